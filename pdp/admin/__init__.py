@@ -1,0 +1,1 @@
+"""Use cases, one file a resource: validate, write, compile, commit, publish."""

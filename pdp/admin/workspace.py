@@ -1,0 +1,196 @@
+"""Where use cases do their work: one thread for the store, one transaction for a write.
+
+A write is compiled inside its transaction, so the store never holds what cannot be compiled;
+it is published after the commit. The change log is read on from the last revision that was seen,
+so that the writes of other processes come into force as this one's own do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from pdp.domain.kinds import PolicySet
+from pdp.domain.record import Change
+from pdp.domain.tenant import PLATFORM
+from pdp.engine.compiler import compile_platform, compile_tenant
+from pdp.engine.snapshot import Platform, Snapshot
+from pdp.publisher import Publisher
+from pdp.store.port import Reader, Store, Transaction
+
+POLL_INTERVAL_S: Final = 0.025
+"""How often the store is asked whether another process has written (design.md)."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Written(Generic[T]):
+    """The result of a write, and the revision that it is in force from."""
+
+    value: T
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the change log says since a revision, compiled."""
+
+    revision: int
+    changed: dict[str, int]
+    fresh: tuple[Snapshot, ...]
+    platform: Platform | None
+
+
+class Workspace:
+    """Runs use cases against the store and publishes what they change."""
+
+    def __init__(self, store: Store, publisher: Publisher) -> None:
+        self._store = store
+        self._publisher = publisher
+        # SQLite is used by one thread; the single worker also puts all writes in order.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._loading: dict[str, asyncio.Task[Snapshot]] = {}
+        self._advanced = asyncio.Event()
+        self._catching_up = asyncio.Lock()
+
+    async def read(self, work: Callable[[Reader], T]) -> T:
+        """Runs `work` on a consistent view of the store and returns its result."""
+
+        def run() -> T:
+            with self._store.read() as reader:
+                return work(reader)
+
+        return await self._run(run)
+
+    async def write(self, tenant_id: str, work: Callable[[Transaction], T]) -> Written[T]:
+        """Runs `work` in one transaction, compiles the tenant, commits and publishes.
+
+        A caller that goes away does not stop it half-way.
+
+        Raises:
+            PdpError: what `work` or the compilation raised; nothing was written.
+        """
+        return await asyncio.shield(self._write(tenant_id, work))
+
+    async def _write(self, tenant_id: str, work: Callable[[Transaction], T]) -> Written[T]:
+        held = self._publisher.held(tenant_id)
+        platform = self._publisher.platform
+
+        def run() -> tuple[T, Snapshot]:
+            with self._store.write() as transaction:
+                value = work(transaction)
+                return value, _compile(transaction, tenant_id, platform, held)
+
+        value, snapshot = await self._run(run)
+        self._publisher.publish(snapshot)
+        await self.catch_up()
+        return Written(value, snapshot.revision)
+
+    async def load(self, tenant_id: str) -> Snapshot:
+        """Returns the tenant's snapshot, compiled from the store where it is not held.
+
+        Many callers at once share one compilation.
+
+        Raises:
+            StoreUnavailable: the store cannot be read.
+        """
+        task = self._loading.get(tenant_id)
+        if task is None:
+            task = self._loading[tenant_id] = asyncio.create_task(self._load(tenant_id))
+            task.add_done_callback(lambda _: self._loading.pop(tenant_id, None))
+        return await asyncio.shield(task)
+
+    async def _load(self, tenant_id: str) -> Snapshot:
+        while True:
+            platform = self._publisher.platform
+
+            def run(platform: Platform = platform) -> Snapshot:
+                with self._store.read() as reader:
+                    return _compile(reader, tenant_id, platform, None)
+
+            snapshot = await self._run(run)
+            if self._publisher.publish(snapshot):
+                return snapshot
+
+    async def catch_up(self) -> None:
+        """Puts in force whatever has been written since the last time, by anyone."""
+        async with self._catching_up:
+            progress = await self._run(lambda: self._progress(self._publisher.revision))
+            if progress.revision > self._publisher.revision:
+                self._publisher.advance(
+                    progress.revision, progress.changed, progress.fresh, progress.platform
+                )
+                self._advanced.set()
+                self._advanced = asyncio.Event()
+
+    def _progress(self, since: int) -> Progress:
+        with self._store.read() as reader:
+            changed: dict[str, int] = {}
+            revision = since
+            while changes := reader.changes(revision):
+                changed.update((change.tenant_id, change.revision) for change in changes)
+                revision = changes[-1].revision
+            platform = None
+            if PLATFORM in changed:
+                platform = read_platform(reader, self._publisher.platform)
+            fresh = () if platform else tuple(self._recompiled(reader, changed))
+        return Progress(revision, changed, fresh, platform)
+
+    def _recompiled(self, reader: Reader, changed: dict[str, int]) -> Iterable[Snapshot]:
+        for tenant_id, revision in changed.items():
+            held = self._publisher.held(tenant_id)
+            if held is not None and held.revision < revision:
+                yield _compile(reader, tenant_id, self._publisher.platform, held)
+
+    async def reach(self, revision: int, timeout_s: float) -> bool:
+        """Waits until `revision` is in force; returns False where that takes too long."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._publisher.revision < revision:
+                    await self._advanced.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def follow(self) -> None:
+        """Catches up whenever another process has written, until cancelled."""
+        seen = self._store.data_version()
+        while True:
+            await asyncio.sleep(POLL_INTERVAL_S)
+            version = self._store.data_version()
+            if version != seen:
+                await self.catch_up()
+                seen = version
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def close(self) -> None:
+        """Waits for the store's thread to finish what it has begun, and ends it."""
+        self._thread.shutdown(wait=True)
+
+
+def read_platform(reader: Reader, like: Platform) -> Platform:
+    """Compiles what ships with the product from the store, with the checks and risks of `like`."""
+    policies = PolicySet.of(reader.list_tenant(PLATFORM))
+    return compile_platform(policies, like.validators, like.risk)
+
+
+def _compile(
+    reader: Reader, tenant_id: str, platform: Platform, held: Snapshot | None
+) -> Snapshot:
+    """Compiles a tenant as the store has it now; from `held` and the log where that is shorter."""
+    revision = reader.revision()
+    if held is None or held.platform is not platform:
+        policies = PolicySet.of(reader.list_tenant(tenant_id))
+        return compile_tenant(platform, tenant_id, policies, revision)
+    changes: list[Change] = []
+    since = held.revision
+    while page := reader.changes(since):
+        changes += (change for change in page if change.tenant_id == tenant_id)
+        since = page[-1].revision
+    return compile_tenant(platform, tenant_id, held.policies.changed(changes), revision, held)

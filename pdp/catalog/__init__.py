@@ -1,0 +1,58 @@
+"""What ships with the product, as versioned data: system policies in `static_policies/*.yaml`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Final
+
+import yaml
+
+from pdp.domain.static_policy import StaticPolicy
+
+ACTOR: Final = "catalog"
+"""Who changes system policies, in the change log."""
+
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class SystemPolicy:
+    """A system static policy, with the texts that it must and must not match."""
+
+    policy: StaticPolicy
+    matching: tuple[str, ...]
+    not_matching: tuple[str, ...]
+
+
+def static_policies() -> tuple[SystemPolicy, ...]:
+    """Returns the system static policies, in the order of the files and within each."""
+    return tuple(
+        _system_policy(entry)
+        for text in _sources()
+        for entry in yaml.load(text, _LOADER)["policies"]  # noqa: S506 - a safe loader
+    )
+
+
+def digest() -> str:
+    """Returns a number that differs when anything in the catalog does; cheap, no YAML is read."""
+    whole = hashlib.sha256()
+    for text in _sources():
+        whole.update(hashlib.sha256(text).digest())
+    return whole.hexdigest()
+
+
+def _sources() -> Iterator[bytes]:
+    folder = files(__name__) / "static_policies"
+    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if file.name.endswith(".yaml"):
+            yield file.read_bytes()
+
+
+def _system_policy(entry: dict[str, Any]) -> SystemPolicy:
+    examples = entry.pop("examples")
+    return SystemPolicy(
+        StaticPolicy(**entry, system=True), tuple(examples["match"]), tuple(examples["no_match"])
+    )

@@ -1,0 +1,142 @@
+"""Settings: a flag beats the environment (`PDP_*`) beats the file beats the default."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from pdp.errors import ConfigError
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class Settings(BaseSettings):
+    """All settings. Each is a flag of `pdp serve`, a variable `PDP_…` and a key of the file."""
+
+    model_config = SettingsConfigDict(env_prefix="PDP_", extra="forbid", frozen=True)
+
+    file: ClassVar[Path | None] = None
+
+    grpc_listen: str = Field(
+        "127.0.0.1:50051", description="Where gRPC is served: host:port, or unix:PATH."
+    )
+    http_listen: str = Field(
+        "127.0.0.1:8080", description="Where the JSON shim is served: host:port, or unix:PATH."
+    )
+    data_dir: Path = Field(Path("var"), description="Where the default database lies.")
+    database_url: str = Field(
+        "", description="sqlite:///PATH; pdp.db under the data directory where empty."
+    )
+    auth: Literal["dev", "required"] = Field(
+        "required",
+        description="dev: everyone is admin, on loopback only. required: credentials.",
+    )
+    workers: int = Field(1, ge=1, le=64, description="Processes that share the ports.")
+    log_level: LogLevel = Field("info", description="debug, info, warning or error.")
+    drain_s: float = Field(
+        10.0, ge=0, le=600, description="Seconds that calls under way get after SIGTERM."
+    )
+    risk_file: Path | None = Field(None, description="TOML file that replaces risk points.")
+
+    @property
+    def store_url(self) -> str:
+        """The database that is used."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'pdp.db'}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Sets the order: flags, environment, file."""
+        file = TomlConfigSettingsSource(settings_cls, cls.file) if cls.file else None
+        return (init_settings, env_settings, *((file,) if file else ()))
+
+
+def load(flags: dict[str, Any], file: Path | None = None) -> Settings:
+    """Returns the settings.
+
+    Args:
+        flags: what was given on the command line, by field name; None for what was not.
+        file: a TOML file; it must exist.
+
+    Raises:
+        ConfigError: a setting is unknown or out of its bounds, or the file cannot be read.
+    """
+    if file is not None and not file.is_file():
+        raise ConfigError(f"the configuration file {file} does not exist")
+    reader = type("FileSettings", (Settings,), {"file": file})
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        settings: Settings = reader(**given)
+    except ValidationError as error:
+        lines = [_explain(each["loc"], each["msg"]) for each in error.errors()]
+        raise ConfigError("; ".join(lines)) from None
+    except ValueError as error:
+        raise ConfigError(f"{file}: {error}") from None
+    return settings
+
+
+def _explain(location: tuple[int | str, ...], message: str) -> str:
+    name = str(location[0]) if location else "settings"
+    return f"{name} (PDP_{name.upper()}): {message}"
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Returns host and port of `host:port` or `[host]:port`.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004 - ports end there
+        raise ConfigError(f'"{address}" is no address; write host:port or unix:PATH')
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine can reach `address`."""
+    if address.startswith("unix:"):
+        return True
+    host, _ = split_address(address)
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_auth(settings: Settings) -> None:
+    """Refuses settings that would serve without credentials where others can reach it.
+
+    Raises:
+        ConfigError: it says what to do.
+    """
+    if settings.auth == "required":
+        raise ConfigError(
+            "PDP_AUTH=required needs credentials, which this release does not have yet. "
+            "Set PDP_AUTH=dev to serve on a loopback address, where everyone is admin"
+        )
+    for name, address in (
+        ("PDP_GRPC_LISTEN", settings.grpc_listen),
+        ("PDP_HTTP_LISTEN", settings.http_listen),
+    ):
+        if not is_loopback(address):
+            raise ConfigError(
+                f"PDP_AUTH=dev takes everyone for an admin, so it serves on loopback only; "
+                f"{name} is {address}. Set it to 127.0.0.1:PORT or unix:PATH"
+            )

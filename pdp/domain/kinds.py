@@ -1,0 +1,63 @@
+"""The kinds of records that policies are kept as, and how their bodies are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from pdp.domain import static_policy
+from pdp.domain.record import Change, Record
+
+ENTITIES: Final[Mapping[str, type]] = {
+    static_policy.KIND: static_policy.StaticPolicy,
+    static_policy.OVERRIDE_KIND: static_policy.StaticOverride,
+}
+
+_NONE: Final[Mapping[str, Any]] = {}
+
+
+class PolicySet:
+    """The policies of one owner, by kind and id, in order of creation. Immutable."""
+
+    __slots__ = ("_kinds",)
+
+    def __init__(self, kinds: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        self._kinds = kinds or {}
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> PolicySet:
+        """Reads records; those of kinds that the engine does not know are left out."""
+        kinds: dict[str, dict[str, Any]] = {}
+        for record in records:
+            if record.kind in ENTITIES:
+                entity = ENTITIES[record.kind](**record.body)
+                kinds.setdefault(record.kind, {})[record.id] = entity
+        return cls(kinds)
+
+    def of_kind(self, kind: str) -> Mapping[str, Any]:
+        """Returns the policies of a kind by id."""
+        return self._kinds.get(kind, _NONE)
+
+    def changed(self, changes: Iterable[Change]) -> PolicySet:
+        """Returns the set as it is after `changes`; this one stays as it is."""
+        kinds: dict[str, Mapping[str, Any]] = dict(self._kinds)
+        copied: dict[str, dict[str, Any]] = {}
+        for change in changes:
+            if change.kind not in ENTITIES:
+                continue
+            if change.kind not in copied:
+                kinds[change.kind] = copied[change.kind] = dict(self.of_kind(change.kind))
+            if change.after is None:
+                copied[change.kind].pop(change.entity_id, None)
+            else:
+                entity = ENTITIES[change.kind](**change.after)
+                copied[change.kind][change.entity_id] = entity
+        return PolicySet(kinds)
+
+    def replaced(self, kind: str, entities: Mapping[str, Any]) -> PolicySet:
+        """Returns the set with `entities` laid over those of `kind`, by id."""
+        return PolicySet({**self._kinds, kind: {**self.of_kind(kind), **entities}})
+
+    def __bool__(self) -> bool:
+        """Whether there is any policy."""
+        return any(self._kinds.values())

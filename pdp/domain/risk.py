@@ -1,0 +1,44 @@
+"""The one table of risk points and bands (decide.md, Risk). It can be configured as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+MAX_SCORE: Final = 100
+
+SEVERITIES: Final = ("low", "medium", "high", "critical")
+"""From weakest to strongest."""
+
+
+@dataclass(frozen=True, slots=True)
+class RiskTable:
+    """Points by what was found, and the lowest score of each band.
+
+    Attributes:
+        severity: floor of a static or DLP match, by the policy's severity.
+        unknown_customer: floor of a customer that does not exist.
+        engine_error: floor of a request that could not be judged.
+        bands: (lowest score, level), from the highest band down.
+    """
+
+    severity: Mapping[str, int] = field(
+        default_factory=lambda: {"low": 15, "medium": 40, "high": 65, "critical": 90}
+    )
+    unknown_customer: int = 65
+    engine_error: int = 90
+    bands: tuple[tuple[int, str], ...] = (
+        (81, "critical"),
+        (56, "high"),
+        (31, "medium"),
+        (11, "low"),
+        (0, "none"),
+    )
+
+    def level(self, score: int) -> str:
+        """Returns the band of a score from 0 to 100."""
+        return next(level for lowest, level in self.bands if score >= lowest)
+
+
+DEFAULT_RISK_TABLE: Final = RiskTable()

@@ -1,0 +1,66 @@
+"""Static policies: patterns that every text is scanned for (seed 003)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+ACTIONS: Final = ("log", "warn", "block")
+"""From weakest to strongest."""
+
+Source = Literal["system", "tenant"]
+
+KIND: Final = "static_policy"
+OVERRIDE_KIND: Final = "static_override"
+
+
+@dataclass(frozen=True, slots=True)
+class StaticPolicy:
+    """A pattern with what to do where it is found.
+
+    Attributes:
+        pattern: RE2, searched for in the text and in every string of the arguments.
+        action: one of `ACTIONS`.
+        severity: `low`, `medium`, `high` or `critical`.
+        system: ships with the product, for all tenants.
+        family: what it finds, for system policies: `sqli`, `command`, `secret`, `pii`,
+            `financial` or `medical`.
+        validator: name of the check that a matched value must pass; empty for none.
+        version: rises with every change, from 1.
+        created_at, updated_at: seconds since the epoch.
+    """
+
+    id: str
+    name: str
+    category: str
+    pattern: str
+    action: str
+    description: str = ""
+    severity: str = "medium"
+    enabled: bool = True
+    message: str = ""
+    system: bool = False
+    family: str = ""
+    validator: str = ""
+    version: int = 1
+    created_at: float = 0.0
+    updated_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StaticOverride:
+    """A tenant's own action for a system policy."""
+
+    policy_id: str
+    action: str
+    reason: str = ""
+    created_at: float = 0.0
+
+
+PERSONAL_FAMILIES: Final = frozenset({"pii", "financial", "medical"})
+"""Families whose findings set `pii_detected`."""
+
+
+def body_of(value: StaticPolicy | StaticOverride) -> dict[str, Any]:
+    """Returns the fields of `value` as the store keeps them."""
+    return {name: getattr(value, name) for name in value.__slots__}

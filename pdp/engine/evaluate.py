@@ -1,0 +1,72 @@
+"""Decides one request on one snapshot. Never raises: what cannot be judged is blocked."""
+
+from __future__ import annotations
+
+from pdp.domain.decision import Decision, Fault, Outcome, Risk, RiskFactor, Verdict
+from pdp.domain.layers import ENGINE
+from pdp.domain.request import Request
+from pdp.domain.risk import DEFAULT_RISK_TABLE
+from pdp.engine.combine import ENGINE_ERROR, NOT_JUDGED, combine
+from pdp.engine.scan import NO_FINDINGS, scan
+from pdp.engine.snapshot import Snapshot
+
+
+def evaluate(snapshot: Snapshot, request: Request, decision_id: str) -> Decision:
+    """Returns the decision on `request`.
+
+    A layer that raises, and a scan that cannot be made, is a fault: the decision is then
+    `incomplete`, and a BLOCK unless the tenant's `failure_mode` is open (decide.md, Fail closed).
+
+    Args:
+        snapshot: the tenant's policies.
+        request: with its timestamp set.
+        decision_id: the id of the decision.
+    """
+    faults: list[Fault] = []
+    findings = NO_FINDINGS
+    try:
+        findings = scan(
+            snapshot.shards, request.text, request.arguments, snapshot.platform.validators
+        )
+    except Exception as error:  # noqa: BLE001 - whatever it is, the request was not judged
+        faults.append(Fault(ENGINE, error))
+    verdicts: dict[str, Verdict] = {}
+    for layer in snapshot.layers:
+        try:
+            verdicts[layer.name] = layer.judge(request, findings)
+        except Exception as error:  # noqa: BLE001, PERF203 - as above, layer by layer
+            faults.append(Fault(layer.name, error))
+    return combine(snapshot, request, decision_id, verdicts, tuple(faults))
+
+
+def unjudged(
+    request_id: str,
+    decision_id: str,
+    reason_code: str = ENGINE_ERROR,
+    message: str = NOT_JUDGED,
+    status_hint: int = 503,
+    fault: Fault | None = None,
+) -> Decision:
+    """Returns the BLOCK for a request that no snapshot could be asked about.
+
+    Args:
+        request_id: of the request.
+        decision_id: the id of the decision.
+        reason_code, message, status_hint: why it could not be judged.
+        fault: what went wrong, for the log.
+    """
+    points = DEFAULT_RISK_TABLE.engine_error
+    return Decision(
+        decision_id=decision_id,
+        request_id=request_id,
+        outcome=Outcome.BLOCK,
+        message=message,
+        reason_code=reason_code,
+        status_hint=status_hint,
+        risk=Risk(
+            points, DEFAULT_RISK_TABLE.level(points), (RiskFactor(ENGINE, reason_code, points),)
+        ),
+        revision=0,
+        incomplete=True,
+        faults=(fault,) if fault else (),
+    )

@@ -1,0 +1,43 @@
+"""What a layer is, and what it is compiled from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from pdp.domain.decision import Verdict
+from pdp.domain.kinds import PolicySet
+from pdp.domain.request import Request
+from pdp.domain.risk import RiskTable
+from pdp.domain.tenant import TenantSettings
+from pdp.engine.scan import Findings
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """All that a layer is compiled from: the platform's policies and the tenant's own."""
+
+    platform: PolicySet
+    own: PolicySet
+    settings: TenantSettings
+    risk: RiskTable
+
+
+class Layer(Protocol):
+    """One layer, compiled for one tenant: a pure function of (request, findings)."""
+
+    @property
+    def name(self) -> str:
+        """One of `pdp.domain.layers.LAYERS`."""
+
+    @property
+    def patterns(self) -> Mapping[str, str]:
+        """The RE2 patterns that the layer asks findings for, each with the policy it is of."""
+
+    def judge(self, request: Request, findings: Findings) -> Verdict:
+        """Returns the layer's verdict; `NO_VERDICT` where nothing of it applies."""
+
+
+Builder = Callable[[Policies], Layer | None]
+"""Compiles a layer; None where the tenant has no policies for it."""

@@ -1,0 +1,109 @@
+"""One RE2 pattern: compiled once when it is written, searched linearly ever after.
+
+RE2 has no back-tracking, so nothing that a tenant writes can take super-linear time. What a
+pattern may cost is bounded all the same: by its length, and by the memory of its program.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+import re2
+
+from pdp.errors import InvalidPattern, Violation
+
+MAX_PATTERN_LENGTH: Final = 1000
+"""Characters (decide.md, Patterns)."""
+
+MAX_PROGRAM_BYTES: Final = 1 << 20
+"""Memory for one compiled pattern. A counted repetition of a counted repetition is refused."""
+
+Validator = Callable[[str], bool]
+Validators = Mapping[str, Validator]
+
+_CONTINUATION: Final = 0x80  # the upper two bits of every UTF-8 byte but a character's first
+
+_UNSUPPORTED = (
+    (re.compile(r"\(\?<?[=!]"), "look-around is not supported: {found}"),
+    (re.compile(r"\\[1-9]|\(\?P="), "back-references are not supported: {found}"),
+    (re.compile(r"\(\?>|[*+?}]\+"), "possessive and atomic groups are not supported: {found}"),
+)
+
+
+class Detector(NamedTuple):
+    """What is looked for: an RE2 pattern, and the name of the check that a value must pass."""
+
+    pattern: str
+    validator: str = ""
+
+
+def _options() -> re2.Options:
+    options = re2.Options()
+    options.max_mem = MAX_PROGRAM_BYTES
+    options.log_errors = False
+    return options
+
+
+_OPTIONS: Final = _options()
+
+
+class CompiledPattern:
+    """A pattern that is ready to be searched for."""
+
+    __slots__ = ("_search", "source")
+
+    def __init__(self, source: str) -> None:
+        """Compiles `source`.
+
+        Raises:
+            InvalidPattern: it is not RE2, is longer than `MAX_PATTERN_LENGTH`, or is too large.
+        """
+        if len(source) > MAX_PATTERN_LENGTH:
+            raise _refused(f"must be at most {MAX_PATTERN_LENGTH} characters")
+        try:
+            compiled = re2.compile(source, _OPTIONS)
+        except re2.error as error:
+            raise _refused(_explain(source, error)) from None
+        except UnicodeEncodeError:
+            raise _refused("must be well-formed Unicode") from None
+        self.source = source
+        self._search = compiled.finditer
+
+    def spans(self, text: str, data: bytes) -> Iterator[tuple[int, int]]:
+        """Yields where the pattern is found, from left to right, in code points.
+
+        Args:
+            text: the text.
+            data: the same text as UTF-8, which RE2 works on.
+        """
+        if len(text) == len(data):
+            for match in self._search(data):
+                yield match.span()
+            return
+        chars = seen = 0
+        for match in self._search(data):
+            start, end = match.span()
+            if start < len(data) and data[start] & 0xC0 == _CONTINUATION:
+                continue  # an empty match inside a character
+            start_chars = chars + len(data[seen:start].decode())
+            chars = start_chars + len(data[start:end].decode())
+            seen = end
+            yield start_chars, chars
+
+
+def _refused(reason: str) -> InvalidPattern:
+    return InvalidPattern(f"pattern: {reason}", Violation("pattern", reason))
+
+
+def _explain(source: str, error: re2.error) -> str:
+    for construct, reason in _UNSUPPORTED:
+        found = construct.search(source)
+        if found:
+            return reason.format(found=found.group())
+    cause = error.args[0] if error.args else "not a pattern"
+    text = cause.decode("utf-8", "replace") if isinstance(cause, bytes) else str(cause)
+    if "too large" in text:
+        return "is too large once compiled; use smaller repetition counts"
+    return text

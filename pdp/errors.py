@@ -1,0 +1,181 @@
+"""The exceptions of the project, each with the reason that users see.
+
+    PdpError
+    ├── InvalidArgument          a value out of its bounds
+    │   ├── InvalidPattern
+    │   └── InvalidAction
+    ├── MalformedRequest         a body that cannot be read at all
+    ├── RequestTooLarge
+    ├── UnsupportedMediaType
+    ├── NotFound
+    │   ├── PolicyNotFound
+    │   ├── OverrideNotFound
+    │   └── RouteNotFound
+    ├── MethodNotAllowed
+    ├── SystemPolicyReadonly
+    ├── PolicyNameExists
+    ├── TenantMismatch
+    ├── HostRefused
+    ├── RevisionUnavailable
+    ├── DeadlineExceeded
+    ├── StoreUnavailable
+    ├── InternalError            a fault of ours; its cause goes to the log, never to the caller
+    └── ConfigError              the process cannot start with these settings
+
+`pdp.transport.status` maps each reason to its gRPC and HTTP status; the reasons are those of
+`ErrorReason` in `proto/pdp/v1/error_reason.proto`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+
+class Violation(NamedTuple):
+    """One thing that is wrong with a request: the field's path and why it is refused."""
+
+    field: str
+    reason: str
+
+
+class PdpError(Exception):
+    """A request that could not be carried out.
+
+    Args:
+        message: a sentence for the caller; it never holds secrets, paths or SQL.
+        *violations: the fields at fault.
+    """
+
+    reason: ClassVar[str] = "INTERNAL"
+
+    def __init__(self, message: str, *violations: Violation) -> None:
+        super().__init__(message)
+        self.message = message
+        self.violations = violations
+
+
+class InvalidArgument(PdpError):
+    """A value is out of its bounds."""
+
+    reason = "INVALID_ARGUMENT"
+
+    @classmethod
+    def of(cls, *violations: Violation) -> InvalidArgument:
+        """Returns the error for `violations`, with the message made from them."""
+        return cls("; ".join(f"{field}: {reason}" for field, reason in violations), *violations)
+
+
+class InvalidPattern(InvalidArgument):
+    """A pattern is not RE2, or is too long or too large (seed 003)."""
+
+    reason = "INVALID_PATTERN"
+
+
+class InvalidAction(InvalidArgument):
+    """An action is none of the documented ones (seed 003)."""
+
+    reason = "INVALID_ACTION"
+
+
+class MalformedRequest(PdpError):
+    """A body cannot be read at all."""
+
+    reason = "MALFORMED_REQUEST"
+
+
+class RequestTooLarge(PdpError):
+    """A body or message is over its bound."""
+
+    reason = "REQUEST_TOO_LARGE"
+
+
+class UnsupportedMediaType(PdpError):
+    """A body is not JSON by its content type."""
+
+    reason = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class NotFound(PdpError):
+    """Something that was named does not exist."""
+
+
+class PolicyNotFound(NotFound):
+    """The tenant has no such policy (seed 003)."""
+
+    reason = "POLICY_NOT_FOUND"
+
+
+class OverrideNotFound(NotFound):
+    """The policy has no override to remove."""
+
+    reason = "OVERRIDE_NOT_FOUND"
+
+
+class RouteNotFound(NotFound):
+    """There is no such path or RPC."""
+
+    reason = "ROUTE_NOT_FOUND"
+
+
+class MethodNotAllowed(PdpError):
+    """The path exists, but not with this method."""
+
+    reason = "METHOD_NOT_ALLOWED"
+
+    def __init__(self, message: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+class SystemPolicyReadonly(PdpError):
+    """A system policy was to be changed (seed 003)."""
+
+    reason = "SYSTEM_POLICY_READONLY"
+
+
+class PolicyNameExists(PdpError):
+    """Another policy has that name (seed 003)."""
+
+    reason = "POLICY_NAME_EXISTS"
+
+
+class TenantMismatch(PdpError):
+    """Two tenants are named, or one that the credential may not act for."""
+
+    reason = "TENANT_MISMATCH"
+
+
+class HostRefused(PdpError):
+    """Development mode was asked by a name that is not loopback."""
+
+    reason = "HOST_REFUSED"
+
+
+class RevisionUnavailable(PdpError):
+    """`min_revision` was not reached in time."""
+
+    reason = "REVISION_UNAVAILABLE"
+
+
+class DeadlineExceeded(PdpError):
+    """The caller's deadline has passed."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+
+class StoreUnavailable(PdpError):
+    """The store cannot be read or written now."""
+
+    reason = "STORE_UNAVAILABLE"
+
+
+class InternalError(PdpError):
+    """A fault of the server."""
+
+    reason = "INTERNAL"
+
+
+class ConfigError(PdpError):
+    """The settings do not allow a start; the message says what to do."""
+
+    reason = "INVALID_ARGUMENT"

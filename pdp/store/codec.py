@@ -1,0 +1,71 @@
+"""What a store keeps of a record, the same for every backend: bodies as JSON, and which texts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pdp.errors import InvalidArgument, StoreUnavailable, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_texts(**texts: str | None) -> None:
+    """Checks that every backend can keep `texts`, named by the fields that they come from.
+
+    Raises:
+        InvalidArgument: a text holds NUL, which PostgreSQL cannot keep, or a lone surrogate,
+            which is not Unicode. All fields at fault are named.
+
+    """
+    violations = []
+    for field, text in texts.items():
+        if text is not None and "\0" in text:
+            violations.append(Violation(field, "must not contain NUL"))
+        elif text is not None and not _is_unicode(text):
+            violations.append(Violation(field, "must be valid Unicode"))
+    if violations:
+        raise InvalidArgument.of(*violations)
+
+
+def dump(body: Mapping[str, Any]) -> str:
+    """Returns `body` as JSON.
+
+    Raises:
+        InvalidArgument: it holds NaN, infinity or a lone surrogate, or is nested too deeply.
+        TypeError: it holds something that JSON has no form for: a fault of the program.
+
+    """
+    try:
+        text = json.dumps(dict(body), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgument.of(
+            Violation("body", "must be JSON of finite numbers and valid Unicode")
+        ) from error
+    return text
+
+
+def load(text: str) -> dict[str, Any]:
+    """Returns the body that `dump` has written.
+
+    Raises:
+        StoreUnavailable: the text is not the JSON of a body, so the store is damaged.
+
+    """
+    try:
+        body = json.loads(text)
+    except ValueError as error:
+        raise StoreUnavailable("The store is damaged.") from error
+    if not isinstance(body, dict):
+        raise StoreUnavailable("The store is damaged.")
+    return body

@@ -1,0 +1,157 @@
+"""The gRPC adapter: grpc.aio around the guarded endpoints, with health and reflection."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from pdp.errors import ConfigError, MalformedRequest, PdpError, Violation
+from pdp.transport.call import Call, Endpoint
+from pdp.transport.methods import Method
+from pdp.transport.status import STATUSES, rich_status
+
+MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
+"""A batch of requests (decide.md, Services)."""
+
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", -1),  # an answer is as large as its question makes it
+    ("grpc.max_metadata_size", 16 * 1024),
+    ("grpc.max_concurrent_streams", 1024),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Handler = grpc.RpcMethodHandler[Any, Any]
+
+
+class _Handlers(grpc.GenericRpcHandler):
+    """Finds the handler of a path with one look-up."""
+
+    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+        self._handlers = handlers
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+        return self._handlers.get(handler_call_details.method)
+
+
+class GrpcServer:
+    """Serves the endpoints over gRPC."""
+
+    def __init__(
+        self, methods: Mapping[str, Method], endpoints: Mapping[str, Endpoint], workers: int = 1
+    ) -> None:
+        """Args:
+        methods: the RPCs by path.
+        endpoints: the guarded endpoint of each, by path.
+        workers: how many processes share the port.
+        """
+        options = (*_OPTIONS, ("grpc.so_reuseport", int(workers > 1)))
+        self._server = grpc.aio.server(options=options)
+        self._services = sorted({method.service for method in methods.values()})
+        handlers = {path: _handler(method, endpoints[path]) for path, method in methods.items()}
+        self._server.add_generic_rpc_handlers((_Handlers(handlers),))
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = [*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME]
+        reflection.enable_server_reflection(names, self._server)
+
+    async def start(self, address: str) -> int:
+        """Listens on `address` (`host:port` or `unix:path`) and returns the port (0 for a socket).
+
+        Raises:
+            ConfigError: the address cannot be listened on.
+        """
+        await self.set_serving(False)
+        try:
+            port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise ConfigError(
+                f"cannot listen for gRPC on {address}; is another server running there? "
+                "Set PDP_GRPC_LISTEN to another address"
+            ) from error
+        await self._server.start()
+        return port
+
+    async def set_serving(self, serving: bool) -> None:
+        """Sets what `grpc.health.v1` answers for the server and for each service."""
+        answer = health_pb2.HealthCheckResponse
+        status = answer.SERVING if serving else answer.NOT_SERVING
+        for service in ("", *self._services):
+            await self._health.set(service, status)
+
+    async def stop(self, grace_s: float) -> None:
+        """Takes no new calls, and ends those under way after `grace_s` seconds."""
+        await self._server.stop(grace_s)
+
+
+def _handler(method: Method, endpoint: Endpoint) -> Handler:
+    # Bytes in, bytes out: a message that cannot be parsed is answered here, with its reason.
+    if method.streaming:
+        return grpc.stream_stream_rpc_method_handler(_stream(method, endpoint))
+    return grpc.unary_unary_rpc_method_handler(_unary(method, endpoint))
+
+
+def _unary(method: Method, endpoint: Endpoint) -> Callable[[bytes, Context], Awaitable[bytes]]:
+    parse = method.request.FromString
+
+    async def handle(raw: bytes, context: Context) -> bytes:
+        call = _call(method, context)
+        try:
+            response = await endpoint(call, _parsed(parse, raw))
+        except PdpError as error:
+            await _abort(call, context, error)
+            raise
+        context.set_trailing_metadata(tuple(call.reply.items()))
+        return response.SerializeToString()
+
+    return handle
+
+
+def _stream(
+    method: Method, endpoint: Endpoint
+) -> Callable[[AsyncIterator[bytes], Context], AsyncIterator[bytes]]:
+    parse = method.request.FromString
+
+    async def handle(messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        async for raw in messages:
+            call = _call(method, context)
+            try:
+                response = await endpoint(call, _parsed(parse, raw))
+            except PdpError as error:
+                await _abort(call, context, error)
+                raise
+            yield response.SerializeToString()
+
+    return handle
+
+
+def _call(method: Method, context: Context) -> Call:
+    remaining = context.time_remaining()
+    return Call(
+        method,
+        dict(context.invocation_metadata() or ()),  # type: ignore[arg-type] # text, but for -bin
+        "grpc",
+        None if remaining is None else time.monotonic() + remaining,
+    )
+
+
+def _parsed(parse: Callable[[bytes], Message], raw: bytes) -> Message:
+    try:
+        return parse(raw)
+    except DecodeError:
+        reason = "not a message of this type, or text that is not UTF-8"
+        raise MalformedRequest(f"body: {reason}", Violation("body", reason)) from None
+
+
+async def _abort(call: Call, context: Context, error: PdpError) -> None:
+    metadata = (*call.reply.items(), ("grpc-status-details-bin", rich_status(error)))
+    await context.abort(STATUSES[error.reason].grpc, error.message, metadata)

@@ -1,0 +1,74 @@
+"""The RPCs, read from the contracts' descriptors: what each takes, gives and is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from pdp._gen.pdp.v1 import (
+    decide_pb2,
+    options_pb2,
+    simulate_pb2,
+    static_policy_pb2,
+)
+
+FILES = (decide_pb2, simulate_pb2, static_policy_pb2)
+"""The contracts that this server serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One RPC.
+
+    Attributes:
+        service: full name of its service, for instance `pdp.v1.DecideService`.
+        name: its own name, for instance `Decide`.
+        path: its gRPC path, for instance `/pdp.v1.DecideService/Decide`.
+        request: class of its requests.
+        response: class of its responses.
+        streaming: both sides are streams.
+        success_status, invalid_status: HTTP statuses of success and of invalid values.
+        writes: it changes policies.
+        descriptor: the rest, `google.api.http` among it.
+    """
+
+    service: str
+    name: str
+    path: str
+    request: type[Message]
+    response: type[Message]
+    streaming: bool
+    success_status: int
+    invalid_status: int
+    writes: bool
+    descriptor: MethodDescriptor
+
+
+def services() -> tuple[ServiceDescriptor, ...]:
+    """Returns the services that this server serves."""
+    return tuple(
+        service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()
+    )
+
+
+def methods() -> Iterator[Method]:
+    """Yields every RPC of every service."""
+    for service in services():
+        for descriptor in service.methods:
+            rules = descriptor.GetOptions().Extensions[options_pb2.method]
+            yield Method(
+                service=service.full_name,
+                name=descriptor.name,
+                path=f"/{service.full_name}/{descriptor.name}",
+                request=GetMessageClass(descriptor.input_type),
+                response=GetMessageClass(descriptor.output_type),
+                streaming=descriptor.client_streaming and descriptor.server_streaming,
+                success_status=rules.success_status or 200,
+                invalid_status=rules.invalid_status or 400,
+                writes=rules.writes,
+                descriptor=descriptor,
+            )

@@ -1,0 +1,100 @@
+"""What `/metrics` tells. Counted in plain numbers by one thread: a decision takes no lock."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+LATENCY_BUCKETS_S: Final = (
+    0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0,
+)  # fmt: skip
+"""Upper bounds; a decision is expected in the first few."""
+
+
+class _Latency:
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(LATENCY_BUCKETS_S) + 1)
+        self.total = 0.0
+
+
+class Metrics(Collector):
+    """Counts calls and decisions, and reads gauges when it is asked."""
+
+    def __init__(self) -> None:
+        self._calls: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+        self._latencies: defaultdict[tuple[str, str], _Latency] = defaultdict(_Latency)
+        self._decisions: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._faults: defaultdict[str, int] = defaultdict(int)
+        self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def call(self, transport: str, method: str, code: str, seconds: float) -> None:
+        """Counts one call that ended with `code` (`OK` or an error reason)."""
+        self._calls[transport, method, code] += 1
+        latency = self._latencies[transport, method]
+        latency.counts[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
+        latency.total += seconds
+
+    def decision(self, outcome: str, reason_code: str) -> None:
+        """Counts one decision."""
+        self._decisions[outcome, reason_code] += 1
+
+    def fault(self, layer: str) -> None:
+        """Counts one fault inside an evaluation."""
+        self._faults[layer] += 1
+
+    def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """Adds a gauge that is read whenever the metrics are."""
+        self._gauges[name] = (help_text, read)
+
+    def render(self) -> bytes:
+        """Returns all metrics in the Prometheus text format."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields the metrics as they stand."""
+        calls = CounterMetricFamily(
+            "pdp_calls", "Calls by how they ended.", labels=("transport", "method", "code")
+        )
+        for call, count in self._calls.items():
+            calls.add_metric(call, count)
+        yield calls
+        yield self._latency_family()
+        decisions = CounterMetricFamily(
+            "pdp_decisions", "Decisions by outcome.", labels=("outcome", "reason_code")
+        )
+        for decision, count in self._decisions.items():
+            decisions.add_metric(decision, count)
+        yield decisions
+        faults = CounterMetricFamily(
+            "pdp_faults", "Faults inside evaluations, by layer.", labels=("layer",)
+        )
+        for layer, count in self._faults.items():
+            faults.add_metric((layer,), count)
+        yield faults
+        for name, (help_text, read) in self._gauges.items():
+            yield GaugeMetricFamily(name, help_text, value=read())
+
+    def _latency_family(self) -> HistogramMetricFamily:
+        family = HistogramMetricFamily(
+            "pdp_call_seconds", "Time inside the server.", labels=("transport", "method")
+        )
+        for labels, latency in self._latencies.items():
+            running = 0
+            buckets: list[tuple[str, float]] = []
+            for bound, count in zip(LATENCY_BUCKETS_S, latency.counts, strict=False):
+                running += count
+                buckets.append((str(bound), running))
+            buckets.append(("+Inf", running + latency.counts[-1]))
+            family.add_metric(labels, buckets=buckets, sum_value=latency.total)
+        return family

@@ -1,0 +1,160 @@
+"""DecideService."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final, cast
+
+import structlog
+from google.protobuf.message import Message
+
+from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp.admin.workspace import Workspace
+from pdp.domain.decision import Decision, Fault
+from pdp.domain.layers import ENGINE
+from pdp.domain.request import Request
+from pdp.engine.evaluate import evaluate, unjudged
+from pdp.engine.snapshot import Snapshot
+from pdp.errors import PdpError, RevisionUnavailable, StoreUnavailable, TenantMismatch, Violation
+from pdp.publisher import Publisher
+from pdp.transport.call import Call, Endpoint, new_id
+from pdp.transport.chain import settle_tenant
+from pdp.transport.convert import to_request, to_response
+from pdp.transport.metrics import Metrics
+from pdp.transport.status import STATUSES
+from pdp.transport.validation import validate
+
+MAX_WAIT_S: Final = 1.0
+"""How long `min_revision` is waited for where the caller sets no deadline (decide.md)."""
+
+LARGE_TEXT: Final = 65_536
+"""Characters from which a text is judged off the event loop, so that others need not wait."""
+
+ITEMS_A_TURN: Final = 32
+"""Items of a batch that are judged before other calls have their turn."""
+
+_log = structlog.get_logger("pdp.decisions")
+
+
+class DecideServicer:
+    """Judges requests on the snapshot in force."""
+
+    def __init__(self, publisher: Publisher, workspace: Workspace, metrics: Metrics) -> None:
+        self._publisher = publisher
+        self._workspace = workspace
+        self._metrics = metrics
+
+    def handlers(self) -> Mapping[str, Endpoint]:
+        """Returns the handler of each RPC, by its name."""
+        return {"Decide": self.decide, "DecideBatch": self.batch, "DecideStream": self.item}
+
+    async def decide(self, call: Call, message: Message) -> pb.DecideResponse:
+        """Judges one request.
+
+        Raises:
+            InvalidArgument: a value is nested too deep.
+            RevisionUnavailable: `min_revision` was not reached in time.
+        """
+        asked = cast(pb.DecideRequest, message)
+        request = to_request(asked, call.tenant_id, call.request_id)
+        try:
+            snapshot = await self.snapshot(call, call.tenant_id, asked.min_revision)
+        except StoreUnavailable as error:
+            return self._unjudged(request.request_id, error)
+        return self._answer(await _judge(snapshot, request))
+
+    async def batch(self, call: Call, message: Message) -> pb.DecideBatchResponse:
+        """Judges many requests on one snapshot; each is answered in its place.
+
+        Raises:
+            RevisionUnavailable: the highest `min_revision` was not reached in time.
+        """
+        items = cast(pb.DecideBatchRequest, message).requests
+        wanted = max((item.min_revision for item in items), default=0)
+        response = pb.DecideBatchResponse()
+        try:
+            snapshot = await self.snapshot(call, call.tenant_id, wanted)
+        except StoreUnavailable as error:
+            response.responses.extend(self._unjudged(item.request_id, error) for item in items)
+            return response
+        response.revision = snapshot.revision
+        for index, item in enumerate(items):
+            response.responses.append(await self._batch_item(call, snapshot, item, index))
+            if index % ITEMS_A_TURN == ITEMS_A_TURN - 1:
+                await asyncio.sleep(0)
+        return response
+
+    async def _batch_item(
+        self, call: Call, snapshot: Snapshot, item: pb.DecideRequest, index: int
+    ) -> pb.DecideResponse:
+        path = f"requests[{index}]."
+        try:
+            validate(item, path)
+            if item.tenant_id and item.tenant_id != call.tenant_id:
+                raise TenantMismatch(
+                    f'{path}tenant_id is "{item.tenant_id}" in a batch of "{call.tenant_id}"',
+                    Violation(f"{path}tenant_id", "differs from the batch's"),
+                )
+            request = to_request(item, call.tenant_id, item.request_id or new_id())
+        except PdpError as error:
+            return self._refused(item.request_id, error)
+        return self._answer(await _judge(snapshot, request))
+
+    async def item(self, call: Call, message: Message) -> pb.DecideStreamResponse:
+        """Judges one message of a stream; it is always answered, so that the stream goes on."""
+        item = cast(pb.DecideStreamRequest, message).request
+        try:
+            validate(item, "request.")
+            call.tenant_id = settle_tenant(call, item.tenant_id, "request.tenant_id")
+            call.request_id = item.request_id or new_id()
+            response = await self.decide(call, item)
+        except PdpError as error:
+            response = self._refused(item.request_id, error)
+        return pb.DecideStreamResponse(response=response)
+
+    async def snapshot(self, call: Call, tenant_id: str, min_revision: int) -> Snapshot:
+        """Returns the tenant's snapshot, once it is of `min_revision` at least.
+
+        Raises:
+            RevisionUnavailable: `min_revision` was not reached within the call's deadline.
+            StoreUnavailable: the tenant's policies are not in memory and cannot be read.
+        """
+        publisher = self._publisher
+        if min_revision > publisher.revision and not await self._workspace.reach(
+            min_revision, call.remaining(MAX_WAIT_S)
+        ):
+            raise RevisionUnavailable(
+                f"revision {min_revision} was not reached in time; "
+                f"this server is at {publisher.revision}"
+            )
+        return publisher.current(tenant_id) or await self._workspace.load(tenant_id)
+
+    def _answer(self, decision: Decision) -> pb.DecideResponse:
+        self._metrics.decision(decision.outcome.name, decision.reason_code)
+        for fault in decision.faults:
+            self._metrics.fault(fault.layer)
+            # The error's own words may hold what the request said, so only its type is kept.
+            _log.error(
+                "could not judge",
+                layer=fault.layer,
+                error=type(fault.error).__name__,
+                decision_id=decision.decision_id,
+                request_id=decision.request_id,
+            )
+        return to_response(decision)
+
+    def _unjudged(self, request_id: str, error: PdpError) -> pb.DecideResponse:
+        """Answers a request whose policies cannot be had."""
+        return self._answer(unjudged(request_id, new_id(), fault=Fault(ENGINE, error)))
+
+    def _refused(self, request_id: str, error: PdpError) -> pb.DecideResponse:
+        """Answers an item that is itself at fault, in its place."""
+        status = STATUSES[error.reason].http
+        return self._answer(unjudged(request_id, new_id(), error.reason, error.message, status))
+
+
+async def _judge(snapshot: Snapshot, request: Request) -> Decision:
+    if len(request.text) < LARGE_TEXT:
+        return evaluate(snapshot, request, new_id())
+    return await asyncio.to_thread(evaluate, snapshot, request, new_id())

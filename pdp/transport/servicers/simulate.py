@@ -1,0 +1,105 @@
+"""SimulateService: what would be decided. Consumes nothing, records nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Final, cast
+
+from google.protobuf.message import Message
+
+from pdp._gen.pdp.v1 import simulate_pb2 as pb
+from pdp.admin.overlay import overlaid
+from pdp.domain.decision import LayerResult
+from pdp.domain.static_policy import StaticPolicy
+from pdp.engine.evaluate import evaluate
+from pdp.engine.patterns import CompiledPattern
+from pdp.transport.call import Call, Endpoint, new_id
+from pdp.transport.chain import settle_tenant
+from pdp.transport.convert import to_match, to_request, to_response
+from pdp.transport.servicers.decide import DecideServicer
+
+MAX_POSITIONS: Final = 1000
+"""Positions that a pattern test answers for one input."""
+
+
+class SimulateServicer:
+    """Judges requests with candidate policies laid over the tenant's own."""
+
+    def __init__(self, decide: DecideServicer) -> None:
+        self._decide = decide
+
+    def handlers(self) -> Mapping[str, Endpoint]:
+        """Returns the handler of each RPC, by its name."""
+        return {"Simulate": self.simulate, "TestStaticPattern": self.test_pattern}
+
+    async def simulate(self, call: Call, message: Message) -> pb.SimulateResponse:
+        """Judges one request for which the overlay is compiled, and forgotten.
+
+        Raises:
+            InvalidPattern: a candidate's pattern is not RE2.
+            StoreUnavailable: the tenant's policies cannot be read.
+        """
+        asked = cast(pb.SimulateRequest, message)
+        wanted = asked.request
+        tenant_id = settle_tenant(call, wanted.tenant_id, "request.tenant_id")
+        request = to_request(wanted, tenant_id, wanted.request_id or call.request_id)
+        snapshot = await self._decide.snapshot(call, tenant_id, wanted.min_revision)
+        if asked.HasField("overlay"):
+            snapshot = overlaid(snapshot, static_policies=_candidates(asked.overlay))
+        decision = evaluate(snapshot, request._replace(explain=True), new_id())
+        shown = decision if wanted.explain else decision._replace(trace=())
+        return pb.SimulateResponse(
+            decision=to_response(shown), layers=[_layer(layer) for layer in decision.layers]
+        )
+
+    async def test_pattern(self, call: Call, message: Message) -> pb.TestStaticPatternResponse:
+        """Runs a pattern over sample texts.
+
+        Raises:
+            InvalidPattern: it is not RE2.
+        """
+        asked = cast(pb.TestStaticPatternRequest, message)
+        pattern = CompiledPattern(asked.pattern)
+        results = [_tested(pattern, text) for text in asked.test_inputs]
+        return pb.TestStaticPatternResponse(
+            pattern=asked.pattern,
+            results=results,
+            match_count=sum(result.matched for result in results),
+            total_inputs=len(results),
+        )
+
+
+def _candidates(overlay: pb.Overlay) -> list[StaticPolicy]:
+    return [
+        StaticPolicy(
+            id=each.id,
+            name=each.name,
+            description=each.description,
+            category=each.category or "custom",
+            pattern=each.pattern,
+            action=each.action,
+            severity=each.severity or "medium",
+            enabled=each.enabled if each.HasField("enabled") else True,
+            message=each.message,
+        )
+        for each in overlay.static_policies
+    ]
+
+
+def _layer(result: LayerResult) -> pb.LayerResult:
+    return pb.LayerResult(
+        layer=result.layer,
+        outcome=result.outcome,  # type: ignore[arg-type] # the numbers are the proto's
+        reason=result.reason,
+        matches=[to_match(match) for match in result.matches],
+    )
+
+
+def _tested(pattern: CompiledPattern, text: str) -> pb.PatternTestResult:
+    spans = list(islice(pattern.spans(text, text.encode()), MAX_POSITIONS))
+    return pb.PatternTestResult(
+        input=text,
+        matched=bool(spans),
+        match_positions=[pb.MatchPosition(start=start, end=end) for start, end in spans],
+    )

@@ -1,0 +1,80 @@
+"""The one table from error reasons to gRPC and HTTP statuses, and the shapes errors are sent in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from pdp.errors import InvalidArgument, PdpError
+
+ERROR_DOMAIN: Final = "pdp.v1"
+
+
+class Status(NamedTuple):
+    """What an error is on either transport."""
+
+    grpc: grpc.StatusCode
+    http: int
+
+
+STATUSES: Final[Mapping[str, Status]] = {
+    "INVALID_ARGUMENT": Status(grpc.StatusCode.INVALID_ARGUMENT, 400),
+    "MALFORMED_REQUEST": Status(grpc.StatusCode.INVALID_ARGUMENT, 400),
+    "INVALID_PATTERN": Status(grpc.StatusCode.INVALID_ARGUMENT, 400),
+    "INVALID_ACTION": Status(grpc.StatusCode.INVALID_ARGUMENT, 400),
+    "SYSTEM_POLICY_READONLY": Status(grpc.StatusCode.PERMISSION_DENIED, 403),
+    "TENANT_MISMATCH": Status(grpc.StatusCode.PERMISSION_DENIED, 403),
+    "HOST_REFUSED": Status(grpc.StatusCode.PERMISSION_DENIED, 403),
+    "POLICY_NOT_FOUND": Status(grpc.StatusCode.NOT_FOUND, 404),
+    "OVERRIDE_NOT_FOUND": Status(grpc.StatusCode.NOT_FOUND, 404),
+    "ROUTE_NOT_FOUND": Status(grpc.StatusCode.UNIMPLEMENTED, 404),
+    "METHOD_NOT_ALLOWED": Status(grpc.StatusCode.UNIMPLEMENTED, 405),
+    "POLICY_NAME_EXISTS": Status(grpc.StatusCode.ALREADY_EXISTS, 409),
+    "REQUEST_TOO_LARGE": Status(grpc.StatusCode.RESOURCE_EXHAUSTED, 413),
+    "UNSUPPORTED_MEDIA_TYPE": Status(grpc.StatusCode.INVALID_ARGUMENT, 415),
+    "INTERNAL": Status(grpc.StatusCode.INTERNAL, 500),
+    "REVISION_UNAVAILABLE": Status(grpc.StatusCode.UNAVAILABLE, 503),
+    "STORE_UNAVAILABLE": Status(grpc.StatusCode.UNAVAILABLE, 503),
+    "DEADLINE_EXCEEDED": Status(grpc.StatusCode.DEADLINE_EXCEEDED, 504),
+}
+
+
+def http_status(error: PdpError, invalid_status: int = 400) -> int:
+    """Returns the HTTP status of `error`.
+
+    Args:
+        error: what happened.
+        invalid_status: what the route answers invalid values with.
+    """
+    if isinstance(error, InvalidArgument):
+        return invalid_status
+    return STATUSES[error.reason].http
+
+
+def envelope(error: PdpError) -> dict[str, Any]:
+    """Returns the JSON body that an error is sent in (decide.md, Errors)."""
+    details = [{"field": field, "reason": reason} for field, reason in error.violations]
+    return {"error": {"code": error.reason, "message": error.message, "details": details}}
+
+
+def rich_status(error: PdpError) -> bytes:
+    """Returns `google.rpc.Status` with ErrorInfo and BadRequest, for `grpc-status-details-bin`."""
+    details = [_packed(error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN))]
+    if error.violations:
+        bad = error_details_pb2.BadRequest()
+        for field, reason in error.violations:
+            bad.field_violations.add(field=field, description=reason)
+        details.append(_packed(bad))
+    code = int(STATUSES[error.reason].grpc.value[0])
+    status = status_pb2.Status(code=code, message=error.message, details=details)
+    return status.SerializeToString()
+
+
+def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed

@@ -1,0 +1,74 @@
+"""Bounds: every message is held against the rules in its contract before it is handled."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import protovalidate
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+
+from pdp._gen.pdp.v1 import error_reason_pb2, options_pb2
+from pdp.errors import InvalidAction, InvalidArgument, InvalidPattern, Violation
+
+_VALIDATOR: Final = protovalidate.Validator()
+_ERRORS: Final[dict[int, type[InvalidArgument]]] = {
+    error_reason_pb2.ERROR_REASON_UNSPECIFIED: InvalidArgument,
+    error_reason_pb2.ERROR_REASON_INVALID_PATTERN: InvalidPattern,
+    error_reason_pb2.ERROR_REASON_INVALID_ACTION: InvalidAction,
+}
+
+
+def validate(message: Message, prefix: str = "") -> None:
+    """Raises where `message` breaks a rule of its contract.
+
+    Args:
+        message: the message.
+        prefix: put before the fields' paths, for a message that lies in another.
+
+    Raises:
+        InvalidArgument: or the error that the first field at fault asks for; it names all fields.
+    """
+    found = _VALIDATOR.collect_violations(message)
+    if not found:
+        return
+    violations = [Violation(prefix + _path(each), _reason(each)) for each in found]
+    errors = [_error(message.DESCRIPTOR, each) for each in found]
+    error = next((kind for kind in errors if kind is not InvalidArgument), InvalidArgument)
+    # A field with an error of its own comes first, so that message and code are of one mind.
+    violations = [violation for _, violation in sorted(
+        zip(errors, violations, strict=True), key=lambda pair: pair[0] is not error
+    )]
+    raise error("; ".join(f"{field}: {reason}" for field, reason in violations), *violations)
+
+
+def _path(violation: protovalidate.Violation) -> str:
+    steps: list[str] = []
+    for element in violation.proto.field.elements:
+        subscript = f"[{element.subscript.value!r}]" if element.subscript else ""
+        steps.append(f"{element.field_name}{subscript}")
+    return ".".join(steps)
+
+
+def _reason(violation: protovalidate.Violation) -> str:
+    rule = str(violation.proto.rule_id)
+    message = str(violation.proto.message)
+    if rule == "required":
+        return "is required"
+    if rule == "string.in":
+        allowed = message.removeprefix("must be in list [").removesuffix("]").split(", ")
+        return f"must be one of {', '.join(word for word in allowed if word)}"
+    return message
+
+
+def _error(descriptor: Descriptor, violation: protovalidate.Violation) -> type[InvalidArgument]:
+    """Returns the error that the field at fault asks for in its contract."""
+    reason = error_reason_pb2.ERROR_REASON_UNSPECIFIED
+    inside: Descriptor | None = descriptor
+    for element in violation.proto.field.elements:
+        if inside is None:
+            break
+        field = inside.fields_by_name[element.field_name]
+        reason = field.GetOptions().Extensions[options_pb2.field].invalid
+        inside = field.message_type
+    return _ERRORS[reason]

@@ -1,0 +1,204 @@
+"""How several users of one store get on: views, writers, watchers, and what comes after the end."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdp.domain.record import Change, Record
+from pdp.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pdp.store.port import Store, Transaction
+
+WRITES = 40
+
+
+def add(transaction: Transaction, entity_id: str) -> Record:
+    return transaction.put(Record("policy", "acme", entity_id, {}), actor="ann", summary="Put")
+
+
+def put(store: Store, entity_id: str) -> Record:
+    with store.write() as transaction:
+        return add(transaction, entity_id)
+
+
+def ids(store: Store) -> list[str]:
+    with store.read() as reader:
+        return [record.id for record in reader.list("policy", "acme")]
+
+
+def test_a_view_is_of_the_moment_when_it_was_opened(
+    store: Store, open_store: Callable[..., Store]
+) -> None:
+    put(store, "before")
+    writer = open_store()
+    with store.read() as reader:
+        put(writer, "after")
+        assert [record.id for record in reader.list("policy", "acme")] == ["before"]
+        assert reader.get("policy", "acme", "after") is None
+        assert (reader.revision(), len(reader.changes(0))) == (1, 1)
+    assert ids(store) == ["before", "after"]
+
+
+def test_a_second_writer_gives_up_after_its_time_out(
+    store: Store, open_store: Callable[..., Store]
+) -> None:
+    hasty = open_store(busy_timeout_s=0.05)
+    with store.write() as transaction:
+        add(transaction, "first")
+        with pytest.raises(StoreUnavailable, match="Another writer"):
+            put(hasty, "refused")
+        assert ids(hasty) == []  # reading needs no turn
+    put(hasty, "second")
+    assert ids(store) == ["first", "second"]
+
+
+def test_a_second_writer_waits_and_then_sees_what_the_first_has_written(
+    store: Store, open_store: Callable[..., Store]
+) -> None:
+    waiting = open_store()
+    begun = threading.Event()
+
+    def second() -> list[str]:
+        begun.set()
+        with waiting.write() as transaction:
+            seen = [record.id for record in transaction.list("policy", "acme")]
+            add(transaction, "second")
+            return seen
+
+    with ThreadPoolExecutor(1) as thread:
+        with store.write() as transaction:
+            seen = thread.submit(second)
+            begun.wait()
+            add(transaction, "first")
+        assert seen.result() == ["first"]
+    assert ids(store) == ["first", "second"]
+
+
+def test_nothing_is_lost_between_two_writers_and_a_follower(
+    store: Store, open_store: Callable[..., Store]
+) -> None:
+    """The follower reads on from its last revision while both write, as other workers do."""
+    writers = {name: open_store() for name in ("a", "b")}
+
+    def write(name: str) -> list[int]:
+        return [put(writers[name], f"{name}{n}").revision for n in range(WRITES)]
+
+    followed: list[Change] = []
+    with ThreadPoolExecutor(2) as threads:
+        revisions = list(map(threads.submit, [write, write], writers))
+        while not all(future.done() for future in revisions) or _follow(store, followed):
+            _follow(store, followed)
+    acknowledged = [revision for future in revisions for revision in future.result()]
+    assert sorted(acknowledged) == [change.revision for change in followed]
+    assert len(set(acknowledged)) == len(set(ids(store))) == 2 * WRITES
+
+
+def _follow(store: Store, followed: list[Change]) -> bool:
+    with store.read() as reader:
+        news = reader.changes(followed[-1].revision if followed else 0, limit=3)
+    followed += news
+    return bool(news)
+
+
+def test_the_data_version_tells_of_commits_of_one_s_own_and_of_others(
+    store: Store, open_store: Callable[..., Store]
+) -> None:
+    other = open_store()
+    versions = [store.data_version()]
+    for writer in (store, other, store, other):
+        put(writer, "p1")
+        versions.append(store.data_version())
+    assert all(a != b for a, b in pairwise(versions)), versions
+
+
+def test_the_data_version_stays_while_nothing_is_committed(store: Store) -> None:
+    put(store, "p1")
+    version = store.data_version()
+    ids(store)
+
+    def fail() -> None:
+        with store.write() as transaction:
+            add(transaction, "p2")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert store.data_version() == version
+
+
+def test_the_data_version_can_be_asked_from_another_thread_during_a_transaction(
+    store: Store,
+) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        before = thread.submit(store.data_version).result()
+        with store.write() as transaction:
+            add(transaction, "p1")
+            assert thread.submit(store.data_version).result(timeout=30) == before
+        assert thread.submit(store.data_version).result() != before
+
+
+def test_the_store_may_move_from_thread_to_thread(store: Store) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(put, store, "p1").result()
+        assert ids(store) == ["p1"]
+        thread.submit(store.close).result()
+
+
+def test_a_closed_store_is_unavailable(store: Store, open_store: Callable[..., Store]) -> None:
+    put(store, "p1")
+    store.close()
+    store.close()
+    for use in (lambda: ids(store), lambda: put(store, "p2"), store.data_version):
+        with pytest.raises(StoreUnavailable, match="closed"):
+            use()
+    assert ids(open_store()) == ["p1"]
+
+
+def test_a_transaction_does_not_outlive_its_store(
+    store: Store, open_store: Callable[..., Store]
+) -> None:
+    transactions = []
+
+    def outlive() -> None:
+        with store.write() as transaction:
+            transactions.append(transaction)
+            add(transaction, "p1")
+            store.close()
+            with pytest.raises(StoreUnavailable):
+                add(transaction, "p2")
+
+    with pytest.raises(StoreUnavailable):
+        outlive()
+    assert not transactions[0].written
+    assert ids(open_store()) == []
+
+
+def test_a_view_or_transaction_ends_with_its_context(store: Store) -> None:
+    with store.read() as reader:
+        pass
+    with pytest.raises(RuntimeError):
+        reader.revision()
+    with store.write() as transaction:
+        add(transaction, "p1")
+    with pytest.raises(RuntimeError):
+        add(transaction, "p2")
+    assert ids(store) == ["p1"]
+
+
+def test_one_view_or_transaction_is_open_at_a_time(store: Store) -> None:
+    with store.write() as transaction:
+        add(transaction, "p1")
+        with pytest.raises(RuntimeError):
+            ids(store)
+        with pytest.raises(RuntimeError):
+            put(store, "p2")
+        add(transaction, "p3")
+    assert ids(store) == ["p1", "p3"]

@@ -1,0 +1,120 @@
+"""What every store can keep, to the letter, and what it refuses before anything is written."""
+
+from __future__ import annotations
+
+import math
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pdp.domain.record import Record
+from pdp.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pdp.store.port import Store
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    # NUL is legal within a body: JSON escapes it.
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+FRESH = count()
+
+
+def put(store: Store, record: Record, actor: str = "ann", summary: str = "Put") -> Record:
+    with store.write() as transaction:
+        return transaction.put(record, actor=actor, summary=summary)
+
+
+@settings(
+    max_examples=60,
+    deadline=None,  # each example waits for a disk
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # one store serves all examples
+)
+@given(kind=TEXT, tenant=TEXT, entity=TEXT, name=TEXT, note=TEXT, body=st.dictionaries(TEXT, JSON))
+def test_whatever_is_kept_comes_back_to_the_letter(
+    store: Store, *, kind: str, tenant: str, entity: str, name: str, note: str, body: dict[str, Any]
+) -> None:
+    name = f"{next(FRESH)}:{name}"
+    kept = put(store, Record(kind, tenant, entity, body, name), note, note)
+    with store.read() as reader:
+        assert reader.get(kind, tenant, entity) == reader.find(kind, tenant, name) == kept
+        assert kept in reader.list(kind, tenant)
+        change = reader.history(kind, tenant, entity)[0]
+        assert tenant in reader.tenants()
+    assert (kept.kind, kept.tenant_id, kept.id, kept.name) == (kind, tenant, entity, name)
+    assert kept.body == change.after == body
+    assert (change.kind, change.tenant_id, change.entity_id) == (kind, tenant, entity)
+    assert (change.actor, change.summary) == (note, note)
+
+
+@pytest.mark.parametrize("bad", ["a\0b", "a\ud800b"], ids=["NUL", "surrogate"])
+@pytest.mark.parametrize("field", ["kind", "tenant_id", "id", "name", "actor", "summary"])
+def test_text_that_not_every_backend_can_keep_is_refused(
+    store: Store, field: str, bad: str
+) -> None:
+    fields = dict.fromkeys(("kind", "tenant_id", "id", "name", "actor", "summary"), "x")
+    fields[field] = bad
+    actor, summary = fields.pop("actor"), fields.pop("summary")
+    with store.write() as transaction:
+        with pytest.raises(InvalidArgument) as refused:
+            transaction.put(Record(**fields, body={}), actor=actor, summary=summary)  # type: ignore[arg-type]  # the fields given are texts
+        transaction.put(Record("kind", "acme", "good", {}), actor="ann", summary="Put")
+    assert [violation.field for violation in refused.value.violations] == [field]
+    assert bad not in str(refused.value)
+    with store.read() as reader:
+        assert [change.entity_id for change in reader.changes(0)] == ["good"]
+
+
+@pytest.mark.parametrize("bad", ["p1\0", "p1\ud800"], ids=["NUL", "surrogate"])
+def test_what_cannot_be_kept_is_not_there(store: Store, bad: str) -> None:
+    put(store, Record("policy", "acme", "p1", {}, "p1"))
+    with store.write() as transaction:
+        assert transaction.get("policy", "acme", bad) is None
+        assert transaction.find("policy", "acme", bad) is None
+        assert not transaction.list(bad, "acme")
+        assert not transaction.list_tenant(bad)
+        assert not transaction.history("policy", "acme", bad)
+        with pytest.raises(KeyError):
+            transaction.delete("policy", "acme", bad, actor="ann", summary="Deleted")
+        assert transaction.get("policy", "acme", "p1") is not None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"n": math.nan}, {"n": [math.inf]}, {"t": "\udfff"}, {"\ud800": 1}],
+    ids=["NaN", "infinity", "surrogate", "surrogate key"],
+)
+def test_a_body_that_is_not_json_is_refused(store: Store, body: Mapping[str, Any]) -> None:
+    with store.write() as transaction:
+        with pytest.raises(InvalidArgument, match="body"):
+            transaction.put(Record("policy", "acme", "p1", body), actor="ann", summary="Put")
+        assert transaction.get("policy", "acme", "p1") is None
+        assert not transaction.changes(0)
+
+
+def test_bodies_of_megabytes_are_kept(store: Store) -> None:
+    body = {"patterns": [f"{n}é" * 100 for n in range(20_000)]}
+    kept = put(store, Record("policy", "acme", "p1", body))
+    put(store, Record("policy", "acme", "p1", {}))
+    with store.read() as reader:
+        assert reader.history("policy", "acme", "p1")[0].before == body == kept.body
+
+
+def test_what_was_kept_does_not_follow_the_object_that_was_put(store: Store) -> None:
+    body: dict[str, Any] = {"list": [1]}
+    with store.write() as transaction:
+        kept = transaction.put(Record("policy", "acme", "p1", body), actor="ann", summary="Put")
+        body["list"].append(2)
+        assert transaction.written[0].after == kept.body == {"list": [1]}

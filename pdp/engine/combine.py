@@ -58,8 +58,11 @@ def combine(
         verdicts: by layer.
         faults: what could not be judged; any makes the decision incomplete.
     """
-    table = snapshot.platform.risk
     spoken = [verdict for verdict in verdicts.values() if verdict is not NO_VERDICT]
+    if not (spoken or faults or request.explain):
+        # Most requests: nothing of what follows applies to them.
+        return _plain_allow(snapshot, request, decision_id)
+    table = snapshot.platform.risk
     if faults:
         spoken.insert(0, _fault_verdict(snapshot, table, faults))
     safe = _safe_outcome(snapshot)
@@ -85,6 +88,20 @@ def combine(
         incomplete=bool(faults),
         layers=_results(verdicts, faults, safe) if request.explain else (),
         faults=faults,
+    )
+
+
+def _plain_allow(snapshot: Snapshot, request: Request, decision_id: str) -> Decision:
+    return Decision(
+        decision_id,
+        request.request_id,
+        Outcome.ALLOW,
+        "",
+        "",
+        NO_VERDICT.status_hint,
+        _NO_RISK,
+        snapshot.revision,
+        pii_detected=bool(request.target.classifications) and _personal(request),
     )
 
 

@@ -40,6 +40,7 @@ class Reader(Protocol):
     def changes(self, since: int, limit: int = 1000) -> Sequence[Change]:
         """Returns up to `limit` changes of all tenants after revision `since`, oldest first.
 
+        None where `limit` is not positive.
         Who has read up to a revision has missed nothing below it: changes become visible in the
         order of their revisions.
         """

@@ -59,7 +59,10 @@ class SqliteStore:
             connection = _connect(path, busy_timeout_s)
             undo.callback(connection.close)
             migrations.prepare(connection, busy_timeout_s=busy_timeout_s)
-            watcher = _connect(path, busy_timeout_s=0)  # an event loop may be asking: never wait
+            watcher = _connect(path, busy_timeout_s)
+            undo.callback(watcher.close)
+            # Opened by now, it has no need to wait, and must not: an event loop may be asking.
+            watcher.execute("PRAGMA busy_timeout = 0")
             undo.pop_all()
         return cls(connection, watcher)
 
@@ -143,7 +146,7 @@ def _connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
         path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
     )
     try:
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA synchronous = FULL")  # reads the file, thus opens it
         connection.execute("PRAGMA foreign_keys = ON")
     except BaseException:
         connection.close()

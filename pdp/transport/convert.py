@@ -124,30 +124,47 @@ def _value(value: Value, field: str, depth: int) -> Any:
 def to_response(decision: Decision) -> pb.DecideResponse:
     """Returns the wire form of `decision`."""
     risk = decision.risk
+    # What is empty is not named: setting a field costs as much as reading ten.
     response = pb.DecideResponse(
         decision_id=decision.decision_id,
         request_id=decision.request_id,
         outcome=decision.outcome,  # type: ignore[arg-type] # the numbers are the proto's
         allowed=decision.allowed,
-        message=decision.message,
-        reason_code=decision.reason_code,
         status_hint=decision.status_hint,
-        risk=pb.Risk(score=risk.score, level=risk.level),
-        pii_detected=decision.pii_detected,
+        risk=pb.Risk(level=risk.level),
         revision=decision.revision,
-        incomplete=decision.incomplete,
     )
-    if decision.matches:
-        response.matches.extend(to_match(match) for match in decision.matches)
-        response.warnings.extend(
-            pb.Warning(policy_id=warning.policy_id, message=warning.message)
-            for warning in decision.warnings
-        )
-    if risk.factors:
-        response.risk.factors.extend(
-            pb.RiskFactor(layer=factor.layer, id=factor.id, points=factor.points)
-            for factor in risk.factors
-        )
+    if decision.pii_detected:
+        response.pii_detected = True
+    if decision.trace:
+        response.trace.extend(pb.TraceRow(**row._asdict()) for row in decision.trace)
+    if (
+        decision.matches
+        or decision.reason_code
+        or decision.obligations
+        or decision.incomplete
+        or decision.frameworks
+        or risk.factors
+    ):
+        _add_findings(response, decision)
+    return response
+
+
+def _add_findings(response: pb.DecideResponse, decision: Decision) -> None:
+    risk = decision.risk
+    response.message = decision.message
+    response.reason_code = decision.reason_code
+    response.incomplete = decision.incomplete
+    response.risk.score = risk.score
+    response.risk.factors.extend(
+        pb.RiskFactor(layer=factor.layer, id=factor.id, points=factor.points)
+        for factor in risk.factors
+    )
+    response.matches.extend(to_match(match) for match in decision.matches)
+    response.warnings.extend(
+        pb.Warning(policy_id=warning.policy_id, message=warning.message)
+        for warning in decision.warnings
+    )
     if decision.obligations:
         response.obligations.extend(_obligation(each) for each in decision.obligations)
     if decision.redacted_text is not None:
@@ -156,9 +173,6 @@ def to_response(decision: Decision) -> pb.DecideResponse:
         response.redacted_arguments.update(decision.redacted_arguments)
     if decision.frameworks:
         response.frameworks.extend(decision.frameworks)
-    if decision.trace:
-        response.trace.extend(pb.TraceRow(**row._asdict()) for row in decision.trace)
-    return response
 
 
 def to_match(match: Match) -> pb.Match:

@@ -12,6 +12,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from pdp.domain.decision import Outcome
+
 LATENCY_BUCKETS_S: Final = (
     0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0,
 )  # fmt: skip
@@ -32,7 +34,7 @@ class Metrics(Collector):
     def __init__(self) -> None:
         self._calls: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         self._latencies: defaultdict[tuple[str, str], _Latency] = defaultdict(_Latency)
-        self._decisions: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._decisions: defaultdict[tuple[Outcome, str], int] = defaultdict(int)
         self._faults: defaultdict[str, int] = defaultdict(int)
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         self._registry = CollectorRegistry()
@@ -45,7 +47,7 @@ class Metrics(Collector):
         latency.counts[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
         latency.total += seconds
 
-    def decision(self, outcome: str, reason_code: str) -> None:
+    def decision(self, outcome: Outcome, reason_code: str) -> None:
         """Counts one decision."""
         self._decisions[outcome, reason_code] += 1
 
@@ -73,8 +75,8 @@ class Metrics(Collector):
         decisions = CounterMetricFamily(
             "pdp_decisions", "Decisions by outcome.", labels=("outcome", "reason_code")
         )
-        for decision, count in self._decisions.items():
-            decisions.add_metric(decision, count)
+        for (outcome, reason_code), count in self._decisions.items():
+            decisions.add_metric((outcome.name, reason_code), count)
         yield decisions
         faults = CounterMetricFamily(
             "pdp_faults", "Faults inside evaluations, by layer.", labels=("layer",)

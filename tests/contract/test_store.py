@@ -116,20 +116,23 @@ def test_tenants_and_kinds_are_apart(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["A", "a ", "a%", "a_", "\u00e5", "a\u030a", "\uff41", "a'\"`;--", "𝄞"]
+    "text", ["A", "a ", "a%", "a_", "", "\u00e5", "a\u030a", "\uff41", "a'\"`;--", "\U0001d51e"]
 )
-def test_ids_names_and_tenants_are_compared_exactly(store: Store, text: str) -> None:
-    for other in ("a", text):
-        put(store, policy(other, tenant=other, kind=other, name=other, v=other))
-        put(store, policy(f"{other}2", tenant=other, kind=other, name=f"{other}2", v=other))
+def test_ids_names_kinds_and_tenants_are_compared_exactly(store: Store, text: str) -> None:
+    put(store, policy("a", tenant="a", kind="a", name="a"))
+    put(store, policy(text, tenant="a", kind="a", name=text))
+    put(store, policy("a", tenant=text, kind="a", name="a"))
+    put(store, policy("a", tenant="a", kind=text, name="a"))
     with store.read() as reader:
-        for other in ("a", text):
-            got = reader.get(other, other, other)
+        for key in (("a", "a", "a"), ("a", "a", text), ("a", text, "a"), (text, "a", "a")):
+            got = reader.get(*key)
             assert got is not None
-            assert got.body == {"v": other}
-            assert reader.find(other, other, other) == got
-            assert ids(reader.list(other, other)) == [other, f"{other}2"]
-            assert len(reader.history(other, other, other)) == 1
+            assert (got.kind, got.tenant_id, got.id) == key
+            assert reader.find(*key) == got
+            assert [change.revision for change in reader.history(*key)] == [got.revision]
+        assert ids(reader.list("a", "a")) == ["a", text]
+        assert ids(reader.list("a", text)) == ids(reader.list(text, "a")) == ["a"]
+        assert ids(reader.list_tenant("a")) == ["a", text, "a"]
         assert reader.tenants() == {"a", text}
 
 
@@ -198,6 +201,7 @@ def test_revisions_are_global_and_the_log_can_be_read_on_from_any(store: Store) 
         assert [change.entity_id for change in everything] == [f"p{n}" for n in range(10)]
         assert reader.changes(4, limit=3) == everything[4:7]
         assert not reader.changes(4, limit=0)
+        assert not reader.changes(4, limit=-1)
         assert not reader.changes(10)
         assert not reader.changes(2**70)
         assert reader.revision() == 10

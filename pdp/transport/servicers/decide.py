@@ -131,7 +131,7 @@ class DecideServicer:
         return publisher.current(tenant_id) or await self._workspace.load(tenant_id)
 
     def _answer(self, decision: Decision) -> pb.DecideResponse:
-        self._metrics.decision(decision.outcome.name, decision.reason_code)
+        self._metrics.decision(decision.outcome, decision.reason_code)
         for fault in decision.faults:
             self._metrics.fault(fault.layer)
             # The error's own words may hold what the request said, so only its type is kept.

@@ -1,0 +1,125 @@
+"""The HTTP server: uvicorn around the shim, in the event loop that gRPC runs in."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from pdp.config import split_address
+from pdp.errors import ConfigError
+from pdp.transport.call import Endpoint
+from pdp.transport.http.app import Health, http_app
+from pdp.transport.methods import Method
+from pdp.transport.metrics import Metrics
+
+_BACKLOG = 2048
+_KEEP_ALIVE_S = 75
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn without its signal handlers: the process is the composition root's."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+
+class HttpServer:
+    """Serves the endpoints as JSON over HTTP."""
+
+    def __init__(
+        self,
+        methods: Mapping[str, Method],
+        endpoints: Mapping[str, Endpoint],
+        metrics: Metrics,
+        health: Health,
+        *,
+        loopback_only: bool = True,
+        workers: int = 1,
+    ) -> None:
+        """Args:
+        methods: the RPCs by path.
+        endpoints: the guarded endpoint of each, by path.
+        metrics: what `/metrics` shows.
+        health: what `/readyz` shows.
+        loopback_only: answer only calls that name this machine by a loopback name.
+        workers: how many processes share the port.
+        """
+        app = http_app(methods, endpoints, metrics, health, loopback_only=loopback_only)
+        config = uvicorn.Config(
+            app,
+            loop="none",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            h11_max_incomplete_event_size=16 * 1024,
+        )
+        self._config = config
+        self._server = _Uvicorn(config)
+        self._workers = workers
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, address: str) -> str:
+        """Listens on `address` (`host:port` or `unix:path`) and returns it with its real port.
+
+        Raises:
+            ConfigError: the address cannot be listened on.
+        """
+        listener = _listen(address, shared=self._workers > 1)
+        self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
+        await self._server.up.wait()
+        if listener.family == socket.AF_UNIX:
+            return address
+        host, port = listener.getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    async def stop(self, grace_s: float) -> None:
+        """Takes no new calls, and ends those under way after `grace_s` seconds."""
+        if self._task is None:
+            return
+        self._config.timeout_graceful_shutdown = max(1, round(grace_s)) if grace_s else 1
+        self._server.should_exit = True
+        await self._task
+        self._task = None
+
+
+def _listen(address: str, *, shared: bool) -> socket.socket:
+    try:
+        if address.startswith("unix:"):
+            path = address.removeprefix("unix:").removeprefix("//")
+            Path(path).unlink(missing_ok=True)
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(path)
+        else:
+            host, port = split_address(address)
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            listener = socket.socket(family)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listener.bind((host, port))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen for HTTP on {address}: {error.strerror}; "
+            "is another server running there? Set PDP_HTTP_LISTEN to another address"
+        ) from error
+    listener.listen(_BACKLOG)
+    listener.setblocking(False)
+    return listener

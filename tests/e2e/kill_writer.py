@@ -1,0 +1,82 @@
+"""Writes to a store, transaction after transaction, until it is killed: `kill_writer.py URL`.
+
+The summaries of the changes tell `<transaction> <change> of <changes>`, so that whoever reads the
+log knows a whole transaction from a half. A line is printed before the store is opened, and one for
+each transaction once it is committed: its number, the revision of its last change, and a digest of
+all its changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import sys
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+from pdp.domain.record import Record
+from pdp.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from pdp.store.port import Transaction
+
+LONGEST_S: Final = 60
+"""No test takes as long; a writer that nobody kills ends by itself."""
+
+COUNTER: Final = "counter"
+
+
+def last_transaction(transaction: Transaction) -> int:
+    """Returns the number of the last transaction, which each of them writes down."""
+    counter = transaction.get(COUNTER, "t0", COUNTER)
+    return 0 if counter is None else int(counter.body["transaction"])
+
+
+def write(transaction: Transaction) -> int:
+    """Creates up to seven records, updates one and deletes those of two transactions ago."""
+    number = last_transaction(transaction) + 1
+    tenant, old_tenant = f"t{number % 3}", f"t{(number - 2) % 3}"
+    old = [
+        record
+        for record in transaction.list("thing", old_tenant)
+        if record.body["transaction"] == number - 2
+    ]
+    new = [
+        Record("thing", tenant, f"{number}-{n}", {"transaction": number, "text": f"{n} " * number})
+        for n in range(number % 7 + 1)
+    ]
+    new.append(Record(COUNTER, "t0", COUNTER, {"transaction": number}))
+    changes = len(new) + len(old)
+    change = count(1)
+    for record in new:
+        transaction.put(record, actor="writer", summary=f"{number} {next(change)} of {changes}")
+    for record in old:
+        summary = f"{number} {next(change)} of {changes}"
+        transaction.delete("thing", old_tenant, record.id, actor="writer", summary=summary)
+    return number
+
+
+def digest(transaction: Transaction) -> str:
+    """Returns a digest of all that the transaction has changed."""
+    changes = [
+        [change.revision, change.tenant_id, change.op, change.entity_id, change.after]
+        for change in transaction.written
+    ]
+    return hashlib.sha256(json.dumps(changes).encode()).hexdigest()
+
+
+def main(url: str) -> None:
+    """Writes for ever."""
+    signal.alarm(LONGEST_S)
+    print("opening", flush=True)
+    store = SqliteStore.open(url)
+    while True:
+        with store.write() as transaction:
+            number = write(transaction)
+        line = (number, transaction.written[-1].revision, digest(transaction))
+        print(*line, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

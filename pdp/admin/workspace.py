@@ -8,21 +8,26 @@ so that the writes of other processes come into force as this one's own do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from pdp.domain.kinds import PolicySet
-from pdp.domain.record import Change
-from pdp.domain.tenant import PLATFORM
-from pdp.engine.compiler import compile_platform, compile_tenant
+import structlog
+
+from pdp.admin.snapshots import Renewed, compile_snapshot, plan_renewal, read_news, renew
 from pdp.engine.snapshot import Platform, Snapshot
+from pdp.errors import PdpError
 from pdp.publisher import Publisher
 from pdp.store.port import Reader, Store, Transaction
 
 POLL_INTERVAL_S: Final = 0.025
 """How often the store is asked whether another process has written (design.md)."""
+
+RETRY_INTERVAL_S: Final = 1.0
+"""How long a store that cannot be followed is left alone."""
+
+_log: Final = structlog.get_logger("pdp.store")
 
 T = TypeVar("T")
 
@@ -33,16 +38,6 @@ class Written(Generic[T]):
 
     value: T
     revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What the change log says since a revision, compiled."""
-
-    revision: int
-    changed: dict[str, int]
-    fresh: tuple[Snapshot, ...]
-    platform: Platform | None
 
 
 class Workspace:
@@ -83,7 +78,7 @@ class Workspace:
         def run() -> tuple[T, Snapshot]:
             with self._store.write() as transaction:
                 value = work(transaction)
-                return value, _compile(transaction, tenant_id, platform, held)
+                return value, compile_snapshot(transaction, tenant_id, platform, held)
 
         value, snapshot = await self._run(run)
         self._publisher.publish(snapshot)
@@ -110,41 +105,32 @@ class Workspace:
 
             def run(platform: Platform = platform) -> Snapshot:
                 with self._store.read() as reader:
-                    return _compile(reader, tenant_id, platform, None)
+                    return compile_snapshot(reader, tenant_id, platform, None)
 
             snapshot = await self._run(run)
             if self._publisher.publish(snapshot):
                 return snapshot
 
     async def catch_up(self) -> None:
-        """Puts in force whatever has been written since the last time, by anyone."""
+        """Puts in force whatever has been written since the last time, by anyone.
+
+        Raises:
+            StoreUnavailable: the store cannot be read.
+            InvalidPattern: what another process has written does not compile.
+        """
+        publisher = self._publisher
         async with self._catching_up:
-            progress = await self._run(lambda: self._progress(self._publisher.revision))
-            if progress.revision > self._publisher.revision:
-                self._publisher.advance(
-                    progress.revision, progress.changed, progress.fresh, progress.platform
-                )
-                self._advanced.set()
-                self._advanced = asyncio.Event()
-
-    def _progress(self, since: int) -> Progress:
-        with self._store.read() as reader:
-            changed: dict[str, int] = {}
-            revision = since
-            while changes := reader.changes(revision):
-                changed.update((change.tenant_id, change.revision) for change in changes)
-                revision = changes[-1].revision
-            platform = None
-            if PLATFORM in changed:
-                platform = read_platform(reader, self._publisher.platform)
-            fresh = () if platform else tuple(self._recompiled(reader, changed))
-        return Progress(revision, changed, fresh, platform)
-
-    def _recompiled(self, reader: Reader, changed: dict[str, int]) -> Iterable[Snapshot]:
-        for tenant_id, revision in changed.items():
-            held = self._publisher.held(tenant_id)
-            if held is not None and held.revision < revision:
-                yield _compile(reader, tenant_id, self._publisher.platform, held)
+            since = publisher.revision
+            news = await self.read(lambda reader: read_news(reader, since))
+            if news.revision <= since:
+                return
+            renewal = plan_renewal(publisher, news)
+            renewed = Renewed()
+            if renewal is not None:
+                renewed = await self.read(lambda reader: renew(reader, renewal))
+            publisher.advance(news.revision, news.changed, renewed.fresh, renewed.platform)
+            self._advanced.set()
+            self._advanced = asyncio.Event()
 
     async def reach(self, revision: int, timeout_s: float) -> bool:
         """Waits until `revision` is in force; returns False where that takes too long."""
@@ -157,14 +143,24 @@ class Workspace:
         return True
 
     async def follow(self) -> None:
-        """Catches up whenever another process has written, until cancelled."""
-        seen = self._store.data_version()
+        """Catches up whenever another process has written, until cancelled.
+
+        A store that cannot be read, or holds what does not compile, leaves in force what is: that
+        is logged, and tried again.
+        """
+        seen = -1
+        failing = False
         while True:
-            await asyncio.sleep(POLL_INTERVAL_S)
-            version = self._store.data_version()
-            if version != seen:
-                await self.catch_up()
-                seen = version
+            await asyncio.sleep(RETRY_INTERVAL_S if failing else POLL_INTERVAL_S)
+            try:
+                version = self._store.data_version()
+                if version != seen:
+                    await self.catch_up()
+                seen, failing = version, False
+            except PdpError as error:
+                if not failing:
+                    _log.error("the store cannot be followed", reason=error.message)
+                failing = True
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -172,25 +168,3 @@ class Workspace:
     def close(self) -> None:
         """Waits for the store's thread to finish what it has begun, and ends it."""
         self._thread.shutdown(wait=True)
-
-
-def read_platform(reader: Reader, like: Platform) -> Platform:
-    """Compiles what ships with the product from the store, with the checks and risks of `like`."""
-    policies = PolicySet.of(reader.list_tenant(PLATFORM))
-    return compile_platform(policies, like.validators, like.risk)
-
-
-def _compile(
-    reader: Reader, tenant_id: str, platform: Platform, held: Snapshot | None
-) -> Snapshot:
-    """Compiles a tenant as the store has it now; from `held` and the log where that is shorter."""
-    revision = reader.revision()
-    if held is None or held.platform is not platform:
-        policies = PolicySet.of(reader.list_tenant(tenant_id))
-        return compile_tenant(platform, tenant_id, policies, revision)
-    changes: list[Change] = []
-    since = held.revision
-    while page := reader.changes(since):
-        changes += (change for change in page if change.tenant_id == tenant_id)
-        since = page[-1].revision
-    return compile_tenant(platform, tenant_id, held.policies.changed(changes), revision, held)

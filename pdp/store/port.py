@@ -1,4 +1,4 @@
-"""What any store must do. Every backend passes `tests/contract/test_store.py`."""
+"""What any store must do. Every backend passes `tests/contract/test_store*.py`."""
 
 from __future__ import annotations
 
@@ -40,9 +40,8 @@ class Reader(Protocol):
     def changes(self, since: int, limit: int = 1000) -> Sequence[Change]:
         """Returns up to `limit` changes of all tenants after revision `since`, oldest first.
 
-        None where `limit` is not positive.
-        Who has read up to a revision has missed nothing below it: changes become visible in the
-        order of their revisions.
+        There are none where `limit` is not positive. Who has read up to a revision has missed
+        nothing below it: changes become visible in the order of their revisions.
         """
 
     def revision(self) -> int:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Rows = list[tuple[Any, ...]]
+Changes = list[Change]  # within the readers, `list` is a method
 
 _INT64_MAX: Final = 2**63 - 1
 
@@ -181,7 +182,7 @@ class SqliteTransaction(SqliteReader):
     def __init__(self, connection: sqlite3.Connection, now: float) -> None:
         super().__init__(connection)
         self._now = now
-        self._written: Sequence[Change] = ()
+        self._written: Changes = []
 
     @property
     def now(self) -> float:
@@ -191,7 +192,7 @@ class SqliteTransaction(SqliteReader):
     @property
     def written(self) -> Sequence[Change]:
         """See `Transaction.written`."""
-        return self._written
+        return tuple(self._written)
 
     def put(self, record: Record, *, actor: str, summary: str) -> Record:
         """See `Transaction.put`."""
@@ -229,7 +230,7 @@ class SqliteTransaction(SqliteReader):
 
     def discard(self) -> None:
         """Forgets what was written, since it is being rolled back."""
-        self._written = ()
+        self._written.clear()
 
     def _check_name(self, record: Record) -> None:
         # Asked before anything is written, so that a name taken leaves the transaction usable.
@@ -254,7 +255,7 @@ class SqliteTransaction(SqliteReader):
         row = (*key, op, before, after, actor, self._now, summary)
         [(revision,)] = self._execute(_LOG, *row)
         change = Change(revision, *key, op, was, is_now, actor, self._now, summary)
-        self._written = (*self._written, change)
+        self._written.append(change)
         return change
 
 

@@ -43,7 +43,12 @@ def write(transaction: Transaction) -> int:
         if record.body["transaction"] == number - 2
     ]
     new = [
-        Record("thing", tenant, f"{number}-{n}", {"transaction": number, "text": f"{n} " * number})
+        Record(
+            "thing",
+            tenant,
+            f"{number}-{n}",
+            {"transaction": number, "text": f"{n} " * (number**3 % 2003)},
+        )
         for n in range(number % 7 + 1)
     ]
     new.append(Record(COUNTER, "t0", COUNTER, {"transaction": number}))

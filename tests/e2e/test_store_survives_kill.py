@@ -23,6 +23,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
 from pdp.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
     from pdp.domain.record import Change
     from pdp.store.port import Reader
+
+pytestmark = pytest.mark.soak
 
 ROUNDS: Final = int(os.environ.get("PDP_SOAK_ROUNDS", "15"))
 SEED: Final = os.environ.get("PDP_SOAK_SEED", "0")
@@ -155,7 +159,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_half_written(tmp_path: Path
             # A kill can fall between a commit and its acknowledgement, but only once.
             assert 0 <= new - len(pending) <= kills
             pending, kills = {}, 0
-    assert len(everything) > ROUNDS
+    assert len(everything) >= ROUNDS // 2, "hardly anything was written"
     check(file, Ledger(), everything)
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlite_utils import Database
-from sqlite_utils.migrations import Migrations
 
 from pdp.domain.record import Record
 from pdp.errors import ConfigError, PdpError, StoreUnavailable
@@ -22,8 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdp.store.port import Transaction
-
-OPENERS: Final = 8
 
 
 @pytest.fixture
@@ -66,33 +61,6 @@ def run(file: Path, *statements: str) -> list[tuple[object, ...]]:
     """What another program does to the file; returns the rows of the last statement."""
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         return [connection.execute(statement).fetchall() for statement in statements][-1]
-
-
-def test_a_relative_url_is_below_the_working_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with closing(SqliteStore.open("sqlite:///new/dir/a%20b é.db")) as store:
-        put(store, "first")
-        monkeypatch.chdir("/")
-        assert ids(store) == ["first"]
-    assert (tmp_path / "new/dir/a%20b é.db").is_file()
-
-
-NO_FILES: Final = """
-    store.db /store.db sqlite:/a sqlite:// sqlite:/// sqlite://host/store.db sqlite:///:memory:
-    sqlite:///directory/ sqlite:///a.db?mode=ro sqlite:///a\0b SQLITE:///a.db postgresql:///a.db
-"""
-
-
-@pytest.mark.parametrize("url", ["", *NO_FILES.split()])
-def test_a_url_that_is_not_of_a_file_is_refused(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=r"must be sqlite:///"):
-        SqliteStore.open(url)
-    assert not list(tmp_path.iterdir())
 
 
 def test_reopening_keeps_everything(store: SqliteStore, file: Path) -> None:
@@ -152,90 +120,6 @@ def test_no_statement_reads_a_whole_table(store: SqliteStore) -> None:
     }
     # Only the list of a tenant's records, whose index orders them within each kind, is sorted.
     assert [step for step in steps if "TEMP" in step] == ["USE TEMP B-TREE FOR ORDER BY"]
-
-
-@pytest.mark.parametrize("size", [10, 100_000])
-def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, size: int) -> None:
-    file = tmp_path / "notes.txt"
-    file.write_bytes(b"n" * size)
-    with pytest.raises(ConfigError, match="not a store of this product"):
-        opened(file)
-    assert file.read_bytes() == b"n" * size
-
-
-@pytest.mark.parametrize(
-    "statement", ["CREATE TABLE mine (a)", "PRAGMA application_id = 7", "PRAGMA user_version = 7"]
-)
-def test_a_database_of_another_program_is_refused_and_left_alone(
-    tmp_path: Path, statement: str
-) -> None:
-    file = tmp_path / "other.db"
-    run(file, statement)
-    content = file.read_bytes()
-    with pytest.raises(ConfigError, match="another program"):
-        opened(file)
-    assert file.read_bytes() == content
-
-
-def test_a_store_of_a_newer_version_is_refused(store: SqliteStore, file: Path) -> None:
-    store.close()
-    run(file, f"PRAGMA user_version = {migrations.SCHEMA_VERSION + 1}")
-    with pytest.raises(ConfigError, match="newer version"):
-        opened(file)
-
-
-def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "directory.db").mkdir()
-    with pytest.raises(ConfigError, match="cannot be opened or created"):
-        opened(tmp_path / "directory.db")
-    (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="directory cannot be made"):
-        opened(tmp_path / "file" / "store.db")
-
-
-def test_many_may_open_a_new_store_at_once(tmp_path: Path) -> None:
-    barrier = threading.Barrier(OPENERS)
-
-    def start(file: Path) -> None:
-        barrier.wait()
-        opened(file).close()
-
-    with ThreadPoolExecutor(OPENERS) as threads:
-        for round_ in range(10):
-            list(threads.map(start, [tmp_path / f"{round_}.db"] * OPENERS))
-
-
-def test_opening_waits_for_a_writer_only_where_it_must_migrate(tmp_path: Path, file: Path) -> None:
-    with closing(opened(file)) as store, store.write():
-        opened(file, busy_timeout_s=0.01).close()
-    new = tmp_path / "new.db"
-    with closing(sqlite3.connect(new, isolation_level=None)) as other, ThreadPoolExecutor() as pool:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreUnavailable, match="Another writer"):
-            opened(new, busy_timeout_s=0.05)
-        waiting = pool.submit(opened, new)
-        assert not wait([waiting], timeout=0.2).done
-        other.execute("ROLLBACK")
-        waiting.result().close()
-
-
-def test_a_migration_that_fails_leaves_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    failing = Migrations("pdp")
-
-    @failing()
-    def good(db: Database) -> None:
-        db.execute("CREATE TABLE good (a)")
-
-    @failing()
-    def bad(db: Database) -> None:
-        db.execute("CREATE TABLE good (a)")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(migrations, "MIGRATIONS", failing)
-        with pytest.raises(ConfigError):
-            opened(file)
-    assert run(file, "SELECT * FROM sqlite_master") == []
-    opened(file).close()
 
 
 def test_a_store_that_can_only_be_read_says_so(store: SqliteStore) -> None:

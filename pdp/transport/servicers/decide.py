@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 from google.protobuf.message import Message
@@ -15,7 +15,6 @@ from pdp.domain.decision import Decision, Fault
 from pdp.domain.layers import ENGINE
 from pdp.domain.request import Request
 from pdp.engine.evaluate import evaluate, unjudged
-from pdp.engine.snapshot import Snapshot
 from pdp.errors import PdpError, RevisionUnavailable, StoreUnavailable, TenantMismatch, Violation
 from pdp.publisher import Publisher
 from pdp.transport.call import Call, Endpoint, new_id
@@ -24,6 +23,9 @@ from pdp.transport.convert import to_request, to_response
 from pdp.transport.metrics import Metrics
 from pdp.transport.status import STATUSES
 from pdp.transport.validation import validate
+
+if TYPE_CHECKING:
+    from pdp.engine.snapshot import Snapshot
 
 MAX_WAIT_S: Final = 1.0
 """How long `min_revision` is waited for where the caller sets no deadline (decide.md)."""

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
-from typing import Final, cast
+from typing import cast
 
 from google.protobuf.message import Message
 
 from pdp._gen.pdp.v1 import simulate_pb2 as pb
 from pdp.admin.overlay import overlaid
+from pdp.admin.pattern_trial import Trial, try_pattern
 from pdp.domain.decision import LayerResult
 from pdp.domain.static_policy import StaticPolicy
 from pdp.engine.evaluate import evaluate
-from pdp.engine.patterns import CompiledPattern
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.chain import settle_tenant
 from pdp.transport.convert import to_match, to_request, to_response
 from pdp.transport.servicers.decide import DecideServicer
-
-MAX_POSITIONS: Final = 1000
-"""Positions that a pattern test answers for one input."""
-
 
 class SimulateServicer:
     """Judges requests with candidate policies laid over the tenant's own."""
@@ -60,8 +55,7 @@ class SimulateServicer:
             InvalidPattern: it is not RE2.
         """
         asked = cast(pb.TestStaticPatternRequest, message)
-        pattern = CompiledPattern(asked.pattern)
-        results = [_tested(pattern, text) for text in asked.test_inputs]
+        results = [_result(trial) for trial in try_pattern(asked.pattern, asked.test_inputs)]
         return pb.TestStaticPatternResponse(
             pattern=asked.pattern,
             results=results,
@@ -96,10 +90,9 @@ def _layer(result: LayerResult) -> pb.LayerResult:
     )
 
 
-def _tested(pattern: CompiledPattern, text: str) -> pb.PatternTestResult:
-    spans = list(islice(pattern.spans(text, text.encode()), MAX_POSITIONS))
+def _result(trial: Trial) -> pb.PatternTestResult:
     return pb.PatternTestResult(
-        input=text,
-        matched=bool(spans),
-        match_positions=[pb.MatchPosition(start=start, end=end) for start, end in spans],
+        input=trial.text,
+        matched=bool(trial.positions),
+        match_positions=[pb.MatchPosition(start=start, end=end) for start, end in trial.positions],
     )

@@ -1,0 +1,30 @@
+# Built from hashed requirements; runs as a user without rights.
+#
+#   docker build --tag pdp .
+#   docker run --network container:YOUR_APP --volume pdp:/var/lib/pdp pdp
+#
+# Until credentials exist it serves development mode on loopback only, as a sidecar in its pod's
+# network does: no other pod can reach it.
+
+FROM python:3.12-slim AS build
+WORKDIR /src
+COPY requirements/run.txt requirements/run.txt
+RUN python -m venv /opt/pdp \
+ && /opt/pdp/bin/pip install --no-cache-dir --require-hashes -r requirements/run.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY pdp pdp
+RUN /opt/pdp/bin/pip install --no-cache-dir --no-deps --no-build-isolation --no-index .
+
+FROM python:3.12-slim
+RUN useradd --system --uid 10001 --no-create-home pdp \
+ && install --directory --owner=pdp --group=pdp --mode=0750 /var/lib/pdp
+COPY --from=build /opt/pdp /opt/pdp
+ENV PATH=/opt/pdp/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PDP_AUTH=dev \
+    PDP_DATA_DIR=/var/lib/pdp
+USER pdp
+VOLUME /var/lib/pdp
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["pdp", "health"]
+STOPSIGNAL SIGTERM
+CMD ["pdp", "serve"]

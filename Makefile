@@ -1,0 +1,103 @@
+# Everything a newcomer needs is `make run` and `make test`; `make help` lists the rest.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BUF_DIR := .ci/buf
+BUF := $(BUF_DIR)/node_modules/.bin/buf
+PIP := $(BIN)/pip --quiet --disable-pip-version-check
+
+## Use
+.PHONY: run
+run: $(VENV)/run.stamp ## Serve gRPC on 127.0.0.1:50051 and HTTP on 127.0.0.1:8080, in development mode
+	@PDP_AUTH=$${PDP_AUTH:-dev} exec $(BIN)/pdp serve
+
+.PHONY: test
+test: $(VENV)/dev.stamp ## Run all tests
+	$(BIN)/pytest -n auto --dist worksteal -q $(ARGS)
+
+.PHONY: bench
+bench: $(VENV)/dev.stamp ## Measure Decide against an empty echo server, then the engine alone
+	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: accuracy
+accuracy: $(VENV)/dev.stamp ## Print what the system policies detect, per policy and per source
+	@$(BIN)/python -m bench.accuracy $(ARGS)
+
+.PHONY: soak
+soak: $(VENV)/dev.stamp ## Run the kill loops and fuzz targets for long; reports, does not gate
+	-PDP_SOAK_ROUNDS=$${PDP_SOAK_ROUNDS:-300} HYPOTHESIS_PROFILE=soak $(BIN)/pytest -q -m "soak" $(ARGS)
+
+## Develop
+.PHONY: lint
+lint: $(VENV)/dev.stamp $(BUF) ## Check style, imports and contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BUF) lint
+	$(BUF) format --diff --exit-code --path proto/pdp
+	@tag=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null); \
+	if [ -n "$$tag" ]; then set -x; $(BUF) breaking --against ".git#tag=$$tag"; \
+	else echo "buf breaking: no release yet, so nothing to break"; fi
+
+.PHONY: types
+types: $(VENV)/dev.stamp ## Check types
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/dev.stamp $(BUF) ## Format code and contracts
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BUF) format --write --path proto/pdp
+
+.PHONY: generate
+generate: $(VENV)/dev.stamp ## Generate the stubs and openapi.json from proto/
+	$(BIN)/python proto/generate.py
+
+.PHONY: check-generated
+check-generated: generate ## Fail where generated code is stale
+	@git diff --exit-code --stat -- pdp/_gen clients/python/pdp_client/_gen \
+	  || { echo "generated code is stale: run 'make generate' and commit"; exit 1; }
+	@test -z "$$(git status --porcelain -- pdp/_gen clients/python/pdp_client/_gen)" \
+	  || { echo "generated files are not committed"; exit 1; }
+
+.PHONY: lock
+lock: $(VENV)/dev.stamp ## Pin the newest allowed versions, with hashes
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
+	  --no-emit-find-links --upgrade --python-version 3.11 --group build pyproject.toml \
+	  --output-file requirements/run.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
+	  --no-emit-find-links --upgrade --python-version 3.11 --group build --group dev pyproject.toml \
+	  --constraint requirements/run.txt --output-file requirements/dev.txt
+
+.PHONY: image
+image: ## Build the container image
+	docker build --tag pdp .
+
+.PHONY: clean
+clean: ## Remove what was built and installed; keeps var/
+	rm -rf $(VENV) $(BUF_DIR)/node_modules dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} \
+	  /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml
+	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing requirements/run.txt"
+	@$(PIP) install --require-hashes -r requirements/run.txt
+	@$(PIP) install --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
+	@echo "installing requirements/dev.txt"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(BUF): $(BUF_DIR)/package-lock.json
+	@command -v npm >/dev/null || { echo "buf comes from npm: install Node.js 18+ for 'make lint'"; exit 1; }
+	npm ci --silent --no-audit --no-fund --prefix $(BUF_DIR)
+	@touch $@

@@ -1,0 +1,1 @@
+"""Measurements: `make bench` and `make accuracy`. Ratios are taken within one run."""

@@ -1,0 +1,121 @@
+"""`python -m bench`: Decide against an empty echo server in one run, then the engine alone."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench import engine
+from bench.load import REQUEST_BYTES, Load, decide_request, drive, require_h2load, write_frame
+from bench.servers import Served, echo_server, pdp_server
+
+TARGETS = {
+    "ratio": 0.8,
+    "engine_200_us": 25.0,
+    "engine_200k_us": 1000.0,
+    "patterns_ratio": 10.0,
+    "add_ms": 50.0,
+    "rss_mib": 120.0,
+    "start_s": 1.5,
+}
+
+
+def main() -> None:
+    """Runs the bench and prints its tables."""
+    options = _options()
+    require_h2load()
+    results: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        echo = stack.enter_context(echo_server())
+        pdp = stack.enter_context(pdp_server(Path(folder) / "var"))
+        results["transport"] = _transport(echo, pdp, Path(folder), options)
+        results["process"] = _process(pdp)
+    results["engine"] = _engine()
+    if options.json:
+        json.dump(results, sys.stdout, indent=2)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of echo and Decide in turn")
+    parser.add_argument("--requests", type=int, default=10_000, help="requests a round")
+    parser.add_argument("--clients", type=int, default=4, help="connections")
+    parser.add_argument("--streams", type=int, default=8, help="calls at once on each")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON at the end")
+    return parser.parse_args()
+
+
+def _transport(
+    echo: Served, pdp: Served, folder: Path, options: argparse.Namespace
+) -> dict[str, float]:
+    frame = folder / "decide.bin"
+    write_frame(frame, decide_request())
+    load = {"clients": options.clients, "streams": options.streams}
+    print(f"Decide of {REQUEST_BYTES} bytes, {options.clients} connections x {options.streams}")
+    print(f"{'round':>6}  {'server':8}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}")
+    for served in (echo, pdp):
+        drive(served.port, frame, requests=2_000, **load)
+    pairs: list[tuple[Load, Load]] = []
+    for index in range(options.rounds):
+        pair = (
+            drive(echo.port, frame, requests=options.requests, **load),
+            drive(pdp.port, frame, requests=options.requests, **load),
+        )
+        pairs.append(pair)
+        for name, run in zip(("echo", "Decide"), pair, strict=True):
+            figures = f"{run.rate:9.0f}{run.p50_ms:9.2f}{run.p99_ms:9.2f}"
+            print(f"{index + 1:>6}  {name:8}{figures}", flush=True)
+    ratio = statistics.median(decide.rate / base.rate for base, decide in pairs)
+    one = {"requests": 1_000, "clients": 1, "streams": 1}
+    alone = (drive(echo.port, frame, **one), drive(pdp.port, frame, **one))
+    print(f"one at a time: echo p50 {alone[0].p50_ms:.2f} ms, Decide p50 {alone[1].p50_ms:.2f} ms")
+    _line("RATIO of Decide to echo, median of the rounds", ratio, "", TARGETS["ratio"], above=True)
+    return {
+        "ratio": ratio,
+        "echo_rate": statistics.median(base.rate for base, _ in pairs),
+        "decide_rate": statistics.median(decide.rate for _, decide in pairs),
+    }
+
+
+def _process(pdp: Served) -> dict[str, float]:
+    print("\nProcess")
+    rss = pdp.rss_mib()
+    _line("start to SERVING, first start with its catalog", pdp.start_s, " s", TARGETS["start_s"])
+    _line("memory after the load", rss, " MiB", TARGETS["rss_mib"])
+    return {"start_s": pdp.start_s, "rss_mib": rss}
+
+
+def _engine() -> dict[str, object]:
+    print("\nEngine alone, catalog of this release, text without a hit")
+    sizes = engine.by_size()
+    targets = {200: TARGETS["engine_200_us"], 200_000: TARGETS["engine_200k_us"]}
+    for size, spent in sizes.items():
+        _line(f"{size:>7} characters", spent, " µs", targets.get(size))
+    print("\nEngine alone, a tenant's own patterns, 2,000 characters")
+    counts = engine.by_count()
+    for count, (spent, addition) in counts.items():
+        print(f"  {count:>7} patterns {spent:9.1f} µs; adding one takes {addition:.1f} ms at most")
+    few, many = counts[engine.COUNTS[0]], counts[engine.COUNTS[-1]]
+    _line("5,000 patterns to 50", many[0] / few[0], "", TARGETS["patterns_ratio"])
+    _line("adding one to 5,000", many[1], " ms", TARGETS["add_ms"])
+    return {"by_size_us": sizes, "by_count": counts}
+
+
+def _line(
+    what: str, value: float, unit: str, target: float | None, *, above: bool = False
+) -> None:
+    verdict = ""
+    if target is not None:
+        reached = value >= target if above else value <= target
+        sign = ">=" if above else "<="
+        verdict = f"   (to reach: {sign} {target:g}{unit}; {'reached' if reached else 'MISSED'})"
+    print(f"  {what:48}{value:9.2f}{unit}{verdict}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""An empty echo server on the stack that the PDP serves on: no middleware, no work.
+
+It parses a DecideRequest and answers a constant DecideResponse. Run as `python -m bench.echo`; it
+prints its port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import uvloop
+
+from pdp._gen.pdp.v1 import decide_pb2 as pb
+
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[pb.DecideRequest, pb.DecideResponse]
+
+_ANSWER = pb.DecideResponse(outcome=pb.OUTCOME_ALLOW, allowed=True, status_hint=200)
+
+
+async def _decide(request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
+    return _ANSWER
+
+
+async def _serve() -> None:
+    server = grpc.aio.server()
+    handler: Any = grpc.unary_unary_rpc_method_handler(
+        _decide,
+        request_deserializer=pb.DecideRequest.FromString,
+        response_serializer=pb.DecideResponse.SerializeToString,
+    )
+    service = grpc.method_handlers_generic_handler("pdp.v1.DecideService", {"Decide": handler})
+    server.add_generic_rpc_handlers((service,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    print(port, flush=True)
+    await server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve())

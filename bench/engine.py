@@ -1,0 +1,117 @@
+"""The engine alone: microseconds a decision, by size of text and by number of patterns."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+from pdp import catalog
+from pdp.detect.validators import VALIDATORS
+from pdp.domain.kinds import PolicySet
+from pdp.domain.request import Request
+from pdp.domain.static_policy import KIND, StaticPolicy
+from pdp.engine.compiler import compile_platform, compile_tenant
+from pdp.engine.evaluate import evaluate
+from pdp.engine.snapshot import Platform, Snapshot
+
+SIZES = (200, 2_000, 20_000, 200_000)
+COUNTS = (50, 500, 5_000)
+
+_WORDS = (
+    "the report shows that most customers were pleased with the new release and asked for more "
+    "examples in the guide while a few of them could not find the settings page at all so the "
+    "team will write a shorter introduction and add pictures of every step to it next month"
+).split()
+
+
+def prose(size: int, seed: int = 7) -> str:
+    """Returns `size` characters of harmless prose."""
+    chance = random.Random(seed)  # noqa: S311 - a text, not a secret
+    words: list[str] = []
+    length = 0
+    while length < size:
+        words.append(chance.choice(_WORDS))
+        length += len(words[-1]) + 1
+    return " ".join(words)[:size]
+
+
+def synthetic(count: int) -> dict[str, StaticPolicy]:
+    """Returns `count` policies such as tenants write: names, codes, phrases, alternatives."""
+    shapes = (
+        r"(?i)\bproject-{0}\b",
+        r"\bPRJ{0}-[0-9]{{4,6}}\b",
+        r"(?i)internal{0}\s+(only\s+)?draft{0}",
+        r"(?i)(rival{0}|competitor-{0}|vendor{0}x)",
+    )
+    policies = {}
+    for index in range(count):
+        pattern = shapes[index % len(shapes)].format(index)
+        policy_id = f"pol_{index}"
+        policies[policy_id] = StaticPolicy(policy_id, f"Policy {index}", "custom", pattern, "block")
+    return policies
+
+
+def catalog_snapshot() -> Snapshot:
+    """Returns the snapshot of a fresh tenant: the catalog and nothing else."""
+    return compile_tenant(catalog_platform(), "bench", PolicySet(), 1)
+
+
+def catalog_platform() -> Platform:
+    """Returns the compiled catalog."""
+    policies = {each.policy.id: each.policy for each in catalog.static_policies()}
+    return compile_platform(PolicySet({KIND: policies}), VALIDATORS)
+
+
+def microseconds(work: Callable[[], object], budget_s: float = 0.4) -> float:
+    """Returns the time of `work` in microseconds: the best of several rounds."""
+    work()
+    begin = time.perf_counter()
+    work()
+    once = max(time.perf_counter() - begin, 1e-7)
+    rounds, each = 5, max(1, int(budget_s / 5 / once))
+    best = float("inf")
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        for _ in range(each):
+            work()
+        best = min(best, (time.perf_counter() - begin) / each)
+    return best * 1e6
+
+
+def by_size() -> dict[int, float]:
+    """Returns µs a decision with the catalog, by characters of text without a hit."""
+    snapshot = catalog_snapshot()
+    times = {}
+    for size in SIZES:
+        request = Request(text=prose(size))
+        decision = evaluate(snapshot, request, "id")
+        if decision.matches:
+            raise SystemExit(f"the bench's prose matches {decision.matches[0].policy_id}")
+        times[size] = microseconds(lambda request=request: evaluate(snapshot, request, "id"))  # type: ignore[misc]
+    return times
+
+
+def by_count() -> dict[int, tuple[float, float]]:
+    """Returns, by number of a tenant's own patterns: µs a decision at 2 kB, ms to add one more."""
+    platform = compile_platform(PolicySet(), VALIDATORS)
+    request = Request(text=prose(2_000))
+    times = {}
+    for count in COUNTS:
+        policies = PolicySet({KIND: synthetic(count)})
+        snapshot = compile_tenant(platform, "bench", policies, 1)
+        decide = microseconds(lambda snapshot=snapshot: evaluate(snapshot, request, "id"))  # type: ignore[misc]
+        times[count] = (decide, _slowest_addition_ms(snapshot))
+    return times
+
+
+def _slowest_addition_ms(snapshot: Snapshot, additions: int = 40) -> float:
+    """Adds policies one by one, each to what the last gave, and returns the slowest's time."""
+    slowest = 0.0
+    for index in range(additions):
+        policy = StaticPolicy(f"new_{index}", f"New {index}", "custom", rf"\bNEW{index}\b", "log")
+        policies = snapshot.policies.replaced(KIND, {policy.id: policy})
+        begin = time.perf_counter()
+        snapshot = compile_tenant(snapshot.platform, "bench", policies, index + 2, snapshot)
+        slowest = max(slowest, time.perf_counter() - begin)
+    return slowest * 1e3

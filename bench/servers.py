@@ -1,0 +1,93 @@
+"""Starts the servers that the bench drives, as real processes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server that is up: its gRPC port, and the seconds from start to SERVING."""
+
+    port: int
+    process: subprocess.Popen[str]
+    start_s: float
+
+    def rss_mib(self) -> float:
+        """Returns the memory that the process holds now."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) / 1024
+
+
+@contextmanager
+def echo_server() -> Iterator[Served]:
+    """Runs the empty echo server."""
+    begin = time.perf_counter()
+    with _process([sys.executable, "-m", "bench.echo"], {}) as process:
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        port = int(process.stdout.readline())
+        yield Served(port, process, time.perf_counter() - begin)
+
+
+@contextmanager
+def pdp_server(data_dir: Path) -> Iterator[Served]:
+    """Runs `pdp serve` on a free port, with its database in `data_dir`."""
+    port = _free_port()
+    environment = {
+        "PDP_AUTH": "dev",
+        "PDP_GRPC_LISTEN": f"127.0.0.1:{port}",
+        "PDP_HTTP_LISTEN": "127.0.0.1:0",
+        "PDP_DATA_DIR": str(data_dir),
+        "PDP_LOG_LEVEL": "error",
+    }
+    begin = time.perf_counter()
+    with _process([sys.executable, "-m", "pdp", "serve"], environment) as process:
+        _wait_until_serving(port, process)
+        yield Served(port, process, time.perf_counter() - begin)
+
+
+@contextmanager
+def _process(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def _wait_until_serving(port: int, process: subprocess.Popen[str]) -> None:
+    asked = health_pb2.HealthCheckRequest()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        while process.poll() is None:
+            try:
+                if stub.Check(asked, wait_for_ready=True, timeout=0.2).status == 1:
+                    return
+            except grpc.RpcError:
+                continue
+    sys.exit(f"pdp serve ended with exit code {process.returncode}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

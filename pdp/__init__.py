@@ -1,0 +1,91 @@
+"""The policy decision point.
+
+In-process use begins with `Engine`:
+
+    from pdp import Engine
+
+    with Engine.open("sqlite:///var/pdp.db") as engine:
+        decision = engine.decide(text="…", tenant_id="acme")
+        print(decision.outcome.name, decision.allowed)
+
+Everything here is loaded when it is first asked for, so that `import pdp` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pdp.domain.decision import (
+        Decision,
+        Match,
+        Obligation,
+        ObligationType,
+        Outcome,
+        Risk,
+        RiskFactor,
+        Span,
+        TraceRow,
+    )
+    from pdp.domain.request import Entity, Request, Subject, Target, Usage
+    from pdp.embedded import Engine
+    from pdp.errors import (
+        ConfigError,
+        InvalidArgument,
+        PdpError,
+        RevisionUnavailable,
+        StoreUnavailable,
+    )
+
+__all__ = [
+    "ConfigError",
+    "Decision",
+    "Engine",
+    "Entity",
+    "InvalidArgument",
+    "Match",
+    "Obligation",
+    "ObligationType",
+    "Outcome",
+    "PdpError",
+    "Request",
+    "RevisionUnavailable",
+    "Risk",
+    "RiskFactor",
+    "Span",
+    "StoreUnavailable",
+    "Subject",
+    "Target",
+    "TraceRow",
+    "Usage",
+    "__version__",
+]
+
+__version__: str
+
+_HOMES: Final = ("pdp.domain.decision", "pdp.domain.request", "pdp.errors", "pdp.embedded")
+"""Where the names come from; the costly one last."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = _version() if name == "__version__" else _find(name)
+    return value
+
+
+def _version() -> str:
+    return str(import_module("importlib.metadata").version("pdp"))
+
+
+def _find(name: str) -> Any:
+    for home in _HOMES:
+        found = getattr(import_module(home), name, None)
+        if found is not None:
+            return found
+    raise AttributeError(name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

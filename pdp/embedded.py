@@ -1,0 +1,274 @@
+"""Decisions inside this process, from the same store and by the same engine as the server's.
+
+    with Engine.open("sqlite:///var/pdp.db") as engine:
+        decision = engine.decide(text="…", tenant_id="acme")
+
+What others write to the store, the server or another process, comes into force here as it does
+there: at most every 25 ms a decision first asks the store whether anyone has written.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
+
+from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp.admin.snapshots import Renewed, compile_snapshot, plan_renewal, read_news, renew
+from pdp.bootstrap import first_publisher, open_store, risk_table
+from pdp.bounds import check
+from pdp.domain.decision import Decision, Fault
+from pdp.domain.layers import ENGINE
+from pdp.domain.request import Request
+from pdp.domain.tenant import DEFAULT_TENANT
+from pdp.engine.evaluate import evaluate, unjudged
+from pdp.errors import PdpError, RevisionUnavailable
+from pdp.transport.call import new_id
+from pdp.transport.convert import to_request
+from pdp.transport.validation import validate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from pdp.domain.request import Entity, JsonObject, Subject, Target, Usage
+    from pdp.engine.snapshot import Snapshot
+    from pdp.publisher import Publisher
+    from pdp.store.port import Store
+
+POLL_INTERVAL_S: Final = 0.025
+"""How often the store is asked at most whether anyone has written."""
+
+MAX_WAIT_S: Final = 1.0
+"""How long `min_revision` is waited for."""
+
+_log: Final = logging.getLogger("pdp.engine")
+
+
+class RequestFields(TypedDict, total=False):
+    """The fields of `Request`, as keywords of `Engine.decide`."""
+
+    text: str
+    action: str
+    tool: str
+    arguments: JsonObject | None
+    direction: str
+    channel: str
+    intent_complexity: str
+    provider: str
+    model: str
+    request_id: str
+    tenant_id: str
+    customer_id: str
+    subject: Subject
+    target: Target
+    context: JsonObject | None
+    timestamp: float
+    entities: tuple[Entity, ...]
+    usage: Usage
+    explain: bool
+
+
+class Engine:
+    """Decides in this process. Made by `Engine.open`.
+
+    Any number of threads may decide at once. A decision takes one short lock to find its tenant's
+    snapshot and none to judge; the store has a lock of its own, which a decision waits for only
+    where its tenant's policies are not in memory yet. A process that forks opens its own engine.
+
+    Decisions for tenants that are in memory go on when the store cannot be read any more, and
+    after `close`. For any other tenant they are then a BLOCK that is `incomplete`, ENGINE_ERROR.
+    """
+
+    def __init__(self, store: Store, publisher: Publisher) -> None:
+        """Takes a store that nothing else uses, and a publisher that is true of it."""
+        self._store = store
+        self._publisher = publisher
+        self._publishing = threading.Lock()
+        self._storing = threading.Lock()
+        self._closed = False
+        self._seen = -1
+        self._next_poll = 0.0
+        self._failing = False
+
+    @classmethod
+    def open(cls, database_url: str | None = None, *, risk_file: Path | None = None) -> Self:
+        """Opens the store, made where it is not there, with this release's catalog in it.
+
+        Args:
+            database_url: `sqlite:///PATH`; where None, what the server would use: the environment
+                (`PDP_DATABASE_URL`, `PDP_DATA_DIR`), else `sqlite:///var/pdp.db`.
+            risk_file: TOML file that replaces risk points.
+
+        Raises:
+            ConfigError: the store or the file cannot be used; it says what to do.
+            StoreUnavailable: the store cannot be read or written now.
+
+        """
+        risk = risk_table(risk_file)
+        store = open_store(database_url or _configured_url())
+        try:
+            return cls(store, first_publisher(store, risk))
+        except BaseException:
+            store.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Releases the store; may be called again. Tenants in memory can still be decided for."""
+        with self._storing:
+            if not self._closed:
+                self._closed = True
+                self._store.close()
+
+    @property
+    def revision(self) -> int:
+        """The revision of the policies that are in force here."""
+        return self._publisher.revision
+
+    def decide(
+        self,
+        request: Request | Mapping[str, Any] | None = None,
+        *,
+        min_revision: int = 0,
+        **fields: Unpack[RequestFields],
+    ) -> Decision:
+        """Judges one request.
+
+        Args:
+            request: what is to be judged; a mapping has the JSON form of a DecideRequest.
+            min_revision: the revision that the decision must have seen at least; it is waited for,
+                for at most a second.
+            **fields: fields of `Request`, in place of a request or on top of it.
+
+        Raises:
+            InvalidArgument: the request is out of its bounds; it names the fields at fault.
+            RevisionUnavailable: `min_revision` was not reached in time.
+
+        """
+        if isinstance(request, (Request, NoneType)):
+            asked = request._replace(**fields) if request else Request(**fields)
+            check(asked)
+        else:
+            asked, wanted = _read(request)
+            min_revision = max(min_revision, wanted)
+            if fields:
+                asked = asked._replace(**fields)
+                check(asked)
+        asked = _settled(asked)
+        self._follow()
+        if min_revision > self._publisher.revision:
+            self._reach(min_revision)
+        try:
+            snapshot, decision_id = self._snapshot(asked.tenant_id)
+            decision = evaluate(snapshot, asked, decision_id)
+        except PdpError as error:
+            fault = Fault(ENGINE, error)
+            decision = unjudged(asked.request_id, new_id(), fault=fault)
+        for fault in decision.faults:
+            # The error's own words may hold what the request said, so only its type is kept.
+            kind = type(fault.error).__name__
+            _log.error("could not judge %s: %s in %s", asked.request_id, kind, fault.layer)
+        return decision
+
+    def _snapshot(self, tenant_id: str) -> tuple[Snapshot, str]:
+        """Returns the tenant's snapshot and the id of a decision on it."""
+        with self._publishing:
+            snapshot = self._publisher.current(tenant_id)
+            decision_id = new_id()
+        return snapshot or self._load(tenant_id), decision_id
+
+    def _load(self, tenant_id: str) -> Snapshot:
+        """Compiles a tenant at its first use; threads that want it meanwhile wait for that."""
+        with self._storing:
+            with self._publishing:
+                snapshot = self._publisher.current(tenant_id)
+            if snapshot is not None:
+                return snapshot
+            with self._store.read() as reader:
+                snapshot = compile_snapshot(reader, tenant_id, self._publisher.platform, None)
+            with self._publishing:
+                self._publisher.publish(snapshot)
+            return snapshot
+
+    def _follow(self) -> None:
+        """Catches up with the store where that is due, and no other thread is at it."""
+        now = time.monotonic()
+        if now < self._next_poll or self._closed or not self._storing.acquire(blocking=False):
+            return
+        try:
+            self._next_poll = now + POLL_INTERVAL_S
+            self._catch_up()
+            self._failing = False
+        except PdpError as error:
+            if not self._failing:
+                _log.error("the store cannot be followed; deciding goes on: %s", error.message)
+            self._failing = True
+        finally:
+            self._storing.release()
+
+    def _catch_up(self) -> None:
+        version = self._store.data_version()
+        if version == self._seen:
+            return
+        publisher = self._publisher
+        with self._store.read() as reader:
+            news = read_news(reader, publisher.revision)
+            with self._publishing:
+                renewal = plan_renewal(publisher, news)
+            renewed = renew(reader, renewal) if renewal else Renewed()
+        with self._publishing:
+            publisher.advance(news.revision, news.changed, renewed.fresh, renewed.platform)
+        self._seen = version
+
+    def _reach(self, revision: int) -> None:
+        deadline = time.monotonic() + MAX_WAIT_S
+        while self._publisher.revision < revision:
+            if time.monotonic() >= deadline:
+                raise RevisionUnavailable(
+                    f"revision {revision} was not reached in time; "
+                    f"this engine is at {self._publisher.revision}"
+                )
+            time.sleep(max(0.0, self._next_poll - time.monotonic()) + 0.001)
+            self._follow()
+
+
+def _read(body: Mapping[str, Any]) -> tuple[Request, int]:
+    """Returns the request that a DecideRequest in JSON form makes, and its `min_revision`."""
+    from pdp.transport.jsonpb import decode  # noqa: PLC0415 - only who sends JSON pays for it
+
+    message = pb.DecideRequest()
+    decode(dict(body), message)
+    validate(message)
+    request = to_request(message, message.tenant_id or DEFAULT_TENANT, message.request_id)
+    return request, message.min_revision
+
+
+def _settled(request: Request) -> Request:
+    """Fills in what the server fills in where a request leaves it open."""
+    return request._replace(
+        tenant_id=request.tenant_id or DEFAULT_TENANT,
+        request_id=request.request_id or new_id(),
+        direction=request.direction or "input",
+        channel=request.channel or "interactive",
+        timestamp=request.timestamp or time.time(),
+    )
+
+
+def _configured_url() -> str:
+    from pdp.config import load  # noqa: PLC0415 - a third of the time that opening takes
+
+    return load({}).store_url

@@ -1,0 +1,1 @@
+"""The HTTP JSON shim: every route comes from a `google.api.http` annotation in the contracts."""

@@ -1,0 +1,24 @@
+"""JSON for the contracts' messages, by their descriptors (decide.md, JSON rules).
+
+It differs from protobuf's own JSON: names are snake_case, 64-bit integers are numbers, enums lose
+their prefix, fields without presence are always written, and a body's faults are all reported,
+each with its path. What is to be done for a message type is worked out once, at its first use.
+"""
+
+from __future__ import annotations
+
+from pdp.transport.jsonpb.decoding import check_decodable, decode
+from pdp.transport.jsonpb.encoding import check_encodable, encode
+from pdp.transport.jsonpb.parsing import decode_json
+from pdp.transport.jsonpb.refusal import Problems
+from pdp.transport.jsonpb.text import decode_text
+
+__all__ = [
+    "Problems",
+    "check_decodable",
+    "check_encodable",
+    "decode",
+    "decode_json",
+    "decode_text",
+    "encode",
+]

@@ -1,0 +1,83 @@
+"""What a field's descriptor says of its JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+
+from pdp._gen.pdp.v1 import options_pb2
+
+TIMESTAMP: Final = "google.protobuf.Timestamp"
+STRUCT: Final = "google.protobuf.Struct"
+LIST_VALUE: Final = "google.protobuf.ListValue"
+VALUE: Final = "google.protobuf.Value"
+
+_INTEGERS: Final[Mapping[int, tuple[int, int]]] = {
+    FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
+    FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63 - 1),
+    FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
+    FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
+}
+
+
+class Unsupported(TypeError):  # noqa: N818 - a TypeError by its base
+    """A contract uses something that this codec has no JSON for; found when a plan is made."""
+
+    def __init__(self, field: FieldDescriptor, what: str) -> None:
+        super().__init__(f"{field.full_name}: the JSON shim has no form for {what}")
+
+
+def integer_range(field: FieldDescriptor) -> tuple[int, int] | None:
+    """Returns the least and greatest number of an integer field; None for other fields."""
+    return _INTEGERS.get(field.cpp_type)
+
+
+def is_number(field: FieldDescriptor) -> bool:
+    """Whether the field is a double."""
+    return bool(field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE)
+
+
+def is_text(field: FieldDescriptor) -> bool:
+    """Whether the field is a string."""
+    return bool(field.type == FieldDescriptor.TYPE_STRING)
+
+
+def is_bool(field: FieldDescriptor) -> bool:
+    """Whether the field is a bool."""
+    return bool(field.cpp_type == FieldDescriptor.CPPTYPE_BOOL)
+
+
+def is_map(field: FieldDescriptor) -> bool:
+    """Whether the field is a map."""
+    inner: Descriptor | None = field.message_type
+    return inner is not None and bool(inner.GetOptions().map_entry)
+
+
+def map_value(field: FieldDescriptor) -> FieldDescriptor:
+    """Returns the values' field of a map.
+
+    Raises:
+        Unsupported: its keys are no strings.
+    """
+    entry = field.message_type.fields_by_name
+    if not is_text(entry["key"]):
+        raise Unsupported(field, "a map whose keys are no strings")
+    return entry["value"]
+
+
+def json_form(field: FieldDescriptor) -> int:
+    """Returns the form that the field takes when it is unset or empty."""
+    return int(field.GetOptions().Extensions[options_pb2.field].json)
+
+
+def enum_names(enum: EnumDescriptor) -> dict[int, str]:
+    """Returns the JSON name of each number: the name without the enum's prefix."""
+    prefix = enum_prefix(enum)
+    return {value.number: value.name.removeprefix(prefix) for value in enum.values}
+
+
+def enum_prefix(enum: EnumDescriptor) -> str:
+    """Returns what the names of the enum's values begin with: `OUTCOME_`."""
+    return enum.values[0].name.removesuffix("UNSPECIFIED")

@@ -1,0 +1,54 @@
+"""The servicers behind the chain of guards: what any transport, or none, serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pdp.admin.static_policies import StaticPolicies
+from pdp.auth.principal import DevelopmentAuthenticator
+from pdp.transport.chain import Guards, endpoints
+from pdp.transport.methods import Method, methods
+from pdp.transport.metrics import Metrics
+from pdp.transport.servicers.decide import DecideServicer
+from pdp.transport.servicers.simulate import SimulateServicer
+from pdp.transport.servicers.static_policy import StaticPolicyServicer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pdp.admin.workspace import Workspace
+    from pdp.publisher import Publisher
+    from pdp.transport.call import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What the transports serve.
+
+    Attributes:
+        methods: the RPCs by gRPC path.
+        endpoints: the guarded endpoint of each, by the same.
+        metrics: what they count.
+    """
+
+    methods: Mapping[str, Method]
+    endpoints: Mapping[str, Endpoint]
+    metrics: Metrics
+
+
+def wire(publisher: Publisher, workspace: Workspace) -> Wiring:
+    """Puts the servicers behind the chain of guards."""
+    metrics = Metrics()
+    metrics.gauge("pdp_snapshot_revision", "Revision in force.", lambda: publisher.revision)
+    metrics.gauge("pdp_tenants_compiled", "Tenants held compiled.", lambda: len(publisher))
+    decide = DecideServicer(publisher, workspace, metrics)
+    handlers: dict[str, Endpoint] = {
+        **decide.handlers(),
+        **SimulateServicer(decide).handlers(),
+        **StaticPolicyServicer(StaticPolicies(workspace)).handlers(),
+    }
+    served = {method.path: method for method in methods()}
+    by_path = {path: handlers[method.name] for path, method in served.items()}
+    guards = Guards(DevelopmentAuthenticator(), metrics)
+    return Wiring(served, endpoints(served, by_path, guards), metrics)

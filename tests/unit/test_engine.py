@@ -1,0 +1,214 @@
+"""Evaluate and combine: the strongest verdict, whole-number risk, and failing closed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdp.domain.decision import (
+    NO_VERDICT,
+    Decision,
+    Obligation,
+    ObligationType,
+    Outcome,
+    RiskFactor,
+    Verdict,
+)
+from pdp.domain.kinds import PolicySet
+from pdp.domain.layers import LAYERS
+from pdp.domain.request import Request, Target
+from pdp.domain.risk import DEFAULT_RISK_TABLE
+from pdp.domain.static_policy import KIND, StaticPolicy
+from pdp.domain.tenant import TenantSettings
+from pdp.engine import evaluate as evaluate_module
+from pdp.engine.compiler import compile_platform, compile_tenant
+from pdp.engine.evaluate import evaluate, unjudged
+from pdp.engine.layers.base import Layer
+from pdp.engine.scan import Findings, PatternsExhausted
+from pdp.engine.snapshot import Snapshot
+from pdp.errors import InvalidPattern
+
+
+@dataclass(frozen=True)
+class FixedLayer:
+    """A layer that always says the same, or always fails."""
+
+    verdict: Verdict | Exception
+    name: str = "static"
+    patterns: dict[str, str] = field(default_factory=dict)
+
+    def judge(self, request: Request, findings: Findings) -> Verdict:
+        if isinstance(self.verdict, Exception):
+            raise self.verdict
+        return self.verdict
+
+
+def policy(policy_id: str, pattern: str, action: str = "block", **more: object) -> StaticPolicy:
+    return replace(StaticPolicy(policy_id, policy_id, "custom", pattern, action), **more)  # type: ignore[arg-type]
+
+
+def snapshot_of(*policies: StaticPolicy, settings: TenantSettings | None = None) -> Snapshot:
+    platform = compile_platform(PolicySet(), {})
+    own = PolicySet({KIND: {each.id: each for each in policies}})
+    return compile_tenant(platform, "acme", own, 7, settings=settings or TenantSettings())
+
+
+def with_layers(*layers: Layer, mode: str = "closed") -> Snapshot:
+    settings = TenantSettings(failure_mode=mode)  # type: ignore[arg-type]
+    return replace(snapshot_of(settings=settings), layers=layers)
+
+
+def decide(snapshot: Snapshot, **fields: object) -> Decision:
+    return evaluate(snapshot, Request(**fields), "decision-1")  # type: ignore[arg-type]
+
+
+class TestFailingClosed:
+    @pytest.mark.parametrize("explain", [False, True])
+    def test_a_layer_that_raises_is_a_block(self, explain: bool) -> None:
+        decision = decide(with_layers(FixedLayer(ValueError("boom"))), text="x", explain=explain)
+        assert decision.outcome is Outcome.BLOCK
+        assert not decision.allowed
+        assert decision.incomplete
+        assert decision.reason_code == "ENGINE_ERROR"
+        assert decision.risk.score == DEFAULT_RISK_TABLE.engine_error
+        assert "boom" not in repr(decision._replace(faults=()))
+
+    def test_a_scan_that_runs_out_of_memory_is_a_block(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def exhausted(*_: object) -> Findings:
+            raise PatternsExhausted
+
+        monkeypatch.setattr(evaluate_module, "scan", exhausted)
+        decision = decide(snapshot_of(policy("p", "x")), text="harmless")
+        assert (decision.outcome, decision.reason_code) == (Outcome.BLOCK, "ENGINE_ERROR")
+        assert decision.incomplete
+
+    def test_text_that_is_no_unicode_is_a_block(self) -> None:
+        assert decide(snapshot_of(policy("p", "x")), text="\ud800").incomplete
+
+    def test_failure_mode_open_lets_pass_and_says_so(self) -> None:
+        decision = decide(with_layers(FixedLayer(ValueError()), mode="open"), text="x")
+        assert decision.outcome is Outcome.ALLOW
+        assert decision.incomplete
+        assert decision.reason_code == "ENGINE_ERROR"
+
+    def test_failure_mode_open_does_not_weaken_what_other_layers_say(self) -> None:
+        block = Verdict(outcome=Outcome.BLOCK, reason_code="STATIC_POLICY_BLOCK")
+        layers = (FixedLayer(ValueError(), "customer"), FixedLayer(block))
+        decision = decide(with_layers(*layers, mode="open"), text="x")
+        assert (decision.outcome, decision.incomplete) == (Outcome.BLOCK, True)
+
+    def test_the_other_layers_are_asked_all_the_same(self) -> None:
+        log = Verdict(pii_detected=True)
+        layers = (FixedLayer(ValueError(), "customer"), FixedLayer(log))
+        assert decide(with_layers(*layers), text="x").pii_detected
+
+    def test_a_request_that_no_snapshot_was_there_for_is_a_block(self) -> None:
+        decision = unjudged("r1", "d1")
+        assert (decision.outcome, decision.incomplete) == (Outcome.BLOCK, True)
+        assert decision.risk.level == "critical"
+
+
+class TestCombining:
+    @given(st.lists(st.sampled_from(Outcome), max_size=5))
+    def test_the_strongest_outcome_counts(self, outcomes: list[Outcome]) -> None:
+        layers = [
+            FixedLayer(Verdict(outcome=outcome, reason_code=outcome.name), name)
+            for name, outcome in zip(LAYERS, outcomes, strict=False)
+        ]
+        decision = decide(with_layers(*layers))
+        assert decision.outcome == max(outcomes, default=Outcome.ALLOW)
+        assert decision.allowed == (decision.outcome < Outcome.PROMPT)
+
+    @given(
+        st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), max_size=6),
+    )
+    def test_factors_add_up_to_the_score_before_the_cap(
+        self, points: list[tuple[int, int]]
+    ) -> None:
+        layers = [
+            FixedLayer(
+                Verdict(
+                    floors=(RiskFactor(name, "floor", floor),),
+                    impacts=(RiskFactor(name, "impact", impact),),
+                ),
+                name,
+            )
+            for name, (floor, impact) in zip(LAYERS, points, strict=False)
+        ]
+        risk = decide(with_layers(*layers)).risk
+        total = max((floor for floor, _ in points), default=0) + sum(i for _, i in points)
+        assert sum(factor.points for factor in risk.factors) == total
+        assert risk.score == min(100, total)
+
+    @pytest.mark.parametrize(
+        ("score", "level"),
+        [(0, "none"), (10, "none"), (11, "low"), (30, "low"), (31, "medium"), (55, "medium"),
+         (56, "high"), (80, "high"), (81, "critical"), (100, "critical")],
+    )  # fmt: skip
+    def test_bands(self, score: int, level: str) -> None:
+        assert DEFAULT_RISK_TABLE.level(score) == level
+
+    @pytest.mark.parametrize("stop", [Outcome.CANCEL, Outcome.BLOCK])
+    def test_what_is_stopped_is_routed_nowhere(self, stop: Outcome) -> None:
+        route = Obligation(ObligationType.ROUTE_TO, model="gpt-4o-mini")
+        prompt = Obligation(ObligationType.PROMPT, message="Why?")
+        layers = (
+            FixedLayer(Verdict(outcome=Outcome.ROUTE_TO, obligations=(route, prompt)), "chain"),
+            FixedLayer(Verdict(outcome=stop), "static"),
+        )
+        assert decide(with_layers(*layers)).obligations == (prompt,)
+        assert decide(with_layers(layers[0])).obligations == (route, prompt)
+
+    def test_a_trace_has_a_row_for_every_layer(self) -> None:
+        decision = decide(snapshot_of(policy("p", "x")), text="y", explain=True)
+        assert [row.layer for row in decision.trace] == list(LAYERS)
+        assert [layer.layer for layer in decision.layers] == list(LAYERS)
+
+    def test_a_layer_that_failed_is_in_the_trace(self) -> None:
+        decision = decide(with_layers(FixedLayer(ValueError())), text="y", explain=True)
+        row = next(row for row in decision.trace if row.layer == "static")
+        assert (row.outcome, row.reason) == (Outcome.BLOCK, "failed; the server's log says why")
+
+    def test_without_explain_there_is_no_trace(self) -> None:
+        assert decide(snapshot_of(policy("p", "x")), text="x").trace == ()
+
+    @pytest.mark.parametrize("classification", ["PII", "PHI"])
+    def test_a_personal_classification_is_personal_data(self, classification: str) -> None:
+        target = Target(classifications=("public", classification))
+        assert decide(with_layers(FixedLayer(NO_VERDICT)), target=target).pii_detected
+
+
+class TestSnapshots:
+    def test_a_snapshot_does_not_change_when_the_next_is_compiled(self) -> None:
+        first = snapshot_of(policy("p", "alpha"))
+        more = first.policies.replaced(KIND, {"q": policy("q", "beta")})
+        second = compile_tenant(first.platform, "acme", more, 8, first)
+        assert decide(first, text="beta").outcome is Outcome.ALLOW
+        assert decide(second, text="beta").outcome is Outcome.BLOCK
+        assert decide(second, text="alpha").outcome is Outcome.BLOCK
+
+    def test_what_does_not_compile_is_reported_whole_and_sorted(self) -> None:
+        with pytest.raises(InvalidPattern) as refused:
+            snapshot_of(policy("b", "["), policy("a", "("), policy("c", "fine"))
+        assert [violation.field for violation in refused.value.violations] == [
+            "static policy a",
+            "static policy b",
+        ]
+
+    def test_the_platforms_patterns_are_compiled_once_for_all_tenants(self) -> None:
+        system = {"sys_x": policy("sys_x", "x", system=True)}
+        platform = compile_platform(PolicySet({KIND: system}), {})
+        own = PolicySet({KIND: {"p": policy("p", "x")}})
+        snapshot = compile_tenant(platform, "acme", own, 1)
+        assert snapshot.shards == platform.patterns.shards
+        assert {match.policy_id for match in decide(snapshot, text="x").matches} == {"sys_x", "p"}
+
+    def test_a_policy_with_an_unknown_validator_is_refused(self) -> None:
+        system = {"sys_x": policy("sys_x", "x", validator="nothing")}
+        with pytest.raises(KeyError, match="unknown validator nothing"):
+            compile_platform(PolicySet({KIND: system}), {})

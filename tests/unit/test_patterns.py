@@ -1,0 +1,67 @@
+"""One RE2 pattern: what is accepted, what is refused and why, and where it is found."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdp.engine.patterns import MAX_PATTERN_LENGTH, CompiledPattern
+from pdp.errors import InvalidPattern
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (r"(?=secret)", "look-around is not supported: (?="),
+        (r"(?<!a)b", "look-around is not supported: (?<!"),
+        (r"(a)\1", r"back-references are not supported: \1"),
+        (r"(?P<x>a)(?P=x)", "back-references are not supported: (?P="),
+        (r"a++", "possessive and atomic groups are not supported: ++"),
+        ("(", "missing ): ("),
+        ("[z-a]", "invalid character class range: z-a"),
+        ("a{1001}", "invalid repetition size: {1001}"),
+        (r"\pL{1000}", "is too large once compiled; use smaller repetition counts"),
+        ("x" * (MAX_PATTERN_LENGTH + 1), "must be at most 1000 characters"),
+        ("\ud800", "must be well-formed Unicode"),
+    ],
+)
+def test_a_pattern_that_is_refused_says_why(source: str, reason: str) -> None:
+    with pytest.raises(InvalidPattern) as refused:
+        CompiledPattern(source)
+    assert [tuple(violation) for violation in refused.value.violations] == [("pattern", reason)]
+
+
+def test_a_pattern_may_be_as_long_as_the_bound() -> None:
+    source = "x" * MAX_PATTERN_LENGTH
+    assert list(CompiledPattern(source).spans(source, source.encode())) == [(0, 1000)]
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "spans"),
+    [
+        ("(?i)union", "a UNION b", [(2, 7)]),
+        (r"\d+", "é1 — 22 😀 333", [(1, 2), (5, 7), (10, 13)]),
+        ("x*", "éa", [(0, 0), (1, 1), (2, 2)]),
+        ("é", "e\u0301 é", [(3, 4)]),
+        (".", "😀\U0001f468\u200d", [(0, 1), (1, 2), (2, 3)]),
+        ("(?i)straße", "STRAßE", [(0, 6)]),
+        ("a", "", []),
+    ],
+)
+def test_spans_count_code_points(source: str, text: str, spans: list[tuple[int, int]]) -> None:
+    assert list(CompiledPattern(source).spans(text, text.encode())) == spans
+
+
+@given(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8"), min_size=1))
+def test_what_a_span_cuts_out_is_what_was_looked_for(text: str, needle: str) -> None:
+    import re2  # noqa: PLC0415 - for its escape function only
+
+    source = re2.escape(needle)
+    whole = f"{text}{needle}{text}"
+    if len(source) > MAX_PATTERN_LENGTH:
+        return
+    spans = list(CompiledPattern(source).spans(whole, whole.encode()))
+    assert spans
+    assert {whole[start:end] for start, end in spans} == {needle}
+    assert spans == sorted(spans)

@@ -1,0 +1,114 @@
+"""Publishing: one reference a tenant, never an older one, never one that missed a change."""
+
+from __future__ import annotations
+
+from pdp.domain.kinds import PolicySet
+from pdp.domain.static_policy import KIND, StaticPolicy
+from pdp.engine.compiler import compile_platform, compile_tenant
+from pdp.engine.snapshot import Platform, Snapshot
+from pdp.publisher import Publisher
+
+
+def platform() -> Platform:
+    return compile_platform(PolicySet(), {})
+
+
+def snapshot(base: Platform, tenant_id: str, revision: int, pattern: str = "x") -> Snapshot:
+    policy = StaticPolicy("p", "P", "custom", pattern, "block")
+    return compile_tenant(base, tenant_id, PolicySet({KIND: {"p": policy}}), revision)
+
+
+def test_a_tenant_without_policies_has_the_platforms() -> None:
+    publisher = Publisher(platform(), 5, {})
+    current = publisher.current("fresh")
+    assert current is not None
+    assert (current.tenant_id, current.revision) == ("fresh", 5)
+    assert publisher.current("fresh") is current
+
+
+def test_a_tenant_with_policies_must_be_loaded_first() -> None:
+    publisher = Publisher(platform(), 5, {"acme": 0})
+    assert publisher.current("acme") is None
+    assert publisher.current("other") is not None
+
+
+def test_a_published_snapshot_is_in_force() -> None:
+    base = platform()
+    publisher = Publisher(base, 5, {"acme": 0})
+    assert publisher.publish(snapshot(base, "acme", 5))
+    current = publisher.current("acme")
+    assert current is not None
+    assert current.revision == 5
+
+
+def test_an_older_snapshot_never_replaces_a_newer_one() -> None:
+    base = platform()
+    publisher = Publisher(base, 5, {})
+    newer = snapshot(base, "acme", 7, "new")
+    publisher.publish(newer)
+    publisher.publish(snapshot(base, "acme", 6, "old"))
+    assert publisher.current("acme") is newer
+
+
+def test_a_snapshot_that_has_missed_a_change_is_refused() -> None:
+    base = platform()
+    publisher = Publisher(base, 5, {})
+    publisher.advance(9, {"acme": 8})
+    assert not publisher.publish(snapshot(base, "acme", 7))
+    assert publisher.current("acme") is None
+    assert publisher.publish(snapshot(base, "acme", 8))
+
+
+def test_a_snapshot_of_another_platform_is_refused() -> None:
+    publisher = Publisher(platform(), 5, {})
+    assert not publisher.publish(snapshot(platform(), "acme", 6))
+
+
+def test_advancing_drops_what_has_changed_and_keeps_the_rest() -> None:
+    base = platform()
+    publisher = Publisher(base, 5, {})
+    publisher.publish(snapshot(base, "changed", 5))
+    publisher.publish(snapshot(base, "same", 5))
+    publisher.advance(6, {"changed": 6})
+    assert publisher.current("changed") is None
+    same = publisher.current("same")
+    assert same is not None
+    assert same.revision == 6
+
+
+def test_advancing_publishes_what_was_compiled_anew() -> None:
+    base = platform()
+    publisher = Publisher(base, 5, {})
+    publisher.publish(snapshot(base, "acme", 5))
+    fresh = snapshot(base, "acme", 6, "new")
+    publisher.advance(6, {"acme": 6}, [fresh])
+    assert publisher.current("acme") is fresh
+
+
+def test_a_new_platform_is_in_force_for_everyone() -> None:
+    base = platform()
+    publisher = Publisher(base, 5, {})
+    publisher.publish(snapshot(base, "acme", 5))
+    publisher.current("fresh")
+    renewed = platform()
+    publisher.advance(6, {"": 6}, platform=renewed)
+    assert publisher.current("acme") is None
+    fresh = publisher.current("fresh")
+    assert fresh is not None
+    assert fresh.platform is renewed
+
+
+def test_revisions_never_go_back() -> None:
+    publisher = Publisher(platform(), 5, {})
+    publisher.advance(3, {})
+    assert publisher.revision == 5
+
+
+def test_only_so_many_tenants_are_held_and_a_dropped_one_is_loaded_again() -> None:
+    base = platform()
+    publisher = Publisher(base, 5, {}, capacity=2)
+    publisher.publish(snapshot(base, "acme", 5))
+    for tenant_id in ("a", "b", "c"):
+        assert publisher.current(tenant_id) is not None
+    assert len(publisher) == 2
+    assert publisher.current("acme") is None

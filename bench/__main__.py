@@ -106,9 +106,7 @@ def _engine() -> dict[str, object]:
     return {"by_size_us": sizes, "by_count": counts}
 
 
-def _line(
-    what: str, value: float, unit: str, target: float | None, *, above: bool = False
-) -> None:
+def _line(what: str, value: float, unit: str, target: float | None, *, above: bool = False) -> None:
     verdict = ""
     if target is not None:
         reached = value >= target if above else value <= target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pdp import catalog
 from pdp.detect.validators import VALIDATORS
@@ -13,16 +13,68 @@ from pdp.domain.request import Request
 from pdp.domain.static_policy import KIND, StaticPolicy
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate
-from pdp.engine.snapshot import Platform, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pdp.engine.snapshot import Platform, Snapshot
 
 SIZES = (200, 2_000, 20_000, 200_000)
 COUNTS = (50, 500, 5_000)
 
-_WORDS = (
-    "the report shows that most customers were pleased with the new release and asked for more "
-    "examples in the guide while a few of them could not find the settings page at all so the "
-    "team will write a shorter introduction and add pictures of every step to it next month"
-).split()
+_WORDS = [
+    "the",
+    "report",
+    "shows",
+    "that",
+    "most",
+    "customers",
+    "were",
+    "pleased",
+    "with",
+    "the",
+    "new",
+    "release",
+    "and",
+    "asked",
+    "for",
+    "more",
+    "examples",
+    "in",
+    "the",
+    "guide",
+    "while",
+    "a",
+    "few",
+    "of",
+    "them",
+    "could",
+    "not",
+    "find",
+    "the",
+    "settings",
+    "page",
+    "at",
+    "all",
+    "so",
+    "the",
+    "team",
+    "will",
+    "write",
+    "a",
+    "shorter",
+    "introduction",
+    "and",
+    "add",
+    "pictures",
+    "of",
+    "every",
+    "step",
+    "to",
+    "it",
+    "next",
+    "month",
+]
 
 
 def prose(size: int, seed: int = 7) -> str:

@@ -9,13 +9,15 @@ import logging
 import logging.handlers
 import queue
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from pdp.config import LogLevel
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pdp.config import LogLevel
 
 
 @contextmanager

@@ -6,14 +6,17 @@ and a snapshot, once taken, never changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cachetools import LRUCache
 
 from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import empty_snapshot
-from pdp.engine.snapshot import Platform, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pdp.engine.snapshot import Platform, Snapshot
 
 DEFAULT_CAPACITY: Final = 10_000
 """Tenants that are kept compiled; the least recently used one is compiled again when needed."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pdp import catalog
 from pdp.domain.record import Record
 from pdp.domain.static_policy import KIND, StaticPolicy, body_of
 from pdp.domain.tenant import PLATFORM
-from pdp.store.port import Reader, Store, Transaction
+
+if TYPE_CHECKING:
+    from pdp.store.port import Reader, Store, Transaction
 
 _MARK_KIND: Final = "catalog"
 _MARK_ID: Final = "static_policies"

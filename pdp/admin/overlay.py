@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from pdp.domain.kinds import PolicySet
 from pdp.domain.static_policy import KIND, StaticPolicy
 from pdp.engine.compiler import compile_tenant
 from pdp.engine.patterns import CompiledPattern
-from pdp.engine.snapshot import Snapshot
 from pdp.errors import InvalidPattern, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pdp.engine.snapshot import Snapshot
+
 
 def overlaid(snapshot: Snapshot, *, static_policies: Sequence[StaticPolicy]) -> Snapshot:
     """Returns `snapshot` with the candidates in it; it itself stays as it is.

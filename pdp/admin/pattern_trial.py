@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.engine.patterns import CompiledPattern
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_POSITIONS: Final = 1000
 """Positions that are told for one text."""

@@ -6,16 +6,20 @@ what, not in what is done.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pdp.domain.kinds import PolicySet
-from pdp.domain.record import Change
 from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import compile_platform, compile_tenant
-from pdp.engine.snapshot import Platform, Snapshot
-from pdp.publisher import Publisher
-from pdp.store.port import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pdp.domain.record import Change
+    from pdp.engine.snapshot import Platform, Snapshot
+    from pdp.publisher import Publisher
+    from pdp.store.port import Reader
 
 
 @dataclass(frozen=True, slots=True)

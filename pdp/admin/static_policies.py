@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pdp.admin.workspace import Workspace, Written
 from pdp.domain.record import Record
 from pdp.domain.static_policy import (
     KIND,
@@ -27,6 +25,11 @@ from pdp.errors import (
     Violation,
 )
 from pdp.store.port import NameTaken, Reader, Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pdp.admin.workspace import Workspace, Written
 
 MAX_POLICIES: Final = 10_000
 """Policies that one tenant may have."""
@@ -183,7 +186,9 @@ class StaticPolicies:
                 history = reader.history(KIND, owner, policy_id)
                 if history:
                     return [
-                        Version(StaticPolicy(**change.after), change.actor, change.at, change.summary)
+                        Version(
+                            StaticPolicy(**change.after), change.actor, change.at, change.summary
+                        )
                         for change in history
                         if change.after is not None
                     ]
@@ -317,7 +322,8 @@ def _summary(before: StaticPolicy, after: StaticPolicy) -> str:
     changed = [
         field
         for field in StaticPolicy.__slots__
-        if field not in {"version", "updated_at"} and getattr(before, field) != getattr(after, field)
+        if field not in {"version", "updated_at"}
+        and getattr(before, field) != getattr(after, field)
     ]
     if changed == ["enabled"]:
         return "Enabled" if after.enabled else "Disabled"

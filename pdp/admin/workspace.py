@@ -8,18 +8,21 @@ so that the writes of other processes come into force as this one's own do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import structlog
 
 from pdp.admin.snapshots import Renewed, compile_snapshot, plan_renewal, read_news, renew
-from pdp.engine.snapshot import Platform, Snapshot
 from pdp.errors import PdpError
-from pdp.publisher import Publisher
-from pdp.store.port import Reader, Store, Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pdp.engine.snapshot import Platform, Snapshot
+    from pdp.publisher import Publisher
+    from pdp.store.port import Reader, Store, Transaction
 
 POLL_INTERVAL_S: Final = 0.025
 """How often the store is asked whether another process has written (design.md)."""

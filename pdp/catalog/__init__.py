@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 from pdp.domain.static_policy import StaticPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ACTOR: Final = "catalog"
 """Who changes system policies, in the change log."""

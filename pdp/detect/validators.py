@@ -44,6 +44,7 @@ _SEPARATORS: Final = frozenset(" -.\t\n\u00a0")
 
 _CARD_LENGTHS: Final = range(12, 20)  # ISO/IEC 7812: 12 digits for Maestro up to 19
 _PHONE_LENGTHS: Final = range(7, 16)  # ITU-T E.164 allows 15; shorter than 7 is an extension
+_NPI_LENGTH: Final = 10
 _NPI_ISSUER: Final = "80840"  # the prefix under which CMS computes the provider's check digit
 _UNISSUED_NINO: Final = frozenset({"BG", "GB", "KN", "NK", "NT", "TN", "ZZ"})
 
@@ -109,8 +110,10 @@ def us_npi(text: str) -> bool:
 
     Source: CMS, "NPI check digit": Luhn over the number with the issuer prefix 80840.
     """
-    digits = _digits(text[: MAX_LENGTH + 1])
-    return len(text) <= MAX_LENGTH and len(digits) == 10 and _luhn_sum_is_valid(_NPI_ISSUER + digits)  # noqa: PLR2004
+    if len(text) > MAX_LENGTH:
+        return False
+    digits = _digits(text)
+    return len(digits) == _NPI_LENGTH and _luhn_sum_is_valid(_NPI_ISSUER + digits)
 
 
 def uk_nhs(text: str) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Outcome(IntEnum):
@@ -60,7 +62,7 @@ class Match(NamedTuple):
     reason: str
 
 
-class Warning(NamedTuple):  # noqa: A001 - the field's own word; the builtin is not used here
+class PolicyWarning(NamedTuple):
     """A message of a policy that lets the request pass."""
 
     policy_id: str
@@ -110,7 +112,7 @@ class Verdict(NamedTuple):
     status_hint: int = 200
     matches: tuple[Match, ...] = ()
     obligations: tuple[Obligation, ...] = ()
-    warnings: tuple[Warning, ...] = ()
+    warnings: tuple[PolicyWarning, ...] = ()
     floors: tuple[RiskFactor, ...] = ()
     impacts: tuple[RiskFactor, ...] = ()
     pii_detected: bool = False
@@ -155,7 +157,7 @@ class Decision(NamedTuple):
     obligations: tuple[Obligation, ...] = ()
     redacted_text: str | None = None
     redacted_arguments: Mapping[str, Any] | None = None
-    warnings: tuple[Warning, ...] = ()
+    warnings: tuple[PolicyWarning, ...] = ()
     matches: tuple[Match, ...] = ()
     pii_detected: bool = False
     frameworks: tuple[str, ...] = ()

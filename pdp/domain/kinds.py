@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain import static_policy
-from pdp.domain.record import Change, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pdp.domain.record import Change, Record
 
 ENTITIES: Final[Mapping[str, type]] = {
     static_policy.KIND: static_policy.StaticPolicy,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pdp.domain.decision import (
     NO_VERDICT,
@@ -19,9 +18,13 @@ from pdp.domain.decision import (
     Verdict,
 )
 from pdp.domain.layers import CHAIN, CUSTOMER, DLP, KILL_SWITCH, LAYERS, LIMITS, ORG, STATIC
-from pdp.domain.request import Request
 from pdp.domain.risk import MAX_SCORE, RiskTable
-from pdp.engine.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pdp.domain.request import Request
+    from pdp.engine.snapshot import Snapshot
 
 ENGINE_ERROR: Final = "ENGINE_ERROR"
 NOT_JUDGED: Final = "The request could not be judged, so it is blocked to be safe."

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from pdp.domain.kinds import PolicySet
 from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
 from pdp.domain.tenant import DEFAULT_SETTINGS, PLATFORM, TenantSettings
 from pdp.engine.layers import BUILDERS
 from pdp.engine.layers.base import Layer, Policies
-from pdp.engine.patterns import Validators
 from pdp.engine.scan import PatternErrors, PatternSet
 from pdp.engine.snapshot import Platform, Snapshot
 from pdp.errors import InvalidPattern, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pdp.engine.patterns import Validators
 
 
 def compile_platform(

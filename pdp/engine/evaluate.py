@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pdp.domain.decision import Decision, Fault, Outcome, Risk, RiskFactor, Verdict
 from pdp.domain.layers import ENGINE
-from pdp.domain.request import Request
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.engine.combine import ENGINE_ERROR, NOT_JUDGED, combine
 from pdp.engine.scan import NO_FINDINGS, scan
-from pdp.engine.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from pdp.domain.request import Request
+    from pdp.engine.snapshot import Snapshot
 
 
 def evaluate(snapshot: Snapshot, request: Request, decision_id: str) -> Decision:
@@ -28,13 +32,13 @@ def evaluate(snapshot: Snapshot, request: Request, decision_id: str) -> Decision
         findings = scan(
             snapshot.shards, request.text, request.arguments, snapshot.platform.validators
         )
-    except Exception as error:  # noqa: BLE001 - whatever it is, the request was not judged
+    except Exception as error:
         faults.append(Fault(ENGINE, error))
     verdicts: dict[str, Verdict] = {}
     for layer in snapshot.layers:
         try:
             verdicts[layer.name] = layer.judge(request, findings)
-        except Exception as error:  # noqa: BLE001, PERF203 - as above, layer by layer
+        except Exception as error:
             faults.append(Fault(layer.name, error))
     return combine(snapshot, request, decision_id, verdicts, tuple(faults))
 

@@ -41,7 +41,7 @@ _WARM_UP: Final = (
 )
 
 
-class PatternsExhausted(Exception):  # noqa: N818 - says what is the case
+class PatternsExhausted(Exception):
     """RE2 ran out of memory during a scan: what the text holds is not known."""
 
 
@@ -115,7 +115,7 @@ class Shard:
         return [patterns[index] for index in indices if index < len(patterns)]
 
 
-class PatternErrors(Exception):  # noqa: N818 - plural: it holds all of them
+class PatternErrors(Exception):
     """Patterns that do not compile, each with its reason."""
 
     def __init__(self, reasons: Mapping[str, str]) -> None:

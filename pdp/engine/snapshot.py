@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from pdp.domain.kinds import PolicySet
-from pdp.domain.risk import RiskTable
-from pdp.domain.tenant import TenantSettings
-from pdp.engine.layers.base import Layer
-from pdp.engine.patterns import Validators
-from pdp.engine.scan import PatternSet, Shard
+if TYPE_CHECKING:
+    from pdp.domain.kinds import PolicySet
+    from pdp.domain.risk import RiskTable
+    from pdp.domain.tenant import TenantSettings
+    from pdp.engine.layers.base import Layer
+    from pdp.engine.patterns import Validators
+    from pdp.engine.scan import PatternSet, Shard
 
 
 @dataclass(frozen=True, slots=True)

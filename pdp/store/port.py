@@ -95,7 +95,7 @@ class Transaction(Reader, Protocol):
         """
 
 
-class NameTaken(Exception):  # noqa: N818 - says what is the case
+class NameTaken(Exception):
     """Another record of the same kind and tenant has the name."""
 
     def __init__(self, holder_id: str) -> None:

@@ -6,12 +6,14 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from google.protobuf.message import Message
 
 from pdp.auth.principal import ANONYMOUS, Principal
-from pdp.transport.methods import Method
+
+if TYPE_CHECKING:
+    from pdp.transport.methods import Method
 
 TransportName = Literal["grpc", "http"]
 

@@ -9,12 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
-from google.protobuf.message import Message
 
-from pdp.auth.principal import Authenticator
 from pdp.domain.tenant import is_tenant_id
 from pdp.errors import (
     DeadlineExceeded,
@@ -26,8 +24,13 @@ from pdp.errors import (
 )
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.methods import Method
-from pdp.transport.metrics import Metrics
 from pdp.transport.validation import validate
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from pdp.auth.principal import Authenticator
+    from pdp.transport.metrics import Metrics
 
 TENANT_HEADER: Final = "x-tenant-id"
 REQUEST_ID_HEADER: Final = "x-request-id"

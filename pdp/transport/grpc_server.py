@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -13,7 +12,6 @@ from grpc_reflection.v1alpha import reflection
 
 from pdp.errors import ConfigError, MalformedRequest, PdpError, Violation
 from pdp.transport.call import Call, Endpoint
-from pdp.transport.methods import Method
 from pdp.transport.status import STATUSES, rich_status
 
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
@@ -30,6 +28,10 @@ _OPTIONS: Final = (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from pdp.transport.methods import Method
+
     Context = grpc.aio.ServicerContext[Any, Any]
     Handler = grpc.RpcMethodHandler[Any, Any]
 
@@ -136,7 +138,8 @@ def _stream(
 
 
 def _call(method: Method, context: Context) -> Call:
-    remaining = context.time_remaining()
+    # The stubs say it is never None; it is, for a caller that sets no deadline.
+    remaining: float | None = context.time_remaining()
     return Call(
         method,
         dict(context.invocation_metadata() or ()),  # type: ignore[arg-type] # text, but for -bin
@@ -154,5 +157,6 @@ def _parsed(parse: Callable[[bytes], Message], raw: bytes) -> Message:
 
 
 async def _abort(call: Call, context: Context, error: PdpError) -> None:
-    metadata = (*call.reply.items(), ("grpc-status-details-bin", rich_status(error)))
+    metadata: list[tuple[str, str | bytes]] = [*call.reply.items()]
+    metadata.append(("grpc-status-details-bin", rich_status(error)))
     await context.abort(STATUSES[error.reason].grpc, error.message, metadata)

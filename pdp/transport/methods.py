@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from pdp._gen.pdp.v1 import (
@@ -15,6 +13,12 @@ from pdp._gen.pdp.v1 import (
     simulate_pb2,
     static_policy_pb2,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+    from google.protobuf.message import Message
 
 FILES = (decide_pb2, simulate_pb2, static_policy_pb2)
 """The contracts that this server serves."""
@@ -50,9 +54,7 @@ class Method:
 
 def services() -> tuple[ServiceDescriptor, ...]:
     """Returns the services that this server serves."""
-    return tuple(
-        service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()
-    )
+    return tuple(service for file in FILES for service in file.DESCRIPTOR.services_by_name.values())
 
 
 def methods() -> Iterator[Method]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import re
 from math import isfinite
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.domain.tenant import is_tenant_id
+
+if TYPE_CHECKING:
+    from pdp._gen.pdp.v1 import decide_pb2 as pb
 
 _MAX_ID: Final = 256
 _MAX_ITEMS: Final = 1000

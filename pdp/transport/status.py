@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import grpc
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from pdp.errors import InvalidArgument, PdpError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ERROR_DOMAIN: Final = "pdp.v1"
 
@@ -71,7 +73,8 @@ def rich_status(error: PdpError) -> bytes:
         details.append(_packed(bad))
     code = int(STATUSES[error.reason].grpc.value[0])
     status = status_pb2.Status(code=code, message=error.message, details=details)
-    return status.SerializeToString()
+    raw: bytes = status.SerializeToString()
+    return raw
 
 
 def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> any_pb2.Any:

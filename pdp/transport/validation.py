@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import protovalidate
-from google.protobuf.descriptor import Descriptor
-from google.protobuf.message import Message
 
 from pdp._gen.pdp.v1 import decide_pb2, error_reason_pb2, options_pb2
 from pdp.errors import InvalidAction, InvalidArgument, InvalidPattern, Violation
 from pdp.transport.plain import is_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from google.protobuf.message import Message
 
 _VALIDATOR: Final = protovalidate.Validator()
 _ERRORS: Final[dict[int, type[InvalidArgument]]] = {
@@ -36,18 +39,26 @@ def validate(message: Message, prefix: str = "") -> None:
     if not found:
         return
     violations = [Violation(prefix + _path(each), _reason(each)) for each in found]
-    errors = [_error(message.DESCRIPTOR, each) for each in found]
+    errors = [_error(message, each) for each in found]
     error = next((kind for kind in errors if kind is not InvalidArgument), InvalidArgument)
     # A field with an error of its own comes first, so that message and code are of one mind.
-    violations = [violation for _, violation in sorted(
-        zip(errors, violations, strict=True), key=lambda pair: pair[0] is not error
-    )]
+    violations = [
+        violation
+        for _, violation in sorted(
+            zip(errors, violations, strict=True), key=lambda pair: pair[0] is not error
+        )
+    ]
     raise error("; ".join(f"{field}: {reason}" for field, reason in violations), *violations)
+
+
+def _elements(violation: protovalidate.Violation) -> Sequence[protovalidate.FieldPathElementPb]:
+    path = violation.proto.field
+    return path.elements if path else ()
 
 
 def _path(violation: protovalidate.Violation) -> str:
     steps: list[str] = []
-    for element in violation.proto.field.elements:
+    for element in _elements(violation):
         subscript = f"[{element.subscript.value!r}]" if element.subscript else ""
         steps.append(f"{element.field_name}{subscript}")
     return ".".join(steps)
@@ -64,11 +75,11 @@ def _reason(violation: protovalidate.Violation) -> str:
     return message
 
 
-def _error(descriptor: Descriptor, violation: protovalidate.Violation) -> type[InvalidArgument]:
+def _error(message: Message, violation: protovalidate.Violation) -> type[InvalidArgument]:
     """Returns the error that the field at fault asks for in its contract."""
     reason = error_reason_pb2.ERROR_REASON_UNSPECIFIED
-    inside: Descriptor | None = descriptor
-    for element in violation.proto.field.elements:
+    inside: Any = message.DESCRIPTOR
+    for element in _elements(violation):
         if inside is None:
             break
         field = inside.fields_by_name[element.field_name]

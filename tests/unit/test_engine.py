@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -26,10 +27,12 @@ from pdp.domain.tenant import TenantSettings
 from pdp.engine import evaluate as evaluate_module
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate, unjudged
-from pdp.engine.layers.base import Layer
 from pdp.engine.scan import Findings, PatternsExhausted
-from pdp.engine.snapshot import Snapshot
 from pdp.errors import InvalidPattern
+
+if TYPE_CHECKING:
+    from pdp.engine.layers.base import Layer
+    from pdp.engine.snapshot import Snapshot
 
 
 @dataclass(frozen=True)

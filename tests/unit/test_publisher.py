@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pdp.domain.kinds import PolicySet
 from pdp.domain.static_policy import KIND, StaticPolicy
 from pdp.engine.compiler import compile_platform, compile_tenant
-from pdp.engine.snapshot import Platform, Snapshot
 from pdp.publisher import Publisher
+
+if TYPE_CHECKING:
+    from pdp.engine.snapshot import Platform, Snapshot
 
 
 def platform() -> Platform:

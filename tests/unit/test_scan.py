@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re2
 import pytest
+import re2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,7 +48,9 @@ class TestFinding:
 
     def test_a_validator_decides_what_counts(self) -> None:
         patterns = PatternSet().with_patterns([r"\d+"])
-        findings = scan(patterns.shards, "11 22 31", None, {"odd": lambda value: int(value) % 2 > 0})
+        findings = scan(
+            patterns.shards, "11 22 31", None, {"odd": lambda value: int(value) % 2 > 0}
+        )
         odd = findings.all(Detector(r"\d+", "odd"))
         assert [where.value for where in odd] == ["11", "31"]
         first = findings.first(Detector(r"\d+"))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pdp.admin.static_policies import StaticPolicies
 from pdp.admin.workspace import Workspace
-from pdp.app import first_publisher
+from pdp.bootstrap import first_publisher
 from pdp.domain.decision import Outcome
 from pdp.domain.record import Record
 from pdp.domain.request import Request
@@ -19,9 +18,15 @@ from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.domain.static_policy import KIND, StaticPolicy, body_of
 from pdp.engine.evaluate import evaluate
 from pdp.errors import InvalidPattern, PolicyNameExists, StoreUnavailable
-from pdp.publisher import Publisher
-from pdp.store.port import Transaction
 from pdp.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from pdp.publisher import Publisher
+    from pdp.store.port import Reader, Transaction
 
 DRAFT = StaticPolicy("", "No rivals", "custom", "(?i)rival", "block")
 
@@ -167,7 +172,12 @@ async def test_many_first_requests_of_a_tenant_share_one_compilation(
     late = Node(path)
     reads: list[int] = []
     read = late.store.read
-    monkeypatch.setattr(late.store, "read", lambda: (reads.append(1), read())[1])
+
+    def counted() -> AbstractContextManager[Reader]:
+        reads.append(1)
+        return read()
+
+    monkeypatch.setattr(late.store, "read", counted)
     snapshots = await asyncio.gather(*(late.workspace.load("acme") for _ in range(10)))
     assert len(reads) == 1
     assert len({id(snapshot) for snapshot in snapshots}) == 1

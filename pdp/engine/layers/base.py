@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from pdp.domain.decision import Verdict
-from pdp.domain.kinds import PolicySet
-from pdp.domain.request import Request
-from pdp.domain.risk import RiskTable
-from pdp.domain.tenant import TenantSettings
-from pdp.engine.scan import Findings
+if TYPE_CHECKING:
+    from pdp.domain.decision import Verdict
+    from pdp.domain.kinds import PolicySet
+    from pdp.domain.request import Request
+    from pdp.domain.risk import RiskTable
+    from pdp.domain.tenant import TenantSettings
+    from pdp.engine.scan import Findings
 
 
 @dataclass(frozen=True, slots=True)

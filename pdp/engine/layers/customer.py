@@ -7,12 +7,23 @@ whose customer is unknown is not judged by that customer's policy, hence blocked
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from pdp.domain.decision import NO_VERDICT, Match, Outcome, RiskFactor, TraceRow, Verdict, Warning
+from pdp.domain.decision import (
+    NO_VERDICT,
+    Match,
+    Outcome,
+    PolicyWarning,
+    RiskFactor,
+    TraceRow,
+    Verdict,
+)
 from pdp.domain.layers import CUSTOMER
-from pdp.domain.request import Request
-from pdp.engine.layers.base import Layer, Policies
-from pdp.engine.scan import Findings
+
+if TYPE_CHECKING:
+    from pdp.domain.request import Request
+    from pdp.engine.layers.base import Layer, Policies
+    from pdp.engine.scan import Findings
 
 UNKNOWN = "CUSTOMER_UNKNOWN"
 
@@ -40,7 +51,7 @@ class CustomerLayer:
             message="The request names a customer that is not known.",
             status_hint=403 if outcome is Outcome.BLOCK else 200,
             matches=(Match(CUSTOMER, customer, customer, action, "high", reason),),
-            warnings=() if action == "block" else (Warning(customer, reason),),
+            warnings=() if action == "block" else (PolicyWarning(customer, reason),),
             floors=(RiskFactor(CUSTOMER, customer, self.unknown_points),),
             rows=(TraceRow(CUSTOMER, reason, True, outcome, customer, customer),),
         )

@@ -6,21 +6,19 @@ tenant's own. block is a BLOCK, warn a WARN with a warning, log a match and noth
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pdp.domain.decision import (
     NO_VERDICT,
     Match,
     Outcome,
+    PolicyWarning,
     RiskFactor,
     TraceRow,
     Verdict,
-    Warning,
 )
 from pdp.domain.layers import STATIC
-from pdp.domain.request import Request
 from pdp.domain.risk import SEVERITIES
 from pdp.domain.static_policy import (
     KIND,
@@ -29,9 +27,14 @@ from pdp.domain.static_policy import (
     StaticOverride,
     StaticPolicy,
 )
-from pdp.engine.layers.base import Layer, Policies
 from pdp.engine.patterns import Detector
 from pdp.engine.scan import Findings, Location
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pdp.domain.request import Request
+    from pdp.engine.layers.base import Layer, Policies
 
 _OUTCOMES: Final = {"block": Outcome.BLOCK, "warn": Outcome.WARN, "log": Outcome.ALLOW}
 _REASON_CODES: Final = {
@@ -72,13 +75,12 @@ class StaticLayer:
             status_hint=_STATUS_HINTS[strongest.action],
             matches=tuple(_match(policy, where) for policy, where in matched),
             warnings=tuple(
-                Warning(policy.id, _message(policy))
+                PolicyWarning(policy.id, _message(policy))
                 for policy, _ in matched
                 if policy.action == "warn"
             ),
             floors=tuple(
-                RiskFactor(STATIC, policy.id, self.points[policy.severity])
-                for policy, _ in matched
+                RiskFactor(STATIC, policy.id, self.points[policy.severity]) for policy, _ in matched
             ),
             pii_detected=any(policy.family in PERSONAL_FAMILIES for policy, _ in matched),
             rows=rows,

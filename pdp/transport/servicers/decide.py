@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, cast
 
 import structlog
-from google.protobuf.message import Message
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
-from pdp.admin.workspace import Workspace
 from pdp.domain.decision import Decision, Fault
 from pdp.domain.layers import ENGINE
-from pdp.domain.request import Request
 from pdp.engine.evaluate import evaluate, unjudged
 from pdp.errors import PdpError, RevisionUnavailable, StoreUnavailable, TenantMismatch, Violation
-from pdp.publisher import Publisher
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.chain import settle_tenant
 from pdp.transport.convert import to_request, to_response
-from pdp.transport.metrics import Metrics
 from pdp.transport.status import STATUSES
 from pdp.transport.validation import validate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from google.protobuf.message import Message
+
+    from pdp.admin.workspace import Workspace
+    from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
+    from pdp.publisher import Publisher
+    from pdp.transport.metrics import Metrics
 
 MAX_WAIT_S: Final = 1.0
 """How long `min_revision` is waited for where the caller sets no deadline (decide.md)."""
@@ -58,7 +60,7 @@ class DecideServicer:
             InvalidArgument: a value is nested too deep.
             RevisionUnavailable: `min_revision` was not reached in time.
         """
-        asked = cast(pb.DecideRequest, message)
+        asked = cast("pb.DecideRequest", message)
         request = to_request(asked, call.tenant_id, call.request_id)
         try:
             snapshot = await self.snapshot(call, call.tenant_id, asked.min_revision)
@@ -72,7 +74,7 @@ class DecideServicer:
         Raises:
             RevisionUnavailable: the highest `min_revision` was not reached in time.
         """
-        items = cast(pb.DecideBatchRequest, message).requests
+        items = cast("pb.DecideBatchRequest", message).requests
         wanted = max((item.min_revision for item in items), default=0)
         response = pb.DecideBatchResponse()
         try:
@@ -105,7 +107,7 @@ class DecideServicer:
 
     async def item(self, call: Call, message: Message) -> pb.DecideStreamResponse:
         """Judges one message of a stream; it is always answered, so that the stream goes on."""
-        item = cast(pb.DecideStreamRequest, message).request
+        item = cast("pb.DecideStreamRequest", message).request
         try:
             validate(item, "request.")
             call.tenant_id = settle_tenant(call, item.tenant_id, "request.tenant_id")

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import cast
-
-from google.protobuf.message import Message
+from typing import TYPE_CHECKING, cast
 
 from pdp._gen.pdp.v1 import simulate_pb2 as pb
 from pdp.admin.overlay import overlaid
 from pdp.admin.pattern_trial import Trial, try_pattern
-from pdp.domain.decision import LayerResult
 from pdp.domain.static_policy import StaticPolicy
 from pdp.engine.evaluate import evaluate
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.chain import settle_tenant
 from pdp.transport.convert import to_match, to_request, to_response
-from pdp.transport.servicers.decide import DecideServicer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from google.protobuf.message import Message
+
+    from pdp.domain.decision import LayerResult
+    from pdp.transport.servicers.decide import DecideServicer
+
 
 class SimulateServicer:
     """Judges requests with candidate policies laid over the tenant's own."""
@@ -35,7 +39,7 @@ class SimulateServicer:
             InvalidPattern: a candidate's pattern is not RE2.
             StoreUnavailable: the tenant's policies cannot be read.
         """
-        asked = cast(pb.SimulateRequest, message)
+        asked = cast("pb.SimulateRequest", message)
         wanted = asked.request
         tenant_id = settle_tenant(call, wanted.tenant_id, "request.tenant_id")
         request = to_request(wanted, tenant_id, wanted.request_id or call.request_id)
@@ -54,7 +58,7 @@ class SimulateServicer:
         Raises:
             InvalidPattern: it is not RE2.
         """
-        asked = cast(pb.TestStaticPatternRequest, message)
+        asked = cast("pb.TestStaticPatternRequest", message)
         results = [_result(trial) for trial in try_pattern(asked.pattern, asked.test_inputs)]
         return pb.TestStaticPatternResponse(
             pattern=asked.pattern,

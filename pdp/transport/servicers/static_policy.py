@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pdp._gen.pdp.v1 import static_policy_pb2 as pb
-from pdp.admin.static_policies import Effective, StaticPolicies
-from pdp.admin.workspace import Written
 from pdp.domain.static_policy import StaticPolicy
-from pdp.transport.call import Call, Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from google.protobuf.message import Message
+
+    from pdp.admin.static_policies import Effective, StaticPolicies
+    from pdp.admin.workspace import Written
+    from pdp.transport.call import Call, Endpoint
 
 REVISION_HEADER: Final = "x-pdp-revision"
 """Tells a writer which revision its write is in force from, for `min_revision`."""
@@ -57,7 +61,7 @@ class StaticPolicyServicer:
 
     async def list(self, call: Call, message: Message) -> pb.ListStaticPoliciesResponse:
         """Lists one page."""
-        asked = cast(pb.ListStaticPoliciesRequest, message)
+        asked = cast("pb.ListStaticPoliciesRequest", message)
         page = await self._policies.list(
             call.tenant_id,
             enabled=asked.enabled if asked.HasField("enabled") else None,
@@ -77,7 +81,7 @@ class StaticPolicyServicer:
 
     async def create(self, call: Call, message: Message) -> pb.CreateStaticPolicyResponse:
         """Makes a policy."""
-        asked = cast(pb.CreateStaticPolicyRequest, message)
+        asked = cast("pb.CreateStaticPolicyRequest", message)
         draft = StaticPolicy(
             id="",
             name=asked.name,
@@ -94,13 +98,13 @@ class StaticPolicyServicer:
 
     async def get(self, call: Call, message: Message) -> pb.GetStaticPolicyResponse:
         """Returns a policy."""
-        asked = cast(pb.GetStaticPolicyRequest, message)
+        asked = cast("pb.GetStaticPolicyRequest", message)
         policy = await self._policies.get(call.tenant_id, asked.id)
         return pb.GetStaticPolicyResponse(policy=_policy(policy))
 
     async def update(self, call: Call, message: Message) -> pb.UpdateStaticPolicyResponse:
         """Changes the fields that were sent."""
-        asked = cast(pb.UpdateStaticPolicyRequest, message)
+        asked = cast("pb.UpdateStaticPolicyRequest", message)
         changes = {name: getattr(asked, name) for name in _UPDATABLE if asked.HasField(name)}
         policy = _value(call, await self._change(call, asked, changes))
         return pb.UpdateStaticPolicyResponse(
@@ -117,7 +121,7 @@ class StaticPolicyServicer:
 
     async def toggle(self, call: Call, message: Message) -> pb.ToggleStaticPolicyResponse:
         """Enables or disables a policy."""
-        asked = cast(pb.ToggleStaticPolicyRequest, message)
+        asked = cast("pb.ToggleStaticPolicyRequest", message)
         policy = _value(call, await self._change(call, asked, {"enabled": asked.enabled}))
         return pb.ToggleStaticPolicyResponse(
             success=True,
@@ -139,7 +143,7 @@ class StaticPolicyServicer:
 
     async def delete(self, call: Call, message: Message) -> pb.DeleteStaticPolicyResponse:
         """Deletes a policy softly."""
-        asked = cast(pb.DeleteStaticPolicyRequest, message)
+        asked = cast("pb.DeleteStaticPolicyRequest", message)
         _value(call, await self._policies.delete(call.tenant_id, call.principal.name, asked.id))
         return pb.DeleteStaticPolicyResponse(
             success=True, message="Policy soft-deleted", policy_id=asked.id
@@ -147,7 +151,7 @@ class StaticPolicyServicer:
 
     async def versions(self, call: Call, message: Message) -> pb.ListStaticPolicyVersionsResponse:
         """Returns a policy's history."""
-        asked = cast(pb.ListStaticPolicyVersionsRequest, message)
+        asked = cast("pb.ListStaticPolicyVersionsRequest", message)
         versions = await self._policies.versions(call.tenant_id, asked.id)
         return pb.ListStaticPolicyVersionsResponse(
             policy_id=asked.id,
@@ -180,11 +184,9 @@ class StaticPolicyServicer:
             overrides_count=sum(each.override is not None for each in found),
         )
 
-    async def override(
-        self, call: Call, message: Message
-    ) -> pb.CreateStaticPolicyOverrideResponse:
+    async def override(self, call: Call, message: Message) -> pb.CreateStaticPolicyOverrideResponse:
         """Overrides a system policy."""
-        asked = cast(pb.CreateStaticPolicyOverrideRequest, message)
+        asked = cast("pb.CreateStaticPolicyOverrideRequest", message)
         written = await self._policies.override(
             call.tenant_id, call.principal.name, asked.id, asked.action, asked.reason
         )
@@ -204,7 +206,7 @@ class StaticPolicyServicer:
         self, call: Call, message: Message
     ) -> pb.DeleteStaticPolicyOverrideResponse:
         """Takes an override away."""
-        asked = cast(pb.DeleteStaticPolicyOverrideRequest, message)
+        asked = cast("pb.DeleteStaticPolicyOverrideRequest", message)
         _value(
             call,
             await self._policies.remove_override(call.tenant_id, call.principal.name, asked.id),
@@ -213,9 +215,7 @@ class StaticPolicyServicer:
             success=True, message="Override removed, policy reverted to system default"
         )
 
-    async def overrides(
-        self, call: Call, message: Message
-    ) -> pb.ListStaticPolicyOverridesResponse:
+    async def overrides(self, call: Call, message: Message) -> pb.ListStaticPolicyOverridesResponse:
         """Lists the tenant's overrides."""
         found = await self._policies.overrides(call.tenant_id)
         listed = [

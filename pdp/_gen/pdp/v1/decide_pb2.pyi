@@ -488,7 +488,7 @@ class DecideResponse(_message.Message):
         """
 
     @_builtins.property
-    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Warning]:
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyWarning]:
         """warnings are to be shown to the user."""
 
     @_builtins.property
@@ -517,7 +517,7 @@ class DecideResponse(_message.Message):
         obligations: _abc.Iterable[Global___Obligation] | None = ...,
         redacted_text: _builtins.str | None = ...,
         redacted_arguments: _struct_pb2.Struct | None = ...,
-        warnings: _abc.Iterable[Global___Warning] | None = ...,
+        warnings: _abc.Iterable[Global___PolicyWarning] | None = ...,
         matches: _abc.Iterable[Global___Match] | None = ...,
         pii_detected: _builtins.bool = ...,
         frameworks: _abc.Iterable[_builtins.str] | None = ...,
@@ -691,8 +691,8 @@ class Span(_message.Message):
 Global___Span: _TypeAlias = Span  # noqa: Y015
 
 @_typing.final
-class Warning(_message.Message):
-    """Warning is a message of a policy that lets the request pass."""
+class PolicyWarning(_message.Message):
+    """PolicyWarning is a message of a policy that lets the request pass."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -714,7 +714,7 @@ class Warning(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Warning: _TypeAlias = Warning  # noqa: Y015
+Global___PolicyWarning: _TypeAlias = PolicyWarning  # noqa: Y015
 
 @_typing.final
 class Match(_message.Message):

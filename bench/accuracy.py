@@ -1,0 +1,185 @@
+"""`python -m bench.accuracy`: how many attacks the security policies find, and what they misjudge.
+
+Every line of the corpora goes through all policies of category `security`, as a request's text
+does. An attack is detected, and a harmless text is flagged, if any of them matches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pdp import catalog
+from pdp.detect.validators import VALIDATORS
+from pdp.domain.static_policy import StaticPolicy
+from pdp.engine.patterns import Detector
+from pdp.engine.scan import PatternSet, scan
+
+CORPORA: Final = Path(__file__).parent.parent / "tests" / "corpora"
+
+MIN_DETECTED: Final = 92.0
+"""Percent of the attacks that must be detected."""
+
+MAX_FLAGGED: Final = 1.0
+"""Percent of the harmless texts that may be flagged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a corpus: a text, and the public set that it comes from."""
+
+    text: str
+    source: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened to one group of rows.
+
+    Attributes:
+        total: rows in the group.
+        matched: rows that at least one policy matched.
+        sources: the two for each source, as [matched, total].
+        policies: rows that each policy matched.
+        alone: rows that no other policy matched.
+        listed: the rows that a reader would want to see: missed attacks, flagged harmless texts.
+    """
+
+    total: int = 0
+    matched: int = 0
+    sources: dict[str, list[int]] = field(default_factory=dict)
+    policies: Counter[str] = field(default_factory=Counter)
+    alone: Counter[str] = field(default_factory=Counter)
+    listed: list[str] = field(default_factory=list)
+
+    @property
+    def percent(self) -> float:
+        """The share of the rows that were matched."""
+        return 100 * self.matched / self.total if self.total else 0.0
+
+
+class Matcher:
+    """The security policies as one pattern set."""
+
+    def __init__(self, policies: Iterable[StaticPolicy]) -> None:
+        self.policies = [policy for policy in policies if policy.category == "security"]
+        patterns = PatternSet().with_patterns(policy.pattern for policy in self.policies)
+        self._shards = patterns.shards
+
+    def matching(self, text: str) -> list[str]:
+        """Returns the ids of the policies that match `text`."""
+        findings = scan(self._shards, text, None, VALIDATORS)
+        return [
+            policy.id
+            for policy in self.policies
+            if findings.first(Detector(policy.pattern, policy.validator))
+        ]
+
+
+def read_rows(file: Path) -> Iterator[Row]:
+    """Yields the rows of a corpus, one JSON object a line."""
+    with file.open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            yield Row(row["text"], row["source"])
+
+
+def tally(matcher: Matcher, rows: Iterable[Row], *, list_matched: bool) -> Tally:
+    """Returns what `matcher` makes of `rows`; `list_matched` says which of them are listed."""
+    result = Tally()
+    for row in rows:
+        ids = matcher.matching(row.text)
+        source = result.sources.setdefault(row.source, [0, 0])
+        source[0] += bool(ids)
+        source[1] += 1
+        result.total += 1
+        result.matched += bool(ids)
+        result.policies.update(ids)
+        if len(ids) == 1:
+            result.alone.update(ids)
+        if bool(ids) is list_matched:
+            result.listed.append(row.text)
+    return result
+
+
+def main() -> int:
+    """Prints the tables. Returns 1 if a target is missed, else 0."""
+    options = _options()
+    matcher = Matcher(system.policy for system in catalog.static_policies())
+    attacks = tally(matcher, read_rows(options.corpora / "sqli_attacks.jsonl"), list_matched=False)
+    benign = tally(matcher, read_rows(options.corpora / "sqli_benign.jsonl"), list_matched=True)
+    reached = attacks.percent >= MIN_DETECTED and benign.percent <= MAX_FLAGGED
+    if options.json:
+        json.dump(_as_json(attacks, benign, reached), sys.stdout, indent=2)
+        print()
+    else:
+        _print_sources(attacks, benign)
+        _print_policies(matcher.policies, attacks, benign)
+        if options.rows:
+            _print_rows("missed", attacks.listed)
+            _print_rows("flagged", benign.listed)
+        _print_totals(attacks, benign)
+    return 0 if reached else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.accuracy", description=__doc__)
+    parser.add_argument("--corpora", type=Path, default=CORPORA, help="folder of the corpora")
+    parser.add_argument("--rows", action="store_true", help="print missed and flagged rows too")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON instead")
+    return parser.parse_args()
+
+
+def _as_json(attacks: Tally, benign: Tally, reached: bool) -> dict[str, object]:
+    return {
+        "attacks": asdict(attacks) | {"percent": attacks.percent, "target": MIN_DETECTED},
+        "benign": asdict(benign) | {"percent": benign.percent, "target": MAX_FLAGGED},
+        "reached": reached,
+    }
+
+
+def _print_sources(attacks: Tally, benign: Tally) -> None:
+    print(f"{'source':<42}{'matched':>8}{'total':>8}{'%':>8}")
+    for kind, group in (("attacks", attacks), ("harmless", benign)):
+        for source, (matched, total) in sorted(group.sources.items()):
+            percent = 100 * matched / total
+            print(f"{f'{kind}: {source}':<42}{matched:>8}{total:>8}{percent:>8.2f}")
+    print()
+
+
+def _print_policies(policies: Sequence[StaticPolicy], attacks: Tally, benign: Tally) -> None:
+    print(f"{'policy':<42}{'attacks':>8}{'alone':>8}{'harmless':>10}")
+    silent = 0
+    for policy in sorted(policies, key=lambda policy: -attacks.policies[policy.id]):
+        hits, flagged = attacks.policies[policy.id], benign.policies[policy.id]
+        if hits or flagged:
+            print(f"{policy.id:<42}{hits:>8}{attacks.alone[policy.id]:>8}{flagged:>10}")
+        else:
+            silent += 1
+    print(f"{silent} more policies match nothing here: these corpora hold SQL injection only\n")
+
+
+def _print_rows(title: str, texts: Sequence[str]) -> None:
+    print(f"{title}:")
+    for text in texts:
+        print(f"  {text!r}")
+    print()
+
+
+def _print_totals(attacks: Tally, benign: Tally) -> None:
+    for title, group, target in (
+        ("attacks detected", attacks, f">= {MIN_DETECTED:g} %"),
+        ("harmless flagged", benign, f"<= {MAX_FLAGGED:g} %"),
+    ):
+        share = f"{group.matched} of {group.total}"
+        print(f"{title:<20}{share:>14}{group.percent:>8.2f} %   target {target}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

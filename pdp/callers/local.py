@@ -1,0 +1,71 @@
+"""Calls the server's own endpoints in this process: the same guards, no wire and no server."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Self
+
+from pdp.admin.workspace import Workspace
+from pdp.bootstrap import first_publisher, open_store, risk_table
+from pdp.callers.base import Answer, CallFailed, rpc
+from pdp.errors import InternalError, PdpError, RevisionUnavailable, StoreUnavailable
+from pdp.transport.call import Call
+from pdp.wiring import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from pathlib import Path
+    from types import TracebackType
+
+    from google.protobuf.message import Message
+
+_UNAVAILABLE = (StoreUnavailable, RevisionUnavailable, InternalError)
+
+
+class Local:
+    """A `Caller` of the endpoints on a database."""
+
+    def __init__(self, database_url: str, *, risk_file: Path | None = None) -> None:
+        """Opens the database, made where it is not there.
+
+        Raises:
+            ConfigError: it cannot be used; the message says what to do.
+            StoreUnavailable: it cannot be read or written now.
+
+        """
+        risk = risk_table(risk_file)
+        with ExitStack() as undo:
+            store = open_store(database_url)
+            undo.callback(store.close)
+            publisher = first_publisher(store, risk)
+            workspace = Workspace(store, publisher)
+            undo.callback(workspace.close)
+            # Each call brings the loop as far as its answer; between calls nothing runs.
+            self._runner = undo.enter_context(asyncio.Runner())
+            self._endpoints = wire(publisher, workspace).endpoints
+            self._end = undo.pop_all()
+
+    def call(self, name: str, message: Message, tenant_id: str = "") -> Answer:
+        """See `Caller.call`."""
+        method = rpc(name)
+        call = Call(method, {"x-tenant-id": tenant_id} if tenant_id else {}, "local")
+        work: Coroutine[Any, Any, Message] = self._call(call, message)
+        try:
+            return Answer(self._runner.run(work), call.reply)
+        except PdpError as error:
+            raise CallFailed.of(error, unavailable=isinstance(error, _UNAVAILABLE)) from None
+
+    async def _call(self, call: Call, message: Message) -> Message:
+        return await self._endpoints[call.method.path](call, message)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end.close()

@@ -1,0 +1,188 @@
+"""The system policies: each finds what its examples say, and together they are accurate."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pdp import catalog
+from pdp.catalog import SystemPolicy
+from pdp.detect.validators import VALIDATORS
+from pdp.domain.static_policy import ACTIONS, StaticPolicy
+from pdp.engine.patterns import CompiledPattern, Detector
+from pdp.engine.scan import PatternSet, scan
+
+CORPORA = Path(__file__).parent.parent / "corpora"
+
+SYSTEM_POLICIES = catalog.static_policies()
+
+FAMILIES = {
+    "sqli": "security",
+    "command": "security",
+    "secret": "security",
+    "pii": "compliance",
+    "financial": "compliance",
+    "medical": "compliance",
+}
+
+each_policy = pytest.mark.parametrize(
+    "system", SYSTEM_POLICIES, ids=[system.policy.id for system in SYSTEM_POLICIES]
+)
+
+
+def matches(policy: StaticPolicy, text: str) -> bool:
+    """Whether `policy` matches `text`, decided as a request is: one scan, then the validator."""
+    shards = PatternSet().with_patterns([policy.pattern]).shards
+    findings = scan(shards, text, None, VALIDATORS)
+    return findings.first(Detector(policy.pattern, policy.validator)) is not None
+
+
+def texts(name: str) -> list[str]:
+    lines = (CORPORA / name).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["text"] for line in lines]
+
+
+@each_policy
+class TestEachPolicy:
+    def test_matches_its_positive_examples(self, system: SystemPolicy) -> None:
+        missed = [text for text in system.matching if not matches(system.policy, text)]
+        assert len(system.matching) >= 2
+        assert missed == []
+
+    def test_lets_its_near_misses_pass(self, system: SystemPolicy) -> None:
+        flagged = [text for text in system.not_matching if matches(system.policy, text)]
+        assert len(system.not_matching) >= 2
+        assert flagged == []
+
+    def test_matches_no_empty_text(self, system: SystemPolicy) -> None:
+        compiled = CompiledPattern(system.policy.pattern)
+        assert list(compiled.spans("", b"")) == []
+
+    def test_uses_the_vocabulary(self, system: SystemPolicy) -> None:
+        policy = system.policy
+        assert re.fullmatch(r"sys_[a-z0-9_]+", policy.id)
+        assert policy.category == FAMILIES[policy.family]
+        assert policy.action in ACTIONS
+        assert policy.severity in {"critical", "high", "medium", "low"}
+        assert not policy.validator or policy.validator in VALIDATORS
+
+    def test_explains_itself(self, system: SystemPolicy) -> None:
+        policy = system.policy
+        assert len(policy.description) > 20
+        assert policy.message.endswith(".")
+        assert policy.name.strip() == policy.name != ""
+
+
+class TestCatalog:
+    def test_is_large_enough(self) -> None:
+        assert len(SYSTEM_POLICIES) >= 40
+
+    @pytest.mark.parametrize("attribute", ["id", "name", "pattern"])
+    def test_repeats_no(self, attribute: str) -> None:
+        values = [getattr(system.policy, attribute) for system in SYSTEM_POLICIES]
+        assert sorted(set(values)) == sorted(values)
+
+    def test_uses_every_validator(self) -> None:
+        assert {system.policy.validator for system in SYSTEM_POLICIES} - {""} == set(VALIDATORS)
+
+    def test_blocks_only_injection_and_dangerous_commands(self) -> None:
+        blocking = {p.policy.family for p in SYSTEM_POLICIES if p.policy.action == "block"}
+        assert blocking == {"sqli", "command"}
+
+    def test_warns_of_cards_and_logs_other_personal_data(self) -> None:
+        for policy in (system.policy for system in SYSTEM_POLICIES):
+            if policy.category == "compliance":
+                card = policy.id.startswith(("sys_pii_credit_card", "sys_pii_card"))
+                assert policy.action == ("warn" if card else "log"), policy.id
+
+    def test_warns_of_secrets(self) -> None:
+        actions = {p.policy.action for p in SYSTEM_POLICIES if p.policy.family == "secret"}
+        assert actions == {"warn"}
+
+    def test_holds_the_policies_that_the_api_documents(self) -> None:
+        found = {
+            system.policy.id: (
+                system.policy.name,
+                system.policy.pattern,
+                system.policy.category,
+                system.policy.action,
+                system.policy.severity,
+                system.policy.validator,
+            )
+            for system in SYSTEM_POLICIES
+        }
+        assert found["sys_sqli_union"] == (
+            "SQL Injection - UNION",
+            r"(?i)union\s+(all\s+)?select",
+            *("security", "block", "critical", ""),
+        )
+        assert found["sys_pii_credit_card"] == (
+            "PII - Credit Card Detection",
+            r"\b(?:4[0-9]{12}(?:[0-9]{3})?|5[1-5][0-9]{14})\b",
+            *("compliance", "warn", "high", "luhn"),
+        )
+
+
+class TestEverydayTextIsLetThrough:
+    """Texts that an AI assistant sees all day; none may be blocked."""
+
+    TEXTS = (
+        "SELECT id, name FROM users WHERE email = 'a@b.c' AND active = 1 ORDER BY name LIMIT 10;",
+        "SELECT u.name FROM users u WHERE u.city = 'Rome' OR u.city = 'Pisa' GROUP BY u.name",
+        'SELECT "name" FROM "users" WHERE "status" = \'active\' AND "role" = \'admin\'',
+        "INSERT INTO t VALUES (1, 'a'); INSERT INTO t VALUES (2, 'b');",
+        "UPDATE users SET name = 'Bob' WHERE id = 5;",
+        "SELECT * FROM t WHERE a IN (SELECT id FROM b) AND c = (SELECT max(x) FROM d)",
+        'cursor.execute("SELECT * FROM users WHERE name = %s", (name,))',
+        "if (a == 1 && b == 2) { await sleep(1000); }",
+        "x = 'yes' if a == 'b' and c == 'd' else 'no'",
+        "the boys' and girls' teams, at 5 o'clock -- not later",
+        "I need a 16\" or 18\" chain, 14\" - 16\" if not",
+        "Solve: 3 < 4 and 4 < 5, x' = 3x - 2y and y' = x + y",
+        "rm -rf ./build node_modules && npm ci",
+        "RUN apt-get update && apt-get install -y curl && rm -rf /var/lib/apt/lists/*",
+        "curl -s https://example.test/data.json | jq .",
+        "git push --force-with-lease origin feature/main-menu",
+        "kubectl delete pod web-1 -n staging",
+        "terraform apply -auto-approve",
+        "glob src/**/tests/*.py and docs/**/or.md",
+    )
+
+    @pytest.mark.parametrize("text", TEXTS)
+    def test_nothing_blocks(self, text: str) -> None:
+        blocking = [p.policy for p in SYSTEM_POLICIES if p.policy.action == "block"]
+        assert [policy.id for policy in blocking if matches(policy, text)] == []
+
+
+class TestAccuracy:
+    """The gate; `python -m bench.accuracy` prints the table behind it."""
+
+    @pytest.fixture(scope="class")
+    def security(self) -> list[StaticPolicy]:
+        return [p.policy for p in SYSTEM_POLICIES if p.policy.category == "security"]
+
+    @staticmethod
+    def share(policies: list[StaticPolicy], rows: list[str]) -> float:
+        shards = PatternSet().with_patterns(policy.pattern for policy in policies).shards
+        detectors = [Detector(policy.pattern, policy.validator) for policy in policies]
+
+        def flagged() -> Iterator[bool]:
+            for row in rows:
+                findings = scan(shards, row, None, VALIDATORS)
+                yield any(findings.first(detector) for detector in detectors)
+
+        return sum(flagged()) / len(rows)
+
+    def test_at_least_92_percent_of_the_attacks_are_detected(
+        self, security: list[StaticPolicy]
+    ) -> None:
+        assert self.share(security, texts("sqli_attacks.jsonl")) >= 0.92
+
+    def test_at_most_1_percent_of_the_harmless_texts_are_flagged(
+        self, security: list[StaticPolicy]
+    ) -> None:
+        assert self.share(security, texts("sqli_benign.jsonl")) <= 0.01

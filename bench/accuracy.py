@@ -10,16 +10,19 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pdp import catalog
 from pdp.detect.validators import VALIDATORS
-from pdp.domain.static_policy import StaticPolicy
 from pdp.engine.patterns import Detector
 from pdp.engine.scan import PatternSet, scan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pdp.domain.static_policy import StaticPolicy
 
 CORPORA: Final = Path(__file__).parent.parent / "tests" / "corpora"
 
@@ -138,9 +141,26 @@ def _options() -> argparse.Namespace:
 
 def _as_json(attacks: Tally, benign: Tally, reached: bool) -> dict[str, object]:
     return {
-        "attacks": asdict(attacks) | {"percent": attacks.percent, "target": MIN_DETECTED},
-        "benign": asdict(benign) | {"percent": benign.percent, "target": MAX_FLAGGED},
+        "attacks": _group_as_json(attacks, MIN_DETECTED) | {"missed": attacks.listed},
+        "harmless": _group_as_json(benign, MAX_FLAGGED) | {"flagged": benign.listed},
         "reached": reached,
+    }
+
+
+def _group_as_json(group: Tally, target: float) -> dict[str, object]:
+    return {
+        "total": group.total,
+        "matched": group.matched,
+        "percent": round(group.percent, 2),
+        "target": target,
+        "sources": {
+            source: {"matched": matched, "total": total}
+            for source, (matched, total) in sorted(group.sources.items())
+        },
+        "policies": {
+            policy_id: {"matched": count, "alone": group.alone[policy_id]}
+            for policy_id, count in group.policies.most_common()
+        },
     }
 
 

@@ -1,7 +1,7 @@
 """Holds a `Request` made in this process against the bounds of its contract, DecideRequest.
 
-The bounds are written down once, in `decide.proto`: a request is put into that message, without
-its documents, and validated as one that came over the wire is.
+The bounds are written down once, in `decide.proto`: a request that is not plainly within them is put
+into that message, without its documents, and validated as one that came over the wire is.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.domain.request import NO_TARGET, NO_USAGE, NOBODY
 from pdp.errors import InvalidArgument, Violation
 from pdp.transport.convert import MAX_DEPTH
+from pdp.transport.plain import is_plain
 from pdp.transport.validation import validate
 
 if TYPE_CHECKING:
@@ -28,11 +29,13 @@ def check(request: Request) -> None:
         TypeError: a field is of another type than `Request` says.
 
     """
-    try:
-        message = _message(request)
-    except UnicodeEncodeError:
-        raise _not_unicode("request") from None
-    validate(message)
+    if not is_plain(request):
+        try:
+            message = _message(request)
+        except UnicodeEncodeError:
+            raise _not_unicode("request") from None
+        validate(message)
+    _check_text(request.text, "content.text")
     for field, document in (
         ("arguments", request.arguments),
         ("context", request.context),

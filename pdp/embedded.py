@@ -27,7 +27,6 @@ from pdp.engine.evaluate import evaluate, unjudged
 from pdp.errors import PdpError, RevisionUnavailable
 from pdp.transport.call import new_id
 from pdp.transport.convert import to_request
-from pdp.transport.validation import validate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,15 +159,14 @@ class Engine:
 
         """
         if isinstance(request, (Request, NoneType)):
-            asked = request._replace(**fields) if request else Request(**fields)
+            asked = _settled(request._replace(**fields) if request else Request(**fields))
             check(asked)
         else:
             asked, wanted = _read(request)
             min_revision = max(min_revision, wanted)
+            asked = _settled(asked._replace(**fields))
             if fields:
-                asked = asked._replace(**fields)
                 check(asked)
-        asked = _settled(asked)
         self._follow()
         if min_revision > self._publisher.revision:
             self._reach(min_revision)
@@ -252,7 +250,6 @@ def _read(body: Mapping[str, Any]) -> tuple[Request, int]:
 
     message = pb.DecideRequest()
     decode(dict(body), message)
-    validate(message)
     request = to_request(message, message.tenant_id or DEFAULT_TENANT, message.request_id)
     return request, message.min_revision
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pdp.admin.static_policies import StaticPolicies
 from pdp.auth.principal import DevelopmentAuthenticator
-from pdp.transport.chain import Guards, endpoints
+from pdp.transport.chain import Services, endpoints
 from pdp.transport.methods import Method, methods
 from pdp.transport.metrics import Metrics
 from pdp.transport.servicers.decide import DecideServicer
@@ -50,5 +50,5 @@ def wire(publisher: Publisher, workspace: Workspace) -> Wiring:
     }
     served = {method.path: method for method in methods()}
     by_path = {path: handlers[method.name] for path, method in served.items()}
-    guards = Guards(DevelopmentAuthenticator(), metrics)
-    return Wiring(served, endpoints(served, by_path, guards), metrics)
+    services = Services(DevelopmentAuthenticator(), metrics)
+    return Wiring(served, endpoints(served, by_path, services), metrics)

@@ -42,7 +42,7 @@ def overlaid(snapshot: Snapshot, *, static_policies: Sequence[StaticPolicy]) -> 
         policies.replaced(KIND, laid),
         snapshot.revision,
         snapshot,
-        snapshot.settings,
+        settings=snapshot.settings,
     )
 
 

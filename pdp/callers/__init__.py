@@ -1,6 +1,6 @@
 """Ways to call the RPCs: `remote`, a server over gRPC, and `local`, the same endpoints in this
 process with no server. The command line and the decision cases know no difference.
-"""  # noqa: D205 - one sentence
+"""
 
 from __future__ import annotations
 

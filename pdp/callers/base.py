@@ -53,7 +53,7 @@ class Caller(Protocol):
         """Releases what it holds."""
 
 
-class CallFailed(Exception):  # noqa: N818 - says what is the case
+class CallFailed(Exception):
     """A call that could not be carried out.
 
     Attributes:

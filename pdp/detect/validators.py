@@ -233,9 +233,7 @@ def phone_length(text: str) -> bool:
     return len(text) <= MAX_LENGTH and len(_digits(text)) in _PHONE_LENGTHS
 
 
-def _accepts(
-    validate: Callable[[str], str], text: str, compact: Callable[[str], str]
-) -> bool:
+def _accepts(validate: Callable[[str], str], text: str, compact: Callable[[str], str]) -> bool:
     """Whether `validate`, which raises on a bad number, takes what `compact` leaves of `text`."""
     if len(text) > MAX_LENGTH:
         return False

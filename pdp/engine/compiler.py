@@ -42,6 +42,7 @@ def compile_tenant(
     policies: PolicySet,
     revision: int,
     previous: Snapshot | None = None,
+    *,
     settings: TenantSettings = DEFAULT_SETTINGS,
 ) -> Snapshot:
     """Compiles a tenant's snapshot.

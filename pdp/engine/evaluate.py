@@ -46,6 +46,7 @@ def evaluate(snapshot: Snapshot, request: Request, decision_id: str) -> Decision
 def unjudged(
     request_id: str,
     decision_id: str,
+    *,
     reason_code: str = ENGINE_ERROR,
     message: str = NOT_JUDGED,
     status_hint: int = 503,
@@ -56,7 +57,9 @@ def unjudged(
     Args:
         request_id: of the request.
         decision_id: the id of the decision.
-        reason_code, message, status_hint: why it could not be judged.
+        reason_code: why it could not be judged.
+        message: the same for people.
+        status_hint: the same as an HTTP status.
         fault: what went wrong, for the log.
     """
     points = DEFAULT_RISK_TABLE.engine_error

@@ -1,7 +1,7 @@
-"""What holds for every call, as one visible list: `MIDDLEWARE`.
+"""What holds for every call, as one visible list: `GUARDS`.
 
-Each entry wraps an endpoint in another. Adapters (gRPC, HTTP) build a `Call`, run the endpoint
-and write the answer down; nothing that guards a call lives in an adapter.
+Adapters (gRPC, HTTP) build a `Call`, run its endpoint and write the answer down; nothing that
+guards a call lives in an adapter.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 
+from pdp._gen.pdp.v1 import decide_pb2
 from pdp.domain.tenant import is_tenant_id
 from pdp.errors import (
     DeadlineExceeded,
@@ -23,6 +24,7 @@ from pdp.errors import (
     Violation,
 )
 from pdp.transport.call import Call, Endpoint, new_id
+from pdp.transport.convert import to_request
 from pdp.transport.methods import Method
 from pdp.transport.validation import validate
 
@@ -40,46 +42,114 @@ _log = structlog.get_logger("pdp.calls")
 
 
 @dataclass(frozen=True, slots=True)
-class Guards:
-    """What the middleware works with."""
+class Services:
+    """What the guards work with."""
 
     authenticator: Authenticator
     metrics: Metrics
 
 
-Middleware = Callable[[Method, Endpoint, Guards], Endpoint]
+Guard = Callable[[Call, "Message"], None]
+"""Fills in its part of the call, or raises `PdpError`. A plain function, not a coroutine: most
+calls are decisions, and six coroutines around each would cost as much as deciding does."""
 
 
-def identified(method: Method, inner: Endpoint, guards: Guards) -> Endpoint:
+def identified(method: Method, services: Services) -> Guard:
     """Gives the call an id: the caller's own, or a new one."""
     in_message = "request_id" in method.request.DESCRIPTOR.fields_by_name
+    in_answer = "request_id" in method.response.DESCRIPTOR.fields_by_name
 
-    async def endpoint(call: Call, message: Message) -> Message:
-        request_id = getattr(message, "request_id") if in_message else ""  # noqa: B009
-        request_id = request_id or call.metadata.get(REQUEST_ID_HEADER) or new_id()
-        call.request_id = call.reply[REQUEST_ID_HEADER] = request_id[:MAX_REQUEST_ID_LENGTH]
-        return await inner(call, message)
+    def guard(call: Call, message: Message) -> None:
+        request_id: str = getattr(message, "request_id") if in_message else ""  # noqa: B009
+        if not request_id:
+            given = call.metadata.get(REQUEST_ID_HEADER, "")
+            request_id = given[:MAX_REQUEST_ID_LENGTH] or new_id()
+        call.request_id = request_id
+        if not in_answer:
+            call.reply[REQUEST_ID_HEADER] = _printable(request_id)
 
-    return endpoint
+    return guard
 
 
-def measured(method: Method, inner: Endpoint, guards: Guards) -> Endpoint:
-    """Counts the call and its time, and turns whatever is no `PdpError` into an InternalError."""
-    count = guards.metrics.call
+def punctual(method: Method, services: Services) -> Guard:
+    """Begins nothing for a caller that has stopped waiting."""
+
+    def guard(call: Call, message: Message) -> None:
+        if call.deadline is not None and call.deadline <= time.monotonic():
+            raise DeadlineExceeded("the deadline passed before the work began")
+
+    return guard
+
+
+def authenticated(method: Method, services: Services) -> Guard:
+    """Finds out who calls."""
+    authenticate = services.authenticator.authenticate
+
+    def guard(call: Call, message: Message) -> None:
+        call.principal = authenticate(call.metadata)
+
+    return guard
+
+
+def tenanted(method: Method, services: Services) -> Guard:
+    """Settles which tenant the call acts for (decide.md, Tenants)."""
+    fields = method.request.DESCRIPTOR.fields_by_name
+    field = next((name for name in ("tenant_id", "org_id") if name in fields), None)
+
+    def guard(call: Call, message: Message) -> None:
+        named = getattr(message, field) if field else ""
+        call.tenant_id = settle_tenant(call, named, field or TENANT_HEADER)
+
+    return guard
+
+
+def validated(method: Method, services: Services) -> Guard:
+    """Holds the message against the bounds in its contract, and converts what is to be judged."""
+
+    def guard(call: Call, message: Message) -> None:
+        validate(message)
+
+    def decide_guard(call: Call, message: Message) -> None:
+        asked = cast("decide_pb2.DecideRequest", message)
+        call.request = to_request(asked, call.tenant_id, call.request_id)
+
+    return decide_guard if method.request is decide_pb2.DecideRequest else guard
+
+
+GUARDS: Final[tuple[Callable[[Method, Services], Guard], ...]] = (
+    identified,
+    punctual,
+    authenticated,
+    tenanted,
+    validated,
+)
+"""In the order in which they run. Around them all, `guarded` counts the call and contains what
+goes wrong."""
+
+
+def guarded(method: Method, handler: Endpoint, services: Services) -> Endpoint:
+    """Returns `handler` behind all guards.
+
+    The endpoint raises `PdpError` and nothing else; every other exception is logged and becomes
+    an `InternalError` that says nothing but the request id.
+    """
+    guards = tuple(make(method, services) for make in GUARDS)
+    count = services.metrics.call
 
     async def endpoint(call: Call, message: Message) -> Message:
         begin = time.perf_counter()
-        code = "INTERNAL"
+        code = InternalError.reason
         try:
-            response = await inner(call, message)
+            for guard in guards:
+                guard(call, message)
+            response = await handler(call, message)
             code = "OK"
         except PdpError as error:
             code = error.reason
             raise
         except Exception as error:
             _log.exception("call failed", method=method.path, request_id=call.request_id)
-            message_text = f"internal error; request id {call.request_id}"
-            raise InternalError(message_text) from error
+            raise InternalError(f"internal error; request id {call.request_id}") from error
         finally:
             count(call.transport, method.name, code, time.perf_counter() - begin)
         return response
@@ -87,49 +157,15 @@ def measured(method: Method, inner: Endpoint, guards: Guards) -> Endpoint:
     return endpoint
 
 
-def punctual(method: Method, inner: Endpoint, guards: Guards) -> Endpoint:
-    """Begins nothing for a caller that has stopped waiting."""
+def endpoints(
+    methods: Mapping[str, Method], handlers: Mapping[str, Endpoint], services: Services
+) -> dict[str, Endpoint]:
+    """Returns the guarded endpoint of every RPC, by its gRPC path.
 
-    async def endpoint(call: Call, message: Message) -> Message:
-        if call.deadline is not None and call.deadline <= time.monotonic():
-            raise DeadlineExceeded("the deadline passed before the request was judged")
-        return await inner(call, message)
-
-    return endpoint
-
-
-def authenticated(method: Method, inner: Endpoint, guards: Guards) -> Endpoint:
-    """Finds out who calls."""
-    authenticate = guards.authenticator.authenticate
-
-    async def endpoint(call: Call, message: Message) -> Message:
-        call.principal = authenticate(call.metadata)
-        return await inner(call, message)
-
-    return endpoint
-
-
-def validated(method: Method, inner: Endpoint, guards: Guards) -> Endpoint:
-    """Holds the message against the bounds in its contract."""
-
-    async def endpoint(call: Call, message: Message) -> Message:
-        validate(message)
-        return await inner(call, message)
-
-    return endpoint
-
-
-def tenanted(method: Method, inner: Endpoint, guards: Guards) -> Endpoint:
-    """Settles which tenant the call acts for (decide.md, Tenants)."""
-    fields = method.request.DESCRIPTOR.fields_by_name
-    field = next((name for name in ("tenant_id", "org_id") if name in fields), None)
-
-    async def endpoint(call: Call, message: Message) -> Message:
-        named = getattr(message, field) if field else ""
-        call.tenant_id = settle_tenant(call, named, field or TENANT_HEADER)
-        return await inner(call, message)
-
-    return endpoint
+    Raises:
+        KeyError: an RPC has no handler.
+    """
+    return {path: guarded(method, handlers[path], services) for path, method in methods.items()}
 
 
 def settle_tenant(call: Call, named: str, field: str) -> str:
@@ -141,7 +177,7 @@ def settle_tenant(call: Call, named: str, field: str) -> str:
         field: where in the message it stands.
 
     Raises:
-        InvalidArgument: the tenant's id is malformed.
+        InvalidArgument: the header's tenant is malformed.
         TenantMismatch: message and header differ, or the principal may not act for the tenant.
     """
     header = call.metadata.get(TENANT_HEADER, "")
@@ -163,31 +199,9 @@ def settle_tenant(call: Call, named: str, field: str) -> str:
     return tenant_id
 
 
-MIDDLEWARE: Final[tuple[Middleware, ...]] = (
-    identified,
-    measured,
-    punctual,
-    authenticated,
-    validated,
-    tenanted,
-)
-"""Outermost first."""
-
-
-def chain(method: Method, handler: Endpoint, guards: Guards) -> Endpoint:
-    """Returns `handler` with every middleware around it."""
-    endpoint = handler
-    for middleware in reversed(MIDDLEWARE):
-        endpoint = middleware(method, endpoint, guards)
-    return endpoint
-
-
-def endpoints(
-    methods: Mapping[str, Method], handlers: Mapping[str, Endpoint], guards: Guards
-) -> dict[str, Endpoint]:
-    """Returns the guarded endpoint of every RPC, by its gRPC path.
-
-    Raises:
-        KeyError: an RPC has no handler.
-    """
-    return {path: chain(method, handlers[path], guards) for path, method in methods.items()}
+def _printable(request_id: str) -> str:
+    """Returns what of an id may stand in a header."""
+    return "".join(
+        character if character.isascii() and character.isprintable() else "?"
+        for character in request_id
+    )

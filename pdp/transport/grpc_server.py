@@ -113,7 +113,8 @@ def _unary(method: Method, endpoint: Endpoint) -> Callable[[bytes, Context], Awa
         except PdpError as error:
             await _abort(call, context, error)
             raise
-        context.set_trailing_metadata(tuple(call.reply.items()))
+        if call.reply:
+            context.set_trailing_metadata(tuple(call.reply.items()))
         return response.SerializeToString()
 
     return handle
@@ -159,4 +160,4 @@ def _parsed(parse: Callable[[bytes], Message], raw: bytes) -> Message:
 async def _abort(call: Call, context: Context, error: PdpError) -> None:
     metadata: list[tuple[str, str | bytes]] = [*call.reply.items()]
     metadata.append(("grpc-status-details-bin", rich_status(error)))
-    await context.abort(STATUSES[error.reason].grpc, error.message, metadata)
+    await context.abort(STATUSES[error.reason].grpc, error.message, tuple(metadata))

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import protovalidate
 
-from pdp._gen.pdp.v1 import decide_pb2, error_reason_pb2, options_pb2
+from pdp._gen.pdp.v1 import error_reason_pb2, options_pb2
 from pdp.errors import InvalidAction, InvalidArgument, InvalidPattern, Violation
-from pdp.transport.plain import is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +32,6 @@ def validate(message: Message, prefix: str = "") -> None:
     Raises:
         InvalidArgument: or the error that the first field at fault asks for; it names all fields.
     """
-    if type(message) is decide_pb2.DecideRequest and is_plain(message):
-        return
     found = _VALIDATOR.collect_violations(message)
     if not found:
         return

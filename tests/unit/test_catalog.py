@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from pdp import catalog
-from pdp.catalog import SystemPolicy
 from pdp.detect.validators import VALIDATORS
 from pdp.domain.static_policy import ACTIONS, StaticPolicy
 from pdp.engine.patterns import CompiledPattern, Detector
 from pdp.engine.scan import PatternSet, scan
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pdp.catalog import SystemPolicy
+
 CORPORA = Path(__file__).parent.parent / "corpora"
 
 SYSTEM_POLICIES = catalog.static_policies()
+
+KEYS = {
+    *("id", "name", "description", "category", "family", "pattern", "action", "severity"),
+    *("message", "examples"),
+}
 
 FAMILIES = {
     "sqli": "security",
@@ -127,6 +137,19 @@ class TestCatalog:
         )
 
 
+class TestFiles:
+    FILES = sorted((Path(catalog.__file__).parent / "static_policies").glob("*.yaml"))
+
+    @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
+    def test_holds_a_version_and_known_keys_only(self, file: Path) -> None:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        assert content.keys() == {"version", "policies"}
+        assert content["version"] >= 1
+        for entry in content["policies"]:
+            assert entry.keys() - {"validator"} == KEYS
+            assert entry["examples"].keys() == {"match", "no_match"}
+
+
 class TestEverydayTextIsLetThrough:
     """Texts that an AI assistant sees all day; none may be blocked."""
 
@@ -141,7 +164,7 @@ class TestEverydayTextIsLetThrough:
         "if (a == 1 && b == 2) { await sleep(1000); }",
         "x = 'yes' if a == 'b' and c == 'd' else 'no'",
         "the boys' and girls' teams, at 5 o'clock -- not later",
-        "I need a 16\" or 18\" chain, 14\" - 16\" if not",
+        'I need a 16" or 18" chain, 14" - 16" if not',
         "Solve: 3 < 4 and 4 < 5, x' = 3x - 2y and y' = x + y",
         "rm -rf ./build node_modules && npm ci",
         "RUN apt-get update && apt-get install -y curl && rm -rf /var/lib/apt/lists/*",
@@ -161,12 +184,10 @@ class TestEverydayTextIsLetThrough:
 class TestAccuracy:
     """The gate; `python -m bench.accuracy` prints the table behind it."""
 
-    @pytest.fixture(scope="class")
-    def security(self) -> list[StaticPolicy]:
-        return [p.policy for p in SYSTEM_POLICIES if p.policy.category == "security"]
-
     @staticmethod
-    def share(policies: list[StaticPolicy], rows: list[str]) -> float:
+    def share(rows: list[str]) -> float:
+        """Returns the share of `rows` that any security policy matches."""
+        policies = [p.policy for p in SYSTEM_POLICIES if p.policy.category == "security"]
         shards = PatternSet().with_patterns(policy.pattern for policy in policies).shards
         detectors = [Detector(policy.pattern, policy.validator) for policy in policies]
 
@@ -177,12 +198,8 @@ class TestAccuracy:
 
         return sum(flagged()) / len(rows)
 
-    def test_at_least_92_percent_of_the_attacks_are_detected(
-        self, security: list[StaticPolicy]
-    ) -> None:
-        assert self.share(security, texts("sqli_attacks.jsonl")) >= 0.92
+    def test_at_least_92_percent_of_the_attacks_are_detected(self) -> None:
+        assert self.share(texts("sqli_attacks.jsonl")) >= 0.92
 
-    def test_at_most_1_percent_of_the_harmless_texts_are_flagged(
-        self, security: list[StaticPolicy]
-    ) -> None:
-        assert self.share(security, texts("sqli_benign.jsonl")) <= 0.01
+    def test_at_most_1_percent_of_the_harmless_texts_are_flagged(self) -> None:
+        assert self.share(texts("sqli_benign.jsonl")) <= 0.01

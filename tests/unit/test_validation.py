@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pdp._gen.pdp.v1 import decide_pb2, error_reason_pb2, static_policy_pb2
 from pdp.errors import InvalidAction, InvalidArgument, InvalidPattern, PdpError, Violation
+from pdp.transport.convert import to_request
 from pdp.transport.plain import is_plain
 from pdp.transport.status import STATUSES, envelope, http_status
 from pdp.transport.validation import validate
@@ -60,9 +61,15 @@ REQUESTS = some(
 @settings(max_examples=400, deadline=None)
 @given(REQUESTS)
 def test_what_is_plain_breaks_no_rule(fields: dict[str, Any]) -> None:
-    request = decide_pb2.DecideRequest(**fields)
-    if is_plain(request):
-        assert protovalidate.collect_violations(request) == []
+    """Whatever the quick test accepts, protovalidate accepts; what it refuses is refused."""
+    message = decide_pb2.DecideRequest(**fields)
+    found = protovalidate.collect_violations(message)
+    try:
+        to_request(message, message.tenant_id or "default", message.request_id or "made")
+    except InvalidArgument as refused:
+        assert len(refused.violations) == len(found)
+    else:
+        assert found == []
 
 
 def test_usual_requests_are_plain() -> None:
@@ -75,7 +82,7 @@ def test_usual_requests_are_plain() -> None:
         action="database:table:drop",
         tool="sql",
     )
-    assert is_plain(request)
+    assert is_plain(to_request(request, "acme", "r1"))
 
 
 def policy(**fields: Any) -> static_policy_pb2.CreateStaticPolicyRequest:

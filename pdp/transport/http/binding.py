@@ -2,24 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from google.api import annotations_pb2
-from google.api.http_pb2 import HttpRule
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.message import Message
+from google.api import annotations_pb2  # type: ignore[import-untyped]
 
 from pdp.errors import MalformedRequest, Violation
 from pdp.transport.http.percent import decoded
 from pdp.transport.http.templates import Variable, parse
-from pdp.transport.jsonpb import Problems, Refused, check_textual, decode, decode_json, decode_text
-from pdp.transport.jsonpb.refusal import LONE_SURROGATE, shown
-from pdp.transport.methods import Method
+from pdp.transport.jsonpb import (
+    Problems,
+    Refused,
+    check_decodable,
+    check_encodable,
+    check_textual,
+    collect,
+    decode_json,
+    decode_text,
+)
+from pdp.transport.jsonpb.refusal import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from google.api.http_pb2 import HttpRule  # type: ignore[import-untyped]
+    from google.protobuf.descriptor import Descriptor, FieldDescriptor
+    from google.protobuf.message import Message
+
+    from pdp.transport.methods import Method
 
 WHOLE: Final = "*"
 """The body is the message itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldPath:
+    """A field of a message, or of a message within it.
+
+    Attributes:
+        name: its path, for instance `subject.user_id`.
+        field: the field itself.
+    """
+
+    name: str
+    field: FieldDescriptor
+
+    def holder(self, message: Message) -> Message:
+        """Returns the message within `message` that has the field."""
+        for step in self.name.split(".")[:-1]:
+            message = getattr(message, step)
+        return message
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +85,6 @@ class Binding:
         return any(name not in bound for name in self.method.request.DESCRIPTOR.fields_by_name)
 
 
-@dataclass(frozen=True, slots=True)
-class FieldPath:
-    """A field of a message, or of a message within it.
-
-    Attributes:
-        name: its path, for instance `subject.user_id`.
-        field: the field itself.
-    """
-
-    name: str
-    field: FieldDescriptor
-
-    def holder(self, message: Message) -> Message:
-        """Returns the message within `message` that has the field."""
-        for step in self.name.split(".")[:-1]:
-            message = getattr(message, step)
-        return message
-
-
 def bindings(method: Method) -> Iterator[Binding]:
     """Yields the routes of an RPC; none if it has no annotation.
 
@@ -91,36 +104,38 @@ def bindings(method: Method) -> Iterator[Binding]:
 
 
 def _binding(method: Method, http_method: str, template: str, rule: HttpRule) -> Binding:
-    descriptor = method.request.DESCRIPTOR
-    path = tuple(
-        _field_path(descriptor, segment.name)
-        for segment in parse(template)
-        if isinstance(segment, Variable)
-    )
-    for name in (rule.body, rule.response_body):
-        message = descriptor if name == rule.body else method.response.DESCRIPTOR
-        if name not in {"", WHOLE} and name not in message.fields_by_name:
-            raise ValueError(f"{method.path}: {message.full_name} has no field {name}")
-    query = {} if rule.body == WHOLE else _query(descriptor, {each.name for each in path}, rule.body)
+    request, response = method.descriptor.input_type, method.descriptor.output_type
+    variables = [part.name for part in parse(template) if isinstance(part, Variable)]
+    path = tuple(_variable(request, name) for name in variables)
+    _check_field(request, rule.body)
+    _check_field(response, rule.response_body)
+    check_decodable(request)
+    check_encodable(response)
+    query = {} if rule.body == WHOLE else _query(request, {*variables, rule.body})
     return Binding(method, http_method, template, rule.body, rule.response_body, path, query)
 
 
-def _field_path(descriptor: Descriptor, name: str) -> FieldPath:
+def _variable(descriptor: Descriptor, name: str) -> FieldPath:
     *steps, last = name.split(".")
-    inside = descriptor
+    inside: Descriptor | None = descriptor
     for step in steps:
-        inside = inside.fields_by_name[step].message_type
-    field = inside.fields_by_name.get(last)
-    if field is None:
-        raise ValueError(f"{descriptor.full_name} has no field {name}")
+        inside = inside.fields_by_name[step].message_type if inside else None
+    field = inside.fields_by_name.get(last) if inside else None
+    if field is None or field.is_repeated:
+        raise ValueError(f"{descriptor.full_name} has no singular field {name}")
     check_textual(field)
     return FieldPath(name, field)
 
 
-def _query(descriptor: Descriptor, bound: set[str], body: str) -> dict[str, FieldPath]:
+def _check_field(descriptor: Descriptor, name: str) -> None:
+    if name not in {"", WHOLE} and name not in descriptor.fields_by_name:
+        raise ValueError(f"{descriptor.full_name} has no field {name}")
+
+
+def _query(descriptor: Descriptor, elsewhere: set[str]) -> dict[str, FieldPath]:
     names: dict[str, FieldPath] = {}
     for field in descriptor.fields:
-        if field.name not in bound and field.name != body:
+        if field.name not in elsewhere:
             check_textual(field)
             names[field.name] = names[field.json_name] = FieldPath(field.name, field)
     return names
@@ -140,10 +155,8 @@ def bind(binding: Binding, variables: tuple[bytes, ...], query: bytes, body: byt
         InvalidArgument: a value is not of its field's type, or a name is unknown.
     """
     message = binding.method.request()
-    _bind_body(binding, message, body)
-    if not query and not variables:
-        return message
     problems = Problems()
+    _bind_body(binding, message, body, problems)
     for path, raw in zip(binding.path, variables, strict=True):
         _bind_variable(path, decoded(raw, path.name), message, problems)
     if query:
@@ -152,13 +165,13 @@ def bind(binding: Binding, variables: tuple[bytes, ...], query: bytes, body: byt
     return message
 
 
-def _bind_body(binding: Binding, message: Message, body: bytes) -> None:
+def _bind_body(binding: Binding, message: Message, body: bytes, problems: Problems) -> None:
     if body:
         if not binding.body:
             reason = f"{binding.http_method} {binding.template} takes no body"
             raise MalformedRequest(reason, Violation("body", "must be empty"))
         value = decode_json(body)
-        decode(value if binding.body == WHOLE else {binding.body: value}, message)
+        collect(value if binding.body == WHOLE else {binding.body: value}, message, problems)
     elif binding.needs_body:
         raise MalformedRequest("a JSON body is required", Violation("body", "is required"))
 
@@ -194,5 +207,3 @@ def _set(path: FieldPath, text: str, message: Message, problems: Problems) -> No
         decode_text(text, path.holder(message), path.field)
     except Refused as refusal:
         problems.add(path.name, str(refusal))
-    except UnicodeEncodeError:
-        problems.add(path.name, LONE_SURROGATE)

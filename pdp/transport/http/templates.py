@@ -44,6 +44,8 @@ def parse(template: str) -> tuple[Segment, ...]:
     """
     if not template.startswith("/"):
         raise ValueError(f"{template}: a path begins with /")
+    if template == "/":
+        return ()
     segments = tuple(_segment(part, template) for part in template[1:].split("/"))
     for segment in segments[:-1]:
         if isinstance(segment, Variable) and segment.rest:
@@ -104,7 +106,9 @@ class Router(Generic[T]):
         node.values[http_method] = value
         if all(isinstance(segment, str) for segment in segments):
             found = Found(node.values, ())
-            self._fixed[template.encode()] = self._fixed[f"{template}/".encode()] = found
+            self._fixed[template.encode()] = found
+            if segments:
+                self._fixed[f"{template}/".encode()] = found
 
     def find(self, path: bytes) -> Found[T] | None:
         """Returns what the raw (still encoded) path matches, if anything."""

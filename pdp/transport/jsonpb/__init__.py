@@ -7,16 +7,19 @@ each with its path. What is to be done for a message type is worked out once, at
 
 from __future__ import annotations
 
-from pdp.transport.jsonpb.decoding import check_decodable, decode
+from pdp.transport.jsonpb.decoding import check_decodable, collect, decode
 from pdp.transport.jsonpb.encoding import check_encodable, encode
 from pdp.transport.jsonpb.parsing import decode_json
-from pdp.transport.jsonpb.refusal import Problems
-from pdp.transport.jsonpb.text import decode_text
+from pdp.transport.jsonpb.refusal import Problems, Refused
+from pdp.transport.jsonpb.text import check_textual, decode_text
 
 __all__ = [
     "Problems",
+    "Refused",
     "check_decodable",
     "check_encodable",
+    "check_textual",
+    "collect",
     "decode",
     "decode_json",
     "decode_text",

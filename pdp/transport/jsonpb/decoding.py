@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from pdp.errors import MalformedRequest, Violation
@@ -18,6 +17,7 @@ from pdp.transport.jsonpb.fields import (
     TIMESTAMP,
     VALUE,
     Unsupported,
+    descriptor_of,
     is_map,
     map_value,
 )
@@ -26,12 +26,14 @@ from pdp.transport.jsonpb.refusal import (
     MAX_SHOWN,
     Problems,
     Refused,
-    kind_of,
     shown,
     unlike,
 )
 from pdp.transport.jsonpb.scalars import Read, reader
 from pdp.transport.jsonpb.timestamps import fill_timestamp
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 Put = Callable[[Message, Any, str, Problems], None]
 """Puts a JSON value into its field: (message, value, path of the message, problems)."""
@@ -86,12 +88,21 @@ def decode(data: object, message: Message, prefix: str = "") -> None:
         MalformedRequest: `data` is no object.
         InvalidArgument: it names every field that is unknown, given twice or of the wrong type.
     """
+    problems = Problems()
+    collect(data, message, problems, prefix)
+    problems.settle()
+
+
+def collect(data: object, message: Message, problems: Problems, prefix: str = "") -> None:
+    """Does what `decode` does, but adds what is wrong to `problems`.
+
+    Raises:
+        MalformedRequest: `data` is no object.
+    """
     if type(data) is not dict:
         reason = unlike("an object", data)
         raise MalformedRequest(f"the body {reason}", Violation("body", reason))
-    problems = Problems()
-    _fill(_plan(message.DESCRIPTOR), data, message, prefix, problems)
-    problems.settle()
+    _fill(_plan(descriptor_of(message)), data, message, prefix, problems)
 
 
 def _fill(

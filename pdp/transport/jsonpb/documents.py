@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from google.protobuf.struct_pb2 import ListValue, Struct, Value
-
+from pdp.transport.convert import MAX_DEPTH
 from pdp.transport.jsonpb.refusal import Refused, unlike
 
-MAX_DEPTH: Final = 32
-"""How deep a document may be nested (decide.md); the document itself is the first level."""
+if TYPE_CHECKING:
+    from google.protobuf.struct_pb2 import ListValue, Struct, Value
 
 _EXACT: Final = float(2**53)
 

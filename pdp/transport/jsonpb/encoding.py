@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from pdp._gen.pdp.v1 import options_pb2
@@ -17,6 +16,7 @@ from pdp.transport.jsonpb.fields import (
     TIMESTAMP,
     VALUE,
     Unsupported,
+    descriptor_of,
     enum_names,
     integer_range,
     is_bool,
@@ -27,6 +27,9 @@ from pdp.transport.jsonpb.fields import (
     map_value,
 )
 from pdp.transport.jsonpb.timestamps import timestamp_text
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 Write = Callable[[Any, dict[str, Any]], None]
 """Writes one field of a message into its JSON object."""
@@ -55,7 +58,7 @@ def check_encodable(descriptor: Descriptor) -> None:
 
 def encode(message: Message) -> dict[str, Any]:
     """Returns the JSON object of `message`, its members in the contract's order."""
-    return _object(_plan(message.DESCRIPTOR), message)
+    return _object(_plan(descriptor_of(message)), message)
 
 
 def _object(plan: list[Write], message: Message) -> dict[str, Any]:

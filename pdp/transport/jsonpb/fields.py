@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from pdp._gen.pdp.v1 import options_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from google.protobuf.message import Message
 
 TIMESTAMP: Final = "google.protobuf.Timestamp"
 STRUCT: Final = "google.protobuf.Struct"
@@ -22,11 +26,17 @@ _INTEGERS: Final[Mapping[int, tuple[int, int]]] = {
 }
 
 
-class Unsupported(TypeError):  # noqa: N818 - a TypeError by its base
+class Unsupported(TypeError):
     """A contract uses something that this codec has no JSON for; found when a plan is made."""
 
     def __init__(self, field: FieldDescriptor, what: str) -> None:
         super().__init__(f"{field.full_name}: the JSON shim has no form for {what}")
+
+
+def descriptor_of(message: Message) -> Descriptor:
+    """Returns the descriptor of the message's type."""
+    # upb has a class of its own for it, with the same interface.
+    return message.DESCRIPTOR  # type: ignore[return-value]
 
 
 def integer_range(field: FieldDescriptor) -> tuple[int, int] | None:
@@ -61,10 +71,11 @@ def map_value(field: FieldDescriptor) -> FieldDescriptor:
     Raises:
         Unsupported: its keys are no strings.
     """
-    entry = field.message_type.fields_by_name
-    if not is_text(entry["key"]):
+    entry = field.message_type
+    assert entry is not None, "a map is a repeated message"  # noqa: S101 - for the type checker
+    if not is_text(entry.fields_by_name["key"]):
         raise Unsupported(field, "a map whose keys are no strings")
-    return entry["value"]
+    return entry.fields_by_name["value"]
 
 
 def json_form(field: FieldDescriptor) -> int:

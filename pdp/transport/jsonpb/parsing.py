@@ -52,7 +52,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _twice(pairs: list[tuple[str, Any]]) -> str:
     seen: set[str] = set()
-    return next(name for name, _ in pairs if name in seen or seen.add(name))
+    for name, _ in pairs:
+        if name in seen:
+            return name
+        seen.add(name)
+    return ""
 
 
 def _constant(word: str) -> NoReturn:

@@ -25,7 +25,7 @@ _KINDS: Final = {
 }
 
 
-class Refused(Exception):  # noqa: N818 - it never leaves the codec: what leaves is an InvalidArgument
+class Refused(Exception):
     """A value that a field does not take; the message says why."""
 
 

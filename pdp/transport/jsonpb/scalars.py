@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import isfinite
-from typing import Any, Final
-
-from google.protobuf.descriptor import FieldDescriptor
+from typing import TYPE_CHECKING, Any, Final
 
 from pdp.transport.jsonpb.fields import (
     Unsupported,
@@ -18,6 +16,9 @@ from pdp.transport.jsonpb.fields import (
     is_text,
 )
 from pdp.transport.jsonpb.refusal import Refused, unlike
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
 Read = Callable[[Any], Any]
 """Takes a JSON value, returns the field's; raises `Refused`."""
@@ -38,7 +39,7 @@ def reader(field: FieldDescriptor) -> Read:
     if is_number(field):
         return read_number
     if field.enum_type is not None:
-        return _enum_reader(field)
+        return _enum_reader(field.enum_type)
     bounds = integer_range(field)
     if bounds is None:
         raise Unsupported(field, "its type")
@@ -87,10 +88,9 @@ def _integer_reader(least: int, greatest: int) -> Read:
     return read
 
 
-def _enum_reader(field: FieldDescriptor) -> Read:
-    names = enum_names(field.enum_type)
-    prefix = enum_prefix(field.enum_type)
-    numbers: Mapping[str, int] = {name: number for number, name in names.items()}
+def _enum_reader(enum: EnumDescriptor) -> Read:
+    prefix = enum_prefix(enum)
+    numbers = {name: number for number, name in enum_names(enum).items()}
     allowed = f"must be one of {', '.join(numbers)}"
 
     def read(value: Any) -> int:

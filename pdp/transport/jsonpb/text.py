@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
-
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
+from typing import TYPE_CHECKING, Any, Final
 
 from pdp.transport.jsonpb.fields import (
     TIMESTAMP,
@@ -20,6 +17,10 @@ from pdp.transport.jsonpb.fields import (
 from pdp.transport.jsonpb.refusal import Refused
 from pdp.transport.jsonpb.scalars import reader
 from pdp.transport.jsonpb.timestamps import fill_timestamp
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import FieldDescriptor
+    from google.protobuf.message import Message
 
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,19})", re.ASCII)
 _NUMBER: Final = re.compile(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
-from typing import Final
-
-from google.protobuf.timestamp_pb2 import Timestamp
+from typing import TYPE_CHECKING, Final
 
 from pdp.transport.jsonpb.refusal import Refused, unlike
+
+if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
 
 EXAMPLE: Final = "2025-01-02T10:00:00Z"
 

@@ -16,7 +16,6 @@ from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.chain import settle_tenant
 from pdp.transport.convert import to_request, to_response
 from pdp.transport.status import STATUSES
-from pdp.transport.validation import validate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,15 +56,22 @@ class DecideServicer:
         """Judges one request.
 
         Raises:
-            InvalidArgument: a value is nested too deep.
             RevisionUnavailable: `min_revision` was not reached in time.
         """
-        asked = cast("pb.DecideRequest", message)
-        request = to_request(asked, call.tenant_id, call.request_id)
-        try:
-            snapshot = await self.snapshot(call, call.tenant_id, asked.min_revision)
-        except StoreUnavailable as error:
-            return self._unjudged(request.request_id, error)
+        assert isinstance(message, pb.DecideRequest)
+        assert call.request is not None
+        return await self._decide(call, call.request, message.min_revision)
+
+    async def _decide(self, call: Call, request: Request, min_revision: int) -> pb.DecideResponse:
+        # Nearly always the snapshot is there and the text is small: then nothing is awaited.
+        snapshot = None if min_revision else self._publisher.current(request.tenant_id)
+        if snapshot is None:
+            try:
+                snapshot = await self.snapshot(call, request.tenant_id, min_revision)
+            except StoreUnavailable as error:
+                return self._unjudged(request.request_id, error)
+        if len(request.text) < LARGE_TEXT:
+            return self._answer(evaluate(snapshot, request, new_id()))
         return self._answer(await _judge(snapshot, request))
 
     async def batch(self, call: Call, message: Message) -> pb.DecideBatchResponse:
@@ -94,13 +100,12 @@ class DecideServicer:
     ) -> pb.DecideResponse:
         path = f"requests[{index}]."
         try:
-            validate(item, path)
             if item.tenant_id and item.tenant_id != call.tenant_id:
                 raise TenantMismatch(
                     f'{path}tenant_id is "{item.tenant_id}" in a batch of "{call.tenant_id}"',
                     Violation(f"{path}tenant_id", "differs from the batch's"),
                 )
-            request = to_request(item, call.tenant_id, item.request_id or new_id())
+            request = to_request(item, call.tenant_id, item.request_id or new_id(), path)
         except PdpError as error:
             return self._refused(item.request_id, error)
         return self._answer(await _judge(snapshot, request))
@@ -109,10 +114,9 @@ class DecideServicer:
         """Judges one message of a stream; it is always answered, so that the stream goes on."""
         item = cast("pb.DecideStreamRequest", message).request
         try:
-            validate(item, "request.")
-            call.tenant_id = settle_tenant(call, item.tenant_id, "request.tenant_id")
-            call.request_id = item.request_id or new_id()
-            response = await self.decide(call, item)
+            tenant_id = settle_tenant(call, item.tenant_id, "request.tenant_id")
+            request = to_request(item, tenant_id, item.request_id or new_id(), "request.")
+            response = await self._decide(call, request, item.min_revision)
         except PdpError as error:
             response = self._refused(item.request_id, error)
         return pb.DecideStreamResponse(response=response)
@@ -155,10 +159,18 @@ class DecideServicer:
     def _refused(self, request_id: str, error: PdpError) -> pb.DecideResponse:
         """Answers an item that is itself at fault, in its place."""
         status = STATUSES[error.reason].http
-        return self._answer(unjudged(request_id, new_id(), error.reason, error.message, status))
+        decision = unjudged(
+            request_id,
+            new_id(),
+            reason_code=error.reason,
+            message=error.message,
+            status_hint=status,
+        )
+        return self._answer(decision)
 
 
 async def _judge(snapshot: Snapshot, request: Request) -> Decision:
+    """Judges a large text in a thread, where RE2 works without holding up the event loop."""
     if len(request.text) < LARGE_TEXT:
         return evaluate(snapshot, request, new_id())
     return await asyncio.to_thread(evaluate, snapshot, request, new_id())

@@ -42,7 +42,8 @@ class SimulateServicer:
         asked = cast("pb.SimulateRequest", message)
         wanted = asked.request
         tenant_id = settle_tenant(call, wanted.tenant_id, "request.tenant_id")
-        request = to_request(wanted, tenant_id, wanted.request_id or call.request_id)
+        request_id = wanted.request_id or call.request_id
+        request = to_request(wanted, tenant_id, request_id, "request.")
         snapshot = await self._decide.snapshot(call, tenant_id, wanted.min_revision)
         if asked.HasField("overlay"):
             snapshot = overlaid(snapshot, static_policies=_candidates(asked.overlay))

@@ -1,0 +1,30 @@
+"""`pdp`, and `python -m pdp`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Runs the command line.
+
+    `pdp serve` and `pdp health` without options, as containers run them, have nothing to parse:
+    they start without the parser.
+    """
+    arguments = sys.argv[1:]
+    if arguments == ["serve"]:
+        from pdp.cli.serving import run_server  # noqa: PLC0415 - only what the command needs
+
+        run_server({}, None)
+    elif arguments == ["health"]:
+        from pdp.cli.probing import probe  # noqa: PLC0415 - as above
+
+        probe()
+    else:
+        from pdp.cli.main import run  # noqa: PLC0415 - as above
+
+        run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Decision cases: requests and what they must come to, as YAML that anyone can read.
+
+A file is one suite: policies, and cases that are judged under them. `load` reads suites, `run`
+judges them on a `Target`, and `tests/cases` has examples. `schema.json` is for editors; what a
+request, a policy and an expectation may hold is read from the contracts themselves, so an unknown
+key anywhere fails the case that has it.
+"""
+
+from __future__ import annotations
+
+from pdp.cases.load import CasesUnreadable, find, load
+from pdp.cases.model import Case, Difference, Error, Result, Suite, SuiteResult
+from pdp.cases.run import run
+from pdp.cases.targets import CallerTarget, EngineTarget, Target
+
+__all__ = [
+    "CallerTarget",
+    "Case",
+    "CasesUnreadable",
+    "Difference",
+    "EngineTarget",
+    "Error",
+    "Result",
+    "Suite",
+    "SuiteResult",
+    "Target",
+    "find",
+    "load",
+    "run",
+]

@@ -1,0 +1,121 @@
+"""Makes `schema.json`, which editors check and complete cases by.
+
+Requests, policies and expectations are taken from the contracts' descriptors. `python -m
+pdp.cases.schema` writes the file; a test fails where it is stale.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pdp.callers.base import rpc
+from pdp.cases.sections import SECTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from google.protobuf.descriptor import FieldDescriptor
+
+FILE: Final = Path(__file__).with_name("schema.json")
+
+_TEXT: Final = {"type": "string", "minLength": 1}
+_ANYTHING: Final[Mapping[str, dict[str, Any]]] = {
+    "google.protobuf.Struct": {"type": "object"},
+    "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
+}
+_BY_POLICY: Final = frozenset({"pdp.v1.Match", "pdp.v1.Warning"})
+_SCALARS: Final = {
+    "string": "string",
+    "bool": "boolean",
+    "double": "number",
+    "int32": "integer",
+    "int64": "integer",
+}
+_TYPE_NAMES: Final = {1: "double", 3: "int64", 5: "int32", 8: "bool", 9: "string"}
+
+
+def schema() -> dict[str, Any]:
+    """Returns the JSON schema of a suite."""
+    case = _object(
+        {
+            "name": {**_TEXT, "description": "Unique within the suite."},
+            "why": {**_TEXT, "description": "What the case shows, in one line."},
+            "tenant": {
+                **_TEXT,
+                "description": "Asks as another tenant, without the suite's policies.",
+            },
+            "request": _message(rpc("Decide").request.DESCRIPTOR),
+            "expect": _message(rpc("Decide").response.DESCRIPTOR),
+            "error": _object({"code": _TEXT, "field": _TEXT}, "code"),
+        },
+        "name",
+        "why",
+    )
+    case["oneOf"] = [{"required": ["expect"]}, {"required": ["error"]}]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Decision cases",
+        "description": "Requests and what they must come to. Run with `pdp test`.",
+        **_object(
+            {
+                "suite": _TEXT,
+                "description": {"type": "string"},
+                "policies": _object({key: _section(key) for key in SECTIONS}),
+                "cases": {"type": "array", "minItems": 1, "items": case},
+            },
+            "suite",
+            "cases",
+        ),
+    }
+
+
+def _section(key: str) -> dict[str, Any]:
+    section = SECTIONS[key]
+    entry = _message(rpc(section.create).request.DESCRIPTOR)
+    for alias, name in section.aliases.items():
+        entry["properties"][alias] = entry["properties"].pop(name)
+    return {"type": "array", "items": entry}
+
+
+def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+    }
+    return {**made, "required": list(required)} if required else made
+
+
+def _message(descriptor: Any) -> dict[str, Any]:
+    return _object({field.name: _field(field) for field in descriptor.fields})
+
+
+def _field(field: FieldDescriptor) -> dict[str, Any]:
+    one = _one(field)
+    return {"type": "array", "items": one} if field.is_repeated else one
+
+
+def _one(field: FieldDescriptor) -> dict[str, Any]:
+    if field.enum_type is not None:
+        prefix = field.enum_type.values[0].name.removesuffix("UNSPECIFIED")
+        return {"enum": [value.name.removeprefix(prefix) for value in field.enum_type.values[1:]]}
+    if field.message_type is None:
+        kind = _SCALARS[_TYPE_NAMES[field.type]]
+        # Null stands for a value that is not there, which only these fields can lack.
+        return {"type": [kind, "null"] if field.has_presence else kind}
+    name = field.message_type.full_name
+    if name in _ANYTHING:
+        return dict(_ANYTHING[name])
+    message = _message(field.message_type)
+    return {"anyOf": [_TEXT, message]} if name in _BY_POLICY else message
+
+
+def render() -> str:
+    """Returns the text of `schema.json`."""
+    return json.dumps(schema(), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(render(), encoding="utf-8")

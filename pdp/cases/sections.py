@@ -1,0 +1,53 @@
+"""The keys that a suite may have under `policies`, one for each system of policies.
+
+To add a system: one more entry. Its policies are put in force by the RPCs that its users call, so
+what an entry may hold is what the RPC's request may hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pdp.cases.model import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """How the entries under one key are put in force, and out of it.
+
+    Attributes:
+        create: the RPC that puts an entry in force; the entry is its request.
+        delete: the RPC that takes it out of force.
+        identify: returns the request of `delete`, from the entry and the answer of `create`.
+        aliases: names that entries have, by what the RPC's request calls them.
+
+    """
+
+    create: str
+    delete: str
+    identify: Callable[[JsonObject, JsonObject], JsonObject]
+    aliases: Mapping[str, str]
+
+
+def _policy_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
+    return {"id": answer["policy"]["id"]}
+
+
+def _own_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
+    return {"id": body["id"]}
+
+
+SECTIONS: Final[Mapping[str, Section]] = {
+    "static_policies": Section("CreateStaticPolicy", "DeleteStaticPolicy", _policy_id, {}),
+    "overrides": Section(
+        "CreateStaticPolicyOverride",
+        "DeleteStaticPolicyOverride",
+        _own_id,
+        {"policy_id": "id"},
+    ),
+}
+"""In the order in which they are put in force."""

@@ -1,0 +1,200 @@
+"""From options to a request in JSON, and to whoever answers it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pdp.callers import CallFailed, rpc
+from pdp.cli.exits import Exit, complain, of_error, of_failure
+from pdp.errors import PdpError
+from pdp.transport.jsonpb import decode, decode_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from google.protobuf.message import Message
+
+    from pdp.callers import Caller
+    from pdp.cli.options import RequestOptions, TargetOptions
+
+_HINTS: Final = {
+    "UNAVAILABLE": 'Start one with "pdp serve --auth dev", name another with --server or '
+    "PDP_SERVER, or ask none with --embedded.",
+    "UNIMPLEMENTED": "What answers there is no policy decision point, or one of another version.",
+    "DEADLINE_EXCEEDED": "Give it longer with --timeout.",
+}
+"""What to do, by what gRPC itself says; a server's own errors say it themselves."""
+
+
+class Misused(Exception):
+    """Options that make no sense; the message says which."""
+
+
+def request_from(options: RequestOptions) -> dict[str, Any]:
+    """Returns the DecideRequest, as JSON, that `options` ask for.
+
+    Raises:
+        Misused: they ask for nothing, or one cannot be read.
+        MalformedRequest: the request's file is not JSON.
+
+    """
+    asked = read_object(options.request, "--request") if options.request else {}
+    given = [(path, value) for path, value in _settings(options) if value is not None]
+    if not given and not options.request:
+        raise Misused("nothing to judge: give --text, --action, --tool or --request")
+    for path, value in given:
+        _set(asked, path.split("."), value)
+    for argument in options.arg or ():
+        name, value = _argument(argument)
+        _set(asked, ["arguments", name], value)
+    return asked
+
+
+def _settings(options: RequestOptions) -> list[tuple[str, Any]]:
+    """Returns what the options set, by their paths in the request; None for what they do not."""
+    provider, model = None, options.model
+    if model and "/" in model:
+        provider, _, model = model.partition("/")
+    return [
+        ("content.text", options.text),
+        ("action", options.action),
+        ("tool", options.tool),
+        ("arguments", _parsed(options.arguments, "--arguments")),
+        ("tenant_id", options.tenant),
+        ("customer_id", options.customer),
+        ("subject.user_id", options.user),
+        ("subject.groups", options.group),
+        ("subject.agent_id", options.agent),
+        ("model.provider", provider),
+        ("model.model", model),
+        ("direction", options.direction),
+        ("channel", options.channel),
+        ("target.classifications", options.classification),
+        ("target.fields", options.field),
+        ("context", _parsed(options.context, "--context")),
+        ("min_revision", options.min_revision),
+        ("explain", options.explain or None),
+    ]
+
+
+def _set(asked: dict[str, Any], path: list[str], value: Any) -> None:
+    *parents, name = path
+    inside: Any = asked
+    for parent in parents:
+        inside = inside.setdefault(parent, {})
+        if not isinstance(inside, dict):
+            raise Misused(f"{parent} is no object in the request, so {name} cannot be set in it")
+    inside[name] = value
+
+
+def _argument(given: str) -> tuple[str, Any]:
+    name, found, value = given.partition("=")
+    if not found or not name.rstrip(":"):
+        raise Misused(f'--arg "{given}" is neither NAME=VALUE nor NAME:=JSON')
+    if name.endswith(":"):
+        return name[:-1], _parsed(value, f"--arg {name[:-1]}")
+    return name, value
+
+
+def _parsed(text: str | None, option: str) -> Any:
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise Misused(f"{option} is not JSON: {error}") from None
+
+
+def read_source(name: str, option: str) -> bytes:
+    """Returns what is in the file `name`, or on standard input for `-`.
+
+    Raises:
+        Misused: it cannot be read.
+
+    """
+    try:
+        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise Misused(f"{option} {name} cannot be read: {error.strerror}") from None
+
+
+def read_object(name: str, option: str) -> dict[str, Any]:
+    """Returns the JSON object in the file `name`, or on standard input for `-`.
+
+    Raises:
+        Misused: the file cannot be read, or holds no object.
+        MalformedRequest: it is not JSON.
+
+    """
+    value = decode_json(read_source(name, option))
+    if not isinstance(value, dict):
+        raise Misused(f"{option} {name} holds no JSON object")
+    return value
+
+
+def message_of(name: str, body: dict[str, Any]) -> Message:
+    """Returns the request of the RPC `name` that `body` is the JSON of.
+
+    Raises:
+        InvalidArgument: it is not; the fields at fault are named.
+
+    """
+    message = rpc(name).request()
+    decode(body, message)
+    return message
+
+
+@contextmanager
+def caller_for(options: TargetOptions) -> Iterator[Caller]:
+    """Gives who is to answer.
+
+    Raises:
+        ConfigError: the database cannot be used.
+        StoreUnavailable: it cannot be read or written now.
+
+    """
+    if options.embedded:
+        from pdp.callers.local import Local  # noqa: PLC0415 - the engine, where it is needed
+        from pdp.config import load  # noqa: PLC0415 - as above
+        from pdp.logs import logging_to_stderr  # noqa: PLC0415 - as above
+
+        settings = load({"database_url": options.database_url})
+        with (
+            logging_to_stderr("warning"),
+            Local(settings.store_url, risk_file=settings.risk_file) as local,
+        ):
+            yield local
+    else:
+        from pdp.callers.remote import Remote  # noqa: PLC0415 - gRPC, where it is needed
+
+        with Remote(options.server, timeout_s=options.timeout) as remote:
+            yield remote
+
+
+@contextmanager
+def ending(*, as_json: bool) -> Iterator[None]:
+    """Ends the process with the exit code of what goes wrong, once that is said on stderr.
+
+    Args:
+        as_json: also write the error to standard output, as the server's HTTP does.
+
+    """
+    try:
+        yield
+    except Misused as misuse:
+        complain(str(misuse), "See --help.")
+        sys.exit(Exit.USAGE)
+    except PdpError as error:
+        failure, code = CallFailed.of(error), of_error(error)
+    except CallFailed as error:
+        failure, code = error, of_failure(error)
+    else:
+        return
+    if as_json:
+        print(json.dumps(failure.envelope(), ensure_ascii=False))
+    complain(failure.message, _HINTS.get(failure.code, ""))
+    sys.exit(code)

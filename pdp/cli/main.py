@@ -1,0 +1,46 @@
+"""The command group: finds a command's file when the command is named."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+_COMMANDS: Final = ("serve", "decide", "simulate", "test", "health", "version")
+
+_EPILOG: Final = (
+    "Start with: pdp serve --auth dev, then pdp decide --text 'DROP TABLE users'. "
+    "Each command's --help lists its exit codes."
+)
+
+
+class _Group(TyperGroup):
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override] # typer's own Context
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = import_module(f"pdp.cli.{cmd_name}")
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single.command(cmd_name, epilog=command.EPILOG)(command.command)
+        return typer.main.get_command(single)
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Runs the command that `arguments` name (the process's own where None), and exits."""
+    app = typer.Typer(
+        cls=_Group,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback(epilog=_EPILOG)(_group)
+    app(arguments, prog_name="pdp")
+
+
+def _group() -> None:
+    """The policy decision point: decides whether AI traffic may pass, and serves such decisions."""

@@ -1,0 +1,81 @@
+"""What `pdp serve` does: settings, logs, the event loop, one process or several."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import pdp.cli.lean  # noqa: F401 - first: see there
+from pdp.cli.banner import announce
+from pdp.cli.exits import Exit, complain
+from pdp.config import Settings, check_auth, load
+from pdp.errors import ConfigError, StoreUnavailable
+from pdp.supervisor import Worker, supervise
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping
+    from pathlib import Path
+
+
+def run_server(flags: Mapping[str, Any], file: Path | None) -> None:
+    """Serves until a signal says otherwise, then exits with the codes that --help lists.
+
+    Args:
+        flags: settings from the command line, by name; None for those not given.
+        file: the TOML file of settings.
+
+    """
+    try:
+        code = _serve(load(dict(flags), file))
+    except (ConfigError, StoreUnavailable) as error:
+        complain(error.message)
+        code = Exit.CONFIG
+    except KeyboardInterrupt:  # before the event loop has taken the signals over
+        code = 128 + signal.SIGINT
+    sys.exit(code)
+
+
+def _serve(settings: Settings) -> int:
+    from pdp.logs import logging_to_stderr  # noqa: PLC0415 - not before the settings are right
+
+    worker = Worker.of_environment()
+    if worker is None:
+        check_auth(settings)
+    with logging_to_stderr(settings.log_level):
+        if worker is not None:
+            _run(_work(settings, worker))
+        elif settings.workers > 1:
+            return supervise(settings, lambda up: announce(settings, up))
+        else:
+            _run(_serve_alone(settings))
+    return Exit.OK
+
+
+async def _serve_alone(settings: Settings) -> None:
+    from pdp.app import serve  # noqa: PLC0415 - a supervisor has no use for it
+
+    await serve(settings, lambda up: announce(settings, asdict(up)))
+
+
+async def _work(settings: Settings, worker: Worker) -> None:
+    from pdp.app import serve  # noqa: PLC0415 - as above
+
+    stop = asyncio.Event()
+    worker.watch(stop)
+    await serve(settings, lambda up: worker.announce(asdict(up)), stop)
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    # gRPC says in its own words that a port is taken, besides ours.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        asyncio.run(main)
+    else:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main)

@@ -1,0 +1,129 @@
+"""The bounds in the contracts (protovalidate) as JSON Schema."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from pdp._gen.buf.validate import validate_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from google.protobuf.descriptor import FieldDescriptor
+
+JsonSchema = dict[str, Any]
+
+
+class Untranslated(TypeError):
+    """A rule that this document has no words for: it would promise what the server refuses."""
+
+
+def rules_of(field: FieldDescriptor) -> validate_pb2.FieldRules:
+    """Returns the rules of a field."""
+    rules: validate_pb2.FieldRules = field.GetOptions().Extensions[validate_pb2.field]
+    return rules
+
+
+def bounds(rules: validate_pb2.FieldRules, name: str) -> JsonSchema:
+    """Returns the keywords that `rules` add to a value's schema.
+
+    Args:
+        rules: of a field, or of the items of a repeated field.
+        name: of the field, for an error.
+
+    Raises:
+        Untranslated: a rule has no counterpart here.
+
+    """
+    kind = rules.WhichOneof("type")
+    schema: JsonSchema = {}
+    if kind is not None and rules.ignore != validate_pb2.IGNORE_ALWAYS:
+        for rule, value in getattr(rules, kind).ListFields():
+            translate = _RULES.get(f"{_family(kind)}.{rule.name}")
+            if translate is None:
+                raise Untranslated(f"{name}: no JSON Schema for {kind}.{rule.name}")
+            schema.update(translate(value))
+    if rules.required:
+        if kind == "string" and "enum" not in schema:
+            schema["minLength"] = max(1, schema.get("minLength", 0))
+        elif kind == "repeated":
+            schema["minItems"] = max(1, schema.get("minItems", 0))
+    return schema
+
+
+def must_be_sent(field: FieldDescriptor, schema: JsonSchema) -> bool:
+    """Whether a request is refused without the field: absent, it has its zero value."""
+    rules = rules_of(field)
+    if rules.required:
+        return True
+    if field.has_presence or rules.ignore == validate_pb2.IGNORE_ALWAYS or ignores_zero(field):
+        return False
+    if field.is_repeated:
+        return bool(schema.get("minItems"))
+    return not _takes_zero(schema)
+
+
+def ignores_zero(field: FieldDescriptor) -> bool:
+    """Whether the rules leave an empty or zero value alone."""
+    return bool(rules_of(field).ignore == validate_pb2.IGNORE_IF_ZERO_VALUE)
+
+
+def or_zero(schema: JsonSchema) -> JsonSchema:
+    """Returns the schema of a field whose rules leave a zero value alone."""
+    if _takes_zero(schema):
+        return schema
+    if schema["type"] == "string" and "enum" not in schema and "minLength" not in schema:
+        return {**schema, "pattern": f"^$|{schema['pattern']}"}
+    return {"anyOf": [schema, {"const": "" if schema["type"] == "string" else 0}]}
+
+
+def _takes_zero(schema: JsonSchema) -> bool:
+    match schema.get("type"):
+        case "string":
+            return (
+                not schema.get("minLength")
+                and "" in schema.get("enum", [""])
+                and re.search(schema.get("pattern", ""), "") is not None
+            )
+        case "integer" | "number":
+            above = schema.get("minimum", 0) <= 0 and schema.get("exclusiveMinimum", -1) < 0
+            below = schema.get("maximum", 0) >= 0 and schema.get("exclusiveMaximum", 1) > 0
+            return above and below and 0 in schema.get("enum", [0])
+        case _:
+            return True
+
+
+def _family(kind: str) -> str:
+    return kind if kind in {"string", "repeated", "map", "bool", "enum"} else "number"
+
+
+def _pattern(pattern: str) -> JsonSchema:
+    return {"pattern": pattern}
+
+
+def _items(rules: validate_pb2.FieldRules) -> JsonSchema:
+    schema = bounds(rules, "items")
+    return {"items": schema} if schema else {}
+
+
+_RULES: Final[Mapping[str, Callable[[Any], JsonSchema]]] = {
+    "string.min_len": lambda count: {"minLength": count},
+    "string.max_len": lambda count: {"maxLength": count},
+    # A character takes a byte at least: looser than the server, never stricter.
+    "string.max_bytes": lambda count: {"maxLength": count},
+    "string.pattern": _pattern,
+    "string.in": lambda words: {"enum": list(words)},
+    "number.gt": lambda bound: {"exclusiveMinimum": bound},
+    "number.gte": lambda bound: {"minimum": bound},
+    "number.lt": lambda bound: {"exclusiveMaximum": bound},
+    "number.lte": lambda bound: {"maximum": bound},
+    "number.in": lambda numbers: {"enum": list(numbers)},
+    "number.finite": lambda _: {},  # JSON has no other numbers
+    "repeated.min_items": lambda count: {"minItems": count},
+    "repeated.max_items": lambda count: {"maxItems": count},
+    "repeated.unique": lambda unique: {"uniqueItems": unique},
+    "repeated.items": _items,
+    "map.min_pairs": lambda count: {"minProperties": count},
+    "map.max_pairs": lambda count: {"maxProperties": count},
+}

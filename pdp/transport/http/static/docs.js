@@ -1,0 +1,115 @@
+// The API reference: reads /openapi.json and shows one operation at a time, chosen by the hash.
+import { el, json, prose, verb } from "./dom.js";
+import { field, fields, resolver } from "./schema.js";
+import { tryIt } from "./try.js";
+
+const main = document.getElementById("main");
+const toc = document.getElementById("toc");
+const filter = document.getElementById("filter");
+
+function routesOf(api) {
+  return Object.entries(api.paths).flatMap(([path, operations]) =>
+    Object.entries(operations).map(([method, operation]) =>
+      ({ path, method, operation, id: operation.operationId })));
+}
+
+// "Decide judges one request" is written for a list of names; under its own name it stands alone.
+function withoutName(text, name) {
+  return text.replace(new RegExp(`^${name} ([a-z])`), (_, first) => first.toUpperCase());
+}
+
+function path(template) {
+  return el("span", { class: "path" }, template.split(/(\{[^}]+\})/).map((part) =>
+    part.startsWith("{") ? el("b", null, part) : part));
+}
+
+function contents(groups) {
+  toc.replaceChildren(...groups.map(([tag, routes]) => el("section", null,
+    el("h2", null, tag.name.replace(/Service$/, "")),
+    el("ul", null, routes.map((route) => el("li", { "data-text": `${route.id} ${route.path}`.toLowerCase() },
+      el("a", { href: `#${route.id}` }, verb(route.method), el("span", null, route.id))))))));
+}
+
+function overview(api, groups) {
+  return el("article", null,
+    el("h1", null, "API reference"), prose(api.info.description),
+    groups.map(([tag, routes]) => [
+      el("h2", null, tag.name), prose(tag.description),
+      el("ul", { class: "cards" }, routes.map((route) => el("li", null,
+        el("a", { href: `#${route.id}` }, verb(route.method), el("code", null, route.path),
+          el("span", null, withoutName(route.operation.summary, route.id)))))),
+    ]));
+}
+
+function operation(route, resolve) {
+  const parameters = route.operation.parameters.map(resolve);
+  const body = route.operation.requestBody?.content["application/json"];
+  return el("article", null,
+    el("h1", null, route.id),
+    el("div", { class: "route" }, verb(route.method), path(route.path)),
+    prose(withoutName(route.operation.description, route.id)),
+    el("div", { class: "columns" },
+      el("div", null,
+        el("h2", null, "Parameters"),
+        el("ul", { class: "fields" }, parameters.map((each) => field(each.name,
+          { ...resolve(each.schema), description: each.description }, resolve, true, each.required))),
+        body && [el("h2", null, "Body"), fields(body.schema, resolve, true)],
+        el("h2", null, "Answers"),
+        Object.entries(route.operation.responses).map(([status, response]) =>
+          answer(status, resolve(response), resolve))),
+      tryIt(route, resolve)));
+}
+
+function answer(status, response, resolve) {
+  const good = status < "300";
+  const content = response.content?.["application/json"];
+  const head = el("h3", null, el("span", { class: `status ${good ? "ok" : "bad"}` }, status));
+  if (!good || !content) return el("section", null, head, prose(response.description));
+  const schema = resolve(content.schema);
+  return el("section", null, head,
+    schema.type === "array" ? fields(schema.items, resolve, false) : fields(schema, resolve, false),
+    content.example && el("details", null, el("summary", null, "example"),
+      json(JSON.stringify(content.example, null, 2))));
+}
+
+function narrow() {
+  const words = filter.value.toLowerCase().split(/\s+/);
+  let shown = 0;
+  for (const section of toc.children) {
+    let here = 0;
+    for (const item of section.querySelectorAll("li")) {
+      item.hidden = !words.every((word) => item.dataset.text.includes(word));
+      here += !item.hidden;
+    }
+    section.hidden = !here;
+    shown += here;
+  }
+  document.getElementById("none").hidden = shown > 0;
+}
+
+async function start() {
+  const api = await (await fetch("/openapi.json")).json();
+  const resolve = resolver(api);
+  const routes = routesOf(api);
+  const groups = api.tags.map((tag) => [tag, routes.filter((each) => each.operation.tags.includes(tag.name))]);
+  document.getElementById("version").textContent = api.info.version;
+  contents(groups);
+  filter.addEventListener("input", narrow);
+
+  const show = (moved) => {
+    const id = decodeURIComponent(location.hash.slice(1));
+    if (id === "main") return;
+    const route = routes.find((each) => each.id === id);
+    main.replaceChildren(route ? operation(route, resolve) : overview(api, groups));
+    document.title = route ? `${route.id} · pdp API` : "pdp API";
+    for (const link of toc.querySelectorAll("a")) {
+      if (link.hash === `#${id}`) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+    if (moved) { scrollTo(0, 0); main.focus({ preventScroll: true }); }
+  };
+  addEventListener("hashchange", () => show(true));
+  show(false);
+}
+
+start().catch((error) => main.replaceChildren(el("p", null, `openapi.json cannot be read: ${error.message}`)));

@@ -1,0 +1,88 @@
+// JSON Schemas as lists of fields. What lies within a field is made when it is opened.
+import { el, prose } from "./dom.js";
+
+export function resolver(document) {
+  return (value) => {
+    while (value?.$ref) {
+      const { $ref, ...rest } = value;
+      const found = $ref.slice(2).split("/").reduce((at, step) => at[step], document);
+      value = { ...found, ...rest };
+    }
+    return value;
+  };
+}
+
+// The schema apart from null, and whether null is allowed.
+function plain(schema, resolve) {
+  schema = resolve(schema);
+  let nullable = false;
+  if (schema.anyOf) {
+    const others = schema.anyOf.filter((each) => each.type !== "null");
+    nullable = others.length < schema.anyOf.length;
+    const { anyOf, ...rest } = schema;
+    schema = { ...resolve(others[0]), ...rest };
+  }
+  if (Array.isArray(schema.type)) {
+    nullable = schema.type.includes("null");
+    schema = { ...schema, type: schema.type.find((each) => each !== "null") };
+  }
+  return [schema, nullable];
+}
+
+function typeName(schema, resolve) {
+  if (schema.type === "array") {
+    const [items] = plain(schema.items ?? {}, resolve);
+    return `list of ${typeName(items, resolve)}s`;
+  }
+  if (schema.format === "date-time") return "time";
+  if (schema.type === "object" && !schema.properties) return "JSON object";
+  return schema.type ?? "any JSON";
+}
+
+function bounds(schema) {
+  const words = [];
+  const list = schema.enum?.filter((each) => each !== null && each !== "");
+  if (list) words.push(`one of ${list.join(", ")}`);
+  if (schema.minLength > 1) words.push(`at least ${schema.minLength} characters`);
+  if (schema.maxLength) words.push(`at most ${schema.maxLength.toLocaleString("en")} characters`);
+  if (schema.pattern) words.push(`matches ${schema.pattern.replace(/^\^\$\|/, "")}`);
+  if (schema.minimum > -2147483648) words.push(`at least ${schema.minimum}`);
+  if (schema.maximum < 2147483647) words.push(`at most ${schema.maximum}`);
+  if (schema.minItems) words.push("not empty");
+  if (schema.maxItems) words.push(`at most ${schema.maxItems.toLocaleString("en")} entries`);
+  return words.join(" · ");
+}
+
+// `asked` is a request's schema, where null and absence are the same and need no word.
+export function fields(schema, resolve, asked) {
+  const [object] = plain(schema, resolve);
+  const required = new Set(object.required);
+  const rows = Object.entries(object.properties ?? {}).map(([name, property]) =>
+    field(name, property, resolve, asked, required.has(name)));
+  return el("ul", { class: "fields" }, rows);
+}
+
+export function field(name, property, resolve, asked, required) {
+  const [schema, nullable] = plain(property, resolve);
+  const label = typeName(schema, resolve) + (nullable && !asked ? " or null" : "");
+  const inner = schema.type === "array" ? plain(schema.items ?? {}, resolve)[0] : schema;
+  const limits = bounds(schema) || bounds(inner);
+  return el("li", null,
+    el("span", { class: "name" }, name),
+    el("span", { class: "type" }, label),
+    asked && required && el("span", { class: "must" }, "required"),
+    !asked && !required && el("span", { class: "type" }, "not always"),
+    prose(property.description ?? schema.description),
+    limits && el("div", { class: "bounds" }, limits),
+    inner.properties && nested(inner, resolve, asked));
+}
+
+function nested(schema, resolve, asked) {
+  const details = el("details", null, el("summary", null, "fields"));
+  details.addEventListener("toggle", () => {
+    if (details.open && details.children.length === 1) {
+      details.append(fields(schema, resolve, asked));
+    }
+  });
+  return details;
+}

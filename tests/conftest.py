@@ -1,0 +1,43 @@
+"""What all tests may ask for: a real server, and tenants that nobody has used."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdp.callers.remote import Remote, open_channel
+from tests import running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import grpc
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]:
+    """A real server in development mode, shared by all tests: each takes a tenant of its own."""
+    with running.start(tmp_path_factory.mktemp("server")) as started:
+        yield started
+
+
+@pytest.fixture
+def tenant() -> str:
+    """A tenant that nobody has used."""
+    return f"tenant-{secrets.token_hex(8)}"
+
+
+@pytest.fixture(scope="session")
+def channel(server: running.Server) -> Iterator[grpc.Channel]:
+    """A gRPC channel to the server, for the stubs of `pdp._gen`."""
+    with open_channel(server.grpc_address) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def remote(server: running.Server) -> Iterator[Remote]:
+    """Calls the server's RPCs by name."""
+    with Remote(server.grpc_address, timeout_s=running.PATIENCE_S) as caller:
+        yield caller

@@ -1,0 +1,184 @@
+"""Real servers for tests: `pdp serve` in a process of its own, on ports that the kernel chooses."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+PATIENCE_S: Final = 60.0
+"""How long anything is waited for: only what never comes takes so long."""
+
+COMMAND: Final = (sys.executable, "-m", "pdp")
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """Returns this process's environment without its PDP settings, and with `settings`."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PDP_")}
+    return {**inherited, **settings}
+
+
+class Ended(AssertionError):
+    """The server ended, though it was to serve."""
+
+
+@dataclass
+class Server:
+    """A server, as it was started.
+
+    Attributes:
+        process: the process that was started; with several workers, their parent.
+        data_dir: where its database lies.
+        announced: what it said when it served.
+        lines: what it has written to stderr so far.
+
+    """
+
+    process: subprocess.Popen[bytes]
+    data_dir: Path
+    announced: Mapping[str, Any] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._events: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        # Someone must read, or the server stands still once the pipe is full.
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def grpc_address(self) -> str:
+        """Where it serves gRPC."""
+        return str(self.announced["grpc"])
+
+    @property
+    def http_url(self) -> str:
+        """Where it serves HTTP."""
+        return str(self.announced["http"])
+
+    @property
+    def database_url(self) -> str:
+        """Its database."""
+        return str(self.announced["database"])
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for raw in self.process.stderr:
+            line = raw.decode()
+            self.lines.append(line)
+            if line.startswith("{"):
+                self._events.put(json.loads(line))
+        self._events.put(None)
+
+    def event(self, name: str) -> dict[str, Any]:
+        """Waits for the next event of that name on stderr."""
+        while True:
+            try:
+                event = self._events.get(timeout=PATIENCE_S)
+            except Empty:
+                raise AssertionError(f"no {name} in time: {self.lines}") from None
+            if event is None:
+                self._events.put(None)
+                raise Ended("".join(self.lines))
+            if event["event"] == name:
+                return event
+
+    def wait(self) -> int:
+        """Returns the exit code, once all that was said has been read."""
+        code = self.process.wait(PATIENCE_S)
+        self._reader.join(PATIENCE_S)
+        return code
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        self.wait()
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+
+
+def launch(data_dir: Path, *flags: str, **settings: str) -> Server:
+    """Starts `pdp serve` in development mode, and waits for nothing.
+
+    Args:
+        data_dir: where its database lies.
+        *flags: of the command.
+        **settings: of the environment, in place of ports that the kernel chooses.
+
+    """
+    defaults = {
+        "PDP_AUTH": "dev",
+        "PDP_GRPC_LISTEN": "127.0.0.1:0",
+        "PDP_HTTP_LISTEN": "127.0.0.1:0",
+        "PDP_DATA_DIR": str(data_dir),
+    }
+    process = subprocess.Popen(
+        [*COMMAND, "serve", *flags],
+        env=environment(**{**defaults, **settings}),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    return Server(process, data_dir)
+
+
+def start(data_dir: Path, *flags: str, **settings: str) -> Server:
+    """Starts `pdp serve` and waits until it serves; see `launch`.
+
+    Raises:
+        Ended: it ended before.
+
+    """
+    server = launch(data_dir, *flags, **settings)
+    try:
+        server.announced = server.event("serving")
+    except BaseException:
+        server.__exit__(None, None, None)
+        raise
+    return server
+
+
+def pdp(
+    *arguments: str, stdin: str = "", cwd: Path | None = None, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs `pdp` to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env=environment(**settings),
+        input=stdin,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+def json_of(answer: subprocess.CompletedProcess[str]) -> Any:
+    """Returns the JSON that a command wrote."""
+    return json.loads(answer.stdout)
+
+
+def lines_of(text: str) -> Sequence[str]:
+    """Returns the lines that are not empty."""
+    return [line for line in text.splitlines() if line.strip()]

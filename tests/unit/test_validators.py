@@ -1,0 +1,127 @@
+"""Validators: right about published examples, total over any text, and never slow."""
+
+from __future__ import annotations
+
+import string
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdp.detect.validators import MAX_LENGTH, VALIDATORS
+
+# Each number is published as an example or test value by the source named beside it.
+GENUINE = [
+    ("luhn", "4111111111111111"),  # payment processors' Visa test number
+    ("luhn", "5555 5555 5555 4444"),  # payment processors' Mastercard test number
+    ("luhn", "3782-822463-10005"),  # American Express test number
+    ("iban", "GB82 WEST 1234 5698 7654 32"),  # ISO 13616, United Kingdom
+    ("iban", "DE89370400440532013000"),  # SWIFT IBAN registry, Germany
+    ("iban", "NO93 8601 1117 947"),  # SWIFT IBAN registry, Norway
+    ("iban", "BE68 5390 0754 7034 PLS"),  # SWIFT IBAN registry, Belgium, with a word behind it
+    ("us_ssn", "536-90-4399"),  # python-stdnum's documentation
+    ("us_ssn", "ssn: 536904399"),
+    ("us_itin", "912-90-3456"),  # python-stdnum's documentation
+    ("us_ein", "EIN 91-1144442"),  # python-stdnum's documentation
+    ("us_routing", "routing number 111000025"),  # python-stdnum's documentation
+    ("us_npi", "NPI: 1234567893"),  # CMS, "NPI check digit calculation"
+    ("uk_nhs", "NHS number 943 476 5919"),  # NHS data dictionary
+    ("uk_nino", "AB 12 34 56 C"),  # the form in HMRC's manual
+    ("ca_sin", "SIN 130-692-544"),  # python-stdnum's documentation
+    ("au_tfn", "TFN 123 456 782"),  # Australian Taxation Office
+    ("in_aadhaar", "2341 2341 2346"),  # python-stdnum's documentation
+    ("in_pan", "PAN: ACUPA7085R"),  # python-stdnum's documentation
+    ("br_cpf", "390.533.447-05"),  # python-stdnum's documentation
+    ("es_nif", "54362315-K"),  # python-stdnum's documentation
+    ("es_nif", "X5253868R"),
+    ("fr_nir", "2 95 10 99 126 111 93"),  # python-stdnum's documentation
+    ("it_codice_fiscale", "codice fiscale: RCCMNL83S18D969H"),  # python-stdnum's documentation
+    ("pl_pesel", "PESEL 44051401359"),  # the example in Polish public documentation
+    ("de_tax_id", "36 574 261 809"),  # python-stdnum's documentation
+    ("public_ipv4", "8.8.8.8"),
+    ("phone_length", "+44 20 7946 0958"),  # Ofcom's range for drama
+]
+
+FALSE = [
+    ("luhn", "4111111111111112"),  # one digit changed
+    ("luhn", "0000000000000000"),  # one digit repeated
+    ("luhn", "4111a111b111c1111"),  # letters are not separators
+    ("luhn", "42"),
+    ("iban", "GB82 WEST 1234 5698 7654 33"),
+    ("iban", "XX82 WEST 1234 5698 7654 32"),  # no such country
+    ("us_ssn", "000-12-3456"),  # Social Security Administration: never issued
+    ("us_ssn", "666-12-3456"),
+    ("us_ssn", "912-12-3456"),
+    ("us_ssn", "078-05-1120"),  # made void by an advertisement
+    ("us_itin", "912-93-3456"),
+    ("us_ein", "07-1144442"),  # prefix not assigned
+    ("us_routing", "111000026"),
+    ("us_npi", "1234567890"),
+    ("us_npi", "123"),
+    ("uk_nhs", "943 476 5918"),
+    ("uk_nino", "GB123456A"),  # prefix not issued
+    ("ca_sin", "046 454 286"),  # Canada's published fictitious number
+    ("au_tfn", "123 456 789"),
+    ("in_aadhaar", "2341 2341 2347"),
+    ("in_pan", "ACUPA7085"),
+    ("br_cpf", "390.533.447-06"),
+    ("es_nif", "54362315-Z"),
+    ("fr_nir", "2 95 10 99 126 111 94"),
+    ("it_codice_fiscale", "RCCMNL83S18D969A"),
+    ("pl_pesel", "44051401358"),
+    ("de_tax_id", "36 574 261 890"),
+    ("public_ipv4", "192.168.0.1"),
+    ("public_ipv4", "300.1.1.1"),
+    ("phone_length", "12"),
+]
+
+each_validator = pytest.mark.parametrize("name", sorted(VALIDATORS))
+
+# Near the truth, where a slip in the arithmetic would show, and far from it.
+near_misses = st.text(alphabet=string.digits + string.ascii_uppercase + " -./:", max_size=40)
+any_text = st.one_of(st.text(), near_misses, st.from_regex(r"\d{8,20}"))
+
+
+@pytest.mark.parametrize(("name", "text"), GENUINE)
+def test_accepts_published_examples(name: str, text: str) -> None:
+    assert VALIDATORS[name](text)
+
+
+@pytest.mark.parametrize(("name", "text"), FALSE)
+def test_refuses_what_cannot_be_genuine(name: str, text: str) -> None:
+    assert not VALIDATORS[name](text)
+
+
+def test_every_validator_has_both_kinds_of_example() -> None:
+    assert {name for name, _ in GENUINE} == {name for name, _ in FALSE} == set(VALIDATORS)
+
+
+@each_validator
+@given(text=any_text)
+def test_answers_any_text_with_a_truth_value(name: str, text: str) -> None:
+    assert VALIDATORS[name](text) in {True, False}
+
+
+# Digits of other scripts are digits to str.isdigit and int(), but no identifier is written in them.
+@each_validator
+@pytest.mark.parametrize(
+    "text", ["", " ", "\0", "\xb2\xb3", "\u0663" * 9, "\uff19" * 16, "\ud800", "-" * MAX_LENGTH]
+)
+def test_refuses_odd_texts_without_raising(name: str, text: str) -> None:
+    accepted_by_form = name == "uk_nino"  # it looks at the issued prefix only
+    assert VALIDATORS[name](text) is accepted_by_form
+
+
+@each_validator
+@pytest.mark.parametrize("unit", ["1", "A", " ", "-", "4111 1111 1111 1111 "])
+def test_refuses_a_long_text_at_once(name: str, unit: str) -> None:
+    text = unit * 1_000_000
+    begin = time.perf_counter()
+    assert not VALIDATORS[name](text)
+    assert time.perf_counter() - begin < 0.05
+
+
+@each_validator
+def test_has_a_docstring_that_names_its_source(name: str) -> None:
+    assert "Source:" in (VALIDATORS[name].__doc__ or "")

@@ -79,7 +79,13 @@ def _process(command: list[str], environment: dict[str, str]) -> Iterator[subpro
 
 def _wait_until_serving(port: int, process: subprocess.Popen[str]) -> None:
     asked = health_pb2.HealthCheckRequest()
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    # By default a channel that was refused once waits a second before it tries again.
+    options = [
+        ("grpc.initial_reconnect_backoff_ms", 10),
+        ("grpc.min_reconnect_backoff_ms", 10),
+        ("grpc.max_reconnect_backoff_ms", 20),
+    ]
+    with grpc.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         while process.poll() is None:
             try:

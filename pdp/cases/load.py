@@ -9,6 +9,7 @@ import yaml
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.callers.base import rpc
+from pdp.cases.compare import OTHERS
 from pdp.cases.model import Case, Error, Step, Suite
 from pdp.cases.sections import SECTIONS
 from pdp.cases.yaml_source import parse
@@ -169,16 +170,24 @@ def _problems_of_error(error: Any) -> Iterator[str]:
 
 
 def _spelt_out(expect: Any) -> Any:
-    """Returns `expect` with the ids in place of matches and warnings made objects."""
+    """Returns `expect` as a DecideResponse has it: without `...`, and policies as objects."""
     if not isinstance(expect, dict):
         return expect
-    spelt = dict(expect)
+    spelt = {key: _without_others(value) for key, value in expect.items()}
     for key in ("matches", "warnings"):
         if isinstance(spelt.get(key), list):
             spelt[key] = [
                 {"policy_id": each} if isinstance(each, str) else each for each in spelt[key]
             ]
     return spelt
+
+
+def _without_others(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_others(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_without_others(item) for item in value if item != OTHERS]
+    return value
 
 
 def _unknown(mapping: JsonObject, known: Sequence[str], prefix: str = "") -> Iterator[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.callers.base import rpc
+from pdp.cases.compare import OTHERS
 from pdp.cases.sections import SECTIONS
 
 if TYPE_CHECKING:
@@ -94,7 +95,11 @@ def _message(descriptor: Any) -> dict[str, Any]:
 
 def _field(field: FieldDescriptor) -> dict[str, Any]:
     one = _one(field)
-    return {"type": "array", "items": one} if field.is_repeated else one
+    return (
+        {"type": "array", "items": {"anyOf": [{"const": OTHERS}, one]}}
+        if field.is_repeated
+        else one
+    )
 
 
 def _one(field: FieldDescriptor) -> dict[str, Any]:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
-import yaml
-
 from pdp.domain.static_policy import StaticPolicy
 
 if TYPE_CHECKING:
@@ -16,9 +14,6 @@ if TYPE_CHECKING:
 
 ACTOR: Final = "catalog"
 """Who changes system policies, in the change log."""
-
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
 
 @dataclass(frozen=True, slots=True)
 class SystemPolicy:
@@ -31,10 +26,14 @@ class SystemPolicy:
 
 def static_policies() -> tuple[SystemPolicy, ...]:
     """Returns the system static policies, in the order of the files and within each."""
+    # Imported here: a store that holds this catalog already is started without reading YAML.
+    import yaml  # noqa: PLC0415
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return tuple(
         _system_policy(entry)
         for text in _sources()
-        for entry in yaml.load(text, _LOADER)["policies"]  # noqa: S506 - a safe loader
+        for entry in yaml.load(text, loader)["policies"]  # noqa: S506 - a safe loader
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pdp.errors import ConfigError
-from pdp.store import migrations
+from pdp.store import schema
 from pdp.store.sqlite_errors import converted, converted_at_opening
 from pdp.store.sqlite_views import SqliteReader, SqliteTransaction
 
@@ -58,7 +58,7 @@ class SqliteStore:
         with converted_at_opening(), ExitStack() as undo:
             connection = _connect(path, busy_timeout_s)
             undo.callback(connection.close)
-            migrations.prepare(connection, busy_timeout_s=busy_timeout_s)
+            schema.prepare(connection, busy_timeout_s=busy_timeout_s)
             watcher = _connect(path, busy_timeout_s)
             undo.callback(watcher.close)
             # Opened by now, it has no need to wait, and must not: an event loop may be asking.

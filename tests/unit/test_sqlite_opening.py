@@ -12,7 +12,7 @@ import pytest
 from sqlite_utils.migrations import Migrations
 
 from pdp.errors import ConfigError, StoreUnavailable
-from pdp.store import migrations
+from pdp.store import migrations, schema
 from pdp.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def test_a_database_of_another_program_is_refused_and_left_alone(
 
 def test_a_store_of_a_newer_version_is_refused(file: Path) -> None:
     opened(file).close()
-    run(file, f"PRAGMA user_version = {migrations.SCHEMA_VERSION + 1}")
+    run(file, f"PRAGMA user_version = {schema.SCHEMA_VERSION + 1}")
     with pytest.raises(ConfigError, match="newer version"):
         opened(file)
 

@@ -11,7 +11,7 @@ from sqlite_utils import Database
 
 from pdp.domain.record import Record
 from pdp.errors import ConfigError, PdpError, StoreUnavailable
-from pdp.store import migrations
+from pdp.store import migrations, schema
 from pdp.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ def test_reopening_keeps_everything(store: SqliteStore, file: Path) -> None:
 
 def test_the_file_is_durable_marked_and_strict(store: SqliteStore, file: Path) -> None:
     assert run(file, "PRAGMA journal_mode") == [("wal",)]
-    assert run(file, "PRAGMA application_id") == [(migrations.APPLICATION_ID,)]
-    assert run(file, "PRAGMA user_version") == [(migrations.SCHEMA_VERSION,)]
+    assert run(file, "PRAGMA application_id") == [(schema.APPLICATION_ID,)]
+    assert run(file, "PRAGMA user_version") == [(schema.SCHEMA_VERSION,)]
     connection = store._connection
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
     assert connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
@@ -81,7 +81,7 @@ def test_the_file_is_durable_marked_and_strict(store: SqliteStore, file: Path) -
     strict = "SELECT name FROM pragma_table_list WHERE strict ORDER BY name"
     assert run(file, strict) == [("changes",), ("records",)]
     applied = migrations.MIGRATIONS.applied(Database(connection))
-    assert len(applied) == migrations.SCHEMA_VERSION
+    assert len(applied) == schema.SCHEMA_VERSION
 
 
 def test_the_schema_itself_keeps_names_apart(store: SqliteStore, file: Path) -> None:

@@ -1,5 +1,5 @@
 // The API reference: reads /openapi.json and shows one operation at a time, chosen by the hash.
-import { el, json, prose, verb } from "./dom.js";
+import { el, json, prose, verb, withoutName } from "./dom.js";
 import { field, fields, resolver } from "./schema.js";
 import { tryIt } from "./try.js";
 
@@ -11,11 +11,6 @@ function routesOf(api) {
   return Object.entries(api.paths).flatMap(([path, operations]) =>
     Object.entries(operations).map(([method, operation]) =>
       ({ path, method, operation, id: operation.operationId })));
-}
-
-// "Decide judges one request" is written for a list of names; under its own name it stands alone.
-function withoutName(text, name) {
-  return text.replace(new RegExp(`^${name} ([a-z])`), (_, first) => first.toUpperCase());
 }
 
 function path(template) {
@@ -34,7 +29,7 @@ function overview(api, groups) {
   return el("article", null,
     el("h1", null, "API reference"), prose(api.info.description),
     groups.map(([tag, routes]) => [
-      el("h2", null, tag.name), prose(tag.description),
+      el("h2", null, tag.name), prose(withoutName(tag.description, tag.name)),
       el("ul", { class: "cards" }, routes.map((route) => el("li", null,
         el("a", { href: `#${route.id}` }, verb(route.method), el("code", null, route.path),
           el("span", null, withoutName(route.operation.summary, route.id)))))),

@@ -43,6 +43,13 @@ export function json(text) {
   return pre;
 }
 
+// "name is the policy's name" is written to stand alone; beside the name, it need not repeat it.
+export function withoutName(text, name) {
+  if (!text?.startsWith(`${name} `)) return text;
+  const rest = text.slice(name.length + 1).replace(/^(is|are) /, "");
+  return rest[0].toUpperCase() + rest.slice(1);
+}
+
 export function verb(method) {
   return el("span", { class: `verb ${method}` }, method.toUpperCase());
 }

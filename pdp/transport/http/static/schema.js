@@ -1,5 +1,5 @@
 // JSON Schemas as lists of fields. What lies within a field is made when it is opened.
-import { el, prose } from "./dom.js";
+import { el, prose, withoutName } from "./dom.js";
 
 export function resolver(document) {
   return (value) => {
@@ -72,7 +72,7 @@ export function field(name, property, resolve, asked, required) {
     el("span", { class: "type" }, label),
     asked && required && el("span", { class: "must" }, "required"),
     !asked && !required && el("span", { class: "type" }, "not always"),
-    prose(property.description ?? schema.description),
+    prose(withoutName(property.description ?? schema.description, name)),
     limits && el("div", { class: "bounds" }, limits),
     inner.properties && nested(inner, resolve, asked));
 }

@@ -8,7 +8,10 @@ export function tryIt(route, resolve) {
   const inputs = parameters.map((each) => [each, input(each, resolve)]);
   const content = route.operation.requestBody?.content["application/json"];
   const body = content && el("textarea", { id: "try-body", spellcheck: "false" });
-  if (body) body.value = JSON.stringify(content.example ?? {}, null, 2);
+  if (body) {
+    body.value = JSON.stringify(content.example ?? {}, null, 2);
+    body.rows = Math.min(24, body.value.split("\n").length + 2);
+  }
 
   const curl = el("pre", { tabindex: "0" });
   const refresh = () => { curl.textContent = curlLine(request(route, inputs, body)); };

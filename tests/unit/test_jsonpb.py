@@ -1,0 +1,308 @@
+"""Our JSON: what is written, what is read, and how each fault is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp._gen.pdp.v1 import static_policy_pb2 as policies
+from pdp.errors import InvalidArgument, MalformedRequest
+from pdp.transport.jsonpb import decode, decode_json, encode
+from pdp.transport.jsonpb.refusal import MAX_PROBLEMS
+
+
+def decoded(data: object) -> pb.DecideRequest:
+    """Returns the DecideRequest that `data` says."""
+    message = pb.DecideRequest()
+    decode(data, message)
+    return message
+
+
+def refusals(data: object) -> dict[str, str]:
+    """Returns why each field of a DecideRequest is refused."""
+    with pytest.raises(InvalidArgument) as caught:
+        decoded(data)
+    return dict(caught.value.violations)
+
+
+def nested(depth: int) -> dict[str, Any]:
+    """Returns a document that many levels deep."""
+    document: dict[str, Any] = {}
+    for _ in range(depth - 1):
+        document = {"a": document}
+    return document
+
+
+def test_both_namings_are_read() -> None:
+    message = decoded({"requestId": "r", "customer_id": "c", "subject": {"userId": "u"}})
+    assert (message.request_id, message.customer_id, message.subject.user_id) == ("r", "c", "u")
+
+
+def test_the_same_field_twice_is_refused() -> None:
+    assert refusals({"requestId": "a", "request_id": "b"}) == {
+        "request_id": "is given twice, as request_id and as requestId"
+    }
+
+
+def test_every_fault_is_named_with_its_path() -> None:
+    assert refusals(
+        {
+            "tool": 7,
+            "explain": "yes",
+            "tols": "x",
+            "subject": {"groups": ["a", None, 1], "agent": 1, "risk_score": "0.4"},
+            "model": "gpt-4o",
+            "entities": [{"start": 1.5}, "SSN", {"entityType": []}],
+            "arguments": [],
+        }
+    ) == {
+        "tool": "must be a string, not a number",
+        "explain": "must be true or false, not a string",
+        "tols": "unknown field; did you mean tool?",
+        "subject.groups[1]": "must be a string, not null",
+        "subject.groups[2]": "must be a string, not a number",
+        "subject.agent": "unknown field; did you mean agent_id?",
+        "subject.risk_score": "must be a number, not a string",
+        "model": "must be an object, not a string",
+        "entities[0].start": "must be an integer, not 1.5",
+        "entities[1]": "must be an object, not a string",
+        "entities[2].entity_type": "must be a string, not an array",
+        "arguments": "must be an object, not an array",
+    }
+
+
+def test_a_prefix_stands_before_every_path() -> None:
+    with pytest.raises(InvalidArgument, match=r"requests\[3\]\.tool: must be a string"):
+        decode({"tool": True}, pb.DecideRequest(), "requests[3].")
+
+
+def test_an_error_names_a_bounded_number_of_faults() -> None:
+    """A body of a million faults gets no answer of a million lines."""
+    faults = refusals({f"unknown_{index}": 1 for index in range(10_000)})
+    assert len(faults) == MAX_PROBLEMS
+
+
+def test_an_error_repeats_a_long_name_in_short() -> None:
+    (name,) = refusals({"x" * 100_000: 1})
+    assert len(name) == 64
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"), [(41, 41), (41.0, 41), (1e3, 1000), (-(2**63), -(2**63)), (2**53, 2**53)]
+)
+def test_whole_numbers_are_integers_however_they_are_written(value: float, stored: int) -> None:
+    assert decoded({"min_revision": value}).min_revision == stored
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("min_revision", True, "must be an integer, not a boolean"),
+        ("min_revision", "41", "must be an integer, not a string"),
+        ("min_revision", 0.5, "must be an integer, not 0.5"),
+        ("min_revision", float("inf"), "must be an integer, not a number"),
+        ("min_revision", 2**63, f"must be between {-(2**63)} and {2**63 - 1}"),
+        ("explain", 1, "must be true or false, not a number"),
+        ("tool", "\ud800", "must be valid Unicode: it has half of a surrogate pair"),
+        ("arguments", {"\udfff": 1}, "must be valid Unicode: it has half of a surrogate pair"),
+        ("arguments", {"a": float("nan")}, "holds a number out of range"),
+        ("arguments", {"a": [10**400]}, "holds a number out of range"),
+        ("arguments", nested(33), "nested more than 32 deep"),
+        ("timestamp", 1_767_225_600, "must be a time such as 2025-01-02T10:00:00Z, not a number"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused(field: str, value: object, reason: str) -> None:
+    assert refusals({field: value}) == {field: reason}
+
+
+def test_range_is_that_of_the_field() -> None:
+    assert refusals(
+        {"target": {"sensitivity_level": 2**31}, "subject": {"risk_score": 10**400}}
+    ) == {
+        "target.sensitivity_level": f"must be between {-(2**31)} and {2**31 - 1}",
+        "subject.risk_score": "is out of range",
+    }
+
+
+def test_null_is_absence() -> None:
+    message = decoded(
+        {"tool": None, "subject": None, "arguments": None, "timestamp": None, "entities": None}
+    )
+    assert message == pb.DecideRequest()
+
+
+def test_an_empty_object_is_not_absence() -> None:
+    message = decoded({"subject": {"userId": None}, "arguments": {}})
+    assert message.HasField("subject")
+    assert message.HasField("arguments")
+    assert not message.HasField("context")
+
+
+def test_documents_keep_every_kind_of_value() -> None:
+    document = {
+        "s": "é",
+        "i": 3,
+        "f": 0.5,
+        "b": False,
+        "n": None,
+        "l": [[], {}, [1]],
+        "o": {"": ""},
+    }
+    message = decoded({"arguments": document})
+    assert encode(message)["arguments"] == document
+
+
+def test_documents_may_be_thirty_two_deep() -> None:
+    document = nested(32)
+    assert encode(decoded({"context": document}))["context"] == document
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "nanos"),
+    [
+        ("2025-01-02T10:00:00Z", 1_735_812_000, 0),
+        ("2025-01-02t10:00:00z", 1_735_812_000, 0),
+        ("2025-01-02T11:30:00+01:30", 1_735_812_000, 0),
+        ("2025-01-02T00:00:00-10:00", 1_735_812_000, 0),
+        ("1969-12-31T23:59:59.5Z", -1, 500_000_000),
+        ("2025-01-02T10:00:00.000000001Z", 1_735_812_000, 1),
+        ("2025-01-02T10:00:00.1234567899Z", 1_735_812_000, 123_456_789),
+        ("0001-01-01T00:00:00Z", -62_135_596_800, 0),
+        ("9999-12-31T23:59:59Z", 253_402_300_799, 0),
+    ],
+)
+def test_times_are_rfc_3339_of_any_offset(text: str, seconds: int, nanos: int) -> None:
+    assert decoded({"timestamp": text}).timestamp == Timestamp(seconds=seconds, nanos=nanos)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("2025-01-02", "must be a time such as 2025-01-02T10:00:00Z (RFC 3339, with its offset)"),
+        (
+            "2025-01-02T10:00:00",
+            "must be a time such as 2025-01-02T10:00:00Z (RFC 3339, with its offset)",
+        ),
+        ("2025-02-29T10:00:00Z", "is no date of the calendar"),
+        ("0000-01-01T00:00:00Z", "is no date of the calendar"),
+        ("2025-01-02T24:00:00Z", "is no time of day: hours go to 23, minutes and seconds to 59"),
+        ("2025-01-02T10:00:00+24:00", "has no valid offset: hours go to 23, minutes to 59"),
+        ("0001-01-01T00:00:00+00:01", "must lie in the years 1 to 9999, in UTC"),
+    ],
+)
+def test_other_times_are_refused(text: str, reason: str) -> None:
+    assert refusals({"timestamp": text}) == {"timestamp": reason}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nanos", "text"),
+    [
+        (1_735_812_000, 0, "2025-01-02T10:00:00Z"),
+        (1_735_812_000, 500_000_000, "2025-01-02T10:00:00.500Z"),
+        (1_735_812_000, 1_000, "2025-01-02T10:00:00.000001Z"),
+        (-1, 1, "1969-12-31T23:59:59.000000001Z"),
+        (-62_135_596_800, 0, "0001-01-01T00:00:00Z"),
+    ],
+)
+def test_times_are_written_in_utc(seconds: int, nanos: int, text: str) -> None:
+    message = pb.DecideRequest(timestamp=Timestamp(seconds=seconds, nanos=nanos))
+    assert encode(message)["timestamp"] == text
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"), [([], "an array"), ("x", "a string"), (None, "null"), (1, "a number")]
+)
+def test_a_body_is_an_object(data: object, kind: str) -> None:
+    with pytest.raises(MalformedRequest) as caught:
+        decoded(data)
+    assert caught.value.violations == (("body", f"must be an object, not {kind}"),)
+
+
+def test_a_decision_always_has_its_fields() -> None:
+    """decide.md, JSON rules: `false`, `0`, `""` and `[]` included."""
+    assert encode(pb.DecideResponse(outcome=pb.OUTCOME_ALLOW)) == {
+        "decision_id": "",
+        "request_id": "",
+        "outcome": "ALLOW",
+        "allowed": False,
+        "message": "",
+        "reason_code": "",
+        "status_hint": 0,
+        "risk": None,
+        "obligations": [],
+        "warnings": [],
+        "matches": [],
+        "pii_detected": False,
+        "frameworks": [],
+        "revision": 0,
+        "incomplete": False,
+    }
+
+
+def test_members_are_in_the_contracts_order() -> None:
+    response = pb.DecideResponse(trace=[pb.TraceRow()], redacted_text="")
+    names = [field.name for field in pb.DecideResponse.DESCRIPTOR.fields]
+    assert list(encode(response)) == [name for name in names if name != "redacted_arguments"]
+
+
+def test_optional_fields_appear_when_they_are_set() -> None:
+    arguments = Struct()
+    arguments.update({"sql": "…"})
+    encoded = encode(pb.DecideResponse(redacted_text="", redacted_arguments=arguments))
+    assert encoded["redacted_text"] == ""
+    assert encoded["redacted_arguments"] == {"sql": "…"}
+
+
+def test_an_override_is_absent_null_or_shown() -> None:
+    """Seed 003: a system policy without an override shows null, a tenant's own policy nothing."""
+    own = policies.EffectiveStaticPolicy()
+    system = policies.EffectiveStaticPolicy(override=policies.AppliedOverride())
+    overridden = policies.EffectiveStaticPolicy(override=policies.AppliedOverride(action="block"))
+    assert "override" not in encode(own)
+    assert encode(system)["override"] is None
+    assert encode(overridden)["override"] == {"action": "block", "reason": ""}
+
+
+def test_large_integers_are_numbers() -> None:
+    assert encode(pb.DecideResponse(revision=2**53 - 1))["revision"] == 2**53 - 1
+
+
+def test_numbers_that_json_does_not_know_are_null() -> None:
+    """They can only come in over gRPC."""
+    message = pb.DecideRequest(usage=pb.Usage(cost_usd=float("inf")))
+    message.arguments.fields["a"].number_value = float("nan")
+    assert encode(message)["usage"]["cost_usd"] is None
+    assert encode(message)["arguments"] == {"a": None}
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b'{"tool": ', "Expecting value at line 1, column 10"),
+        (b'{\n"tool" 1}', "Expecting ':' delimiter at line 2, column 8"),
+        (b"{} {}", "Extra data at line 1, column 4"),
+        (b'{"a": NaN}', "NaN is not a JSON number"),
+        (b'{"a": -Infinity}', "-Infinity is not a JSON number"),
+        (b'{"a": {"b": 1, "b": 2}}', 'the name "b" stands twice in one object'),
+        (b'{"a": "\xff"}', "byte 7 is not UTF-8"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "a number has too many digits"),
+        (b"[" * 100_000, "nested too deep"),
+        (b'{"a":' * 100_000, "nested too deep"),
+        ("{}".encode("utf-16"), "byte 0 is not UTF-8"),
+        (b"\xef\xbb\xbf{}", "Expecting value at line 1, column 1"),
+    ],
+)
+def test_what_is_not_json_is_refused_with_its_place(raw: bytes, reason: str) -> None:
+    with pytest.raises(MalformedRequest) as caught:
+        decode_json(raw)
+    assert caught.value.violations == (("body", reason),)
+
+
+def test_a_repeated_name_is_found_in_linear_time() -> None:
+    names = ", ".join(f'"{index}": 1' for index in range(200_000))
+    with pytest.raises(MalformedRequest, match='the name "199999" stands twice'):
+        decode_json(f'{{{names}, "199999": 2}}'.encode())

@@ -118,7 +118,7 @@ def _cases() -> Iterator[Any]:
             yield pytest.param(suite, case, id=name.encode("ascii", "replace").decode())
 
 
-@pytest.mark.parametrize(("suite", "case"), _cases())
+@pytest.mark.parametrize(("suite", "case"), list(_cases()))
 def test_case(suite: Suite, case: Case, installed: Callable[[Suite], Installed]) -> None:
     """A request comes to the decision that its case expects, whoever is asked."""
     result = installed(suite).judge(case)

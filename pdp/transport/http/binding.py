@@ -76,14 +76,6 @@ class Binding:
     path: tuple[FieldPath, ...]
     query: dict[str, FieldPath]
 
-    @property
-    def needs_body(self) -> bool:
-        """Whether a body must be sent: there is something left for it to say."""
-        if self.body != WHOLE:
-            return bool(self.body)
-        bound = {each.name for each in self.path}
-        return any(name not in bound for name in self.method.request.DESCRIPTOR.fields_by_name)
-
 
 def bindings(method: Method) -> Iterator[Binding]:
     """Yields the routes of an RPC; none if it has no annotation.
@@ -172,7 +164,7 @@ def _bind_body(binding: Binding, message: Message, body: bytes, problems: Proble
             raise MalformedRequest(reason, Violation("body", "must be empty"))
         value = decode_json(body)
         collect(value if binding.body == WHOLE else {binding.body: value}, message, problems)
-    elif binding.needs_body:
+    elif binding.body:
         raise MalformedRequest("a JSON body is required", Violation("body", "is required"))
 
 

@@ -171,7 +171,7 @@ def _body(route: Binding, schemas: Schemas, example: Mapping[str, Any]) -> dict[
         schema = schemas.input(message, frozenset(each.name for each in route.path))
     else:
         schema = schemas.parameter(message.fields_by_name[route.body])
-    return {"required": route.needs_body, "content": _content(schema, example.get("request"))}
+    return {"required": True, "content": _content(schema, example.get("request"))}
 
 
 def _success(route: Binding, schemas: Schemas, example: Mapping[str, Any]) -> dict[str, Any]:

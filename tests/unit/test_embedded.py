@@ -1,0 +1,390 @@
+"""Decisions in this process: `pdp.Engine`."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import pdp
+from pdp import Engine, InvalidArgument, Outcome, Request, RevisionUnavailable, Subject
+from pdp import embedded as module
+from pdp._gen.pdp.v1 import static_policy_pb2
+from pdp.callers.local import Local
+from pdp.domain.static_policy import KIND, body_of
+from pdp.domain.tenant import PLATFORM
+from pdp.errors import ConfigError, StoreUnavailable
+from pdp.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pdp.domain.decision import Decision
+
+ATTACK = "1 UNION SELECT password FROM users"
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A database that is not there yet."""
+    return f"sqlite:///{tmp_path}/pdp.db"
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
+    """An engine on it."""
+    with Engine.open(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def local(url: str) -> Iterator[Local]:
+    """Somebody else who writes to it."""
+    with Local(url) as caller:
+        yield caller
+
+
+def block(local: Local, tenant_id: str, word: str) -> int:
+    """Blocks a word for a tenant; returns the revision that it is in force from."""
+    message = static_policy_pb2.CreateStaticPolicyRequest(
+        name=f"No {word}", category="custom", pattern=word, action="block"
+    )
+    return int(local.call("CreateStaticPolicy", message, tenant_id).metadata["x-pdp-revision"])
+
+
+def nested(depth: int) -> dict[str, Any]:
+    """Returns arguments nested so deep."""
+    value: dict[str, Any] = {}
+    for _ in range(depth - 1):
+        value = {"a": value}
+    return value
+
+
+class TestPackage:
+    """What `import pdp` gives."""
+
+    def test_import_costs_nothing(self) -> None:
+        """Nothing is loaded before it is asked for."""
+        code = "import sys, pdp; print([name for name in sys.modules if name.startswith('pdp.')])"
+        output = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        assert output.stdout.strip() == b"[]"
+
+    def test_engine_needs_no_server(self) -> None:
+        """Who decides in-process does not load gRPC or the HTTP server."""
+        code = "import sys; from pdp import Engine; print({'grpc', 'uvicorn'} & set(sys.modules))"
+        output = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        assert output.stdout.strip() == b"set()"
+
+    @pytest.mark.parametrize("name", sorted(set(pdp.__all__) - {"__version__"}))
+    def test_every_name_is_there(self, name: str) -> None:
+        """All that is listed can be had."""
+        assert getattr(pdp, name).__name__ == name
+        assert name in dir(pdp)
+
+    def test_unknown_names(self) -> None:
+        """A name that is not listed is an AttributeError, as of any module."""
+        with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+            _ = pdp.Nothing
+
+    def test_fields_of_a_request_are_keywords(self) -> None:
+        """The keywords of `decide` are the fields of `Request`."""
+        assert set(module.RequestFields.__annotations__) == set(Request._fields)
+
+
+class TestDecide:
+    """What a decision is made from."""
+
+    def test_three_ways_to_ask(self, engine: Engine) -> None:
+        """Keywords, a Request and a mapping are the same request."""
+        decisions = [
+            engine.decide(text=ATTACK, tenant_id="acme", request_id="r"),
+            engine.decide(Request(text=ATTACK, tenant_id="acme", request_id="r")),
+            engine.decide({"content": {"text": ATTACK}, "tenant_id": "acme", "request_id": "r"}),
+        ]
+        for decision in decisions:
+            assert decision.outcome is Outcome.BLOCK
+            assert not decision.allowed
+            assert decision.matches[0].policy_id == "sys_sqli_union"
+            assert decision._replace(decision_id="") == decisions[0]._replace(decision_id="")
+
+    @pytest.mark.parametrize("request_", [Request(text="hi"), {"content": {"text": "hi"}}])
+    def test_keywords_on_top(self, engine: Engine, request_: Any) -> None:
+        """Keywords replace fields of a request."""
+        assert engine.decide(request_, text=ATTACK).outcome is Outcome.BLOCK
+
+    def test_nothing_to_judge(self, engine: Engine) -> None:
+        """An empty request is allowed, as over the wire."""
+        assert engine.decide().outcome is Outcome.ALLOW
+
+    def test_ids(self, engine: Engine) -> None:
+        """Each decision has an id of its own; a request without one gets one."""
+        first, second = engine.decide(), engine.decide()
+        assert first.decision_id != second.decision_id
+        assert first.request_id
+        assert engine.decide(request_id="mine").request_id == "mine"
+
+    def test_arguments_are_scanned(self, engine: Engine) -> None:
+        """Strings in the arguments are judged like the text."""
+        decision = engine.decide(tool="run", arguments={"a": [{"sql": ATTACK}, ("x",)]})
+        assert decision.outcome is Outcome.BLOCK
+
+    def test_explain(self, engine: Engine) -> None:
+        """The trace is there when it is asked for."""
+        assert engine.decide(explain=True).trace
+        assert not engine.decide().trace
+
+    def test_revision(self, engine: Engine) -> None:
+        """A decision names the revision that it was made on."""
+        assert engine.decide().revision == engine.revision > 0
+
+    @pytest.mark.parametrize(
+        ("fields", "at_fault"),
+        [
+            ({"action": "Database:table:drop"}, "action"),
+            ({"tenant_id": "my tenant"}, "tenant_id"),
+            ({"tenant_id": "acme\n"}, "tenant_id"),
+            ({"text": "a" * 1_048_577}, "content.text"),
+            ({"text": "\ud800"}, "content.text"),
+            ({"text": "\ud800", "direction": "no"}, "request"),
+            ({"direction": "sideways"}, "direction"),
+            ({"tool": "t" * 257}, "tool"),
+            ({"subject": Subject(user_id="u" * 257)}, "subject.user_id"),
+            ({"subject": Subject(attributes={"a": b"bytes"})}, "subject.attributes"),
+            ({"arguments": nested(33)}, "arguments"),
+            ({"arguments": {"a": b"UNION SELECT"}}, "arguments"),
+            ({"arguments": {"a": "\ud800"}}, "arguments"),
+            ({"arguments": {1: "a"}}, "arguments"),
+            ({"context": nested(33)}, "context"),
+            ({"timestamp": float("nan")}, "timestamp"),
+        ],
+    )
+    def test_bounds(self, engine: Engine, fields: dict[str, Any], at_fault: str) -> None:
+        """A request that the contract refuses is refused here, by the same name."""
+        with pytest.raises(InvalidArgument) as caught:
+            engine.decide(**fields)
+        assert at_fault in [violation.field for violation in caught.value.violations]
+
+    def test_bounds_of_a_mapping(self, engine: Engine) -> None:
+        """A misspelt field is refused, not left out."""
+        with pytest.raises(InvalidArgument, match="contnet: unknown field"):
+            engine.decide({"contnet": {"text": ATTACK}})
+
+    def test_the_deepest_arguments(self, engine: Engine) -> None:
+        """32 deep is allowed."""
+        assert engine.decide(arguments=nested(32)).outcome is Outcome.ALLOW
+
+    def test_unknown_keywords(self, engine: Engine) -> None:
+        """A misspelt keyword is a TypeError, as of any function."""
+        with pytest.raises(TypeError):
+            engine.decide(txt=ATTACK)  # type: ignore[call-arg] # the point
+
+
+class TestFollowing:
+    """What others write comes into force."""
+
+    def test_a_write_by_another(self, engine: Engine, local: Local) -> None:
+        """A policy is in force for whoever names its revision."""
+        assert engine.decide(text="rival", tenant_id="acme").outcome is Outcome.ALLOW
+        revision = block(local, "acme", "rival")
+        decision = engine.decide(text="rival", tenant_id="acme", min_revision=revision)
+        assert decision.outcome is Outcome.BLOCK
+        assert decision.revision >= revision
+        assert engine.decide(text="rival", tenant_id="other").outcome is Outcome.ALLOW
+
+    def test_without_being_named(
+        self, engine: Engine, local: Local, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Any decision looks, once a look is due."""
+        monkeypatch.setattr(module, "POLL_INTERVAL_S", 0.0)
+        engine.decide(tenant_id="acme")
+        block(local, "acme", "rival")
+        assert engine.decide(text="rival", tenant_id="acme").outcome is Outcome.BLOCK
+
+    def test_not_before_it_is_due(
+        self, engine: Engine, local: Local, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Between looks a decision costs the store nothing."""
+        monkeypatch.setattr(module, "POLL_INTERVAL_S", 3600.0)
+        engine.decide()
+        monkeypatch.setattr(engine, "_catch_up", lambda: pytest.fail("asked the store"))
+        block(local, "acme", "rival")
+        engine.decide()
+
+    def test_a_second_write(self, engine: Engine, local: Local) -> None:
+        """A tenant that is in memory is compiled again from what has changed."""
+        for word in ("one", "two", "three"):
+            revision = block(local, "acme", word)
+            decision = engine.decide(text=word, tenant_id="acme", min_revision=revision)
+            assert decision.outcome is Outcome.BLOCK
+        assert engine.decide(text="one two", tenant_id="acme").outcome is Outcome.BLOCK
+
+    def test_min_revision_in_a_mapping(self, engine: Engine, local: Local) -> None:
+        """A DecideRequest has the field itself."""
+        revision = block(local, "acme", "rival")
+        asked = {"content": {"text": "rival"}, "tenant_id": "acme", "min_revision": revision}
+        assert engine.decide(asked).outcome is Outcome.BLOCK
+
+    def test_a_revision_that_does_not_come(
+        self, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A revision is waited for, but not for ever."""
+        monkeypatch.setattr(module, "MAX_WAIT_S", 0.0)
+        with pytest.raises(RevisionUnavailable, match="this engine is at"):
+            engine.decide(min_revision=10**9)
+
+    def test_a_change_of_the_platform(self, engine: Engine, url: str) -> None:
+        """What ships with the product can change too, for all tenants."""
+        assert engine.decide(text=ATTACK, tenant_id="acme").outcome is Outcome.BLOCK
+        store = SqliteStore.open(url)
+        with store.write() as transaction:
+            for record in transaction.list(KIND, PLATFORM):
+                transaction.delete(KIND, PLATFORM, record.id, actor="test", summary="")
+            revision = transaction.revision()
+        store.close()
+        decision = engine.decide(text=ATTACK, tenant_id="acme", min_revision=revision)
+        assert decision.outcome is Outcome.ALLOW
+
+
+class TestWithoutTheStore:
+    """Decisions do not need the store."""
+
+    def test_closed(self, url: str, local: Local) -> None:
+        """Tenants in memory are decided for; one that cannot be read is blocked, not allowed."""
+        for tenant_id in ("loaded", "unread"):
+            block(local, tenant_id, "rival")
+        engine = Engine.open(url)
+        assert engine.decide(text="rival", tenant_id="loaded").outcome is Outcome.BLOCK
+        engine.close()
+        engine.close()
+        assert engine.decide(text="rival", tenant_id="loaded").reason_code == "STATIC_POLICY_BLOCK"
+        assert engine.decide(text="hello", tenant_id="loaded").outcome is Outcome.ALLOW
+        assert_not_judged(engine.decide(text="hello", tenant_id="unread", request_id="r"))
+
+    def test_deleted(self, engine: Engine, tmp_path: Path) -> None:
+        """The file may go away under a running engine."""
+        engine.decide(tenant_id="acme")
+        for file in tmp_path.iterdir():
+            file.unlink()
+        assert engine.decide(text=ATTACK, tenant_id="acme").outcome is Outcome.BLOCK
+
+    def test_unreadable(
+        self, engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A store that fails is reported once, and decisions go on."""
+
+        def fail() -> int:
+            raise StoreUnavailable("the disk is gone")
+
+        monkeypatch.setattr(module, "POLL_INTERVAL_S", 0.0)
+        monkeypatch.setattr(engine._store, "data_version", fail)
+        for _ in range(3):
+            assert engine.decide(text=ATTACK).outcome is Outcome.BLOCK
+        assert [record.getMessage() for record in caplog.records] == [
+            "the store cannot be followed; deciding goes on: the disk is gone"
+        ]
+
+    def test_a_fault_is_logged_without_the_request(
+        self, url: str, local: Local, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The log says what kind of thing went wrong, and for which request."""
+        block(local, "unread", "rival")
+        engine = Engine.open(url)
+        engine.close()
+        engine.decide(text="my secret", tenant_id="unread", request_id="r")
+        assert "could not judge r: StoreUnavailable in engine" in caplog.text
+        assert "my secret" not in caplog.text
+
+
+def assert_not_judged(decision: Decision) -> None:
+    """A decision that says that the request could not be judged."""
+    assert decision.outcome is Outcome.BLOCK
+    assert decision.incomplete
+    assert decision.reason_code == "ENGINE_ERROR"
+    assert decision.request_id == "r"
+
+
+class TestOpening:
+    """How a store is found, and what makes it unusable."""
+
+    @pytest.mark.parametrize("url", ["nonsense", "sqlite:///", "mysql://host/db"])
+    def test_unusable_addresses(self, url: str) -> None:
+        """What is no address of a store is refused with what to write."""
+        with pytest.raises(ConfigError, match="sqlite:///"):
+            Engine.open(url)
+
+    def test_the_environment(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without an address it is the server's."""
+        Engine.open(url).close()
+        monkeypatch.setenv("PDP_DATABASE_URL", url)
+        with Engine.open() as engine:
+            assert engine.decide(text=ATTACK).outcome is Outcome.BLOCK
+
+    def test_risk_file(self, url: str, tmp_path: Path) -> None:
+        """Risk points can be replaced."""
+        file = tmp_path / "risk.toml"
+        file.write_text("[severity]\ncritical = 77\n")
+        with Engine.open(url, risk_file=file) as engine:
+            assert engine.decide(text=ATTACK).risk.score == 77
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("sevrity = 1", "sets sevrity"),
+            ("[severity]\nlow = 101", "0 to 100"),
+            ("engine_error = 'x'", "0 to 100"),
+            ("not toml", "cannot be read"),
+        ],
+    )
+    def test_bad_risk_files(self, url: str, tmp_path: Path, text: str, message: str) -> None:
+        """A risk file with a fault is refused, before the store is opened."""
+        file = tmp_path / "risk.toml"
+        file.write_text(text)
+        with pytest.raises(ConfigError, match=message):
+            Engine.open(url, risk_file=file)
+        assert not (tmp_path / "pdp.db").exists()
+
+    def test_the_catalog_is_there(self, engine: Engine, url: str) -> None:
+        """A new store has this release's system policies."""
+        store = SqliteStore.open(url)
+        with store.read() as reader:
+            policies = [record.body for record in reader.list(KIND, PLATFORM)]
+        store.close()
+        assert len(policies) >= 40
+        held = engine._publisher.platform.policies.of_kind(KIND)
+        assert {each["id"]: each for each in policies} == {
+            policy_id: body_of(policy) for policy_id, policy in held.items()
+        }
+
+
+def test_threads(url: str, local: Local) -> None:
+    """Many threads decide for many tenants while policies are written; each answer is right."""
+    tenants = [f"tenant-{number}" for number in range(12)]
+
+    def ask(engine: Engine, number: int) -> list[Outcome]:
+        found = []
+        for turn in range(60):
+            tenant_id = tenants[(number + turn) % len(tenants)]
+            found.append(engine.decide(text=f"{ATTACK} {turn}", tenant_id=tenant_id).outcome)
+            found.append(engine.decide(text=f"hello {turn}", tenant_id=tenant_id).outcome)
+        return found
+
+    with Engine.open(url) as engine, ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(ask, engine, number) for number in range(8)]
+        revision = max(block(local, tenant_id, "rival") for tenant_id in tenants)
+        for future in asked:
+            assert future.result() == [Outcome.BLOCK, Outcome.ALLOW] * 60
+        for tenant_id in tenants:
+            decision = engine.decide(text="rival", tenant_id=tenant_id, min_revision=revision)
+            assert decision.outcome is Outcome.BLOCK
+
+
+def test_documented() -> None:
+    """Every public member says what it does."""
+    for name, member in inspect.getmembers(Engine):
+        if not name.startswith("_"):
+            assert inspect.getdoc(member), name

@@ -1,0 +1,224 @@
+"""Path, query and body become a message as the annotations say, or are refused by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from google.api import annotations_pb2  # type: ignore[import-untyped]
+from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf.message_factory import GetMessageClass
+
+from pdp._gen.pdp.v1 import static_policy_pb2 as policies
+from pdp.errors import InvalidArgument, MalformedRequest, PdpError
+from pdp.transport.http.binding import Binding, bind, bindings
+from pdp.transport.methods import Method, methods
+
+METHODS = {method.name: method for method in methods()}
+
+
+def route(name: str) -> Binding:
+    """Returns the route of an RPC."""
+    return next(bindings(METHODS[name]))
+
+
+def bound(name: str, *variables: bytes, query: bytes = b"", body: bytes = b"") -> Any:
+    """Returns the message that an RPC is called with."""
+    return bind(route(name), variables, query, body)
+
+
+def refusals(name: str, *variables: bytes, query: bytes = b"", body: bytes = b"") -> dict[str, str]:
+    """Returns why each field is refused."""
+    with pytest.raises(PdpError) as caught:
+        bound(name, *variables, query=query, body=body)
+    return dict(caught.value.violations)
+
+
+def test_a_query_is_read_by_type() -> None:
+    message = bound("ListStaticPolicies", query=b"enabled=true&category=security&page=2&pageSize=9")
+    assert message == policies.ListStaticPoliciesRequest(
+        enabled=True, category="security", page=2, page_size=9
+    )
+
+
+def test_a_query_is_decoded() -> None:
+    assert bound("ListStaticPolicies", query=b"c%61tegory=a+b%2Bc%26&&").category == "a b+c&"
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "reason"),
+    [
+        (b"enabled=1", "enabled", "must be true or false"),
+        (b"enabled=True", "enabled", "must be true or false"),
+        (b"enabled", "enabled", "must be true or false"),
+        (b"page=x", "page", "must be an integer"),
+        (b"page=1.0", "page", "must be an integer"),
+        (b"page=+1", "page", "must be an integer"),
+        (b"page=%201", "page", "must be an integer"),
+        (b"page=1_000", "page", "must be an integer"),
+        (b"page=", "page", "must be an integer"),
+        (b"page=" + b"9" * 5000, "page", "must be an integer"),
+        (b"page=2147483648", "page", "must be between -2147483648 and 2147483647"),
+        (b"page=1&page=1", "page", "is given twice"),
+        (b"page_size=1&pageSize=1", "page_size", "is given twice"),
+        (b"nope=1", "nope", "unknown query parameter"),
+        (b"=1", "", "unknown query parameter"),
+        (b"page=%zz", "page", "malformed percent-encoding"),
+        (b"category=%ff", "category", "not UTF-8"),
+        (b"%ff=1", "query", "not UTF-8"),
+    ],
+)
+def test_a_query_that_does_not_fit_is_refused(query: bytes, field: str, reason: str) -> None:
+    assert refusals("ListStaticPolicies", query=query) == {field: reason}
+
+
+def test_all_faults_of_a_query_are_named() -> None:
+    assert refusals("ListStaticPolicies", query=b"a=1&page=x&enabled=") == {
+        "a": "unknown query parameter",
+        "page": "must be an integer",
+        "enabled": "must be true or false",
+    }
+
+
+def test_where_the_body_is_everything_no_query_is_taken() -> None:
+    assert refusals("Decide", query=b"explain=true", body=b"{}") == {
+        "explain": "unknown query parameter"
+    }
+
+
+def test_a_variable_joins_the_body() -> None:
+    message = bound("ToggleStaticPolicy", b"pol%5F1", body=b'{"enabled": false}')
+    assert message == policies.ToggleStaticPolicyRequest(id="pol_1", enabled=False)
+
+
+def test_a_variable_may_be_repeated_in_the_body_but_not_differ() -> None:
+    body = b'{"id": "pol_1", "enabled": true}'
+    assert bound("ToggleStaticPolicy", b"pol_1", body=body).id == "pol_1"
+    assert refusals("ToggleStaticPolicy", b"pol_2", body=body) == {"id": "differs from the path"}
+
+
+def test_faults_of_path_query_and_body_come_together() -> None:
+    assert refusals(
+        "ToggleStaticPolicy", b"a", query=b"x=1", body=b'{"id": "b", "enabled": 1}'
+    ) == {
+        "enabled": "must be true or false, not a number",
+        "id": "differs from the path",
+        "x": "unknown query parameter",
+    }
+
+
+def test_a_body_that_is_due_must_be_sent() -> None:
+    """An empty body is no JSON; a caller that lost its body must not be answered ALLOW."""
+    assert refusals("Decide") == {"body": "is required"}
+
+
+def test_a_body_that_is_not_due_is_refused() -> None:
+    assert refusals("DeleteStaticPolicy", b"pol_1", body=b"{}") == {"body": "must be empty"}
+
+
+def test_streams_have_no_route() -> None:
+    assert not list(bindings(METHODS["DecideStream"]))
+
+
+# An annotation of every kind, on a message made for it.
+
+_FIELD = descriptor_pb2.FieldDescriptorProto
+_NUMBERS = iter(range(1000))
+
+
+def method_with(
+    template: str, *, body: str = "", response_body: str = "", verb: str = "post"
+) -> Method:
+    """Returns an RPC of the test's own with the annotation."""
+    number = next(_NUMBERS)
+    ask = descriptor_pb2.DescriptorProto(name=f"Ask{number}")
+    for index, (name, scalar) in enumerate(
+        {"id": _FIELD.TYPE_STRING, "count": _FIELD.TYPE_INT64, "ratio": _FIELD.TYPE_DOUBLE}.items()
+    ):
+        ask.field.add(name=name, number=index + 1, type=scalar, label=_FIELD.LABEL_OPTIONAL)
+    ask.field.add(name="tags", number=4, type=_FIELD.TYPE_STRING, label=_FIELD.LABEL_REPEATED)
+    for index, (name, kind) in enumerate(
+        {"model": ".pdp.v1.Model", "at": ".google.protobuf.Timestamp"}.items()
+    ):
+        field = ask.field.add(name=name, number=index + 5, label=_FIELD.LABEL_OPTIONAL)
+        field.type, field.type_name = _FIELD.TYPE_MESSAGE, kind
+    file = descriptor_pb2.FileDescriptorProto(
+        name=f"tests/binding{number}.proto",
+        package="pdp.tests",
+        syntax="proto3",
+        dependency=["pdp/v1/decide.proto", "google/protobuf/timestamp.proto"],
+        message_type=[ask],
+    )
+    service = file.service.add(name=f"Service{number}")
+    both = f".pdp.tests.Ask{number}"
+    rpc = service.method.add(name="Ask", input_type=both, output_type=both)
+    rule = rpc.options.Extensions[annotations_pb2.http]
+    setattr(rule, verb, template)
+    rule.body, rule.response_body = body, response_body
+    pool = descriptor_pool.Default()
+    pool.AddSerializedFile(file.SerializeToString())
+    descriptor = pool.FindServiceByName(f"pdp.tests.Service{number}").methods[0]
+    message = GetMessageClass(descriptor.input_type)
+    return Method(
+        service=f"pdp.tests.Service{number}",
+        name="Ask",
+        path=f"/pdp.tests.Service{number}/Ask",
+        request=message,
+        response=message,
+        streaming=False,
+        success_status=200,
+        invalid_status=400,
+        writes=False,
+        descriptor=descriptor,
+    )
+
+
+def test_a_body_may_fill_one_field_and_the_query_the_rest() -> None:
+    binding = next(bindings(method_with("/asks/{id}/{model.provider}", body="model")))
+    message: Any = bind(
+        binding,
+        (b"a", b"openai"),
+        b"tags=x&tags=y&ratio=-1.5e3&count=-7&at=2025-01-02T10:00:00Z",
+        b'{"model": "gpt-4o"}',
+    )
+    assert (message.id, message.count, message.ratio) == ("a", -7, -1500.0)
+    assert (message.model.provider, message.model.model) == ("openai", "gpt-4o")
+    assert list(message.tags) == ["x", "y"]
+    assert message.at.seconds == 1_735_812_000
+
+
+def test_a_field_of_a_message_in_the_path_may_not_differ_in_the_body() -> None:
+    binding = next(bindings(method_with("/asks/{model.provider}", body="*")))
+    with pytest.raises(InvalidArgument, match=r"model\.provider: differs from the path"):
+        bind(binding, (b"openai",), b"", b'{"model": {"provider": "other"}}')
+
+
+@pytest.mark.parametrize("text", ["1e999", "NaN", "Infinity", "0x1", "1.", "", "1" * 400])
+def test_a_number_is_finite_and_decimal(text: str) -> None:
+    binding = next(bindings(method_with("/asks", body="model")))
+    with pytest.raises(InvalidArgument, match="ratio"):
+        bind(binding, (), f"ratio={text}".encode(), b"{}")
+
+
+@pytest.mark.parametrize(
+    ("template", "body", "response_body", "fault"),
+    [
+        ("/asks/{nope}", "*", "", "has no singular field nope"),
+        ("/asks/{tags}", "*", "", "has no singular field tags"),
+        ("/asks/{model}", "*", "", "no form for a message in a path or query"),
+        ("/asks", "nope", "", "has no field nope"),
+        ("/asks", "*", "nope", "has no field nope"),
+        ("/asks", "", "", "no form for a message in a path or query"),
+        ("/asks/{id=a/*}", "*", "", "is neither a literal"),
+    ],
+)
+def test_an_annotation_that_cannot_be_served_is_found_at_the_start(
+    template: str, body: str, response_body: str, fault: str
+) -> None:
+    with pytest.raises((ValueError, TypeError), match=fault):
+        list(bindings(method_with(template, body=body, response_body=response_body)))
+
+
+def test_a_message_without_sense_is_malformed() -> None:
+    with pytest.raises(MalformedRequest):
+        bound("Decide", body=b"[]")

@@ -126,9 +126,7 @@ _FIELD = descriptor_pb2.FieldDescriptorProto
 _NUMBERS = iter(range(1000))
 
 
-def method_with(
-    template: str, *, body: str = "", response_body: str = "", verb: str = "post"
-) -> Method:
+def method_with(template: str, *, body: str = "", response_body: str = "") -> Method:
     """Returns an RPC of the test's own with the annotation."""
     number = next(_NUMBERS)
     ask = descriptor_pb2.DescriptorProto(name=f"Ask{number}")
@@ -153,8 +151,7 @@ def method_with(
     both = f".pdp.tests.Ask{number}"
     rpc = service.method.add(name="Ask", input_type=both, output_type=both)
     rule = rpc.options.Extensions[annotations_pb2.http]
-    setattr(rule, verb, template)
-    rule.body, rule.response_body = body, response_body
+    rule.post, rule.body, rule.response_body = template, body, response_body
     pool = descriptor_pool.Default()
     pool.AddSerializedFile(file.SerializeToString())
     descriptor = pool.FindServiceByName(f"pdp.tests.Service{number}").methods[0]

@@ -1,0 +1,138 @@
+"""The README's first screens and the docs do what they say, on a real server."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pdp.config import Settings
+from tests import running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """Returns the fenced blocks of a page, each with its language."""
+    return BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+
+
+def readme_examples() -> Iterator[Any]:
+    """Yields each example of the README with the JSON that follows it, where some does."""
+    found = blocks("README.md")
+    for index, (language, code) in enumerate(found):
+        if language not in {"sh", "python"}:
+            continue
+        following = found[index + 1] if index + 1 < len(found) else ("", "")
+        expected = json.loads(following[1]) if following[0] == "json" else None
+        title = " ".join(code.split()[:3])
+        yield pytest.param(language, code, expected, id=f"{index}-{title}")
+
+
+def includes(actual: Any, expected: Any) -> bool:
+    """Whether `actual` has all that `expected` has; lists item by item, as far as it goes."""
+    if isinstance(expected, dict):
+        return all(key in actual and includes(actual[key], value) for key, value in expected.items())
+    if isinstance(expected, list):
+        return all(includes(*pair) for pair in zip(actual, expected, strict=False))
+    return bool(actual == expected)
+
+
+def run(language: str, code: str, server: running.Server) -> subprocess.CompletedProcess[str]:
+    """Runs an example as a newcomer would, but on the test's server and database."""
+    here = (
+        code.replace("http://127.0.0.1:8080", server.http_url)
+        .replace("127.0.0.1:50051", server.grpc_address)
+        .replace("sqlite:///var/pdp.db", server.database_url)
+        .replace(".venv/bin/pdp", f"{shlex.quote(sys.executable)} -m pdp")
+    )
+    command = ["bash", "-euo", "pipefail", "-c", here]
+    if language == "python":
+        command = [sys.executable, "-c", here]
+    paths = {"PYTHONPATH": f"{ROOT}:{ROOT / 'clients/python'}"}
+    return subprocess.run(
+        command,
+        env=running.environment(PDP_SERVER=server.grpc_address, **paths),
+        capture_output=True,
+        text=True,
+        timeout=running.PATIENCE_S,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]:
+    """A server of its own: the README's examples build on each other."""
+    with running.start(tmp_path_factory.mktemp("newcomer")) as started:
+        yield started
+
+
+def test_the_readmes_examples_work_from_top_to_bottom(newcomer: running.Server) -> None:
+    examples = [example.values for example in readme_examples()]
+    assert len(examples) >= 7
+    for language, code, expected in examples:
+        done = run(language, code, newcomer)
+        if "pdp decide" in code:
+            assert done.returncode in {0, 1}, (code, done.stderr)
+        else:
+            assert done.returncode == 0, (code, done.stderr)
+        assert done.stdout.strip(), code
+        if expected is not None:
+            assert includes(json.loads(done.stdout), expected), (expected, done.stdout)
+
+
+def test_the_readmes_policy_blocks_what_it_says(newcomer: running.Server) -> None:
+    body = {"name": "No rivals", "category": "custom", "pattern": "rival", "action": "block"}
+    script = (
+        f"curl -s {newcomer.http_url}/api/v1/static-policies -H 'Content-Type: application/json' "
+        f"-H 'X-Tenant-ID: readme' -d {shlex.quote(json.dumps(body))} >/dev/null\n"
+        ".venv/bin/pdp decide --tenant readme --text 'a rival' --json"
+    )
+    done = run("sh", script, newcomer)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["outcome"] == "BLOCK"
+
+
+def test_the_example_client_works(newcomer: running.Server) -> None:
+    code = (ROOT / "clients/python/decide.py").read_text(encoding="utf-8")
+    done = run("python", code.replace("sys.argv[1]", "'1 UNION SELECT 2'"), newcomer)
+    assert done.returncode == 1
+    assert done.stdout.startswith("OUTCOME_BLOCK ")
+
+
+def test_the_documented_suite_passes(tmp_path: Path) -> None:
+    suite = next(
+        code for language, code in blocks("docs/testing-policies.md") if language == "yaml"
+    )
+    (tmp_path / "suite.yaml").write_text(suite, encoding="utf-8")
+    answer = running.pdp("test", str(tmp_path), "--json")
+    assert answer.returncode == 0, answer.stdout
+    assert running.json_of(answer)["passed"] == 3
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_every_setting_is_documented(name: str) -> None:
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    flag = name.replace("_", "-")
+    assert f"| `--{flag}` | `PDP_{name.upper()}` | `{name}` |" in page
+
+
+@pytest.mark.parametrize(
+    "page", [path.relative_to(ROOT) for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]],
+    ids=str,
+)  # fmt: skip
+def test_links_lead_somewhere(page: Path) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        if "://" not in target:
+            assert ((ROOT / page).parent / target).exists(), target

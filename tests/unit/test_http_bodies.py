@@ -1,0 +1,134 @@
+"""Bodies: what is read, and what is refused before an endpoint sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import structlog.testing
+
+from pdp.transport.http import exchange
+from tests.unit.shim import JSON, POLICIES, Api
+
+
+@pytest.fixture
+def api() -> Api:
+    """A fresh application."""
+    return Api()
+
+
+def test_head_is_get_without_its_body(api: Api) -> None:
+    for path in (POLICIES, "/healthz", "/docs", "/metrics"):
+        head, get = api.ask("HEAD", path), api.ask("GET", path)
+        assert (head.status, head.body) == (200, b"")
+        assert head.headers["content-length"] == str(len(get.body))
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "",
+        "application/jsonx",
+        "a, application/json",
+    ],
+)
+def test_a_body_must_be_called_json(api: Api, media_type: str) -> None:
+    reply = api.ask("POST", "/v1/decide", b"{}", {"content-type": media_type})
+    assert reply.error == (415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+def test_json_may_have_parameters_but_no_compression(api: Api) -> None:
+    media_type = {"content-type": "Application/JSON; charset=utf-8"}
+    assert api.ask("POST", "/v1/decide", b"{}", media_type).status == 200
+    zipped = {**JSON, "content-encoding": "gzip"}
+    assert api.ask("POST", "/v1/decide", b"{}", zipped).error == (415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "faults"),
+    [
+        (b"", "MALFORMED_REQUEST", {"body": "is required"}),
+        (b'{"tool"', "MALFORMED_REQUEST", {"body": "Expecting ':' delimiter at line 1, column 8"}),
+        (b"[]", "MALFORMED_REQUEST", {"body": "must be an object, not an array"}),
+        (b"\xff", "MALFORMED_REQUEST", {"body": "byte 0 is not UTF-8"}),
+        (
+            b'{"a":1,"a":1}',
+            "MALFORMED_REQUEST",
+            {"body": 'the name "a" stands twice in one object'},
+        ),
+        (b"[" * 100_000, "MALFORMED_REQUEST", {"body": "nested too deep"}),
+        (b'{"tol": 1}', "INVALID_ARGUMENT", {"tol": "unknown field; did you mean tool?"}),
+        (b'{"\\ud800": 1}', "INVALID_ARGUMENT", {"?": "unknown field"}),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused(
+    api: Api, body: bytes, code: str, faults: dict[str, str]
+) -> None:
+    reply = api.ask("POST", "/v1/decide", body, {**JSON, "x-request-id": "mine"})
+    assert reply.error == (400, code)
+    assert {each["field"]: each["reason"] for each in reply.json["error"]["details"]} == faults
+    assert reply.headers["x-request-id"] == "mine"
+    assert 'method="Decide",transport="http"} 1.0' in _calls(api, code)
+
+
+def _calls(api: Api, code: str) -> str:
+    lines = api.metrics.render().decode().splitlines()
+    return next(line for line in lines if line.startswith(f'pdp_calls_total{{code="{code}"'))
+
+
+def test_a_method_without_a_body_takes_none(api: Api) -> None:
+    assert api.ask("DELETE", f"{POLICIES}/pol_1", headers=JSON).status == 200
+    reply = api.ask("DELETE", f"{POLICIES}/pol_1", b"{}")
+    assert reply.error == (400, "MALFORMED_REQUEST")
+
+
+@pytest.mark.parametrize(
+    "announced", [{}, {"content-length": "2"}, {"transfer-encoding": "chunked"}]
+)
+def test_a_body_over_its_bound_is_refused_whatever_it_announces(
+    api: Api, monkeypatch: pytest.MonkeyPatch, announced: dict[str, str]
+) -> None:
+    monkeypatch.setattr(exchange, "MAX_BODY_BYTES", 1024)
+    reply = api.ask("POST", "/v1/decide", [b" " * 100] * 11, {**JSON, **announced})
+    assert reply.error == (413, "REQUEST_TOO_LARGE")
+    body = b'{"tool": "' + b"x" * 1012 + b'"}'
+    assert api.ask("POST", "/v1/decide", [body[:500], body[500:]], JSON).status == 200
+
+
+def test_a_body_that_never_ends_is_not_waited_for(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "MAX_BODY_BYTES", 10)
+    monkeypatch.setattr(exchange, "MAX_DROPPED_BYTES", 40)
+    body = [b" " * 10] * 10
+    assert api.ask("POST", "/v1/decide", body, JSON).error == (413, "REQUEST_TOO_LARGE")
+    waits = {**JSON, "expect": "100-continue", "content-length": "99999999999999999999"}
+    assert api.ask("POST", "/v1/decide", [], waits).error == (413, "REQUEST_TOO_LARGE")
+
+
+async def test_a_body_that_does_not_arrive_is_given_up(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "BODY_TIMEOUT_S", 0.01)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/v1/decide"}
+    scope |= {"query_string": b"", "headers": [(b"host", b"localhost")]}
+    await api.app()(scope, receive, send)
+    assert sent[0]["status"] == 504
+
+
+def test_a_client_that_goes_away_is_not_answered(api: Api) -> None:
+    with structlog.testing.capture_logs() as logs:
+        assert api.ask("POST", "/v1/decide", [], JSON).status == 0
+    assert not logs
+    assert not api.calls

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pdp.admin.static_overrides import StaticOverrides
 from pdp.admin.static_policies import StaticPolicies
 from pdp.auth.principal import DevelopmentAuthenticator
 from pdp.transport.chain import Services, endpoints
@@ -46,7 +47,7 @@ def wire(publisher: Publisher, workspace: Workspace) -> Wiring:
     handlers: dict[str, Endpoint] = {
         **decide.handlers(),
         **SimulateServicer(decide).handlers(),
-        **StaticPolicyServicer(StaticPolicies(workspace)).handlers(),
+        **StaticPolicyServicer(StaticPolicies(workspace), StaticOverrides(workspace)).handlers(),
     }
     served = {method.path: method for method in methods()}
     by_path = {path: handlers[method.name] for path, method in served.items()}

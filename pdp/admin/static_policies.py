@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 from pdp.domain.record import Record
 from pdp.domain.static_policy import (
     KIND,
-    OVERRIDE_KIND,
-    StaticOverride,
     StaticPolicy,
     body_of,
 )
@@ -18,7 +16,6 @@ from pdp.domain.tenant import PLATFORM
 from pdp.engine.patterns import CompiledPattern
 from pdp.errors import (
     InvalidArgument,
-    OverrideNotFound,
     PolicyNameExists,
     PolicyNotFound,
     SystemPolicyReadonly,
@@ -51,14 +48,6 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Effective:
-    """A policy with the tenant's override beside it."""
-
-    policy: StaticPolicy
-    override: StaticOverride | None
-
-
-@dataclass(frozen=True, slots=True)
 class Version:
     """A policy as it once was, with who made it so, when (seconds since the epoch) and why."""
 
@@ -80,7 +69,7 @@ class StaticPolicies:
         """Returns a page of the system's and the tenant's policies, in that order."""
         policies = [
             policy
-            for policy in await self._workspace.read(lambda reader: _all(reader, tenant_id))
+            for policy in await self._workspace.read(lambda reader: all_policies(reader, tenant_id))
             if (enabled is None or policy.enabled is enabled)
             and (not category or policy.category == category)
         ]
@@ -93,7 +82,7 @@ class StaticPolicies:
         Raises:
             PolicyNotFound: there is none.
         """
-        return await self._workspace.read(lambda reader: _get(reader, tenant_id, policy_id))
+        return await self._workspace.read(lambda reader: find_policy(reader, tenant_id, policy_id))
 
     async def create(
         self, tenant_id: str, actor: str, draft: StaticPolicy
@@ -107,7 +96,7 @@ class StaticPolicies:
         CompiledPattern(draft.pattern)
 
         def work(transaction: Transaction) -> StaticPolicy:
-            if len(transaction.list(KIND, tenant_id)) >= MAX_POLICIES:
+            if transaction.count(KIND, tenant_id) >= MAX_POLICIES:
                 reason = f"a tenant may have at most {MAX_POLICIES} static policies"
                 raise InvalidArgument(reason, Violation("name", reason))
             policy = replace(
@@ -196,86 +185,23 @@ class StaticPolicies:
 
         return await self._workspace.read(work)
 
-    async def effective(self, tenant_id: str) -> Sequence[Effective]:
-        """Returns the system's policies, then the tenant's, each with its override."""
 
-        def work(reader: Reader) -> Sequence[Effective]:
-            overrides = _overrides(reader, tenant_id)
-            return [
-                Effective(policy, overrides.get(policy.id)) for policy in _all(reader, tenant_id)
-            ]
-
-        return await self._workspace.read(work)
-
-    async def override(
-        self, tenant_id: str, actor: str, policy_id: str, action: str, reason: str
-    ) -> Written[StaticOverride]:
-        """Sets what a system policy does for the tenant.
-
-        Raises:
-            PolicyNotFound: there is no such policy.
-            InvalidArgument: it is the tenant's own, to be edited instead.
-        """
-
-        def work(transaction: Transaction) -> StaticOverride:
-            policy = _get(transaction, tenant_id, policy_id)
-            if not policy.system:
-                why = "only system policies are overridden; edit the policy itself"
-                raise InvalidArgument.of(Violation("id", why))
-            override = StaticOverride(policy_id, action, reason, transaction.now)
-            record = Record(OVERRIDE_KIND, tenant_id, policy_id, body_of(override))
-            summary = f"Overrode {policy.action} with {action}"
-            transaction.put(record, actor=actor, summary=summary)
-            return override
-
-        return await self._workspace.write(tenant_id, work)
-
-    async def remove_override(self, tenant_id: str, actor: str, policy_id: str) -> Written[None]:
-        """Takes a system policy back to its own action.
-
-        Raises:
-            PolicyNotFound: there is no such policy.
-            OverrideNotFound: the tenant has not overridden it.
-        """
-
-        def work(transaction: Transaction) -> None:
-            _get(transaction, tenant_id, policy_id)
-            if transaction.get(OVERRIDE_KIND, tenant_id, policy_id) is None:
-                raise OverrideNotFound(f"{policy_id} has no override")
-            transaction.delete(
-                OVERRIDE_KIND, tenant_id, policy_id, actor=actor, summary="Removed the override"
-            )
-
-        return await self._workspace.write(tenant_id, work)
-
-    async def overrides(self, tenant_id: str) -> Sequence[Effective]:
-        """Returns the system policies that the tenant has overridden, oldest override first."""
-
-        def work(reader: Reader) -> Sequence[Effective]:
-            system = {policy.id: policy for policy in _policies(reader, PLATFORM)}
-            return [
-                Effective(system[policy_id], override)
-                for policy_id, override in _overrides(reader, tenant_id).items()
-                if policy_id in system
-            ]
-
-        return await self._workspace.read(work)
-
-
-def _policies(reader: Reader, owner: str) -> list[StaticPolicy]:
+def policies_of(reader: Reader, owner: str) -> list[StaticPolicy]:
+    """Returns the policies that `owner` (a tenant, or the platform) has of its own."""
     return [StaticPolicy(**record.body) for record in reader.list(KIND, owner)]
 
 
-def _all(reader: Reader, tenant_id: str) -> list[StaticPolicy]:
-    return _policies(reader, PLATFORM) + _policies(reader, tenant_id)
+def all_policies(reader: Reader, tenant_id: str) -> list[StaticPolicy]:
+    """Returns the system's policies, then the tenant's, each in order of creation."""
+    return policies_of(reader, PLATFORM) + policies_of(reader, tenant_id)
 
 
-def _overrides(reader: Reader, tenant_id: str) -> dict[str, StaticOverride]:
-    records = reader.list(OVERRIDE_KIND, tenant_id)
-    return {record.id: StaticOverride(**record.body) for record in records}
+def find_policy(reader: Reader, tenant_id: str, policy_id: str) -> StaticPolicy:
+    """Returns a policy of the system or the tenant.
 
-
-def _get(reader: Reader, tenant_id: str, policy_id: str) -> StaticPolicy:
+    Raises:
+        PolicyNotFound: there is none.
+    """
     for owner in (PLATFORM, tenant_id):
         record = reader.get(KIND, owner, policy_id)
         if record is not None:
@@ -284,7 +210,7 @@ def _get(reader: Reader, tenant_id: str, policy_id: str) -> StaticPolicy:
 
 
 def _own(reader: Reader, tenant_id: str, policy_id: str) -> StaticPolicy:
-    policy = _get(reader, tenant_id, policy_id)
+    policy = find_policy(reader, tenant_id, policy_id)
     if policy.system:
         raise SystemPolicyReadonly(
             f"{policy_id} is a system policy; create an override instead",

@@ -26,7 +26,7 @@ _ANYTHING: Final[Mapping[str, dict[str, Any]]] = {
     "google.protobuf.Struct": {"type": "object"},
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
 }
-_BY_POLICY: Final = frozenset({"pdp.v1.Match", "pdp.v1.Warning"})
+_BY_POLICY: Final = frozenset({"pdp.v1.Match", "pdp.v1.PolicyWarning"})
 _SCALARS: Final = {
     "string": "string",
     "bool": "boolean",
@@ -47,14 +47,19 @@ def schema() -> dict[str, Any]:
                 **_TEXT,
                 "description": "Asks as another tenant, without the suite's policies.",
             },
-            "request": _message(rpc("Decide").request.DESCRIPTOR),
+            "request": {"type": "object"},
             "expect": _message(rpc("Decide").response.DESCRIPTOR),
             "error": _object({"code": _TEXT, "field": _TEXT}, "code"),
         },
         "name",
         "why",
     )
-    case["oneOf"] = [{"required": ["expect"]}, {"required": ["error"]}]
+    # A request that must be refused may be wrong in any way.
+    request = _message(rpc("Decide").request.DESCRIPTOR)
+    case["oneOf"] = [
+        {"required": ["expect"], "properties": {"request": request}},
+        {"required": ["error"]},
+    ]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Decision cases",
@@ -95,11 +100,9 @@ def _message(descriptor: Any) -> dict[str, Any]:
 
 def _field(field: FieldDescriptor) -> dict[str, Any]:
     one = _one(field)
-    return (
-        {"type": "array", "items": {"anyOf": [{"const": OTHERS}, one]}}
-        if field.is_repeated
-        else one
-    )
+    if not field.is_repeated:
+        return one
+    return {"type": ["array", "null"], "items": {"anyOf": [{"const": OTHERS}, one]}}
 
 
 def _one(field: FieldDescriptor) -> dict[str, Any]:

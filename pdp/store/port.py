@@ -28,6 +28,9 @@ class Reader(Protocol):
     def list(self, kind: str, tenant_id: str) -> Sequence[Record]:
         """Returns the records that are not deleted, in order of creation."""
 
+    def count(self, kind: str, tenant_id: str) -> int:
+        """Returns how many records `list` would return."""
+
     def list_tenant(self, tenant_id: str) -> Sequence[Record]:
         """Returns a tenant's records of all kinds, as `list` does those of one."""
 

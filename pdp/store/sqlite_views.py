@@ -32,6 +32,9 @@ _LIST = """
     SELECT kind, tenant_id, id, body, name, revision, created_at, updated_at FROM records
     WHERE tenant_id = ? AND kind = ? AND deleted_at IS NULL ORDER BY seq
 """
+_COUNT = """
+    SELECT count(*) FROM records WHERE tenant_id = ? AND kind = ? AND deleted_at IS NULL
+"""
 _LIST_TENANT = """
     SELECT kind, tenant_id, id, body, name, revision, created_at, updated_at FROM records
     WHERE tenant_id = ? AND deleted_at IS NULL ORDER BY seq
@@ -117,6 +120,11 @@ class SqliteReader:
     def list(self, kind: str, tenant_id: str) -> Sequence[Record]:
         """See `Reader.list`."""
         return tuple(map(_record, self._select(_LIST, tenant_id, kind)))
+
+    def count(self, kind: str, tenant_id: str) -> int:
+        """See `Reader.count`."""
+        [(count,)] = self._select(_COUNT, tenant_id, kind)
+        return int(count)
 
     def list_tenant(self, tenant_id: str) -> Sequence[Record]:
         """See `Reader.list_tenant`."""

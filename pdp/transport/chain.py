@@ -25,13 +25,13 @@ from pdp.errors import (
 )
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.convert import to_request
-from pdp.transport.methods import Method
 from pdp.transport.validation import validate
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pdp.auth.principal import Authenticator
+    from pdp.transport.methods import Method
     from pdp.transport.metrics import Metrics
 
 TENANT_HEADER: Final = "x-tenant-id"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import protovalidate
@@ -64,12 +65,9 @@ def test_what_is_plain_breaks_no_rule(fields: dict[str, Any]) -> None:
     """Whatever the quick test accepts, protovalidate accepts; what it refuses is refused."""
     message = decide_pb2.DecideRequest(**fields)
     found = protovalidate.collect_violations(message)
-    try:
+    expected = pytest.raises(InvalidArgument) if found else nullcontext()
+    with expected:
         to_request(message, message.tenant_id or "default", message.request_id or "made")
-    except InvalidArgument as refused:
-        assert len(refused.violations) == len(found)
-    else:
-        assert found == []
 
 
 def test_usual_requests_are_plain() -> None:

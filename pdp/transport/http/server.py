@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from pdp.config import split_address
 from pdp.errors import ConfigError
-from pdp.transport.call import Endpoint
 from pdp.transport.http.app import Health, http_app
-from pdp.transport.methods import Method
-from pdp.transport.metrics import Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pdp.transport.call import Endpoint
+    from pdp.transport.methods import Method
+    from pdp.transport.metrics import Metrics
 
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 75

@@ -58,9 +58,9 @@ class DecideServicer:
         Raises:
             RevisionUnavailable: `min_revision` was not reached in time.
         """
-        assert isinstance(message, pb.DecideRequest)
-        assert call.request is not None
-        return await self._decide(call, call.request, message.min_revision)
+        request: Request = call.request  # type: ignore[assignment] # a guard has set it
+        asked: pb.DecideRequest = message  # type: ignore[assignment] # the contract says so
+        return await self._decide(call, request, asked.min_revision)
 
     async def _decide(self, call: Call, request: Request, min_revision: int) -> pb.DecideResponse:
         # Nearly always the snapshot is there and the text is small: then nothing is awaited.

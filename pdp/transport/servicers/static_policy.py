@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from pdp.admin.static_policies import Effective, StaticPolicies
+    from pdp.admin.static_overrides import Effective, StaticOverrides
+    from pdp.admin.static_policies import StaticPolicies
     from pdp.admin.workspace import Written
     from pdp.transport.call import Call, Endpoint
 
@@ -40,8 +41,9 @@ T = TypeVar("T")
 class StaticPolicyServicer:
     """Administers static policies for the tenant that a call acts for."""
 
-    def __init__(self, policies: StaticPolicies) -> None:
+    def __init__(self, policies: StaticPolicies, overrides: StaticOverrides) -> None:
         self._policies = policies
+        self._overrides = overrides
 
     def handlers(self) -> Mapping[str, Endpoint]:
         """Returns the handler of each RPC, by its name."""
@@ -174,7 +176,7 @@ class StaticPolicyServicer:
         self, call: Call, message: Message
     ) -> pb.ListEffectiveStaticPoliciesResponse:
         """Lists all policies with their overrides."""
-        found = await self._policies.effective(call.tenant_id)
+        found = await self._overrides.effective(call.tenant_id)
         system = sum(each.policy.system for each in found)
         return pb.ListEffectiveStaticPoliciesResponse(
             tenant_id=call.tenant_id,
@@ -187,7 +189,7 @@ class StaticPolicyServicer:
     async def override(self, call: Call, message: Message) -> pb.CreateStaticPolicyOverrideResponse:
         """Overrides a system policy."""
         asked = cast("pb.CreateStaticPolicyOverrideRequest", message)
-        written = await self._policies.override(
+        written = await self._overrides.set(
             call.tenant_id, call.principal.name, asked.id, asked.action, asked.reason
         )
         override = _value(call, written)
@@ -209,7 +211,7 @@ class StaticPolicyServicer:
         asked = cast("pb.DeleteStaticPolicyOverrideRequest", message)
         _value(
             call,
-            await self._policies.remove_override(call.tenant_id, call.principal.name, asked.id),
+            await self._overrides.remove(call.tenant_id, call.principal.name, asked.id),
         )
         return pb.DeleteStaticPolicyOverrideResponse(
             success=True, message="Override removed, policy reverted to system default"
@@ -217,7 +219,7 @@ class StaticPolicyServicer:
 
     async def overrides(self, call: Call, message: Message) -> pb.ListStaticPolicyOverridesResponse:
         """Lists the tenant's overrides."""
-        found = await self._policies.overrides(call.tenant_id)
+        found = await self._overrides.list(call.tenant_id)
         listed = [
             pb.ListedOverride(
                 policy_id=each.policy.id,

@@ -721,7 +721,7 @@ Global___DeleteStaticPolicyResponse: _TypeAlias = DeleteStaticPolicyResponse  # 
 
 @_typing.final
 class ListEffectiveStaticPoliciesRequest(_message.Message):
-    """ListEffectiveStaticPoliciesRequest asks for what is in force."""
+    """ListEffectiveStaticPoliciesRequest asks for what applies to a tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -738,7 +738,9 @@ Global___ListEffectiveStaticPoliciesRequest: _TypeAlias = ListEffectiveStaticPol
 
 @_typing.final
 class ListEffectiveStaticPoliciesResponse(_message.Message):
-    """ListEffectiveStaticPoliciesResponse is what is in force for a tenant."""
+    """ListEffectiveStaticPoliciesResponse is what applies to a tenant; of it, what
+    is enabled is in force.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

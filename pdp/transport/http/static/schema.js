@@ -45,7 +45,8 @@ function bounds(schema) {
   if (list) words.push(`one of ${list.join(", ")}`);
   if (schema.minLength > 1) words.push(`at least ${schema.minLength} characters`);
   if (schema.maxLength) words.push(`at most ${schema.maxLength.toLocaleString("en")} characters`);
-  if (schema.pattern) words.push(`matches ${schema.pattern.replace(/^\^\$\|/, "")}`);
+  if (schema.pattern === "[^\\t\\n\\f\\r ]") words.push("not blank");
+  else if (schema.pattern) words.push(`matches ${schema.pattern.replace(/^\^\$\|/, "")}`);
   if (schema.minimum > -2147483648) words.push(`at least ${schema.minimum}`);
   if (schema.maximum < 2147483647) words.push(`at most ${schema.maximum}`);
   if (schema.minItems) words.push("not empty");

@@ -117,8 +117,8 @@ class StaticPolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListEffectiveStaticPolicies(self, request, context):
-        """ListEffectiveStaticPolicies lists what is in force for the tenant, with its
-        overrides beside the system policies.
+        """ListEffectiveStaticPolicies lists all policies that apply to the tenant,
+        with its overrides beside the system policies.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

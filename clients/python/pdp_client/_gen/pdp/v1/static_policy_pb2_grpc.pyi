@@ -45,8 +45,8 @@ class StaticPolicyServiceStub:
     decision.
     """
     ListEffectiveStaticPolicies: _grpc.UnaryUnaryMultiCallable[_static_policy_pb2.ListEffectiveStaticPoliciesRequest, _static_policy_pb2.ListEffectiveStaticPoliciesResponse]
-    """ListEffectiveStaticPolicies lists what is in force for the tenant, with its
-    overrides beside the system policies.
+    """ListEffectiveStaticPolicies lists all policies that apply to the tenant,
+    with its overrides beside the system policies.
     """
     ListStaticPolicyOverrides: _grpc.UnaryUnaryMultiCallable[_static_policy_pb2.ListStaticPolicyOverridesRequest, _static_policy_pb2.ListStaticPolicyOverridesResponse]
     """ListStaticPolicyOverrides lists the tenant's overrides of system policies."""
@@ -90,8 +90,8 @@ class StaticPolicyServiceAsyncStub(StaticPolicyServiceStub):
     decision.
     """
     ListEffectiveStaticPolicies: _aio.UnaryUnaryMultiCallable[_static_policy_pb2.ListEffectiveStaticPoliciesRequest, _static_policy_pb2.ListEffectiveStaticPoliciesResponse]  # type: ignore[assignment]
-    """ListEffectiveStaticPolicies lists what is in force for the tenant, with its
-    overrides beside the system policies.
+    """ListEffectiveStaticPolicies lists all policies that apply to the tenant,
+    with its overrides beside the system policies.
     """
     ListStaticPolicyOverrides: _aio.UnaryUnaryMultiCallable[_static_policy_pb2.ListStaticPolicyOverridesRequest, _static_policy_pb2.ListStaticPolicyOverridesResponse]  # type: ignore[assignment]
     """ListStaticPolicyOverrides lists the tenant's overrides of system policies."""
@@ -150,8 +150,8 @@ class StaticPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _static_policy_pb2.ListEffectiveStaticPoliciesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_static_policy_pb2.ListEffectiveStaticPoliciesResponse, _abc.Awaitable[_static_policy_pb2.ListEffectiveStaticPoliciesResponse]]:
-        """ListEffectiveStaticPolicies lists what is in force for the tenant, with its
-        overrides beside the system policies.
+        """ListEffectiveStaticPolicies lists all policies that apply to the tenant,
+        with its overrides beside the system policies.
         """
 
     @_abc_1.abstractmethod

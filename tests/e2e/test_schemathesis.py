@@ -1,0 +1,50 @@
+"""The running server held against its own API document, by requests made up from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+if TYPE_CHECKING:
+    from schemathesis import BaseSchema, Case
+
+    from tests.running import Server
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+
+# Items of a batch are validated each on its own: one out of its bounds is answered in its place.
+ANSWERED_IN_PLACE = {"DecideBatch": [negative_data_rejection]}
+
+
+@pytest.fixture(scope="session")
+def document(server: Server) -> BaseSchema:
+    """The API document, as the server serves it."""
+    return schemathesis.openapi.from_url(f"{server.http_url}/openapi.json")
+
+
+schema = schemathesis.pytest.from_fixture("document")
+
+
+@schema.parametrize()
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_server_does_what_the_document_says(case: Case) -> None:
+    name = case.operation.definition.raw["operationId"]
+    case.call_and_validate(checks=CHECKS, excluded_checks=ANSWERED_IN_PLACE.get(name, []))

@@ -49,16 +49,16 @@ def combine(
     snapshot: Snapshot,
     request: Request,
     decision_id: str,
-    verdicts: Mapping[str, Verdict],
-    faults: tuple[Fault, ...],
+    verdicts: dict[str, Verdict],
+    faults: list[Fault],
 ) -> Decision:
-    """Returns the decision.
+    """Returns the decision, after the closers have been asked.
 
     Args:
         snapshot: what was decided on.
         request: what was asked.
         decision_id: the id of the decision.
-        verdicts: by layer.
+        verdicts: by layer; the closers' are added.
         faults: what could not be judged; any makes the decision incomplete.
     """
     spoken = [verdict for verdict in verdicts.values() if verdict is not NO_VERDICT]
@@ -66,8 +66,16 @@ def combine(
         # Most requests: nothing of what follows applies to them.
         return _plain_allow(snapshot, request, decision_id)
     table = snapshot.platform.risk
+    risk = _risk(spoken, faults, table)
+    for closer in snapshot.closers:
+        try:
+            verdict = verdicts[closer.name] = closer.conclude(request, risk)
+            spoken.append(verdict)
+        except Exception as error:
+            faults.append(Fault(closer.name, error))
+            risk = _risk(spoken, faults, table)
     if faults:
-        spoken.insert(0, _fault_verdict(snapshot, table, faults))
+        spoken.insert(0, _fault_verdict(snapshot))
     safe = _safe_outcome(snapshot)
     strongest = max(spoken, key=lambda verdict: verdict.outcome, default=NO_VERDICT)
     outcome = strongest.outcome
@@ -78,7 +86,7 @@ def combine(
         message=strongest.message,
         reason_code=strongest.reason_code,
         status_hint=strongest.status_hint,
-        risk=_risk(spoken, table) if spoken else _NO_RISK,
+        risk=risk,
         revision=snapshot.revision,
         obligations=_obligations(spoken, outcome),
         warnings=tuple(warning for verdict in spoken for warning in verdict.warnings),
@@ -90,7 +98,7 @@ def combine(
         trace=_trace(verdicts, faults, safe) if request.explain else (),
         incomplete=bool(faults),
         layers=_results(verdicts, faults, safe) if request.explain else (),
-        faults=faults,
+        faults=tuple(faults),
     )
 
 
@@ -117,7 +125,7 @@ def _personal(request: Request) -> bool:
     return not _PERSONAL_CLASSIFICATIONS.isdisjoint(request.target.classifications)
 
 
-def _fault_verdict(snapshot: Snapshot, table: RiskTable, faults: tuple[Fault, ...]) -> Verdict:
+def _fault_verdict(snapshot: Snapshot) -> Verdict:
     outcome = _safe_outcome(snapshot)
     closed = outcome is Outcome.BLOCK
     return Verdict(
@@ -125,17 +133,18 @@ def _fault_verdict(snapshot: Snapshot, table: RiskTable, faults: tuple[Fault, ..
         reason_code=ENGINE_ERROR,
         message=NOT_JUDGED if closed else _PASSED,
         status_hint=503 if closed else 200,
-        floors=tuple(RiskFactor(fault.layer, ENGINE_ERROR, table.engine_error) for fault in faults),
     )
 
 
-def _risk(verdicts: list[Verdict], table: RiskTable) -> Risk:
+def _risk(verdicts: list[Verdict], faults: list[Fault], table: RiskTable) -> Risk:
     """The highest floor, named once, plus every impact (decide.md, Risk)."""
     floors = [floor for verdict in verdicts for floor in verdict.floors]
-    impacts = [impact for verdict in verdicts for impact in verdict.impacts if impact.points]
-    factors = impacts
+    floors += (RiskFactor(fault.layer, ENGINE_ERROR, table.engine_error) for fault in faults)
+    factors = [impact for verdict in verdicts for impact in verdict.impacts if impact.points]
     if floors:
-        factors = [max(floors, key=lambda floor: floor.points), *impacts]
+        factors.insert(0, max(floors, key=lambda floor: floor.points))
+    if not factors:
+        return _NO_RISK
     score = min(MAX_SCORE, sum(factor.points for factor in factors))
     return Risk(score, table.level(score), tuple(factors))
 
@@ -152,7 +161,7 @@ def _obligations(verdicts: list[Verdict], outcome: Outcome) -> tuple[Obligation,
 
 
 def _trace(
-    verdicts: Mapping[str, Verdict], faults: tuple[Fault, ...], outcome: Outcome
+    verdicts: Mapping[str, Verdict], faults: list[Fault], outcome: Outcome
 ) -> tuple[TraceRow, ...]:
     """At least one row for every layer, run or not; first what went wrong in none of them."""
     failed = [TraceRow(fault.layer, _FAILED, outcome=outcome) for fault in faults]
@@ -165,7 +174,7 @@ def _trace(
 
 
 def _results(
-    verdicts: Mapping[str, Verdict], faults: tuple[Fault, ...], outcome: Outcome
+    verdicts: Mapping[str, Verdict], faults: list[Fault], outcome: Outcome
 ) -> tuple[LayerResult, ...]:
     """One entry for every layer, run or not."""
     failed = {fault.layer for fault in faults}

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pdp.domain.kinds import PolicySet
 from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
 from pdp.domain.tenant import DEFAULT_SETTINGS, PLATFORM, TenantSettings
-from pdp.engine.layers import BUILDERS
+from pdp.engine.layers import BUILDERS, CLOSERS, GATES
 from pdp.engine.layers.base import Layer, Policies
 from pdp.engine.scan import PatternErrors, PatternSet
 from pdp.engine.snapshot import Platform, Snapshot
 from pdp.errors import InvalidPattern, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pdp.engine.patterns import Validators
+
+T = TypeVar("T")
 
 
 def compile_platform(
@@ -28,7 +30,7 @@ def compile_platform(
         InvalidPattern: some patterns do not compile; it names them all.
         KeyError: a policy names a validator that does not exist.
     """
-    layers = _layers(Policies(policies, PolicySet(), DEFAULT_SETTINGS, risk))
+    layers = _built(BUILDERS, Policies(policies, PolicySet(), DEFAULT_SETTINGS, risk))
     patterns = _compile(PatternSet(), _wanted(layers))
     for policy in policies.of_kind("static_policy").values():
         if policy.validator and policy.validator not in validators:
@@ -58,7 +60,8 @@ def compile_tenant(
     Raises:
         InvalidPattern: some patterns do not compile; it names them all.
     """
-    layers = _layers(Policies(platform.policies, policies, settings, platform.risk))
+    sources = Policies(platform.policies, policies, settings, platform.risk)
+    layers = _built(BUILDERS, sources)
     own = {
         pattern: place
         for pattern, place in _wanted(layers).items()
@@ -69,7 +72,9 @@ def compile_tenant(
         tenant_id=tenant_id,
         revision=revision,
         platform=platform,
+        gates=_built(GATES, sources),
         layers=layers,
+        closers=_built(CLOSERS, sources),
         shards=(*platform.patterns.shards, *patterns.shards),
         policies=policies,
         patterns=patterns,
@@ -82,8 +87,8 @@ def empty_snapshot(platform: Platform, revision: int) -> Snapshot:
     return compile_tenant(platform, PLATFORM, PolicySet(), revision)
 
 
-def _layers(policies: Policies) -> tuple[Layer, ...]:
-    return tuple(layer for build in BUILDERS if (layer := build(policies)) is not None)
+def _built(builders: Iterable[Callable[[Policies], T | None]], policies: Policies) -> tuple[T, ...]:
+    return tuple(layer for build in builders if (layer := build(policies)) is not None)
 
 
 def _wanted(layers: tuple[Layer, ...]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pdp.domain.decision import Decision, Fault, Outcome, Risk, RiskFactor, Verd
 from pdp.domain.layers import ENGINE
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.engine.combine import ENGINE_ERROR, NOT_JUDGED, combine
-from pdp.engine.scan import NO_FINDINGS, scan
+from pdp.engine.scan import NO_FINDINGS, Findings, scan
 
 if TYPE_CHECKING:
     from pdp.domain.request import Request
@@ -27,20 +27,30 @@ def evaluate(snapshot: Snapshot, request: Request, decision_id: str) -> Decision
         decision_id: the id of the decision.
     """
     faults: list[Fault] = []
-    findings = NO_FINDINGS
-    try:
-        findings = scan(
-            snapshot.shards, request.text, request.arguments, snapshot.platform.validators
-        )
-    except Exception as error:
-        faults.append(Fault(ENGINE, error))
     verdicts: dict[str, Verdict] = {}
+    for gate in snapshot.gates:
+        try:
+            verdict = verdicts[gate.name] = gate.admit(request)
+        except Exception as error:
+            faults.append(Fault(gate.name, error))
+            continue
+        if verdict.outcome is Outcome.BLOCK:
+            return combine(snapshot, request, decision_id, verdicts, faults)
+    findings = _findings(snapshot, request, faults)
     for layer in snapshot.layers:
         try:
             verdicts[layer.name] = layer.judge(request, findings)
         except Exception as error:
             faults.append(Fault(layer.name, error))
-    return combine(snapshot, request, decision_id, verdicts, tuple(faults))
+    return combine(snapshot, request, decision_id, verdicts, faults)
+
+
+def _findings(snapshot: Snapshot, request: Request, faults: list[Fault]) -> Findings:
+    try:
+        return scan(snapshot.shards, request.text, request.arguments, snapshot.platform.validators)
+    except Exception as error:
+        faults.append(Fault(ENGINE, error))
+        return NO_FINDINGS
 
 
 def unjudged(

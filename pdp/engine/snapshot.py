@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pdp.domain.kinds import PolicySet
     from pdp.domain.risk import RiskTable
     from pdp.domain.tenant import TenantSettings
-    from pdp.engine.layers.base import Layer
+    from pdp.engine.layers.base import Closer, Gate, Layer
     from pdp.engine.patterns import Validators
     from pdp.engine.scan import PatternSet, Shard
 
@@ -30,7 +30,9 @@ class Snapshot:
 
     Attributes:
         revision: of the store, that this snapshot is true of.
-        layers: those that have something to judge by, in order.
+        gates: layers that are asked before the scan.
+        layers: those that are asked with its findings.
+        closers: those that are asked when the risk is known.
         shards: all pattern shards, the platform's first.
         policies: what the tenant's own part was compiled from, for the next compilation.
         patterns: the tenant's own patterns, without the platform's.
@@ -39,7 +41,9 @@ class Snapshot:
     tenant_id: str
     revision: int
     platform: Platform
+    gates: tuple[Gate, ...]
     layers: tuple[Layer, ...]
+    closers: tuple[Closer, ...]
     shards: tuple[Shard, ...]
     policies: PolicySet
     patterns: PatternSet

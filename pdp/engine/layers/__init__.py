@@ -1,6 +1,7 @@
 """The layers of a decision, one file each.
 
-To add one: its file, with a `build` function, and its place in `BUILDERS`.
+To add one: its file, with a `build` function, and its place in one of the lists below. Each list is
+in the order of `pdp.domain.layers.LAYERS`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,13 @@ from typing import TYPE_CHECKING, Final
 from pdp.engine.layers import customer, static
 
 if TYPE_CHECKING:
-    from pdp.engine.layers.base import Builder
+    from pdp.engine.layers.base import Builder, CloserBuilder, GateBuilder
+
+GATES: Final[tuple[GateBuilder, ...]] = ()
+"""Asked before the scan; a BLOCK of one ends the decision."""
 
 BUILDERS: Final[tuple[Builder, ...]] = (customer.build, static.build)
-"""In the order of `pdp.domain.layers.LAYERS`."""
+"""Asked with the findings of the scan."""
+
+CLOSERS: Final[tuple[CloserBuilder, ...]] = ()
+"""Asked last, when the risk is known."""

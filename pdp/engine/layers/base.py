@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from pdp.domain.decision import Verdict
+    from pdp.domain.decision import Risk, Verdict
     from pdp.domain.kinds import PolicySet
     from pdp.domain.request import Request
     from pdp.domain.risk import RiskTable
@@ -40,5 +40,30 @@ class Layer(Protocol):
         """Returns the layer's verdict; `NO_VERDICT` where nothing of it applies."""
 
 
+class Gate(Protocol):
+    """A layer that is asked before the scan: a BLOCK of it ends the decision."""
+
+    @property
+    def name(self) -> str:
+        """One of `pdp.domain.layers.LAYERS`."""
+
+    def admit(self, request: Request) -> Verdict:
+        """Returns the gate's verdict; `NO_VERDICT` where nothing of it applies."""
+
+
+class Closer(Protocol):
+    """A layer that is asked last, when the risk is known."""
+
+    @property
+    def name(self) -> str:
+        """One of `pdp.domain.layers.LAYERS`."""
+
+    def conclude(self, request: Request, risk: Risk) -> Verdict:
+        """Returns the closer's verdict; `NO_VERDICT` where nothing of it applies."""
+
+
 Builder = Callable[[Policies], Layer | None]
 """Compiles a layer; None where the tenant has no policies for it."""
+
+GateBuilder = Callable[[Policies], Gate | None]
+CloserBuilder = Callable[[Policies], Closer | None]

@@ -14,6 +14,7 @@
     ├── MethodNotAllowed
     ├── SystemPolicyReadonly
     ├── PolicyNameExists
+    ├── PreconditionFailed       somebody else has written since
     ├── TenantMismatch
     ├── HostRefused
     ├── RevisionUnavailable
@@ -137,6 +138,12 @@ class PolicyNameExists(PdpError):
     """Another policy has that name (seed 003)."""
 
     reason = "POLICY_NAME_EXISTS"
+
+
+class PreconditionFailed(PdpError):
+    """An entity has changed since its writer read it: `If-Match` does not hold (issue 3)."""
+
+    reason = "PRECONDITION_FAILED"
 
 
 class TenantMismatch(PdpError):

@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from pdp.admin.versioned import ANYTHING, Expectation, Versioned
 from pdp.domain.record import Record
 from pdp.domain.static_policy import (
     KIND,
@@ -76,17 +77,22 @@ class StaticPolicies:
         start = (number - 1) * size
         return Page(policies[start : start + size], number, size, len(policies))
 
-    async def get(self, tenant_id: str, policy_id: str) -> StaticPolicy:
+    async def get(self, tenant_id: str, policy_id: str) -> Versioned[StaticPolicy]:
         """Returns a policy of the system or the tenant.
 
         Raises:
             PolicyNotFound: there is none.
         """
-        return await self._workspace.read(lambda reader: find_policy(reader, tenant_id, policy_id))
+
+        def work(reader: Reader) -> Versioned[StaticPolicy]:
+            record = _record(reader, tenant_id, policy_id)
+            return Versioned(StaticPolicy(**record.body), record.revision)
+
+        return await self._workspace.read(work)
 
     async def create(
         self, tenant_id: str, actor: str, draft: StaticPolicy
-    ) -> Written[StaticPolicy]:
+    ) -> Written[Versioned[StaticPolicy]]:
         """Makes a policy of the tenant from `draft`, whose id, version and times do not count.
 
         Raises:
@@ -95,7 +101,7 @@ class StaticPolicies:
         """
         CompiledPattern(draft.pattern)
 
-        def work(transaction: Transaction) -> StaticPolicy:
+        def work(transaction: Transaction) -> Versioned[StaticPolicy]:
             if transaction.count(KIND, tenant_id) >= MAX_POLICIES:
                 reason = f"a tenant may have at most {MAX_POLICIES} static policies"
                 raise InvalidArgument(reason, Violation("name", reason))
@@ -120,7 +126,9 @@ class StaticPolicies:
         policy_id: str,
         changes: Mapping[str, Any],
         summary: str | None,
-    ) -> Written[StaticPolicy]:
+        *,
+        expected: Expectation = ANYTHING,
+    ) -> Written[Versioned[StaticPolicy]]:
         """Changes the fields in `changes`, and makes a version.
 
         Args:
@@ -129,18 +137,20 @@ class StaticPolicies:
             policy_id: the policy.
             changes: new values by field name.
             summary: what was changed, in words; made from `changes` where None.
+            expected: what the policy's revision must be.
 
         Raises:
             InvalidPattern: the pattern is not RE2.
             PolicyNotFound: the tenant has no such policy.
             PolicyNameExists: the name is in use.
+            PreconditionFailed: the policy is not as expected.
             SystemPolicyReadonly: it is a system policy.
         """
         if "pattern" in changes:
             CompiledPattern(changes["pattern"])
 
-        def work(transaction: Transaction) -> StaticPolicy:
-            policy = _own(transaction, tenant_id, policy_id)
+        def work(transaction: Transaction) -> Versioned[StaticPolicy]:
+            policy = _own(transaction, tenant_id, policy_id, expected)
             changed = replace(
                 policy, **changes, version=policy.version + 1, updated_at=transaction.now
             )
@@ -149,16 +159,19 @@ class StaticPolicies:
 
         return await self._workspace.write(tenant_id, work)
 
-    async def delete(self, tenant_id: str, actor: str, policy_id: str) -> Written[None]:
+    async def delete(
+        self, tenant_id: str, actor: str, policy_id: str, expected: Expectation = ANYTHING
+    ) -> Written[None]:
         """Takes a policy out of force and out of sight; its history stays.
 
         Raises:
             PolicyNotFound: the tenant has no such policy.
+            PreconditionFailed: the policy is not as expected.
             SystemPolicyReadonly: it is a system policy.
         """
 
         def work(transaction: Transaction) -> None:
-            _own(transaction, tenant_id, policy_id)
+            _own(transaction, tenant_id, policy_id, expected)
             transaction.delete(KIND, tenant_id, policy_id, actor=actor, summary="Deleted")
 
         return await self._workspace.write(tenant_id, work)
@@ -202,35 +215,41 @@ def find_policy(reader: Reader, tenant_id: str, policy_id: str) -> StaticPolicy:
     Raises:
         PolicyNotFound: there is none.
     """
+    return StaticPolicy(**_record(reader, tenant_id, policy_id).body)
+
+
+def _record(reader: Reader, tenant_id: str, policy_id: str) -> Record:
     for owner in (PLATFORM, tenant_id):
         record = reader.get(KIND, owner, policy_id)
         if record is not None:
-            return StaticPolicy(**record.body)
+            return record
     raise _unknown(policy_id)
 
 
-def _own(reader: Reader, tenant_id: str, policy_id: str) -> StaticPolicy:
-    policy = find_policy(reader, tenant_id, policy_id)
+def _own(reader: Reader, tenant_id: str, policy_id: str, expected: Expectation) -> StaticPolicy:
+    record = _record(reader, tenant_id, policy_id)
+    policy = StaticPolicy(**record.body)
     if policy.system:
         raise SystemPolicyReadonly(
             f"{policy_id} is a system policy; create an override instead",
             Violation("id", "system policies are read-only"),
         )
+    expected.check(record.revision)
     return policy
 
 
 def _put(
     transaction: Transaction, tenant_id: str, actor: str, policy: StaticPolicy, summary: str
-) -> StaticPolicy:
+) -> Versioned[StaticPolicy]:
     holder = transaction.find(KIND, PLATFORM, policy.name)
     if holder is not None:
         raise _name_taken(policy.name, holder.id)
     record = Record(KIND, tenant_id, policy.id, body_of(policy), name=policy.name)
     try:
-        transaction.put(record, actor=actor, summary=summary)
+        kept = transaction.put(record, actor=actor, summary=summary)
     except NameTaken as taken:
         raise _name_taken(policy.name, taken.holder_id) from None
-    return policy
+    return Versioned(policy, kept.revision)
 
 
 def _unknown(policy_id: str) -> PolicyNotFound:

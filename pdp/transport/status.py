@@ -36,6 +36,7 @@ STATUSES: Final[Mapping[str, Status]] = {
     "ROUTE_NOT_FOUND": Status(grpc.StatusCode.UNIMPLEMENTED, 404),
     "METHOD_NOT_ALLOWED": Status(grpc.StatusCode.UNIMPLEMENTED, 405),
     "POLICY_NAME_EXISTS": Status(grpc.StatusCode.ALREADY_EXISTS, 409),
+    "PRECONDITION_FAILED": Status(grpc.StatusCode.ABORTED, 412),
     "REQUEST_TOO_LARGE": Status(grpc.StatusCode.RESOURCE_EXHAUSTED, 413),
     "UNSUPPORTED_MEDIA_TYPE": Status(grpc.StatusCode.INVALID_ARGUMENT, 415),
     "INTERNAL": Status(grpc.StatusCode.INTERNAL, 500),

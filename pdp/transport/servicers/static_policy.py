@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pdp._gen.pdp.v1 import static_policy_pb2 as pb
 from pdp.domain.static_policy import StaticPolicy
+from pdp.transport.etag import expectation, settled, shown, stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,11 +17,9 @@ if TYPE_CHECKING:
 
     from pdp.admin.static_overrides import Effective, StaticOverrides
     from pdp.admin.static_policies import StaticPolicies
+    from pdp.admin.versioned import Versioned
     from pdp.admin.workspace import Written
     from pdp.transport.call import Call, Endpoint
-
-REVISION_HEADER: Final = "x-pdp-revision"
-"""Tells a writer which revision its write is in force from, for `min_revision`."""
 
 DEFAULT_PAGE_SIZE: Final = 50
 
@@ -34,8 +33,6 @@ _UPDATABLE: Final = (
     "enabled",
     "message",
 )
-
-T = TypeVar("T")
 
 
 class StaticPolicyServicer:
@@ -96,19 +93,19 @@ class StaticPolicyServicer:
             message=asked.message,
         )
         written = await self._policies.create(call.tenant_id, call.principal.name, draft)
-        return pb.CreateStaticPolicyResponse(success=True, policy=_policy(_value(call, written)))
+        return pb.CreateStaticPolicyResponse(success=True, policy=_policy(stored(call, written)))
 
     async def get(self, call: Call, message: Message) -> pb.GetStaticPolicyResponse:
         """Returns a policy."""
         asked = cast("pb.GetStaticPolicyRequest", message)
-        policy = await self._policies.get(call.tenant_id, asked.id)
+        policy = shown(call, await self._policies.get(call.tenant_id, asked.id))
         return pb.GetStaticPolicyResponse(policy=_policy(policy))
 
     async def update(self, call: Call, message: Message) -> pb.UpdateStaticPolicyResponse:
         """Changes the fields that were sent."""
         asked = cast("pb.UpdateStaticPolicyRequest", message)
         changes = {name: getattr(asked, name) for name in _UPDATABLE if asked.HasField(name)}
-        policy = _value(call, await self._change(call, asked, changes))
+        policy = stored(call, await self._change(call, asked, changes))
         return pb.UpdateStaticPolicyResponse(
             success=True,
             policy=pb.UpdatedStaticPolicy(
@@ -124,7 +121,7 @@ class StaticPolicyServicer:
     async def toggle(self, call: Call, message: Message) -> pb.ToggleStaticPolicyResponse:
         """Enables or disables a policy."""
         asked = cast("pb.ToggleStaticPolicyRequest", message)
-        policy = _value(call, await self._change(call, asked, {"enabled": asked.enabled}))
+        policy = stored(call, await self._change(call, asked, {"enabled": asked.enabled}))
         return pb.ToggleStaticPolicyResponse(
             success=True,
             policy=pb.ToggledStaticPolicy(
@@ -137,16 +134,24 @@ class StaticPolicyServicer:
         call: Call,
         asked: pb.UpdateStaticPolicyRequest | pb.ToggleStaticPolicyRequest,
         changes: Mapping[str, Any],
-    ) -> Written[StaticPolicy]:
+    ) -> Written[Versioned[StaticPolicy]]:
         summary = asked.change_summary if asked.HasField("change_summary") else None
         return await self._policies.update(
-            call.tenant_id, call.principal.name, asked.id, changes, summary
+            call.tenant_id,
+            call.principal.name,
+            asked.id,
+            changes,
+            summary,
+            expected=expectation(call),
         )
 
     async def delete(self, call: Call, message: Message) -> pb.DeleteStaticPolicyResponse:
         """Deletes a policy softly."""
         asked = cast("pb.DeleteStaticPolicyRequest", message)
-        _value(call, await self._policies.delete(call.tenant_id, call.principal.name, asked.id))
+        written = await self._policies.delete(
+            call.tenant_id, call.principal.name, asked.id, expectation(call)
+        )
+        settled(call, written)
         return pb.DeleteStaticPolicyResponse(
             success=True, message="Policy soft-deleted", policy_id=asked.id
         )
@@ -192,7 +197,7 @@ class StaticPolicyServicer:
         written = await self._overrides.set(
             call.tenant_id, call.principal.name, asked.id, asked.action, asked.reason
         )
-        override = _value(call, written)
+        override = settled(call, written)
         return pb.CreateStaticPolicyOverrideResponse(
             success=True,
             override=pb.StaticPolicyOverride(
@@ -209,7 +214,7 @@ class StaticPolicyServicer:
     ) -> pb.DeleteStaticPolicyOverrideResponse:
         """Takes an override away."""
         asked = cast("pb.DeleteStaticPolicyOverrideRequest", message)
-        _value(
+        settled(
             call,
             await self._overrides.remove(call.tenant_id, call.principal.name, asked.id),
         )
@@ -235,12 +240,6 @@ class StaticPolicyServicer:
         return pb.ListStaticPolicyOverridesResponse(
             tenant_id=call.tenant_id, overrides=listed, count=len(listed)
         )
-
-
-def _value(call: Call, written: Written[T]) -> T:
-    """Returns what was written, and tells the caller its revision."""
-    call.reply[REVISION_HEADER] = str(written.revision)
-    return written.value
 
 
 def _time(seconds: float) -> Timestamp:

@@ -10,7 +10,12 @@ from pdp._gen.pdp.v1 import decide_pb2
 from pdp.transport.http.binding import WHOLE, Binding, bindings
 from pdp.transport.http.exchange import NO_CONTENT
 from pdp.transport.http.openapi.comments import first_sentence
-from pdp.transport.http.openapi.errors import error_examples, error_responses, error_schema
+from pdp.transport.http.openapi.errors import (
+    error_examples,
+    error_responses,
+    error_schema,
+    is_conditional,
+)
 from pdp.transport.http.openapi.schemas import Schemas
 from pdp.transport.methods import methods, services
 
@@ -30,6 +35,18 @@ difference."""
 _REQUEST_ID: Final = {
     "description": "The id of this request: the caller's own, or one that the server made.",
     "schema": {"type": "string"},
+}
+
+
+_IF_MATCH: Final = {
+    "name": "If-Match",
+    "in": "header",
+    "description": (
+        "Tags of the revisions that the entity may be at, as `ETag` gave them, or `*` for any; "
+        "where it is at another, nothing is changed."
+    ),
+    "schema": {"type": "string"},
+    "example": '"42"',
 }
 
 
@@ -69,7 +86,7 @@ def document(comments: Mapping[str, str], version: str) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas.found(),
-            "parameters": {"TenantID": _tenant(schemas)},
+            "parameters": {"TenantID": _tenant(schemas), "IfMatch": _IF_MATCH},
             "headers": {"RequestID": _REQUEST_ID},
             "responses": dict(sorted(errors.items())),
             "examples": error_examples(schemas),
@@ -136,6 +153,8 @@ def _operation(route: Binding, schemas: Schemas, example: Mapping[str, Any]) -> 
             {"$ref": "#/components/parameters/TenantID"},
         ],
     }
+    if is_conditional(route):
+        operation["parameters"].append({"$ref": "#/components/parameters/IfMatch"})
     if route.body:
         operation["requestBody"] = _body(route, schemas, example)
     return operation

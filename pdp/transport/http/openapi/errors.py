@@ -49,6 +49,11 @@ def _takes_body(binding: Binding) -> bool:
     return bool(binding.body)
 
 
+def is_conditional(binding: Binding) -> bool:
+    """Whether a route changes an entity that is there, so that `If-Match` may be asked of it."""
+    return binding.method.writes and binding.http_method in {"PUT", "PATCH", "DELETE"}
+
+
 _APPLIES: Final[Mapping[str, Callable[[Binding], bool]]] = {
     "ROUTE_NOT_FOUND": _never,  # no operation's
     "METHOD_NOT_ALLOWED": _never,
@@ -56,6 +61,7 @@ _APPLIES: Final[Mapping[str, Callable[[Binding], bool]]] = {
     "OVERRIDE_NOT_FOUND": _names_something,
     "SYSTEM_POLICY_READONLY": _writes,
     "POLICY_NAME_EXISTS": _writes,
+    "PRECONDITION_FAILED": is_conditional,
     "REQUEST_TOO_LARGE": _takes_body,
     "UNSUPPORTED_MEDIA_TYPE": _takes_body,
 }

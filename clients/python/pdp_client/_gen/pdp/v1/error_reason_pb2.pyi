@@ -137,6 +137,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"error": {"code": "INTERNAL", "message": "internal error; request id 0198…", "details": []}}
     """
+    ERROR_REASON_PRECONDITION_FAILED: _ErrorReason.ValueType  # 19
+    """ERROR_REASON_PRECONDITION_FAILED is sent when an entity is not at a revision
+    that `If-Match` names: somebody else has written it since it was read.
+
+        {"error": {"code": "PRECONDITION_FAILED", "message": "nothing was changed, for If-Match does not hold: the entity is at \\"43\\"; read it again",
+         "details": [{"field": "If-Match", "reason": "the entity is at \\"43\\"; read it again"}]}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why a request could not be judged or carried out. It is the
@@ -259,5 +266,12 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
 leads to the log entry; nothing else of the fault is shown.
 
     {"error": {"code": "INTERNAL", "message": "internal error; request id 0198…", "details": []}}
+"""
+ERROR_REASON_PRECONDITION_FAILED: ErrorReason.ValueType  # 19
+"""ERROR_REASON_PRECONDITION_FAILED is sent when an entity is not at a revision
+that `If-Match` names: somebody else has written it since it was read.
+
+    {"error": {"code": "PRECONDITION_FAILED", "message": "nothing was changed, for If-Match does not hold: the entity is at \\"43\\"; read it again",
+     "details": [{"field": "If-Match", "reason": "the entity is at \\"43\\"; read it again"}]}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

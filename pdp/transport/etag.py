@@ -1,0 +1,82 @@
+"""ETag and If-Match: as HTTP headers, and as gRPC metadata of the same names and values.
+
+One line in a servicer, whatever the entity:
+
+    thing = shown(call, await self._things.get(call.tenant_id, asked.id))
+    thing = stored(call, await self._things.update(..., expectation(call)))
+
+The tag is the revision of the entity's last change, in quotes, and a strong one (RFC 9110, 8.8.3).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from pdp.admin.versioned import ANYTHING, Expectation, Versioned
+from pdp.errors import InvalidArgument, Violation
+
+if TYPE_CHECKING:
+    from pdp.admin.workspace import Written
+    from pdp.transport.call import Call
+
+ETAG_HEADER: Final = "etag"
+IF_MATCH_HEADER: Final = "if-match"
+REVISION_HEADER: Final = "x-pdp-revision"
+"""Tells a writer which revision its write is in force from, for `min_revision`."""
+
+MAX_TAGS: Final = 100
+
+# An entity tag of RFC 9110, and what may stand around it in a list.
+_TAG: Final = re.compile(r'[ \t]*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*')
+_REVISION: Final = re.compile(r"0|[1-9][0-9]{0,15}")
+
+T = TypeVar("T")
+
+
+def expectation(call: Call) -> Expectation:
+    """Returns what the caller expects of the entity that it writes: its `If-Match`.
+
+    Raises:
+        InvalidArgument: the header is no list of entity tags.
+    """
+    given = call.metadata.get(IF_MATCH_HEADER)
+    if given is None:
+        return ANYTHING
+    if given.strip() == "*":
+        return Expectation(None)
+    return Expectation(frozenset(_revisions(given)))
+
+
+def shown(call: Call, versioned: Versioned[T]) -> T:
+    """Returns what was read, and shows the caller its tag."""
+    call.reply[ETAG_HEADER] = f'"{versioned.revision}"'
+    return versioned.value
+
+
+def stored(call: Call, written: Written[Versioned[T]]) -> T:
+    """Returns what was written, and shows the caller its new tag and what it is in force from."""
+    return shown(call, settled(call, written))
+
+
+def settled(call: Call, written: Written[T]) -> T:
+    """Returns the result of a write that leaves no entity to tag, such as a deletion."""
+    call.reply[REVISION_HEADER] = str(written.revision)
+    return written.value
+
+
+def _revisions(given: str) -> list[int]:
+    """Returns the revisions that the strong tags in a list name.
+
+    Other tags are none of ours, and weak ones never match (RFC 9110, 13.1.1).
+    """
+    found = [_TAG.fullmatch(each) for each in given.split(",", MAX_TAGS)]
+    if len(found) > MAX_TAGS or not all(found):
+        raise InvalidArgument.of(
+            Violation("If-Match", f'must be * or up to {MAX_TAGS} tags in quotes, such as "42"')
+        )
+    return [
+        int(tag[2])
+        for tag in found
+        if tag is not None and not tag[1] and _REVISION.fullmatch(tag[2])
+    ]

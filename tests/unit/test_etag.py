@@ -1,0 +1,105 @@
+"""ETag and If-Match: what a caller expects of an entity, and that no change is lost."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdp.admin.versioned import ANYTHING, Expectation, Versioned
+from pdp.admin.workspace import Written
+from pdp.callers import rpc
+from pdp.errors import InvalidArgument, PreconditionFailed
+from pdp.transport.call import Call
+from pdp.transport.etag import MAX_TAGS, expectation, settled, shown, stored
+
+
+def call(**metadata: str) -> Call:
+    given = {name.replace("_", "-"): value for name, value in metadata.items()}
+    return Call(rpc("UpdateStaticPolicy"), given, "http")
+
+
+def holds(expected: Expectation, revision: int | None) -> bool:
+    try:
+        expected.check(revision)
+    except PreconditionFailed:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("revision", [None, 0, 42])
+def test_who_expects_nothing_is_always_served(revision: int | None) -> None:
+    assert expectation(call()) is ANYTHING
+    assert holds(expectation(call()), revision)
+
+
+@pytest.mark.parametrize(
+    ("header", "revision", "met"),
+    [
+        ('"42"', 42, True),
+        ('"42"', 43, False),
+        ('"42"', None, False),
+        ('"0"', 0, True),
+        ("*", 0, True),
+        ("*", 42, True),
+        ("*", None, False),
+        ('"41", "42"', 42, True),
+        ('"41","42" ,"43"', 44, False),
+        ('W/"42"', 42, False),
+        ('W/"42", "42"', 42, True),
+        ('"042"', 42, False),
+        ('"+42"', 42, False),
+        ('"somebody-elses"', 42, False),
+        ('""', 0, False),
+    ],
+)
+def test_tags_are_compared_as_rfc_9110_says(header: str, revision: int | None, met: bool) -> None:
+    assert holds(expectation(call(if_match=header)), revision) is met
+
+
+@pytest.mark.parametrize(
+    "header", ["42", "", '"42', '"4"2"', 'w/"42"', '"42",', '"42" "43"', '"4 2"', '*, "42"']
+)
+def test_what_is_no_list_of_tags_is_refused_by_name(header: str) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        expectation(call(if_match=header))
+    assert [violation.field for violation in refused.value.violations] == ["If-Match"]
+
+
+def test_a_list_is_bounded() -> None:
+    assert holds(expectation(call(if_match=",".join(['"1"'] * (MAX_TAGS - 1) + ['"2"']))), 2)
+    with pytest.raises(InvalidArgument):
+        expectation(call(if_match=",".join(['"1"'] * (MAX_TAGS + 1))))
+
+
+@given(st.text(max_size=50))
+def test_nothing_that_a_header_may_hold_is_a_fault(header: str) -> None:
+    with suppress(InvalidArgument):
+        expectation(call(if_match=header))
+
+
+@given(st.integers(0, 2**53 - 1))
+def test_what_is_shown_is_what_is_expected(revision: int) -> None:
+    reading = call()
+    assert shown(reading, Versioned("thing", revision)) == "thing"
+    assert holds(expectation(call(if_match=reading.reply["etag"])), revision)
+    assert not holds(expectation(call(if_match=reading.reply["etag"])), revision + 1)
+
+
+def test_a_write_shows_the_new_tag_and_what_it_is_in_force_from() -> None:
+    writing = call()
+    assert stored(writing, Written(Versioned("thing", 7), 9)) == "thing"
+    assert writing.reply == {"etag": '"7"', "x-pdp-revision": "9"}
+
+
+def test_a_deletion_leaves_nothing_to_tag() -> None:
+    writing = call()
+    settled(writing, Written(None, 9))
+    assert writing.reply == {"x-pdp-revision": "9"}
+
+
+def test_the_refusal_says_what_to_do() -> None:
+    with pytest.raises(PreconditionFailed, match=r'the entity is at "43"; read it again'):
+        Expectation(frozenset({42})).check(43)

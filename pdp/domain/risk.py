@@ -21,6 +21,9 @@ class RiskTable:
     Attributes:
         severity: floor of a static or DLP match, by the policy's severity.
         unknown_customer: floor of a customer that does not exist.
+        blocked_action: floor of an action that a customer's policy blocks.
+        not_allowed: floor of a tool or an action that a customer's policy does not allow.
+        sensitive: floor of a field or a classification that is sensitive for a customer.
         engine_error: floor of a request that could not be judged.
         bands: (lowest score, level), from the highest band down.
     """
@@ -29,6 +32,9 @@ class RiskTable:
         default_factory=lambda: {"low": 15, "medium": 40, "high": 65, "critical": 90}
     )
     unknown_customer: int = 65
+    blocked_action: int = 90
+    not_allowed: int = 65
+    sensitive: int = 40
     engine_error: int = 90
     bands: tuple[tuple[int, str], ...] = (
         (81, "critical"),

@@ -54,13 +54,14 @@ def compile_tenant(
         tenant_id: whose it is.
         policies: the tenant's own.
         revision: of the store that `policies` were read at.
-        previous: an earlier snapshot of the tenant, whose compiled patterns are used again.
+        previous: an earlier snapshot of the tenant, whose compiled parts are used again.
         settings: how the tenant wants to be judged.
 
     Raises:
         InvalidPattern: some patterns do not compile; it names them all.
     """
-    sources = Policies(platform.policies, policies, settings, platform.risk)
+    held = {layer.name: layer for layer in previous.layers} if previous else {}
+    sources = Policies(platform.policies, policies, settings, platform.risk, held)
     layers = _built(BUILDERS, sources)
     own = {
         pattern: place

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -17,12 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """All that a layer is compiled from: the platform's policies and the tenant's own."""
+    """All that a layer is compiled from: the platform's policies and the tenant's own.
+
+    Attributes:
+        previous: the layers of an earlier snapshot of the tenant, by name. What has not changed
+            since, which its policies being the same objects shows, can be taken from them.
+    """
 
     platform: PolicySet
     own: PolicySet
     settings: TenantSettings
     risk: RiskTable
+    previous: Mapping[str, Layer] = field(default_factory=dict)
 
 
 class Layer(Protocol):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pdp.callers.base import rpc
 from pdp.cases.compare import OTHERS
 from pdp.cases.sections import SECTIONS
+from pdp.transport.jsonpb.fields import bare_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,6 +100,7 @@ def _message(descriptor: Any) -> dict[str, Any]:
 
 
 def _field(field: FieldDescriptor) -> dict[str, Any]:
+    field = bare_list(field) or field
     one = _one(field)
     if not field.is_repeated:
         return one

@@ -12,6 +12,7 @@ from pdp.errors import InvalidAction, InvalidArgument, InvalidPattern, Violation
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from google.protobuf.descriptor import FieldDescriptor
     from google.protobuf.message import Message
 
 _VALIDATOR: Final = protovalidate.Validator()
@@ -35,7 +36,7 @@ def validate(message: Message, prefix: str = "") -> None:
     found = _VALIDATOR.collect_violations(message)
     if not found:
         return
-    violations = [Violation(prefix + _path(each), _reason(each)) for each in found]
+    violations = [Violation(prefix + _path(message, each), _reason(each)) for each in found]
     errors = [_error(message, each) for each in found]
     error = next((kind for kind in errors if kind is not InvalidArgument), InvalidArgument)
     # A field with an error of its own comes first, so that message and code are of one mind.
@@ -53,12 +54,23 @@ def _elements(violation: protovalidate.Violation) -> Sequence[protovalidate.Fiel
     return path.elements if path else ()
 
 
-def _path(violation: protovalidate.Violation) -> str:
+def _path(message: Message, violation: protovalidate.Violation) -> str:
+    """Returns the path of the field at fault as JSON has it."""
     steps: list[str] = []
+    inside: Any = message.DESCRIPTOR
     for element in _elements(violation):
+        field = inside.fields_by_name.get(element.field_name) if inside else None
+        inside = field.message_type if field else None
+        if field is not None and _rules(field).json == options_pb2.JSON_FORM_LIST:
+            continue  # the list in it has the same name
         subscript = f"[{element.subscript.value!r}]" if element.subscript else ""
         steps.append(f"{element.field_name}{subscript}")
     return ".".join(steps)
+
+
+def _rules(field: FieldDescriptor) -> options_pb2.FieldRules:
+    rules: options_pb2.FieldRules = field.GetOptions().Extensions[options_pb2.field]
+    return rules
 
 
 def _reason(violation: protovalidate.Violation) -> str:
@@ -80,6 +92,6 @@ def _error(message: Message, violation: protovalidate.Violation) -> type[Invalid
         if inside is None:
             break
         field = inside.fields_by_name[element.field_name]
-        reason = field.GetOptions().Extensions[options_pb2.field].invalid
+        reason = _rules(field).invalid
         inside = field.message_type
     return _ERRORS[reason]

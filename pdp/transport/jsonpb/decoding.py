@@ -17,6 +17,7 @@ from pdp.transport.jsonpb.fields import (
     TIMESTAMP,
     VALUE,
     Unsupported,
+    bare_list,
     descriptor_of,
     is_map,
     map_value,
@@ -154,6 +155,9 @@ def _put(each: FieldDescriptor) -> Put:
         raise Unsupported(each, "a oneof")
     if is_map(each):
         return _put_map(each)
+    listed = bare_list(each)
+    if listed is not None:
+        return _put_bare_list(each.name, _put(listed))
     if each.message_type is None:
         read = reader(each)
         return _put_scalars(each.name, read) if each.is_repeated else _put_scalar(each.name, read)
@@ -249,6 +253,15 @@ def _put_messages(name: str, nest: Nest) -> Put:
             nest(add(), item, f"{path}{name}[{index}]", problems)
 
     return put
+
+
+def _put_bare_list(name: str, put: Put) -> Put:
+    def put_bare_list(message: Message, value: Any, path: str, problems: Problems) -> None:
+        target = getattr(message, name)
+        target.SetInParent()  # an empty list is not an absent one
+        put(target, value, path, problems)  # it has the same name, hence the same path
+
+    return put_bare_list
 
 
 def _put_map(each: FieldDescriptor) -> Put:

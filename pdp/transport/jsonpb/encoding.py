@@ -16,6 +16,7 @@ from pdp.transport.jsonpb.fields import (
     TIMESTAMP,
     VALUE,
     Unsupported,
+    bare_list,
     descriptor_of,
     enum_names,
     integer_range,
@@ -84,6 +85,9 @@ def _plan(descriptor: Descriptor) -> list[Write]:
 
 def _write(field: FieldDescriptor) -> Write:
     form = json_form(field)
+    listed = bare_list(field)
+    if listed is not None:
+        return _write_bare_list(field.name, _write(listed))
     if is_map(field):
         return _write_map(field.name, _convert(map_value(field)), form)
     if field.is_repeated:
@@ -169,6 +173,14 @@ def _write_list(name: str, convert: Convert | None, form: int) -> Write:
         out[name] = values if convert is None else [convert(value) for value in values]
 
     return write
+
+
+def _write_bare_list(name: str, write: Write) -> Write:
+    def write_bare_list(message: Any, out: dict[str, Any]) -> None:
+        if message.HasField(name):
+            write(getattr(message, name), out)  # it has the same name
+
+    return write_bare_list
 
 
 def _write_map(name: str, convert: Convert | None, form: int) -> Write:

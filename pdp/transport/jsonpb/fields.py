@@ -83,6 +83,20 @@ def json_form(field: FieldDescriptor) -> int:
     return int(field.GetOptions().Extensions[options_pb2.field].json)
 
 
+def bare_list(field: FieldDescriptor) -> FieldDescriptor | None:
+    """Returns the list that stands for the whole field in JSON; None for most fields.
+
+    Raises:
+        Unsupported: its message is no list of the field's own name.
+    """
+    if json_form(field) != options_pb2.JSON_FORM_LIST:
+        return None
+    inside = field.message_type.fields if field.message_type and not field.is_repeated else []
+    if [(each.name, each.is_repeated) for each in inside] != [(field.name, True)]:
+        raise Unsupported(field, "a bare list of this")
+    return inside[0]
+
+
 def enum_names(enum: EnumDescriptor) -> dict[int, str]:
     """Returns the JSON name of each number: the name without the enum's prefix."""
     prefix = enum_prefix(enum)

@@ -38,6 +38,11 @@ class _JsonFormEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JsonForm.Val
     """JSON_FORM_NULL_IF_EMPTY leaves an unset message out and writes null for one
     that is set but empty.
     """
+    JSON_FORM_LIST: _JsonForm.ValueType  # 4
+    """JSON_FORM_LIST is for a message whose only field is a list of the same name
+    as the field that it is in: in JSON it is the bare list. So a list that was
+    not sent can be told from an empty one.
+    """
 
 class JsonForm(_JsonForm, metaclass=_JsonFormEnumTypeWrapper):
     """JsonForm is what the JSON shim writes for a field without a value."""
@@ -53,6 +58,11 @@ JSON_FORM_OMIT_EMPTY: JsonForm.ValueType  # 2
 JSON_FORM_NULL_IF_EMPTY: JsonForm.ValueType  # 3
 """JSON_FORM_NULL_IF_EMPTY leaves an unset message out and writes null for one
 that is set but empty.
+"""
+JSON_FORM_LIST: JsonForm.ValueType  # 4
+"""JSON_FORM_LIST is for a message whose only field is a list of the same name
+as the field that it is in: in JSON it is the bare list. So a list that was
+not sent can be told from an empty one.
 """
 Global___JsonForm: _TypeAlias = JsonForm  # noqa: Y015
 

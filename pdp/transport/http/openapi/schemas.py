@@ -19,6 +19,7 @@ from pdp.transport.jsonpb.fields import (
     TIMESTAMP,
     VALUE,
     Unsupported,
+    bare_list,
     enum_names,
     enum_prefix,
     integer_range,
@@ -123,7 +124,7 @@ class Schemas:
         for field in message.fields:
             if field.name in without:
                 continue
-            schema = self._bounded(field)
+            schema = self._bounded(bare_list(field) or field)
             if must_be_sent(field, schema):
                 required.append(field.name)
             else:
@@ -135,7 +136,7 @@ class Schemas:
         properties: JsonSchema = {}
         required: list[str] = []
         for field in message.fields:
-            schema = self.output_field(field)
+            schema = self.output_field(bare_list(field) or field)
             form = json_form(field)
             if form in {options_pb2.JSON_FORM_NULL, options_pb2.JSON_FORM_NULL_IF_EMPTY}:
                 schema = _nullable(schema)

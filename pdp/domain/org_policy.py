@@ -1,0 +1,60 @@
+"""The org policy: what a tenant wants recorded, watched for, alerted of and blocked (seed 000)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+KIND: Final = "org_policy"
+ID: Final = "org_policy"
+"""A tenant has one; it is named in matches and traces by this id."""
+
+NAME: Final = "Organization policy"
+
+PARANOID: Final = "paranoid"
+"""The logging level that switches blocking on as well."""
+
+RISK_LEVELS: Final = ("none", "low", "medium", "high", "critical")
+"""From weakest to strongest; the bands of `RiskTable`."""
+
+
+def levels_from(lowest: str) -> frozenset[str]:
+    """Returns the risk levels at or above `lowest`."""
+    return frozenset(RISK_LEVELS[RISK_LEVELS.index(lowest) :])
+
+
+@dataclass(frozen=True, slots=True)
+class OrgPolicy:
+    """A tenant's org policy; without arguments, the one that it has until it is changed.
+
+    Attributes:
+        logging_level: `minimal`, `standard`, `full` or `paranoid`.
+        gdpr, ai_act, soc2: the frameworks that are switched on.
+        alert_rules: documents, as they were posted (decide.md, JSON rules).
+        blocking_enabled: whether `blocking_rules.enabled` is set; see `blocks`.
+        block_on: the lowest risk level that is blocked.
+    """
+
+    logging_level: str = "standard"
+    gdpr: bool = True
+    ai_act: bool = True
+    soc2: bool = False
+    alert_rules: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    blocking_enabled: bool = False
+    block_on: str = "critical"
+
+    @property
+    def blocks(self) -> bool:
+        """Whether blocking by risk is on."""
+        return self.blocking_enabled or self.logging_level == PARANOID
+
+
+DEFAULT_ORG_POLICY: Final = OrgPolicy()
+
+
+def body_of(policy: OrgPolicy) -> dict[str, Any]:
+    """Returns the fields of `policy` as the store keeps them."""
+    return {name: getattr(policy, name) for name in policy.__slots__}

@@ -1,0 +1,56 @@
+"""The org layer (seed 000): blocks by risk, where the org policy says so.
+
+It is asked last, when all other layers have said what they add to the risk. Blocking is on where
+`blocking_rules.enabled` is true or the logging level is `paranoid` (decide.md, Org policy).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pdp.domain.decision import NO_VERDICT, Match, Outcome, TraceRow, Verdict
+from pdp.domain.layers import ORG
+from pdp.domain.org_policy import DEFAULT_ORG_POLICY, ID, KIND, NAME, OrgPolicy, levels_from
+
+if TYPE_CHECKING:
+    from pdp.domain.decision import Risk
+    from pdp.domain.request import Request
+    from pdp.engine.layers.base import Closer, Policies
+
+RISK_BLOCK = "ORG_RISK_BLOCK"
+
+
+@dataclass(frozen=True, slots=True)
+class OrgCloser:
+    """Blocks requests whose risk is at one of `blocked`, the levels from `block_on` up."""
+
+    block_on: str
+    blocked: frozenset[str]
+    name: str = ORG
+
+    def conclude(self, request: Request, risk: Risk) -> Verdict:
+        """Returns a BLOCK where the risk is at or above `block_on`."""
+        blocks = risk.level in self.blocked
+        if not (blocks or request.explain):
+            return NO_VERDICT
+        place = "at or above" if blocks else "below"
+        reason = f"risk {risk.level} ({risk.score}) is {place} {self.block_on}"
+        outcome = Outcome.BLOCK if blocks else Outcome.ALLOW
+        rows = (TraceRow(ORG, reason, blocks, outcome, ID, NAME),) if request.explain else ()
+        if not blocks:
+            return NO_VERDICT._replace(rows=rows)
+        return Verdict(
+            outcome=Outcome.BLOCK,
+            reason_code=RISK_BLOCK,
+            message=f"Blocked by the organization's policy: the risk is {risk.level}.",
+            status_hint=403,
+            matches=(Match(ORG, ID, NAME, "block", risk.level, reason),),
+            rows=rows,
+        )
+
+
+def build(policies: Policies) -> Closer | None:
+    """Compiles the layer; None where blocking is off."""
+    policy: OrgPolicy = policies.own.of_kind(KIND).get(ID, DEFAULT_ORG_POLICY)
+    return OrgCloser(policy.block_on, levels_from(policy.block_on)) if policy.blocks else None

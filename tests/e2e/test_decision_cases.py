@@ -27,10 +27,11 @@ SUITES: Final = [load(file) for file in find([Path(__file__).parents[1] / "cases
 ROUTES: Final = {
     "CreateStaticPolicy": ("POST", "/api/v1/static-policies"),
     "DeleteStaticPolicy": ("DELETE", "/api/v1/static-policies/{id}"),
+    "UpdateOrgPolicy": ("PUT", "/v1/org/policy"),
     "CreateStaticPolicyOverride": ("POST", "/api/v1/static-policies/{id}/override"),
     "DeleteStaticPolicyOverride": ("DELETE", "/api/v1/static-policies/{id}/override"),
 }
-"""Written down here as seed 003 has them, not read from where the server reads them."""
+"""Written down here as the seeds have them, not read from where the server reads them."""
 
 
 class HttpTarget:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pdp.engine.layers import customer, static
+from pdp.engine.layers import customer, org, static
 
 if TYPE_CHECKING:
     from pdp.engine.layers.base import Builder, CloserBuilder, GateBuilder
@@ -19,5 +19,5 @@ GATES: Final[tuple[GateBuilder, ...]] = ()
 BUILDERS: Final[tuple[Builder, ...]] = (customer.build, static.build)
 """Asked with the findings of the scan."""
 
-CLOSERS: Final[tuple[CloserBuilder, ...]] = ()
+CLOSERS: Final[tuple[CloserBuilder, ...]] = (org.build,)
 """Asked last, when the risk is known."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.domain import customer_policy, org_policy, static_policy
+from pdp.domain import customer_policy, model_catalog, org_policy, static_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,6 +16,7 @@ ENTITIES: Final[Mapping[str, type]] = {
     static_policy.OVERRIDE_KIND: static_policy.StaticOverride,
     org_policy.KIND: org_policy.OrgPolicy,
     customer_policy.KIND: customer_policy.CustomerPolicy,
+    model_catalog.KIND: model_catalog.ModelConfig,
 }
 
 _NONE: Final[Mapping[str, Any]] = {}

@@ -20,6 +20,7 @@ class RiskTable:
 
     Attributes:
         severity: floor of a static or DLP match, by the policy's severity.
+        kill_switch: floor of a request for a model that is switched off.
         unknown_customer: floor of a customer that does not exist.
         blocked_action: floor of an action that a customer's policy blocks.
         not_allowed: floor of a tool or an action that a customer's policy does not allow.
@@ -31,6 +32,7 @@ class RiskTable:
     severity: Mapping[str, int] = field(
         default_factory=lambda: {"low": 15, "medium": 40, "high": 65, "critical": 90}
     )
+    kill_switch: int = 65
     unknown_customer: int = 65
     blocked_action: int = 90
     not_allowed: int = 65

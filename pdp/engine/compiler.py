@@ -2,40 +2,73 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from pdp.domain.kinds import PolicySet
+from pdp.domain import model_catalog
+from pdp.domain.kinds import ENTITIES, PolicySet
 from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
 from pdp.domain.tenant import DEFAULT_SETTINGS, PLATFORM, TenantSettings
 from pdp.engine.layers import BUILDERS, CLOSERS, GATES
 from pdp.engine.layers.base import Layer, Policies
+from pdp.engine.models import ModelIndex
 from pdp.engine.scan import PatternErrors, PatternSet
 from pdp.engine.snapshot import Platform, Snapshot
 from pdp.errors import InvalidPattern, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from pdp.domain.record import Change
     from pdp.engine.patterns import Validators
 
 T = TypeVar("T")
 
 
 def compile_platform(
-    policies: PolicySet, validators: Validators, risk: RiskTable = DEFAULT_RISK_TABLE
+    policies: PolicySet,
+    validators: Validators,
+    risk: RiskTable = DEFAULT_RISK_TABLE,
+    previous: PatternSet | None = None,
 ) -> Platform:
     """Compiles what ships with the product.
+
+    Args:
+        policies: the platform's.
+        validators: the checks that policies may name.
+        risk: the points of what is found.
+        previous: patterns that are compiled already, to be used again.
 
     Raises:
         InvalidPattern: some patterns do not compile; it names them all.
         KeyError: a policy names a validator that does not exist.
     """
-    layers = _built(BUILDERS, Policies(policies, PolicySet(), DEFAULT_SETTINGS, risk))
-    patterns = _compile(PatternSet(), _wanted(layers))
+    models = _models(policies)
+    layers = _built(BUILDERS, Policies(policies, PolicySet(), DEFAULT_SETTINGS, risk, models))
+    patterns = _compile(previous or PatternSet(), _wanted(layers))
     for policy in policies.of_kind("static_policy").values():
         if policy.validator and policy.validator not in validators:
             raise KeyError(f"policy {policy.id} names the unknown validator {policy.validator}")
-    return Platform(policies, patterns, validators, risk)
+    return Platform(policies, patterns, validators, risk, models)
+
+
+def changed_platform(platform: Platform, changes: Sequence[Change]) -> Platform:
+    """Returns the platform as it is after `changes` of its policies.
+
+    Where those are of models alone, nothing is compiled: the new platform is `akin` to the old one,
+    and snapshots of that are led over to it by `Snapshot.on`.
+
+    Raises:
+        InvalidPattern: some patterns do not compile; it names them all.
+        KeyError: a policy names a validator that does not exist.
+    """
+    kinds = {change.kind for change in changes}.intersection(ENTITIES)
+    if not kinds:
+        return platform
+    policies = platform.policies.changed(changes)
+    if kinds == {model_catalog.KIND}:
+        return replace(platform, policies=policies, models=_models(policies))
+    return compile_platform(policies, platform.validators, platform.risk, platform.patterns)
 
 
 def compile_tenant(
@@ -60,8 +93,12 @@ def compile_tenant(
     Raises:
         InvalidPattern: some patterns do not compile; it names them all.
     """
-    held = {layer.name: layer for layer in previous.layers} if previous else {}
-    sources = Policies(platform.policies, policies, settings, platform.risk, held)
+    held: Mapping[str, Layer] = {}
+    if previous is not None:
+        if previous.platform.akin(platform):
+            previous = previous.on(platform, previous.revision)
+        held = {layer.name: layer for layer in previous.layers}
+    sources = Policies(platform.policies, policies, settings, platform.risk, platform.models, held)
     layers = _built(BUILDERS, sources)
     own = {
         pattern: place
@@ -86,6 +123,10 @@ def compile_tenant(
 def empty_snapshot(platform: Platform, revision: int) -> Snapshot:
     """Returns the snapshot of a tenant that has no policies of its own."""
     return compile_tenant(platform, PLATFORM, PolicySet(), revision)
+
+
+def _models(policies: PolicySet) -> ModelIndex:
+    return ModelIndex(policies.of_kind(model_catalog.KIND).values())
 
 
 def _built(builders: Iterable[Callable[[Policies], T | None]], policies: Policies) -> tuple[T, ...]:

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from pdp.domain.kinds import PolicySet
     from pdp.domain.risk import RiskTable
     from pdp.domain.tenant import TenantSettings
     from pdp.engine.layers.base import Closer, Gate, Layer
+    from pdp.engine.models import ModelIndex
     from pdp.engine.patterns import Validators
     from pdp.engine.scan import PatternSet, Shard
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What ships with the product, compiled once and shared by all tenants."""
+    """What all tenants share, compiled once.
+
+    Attributes:
+        policies: what ships with the product, and the model catalog.
+        patterns: those of its policies.
+        validators: the checks that policies may name.
+        risk: the points of what is found.
+        models: the model catalog, compiled.
+        lineage: shared by platforms that differ in their models alone.
+    """
 
     policies: PolicySet
     patterns: PatternSet
     validators: Validators
     risk: RiskTable
+    models: ModelIndex
+    lineage: object = field(default_factory=object)
+
+    def akin(self, other: Platform) -> bool:
+        """Whether the two differ in their models at most."""
+        return self.lineage is other.lineage
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +67,30 @@ class Snapshot:
     patterns: PatternSet
     settings: TenantSettings
 
+    def on(self, platform: Platform, revision: int) -> Snapshot:
+        """Returns the same policies on a platform that is akin to theirs, as of that revision.
+
+        It takes microseconds, whatever the number of policies: nothing is compiled.
+        """
+        if platform is self.platform:
+            return self if revision == self.revision else self.of(self.tenant_id, revision)
+        models = platform.models
+        return replace(
+            self,
+            platform=platform,
+            revision=revision,
+            gates=_led_over(self.gates, models),
+            layers=_led_over(self.layers, models),
+            closers=_led_over(self.closers, models),
+        )
+
     def of(self, tenant_id: str, revision: int) -> Snapshot:
         """Returns the same policies, of that tenant and as of that revision."""
         return replace(self, tenant_id=tenant_id, revision=revision)
+
+
+def _led_over(layers: tuple[T, ...], models: ModelIndex) -> tuple[T, ...]:
+    """Gives each layer that is `ModelAware` the new catalog."""
+    return tuple(
+        layer.with_models(models) if hasattr(layer, "with_models") else layer for layer in layers
+    )

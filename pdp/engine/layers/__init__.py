@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pdp.engine.layers import customer, org, static
+from pdp.engine.layers import customer, kill_switch, org, static
 
 if TYPE_CHECKING:
     from pdp.engine.layers.base import Builder, CloserBuilder, GateBuilder
 
-GATES: Final[tuple[GateBuilder, ...]] = ()
+GATES: Final[tuple[GateBuilder, ...]] = (kill_switch.build,)
 """Asked before the scan; a BLOCK of one ends the decision."""
 
 BUILDERS: Final[tuple[Builder, ...]] = (customer.build, static.build)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from pdp.domain.decision import Risk, Verdict
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.domain.risk import RiskTable
     from pdp.domain.tenant import TenantSettings
+    from pdp.engine.models import ModelIndex
     from pdp.engine.scan import Findings
 
 
@@ -20,6 +21,8 @@ class Policies:
     """All that a layer is compiled from: the platform's policies and the tenant's own.
 
     Attributes:
+        models: the model catalog. A layer that keeps it, or anything read from it, has a method
+            `with_models`: see `ModelAware`.
         previous: the layers of an earlier snapshot of the tenant, by name. What has not changed
             since, which its policies being the same objects shows, can be taken from them.
     """
@@ -28,6 +31,7 @@ class Policies:
     own: PolicySet
     settings: TenantSettings
     risk: RiskTable
+    models: ModelIndex
     previous: Mapping[str, Layer] = field(default_factory=dict)
 
 
@@ -44,6 +48,17 @@ class Layer(Protocol):
 
     def judge(self, request: Request, findings: Findings) -> Verdict:
         """Returns the layer's verdict; `NO_VERDICT` where nothing of it applies."""
+
+
+class ModelAware(Protocol):
+    """What a layer, gate or closer is that keeps the model catalog, or anything read from it.
+
+    Models are switched off within milliseconds, for all tenants at once. Nothing is compiled for
+    that: a snapshot is given the new catalog by this method, and its other layers stay as they are.
+    """
+
+    def with_models(self, models: ModelIndex) -> Self:
+        """Returns the layer as it is with another model catalog; cheap, and it cannot fail."""
 
 
 class Gate(Protocol):

@@ -1,0 +1,83 @@
+"""The kill switch (seed 002): what is asked of a model that is switched off goes no further.
+
+Asked before everything else. What the catalog does not know passes, unless it is of a provider
+whose models are all off (decide.md, Kill switch).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from pdp.domain.decision import NO_VERDICT, Match, Outcome, RiskFactor, TraceRow, Verdict
+from pdp.domain.layers import KILL_SWITCH
+from pdp.engine.models import ModelIndex, ModelState
+
+if TYPE_CHECKING:
+    from pdp.domain.model_catalog import ModelConfig
+    from pdp.domain.request import Request
+    from pdp.engine.layers.base import Gate, Policies
+
+REASON_CODE: Final = "MODEL_KILL_SWITCH"
+STATUS_HINT: Final = 503
+
+
+@dataclass(frozen=True, slots=True)
+class KillSwitch:
+    """Stops requests for models that are switched off."""
+
+    models: ModelIndex
+    points: int
+    name: str = KILL_SWITCH
+
+    def admit(self, request: Request) -> Verdict:
+        """Returns a BLOCK for a model or a provider that is off."""
+        models = self.models
+        if not models.any_killed:
+            return NO_VERDICT
+        model = models.killed(request.model, request.provider)
+        if model is not None:
+            return self._block(request, model)
+        return NO_VERDICT._replace(rows=(self._row(request),)) if request.explain else NO_VERDICT
+
+    def with_models(self, models: ModelIndex) -> KillSwitch:
+        """See `ModelAware`."""
+        return replace(self, models=models)
+
+    def _block(self, request: Request, model: ModelConfig) -> Verdict:
+        asked = self.models.resolve(request.model, request.provider).model
+        # What the catalog does not know is stopped for its provider's sake: then `model` is any.
+        by, name = (model.id, model.display_name) if asked else (model.provider, model.provider)
+        what = f"model {model.name}" if asked else f"provider {model.provider}"
+        reason = f"{what} is disabled since {_time(model)}: {model.disabled_reason}"
+        return Verdict(
+            outcome=Outcome.BLOCK,
+            reason_code=REASON_CODE,
+            message=f"The {what} is disabled at the moment. Choose another, or try again later.",
+            status_hint=STATUS_HINT,
+            matches=(Match(KILL_SWITCH, by, name, "block", "high", reason),),
+            floors=(RiskFactor(KILL_SWITCH, by, self.points),),
+            rows=(TraceRow(KILL_SWITCH, reason, True, Outcome.BLOCK, by, name),),
+        )
+
+    def _row(self, request: Request) -> TraceRow:
+        """Says why a request passes though there are models that are off."""
+        if not request.model:
+            return TraceRow(KILL_SWITCH, "the request names no model")
+        state, model = self.models.resolve(request.model, request.provider)
+        if model is None:
+            return TraceRow(KILL_SWITCH, f"the catalog does not know {request.model!r}")
+        offered = "is enabled" if state is ModelState.KNOWN else "is not offered, but not disabled"
+        reason = f"model {model.name} {offered}"
+        return TraceRow(KILL_SWITCH, reason, False, Outcome.ALLOW, model.id, model.display_name)
+
+
+def build(policies: Policies) -> Gate:
+    """Compiles the gate. There is always one: a model may be switched off at any time."""
+    return KillSwitch(policies.models, policies.risk.kill_switch)
+
+
+def _time(model: ModelConfig) -> str:
+    since = datetime.fromtimestamp(int(model.kill_switch_disabled_at or 0), UTC)
+    return since.strftime("%Y-%m-%dT%H:%M:%SZ")

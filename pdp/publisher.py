@@ -64,10 +64,12 @@ class Publisher:
             if tenant_id in self._changed:
                 return None
             snapshot = self._empty
-        if snapshot.revision < self.revision or snapshot is self._empty:
+        if snapshot is self._empty:
+            snapshot = self._snapshots[tenant_id] = snapshot.of(tenant_id, self.revision)
+        elif snapshot.revision < self.revision or snapshot.platform is not self._platform:
             # Nothing between its revision and ours has changed it, or `advance` had dropped it.
-            snapshot = snapshot.of(tenant_id, self.revision)
-            self._snapshots[tenant_id] = snapshot
+            revision = max(snapshot.revision, self.revision)
+            snapshot = self._snapshots[tenant_id] = snapshot.on(self._platform, revision)
         if len(self._answered) >= _MAX_ANSWERED:
             self._answered.clear()
         self._answered[tenant_id] = snapshot
@@ -77,10 +79,10 @@ class Publisher:
         """Puts a snapshot in force, unless a newer one is.
 
         Returns False where the snapshot has not seen the tenant's last change, or was compiled
-        with another platform: it must then be loaded again.
+        with another platform, other models apart: it must then be loaded again.
         """
         tenant_id = snapshot.tenant_id
-        if snapshot.platform is not self._platform:
+        if not snapshot.platform.akin(self._platform):
             return False
         if snapshot.revision < self._changed.get(tenant_id, 0):
             return False
@@ -118,9 +120,7 @@ class Publisher:
             platform: what all tenants share from now on, where that has changed.
         """
         if platform is not None:
-            self._platform = platform
-            self._snapshots.clear()
-            self._empty = empty_snapshot(platform, revision)
+            self._change_platform(platform, revision)
         self._changed.update(
             (tenant_id, at) for tenant_id, at in changed.items() if tenant_id != PLATFORM
         )
@@ -131,6 +131,15 @@ class Publisher:
                 del self._snapshots[tenant_id]
         self.revision = max(self.revision, revision)
         self._answered.clear()
+
+    def _change_platform(self, platform: Platform, revision: int) -> None:
+        if platform.akin(self._platform):
+            # What is held stays, and is led over when it is asked for.
+            self._empty = self._empty.on(platform, revision)
+        else:
+            self._snapshots.clear()
+            self._empty = empty_snapshot(platform, revision)
+        self._platform = platform
 
     def __len__(self) -> int:
         """How many tenants are held compiled."""

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from pdp.domain.kinds import PolicySet
 from pdp.domain.tenant import PLATFORM
-from pdp.engine.compiler import compile_platform, compile_tenant
+from pdp.engine.compiler import changed_platform, compile_tenant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pdp.domain.record import Change
     from pdp.engine.snapshot import Platform, Snapshot
@@ -29,10 +29,12 @@ class News:
     Attributes:
         revision: of the last change.
         changed: the tenants that changed, each with the revision of its last change.
+        of_platform: the changes of what all tenants share.
     """
 
     revision: int
     changed: Mapping[str, int]
+    of_platform: Sequence[Change] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +43,18 @@ class Renewal:
 
     Attributes:
         platform: as it is in force.
+        of_platform: the changes since of what all tenants share.
         held: the tenants' snapshots that have become stale.
-        with_platform: the platform itself has changed, and with it everything.
     """
 
     platform: Platform
+    of_platform: Sequence[Change]
     held: tuple[Snapshot, ...]
-    with_platform: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """What was compiled because of news."""
+    """What was compiled because of news; the platform is None where it has not changed."""
 
     fresh: tuple[Snapshot, ...] = ()
     platform: Platform | None = None
@@ -68,7 +70,7 @@ def compile_snapshot(
         StoreUnavailable: the store cannot be read.
     """
     revision = reader.revision()
-    if held is None or held.platform is not platform:
+    if held is None or not held.platform.akin(platform):
         policies = PolicySet.of(reader.list_tenant(tenant_id))
         return compile_tenant(platform, tenant_id, policies, revision)
     changes: list[Change] = []
@@ -79,46 +81,37 @@ def compile_snapshot(
     return compile_tenant(platform, tenant_id, held.policies.changed(changes), revision, held)
 
 
-def read_platform(reader: Reader, like: Platform) -> Platform:
-    """Compiles what ships with the product from the store, with the checks and risks of `like`."""
-    policies = PolicySet.of(reader.list_tenant(PLATFORM))
-    return compile_platform(policies, like.validators, like.risk)
-
-
 def read_news(reader: Reader, since: int) -> News:
     """Reads the change log on from revision `since`."""
     changed: dict[str, int] = {}
+    of_platform: list[Change] = []
     revision = since
     while changes := reader.changes(revision):
         changed.update((change.tenant_id, change.revision) for change in changes)
+        of_platform += (change for change in changes if change.tenant_id == PLATFORM)
         revision = changes[-1].revision
-    return News(revision, changed)
+    return News(revision, changed, of_platform)
 
 
 def plan_renewal(publisher: Publisher, news: News) -> Renewal | None:
     """Returns what `news` makes stale; None where nothing has to be compiled."""
-    with_platform = PLATFORM in news.changed
-    held = (
-        ()
-        if with_platform
-        else tuple(
-            snapshot
-            for tenant_id, revision in news.changed.items()
-            if (snapshot := publisher.held(tenant_id)) is not None and snapshot.revision < revision
-        )
+    held = tuple(
+        snapshot
+        for tenant_id, revision in news.changed.items()
+        if (snapshot := publisher.held(tenant_id)) is not None and snapshot.revision < revision
     )
-    if not (held or with_platform):
+    if not (held or news.of_platform):
         return None
-    return Renewal(publisher.platform, held, with_platform)
+    return Renewal(publisher.platform, news.of_platform, held)
 
 
 def renew(reader: Reader, renewal: Renewal) -> Renewed:
-    """Compiles what `renewal` asks for, as the store has it now."""
-    if renewal.with_platform:
-        return Renewed(platform=read_platform(reader, renewal.platform))
-    return Renewed(
-        tuple(
-            compile_snapshot(reader, held.tenant_id, renewal.platform, held)
-            for held in renewal.held
-        )
-    )
+    """Compiles what `renewal` asks for, as the store has it now.
+
+    Raises:
+        InvalidPattern: some patterns do not compile; it names them all.
+        StoreUnavailable: the store cannot be read.
+    """
+    platform = changed_platform(renewal.platform, renewal.of_platform)
+    fresh = tuple(compile_snapshot(reader, held.tenant_id, platform, held) for held in renewal.held)
+    return Renewed(fresh, None if platform is renewal.platform else platform)

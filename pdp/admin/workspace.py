@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 import structlog
 
 from pdp.admin.snapshots import Renewed, compile_snapshot, plan_renewal, read_news, renew
+from pdp.domain.tenant import PLATFORM
+from pdp.engine.compiler import changed_platform
 from pdp.errors import PdpError
 
 if TYPE_CHECKING:
@@ -67,7 +69,8 @@ class Workspace:
     async def write(self, tenant_id: str, work: Callable[[Transaction], T]) -> Written[T]:
         """Runs `work` in one transaction, compiles the tenant, commits and publishes.
 
-        A caller that goes away does not stop it half-way.
+        What is `PLATFORM`'s is in force for all tenants when it returns. A caller that goes away
+        does not stop it half-way.
 
         Raises:
             PdpError: what `work` or the compilation raised; nothing was written.
@@ -75,6 +78,8 @@ class Workspace:
         return await asyncio.shield(self._write(tenant_id, work))
 
     async def _write(self, tenant_id: str, work: Callable[[Transaction], T]) -> Written[T]:
+        if tenant_id == PLATFORM:
+            return await self._write_platform(work)
         held = self._publisher.held(tenant_id)
         platform = self._publisher.platform
 
@@ -87,6 +92,19 @@ class Workspace:
         self._publisher.publish(snapshot)
         await self.catch_up()
         return Written(value, snapshot.revision)
+
+    async def _write_platform(self, work: Callable[[Transaction], T]) -> Written[T]:
+        platform = self._publisher.platform
+
+        def run() -> tuple[T, int]:
+            with self._store.write() as transaction:
+                value = work(transaction)
+                changed_platform(platform, transaction.written)  # only to see that it compiles
+                return value, transaction.revision()
+
+        value, revision = await self._run(run)
+        await self.catch_up()
+        return Written(value, revision)
 
     async def load(self, tenant_id: str) -> Snapshot:
         """Returns the tenant's snapshot, compiled from the store where it is not held.
@@ -160,9 +178,11 @@ class Workspace:
                 if version != seen:
                     await self.catch_up()
                 seen, failing = version, False
-            except PdpError as error:
+            except Exception as error:
+                # Whatever it is, nothing else would ever bring a kill switch here.
                 if not failing:
-                    _log.error("the store cannot be followed", reason=error.message)
+                    reason = error.message if isinstance(error, PdpError) else repr(error)
+                    _log.error("the store cannot be followed", reason=reason)
                 failing = True
 
     async def _run(self, work: Callable[[], T]) -> T:

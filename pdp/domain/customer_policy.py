@@ -1,7 +1,7 @@
 """Customer policies: what the customers of a tenant may do (seeds 001, 004).
 
-A policy is kept as the document that was posted, and comes back as that. `faults` says what is wrong
-with one, but for its conditions, which the engine compiles.
+A policy is kept as the document that was posted, and comes back as that. `faults` says what is
+wrong with one, but for its conditions, which the engine compiles.
 """
 
 from __future__ import annotations

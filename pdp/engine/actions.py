@@ -16,8 +16,8 @@ _Tree = dict[str, dict[str, dict[str, str]]]
 class ActionPatterns:
     """Patterns of `domain:scope:verb` actions. Immutable.
 
-    A tree of dicts, a level for each segment, so that at most fourteen lookups find the patterns of an
-    action among any number.
+    A tree of dicts, a level for each segment, so that at most fourteen lookups find the pattern of
+    an action among any number.
     """
 
     __slots__ = ("_tree",)

@@ -40,6 +40,13 @@ class Span(NamedTuple):
     path: str | None = None
 
 
+class Redaction(NamedTuple):
+    """What a policy takes out of a request. `pdp.engine.redact` merges those of all layers."""
+
+    replacement: str
+    span: Span
+
+
 class Obligation(NamedTuple):
     """Something that the caller must do for the decision to hold."""
 
@@ -102,6 +109,7 @@ class TraceRow(NamedTuple):
 class Verdict(NamedTuple):
     """What one layer says of a request.
 
+    `redactions` become one REDACT obligation and the redacted text when the verdicts are combined.
     `floors` and `impacts` are what it adds to the risk: the highest floor of all layers counts,
     and every impact (decide.md, Risk).
     """
@@ -112,6 +120,7 @@ class Verdict(NamedTuple):
     status_hint: int = 200
     matches: tuple[Match, ...] = ()
     obligations: tuple[Obligation, ...] = ()
+    redactions: tuple[Redaction, ...] = ()
     warnings: tuple[PolicyWarning, ...] = ()
     floors: tuple[RiskFactor, ...] = ()
     impacts: tuple[RiskFactor, ...] = ()

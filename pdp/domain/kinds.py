@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.domain import customer_policy, model_catalog, org_policy, static_policy
+from pdp.domain import (
+    customer_policy,
+    model_catalog,
+    org_policy,
+    policy_chain,
+    policy_pack,
+    static_policy,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,6 +24,10 @@ ENTITIES: Final[Mapping[str, type]] = {
     org_policy.KIND: org_policy.OrgPolicy,
     customer_policy.KIND: customer_policy.CustomerPolicy,
     model_catalog.KIND: model_catalog.ModelConfig,
+    policy_pack.KIND: policy_pack.PolicyPack,
+    policy_pack.RULE_KIND: policy_pack.PolicyRule,
+    policy_pack.TOGGLE_KIND: policy_pack.BundleToggle,
+    policy_chain.KIND: policy_chain.PolicyChain,
 }
 
 _NONE: Final[Mapping[str, Any]] = {}

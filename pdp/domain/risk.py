@@ -25,6 +25,9 @@ class RiskTable:
         blocked_action: floor of an action that a customer's policy blocks.
         not_allowed: floor of a tool or an action that a customer's policy does not allow.
         sensitive: floor of a field or a classification that is sensitive for a customer.
+        chain_deny: floor of a BLOCK or CANCEL by a chain.
+        chain_prompt: floor of a PROMPT by a chain.
+        chain_redact: floor of a REDACT by a chain.
         engine_error: floor of a request that could not be judged.
         bands: (lowest score, level), from the highest band down.
     """
@@ -37,6 +40,9 @@ class RiskTable:
     blocked_action: int = 90
     not_allowed: int = 65
     sensitive: int = 40
+    chain_deny: int = 65
+    chain_prompt: int = 40
+    chain_redact: int = 15
     engine_error: int = 90
     bands: tuple[tuple[int, str], ...] = (
         (81, "critical"),

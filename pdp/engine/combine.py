@@ -19,6 +19,7 @@ from pdp.domain.decision import (
 )
 from pdp.domain.layers import CHAIN, CUSTOMER, DLP, KILL_SWITCH, LAYERS, LIMITS, ORG, STATIC
 from pdp.domain.risk import MAX_SCORE, RiskTable
+from pdp.engine.redact import NOTHING_REDACTED, Redacted, redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,7 @@ _IDLE: Final = {
     LIMITS: "no limits are set",
     CUSTOMER: "the request names no customer",
     STATIC: "no policy's pattern was found",
-    CHAIN: "the chain is empty",
+    CHAIN: "no rule of a chain matched",
     DLP: "no rule is in force",
     ORG: "blocking by risk is off",
 }
@@ -51,6 +52,8 @@ def combine(
     decision_id: str,
     verdicts: dict[str, Verdict],
     faults: list[Fault],
+    *,
+    stopped_by: str = "",
 ) -> Decision:
     """Returns the decision, after the closers have been asked.
 
@@ -60,25 +63,21 @@ def combine(
         decision_id: the id of the decision.
         verdicts: by layer; the closers' are added.
         faults: what could not be judged; any makes the decision incomplete.
+        stopped_by: the gate that ended the decision, so that nothing else is asked.
     """
     spoken = [verdict for verdict in verdicts.values() if verdict is not NO_VERDICT]
     if not (spoken or faults or request.explain):
         # Most requests: nothing of what follows applies to them.
         return _plain_allow(snapshot, request, decision_id)
-    table = snapshot.platform.risk
-    risk = _risk(spoken, faults, table)
-    for closer in snapshot.closers:
-        try:
-            verdict = verdicts[closer.name] = closer.conclude(request, risk)
-            spoken.append(verdict)
-        except Exception as error:
-            faults.append(Fault(closer.name, error))
-            risk = _risk(spoken, faults, table)
+    if not stopped_by:
+        _close(snapshot, request, verdicts, spoken, faults)
+    risk = _risk(spoken, faults, snapshot.platform.risk)
     if faults:
         spoken.insert(0, _fault_verdict(snapshot))
     safe = _safe_outcome(snapshot)
     strongest = max(spoken, key=lambda verdict: verdict.outcome, default=NO_VERDICT)
     outcome = strongest.outcome
+    redacted = _redacted(request, spoken, outcome)
     return Decision(
         decision_id=decision_id,
         request_id=request.request_id,
@@ -88,18 +87,35 @@ def combine(
         status_hint=strongest.status_hint,
         risk=risk,
         revision=snapshot.revision,
-        obligations=_obligations(spoken, outcome),
+        obligations=(*redacted.obligations, *_obligations(spoken, outcome)),
+        redacted_text=redacted.text,
+        redacted_arguments=redacted.arguments,
         warnings=tuple(warning for verdict in spoken for warning in verdict.warnings),
         matches=tuple(match for verdict in spoken for match in verdict.matches),
         pii_detected=_personal(request) or any(verdict.pii_detected for verdict in spoken),
-        frameworks=tuple(
-            dict.fromkeys(article for verdict in spoken for article in verdict.frameworks)
-        ),
-        trace=_trace(verdicts, faults, safe) if request.explain else (),
+        frameworks=_frameworks(spoken),
+        trace=_trace(verdicts, faults, safe, stopped_by) if request.explain else (),
         incomplete=bool(faults),
-        layers=_results(verdicts, faults, safe) if request.explain else (),
+        layers=_results(verdicts, faults, safe, stopped_by) if request.explain else (),
         faults=tuple(faults),
     )
+
+
+def _close(
+    snapshot: Snapshot,
+    request: Request,
+    verdicts: dict[str, Verdict],
+    spoken: list[Verdict],
+    faults: list[Fault],
+) -> None:
+    """Asks the closers, each with the risk of what has been said before it."""
+    for closer in snapshot.closers:
+        risk = _risk(spoken, faults, snapshot.platform.risk)
+        try:
+            verdict = verdicts[closer.name] = closer.conclude(request, risk)
+            spoken.append(verdict)
+        except Exception as error:
+            faults.append(Fault(closer.name, error))
 
 
 def _plain_allow(snapshot: Snapshot, request: Request, decision_id: str) -> Decision:
@@ -114,6 +130,11 @@ def _plain_allow(snapshot: Snapshot, request: Request, decision_id: str) -> Deci
         snapshot.revision,
         pii_detected=bool(request.target.classifications) and _personal(request),
     )
+
+
+def _frameworks(verdicts: list[Verdict]) -> tuple[str, ...]:
+    """Every article once, in the order of the layers."""
+    return tuple(dict.fromkeys(article for verdict in verdicts for article in verdict.frameworks))
 
 
 def _safe_outcome(snapshot: Snapshot) -> Outcome:
@@ -160,8 +181,16 @@ def _obligations(verdicts: list[Verdict], outcome: Outcome) -> tuple[Obligation,
     )
 
 
+def _redacted(request: Request, verdicts: list[Verdict], outcome: Outcome) -> Redacted:
+    """What all layers redact together; what is stopped carries no text."""
+    redactions = [each for verdict in verdicts for each in verdict.redactions]
+    if not redactions:
+        return NOTHING_REDACTED
+    return redact(request, redactions, carry=outcome < Outcome.CANCEL)
+
+
 def _trace(
-    verdicts: Mapping[str, Verdict], faults: list[Fault], outcome: Outcome
+    verdicts: Mapping[str, Verdict], faults: list[Fault], outcome: Outcome, stopped_by: str
 ) -> tuple[TraceRow, ...]:
     """At least one row for every layer, run or not; first what went wrong in none of them."""
     failed = [TraceRow(fault.layer, _FAILED, outcome=outcome) for fault in faults]
@@ -169,23 +198,34 @@ def _trace(
     for layer in LAYERS:
         spoken = verdicts.get(layer, NO_VERDICT).rows
         own = [*(row for row in failed if row.layer == layer), *spoken]
-        rows += own or [TraceRow(layer, _IDLE[layer])]
+        rows += own or [TraceRow(layer, _idle(layer, stopped_by))]
     return tuple(rows)
 
 
 def _results(
-    verdicts: Mapping[str, Verdict], faults: list[Fault], outcome: Outcome
+    verdicts: Mapping[str, Verdict], faults: list[Fault], outcome: Outcome, stopped_by: str
 ) -> tuple[LayerResult, ...]:
     """One entry for every layer, run or not."""
     failed = {fault.layer for fault in faults}
     return tuple(
         LayerResult(layer, outcome, _FAILED)
         if layer in failed
-        else _result(layer, verdicts.get(layer, NO_VERDICT))
+        else _result(layer, verdicts.get(layer, NO_VERDICT), _idle(layer, stopped_by))
         for layer in LAYERS
     )
 
 
-def _result(layer: str, verdict: Verdict) -> LayerResult:
-    reason = "; ".join(match.reason for match in verdict.matches) or _IDLE[layer]
+def _idle(layer: str, stopped_by: str) -> str:
+    """Why a layer has nothing to say."""
+    if stopped_by and LAYERS.index(layer) > LAYERS.index(stopped_by):
+        return f"not asked: {stopped_by} had stopped the request"
+    return _IDLE[layer]
+
+
+def _result(layer: str, verdict: Verdict, idle: str) -> LayerResult:
+    reason = "; ".join(match.reason for match in verdict.matches)
+    if not reason:
+        # A row that stands alone says why nothing matched, and so does one that is about no rule.
+        rows = verdict.rows
+        reason = rows[0].reason if rows and (len(rows) == 1 or not rows[0].rule_id) else idle
     return LayerResult(layer, verdict.outcome, reason, verdict.matches)

@@ -1,0 +1,306 @@
+"""The chain layer (seed 002): the user's chain and the org's, of which the stronger verdict counts.
+
+Which rules match is found for all at once (`engine.rule_index`), and which of them count is chosen
+chain by chain (`engine.chains`). Reasons are made only for those that count, and for every rule
+that was looked at where a trace is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pdp.domain import policy_chain, policy_pack
+from pdp.domain.decision import (
+    NO_VERDICT,
+    Match,
+    Obligation,
+    ObligationType,
+    Outcome,
+    PolicyWarning,
+    RiskFactor,
+    TraceRow,
+    Verdict,
+)
+from pdp.domain.layers import CHAIN
+from pdp.domain.model_catalog import folded
+from pdp.engine.chains import ChainSet, Choice, CompiledRule, Plan, compile_chains
+from pdp.engine.rule_match import Facts, Held, hold, redactions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pdp.domain.decision import Redaction
+    from pdp.domain.request import Request
+    from pdp.domain.risk import RiskTable
+    from pdp.engine.layers.base import Layer, Policies
+    from pdp.engine.models import ModelIndex
+    from pdp.engine.scan import Findings
+
+ROUTE_UNAVAILABLE: Final = "CHAIN_ROUTE_UNAVAILABLE"
+
+_SEVERITIES: Final = {
+    Outcome.BLOCK: "high",
+    Outcome.CANCEL: "high",
+    Outcome.PROMPT: "medium",
+    Outcome.REDACT: "low",
+}
+_VERBS: Final = {
+    policy_pack.BLOCK: "Blocked",
+    policy_pack.CANCEL: "Cancelled",
+    policy_pack.REDACT: "Redacted",
+}
+_STOPPED: Final = 403
+_UNAVAILABLE: Final = 503
+
+
+class Looked(NamedTuple):
+    """One rule that was looked at, and what of its conditions held."""
+
+    rule: CompiledRule
+    held: Held
+    outcome: Outcome
+
+
+class Trial(NamedTuple):
+    """What the org's chain alone comes to.
+
+    Attributes:
+        decided: the rule that decided, else the first that redacts; None where none matched.
+        looked: all rules that were looked at, in order.
+    """
+
+    decided: Looked | None
+    looked: tuple[Looked, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainLayer:
+    """The chains of a tenant, and what they are compiled from."""
+
+    chains: ChainSet
+    models: ModelIndex
+    points: Mapping[Outcome, int]
+    patterns: Mapping[str, str]
+    sources: Sequence[object]
+    name: str = CHAIN
+
+    def judge(self, request: Request, findings: Findings) -> Verdict:
+        """Returns the verdict of the rules that count in the user's chain and the org's."""
+        chains = self.chains
+        user = chains.users.get(request.subject.user_id)
+        plans = [plan for plan in (user, chains.org) if plan is not None]
+        if not plans:
+            return NO_VERDICT
+        facts = self._facts(request, findings)
+        matching = chains.index.matching(*facts)
+        rows = self._rows(plans, facts) if request.explain else ()
+        if not matching:
+            return NO_VERDICT._replace(rows=rows) if rows else NO_VERDICT
+        chosen = [chains.choose(plan, matching) for plan in plans]
+        counting = _counting(chosen)
+        if not counting:
+            return NO_VERDICT._replace(rows=rows) if rows else NO_VERDICT
+        return self._verdict(counting, facts, rows)
+
+    def try_org(self, request: Request, findings: Findings) -> Trial:
+        """Returns what the org's chain alone comes to, and how."""
+        chains, plan = self.chains, self.chains.org
+        if plan is None:
+            return Trial(None, ())
+        facts = self._facts(request, findings)
+        looked = {bit: self._look(bit, facts) for bit in self._looked_at(plan, facts)}
+        choice = chains.choose(plan, chains.index.matching(*facts))
+        if not choice:
+            return Trial(None, tuple(looked.values()))
+        bit = choice.deciding if choice.deciding >= 0 else choice.redactions[0]
+        return Trial(looked[bit], tuple(looked.values()))
+
+    def with_models(self, models: ModelIndex) -> ChainLayer:
+        """See `ModelAware`."""
+        return replace(self, models=models, chains=self.chains.with_models(models))
+
+    def _facts(self, request: Request, findings: Findings) -> Facts:
+        name, provider = request.model, request.provider
+        if not name:
+            return Facts(request, findings, folded(provider), (), request.entities)
+        model = self.models.resolve(name, provider).model
+        names: tuple[str, ...] = (folded(name),)
+        if model is not None:
+            provider = provider or model.provider
+            names = (*names, folded(model.model_id), folded(model.name))
+        return Facts(request, findings, folded(provider), names, request.entities)
+
+    def _verdict(self, bits: Sequence[int], facts: Facts, rows: tuple[TraceRow, ...]) -> Verdict:
+        chains = self.chains
+        counting = [
+            Looked(each, hold(each.conditions, facts), chains.outcome(bit))
+            for bit in bits
+            for each in (chains.rules[bit],)
+        ]
+        place = max(range(len(bits)), key=lambda index: counting[index].outcome)
+        strongest = counting[place]
+        target = chains.targets.get(bits[place])
+        outcome = strongest.outcome
+        dead = target == ""
+        return Verdict(
+            outcome=outcome,
+            reason_code=_reason_code(strongest.rule, dead=dead),
+            message=_message(strongest.rule, target),
+            status_hint=_status(outcome, dead=dead),
+            matches=tuple(_match(each) for each in counting),
+            obligations=tuple(self._obligations(bits)),
+            redactions=tuple(_redactions(counting, facts)),
+            warnings=tuple(
+                PolicyWarning(each.rule.rule.id, each.rule.action.message)
+                for each in counting
+                if each.outcome is Outcome.ALLOW_WITH_OVERRIDE
+            ),
+            floors=tuple(
+                RiskFactor(CHAIN, each.rule.rule.id, self.points[each.outcome])
+                for each in counting
+                if each.outcome in self.points
+            ),
+            rows=rows,
+        )
+
+    def _obligations(self, bits: Sequence[int]) -> list[Obligation]:
+        """What the rules ask for, but to be routed by the first alone: none can go two ways."""
+        found: list[Obligation] = []
+        target = ""
+        for bit in bits:
+            action = self.chains.rules[bit].action
+            if action.type == policy_pack.PROMPT:
+                found.append(Obligation(ObligationType.PROMPT, message=action.message))
+            elif self.chains.targets.get(bit) and not target:
+                target = self.chains.targets[bit]
+                found.append(Obligation(ObligationType.ROUTE_TO, model=target))
+        return found
+
+    def _rows(self, plans: Sequence[Plan], facts: Facts) -> tuple[TraceRow, ...]:
+        return tuple(
+            _row(self._look(bit, facts)) for plan in plans for bit in self._looked_at(plan, facts)
+        )
+
+    def _look(self, bit: int, facts: Facts) -> Looked:
+        rule = self.chains.rules[bit]
+        applies_to, direction = rule.rule.applies_to, facts.request.direction
+        if applies_to not in {direction, "both"}:
+            held = Held(False, f"applies to {applies_to}, and this is {direction}")
+        else:
+            held = hold(rule.conditions, facts)
+        return Looked(rule, held, self.chains.outcome(bit))
+
+    def _looked_at(self, plan: Plan, facts: Facts) -> list[int]:
+        """The rules on the way through a chain, up to the one that ends it."""
+        found: list[int] = []
+        for bit in plan.bits():
+            found.append(bit)
+            if plan.deny_overrides or not self.chains.terminal >> bit & 1:
+                continue
+            if self._look(bit, facts).held.matched:
+                break
+        return found
+
+
+def build(policies: Policies) -> Layer | None:
+    """Compiles the layer; None where no rule is in force."""
+    own, platform = policies.own, policies.platform
+    sources = [
+        owner.of_kind(kind)
+        for owner in (own, platform)
+        for kind in (
+            policy_chain.KIND,
+            policy_pack.KIND,
+            policy_pack.RULE_KIND,
+            policy_pack.TOGGLE_KIND,
+        )
+    ]
+    previous = policies.previous.get(CHAIN)
+    if isinstance(previous, ChainLayer) and all(
+        before is now for before, now in zip(previous.sources, sources, strict=True)
+    ):
+        return previous
+    chains = compile_chains(policies)
+    if chains is None:
+        return None
+    places = {
+        each.conditions.content_regex: f"policy rule {each.rule.id}"
+        for each in reversed(chains.rules)
+        if each.conditions.content_regex
+    }
+    return ChainLayer(chains, policies.models, _points(policies.risk), places, sources)
+
+
+def _points(risk: RiskTable) -> dict[Outcome, int]:
+    return {
+        Outcome.BLOCK: risk.chain_deny,
+        Outcome.CANCEL: risk.chain_deny,
+        Outcome.PROMPT: risk.chain_prompt,
+        Outcome.REDACT: risk.chain_redact,
+    }
+
+
+def _counting(chosen: Sequence[Choice]) -> list[int]:
+    """The rules that count in any chain, each once, in the order in which they were looked at."""
+    bits: dict[int, None] = {}
+    for choice in chosen:
+        bits.update(dict.fromkeys(choice.redactions))
+        if choice.deciding >= 0:
+            bits[choice.deciding] = None
+    return list(bits)
+
+
+def _redactions(counting: Sequence[Looked], facts: Facts) -> list[Redaction]:
+    return [
+        redaction
+        for each in counting
+        if each.outcome is Outcome.REDACT
+        for redaction in redactions(each.rule.conditions, each.rule.action.replacement, facts)
+    ]
+
+
+def _reason_code(rule: CompiledRule, *, dead: bool) -> str:
+    if dead:
+        return ROUTE_UNAVAILABLE
+    kind = rule.action.type
+    return "" if kind == policy_pack.ALLOW else f"CHAIN_{kind}"
+
+
+def _status(outcome: Outcome, *, dead: bool) -> int:
+    if dead:
+        return _UNAVAILABLE
+    return _STOPPED if outcome >= Outcome.PROMPT else 200
+
+
+def _message(rule: CompiledRule, target: str | None) -> str:
+    action, name = rule.action, rule.rule.name
+    if target == "":
+        wanted = action.model or action.tier
+        return f'Blocked: rule "{name}" routes to {wanted}, which is not available.'
+    if target:
+        return f'Routed to {target} by rule "{name}".'
+    verb = _VERBS.get(action.type)
+    return action.message or (f'{verb} by rule "{name}".' if verb else "")
+
+
+def _match(looked: Looked) -> Match:
+    rule = looked.rule.rule
+    severity = _SEVERITIES.get(looked.outcome, "")
+    return Match(CHAIN, rule.id, rule.name, looked.rule.action.type, severity, looked.held.reason)
+
+
+def _row(looked: Looked) -> TraceRow:
+    rule, pack = looked.rule.rule, looked.rule.pack
+    matched = looked.held.matched
+    return TraceRow(
+        layer=CHAIN,
+        reason=looked.held.reason,
+        matched=matched,
+        outcome=looked.outcome if matched else Outcome.ALLOW,
+        policy_id=pack.id,
+        policy_name=pack.name,
+        rule_id=rule.id,
+        rule_name=rule.name,
+        sequence=rule.sequence,
+    )

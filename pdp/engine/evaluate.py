@@ -35,7 +35,7 @@ def evaluate(snapshot: Snapshot, request: Request, decision_id: str) -> Decision
             faults.append(Fault(gate.name, error))
             continue
         if verdict.outcome is Outcome.BLOCK:
-            return combine(snapshot, request, decision_id, verdicts, faults)
+            return combine(snapshot, request, decision_id, verdicts, faults, stopped_by=gate.name)
     findings = _findings(snapshot, request, faults)
     for layer in snapshot.layers:
         try:

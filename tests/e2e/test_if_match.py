@@ -1,0 +1,122 @@
+"""ETag and If-Match on real transports: a change that somebody else has made is not lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+import httpx2
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from pdp._gen.pdp.v1 import org_policy_pb2 as pb
+from pdp._gen.pdp.v1.org_policy_pb2_grpc import OrgPolicyServiceStub
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.running import Server
+
+PATH: Final = "/v1/org/policy"
+
+
+@pytest.fixture
+def client(server: Server, tenant: str) -> Iterator[httpx2.Client]:
+    """Asks for a tenant that nobody has used."""
+    with httpx2.Client(
+        base_url=server.http_url, timeout=60.0, trust_env=False, headers={"X-Tenant-ID": tenant}
+    ) as opened:
+        yield opened
+
+
+def put(client: httpx2.Client, body: Any, tag: str = "") -> httpx2.Response:
+    return client.put(PATH, json=body, headers={"If-Match": tag} if tag else {})
+
+
+def fields(answer: httpx2.Response) -> list[str]:
+    return [each["field"] for each in answer.json()["error"]["details"]]
+
+
+def test_a_tag_of_a_default(client: httpx2.Client) -> None:
+    assert client.get(PATH).headers["etag"] == '"0"'
+    assert put(client, {"logging_level": "full"}, '"0"').status_code == 200
+    assert put(client, {"logging_level": "minimal"}, '"0"').status_code == 412
+
+
+def test_of_two_writers_the_second_is_refused(client: httpx2.Client) -> None:
+    put(client, {"frameworks": {"soc2": True}})
+    tag = client.get(PATH).headers["etag"]
+    first = put(client, {"logging_level": "full"}, tag)
+    assert first.status_code == 200
+    assert first.headers["etag"] == client.get(PATH).headers["etag"] != tag
+    second = put(client, {"logging_level": "minimal"}, tag)
+    assert second.status_code == 412
+    assert second.json()["error"]["code"] == "PRECONDITION_FAILED"
+    assert fields(second) == ["If-Match"]
+    assert client.get(PATH).json()["logging_level"] == "full"
+    assert put(client, {"logging_level": "minimal"}, first.headers["etag"]).is_success
+
+
+def test_what_does_not_parse_is_no_tag(client: httpx2.Client) -> None:
+    answer = put(client, {"logging_level": "full"}, "42")
+    assert (answer.status_code, fields(answer)) == (422, ["If-Match"])
+
+
+@pytest.mark.parametrize("header", ["*", '"0"', '"7", "0"'])
+def test_any_of_several(client: httpx2.Client, header: str) -> None:
+    assert put(client, {"logging_level": "full"}, header).status_code == 200
+
+
+def test_a_weak_tag_never_matches(client: httpx2.Client) -> None:
+    assert put(client, {"logging_level": "full"}, 'W/"0"').status_code == 412
+
+
+def test_an_invalid_value_is_told_before(client: httpx2.Client) -> None:
+    assert put(client, {"logging_level": "loud"}, '"9"').status_code == 422
+
+
+def test_over_grpc(channel: grpc.Channel, tenant: str) -> None:
+    stub: Any = OrgPolicyServiceStub(channel)
+    metadata = [("x-tenant-id", tenant)]
+    expecting = [*metadata, ("if-match", '"0"')]
+    asked = pb.UpdateOrgPolicyRequest(logging_level="full")
+    _, write = stub.UpdateOrgPolicy.with_call(asked, metadata=expecting)
+    found, read = stub.GetOrgPolicy.with_call(pb.GetOrgPolicyRequest(), metadata=metadata)
+    assert found.policy.logging_level == "full"
+    assert dict(read.trailing_metadata())["etag"] == dict(write.trailing_metadata())["etag"]
+    with pytest.raises(grpc.RpcError) as refused:
+        stub.UpdateOrgPolicy(asked, metadata=expecting)
+    error: Any = refused.value
+    assert error.code() is grpc.StatusCode.ABORTED
+    details = dict(error.trailing_metadata())["grpc-status-details-bin"]
+    info = error_details_pb2.ErrorInfo()
+    status_pb2.Status.FromString(details).details[0].Unpack(info)
+    assert info.reason == "PRECONDITION_FAILED"
+
+
+def test_a_static_policy(client: httpx2.Client) -> None:
+    path = "/api/v1/static-policies"
+    draft = {"name": "P", "category": "custom", "pattern": "p", "action": "log"}
+    made = client.post(path, json=draft)
+    one = f"{path}/{made.json()['policy']['id']}"
+    tag = made.headers["etag"]
+    assert client.get(one).headers["etag"] == tag
+    changed = client.put(one, json={"action": "warn"}, headers={"If-Match": tag})
+    assert changed.status_code == 200
+    stale = {"If-Match": tag}
+    assert client.put(one, json={"action": "block"}, headers=stale).status_code == 412
+    assert client.patch(one, json={"enabled": False}, headers=stale).status_code == 412
+    assert client.delete(one, headers=stale).status_code == 412
+    assert client.get(one).json()["action"] == "warn"
+    assert client.get(one).json()["version"] == 2
+    fresh = {"If-Match": changed.headers["etag"]}
+    toggled = client.patch(one, json={"enabled": False}, headers=fresh)
+    assert toggled.status_code == 200
+    assert client.delete(one, headers={"If-Match": toggled.headers["etag"]}).status_code == 200
+
+
+def test_what_is_not_there_or_not_to_be_changed_is_told_first(client: httpx2.Client) -> None:
+    path, stale = "/api/v1/static-policies", {"If-Match": '"1"'}
+    body = {"action": "warn"}
+    assert client.put(f"{path}/pol_none", json=body, headers=stale).status_code == 404
+    assert client.put(f"{path}/sys_sqli_union", json=body, headers=stale).status_code == 403

@@ -3,7 +3,8 @@
     PdpError
     ├── InvalidArgument          a value out of its bounds
     │   ├── InvalidPattern
-    │   └── InvalidAction
+    │   ├── InvalidAction
+    │   └── InvalidCondition
     ├── MalformedRequest         a body that cannot be read at all
     ├── RequestTooLarge
     ├── UnsupportedMediaType
@@ -76,6 +77,24 @@ class InvalidAction(InvalidArgument):
     """An action is none of the documented ones (seed 003)."""
 
     reason = "INVALID_ACTION"
+
+
+class InvalidCondition(InvalidArgument):
+    """A condition does not parse, or asks for what there is not (decide.md).
+
+    Attributes:
+        line: of the first fault, from 1.
+        column: of the first fault, from 1, in code points.
+    """
+
+    reason = "INVALID_CONDITION"
+
+    def __init__(
+        self, message: str, *violations: Violation, line: int = 1, column: int = 1
+    ) -> None:
+        super().__init__(message, *violations)
+        self.line = line
+        self.column = column
 
 
 class MalformedRequest(PdpError):

@@ -28,6 +28,7 @@ STATUSES: Final[Mapping[str, Status]] = {
     "MALFORMED_REQUEST": Status(grpc.StatusCode.INVALID_ARGUMENT, 400),
     "INVALID_PATTERN": Status(grpc.StatusCode.INVALID_ARGUMENT, 400),
     "INVALID_ACTION": Status(grpc.StatusCode.INVALID_ARGUMENT, 400),
+    "INVALID_CONDITION": Status(grpc.StatusCode.INVALID_ARGUMENT, 400),
     "SYSTEM_POLICY_READONLY": Status(grpc.StatusCode.PERMISSION_DENIED, 403),
     "TENANT_MISMATCH": Status(grpc.StatusCode.PERMISSION_DENIED, 403),
     "HOST_REFUSED": Status(grpc.StatusCode.PERMISSION_DENIED, 403),

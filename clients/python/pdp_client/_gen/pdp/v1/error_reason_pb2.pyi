@@ -144,6 +144,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"error": {"code": "PRECONDITION_FAILED", "message": "nothing was changed, for If-Match does not hold: the entity is at \\"43\\"; read it again",
          "details": [{"field": "If-Match", "reason": "the entity is at \\"43\\"; read it again"}]}}
     """
+    ERROR_REASON_INVALID_CONDITION: _ErrorReason.ValueType  # 26
+    """ERROR_REASON_INVALID_CONDITION is sent for a condition that does not parse,
+    that asks for a function or a field that there is not, or that is too large.
+    The message points to the place; the details name it by line and column.
+
+        {"error": {"code": "INVALID_CONDITION", "message": "line 1, column 13: expected a value, found the end of the condition\\n  batch_size >\\n              ^",
+         "details": [{"field": "condition", "reason": "line 1, column 13: expected a value, found the end of the condition"}]}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why a request could not be judged or carried out. It is the
@@ -273,5 +281,13 @@ that `If-Match` names: somebody else has written it since it was read.
 
     {"error": {"code": "PRECONDITION_FAILED", "message": "nothing was changed, for If-Match does not hold: the entity is at \\"43\\"; read it again",
      "details": [{"field": "If-Match", "reason": "the entity is at \\"43\\"; read it again"}]}}
+"""
+ERROR_REASON_INVALID_CONDITION: ErrorReason.ValueType  # 26
+"""ERROR_REASON_INVALID_CONDITION is sent for a condition that does not parse,
+that asks for a function or a field that there is not, or that is too large.
+The message points to the place; the details name it by line and column.
+
+    {"error": {"code": "INVALID_CONDITION", "message": "line 1, column 13: expected a value, found the end of the condition\\n  batch_size >\\n              ^",
+     "details": [{"field": "condition", "reason": "line 1, column 13: expected a value, found the end of the condition"}]}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -1,0 +1,11 @@
+"""The condition language of custom rules (decide.md; docs/conditions.md): compiled when a policy is
+written, to Python that a request is held against in a fraction of a microsecond.
+"""
+
+from __future__ import annotations
+
+from pdp.engine.conditions.condition import Condition, compile_condition
+from pdp.engine.conditions.explanation import Explanation
+from pdp.engine.conditions.truth import Truth
+
+__all__ = ["Condition", "Explanation", "Truth", "compile_condition"]

@@ -11,10 +11,20 @@
     ├── NotFound
     │   ├── PolicyNotFound
     │   ├── OverrideNotFound
+    │   ├── CustomerNotFound
+    │   ├── PackNotFound
+    │   ├── RuleNotFound
+    │   ├── ChainNotFound
+    │   ├── ModelNotFound
+    │   ├── ProviderNotFound
     │   └── RouteNotFound
     ├── MethodNotAllowed
     ├── SystemPolicyReadonly
     ├── PolicyNameExists
+    ├── BundleReadonly
+    ├── PackInUse
+    ├── ModelExists
+    ├── ModelDisabled            it is switched off, and must stay in the catalog
     ├── PreconditionFailed       somebody else has written since
     ├── TenantMismatch
     ├── HostRefused
@@ -131,6 +141,42 @@ class OverrideNotFound(NotFound):
     reason = "OVERRIDE_NOT_FOUND"
 
 
+class PackNotFound(NotFound):
+    """The tenant has no such policy pack (seed 002)."""
+
+    reason = "PACK_NOT_FOUND"
+
+
+class RuleNotFound(NotFound):
+    """There is no such rule where it was looked for (seed 002)."""
+
+    reason = "RULE_NOT_FOUND"
+
+
+class ChainNotFound(NotFound):
+    """The user has no policy chain."""
+
+    reason = "CHAIN_NOT_FOUND"
+
+
+class CustomerNotFound(NotFound):
+    """The tenant has no policy of such a customer (seeds 001, 004)."""
+
+    reason = "CUSTOMER_NOT_FOUND"
+
+
+class ModelNotFound(NotFound):
+    """The model catalog has no such model (seed 002)."""
+
+    reason = "MODEL_NOT_FOUND"
+
+
+class ProviderNotFound(NotFound):
+    """The model catalog has no model of such a provider (seed 002)."""
+
+    reason = "PROVIDER_NOT_FOUND"
+
+
 class RouteNotFound(NotFound):
     """There is no such path or RPC."""
 
@@ -163,6 +209,30 @@ class PreconditionFailed(PdpError):
     """An entity has changed since its writer read it: `If-Match` does not hold (issue 3)."""
 
     reason = "PRECONDITION_FAILED"
+
+
+class BundleReadonly(PdpError):
+    """What ships with the product was to be changed beyond what a tenant may set (seed 002)."""
+
+    reason = "BUNDLE_READONLY"
+
+
+class PackInUse(PdpError):
+    """A policy pack that a chain uses was to be deleted."""
+
+    reason = "PACK_IN_USE"
+
+
+class ModelExists(PdpError):
+    """The model catalog has the model already."""
+
+    reason = "MODEL_EXISTS"
+
+
+class ModelDisabled(PdpError):
+    """A model that is switched off was to be taken out of the catalog."""
+
+    reason = "MODEL_DISABLED"
 
 
 class TenantMismatch(PdpError):

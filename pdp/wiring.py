@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pdp.admin.customer_policies import CustomerPolicies
+from pdp.admin.org_policy import OrgPolicies
 from pdp.admin.static_overrides import StaticOverrides
 from pdp.admin.static_policies import StaticPolicies
 from pdp.auth.principal import DevelopmentAuthenticator
 from pdp.transport.chain import Services, endpoints
 from pdp.transport.methods import Method, methods
 from pdp.transport.metrics import Metrics
+from pdp.transport.servicers.customer_policy import CustomerPolicyServicer
 from pdp.transport.servicers.decide import DecideServicer
+from pdp.transport.servicers.org_policy import OrgPolicyServicer
 from pdp.transport.servicers.simulate import SimulateServicer
 from pdp.transport.servicers.static_policy import StaticPolicyServicer
 
@@ -47,6 +51,8 @@ def wire(publisher: Publisher, workspace: Workspace) -> Wiring:
     handlers: dict[str, Endpoint] = {
         **decide.handlers(),
         **SimulateServicer(decide).handlers(),
+        **CustomerPolicyServicer(CustomerPolicies(workspace)).handlers(),
+        **OrgPolicyServicer(OrgPolicies(workspace)).handlers(),
         **StaticPolicyServicer(StaticPolicies(workspace), StaticOverrides(workspace)).handlers(),
     }
     served = {method.path: method for method in methods()}

@@ -41,6 +41,20 @@ def _own_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
     return {"id": body["id"]}
 
 
+def _customer_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
+    return {"customer_id": body["customer_id"]}
+
+
+def _default_org_policy(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
+    """There is always an org policy: it is taken out of force by the default one."""
+    return {
+        "logging_level": "standard",
+        "frameworks": {"gdpr": True, "ai_act": True, "soc2": False},
+        "alert_rules": [],
+        "blocking_rules": {"enabled": False, "block_on": "critical"},
+    }
+
+
 SECTIONS: Final[Mapping[str, Section]] = {
     "static_policies": Section("CreateStaticPolicy", "DeleteStaticPolicy", _policy_id, {}),
     "overrides": Section(
@@ -49,5 +63,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
         _own_id,
         {"policy_id": "id"},
     ),
+    "customer_policies": Section("PutCustomerPolicy", "DeleteCustomerPolicy", _customer_id, {}),
+    "org_policy": Section("UpdateOrgPolicy", "UpdateOrgPolicy", _default_org_policy, {}),
 }
 """In the order in which they are put in force."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from google.protobuf.message_factory import GetMessageClass
 
 from pdp._gen.pdp.v1 import (
+    customer_policy_pb2,
     decide_pb2,
     options_pb2,
+    org_policy_pb2,
     simulate_pb2,
     static_policy_pb2,
 )
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
     from google.protobuf.message import Message
 
-FILES = (decide_pb2, simulate_pb2, static_policy_pb2)
+FILES = (decide_pb2, simulate_pb2, static_policy_pb2, org_policy_pb2, customer_policy_pb2)
 """The contracts that this server serves."""
 
 

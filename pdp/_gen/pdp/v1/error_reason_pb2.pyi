@@ -144,6 +144,44 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"error": {"code": "PRECONDITION_FAILED", "message": "nothing was changed, for If-Match does not hold: the entity is at \\"43\\"; read it again",
          "details": [{"field": "If-Match", "reason": "the entity is at \\"43\\"; read it again"}]}}
     """
+    ERROR_REASON_PACK_NOT_FOUND: _ErrorReason.ValueType  # 20
+    """ERROR_REASON_PACK_NOT_FOUND is sent for a policy pack id that the
+    tenant does not have.
+
+        {"error": {"code": "PACK_NOT_FOUND", "message": "there is no policy pack p1", "details": []}}
+    """
+    ERROR_REASON_RULE_NOT_FOUND: _ErrorReason.ValueType  # 21
+    """ERROR_REASON_RULE_NOT_FOUND is sent for a rule id that there is
+    not where it was looked for.
+
+        {"error": {"code": "RULE_NOT_FOUND", "message": "there is no rule r1 in policy pack p1", "details": []}}
+    """
+    ERROR_REASON_CHAIN_NOT_FOUND: _ErrorReason.ValueType  # 22
+    """ERROR_REASON_CHAIN_NOT_FOUND is sent for a user who has no policy
+    chain.
+
+        {"error": {"code": "CHAIN_NOT_FOUND", "message": "user u1 has no policy chain", "details": []}}
+    """
+    ERROR_REASON_BUNDLE_READONLY: _ErrorReason.ValueType  # 23
+    """ERROR_REASON_BUNDLE_READONLY is sent for a change of a bundle of
+    policies that ships with the product, beyond what a tenant may set of it.
+
+        {"error": {"code": "BUNDLE_READONLY", "message": "GDPR is a bundle; only its is_active can be set",
+         "details": [{"field": "name", "reason": "is read-only in a bundle"}]}}
+    """
+    ERROR_REASON_PACK_IN_USE: _ErrorReason.ValueType  # 24
+    """ERROR_REASON_PACK_IN_USE is sent for the deletion of a policy pack
+    that a chain uses.
+
+        {"error": {"code": "PACK_IN_USE", "message": "the org chain uses policy pack p1; take it out of the chain first",
+         "details": [{"field": "pack_id", "reason": "is used by the org chain"}]}}
+    """
+    ERROR_REASON_CUSTOMER_NOT_FOUND: _ErrorReason.ValueType  # 25
+    """ERROR_REASON_CUSTOMER_NOT_FOUND is sent for a customer that the tenant has
+    no policy of.
+
+        {"error": {"code": "CUSTOMER_NOT_FOUND", "message": "there is no policy of customer cust_x", "details": []}}
+    """
     ERROR_REASON_INVALID_CONDITION: _ErrorReason.ValueType  # 26
     """ERROR_REASON_INVALID_CONDITION is sent for a condition that does not parse,
     that asks for a function or a field that there is not, or that is too large.
@@ -151,6 +189,32 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"error": {"code": "INVALID_CONDITION", "message": "line 1, column 13: expected a value, found the end of the condition\\n  batch_size >\\n              ^",
          "details": [{"field": "condition", "reason": "line 1, column 13: expected a value, found the end of the condition"}]}}
+    """
+    ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 27
+    """ERROR_REASON_MODEL_NOT_FOUND is sent for a model config id that the model
+    catalog does not have.
+
+        {"error": {"code": "MODEL_NOT_FOUND", "message": "there is no model 0a1b… in the catalog", "details": []}}
+    """
+    ERROR_REASON_PROVIDER_NOT_FOUND: _ErrorReason.ValueType  # 28
+    """ERROR_REASON_PROVIDER_NOT_FOUND is sent for a provider that the model
+    catalog has no model of.
+
+        {"error": {"code": "PROVIDER_NOT_FOUND", "message": "the catalog has no model of provider acme", "details": []}}
+    """
+    ERROR_REASON_MODEL_EXISTS: _ErrorReason.ValueType  # 29
+    """ERROR_REASON_MODEL_EXISTS is sent for a new model that the model catalog
+    has already, however it is spelt there.
+
+        {"error": {"code": "MODEL_EXISTS", "message": "openai/gpt-4o is in the catalog already",
+         "details": [{"field": "model_id", "reason": "see 0a1b…"}]}}
+    """
+    ERROR_REASON_MODEL_DISABLED: _ErrorReason.ValueType  # 30
+    """ERROR_REASON_MODEL_DISABLED is sent for the removal of a model that is
+    switched off: requests for it would pass once the catalog did not know it.
+
+        {"error": {"code": "MODEL_DISABLED", "message": "openai/gpt-4o is disabled, and would pass once it was unknown; enable it first, or leave it in the catalog",
+         "details": [{"field": "model_config_id", "reason": "is disabled"}]}}
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -282,6 +346,44 @@ that `If-Match` names: somebody else has written it since it was read.
     {"error": {"code": "PRECONDITION_FAILED", "message": "nothing was changed, for If-Match does not hold: the entity is at \\"43\\"; read it again",
      "details": [{"field": "If-Match", "reason": "the entity is at \\"43\\"; read it again"}]}}
 """
+ERROR_REASON_PACK_NOT_FOUND: ErrorReason.ValueType  # 20
+"""ERROR_REASON_PACK_NOT_FOUND is sent for a policy pack id that the
+tenant does not have.
+
+    {"error": {"code": "PACK_NOT_FOUND", "message": "there is no policy pack p1", "details": []}}
+"""
+ERROR_REASON_RULE_NOT_FOUND: ErrorReason.ValueType  # 21
+"""ERROR_REASON_RULE_NOT_FOUND is sent for a rule id that there is
+not where it was looked for.
+
+    {"error": {"code": "RULE_NOT_FOUND", "message": "there is no rule r1 in policy pack p1", "details": []}}
+"""
+ERROR_REASON_CHAIN_NOT_FOUND: ErrorReason.ValueType  # 22
+"""ERROR_REASON_CHAIN_NOT_FOUND is sent for a user who has no policy
+chain.
+
+    {"error": {"code": "CHAIN_NOT_FOUND", "message": "user u1 has no policy chain", "details": []}}
+"""
+ERROR_REASON_BUNDLE_READONLY: ErrorReason.ValueType  # 23
+"""ERROR_REASON_BUNDLE_READONLY is sent for a change of a bundle of
+policies that ships with the product, beyond what a tenant may set of it.
+
+    {"error": {"code": "BUNDLE_READONLY", "message": "GDPR is a bundle; only its is_active can be set",
+     "details": [{"field": "name", "reason": "is read-only in a bundle"}]}}
+"""
+ERROR_REASON_PACK_IN_USE: ErrorReason.ValueType  # 24
+"""ERROR_REASON_PACK_IN_USE is sent for the deletion of a policy pack
+that a chain uses.
+
+    {"error": {"code": "PACK_IN_USE", "message": "the org chain uses policy pack p1; take it out of the chain first",
+     "details": [{"field": "pack_id", "reason": "is used by the org chain"}]}}
+"""
+ERROR_REASON_CUSTOMER_NOT_FOUND: ErrorReason.ValueType  # 25
+"""ERROR_REASON_CUSTOMER_NOT_FOUND is sent for a customer that the tenant has
+no policy of.
+
+    {"error": {"code": "CUSTOMER_NOT_FOUND", "message": "there is no policy of customer cust_x", "details": []}}
+"""
 ERROR_REASON_INVALID_CONDITION: ErrorReason.ValueType  # 26
 """ERROR_REASON_INVALID_CONDITION is sent for a condition that does not parse,
 that asks for a function or a field that there is not, or that is too large.
@@ -289,5 +391,31 @@ The message points to the place; the details name it by line and column.
 
     {"error": {"code": "INVALID_CONDITION", "message": "line 1, column 13: expected a value, found the end of the condition\\n  batch_size >\\n              ^",
      "details": [{"field": "condition", "reason": "line 1, column 13: expected a value, found the end of the condition"}]}}
+"""
+ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 27
+"""ERROR_REASON_MODEL_NOT_FOUND is sent for a model config id that the model
+catalog does not have.
+
+    {"error": {"code": "MODEL_NOT_FOUND", "message": "there is no model 0a1b… in the catalog", "details": []}}
+"""
+ERROR_REASON_PROVIDER_NOT_FOUND: ErrorReason.ValueType  # 28
+"""ERROR_REASON_PROVIDER_NOT_FOUND is sent for a provider that the model
+catalog has no model of.
+
+    {"error": {"code": "PROVIDER_NOT_FOUND", "message": "the catalog has no model of provider acme", "details": []}}
+"""
+ERROR_REASON_MODEL_EXISTS: ErrorReason.ValueType  # 29
+"""ERROR_REASON_MODEL_EXISTS is sent for a new model that the model catalog
+has already, however it is spelt there.
+
+    {"error": {"code": "MODEL_EXISTS", "message": "openai/gpt-4o is in the catalog already",
+     "details": [{"field": "model_id", "reason": "see 0a1b…"}]}}
+"""
+ERROR_REASON_MODEL_DISABLED: ErrorReason.ValueType  # 30
+"""ERROR_REASON_MODEL_DISABLED is sent for the removal of a model that is
+switched off: requests for it would pass once the catalog did not know it.
+
+    {"error": {"code": "MODEL_DISABLED", "message": "openai/gpt-4o is disabled, and would pass once it was unknown; enable it first, or leave it in the catalog",
+     "details": [{"field": "model_config_id", "reason": "is disabled"}]}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

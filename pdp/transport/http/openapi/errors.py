@@ -45,6 +45,26 @@ def _names_something(binding: Binding) -> bool:
     return bool(binding.path)
 
 
+def _names_customer(binding: Binding) -> bool:
+    return any(variable.name == "customer_id" for variable in binding.path)
+
+
+def _names_model(binding: Binding) -> bool:
+    return any(variable.name == "model_config_id" for variable in binding.path)
+
+
+def _names_provider(binding: Binding) -> bool:
+    return any(variable.name == "provider" for variable in binding.path)
+
+
+def _creates_model(binding: Binding) -> bool:
+    return binding.method.name == "CreateModelConfig"
+
+
+def _deletes_model(binding: Binding) -> bool:
+    return binding.method.name == "DeleteModelConfig"
+
+
 def _takes_body(binding: Binding) -> bool:
     return bool(binding.body)
 
@@ -59,6 +79,16 @@ _APPLIES: Final[Mapping[str, Callable[[Binding], bool]]] = {
     "METHOD_NOT_ALLOWED": _never,
     "POLICY_NOT_FOUND": _names_something,
     "OVERRIDE_NOT_FOUND": _names_something,
+    "CUSTOMER_NOT_FOUND": _names_customer,
+    "PACK_NOT_FOUND": _names_something,
+    "RULE_NOT_FOUND": _names_something,
+    "CHAIN_NOT_FOUND": _names_something,
+    "MODEL_NOT_FOUND": _names_model,
+    "PROVIDER_NOT_FOUND": _names_provider,
+    "MODEL_EXISTS": _creates_model,
+    "MODEL_DISABLED": _deletes_model,
+    "BUNDLE_READONLY": _writes,
+    "PACK_IN_USE": is_conditional,
     "SYSTEM_POLICY_READONLY": _writes,
     "POLICY_NAME_EXISTS": _writes,
     "PRECONDITION_FAILED": is_conditional,

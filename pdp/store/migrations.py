@@ -64,3 +64,28 @@ def records_and_changes(db: Database) -> None:
     )
     # Serves the history of an entity and, by its first column, the list of tenants.
     db.execute("CREATE INDEX changes_of_entity ON changes (tenant_id, kind, entity_id, revision)")
+
+
+@MIGRATIONS()
+def counters(db: Database) -> None:
+    """Makes the counters of limits, and the one number that their stamps are taken from."""
+    db.execute(
+        """
+        CREATE TABLE counters (
+            tenant_id  TEXT NOT NULL,
+            scope      TEXT NOT NULL,
+            subject_id TEXT NOT NULL,
+            window     TEXT NOT NULL,
+            start      INTEGER NOT NULL,
+            requests   INTEGER NOT NULL,
+            tokens     INTEGER NOT NULL,
+            cost       INTEGER NOT NULL, -- in micro-dollars
+            stamp      INTEGER NOT NULL UNIQUE,
+            PRIMARY KEY (tenant_id, scope, subject_id, window, start)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute("CREATE INDEX counters_by_age ON counters (window, start)")
+    # Not the highest stamp there is: that one may be forgotten, and stamps must not come again.
+    db.execute("CREATE TABLE counter_stamps (last INTEGER NOT NULL) STRICT")
+    db.execute("INSERT INTO counter_stamps VALUES (0)")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from pdp.domain.counter import Counter, CounterId
+    from pdp.domain.limits import Counts
     from pdp.domain.record import Change, Record
 
 
@@ -49,6 +51,13 @@ class Reader(Protocol):
 
     def revision(self) -> int:
         """Returns the revision of the last change; 0 where there is none."""
+
+    def counters(self, since: int, limit: int = 1000) -> Sequence[Counter]:
+        """Returns up to `limit` counters with a stamp above `since`, in the order of their stamps.
+
+        Who reads on from the last stamp that it has seen misses nothing: additions become visible
+        in the order of their stamps, and no two counters have the same one.
+        """
 
 
 class Transaction(Reader, Protocol):
@@ -93,6 +102,25 @@ class Transaction(Reader, Protocol):
         Raises:
             KeyError: there is no such record.
             InvalidArgument: see `put`.
+            StoreUnavailable: the store cannot be written.
+
+        """
+
+    def add_counts(self, additions: Mapping[CounterId, Counts]) -> None:
+        """Adds to counters, made where they are not there; nothing is logged and no revision made.
+
+        A total stays between 0 and `pdp.domain.limits.MOST`; an addition may be negative.
+
+        Raises:
+            InvalidArgument: an id has NUL or a lone surrogate in it; nothing was added.
+            StoreUnavailable: the store cannot be written.
+
+        """
+
+    def forget_counters(self, window: str, before: int) -> None:
+        """Removes the counters of a window that began before `before`.
+
+        Raises:
             StoreUnavailable: the store cannot be written.
 
         """

@@ -9,11 +9,15 @@ from pdp.domain.record import Change, Op, Record
 from pdp.errors import StoreUnavailable
 from pdp.store import codec
 from pdp.store.port import NameTaken
+from pdp.store.sqlite_counters import add_counts, forget, read_counters
 from pdp.store.sqlite_errors import converted
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from pdp.domain.counter import Counter, CounterId
+    from pdp.domain.limits import Counts
 
 Rows = list[tuple[Any, ...]]
 Changes = list[Change]  # within the readers, `list` is a method
@@ -149,6 +153,10 @@ class SqliteReader:
         [(revision,)] = self._select(_REVISION)
         return int(revision)
 
+    def counters(self, since: int, limit: int = 1000) -> Sequence[Counter]:
+        """See `Reader.counters`."""
+        return read_counters(self._execute, since, limit)
+
     def end(self) -> None:
         """Ends the view: whatever is asked of it from now on is refused."""
         self._ended = True
@@ -235,6 +243,14 @@ class SqliteTransaction(SqliteReader):
         change = self._log(key, "delete", before=before, after=None, actor=actor, summary=summary)
         self._execute(_DELETE, change.revision, self._now, self._now, *key)
         return change
+
+    def add_counts(self, additions: Mapping[CounterId, Counts]) -> None:
+        """See `Transaction.add_counts`."""
+        add_counts(self._execute, additions)
+
+    def forget_counters(self, window: str, before: int) -> None:
+        """See `Transaction.forget_counters`."""
+        forget(self._execute, window, before)
 
     def discard(self) -> None:
         """Forgets what was written, since it is being rolled back."""

@@ -38,6 +38,12 @@ _REQUEST_ID: Final = {
 }
 
 
+_ETAG: Final = {
+    "description": "The revision of the entity's last change, in quotes; see `If-Match`.",
+    "schema": {"type": "string"},
+    "example": '"42"',
+}
+
 _IF_MATCH: Final = {
     "name": "If-Match",
     "in": "header",
@@ -87,7 +93,7 @@ def document(comments: Mapping[str, str], version: str) -> dict[str, Any]:
         "components": {
             "schemas": schemas.found(),
             "parameters": {"TenantID": _tenant(schemas), "IfMatch": _IF_MATCH},
-            "headers": {"RequestID": _REQUEST_ID},
+            "headers": {"RequestID": _REQUEST_ID, "ETag": _ETAG},
             "responses": dict(sorted(errors.items())),
             "examples": error_examples(schemas),
         },
@@ -118,7 +124,18 @@ def _paths(
             **error_responses(route, schemas, errors),
         }
         paths.setdefault(route.template, {})[route.http_method.lower()] = operation
+    for operations in paths.values():
+        _tag(operations)
     return paths
+
+
+def _tag(operations: Mapping[str, Any]) -> None:
+    """Shows the `ETag` of an entity that can be changed where it is read."""
+    if operations.keys() & {"put", "patch"}:
+        for verb in operations.keys() & {"get", "put", "patch"}:
+            # The first is success. The order of the set does not matter: each is on its own.
+            success = next(iter(operations[verb]["responses"].values()))
+            success.setdefault("headers", {})["ETag"] = {"$ref": "#/components/headers/ETag"}
 
 
 def _tenant(schemas: Schemas) -> dict[str, Any]:

@@ -127,6 +127,7 @@ class Verdict(NamedTuple):
     pii_detected: bool = False
     frameworks: tuple[str, ...] = ()
     rows: tuple[TraceRow, ...] = ()
+    retry_after_s: int | None = None
 
 
 NO_VERDICT = Verdict()
@@ -152,7 +153,8 @@ class Decision(NamedTuple):
     """The answer to a request (decide.md, DecideResponse).
 
     `layers` has one entry for each layer of the engine; it and `trace` are filled only for
-    requests with `explain`. `faults` is for the log.
+    requests with `explain`. `faults` is for the log. `counted` is whether limits count it as a
+    request: not where the kill switch or a limit stopped it.
     """
 
     decision_id: str
@@ -174,6 +176,8 @@ class Decision(NamedTuple):
     incomplete: bool = False
     layers: tuple[LayerResult, ...] = ()
     faults: tuple[Fault, ...] = ()
+    retry_after_s: int | None = None
+    counted: bool = True
 
     @property
     def allowed(self) -> bool:

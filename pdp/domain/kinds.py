@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain import (
     customer_policy,
+    limits,
     model_catalog,
     org_policy,
     policy_chain,
@@ -23,6 +24,7 @@ ENTITIES: Final[Mapping[str, type]] = {
     static_policy.OVERRIDE_KIND: static_policy.StaticOverride,
     org_policy.KIND: org_policy.OrgPolicy,
     customer_policy.KIND: customer_policy.CustomerPolicy,
+    limits.KIND: limits.Limit,
     model_catalog.KIND: model_catalog.ModelConfig,
     policy_pack.KIND: policy_pack.PolicyPack,
     policy_pack.RULE_KIND: policy_pack.PolicyRule,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from pdp.domain.limits import Spent
 
 JsonObject = Mapping[str, Any]
 
@@ -54,6 +57,8 @@ class Request(NamedTuple):
 
     A named tuple, since one is built for every decision: it is immutable and costs a tenth of
     what a frozen dataclass of this many fields does. `timestamp` is in seconds since the epoch.
+    `spent` is what the limits that apply have been used for already; where there are any, it is
+    filled in by whoever has the counters.
     """
 
     text: str = ""
@@ -75,3 +80,4 @@ class Request(NamedTuple):
     entities: tuple[Entity, ...] = ()
     usage: Usage = NO_USAGE
     explain: bool = False
+    spent: Spent | None = None

@@ -21,6 +21,7 @@ class RiskTable:
     Attributes:
         severity: floor of a static or DLP match, by the policy's severity.
         kill_switch: floor of a request for a model that is switched off.
+        limit: floor of a request that is over a limit.
         unknown_customer: floor of a customer that does not exist.
         blocked_action: floor of an action that a customer's policy blocks.
         not_allowed: floor of a tool or an action that a customer's policy does not allow.
@@ -36,6 +37,7 @@ class RiskTable:
         default_factory=lambda: {"low": 15, "medium": 40, "high": 65, "critical": 90}
     )
     kill_switch: int = 65
+    limit: int = 40
     unknown_customer: int = 65
     blocked_action: int = 90
     not_allowed: int = 65

@@ -37,7 +37,7 @@ _PERSONAL_CLASSIFICATIONS: Final = frozenset({"PII", "PHI"})
 
 _IDLE: Final = {
     KILL_SWITCH: "no model is switched off",
-    LIMITS: "no limits are set",
+    LIMITS: "no limit applies",
     CUSTOMER: "the request names no customer",
     STATIC: "no policy's pattern was found",
     CHAIN: "no rule of a chain matched",
@@ -98,6 +98,8 @@ def combine(
         incomplete=bool(faults),
         layers=_results(verdicts, faults, safe, stopped_by) if request.explain else (),
         faults=tuple(faults),
+        retry_after_s=strongest.retry_after_s,
+        counted=not stopped_by and verdicts.get(LIMITS, NO_VERDICT).outcome is not Outcome.BLOCK,
     )
 
 

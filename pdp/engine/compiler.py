@@ -11,6 +11,7 @@ from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
 from pdp.domain.tenant import DEFAULT_SETTINGS, PLATFORM, TenantSettings
 from pdp.engine.layers import BUILDERS, CLOSERS, GATES
 from pdp.engine.layers.base import Layer, Policies
+from pdp.engine.layers.limits import LimitsLayer
 from pdp.engine.models import ModelIndex
 from pdp.engine.scan import PatternErrors, PatternSet
 from pdp.engine.snapshot import Platform, Snapshot
@@ -117,6 +118,7 @@ def compile_tenant(
         policies=policies,
         patterns=patterns,
         settings=settings,
+        limits=next((layer.book for layer in layers if isinstance(layer, LimitsLayer)), None),
     )
 
 

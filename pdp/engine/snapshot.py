@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from pdp.domain.kinds import PolicySet
+    from pdp.domain.limits import LimitBook
     from pdp.domain.risk import RiskTable
     from pdp.domain.tenant import TenantSettings
     from pdp.engine.layers.base import Closer, Gate, Layer
@@ -54,6 +55,7 @@ class Snapshot:
         shards: all pattern shards, the platform's first.
         policies: what the tenant's own part was compiled from, for the next compilation.
         patterns: the tenant's own patterns, without the platform's.
+        limits: those in force; None where the tenant has none, so that nothing is to be counted.
     """
 
     tenant_id: str
@@ -66,6 +68,7 @@ class Snapshot:
     policies: PolicySet
     patterns: PatternSet
     settings: TenantSettings
+    limits: LimitBook | None = None
 
     def on(self, platform: Platform, revision: int) -> Snapshot:
         """Returns the same policies on a platform that is akin to theirs, as of that revision.

@@ -3,48 +3,63 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp import catalog
+from pdp.admin.install_models import install_models
 from pdp.domain.record import Record
 from pdp.domain.static_policy import KIND, StaticPolicy, body_of
 from pdp.domain.tenant import PLATFORM
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pdp.store.port import Reader, Store, Transaction
 
 _MARK_KIND: Final = "catalog"
-_MARK_ID: Final = "static_policies"
+
+
+class Part(NamedTuple):
+    """One part of the catalog.
+
+    Attributes:
+        name: of its file or folder in `pdp/catalog`, and of the mark that says what is installed.
+        install: brings the store to what the part says in this release.
+    """
+
+    name: str
+    install: Callable[[Transaction], None]
 
 
 def install_catalog(store: Store) -> bool:
-    """Brings the platform's policies to those of this release, in one transaction.
+    """Brings what the platform ships to this release, in one transaction.
 
-    Does nothing where the store has them already, whoever wrote them. Returns whether anything
-    was written.
+    Does nothing where the store has it already, whoever wrote it. Returns whether anything was
+    written.
 
     Raises:
         StoreUnavailable: the store cannot be read or written.
     """
-    digest = catalog.digest()
     with store.read() as reader:
-        if _installed(reader) == digest:
+        if not _outdated(reader):
             return False
     with store.write() as transaction:
-        if _installed(transaction) == digest:
-            return False
-        _install(transaction)
-        mark = Record(_MARK_KIND, PLATFORM, _MARK_ID, {"digest": digest})
-        transaction.put(mark, actor=catalog.ACTOR, summary="Installed the catalog")
-    return True
+        outdated = _outdated(transaction)
+        for part, digest in outdated.items():
+            part.install(transaction)
+            mark = Record(_MARK_KIND, PLATFORM, part.name, {"digest": digest})
+            transaction.put(mark, actor=catalog.ACTOR, summary="Installed the catalog")
+    return bool(outdated)
 
 
-def _installed(reader: Reader) -> Any:
-    mark = reader.get(_MARK_KIND, PLATFORM, _MARK_ID)
-    return mark.body["digest"] if mark else None
+def _outdated(reader: Reader) -> dict[Part, str]:
+    """Returns the parts that the store has not as this release has them, with their digests."""
+    marks = {record.id: record.body["digest"] for record in reader.list(_MARK_KIND, PLATFORM)}
+    digests = {part: catalog.digest(part.name) for part in PARTS}
+    return {part: digest for part, digest in digests.items() if marks.get(part.name) != digest}
 
 
-def _install(transaction: Transaction) -> None:
+def _install_static_policies(transaction: Transaction) -> None:
     present = {
         record.id: StaticPolicy(**record.body) for record in transaction.list(KIND, PLATFORM)
     }
@@ -70,3 +85,10 @@ def _install(transaction: Transaction) -> None:
 def _put(transaction: Transaction, policy: StaticPolicy, summary: str) -> None:
     record = Record(KIND, PLATFORM, policy.id, body_of(policy), name=policy.name)
     transaction.put(record, actor=catalog.ACTOR, summary=summary)
+
+
+PARTS: Final = (
+    Part("static_policies", _install_static_policies),
+    Part("models", install_models),
+)
+"""All parts of the catalog, in the order in which they are installed."""

@@ -1,4 +1,4 @@
-"""What ships with the product, as versioned data: system policies in `static_policies/*.yaml`."""
+"""What ships with the product, as versioned data: a part is `<name>.yaml` or all of `<name>/`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
+from pdp.domain.model_catalog import ModelConfig, config_id
 from pdp.domain.static_policy import StaticPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ACTOR: Final = "catalog"
-"""Who changes system policies, in the change log."""
+"""Who changes what ships with the product, in the change log."""
+
 
 @dataclass(frozen=True, slots=True)
 class SystemPolicy:
@@ -26,30 +28,42 @@ class SystemPolicy:
 
 def static_policies() -> tuple[SystemPolicy, ...]:
     """Returns the system static policies, in the order of the files and within each."""
-    # Imported here: a store that holds this catalog already is started without reading YAML.
-    import yaml  # noqa: PLC0415
+    return tuple(_system_policy(entry) for entry in _entries("static_policies", "policies"))
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+def models() -> tuple[ModelConfig, ...]:
+    """Returns the models, in the order in which they are to be added."""
     return tuple(
-        _system_policy(entry)
-        for text in _sources()
-        for entry in yaml.load(text, loader)["policies"]  # noqa: S506 - a safe loader
+        ModelConfig(**entry, id=config_id(entry["provider"], entry["model_id"]))
+        for entry in _entries("models", "models")
     )
 
 
-def digest() -> str:
-    """Returns a number that differs when anything in the catalog does; cheap, no YAML is read."""
+def digest(part: str) -> str:
+    """Returns a number that differs when anything in a part does; cheap, no YAML is read."""
     whole = hashlib.sha256()
-    for text in _sources():
+    for text in _sources(part):
         whole.update(hashlib.sha256(text).digest())
     return whole.hexdigest()
 
 
-def _sources() -> Iterator[bytes]:
-    folder = files(__name__) / "static_policies"
-    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if file.name.endswith(".yaml"):
-            yield file.read_bytes()
+def _entries(part: str, key: str) -> Iterator[dict[str, Any]]:
+    # Imported here: a store that holds this catalog already is started without reading YAML.
+    import yaml  # noqa: PLC0415
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    for text in _sources(part):
+        yield from yaml.load(text, loader)[key]  # noqa: S506 - a safe loader
+
+
+def _sources(part: str) -> Iterator[bytes]:
+    file = files(__name__) / f"{part}.yaml"
+    if file.is_file():
+        yield file.read_bytes()
+        return
+    for each in sorted((files(__name__) / part).iterdir(), key=lambda entry: entry.name):
+        if each.name.endswith(".yaml"):
+            yield each.read_bytes()
 
 
 def _system_policy(entry: dict[str, Any]) -> SystemPolicy:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pdp.admin.customer_policies import CustomerPolicies
+from pdp.admin.kill_switch import KillSwitches
+from pdp.admin.model_catalog import ModelCatalog
 from pdp.admin.org_policy import OrgPolicies
 from pdp.admin.static_overrides import StaticOverrides
 from pdp.admin.static_policies import StaticPolicies
@@ -15,6 +17,8 @@ from pdp.transport.methods import Method, methods
 from pdp.transport.metrics import Metrics
 from pdp.transport.servicers.customer_policy import CustomerPolicyServicer
 from pdp.transport.servicers.decide import DecideServicer
+from pdp.transport.servicers.kill_switch import KillSwitchServicer
+from pdp.transport.servicers.model_catalog import ModelCatalogServicer
 from pdp.transport.servicers.org_policy import OrgPolicyServicer
 from pdp.transport.servicers.simulate import SimulateServicer
 from pdp.transport.servicers.static_policy import StaticPolicyServicer
@@ -52,6 +56,8 @@ def wire(publisher: Publisher, workspace: Workspace) -> Wiring:
         **decide.handlers(),
         **SimulateServicer(decide).handlers(),
         **CustomerPolicyServicer(CustomerPolicies(workspace)).handlers(),
+        **KillSwitchServicer(KillSwitches(workspace)).handlers(),
+        **ModelCatalogServicer(ModelCatalog(workspace)).handlers(),
         **OrgPolicyServicer(OrgPolicies(workspace)).handlers(),
         **StaticPolicyServicer(StaticPolicies(workspace), StaticOverrides(workspace)).handlers(),
     }

@@ -10,6 +10,8 @@ from google.protobuf.message_factory import GetMessageClass
 from pdp._gen.pdp.v1 import (
     customer_policy_pb2,
     decide_pb2,
+    kill_switch_pb2,
+    model_catalog_pb2,
     options_pb2,
     org_policy_pb2,
     simulate_pb2,
@@ -22,7 +24,15 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
     from google.protobuf.message import Message
 
-FILES = (decide_pb2, simulate_pb2, static_policy_pb2, org_policy_pb2, customer_policy_pb2)
+FILES = (
+    decide_pb2,
+    simulate_pb2,
+    static_policy_pb2,
+    org_policy_pb2,
+    customer_policy_pb2,
+    model_catalog_pb2,
+    kill_switch_pb2,
+)
 """The contracts that this server serves."""
 
 

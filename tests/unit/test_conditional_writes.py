@@ -1,0 +1,49 @@
+"""`If-Match` is heard by every PUT and PATCH: one that ignored it would lose a change silently."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from pdp import wiring
+from pdp.admin.workspace import Workspace
+from pdp.auth.principal import Principal
+from pdp.bootstrap import first_publisher
+from pdp.domain.risk import DEFAULT_RISK_TABLE
+from pdp.errors import InvalidArgument
+from pdp.store.sqlite import SqliteStore
+from pdp.transport.call import Call, Endpoint
+from pdp.transport.http.binding import bindings
+from pdp.transport.methods import Method, methods
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ADMIN: Final = Principal("admin", tenants=None)
+CONDITIONAL: Final = [
+    method
+    for method in methods()
+    if method.writes and {each.http_method for each in bindings(method)} & {"PUT", "PATCH"}
+]
+
+
+@pytest.fixture
+def handlers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Endpoint]]:
+    """The handlers by path, without the guards: these would refuse an empty message."""
+    store = SqliteStore.open(f"sqlite:///{tmp_path}/pdp.db")
+    publisher = first_publisher(store, DEFAULT_RISK_TABLE)
+    workspace = Workspace(store, publisher)
+    monkeypatch.setattr(wiring, "endpoints", lambda _, by_path, __: by_path)
+    yield dict(wiring.wire(publisher, workspace).endpoints)
+    workspace.close()
+    store.close()
+
+
+@pytest.mark.parametrize("method", CONDITIONAL, ids=lambda method: method.name)
+async def test_it_is_heard(handlers: dict[str, Endpoint], method: Method) -> None:
+    call = Call(method, {"if-match": "no tag"}, "local", principal=ADMIN, tenant_id="acme")
+    with pytest.raises(InvalidArgument) as refused:
+        await handlers[method.path](call, method.request())
+    assert [violation.field for violation in refused.value.violations] == ["If-Match"]

@@ -89,3 +89,30 @@ def counters(db: Database) -> None:
     # Not the highest stamp there is: that one may be forgotten, and stamps must not come again.
     db.execute("CREATE TABLE counter_stamps (last INTEGER NOT NULL) STRICT")
     db.execute("INSERT INTO counter_stamps VALUES (0)")
+
+
+@MIGRATIONS()
+def model_configs(db: Database) -> None:
+    """Shows the model catalog as the table that seed 002 keeps the kill switch in.
+
+    A view, so that there is one truth: it is for those who look into the file; records are written.
+    """
+    db.execute(
+        """
+        CREATE VIEW model_configs AS
+        SELECT id,
+               json_extract(body, '$.provider') AS provider,
+               json_extract(body, '$.model_id') AS model_id,
+               json_extract(body, '$.display_name') AS display_name,
+               json_extract(body, '$.tier') AS tier,
+               json_extract(body, '$.is_active') AS is_active,
+               strftime(
+                   '%Y-%m-%dT%H:%M:%SZ', json_extract(body, '$.kill_switch_disabled_at'), 'unixepoch'
+               ) AS kill_switch_disabled_at,
+               json_extract(body, '$.disabled_reason') AS disabled_reason,
+               revision
+        FROM records
+        WHERE tenant_id = '' AND kind = 'model_config' AND deleted_at IS NULL
+        ORDER BY seq
+        """
+    )

@@ -12,7 +12,7 @@ from pdp.store.sqlite_errors import is_busy
 APPLICATION_ID: Final = 0x50445031
 """Marks a SQLite file as ours: "PDP1"."""
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """How many migrations there are."""
 
 _RETRY_S: Final = 0.01

@@ -15,7 +15,6 @@ from pdp.engine.customers import compile_customer
 from pdp.errors import (
     CustomerNotFound,
     InvalidArgument,
-    InvalidCondition,
     RequestTooLarge,
     Violation,
 )
@@ -188,14 +187,7 @@ def check(policy: CustomerPolicy, prefix: str = "") -> None:
     ]
     if found:
         raise InvalidArgument.of(*found)
-    try:
-        compile_customer(policy)
-    except InvalidCondition as error:
-        if not prefix:
-            raise
-        placed = [Violation(prefix + field, reason) for field, reason in error.violations]
-        message = prefix + error.message
-        raise InvalidCondition(message, *placed, line=error.line, column=error.column) from None
+    compile_customer(policy, prefix)
 
 
 def _find(reader: Reader, tenant_id: str, customer_id: str) -> Record:

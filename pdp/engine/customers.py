@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.domain import customer_policy as names
 from pdp.domain.customer_policy import CustomerPolicy, rule_path
+from pdp.domain.decision import RiskFactor
+from pdp.domain.layers import CUSTOMER
 from pdp.engine.actions import ActionPatterns
 from pdp.engine.conditions import Condition, compile_condition
 from pdp.errors import InvalidCondition, Violation
 
 if TYPE_CHECKING:
     from pdp.domain.request import Request
+    from pdp.engine.conditions.codegen import Evaluate
 
 MAX_REFUSED: Final = 32
 """Conditions that one error names."""
@@ -27,11 +30,10 @@ _LEAVES: Final = frozenset({str, float, int, bool, NoneType})
 
 
 class CompiledRule(NamedTuple):
-    """A custom rule."""
+    """A custom rule: its condition, and what it adds to the risk where that is true."""
 
-    name: str
-    impact: int
     condition: Condition
+    impact: RiskFactor
 
 
 class Hits(NamedTuple):
@@ -59,7 +61,12 @@ NO_HITS: Final = Hits()
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A customer's policy, ready to be asked. Allow-lists that are empty allow everything."""
+    """A customer's policy, ready to be asked. Allow-lists that are empty allow everything.
+
+    Attributes:
+        policy: what it was compiled from.
+        rules: the custom rules, each behind the function that evaluates its condition.
+    """
 
     policy: CustomerPolicy
     blocked_actions: frozenset[str]
@@ -68,27 +75,28 @@ class Customer:
     allowed_tools: frozenset[str]
     sensitive_fields: frozenset[str]
     classifications: frozenset[str]
-    rules: tuple[CompiledRule, ...]
+    rules: tuple[tuple[Evaluate, CompiledRule], ...]
 
     def hits(self, request: Request) -> Hits:
         """Returns what applies to `request`; `NO_HITS` where nothing does."""
         action, tool, target = request.action, request.tool, request.target
         blocked = self._blocked(action) if action else None
-        hits = Hits(
-            blocked,
-            # What is blocked is blocked: whether it would be allowed is not asked any more.
-            bool(
-                action
-                and blocked is None
-                and self.allowed_patterns
-                and self.allowed_patterns.find(action) is None
-            ),
-            bool(tool and self.allowed_tools and tool not in self.allowed_tools),
-            self._fields(target.fields, request.arguments) if self.sensitive_fields else (),
-            tuple(filter(self.classifications.__contains__, target.classifications)),
-            tuple([rule for rule in self.rules if rule.condition.evaluate(request) is True]),
+        # What is blocked is blocked: whether it would be allowed is not asked any more.
+        action_refused = (
+            bool(action and self.allowed_patterns)
+            and blocked is None
+            and self.allowed_patterns.find(action) is None
         )
-        return hits if any(hits) else NO_HITS
+        tool_refused = bool(tool and self.allowed_tools) and tool not in self.allowed_tools
+        fields = self._fields(target.fields, request.arguments) if self.sensitive_fields else ()
+        classifications = target.classifications
+        if classifications:
+            known = self.classifications
+            classifications = tuple([each for each in classifications if each in known])
+        rules = [rule for evaluate, rule in self.rules if evaluate(request)]
+        if not (blocked or action_refused or tool_refused or fields or classifications or rules):
+            return NO_HITS
+        return Hits(blocked, action_refused, tool_refused, fields, classifications, tuple(rules))
 
     def _blocked(self, action: str) -> tuple[str, str] | None:
         if action in self.blocked_actions:
@@ -124,8 +132,12 @@ def _add_keys(value: Any, wanted: frozenset[str], found: set[str]) -> None:
                 _add_keys(item, wanted, found)
 
 
-def compile_customer(policy: CustomerPolicy) -> Customer:
+def compile_customer(policy: CustomerPolicy, prefix: str = "") -> Customer:
     """Compiles a policy in whose document `faults` finds nothing.
+
+    Args:
+        policy: the policy.
+        prefix: put before the fields' paths in errors, for a document that lies in another.
 
     Raises:
         InvalidCondition: some conditions do not compile; it names them all.
@@ -138,22 +150,25 @@ def compile_customer(policy: CustomerPolicy) -> Customer:
         allowed_tools=frozenset(policy.texts(names.ALLOWED_TOOLS)),
         sensitive_fields=frozenset(policy.texts(names.SENSITIVE_FIELDS)),
         classifications=frozenset(policy.texts(names.SENSITIVE_CLASSIFICATIONS)),
-        rules=_compile_rules(policy),
+        rules=_compile_rules(policy, prefix),
     )
 
 
-def _compile_rules(policy: CustomerPolicy) -> tuple[CompiledRule, ...]:
-    rules: list[CompiledRule] = []
+def _compile_rules(
+    policy: CustomerPolicy, prefix: str
+) -> tuple[tuple[Evaluate, CompiledRule], ...]:
+    rules: list[tuple[Evaluate, CompiledRule]] = []
     refused: list[tuple[str, InvalidCondition]] = []
     for rule in policy.rules():
         try:
             condition = compile_condition(rule.condition, policy.timezone)
         except InvalidCondition as error:
-            refused.append((rule_path(rule.name, "condition"), error))
+            refused.append((prefix + rule_path(rule.name, "condition"), error))
             if len(refused) >= MAX_REFUSED:
                 break
         else:
-            rules.append(CompiledRule(rule.name, rule.score_impact, condition))
+            impact = RiskFactor(CUSTOMER, rule.name, rule.score_impact)
+            rules.append((condition.evaluate, CompiledRule(condition, impact)))
     if refused:
         raise _invalid(refused)
     return tuple(rules)

@@ -22,11 +22,12 @@ from pdp.domain.decision import (
     Verdict,
 )
 from pdp.domain.layers import CUSTOMER
+from pdp.domain.risk import MAX_SCORE
 from pdp.engine.customers import NO_HITS, Customer, Hits, compile_customer
 from pdp.engine.layers.customer_trace import rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pdp.domain.customer_policy import CustomerPolicy
     from pdp.domain.request import Request
@@ -45,11 +46,19 @@ _FORBIDDEN: Final = 403
 
 @dataclass(frozen=True, slots=True)
 class CustomerLayer:
-    """Judges requests that name a customer."""
+    """Judges requests that name a customer.
+
+    Attributes:
+        customers: the customers of the tenant, by id.
+        unknown_outcome: what a request of any other comes to.
+        risk: the points of what applies.
+        severities: of a custom rule, by its points.
+    """
 
     customers: Mapping[str, Customer]
     unknown_outcome: Outcome
     risk: RiskTable
+    severities: Sequence[str]
     name: str = CUSTOMER
     patterns: dict[str, str] = field(default_factory=dict)
 
@@ -93,12 +102,12 @@ class CustomerLayer:
             reason_code=reason_code,
             message=message,
             status_hint=_FORBIDDEN if outcome is Outcome.BLOCK else 200,
-            matches=tuple(_matches(customer, request, hits, risk)),
+            matches=tuple(_matches(customer, request, hits, self.severities)),
             obligations=(
                 (Obligation(ObligationType.MASK_FIELDS, fields=hits.fields),) if hits.fields else ()
             ),
             floors=tuple(_floors(hits, risk)),
-            impacts=tuple(RiskFactor(CUSTOMER, rule.name, rule.impact) for rule in hits.rules),
+            impacts=tuple([rule.impact for rule in hits.rules]),
             pii_detected=bool(hits.fields),
         )
 
@@ -121,7 +130,9 @@ def _judged(request: Request, hits: Hits) -> tuple[Outcome, str, str]:
     return Outcome.ALLOW, "", ""
 
 
-def _matches(customer: str, request: Request, hits: Hits, risk: RiskTable) -> Iterator[Match]:
+def _matches(
+    customer: str, request: Request, hits: Hits, severities: Sequence[str]
+) -> Iterator[Match]:
     """Yields what applies, strongest first; each is named by the list or the rule that it is of."""
 
     def match(name: str, action: str, severity: str, reason: str) -> Match:
@@ -143,10 +154,8 @@ def _matches(customer: str, request: Request, hits: Hits, risk: RiskTable) -> It
     if hits.classifications:
         reason = f"sensitive classifications: {', '.join(hits.classifications)}"
         yield match(names.SENSITIVE_CLASSIFICATIONS, "log", "medium", reason)
-    for rule in hits.rules:
-        level = risk.level(rule.impact)
-        severity = "low" if level == "none" else level
-        yield match(rule.name, "score", severity, f"the condition is true: {rule.impact:+d}")
+    for _, (_, name, points) in hits.rules:
+        yield match(name, "score", severities[points], f"the condition is true: {points:+d}")
 
 
 def _floors(hits: Hits, risk: RiskTable) -> Iterator[RiskFactor]:
@@ -175,7 +184,14 @@ def build(policies: Policies) -> Layer:
         customers=_customers(policies.own.of_kind(names.KIND), held),
         unknown_outcome=Outcome.BLOCK if block else Outcome.WARN,
         risk=policies.risk,
+        severities=_severities(policies.risk),
     )
+
+
+def _severities(risk: RiskTable) -> Sequence[str]:
+    """Returns the severity of each number of points: its level, and low where that is none."""
+    levels = [risk.level(points) for points in range(MAX_SCORE + 1)]
+    return ["low" if level == "none" else level for level in levels]
 
 
 def _customers(
@@ -190,6 +206,6 @@ def _customers(
     for customer_id, policy in wanted.items():
         compiled = held.get(customer_id)
         if compiled is None or compiled.policy is not policy:
-            compiled = compile_customer(policy)
+            compiled = compile_customer(policy, f"customer policy {customer_id}: ")
         customers[customer_id] = compiled
     return customers

@@ -32,7 +32,8 @@ def rows_of(
     if not matched:
         reason += ", of which nothing applies"
     parts = (*_of_action(customer, request, hits), *_of_rest(customer, request, hits))
-    rules = (_of_rule(rule, request, rule in hits.rules) for rule in customer.rules)
+    true = {rule.impact.id for rule in hits.rules}
+    rules = (_of_rule(rule, request, rule.impact.id in true) for _, rule in customer.rules)
     rows = [TraceRow(CUSTOMER, reason, matched, outcome), *parts, *rules]
     return tuple(
         row._replace(
@@ -86,8 +87,7 @@ def _of_rest(customer: Customer, request: Request, hits: Hits) -> Iterator[Trace
 
 
 def _of_rule(rule: CompiledRule, request: Request, matched: bool) -> TraceRow:
+    _, name, points = rule.impact
     if matched:
-        return TraceRow(
-            CUSTOMER, f"the condition is true: {rule.impact:+d}", True, rule_id=rule.name
-        )
-    return TraceRow(CUSTOMER, str(rule.condition.explain(request)), rule_id=rule.name)
+        return TraceRow(CUSTOMER, f"the condition is true: {points:+d}", True, rule_id=name)
+    return TraceRow(CUSTOMER, f"the condition is {rule.condition.explain(request)}", rule_id=name)

@@ -9,6 +9,9 @@ from pdp.admin.customer_policies import CustomerPolicies
 from pdp.admin.kill_switch import KillSwitches
 from pdp.admin.model_catalog import ModelCatalog
 from pdp.admin.org_policy import OrgPolicies
+from pdp.admin.policy_chains import PolicyChains
+from pdp.admin.policy_packs import PolicyPacks
+from pdp.admin.policy_rules import PolicyRules
 from pdp.admin.static_overrides import StaticOverrides
 from pdp.admin.static_policies import StaticPolicies
 from pdp.auth.principal import DevelopmentAuthenticator
@@ -20,6 +23,8 @@ from pdp.transport.servicers.decide import DecideServicer
 from pdp.transport.servicers.kill_switch import KillSwitchServicer
 from pdp.transport.servicers.model_catalog import ModelCatalogServicer
 from pdp.transport.servicers.org_policy import OrgPolicyServicer
+from pdp.transport.servicers.policy_chain import PolicyChainServicer
+from pdp.transport.servicers.policy_pack import PolicyPackServicer
 from pdp.transport.servicers.simulate import SimulateServicer
 from pdp.transport.servicers.static_policy import StaticPolicyServicer
 
@@ -59,6 +64,8 @@ def wire(publisher: Publisher, workspace: Workspace) -> Wiring:
         **KillSwitchServicer(KillSwitches(workspace)).handlers(),
         **ModelCatalogServicer(ModelCatalog(workspace)).handlers(),
         **OrgPolicyServicer(OrgPolicies(workspace)).handlers(),
+        **PolicyPackServicer(PolicyPacks(workspace), PolicyRules(workspace)).handlers(),
+        **PolicyChainServicer(PolicyChains(workspace)).handlers(),
         **StaticPolicyServicer(StaticPolicies(workspace), StaticOverrides(workspace)).handlers(),
     }
     served = {method.path: method for method in methods()}

@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pdp.admin.customer_policies import check as check_customer
+from pdp.admin.overlay_packs import ChainCandidate, PackCandidate, lay_packs
+from pdp.domain import customer_policy as customers
+from pdp.domain import org_policy as org
 from pdp.domain.static_policy import KIND, StaticPolicy
 from pdp.engine.compiler import compile_tenant
 from pdp.engine.patterns import CompiledPattern
 from pdp.errors import InvalidPattern, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from pdp.domain.customer_policy import CustomerPolicy
     from pdp.engine.snapshot import Snapshot
 
 
-def overlaid(snapshot: Snapshot, *, static_policies: Sequence[StaticPolicy]) -> Snapshot:
+def overlaid(
+    snapshot: Snapshot,
+    *,
+    static_policies: Sequence[StaticPolicy] = (),
+    org_policy: Mapping[str, Any] | None = None,
+    customer_policy: CustomerPolicy | None = None,
+    packs: Sequence[PackCandidate] = (),
+    chain: ChainCandidate | None = None,
+) -> Snapshot:
     """Returns `snapshot` with the candidates in it; it itself stays as it is.
 
     A candidate replaces the policy of its id, else of its name, else is added. Its id may be
-    empty. What it replaces lends it its validator, which the REST objects do not show.
+    empty. What it replaces lends it its validator, which the REST objects do not show. `org_policy`
+    holds changes to the tenant's org policy, by field name. `customer_policy` takes the place of
+    its customer's, `chain` that of the tenant's own chain.
 
     Raises:
         InvalidPattern: some candidates' patterns are not RE2; it names them all.
+        InvalidArgument: `customer_policy`, `packs` or `chain` has faults; it names them.
     """
     _check(static_policies)
     policies = snapshot.policies
@@ -36,10 +52,20 @@ def overlaid(snapshot: Snapshot, *, static_policies: Sequence[StaticPolicy]) -> 
         laid[policy_id] = replace(
             candidate, id=policy_id, family=replaced.family, validator=replaced.validator
         )
+    laid_over = policies.replaced(KIND, laid)
+    if org_policy:
+        present = policies.of_kind(org.KIND).get(org.ID, org.DEFAULT_ORG_POLICY)
+        laid_over = laid_over.replaced(org.KIND, {org.ID: replace(present, **org_policy)})
+    if customer_policy is not None:
+        check_customer(customer_policy, "overlay.customer_policy.policies.")
+        candidate_of = {customer_policy.customer_id: customer_policy}
+        laid_over = laid_over.replaced(customers.KIND, candidate_of)
+    if packs or chain:
+        laid_over = lay_packs(laid_over, snapshot.platform.policies, packs, chain)
     return compile_tenant(
         snapshot.platform,
         snapshot.tenant_id,
-        policies.replaced(KIND, laid),
+        laid_over,
         snapshot.revision,
         snapshot,
         settings=snapshot.settings,

@@ -62,11 +62,14 @@ class Installed:
             self._problem = f"the suite's policies were refused: {failure.message}"
 
     def _install(self) -> None:
-        for name, body in self.suite.steps:
+        earlier: list[tuple[str, JsonObject]] = []
+        for name, written in self.suite.steps:
             section = _BY_CREATE[name]
+            body = section.refer(written, earlier)
             answer, revision = self._target.administer(self.tenant_id, name, body)
             self._undo.append((section.delete, section.identify(body, answer)))
             self._revision = max(self._revision, revision)
+            earlier.append((name, answer))
 
     def remove(self) -> None:
         """Takes the policies out of force, the last one first."""

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pdp.cases.model import JsonObject
+
+
+def _as_it_is(body: JsonObject, earlier: Sequence[tuple[str, JsonObject]]) -> JsonObject:
+    return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class Section:
         delete: the RPC that takes it out of force.
         identify: returns the request of `delete`, from the entry and the answer of `create`.
         aliases: names that entries have, by what the RPC's request calls them.
+        refer: returns an entry with the ids of what it names, from the calls before it: the RPC and
+            the answer of each.
 
     """
 
@@ -31,6 +37,7 @@ class Section:
     delete: str
     identify: Callable[[JsonObject, JsonObject], JsonObject]
     aliases: Mapping[str, str]
+    refer: Callable[[JsonObject, Sequence[tuple[str, JsonObject]]], JsonObject] = _as_it_is
 
 
 def _policy_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
@@ -55,6 +62,32 @@ def _default_org_policy(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
     }
 
 
+def _of_pack(answer: JsonObject) -> JsonObject:
+    pack: JsonObject = answer.get("pack", answer)  # over HTTP it is the whole body
+    return pack
+
+
+def _pack_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
+    return {"pack_id": _of_pack(answer)["id"]}
+
+
+def _user_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
+    return {"user_id": body["user_id"]}
+
+
+def _empty_chain(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
+    """The org's chain cannot be deleted: an empty one takes it out of force."""
+    return {"packs": []}
+
+
+def _packs_by_name(body: JsonObject, earlier: Sequence[tuple[str, JsonObject]]) -> JsonObject:
+    """A chain may name the suite's packs by their names, since their ids are not known before."""
+    made = [_of_pack(answer) for name, answer in earlier if name == "CreatePolicyPack"]
+    ids = {pack["name"]: pack["id"] for pack in made}
+    packs = [{**each, "id": ids.get(each["id"], each["id"])} for each in body.get("packs", ())]
+    return {**body, "packs": packs}
+
+
 SECTIONS: Final[Mapping[str, Section]] = {
     "static_policies": Section("CreateStaticPolicy", "DeleteStaticPolicy", _policy_id, {}),
     "overrides": Section(
@@ -65,5 +98,12 @@ SECTIONS: Final[Mapping[str, Section]] = {
     ),
     "customer_policies": Section("PutCustomerPolicy", "DeleteCustomerPolicy", _customer_id, {}),
     "org_policy": Section("UpdateOrgPolicy", "UpdateOrgPolicy", _default_org_policy, {}),
+    "packs": Section("CreatePolicyPack", "DeletePolicyPack", _pack_id, {}),
+    "chain": Section(
+        "ReplaceOrgPolicyChain", "ReplaceOrgPolicyChain", _empty_chain, {}, _packs_by_name
+    ),
+    "user_chains": Section(
+        "ReplaceUserPolicyChain", "DeleteUserPolicyChain", _user_id, {}, _packs_by_name
+    ),
 }
 """In the order in which they are put in force."""

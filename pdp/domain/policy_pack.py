@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class PolicyPack:
         pack_type: `BUNDLE`, which ships with the product for all tenants, or `CUSTOM`.
         compliance_standard: the standard that it follows, if any.
         version: as its author counts.
+        rule_count: how many rules it has, active or not; kept with every change of them.
         created_at, updated_at: seconds since the epoch; a change of a rule counts as one of its
             pack.
     """
@@ -59,6 +60,7 @@ class PolicyPack:
     compliance_standard: str | None = None
     version: str = "1.0"
     is_active: bool = True
+    rule_count: int = 0
     created_at: float = 0.0
     updated_at: float = 0.0
 
@@ -107,17 +109,8 @@ def toggled(pack: PolicyPack, toggle: BundleToggle | None) -> PolicyPack:
     """Returns a bundle as a tenant has it."""
     if toggle is None:
         return pack
-    return PolicyPack(
-        pack.id,
-        pack.name,
-        pack.description,
-        pack.pack_type,
-        pack.compliance_standard,
-        pack.version,
-        toggle.is_active,
-        pack.created_at,
-        max(pack.updated_at, toggle.updated_at),
-    )
+    updated_at = max(pack.updated_at, toggle.updated_at)
+    return replace(pack, is_active=toggle.is_active, updated_at=updated_at)
 
 
 def by_sequence(rule: PolicyRule) -> tuple[int, str]:

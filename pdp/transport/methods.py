@@ -14,6 +14,8 @@ from pdp._gen.pdp.v1 import (
     model_catalog_pb2,
     options_pb2,
     org_policy_pb2,
+    policy_chain_pb2,
+    policy_pack_pb2,
     simulate_pb2,
     static_policy_pb2,
 )
@@ -32,6 +34,8 @@ FILES = (
     customer_policy_pb2,
     model_catalog_pb2,
     kill_switch_pb2,
+    policy_pack_pb2,
+    policy_chain_pb2,
 )
 """The contracts that this server serves."""
 

@@ -32,6 +32,11 @@ ROUTES: Final = {
     "PutCustomerPolicy": ("POST", "/policies/{customer_id}"),
     "DeleteCustomerPolicy": ("DELETE", "/policies/{customer_id}"),
     "UpdateOrgPolicy": ("PUT", "/v1/org/policy"),
+    "CreatePolicyPack": ("POST", "/api/admin/policy-packs/"),
+    "DeletePolicyPack": ("DELETE", "/api/admin/policy-packs/{pack_id}"),
+    "ReplaceOrgPolicyChain": ("PUT", "/api/admin/policy-chains/org"),
+    "ReplaceUserPolicyChain": ("PUT", "/api/admin/policy-chains/users/{user_id}"),
+    "DeleteUserPolicyChain": ("DELETE", "/api/admin/policy-chains/users/{user_id}"),
     "CreateStaticPolicyOverride": ("POST", "/api/v1/static-policies/{id}/override"),
     "DeleteStaticPolicyOverride": ("DELETE", "/api/v1/static-policies/{id}/override"),
 }

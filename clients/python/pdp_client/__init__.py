@@ -21,6 +21,10 @@ from pdp_client._gen.pdp.v1.model_catalog_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.model_catalog_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.org_policy_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.org_policy_pb2_grpc import *  # noqa: F403
+from pdp_client._gen.pdp.v1.policy_chain_pb2 import *  # noqa: F403
+from pdp_client._gen.pdp.v1.policy_chain_pb2_grpc import *  # noqa: F403
+from pdp_client._gen.pdp.v1.policy_pack_pb2 import *  # noqa: F403
+from pdp_client._gen.pdp.v1.policy_pack_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.simulate_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.simulate_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.static_policy_pb2 import *  # noqa: F403

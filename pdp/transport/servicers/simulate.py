@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from pdp._gen.pdp.v1 import simulate_pb2 as pb
+from pdp.admin.chain_trial import try_chain
 from pdp.admin.overlay import overlaid
 from pdp.admin.pattern_trial import Trial, try_pattern
 from pdp.domain.static_policy import StaticPolicy
@@ -12,6 +13,10 @@ from pdp.engine.evaluate import evaluate
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.chain import settle_tenant
 from pdp.transport.convert import to_match, to_request, to_response
+from pdp.transport.servicers.customer_policy import candidate_of
+from pdp.transport.servicers.org_policy import changes_of
+from pdp.transport.servicers.overlay_packs import chain_of, chain_request, packs_of
+from pdp.transport.servicers.policy_chain import trial_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +35,11 @@ class SimulateServicer:
 
     def handlers(self) -> Mapping[str, Endpoint]:
         """Returns the handler of each RPC, by its name."""
-        return {"Simulate": self.simulate, "TestStaticPattern": self.test_pattern}
+        return {
+            "Simulate": self.simulate,
+            "TestStaticPattern": self.test_pattern,
+            "SimulatePolicyChain": self.try_chain,
+        }
 
     async def simulate(self, call: Call, message: Message) -> pb.SimulateResponse:
         """Judges one request for which the overlay is compiled, and forgotten.
@@ -46,7 +55,14 @@ class SimulateServicer:
         request = to_request(wanted, tenant_id, request_id, "request.")
         snapshot = await self._decide.snapshot(call, tenant_id, wanted.min_revision)
         if asked.HasField("overlay"):
-            snapshot = overlaid(snapshot, static_policies=_candidates(asked.overlay))
+            snapshot = overlaid(
+                snapshot,
+                static_policies=_candidates(asked.overlay),
+                org_policy=changes_of(asked.overlay.org_policy),
+                customer_policy=candidate_of(asked.overlay),
+                packs=packs_of(asked.overlay),
+                chain=chain_of(asked.overlay),
+            )
         decision = evaluate(snapshot, request._replace(explain=True), new_id())
         shown = decision if wanted.explain else decision._replace(trace=())
         return pb.SimulateResponse(
@@ -67,6 +83,16 @@ class SimulateServicer:
             match_count=sum(result.matched for result in results),
             total_inputs=len(results),
         )
+
+    async def try_chain(self, call: Call, message: Message) -> pb.SimulatePolicyChainResponse:
+        """Runs a prompt through the tenant's own chain alone.
+
+        Raises:
+            StoreUnavailable: the tenant's policies cannot be read.
+        """
+        asked = cast("pb.SimulatePolicyChainRequest", message)
+        snapshot = await self._decide.snapshot(call, call.tenant_id, 0)
+        return trial_response(try_chain(snapshot, chain_request(asked, call.tenant_id)))
 
 
 def _candidates(overlay: pb.Overlay) -> list[StaticPolicy]:

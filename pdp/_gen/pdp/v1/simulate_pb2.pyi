@@ -6,8 +6,11 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from pdp._gen.pdp.v1 import decide_pb2 as _decide_pb2
+from pdp._gen.pdp.v1 import org_policy_pb2 as _org_policy_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -58,22 +61,84 @@ class Overlay(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     STATIC_POLICIES_FIELD_NUMBER: _builtins.int
+    PACKS_FIELD_NUMBER: _builtins.int
+    CHAIN_FIELD_NUMBER: _builtins.int
+    ORG_POLICY_FIELD_NUMBER: _builtins.int
+    CUSTOMER_POLICY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def static_policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverlayStaticPolicy]:
         """static_policies are candidates in the shape of their REST objects."""
+
+    @_builtins.property
+    def packs(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverlayPack]:
+        """packs are candidate packs with their rules, whole, in the shape of their
+        REST objects.
+        """
+
+    @_builtins.property
+    def chain(self) -> Global___OverlayChain:
+        """chain takes the place of the tenant's own chain."""
+
+    @_builtins.property
+    def org_policy(self) -> _org_policy_pb2.UpdateOrgPolicyRequest:
+        """org_policy holds changes to the tenant's org policy, as `UpdateOrgPolicy`
+        takes them; a whole policy will do as well.
+        """
+
+    @_builtins.property
+    def customer_policy(self) -> Global___OverlayCustomerPolicy:
+        """customer_policy takes the place of the policy of its customer."""
 
     def __init__(
         self,
         *,
         static_policies: _abc.Iterable[Global___OverlayStaticPolicy] | None = ...,
+        packs: _abc.Iterable[Global___OverlayPack] | None = ...,
+        chain: Global___OverlayChain | None = ...,
+        org_policy: _org_policy_pb2.UpdateOrgPolicyRequest | None = ...,
+        customer_policy: Global___OverlayCustomerPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "customer_policy", b"customer_policy", "org_policy", b"org_policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["static_policies", b"static_policies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "customer_policy", b"customer_policy", "org_policy", b"org_policy", "packs", b"packs", "static_policies", b"static_policies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Overlay: _TypeAlias = Overlay  # noqa: Y015
+
+@_typing.final
+class OverlayCustomerPolicy(_message.Message):
+    """OverlayCustomerPolicy is a candidate policy of a customer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    POLICIES_FIELD_NUMBER: _builtins.int
+    UPDATED_AT_FIELD_NUMBER: _builtins.int
+    customer_id: _builtins.str
+    """customer_id is the customer."""
+    @_builtins.property
+    def policies(self) -> _struct_pb2.Struct:
+        """policies is the policy, whole; see `PutCustomerPolicyRequest`."""
+
+    @_builtins.property
+    def updated_at(self) -> _timestamp_pb2.Timestamp:
+        """updated_at is ignored."""
+
+    def __init__(
+        self,
+        *,
+        customer_id: _builtins.str = ...,
+        policies: _struct_pb2.Struct | None = ...,
+        updated_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policies", b"policies", "updated_at", b"updated_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "policies", b"policies", "updated_at", b"updated_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OverlayCustomerPolicy: _TypeAlias = OverlayCustomerPolicy  # noqa: Y015
 
 @_typing.final
 class OverlayStaticPolicy(_message.Message):
@@ -318,3 +383,388 @@ class MatchPosition(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MatchPosition: _TypeAlias = MatchPosition  # noqa: Y015
+
+@_typing.final
+class OverlayPack(_message.Message):
+    """OverlayPack is a candidate pack. What it replaces is replaced whole, rules
+    included.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    PACK_TYPE_FIELD_NUMBER: _builtins.int
+    COMPLIANCE_STANDARD_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    IS_ACTIVE_FIELD_NUMBER: _builtins.int
+    RULE_COUNT_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    UPDATED_AT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """id is the pack to replace; empty to replace by name or to add."""
+    tenant_id: _builtins.str
+    """tenant_id is ignored: the pack is the tenant's."""
+    name: _builtins.str
+    """name is the pack's name."""
+    description: _builtins.str
+    """description says what the pack is for."""
+    pack_type: _builtins.str
+    """pack_type is ignored."""
+    compliance_standard: _builtins.str
+    """compliance_standard is the standard that the pack follows, if any."""
+    version: _builtins.str
+    """version is the pack's version."""
+    is_active: _builtins.bool
+    """is_active tells whether the pack's rules are in force; true where unset."""
+    rule_count: _builtins.int
+    """rule_count is ignored."""
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverlayRule]:
+        """rules are all rules of the pack."""
+
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """created_at is ignored."""
+
+    @_builtins.property
+    def updated_at(self) -> _timestamp_pb2.Timestamp:
+        """updated_at is ignored."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        tenant_id: _builtins.str | None = ...,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+        pack_type: _builtins.str = ...,
+        compliance_standard: _builtins.str | None = ...,
+        version: _builtins.str = ...,
+        is_active: _builtins.bool | None = ...,
+        rule_count: _builtins.int = ...,
+        rules: _abc.Iterable[Global___OverlayRule] | None = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+        updated_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_compliance_standard", b"_compliance_standard", "_is_active", b"_is_active", "_tenant_id", b"_tenant_id", "compliance_standard", b"compliance_standard", "created_at", b"created_at", "is_active", b"is_active", "tenant_id", b"tenant_id", "updated_at", b"updated_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_compliance_standard", b"_compliance_standard", "_is_active", b"_is_active", "_tenant_id", b"_tenant_id", "compliance_standard", b"compliance_standard", "created_at", b"created_at", "description", b"description", "id", b"id", "is_active", b"is_active", "name", b"name", "pack_type", b"pack_type", "rule_count", b"rule_count", "rules", b"rules", "tenant_id", b"tenant_id", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__compliance_standard: _TypeAlias = _typing.Literal["compliance_standard"]  # noqa: Y015
+    _WhichOneofArgType__compliance_standard: _TypeAlias = _typing.Literal["_compliance_standard", b"_compliance_standard"]  # noqa: Y015
+    _WhichOneofReturnType__is_active: _TypeAlias = _typing.Literal["is_active"]  # noqa: Y015
+    _WhichOneofArgType__is_active: _TypeAlias = _typing.Literal["_is_active", b"_is_active"]  # noqa: Y015
+    _WhichOneofReturnType__tenant_id: _TypeAlias = _typing.Literal["tenant_id"]  # noqa: Y015
+    _WhichOneofArgType__tenant_id: _TypeAlias = _typing.Literal["_tenant_id", b"_tenant_id"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__compliance_standard) -> _WhichOneofReturnType__compliance_standard | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_active) -> _WhichOneofReturnType__is_active | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tenant_id) -> _WhichOneofReturnType__tenant_id | None: ...
+
+Global___OverlayPack: _TypeAlias = OverlayPack  # noqa: Y015
+
+@_typing.final
+class OverlayRule(_message.Message):
+    """OverlayRule is a rule of a candidate pack."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PACK_ID_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    APPLIES_TO_FIELD_NUMBER: _builtins.int
+    CONDITIONS_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    IS_ACTIVE_FIELD_NUMBER: _builtins.int
+    CREATED_AT_FIELD_NUMBER: _builtins.int
+    UPDATED_AT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """id is shown in traces; made up where empty."""
+    pack_id: _builtins.str
+    """pack_id is ignored: the rule is of the pack that it stands in."""
+    sequence: _builtins.int
+    """sequence is the rule's place in its pack; the next one where unset."""
+    name: _builtins.str
+    """name is the rule's name."""
+    description: _builtins.str
+    """description says what the rule is for."""
+    applies_to: _builtins.str
+    """applies_to is `input`, `output` or `both`; input where empty."""
+    is_active: _builtins.bool
+    """is_active tells whether the rule is in force; true where unset."""
+    @_builtins.property
+    def conditions(self) -> _struct_pb2.Struct:
+        """conditions are what a request must meet; see `PolicyRule`."""
+
+    @_builtins.property
+    def action(self) -> _struct_pb2.Struct:
+        """action is what is done then; see `PolicyRule`."""
+
+    @_builtins.property
+    def created_at(self) -> _timestamp_pb2.Timestamp:
+        """created_at is ignored."""
+
+    @_builtins.property
+    def updated_at(self) -> _timestamp_pb2.Timestamp:
+        """updated_at is ignored."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        pack_id: _builtins.str = ...,
+        sequence: _builtins.int | None = ...,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+        applies_to: _builtins.str = ...,
+        conditions: _struct_pb2.Struct | None = ...,
+        action: _struct_pb2.Struct | None = ...,
+        is_active: _builtins.bool | None = ...,
+        created_at: _timestamp_pb2.Timestamp | None = ...,
+        updated_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_active", b"_is_active", "_sequence", b"_sequence", "action", b"action", "conditions", b"conditions", "created_at", b"created_at", "is_active", b"is_active", "sequence", b"sequence", "updated_at", b"updated_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_active", b"_is_active", "_sequence", b"_sequence", "action", b"action", "applies_to", b"applies_to", "conditions", b"conditions", "created_at", b"created_at", "description", b"description", "id", b"id", "is_active", b"is_active", "name", b"name", "pack_id", b"pack_id", "sequence", b"sequence", "updated_at", b"updated_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_active: _TypeAlias = _typing.Literal["is_active"]  # noqa: Y015
+    _WhichOneofArgType__is_active: _TypeAlias = _typing.Literal["_is_active", b"_is_active"]  # noqa: Y015
+    _WhichOneofReturnType__sequence: _TypeAlias = _typing.Literal["sequence"]  # noqa: Y015
+    _WhichOneofArgType__sequence: _TypeAlias = _typing.Literal["_sequence", b"_sequence"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_active) -> _WhichOneofReturnType__is_active | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sequence) -> _WhichOneofReturnType__sequence | None: ...
+
+Global___OverlayRule: _TypeAlias = OverlayRule  # noqa: Y015
+
+@_typing.final
+class OverlayChain(_message.Message):
+    """OverlayChain is a candidate chain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PACKS_FIELD_NUMBER: _builtins.int
+    COMBINING_ALGORITHM_FIELD_NUMBER: _builtins.int
+    combining_algorithm: _builtins.str
+    """combining_algorithm is `first_applicable` or `deny_overrides`;
+    first_applicable where empty.
+    """
+    @_builtins.property
+    def packs(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverlayChainPack]:
+        """packs are all packs of the chain, the tenant's, bundles or candidates."""
+
+    def __init__(
+        self,
+        *,
+        packs: _abc.Iterable[Global___OverlayChainPack] | None = ...,
+        combining_algorithm: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["combining_algorithm", b"combining_algorithm", "packs", b"packs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OverlayChain: _TypeAlias = OverlayChain  # noqa: Y015
+
+@_typing.final
+class OverlayChainPack(_message.Message):
+    """OverlayChainPack puts a pack into a candidate chain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """id is the pack's id, or the name of a candidate pack."""
+    sequence: _builtins.int
+    """sequence is the pack's place; the next one where unset."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        sequence: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_sequence", b"_sequence", "sequence", b"sequence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sequence", b"_sequence", "id", b"id", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__sequence: _TypeAlias = _typing.Literal["sequence"]  # noqa: Y015
+    _WhichOneofArgType__sequence: _TypeAlias = _typing.Literal["_sequence", b"_sequence"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sequence) -> _WhichOneofReturnType__sequence | None: ...
+
+Global___OverlayChainPack: _TypeAlias = OverlayChainPack  # noqa: Y015
+
+@_typing.final
+class SimulatePolicyChainRequest(_message.Message):
+    """SimulatePolicyChainRequest is a prompt on its way to a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROMPT_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    USER_GROUPS_FIELD_NUMBER: _builtins.int
+    prompt: _builtins.str
+    """prompt is the text to be judged, at most 1 MiB."""
+    provider: _builtins.str
+    """provider is the provider that it is for."""
+    model: _builtins.str
+    """model is the model that it is for."""
+    @_builtins.property
+    def user_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """user_groups are the groups of who asks."""
+
+    def __init__(
+        self,
+        *,
+        prompt: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+        user_groups: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "prompt", b"prompt", "provider", b"provider", "user_groups", b"user_groups"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimulatePolicyChainRequest: _TypeAlias = SimulatePolicyChainRequest  # noqa: Y015
+
+@_typing.final
+class SimulatePolicyChainResponse(_message.Message):
+    """SimulatePolicyChainResponse is what the chain alone comes to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MATCHED_FIELD_NUMBER: _builtins.int
+    MATCHED_PACK_ID_FIELD_NUMBER: _builtins.int
+    MATCHED_PACK_NAME_FIELD_NUMBER: _builtins.int
+    MATCHED_RULE_ID_FIELD_NUMBER: _builtins.int
+    MATCHED_RULE_NAME_FIELD_NUMBER: _builtins.int
+    MATCHED_SEQUENCE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    MATCH_REASON_FIELD_NUMBER: _builtins.int
+    EVALUATION_TRACE_FIELD_NUMBER: _builtins.int
+    matched: _builtins.bool
+    """matched tells whether any rule matched."""
+    matched_pack_id: _builtins.str
+    """matched_pack_id is the pack of the rule that decided: the first terminal
+    one, or the denying one, else the first REDACT; null where none matched.
+    """
+    matched_pack_name: _builtins.str
+    """matched_pack_name is that pack's name."""
+    matched_rule_id: _builtins.str
+    """matched_rule_id is the rule that decided."""
+    matched_rule_name: _builtins.str
+    """matched_rule_name is its name."""
+    matched_sequence: _builtins.int
+    """matched_sequence is its place in its pack."""
+    match_reason: _builtins.str
+    """match_reason says which of its conditions were met, and by what."""
+    @_builtins.property
+    def action(self) -> _struct_pb2.Struct:
+        """action is the rule's action, as it was posted."""
+
+    @_builtins.property
+    def evaluation_trace(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChainEvaluation]:
+        """evaluation_trace has an entry for each rule that was looked at, in order."""
+
+    def __init__(
+        self,
+        *,
+        matched: _builtins.bool = ...,
+        matched_pack_id: _builtins.str | None = ...,
+        matched_pack_name: _builtins.str | None = ...,
+        matched_rule_id: _builtins.str | None = ...,
+        matched_rule_name: _builtins.str | None = ...,
+        matched_sequence: _builtins.int | None = ...,
+        action: _struct_pb2.Struct | None = ...,
+        match_reason: _builtins.str | None = ...,
+        evaluation_trace: _abc.Iterable[Global___ChainEvaluation] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_match_reason", b"_match_reason", "_matched_pack_id", b"_matched_pack_id", "_matched_pack_name", b"_matched_pack_name", "_matched_rule_id", b"_matched_rule_id", "_matched_rule_name", b"_matched_rule_name", "_matched_sequence", b"_matched_sequence", "action", b"action", "match_reason", b"match_reason", "matched_pack_id", b"matched_pack_id", "matched_pack_name", b"matched_pack_name", "matched_rule_id", b"matched_rule_id", "matched_rule_name", b"matched_rule_name", "matched_sequence", b"matched_sequence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_match_reason", b"_match_reason", "_matched_pack_id", b"_matched_pack_id", "_matched_pack_name", b"_matched_pack_name", "_matched_rule_id", b"_matched_rule_id", "_matched_rule_name", b"_matched_rule_name", "_matched_sequence", b"_matched_sequence", "action", b"action", "evaluation_trace", b"evaluation_trace", "match_reason", b"match_reason", "matched", b"matched", "matched_pack_id", b"matched_pack_id", "matched_pack_name", b"matched_pack_name", "matched_rule_id", b"matched_rule_id", "matched_rule_name", b"matched_rule_name", "matched_sequence", b"matched_sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__match_reason: _TypeAlias = _typing.Literal["match_reason"]  # noqa: Y015
+    _WhichOneofArgType__match_reason: _TypeAlias = _typing.Literal["_match_reason", b"_match_reason"]  # noqa: Y015
+    _WhichOneofReturnType__matched_pack_id: _TypeAlias = _typing.Literal["matched_pack_id"]  # noqa: Y015
+    _WhichOneofArgType__matched_pack_id: _TypeAlias = _typing.Literal["_matched_pack_id", b"_matched_pack_id"]  # noqa: Y015
+    _WhichOneofReturnType__matched_pack_name: _TypeAlias = _typing.Literal["matched_pack_name"]  # noqa: Y015
+    _WhichOneofArgType__matched_pack_name: _TypeAlias = _typing.Literal["_matched_pack_name", b"_matched_pack_name"]  # noqa: Y015
+    _WhichOneofReturnType__matched_rule_id: _TypeAlias = _typing.Literal["matched_rule_id"]  # noqa: Y015
+    _WhichOneofArgType__matched_rule_id: _TypeAlias = _typing.Literal["_matched_rule_id", b"_matched_rule_id"]  # noqa: Y015
+    _WhichOneofReturnType__matched_rule_name: _TypeAlias = _typing.Literal["matched_rule_name"]  # noqa: Y015
+    _WhichOneofArgType__matched_rule_name: _TypeAlias = _typing.Literal["_matched_rule_name", b"_matched_rule_name"]  # noqa: Y015
+    _WhichOneofReturnType__matched_sequence: _TypeAlias = _typing.Literal["matched_sequence"]  # noqa: Y015
+    _WhichOneofArgType__matched_sequence: _TypeAlias = _typing.Literal["_matched_sequence", b"_matched_sequence"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__match_reason) -> _WhichOneofReturnType__match_reason | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__matched_pack_id) -> _WhichOneofReturnType__matched_pack_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__matched_pack_name) -> _WhichOneofReturnType__matched_pack_name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__matched_rule_id) -> _WhichOneofReturnType__matched_rule_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__matched_rule_name) -> _WhichOneofReturnType__matched_rule_name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__matched_sequence) -> _WhichOneofReturnType__matched_sequence | None: ...
+
+Global___SimulatePolicyChainResponse: _TypeAlias = SimulatePolicyChainResponse  # noqa: Y015
+
+@_typing.final
+class ChainEvaluation(_message.Message):
+    """ChainEvaluation is one rule that was looked at."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PACK_ID_FIELD_NUMBER: _builtins.int
+    PACK_NAME_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    RULE_NAME_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    MATCHED_FIELD_NUMBER: _builtins.int
+    MATCH_REASON_FIELD_NUMBER: _builtins.int
+    pack_id: _builtins.str
+    """pack_id is the rule's pack."""
+    pack_name: _builtins.str
+    """pack_name is the pack's name."""
+    rule_id: _builtins.str
+    """rule_id is the rule."""
+    rule_name: _builtins.str
+    """rule_name is the rule's name."""
+    sequence: _builtins.int
+    """sequence is the rule's place in its pack."""
+    matched: _builtins.bool
+    """matched tells whether all its conditions were met."""
+    match_reason: _builtins.str
+    """match_reason says which were met and by what, or the first that was not."""
+    def __init__(
+        self,
+        *,
+        pack_id: _builtins.str = ...,
+        pack_name: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
+        rule_name: _builtins.str = ...,
+        sequence: _builtins.int = ...,
+        matched: _builtins.bool = ...,
+        match_reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["match_reason", b"match_reason", "matched", b"matched", "pack_id", b"pack_id", "pack_name", b"pack_name", "rule_id", b"rule_id", "rule_name", b"rule_name", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChainEvaluation: _TypeAlias = ChainEvaluation  # noqa: Y015

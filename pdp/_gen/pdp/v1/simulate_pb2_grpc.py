@@ -46,6 +46,11 @@ class SimulateServiceStub:
                 request_serializer=pdp_dot_v1_dot_simulate__pb2.TestStaticPatternRequest.SerializeToString,
                 response_deserializer=pdp_dot_v1_dot_simulate__pb2.TestStaticPatternResponse.FromString,
                 _registered_method=True)
+        self.SimulatePolicyChain = channel.unary_unary(
+                '/pdp.v1.SimulateService/SimulatePolicyChain',
+                request_serializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyChainRequest.SerializeToString,
+                response_deserializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyChainResponse.FromString,
+                _registered_method=True)
 
 
 class SimulateServiceServicer:
@@ -68,6 +73,14 @@ class SimulateServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SimulatePolicyChain(self, request, context):
+        """SimulatePolicyChain runs a prompt through the tenant's own chain, and
+        through nothing else.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SimulateServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -80,6 +93,11 @@ def add_SimulateServiceServicer_to_server(servicer, server):
                     servicer.TestStaticPattern,
                     request_deserializer=pdp_dot_v1_dot_simulate__pb2.TestStaticPatternRequest.FromString,
                     response_serializer=pdp_dot_v1_dot_simulate__pb2.TestStaticPatternResponse.SerializeToString,
+            ),
+            'SimulatePolicyChain': grpc.unary_unary_rpc_method_handler(
+                    servicer.SimulatePolicyChain,
+                    request_deserializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyChainRequest.FromString,
+                    response_serializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyChainResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -138,6 +156,33 @@ class SimulateService:
             '/pdp.v1.SimulateService/TestStaticPattern',
             pdp_dot_v1_dot_simulate__pb2.TestStaticPatternRequest.SerializeToString,
             pdp_dot_v1_dot_simulate__pb2.TestStaticPatternResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SimulatePolicyChain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pdp.v1.SimulateService/SimulatePolicyChain',
+            pdp_dot_v1_dot_simulate__pb2.SimulatePolicyChainRequest.SerializeToString,
+            pdp_dot_v1_dot_simulate__pb2.SimulatePolicyChainResponse.FromString,
             options,
             channel_credentials,
             insecure,

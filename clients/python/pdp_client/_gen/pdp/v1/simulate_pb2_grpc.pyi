@@ -41,6 +41,10 @@ class SimulateServiceStub:
     """
     TestStaticPattern: _grpc.UnaryUnaryMultiCallable[_simulate_pb2.TestStaticPatternRequest, _simulate_pb2.TestStaticPatternResponse]
     """TestStaticPattern runs a pattern over sample texts without making a policy."""
+    SimulatePolicyChain: _grpc.UnaryUnaryMultiCallable[_simulate_pb2.SimulatePolicyChainRequest, _simulate_pb2.SimulatePolicyChainResponse]
+    """SimulatePolicyChain runs a prompt through the tenant's own chain, and
+    through nothing else.
+    """
 
 @_typing.type_check_only
 class SimulateServiceAsyncStub(SimulateServiceStub):
@@ -55,6 +59,10 @@ class SimulateServiceAsyncStub(SimulateServiceStub):
     """
     TestStaticPattern: _aio.UnaryUnaryMultiCallable[_simulate_pb2.TestStaticPatternRequest, _simulate_pb2.TestStaticPatternResponse]  # type: ignore[assignment]
     """TestStaticPattern runs a pattern over sample texts without making a policy."""
+    SimulatePolicyChain: _aio.UnaryUnaryMultiCallable[_simulate_pb2.SimulatePolicyChainRequest, _simulate_pb2.SimulatePolicyChainResponse]  # type: ignore[assignment]
+    """SimulatePolicyChain runs a prompt through the tenant's own chain, and
+    through nothing else.
+    """
 
 class SimulateServiceServicer(metaclass=_abc_1.ABCMeta):
     """SimulateService answers what would be decided. It consumes nothing and
@@ -78,5 +86,15 @@ class SimulateServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_simulate_pb2.TestStaticPatternResponse, _abc.Awaitable[_simulate_pb2.TestStaticPatternResponse]]:
         """TestStaticPattern runs a pattern over sample texts without making a policy."""
+
+    @_abc_1.abstractmethod
+    def SimulatePolicyChain(
+        self,
+        request: _simulate_pb2.SimulatePolicyChainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_simulate_pb2.SimulatePolicyChainResponse, _abc.Awaitable[_simulate_pb2.SimulatePolicyChainResponse]]:
+        """SimulatePolicyChain runs a prompt through the tenant's own chain, and
+        through nothing else.
+        """
 
 def add_SimulateServiceServicer_to_server(servicer: SimulateServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

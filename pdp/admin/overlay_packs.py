@@ -1,0 +1,100 @@
+"""Candidate policy packs and a candidate chain, laid over a tenant's own for one simulation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pdp.admin.policy_chains import PackPlace, entries_of
+from pdp.admin.policy_rules import check_drafts, new_rules
+from pdp.domain import policy_chain
+from pdp.domain.policy_chain import PolicyChain
+from pdp.domain.policy_pack import KIND, RULE_KIND, PolicyPack, PolicyRule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pdp.admin.policy_rules import RuleDraft
+    from pdp.domain.kinds import PolicySet
+
+_PLACE: Final = "overlay.packs"
+
+
+class PackCandidate(NamedTuple):
+    """A pack, whole. `rule_ids` are its rules' own, empty where they have none."""
+
+    pack: PolicyPack
+    rules: Sequence[RuleDraft]
+    rule_ids: Sequence[str]
+
+
+class ChainCandidate(NamedTuple):
+    """The tenant's own chain. A place may name a candidate pack by its name."""
+
+    places: Sequence[PackPlace]
+    combining_algorithm: str
+
+
+def lay_packs(
+    own: PolicySet,
+    platform: PolicySet,
+    packs: Sequence[PackCandidate],
+    chain: ChainCandidate | None,
+) -> PolicySet:
+    """Returns `own` with the candidates in it.
+
+    A pack replaces the one of its id, else of its name, else is added; a bundle can be replaced
+    too. What is replaced is so whole, rules included.
+
+    Args:
+        own: the tenant's policies.
+        platform: what ships with the product.
+        packs: candidate packs.
+        chain: takes the place of the tenant's own chain; None leaves it.
+
+    Raises:
+        InvalidArgument: a rule or the chain is not well-formed.
+        InvalidPattern: a rule's pattern is not RE2.
+    """
+    for index, candidate in enumerate(packs):
+        check_drafts(candidate.rules, f"{_PLACE}[{index}].rules")
+    known: dict[str, PolicyPack] = {**platform.of_kind(KIND), **own.of_kind(KIND)}
+    by_name = {pack.name: pack.id for pack in known.values()}
+    laid: dict[str, PolicyPack] = {}
+    rules: dict[str, PolicyRule] = {}
+    for index, candidate in enumerate(packs):
+        name = candidate.pack.name
+        pack_id = candidate.pack.id or by_name.get(name) or f"overlay_pack_{index}"
+        laid[pack_id] = replace(candidate.pack, id=pack_id, rule_count=len(candidate.rules))
+        rules |= _retired(own.of_kind(RULE_KIND), pack_id)
+        rules |= _rules(pack_id, candidate, f"{_PLACE}[{index}].rules")
+    if laid:
+        own = own.replaced(KIND, laid).replaced(RULE_KIND, rules)
+    if chain is None:
+        return own
+    names = {pack.name: pack_id for pack_id, pack in laid.items()}
+    places = [
+        PackPlace(names.get(each.pack_id, each.pack_id), each.sequence) for each in chain.places
+    ]
+    entries = entries_of(places, known | laid, "overlay.chain.packs")
+    candidate_chain = PolicyChain(
+        "overlay_chain", combining_algorithm=chain.combining_algorithm, packs=entries
+    )
+    return own.replaced(policy_chain.KIND, {policy_chain.ORG_ID: candidate_chain})
+
+
+def _retired(rules: Mapping[str, PolicyRule], pack_id: str) -> dict[str, PolicyRule]:
+    """The rules that a pack has had, out of force."""
+    return {
+        rule_id: replace(rule, is_active=False)
+        for rule_id, rule in rules.items()
+        if rule.pack_id == pack_id
+    }
+
+
+def _rules(pack_id: str, candidate: PackCandidate, place: str) -> dict[str, PolicyRule]:
+    made = new_rules(pack_id, (), candidate.rules, 0.0, place)
+    return {
+        (rule_id or rule.id): replace(rule, id=rule_id or rule.id)
+        for rule_id, rule in zip(candidate.rule_ids, made, strict=True)
+    }

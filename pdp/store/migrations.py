@@ -107,7 +107,9 @@ def model_configs(db: Database) -> None:
                json_extract(body, '$.tier') AS tier,
                json_extract(body, '$.is_active') AS is_active,
                strftime(
-                   '%Y-%m-%dT%H:%M:%SZ', json_extract(body, '$.kill_switch_disabled_at'), 'unixepoch'
+                   '%Y-%m-%dT%H:%M:%SZ',
+                   json_extract(body, '$.kill_switch_disabled_at'),
+                   'unixepoch'
                ) AS kill_switch_disabled_at,
                json_extract(body, '$.disabled_reason') AS disabled_reason,
                revision

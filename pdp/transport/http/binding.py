@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 WHOLE: Final = "*"
 """The body is the message itself."""
 
+_NOTHING: Final = b"{}"
+"""What many clients send where there is nothing to say."""
+
 
 @dataclass(frozen=True, slots=True)
 class FieldPath:
@@ -160,6 +163,8 @@ def bind(binding: Binding, variables: tuple[bytes, ...], query: bytes, body: byt
 def _bind_body(binding: Binding, message: Message, body: bytes, problems: Problems) -> None:
     if body:
         if not binding.body:
+            if body.strip() == _NOTHING:
+                return
             reason = f"{binding.http_method} {binding.template} takes no body"
             raise MalformedRequest(reason, Violation("body", "must be empty"))
         value = decode_json(body)

@@ -71,6 +71,22 @@ def combine(
         return _plain_allow(snapshot, request, decision_id)
     if not stopped_by:
         _close(snapshot, request, verdicts, spoken, faults)
+    return _combined(
+        snapshot, request, decision_id, verdicts, faults, spoken=spoken, stopped_by=stopped_by
+    )
+
+
+def _combined(
+    snapshot: Snapshot,
+    request: Request,
+    decision_id: str,
+    verdicts: dict[str, Verdict],
+    faults: list[Fault],
+    *,
+    spoken: list[Verdict],
+    stopped_by: str,
+) -> Decision:
+    """Returns the decision, when all have spoken."""
     risk = _risk(spoken, faults, snapshot.platform.risk)
     if faults:
         spoken.insert(0, _fault_verdict(snapshot))

@@ -26,6 +26,7 @@ from pdp.transport.jsonpb.fields import (
     TIMESTAMP,
     VALUE,
     Unsupported,
+    bare_list,
     enum_names,
     integer_range,
     is_bool,
@@ -169,6 +170,7 @@ def messages(message: Descriptor, depth: int = 3) -> st.SearchStrategy[Any]:
 
 def members(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
     """Returns what a field may be in JSON."""
+    field = bare_list(field) or field
     if is_map(field):
         return st.dictionaries(st.text(max_size=4), values(map_value(field), depth - 1), max_size=2)
     one = values(field, depth - 1)
@@ -176,7 +178,7 @@ def members(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
         return st.lists(one, max_size=2)
     # What is set but empty is written as null there, which reads as absence: lossy, by design.
     hidden = json_form(field) == options_pb2.JSON_FORM_NULL_IF_EMPTY
-    return one.filter(bool) if hidden else one
+    return one.filter(lambda value: any(value.values())) if hidden else one
 
 
 def read(kind: type[Message], data: object) -> Message:

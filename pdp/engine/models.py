@@ -38,7 +38,7 @@ class ModelIndex:
     * with its provider;
     * without it: then every model of that name is meant, and where one of them is switched off, so
       is the name, since nobody knows which of them would be asked;
-    * as `provider/model`;
+    * as `provider/model`, or `provider/tier`;
     * by a tier (`haiku`, `sonnet`, `opus`): the provider's current model of it, else that of the
       first provider that has one. Current is the model that was added last of those that the
       catalog offers; that it is switched off makes no other one current.
@@ -52,16 +52,15 @@ class ModelIndex:
         for model in models:
             by_provider.setdefault(folded(model.provider), {})[folded(model.model_id)] = model
         by_name: dict[str, list[ModelConfig]] = {}
-        for provider, named in by_provider.items():
-            for name, model in named.items():
-                by_name.setdefault(name, []).append(model)
-                by_name[f"{provider}/{name}"] = [model]
         tiers: dict[str, list[ModelConfig]] = {}
         for provider, named in by_provider.items():
-            own = _current([*named.values()])
-            by_provider[provider] = named | own
-            for tier, model in own.items():
+            current = _current([*named.values()])
+            named.update(current)
+            for tier, model in current.items():
                 tiers.setdefault(tier, [model])
+            for name, model in named.items():
+                by_name.setdefault(name, []).append(model)
+                by_name.setdefault(f"{provider}/{name}", []).append(model)
         self._by_provider = by_provider
         self._by_name = by_name | tiers
         self._index_killed()

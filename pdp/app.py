@@ -76,6 +76,8 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         workspace = Workspace(store, publisher)
         stack.callback(workspace.close)
         wiring = wire(publisher, workspace)
+        stack.push_async_callback(wiring.metering.close)
+        await wiring.metering.sync()
         readiness = Readiness()
         grpc = GrpcServer(wiring.methods, wiring.endpoints, settings.workers)
         http = HttpServer(
@@ -87,6 +89,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         stack.push_async_callback(http.stop, 0)
         follower = asyncio.create_task(workspace.follow())
         stack.push_async_callback(_cancel, follower)
+        stack.push_async_callback(_cancel, asyncio.create_task(wiring.metering.keep()))
         await grpc.set_serving(True)
         readiness.serving = True
         try:

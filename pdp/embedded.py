@@ -23,6 +23,7 @@ from pdp.domain.decision import Decision, Fault
 from pdp.domain.layers import ENGINE
 from pdp.domain.request import Request
 from pdp.domain.tenant import DEFAULT_TENANT
+from pdp.embedded_counters import StoredMeter
 from pdp.engine.evaluate import evaluate, unjudged
 from pdp.errors import PdpError, RevisionUnavailable
 from pdp.transport.call import new_id
@@ -92,6 +93,7 @@ class Engine:
         self._seen = -1
         self._next_poll = 0.0
         self._failing = False
+        self._counters = StoredMeter(store, self._publishing)
 
     @classmethod
     def open(cls, database_url: str | None = None, *, risk_file: Path | None = None) -> Self:
@@ -131,6 +133,7 @@ class Engine:
         with self._storing:
             if not self._closed:
                 self._closed = True
+                self._counters.close()
                 self._store.close()
 
     @property
@@ -172,7 +175,10 @@ class Engine:
             self._reach(min_revision)
         try:
             snapshot, decision_id = self._snapshot(asked.tenant_id)
-            decision = evaluate(snapshot, asked, decision_id)
+            charge = self._counters.charge(snapshot, asked)
+            decision = evaluate(snapshot, charge.request if charge else asked, decision_id)
+            if charge is not None:
+                self._counters.settle(charge, decision)
         except PdpError as error:
             fault = Fault(ENGINE, error)
             decision = unjudged(asked.request_id, new_id(), fault=fault)
@@ -220,6 +226,8 @@ class Engine:
 
     def _catch_up(self) -> None:
         version = self._store.data_version()
+        if version != self._seen or self._counters.is_due():
+            self._counters.flush()
         if version == self._seen:
             return
         publisher = self._publisher

@@ -17,6 +17,7 @@
     │   ├── ChainNotFound
     │   ├── ModelNotFound
     │   ├── ProviderNotFound
+    │   ├── LimitNotFound
     │   └── RouteNotFound
     ├── MethodNotAllowed
     ├── SystemPolicyReadonly
@@ -24,6 +25,7 @@
     ├── BundleReadonly
     ├── PackInUse
     ├── ModelExists
+    ├── LimitExists
     ├── ModelDisabled            it is switched off, and must stay in the catalog
     ├── PreconditionFailed       somebody else has written since
     ├── TenantMismatch
@@ -233,6 +235,18 @@ class ModelDisabled(PdpError):
     """A model that is switched off was to be taken out of the catalog."""
 
     reason = "MODEL_DISABLED"
+
+
+class LimitNotFound(NotFound):
+    """The tenant has no such limit (issue 3)."""
+
+    reason = "LIMIT_NOT_FOUND"
+
+
+class LimitExists(PdpError):
+    """The user or the group has a limit already (issue 3)."""
+
+    reason = "LIMIT_EXISTS"
 
 
 class TenantMismatch(PdpError):

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from pdp.admin.customer_policies import CustomerPolicies
 from pdp.admin.kill_switch import KillSwitches
+from pdp.admin.limits import Limits
+from pdp.admin.meter import Meter
+from pdp.admin.metering import Metering
 from pdp.admin.model_catalog import ModelCatalog
 from pdp.admin.org_policy import OrgPolicies
 from pdp.admin.policy_chains import PolicyChains
@@ -21,6 +24,7 @@ from pdp.transport.metrics import Metrics
 from pdp.transport.servicers.customer_policy import CustomerPolicyServicer
 from pdp.transport.servicers.decide import DecideServicer
 from pdp.transport.servicers.kill_switch import KillSwitchServicer
+from pdp.transport.servicers.limits import LimitServicer
 from pdp.transport.servicers.model_catalog import ModelCatalogServicer
 from pdp.transport.servicers.org_policy import OrgPolicyServicer
 from pdp.transport.servicers.policy_chain import PolicyChainServicer
@@ -44,11 +48,13 @@ class Wiring:
         methods: the RPCs by gRPC path.
         endpoints: the guarded endpoint of each, by the same.
         metrics: what they count.
+        metering: the counters of limits, to be kept of one mind with the store.
     """
 
     methods: Mapping[str, Method]
     endpoints: Mapping[str, Endpoint]
     metrics: Metrics
+    metering: Metering
 
 
 def wire(publisher: Publisher, workspace: Workspace) -> Wiring:
@@ -56,11 +62,18 @@ def wire(publisher: Publisher, workspace: Workspace) -> Wiring:
     metrics = Metrics()
     metrics.gauge("pdp_snapshot_revision", "Revision in force.", lambda: publisher.revision)
     metrics.gauge("pdp_tenants_compiled", "Tenants held compiled.", lambda: len(publisher))
-    decide = DecideServicer(publisher, workspace, metrics)
+    metering = Metering(workspace, Meter())
+    metrics.gauge(
+        "pdp_counters_unwritten",
+        "Counters of limits whose last additions the store does not have yet.",
+        lambda: metering.meter.unwritten,
+    )
+    decide = DecideServicer(publisher, workspace, metering.meter, metrics)
     handlers: dict[str, Endpoint] = {
         **decide.handlers(),
         **SimulateServicer(decide).handlers(),
         **CustomerPolicyServicer(CustomerPolicies(workspace)).handlers(),
+        **LimitServicer(Limits(workspace, metering)).handlers(),
         **KillSwitchServicer(KillSwitches(workspace)).handlers(),
         **ModelCatalogServicer(ModelCatalog(workspace)).handlers(),
         **OrgPolicyServicer(OrgPolicies(workspace)).handlers(),
@@ -71,4 +84,4 @@ def wire(publisher: Publisher, workspace: Workspace) -> Wiring:
     served = {method.path: method for method in methods()}
     by_path = {path: handlers[method.name] for path, method in served.items()}
     services = Services(DevelopmentAuthenticator(), metrics)
-    return Wiring(served, endpoints(served, by_path, services), metrics)
+    return Wiring(served, endpoints(served, by_path, services), metrics, metering)

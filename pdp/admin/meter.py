@@ -9,6 +9,7 @@ since. Requests are counted by the second, so that the last 60 of them can be ad
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.counter import Counter, CounterId
@@ -24,10 +25,11 @@ from pdp.domain.limits import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from pdp.domain.decision import Decision
-    from pdp.domain.request import Usage
+    from pdp.domain.request import Request
+    from pdp.engine.snapshot import Snapshot
 
 SECOND: Final = "second"
 DAY: Final = "day"
@@ -122,12 +124,12 @@ class Charge(NamedTuple):
     """What was added for a request before it was judged.
 
     Attributes:
-        spent: what had been used before.
+        request: with what had been used before.
         asked: what was added.
         counters: what it was added to.
     """
 
-    spent: Spent
+    request: Request
     asked: Counts
     counters: tuple[CounterId, ...]
 
@@ -135,7 +137,14 @@ class Charge(NamedTuple):
 class Meter:
     """The counters of all subjects that have limits."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        """Begins with nothing.
+
+        Args:
+            clock: returns the seconds since the epoch. Not the requests' own timestamps: those
+                could choose a window that is still empty.
+        """
+        self.clock = clock
         self._accounts: dict[_Key, _Account] = {}
         self._calendar = Calendar(0, 0, 0, 0)
         self._added: dict[CounterId, Counts] = {}
@@ -147,8 +156,9 @@ class Meter:
         """How many counters the store does not know the last additions of."""
         return len(self._added) + len(self._written)
 
-    def spent(self, tenant_id: str, limits: Iterable[LimitInForce], now: float) -> Spent:
+    def spent(self, tenant_id: str, limits: Iterable[LimitInForce]) -> Spent:
         """Returns what the subjects of `limits` have used."""
+        now = self.clock()
         calendar = self._calendar_at(now)
         by_limit = {}
         for each in limits:
@@ -158,16 +168,23 @@ class Meter:
             by_limit[limit.id] = account.spending(limit.requests_per_minute)
         return Spent(now, calendar, by_limit)
 
-    def charge(
-        self, tenant_id: str, limits: Sequence[LimitInForce], usage: Usage, now: float
-    ) -> Charge:
-        """Adds a request and what it uses to the counters, until it is settled what becomes of it.
+    def standing(self, snapshot: Snapshot, request: Request) -> Request:
+        """Returns `request` with the counters that it is to be judged by; nothing is added."""
+        limits = snapshot.limits.of(request.subject) if snapshot.limits else ()
+        return request._replace(spent=self.spent(snapshot.tenant_id, limits)) if limits else request
+
+    def charge(self, snapshot: Snapshot, request: Request) -> Charge | None:
+        """Adds a request and what it uses to the counters, until `settle` is called.
 
         It is added before it is judged, so that two requests that are judged at once cannot both
-        have what is left.
+        have what is left. Returns None where no limit applies.
         """
-        spent = self.spent(tenant_id, limits, now)
-        asked = asked_by(usage)
+        limits = snapshot.limits.of(request.subject) if snapshot.limits else ()
+        if not limits:
+            return None
+        tenant_id = snapshot.tenant_id
+        spent = self.spent(tenant_id, limits)
+        asked = asked_by(request.usage)
         counters: list[CounterId] = []
         for each in limits:
             key = (tenant_id, each.limit.scope, each.limit.subject_id)
@@ -177,9 +194,8 @@ class Meter:
                 CounterId(*key, DAY, account.day_start),
                 CounterId(*key, MONTH, account.month_start),
             )
-        charge = Charge(spent, asked, tuple(counters))
-        self._add(charge.counters, asked)
-        return charge
+        self._add(counters, asked)
+        return Charge(request._replace(spent=spent), asked, tuple(counters))
 
     def settle(self, charge: Charge, decision: Decision) -> None:
         """Takes back what a decided request does not use."""

@@ -66,6 +66,19 @@ class Workspace:
 
         return await self._run(run)
 
+    async def record(self, work: Callable[[Transaction], T]) -> T:
+        """Runs `work` in one transaction that changes no policy, so that nothing is compiled."""
+
+        def run() -> T:
+            with self._store.write() as transaction:
+                return work(transaction)
+
+        return await self._run(run)
+
+    def data_version(self) -> int:
+        """Returns a number that differs once anyone has written; see `Store.data_version`."""
+        return self._store.data_version()
+
     async def write(self, tenant_id: str, work: Callable[[Transaction], T]) -> Written[T]:
         """Runs `work` in one transaction, compiles the tenant, commits and publishes.
 

@@ -43,7 +43,10 @@ class Local:
             undo.callback(workspace.close)
             # Each call brings the loop as far as its answer; between calls nothing runs.
             self._runner = undo.enter_context(asyncio.Runner())
-            self._endpoints = wire(publisher, workspace).endpoints
+            wiring = wire(publisher, workspace)
+            self._endpoints = wiring.endpoints
+            self._runner.run(wiring.metering.sync())
+            undo.callback(lambda: self._runner.run(wiring.metering.close()))
             self._end = undo.pop_all()
 
     def call(self, name: str, message: Message, tenant_id: str = "") -> Answer:

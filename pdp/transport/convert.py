@@ -56,9 +56,7 @@ def to_request(
     return request
 
 
-def _converted(
-    message: pb.DecideRequest, tenant_id: str, request_id: str, prefix: str
-) -> Request:
+def _converted(message: pb.DecideRequest, tenant_id: str, request_id: str, prefix: str) -> Request:
     has = message.HasField
     model, entities = message.model, message.entities
     return Request(
@@ -201,6 +199,8 @@ def _add_findings(response: pb.DecideResponse, decision: Decision) -> None:
         response.redacted_arguments.update(decision.redacted_arguments)
     if decision.frameworks:
         response.frameworks.extend(decision.frameworks)
+    if decision.retry_after_s is not None:
+        response.retry_after_s = decision.retry_after_s
 
 
 def to_match(match: Match) -> pb.Match:

@@ -11,6 +11,7 @@ from pdp._gen.pdp.v1 import (
     customer_policy_pb2,
     decide_pb2,
     kill_switch_pb2,
+    limits_pb2,
     model_catalog_pb2,
     options_pb2,
     org_policy_pb2,
@@ -36,6 +37,7 @@ FILES = (
     kill_switch_pb2,
     policy_pack_pb2,
     policy_chain_pb2,
+    limits_pb2,
 )
 """The contracts that this server serves."""
 

@@ -16,11 +16,12 @@ from pdp.domain.request import NO_TARGET, NO_USAGE, NOBODY
 from pdp.domain.tenant import is_tenant_id
 
 if TYPE_CHECKING:
-    from pdp.domain.request import Request, Subject
+    from pdp.domain.request import Request, Subject, Usage
 
 _MAX_ID: Final = 256
 _MAX_ITEMS: Final = 1000
 _MAX_TEXT: Final = 1_048_576 // 4  # characters that are within the bound whatever they are
+_MAX_TOKENS: Final = 2**53 - 1
 _DIRECTIONS: Final = frozenset({"input", "output"})
 _CHANNELS: Final = frozenset({"interactive", "api"})
 _COMPLEXITIES: Final = frozenset({"", "simple", "medium", "complex"})
@@ -47,12 +48,16 @@ def is_plain(request: Request) -> bool:
         and request.channel in _CHANNELS
         and request.intent_complexity in _COMPLEXITIES
         and request.target is NO_TARGET
-        and request.usage is NO_USAGE
+        and (request.usage is NO_USAGE or _is_plain_usage(request.usage))
         and not request.entities
         and is_tenant_id(request.tenant_id)
         and (not action or (len(action) <= _MAX_ID and _is_action(action) is not None))
         and (request.subject is NOBODY or _is_plain_subject(request.subject))
     )
+
+
+def _is_plain_usage(usage: Usage) -> bool:
+    return 0 <= usage.tokens <= _MAX_TOKENS and usage.cost_usd >= 0 and isfinite(usage.cost_usd)
 
 
 def _is_plain_subject(subject: Subject) -> bool:

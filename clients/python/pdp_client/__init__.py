@@ -17,6 +17,8 @@ from pdp_client._gen.pdp.v1.decide_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.error_reason_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.kill_switch_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.kill_switch_pb2_grpc import *  # noqa: F403
+from pdp_client._gen.pdp.v1.limits_pb2 import *  # noqa: F403
+from pdp_client._gen.pdp.v1.limits_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.model_catalog_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.model_catalog_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.org_policy_pb2 import *  # noqa: F403

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from pdp.admin.meter import Meter
     from pdp.admin.workspace import Workspace
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
@@ -43,9 +44,12 @@ _log = structlog.get_logger("pdp.decisions")
 class DecideServicer:
     """Judges requests on the snapshot in force."""
 
-    def __init__(self, publisher: Publisher, workspace: Workspace, metrics: Metrics) -> None:
+    def __init__(
+        self, publisher: Publisher, workspace: Workspace, meter: Meter, metrics: Metrics
+    ) -> None:
         self._publisher = publisher
         self._workspace = workspace
+        self._meter = meter
         self._metrics = metrics
 
     def handlers(self) -> Mapping[str, Endpoint]:
@@ -70,9 +74,9 @@ class DecideServicer:
                 snapshot = await self.snapshot(call, request.tenant_id, min_revision)
             except StoreUnavailable as error:
                 return self._unjudged(request.request_id, error)
-        if len(request.text) < LARGE_TEXT:
+        if snapshot.limits is None and len(request.text) < LARGE_TEXT:
             return self._answer(evaluate(snapshot, request, new_id()))
-        return self._answer(await _judge(snapshot, request))
+        return self._answer(await self._judge(snapshot, request))
 
     async def batch(self, call: Call, message: Message) -> pb.DecideBatchResponse:
         """Judges many requests on one snapshot; each is answered in its place.
@@ -108,7 +112,7 @@ class DecideServicer:
             request = to_request(item, call.tenant_id, item.request_id or new_id(), path)
         except PdpError as error:
             return self._refused(item.request_id, error)
-        return self._answer(await _judge(snapshot, request))
+        return self._answer(await self._judge(snapshot, request))
 
     async def item(self, call: Call, message: Message) -> pb.DecideStreamResponse:
         """Judges one message of a stream; it is always answered, so that the stream goes on."""
@@ -137,6 +141,27 @@ class DecideServicer:
                 f"this server is at {publisher.revision}"
             )
         return publisher.current(tenant_id) or await self._workspace.load(tenant_id)
+
+    async def _judge(self, snapshot: Snapshot, request: Request) -> Decision:
+        """Counts a request and judges it; a large text in a thread.
+
+        RE2 works there without holding up the event loop. Where the caller goes away meanwhile,
+        what was counted stays counted.
+        """
+        charge = self._meter.charge(snapshot, request)
+        if charge is not None:
+            request = charge.request
+        if len(request.text) < LARGE_TEXT:
+            decision = evaluate(snapshot, request, new_id())
+        else:
+            decision = await asyncio.to_thread(evaluate, snapshot, request, new_id())
+        if charge is not None:
+            self._meter.settle(charge, decision)
+        return decision
+
+    def standing(self, snapshot: Snapshot, request: Request) -> Request:
+        """Returns `request` with what its limits were used for so far, for a simulation."""
+        return self._meter.standing(snapshot, request)
 
     def _answer(self, decision: Decision) -> pb.DecideResponse:
         self._metrics.decision(decision.outcome, decision.reason_code)
@@ -167,10 +192,3 @@ class DecideServicer:
             status_hint=status,
         )
         return self._answer(decision)
-
-
-async def _judge(snapshot: Snapshot, request: Request) -> Decision:
-    """Judges a large text in a thread, where RE2 works without holding up the event loop."""
-    if len(request.text) < LARGE_TEXT:
-        return evaluate(snapshot, request, new_id())
-    return await asyncio.to_thread(evaluate, snapshot, request, new_id())

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from pdp._gen.pdp.v1 import simulate_pb2 as pb
 from pdp.admin.chain_trial import try_chain
 from pdp.admin.overlay import overlaid
 from pdp.admin.pattern_trial import Trial, try_pattern
+from pdp.domain.decision import Outcome
+from pdp.domain.layers import LIMITS
 from pdp.domain.static_policy import StaticPolicy
 from pdp.engine.evaluate import evaluate
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.chain import settle_tenant
 from pdp.transport.convert import to_match, to_request, to_response
 from pdp.transport.servicers.customer_policy import candidate_of
+from pdp.transport.servicers.limits import quotas_of, rate_limits_of
 from pdp.transport.servicers.org_policy import changes_of
 from pdp.transport.servicers.overlay_packs import chain_of, chain_request, packs_of
 from pdp.transport.servicers.policy_chain import trial_response
+from pdp.transport.servicers.policy_simulation import decide_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from google.protobuf.message import Message
 
-    from pdp.domain.decision import LayerResult
+    from pdp.domain.decision import Decision
+    from pdp.domain.request import Request
+    from pdp.engine.snapshot import Snapshot
     from pdp.transport.servicers.decide import DecideServicer
 
 
@@ -37,6 +44,7 @@ class SimulateServicer:
         """Returns the handler of each RPC, by its name."""
         return {
             "Simulate": self.simulate,
+            "SimulatePolicy": self.simulate_policy,
             "TestStaticPattern": self.test_pattern,
             "SimulatePolicyChain": self.try_chain,
         }
@@ -53,20 +61,54 @@ class SimulateServicer:
         tenant_id = settle_tenant(call, wanted.tenant_id, "request.tenant_id")
         request_id = wanted.request_id or call.request_id
         request = to_request(wanted, tenant_id, request_id, "request.")
-        snapshot = await self._decide.snapshot(call, tenant_id, wanted.min_revision)
-        if asked.HasField("overlay"):
-            snapshot = overlaid(
-                snapshot,
-                static_policies=_candidates(asked.overlay),
-                org_policy=changes_of(asked.overlay.org_policy),
-                customer_policy=candidate_of(asked.overlay),
-                packs=packs_of(asked.overlay),
-                chain=chain_of(asked.overlay),
-            )
-        decision = evaluate(snapshot, request._replace(explain=True), new_id())
+        snapshot = await self._snapshot(call, tenant_id, wanted.min_revision, asked)
+        request = self._decide.standing(snapshot, request._replace(explain=True))
+        decision = evaluate(snapshot, request, new_id())
         shown = decision if wanted.explain else decision._replace(trace=())
         return pb.SimulateResponse(
-            decision=to_response(shown), layers=[_layer(layer) for layer in decision.layers]
+            decision=to_response(shown), layers=_layers(decision, snapshot, request)
+        )
+
+    async def simulate_policy(self, call: Call, message: Message) -> pb.SimulatePolicyResponse:
+        """Judges one prompt and tells what each layer says of it.
+
+        Raises:
+            InvalidArgument: something is said in two ways that differ.
+            InvalidPattern: a candidate's pattern is not RE2.
+            StoreUnavailable: the tenant's policies cannot be read.
+        """
+        asked = cast("pb.SimulatePolicyRequest", message)
+        request = to_request(decide_request(asked), call.tenant_id, call.request_id)
+        snapshot = await self._snapshot(call, call.tenant_id, asked.min_revision, asked)
+        request = self._decide.standing(snapshot, request._replace(explain=True))
+        decision = evaluate(snapshot, request, new_id())
+        full = _asked_of_all(decision, snapshot, request)
+        response = to_response(decision)
+        answer = pb.SimulatePolicyResponse(
+            decision=response, layers=_layers(full, snapshot, request), trace=response.trace
+        )
+        if not asked.explain:
+            answer.decision.ClearField("trace")
+        return answer
+
+    async def _snapshot(
+        self,
+        call: Call,
+        tenant_id: str,
+        min_revision: int,
+        asked: pb.SimulateRequest | pb.SimulatePolicyRequest,
+    ) -> Snapshot:
+        """Returns the tenant's snapshot, with the candidates in `asked` laid over it."""
+        snapshot = await self._decide.snapshot(call, tenant_id, min_revision)
+        if not asked.HasField("overlay"):
+            return snapshot
+        return overlaid(
+            snapshot,
+            static_policies=_candidates(asked.overlay),
+            org_policy=changes_of(asked.overlay.org_policy),
+            customer_policy=candidate_of(asked.overlay),
+            packs=packs_of(asked.overlay),
+            chain=chain_of(asked.overlay),
         )
 
     async def test_pattern(self, call: Call, message: Message) -> pb.TestStaticPatternResponse:
@@ -112,13 +154,36 @@ def _candidates(overlay: pb.Overlay) -> list[StaticPolicy]:
     ]
 
 
-def _layer(result: LayerResult) -> pb.LayerResult:
-    return pb.LayerResult(
-        layer=result.layer,
-        outcome=result.outcome,  # type: ignore[arg-type] # the numbers are the proto's
-        reason=result.reason,
-        matches=[to_match(match) for match in result.matches],
+def _asked_of_all(decision: Decision, snapshot: Snapshot, request: Request) -> Decision:
+    """Returns `decision` with what the layers say that a gate has kept it from asking."""
+    if not any(_stops(decision, gate.name) for gate in snapshot.gates):
+        return decision
+    beyond = evaluate(replace(snapshot, gates=()), request, decision.decision_id)
+    gates = {gate.name for gate in snapshot.gates}
+    layers = tuple(
+        own if own.layer in gates else other
+        for own, other in zip(decision.layers, beyond.layers, strict=True)
     )
+    return decision._replace(layers=layers)
+
+
+def _stops(decision: Decision, gate: str) -> bool:
+    return any(each.layer == gate and each.outcome is Outcome.BLOCK for each in decision.layers)
+
+
+def _layers(decision: Decision, snapshot: Snapshot, request: Request) -> list[pb.LayerResult]:
+    limits = snapshot.limits.of(request.subject) if snapshot.limits else ()
+    return [
+        pb.LayerResult(
+            layer=result.layer,
+            outcome=result.outcome,  # type: ignore[arg-type] # the numbers are the proto's
+            reason=result.reason,
+            matches=[to_match(match) for match in result.matches],
+            quotas=quotas_of(limits, request) if result.layer == LIMITS else None,
+            rate_limits=rate_limits_of(limits, request) if result.layer == LIMITS else None,
+        )
+        for result in decision.layers
+    ]
 
 
 def _result(trial: Trial) -> pb.PatternTestResult:

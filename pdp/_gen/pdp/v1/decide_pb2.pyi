@@ -447,6 +447,7 @@ class DecideResponse(_message.Message):
     TRACE_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     INCOMPLETE_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_S_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """decision_id is this decision's own id, time-ordered."""
     request_id: _builtins.str
@@ -472,6 +473,11 @@ class DecideResponse(_message.Message):
     incomplete: _builtins.bool
     """incomplete tells that something could not be judged, and that the outcome
     is the safe one.
+    """
+    retry_after_s: _builtins.int
+    """retry_after_s is in how many seconds the request may pass, with the reason
+    code `LIMIT_EXCEEDED` only; absent where it asks for more than a limit ever
+    allows.
     """
     @_builtins.property
     def risk(self) -> Global___Risk:
@@ -524,14 +530,20 @@ class DecideResponse(_message.Message):
         trace: _abc.Iterable[Global___TraceRow] | None = ...,
         revision: _builtins.int = ...,
         incomplete: _builtins.bool = ...,
+        retry_after_s: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_redacted_text", b"_redacted_text", "redacted_arguments", b"redacted_arguments", "redacted_text", b"redacted_text", "risk", b"risk"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_redacted_text", b"_redacted_text", "_retry_after_s", b"_retry_after_s", "redacted_arguments", b"redacted_arguments", "redacted_text", b"redacted_text", "retry_after_s", b"retry_after_s", "risk", b"risk"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_redacted_text", b"_redacted_text", "allowed", b"allowed", "decision_id", b"decision_id", "frameworks", b"frameworks", "incomplete", b"incomplete", "matches", b"matches", "message", b"message", "obligations", b"obligations", "outcome", b"outcome", "pii_detected", b"pii_detected", "reason_code", b"reason_code", "redacted_arguments", b"redacted_arguments", "redacted_text", b"redacted_text", "request_id", b"request_id", "revision", b"revision", "risk", b"risk", "status_hint", b"status_hint", "trace", b"trace", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_redacted_text", b"_redacted_text", "_retry_after_s", b"_retry_after_s", "allowed", b"allowed", "decision_id", b"decision_id", "frameworks", b"frameworks", "incomplete", b"incomplete", "matches", b"matches", "message", b"message", "obligations", b"obligations", "outcome", b"outcome", "pii_detected", b"pii_detected", "reason_code", b"reason_code", "redacted_arguments", b"redacted_arguments", "redacted_text", b"redacted_text", "request_id", b"request_id", "retry_after_s", b"retry_after_s", "revision", b"revision", "risk", b"risk", "status_hint", b"status_hint", "trace", b"trace", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__redacted_text: _TypeAlias = _typing.Literal["redacted_text"]  # noqa: Y015
     _WhichOneofArgType__redacted_text: _TypeAlias = _typing.Literal["_redacted_text", b"_redacted_text"]  # noqa: Y015
+    _WhichOneofReturnType__retry_after_s: _TypeAlias = _typing.Literal["retry_after_s"]  # noqa: Y015
+    _WhichOneofArgType__retry_after_s: _TypeAlias = _typing.Literal["_retry_after_s", b"_retry_after_s"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__redacted_text) -> _WhichOneofReturnType__redacted_text | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__retry_after_s) -> _WhichOneofReturnType__retry_after_s | None: ...
 
 Global___DecideResponse: _TypeAlias = DecideResponse  # noqa: Y015
 

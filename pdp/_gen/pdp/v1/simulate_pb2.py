@@ -27,11 +27,12 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from pdp._gen.pdp.v1 import decide_pb2 as pdp_dot_v1_dot_decide__pb2
+from pdp._gen.pdp.v1 import limits_pb2 as pdp_dot_v1_dot_limits__pb2
 from pdp._gen.pdp.v1 import options_pb2 as pdp_dot_v1_dot_options__pb2
 from pdp._gen.pdp.v1 import org_policy_pb2 as pdp_dot_v1_dot_org__policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15pdp/v1/simulate.proto\x12\x06pdp.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13pdp/v1/decide.proto\x1a\x14pdp/v1/options.proto\x1a\x17pdp/v1/org_policy.proto\"[\n\x0fSimulateRequest\x12&\n\x07request\x18\x01 \x01(\x0b\x32\x15.pdp.v1.DecideRequest\x12 \n\x07overlay\x18\x02 \x01(\x0b\x32\x0f.pdp.v1.Overlay\"\x8a\x02\n\x07Overlay\x12?\n\x0fstatic_policies\x18\x01 \x03(\x0b\x32\x1b.pdp.v1.OverlayStaticPolicyB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12-\n\x05packs\x18\x02 \x03(\x0b\x32\x13.pdp.v1.OverlayPackB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01\x12#\n\x05\x63hain\x18\x03 \x01(\x0b\x32\x14.pdp.v1.OverlayChain\x12\x32\n\norg_policy\x18\x04 \x01(\x0b\x32\x1e.pdp.v1.UpdateOrgPolicyRequest\x12\x36\n\x0f\x63ustomer_policy\x18\x05 \x01(\x0b\x32\x1d.pdp.v1.OverlayCustomerPolicy\"\xa4\x01\n\x15OverlayCustomerPolicy\x12 \n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\x18\x80\x02\xc8\x01\x01\x12\x31\n\x08policies\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xc8\x01\x01\x12\x36\n\nupdated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xd8\x01\x03\"\xed\x02\n\x13OverlayStaticPolicy\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1d\n\x04name\x18\x02 \x01(\tB\x0f\xbaH\x0cr\x07\x18\x80\x02\x32\x02\\S\xc8\x01\x01\x12\x1d\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x37\n\x08\x63\x61tegory\x18\x04 \x01(\tB%\xbaH\"r R\x00R\x08securityR\ncomplianceR\x06\x63ustom\x12\"\n\x07pattern\x18\x05 \x01(\tB\x11\xbaH\x08r\x03\x18\xe8\x07\xc8\x01\x01\xd2\xf3\x18\x02\x10\x03\x12\x30\n\x06\x61\x63tion\x18\x06 \x01(\tB \xbaH\x17r\x12R\x05\x62lockR\x04warnR\x03log\xc8\x01\x01\xd2\xf3\x18\x02\x10\x04\x12\x36\n\x08severity\x18\x07 \x01(\tB$\xbaH!r\x1fR\x00R\x08\x63riticalR\x04highR\x06mediumR\x03low\x12\x14\n\x07\x65nabled\x18\x08 \x01(\x08H\x00\x88\x01\x01\x12\x19\n\x07message\x18\t \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x42\n\n\x08_enabled\"i\n\x10SimulateResponse\x12\x30\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x16.pdp.v1.DecideResponseB\x06\xd2\xf3\x18\x02\x08\x01\x12#\n\x06layers\x18\x02 \x03(\x0b\x32\x13.pdp.v1.LayerResult\"n\n\x0bLayerResult\x12\r\n\x05layer\x18\x01 \x01(\t\x12 \n\x07outcome\x18\x02 \x01(\x0e\x32\x0f.pdp.v1.Outcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x1e\n\x07matches\x18\x04 \x03(\x0b\x32\r.pdp.v1.Match\"i\n\x18TestStaticPatternRequest\x12\"\n\x07pattern\x18\x01 \x01(\tB\x11\xbaH\x08r\x03\x18\xe8\x07\xc8\x01\x01\xd2\xf3\x18\x02\x10\x03\x12)\n\x0btest_inputs\x18\x02 \x03(\tB\x14\xbaH\x11\x92\x01\x0b\x10\xe8\x07\"\x06r\x04(\x80\x80@\xc8\x01\x01\"\x83\x01\n\x19TestStaticPatternResponse\x12\x0f\n\x07pattern\x18\x01 \x01(\t\x12*\n\x07results\x18\x02 \x03(\x0b\x32\x19.pdp.v1.PatternTestResult\x12\x13\n\x0bmatch_count\x18\x03 \x01(\x05\x12\x14\n\x0ctotal_inputs\x18\x04 \x01(\x05\"k\n\x11PatternTestResult\x12\r\n\x05input\x18\x01 \x01(\t\x12\x0f\n\x07matched\x18\x02 \x01(\x08\x12\x36\n\x0fmatch_positions\x18\x03 \x03(\x0b\x32\x15.pdp.v1.MatchPositionB\x06\xd2\xf3\x18\x02\x08\x02\"+\n\rMatchPosition\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\"\xe8\x03\n\x0bOverlayPack\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1e\n\ttenant_id\x18\x02 \x01(\tB\x06\xbaH\x03\xd8\x01\x03H\x00\x88\x01\x01\x12\x1d\n\x04name\x18\x03 \x01(\tB\x0f\xbaH\x0cr\x07\x18\x80\x02\x32\x02\\S\xc8\x01\x01\x12\x1d\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x19\n\tpack_type\x18\x05 \x01(\tB\x06\xbaH\x03\xd8\x01\x03\x12)\n\x13\x63ompliance_standard\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@H\x01\x88\x01\x01\x12\x18\n\x07version\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x16\n\tis_active\x18\x08 \x01(\x08H\x02\x88\x01\x01\x12\x1a\n\nrule_count\x18\t \x01(\x05\x42\x06\xbaH\x03\xd8\x01\x03\x12-\n\x05rules\x18\n \x03(\x0b\x32\x13.pdp.v1.OverlayRuleB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x36\n\ncreated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xd8\x01\x03\x12\x36\n\nupdated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xd8\x01\x03\x42\x0c\n\n_tenant_idB\x16\n\x14_compliance_standardB\x0c\n\n_is_active\"\xdf\x03\n\x0bOverlayRule\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x17\n\x07pack_id\x18\x02 \x01(\tB\x06\xbaH\x03\xd8\x01\x03\x12\"\n\x08sequence\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00H\x00\x88\x01\x01\x12\x1d\n\x04name\x18\x04 \x01(\tB\x0f\xbaH\x0cr\x07\x18\x80\x02\x32\x02\\S\xc8\x01\x01\x12\x1d\n\x0b\x64\x65scription\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x30\n\napplies_to\x18\x06 \x01(\tB\x1c\xbaH\x19r\x17R\x00R\x05inputR\x06outputR\x04\x62oth\x12\x39\n\nconditions\x18\x07 \x01(\x0b\x32\x17.google.protobuf.StructB\x0c\xbaH\x03\xd8\x01\x03\xd2\xf3\x18\x02\x10\x03\x12/\n\x06\x61\x63tion\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xc8\x01\x01\x12\x16\n\tis_active\x18\t \x01(\x08H\x01\x88\x01\x01\x12\x36\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xd8\x01\x03\x12\x36\n\nupdated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xd8\x01\x03\x42\x0b\n\t_sequenceB\x0c\n\n_is_active\"\x89\x01\n\x0cOverlayChain\x12\x31\n\x05packs\x18\x01 \x03(\x0b\x32\x18.pdp.v1.OverlayChainPackB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12\x46\n\x13\x63ombining_algorithm\x18\x02 \x01(\tB)\xbaH&r$R\x00R\x10\x66irst_applicableR\x0e\x64\x65ny_overrides\"\\\n\x10OverlayChainPack\x12\x17\n\x02id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\x18\x80\x02\xc8\x01\x01\x12\"\n\x08sequence\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00H\x00\x88\x01\x01\x42\x0b\n\t_sequence\"\x93\x01\n\x1aSimulatePolicyChainRequest\x12\x19\n\x06prompt\x18\x01 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@\x12\x1a\n\x08provider\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x17\n\x05model\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12%\n\x0buser_groups\x18\x04 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xe8\x07\"\x05r\x03\x18\x80\x02\"\xf2\x03\n\x1bSimulatePolicyChainResponse\x12\x0f\n\x07matched\x18\x01 \x01(\x08\x12$\n\x0fmatched_pack_id\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x00\x88\x01\x01\x12&\n\x11matched_pack_name\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x01\x88\x01\x01\x12$\n\x0fmatched_rule_id\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x02\x88\x01\x01\x12&\n\x11matched_rule_name\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x03\x88\x01\x01\x12%\n\x10matched_sequence\x18\x06 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x08\x01H\x04\x88\x01\x01\x12/\n\x06\x61\x63tion\x18\x07 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xd2\xf3\x18\x02\x08\x01\x12!\n\x0cmatch_reason\x18\x08 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x05\x88\x01\x01\x12\x31\n\x10\x65valuation_trace\x18\t \x03(\x0b\x32\x17.pdp.v1.ChainEvaluationB\x12\n\x10_matched_pack_idB\x14\n\x12_matched_pack_nameB\x12\n\x10_matched_rule_idB\x14\n\x12_matched_rule_nameB\x13\n\x11_matched_sequenceB\x0f\n\r_match_reason\"\x92\x01\n\x0f\x43hainEvaluation\x12\x0f\n\x07pack_id\x18\x01 \x01(\t\x12\x11\n\tpack_name\x18\x02 \x01(\t\x12\x0f\n\x07rule_id\x18\x03 \x01(\t\x12\x11\n\trule_name\x18\x04 \x01(\t\x12\x10\n\x08sequence\x18\x05 \x01(\x05\x12\x0f\n\x07matched\x18\x06 \x01(\x08\x12\x14\n\x0cmatch_reason\x18\x07 \x01(\t2\xfc\x02\n\x0fSimulateService\x12V\n\x08Simulate\x12\x17.pdp.v1.SimulateRequest\x1a\x18.pdp.v1.SimulateResponse\"\x17\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/simulate:\x01*\x12\x81\x01\n\x11TestStaticPattern\x12 .pdp.v1.TestStaticPatternRequest\x1a!.pdp.v1.TestStaticPatternResponse\"\'\x82\xd3\xe4\x93\x02!\"\x1c/api/v1/static-policies/test:\x01*\x12\x8c\x01\n\x13SimulatePolicyChain\x12\".pdp.v1.SimulatePolicyChainRequest\x1a#.pdp.v1.SimulatePolicyChainResponse\",\x82\xd3\xe4\x93\x02&\"!/api/admin/policy-chains/simulate:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15pdp/v1/simulate.proto\x12\x06pdp.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13pdp/v1/decide.proto\x1a\x13pdp/v1/limits.proto\x1a\x14pdp/v1/options.proto\x1a\x17pdp/v1/org_policy.proto\"[\n\x0fSimulateRequest\x12&\n\x07request\x18\x01 \x01(\x0b\x32\x15.pdp.v1.DecideRequest\x12 \n\x07overlay\x18\x02 \x01(\x0b\x32\x0f.pdp.v1.Overlay\"\x8a\x02\n\x07Overlay\x12?\n\x0fstatic_policies\x18\x01 \x03(\x0b\x32\x1b.pdp.v1.OverlayStaticPolicyB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12-\n\x05packs\x18\x02 \x03(\x0b\x32\x13.pdp.v1.OverlayPackB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01\x12#\n\x05\x63hain\x18\x03 \x01(\x0b\x32\x14.pdp.v1.OverlayChain\x12\x32\n\norg_policy\x18\x04 \x01(\x0b\x32\x1e.pdp.v1.UpdateOrgPolicyRequest\x12\x36\n\x0f\x63ustomer_policy\x18\x05 \x01(\x0b\x32\x1d.pdp.v1.OverlayCustomerPolicy\"\xa4\x01\n\x15OverlayCustomerPolicy\x12 \n\x0b\x63ustomer_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\x18\x80\x02\xc8\x01\x01\x12\x31\n\x08policies\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xc8\x01\x01\x12\x36\n\nupdated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xd8\x01\x03\"\xed\x02\n\x13OverlayStaticPolicy\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1d\n\x04name\x18\x02 \x01(\tB\x0f\xbaH\x0cr\x07\x18\x80\x02\x32\x02\\S\xc8\x01\x01\x12\x1d\n\x0b\x64\x65scription\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x37\n\x08\x63\x61tegory\x18\x04 \x01(\tB%\xbaH\"r R\x00R\x08securityR\ncomplianceR\x06\x63ustom\x12\"\n\x07pattern\x18\x05 \x01(\tB\x11\xbaH\x08r\x03\x18\xe8\x07\xc8\x01\x01\xd2\xf3\x18\x02\x10\x03\x12\x30\n\x06\x61\x63tion\x18\x06 \x01(\tB \xbaH\x17r\x12R\x05\x62lockR\x04warnR\x03log\xc8\x01\x01\xd2\xf3\x18\x02\x10\x04\x12\x36\n\x08severity\x18\x07 \x01(\tB$\xbaH!r\x1fR\x00R\x08\x63riticalR\x04highR\x06mediumR\x03low\x12\x14\n\x07\x65nabled\x18\x08 \x01(\x08H\x00\x88\x01\x01\x12\x19\n\x07message\x18\t \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\x42\n\n\x08_enabled\"i\n\x10SimulateResponse\x12\x30\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x16.pdp.v1.DecideResponseB\x06\xd2\xf3\x18\x02\x08\x01\x12#\n\x06layers\x18\x02 \x03(\x0b\x32\x13.pdp.v1.LayerResult\"\xc7\x01\n\x0bLayerResult\x12\r\n\x05layer\x18\x01 \x01(\t\x12 \n\x07outcome\x18\x02 \x01(\x0e\x32\x0f.pdp.v1.Outcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x1e\n\x07matches\x18\x04 \x03(\x0b\x32\r.pdp.v1.Match\x12&\n\x06quotas\x18\x05 \x01(\x0b\x32\x0e.pdp.v1.QuotasB\x06\xd2\xf3\x18\x02\x08\x04\x12/\n\x0brate_limits\x18\x06 \x01(\x0b\x32\x12.pdp.v1.RateLimitsB\x06\xd2\xf3\x18\x02\x08\x04\"i\n\x18TestStaticPatternRequest\x12\"\n\x07pattern\x18\x01 \x01(\tB\x11\xbaH\x08r\x03\x18\xe8\x07\xc8\x01\x01\xd2\xf3\x18\x02\x10\x03\x12)\n\x0btest_inputs\x18\x02 \x03(\tB\x14\xbaH\x11\x92\x01\x0b\x10\xe8\x07\"\x06r\x04(\x80\x80@\xc8\x01\x01\"\x83\x01\n\x19TestStaticPatternResponse\x12\x0f\n\x07pattern\x18\x01 \x01(\t\x12*\n\x07results\x18\x02 \x03(\x0b\x32\x19.pdp.v1.PatternTestResult\x12\x13\n\x0bmatch_count\x18\x03 \x01(\x05\x12\x14\n\x0ctotal_inputs\x18\x04 \x01(\x05\"k\n\x11PatternTestResult\x12\r\n\x05input\x18\x01 \x01(\t\x12\x0f\n\x07matched\x18\x02 \x01(\x08\x12\x36\n\x0fmatch_positions\x18\x03 \x03(\x0b\x32\x15.pdp.v1.MatchPositionB\x06\xd2\xf3\x18\x02\x08\x02\"+\n\rMatchPosition\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\"\xe8\x03\n\x0bOverlayPack\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x1e\n\ttenant_id\x18\x02 \x01(\tB\x06\xbaH\x03\xd8\x01\x03H\x00\x88\x01\x01\x12\x1d\n\x04name\x18\x03 \x01(\tB\x0f\xbaH\x0cr\x07\x18\x80\x02\x32\x02\\S\xc8\x01\x01\x12\x1d\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x19\n\tpack_type\x18\x05 \x01(\tB\x06\xbaH\x03\xd8\x01\x03\x12)\n\x13\x63ompliance_standard\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@H\x01\x88\x01\x01\x12\x18\n\x07version\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x16\n\tis_active\x18\x08 \x01(\x08H\x02\x88\x01\x01\x12\x1a\n\nrule_count\x18\t \x01(\x05\x42\x06\xbaH\x03\xd8\x01\x03\x12-\n\x05rules\x18\n \x03(\x0b\x32\x13.pdp.v1.OverlayRuleB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x36\n\ncreated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xd8\x01\x03\x12\x36\n\nupdated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xd8\x01\x03\x42\x0c\n\n_tenant_idB\x16\n\x14_compliance_standardB\x0c\n\n_is_active\"\xdf\x03\n\x0bOverlayRule\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x17\n\x07pack_id\x18\x02 \x01(\tB\x06\xbaH\x03\xd8\x01\x03\x12\"\n\x08sequence\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00H\x00\x88\x01\x01\x12\x1d\n\x04name\x18\x04 \x01(\tB\x0f\xbaH\x0cr\x07\x18\x80\x02\x32\x02\\S\xc8\x01\x01\x12\x1d\n\x0b\x64\x65scription\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x30\n\napplies_to\x18\x06 \x01(\tB\x1c\xbaH\x19r\x17R\x00R\x05inputR\x06outputR\x04\x62oth\x12\x39\n\nconditions\x18\x07 \x01(\x0b\x32\x17.google.protobuf.StructB\x0c\xbaH\x03\xd8\x01\x03\xd2\xf3\x18\x02\x10\x03\x12/\n\x06\x61\x63tion\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xc8\x01\x01\x12\x16\n\tis_active\x18\t \x01(\x08H\x01\x88\x01\x01\x12\x36\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xd8\x01\x03\x12\x36\n\nupdated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xd8\x01\x03\x42\x0b\n\t_sequenceB\x0c\n\n_is_active\"\x89\x01\n\x0cOverlayChain\x12\x31\n\x05packs\x18\x01 \x03(\x0b\x32\x18.pdp.v1.OverlayChainPackB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12\x46\n\x13\x63ombining_algorithm\x18\x02 \x01(\tB)\xbaH&r$R\x00R\x10\x66irst_applicableR\x0e\x64\x65ny_overrides\"\\\n\x10OverlayChainPack\x12\x17\n\x02id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\x18\x80\x02\xc8\x01\x01\x12\"\n\x08sequence\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xc0\x84=(\x00H\x00\x88\x01\x01\x42\x0b\n\t_sequence\"\x93\x01\n\x1aSimulatePolicyChainRequest\x12\x19\n\x06prompt\x18\x01 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@\x12\x1a\n\x08provider\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x17\n\x05model\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12%\n\x0buser_groups\x18\x04 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xe8\x07\"\x05r\x03\x18\x80\x02\"\xf2\x03\n\x1bSimulatePolicyChainResponse\x12\x0f\n\x07matched\x18\x01 \x01(\x08\x12$\n\x0fmatched_pack_id\x18\x02 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x00\x88\x01\x01\x12&\n\x11matched_pack_name\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x01\x88\x01\x01\x12$\n\x0fmatched_rule_id\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x02\x88\x01\x01\x12&\n\x11matched_rule_name\x18\x05 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x03\x88\x01\x01\x12%\n\x10matched_sequence\x18\x06 \x01(\x05\x42\x06\xd2\xf3\x18\x02\x08\x01H\x04\x88\x01\x01\x12/\n\x06\x61\x63tion\x18\x07 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xd2\xf3\x18\x02\x08\x01\x12!\n\x0cmatch_reason\x18\x08 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x05\x88\x01\x01\x12\x31\n\x10\x65valuation_trace\x18\t \x03(\x0b\x32\x17.pdp.v1.ChainEvaluationB\x12\n\x10_matched_pack_idB\x14\n\x12_matched_pack_nameB\x12\n\x10_matched_rule_idB\x14\n\x12_matched_rule_nameB\x13\n\x11_matched_sequenceB\x0f\n\r_match_reason\"\x92\x01\n\x0f\x43hainEvaluation\x12\x0f\n\x07pack_id\x18\x01 \x01(\t\x12\x11\n\tpack_name\x18\x02 \x01(\t\x12\x0f\n\x07rule_id\x18\x03 \x01(\t\x12\x11\n\trule_name\x18\x04 \x01(\t\x12\x10\n\x08sequence\x18\x05 \x01(\x05\x12\x0f\n\x07matched\x18\x06 \x01(\x08\x12\x14\n\x0cmatch_reason\x18\x07 \x01(\t\"\x97\x08\n\x15SimulatePolicyRequest\x12\x19\n\x06prompt\x18\x01 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@\x12\x1a\n\x08provider\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12-\n\x05model\x18\x03 \x01(\x0b\x32\x16.google.protobuf.ValueB\x06\xbaH\x03\xd8\x01\x03\x12\x19\n\x07user_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12%\n\x0buser_groups\x18\x05 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\xe8\x07\"\x05r\x03\x18\x80\x02\x12%\n\x0fuser_risk_score\x18\x06 \x01(\x01\x42\x07\xbaH\x04\x12\x02@\x01H\x00\x88\x01\x01\x12 \n\x07overlay\x18\x07 \x01(\x0b\x32\x0f.pdp.v1.Overlay\x12\x1c\n\nrequest_id\x18\x08 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x34\n\ttenant_id\x18\t \x01(\tB!\xbaH\x1er\x19\x32\x17^[A-Za-z0-9._-]{1,128}$\xd8\x01\x01\x12\x1d\n\x0b\x63ustomer_id\x18\n \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12 \n\x07subject\x18\x0b \x01(\x0b\x32\x0f.pdp.v1.Subject\x12)\n\tdirection\x18\x0c \x01(\tB\x16\xbaH\x13r\x11R\x00R\x05inputR\x06output\x12*\n\x07\x63hannel\x18\r \x01(\tB\x19\xbaH\x16r\x14R\x00R\x0binteractiveR\x03\x61pi\x12;\n\x11intent_complexity\x18\x0e \x01(\tB \xbaH\x1dr\x1bR\x00R\x06simpleR\x06mediumR\x07\x63omplex\x12 \n\x07\x63ontent\x18\x0f \x01(\x0b\x32\x0f.pdp.v1.Content\x12]\n\x06\x61\x63tion\x18\x10 \x01(\tBM\xbaHJrE\x18\x80\x02\x32@^[a-z][a-z0-9_]*:[a-z][a-z0-9_]*:[a-z][a-z0-9_]*(\\.[a-z0-9_]+)*$\xd8\x01\x01\x12\x16\n\x04tool\x18\x11 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12\x32\n\targuments\x18\x12 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xd8\x01\x03\x12\x1e\n\x06target\x18\x13 \x01(\x0b\x32\x0e.pdp.v1.Target\x12\x30\n\x07\x63ontext\x18\x14 \x01(\x0b\x32\x17.google.protobuf.StructB\x06\xbaH\x03\xd8\x01\x03\x12-\n\ttimestamp\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x65ntities\x18\x16 \x03(\x0b\x32\x0e.pdp.v1.EntityB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x1c\n\x05usage\x18\x17 \x01(\x0b\x32\r.pdp.v1.Usage\x12&\n\x0cmin_revision\x18\x18 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\xff\xff\xff\xff\xff\xff\xff\x0f(\x00\x12\x0f\n\x07\x65xplain\x18\x19 \x01(\x08\x42\x12\n\x10_user_risk_score\"\x90\x01\n\x16SimulatePolicyResponse\x12\x30\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x16.pdp.v1.DecideResponseB\x06\xd2\xf3\x18\x02\x08\x01\x12#\n\x06layers\x18\x02 \x03(\x0b\x32\x13.pdp.v1.LayerResult\x12\x1f\n\x05trace\x18\x03 \x03(\x0b\x32\x10.pdp.v1.TraceRow2\xf4\x03\n\x0fSimulateService\x12V\n\x08Simulate\x12\x17.pdp.v1.SimulateRequest\x1a\x18.pdp.v1.SimulateResponse\"\x17\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/simulate:\x01*\x12\x81\x01\n\x11TestStaticPattern\x12 .pdp.v1.TestStaticPatternRequest\x1a!.pdp.v1.TestStaticPatternResponse\"\'\x82\xd3\xe4\x93\x02!\"\x1c/api/v1/static-policies/test:\x01*\x12\x8c\x01\n\x13SimulatePolicyChain\x12\".pdp.v1.SimulatePolicyChainRequest\x1a#.pdp.v1.SimulatePolicyChainResponse\",\x82\xd3\xe4\x93\x02&\"!/api/admin/policy-chains/simulate:\x01*\x12v\n\x0eSimulatePolicy\x12\x1d.pdp.v1.SimulatePolicyRequest\x1a\x1e.pdp.v1.SimulatePolicyResponse\"%\x82\xd3\xe4\x93\x02\x1f\"\x1a/api/admin/policy/simulate:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -66,6 +67,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OVERLAYSTATICPOLICY'].fields_by_name['message']._serialized_options = b'\272H\005r\003\030\200\020'
   _globals['_SIMULATERESPONSE'].fields_by_name['decision']._loaded_options = None
   _globals['_SIMULATERESPONSE'].fields_by_name['decision']._serialized_options = b'\322\363\030\002\010\001'
+  _globals['_LAYERRESULT'].fields_by_name['quotas']._loaded_options = None
+  _globals['_LAYERRESULT'].fields_by_name['quotas']._serialized_options = b'\322\363\030\002\010\004'
+  _globals['_LAYERRESULT'].fields_by_name['rate_limits']._loaded_options = None
+  _globals['_LAYERRESULT'].fields_by_name['rate_limits']._serialized_options = b'\322\363\030\002\010\004'
   _globals['_TESTSTATICPATTERNREQUEST'].fields_by_name['pattern']._loaded_options = None
   _globals['_TESTSTATICPATTERNREQUEST'].fields_by_name['pattern']._serialized_options = b'\272H\010r\003\030\350\007\310\001\001\322\363\030\002\020\003'
   _globals['_TESTSTATICPATTERNREQUEST'].fields_by_name['test_inputs']._loaded_options = None
@@ -144,46 +149,90 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIMULATEPOLICYCHAINRESPONSE'].fields_by_name['action']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_SIMULATEPOLICYCHAINRESPONSE'].fields_by_name['match_reason']._loaded_options = None
   _globals['_SIMULATEPOLICYCHAINRESPONSE'].fields_by_name['match_reason']._serialized_options = b'\322\363\030\002\010\001'
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['prompt']._loaded_options = None
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['prompt']._serialized_options = b'\272H\006r\004(\200\200@'
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['provider']._loaded_options = None
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['provider']._serialized_options = b'\272H\005r\003\030\200\002'
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['model']._loaded_options = None
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['model']._serialized_options = b'\272H\003\330\001\003'
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['user_id']._loaded_options = None
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\005r\003\030\200\002'
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['user_groups']._loaded_options = None
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['user_groups']._serialized_options = b'\272H\r\222\001\n\020\350\007\"\005r\003\030\200\002'
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['user_risk_score']._loaded_options = None
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['user_risk_score']._serialized_options = b'\272H\004\022\002@\001'
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\030\200\002'
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\272H\036r\0312\027^[A-Za-z0-9._-]{1,128}$\330\001\001'
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['customer_id']._loaded_options = None
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['customer_id']._serialized_options = b'\272H\005r\003\030\200\002'
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['direction']._loaded_options = None
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['direction']._serialized_options = b'\272H\023r\021R\000R\005inputR\006output'
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['channel']._loaded_options = None
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['channel']._serialized_options = b'\272H\026r\024R\000R\013interactiveR\003api'
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['intent_complexity']._loaded_options = None
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['intent_complexity']._serialized_options = b'\272H\035r\033R\000R\006simpleR\006mediumR\007complex'
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['action']._loaded_options = None
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['action']._serialized_options = b'\272HJrE\030\200\0022@^[a-z][a-z0-9_]*:[a-z][a-z0-9_]*:[a-z][a-z0-9_]*(\\.[a-z0-9_]+)*$\330\001\001'
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['tool']._loaded_options = None
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['tool']._serialized_options = b'\272H\005r\003\030\200\002'
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['arguments']._loaded_options = None
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['arguments']._serialized_options = b'\272H\003\330\001\003'
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['context']._loaded_options = None
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['context']._serialized_options = b'\272H\003\330\001\003'
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['entities']._loaded_options = None
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['entities']._serialized_options = b'\272H\006\222\001\003\020\350\007'
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['min_revision']._loaded_options = None
+  _globals['_SIMULATEPOLICYREQUEST'].fields_by_name['min_revision']._serialized_options = b'\272H\r\"\013\030\377\377\377\377\377\377\377\017(\000'
+  _globals['_SIMULATEPOLICYRESPONSE'].fields_by_name['decision']._loaded_options = None
+  _globals['_SIMULATEPOLICYRESPONSE'].fields_by_name['decision']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_SIMULATESERVICE'].methods_by_name['Simulate']._loaded_options = None
   _globals['_SIMULATESERVICE'].methods_by_name['Simulate']._serialized_options = b'\202\323\344\223\002\021\"\014/v1/simulate:\001*'
   _globals['_SIMULATESERVICE'].methods_by_name['TestStaticPattern']._loaded_options = None
   _globals['_SIMULATESERVICE'].methods_by_name['TestStaticPattern']._serialized_options = b'\202\323\344\223\002!\"\034/api/v1/static-policies/test:\001*'
   _globals['_SIMULATESERVICE'].methods_by_name['SimulatePolicyChain']._loaded_options = None
   _globals['_SIMULATESERVICE'].methods_by_name['SimulatePolicyChain']._serialized_options = b'\202\323\344\223\002&\"!/api/admin/policy-chains/simulate:\001*'
-  _globals['_SIMULATEREQUEST']._serialized_start=223
-  _globals['_SIMULATEREQUEST']._serialized_end=314
-  _globals['_OVERLAY']._serialized_start=317
-  _globals['_OVERLAY']._serialized_end=583
-  _globals['_OVERLAYCUSTOMERPOLICY']._serialized_start=586
-  _globals['_OVERLAYCUSTOMERPOLICY']._serialized_end=750
-  _globals['_OVERLAYSTATICPOLICY']._serialized_start=753
-  _globals['_OVERLAYSTATICPOLICY']._serialized_end=1118
-  _globals['_SIMULATERESPONSE']._serialized_start=1120
-  _globals['_SIMULATERESPONSE']._serialized_end=1225
-  _globals['_LAYERRESULT']._serialized_start=1227
-  _globals['_LAYERRESULT']._serialized_end=1337
-  _globals['_TESTSTATICPATTERNREQUEST']._serialized_start=1339
-  _globals['_TESTSTATICPATTERNREQUEST']._serialized_end=1444
-  _globals['_TESTSTATICPATTERNRESPONSE']._serialized_start=1447
-  _globals['_TESTSTATICPATTERNRESPONSE']._serialized_end=1578
-  _globals['_PATTERNTESTRESULT']._serialized_start=1580
-  _globals['_PATTERNTESTRESULT']._serialized_end=1687
-  _globals['_MATCHPOSITION']._serialized_start=1689
-  _globals['_MATCHPOSITION']._serialized_end=1732
-  _globals['_OVERLAYPACK']._serialized_start=1735
-  _globals['_OVERLAYPACK']._serialized_end=2223
-  _globals['_OVERLAYRULE']._serialized_start=2226
-  _globals['_OVERLAYRULE']._serialized_end=2705
-  _globals['_OVERLAYCHAIN']._serialized_start=2708
-  _globals['_OVERLAYCHAIN']._serialized_end=2845
-  _globals['_OVERLAYCHAINPACK']._serialized_start=2847
-  _globals['_OVERLAYCHAINPACK']._serialized_end=2939
-  _globals['_SIMULATEPOLICYCHAINREQUEST']._serialized_start=2942
-  _globals['_SIMULATEPOLICYCHAINREQUEST']._serialized_end=3089
-  _globals['_SIMULATEPOLICYCHAINRESPONSE']._serialized_start=3092
-  _globals['_SIMULATEPOLICYCHAINRESPONSE']._serialized_end=3590
-  _globals['_CHAINEVALUATION']._serialized_start=3593
-  _globals['_CHAINEVALUATION']._serialized_end=3739
-  _globals['_SIMULATESERVICE']._serialized_start=3742
-  _globals['_SIMULATESERVICE']._serialized_end=4122
+  _globals['_SIMULATESERVICE'].methods_by_name['SimulatePolicy']._loaded_options = None
+  _globals['_SIMULATESERVICE'].methods_by_name['SimulatePolicy']._serialized_options = b'\202\323\344\223\002\037\"\032/api/admin/policy/simulate:\001*'
+  _globals['_SIMULATEREQUEST']._serialized_start=244
+  _globals['_SIMULATEREQUEST']._serialized_end=335
+  _globals['_OVERLAY']._serialized_start=338
+  _globals['_OVERLAY']._serialized_end=604
+  _globals['_OVERLAYCUSTOMERPOLICY']._serialized_start=607
+  _globals['_OVERLAYCUSTOMERPOLICY']._serialized_end=771
+  _globals['_OVERLAYSTATICPOLICY']._serialized_start=774
+  _globals['_OVERLAYSTATICPOLICY']._serialized_end=1139
+  _globals['_SIMULATERESPONSE']._serialized_start=1141
+  _globals['_SIMULATERESPONSE']._serialized_end=1246
+  _globals['_LAYERRESULT']._serialized_start=1249
+  _globals['_LAYERRESULT']._serialized_end=1448
+  _globals['_TESTSTATICPATTERNREQUEST']._serialized_start=1450
+  _globals['_TESTSTATICPATTERNREQUEST']._serialized_end=1555
+  _globals['_TESTSTATICPATTERNRESPONSE']._serialized_start=1558
+  _globals['_TESTSTATICPATTERNRESPONSE']._serialized_end=1689
+  _globals['_PATTERNTESTRESULT']._serialized_start=1691
+  _globals['_PATTERNTESTRESULT']._serialized_end=1798
+  _globals['_MATCHPOSITION']._serialized_start=1800
+  _globals['_MATCHPOSITION']._serialized_end=1843
+  _globals['_OVERLAYPACK']._serialized_start=1846
+  _globals['_OVERLAYPACK']._serialized_end=2334
+  _globals['_OVERLAYRULE']._serialized_start=2337
+  _globals['_OVERLAYRULE']._serialized_end=2816
+  _globals['_OVERLAYCHAIN']._serialized_start=2819
+  _globals['_OVERLAYCHAIN']._serialized_end=2956
+  _globals['_OVERLAYCHAINPACK']._serialized_start=2958
+  _globals['_OVERLAYCHAINPACK']._serialized_end=3050
+  _globals['_SIMULATEPOLICYCHAINREQUEST']._serialized_start=3053
+  _globals['_SIMULATEPOLICYCHAINREQUEST']._serialized_end=3200
+  _globals['_SIMULATEPOLICYCHAINRESPONSE']._serialized_start=3203
+  _globals['_SIMULATEPOLICYCHAINRESPONSE']._serialized_end=3701
+  _globals['_CHAINEVALUATION']._serialized_start=3704
+  _globals['_CHAINEVALUATION']._serialized_end=3850
+  _globals['_SIMULATEPOLICYREQUEST']._serialized_start=3853
+  _globals['_SIMULATEPOLICYREQUEST']._serialized_end=4900
+  _globals['_SIMULATEPOLICYRESPONSE']._serialized_start=4903
+  _globals['_SIMULATEPOLICYRESPONSE']._serialized_end=5047
+  _globals['_SIMULATESERVICE']._serialized_start=5050
+  _globals['_SIMULATESERVICE']._serialized_end=5550
 # @@protoc_insertion_point(module_scope)

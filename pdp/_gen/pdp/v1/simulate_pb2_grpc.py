@@ -51,6 +51,11 @@ class SimulateServiceStub:
                 request_serializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyChainRequest.SerializeToString,
                 response_deserializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyChainResponse.FromString,
                 _registered_method=True)
+        self.SimulatePolicy = channel.unary_unary(
+                '/pdp.v1.SimulateService/SimulatePolicy',
+                request_serializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyRequest.SerializeToString,
+                response_deserializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyResponse.FromString,
+                _registered_method=True)
 
 
 class SimulateServiceServicer:
@@ -81,6 +86,15 @@ class SimulateServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SimulatePolicy(self, request, context):
+        """SimulatePolicy judges a prompt by all layers, limits included, and tells
+        what each of them says. Nothing is used of the limits. Where the kill switch
+        stops the request, the other layers are asked all the same.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SimulateServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -98,6 +112,11 @@ def add_SimulateServiceServicer_to_server(servicer, server):
                     servicer.SimulatePolicyChain,
                     request_deserializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyChainRequest.FromString,
                     response_serializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyChainResponse.SerializeToString,
+            ),
+            'SimulatePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SimulatePolicy,
+                    request_deserializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyRequest.FromString,
+                    response_serializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -183,6 +202,33 @@ class SimulateService:
             '/pdp.v1.SimulateService/SimulatePolicyChain',
             pdp_dot_v1_dot_simulate__pb2.SimulatePolicyChainRequest.SerializeToString,
             pdp_dot_v1_dot_simulate__pb2.SimulatePolicyChainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SimulatePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pdp.v1.SimulateService/SimulatePolicy',
+            pdp_dot_v1_dot_simulate__pb2.SimulatePolicyRequest.SerializeToString,
+            pdp_dot_v1_dot_simulate__pb2.SimulatePolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

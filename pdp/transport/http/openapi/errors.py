@@ -65,6 +65,14 @@ def _deletes_model(binding: Binding) -> bool:
     return binding.method.name == "DeleteModelConfig"
 
 
+def _names_limit(binding: Binding) -> bool:
+    return any(variable.name == "limit_id" for variable in binding.path)
+
+
+def _creates_limit(binding: Binding) -> bool:
+    return binding.method.name == "CreateLimit"
+
+
 def _takes_body(binding: Binding) -> bool:
     return bool(binding.body)
 
@@ -87,6 +95,8 @@ _APPLIES: Final[Mapping[str, Callable[[Binding], bool]]] = {
     "PROVIDER_NOT_FOUND": _names_provider,
     "MODEL_EXISTS": _creates_model,
     "MODEL_DISABLED": _deletes_model,
+    "LIMIT_NOT_FOUND": _names_limit,
+    "LIMIT_EXISTS": _creates_limit,
     "BUNDLE_READONLY": _writes,
     "PACK_IN_USE": is_conditional,
     "SYSTEM_POLICY_READONLY": _writes,

@@ -216,6 +216,19 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"error": {"code": "MODEL_DISABLED", "message": "openai/gpt-4o is disabled, and would pass once it was unknown; enable it first, or leave it in the catalog",
          "details": [{"field": "model_config_id", "reason": "is disabled"}]}}
     """
+    ERROR_REASON_LIMIT_NOT_FOUND: _ErrorReason.ValueType  # 31
+    """ERROR_REASON_LIMIT_NOT_FOUND is sent for a limit id that the tenant does
+    not have.
+
+        {"error": {"code": "LIMIT_NOT_FOUND", "message": "there is no limit 0a1b…", "details": []}}
+    """
+    ERROR_REASON_LIMIT_EXISTS: _ErrorReason.ValueType  # 32
+    """ERROR_REASON_LIMIT_EXISTS is sent for a new limit of a user or a group that
+    has one already.
+
+        {"error": {"code": "LIMIT_EXISTS", "message": "user u1 has a limit already",
+         "details": [{"field": "subject_id", "reason": "has the limit 0a1b…"}]}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why a request could not be judged or carried out. It is the
@@ -417,5 +430,18 @@ switched off: requests for it would pass once the catalog did not know it.
 
     {"error": {"code": "MODEL_DISABLED", "message": "openai/gpt-4o is disabled, and would pass once it was unknown; enable it first, or leave it in the catalog",
      "details": [{"field": "model_config_id", "reason": "is disabled"}]}}
+"""
+ERROR_REASON_LIMIT_NOT_FOUND: ErrorReason.ValueType  # 31
+"""ERROR_REASON_LIMIT_NOT_FOUND is sent for a limit id that the tenant does
+not have.
+
+    {"error": {"code": "LIMIT_NOT_FOUND", "message": "there is no limit 0a1b…", "details": []}}
+"""
+ERROR_REASON_LIMIT_EXISTS: ErrorReason.ValueType  # 32
+"""ERROR_REASON_LIMIT_EXISTS is sent for a new limit of a user or a group that
+has one already.
+
+    {"error": {"code": "LIMIT_EXISTS", "message": "user u1 has a limit already",
+     "details": [{"field": "subject_id", "reason": "has the limit 0a1b…"}]}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -10,6 +10,7 @@ from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from pdp_client._gen.pdp.v1 import decide_pb2 as _decide_pb2
+from pdp_client._gen.pdp.v1 import limits_pb2 as _limits_pb2
 from pdp_client._gen.pdp.v1 import org_policy_pb2 as _org_policy_pb2
 import builtins as _builtins
 import sys
@@ -236,6 +237,8 @@ class LayerResult(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     MATCHES_FIELD_NUMBER: _builtins.int
+    QUOTAS_FIELD_NUMBER: _builtins.int
+    RATE_LIMITS_FIELD_NUMBER: _builtins.int
     layer: _builtins.str
     """layer is the layer's name."""
     outcome: _decide_pb2.Outcome.ValueType
@@ -246,6 +249,16 @@ class LayerResult(_message.Message):
     def matches(self) -> _containers.RepeatedCompositeFieldContainer[_decide_pb2.Match]:
         """matches are the layer's policies that matched."""
 
+    @_builtins.property
+    def quotas(self) -> _limits_pb2.Quotas:
+        """quotas are those that apply to the request; with the layer `limits` only."""
+
+    @_builtins.property
+    def rate_limits(self) -> _limits_pb2.RateLimits:
+        """rate_limits are those that apply to the request; with the layer `limits`
+        only.
+        """
+
     def __init__(
         self,
         *,
@@ -253,10 +266,12 @@ class LayerResult(_message.Message):
         outcome: _decide_pb2.Outcome.ValueType = ...,
         reason: _builtins.str = ...,
         matches: _abc.Iterable[_decide_pb2.Match] | None = ...,
+        quotas: _limits_pb2.Quotas | None = ...,
+        rate_limits: _limits_pb2.RateLimits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quotas", b"quotas", "rate_limits", b"rate_limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["layer", b"layer", "matches", b"matches", "outcome", b"outcome", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["layer", b"layer", "matches", b"matches", "outcome", b"outcome", "quotas", b"quotas", "rate_limits", b"rate_limits", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -768,3 +783,185 @@ class ChainEvaluation(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChainEvaluation: _TypeAlias = ChainEvaluation  # noqa: Y015
+
+@_typing.final
+class SimulatePolicyRequest(_message.Message):
+    """SimulatePolicyRequest is a prompt on its way to a model, with any field of a
+    DecideRequest beside it. What is said in both ways must be the same.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROMPT_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    USER_GROUPS_FIELD_NUMBER: _builtins.int
+    USER_RISK_SCORE_FIELD_NUMBER: _builtins.int
+    OVERLAY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    INTENT_COMPLEXITY_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    TOOL_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    TIMESTAMP_FIELD_NUMBER: _builtins.int
+    ENTITIES_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    MIN_REVISION_FIELD_NUMBER: _builtins.int
+    EXPLAIN_FIELD_NUMBER: _builtins.int
+    prompt: _builtins.str
+    """prompt is the text to be judged, at most 1 MiB: `content.text`."""
+    provider: _builtins.str
+    """provider is the provider that it is for: `model.provider`."""
+    user_id: _builtins.str
+    """user_id is who asks: `subject.user_id`."""
+    user_risk_score: _builtins.float
+    """user_risk_score is the risk of who asks: `subject.risk_score`."""
+    request_id: _builtins.str
+    """request_id is the caller's own id for this request, echoed in the decision."""
+    tenant_id: _builtins.str
+    """tenant_id names the tenant whose policies apply."""
+    customer_id: _builtins.str
+    """customer_id names the customer whose policy applies too."""
+    direction: _builtins.str
+    """direction is `input` or `output`; empty stands for input."""
+    channel: _builtins.str
+    """channel is `interactive` or `api`; empty stands for interactive."""
+    intent_complexity: _builtins.str
+    """intent_complexity is `simple`, `medium` or `complex`; empty is unknown."""
+    action: _builtins.str
+    """action is what an agent is about to do, as lower-case `domain:scope:verb`."""
+    tool: _builtins.str
+    """tool is the tool that an agent is about to call."""
+    min_revision: _builtins.int
+    """min_revision is the policy revision that must have been seen at least."""
+    explain: _builtins.bool
+    """explain puts the trace into the decision as well."""
+    @_builtins.property
+    def model(self) -> _struct_pb2.Value:
+        """model is the model's id as a string, or an object of `provider` and `model`
+        as in a DecideRequest.
+        """
+
+    @_builtins.property
+    def user_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """user_groups are the groups of who asks: `subject.groups`."""
+
+    @_builtins.property
+    def overlay(self) -> Global___Overlay:
+        """overlay holds candidate policies, as for Simulate."""
+
+    @_builtins.property
+    def subject(self) -> _decide_pb2.Subject:
+        """subject is who asks."""
+
+    @_builtins.property
+    def content(self) -> _decide_pb2.Content:
+        """content is the text to be judged."""
+
+    @_builtins.property
+    def arguments(self) -> _struct_pb2.Struct:
+        """arguments are the tool call's arguments, nested at most 32 deep."""
+
+    @_builtins.property
+    def target(self) -> _decide_pb2.Target:
+        """target is the resource that the action is on."""
+
+    @_builtins.property
+    def context(self) -> _struct_pb2.Struct:
+        """context holds whatever else conditions may ask for, nested at most 32 deep."""
+
+    @_builtins.property
+    def timestamp(self) -> _timestamp_pb2.Timestamp:
+        """timestamp is when the request was made; now where unset."""
+
+    @_builtins.property
+    def entities(self) -> _containers.RepeatedCompositeFieldContainer[_decide_pb2.Entity]:
+        """entities are findings that the caller has made itself."""
+
+    @_builtins.property
+    def usage(self) -> _decide_pb2.Usage:
+        """usage is what the request would use of the limits."""
+
+    def __init__(
+        self,
+        *,
+        prompt: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        model: _struct_pb2.Value | None = ...,
+        user_id: _builtins.str = ...,
+        user_groups: _abc.Iterable[_builtins.str] | None = ...,
+        user_risk_score: _builtins.float | None = ...,
+        overlay: Global___Overlay | None = ...,
+        request_id: _builtins.str = ...,
+        tenant_id: _builtins.str = ...,
+        customer_id: _builtins.str = ...,
+        subject: _decide_pb2.Subject | None = ...,
+        direction: _builtins.str = ...,
+        channel: _builtins.str = ...,
+        intent_complexity: _builtins.str = ...,
+        content: _decide_pb2.Content | None = ...,
+        action: _builtins.str = ...,
+        tool: _builtins.str = ...,
+        arguments: _struct_pb2.Struct | None = ...,
+        target: _decide_pb2.Target | None = ...,
+        context: _struct_pb2.Struct | None = ...,
+        timestamp: _timestamp_pb2.Timestamp | None = ...,
+        entities: _abc.Iterable[_decide_pb2.Entity] | None = ...,
+        usage: _decide_pb2.Usage | None = ...,
+        min_revision: _builtins.int = ...,
+        explain: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_user_risk_score", b"_user_risk_score", "arguments", b"arguments", "content", b"content", "context", b"context", "model", b"model", "overlay", b"overlay", "subject", b"subject", "target", b"target", "timestamp", b"timestamp", "usage", b"usage", "user_risk_score", b"user_risk_score"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_user_risk_score", b"_user_risk_score", "action", b"action", "arguments", b"arguments", "channel", b"channel", "content", b"content", "context", b"context", "customer_id", b"customer_id", "direction", b"direction", "entities", b"entities", "explain", b"explain", "intent_complexity", b"intent_complexity", "min_revision", b"min_revision", "model", b"model", "overlay", b"overlay", "prompt", b"prompt", "provider", b"provider", "request_id", b"request_id", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "timestamp", b"timestamp", "tool", b"tool", "usage", b"usage", "user_groups", b"user_groups", "user_id", b"user_id", "user_risk_score", b"user_risk_score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__user_risk_score: _TypeAlias = _typing.Literal["user_risk_score"]  # noqa: Y015
+    _WhichOneofArgType__user_risk_score: _TypeAlias = _typing.Literal["_user_risk_score", b"_user_risk_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__user_risk_score) -> _WhichOneofReturnType__user_risk_score | None: ...
+
+Global___SimulatePolicyRequest: _TypeAlias = SimulatePolicyRequest  # noqa: Y015
+
+@_typing.final
+class SimulatePolicyResponse(_message.Message):
+    """SimulatePolicyResponse is what would be decided, and how it came about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_FIELD_NUMBER: _builtins.int
+    LAYERS_FIELD_NUMBER: _builtins.int
+    TRACE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def decision(self) -> _decide_pb2.DecideResponse:
+        """decision is the decision that `Decide` would give."""
+
+    @_builtins.property
+    def layers(self) -> _containers.RepeatedCompositeFieldContainer[Global___LayerResult]:
+        """layers has one entry a layer, in order."""
+
+    @_builtins.property
+    def trace(self) -> _containers.RepeatedCompositeFieldContainer[_decide_pb2.TraceRow]:
+        """trace has a row for every layer, and one for each rule that was looked at."""
+
+    def __init__(
+        self,
+        *,
+        decision: _decide_pb2.DecideResponse | None = ...,
+        layers: _abc.Iterable[Global___LayerResult] | None = ...,
+        trace: _abc.Iterable[_decide_pb2.TraceRow] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "layers", b"layers", "trace", b"trace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimulatePolicyResponse: _TypeAlias = SimulatePolicyResponse  # noqa: Y015

@@ -45,6 +45,11 @@ class SimulateServiceStub:
     """SimulatePolicyChain runs a prompt through the tenant's own chain, and
     through nothing else.
     """
+    SimulatePolicy: _grpc.UnaryUnaryMultiCallable[_simulate_pb2.SimulatePolicyRequest, _simulate_pb2.SimulatePolicyResponse]
+    """SimulatePolicy judges a prompt by all layers, limits included, and tells
+    what each of them says. Nothing is used of the limits. Where the kill switch
+    stops the request, the other layers are asked all the same.
+    """
 
 @_typing.type_check_only
 class SimulateServiceAsyncStub(SimulateServiceStub):
@@ -62,6 +67,11 @@ class SimulateServiceAsyncStub(SimulateServiceStub):
     SimulatePolicyChain: _aio.UnaryUnaryMultiCallable[_simulate_pb2.SimulatePolicyChainRequest, _simulate_pb2.SimulatePolicyChainResponse]  # type: ignore[assignment]
     """SimulatePolicyChain runs a prompt through the tenant's own chain, and
     through nothing else.
+    """
+    SimulatePolicy: _aio.UnaryUnaryMultiCallable[_simulate_pb2.SimulatePolicyRequest, _simulate_pb2.SimulatePolicyResponse]  # type: ignore[assignment]
+    """SimulatePolicy judges a prompt by all layers, limits included, and tells
+    what each of them says. Nothing is used of the limits. Where the kill switch
+    stops the request, the other layers are asked all the same.
     """
 
 class SimulateServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -95,6 +105,17 @@ class SimulateServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_simulate_pb2.SimulatePolicyChainResponse, _abc.Awaitable[_simulate_pb2.SimulatePolicyChainResponse]]:
         """SimulatePolicyChain runs a prompt through the tenant's own chain, and
         through nothing else.
+        """
+
+    @_abc_1.abstractmethod
+    def SimulatePolicy(
+        self,
+        request: _simulate_pb2.SimulatePolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_simulate_pb2.SimulatePolicyResponse, _abc.Awaitable[_simulate_pb2.SimulatePolicyResponse]]:
+        """SimulatePolicy judges a prompt by all layers, limits included, and tells
+        what each of them says. Nothing is used of the limits. Where the kill switch
+        stops the request, the other layers are asked all the same.
         """
 
 def add_SimulateServiceServicer_to_server(servicer: SimulateServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

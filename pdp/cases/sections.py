@@ -88,7 +88,34 @@ def _packs_by_name(body: JsonObject, earlier: Sequence[tuple[str, JsonObject]]) 
     return {**body, "packs": packs}
 
 
+def _of_model(answer: JsonObject) -> JsonObject:
+    model: JsonObject = answer.get("model", answer)  # over HTTP it is the whole body
+    return model
+
+
+def _model_config_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
+    return {"model_config_id": _of_model(answer)["id"]}
+
+
+def _switched_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
+    state: JsonObject = answer.get("state", answer)
+    return {"model_config_id": state["id"]}
+
+
+def _models_by_name(body: JsonObject, earlier: Sequence[tuple[str, JsonObject]]) -> JsonObject:
+    """A switch may name the suite's models as `provider/model_id`."""
+    made = [_of_model(answer) for name, answer in earlier if name == "CreateModelConfig"]
+    ids = {f"{model['provider']}/{model['model_id']}": model["id"] for model in made}
+    named = body.get("model_config_id", "")
+    return {**body, "model_config_id": ids.get(named, named)}
+
+
 SECTIONS: Final[Mapping[str, Section]] = {
+    # The platform's, hence every tenant's: a suite adds models of a provider of its own.
+    "models": Section("CreateModelConfig", "DeleteModelConfig", _model_config_id, {}),
+    "kill_switch": Section(
+        "DisableModel", "EnableModel", _switched_id, {"model": "model_config_id"}, _models_by_name
+    ),
     "static_policies": Section("CreateStaticPolicy", "DeleteStaticPolicy", _policy_id, {}),
     "overrides": Section(
         "CreateStaticPolicyOverride",

@@ -38,7 +38,7 @@ class ModelIndex:
     * with its provider;
     * without it: then every model of that name is meant, and where one of them is switched off, so
       is the name, since nobody knows which of them would be asked;
-    * as `provider/model`, or `provider/tier`;
+    * as `provider/model` or `provider/tier`, whether or not the provider is named beside it;
     * by a tier (`haiku`, `sonnet`, `opus`): the provider's current model of it, else that of the
       first provider that has one. Current is the model that was added last of those that the
       catalog offers; that it is switched off makes no other one current.
@@ -61,6 +61,8 @@ class ModelIndex:
             for name, model in named.items():
                 by_name.setdefault(name, []).append(model)
                 by_name.setdefault(f"{provider}/{name}", []).append(model)
+            spelt_out = {f"{provider}/{name}": model for name, model in named.items()}
+            by_provider[provider] = spelt_out | named
         self._by_provider = by_provider
         self._by_name = by_name | tiers
         self._index_killed()

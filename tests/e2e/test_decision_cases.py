@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 SUITES: Final = [load(file) for file in find([Path(__file__).parents[1] / "cases"])]
 
 ROUTES: Final = {
+    "CreateModelConfig": ("POST", "/api/admin/models"),
+    "DeleteModelConfig": ("DELETE", "/api/admin/models/{model_config_id}"),
+    "DisableModel": ("POST", "/api/admin/kill-switch/models/{model_config_id}/disable"),
+    "EnableModel": ("POST", "/api/admin/kill-switch/models/{model_config_id}/enable"),
     "CreateStaticPolicy": ("POST", "/api/v1/static-policies"),
     "DeleteStaticPolicy": ("DELETE", "/api/v1/static-policies/{id}"),
     "PutCustomerPolicy": ("POST", "/policies/{customer_id}"),

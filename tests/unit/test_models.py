@@ -47,19 +47,20 @@ def meant(models: Sequence[ModelConfig], name: str, provider: str) -> list[Model
     """All models that a name may stand for, by the rules as `ModelIndex` tells them."""
     within = {each.provider: [m for m in models if m.provider == each.provider] for each in models}
     name, provider = folded(name), folded(provider)
-    if name in TIERS:
-        owners = [provider] if provider else list(within)
-        currents = [current(within.get(owner, []), name) for owner in owners]
-        return [each for each in currents if each is not None][:1]
     if provider:
-        return [each for each in within.get(provider, []) if folded(each.model_id) == name]
-    owner, _, tier = name.partition("/")
-    of_tier = current(within.get(owner, []), tier) if tier in TIERS else None
-    return [
-        each
-        for each in models
-        if name in {folded(each.name), folded(each.model_id)} or each is of_tier
-    ]
+        return _of_provider(within.get(provider, []), name) or _of_provider(
+            within.get(provider, []), name.removeprefix(f"{provider}/")
+        )
+    if name in TIERS:
+        return next(filter(None, (_of_provider(own, name) for own in within.values())), [])
+    owner, _, rest = name.partition("/")
+    named = [each for each in models if folded(each.model_id) == name]
+    return named + (_of_provider(within.get(owner, []), rest) if rest else [])
+
+
+def _of_provider(own: Sequence[ModelConfig], name: str) -> list[ModelConfig]:
+    found = current(own, name) if name in TIERS else None
+    return [found] if found else [each for each in own if folded(each.model_id) == name]
 
 
 def state(models: Sequence[ModelConfig]) -> ModelState:

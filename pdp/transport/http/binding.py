@@ -35,7 +35,7 @@ WHOLE: Final = "*"
 """The body is the message itself."""
 
 _NOTHING: Final = b"{}"
-"""What many clients send where there is nothing to say."""
+"""What many clients post where there is nothing to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def bind(binding: Binding, variables: tuple[bytes, ...], query: bytes, body: byt
 def _bind_body(binding: Binding, message: Message, body: bytes, problems: Problems) -> None:
     if body:
         if not binding.body:
-            if body.strip() == _NOTHING:
+            if binding.http_method == "POST" and body.strip() == _NOTHING:
                 return
             reason = f"{binding.http_method} {binding.template} takes no body"
             raise MalformedRequest(reason, Violation("body", "must be empty"))

@@ -87,11 +87,14 @@ class CustomerPolicies:
         """Creates a customer's policy, or replaces it as a whole, and makes a version.
 
         Raises:
-            InvalidArgument: the document has faults; it names them, up to `MAX_FAULTS`.
+            InvalidArgument: the document has faults; it names them, up to `MAX_FAULTS`. Or the
+                customer's id cannot be kept, or is one too many.
             InvalidCondition: so have its conditions.
             RequestTooLarge: it is larger than `MAX_BYTES`.
             PreconditionFailed: the policy is not as its writer expects.
         """
+        if "\0" in customer_id:
+            raise InvalidArgument.of(Violation("customer_id", "must not contain NUL"))
         # A document may have a thousand conditions: the event loop need not wait for them.
         await asyncio.to_thread(check, CustomerPolicy(customer_id, document))
 

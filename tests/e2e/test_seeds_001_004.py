@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx2
 import pytest
 
+from pdp._gen.pdp.v1 import customer_policy_pb2 as pb
+from pdp.callers import CallFailed
+from pdp.transport.jsonpb import encode
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pdp.callers.remote import Remote
     from tests.running import Server
 
 JSON: Final = {"Content-Type": "application/json"}
@@ -255,7 +260,9 @@ def test_what_is_no_policy_at_all(client: httpx2.Client) -> None:
     error = error_of(client.post(f"/policies/{CUSTOMER}", content=b"null", headers=JSON), 422)
     assert error["details"][0]["field"] == "policies"
     error_of(client.post(f"/policies/{CUSTOMER}", headers=JSON), 400)
-    error_of(client.post(f"/policies/{'x' * 257}", json={}), 422)
+    for customer_id in ("x" * 257, "a%00b"):
+        error = error_of(client.post(f"/policies/{customer_id}", json={}), 422)
+        assert error["details"][0]["field"] == "customer_id"
 
 
 def test_a_document_over_its_bound_is_413(client: httpx2.Client) -> None:
@@ -361,3 +368,26 @@ def test_what_get_answers_can_be_laid_over(client: httpx2.Client) -> None:
     }
     simulated = client.post("/v1/simulate", json=asked).json()
     assert simulated["decision"]["reason_code"] == "CUSTOMER_TOOL_NOT_ALLOWED"
+
+
+def test_grpc_answers_the_same(remote: Remote, tenant: str) -> None:
+    """The same RPCs without HTTP: documents whole, errors with their reasons and fields."""
+    request = pb.PutCustomerPolicyRequest(customer_id=CUSTOMER)
+    request.policies.update(POLICIES)
+    remote.call("PutCustomerPolicy", request, tenant)
+    answer = remote.call(
+        "GetCustomerPolicy", pb.GetCustomerPolicyRequest(customer_id=CUSTOMER), tenant
+    )
+    assert encode(answer.message)["policy"]["policies"] == POLICIES
+
+    request.policies["custom_rules"] = {"r": {"condition": "a >", "score_impact": 1}}
+    with pytest.raises(CallFailed) as refused:
+        remote.call("PutCustomerPolicy", request, tenant)
+    assert refused.value.code == "INVALID_CONDITION"
+    assert [field for field, _ in refused.value.details] == ["custom_rules.r.condition"]
+    with pytest.raises(CallFailed) as unknown:
+        remote.call("GetCustomerPolicy", pb.GetCustomerPolicyRequest(customer_id="x"), tenant)
+    assert unknown.value.code == "CUSTOMER_NOT_FOUND"
+    with pytest.raises(CallFailed) as empty:
+        remote.call("PutCustomerPolicy", pb.PutCustomerPolicyRequest(), tenant)
+    assert {field for field, _ in empty.value.details} == {"customer_id", "policies"}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp import catalog
 from pdp.admin.install_models import install_models
+from pdp.admin.install_packs import install_packs
 from pdp.domain.record import Record
 from pdp.domain.static_policy import KIND, StaticPolicy, body_of
 from pdp.domain.tenant import PLATFORM
@@ -90,5 +91,6 @@ def _put(transaction: Transaction, policy: StaticPolicy, summary: str) -> None:
 PARTS: Final = (
     Part("static_policies", _install_static_policies),
     Part("models", install_models),
+    Part("policy_packs", install_packs),
 )
 """All parts of the catalog, in the order in which they are installed."""

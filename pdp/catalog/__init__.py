@@ -6,8 +6,10 @@ import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID, uuid5
 
 from pdp.domain.model_catalog import ModelConfig, config_id
+from pdp.domain.policy_pack import BUNDLE, PackRules, PolicyPack, PolicyRule
 from pdp.domain.static_policy import StaticPolicy
 
 if TYPE_CHECKING:
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
 
 ACTOR: Final = "catalog"
 """Who changes what ships with the product, in the change log."""
+
+
+_BUNDLES: Final = UUID("2c1a8f53-66b4-5e0d-9d7f-0c5b7a3e4d18")
+"""Names bundles and their rules, so that they have the same ids everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,11 @@ def models() -> tuple[ModelConfig, ...]:
         ModelConfig(**entry, id=config_id(entry["provider"], entry["model_id"]))
         for entry in _entries("models", "models")
     )
+
+
+def policy_packs() -> tuple[PackRules, ...]:
+    """Returns the bundles with their rules by sequence; ids are made of their keys."""
+    return tuple(_bundle(entry) for entry in _entries("policy_packs", "packs"))
 
 
 def digest(part: str) -> str:
@@ -71,3 +82,18 @@ def _system_policy(entry: dict[str, Any]) -> SystemPolicy:
     return SystemPolicy(
         StaticPolicy(**entry, system=True), tuple(examples["match"]), tuple(examples["no_match"])
     )
+
+
+def _bundle(entry: dict[str, Any]) -> PackRules:
+    key, rules = entry.pop("key"), entry.pop("rules")
+    pack_id = str(uuid5(_BUNDLES, key))
+    made = tuple(
+        PolicyRule(
+            **{name: value for name, value in rule.items() if name not in {"key", "examples"}},
+            id=str(uuid5(_BUNDLES, f"{key}/{rule['key']}")),
+            pack_id=pack_id,
+            sequence=sequence,
+        )
+        for sequence, rule in enumerate(rules)
+    )
+    return PackRules(PolicyPack(**entry, id=pack_id, pack_type=BUNDLE, rule_count=len(made)), made)

@@ -117,7 +117,11 @@ class _Entities:
 
 
 class RuleIndex:
-    """Finds the rules that a request meets. Immutable."""
+    """Finds the rules that a request meets. Immutable.
+
+    Attributes:
+        asks_for_models: whether any rule asks for a model or a provider.
+    """
 
     __slots__ = (
         "_channels",
@@ -130,6 +134,7 @@ class RuleIndex:
         "_providers",
         "_risk",
         "_without_risk",
+        "asks_for_models",
     )
 
     def __init__(self, rules: Sequence[tuple[str, Conditions]]) -> None:
@@ -145,6 +150,7 @@ class RuleIndex:
         self._groups = _values([each.user_groups for each in conditions])
         self._providers = _values([map(folded, each.providers) for each in conditions])
         self._models = _values([map(folded, each.models) for each in conditions])
+        self.asks_for_models = self._providers is not None or self._models is not None
         self._channels = _values([each.channel for each in conditions])
         self._patterns = _values([_one(each.content_regex) for each in conditions])
         self._complexities = _values([_one(each.intent_complexity) for each in conditions])

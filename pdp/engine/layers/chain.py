@@ -88,17 +88,16 @@ class ChainLayer:
     def judge(self, request: Request, findings: Findings) -> Verdict:
         """Returns the verdict of the rules that count in the user's chain and the org's."""
         chains = self.chains
+        index = chains.index
+        provider, models = self._model(request) if index.asks_for_models else ("", ())
+        matching = index.matching(request, findings, provider, models, request.entities)
+        if not (matching or request.explain):
+            return NO_VERDICT
         user = chains.users.get(request.subject.user_id)
         plans = [plan for plan in (user, chains.org) if plan is not None]
-        if not plans:
-            return NO_VERDICT
-        facts = self._facts(request, findings)
-        matching = chains.index.matching(*facts)
+        facts = Facts(request, findings, provider, models, request.entities)
         rows = self._rows(plans, facts) if request.explain else ()
-        if not matching:
-            return NO_VERDICT._replace(rows=rows) if rows else NO_VERDICT
-        chosen = [chains.choose(plan, matching) for plan in plans]
-        counting = _counting(chosen)
+        counting = _counting([chains.choose(plan, matching) for plan in plans])
         if not counting:
             return NO_VERDICT._replace(rows=rows) if rows else NO_VERDICT
         return self._verdict(counting, facts, rows)
@@ -121,15 +120,18 @@ class ChainLayer:
         return replace(self, models=models, chains=self.chains.with_models(models))
 
     def _facts(self, request: Request, findings: Findings) -> Facts:
+        return Facts(request, findings, *self._model(request), request.entities)
+
+    def _model(self, request: Request) -> tuple[str, tuple[str, ...]]:
+        """Returns the provider and every name of the model that a request is for, folded."""
         name, provider = request.model, request.provider
         if not name:
-            return Facts(request, findings, folded(provider), (), request.entities)
+            return folded(provider), ()
         model = self.models.resolve(name, provider).model
-        names: tuple[str, ...] = (folded(name),)
-        if model is not None:
-            provider = provider or model.provider
-            names = (*names, folded(model.model_id), folded(model.name))
-        return Facts(request, findings, folded(provider), names, request.entities)
+        if model is None:
+            return folded(provider), (folded(name),)
+        names = (folded(name), folded(model.model_id), folded(model.name))
+        return folded(provider or model.provider), names
 
     def _verdict(self, bits: Sequence[int], facts: Facts, rows: tuple[TraceRow, ...]) -> Verdict:
         chains = self.chains
@@ -220,7 +222,8 @@ def build(policies: Policies) -> Layer | None:
     if isinstance(previous, ChainLayer) and all(
         before is now for before, now in zip(previous.sources, sources, strict=True)
     ):
-        return previous
+        # The platform may have been compiled anew with other models.
+        return previous.with_models(policies.models)
     chains = compile_chains(policies)
     if chains is None:
         return None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pdp.cases.model import JsonObject
 
 _SUITE_KEYS: Final = ("suite", "description", "policies", "cases")
-_CASE_KEYS: Final = ("name", "why", "tenant", "request", "expect", "error")
+_CASE_KEYS: Final = ("name", "why", "tenant", "before", "request", "expect", "error")
 _ERROR_KEYS: Final = ("code", "field")
 
 
@@ -133,6 +133,7 @@ def _case(entry: Any, index: int) -> Case:
         name=name,
         why=entry["why"],
         request=entry.get("request", {}),
+        before=tuple(entry.get("before", ())),
         expect=entry.get("expect"),
         error=Error(**error) if error is not None else None,
         tenant=entry.get("tenant", ""),
@@ -152,12 +153,24 @@ def _problems_of_case(entry: Any) -> Iterator[str]:
         yield "tenant: must be made of A-Z a-z 0-9 . _ -"
     if not isinstance(entry.get("request", {}), dict):
         yield "request: must be a mapping"
+    yield from _problems_of_before(entry.get("before", []))
     if ("expect" in entry) == ("error" in entry):
         yield "a case has either expect or error"
     elif "expect" in entry:
         yield from _misfits(_spelt_out(entry["expect"]), pb.DecideResponse(), "expect.")
     else:
         yield from _problems_of_error(entry["error"])
+
+
+def _problems_of_before(before: Any) -> Iterator[str]:
+    if not isinstance(before, list):
+        yield "before: must be a list of requests"
+        return
+    for index, request in enumerate(before):
+        if isinstance(request, dict):
+            yield from _misfits(request, pb.DecideRequest(), f"before[{index}].")
+        else:
+            yield f"before[{index}]: must be a mapping"
 
 
 def _problems_of_error(error: Any) -> Iterator[str]:

@@ -39,6 +39,7 @@ class Case:
     Attributes:
         name: unique within its suite.
         why: what is shown by it, in one line.
+        before: requests that are decided first, whatever they come to.
         request: a DecideRequest, as JSON.
         expect: the part of the DecideResponse that matters.
         error: in place of `expect`.
@@ -51,6 +52,7 @@ class Case:
     name: str
     why: str
     request: JsonObject = field(default_factory=dict)
+    before: tuple[JsonObject, ...] = ()
     expect: JsonObject | None = None
     error: Error | None = None
     tenant: str = ""

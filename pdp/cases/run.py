@@ -97,6 +97,9 @@ class Installed:
         request = {"min_revision": self._revision, **case.request}
         begin = time.perf_counter()
         try:
+            for earlier in case.before:
+                self._target.decide(tenant_id, {"min_revision": self._revision, **earlier})
+            begin = time.perf_counter()
             answer = self._target.decide(tenant_id, request)
         except CallFailed as failure:
             return _of_failure(case, failure, time.perf_counter() - begin)

@@ -48,6 +48,11 @@ def schema() -> dict[str, Any]:
                 **_TEXT,
                 "description": "Asks as another tenant, without the suite's policies.",
             },
+            "before": {
+                "type": "array",
+                "items": _message(rpc("Decide").request.DESCRIPTOR),
+                "description": "Requests that are decided first, whatever they come to.",
+            },
             "request": {"type": "object"},
             "expect": _message(rpc("Decide").response.DESCRIPTOR),
             "error": _object({"code": _TEXT, "field": _TEXT}, "code"),

@@ -102,6 +102,11 @@ def _switched_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
     return {"model_config_id": state["id"]}
 
 
+def _limit_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
+    limit: JsonObject = answer.get("limit", answer)  # over HTTP it is the whole body
+    return {"limit_id": limit["id"]}
+
+
 def _models_by_name(body: JsonObject, earlier: Sequence[tuple[str, JsonObject]]) -> JsonObject:
     """A switch may name the suite's models as `provider/model_id`."""
     made = [_of_model(answer) for name, answer in earlier if name == "CreateModelConfig"]
@@ -123,6 +128,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
         _own_id,
         {"policy_id": "id"},
     ),
+    "limits": Section("CreateLimit", "DeleteLimit", _limit_id, {}),
     "customer_policies": Section("PutCustomerPolicy", "DeleteCustomerPolicy", _customer_id, {}),
     "org_policy": Section("UpdateOrgPolicy", "UpdateOrgPolicy", _default_org_policy, {}),
     "packs": Section("CreatePolicyPack", "DeletePolicyPack", _pack_id, {}),

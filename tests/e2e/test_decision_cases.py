@@ -33,6 +33,8 @@ ROUTES: Final = {
     "EnableModel": ("POST", "/api/admin/kill-switch/models/{model_config_id}/enable"),
     "CreateStaticPolicy": ("POST", "/api/v1/static-policies"),
     "DeleteStaticPolicy": ("DELETE", "/api/v1/static-policies/{id}"),
+    "CreateLimit": ("POST", "/api/admin/limits/"),
+    "DeleteLimit": ("DELETE", "/api/admin/limits/{limit_id}"),
     "PutCustomerPolicy": ("POST", "/policies/{customer_id}"),
     "DeleteCustomerPolicy": ("DELETE", "/policies/{customer_id}"),
     "UpdateOrgPolicy": ("PUT", "/v1/org/policy"),

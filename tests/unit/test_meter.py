@@ -1,0 +1,383 @@
+"""Counters in memory: windows, charges, and what the store says of others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pdp.admin.meter import Meter
+from pdp.domain.counter import Counter, CounterId
+from pdp.domain.decision import Decision, Outcome
+from pdp.domain.kinds import PolicySet
+from pdp.domain.limits import BOUNDS, KIND, MICROS, Calendar, Counts, Limit
+from pdp.domain.request import Request, Subject, Usage
+from pdp.engine.compiler import compile_platform, compile_tenant
+from pdp.engine.evaluate import evaluate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pdp.engine.snapshot import Snapshot
+
+PLATFORM = compile_platform(PolicySet(), {})
+
+
+def at(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+NOON = at("2026-02-14T12:00:00")
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self, now: float = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def user(**bounds: int) -> Limit:
+    return Limit("own", "user", "u", **bounds)  # type: ignore[arg-type]
+
+
+def snapshot_of(*limits: Limit) -> Snapshot:
+    own = PolicySet({KIND: {limit.id: limit for limit in limits}})
+    return compile_tenant(PLATFORM, "acme", own, 1)
+
+
+def decide(
+    meter: Meter, snapshot: Snapshot, user_id: str = "u", groups: Sequence[str] = (), **usage: float
+) -> Decision:
+    subject = Subject(user_id, tuple(groups))
+    request = Request(subject=subject, usage=Usage(**usage))  # type: ignore[arg-type]
+    charge = meter.charge(snapshot, request)
+    decision = evaluate(snapshot, charge.request if charge else request, "d")
+    if charge:
+        meter.settle(charge, decision)
+    return decision
+
+
+def used(meter: Meter, limit: Limit) -> tuple[Counts, Counts, Counts]:
+    book = snapshot_of(limit).limits
+    assert book is not None
+    each = (*book.users.values(), *book.groups.values())
+    spending = meter.spent("acme", each).by_limit[limit.id]
+    return spending.minute, spending.day, spending.month
+
+
+class TestWindows:
+    @pytest.mark.parametrize(
+        ("moment", "day", "month", "month_end"),
+        [
+            ("2026-02-14T12:00:00", "2026-02-14", "2026-02-01", "2026-03-01"),
+            ("2026-12-31T23:59:59.999", "2026-12-31", "2026-12-01", "2027-01-01"),
+            ("2024-02-29T00:00:00", "2024-02-29", "2024-02-01", "2024-03-01"),
+            ("1970-01-01T00:00:00", "1970-01-01", "1970-01-01", "1970-02-01"),
+        ],
+    )
+    def test_days_and_months_are_those_of_utc(
+        self, moment: str, day: str, month: str, month_end: str
+    ) -> None:
+        expected = Calendar(int(at(day)), int(at(day)) + 86_400, int(at(month)), int(at(month_end)))
+        assert Calendar.of(at(moment)) == expected
+
+    def test_a_new_day_begins_with_nothing_and_the_month_goes_on(self) -> None:
+        clock = Clock(at("2026-02-14T23:59:59"))
+        meter, limit = Meter(clock), user(daily_request_limit=1, monthly_request_limit=2)
+        snapshot = snapshot_of(limit)
+        assert decide(meter, snapshot).allowed
+        assert decide(meter, snapshot).retry_after_s == 1
+        clock.now += 1
+        assert decide(meter, snapshot).allowed
+        refused = decide(meter, snapshot)
+        assert refused.retry_after_s == at("2026-03-01") - clock.now
+        clock.now = at("2026-03-01")
+        assert decide(meter, snapshot).allowed
+
+    def test_in_no_sixty_seconds_more_pass_than_a_minute_may_have(self) -> None:
+        clock = Clock(NOON + 0.9)
+        meter, snapshot = Meter(clock), snapshot_of(user(requests_per_minute=2))
+        assert decide(meter, snapshot).allowed
+        clock.now = NOON + 10
+        assert decide(meter, snapshot).allowed
+        clock.now = NOON + 60.5
+        refused = decide(meter, snapshot)
+        assert (refused.outcome, refused.retry_after_s) == (Outcome.BLOCK, 1)
+        clock.now += 1
+        assert decide(meter, snapshot).allowed
+        assert decide(meter, snapshot).retry_after_s == 10
+
+    def test_who_comes_back_after_the_hint_is_let_in(self) -> None:
+        clock = Clock()
+        meter, snapshot = Meter(clock), snapshot_of(user(requests_per_minute=3))
+        for step in (0.0, 7.3, 11.0):
+            clock.now += step
+            assert decide(meter, snapshot).allowed
+        wait = decide(meter, snapshot).retry_after_s
+        assert wait is not None
+        clock.now += wait
+        assert decide(meter, snapshot).allowed
+
+    def test_a_rate_that_was_lowered_is_held_at_once(self) -> None:
+        clock = Clock()
+        meter = Meter(clock)
+        for second in range(4):
+            clock.now = NOON + second
+            assert decide(meter, snapshot_of(user(requests_per_minute=4))).allowed
+        refused = decide(meter, snapshot_of(user(requests_per_minute=2)))
+        # Three of the four have to be 60 s old before there is room for one.
+        assert refused.retry_after_s == 2 + 61 - 3
+
+    def test_a_clock_that_is_put_back_empties_nothing(self) -> None:
+        clock = Clock(at("2026-02-15T00:00:01"))
+        meter, snapshot = Meter(clock), snapshot_of(user(daily_request_limit=1))
+        assert decide(meter, snapshot).allowed
+        clock.now -= 5
+        assert not decide(meter, snapshot).allowed
+
+    def test_a_requests_own_timestamp_chooses_no_window(self) -> None:
+        meter, snapshot = Meter(Clock()), snapshot_of(user(daily_request_limit=1))
+        assert decide(meter, snapshot).allowed
+        request = Request(subject=Subject("u"), timestamp=NOON + 10 * 86_400)
+        charge = meter.charge(snapshot, request)
+        assert charge is not None
+        assert not evaluate(snapshot, charge.request, "d").allowed
+
+
+class TestCharges:
+    def test_without_limits_nothing_is_counted(self) -> None:
+        meter = Meter(Clock())
+        assert meter.charge(snapshot_of(), Request(subject=Subject("u"))) is None
+        assert meter.charge(snapshot_of(user(daily_request_limit=1)), Request()) is None
+        assert meter.unwritten == 0
+
+    def test_what_is_judged_at_once_cannot_both_have_the_last(self) -> None:
+        meter, snapshot = Meter(Clock()), snapshot_of(user(daily_request_limit=1))
+        request = Request(subject=Subject("u"))
+        charges = [meter.charge(snapshot, request) for _ in range(3)]
+        decisions = [evaluate(snapshot, each.request, "d") for each in charges if each]
+        assert [decision.allowed for decision in decisions] == [True, False, False]
+        for charge, decision in zip(charges, decisions, strict=True):
+            assert charge is not None
+            meter.settle(charge, decision)
+        assert used(meter, user())[1] == Counts(1)
+
+    def test_a_stopped_model_uses_nothing(self) -> None:
+        meter, snapshot = Meter(Clock()), snapshot_of(user(daily_request_limit=1))
+        charge = meter.charge(snapshot, Request(subject=Subject("u"), usage=Usage(5, 0.5)))
+        assert charge is not None
+        stopped = evaluate(snapshot, charge.request, "d")._replace(counted=False)
+        meter.settle(charge, stopped)
+        assert used(meter, user()) == (Counts(), Counts(), Counts())
+
+    @pytest.mark.parametrize("outcome", list(Outcome))
+    def test_only_what_may_pass_uses_tokens_and_cost(self, outcome: Outcome) -> None:
+        meter, snapshot = Meter(Clock()), snapshot_of(user())
+        charge = meter.charge(snapshot, Request(subject=Subject("u"), usage=Usage(5, 0.5)))
+        assert charge is not None
+        decision = evaluate(snapshot, charge.request, "d")._replace(outcome=outcome)
+        meter.settle(charge, decision)
+        whole = Counts(1, 5, MICROS // 2)
+        assert used(meter, user())[1] == (whole if decision.allowed else Counts(1))
+
+    def test_what_is_settled_on_the_next_day_goes_back_to_its_own(self) -> None:
+        clock = Clock(at("2026-02-14T23:59:59"))
+        meter, snapshot = Meter(clock), snapshot_of(user(daily_token_limit=10))
+        charge = meter.charge(snapshot, Request(subject=Subject("u"), usage=Usage(5)))
+        assert charge is not None
+        clock.now += 1
+        assert decide(meter, snapshot, tokens=1).allowed
+        blocked = evaluate(snapshot, charge.request, "d")._replace(outcome=Outcome.CANCEL)
+        meter.settle(charge, blocked)
+        assert used(meter, user())[1:] == (Counts(1, 1), Counts(2, 1))
+        written = meter.begin()
+        assert written[CounterId("acme", "user", "u", "day", int(at("2026-02-14")))] == Counts(1)
+
+    def test_a_request_without_counters_is_not_judged(self) -> None:
+        """Whoever forgets to count must not let everything pass."""
+        snapshot = snapshot_of(user(daily_request_limit=1))
+        decision = evaluate(snapshot, Request(subject=Subject("u")), "d")
+        assert (decision.outcome, decision.reason_code) == (Outcome.BLOCK, "ENGINE_ERROR")
+        assert decision.incomplete
+
+    def test_limits_of_others_cost_a_lookup(self) -> None:
+        limits = [replace(user(), id=f"l{n}", subject_id=f"u{n}") for n in range(1000)]
+        book = snapshot_of(*limits).limits
+        assert book is not None
+        assert book.of(Subject("nobody", ("a", "b"))) == ()
+
+    def test_a_book_is_compiled_again_only_where_limits_change(self) -> None:
+        first = snapshot_of(user(daily_request_limit=1))
+        again = compile_tenant(PLATFORM, "acme", first.policies, 2, first)
+        assert again.limits is first.limits
+
+
+class TestStore:
+    def test_what_was_counted_is_written_once(self) -> None:
+        meter, snapshot = Meter(Clock()), snapshot_of(user())
+        decide(meter, snapshot, tokens=7)
+        decide(meter, snapshot, tokens=8)
+        key = ("acme", "user", "u")
+        assert dict(meter.begin()) == {
+            CounterId(*key, "second", int(NOON)): Counts(2),
+            CounterId(*key, "day", int(at("2026-02-14"))): Counts(2, 15),
+            CounterId(*key, "month", int(at("2026-02-01"))): Counts(2, 15),
+        }
+        meter.finish(())
+        assert meter.begin() == {}
+
+    def test_what_could_not_be_written_is_kept(self) -> None:
+        meter, snapshot = Meter(Clock()), snapshot_of(user())
+        decide(meter, snapshot)
+        first = meter.begin()
+        decide(meter, snapshot)
+        meter.abandon()
+        assert sum(counts.requests for counts in first.values()) == 3
+        assert {counts.requests for counts in meter.begin().values()} == {2}
+
+    def test_what_others_have_counted_counts(self) -> None:
+        meter, snapshot = Meter(Clock()), snapshot_of(user(daily_request_limit=5))
+        decide(meter, snapshot)
+        meter.begin()
+        decide(meter, snapshot)  # while it is being written
+        day = CounterId("acme", "user", "u", "day", int(at("2026-02-14")))
+        meter.finish([Counter(day, Counts(4), 9)])
+        assert used(meter, user())[1] == Counts(5)
+        assert meter.stamp == 9
+        assert not decide(meter, snapshot).allowed
+
+    def test_a_day_that_has_begun_elsewhere_has_begun(self) -> None:
+        clock = Clock(at("2026-02-14T23:59:59.99"))
+        meter, snapshot = Meter(clock), snapshot_of(user(daily_request_limit=2))
+        decide(meter, snapshot)
+        day = CounterId("acme", "user", "u", "day", int(at("2026-02-15")))
+        meter.finish([Counter(day, Counts(1), 1)])
+        assert decide(meter, snapshot).allowed
+        clock.now += 0.1
+        assert not decide(meter, snapshot).allowed
+
+
+class Ask(NamedTuple):
+    """A request, so long after the one before."""
+
+    after: float
+    user_id: str
+    groups: tuple[str, ...]
+    tokens: int
+    micros: int
+    killed: bool
+    denied: bool
+
+
+class Reference:
+    """A meter that recounts the whole history for every request."""
+
+    def __init__(self, limits: Sequence[Limit]) -> None:
+        self._limits = limits
+        self._history: list[tuple[float, tuple[str, ...], Counts]] = []
+
+    def allows(self, now: float, ask: Ask) -> bool:
+        """Whether all limits have room; records what is used if so."""
+        asked = Counts(1, ask.tokens, ask.micros)
+        mine = [
+            limit
+            for limit in self._limits
+            if limit.subject_id in ([ask.user_id] if limit.scope == "user" else list(ask.groups))
+        ]
+        for limit in mine:
+            for bound in BOUNDS:
+                allowed = getattr(limit, bound.attribute)
+                if allowed is None:
+                    continue
+                total = sum(
+                    getattr(counts, bound.measure)
+                    for when, ids, counts in self._history
+                    if limit.id in ids and self._same(bound.window, when, now)
+                )
+                if total >= allowed or total + getattr(asked, bound.measure) > allowed:
+                    return False
+        if not ask.killed:
+            kept = Counts(1) if ask.denied else asked
+            self._history.append((now, tuple(limit.id for limit in mine), kept))
+        return True
+
+    @staticmethod
+    def _same(window: str, when: float, now: float) -> bool:
+        if window == "minute":
+            return int(now) - int(when) <= 60
+        one, other = (datetime.fromtimestamp(each, UTC) for each in (when, now))
+        length = 10 if window == "day" else 7
+        return one.isoformat()[:length] == other.isoformat()[:length]
+
+
+LIMITS = st.builds(
+    lambda scope, subject_id, amounts: Limit(
+        f"{scope}-{subject_id}",
+        scope,
+        subject_id,
+        **{bound.attribute: amount for bound, amount in zip(BOUNDS, amounts, strict=True)},
+    ),
+    st.sampled_from(["user", "group"]),
+    st.sampled_from(["a", "b"]),
+    st.tuples(*(st.none() | st.integers(0, 6) for _ in BOUNDS)),
+)
+ASKS = st.builds(
+    Ask,
+    st.sampled_from([0.0, 0.5, 1.0, 20.0, 59.5, 61.0, 40_000.0, 86_400.0, 1_300_000.0]),
+    st.sampled_from(["a", "b", "c"]),
+    st.lists(st.sampled_from(["a", "b"]), max_size=3).map(tuple),
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(LIMITS, max_size=4, unique_by=lambda limit: limit.id),
+    st.lists(ASKS, max_size=25),
+    st.lists(st.booleans(), min_size=25, max_size=25),
+)
+def test_a_meter_equals_a_recount_of_the_whole_history(
+    limits: list[Limit], asks: list[Ask], flushes: list[bool]
+) -> None:
+    """In two processes that exchange what they count, in any order."""
+    clock = Clock(at("2026-01-30T23:59:58.7"))
+    meters = [Meter(clock), Meter(clock)]
+    snapshot, reference = snapshot_of(*limits), Reference(limits)
+    store: dict[CounterId, Counts] = {}
+    for ask, turn in zip(asks, flushes, strict=False):
+        clock.now += ask.after
+        meter = meters[turn]
+        request = Request(
+            subject=Subject(ask.user_id, ask.groups), usage=Usage(ask.tokens, ask.micros / MICROS)
+        )
+        charge = meter.charge(snapshot, request)
+        decision = evaluate(snapshot, charge.request if charge else request, "d")
+        assert decision.allowed is reference.allows(clock.now, ask)
+        if charge:
+            if decision.allowed and ask.killed:
+                decision = decision._replace(outcome=Outcome.BLOCK, counted=False)
+            elif decision.allowed and ask.denied:
+                decision = decision._replace(outcome=Outcome.BLOCK)
+            meter.settle(charge, decision)
+        exchange(meters, store)
+
+
+def exchange(meters: Sequence[Meter], store: dict[CounterId, Counts]) -> None:
+    """Adds what each has counted to the store's totals, which both then read."""
+    for meter in meters:
+        for counter, counts in meter.begin().items():
+            before = store.get(counter, Counts())
+            store[counter] = Counts(*(a + b for a, b in zip(before, counts, strict=True)))
+    for meter in meters:
+        meter.finish(Counter(counter, counts, 1) for counter, counts in store.items())

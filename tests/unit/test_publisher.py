@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pdp.domain.kinds import PolicySet
 from pdp.domain.static_policy import KIND, StaticPolicy
 from pdp.engine.compiler import compile_platform, compile_tenant
+from pdp.engine.models import ModelIndex
 from pdp.publisher import Publisher
 
 if TYPE_CHECKING:
@@ -100,6 +102,53 @@ def test_a_new_platform_is_in_force_for_everyone() -> None:
     fresh = publisher.current("fresh")
     assert fresh is not None
     assert fresh.platform is renewed
+
+
+def other_models(base: Platform) -> Platform:
+    """A platform that differs from `base` in its models alone."""
+    return replace(base, models=ModelIndex())
+
+
+def test_other_models_are_in_force_for_everyone_and_what_is_held_stays() -> None:
+    base = platform()
+    publisher = Publisher(base, 5, {"acme": 0})
+    held = snapshot(base, "acme", 5)
+    publisher.publish(held)
+    publisher.current("fresh")
+    renewed = other_models(base)
+    publisher.advance(6, {"": 6}, platform=renewed)
+    for tenant_id in ("acme", "fresh", "never-seen"):
+        current = publisher.current(tenant_id)
+        assert current is not None
+        assert (current.tenant_id, current.revision) == (tenant_id, 6)
+        assert current.platform is renewed
+        assert publisher.current(tenant_id) is current
+    acme = publisher.current("acme")
+    assert acme is not None
+    assert acme.policies is held.policies
+    assert acme.shards is held.shards
+
+
+def test_a_snapshot_made_with_other_models_is_led_over() -> None:
+    """It was compiled while they changed."""
+    base = platform()
+    publisher = Publisher(base, 5, {"acme": 0})
+    renewed = other_models(base)
+    publisher.advance(6, {"": 6}, platform=renewed)
+    assert publisher.publish(snapshot(base, "acme", 7))
+    current = publisher.current("acme")
+    assert current is not None
+    assert (current.platform is renewed, current.revision) == (True, 7)
+
+
+def test_a_tenant_that_changed_with_the_models_is_compiled_on_both() -> None:
+    base = platform()
+    publisher = Publisher(base, 5, {"acme": 0})
+    publisher.publish(snapshot(base, "acme", 5))
+    renewed = other_models(base)
+    publisher.advance(7, {"": 6, "acme": 7}, platform=renewed)
+    assert publisher.current("acme") is None
+    assert publisher.publish(snapshot(renewed, "acme", 7))
 
 
 def test_revisions_never_go_back() -> None:

@@ -1,0 +1,275 @@
+"""The kill switch as use cases: in force at once and everywhere, and nothing is compiled for it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pdp.admin.kill_switch import KillSwitches
+from pdp.admin.model_catalog import ModelCatalog
+from pdp.admin.static_policies import StaticPolicies
+from pdp.admin.workspace import Workspace
+from pdp.bootstrap import first_publisher, open_store
+from pdp.domain.decision import Outcome
+from pdp.domain.model_catalog import KIND, ModelConfig, config_id
+from pdp.domain.record import Change, Record
+from pdp.domain.request import Request
+from pdp.domain.risk import DEFAULT_RISK_TABLE
+from pdp.domain.static_policy import KIND as POLICY_KIND
+from pdp.domain.static_policy import StaticPolicy, body_of
+from pdp.domain.tenant import PLATFORM
+from pdp.embedded import Engine
+from pdp.engine.evaluate import evaluate
+from pdp.engine.scan import Shard
+from pdp.errors import InvalidPattern, ModelDisabled, ModelNotFound, ProviderNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pdp.store.port import Transaction
+
+GPT = config_id("openai", "gpt-4o")
+RIVALS = StaticPolicy("", "No rivals", "custom", "(?i)rival", "block")
+
+
+class Node:
+    """One process's part: a store, a publisher, a workspace, use cases."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = open_store(f"sqlite:///{path}")
+        self.publisher = first_publisher(self.store, DEFAULT_RISK_TABLE)
+        self.workspace = Workspace(self.store, self.publisher)
+        self.switches = KillSwitches(self.workspace)
+        self.catalog = ModelCatalog(self.workspace)
+        self.policies = StaticPolicies(self.workspace)
+
+    async def outcome(
+        self, model: str = "gpt-4o", tenant_id: str = "acme", text: str = ""
+    ) -> Outcome:
+        snapshot = self.publisher.current(tenant_id) or await self.workspace.load(tenant_id)
+        return evaluate(snapshot, Request(text=text, model=model), "id").outcome
+
+    def changes(self, since: int) -> list[Change]:
+        with self.store.read() as reader:
+            return list(reader.changes(since))
+
+    def close(self) -> None:
+        self.workspace.close()
+        self.store.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "pdp.db"
+
+
+@pytest.fixture
+def node(path: Path) -> Iterator[Node]:
+    node = Node(path)
+    yield node
+    node.close()
+
+
+@pytest.fixture
+def other(path: Path, node: Node) -> Iterator[Node]:
+    other = Node(path)
+    yield other
+    other.close()
+
+
+class TestInForce:
+    async def test_when_the_write_returns_for_every_tenant(self, node: Node) -> None:
+        await node.policies.create("acme", "me", RIVALS)
+        assert await node.outcome(tenant_id="fresh") is Outcome.ALLOW
+        written = await node.switches.disable_model("me", GPT, "other")
+        for tenant_id in ("acme", "fresh", "never-seen"):
+            assert await node.outcome(tenant_id=tenant_id) is Outcome.BLOCK
+        snapshot = node.publisher.current("acme")
+        assert snapshot is not None
+        assert snapshot.revision >= written.revision
+        await node.switches.enable_model("me", GPT)
+        for tenant_id in ("acme", "fresh", "never-seen"):
+            assert await node.outcome(tenant_id=tenant_id) is Outcome.ALLOW
+
+    async def test_and_the_tenants_own_policies_stay_so(self, node: Node) -> None:
+        await node.policies.create("acme", "me", RIVALS)
+        await node.switches.disable_model("me", GPT, "other")
+        assert await node.outcome("gpt-4o-mini", text="our rival") is Outcome.BLOCK
+        assert await node.outcome("gpt-4o-mini") is Outcome.ALLOW
+
+    async def test_a_batch_that_has_begun_ends_as_it_began(self, node: Node) -> None:
+        taken = node.publisher.current("acme")
+        assert taken is not None
+        await node.switches.disable_model("me", GPT, "other")
+        assert evaluate(taken, Request(model="gpt-4o"), "id").outcome is Outcome.ALLOW
+
+    async def test_in_other_processes(self, node: Node, other: Node) -> None:
+        assert await other.outcome() is Outcome.ALLOW
+        following = asyncio.create_task(other.workspace.follow())
+        await asyncio.sleep(0)  # lets it look at the store once
+        written = await node.switches.disable_provider("me", "openai", "security_event")
+        assert await other.workspace.reach(written.revision, 10)
+        assert await other.outcome() is Outcome.BLOCK
+        following.cancel()
+
+    async def test_a_tenants_write_does_not_undo_what_another_process_switched(
+        self, node: Node, other: Node
+    ) -> None:
+        await other.outcome()
+        await node.switches.disable_model("me", GPT, "other")
+        await other.policies.create("acme", "me", RIVALS)
+        assert await other.outcome() is Outcome.BLOCK
+        assert await other.outcome("x", text="rival") is Outcome.BLOCK
+
+    async def test_amid_writes_of_tenants(self, node: Node) -> None:
+        writes = [
+            node.policies.create(tenant_id, "me", RIVALS) for tenant_id in ("a", "b", "c", "d")
+        ]
+        await asyncio.gather(*writes[:2], node.switches.disable_model("me", GPT, "other"))
+        await asyncio.gather(*writes[2:])
+        for tenant_id in ("a", "b", "c", "d"):
+            assert await node.outcome(tenant_id=tenant_id) is Outcome.BLOCK
+            assert await node.outcome("x", tenant_id, "rival") is Outcome.BLOCK
+
+    async def test_in_an_embedded_engine(self, node: Node, path: Path) -> None:
+        with Engine.open(f"sqlite:///{path}") as engine:
+            assert engine.decide(model="gpt-4o").allowed
+            written = await node.switches.disable_model("me", GPT, "other")
+            decision = engine.decide(model="gpt-4o", min_revision=written.revision)
+            assert (decision.outcome, decision.status_hint) == (Outcome.BLOCK, 503)
+
+
+class TestNothingIsCompiled:
+    async def test_what_tenants_hold_stays(
+        self, node: Node, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await node.policies.create("acme", "me", RIVALS)
+        before = node.publisher.current("acme")
+        platform = node.publisher.platform
+        assert before is not None
+
+        def compiled(*arguments: Any) -> None:
+            raise AssertionError("a pattern set is compiled")
+
+        monkeypatch.setattr(Shard, "__init__", compiled)
+        await node.switches.disable_provider("me", "openai", "other")
+        after = node.publisher.current("acme")
+        assert after is not None
+        assert after.shards is before.shards
+        assert after.policies is before.policies
+        kept = [layer for layer in before.layers if not hasattr(layer, "with_models")]
+        assert kept
+        assert all(any(layer is each for each in after.layers) for layer in kept)
+        assert node.publisher.platform.patterns is platform.patterns
+
+    async def test_other_changes_of_the_platform_compile_what_is_new(self, node: Node) -> None:
+        await node.policies.create("acme", "me", RIVALS)
+        before = node.publisher.platform
+        added = StaticPolicy("sys_x", "X", "custom", "xyzzy", "block", system=True)
+
+        def work(transaction: Transaction) -> None:
+            record = Record(POLICY_KIND, PLATFORM, added.id, body_of(added), name=added.name)
+            transaction.put(record, actor="me", summary="")
+
+        await node.workspace.write(PLATFORM, work)
+        compiled = node.publisher.platform.patterns.compiled
+        assert all(compiled[source] is each for source, each in before.patterns.compiled.items())
+        assert await node.outcome("x", text="xyzzy") is Outcome.BLOCK
+        assert await node.outcome("x", text="rival") is Outcome.BLOCK
+        assert await node.outcome("x", "fresh", text="xyzzy") is Outcome.BLOCK
+
+    async def test_what_does_not_compile_is_rolled_back(self, node: Node) -> None:
+        broken = StaticPolicy("sys_x", "X", "custom", "(", "block", system=True)
+
+        def work(transaction: Transaction) -> None:
+            record = Record(POLICY_KIND, PLATFORM, broken.id, body_of(broken), name=broken.name)
+            transaction.put(record, actor="me", summary="")
+
+        revision = node.publisher.revision
+        with pytest.raises(InvalidPattern, match="sys_x"):
+            await node.workspace.write(PLATFORM, work)
+        assert node.changes(revision) == []
+        assert await node.outcome() is Outcome.ALLOW
+
+
+class TestAudit:
+    async def test_a_provider_is_one_entry_a_model(self, node: Node) -> None:
+        since = node.publisher.revision
+        written = await node.switches.disable_provider("ann", "openai", "security_event")
+        changes = node.changes(since)
+        assert [each.entity_id for each in changes] == [each.id for each in written.value.models]
+        for change in changes:
+            assert change.before is not None
+            assert change.after is not None
+            assert (change.kind, change.tenant_id, change.op) == (KIND, PLATFORM, "update")
+            assert (change.actor, change.summary) == ("ann", "Disabled: security_event")
+            assert change.before["kill_switch_disabled_at"] is None
+            assert change.after["kill_switch_disabled_at"] == change.at
+            assert change.after["disabled_reason"] == "security_event"
+
+    async def test_what_is_so_already_has_none(self, node: Node) -> None:
+        await node.switches.disable_model("ann", GPT, "other")
+        since = node.publisher.revision
+        await node.switches.disable_model("bob", GPT, "other")
+        assert node.changes(since) == []
+        await node.switches.disable_provider("bob", "openai", "other")
+        assert GPT not in {each.entity_id for each in node.changes(since)}
+        since = node.publisher.revision
+        await node.switches.enable_provider("bob", "openai")
+        assert {each.summary for each in node.changes(since)} == {"Enabled"}
+        since = node.publisher.revision
+        await node.switches.enable_provider("bob", "openai")
+        await node.switches.enable_model("bob", GPT)
+        assert node.changes(since) == []
+
+    async def test_another_reason_is_a_change_and_since_when_stays(self, node: Node) -> None:
+        first = (await node.switches.disable_model("ann", GPT, "maintenance")).value.value
+        since = node.publisher.revision
+        second = (await node.switches.disable_model("bob", GPT, "security_event")).value.value
+        assert second.kill_switch_disabled_at == first.kill_switch_disabled_at
+        assert second.disabled_reason == "security_event"
+        [change] = node.changes(since)
+        assert change.actor == "bob"
+
+    async def test_what_does_not_exist_changes_nothing(self, node: Node) -> None:
+        since = node.publisher.revision
+        with pytest.raises(ProviderNotFound):
+            await node.switches.disable_provider("ann", "nobody", "other")
+        with pytest.raises(ModelNotFound):
+            await node.switches.disable_model("ann", "nothing", "other")
+        assert node.changes(since) == []
+
+
+class TestCatalog:
+    async def test_a_model_that_is_added_again_is_the_same_one(self, node: Node) -> None:
+        draft = ModelConfig("", "acme", "One", "One")
+        first = (await node.catalog.create("ann", draft)).value.value
+        await node.catalog.delete("ann", first.id)
+        again = (await node.catalog.create("ann", draft)).value.value
+        assert again.id == first.id
+        with node.store.read() as reader:
+            history = reader.history(KIND, PLATFORM, first.id)
+        assert [each.op for each in history] == ["create", "delete", "create"]
+
+    async def test_removing_what_is_off_is_refused(self, node: Node) -> None:
+        await node.switches.disable_model("ann", GPT, "other")
+        with pytest.raises(ModelDisabled):
+            await node.catalog.delete("ann", GPT)
+
+    async def test_a_change_of_nothing_writes_nothing(self, node: Node) -> None:
+        since = node.publisher.revision
+        await node.catalog.update("ann", GPT, {"tier": "sonnet", "provider": "openai"})
+        assert node.changes(since) == []
+        written = await node.catalog.update("ann", GPT, {"tier": "opus", "is_active": False})
+        [change] = node.changes(since)
+        assert change.summary == "Updated tier, is_active"
+        assert written.value.revision == change.revision
+
+    async def test_a_new_tiers_model_is_in_force_at_once(self, node: Node) -> None:
+        draft = ModelConfig("", "anthropic", "claude-opus-9", "Opus 9", tier="opus")
+        model = (await node.catalog.create("ann", draft)).value.value
+        await node.switches.disable_model("ann", model.id, "other")
+        assert await node.outcome("opus") is Outcome.BLOCK

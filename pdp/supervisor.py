@@ -238,6 +238,8 @@ class _Fleet:
             worker = await self._start()
             if self._stop.is_set():
                 worker.send(signal.SIGTERM)
+            elif await worker.ready() is not None:
+                _log.info("a worker serves again", pid=worker.pid)
 
     async def _end(self, keepers: list[asyncio.Task[int]]) -> int:
         """Lets the workers drain, kills those that do not end; returns the worst code."""

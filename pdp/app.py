@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -87,6 +88,10 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         stack.push_async_callback(http.stop, 0)
         follower = asyncio.create_task(workspace.follow())
         stack.push_async_callback(_cancel, follower)
+        # All that lives by now lives as long as the process: the collector need not look at it,
+        # nor stop a decision to do so.
+        gc.collect()
+        gc.freeze()
         await grpc.set_serving(True)
         readiness.serving = True
         try:

@@ -24,7 +24,7 @@ from pdp.domain.layers import ENGINE
 from pdp.domain.request import Request
 from pdp.domain.tenant import DEFAULT_TENANT
 from pdp.engine.evaluate import evaluate, unjudged
-from pdp.errors import PdpError, RevisionUnavailable
+from pdp.errors import RevisionUnavailable
 from pdp.transport.call import new_id
 from pdp.transport.convert import to_request
 
@@ -160,27 +160,21 @@ class Engine:
         """
         if isinstance(request, (Request, NoneType)):
             asked = _settled(request._replace(**fields) if request else Request(**fields))
-            check(asked)
         else:
             asked, wanted = _read(request)
             min_revision = max(min_revision, wanted)
             asked = _settled(asked._replace(**fields))
-            if fields:
-                check(asked)
+        check(asked)
         self._follow()
         if min_revision > self._publisher.revision:
             self._reach(min_revision)
         try:
             snapshot, decision_id = self._snapshot(asked.tenant_id)
             decision = evaluate(snapshot, asked, decision_id)
-        except PdpError as error:
+        except Exception as error:
             fault = Fault(ENGINE, error)
             decision = unjudged(asked.request_id, new_id(), fault=fault)
-        for fault in decision.faults:
-            # The error's own words may hold what the request said, so only its type is kept.
-            kind = type(fault.error).__name__
-            _log.error("could not judge %s: %s in %s", asked.request_id, kind, fault.layer)
-        return decision
+        return _logged(decision) if decision.faults else decision
 
     def _snapshot(self, tenant_id: str) -> tuple[Snapshot, str]:
         """Returns the tenant's snapshot and the id of a decision on it."""
@@ -211,9 +205,9 @@ class Engine:
             self._next_poll = now + POLL_INTERVAL_S
             self._catch_up()
             self._failing = False
-        except PdpError as error:
+        except Exception as error:
             if not self._failing:
-                _log.error("the store cannot be followed; deciding goes on: %s", error.message)
+                _log.error("the store cannot be followed; deciding goes on: %s", error)
             self._failing = True
         finally:
             self._storing.release()
@@ -242,6 +236,14 @@ class Engine:
                 )
             time.sleep(max(0.0, self._next_poll - time.monotonic()) + 0.001)
             self._follow()
+
+
+def _logged(decision: Decision) -> Decision:
+    for fault in decision.faults:
+        # The error's own words may hold what the request said, so only its type is kept.
+        kind = type(fault.error).__name__
+        _log.error("could not judge %s: %s in %s", decision.request_id, kind, fault.layer)
+    return decision
 
 
 def _read(body: Mapping[str, Any]) -> tuple[Request, int]:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 import structlog
 
 from pdp.admin.snapshots import Renewed, compile_snapshot, plan_renewal, read_news, renew
-from pdp.errors import PdpError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,9 +159,9 @@ class Workspace:
                 if version != seen:
                     await self.catch_up()
                 seen, failing = version, False
-            except PdpError as error:
+            except Exception as error:
                 if not failing:
-                    _log.error("the store cannot be followed", reason=error.message)
+                    _log.error("the store cannot be followed", reason=repr(error))
                 failing = True
 
     async def _run(self, work: Callable[[], T]) -> T:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 ACTOR: Final = "catalog"
 """Who changes system policies, in the change log."""
 
+
 @dataclass(frozen=True, slots=True)
 class SystemPolicy:
     """A system static policy, with the texts that it must and must not match."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from pdp.domain.decision import Decision, Match, Obligation, Span
 
-_MAX_REVISION: Final = 1 << 53
+MAX_REVISION: Final = 1 << 53
 
 MAX_DEPTH: Final = 32
 """How deep arguments, context and attributes may be nested (decide.md)."""
@@ -51,14 +51,12 @@ def to_request(
         InvalidArgument: a value is out of its bounds; it names all fields at fault.
     """
     request = _converted(message, tenant_id, request_id, prefix)
-    if not is_plain(request) or not 0 <= message.min_revision < _MAX_REVISION:
+    if not is_plain(request) or not 0 <= message.min_revision < MAX_REVISION:
         validate(message, prefix)
     return request
 
 
-def _converted(
-    message: pb.DecideRequest, tenant_id: str, request_id: str, prefix: str
-) -> Request:
+def _converted(message: pb.DecideRequest, tenant_id: str, request_id: str, prefix: str) -> Request:
     has = message.HasField
     model, entities = message.model, message.entities
     return Request(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import grpc
+import httpx2
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -47,7 +46,7 @@ def policies(channel: grpc.Channel) -> static_policy_pb2_grpc.StaticPolicyServic
 
 def refused(error: pytest.ExceptionInfo[grpc.RpcError]) -> tuple[grpc.StatusCode, str, list[str]]:
     """Returns an error's status, its reason and the fields that it names."""
-    metadata = dict(error.value.trailing_metadata())
+    metadata: dict[str, Any] = {key: value for key, value in error.value.trailing_metadata()}
     status = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
     info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
     for detail in status.details:
@@ -64,13 +63,13 @@ class TestDecide:
         asked = request("our rival", tenant_id=tenant)
         assert stub.Decide(asked, timeout=TIMEOUT_S).outcome == decide_pb2.OUTCOME_ALLOW
         body = {"name": "Rivals", "category": "custom", "pattern": "rival", "action": "block"}
-        posted = urllib.request.Request(
+        answer = httpx2.post(
             f"{server.http_url}/api/v1/static-policies",
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json", "X-Tenant-ID": tenant},
+            json=body,
+            headers={"X-Tenant-ID": tenant},
+            timeout=TIMEOUT_S,
         )
-        with urllib.request.urlopen(posted, timeout=TIMEOUT_S) as answer:
-            revision = int(answer.headers["x-pdp-revision"])
+        revision = int(answer.headers["x-pdp-revision"])
         decision = stub.Decide(asked, timeout=TIMEOUT_S)
         assert decision.outcome == decide_pb2.OUTCOME_BLOCK
         assert decision.revision >= revision
@@ -90,7 +89,7 @@ class TestDecide:
         with pytest.raises(grpc.RpcError) as error:
             stub.Decide(
                 request("x", tenant_id="another"),
-                metadata=[("x-tenant-id", tenant)],
+                metadata=(("x-tenant-id", tenant),),
                 timeout=TIMEOUT_S,
             )
         assert refused(error) == (
@@ -143,7 +142,7 @@ class TestDecide:
     @pytest.mark.parametrize("raw", [b"\xff\xff\xff", b"\x0a\x02\xff\xfe"])
     def test_bytes_that_are_no_message_are_refused(self, channel: grpc.Channel, raw: bytes) -> None:
         """Invalid UTF-8 in a text among them."""
-        send = channel.unary_unary("/pdp.v1.DecideService/Decide")
+        send: Any = channel.unary_unary("/pdp.v1.DecideService/Decide")
         with pytest.raises(grpc.RpcError) as error:
             send(raw, timeout=TIMEOUT_S)
         assert refused(error) == (
@@ -183,12 +182,21 @@ class TestBatch:
     def test_an_item_at_fault_is_answered_in_its_place(
         self, stub: decide_pb2_grpc.DecideServiceStub, tenant: str
     ) -> None:
-        items = [request("fine"), request(action="BAD"), request("x", tenant_id="another")]
+        items = [
+            request("fine"),
+            request(action="BAD"),
+            request("x", tenant_id="another"),
+            request("x", min_revision=1 << 53),
+        ]
         batch = decide_pb2.DecideBatchRequest(tenant_id=tenant, requests=items)
-        fine, invalid, foreign = stub.DecideBatch(batch, timeout=TIMEOUT_S).responses
+        fine, invalid, foreign, future = stub.DecideBatch(batch, timeout=TIMEOUT_S).responses
         assert fine.allowed
         assert not fine.incomplete
-        for answer, code in ((invalid, "INVALID_ARGUMENT"), (foreign, "TENANT_MISMATCH")):
+        for answer, code in (
+            (invalid, "INVALID_ARGUMENT"),
+            (foreign, "TENANT_MISMATCH"),
+            (future, "INVALID_ARGUMENT"),
+        ):
             assert answer.outcome == decide_pb2.OUTCOME_BLOCK
             assert answer.incomplete
             assert answer.reason_code == code
@@ -230,7 +238,7 @@ class TestStream:
         def messages() -> Iterator[decide_pb2.DecideStreamRequest]:
             yield asked
             policies.CreateStaticPolicy(
-                policy, metadata=[("x-tenant-id", tenant)], timeout=TIMEOUT_S
+                policy, metadata=(("x-tenant-id", tenant),), timeout=TIMEOUT_S
             )
             yield asked
 
@@ -262,7 +270,7 @@ def test_writes_tell_their_revision_and_reads_carry_a_request_id(
         name="P", category="custom", pattern="p", action="log"
     )
     _, call = policies.CreateStaticPolicy.with_call(
-        policy, metadata=[("x-tenant-id", tenant), ("x-request-id", "r-7")], timeout=TIMEOUT_S
+        policy, metadata=(("x-tenant-id", tenant), ("x-request-id", "r-7")), timeout=TIMEOUT_S
     )
     metadata = dict(call.trailing_metadata())
     assert metadata["x-request-id"] == "r-7"
@@ -288,6 +296,7 @@ def test_reflection_lists_the_services(channel: grpc.Channel) -> None:
 
 
 def test_an_unknown_rpc_is_unimplemented(channel: grpc.Channel) -> None:
+    unknown: Any = channel.unary_unary("/pdp.v1.DecideService/Nothing")
     with pytest.raises(grpc.RpcError) as error:
-        channel.unary_unary("/pdp.v1.DecideService/Nothing")(b"", timeout=TIMEOUT_S)
+        unknown(b"", timeout=TIMEOUT_S)
     assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import httpx2
@@ -23,13 +23,6 @@ from tests.running import COMMAND, PATIENCE_S, Server, environment, launch, pdp,
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-SERVICES: Final = (
-    "",
-    "pdp.v1.DecideService",
-    "pdp.v1.SimulateService",
-    "pdp.v1.StaticPolicyService",
-)
 
 
 def refused(tmp_path: Path, *flags: str, **settings: str) -> str:
@@ -86,27 +79,10 @@ class TestStart:
         for part in ("is SERVING", "gRPC      127.0.0.1:", "Docs      http://", "DEVELOPMENT MODE"):
             assert part in text
 
-    @pytest.mark.parametrize("service", SERVICES)
-    def test_health(self, channel: grpc.Channel, service: str) -> None:
-        """grpc.health.v1 says SERVING for the server and for each service."""
-        request = health_pb2.HealthCheckRequest(service=service)
-        answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=PATIENCE_S)
-        assert answer.status == health_pb2.HealthCheckResponse.SERVING
-
     @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"])
     def test_http(self, server: Server, path: str) -> None:
         """What is not an RPC is there too."""
         assert httpx2.get(server.http_url + path, trust_env=False).status_code == 200
-
-    def test_reflection(self, channel: grpc.Channel) -> None:
-        """Tools can ask which services there are."""
-        from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc  # noqa: PLC0415 - for this test
-
-        asked = reflection_pb2.ServerReflectionRequest(list_services="")
-        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-        (answer,) = stub.ServerReflectionInfo(iter([asked]), timeout=PATIENCE_S)
-        names = {service.name for service in answer.list_services_response.service}
-        assert set(SERVICES) - {""} <= names
 
     def test_again(self, tmp_path: Path) -> None:
         """A second start finds what the first one left, and installs nothing again."""
@@ -125,6 +101,14 @@ class TestStart:
             transport = httpx2.HTTPTransport(uds=f"{tmp_path}/http.sock")
             with httpx2.Client(transport=transport, base_url="http://localhost") as client:
                 assert client.get("/healthz").status_code == 200
+
+    def test_misspelt_variable(self, tmp_path: Path) -> None:
+        """A variable that is almost a setting is pointed out; any other may be somebody else's."""
+        with start(tmp_path, PDP_DRAIN="3", PDP_SERVICE_HOST="10.0.0.1") as server:
+            said = [line for line in server.lines if "is no setting" in line]
+        assert len(said) == 1
+        assert '"variable": "PDP_DRAIN"' in said[0]
+        assert '"did_you_mean": "PDP_DRAIN_S"' in said[0]
 
     def test_order_of_settings(self, tmp_path: Path) -> None:
         """A flag beats the environment beats the file."""

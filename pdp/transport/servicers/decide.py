@@ -14,7 +14,7 @@ from pdp.engine.evaluate import evaluate, unjudged
 from pdp.errors import PdpError, RevisionUnavailable, StoreUnavailable, TenantMismatch, Violation
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.chain import settle_tenant
-from pdp.transport.convert import to_request, to_response
+from pdp.transport.convert import MAX_REVISION, to_request, to_response
 from pdp.transport.status import STATUSES
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ class DecideServicer:
             RevisionUnavailable: the highest `min_revision` was not reached in time.
         """
         items = cast("pb.DecideBatchRequest", message).requests
-        wanted = max((item.min_revision for item in items), default=0)
+        # A revision out of its bounds is the item's own fault, and is answered in its place.
+        revisions = [item.min_revision for item in items if item.min_revision < MAX_REVISION]
+        wanted = max(revisions, default=0)
         response = pb.DecideBatchResponse()
         try:
             snapshot = await self.snapshot(call, call.tenant_id, wanted)

@@ -10,9 +10,7 @@ from dataclasses import asdict
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-
-import pdp.cli.lean  # noqa: F401 - first: see there
+from pdp.cli.lean import structlog  # isort: skip - first: see there
 from pdp.cli.banner import announce
 from pdp.cli.exits import Exit, complain
 from pdp.config import Settings, check_auth, load

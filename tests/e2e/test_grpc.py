@@ -46,7 +46,7 @@ def policies(channel: grpc.Channel) -> static_policy_pb2_grpc.StaticPolicyServic
 
 def refused(error: pytest.ExceptionInfo[grpc.RpcError]) -> tuple[grpc.StatusCode, str, list[str]]:
     """Returns an error's status, its reason and the fields that it names."""
-    metadata: dict[str, Any] = {key: value for key, value in error.value.trailing_metadata()}
+    metadata = {each.key: each.value for each in error.value.trailing_metadata()}
     status = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
     info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
     for detail in status.details:

@@ -99,5 +99,5 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 
 $(BUF): $(BUF_DIR)/package-lock.json
 	@command -v npm >/dev/null || { echo "buf comes from npm: install Node.js 18+ for 'make lint'"; exit 1; }
-	npm ci --silent --no-audit --no-fund --prefix $(BUF_DIR)
+	cd $(BUF_DIR) && npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@

@@ -76,7 +76,8 @@ class Engine:
 
     Any number of threads may decide at once. A decision takes one short lock to find its tenant's
     snapshot and none to judge; the store has a lock of its own, which a decision waits for only
-    where its tenant's policies are not in memory yet. A process that forks opens its own engine.
+    where its tenant's policies are not in memory yet. Threads share the interpreter, so together
+    they decide no faster than one does; processes do. A process that forks opens its own engine.
 
     Decisions for tenants that are in memory go on when the store cannot be read any more, and
     after `close`. For any other tenant they are then a BLOCK that is `incomplete`, ENGINE_ERROR.

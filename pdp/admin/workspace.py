@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 import structlog
 
 from pdp.admin.snapshots import Renewed, compile_snapshot, plan_renewal, read_news, renew
+from pdp.errors import PdpError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +85,11 @@ class Workspace:
 
         value, snapshot = await self._run(run)
         self._publisher.publish(snapshot)
-        await self.catch_up()
+        try:
+            await self.catch_up()
+        except PdpError as error:
+            # What was asked for is written and in force; only what others wrote is not, yet.
+            _log.error("cannot catch up", reason=error.message)
         return Written(value, snapshot.revision)
 
     async def load(self, tenant_id: str) -> Snapshot:

@@ -102,6 +102,28 @@ class TestStart:
             with httpx2.Client(transport=transport, base_url="http://localhost") as client:
                 assert client.get("/healthz").status_code == 200
 
+    def test_a_socket_that_is_left_over_is_replaced(self, tmp_path: Path) -> None:
+        """A killed server leaves its socket; the next one takes its place."""
+        path = tmp_path / "http.sock"
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(path))
+        with start(tmp_path, PDP_HTTP_LISTEN=f"unix:{path}") as server:
+            assert server.http_url == f"unix:{path}"
+
+    @pytest.mark.parametrize("alive", [True, False])
+    def test_what_is_somebody_elses_is_not_replaced(self, tmp_path: Path, alive: bool) -> None:
+        """Neither a socket that a server listens on nor a file."""
+        path = tmp_path / "http.sock"
+        with socket.socket(socket.AF_UNIX) as other:
+            if alive:
+                other.bind(str(path))
+                other.listen()
+            else:
+                path.write_text("mine")
+            line = refused(tmp_path, PDP_HTTP_LISTEN=f"unix:{path}")
+        assert "PDP_HTTP_LISTEN" in line
+        assert path.exists()
+
     def test_misspelt_variable(self, tmp_path: Path) -> None:
         """A variable that is almost a setting is pointed out; any other may be somebody else's."""
         with start(tmp_path, PDP_DRAIN="3", PDP_SERVICE_HOST="10.0.0.1") as server:

@@ -40,6 +40,10 @@ ITEMS_A_TURN: Final = 32
 _log = structlog.get_logger("pdp.decisions")
 
 
+class PoliciesUnavailable(StoreUnavailable):
+    """A tenant's policies are not in memory and cannot be had."""
+
+
 class DecideServicer:
     """Judges requests on the snapshot in force."""
 
@@ -68,7 +72,7 @@ class DecideServicer:
         if snapshot is None:
             try:
                 snapshot = await self.snapshot(call, request.tenant_id, min_revision)
-            except StoreUnavailable as error:
+            except PoliciesUnavailable as error:
                 return self._unjudged(request.request_id, error)
         if len(request.text) < LARGE_TEXT:
             return self._answer(evaluate(snapshot, request, new_id()))
@@ -87,7 +91,7 @@ class DecideServicer:
         response = pb.DecideBatchResponse()
         try:
             snapshot = await self.snapshot(call, call.tenant_id, wanted)
-        except StoreUnavailable as error:
+        except PoliciesUnavailable as error:
             response.responses.extend(self._unjudged(item.request_id, error) for item in items)
             return response
         response.revision = snapshot.revision
@@ -128,7 +132,8 @@ class DecideServicer:
 
         Raises:
             RevisionUnavailable: `min_revision` was not reached within the call's deadline.
-            StoreUnavailable: the tenant's policies are not in memory and cannot be read.
+            PoliciesUnavailable: the tenant's policies are not in memory, and cannot be read or do
+                not compile.
         """
         publisher = self._publisher
         if min_revision > publisher.revision and not await self._workspace.reach(
@@ -138,7 +143,13 @@ class DecideServicer:
                 f"revision {min_revision} was not reached in time; "
                 f"this server is at {publisher.revision}"
             )
-        return publisher.current(tenant_id) or await self._workspace.load(tenant_id)
+        snapshot = publisher.current(tenant_id)
+        if snapshot is not None:
+            return snapshot
+        try:
+            return await self._workspace.load(tenant_id)
+        except Exception as error:  # whatever it is, there is nothing to judge by
+            raise PoliciesUnavailable("the tenant's policies cannot be loaded now") from error
 
     def _answer(self, decision: Decision) -> pb.DecideResponse:
         self._metrics.decision(decision.outcome, decision.reason_code)
@@ -154,9 +165,10 @@ class DecideServicer:
             )
         return to_response(decision)
 
-    def _unjudged(self, request_id: str, error: PdpError) -> pb.DecideResponse:
+    def _unjudged(self, request_id: str, error: PoliciesUnavailable) -> pb.DecideResponse:
         """Answers a request whose policies cannot be had."""
-        return self._answer(unjudged(request_id, new_id(), fault=Fault(ENGINE, error)))
+        fault = Fault(ENGINE, error.__cause__ or error)
+        return self._answer(unjudged(request_id, new_id(), fault=fault))
 
     def _refused(self, request_id: str, error: PdpError) -> pb.DecideResponse:
         """Answers an item that is itself at fault, in its place."""

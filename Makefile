@@ -28,7 +28,7 @@ accuracy: $(VENV)/dev.stamp ## Print what the system policies detect, per policy
 
 .PHONY: soak
 soak: $(VENV)/dev.stamp ## Run the kill loops and fuzz targets for long; reports, does not gate
-	-PDP_SOAK_ROUNDS=$${PDP_SOAK_ROUNDS:-300} HYPOTHESIS_PROFILE=soak $(BIN)/pytest -q -m "soak" $(ARGS)
+	-PDP_SOAK=1 PDP_SOAK_ROUNDS=$${PDP_SOAK_ROUNDS:-300} $(BIN)/pytest -q -m "soak or hypothesis" $(ARGS)
 
 ## Develop
 .PHONY: lint

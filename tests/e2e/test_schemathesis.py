@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
@@ -65,7 +66,11 @@ schema = schemathesis.openapi.from_dict(json.loads(PATH.read_text(encoding="utf-
 # Every example is a call over a socket, and breaking a schema on purpose filters much: neither is
 # a fault of the test.
 @schema.parametrize()
-@settings(max_examples=15, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(
+    max_examples=300 if os.environ.get("PDP_SOAK") else 15,
+    deadline=None,
+    suppress_health_check=[*HealthCheck],
+)
 def test_the_server_does_what_the_document_says(case: Case[Any], server: Server) -> None:
     name = case.operation.definition.raw["operationId"]
     case.call_and_validate(

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 MAX_WAIT_S: Final = 1.0
 """How long `min_revision` is waited for where the caller sets no deadline (decide.md)."""
 
-LARGE_TEXT: Final = 65_536
-"""Characters from which a text is judged off the event loop, so that others need not wait."""
+LARGE: Final = 65_536
+"""Characters of text, or bytes of a request with arguments, from which it is judged off the event
+loop, so that others need not wait."""
 
 ITEMS_A_TURN: Final = 32
 """Items of a batch that are judged before other calls have their turn."""
@@ -64,19 +65,22 @@ class DecideServicer:
         """
         request: Request = call.request  # type: ignore[assignment] # a guard has set it
         asked: pb.DecideRequest = message  # type: ignore[assignment] # the contract says so
-        return await self._decide(call, request, asked.min_revision)
+        return await self._decide(call, request, asked)
 
-    async def _decide(self, call: Call, request: Request, min_revision: int) -> pb.DecideResponse:
-        # Nearly always the snapshot is there and the text is small: then nothing is awaited.
+    async def _decide(
+        self, call: Call, request: Request, asked: pb.DecideRequest
+    ) -> pb.DecideResponse:
+        # Nearly always the snapshot is there and the request is small: then nothing is awaited.
+        min_revision = asked.min_revision
         snapshot = None if min_revision else self._publisher.current(request.tenant_id)
         if snapshot is None:
             try:
                 snapshot = await self.snapshot(call, request.tenant_id, min_revision)
             except PoliciesUnavailable as error:
                 return self._unjudged(request.request_id, error)
-        if len(request.text) < LARGE_TEXT:
-            return self._answer(evaluate(snapshot, request, new_id()))
-        return self._answer(await _judge(snapshot, request))
+        if _is_large(request, asked):
+            return self._answer(await _judge_aside(snapshot, request))
+        return self._answer(evaluate(snapshot, request, new_id()))
 
     async def batch(self, call: Call, message: Message) -> pb.DecideBatchResponse:
         """Judges many requests on one snapshot; each is answered in its place.
@@ -114,7 +118,9 @@ class DecideServicer:
             request = to_request(item, call.tenant_id, item.request_id or new_id(), path)
         except PdpError as error:
             return self._refused(item.request_id, error)
-        return self._answer(await _judge(snapshot, request))
+        if _is_large(request, item):
+            return self._answer(await _judge_aside(snapshot, request))
+        return self._answer(evaluate(snapshot, request, new_id()))
 
     async def item(self, call: Call, message: Message) -> pb.DecideStreamResponse:
         """Judges one message of a stream; it is always answered, so that the stream goes on."""
@@ -122,7 +128,7 @@ class DecideServicer:
         try:
             tenant_id = settle_tenant(call, item.tenant_id, "request.tenant_id")
             request = to_request(item, tenant_id, item.request_id or new_id(), "request.")
-            response = await self._decide(call, request, item.min_revision)
+            response = await self._decide(call, request, item)
         except PdpError as error:
             response = self._refused(item.request_id, error)
         return pb.DecideStreamResponse(response=response)
@@ -183,8 +189,12 @@ class DecideServicer:
         return self._answer(decision)
 
 
-async def _judge(snapshot: Snapshot, request: Request) -> Decision:
-    """Judges a large text in a thread, where RE2 works without holding up the event loop."""
-    if len(request.text) < LARGE_TEXT:
-        return evaluate(snapshot, request, new_id())
+def _is_large(request: Request, asked: pb.DecideRequest) -> bool:
+    return len(request.text) >= LARGE or (
+        request.arguments is not None and asked.ByteSize() >= LARGE
+    )
+
+
+async def _judge_aside(snapshot: Snapshot, request: Request) -> Decision:
+    """Judges in a thread, where RE2 works without holding up the event loop."""
     return await asyncio.to_thread(evaluate, snapshot, request, new_id())

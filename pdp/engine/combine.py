@@ -58,13 +58,10 @@ def combine(
         snapshot: what was decided on.
         request: what was asked.
         decision_id: the id of the decision.
-        verdicts: by layer.
+        verdicts: by layer, of those that have something to say.
         faults: what could not be judged; any makes the decision incomplete.
     """
-    spoken = [verdict for verdict in verdicts.values() if verdict is not NO_VERDICT]
-    if not (spoken or faults or request.explain):
-        # Most requests: nothing of what follows applies to them.
-        return _plain_allow(snapshot, request, decision_id)
+    spoken = list(verdicts.values())
     table = snapshot.platform.risk
     if faults:
         spoken.insert(0, _fault_verdict(snapshot, table, faults))
@@ -94,7 +91,8 @@ def combine(
     )
 
 
-def _plain_allow(snapshot: Snapshot, request: Request, decision_id: str) -> Decision:
+def plain_allow(snapshot: Snapshot, request: Request, decision_id: str) -> Decision:
+    """Returns the decision on a request that no layer has anything to say of."""
     return Decision(
         decision_id,
         request.request_id,

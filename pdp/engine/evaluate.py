@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pdp.domain.decision import Decision, Fault, Outcome, Risk, RiskFactor, Verdict
+from pdp.domain.decision import (
+    NO_VERDICT,
+    Decision,
+    Fault,
+    Outcome,
+    Risk,
+    RiskFactor,
+    Verdict,
+)
 from pdp.domain.layers import ENGINE
 from pdp.domain.risk import DEFAULT_RISK_TABLE
-from pdp.engine.combine import ENGINE_ERROR, NOT_JUDGED, combine
+from pdp.engine.combine import ENGINE_ERROR, NOT_JUDGED, combine, plain_allow
 from pdp.engine.scan import NO_FINDINGS, scan
 
 if TYPE_CHECKING:
@@ -37,9 +45,15 @@ def evaluate(snapshot: Snapshot, request: Request, decision_id: str) -> Decision
     verdicts: dict[str, Verdict] = {}
     for layer in snapshot.layers:
         try:
-            verdicts[layer.name] = layer.judge(request, findings)
+            verdict = layer.judge(request, findings)
         except Exception as error:
             faults.append(Fault(layer.name, error))
+        else:
+            if verdict is not NO_VERDICT:
+                verdicts[layer.name] = verdict
+    if not (verdicts or faults or request.explain):
+        # Most requests: nothing of what combining does applies to them.
+        return plain_allow(snapshot, request, decision_id)
     return combine(snapshot, request, decision_id, verdicts, tuple(faults))
 
 

@@ -79,7 +79,7 @@ def test_usual_requests_are_plain() -> None:
         action="database:table:drop",
         tool="sql",
     )
-    assert is_plain(to_request(request, "acme", "r1"))
+    assert is_plain(to_request(request, "acme", "r1"), request.ByteSize())
 
 
 def policy(**fields: Any) -> static_policy_pb2.CreateStaticPolicyRequest:

@@ -112,7 +112,7 @@ def _line(what: str, value: float, unit: str, target: float | None, *, above: bo
         reached = value >= target if above else value <= target
         sign = ">=" if above else "<="
         verdict = f"   (to reach: {sign} {target:g}{unit}; {'reached' if reached else 'MISSED'})"
-    print(f"  {what:48}{value:9.2f}{unit}{verdict}", flush=True)
+    print(f"  {what:48}{value:10.3f}{unit}{verdict}", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -90,6 +91,10 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         follower = asyncio.create_task(workspace.follow())
         stack.push_async_callback(_cancel, follower)
         stack.push_async_callback(_cancel, asyncio.create_task(wiring.metering.keep()))
+        # All that lives by now lives as long as the process: the collector need not look at it,
+        # nor stop a decision to do so.
+        gc.collect()
+        gc.freeze()
         await grpc.set_serving(True)
         readiness.serving = True
         try:

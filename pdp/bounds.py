@@ -1,7 +1,7 @@
 """Holds a `Request` made in this process against the bounds of its contract, DecideRequest.
 
-The bounds are written down once, in `decide.proto`: a request that is not plainly within them is put
-into that message, without its documents, and validated as one that came over the wire is.
+The bounds are written down once, in `decide.proto`: a request that is not plainly within them is
+put into that message, without its documents, and validated as one that came over the wire is.
 """
 
 from __future__ import annotations

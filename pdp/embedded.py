@@ -25,7 +25,7 @@ from pdp.domain.request import Request
 from pdp.domain.tenant import DEFAULT_TENANT
 from pdp.embedded_counters import StoredMeter
 from pdp.engine.evaluate import evaluate, unjudged
-from pdp.errors import PdpError, RevisionUnavailable
+from pdp.errors import RevisionUnavailable
 from pdp.transport.call import new_id
 from pdp.transport.convert import to_request
 
@@ -77,7 +77,8 @@ class Engine:
 
     Any number of threads may decide at once. A decision takes one short lock to find its tenant's
     snapshot and none to judge; the store has a lock of its own, which a decision waits for only
-    where its tenant's policies are not in memory yet. A process that forks opens its own engine.
+    where its tenant's policies are not in memory yet. Threads share the interpreter, so together
+    they decide no faster than one does; processes do. A process that forks opens its own engine.
 
     Decisions for tenants that are in memory go on when the store cannot be read any more, and
     after `close`. For any other tenant they are then a BLOCK that is `incomplete`, ENGINE_ERROR.
@@ -163,13 +164,11 @@ class Engine:
         """
         if isinstance(request, (Request, NoneType)):
             asked = _settled(request._replace(**fields) if request else Request(**fields))
-            check(asked)
         else:
             asked, wanted = _read(request)
             min_revision = max(min_revision, wanted)
             asked = _settled(asked._replace(**fields))
-            if fields:
-                check(asked)
+        check(asked)
         self._follow()
         if min_revision > self._publisher.revision:
             self._reach(min_revision)
@@ -179,14 +178,10 @@ class Engine:
             decision = evaluate(snapshot, charge.request if charge else asked, decision_id)
             if charge is not None:
                 self._counters.settle(charge, decision)
-        except PdpError as error:
+        except Exception as error:
             fault = Fault(ENGINE, error)
             decision = unjudged(asked.request_id, new_id(), fault=fault)
-        for fault in decision.faults:
-            # The error's own words may hold what the request said, so only its type is kept.
-            kind = type(fault.error).__name__
-            _log.error("could not judge %s: %s in %s", asked.request_id, kind, fault.layer)
-        return decision
+        return _logged(decision) if decision.faults else decision
 
     def _snapshot(self, tenant_id: str) -> tuple[Snapshot, str]:
         """Returns the tenant's snapshot and the id of a decision on it."""
@@ -217,9 +212,9 @@ class Engine:
             self._next_poll = now + POLL_INTERVAL_S
             self._catch_up()
             self._failing = False
-        except PdpError as error:
+        except Exception as error:
             if not self._failing:
-                _log.error("the store cannot be followed; deciding goes on: %s", error.message)
+                _log.error("the store cannot be followed; deciding goes on: %s", error)
             self._failing = True
         finally:
             self._storing.release()
@@ -250,6 +245,14 @@ class Engine:
                 )
             time.sleep(max(0.0, self._next_poll - time.monotonic()) + 0.001)
             self._follow()
+
+
+def _logged(decision: Decision) -> Decision:
+    for fault in decision.faults:
+        # The error's own words may hold what the request said, so only its type is kept.
+        kind = type(fault.error).__name__
+        _log.error("could not judge %s: %s in %s", decision.request_id, kind, fault.layer)
+    return decision
 
 
 def _read(body: Mapping[str, Any]) -> tuple[Request, int]:

@@ -44,7 +44,7 @@ class Publisher:
         self.revision = revision
         self._changed = dict(changed)
         self._snapshots: LRUCache[str, Snapshot] = LRUCache(capacity)
-        # What `current` answered since anything changed, to spare decisions the cache's book-keeping.
+        # What `current` answered since anything changed: decisions are spared the book-keeping.
         self._answered: dict[str, Snapshot] = {}
         self._platform = platform
         self._empty = empty_snapshot(platform, revision)

@@ -80,6 +80,10 @@ class Worker:
         """Tells the parent that this worker serves."""
         self._channel.sendall(json.dumps(up).encode() + b"\n")
 
+    def close(self) -> None:
+        """Ends the connection: to the parent this worker is gone."""
+        self._channel.close()
+
 
 def supervise(settings: Settings, announce: Callable[[Mapping[str, Any]], None]) -> int:
     """Serves with several workers until a signal says otherwise; returns the exit code.
@@ -146,6 +150,7 @@ class _Process:
         self._process = process
         self._reader = reader
         self._writer = writer
+        self._asked_to_end = False
 
     @classmethod
     async def start(cls) -> _Process:
@@ -168,9 +173,14 @@ class _Process:
         return json.loads(line) if line else None
 
     async def wait(self) -> int:
-        """Returns the exit code, once there is one; 128 and the number for a signal."""
+        """Returns the exit code, once there is one; 128 and the number for a signal.
+
+        One that is ended before it could take our SIGTERM for the wish that it is, ends well.
+        """
         code = await self._process.wait()
         self._writer.close()
+        if code == -signal.SIGTERM and self._asked_to_end:
+            return 0
         return code if code >= 0 else 128 - code
 
     @property
@@ -178,6 +188,8 @@ class _Process:
         return self._process.pid
 
     def send(self, number: int) -> None:
+        """Sends a signal, unless the worker has ended already."""
+        self._asked_to_end |= number == signal.SIGTERM
         if self._process.returncode is None:
             self._process.send_signal(number)
 
@@ -190,7 +202,6 @@ class _Fleet:
         self._patience_s = settings.drain_s + KILL_AFTER_S
         self._running: set[_Process] = set()
         self._stop = asyncio.Event()
-        self._signalled = 0
 
     async def run(self, announce: Callable[[Mapping[str, Any]], None]) -> int:
         """Starts the workers, keeps them running, and ends them."""
@@ -202,42 +213,50 @@ class _Fleet:
         ready = await first.ready()
         if ready is None:
             return await first.wait() or EX_SOFTWARE
-        others = [await self._start() for _ in range(self._count - 1)]
+        others = [] if self._stop.is_set() else await self._start_others()
         keepers = [asyncio.create_task(self._keep(each)) for each in (first, *others)]
         for each in others:
             await each.ready()
-        announce(ready)
+        if not self._stop.is_set():
+            announce(ready)
         stopping = asyncio.create_task(self._stop.wait())
         done, _ = await asyncio.wait([stopping, *keepers], return_when=asyncio.FIRST_COMPLETED)
-        code = 0 if stopping in done else EX_SOFTWARE
         self._stop.set()
-        return await self._end(keepers) or code
+        code = await self._end(keepers)
+        return code if stopping in done else EX_SOFTWARE
 
     async def _start(self) -> _Process:
         worker = await _Process.start()
         self._running.add(worker)
         return worker
 
+    async def _start_others(self) -> list[_Process]:
+        return [await self._start() for _ in range(self._count - 1)]
+
     async def _keep(self, worker: _Process) -> int:
         """Replaces a worker whenever it dies, unless that happens too often; returns its code."""
-        deaths: deque[float] = deque(maxlen=MAX_DEATHS + 1)
+        deaths: deque[float] = deque()
         while True:
             code = await worker.wait()
             self._running.discard(worker)
             if self._stop.is_set():
                 return code
             deaths.append(time.monotonic())
-            if len(deaths) > MAX_DEATHS and deaths[-1] - deaths[0] < WINDOW_S:
+            while deaths[-1] - deaths[0] > WINDOW_S:
+                deaths.popleft()
+            if len(deaths) > MAX_DEATHS:
                 _log.error("a worker keeps dying; the server ends", code=code)
-                return code or EX_SOFTWARE
+                return code
             backoff = min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (len(deaths) - 1))
             _log.error("a worker died; it is restarted", pid=worker.pid, code=code, after_s=backoff)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), backoff)
-                return code
+                return 0
             worker = await self._start()
             if self._stop.is_set():
                 worker.send(signal.SIGTERM)
+            elif await worker.ready() is not None:
+                _log.info("a worker serves again", pid=worker.pid)
 
     async def _end(self, keepers: list[asyncio.Task[int]]) -> int:
         """Lets the workers drain, kills those that do not end; returns the worst code."""

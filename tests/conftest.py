@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from pdp.callers.remote import Remote, open_channel
@@ -14,6 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import grpc
+
+
+# Property tests have a short form, which gates, and a long one: `make soak`.
+EXAMPLES = 3_000 if os.environ.get("PDP_SOAK") else 100
+hypothesis.settings.register_profile("pdp", max_examples=EXAMPLES, deadline=None)
+hypothesis.settings.load_profile("pdp")
 
 
 @pytest.fixture(scope="session")

@@ -103,7 +103,11 @@ class Workspace:
 
         value, snapshot = await self._run(run)
         self._publisher.publish(snapshot)
-        await self.catch_up()
+        try:
+            await self.catch_up()
+        except PdpError as error:
+            # What was asked for is written and in force; only what others wrote is not, yet.
+            _log.error("cannot catch up", reason=error.message)
         return Written(value, snapshot.revision)
 
     async def _write_platform(self, work: Callable[[Transaction], T]) -> Written[T]:

@@ -43,14 +43,14 @@ def request_from(options: RequestOptions) -> dict[str, Any]:
 
     """
     asked = read_object(options.request, "--request") if options.request else {}
-    given = [(path, value) for path, value in _settings(options) if value is not None]
+    given = [(path.split("."), value) for path, value in _settings(options) if value is not None]
+    for argument in options.arg or ():
+        name, value = _argument(argument)
+        given.append((["arguments", name], value))
     if not given and not options.request:
         raise Misused("nothing to judge: give --text, --action, --tool or --request")
     for path, value in given:
-        _set(asked, path.split("."), value)
-    for argument in options.arg or ():
-        name, value = _argument(argument)
-        _set(asked, ["arguments", name], value)
+        _set(asked, path, value)
     return asked
 
 

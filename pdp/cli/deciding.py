@@ -6,9 +6,6 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from pdp.cases.yaml_source import parse
 from pdp.cli.asking import Misused, caller_for, ending, message_of, read_source, request_from
 from pdp.cli.decisions import of_decision, of_simulation
 from pdp.cli.exits import Exit
@@ -50,6 +47,10 @@ def _ask(name: str, body: dict[str, Any], target: TargetOptions) -> dict[str, An
 
 def _overlay(name: str) -> dict[str, Any]:
     """Reads YAML, of which JSON is a part."""
+    import yaml  # noqa: PLC0415 - no decision needs it
+
+    from pdp.cases.yaml_source import parse  # noqa: PLC0415 - as above
+
     try:
         value = parse(read_source(name, "--overlay").decode())
     except (UnicodeDecodeError, yaml.YAMLError) as error:

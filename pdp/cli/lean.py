@@ -10,7 +10,9 @@ _absent = "rich" not in sys.modules
 if _absent:
     sys.modules["rich"] = None  # type: ignore[assignment] # the way to say "not installed"
 try:
-    import structlog  # noqa: F401 - for its effect
+    import structlog
 finally:
     if _absent:
         del sys.modules["rich"]
+
+__all__ = ["structlog"]

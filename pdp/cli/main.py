@@ -17,6 +17,11 @@ _EPILOG: Final = (
 
 
 class _Group(TyperGroup):
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        # Their names alone, for what was meant by a name that does not exist.
+        self.commands = dict.fromkeys(_COMMANDS)  # type: ignore[assignment] # see get_command
+
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override] # typer's own Context
         return list(_COMMANDS)
 
@@ -29,8 +34,8 @@ class _Group(TyperGroup):
         return typer.main.get_command(single)
 
 
-def run(arguments: list[str] | None = None) -> None:
-    """Runs the command that `arguments` name (the process's own where None), and exits."""
+def application() -> typer.Typer:
+    """Returns the whole command line."""
     app = typer.Typer(
         cls=_Group,
         no_args_is_help=True,
@@ -39,7 +44,12 @@ def run(arguments: list[str] | None = None) -> None:
         pretty_exceptions_enable=False,
     )
     app.callback(epilog=_EPILOG)(_group)
-    app(arguments, prog_name="pdp")
+    return app
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Runs the command that `arguments` name (the process's own where None), and exits."""
+    application()(arguments, prog_name="pdp")
 
 
 def _group() -> None:

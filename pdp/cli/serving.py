@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final
 
-import pdp.cli.lean  # noqa: F401 - first: see there
+from pdp.cli.lean import structlog  # isort: skip - first: see there
 from pdp.cli.banner import announce
 from pdp.cli.exits import Exit, complain
 from pdp.config import Settings, check_auth, load
@@ -19,6 +20,10 @@ from pdp.supervisor import Worker, supervise
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
     from pathlib import Path
+
+
+_NEAR: Final = 0.85
+"""How alike two names are that are taken for one misspelt."""
 
 
 def run_server(flags: Mapping[str, Any], file: Path | None) -> None:
@@ -46,6 +51,8 @@ def _serve(settings: Settings) -> int:
     if worker is None:
         check_auth(settings)
     with logging_to_stderr(settings.log_level):
+        if worker is None:
+            _warn_of_misspelt_variables()
         if worker is not None:
             _run(_work(settings, worker))
         elif settings.workers > 1:
@@ -53,6 +60,20 @@ def _serve(settings: Settings) -> int:
         else:
             _run(_serve_alone(settings))
     return Exit.OK
+
+
+def _warn_of_misspelt_variables() -> None:
+    """A variable that is almost a setting is one that its owner believes to be in force.
+
+    Others are left alone: orchestrators make up `PDP_…` names for a service called pdp.
+    """
+    known = {f"PDP_{name.upper()}" for name in Settings.model_fields} | {"PDP_SERVER"}
+    for name in sorted(name for name in os.environ if name.startswith("PDP_")):
+        near = get_close_matches(name, known, n=1, cutoff=_NEAR)
+        if name not in known and near:
+            structlog.get_logger("pdp.serve").warning(
+                "this variable is no setting", variable=name, did_you_mean=near[0]
+            )
 
 
 async def _serve_alone(settings: Settings) -> None:

@@ -61,14 +61,11 @@ def combine(
         snapshot: what was decided on.
         request: what was asked.
         decision_id: the id of the decision.
-        verdicts: by layer; the closers' are added.
+        verdicts: by layer, of those that have something to say; the closers' are added.
         faults: what could not be judged; any makes the decision incomplete.
         stopped_by: the gate that ended the decision, so that nothing else is asked.
     """
-    spoken = [verdict for verdict in verdicts.values() if verdict is not NO_VERDICT]
-    if not (spoken or faults or request.explain):
-        # Most requests: nothing of what follows applies to them.
-        return _plain_allow(snapshot, request, decision_id)
+    spoken = list(verdicts.values())
     if not stopped_by:
         _close(snapshot, request, verdicts, spoken, faults)
     return _combined(
@@ -136,7 +133,8 @@ def _close(
             faults.append(Fault(closer.name, error))
 
 
-def _plain_allow(snapshot: Snapshot, request: Request, decision_id: str) -> Decision:
+def plain_allow(snapshot: Snapshot, request: Request, decision_id: str) -> Decision:
+    """Returns the decision on a request that no layer has anything to say of."""
     return Decision(
         decision_id,
         request.request_id,

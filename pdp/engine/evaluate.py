@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pdp.domain.decision import Decision, Fault, Outcome, Risk, RiskFactor, Verdict
+from pdp.domain.decision import (
+    NO_VERDICT,
+    Decision,
+    Fault,
+    Outcome,
+    Risk,
+    RiskFactor,
+    Verdict,
+)
 from pdp.domain.layers import ENGINE
 from pdp.domain.risk import DEFAULT_RISK_TABLE
-from pdp.engine.combine import ENGINE_ERROR, NOT_JUDGED, combine
+from pdp.engine.combine import ENGINE_ERROR, NOT_JUDGED, combine, plain_allow
 from pdp.engine.scan import NO_FINDINGS, Findings, scan
 
 if TYPE_CHECKING:
@@ -30,19 +38,43 @@ def evaluate(snapshot: Snapshot, request: Request, decision_id: str) -> Decision
     verdicts: dict[str, Verdict] = {}
     for gate in snapshot.gates:
         try:
-            verdict = verdicts[gate.name] = gate.admit(request)
+            verdict = gate.admit(request)
         except Exception as error:
             faults.append(Fault(gate.name, error))
             continue
+        if verdict is not NO_VERDICT:
+            verdicts[gate.name] = verdict
         if verdict.outcome is Outcome.BLOCK:
-            return combine(snapshot, request, decision_id, verdicts, faults, stopped_by=gate.name)
+            return _combined(snapshot, request, decision_id, verdicts, faults, stopped_by=gate.name)
     findings = _findings(snapshot, request, faults)
     for layer in snapshot.layers:
         try:
-            verdicts[layer.name] = layer.judge(request, findings)
+            verdict = layer.judge(request, findings)
         except Exception as error:
             faults.append(Fault(layer.name, error))
-    return combine(snapshot, request, decision_id, verdicts, faults)
+        else:
+            if verdict is not NO_VERDICT:
+                verdicts[layer.name] = verdict
+    if not (verdicts or faults or request.explain):
+        # Most requests: nothing of what combining does applies to them.
+        return plain_allow(snapshot, request, decision_id)
+    return _combined(snapshot, request, decision_id, verdicts, faults)
+
+
+def _combined(
+    snapshot: Snapshot,
+    request: Request,
+    decision_id: str,
+    verdicts: dict[str, Verdict],
+    faults: list[Fault],
+    *,
+    stopped_by: str = "",
+) -> Decision:
+    try:
+        return combine(snapshot, request, decision_id, verdicts, faults, stopped_by=stopped_by)
+    except Exception as error:
+        # Redactions that cannot be made, for instance: what would be left of the text is not known.
+        return unjudged(request.request_id, decision_id, fault=Fault(ENGINE, error))
 
 
 def _findings(snapshot: Snapshot, request: Request, faults: list[Fault]) -> Findings:

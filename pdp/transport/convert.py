@@ -26,11 +26,30 @@ from pdp.transport.plain import is_plain
 from pdp.transport.validation import validate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from google.protobuf.struct_pb2 import ListValue, Struct, Value
 
     from pdp.domain.decision import Decision, Match, Obligation, Span
 
-_MAX_REVISION: Final = 1 << 53
+MAX_REVISION: Final = 1 << 53
+
+_CONTENT: Final = pb.DecideRequest.CONTENT_FIELD_NUMBER
+_ACTION: Final = pb.DecideRequest.ACTION_FIELD_NUMBER
+_TOOL: Final = pb.DecideRequest.TOOL_FIELD_NUMBER
+_ARGUMENTS: Final = pb.DecideRequest.ARGUMENTS_FIELD_NUMBER
+_DIRECTION: Final = pb.DecideRequest.DIRECTION_FIELD_NUMBER
+_CHANNEL: Final = pb.DecideRequest.CHANNEL_FIELD_NUMBER
+_INTENT_COMPLEXITY: Final = pb.DecideRequest.INTENT_COMPLEXITY_FIELD_NUMBER
+_MODEL: Final = pb.DecideRequest.MODEL_FIELD_NUMBER
+_CUSTOMER_ID: Final = pb.DecideRequest.CUSTOMER_ID_FIELD_NUMBER
+_SUBJECT: Final = pb.DecideRequest.SUBJECT_FIELD_NUMBER
+_TARGET: Final = pb.DecideRequest.TARGET_FIELD_NUMBER
+_CONTEXT: Final = pb.DecideRequest.CONTEXT_FIELD_NUMBER
+_TIMESTAMP: Final = pb.DecideRequest.TIMESTAMP_FIELD_NUMBER
+_ENTITIES: Final = pb.DecideRequest.ENTITIES_FIELD_NUMBER
+_USAGE: Final = pb.DecideRequest.USAGE_FIELD_NUMBER
+_EXPLAIN: Final = pb.DecideRequest.EXPLAIN_FIELD_NUMBER
 
 MAX_DEPTH: Final = 32
 """How deep arguments, context and attributes may be nested (decide.md)."""
@@ -51,34 +70,38 @@ def to_request(
         InvalidArgument: a value is out of its bounds; it names all fields at fault.
     """
     request = _converted(message, tenant_id, request_id, prefix)
-    if not is_plain(request) or not 0 <= message.min_revision < _MAX_REVISION:
+    if not is_plain(request, message.ByteSize()) or not 0 <= message.min_revision < MAX_REVISION:
         validate(message, prefix)
     return request
 
 
 def _converted(message: pb.DecideRequest, tenant_id: str, request_id: str, prefix: str) -> Request:
-    has = message.HasField
-    model, entities = message.model, message.entities
+    # Most fields of most requests are unset. Listing those that are set costs a third of asking for
+    # each by its name, which is a search in the contract's descriptors.
+    given: Callable[[int], Any] = {each.number: value for each, value in message.ListFields()}.get
+    text, model, subject = given(_CONTENT), given(_MODEL), given(_SUBJECT)
+    target, entities, usage = given(_TARGET), given(_ENTITIES), given(_USAGE)
+    arguments, context, timestamp = given(_ARGUMENTS), given(_CONTEXT), given(_TIMESTAMP)
     return Request(
-        message.content.text,
-        message.action,
-        message.tool,
-        _object(message.arguments, f"{prefix}arguments") if has("arguments") else None,
-        message.direction or "input",
-        message.channel or "interactive",
-        message.intent_complexity,
-        model.provider,
-        model.model,
+        text.text if text else "",
+        given(_ACTION) or "",
+        given(_TOOL) or "",
+        None if arguments is None else _object(arguments, f"{prefix}arguments"),
+        given(_DIRECTION) or "input",
+        given(_CHANNEL) or "interactive",
+        given(_INTENT_COMPLEXITY) or "",
+        model.provider if model else "",
+        model.model if model else "",
         request_id,
         tenant_id,
-        message.customer_id,
-        _subject(message.subject, prefix) if has("subject") else NOBODY,
-        _target(message.target) if has("target") else NO_TARGET,
-        _object(message.context, f"{prefix}context") if has("context") else None,
-        _seconds(message) if has("timestamp") else time.time(),
+        given(_CUSTOMER_ID) or "",
+        NOBODY if subject is None else _subject(subject, prefix),
+        NO_TARGET if target is None else _target(target),
+        None if context is None else _object(context, f"{prefix}context"),
+        time.time() if timestamp is None else timestamp.seconds + timestamp.nanos / 1e9,
         tuple(map(_entity, entities)) if entities else (),
-        _usage(message.usage) if has("usage") else NO_USAGE,
-        message.explain,
+        NO_USAGE if usage is None else _usage(usage),
+        given(_EXPLAIN) or False,
     )
 
 
@@ -91,10 +114,10 @@ def _usage(message: pb.Usage) -> Usage:
 
 
 def _subject(message: pb.Subject, prefix: str) -> Subject:
-    has = message.HasField
+    has, groups = message.HasField, message.groups
     return Subject(
         message.user_id,
-        tuple(message.groups[:]),  # a slice is one call, where iterating is one an item
+        tuple(groups[:]) if groups else (),  # a slice is one call, iterating one an item
         message.agent_id,
         message.risk_score if has("risk_score") else None,
         _object(message.attributes, f"{prefix}subject.attributes") if has("attributes") else None,
@@ -109,10 +132,6 @@ def _target(message: pb.Target) -> Target:
         tuple(message.classifications),
         tuple(message.fields),
     )
-
-
-def _seconds(message: pb.DecideRequest) -> float:
-    return message.timestamp.seconds + message.timestamp.nanos / 1e9
 
 
 def _object(struct: Struct, field: str) -> JsonObject:

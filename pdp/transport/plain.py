@@ -12,15 +12,16 @@ import re
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
-from pdp.domain.request import NO_TARGET, NO_USAGE, NOBODY
+from pdp.domain.request import NO_TARGET, NO_USAGE
 from pdp.domain.tenant import is_tenant_id
 
 if TYPE_CHECKING:
-    from pdp.domain.request import Request, Subject, Usage
+    from pdp.domain.request import Request, Usage
+
+_MAX_TEXT: Final = 1_048_576 // 4  # characters that are within the bound whatever they are
 
 _MAX_ID: Final = 256
 _MAX_ITEMS: Final = 1000
-_MAX_TEXT: Final = 1_048_576 // 4  # characters that are within the bound whatever they are
 _MAX_TOKENS: Final = 2**53 - 1
 _DIRECTIONS: Final = frozenset({"input", "output"})
 _CHANNELS: Final = frozenset({"interactive", "api"})
@@ -30,29 +31,31 @@ _is_action: Final = re.compile(
 ).fullmatch
 
 
-def is_plain(request: Request) -> bool:
+def is_plain(request: Request, size: int | None = None) -> bool:
     """Whether `request` is certainly within the bounds of DecideRequest.
 
     Says nothing of its documents (arguments, context, attributes), which have no other bound than
     their depth.
+
+    Args:
+        request: what was asked.
+        size: bytes of the request on the wire, where it came over one. Where all but the text
+            is shorter than an id may be, no id is too long and no list has too many items.
     """
-    action = request.action
+    characters = len(request.text)
+    risk = request.subject.risk_score
     return (
-        len(request.text) <= _MAX_TEXT
-        and len(request.request_id) <= _MAX_ID
-        and len(request.customer_id) <= _MAX_ID
-        and len(request.tool) <= _MAX_ID
-        and len(request.provider) <= _MAX_ID
-        and len(request.model) <= _MAX_ID
-        and request.direction in _DIRECTIONS
-        and request.channel in _CHANNELS
-        and request.intent_complexity in _COMPLEXITIES
+        characters <= _MAX_TEXT
+        and ((size is not None and size - characters <= _MAX_ID) or _ids_fit(request))
         and request.target is NO_TARGET
         and (request.usage is NO_USAGE or _is_plain_usage(request.usage))
         and not request.entities
+        and request.direction in _DIRECTIONS
+        and request.channel in _CHANNELS
+        and request.intent_complexity in _COMPLEXITIES
+        and (risk is None or isfinite(risk))
+        and (not request.action or _is_action(request.action) is not None)
         and is_tenant_id(request.tenant_id)
-        and (not action or (len(action) <= _MAX_ID and _is_action(action) is not None))
-        and (request.subject is NOBODY or _is_plain_subject(request.subject))
     )
 
 
@@ -60,12 +63,17 @@ def _is_plain_usage(usage: Usage) -> bool:
     return 0 <= usage.tokens <= _MAX_TOKENS and usage.cost_usd >= 0 and isfinite(usage.cost_usd)
 
 
-def _is_plain_subject(subject: Subject) -> bool:
-    groups, risk = subject.groups, subject.risk_score
+def _ids_fit(request: Request) -> bool:
+    subject = request.subject
     return (
-        len(subject.user_id) <= _MAX_ID
+        len(request.request_id) <= _MAX_ID
+        and len(request.customer_id) <= _MAX_ID
+        and len(request.action) <= _MAX_ID
+        and len(request.tool) <= _MAX_ID
+        and len(request.provider) <= _MAX_ID
+        and len(request.model) <= _MAX_ID
+        and len(subject.user_id) <= _MAX_ID
         and len(subject.agent_id) <= _MAX_ID
-        and (risk is None or isfinite(risk))
-        and len(groups) <= _MAX_ITEMS
-        and (not groups or max(map(len, groups)) <= _MAX_ID)
+        and len(subject.groups) <= _MAX_ITEMS
+        and max(map(len, subject.groups), default=0) <= _MAX_ID
     )

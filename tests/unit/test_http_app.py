@@ -95,6 +95,13 @@ def test_options_tells_what_is_served_and_allows_no_other_origin(api: Api) -> No
     assert api.ask("OPTIONS", "/nothing").status == 404
 
 
+def test_head_is_get_without_its_body(api: Api) -> None:
+    for path in (POLICIES, "/healthz", "/docs", "/metrics"):
+        head, get = api.ask("HEAD", path), api.ask("GET", path)
+        assert (head.status, head.body) == (200, b"")
+        assert head.headers["content-length"] == str(len(get.body))
+
+
 def test_a_query_is_held_against_the_contract(api: Api) -> None:
     reply = api.ask("GET", f"{POLICIES}?page=1&page=2&nope=1")
     assert reply.error == (400, "INVALID_ARGUMENT")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from google.api import annotations_pb2  # type: ignore[import-untyped]
+from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.message_factory import GetMessageClass
 
@@ -126,29 +127,34 @@ _FIELD = descriptor_pb2.FieldDescriptorProto
 _NUMBERS = iter(range(1000))
 
 
+def message_type(name: str) -> descriptor_pb2.DescriptorProto:
+    """Returns a message type with a field of each kind that a path or query may set, or not."""
+    ask = descriptor_pb2.DescriptorProto(name=name)
+    scalars = {"id": _FIELD.TYPE_STRING, "count": _FIELD.TYPE_INT64, "ratio": _FIELD.TYPE_DOUBLE}
+    for index, (field, kind) in enumerate(scalars.items()):
+        ask.field.add(name=field, number=index + 1, type=kind, label=_FIELD.LABEL_OPTIONAL)
+    ask.field.add(name="tags", number=4, type=_FIELD.TYPE_STRING, label=_FIELD.LABEL_REPEATED)
+    for number, field, type_name in (
+        (5, "model", ".pdp.v1.Model"),
+        (6, "at", ".google.protobuf.Timestamp"),
+    ):
+        made = ask.field.add(name=field, number=number, label=_FIELD.LABEL_OPTIONAL)
+        made.type, made.type_name = _FIELD.TYPE_MESSAGE, type_name
+    return ask
+
+
 def method_with(template: str, *, body: str = "", response_body: str = "") -> Method:
     """Returns an RPC of the test's own with the annotation."""
     number = next(_NUMBERS)
-    ask = descriptor_pb2.DescriptorProto(name=f"Ask{number}")
-    for index, (name, scalar) in enumerate(
-        {"id": _FIELD.TYPE_STRING, "count": _FIELD.TYPE_INT64, "ratio": _FIELD.TYPE_DOUBLE}.items()
-    ):
-        ask.field.add(name=name, number=index + 1, type=scalar, label=_FIELD.LABEL_OPTIONAL)
-    ask.field.add(name="tags", number=4, type=_FIELD.TYPE_STRING, label=_FIELD.LABEL_REPEATED)
-    for index, (name, kind) in enumerate(
-        {"model": ".pdp.v1.Model", "at": ".google.protobuf.Timestamp"}.items()
-    ):
-        field = ask.field.add(name=name, number=index + 5, label=_FIELD.LABEL_OPTIONAL)
-        field.type, field.type_name = _FIELD.TYPE_MESSAGE, kind
     file = descriptor_pb2.FileDescriptorProto(
         name=f"tests/binding{number}.proto",
         package="pdp.tests",
         syntax="proto3",
         dependency=["pdp/v1/decide.proto", "google/protobuf/timestamp.proto"],
-        message_type=[ask],
+        message_type=[message_type(f"Ask{number}")],
     )
-    service = file.service.add(name=f"Service{number}")
     both = f".pdp.tests.Ask{number}"
+    service = file.service.add(name=f"Service{number}")
     rpc = service.method.add(name="Ask", input_type=both, output_type=both)
     rule = rpc.options.Extensions[annotations_pb2.http]
     rule.post, rule.body, rule.response_body = template, body, response_body
@@ -156,18 +162,7 @@ def method_with(template: str, *, body: str = "", response_body: str = "") -> Me
     pool.AddSerializedFile(file.SerializeToString())
     descriptor = pool.FindServiceByName(f"pdp.tests.Service{number}").methods[0]
     message = GetMessageClass(descriptor.input_type)
-    return Method(
-        service=f"pdp.tests.Service{number}",
-        name="Ask",
-        path=f"/pdp.tests.Service{number}/Ask",
-        request=message,
-        response=message,
-        streaming=False,
-        success_status=200,
-        invalid_status=400,
-        writes=False,
-        descriptor=descriptor,
-    )
+    return replace(METHODS["Decide"], request=message, response=message, descriptor=descriptor)
 
 
 def test_a_body_may_fill_one_field_and_the_query_the_rest() -> None:

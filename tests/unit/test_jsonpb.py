@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from google.protobuf.struct_pb2 import Struct
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import static_policy_pb2 as policies
@@ -159,58 +158,6 @@ def test_documents_keep_every_kind_of_value() -> None:
 def test_documents_may_be_thirty_two_deep() -> None:
     document = nested(32)
     assert encode(decoded({"context": document}))["context"] == document
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds", "nanos"),
-    [
-        ("2025-01-02T10:00:00Z", 1_735_812_000, 0),
-        ("2025-01-02t10:00:00z", 1_735_812_000, 0),
-        ("2025-01-02T11:30:00+01:30", 1_735_812_000, 0),
-        ("2025-01-02T00:00:00-10:00", 1_735_812_000, 0),
-        ("1969-12-31T23:59:59.5Z", -1, 500_000_000),
-        ("2025-01-02T10:00:00.000000001Z", 1_735_812_000, 1),
-        ("2025-01-02T10:00:00.1234567899Z", 1_735_812_000, 123_456_789),
-        ("0001-01-01T00:00:00Z", -62_135_596_800, 0),
-        ("9999-12-31T23:59:59Z", 253_402_300_799, 0),
-    ],
-)
-def test_times_are_rfc_3339_of_any_offset(text: str, seconds: int, nanos: int) -> None:
-    assert decoded({"timestamp": text}).timestamp == Timestamp(seconds=seconds, nanos=nanos)
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("2025-01-02", "must be a time such as 2025-01-02T10:00:00Z (RFC 3339, with its offset)"),
-        (
-            "2025-01-02T10:00:00",
-            "must be a time such as 2025-01-02T10:00:00Z (RFC 3339, with its offset)",
-        ),
-        ("2025-02-29T10:00:00Z", "is no date of the calendar"),
-        ("0000-01-01T00:00:00Z", "is no date of the calendar"),
-        ("2025-01-02T24:00:00Z", "is no time of day: hours go to 23, minutes and seconds to 59"),
-        ("2025-01-02T10:00:00+24:00", "has no valid offset: hours go to 23, minutes to 59"),
-        ("0001-01-01T00:00:00+00:01", "must lie in the years 1 to 9999, in UTC"),
-    ],
-)
-def test_other_times_are_refused(text: str, reason: str) -> None:
-    assert refusals({"timestamp": text}) == {"timestamp": reason}
-
-
-@pytest.mark.parametrize(
-    ("seconds", "nanos", "text"),
-    [
-        (1_735_812_000, 0, "2025-01-02T10:00:00Z"),
-        (1_735_812_000, 500_000_000, "2025-01-02T10:00:00.500Z"),
-        (1_735_812_000, 1_000, "2025-01-02T10:00:00.000001Z"),
-        (-1, 1, "1969-12-31T23:59:59.000000001Z"),
-        (-62_135_596_800, 0, "0001-01-01T00:00:00Z"),
-    ],
-)
-def test_times_are_written_in_utc(seconds: int, nanos: int, text: str) -> None:
-    message = pb.DecideRequest(timestamp=Timestamp(seconds=seconds, nanos=nanos))
-    assert encode(message)["timestamp"] == text
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import re2
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.engine.patterns import CompiledPattern, Detector
@@ -66,7 +66,6 @@ class TestFinding:
         paths = [segment.path for segment in strings_in({"a/b": {"c~d": ["x", 1, None, "y"]}})]
         assert paths == ["/a~1b/c~0d/0", "/a~1b/c~0d/3"]
 
-    @settings(max_examples=60)
     @given(
         st.lists(st.text("ab", min_size=1, max_size=4), max_size=40, unique=True),
         st.text("abc", max_size=60),
@@ -130,7 +129,6 @@ class TestGrowth:
             PatternSet().with_patterns(["(", "fine", "[z-a]"])
         assert set(errors.value.reasons) == {"(", "[z-a]"}
 
-    @settings(max_examples=30)
     @given(st.lists(st.sets(st.integers(0, 40)), min_size=1, max_size=6))
     def test_any_history_of_changes_finds_the_same(self, history: list[set[int]]) -> None:
         patterns = PatternSet()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pdp._gen.pdp.v1 import decide_pb2
+from pdp.admin.meter import Meter
 from pdp.admin.static_policies import StaticPolicies
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap import first_publisher
@@ -19,6 +21,10 @@ from pdp.domain.static_policy import KIND, StaticPolicy, body_of
 from pdp.engine.evaluate import evaluate
 from pdp.errors import InvalidPattern, PolicyNameExists, StoreUnavailable
 from pdp.store.sqlite import SqliteStore
+from pdp.transport.call import Call
+from pdp.transport.methods import methods
+from pdp.transport.metrics import Metrics
+from pdp.transport.servicers.decide import DecideServicer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,6 +169,40 @@ async def test_a_tenant_that_is_not_in_memory_is_not_guessed(path: Path, node: N
     with pytest.raises(StoreUnavailable):
         await late.workspace.load("acme")
     late.workspace.close()
+
+
+@pytest.mark.parametrize("fault", ["store closed", "policy that does not compile"])
+async def test_a_request_whose_policies_cannot_be_had_is_blocked(
+    path: Path, node: Node, fault: str
+) -> None:
+    await node.policies.create("acme", "me", DRAFT)
+    if fault == "policy that does not compile":
+        with node.store.write() as transaction:  # as another release might have
+            broken = replace(DRAFT, id="pol_broken", name="Broken", pattern="(")
+            record = Record(KIND, "acme", broken.id, body_of(broken), name=broken.name)
+            transaction.put(record, actor="me", summary="")
+    late = Node(path)
+    if fault == "store closed":
+        late.store.close()
+    servicer = DecideServicer(late.publisher, late.workspace, Meter(), Metrics())
+    method = next(method for method in methods() if method.name == "Decide")
+    call = Call(method, {}, "grpc", request=Request(text="harmless", tenant_id="acme"))
+    answer = await servicer.decide(call, decide_pb2.DecideRequest())
+    assert answer.outcome == decide_pb2.OUTCOME_BLOCK
+    assert answer.incomplete
+    assert answer.reason_code == "ENGINE_ERROR"
+    late.close()
+
+
+async def test_a_write_that_is_in_force_is_no_error_though_others_cannot_be_read(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unreadable() -> None:
+        raise StoreUnavailable("gone")
+
+    monkeypatch.setattr(node.workspace, "catch_up", unreadable)
+    assert (await node.policies.create("acme", "me", DRAFT)).value.value.name == "No rivals"
+    assert await node.outcome("our rival") is Outcome.BLOCK
 
 
 async def test_many_first_requests_of_a_tenant_share_one_compilation(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -20,7 +21,7 @@ from pdp.transport.http.exchange import (
 )
 from pdp.transport.http.hosts import check_loopback
 from pdp.transport.http.pages import Health, pages
-from pdp.transport.http.routes import Route, request_id, rpc
+from pdp.transport.http.routes import Route, request_id, rpc, unread
 from pdp.transport.http.templates import Found, Router
 from pdp.transport.jsonpb.refusal import shown
 
@@ -81,7 +82,7 @@ def _app(router: Router[Route], metrics: Metrics, *, loopback_only: bool) -> ASG
             return await _routed(router, exchange)
         except PdpError as error:
             metrics.call("http", UNROUTED, error.reason, time.perf_counter() - begin)
-            reply = {REQUEST_ID_HEADER: request_id(exchange)}
+            reply = unread(exchange, error)
             if isinstance(error, MethodNotAllowed):
                 reply["allow"] = ", ".join(error.allowed)
             return error_answer(error, reply)
@@ -96,7 +97,8 @@ def _app(router: Router[Route], metrics: Metrics, *, loopback_only: bool) -> ASG
             return
         except Exception:  # whatever it is, it must not be shown
             answered = _fault(exchange)
-        await answered.send(send, head=exchange.method == "HEAD")
+        with suppress(OSError):  # what ASGI servers raise where nobody listens any more
+            await answered.send(send, head=exchange.method == "HEAD")
 
     return app
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from google.api import annotations_pb2  # type: ignore[import-untyped]
+from google.api import annotations_pb2
 
 from pdp.errors import MalformedRequest, Violation
 from pdp.transport.http.percent import decoded
@@ -25,7 +25,7 @@ from pdp.transport.jsonpb.refusal import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from google.api.http_pb2 import HttpRule  # type: ignore[import-untyped]
+    from google.api.http_pb2 import HttpRule
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
     from google.protobuf.message import Message
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
-from pdp.errors import PdpError
+from pdp.errors import DeadlineExceeded, PdpError, RequestTooLarge
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.chain import MAX_REQUEST_ID_LENGTH, REQUEST_ID_HEADER
 from pdp.transport.http.binding import Binding, bind
@@ -14,7 +15,18 @@ from pdp.transport.http.exchange import Answer, Exchange, check_json, error_answ
 from pdp.transport.jsonpb import encode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from google.protobuf.message import Message
+
     from pdp.transport.metrics import Metrics
+
+LARGE_BODY: Final = 65_536
+"""Bytes from which a body is read, and its answer written, off the event loop: others do not wait
+for a batch of megabytes."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Route = Callable[[Exchange, tuple[bytes, ...]], Awaitable[Answer]]
 
@@ -32,19 +44,40 @@ def rpc(binding: Binding, endpoint: Endpoint, metrics: Metrics) -> Route:
             body = await exchange.body()
             if body and binding.body:
                 check_json(exchange.headers)
-            message = bind(binding, variables, exchange.query, body)
+            large = len(body) > LARGE_BODY
+            message = await _aside(large, bind, binding, variables, exchange.query, body)
         except PdpError as error:
             # The chain counts and names what reaches it; this did not.
             metrics.call("http", method.name, error.reason, time.perf_counter() - begin)
-            return error_answer(error, {REQUEST_ID_HEADER: request_id(exchange)}, invalid)
+            return error_answer(error, unread(exchange, error), invalid)
         try:
             response = await endpoint(call, message)
         except PdpError as error:
             return error_answer(error, {REQUEST_ID_HEADER: call.request_id, **call.reply}, invalid)
-        value = encode(response)
-        return json_answer(success, value.get(answered) if answered else value, call.reply)
+        return await _aside(large, _written, response, success, answered, call.reply)
 
     return route
+
+
+async def _aside(large: bool, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Does `work`, in a thread of its own where it is large."""
+    if large:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    return work(*args, **kwargs)
+
+
+def _written(message: Message, status: int, field: str, reply: Mapping[str, str]) -> Answer:
+    value = encode(message)
+    return json_answer(status, value.get(field) if field else value, reply)
+
+
+def unread(exchange: Exchange, error: PdpError) -> dict[str, str]:
+    """Returns the headers of an answer to a request that may not have been read to its end."""
+    reply = {REQUEST_ID_HEADER: request_id(exchange)}
+    if "expect" in exchange.headers or isinstance(error, RequestTooLarge | DeadlineExceeded):
+        # The client may keep the rest of its body back: what comes next is not to be taken for it.
+        reply["connection"] = "close"
+    return reply
 
 
 def request_id(exchange: Exchange) -> str:

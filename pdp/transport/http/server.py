@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,10 +108,7 @@ class HttpServer:
 def _listen(address: str, *, shared: bool) -> socket.socket:
     try:
         if address.startswith("unix:"):
-            path = address.removeprefix("unix:").removeprefix("//")
-            Path(path).unlink(missing_ok=True)
-            listener = socket.socket(socket.AF_UNIX)
-            listener.bind(path)
+            listener = _listen_unix(address.removeprefix("unix:").removeprefix("//"))
         else:
             host, port = split_address(address)
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -126,4 +124,16 @@ def _listen(address: str, *, shared: bool) -> socket.socket:
         ) from error
     listener.listen(_BACKLOG)
     listener.setblocking(False)
+    return listener
+
+
+def _listen_unix(path: str) -> socket.socket:
+    """Binds the path, in place of a socket that no server listens on any more."""
+    listener = socket.socket(socket.AF_UNIX)
+    if Path(path).is_socket():
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(path) == 0:
+                raise OSError(errno.EADDRINUSE, "a server listens there")
+        Path(path).unlink()
+    listener.bind(path)
     return listener

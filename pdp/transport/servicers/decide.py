@@ -14,7 +14,7 @@ from pdp.engine.evaluate import evaluate, unjudged
 from pdp.errors import PdpError, RevisionUnavailable, StoreUnavailable, TenantMismatch, Violation
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.chain import settle_tenant
-from pdp.transport.convert import to_request, to_response
+from pdp.transport.convert import MAX_REVISION, to_request, to_response
 from pdp.transport.status import STATUSES
 
 if TYPE_CHECKING:
@@ -32,13 +32,18 @@ if TYPE_CHECKING:
 MAX_WAIT_S: Final = 1.0
 """How long `min_revision` is waited for where the caller sets no deadline (decide.md)."""
 
-LARGE_TEXT: Final = 65_536
-"""Characters from which a text is judged off the event loop, so that others need not wait."""
+LARGE: Final = 65_536
+"""Characters of text, or bytes of a request with arguments, from which it is judged off the event
+loop, so that others need not wait."""
 
 ITEMS_A_TURN: Final = 32
 """Items of a batch that are judged before other calls have their turn."""
 
 _log = structlog.get_logger("pdp.decisions")
+
+
+class PoliciesUnavailable(StoreUnavailable):
+    """A tenant's policies are not in memory and cannot be had."""
 
 
 class DecideServicer:
@@ -64,19 +69,22 @@ class DecideServicer:
         """
         request: Request = call.request  # type: ignore[assignment] # a guard has set it
         asked: pb.DecideRequest = message  # type: ignore[assignment] # the contract says so
-        return await self._decide(call, request, asked.min_revision)
+        return await self._decide(call, request, asked)
 
-    async def _decide(self, call: Call, request: Request, min_revision: int) -> pb.DecideResponse:
-        # Nearly always the snapshot is there and the text is small: then nothing is awaited.
+    async def _decide(
+        self, call: Call, request: Request, asked: pb.DecideRequest
+    ) -> pb.DecideResponse:
+        # Nearly always the snapshot is there and the request is small: then nothing is awaited.
+        min_revision = asked.min_revision
         snapshot = None if min_revision else self._publisher.current(request.tenant_id)
         if snapshot is None:
             try:
                 snapshot = await self.snapshot(call, request.tenant_id, min_revision)
-            except StoreUnavailable as error:
+            except PoliciesUnavailable as error:
                 return self._unjudged(request.request_id, error)
-        if snapshot.limits is None and len(request.text) < LARGE_TEXT:
+        if snapshot.limits is None and not _is_large(request, asked):
             return self._answer(evaluate(snapshot, request, new_id()))
-        return self._answer(await self._judge(snapshot, request))
+        return self._answer(await self._judge(snapshot, request, asked))
 
     async def batch(self, call: Call, message: Message) -> pb.DecideBatchResponse:
         """Judges many requests on one snapshot; each is answered in its place.
@@ -85,11 +93,13 @@ class DecideServicer:
             RevisionUnavailable: the highest `min_revision` was not reached in time.
         """
         items = cast("pb.DecideBatchRequest", message).requests
-        wanted = max((item.min_revision for item in items), default=0)
+        # A revision out of its bounds is the item's own fault, and is answered in its place.
+        revisions = [item.min_revision for item in items if item.min_revision < MAX_REVISION]
+        wanted = max(revisions, default=0)
         response = pb.DecideBatchResponse()
         try:
             snapshot = await self.snapshot(call, call.tenant_id, wanted)
-        except StoreUnavailable as error:
+        except PoliciesUnavailable as error:
             response.responses.extend(self._unjudged(item.request_id, error) for item in items)
             return response
         response.revision = snapshot.revision
@@ -112,7 +122,7 @@ class DecideServicer:
             request = to_request(item, call.tenant_id, item.request_id or new_id(), path)
         except PdpError as error:
             return self._refused(item.request_id, error)
-        return self._answer(await self._judge(snapshot, request))
+        return self._answer(await self._judge(snapshot, request, item))
 
     async def item(self, call: Call, message: Message) -> pb.DecideStreamResponse:
         """Judges one message of a stream; it is always answered, so that the stream goes on."""
@@ -120,7 +130,7 @@ class DecideServicer:
         try:
             tenant_id = settle_tenant(call, item.tenant_id, "request.tenant_id")
             request = to_request(item, tenant_id, item.request_id or new_id(), "request.")
-            response = await self._decide(call, request, item.min_revision)
+            response = await self._decide(call, request, item)
         except PdpError as error:
             response = self._refused(item.request_id, error)
         return pb.DecideStreamResponse(response=response)
@@ -130,7 +140,8 @@ class DecideServicer:
 
         Raises:
             RevisionUnavailable: `min_revision` was not reached within the call's deadline.
-            StoreUnavailable: the tenant's policies are not in memory and cannot be read.
+            PoliciesUnavailable: the tenant's policies are not in memory, and cannot be read or do
+                not compile.
         """
         publisher = self._publisher
         if min_revision > publisher.revision and not await self._workspace.reach(
@@ -140,10 +151,18 @@ class DecideServicer:
                 f"revision {min_revision} was not reached in time; "
                 f"this server is at {publisher.revision}"
             )
-        return publisher.current(tenant_id) or await self._workspace.load(tenant_id)
+        snapshot = publisher.current(tenant_id)
+        if snapshot is not None:
+            return snapshot
+        try:
+            return await self._workspace.load(tenant_id)
+        except Exception as error:  # whatever it is, there is nothing to judge by
+            raise PoliciesUnavailable("the tenant's policies cannot be loaded now") from error
 
-    async def _judge(self, snapshot: Snapshot, request: Request) -> Decision:
-        """Counts a request and judges it; a large text in a thread.
+    async def _judge(
+        self, snapshot: Snapshot, request: Request, asked: pb.DecideRequest
+    ) -> Decision:
+        """Counts a request and judges it; a large one in a thread.
 
         RE2 works there without holding up the event loop. Where the caller goes away meanwhile,
         what was counted stays counted.
@@ -151,10 +170,10 @@ class DecideServicer:
         charge = self._meter.charge(snapshot, request)
         if charge is not None:
             request = charge.request
-        if len(request.text) < LARGE_TEXT:
-            decision = evaluate(snapshot, request, new_id())
-        else:
+        if _is_large(request, asked):
             decision = await asyncio.to_thread(evaluate, snapshot, request, new_id())
+        else:
+            decision = evaluate(snapshot, request, new_id())
         if charge is not None:
             self._meter.settle(charge, decision)
         return decision
@@ -177,9 +196,10 @@ class DecideServicer:
             )
         return to_response(decision)
 
-    def _unjudged(self, request_id: str, error: PdpError) -> pb.DecideResponse:
+    def _unjudged(self, request_id: str, error: PoliciesUnavailable) -> pb.DecideResponse:
         """Answers a request whose policies cannot be had."""
-        return self._answer(unjudged(request_id, new_id(), fault=Fault(ENGINE, error)))
+        fault = Fault(ENGINE, error.__cause__ or error)
+        return self._answer(unjudged(request_id, new_id(), fault=fault))
 
     def _refused(self, request_id: str, error: PdpError) -> pb.DecideResponse:
         """Answers an item that is itself at fault, in its place."""
@@ -192,3 +212,9 @@ class DecideServicer:
             status_hint=status,
         )
         return self._answer(decision)
+
+
+def _is_large(request: Request, asked: pb.DecideRequest) -> bool:
+    return len(request.text) >= LARGE or (
+        request.arguments is not None and asked.ByteSize() >= LARGE
+    )

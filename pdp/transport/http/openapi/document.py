@@ -32,6 +32,12 @@ is null counts as absent. Errors come in one envelope, \
 `{"error": {"code", "message", "details"}}`. A slash at the end of a path makes no \
 difference."""
 
+_INFO: Final = {
+    "title": "pdp",
+    "summary": "A policy decision point for AI traffic.",
+    "description": _ABOUT,
+    "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+}
 _REQUEST_ID: Final = {
     "description": "The id of this request: the caller's own, or one that the server made.",
     "schema": {"type": "string"},
@@ -78,13 +84,7 @@ def document(comments: Mapping[str, str], version: str) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://spec.openapis.org/oas/3.1/dialect/base",
-        "info": {
-            "title": "pdp",
-            "version": version,
-            "summary": "A policy decision point for AI traffic.",
-            "description": _ABOUT,
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        },
+        "info": {**_INFO, "version": version},
         "servers": [{"url": "/"}],
         "tags": [
             {"name": each.name, "description": comments[each.full_name]} for each in services()

@@ -1,0 +1,172 @@
+"""The command line: its help, its reports, and the commands that ask little."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from typer.main import get_command
+
+from pdp.cli import main
+from pdp.cli.exits import Exit
+from pdp.cli.report import Report, Table, show
+from pdp.config import Settings
+from tests.running import Server, json_of, pdp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.e2e.conftest import Ran
+
+COMMANDS: Final = ("serve", "decide", "simulate", "test", "health", "version")
+ATTACK: Final = "1 UNION SELECT password FROM users"
+
+
+class TestHelp:
+    """--help is documentation, and is tested as such."""
+
+    def test_commands(self, cli: Callable[..., Ran]) -> None:
+        """The group lists all commands, each with what it is for."""
+        ran = cli("--help")
+        assert ran.code == 0
+        for name in COMMANDS:
+            assert re.search(rf"^  {name}\s+\w", ran.out, re.MULTILINE)
+
+    def test_no_command(self, cli: Callable[..., Ran]) -> None:
+        """Without a command there is help."""
+        assert "Commands:" in "".join((cli().out, cli().err))
+
+    def test_unknown_command(self, cli: Callable[..., Ran]) -> None:
+        """A command that does not exist is a usage error."""
+        ran = cli("decied")
+        assert ran.code == Exit.USAGE
+        assert "No such command 'decied'. Did you mean 'decide'?" in ran.err
+
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_every_option_is_documented(self, cli: Callable[..., Ran], name: str) -> None:
+        """Every option has words, and is in what --help shows."""
+        ran = cli(name, "--help")
+        assert ran.code == 0
+        group: Any = get_command(main.application())
+        for parameter in group.get_command(None, name).params:
+            assert parameter.help, parameter.name
+            if parameter.param_type_name == "option":
+                assert parameter.opts[0] in ran.out
+            first_words = " ".join(parameter.help.split()[:3])
+            assert first_words in " ".join(ran.out.split())
+
+    @pytest.mark.parametrize(
+        ("name", "codes"),
+        [
+            ("serve", {0, 2, 70, 78, 130}),
+            ("decide", {0, 1, 2, 3, 4, 78}),
+            ("simulate", {0, 1, 2, 3, 4, 78}),
+            ("test", {0, 1, 2, 4, 78}),
+            ("health", {0, 1, 2, 4}),
+            ("version", {0, 2}),
+        ],
+    )
+    def test_every_exit_code_is_documented(
+        self, cli: Callable[..., Ran], name: str, codes: set[int]
+    ) -> None:
+        """The codes are listed, each with what it means."""
+        text = cli(name, "--help").out.partition("Exit codes:")[2]
+        listed = re.findall(r"^    (\d+)\s+\w", text, re.MULTILINE)
+        assert {int(code) for code in listed} == codes
+
+    @pytest.mark.parametrize("name", sorted(Settings.model_fields))
+    def test_every_setting_is_an_option(self, cli: Callable[..., Ran], name: str) -> None:
+        """`pdp serve` has an option for each setting, which names its variable and default."""
+        text = " ".join(cli("serve", "--help").out.split())
+        assert f"--{name.replace('_', '-')} " in text
+        default = Settings.model_fields[name].default
+        shown = f"default: {default}" if default not in ("", None) else "no default"
+        assert f"[env var: PDP_{name.upper()}; {shown}]" in text
+
+
+class TestHealth:
+    """`pdp health`."""
+
+    def test_serving(self, cli: Callable[..., Ran]) -> None:
+        """A server that serves exits with 0."""
+        ran = cli("health")
+        assert (ran.code, ran.out) == (Exit.OK, "SERVING\n")
+
+    def test_json(self, cli: Callable[..., Ran], server: Server) -> None:
+        """--json names the server."""
+        answer = cli("health", "--json").json
+        assert answer == {"server": server.grpc_address, "status": "SERVING"}
+
+    def test_no_server(self, cli: Callable[..., Ran], closed_port: str) -> None:
+        """No server exits with 4, and says what to do."""
+        ran = cli("health", "--server", closed_port)
+        assert ran.code == Exit.UNAVAILABLE
+        assert "pdp serve" in ran.err
+
+
+def test_version(cli: Callable[..., Ran]) -> None:
+    """The versions of what decisions depend on."""
+    versions = cli("version", "--json").json
+    assert {"pdp", "python", "re2", "grpc", "protobuf"} <= set(versions)
+    assert f"grpc          {versions['grpc']}" in cli("version").out
+
+
+class TestProcess:
+    """The command as a process of its own."""
+
+    def test_decide(self, server: Server) -> None:
+        """Exit code, standard output and standard error are what scripts rely on."""
+        answer = pdp("decide", "--text", ATTACK, "--json", "--server", server.grpc_address)
+        assert answer.returncode == Exit.NO
+        assert json_of(answer)["outcome"] == "BLOCK"
+        assert answer.stderr == ""
+
+    def test_health_without_options(self, server: Server) -> None:
+        """The short way that containers take reads the environment too."""
+        answer = pdp("health", PDP_SERVER=server.grpc_address)
+        assert (answer.returncode, answer.stdout) == (Exit.OK, "SERVING\n")
+
+    def test_embedded_writes_nothing_but_the_answer(self, tmp_path: Path) -> None:
+        """Logs do not mix with JSON."""
+        answer = pdp("decide", "--text", "x", "--json", "--embedded", PDP_DATA_DIR=str(tmp_path))
+        assert json_of(answer)["outcome"] == "ALLOW"
+        assert answer.stderr == ""
+        assert (tmp_path / "pdp.db").exists()
+
+
+class Terminal(io.StringIO):
+    """Text that goes to a terminal."""
+
+    def isatty(self) -> bool:
+        """Returns true."""
+        return True
+
+
+class TestReport:
+    """What people see."""
+
+    REPORT: Final = Report(
+        "BLOCK \x1b[2J",
+        "bold red",
+        [("message", "two\nlines\x07")],
+        [Table("Matches", ("policy", "reason"), [["p[1]", "x\x9b"]]), Table("None", ("a",), [])],
+    )
+
+    @pytest.mark.parametrize("file", [io.StringIO(), Terminal()], ids=["pipe", "terminal"])
+    def test_nothing_that_a_terminal_obeys(
+        self, file: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Texts of policies and requests cannot move the cursor, or paint."""
+        monkeypatch.setenv("TERM", "xterm-256color")
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        show(self.REPORT, file)
+        written = file.getvalue()
+        assert "BLOCK \\x1b[2J" in written
+        assert "two\\nlines\\x07" in written
+        assert "p[1]" in written
+        assert "x\\x9b" in written
+        assert "None" not in written
+        assert ("\x1b[" in written) is file.isatty()

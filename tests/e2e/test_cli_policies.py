@@ -1,0 +1,199 @@
+"""`pdp simulate` and `pdp test`, against a real server and without one."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from pdp.cli.exits import Exit
+from pdp.store.sqlite import SqliteStore
+from tests.running import Server, lines_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.e2e.conftest import Ran
+
+SUITE: Final = """
+suite: Rivals
+policies:
+  static_policies:
+    - {name: No rivals, category: custom, pattern: "(?i)rival", action: block}
+cases:
+  - name: blocked
+    why: the pattern ignores case
+    request: {content: {text: RIVAL}}
+    expect: {outcome: BLOCK, matches: [No rivals]}
+"""
+
+FAILING: Final = """
+  - name: expects too much
+    why: it shows what a failure looks like
+    request: {content: {text: hello}}
+    expect: {outcome: BLOCK, risk: {score: 90}}
+"""
+
+
+class TestSimulate:
+    """`pdp simulate`."""
+
+    OVERLAY: Final = 'static_policies: [{name: Codes, pattern: "PROJ-[0-9]+", action: block}]'
+
+    def test_layers(self, cli: Callable[..., Ran]) -> None:
+        """Every layer is shown, run or not."""
+        ran = cli("simulate", "--text", "hello", "--json")
+        assert ran.code == Exit.OK
+        assert [layer["layer"] for layer in ran.json["layers"]] == [
+            "kill_switch",
+            "limits",
+            "customer",
+            "static",
+            "chain",
+            "dlp",
+            "org",
+        ]
+
+    @pytest.mark.parametrize("embedded", [False, True])
+    def test_overlay(self, cli: Callable[..., Ran], tmp_path: Path, embedded: bool) -> None:
+        """A candidate is in force for this request alone."""
+        file = tmp_path / "overlay.yaml"
+        file.write_text(self.OVERLAY)
+        url = f"sqlite:///{tmp_path}/pdp.db"
+        where = ("--embedded", "--database-url", url) if embedded else ()
+        ran = cli("simulate", "--text", "ship PROJ-12", "--overlay", str(file), *where)
+        assert ran.code == Exit.NO
+        assert lines_of(ran.out)[0] == "BLOCK (not allowed)"
+        layers = ran.out.partition("Layers:")[2]
+        assert re.search(r"static +BLOCK +pattern found in the text, 5 to 12", layers)
+        assert cli("decide", "--text", "ship PROJ-12", *where).code == Exit.OK
+
+    def test_overlay_in_json_from_standard_input(self, cli: Callable[..., Ran]) -> None:
+        """JSON is YAML."""
+        overlay = {"static_policies": [{"name": "N", "pattern": "x", "action": "warn"}]}
+        ran = cli("simulate", "--text", "x", "--overlay", "-", "--json", stdin=json.dumps(overlay))
+        assert ran.json["decision"]["outcome"] == "WARN"
+
+    @pytest.mark.parametrize(
+        ("overlay", "code", "message"),
+        [
+            ("static_policies: [{name: N, action: warn, pattern: '('}]", Exit.INVALID, "missing )"),
+            ("static: []", Exit.INVALID, "overlay.static: unknown field"),
+            ("[1]", Exit.USAGE, "holds no mapping"),
+            ("a: b: c", Exit.USAGE, "neither YAML nor JSON"),
+        ],
+    )
+    def test_bad_overlays(
+        self, cli: Callable[..., Ran], overlay: str, code: Exit, message: str
+    ) -> None:
+        """A fault in the overlay is named with its place."""
+        ran = cli("simulate", "--text", "x", "--overlay", "-", stdin=overlay)
+        assert ran.code == code
+        assert message in ran.err
+
+    def test_one_standard_input(self, cli: Callable[..., Ran]) -> None:
+        """It cannot be both."""
+        ran = cli("simulate", "--request", "-", "--overlay", "-", stdin="{}")
+        assert ran.code == Exit.USAGE
+        assert "either the request or the overlay" in ran.err
+
+
+class TestTest:
+    """`pdp test`."""
+
+    @pytest.fixture
+    def suite(self, tmp_path: Path) -> Path:
+        """A suite that passes."""
+        file = tmp_path / "rivals.yaml"
+        file.write_text(SUITE)
+        return file
+
+    @pytest.mark.parametrize("remote", [False, True])
+    def test_passed(
+        self,
+        cli: Callable[..., Ran],
+        suite: Path,
+        server: Server,
+        remote: bool,
+    ) -> None:
+        """All passed exits with 0, here and on a server."""
+        where = ("--server", server.grpc_address) if remote else ()
+        ran = cli("test", str(suite), *where)
+        assert ran.code == Exit.OK, ran.out + ran.err
+        assert lines_of(ran.out)[0].startswith("1 passed, 0 failed")
+        assert re.search(r"Rivals +1 +0 ", ran.out)
+
+    def test_failed(self, cli: Callable[..., Ran], suite: Path) -> None:
+        """A failure exits with 1, and shows what was expected and what was there."""
+        suite.write_text(SUITE + FAILING)
+        ran = cli("test", str(suite))
+        assert ran.code == Exit.NO
+        shown = [" ".join(line.split()) for line in lines_of(ran.out)]
+        assert "FAILED Rivals > expects too much" in shown
+        assert "why: it shows what a failure looks like" in shown
+        assert '- outcome: "BLOCK"' in shown
+        assert '+ outcome: "ALLOW"' in shown
+        assert "- risk.score: 90" in shown
+        assert "+ risk.score: 0" in shown
+
+    def test_json(self, cli: Callable[..., Ran], suite: Path) -> None:
+        """--json has all of it for programs."""
+        suite.write_text(SUITE + FAILING)
+        ran = cli("test", str(suite), "--json")
+        assert ran.code == Exit.NO
+        assert (ran.json["passed"], ran.json["failed"]) == (1, 1)
+        failed = ran.json["suites"][0]["cases"][1]
+        assert failed["name"] == "expects too much"
+        assert failed["differences"][0] == {
+            "path": "outcome",
+            "expected": "BLOCK",
+            "actual": "ALLOW",
+        }
+
+    def test_an_unknown_key_fails_its_case(self, cli: Callable[..., Ran], suite: Path) -> None:
+        """A typo must not pass for a case that passed."""
+        suite.write_text(SUITE + FAILING.replace("outcome", "outcom"))
+        ran = cli("test", str(suite))
+        assert ran.code == Exit.NO
+        assert "expect.outcom: unknown field; did you mean outcome?" in ran.out
+
+    def test_unreadable(self, cli: Callable[..., Ran], suite: Path, tmp_path: Path) -> None:
+        """A path that is no suite exits with 2, and nothing is run."""
+        suite.write_text("suite: [")
+        assert cli("test", str(suite)).code == Exit.USAGE
+        ran = cli("test", str(tmp_path / "missing"))
+        assert ran.code == Exit.USAGE
+        assert "does not exist" in ran.err
+
+    def test_no_server(self, cli: Callable[..., Ran], suite: Path, closed_port: str) -> None:
+        """A server that is not there is no failure of a case."""
+        ran = cli("test", str(suite), "--server", closed_port)
+        assert ran.code == Exit.UNAVAILABLE
+        assert "passed" not in ran.out
+
+    def test_nothing_is_left_on_the_server(
+        self, cli: Callable[..., Ran], suite: Path, server: Server, tenant: str
+    ) -> None:
+        """Afterwards the suite's policies are out of force."""
+        suite.write_text(SUITE.replace("suite: Rivals", f"suite: {tenant}"))
+        before = _changes(server)
+        assert cli("test", str(suite), "--server", server.grpc_address).code == Exit.OK
+        operations = [
+            op for tenant_id, op in _changes(server)[len(before) :] if tenant in tenant_id
+        ]
+        assert operations == ["create", "delete"]
+
+
+def _changes(server: Server) -> list[tuple[str, str]]:
+    store = SqliteStore.open(server.database_url)
+    with store.read() as reader:
+        found: list[tuple[str, str]] = [
+            (change.tenant_id, change.op)
+            for since in range(0, reader.revision(), 1000)
+            for change in reader.changes(since)
+        ]
+    store.close()
+    return found

@@ -1,0 +1,292 @@
+"""`pdp serve` as a process: how it starts, refuses to, drains and ends."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import socket
+import subprocess
+import threading
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import httpx2
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
+from pdp.callers.remote import Remote, open_channel
+from pdp.cli.exits import Exit
+from tests.running import COMMAND, PATIENCE_S, Server, environment, launch, pdp, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def refused(tmp_path: Path, *flags: str, **settings: str) -> str:
+    """Starts a server that must not start; returns the line that says why."""
+    with launch(tmp_path, *flags, **settings) as server:
+        assert server.wait() == Exit.CONFIG, server.lines
+    (line,) = server.lines
+    assert line.startswith("pdp: ")
+    return line
+
+
+class TestStart:
+    """What a server says and does when it serves."""
+
+    def test_announcement(self, server: Server) -> None:
+        """It says where it serves, what it serves, and how long it took."""
+        said = server.announced
+        assert said["grpc"].startswith("127.0.0.1:")
+        assert said["http"].startswith("http://127.0.0.1:")
+        assert said["docs"] == f"{said['http']}/docs"
+        assert said["database"] == f"sqlite:///{server.data_dir}/pdp.db"
+        assert said["system_policies"] >= 40
+        assert said["revision"] >= said["system_policies"]
+        assert said["seconds"] > 0
+        assert said["workers"] == 1
+
+    def test_development_mode_is_loud(self, server: Server) -> None:
+        """Nobody can overlook that everyone is an admin."""
+        assert any("DEVELOPMENT MODE" in line and "admin" in line for line in server.lines)
+
+    def test_quiet_logs_still_announce(self, tmp_path: Path) -> None:
+        """The announcement is no log entry."""
+        with start(tmp_path, PDP_LOG_LEVEL="error") as server:
+            assert server.announced["grpc"]
+            assert any("DEVELOPMENT MODE" in line for line in server.lines)
+
+    def test_on_a_terminal(self, tmp_path: Path) -> None:
+        """People get lines, not JSON."""
+        ours, theirs = pty.openpty()
+        settings = {"PDP_GRPC_LISTEN": "127.0.0.1:0", "PDP_HTTP_LISTEN": "127.0.0.1:0"}
+        process = subprocess.Popen(
+            [*COMMAND, "serve", "--auth", "dev", "--data-dir", str(tmp_path)],
+            env=environment(**settings),
+            stderr=theirs,
+        )
+        os.close(theirs)
+        shown = b""
+        while b"!!" not in shown:
+            shown += os.read(ours, 4096)
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 0
+        os.close(ours)
+        text = shown.decode()
+        for part in ("is SERVING", "gRPC      127.0.0.1:", "Docs      http://", "DEVELOPMENT MODE"):
+            assert part in text
+
+    @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"])
+    def test_http(self, server: Server, path: str) -> None:
+        """What is not an RPC is there too."""
+        assert httpx2.get(server.http_url + path, trust_env=False).status_code == 200
+
+    def test_again(self, tmp_path: Path) -> None:
+        """A second start finds what the first one left, and installs nothing again."""
+        with start(tmp_path) as server:
+            first = server.announced["revision"]
+        with start(tmp_path) as server:
+            assert server.announced["revision"] == first
+
+    def test_unix_sockets(self, tmp_path: Path) -> None:
+        """Both transports can be on a socket of the file system."""
+        grpc_socket, http_socket = f"unix:{tmp_path}/grpc.sock", f"unix:{tmp_path}/http.sock"
+        with start(tmp_path, PDP_GRPC_LISTEN=grpc_socket, PDP_HTTP_LISTEN=http_socket) as server:
+            assert server.grpc_address == grpc_socket
+            assert server.http_url == http_socket
+            assert pdp("health", "--server", grpc_socket).returncode == Exit.OK
+            transport = httpx2.HTTPTransport(uds=f"{tmp_path}/http.sock")
+            with httpx2.Client(transport=transport, base_url="http://localhost") as client:
+                assert client.get("/healthz").status_code == 200
+
+    def test_a_socket_that_is_left_over_is_replaced(self, tmp_path: Path) -> None:
+        """A killed server leaves its socket; the next one takes its place."""
+        path = tmp_path / "http.sock"
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(path))
+        with start(tmp_path, PDP_HTTP_LISTEN=f"unix:{path}") as server:
+            assert server.http_url == f"unix:{path}"
+
+    @pytest.mark.parametrize("alive", [True, False])
+    def test_what_is_somebody_elses_is_not_replaced(self, tmp_path: Path, alive: bool) -> None:
+        """Neither a socket that a server listens on nor a file."""
+        path = tmp_path / "http.sock"
+        with socket.socket(socket.AF_UNIX) as other:
+            if alive:
+                other.bind(str(path))
+                other.listen()
+            else:
+                path.write_text("mine")
+            line = refused(tmp_path, PDP_HTTP_LISTEN=f"unix:{path}")
+        assert "PDP_HTTP_LISTEN" in line
+        assert path.exists()
+
+    def test_misspelt_variable(self, tmp_path: Path) -> None:
+        """A variable that is almost a setting is pointed out; any other may be somebody else's."""
+        with start(tmp_path, PDP_DRAIN="3", PDP_SERVICE_HOST="10.0.0.1") as server:
+            said = [line for line in server.lines if "is no setting" in line]
+        assert len(said) == 1
+        assert '"variable": "PDP_DRAIN"' in said[0]
+        assert '"did_you_mean": "PDP_DRAIN_S"' in said[0]
+
+    def test_order_of_settings(self, tmp_path: Path) -> None:
+        """A flag beats the environment beats the file."""
+        file = tmp_path / "pdp.toml"
+        file.write_text(
+            f'data_dir = "{tmp_path}/file"\nhttp_listen = "127.0.0.1:0"\ndrain_s = 0.5\n'
+        )
+        flags = ("--config", str(file), "--data-dir", f"{tmp_path}/flag")
+        with start(tmp_path / "environment", *flags) as server:
+            assert server.database_url == f"sqlite:///{tmp_path}/flag/pdp.db"
+            server.process.terminate()
+            assert server.event("draining")["seconds"] == 0.5
+
+
+class TestRefusal:
+    """What does not allow a start is said in one line, and exits with 78."""
+
+    @pytest.mark.parametrize("name", ["PDP_GRPC_LISTEN", "PDP_HTTP_LISTEN"])
+    def test_development_mode_for_others(self, tmp_path: Path, name: str) -> None:
+        """Where others can reach it, not everyone is an admin."""
+        line = refused(tmp_path, **{name: "0.0.0.0:0"})
+        assert f"{name} is 0.0.0.0:0" in line
+        assert "loopback only" in line
+
+    def test_required(self, tmp_path: Path) -> None:
+        """Without credentials there is nothing to require; it says what to do."""
+        assert "Set PDP_AUTH=dev" in refused(tmp_path, PDP_AUTH="required")
+
+    def test_nothing_said(self, tmp_path: Path) -> None:
+        """Development mode is never the default."""
+        settings = environment(PDP_DATA_DIR=str(tmp_path))
+        process = subprocess.run(
+            [*COMMAND, "serve"], env=settings, capture_output=True, check=False, timeout=PATIENCE_S
+        )
+        assert process.returncode == Exit.CONFIG
+        assert b"PDP_AUTH=required" in process.stderr
+
+    def test_unknown_setting(self, tmp_path: Path) -> None:
+        """A key of the file that is no setting is named."""
+        file = tmp_path / "pdp.toml"
+        file.write_text("grpc_lisen = '127.0.0.1:0'")
+        assert "grpc_lisen" in refused(tmp_path, "--config", str(file))
+
+    def test_setting_out_of_bounds(self, tmp_path: Path) -> None:
+        """A setting is named by its variable, however it was given."""
+        assert "PDP_WORKERS" in refused(tmp_path, "--workers", "0")
+
+    def test_missing_file(self, tmp_path: Path) -> None:
+        """A file that was named must be there."""
+        assert "does not exist" in refused(tmp_path, "--config", str(tmp_path / "missing"))
+
+    def test_unknown_option(self, tmp_path: Path) -> None:
+        """An option that does not exist is a usage error."""
+        with launch(tmp_path, "--colour", "red") as server:
+            assert server.wait() == Exit.USAGE
+
+    def test_another_database(self, tmp_path: Path) -> None:
+        """A file that is no store of ours is left as it is."""
+        file = tmp_path / "notes.txt"
+        file.write_text("my notes\n" * 1000)
+        line = refused(tmp_path, PDP_DATABASE_URL=f"sqlite:///{file}")
+        assert "not a store" in line
+        assert file.read_text() == "my notes\n" * 1000
+
+    def test_unusable_database(self, tmp_path: Path) -> None:
+        """An address that is none says how to write one."""
+        assert "sqlite:///" in refused(tmp_path, PDP_DATABASE_URL="postgres://db/pdp")
+
+    def test_bad_risk_file(self, tmp_path: Path) -> None:
+        """A risk file is read before anything is served."""
+        assert "cannot be read" in refused(tmp_path, PDP_RISK_FILE=str(tmp_path / "missing"))
+
+    @pytest.mark.parametrize("name", ["PDP_GRPC_LISTEN", "PDP_HTTP_LISTEN"])
+    def test_port_taken(self, tmp_path: Path, name: str) -> None:
+        """A port where somebody listens is named, with the setting to change."""
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            line = refused(tmp_path, **{name: address})
+        assert address in line
+        assert name in line
+
+
+@pytest.fixture
+def stream(tmp_path: Path) -> Iterator[tuple[Server, Any, threading.Event]]:
+    """A server with a stream under way: the server, its answers, and what lets the stream end."""
+    going_on = threading.Event()
+
+    def requests() -> Iterator[decide_pb2.DecideStreamRequest]:
+        yield decide_pb2.DecideStreamRequest()
+        going_on.wait(PATIENCE_S)
+        yield decide_pb2.DecideStreamRequest()
+
+    with start(tmp_path, PDP_DRAIN_S="60") as server, open_channel(server.grpc_address) as channel:
+        answers = decide_pb2_grpc.DecideServiceStub(channel).DecideStream(requests())
+        next(answers)
+        try:
+            yield server, answers, going_on
+        finally:
+            going_on.set()
+
+
+class TestEnd:
+    """How it ends."""
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_idle(self, tmp_path: Path, number: signal.Signals) -> None:
+        """With nothing under way a signal ends it with 0."""
+        with start(tmp_path) as server:
+            server.process.send_signal(number)
+            assert server.wait() == Exit.OK
+
+    def test_drain(self, stream: tuple[Server, Any, threading.Event]) -> None:
+        """A call under way is answered to its end; new ones are not taken."""
+        server, answers, going_on = stream
+        watch = _health_of(server)
+        server.process.terminate()
+        server.event("draining")
+        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        watch.cancel()  # a watch is a call under way too
+        assert pdp("health", "--server", server.grpc_address).returncode != Exit.OK
+        going_on.set()
+        assert next(answers).response.allowed
+        assert server.wait() == Exit.OK
+
+    def test_drain_is_bounded(self, tmp_path: Path) -> None:
+        """What takes longer than it may is cut off."""
+        with start(tmp_path, PDP_DRAIN_S="0") as server, Remote(server.grpc_address) as remote:
+            remote.call("Decide", decide_pb2.DecideRequest())
+            waiting = threading.Event()
+            with open_channel(server.grpc_address) as channel:
+                stub = decide_pb2_grpc.DecideServiceStub(channel)
+                answers = stub.DecideStream(iter(_first_then_wait(waiting)))
+                next(answers)
+                server.process.terminate()
+                assert server.wait() == Exit.OK
+                with pytest.raises(grpc.RpcError):
+                    next(answers)
+                waiting.set()
+
+    def test_second_signal(self, stream: tuple[Server, Any, threading.Event]) -> None:
+        """Whoever asks twice will not wait."""
+        server, _, _ = stream
+        server.process.terminate()
+        server.event("draining")
+        server.process.terminate()
+        assert server.wait() == 128 + signal.SIGTERM
+
+
+def _first_then_wait(waiting: threading.Event) -> Iterator[decide_pb2.DecideStreamRequest]:
+    yield decide_pb2.DecideStreamRequest()
+    waiting.wait(PATIENCE_S)
+
+
+def _health_of(server: Server) -> Any:
+    """Returns what health says from now on, once it has said SERVING."""
+    stub = health_pb2_grpc.HealthStub(open_channel(server.grpc_address))
+    watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE_S)
+    assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+    return watch

@@ -1,0 +1,194 @@
+"""Several workers on the same ports (`PDP_WORKERS`)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdp._gen.pdp.v1 import decide_pb2, static_policy_pb2
+from pdp.callers.remote import Remote
+from pdp.cli.exits import Exit
+from tests.running import PATIENCE_S, Ended, Server, launch, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WORKERS = 2
+
+
+def free_ports() -> tuple[str, str]:
+    """Returns two addresses that were free a moment ago."""
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{one.getsockname()[1]}", f"127.0.0.1:{two.getsockname()[1]}"
+
+
+def start_workers(data_dir: Path, **settings: str) -> Server:
+    """Starts a server with several workers; on other ports where somebody was faster."""
+    for _ in range(5):
+        grpc_address, http_address = free_ports()
+        listen = {"PDP_GRPC_LISTEN": grpc_address, "PDP_HTTP_LISTEN": http_address}
+        try:
+            return start(data_dir, PDP_WORKERS=str(WORKERS), **{**listen, **settings})
+        except Ended as ended:
+            if "is another server running there?" not in str(ended):
+                raise
+    raise AssertionError("no ports are free")
+
+
+def workers_of(server: Server) -> set[int]:
+    """Returns the process ids of a server's workers."""
+    task = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+    return {int(pid) for pid in task.read_text().split()}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with several workers, in place of the shared one."""
+    with start_workers(tmp_path_factory.mktemp("workers")) as started:
+        yield started
+
+
+def outcome(address: str, tenant: str, revision: int) -> int:
+    """Asks by a connection of its own, which the kernel gives to any worker."""
+    asked = decide_pb2.DecideRequest(
+        tenant_id=tenant,
+        content=decide_pb2.Content(text="rival"),
+        min_revision=revision,
+    )
+    with Remote(address, timeout_s=PATIENCE_S) as remote:
+        answer = remote.call("Decide", asked).message
+    assert isinstance(answer, decide_pb2.DecideResponse)
+    return answer.outcome
+
+
+def block_rivals(address: str, tenant: str) -> int:
+    """Blocks the word; returns the revision that this is in force from."""
+    message = static_policy_pb2.CreateStaticPolicyRequest(
+        name="No rivals", category="custom", pattern="rival", action="block"
+    )
+    with Remote(address, timeout_s=PATIENCE_S) as remote:
+        metadata = remote.call("CreateStaticPolicy", message, tenant).metadata
+    return int(metadata["x-pdp-revision"])
+
+
+def test_all_are_there(server: Server) -> None:
+    """The parent has as many children as it was told to."""
+    assert server.announced["workers"] == WORKERS
+    assert len(workers_of(server)) == WORKERS
+
+
+def test_said_once(server: Server) -> None:
+    """Workers leave the announcement to their parent."""
+    assert sum('"serving"' in line for line in server.lines) == 1
+
+
+def test_a_write_is_in_force_in_all(server: Server, tenant: str) -> None:
+    """Whichever worker is asked has seen the revision that it is asked for."""
+    address = server.grpc_address
+    assert outcome(address, tenant, 0) == decide_pb2.OUTCOME_ALLOW
+    revision = block_rivals(address, tenant)
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(outcome, address, tenant, revision) for _ in range(16)]
+        assert {each.result() for each in asked} == {decide_pb2.OUTCOME_BLOCK}
+
+
+def test_one_that_dies_is_replaced(tmp_path: Path, tenant: str) -> None:
+    """The parent starts another, and the server serves on."""
+    with start_workers(tmp_path) as server:
+        revision = block_rivals(server.grpc_address, tenant)
+        before = workers_of(server)
+        victim = min(before)
+        os.kill(victim, signal.SIGKILL)
+        died = server.event("a worker died; it is restarted")
+        assert (died["pid"], died["code"]) == (victim, 128 + signal.SIGKILL)
+        server.event("a worker serves again")
+        after = workers_of(server)
+        assert len(after) == WORKERS
+        assert victim not in after
+        assert outcome(server.grpc_address, tenant, revision) == decide_pb2.OUTCOME_BLOCK
+        server.process.terminate()
+        assert server.wait() == Exit.OK
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_end(tmp_path: Path, number: signal.Signals) -> None:
+    """A signal to the parent ends all workers, and the parent after them."""
+    with start_workers(tmp_path) as server:
+        workers = workers_of(server)
+        server.process.send_signal(number)
+        assert server.wait() == Exit.OK
+        assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+
+
+def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
+    """A parent that is killed cannot end its workers, so they end by themselves."""
+    with start_workers(tmp_path) as server:
+        workers = [os.pidfd_open(pid) for pid in workers_of(server)]
+        server.process.kill()
+        for worker in workers:
+            _wait_for_end(worker)
+            os.close(worker)
+
+
+def _wait_for_end(pidfd: int) -> None:
+    import select  # noqa: PLC0415 - for this test
+
+    ready, _, _ = select.select([pidfd], [], [], PATIENCE_S)
+    assert ready, "a worker has outlived its parent"
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "reason"),
+    [
+        ("PDP_GRPC_LISTEN", "127.0.0.1:0", "a port of its own"),
+        ("PDP_HTTP_LISTEN", "127.0.0.1:0", "a port of its own"),
+        ("PDP_GRPC_LISTEN", "unix:/tmp/pdp.sock", "has one listener"),
+        ("PDP_HTTP_LISTEN", "unix:/tmp/pdp.sock", "has one listener"),
+    ],
+)
+def test_what_cannot_be_shared(tmp_path: Path, name: str, address: str, reason: str) -> None:
+    """Workers share a port that is named, and nothing else."""
+    one, two = free_ports()
+    listen = {"PDP_GRPC_LISTEN": one, "PDP_HTTP_LISTEN": two, name: address}
+    with launch(tmp_path, PDP_WORKERS="2", **listen) as server:
+        assert server.wait() == Exit.CONFIG
+    (line,) = server.lines
+    assert f"{name} is {address}" in line
+    assert reason in line
+    assert "PDP_WORKERS=1" in line
+
+
+def test_one_port_for_both(tmp_path: Path) -> None:
+    """GRPC and HTTP cannot have the same port, though the kernel would let them share it."""
+    one, _ = free_ports()
+    listen = {"PDP_GRPC_LISTEN": one, "PDP_HTTP_LISTEN": one}
+    with launch(tmp_path, PDP_WORKERS="2", **listen) as server:
+        assert server.wait() == Exit.CONFIG
+    assert "the same port" in server.lines[0]
+
+
+def test_a_port_that_others_share(server: Server, tmp_path: Path) -> None:
+    """A second server does not take half of the first one's calls."""
+    _, other = free_ports()
+    listen = {"PDP_GRPC_LISTEN": server.grpc_address, "PDP_HTTP_LISTEN": other}
+    with launch(tmp_path, PDP_WORKERS="2", **listen) as second:
+        assert second.wait() == Exit.CONFIG
+    assert "is another server running there?" in second.lines[0]
+
+
+def test_a_fault_is_said_once(tmp_path: Path) -> None:
+    """What does not allow a start is said by the first worker, and by no other."""
+    one, two = free_ports()
+    listen = {"PDP_GRPC_LISTEN": one, "PDP_HTTP_LISTEN": two}
+    with launch(tmp_path, PDP_WORKERS="2", PDP_DATABASE_URL="nonsense", **listen) as server:
+        assert server.wait() == Exit.CONFIG
+    assert len(server.lines) == 1
+    assert "sqlite:///" in server.lines[0]

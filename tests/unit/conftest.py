@@ -1,0 +1,34 @@
+"""An engine in this process, and somebody else who writes to its database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdp.callers.local import Local
+from pdp.embedded import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A database that is not there yet."""
+    return f"sqlite:///{tmp_path}/pdp.db"
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
+    """An engine on it."""
+    with Engine.open(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def local(url: str) -> Iterator[Local]:
+    """Somebody else who writes to it."""
+    with Local(url) as caller:
+        yield caller

@@ -1,0 +1,89 @@
+"""The parent of several workers, with workers that misbehave."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pdp import supervisor
+from pdp.config import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+READY = (
+    "import os, socket, signal, time; "
+    f"s = socket.socket(fileno=int(os.environ[{supervisor.MARK!r}])); "
+)
+"""A worker that can talk to its parent."""
+
+SERVE = READY + "s.sendall(b'{}\\n'); "
+
+
+@pytest.fixture
+def supervise(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Supervises two workers that run `code`; returns the exit code."""
+    monkeypatch.setattr(supervisor, "FIRST_BACKOFF_S", 0.0)
+    monkeypatch.setattr(supervisor, "MAX_DEATHS", 2)
+    monkeypatch.setattr(supervisor, "KILL_AFTER_S", 0.2)
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in (one, two)]
+    flags = {"auth": "dev", "workers": 2, "drain_s": 0.0}
+    settings = load({**flags, "grpc_listen": addresses[0], "http_listen": addresses[1]})
+
+    def run(code: str, announce: Callable[[Mapping[str, Any]], None] = lambda _: None) -> int:
+        monkeypatch.setattr(sys, "orig_argv", [sys.executable, "-c", code])
+        return supervisor.supervise(settings, announce)
+
+    return run
+
+
+def test_a_worker_that_never_serves(supervise: Callable[..., int]) -> None:
+    """What does not allow a start ends the parent with the worker's own code."""
+    announced: list[Any] = []
+    assert supervise(READY + "raise SystemExit(78)", announced.append) == 78
+    assert announced == []
+
+
+def test_a_worker_that_ends_well_before_it_serves(supervise: Callable[..., int]) -> None:
+    """A worker that does not serve is no success, whatever it says."""
+    assert supervise(READY) == supervisor.EX_SOFTWARE
+
+
+def test_workers_that_keep_dying(supervise: Callable[..., int]) -> None:
+    """There is an end to starting anew."""
+    announced: list[Any] = []
+    assert supervise(SERVE + "raise SystemExit(3)", announced.append) == supervisor.EX_SOFTWARE
+    assert announced == [{}]
+
+
+def test_a_worker_that_does_not_drain(supervise: Callable[..., int]) -> None:
+    """Who does not end in time is killed."""
+
+    def announce(_: Mapping[str, Any]) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stubborn = READY + "signal.signal(signal.SIGTERM, signal.SIG_IGN); s.sendall(b'{}\\n'); "
+    assert supervise(stubborn + "time.sleep(600)", announce) == 128 + signal.SIGKILL
+
+
+def test_no_worker_without_a_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process is a worker only where its parent says so, and does not pass that on."""
+    monkeypatch.delenv(supervisor.MARK, raising=False)
+    assert supervisor.Worker.of_environment() is None
+    ours, theirs = socket.socketpair()
+    monkeypatch.setenv(supervisor.MARK, str(theirs.detach()))
+    worker = supervisor.Worker.of_environment()
+    assert worker is not None
+    assert supervisor.MARK not in os.environ
+    worker.announce({"grpc_address": "here"})
+    assert ours.recv(100) == b'{"grpc_address": "here"}\n'
+    ours.close()
+    worker.close()

@@ -16,10 +16,12 @@ from schemathesis.checks import (
     status_code_conformance,
 )
 
-if TYPE_CHECKING:
-    from schemathesis import BaseSchema, Case
+from tests import running
 
-    from tests.running import Server
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from schemathesis import BaseSchema, Case
 
 CHECKS = [
     not_a_server_error,
@@ -35,7 +37,14 @@ ANSWERED_IN_PLACE = {"DecideBatch": [negative_data_rejection]}
 
 
 @pytest.fixture(scope="session")
-def document(server: Server) -> BaseSchema:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]:
+    """A server of its own: what is made up switches models off for everyone."""
+    with running.start(tmp_path_factory.mktemp("schemathesis")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def document(server: running.Server) -> BaseSchema:
     """The API document, as the server serves it."""
     return schemathesis.openapi.from_url(f"{server.http_url}/openapi.json")
 

@@ -10,6 +10,7 @@ from pdp.admin.versioned import ANYTHING, Expectation, Versioned
 from pdp.domain.limits import KIND, Limit, LimitInForce, Spent, body_of
 from pdp.domain.record import Record
 from pdp.errors import InvalidArgument, LimitExists, LimitNotFound, Violation
+from pdp.store.codec import check_texts
 from pdp.store.port import NameTaken
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Limits:
             LimitExists: its subject has one already.
             InvalidArgument: the tenant has too many, or the subject's id cannot be kept.
         """
+        check_texts(subject_id=draft.subject_id)
 
         def work(transaction: Transaction) -> Versioned[Limit]:
             if transaction.count(KIND, tenant_id) >= MAX_LIMITS:

@@ -20,10 +20,13 @@ from schemathesis.checks import (
     unsupported_method,
 )
 
-if TYPE_CHECKING:
-    from schemathesis import Case, CheckContext, Response
+from tests import running
 
-    from tests.running import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from schemathesis import Case, CheckContext, Response
 
 
 def no_fault(_context: CheckContext, response: Response, _case: Case[Any]) -> None:
@@ -63,6 +66,15 @@ PATH = resources.files("pdp._gen") / "openapi.json"
 schema = schemathesis.openapi.from_dict(json.loads(PATH.read_text(encoding="utf-8")))
 
 
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]:
+    """A server of its own: what is made up switches models off for everyone."""
+    with running.start(tmp_path_factory.mktemp("schemathesis")) as started:
+        yield started
+
+
+
+
 # Every example is a call over a socket, and breaking a schema on purpose filters much: neither is
 # a fault of the test.
 @schema.parametrize()
@@ -71,13 +83,13 @@ schema = schemathesis.openapi.from_dict(json.loads(PATH.read_text(encoding="utf-
     deadline=None,
     suppress_health_check=[*HealthCheck],
 )
-def test_the_server_does_what_the_document_says(case: Case[Any], server: Server) -> None:
+def test_the_server_does_what_the_document_says(case: Case[Any], server: running.Server) -> None:
     name = case.operation.definition.raw["operationId"]
     case.call_and_validate(
         base_url=server.http_url, checks=CHECKS, excluded_checks=ANSWERED_IN_PLACE.get(name, [])
     )
 
 
-def test_the_document_is_the_one_that_is_served(server: Server) -> None:
+def test_the_document_is_the_one_that_is_served(server: running.Server) -> None:
     with urlopen(f"{server.http_url}/openapi.json", timeout=10) as answer:  # noqa: S310 - loopback
         assert answer.read() == PATH.read_bytes()

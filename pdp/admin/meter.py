@@ -10,16 +10,14 @@ since. Requests are counted by the second, so that the last 60 of them can be ad
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from pdp.domain.counter import Counter, CounterId
+from pdp.admin.account import Account, Key, Place, added
 from pdp.domain.limits import (
-    MINUTE_S,
     NOTHING,
     Calendar,
     Counts,
     LimitInForce,
-    Spending,
     Spent,
     asked_by,
 )
@@ -27,97 +25,10 @@ from pdp.domain.limits import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from pdp.domain.counter import Counter, CounterId
     from pdp.domain.decision import Decision
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
-
-SECOND: Final = "second"
-DAY: Final = "day"
-MONTH: Final = "month"
-
-_Key = tuple[str, str, str]
-
-
-class _Account:
-    """What one subject has used in the windows that are open."""
-
-    __slots__ = (
-        "day", "day_start", "key", "last", "minute", "month", "month_start", "second", "seconds"
-    )  # fmt: skip
-
-    def __init__(self, key: _Key) -> None:
-        self.key = key
-        self.day_start = self.month_start = self.second = self.last = 0
-        self.day = self.month = NOTHING
-        self.seconds: dict[int, int] = {}
-        self.minute = 0
-
-    def move_on(self, calendar: Calendar, second: int) -> None:
-        """Opens new windows. Never back: a clock that was put back must not empty them."""
-        if second <= self.second:
-            return
-        if calendar.day_start > self.day_start:
-            self.day_start, self.day = calendar.day_start, NOTHING
-        if calendar.month_start > self.month_start:
-            self.month_start, self.month = calendar.month_start, NOTHING
-        self._tick(second)
-
-    def _tick(self, second: int) -> None:
-        self.second = second
-        for gone in [each for each in self.seconds if each < self._oldest]:
-            self.minute -= self.seconds.pop(gone)
-
-    @property
-    def _oldest(self) -> int:
-        # The second that began a minute ago may hold requests of less than 60 seconds ago, so it
-        # counts: in no 60 seconds do more pass than are allowed.
-        return self.second - MINUTE_S
-
-    def add(self, window: str, start: int, counts: Counts) -> None:
-        """Adds to a window, if it is one of those that are open."""
-        if window == SECOND:
-            self._set_second(start, self.seconds.get(start, 0) + counts.requests)
-        elif window == DAY and start == self.day_start:
-            self.day = _sum(self.day, counts)
-        elif window == MONTH and start == self.month_start:
-            self.month = _sum(self.month, counts)
-
-    def set(self, window: str, start: int, counts: Counts) -> None:
-        """Sets what was used in a window, and opens it where it is newer than the open one."""
-        if window == SECOND:
-            self._set_second(start, counts.requests)
-        elif window == DAY and start >= self.day_start:
-            self.day_start, self.day = start, counts
-        elif window == MONTH and start >= self.month_start:
-            self.month_start, self.month = start, counts
-
-    def _set_second(self, start: int, requests: int) -> None:
-        if start > self.second:
-            self._tick(start)
-        if start < self._oldest:
-            return
-        self.minute += requests - self.seconds.get(start, 0)
-        self.seconds[start] = requests
-        self.last = max(self.last, start)
-
-    def spending(self, rate: int | None) -> Spending:
-        """Returns what was used; `rate` is how many requests a minute may have."""
-        used_up = rate is not None and self.minute >= rate
-        return Spending(
-            Counts(self.minute),
-            self.day,
-            self.month,
-            frees_at=self._frees_at(rate or 0) if used_up else None,
-            empty_at=self.last + MINUTE_S + 1 if self.minute else self.second,
-        )
-
-    def _frees_at(self, rate: int) -> float | None:
-        left = self.minute
-        for second in sorted(self.seconds):
-            left -= self.seconds[second]
-            if left < rate:
-                return second + MINUTE_S + 1
-        return None
 
 
 class Charge(NamedTuple):
@@ -126,12 +37,13 @@ class Charge(NamedTuple):
     Attributes:
         request: with what had been used before.
         asked: what was added.
-        counters: what it was added to.
+        accounts, places: what it was added to, and which windows were open there.
     """
 
     request: Request
     asked: Counts
-    counters: tuple[CounterId, ...]
+    accounts: tuple[Account, ...]
+    places: tuple[Place, ...]
 
 
 class Meter:
@@ -145,16 +57,16 @@ class Meter:
                 could choose a window that is still empty.
         """
         self.clock = clock
-        self._accounts: dict[_Key, _Account] = {}
+        self._accounts: dict[Key, Account] = {}
         self._calendar = Calendar(0, 0, 0, 0)
-        self._added: dict[CounterId, Counts] = {}
+        self._changed: set[Account] = set()
         self._written: dict[CounterId, Counts] = {}
         self.stamp = 0
 
     @property
     def unwritten(self) -> int:
-        """How many counters the store does not know the last additions of."""
-        return len(self._added) + len(self._written)
+        """How many subjects and counters the store does not know the last additions of."""
+        return len(self._changed) + len(self._written)
 
     def spent(self, tenant_id: str, limits: Iterable[LimitInForce]) -> Spent:
         """Returns what the subjects of `limits` have used."""
@@ -185,38 +97,30 @@ class Meter:
         tenant_id = snapshot.tenant_id
         spent = self.spent(tenant_id, limits)
         asked = asked_by(request.usage)
-        counters: list[CounterId] = []
-        for each in limits:
-            key = (tenant_id, each.limit.scope, each.limit.subject_id)
-            account = self._accounts[key]
-            counters += (
-                CounterId(*key, SECOND, account.second),
-                CounterId(*key, DAY, account.day_start),
-                CounterId(*key, MONTH, account.month_start),
-            )
-        self._add(counters, asked)
-        return Charge(request._replace(spent=spent), asked, tuple(counters))
+        accounts = tuple(
+            self._accounts[tenant_id, each.limit.scope, each.limit.subject_id] for each in limits
+        )
+        for account in accounts:
+            account.add(asked)
+        self._changed.update(accounts)
+        places = tuple(account.place() for account in accounts)
+        return Charge(request._replace(spent=spent), asked, accounts, places)
 
     def settle(self, charge: Charge, decision: Decision) -> None:
         """Takes back what a decided request does not use."""
         asked = charge.asked
         kept = kept_of(asked, decision)
-        if kept != asked:
-            back = Counts(*(had - asked for had, asked in zip(kept, asked, strict=True)))
-            self._add(charge.counters, back)
+        if kept == asked:
+            return
+        back = Counts(*(had - asked for had, asked in zip(kept, asked, strict=True)))
+        for account, place in zip(charge.accounts, charge.places, strict=True):
+            account.add_at(place, back)
+        self._changed.update(charge.accounts)
 
-    def _add(self, counters: Iterable[CounterId], counts: Counts) -> None:
-        added = self._added
-        for counter in counters:
-            window = counter.window
-            more = Counts(counts.requests) if window == SECOND else counts
-            added[counter] = _sum(added.get(counter, NOTHING), more)
-            self._accounts[counter[:3]].add(window, counter.start, more)
-
-    def _account(self, key: _Key) -> _Account:
+    def _account(self, key: Key) -> Account:
         account = self._accounts.get(key)
         if account is None:
-            account = self._accounts[key] = _Account(key)
+            account = self._accounts[key] = Account(key)
         return account
 
     def _calendar_at(self, now: float) -> Calendar:
@@ -226,22 +130,28 @@ class Meter:
 
     def begin(self) -> Mapping[CounterId, Counts]:
         """Returns what is to be added to the store, until `finish` or `abandon` is called."""
-        self._written = {counter: counts for counter, counts in self._added.items() if any(counts)}
-        self._added = {}
+        self._written = {
+            counter: counts
+            for account in self._changed
+            for counter, counts in account.take().items()
+            if any(counts)
+        }
+        self._changed = set()
         return self._written
 
     def finish(self, counters: Iterable[Counter]) -> None:
         """Takes in what the store has said after it was added."""
         self._written = {}
         for counter, counts, stamp in counters:
-            known = _sum(counts, self._added.get(counter, NOTHING))
-            self._account(counter[:3]).set(counter.window, counter.start, known)
+            self._account(counter[:3]).set(counter.window, counter.start, counts)
             self.stamp = max(self.stamp, stamp)
 
     def abandon(self) -> None:
         """Keeps what could not be added for the next time."""
         for counter, counts in self._written.items():
-            self._added[counter] = _sum(counts, self._added.get(counter, NOTHING))
+            account = self._account(counter[:3])
+            account.closed[counter] = added(counts, account.closed.get(counter, NOTHING))
+            self._changed.add(account)
         self._written = {}
 
 
@@ -254,7 +164,3 @@ def kept_of(asked: Counts, decision: Decision) -> Counts:
     if not decision.counted:
         return NOTHING
     return asked if decision.allowed else Counts(asked.requests)
-
-
-def _sum(one: Counts, other: Counts) -> Counts:
-    return Counts(one[0] + other[0], one[1] + other[1], one[2] + other[2])

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from pdp.admin.meter import DAY, MONTH, SECOND
+from pdp.admin.account import DAY, MONTH, SECOND
 from pdp.domain.limits import DAY_S, MINUTE_S, Calendar
 from pdp.errors import PdpError
 

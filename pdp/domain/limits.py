@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from pdp.domain.request import NO_USAGE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -75,6 +77,7 @@ class Counts(NamedTuple):
 
 
 NOTHING: Final = Counts()
+ONE_REQUEST: Final = Counts(1)
 
 
 class Bound(NamedTuple):
@@ -118,16 +121,29 @@ BOUNDS: Final = (RATE, *QUOTAS)
 
 
 class LimitInForce(NamedTuple):
-    """An active limit, with the bounds that are set in it."""
+    """An active limit, with the bounds that are set in it.
+
+    `checks` says the same as `bounds`, flat: window, measure, what is allowed.
+    """
 
     limit: Limit
     bounds: tuple[tuple[Bound, int], ...]
+    checks: tuple[tuple[int, int, int], ...]
 
     @classmethod
     def of(cls, limit: Limit) -> LimitInForce:
         """Returns the limit with its bounds picked out."""
         values = ((bound, getattr(limit, bound.attribute)) for bound in BOUNDS)
-        return cls(limit, tuple((bound, value) for bound, value in values if value is not None))
+        bounds = tuple((bound, value) for bound, value in values if value is not None)
+        return cls(limit, bounds, tuple((*bound.place, value) for bound, value in bounds))
+
+    def has_room(self, spending: Spending, asked: Counts) -> bool:
+        """Whether `asked` is within every bound; see `breach`."""
+        for window, measure, allowed in self.checks:
+            used: int = spending[window][measure]  # type: ignore[index] # those are Counts
+            if used >= allowed or used + asked[measure] > allowed:
+                return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +154,17 @@ class LimitBook:
     groups: Mapping[str, LimitInForce]
 
     @classmethod
-    def from_limits(cls, limits: Iterable[Limit]) -> LimitBook:
-        """Returns the book of those that are active."""
+    def from_limits(cls, limits: Iterable[Limit], previous: LimitBook | None = None) -> LimitBook:
+        """Returns the book of those that are active; what `previous` has of them is taken over."""
+        held = {"user": previous.users, "group": previous.groups} if previous else {}
         by_scope: dict[str, dict[str, LimitInForce]] = {"user": {}, "group": {}}
         for limit in limits:
-            if limit.is_active:
-                by_scope[limit.scope][limit.subject_id] = LimitInForce.of(limit)
+            if not limit.is_active:
+                continue
+            known = held[limit.scope].get(limit.subject_id) if held else None
+            if known is None or known.limit is not limit:
+                known = LimitInForce.of(limit)
+            by_scope[limit.scope][limit.subject_id] = known
         return cls(by_scope["user"], by_scope["group"])
 
     def __bool__(self) -> bool:
@@ -234,6 +255,8 @@ class Breach(NamedTuple):
 
 def asked_by(usage: Usage) -> Counts:
     """Returns what a request uses: itself, and its tokens and cost. No cost rounds to nothing."""
+    if usage is NO_USAGE:
+        return ONE_REQUEST
     cost = round(min(usage.cost_usd * MICROS, MOST))
     return Counts(1, usage.tokens, cost or int(usage.cost_usd > 0))
 

@@ -12,6 +12,8 @@ from pdp.admin.model_catalog import ModelCatalog
 from pdp.admin.static_policies import StaticPolicies
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap import first_publisher, open_store
+from pdp.callers.local import Local
+from pdp.cases import CallerTarget
 from pdp.domain.decision import Outcome
 from pdp.domain.model_catalog import KIND, ModelConfig, config_id
 from pdp.domain.record import Change, Record
@@ -273,3 +275,22 @@ class TestCatalog:
         model = (await node.catalog.create("ann", draft)).value.value
         await node.switches.disable_model("ann", model.id, "other")
         assert await node.outcome("opus") is Outcome.BLOCK
+
+
+def test_a_route_that_was_compiled_before_is_closed_at_once(tmp_path: Path) -> None:
+    """The chain keeps what the catalog said of its targets, so it must be told."""
+    with Local(f"sqlite:///{tmp_path}/pdp.db") as local:
+        target = CallerTarget(local)
+
+        def call(rpc: str, **body: Any) -> Any:
+            return target.administer("acme", rpc, body)[0]
+
+        rule = {"name": "Route", "action": {"type": "ROUTE_TO", "route_to_model": "gpt-4o"}}
+        pack = call("CreatePolicyPack", name="Routes", rules=[rule])["pack"]
+        call("ReplaceOrgPolicyChain", packs=[{"id": pack["id"], "sequence": 0}])
+        asked = {"content": {"text": "Hello"}}
+        assert target.decide("acme", asked)["outcome"] == "ROUTE_TO"
+        call("DisableModel", model_config_id=GPT, reason="other")
+        assert target.decide("acme", asked)["outcome"] == "BLOCK"
+        call("EnableModel", model_config_id=GPT)
+        assert target.decide("acme", asked)["outcome"] == "ROUTE_TO"

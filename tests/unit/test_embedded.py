@@ -59,7 +59,8 @@ class TestPackage:
 
     def test_fields_of_a_request_are_keywords(self) -> None:
         """The keywords of `decide` are the fields of `Request`."""
-        assert set(module.RequestFields.__annotations__) == set(Request._fields)
+        counted = {"spent"}  # filled in by the engine, from its counters
+        assert set(module.RequestFields.__annotations__) == set(Request._fields) - counted
 
 
 class TestDecide:

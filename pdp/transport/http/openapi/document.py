@@ -57,7 +57,10 @@ _IF_MATCH: Final = {
         "Tags of the revisions that the entity may be at, as `ETag` gave them, or `*` for any; "
         "where it is at another, nothing is changed."
     ),
-    "schema": {"type": "string"},
+    "schema": {
+        "type": "string",
+        "pattern": r'^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*"){0,99})$',
+    },
     "example": '"42"',
 }
 

@@ -89,6 +89,10 @@ def test_the_readmes_examples_work_from_top_to_bottom(newcomer: running.Server) 
         assert done.stdout.strip(), code
         if expected is not None:
             assert includes(json.loads(done.stdout), expected), (expected, done.stdout)
+        if "--customer" in code:
+            assert done.stdout.startswith("BLOCK (not allowed)"), done.stdout
+            assert "ORG_RISK_BLOCK" in done.stdout
+            assert "65 static sys_pii_credit_card, 30 customer bulk" in done.stdout
 
 
 def test_the_readmes_policy_blocks_what_it_says(newcomer: running.Server) -> None:

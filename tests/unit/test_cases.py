@@ -110,6 +110,9 @@ class TestLoading:
             ("{name: n, why: w, error: {field: x}}", "code must be a text"),
             ("{name: n, why: w, tenant: a b, expect: {}}", "tenant: must be made of"),
             ("{name: n, why: w, request: [], expect: {}}", "request: must be a mapping"),
+            ("{name: n, why: w, before: {}, expect: {}}", "before: must be a list of requests"),
+            ("{name: n, why: w, before: [x], expect: {}}", r"before\[0\]: must be a mapping"),
+            ("{name: n, why: w, before: [{tol: x}], expect: {}}", r"before\[0\].tol: unknown"),
         ],
     )
     def test_a_case_with_a_fault(self, tmp_path: Path, entry: str, message: str) -> None:
@@ -385,8 +388,12 @@ class TestSchema:
         assert sum(len(load(file).cases) for file in SHIPPED) >= 60
 
 
+INTERNAL: Final = {"layers", "faults", "counted"}
+"""What of a decision is not for callers."""
+
+
 def test_outcomes_of_the_schema() -> None:
     """The outcomes are those of the engine, from weakest to strongest."""
     expect = json.loads(FILE.read_text())["properties"]["cases"]["items"]["properties"]["expect"]
     assert expect["properties"]["outcome"]["enum"] == [outcome.name for outcome in Outcome]
-    assert set(expect["properties"]) == {*Decision._fields, "allowed"} - {"layers", "faults"}
+    assert set(expect["properties"]) == {*Decision._fields, "allowed"} - INTERNAL

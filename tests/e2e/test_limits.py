@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -432,3 +433,34 @@ class TestLives:
             first.wait()
         with running.start(tmp_path) as second, client_of(second, "acme") as http:
             assert [outcome(http), outcome(http)] == ["ALLOW", "BLOCK"]
+
+    def test_workers_count_together_what_each_lets_pass(self, tmp_path: Path) -> None:
+        """Each connection may be another worker's. All come to refuse, and no count is lost."""
+        settings = {
+            "PDP_WORKERS": "2",
+            "PDP_GRPC_LISTEN": f"127.0.0.1:{free_port()}",
+            "PDP_HTTP_LISTEN": f"127.0.0.1:{free_port()}",
+        }
+        with running.start(tmp_path, **settings) as fleet:
+            with client_of(fleet, "acme") as http:
+                make(http, daily_request_limit=20)
+            outcomes: list[str] = []
+            while outcomes[-20:] != ["BLOCK"] * 20:
+                with client_of(fleet, "acme") as http:
+                    outcomes.append(outcome(http))
+            fleet.process.send_signal(signal.SIGTERM)
+            assert fleet.wait() == 0
+        passed = outcomes.count("ALLOW")
+        assert passed >= 20
+        with running.start(tmp_path) as alone, client_of(alone, "acme") as http:
+            used = http.get(f"{PATH}usage").json()[0]["daily_request_limit"]["used"]
+        # What a worker let pass before it knew the limit is no count of it.
+        assert 20 <= used <= passed
+
+
+def free_port() -> int:
+    """Returns a port that is free now."""
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        port: int = trial.getsockname()[1]
+        return port

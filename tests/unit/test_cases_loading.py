@@ -107,6 +107,9 @@ class TestLoading:
             ("{name: n, why: w, error: {field: x}}", "code must be a text"),
             ("{name: n, why: w, tenant: a b, expect: {}}", "tenant: must be made of"),
             ("{name: n, why: w, request: [], expect: {}}", "request: must be a mapping"),
+            ("{name: n, why: w, before: {}, expect: {}}", "before: must be a list of requests"),
+            ("{name: n, why: w, before: [x], expect: {}}", r"before\[0\]: must be a mapping"),
+            ("{name: n, why: w, before: [{tol: x}], expect: {}}", r"before\[0\].tol: unknown"),
         ],
     )
     def test_a_case_with_a_fault(self, tmp_path: Path, entry: str, message: str) -> None:

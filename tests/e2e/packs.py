@@ -1,0 +1,96 @@
+"""Seed 002's packs over HTTP: what its tests ask with, and hold answers against."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx2
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.running import Server
+
+PACKS: Final = "/api/admin/policy-packs"
+CHAINS: Final = "/api/admin/policy-chains"
+TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+NOBODY: Final = "00000000-0000-4000-8000-000000000000"
+
+PACK: Final = [
+    "id",
+    "tenant_id",
+    "name",
+    "description",
+    "pack_type",
+    "compliance_standard",
+    "version",
+    "is_active",
+    "rule_count",
+    "created_at",
+    "updated_at",
+]
+RULE: Final = [
+    "id",
+    "pack_id",
+    "sequence",
+    "name",
+    "description",
+    "applies_to",
+    "conditions",
+    "action",
+    "is_active",
+    "created_at",
+    "updated_at",
+]
+BLOCK: Final = {"type": "BLOCK", "message": "Access to GPT-4o is restricted."}
+CONDITIONS: Final = {
+    "models": ["gpt-4o"],
+    "user_groups": ["contractors"],
+    "channel": ["interactive", "api"],
+}
+
+
+@pytest.fixture
+def client(server: Server, tenant: str) -> Iterator[httpx2.Client]:
+    """Speaks for a tenant that nobody has used."""
+    headers = {"X-Tenant-ID": tenant, "Authorization": "Bearer x"}
+    with httpx2.Client(
+        base_url=server.http_url, timeout=60.0, trust_env=False, headers=headers
+    ) as opened:
+        yield opened
+
+
+def made(answer: httpx2.Response) -> Any:
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def found(answer: httpx2.Response) -> Any:
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def refused(answer: httpx2.Response, status: int, code: str, *fields: str) -> str:
+    """Checks an error's envelope; returns its message."""
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert error["code"] == code
+    assert [each["field"] for each in error["details"]] == list(fields)
+    message: str = error["message"]
+    return message
+
+
+def pack(client: httpx2.Client, name: str = "Contractor Restrictions", **fields: Any) -> Any:
+    return made(client.post(f"{PACKS}/", json={"name": name, **fields}))
+
+
+def rule(client: httpx2.Client, pack_id: str, name: str = "Rule", **fields: Any) -> Any:
+    body = {"name": name, "action": {"type": "ALLOW"}, **fields}
+    return made(client.post(f"{PACKS}/{pack_id}/rules/", json=body))
+
+
+def bundle(client: httpx2.Client, standard: str = "PCI-DSS") -> Any:
+    bundles = found(client.get(f"{PACKS}/bundles/"))
+    return next(each for each in bundles if each["compliance_standard"] == standard)

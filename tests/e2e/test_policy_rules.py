@@ -1,0 +1,178 @@
+"""Seed 002's rules of policy packs from top to bottom over HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.e2e.packs import (
+    BLOCK,
+    CONDITIONS,
+    NOBODY,
+    PACKS,
+    RULE,
+    TIME,
+    client,
+    found,
+    made,
+    pack,
+    refused,
+    rule,
+)
+
+if TYPE_CHECKING:
+    import httpx2
+
+__all__ = ["client"]
+
+
+def test_create_a_rule(client: httpx2.Client) -> None:
+    made_pack = pack(client)
+    body = {
+        "sequence": 0,
+        "name": "Block financial model for contractors",
+        "description": "",
+        "applies_to": "input",
+        "conditions": CONDITIONS,
+        "action": BLOCK,
+        "is_active": True,
+    }
+    answer = made(client.post(f"{PACKS}/{made_pack['id']}/rules/", json=body))
+    assert list(answer) == RULE
+    assert answer == {**answer, **body, "pack_id": made_pack["id"]}
+    assert TIME.fullmatch(answer["created_at"])
+    after = found(client.get(f"{PACKS}/{made_pack['id']}"))
+    assert after["rule_count"] == 1
+
+
+def test_a_rule_by_default(client: httpx2.Client) -> None:
+    """The next sequence, for prompts, without conditions, in force."""
+    pack_id = pack(client)["id"]
+    rule(client, pack_id, sequence=7)
+    answer = rule(client, pack_id)
+    assert answer["sequence"] == 8
+    assert (answer["applies_to"], answer["conditions"]) == ("input", {})
+    assert (answer["description"], answer["is_active"]) == ("", True)
+
+
+def test_documents_come_back_as_posted(client: httpx2.Client) -> None:
+    """Absent stays absent, [] stays [], null stays null, and no default is filled in."""
+    pack_id = pack(client)["id"]
+    documents: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({}, {"type": "REDACT"}),
+        ({"user_groups": [], "channel": []}, {"type": "BLOCK"}),
+        ({"models": None, "content_regex": ""}, {"type": "CANCEL", "message": None}),
+        ({"entity_types": ["SSN"], "entity_confidence_min": 0.85}, {"type": "ALLOW"}),
+        ({"user_risk_score_min": 1}, {"type": "ROUTE_TO", "route_to_tier": "haiku"}),
+        ({"intent_complexity": "complex"}, {"type": "PROMPT", "prompt_message": "Why?"}),
+        ({"content_regex": "(?i)é+"}, {"type": "ROUTE_TO", "route_to_model": "gpt-4o"}),
+        ({"providers": ["openai"]}, {"type": "ALLOW_WITH_OVERRIDE", "override_message": "n"}),
+    ]
+    for conditions, action in documents:
+        answer = rule(client, pack_id, conditions=conditions, action=action)
+        assert (answer["conditions"], answer["action"]) == (conditions, action)
+    listed = found(client.get(f"{PACKS}/{pack_id}/rules/"))
+    assert [(each["conditions"], each["action"]) for each in listed] == documents
+
+
+def test_what_is_no_rule(client: httpx2.Client) -> None:
+    pack_id = pack(client)["id"]
+    kept = rule(client, pack_id, sequence=3)
+
+    def post(**fields: Any) -> httpx2.Response:
+        body = {"name": "x", "action": {"type": "ALLOW"}, **fields}
+        return client.post(f"{PACKS}/{pack_id}/rules/", json=body)
+
+    refused(post(conditions={"foo": 1}), 400, "INVALID_ARGUMENT", "conditions.foo")
+    refused(post(action={"type": "ALLOW", "bar": 1}), 400, "INVALID_ARGUMENT", "action.bar")
+    answer = post(conditions={"content_regex": "(?<=x)y"})
+    assert "look-around" in refused(answer, 400, "INVALID_PATTERN", "conditions.content_regex")
+    refused(post(action={"type": "DELETE"}), 400, "INVALID_ARGUMENT", "action.type")
+    refused(post(action=None), 400, "INVALID_ARGUMENT", "action")
+    refused(post(action=[]), 400, "INVALID_ARGUMENT", "action")
+    refused(post(conditions=[]), 400, "INVALID_ARGUMENT", "conditions")
+    refused(post(applies_to="sideways"), 400, "INVALID_ARGUMENT", "applies_to")
+    refused(post(sequence=-1), 400, "INVALID_ARGUMENT", "sequence")
+    assert kept["name"] in refused(post(sequence=3), 400, "INVALID_ARGUMENT", "sequence")
+    two = post(conditions={"foo": 1}, action={"type": "PROMPT", "message": "x"})
+    fields = ("conditions.foo", "action.message", "action.prompt_message")
+    refused(two, 400, "INVALID_ARGUMENT", *fields)
+    assert found(client.get(f"{PACKS}/{pack_id}/rules/")) == [kept]
+
+
+def test_update_a_rule(client: httpx2.Client) -> None:
+    """Only what is sent changes; conditions and action are replaced whole."""
+    pack_id = pack(client)["id"]
+    before = rule(client, pack_id, conditions=CONDITIONS, action=BLOCK, description="d")
+    rule(client, pack_id)
+    path = f"{PACKS}/{pack_id}/rules/{before['id']}"
+    after = found(client.put(path, json={"name": "Renamed", "is_active": False}))
+    changed = {"name": "Renamed", "is_active": False, "updated_at": after["updated_at"]}
+    assert after == {**before, **changed}
+    after = found(client.put(path, json={"conditions": {"channel": ["api"]}, "sequence": 9}))
+    assert after["conditions"] == {"channel": ["api"]}
+    assert (after["sequence"], after["action"]) == (9, BLOCK)
+    assert found(client.put(path, json={"conditions": {}}))["conditions"] == {}
+    assert found(client.put(path, json={"conditions": None}))["conditions"] == {}
+    refused(client.put(path, json={"sequence": 1}), 400, "INVALID_ARGUMENT", "sequence")
+    refused(
+        client.put(path, json={"action": {"type": "X"}}), 400, "INVALID_ARGUMENT", "action.type"
+    )
+    refused(client.put(path, json={"pack_id": NOBODY}), 400, "INVALID_ARGUMENT", "pack_id")
+    assert found(client.get(f"{PACKS}/{pack_id}/rules"))[1]["name"] == "Renamed"
+
+
+def test_a_rule_that_is_not_in_the_pack(client: httpx2.Client) -> None:
+    mine, other = pack(client)["id"], pack(client)["id"]
+    foreign = rule(client, other)["id"]
+    for rule_id in (NOBODY, foreign):
+        path = f"{PACKS}/{mine}/rules/{rule_id}"
+        refused(client.put(path, json={"name": "x"}), 404, "RULE_NOT_FOUND")
+        refused(client.delete(path), 404, "RULE_NOT_FOUND")
+
+
+def test_delete_a_rule(client: httpx2.Client) -> None:
+    pack_id = pack(client)["id"]
+    gone, kept = rule(client, pack_id), rule(client, pack_id)
+    answer = client.delete(f"{PACKS}/{pack_id}/rules/{gone['id']}")
+    assert (answer.status_code, answer.content) == (204, b"")
+    after = found(client.get(f"{PACKS}/{pack_id}"))
+    assert (after["rule_count"], after["rules"]) == (1, [kept])
+
+
+def test_reorder(client: httpx2.Client) -> None:
+    pack_id = pack(client)["id"]
+    rules = [rule(client, pack_id, f"Rule {number}") for number in range(3)]
+    path = f"{PACKS}/{pack_id}/rules/reorder"
+    order = {rules[2]["id"]: 0, rules[0]["id"]: 1, rules[1]["id"]: 20}
+    entries = [{"id": rule_id, "sequence": sequence} for rule_id, sequence in order.items()]
+    answer = found(client.post(path, json={"entries": entries}))
+    assert [(each["id"], each["sequence"]) for each in answer] == [*order.items()]
+    assert found(client.get(f"{PACKS}/{pack_id}/rules/")) == answer
+
+
+def test_a_reorder_is_whole_or_nothing(client: httpx2.Client) -> None:
+    pack_id = pack(client)["id"]
+    first, second = (rule(client, pack_id)["id"] for _ in range(2))
+    before = found(client.get(f"{PACKS}/{pack_id}"))
+    path = f"{PACKS}/{pack_id}/rules/reorder"
+    foreign = rule(client, pack(client)["id"])["id"]
+
+    def post(*entries: tuple[str, int]) -> httpx2.Response:
+        body = {"entries": [{"id": each, "sequence": place} for each, place in entries]}
+        return client.post(path, json=body)
+
+    refused(post((first, 5)), 400, "INVALID_ARGUMENT", "entries")
+    refused(post((first, 1), (second, 0), (foreign, 2)), 400, "INVALID_ARGUMENT", "entries[2].id")
+    refused(post((first, 1), (second, 0), (first, 2)), 400, "INVALID_ARGUMENT", "entries[2].id")
+    refused(post((first, 1), (second, 1)), 400, "INVALID_ARGUMENT", "entries[1].sequence")
+    refused(post(), 400, "INVALID_ARGUMENT", "entries")
+    answer = client.post(path, json={"entries": [{"id": first}, {"id": second, "sequence": 0}]})
+    refused(answer, 400, "INVALID_ARGUMENT", "entries[0].sequence")
+    assert found(client.get(f"{PACKS}/{pack_id}")) == before
+
+
+def test_a_full_pack_takes_no_more_rules(client: httpx2.Client) -> None:
+    pack_id = pack(client, rules=[{"name": "r", "action": {"type": "ALLOW"}}] * 1000)["id"]
+    body = {"name": "one too many", "action": {"type": "ALLOW"}}
+    answer = client.post(f"{PACKS}/{pack_id}/rules/", json=body)
+    assert "at most 1000 rules" in refused(answer, 400, "INVALID_ARGUMENT", "pack_id")

@@ -1,0 +1,311 @@
+"""Chains in the engine: documents of rules, the index, redactions, compiling."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pdp.domain import policy_chain, policy_pack
+from pdp.domain.decision import Outcome, Redaction, Span
+from pdp.domain.kinds import PolicySet
+from pdp.domain.layers import CHAIN
+from pdp.domain.policy_chain import ChainEntry, PolicyChain
+from pdp.domain.policy_pack import PolicyPack, PolicyRule
+from pdp.domain.request import Entity, Request, Subject
+from pdp.engine.compiler import compile_platform, compile_tenant
+from pdp.engine.evaluate import evaluate
+from pdp.engine.layers.chain import ChainLayer
+from pdp.engine.redact import merge, redact
+from pdp.engine.rules import read_rule
+from pdp.errors import InvalidArgument, InvalidPattern
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pdp.engine.snapshot import Snapshot
+
+PLATFORM = compile_platform(PolicySet(), {})
+BLOCK: Mapping[str, Any] = {"type": "BLOCK"}
+
+
+def rule(
+    action: Mapping[str, Any],
+    conditions: Mapping[str, Any] | None = None,
+    *,
+    sequence: int = 0,
+) -> PolicyRule:
+    """A rule of the pack `p`."""
+    return PolicyRule(f"r{sequence}", "p", sequence, f"rule {sequence}", action, conditions or {})
+
+
+def chained(*rules: PolicyRule) -> PolicySet:
+    """A tenant with these rules in one pack, and that in its chain."""
+    return PolicySet(
+        {
+            policy_pack.KIND: {"p": PolicyPack("p", "Pack")},
+            policy_pack.RULE_KIND: {each.id: each for each in rules},
+            policy_chain.KIND: {
+                policy_chain.ORG_ID: PolicyChain("c", packs=(ChainEntry("e", "p", 0),))
+            },
+        }
+    )
+
+
+def compiled(policies: PolicySet, previous: Snapshot | None = None) -> Snapshot:
+    return compile_tenant(PLATFORM, "t", policies, 1, previous)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "field", "reason"),
+    [
+        ({"foo": 1}, "conditions.foo", "unknown field"),
+        ({"usergroups": []}, "conditions.usergroups", "unknown field; did you mean user_groups?"),
+        ({"user_groups": "x"}, "conditions.user_groups", "must be a list of strings"),
+        (
+            {"user_groups": [1]},
+            "conditions.user_groups",
+            "must be a list of strings that are not empty",
+        ),
+        ({"user_groups": ["x"] * 1001}, "conditions.user_groups", "must have at most 1000 entries"),
+        (
+            {"models": ["x" * 257]},
+            "conditions.models",
+            "must have entries of at most 256 characters",
+        ),
+        ({"entity_confidence_min": 1.1}, "conditions.entity_confidence_min", "must be from 0 to 1"),
+        ({"entity_confidence_min": True}, "conditions.entity_confidence_min", "must be a number"),
+        ({"user_risk_score_min": "high"}, "conditions.user_risk_score_min", "must be a number"),
+        (
+            {"intent_complexity": "hard"},
+            "conditions.intent_complexity",
+            "must be one of simple, medium, complex",
+        ),
+        ({"channel": ["mail"]}, "conditions.channel", "must be a list of interactive, api"),
+        ({"channel": [["api"]]}, "conditions.channel", "must be a list of interactive, api"),
+        ({"content_regex": 7}, "conditions.content_regex", "must be a string"),
+    ],
+)
+def test_conditions_are_held_against_their_types(
+    conditions: Mapping[str, Any], field: str, reason: str
+) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        read_rule(conditions, BLOCK)
+    assert refused.value.violations == ((field, reason),)
+
+
+@pytest.mark.parametrize("pattern", ["(?=x)", "(", "x{2000}", "a" * 1001, r"(x)\1"])
+def test_a_pattern_that_is_not_re2_is_refused_with_the_reason(pattern: str) -> None:
+    with pytest.raises(InvalidPattern) as refused:
+        read_rule({"content_regex": pattern, "foo": 1}, BLOCK, "rules[3].")
+    assert [each.field for each in refused.value.violations] == [
+        "rules[3].conditions.content_regex",
+        "rules[3].conditions.foo",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("action", "field", "reason"),
+    [
+        ({}, "action.type", "is required"),
+        (
+            {"type": "block"},
+            "action.type",
+            "must be one of ALLOW, BLOCK, CANCEL, REDACT, ROUTE_TO, PROMPT, ALLOW_WITH_OVERRIDE",
+        ),
+        ({"type": "BLOCK", "messag": "x"}, "action.messag", "unknown field; did you mean message?"),
+        ({"type": "BLOCK", "bar": 1}, "action.bar", "unknown field"),
+        ({"type": "BLOCK", "message": 1}, "action.message", "must be a string"),
+        (
+            {"type": "ALLOW", "message": "x"},
+            "action.message",
+            "is not a field of ALLOW, which has no fields",
+        ),
+        ({"type": "PROMPT"}, "action.prompt_message", "is required for PROMPT"),
+        (
+            {"type": "PROMPT", "prompt_message": " "},
+            "action.prompt_message",
+            "is required for PROMPT",
+        ),
+        (
+            {"type": "ALLOW_WITH_OVERRIDE"},
+            "action.override_message",
+            "is required for ALLOW_WITH_OVERRIDE",
+        ),
+        (
+            {"type": "ROUTE_TO"},
+            "action.route_to_model",
+            "exactly one of route_to_model and route_to_tier is required for ROUTE_TO",
+        ),
+        (
+            {"type": "ROUTE_TO", "route_to_model": "m", "route_to_tier": "opus"},
+            "action.route_to_model",
+            "exactly one of route_to_model and route_to_tier is required for ROUTE_TO",
+        ),
+        (
+            {"type": "ROUTE_TO", "route_to_tier": "large"},
+            "action.route_to_tier",
+            "must be one of haiku, sonnet, opus",
+        ),
+        (
+            {"type": "REDACT", "redact_replacement": "x" * 257},
+            "action.redact_replacement",
+            "must be at most 256 characters",
+        ),
+    ],
+)
+def test_actions_are_held_against_their_types(
+    action: Mapping[str, Any], field: str, reason: str
+) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        read_rule({}, action)
+    assert (field, reason) in refused.value.violations
+
+
+def test_what_is_null_or_empty_is_not_set() -> None:
+    conditions, action = read_rule(
+        {"user_groups": None, "models": [], "content_regex": "", "intent_complexity": ""},
+        {"type": "REDACT", "redact_replacement": None},
+    )
+    assert not any(conditions)
+    assert action.replacement == "[REDACTED]"
+
+
+def test_overlaps_merge_with_the_replacement_of_the_first_in_order() -> None:
+    def at(start: int, end: int, replacement: str, path: str | None = None) -> Redaction:
+        return Redaction(replacement, Span(start, end, replacement, path))
+
+    given = [
+        at(8, 12, "third"),
+        at(4, 9, "second"),
+        at(0, 5, "first"),
+        at(0, 2, "other", "/a"),
+        at(12, 13, "fourth"),
+        at(20, 20, "empty"),
+    ]
+    assert merge(given) == [
+        Redaction("third", Span(0, 12, "third")),
+        Redaction("fourth", Span(12, 13, "fourth")),
+        Redaction("other", Span(0, 2, "other", "/a")),
+    ]
+
+
+def test_arguments_are_redacted_where_the_pointer_says() -> None:
+    arguments = {"a/b": [{"~x": "secret"}, 7, None], "c": "secret"}
+    request = Request(text="t", arguments=arguments)
+    found = redact(request, [Redaction("-", Span(0, 6, "", "/a~1b/0/~0x"))])
+    assert found.text is None
+    assert found.arguments == {"a/b": [{"~x": "-"}, 7, None], "c": "secret"}
+    assert arguments["c"] == "secret"
+
+
+def test_a_text_with_too_many_places_is_redacted_whole() -> None:
+    snapshot = compiled(chained(rule({"type": "REDACT"}, {"content_regex": "."})))
+    some = evaluate(snapshot, Request(text="x" * 1000), "id")
+    assert some.redacted_text == "[REDACTED]" * 1000
+    many = evaluate(snapshot, Request(text="x" * 1001), "id")
+    assert many.redacted_text == "[REDACTED]"
+    assert many.obligations[0].spans == (Span(0, 1001),)
+
+
+def test_a_pattern_that_finds_places_without_length_redacts_the_string() -> None:
+    snapshot = compiled(chained(rule({"type": "REDACT"}, {"content_regex": r"\b"})))
+    assert evaluate(snapshot, Request(text="a b"), "id").redacted_text == "[REDACTED]"
+
+
+def test_findings_are_redacted_within_the_text() -> None:
+    snapshot = compiled(chained(rule({"type": "REDACT"}, {"entity_types": ["SSN"]})))
+    request = Request(text="abcdef", entities=(Entity("SSN", 1, 3, 99),))
+    assert evaluate(snapshot, request, "id").redacted_text == "abc[REDACTED]"
+
+
+def test_a_catch_all_redacts_every_string_of_the_arguments() -> None:
+    snapshot = compiled(chained(rule({"type": "REDACT"})))
+    decision = evaluate(snapshot, Request(text="t", arguments={"a": ["x", ""], "n": 1}), "id")
+    assert decision.redacted_text == "[REDACTED]"
+    assert decision.redacted_arguments == {"a": ["[REDACTED]", ""], "n": 1}
+
+
+def test_without_a_rule_in_force_there_is_no_layer() -> None:
+    empty = PolicySet({policy_chain.KIND: {policy_chain.ORG_ID: PolicyChain("c")}})
+    for policies in (PolicySet(), empty, chained()):
+        assert CHAIN not in {layer.name for layer in compiled(policies).layers}
+
+
+def test_a_pack_that_is_gone_is_passed_over() -> None:
+    policies = chained(rule(BLOCK))
+    chain = PolicyChain("c", packs=(ChainEntry("e", "gone", 0), ChainEntry("f", "p", 1)))
+    policies = policies.replaced(policy_chain.KIND, {policy_chain.ORG_ID: chain})
+    assert evaluate(compiled(policies), Request(text="x"), "id").outcome is Outcome.BLOCK
+
+
+def test_chains_that_have_not_changed_are_not_compiled_again() -> None:
+    policies = chained(rule(BLOCK, {"content_regex": "x"}))
+    first = compiled(policies)
+    again = compiled(policies.replaced("customer_policy", {}), first)
+    changed = compiled(policies.replaced(policy_pack.RULE_KIND, {"r0": rule(BLOCK)}), first)
+
+    def chains(snapshot: Snapshot) -> object:
+        (layer,) = (each for each in snapshot.layers if isinstance(each, ChainLayer))
+        return layer.chains
+
+    assert chains(again) is chains(first)
+    assert chains(changed) is not chains(first)
+
+
+def _crowd(number: int) -> Snapshot:
+    """Rules of which a request meets none, by each kind of condition in turn."""
+    kinds = ("user_groups", "models", "providers", "entity_types")
+    rules = [
+        rule(
+            BLOCK,
+            {kinds[index % 4]: [f"value {index}"], "channel": ["interactive"]},
+            sequence=index,
+        )
+        for index in range(number)
+    ]
+    return compiled(chained(*rules))
+
+
+def test_ten_times_the_rules_cost_at_most_twice_the_time() -> None:
+    request = Request(
+        text="hello",
+        provider="openai",
+        model="gpt-4o",
+        subject=Subject("u", ("staff", "us-east")),
+        entities=(Entity("SSN", 1, 0, 1),),
+    )
+
+    def fastest(snapshot: Snapshot) -> float:
+        times = []
+        for _ in range(30):
+            begin = time.perf_counter()
+            for _ in range(50):
+                evaluate(snapshot, request, "id")
+            times.append(time.perf_counter() - begin)
+        return min(times)
+
+    few, many = _crowd(160), _crowd(1600)
+    fastest(few)
+    assert fastest(many) <= 2 * fastest(few)
+
+
+def test_five_hundred_rules_are_compiled_in_time() -> None:
+    rules = [
+        rule(
+            BLOCK,
+            {"user_groups": [f"g{index}"], "content_regex": f"word-{index % 40}"},
+            sequence=index,
+        )
+        for index in range(500)
+    ]
+    policies = chained(*rules)
+    first = compiled(policies)
+    times = []
+    for number in range(5):
+        changed = rule({"type": "CANCEL"}, {"user_groups": [f"new {number}"]}, sequence=7)
+        begin = time.perf_counter()
+        compiled(policies.replaced(policy_pack.RULE_KIND, {"r7": changed}), first)
+        times.append(time.perf_counter() - begin)
+    assert min(times) < 0.01

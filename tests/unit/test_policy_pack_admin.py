@@ -1,0 +1,157 @@
+"""Packs, rules and chains where HTTP does not reach: atomicity, history, bounds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdp.admin import policy_chains, policy_packs, policy_rules
+from pdp.admin.overlay_packs import ChainCandidate, PackCandidate, lay_packs
+from pdp.admin.policy_chains import PackPlace, PolicyChains
+from pdp.admin.policy_packs import PolicyPacks
+from pdp.admin.policy_rules import PolicyRules, RuleDraft
+from pdp.admin.workspace import Workspace
+from pdp.bootstrap import first_publisher, open_store
+from pdp.domain.kinds import PolicySet
+from pdp.domain.policy_chain import DENY_OVERRIDES, FIRST_APPLICABLE, ORG_ID
+from pdp.domain.policy_chain import KIND as CHAIN_KIND
+from pdp.domain.policy_pack import KIND, RULE_KIND, TOGGLE_KIND, PolicyPack
+from pdp.domain.risk import DEFAULT_RISK_TABLE
+from pdp.domain.tenant import PLATFORM
+from pdp.errors import InvalidArgument, InvalidPattern, RuleNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pdp.domain.record import Record
+
+DRAFT = PolicyPack("", "Mine")
+ALLOW = RuleDraft("allow", {"type": "ALLOW"}, {})
+
+
+class Node:
+    """A store, and the use cases on it."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = open_store(f"sqlite:///{path}/pdp.db")
+        self.publisher = first_publisher(self.store, DEFAULT_RISK_TABLE)
+        self.workspace = Workspace(self.store, self.publisher)
+        self.packs = PolicyPacks(self.workspace)
+        self.rules = PolicyRules(self.workspace)
+        self.chains = PolicyChains(self.workspace)
+
+    async def records(self, kind: str, tenant_id: str = "acme") -> list[Record]:
+        return list(await self.workspace.read(lambda reader: reader.list(kind, tenant_id)))
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    node = Node(tmp_path)
+    yield node
+    node.workspace.close()
+    node.store.close()
+
+
+async def _pack(node: Node, *rules: RuleDraft) -> str:
+    written = await node.packs.create("acme", "me", DRAFT, rules)
+    return written.value.value.pack.id
+
+
+def named(name: str) -> RuleDraft:
+    return ALLOW._replace(name=name)
+
+
+async def test_a_reorder_that_swaps_is_one_transaction(node: Node) -> None:
+    pack_id = await _pack(node, ALLOW, named("second"))
+    first, second = await node.rules.list("acme", pack_id)
+    written = await node.rules.reorder("acme", "me", pack_id, [(first.id, 1), (second.id, 0)])
+    assert [rule.id for rule in written.value] == [second.id, first.id]
+    assert node.publisher.revision >= written.revision
+
+
+async def test_a_write_that_is_refused_leaves_nothing(node: Node) -> None:
+    pack_id = await _pack(node, ALLOW)
+    revision = node.publisher.revision
+    bad = ALLOW._replace(conditions={"content_regex": "("})
+    with pytest.raises(InvalidPattern):
+        await node.rules.create("acme", "me", pack_id, bad)
+    with pytest.raises(InvalidPattern):
+        await node.packs.create("acme", "me", DRAFT, [ALLOW, bad])
+    with pytest.raises(RuleNotFound):
+        await node.rules.delete("acme", "me", pack_id, "nothing")
+    assert node.publisher.revision == revision
+    assert len(await node.records(KIND)) == len(await node.records(RULE_KIND)) == 1
+
+
+async def test_a_pack_goes_with_its_rules(node: Node) -> None:
+    pack_id = await _pack(node, ALLOW, named("second"))
+    kept = await _pack(node, ALLOW)
+    await node.packs.delete("acme", "me", pack_id)
+    assert [record.id for record in await node.records(KIND)] == [kept]
+    assert {record.body["pack_id"] for record in await node.records(RULE_KIND)} == {kept}
+
+
+async def test_the_change_log_says_who_did_what(node: Node) -> None:
+    pack_id = await _pack(node)
+    rule = (await node.rules.create("acme", "ann", pack_id, ALLOW)).value.value
+    await node.rules.update("acme", "bob", pack_id, rule.id, {"name": "new"})
+    await node.rules.delete("acme", "eve", pack_id, rule.id)
+    rules = await node.workspace.read(lambda reader: reader.history(RULE_KIND, "acme", rule.id))
+    assert [(change.actor, change.summary) for change in rules] == [
+        ("eve", "Deleted"),
+        ("bob", "Updated name"),
+        ("ann", "Created"),
+    ]
+    packs = await node.workspace.read(lambda reader: reader.history(KIND, "acme", pack_id))
+    assert packs[0].summary == "Deleted rule new"
+    assert packs[0].after is not None
+    assert packs[0].after["rule_count"] == 0
+
+
+async def test_a_bundle_itself_is_never_written(node: Node) -> None:
+    (bundle, *_) = await node.packs.bundles("acme")
+    before = await node.records(KIND, PLATFORM)
+    await node.packs.update("acme", "me", bundle.pack.id, {"is_active": False})
+    assert await node.records(KIND, PLATFORM) == before
+    assert [record.id for record in await node.records(TOGGLE_KIND)] == [bundle.pack.id]
+
+
+async def test_bounds(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy_packs, "MAX_PACKS", 2)
+    monkeypatch.setattr(policy_rules, "MAX_RULES", 2)
+    monkeypatch.setattr(policy_rules, "MAX_TENANT_RULES", 3)
+    monkeypatch.setattr(policy_chains, "MAX_USER_CHAINS", 1)
+    first = await _pack(node, ALLOW, named("second"))
+    with pytest.raises(InvalidArgument, match="at most 2 rules"):
+        await node.rules.create("acme", "me", first, ALLOW)
+    second = await _pack(node, ALLOW)
+    with pytest.raises(InvalidArgument, match="at most 3 policy rules"):
+        await node.rules.create("acme", "me", second, ALLOW)
+    with pytest.raises(InvalidArgument, match="at most 2 policy packs"):
+        await _pack(node)
+    places = [PackPlace(first)]
+    for user in ("", "u1"):
+        await node.chains.replace("acme", "me", places, FIRST_APPLICABLE, user_id=user)
+    await node.chains.replace("acme", "me", places, DENY_OVERRIDES, user_id="u1")
+    with pytest.raises(InvalidArgument, match="at most 1 users"):
+        await node.chains.replace("acme", "me", places, FIRST_APPLICABLE, user_id="u2")
+
+
+def test_an_overlay_replaces_a_pack_whole() -> None:
+    old = PolicyPack("p1", "Pack")
+    lay = [PackCandidate(PolicyPack("", "Pack"), [ALLOW], [""])]
+    rules = {
+        f"r{number}": rule
+        for number, rule in enumerate(policy_rules.new_rules("p1", (), [ALLOW, ALLOW], 0.0))
+    }
+    own = PolicySet({KIND: {"p1": old}, RULE_KIND: rules})
+    laid = lay_packs(own, PolicySet(), lay, ChainCandidate([PackPlace("Pack")], DENY_OVERRIDES))
+    assert own.of_kind(KIND) == {"p1": old}
+    active = [rule for rule in laid.of_kind(RULE_KIND).values() if rule.is_active]
+    assert [rule.pack_id for rule in active] == ["p1"]
+    chain = laid.of_kind(CHAIN_KIND)[ORG_ID]
+    assert [entry.pack_id for entry in chain.packs] == ["p1"]
+    assert laid.of_kind(KIND)["p1"] == replace(old, rule_count=1)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.admin.policy_chains import PackPlace, entries_of
-from pdp.admin.policy_rules import check_drafts, new_rules
+from pdp.admin.rule_drafts import check_drafts, new_rules
 from pdp.domain import policy_chain
 from pdp.domain.policy_chain import PolicyChain
 from pdp.domain.policy_pack import KIND, RULE_KIND, PolicyPack, PolicyRule
@@ -14,7 +14,7 @@ from pdp.domain.policy_pack import KIND, RULE_KIND, PolicyPack, PolicyRule
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pdp.admin.policy_rules import RuleDraft
+    from pdp.admin.rule_drafts import RuleDraft
     from pdp.domain.kinds import PolicySet
 
 _PLACE: Final = "overlay.packs"

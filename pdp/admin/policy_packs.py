@@ -15,7 +15,7 @@ from pdp.admin.pack_records import (
     put_rule,
     rules_of,
 )
-from pdp.admin.policy_rules import check_drafts, check_room, new_rules
+from pdp.admin.rule_drafts import check_drafts, check_room, new_rules
 from pdp.admin.versioned import ANYTHING, Expectation, Versioned
 from pdp.domain import policy_chain
 from pdp.domain.policy_chain import PolicyChain
@@ -38,7 +38,7 @@ from pdp.errors import BundleReadonly, InvalidArgument, PackInUse, Violation
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pdp.admin.policy_rules import RuleDraft
+    from pdp.admin.rule_drafts import RuleDraft
     from pdp.admin.workspace import Workspace, Written
     from pdp.store.port import Reader, Transaction
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdp.admin import policy_chains, policy_packs, policy_rules
+from pdp.admin import policy_chains, policy_packs, rule_drafts
 from pdp.admin.overlay_packs import ChainCandidate, PackCandidate, lay_packs
 from pdp.admin.policy_chains import PackPlace, PolicyChains
 from pdp.admin.policy_packs import PolicyPacks
-from pdp.admin.policy_rules import PolicyRules, RuleDraft
+from pdp.admin.policy_rules import PolicyRules
+from pdp.admin.rule_drafts import RuleDraft
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap import first_publisher, open_store
 from pdp.domain.kinds import PolicySet
@@ -121,8 +122,8 @@ async def test_a_bundle_itself_is_never_written(node: Node) -> None:
 
 async def test_bounds(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policy_packs, "MAX_PACKS", 2)
-    monkeypatch.setattr(policy_rules, "MAX_RULES", 2)
-    monkeypatch.setattr(policy_rules, "MAX_TENANT_RULES", 3)
+    monkeypatch.setattr(rule_drafts, "MAX_RULES", 2)
+    monkeypatch.setattr(rule_drafts, "MAX_TENANT_RULES", 3)
     monkeypatch.setattr(policy_chains, "MAX_USER_CHAINS", 1)
     first = await _pack(node, ALLOW, named("second"))
     with pytest.raises(InvalidArgument, match="at most 2 rules"):
@@ -145,7 +146,7 @@ def test_an_overlay_replaces_a_pack_whole() -> None:
     lay = [PackCandidate(PolicyPack("", "Pack"), [ALLOW], [""])]
     rules = {
         f"r{number}": rule
-        for number, rule in enumerate(policy_rules.new_rules("p1", (), [ALLOW, ALLOW], 0.0))
+        for number, rule in enumerate(rule_drafts.new_rules("p1", (), [ALLOW, ALLOW], 0.0))
     }
     own = PolicySet({KIND: {"p1": old}, RULE_KIND: rules})
     laid = lay_packs(own, PolicySet(), lay, ChainCandidate([PackPlace("Pack")], DENY_OVERRIDES))

@@ -8,12 +8,11 @@ that was looked at where a trace is asked for.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pdp.domain import policy_chain, policy_pack
 from pdp.domain.decision import (
     NO_VERDICT,
-    Match,
     Obligation,
     ObligationType,
     Outcome,
@@ -24,7 +23,8 @@ from pdp.domain.decision import (
 )
 from pdp.domain.layers import CHAIN
 from pdp.domain.model_catalog import folded
-from pdp.engine.chains import ChainSet, Choice, CompiledRule, Plan, compile_chains
+from pdp.engine.chains import ChainSet, Choice, Plan, compile_chains
+from pdp.engine.layers.chain_words import Looked, match, message, reason_code, row, status
 from pdp.engine.rule_match import Facts, Held, hold, redactions
 
 if TYPE_CHECKING:
@@ -36,30 +36,6 @@ if TYPE_CHECKING:
     from pdp.engine.layers.base import Layer, Policies
     from pdp.engine.models import ModelIndex
     from pdp.engine.scan import Findings
-
-ROUTE_UNAVAILABLE: Final = "CHAIN_ROUTE_UNAVAILABLE"
-
-_SEVERITIES: Final = {
-    Outcome.BLOCK: "high",
-    Outcome.CANCEL: "high",
-    Outcome.PROMPT: "medium",
-    Outcome.REDACT: "low",
-}
-_VERBS: Final = {
-    policy_pack.BLOCK: "Blocked",
-    policy_pack.CANCEL: "Cancelled",
-    policy_pack.REDACT: "Redacted",
-}
-_STOPPED: Final = 403
-_UNAVAILABLE: Final = 503
-
-
-class Looked(NamedTuple):
-    """One rule that was looked at, and what of its conditions held."""
-
-    rule: CompiledRule
-    held: Held
-    outcome: Outcome
 
 
 class Trial(NamedTuple):
@@ -147,10 +123,10 @@ class ChainLayer:
         dead = target == ""
         return Verdict(
             outcome=outcome,
-            reason_code=_reason_code(strongest.rule, dead=dead),
-            message=_message(strongest.rule, target),
-            status_hint=_status(outcome, dead=dead),
-            matches=tuple(_match(each) for each in counting),
+            reason_code=reason_code(strongest.rule, dead=dead),
+            message=message(strongest.rule, target),
+            status_hint=status(outcome, dead=dead),
+            matches=tuple(match(each) for each in counting),
             obligations=tuple(self._obligations(bits)),
             redactions=tuple(_redactions(counting, facts)),
             warnings=tuple(
@@ -181,7 +157,7 @@ class ChainLayer:
 
     def _rows(self, plans: Sequence[Plan], facts: Facts) -> tuple[TraceRow, ...]:
         return tuple(
-            _row(self._look(bit, facts)) for plan in plans for bit in self._looked_at(plan, facts)
+            row(self._look(bit, facts)) for plan in plans for bit in self._looked_at(plan, facts)
         )
 
     def _look(self, bit: int, facts: Facts) -> Looked:
@@ -261,49 +237,3 @@ def _redactions(counting: Sequence[Looked], facts: Facts) -> list[Redaction]:
         if each.outcome is Outcome.REDACT
         for redaction in redactions(each.rule.conditions, each.rule.action.replacement, facts)
     ]
-
-
-def _reason_code(rule: CompiledRule, *, dead: bool) -> str:
-    if dead:
-        return ROUTE_UNAVAILABLE
-    kind = rule.action.type
-    return "" if kind == policy_pack.ALLOW else f"CHAIN_{kind}"
-
-
-def _status(outcome: Outcome, *, dead: bool) -> int:
-    if dead:
-        return _UNAVAILABLE
-    return _STOPPED if outcome >= Outcome.PROMPT else 200
-
-
-def _message(rule: CompiledRule, target: str | None) -> str:
-    action, name = rule.action, rule.rule.name
-    if target == "":
-        wanted = action.model or action.tier
-        return f'Blocked: rule "{name}" routes to {wanted}, which is not available.'
-    if target:
-        return f'Routed to {target} by rule "{name}".'
-    verb = _VERBS.get(action.type)
-    return action.message or (f'{verb} by rule "{name}".' if verb else "")
-
-
-def _match(looked: Looked) -> Match:
-    rule = looked.rule.rule
-    severity = _SEVERITIES.get(looked.outcome, "")
-    return Match(CHAIN, rule.id, rule.name, looked.rule.action.type, severity, looked.held.reason)
-
-
-def _row(looked: Looked) -> TraceRow:
-    rule, pack = looked.rule.rule, looked.rule.pack
-    matched = looked.held.matched
-    return TraceRow(
-        layer=CHAIN,
-        reason=looked.held.reason,
-        matched=matched,
-        outcome=looked.outcome if matched else Outcome.ALLOW,
-        policy_id=pack.id,
-        policy_name=pack.name,
-        rule_id=rule.id,
-        rule_name=rule.name,
-        sequence=rule.sequence,
-    )

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from pdp.admin.policy_chains import ChainView, PolicyChains
     from pdp.domain.policy_chain import ChainEntry
-    from pdp.engine.layers.chain import Looked, Trial
+    from pdp.engine.layers.chain import Trial
+    from pdp.engine.layers.chain_words import Looked
     from pdp.transport.call import Call, Endpoint
 
     AnyPlace = pb.ChainPack | simulate_pb2.OverlayChainPack

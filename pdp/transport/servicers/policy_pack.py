@@ -8,7 +8,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pdp._gen.pdp.v1 import policy_pack_pb2 as pb
-from pdp.admin.policy_rules import RuleDraft
+from pdp.admin.rule_drafts import RuleDraft
 from pdp.domain.policy_pack import BUNDLE, CUSTOM, PolicyPack
 from pdp.transport.etag import expectation, settled, shown, stored
 from pdp.transport.jsonpb.documents import struct_object

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pdp.admin.pack_records import KeptPack, find_pack, own_pack, put_pack, put_rule, rules_of
 from pdp.admin.rule_drafts import RuleDraft, check_room, new_rules
 from pdp.admin.versioned import ANYTHING, Expectation, Versioned
-from pdp.domain.policy_pack import (
-    RULE_KIND,
-    PolicyRule,
-    by_sequence,
-)
+from pdp.domain.policy_pack import RULE_KIND, PolicyRule, by_sequence
 from pdp.engine.rules import read_rule
 from pdp.errors import InvalidArgument, RuleNotFound, Violation
 

@@ -1,4 +1,4 @@
-"""Rules of policy packs that are to be made: checked together, and given their places."""
+"""Rules of policy packs that are to be made: checked, counted and put in sequence."""
 
 from __future__ import annotations
 

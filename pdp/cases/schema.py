@@ -24,7 +24,7 @@ FILE: Final = Path(__file__).with_name("schema.json")
 
 _TEXT: Final = {"type": "string", "minLength": 1}
 _ANYTHING: Final[Mapping[str, dict[str, Any]]] = {
-    "google.protobuf.Struct": {"type": "object"},
+    "google.protobuf.Struct": {"type": ["object", "null"]},
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
 }
 _BY_POLICY: Final = frozenset({"pdp.v1.Match", "pdp.v1.PolicyWarning"})

@@ -49,7 +49,9 @@ def announce(settings: Settings, up: Mapping[str, Any]) -> None:
         "seconds": round(process_age(), 2),
     }
     lines = _drawn(facts, settings.auth) if sys.stderr.isatty() else _logged(facts, settings.auth)
-    print("\n".join(lines), file=sys.stderr, flush=True)
+    # In one piece: the thread that writes logs would get in between a line and its end.
+    sys.stderr.write("\n".join(lines) + "\n")
+    sys.stderr.flush()
 
 
 def installed_version() -> str:

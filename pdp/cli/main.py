@@ -8,7 +8,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-_COMMANDS: Final = ("serve", "decide", "simulate", "test", "health", "version")
+_COMMANDS: Final = ("serve", "decide", "simulate", "test", "conditions", "health", "version")
 
 _EPILOG: Final = (
     "Start with: pdp serve --auth dev, then pdp decide --text 'DROP TABLE users'. "
@@ -29,6 +29,8 @@ class _Group(TyperGroup):
         if cmd_name not in _COMMANDS:
             return None
         command = import_module(f"pdp.cli.{cmd_name}")
+        if hasattr(command, "group"):  # a command with commands of its own
+            return command.group()
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(cmd_name, epilog=command.EPILOG)(command.command)
         return typer.main.get_command(single)

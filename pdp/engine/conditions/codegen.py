@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pdp.engine.conditions import nodes, python
 from pdp.engine.conditions.checker import is_timestamp
 from pdp.engine.conditions.fastpaths import compared, found
-from pdp.engine.conditions.functions import FUNCTIONS
+from pdp.engine.conditions.functions import FUNCTIONS, WANTED
 from pdp.engine.conditions.kinds import Kind
 from pdp.engine.conditions.names import ActionPart, Field, Member, action_part, member, resolve
 from pdp.engine.conditions.truth import CALCULATORS, Members, Truth, among, negative
@@ -154,7 +154,7 @@ class _Coder:
     def _argument(self, node: Node, kinds: frozenset[Kind]) -> Slot:
         if Kind.TIME in kinds:
             return self.moment(node)
-        if isinstance(node, nodes.ListOf) and kinds > {Kind.LIST}:
+        if isinstance(node, nodes.ListOf) and kinds == WANTED:
             return self.writer.constant(Members(nodes.constants_of(node.items)))
         return self.value(node)
 

@@ -88,9 +88,10 @@ def unexpected(source: str, error: UnexpectedInput, parser: Lark) -> Problem:
     if isinstance(error, UnexpectedToken) and error.token.type != "$END":
         start, kind = error.token.start_pos or 0, error.token.type
         found = excerpt(source, start, start + len(error.token))
-    expected = _phrase(_accepted(parser, source, start))
-    hint = _hint(source, start, kind)
-    return Problem(start, f"expected {expected}, found {found}" + (f"; {hint}" if hint else ""))
+    accepted = _accepted(parser, source, start)
+    hint = _hint(source, start, chained=kind == "COMPARATOR" and "_AND" in accepted)
+    reason = f"expected {_phrase(accepted)}, found {found}"
+    return Problem(start, f"{reason}; {hint}" if hint else reason)
 
 
 def _character(source: str, start: int) -> str:
@@ -104,12 +105,12 @@ def _character(source: str, start: int) -> str:
     return f"{shown} has no meaning here"
 
 
-def _hint(source: str, start: int, kind: str) -> str:
+def _hint(source: str, start: int, *, chained: bool) -> str:
     """Returns what to do instead, where it can be guessed."""
     for sign, instead in _SPELLED.items():
         if len(sign) > 1 and source.startswith(sign, max(start - 1, 0)):
             return instead
-    return "join comparisons with AND" if kind == "COMPARATOR" else ""
+    return "join comparisons with AND" if chained else ""
 
 
 def _accepted(parser: Lark, source: str, start: int) -> set[str]:

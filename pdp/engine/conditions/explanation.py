@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from pdp.engine.conditions.patterns import Tests
     from pdp.engine.conditions.times import Clock
 
-_WORDS = {True: "true", False: "false", None: "unknown"}
-
 
 class Explanation(NamedTuple):
     """What a condition comes to for a request, and what of it was unknown on the way.
@@ -44,7 +42,11 @@ class Explanation(NamedTuple):
 
     def __str__(self) -> str:
         """One line for a trace."""
-        return ": ".join([_WORDS[self.truth], *filter(None, ["; ".join(self.unknown)])])
+        reasons = "; ".join(self.unknown)
+        if self.truth is None:
+            return f"unknown: {reasons}"
+        word = "true" if self.truth else "false"
+        return f"{word} ({reasons})" if reasons else word
 
 
 class Explainer:
@@ -134,7 +136,11 @@ class Explainer:
             if Kind.TIME not in kinds and kind not in kinds:
                 wanted = " or ".join(sorted(each.value for each in kinds))
                 return f"{node.function} takes {wanted}, and {self._text(argument)} is {kind.value}"
-        return f"{self._text(node)} has no answer for what it is given"
+        if Kind.TIME in takes[0]:
+            return f"{self._text(node)} lies beyond the years 1 to 9999"
+        if len(values) == 1:
+            return f"{self._text(node)} has items that are neither true nor false"
+        return f"{self._text(node)} compares values of unlike kinds"
 
     @_value.register(nodes.Negative)
     def _(self, node: nodes.Negative) -> Any:
@@ -190,9 +196,10 @@ class Explainer:
     def _(self, node: nodes.Membership) -> Truth:
         value = self._value(node.value)
         items = tuple(self._value(item) for item in node.items)
-        result = None if any(map(is_timestamp, node.items)) else among(value, items)
+        timely = any(map(is_timestamp, (node.value, *node.items)))
+        result = None if timely else among(value, items)
         if result is None and value is not None:
-            self._note(f"{self._text(node)} compares {kind_of(value).value} with something else")
+            self._note(f"{self._text(node)} compares values of unlike kinds")
         return result
 
     @_value.register(nodes.TextMatch)

@@ -19,7 +19,8 @@ _TEXT: Final = frozenset({Kind.TEXT})
 _LIST: Final = frozenset({Kind.LIST})
 _TEXT_OR_LIST: Final = _TEXT | _LIST
 _SCALAR: Final = frozenset({Kind.TEXT, Kind.NUMBER, Kind.BOOLEAN})
-_WANTED: Final = _SCALAR | _LIST
+WANTED: Final = _SCALAR | _LIST
+"""What the items of a list are compared with: one value, or several."""
 
 
 class Function(NamedTuple):
@@ -151,8 +152,8 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
     "contains": Function((_TEXT_OR_LIST, _SCALAR), Kind.BOOLEAN, _pure(_contains)),
     "starts_with": Function((_TEXT, _TEXT), Kind.BOOLEAN, _pure(_starts_with)),
     "ends_with": Function((_TEXT, _TEXT), Kind.BOOLEAN, _pure(_ends_with)),
-    "any": Function((_LIST, _WANTED), Kind.BOOLEAN, _pure(_any), optional=1),
-    "all": Function((_LIST, _WANTED), Kind.BOOLEAN, _pure(_all), optional=1),
-    "count": Function((_LIST, _WANTED), Kind.NUMBER, _pure(_count), optional=1),
+    "any": Function((_LIST, WANTED), Kind.BOOLEAN, _pure(_any), optional=1),
+    "all": Function((_LIST, WANTED), Kind.BOOLEAN, _pure(_all), optional=1),
+    "count": Function((_LIST, WANTED), Kind.NUMBER, _pure(_count), optional=1),
     "has": Function((frozenset({Kind.ANY}),), Kind.BOOLEAN, _pure(_present), names=True),
 }

@@ -50,7 +50,7 @@ _RISK: Final = Field(("subject", "risk_score"), Kind.NUMBER)
 _CONTEXT: Final = ("context",)
 _ATTRIBUTES: Final = ("subject", "attributes")
 
-_FIELDS: Final[Mapping[str, Source]] = {
+FIELDS: Final[Mapping[str, Source]] = {
     "action": Field(("action",), Kind.TEXT),
     "action.domain": ActionPart(0),
     "action.scope": ActionPart(1),
@@ -74,7 +74,9 @@ _FIELDS: Final[Mapping[str, Source]] = {
     "target.classifications": Field(("target", "classifications"), Kind.LIST),
     "target.fields": Field(("target", "fields"), Kind.LIST),
 }
-_ROOTS: Final = frozenset(path.partition(".")[0] for path in _FIELDS)
+"""The names that stand for one thing each; all others are members of documents."""
+
+_ROOTS: Final = frozenset(path.partition(".")[0] for path in FIELDS)
 
 
 def resolve(path: str) -> Source:
@@ -83,7 +85,7 @@ def resolve(path: str) -> Source:
     Raises:
         UnknownName: it lies in a part of the request that has no such field.
     """
-    field = _FIELDS.get(path)
+    field = FIELDS.get(path)
     if field is not None:
         return field
     root, *inner = path.split(".")
@@ -92,7 +94,7 @@ def resolve(path: str) -> Source:
             return Member((root,), tuple(inner))
         case "subject", ["attributes", _, *_]:
             return Member(_ATTRIBUTES, tuple(inner[1:]))
-        case "subject", [name, *_] if f"subject.{name}" not in _FIELDS:
+        case "subject", [name, *_] if f"subject.{name}" not in FIELDS:
             return Member(_ATTRIBUTES, tuple(inner))
         case "context", []:
             raise UnknownName("context is no value itself: name one of its keys")
@@ -131,7 +133,7 @@ def find(source: Source, request: Request) -> Any:
 def member(document: Any, keys: tuple[str, ...]) -> Any:
     """Returns the member of a document that `keys` lead to; None where there is none."""
     for key in keys:
-        if not isinstance(document, Mapping):
+        if type(document) is not dict and not isinstance(document, Mapping):
             return None
         document = document.get(key)
     return document
@@ -154,12 +156,13 @@ def action_part(action: str, number: int) -> str | None:
 
 
 def _no_such_field(path: str, root: str) -> str:
-    own = [name for name in _FIELDS if name.startswith(f"{root}.")]
+    own = [name for name in FIELDS if name.startswith(f"{root}.")]
     if path == root:
         return f"{root} is no value itself: name one of {', '.join(own)}"
-    within = next((name for name in _FIELDS if path.startswith(f"{name}.") and name != root), root)
+    within = next((name for name in FIELDS if path.startswith(f"{name}.") and name != root), root)
     if within != root or not own:
         return f"{within} has no fields of its own"
-    close = get_close_matches(path, own, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(own)}"
+    parts = {name.removeprefix(f"{root}."): name for name in own}
+    close = get_close_matches(path.removeprefix(f"{root}."), parts, n=1)
+    hint = f"did you mean {parts[close[0]]}?" if close else f"there are {', '.join(own)}"
     return f"a request has no {path}; {hint}"

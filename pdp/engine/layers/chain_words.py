@@ -1,4 +1,4 @@
-"""What the chain layer says of a rule: reason codes, messages, matches and trace rows."""
+"""How the chain layer says what a rule came to: codes, messages, matches and trace rows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Looked(NamedTuple):
 
 
 def reason_code(rule: CompiledRule, *, dead: bool) -> str:
-    """Returns the reason code of a rule that decides; `dead` where its route leads nowhere."""
+    """Says to programs what a rule did."""
     if dead:
         return ROUTE_UNAVAILABLE
     kind = rule.action.type
@@ -46,14 +46,14 @@ def reason_code(rule: CompiledRule, *, dead: bool) -> str:
 
 
 def status(outcome: Outcome, *, dead: bool) -> int:
-    """Returns the HTTP status that a verdict hints at."""
+    """Returns what a gateway may answer with."""
     if dead:
         return _UNAVAILABLE
     return _STOPPED if outcome >= Outcome.PROMPT else 200
 
 
 def message(rule: CompiledRule, target: str | None) -> str:
-    """Returns what the caller is told; `target` is where a route leads, empty for nowhere."""
+    """Says to people what a rule did; `target` is the model that it routes to, if it does."""
     action, name = rule.action, rule.rule.name
     if target == "":
         wanted = action.model or action.tier

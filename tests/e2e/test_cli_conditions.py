@@ -1,0 +1,201 @@
+"""`pdp conditions check` and `pdp conditions eval`, as people who write conditions use them."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from subprocess import CompletedProcess
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from pdp.cli.main import run
+from tests.running import json_of, lines_of, pdp
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Conditions(Protocol):
+    """Runs `pdp conditions`."""
+
+    def __call__(self, *arguments: str, stdin: str = "") -> CompletedProcess[str]:
+        """Returns how it ended and what it said."""
+
+
+@pytest.fixture
+def conditions(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Conditions:
+    """Runs the command in this process, which saves it a second; one test runs the real one."""
+
+    def ask(*arguments: str, stdin: str = "") -> CompletedProcess[str]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        with pytest.raises(SystemExit) as ended:
+            run(["conditions", *arguments])
+        code = ended.value.code
+        assert isinstance(code, int)
+        said = capsys.readouterr()
+        return CompletedProcess([*arguments], code, said.out, said.err)
+
+    return ask
+
+
+SEED = "batch_size > 100 AND target.sensitivity_level >= 3"
+REQUEST: dict[str, Any] = {
+    "target": {"sensitivity_level": 3},
+    "context": {"batch_size": 200},
+    "timestamp": "2026-02-26T23:30:00Z",
+}
+
+
+@pytest.fixture
+def request_file(tmp_path: Path) -> str:
+    """A file that holds the request."""
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps(REQUEST))
+    return str(file)
+
+
+def test_check_shows_what_a_condition_asks_for(conditions: Conditions) -> None:
+    answer = conditions("check", SEED)
+    assert lines_of(answer.stdout) == [
+        "valid",
+        "time zone: UTC",
+        "asks for:  batch_size, target.sensitivity_level",
+    ]
+    assert (answer.returncode, answer.stderr) == (0, "")
+
+
+def test_check_warns_of_what_is_always_unknown(conditions: Conditions) -> None:
+    answer = conditions("check", "tool > 5", "--json")
+    assert json_of(answer) == {
+        "valid": True,
+        "condition": "tool > 5",
+        "timezone": "UTC",
+        "names": ["tool"],
+        "warnings": ["line 1, column 1: comparing a number with a text is always unknown"],
+    }
+    assert answer.returncode == 0
+
+
+def test_check_points_to_what_is_wrong(conditions: Conditions, tmp_path: Path) -> None:
+    file = tmp_path / "condition.txt"
+    file.write_text("batch_size > 100\n  AND target.sensitivty_level >= 3\n")
+    answer = conditions("check", "--file", str(file))
+    assert answer.returncode == 3
+    assert answer.stdout == ""
+    assert answer.stderr.splitlines() == [
+        "pdp: line 2, column 7: a request has no target.sensitivty_level; "
+        "did you mean target.sensitivity_level?",
+        "    AND target.sensitivty_level >= 3",
+        "        ^",
+    ]
+
+
+def test_check_answers_in_json_what_is_wrong(conditions: Conditions) -> None:
+    answer = conditions("check", "--json", "--file", "-", stdin="batch_size >")
+    assert answer.returncode == 3
+    error = json_of(answer)["error"]
+    assert error["code"] == "INVALID_CONDITION"
+    reason = "line 1, column 13: expected a value, found the end of the condition"
+    assert error["details"] == [{"field": "condition", "reason": reason}]
+
+
+def test_eval_on_a_request_in_a_file(conditions: Conditions, request_file: str) -> None:
+    answer = conditions("eval", SEED, "--request", request_file)
+    assert (answer.returncode, answer.stdout) == (0, "true (matches)\n")
+
+
+def test_eval_on_a_request_on_standard_input(conditions: Conditions) -> None:
+    answer = conditions("eval", SEED, "-r", "-", "--json", stdin=json.dumps(REQUEST))
+    assert answer.returncode == 0
+    assert json_of(answer) == {"result": True, "matches": True, "unknown": [], "warnings": []}
+
+
+def test_eval_says_what_was_missing(conditions: Conditions) -> None:
+    answer = conditions("eval", SEED, "--context", '{"batch_size": 200}')
+    assert answer.returncode == 1
+    assert lines_of(answer.stdout) == [
+        "unknown (does not match)",
+        "unknown: target.sensitivity_level is missing",
+    ]
+
+
+def test_eval_of_what_is_false(conditions: Conditions) -> None:
+    answer = conditions("eval", "tool = 'a'", "--tool", "b", "--json")
+    assert answer.returncode == 1
+    assert json_of(answer)["result"] is False
+
+
+@pytest.mark.parametrize(
+    ("condition", "options"),
+    [
+        ("1 < 2", []),
+        ("arguments.sql LIKE 'DROP %'", ["--arg", "sql=DROP TABLE users"]),
+        ("arguments.limit = 5", ["--arg", "limit:=5"]),
+        ("action.verb = 'drop'", ["--action", "database:table:drop"]),
+        ("'PII' IN target.classifications", ["--classification", "PII"]),
+        ("any(subject.groups, 'emea')", ["--group", "emea", "--group", "staff"]),
+        ("model.provider = 'openai'", ["--model", "openai/gpt-4o"]),
+        ("timestamp > '2026-01-01'", ["--text", "now"]),
+    ],
+)
+def test_eval_on_a_request_of_options(
+    conditions: Conditions, condition: str, options: list[str]
+) -> None:
+    assert conditions("eval", condition, *options).returncode == 0
+
+
+@pytest.mark.parametrize(("timezone", "code"), [("UTC", 0), ("Europe/Berlin", 1)])
+def test_eval_in_a_time_zone(
+    conditions: Conditions, request_file: str, timezone: str, code: int
+) -> None:
+    answer = conditions(
+        *("eval", "hour(timestamp) = 23"),
+        *("--request", request_file, "--timezone", timezone),
+    )
+    assert answer.returncode == code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["check"], 2, "give the condition itself, or a file of it with --file"),
+        (["check", "a", "--file", "b"], 2, "give the condition itself, or a file of it"),
+        (["check", "--file", "no/such/file"], 2, "cannot be read: No such file or directory"),
+        (["eval", "--file", "-", "--request", "-"], 2, "either the condition or the request"),
+        (["eval", "a", "--context", "{"], 2, "--context is not JSON"),
+        (["check", "a", "--timezone", "Mars/Olympus"], 3, 'there is no time zone "Mars/Olympus"'),
+        (["eval", "a", "--action", "DROP"], 3, "action: "),
+        (["eval", "a ="], 3, "line 1, column 4: expected a value, found the end of the condition"),
+        (["check", "a", "--no-such-option"], 2, "No such option"),
+        (["compile"], 2, "No such command"),
+    ],
+)
+def test_what_goes_wrong_is_said_on_stderr(
+    conditions: Conditions, arguments: list[str], code: int, said: str
+) -> None:
+    answer = conditions(*arguments)
+    assert answer.returncode == code
+    assert said in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["check"], ["eval"]])
+def test_help_describes_the_commands(conditions: Conditions, command: list[str]) -> None:
+    answer = conditions(*command, "--help")
+    assert answer.returncode == 0
+    assert ("Exit codes:" in answer.stdout) is bool(command)
+
+
+def test_a_condition_that_is_no_text_is_refused(conditions: Conditions, tmp_path: Path) -> None:
+    file = tmp_path / "condition"
+    file.write_bytes(b"\xff\xfe")
+    answer = conditions("check", "--file", str(file))
+    assert answer.returncode == 2
+    assert "is not UTF-8" in answer.stderr
+
+
+def test_the_command_itself() -> None:
+    answer = pdp("conditions", "eval", "batch_size > 1", "-r", "-", stdin=json.dumps(REQUEST))
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "true (matches)\n", "")

@@ -1,0 +1,53 @@
+"""What compiled conditions are made of, and proof that it is nothing else."""
+
+from __future__ import annotations
+
+import dis
+from types import BuiltinMethodType, FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, Final
+
+from pdp.domain.request import Request, Subject, Target
+from pdp.engine.conditions.truth import Members
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ATTRIBUTES: Final = {*Request._fields, *Subject._fields, *Target._fields, "get"}
+"""The request's own fields, and the one method of its documents that is called."""
+
+_LOOPS: Final = ("BACKWARD", "FOR_ITER", "GET_ITER", "YIELD", "SEND")
+_REACHES: Final = ("GLOBAL", "LOAD_NAME", "IMPORT", "STORE_ATTR", "STORE_SUBSCR", "MAKE_FUNCTION")
+_BOUND: Final = (bool, int, float, str, type(None), Members)
+
+
+def assert_harmless(evaluate: Callable[[Request], Any]) -> None:
+    """Fails where a compiled condition could loop, or reach what it was not given."""
+    assert isinstance(evaluate, FunctionType)
+    code = evaluate.__code__
+    assert evaluate.__globals__ == {"__builtins__": {}}
+    assert evaluate.__defaults__ is None
+    assert evaluate.__kwdefaults__ is None
+    assert (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount) == (1, 0, 0)
+    assert set(code.co_names) <= ATTRIBUTES
+    assert {type(constant) for constant in code.co_consts} <= {bool, type(None)}
+    for name in (*code.co_varnames[1:], *code.co_freevars):
+        assert name.rstrip("0123456789") in {"value", "constant"}
+    for instruction in dis.get_instructions(code):
+        operation = instruction.opname
+        assert not any(each in operation for each in (*_LOOPS, *_REACHES)), operation
+    for cell in evaluate.__closure__ or ():
+        assert _is_harmless(cell.cell_contents), cell.cell_contents
+
+
+def _is_harmless(value: object) -> bool:
+    match value:
+        case tuple() | frozenset():
+            return all(isinstance(item, _BOUND) for item in value)
+        case MethodType() | FunctionType():
+            return value.__module__.startswith("pdp.engine.conditions.")
+        case BuiltinMethodType():
+            return False
+        case type():
+            return value in {type, float, int, str}
+        case _:
+            return isinstance(value, _BOUND)

@@ -1,0 +1,157 @@
+"""How large a condition may be, and what is warned of because it can never be true."""
+
+from __future__ import annotations
+
+import pytest
+
+from pdp.domain.request import Request
+from pdp.engine.conditions import compile_condition
+from tests.unit.test_conditions_errors import refusal
+
+
+def nested(depth: int) -> dict[str, str]:
+    """Returns conditions that are nested as deep as that, each in another way."""
+    return {
+        "parentheses": f"{'(' * depth}a{')' * depth}",
+        "calls": f"{'lower(' * (depth - 2)}a{')' * (depth - 2)} = 'a'",
+        "not": f"{'NOT ' * (depth - 1)}a",
+        "minus": f"{'-' * (depth - 2)}a = 1",
+        "mixed": f"{'NOT (a OR ' * (depth // 2 - 1)}a{')' * (depth // 2 - 1)}",
+    }
+
+
+@pytest.mark.parametrize("how", nested(0))
+def test_a_condition_is_nested_up_to_64_deep(how: str) -> None:
+    compile_condition(nested(64)[how])
+    assert [violation.reason for violation in refusal(nested(66)[how]).violations] == [
+        f"line 1, column {refusal(nested(66)[how]).column}: nested more than 64 deep"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("most", "too_much", "reason"),
+    [
+        (
+            f"a = '{'x' * 4090}'",
+            f"a = '{'x' * 4091}'",
+            "column 1: a condition must be at most 4096 bytes, and this one has 4097",
+        ),
+        (
+            f"a = '{'é' * 2045}'",
+            f"a = '{'é' * 2046}'",
+            "column 1: a condition must be at most 4096 bytes, and this one has 4098",
+        ),
+        (
+            f"a IN ({','.join('1' * 256)})",
+            f"a IN ({','.join('1' * 257)})",
+            "column 1: a list must have at most 256 items, and this one has 257",
+        ),
+        (
+            f"any(a, [{','.join('1' * 256)}])",
+            f"any(a, [{','.join('1' * 257)}])",
+            "column 8: a list must have at most 256 items, and this one has 257",
+        ),
+        (
+            " OR ".join(["a LIKE 'x%'"] * 16),
+            " OR ".join(["a LIKE 'x%'"] * 17),
+            "column 248: a condition may have at most 16 LIKE and MATCHES",
+        ),
+    ],
+    ids=["bytes", "utf-8", "in", "list", "patterns"],
+)
+def test_bounds(most: str, too_much: str, reason: str) -> None:
+    compile_condition(most)
+    assert refusal(too_much).violations == (("condition", f"line 1, {reason}"),)
+
+
+@pytest.mark.parametrize(
+    "source", [f"{'(' * 2000}a{')' * 2000}", "NOT " * 1000 + "a", "-" * 4000 + "a", "[" * 4000]
+)
+def test_deep_nesting_is_refused_and_not_fallen_into(source: str) -> None:
+    assert refusal(source).violations
+
+
+def test_long_chains_are_no_nesting() -> None:
+    assert compile_condition(" + ".join(["1"] * 1000) + " = 1000").evaluate(Request()) is True
+    assert compile_condition(" OR ".join(["a"] * 600)).evaluate(Request()) is None
+    assert compile_condition(" AND ".join(["1=1"] * 450)).evaluate(Request()) is True
+
+
+@pytest.mark.parametrize(
+    ("source", "warning"),
+    [
+        ("tool > 5", "line 1, column 1: comparing a number with a text is always unknown"),
+        (
+            "subject.groups = 'x'",
+            "line 1, column 1: comparing a list with a text is always unknown",
+        ),
+        ("true < false", "line 1, column 1: comparing a boolean is always unknown"),
+        (
+            "a = null",
+            "line 1, column 1: a comparison with null is always unknown; "
+            "use IS NULL or IS NOT NULL",
+        ),
+        (
+            "a > [1]",
+            "line 1, column 5: this compares a number or a text, and a list is always "
+            "unknown there",
+        ),
+        (
+            "timestamp > 'noon'",
+            "line 1, column 13: this text is no time such as "
+            "2026-02-26T03:00:00Z, so this is always unknown",
+        ),
+        ("timestamp > 5", "line 1, column 13: a number is no time, so this is always unknown"),
+        ("hour(5) > 1", "line 1, column 6: a number is no time, so this is always unknown"),
+        (
+            "length(5) > 1",
+            "line 1, column 8: length takes a list or a text, and a number is always unknown there",
+        ),
+        (
+            "tool + 1 > 1",
+            "line 1, column 1: arithmetic takes a number, and a text is always unknown there",
+        ),
+        (
+            "-tool > 1",
+            "line 1, column 2: arithmetic takes a number, and a text is always unknown there",
+        ),
+        (
+            "subject.groups IN ('a')",
+            "line 1, column 1: IN looks up a boolean or a number or a text, "
+            "and a list is always unknown there",
+        ),
+        (
+            "risk_score LIKE '1%'",
+            "line 1, column 1: LIKE takes a text, and a number is always unknown there",
+        ),
+        (
+            "a BETWEEN 1 AND true",
+            "line 1, column 1: this compares a number or a text, and a boolean "
+            "is always unknown there",
+        ),
+    ],
+)
+def test_what_is_always_unknown_is_warned_of(source: str, warning: str) -> None:
+    condition = compile_condition(source)
+    expected = warning.replace("column 1: this compares", "column 17: this compares")
+    assert condition.warnings in {(warning,), (expected,)}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "a > 5",
+        "a = 'x'",
+        "timestamp > a",
+        "timestamp > date(timestamp)",
+        "has(a)",
+        "a.b IN c",
+        "hour(a) > 1",
+        "hour('2026-02-26') = 0",
+        "any(a, b)",
+        "null IS NULL",
+        "NOT null",
+    ],
+)
+def test_what_may_be_known_is_not_warned_of(source: str) -> None:
+    assert compile_condition(source).warnings == ()

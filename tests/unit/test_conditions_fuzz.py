@@ -1,0 +1,202 @@
+"""Whatever is written, it is compiled or refused, at once; and nothing compiled can do harm."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pdp.domain.request import Request, Subject
+from pdp.engine.conditions import compile_condition
+from pdp.errors import InvalidCondition
+from tests.unit.condition_strategies import conditions, documents, request_of
+from tests.unit.condition_trees import written
+from tests.unit.safe_code import assert_harmless
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+pytestmark = pytest.mark.soak
+
+EXAMPLES: Final = max(300, 100 * int(os.environ.get("PDP_SOAK_ROUNDS", "0")))
+AT_ONCE_MS: Final = 3000
+"""A thousand times what most take: only what hangs takes so long."""
+
+WORDS: Final = (
+    *("AND", "or", "NOT", "in", "LIKE", "Matches", "IS", "null", "BETWEEN", "true", "FALSE"),
+    *("=", "==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "%", "(", ")", "[", "]", ","),
+    *("a", "target.sensitivity_level", "subject.groups", "timestamp", "arguments.x", "action"),
+    *("1", "0", "1e308", "9007199254740992", "'x'", '"y"', "'%_'", r"'\''", "''", "'2026-02-26'"),
+    *("hour(", "timestamp_diff(", "any(", "all(", "count(", "has(", "lower(", "contains("),
+    *(
+        "__class__",
+        "a.__class__.__mro__",
+        "request",
+        "constant0",
+        "value1",
+        "__import__(",
+        "lambda",
+    ),
+    *("'(a|b)*c'", "'a{9}{9}{9}'", "'\\u0000'", "'{0.__class__}'", "\\", "'", '"', "&&", ";", "\0"),
+)
+REQUEST: Final = Request(
+    action="a:b:c",
+    subject=Subject(groups=("x", "y")),
+    context={"a": {"__class__": 1.0}, "request": True, "constant0": "x"},
+    arguments={"x": [1.0, "x", None, {"y": True}]},
+    timestamp=1772074859.5,
+)
+
+
+def check(source: str, request: Request = REQUEST) -> None:
+    """Compiles what may be a condition; if it is one, evaluates it."""
+    try:
+        condition = compile_condition(source)
+    except InvalidCondition as refused:
+        check_refusal(refused)
+        return
+    assert_harmless(condition.evaluate)
+    truth = condition.evaluate(request)
+    assert truth is None or isinstance(truth, bool)
+    explanation = condition.explain(request)
+    assert explanation.truth is truth
+    assert explanation.unknown or truth is not None
+
+
+def check_refusal(error: InvalidCondition) -> None:
+    """A refusal has a place and a reason, and can be sent."""
+    assert error.violations
+    assert error.line >= 1
+    assert error.column >= 1
+    error.message.encode()
+
+
+@settings(max_examples=EXAMPLES, deadline=AT_ONCE_MS)
+@given(st.lists(st.sampled_from(WORDS), max_size=30).map(" ".join))
+def test_words_in_any_order(source: str) -> None:
+    check(source)
+
+
+@settings(max_examples=EXAMPLES, deadline=AT_ONCE_MS)
+@given(st.text(max_size=60) | st.text(st.sampled_from("ab'\"\\ .()[]=<>!%_-+*/,1e\n"), max_size=60))
+def test_any_text(source: str) -> None:
+    check(source)
+
+
+@settings(max_examples=EXAMPLES, deadline=AT_ONCE_MS)
+@given(condition=conditions, document=documents, data=st.data())
+def test_conditions_with_parts_cut_out_doubled_and_replaced(
+    condition: Any, document: Mapping[str, Any], data: st.DataObject
+) -> None:
+    source = written(condition)
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(source)))
+        end = data.draw(st.integers(start, min(len(source), start + 12)))
+        part = data.draw(
+            st.just("")
+            | st.just(source[start:end] * 2)
+            | st.sampled_from(WORDS)
+            | st.text(max_size=2)
+        )
+        source = source[:start] + part + source[end:]
+    check(source, request_of(document))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("__class__", "a.__class__", "a.__class__.__mro__", "context.get", "arguments.items"),
+        *("subject.attributes.keys", "request", "request.context", "constant0", "condition"),
+        *("subject.count", "type", "str", "None", "True.real", "import", "lambda", "yield", "bind"),
+    ],
+)
+def test_names_of_python_are_keys_of_the_request_and_nothing_else(name: str) -> None:
+    condition = compile_condition(f"{name} IS NOT NULL OR {name} = 'x'")
+    assert_harmless(condition.evaluate)
+    assert condition.evaluate(Request(context={"other": 1.0}, arguments={})) is None
+    keys = name.removeprefix("context.").split(".")
+    value: Any = "there"
+    for key in reversed(keys[1:] if keys[0] in {"arguments", "subject"} else keys):
+        value = {key: value}
+    attributes = value.get("attributes", value)
+    asked = Request(context=value, arguments=value, subject=Subject(attributes=attributes))
+    assert condition.evaluate(asked) is True
+
+
+def test_what_is_compiled_holds_no_text_of_the_author() -> None:
+    evaluate = compile_condition(
+        "evil_name.part = 'evil text' OR any(x, ['evil item']) AND lower(evil) LIKE 'evil%'"
+    ).evaluate
+    assert_harmless(evaluate)
+    code = evaluate.__code__
+    words = [*code.co_names, *code.co_varnames, *code.co_freevars, code.co_name, code.co_filename]
+    assert not any("evil" in str(word) for word in (*words, *code.co_consts))
+
+
+MEBIBYTE = 1 << 20
+LONG = "ab" * (MEBIBYTE // 2)
+MANY = [float(number) for number in range(100_000)]
+COLLIDING = [float(2**61) ** power * 3 for power in range(17)] * 6000
+
+
+@pytest.mark.parametrize(
+    ("source", "context"),
+    [
+        ("a LIKE '%a%b%a%b%a%b%a%b%a%b%a%b%c'", {"a": LONG}),
+        (f"a LIKE '{'_%' * 200}c'", {"a": LONG}),
+        ("a MATCHES '(a*)*(b*)*(a|b|ab)*c$'", {"a": LONG}),
+        ("a MATCHES '(?i)(x+x+)+y'", {"a": "x" * MEBIBYTE}),
+        (f"contains(a, '{'a' * 2000}b')", {"a": "a" * MEBIBYTE}),
+        (f"{'upper(lower(' * 20}a{'))' * 20} = 'x'", {"a": "ß" * (MEBIBYTE // 2)}),
+        ("any(a, b)", {"a": MANY, "b": [number + 0.5 for number in MANY]}),
+        ("all(a, b)", {"a": MANY, "b": MANY[::-1]}),
+        ("count(a, b) > 0", {"a": COLLIDING, "b": COLLIDING}),
+        ("a IN b", {"a": -1.0, "b": MANY}),
+        (" AND ".join(["a != b"] * 300), {"a": LONG + "x", "b": LONG + "y"}),
+        ("a = b", {"a": 10**100_000, "b": 10**100_000 + 1}),
+        ("a * a * a * a > 0", {"a": 10**100_000}),
+        (f"{' * '.join(['9e15'] * 500)} > 0", {}),
+    ],
+    ids=["like", "wildcards", "matches", "plus", "contains", "cases", "any", "all", "hashes", "in",
+         "texts", "integers", "products", "numbers"],
+)  # fmt: skip
+def test_large_values_take_linear_time(source: str, context: dict[str, Any]) -> None:
+    condition = compile_condition(source)
+    begin = time.perf_counter()
+    condition.evaluate(Request(context=context))
+    assert time.perf_counter() - begin < AT_ONCE_MS / 1000
+
+
+def between(depth: int) -> str:
+    """Returns a condition that a compiler could copy out twice at each of its levels."""
+    return f"{'(' * depth}a{' BETWEEN b AND c)' * depth} IS NULL"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        between(62),
+        " AND ".join(f"{'NOT ' * 20}a{number}" for number in range(40)),
+        "a OR " * 800 + "a",
+        "(" * 4096,
+        "'" * 4095,
+        "'" + "''" * 2000,
+        "'" + "\\'" * 2000,
+        "1" * 4096,
+        "1e" + "9" * 4000,
+        "a" * 4096,
+        "a." * 2000 + "a",
+        " OR ".join(["a MATCHES '((a{1,30}){1,30}b){1,9}'"] * 16),
+        f"a MATCHES '{'(a?)' * 240}'",
+        f"a IN ({','.join(['b'] * 256)})",
+        "\n" * 4096,
+    ],
+)
+def test_the_longest_conditions_are_compiled_or_refused_at_once(source: str) -> None:
+    begin = time.perf_counter()
+    check(source)
+    assert time.perf_counter() - begin < AT_ONCE_MS / 1000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.soak
 
 EXAMPLES: Final = max(300, 100 * int(os.environ.get("PDP_SOAK_ROUNDS", "0")))
-AT_ONCE_MS: Final = 3000
-"""A thousand times what most take: only what hangs takes so long."""
 
 WORDS: Final = (
     *("AND", "or", "NOT", "in", "LIKE", "Matches", "IS", "null", "BETWEEN", "true", "FALSE"),
@@ -164,11 +161,9 @@ COLLIDING = [float(2**61) ** power * 3 for power in range(17)] * 6000
     ids=["like", "wildcards", "matches", "plus", "contains", "cases", "any", "all", "hashes", "in",
          "texts", "integers", "products", "numbers"],
 )  # fmt: skip
-def test_large_values_take_linear_time(source: str, context: dict[str, Any]) -> None:
+def test_large_values_are_only_values(source: str, context: dict[str, Any]) -> None:
     condition = compile_condition(source)
-    begin = time.perf_counter()
-    condition.evaluate(Request(context=context))
-    assert time.perf_counter() - begin < AT_ONCE_MS / 1000
+    assert condition.evaluate(Request(context=context)) in {True, False, None}
 
 
 def between(depth: int) -> str:
@@ -196,7 +191,5 @@ def between(depth: int) -> str:
         "\n" * 4096,
     ],
 )
-def test_the_longest_conditions_are_compiled_or_refused_at_once(source: str) -> None:
-    begin = time.perf_counter()
+def test_the_longest_conditions_are_compiled_or_refused(source: str) -> None:
     check(source)
-    assert time.perf_counter() - begin < AT_ONCE_MS / 1000

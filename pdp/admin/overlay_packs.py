@@ -9,7 +9,8 @@ from pdp.admin.policy_chains import PackPlace, entries_of
 from pdp.admin.rule_drafts import check_drafts, new_rules
 from pdp.domain import policy_chain
 from pdp.domain.policy_chain import PolicyChain
-from pdp.domain.policy_pack import KIND, RULE_KIND, PolicyPack, PolicyRule
+from pdp.domain.policy_pack import KIND, MAX_TENANT_RULES, RULE_KIND, PolicyPack, PolicyRule
+from pdp.errors import InvalidArgument, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,6 +57,8 @@ def lay_packs(
         InvalidArgument: a rule or the chain is not well-formed.
         InvalidPattern: a rule's pattern is not RE2.
     """
+    if sum(len(candidate.rules) for candidate in packs) > MAX_TENANT_RULES:
+        raise InvalidArgument.of(Violation(_PLACE, f"has more than {MAX_TENANT_RULES} rules"))
     for index, candidate in enumerate(packs):
         check_drafts(candidate.rules, f"{_PLACE}[{index}].rules")
     known: dict[str, PolicyPack] = {**platform.of_kind(KIND), **own.of_kind(KIND)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
@@ -99,7 +100,8 @@ class PolicyPacks:
                 "bundles ship with the product; make a custom pack",
                 Violation("pack_type", "must be custom"),
             )
-        check_drafts(rules)
+        # A thousand patterns take a while: others need not wait for them.
+        await asyncio.to_thread(check_drafts, rules)
 
         def work(transaction: Transaction) -> Versioned[KeptPack]:
             if transaction.count(KIND, tenant_id) >= MAX_PACKS:

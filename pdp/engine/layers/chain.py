@@ -8,7 +8,8 @@ that was looked at where a trace is asked for.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain import policy_chain, policy_pack
 from pdp.domain.decision import (
@@ -28,7 +29,7 @@ from pdp.engine.layers.chain_words import Looked, match, message, reason_code, r
 from pdp.engine.rule_match import Facts, Held, hold, redactions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pdp.domain.decision import Redaction
     from pdp.domain.request import Request
@@ -36,6 +37,13 @@ if TYPE_CHECKING:
     from pdp.engine.layers.base import Layer, Policies
     from pdp.engine.models import ModelIndex
     from pdp.engine.scan import Findings
+
+
+MAX_NAMES: Final = 1024
+"""Names of models that a layer keeps resolved."""
+
+Names = tuple[str, tuple[str, ...]]
+"""The provider of a request's model, and every name that this goes by; all folded."""
 
 
 class Trial(NamedTuple):
@@ -52,10 +60,18 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ChainLayer:
-    """The chains of a tenant, and what they are compiled from."""
+    """The chains of a tenant.
+
+    Attributes:
+        chains: compiled.
+        names: resolves a provider and a model; see `_namer`.
+        points: the floor of each outcome that has one.
+        patterns: see `Layer`.
+        sources: what the chains are compiled from: while it is the same, so are they.
+    """
 
     chains: ChainSet
-    models: ModelIndex
+    names: Callable[[str, str], Names]
     points: Mapping[Outcome, int]
     patterns: Mapping[str, str]
     sources: Sequence[object]
@@ -65,7 +81,9 @@ class ChainLayer:
         """Returns the verdict of the rules that count in the user's chain and the org's."""
         chains = self.chains
         index = chains.index
-        provider, models = self._model(request) if index.asks_for_models else ("", ())
+        provider, models = (
+            self.names(request.provider, request.model) if index.asks_for_models else ("", ())
+        )
         matching = index.matching(request, findings, provider, models, request.entities)
         if not (matching or request.explain):
             return NO_VERDICT
@@ -93,21 +111,12 @@ class ChainLayer:
 
     def with_models(self, models: ModelIndex) -> ChainLayer:
         """See `ModelAware`."""
-        return replace(self, models=models, chains=self.chains.with_models(models))
+        return replace(self, names=_namer(models), chains=self.chains.with_models(models))
 
     def _facts(self, request: Request, findings: Findings) -> Facts:
-        return Facts(request, findings, *self._model(request), request.entities)
-
-    def _model(self, request: Request) -> tuple[str, tuple[str, ...]]:
-        """Returns the provider and every name of the model that a request is for, folded."""
-        name, provider = request.model, request.provider
-        if not name:
-            return folded(provider), ()
-        model = self.models.resolve(name, provider).model
-        if model is None:
-            return folded(provider), (folded(name),)
-        names = (folded(name), folded(model.model_id), folded(model.name))
-        return folded(provider or model.provider), names
+        return Facts(
+            request, findings, *self.names(request.provider, request.model), request.entities
+        )
 
     def _verdict(self, bits: Sequence[int], facts: Facts, rows: tuple[TraceRow, ...]) -> Verdict:
         chains = self.chains
@@ -208,7 +217,26 @@ def build(policies: Policies) -> Layer | None:
         for each in reversed(chains.rules)
         if each.conditions.content_regex
     }
-    return ChainLayer(chains, policies.models, _points(policies.risk), places, sources)
+    return ChainLayer(chains, _namer(policies.models), _points(policies.risk), places, sources)
+
+
+def _namer(models: ModelIndex) -> Callable[[str, str], Names]:
+    """Returns what tells the names that a request's model goes by.
+
+    Requests name few models, over and over: what was told before is kept.
+    """
+
+    @lru_cache(MAX_NAMES)
+    def names(provider: str, name: str) -> Names:
+        if not name:
+            return folded(provider), ()
+        model = models.resolve(name, provider).model
+        if model is None:
+            return folded(provider), (folded(name),)
+        known = (folded(name), folded(model.model_id), folded(model.name))
+        return folded(provider or model.provider), known
+
+    return names
 
 
 def _points(risk: RiskTable) -> dict[Outcome, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -134,7 +135,8 @@ class SimulateServicer:
         """
         asked = cast("pb.SimulatePolicyChainRequest", message)
         snapshot = await self._decide.snapshot(call, call.tenant_id, 0)
-        return trial_response(try_chain(snapshot, chain_request(asked, call.tenant_id)))
+        request = chain_request(asked, call.tenant_id)
+        return trial_response(await asyncio.to_thread(try_chain, snapshot, request))
 
 
 def _candidates(overlay: pb.Overlay) -> list[StaticPolicy]:

@@ -17,10 +17,8 @@ from tests.unit.condition_trees import TIMESTAMP, UNITS, Tree
 Truth = bool | None
 
 SUBJECT_FIELDS: Final = {"user_id", "agent_id", "groups", "risk_score", "attributes"}
-ROOTS: Final = {
-    *("action", "tool", "direction", "channel", "subject"),
-    *("model", "target", "arguments", "context"),
-}
+ROOTS: Final = {"action", "tool", "direction", "channel", "subject", "model", "target"}
+DOCUMENTS: Final = {"arguments", "context"}
 
 
 def kind(value: Any) -> str:
@@ -214,7 +212,7 @@ class Reference:
             return parts[["domain", "scope", "verb"].index(keys[1])] if len(parts) == 3 else None
         if keys[0] == "subject" and keys[1] not in SUBJECT_FIELDS:
             keys.insert(1, "attributes")
-        if keys[0] not in ROOTS:
+        if keys[0] not in ROOTS | DOCUMENTS:
             keys.insert(0, "context")
         value: Any = self.request
         for key in keys:

@@ -59,8 +59,7 @@ def _is_number(writer: Writer, slot: Slot) -> ast.expr:
     """A finite float, which is what numbers of documents are, or an integer."""
     kind = writer.store(python.call(writer.bind(type), slot.load))
     is_float = python.compare(kind.load, "is", writer.bind(float))
-    is_finite = python.compare(
-        python.minus(slot.load, slot.load), "=", writer.bind(_ZERO)
-    )  # neither infinity nor what is no number minus itself is zero
+    # Infinity minus itself is not zero, nor is what is not a number.
+    is_finite = python.compare(python.minus(slot.load, slot.load), "=", writer.bind(_ZERO))
     is_int = python.compare(kind.load, "is", writer.bind(int))
     return python.either(python.both(is_float, is_finite), is_int)

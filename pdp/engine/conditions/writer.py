@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.engine.conditions import python
 from pdp.engine.conditions.kinds import Kind
@@ -20,13 +20,11 @@ class Slot(NamedTuple):
         name: of the variable or constant that holds it.
         kind: what it is certain to be if it is not null; ANY where that is not certain.
         nullable: whether it may be null.
-        constant: whether it is the same for all requests.
     """
 
     name: str
     kind: Kind = Kind.ANY
     nullable: bool = True
-    constant: bool = False
 
     @property
     def load(self) -> ast.expr:
@@ -34,7 +32,7 @@ class Slot(NamedTuple):
         return python.load(self.name)
 
 
-_CONSTANT_KINDS = {
+_CONSTANT_KINDS: Final = {
     type(None): Kind.NULL,
     bool: Kind.BOOLEAN,
     int: Kind.NUMBER,
@@ -59,7 +57,7 @@ class Writer:
     def constant(self, value: Any) -> Slot:
         """Returns the slot of a constant."""
         kind = _CONSTANT_KINDS.get(type(value), Kind.ANY)
-        return Slot(self._name_of(value), kind, nullable=value is None, constant=True)
+        return Slot(self._name_of(value), kind, nullable=value is None)
 
     def _name_of(self, value: Any) -> str:
         # True equals 1, and a tuple of one that of the other: only what is of one type is the same.

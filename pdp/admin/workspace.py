@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pdp.store.port import Reader, Store, Transaction
 
 POLL_INTERVAL_S: Final = 0.025
-"""How often the store is asked whether another process has written (design.md)."""
+"""How often the store is asked whether another process has written (docs/architecture.md)."""
 
 RETRY_INTERVAL_S: Final = 1.0
 """How long a store that cannot be followed is left alone."""

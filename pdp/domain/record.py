@@ -1,4 +1,4 @@
-"""What the store keeps: records, and the one log of their changes (design.md)."""
+"""What the store keeps: records, and the one log of their changes (docs/architecture.md)."""
 
 from __future__ import annotations
 

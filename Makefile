@@ -69,7 +69,7 @@ lock: $(VENV)/dev.stamp ## Pin the newest allowed versions, with hashes
 	  --no-emit-find-links --upgrade --python-version 3.11 --group build pyproject.toml \
 	  --output-file requirements/run.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
-	  --no-emit-find-links --upgrade --python-version 3.11 --group build --group dev pyproject.toml \
+	  --no-emit-find-links --upgrade --python-version 3.11 --group build --group dev --all-extras pyproject.toml \
 	  --constraint requirements/run.txt --output-file requirements/dev.txt
 
 .PHONY: image

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain import (
+    compliance_bundle,
     customer_policy,
+    dlp_rule,
     limits,
     model_catalog,
     org_policy,
     policy_chain,
     policy_pack,
     static_policy,
+    user_group,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +33,11 @@ ENTITIES: Final[Mapping[str, type]] = {
     policy_pack.RULE_KIND: policy_pack.PolicyRule,
     policy_pack.TOGGLE_KIND: policy_pack.BundleToggle,
     policy_chain.KIND: policy_chain.PolicyChain,
+    dlp_rule.KIND: dlp_rule.DlpRule,
+    dlp_rule.CUSTOMISATION_KIND: dlp_rule.DlpCustomisation,
+    compliance_bundle.KIND: compliance_bundle.ComplianceBundle,
+    compliance_bundle.STATE_KIND: compliance_bundle.BundleState,
+    user_group.KIND: user_group.UserGroup,
 }
 
 _NONE: Final[Mapping[str, Any]] = {}

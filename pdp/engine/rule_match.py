@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pdp.domain.request import Entity, Request
+    from pdp.engine.locations import Segment
     from pdp.engine.rules import Conditions
-    from pdp.engine.scan import Findings, Segment
+    from pdp.engine.scan import Findings
 
 NO_CONDITIONS: Final = "no conditions: every request matches"
 

@@ -13,12 +13,17 @@ positions and validators run only for those. Two faults of `RE2::Set` are met he
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import re2
 
+from pdp.engine.entities import EntityFinding, find_entities
+from pdp.engine.locations import Location, Segment
 from pdp.engine.patterns import CompiledPattern, Detector, Validators
 from pdp.errors import InvalidPattern, Violation
+
+if TYPE_CHECKING:
+    from pdp.domain.detector import EntityDetector
 
 SHARD_BASE_BYTES: Final = 16 << 20
 """Memory that a shard may use for its automaton, whatever its size ..."""
@@ -43,33 +48,6 @@ _WARM_UP: Final = (
 
 class PatternsExhausted(Exception):
     """RE2 ran out of memory during a scan: what the text holds is not known."""
-
-
-class Segment(NamedTuple):
-    """One text that is scanned: the request's own, or a string of its arguments.
-
-    Attributes:
-        path: JSON Pointer into the arguments; None for the request's text.
-        text: the text.
-        data: the text as UTF-8.
-    """
-
-    path: str | None
-    text: str
-    data: bytes
-
-
-class Location(NamedTuple):
-    """Where something was found; offsets count code points of the segment's text."""
-
-    segment: Segment
-    start: int
-    end: int
-
-    @property
-    def value(self) -> str:
-        """What was found."""
-        return self.segment.text[self.start : self.end]
 
 
 class Shard:
@@ -198,7 +176,7 @@ def _compile(patterns: Sequence[CompiledPattern]) -> list[Shard]:
 class Findings:
     """What a scan found. Positions and validators run when they are asked for, and once."""
 
-    __slots__ = ("_locations", "_validators", "hits")
+    __slots__ = ("_entities", "_locations", "_validators", "hits")
 
     def __init__(
         self,
@@ -212,6 +190,7 @@ class Findings:
         self.hits = hits
         self._validators = validators
         self._locations: dict[Detector, tuple[Location, ...]] = {}
+        self._entities: dict[EntityDetector, tuple[EntityFinding, ...]] = {}
 
     def first(self, detector: Detector) -> Location | None:
         """Returns where `detector` is found first; None where its validator accepts nothing."""
@@ -222,6 +201,13 @@ class Findings:
         found = self._locations.get(detector)
         if found is None:
             found = self._locations[detector] = tuple(self._locate(detector))
+        return found
+
+    def entities(self, detector: EntityDetector) -> tuple[EntityFinding, ...]:
+        """Returns what `detector` finds, from left to right, in each segment; worked out once."""
+        found = self._entities.get(detector)
+        if found is None:
+            found = self._entities[detector] = find_entities(detector, self.all)
         return found
 
     def _locate(self, detector: Detector) -> Iterator[Location]:

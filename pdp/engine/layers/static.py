@@ -27,14 +27,15 @@ from pdp.domain.static_policy import (
     StaticOverride,
     StaticPolicy,
 )
+from pdp.engine.locations import Location
 from pdp.engine.patterns import Detector
-from pdp.engine.scan import Findings, Location
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pdp.domain.request import Request
     from pdp.engine.layers.base import Layer, Policies
+    from pdp.engine.scan import Findings
 
 _OUTCOMES: Final = {"block": Outcome.BLOCK, "warn": Outcome.WARN, "log": Outcome.ALLOW}
 _REASON_CODES: Final = {

@@ -1,0 +1,84 @@
+"""DLP rules: which kinds of data are looked for, and what is done where one is found (seed 002)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KIND: Final = "dlp_rule"
+CUSTOMISATION_KIND: Final = "dlp_customisation"
+
+REGEX: Final = "regex"
+NER: Final = "ner"
+LLM: Final = "llm"
+DETECTOR_TYPES: Final = (REGEX, NER, LLM)
+
+ACTION_TIERS: Final = ("none", "log_only", "prompt", "redact", "block")
+"""From weakest to strongest."""
+
+
+@dataclass(frozen=True, slots=True)
+class DlpRule:
+    """A rule of a tenant, or of the platform for all tenants.
+
+    Attributes:
+        detector_type: one of `DETECTOR_TYPES`.
+        action_tier: one of `ACTION_TIERS`.
+        confidence_threshold: findings below it do not count.
+        config_json: the document that was posted: `pattern` for `REGEX`; `entities` or `labels`
+            for the others; the platform's own rules name their `detector`.
+        bundle_id: the compliance bundle that it is of; empty for none.
+        clause: what it serves, for instance "GDPR Art. 9"; empty for a rule of no bundle.
+        created_at, updated_at: seconds since the epoch.
+    """
+
+    id: str
+    detector_name: str
+    detector_type: str
+    entity_type: str
+    action_tier: str
+    enabled: bool = True
+    confidence_threshold: float = 0.5
+    config_json: Mapping[str, Any] = field(default_factory=dict)
+    bundle_id: str = ""
+    clause: str = ""
+    created_at: float = 0.0
+    updated_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DlpCustomisation:
+    """What a tenant changed of a platform rule; None for what it left as it is. Its id is the
+    rule's.
+    """
+
+    rule_id: str
+    enabled: bool | None = None
+    action_tier: str | None = None
+    confidence_threshold: float | None = None
+    updated_at: float = 0.0
+
+
+def customised(rule: DlpRule, own: DlpCustomisation | None) -> DlpRule:
+    """Returns a platform rule as a tenant has it."""
+    if own is None:
+        return rule
+    return replace(
+        rule,
+        enabled=rule.enabled if own.enabled is None else own.enabled,
+        action_tier=own.action_tier or rule.action_tier,
+        confidence_threshold=(
+            rule.confidence_threshold
+            if own.confidence_threshold is None
+            else own.confidence_threshold
+        ),
+        updated_at=max(rule.updated_at, own.updated_at),
+    )
+
+
+def body_of(value: DlpRule | DlpCustomisation) -> dict[str, Any]:
+    """Returns the fields of `value` as the store keeps them."""
+    return {name: getattr(value, name) for name in value.__slots__}

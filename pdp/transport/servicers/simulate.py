@@ -103,14 +103,8 @@ class SimulateServicer:
         snapshot = await self._decide.snapshot(call, tenant_id, min_revision)
         if not asked.HasField("overlay"):
             return snapshot
-        return overlaid(
-            snapshot,
-            static_policies=_candidates(asked.overlay),
-            org_policy=changes_of(asked.overlay.org_policy),
-            customer_policy=candidate_of(asked.overlay),
-            packs=packs_of(asked.overlay),
-            chain=chain_of(asked.overlay),
-        )
+        # Candidates may be many: what they take to compile, no decision waits for.
+        return await asyncio.to_thread(_with_candidates, snapshot, asked.overlay)
 
     async def test_pattern(self, call: Call, message: Message) -> pb.TestStaticPatternResponse:
         """Runs a pattern over sample texts.
@@ -137,6 +131,17 @@ class SimulateServicer:
         snapshot = await self._decide.snapshot(call, call.tenant_id, 0)
         request = chain_request(asked, call.tenant_id)
         return trial_response(await asyncio.to_thread(try_chain, snapshot, request))
+
+
+def _with_candidates(snapshot: Snapshot, overlay: pb.Overlay) -> Snapshot:
+    return overlaid(
+        snapshot,
+        static_policies=_candidates(overlay),
+        org_policy=changes_of(overlay.org_policy),
+        customer_policy=candidate_of(overlay),
+        packs=packs_of(overlay),
+        chain=chain_of(overlay),
+    )
 
 
 def _candidates(overlay: pb.Overlay) -> list[StaticPolicy]:

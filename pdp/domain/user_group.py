@@ -8,7 +8,21 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pdp.domain.kinds import PolicySet
+
 KIND: Final = "user_group"
+
+MAX_GROUPS: Final = 500
+"""Groups of one tenant."""
+
+MAX_MEMBERS: Final = 10_000
+"""Members of one group."""
+
+MAX_GROUP_BUNDLES: Final = 100
+"""Bundles of one group."""
+
+MAX_GROUP_RULES: Final = 500
+"""Stricter rules of one group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +30,15 @@ class UserGroup:
     """A group of a tenant's users. A request's subject is in it by naming it (its name or id) in
     `subject.groups`, or by its `user_id` being a member's.
 
+    The platform has a few for tenants to begin with. A tenant that changes one of them has it as
+    its own from then on, under the same id.
+
     Attributes:
         members: user ids.
         bundle_ids: the compliance bundles that are in force for the group's users.
         dlp_rules: stricter DLP rules for the group's users, each with `rule_id`, and `enabled`,
             `action_tier` or `confidence_threshold` in place of the rule's own.
+        removed: of a tenant's copy of one of the platform's: the tenant has deleted it.
         created_at, updated_at: seconds since the epoch.
     """
 
@@ -30,8 +48,15 @@ class UserGroup:
     members: Sequence[str] = ()
     bundle_ids: Sequence[str] = ()
     dlp_rules: Sequence[Mapping[str, Any]] = ()
+    removed: bool = False
     created_at: float = 0.0
     updated_at: float = 0.0
+
+
+def all_groups(platform: PolicySet, own: PolicySet) -> dict[str, UserGroup]:
+    """Returns the groups of a tenant by id: the platform's as it has them, then its own."""
+    found: dict[str, UserGroup] = {**platform.of_kind(KIND), **own.of_kind(KIND)}
+    return {group_id: group for group_id, group in found.items() if not group.removed}
 
 
 def body_of(group: UserGroup) -> dict[str, Any]:

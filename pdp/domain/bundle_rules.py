@@ -1,0 +1,216 @@
+"""Which DLP rules are in force for whom: bundles, frameworks, customisations, groups (seed 002)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from pdp.domain.compliance_bundle import all_bundles, framework_bundles
+from pdp.domain.dlp_rule import ACTION_TIERS, CUSTOMISATION_KIND, KIND, DlpRule, customised
+from pdp.domain.org_policy import DEFAULT_ORG_POLICY
+from pdp.domain.org_policy import ID as ORG_POLICY_ID
+from pdp.domain.org_policy import KIND as ORG_POLICY_KIND
+from pdp.domain.user_group import all_groups
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pdp.domain.compliance_bundle import ComplianceBundle
+    from pdp.domain.dlp_rule import DlpCustomisation
+    from pdp.domain.kinds import PolicySet
+    from pdp.domain.user_group import UserGroup
+
+Rules = dict[str, DlpRule]
+"""Rules by id."""
+
+OFF: Final = "none"
+"""The tier of a rule that does nothing."""
+
+LOGGED: Final = "log_only"
+"""The tier that a framework puts the rules of its bundle in force at."""
+
+
+@dataclass(frozen=True, slots=True)
+class RulesInForce:
+    """The DLP rules that are in force for a tenant.
+
+    Attributes:
+        everyone: for all users, by id; those that an org policy's framework alone puts in force
+            have the tier `log_only`.
+        groups: by the id of a group, the rules that are in force for its users in place of, or in
+            addition to, those of everyone; groups for which there are none are left out.
+        required: the ids of the rules that a seeded bundle keeps in force for everyone: the tenant
+            can neither disable them nor set their tier to `none`.
+    """
+
+    everyone: Mapping[str, DlpRule]
+    groups: Mapping[str, Mapping[str, DlpRule]]
+    required: frozenset[str]
+
+
+def platform_rules(platform: PolicySet, own: PolicySet) -> Rules:
+    """Returns the platform's rules as a tenant has them, in force or not, by id.
+
+    Those of a bundle are the ones of the definition that the tenant has, and enabled where the
+    bundle is; each with what the tenant has customised.
+    """
+    bundles = all_bundles(platform, own)
+    defined = {each.id: frozenset(each.defined_rules) for each in bundles.values()}
+    found: Rules = {}
+    for rule in platform.of_kind(KIND).values():
+        change = own.of_kind(CUSTOMISATION_KIND).get(rule.id)
+        bundle = bundles.get(rule.bundle_id)
+        if bundle is None:
+            found[rule.id] = customised(rule, change)
+        elif rule.id in defined[bundle.id]:
+            found[rule.id] = _in_bundle(rule, change, enabled=bundle.enabled)
+    return found
+
+
+def tenant_rules(platform: PolicySet, own: PolicySet) -> Rules:
+    """Returns all rules of a tenant, in force or not, by id: the platform's, then its own."""
+    return {**platform_rules(platform, own), **own.of_kind(KIND)}
+
+
+def rules_of_bundle(
+    bundle: ComplianceBundle, platform: PolicySet, own: PolicySet
+) -> tuple[DlpRule, ...]:
+    """Returns the rules of a bundle as the tenant has them: its definition's, then the tenant's.
+
+    Args:
+        bundle: as the tenant has it; see `all_bundles`.
+        platform: the platform's policies.
+        own: the tenant's.
+    """
+    changes: Mapping[str, DlpCustomisation] = own.of_kind(CUSTOMISATION_KIND)
+    rules: Mapping[str, DlpRule] = platform.of_kind(KIND)
+    defined = (
+        _in_bundle(rules[rule_id], changes.get(rule_id), enabled=bundle.enabled)
+        for rule_id in bundle.defined_rules
+        if rule_id in rules
+    )
+    added = (rule for rule in own.of_kind(KIND).values() if rule.bundle_id == bundle.id)
+    return (*defined, *added)
+
+
+def active_bundles(platform: PolicySet, own: PolicySet) -> tuple[ComplianceBundle, ...]:
+    """Returns the bundles that are in force for all users of a tenant."""
+    return tuple(each for each in all_bundles(platform, own).values() if each.enabled)
+
+
+def rules_in_force(platform: PolicySet, own: PolicySet) -> RulesInForce:
+    """Returns the DLP rules that are in force for a tenant: the platform's, bundles' and its own.
+
+    Left out are those that are disabled and those whose tier is `none`.
+    """
+    bundles = all_bundles(platform, own)
+    rules = tenant_rules(platform, own)
+    everyone = {rule.id: rule for rule in rules.values() if _acts(rule)}
+    everyone.update(_logged(platform, own, bundles, rules))
+    groups = {
+        group.id: found
+        for group in all_groups(platform, own).values()
+        if (found := _of_group(group, bundles, {**rules, **everyone}, platform, own))
+    }
+    required = frozenset(
+        rule_id for each in bundles.values() if each.enabled for rule_id in each.defined_rules
+    )
+    return RulesInForce(everyone, groups, required)
+
+
+def stricter(rule: DlpRule, change: Mapping[str, Any]) -> DlpRule:
+    """Returns a rule with a group's change of it, in so far as that is stricter.
+
+    Args:
+        rule: as it is without the change.
+        change: one of `UserGroup.dlp_rules`.
+    """
+    threshold = change.get("confidence_threshold")
+    return replace(
+        rule,
+        enabled=rule.enabled or change.get("enabled") is True,
+        action_tier=stronger_tier(rule.action_tier, change.get("action_tier") or OFF),
+        confidence_threshold=(
+            rule.confidence_threshold
+            if threshold is None
+            else min(rule.confidence_threshold, threshold)
+        ),
+    )
+
+
+def strictest(one: DlpRule, other: DlpRule) -> DlpRule:
+    """Returns the same rule with the stricter of each setting, of one who is in two groups."""
+    return replace(
+        one,
+        enabled=one.enabled or other.enabled,
+        action_tier=stronger_tier(one.action_tier, other.action_tier),
+        confidence_threshold=min(one.confidence_threshold, other.confidence_threshold),
+    )
+
+
+def stronger_tier(one: str, other: str) -> str:
+    """Returns the stronger of two action tiers."""
+    return max(one, other, key=ACTION_TIERS.index)
+
+
+def _acts(rule: DlpRule) -> bool:
+    return rule.enabled and rule.action_tier != OFF
+
+
+def _in_bundle(rule: DlpRule, change: DlpCustomisation | None, *, enabled: bool) -> DlpRule:
+    """A seeded bundle's rule as the tenant has it: what keeps the bundle from acting is not heard.
+
+    Where the bundle is not in force, the tenant may still enable single rules of it.
+    """
+    as_shipped = replace(rule, enabled=enabled)
+    found = customised(as_shipped, change)
+    if not enabled:
+        return found
+    tier = rule.action_tier if found.action_tier == OFF else found.action_tier
+    return replace(found, enabled=True, action_tier=tier)
+
+
+def _logged(
+    platform: PolicySet,
+    own: PolicySet,
+    bundles: Mapping[str, ComplianceBundle],
+    rules: Mapping[str, DlpRule],
+) -> Rules:
+    """The rules that frameworks put in force and nothing else does."""
+    policy = own.of_kind(ORG_POLICY_KIND).get(ORG_POLICY_ID, DEFAULT_ORG_POLICY)
+    changes: Mapping[str, DlpCustomisation] = own.of_kind(CUSTOMISATION_KIND)
+    return {
+        rule_id: replace(rules[rule_id], enabled=True, action_tier=LOGGED)
+        for bundle in framework_bundles(policy, bundles)
+        for rule_id in bundle.defined_rules
+        if rule_id in rules
+        and not _acts(rules[rule_id])
+        and not _switched_off(changes.get(rule_id))
+    }
+
+
+def _switched_off(change: DlpCustomisation | None) -> bool:
+    return change is not None and (change.enabled is False or change.action_tier == OFF)
+
+
+def _of_group(
+    group: UserGroup,
+    bundles: Mapping[str, ComplianceBundle],
+    rules: Mapping[str, DlpRule],
+    platform: PolicySet,
+    own: PolicySet,
+) -> Rules:
+    found: Rules = {}
+    for bundle_id in group.bundle_ids:
+        bundle = bundles.get(bundle_id)
+        if bundle is None or bundle.enabled:
+            continue
+        for rule in rules_of_bundle(replace(bundle, enabled=True), platform, own):
+            found[rule.id] = replace(rule, enabled=True)
+    for change in group.dlp_rules:
+        rule_id = change["rule_id"]
+        if rule_id in rules:
+            found[rule_id] = stricter(found.get(rule_id, rules[rule_id]), change)
+    return {
+        rule_id: rule for rule_id, rule in found.items() if _acts(rule) and rule != rules[rule_id]
+    }

@@ -10,7 +10,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import engine
+from bench import engine, layers
 from bench.load import REQUEST_BYTES, Load, decide_request, drive, require_h2load, write_frame
 from bench.servers import Served, echo_server, pdp_server
 
@@ -19,6 +19,9 @@ TARGETS = {
     "engine_200_us": 25.0,
     "engine_200k_us": 1000.0,
     "patterns_ratio": 10.0,
+    "layers_us": 40.0,
+    "layers_ratio": 2.0,
+    "change_ms": 10.0,
     "add_ms": 50.0,
     "rss_mib": 120.0,
     "start_s": 1.5,
@@ -36,6 +39,7 @@ def main() -> None:
         results["transport"] = _transport(echo, pdp, Path(folder), options)
         results["process"] = _process(pdp)
     results["engine"] = _engine()
+    results["layers"] = _layers()
     if options.json:
         json.dump(results, sys.stdout, indent=2)
 
@@ -104,6 +108,23 @@ def _engine() -> dict[str, object]:
     _line("5,000 patterns to 50", many[0] / few[0], "", TARGETS["patterns_ratio"])
     _line("adding one to 5,000", many[1], " ms", TARGETS["add_ms"])
     return {"by_size_us": sizes, "by_count": counts}
+
+
+def _layers() -> dict[str, object]:
+    print("\nEngine alone, all systems of policies at once, 200 characters")
+    print(
+        f"  {layers.PACKS} packs x {layers.RULES} rules, {layers.CUSTOM_RULES} custom rules, "
+        f"{layers.ACTION_PATTERNS} action patterns, the catalog; no rule is met"
+    )
+    whole, shares = layers.shares(layers.snapshot())
+    for share in shares:
+        print(f"    {share.part:46}{share.spent_us:10.3f} µs{100 * share.spent_us / whole:6.0f} %")
+    _line("a decision", whole, " µs", TARGETS["layers_us"])
+    more, _ = layers.shares(layers.snapshot(layers.FACTOR))
+    _line(f"{layers.FACTOR} times the rules, to that", more / whole, "", TARGETS["layers_ratio"])
+    change = layers.change_ms()
+    _line(f"compiling a change, {layers.CHANGED_RULES} rules", change, " ms", TARGETS["change_ms"])
+    return {"whole_us": whole, "ratio": more / whole, "change_ms": change, "shares_us": shares}
 
 
 def _line(what: str, value: float, unit: str, target: float | None, *, above: bool = False) -> None:

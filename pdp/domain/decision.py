@@ -154,7 +154,8 @@ class Decision(NamedTuple):
 
     `layers` has one entry for each layer of the engine; it and `trace` are filled only for
     requests with `explain`. `faults` is for the log. `counted` is whether limits count it as a
-    request: not where the kill switch or a limit stopped it.
+    request: not where the kill switch or a limit stopped it. `plain` is an ALLOW that no layer has
+    anything to say of, as most are.
     """
 
     decision_id: str
@@ -178,6 +179,7 @@ class Decision(NamedTuple):
     faults: tuple[Fault, ...] = ()
     retry_after_s: int | None = None
     counted: bool = True
+    plain: bool = False
 
     @property
     def allowed(self) -> bool:

@@ -135,6 +135,7 @@ def _close(
 
 def plain_allow(snapshot: Snapshot, request: Request, decision_id: str) -> Decision:
     """Returns the decision on a request that no layer has anything to say of."""
+    personal = bool(request.target.classifications) and _personal(request)
     return Decision(
         decision_id,
         request.request_id,
@@ -144,7 +145,8 @@ def plain_allow(snapshot: Snapshot, request: Request, decision_id: str) -> Decis
         NO_VERDICT.status_hint,
         _NO_RISK,
         snapshot.revision,
-        pii_detected=bool(request.target.classifications) and _personal(request),
+        pii_detected=personal,
+        plain=not personal,
     )
 
 

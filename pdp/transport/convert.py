@@ -166,18 +166,29 @@ def _value(value: Value, field: str, depth: int) -> Any:
             return None
 
 
+_PLAIN: Final = pb.DecideResponse(
+    outcome=pb.OUTCOME_ALLOW, allowed=True, status_hint=200, risk=pb.Risk(level="none")
+).SerializeToString()
+"""What most answers say. Reading it takes a third of the time of saying it anew."""
+
+
 def to_response(decision: Decision) -> pb.DecideResponse:
     """Returns the wire form of `decision`."""
+    response = pb.DecideResponse.FromString(_PLAIN) if decision.plain else _full(decision)
+    response.decision_id = decision.decision_id
+    response.request_id = decision.request_id
+    response.revision = decision.revision
+    return response
+
+
+def _full(decision: Decision) -> pb.DecideResponse:
     risk = decision.risk
     # What is empty is not named: setting a field costs as much as reading ten.
     response = pb.DecideResponse(
-        decision_id=decision.decision_id,
-        request_id=decision.request_id,
         outcome=decision.outcome,  # type: ignore[arg-type] # the numbers are the proto's
         allowed=decision.allowed,
         status_hint=decision.status_hint,
         risk=pb.Risk(level=risk.level),
-        revision=decision.revision,
     )
     if decision.pii_detected:
         response.pii_detected = True

@@ -1,0 +1,163 @@
+"""A tenant that uses every system of policies: what each layer's part of a decision is.
+
+The set-up: a chain of 8 packs with 20 rules each, a customer policy with 20 custom rules and 40
+action patterns, the default catalog. The larger one has ten times the rules of packs and the
+action patterns, which are indexed. Custom rules are conditions of any form, so each is asked.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from bench.engine import catalog_platform, microseconds, prose
+from pdp.domain import customer_policy, policy_chain, policy_pack
+from pdp.domain.customer_policy import CustomerPolicy
+from pdp.domain.kinds import PolicySet
+from pdp.domain.policy_chain import ChainEntry, PolicyChain
+from pdp.domain.policy_pack import PolicyPack, PolicyRule
+from pdp.domain.request import Request, Subject
+from pdp.engine.compiler import compile_tenant
+from pdp.engine.evaluate import evaluate
+from pdp.engine.scan import scan
+
+if TYPE_CHECKING:
+    from pdp.engine.snapshot import Snapshot
+
+PACKS: Final = 8
+RULES: Final = 20
+CUSTOM_RULES: Final = 20
+ACTION_PATTERNS: Final = 40
+FACTOR: Final = 10
+"""How many times the rules of packs and the action patterns the larger set-up has."""
+
+CHANGED_RULES: Final = 500
+"""Rules of the tenant whose change is compiled."""
+
+
+class Share(NamedTuple):
+    """One part of a decision and its microseconds."""
+
+    part: str
+    spent_us: float
+
+
+def request() -> Request:
+    """Returns a request of 200 characters that every layer has to look at, and none stops."""
+    return Request(
+        text=prose(200),
+        action="storage:report:read",
+        tool="read_file",
+        provider="openai",
+        model="gpt-4o",
+        customer_id="cust_bench",
+        tenant_id="bench",
+        subject=Subject("user-1", ("engineering", "emea"), "agent-1", 0.2, None),
+        context={"batch_size": 20, "environment": "staging"},
+        timestamp=1_770_000_000.0,
+    )
+
+
+def snapshot(factor: int = 1) -> Snapshot:
+    """Returns the compiled tenant, with `factor` times the rules and patterns."""
+    return compile_tenant(catalog_platform(), "bench", _policies(factor), 1)
+
+
+def shares(tenant: Snapshot) -> tuple[float, list[Share]]:
+    """Returns the whole decision's microseconds, and those of each of its parts."""
+    asked = request()
+    decision = evaluate(tenant, asked, "id")
+    if decision.incomplete or decision.outcome.name != "ALLOW":
+        raise SystemExit(f"the bench's request came to {decision.outcome.name}: {decision.message}")
+    validators = tenant.platform.validators
+    findings = scan(tenant.shards, asked.text, asked.arguments, validators)
+    parts = [
+        *(Share(gate.name, microseconds(lambda g=gate: g.admit(asked))) for gate in tenant.gates),  # type: ignore[misc]
+        Share(
+            "scan",
+            microseconds(lambda: scan(tenant.shards, asked.text, asked.arguments, validators)),
+        ),
+        *(
+            Share(layer.name, microseconds(lambda one=layer: one.judge(asked, findings)))  # type: ignore[misc]
+            for layer in tenant.layers
+        ),
+    ]
+    whole = microseconds(lambda: evaluate(tenant, asked, "id"))
+    parts.append(Share("the rest", whole - sum(share.spent_us for share in parts)))
+    return whole, parts
+
+
+def change_ms(rounds: int = 9) -> float:
+    """Returns the time to compile one changed rule of a tenant with `CHANGED_RULES`."""
+    tenant = compile_tenant(catalog_platform(), "bench", _chain_of(CHANGED_RULES // RULES), 1)
+    rules = tenant.policies.of_kind(policy_pack.RULE_KIND)
+    spent = []
+    for index in range(rounds):
+        changed = _rule(index, 0, f"changed {index}")
+        assert changed.id in rules  # noqa: S101 - the bench's own names
+        policies = tenant.policies.replaced(policy_pack.RULE_KIND, {changed.id: changed})
+        begin = time.perf_counter()
+        tenant = compile_tenant(tenant.platform, "bench", policies, index + 2, tenant)
+        spent.append(time.perf_counter() - begin)
+    return statistics.median(spent) * 1e3
+
+
+def _policies(factor: int) -> PolicySet:
+    chain = _chain_of(PACKS * factor)
+    customer = CustomerPolicy("cust_bench", _document(factor))
+    return chain.replaced(customer_policy.KIND, {customer.customer_id: customer})
+
+
+def _chain_of(packs: int) -> PolicySet:
+    entries = tuple(ChainEntry(f"entry-{pack}", f"pack-{pack}", pack) for pack in range(packs))
+    rules = [_rule(pack, index) for pack in range(packs) for index in range(RULES)]
+    return PolicySet(
+        {
+            policy_pack.KIND: {
+                f"pack-{pack}": PolicyPack(f"pack-{pack}", f"Pack {pack}") for pack in range(packs)
+            },
+            policy_pack.RULE_KIND: {rule.id: rule for rule in rules},
+            policy_chain.KIND: {
+                policy_chain.ORG_ID: PolicyChain(policy_chain.ORG_ID, packs=entries)
+            },
+        }
+    )
+
+
+def _rule(pack: int, index: int, name: str = "") -> PolicyRule:
+    """Returns a rule such as tenants write; none of them is met by the bench's request."""
+    key = f"{pack}_{index}"
+    shapes: tuple[dict[str, Any], ...] = (
+        {"user_groups": [f"contractors-{key}"], "models": ["gpt-4o"]},
+        {"content_regex": rf"(?i)\bproject-{key}\b"},
+        {"providers": ["mistral"], "user_groups": ["engineering"]},
+        {"entity_types": ["US_SSN"], "entity_confidence_min": 0.8, "channel": ["interactive"]},
+        {"user_risk_score_min": 0.7, "models": ["gpt-4o"]},
+    )
+    return PolicyRule(
+        id=f"rule-{key}",
+        pack_id=f"pack-{pack}",
+        sequence=index,
+        name=name or f"Rule {key}",
+        action={"type": "BLOCK", "message": "Not for you."},
+        conditions=shapes[index % len(shapes)],
+    )
+
+
+def _document(factor: int) -> dict[str, Any]:
+    patterns = range(ACTION_PATTERNS * factor // 2)
+    return {
+        "blocked_action_patterns": [f"database:table_{index}:*" for index in patterns],
+        "allowed_action_patterns": [
+            *(f"storage:bucket_{index}:read" for index in patterns[1:]),
+            "storage:*:read",
+        ],
+        "custom_rules": {
+            f"rule_{index}": {
+                "condition": f"batch_size > {100 + index} AND environment = 'production'",
+                "score_impact": 10,
+            }
+            for index in range(CUSTOM_RULES)
+        },
+    }

@@ -111,7 +111,8 @@ class Verdict(NamedTuple):
 
     `redactions` become one REDACT obligation and the redacted text when the verdicts are combined.
     `floors` and `impacts` are what it adds to the risk: the highest floor of all layers counts,
-    and every impact (decide.md, Risk).
+    and every impact (decide.md, Risk). `unjudged` is what the layer could not judge though the rest
+    stands: each makes the decision incomplete, as an exception of the whole layer does.
     """
 
     outcome: Outcome = Outcome.ALLOW
@@ -128,6 +129,7 @@ class Verdict(NamedTuple):
     frameworks: tuple[str, ...] = ()
     rows: tuple[TraceRow, ...] = ()
     retry_after_s: int | None = None
+    unjudged: tuple[Exception, ...] = ()
 
 
 NO_VERDICT = Verdict()

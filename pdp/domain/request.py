@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from pdp.domain.limits import Spent
+    from pdp.domain.ner import NerFindings
 
 JsonObject = Mapping[str, Any]
 
@@ -58,7 +59,7 @@ class Request(NamedTuple):
     A named tuple, since one is built for every decision: it is immutable and costs a tenth of
     what a frozen dataclass of this many fields does. `timestamp` is in seconds since the epoch.
     `spent` is what the limits that apply have been used for already; where there are any, it is
-    filled in by whoever has the counters.
+    filled in by whoever has the counters. `ner` is what models have found, where they were asked.
     """
 
     text: str = ""
@@ -81,3 +82,4 @@ class Request(NamedTuple):
     usage: Usage = NO_USAGE
     explain: bool = False
     spent: Spent | None = None
+    ner: NerFindings | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pdp.domain import model_catalog
 from pdp.domain.kinds import ENTITIES, PolicySet
@@ -20,10 +21,13 @@ from pdp.errors import InvalidPattern, Violation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from pdp.domain.detector import EntityDetector
     from pdp.domain.record import Change
     from pdp.engine.patterns import Validators
 
 T = TypeVar("T")
+
+_NO_DETECTORS: Final[Mapping[str, EntityDetector]] = MappingProxyType({})
 
 
 def compile_platform(
@@ -31,6 +35,7 @@ def compile_platform(
     validators: Validators,
     risk: RiskTable = DEFAULT_RISK_TABLE,
     previous: PatternSet | None = None,
+    detectors: Mapping[str, EntityDetector] = _NO_DETECTORS,
 ) -> Platform:
     """Compiles what ships with the product.
 
@@ -39,18 +44,26 @@ def compile_platform(
         validators: the checks that policies may name.
         risk: the points of what is found.
         previous: patterns that are compiled already, to be used again.
+        detectors: those that ship with the product, by id.
 
     Raises:
         InvalidPattern: some patterns do not compile; it names them all.
-        KeyError: a policy names a validator that does not exist.
+        KeyError: a policy or a detector names a validator that does not exist.
     """
     models = _models(policies)
-    layers = _built(BUILDERS, Policies(policies, PolicySet(), DEFAULT_SETTINGS, risk, models))
+    sources = Policies(
+        policies, PolicySet(), DEFAULT_SETTINGS, risk, models, detectors=detectors
+    )
+    layers = _built(BUILDERS, sources)
     patterns = _compile(previous or PatternSet(), _wanted(layers))
     for policy in policies.of_kind("static_policy").values():
         if policy.validator and policy.validator not in validators:
             raise KeyError(f"policy {policy.id} names the unknown validator {policy.validator}")
-    return Platform(policies, patterns, validators, risk, models)
+    for detector in detectors.values():
+        if detector.validator and detector.validator not in validators:
+            name = detector.validator
+            raise KeyError(f"detector {detector.id} names the unknown validator {name}")
+    return Platform(policies, patterns, validators, risk, models, detectors)
 
 
 def changed_platform(platform: Platform, changes: Sequence[Change]) -> Platform:
@@ -69,7 +82,9 @@ def changed_platform(platform: Platform, changes: Sequence[Change]) -> Platform:
     policies = platform.policies.changed(changes)
     if kinds == {model_catalog.KIND}:
         return replace(platform, policies=policies, models=_models(policies))
-    return compile_platform(policies, platform.validators, platform.risk, platform.patterns)
+    return compile_platform(
+        policies, platform.validators, platform.risk, platform.patterns, platform.detectors
+    )
 
 
 def compile_tenant(
@@ -99,7 +114,15 @@ def compile_tenant(
         if previous.platform.akin(platform):
             previous = previous.on(platform, previous.revision)
         held = {layer.name: layer for layer in previous.layers}
-    sources = Policies(platform.policies, policies, settings, platform.risk, platform.models, held)
+    sources = Policies(
+        platform.policies,
+        policies,
+        settings,
+        platform.risk,
+        platform.models,
+        held,
+        platform.detectors,
+    )
     layers = _built(BUILDERS, sources)
     own = {
         pattern: place
@@ -119,6 +142,7 @@ def compile_tenant(
         patterns=patterns,
         settings=settings,
         limits=next((layer.book for layer in layers if isinstance(layer, LimitsLayer)), None),
+        ner=frozenset().union(*(getattr(layer, "ner_wanted", ()) for layer in layers)),
     )
 
 

@@ -55,6 +55,7 @@ def evaluate(snapshot: Snapshot, request: Request, decision_id: str) -> Decision
         else:
             if verdict is not NO_VERDICT:
                 verdicts[layer.name] = verdict
+                faults += (Fault(layer.name, error) for error in verdict.unjudged)
     if not (verdicts or faults or request.explain):
         # Most requests: nothing of what combining does applies to them.
         return plain_allow(snapshot, request, decision_id)

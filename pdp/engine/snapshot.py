@@ -6,8 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pdp.domain.detector import EntityDetector
     from pdp.domain.kinds import PolicySet
     from pdp.domain.limits import LimitBook
+    from pdp.domain.ner import Wanted
     from pdp.domain.risk import RiskTable
     from pdp.domain.tenant import TenantSettings
     from pdp.engine.layers.base import Closer, Gate, Layer
@@ -28,6 +32,7 @@ class Platform:
         validators: the checks that policies may name.
         risk: the points of what is found.
         models: the model catalog, compiled.
+        detectors: what ships with the product to recognise kinds of data, by id.
         lineage: shared by platforms that differ in their models alone.
     """
 
@@ -36,6 +41,7 @@ class Platform:
     validators: Validators
     risk: RiskTable
     models: ModelIndex
+    detectors: Mapping[str, EntityDetector] = field(default_factory=dict)
     lineage: object = field(default_factory=object)
 
     def akin(self, other: Platform) -> bool:
@@ -56,6 +62,7 @@ class Snapshot:
         policies: what the tenant's own part was compiled from, for the next compilation.
         patterns: the tenant's own patterns, without the platform's.
         limits: those in force; None where the tenant has none, so that nothing is to be counted.
+        ner: what models are to be asked for before a request is judged; mostly nothing.
     """
 
     tenant_id: str
@@ -69,6 +76,7 @@ class Snapshot:
     patterns: PatternSet
     settings: TenantSettings
     limits: LimitBook | None = None
+    ner: frozenset[Wanted] = frozenset()
 
     def on(self, platform: Platform, revision: int) -> Snapshot:
         """Returns the same policies on a platform that is akin to theirs, as of that revision.

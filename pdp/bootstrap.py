@@ -9,6 +9,7 @@ import tomllib
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
+from pdp import catalog
 from pdp.admin.install import install_catalog
 from pdp.detect.validators import VALIDATORS
 from pdp.domain.kinds import PolicySet
@@ -49,7 +50,8 @@ def first_publisher(store: Store, risk: RiskTable) -> Publisher:
     """Returns a publisher with the platform compiled; tenants are compiled at their first use."""
     with store.read() as reader:
         revision = reader.revision()
-        platform = compile_platform(PolicySet.of(reader.list_tenant(PLATFORM)), VALIDATORS, risk)
+        policies = PolicySet.of(reader.list_tenant(PLATFORM))
+        platform = compile_platform(policies, VALIDATORS, risk, detectors=catalog.detectors())
         changed = dict.fromkeys(reader.tenants() - {PLATFORM}, 0)
     return Publisher(platform, revision, changed)
 

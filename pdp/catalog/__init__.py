@@ -8,12 +8,13 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid5
 
+from pdp.domain.detector import EntityDetector
 from pdp.domain.model_catalog import ModelConfig, config_id
 from pdp.domain.policy_pack import BUNDLE, PackRules, PolicyPack, PolicyRule
 from pdp.domain.static_policy import StaticPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 ACTOR: Final = "catalog"
 """Who changes what ships with the product, in the change log."""
@@ -35,6 +36,12 @@ class SystemPolicy:
 def static_policies() -> tuple[SystemPolicy, ...]:
     """Returns the system static policies, in the order of the files and within each."""
     return tuple(_system_policy(entry) for entry in _entries("static_policies", "policies"))
+
+
+def detectors() -> Mapping[str, EntityDetector]:
+    """Returns the detectors by id, in the order of the files and within each."""
+    found = (_detector(entry) for entry in _entries("detectors", "detectors"))
+    return {each.id: each for each in found}
 
 
 def models() -> tuple[ModelConfig, ...]:
@@ -82,6 +89,13 @@ def _system_policy(entry: dict[str, Any]) -> SystemPolicy:
     return SystemPolicy(
         StaticPolicy(**entry, system=True), tuple(examples["match"]), tuple(examples["no_match"])
     )
+
+
+def _detector(entry: dict[str, Any]) -> EntityDetector:
+    lists = {name: tuple(entry[name]) for name in ("patterns", "context") if name in entry}
+    allowed = frozenset(value.lower() for value in entry.get("allowlist", ()))
+    rest = {name: value for name, value in entry.items() if name != "examples"}
+    return EntityDetector(**{**rest, **lists, "allowlist": allowed})
 
 
 def _bundle(entry: dict[str, Any]) -> PackRules:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SECRET: Final = "secret"  # noqa: S105 - a kind of data
 PII: Final = "pii"
@@ -19,18 +22,42 @@ PERSONAL_CATEGORIES: Final = frozenset({PII, FINANCIAL, MEDICAL})
 """Categories whose findings set `pii_detected` (decide.md, Risk)."""
 
 
-@dataclass(frozen=True, slots=True)
+ALIASES: Final[tuple[frozenset[str], ...]] = (
+    frozenset({"US_SSN", "SSN"}),
+    frozenset({"EMAIL_ADDRESS", "EMAIL"}),
+    frozenset({"PHONE_NUMBER", "PHONE"}),
+    frozenset({"IBAN_CODE", "IBAN"}),
+    frozenset({"CREDIT_CARD", "CREDIT_CARD_NUMBER"}),
+    frozenset({"IP_ADDRESS", "IP"}),
+    frozenset({"US_DRIVER_LICENSE", "DRIVER_LICENSE"}),
+    frozenset({"MEDICAL_RECORD_NUMBER", "MRN"}),
+)
+"""Names of one and the same type: seed 002 writes SSN where the detectors say US_SSN."""
+
+_ALIASES: Final = {name: group for group in ALIASES for name in group}
+
+
+def entity_aliases(entity_type: str) -> frozenset[str]:
+    """Returns all names of an entity type, the given one among them."""
+    return _ALIASES.get(entity_type) or frozenset({entity_type})
+
+
+# Compared and hashed by identity: a decision keys its findings by detector.
+@dataclass(frozen=True, slots=True, eq=False)
 class EntityDetector:
     """What is looked for, and what a find is worth.
 
     Attributes:
         id: of a detector that ships with the product, for instance `credit_card`; of a tenant's
             own, the id of its rule.
-        patterns: RE2; each takes part in the one scan of a request.
+        patterns: RE2; each takes part in the one scan of a request. Where one has a group named
+            `value`, that group is what was found, and the rest is how it was recognised.
         validator: name of the check that a value must pass; empty for none.
         confidence: of a find (its check passed, where there is one) with no context word near.
         context_confidence: of a find with a context word near it.
         context: words, lower case, that are looked for before and after a find.
+        weak: of patterns whose shape other things have as well, the confidence of a find with no
+            context word near.
         allowlist: values, in lower case, that are examples and never findings.
     """
 
@@ -44,4 +71,5 @@ class EntityDetector:
     confidence: float = 1.0
     context_confidence: float = 1.0
     context: tuple[str, ...] = ()
+    weak: Mapping[str, float] = field(default_factory=dict)
     allowlist: frozenset[str] = frozenset()

@@ -51,9 +51,7 @@ def compile_platform(
         KeyError: a policy or a detector names a validator that does not exist.
     """
     models = _models(policies)
-    sources = Policies(
-        policies, PolicySet(), DEFAULT_SETTINGS, risk, models, detectors=detectors
-    )
+    sources = Policies(policies, PolicySet(), DEFAULT_SETTINGS, risk, models, detectors=detectors)
     layers = _built(BUILDERS, sources)
     patterns = _compile(previous or PatternSet(), _wanted(layers))
     for policy in policies.of_kind("static_policy").values():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from pdp.domain.decision import Risk, Verdict
+    from pdp.domain.detector import EntityDetector
     from pdp.domain.kinds import PolicySet
     from pdp.domain.request import Request
     from pdp.domain.risk import RiskTable
@@ -25,6 +26,7 @@ class Policies:
             `with_models`: see `ModelAware`.
         previous: the layers of an earlier snapshot of the tenant, by name. What has not changed
             since, which its policies being the same objects shows, can be taken from them.
+        detectors: what ships with the product to recognise kinds of data, by id.
     """
 
     platform: PolicySet
@@ -33,6 +35,7 @@ class Policies:
     risk: RiskTable
     models: ModelIndex
     previous: Mapping[str, Layer] = field(default_factory=dict)
+    detectors: Mapping[str, EntityDetector] = field(default_factory=dict)
 
 
 class Layer(Protocol):

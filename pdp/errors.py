@@ -18,12 +18,17 @@
     │   ├── ModelNotFound
     │   ├── ProviderNotFound
     │   ├── LimitNotFound
+    │   ├── BundleNotFound
+    │   ├── GroupNotFound
     │   └── RouteNotFound
     ├── MethodNotAllowed
     ├── SystemPolicyReadonly
     ├── PolicyNameExists
     ├── BundleReadonly
     ├── PackInUse
+    ├── NameExists
+    ├── PlatformReadonly         what ships with the product was to be deleted
+    ├── NoUpgrade
     ├── ModelExists
     ├── LimitExists
     ├── ModelDisabled            it is switched off, and must stay in the catalog
@@ -247,6 +252,68 @@ class LimitExists(PdpError):
     """The user or the group has a limit already (issue 3)."""
 
     reason = "LIMIT_EXISTS"
+
+
+class BundleNotFound(NotFound):
+    """The tenant has no such compliance bundle (seed 002)."""
+
+    reason = "BUNDLE_NOT_FOUND"
+
+
+class GroupNotFound(NotFound):
+    """The tenant has no such user group."""
+
+    reason = "GROUP_NOT_FOUND"
+
+
+class NameExists(PdpError):
+    """Another one of its kind has that name in the tenant (seed 002)."""
+
+    reason = "NAME_EXISTS"
+
+
+class PlatformReadonly(PdpError):
+    """What ships with the product was to be deleted (seed 002)."""
+
+    reason = "PLATFORM_READONLY"
+
+
+class NoUpgrade(PdpError):
+    """A compliance bundle has no newer definition (seed 002)."""
+
+    reason = "NO_UPGRADE"
+
+
+class Unauthenticated(PdpError):
+    """A call without a credential, or with one that does not count (issue 6)."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class AccessDenied(PdpError):
+    """A credential's role, or its tenants, do not go as far as the call (issue 6)."""
+
+    reason = "ACCESS_DENIED"
+
+
+class RateLimited(PdpError):
+    """A credential calls more often than it may (issue 6).
+
+    Attributes:
+        retry_after_s: when a call would pass again.
+    """
+
+    reason = "RATE_LIMITED"
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class KeyNotFound(NotFound):
+    """There is no such API key, or it is none of the caller's (issue 6)."""
+
+    reason = "KEY_NOT_FOUND"
 
 
 class TenantMismatch(PdpError):

@@ -15,7 +15,7 @@ KIND: Final = "user_group"
 MAX_GROUPS: Final = 500
 """Groups of one tenant."""
 
-MAX_MEMBERS: Final = 10_000
+MAX_MEMBERS: Final = 2_000
 """Members of one group."""
 
 MAX_GROUP_BUNDLES: Final = 100

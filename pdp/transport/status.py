@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import grpc
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from pdp.errors import InvalidArgument, PdpError
+from pdp.errors import InvalidArgument, PdpError, RateLimited
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from google.protobuf.message import Message
 
 ERROR_DOMAIN: Final = "pdp.v1"
 
@@ -30,7 +33,11 @@ STATUSES: Final[Mapping[str, Status]] = {
     "INVALID_ACTION": Status(grpc.StatusCode.INVALID_ARGUMENT, 400),
     "INVALID_CONDITION": Status(grpc.StatusCode.INVALID_ARGUMENT, 400),
     "BUNDLE_READONLY": Status(grpc.StatusCode.FAILED_PRECONDITION, 400),
+    "NO_UPGRADE": Status(grpc.StatusCode.FAILED_PRECONDITION, 400),
+    "UNAUTHENTICATED": Status(grpc.StatusCode.UNAUTHENTICATED, 401),
+    "ACCESS_DENIED": Status(grpc.StatusCode.PERMISSION_DENIED, 403),
     "SYSTEM_POLICY_READONLY": Status(grpc.StatusCode.PERMISSION_DENIED, 403),
+    "PLATFORM_READONLY": Status(grpc.StatusCode.PERMISSION_DENIED, 403),
     "TENANT_MISMATCH": Status(grpc.StatusCode.PERMISSION_DENIED, 403),
     "HOST_REFUSED": Status(grpc.StatusCode.PERMISSION_DENIED, 403),
     "POLICY_NOT_FOUND": Status(grpc.StatusCode.NOT_FOUND, 404),
@@ -42,9 +49,13 @@ STATUSES: Final[Mapping[str, Status]] = {
     "MODEL_NOT_FOUND": Status(grpc.StatusCode.NOT_FOUND, 404),
     "PROVIDER_NOT_FOUND": Status(grpc.StatusCode.NOT_FOUND, 404),
     "LIMIT_NOT_FOUND": Status(grpc.StatusCode.NOT_FOUND, 404),
+    "BUNDLE_NOT_FOUND": Status(grpc.StatusCode.NOT_FOUND, 404),
+    "GROUP_NOT_FOUND": Status(grpc.StatusCode.NOT_FOUND, 404),
+    "KEY_NOT_FOUND": Status(grpc.StatusCode.NOT_FOUND, 404),
     "ROUTE_NOT_FOUND": Status(grpc.StatusCode.UNIMPLEMENTED, 404),
     "METHOD_NOT_ALLOWED": Status(grpc.StatusCode.UNIMPLEMENTED, 405),
     "POLICY_NAME_EXISTS": Status(grpc.StatusCode.ALREADY_EXISTS, 409),
+    "NAME_EXISTS": Status(grpc.StatusCode.ALREADY_EXISTS, 409),
     "PACK_IN_USE": Status(grpc.StatusCode.FAILED_PRECONDITION, 409),
     "MODEL_EXISTS": Status(grpc.StatusCode.ALREADY_EXISTS, 409),
     "MODEL_DISABLED": Status(grpc.StatusCode.FAILED_PRECONDITION, 409),
@@ -52,6 +63,7 @@ STATUSES: Final[Mapping[str, Status]] = {
     "PRECONDITION_FAILED": Status(grpc.StatusCode.ABORTED, 412),
     "REQUEST_TOO_LARGE": Status(grpc.StatusCode.RESOURCE_EXHAUSTED, 413),
     "UNSUPPORTED_MEDIA_TYPE": Status(grpc.StatusCode.INVALID_ARGUMENT, 415),
+    "RATE_LIMITED": Status(grpc.StatusCode.RESOURCE_EXHAUSTED, 429),
     "INTERNAL": Status(grpc.StatusCode.INTERNAL, 500),
     "REVISION_UNAVAILABLE": Status(grpc.StatusCode.UNAVAILABLE, 503),
     "STORE_UNAVAILABLE": Status(grpc.StatusCode.UNAVAILABLE, 503),
@@ -85,13 +97,17 @@ def rich_status(error: PdpError) -> bytes:
         for field, reason in error.violations:
             bad.field_violations.add(field=field, description=reason)
         details.append(_packed(bad))
+    if isinstance(error, RateLimited):
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromMilliseconds(math.ceil(error.retry_after_s * 1000))
+        details.append(_packed(retry))
     code = int(STATUSES[error.reason].grpc.value[0])
     status = status_pb2.Status(code=code, message=error.message, details=details)
     raw: bytes = status.SerializeToString()
     return raw
 
 
-def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> any_pb2.Any:
+def _packed(message: Message) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(message)
     return packed

@@ -229,6 +229,65 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"error": {"code": "LIMIT_EXISTS", "message": "user u1 has a limit already",
          "details": [{"field": "subject_id", "reason": "has the limit 0a1b…"}]}}
     """
+    ERROR_REASON_NAME_EXISTS: _ErrorReason.ValueType  # 33
+    """ERROR_REASON_NAME_EXISTS is sent for a name that another one of its kind
+    has in the tenant: a compliance bundle's or a user group's.
+
+        {"error": {"code": "NAME_EXISTS", "message": "there is a compliance bundle \\"HIPAA\\" already",
+         "details": [{"field": "name", "reason": "is the name of 0a1b…"}]}}
+    """
+    ERROR_REASON_PLATFORM_READONLY: _ErrorReason.ValueType  # 34
+    """ERROR_REASON_PLATFORM_READONLY is sent for the deletion of what ships with
+    the product.
+
+        {"error": {"code": "PLATFORM_READONLY", "message": "\\"HIPAA\\" ships with the product and cannot be deleted; deactivate it",
+         "details": [{"field": "bundle_id", "reason": "names a seeded bundle"}]}}
+    """
+    ERROR_REASON_BUNDLE_NOT_FOUND: _ErrorReason.ValueType  # 35
+    """ERROR_REASON_BUNDLE_NOT_FOUND is sent for a compliance bundle that the
+    tenant does not have.
+
+        {"error": {"code": "BUNDLE_NOT_FOUND", "message": "there is no compliance bundle 0a1b…", "details": []}}
+    """
+    ERROR_REASON_NO_UPGRADE: _ErrorReason.ValueType  # 36
+    """ERROR_REASON_NO_UPGRADE is sent for the upgrade of a compliance bundle that
+    has none: it is not seeded, or is at its latest definition.
+
+        {"error": {"code": "NO_UPGRADE", "message": "\\"HIPAA\\" is at its latest version, 1.1",
+         "details": [{"field": "bundle_id", "reason": "is at its latest version"}]}}
+    """
+    ERROR_REASON_GROUP_NOT_FOUND: _ErrorReason.ValueType  # 37
+    """ERROR_REASON_GROUP_NOT_FOUND is sent for a user group that the tenant does
+    not have.
+
+        {"error": {"code": "GROUP_NOT_FOUND", "message": "there is no user group 0a1b…", "details": []}}
+    """
+    ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 50
+    """ERROR_REASON_UNAUTHENTICATED is sent for a call without a credential, or
+    with one that does not count: unknown, expired, revoked or malformed. Which
+    of these it is, is not said.
+
+        {"error": {"code": "UNAUTHENTICATED", "message": "a credential is required: send X-API-Key, or Authorization: Bearer", "details": []}}
+    """
+    ERROR_REASON_ACCESS_DENIED: _ErrorReason.ValueType  # 51
+    """ERROR_REASON_ACCESS_DENIED is sent for a credential whose role, or whose
+    tenants, do not go as far as the call.
+
+        {"error": {"code": "ACCESS_DENIED", "message": "UpdateOrgPolicy needs the role editor", "details": []}}
+    """
+    ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 52
+    """ERROR_REASON_RATE_LIMITED is sent for a call beyond the rate that one
+    credential may call at. `Retry-After`, and `google.rpc.RetryInfo` over gRPC,
+    say when to try again.
+
+        {"error": {"code": "RATE_LIMITED", "message": "this credential calls more often than 100 times a second; try again in 1 s", "details": []}}
+    """
+    ERROR_REASON_KEY_NOT_FOUND: _ErrorReason.ValueType  # 53
+    """ERROR_REASON_KEY_NOT_FOUND is sent for an API key that there is not, or that
+    acts for tenants that the caller may not act for.
+
+        {"error": {"code": "KEY_NOT_FOUND", "message": "there is no API key 0a1b…", "details": []}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why a request could not be judged or carried out. It is the
@@ -443,5 +502,64 @@ has one already.
 
     {"error": {"code": "LIMIT_EXISTS", "message": "user u1 has a limit already",
      "details": [{"field": "subject_id", "reason": "has the limit 0a1b…"}]}}
+"""
+ERROR_REASON_NAME_EXISTS: ErrorReason.ValueType  # 33
+"""ERROR_REASON_NAME_EXISTS is sent for a name that another one of its kind
+has in the tenant: a compliance bundle's or a user group's.
+
+    {"error": {"code": "NAME_EXISTS", "message": "there is a compliance bundle \\"HIPAA\\" already",
+     "details": [{"field": "name", "reason": "is the name of 0a1b…"}]}}
+"""
+ERROR_REASON_PLATFORM_READONLY: ErrorReason.ValueType  # 34
+"""ERROR_REASON_PLATFORM_READONLY is sent for the deletion of what ships with
+the product.
+
+    {"error": {"code": "PLATFORM_READONLY", "message": "\\"HIPAA\\" ships with the product and cannot be deleted; deactivate it",
+     "details": [{"field": "bundle_id", "reason": "names a seeded bundle"}]}}
+"""
+ERROR_REASON_BUNDLE_NOT_FOUND: ErrorReason.ValueType  # 35
+"""ERROR_REASON_BUNDLE_NOT_FOUND is sent for a compliance bundle that the
+tenant does not have.
+
+    {"error": {"code": "BUNDLE_NOT_FOUND", "message": "there is no compliance bundle 0a1b…", "details": []}}
+"""
+ERROR_REASON_NO_UPGRADE: ErrorReason.ValueType  # 36
+"""ERROR_REASON_NO_UPGRADE is sent for the upgrade of a compliance bundle that
+has none: it is not seeded, or is at its latest definition.
+
+    {"error": {"code": "NO_UPGRADE", "message": "\\"HIPAA\\" is at its latest version, 1.1",
+     "details": [{"field": "bundle_id", "reason": "is at its latest version"}]}}
+"""
+ERROR_REASON_GROUP_NOT_FOUND: ErrorReason.ValueType  # 37
+"""ERROR_REASON_GROUP_NOT_FOUND is sent for a user group that the tenant does
+not have.
+
+    {"error": {"code": "GROUP_NOT_FOUND", "message": "there is no user group 0a1b…", "details": []}}
+"""
+ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 50
+"""ERROR_REASON_UNAUTHENTICATED is sent for a call without a credential, or
+with one that does not count: unknown, expired, revoked or malformed. Which
+of these it is, is not said.
+
+    {"error": {"code": "UNAUTHENTICATED", "message": "a credential is required: send X-API-Key, or Authorization: Bearer", "details": []}}
+"""
+ERROR_REASON_ACCESS_DENIED: ErrorReason.ValueType  # 51
+"""ERROR_REASON_ACCESS_DENIED is sent for a credential whose role, or whose
+tenants, do not go as far as the call.
+
+    {"error": {"code": "ACCESS_DENIED", "message": "UpdateOrgPolicy needs the role editor", "details": []}}
+"""
+ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 52
+"""ERROR_REASON_RATE_LIMITED is sent for a call beyond the rate that one
+credential may call at. `Retry-After`, and `google.rpc.RetryInfo` over gRPC,
+say when to try again.
+
+    {"error": {"code": "RATE_LIMITED", "message": "this credential calls more often than 100 times a second; try again in 1 s", "details": []}}
+"""
+ERROR_REASON_KEY_NOT_FOUND: ErrorReason.ValueType  # 53
+"""ERROR_REASON_KEY_NOT_FOUND is sent for an API key that there is not, or that
+acts for tenants that the caller may not act for.
+
+    {"error": {"code": "KEY_NOT_FOUND", "message": "there is no API key 0a1b…", "details": []}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

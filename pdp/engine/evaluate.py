@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from pdp.engine.snapshot import Snapshot
 
 
-def evaluate(snapshot: Snapshot, request: Request, decision_id: str) -> Decision:
+def evaluate(
+    snapshot: Snapshot, request: Request, decision_id: str, known: Findings | None = None
+) -> Decision:
     """Returns the decision on `request`.
 
     A layer that raises, and a scan that cannot be made, is a fault: the decision is then
@@ -33,6 +35,7 @@ def evaluate(snapshot: Snapshot, request: Request, decision_id: str) -> Decision
         snapshot: the tenant's policies.
         request: with its timestamp set.
         decision_id: the id of the decision.
+        known: what is found in the request, where nothing is to be scanned for it.
     """
     faults: list[Fault] = []
     verdicts: dict[str, Verdict] = {}
@@ -46,7 +49,7 @@ def evaluate(snapshot: Snapshot, request: Request, decision_id: str) -> Decision
             verdicts[gate.name] = verdict
         if verdict.outcome is Outcome.BLOCK:
             return _combined(snapshot, request, decision_id, verdicts, faults, stopped_by=gate.name)
-    findings = _findings(snapshot, request, faults)
+    findings = _findings(snapshot, request, faults) if known is None else known
     for layer in snapshot.layers:
         try:
             verdict = layer.judge(request, findings)

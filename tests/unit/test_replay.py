@@ -1,0 +1,200 @@
+"""Recorded decisions judged again: what a change of policies would do to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bench.engine import catalog_platform
+from pdp.admin.replay import ADDED, GONE, Responsible, replay_records, replay_requests
+from pdp.domain import customer_policy, org_policy, policy_chain, policy_pack, static_policy
+from pdp.domain.customer_policy import CustomerPolicy
+from pdp.domain.decision import Outcome
+from pdp.domain.decision_record import DecisionRecord, RecordedSubject
+from pdp.domain.kinds import PolicySet
+from pdp.domain.org_policy import OrgPolicy
+from pdp.domain.policy_chain import ChainEntry, PolicyChain
+from pdp.domain.policy_pack import PolicyPack, PolicyRule
+from pdp.domain.request import Request, Subject
+from pdp.domain.static_policy import StaticOverride, StaticPolicy
+from pdp.engine import replay as replays
+from pdp.engine.compiler import compile_tenant
+from pdp.engine.evaluate import evaluate
+from pdp.engine.replay import replay
+
+if TYPE_CHECKING:
+    from pdp.engine.snapshot import Snapshot
+
+PLATFORM = catalog_platform()
+SQLI = "SELECT name FROM users WHERE id = 1 UNION SELECT password FROM users"
+
+
+def snapshot(**kinds: dict[str, Any]) -> Snapshot:
+    return compile_tenant(PLATFORM, "acme", PolicySet(kinds), 7)
+
+
+def recorded(request: Request, before: Snapshot, *, redacted: str | None = None) -> DecisionRecord:
+    """What is kept of the decision on `request`, without its text where none is given."""
+    decision = evaluate(before, request, "d1")
+    return DecisionRecord(
+        decision_id=decision.decision_id,
+        request_id="r1",
+        time=1.0,
+        tenant_id="acme",
+        outcome=decision.outcome,
+        risk=decision.risk,
+        revision=before.revision,
+        subject=RecordedSubject(
+            request.subject.user_id, request.subject.groups, "", request.subject.risk_score
+        ),
+        customer_id=request.customer_id,
+        provider=request.provider,
+        model=request.model,
+        action=request.action,
+        tool=request.tool,
+        text_sha256="0" * 64 if request.text else "",
+        text_length=len(request.text),
+        redacted_text=redacted,
+        matches=decision.matches,
+        incomplete=decision.incomplete,
+        reason_code=decision.reason_code,
+    )
+
+
+def test_the_same_policies_decide_the_same() -> None:
+    same = snapshot()
+    for text in (SQLI, "hello", "rm -rf / --no-preserve-root", "my card: 4111111111111111"):
+        record = recorded(Request(text=text), same)
+        again = replay(record, same, same)
+        assert again.decision is not None
+        assert again.decision.outcome is record.outcome, text
+        assert again.gaps == ()
+
+
+def test_an_override_weakens_what_was_blocked() -> None:
+    before = snapshot()
+    record = recorded(Request(text=SQLI), before)
+    assert record.outcome is Outcome.BLOCK
+    overrides = {
+        match.policy_id: StaticOverride(match.policy_id, "log") for match in record.matches
+    }
+    after = snapshot(**{static_policy.OVERRIDE_KIND: overrides})
+    again = replay(record, before, after)
+    assert again.decision is not None
+    assert again.decision.outcome is Outcome.ALLOW
+
+
+def test_blocking_by_risk_reads_what_was_found() -> None:
+    before = snapshot()
+    record = recorded(Request(text="my card: 4111111111111111"), before)
+    assert record.outcome < Outcome.BLOCK
+    strict = {org_policy.ID: OrgPolicy(blocking_enabled=True, block_on="low")}
+    again = replay(record, before, snapshot(**{org_policy.KIND: strict}))
+    assert again.decision is not None
+    assert again.decision.outcome is Outcome.BLOCK
+
+
+def rule(**conditions: Any) -> dict[str, dict[str, Any]]:
+    made = PolicyRule("rule", "pack", 0, "A rule", {"type": "BLOCK", "message": "no"}, conditions)
+    return {
+        policy_pack.KIND: {"pack": PolicyPack("pack", "Pack")},
+        policy_pack.RULE_KIND: {"rule": made},
+        policy_chain.KIND: {"org": PolicyChain("org", packs=(ChainEntry("e", "pack", 0),))},
+    }
+
+
+def test_a_rule_for_groups_needs_no_text() -> None:
+    before = snapshot()
+    record = recorded(Request(text="hi", subject=Subject("u", ("contractors",))), before)
+    again = replay(record, before, snapshot(**rule(user_groups=["contractors"])))
+    assert again.decision is not None
+    assert again.decision.outcome is Outcome.BLOCK
+    assert again.gaps == ()
+
+
+def test_a_rule_that_had_matched_a_text_still_does() -> None:
+    before = snapshot(**rule(content_regex="(?i)project x"))
+    record = recorded(Request(text="about Project X"), before)
+    assert record.outcome is Outcome.BLOCK
+    again = replay(record, before, before)
+    assert again.decision is not None
+    assert again.decision.outcome is Outcome.BLOCK
+
+
+def test_a_new_pattern_runs_on_the_text_that_is_kept() -> None:
+    before = snapshot()
+    rivals = StaticPolicy("p", "No rivals", "custom", "rival-product", "block")
+    after = snapshot(**{static_policy.KIND: {"p": rivals}})
+    kept = recorded(Request(text="the rival-product"), before, redacted="the rival-product")
+    again = replay(kept, before, after)
+    assert again.decision is not None
+    assert (again.decision.outcome, again.gaps) == (Outcome.BLOCK, ())
+
+
+def test_a_new_pattern_without_a_text_is_a_gap_and_no_guess() -> None:
+    before = snapshot()
+    rivals = StaticPolicy("p", "No rivals", "custom", "rival-product", "block")
+    after = snapshot(**{static_policy.KIND: {"p": rivals}})
+    again = replay(recorded(Request(text="the rival-product"), before), before, after)
+    assert again.decision is not None
+    assert (again.decision.outcome, again.gaps) == (Outcome.ALLOW, (replays.NO_TEXT,))
+
+
+def customer(condition: str) -> Snapshot:
+    document = {"custom_rules": {"late": {"condition": condition, "score_impact": 30}}}
+    return snapshot(**{customer_policy.KIND: {"c1": CustomerPolicy("c1", document)}})
+
+
+def test_custom_rules_that_read_the_context_cannot_be_replayed() -> None:
+    policies = customer("batch_size > 100")
+    record = recorded(Request(customer_id="c1", action="a:b:c"), policies)
+    again = replay(record, policies, policies)
+    assert again.decision is None
+    assert again.obstacle == replays.NO_CONTEXT
+
+
+def test_custom_rules_that_read_what_is_recorded_can() -> None:
+    policies = customer("action.verb = 'c' AND subject.user_id IS NOT NULL")
+    record = recorded(Request(customer_id="c1", action="a:b:c", subject=Subject("u")), policies)
+    again = replay(record, policies, policies)
+    assert again.decision is not None
+    assert again.decision.risk.score == record.risk.score > 0
+
+
+def test_what_could_not_be_judged_is_not_replayed() -> None:
+    before = snapshot()
+    record = recorded(Request(text="hi"), before)._replace(incomplete=True)
+    assert replay(record, before, before).obstacle == replays.NOT_JUDGED
+
+
+def test_the_tally_names_what_changes_and_what_did_it() -> None:
+    before = snapshot()
+    records = [
+        *(recorded(Request(text=SQLI), before) for _ in range(3)),
+        *(recorded(Request(text="hi"), before) for _ in range(5)),
+        recorded(Request(text="hi"), before)._replace(incomplete=True),
+    ]
+    blocking = [match for match in records[0].matches if match.action == "block"]
+    overrides = {
+        match.policy_id: StaticOverride(match.policy_id, "warn") for match in records[0].matches
+    }
+    after = snapshot(**{static_policy.OVERRIDE_KIND: overrides})
+    tally = replay_records(records, before, after, examples=2)
+    assert (tally.replayed, tally.changed) == (8, 3)
+    assert dict(tally.not_replayed) == {replays.NOT_JUDGED: 1}
+    change = tally.changes[Outcome.BLOCK, Outcome.WARN]
+    assert (change.count, len(change.examples)) == (3, 2)
+    for match in blocking:
+        for effect in (ADDED, GONE):
+            each = Responsible("static", match.policy_id, match.name, effect)
+            assert change.policies[each] == 3
+
+
+def test_requests_are_judged_on_both_sides() -> None:
+    before = snapshot()
+    after = snapshot(**rule(content_regex="(?i)project x"))
+    requests = [Request(text="about Project X", request_id="1"), Request(text="hi", request_id="2")]
+    tally = replay_requests(requests, before, after, examples=5)
+    assert (tally.replayed, tally.changed) == (2, 1)
+    change = tally.changes[Outcome.ALLOW, Outcome.BLOCK]
+    assert [each.decision_id for each in change.examples] == ["1"]
+    assert change.policies == {Responsible("chain", "rule", "A rule", ADDED): 1}

@@ -74,8 +74,9 @@ def risk_table(file: Path | None) -> RiskTable:
     if unknown:
         raise ConfigError(f"the risk file {file} sets {unknown[0]}; it may set {sorted(known)}")
     severity = {**DEFAULT_RISK_TABLE.severity, **given.pop("severity", {})}
-    table = replace(DEFAULT_RISK_TABLE, severity=severity, **given)
-    points = [*severity.values(), *given.values()]
+    dlp = {**DEFAULT_RISK_TABLE.dlp, **given.pop("dlp", {})}
+    table = replace(DEFAULT_RISK_TABLE, severity=severity, dlp=dlp, **given)
+    points = [*severity.values(), *dlp.values(), *given.values()]
     if any(not isinstance(each, int) or not 0 <= each <= 100 for each in points):  # noqa: PLR2004
         raise ConfigError(f"the risk file {file}: points are whole numbers from 0 to 100")
     return table

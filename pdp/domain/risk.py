@@ -19,7 +19,8 @@ class RiskTable:
     """Points by what was found, and the lowest score of each band.
 
     Attributes:
-        severity: floor of a static or DLP match, by the policy's severity.
+        severity: floor of a static match, by the policy's severity.
+        dlp: floor of a DLP match, by the rule's action tier.
         kill_switch: floor of a request for a model that is switched off.
         limit: floor of a request that is over a limit.
         unknown_customer: floor of a customer that does not exist.
@@ -35,6 +36,9 @@ class RiskTable:
 
     severity: Mapping[str, int] = field(
         default_factory=lambda: {"low": 15, "medium": 40, "high": 65, "critical": 90}
+    )
+    dlp: Mapping[str, int] = field(
+        default_factory=lambda: {"log_only": 15, "prompt": 40, "redact": 40, "block": 65}
     )
     kill_switch: int = 65
     limit: int = 40

@@ -41,7 +41,7 @@ _IDLE: Final = {
     CUSTOMER: "the request names no customer",
     STATIC: "no policy's pattern was found",
     CHAIN: "no rule of a chain matched",
-    DLP: "no rule is in force",
+    DLP: "nothing that a rule looks for was found",
     ORG: "blocking by risk is off",
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pdp.engine.layers import chain, customer, kill_switch, limits, org, static
+from pdp.engine.layers import chain, customer, dlp, kill_switch, limits, org, static
 
 if TYPE_CHECKING:
     from pdp.engine.layers.base import Builder, CloserBuilder, GateBuilder
@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 GATES: Final[tuple[GateBuilder, ...]] = (kill_switch.build,)
 """Asked before the scan; a BLOCK of one ends the decision."""
 
-BUILDERS: Final[tuple[Builder, ...]] = (limits.build, customer.build, static.build, chain.build)
+BUILDERS: Final[tuple[Builder, ...]] = (
+    limits.build,
+    customer.build,
+    static.build,
+    chain.build,
+    dlp.build,
+)
 """Asked with the findings of the scan."""
 
 CLOSERS: Final[tuple[CloserBuilder, ...]] = (org.build,)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from pdp.errors import ConfigError
 from pdp.store.sqlite_errors import is_busy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlite_utils.migrations import Migrations
 
 APPLICATION_ID: Final = 0x50445031
 """Marks a SQLite file as ours: "PDP1"."""
@@ -18,7 +24,34 @@ SCHEMA_VERSION: Final = 3
 _RETRY_S: Final = 0.01
 
 
-def prepare(connection: sqlite3.Connection, *, busy_timeout_s: float) -> None:
+def _migrations() -> Migrations:
+    from pdp.store.migrations import MIGRATIONS  # noqa: PLC0415 - see `_migrate`
+
+    return MIGRATIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a file is to become.
+
+    Attributes:
+        application_id: marks the file.
+        version: how many migrations there are.
+        migrations: gives them; only a file that is not of the present version asks.
+    """
+
+    application_id: int
+    version: int
+    migrations: Callable[[], Migrations]
+
+
+POLICIES: Final = Form(APPLICATION_ID, SCHEMA_VERSION, _migrations)
+"""The store of policies."""
+
+
+def prepare(
+    connection: sqlite3.Connection, *, busy_timeout_s: float, form: Form = POLICIES
+) -> None:
     """Makes the file behind `connection` a store of the present schema, in WAL mode.
 
     Any number of processes may do so at once.
@@ -26,19 +59,20 @@ def prepare(connection: sqlite3.Connection, *, busy_timeout_s: float) -> None:
     Args:
         connection: without implicit transactions (`isolation_level=None`).
         busy_timeout_s: how long to wait for other processes that open the file.
+        form: what it is to become.
 
     Raises:
         ConfigError: the file is not ours, or was made by a newer version; it is left untouched.
         sqlite3.Error: the file cannot be read or written.
 
     """
-    _version(connection)
+    _version(connection, form)
     _enable_wal(connection, time.monotonic() + busy_timeout_s)
-    if _version(connection) < SCHEMA_VERSION:
-        _migrate(connection)
+    if _version(connection, form) < form.version:
+        _migrate(connection, form)
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def _version(connection: sqlite3.Connection, form: Form) -> int:
     """Returns the schema's version; 0 for a file with nothing in it."""
     application_id, version, tables = connection.execute(
         "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)"
@@ -46,12 +80,12 @@ def _version(connection: sqlite3.Connection) -> int:
     ).fetchone()
     if (application_id, version, tables) == (0, 0, 0):
         return 0
-    if application_id != APPLICATION_ID:
+    if application_id != form.application_id:
         raise ConfigError(
             "The store URL names a database of another program; name a new file, or a store that"
             " this product has made."
         )
-    if version > SCHEMA_VERSION:
+    if version > form.version:
         raise ConfigError(
             "The store was made by a newer version of this product; run that version, or restore"
             " a backup from before the upgrade."
@@ -78,20 +112,19 @@ def _enable_wal(connection: sqlite3.Connection, deadline: float) -> None:
         return
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+def _migrate(connection: sqlite3.Connection, form: Form) -> None:
     # Imported here, since it takes a tenth of a second that only a file's first start needs.
     from sqlite_utils import Database  # noqa: PLC0415
-
-    from pdp.store.migrations import MIGRATIONS  # noqa: PLC0415
 
     # One transaction around all: sqlite-utils nests its own in it, and of several processes that
     # start at once the first migrates while the others wait, then find nothing to do.
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if _version(connection) < SCHEMA_VERSION:
-            MIGRATIONS.apply(Database(connection, recursive_triggers=False, execute_plugins=False))
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        if _version(connection, form) < form.version:
+            database = Database(connection, recursive_triggers=False, execute_plugins=False)
+            form.migrations().apply(database)
+            connection.execute(f"PRAGMA application_id = {form.application_id}")
+            connection.execute(f"PRAGMA user_version = {form.version}")
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:

@@ -54,12 +54,12 @@ class SqliteStore:
             StoreUnavailable: another process held the file for longer than `busy_timeout_s`.
 
         """
-        path = _path(url)
+        path = path_of(url)
         with converted_at_opening(), ExitStack() as undo:
-            connection = _connect(path, busy_timeout_s)
+            connection = connect(path, busy_timeout_s)
             undo.callback(connection.close)
             schema.prepare(connection, busy_timeout_s=busy_timeout_s)
-            watcher = _connect(path, busy_timeout_s)
+            watcher = connect(path, busy_timeout_s)
             undo.callback(watcher.close)
             # Opened by now, it has no need to wait, and must not: an event loop may be asking.
             watcher.execute("PRAGMA busy_timeout = 0")
@@ -122,7 +122,13 @@ class SqliteStore:
                 self._connection.execute("ROLLBACK")
 
 
-def _path(url: str) -> Path:
+def path_of(url: str) -> Path:
+    """Returns the file that a store's URL names; its directory is made where it is not there.
+
+    Raises:
+        ConfigError: the URL names none, or the directory cannot be made.
+
+    """
     name = url.removeprefix(_SCHEME)
     usable = name != url and not name.startswith(":") and not name.endswith("/")
     if not name or not usable or not _REFUSED.isdisjoint(name):
@@ -141,7 +147,8 @@ def _path(url: str) -> Path:
     return path
 
 
-def _connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    """Returns a connection whose commits are on disk, without implicit transactions."""
     connection = sqlite3.connect(
         path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
     )

@@ -1,0 +1,212 @@
+"""The store of decision records in one SQLite file."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from pdp.errors import StoreUnavailable
+from pdp.store import audit_queries, schema
+from pdp.store.audit_chain import NO_BATCH, Batch, chained
+from pdp.store.audit_port import Kept
+from pdp.store.audit_retention import MAX_PAGES, retain
+from pdp.store.audit_verify import verify
+from pdp.store.sqlite import connect, path_of
+from pdp.store.sqlite_errors import converted, converted_at_opening, is_busy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlite_utils.migrations import Migrations
+
+    from pdp.store.audit_port import Filter, Retention, Verification
+
+APPLICATION_ID: Final = 0x50445041
+"""Marks a SQLite file as a store of decision records: "PDPA"."""
+
+SCHEMA_VERSION: Final = 1
+"""How many migrations there are."""
+
+_RETRY_S: Final = 0.0005
+_BATCH = "sequence, first_record, records, at, note, previous, hash"
+_HEAD: Final = f"SELECT {_BATCH} FROM batches ORDER BY sequence DESC LIMIT 1"  # noqa: S608 - no input
+_APPEND: Final = f"INSERT INTO appended ({_BATCH}, bodies) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - no input
+_GET: Final = "SELECT sequence, body FROM records WHERE decision_id = ? AND tenant_id = ?"
+_LAST: Final = "SELECT first_record + records - 1 FROM batches ORDER BY sequence DESC LIMIT 1"
+
+
+def _migrations() -> Migrations:
+    from pdp.store.audit_migrations import MIGRATIONS  # noqa: PLC0415 - see `schema`
+
+    return MIGRATIONS
+
+
+FORM: Final = schema.Form(APPLICATION_ID, SCHEMA_VERSION, _migrations)
+
+
+class SqliteAuditLog:
+    """An `AuditLog` in one SQLite file, shared by all processes of one host that open it.
+
+    What was appended is on disk (WAL, `synchronous=FULL`). All processes append to one chain: each
+    keeps the head that it has seen last, and where another has been faster, its own batch is
+    refused for its sequence number and is chained anew.
+    """
+
+    def __init__(
+        self,
+        writer: sqlite3.Connection,
+        reader: sqlite3.Connection,
+        *,
+        key: bytes,
+        busy_timeout_s: float,
+    ) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._writing = threading.Lock()
+        self._reading = threading.Lock()
+        self._key = key
+        self._busy_timeout_s = busy_timeout_s
+        self._head: Batch | None = None
+
+    @classmethod
+    def open(cls, url: str, *, key: bytes = b"", busy_timeout_s: float = 5.0) -> SqliteAuditLog:
+        """Opens the log, and makes or upgrades it where need be.
+
+        Args:
+            url: as for `SqliteStore.open`.
+            key: makes the chain one of MACs; empty for plain hashes.
+            busy_timeout_s: how long to wait for another writer.
+
+        Raises:
+            ConfigError: the URL or its file cannot be used; the message says what to do.
+            StoreUnavailable: another process held the file for longer than `busy_timeout_s`.
+
+        """
+        path = path_of(url)
+        with converted_at_opening(), ExitStack() as undo:
+            writer = connect(path, busy_timeout_s)
+            undo.callback(writer.close)
+            writer.execute("PRAGMA auto_vacuum = INCREMENTAL")  # heeded while the file is empty
+            schema.prepare(writer, busy_timeout_s=busy_timeout_s, form=FORM)
+            # SQLite's own waiting begins at a millisecond and grows to a hundred; see `_patient`.
+            writer.execute("PRAGMA busy_timeout = 0")
+            reader = connect(path, busy_timeout_s)
+            undo.callback(reader.close)
+            undo.pop_all()
+        return cls(writer, reader, key=key, busy_timeout_s=busy_timeout_s)
+
+    def append(self, bodies: Sequence[str]) -> None:
+        """See `AuditLog.append`."""
+        # An array of texts: what is kept of each is what was hashed, byte for byte.
+        packed = json.dumps(bodies, ensure_ascii=False)
+        with self._writing, converted():
+            for _ in self._patient():
+                head = self._head or self._read_head()
+                batch = chained(head, bodies, time.time_ns() // 1000, key=self._key)
+                try:
+                    self._writer.execute(_APPEND, (*batch, packed))
+                except sqlite3.IntegrityError:
+                    self._head = None  # another process has appended
+                except sqlite3.OperationalError as error:
+                    if not is_busy(error):
+                        raise
+                    time.sleep(_RETRY_S)
+                else:
+                    self._head = batch
+                    return
+
+    def _patient(self) -> Iterator[None]:
+        """Yields as long as waiting for other writers makes sense."""
+        deadline = time.monotonic() + self._busy_timeout_s
+        while time.monotonic() < deadline:
+            yield
+        raise StoreUnavailable("Another writer holds the store; try again.")
+
+    def _read_head(self) -> Batch:
+        row = self._writer.execute(_HEAD).fetchone()
+        return Batch(*row) if row else NO_BATCH
+
+    def select(self, wanted: Filter, *, before: int | None, limit: int) -> Sequence[Kept]:
+        """See `AuditLog.select`."""
+        return self._kept(*audit_queries.select(wanted, before, limit))
+
+    def follow(self, wanted: Filter, *, after: int, limit: int) -> Sequence[Kept]:
+        """See `AuditLog.follow`."""
+        return self._kept(*audit_queries.follow(wanted, after, limit))
+
+    def get(self, tenant_id: str, decision_id: str) -> Kept | None:
+        """See `AuditLog.get`."""
+        found = self._kept(_GET, (decision_id, tenant_id))
+        return found[0] if found else None
+
+    def last(self) -> int:
+        """See `AuditLog.last`."""
+        with self._read() as connection:
+            row = connection.execute(_LAST).fetchone()
+        return int(row[0]) if row else 0
+
+    def size(self) -> int:
+        """See `AuditLog.size`."""
+        with self._read() as connection:
+            return used_bytes(connection)
+
+    def verify(self, anchor: str = "") -> Verification:
+        """See `AuditLog.verify`."""
+        with self._read() as connection:
+            connection.execute("BEGIN")
+            try:
+                return verify(connection, self._key, anchor)
+            finally:
+                connection.execute("ROLLBACK")
+
+    def retain(self, retention: Retention, now: float) -> int:
+        """See `AuditLog.retain`."""
+        with self._writing, converted():
+            for _ in self._patient():
+                try:
+                    self._writer.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError as error:
+                    if not is_busy(error):
+                        raise
+                    time.sleep(_RETRY_S)
+                else:
+                    break
+            self._head = None
+            try:
+                used = used_bytes(self._writer)
+                removed = retain(self._writer, retention, now, used, self._key)
+                self._writer.execute("COMMIT")
+            finally:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+            if removed:
+                self._writer.execute(f"PRAGMA incremental_vacuum({MAX_PAGES})").fetchall()
+            return removed
+
+    def close(self) -> None:
+        """See `AuditLog.close`."""
+        with self._reading, self._writing, converted():
+            self._reader.close()
+            self._writer.close()
+
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection]:
+        with self._reading, converted():
+            yield self._reader
+
+    def _kept(self, sql: str, parameters: tuple[Any, ...]) -> list[Kept]:
+        with self._read() as connection:
+            return [Kept(*row) for row in connection.execute(sql, parameters)]
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Returns how many bytes of the file are in use."""
+    [(pages, free, size)] = connection.execute(
+        "SELECT page_count, freelist_count, page_size"
+        " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+    ).fetchall()
+    return int((pages - free) * size)

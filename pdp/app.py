@@ -15,6 +15,7 @@ import structlog
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap import first_publisher, open_store, risk_table
 from pdp.config import Settings, check_auth, split_address
+from pdp.detect.ner import NerEngine, open_engine
 from pdp.domain.static_policy import KIND
 from pdp.transport.grpc_server import GrpcServer
 from pdp.transport.http.server import HttpServer
@@ -22,6 +23,8 @@ from pdp.wiring import wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
+
+    from pdp.transport.tls import Tls
 
 _log: Final = structlog.get_logger("pdp.app")
 
@@ -32,12 +35,14 @@ class Readiness:
     def __init__(self) -> None:
         self.serving = False
         self.draining = False
+        self.models: Callable[[], Mapping[str, str]] = dict
 
     def checks(self) -> Mapping[str, str]:
         """Returns the state of each thing that readiness depends on."""
         return {
             "snapshot": "loaded" if self.serving or self.draining else "not loaded",
             "drain": "draining" if self.draining else "no",
+            **{f"model_{kind}": state for kind, state in self.models().items()},
         }
 
 
@@ -70,21 +75,33 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
 
     """
     check_auth(settings)
+    tls = _tls(settings)
     async with AsyncExitStack() as stack:
         store = open_store(settings.store_url)
         stack.callback(store.close)
         publisher = first_publisher(store, risk_table(settings.risk_file))
         workspace = Workspace(store, publisher)
         stack.callback(workspace.close)
-        wiring = wire(publisher, workspace)
+        ner = _models(settings)
+        stack.callback(ner.close)
+        wiring = wire(publisher, workspace, ner)
         stack.push_async_callback(wiring.metering.close)
         await wiring.metering.sync()
         readiness = Readiness()
+        readiness.models = ner.states
         grpc = GrpcServer(wiring.methods, wiring.endpoints, settings.workers)
         http = HttpServer(
-            wiring.methods, wiring.endpoints, wiring.metrics, readiness, workers=settings.workers
+            wiring.methods,
+            wiring.endpoints,
+            wiring.metrics,
+            readiness,
+            workers=settings.workers,
+            tls=tls,
         )
-        grpc_port = await grpc.start(settings.grpc_listen)
+        if tls is not None:
+            tls.measure(wiring.metrics)
+            stack.push_async_callback(_cancel, asyncio.create_task(tls.watch()))
+        grpc_port = await grpc.start(settings.grpc_listen, tls)
         stack.push_async_callback(grpc.stop, 0)
         http_address = await http.start(settings.http_listen)
         stack.push_async_callback(http.stop, 0)
@@ -108,6 +125,21 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             readiness.serving, readiness.draining = False, True
             await grpc.set_serving(False)
             await asyncio.gather(grpc.stop(settings.drain_s), http.stop(settings.drain_s))
+
+
+def _models(settings: Settings) -> NerEngine:
+    return open_engine(
+        settings.ner_model_dir, settings.gliner_model_dir, settings.ner_budget_ms / 1000
+    )
+
+
+def _tls(settings: Settings) -> Tls | None:
+    if settings.tls_cert_file is settings.tls_key_file is settings.tls_client_ca_file is None:
+        return None
+    from pdp.transport.tls import Tls  # noqa: PLC0415 - takes time that plaintext need not
+    from pdp.transport.tls_files import TlsFiles  # noqa: PLC0415 - as above
+
+    return Tls(TlsFiles.of(settings))
 
 
 def _with_port(address: str, port: int) -> str:

@@ -46,6 +46,22 @@ class Settings(BaseSettings):
         10.0, ge=0, le=600, description="Seconds that calls under way get after SIGTERM."
     )
     risk_file: Path | None = Field(None, description="TOML file that replaces risk points.")
+    ner_model_dir: Path | None = Field(
+        None, description="Directory of a spaCy pipeline: answers DLP rules of type ner."
+    )
+    gliner_model_dir: Path | None = Field(
+        None, description="Directory of a GLiNER model in ONNX: answers DLP rules of type llm."
+    )
+    ner_budget_ms: int = Field(
+        500, ge=1, le=60_000, description="Milliseconds that a request may wait for these models."
+    )
+    tls_cert_file: Path | None = Field(
+        None, description="The server's certificate and those that sign it, PEM: serves TLS."
+    )
+    tls_key_file: Path | None = Field(None, description="The certificate's private key, PEM.")
+    tls_client_ca_file: Path | None = Field(
+        None, description="Authorities, PEM: only clients with a certificate of theirs are served."
+    )
 
     @property
     def store_url(self) -> str:

@@ -18,6 +18,7 @@ from pdp.admin.policy_rules import PolicyRules
 from pdp.admin.static_overrides import StaticOverrides
 from pdp.admin.static_policies import StaticPolicies
 from pdp.auth.principal import DevelopmentAuthenticator
+from pdp.detect.ner import open_engine
 from pdp.transport.chain import Services, endpoints
 from pdp.transport.methods import Method, methods
 from pdp.transport.metrics import Metrics
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pdp.admin.workspace import Workspace
+    from pdp.domain.ner import NerFinder
     from pdp.publisher import Publisher
     from pdp.transport.call import Endpoint
 
@@ -57,8 +59,15 @@ class Wiring:
     metering: Metering
 
 
-def wire(publisher: Publisher, workspace: Workspace) -> Wiring:
-    """Puts the servicers behind the chain of guards."""
+def wire(publisher: Publisher, workspace: Workspace, ner: NerFinder | None = None) -> Wiring:
+    """Puts the servicers behind the chain of guards.
+
+    Args:
+        publisher: the snapshots in force.
+        workspace: what policies are written through.
+        ner: the models that find named entities; None for none.
+    """
+    ner = ner or open_engine()
     metrics = Metrics()
     metrics.gauge("pdp_snapshot_revision", "Revision in force.", lambda: publisher.revision)
     metrics.gauge("pdp_tenants_compiled", "Tenants held compiled.", lambda: len(publisher))
@@ -68,7 +77,7 @@ def wire(publisher: Publisher, workspace: Workspace) -> Wiring:
         "Counters of limits whose last additions the store does not have yet.",
         lambda: metering.meter.unwritten,
     )
-    decide = DecideServicer(publisher, workspace, metering.meter, metrics)
+    decide = DecideServicer(publisher, workspace, metering.meter, metrics, ner)
     handlers: dict[str, Endpoint] = {
         **decide.handlers(),
         **SimulateServicer(decide).handlers(),

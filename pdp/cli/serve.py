@@ -39,6 +39,12 @@ _METAVARS: Final = {
     "log_level": "LEVEL",
     "drain_s": "SECONDS",
     "risk_file": "FILE",
+    "ner_model_dir": "DIRECTORY",
+    "gliner_model_dir": "DIRECTORY",
+    "ner_budget_ms": "MILLISECONDS",
+    "tls_cert_file": "FILE",
+    "tls_key_file": "FILE",
+    "tls_client_ca_file": "FILE",
 }
 
 

@@ -13,6 +13,7 @@ from pdp.admin.meter import Meter
 from pdp.admin.static_policies import StaticPolicies
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap import first_publisher
+from pdp.detect.ner import open_engine
 from pdp.domain.decision import Outcome
 from pdp.domain.record import Record
 from pdp.domain.request import Request
@@ -184,7 +185,9 @@ async def test_a_request_whose_policies_cannot_be_had_is_blocked(
     late = Node(path)
     if fault == "store closed":
         late.store.close()
-    servicer = DecideServicer(late.publisher, late.workspace, Meter(), Metrics())
+    servicer = DecideServicer(
+        late.publisher, late.workspace, Meter(), Metrics(), open_engine()
+    )
     method = next(method for method in methods() if method.name == "Decide")
     call = Call(method, {}, "grpc", request=Request(text="harmless", tenant_id="acme"))
     answer = await servicer.decide(call, decide_pb2.DecideRequest())

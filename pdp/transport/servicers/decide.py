@@ -11,6 +11,7 @@ from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.domain.decision import Decision, Fault
 from pdp.domain.layers import ENGINE
 from pdp.engine.evaluate import evaluate, unjudged
+from pdp.engine.ner import texts_of, with_findings
 from pdp.errors import PdpError, RevisionUnavailable, StoreUnavailable, TenantMismatch, Violation
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.chain import settle_tenant
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from pdp.admin.meter import Meter
     from pdp.admin.workspace import Workspace
+    from pdp.domain.ner import NerFinder
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
     from pdp.publisher import Publisher
@@ -50,12 +52,18 @@ class DecideServicer:
     """Judges requests on the snapshot in force."""
 
     def __init__(
-        self, publisher: Publisher, workspace: Workspace, meter: Meter, metrics: Metrics
+        self,
+        publisher: Publisher,
+        workspace: Workspace,
+        meter: Meter,
+        metrics: Metrics,
+        ner: NerFinder,
     ) -> None:
         self._publisher = publisher
         self._workspace = workspace
         self._meter = meter
         self._metrics = metrics
+        self._ner = ner
 
     def handlers(self) -> Mapping[str, Endpoint]:
         """Returns the handler of each RPC, by its name."""
@@ -82,7 +90,7 @@ class DecideServicer:
                 snapshot = await self.snapshot(call, request.tenant_id, min_revision)
             except PoliciesUnavailable as error:
                 return self._unjudged(request.request_id, error)
-        if snapshot.limits is None and not _is_large(request, asked):
+        if snapshot.limits is None and not snapshot.ner and not _is_large(request, asked):
             return self._answer(evaluate(snapshot, request, new_id()))
         return self._answer(await self._judge(snapshot, request, asked))
 
@@ -170,6 +178,7 @@ class DecideServicer:
         charge = self._meter.charge(snapshot, request)
         if charge is not None:
             request = charge.request
+        request = await self.named(snapshot, request)
         if _is_large(request, asked):
             decision = await asyncio.to_thread(evaluate, snapshot, request, new_id())
         else:
@@ -177,6 +186,15 @@ class DecideServicer:
         if charge is not None:
             self._meter.settle(charge, decision)
         return decision
+
+    async def named(self, snapshot: Snapshot, request: Request) -> Request:
+        """Returns `request` with what models find in it, where a rule in force needs them."""
+        if not snapshot.ner:
+            return request
+        texts = texts_of(request)
+        if not texts:
+            return request
+        return with_findings(request, await self._ner.find(texts, snapshot.ner))
 
     def standing(self, snapshot: Snapshot, request: Request) -> Request:
         """Returns `request` with what its limits were used for so far, for a simulation."""

@@ -63,6 +63,7 @@ class SimulateServicer:
         request_id = wanted.request_id or call.request_id
         request = to_request(wanted, tenant_id, request_id, "request.")
         snapshot = await self._snapshot(call, tenant_id, wanted.min_revision, asked)
+        request = await self._decide.named(snapshot, request)
         request = self._decide.standing(snapshot, request._replace(explain=True))
         decision = evaluate(snapshot, request, new_id())
         shown = decision if wanted.explain else decision._replace(trace=())
@@ -81,6 +82,7 @@ class SimulateServicer:
         asked = cast("pb.SimulatePolicyRequest", message)
         request = to_request(decide_request(asked), call.tenant_id, call.request_id)
         snapshot = await self._snapshot(call, call.tenant_id, asked.min_revision, asked)
+        request = await self._decide.named(snapshot, request)
         request = self._decide.standing(snapshot, request._replace(explain=True))
         decision = evaluate(snapshot, request, new_id())
         full = _asked_of_all(decision, snapshot, request)

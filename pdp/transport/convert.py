@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.domain.request import (
-    NO_TARGET,
-    NO_USAGE,
-    NOBODY,
     Entity,
     JsonObject,
     Request,
@@ -26,30 +23,14 @@ from pdp.transport.plain import is_plain
 from pdp.transport.validation import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from google.protobuf.struct_pb2 import ListValue, Struct, Value
+    from google.protobuf.timestamp_pb2 import Timestamp
 
     from pdp.domain.decision import Decision, Match, Obligation, Span
 
 MAX_REVISION: Final = 1 << 53
-
-_CONTENT: Final = pb.DecideRequest.CONTENT_FIELD_NUMBER
-_ACTION: Final = pb.DecideRequest.ACTION_FIELD_NUMBER
-_TOOL: Final = pb.DecideRequest.TOOL_FIELD_NUMBER
-_ARGUMENTS: Final = pb.DecideRequest.ARGUMENTS_FIELD_NUMBER
-_DIRECTION: Final = pb.DecideRequest.DIRECTION_FIELD_NUMBER
-_CHANNEL: Final = pb.DecideRequest.CHANNEL_FIELD_NUMBER
-_INTENT_COMPLEXITY: Final = pb.DecideRequest.INTENT_COMPLEXITY_FIELD_NUMBER
-_MODEL: Final = pb.DecideRequest.MODEL_FIELD_NUMBER
-_CUSTOMER_ID: Final = pb.DecideRequest.CUSTOMER_ID_FIELD_NUMBER
-_SUBJECT: Final = pb.DecideRequest.SUBJECT_FIELD_NUMBER
-_TARGET: Final = pb.DecideRequest.TARGET_FIELD_NUMBER
-_CONTEXT: Final = pb.DecideRequest.CONTEXT_FIELD_NUMBER
-_TIMESTAMP: Final = pb.DecideRequest.TIMESTAMP_FIELD_NUMBER
-_ENTITIES: Final = pb.DecideRequest.ENTITIES_FIELD_NUMBER
-_USAGE: Final = pb.DecideRequest.USAGE_FIELD_NUMBER
-_EXPLAIN: Final = pb.DecideRequest.EXPLAIN_FIELD_NUMBER
 
 MAX_DEPTH: Final = 32
 """How deep arguments, context and attributes may be nested (decide.md)."""
@@ -69,47 +50,50 @@ def to_request(
     Raises:
         InvalidArgument: a value is out of its bounds; it names all fields at fault.
     """
-    request = _converted(message, tenant_id, request_id, prefix)
-    if not is_plain(request, message.ByteSize()) or not 0 <= message.min_revision < MAX_REVISION:
+    # Most fields of most requests are unset. Listing those that are set takes a third of asking for
+    # each by its name, which is a search in the contract's descriptors.
+    values = _UNSET.copy()
+    for field, value in message.ListFields():
+        place, convert = _PLACES[field.number]
+        values[place] = value if convert is None else convert(value, prefix)
+    min_revision = values.pop()
+    values[_REQUEST_ID], values[_TENANT_ID] = request_id, tenant_id
+    model = values[_PROVIDER]
+    if model:
+        values[_PROVIDER], values[_MODEL] = model.provider, model.model
+    if values[_TIMESTAMP] is None:
+        values[_TIMESTAMP] = time.time()
+    request = Request._make(values)
+    if not (is_plain(request, message.ByteSize()) and 0 <= min_revision < MAX_REVISION):
         validate(message, prefix)
     return request
 
 
-def _converted(message: pb.DecideRequest, tenant_id: str, request_id: str, prefix: str) -> Request:
-    # Most fields of most requests are unset. Listing those that are set costs a third of asking for
-    # each by its name, which is a search in the contract's descriptors.
-    given: Callable[[int], Any] = {each.number: value for each, value in message.ListFields()}.get
-    text, model, subject = given(_CONTENT), given(_MODEL), given(_SUBJECT)
-    target, entities, usage = given(_TARGET), given(_ENTITIES), given(_USAGE)
-    arguments, context, timestamp = given(_ARGUMENTS), given(_CONTEXT), given(_TIMESTAMP)
-    return Request(
-        text.text if text else "",
-        given(_ACTION) or "",
-        given(_TOOL) or "",
-        None if arguments is None else _object(arguments, f"{prefix}arguments"),
-        given(_DIRECTION) or "input",
-        given(_CHANNEL) or "interactive",
-        given(_INTENT_COMPLEXITY) or "",
-        model.provider if model else "",
-        model.model if model else "",
-        request_id,
-        tenant_id,
-        given(_CUSTOMER_ID) or "",
-        NOBODY if subject is None else _subject(subject, prefix),
-        NO_TARGET if target is None else _target(target),
-        None if context is None else _object(context, f"{prefix}context"),
-        time.time() if timestamp is None else timestamp.seconds + timestamp.nanos / 1e9,
-        tuple(map(_entity, entities)) if entities else (),
-        NO_USAGE if usage is None else _usage(usage),
-        given(_EXPLAIN) or False,
-    )
+def _text(content: pb.Content, prefix: str) -> str:
+    return content.text
+
+
+def _arguments(struct: Struct, prefix: str) -> JsonObject:
+    return _object(struct, f"{prefix}arguments")
+
+
+def _context(struct: Struct, prefix: str) -> JsonObject:
+    return _object(struct, f"{prefix}context")
+
+
+def _timestamp(timestamp: Timestamp, prefix: str) -> float:
+    return timestamp.seconds + timestamp.nanos / 1e9
+
+
+def _entities(entities: Iterable[pb.Entity], prefix: str) -> tuple[Entity, ...]:
+    return tuple(map(_entity, entities))
 
 
 def _entity(message: pb.Entity) -> Entity:
     return Entity(message.entity_type, message.confidence, message.start, message.end)
 
 
-def _usage(message: pb.Usage) -> Usage:
+def _usage(message: pb.Usage, prefix: str) -> Usage:
     return Usage(message.tokens, message.cost_usd)
 
 
@@ -124,7 +108,7 @@ def _subject(message: pb.Subject, prefix: str) -> Subject:
     )
 
 
-def _target(message: pb.Target) -> Target:
+def _target(message: pb.Target, prefix: str) -> Target:
     return Target(
         message.resource_type,
         message.resource_id,
@@ -132,6 +116,39 @@ def _target(message: pb.Target) -> Target:
         tuple(message.classifications),
         tuple(message.fields),
     )
+
+
+_CONVERTERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
+    "content": _text,
+    "arguments": _arguments,
+    "context": _context,
+    "entities": _entities,
+    "subject": _subject,
+    "target": _target,
+    "timestamp": _timestamp,
+    "usage": _usage,
+}
+_ELSEWHERE: Final = {"content": "text", "model": "provider"}
+"""Fields of the message that go to a place of another name in the request."""
+
+_place_of: Final = Request._fields.index
+_REQUEST_ID: Final = _place_of("request_id")
+_TENANT_ID: Final = _place_of("tenant_id")
+_PROVIDER: Final = _place_of("provider")
+_MODEL: Final = _place_of("model")
+_TIMESTAMP: Final = _place_of("timestamp")
+
+_UNSET: Final[list[Any]] = [*Request()._replace(timestamp=None), 0]  # type: ignore[arg-type]
+"""What a request is where nothing is said, its time not known yet; last, its `min_revision`."""
+
+_PLACES: Final[Mapping[int, tuple[int, Callable[[Any, str], Any] | None]]] = {
+    number: (
+        -1 if field.name == "min_revision" else _place_of(_ELSEWHERE.get(field.name, field.name)),
+        _CONVERTERS.get(field.name),
+    )
+    for number, field in pb.DecideRequest.DESCRIPTOR.fields_by_number.items()
+}
+"""Where each field goes, by its number, and how it is converted; None for as it is."""
 
 
 def _object(struct: Struct, field: str) -> JsonObject:

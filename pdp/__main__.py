@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -16,7 +17,7 @@ def main() -> None:
         from pdp.cli.serving import run_server  # noqa: PLC0415 - only what the command needs
 
         run_server({}, None)
-    elif arguments == ["health"]:
+    elif arguments == ["health"] and not any(name.startswith("PDP_TLS") for name in os.environ):
         from pdp.cli.probing import probe  # noqa: PLC0415 - as above
 
         probe()

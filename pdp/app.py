@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from pdp.transport.tls import Tls
+    from pdp.wiring import Wiring
 
 _log: Final = structlog.get_logger("pdp.app")
 
@@ -75,7 +76,6 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
 
     """
     check_auth(settings)
-    tls = _tls(settings)
     async with AsyncExitStack() as stack:
         store = open_store(settings.store_url)
         stack.callback(store.close)
@@ -89,22 +89,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         await wiring.metering.sync()
         readiness = Readiness()
         readiness.models = ner.states
-        grpc = GrpcServer(wiring.methods, wiring.endpoints, settings.workers)
-        http = HttpServer(
-            wiring.methods,
-            wiring.endpoints,
-            wiring.metrics,
-            readiness,
-            workers=settings.workers,
-            tls=tls,
-        )
-        if tls is not None:
-            tls.measure(wiring.metrics)
-            stack.push_async_callback(_cancel, asyncio.create_task(tls.watch()))
-        grpc_port = await grpc.start(settings.grpc_listen, tls)
-        stack.push_async_callback(grpc.stop, 0)
-        http_address = await http.start(settings.http_listen)
-        stack.push_async_callback(http.stop, 0)
+        transports = await _listening(stack, settings, wiring, readiness)
         follower = asyncio.create_task(workspace.follow())
         stack.push_async_callback(_cancel, follower)
         stack.push_async_callback(_cancel, asyncio.create_task(wiring.metering.keep()))
@@ -112,19 +97,57 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         # nor stop a decision to do so.
         gc.collect()
         gc.freeze()
-        await grpc.set_serving(True)
+        await transports.grpc.set_serving(True)
         readiness.serving = True
         try:
             yield Running(
-                grpc_address=_with_port(settings.grpc_listen, grpc_port),
-                http_address=http_address,
+                grpc_address=transports.grpc_address,
+                http_address=transports.http_address,
                 revision=publisher.revision,
                 system_policies=len(publisher.platform.policies.of_kind(KIND)),
             )
         finally:
             readiness.serving, readiness.draining = False, True
-            await grpc.set_serving(False)
-            await asyncio.gather(grpc.stop(settings.drain_s), http.stop(settings.drain_s))
+            await transports.drain(settings.drain_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Transports:
+    """The servers that listen, and where."""
+
+    grpc: GrpcServer
+    http: HttpServer
+    grpc_address: str
+    http_address: str
+
+    async def drain(self, seconds: float) -> None:
+        """Says NOT_SERVING, and ends both once the calls under way have had `seconds`."""
+        await self.grpc.set_serving(False)
+        await asyncio.gather(self.grpc.stop(seconds), self.http.stop(seconds))
+
+
+async def _listening(
+    stack: AsyncExitStack, settings: Settings, wiring: Wiring, readiness: Readiness
+) -> _Transports:
+    """Starts both transports; `stack` ends them."""
+    tls = _tls(settings)
+    if tls is not None:
+        tls.measure(wiring.metrics)
+        stack.push_async_callback(_cancel, asyncio.create_task(tls.watch()))
+    grpc = GrpcServer(wiring.methods, wiring.endpoints, settings.workers)
+    port = await grpc.start(settings.grpc_listen, tls)
+    stack.push_async_callback(grpc.stop, 0)
+    http = HttpServer(
+        wiring.methods,
+        wiring.endpoints,
+        wiring.metrics,
+        readiness,
+        workers=settings.workers,
+        tls=tls,
+    )
+    http_address = await http.start(settings.http_listen)
+    stack.push_async_callback(http.stop, 0)
+    return _Transports(grpc, http, _with_port(settings.grpc_listen, port), http_address)
 
 
 def _models(settings: Settings) -> NerEngine:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from pdp.callers.tls import ClientTls
+
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", -1),
     # gRPC would send even a call to this machine through the proxy that the environment names.
@@ -37,25 +39,37 @@ _UNAVAILABLE: Final = frozenset(
 _STATUS_KEY: Final = "grpc-status-details-bin"
 
 
-def open_channel(address: str) -> grpc.Channel:
-    """Returns a channel to `address`: host:port, or unix:PATH."""
-    return grpc.insecure_channel(address, options=_OPTIONS)
+def open_channel(address: str, tls: ClientTls | None = None) -> grpc.Channel:
+    """Returns a channel to `address`: host:port, or unix:PATH.
+
+    Raises:
+        ConfigError: a file that `tls` names cannot be read.
+    """
+    if tls is None:
+        return grpc.insecure_channel(address, options=_OPTIONS)
+    options = (*_OPTIONS, *tls.options())
+    return grpc.secure_channel(address, tls.credentials(), options=options)
 
 
 class Remote:
     """A `Caller` of the server at an address."""
 
-    def __init__(self, address: str, *, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, address: str, *, timeout_s: float = 10.0, tls: ClientTls | None = None
+    ) -> None:
         """Connects at the first call.
 
         Args:
             address: host:port, or unix:PATH.
             timeout_s: how long a call may take, the connection included.
+            tls: how the connection is secured; None for not at all.
 
+        Raises:
+            ConfigError: a file that `tls` names cannot be read.
         """
         self._address = address
         self._timeout_s = timeout_s
-        self._channel = open_channel(address)
+        self._channel = open_channel(address, tls)
 
     def call(self, name: str, message: Message, tenant_id: str = "") -> Answer:
         """See `Caller.call`."""

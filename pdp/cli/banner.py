@@ -37,7 +37,8 @@ def announce(settings: Settings, up: Mapping[str, Any]) -> None:
 
     """
     http = up["http_address"]
-    url = http if http.startswith("unix:") else f"http://{http}"
+    scheme = "http" if settings.tls_cert_file is None else "https"
+    url = http if http.startswith("unix:") else f"{scheme}://{http}"
     facts = {
         "grpc": up["grpc_address"],
         "http": url,
@@ -46,6 +47,7 @@ def announce(settings: Settings, up: Mapping[str, Any]) -> None:
         "revision": up["revision"],
         "system_policies": up["system_policies"],
         "workers": settings.workers,
+        "tls": settings.tls_cert_file is not None,
         "seconds": round(process_age(), 2),
     }
     lines = _drawn(facts, settings.auth) if sys.stderr.isatty() else _logged(facts, settings.auth)

@@ -6,19 +6,22 @@ from typing import Annotated, Final
 
 import typer
 
-from pdp.cli.options import DEFAULT_SERVER
+from pdp.cli.options import DEFAULT_SERVER, TlsOptions, spread
 
 EPILOG: Final = """
 \b
 Exit codes:
-  0  SERVING
-  1  NOT_SERVING: it starts or drains
-  2  an option that does not exist
-  4  no server answers
+  0   SERVING
+  1   NOT_SERVING: it starts or drains
+  2   an option that does not exist
+  4   no server answers
+  78  a file for TLS cannot be used
 """
 
 
+@spread
 def command(
+    tls: TlsOptions,
     server: Annotated[
         str,
         typer.Option(
@@ -33,4 +36,4 @@ def command(
     """Ask whether a server serves, by grpc.health.v1. Made for container health checks."""
     from pdp.cli.probing import probe  # noqa: PLC0415 - gRPC, once there is a server to ask
 
-    probe(server, timeout, as_json=as_json)
+    probe(server, timeout, tls, as_json=as_json)

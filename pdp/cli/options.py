@@ -12,6 +12,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pdp.callers.tls import ClientTls
+
 DEFAULT_SERVER: Final = "127.0.0.1:50051"
 
 
@@ -125,7 +127,60 @@ class RequestOptions:
 
 
 @dataclass(frozen=True)
-class TargetOptions:
+class TlsOptions:
+    """How the server is reached."""
+
+    tls: Annotated[
+        bool,
+        typer.Option("--tls", envvar="PDP_TLS", help="The server speaks TLS; the others imply it."),
+    ] = False
+    tls_ca_file: Annotated[
+        str,
+        typer.Option(
+            envvar="PDP_TLS_CA_FILE",
+            metavar="FILE",
+            help="Authorities to trust, PEM, in place of the public ones.",
+        ),
+    ] = ""
+    tls_client_cert_file: Annotated[
+        str,
+        typer.Option(
+            envvar="PDP_TLS_CLIENT_CERT_FILE",
+            metavar="FILE",
+            help="A certificate of this client's own, PEM.",
+        ),
+    ] = ""
+    tls_client_key_file: Annotated[
+        str, typer.Option(envvar="PDP_TLS_CLIENT_KEY_FILE", metavar="FILE", help="Its key, PEM.")
+    ] = ""
+    tls_server_name: Annotated[
+        str,
+        typer.Option(
+            envvar="PDP_TLS_SERVER_NAME",
+            metavar="NAME",
+            help="The name in the server's certificate, where the address is another.",
+        ),
+    ] = ""
+
+    def client_tls(self) -> ClientTls | None:
+        """Returns what these options ask for; None for no TLS.
+
+        Raises:
+            ConfigError: a certificate without its key, or a key without its certificate.
+        """
+        from pdp.callers.tls import ClientTls  # noqa: PLC0415 - gRPC, where it is needed
+
+        return ClientTls.of(
+            wanted=self.tls,
+            ca_file=self.tls_ca_file,
+            cert_file=self.tls_client_cert_file,
+            key_file=self.tls_client_key_file,
+            server_name=self.tls_server_name,
+        )
+
+
+@dataclass(frozen=True)
+class TargetOptions(TlsOptions):
     """Who is to decide."""
 
     server: Annotated[

@@ -22,6 +22,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_OF_CLIENTS: Final = {
+    "PDP_SERVER",
+    "PDP_TLS",
+    "PDP_TLS_CA_FILE",
+    "PDP_TLS_CLIENT_CERT_FILE",
+    "PDP_TLS_CLIENT_KEY_FILE",
+    "PDP_TLS_SERVER_NAME",
+}
+"""Variables of commands that ask a server; in a container they are there for its health check."""
+
 _NEAR: Final = 0.85
 """How alike two names are that are taken for one misspelt."""
 
@@ -67,7 +77,7 @@ def _warn_of_misspelt_variables() -> None:
 
     Others are left alone: orchestrators make up `PDP_…` names for a service called pdp.
     """
-    known = {f"PDP_{name.upper()}" for name in Settings.model_fields} | {"PDP_SERVER"}
+    known = {f"PDP_{name.upper()}" for name in Settings.model_fields} | _OF_CLIENTS
     for name in sorted(name for name in os.environ if name.startswith("PDP_")):
         near = get_close_matches(name, known, n=1, cutoff=_NEAR)
         if name not in known and near:

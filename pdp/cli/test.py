@@ -7,6 +7,8 @@ from typing import Annotated, Final
 
 import typer
 
+from pdp.cli.options import TlsOptions, spread
+
 EPILOG: Final = """
 \b
 A file is one suite: policies, and cases that are judged under them.
@@ -30,7 +32,9 @@ Exit codes:
 """
 
 
+@spread
 def command(
+    tls: TlsOptions,
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -55,4 +59,4 @@ def command(
     """Run decision cases: requests, and what they must come to under a set of policies."""
     from pdp.cli.testing import test  # noqa: PLC0415 - the engine, once there are cases to run
 
-    test(paths or [Path("tests/cases")], server, timeout, as_json=as_json)
+    test(paths or [Path("tests/cases")], server, timeout, tls, as_json=as_json)

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdp.cases import Difference, Result, Suite
+    from pdp.cli.options import TlsOptions
 
 
-def test(paths: Sequence[Path], server: str | None, timeout_s: float, *, as_json: bool) -> None:
+def test(
+    paths: Sequence[Path], server: str | None, timeout_s: float, tls: TlsOptions, *, as_json: bool
+) -> None:
     """Runs the suites that `paths` name, shows what they come to, and exits."""
     try:
         suites = [load(file) for file in find(paths)]
@@ -30,7 +33,7 @@ def test(paths: Sequence[Path], server: str | None, timeout_s: float, *, as_json
         complain(str(error))
         sys.exit(Exit.USAGE)
     begin = time.perf_counter()
-    with ending(as_json=as_json), _target(server, timeout_s) as target:
+    with ending(as_json=as_json), _target(server, timeout_s, tls) as target:
         results = [run(suite, target) for suite in suites]
     seconds = time.perf_counter() - begin
     if as_json:
@@ -45,9 +48,9 @@ def test(paths: Sequence[Path], server: str | None, timeout_s: float, *, as_json
 
 
 @contextmanager
-def _target(server: str | None, timeout_s: float) -> Iterator[CallerTarget]:
+def _target(server: str | None, timeout_s: float, tls: TlsOptions) -> Iterator[CallerTarget]:
     if server is not None:
-        with Remote(server, timeout_s=timeout_s) as remote:
+        with Remote(server, timeout_s=timeout_s, tls=tls.client_tls()) as remote:
             yield CallerTarget(remote)
         return
     from pdp.callers.local import Local  # noqa: PLC0415 - not where a server is asked

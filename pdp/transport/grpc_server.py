@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from pdp.transport.methods import Method
+    from pdp.transport.tls import Tls
 
     Context = grpc.aio.ServicerContext[Any, Any]
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -67,15 +68,22 @@ class GrpcServer:
         names = [*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME]
         reflection.enable_server_reflection(names, self._server)
 
-    async def start(self, address: str) -> int:
+    async def start(self, address: str, tls: Tls | None = None) -> int:
         """Listens on `address` (`host:port` or `unix:path`) and returns the port (0 for a socket).
+
+        Args:
+            address: where to listen.
+            tls: how connections are secured; None for not at all.
 
         Raises:
             ConfigError: the address cannot be listened on.
         """
         await self.set_serving(False)
         try:
-            port = self._server.add_insecure_port(address)
+            if tls is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, tls.for_grpc())
         except RuntimeError as error:
             raise ConfigError(
                 f"cannot listen for gRPC on {address}; is another server running there? "

@@ -40,6 +40,7 @@ class Metrics(Collector):
         self._decisions: defaultdict[tuple[Outcome, str], int] = defaultdict(int)
         self._faults: defaultdict[str, int] = defaultdict(int)
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self._counters: dict[str, tuple[str, Callable[[], float]]] = {}
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -61,6 +62,10 @@ class Metrics(Collector):
     def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Adds a gauge that is read whenever the metrics are."""
         self._gauges[name] = (help_text, read)
+
+    def counter(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """Adds a counter that someone else keeps and that is read whenever the metrics are."""
+        self._counters[name] = (help_text, read)
 
     def render(self) -> bytes:
         """Returns all metrics in the Prometheus text format."""
@@ -89,6 +94,8 @@ class Metrics(Collector):
         yield faults
         for name, (help_text, read) in self._gauges.items():
             yield GaugeMetricFamily(name, help_text, value=read())
+        for name, (help_text, read) in self._counters.items():
+            yield CounterMetricFamily(name, help_text, value=read())
 
     def _latency_family(self) -> HistogramMetricFamily:
         family = HistogramMetricFamily(

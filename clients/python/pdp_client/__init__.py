@@ -1,9 +1,8 @@
 """Typed stubs for the PDP's contracts, as one flat module.
 
-    import grpc
     import pdp_client as pdp
 
-    with grpc.insecure_channel("127.0.0.1:50051") as channel:
+    with pdp.connect("127.0.0.1:50051") as channel:
         stub = pdp.DecideServiceStub(channel)
         answer = stub.Decide(pdp.DecideRequest(content=pdp.Content(text="…")))
 
@@ -31,3 +30,5 @@ from pdp_client._gen.pdp.v1.simulate_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.simulate_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.static_policy_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.static_policy_pb2_grpc import *  # noqa: F403
+from pdp_client.channel import connect as connect
+from pdp_client.channel import connect_async as connect_async

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pdp.transport.call import Endpoint
     from pdp.transport.methods import Method
     from pdp.transport.metrics import Metrics
+    from pdp.transport.tls import Tls
 
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 75
@@ -54,6 +55,7 @@ class HttpServer:
         *,
         loopback_only: bool = True,
         workers: int = 1,
+        tls: Tls | None = None,
     ) -> None:
         """Args:
         methods: the RPCs by path.
@@ -62,6 +64,7 @@ class HttpServer:
         health: what `/readyz` shows.
         loopback_only: answer only calls that name this machine by a loopback name.
         workers: how many processes share the port.
+        tls: how connections are secured; None for not at all.
         """
         app = http_app(methods, endpoints, metrics, health, loopback_only=loopback_only)
         config = uvicorn.Config(
@@ -74,6 +77,7 @@ class HttpServer:
             access_log=False,
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
+            ssl_context_factory=None if tls is None else lambda *_: tls.for_http(),
             h11_max_incomplete_event_size=16 * 1024,
         )
         self._config = config

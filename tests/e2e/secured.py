@@ -1,0 +1,115 @@
+"""Servers that speak TLS, for the tests of it."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import httpx2
+
+from pdp._gen.pdp.v1 import decide_pb2
+from pdp.callers.remote import Remote
+from pdp.callers.tls import ClientTls
+from tests.certificates import Pair, authority
+from tests.running import PATIENCE_S, Server, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass
+class Secured:
+    """A server that speaks TLS, and the files that it reads.
+
+    Attributes:
+        server: the process.
+        folder: where all files lie.
+        ca: who has signed its certificate, and its clients' where it asks for theirs.
+    """
+
+    server: Server
+    folder: Path
+    ca: Pair
+
+    def http(self, *, client: str = "", ca: str = "ca") -> httpx2.Response:
+        """Gets a page by HTTP, with the certificate of that name, on a connection of its own."""
+        context = ssl.create_default_context(cafile=self.folder / f"{ca}.crt")
+        if client:
+            context.load_cert_chain(self.folder / f"{client}.crt", self.folder / f"{client}.key")
+        return httpx2.get(f"{self.server.http_url}/healthz", verify=context, trust_env=False)
+
+    def decide(self, *, client: str = "", ca: str = "ca") -> bool:
+        """Asks by gRPC, with the certificate of that name, on a connection of its own."""
+        cert, key = (f"{self.folder}/{client}.{kind}" if client else "" for kind in ("crt", "key"))
+        tls = ClientTls(f"{self.folder}/{ca}.crt", cert, key)
+        with Remote(self.server.grpc_address, timeout_s=PATIENCE_S, tls=tls) as remote:
+            answer = remote.call("Decide", decide_pb2.DecideRequest()).message
+        assert isinstance(answer, decide_pb2.DecideResponse)
+        return answer.allowed
+
+    def served(self) -> dict[str, str]:
+        """Returns the certificate that each transport shows."""
+        addresses = {
+            "http": urlsplit(self.server.http_url).netloc,
+            "grpc": self.server.grpc_address,
+        }
+        return {name: shown_at(address) for name, address in addresses.items()}
+
+
+def shown_at(address: str, context: ssl.SSLContext | None = None) -> str:
+    """Returns the certificate that is shown at `address`, PEM."""
+    if context is None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_alpn_protocols(["h2", "http/1.1"])
+    host, _, port = address.rpartition(":")
+    with (
+        socket.create_connection((host, int(port)), PATIENCE_S) as plain,
+        context.wrap_socket(plain, server_hostname=host) as secured,
+    ):
+        shown = secured.getpeercert(binary_form=True)
+    assert shown is not None
+    return ssl.DER_cert_to_PEM_cert(shown)
+
+
+def settings_of(folder: Path, *, mutual: bool = False) -> dict[str, str]:
+    """Returns the settings that name the files in `folder`."""
+    settings = {
+        "PDP_TLS_CERT_FILE": str(folder / "server.crt"),
+        "PDP_TLS_KEY_FILE": str(folder / "server.key"),
+    }
+    return settings | ({"PDP_TLS_CLIENT_CA_FILE": str(folder / "ca.crt")} if mutual else {})
+
+
+def address_of(server: Server, transport: str) -> str:
+    """Returns where `grpc` or `http` is served."""
+    return server.grpc_address if transport == "grpc" else urlsplit(server.http_url).netloc
+
+
+@contextmanager
+def secured_server(folder: Path, *, mutual: bool = False) -> Iterator[Secured]:
+    """Starts a server with a certificate of its own, which asks for its clients' where `mutual`."""
+    ca, other = authority(), authority("another authority")
+    ca.write(folder, "ca")
+    other.write(folder, "other-ca")
+    ca.signs("server").write(folder, "server")
+    ca.signs("client").write(folder, "client")
+    other.signs("stranger").write(folder, "stranger")
+    with start(folder / "data", **settings_of(folder, mutual=mutual)) as server:
+        yield Secured(server, folder, ca)
+
+
+def spoil(folder: Path, fault: str) -> None:
+    """Makes the server's files unusable."""
+    if fault == "missing":
+        (folder / "server.crt").unlink()
+    elif fault == "malformed":
+        (folder / "server.crt").write_text("-----BEGIN CERTIFICATE-----\nno\n")
+    else:
+        authority().write(folder, "other")
+        (folder / "other.key").replace(folder / "server.key")

@@ -1,0 +1,169 @@
+"""TLS on both transports: who is served, and certificates that change."""
+
+from __future__ import annotations
+
+import ssl
+import warnings
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+
+from pdp._gen.pdp.v1 import decide_pb2
+from pdp.callers.base import CallFailed
+from pdp.callers.remote import Remote
+from pdp.callers.tls import ClientTls
+from tests.e2e.secured import Secured, address_of, secured_server, shown_at, spoil
+from tests.running import PATIENCE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """A server with a certificate; its clients need none."""
+    with secured_server(tmp_path_factory.mktemp("tls")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def mutual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """A server that serves clients with a certificate only."""
+    with secured_server(tmp_path_factory.mktemp("tls"), mutual=True) as started:
+        yield started
+
+
+class TestServing:
+    """Who is served."""
+
+    def test_both_transports(self, secured: Secured) -> None:
+        """Whoever trusts its authority is served, and it says that it speaks TLS."""
+        assert secured.http().status_code == 200
+        assert secured.decide()
+        assert secured.server.announced["tls"] is True
+        assert secured.server.http_url.startswith("https://")
+
+    def test_a_client_that_trusts_another_authority_ends_the_connection(
+        self, secured: Secured
+    ) -> None:
+        """The certificate is the one that was named, not one made up."""
+        with pytest.raises(httpx2.ConnectError):
+            secured.http(ca="other-ca")
+        with pytest.raises(CallFailed) as failed:
+            secured.decide(ca="other-ca")
+        assert failed.value.unavailable
+
+    def test_plaintext_is_not_answered(self, secured: Secured) -> None:
+        """Nothing is served without TLS once it is set."""
+        address = urlsplit(secured.server.http_url).netloc
+        with pytest.raises(httpx2.HTTPError):
+            httpx2.get(f"http://{address}/healthz", trust_env=False)
+        with Remote(secured.server.grpc_address) as remote, pytest.raises(CallFailed):
+            remote.call("Decide", decide_pb2.DecideRequest())
+
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+    @pytest.mark.parametrize("transport", ["http", "grpc"])
+    def test_old_versions_are_refused(
+        self, secured: Secured, transport: str, version: ssl.TLSVersion
+    ) -> None:
+        """TLS 1.2 is the oldest that is spoken."""
+        address = address_of(secured.server, transport)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of Python, for old versions
+            old = _context_of(version)
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            shown_at(address, old)
+        assert shown_at(address, _context_of(ssl.TLSVersion.TLSv1_2))
+        assert shown_at(address, _context_of(ssl.TLSVersion.TLSv1_3))
+
+
+def _context_of(version: ssl.TLSVersion) -> ssl.SSLContext:
+    """Returns a context for one version, willing to speak even an old one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = version
+    return context
+
+
+class TestClientCertificates:
+    """Mutual TLS: a certificate of the right authority, or nothing."""
+
+    def test_own(self, mutual: Secured) -> None:
+        """Clients of the authority are served."""
+        assert mutual.http(client="client").status_code == 200
+        assert mutual.decide(client="client")
+
+    @pytest.mark.parametrize("client", ["", "stranger"])
+    def test_none_and_strangers(self, mutual: Secured, client: str) -> None:
+        """Who has no certificate, or one of another authority, gets no answer at all."""
+        with pytest.raises(httpx2.HTTPError):
+            mutual.http(client=client)
+        with pytest.raises(CallFailed):
+            mutual.decide(client=client)
+
+
+class TestReload:
+    """Files that change while it serves."""
+
+    def test_another_certificate(self, tmp_path: Path) -> None:
+        """New connections get it, open ones live on."""
+        with secured_server(tmp_path) as secured:
+            context = ssl.create_default_context(cafile=tmp_path / "ca.crt")
+            tls = ClientTls(f"{tmp_path}/ca.crt")
+            with (
+                httpx2.Client(
+                    base_url=secured.server.http_url, verify=context, trust_env=False
+                ) as http,
+                Remote(secured.server.grpc_address, timeout_s=PATIENCE_S, tls=tls) as remote,
+            ):
+                assert http.get("/healthz").status_code == 200
+                remote.call("Decide", decide_pb2.DecideRequest())
+                before = secured.served()
+                secured.ca.signs("another").write(tmp_path, "server")
+                secured.server.event("the TLS certificate was replaced")
+                after = secured.served()
+                assert before["http"] == before["grpc"] != after["http"] == after["grpc"]
+                assert http.get("/healthz").status_code == 200
+                remote.call("Decide", decide_pb2.DecideRequest())
+            assert _metric(secured, "pdp_tls_reloads_total") == 1
+
+    def test_another_authority_of_clients(self, tmp_path: Path) -> None:
+        """Who was trusted is trusted no more, and the other way round."""
+        with secured_server(tmp_path, mutual=True) as secured:
+            assert secured.decide(client="client")
+            (tmp_path / "own-ca.crt").write_bytes(secured.ca.chain)
+            (tmp_path / "ca.new").write_bytes((tmp_path / "other-ca.crt").read_bytes())
+            (tmp_path / "ca.new").replace(tmp_path / "ca.crt")
+            secured.server.event("the TLS certificate was replaced")
+            assert secured.http(client="stranger", ca="own-ca").status_code == 200
+            assert secured.decide(client="stranger", ca="own-ca")
+            with pytest.raises(CallFailed):
+                secured.decide(client="client", ca="own-ca")
+            with pytest.raises(httpx2.HTTPError):
+                secured.http(client="client", ca="own-ca")
+
+    @pytest.mark.parametrize("fault", ["missing", "malformed", "mismatched"])
+    def test_what_cannot_be_used_changes_nothing(self, tmp_path: Path, fault: str) -> None:
+        """The old certificate stays; that is logged and counted."""
+        with secured_server(tmp_path) as secured:
+            before = secured.served()
+            spoil(tmp_path, fault)
+            reason = secured.server.event("the TLS certificate was not replaced")["reason"]
+            assert str(tmp_path / "server.") in reason
+            assert secured.served() == before
+            assert _metric(secured, "pdp_tls_reload_failures_total") == 1
+            secured.ca.signs("repaired").write(tmp_path, "server")
+            secured.server.event("the TLS certificate was replaced")
+            assert secured.served() != before
+
+
+def _metric(secured: Secured, name: str) -> float:
+    context = ssl.create_default_context(cafile=secured.folder / "ca.crt")
+    text = httpx2.get(f"{secured.server.http_url}/metrics", verify=context, trust_env=False).text
+    [line] = [line for line in text.splitlines() if line.startswith(f"{name} ")]
+    return float(line.split()[1])

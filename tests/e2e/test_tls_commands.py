@@ -1,0 +1,108 @@
+"""`pdp health`, `pdp decide` and the Python client, by TLS."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from pdp.cli.exits import Exit
+from tests.e2e.secured import Secured, secured_server
+from tests.running import PATIENCE_S, pdp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CLIENTS: Final = Path(__file__).parents[2] / "clients" / "python"
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """A server with a certificate; its clients need none."""
+    with secured_server(tmp_path_factory.mktemp("tls")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def mutual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """A server that serves clients with a certificate only."""
+    with secured_server(tmp_path_factory.mktemp("tls"), mutual=True) as started:
+        yield started
+
+
+class TestCommands:
+    """`pdp health`, `pdp decide` and the Python client."""
+
+    def test_health(self, mutual: Secured) -> None:
+        """By options, and by the environment alone, as a container's check has it."""
+        address, folder = mutual.server.grpc_address, mutual.folder
+        environment = {
+            "PDP_SERVER": address,
+            "PDP_TLS_CA_FILE": str(folder / "ca.crt"),
+            "PDP_TLS_CLIENT_CERT_FILE": str(folder / "client.crt"),
+            "PDP_TLS_CLIENT_KEY_FILE": str(folder / "client.key"),
+        }
+        asked = pdp("health", **environment)  # type: ignore[arg-type] # settings are texts
+        assert (asked.returncode, asked.stdout) == (Exit.OK, "SERVING\n")
+        assert pdp("health", "--server", address).returncode == Exit.UNAVAILABLE
+        assert pdp("health", "--server", address, "--tls").returncode == Exit.UNAVAILABLE
+
+    def test_decide(self, secured: Secured) -> None:
+        """A name that the certificate lacks is refused, unless the right one is given."""
+        _, _, port = secured.server.grpc_address.rpartition(":")
+        ca = str(secured.folder / "ca.crt")
+        flags = ("--server", f"localhost:{port}", "--tls-ca-file", ca, "--text", "hello")
+        assert pdp("decide", *flags).returncode == Exit.OK
+        wrong = pdp("decide", *flags, "--tls-server-name", "pdp.example")
+        assert wrong.returncode == Exit.UNAVAILABLE
+
+    @pytest.mark.parametrize("command", ["health", "decide"])
+    def test_files_that_cannot_be_used(self, command: str) -> None:
+        """They are named; nothing is asked without them."""
+        flags = ["--text", "hello"] if command == "decide" else []
+        missing = pdp(command, *flags, "--tls-ca-file", "missing.pem")
+        assert missing.returncode == Exit.CONFIG
+        assert "missing.pem cannot be read" in missing.stderr
+        half = pdp(command, *flags, "--tls-client-cert-file", "x.pem")
+        assert half.returncode == Exit.CONFIG
+        assert "belong together" in half.stderr
+
+    def test_python_client(self, mutual: Secured) -> None:
+        """Its channels take the same files."""
+        names = ("ca.crt", "client.crt", "client.key")
+        files = [str(mutual.folder / name) for name in names]
+        ran = subprocess.run(
+            [sys.executable, "-c", _CLIENT, mutual.server.grpc_address, *files],
+            env={**os.environ, "PYTHONPATH": str(CLIENTS)},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert ran.stdout.split() == ["True", "True", "refused"], ran.stderr
+
+
+_CLIENT: Final = """
+import asyncio, sys
+import pdp_client as pdp
+
+address, ca, cert, key = sys.argv[1:]
+files = {"ca_file": ca, "client_cert_file": cert, "client_key_file": key}
+request = pdp.DecideRequest(content=pdp.Content(text="hello"))
+with pdp.connect(address, **files) as channel:
+    print(pdp.DecideServiceStub(channel).Decide(request, timeout=60).allowed)
+
+async def again():
+    async with pdp.connect_async(address, **files) as channel:
+        return await pdp.DecideServiceStub(channel).Decide(request, timeout=60)
+
+print(asyncio.run(again()).allowed)
+try:
+    pdp.connect(address, client_cert_file=cert)
+except ValueError:
+    print("refused")
+"""

@@ -1,0 +1,98 @@
+"""TLS settings that do not allow a start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdp.cli.exits import Exit
+from tests.certificates import authority
+from tests.e2e.secured import settings_of, spoil
+from tests.running import launch, start
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _fault(folder: Path, fault: str) -> str:
+    """Spoils the files of a server that has not started; returns what it must say."""
+    ca = authority()
+    certificate, key = folder / "server.crt", folder / "server.key"
+    if fault == "weak key":
+        ca.signs("server", bits=1024).write(folder, "server")
+        return "OpenSSL refuses"
+    if fault == "encrypted key":
+        key.write_bytes(ca.key_pem(b"secret"))
+        return "is encrypted"
+    if fault == "malformed key":
+        key.write_text("no key")
+        return "no private key"
+    if fault == "unreadable":
+        certificate.unlink()
+        certificate.mkdir()
+        return "cannot be read"
+    if fault == "malformed client authority":
+        (folder / "ca.crt").write_text("nothing")
+        return "PDP_TLS_CLIENT_CA_FILE"
+    spoil(folder, fault)
+    return {
+        "missing": "cannot be read: No such file",
+        "malformed": "no certificate in PEM form",
+        "mismatched": "is not the key of",
+    }[fault]
+
+
+FAULTS = (
+    "missing",
+    "unreadable",
+    "malformed",
+    "mismatched",
+    "malformed key",
+    "encrypted key",
+    "weak key",
+    "malformed client authority",
+)
+
+
+class TestRefusal:
+    """What does not allow a start is said in one line: there is never plaintext instead."""
+
+    @pytest.mark.parametrize("fault", FAULTS)
+    def test_files(self, tmp_path: Path, fault: str) -> None:
+        """A file that cannot be used is named by its setting and its path."""
+        ca = authority()
+        ca.write(tmp_path, "ca")
+        ca.signs("server").write(tmp_path, "server")
+        expected = _fault(tmp_path, fault)
+        said = _refused(tmp_path, settings_of(tmp_path, mutual=True))
+        assert expected in said
+        assert "PDP_TLS_" in said
+
+    @pytest.mark.parametrize("missing", ["PDP_TLS_CERT_FILE", "PDP_TLS_KEY_FILE"])
+    def test_half_of_a_pair(self, tmp_path: Path, missing: str) -> None:
+        """A certificate without its key, or the other way round, is a mistake."""
+        authority().write(tmp_path, "server")
+        settings = settings_of(tmp_path)
+        del settings[missing]
+        assert missing in _refused(tmp_path, settings)
+
+    def test_client_authority_alone(self, tmp_path: Path) -> None:
+        """Clients' certificates cannot be asked for without TLS."""
+        authority().write(tmp_path, "ca")
+        settings = {"PDP_TLS_CLIENT_CA_FILE": str(tmp_path / "ca.crt")}
+        assert "PDP_TLS_CERT_FILE" in _refused(tmp_path, settings)
+
+
+def _refused(folder: Path, settings: dict[str, str]) -> str:
+    with launch(folder / "data", **settings) as server:
+        assert server.wait() == Exit.CONFIG, server.lines
+    (line,) = server.lines
+    return line
+
+
+def test_an_expired_certificate_is_said_loudly(tmp_path: Path) -> None:
+    """It is not ours to judge: clients refuse it; the log says why."""
+    authority().signs("old", days=-1).write(tmp_path, "server")
+    with start(tmp_path / "data", **settings_of(tmp_path)) as server:
+        assert any("the TLS certificate has expired" in line for line in server.lines)

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.domain.decision import Decision, Outcome, Risk
+from pdp.audit.alerts.rules import alerts_for, compile_alerts
+from pdp.domain.decision import Outcome, Risk
+from pdp.domain.decision_record import DecisionRecord, RecordedSubject
 from pdp.domain.org_policy import RISK_LEVELS
-from pdp.domain.request import Request, Subject
 from pdp.domain.risk import DEFAULT_RISK_TABLE
-from pdp.engine.alerts import alerts_for, compile_alerts
 
 WEBHOOK = "https://hooks.slack.com/services/T/B/x"
 
@@ -22,23 +22,30 @@ def rule(condition: dict[str, Any] | None, name: str = "Rule") -> dict[str, Any]
     return document if condition is None else {**document, "condition": condition}
 
 
-def decision(score: int = 0, *, pii: bool = False) -> Decision:
-    risk = Risk(score, DEFAULT_RISK_TABLE.level(score))
-    return Decision("d", "r", Outcome.ALLOW, "", "", 200, risk, 1, pii_detected=pii)
+def decision(
+    score: int = 0, *, pii: bool = False, action: str = "", agent: str = ""
+) -> DecisionRecord:
+    return DecisionRecord(
+        decision_id="d",
+        request_id="r",
+        time=0.0,
+        tenant_id="t",
+        outcome=Outcome.ALLOW,
+        risk=Risk(score, DEFAULT_RISK_TABLE.level(score)),
+        subject=RecordedSubject(agent_id=agent),
+        action=action,
+        pii_detected=pii,
+    )
 
 
-def request(action: str = "", agent: str = "") -> Request:
-    return Request(action=action, subject=Subject(agent_id=agent))
-
-
-def met(condition: dict[str, Any] | None, asked: Request, decided: Decision) -> bool:
-    return bool(alerts_for(compile_alerts([rule(condition)]), asked, decided))
+def met(condition: dict[str, Any] | None, decided: DecisionRecord) -> bool:
+    return bool(alerts_for(compile_alerts([rule(condition)]), decided))
 
 
 @pytest.mark.parametrize("condition", [None, {}])
 def test_a_rule_without_conditions_is_met_by_everything(condition: dict[str, Any] | None) -> None:
-    assert met(condition, request(), decision())
-    assert met(condition, request("shell:run:now", "claude-code"), decision(100, pii=True))
+    assert met(condition, decision())
+    assert met(condition, decision(100, pii=True, action="shell:run:now", agent="claude-code"))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +64,7 @@ def test_a_rule_without_conditions_is_met_by_everything(condition: dict[str, Any
     ],
 )
 def test_a_level_is_met_from_its_first_point_on(lowest: str, score: int, expected: bool) -> None:
-    assert met({"risk_level_gte": lowest}, request(), decision(score)) is expected
+    assert met({"risk_level_gte": lowest}, decision(score)) is expected
 
 
 @pytest.mark.parametrize(
@@ -72,13 +79,13 @@ def test_a_level_is_met_from_its_first_point_on(lowest: str, score: int, expecte
     ],
 )
 def test_part_of_an_action_is_met_in_any_case(part: str, action: str, expected: bool) -> None:
-    assert met({"action_contains": part}, request(action), decision()) is expected
+    assert met({"action_contains": part}, decision(action=action)) is expected
 
 
 @pytest.mark.parametrize("wanted", [True, False])
 @pytest.mark.parametrize("found", [True, False])
 def test_personal_data_is_asked_for_either_way(wanted: bool, found: bool) -> None:
-    assert met({"pii_detected": wanted}, request(), decision(pii=found)) is (wanted is found)
+    assert met({"pii_detected": wanted}, decision(pii=found)) is (wanted is found)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +93,7 @@ def test_personal_data_is_asked_for_either_way(wanted: bool, found: bool) -> Non
     [("claude-code", True), ("Claude-Code", False), ("claude-code-2", False), ("", False)],
 )
 def test_an_agent_is_met_exactly(agent: str, expected: bool) -> None:
-    assert met({"agent_id_eq": "claude-code"}, request(agent=agent), decision()) is expected
+    assert met({"agent_id_eq": "claude-code"}, decision(agent=agent)) is expected
 
 
 FULL = {
@@ -98,17 +105,17 @@ FULL = {
 
 
 def test_all_conditions_together() -> None:
-    asked = request("os:shell:run", "claude-code")
-    assert met(FULL, asked, decision(65, pii=True))
-    assert not met(FULL, asked, decision(40, pii=True))
-    assert not met(FULL, asked, decision(65))
-    assert not met(FULL, request("os:file:run", "claude-code"), decision(65, pii=True))
-    assert not met(FULL, request("os:shell:run", "other"), decision(65, pii=True))
+    whole = decision(65, pii=True, action="os:shell:run", agent="claude-code")
+    assert met(FULL, whole)
+    assert not met(FULL, whole._replace(risk=Risk(40, "medium")))
+    assert not met(FULL, whole._replace(pii_detected=False))
+    assert not met(FULL, whole._replace(action="os:file:run"))
+    assert not met(FULL, whole._replace(subject=RecordedSubject(agent_id="other")))
 
 
 def test_every_rule_that_is_met_is_named_in_order() -> None:
     documents = [rule(None, "a"), rule({"pii_detected": True}, "b"), rule({}, "c")]
-    found = alerts_for(compile_alerts(documents), request(), decision())
+    found = alerts_for(compile_alerts(documents), decision())
     assert [(each.name, each.webhook) for each in found] == [("a", WEBHOOK), ("c", WEBHOOK)]
 
 
@@ -122,11 +129,16 @@ def test_every_rule_that_is_met_is_named_in_order() -> None:
             "agent_id_eq": st.sampled_from(["claude-code", "other"]),
         },
     ),
-    st.builds(request, st.sampled_from(["", "os:shell:run"]), st.sampled_from(["", "claude-code"])),
-    st.builds(decision, st.integers(0, 100), pii=st.booleans()),
+    st.builds(
+        decision,
+        st.integers(0, 100),
+        pii=st.booleans(),
+        action=st.sampled_from(["", "os:shell:run"]),
+        agent=st.sampled_from(["", "claude-code"]),
+    ),
 )
 def test_a_rule_is_met_where_each_of_its_conditions_is(
-    condition: dict[str, Any], asked: Request, decided: Decision
+    condition: dict[str, Any], decided: DecisionRecord
 ) -> None:
-    one_by_one = all(met({name: value}, asked, decided) for name, value in condition.items())
-    assert met(condition, asked, decided) is one_by_one
+    one_by_one = all(met({name: value}, decided) for name, value in condition.items())
+    assert met(condition, decided) is one_by_one

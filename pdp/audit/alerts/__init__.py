@@ -1,0 +1,1 @@
+"""Alerts: which decisions a tenant wants to be told of, and how it is (seed 000)."""

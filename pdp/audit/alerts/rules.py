@@ -1,0 +1,69 @@
+"""Which alert rules a recorded decision meets (seed 000): a pure function.
+
+A rule's conditions AND; a condition that is absent filters nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pdp.domain.org_policy import levels_from
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pdp.domain.decision_record import DecisionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRule:
+    """An alert rule, compiled.
+
+    Attributes:
+        name: for people.
+        webhook: where it is told.
+        levels: the risk levels that it is for; None for all.
+        action: part of the request's action, case-folded; empty for any.
+        pii_detected: whether personal data was found; None for either.
+        agent_id: of the agent that asks, exactly; None for any.
+    """
+
+    name: str
+    webhook: str
+    levels: frozenset[str] | None = None
+    action: str = ""
+    pii_detected: bool | None = None
+    agent_id: str | None = None
+
+    def matches(self, record: DecisionRecord) -> bool:
+        """Whether a decision meets all conditions."""
+        return (
+            (self.levels is None or record.risk.level in self.levels)
+            and (self.pii_detected is None or record.pii_detected is self.pii_detected)
+            and (self.agent_id is None or record.subject.agent_id == self.agent_id)
+            and (not self.action or self.action in record.action.casefold())
+        )
+
+
+def compile_alerts(documents: Iterable[Mapping[str, Any]]) -> tuple[AlertRule, ...]:
+    """Compiles the `alert_rules` of an org policy, as they were posted."""
+    return tuple(map(_compiled, documents))
+
+
+def alerts_for(rules: Iterable[AlertRule], record: DecisionRecord) -> tuple[AlertRule, ...]:
+    """Returns the rules that a decision meets, in their order."""
+    return tuple(rule for rule in rules if rule.matches(record))
+
+
+def _compiled(document: Mapping[str, Any]) -> AlertRule:
+    condition = document.get("condition") or {}
+    lowest = condition.get("risk_level_gte")
+    return AlertRule(
+        name=document["name"],
+        webhook=document["notify"]["slack_webhook_url"],
+        levels=None if lowest is None else levels_from(lowest),
+        action=condition.get("action_contains", "").casefold(),
+        pii_detected=condition.get("pii_detected"),
+        agent_id=condition.get("agent_id_eq"),
+    )

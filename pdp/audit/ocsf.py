@@ -1,0 +1,137 @@
+"""OCSF 1.8.0 events: what all of them have, and the numbers of its vocabularies.
+
+Written by hand: no kept library has the classes that a policy decision point needs.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any, Final
+
+from pdp.domain.decision import Outcome
+
+SCHEMA_VERSION: Final = "1.8.0"
+VENDOR: Final = "pdp"
+PRODUCT: Final = {
+    "name": "Policy Decision Point",
+    "vendor_name": VENDOR,
+    "uid": "pdp",
+    "version": version("pdp"),
+}
+
+SECURITY_CONTROL: Final = "security_control"
+AI_OPERATION: Final = "ai_operation"
+
+API_ACTIVITY: Final = 6003
+DATA_SECURITY_FINDING: Final = 2006
+DETECTION_FINDING: Final = 2004
+ENTITY_MANAGEMENT: Final = 3004
+
+CLASS_NAMES: Final = {
+    API_ACTIVITY: "API Activity",
+    DATA_SECURITY_FINDING: "Data Security Finding",
+    DETECTION_FINDING: "Detection Finding",
+    ENTITY_MANAGEMENT: "Entity Management",
+}
+CATEGORY_NAMES: Final = {
+    2: "Findings",
+    3: "Identity & Access Management",
+    6: "Application Activity",
+}
+
+OTHER: Final = 99
+CREATE: Final = 1
+"""The activity of a finding that is new, and of anything that is created."""
+
+SUCCESS: Final = 1
+FAILURE: Final = 2
+STATUSES: Final = {SUCCESS: "Success", FAILURE: "Failure"}
+NEW: Final = 1
+"""The status of a finding that nobody has looked at."""
+
+INFORMATIONAL: Final = 1
+SEVERITIES: Final = {1: "Informational", 2: "Low", 3: "Medium", 4: "High", 5: "Critical"}
+SEVERITY_OF_LEVEL: Final = {"none": 1, "low": 2, "medium": 3, "high": 4, "critical": 5}
+"""By risk level, and by the severity of a policy: they are called alike."""
+
+RISK_LEVELS: Final = {
+    "none": (0, "Info"),
+    "low": (1, "Low"),
+    "medium": (2, "Medium"),
+    "high": (3, "High"),
+    "critical": (4, "Critical"),
+}
+
+ALERTABLE: Final = 4
+"""The severity from which an event is a signal for people."""
+
+_ALLOWED: Final = (1, "Allowed")
+_DENIED: Final = (2, "Denied")
+_OBSERVED: Final = (3, "Observed")
+_MODIFIED: Final = (4, "Modified")
+
+DISPOSITIONS: Final = {
+    Outcome.ALLOW: (_ALLOWED, (1, "Allowed")),
+    Outcome.WARN: (_OBSERVED, (17, "Logged")),
+    Outcome.ALLOW_WITH_OVERRIDE: (_ALLOWED, (1, "Allowed")),
+    Outcome.ROUTE_TO: (_MODIFIED, (11, "Corrected")),
+    Outcome.REDACT: (_MODIFIED, (11, "Corrected")),
+    Outcome.PROMPT: (_DENIED, (23, "Challenge")),
+    Outcome.CANCEL: (_DENIED, (2, "Blocked")),
+    Outcome.BLOCK: (_DENIED, (2, "Blocked")),
+}
+"""Action and disposition of each outcome, for the profile `security_control`."""
+
+
+def event(
+    class_uid: int,
+    activity: tuple[int, str],
+    *,
+    uid: str,
+    at: float,
+    severity_id: int,
+    message: str,
+    tenant_id: str,
+    profiles: tuple[str, ...] = (),
+    correlation_uid: str = "",
+) -> dict[str, Any]:
+    """Returns what every event has.
+
+    Args:
+        class_uid: its class; the category is its thousands.
+        activity: id and name of what was done.
+        uid: of the event; the same whenever the same thing is told again.
+        at: when it happened, in seconds since the epoch.
+        severity_id: one of `SEVERITIES`.
+        message: for people.
+        tenant_id: whose event it is.
+        profiles: what it has attributes of besides its class's.
+        correlation_uid: what events that belong together have in common.
+    """
+    activity_id, activity_name = activity
+    category_uid = class_uid // 1000
+    metadata: dict[str, Any] = {
+        "version": SCHEMA_VERSION,
+        "product": PRODUCT,
+        "uid": uid,
+        "profiles": list(profiles),
+        "tenant_uid": tenant_id,
+        "log_name": "pdp",
+    }
+    if correlation_uid:
+        metadata["correlation_uid"] = correlation_uid
+    return {
+        "class_uid": class_uid,
+        "class_name": CLASS_NAMES[class_uid],
+        "category_uid": category_uid,
+        "category_name": CATEGORY_NAMES[category_uid],
+        "activity_id": activity_id,
+        "activity_name": activity_name,
+        "type_uid": class_uid * 100 + activity_id,
+        "type_name": f"{CLASS_NAMES[class_uid]}: {activity_name}",
+        "time": round(at * 1000),
+        "severity_id": severity_id,
+        "severity": SEVERITIES[severity_id],
+        "message": message,
+        "metadata": metadata,
+    }

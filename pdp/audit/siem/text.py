@@ -1,0 +1,17 @@
+"""JSON and times, as events are written down."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+
+def compact(value: Any) -> bytes:
+    """Returns `value` as JSON on one line, without spaces."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def timestamp(at: float) -> str:
+    """Returns seconds since the epoch as an RFC 3339 time in UTC, with milliseconds."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -25,6 +25,7 @@
     ├── SystemPolicyReadonly
     ├── PolicyNameExists
     ├── BundleReadonly
+    ├── RuleRequired             an enabled compliance bundle requires it
     ├── PackInUse
     ├── NameExists
     ├── PlatformReadonly         what ships with the product was to be deleted
@@ -276,6 +277,12 @@ class PlatformReadonly(PdpError):
     """What ships with the product was to be deleted (seed 002)."""
 
     reason = "PLATFORM_READONLY"
+
+
+class RuleRequired(PdpError):
+    """A rule that an enabled compliance bundle requires was to be switched off (seed 002)."""
+
+    reason = "RULE_REQUIRED"
 
 
 class NoUpgrade(PdpError):

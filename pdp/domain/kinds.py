@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain import (
+    api_key,
     compliance_bundle,
     customer_policy,
     dlp_rule,
@@ -38,6 +39,7 @@ ENTITIES: Final[Mapping[str, type]] = {
     compliance_bundle.KIND: compliance_bundle.ComplianceBundle,
     compliance_bundle.STATE_KIND: compliance_bundle.BundleState,
     user_group.KIND: user_group.UserGroup,
+    api_key.KIND: api_key.ApiKey,
 }
 
 _NONE: Final[Mapping[str, Any]] = {}

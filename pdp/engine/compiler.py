@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from pdp.domain import model_catalog
+from pdp.domain import api_key, model_catalog
 from pdp.domain.kinds import ENTITIES, PolicySet
 from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
 from pdp.domain.tenant import DEFAULT_SETTINGS, PLATFORM, TenantSettings
@@ -67,8 +67,8 @@ def compile_platform(
 def changed_platform(platform: Platform, changes: Sequence[Change]) -> Platform:
     """Returns the platform as it is after `changes` of its policies.
 
-    Where those are of models alone, nothing is compiled: the new platform is `akin` to the old one,
-    and snapshots of that are led over to it by `Snapshot.on`.
+    Where those are of models alone, or of API keys, nothing is compiled: the new platform is `akin`
+    to the old one, and snapshots of that are led over to it by `Snapshot.on`.
 
     Raises:
         InvalidPattern: some patterns do not compile; it names them all.
@@ -80,6 +80,8 @@ def changed_platform(platform: Platform, changes: Sequence[Change]) -> Platform:
     policies = platform.policies.changed(changes)
     if kinds == {model_catalog.KIND}:
         return replace(platform, policies=policies, models=_models(policies))
+    if kinds == {api_key.KIND}:  # nothing is judged by them
+        return replace(platform, policies=policies)
     return compile_platform(
         policies, platform.validators, platform.risk, platform.patterns, platform.detectors
     )

@@ -29,7 +29,9 @@ class Call:
         transport: how it came.
         deadline: when the caller stops waiting, by `time.monotonic`; None for never.
         request_id: the caller's or one of ours.
+        peer: the names in the client's certificate, where the connection has one.
         principal: who calls.
+        admitted: it has passed what is asked before its message is read.
         tenant_id: the tenant that the call acts for.
         request: what is to be judged, for an RPC that takes a DecideRequest.
         reply: metadata or headers for the answer.
@@ -40,7 +42,9 @@ class Call:
     transport: TransportName
     deadline: float | None = None
     request_id: str = ""
+    peer: tuple[str, ...] = ()
     principal: Principal = ANONYMOUS
+    admitted: bool = False
     tenant_id: str = ""
     request: Request | None = None
     reply: dict[str, str] = field(default_factory=dict)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 import structlog
@@ -16,12 +15,18 @@ import structlog
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.domain.tenant import is_tenant_id
 from pdp.errors import (
-    DeadlineExceeded,
     InternalError,
     InvalidArgument,
     PdpError,
     TenantMismatch,
     Violation,
+)
+from pdp.transport.admission import (
+    ADMISSION,
+    MAX_REQUEST_ID_LENGTH,
+    REQUEST_ID_HEADER,
+    Services,
+    printable,
 )
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.convert import to_request
@@ -30,23 +35,11 @@ from pdp.transport.validation import validate
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-    from pdp.auth.principal import Authenticator
     from pdp.transport.methods import Method
-    from pdp.transport.metrics import Metrics
 
 TENANT_HEADER: Final = "x-tenant-id"
-REQUEST_ID_HEADER: Final = "x-request-id"
-MAX_REQUEST_ID_LENGTH: Final = 256
 
 _log = structlog.get_logger("pdp.calls")
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What the guards work with."""
-
-    authenticator: Authenticator
-    metrics: Metrics
 
 
 Guard = Callable[[Call, "Message"], None]
@@ -66,27 +59,23 @@ def identified(method: Method, services: Services) -> Guard:
             request_id = given[:MAX_REQUEST_ID_LENGTH] or new_id()
         call.request_id = request_id
         if not in_answer:
-            call.reply[REQUEST_ID_HEADER] = _printable(request_id)
+            call.reply[REQUEST_ID_HEADER] = printable(request_id)
 
     return guard
 
 
-def punctual(method: Method, services: Services) -> Guard:
-    """Begins nothing for a caller that has stopped waiting."""
+def admitted(method: Method, services: Services) -> Guard:
+    """Asks for admission where no adapter has; charges a batch for all that is in it."""
+    checks = tuple(make(method, services) for make in ADMISSION)
+    rates, is_batch = services.rates, method.request is decide_pb2.DecideBatchRequest
 
     def guard(call: Call, message: Message) -> None:
-        if call.deadline is not None and call.deadline <= time.monotonic():
-            raise DeadlineExceeded("the deadline passed before the work began")
-
-    return guard
-
-
-def authenticated(method: Method, services: Services) -> Guard:
-    """Finds out who calls."""
-    authenticate = services.authenticator.authenticate
-
-    def guard(call: Call, message: Message) -> None:
-        call.principal = authenticate(call.metadata)
+        if not call.admitted:
+            for check in checks:
+                check(call)
+        if is_batch and rates is not None:
+            items = len(cast("decide_pb2.DecideBatchRequest", message).requests)
+            rates.charge(call.principal.name, items - 1)
 
     return guard
 
@@ -118,8 +107,7 @@ def validated(method: Method, services: Services) -> Guard:
 
 GUARDS: Final[tuple[Callable[[Method, Services], Guard], ...]] = (
     identified,
-    punctual,
-    authenticated,
+    admitted,
     tenanted,
     validated,
 )
@@ -177,7 +165,8 @@ def settle_tenant(call: Call, named: str, field: str) -> str:
         field: where in the message it stands.
 
     Raises:
-        InvalidArgument: the header's tenant is malformed.
+        InvalidArgument: the header's tenant is malformed, or none is named where several are
+            possible.
         TenantMismatch: message and header differ, or the principal may not act for the tenant.
     """
     header = call.metadata.get(TENANT_HEADER, "")
@@ -191,17 +180,12 @@ def settle_tenant(call: Call, named: str, field: str) -> str:
             Violation(field, "differs from X-Tenant-ID"),
         )
     tenant_id = named or header or call.principal.tenant_id
+    if not tenant_id:
+        reason = "is required, for the credential acts for several tenants"
+        raise InvalidArgument.of(Violation(field, reason))
     if not call.principal.may_act_for(tenant_id):
         raise TenantMismatch(
             f'the credential may not act for tenant "{tenant_id}"',
             Violation(field, "not a tenant of the credential"),
         )
     return tenant_id
-
-
-def _printable(request_id: str) -> str:
-    """Returns what of an id may stand in a header."""
-    return "".join(
-        character if character.isascii() and character.isprintable() else "?"
-        for character in request_id
-    )

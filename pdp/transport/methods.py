@@ -20,12 +20,15 @@ from pdp._gen.pdp.v1 import (
     simulate_pb2,
     static_policy_pb2,
 )
+from pdp.domain.access import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
     from google.protobuf.message import Message
+
+    from pdp.domain.access import Scope
 
 FILES = (
     decide_pb2,
@@ -55,6 +58,8 @@ class Method:
         streaming: both sides are streams.
         success_status, invalid_status: HTTP statuses of success and of invalid values.
         writes: it changes policies.
+        role: the least role that may call it.
+        scope: whether it acts for a tenant, or for all of them at once.
         descriptor: the rest, `google.api.http` among it.
     """
 
@@ -67,6 +72,8 @@ class Method:
     success_status: int
     invalid_status: int
     writes: bool
+    role: str
+    scope: Scope
     descriptor: MethodDescriptor
 
 
@@ -90,5 +97,31 @@ def methods() -> Iterator[Method]:
                 success_status=rules.success_status or 200,
                 invalid_status=rules.invalid_status or 400,
                 writes=rules.writes,
+                role=_role(descriptor),
+                scope=_scope(descriptor),
                 descriptor=descriptor,
             )
+
+
+def _role(descriptor: MethodDescriptor) -> str:
+    number = descriptor.GetOptions().Extensions[options_pb2.access].role
+    name = options_pb2.Role.Name(number).removeprefix("ROLE_").lower()
+    if name not in ROLES:
+        raise _undeclared(descriptor)
+    return name
+
+
+def _scope(descriptor: MethodDescriptor) -> Scope:
+    number = descriptor.GetOptions().Extensions[options_pb2.access].scope
+    if number == options_pb2.SCOPE_PLATFORM:
+        return "platform"
+    if number == options_pb2.SCOPE_TENANT:
+        return "tenant"
+    raise _undeclared(descriptor)
+
+
+def _undeclared(descriptor: MethodDescriptor) -> TypeError:
+    return TypeError(
+        f"{descriptor.full_name} does not say who may call it: give the rpc "
+        "`option (access).role` and `option (access).scope`, as options.proto describes them"
+    )

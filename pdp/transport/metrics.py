@@ -39,6 +39,7 @@ class Metrics(Collector):
         self._latencies: defaultdict[tuple[str, str], _Latency] = defaultdict(_Latency)
         self._decisions: defaultdict[tuple[Outcome, str], int] = defaultdict(int)
         self._faults: defaultdict[str, int] = defaultdict(int)
+        self._refused: defaultdict[str, int] = defaultdict(int)
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         self._counters: dict[str, tuple[str, Callable[[], float]]] = {}
         self._registry = CollectorRegistry()
@@ -58,6 +59,10 @@ class Metrics(Collector):
     def fault(self, layer: str) -> None:
         """Counts one fault inside an evaluation."""
         self._faults[layer] += 1
+
+    def refused(self, why: str) -> None:
+        """Counts one credential that does not count, or that is missing."""
+        self._refused[why] += 1
 
     def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Adds a gauge that is read whenever the metrics are."""
@@ -92,6 +97,12 @@ class Metrics(Collector):
         for layer, count in self._faults.items():
             faults.add_metric((layer,), count)
         yield faults
+        refused = CounterMetricFamily(
+            "pdp_credentials_refused", "Calls without a credential that counts.", labels=("why",)
+        )
+        for why, count in self._refused.items():
+            refused.add_metric((why,), count)
+        yield refused
         for name, (help_text, read) in self._gauges.items():
             yield GaugeMetricFamily(name, help_text, value=read())
         for name, (help_text, read) in self._counters.items():

@@ -57,6 +57,7 @@ STATUSES: Final[Mapping[str, Status]] = {
     "POLICY_NAME_EXISTS": Status(grpc.StatusCode.ALREADY_EXISTS, 409),
     "NAME_EXISTS": Status(grpc.StatusCode.ALREADY_EXISTS, 409),
     "PACK_IN_USE": Status(grpc.StatusCode.FAILED_PRECONDITION, 409),
+    "RULE_REQUIRED": Status(grpc.StatusCode.FAILED_PRECONDITION, 409),
     "MODEL_EXISTS": Status(grpc.StatusCode.ALREADY_EXISTS, 409),
     "MODEL_DISABLED": Status(grpc.StatusCode.FAILED_PRECONDITION, 409),
     "LIMIT_EXISTS": Status(grpc.StatusCode.ALREADY_EXISTS, 409),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from pdp.errors import InternalError, MethodNotAllowed, PdpError, RouteNotFound
-from pdp.transport.chain import REQUEST_ID_HEADER
+from pdp.transport.admission import REQUEST_ID_HEADER, admit_all
 from pdp.transport.http.binding import bindings
 from pdp.transport.http.exchange import (
     NO_CONTENT,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from pdp.transport.admission import Check
     from pdp.transport.call import Endpoint
     from pdp.transport.methods import Method
     from pdp.transport.metrics import Metrics
@@ -49,6 +50,7 @@ def http_app(
     health: Health,
     *,
     loopback_only: bool = True,
+    admissions: Mapping[str, Check] = {},
 ) -> ASGIApp:
     """Returns the application.
 
@@ -58,6 +60,7 @@ def http_app(
         metrics: counts what never reaches an endpoint, and is shown at `/metrics`.
         health: what `/readyz` shows.
         loopback_only: answer only requests that name this machine by a loopback name.
+        admissions: what is asked before the body of a request is read, by path.
 
     Raises:
         ValueError: an annotation cannot be served, or two describe the same route.
@@ -66,7 +69,8 @@ def http_app(
     router: Router[Route] = Router()
     for path, method in methods.items():
         for binding in () if method.streaming else bindings(method):
-            route = rpc(binding, endpoints[path], metrics)
+            admit = admissions.get(path, admit_all)
+            route = rpc(binding, endpoints[path], metrics, admit)
             router.add(binding.http_method, binding.template, route)
     for template, page in pages(metrics, health).items():
         router.add("GET", template, page)

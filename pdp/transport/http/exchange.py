@@ -31,6 +31,9 @@ NOT_MODIFIED: Final = 304
 _BODILESS: Final = frozenset({NO_CONTENT, NOT_MODIFIED})
 _CONTENT_LENGTH_DIGITS: Final = 15
 
+PEER: Final = "pdp.peer"
+"""The extension of a scope that has the names in the client's certificate."""
+
 Header = tuple[bytes, bytes]
 
 NOSNIFF: Final[Header] = (b"x-content-type-options", b"nosniff")
@@ -97,6 +100,7 @@ class Exchange:
         query: the raw query.
         headers: by lower-case names; values of a name that came twice are joined by commas.
         receive: gives the body.
+        peer: the names in the client's certificate, where the connection has one.
     """
 
     method: str
@@ -104,6 +108,7 @@ class Exchange:
     query: bytes
     headers: dict[str, str]
     receive: Receive
+    peer: tuple[str, ...] = ()
 
     async def body(self) -> bytes:
         """Returns the whole body.
@@ -177,7 +182,8 @@ def exchange_of(scope: Scope, receive: Receive) -> Exchange:
     path = scope.get("raw_path")
     if path is None:  # optional in ASGI
         path = quote(scope["path"], safe="/:@!$&'()*+,;=~").encode()
-    return Exchange(scope["method"], path, scope["query_string"], headers, receive)
+    peer: tuple[str, ...] = scope.get("extensions", {}).get(PEER, ())
+    return Exchange(scope["method"], path, scope["query_string"], headers, receive, peer)
 
 
 def _joined(pairs: list[Header]) -> dict[str, str]:

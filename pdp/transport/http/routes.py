@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from pdp.errors import DeadlineExceeded, PdpError, RequestTooLarge
+from pdp.transport.admission import MAX_REQUEST_ID_LENGTH, REQUEST_ID_HEADER, admit_all
 from pdp.transport.call import Call, Endpoint, new_id
-from pdp.transport.chain import MAX_REQUEST_ID_LENGTH, REQUEST_ID_HEADER
 from pdp.transport.http.binding import Binding, bind
 from pdp.transport.http.exchange import Answer, Exchange, check_json, error_answer, json_answer
 from pdp.transport.jsonpb import encode
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from pdp.transport.admission import Check
     from pdp.transport.metrics import Metrics
 
 LARGE_BODY: Final = 65_536
@@ -31,15 +32,26 @@ T = TypeVar("T")
 Route = Callable[[Exchange, tuple[bytes, ...]], Awaitable[Answer]]
 
 
-def rpc(binding: Binding, endpoint: Endpoint, metrics: Metrics) -> Route:
-    """Returns the route of an RPC: it binds the request, runs the endpoint, writes the answer."""
+def rpc(binding: Binding, endpoint: Endpoint, metrics: Metrics, admit: Check = admit_all) -> Route:
+    """Returns the route of an RPC: it binds the request, runs the endpoint, writes the answer.
+
+    Args:
+        binding: what the route takes and gives.
+        endpoint: the RPC's, guarded.
+        metrics: counts what never reaches the endpoint.
+        admit: asked before the request's body is read.
+    """
     method = binding.method
     success, invalid = method.success_status, method.invalid_status
     answered = binding.response_body
 
     async def route(exchange: Exchange, variables: tuple[bytes, ...]) -> Answer:
         begin = time.perf_counter()
-        call = Call(method, exchange.headers, "http")
+        call = Call(method, exchange.headers, "http", peer=exchange.peer)
+        try:
+            admit(call)
+        except PdpError as error:
+            return error_answer(error, {**unread(exchange, error), **call.reply}, invalid)
         try:
             body = await exchange.body()
             if body and binding.body:

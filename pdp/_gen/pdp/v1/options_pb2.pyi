@@ -20,6 +20,72 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Role:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ROLE_UNSPECIFIED: _Role.ValueType  # 0
+    """ROLE_UNSPECIFIED is no role: an RPC that requires it does not build."""
+    ROLE_PEP: _Role.ValueType  # 1
+    """ROLE_PEP asks for decisions: a policy enforcement point's."""
+    ROLE_AUDITOR: _Role.ValueType  # 2
+    """ROLE_AUDITOR reads policies, records and what would be decided."""
+    ROLE_EDITOR: _Role.ValueType  # 3
+    """ROLE_EDITOR changes policies."""
+    ROLE_ADMIN: _Role.ValueType  # 4
+    """ROLE_ADMIN makes and revokes credentials, says where records are sent, and,
+    for all tenants, switches models off.
+    """
+
+class Role(_Role, metaclass=_RoleEnumTypeWrapper):
+    """Role is what a credential may do. An editor may do what an auditor and a PEP
+    may, an admin what an editor may.
+    """
+
+ROLE_UNSPECIFIED: Role.ValueType  # 0
+"""ROLE_UNSPECIFIED is no role: an RPC that requires it does not build."""
+ROLE_PEP: Role.ValueType  # 1
+"""ROLE_PEP asks for decisions: a policy enforcement point's."""
+ROLE_AUDITOR: Role.ValueType  # 2
+"""ROLE_AUDITOR reads policies, records and what would be decided."""
+ROLE_EDITOR: Role.ValueType  # 3
+"""ROLE_EDITOR changes policies."""
+ROLE_ADMIN: Role.ValueType  # 4
+"""ROLE_ADMIN makes and revokes credentials, says where records are sent, and,
+for all tenants, switches models off.
+"""
+Global___Role: _TypeAlias = Role  # noqa: Y015
+
+class _Scope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Scope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SCOPE_UNSPECIFIED: _Scope.ValueType  # 0
+    """SCOPE_UNSPECIFIED is no scope: an RPC that has it does not build."""
+    SCOPE_TENANT: _Scope.ValueType  # 1
+    """SCOPE_TENANT acts for one tenant, which the credential must be bound to."""
+    SCOPE_PLATFORM: _Scope.ValueType  # 2
+    """SCOPE_PLATFORM changes what all tenants share, so the credential must be
+    bound to all of them.
+    """
+
+class Scope(_Scope, metaclass=_ScopeEnumTypeWrapper):
+    """Scope is for whom an RPC acts."""
+
+SCOPE_UNSPECIFIED: Scope.ValueType  # 0
+"""SCOPE_UNSPECIFIED is no scope: an RPC that has it does not build."""
+SCOPE_TENANT: Scope.ValueType  # 1
+"""SCOPE_TENANT acts for one tenant, which the credential must be bound to."""
+SCOPE_PLATFORM: Scope.ValueType  # 2
+"""SCOPE_PLATFORM changes what all tenants share, so the credential must be
+bound to all of them.
+"""
+Global___Scope: _TypeAlias = Scope  # noqa: Y015
+
 class _JsonForm:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -99,6 +165,32 @@ class MethodRules(_message.Message):
 Global___MethodRules: _TypeAlias = MethodRules  # noqa: Y015
 
 @_typing.final
+class Access(_message.Message):
+    """Access is what a credential must have for an RPC to be carried out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    role: Global___Role.ValueType
+    """role is the least role that may call the RPC; see `Role` for those above it."""
+    scope: Global___Scope.ValueType
+    """scope is for whom the RPC acts."""
+    def __init__(
+        self,
+        *,
+        role: Global___Role.ValueType = ...,
+        scope: Global___Scope.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["role", b"role", "scope", b"scope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Access: _TypeAlias = Access  # noqa: Y015
+
+@_typing.final
 class FieldRules(_message.Message):
     """FieldRules are the rules of one field."""
 
@@ -127,10 +219,15 @@ class FieldRules(_message.Message):
 Global___FieldRules: _TypeAlias = FieldRules  # noqa: Y015
 
 METHOD_FIELD_NUMBER: _builtins.int
+ACCESS_FIELD_NUMBER: _builtins.int
 FIELD_FIELD_NUMBER: _builtins.int
 method: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___MethodRules]
 """method says how the JSON shim answers for an RPC, beyond what
 `google.api.http` can say.
+"""
+access: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Access]
+"""access says who may call an RPC. Every RPC has it: one without it is
+refused when the stubs are generated, and by the server's start.
 """
 field: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___FieldRules]
 """field says how a field is written in JSON and which error its violation is."""

@@ -45,6 +45,14 @@ class SimulateServiceStub:
     """SimulatePolicyChain runs a prompt through the tenant's own chain, and
     through nothing else.
     """
+    TestDlpRule: _grpc.UnaryUnaryMultiCallable[_simulate_pb2.TestDlpRuleRequest, _simulate_pb2.TestDlpRuleResponse]
+    """TestDlpRule tries what a DLP rule would look for on a sample text. Nothing is
+    written.
+    """
+    EvaluateDlpRules: _grpc.UnaryUnaryMultiCallable[_simulate_pb2.EvaluateDlpRulesRequest, _simulate_pb2.EvaluateDlpRulesResponse]
+    """EvaluateDlpRules runs a sample text through all DLP rules of a tenant, and
+    through nothing else.
+    """
     SimulatePolicy: _grpc.UnaryUnaryMultiCallable[_simulate_pb2.SimulatePolicyRequest, _simulate_pb2.SimulatePolicyResponse]
     """SimulatePolicy judges a prompt by all layers, limits included, and tells
     what each of them says. Nothing is used of the limits. Where the kill switch
@@ -66,6 +74,14 @@ class SimulateServiceAsyncStub(SimulateServiceStub):
     """TestStaticPattern runs a pattern over sample texts without making a policy."""
     SimulatePolicyChain: _aio.UnaryUnaryMultiCallable[_simulate_pb2.SimulatePolicyChainRequest, _simulate_pb2.SimulatePolicyChainResponse]  # type: ignore[assignment]
     """SimulatePolicyChain runs a prompt through the tenant's own chain, and
+    through nothing else.
+    """
+    TestDlpRule: _aio.UnaryUnaryMultiCallable[_simulate_pb2.TestDlpRuleRequest, _simulate_pb2.TestDlpRuleResponse]  # type: ignore[assignment]
+    """TestDlpRule tries what a DLP rule would look for on a sample text. Nothing is
+    written.
+    """
+    EvaluateDlpRules: _aio.UnaryUnaryMultiCallable[_simulate_pb2.EvaluateDlpRulesRequest, _simulate_pb2.EvaluateDlpRulesResponse]  # type: ignore[assignment]
+    """EvaluateDlpRules runs a sample text through all DLP rules of a tenant, and
     through nothing else.
     """
     SimulatePolicy: _aio.UnaryUnaryMultiCallable[_simulate_pb2.SimulatePolicyRequest, _simulate_pb2.SimulatePolicyResponse]  # type: ignore[assignment]
@@ -104,6 +120,26 @@ class SimulateServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_simulate_pb2.SimulatePolicyChainResponse, _abc.Awaitable[_simulate_pb2.SimulatePolicyChainResponse]]:
         """SimulatePolicyChain runs a prompt through the tenant's own chain, and
+        through nothing else.
+        """
+
+    @_abc_1.abstractmethod
+    def TestDlpRule(
+        self,
+        request: _simulate_pb2.TestDlpRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_simulate_pb2.TestDlpRuleResponse, _abc.Awaitable[_simulate_pb2.TestDlpRuleResponse]]:
+        """TestDlpRule tries what a DLP rule would look for on a sample text. Nothing is
+        written.
+        """
+
+    @_abc_1.abstractmethod
+    def EvaluateDlpRules(
+        self,
+        request: _simulate_pb2.EvaluateDlpRulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_simulate_pb2.EvaluateDlpRulesResponse, _abc.Awaitable[_simulate_pb2.EvaluateDlpRulesResponse]]:
+        """EvaluateDlpRules runs a sample text through all DLP rules of a tenant, and
         through nothing else.
         """
 

@@ -262,6 +262,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"error": {"code": "GROUP_NOT_FOUND", "message": "there is no user group 0a1b…", "details": []}}
     """
+    ERROR_REASON_RULE_REQUIRED: _ErrorReason.ValueType  # 38
+    """ERROR_REASON_RULE_REQUIRED is sent for switching off a DLP rule that an
+    enabled compliance bundle requires.
+
+        {"error": {"code": "RULE_REQUIRED", "message": "bundle \\"PCI-DSS\\" requires rule \\"Card number\\"; deactivate the bundle first",
+         "details": [{"field": "enabled", "reason": "is required by an enabled bundle"}]}}
+    """
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 50
     """ERROR_REASON_UNAUTHENTICATED is sent for a call without a credential, or
     with one that does not count: unknown, expired, revoked or malformed. Which
@@ -535,6 +542,13 @@ ERROR_REASON_GROUP_NOT_FOUND: ErrorReason.ValueType  # 37
 not have.
 
     {"error": {"code": "GROUP_NOT_FOUND", "message": "there is no user group 0a1b…", "details": []}}
+"""
+ERROR_REASON_RULE_REQUIRED: ErrorReason.ValueType  # 38
+"""ERROR_REASON_RULE_REQUIRED is sent for switching off a DLP rule that an
+enabled compliance bundle requires.
+
+    {"error": {"code": "RULE_REQUIRED", "message": "bundle \\"PCI-DSS\\" requires rule \\"Card number\\"; deactivate the bundle first",
+     "details": [{"field": "enabled", "reason": "is required by an enabled bundle"}]}}
 """
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 50
 """ERROR_REASON_UNAUTHENTICATED is sent for a call without a credential, or

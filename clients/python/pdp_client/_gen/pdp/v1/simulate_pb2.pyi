@@ -66,6 +66,7 @@ class Overlay(_message.Message):
     CHAIN_FIELD_NUMBER: _builtins.int
     ORG_POLICY_FIELD_NUMBER: _builtins.int
     CUSTOMER_POLICY_FIELD_NUMBER: _builtins.int
+    DLP_RULES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def static_policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverlayStaticPolicy]:
         """static_policies are candidates in the shape of their REST objects."""
@@ -90,6 +91,12 @@ class Overlay(_message.Message):
     def customer_policy(self) -> Global___OverlayCustomerPolicy:
         """customer_policy takes the place of the policy of its customer."""
 
+    @_builtins.property
+    def dlp_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverlayDlpRule]:
+        """dlp_rules are candidates in the shape of their REST objects. One for a
+        platform rule may set how strict that is.
+        """
+
     def __init__(
         self,
         *,
@@ -98,10 +105,11 @@ class Overlay(_message.Message):
         chain: Global___OverlayChain | None = ...,
         org_policy: _org_policy_pb2.UpdateOrgPolicyRequest | None = ...,
         customer_policy: Global___OverlayCustomerPolicy | None = ...,
+        dlp_rules: _abc.Iterable[Global___OverlayDlpRule] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "customer_policy", b"customer_policy", "org_policy", b"org_policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "customer_policy", b"customer_policy", "org_policy", b"org_policy", "packs", b"packs", "static_policies", b"static_policies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "customer_policy", b"customer_policy", "dlp_rules", b"dlp_rules", "org_policy", b"org_policy", "packs", b"packs", "static_policies", b"static_policies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -965,3 +973,356 @@ class SimulatePolicyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SimulatePolicyResponse: _TypeAlias = SimulatePolicyResponse  # noqa: Y015
+
+@_typing.final
+class OverlayDlpRule(_message.Message):
+    """OverlayDlpRule is a candidate DLP rule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    DETECTOR_NAME_FIELD_NUMBER: _builtins.int
+    DETECTOR_TYPE_FIELD_NUMBER: _builtins.int
+    ENTITY_TYPE_FIELD_NUMBER: _builtins.int
+    ACTION_TIER_FIELD_NUMBER: _builtins.int
+    ENABLED_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_THRESHOLD_FIELD_NUMBER: _builtins.int
+    CONFIG_JSON_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    CLAUSE_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """id is the rule to replace; empty to replace by name or to add."""
+    detector_name: _builtins.str
+    """detector_name is the rule's display name."""
+    detector_type: _builtins.str
+    """detector_type is `regex`, `ner` or `llm`."""
+    entity_type: _builtins.str
+    """entity_type is what is found."""
+    action_tier: _builtins.str
+    """action_tier is `block`, `redact`, `prompt`, `log_only` or `none`."""
+    enabled: _builtins.bool
+    """enabled tells whether the rule is in force; true where unset."""
+    confidence_threshold: _builtins.float
+    """confidence_threshold is from 0 to 1; 0.5 where unset."""
+    source: _builtins.str
+    """source is ignored."""
+    bundle_id: _builtins.str
+    """bundle_id is ignored: a candidate is of the bundle of what it replaces."""
+    clause: _builtins.str
+    """clause is ignored, as bundle_id is."""
+    @_builtins.property
+    def config_json(self) -> _struct_pb2.Struct:
+        """config_json says what is looked for; see `DlpRule`."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        detector_name: _builtins.str = ...,
+        detector_type: _builtins.str = ...,
+        entity_type: _builtins.str = ...,
+        action_tier: _builtins.str = ...,
+        enabled: _builtins.bool | None = ...,
+        confidence_threshold: _builtins.float | None = ...,
+        config_json: _struct_pb2.Struct | None = ...,
+        source: _builtins.str = ...,
+        bundle_id: _builtins.str = ...,
+        clause: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_enabled", b"_enabled", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "enabled", b"enabled"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold", "_enabled", b"_enabled", "action_tier", b"action_tier", "bundle_id", b"bundle_id", "clause", b"clause", "confidence_threshold", b"confidence_threshold", "config_json", b"config_json", "detector_name", b"detector_name", "detector_type", b"detector_type", "enabled", b"enabled", "entity_type", b"entity_type", "id", b"id", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__confidence_threshold: _TypeAlias = _typing.Literal["confidence_threshold"]  # noqa: Y015
+    _WhichOneofArgType__confidence_threshold: _TypeAlias = _typing.Literal["_confidence_threshold", b"_confidence_threshold"]  # noqa: Y015
+    _WhichOneofReturnType__enabled: _TypeAlias = _typing.Literal["enabled"]  # noqa: Y015
+    _WhichOneofArgType__enabled: _TypeAlias = _typing.Literal["_enabled", b"_enabled"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence_threshold) -> _WhichOneofReturnType__confidence_threshold | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__enabled) -> _WhichOneofReturnType__enabled | None: ...
+
+Global___OverlayDlpRule: _TypeAlias = OverlayDlpRule  # noqa: Y015
+
+@_typing.final
+class TestDlpRuleRequest(_message.Message):
+    """TestDlpRuleRequest is what a rule would look for, and a sample text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_TYPE_FIELD_NUMBER: _builtins.int
+    PATTERN_FIELD_NUMBER: _builtins.int
+    SAMPLE_TEXT_FIELD_NUMBER: _builtins.int
+    rule_type: _builtins.str
+    """rule_type is `regex`, `ner` or `gliner`."""
+    pattern: _builtins.str
+    """pattern is an RE2 pattern; for `ner` entity types parted by commas, for
+    `gliner` labels in free words, likewise.
+    """
+    sample_text: _builtins.str
+    """sample_text is at most 1 MiB."""
+    def __init__(
+        self,
+        *,
+        rule_type: _builtins.str = ...,
+        pattern: _builtins.str = ...,
+        sample_text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pattern", b"pattern", "rule_type", b"rule_type", "sample_text", b"sample_text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestDlpRuleRequest: _TypeAlias = TestDlpRuleRequest  # noqa: Y015
+
+@_typing.final
+class TestDlpRuleResponse(_message.Message):
+    """TestDlpRuleResponse says what was found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MATCHES_FIELD_NUMBER: _builtins.int
+    MATCH_COUNT_FIELD_NUMBER: _builtins.int
+    RULE_TYPE_FIELD_NUMBER: _builtins.int
+    VALID_PATTERN_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    match_count: _builtins.int
+    """match_count is the number of matches."""
+    rule_type: _builtins.str
+    """rule_type is what was asked."""
+    valid_pattern: _builtins.bool
+    """valid_pattern tells whether a rule could be made of the pattern."""
+    error: _builtins.str
+    """error says what is wrong with the pattern, or what could not be looked for;
+    null where nothing is.
+    """
+    @_builtins.property
+    def matches(self) -> _containers.RepeatedCompositeFieldContainer[Global___DlpMatch]:
+        """matches are where, at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        matches: _abc.Iterable[Global___DlpMatch] | None = ...,
+        match_count: _builtins.int = ...,
+        rule_type: _builtins.str = ...,
+        valid_pattern: _builtins.bool = ...,
+        error: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "error", b"error", "match_count", b"match_count", "matches", b"matches", "rule_type", b"rule_type", "valid_pattern", b"valid_pattern"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__error: _TypeAlias = _typing.Literal["error"]  # noqa: Y015
+    _WhichOneofArgType__error: _TypeAlias = _typing.Literal["_error", b"_error"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__error) -> _WhichOneofReturnType__error | None: ...
+
+Global___TestDlpRuleResponse: _TypeAlias = TestDlpRuleResponse  # noqa: Y015
+
+@_typing.final
+class DlpMatch(_message.Message):
+    """DlpMatch is a value that was found; offsets count code points."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    MATCHED_TEXT_FIELD_NUMBER: _builtins.int
+    ENTITY_TYPE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    start: _builtins.int
+    """start is the offset of the first code point."""
+    end: _builtins.int
+    """end is the offset behind the last code point."""
+    matched_text: _builtins.str
+    """matched_text is what was found."""
+    entity_type: _builtins.str
+    """entity_type is what it is; null where only a pattern was tried."""
+    action: _builtins.str
+    """action is what is done with it."""
+    confidence: _builtins.float
+    """confidence is how sure the find is, from 0 to 1; for evaluations only."""
+    def __init__(
+        self,
+        *,
+        start: _builtins.int = ...,
+        end: _builtins.int = ...,
+        matched_text: _builtins.str = ...,
+        entity_type: _builtins.str | None = ...,
+        action: _builtins.str = ...,
+        confidence: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_entity_type", b"_entity_type", "confidence", b"confidence", "entity_type", b"entity_type"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_entity_type", b"_entity_type", "action", b"action", "confidence", b"confidence", "end", b"end", "entity_type", b"entity_type", "matched_text", b"matched_text", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
+    _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
+    _WhichOneofReturnType__entity_type: _TypeAlias = _typing.Literal["entity_type"]  # noqa: Y015
+    _WhichOneofArgType__entity_type: _TypeAlias = _typing.Literal["_entity_type", b"_entity_type"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__entity_type) -> _WhichOneofReturnType__entity_type | None: ...
+
+Global___DlpMatch: _TypeAlias = DlpMatch  # noqa: Y015
+
+@_typing.final
+class EvaluateDlpRulesRequest(_message.Message):
+    """EvaluateDlpRulesRequest is a sample text, and whose rules it is held against."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    ORG_ID_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """text is at most 1 MiB."""
+    org_id: _builtins.str
+    """org_id is the tenant; the caller's own where empty."""
+    group_id: _builtins.str
+    """group_id is a user group, by its id or its name, whose stricter rules apply
+    as well.
+    """
+    user_id: _builtins.str
+    """user_id is a user, whose groups' stricter rules apply as well."""
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        org_id: _builtins.str = ...,
+        group_id: _builtins.str | None = ...,
+        user_id: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_group_id", b"_group_id", "_user_id", b"_user_id", "group_id", b"group_id", "user_id", b"user_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_group_id", b"_group_id", "_user_id", b"_user_id", "group_id", b"group_id", "org_id", b"org_id", "text", b"text", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__group_id: _TypeAlias = _typing.Literal["group_id"]  # noqa: Y015
+    _WhichOneofArgType__group_id: _TypeAlias = _typing.Literal["_group_id", b"_group_id"]  # noqa: Y015
+    _WhichOneofReturnType__user_id: _TypeAlias = _typing.Literal["user_id"]  # noqa: Y015
+    _WhichOneofArgType__user_id: _TypeAlias = _typing.Literal["_user_id", b"_user_id"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__group_id) -> _WhichOneofReturnType__group_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__user_id) -> _WhichOneofReturnType__user_id | None: ...
+
+Global___EvaluateDlpRulesRequest: _TypeAlias = EvaluateDlpRulesRequest  # noqa: Y015
+
+@_typing.final
+class EvaluateDlpRulesResponse(_message.Message):
+    """EvaluateDlpRulesResponse is what the rules come to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_LENGTH_FIELD_NUMBER: _builtins.int
+    ORG_ID_FIELD_NUMBER: _builtins.int
+    RULES_EVALUATED_FIELD_NUMBER: _builtins.int
+    RULES_MATCHED_FIELD_NUMBER: _builtins.int
+    FINAL_ACTION_FIELD_NUMBER: _builtins.int
+    MATCHED_RULES_FIELD_NUMBER: _builtins.int
+    SUPPRESSED_RULE_IDS_FIELD_NUMBER: _builtins.int
+    CUSTOM_ORG_PATTERNS_FIELD_NUMBER: _builtins.int
+    DECISION_TRACE_FIELD_NUMBER: _builtins.int
+    text_length: _builtins.int
+    """text_length is that of the text, in code points."""
+    org_id: _builtins.str
+    """org_id is the tenant."""
+    rules_evaluated: _builtins.int
+    """rules_evaluated is the number of rules that are in force."""
+    rules_matched: _builtins.int
+    """rules_matched is how many of them matched."""
+    final_action: _builtins.str
+    """final_action is the strongest action of those that matched; `none` where
+    none did.
+    """
+    custom_org_patterns: _builtins.int
+    """custom_org_patterns is how many of the rules in force are the tenant's own."""
+    @_builtins.property
+    def matched_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___MatchedDlpRule]:
+        """matched_rules are the rules that matched, strongest first."""
+
+    @_builtins.property
+    def suppressed_rule_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """suppressed_rule_ids are the platform's rules that the tenant has disabled."""
+
+    @_builtins.property
+    def decision_trace(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """decision_trace says what was done, step by step."""
+
+    def __init__(
+        self,
+        *,
+        text_length: _builtins.int = ...,
+        org_id: _builtins.str = ...,
+        rules_evaluated: _builtins.int = ...,
+        rules_matched: _builtins.int = ...,
+        final_action: _builtins.str = ...,
+        matched_rules: _abc.Iterable[Global___MatchedDlpRule] | None = ...,
+        suppressed_rule_ids: _abc.Iterable[_builtins.str] | None = ...,
+        custom_org_patterns: _builtins.int = ...,
+        decision_trace: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["custom_org_patterns", b"custom_org_patterns", "decision_trace", b"decision_trace", "final_action", b"final_action", "matched_rules", b"matched_rules", "org_id", b"org_id", "rules_evaluated", b"rules_evaluated", "rules_matched", b"rules_matched", "suppressed_rule_ids", b"suppressed_rule_ids", "text_length", b"text_length"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateDlpRulesResponse: _TypeAlias = EvaluateDlpRulesResponse  # noqa: Y015
+
+@_typing.final
+class MatchedDlpRule(_message.Message):
+    """MatchedDlpRule is a rule that matched."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    RULE_NAME_FIELD_NUMBER: _builtins.int
+    DETECTOR_TYPE_FIELD_NUMBER: _builtins.int
+    ENTITY_TYPE_FIELD_NUMBER: _builtins.int
+    ACTION_TIER_FIELD_NUMBER: _builtins.int
+    MATCH_COUNT_FIELD_NUMBER: _builtins.int
+    MATCHES_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    rule_id: _builtins.str
+    """rule_id is the rule."""
+    rule_name: _builtins.str
+    """rule_name is its name."""
+    detector_type: _builtins.str
+    """detector_type is `regex`, `ner` or `llm`."""
+    entity_type: _builtins.str
+    """entity_type is what it looks for."""
+    action_tier: _builtins.str
+    """action_tier is what it does, for whom the text was evaluated."""
+    match_count: _builtins.int
+    """match_count is the number of matches."""
+    source: _builtins.str
+    """source is `platform` or `tenant`."""
+    @_builtins.property
+    def matches(self) -> _containers.RepeatedCompositeFieldContainer[Global___DlpMatch]:
+        """matches are where, at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        rule_id: _builtins.str = ...,
+        rule_name: _builtins.str = ...,
+        detector_type: _builtins.str = ...,
+        entity_type: _builtins.str = ...,
+        action_tier: _builtins.str = ...,
+        match_count: _builtins.int = ...,
+        matches: _abc.Iterable[Global___DlpMatch] | None = ...,
+        source: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_tier", b"action_tier", "detector_type", b"detector_type", "entity_type", b"entity_type", "match_count", b"match_count", "matches", b"matches", "rule_id", b"rule_id", "rule_name", b"rule_name", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MatchedDlpRule: _TypeAlias = MatchedDlpRule  # noqa: Y015

@@ -51,6 +51,16 @@ class SimulateServiceStub:
                 request_serializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyChainRequest.SerializeToString,
                 response_deserializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyChainResponse.FromString,
                 _registered_method=True)
+        self.TestDlpRule = channel.unary_unary(
+                '/pdp.v1.SimulateService/TestDlpRule',
+                request_serializer=pdp_dot_v1_dot_simulate__pb2.TestDlpRuleRequest.SerializeToString,
+                response_deserializer=pdp_dot_v1_dot_simulate__pb2.TestDlpRuleResponse.FromString,
+                _registered_method=True)
+        self.EvaluateDlpRules = channel.unary_unary(
+                '/pdp.v1.SimulateService/EvaluateDlpRules',
+                request_serializer=pdp_dot_v1_dot_simulate__pb2.EvaluateDlpRulesRequest.SerializeToString,
+                response_deserializer=pdp_dot_v1_dot_simulate__pb2.EvaluateDlpRulesResponse.FromString,
+                _registered_method=True)
         self.SimulatePolicy = channel.unary_unary(
                 '/pdp.v1.SimulateService/SimulatePolicy',
                 request_serializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyRequest.SerializeToString,
@@ -86,6 +96,22 @@ class SimulateServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TestDlpRule(self, request, context):
+        """TestDlpRule tries what a DLP rule would look for on a sample text. Nothing is
+        written.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EvaluateDlpRules(self, request, context):
+        """EvaluateDlpRules runs a sample text through all DLP rules of a tenant, and
+        through nothing else.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SimulatePolicy(self, request, context):
         """SimulatePolicy judges a prompt by all layers, limits included, and tells
         what each of them says. Nothing is used of the limits. Where the kill switch
@@ -112,6 +138,16 @@ def add_SimulateServiceServicer_to_server(servicer, server):
                     servicer.SimulatePolicyChain,
                     request_deserializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyChainRequest.FromString,
                     response_serializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyChainResponse.SerializeToString,
+            ),
+            'TestDlpRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestDlpRule,
+                    request_deserializer=pdp_dot_v1_dot_simulate__pb2.TestDlpRuleRequest.FromString,
+                    response_serializer=pdp_dot_v1_dot_simulate__pb2.TestDlpRuleResponse.SerializeToString,
+            ),
+            'EvaluateDlpRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateDlpRules,
+                    request_deserializer=pdp_dot_v1_dot_simulate__pb2.EvaluateDlpRulesRequest.FromString,
+                    response_serializer=pdp_dot_v1_dot_simulate__pb2.EvaluateDlpRulesResponse.SerializeToString,
             ),
             'SimulatePolicy': grpc.unary_unary_rpc_method_handler(
                     servicer.SimulatePolicy,
@@ -202,6 +238,60 @@ class SimulateService:
             '/pdp.v1.SimulateService/SimulatePolicyChain',
             pdp_dot_v1_dot_simulate__pb2.SimulatePolicyChainRequest.SerializeToString,
             pdp_dot_v1_dot_simulate__pb2.SimulatePolicyChainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestDlpRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pdp.v1.SimulateService/TestDlpRule',
+            pdp_dot_v1_dot_simulate__pb2.TestDlpRuleRequest.SerializeToString,
+            pdp_dot_v1_dot_simulate__pb2.TestDlpRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateDlpRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pdp.v1.SimulateService/EvaluateDlpRules',
+            pdp_dot_v1_dot_simulate__pb2.EvaluateDlpRulesRequest.SerializeToString,
+            pdp_dot_v1_dot_simulate__pb2.EvaluateDlpRulesResponse.FromString,
             options,
             channel_credentials,
             insecure,

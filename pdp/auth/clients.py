@@ -1,0 +1,79 @@
+"""Client certificates to principals: a table of names, each a `pep` for its tenants (issue 6)."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Any, Final
+
+from pdp.auth.principal import Principal, principal_for
+from pdp.domain.access import ALL_TENANTS, INCLUDED, PEP
+from pdp.domain.tenant import is_tenant_id
+from pdp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_KEYS: Final = frozenset({"identity", "tenants"})
+
+
+class ClientTable:
+    """Which names in client certificates are whose.
+
+    The connection has shown that the client holds the certificate's key, and that one of the
+    authorities in `PDP_TLS_CLIENT_CA_FILE` has signed it; this says what the name may do.
+    """
+
+    def __init__(self, clients: Mapping[str, Principal]) -> None:
+        self._clients = clients
+
+    def principal_of(self, names: tuple[str, ...]) -> Principal | None:
+        """Returns the principal of a certificate's names; None where none of them is known."""
+        for name in names:
+            principal = self._clients.get(name)
+            if principal is not None:
+                return principal
+        return None
+
+
+def read_clients(file: Path | None) -> ClientTable:
+    """Reads the table from TOML: `[[client]]` with `identity` and `tenants`.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not such a table; it names the place.
+    """
+    if file is None:
+        return ClientTable({})
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"PDP_CLIENTS_FILE: {file}: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"PDP_CLIENTS_FILE: {file}: {error}") from None
+    entries = document.pop("client", [])
+    if document or not isinstance(entries, list):
+        raise ConfigError(f"PDP_CLIENTS_FILE: {file}: write [[client]] tables, and nothing else")
+    clients: dict[str, Principal] = {}
+    for index, entry in enumerate(entries, 1):
+        name, principal = _client(entry, f"PDP_CLIENTS_FILE: {file}: client {index}")
+        if name in clients:
+            raise ConfigError(f"PDP_CLIENTS_FILE: {file}: {name} is there twice")
+        clients[name] = principal
+    return ClientTable(clients)
+
+
+def _client(entry: Any, place: str) -> tuple[str, Principal]:
+    if not isinstance(entry, dict) or entry.keys() != _KEYS:
+        raise ConfigError(f"{place}: give identity and tenants, and nothing else")
+    name, tenants = entry["identity"], entry["tenants"]
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"{place}: identity must be a name in certificates")
+    if tenants == [ALL_TENANTS]:
+        return name, principal_for(f"mtls:{name}", INCLUDED[PEP], None)
+    if not isinstance(tenants, list) or not tenants or not all(map(_is_tenant, tenants)):
+        raise ConfigError(f'{place}: tenants must be a list of tenant ids, or ["*"]')
+    return name, principal_for(f"mtls:{name}", INCLUDED[PEP], frozenset(tenants))
+
+
+def _is_tenant(value: Any) -> bool:
+    return isinstance(value, str) and is_tenant_id(value)

@@ -1,0 +1,150 @@
+"""The keys that tokens are signed by: a secret, or a JSON Web Key Set (RFC 7517)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from pdp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_JWKS_BYTES: Final = 1024 * 1024
+MAX_KEYS: Final = 100
+MIN_SECRET_BYTES: Final = 32
+"""HS256 is as strong as its secret; RFC 7518 (3.2) asks for as many bits as the hash has."""
+
+MIN_RSA_BITS: Final = 2048
+
+_PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key, and the one algorithm that it is used with."""
+
+    algorithm: str
+    key: Any
+
+
+class KeySet:
+    """Keys by the id and the algorithm that a token names. Immutable."""
+
+    __slots__ = ("_keys", "_only")
+
+    def __init__(self, keys: dict[tuple[str, str], SigningKey]) -> None:
+        self._keys = keys
+        algorithms = [algorithm for _, algorithm in keys]
+        # A token without a key id is clear where there is one key that can be meant.
+        self._only = {
+            algorithm: key
+            for (_, algorithm), key in keys.items()
+            if algorithms.count(algorithm) == 1
+        }
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def find(self, kid: str, algorithm: str) -> SigningKey | None:
+        """Returns the key of that id (empty for none) if it is one for that algorithm."""
+        return self._keys.get((kid, algorithm)) if kid else self._only.get(algorithm)
+
+
+NO_KEYS: Final = KeySet({})
+
+
+def shared_secret(file: Path) -> KeySet:
+    """Returns the secret in a file, for HS256. White space around it does not count.
+
+    Raises:
+        ConfigError: the file cannot be read, or its secret is too short.
+    """
+    try:
+        secret = file.read_bytes().strip()
+    except OSError as error:
+        raise ConfigError(f"PDP_JWT_SECRET_FILE: {file}: {error.strerror}") from None
+    if len(secret) < MIN_SECRET_BYTES:
+        raise ConfigError(
+            f"PDP_JWT_SECRET_FILE: the secret in {file} has {len(secret)} bytes; "
+            f"make one of {MIN_SECRET_BYTES} random bytes or more, for instance by "
+            "openssl rand -hex 32"
+        )
+    return _Shared(SigningKey("HS256", secret))
+
+
+class _Shared(KeySet):
+    """One secret, whatever key id a token names."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: SigningKey) -> None:
+        super().__init__({("", key.algorithm): key})
+        self._key = key
+
+    def find(self, kid: str, algorithm: str) -> SigningKey | None:
+        return self._key if algorithm == self._key.algorithm else None
+
+
+def parse_jwks(raw: bytes) -> KeySet:
+    """Returns the keys of a set that can verify what we accept; others are left out.
+
+    Raises:
+        ValueError: it is no key set, or one that must not be used; it says why.
+    """
+    if len(raw) > MAX_JWKS_BYTES:
+        raise ValueError(f"it is larger than {MAX_JWKS_BYTES} bytes")
+    try:
+        document = json.loads(raw)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    keys = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(keys, list) or len(keys) > MAX_KEYS:
+        raise ValueError(f'it must be an object with a list "keys" of at most {MAX_KEYS} keys')
+    found: dict[tuple[str, str], SigningKey] = {}
+    for each in keys:
+        key = _signing_key(each)
+        if key is None:
+            continue
+        place = (str(each.get("kid", "")), key.algorithm)
+        if place in found:
+            raise ValueError(f'it has two keys for {key.algorithm} with the kid "{place[0]}"')
+        found[place] = key
+    if not found:
+        raise ValueError("it has no key for RS256, ES256 or EdDSA")
+    return KeySet(found)
+
+
+def _signing_key(given: Any) -> SigningKey | None:
+    """Returns a key for signatures; None for one of another use or kind."""
+    if not isinstance(given, dict) or given.get("use", "sig") != "sig":
+        return None
+    if given.get("kty") != "oct" and given.keys() & _PRIVATE:
+        raise ValueError("it has a private key in it: make a new one, for this one is known")
+    if given.get("kty") not in {"RSA", "EC", "OKP"}:
+        return None
+    try:
+        key = jwt.PyJWK.from_dict({name: each for name, each in given.items() if name != "alg"}).key
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
+        return None
+    algorithm = _algorithm(key)
+    if algorithm is None or given.get("alg", algorithm) not in {algorithm, _ALIASES.get(algorithm)}:
+        return None
+    return SigningKey(algorithm, key)
+
+
+_ALIASES: Final = {"EdDSA": "Ed25519"}
+
+
+def _algorithm(key: Any) -> str | None:
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= MIN_RSA_BITS:
+        return "RS256"
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+        return "ES256"
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return "EdDSA"
+    return None

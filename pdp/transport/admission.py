@@ -1,0 +1,158 @@
+"""What a call must pass before anything of its message is looked at, as one visible list.
+
+Strangers, and callers that may not do what they ask for, so cost little: no body is read, and no
+message parsed.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, cast
+
+from pdp.errors import (
+    AccessDenied,
+    DeadlineExceeded,
+    PdpError,
+    RateLimited,
+    Unauthenticated,
+)
+from pdp.transport.call import Call, new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pdp.auth.principal import Authenticator
+    from pdp.auth.rates import Rates
+    from pdp.transport.methods import Method
+    from pdp.transport.metrics import Metrics
+
+REQUEST_ID_HEADER: Final = "x-request-id"
+MAX_REQUEST_ID_LENGTH: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the guards work with.
+
+    Attributes:
+        authenticator: finds out who calls.
+        metrics: counts calls.
+        rates: how often who may call; None for as often as they like.
+    """
+
+    authenticator: Authenticator
+    metrics: Metrics
+    rates: Rates | None = None
+
+
+Check = Callable[[Call], None]
+"""Fills in its part of the call, or raises `PdpError`."""
+
+
+def punctual(method: Method, services: Services) -> Check:
+    """Begins nothing for a caller that has stopped waiting."""
+
+    def check(call: Call) -> None:
+        if call.deadline is not None and call.deadline <= time.monotonic():
+            raise DeadlineExceeded("the deadline passed before the work began")
+
+    return check
+
+
+def authenticated(method: Method, services: Services) -> Check:
+    """Finds out who calls."""
+    authenticate = services.authenticator.authenticate
+
+    def check(call: Call) -> None:
+        try:
+            call.principal = authenticate(call.metadata, call.peer)
+        except Unauthenticated:
+            call.reply["www-authenticate"] = "Bearer"
+            raise
+
+    return check
+
+
+def permitted(method: Method, services: Services) -> Check:
+    """Holds the caller's roles and reach against what the contract asks for."""
+    name, role, of_platform = method.name, method.role, method.scope == "platform"
+
+    def check(call: Call) -> None:
+        principal = call.principal
+        if role not in principal.roles:
+            raise AccessDenied(f"{name} needs the role {role}")
+        if of_platform and principal.tenants is not None:
+            raise AccessDenied(f"{name} is for all tenants at once; the credential is for some")
+
+    return check
+
+
+def paced(method: Method, services: Services) -> Check:
+    """Lets a caller come as often as it may, and not more often."""
+    rates = services.rates
+
+    def check(call: Call) -> None:
+        try:
+            cast("Rates", rates).take(call.principal.name)
+        except RateLimited as error:
+            call.reply["retry-after"] = str(math.ceil(error.retry_after_s))
+            raise
+
+    return check if rates is not None else _unpaced
+
+
+def _unpaced(call: Call) -> None:
+    """Lets every call pass."""
+
+
+ADMISSION: Final[tuple[Callable[[Method, Services], Check], ...]] = (
+    punctual,
+    authenticated,
+    permitted,
+    paced,
+)
+"""What a call must pass before anything of its message is looked at."""
+
+
+def admission(method: Method, services: Services) -> Check:
+    """Returns what an adapter asks before it reads a message, so that strangers cost little.
+
+    It counts the calls that it refuses. Where no adapter asks it, the chain does.
+    """
+    checks = tuple(make(method, services) for make in ADMISSION)
+    count = services.metrics.call
+
+    def admit(call: Call) -> None:
+        begin = time.perf_counter()
+        try:
+            for check in checks:
+                check(call)
+        except PdpError as error:
+            call.request_id = call.metadata.get(REQUEST_ID_HEADER, "")[:MAX_REQUEST_ID_LENGTH]
+            call.request_id = call.request_id or new_id()
+            call.reply[REQUEST_ID_HEADER] = printable(call.request_id)
+            count(call.transport, method.name, error.reason, time.perf_counter() - begin)
+            raise
+        call.admitted = True
+
+    return admit
+
+
+def admit_all(call: Call) -> None:
+    """Leaves admission to the chain."""
+
+
+def admissions(methods: Mapping[str, Method], services: Services) -> dict[str, Check]:
+    """Returns what an adapter asks first for every RPC, by its gRPC path."""
+    return {path: admission(method, services) for path, method in methods.items()}
+
+
+def printable(request_id: str) -> str:
+    """Returns what of an id may stand in a header."""
+    return "".join(
+        character if character.isascii() and character.isprintable() else "?"
+        for character in request_id
+    )

@@ -1,16 +1,30 @@
-"""From what patterns found to entities: values of a kind of data, each with a confidence."""
+"""From what patterns found to entities: values of a kind of data, each with a confidence.
+
+How sure a find is comes of three things: its pattern, the check that the value must pass, and the
+words around it. A number of nine digits whose check digit is right is still most often no bank's,
+unless the text speaks of one.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import re
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pdp.engine.patterns import Detector
+from pdp.engine.locations import located
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from pdp.domain.detector import EntityDetector
-    from pdp.engine.locations import Location
+    from pdp.engine.locations import Location, Segment
+    from pdp.engine.patterns import CompiledPattern, Validators
+
+CONTEXT_BEFORE: Final = 64
+CONTEXT_AFTER: Final = 32
+"""Characters around a value that are looked at for context words."""
+
+_WORD: Final = re.compile(r"[^\W_]+")
 
 
 class EntityFinding(NamedTuple):
@@ -30,19 +44,86 @@ class EntityFinding(NamedTuple):
 
 
 def find_entities(
-    detector: EntityDetector, locate: Callable[[Detector], tuple[Location, ...]]
+    detector: EntityDetector,
+    hits: Mapping[str, tuple[CompiledPattern, Sequence[Segment]]],
+    validators: Validators,
 ) -> tuple[EntityFinding, ...]:
-    """Returns what `detector` finds.
+    """Returns what `detector` finds, from left to right in each text, none within another.
 
     Args:
         detector: what is looked for.
-        locate: gives the places of a pattern whose validator accepts the value.
+        hits: for each pattern that occurs, by its source, where it was found.
+        validators: the checks that detectors name.
     """
-    return tuple(
-        EntityFinding(
-            detector.id, detector.entity_type, detector.category, detector.confidence, where
-        )
-        for pattern in detector.patterns
-        for where in locate(Detector(pattern, detector.validator))
-        if where.value.lower() not in detector.allowlist
-    )
+    accepts = validators[detector.validator] if detector.validator else None
+    found: list[EntityFinding] = []
+    for source in detector.patterns:
+        hit = hits.get(source)
+        if hit is None:
+            continue
+        confidence = detector.weak.get(source, detector.confidence)
+        pattern, segments = hit
+        for segment in segments:
+            for start, end in pattern.values(segment.text, segment.data):
+                value = segment.text[start:end]
+                if accepts is not None:
+                    value = _accepted(accepts, value)
+                if value and value.lower() not in detector.allowlist:
+                    stop = start + len(value)
+                    found.append(_finding(detector, segment, start, stop, confidence))
+    return _disjoint(found) if len(found) > 1 else tuple(found)
+
+
+def _accepted(accepts: Callable[[str], bool], value: str) -> str:
+    """Returns what of `value` passes its check; nothing where it does not."""
+    if accepts(value):
+        return value
+    # A number in groups may have taken the word behind it for its last one.
+    shorter = value.rpartition(" ")[0]
+    return shorter if shorter and accepts(shorter) else ""
+
+
+def _finding(
+    detector: EntityDetector, segment: Segment, start: int, end: int, confidence: float
+) -> EntityFinding:
+    if confidence < detector.context_confidence and _spoken_of(detector, segment.text, start, end):
+        confidence = detector.context_confidence
+    where = located(segment, start, end)
+    return EntityFinding(detector.id, detector.entity_type, detector.category, confidence, where)
+
+
+def _spoken_of(detector: EntityDetector, text: str, start: int, end: int) -> bool:
+    """Whether a context word stands near a value."""
+    before = text[max(0, start - CONTEXT_BEFORE) : start]
+    after = text[end : end + CONTEXT_AFTER]
+    words = f" {' '.join(_WORD.findall(before.lower()))} {' '.join(_WORD.findall(after.lower()))} "
+    return any(f" {word} " in words for word in detector.context)
+
+
+def _disjoint(found: list[EntityFinding]) -> tuple[EntityFinding, ...]:
+    """Leaves out what overlaps with a finding that is surer, or as sure and longer."""
+    by_text: dict[str | None, list[EntityFinding]] = {}
+    for each in sorted(found, key=_worth):
+        by_text.setdefault(each.where.segment.path, []).append(each)
+    return tuple(each for group in by_text.values() for each in _kept(group))
+
+
+def _worth(finding: EntityFinding) -> tuple[float, int, int]:
+    where = finding.where
+    return (-finding.confidence, where.start - where.end, where.start)
+
+
+def _kept(group: list[EntityFinding]) -> list[EntityFinding]:
+    """Returns from left to right what of `group`, best first, overlaps with nothing better."""
+    kept: list[EntityFinding] = []
+    starts: list[int] = []
+    for each in group:
+        where = each.where
+        place = bisect_left(starts, where.start)
+        if place < len(kept) and starts[place] < where.end:
+            continue
+        if place and kept[place - 1].where.end > where.start:
+            continue
+        starts.insert(place, where.start)
+        kept.insert(place, each)
+    return kept

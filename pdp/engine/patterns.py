@@ -20,6 +20,9 @@ MAX_PATTERN_LENGTH: Final = 1000
 MAX_PROGRAM_BYTES: Final = 1 << 20
 """Memory for one compiled pattern. A counted repetition of a counted repetition is refused."""
 
+VALUE_GROUP: Final = "value"
+"""Names the part of a detector's pattern that is the value; the rest is what it is known by."""
+
 Validator = Callable[[str], bool]
 Validators = Mapping[str, Validator]
 
@@ -52,7 +55,7 @@ _OPTIONS: Final = _options()
 class CompiledPattern:
     """A pattern that is ready to be searched for."""
 
-    __slots__ = ("_search", "source")
+    __slots__ = ("_search", "_value", "source")
 
     def __init__(self, source: str) -> None:
         """Compiles `source`.
@@ -70,6 +73,7 @@ class CompiledPattern:
             raise _refused("must be well-formed Unicode") from None
         self.source = source
         self._search = compiled.finditer
+        self._value: int = compiled.groupindex.get(VALUE_GROUP, 0)
 
     def spans(self, text: str, data: bytes) -> Iterator[tuple[int, int]]:
         """Yields where the pattern is found, from left to right, in code points.
@@ -78,13 +82,20 @@ class CompiledPattern:
             text: the text.
             data: the same text as UTF-8, which RE2 works on.
         """
+        return self._spans(text, data, 0)
+
+    def values(self, text: str, data: bytes) -> Iterator[tuple[int, int]]:
+        """Yields the same, of the pattern's group `VALUE_GROUP` where it has one."""
+        return self._spans(text, data, self._value)
+
+    def _spans(self, text: str, data: bytes, group: int) -> Iterator[tuple[int, int]]:
         if len(text) == len(data):
             for match in self._search(data):
-                yield match.span()
+                yield match.span(group)
             return
         chars = seen = 0
         for match in self._search(data):
-            start, end = match.span()
+            start, end = match.span(group)
             if start < len(data) and data[start] & 0xC0 == _CONTINUATION:
                 continue  # an empty match inside a character
             start_chars = chars + len(data[seen:start].decode())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.decision import Redaction, Span
 from pdp.domain.model_catalog import folded
+from pdp.engine.locations import located
 from pdp.engine.scan import strings_in
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def _content(pattern: str, findings: Findings) -> Held:
     segment = segments[0]
     place = "the text" if segment.path is None else f"arguments at {segment.path}"
     start, end = next(compiled.spans(segment.text, segment.data), (0, 0))
+    _, start, end = located(segment, start, end)
     return Held(True, f"content_regex matched: {place}, {start} to {end}")
 
 
@@ -150,12 +152,13 @@ def _matched(pattern: str, segments: Sequence[Segment], findings: Findings) -> I
     compiled = findings.hits[pattern][0]
     for segment in segments:
         places = islice(compiled.spans(segment.text, segment.data), MAX_SPANS + 1)
-        spans = [Span(start, end, "", segment.path) for start, end in places if start < end]
-        if 0 < len(spans) <= MAX_SPANS:
-            yield from spans
+        found = [located(segment, start, end) for start, end in places if start < end]
+        if 0 < len(found) <= MAX_SPANS:
+            yield from (Span(where.start, where.end, "", segment.path) for where in found)
         else:
             # Too many to be told one by one, or nothing but places without a length.
-            yield Span(0, len(segment.text), "", segment.path)
+            whole = located(segment, 0, len(segment.text))
+            yield Span(0, len(whole.segment.text), "", segment.path)
 
 
 def _found(entities: Sequence[Entity], length: int) -> Iterator[Span]:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 import re2
 
 from pdp.engine.entities import EntityFinding, find_entities
-from pdp.engine.locations import Location, Segment
+from pdp.engine.locations import Location, Segment, located
 from pdp.engine.patterns import CompiledPattern, Detector, Validators
+from pdp.engine.readings import readings
 from pdp.errors import InvalidPattern, Violation
 
 if TYPE_CHECKING:
@@ -184,7 +185,8 @@ class Findings:
         validators: Validators,
     ) -> None:
         """Args:
-        hits: for each pattern that occurs, by its source, the segments that it occurs in.
+        hits: for each pattern that occurs, by its source, the segments that it occurs in, or
+            other readings of them.
         validators: the checks that detectors name.
         """
         self.hits = hits
@@ -200,14 +202,17 @@ class Findings:
         """Returns every place where `detector` is found and its validator accepts the value."""
         found = self._locations.get(detector)
         if found is None:
-            found = self._locations[detector] = tuple(self._locate(detector))
+            # What stands in the text as it is, is found in other readings of it as well.
+            found = tuple(dict.fromkeys(self._locate(detector)))
+            self._locations[detector] = found
         return found
 
     def entities(self, detector: EntityDetector) -> tuple[EntityFinding, ...]:
         """Returns what `detector` finds, from left to right, in each segment; worked out once."""
         found = self._entities.get(detector)
         if found is None:
-            found = self._entities[detector] = find_entities(detector, self.all)
+            found = find_entities(detector, self.hits, self._validators)
+            self._entities[detector] = found
         return found
 
     def _locate(self, detector: Detector) -> Iterator[Location]:
@@ -219,7 +224,7 @@ class Findings:
         for segment in segments:
             for start, end in pattern.spans(segment.text, segment.data):
                 if accepts is None or accepts(segment.text[start:end]):
-                    yield Location(segment, start, end)
+                    yield located(segment, start, end)
 
 
 NO_FINDINGS: Final = Findings({}, {})
@@ -241,9 +246,10 @@ def scan(
     if arguments:
         segments += strings_in(arguments)
     for segment in segments:
-        for shard in shards:
-            for pattern in shard.search(segment.data):
-                hits.setdefault(pattern.source, (pattern, []))[1].append(segment)
+        for reading in readings(segment):
+            for shard in shards:
+                for pattern in shard.search(reading.data):
+                    hits.setdefault(pattern.source, (pattern, []))[1].append(reading)
     return Findings(hits, validators) if hits else NO_FINDINGS
 
 

@@ -1,0 +1,91 @@
+"""Characters that hide others: what looks like ASCII and is not, and what is not seen at all."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+
+def _codes(*ranges: tuple[int, int]) -> frozenset[int]:
+    return frozenset(code for first, last in ranges for code in range(first, last + 1))
+
+
+MARKS: Final = _codes(
+    (0x0300, 0x036F),
+    (0x0483, 0x0489),
+    (0x1AB0, 0x1AFF),
+    (0x1DC0, 0x1DFF),
+    (0x20D0, 0x20FF),
+    (0xFE00, 0xFE0F),  # what chooses the form of the character before, an emoji's for instance
+    (0xFE20, 0xFE2F),
+)
+"""Marks on the character before them, with which they are one to a reader."""
+
+LEFT_OUT: Final = _codes(
+    (0x00AD, 0x00AD),  # the soft hyphen
+    (0x061C, 0x061C),
+    (0x115F, 0x1160),
+    (0x17B4, 0x17B5),
+    (0x180B, 0x180F),
+    (0x200B, 0x200F),  # zero-width space, joiners and marks of direction
+    (0x202A, 0x202E),
+    (0x2060, 0x206F),
+    (0x3164, 0x3164),
+    (0xFEFF, 0xFEFF),
+    (0xFFA0, 0xFFA0),
+    (0xFFF9, 0xFFFB),
+    (0x1D173, 0x1D17A),
+    (0xE0000, 0xE001F),
+    (0xE007F, 0xE0FFF),
+)
+"""Characters that a reader does not see."""
+
+# Unicode's tag characters mirror ASCII and are shown nowhere.
+_TAGS: Final = range(0xE0020, 0xE007F)
+_TAG_OFFSET: Final = 0xE0000
+
+_LOOK_ALIKES: Final = _codes(
+    (0x00A0, 0x00FF),
+    (0x017F, 0x017F),
+    (0x2000, 0x200A),
+    (0x2010, 0x2015),
+    (0x202F, 0x202F),
+    (0x205F, 0x205F),
+    (0x2070, 0x209F),  # superscripts and subscripts
+    (0x2100, 0x214F),  # letter-like
+    (0x2212, 0x2212),  # the minus sign
+    (0x2460, 0x24FF),  # circled
+    (0x3000, 0x3000),
+    (0xFE50, 0xFE6F),  # small forms
+    (0xFF01, 0xFF5E),  # full-width forms
+    (0x1D400, 0x1D7FF),  # mathematical letters and digits
+    (0x1F100, 0x1F189),  # enclosed
+    (0x1FBF0, 0x1FBF9),  # digits of old displays
+)
+
+_ZEROS: Final = (
+    *(0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66, 0xDE6),
+    *(0xE50, 0xED0, 0xF20, 0x1040, 0x1090, 0x17E0, 0x1810, 0x1946, 0x19D0, 0x1A80, 0x1A90, 0x1B50),
+    *(0x1BB0, 0x1C40, 0x1C50, 0xA620, 0xA8D0, 0xA900, 0xA9D0, 0xA9F0, 0xAA50, 0xABF0),
+)
+"""Of each script of the basic plane that has digits of its own."""
+
+
+def _ascii_form(code: int) -> str:
+    """Returns the one printable ASCII character that a look-alike stands for; else nothing."""
+    character = chr(code)
+    category = unicodedata.category(character)
+    if category == "Zs":
+        return " "
+    if category == "Pd" or character == "\N{MINUS SIGN}":
+        return "-"
+    form = unicodedata.normalize("NFKC", character)
+    return form if len(form) == 1 and " " < form < "\x7f" else ""
+
+
+FOLDS: Final[dict[int, str]] = {
+    **{code: form for code in sorted(_LOOK_ALIKES) if (form := _ascii_form(code))},
+    **{code: chr(code - _TAG_OFFSET) for code in _TAGS},
+    **{zero + value: str(value) for zero in _ZEROS for value in range(10)},
+}
+"""The ASCII character that each of its look-alikes stands for."""

@@ -1,0 +1,182 @@
+"""Other readings of a text, so that nothing hides from the patterns behind the way it is written.
+
+A text of plain ASCII without escapes has none, and pays for a few look-ups to know it. Else it is
+read
+
+* folded: characters that look like ASCII ones are those (full-width and mathematical forms, digits
+  of other scripts, dashes, spaces), and invisible characters and combining marks are left out;
+* decoded: percent-encoded characters are what they stand for, and an SQL comment is a space.
+
+Each reading knows where its characters come from, so that what is found in it is redacted where it
+stands in the request.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import re2
+
+from pdp.engine.characters import FOLDS, LEFT_OUT, MARKS
+from pdp.engine.locations import Origin, Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+_MAX_DECODINGS: Final = 2
+"""An attack may be encoded twice."""
+
+
+def _ranges(codes: Collection[int]) -> Iterator[tuple[int, int]]:
+    begin = end = -2
+    for code in sorted(codes):
+        if code != end + 1:
+            if begin >= 0:
+                yield begin, end
+            begin = code
+        end = code
+    yield begin, end
+
+
+def _class(codes: Collection[int]) -> str:
+    """Returns a character class of the standard library."""
+    return "".join(f"\\U{begin:08x}-\\U{end:08x}" for begin, end in _ranges(codes)).join("[]")
+
+
+def _re2_class(codes: Collection[int]) -> str:
+    return "".join(f"\\x{{{begin:x}}}-\\x{{{end:x}}}" for begin, end in _ranges(codes)).join("[]")
+
+
+_TO_FOLD: Final = re2.compile(_re2_class({*FOLDS, *LEFT_OUT, *MARKS}).encode())
+_LOOK_ALIKES: Final = re.compile(_class(FOLDS) + "+")
+_UNSEEN: Final = re.compile(f"({_class(MARKS)}*){_class({*LEFT_OUT, *MARKS})}*")
+_UNSEEN_BEGIN: Final = re.compile(_class({*LEFT_OUT, *MARKS}))
+_LOOK_ALIKE: Final = frozenset(map(chr, FOLDS))
+_UNSEEN_CHARACTERS: Final = frozenset(map(chr, LEFT_OUT | MARKS))
+_FEW: Final = 16
+"""Up to so many different characters are replaced one after the other, which prose is spared by."""
+
+_PERCENT: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_ESCAPE: Final = re.compile(rf"{_PERCENT.pattern}|/\*!?\d*|\*/")
+
+
+def readings(segment: Segment) -> tuple[Segment, ...]:
+    """Returns `segment`, and the other ways to read it that differ from it."""
+    text = segment.text
+    plain = text.isascii()
+    if plain and not _may_be_encoded(text):
+        return (segment,)
+    found = [segment]
+    if not plain and _TO_FOLD.search(segment.data):
+        found.append(_folded(segment))
+    for _ in range(_MAX_DECODINGS):
+        decoded = _decoded(found[-1])
+        if decoded is None:
+            break
+        found.append(decoded)
+    return tuple(found)
+
+
+def _may_be_encoded(text: str) -> bool:
+    # One character is looked for much faster than two.
+    return "%" in text or ("*" in text and "/*" in text)
+
+
+class _Pieces:
+    """A reading in the making: see `Origin`."""
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self.text: list[str] = []
+        self.length = 0
+        self.at: list[int] = []
+        self.to: list[int] = []
+        self.widths: list[int] = []
+        self.trailing: list[int] = []
+
+    def add(self, text: str, to: int, width: int = 0, trailing: int = 0) -> None:
+        """Adds a piece: of many characters where it is copied, of one where it has a width."""
+        if not text:
+            return
+        self.text.append(text)
+        self.at.append(self.length)
+        self.to.append(to)
+        self.widths.append(width)
+        self.trailing.append(trailing)
+        self.length += len(text)
+
+    def reading(self) -> Segment:
+        """Returns what was made."""
+        length = len(self.segment.text)
+        origin = Origin(
+            self.segment,
+            (*self.at, self.length),
+            (*self.to, length),
+            (*self.widths, 0),
+            (*self.trailing, 0),
+        )
+        text = "".join(self.text)
+        return Segment(self.segment.path, text, text.encode(), origin)
+
+
+def _folded(segment: Segment) -> Segment:
+    text = segment.text
+    characters = set(text)
+    look_alikes = characters & _LOOK_ALIKE
+    if len(look_alikes) <= _FEW:
+        for character in look_alikes:
+            text = text.replace(character, FOLDS[ord(character)])
+    else:
+        text = _LOOK_ALIKES.sub(lambda run: run[0].translate(FOLDS), text)
+    pieces = _Pieces(segment)
+    if characters.isdisjoint(_UNSEEN_CHARACTERS):
+        pieces.add(text, 0)
+        return pieces.reading()
+    done = 0
+    while (first := _UNSEEN_BEGIN.search(text, done)) is not None:
+        begin = first.start()
+        run = _UNSEEN.match(text, begin)
+        assert run is not None  # noqa: S101 - it matches nothing as well
+        pieces.add(text[done:begin], done, trailing=len(run[1]))
+        done = run.end()
+    pieces.add(text[done:], done)
+    return pieces.reading()
+
+
+def _decoded(segment: Segment) -> Segment | None:
+    """Returns the decoded reading; None where nothing is encoded."""
+    text = segment.text
+    if not _may_be_encoded(text):
+        return None
+    pieces = _Pieces(segment)
+    done, last_close = 0, text.rfind("*/")
+    escapes = _ESCAPE if last_close >= 0 else _PERCENT
+    while (escape := escapes.search(text, done)) is not None:
+        begin, end = escape.span()
+        if escape[0].startswith("/*") and not escape[0].startswith("/*!"):
+            if last_close < end:
+                pieces.add(text[done:end], done)
+                done = end
+                continue
+            end = text.index("*/", end) + 2
+        pieces.add(text[done:begin], done)
+        if escape[0].startswith("%"):
+            _add_characters(pieces, escape[0], begin)
+        else:
+            pieces.add(" ", begin, end - begin)
+        done = end
+    pieces.add(text[done:], done)
+    return pieces.reading() if any(pieces.widths) else None
+
+
+def _add_characters(pieces: _Pieces, escapes: str, begin: int) -> None:
+    data = bytes.fromhex(escapes.replace("%", ""))
+    try:
+        characters, one_byte_each = data.decode(), False
+    except UnicodeDecodeError:
+        characters, one_byte_each = data.decode("latin-1"), True
+    for character in characters:
+        width = 3 if one_byte_each else 3 * len(character.encode())
+        pieces.add(character, begin, width)
+        begin += width

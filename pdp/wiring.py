@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pdp.admin.compliance_bundles import ComplianceBundles
 from pdp.admin.customer_policies import CustomerPolicies
 from pdp.admin.kill_switch import KillSwitches
 from pdp.admin.limits import Limits
@@ -17,11 +18,13 @@ from pdp.admin.policy_packs import PolicyPacks
 from pdp.admin.policy_rules import PolicyRules
 from pdp.admin.static_overrides import StaticOverrides
 from pdp.admin.static_policies import StaticPolicies
+from pdp.admin.user_groups import UserGroups
 from pdp.auth.principal import DevelopmentAuthenticator
 from pdp.detect.ner import open_engine
 from pdp.transport.chain import Services, endpoints
 from pdp.transport.methods import Method, methods
 from pdp.transport.metrics import Metrics
+from pdp.transport.servicers.compliance_bundle import ComplianceBundleServicer
 from pdp.transport.servicers.customer_policy import CustomerPolicyServicer
 from pdp.transport.servicers.decide import DecideServicer
 from pdp.transport.servicers.kill_switch import KillSwitchServicer
@@ -32,6 +35,7 @@ from pdp.transport.servicers.policy_chain import PolicyChainServicer
 from pdp.transport.servicers.policy_pack import PolicyPackServicer
 from pdp.transport.servicers.simulate import SimulateServicer
 from pdp.transport.servicers.static_policy import StaticPolicyServicer
+from pdp.transport.servicers.user_group import UserGroupServicer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,6 +85,8 @@ def wire(publisher: Publisher, workspace: Workspace, ner: NerFinder | None = Non
     handlers: dict[str, Endpoint] = {
         **decide.handlers(),
         **SimulateServicer(decide).handlers(),
+        **ComplianceBundleServicer(ComplianceBundles(workspace)).handlers(),
+        **UserGroupServicer(UserGroups(workspace)).handlers(),
         **CustomerPolicyServicer(CustomerPolicies(workspace)).handlers(),
         **LimitServicer(Limits(workspace, metering)).handlers(),
         **KillSwitchServicer(KillSwitches(workspace)).handlers(),

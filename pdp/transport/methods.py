@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from google.protobuf.message_factory import GetMessageClass
 
 from pdp._gen.pdp.v1 import (
+    compliance_bundle_pb2,
     customer_policy_pb2,
     decide_pb2,
     kill_switch_pb2,
@@ -19,6 +20,7 @@ from pdp._gen.pdp.v1 import (
     policy_pack_pb2,
     simulate_pb2,
     static_policy_pb2,
+    user_group_pb2,
 )
 from pdp.domain.access import ROLES
 
@@ -41,6 +43,8 @@ FILES = (
     policy_pack_pb2,
     policy_chain_pb2,
     limits_pb2,
+    compliance_bundle_pb2,
+    user_group_pb2,
 )
 """The contracts that this server serves."""
 

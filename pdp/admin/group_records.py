@@ -135,6 +135,8 @@ def _loose(
             rule = rules.get(rule_id)
             if rule is None:
                 yield Violation(f"{path}.rule_id", "names no DLP rule")
+            elif each.get("enabled") is False:
+                yield Violation(f"{path}.enabled", "can only be true: a group's rules are stricter")
             elif stricter(rule, each) == rule:
                 yield Violation(path, "must be stricter than the rule is for all")
         seen.add(rule_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pdp.admin.compliance_bundles import ComplianceBundles, MatrixRow
     from pdp.domain.dlp_rule import DlpRule
     from pdp.transport.call import Call, Endpoint
+
+
+_FIELDS: Final = ("name", "description", "regulatory_framework", "enabled")
 
 
 class ComplianceBundleServicer:
@@ -90,7 +93,7 @@ class ComplianceBundleServicer:
             call.tenant_id,
             call.principal.name,
             asked.bundle_id,
-            {name: getattr(asked, name) for name in names if asked.HasField(name)},
+            {name: getattr(asked, name) for name in _FIELDS if asked.HasField(name)},
             rule_ids=list(asked.rule_ids.rule_ids) if asked.HasField("rule_ids") else None,
             expected=expectation(call),
         )

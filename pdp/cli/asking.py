@@ -136,6 +136,26 @@ def read_object(name: str, option: str) -> dict[str, Any]:
     return value
 
 
+def read_overlay(name: str) -> dict[str, Any]:
+    """Returns the candidate policies in the file `name`: YAML, of which JSON is a part.
+
+    Raises:
+        Misused: the file cannot be read, or holds no mapping.
+
+    """
+    import yaml  # noqa: PLC0415 - no decision needs it
+
+    from pdp.cases.yaml_source import parse  # noqa: PLC0415 - as above
+
+    try:
+        value = parse(read_source(name, "--overlay").decode())
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise Misused(f"--overlay {name} is neither YAML nor JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise Misused(f"--overlay {name} holds no mapping")
+    return value
+
+
 def message_of(name: str, body: dict[str, Any]) -> Message:
     """Returns the request of the RPC `name` that `body` is the JSON of.
 

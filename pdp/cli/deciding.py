@@ -6,7 +6,14 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pdp.cli.asking import Misused, caller_for, ending, message_of, read_source, request_from
+from pdp.cli.asking import (
+    Misused,
+    caller_for,
+    ending,
+    message_of,
+    read_overlay,
+    request_from,
+)
 from pdp.cli.decisions import of_decision, of_simulation
 from pdp.cli.exits import Exit
 from pdp.cli.report import Report, show
@@ -34,7 +41,7 @@ def simulate(
             raise Misused("standard input is either the request or the overlay")
         body: dict[str, Any] = {"request": request_from(request)}
         if overlay is not None:
-            body["overlay"] = _overlay(overlay)
+            body["overlay"] = read_overlay(overlay)
         answer = _ask("Simulate", body, target)
     _finish(answer, answer["decision"], of_simulation, as_json=as_json)
 
@@ -43,21 +50,6 @@ def _ask(name: str, body: dict[str, Any], target: TargetOptions) -> dict[str, An
     message = message_of(name, body)
     with caller_for(target) as caller:
         return encode(caller.call(name, message).message)
-
-
-def _overlay(name: str) -> dict[str, Any]:
-    """Reads YAML, of which JSON is a part."""
-    import yaml  # noqa: PLC0415 - no decision needs it
-
-    from pdp.cases.yaml_source import parse  # noqa: PLC0415 - as above
-
-    try:
-        value = parse(read_source(name, "--overlay").decode())
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise Misused(f"--overlay {name} is neither YAML nor JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise Misused(f"--overlay {name} holds no mapping")
-    return value
 
 
 def _finish(

@@ -35,12 +35,12 @@ class SystemPolicy:
 
 def static_policies() -> tuple[SystemPolicy, ...]:
     """Returns the system static policies, in the order of the files and within each."""
-    return tuple(_system_policy(entry) for entry in _entries("static_policies", "policies"))
+    return tuple(_system_policy(entry) for entry in entries("static_policies", "policies"))
 
 
 def detectors() -> Mapping[str, EntityDetector]:
     """Returns the detectors by id, in the order of the files and within each."""
-    found = (_detector(entry) for entry in _entries("detectors", "detectors"))
+    found = (_detector(entry) for entry in entries("detectors", "detectors"))
     return {each.id: each for each in found}
 
 
@@ -48,13 +48,13 @@ def models() -> tuple[ModelConfig, ...]:
     """Returns the models, in the order in which they are to be added."""
     return tuple(
         ModelConfig(**entry, id=config_id(entry["provider"], entry["model_id"]))
-        for entry in _entries("models", "models")
+        for entry in entries("models", "models")
     )
 
 
 def policy_packs() -> tuple[PackRules, ...]:
     """Returns the bundles with their rules by sequence; ids are made of their keys."""
-    return tuple(_bundle(entry) for entry in _entries("policy_packs", "packs"))
+    return tuple(_bundle(entry) for entry in entries("policy_packs", "packs"))
 
 
 def digest(part: str) -> str:
@@ -65,7 +65,8 @@ def digest(part: str) -> str:
     return whole.hexdigest()
 
 
-def _entries(part: str, key: str) -> Iterator[dict[str, Any]]:
+def entries(part: str, key: str) -> Iterator[dict[str, Any]]:
+    """Yields what the list `key` holds in each file of a part, in the order of the files."""
     # Imported here: a store that holds this catalog already is started without reading YAML.
     import yaml  # noqa: PLC0415
 

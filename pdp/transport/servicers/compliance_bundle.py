@@ -88,7 +88,6 @@ class ComplianceBundleServicer:
     async def update(self, call: Call, message: Message) -> pb.UpdateComplianceBundleResponse:
         """Changes the fields that were sent."""
         asked = cast("pb.UpdateComplianceBundleRequest", message)
-        names = ("name", "description", "regulatory_framework", "enabled")
         written = await self._bundles.update(
             call.tenant_id,
             call.principal.name,

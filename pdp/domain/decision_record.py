@@ -90,14 +90,14 @@ class DecisionRecord(NamedTuple):
         text_sha256: of the text as UTF-8, in hex; empty where there was none.
         text_length: of the text, in code points.
         redacted_text: the text without anything that a policy has redacted or a detector found;
-            None where the logging level keeps none.
+            None where it is not kept: below `full`, unless the decision redacts.
         arguments_sha256: of the arguments as canonical JSON, in hex; empty where there were none.
         redacted_arguments: the same of the arguments.
-        entities: what was found, where the logging level keeps a text.
+        entities: what was found by any detector, told by the caller, or found by a model.
         obligations: spans are offsets; no obligation holds a value of the request.
         failed_open: the decision is incomplete, and the tenant lets such requests pass.
         duration_us: from the snapshot to the decision.
-        layers: what took how long, where it was measured.
+        layers: what took how long; measured from `full` up.
         logging_level: by which it is kept.
     """
 

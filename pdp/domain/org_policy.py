@@ -17,6 +17,12 @@ NAME: Final = "Organization policy"
 PARANOID: Final = "paranoid"
 """The logging level that switches blocking on as well."""
 
+MINIMAL: Final = "minimal"
+STANDARD: Final = "standard"
+
+RECORD_ALL: Final = frozenset({"full", PARANOID})
+"""The logging levels that record every decision."""
+
 RISK_LEVELS: Final = ("none", "low", "medium", "high", "critical")
 """From weakest to strongest; the bands of `RiskTable`."""
 

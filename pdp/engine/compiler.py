@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from pdp.domain import api_key, model_catalog
+from pdp.domain import api_key, model_catalog, org_policy
 from pdp.domain.kinds import ENTITIES, PolicySet
 from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
 from pdp.domain.tenant import DEFAULT_SETTINGS, PLATFORM, TenantSettings
@@ -130,6 +130,7 @@ def compile_tenant(
         if pattern not in platform.patterns.compiled
     }
     patterns = _compile(previous.patterns if previous else PatternSet(), own)
+    org = policies.of_kind(org_policy.KIND).get(org_policy.ID, org_policy.DEFAULT_ORG_POLICY)
     return Snapshot(
         tenant_id=tenant_id,
         revision=revision,
@@ -143,6 +144,8 @@ def compile_tenant(
         settings=settings,
         limits=next((layer.book for layer in layers if isinstance(layer, LimitsLayer)), None),
         ner=frozenset().union(*(getattr(layer, "ner_wanted", ()) for layer in layers)),
+        org=org,
+        timed=org.logging_level in org_policy.RECORD_ALL,
     )
 
 

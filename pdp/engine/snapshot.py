@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from pdp.domain.org_policy import DEFAULT_ORG_POLICY
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from pdp.domain.kinds import PolicySet
     from pdp.domain.limits import LimitBook
     from pdp.domain.ner import Wanted
+    from pdp.domain.org_policy import OrgPolicy
     from pdp.domain.risk import RiskTable
     from pdp.domain.tenant import TenantSettings
     from pdp.engine.layers.base import Closer, Gate, Layer
@@ -63,6 +66,8 @@ class Snapshot:
         patterns: the tenant's own patterns, without the platform's.
         limits: those in force; None where the tenant has none, so that nothing is to be counted.
         ner: what models are to be asked for before a request is judged; mostly nothing.
+        org: the org policy; its logging level says which decisions are recorded.
+        timed: whether all are, so that each one's layers are timed.
     """
 
     tenant_id: str
@@ -77,6 +82,8 @@ class Snapshot:
     settings: TenantSettings
     limits: LimitBook | None = None
     ner: frozenset[Wanted] = frozenset()
+    org: OrgPolicy = DEFAULT_ORG_POLICY
+    timed: bool = False
 
     def on(self, platform: Platform, revision: int) -> Snapshot:
         """Returns the same policies on a platform that is akin to theirs, as of that revision.

@@ -1,0 +1,53 @@
+"""What is done for the log besides appending: old records go, and its head is told to the logs."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from pdp.errors import PdpError
+
+if TYPE_CHECKING:
+    from pdp.store.audit_port import AuditLog, Retention
+
+INTERVAL_S: Final = 60.0
+"""How often it is looked whether anything is over."""
+
+PAUSE_S: Final = 0.25
+"""Between two steps of removing, each of which is short: others want to append."""
+
+_log: Final = structlog.get_logger("pdp.audit")
+
+
+class Housekeeping:
+    """Removes what is over, in short steps. On the recorder's thread."""
+
+    def __init__(self, log: AuditLog, retention: Retention) -> None:
+        self._log = log
+        self._retention = retention
+        self._due_at = time.monotonic() + PAUSE_S
+        self._removed = 0
+
+    def due_in(self) -> float:
+        """Returns in how many seconds there may be something to do."""
+        return max(0.0, self._due_at - time.monotonic())
+
+    def work_if_due(self) -> None:
+        """Does one step where it is time."""
+        if time.monotonic() >= self._due_at:
+            self.work()
+
+    def work(self) -> None:
+        """Does one step; says so when all that was over has gone."""
+        try:
+            removed = self._log.retain(self._retention, time.time())
+        except PdpError as error:
+            _log.error("old decision records cannot be removed", reason=error.message)
+            removed = 0
+        self._removed += removed
+        self._due_at = time.monotonic() + (PAUSE_S if removed else INTERVAL_S)
+        if not removed and self._removed:
+            _log.info("old decision records were removed", records=self._removed)
+            self._removed = 0

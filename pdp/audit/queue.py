@@ -1,0 +1,313 @@
+"""The queue of decisions that are to be recorded, and the thread that writes them down.
+
+A decision comes in as it is, a few references. The thread makes records of those that wait, writes
+them as one batch (a group commit) and then passes them on to the consumers.
+
+Durable: who put a decision in gets a ticket, and answers when that says that the batch is on disk.
+Where it could not be written, the ticket says so and nothing is answered as allowed (decide.md,
+Recording). Async: nobody waits; the queue is bounded, and what finds it full is dropped: counted,
+logged, and shown in `/readyz`.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+
+import structlog
+
+from pdp.audit.housekeeping import Housekeeping
+from pdp.errors import PdpError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pdp.audit.consumer import Consumer
+    from pdp.audit.tickets import Tickets
+    from pdp.domain.decision_record import DecisionRecord, Recorded
+    from pdp.store.audit_port import AuditLog, Retention
+
+T = TypeVar("T")
+
+MAX_BATCH: Final = 256
+"""Records that are written at once."""
+
+MAX_WEIGHT: Final = 64 << 20
+"""Characters of texts that may wait in async mode, whatever the number of decisions."""
+
+LINGER_S: Final = 0.02
+"""In async mode nobody waits, so a batch is let grow for this long: fewer are cheaper."""
+
+RETRY_S: Final = 0.5
+"""In async mode, how long a store that cannot be written is left alone."""
+
+LOG_INTERVAL_S: Final = 10.0
+"""How often the same trouble is logged at most."""
+
+_log: Final = structlog.get_logger("pdp.audit")
+
+_to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_to_ascii: Final = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class _Entry(NamedTuple, Generic[T]):
+    pending: T
+    weight: int
+    ticket: Any
+
+
+class Recorder(Generic[T]):
+    """Takes decisions of type `T` and sees to it that they are recorded."""
+
+    def __init__(
+        self,
+        log: AuditLog,
+        make: Callable[[T], Recorded],
+        tickets: Tickets | None,
+        *,
+        bound: int,
+        retention: Retention,
+    ) -> None:
+        """Starts the thread.
+
+        Args:
+            log: where records are kept; the thread alone appends to it.
+            make: makes the record of a decision; called on the thread alone.
+            tickets: makes what callers wait for; None for async mode.
+            bound: how many decisions may wait in async mode.
+            retention: what the log keeps.
+        """
+        self._log = log
+        self._make = make
+        self._tickets = tickets
+        self._bound = bound
+        self._housekeeping = Housekeeping(log, retention)
+        self._queue: queue.SimpleQueue[_Entry[T] | None] = queue.SimpleQueue()
+        self._weight = 0
+        self._consumers: tuple[Consumer, ...] = ()
+        self._closing = threading.Event()
+        self._ended = False
+        self._logged_at = 0.0
+        self.written = 0
+        self.dropped = 0
+        self.unwritten = 0
+        self.consumer_failures = 0
+        self.trouble = ""
+        self._thread = threading.Thread(target=self._run, name="pdp-audit", daemon=True)
+        self._thread.start()
+
+    def subscribe(self, consumer: Consumer) -> None:
+        """Passes records on to `consumer`, from the next batch on."""
+        self._consumers = (*self._consumers, consumer)
+
+    @property
+    def durable(self) -> bool:
+        """Whether decisions are answered only when their records are on disk."""
+        return self._tickets is not None
+
+    @property
+    def depth(self) -> int:
+        """How many decisions wait."""
+        return self._queue.qsize()
+
+    @property
+    def alive(self) -> bool:
+        """Whether decisions are still being recorded."""
+        return not self._ended
+
+    def status(self) -> str:
+        """Returns how recording is, in words for `/readyz`."""
+        if self._ended:
+            return "ended: decisions are not recorded"
+        if self.trouble:
+            return f"failing: {self.trouble}"
+        if self.dropped:
+            return f"ok; {self.dropped} records were dropped since the start"
+        return "ok"
+
+    def record(self, pending: T, weight: int = 0) -> Any:
+        """Takes a decision; never raises, and waits for nothing.
+
+        Args:
+            pending: what `make` makes a record of.
+            weight: how much memory it holds, roughly, in characters.
+
+        Returns:
+            A ticket to wait for, in durable mode; else None.
+        """
+        tickets = self._tickets
+        if tickets is None:
+            if self._ended or self.depth >= self._bound or self._weight + weight > MAX_WEIGHT:
+                self._drop(1)
+            else:
+                # Not exact where threads meet, until the queue is empty again; it bounds memory, and
+                # no more is asked of it.
+                self._weight += weight
+                self._queue.put(_Entry(pending, weight, None))
+            return None
+        ticket = tickets.new()
+        self._queue.put(_Entry(pending, weight, ticket))
+        if self._ended:  # looked at after the entry is in: nobody may wait for a thread that ended
+            self._abandon()
+        return ticket
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Writes down what waits, and ends; what cannot be written in that time is given up."""
+        self._closing.set()
+        self._queue.put(None)
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            _log.error("decision records could not be written down in time", waiting=self.depth)
+        self._ended = True
+        self._abandon()
+
+    def _run(self) -> None:
+        try:
+            while self._turn():
+                pass
+        except BaseException as error:
+            _log.exception("decisions are not recorded any more", error=type(error).__name__)
+            raise
+        finally:
+            self._ended = True
+            self._abandon()
+
+    def _turn(self) -> bool:
+        """Writes down what waits; returns False once the recorder is closed and nothing waits."""
+        try:
+            first = self._queue.get(timeout=self._housekeeping.due_in())
+        except queue.Empty:
+            self._housekeeping.work()
+            return True
+        if self._tickets is None and first is not None and self.depth < MAX_BATCH:
+            self._closing.wait(LINGER_S)
+        batch, last = self._rest(first)
+        if batch:
+            self._write(batch)
+        if not last:
+            self._housekeeping.work_if_due()
+        return not last
+
+    def _rest(self, first: _Entry[T] | None) -> tuple[list[_Entry[T]], bool]:
+        """Returns what waits, up to the size of a batch, and whether it is the last."""
+        batch: list[_Entry[T]] = []
+        entry = first
+        while entry is not None:
+            batch.append(entry)
+            if len(batch) == MAX_BATCH:
+                return batch, False
+            try:
+                entry = self._queue.get_nowait()
+            except queue.Empty:
+                return batch, False
+        return batch, True
+
+    def _write(self, batch: Sequence[_Entry[T]]) -> None:
+        written = False
+        made: list[Recorded] = []
+        try:
+            made = [self._make(entry.pending) for entry in batch]
+            self._append([_body(each.record) for each in made])
+            written = True
+        except PdpError as error:
+            self._failed(error.message, len(batch))
+        except Exception as error:
+            # The error's own words may hold what a request said.
+            self._failed(f"a record cannot be made ({type(error).__name__})", len(batch))
+        finally:
+            if self._tickets is not None:
+                self._tickets.settle([entry.ticket for entry in batch], written=written)
+            elif self._queue.empty():
+                self._weight = 0
+            else:
+                self._weight -= sum(entry.weight for entry in batch)
+        if written:
+            self.written += len(batch)
+            self._recovered()
+            self._pass_on(made)
+
+    def _append(self, bodies: list[str]) -> None:
+        if self._tickets is not None:
+            self._log.append(bodies)
+            return
+        while True:
+            try:
+                self._log.append(bodies)
+            except PdpError as error:
+                if self._closing.is_set():
+                    raise
+                self._complain(error.message)
+                self._closing.wait(RETRY_S)
+            else:
+                return
+
+    def _pass_on(self, made: Sequence[Recorded]) -> None:
+        for consumer in self._consumers:
+            try:
+                consumer.consume(made)
+            except Exception as error:
+                self.consumer_failures += 1
+                _log.error(
+                    "a consumer of records failed",
+                    consumer=consumer.name,
+                    error=type(error).__name__,
+                )
+
+    def _failed(self, reason: str, count: int) -> None:
+        if self._tickets is None:
+            self._drop(count, reason)
+        else:
+            self.unwritten += count
+            self._complain(reason)
+
+    def _drop(self, count: int, reason: str = "the queue is full") -> None:
+        self.dropped += count
+        self._complain(reason)
+
+    def _complain(self, reason: str) -> None:
+        self.trouble = reason
+        now = time.monotonic()
+        if now - self._logged_at >= LOG_INTERVAL_S:
+            self._logged_at = now
+            _log.error(
+                "decision records cannot be written",
+                reason=reason,
+                dropped=self.dropped,
+                blocked=self.unwritten,
+            )
+
+    def _recovered(self) -> None:
+        if self.trouble and self.depth < self._bound:
+            self.trouble = ""
+            self._logged_at = 0.0
+            _log.info(
+                "decision records are written again", dropped=self.dropped, blocked=self.unwritten
+            )
+
+    def _abandon(self) -> None:
+        """Gives up whatever waits: nobody will write it."""
+        given_up: list[_Entry[T]] = []
+        try:
+            while True:
+                entry = self._queue.get_nowait()
+                if entry is not None:
+                    given_up.append(entry)
+        except queue.Empty:
+            pass
+        if given_up:
+            self._failed("recording has ended", len(given_up))
+            if self._tickets is not None:
+                self._tickets.settle([entry.ticket for entry in given_up], written=False)
+
+
+def _body(record: DecisionRecord) -> str:
+    value = record.to_json()
+    text = _to_json(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate, which only a caller in this process can send
+        return _to_ascii(value)
+    return text

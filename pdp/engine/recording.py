@@ -1,0 +1,249 @@
+"""Which decisions are kept, and what of them (decide.md, Recording)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pdp.domain.decision import Decision, Match, Obligation, Outcome
+from pdp.domain.decision_record import (
+    DecisionRecord,
+    LayerTime,
+    Recorded,
+    RecordedEntity,
+    RecordedSubject,
+    RecordedTarget,
+)
+from pdp.domain.org_policy import (
+    DEFAULT_ORG_POLICY,
+    MINIMAL,
+    RECORD_ALL,
+    STANDARD,
+    levels_from,
+)
+from pdp.engine.policy_hash import PolicyHasher
+from pdp.engine.redactor import WITHHELD, Cleaned, Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pdp.domain.request import Request
+    from pdp.engine.snapshot import Platform, Snapshot
+
+MAX_TEXT: Final = 65_536
+"""Characters of a redacted text that are kept; a record of a longer one says how many went."""
+
+_RISKY: Final = levels_from("medium")
+
+Marks = list[tuple[str, float]]
+"""What has come to its end, and when, by `time.perf_counter`; the first has no name."""
+
+
+class Pending(NamedTuple):
+    """A decision on its way to being a record: references, and nothing worked out yet.
+
+    Attributes:
+        snapshot: what it was decided on; None where there was nothing to decide on.
+        time: when it was decided, in seconds since the epoch.
+        duration_s: how long that took.
+        marks: when its layers came to an end; empty where that was not measured.
+    """
+
+    snapshot: Snapshot | None
+    request: Request
+    decision: Decision
+    time: float
+    duration_s: float = 0.0
+    marks: Marks | tuple[()] = ()
+
+
+def is_kept(level: str, decision: Decision) -> bool:
+    """Whether a decision is recorded at a logging level.
+
+    What could not be judged and passed all the same is recorded at every level.
+    """
+    if decision.pii_detected:
+        return True
+    if level == STANDARD:
+        return decision.risk.level in _RISKY or decision.outcome >= Outcome.PROMPT
+    if level == MINIMAL:
+        return decision.incomplete and decision.allowed
+    return True
+
+
+class RecordMaker:
+    """Makes records of decisions. One thread uses it: it keeps what is expensive to work out."""
+
+    def __init__(self) -> None:
+        self._hasher = PolicyHasher()
+        self._redactor: Redactor | None = None
+        self._lineage: object = None
+
+    def make(self, pending: Pending) -> Recorded:
+        """Returns the record of a decision; whatever of it cannot be worked out is withheld."""
+        snapshot, request, decision = pending.snapshot, pending.request, pending.decision
+        policy = DEFAULT_ORG_POLICY if snapshot is None else snapshot.org
+        cleaned = self._cleaned(pending)
+        keeps_text = policy.logging_level in RECORD_ALL or any(
+            each.spans or each.fields for each in decision.obligations
+        )
+        text = request.text
+        record = DecisionRecord(
+            decision_id=decision.decision_id,
+            request_id=request.request_id,
+            time=pending.time,
+            tenant_id=request.tenant_id,
+            outcome=decision.outcome,
+            risk=decision.risk,
+            revision=decision.revision,
+            policy_hash="" if snapshot is None else self._hasher.of(snapshot),
+            customer_id=request.customer_id,
+            direction=request.direction,
+            channel=request.channel,
+            intent_complexity=request.intent_complexity,
+            provider=request.provider,
+            model=request.model,
+            action=request.action,
+            tool=request.tool,
+            subject=RecordedSubject(*request.subject[:4]),
+            target=RecordedTarget(*request.target),
+            asked_at=request.timestamp,
+            text_sha256=_sha256(text) if text else "",
+            text_length=len(text),
+            redacted_text=_cut(cleaned.text) if keeps_text else None,
+            arguments_sha256=_sha256(_canonical(request.arguments)) if request.arguments else "",
+            redacted_arguments=cleaned.arguments if keeps_text else None,
+            entities=cleaned.entities,
+            tokens=request.usage.tokens,
+            cost_usd=request.usage.cost_usd,
+            reason_code=decision.reason_code,
+            message=decision.message,
+            status_hint=decision.status_hint,
+            matches=decision.matches,
+            obligations=decision.obligations,
+            warnings=decision.warnings,
+            frameworks=decision.frameworks,
+            pii_detected=decision.pii_detected,
+            incomplete=decision.incomplete,
+            duration_us=round(pending.duration_s * 1e6, 1),
+            layers=_layer_times(pending.marks),
+            logging_level=policy.logging_level,
+        )
+        return Recorded(self._without_secrets(record, snapshot), policy)
+
+    def _cleaned(self, pending: Pending) -> Cleaned:
+        request = pending.request
+        redactor = self._redactor_for(pending.snapshot)
+        try:
+            if redactor is not None:
+                return redactor.clean(request, pending.decision, pending.snapshot)
+        except Exception:  # noqa: S110 - whatever it is, what was not looked through is not kept
+            pass
+        return Cleaned(WITHHELD if request.text else None, None, ())
+
+    def _redactor_for(self, snapshot: Snapshot | None) -> Redactor | None:
+        """Returns the redactor of the platform in force; without one, that of the last."""
+        platform: Platform | None = snapshot.platform if snapshot else None
+        if platform is not None and platform.lineage is not self._lineage:
+            self._redactor, self._lineage = Redactor(platform), platform.lineage
+        return self._redactor
+
+    def _without_secrets(self, record: DecisionRecord, snapshot: Snapshot | None) -> DecisionRecord:
+        """Returns the record without secrets in the names that the caller has chosen."""
+        redactor = self._redactor_for(snapshot)
+        subject, target = record.subject, record.target
+        names = [getattr(record, name) for name in _NAMES]
+        names += [subject.user_id, subject.agent_id, target.resource_type, target.resource_id]
+        lists = (subject.groups, target.classifications, target.fields)
+        paths = _paths(record)
+        found = _looked_through(redactor, [*names, *(each for some in lists for each in some)])
+        clean_paths = _looked_through(redactor, paths, strictly=True)
+        if found == names + [each for some in lists for each in some] and clean_paths == paths:
+            return record
+        plain = iter(found)
+        changed: dict[str, Any] = {name: next(plain) for name in _NAMES}
+        user, agent, kind, resource = (next(plain) for _ in range(4))
+        groups, classifications, names_of_fields = (
+            tuple(next(plain) for _ in some) for some in lists
+        )
+        changed["subject"] = subject._replace(user_id=user, agent_id=agent, groups=groups)
+        changed["target"] = target._replace(
+            resource_type=kind,
+            resource_id=resource,
+            classifications=classifications,
+            fields=names_of_fields,
+        )
+        return record._replace(**changed, **_with_paths(record, iter(clean_paths)))
+
+
+_NAMES: Final = (
+    "request_id", "customer_id", "provider", "model", "action", "tool", "message",
+)  # fmt: skip
+"""Fields of a record that a caller chooses, or that repeat what it chose."""
+
+
+def _looked_through(
+    redactor: Redactor | None, values: list[str], *, strictly: bool = False
+) -> list[str]:
+    try:
+        if redactor is not None:
+            return list(redactor.names(values, strictly=strictly))
+    except Exception:  # noqa: S110 - whatever it is, what was not looked through is not kept
+        pass
+    return [WITHHELD if value else "" for value in values]
+
+
+def _paths(record: DecisionRecord) -> list[str]:
+    """Returns what names places in the arguments, and thus their keys; `_with_paths` puts them
+    back in this order.
+    """
+    return [
+        *(each.reason for each in record.matches),
+        *(span.path or "" for each in record.obligations for span in each.spans),
+        *(each.path or "" for each in record.entities),
+        *(each.entity_type for each in record.entities),
+    ]
+
+
+def _with_paths(record: DecisionRecord, paths: Any) -> dict[str, Any]:
+    matches: list[Match] = [each._replace(reason=next(paths)) for each in record.matches]
+    obligations: list[Obligation] = []
+    for each in record.obligations:
+        spans = [_at(span, next(paths)) for span in each.spans]
+        obligations.append(each._replace(spans=tuple(spans)))
+    entities: list[RecordedEntity] = [_at(each, next(paths)) for each in record.entities]
+    entities = [each._replace(entity_type=next(paths)) for each in entities]
+    return {
+        "matches": tuple(matches),
+        "obligations": tuple(obligations),
+        "entities": tuple(entities),
+    }
+
+
+def _at(place: Any, path: str) -> Any:
+    return place if place.path is None else place._replace(path=path)
+
+
+def _layer_times(marks: Sequence[tuple[str, float]]) -> tuple[LayerTime, ...]:
+    return tuple(
+        LayerTime(name, round((end - begin) * 1e6, 1))
+        for (_, begin), (name, end) in pairwise(marks)
+    )
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(
+        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=dict
+    )
+
+
+def _cut(text: str | None) -> str | None:
+    if text is None or len(text) <= MAX_TEXT:
+        return text
+    return f"{text[:MAX_TEXT]}… ({len(text) - MAX_TEXT} characters more)"

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from google.protobuf.message import Message
 
@@ -17,6 +17,29 @@ if TYPE_CHECKING:
     from pdp.transport.methods import Method
 
 TransportName = Literal["grpc", "http", "local"]
+
+
+class Session:
+    """What the messages of one streaming call have in common.
+
+    Attributes:
+        state: whatever handlers keep from one message to the next.
+    """
+
+    __slots__ = ("_ends", "state")
+
+    def __init__(self) -> None:
+        self.state: dict[str, Any] = {}
+        self._ends: list[Callable[[], None]] = []
+
+    def at_end(self, do: Callable[[], None]) -> None:
+        """Has `do` called when the call ends, however it does."""
+        self._ends.append(do)
+
+    def end(self) -> None:
+        """Calls what is to be called."""
+        for do in self._ends:
+            do()
 
 
 @dataclass(slots=True)
@@ -34,6 +57,7 @@ class Call:
         admitted: it has passed what is asked before its message is read.
         tenant_id: the tenant that the call acts for.
         request: what is to be judged, for an RPC that takes a DecideRequest.
+        session: of a streaming call, what its messages have in common.
         reply: metadata or headers for the answer.
     """
 
@@ -47,6 +71,7 @@ class Call:
     admitted: bool = False
     tenant_id: str = ""
     request: Request | None = None
+    session: Session | None = None
     reply: dict[str, str] = field(default_factory=dict)
 
     def remaining(self, at_most: float) -> float:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 from google.protobuf.message import DecodeError, Message
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from pdp.errors import ConfigError, MalformedRequest, PdpError, Violation
-from pdp.transport.call import Call, Endpoint
+from pdp.transport.admission import admit_all
+from pdp.transport.call import Call, Endpoint, Session
+from pdp.transport.health import Health
 from pdp.transport.status import STATUSES, rich_status
 
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
@@ -30,6 +32,7 @@ _OPTIONS: Final = (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+    from pdp.transport.admission import Check
     from pdp.transport.methods import Method
     from pdp.transport.tls import Tls
 
@@ -51,19 +54,27 @@ class GrpcServer:
     """Serves the endpoints over gRPC."""
 
     def __init__(
-        self, methods: Mapping[str, Method], endpoints: Mapping[str, Endpoint], workers: int = 1
+        self,
+        methods: Mapping[str, Method],
+        endpoints: Mapping[str, Endpoint],
+        workers: int = 1,
+        admissions: Mapping[str, Check] = {},
     ) -> None:
         """Args:
         methods: the RPCs by path.
         endpoints: the guarded endpoint of each, by path.
         workers: how many processes share the port.
+        admissions: what is asked before a message is parsed, by path.
         """
         options = (*_OPTIONS, ("grpc.so_reuseport", int(workers > 1)))
         self._server = grpc.aio.server(options=options)
         self._services = sorted({method.service for method in methods.values()})
-        handlers = {path: _handler(method, endpoints[path]) for path, method in methods.items()}
+        handlers = {
+            path: _handler(method, endpoints[path], admissions.get(path, admit_all))
+            for path, method in methods.items()
+        }
         self._server.add_generic_rpc_handlers((_Handlers(handlers),))
-        self._health = health.aio.HealthServicer()
+        self._health = Health(self._services)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = [*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME]
         reflection.enable_server_reflection(names, self._server)
@@ -78,7 +89,6 @@ class GrpcServer:
         Raises:
             ConfigError: the address cannot be listened on.
         """
-        await self.set_serving(False)
         try:
             if tls is None:
                 port = self._server.add_insecure_port(address)
@@ -92,31 +102,36 @@ class GrpcServer:
         await self._server.start()
         return port
 
-    async def set_serving(self, serving: bool) -> None:
+    def set_serving(self, serving: bool) -> None:
         """Sets what `grpc.health.v1` answers for the server and for each service."""
-        answer = health_pb2.HealthCheckResponse
-        status = answer.SERVING if serving else answer.NOT_SERVING
-        for service in ("", *self._services):
-            await self._health.set(service, status)
+        self._health.set_serving(serving)
 
     async def stop(self, grace_s: float) -> None:
-        """Takes no new calls, and ends those under way after `grace_s` seconds."""
+        """Takes no new calls, and ends those under way after `grace_s` seconds.
+
+        Watches of its health are told that it does not serve, and end at once.
+        """
+        self.set_serving(False)
+        self._health.end()
         await self._server.stop(grace_s)
 
 
-def _handler(method: Method, endpoint: Endpoint) -> Handler:
+def _handler(method: Method, endpoint: Endpoint, admit: Check) -> Handler:
     # Bytes in, bytes out: a message that cannot be parsed is answered here, with its reason.
     if method.streaming:
-        return grpc.stream_stream_rpc_method_handler(_stream(method, endpoint))
-    return grpc.unary_unary_rpc_method_handler(_unary(method, endpoint))
+        return grpc.stream_stream_rpc_method_handler(_stream(method, endpoint, admit))
+    return grpc.unary_unary_rpc_method_handler(_unary(method, endpoint, admit))
 
 
-def _unary(method: Method, endpoint: Endpoint) -> Callable[[bytes, Context], Awaitable[bytes]]:
+def _unary(
+    method: Method, endpoint: Endpoint, admit: Check
+) -> Callable[[bytes, Context], Awaitable[bytes]]:
     parse = method.request.FromString
 
     async def handle(raw: bytes, context: Context) -> bytes:
         call = _call(method, context)
         try:
+            admit(call)
             response = await endpoint(call, _parsed(parse, raw))
         except PdpError as error:
             await _abort(call, context, error)
@@ -129,19 +144,25 @@ def _unary(method: Method, endpoint: Endpoint) -> Callable[[bytes, Context], Awa
 
 
 def _stream(
-    method: Method, endpoint: Endpoint
+    method: Method, endpoint: Endpoint, admit: Check
 ) -> Callable[[AsyncIterator[bytes], Context], AsyncIterator[bytes]]:
     parse = method.request.FromString
 
     async def handle(messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
-        async for raw in messages:
-            call = _call(method, context)
-            try:
-                response = await endpoint(call, _parsed(parse, raw))
-            except PdpError as error:
-                await _abort(call, context, error)
-                raise
-            yield response.SerializeToString()
+        session = Session()
+        try:
+            async for raw in messages:
+                call = _call(method, context)
+                call.session = session
+                try:
+                    admit(call)
+                    response = await endpoint(call, _parsed(parse, raw))
+                except PdpError as error:
+                    await _abort(call, context, error)
+                    raise
+                yield response.SerializeToString()
+        finally:
+            session.end()
 
     return handle
 

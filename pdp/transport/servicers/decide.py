@@ -16,6 +16,7 @@ from pdp.errors import PdpError, RevisionUnavailable, StoreUnavailable, TenantMi
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.chain import settle_tenant
 from pdp.transport.convert import MAX_REVISION, to_request, to_response
+from pdp.transport.servicers.decide_stream import ChunkServicer
 from pdp.transport.status import STATUSES
 
 if TYPE_CHECKING:
@@ -61,9 +62,10 @@ class DecideServicer:
     ) -> None:
         self._publisher = publisher
         self._workspace = workspace
-        self._meter = meter
+        self.meter = meter
         self._metrics = metrics
         self._ner = ner
+        self._chunks = ChunkServicer(self)
 
     def handlers(self) -> Mapping[str, Endpoint]:
         """Returns the handler of each RPC, by its name."""
@@ -129,18 +131,21 @@ class DecideServicer:
                 )
             request = to_request(item, call.tenant_id, item.request_id or new_id(), path)
         except PdpError as error:
-            return self._refused(item.request_id, error)
+            return self.refused(item.request_id, error)
         return self._answer(await self._judge(snapshot, request, item))
 
     async def item(self, call: Call, message: Message) -> pb.DecideStreamResponse:
         """Judges one message of a stream; it is always answered, so that the stream goes on."""
-        item = cast("pb.DecideStreamRequest", message).request
+        asked = cast("pb.DecideStreamRequest", message)
+        item = asked.request
+        if asked.HasField("chunk"):
+            return await self._chunks.chunk(call, asked)
         try:
             tenant_id = settle_tenant(call, item.tenant_id, "request.tenant_id")
             request = to_request(item, tenant_id, item.request_id or new_id(), "request.")
             response = await self._decide(call, request, item)
         except PdpError as error:
-            response = self._refused(item.request_id, error)
+            response = self.refused(item.request_id, error)
         return pb.DecideStreamResponse(response=response)
 
     async def snapshot(self, call: Call, tenant_id: str, min_revision: int) -> Snapshot:
@@ -175,7 +180,7 @@ class DecideServicer:
         RE2 works there without holding up the event loop. Where the caller goes away meanwhile,
         what was counted stays counted.
         """
-        charge = self._meter.charge(snapshot, request)
+        charge = self.meter.charge(snapshot, request)
         if charge is not None:
             request = charge.request
         request = await self.named(snapshot, request)
@@ -184,7 +189,7 @@ class DecideServicer:
         else:
             decision = evaluate(snapshot, request, new_id())
         if charge is not None:
-            self._meter.settle(charge, decision)
+            self.meter.settle(charge, decision)
         return decision
 
     async def named(self, snapshot: Snapshot, request: Request) -> Request:
@@ -198,9 +203,14 @@ class DecideServicer:
 
     def standing(self, snapshot: Snapshot, request: Request) -> Request:
         """Returns `request` with what its limits were used for so far, for a simulation."""
-        return self._meter.standing(snapshot, request)
+        return self.meter.standing(snapshot, request)
 
     def _answer(self, decision: Decision) -> pb.DecideResponse:
+        self.note(decision)
+        return to_response(decision)
+
+    def note(self, decision: Decision) -> None:
+        """Counts a decision, and logs what could not be judged."""
         self._metrics.decision(decision.outcome, decision.reason_code)
         for fault in decision.faults:
             self._metrics.fault(fault.layer)
@@ -212,14 +222,13 @@ class DecideServicer:
                 decision_id=decision.decision_id,
                 request_id=decision.request_id,
             )
-        return to_response(decision)
 
     def _unjudged(self, request_id: str, error: PoliciesUnavailable) -> pb.DecideResponse:
         """Answers a request whose policies cannot be had."""
         fault = Fault(ENGINE, error.__cause__ or error)
         return self._answer(unjudged(request_id, new_id(), fault=fault))
 
-    def _refused(self, request_id: str, error: PdpError) -> pb.DecideResponse:
+    def refused(self, request_id: str, error: PdpError) -> pb.DecideResponse:
         """Answers an item that is itself at fault, in its place."""
         status = STATUSES[error.reason].http
         decision = unjudged(

@@ -882,27 +882,70 @@ Global___DecideBatchResponse: _TypeAlias = DecideBatchResponse  # noqa: Y015
 
 @_typing.final
 class DecideStreamRequest(_message.Message):
-    """DecideStreamRequest is one message of a decision stream."""
+    """DecideStreamRequest is one message of a decision stream: a request of its
+    own, or a chunk of a text that is judged as it arrives.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def request(self) -> Global___DecideRequest:
-        """request is the request to be judged."""
+        """request is the request to be judged. With a chunk it belongs to the first
+        one of a text only, and says everything but the text; an empty direction is
+        `output` then.
+        """
+
+    @_builtins.property
+    def chunk(self) -> Global___StreamChunk:
+        """chunk is the next piece of a text, in order."""
 
     def __init__(
         self,
         *,
         request: Global___DecideRequest | None = ...,
+        chunk: Global___StreamChunk | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "request", b"request"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "request", b"request"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DecideStreamRequest: _TypeAlias = DecideStreamRequest  # noqa: Y015
+
+@_typing.final
+class StreamChunk(_message.Message):
+    """StreamChunk is a piece of a text, for instance of a model's answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_ID_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    stream_id: _builtins.str
+    """stream_id names the text among those of this call; it may be empty. Each is
+    used for one text, and up to 16 texts may be open at once.
+    """
+    text: _builtins.str
+    """text is the piece. All pieces of a text together are at most 1 MiB of UTF-8."""
+    last: _builtins.bool
+    """last tells that the text ends with this piece."""
+    def __init__(
+        self,
+        *,
+        stream_id: _builtins.str = ...,
+        text: _builtins.str = ...,
+        last: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last", b"last", "stream_id", b"stream_id", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamChunk: _TypeAlias = StreamChunk  # noqa: Y015
 
 @_typing.final
 class DecideStreamResponse(_message.Message):
@@ -911,19 +954,69 @@ class DecideStreamResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RESPONSE_FIELD_NUMBER: _builtins.int
+    RELEASE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def response(self) -> Global___DecideResponse:
-        """response is the decision."""
+        """response is the decision. For a chunk it is the one on the text so far,
+        with the spans of what this message releases.
+        """
+
+    @_builtins.property
+    def release(self) -> Global___StreamRelease:
+        """release is what of a text may go out now; absent for a request of its own."""
 
     def __init__(
         self,
         *,
         response: Global___DecideResponse | None = ...,
+        release: Global___StreamRelease | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["release", b"release", "response", b"response"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["release", b"release", "response", b"response"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DecideStreamResponse: _TypeAlias = DecideStreamResponse  # noqa: Y015
+
+@_typing.final
+class StreamRelease(_message.Message):
+    """StreamRelease is what of a text may go out. The released texts of a stream,
+    one after the other, are the redacted text.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_ID_FIELD_NUMBER: _builtins.int
+    RELEASED_TEXT_FIELD_NUMBER: _builtins.int
+    RELEASED_END_FIELD_NUMBER: _builtins.int
+    CLOSED_FIELD_NUMBER: _builtins.int
+    stream_id: _builtins.str
+    """stream_id is the text's."""
+    released_text: _builtins.str
+    """released_text may go out now, behind what went out before; its redactions
+    are done. It is empty while a value may still be under way.
+    """
+    released_end: _builtins.int
+    """released_end is how far into the whole text that goes: the offset behind the
+    last code point that was released or redacted so far.
+    """
+    closed: _builtins.bool
+    """closed tells that nothing more will be released: the text has ended, or the
+    decision does not allow it to go on.
+    """
+    def __init__(
+        self,
+        *,
+        stream_id: _builtins.str = ...,
+        released_text: _builtins.str = ...,
+        released_end: _builtins.int = ...,
+        closed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "released_end", b"released_end", "released_text", b"released_text", "stream_id", b"stream_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamRelease: _TypeAlias = StreamRelease  # noqa: Y015

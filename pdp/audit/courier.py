@@ -56,6 +56,7 @@ class Courier:
         self._pace = pace
         self._news = asyncio.Event()
         self._hurried = False
+        self._idle = asyncio.Event()
 
     def wake(self) -> None:
         """Says that there is something new in the spool."""
@@ -74,16 +75,17 @@ class Courier:
                 await self._deliver(events)
                 continue
             self._news.clear()
+            if self._hurried:
+                self._idle.set()
             try:
                 async with asyncio.timeout(self._pace.poll_s):
                     await self._news.wait()
             except TimeoutError:
                 continue  # another process may have put something there
 
-    async def flush(self) -> None:
-        """Delivers what there is."""
-        while events := self._next():
-            await self._deliver(events)
+    async def idle(self) -> None:
+        """Waits until nothing waits, once `hurry` was called."""
+        await self._idle.wait()
 
     def _next(self) -> list[Event]:
         return self._spool.batch(self.id, self._connector.max_events, self._connector.max_bytes)

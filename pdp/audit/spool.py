@@ -87,7 +87,10 @@ class Spool:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Opens a transaction, the only one of all processes."""
+        """Opens a transaction, the only one of all processes; within one, goes on with that."""
+        if self.connection.in_transaction:
+            yield self.connection
+            return
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield self.connection
@@ -227,6 +230,10 @@ class Spool:
         held = self.held_bytes + size
         self._set_mark(_BYTES, held)
         return held
+
+    def count(self, name: str, number: int = 1) -> None:
+        """Adds to a mark that counts something."""
+        self._set_mark(name, (self.mark(name) or 0) + number)
 
     def _set_mark(self, name: str, value: int) -> None:
         self.connection.execute(

@@ -1,0 +1,103 @@
+"""Where a webhook may lead: never into the server's own network, unless that is allowed.
+
+A tenant's admin writes webhook addresses, so each is a request that the server makes on someone
+else's behalf. Names are resolved here, all their addresses are judged, and the connection is made
+to one that was judged: what a name resolves to a moment later does not matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from pdp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+    Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_HTTPS_PORT: Final = 443
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
+
+
+class AddressRefused(Exception):
+    """A webhook may not be there."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Place(NamedTuple):
+    """Where a webhook is, once its name is resolved."""
+
+    host: str
+    port: int
+    address: str
+
+
+def networks_of(text: str) -> tuple[Network, ...]:
+    """Returns the networks in a comma-separated list.
+
+    Raises:
+        ConfigError: one of them is none.
+    """
+    try:
+        return tuple(ipaddress.ip_network(each.strip()) for each in text.split(",") if each.strip())
+    except ValueError as error:
+        raise ConfigError(f"alert_networks (PDP_ALERT_NETWORKS): {error}") from None
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is one of the internet, seen through what can stand for it: an IPv6
+    address may carry an IPv4 one.
+    """
+    carried = _carried(address)
+    if carried is not None:
+        return is_public(carried)
+    return address.is_global and not address.is_multicast
+
+
+def _carried(address: Address) -> ipaddress.IPv4Address | None:
+    if isinstance(address, ipaddress.IPv4Address):
+        return None
+    if address.ipv4_mapped or address.sixtofour:
+        return address.ipv4_mapped or address.sixtofour
+    if address in _NAT64 or address in _COMPATIBLE:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.teredo[1] if address.teredo else None
+
+
+async def place_of(url: str, allowed: Sequence[Network]) -> Place:
+    """Returns where a webhook is to be reached.
+
+    Args:
+        url: its address.
+        allowed: networks that are not public, and allowed all the same.
+
+    Raises:
+        AddressRefused: it is no https address, or any of its host's addresses is refused.
+        OSError: its name cannot be resolved.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or _HTTPS_PORT
+    except ValueError:
+        host, port = None, 0
+    if host is None or parts.scheme != "https" or parts.username is not None:
+        raise AddressRefused("it is no https address")
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(each[4][0]) for each in found]
+    for each in addresses:
+        address = ipaddress.ip_address(each.partition("%")[0])
+        if not is_public(address) and not any(address in network for network in allowed):
+            raise AddressRefused("it leads to an address that is not public")
+    if not addresses:
+        raise AddressRefused("its name has no address")
+    return Place(host, port, addresses[0])

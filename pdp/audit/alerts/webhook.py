@@ -1,0 +1,118 @@
+"""Posts a message to a webhook, where webhooks may be."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+from pdp.audit.alerts.addresses import AddressRefused, place_of
+from pdp.audit.siem.base import BatchRefused, DeliveryFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pdp.audit.alerts.addresses import Network, Place
+
+MAX_REDIRECTS: Final = 3
+_REDIRECTS: Final = frozenset({307, 308})
+"""Those that say to send the same again; any other would turn the message into a question."""
+
+_THROTTLED: Final = frozenset({408, 425, 429})
+_SHOWN: Final = 100
+
+
+class Webhooks:
+    """Posts to webhooks. Certificates are checked for the webhook's name, whatever its address.
+
+    Args:
+        allowed: networks that are not public, and allowed all the same.
+    """
+
+    def __init__(self, allowed: Sequence[Network] = ()) -> None:
+        self._allowed = allowed
+        self._client: Any = None
+
+    async def post(self, url: str, body: bytes) -> None:
+        """Posts a message.
+
+        Raises:
+            DeliveryFailed: it is to be posted again, perhaps after a while.
+            BatchRefused: it never will be taken, or may not be sent there.
+        """
+        import httpx2  # noqa: PLC0415 - not before there is an alert
+
+        for _ in range(MAX_REDIRECTS + 1):
+            try:
+                place = await place_of(url, self._allowed)
+                status, target, after_s, text = await self._post_to(url, place, body)
+            except AddressRefused as error:
+                raise BatchRefused(f"the webhook is refused: {error.reason}") from None
+            except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+                # The name alone: messages of errors may hold the address.
+                raise DeliveryFailed(type(error).__name__) from None
+            if status in _REDIRECTS and target:
+                url = urljoin(url, target)
+                continue
+            if status in range(200, 300):
+                return
+            if status in _THROTTLED or status >= 500:  # noqa: PLR2004 - the other's own faults
+                raise DeliveryFailed(f"HTTP {status} {text}".rstrip(), after_s)
+            raise BatchRefused(f"HTTP {status} {text}".rstrip())
+        raise BatchRefused(f"more than {MAX_REDIRECTS} redirects")
+
+    async def _post_to(
+        self, url: str, place: Place, body: bytes
+    ) -> tuple[int, str, float | None, str]:
+        """Posts to an address that was judged; returns status, redirect, Retry-After and text."""
+        from pdp.audit.siem.http import Answer, retry_after  # noqa: PLC0415 - as above
+
+        parts = urlsplit(url)
+        numeric = f"[{place.address}]" if ":" in place.address else place.address
+        pinned = urlunsplit(("https", f"{numeric}:{place.port}", parts.path, parts.query, ""))
+        headers = {"host": parts.netloc, "content-type": "application/json"}
+        async with self._opened().stream(
+            "POST",
+            pinned,
+            content=body,
+            headers=headers,
+            extensions={"sni_hostname": place.host},
+        ) as response:
+            text = await _first_words(response)
+            answer = Answer(response.status_code, response.headers, b"")
+            return (
+                response.status_code,
+                response.headers.get("location", ""),
+                retry_after(answer),
+                text,
+            )
+
+    def _opened(self) -> Any:
+        import httpx2  # noqa: PLC0415 - as above
+
+        if self._client is None:
+            self._client = httpx2.AsyncClient(
+                timeout=httpx2.Timeout(10.0, connect=5.0),
+                verify=ssl.create_default_context(),
+                follow_redirects=False,
+                # A proxy would resolve the name again, and reach what may not be reached.
+                trust_env=False,
+                # No connection is used again: it would be one for another name at the address.
+                limits=httpx2.Limits(max_keepalive_connections=0),
+                headers={"user-agent": "pdp"},
+            )
+        return self._client
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+
+async def _first_words(response: Any) -> str:
+    """Returns the beginning of an answer; the rest, endless or not, is left unread."""
+    async for part in response.aiter_bytes(_SHOWN):
+        text = " ".join(part.decode("utf-8", "replace").split())
+        return "".join(each if each.isprintable() else "?" for each in text)[:_SHOWN]
+    return ""

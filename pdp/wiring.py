@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pdp.admin.api_keys import ApiKeys
 from pdp.admin.compliance_bundles import ComplianceBundles
 from pdp.admin.customer_policies import CustomerPolicies
+from pdp.admin.dlp_rules import DlpRules
+from pdp.admin.dlp_transfer import DlpTransfer
 from pdp.admin.kill_switch import KillSwitches
 from pdp.admin.limits import Limits
 from pdp.admin.meter import Meter
@@ -19,14 +22,18 @@ from pdp.admin.policy_rules import PolicyRules
 from pdp.admin.static_overrides import StaticOverrides
 from pdp.admin.static_policies import StaticPolicies
 from pdp.admin.user_groups import UserGroups
-from pdp.auth.principal import DevelopmentAuthenticator
 from pdp.detect.ner import open_engine
-from pdp.transport.chain import Services, endpoints
+from pdp.security import for_development
+from pdp.transport.admission import admissions
+from pdp.transport.chain import endpoints
 from pdp.transport.methods import Method, methods
 from pdp.transport.metrics import Metrics
+from pdp.transport.servicers.api_key import ApiKeyServicer
 from pdp.transport.servicers.compliance_bundle import ComplianceBundleServicer
 from pdp.transport.servicers.customer_policy import CustomerPolicyServicer
 from pdp.transport.servicers.decide import DecideServicer
+from pdp.transport.servicers.dlp_rule import DlpRuleServicer
+from pdp.transport.servicers.dlp_simulation import DlpSimulationServicer
 from pdp.transport.servicers.kill_switch import KillSwitchServicer
 from pdp.transport.servicers.limits import LimitServicer
 from pdp.transport.servicers.model_catalog import ModelCatalogServicer
@@ -38,11 +45,12 @@ from pdp.transport.servicers.static_policy import StaticPolicyServicer
 from pdp.transport.servicers.user_group import UserGroupServicer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pdp.admin.workspace import Workspace
     from pdp.domain.ner import NerFinder
     from pdp.publisher import Publisher
+    from pdp.transport.admission import Check, Services
     from pdp.transport.call import Endpoint
 
 
@@ -55,21 +63,29 @@ class Wiring:
         endpoints: the guarded endpoint of each, by the same.
         metrics: what they count.
         metering: the counters of limits, to be kept of one mind with the store.
+        admissions: what an adapter asks before it reads a message, by gRPC path.
     """
 
     methods: Mapping[str, Method]
     endpoints: Mapping[str, Endpoint]
     metrics: Metrics
     metering: Metering
+    admissions: Mapping[str, Check]
 
 
-def wire(publisher: Publisher, workspace: Workspace, ner: NerFinder | None = None) -> Wiring:
+def wire(
+    publisher: Publisher,
+    workspace: Workspace,
+    ner: NerFinder | None = None,
+    secure: Callable[[Metrics], Services] = for_development,
+) -> Wiring:
     """Puts the servicers behind the chain of guards.
 
     Args:
         publisher: the snapshots in force.
         workspace: what policies are written through.
         ner: the models that find named entities; None for none.
+        secure: returns what finds out who calls.
     """
     ner = ner or open_engine()
     metrics = Metrics()
@@ -82,11 +98,17 @@ def wire(publisher: Publisher, workspace: Workspace, ner: NerFinder | None = Non
         lambda: metering.meter.unwritten,
     )
     decide = DecideServicer(publisher, workspace, metering.meter, metrics, ner)
+    detectors = publisher.platform.detectors
     handlers: dict[str, Endpoint] = {
         **decide.handlers(),
         **SimulateServicer(decide).handlers(),
+        **DlpSimulationServicer(decide, ner).handlers(),
+        **DlpRuleServicer(
+            DlpRules(workspace, detectors), DlpTransfer(workspace, detectors)
+        ).handlers(),
         **ComplianceBundleServicer(ComplianceBundles(workspace)).handlers(),
         **UserGroupServicer(UserGroups(workspace)).handlers(),
+        **ApiKeyServicer(ApiKeys(workspace)).handlers(),
         **CustomerPolicyServicer(CustomerPolicies(workspace)).handlers(),
         **LimitServicer(Limits(workspace, metering)).handlers(),
         **KillSwitchServicer(KillSwitches(workspace)).handlers(),
@@ -98,5 +120,11 @@ def wire(publisher: Publisher, workspace: Workspace, ner: NerFinder | None = Non
     }
     served = {method.path: method for method in methods()}
     by_path = {path: handlers[method.name] for path, method in served.items()}
-    services = Services(DevelopmentAuthenticator(), metrics)
-    return Wiring(served, endpoints(served, by_path, services), metrics, metering)
+    services = secure(metrics)
+    return Wiring(
+        served,
+        endpoints(served, by_path, services),
+        metrics,
+        metering,
+        admissions(served, services),
+    )

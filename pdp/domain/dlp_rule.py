@@ -16,7 +16,12 @@ NER: Final = "ner"
 LLM: Final = "llm"
 DETECTOR_TYPES: Final = (REGEX, NER, LLM)
 
-ACTION_TIERS: Final = ("none", "log_only", "prompt", "redact", "block")
+NONE: Final = "none"
+LOG_ONLY: Final = "log_only"
+PROMPT: Final = "prompt"
+REDACT: Final = "redact"
+BLOCK: Final = "block"
+ACTION_TIERS: Final = (NONE, LOG_ONLY, PROMPT, REDACT, BLOCK)
 """From weakest to strongest."""
 
 

@@ -143,7 +143,7 @@ def compile_rules(
         KeyError: a rule names a detector that there is not.
     """
     in_force = rules_in_force(platform, own)
-    patterned = frozenset().union(*(entity_aliases(each.entity_type) for each in catalog.values()))
+    patterned = _patterned(catalog)
     rules = _compiled(in_force, own.of_kind(KIND), catalog, patterned)
     groups: Iterable[UserGroup] = all_groups(platform, own).values()
     configured = [group for group in groups if group.id in in_force.groups]
@@ -154,6 +154,18 @@ def compile_rules(
         patterned=patterned,
         groups=GroupIndex(configured) if configured else None,
     )
+
+
+def compile_one(rule: DlpRule, catalog: Mapping[str, EntityDetector]) -> RuleBook:
+    """Compiles a rule that no tenant has, alone; see `compile_rules`."""
+    patterned = _patterned(catalog)
+    rules = (_rule(rule, TENANT_SOURCE, _setting(rule), {}, catalog, patterned),)
+    models = (0,) if rules[0].sought else ()
+    return RuleBook(rules, _by_pattern(rules), models, patterned, None)
+
+
+def _patterned(catalog: Mapping[str, EntityDetector]) -> frozenset[str]:
+    return frozenset().union(*(entity_aliases(each.entity_type) for each in catalog.values()))
 
 
 def _by_pattern(rules: Sequence[CompiledRule]) -> dict[str, tuple[Watch, ...]]:
@@ -183,22 +195,38 @@ def _compiled(
         for rule in changed.values():
             rules.setdefault(rule.id, rule)
             by_group.setdefault(rule.id, {})[group_id] = _setting(rule)
-    found = []
-    for rule in sorted(rules.values(), key=lambda rule: rule.id not in mine):
-        config = known_config(rule, catalog)
-        found.append(
-            CompiledRule(
-                rule=rule,
-                source=TENANT_SOURCE if rule.id in mine else PLATFORM_SOURCE,
-                everyone=_setting(rule) if rule.id in in_force.everyone else None,
-                groups=by_group.get(rule.id, {}),
-                detectors=config.detectors,
-                sought=wanted_by(rule, patterned),
-                replacement=config.replacement,
-                message=config.message,
-            )
+    return tuple(
+        _rule(
+            rule,
+            TENANT_SOURCE if rule.id in mine else PLATFORM_SOURCE,
+            _setting(rule) if rule.id in in_force.everyone else None,
+            by_group.get(rule.id, {}),
+            catalog,
+            patterned,
         )
-    return tuple(found)
+        for rule in sorted(rules.values(), key=lambda rule: rule.id not in mine)
+    )
+
+
+def _rule(
+    rule: DlpRule,
+    source: str,
+    everyone: Setting | None,
+    groups: Mapping[str, Setting],
+    catalog: Mapping[str, EntityDetector],
+    patterned: frozenset[str],
+) -> CompiledRule:
+    config = known_config(rule, catalog)
+    return CompiledRule(
+        rule=rule,
+        source=source,
+        everyone=everyone,
+        groups=groups,
+        detectors=config.detectors,
+        sought=wanted_by(rule, patterned),
+        replacement=config.replacement,
+        message=config.message,
+    )
 
 
 def _setting(rule: DlpRule) -> Setting:

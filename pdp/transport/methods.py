@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from google.protobuf.message_factory import GetMessageClass
 
 from pdp._gen.pdp.v1 import (
+    api_key_pb2,
     compliance_bundle_pb2,
     customer_policy_pb2,
     decide_pb2,
+    dlp_rule_pb2,
     kill_switch_pb2,
     limits_pb2,
     model_catalog_pb2,
@@ -33,9 +35,11 @@ if TYPE_CHECKING:
     from pdp.domain.access import Scope
 
 FILES = (
+    api_key_pb2,
     decide_pb2,
     simulate_pb2,
     static_policy_pb2,
+    dlp_rule_pb2,
     org_policy_pb2,
     customer_policy_pb2,
     model_catalog_pb2,

@@ -78,7 +78,8 @@ class DecideServiceServicer:
     def DecideStream(self, request_iterator, context):
         """DecideStream judges requests as they arrive and answers them in order. A
         message that cannot be judged is answered in its place with a BLOCK that is
-        `incomplete`; the stream goes on.
+        `incomplete`; the stream goes on. A text may come in chunks, and is released
+        in pieces that no value is split between; see `StreamChunk`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -47,7 +47,8 @@ class DecideServiceStub:
     DecideStream: _grpc.StreamStreamMultiCallable[_decide_pb2.DecideStreamRequest, _decide_pb2.DecideStreamResponse]
     """DecideStream judges requests as they arrive and answers them in order. A
     message that cannot be judged is answered in its place with a BLOCK that is
-    `incomplete`; the stream goes on.
+    `incomplete`; the stream goes on. A text may come in chunks, and is released
+    in pieces that no value is split between; see `StreamChunk`.
     """
 
 @_typing.type_check_only
@@ -69,7 +70,8 @@ class DecideServiceAsyncStub(DecideServiceStub):
     DecideStream: _aio.StreamStreamMultiCallable[_decide_pb2.DecideStreamRequest, _decide_pb2.DecideStreamResponse]  # type: ignore[assignment]
     """DecideStream judges requests as they arrive and answers them in order. A
     message that cannot be judged is answered in its place with a BLOCK that is
-    `incomplete`; the stream goes on.
+    `incomplete`; the stream goes on. A text may come in chunks, and is released
+    in pieces that no value is split between; see `StreamChunk`.
     """
 
 class DecideServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -106,7 +108,8 @@ class DecideServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_decide_pb2.DecideStreamResponse], _abc.AsyncIterator[_decide_pb2.DecideStreamResponse]]:
         """DecideStream judges requests as they arrive and answers them in order. A
         message that cannot be judged is answered in its place with a BLOCK that is
-        `incomplete`; the stream goes on.
+        `incomplete`; the stream goes on. A text may come in chunks, and is released
+        in pieces that no value is split between; see `StreamChunk`.
         """
 
 def add_DecideServiceServicer_to_server(servicer: DecideServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -17,3 +17,6 @@ LAYERS: Final = (KILL_SWITCH, LIMITS, CUSTOMER, STATIC, CHAIN, DLP, ORG)
 
 ENGINE: Final = "engine"
 """Not a layer: where a fault is traced to that belongs to none."""
+
+SCAN: Final = "scan"
+"""Not a layer either: what records call the time that the scan took."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from pdp.domain.decision import (
@@ -13,7 +14,7 @@ from pdp.domain.decision import (
     RiskFactor,
     Verdict,
 )
-from pdp.domain.layers import ENGINE
+from pdp.domain.layers import ENGINE, SCAN
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.engine.combine import ENGINE_ERROR, NOT_JUDGED, combine, plain_allow
 from pdp.engine.scan import NO_FINDINGS, Findings, scan
@@ -23,8 +24,16 @@ if TYPE_CHECKING:
     from pdp.engine.snapshot import Snapshot
 
 
+Mark = tuple[str, float]
+"""What has come to its end, and when, by `time.perf_counter`; the first has no name."""
+
+
 def evaluate(
-    snapshot: Snapshot, request: Request, decision_id: str, known: Findings | None = None
+    snapshot: Snapshot,
+    request: Request,
+    decision_id: str,
+    known: Findings | None = None,
+    marks: list[Mark] | None = None,
 ) -> Decision:
     """Returns the decision on `request`.
 
@@ -36,6 +45,7 @@ def evaluate(
         request: with its timestamp set.
         decision_id: the id of the decision.
         known: what is found in the request, where nothing is to be scanned for it.
+        marks: is told when the scan and each layer have come to their end; None for nobody.
     """
     faults: list[Fault] = []
     verdicts: dict[str, Verdict] = {}
@@ -50,6 +60,8 @@ def evaluate(
         if verdict.outcome is Outcome.BLOCK:
             return _combined(snapshot, request, decision_id, verdicts, faults, stopped_by=gate.name)
     findings = _findings(snapshot, request, faults) if known is None else known
+    if marks is not None:
+        marks.append((SCAN, perf_counter()))
     for layer in snapshot.layers:
         try:
             verdict = layer.judge(request, findings)
@@ -59,6 +71,8 @@ def evaluate(
             if verdict is not NO_VERDICT:
                 verdicts[layer.name] = verdict
                 faults += (Fault(layer.name, error) for error in verdict.unjudged)
+        if marks is not None:
+            marks.append((layer.name, perf_counter()))
     if not (verdicts or faults or request.explain):
         # Most requests: nothing of what combining does applies to them.
         return plain_allow(snapshot, request, decision_id)

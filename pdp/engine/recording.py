@@ -30,16 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pdp.domain.request import Request
+    from pdp.engine.evaluate import Mark
     from pdp.engine.snapshot import Platform, Snapshot
 
 MAX_TEXT: Final = 65_536
 """Characters of a redacted text that are kept; a record of a longer one says how many went."""
 
 _RISKY: Final = levels_from("medium")
-
-Marks = list[tuple[str, float]]
-"""What has come to its end, and when, by `time.perf_counter`; the first has no name."""
-
 
 class Pending(NamedTuple):
     """A decision on its way to being a record: references, and nothing worked out yet.
@@ -56,7 +53,7 @@ class Pending(NamedTuple):
     decision: Decision
     time: float
     duration_s: float = 0.0
-    marks: Marks | tuple[()] = ()
+    marks: Sequence[Mark] = ()
 
 
 def is_kept(level: str, decision: Decision) -> bool:
@@ -226,7 +223,7 @@ def _at(place: Any, path: str) -> Any:
     return place if place.path is None else place._replace(path=path)
 
 
-def _layer_times(marks: Sequence[tuple[str, float]]) -> tuple[LayerTime, ...]:
+def _layer_times(marks: Sequence[Mark]) -> tuple[LayerTime, ...]:
     return tuple(
         LayerTime(name, round((end - begin) * 1e6, 1))
         for (_, begin), (name, end) in pairwise(marks)

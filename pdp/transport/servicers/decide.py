@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, cast
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.domain.decision import Decision, Fault
 from pdp.domain.layers import ENGINE
+from pdp.domain.request import Request
 from pdp.engine.evaluate import evaluate, unjudged
 from pdp.engine.ner import texts_of, with_findings
 from pdp.errors import PdpError, RevisionUnavailable, StoreUnavailable, TenantMismatch, Violation
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.chain import settle_tenant
 from pdp.transport.convert import MAX_REVISION, to_request, to_response
+from pdp.transport.recording import Records, unrecorded
 from pdp.transport.servicers.decide_stream import ChunkServicer
 from pdp.transport.status import STATUSES
 
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from pdp.admin.meter import Meter
     from pdp.admin.workspace import Workspace
     from pdp.domain.ner import NerFinder
-    from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
     from pdp.publisher import Publisher
     from pdp.transport.metrics import Metrics
@@ -45,6 +47,10 @@ ITEMS_A_TURN: Final = 32
 _log = structlog.get_logger("pdp.decisions")
 
 
+Judged = tuple[Decision, Any]
+"""A decision, and what its answer is to wait for: see `Records.take`."""
+
+
 class PoliciesUnavailable(StoreUnavailable):
     """A tenant's policies are not in memory and cannot be had."""
 
@@ -59,12 +65,15 @@ class DecideServicer:
         meter: Meter,
         metrics: Metrics,
         ner: NerFinder,
+        *,
+        records: Records | None = None,
     ) -> None:
         self._publisher = publisher
         self._workspace = workspace
         self.meter = meter
         self._metrics = metrics
         self._ner = ner
+        self.records = records or Records()
         self._chunks = ChunkServicer(self)
 
     def handlers(self) -> Mapping[str, Endpoint]:
@@ -91,10 +100,15 @@ class DecideServicer:
             try:
                 snapshot = await self.snapshot(call, request.tenant_id, min_revision)
             except PoliciesUnavailable as error:
-                return self._unjudged(request.request_id, error)
+                return self.answer(await recorded(*self._unjudged(request, error)))
         if snapshot.limits is None and not snapshot.ner and not _is_large(request, asked):
-            return self._answer(evaluate(snapshot, request, new_id()))
-        return self._answer(await self._judge(snapshot, request, asked))
+            began = perf_counter()
+            marks = [("", began)] if snapshot.timed else None
+            decision = evaluate(snapshot, request, new_id(), None, marks)
+            ticket = self.records.take(snapshot, request, decision, began, marks or ())
+        else:
+            decision, ticket = await self._judge(snapshot, request, asked)
+        return self.answer(decision if ticket is None else await recorded(decision, ticket))
 
     async def batch(self, call: Call, message: Message) -> pb.DecideBatchResponse:
         """Judges many requests on one snapshot; each is answered in its place.
@@ -110,18 +124,22 @@ class DecideServicer:
         try:
             snapshot = await self.snapshot(call, call.tenant_id, wanted)
         except PoliciesUnavailable as error:
-            response.responses.extend(self._unjudged(item.request_id, error) for item in items)
-            return response
-        response.revision = snapshot.revision
-        for index, item in enumerate(items):
-            response.responses.append(await self._batch_item(call, snapshot, item, index))
-            if index % ITEMS_A_TURN == ITEMS_A_TURN - 1:
-                await asyncio.sleep(0)
+            judged = [self._unjudged(_stub(call, item.request_id), error) for item in items]
+        else:
+            response.revision = snapshot.revision
+            judged = []
+            for index, item in enumerate(items):
+                judged.append(await self._batch_item(call, snapshot, item, index))
+                if index % ITEMS_A_TURN == ITEMS_A_TURN - 1:
+                    await asyncio.sleep(0)
+        # All are judged before any record is waited for, so that they are written down together.
+        for decision, ticket in judged:
+            response.responses.append(self.answer(await recorded(decision, ticket)))
         return response
 
     async def _batch_item(
         self, call: Call, snapshot: Snapshot, item: pb.DecideRequest, index: int
-    ) -> pb.DecideResponse:
+    ) -> Judged:
         path = f"requests[{index}]."
         try:
             if item.tenant_id and item.tenant_id != call.tenant_id:
@@ -131,8 +149,8 @@ class DecideServicer:
                 )
             request = to_request(item, call.tenant_id, item.request_id or new_id(), path)
         except PdpError as error:
-            return self.refused(item.request_id, error)
-        return self._answer(await self._judge(snapshot, request, item))
+            return self.refused(call, item.request_id, error)
+        return await self._judge(snapshot, request, item)
 
     async def item(self, call: Call, message: Message) -> pb.DecideStreamResponse:
         """Judges one message of a stream; it is always answered, so that the stream goes on."""
@@ -145,7 +163,8 @@ class DecideServicer:
             request = to_request(item, tenant_id, item.request_id or new_id(), "request.")
             response = await self._decide(call, request, item)
         except PdpError as error:
-            response = self.refused(item.request_id, error)
+            judged = self.refused(call, item.request_id, error)
+            response = self.answer(await recorded(*judged))
         return pb.DecideStreamResponse(response=response)
 
     async def snapshot(self, call: Call, tenant_id: str, min_revision: int) -> Snapshot:
@@ -172,10 +191,8 @@ class DecideServicer:
         except Exception as error:  # whatever it is, there is nothing to judge by
             raise PoliciesUnavailable("the tenant's policies cannot be loaded now") from error
 
-    async def _judge(
-        self, snapshot: Snapshot, request: Request, asked: pb.DecideRequest
-    ) -> Decision:
-        """Counts a request and judges it; a large one in a thread.
+    async def _judge(self, snapshot: Snapshot, request: Request, asked: pb.DecideRequest) -> Judged:
+        """Counts a request, judges it, and has that recorded; a large one in a thread.
 
         RE2 works there without holding up the event loop. Where the caller goes away meanwhile,
         what was counted stays counted.
@@ -184,13 +201,16 @@ class DecideServicer:
         if charge is not None:
             request = charge.request
         request = await self.named(snapshot, request)
+        began = perf_counter()
+        marks = [("", began)] if snapshot.timed else None
+        work = (snapshot, request, new_id(), None, marks)
         if _is_large(request, asked):
-            decision = await asyncio.to_thread(evaluate, snapshot, request, new_id())
+            decision = await asyncio.to_thread(evaluate, *work)
         else:
-            decision = evaluate(snapshot, request, new_id())
+            decision = evaluate(*work)
         if charge is not None:
             self.meter.settle(charge, decision)
-        return decision
+        return decision, self.records.take(snapshot, request, decision, began, marks or ())
 
     async def named(self, snapshot: Snapshot, request: Request) -> Request:
         """Returns `request` with what models find in it, where a rule in force needs them."""
@@ -205,7 +225,8 @@ class DecideServicer:
         """Returns `request` with what its limits were used for so far, for a simulation."""
         return self.meter.standing(snapshot, request)
 
-    def _answer(self, decision: Decision) -> pb.DecideResponse:
+    def answer(self, decision: Decision) -> pb.DecideResponse:
+        """Counts a decision, and returns it as it is sent."""
         self.note(decision)
         return to_response(decision)
 
@@ -223,22 +244,32 @@ class DecideServicer:
                 request_id=decision.request_id,
             )
 
-    def _unjudged(self, request_id: str, error: PoliciesUnavailable) -> pb.DecideResponse:
-        """Answers a request whose policies cannot be had."""
+    def _unjudged(self, request: Request, error: PoliciesUnavailable) -> Judged:
+        """Returns what a request comes to whose policies cannot be had."""
         fault = Fault(ENGINE, error.__cause__ or error)
-        return self._answer(unjudged(request_id, new_id(), fault=fault))
+        decision = unjudged(request.request_id, new_id(), fault=fault)
+        return decision, self.records.take(None, request, decision)
 
-    def refused(self, request_id: str, error: PdpError) -> pb.DecideResponse:
-        """Answers an item that is itself at fault, in its place."""
-        status = STATUSES[error.reason].http
+    def refused(self, call: Call, request_id: str, error: PdpError) -> Judged:
+        """Returns what an item comes to that is itself at fault; it is answered in its place."""
         decision = unjudged(
             request_id,
             new_id(),
             reason_code=error.reason,
             message=error.message,
-            status_hint=status,
+            status_hint=STATUSES[error.reason].http,
         )
-        return self._answer(decision)
+        return decision, self.records.take(None, _stub(call, request_id), decision)
+
+
+async def recorded(decision: Decision, ticket: Any) -> Decision:
+    """Returns the decision once its record is on disk; a BLOCK where it cannot be written."""
+    return decision if ticket is None or await ticket else unrecorded(decision)
+
+
+def _stub(call: Call, request_id: str) -> Request:
+    """Returns what is recorded of a request that could not be read."""
+    return Request(request_id=request_id, tenant_id=call.tenant_id, timestamp=time())
 
 
 def _is_large(request: Request, asked: pb.DecideRequest) -> bool:

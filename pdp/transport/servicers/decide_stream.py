@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.domain.ner import NerFindings
@@ -14,6 +14,7 @@ from pdp.errors import InvalidArgument, PdpError, RateLimited, RequestTooLarge, 
 from pdp.transport.call import Session, new_id
 from pdp.transport.chain import settle_tenant
 from pdp.transport.convert import to_request, to_response
+from pdp.transport.recording import unrecorded
 from pdp.transport.validation import validate
 
 if TYPE_CHECKING:
@@ -101,14 +102,18 @@ class ChunkServicer:
                 raise InvalidArgument.of(Violation("request", why))
             release = await self._feed(call, text, message.chunk)
         except PdpError as error:
-            return self._refused(texts, text, message, error)
+            return await self._refused(call, texts, text, message, error)
         if release.closed:
-            self._close(texts, text, release.decision)
+            ticket = self._close(texts, text, release.decision)
+            if ticket is not None and not await ticket:
+                response = self._decide.answer(unrecorded(release.decision))
+                return _answer(response, stream_id, "", release.end, closed=True)
         response = to_response(release.decision)
         return _answer(response, stream_id, release.text, release.end, closed=release.closed)
 
-    def _refused(
+    async def _refused(
         self,
+        call: Call,
         texts: _Texts,
         text: _Text | None,
         message: pb.DecideStreamRequest,
@@ -119,7 +124,10 @@ class ChunkServicer:
         if text is not None:
             request_id, end = text.request.request_id, text.stream.released
             self._close(texts, text, None)
-        response = self._decide.refused(request_id, error)
+        decision, ticket = self._decide.refused(call, request_id, error)
+        if ticket is not None and not await ticket:
+            decision = unrecorded(decision)
+        response = self._decide.answer(decision)
         return _answer(response, message.chunk.stream_id, "", end, closed=True)
 
     def _open(
@@ -224,19 +232,23 @@ class ChunkServicer:
         text.named = (*kept, *new)
         return findings
 
-    def _close(self, texts: _Texts, text: _Text, decision: Decision | None) -> None:
-        """Ends a text: counts and records what it came to."""
+    def _close(self, texts: _Texts, text: _Text, decision: Decision | None) -> Any:
+        """Ends a text: counts and records what it came to; returns what `Records.take` does."""
         text.stream.close()
         if texts.open.pop(text.stream_id, None) is None:
-            return
+            return None
         self._held -= text.stream.length
         self._under_way -= 1
         decision = decision or text.stream.decision
         if decision is None:
-            return
+            return None
         if text.charge is not None:
             self._decide.meter.settle(text.charge, decision)
         self._decide.note(decision)
+        asked = text.request._replace(
+            text=text.stream.text, ner=NerFindings(found=text.named) if text.named else None
+        )
+        return self._decide.records.take(text.snapshot, asked, decision)
 
     def _abandon(self, texts: _Texts) -> None:
         """Ends the texts of a call that has ended; what they held back is not released."""

@@ -1,0 +1,69 @@
+"""Between decisions and the recorder: what is kept, and what is answered where it cannot be."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from pdp.domain.decision import Fault
+from pdp.domain.layers import ENGINE
+from pdp.domain.org_policy import DEFAULT_ORG_POLICY
+from pdp.engine.evaluate import unjudged
+from pdp.engine.recording import Pending, is_kept
+from pdp.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pdp.audit.queue import Recorder
+    from pdp.domain.decision import Decision
+    from pdp.domain.request import Request
+    from pdp.engine.evaluate import Mark
+    from pdp.engine.snapshot import Snapshot
+
+NOT_RECORDED: Final = "The decision could not be recorded, so the request is blocked to be safe."
+
+
+class Records:
+    """Hands decisions to the recorder, where the tenant's logging level keeps them."""
+
+    def __init__(self, recorder: Recorder[Pending] | None = None) -> None:
+        """Takes the recorder; None records nothing."""
+        self._recorder = recorder
+
+    def take(
+        self,
+        snapshot: Snapshot | None,
+        request: Request,
+        decision: Decision,
+        began: float = 0.0,
+        marks: Sequence[Mark] = (),
+    ) -> Any:
+        """Has a decision recorded, where it is kept; waits for nothing.
+
+        Args:
+            snapshot: what it was decided on; None where there was nothing to decide on.
+            request: what was asked.
+            decision: what it came to.
+            began: when deciding began, by `time.perf_counter`; 0 where it was not measured.
+            marks: when its layers came to an end.
+
+        Returns:
+            What the answer is to wait for: whether the record is on disk. None where it need not.
+        """
+        policy = DEFAULT_ORG_POLICY if snapshot is None else snapshot.org
+        recorder = self._recorder
+        if recorder is None or not is_kept(policy.logging_level, decision):
+            return None
+        took = time.perf_counter() - began if began else 0.0
+        pending = Pending(snapshot, request, decision, time.time(), took, marks)
+        return recorder.record(pending, len(request.text))
+
+
+def unrecorded(decision: Decision) -> Decision:
+    """Returns the BLOCK that is answered where a decision had to be recorded and was not.
+
+    Also where it was no ALLOW, so that what is answered does not depend on what the disk does.
+    """
+    fault = Fault(ENGINE, StoreUnavailable("the record could not be written"))
+    return unjudged(decision.request_id, decision.decision_id, message=NOT_RECORDED, fault=fault)

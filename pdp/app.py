@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from pdp.admin.workspace import Workspace
+from pdp.audit.tickets import LoopTickets
 from pdp.bootstrap import first_publisher, open_store, risk_table
 from pdp.config import Settings, check_auth, split_address
 from pdp.detect.ner import NerEngine, open_engine
 from pdp.domain.static_policy import KIND
+from pdp.records import RecordKeeping, RecordOptions
+from pdp.security import Security
 from pdp.transport.grpc_server import GrpcServer
 from pdp.transport.http.server import HttpServer
 from pdp.wiring import wire
@@ -24,8 +27,12 @@ from pdp.wiring import wire
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from pdp.audit.queue import Recorder
+    from pdp.engine.recording import Pending
+    from pdp.transport.call import Endpoint
     from pdp.transport.tls import Tls
     from pdp.wiring import Wiring
+    from pdp.worker import Worker
 
 _log: Final = structlog.get_logger("pdp.app")
 
@@ -34,15 +41,22 @@ class Readiness:
     """Whether the server may be sent calls; read by `/readyz`."""
 
     def __init__(self) -> None:
-        self.serving = False
+        self.open = False
         self.draining = False
         self.models: Callable[[], Mapping[str, str]] = dict
+        self.recorder: Recorder[Pending] | None = None
+
+    @property
+    def serving(self) -> bool:
+        """Whether it may: not where nothing would be recorded any more."""
+        return self.open and (self.recorder is None or self.recorder.alive)
 
     def checks(self) -> Mapping[str, str]:
         """Returns the state of each thing that readiness depends on."""
         return {
-            "snapshot": "loaded" if self.serving or self.draining else "not loaded",
+            "snapshot": "loaded" if self.open or self.draining else "not loaded",
             "drain": "draining" if self.draining else "no",
+            **({"audit": self.recorder.status()} if self.recorder else {}),
             **{f"model_{kind}": state for kind, state in self.models().items()},
         }
 
@@ -55,20 +69,26 @@ class Running:
         grpc_address, http_address: where it listens, with its real ports.
         revision: of the policies in force.
         system_policies: how many policies ship with the product.
+        locked: credentials are required, and there are none yet.
     """
 
     grpc_address: str
     http_address: str
     revision: int
     system_policies: int
+    locked: bool = False
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Running]:
+async def running(settings: Settings, worker: Worker | None = None) -> AsyncIterator[Running]:
     """Serves until the context ends, then drains.
 
     To drain: health says NOT_SERVING, calls under way get `drain_s` seconds, and what is left then
     is cut off.
+
+    Args:
+        settings: how to serve.
+        worker: what joins this process to others that share the ports; None where it is alone.
 
     Raises:
         ConfigError: the settings do not allow a start; it says what to do.
@@ -84,12 +104,21 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         stack.callback(workspace.close)
         ner = _models(settings)
         stack.callback(ner.close)
-        wiring = wire(publisher, workspace, ner)
+        security = Security(settings, publisher)
+        await security.start()
+        tracing = _tracing(stack, settings)
+        keeping = RecordKeeping(RecordOptions.of(settings), LoopTickets(asyncio.get_running_loop()))
+        stack.push_async_callback(asyncio.to_thread, keeping.close)
+        wiring = wire(publisher, workspace, ner, security.services, around=tracing, keeping=keeping)
+        if worker is not None:
+            worker.render, wiring.metrics.of_all = wiring.metrics.render, worker.metrics_of_all
         stack.push_async_callback(wiring.metering.close)
         await wiring.metering.sync()
         readiness = Readiness()
         readiness.models = ner.states
+        readiness.recorder = keeping.recorder
         transports = await _listening(stack, settings, wiring, readiness)
+        stack.push_async_callback(_cancel, asyncio.create_task(security.follow()))
         follower = asyncio.create_task(workspace.follow())
         stack.push_async_callback(_cancel, follower)
         stack.push_async_callback(_cancel, asyncio.create_task(wiring.metering.keep()))
@@ -97,18 +126,32 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         # nor stop a decision to do so.
         gc.collect()
         gc.freeze()
-        await transports.grpc.set_serving(True)
-        readiness.serving = True
+        transports.grpc.set_serving(True)
+        readiness.open = True
         try:
             yield Running(
                 grpc_address=transports.grpc_address,
                 http_address=transports.http_address,
                 revision=publisher.revision,
                 system_policies=len(publisher.platform.policies.of_kind(KIND)),
+                locked=security.locked,
             )
         finally:
-            readiness.serving, readiness.draining = False, True
+            readiness.open, readiness.draining = False, True
             await transports.drain(settings.drain_s)
+
+
+def _tracing(
+    stack: AsyncExitStack, settings: Settings
+) -> Callable[[Endpoint], Endpoint] | None:
+    if not settings.otel_endpoint:
+        return None
+    from pdp import __version__  # noqa: PLC0415 - reads the installed package
+    from pdp.transport.tracing import Tracing  # noqa: PLC0415 - where it is wanted
+
+    tracing = Tracing(settings.otel_endpoint, version=__version__)
+    stack.push_async_callback(asyncio.to_thread, tracing.close)
+    return tracing.around
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +165,7 @@ class _Transports:
 
     async def drain(self, seconds: float) -> None:
         """Says NOT_SERVING, and ends both once the calls under way have had `seconds`."""
-        await self.grpc.set_serving(False)
+        self.grpc.set_serving(False)
         await asyncio.gather(self.grpc.stop(seconds), self.http.stop(seconds))
 
 
@@ -134,7 +177,7 @@ async def _listening(
     if tls is not None:
         tls.measure(wiring.metrics)
         stack.push_async_callback(_cancel, asyncio.create_task(tls.watch()))
-    grpc = GrpcServer(wiring.methods, wiring.endpoints, settings.workers)
+    grpc = GrpcServer(wiring.methods, wiring.endpoints, settings.workers, wiring.admissions)
     port = await grpc.start(settings.grpc_listen, tls)
     stack.push_async_callback(grpc.stop, 0)
     http = HttpServer(
@@ -142,8 +185,10 @@ async def _listening(
         wiring.endpoints,
         wiring.metrics,
         readiness,
+        loopback_only=settings.auth == "dev",
         workers=settings.workers,
         tls=tls,
+        admissions=wiring.admissions,
     )
     http_address = await http.start(settings.http_listen)
     stack.push_async_callback(http.stop, 0)
@@ -182,6 +227,7 @@ async def serve(
     settings: Settings,
     announce: Callable[[Running], None],
     stop: asyncio.Event | None = None,
+    worker: Worker | None = None,
 ) -> None:
     """Serves until SIGTERM or SIGINT, or until `stop` is set; a second signal ends it at once.
 
@@ -189,6 +235,7 @@ async def serve(
         settings: how to serve.
         announce: called once, when health says SERVING.
         stop: set from elsewhere to drain and end.
+        worker: see `running`.
 
     Raises:
         ConfigError: the settings do not allow a start; it says what to do.
@@ -199,7 +246,7 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, number, stop)
-    async with running(settings) as up:
+    async with running(settings, worker) as up:
         announce(up)
         await stop.wait()
         _log.info("draining", seconds=settings.drain_s)

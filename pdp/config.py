@@ -55,12 +55,54 @@ class Settings(BaseSettings):
     ner_budget_ms: int = Field(
         500, ge=1, le=60_000, description="Milliseconds that a request may wait for these models."
     )
+    clients_file: Path | None = Field(
+        None, description="TOML file: which names in client certificates act for which tenants."
+    )
+    jwt_issuer: str = Field("", description="The iss of tokens; together with the audience.")
+    jwt_audience: str = Field("", description="The aud of tokens: with it, tokens are taken.")
+    jwt_jwks: str = Field(
+        "", description="The keys of tokens, as a JWKS: a file, or an https address."
+    )
+    jwt_secret_file: Path | None = Field(
+        None, description="File with the secret of tokens (HS256), in place of a JWKS."
+    )
+    jwt_roles_claim: str = Field("roles", description="The claim that lists a token's roles.")
+    jwt_tenants_claim: str = Field("tenants", description="The claim that lists its tenants.")
+    rate_per_s: float = Field(
+        0.0, ge=0, description="Calls a second that one credential may make; 0 for any number."
+    )
+    rate_burst: int = Field(
+        0, ge=0, description="Calls that it may make at once; 0 for those of a second."
+    )
+    audit_mode: Literal["durable", "async"] = Field(
+        "durable",
+        description="durable: answer when the decision's record is on disk. async: do not wait.",
+    )
+    audit_url: str = Field(
+        "", description="sqlite:///PATH of decision records; audit.db beside the database if empty."
+    )
+    audit_queue: int = Field(
+        10_000, ge=1, le=1_000_000, description="Decisions that may wait for async recording."
+    )
+    audit_retention_days: float = Field(
+        365.0, ge=0, description="Days that decision records are kept; 0 for ever."
+    )
+    audit_max_mb: int = Field(
+        10_240, ge=0, description="MiB that decision records may take; 0 for any size."
+    )
+    audit_key_file: Path | None = Field(
+        None, description="File with a secret that makes the chain of records unforgeable."
+    )
     tls_cert_file: Path | None = Field(
         None, description="The server's certificate and those that sign it, PEM: serves TLS."
     )
     tls_key_file: Path | None = Field(None, description="The certificate's private key, PEM.")
     tls_client_ca_file: Path | None = Field(
         None, description="Authorities, PEM: only clients with a certificate of theirs are served."
+    )
+
+    otel_endpoint: str = Field(
+        "", description="OpenTelemetry collector for traces, OTLP over HTTP; empty for no traces."
     )
 
     @property
@@ -137,16 +179,14 @@ def is_loopback(address: str) -> bool:
 
 
 def check_auth(settings: Settings) -> None:
-    """Refuses settings that would serve without credentials where others can reach it.
+    """Refuses settings that would take anyone, or anyone's credentials, for ours.
 
     Raises:
         ConfigError: it says what to do.
     """
     if settings.auth == "required":
-        raise ConfigError(
-            "PDP_AUTH=required needs credentials, which this release does not have yet. "
-            "Set PDP_AUTH=dev to serve on a loopback address, where everyone is admin"
-        )
+        _check_credentials(settings)
+        return
     for name, address in (
         ("PDP_GRPC_LISTEN", settings.grpc_listen),
         ("PDP_HTTP_LISTEN", settings.http_listen),
@@ -156,3 +196,24 @@ def check_auth(settings: Settings) -> None:
                 f"PDP_AUTH=dev takes everyone for an admin, so it serves on loopback only; "
                 f"{name} is {address}. Set it to 127.0.0.1:PORT or unix:PATH"
             )
+
+
+def _check_credentials(settings: Settings) -> None:
+    """Refuses what would leave open whose tokens or certificates count."""
+    keys = [settings.jwt_jwks, settings.jwt_secret_file]
+    if any([settings.jwt_issuer, settings.jwt_audience, *keys]):
+        if not (settings.jwt_issuer and settings.jwt_audience):
+            raise ConfigError(
+                "tokens need both PDP_JWT_ISSUER and PDP_JWT_AUDIENCE: without them those that "
+                "were made by others, or for others, would count here"
+            )
+        if len([key for key in keys if key]) != 1:
+            raise ConfigError(
+                "tokens need one of PDP_JWT_JWKS (public keys) and PDP_JWT_SECRET_FILE (HS256), "
+                "and not both"
+            )
+    if settings.clients_file is not None and settings.tls_client_ca_file is None:
+        raise ConfigError(
+            "PDP_CLIENTS_FILE names client certificates, which are asked for only with "
+            "PDP_TLS_CLIENT_CA_FILE: set that, too"
+        )

@@ -23,6 +23,7 @@ from pdp.admin.static_overrides import StaticOverrides
 from pdp.admin.static_policies import StaticPolicies
 from pdp.admin.user_groups import UserGroups
 from pdp.detect.ner import open_engine
+from pdp.exporting import Exporting
 from pdp.security import for_development
 from pdp.transport.admission import admissions
 from pdp.transport.chain import endpoints
@@ -40,6 +41,7 @@ from pdp.transport.servicers.model_catalog import ModelCatalogServicer
 from pdp.transport.servicers.org_policy import OrgPolicyServicer
 from pdp.transport.servicers.policy_chain import PolicyChainServicer
 from pdp.transport.servicers.policy_pack import PolicyPackServicer
+from pdp.transport.servicers.siem import SiemServicer
 from pdp.transport.servicers.simulate import SimulateServicer
 from pdp.transport.servicers.static_policy import StaticPolicyServicer
 from pdp.transport.servicers.user_group import UserGroupServicer
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from pdp.admin.workspace import Workspace
     from pdp.domain.ner import NerFinder
     from pdp.publisher import Publisher
+    from pdp.records import RecordKeeping
     from pdp.transport.admission import Check, Services
     from pdp.transport.call import Endpoint
 
@@ -78,6 +81,10 @@ def wire(
     workspace: Workspace,
     ner: NerFinder | None = None,
     secure: Callable[[Metrics], Services] = for_development,
+    *,
+    around: Callable[[Endpoint], Endpoint] | None = None,
+    keeping: RecordKeeping | None = None,
+    exporting: Exporting | None = None,
 ) -> Wiring:
     """Puts the servicers behind the chain of guards.
 
@@ -86,8 +93,12 @@ def wire(
         workspace: what policies are written through.
         ner: the models that find named entities; None for none.
         secure: returns what finds out who calls.
+        around: put around every endpoint, outside the guards: a tracer.
+        keeping: the records of decisions; None records nothing.
+        exporting: SIEM connectors and alerts; None has no settings for any.
     """
     ner = ner or open_engine()
+    exporting = exporting or Exporting.nowhere()
     metrics = Metrics()
     metrics.gauge("pdp_snapshot_revision", "Revision in force.", lambda: publisher.revision)
     metrics.gauge("pdp_tenants_compiled", "Tenants held compiled.", lambda: len(publisher))
@@ -97,7 +108,10 @@ def wire(
         "Counters of limits whose last additions the store does not have yet.",
         lambda: metering.meter.unwritten,
     )
-    decide = DecideServicer(publisher, workspace, metering.meter, metrics, ner)
+    if keeping is not None:
+        keeping.measure(metrics)
+    records = keeping.records if keeping else None
+    decide = DecideServicer(publisher, workspace, metering.meter, metrics, ner, records=records)
     detectors = publisher.platform.detectors
     handlers: dict[str, Endpoint] = {
         **decide.handlers(),
@@ -113,7 +127,8 @@ def wire(
         **LimitServicer(Limits(workspace, metering)).handlers(),
         **KillSwitchServicer(KillSwitches(workspace)).handlers(),
         **ModelCatalogServicer(ModelCatalog(workspace)).handlers(),
-        **OrgPolicyServicer(OrgPolicies(workspace)).handlers(),
+        **OrgPolicyServicer(OrgPolicies(workspace), exporting.trials).handlers(),
+        **SiemServicer(exporting.directory).handlers(),
         **PolicyPackServicer(PolicyPacks(workspace), PolicyRules(workspace)).handlers(),
         **PolicyChainServicer(PolicyChains(workspace)).handlers(),
         **StaticPolicyServicer(StaticPolicies(workspace), StaticOverrides(workspace)).handlers(),
@@ -121,9 +136,12 @@ def wire(
     served = {method.path: method for method in methods()}
     by_path = {path: handlers[method.name] for path, method in served.items()}
     services = secure(metrics)
+    guarded = endpoints(served, by_path, services)
+    if around is not None:
+        guarded = {path: around(endpoint) for path, endpoint in guarded.items()}
     return Wiring(
         served,
-        endpoints(served, by_path, services),
+        guarded,
         metrics,
         metering,
         admissions(served, services),

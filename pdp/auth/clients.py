@@ -27,6 +27,9 @@ class ClientTable:
     def __init__(self, clients: Mapping[str, Principal]) -> None:
         self._clients = clients
 
+    def __len__(self) -> int:
+        return len(self._clients)
+
     def principal_of(self, names: tuple[str, ...]) -> Principal | None:
         """Returns the principal of a certificate's names; None where none of them is known."""
         for name in names:

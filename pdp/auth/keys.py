@@ -38,7 +38,7 @@ class KeyRing:
         self._held: dict[str, _Held] = {}
 
     def __len__(self) -> int:
-        """How many keys are there, revoked and expired ones aside."""
+        """How many keys count."""
         now = time.time()
         return sum(
             any(key.counts_until(secret) > now for secret in key.secrets)

@@ -66,11 +66,14 @@ class Authenticator(Protocol):
 class DevelopmentAuthenticator:
     """Takes everyone for an admin of every tenant (`PDP_AUTH=dev`).
 
-    Safe only on a loopback address: `pdp.config` refuses any other.
+    Safe only on a loopback address, where `pdp.config` refuses any other, and for whoever has the
+    database itself.
     """
 
-    _ADMIN: Final = principal_for("dev-admin", INCLUDED[ADMIN], None)
+    def __init__(self, name: str = "dev-admin") -> None:
+        """Takes the name that is written into the change log."""
+        self._admin = principal_for(name, INCLUDED[ADMIN], None)
 
     def authenticate(self, metadata: Mapping[str, str], peer: tuple[str, ...] = ()) -> Principal:
         """Returns the development admin, with any credential or none."""
-        return self._ADMIN
+        return self._admin

@@ -10,6 +10,7 @@ from pdp.admin.workspace import Workspace
 from pdp.bootstrap import first_publisher, open_store, risk_table
 from pdp.callers.base import Answer, CallFailed, rpc
 from pdp.errors import InternalError, PdpError, RevisionUnavailable, StoreUnavailable
+from pdp.security import for_owner
 from pdp.transport.call import Call
 from pdp.wiring import wire
 
@@ -26,8 +27,15 @@ _UNAVAILABLE = (StoreUnavailable, RevisionUnavailable, InternalError)
 class Local:
     """A `Caller` of the endpoints on a database."""
 
-    def __init__(self, database_url: str, *, risk_file: Path | None = None) -> None:
+    def __init__(
+        self, database_url: str, *, risk_file: Path | None = None, actor: str = "dev-admin"
+    ) -> None:
         """Opens the database, made where it is not there.
+
+        Args:
+            database_url: `sqlite:///PATH`.
+            risk_file: TOML file that replaces risk points.
+            actor: who changes what, in the change log. Who has the database may do anything.
 
         Raises:
             ConfigError: it cannot be used; the message says what to do.
@@ -43,7 +51,7 @@ class Local:
             undo.callback(workspace.close)
             # Each call brings the loop as far as its answer; between calls nothing runs.
             self._runner = undo.enter_context(asyncio.Runner())
-            wiring = wire(publisher, workspace)
+            wiring = wire(publisher, workspace, secure=for_owner(actor))
             self._endpoints = wiring.endpoints
             self._runner.run(wiring.metering.sync())
             undo.callback(lambda: self._runner.run(wiring.metering.close()))

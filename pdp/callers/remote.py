@@ -36,6 +36,9 @@ _UNAVAILABLE: Final = frozenset(
 )
 """What says that the server, not the request, is at fault."""
 
+Credential = tuple[tuple[str, str], ...]
+"""Metadata: a key or a token under its name, or nothing."""
+
 _STATUS_KEY: Final = "grpc-status-details-bin"
 
 
@@ -55,7 +58,12 @@ class Remote:
     """A `Caller` of the server at an address."""
 
     def __init__(
-        self, address: str, *, timeout_s: float = 10.0, tls: ClientTls | None = None
+        self,
+        address: str,
+        *,
+        timeout_s: float = 10.0,
+        tls: ClientTls | None = None,
+        credential: Credential = (),
     ) -> None:
         """Connects at the first call.
 
@@ -63,10 +71,12 @@ class Remote:
             address: host:port, or unix:PATH.
             timeout_s: how long a call may take, the connection included.
             tls: how the connection is secured; None for not at all.
+            credential: the metadata that says who calls.
 
         Raises:
             ConfigError: a file that `tls` names cannot be read.
         """
+        self._credential = credential
         self._address = address
         self._timeout_s = timeout_s
         self._channel = open_channel(address, tls)
@@ -79,7 +89,9 @@ class Remote:
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.response.FromString,
         )
-        metadata = (("x-tenant-id", tenant_id),) if tenant_id else ()
+        metadata = self._credential
+        if tenant_id:
+            metadata += (("x-tenant-id", tenant_id),)
         try:
             answer, call = send.with_call(message, timeout=self._timeout_s, metadata=metadata)
         except grpc.RpcError as error:

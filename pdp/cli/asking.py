@@ -191,7 +191,12 @@ def caller_for(options: TargetOptions) -> Iterator[Caller]:
     else:
         from pdp.callers.remote import Remote  # noqa: PLC0415 - gRPC, where it is needed
 
-        with Remote(options.server, timeout_s=options.timeout, tls=options.client_tls()) as remote:
+        with Remote(
+            options.server,
+            timeout_s=options.timeout,
+            tls=options.client_tls(),
+            credential=options.credential(),
+        ) as remote:
             yield remote
 
 

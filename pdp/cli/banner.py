@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
 from datetime import UTC, datetime
@@ -11,8 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pdp.config import is_loopback
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pdp.config import Settings
 
@@ -23,10 +26,19 @@ _LOUD: Final = (
     "DEVELOPMENT MODE (PDP_AUTH=dev): everyone who can reach this address is an admin of every "
     "tenant, with any credential or none. Loopback only; not for real data."
 )
+_LOCKED: Final = (
+    "NOBODY CAN CALL YET: credentials are required, and there are none. Make the first admin's "
+    "key, which counts at once, by: "
+    "pdp keys create --role admin --tenant '*' --database-url {url}"
+)
+_CLEAR: Final = (
+    "credentials travel in the clear to {addresses}: set PDP_TLS_CERT_FILE and PDP_TLS_KEY_FILE, "
+    "or let only a proxy that speaks TLS reach it"
+)
 
 
 def announce(settings: Settings, up: Mapping[str, Any]) -> None:
-    """Says on stderr where the server serves, and loudly that development mode is on.
+    """Says on stderr where the server serves, and loudly what must not be overlooked.
 
     It is no log entry and does not depend on the log level, but looks like one where stderr is no
     terminal: `{"event": "serving", …}`.
@@ -50,7 +62,9 @@ def announce(settings: Settings, up: Mapping[str, Any]) -> None:
         "tls": settings.tls_cert_file is not None,
         "seconds": round(process_age(), 2),
     }
-    lines = _drawn(facts, settings.auth) if sys.stderr.isatty() else _logged(facts, settings.auth)
+    warnings = list(_warnings(settings, up))
+    write = _drawn if sys.stderr.isatty() else _logged
+    lines = write(facts, settings.auth, warnings)
     # In one piece: the thread that writes logs would get in between a line and its end.
     sys.stderr.write("\n".join(lines) + "\n")
     sys.stderr.flush()
@@ -74,18 +88,17 @@ def process_age() -> float:
         return time.monotonic() - _BEGIN
 
 
-def _logged(facts: Mapping[str, Any], auth: str) -> list[str]:
+def _logged(facts: Mapping[str, Any], auth: str, warnings: Sequence[str]) -> list[str]:
     stamp = {
         "logger": "pdp.serve",
         "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
     }
-    events: list[dict[str, Any]] = [{**facts, "auth": auth, "event": "serving", "level": "info"}]
-    if auth == "dev":
-        events.insert(0, {"event": _LOUD, "level": "warning"})
+    events: list[dict[str, Any]] = [{"event": each, "level": "warning"} for each in warnings]
+    events.append({**facts, "auth": auth, "event": "serving", "level": "info"})
     return [json.dumps({**event, **stamp}) for event in events]
 
 
-def _drawn(facts: Mapping[str, Any], auth: str) -> list[str]:
+def _drawn(facts: Mapping[str, Any], _auth: str, warnings: Sequence[str]) -> list[str]:
     bold, red, plain = ("", "", "") if os.environ.get("NO_COLOR") else _COLOURS
     lines = [
         "",
@@ -98,9 +111,25 @@ def _drawn(facts: Mapping[str, Any], auth: str) -> list[str]:
     ]
     if facts["workers"] > 1:
         lines.append(f"  Workers   {facts['workers']}")
-    if auth == "dev":
-        lines += ["", f"{red}  !! {_LOUD}{plain}"]
+    for each in warnings:
+        lines += ["", f"{red}  !! {each}{plain}"]
     return [*lines, ""]
+
+
+def _warnings(settings: Settings, up: Mapping[str, Any]) -> Iterator[str]:
+    """Yields what must not be overlooked."""
+    if settings.auth == "dev":
+        yield _LOUD
+        return
+    if up["locked"]:
+        yield _LOCKED.format(url=shlex.quote(settings.store_url))
+    open_to = [
+        address
+        for address in (settings.grpc_listen, settings.http_listen)
+        if settings.tls_cert_file is None and not is_loopback(address)
+    ]
+    if open_to:
+        yield _CLEAR.format(addresses=" and ".join(open_to))
 
 
 _COLOURS: Final = ("\x1b[1m", "\x1b[1;31m", "\x1b[0m")

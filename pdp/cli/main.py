@@ -8,7 +8,16 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-_COMMANDS: Final = ("serve", "decide", "simulate", "test", "conditions", "health", "version")
+_COMMANDS: Final = (
+    "serve",
+    "decide",
+    "simulate",
+    "test",
+    "conditions",
+    "keys",
+    "health",
+    "version",
+)
 
 _EPILOG: Final = (
     "Start with: pdp serve --auth dev, then pdp decide --text 'DROP TABLE users'. "

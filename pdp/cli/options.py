@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pdp.callers.remote import Credential
     from pdp.callers.tls import ClientTls
 
 DEFAULT_SERVER: Final = "127.0.0.1:50051"
@@ -180,7 +181,38 @@ class TlsOptions:
 
 
 @dataclass(frozen=True)
-class TargetOptions(TlsOptions):
+class CredentialOptions:
+    """Who asks. The environment is the better place: others may see a command's options."""
+
+    key: Annotated[
+        str,
+        typer.Option(envvar="PDP_API_KEY", metavar="KEY", help="The API key to call with."),
+    ] = ""
+    token: Annotated[
+        str,
+        typer.Option(envvar="PDP_TOKEN", metavar="JWT", help="The token to call with."),
+    ] = ""
+
+    def credential(self) -> Credential:
+        """Returns the metadata that says who asks.
+
+        Raises:
+            ConfigError: both are given, or one is not text that can be sent.
+        """
+        from pdp.errors import ConfigError  # noqa: PLC0415 - as light as this file is
+
+        if self.key and self.token:
+            raise ConfigError("give --key (PDP_API_KEY) or --token (PDP_TOKEN), not both")
+        given = self.key or self.token
+        if not (given.isascii() and given.isprintable()):
+            raise ConfigError("--key and --token are printable ASCII")
+        if self.key:
+            return (("x-api-key", self.key),)
+        return (("authorization", f"Bearer {self.token}"),) if self.token else ()
+
+
+@dataclass(frozen=True)
+class TargetOptions(CredentialOptions, TlsOptions):
     """Who is to decide."""
 
     server: Annotated[

@@ -15,7 +15,8 @@ from pdp.cli.banner import announce
 from pdp.cli.exits import Exit, complain
 from pdp.config import Settings, check_auth, load
 from pdp.errors import ConfigError, StoreUnavailable
-from pdp.supervisor import Worker, supervise
+from pdp.supervisor import supervise
+from pdp.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 
 
 _OF_CLIENTS: Final = {
+    "PDP_API_KEY",
     "PDP_SERVER",
     "PDP_TLS",
     "PDP_TLS_CA_FILE",
     "PDP_TLS_CLIENT_CERT_FILE",
     "PDP_TLS_CLIENT_KEY_FILE",
     "PDP_TLS_SERVER_NAME",
+    "PDP_TOKEN",
 }
 """Variables of commands that ask a server; in a container they are there for its health check."""
 
@@ -96,8 +99,8 @@ async def _work(settings: Settings, worker: Worker) -> None:
     from pdp.app import serve  # noqa: PLC0415 - as above
 
     stop = asyncio.Event()
-    worker.watch(stop)
-    await serve(settings, lambda up: worker.announce(asdict(up)), stop)
+    await worker.open(stop)
+    await serve(settings, lambda up: worker.announce(asdict(up)), stop, worker)
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from pdp.cli.options import TlsOptions, spread
+from pdp.cli.options import CredentialOptions, TlsOptions, spread
 
 EPILOG: Final = """
 \b
@@ -35,6 +35,8 @@ Exit codes:
 @spread
 def command(
     tls: TlsOptions,
+    who: CredentialOptions,
+    *,
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -59,4 +61,4 @@ def command(
     """Run decision cases: requests, and what they must come to under a set of policies."""
     from pdp.cli.testing import test  # noqa: PLC0415 - the engine, once there are cases to run
 
-    test(paths or [Path("tests/cases")], server, timeout, tls, as_json=as_json)
+    test(paths or [Path("tests/cases")], server, timeout, tls, who, as_json=as_json)

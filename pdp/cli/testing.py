@@ -20,11 +20,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdp.cases import Difference, Result, Suite
-    from pdp.cli.options import TlsOptions
+    from pdp.cli.options import CredentialOptions, TlsOptions
 
 
 def test(
-    paths: Sequence[Path], server: str | None, timeout_s: float, tls: TlsOptions, *, as_json: bool
+    paths: Sequence[Path],
+    server: str | None,
+    timeout_s: float,
+    tls: TlsOptions,
+    who: CredentialOptions,
+    *,
+    as_json: bool,
 ) -> None:
     """Runs the suites that `paths` name, shows what they come to, and exits."""
     try:
@@ -33,7 +39,7 @@ def test(
         complain(str(error))
         sys.exit(Exit.USAGE)
     begin = time.perf_counter()
-    with ending(as_json=as_json), _target(server, timeout_s, tls) as target:
+    with ending(as_json=as_json), _target(server, timeout_s, tls, who) as target:
         results = [run(suite, target) for suite in suites]
     seconds = time.perf_counter() - begin
     if as_json:
@@ -48,9 +54,13 @@ def test(
 
 
 @contextmanager
-def _target(server: str | None, timeout_s: float, tls: TlsOptions) -> Iterator[CallerTarget]:
+def _target(
+    server: str | None, timeout_s: float, tls: TlsOptions, who: CredentialOptions
+) -> Iterator[CallerTarget]:
     if server is not None:
-        with Remote(server, timeout_s=timeout_s, tls=tls.client_tls()) as remote:
+        with Remote(
+            server, timeout_s=timeout_s, tls=tls.client_tls(), credential=who.credential()
+        ) as remote:
             yield CallerTarget(remote)
         return
     from pdp.callers.local import Local  # noqa: PLC0415 - not where a server is asked

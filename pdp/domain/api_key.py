@@ -59,7 +59,7 @@ class ApiKey:
         role: one of `pdp.domain.access.ROLES`.
         tenants: those that it acts for; `*` alone for all of them.
         secrets: the newest last.
-        expires_at, revoked_at: from when it counts no more; None for not so far.
+        expires_at: from when it counts no more; None for never.
         created_by: who made it, as in the change log.
         created_at, updated_at: seconds since the epoch.
     """
@@ -70,7 +70,6 @@ class ApiKey:
     tenants: tuple[str, ...]
     secrets: tuple[KeySecret, ...]
     expires_at: float | None = None
-    revoked_at: float | None = None
     created_by: str = ""
     created_at: float = 0.0
     updated_at: float = 0.0
@@ -83,7 +82,7 @@ class ApiKey:
 
     def counts_until(self, secret: KeySecret) -> float:
         """Returns from when `secret` counts no more; infinity for never."""
-        ends = (self.expires_at, self.revoked_at, secret.expires_at)
+        ends = (self.expires_at, secret.expires_at)
         return min((end for end in ends if end is not None), default=float("inf"))
 
 

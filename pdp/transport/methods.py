@@ -20,6 +20,7 @@ from pdp._gen.pdp.v1 import (
     org_policy_pb2,
     policy_chain_pb2,
     policy_pack_pb2,
+    siem_pb2,
     simulate_pb2,
     static_policy_pb2,
     user_group_pb2,
@@ -49,6 +50,7 @@ FILES = (
     limits_pb2,
     compliance_bundle_pb2,
     user_group_pb2,
+    siem_pb2,
 )
 """The contracts that this server serves."""
 

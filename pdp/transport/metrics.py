@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from prometheus_client.metrics_core import Metric
 
@@ -44,6 +44,8 @@ class Metrics(Collector):
         self._counters: dict[str, tuple[str, Callable[[], float]]] = {}
         self._registry = CollectorRegistry()
         self._registry.register(self)
+        self.of_all: Callable[[], Awaitable[Mapping[int, str | None]]] | None = None
+        """Asks all workers for theirs, by number, where there are several; None from the silent."""
 
     def call(self, transport: str, method: str, code: str, seconds: float) -> None:
         """Counts one call that ended with `code` (`OK` or an error reason)."""
@@ -75,6 +77,18 @@ class Metrics(Collector):
     def render(self) -> bytes:
         """Returns all metrics in the Prometheus text format."""
         return generate_latest(self._registry)
+
+    async def page(self) -> bytes:
+        """Returns the metrics of this process, or of all workers where it is one of several.
+
+        Raises:
+            TimeoutError: the workers' parent does not answer.
+        """
+        if self.of_all is None:
+            return self.render()
+        from pdp.transport.fleet_metrics import joined  # noqa: PLC0415 - for several workers only
+
+        return joined(await self.of_all())
 
     def collect(self) -> Iterator[Metric]:
         """Yields the metrics as they stand."""

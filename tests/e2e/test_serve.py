@@ -155,18 +155,39 @@ class TestRefusal:
         assert f"{name} is 0.0.0.0:0" in line
         assert "loopback only" in line
 
-    def test_required(self, tmp_path: Path) -> None:
-        """Without credentials there is nothing to require; it says what to do."""
-        assert "Set PDP_AUTH=dev" in refused(tmp_path, PDP_AUTH="required")
+    def test_tokens_without_an_audience(self, tmp_path: Path) -> None:
+        """Tokens that were made for others would count."""
+        line = refused(tmp_path, PDP_AUTH="required", PDP_JWT_ISSUER="https://id.example")
+        assert "PDP_JWT_AUDIENCE" in line
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"PDP_JWT_JWKS": "{}/missing.json"}, "PDP_JWT_JWKS"),
+            ({"PDP_JWT_JWKS": "http://id.example/keys"}, "PDP_JWT_JWKS"),
+            ({"PDP_JWT_SECRET_FILE": "{}/missing"}, "PDP_JWT_SECRET_FILE"),
+        ],
+    )
+    def test_keys_of_tokens_that_cannot_be_read(
+        self, tmp_path: Path, settings: dict[str, str], message: str
+    ) -> None:
+        """A file that is missing is no reason to take no tokens quietly."""
+        told = {name: value.format(tmp_path) for name, value in settings.items()}
+        issuer = {"PDP_JWT_ISSUER": "https://id.example", "PDP_JWT_AUDIENCE": "pdp"}
+        assert message in refused(tmp_path, PDP_AUTH="required", **issuer, **told)
 
     def test_nothing_said(self, tmp_path: Path) -> None:
-        """Development mode is never the default."""
-        settings = environment(PDP_DATA_DIR=str(tmp_path))
-        process = subprocess.run(
-            [*COMMAND, "serve"], env=settings, capture_output=True, check=False, timeout=PATIENCE_S
+        """Development mode is never the default: credentials are, and there are none at first."""
+        listen = {"PDP_GRPC_LISTEN": "127.0.0.1:0", "PDP_HTTP_LISTEN": "127.0.0.1:0"}
+        process = subprocess.Popen(
+            [*COMMAND, "serve"],
+            env=environment(PDP_DATA_DIR=str(tmp_path), **listen),
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
-        assert process.returncode == Exit.CONFIG
-        assert b"PDP_AUTH=required" in process.stderr
+        with Server(process, tmp_path) as server:
+            assert server.event("serving")["auth"] == "required"
+            assert any("pdp keys create --role admin" in line for line in server.lines)
 
     def test_unknown_setting(self, tmp_path: Path) -> None:
         """A key of the file that is no setting is named."""

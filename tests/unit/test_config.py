@@ -161,7 +161,27 @@ def test_development_mode_stays_at_home(field: str) -> None:
         check_auth(load({"auth": "dev", field: "0.0.0.0:1"}))
 
 
-def test_required_is_not_there_yet() -> None:
-    """Without credentials there is nothing to require; it says what to do."""
-    with pytest.raises(ConfigError, match="Set PDP_AUTH=dev"):
-        check_auth(load({"auth": "required"}))
+def test_credentials_are_required_anywhere() -> None:
+    """With credentials the server may be reached from other machines."""
+    check_auth(load({"auth": "required", "grpc_listen": "0.0.0.0:1", "http_listen": "[::]:1"}))
+
+
+TOKENS = {"jwt_issuer": "https://id.example", "jwt_audience": "pdp", "jwt_jwks": "keys.json"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"jwt_audience": ""}, "PDP_JWT_AUDIENCE"),
+        ({"jwt_issuer": ""}, "PDP_JWT_ISSUER"),
+        ({"jwt_jwks": ""}, "PDP_JWT_JWKS"),
+        ({"jwt_secret_file": "secret"}, "not both"),
+        ({"jwt_audience": "", "jwt_issuer": ""}, "PDP_JWT_AUDIENCE"),
+        ({"clients_file": "clients.toml"}, "PDP_TLS_CLIENT_CA_FILE"),
+    ],
+)
+def test_credentials_that_would_be_open(changes: dict[str, Any], message: str) -> None:
+    """Nobody's tokens or certificates count but those that were made for this server."""
+    check_auth(load({"auth": "required", **TOKENS}))
+    with pytest.raises(ConfigError, match=message):
+        check_auth(load({"auth": "required", **TOKENS, **changes}))

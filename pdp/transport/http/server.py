@@ -18,6 +18,7 @@ from pdp.transport.http.app import Health, http_app
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pdp.transport.admission import Check
     from pdp.transport.call import Endpoint
     from pdp.transport.methods import Method
     from pdp.transport.metrics import Metrics
@@ -56,6 +57,7 @@ class HttpServer:
         loopback_only: bool = True,
         workers: int = 1,
         tls: Tls | None = None,
+        admissions: Mapping[str, Check] = {},
     ) -> None:
         """Args:
         methods: the RPCs by path.
@@ -65,8 +67,16 @@ class HttpServer:
         loopback_only: answer only calls that name this machine by a loopback name.
         workers: how many processes share the port.
         tls: how connections are secured; None for not at all.
+        admissions: what is asked before the body of a request is read, by path.
         """
-        app = http_app(methods, endpoints, metrics, health, loopback_only=loopback_only)
+        app = http_app(
+            methods,
+            endpoints,
+            metrics,
+            health,
+            loopback_only=loopback_only,
+            admissions=admissions,
+        )
         config = uvicorn.Config(
             app,
             loop="none",

@@ -47,6 +47,11 @@ class OrgPolicyServiceStub:
                 request_serializer=pdp_dot_v1_dot_org__policy__pb2.UpdateOrgPolicyRequest.SerializeToString,
                 response_deserializer=pdp_dot_v1_dot_org__policy__pb2.UpdateOrgPolicyResponse.FromString,
                 _registered_method=True)
+        self.TestAlertRules = channel.unary_unary(
+                '/pdp.v1.OrgPolicyService/TestAlertRules',
+                request_serializer=pdp_dot_v1_dot_org__policy__pb2.TestAlertRulesRequest.SerializeToString,
+                response_deserializer=pdp_dot_v1_dot_org__policy__pb2.TestAlertRulesResponse.FromString,
+                _registered_method=True)
 
 
 class OrgPolicyServiceServicer:
@@ -71,6 +76,15 @@ class OrgPolicyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TestAlertRules(self, request, context):
+        """TestAlertRules sends a message to the webhooks of alert rules, at once and
+        once, that says that it is a test. What comes of it is in the answer: a
+        delivery that fails is no error of the call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OrgPolicyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -83,6 +97,11 @@ def add_OrgPolicyServiceServicer_to_server(servicer, server):
                     servicer.UpdateOrgPolicy,
                     request_deserializer=pdp_dot_v1_dot_org__policy__pb2.UpdateOrgPolicyRequest.FromString,
                     response_serializer=pdp_dot_v1_dot_org__policy__pb2.UpdateOrgPolicyResponse.SerializeToString,
+            ),
+            'TestAlertRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestAlertRules,
+                    request_deserializer=pdp_dot_v1_dot_org__policy__pb2.TestAlertRulesRequest.FromString,
+                    response_serializer=pdp_dot_v1_dot_org__policy__pb2.TestAlertRulesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -142,6 +161,33 @@ class OrgPolicyService:
             '/pdp.v1.OrgPolicyService/UpdateOrgPolicy',
             pdp_dot_v1_dot_org__policy__pb2.UpdateOrgPolicyRequest.SerializeToString,
             pdp_dot_v1_dot_org__policy__pb2.UpdateOrgPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestAlertRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pdp.v1.OrgPolicyService/TestAlertRules',
+            pdp_dot_v1_dot_org__policy__pb2.TestAlertRulesRequest.SerializeToString,
+            pdp_dot_v1_dot_org__policy__pb2.TestAlertRulesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -295,6 +295,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"error": {"code": "KEY_NOT_FOUND", "message": "there is no API key 0a1b…", "details": []}}
     """
+    ERROR_REASON_CONNECTOR_NOT_FOUND: _ErrorReason.ValueType  # 60
+    """ERROR_REASON_CONNECTOR_NOT_FOUND is sent for a SIEM connector that the server
+    does not know.
+
+        {"error": {"code": "CONNECTOR_NOT_FOUND", "message": "there is no SIEM connector arcsight", "details": []}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why a request could not be judged or carried out. It is the
@@ -575,5 +581,11 @@ ERROR_REASON_KEY_NOT_FOUND: ErrorReason.ValueType  # 53
 acts for tenants that the caller may not act for.
 
     {"error": {"code": "KEY_NOT_FOUND", "message": "there is no API key 0a1b…", "details": []}}
+"""
+ERROR_REASON_CONNECTOR_NOT_FOUND: ErrorReason.ValueType  # 60
+"""ERROR_REASON_CONNECTOR_NOT_FOUND is sent for a SIEM connector that the server
+does not know.
+
+    {"error": {"code": "CONNECTOR_NOT_FOUND", "message": "there is no SIEM connector arcsight", "details": []}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -44,6 +44,11 @@ class OrgPolicyServiceStub:
     """UpdateOrgPolicy changes those fields that are sent, in force on the
     tenant's next decision. A field that is null counts as not sent.
     """
+    TestAlertRules: _grpc.UnaryUnaryMultiCallable[_org_policy_pb2.TestAlertRulesRequest, _org_policy_pb2.TestAlertRulesResponse]
+    """TestAlertRules sends a message to the webhooks of alert rules, at once and
+    once, that says that it is a test. What comes of it is in the answer: a
+    delivery that fails is no error of the call.
+    """
 
 @_typing.type_check_only
 class OrgPolicyServiceAsyncStub(OrgPolicyServiceStub):
@@ -60,6 +65,11 @@ class OrgPolicyServiceAsyncStub(OrgPolicyServiceStub):
     UpdateOrgPolicy: _aio.UnaryUnaryMultiCallable[_org_policy_pb2.UpdateOrgPolicyRequest, _org_policy_pb2.UpdateOrgPolicyResponse]  # type: ignore[assignment]
     """UpdateOrgPolicy changes those fields that are sent, in force on the
     tenant's next decision. A field that is null counts as not sent.
+    """
+    TestAlertRules: _aio.UnaryUnaryMultiCallable[_org_policy_pb2.TestAlertRulesRequest, _org_policy_pb2.TestAlertRulesResponse]  # type: ignore[assignment]
+    """TestAlertRules sends a message to the webhooks of alert rules, at once and
+    once, that says that it is a test. What comes of it is in the answer: a
+    delivery that fails is no error of the call.
     """
 
 class OrgPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -86,6 +96,17 @@ class OrgPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_org_policy_pb2.UpdateOrgPolicyResponse, _abc.Awaitable[_org_policy_pb2.UpdateOrgPolicyResponse]]:
         """UpdateOrgPolicy changes those fields that are sent, in force on the
         tenant's next decision. A field that is null counts as not sent.
+        """
+
+    @_abc_1.abstractmethod
+    def TestAlertRules(
+        self,
+        request: _org_policy_pb2.TestAlertRulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_org_policy_pb2.TestAlertRulesResponse, _abc.Awaitable[_org_policy_pb2.TestAlertRulesResponse]]:
+        """TestAlertRules sends a message to the webhooks of alert rules, at once and
+        once, that says that it is a test. What comes of it is in the answer: a
+        delivery that fails is no error of the call.
         """
 
 def add_OrgPolicyServiceServicer_to_server(servicer: OrgPolicyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -5,18 +5,16 @@ a fork, which gRPC does not survive. The kernel spreads connections over the wor
 (SO_REUSEPORT). A policy that is written through one is in force in the others at their next look
 at the store. The parent restarts a worker that dies, and passes signals on.
 
-Over the socket a worker says once that it serves; its end tells either side that the other is
-gone, so that no worker outlives its parent.
+What the two say to each other is told in `pdp.worker`; what the parent keeps of a worker is in
+`pdp.supervised`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import socket
-import sys
 import time
 from collections import deque
 from contextlib import suppress
@@ -26,14 +24,13 @@ import structlog
 
 from pdp.config import split_address
 from pdp.errors import ConfigError
+from pdp.supervised import Supervised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pdp.config import Settings
-
-MARK: Final = "_PDP_WORKER_FD"
-"""Environment variable that makes a worker: the number of its socket."""
+    from pdp.worker import Metrics
 
 MAX_DEATHS: Final = 5
 WINDOW_S: Final = 60.0
@@ -48,41 +45,6 @@ KILL_AFTER_S: Final = 5.0
 EX_SOFTWARE: Final = 70
 
 _log: Final = structlog.get_logger("pdp.supervisor")
-
-
-class Worker:
-    """This process, where a parent has started it as a worker."""
-
-    def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
-
-    @classmethod
-    def of_environment(cls) -> Worker | None:
-        """Returns the worker that this process is; None where it is none."""
-        number = os.environ.pop(MARK, None)
-        if number is None:
-            return None
-        channel = socket.socket(fileno=int(number))
-        channel.set_inheritable(False)
-        return cls(channel)
-
-    def watch(self, stop: asyncio.Event) -> None:
-        """Sets `stop` once the parent is gone, so that the worker drains and ends."""
-        loop = asyncio.get_running_loop()
-
-        def gone() -> None:
-            loop.remove_reader(self._channel)
-            stop.set()
-
-        loop.add_reader(self._channel, gone)
-
-    def announce(self, up: Mapping[str, Any]) -> None:
-        """Tells the parent that this worker serves."""
-        self._channel.sendall(json.dumps(up).encode() + b"\n")
-
-    def close(self) -> None:
-        """Ends the connection: to the parent this worker is gone."""
-        self._channel.close()
 
 
 def supervise(settings: Settings, announce: Callable[[Mapping[str, Any]], None]) -> int:
@@ -138,69 +100,13 @@ def _check_free(name: str, host: str, port: int) -> None:
         ) from None
 
 
-class _Process:
-    """One worker, as its parent sees it."""
-
-    def __init__(
-        self,
-        process: asyncio.subprocess.Process,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        self._process = process
-        self._reader = reader
-        self._writer = writer
-        self._asked_to_end = False
-
-    @classmethod
-    async def start(cls) -> _Process:
-        """Starts this process's own command again, as a worker."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *sys.orig_argv[1:],
-                env={**os.environ, MARK: str(theirs.fileno())},
-                pass_fds=(theirs.fileno(),),
-                # Out of the terminal's group: its Ctrl-C comes to the parent, which passes it on.
-                process_group=0,
-            )
-        return cls(process, *await asyncio.open_connection(sock=ours))
-
-    async def ready(self) -> dict[str, Any] | None:
-        """Returns what the worker says when it serves; None where it ends before."""
-        line = await self._reader.readline()
-        return json.loads(line) if line else None
-
-    async def wait(self) -> int:
-        """Returns the exit code, once there is one; 128 and the number for a signal.
-
-        One that is ended before it could take our SIGTERM for the wish that it is, ends well.
-        """
-        code = await self._process.wait()
-        self._writer.close()
-        if code == -signal.SIGTERM and self._asked_to_end:
-            return 0
-        return code if code >= 0 else 128 - code
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def send(self, number: int) -> None:
-        """Sends a signal, unless the worker has ended already."""
-        self._asked_to_end |= number == signal.SIGTERM
-        if self._process.returncode is None:
-            self._process.send_signal(number)
-
-
 class _Fleet:
     """All workers."""
 
     def __init__(self, settings: Settings) -> None:
         self._count = settings.workers
         self._patience_s = settings.drain_s + KILL_AFTER_S
-        self._running: set[_Process] = set()
+        self._running: dict[int, Supervised] = {}
         self._stop = asyncio.Event()
 
     async def run(self, announce: Callable[[Mapping[str, Any]], None]) -> int:
@@ -209,12 +115,15 @@ class _Fleet:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         # The first one alone: whatever does not allow a start is then said once.
-        first = await self._start()
+        first = await self._start(0)
         ready = await first.ready()
         if ready is None:
             return await first.wait() or EX_SOFTWARE
         others = [] if self._stop.is_set() else await self._start_others()
-        keepers = [asyncio.create_task(self._keep(each)) for each in (first, *others)]
+        keepers = [
+            asyncio.create_task(self._keep(number, each))
+            for number, each in enumerate((first, *others))
+        ]
         for each in others:
             await each.ready()
         if not self._stop.is_set():
@@ -225,20 +134,27 @@ class _Fleet:
         code = await self._end(keepers)
         return code if stopping in done else EX_SOFTWARE
 
-    async def _start(self) -> _Process:
-        worker = await _Process.start()
-        self._running.add(worker)
+    async def _start(self, number: int) -> Supervised:
+        worker = await Supervised.start(self._metrics)
+        self._running[number] = worker
         return worker
 
-    async def _start_others(self) -> list[_Process]:
-        return [await self._start() for _ in range(self._count - 1)]
+    async def _start_others(self) -> list[Supervised]:
+        return [await self._start(number) for number in range(1, self._count)]
 
-    async def _keep(self, worker: _Process) -> int:
+    async def _metrics(self) -> Metrics:
+        """Asks all workers for their metrics; None for one that is not there to answer."""
+        running = dict(self._running)
+        answers = await asyncio.gather(*(worker.metrics() for worker in running.values()))
+        found = dict(zip(running, answers, strict=True))
+        return {number: found.get(number) for number in range(self._count)}
+
+    async def _keep(self, number: int, worker: Supervised) -> int:
         """Replaces a worker whenever it dies, unless that happens too often; returns its code."""
         deaths: deque[float] = deque()
         while True:
             code = await worker.wait()
-            self._running.discard(worker)
+            self._running.pop(number, None)
             if self._stop.is_set():
                 return code
             deaths.append(time.monotonic())
@@ -252,7 +168,7 @@ class _Fleet:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), backoff)
                 return 0
-            worker = await self._start()
+            worker = await self._start(number)
             if self._stop.is_set():
                 worker.send(signal.SIGTERM)
             elif await worker.ready() is not None:
@@ -260,17 +176,17 @@ class _Fleet:
 
     async def _end(self, keepers: list[asyncio.Task[int]]) -> int:
         """Lets the workers drain, kills those that do not end; returns the worst code."""
-        for worker in self._running:
+        for worker in self._running.values():
             worker.send(signal.SIGTERM)
         _, late = await asyncio.wait(keepers, timeout=self._patience_s)
-        for worker in set(self._running) if late else ():
+        for worker in list(self._running.values()) if late else ():
             _log.error("a worker did not drain in time and is killed", pid=worker.pid)
             worker.send(signal.SIGKILL)
         return max(await asyncio.gather(*keepers), default=0)
 
     def _on_signal(self, number: int) -> None:
         if self._stop.is_set():
-            for worker in self._running:
+            for worker in self._running.values():
                 worker.send(signal.SIGKILL)
             os._exit(128 + number)
         self._stop.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pdp.store.port import Reader, Transaction
 
 _SCHEME: Final = "sqlite:///"
+
+_OWNER_ONLY: Final = 0o600
 
 _REFUSED: Final = frozenset("?\0")
 """No settings follow the path; a NUL would end it."""
@@ -147,8 +150,16 @@ def path_of(url: str) -> Path:
     return path
 
 
+def _create(path: Path) -> None:
+    """Makes the file where it is not there, for its owner alone; SQLite's own follow its rights."""
+    # What this cannot do, SQLite cannot either, and says so.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, _OWNER_ONLY))
+
+
 def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     """Returns a connection whose commits are on disk, without implicit transactions."""
+    _create(path)
     connection = sqlite3.connect(
         path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import signal
 import socket
@@ -10,19 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp import supervisor
+from pdp import supervisor, worker
 from pdp.config import load
+from tests.running import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 READY = (
-    "import os, socket, signal, time; "
-    f"s = socket.socket(fileno=int(os.environ[{supervisor.MARK!r}])); "
+    "import json, os, socket, signal, time; "
+    f"s = socket.socket(fileno=int(os.environ[{worker.MARK!r}])); "
 )
 """A worker that can talk to its parent."""
 
-SERVE = READY + "s.sendall(b'{}\\n'); "
+UP = "s.sendall(json.dumps(dict(up={})).encode() + bytes([10])); "
+SERVE = READY + UP
 
 
 @pytest.fixture
@@ -70,20 +74,38 @@ def test_a_worker_that_does_not_drain(supervise: Callable[..., int]) -> None:
     def announce(_: Mapping[str, Any]) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    stubborn = READY + "signal.signal(signal.SIGTERM, signal.SIG_IGN); s.sendall(b'{}\\n'); "
+    stubborn = READY + "signal.signal(signal.SIGTERM, signal.SIG_IGN); " + UP
     assert supervise(stubborn + "time.sleep(600)", announce) == 128 + signal.SIGKILL
 
 
 def test_no_worker_without_a_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process is a worker only where its parent says so, and does not pass that on."""
-    monkeypatch.delenv(supervisor.MARK, raising=False)
-    assert supervisor.Worker.of_environment() is None
+    monkeypatch.delenv(worker.MARK, raising=False)
+    assert worker.Worker.of_environment() is None
+
+
+async def test_what_a_worker_tells_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it serves, and its metrics when it is asked; it ends with its parent."""
     ours, theirs = socket.socketpair()
-    monkeypatch.setenv(supervisor.MARK, str(theirs.detach()))
-    worker = supervisor.Worker.of_environment()
-    assert worker is not None
-    assert supervisor.MARK not in os.environ
-    worker.announce({"grpc_address": "here"})
-    assert ours.recv(100) == b'{"grpc_address": "here"}\n'
-    ours.close()
-    worker.close()
+    ours.settimeout(PATIENCE_S)
+    monkeypatch.setenv(worker.MARK, str(theirs.detach()))
+    one = worker.Worker.of_environment()
+    assert one is not None
+    assert worker.MARK not in os.environ
+    one.render = lambda: b"calls 1"
+    stop = asyncio.Event()
+    await one.open(stop)
+    one.announce({"grpc_address": "here"})
+    with ours, ours.makefile("rwb", buffering=0) as parent:
+        assert json.loads(await asyncio.to_thread(parent.readline)) == {
+            "up": {"grpc_address": "here"}
+        }
+        parent.write(b'{"ask": 7}\n')
+        answer = json.loads(await asyncio.to_thread(parent.readline))
+        assert answer == {"answer": 7, "metrics": "calls 1"}
+        asked = asyncio.create_task(one.metrics_of_all())
+        number = json.loads(await asyncio.to_thread(parent.readline))["ask"]
+        told = {"answer": number, "metrics": {"0": "calls 1", "1": None}}
+        parent.write(json.dumps(told).encode() + b'\n{"cut o')
+        assert await asked == {0: "calls 1", 1: None}
+    await asyncio.wait_for(stop.wait(), PATIENCE_S)

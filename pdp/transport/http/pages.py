@@ -6,6 +6,7 @@ import hashlib
 from importlib import resources
 from typing import TYPE_CHECKING, Final, Protocol
 
+from pdp.errors import DeadlineExceeded
 from pdp.transport.http.exchange import (
     JSON_HEADERS,
     NOSNIFF,
@@ -82,7 +83,11 @@ def pages(metrics: Metrics, health: Health) -> dict[str, Route]:
 
     async def rendered(_exchange: Exchange, _variables: tuple[bytes, ...]) -> Answer:
         content_type = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
-        return Answer(200, (content_type, *JSON_HEADERS[1:]), metrics.render())
+        try:
+            page = await metrics.page()
+        except TimeoutError:
+            raise DeadlineExceeded("the other workers did not answer in time") from None
+        return Answer(200, (content_type, *JSON_HEADERS[1:]), page)
 
     async def index(exchange: Exchange, _variables: tuple[bytes, ...]) -> Answer:
         if "text/html" in exchange.headers.get("accept", ""):

@@ -1,0 +1,59 @@
+"""The metrics of several workers as one page: each series with the worker that it is of.
+
+Nothing is added up. A worker that is started anew begins at zero, which is right for a series of
+its own and would be wrong for a sum; Prometheus adds up what is asked of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+LABEL = "worker"
+
+
+def joined(pages: Mapping[int, str | None]) -> bytes:
+    """Returns the metrics of all workers in the Prometheus text format.
+
+    Args:
+        pages: the metrics of each worker, by its number; None for one that has not answered.
+    """
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Joined(pages))
+    return generate_latest(registry)
+
+
+class _Joined(Collector):
+    def __init__(self, pages: Mapping[int, str | None]) -> None:
+        self._pages = pages
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily(
+            "pdp_worker_up", "Whether the worker has told its metrics.", labels=(LABEL,)
+        )
+        for number, page in self._pages.items():
+            up.add_metric((str(number),), 0.0 if page is None else 1.0)
+        yield up
+        yield from _families(self._pages)
+
+
+def _families(pages: Mapping[int, str | None]) -> Iterable[Metric]:
+    families: dict[str, Metric] = {}
+    for number, page in pages.items():
+        for family in text_string_to_metric_families(page or ""):
+            same = families.setdefault(
+                family.name, Metric(family.name, family.documentation, family.type)
+            )
+            same.samples += [
+                sample._replace(labels={**sample.labels, LABEL: str(number)})
+                for sample in family.samples
+            ]
+    return families.values()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pdp.admin.customer_policies import check as check_customer
+from pdp.admin.overlay_dlp import lay_dlp_rules
 from pdp.admin.overlay_packs import ChainCandidate, PackCandidate, lay_packs
 from pdp.domain import customer_policy as customers
 from pdp.domain import org_policy as org
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pdp.domain.customer_policy import CustomerPolicy
+    from pdp.domain.dlp_rule import DlpRule
+    from pdp.domain.kinds import PolicySet
     from pdp.engine.snapshot import Snapshot
 
 
@@ -29,6 +32,7 @@ def overlaid(
     customer_policy: CustomerPolicy | None = None,
     packs: Sequence[PackCandidate] = (),
     chain: ChainCandidate | None = None,
+    dlp_rules: Sequence[DlpRule] = (),
 ) -> Snapshot:
     """Returns `snapshot` with the candidates in it; it itself stays as it is.
 
@@ -39,20 +43,10 @@ def overlaid(
 
     Raises:
         InvalidPattern: some candidates' patterns are not RE2; it names them all.
-        InvalidArgument: `customer_policy`, `packs` or `chain` has faults; it names them.
+        InvalidArgument: another candidate has faults; it names them.
     """
-    _check(static_policies)
     policies = snapshot.policies
-    known = {**snapshot.platform.policies.of_kind(KIND), **policies.of_kind(KIND)}
-    by_name = {policy.name: policy.id for policy in known.values()}
-    laid = {}
-    for index, candidate in enumerate(static_policies):
-        policy_id = candidate.id or by_name.get(candidate.name) or f"overlay_{index}"
-        replaced = known.get(policy_id, candidate)
-        laid[policy_id] = replace(
-            candidate, id=policy_id, family=replaced.family, validator=replaced.validator
-        )
-    laid_over = policies.replaced(KIND, laid)
+    laid_over = _lay_static(policies, snapshot.platform.policies, static_policies)
     if org_policy:
         present = policies.of_kind(org.KIND).get(org.ID, org.DEFAULT_ORG_POLICY)
         laid_over = laid_over.replaced(org.KIND, {org.ID: replace(present, **org_policy)})
@@ -62,6 +56,8 @@ def overlaid(
         laid_over = laid_over.replaced(customers.KIND, candidate_of)
     if packs or chain:
         laid_over = lay_packs(laid_over, snapshot.platform.policies, packs, chain)
+    if dlp_rules:
+        laid_over = lay_dlp_rules(laid_over, snapshot.platform, dlp_rules)
     return compile_tenant(
         snapshot.platform,
         snapshot.tenant_id,
@@ -70,6 +66,22 @@ def overlaid(
         snapshot,
         settings=snapshot.settings,
     )
+
+
+def _lay_static(
+    own: PolicySet, platform: PolicySet, candidates: Sequence[StaticPolicy]
+) -> PolicySet:
+    _check(candidates)
+    known = {**platform.of_kind(KIND), **own.of_kind(KIND)}
+    by_name = {policy.name: policy.id for policy in known.values()}
+    laid = {}
+    for index, candidate in enumerate(candidates):
+        policy_id = candidate.id or by_name.get(candidate.name) or f"overlay_{index}"
+        replaced = known.get(policy_id, candidate)
+        laid[policy_id] = replace(
+            candidate, id=policy_id, family=replaced.family, validator=replaced.validator
+        )
+    return own.replaced(KIND, laid)
 
 
 def _check(candidates: Sequence[StaticPolicy]) -> None:

@@ -14,6 +14,7 @@ from pdp.engine.scan import strings_in
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pdp.domain.ner import NamedEntity
     from pdp.domain.request import Request
     from pdp.engine.dlp_rules import CompiledRule, RuleBook, Setting
     from pdp.engine.ner import Unanswered
@@ -45,9 +46,9 @@ def look(book: RuleBook, request: Request, findings: Findings) -> list[Found]:
     """
     by_place = _by_place(book, findings)
     for place in book.models:
-        named = list(_named(book, book.rules[place], request))
+        named = found_by(book.rules[place].rule, request, book.patterned)
         if named:
-            by_place[place] = [*by_place.get(place, ()), *named]
+            by_place.setdefault(place, []).extend(named_entities(named, request))
     if not by_place:
         return []
     groups = book.groups_of(request.subject)
@@ -96,9 +97,8 @@ def _found(rule: CompiledRule, setting: Setting, all_found: Sequence[EntityFindi
     return Found(rule, setting, counting, passed_over)
 
 
-def _named(book: RuleBook, rule: CompiledRule, request: Request) -> Iterator[EntityFinding]:
-    """Yields what models found for a rule, as findings."""
-    named = found_by(rule.rule, request, book.patterned)
+def named_entities(named: Sequence[NamedEntity], request: Request) -> Iterator[EntityFinding]:
+    """Yields what models found in a request, as findings."""
     if not named:
         return
     segments: dict[str | None, Segment] = {None: Segment(None, request.text, b"")}
@@ -106,8 +106,8 @@ def _named(book: RuleBook, rule: CompiledRule, request: Request) -> Iterator[Ent
         segments.update((each.path, each) for each in strings_in(request.arguments))
     for each in named:
         where = Location(segments[each.path], each.start, each.end)
-        entity_type = entity_type_of(each.wanted.label)
-        yield EntityFinding(rule.rule.id, entity_type, PII, each.confidence, where)
+        kind, label = each.wanted
+        yield EntityFinding(kind, entity_type_of(label), PII, each.confidence, where)
 
 
 def describe(found: Found) -> str:

@@ -12,14 +12,17 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
+from pdp.domain.detector import entity_aliases
 from pdp.domain.model_catalog import folded
+from pdp.engine.seeking import SURE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pdp.domain.request import Entity, Request
+    from pdp.domain.request import Entity
+    from pdp.engine.entities import EntityFinding
+    from pdp.engine.rule_match import Facts
     from pdp.engine.rules import Conditions
-    from pdp.engine.scan import Findings
 
 DIRECTIONS: Final = ("input", "output")
 BOTH: Final = "both"
@@ -83,36 +86,51 @@ class _Minimum:
 class _Entities:
     """The rules that ask for findings: of a type, or of any, each from a confidence on."""
 
-    __slots__ = ("_any", "_by_type", "free")
+    __slots__ = ("_any", "_by_type", "_scanned", "free")
 
     def __init__(self, rules: Sequence[Conditions]) -> None:
         self.free = 0
         anything: list[tuple[float, int]] = []
         typed: dict[str, list[tuple[float, int]]] = {}
+        scanned: dict[str, dict[int, float]] = {}
         for bit, rule in enumerate(rules):
             least = rule.entity_confidence_min
             if rule.entity_types:
+                sure = SURE if least is None else least
                 for entity_type in rule.entity_types:
                     typed.setdefault(entity_type, []).append((least or 0.0, bit))
+                    for name in entity_aliases(entity_type):
+                        scanned.setdefault(name, {})[bit] = sure
             elif least is not None:
                 anything.append((least, bit))
             else:
                 self.free |= 1 << bit
         self._any = _Minimum(anything)
         self._by_type = {each: _Minimum(wanted) for each, wanted in typed.items()}
+        self._scanned = {
+            name: _Minimum((sure, bit) for bit, sure in wanted.items())
+            for name, wanted in scanned.items()
+        }
 
     def __bool__(self) -> bool:
         """Whether any rule asks for findings."""
         return bool(self._by_type or self._any)
 
-    def allowed(self, entities: Iterable[Entity]) -> int:
-        """Returns the rules that a request with these findings may meet."""
+    def allowed(self, entities: Iterable[Entity], scanned: Iterable[EntityFinding]) -> int:
+        """Returns the rules that a request with these findings, and these of the scan, may meet."""
         allowed, by_type, anything = self.free, self._by_type, self._any
         for entity in entities:
             allowed |= anything.reached(entity.confidence)
             minimum = by_type.get(entity.entity_type)
             if minimum is not None:
                 allowed |= minimum.reached(entity.confidence)
+        for finding in scanned:
+            if finding.where.start == finding.where.end:
+                continue
+            allowed |= anything.reached(finding.confidence)
+            minimum = self._scanned.get(finding.entity_type)
+            if minimum is not None:
+                allowed |= minimum.reached(finding.confidence)
         return allowed
 
 
@@ -163,23 +181,9 @@ class RuleIndex:
         self._risk = _Minimum(risky) if risky else None
         self._without_risk = sum(1 << bit for score, bit in least if score is None)
 
-    def matching(
-        self,
-        request: Request,
-        findings: Findings,
-        provider: str,
-        models: Sequence[str],
-        entities: Sequence[Entity],
-    ) -> int:
-        """Returns the rules whose conditions all hold, as a number with a bit for each.
-
-        Args:
-            request: what is to be judged.
-            findings: of the scan.
-            provider: of the request's model, folded as the catalog does.
-            models: every name that the request's model goes by, folded likewise.
-            entities: findings with a type.
-        """
+    def matching(self, facts: Facts) -> int:
+        """Returns the rules whose conditions all hold, as a number with a bit for each."""
+        request, findings, provider, models, entities, scanned = facts
         found = self._directions[request.direction]
         if self._groups is not None:
             found &= self._groups.any(request.subject.groups)
@@ -194,7 +198,7 @@ class RuleIndex:
         if self._complexities is not None:
             found &= self._complexities.one(request.intent_complexity)
         if self._entities is not None:
-            found &= self._entities.allowed(entities)
+            found &= self._entities.allowed(entities, scanned)
         if self._risk is not None:
             score = request.subject.risk_score
             reached = 0 if score is None else self._risk.reached(score)

@@ -6,18 +6,21 @@ together.
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.decision import Redaction, Span
+from pdp.domain.detector import entity_aliases
 from pdp.domain.model_catalog import folded
 from pdp.engine.locations import located
 from pdp.engine.scan import strings_in
+from pdp.engine.seeking import SURE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pdp.domain.request import Entity, Request
+    from pdp.engine.entities import EntityFinding
     from pdp.engine.locations import Segment
     from pdp.engine.rules import Conditions
     from pdp.engine.scan import Findings
@@ -35,6 +38,7 @@ class Facts(NamedTuple):
         provider: of the model that the request is for; the catalog's where it names none.
         models: that model, by every name that it goes by. Both are folded, as in the catalog.
         entities: findings with a type: the request's own.
+        scanned: the same, of the scan.
     """
 
     request: Request
@@ -42,6 +46,7 @@ class Facts(NamedTuple):
     provider: str
     models: Sequence[str]
     entities: Sequence[Entity]
+    scanned: Sequence[EntityFinding] = ()
 
 
 class Held(NamedTuple):
@@ -110,8 +115,25 @@ def entities_of(conditions: Conditions, entities: Sequence[Entity]) -> list[Enti
     ]
 
 
+def scanned_of(conditions: Conditions, scanned: Sequence[EntityFinding]) -> list[EntityFinding]:
+    """Returns the findings of the scan that the entity conditions are met by."""
+    least = conditions.entity_confidence_min
+    least = SURE if least is None else least
+    types = {name for each in conditions.entity_types for name in entity_aliases(each)}
+    return [
+        each
+        for each in scanned
+        if (not types or each.entity_type in types)
+        and each.confidence >= least
+        and each.where.start < each.where.end
+    ]
+
+
 def _entities(conditions: Conditions, facts: Facts) -> Held:
-    found = dict.fromkeys(each.entity_type for each in entities_of(conditions, facts.entities))
+    own = entities_of(conditions, facts.entities)
+    scanned = scanned_of(conditions, facts.scanned)
+    found = dict.fromkeys([each.entity_type for each in own])
+    found.update(dict.fromkeys(each.entity_type for each in scanned))
     name = "entity_types" if conditions.entity_types else "entity_confidence_min"
     if found:
         return Held(True, f"{name} matched: {list(found)}")
@@ -141,7 +163,10 @@ def redactions(conditions: Conditions, replacement: str, facts: Facts) -> Iterat
         _, segments = facts.findings.hits[conditions.content_regex]
         spans = _matched(conditions.content_regex, segments, facts.findings)
     elif conditions.entity_types or conditions.entity_confidence_min is not None:
-        spans = _found(entities_of(conditions, facts.entities), len(facts.request.text))
+        spans = chain(
+            _found(entities_of(conditions, facts.entities), len(facts.request.text)),
+            _located(scanned_of(conditions, facts.scanned)),
+        )
     else:
         spans = _everything(facts)
     for span in spans:
@@ -166,6 +191,19 @@ def _found(entities: Sequence[Entity], length: int) -> Iterator[Span]:
         end = min(each.end, length)
         lies = each.start < end
         yield Span(each.start if lies else 0, end if lies else length, each.entity_type)
+
+
+def _located(findings: Sequence[EntityFinding]) -> Iterator[Span]:
+    """Where findings of the scan lie; too many in one string are the whole string."""
+    by_path: dict[str | None, list[EntityFinding]] = {}
+    for each in findings:
+        by_path.setdefault(each.where.segment.path, []).append(each)
+    for path, found in by_path.items():
+        if len(found) > MAX_SPANS:
+            yield Span(0, len(found[0].where.segment.text), found[0].entity_type, path)
+        else:
+            for each in found:
+                yield Span(each.where.start, each.where.end, each.entity_type, path)
 
 
 def _everything(facts: Facts) -> Iterator[Span]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pdp.domain import policy_chain, policy_pack
+from pdp.domain import dlp_rule, policy_chain, policy_pack
 from pdp.domain.decision import (
     NO_VERDICT,
     Obligation,
@@ -27,6 +27,7 @@ from pdp.domain.model_catalog import folded
 from pdp.engine.chains import ChainSet, Choice, Plan, compile_chains
 from pdp.engine.layers.chain_words import Looked, match, message, reason_code, row, status
 from pdp.engine.rule_match import Facts, Held, hold, redactions
+from pdp.engine.seeking import seekers, sought
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,9 +35,11 @@ if TYPE_CHECKING:
     from pdp.domain.decision import Redaction
     from pdp.domain.request import Request
     from pdp.domain.risk import RiskTable
+    from pdp.engine.entities import EntityFinding
     from pdp.engine.layers.base import Layer, Policies
     from pdp.engine.models import ModelIndex
     from pdp.engine.scan import Findings
+    from pdp.engine.seeking import Seekers
 
 
 MAX_NAMES: Final = 1024
@@ -65,6 +68,7 @@ class ChainLayer:
     Attributes:
         chains: compiled.
         names: resolves a provider and a model; see `_namer`.
+        seekers: the detectors that rules ask for by entity type, by the patterns that they have.
         points: the floor of each outcome that has one.
         patterns: see `Layer`.
         sources: what the chains are compiled from: while it is the same, so are they.
@@ -72,6 +76,7 @@ class ChainLayer:
 
     chains: ChainSet
     names: Callable[[str, str], Names]
+    seekers: Seekers
     points: Mapping[Outcome, int]
     patterns: Mapping[str, str]
     sources: Sequence[object]
@@ -84,12 +89,13 @@ class ChainLayer:
         provider, models = (
             self.names(request.provider, request.model) if index.asks_for_models else ("", ())
         )
-        matching = index.matching(request, findings, provider, models, request.entities)
+        scanned = self._scanned(request, findings)
+        facts = Facts(request, findings, provider, models, request.entities, scanned)
+        matching = index.matching(facts)
         if not (matching or request.explain):
             return NO_VERDICT
         user = chains.users.get(request.subject.user_id)
         plans = [plan for plan in (user, chains.org) if plan is not None]
-        facts = Facts(request, findings, provider, models, request.entities)
         rows = self._rows(plans, facts) if request.explain else ()
         counting = _counting([chains.choose(plan, matching) for plan in plans])
         if not counting:
@@ -103,7 +109,7 @@ class ChainLayer:
             return Trial(None, ())
         facts = self._facts(request, findings)
         looked = {bit: self._look(bit, facts) for bit in self._looked_at(plan, facts)}
-        choice = chains.choose(plan, chains.index.matching(*facts))
+        choice = chains.choose(plan, chains.index.matching(facts))
         if not choice:
             return Trial(None, tuple(looked.values()))
         bit = choice.deciding if choice.deciding >= 0 else choice.redactions[0]
@@ -114,9 +120,14 @@ class ChainLayer:
         return replace(self, names=_namer(models), chains=self.chains.with_models(models))
 
     def _facts(self, request: Request, findings: Findings) -> Facts:
-        return Facts(
-            request, findings, *self.names(request.provider, request.model), request.entities
-        )
+        names = self.names(request.provider, request.model)
+        scanned = self._scanned(request, findings)
+        return Facts(request, findings, *names, request.entities, scanned)
+
+    def _scanned(self, request: Request, findings: Findings) -> Sequence[EntityFinding]:
+        if self.seekers and (findings.hits or request.ner is not None):
+            return sought(self.seekers, request, findings)
+        return ()
 
     def _verdict(self, bits: Sequence[int], facts: Facts, rows: tuple[TraceRow, ...]) -> Verdict:
         chains = self.chains
@@ -201,8 +212,10 @@ def build(policies: Policies) -> Layer | None:
             policy_pack.KIND,
             policy_pack.RULE_KIND,
             policy_pack.TOGGLE_KIND,
+            dlp_rule.KIND,
         )
     ]
+    sources.append(policies.detectors)
     previous = policies.previous.get(CHAIN)
     if isinstance(previous, ChainLayer) and all(
         before is now for before, now in zip(previous.sources, sources, strict=True)
@@ -212,12 +225,16 @@ def build(policies: Policies) -> Layer | None:
     chains = compile_chains(policies)
     if chains is None:
         return None
-    places = {
+    conditions = [each.conditions for each in chains.rules]
+    detectors = seekers(conditions, own, policies.detectors)
+    places = {pattern: f"detector {found[0].id}" for pattern, found in detectors.items()}
+    places |= {
         each.conditions.content_regex: f"policy rule {each.rule.id}"
         for each in reversed(chains.rules)
         if each.conditions.content_regex
     }
-    return ChainLayer(chains, _namer(policies.models), _points(policies.risk), places, sources)
+    names, points = _namer(policies.models), _points(policies.risk)
+    return ChainLayer(chains, names, detectors, points, places, sources)
 
 
 def _namer(models: ModelIndex) -> Callable[[str, str], Names]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -162,6 +163,11 @@ def rule_draft(asked: pb.CreateDlpRuleRequest | simulate_pb2.OverlayDlpRule) -> 
         confidence_threshold=threshold,
         config_json=struct_object(asked.config_json),
     )
+
+
+def dlp_candidate(asked: simulate_pb2.OverlayDlpRule) -> DlpRule:
+    """Returns the candidate of an overlay."""
+    return replace(rule_draft(asked), id=asked.id)
 
 
 def _time(seconds: float) -> Timestamp:

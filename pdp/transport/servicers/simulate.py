@@ -18,6 +18,7 @@ from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.chain import settle_tenant
 from pdp.transport.convert import to_match, to_request, to_response
 from pdp.transport.servicers.customer_policy import candidate_of
+from pdp.transport.servicers.dlp_rule import dlp_candidate
 from pdp.transport.servicers.limits import quotas_of, rate_limits_of
 from pdp.transport.servicers.org_policy import changes_of
 from pdp.transport.servicers.overlay_packs import chain_of, chain_request, packs_of
@@ -143,6 +144,7 @@ def _with_candidates(snapshot: Snapshot, overlay: pb.Overlay) -> Snapshot:
         customer_policy=candidate_of(overlay),
         packs=packs_of(overlay),
         chain=chain_of(overlay),
+        dlp_rules=[dlp_candidate(each) for each in overlay.dlp_rules],
     )
 
 

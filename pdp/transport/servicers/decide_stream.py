@@ -104,7 +104,7 @@ class ChunkServicer:
         except PdpError as error:
             return await self._refused(call, texts, text, message, error)
         if release.closed:
-            ticket = self._close(texts, text, release.decision)
+            ticket = self._close(texts, text)
             if ticket is not None and not await ticket:
                 response = self._decide.answer(unrecorded(release.decision))
                 return _answer(response, stream_id, "", release.end, closed=True)
@@ -123,7 +123,7 @@ class ChunkServicer:
         text = text or texts.open.get(message.chunk.stream_id)
         if text is not None:
             request_id, end = text.request.request_id, text.stream.released
-            self._close(texts, text, None)
+            self._close(texts, text)
         decision, ticket = self._decide.refused(call, request_id, error)
         if ticket is not None and not await ticket:
             decision = unrecorded(decision)
@@ -232,14 +232,14 @@ class ChunkServicer:
         text.named = (*kept, *new)
         return findings
 
-    def _close(self, texts: _Texts, text: _Text, decision: Decision | None) -> Any:
+    def _close(self, texts: _Texts, text: _Text) -> Any:
         """Ends a text: counts and records what it came to; returns what `Records.take` does."""
         text.stream.close()
         if texts.open.pop(text.stream_id, None) is None:
             return None
         self._held -= text.stream.length
         self._under_way -= 1
-        decision = decision or text.stream.decision
+        decision = text.stream.decision
         if decision is None:
             return None
         if text.charge is not None:
@@ -253,7 +253,7 @@ class ChunkServicer:
     def _abandon(self, texts: _Texts) -> None:
         """Ends the texts of a call that has ended; what they held back is not released."""
         for text in list(texts.open.values()):
-            self._close(texts, text, None)
+            self._close(texts, text)
 
 
 def _answer(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp import catalog
-from pdp.admin.install_bundles import install_groups
+from pdp.admin.install_bundles import install_bundles, install_groups
 from pdp.admin.install_models import install_models
 from pdp.admin.install_packs import install_packs
 from pdp.domain.record import Record
@@ -93,6 +93,7 @@ PARTS: Final = (
     Part("static_policies", _install_static_policies),
     Part("models", install_models),
     Part("policy_packs", install_packs),
+    Part("compliance_bundles", install_bundles),
     Part("user_groups", install_groups),
 )
 """All parts of the catalog, in the order in which they are installed."""

@@ -93,11 +93,6 @@ def rules_of_bundle(
     return (*defined, *added)
 
 
-def active_bundles(platform: PolicySet, own: PolicySet) -> tuple[ComplianceBundle, ...]:
-    """Returns the bundles that are in force for all users of a tenant."""
-    return tuple(each for each in all_bundles(platform, own).values() if each.enabled)
-
-
 def rules_in_force(platform: PolicySet, own: PolicySet) -> RulesInForce:
     """Returns the DLP rules that are in force for a tenant: the platform's, bundles' and its own.
 
@@ -129,7 +124,7 @@ def stricter(rule: DlpRule, change: Mapping[str, Any]) -> DlpRule:
     return replace(
         rule,
         enabled=rule.enabled or change.get("enabled") is True,
-        action_tier=stronger_tier(rule.action_tier, change.get("action_tier") or OFF),
+        action_tier=_stronger_tier(rule.action_tier, change.get("action_tier") or OFF),
         confidence_threshold=(
             rule.confidence_threshold
             if threshold is None
@@ -138,18 +133,7 @@ def stricter(rule: DlpRule, change: Mapping[str, Any]) -> DlpRule:
     )
 
 
-def strictest(one: DlpRule, other: DlpRule) -> DlpRule:
-    """Returns the same rule with the stricter of each setting, of one who is in two groups."""
-    return replace(
-        one,
-        enabled=one.enabled or other.enabled,
-        action_tier=stronger_tier(one.action_tier, other.action_tier),
-        confidence_threshold=min(one.confidence_threshold, other.confidence_threshold),
-    )
-
-
-def stronger_tier(one: str, other: str) -> str:
-    """Returns the stronger of two action tiers."""
+def _stronger_tier(one: str, other: str) -> str:
     return max(one, other, key=ACTION_TIERS.index)
 
 

@@ -1,0 +1,180 @@
+"""Seed 002's versions and upgrades of compliance bundles, over HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+
+from tests.e2e.compliance import BUNDLES, RULES, bundle, detail, dlp_rule, seeded
+from tests.e2e.packs import NOBODY, TIME, client, found, refused
+
+if TYPE_CHECKING:
+    import httpx2
+
+__all__ = ["client"]
+
+VERSION = [
+    "id",
+    "bundle_id",
+    "version",
+    "change_type",
+    "summary",
+    "changed_by",
+    "name",
+    "description",
+    "regulatory_framework",
+    "enabled",
+    "rule_count",
+    "rules",
+    "created_at",
+]
+
+
+def versions(client: httpx2.Client, bundle_id: str) -> Any:
+    return found(client.get(f"{BUNDLES}/{bundle_id}/versions"))
+
+
+def ids(client: httpx2.Client, bundle_id: str) -> list[str]:
+    return [each["id"] for each in detail(client, bundle_id)["rules"]]
+
+
+def upgraded(client: httpx2.Client, bundle_id: str) -> Any:
+    return found(client.post(f"{BUNDLES}/{bundle_id}/upgrade"))
+
+
+class TestVersions:
+    def test_of_a_seeded_bundle_begin_with_what_ships(self, client: httpx2.Client) -> None:
+        pci = seeded(client)
+        (version,) = versions(client, pci["id"])
+        assert list(version) == VERSION
+        assert str(UUID(version["id"])) == version["id"]
+        assert TIME.fullmatch(version["created_at"])
+        assert (version["bundle_id"], version["version"]) == (pci["id"], "1.0")
+        assert (version["change_type"], version["changed_by"]) == ("install", "catalog")
+        assert version["rules"] == detail(client, pci["id"])["rules"]
+
+    def test_are_newest_first(self, client: httpx2.Client) -> None:
+        created = bundle(client, "First")
+        path = f"{BUNDLES}/{created['id']}"
+        found(client.put(path, json={"name": "Second"}))
+        found(client.put(path, json={"name": "Second"}))
+        found(client.post(f"{path}/deactivate"))
+        found(client.post(f"{path}/activate"))
+        shown = versions(client, created["id"])
+        assert [(each["change_type"], each["name"], each["enabled"]) for each in shown] == [
+            ("activate", "Second", True),
+            ("deactivate", "Second", False),
+            ("update", "Second", True),
+            ("create", "First", True),
+        ]
+        assert len({each["id"] for each in shown}) == 4
+        assert [each["id"] for each in versions(client, created["id"])] == [
+            each["id"] for each in shown
+        ], "an id stays"
+        assert shown[2]["summary"] == 'Updated compliance bundle "Second": name'
+
+    def test_of_a_deleted_bundle_can_still_be_read(self, client: httpx2.Client) -> None:
+        created = bundle(client, rule_ids=[dlp_rule(client)["id"]])
+        assert client.delete(f"{BUNDLES}/{created['id']}").status_code == 204
+        shown = versions(client, created["id"])
+        assert [each["change_type"] for each in shown] == ["delete", "create"]
+        assert [each["rule_count"] for each in shown] == [1, 1]
+
+    def test_of_one_that_there_is_not(self, client: httpx2.Client) -> None:
+        refused(client.get(f"{BUNDLES}/{NOBODY}/versions"), 404, "BUNDLE_NOT_FOUND")
+
+
+class TestUpgrade:
+    def test_brings_the_latest_definition(self, client: httpx2.Client) -> None:
+        pci = seeded(client)
+        before = ids(client, pci["id"])
+        answer = upgraded(client, pci["id"])
+        assert list(answer) == ["previous_version", "new_version", "rules_added", "rules_removed"]
+        assert (answer["previous_version"], answer["new_version"]) == ("1.0", "1.1")
+        after = ids(client, pci["id"])
+        assert answer["rules_added"] == len(set(after) - set(before)) > 0
+        assert answer["rules_removed"] == len(set(before) - set(after)) > 0
+        shown = seeded(client)
+        assert (shown["version"], shown["rule_count"]) == ("1.1", len(after))
+
+    def test_is_the_tenants_alone(self, client: httpx2.Client, tenant: str) -> None:
+        pci = seeded(client)
+        upgraded(client, pci["id"])
+        other = client.get(f"{BUNDLES}/{pci['id']}", headers={"X-Tenant-ID": f"{tenant}-other"})
+        assert found(other)["version"] == "1.0"
+
+    def test_writes_a_version_before_and_after(self, client: httpx2.Client) -> None:
+        pci = seeded(client)
+        before = detail(client, pci["id"])["rules"]
+        upgraded(client, pci["id"])
+        after, was, shipped = versions(client, pci["id"])
+        assert [each["change_type"] for each in (after, was, shipped)] == [
+            "after_upgrade",
+            "before_upgrade",
+            "install",
+        ]
+        assert (was["version"], was["rules"]) == ("1.0", before)
+        assert (after["version"], after["rules"]) == ("1.1", detail(client, pci["id"])["rules"])
+        assert after["rule_count"] == len(after["rules"])
+        assert "from 1.0 to 1.1" in after["summary"]
+
+    @pytest.mark.parametrize("active", [True, False])
+    def test_leaves_a_bundle_in_force_or_out_of_it(
+        self, client: httpx2.Client, active: bool
+    ) -> None:
+        pci = seeded(client)
+        if active:
+            found(client.post(f"{BUNDLES}/{pci['id']}/activate"))
+        upgraded(client, pci["id"])
+        shown = detail(client, pci["id"])
+        assert shown["enabled"] is active
+        assert {each["enabled"] for each in shown["rules"]} == {active}
+
+    def test_keeps_what_the_tenant_has_added_and_set(self, client: httpx2.Client) -> None:
+        pci = seeded(client)
+        path = f"{BUNDLES}/{pci['id']}"
+        rule = dlp_rule(client)
+        body = {"name": "Cards", "description": "Ours", "rule_ids": [rule["id"]]}
+        found(client.put(path, json=body))
+        found(client.post(f"{path}/activate"))
+        card = next(
+            each
+            for each in detail(client, pci["id"])["rules"]
+            if each["entity_type"] == "CREDIT_CARD"
+        )
+        setting = {"action_tier": "block", "confidence_threshold": 0.3}
+        found(client.put(f"{RULES}/{card['id']}", json=setting))
+        before = ids(client, pci["id"])
+        answer = upgraded(client, pci["id"])
+        shown = detail(client, pci["id"])
+        assert (shown["name"], shown["description"]) == ("Cards", "Ours")
+        assert shown["rules"][-1]["id"] == rule["id"]
+        assert len(shown["rules"]) == (
+            len(before) + answer["rules_added"] - answer["rules_removed"]
+        )
+        kept = next(each for each in shown["rules"] if each["id"] == card["id"])
+        assert {name: kept[name] for name in setting} == setting
+
+    def test_is_refused_where_there_is_none(self, client: httpx2.Client) -> None:
+        pci = seeded(client)
+        upgraded(client, pci["id"])
+        done = versions(client, pci["id"])
+        again = client.post(f"{BUNDLES}/{pci['id']}/upgrade")
+        assert "latest version, 1.1" in refused(again, 400, "NO_UPGRADE", "bundle_id")
+        own = client.post(f"{BUNDLES}/{bundle(client)['id']}/upgrade")
+        assert "no definition" in refused(own, 400, "NO_UPGRADE", "bundle_id")
+        current = client.post(f"{BUNDLES}/{seeded(client, 'SOX')['id']}/upgrade")
+        refused(current, 400, "NO_UPGRADE", "bundle_id")
+        refused(client.post(f"{BUNDLES}/{NOBODY}/upgrade"), 404, "BUNDLE_NOT_FOUND")
+        assert versions(client, pci["id"]) == done, "a refused upgrade leaves no version"
+
+    def test_shows_in_the_matrix(self, client: httpx2.Client) -> None:
+        pci = seeded(client)
+        upgraded(client, pci["id"])
+        for row in found(client.get(f"{BUNDLES}/matrix")):
+            cell = next(each for each in row["bundles"] if each["bundle_id"] == pci["id"])
+            assert cell["version_status"] == "current"
+            assert cell["upgrade_available"] is False
+            assert cell["version"] == "1.1"

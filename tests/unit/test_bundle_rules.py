@@ -1,0 +1,294 @@
+"""Which DLP rules are in force for whom: bundles, frameworks, customisations, groups."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdp.domain import compliance_bundle, dlp_rule, org_policy, user_group
+from pdp.domain.bundle_rules import (
+    RulesInForce,
+    platform_rules,
+    rules_in_force,
+    rules_of_bundle,
+    stricter,
+    tenant_rules,
+)
+from pdp.domain.compliance_bundle import BundleState, ComplianceBundle, all_bundles
+from pdp.domain.dlp_rule import ACTION_TIERS, DlpCustomisation, DlpRule
+from pdp.domain.kinds import PolicySet
+from pdp.domain.org_policy import OrgPolicy
+from pdp.domain.user_group import UserGroup, all_groups
+
+CALM = OrgPolicy(gdpr=False, ai_act=False)
+
+BUNDLE = ComplianceBundle(
+    id="pci",
+    key="pci_dss",
+    name="PCI-DSS",
+    regulatory_framework="PCI-DSS",
+    is_seeded=True,
+    definitions=[
+        {"version": "1.0", "summary": "", "rule_ids": ["card", "mail"]},
+        {"version": "1.1", "summary": "", "rule_ids": ["card", "key"]},
+    ],
+)
+GDPR = ComplianceBundle(
+    id="gdpr",
+    key="gdpr",
+    name="GDPR",
+    regulatory_framework="GDPR",
+    is_seeded=True,
+    definitions=[{"version": "1.0", "summary": "", "rule_ids": ["phone"]}],
+)
+
+
+def rule(rule_id: str, tier: str = "redact", **fields: Any) -> DlpRule:
+    return DlpRule(rule_id, rule_id, "regex", rule_id.upper(), tier, **fields)
+
+
+PLATFORM_RULES = [
+    rule("base"),
+    rule("card", enabled=False, bundle_id="pci"),
+    rule("mail", enabled=False, bundle_id="pci"),
+    rule("key", "block", enabled=False, bundle_id="pci"),
+    rule("phone", enabled=False, bundle_id="gdpr"),
+]
+PLATFORM = PolicySet(
+    {
+        compliance_bundle.KIND: {each.id: each for each in (BUNDLE, GDPR)},
+        dlp_rule.KIND: {each.id: each for each in PLATFORM_RULES},
+        user_group.KIND: {"finance": UserGroup("finance", "Finance")},
+    }
+)
+
+
+IDS = {
+    BundleState: (compliance_bundle.STATE_KIND, "bundle_id"),
+    ComplianceBundle: (compliance_bundle.KIND, "id"),
+    DlpCustomisation: (dlp_rule.CUSTOMISATION_KIND, "rule_id"),
+    DlpRule: (dlp_rule.KIND, "id"),
+    UserGroup: (user_group.KIND, "id"),
+}
+
+
+def own(*entities: Any, policy: OrgPolicy = CALM) -> PolicySet:
+    """A tenant's policies."""
+    kinds: dict[str, dict[str, Any]] = {org_policy.KIND: {org_policy.ID: policy}}
+    for each in entities:
+        kind, name = IDS[type(each)]
+        kinds.setdefault(kind, {})[getattr(each, name)] = each
+    return PolicySet(kinds)
+
+
+def in_force(*entities: Any, policy: OrgPolicy = CALM) -> RulesInForce:
+    return rules_in_force(PLATFORM, own(*entities, policy=policy))
+
+
+def tiers(found: RulesInForce) -> dict[str, str]:
+    return {each.id: each.action_tier for each in found.everyone.values()}
+
+
+ACTIVE = BundleState("pci", enabled=True)
+
+
+class TestBundles:
+    def test_are_out_of_force_until_they_are_activated(self) -> None:
+        assert tiers(in_force()) == {"base": "redact"}
+        assert not platform_rules(PLATFORM, own())["card"].enabled
+
+    def test_bring_the_rules_of_the_definition_that_the_tenant_has(self) -> None:
+        assert tiers(in_force(ACTIVE)) == {"base": "redact", "card": "redact", "mail": "redact"}
+        newer = replace(ACTIVE, version="1.1")
+        assert tiers(in_force(newer)) == {"base": "redact", "card": "redact", "key": "block"}
+        assert list(platform_rules(PLATFORM, own(newer))) == ["base", "card", "key", "phone"]
+
+    def test_have_the_first_definition_where_the_tenants_is_no_more(self) -> None:
+        gone = replace(ACTIVE, version="0.9")
+        assert all_bundles(PLATFORM, own(gone))["pci"].version == "1.0"
+
+    def test_are_named_as_the_tenant_names_them(self) -> None:
+        state = replace(ACTIVE, name="Cards", description="Ours", regulatory_framework="PCI")
+        found = all_bundles(PLATFORM, own(state))["pci"]
+        assert (found.name, found.description, found.regulatory_framework) == (
+            "Cards",
+            "Ours",
+            "PCI",
+        )
+        assert found.enabled
+
+    def test_have_the_tenants_own_rules_after_their_own(self) -> None:
+        added = rule("mine", bundle_id="pci", enabled=False)
+        tenant = own(ACTIVE, added)
+        bundle = all_bundles(PLATFORM, tenant)["pci"]
+        found = rules_of_bundle(bundle, PLATFORM, tenant)
+        assert [each.id for each in found] == ["card", "mail", "mine"]
+        assert "mine" not in in_force(ACTIVE, added).everyone, "it is disabled itself"
+
+    def test_of_a_tenant_are_no_condition_of_their_rules(self) -> None:
+        custom = ComplianceBundle("c", "C", "C", enabled=False)
+        assert "mine" in in_force(custom, rule("mine", bundle_id="c")).everyone
+
+    @pytest.mark.parametrize(
+        ("bundle", "version", "status", "mode"),
+        [
+            (BUNDLE, "1.0", "update_available", "strict"),
+            (BUNDLE, "1.1", "current", "strict"),
+            (GDPR, "1.0", "current", "strict"),
+            (ComplianceBundle("c", "C", "C"), "1.0", "custom", "additive"),
+        ],
+    )
+    def test_tell_whether_there_is_an_upgrade(
+        self, bundle: ComplianceBundle, version: str, status: str, mode: str
+    ) -> None:
+        found = replace(bundle, version=version)
+        assert found.version_status == status
+        assert found.upgrade_available is (status == "update_available")
+        assert found.enforcement_mode == mode
+
+
+class TestCustomisations:
+    def test_of_a_bundle_in_force_set_tier_and_threshold(self) -> None:
+        change = DlpCustomisation("card", action_tier="log_only", confidence_threshold=0.9)
+        card = in_force(ACTIVE, change).everyone["card"]
+        assert (card.action_tier, card.confidence_threshold) == ("log_only", 0.9)
+
+    @pytest.mark.parametrize(
+        "change",
+        [DlpCustomisation("card", enabled=False), DlpCustomisation("card", action_tier="none")],
+    )
+    def test_cannot_suppress_what_a_bundle_requires(self, change: DlpCustomisation) -> None:
+        found = in_force(ACTIVE, change)
+        assert found.everyone["card"].action_tier == "redact"
+        assert found.required == {"card", "mail"}
+
+    def test_can_suppress_other_rules_of_the_platform(self) -> None:
+        assert "base" not in in_force(DlpCustomisation("base", enabled=False)).everyone
+        assert "base" not in in_force(DlpCustomisation("base", action_tier="none")).everyone
+        assert in_force().required == frozenset()
+
+    def test_can_enable_one_rule_of_a_bundle_that_is_not_in_force(self) -> None:
+        assert "card" in in_force(DlpCustomisation("card", enabled=True)).everyone
+
+
+class TestFrameworks:
+    def test_put_their_bundle_in_force_at_log_only(self) -> None:
+        found = in_force(policy=OrgPolicy())
+        assert tiers(found) == {"base": "redact", "phone": "log_only"}
+        assert found.required == frozenset()
+
+    def test_leave_an_active_bundle_its_tiers(self) -> None:
+        found = in_force(BundleState("gdpr", enabled=True), policy=OrgPolicy())
+        assert tiers(found) == {"base": "redact", "phone": "redact"}
+
+    @pytest.mark.parametrize(
+        "change",
+        [DlpCustomisation("phone", enabled=False), DlpCustomisation("phone", action_tier="none")],
+    )
+    def test_are_heard_less_than_the_tenants_own_setting(self, change: DlpCustomisation) -> None:
+        assert "phone" not in in_force(change, policy=OrgPolicy()).everyone
+
+    @pytest.mark.parametrize(
+        ("switch", "key"), [("gdpr", "gdpr"), ("ai_act", "eu_ai_act"), ("soc2", "soc2")]
+    )
+    def test_each_have_a_bundle(self, switch: str, key: str) -> None:
+        bundles = {each: replace(GDPR, key=each) for each in ("gdpr", "eu_ai_act", "soc2", "sox")}
+        switches: dict[str, Any] = {"gdpr": False, "ai_act": False, "soc2": False, switch: True}
+        policy = OrgPolicy(**switches)
+        found = compliance_bundle.framework_bundles(policy, bundles)
+        assert [each.key for each in found] == [key]
+
+
+class TestGroups:
+    def test_have_bundles_of_their_own(self) -> None:
+        found = in_force(UserGroup("g", "G", bundle_ids=["pci", "gone"]))
+        assert tiers(found) == {"base": "redact"}
+        assert set(found.groups) == {"g"}
+        assert set(found.groups["g"]) == {"card", "mail"}
+
+    def test_have_nothing_of_their_own_where_the_bundle_is_active_for_all(self) -> None:
+        assert in_force(ACTIVE, UserGroup("g", "G", bundle_ids=["pci"])).groups == {}
+
+    def test_cannot_be_kept_from_their_bundle_by_a_suppressed_rule(self) -> None:
+        change = DlpCustomisation("card", enabled=False, action_tier="none")
+        found = in_force(change, UserGroup("g", "G", bundle_ids=["pci"]))
+        assert found.groups["g"]["card"].action_tier == "redact"
+
+    def test_have_all_rules_of_a_custom_bundle_that_is_inactive(self) -> None:
+        custom = ComplianceBundle("c", "C", "C", enabled=False)
+        mine = rule("mine", bundle_id="c", enabled=False)
+        found = in_force(custom, mine, UserGroup("g", "G", bundle_ids=["c"]))
+        assert "mine" not in found.everyone
+        assert found.groups["g"]["mine"].enabled
+
+    def test_have_stricter_rules(self) -> None:
+        changes: list[dict[str, Any]] = [
+            {"rule_id": "base", "action_tier": "block"},
+            {"rule_id": "card", "enabled": True, "confidence_threshold": 0.1},
+            {"rule_id": "gone", "enabled": True},
+        ]
+        found = in_force(UserGroup("g", "G", dlp_rules=changes))
+        assert found.groups["g"]["base"].action_tier == "block"
+        assert found.groups["g"]["card"].confidence_threshold == 0.1
+        assert set(found.groups["g"]) == {"base", "card"}
+        assert found.everyone["base"].action_tier == "redact"
+
+    def test_raise_what_a_framework_logs(self) -> None:
+        changes = [{"rule_id": "phone", "action_tier": "prompt"}]
+        found = in_force(UserGroup("g", "G", dlp_rules=changes), policy=OrgPolicy())
+        assert found.everyone["phone"].action_tier == "log_only"
+        assert found.groups["g"]["phone"].action_tier == "prompt"
+
+    def test_are_left_out_where_nothing_is_stricter(self) -> None:
+        weaker = [{"rule_id": "base", "action_tier": "log_only", "confidence_threshold": 1.0}]
+        assert in_force(UserGroup("g", "G", dlp_rules=weaker)).groups == {}
+
+    def test_of_the_platform_are_as_the_tenant_has_them(self) -> None:
+        assert list(all_groups(PLATFORM, own())) == ["finance"]
+        mine = UserGroup("finance", "Money", members=["u"])
+        assert all_groups(PLATFORM, own(mine))["finance"] is mine
+        assert all_groups(PLATFORM, own(replace(mine, removed=True))) == {}
+
+
+RULES = st.builds(
+    DlpRule,
+    id=st.just("r"),
+    detector_name=st.just("r"),
+    detector_type=st.just("regex"),
+    entity_type=st.just("R"),
+    action_tier=st.sampled_from(ACTION_TIERS),
+    enabled=st.booleans(),
+    confidence_threshold=st.sampled_from([0.0, 0.25, 0.5, 1.0]),
+)
+CHANGES = st.fixed_dictionaries(
+    {"rule_id": st.just("r")},
+    optional={
+        "enabled": st.just(True),
+        "action_tier": st.sampled_from(ACTION_TIERS),
+        "confidence_threshold": st.sampled_from([0.0, 0.25, 0.5, 1.0]),
+    },
+)
+
+
+def at_least_as_strict(one: DlpRule, other: DlpRule) -> bool:
+    return (
+        one.enabled >= other.enabled
+        and ACTION_TIERS.index(one.action_tier) >= ACTION_TIERS.index(other.action_tier)
+        and one.confidence_threshold <= other.confidence_threshold
+    )
+
+
+@given(RULES, CHANGES)
+def test_a_group_never_makes_a_rule_weaker(shipped: DlpRule, change: dict[str, Any]) -> None:
+    found = stricter(shipped, change)
+    assert at_least_as_strict(found, shipped)
+    assert stricter(found, change) == found
+
+
+def test_all_rules_of_a_tenant_are_told_in_force_or_not() -> None:
+    found = tenant_rules(PLATFORM, own(rule("mine", enabled=False)))
+    assert list(found) == ["base", "card", "mail", "phone", "mine"]

@@ -1,0 +1,41 @@
+"""The groups of a subject: by name, by id, by membership."""
+
+from __future__ import annotations
+
+import pytest
+
+from pdp.domain.request import NOBODY, Subject
+from pdp.domain.user_group import UserGroup
+from pdp.engine.groups import NO_GROUPS, GroupIndex
+
+GROUPS = GroupIndex(
+    [
+        UserGroup("id-1", "Finance", members=["u1", "u2", "u1"]),
+        UserGroup("id-2", "Engineering", members=["u2"]),
+        UserGroup("id-3", "id-1"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("user_id", "groups", "expected"),
+    [
+        ("", (), set()),
+        ("nobody", ("Sales",), set()),
+        ("", ("Finance",), {"id-1"}),
+        ("", ("finance",), set()),
+        ("", ("id-2",), {"id-2"}),
+        ("", ("id-1",), {"id-1", "id-3"}),
+        ("u1", (), {"id-1"}),
+        ("u2", (), {"id-1", "id-2"}),
+        ("u1", ("Engineering", "Sales", "Engineering"), {"id-1", "id-2"}),
+    ],
+)
+def test_of_a_subject(user_id: str, groups: tuple[str, ...], expected: set[str]) -> None:
+    assert GROUPS.of(Subject(user_id=user_id, groups=groups)) == expected
+
+
+def test_without_any_group_nobody_is_in_one() -> None:
+    empty = GroupIndex()
+    assert empty.of(NOBODY) is NO_GROUPS
+    assert empty.of(Subject(user_id="u1", groups=("Finance",))) is NO_GROUPS

@@ -18,6 +18,7 @@ from pdp.bootstrap import first_publisher, open_store, risk_table
 from pdp.config import Settings, check_auth, split_address
 from pdp.detect.ner import NerEngine, open_engine
 from pdp.domain.static_policy import KIND
+from pdp.exporting import Exporting
 from pdp.records import RecordKeeping, RecordOptions
 from pdp.security import Security
 from pdp.transport.grpc_server import GrpcServer
@@ -45,6 +46,7 @@ class Readiness:
         self.draining = False
         self.models: Callable[[], Mapping[str, str]] = dict
         self.recorder: Recorder[Pending] | None = None
+        self.exports: Callable[[], Mapping[str, str]] = dict
 
     @property
     def serving(self) -> bool:
@@ -58,6 +60,7 @@ class Readiness:
             "drain": "draining" if self.draining else "no",
             **({"audit": self.recorder.status()} if self.recorder else {}),
             **{f"model_{kind}": state for kind, state in self.models().items()},
+            **self.exports(),
         }
 
 
@@ -107,9 +110,21 @@ async def running(settings: Settings, worker: Worker | None = None) -> AsyncIter
         security = Security(settings, publisher)
         await security.start()
         tracing = _tracing(stack, settings)
+        exporting = Exporting.of(settings)
+        stack.push_async_callback(asyncio.to_thread, exporting.exporter.close)
         keeping = RecordKeeping(RecordOptions.of(settings), LoopTickets(asyncio.get_running_loop()))
         stack.push_async_callback(asyncio.to_thread, keeping.close)
-        wiring = wire(publisher, workspace, ner, security.services, around=tracing, keeping=keeping)
+        wiring = wire(
+            publisher,
+            workspace,
+            ner,
+            security.services,
+            around=tracing,
+            keeping=keeping,
+            exporting=exporting,
+        )
+        exporting.start(publisher, workspace, wiring.metrics)
+        keeping.recorder.subscribe(exporting.exporter)
         if worker is not None:
             worker.render, wiring.metrics.of_all = wiring.metrics.render, worker.metrics_of_all
         stack.push_async_callback(wiring.metering.close)
@@ -117,6 +132,7 @@ async def running(settings: Settings, worker: Worker | None = None) -> AsyncIter
         readiness = Readiness()
         readiness.models = ner.states
         readiness.recorder = keeping.recorder
+        readiness.exports = exporting.checks
         transports = await _listening(stack, settings, wiring, readiness)
         stack.push_async_callback(_cancel, asyncio.create_task(security.follow()))
         follower = asyncio.create_task(workspace.follow())

@@ -104,6 +104,18 @@ class Settings(BaseSettings):
     otel_endpoint: str = Field(
         "", description="OpenTelemetry collector for traces, OTLP over HTTP; empty for no traces."
     )
+    siem_flush_s: float = Field(
+        5.0, gt=0, le=300, description="Seconds that a SIEM event waits for others to go with it."
+    )
+    siem_spool_mb: int = Field(
+        1_000, ge=1, le=1_000_000, description="Megabytes of events that wait for SIEMs at most."
+    )
+    alert_window_s: float = Field(
+        300.0, ge=0, le=86_400, description="Seconds in which alerts alike are sent once."
+    )
+    alert_networks: str = Field(
+        "", description="Networks that are not public and that alert webhooks may be in."
+    )
 
     @property
     def store_url(self) -> str:

@@ -18,6 +18,7 @@
     │   ├── ModelNotFound
     │   ├── ProviderNotFound
     │   ├── LimitNotFound
+    │   ├── ConnectorNotFound
     │   ├── BundleNotFound
     │   ├── GroupNotFound
     │   └── RouteNotFound
@@ -247,6 +248,12 @@ class LimitNotFound(NotFound):
     """The tenant has no such limit (issue 3)."""
 
     reason = "LIMIT_NOT_FOUND"
+
+
+class ConnectorNotFound(NotFound):
+    """There is no SIEM connector of that id (seed 002)."""
+
+    reason = "CONNECTOR_NOT_FOUND"
 
 
 class LimitExists(PdpError):

@@ -85,7 +85,7 @@ class Exporter:
         self._deliveries: Deliveries | None = None
         self._exports = Exports()
         self._faulty = False
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
         self._ending = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="exports", daemon=True)
@@ -102,6 +102,7 @@ class Exporter:
         self._changes = changes
         if self._connectors or (self._settings.directory / SPOOL_NAME).exists():
             self._open()
+        self._loop = asyncio.new_event_loop()
         self._thread.start()
 
     @property
@@ -123,7 +124,9 @@ class Exporter:
 
     def run(self, work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
         """Runs `work` where the connectors live; awaited on the caller's own event loop."""
-        return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+        loop = self._loop
+        assert loop is not None, "not started"  # noqa: S101
+        return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
     def close(self) -> None:
         """Puts all records into the spool, lets deliveries under way end, and ends."""
@@ -132,11 +135,14 @@ class Exporter:
             self._thread.join()
 
     def _call(self, work: Callable[[], object]) -> None:
-        with suppress(RuntimeError):  # the loop has ended, and with it whoever would listen
-            self._loop.call_soon_threadsafe(work)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended, and with it whoever would listen
+                self._loop.call_soon_threadsafe(work)
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+        loop = self._loop
+        assert loop is not None, "the thread is started with it"  # noqa: S101
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
             runner.run(self._main())
 
     async def _main(self) -> None:

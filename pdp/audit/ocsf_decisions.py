@@ -85,10 +85,9 @@ def _attacks(record: DecisionRecord) -> list[Match]:
 
 
 def _activity(record: DecisionRecord) -> dict[str, Any]:
-    verb = record.action.rpartition(":")[2]
     event = ocsf.event(
         ocsf.API_ACTIVITY,
-        _ACTIVITIES.get(verb, _DECIDE),
+        _activity_of(record),
         uid=record.decision_id,
         at=record.time,
         severity_id=ocsf.SEVERITY_OF_LEVEL.get(record.risk.level, ocsf.INFORMATIONAL),
@@ -176,11 +175,20 @@ def _finding(record: DecisionRecord, class_uid: int, uid: str, title: str) -> di
         "uid": uid,
         "title": title,
         "created_time": event["time"],
-        "related_events": [{"uid": record.decision_id, "type_uid": ocsf.API_ACTIVITY * 100 + 99}],
+        "related_events": [
+            {
+                "uid": record.decision_id,
+                "type_uid": ocsf.API_ACTIVITY * 100 + _activity_of(record)[0],
+            }
+        ],
     }
     event["resources"] = _resources(record)
     event["unmapped"] = {"decision_id": record.decision_id, "outcome": record.outcome.name}
     return event
+
+
+def _activity_of(record: DecisionRecord) -> tuple[int, str]:
+    return _ACTIVITIES.get(record.action.rpartition(":")[2], _DECIDE)
 
 
 def _sentence(record: DecisionRecord) -> str:

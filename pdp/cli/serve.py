@@ -39,12 +39,17 @@ _METAVARS: Final = {
     "log_level": "LEVEL",
     "drain_s": "SECONDS",
     "risk_file": "FILE",
+    "siem_flush_s": "SECONDS",
+    "siem_spool_mb": "MEGABYTES",
+    "alert_window_s": "SECONDS",
+    "alert_networks": "CIDR,…",
     "ner_model_dir": "DIRECTORY",
     "gliner_model_dir": "DIRECTORY",
     "ner_budget_ms": "MILLISECONDS",
     "tls_cert_file": "FILE",
     "tls_key_file": "FILE",
     "tls_client_ca_file": "FILE",
+    "otel_endpoint": "URL",
 }
 
 

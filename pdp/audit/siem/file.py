@@ -58,14 +58,11 @@ class FileConnector:
 
     def _append(self, events: Sequence[Event]) -> None:
         with self._locked() as file:
-            if self._resuming:
+            resuming, self._resuming = self._resuming, True
+            if resuming:
                 _cut_torn_line(file)
-                there = _tail(file)
-                events = [
-                    each
-                    for each in events
-                    if not each.seq or b'"uid":%b' % compact(each.uid) not in there
-                ]
+                there = _tail(file) + self._backup_tail()
+                events = [each for each in events if not each.seq or _mark(each) not in there]
             file.seek(0, os.SEEK_END)
             file.write(b"".join(each.body + b"\n" for each in events))
             file.flush()
@@ -97,6 +94,14 @@ class FileConnector:
         if self._backups:
             self._path.rename(self._backup(1))
 
+    def _backup_tail(self) -> bytes:
+        """Returns the end of the file before this one: it may have been rotated since."""
+        try:
+            with self._backup(1).open("rb") as file:
+                return _tail(file)
+        except FileNotFoundError:
+            return b""
+
     def _backup(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
 
@@ -123,6 +128,11 @@ def _cut_torn_line(file: BinaryIO) -> None:
     whole = tail.rfind(b"\n") + 1
     if whole or len(tail) == size:
         file.truncate(size - len(tail) + whole)
+
+
+def _mark(event: Event) -> bytes:
+    """Returns what stands in the line of an event and in no other, whatever a caller says."""
+    return b'"uid":%b,"profiles":' % compact(event.uid)
 
 
 def _tail(file: BinaryIO) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import ssl
 from email.utils import parsedate_to_datetime
 from time import time
@@ -29,6 +30,11 @@ _OK: Final = range(200, 300)
 _THROTTLED: Final = frozenset({408, 425, 429})
 _NOT_OURS: Final = frozenset({401, 403, 404, 405, 407})
 """Statuses that speak of credentials and addresses: no event is at fault."""
+
+
+# The client logs every address that it asks, and an address may be a credential.
+logging.getLogger("httpx2").setLevel(logging.WARNING)
+logging.getLogger("httpcore2").setLevel(logging.WARNING)
 
 
 class Answer(NamedTuple):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pdp.admin.org_policy import OrgPolicies
+    from pdp.audit.alerts.trials import AlertTrials
     from pdp.domain.org_policy import OrgPolicy
     from pdp.transport.call import Call, Endpoint
 
@@ -23,12 +24,17 @@ _CONDITIONS = ("risk_level_gte", "action_contains", "pii_detected", "agent_id_eq
 class OrgPolicyServicer:
     """Administers the policy of the tenant that a call acts for."""
 
-    def __init__(self, policies: OrgPolicies) -> None:
+    def __init__(self, policies: OrgPolicies, trials: AlertTrials) -> None:
         self._policies = policies
+        self._trials = trials
 
     def handlers(self) -> Mapping[str, Endpoint]:
         """Returns the handler of each RPC, by its name."""
-        return {"GetOrgPolicy": self.get, "UpdateOrgPolicy": self.update}
+        return {
+            "GetOrgPolicy": self.get,
+            "UpdateOrgPolicy": self.update,
+            "TestAlertRules": self.test_alerts,
+        }
 
     async def get(self, call: Call, message: Message) -> pb.GetOrgPolicyResponse:
         """Returns the policy."""
@@ -42,6 +48,23 @@ class OrgPolicyServicer:
             call.tenant_id, call.principal.name, changes_of(asked), expectation(call)
         )
         return pb.UpdateOrgPolicyResponse(policy=_policy(stored(call, written)))
+
+    async def test_alerts(self, call: Call, message: Message) -> pb.TestAlertRulesResponse:
+        """Sends a message to the webhooks of alert rules that says that it is a test."""
+        asked = cast("pb.TestAlertRulesRequest", message)
+        policy = (await self._policies.get(call.tenant_id)).value
+        results = await self._trials.run(
+            policy.alert_rules,
+            call.tenant_id,
+            call.principal.name,
+            asked.name if asked.HasField("name") else None,
+        )
+        return pb.TestAlertRulesResponse(
+            results=[
+                pb.AlertTestResult(name=each.name, success=each.error is None, error=each.error)
+                for each in results
+            ]
+        )
 
 
 def changes_of(asked: pb.UpdateOrgPolicyRequest) -> dict[str, Any]:

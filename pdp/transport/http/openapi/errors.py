@@ -69,6 +69,14 @@ def _names_limit(binding: Binding) -> bool:
     return any(variable.name == "limit_id" for variable in binding.path)
 
 
+def _names_connector(binding: Binding) -> bool:
+    return binding.method.name == "TestSiemConnector"
+
+
+def _names_rule(binding: Binding) -> bool:
+    return _names_something(binding) or binding.method.name == "TestAlertRules"
+
+
 def _creates_limit(binding: Binding) -> bool:
     return binding.method.name == "CreateLimit"
 
@@ -89,13 +97,14 @@ _APPLIES: Final[Mapping[str, Callable[[Binding], bool]]] = {
     "OVERRIDE_NOT_FOUND": _names_something,
     "CUSTOMER_NOT_FOUND": _names_customer,
     "PACK_NOT_FOUND": _names_something,
-    "RULE_NOT_FOUND": _names_something,
+    "RULE_NOT_FOUND": _names_rule,
     "CHAIN_NOT_FOUND": _names_something,
     "MODEL_NOT_FOUND": _names_model,
     "PROVIDER_NOT_FOUND": _names_provider,
     "MODEL_EXISTS": _creates_model,
     "MODEL_DISABLED": _deletes_model,
     "LIMIT_NOT_FOUND": _names_limit,
+    "CONNECTOR_NOT_FOUND": _names_connector,
     "LIMIT_EXISTS": _creates_limit,
     "BUNDLE_READONLY": _writes,
     "PACK_IN_USE": is_conditional,

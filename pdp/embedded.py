@@ -12,29 +12,30 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import ExitStack
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
-from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.admin.snapshots import Renewed, compile_snapshot, plan_renewal, read_news, renew
+from pdp.audit.tickets import ThreadTickets
 from pdp.bootstrap import first_publisher, open_store, risk_table
 from pdp.bounds import check
 from pdp.domain.decision import Decision, Fault
 from pdp.domain.layers import ENGINE
 from pdp.domain.request import Request
-from pdp.domain.tenant import DEFAULT_TENANT
 from pdp.embedded_counters import StoredMeter
+from pdp.embedded_requests import RequestFields, read, settled
 from pdp.engine.evaluate import evaluate, unjudged
 from pdp.errors import RevisionUnavailable
+from pdp.records import RecordKeeping, RecordOptions, beside
 from pdp.transport.call import new_id
-from pdp.transport.convert import to_request
+from pdp.transport.recording import Records, unrecorded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
 
-    from pdp.domain.request import Entity, JsonObject, Subject, Target, Usage
     from pdp.engine.snapshot import Snapshot
     from pdp.publisher import Publisher
     from pdp.store.port import Store
@@ -46,30 +47,6 @@ MAX_WAIT_S: Final = 1.0
 """How long `min_revision` is waited for."""
 
 _log: Final = logging.getLogger("pdp.engine")
-
-
-class RequestFields(TypedDict, total=False):
-    """The fields of `Request`, as keywords of `Engine.decide`."""
-
-    text: str
-    action: str
-    tool: str
-    arguments: JsonObject | None
-    direction: str
-    channel: str
-    intent_complexity: str
-    provider: str
-    model: str
-    request_id: str
-    tenant_id: str
-    customer_id: str
-    subject: Subject
-    target: Target
-    context: JsonObject | None
-    timestamp: float
-    entities: tuple[Entity, ...]
-    usage: Usage
-    explain: bool
 
 
 class Engine:
@@ -84,8 +61,16 @@ class Engine:
     after `close`. For any other tenant they are then a BLOCK that is `incomplete`, ENGINE_ERROR.
     """
 
-    def __init__(self, store: Store, publisher: Publisher) -> None:
-        """Takes a store that nothing else uses, and a publisher that is true of it."""
+    def __init__(
+        self, store: Store, publisher: Publisher, keeping: RecordKeeping | None = None
+    ) -> None:
+        """Takes a store that nothing else uses, and a publisher that is true of it.
+
+        Args:
+            store: the store.
+            publisher: the policies in force.
+            keeping: records decisions; None for no records.
+        """
         self._store = store
         self._publisher = publisher
         self._publishing = threading.Lock()
@@ -95,15 +80,24 @@ class Engine:
         self._next_poll = 0.0
         self._failing = False
         self._counters = StoredMeter(store, self._publishing)
+        self._keeping = keeping
+        self._records = keeping.records if keeping else Records()
 
     @classmethod
-    def open(cls, database_url: str | None = None, *, risk_file: Path | None = None) -> Self:
+    def open(
+        cls,
+        database_url: str | None = None,
+        *,
+        risk_file: Path | None = None,
+        records: RecordOptions | None = None,
+    ) -> Self:
         """Opens the store, made where it is not there, with this release's catalog in it.
 
         Args:
             database_url: `sqlite:///PATH`; where None, what the server would use: the environment
                 (`PDP_DATABASE_URL`, `PDP_DATA_DIR`), else `sqlite:///var/pdp.db`.
             risk_file: TOML file that replaces risk points.
+            records: how decisions are recorded; where None, durably, beside the database.
 
         Raises:
             ConfigError: the store or the file cannot be used; it says what to do.
@@ -111,12 +105,15 @@ class Engine:
 
         """
         risk = risk_table(risk_file)
-        store = open_store(database_url or _configured_url())
-        try:
-            return cls(store, first_publisher(store, risk))
-        except BaseException:
-            store.close()
-            raise
+        url = database_url or _configured_url()
+        with ExitStack() as undo:
+            store = open_store(url)
+            undo.callback(store.close)
+            keeping = RecordKeeping(records or RecordOptions(beside(url)), ThreadTickets())
+            undo.callback(keeping.close)
+            engine = cls(store, first_publisher(store, risk), keeping)
+            undo.pop_all()
+        return engine
 
     def __enter__(self) -> Self:
         return self
@@ -130,11 +127,17 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        """Releases the store; may be called again. Tenants in memory can still be decided for."""
+        """Writes down what waits and releases the store; may be called again.
+
+        Tenants in memory can still be decided for; nothing of that is recorded.
+        """
         with self._storing:
             if not self._closed:
                 self._closed = True
                 self._counters.close()
+                self._records = Records()
+                if self._keeping is not None:
+                    self._keeping.close()
                 self._store.close()
 
     @property
@@ -163,11 +166,11 @@ class Engine:
 
         """
         if isinstance(request, (Request, NoneType)):
-            asked = _settled(request._replace(**fields) if request else Request(**fields))
+            asked = settled(request._replace(**fields) if request else Request(**fields))
         else:
-            asked, wanted = _read(request)
+            asked, wanted = read(request)
             min_revision = max(min_revision, wanted)
-            asked = _settled(asked._replace(**fields))
+            asked = settled(asked._replace(**fields))
         check(asked)
         self._follow()
         if min_revision > self._publisher.revision:
@@ -175,12 +178,19 @@ class Engine:
         try:
             snapshot, decision_id = self._snapshot(asked.tenant_id)
             charge = self._counters.charge(snapshot, asked)
-            decision = evaluate(snapshot, charge.request if charge else asked, decision_id)
+            began = time.perf_counter()
+            marks = [("", began)] if snapshot.timed else None
+            work = charge.request if charge else asked
+            decision = evaluate(snapshot, work, decision_id, None, marks)
             if charge is not None:
                 self._counters.settle(charge, decision)
+            ticket = self._records.take(snapshot, work, decision, began, marks or ())
         except Exception as error:
             fault = Fault(ENGINE, error)
             decision = unjudged(asked.request_id, new_id(), fault=fault)
+            ticket = self._records.take(None, asked, decision)
+        if ticket is not None and not ticket.wait():
+            decision = unrecorded(decision)
         return _logged(decision) if decision.faults else decision
 
     def _snapshot(self, tenant_id: str) -> tuple[Snapshot, str]:
@@ -253,27 +263,6 @@ def _logged(decision: Decision) -> Decision:
         kind = type(fault.error).__name__
         _log.error("could not judge %s: %s in %s", decision.request_id, kind, fault.layer)
     return decision
-
-
-def _read(body: Mapping[str, Any]) -> tuple[Request, int]:
-    """Returns the request that a DecideRequest in JSON form makes, and its `min_revision`."""
-    from pdp.transport.jsonpb import decode  # noqa: PLC0415 - only who sends JSON pays for it
-
-    message = pb.DecideRequest()
-    decode(dict(body), message)
-    request = to_request(message, message.tenant_id or DEFAULT_TENANT, message.request_id)
-    return request, message.min_revision
-
-
-def _settled(request: Request) -> Request:
-    """Fills in what the server fills in where a request leaves it open."""
-    return request._replace(
-        tenant_id=request.tenant_id or DEFAULT_TENANT,
-        request_id=request.request_id or new_id(),
-        direction=request.direction or "input",
-        channel=request.channel or "interactive",
-        timestamp=request.timestamp or time.time(),
-    )
 
 
 def _configured_url() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -30,6 +30,9 @@ MIN_KEY_BYTES: Final = 32
 _DAY_S: Final = 86_400
 _MIB: Final = 1 << 20
 
+DEFAULT_RETENTION: Final = Retention(365 * _DAY_S, 10_240 * _MIB)
+"""That of the settings."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecordOptions:
@@ -46,7 +49,7 @@ class RecordOptions:
     url: str
     durable: bool = True
     bound: int = 10_000
-    retention: Retention = field(default_factory=Retention)
+    retention: Retention = DEFAULT_RETENTION
     key: bytes = b""
 
     @classmethod

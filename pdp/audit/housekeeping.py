@@ -1,11 +1,10 @@
-"""What is done for the log besides appending: old records go, and its head is told to the logs."""
+"""What is done for the log besides appending: old records are removed."""
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Final
-
-import structlog
 
 from pdp.errors import PdpError
 
@@ -18,7 +17,7 @@ INTERVAL_S: Final = 60.0
 PAUSE_S: Final = 0.25
 """Between two steps of removing, each of which is short: others want to append."""
 
-_log: Final = structlog.get_logger("pdp.audit")
+_log: Final = logging.getLogger("pdp.audit")
 
 
 class Housekeeping:
@@ -44,10 +43,10 @@ class Housekeeping:
         try:
             removed = self._log.retain(self._retention, time.time())
         except PdpError as error:
-            _log.error("old decision records cannot be removed", reason=error.message)
+            _log.error("old decision records cannot be removed: %s", error.message)
             removed = 0
         self._removed += removed
         self._due_at = time.monotonic() + (PAUSE_S if removed else INTERVAL_S)
         if not removed and self._removed:
-            _log.info("old decision records were removed", records=self._removed)
+            _log.info("%d old decision records were removed", self._removed)
             self._removed = 0

@@ -12,12 +12,11 @@ logged, and shown in `/readyz`.
 from __future__ import annotations
 
 import json
+import logging
 import queue
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
-
-import structlog
 
 from pdp.audit.housekeeping import Housekeeping
 from pdp.errors import PdpError
@@ -47,7 +46,7 @@ RETRY_S: Final = 0.5
 LOG_INTERVAL_S: Final = 10.0
 """How often the same trouble is logged at most."""
 
-_log: Final = structlog.get_logger("pdp.audit")
+_log: Final = logging.getLogger("pdp.audit")
 
 _to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _to_ascii: Final = json.JSONEncoder(separators=(",", ":")).encode
@@ -143,8 +142,8 @@ class Recorder(Generic[T]):
             if self._ended or self.depth >= self._bound or self._weight + weight > MAX_WEIGHT:
                 self._drop(1)
             else:
-                # Not exact where threads meet, until the queue is empty again; it bounds memory, and
-                # no more is asked of it.
+                # Not exact where threads meet, until the queue is empty again: it bounds memory,
+                # and no more is asked of it.
                 self._weight += weight
                 self._queue.put(_Entry(pending, weight, None))
             return None
@@ -160,7 +159,7 @@ class Recorder(Generic[T]):
         self._queue.put(None)
         self._thread.join(timeout_s)
         if self._thread.is_alive():
-            _log.error("decision records could not be written down in time", waiting=self.depth)
+            _log.error("%d decision records could not be written down in time", self.depth)
         self._ended = True
         self._abandon()
 
@@ -169,7 +168,7 @@ class Recorder(Generic[T]):
             while self._turn():
                 pass
         except BaseException as error:
-            _log.exception("decisions are not recorded any more", error=type(error).__name__)
+            _log.critical("decisions are not recorded any more: %s", type(error).__name__)
             raise
         finally:
             self._ended = True
@@ -250,11 +249,8 @@ class Recorder(Generic[T]):
                 consumer.consume(made)
             except Exception as error:
                 self.consumer_failures += 1
-                _log.error(
-                    "a consumer of records failed",
-                    consumer=consumer.name,
-                    error=type(error).__name__,
-                )
+                kind = type(error).__name__
+                _log.error("%s did not take a batch of records: %s", consumer.name, kind)
 
     def _failed(self, reason: str, count: int) -> None:
         if self._tickets is None:
@@ -272,20 +268,16 @@ class Recorder(Generic[T]):
         now = time.monotonic()
         if now - self._logged_at >= LOG_INTERVAL_S:
             self._logged_at = now
-            _log.error(
-                "decision records cannot be written",
-                reason=reason,
-                dropped=self.dropped,
-                blocked=self.unwritten,
-            )
+            _log.error("decision records cannot be written: %s (%s)", reason, self._toll())
 
     def _recovered(self) -> None:
         if self.trouble and self.depth < self._bound:
             self.trouble = ""
             self._logged_at = 0.0
-            _log.info(
-                "decision records are written again", dropped=self.dropped, blocked=self.unwritten
-            )
+            _log.info("decision records are written again (%s)", self._toll())
+
+    def _toll(self) -> str:
+        return f"so far {self.dropped} dropped, {self.unwritten} decisions blocked for it"
 
     def _abandon(self) -> None:
         """Gives up whatever waits: nobody will write it."""

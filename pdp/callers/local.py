@@ -7,9 +7,11 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 from pdp.admin.workspace import Workspace
+from pdp.audit.tickets import LoopTickets
 from pdp.bootstrap import first_publisher, open_store, risk_table
 from pdp.callers.base import Answer, CallFailed, rpc
 from pdp.errors import InternalError, PdpError, RevisionUnavailable, StoreUnavailable
+from pdp.records import RecordKeeping, RecordOptions, beside
 from pdp.security import for_owner
 from pdp.transport.call import Call
 from pdp.wiring import wire
@@ -51,7 +53,10 @@ class Local:
             undo.callback(workspace.close)
             # Each call brings the loop as far as its answer; between calls nothing runs.
             self._runner = undo.enter_context(asyncio.Runner())
-            wiring = wire(publisher, workspace, secure=for_owner(actor))
+            tickets = LoopTickets(self._runner.get_loop())
+            keeping = RecordKeeping(RecordOptions(beside(database_url)), tickets)
+            undo.callback(keeping.close)
+            wiring = wire(publisher, workspace, secure=for_owner(actor), keeping=keeping)
             self._endpoints = wiring.endpoints
             self._runner.run(wiring.metering.sync())
             undo.callback(lambda: self._runner.run(wiring.metering.close()))

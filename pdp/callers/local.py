@@ -30,7 +30,12 @@ class Local:
     """A `Caller` of the endpoints on a database."""
 
     def __init__(
-        self, database_url: str, *, risk_file: Path | None = None, actor: str = "dev-admin"
+        self,
+        database_url: str,
+        *,
+        risk_file: Path | None = None,
+        actor: str = "dev-admin",
+        records: RecordOptions | None = None,
     ) -> None:
         """Opens the database, made where it is not there.
 
@@ -38,6 +43,7 @@ class Local:
             database_url: `sqlite:///PATH`.
             risk_file: TOML file that replaces risk points.
             actor: who changes what, in the change log. Who has the database may do anything.
+            records: how decisions are recorded; where None, durably, beside the database.
 
         Raises:
             ConfigError: it cannot be used; the message says what to do.
@@ -54,7 +60,7 @@ class Local:
             # Each call brings the loop as far as its answer; between calls nothing runs.
             self._runner = undo.enter_context(asyncio.Runner())
             tickets = LoopTickets(self._runner.get_loop())
-            keeping = RecordKeeping(RecordOptions(beside(database_url)), tickets)
+            keeping = RecordKeeping(records or RecordOptions(beside(database_url)), tickets)
             undo.callback(keeping.close)
             wiring = wire(publisher, workspace, secure=for_owner(actor), keeping=keeping)
             self._endpoints = wiring.endpoints

@@ -181,11 +181,16 @@ def caller_for(options: TargetOptions) -> Iterator[Caller]:
         from pdp.callers.local import Local  # noqa: PLC0415 - the engine, where it is needed
         from pdp.config import load  # noqa: PLC0415 - as above
         from pdp.logs import logging_to_stderr  # noqa: PLC0415 - as above
+        from pdp.records import RecordOptions  # noqa: PLC0415 - as above
 
         settings = load({"database_url": options.database_url})
         with (
             logging_to_stderr("warning"),
-            Local(settings.store_url, risk_file=settings.risk_file) as local,
+            Local(
+                settings.store_url,
+                risk_file=settings.risk_file,
+                records=RecordOptions.of(settings),
+            ) as local,
         ):
             yield local
     else:

@@ -15,6 +15,7 @@ from pdp.cli.asking import ending, message_of
 from pdp.cli.report import Report, Table, show
 from pdp.config import load
 from pdp.logs import logging_to_stderr
+from pdp.records import RecordOptions
 from pdp.transport.jsonpb import encode
 
 if TYPE_CHECKING:
@@ -84,7 +85,10 @@ def revoke(database_url: str | None, key_id: str) -> None:
 @contextmanager
 def _database(url: str | None) -> Iterator[Local]:
     settings = load({"database_url": url})
-    with logging_to_stderr("warning"), Local(settings.store_url, actor=_actor()) as database:
+    with (
+        logging_to_stderr("warning"),
+        Local(settings.store_url, actor=_actor(), records=RecordOptions.of(settings)) as database,
+    ):
         yield database
 
 

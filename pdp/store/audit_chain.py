@@ -50,6 +50,11 @@ NO_BATCH: Final = Batch(0, 1, 0, 0, "", GENESIS, GENESIS)
 """What comes before the first."""
 
 
+def key_id(key: bytes) -> str:
+    """Returns what tells one key from another and says nothing of it; empty for none."""
+    return hmac.new(key, b"pdp-audit-key-id", "sha256").hexdigest()[:16] if key else ""
+
+
 def chained(
     head: Batch, bodies: Sequence[str], at: int, *, note: str = "", key: bytes = b""
 ) -> Batch:

@@ -43,6 +43,9 @@ def batches_and_records(db: Database) -> None:
         ) STRICT
         """
     )
+    db.execute(
+        "CREATE TABLE chain (one INTEGER PRIMARY KEY CHECK (one = 1), key_id TEXT NOT NULL) STRICT"
+    )
     generated = ", ".join(
         f"{name} {kind} GENERATED ALWAYS AS (json_extract(body, '$.{path}')) STORED"
         for name, kind, path in _COLUMNS

@@ -9,9 +9,9 @@ import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.errors import StoreUnavailable
+from pdp.errors import ConfigError, StoreUnavailable
 from pdp.store import audit_queries, schema
-from pdp.store.audit_chain import NO_BATCH, Batch, chained
+from pdp.store.audit_chain import NO_BATCH, Batch, chained, key_id
 from pdp.store.audit_port import Kept
 from pdp.store.audit_retention import MAX_PAGES, retain
 from pdp.store.audit_verify import verify
@@ -92,6 +92,7 @@ class SqliteAuditLog:
             undo.callback(writer.close)
             writer.execute("PRAGMA auto_vacuum = INCREMENTAL")  # heeded while the file is empty
             schema.prepare(writer, busy_timeout_s=busy_timeout_s, form=FORM)
+            _check_key(writer, key)
             # SQLite's own waiting begins at a millisecond and grows to a hundred; see `_patient`.
             writer.execute("PRAGMA busy_timeout = 0")
             reader = connect(path, busy_timeout_s)
@@ -201,6 +202,27 @@ class SqliteAuditLog:
     def _kept(self, sql: str, parameters: tuple[Any, ...]) -> list[Kept]:
         with self._read() as connection:
             return [Kept(*row) for row in connection.execute(sql, parameters)]
+
+
+def _check_key(connection: sqlite3.Connection, key: bytes) -> None:
+    """Refuses to chain with another key than before: nobody could verify the whole any more."""
+    mine = key_id(key)
+    found = connection.execute("SELECT key_id FROM chain").fetchall()
+    if not found:
+        connection.execute("INSERT OR IGNORE INTO chain VALUES (1, ?)", (mine,))
+        found = connection.execute("SELECT key_id FROM chain").fetchall()
+    [(theirs,)] = found
+    if theirs == mine:
+        return
+    if theirs:
+        raise ConfigError(
+            "The decision records are chained with another key; set PDP_AUDIT_KEY_FILE to the one "
+            "that they were begun with, or move their file away to begin anew."
+        )
+    raise ConfigError(
+        "The decision records were begun without a key; unset PDP_AUDIT_KEY_FILE, or move their "
+        "file away to begin anew."
+    )
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:

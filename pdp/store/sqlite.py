@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pdp.errors import ConfigError
 from pdp.store import schema
 from pdp.store.sqlite_errors import converted, converted_at_opening
+from pdp.store.sqlite_place import Place
 from pdp.store.sqlite_views import SqliteReader, SqliteTransaction
 
 if TYPE_CHECKING:
@@ -36,8 +37,11 @@ class SqliteStore:
     connection to itself and may be called from any other. A process that forks opens its own.
     """
 
-    def __init__(self, connection: sqlite3.Connection, watcher: sqlite3.Connection) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, watcher: sqlite3.Connection, place: Place
+    ) -> None:
         self._connection = connection
+        self._place = place
         # SQLite's counter shows to a connection the commits of others only. Ours are those of
         # another as well to a connection that never commits.
         self._watcher = watcher
@@ -66,8 +70,9 @@ class SqliteStore:
             undo.callback(watcher.close)
             # Opened by now, it has no need to wait, and must not: an event loop may be asking.
             watcher.execute("PRAGMA busy_timeout = 0")
+            place = Place(path)
             undo.pop_all()
-        return cls(connection, watcher)
+        return cls(connection, watcher, place)
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
@@ -87,10 +92,12 @@ class SqliteStore:
         self._begin("BEGIN IMMEDIATE")
         transaction = SqliteTransaction(self._connection, time.time())
         try:
+            self._place.check()
             yield transaction
             transaction.check()
             with converted():
                 self._connection.execute("COMMIT")
+            self._place.check()  # what is committed to a file that is gone is not acknowledged
         except BaseException:
             transaction.discard()
             self._roll_back()
@@ -102,6 +109,7 @@ class SqliteStore:
         """See `Store.data_version`."""
         with self._watching, converted():
             [(version,)] = self._watcher.execute("PRAGMA data_version").fetchall()
+        self._place.check()
         return int(version)
 
     def close(self) -> None:

@@ -12,12 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
+from pdp.domain.tenant import is_tenant_id
 from pdp.errors import (
     AccessDenied,
     DeadlineExceeded,
     PdpError,
     RateLimited,
+    TenantMismatch,
     Unauthenticated,
+    Violation,
 )
 from pdp.transport.call import Call, new_id
 
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from pdp.transport.methods import Method
     from pdp.transport.metrics import Metrics
 
+TENANT_HEADER: Final = "x-tenant-id"
 REQUEST_ID_HEADER: Final = "x-request-id"
 MAX_REQUEST_ID_LENGTH: Final = 256
 
@@ -90,6 +94,20 @@ def permitted(method: Method, services: Services) -> Check:
     return check
 
 
+def reaching(method: Method, services: Services) -> Check:
+    """Keeps a caller from a tenant that a header names and that is none of its own.
+
+    What the message names is settled once that is read.
+    """
+
+    def check(call: Call) -> None:
+        tenant_id = call.metadata.get(TENANT_HEADER)
+        if tenant_id and not call.principal.may_act_for(tenant_id) and is_tenant_id(tenant_id):
+            raise beyond_reach(tenant_id, "X-Tenant-ID")
+
+    return check
+
+
 def paced(method: Method, services: Services) -> Check:
     """Lets a caller come as often as it may, and not more often."""
     rates = services.rates
@@ -112,6 +130,7 @@ ADMISSION: Final[tuple[Callable[[Method, Services], Check], ...]] = (
     punctual,
     authenticated,
     permitted,
+    reaching,
     paced,
 )
 """What a call must pass before anything of its message is looked at."""
@@ -139,6 +158,14 @@ def admission(method: Method, services: Services) -> Check:
         call.admitted = True
 
     return admit
+
+
+def beyond_reach(tenant_id: str, field: str) -> TenantMismatch:
+    """Returns the error of a call for a tenant that its credential may not act for."""
+    return TenantMismatch(
+        f'the credential may not act for tenant "{tenant_id}"',
+        Violation(field, "not a tenant of the credential"),
+    )
 
 
 def admit_all(call: Call) -> None:

@@ -25,7 +25,9 @@ from pdp.transport.admission import (
     ADMISSION,
     MAX_REQUEST_ID_LENGTH,
     REQUEST_ID_HEADER,
+    TENANT_HEADER,
     Services,
+    beyond_reach,
     printable,
 )
 from pdp.transport.call import Call, Endpoint, new_id
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pdp.transport.methods import Method
-
-TENANT_HEADER: Final = "x-tenant-id"
 
 _log = structlog.get_logger("pdp.calls")
 
@@ -184,8 +184,5 @@ def settle_tenant(call: Call, named: str, field: str) -> str:
         reason = "is required, for the credential acts for several tenants"
         raise InvalidArgument.of(Violation(field, reason))
     if not call.principal.may_act_for(tenant_id):
-        raise TenantMismatch(
-            f'the credential may not act for tenant "{tenant_id}"',
-            Violation(field, "not a tenant of the credential"),
-        )
+        raise beyond_reach(tenant_id, field)
     return tenant_id

@@ -199,7 +199,9 @@ def test_errors_are_those_of_the_one_table() -> None:
         assert example["value"]["error"]["code"] == reason
         assert faults(example["value"], {"$ref": "#/components/schemas/Error"}) == []
     create = DOCUMENT["paths"]["/api/v1/static-policies"]["post"]["responses"]
-    assert sorted(create) == ["201", "400", "403", "409", "413", "415", "500", "503", "504"]
+    assert sorted(create) == [
+        "201", "400", "401", "403", "409", "413", "415", "429", "500", "503", "504",
+    ]  # fmt: skip
     decide = DOCUMENT["paths"]["/v1/decide"]["post"]["responses"]
     assert decide["400"] == {"$ref": "#/components/responses/InvalidArgumentOrMalformedRequest"}
 

@@ -32,6 +32,21 @@ is null counts as absent. Errors come in one envelope, \
 `{"error": {"code", "message", "details"}}`. A slash at the end of a path makes no \
 difference."""
 
+_CREDENTIALS: Final = {
+    "ApiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "An API key. `x-access` of an operation says which role it must have.",
+    },
+    "Bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key or a signed token (JWT).",
+    },
+}
+"""Development mode asks for none."""
+
 _INFO: Final = {
     "title": "pdp",
     "summary": "A policy decision point for AI traffic.",
@@ -92,8 +107,10 @@ def document(comments: Mapping[str, str], version: str) -> dict[str, Any]:
         "tags": [
             {"name": each.name, "description": comments[each.full_name]} for each in services()
         ],
+        "security": [{name: []} for name in _CREDENTIALS],
         "paths": paths,
         "components": {
+            "securitySchemes": _CREDENTIALS,
             "schemas": schemas.found(),
             "parameters": {"TenantID": _tenant(schemas), "IfMatch": _IF_MATCH},
             "headers": {"RequestID": _REQUEST_ID, "ETag": _ETAG},
@@ -173,6 +190,7 @@ def _operation(route: Binding, schemas: Schemas, example: Mapping[str, Any]) -> 
             {"$ref": "#/components/parameters/TenantID"},
         ],
     }
+    operation["x-access"] = {"role": method.role, "scope": method.scope}
     if is_conditional(route):
         operation["parameters"].append({"$ref": "#/components/parameters/IfMatch"})
     if route.body:

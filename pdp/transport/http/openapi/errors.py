@@ -77,6 +77,10 @@ def _names_rule(binding: Binding) -> bool:
     return _names_something(binding) or binding.method.name == "TestAlertRules"
 
 
+def _names_key(binding: Binding) -> bool:
+    return any(variable.name == "key_id" for variable in binding.path)
+
+
 def _creates_limit(binding: Binding) -> bool:
     return binding.method.name == "CreateLimit"
 
@@ -106,6 +110,7 @@ _APPLIES: Final[Mapping[str, Callable[[Binding], bool]]] = {
     "LIMIT_NOT_FOUND": _names_limit,
     "CONNECTOR_NOT_FOUND": _names_connector,
     "LIMIT_EXISTS": _creates_limit,
+    "KEY_NOT_FOUND": _names_key,
     "BUNDLE_READONLY": _writes,
     "PACK_IN_USE": is_conditional,
     "SYSTEM_POLICY_READONLY": _writes,

@@ -1,0 +1,81 @@
+"""Real servers that require credentials, and who calls them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+
+from pdp.callers.remote import Remote
+from tests import running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEYS = "/api/admin/api-keys"
+
+
+@dataclass
+class Locked:
+    """A server that requires credentials, with the key of its first admin."""
+
+    server: running.Server
+    admin: str
+    made: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
+
+    def key(self, role: str, *tenants: str) -> str:
+        """Returns a key of that role for these tenants; always the same one."""
+        if (role, tenants) not in self.made:
+            self.made[role, tenants] = self.new_key(role, *tenants)["key"]
+        return self.made[role, tenants]
+
+    def new_key(self, role: str, *tenants: str, **fields: Any) -> dict[str, Any]:
+        """Makes a key; returns what the server answers."""
+        body = {"name": f"{role} of a test", "role": role, "tenants": tenants, **fields}
+        answer = self.ask("POST", KEYS, self.admin, json=body)
+        assert answer.status_code == 201, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
+
+    def ask(
+        self, method: str, path: str, key: str = "", tenant: str = "", **more: Any
+    ) -> httpx2.Response:
+        """Asks over HTTP with a key, for a tenant, where they are given."""
+        headers = {
+            **({"X-API-Key": key} if key else {}),
+            **({"X-Tenant-ID": tenant} if tenant else {}),
+            **more.pop("headers", {}),
+        }
+        return self._client.request(method, path, headers=headers, **more)
+
+    def __post_init__(self) -> None:
+        self._client = httpx2.Client(
+            base_url=self.server.http_url, timeout=running.PATIENCE_S, trust_env=False
+        )
+
+    def remote(self, key: str = "") -> Remote:
+        """Calls over gRPC with a key."""
+        credential = (("x-api-key", key),) if key else ()
+        return Remote(self.server.grpc_address, timeout_s=running.PATIENCE_S, credential=credential)
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._client.close()
+
+
+@contextmanager
+def locked(data_dir: Path, **settings: str) -> Iterator[Locked]:
+    """Starts a server whose first key is made beforehand, by `pdp keys create`."""
+    url = f"sqlite:///{data_dir}/pdp.db"
+    made = running.pdp("keys", "create", "--role", "admin", "--tenant", "*", PDP_DATABASE_URL=url)
+    assert made.returncode == 0, made.stderr
+    key = made.stdout.splitlines()[-1]
+    with running.start(data_dir, PDP_AUTH="required", **settings) as server:
+        opened = Locked(server, key)
+        try:
+            yield opened
+        finally:
+            opened.close()

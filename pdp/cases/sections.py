@@ -115,6 +115,11 @@ def _models_by_name(body: JsonObject, earlier: Sequence[tuple[str, JsonObject]])
     return {**body, "model_config_id": ids.get(named, named)}
 
 
+def _dlp_rule_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
+    rule: JsonObject = answer.get("rule", answer)  # over HTTP it is the whole body
+    return {"rule_id": rule["id"]}
+
+
 SECTIONS: Final[Mapping[str, Section]] = {
     # The platform's, hence every tenant's: a suite adds models of a provider of its own.
     "models": Section("CreateModelConfig", "DeleteModelConfig", _model_config_id, {}),
@@ -138,5 +143,6 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "user_chains": Section(
         "ReplaceUserPolicyChain", "DeleteUserPolicyChain", _user_id, {}, _packs_by_name
     ),
+    "dlp": Section("CreateDlpRule", "DeleteDlpRule", _dlp_rule_id, {}),
 }
 """In the order in which they are put in force."""

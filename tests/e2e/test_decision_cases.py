@@ -43,6 +43,8 @@ ROUTES: Final = {
     "ReplaceOrgPolicyChain": ("PUT", "/api/admin/policy-chains/org"),
     "ReplaceUserPolicyChain": ("PUT", "/api/admin/policy-chains/users/{user_id}"),
     "DeleteUserPolicyChain": ("DELETE", "/api/admin/policy-chains/users/{user_id}"),
+    "CreateDlpRule": ("POST", "/api/admin/dlp-rules/"),
+    "DeleteDlpRule": ("DELETE", "/api/admin/dlp-rules/{rule_id}"),
     "CreateStaticPolicyOverride": ("POST", "/api/v1/static-policies/{id}/override"),
     "DeleteStaticPolicyOverride": ("DELETE", "/api/v1/static-policies/{id}/override"),
 }

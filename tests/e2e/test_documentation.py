@@ -114,6 +114,15 @@ def test_the_example_client_works(newcomer: running.Server) -> None:
     assert done.stdout.startswith("OUTCOME_BLOCK ")
 
 
+def test_the_example_of_a_stream_works(newcomer: running.Server) -> None:
+    code = (ROOT / "clients/python/stream.py").read_text(encoding="utf-8")
+    for text, stopped in (("A harmless answer, in pieces.", False), ("1 UNION SELECT 2", True)):
+        stdin = f"import io\nimport sys\n\nsys.stdin = io.StringIO({text!r})\n"
+        done = run("python", code.replace("import sys\n", stdin), newcomer)
+        assert done.returncode == int(stopped), done.stderr
+        assert done.stdout == ("" if stopped else text)
+
+
 def test_the_documented_suite_passes(tmp_path: Path) -> None:
     suite = next(
         code for language, code in blocks("docs/testing-policies.md") if language == "yaml"

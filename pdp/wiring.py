@@ -41,6 +41,7 @@ from pdp.transport.servicers.model_catalog import ModelCatalogServicer
 from pdp.transport.servicers.org_policy import OrgPolicyServicer
 from pdp.transport.servicers.policy_chain import PolicyChainServicer
 from pdp.transport.servicers.policy_pack import PolicyPackServicer
+from pdp.transport.servicers.replay import ReplayServicer
 from pdp.transport.servicers.siem import SiemServicer
 from pdp.transport.servicers.simulate import SimulateServicer
 from pdp.transport.servicers.static_policy import StaticPolicyServicer
@@ -116,6 +117,7 @@ def wire(
     handlers: dict[str, Endpoint] = {
         **decide.handlers(),
         **SimulateServicer(decide).handlers(),
+        **ReplayServicer(decide, workspace, keeping.log if keeping else None).handlers(),
         **DlpSimulationServicer(decide, ner).handlers(),
         **DlpRuleServicer(
             DlpRules(workspace, detectors), DlpTransfer(workspace, detectors)

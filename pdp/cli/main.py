@@ -12,6 +12,7 @@ _COMMANDS: Final = (
     "serve",
     "decide",
     "simulate",
+    "replay",
     "test",
     "conditions",
     "keys",

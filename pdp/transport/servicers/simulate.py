@@ -107,7 +107,7 @@ class SimulateServicer:
         if not asked.HasField("overlay"):
             return snapshot
         # Candidates may be many: what they take to compile, no decision waits for.
-        return await asyncio.to_thread(_with_candidates, snapshot, asked.overlay)
+        return await asyncio.to_thread(with_candidates, snapshot, asked.overlay)
 
     async def test_pattern(self, call: Call, message: Message) -> pb.TestStaticPatternResponse:
         """Runs a pattern over sample texts.
@@ -136,7 +136,7 @@ class SimulateServicer:
         return trial_response(await asyncio.to_thread(try_chain, snapshot, request))
 
 
-def _with_candidates(snapshot: Snapshot, overlay: pb.Overlay) -> Snapshot:
+def with_candidates(snapshot: Snapshot, overlay: pb.Overlay) -> Snapshot:
     return overlaid(
         snapshot,
         static_policies=_candidates(overlay),

@@ -1326,3 +1326,322 @@ class MatchedDlpRule(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MatchedDlpRule: _TypeAlias = MatchedDlpRule  # noqa: Y015
+
+@_typing.final
+class ReplayRequest(_message.Message):
+    """ReplayRequest asks what a change of policies would do: to decisions that are
+    recorded, or to requests of the caller's own.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    OVERLAY_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    RECORDED_FIELD_NUMBER: _builtins.int
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    EXAMPLES_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is whose decisions and policies; see `DecideRequest`."""
+    revision: _builtins.int
+    """revision is a revision of the past, whose policies are taken in place of
+    those in force. The overlay is laid over them.
+    """
+    limit: _builtins.int
+    """limit is how many recorded decisions are judged in this call; 1,000 where it
+    is unset.
+    """
+    cursor: _builtins.str
+    """cursor goes on where the last call ended: its `next_cursor`."""
+    examples: _builtins.int
+    """examples is how many decisions of each change are named; 3 where it is unset."""
+    @_builtins.property
+    def overlay(self) -> Global___Overlay:
+        """overlay holds the candidate policies."""
+
+    @_builtins.property
+    def recorded(self) -> Global___ReplaySelection:
+        """recorded says which recorded decisions are judged again; all of the tenant's
+        where it is unset.
+        """
+
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[_decide_pb2.DecideRequest]:
+        """requests are judged on the policies in force and on those in question, in
+        place of recorded decisions: every layer runs, for their texts are there.
+        """
+
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        overlay: Global___Overlay | None = ...,
+        revision: _builtins.int = ...,
+        recorded: Global___ReplaySelection | None = ...,
+        requests: _abc.Iterable[_decide_pb2.DecideRequest] | None = ...,
+        limit: _builtins.int = ...,
+        cursor: _builtins.str = ...,
+        examples: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_examples", b"_examples", "examples", b"examples", "overlay", b"overlay", "recorded", b"recorded"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_examples", b"_examples", "cursor", b"cursor", "examples", b"examples", "limit", b"limit", "overlay", b"overlay", "recorded", b"recorded", "requests", b"requests", "revision", b"revision", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__examples: _TypeAlias = _typing.Literal["examples"]  # noqa: Y015
+    _WhichOneofArgType__examples: _TypeAlias = _typing.Literal["_examples", b"_examples"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__examples) -> _WhichOneofReturnType__examples | None: ...
+
+Global___ReplayRequest: _TypeAlias = ReplayRequest  # noqa: Y015
+
+@_typing.final
+class ReplaySelection(_message.Message):
+    """ReplaySelection says which recorded decisions are judged again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    POLICY_ID_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """user_id is who asked; empty for anyone."""
+    customer_id: _builtins.str
+    """customer_id is the customer named; empty for any or none."""
+    policy_id: _builtins.str
+    """policy_id is a policy that matched; empty for any or none."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """since is the time of the first."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """until is the time after the last."""
+
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_decide_pb2.Outcome.ValueType]:
+        """outcomes are those that the decisions came to; empty for any."""
+
+    def __init__(
+        self,
+        *,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        outcomes: _abc.Iterable[_decide_pb2.Outcome.ValueType] | None = ...,
+        user_id: _builtins.str = ...,
+        customer_id: _builtins.str = ...,
+        policy_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "outcomes", b"outcomes", "policy_id", b"policy_id", "since", b"since", "until", b"until", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplaySelection: _TypeAlias = ReplaySelection  # noqa: Y015
+
+@_typing.final
+class ReplayResponse(_message.Message):
+    """ReplayResponse tells what would change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    NOT_REPLAYED_FIELD_NUMBER: _builtins.int
+    GAPS_FIELD_NUMBER: _builtins.int
+    ON_OTHER_POLICIES_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    NEXT_CURSOR_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.int
+    """replayed is how many decisions were judged again."""
+    changed: _builtins.int
+    """changed is how many of them would come to another outcome."""
+    on_other_policies: _builtins.int
+    """on_other_policies is how many decisions had been made on another revision
+    than the one in force.
+    """
+    progress: _builtins.float
+    """progress is the share of the selection that is done, from 0 to 1."""
+    next_cursor: _builtins.str
+    """next_cursor is for the next call; empty when all is done."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplayChange]:
+        """changes are by the outcome then and the outcome now, the most frequent first."""
+
+    @_builtins.property
+    def not_replayed(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplayCount]:
+        """not_replayed are decisions that could not be judged again, by the reason."""
+
+    @_builtins.property
+    def gaps(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplayCount]:
+        """gaps are what could not be held against decisions that were judged again,
+        as a record has no raw text.
+        """
+
+    def __init__(
+        self,
+        *,
+        replayed: _builtins.int = ...,
+        changed: _builtins.int = ...,
+        changes: _abc.Iterable[Global___ReplayChange] | None = ...,
+        not_replayed: _abc.Iterable[Global___ReplayCount] | None = ...,
+        gaps: _abc.Iterable[Global___ReplayCount] | None = ...,
+        on_other_policies: _builtins.int = ...,
+        progress: _builtins.float = ...,
+        next_cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "changes", b"changes", "gaps", b"gaps", "next_cursor", b"next_cursor", "not_replayed", b"not_replayed", "on_other_policies", b"on_other_policies", "progress", b"progress", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayResponse: _TypeAlias = ReplayResponse  # noqa: Y015
+
+@_typing.final
+class ReplayChange(_message.Message):
+    """ReplayChange is one way in which decisions would change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    POLICIES_FIELD_NUMBER: _builtins.int
+    EXAMPLES_FIELD_NUMBER: _builtins.int
+    to: _decide_pb2.Outcome.ValueType
+    """to is what they would come to."""
+    count: _builtins.int
+    """count is how many."""
+    @_builtins.property
+    def policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplayPolicy]:
+        """policies are those that match on one side alone, the most frequent first."""
+
+    @_builtins.property
+    def examples(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplayExample]:
+        """examples are some of the decisions."""
+
+    def __init__(
+        self,
+        *,
+        to: _decide_pb2.Outcome.ValueType = ...,
+        count: _builtins.int = ...,
+        policies: _abc.Iterable[Global___ReplayPolicy] | None = ...,
+        examples: _abc.Iterable[Global___ReplayExample] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "examples", b"examples", "from", b"from", "policies", b"policies", "to", b"to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayChange: _TypeAlias = ReplayChange  # noqa: Y015
+
+@_typing.final
+class ReplayPolicy(_message.Message):
+    """ReplayPolicy is a policy that matches on one side alone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAYER_FIELD_NUMBER: _builtins.int
+    POLICY_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    EFFECT_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    layer: _builtins.str
+    """layer is the policy's."""
+    policy_id: _builtins.str
+    """policy_id is the policy's id."""
+    name: _builtins.str
+    """name is the policy's name."""
+    effect: _builtins.str
+    """effect is `added` where it matches on the policies in question, `gone` where
+    it no longer does.
+    """
+    count: _builtins.int
+    """count is how many decisions it is so in."""
+    def __init__(
+        self,
+        *,
+        layer: _builtins.str = ...,
+        policy_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        effect: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "effect", b"effect", "layer", b"layer", "name", b"name", "policy_id", b"policy_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayPolicy: _TypeAlias = ReplayPolicy  # noqa: Y015
+
+@_typing.final
+class ReplayExample(_message.Message):
+    """ReplayExample is one decision that would change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    REASON_CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    decision_id: _builtins.str
+    """decision_id is the recorded decision's id; the request's, for requests of the
+    caller's own.
+    """
+    reason_code: _builtins.str
+    """reason_code is why it would come to the new outcome."""
+    message: _builtins.str
+    """message is the same for people."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """time is when it was decided."""
+
+    def __init__(
+        self,
+        *,
+        decision_id: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        reason_code: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "message", b"message", "reason_code", b"reason_code", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayExample: _TypeAlias = ReplayExample  # noqa: Y015
+
+@_typing.final
+class ReplayCount(_message.Message):
+    """ReplayCount is how many decisions something is true of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """reason says what."""
+    count: _builtins.int
+    """count is how many."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayCount: _TypeAlias = ReplayCount  # noqa: Y015

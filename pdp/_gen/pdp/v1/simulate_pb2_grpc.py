@@ -66,6 +66,11 @@ class SimulateServiceStub:
                 request_serializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyRequest.SerializeToString,
                 response_deserializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyResponse.FromString,
                 _registered_method=True)
+        self.Replay = channel.unary_unary(
+                '/pdp.v1.SimulateService/Replay',
+                request_serializer=pdp_dot_v1_dot_simulate__pb2.ReplayRequest.SerializeToString,
+                response_deserializer=pdp_dot_v1_dot_simulate__pb2.ReplayResponse.FromString,
+                _registered_method=True)
 
 
 class SimulateServiceServicer:
@@ -121,6 +126,14 @@ class SimulateServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Replay(self, request, context):
+        """Replay tells what a change of policies would do to decisions that are
+        recorded: how many would change, from what to what, and which policies do it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SimulateServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -153,6 +166,11 @@ def add_SimulateServiceServicer_to_server(servicer, server):
                     servicer.SimulatePolicy,
                     request_deserializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyRequest.FromString,
                     response_serializer=pdp_dot_v1_dot_simulate__pb2.SimulatePolicyResponse.SerializeToString,
+            ),
+            'Replay': grpc.unary_unary_rpc_method_handler(
+                    servicer.Replay,
+                    request_deserializer=pdp_dot_v1_dot_simulate__pb2.ReplayRequest.FromString,
+                    response_serializer=pdp_dot_v1_dot_simulate__pb2.ReplayResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -319,6 +337,33 @@ class SimulateService:
             '/pdp.v1.SimulateService/SimulatePolicy',
             pdp_dot_v1_dot_simulate__pb2.SimulatePolicyRequest.SerializeToString,
             pdp_dot_v1_dot_simulate__pb2.SimulatePolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Replay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pdp.v1.SimulateService/Replay',
+            pdp_dot_v1_dot_simulate__pb2.ReplayRequest.SerializeToString,
+            pdp_dot_v1_dot_simulate__pb2.ReplayResponse.FromString,
             options,
             channel_credentials,
             insecure,

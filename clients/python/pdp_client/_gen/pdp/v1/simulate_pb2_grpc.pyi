@@ -58,6 +58,10 @@ class SimulateServiceStub:
     what each of them says. Nothing is used of the limits. Where the kill switch
     stops the request, the other layers are asked all the same.
     """
+    Replay: _grpc.UnaryUnaryMultiCallable[_simulate_pb2.ReplayRequest, _simulate_pb2.ReplayResponse]
+    """Replay tells what a change of policies would do to decisions that are
+    recorded: how many would change, from what to what, and which policies do it.
+    """
 
 @_typing.type_check_only
 class SimulateServiceAsyncStub(SimulateServiceStub):
@@ -88,6 +92,10 @@ class SimulateServiceAsyncStub(SimulateServiceStub):
     """SimulatePolicy judges a prompt by all layers, limits included, and tells
     what each of them says. Nothing is used of the limits. Where the kill switch
     stops the request, the other layers are asked all the same.
+    """
+    Replay: _aio.UnaryUnaryMultiCallable[_simulate_pb2.ReplayRequest, _simulate_pb2.ReplayResponse]  # type: ignore[assignment]
+    """Replay tells what a change of policies would do to decisions that are
+    recorded: how many would change, from what to what, and which policies do it.
     """
 
 class SimulateServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -152,6 +160,16 @@ class SimulateServiceServicer(metaclass=_abc_1.ABCMeta):
         """SimulatePolicy judges a prompt by all layers, limits included, and tells
         what each of them says. Nothing is used of the limits. Where the kill switch
         stops the request, the other layers are asked all the same.
+        """
+
+    @_abc_1.abstractmethod
+    def Replay(
+        self,
+        request: _simulate_pb2.ReplayRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_simulate_pb2.ReplayResponse, _abc.Awaitable[_simulate_pb2.ReplayResponse]]:
+        """Replay tells what a change of policies would do to decisions that are
+        recorded: how many would change, from what to what, and which policies do it.
         """
 
 def add_SimulateServiceServicer_to_server(servicer: SimulateServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,150 @@
+"""SimulateService.Replay: what a change of policies would do to decisions that are recorded."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from pdp._gen.pdp.v1 import simulate_pb2 as pb
+from pdp.admin.past import snapshot_at
+from pdp.admin.replay import replay_requests
+from pdp.admin.replay_pages import Page, Paging, replay_page
+from pdp.domain.decision import Outcome
+from pdp.errors import InvalidArgument, StoreUnavailable, Violation
+from pdp.transport.convert import to_request
+from pdp.transport.servicers.simulate import with_candidates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from google.protobuf.message import Message
+
+    from pdp._gen.pdp.v1.decide_pb2 import DecideRequest
+    from pdp.admin.replay import ChangeTally, Example, Responsible
+    from pdp.admin.workspace import Workspace
+    from pdp.domain.request import Request
+    from pdp.engine.snapshot import Snapshot
+    from pdp.store.audit_port import AuditLog
+    from pdp.transport.call import Call, Endpoint
+    from pdp.transport.servicers.decide import DecideServicer
+
+DEFAULT_LIMIT: Final = 1000
+DEFAULT_EXAMPLES: Final = 3
+
+
+class ReplayServicer:
+    """Judges decisions again; nothing is consumed or recorded."""
+
+    def __init__(self, decide: DecideServicer, workspace: Workspace, log: AuditLog | None) -> None:
+        self._decide = decide
+        self._workspace = workspace
+        self._log = log
+
+    def handlers(self) -> Mapping[str, Endpoint]:
+        """Returns the handler of each RPC, by its name."""
+        return {"Replay": self.replay}
+
+    async def replay(self, call: Call, message: Message) -> pb.ReplayResponse:
+        """Judges recorded decisions, or the caller's requests, on other policies.
+
+        Raises:
+            InvalidArgument: the cursor is none of ours, there is no such revision, or the overlay
+                or a request has faults.
+            InvalidPattern: a candidate's pattern is not RE2.
+            StoreUnavailable: the policies or the records cannot be read.
+        """
+        asked = cast("pb.ReplayRequest", message)
+        tenant_id = call.tenant_id
+        before = await self._decide.snapshot(call, tenant_id, 0)
+        after = before
+        if asked.revision:
+            after = await self._workspace.read(
+                lambda reader: snapshot_at(reader, before.platform, tenant_id, asked.revision)
+            )
+        if asked.HasField("overlay"):
+            after = await asyncio.to_thread(with_candidates, after, asked.overlay)
+        judge = self._requests if asked.requests else self._records
+        return _response(await asyncio.to_thread(judge, asked, before, after))
+
+    def _requests(self, asked: pb.ReplayRequest, before: Snapshot, after: Snapshot) -> Page:
+        requests = [
+            _request(each, before.tenant_id, index) for index, each in enumerate(asked.requests)
+        ]
+        return Page(replay_requests(requests, before, after, _examples(asked)))
+
+    def _records(self, asked: pb.ReplayRequest, before: Snapshot, after: Snapshot) -> Page:
+        if self._log is None:
+            raise StoreUnavailable("no decisions are recorded here; give requests to be judged")
+        paging = Paging(asked.cursor, asked.limit or DEFAULT_LIMIT, _examples(asked))
+        return replay_page(self._log, before, after, _wanted(asked.recorded), paging)
+
+
+def _request(asked: DecideRequest, tenant_id: str, index: int) -> Request:
+    place = f"requests[{index}]"
+    return to_request(asked, tenant_id, asked.request_id or place, f"{place}.")
+
+
+def _examples(asked: pb.ReplayRequest) -> int:
+    return asked.examples if asked.HasField("examples") else DEFAULT_EXAMPLES
+
+
+def _outcome(number: int) -> str:
+    if number not in Outcome._value2member_map_:
+        raise InvalidArgument.of(Violation("recorded.outcomes", f"{number} is no outcome"))
+    return Outcome(number).name
+
+
+def _wanted(selection: pb.ReplaySelection) -> dict[str, Any]:
+    return {
+        "since": selection.since.ToNanoseconds() / 1e9 if selection.HasField("since") else None,
+        "until": selection.until.ToNanoseconds() / 1e9 if selection.HasField("until") else None,
+        "outcomes": tuple(map(_outcome, selection.outcomes)),
+        "user_id": selection.user_id,
+        "customer_id": selection.customer_id,
+        "policy_id": selection.policy_id,
+    }
+
+
+def _response(page: Page) -> pb.ReplayResponse:
+    tally = page.tally
+    changes = sorted(tally.changes.items(), key=lambda item: (-item[1].count, item[0]))
+    return pb.ReplayResponse(
+        replayed=tally.replayed,
+        changed=tally.changed,
+        changes=[_change(then, now, each) for (then, now), each in changes],
+        not_replayed=_counts(tally.not_replayed.items()),
+        gaps=_counts(tally.gaps.items()),
+        on_other_policies=tally.elsewhere,
+        progress=page.progress,
+        next_cursor=page.next_cursor,
+    )
+
+
+def _change(then: Outcome, now: Outcome, change: ChangeTally) -> pb.ReplayChange:
+    made = pb.ReplayChange(to=int(now), count=change.count)  # type: ignore[arg-type] # the proto's
+    setattr(made, "from", int(then))  # a word of Python's own
+    made.policies.extend(_policy(each, count) for each, count in change.policies.most_common())
+    made.examples.extend(map(_example, change.examples))
+    return made
+
+
+def _policy(policy: Responsible, count: int) -> pb.ReplayPolicy:
+    return pb.ReplayPolicy(
+        layer=policy.layer,
+        policy_id=policy.policy_id,
+        name=policy.name,
+        effect=policy.effect,
+        count=count,
+    )
+
+
+def _example(example: Example) -> pb.ReplayExample:
+    made = pb.ReplayExample(
+        decision_id=example.decision_id, reason_code=example.reason_code, message=example.message
+    )
+    made.time.FromNanoseconds(int(example.time * 1e9))
+    return made
+
+
+def _counts(counts: Iterable[tuple[str, int]]) -> list[pb.ReplayCount]:
+    return [pb.ReplayCount(reason=reason, count=count) for reason, count in counts]

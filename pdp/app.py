@@ -193,7 +193,13 @@ async def _listening(
     if tls is not None:
         tls.measure(wiring.metrics)
         stack.push_async_callback(_cancel, asyncio.create_task(tls.watch()))
-    grpc = GrpcServer(wiring.methods, wiring.endpoints, settings.workers, wiring.admissions)
+    grpc = GrpcServer(
+        wiring.methods,
+        wiring.endpoints,
+        settings.workers,
+        wiring.admissions,
+        certified=settings.tls_client_ca_file is not None,
+    )
     port = await grpc.start(settings.grpc_listen, tls)
     stack.push_async_callback(grpc.stop, 0)
     http = HttpServer(

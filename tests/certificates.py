@@ -54,15 +54,16 @@ class Pair:
             fresh.replace(path)
         return paths
 
-    def signs(self, name: str, *, days: int = 2, bits: int = 0) -> Pair:
-        """Returns a certificate for localhost that this one has signed.
+    def signs(self, name: str, *, days: int = 2, bits: int = 0, uri: str = "") -> Pair:
+        """Returns a certificate for localhost, or for a URI, that this one has signed.
 
         Args:
             name: its common name.
             days: how long it is valid; negative for one that has expired.
             bits: of an RSA key; 0 for one on an elliptic curve.
+            uri: in place of the names of localhost.
         """
-        return _pair(name, self, days=days, bits=bits)
+        return _pair(name, self, days=days, bits=bits, uri=uri)
 
 
 def authority(name: str = "test authority") -> Pair:
@@ -70,11 +71,16 @@ def authority(name: str = "test authority") -> Pair:
     return _pair(name, None)
 
 
-def _pair(name: str, issuer: Pair | None, *, days: int = 2, bits: int = 0) -> Pair:
+def _pair(name: str, issuer: Pair | None, *, days: int = 2, bits: int = 0, uri: str = "") -> Pair:
     key = rsa.generate_private_key(65537, bits) if bits else ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
-    hosts = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    hosts: list[x509.GeneralName] = [
+        x509.DNSName("localhost"),
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+    ]
+    if uri:
+        hosts = [x509.UniformResourceIdentifier(uri)]
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
     Context = grpc.aio.ServicerContext[Any, Any]
     Handler = grpc.RpcMethodHandler[Any, Any]
+    NamesOf = Callable[[Context], tuple[str, ...]]
+
+_ALTERNATIVE: Final = "x509_subject_alternative_name"
+_COMMON: Final = "x509_common_name"
 
 
 class _Handlers(grpc.GenericRpcHandler):
@@ -59,18 +63,22 @@ class GrpcServer:
         endpoints: Mapping[str, Endpoint],
         workers: int = 1,
         admissions: Mapping[str, Check] = {},
+        *,
+        certified: bool = False,
     ) -> None:
         """Args:
         methods: the RPCs by path.
         endpoints: the guarded endpoint of each, by path.
         workers: how many processes share the port.
         admissions: what is asked before a message is parsed, by path.
+        certified: clients have certificates, by which they may be known.
         """
+        names_of = _names_of if certified else _no_names
         options = (*_OPTIONS, ("grpc.so_reuseport", int(workers > 1)))
         self._server = grpc.aio.server(options=options)
         self._services = sorted({method.service for method in methods.values()})
         handlers = {
-            path: _handler(method, endpoints[path], admissions.get(path, admit_all))
+            path: _handler(method, endpoints[path], admissions.get(path, admit_all), names_of)
             for path, method in methods.items()
         }
         self._server.add_generic_rpc_handlers((_Handlers(handlers),))
@@ -116,20 +124,20 @@ class GrpcServer:
         await self._server.stop(grace_s)
 
 
-def _handler(method: Method, endpoint: Endpoint, admit: Check) -> Handler:
+def _handler(method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf) -> Handler:
     # Bytes in, bytes out: a message that cannot be parsed is answered here, with its reason.
     if method.streaming:
-        return grpc.stream_stream_rpc_method_handler(_stream(method, endpoint, admit))
-    return grpc.unary_unary_rpc_method_handler(_unary(method, endpoint, admit))
+        return grpc.stream_stream_rpc_method_handler(_stream(method, endpoint, admit, names_of))
+    return grpc.unary_unary_rpc_method_handler(_unary(method, endpoint, admit, names_of))
 
 
 def _unary(
-    method: Method, endpoint: Endpoint, admit: Check
+    method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf
 ) -> Callable[[bytes, Context], Awaitable[bytes]]:
     parse = method.request.FromString
 
     async def handle(raw: bytes, context: Context) -> bytes:
-        call = _call(method, context)
+        call = _call(method, context, names_of(context))
         try:
             admit(call)
             response = await endpoint(call, _parsed(parse, raw))
@@ -144,15 +152,16 @@ def _unary(
 
 
 def _stream(
-    method: Method, endpoint: Endpoint, admit: Check
+    method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf
 ) -> Callable[[AsyncIterator[bytes], Context], AsyncIterator[bytes]]:
     parse = method.request.FromString
 
     async def handle(messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         session = Session()
+        peer = names_of(context)
         try:
             async for raw in messages:
-                call = _call(method, context)
+                call = _call(method, context, peer)
                 call.session = session
                 try:
                     admit(call)
@@ -167,7 +176,7 @@ def _stream(
     return handle
 
 
-def _call(method: Method, context: Context) -> Call:
+def _call(method: Method, context: Context, peer: tuple[str, ...]) -> Call:
     # The stubs say it is never None; it is, for a caller that sets no deadline.
     remaining: float | None = context.time_remaining()
     return Call(
@@ -175,7 +184,19 @@ def _call(method: Method, context: Context) -> Call:
         dict(context.invocation_metadata() or ()),  # type: ignore[arg-type] # text, but for -bin
         "grpc",
         None if remaining is None else time.monotonic() + remaining,
+        peer=peer,
     )
+
+
+def _no_names(_context: Context) -> tuple[str, ...]:
+    return ()
+
+
+def _names_of(context: Context) -> tuple[str, ...]:
+    """Returns the names in the client's certificate: alternative ones, else the common one."""
+    certificate = context.auth_context()
+    names = certificate.get(_ALTERNATIVE) or certificate.get(_COMMON) or ()
+    return tuple(name.decode("utf-8", "replace") for name in names)
 
 
 def _parsed(parse: Callable[[bytes], Message], raw: bytes) -> Message:

@@ -14,6 +14,7 @@ import uvicorn
 from pdp.config import split_address
 from pdp.errors import ConfigError
 from pdp.transport.http.app import Health, http_app
+from pdp.transport.http.protocol import CertifiedProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -80,7 +81,7 @@ class HttpServer:
         config = uvicorn.Config(
             app,
             loop="none",
-            http="httptools",
+            http=CertifiedProtocol,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -1,0 +1,96 @@
+"""Clients that are known by their certificates (`PDP_CLIENTS_FILE`)."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Final
+
+import httpx2
+import pytest
+
+from pdp._gen.pdp.v1 import decide_pb2
+from pdp.callers import CallFailed
+from pdp.callers.remote import Remote
+from pdp.callers.tls import ClientTls
+from tests.certificates import authority
+from tests.e2e.secured import settings_of
+from tests.locked import Locked, locked
+from tests.running import PATIENCE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+GATEWAY: Final = "spiffe://example.org/gateway"
+TABLE: Final = f"""
+[[client]]
+identity = "{GATEWAY}"
+tenants = ["acme"]
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Certificates: the server's, a known client's and an unknown one's."""
+    path = tmp_path_factory.mktemp("clients")
+    ca = authority()
+    ca.write(path, "ca")
+    ca.signs("server").write(path, "server")
+    ca.signs("gateway", uri=GATEWAY).write(path, "known")
+    ca.signs(GATEWAY, uri="spiffe://example.org/other").write(path, "unknown")
+    (path / "clients.toml").write_text(TABLE)
+    (path / "data").mkdir()
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Locked]:
+    """A server that asks clients for a certificate."""
+    told = {**settings_of(folder, mutual=True), "PDP_CLIENTS_FILE": str(folder / "clients.toml")}
+    with locked(folder / "data", **told) as opened:
+        yield opened
+
+
+def by_http(
+    server: Locked, folder: Path, client: str, tenant: str, key: str = ""
+) -> tuple[int, str]:
+    """Decides over HTTP with the certificate of that name; returns status and reason."""
+    context = ssl.create_default_context(cafile=folder / "ca.crt")
+    context.load_cert_chain(folder / f"{client}.crt", folder / f"{client}.key")
+    url = f"{server.server.http_url}/v1/decide"
+    headers = {"X-API-Key": key} if key else {}
+    with httpx2.Client(verify=context, trust_env=False, timeout=PATIENCE_S) as opened:
+        answer = opened.post(url, json={"tenant_id": tenant}, headers=headers)
+    return answer.status_code, answer.json().get("error", {}).get("code", "OK")
+
+
+def by_grpc(server: Locked, folder: Path, client: str, tenant: str) -> str:
+    """Decides over gRPC with the certificate of that name; returns the reason."""
+    names = (str(folder / f"{client}.{kind}") for kind in ("crt", "key"))
+    tls = ClientTls(str(folder / "ca.crt"), *names)
+    with Remote(server.server.grpc_address, timeout_s=PATIENCE_S, tls=tls) as remote:
+        try:
+            remote.call("Decide", decide_pb2.DecideRequest(tenant_id=tenant))
+        except CallFailed as refusal:
+            return refusal.code
+    return "OK"
+
+
+def test_a_known_name_decides_for_its_tenants(server: Locked, folder: Path) -> None:
+    """It needs no key, and gets no further than a `pep` does."""
+    assert by_http(server, folder, "known", "acme") == (200, "OK")
+    assert by_http(server, folder, "known", "other") == (403, "TENANT_MISMATCH")
+    assert by_grpc(server, folder, "known", "acme") == "OK"
+    assert by_grpc(server, folder, "known", "other") == "TENANT_MISMATCH"
+
+
+def test_an_unknown_name_does_not_count(server: Locked, folder: Path) -> None:
+    """The authority's signature is not enough, nor is a common name beside other names."""
+    assert by_http(server, folder, "unknown", "acme") == (401, "UNAUTHENTICATED")
+    assert by_grpc(server, folder, "unknown", "acme") == "UNAUTHENTICATED"
+
+
+def test_a_key_goes_before_the_certificate(server: Locked, folder: Path) -> None:
+    """One that does not count is refused, whoever the connection is from."""
+    assert by_http(server, folder, "unknown", "other", server.admin) == (200, "OK")
+    assert by_http(server, folder, "known", "acme", "aa_live_none") == (401, "UNAUTHENTICATED")

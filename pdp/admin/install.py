@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp import catalog
 from pdp.admin.install_bundles import install_bundles, install_groups
+from pdp.admin.install_dlp import install_dlp
 from pdp.admin.install_models import install_models
 from pdp.admin.install_packs import install_packs
 from pdp.domain.record import Record
@@ -93,6 +94,7 @@ PARTS: Final = (
     Part("static_policies", _install_static_policies),
     Part("models", install_models),
     Part("policy_packs", install_packs),
+    Part("detectors", install_dlp),
     Part("compliance_bundles", install_bundles),
     Part("user_groups", install_groups),
 )

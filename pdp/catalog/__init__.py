@@ -93,10 +93,14 @@ def _system_policy(entry: dict[str, Any]) -> SystemPolicy:
 
 
 def _detector(entry: dict[str, Any]) -> EntityDetector:
-    lists = {name: tuple(entry[name]) for name in ("patterns", "context") if name in entry}
+    left_out = {"examples", "rule", "weak"}
+    rest = {name: value for name, value in entry.items() if name not in left_out}
+    lists = {name: tuple(entry.get(name, ())) for name in ("patterns", "context", "against")}
+    weak = {each["pattern"]: each["confidence"] for each in entry.get("weak", ())}
+    patterns = (*lists["patterns"], *weak)
     allowed = frozenset(value.lower() for value in entry.get("allowlist", ()))
-    rest = {name: value for name, value in entry.items() if name != "examples"}
-    return EntityDetector(**{**rest, **lists, "allowlist": allowed})
+    made = {**rest, **lists, "patterns": patterns, "weak": weak, "allowlist": allowed}
+    return EntityDetector(**made)
 
 
 def _bundle(entry: dict[str, Any]) -> PackRules:

@@ -10,7 +10,6 @@ before it is looked at.
 """
 
 import ipaddress
-import string
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -30,17 +29,25 @@ from stdnum.it import codicefiscale
 from stdnum.pl import pesel
 from stdnum.us import ein, itin, rtn, ssn
 
+from pdp.detect import (
+    validators_contact,
+    validators_money,
+    validators_national,
+    validators_secret,
+)
+from pdp.detect.compact import (
+    MAX_LENGTH,
+    accepts,
+    digits_of,
+    last_word_of,
+    letters_and_digits_of,
+    only_digits_and_separators,
+)
+
 __all__ = ["MAX_LENGTH", "VALIDATORS", "Validator"]
 
 Validator = Callable[[str], bool]
 """Tells whether a matched text is a genuine identifier of its kind."""
-
-MAX_LENGTH: Final = 128
-"""The longest text, in characters, that a validator looks at: an IBAN and its label fit in half."""
-
-_DIGITS: Final = frozenset(string.digits)
-_LETTERS_AND_DIGITS: Final = frozenset(string.ascii_letters + string.digits)
-_SEPARATORS: Final = frozenset(" -.\t\n\u00a0")
 
 _CARD_LENGTHS: Final = range(12, 20)  # ISO/IEC 7812: 12 digits for Maestro up to 19
 _PHONE_LENGTHS: Final = range(7, 16)  # ITU-T E.164 allows 15; shorter than 7 is an extension
@@ -54,9 +61,9 @@ def luhn(text: str) -> bool:
 
     Source: ISO/IEC 7812-1. A number of one repeated digit is refused: no issuer has given one out.
     """
-    if len(text) > MAX_LENGTH or not _only_digits_and_separators(text):
+    if len(text) > MAX_LENGTH or not only_digits_and_separators(text):
         return False
-    digits = _digits(text)
+    digits = digits_of(text)
     return len(digits) in _CARD_LENGTHS and len(set(digits)) > 1 and _luhn_sum_is_valid(digits)
 
 
@@ -78,7 +85,7 @@ def us_ssn(text: str) -> bool:
     Source: the Social Security Administration's rules for areas, groups and serials, and its list
     of numbers that advertising has made void.
     """
-    return _accepts(ssn.validate, text, _digits)
+    return accepts(ssn.validate, text, digits_of)
 
 
 def us_itin(text: str) -> bool:
@@ -86,7 +93,7 @@ def us_itin(text: str) -> bool:
 
     Source: IRS publication 1915.
     """
-    return _accepts(itin.validate, text, _digits)
+    return accepts(itin.validate, text, digits_of)
 
 
 def us_ein(text: str) -> bool:
@@ -94,7 +101,7 @@ def us_ein(text: str) -> bool:
 
     Source: the IRS list of valid EIN prefixes.
     """
-    return _accepts(ein.validate, text, _digits)
+    return accepts(ein.validate, text, digits_of)
 
 
 def us_routing(text: str) -> bool:
@@ -102,7 +109,7 @@ def us_routing(text: str) -> bool:
 
     Source: the American Bankers Association's routing number policy.
     """
-    return _accepts(rtn.validate, text, _digits)
+    return accepts(rtn.validate, text, digits_of)
 
 
 def us_npi(text: str) -> bool:
@@ -112,7 +119,7 @@ def us_npi(text: str) -> bool:
     """
     if len(text) > MAX_LENGTH:
         return False
-    digits = _digits(text)
+    digits = digits_of(text)
     return len(digits) == _NPI_LENGTH and _luhn_sum_is_valid(_NPI_ISSUER + digits)
 
 
@@ -121,7 +128,7 @@ def uk_nhs(text: str) -> bool:
 
     Source: the NHS data dictionary, modulus 11.
     """
-    return _accepts(nhs.validate, text, _digits)
+    return accepts(nhs.validate, text, digits_of)
 
 
 def uk_nino(text: str) -> bool:
@@ -137,7 +144,7 @@ def ca_sin(text: str) -> bool:
 
     Source: Employment and Social Development Canada; Luhn, with first digits that are not issued.
     """
-    return _accepts(sin.validate, text, _digits)
+    return accepts(sin.validate, text, digits_of)
 
 
 def au_tfn(text: str) -> bool:
@@ -145,7 +152,7 @@ def au_tfn(text: str) -> bool:
 
     Source: the Australian Taxation Office's weighted modulus 11.
     """
-    return _accepts(tfn.validate, text, _digits)
+    return accepts(tfn.validate, text, digits_of)
 
 
 def in_aadhaar(text: str) -> bool:
@@ -153,7 +160,7 @@ def in_aadhaar(text: str) -> bool:
 
     Source: the Unique Identification Authority of India.
     """
-    return _accepts(aadhaar.validate, text, _digits)
+    return accepts(aadhaar.validate, text, digits_of)
 
 
 def in_pan(text: str) -> bool:
@@ -161,7 +168,7 @@ def in_pan(text: str) -> bool:
 
     Source: the Income Tax Department's description of its five parts.
     """
-    return _accepts(pan.validate, text, _last_word)
+    return accepts(pan.validate, text, last_word_of)
 
 
 def br_cpf(text: str) -> bool:
@@ -169,7 +176,7 @@ def br_cpf(text: str) -> bool:
 
     Source: Receita Federal's modulus 11.
     """
-    return _accepts(cpf.validate, text, _digits)
+    return accepts(cpf.validate, text, digits_of)
 
 
 def es_nif(text: str) -> bool:
@@ -177,7 +184,7 @@ def es_nif(text: str) -> bool:
 
     Source: the Spanish Ministry of the Interior, modulus 23.
     """
-    return _accepts(nif.validate, text, _letters_and_digits)
+    return accepts(nif.validate, text, letters_and_digits_of)
 
 
 def fr_nir(text: str) -> bool:
@@ -185,7 +192,7 @@ def fr_nir(text: str) -> bool:
 
     Source: INSEE, modulus 97.
     """
-    return _accepts(nir.validate, text, _letters_and_digits)
+    return accepts(nir.validate, text, letters_and_digits_of)
 
 
 def it_codice_fiscale(text: str) -> bool:
@@ -193,7 +200,7 @@ def it_codice_fiscale(text: str) -> bool:
 
     Source: the decree of 23 December 1976 that defines the code.
     """
-    return _accepts(codicefiscale.validate, text, _last_word)
+    return accepts(codicefiscale.validate, text, last_word_of)
 
 
 def pl_pesel(text: str) -> bool:
@@ -201,7 +208,7 @@ def pl_pesel(text: str) -> bool:
 
     Source: the Polish Ministry of Digital Affairs.
     """
-    return _accepts(pesel.validate, text, _digits)
+    return accepts(pesel.validate, text, digits_of)
 
 
 def de_tax_id(text: str) -> bool:
@@ -209,7 +216,7 @@ def de_tax_id(text: str) -> bool:
 
     Source: ISO 7064 MOD 11,10, as the Bundeszentralamt für Steuern prescribes it.
     """
-    return _accepts(idnr.validate, text, _digits)
+    return accepts(idnr.validate, text, digits_of)
 
 
 def public_ipv4(text: str) -> bool:
@@ -230,46 +237,19 @@ def phone_length(text: str) -> bool:
 
     Source: ITU-T E.164.
     """
-    return len(text) <= MAX_LENGTH and len(_digits(text)) in _PHONE_LENGTHS
-
-
-def _accepts(validate: Callable[[str], str], text: str, compact: Callable[[str], str]) -> bool:
-    """Whether `validate`, which raises on a bad number, takes what `compact` leaves of `text`."""
-    if len(text) > MAX_LENGTH:
-        return False
-    try:
-        return bool(validate(compact(text)))
-    except ValidationError:
-        return False
+    return len(text) <= MAX_LENGTH and len(digits_of(text)) in _PHONE_LENGTHS
 
 
 def _is_iban(text: str) -> bool:
     try:
         # The country modules check bank codes and are imported by name at run time: not here.
-        return bool(stdnum.iban.validate(_letters_and_digits(text), check_country=False))
+        return bool(stdnum.iban.validate(letters_and_digits_of(text), check_country=False))
     except ValidationError:
         return False
 
 
 def _luhn_sum_is_valid(digits: str) -> bool:
     return stdnum.luhn.checksum(digits) == 0
-
-
-# Only ASCII is kept: str.isdigit and \w also take digits of other scripts, which int() would read.
-def _digits(text: str) -> str:
-    return "".join(character for character in text if character in _DIGITS)
-
-
-def _letters_and_digits(text: str) -> str:
-    return "".join(character for character in text if character in _LETTERS_AND_DIGITS).upper()
-
-
-def _last_word(text: str) -> str:
-    return _letters_and_digits(text[text.rfind(" ") + 1 :].rpartition(":")[2])
-
-
-def _only_digits_and_separators(text: str) -> bool:
-    return all(character in _DIGITS or character in _SEPARATORS for character in text)
 
 
 VALIDATORS: Final[Mapping[str, Validator]] = MappingProxyType(
@@ -279,6 +259,10 @@ VALIDATORS: Final[Mapping[str, Validator]] = MappingProxyType(
             *(luhn, iban, us_ssn, us_itin, us_ein, us_routing, us_npi, uk_nhs, uk_nino, ca_sin),
             *(au_tfn, in_aadhaar, in_pan, br_cpf, es_nif, fr_nir, it_codice_fiscale, pl_pesel),
             *(de_tax_id, public_ipv4, phone_length),
+            *validators_contact.CHECKS,
+            *validators_money.CHECKS,
+            *validators_national.CHECKS,
+            *validators_secret.CHECKS,
         )
     }
 )

@@ -56,6 +56,8 @@ class EntityDetector:
         confidence: of a find (its check passed, where there is one) with no context word near.
         context_confidence: of a find with a context word near it.
         context: words, lower case, that are looked for before and after a find.
+        against: words, lower case, that speak against it where they are near and no context word
+            is: the confidence is then half of what it would be.
         weak: of patterns whose shape other things have as well, the confidence of a find with no
             context word near.
         allowlist: values, in lower case, that are examples and never findings.
@@ -71,5 +73,6 @@ class EntityDetector:
     confidence: float = 1.0
     context_confidence: float = 1.0
     context: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
     weak: Mapping[str, float] = field(default_factory=dict)
     allowlist: frozenset[str] = frozenset()

@@ -55,14 +55,14 @@ def find_entities(
         hits: for each pattern that occurs, by its source, where it was found.
         validators: the checks that detectors name.
     """
+    sources = [source for source in detector.patterns if source in hits]
+    if not sources:
+        return ()
     accepts = validators[detector.validator] if detector.validator else None
     found: list[EntityFinding] = []
-    for source in detector.patterns:
-        hit = hits.get(source)
-        if hit is None:
-            continue
+    for source in sources:
         confidence = detector.weak.get(source, detector.confidence)
-        pattern, segments = hit
+        pattern, segments = hits[source]
         for segment in segments:
             for start, end in pattern.values(segment.text, segment.data):
                 value = segment.text[start:end]
@@ -86,18 +86,24 @@ def _accepted(accepts: Callable[[str], bool], value: str) -> str:
 def _finding(
     detector: EntityDetector, segment: Segment, start: int, end: int, confidence: float
 ) -> EntityFinding:
-    if confidence < detector.context_confidence and _spoken_of(detector, segment.text, start, end):
-        confidence = detector.context_confidence
+    if confidence < detector.context_confidence or detector.against:
+        words = _words_around(segment.text, start, end)
+        if _any_of(detector.context, words):
+            confidence = max(confidence, detector.context_confidence)
+        elif _any_of(detector.against, words):
+            confidence /= 2
     where = located(segment, start, end)
     return EntityFinding(detector.id, detector.entity_type, detector.category, confidence, where)
 
 
-def _spoken_of(detector: EntityDetector, text: str, start: int, end: int) -> bool:
-    """Whether a context word stands near a value."""
-    before = text[max(0, start - CONTEXT_BEFORE) : start]
-    after = text[end : end + CONTEXT_AFTER]
-    words = f" {' '.join(_WORD.findall(before.lower()))} {' '.join(_WORD.findall(after.lower()))} "
-    return any(f" {word} " in words for word in detector.context)
+def _words_around(text: str, start: int, end: int) -> str:
+    before = text[max(0, start - CONTEXT_BEFORE) : start].lower()
+    after = text[end : end + CONTEXT_AFTER].lower()
+    return f" {' '.join(_WORD.findall(before))} {' '.join(_WORD.findall(after))} "
+
+
+def _any_of(wanted: tuple[str, ...], words: str) -> bool:
+    return any(f" {word} " in words for word in wanted)
 
 
 def _disjoint(found: list[EntityFinding]) -> tuple[EntityFinding, ...]:

@@ -91,17 +91,23 @@ class CompiledPattern:
     def _spans(self, text: str, data: bytes, group: int) -> Iterator[tuple[int, int]]:
         if len(text) == len(data):
             for match in self._search(data):
-                yield match.span(group)
+                yield _span(match, group)
             return
         chars = seen = 0
         for match in self._search(data):
-            start, end = match.span(group)
+            start, end = _span(match, group)
             if start < len(data) and data[start] & 0xC0 == _CONTINUATION:
                 continue  # an empty match inside a character
             start_chars = chars + len(data[seen:start].decode())
             chars = start_chars + len(data[start:end].decode())
             seen = end
             yield start_chars, chars
+
+
+def _span(match: re2.Match, group: int) -> tuple[int, int]:
+    span: tuple[int, int] = match.span(group)
+    # A group that took no part, in an alternative for instance, is nowhere.
+    return span if span[0] >= 0 else match.span()
 
 
 def _refused(reason: str) -> InvalidPattern:

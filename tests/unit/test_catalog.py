@@ -97,7 +97,9 @@ class TestCatalog:
         assert sorted(set(values)) == sorted(values)
 
     def test_uses_every_validator(self) -> None:
-        assert {system.policy.validator for system in SYSTEM_POLICIES} - {""} == set(VALIDATORS)
+        of_policies = {system.policy.validator for system in SYSTEM_POLICIES}
+        of_detectors = {detector.validator for detector in catalog.detectors().values()}
+        assert (of_policies | of_detectors) - {""} == set(VALIDATORS)
 
     def test_blocks_only_injection_and_dangerous_commands(self) -> None:
         blocking = {p.policy.family for p in SYSTEM_POLICIES if p.policy.action == "block"}

@@ -1,0 +1,146 @@
+"""Checks of addresses of all kinds, of people and of machines: see `validators`."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Final
+
+import phonenumbers
+
+from pdp.detect.compact import MAX_LENGTH, digits_of
+from pdp.detect.validators_money import payment_card
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PHONE_DIGITS: Final = range(7, 16)
+_EXTENSION: Final = re.compile(r"\s*(?:x|ext\.?|extension)\s*\d{1,6}$", re.IGNORECASE)
+_NO_PHONE: Final = re.compile(
+    r"\d{4}[-./ ]\d{1,2}[-./ ]\d{1,2}(?:[ T]\d{1,2})?"  # a date, year first
+    r"|\d{1,2}[-./]\d{1,2}[-./](?:19|20)\d\d"  # a date, year last
+    r"|(?:19|20)\d\d ?- ?(?:19|20)\d\d"  # years from and to
+    r"|\d{3}-\d{2}-\d{4}"  # a US social security number
+    r"|(?:\d{1,3}\.){3}\d{1,3}"  # an IP address
+    r"|\d{1,3}(?:[ .]000)+"  # a round amount
+)
+# phonenumbers reads a country's plan from disk when it first meets one of its numbers.
+phonenumbers.PhoneMetadata.load_all()
+
+_FILE_ENDINGS: Final = frozenset(
+    {
+        *(
+            "png",
+            "jpg",
+            "jpeg",
+            "gif",
+            "svg",
+            "webp",
+            "ico",
+            "bmp",
+            "css",
+            "js",
+            "mjs",
+            "ts",
+            "tsx",
+        ),
+        *("jsx", "json", "html", "htm", "xml", "yaml", "yml", "txt", "pdf", "lock", "tar", "gz"),
+    }
+)
+_MAX_LOCAL: Final = 64
+_MAX_EMAIL: Final = 254
+_FILLER_MACS: Final = frozenset({"000000000000", "FFFFFFFFFFFF"})
+_IPV6_GROUPS: Final = 3
+_LATITUDE: Final = 90
+_LONGITUDE: Final = 180
+
+
+def phone_number(text: str) -> bool:
+    """Whether `text` can be a telephone number, and is not a date, an amount, an IP or a card.
+
+    Source: ITU-T E.164; a number with a country code must have a length of that country's plan, as
+    phonenumbers carries it.
+    """
+    if len(text) > MAX_LENGTH:
+        return False
+    number = _EXTENSION.sub("", text)
+    digits = digits_of(number)
+    if len(digits) not in _PHONE_DIGITS or len(set(digits)) == 1:
+        return False
+    if _NO_PHONE.fullmatch(number.strip()) or payment_card(number):
+        return False
+    return not number.startswith("+") or _possible(number)
+
+
+def _possible(number: str) -> bool:
+    try:
+        return phonenumbers.is_possible_number(phonenumbers.parse(number, None))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+def email_address(text: str) -> bool:
+    """Whether `text` is an e-mail address and not, for instance, a file such as icon@2x.png.
+
+    Source: RFC 5321 for the lengths.
+    """
+    local, _, domain = text.rpartition("@")
+    if not local or len(local) > _MAX_LOCAL or len(text) > _MAX_EMAIL or ".." in text:
+        return False
+    return domain.rpartition(".")[2].lower() not in _FILE_ENDINGS
+
+
+def public_ip(text: str) -> bool:
+    """Whether `text` is an IP address that is routed on the internet.
+
+    Source: the IANA special-purpose address registries, as the standard library carries them.
+    """
+    address = _ip(text)
+    return address is not None and address.is_global and not address.is_multicast
+
+
+def private_ip(text: str) -> bool:
+    """Whether `text` is an address within a private network; not of a host itself, nor an example.
+
+    Source: RFC 1918, RFC 4193 and RFC 6598.
+    """
+    address = _ip(text)
+    return address is not None and any(
+        address in network for network in _PRIVATE if network.version == address.version
+    )
+
+
+_PRIVATE: Final = tuple(
+    ipaddress.ip_network(network)
+    for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+)
+
+
+def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    if len(text) > MAX_LENGTH or (":" in text and text.count(":") < _IPV6_GROUPS):
+        return None
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def mac_address(text: str) -> bool:
+    """Whether `text` is the address of one network card: neither all zeroes nor the broadcast's."""
+    number = "".join(each for each in text[:MAX_LENGTH].upper() if each.isalnum())
+    return number not in _FILLER_MACS and len(set(number)) > 1
+
+
+def coordinates(text: str) -> bool:
+    """Whether `text` is a latitude and a longitude."""
+    parts = [part.strip() for part in text[:MAX_LENGTH].split(",")]
+    try:
+        latitude, longitude = (float(part) for part in parts)
+    except ValueError:
+        return False
+    return abs(latitude) <= _LATITUDE and abs(longitude) <= _LONGITUDE
+
+
+CHECKS: Final[tuple[Callable[[str], bool], ...]] = (
+    *(phone_number, email_address, public_ip, private_ip, mac_address, coordinates),
+)

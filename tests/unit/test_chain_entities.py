@@ -1,0 +1,101 @@
+"""Chain rules on what the scan finds: what is looked for; the index and the slow reading agree."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdp.domain.detector import PII
+from pdp.domain.kinds import PolicySet
+from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.request import Entity, Request
+from pdp.engine.entities import EntityFinding
+from pdp.engine.locations import Location, Segment
+from pdp.engine.rule_index import RuleIndex
+from pdp.engine.rule_match import MAX_SPANS, Facts, hold, redactions
+from pdp.engine.rules import Conditions
+from pdp.engine.scan import NO_FINDINGS
+from pdp.engine.seeking import seekers, sought
+from tests.unit.dlp import DETECTORS, policies, rule
+
+SEGMENT = Segment(None, "x" * 100, b"x" * 100)
+TYPES = ("CREDIT_CARD", "US_SSN", "SSN", "OWN")
+CONFIDENCES = st.sampled_from([0.0, 0.3, 0.5, 0.7, 1.0])
+
+conditions = st.builds(
+    Conditions,
+    entity_types=st.lists(st.sampled_from(TYPES), unique=True, max_size=2).map(tuple),
+    entity_confidence_min=st.none() | CONFIDENCES,
+)
+findings = st.builds(
+    lambda kind, confidence, start, length: EntityFinding(
+        "d", kind, PII, confidence, Location(SEGMENT, start, start + length)
+    ),
+    st.sampled_from(TYPES),
+    CONFIDENCES,
+    st.integers(0, 50),
+    st.integers(0, 5),
+)
+entities = st.builds(Entity, st.sampled_from(TYPES), CONFIDENCES, st.just(0), st.just(1))
+
+
+def finding(entity_type: str, confidence: float, start: int = 0, end: int = 5) -> EntityFinding:
+    return EntityFinding("d", entity_type, PII, confidence, Location(SEGMENT, start, end))
+
+
+def facts(*scanned: EntityFinding, own: tuple[Entity, ...] = ()) -> Facts:
+    return Facts(Request(text=SEGMENT.text), NO_FINDINGS, "", (), own, scanned)
+
+
+@given(
+    st.lists(conditions, max_size=6),
+    st.lists(findings, max_size=4),
+    st.lists(entities, max_size=2),
+)
+def test_the_index_finds_what_the_slow_reading_finds(
+    rules: list[Conditions], scanned: list[EntityFinding], own: list[Entity]
+) -> None:
+    index = RuleIndex([("both", each) for each in rules])
+    held = facts(*scanned, own=tuple(own))
+    slow = sum(1 << bit for bit, each in enumerate(rules) if hold(each, held).matched)
+    assert index.matching(held) == slow
+
+
+def test_a_mere_likeness_stops_nobody() -> None:
+    """Without a least confidence, a finding of the scan counts from 0.5, the caller's always."""
+    asked = Conditions(entity_types=("CREDIT_CARD",))
+    assert not hold(asked, facts(finding("CREDIT_CARD", 0.49))).matched
+    assert hold(asked, facts(finding("CREDIT_CARD", 0.5))).matched
+    assert hold(asked, facts(own=(Entity("CREDIT_CARD", 0.1),))).matched
+    least = asked._replace(entity_confidence_min=0.2)
+    assert hold(least, facts(finding("CREDIT_CARD", 0.3))).matched
+
+
+def test_only_what_a_rule_names_is_looked_for() -> None:
+    def ids(*rules: Conditions, own: PolicySet | None = None) -> set[str]:
+        found = seekers(rules, own or PolicySet(), DETECTORS)
+        return {detector.id for each in found.values() for detector in each}
+
+    assert ids(Conditions(content_regex="x")) == set()
+    assert ids(Conditions(entity_types=("CREDIT_CARD_NUMBER",))) == {"card"}
+    assert ids(Conditions(entity_confidence_min=0.9)) == set(DETECTORS)
+    own = policies([rule("mine", pattern="x"), rule("off", pattern="y", enabled=False)])
+    assert ids(Conditions(entity_types=("OWN",)), own=own) == {"mine"}
+
+
+def test_what_models_found_counts() -> None:
+    named = NamedEntity(Wanted("llm", "employee id"), 0.8, 3, 7, "/a/0")
+    request = Request(arguments={"a": ["id 1234"]}, ner=NerFindings((named,)))
+    (found,) = sought({}, request, NO_FINDINGS)
+    assert (found.entity_type, found.confidence) == ("EMPLOYEE_ID", 0.8)
+    assert (found.where.segment.path, found.where.value) == ("/a/0", "1234")
+
+
+def test_findings_are_redacted_in_their_places() -> None:
+    asked = Conditions(entity_types=("CREDIT_CARD",))
+    scanned = [finding("CREDIT_CARD", 1.0, 3, 8), finding("CREDIT_CARD", 0.1, 20, 30)]
+    (found,) = redactions(asked, "[X]", facts(*scanned))
+    assert (found.span.start, found.span.end, found.span.path) == (3, 8, None)
+    many = [finding("CREDIT_CARD", 1.0, 3, 8)] * (MAX_SPANS + 1)
+    (whole,) = redactions(asked, "[X]", facts(*many))
+    assert (whole.span.start, whole.span.end) == (0, len(SEGMENT.text))

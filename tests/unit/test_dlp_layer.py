@@ -1,0 +1,262 @@
+"""The DLP layer: which rules hold for whom, and how strictly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdp.domain.decision import Outcome
+from pdp.domain.dlp_rule import DlpCustomisation
+from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.org_policy import OrgPolicy
+from pdp.domain.request import Request
+from pdp.domain.user_group import UserGroup
+from pdp.engine.compiler import compile_tenant
+from pdp.engine.evaluate import evaluate
+from pdp.engine.layers.dlp import DlpLayer
+from pdp.engine.rule_match import MAX_SPANS
+from tests.unit.dlp import (
+    CARD,
+    bundle,
+    judged,
+    platform_of,
+    policies,
+    rule,
+    tenant_of,
+)
+
+if TYPE_CHECKING:
+    from pdp.engine.snapshot import Snapshot
+
+NO_FRAMEWORKS = OrgPolicy(gdpr=False, ai_act=False)
+
+
+class TestPlatformRules:
+    def test_they_hold_for_every_tenant(self) -> None:
+        decision = judged(tenant_of(policies([rule("cards", "card")])), f"pay {CARD}")
+        assert decision.outcome is Outcome.REDACT
+        assert decision.redacted_text == "pay [REDACTED]"
+        assert decision.pii_detected
+
+    @pytest.mark.parametrize(
+        ("change", "outcome"),
+        [
+            (DlpCustomisation("cards", action_tier="block"), Outcome.BLOCK),
+            (DlpCustomisation("cards", action_tier="log_only"), Outcome.ALLOW),
+            (DlpCustomisation("cards", enabled=False), Outcome.ALLOW),
+            (DlpCustomisation("cards", confidence_threshold=1.0), Outcome.REDACT),
+        ],
+    )
+    def test_a_tenant_sets_how_strict_they_are(
+        self, change: DlpCustomisation, outcome: Outcome
+    ) -> None:
+        shipped = policies([rule("cards", "card")])
+        decision = judged(tenant_of(shipped, policies(customisations=[change])), CARD)
+        assert decision.outcome is outcome
+        assert judged(tenant_of(shipped), CARD).outcome is Outcome.REDACT
+
+    def test_a_tenants_own_add_to_them_and_give_the_replacement(self) -> None:
+        shipped = policies([rule("cards", "card")])
+        config = {"detector": "card", "replacement": "[CARD]"}
+        own = policies([rule("mine", "card", config_json=config)])
+        decision = judged(tenant_of(shipped, own), CARD)
+        assert [match.policy_id for match in decision.matches] == ["mine", "cards"]
+        assert decision.redacted_text == "[CARD]"
+
+
+class TestConfidence:
+    @pytest.mark.parametrize(("threshold", "found"), [(0.4, True), (0.41, False)])
+    def test_what_is_below_the_threshold_does_not_count(
+        self, threshold: float, found: bool
+    ) -> None:
+        own = policies([rule("guess", "guess", "block", confidence_threshold=threshold)])
+        decision = judged(tenant_of(policies(), own), "a GUESS")
+        assert (decision.outcome is Outcome.BLOCK) is found
+        (row,) = [each for each in decision.trace if each.policy_id == "guess"]
+        assert row.matched is found
+        assert "0.4" in row.reason
+
+    def test_what_its_check_refuses_is_told_in_the_trace(self) -> None:
+        decision = judged(tenant_of(policies([rule("cards", "card")])), "4111111111111112")
+        assert decision.outcome is Outcome.ALLOW
+        (row,) = [each for each in decision.trace if each.policy_id == "cards"]
+        assert row.reason == "its pattern was found, but no value passed the check"
+
+    def test_a_trace_holds_no_value(self) -> None:
+        decision = judged(tenant_of(policies([rule("cards", "card")])), f"pay {CARD}")
+        assert CARD not in repr(decision._replace(redacted_text=None))
+
+    def test_what_is_met_by_nothing_finds_nothing(self) -> None:
+        own = policies([rule("empty", pattern="x*", tier="block")])
+        assert judged(tenant_of(policies(), own), "abc").outcome is Outcome.ALLOW
+        assert judged(tenant_of(policies(), own), "axc").outcome is Outcome.BLOCK
+
+
+class TestGroups:
+    SHIPPED = policies([rule("cards", "card", "log_only", confidence_threshold=0.9)])
+
+    def group(self, name: str, **change: object) -> UserGroup:
+        return UserGroup(name, f"Group {name}", dlp_rules=[{"rule_id": "cards", **change}])
+
+    def test_it_holds_for_who_names_it_or_is_a_member(self) -> None:
+        stricter = UserGroup(
+            "g", "Finance", members=["u1"], dlp_rules=[{"rule_id": "cards", "action_tier": "block"}]
+        )
+        tenant = tenant_of(self.SHIPPED, policies(groups=[stricter]))
+        assert judged(tenant, CARD).outcome is Outcome.ALLOW
+        assert judged(tenant, CARD, "Legal", user="u2").outcome is Outcome.ALLOW
+        for decision in (
+            judged(tenant, CARD, "Finance"),
+            judged(tenant, CARD, "g"),
+            judged(tenant, CARD, user="u1"),
+        ):
+            assert decision.outcome is Outcome.BLOCK
+            assert decision.matches[-1].action == "block"
+
+    def test_of_several_the_strictest_of_each_setting_counts(self) -> None:
+        groups = [
+            self.group("a", action_tier="prompt", confidence_threshold=0.95),
+            self.group("b", action_tier="redact"),
+        ]
+        tenant = tenant_of(self.SHIPPED, policies(groups=groups))
+        assert judged(tenant, CARD, "a").outcome is Outcome.PROMPT
+        assert judged(tenant, CARD, "b").outcome is Outcome.REDACT
+        assert judged(tenant, CARD, "a", "b").outcome is Outcome.REDACT
+
+    def test_it_can_only_tighten(self) -> None:
+        shipped = policies([rule("cards", "card", "block")])
+        weaker = self.group("a", action_tier="log_only", enabled=False, confidence_threshold=1.0)
+        tenant = tenant_of(shipped, policies(groups=[weaker]))
+        assert judged(tenant, CARD, "a").outcome is Outcome.BLOCK
+
+    def test_it_puts_a_disabled_rule_in_force_for_itself(self) -> None:
+        off = DlpCustomisation("cards", enabled=False, action_tier="redact")
+        own = policies(customisations=[off], groups=[self.group("a", enabled=True)])
+        tenant = tenant_of(self.SHIPPED, own)
+        assert judged(tenant, CARD).matches == ()
+        assert judged(tenant, CARD, "a").outcome is Outcome.REDACT
+
+    def test_its_bundle_holds_for_its_users_alone(self) -> None:
+        shipped = policies(
+            [rule("pci", "card", "block", bundle_id="pci_dss", clause="PCI-DSS 3.4")],
+            bundles=[bundle("pci_dss", "pci")],
+        )
+        group = UserGroup("a", "Finance", bundle_ids=["pci_dss"])
+        tenant = tenant_of(shipped, policies(groups=[group]))
+        assert judged(tenant, CARD).matches == ()
+        stopped = judged(tenant, CARD, "Finance")
+        assert stopped.outcome is Outcome.BLOCK
+        assert stopped.frameworks == ("PCI-DSS 3.4",)
+
+
+class TestBundles:
+    SHIPPED = policies(
+        [rule("art9", "mail", "block", bundle_id="gdpr", clause="GDPR Art. 9")],
+        bundles=[bundle("gdpr", "art9")],
+    )
+
+    def test_a_framework_logs_and_names_its_articles(self) -> None:
+        decision = judged(tenant_of(self.SHIPPED), "ann@example.org")
+        assert decision.outcome is Outcome.ALLOW
+        assert [match.action for match in decision.matches] == ["log_only"]
+        assert decision.frameworks == ("GDPR Art. 9",)
+
+    def test_a_framework_that_is_off_says_nothing(self) -> None:
+        tenant = tenant_of(self.SHIPPED, policies(org=NO_FRAMEWORKS))
+        decision = judged(tenant, "ann@example.org")
+        assert (decision.matches, decision.frameworks) == ((), ())
+
+    def test_an_activated_bundle_has_its_rules_own_tiers(self) -> None:
+        shipped = policies(
+            self.SHIPPED.of_kind("dlp_rule").values(),
+            bundles=[bundle("gdpr", "art9", enabled=True)],
+        )
+        decision = judged(tenant_of(shipped, policies(org=NO_FRAMEWORKS)), "ann@example.org")
+        assert decision.outcome is Outcome.BLOCK
+        assert decision.frameworks == ("GDPR Art. 9",)
+
+    def test_what_nobody_looks_for_has_no_articles(self) -> None:
+        assert judged(tenant_of(self.SHIPPED), "nothing").frameworks == ()
+
+
+class TestManyFinds:
+    def test_more_than_can_be_told_are_the_whole_string(self) -> None:
+        own = policies([rule("xs", pattern="x", tier="redact")])
+        tenant = tenant_of(policies(), own)
+        few = judged(tenant, "x." * MAX_SPANS)
+        assert few.redacted_text == "[REDACTED]." * MAX_SPANS
+        many = judged(tenant, "x." * (MAX_SPANS + 1))
+        assert many.redacted_text == "[REDACTED]"
+        assert len(many.obligations[0].spans) == 1
+
+
+class TestModels:
+    PERSON = rule(
+        "people", "mail", "redact", detector_type="ner", entity_type="PERSON", config_json={}
+    )
+
+    def test_what_no_model_was_asked_for_is_incomplete(self) -> None:
+        tenant = tenant_of(policies(), policies([self.PERSON]))
+        assert tenant.ner == {Wanted("ner", "PERSON")}
+        decision = judged(tenant, "Ann")
+        assert decision.incomplete
+        assert decision.outcome is Outcome.BLOCK
+        assert [warning.policy_id for warning in decision.warnings] == ["people"]
+        assert not judged(tenant, "").incomplete
+
+    def test_what_a_model_found_is_redacted_in_its_place(self) -> None:
+        tenant = tenant_of(policies(), policies([self.PERSON]))
+        wanted = Wanted("ner", "PERSON")
+        found = NerFindings(
+            (
+                NamedEntity(wanted, 0.85, 0, 3),
+                NamedEntity(wanted, 0.2, 4, 7),
+                NamedEntity(wanted, 0.9, 1, 4, "/to"),
+            )
+        )
+        request = Request(text="Ann and Bob", arguments={"to": "=Bob"}, ner=found)
+        decision = evaluate(tenant, request, "id")
+        assert not decision.incomplete
+        assert decision.redacted_text == "[REDACTED] and Bob"
+        assert decision.redacted_arguments == {"to": "=[REDACTED]"}
+        assert decision.pii_detected
+
+    def test_patterns_answer_for_what_they_can_find(self) -> None:
+        mail = rule("m", "mail", detector_type="ner", entity_type="EMAIL_ADDRESS", config_json={})
+        tenant = tenant_of(policies(), policies([mail]))
+        assert tenant.ner == frozenset()
+        assert judged(tenant, "to ann@example.org").redacted_text == "to [REDACTED]"
+
+    def test_several_labels_each_keep_their_type(self) -> None:
+        config = {"entities": ["EMAIL_ADDRESS", "PERSON"], "replacement": "[{entity_type}]"}
+        both = rule("b", "mail", detector_type="ner", entity_type="PERSONAL", config_json=config)
+        tenant = tenant_of(policies(), policies([both]))
+        found = NerFindings((NamedEntity(Wanted("ner", "PERSON"), 0.9, 0, 3),))
+        decision = evaluate(tenant, Request(text="Ann ann@example.org", ner=found), "id")
+        assert decision.redacted_text == "[PERSON] [EMAIL_ADDRESS]"
+
+
+class TestCompilation:
+    def test_a_write_of_something_else_compiles_nothing_anew(self) -> None:
+        platform = platform_of(policies([rule("cards", "card")]))
+        first = compile_tenant(platform, "t", policies(), 1)
+        # As a store's change would: other kinds stay the same objects.
+        own = first.policies.replaced("static_policy", {})
+        second = compile_tenant(platform, "t", own, 2, first)
+        assert _layer(first) is _layer(second)
+
+    def test_what_several_rules_look_for_is_watched_once(self) -> None:
+        own = policies([rule("a", "card"), rule("b", "card", "block")])
+        book = _layer(tenant_of(policies(), own)).book
+        (watch,) = book.by_pattern[r"\b[0-9]{16}\b"]
+        assert watch.places == (0, 1)
+
+    def test_without_a_rule_there_is_no_layer(self) -> None:
+        own = policies([rule("a", "card", enabled=False), rule("b", "card", "none")])
+        assert not any(isinstance(each, DlpLayer) for each in tenant_of(policies(), own).layers)
+
+
+def _layer(snapshot: Snapshot) -> DlpLayer:
+    (layer,) = [each for each in snapshot.layers if isinstance(each, DlpLayer)]
+    return layer

@@ -1,0 +1,144 @@
+"""What the tests of faults work with: a tenant that blocks, a record of its writes, and load.
+
+`PDP_SOAK_ROUNDS` says how often each fault is injected; docs/faults.md has the figures.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx2
+
+from tests.running import PATIENCE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.running import Server
+
+ROUNDS: Final = max(1, int(os.environ.get("PDP_SOAK_ROUNDS", "15")) // 5)
+"""How often a fault is injected that takes a second or so."""
+
+POLICIES: Final = "/api/v1/static-policies"
+RIVAL: Final = "Buy from our rival instead"
+"""What the tenant of these tests blocks."""
+
+
+@dataclass
+class Tenant:
+    """A tenant that blocks a word, and all that was acknowledged to it.
+
+    Attributes:
+        url: of the server.
+        name: of the tenant.
+        written: the names of the policies whose creation was acknowledged.
+    """
+
+    url: str
+    name: str
+    written: list[str] = field(default_factory=list)
+
+    def client(self, timeout_s: float = PATIENCE_S) -> httpx2.Client:
+        """Returns a client with a connection of its own."""
+        return httpx2.Client(
+            base_url=self.url,
+            headers={"X-Tenant-ID": self.name},
+            timeout=timeout_s,
+            trust_env=False,
+        )
+
+    def create(self, name: str, pattern: str = "rival") -> httpx2.Response:
+        """Creates a policy that blocks; what is acknowledged is remembered."""
+        body = {"name": name, "category": "custom", "pattern": pattern, "action": "block"}
+        with self.client() as http:
+            answer = http.post(POLICIES, json=body)
+        if answer.status_code == httpx2.codes.CREATED:
+            self.written.append(name)
+        return answer
+
+    def decide(self, text: str = RIVAL, **fields: Any) -> dict[str, Any]:
+        """Returns the decision on a text."""
+        with self.client() as http:
+            answer = http.post("/v1/decide", json={"content": {"text": text}, **fields})
+        assert answer.status_code == httpx2.codes.OK, answer.text
+        decision: dict[str, Any] = answer.json()
+        return decision
+
+    def names(self) -> list[str]:
+        """Returns the names of the tenant's own policies."""
+        with self.client() as http:
+            answer = http.get(POLICIES, params={"category": "custom", "page_size": 100})
+        assert answer.status_code == httpx2.codes.OK, answer.text
+        return [each["name"] for each in answer.json()["policies"]]
+
+    def lost(self) -> set[str]:
+        """Returns what was acknowledged and is not there."""
+        return set(self.written) - set(self.names())
+
+
+def tenant_of(server: Server, name: str, *, blocks: bool = True) -> Tenant:
+    """Returns a tenant of the server that blocks the word rival."""
+    tenant = Tenant(server.http_url, name)
+    if blocks:
+        assert tenant.create("No rivals").status_code == httpx2.codes.CREATED
+        assert tenant.decide()["outcome"] == "BLOCK"
+    return tenant
+
+
+def still_blocks(tenant: Tenant) -> bool:
+    """Whether what is blocked is, and what is not is not."""
+    return (tenant.decide()["outcome"], tenant.decide("hello")["outcome"]) == ("BLOCK", "ALLOW")
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Returns the files of a database."""
+    return [folder / f"pdp.db{suffix}" for suffix in ("", "-wal", "-shm")]
+
+
+@dataclass
+class Load:
+    """What several clients saw while they asked without a pause.
+
+    Attributes:
+        answers: how often each outcome was answered.
+        unserved: calls that no server took: refused connections, and UNAVAILABLE.
+        lost: what was neither answered nor refused, in words.
+        wrong: decisions that the policies would not give.
+    """
+
+    answers: Counter[str] = field(default_factory=Counter)
+    unserved: int = 0
+    lost: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def wait_for(self, answers: int) -> None:
+        """Waits until so many more have been answered."""
+        goal = self.answers.total() + answers
+        deadline = time.monotonic() + PATIENCE_S
+        while self.answers.total() < goal:
+            assert time.monotonic() < deadline, f"no answers: {self}"
+            self.stop.wait(0.001)
+
+
+@contextmanager
+def load_of(*clients: Any) -> Iterator[Load]:
+    """Lets clients ask until the context ends: each is called with the `Load`, in a thread."""
+    load = Load()
+    threads = [threading.Thread(target=client, args=(load,), daemon=True) for client in clients]
+    for thread in threads:
+        thread.start()
+    try:
+        yield load
+    finally:
+        load.stop.set()
+        for thread in threads:
+            thread.join(PATIENCE_S)
+    assert not any(thread.is_alive() for thread in threads), "a call was never answered"

@@ -1,0 +1,212 @@
+"""The store fails under a running server: decisions stand, and no acknowledged write is lost."""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pdp.cli.exits import Exit
+from tests.e2e.faults import ROUNDS, Tenant, files_of, still_blocks, tenant_of
+from tests.running import COMMAND, PATIENCE_S, Server, environment, launch, start
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.soak
+
+CAP_DAC_OVERRIDE = 1
+PR_CAPBSET_DROP = 24
+
+
+def unavailable(answer: Any) -> bool:
+    """Whether a write was refused because of the store, in words that show nothing of it."""
+    text = answer.text
+    assert not any(word in text for word in ("sqlite", "SELECT", "INSERT", "/pdp.db", "Traceback"))
+    return (answer.status_code, answer.json()["error"]["code"]) == (503, "STORE_UNAVAILABLE")
+
+
+def test_deleted(tmp_path: Path, tenant: str) -> None:
+    """What would go into a file that nobody can find again is not acknowledged."""
+    for round_ in range(ROUNDS):
+        folder = tmp_path / str(round_)
+        with start(folder) as server:
+            acting = tenant_of(server, tenant)
+            for file in files_of(folder):
+                file.unlink()
+            assert unavailable(acting.create("Lost"))
+            assert still_blocks(acting)
+            server.event("the store cannot be followed")
+        assert not (folder / "pdp.db").exists()
+
+
+def test_replaced(tmp_path: Path, tenant: str) -> None:
+    """Another file in its place is not written to by halves, nor taken for the old one."""
+    with start(tmp_path) as server:
+        acting = tenant_of(server, tenant)
+        copy = tmp_path / "copy.db"
+        with (
+            closing(sqlite3.connect(tmp_path / "pdp.db")) as source,
+            closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+        copy.replace(tmp_path / "pdp.db")
+        assert unavailable(acting.create("Lost"))
+        assert still_blocks(acting)
+    for file in files_of(tmp_path)[1:]:
+        file.unlink(missing_ok=True)
+    with start(tmp_path) as server:
+        acting.url = server.http_url
+        assert acting.names() == ["No rivals"]
+        assert still_blocks(acting)
+
+
+def test_full_disk(tmp_path: Path, tenant: str) -> None:
+    """Writes are refused whole while the disk is full, and go on once it is not."""
+    with start(tmp_path) as server:
+        acting = tenant_of(server, tenant)
+        for round_ in range(ROUNDS):
+            limit = _limit_files(server, 4096)
+            refused = acting.create(f"Full {round_}")
+            assert unavailable(refused), refused.text
+            assert still_blocks(acting)
+            _limit_files(server, limit)
+            assert acting.create(f"Room {round_}").status_code == 201
+        assert acting.lost() == set()
+        assert not [name for name in acting.names() if name.startswith("Full")]
+        server.process.kill()
+        server.wait()
+    with start(tmp_path) as server:
+        acting.url = server.http_url
+        assert acting.lost() == set()
+        assert still_blocks(acting)
+
+
+def _limit_files(server: Server, size: int) -> int:
+    """Bounds the size of the server's files, as a full disk would; returns the old bound."""
+    soft, hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, hard))
+    return soft
+
+
+def test_no_room_for_the_first_start(tmp_path: Path) -> None:
+    """A disk without room refuses the start, and what is there can be started from later."""
+    small = (4096, 4096)
+    process = subprocess.run(
+        [*COMMAND, "serve"],
+        env=environment(PDP_AUTH="dev", PDP_DATA_DIR=str(tmp_path)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, small),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert process.returncode == Exit.CONFIG
+    assert "Traceback" not in process.stderr
+    with start(tmp_path) as server:
+        assert still_blocks(tenant_of(server, "t"))
+
+
+def test_read_only(tmp_path: Path) -> None:
+    """A file that cannot be written refuses the start; it is left as it is."""
+    with start(tmp_path):
+        pass
+    file = tmp_path / "pdp.db"
+    before = file.read_bytes()
+    file.chmod(0o400)
+    tmp_path.chmod(0o500)
+    process = subprocess.run(
+        [*COMMAND, "serve"],
+        env=environment(PDP_AUTH="dev", PDP_DATA_DIR=str(tmp_path)),
+        preexec_fn=_without_override,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    tmp_path.chmod(0o700)
+    assert process.returncode == Exit.CONFIG, process.stderr
+    assert "let this process write it" in process.stderr
+    assert file.read_bytes() == before
+
+
+def _without_override() -> None:
+    """Makes the rights of files count for root too, from the next program on."""
+    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
+
+
+def test_locked_by_another_writer(tmp_path: Path, tenant: str) -> None:
+    """Writes wait, then are refused; decisions do not wait at all."""
+    with start(tmp_path) as server:
+        acting = tenant_of(server, tenant)
+        with closing(sqlite3.connect(tmp_path / "pdp.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert unavailable(acting.create("Locked"))
+            assert still_blocks(acting)
+            other.execute("ROLLBACK")
+        assert acting.create("Unlocked").status_code == 201
+        assert acting.lost() == set()
+        assert "Locked" not in acting.names()
+
+
+@pytest.mark.parametrize("table", ["records", "changes"])
+def test_corrupted_page(tmp_path: Path, tenant: str, table: str) -> None:
+    """A damaged file is never read as one without policies: it refuses the start."""
+    with start(tmp_path) as server:
+        tenant_of(server, tenant)
+    _damage(tmp_path / "pdp.db", table)
+    with launch(tmp_path) as server:
+        assert server.wait() == Exit.CONFIG, server.lines
+    (line,) = server.lines
+    assert "damaged" in line
+
+
+def test_corrupted_under_a_running_server(tmp_path: Path, tenant: str) -> None:
+    """Who is not in memory is blocked, not let through; who is, is judged as before."""
+    with start(tmp_path) as server:
+        tenant_of(server, tenant)
+    with start(tmp_path) as server:
+        loaded = tenant_of(server, "loaded")
+        _damage(tmp_path / "pdp.db", "records", checkpoint=True)
+        assert still_blocks(loaded)
+        unread = Tenant(server.http_url, tenant).decide("hello")
+        assert (unread["outcome"], unread["allowed"]) == ("BLOCK", False)
+        assert (unread["reason_code"], unread["incomplete"]) == ("ENGINE_ERROR", True)
+
+
+def _damage(file: Path, table: str, *, checkpoint: bool = False) -> None:
+    """Overwrites all leaves of a table, and leaves the rest as it is."""
+    with closing(sqlite3.connect(file)) as connection:
+        if checkpoint:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        [(page_size,)] = connection.execute("PRAGMA page_size").fetchall()
+        [(root,)] = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)
+        ).fetchall()
+    with file.open("r+b") as raw:
+        raw.seek((root - 1) * page_size)
+        raw.write(b"\xff" * page_size)
+
+
+def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    """Whatever the umask says, others on the host cannot read the policies."""
+    with start(tmp_path):
+        rights = {file.name: file.stat().st_mode & 0o777 for file in files_of(tmp_path)}
+    assert rights == {"pdp.db": 0o600, "pdp.db-wal": 0o600, "pdp.db-shm": 0o600}
+
+
+def test_a_backup_of_before_takes_the_place_of_a_damaged_file(tmp_path: Path, tenant: str) -> None:
+    """What the refusal says to do, works."""
+    with start(tmp_path) as server:
+        tenant_of(server, tenant)
+    shutil.copy(tmp_path / "pdp.db", tmp_path / "backup.db")
+    _damage(tmp_path / "pdp.db", "records")
+    shutil.copy(tmp_path / "backup.db", tmp_path / "pdp.db")
+    with start(tmp_path) as server:
+        assert still_blocks(Tenant(server.http_url, tenant))

@@ -100,7 +100,7 @@ def event(
     Args:
         class_uid: its class; the category is its thousands.
         activity: id and name of what was done.
-        uid: of the event; the same whenever the same thing is told again.
+        uid: of the event, the same whenever it is told again.
         at: when it happened, in seconds since the epoch.
         severity_id: one of `SEVERITIES`.
         message: for people.
@@ -109,7 +109,7 @@ def event(
         correlation_uid: what events that belong together have in common.
     """
     activity_id, activity_name = activity
-    category_uid = class_uid // 1000
+    name, category_uid = CLASS_NAMES[class_uid], class_uid // 1000
     metadata: dict[str, Any] = {
         "version": SCHEMA_VERSION,
         "product": PRODUCT,
@@ -122,13 +122,13 @@ def event(
         metadata["correlation_uid"] = correlation_uid
     return {
         "class_uid": class_uid,
-        "class_name": CLASS_NAMES[class_uid],
+        "class_name": name,
         "category_uid": category_uid,
         "category_name": CATEGORY_NAMES[category_uid],
         "activity_id": activity_id,
         "activity_name": activity_name,
         "type_uid": class_uid * 100 + activity_id,
-        "type_name": f"{CLASS_NAMES[class_uid]}: {activity_name}",
+        "type_name": f"{name}: {activity_name}",
         "time": round(at * 1000),
         "severity_id": severity_id,
         "severity": SEVERITIES[severity_id],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -28,7 +27,7 @@ _SITE: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 
 
 class DatadogConnector:
-    """Sends events as logs; the OCSF event is what a log has besides Datadog's own fields."""
+    """Sends events as logs; the OCSF event is their attribute `ocsf`."""
 
     max_events: ClassVar[int] = 100
     max_bytes: ClassVar[int] = 4_000_000
@@ -70,9 +69,7 @@ class DatadogConnector:
     async def send(self, events: Sequence[Event]) -> Sequence[Refusal]:
         """Delivers a batch as a JSON array of logs."""
         logs = b",".join(
-            b'{%b,"timestamp":%d,"status":"%b",%b'
-            % (self._about, round(event.at * 1000), _status(event), event.body[1:])
-            for event in events
+            b'{%b,%b,"ocsf":%b}' % (self._about, _own_fields(event), event.body) for event in events
         )
         await self._http.deliver(
             "POST", f"{self._logs}/api/v2/logs", content=b"[%b]" % logs, headers=self._headers
@@ -91,12 +88,18 @@ class DatadogConnector:
         await self._http.close()
 
 
-_STATUSES: Final = {1: b"info", 2: b"notice", 3: b"warning", 4: b"error", 5: b"critical"}
+_STATUSES: Final = {1: "info", 2: "notice", 3: "warning", 4: "error", 5: "critical"}
 
 
-def _status(event: Event) -> bytes:
-    severity = json.loads(event.body).get("severity_id", 1)
-    return _STATUSES.get(severity, b"info")
+def _own_fields(event: Event) -> bytes:
+    """Returns what Datadog reads of a log itself, as JSON without its braces."""
+    document = event.document
+    fields = {
+        "timestamp": document["time"],
+        "status": _STATUSES.get(document["severity_id"], "info"),
+        "message": document["message"],
+    }
+    return compact(fields)[1:-1]
 
 
 SPEC: Final = Spec("datadog", "Datadog", DatadogConnector.__name__, VARIABLES, DatadogConnector)

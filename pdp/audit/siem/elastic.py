@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 VARIABLES: Final = (
-    Variable("ELASTIC_URL", "address, such as `https://host:9200`", "", True, True),
+    Variable("ELASTIC_URL", "address, such as `https://host:9200`", "", True),
     Variable("ELASTIC_API_KEY", "API key, encoded as Elastic shows it", "", False, True),
     Variable("ELASTIC_USERNAME", "user, where there is no API key"),
     Variable("ELASTIC_PASSWORD", "the user's password", "", False, True),

@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import ssl
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from pdp.audit.siem.base import DeliveryFailed, Event, Refusal, Spec
@@ -31,6 +32,9 @@ _PROTOCOLS: Final = ("tcp", "tls", "udp")
 _PORTS: Final = {"tcp": 514, "tls": 6514, "udp": 514}
 _APP_NAME: Final = re.compile(r"[!-~]{1,48}")
 _PATIENCE_S: Final = 10.0
+_SILENCE_S: Final = 0.02
+"""How long the server's silence is listened to after a batch."""
+
 _MAX_DATAGRAM: Final = 65_000
 _BOM: Final = b"\xef\xbb\xbf"
 """Says that a message is UTF-8 (RFC 5424, 6.4)."""
@@ -98,9 +102,12 @@ class SyslogConnector:
         writer.write(b"".join(b"%d %b" % (len(each), each) for each in messages))
         await writer.drain()
         # A server never speaks: what can be read is its end, and then nothing more arrives there.
-        await asyncio.sleep(0)
-        if reader.at_eof():
-            raise ConnectionResetError("the server has closed the connection")
+        # Who has gone before the messages came says so within a round trip.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SILENCE_S):
+                while await reader.read(4096):
+                    pass
+                raise ConnectionResetError("the server has closed the connection")
 
     async def _send_datagrams(self, messages: Sequence[bytes]) -> Sequence[Refusal]:
         loop = asyncio.get_running_loop()

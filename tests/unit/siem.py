@@ -1,0 +1,43 @@
+"""Connectors and events for the tests of connectors."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from pdp.audit.ocsf_decisions import events_of
+from pdp.audit.siem.base import Event
+from pdp.audit.siem.registry import registered
+from pdp.audit.siem.text import compact
+from tests.unit.records import NOW, record
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from pdp.audit.siem.base import Connector
+
+
+@asynccontextmanager
+async def connected(connector_id: str, **environ: str) -> AsyncIterator[Connector]:
+    """Makes a connector of variables, and closes it."""
+    connector = registered(environ)[connector_id].connector
+    assert connector is not None
+    try:
+        yield connector
+    finally:
+        await connector.close()
+
+
+def events(count: int) -> Sequence[Event]:
+    """Returns API Activity events as the spool has them, numbered from 1."""
+    found = []
+    for number in range(1, count + 1):
+        document = next(iter(events_of(record(number))))
+        uid = document["metadata"]["uid"]
+        found.append(Event(number, uid, NOW + number, compact(document)))
+    return found
+
+
+def uids(count: int) -> list[str]:
+    """Returns the uids of `events`."""
+    return [event.uid for event in events(count)]

@@ -1,0 +1,190 @@
+"""Replay against a real server: decisions that it has recorded, and a caller's own requests."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx2
+import pytest
+
+from pdp.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.e2e.conftest import Ran
+    from tests.running import Server
+
+SQLI: Final = "SELECT name FROM users WHERE id = 1 UNION SELECT password FROM users"
+OVERLAY: Final = {
+    "static_policies": [
+        {"name": "No rivals", "category": "custom", "pattern": "(?i)rival", "action": "block"}
+    ]
+}
+
+
+@pytest.fixture
+def http(server: Server, tenant: str) -> Iterator[httpx2.Client]:
+    """The server's HTTP, for a tenant that nobody has used."""
+    with httpx2.Client(
+        base_url=server.http_url, timeout=60.0, trust_env=False, headers={"X-Tenant-ID": tenant}
+    ) as client:
+        yield client
+
+
+def asked(http: httpx2.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = http.post(path, json=body)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def decide(http: httpx2.Client, text: str, **fields: Any) -> dict[str, Any]:
+    return asked(http, "/v1/decide", {"content": {"text": text}, **fields})
+
+
+def keep_all(http: httpx2.Client) -> None:
+    """Has every decision recorded, with its redacted text."""
+    assert http.put("/v1/org/policy", json={"logging_level": "full"}).status_code == 200
+
+
+def test_a_weaker_policy_lets_pass_what_was_blocked(http: httpx2.Client) -> None:
+    keep_all(http)
+    blocked = decide(http, SQLI)
+    decide(http, "hello")
+    system = {match["policy_id"]: match for match in blocked["matches"]}
+    candidates = []
+    for policy_id in system:
+        policy = http.get(f"/api/v1/static-policies/{policy_id}").json()
+        kept = {key: policy[key] for key in ("id", "name", "category", "pattern", "severity")}
+        candidates.append({**kept, "action": "log"})
+    answer = asked(http, "/v1/simulate/replay", {"overlay": {"static_policies": candidates}})
+    assert (answer["replayed"], answer["changed"], answer["progress"]) == (2, 1, 1.0)
+    [change] = answer["changes"]
+    assert (change["from"], change["to"], change["count"]) == ("BLOCK", "ALLOW", 1)
+    assert change["examples"][0]["decision_id"] == blocked["decision_id"]
+    assert {each["policy_id"] for each in change["policies"]} == set(system)
+    assert answer["next_cursor"] == ""
+
+
+def test_a_new_pattern_runs_on_redacted_texts(http: httpx2.Client) -> None:
+    keep_all(http)
+    decide(http, "our RIVAL is cheaper")
+    decide(http, "hello")
+    answer = asked(http, "/v1/simulate/replay", {"overlay": OVERLAY})
+    assert [(each["from"], each["to"], each["count"]) for each in answer["changes"]] == [
+        ("ALLOW", "BLOCK", 1)
+    ]
+    assert answer["gaps"] == []
+
+
+def test_an_earlier_revision(http: httpx2.Client) -> None:
+    keep_all(http)
+    created = http.post(
+        "/api/v1/static-policies",
+        json={"name": "No rivals", "category": "custom", "pattern": "rival", "action": "block"},
+    )
+    assert created.status_code == 201
+    blocked = decide(http, "a rival")
+    assert blocked["outcome"] == "BLOCK"
+    before = blocked["revision"] - 1
+    answer = asked(http, "/v1/simulate/replay", {"revision": before})
+    assert [(each["from"], each["to"]) for each in answer["changes"]] == [("BLOCK", "ALLOW")]
+
+
+def test_pages_add_up(http: httpx2.Client) -> None:
+    keep_all(http)
+    for index in range(7):
+        decide(http, "a rival" if index % 2 else "hello")
+    cursor, replayed, changed, shares = "", 0, 0, []
+    while True:
+        body = {"overlay": OVERLAY, "limit": 3, "cursor": cursor}
+        page = asked(http, "/v1/simulate/replay", body)
+        replayed += page["replayed"]
+        changed += page["changed"]
+        shares.append(page["progress"])
+        cursor = page["next_cursor"]
+        if not cursor:
+            break
+    assert (replayed, changed) == (7, 3)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+def test_nothing_is_recorded_by_a_replay(http: httpx2.Client) -> None:
+    keep_all(http)
+    decide(http, "hello")
+    for _ in range(2):
+        answer = asked(http, "/v1/simulate/replay", {"overlay": OVERLAY})
+        assert answer["replayed"] == 1
+
+
+def test_selections(http: httpx2.Client) -> None:
+    keep_all(http)
+    decide(http, SQLI, subject={"user_id": "eve"})
+    decide(http, "hello", subject={"user_id": "ada"})
+    for selection, expected in (
+        ({"outcomes": ["BLOCK"]}, 1),
+        ({"user_id": "ada"}, 1),
+        ({"policy_id": "sys_sqli_union"}, 1),
+        ({"since": "2100-01-01T00:00:00Z"}, 0),
+        ({"until": "2100-01-01T00:00:00Z"}, 2),
+    ):
+        body = {"overlay": OVERLAY, "recorded": selection}
+        assert asked(http, "/v1/simulate/replay", body)["replayed"] == expected, selection
+
+
+def test_requests_of_the_callers_own(http: httpx2.Client) -> None:
+    requests = [{"content": {"text": text}} for text in ("a rival", "hello", SQLI)]
+    answer = asked(http, "/v1/simulate/replay", {"overlay": OVERLAY, "requests": requests})
+    assert (answer["replayed"], answer["changed"]) == (3, 1)
+    assert answer["changes"][0]["examples"][0]["decision_id"] == "requests[0]"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"cursor": "next"}, "cursor"),
+        ({"revision": 1 << 40}, "revision"),
+        ({"recorded": {"outcomes": ["UNSPECIFIED"]}}, "recorded.outcomes"),
+        ({"limit": -1}, "limit"),
+        ({"requests": [{"action": "NO"}]}, "requests[0].action"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    http: httpx2.Client, body: dict[str, Any], field: str
+) -> None:
+    answer = http.post("/v1/simulate/replay", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["details"][0]["field"] == field
+
+
+def test_the_command(
+    server: Server, http: httpx2.Client, tenant: str, cli: Callable[..., Ran], tmp_path: Path
+) -> None:
+    keep_all(http)
+    decide(http, "a rival")
+    decide(http, "hello")
+    overlay = tmp_path / "overlay.json"
+    overlay.write_text(json.dumps(OVERLAY))
+    target = ("--server", server.grpc_address, "--tenant", tenant)
+    ran = cli("replay", *target, "--overlay", str(overlay))
+    assert ran.code == Exit.NO
+    assert "1 of 2 decisions would change" in ran.out
+    assert "No rivals" in ran.out
+    requests = tmp_path / "requests.ndjson"
+    requests.write_text('{"content": {"text": "hello"}}\n\n{"content": {"text": "bye"}}\n')
+    ran = cli("replay", *target, "--overlay", str(overlay), "--requests", str(requests), "--json")
+    assert ran.code == Exit.OK
+    whole = json.loads(ran.out)
+    assert (whole["replayed"], whole["changed"]) == (2, 0)
+
+
+def test_the_command_wants_something_to_compare_with(
+    server: Server, cli: Callable[..., Ran]
+) -> None:
+    ran = cli("replay", "--server", server.grpc_address)
+    assert ran.code == Exit.USAGE
+    assert "--overlay or --revision" in ran.err

@@ -1,0 +1,170 @@
+"""The compliance bundles that ship with the product: their data, installing, releases."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+
+from pdp import catalog
+from pdp.admin import install_bundles
+from pdp.admin.install import install_catalog
+from pdp.catalog.compliance import SeededBundle, bundle_id, compliance_bundles, user_groups
+from pdp.domain import compliance_bundle, dlp_rule, user_group
+from pdp.domain.bundle_rules import platform_rules
+from pdp.domain.compliance_bundle import FRAMEWORK_BUNDLES, BundleState, ComplianceBundle
+from pdp.domain.dlp_rule import ACTION_TIERS, DlpRule
+from pdp.domain.kinds import PolicySet
+from pdp.domain.tenant import PLATFORM
+from pdp.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pdp.domain.record import Record
+
+BUNDLES = compliance_bundles()
+RULES = [(each.bundle, rule) for each in BUNDLES for rule in each.rules]
+DETECTORS = catalog.detectors()
+
+# How each regulation names its clauses.
+CLAUSES = {
+    "ccpa": r"CCPA 1798\.140\((v|ae)\)\([12]\)\([A-L]\)",
+    "eu_ai_act": r"EU AI Act Art\. \d+\(\d\)",
+    "gdpr": r"GDPR Art\. \d+(\(\d\)(\([a-f]\))?)?",
+    "glba": r"GLBA (15 U\.S\.C\. 68\d\d\([a-e4]\)|16 CFR 314\.4\(c\)\([1-8]\))",
+    "hipaa": r"HIPAA (160\.103|162\.406|164\.308\(a\)\(5\)\(ii\)\(D\)|"
+    r"164\.514\(b\)\(2\)\(i\)\([A-R]\))",
+    "pci_dss": r"PCI DSS ([1-9]|1[0-2])(\.\d+){2,3}",
+    "soc2": r"SOC 2 (CC[1-9]\.\d|C1\.[12]|P[1-8]\.\d)",
+    "sox": r"SOX (302\(a\)\(4\)|404\(a\)|409)",
+}
+
+
+def _named(each: tuple[ComplianceBundle, DlpRule]) -> str:
+    return each[1].detector_name
+
+
+def test_every_regulation_has_its_bundle() -> None:
+    assert {each.bundle.key for each in BUNDLES} == set(CLAUSES)
+    assert set(FRAMEWORK_BUNDLES.values()) <= set(CLAUSES)
+
+
+def test_ids_and_names_are_unique_and_stable() -> None:
+    ids = [each.bundle.id for each in BUNDLES] + [rule.id for _, rule in RULES]
+    assert len(set(ids)) == len(ids)
+    assert all(UUID(each).version == 5 for each in ids)
+    assert bundle_id("pci_dss") == "56a2e8f0-aa0e-5651-b1da-3b1d514016b6"
+    names = [rule.detector_name for _, rule in RULES]
+    assert len(set(names)) == len(names)
+    assert [each.id for each in BUNDLES[0].rules] == [
+        each.id for each in compliance_bundles()[0].rules
+    ]
+
+
+@pytest.mark.parametrize("each", RULES, ids=map(_named, RULES))
+def test_a_rule_can_find_what_it_says(each: tuple[ComplianceBundle, DlpRule]) -> None:
+    bundle, rule = each
+    detector = DETECTORS[rule.config_json["detector"]]
+    assert rule.entity_type == detector.entity_type
+    assert rule.confidence_threshold <= detector.context_confidence, "else nothing ever counts"
+    assert rule.action_tier in set(ACTION_TIERS) - {"none"}
+    assert re.fullmatch(CLAUSES[bundle.key], rule.clause), rule.clause
+    assert not rule.enabled, "it is in force where its bundle is"
+
+
+@pytest.mark.parametrize("each", BUNDLES, ids=lambda each: each.bundle.key)
+def test_a_rule_is_in_a_definition_and_no_definition_is_as_the_one_before(
+    each: SeededBundle,
+) -> None:
+    defined = [set(definition["rule_ids"]) for definition in each.bundle.definitions]
+    assert set().union(*defined) == {rule.id for rule in each.rules}
+    assert all(one != other for one, other in pairwise(defined))
+    assert all(definition["summary"] for definition in each.bundle.definitions)
+    assert each.bundle.version == each.bundle.definitions[0]["version"]
+
+
+def test_two_bundles_can_be_upgraded() -> None:
+    found = [each.bundle.key for each in BUNDLES if each.bundle.upgrade_available]
+    assert found == ["hipaa", "pci_dss"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    opened = SqliteStore.open(f"sqlite:///{tmp_path}/pdp.db")
+    install_catalog(opened)
+    yield opened
+    opened.close()
+
+
+def records(store: SqliteStore, kind: str) -> dict[str, Record]:
+    with store.read() as reader:
+        return {record.id: record for record in reader.list(kind, PLATFORM)}
+
+
+def test_all_are_installed(store: SqliteStore) -> None:
+    assert list(records(store, compliance_bundle.KIND)) == [each.bundle.id for each in BUNDLES]
+    assert {rule.id for _, rule in RULES} <= set(records(store, dlp_rule.KIND))
+    assert list(records(store, user_group.KIND)) == [each.id for each in user_groups()]
+
+
+def test_a_release_that_changes_nothing_writes_nothing(store: SqliteStore) -> None:
+    with store.write() as transaction:
+        install_bundles.install_bundles(transaction)
+        install_bundles.install_groups(transaction)
+        assert not transaction.written
+
+
+def test_a_release_leaves_tenants_what_they_have(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A definition that is added is an upgrade to come, and no rule of other kinds is touched."""
+    before = records(store, dlp_rule.KIND)
+    pci = next(each for each in BUNDLES if each.bundle.key == "pci_dss")
+    added = replace(pci.rules[0], id=str(UUID(int=1)), detector_name="PCI-DSS newest")
+    newest = {"version": "2.0", "summary": "New", "rule_ids": [added.id]}
+    bundle = replace(pci.bundle, definitions=[*pci.bundle.definitions, newest])
+    release = [SeededBundle(bundle, (*pci.rules, added))]
+    monkeypatch.setattr(install_bundles, "compliance_bundles", lambda: release)
+    with store.write() as transaction:
+        install_bundles.install_bundles(transaction)
+    now = records(store, dlp_rule.KIND)
+    kept = {name for name, record in before.items() if not record.body["bundle_id"]}
+    assert set(now) == kept | {rule.id for rule in pci.rules} | {added.id}
+    platform = PolicySet.of([*records(store, compliance_bundle.KIND).values(), *now.values()])
+    own = PolicySet({compliance_bundle.STATE_KIND: {pci.bundle.id: BundleState(pci.bundle.id)}})
+    assert added.id not in platform_rules(platform, own)
+    (found,) = platform.of_kind(compliance_bundle.KIND).values()
+    assert (found.version, found.latest_version) == ("1.0", "2.0")
+
+
+@pytest.mark.parametrize("field", ["since", "until"])
+def test_a_version_that_there_is_not_is_refused(
+    monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    rule: dict[str, Any] = {
+        "key": "r",
+        "name": "R",
+        "detector": "iban",
+        "entity_type": "X",
+        "tier": "redact",
+    }
+    rule["threshold"] = 0.5
+    rule |= {"clause": "X 1", field: "9.9"}
+    entry = {
+        "key": "k",
+        "name": "K",
+        "description": "",
+        "regulatory_framework": "K",
+        "initial": "1.0",
+        "definitions": [{"version": "1.0", "summary": ""}],
+        "rules": [rule],
+    }
+    monkeypatch.setattr("pdp.catalog.compliance.entries", lambda part, key: [entry])
+    with pytest.raises(ValueError, match=r"9\.9"):
+        compliance_bundles()

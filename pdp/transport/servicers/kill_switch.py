@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from pdp._gen.pdp.v1 import kill_switch_pb2 as pb
 from pdp.transport.etag import settled, shown, stored
-from pdp.transport.servicers.model_catalog import check_platform, seconds
+from pdp.transport.servicers.model_catalog import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,6 @@ class KillSwitchServicer:
     async def disable_provider(self, call: Call, message: Message) -> pb.DisableProviderResponse:
         """Switches all models of a provider off."""
         asked = cast("pb.DisableProviderRequest", message)
-        check_platform(call)
         written = await self._switches.disable_provider(
             call.principal.name, asked.provider, asked.reason
         )
@@ -52,7 +51,6 @@ class KillSwitchServicer:
     async def enable_provider(self, call: Call, message: Message) -> pb.EnableProviderResponse:
         """Switches all models of a provider on."""
         asked = cast("pb.EnableProviderRequest", message)
-        check_platform(call)
         written = await self._switches.enable_provider(call.principal.name, asked.provider)
         return pb.EnableProviderResponse(summary=_summary(settled(call, written)))
 
@@ -65,7 +63,6 @@ class KillSwitchServicer:
     async def disable_model(self, call: Call, message: Message) -> pb.DisableModelResponse:
         """Switches a model off."""
         asked = cast("pb.DisableModelRequest", message)
-        check_platform(call)
         written = await self._switches.disable_model(
             call.principal.name, asked.model_config_id, asked.reason
         )
@@ -74,7 +71,6 @@ class KillSwitchServicer:
     async def enable_model(self, call: Call, message: Message) -> pb.EnableModelResponse:
         """Switches a model on."""
         asked = cast("pb.EnableModelRequest", message)
-        check_platform(call)
         written = await self._switches.enable_model(call.principal.name, asked.model_config_id)
         return pb.EnableModelResponse(state=_state(stored(call, written)))
 

@@ -8,8 +8,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from pdp._gen.pdp.v1 import model_catalog_pb2 as pb
 from pdp.domain.model_catalog import ModelConfig
-from pdp.domain.tenant import PLATFORM
-from pdp.errors import TenantMismatch
 from pdp.transport.etag import expectation, settled, shown, stored
 
 if TYPE_CHECKING:
@@ -48,7 +46,6 @@ class ModelCatalogServicer:
     async def create(self, call: Call, message: Message) -> pb.CreateModelConfigResponse:
         """Adds a model."""
         asked = cast("pb.CreateModelConfigRequest", message)
-        check_platform(call)
         draft = ModelConfig(
             id="",
             provider=asked.provider,
@@ -69,7 +66,6 @@ class ModelCatalogServicer:
     async def update(self, call: Call, message: Message) -> pb.UpdateModelConfigResponse:
         """Changes the fields that were sent."""
         asked = cast("pb.UpdateModelConfigRequest", message)
-        check_platform(call)
         changes = {name: getattr(asked, name) for name in _UPDATABLE if asked.HasField(name)}
         written = await self._catalog.update(
             call.principal.name, asked.model_config_id, changes, expectation(call)
@@ -79,7 +75,6 @@ class ModelCatalogServicer:
     async def delete(self, call: Call, message: Message) -> pb.DeleteModelConfigResponse:
         """Takes a model out of the catalog."""
         asked = cast("pb.DeleteModelConfigRequest", message)
-        check_platform(call)
         settled(
             call,
             await self._catalog.delete(
@@ -87,16 +82,6 @@ class ModelCatalogServicer:
             ),
         )
         return pb.DeleteModelConfigResponse()
-
-
-def check_platform(call: Call) -> None:
-    """Lets pass who may act for all tenants: what is the platform's is in force for all of them.
-
-    Raises:
-        TenantMismatch: the credential is for some tenants only.
-    """
-    if not call.principal.may_act_for(PLATFORM):
-        raise TenantMismatch("the credential may not change what all tenants share")
 
 
 def seconds(at: float | None) -> Timestamp | None:

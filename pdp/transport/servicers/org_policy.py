@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from pdp._gen.pdp.v1 import org_policy_pb2 as pb
+from pdp.domain.access import ADMIN
 from pdp.transport.etag import expectation, shown, stored
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ class OrgPolicyServicer:
     async def get(self, call: Call, message: Message) -> pb.GetOrgPolicyResponse:
         """Returns the policy."""
         policy = shown(call, await self._policies.get(call.tenant_id))
-        return pb.GetOrgPolicyResponse(policy=_policy(policy))
+        return pb.GetOrgPolicyResponse(policy=_policy(policy, call))
 
     async def update(self, call: Call, message: Message) -> pb.UpdateOrgPolicyResponse:
         """Changes the fields that were sent."""
@@ -47,7 +49,7 @@ class OrgPolicyServicer:
         written = await self._policies.update(
             call.tenant_id, call.principal.name, changes_of(asked), expectation(call)
         )
-        return pb.UpdateOrgPolicyResponse(policy=_policy(stored(call, written)))
+        return pb.UpdateOrgPolicyResponse(policy=_policy(stored(call, written), call))
 
     async def test_alerts(self, call: Call, message: Message) -> pb.TestAlertRulesResponse:
         """Sends a message to the webhooks of alert rules that says that it is a test."""
@@ -94,19 +96,29 @@ def _document(rule: pb.AlertRule) -> dict[str, Any]:
     return {**document, "notify": {"slack_webhook_url": rule.notify.slack_webhook_url}}
 
 
-def _policy(policy: OrgPolicy) -> pb.OrgPolicy:
+def _policy(policy: OrgPolicy, call: Call) -> pb.OrgPolicy:
+    is_admin = ADMIN in call.principal.roles
     return pb.OrgPolicy(
         logging_level=policy.logging_level,
         frameworks=pb.OrgFrameworks(gdpr=policy.gdpr, ai_act=policy.ai_act, soc2=policy.soc2),
-        alert_rules=[_rule(document) for document in policy.alert_rules],
+        alert_rules=[_rule(document, is_admin=is_admin) for document in policy.alert_rules],
         blocking_rules=pb.BlockingRules(enabled=policy.blocking_enabled, block_on=policy.block_on),
     )
 
 
-def _rule(document: Mapping[str, Any]) -> pb.AlertRule:
+def _rule(document: Mapping[str, Any], *, is_admin: bool) -> pb.AlertRule:
     condition = document.get("condition")
+    address: str = document["notify"]["slack_webhook_url"]
     return pb.AlertRule(
         name=document["name"],
         condition=None if condition is None else pb.AlertCondition(**condition),
-        notify=pb.AlertNotify(**document["notify"]),
+        notify=pb.AlertNotify(slack_webhook_url=address if is_admin else _masked(address)),
     )
+
+
+def _masked(address: str) -> str:
+    """Returns what others than admins see of a webhook: who has its path can post to it.
+
+    A PUT that sends it back is refused, for `…` is in no address.
+    """
+    return f"https://{urlsplit(address).netloc}/…"

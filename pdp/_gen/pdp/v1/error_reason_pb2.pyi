@@ -301,6 +301,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"error": {"code": "CONNECTOR_NOT_FOUND", "message": "there is no SIEM connector arcsight", "details": []}}
     """
+    ERROR_REASON_RECORD_NOT_FOUND: _ErrorReason.ValueType  # 61
+    """ERROR_REASON_RECORD_NOT_FOUND is sent for a decision that the tenant has no
+    record of: there was none, its logging level does not keep it, or the
+    retention has removed it.
+
+        {"error": {"code": "RECORD_NOT_FOUND", "message": "there is no record of decision 0199…", "details": []}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why a request could not be judged or carried out. It is the
@@ -587,5 +594,12 @@ ERROR_REASON_CONNECTOR_NOT_FOUND: ErrorReason.ValueType  # 60
 does not know.
 
     {"error": {"code": "CONNECTOR_NOT_FOUND", "message": "there is no SIEM connector arcsight", "details": []}}
+"""
+ERROR_REASON_RECORD_NOT_FOUND: ErrorReason.ValueType  # 61
+"""ERROR_REASON_RECORD_NOT_FOUND is sent for a decision that the tenant has no
+record of: there was none, its logging level does not keep it, or the
+retention has removed it.
+
+    {"error": {"code": "RECORD_NOT_FOUND", "message": "there is no record of decision 0199…", "details": []}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

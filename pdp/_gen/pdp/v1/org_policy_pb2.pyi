@@ -215,7 +215,7 @@ class AlertNotify(_message.Message):
     SLACK_WEBHOOK_URL_FIELD_NUMBER: _builtins.int
     slack_webhook_url: _builtins.str
     """slack_webhook_url is the `https` address of a webhook that takes what
-    Slack's do. Admins see it as it is.
+    Slack's do. Admins see it as it is, others without its path.
     """
     def __init__(
         self,

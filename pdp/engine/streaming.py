@@ -6,6 +6,7 @@ A text in chunks is held back until no value can be under way in it any more:
   policies look at;
 * the run of characters without a space that reaches into these, for keys and tokens of any length
   up to `MAX_RUN`;
+* a private key that has begun and not ended, up to `MAX_KEY`: its lines are no run;
 * a redaction that reaches into these: it may still grow.
 
 Each time a part may go out, the whole text so far is judged, so that a pattern over the whole text
@@ -18,6 +19,7 @@ now: the word "foo" is there before the "d" of "food" arrives. Until then nothin
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.decision import ObligationType
@@ -34,6 +36,9 @@ HOLD_BACK: Final = 256
 MAX_RUN: Final = 4096
 """Characters of a run without a space that are held back before them, at most."""
 
+MAX_KEY: Final = 16_384
+"""Characters of a private key that is held back until it ends, at most."""
+
 MAX_TEXT_BYTES: Final = 1 << 20
 """Of one text as UTF-8, as of the text of one request."""
 
@@ -42,6 +47,10 @@ STEP: Final = 64
 
 SHARE: Final = 128
 """How many times each character of a long text is looked at, at most."""
+
+_BEGIN: Final = "-----BEGIN "
+_KEY: Final = re.compile(rf"{_BEGIN}[A-Z0-9 ]{{0,40}}PRIVATE KEY")
+_KEY_END: Final = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 
 _SPACE: Final = " "
 _RUN: Final = frozenset(map(chr, range(ord(_SPACE) + 1, 0x7F))) | frozenset(
@@ -186,7 +195,17 @@ class TextStream:
         if end < len(text) and text[end] in _RUN:
             while start > least and text[start - 1] in _RUN:
                 start -= 1
-        return end if start == end - MAX_RUN else start
+        return self._before_key(text, end if start == end - MAX_RUN else start)
+
+    def _before_key(self, text: str, end: int) -> int:
+        """Returns where the private key begins that is under way at `end`; else `end`."""
+        least = max(len(text) - MAX_KEY, self._released)
+        if text.find(_BEGIN, least, end) < 0:
+            return end
+        for begun in _KEY.finditer(text, least, end + HOLD_BACK):
+            if begun.start() < end and not _KEY_END.search(text, begun.end()):
+                return begun.start()
+        return end
 
     def _keep(self, decision: Decision) -> Release:
         self._decision = decision

@@ -129,6 +129,17 @@ def test_a_token_longer_than_the_window_is_held_back_as_a_whole() -> None:
     assert streamed.text == ask(snapshot, text).redacted_text
 
 
+def test_a_private_key_is_held_back_until_it_ends() -> None:
+    lines = "\n".join(["MIIEow" + "Ab1+" * 14] * 50)
+    mark = "RSA PRIVATE KEY-----"
+    key = f"-----BEGIN {mark}\n{lines}\n-----END {mark}"
+    text = f"{'word ' * 100}{key}{' word' * 100}-----BEGIN {mark}{' word' * 100}"
+    snapshot = redacting(f"-----BEGIN {mark}(?:[^-]*-----END {mark})?")
+    streamed = stream(snapshot, [text[start : start + 30] for start in range(0, len(text), 30)])
+    assert "MIIE" not in streamed.text
+    assert streamed.text == ask(snapshot, text).redacted_text
+
+
 def test_a_redaction_that_grows_is_one() -> None:
     snapshot = redacting(r"<<[^>]*>>", r"<<[^>]*")
     text = f"{'word ' * 100}<<{'secret words ' * 500}>>{' word' * 100}"

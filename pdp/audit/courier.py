@@ -31,12 +31,14 @@ class Pace:
         linger_s: how long a batch that is not full waits for more.
         poll_s: how often the spool is looked into for what other processes have put there.
         first_s, most_s: the bounds of the time between two attempts, which doubles.
+        grace_s: what deliveries under way, and what waits for a batch, get when the server ends.
     """
 
     linger_s: float = 5.0
     poll_s: float = 0.5
     first_s: float = 0.5
     most_s: float = 60.0
+    grace_s: float = 3.0
 
     def after(self, attempts: int) -> float:
         """Returns how long to wait after so many failed attempts: at random up to a bound that

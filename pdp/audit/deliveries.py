@@ -28,9 +28,6 @@ CHANGES: Final = "changes"
 """The spool's mark of the last revision whose change was exported."""
 
 _AT_ONCE: Final = 128
-_GRACE_S: Final = 3.0
-"""How long deliveries under way, and what waits for a batch, get when the server ends."""
-
 _log: Final = structlog.get_logger("pdp.exports")
 
 
@@ -112,8 +109,8 @@ class Deliveries:
         for courier in self._couriers:
             courier.hurry()
         with suppress(TimeoutError):
-            async with asyncio.timeout(_GRACE_S):
-                await asyncio.gather(*(each.idle() for each in self._couriers))
+            async with asyncio.timeout(self._pace.grace_s):
+                await asyncio.gather(self._sender.end(), *(each.idle() for each in self._couriers))
 
     async def _read_changes(self) -> None:
         """Exports admin changes from where the last one who delivered has left off."""

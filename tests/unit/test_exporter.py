@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pdp.domain.record import Change
 
-FAST = Pace(linger_s=0.05, poll_s=0.02, first_s=0.01, most_s=0.05)
+FAST = Pace(linger_s=0.05, poll_s=0.02, first_s=0.01, most_s=0.05, grace_s=0.05)
 MANY = 10_000 if os.environ.get("PDP_SOAK") else 1_000
 OK = Say(200, {"text": "Success", "code": 0})
 

@@ -92,7 +92,10 @@ async def place_of(url: str, allowed: Sequence[Network]) -> Place:
         host, port = None, 0
     if host is None or parts.scheme != "https" or parts.username is not None:
         raise AddressRefused("it is no https address")
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # a label that is empty or too long
+        raise AddressRefused("its name is none that can be resolved") from None
     addresses = [str(each[4][0]) for each in found]
     for each in addresses:
         address = ipaddress.ip_address(each.partition("%")[0])

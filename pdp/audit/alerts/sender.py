@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -32,23 +33,30 @@ class Sender:
         self._spool = spool
         self._pace = pace
         self._news = asyncio.Event()
+        self._ending = False
+        self._ended = asyncio.Event()
 
     def wake(self) -> None:
         """Says that there is something new."""
         self._news.set()
 
+    async def end(self) -> None:
+        """Begins no other delivery, and waits for the end of those under way."""
+        self._ending = True
+        self._news.set()
+        await self._ended.wait()
+
     async def run(self) -> None:
-        """Delivers what is due, and what comes."""
-        while True:
+        """Delivers what is due, and what comes, until it is to end."""
+        while not self._ending:
             self._news.clear()
             outbox.close_windows(self._spool)
             if await self.flush():
                 continue
-            try:
+            with suppress(TimeoutError):  # something may be due by then
                 async with asyncio.timeout(self._pace.poll_s):
                     await self._news.wait()
-            except TimeoutError:
-                continue  # something may be due by now
+        self._ended.set()
 
     async def flush(self) -> bool:
         """Delivers what is due; returns whether there was anything."""
@@ -61,7 +69,7 @@ class Sender:
 
     async def _deliver_all(self, alerts: list[Alert]) -> None:
         for alert in alerts:
-            if not await self._deliver(alert):
+            if self._ending or not await self._deliver(alert):
                 return
 
     async def _deliver(self, alert: Alert) -> bool:
@@ -71,16 +79,24 @@ class Sender:
         except BatchRefused as refused:
             self._give_up(alert, refused.reason)
         except DeliveryFailed as failed:
-            attempts = alert.attempts + 1
-            if attempts >= MAX_ATTEMPTS:
-                self._give_up(alert, f"{attempts} attempts: {failed.reason}")
-            else:
-                wait = max(self._pace.after(attempts + 2), failed.after_s or 0.0)
-                outbox.put_off(self._spool, alert, wait)
+            self._try_later(alert, failed.reason, failed.after_s)
+            return False
+        except Exception as error:
+            # A fault of ours, which must not keep other alerts from being told.
+            _log.exception("an alert cannot be delivered", rule=alert.destination)
+            self._try_later(alert, type(error).__name__, None)
             return False
         else:
             outbox.delivered(self._spool, alert)
         return True
+
+    def _try_later(self, alert: Alert, reason: str, after_s: float | None) -> None:
+        attempts = alert.attempts + 1
+        if attempts >= MAX_ATTEMPTS:
+            self._give_up(alert, f"{attempts} attempts: {reason}")
+        else:
+            wait = max(self._pace.after(attempts + 2), after_s or 0.0)
+            outbox.put_off(self._spool, alert, wait)
 
     def _give_up(self, alert: Alert, reason: str) -> None:
         outbox.give_up(self._spool, alert, reason)

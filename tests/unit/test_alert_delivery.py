@@ -1,0 +1,198 @@
+"""From recorded decisions to a webhook: what is said, once a window, again until it is taken."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pdp.audit.alerts import outbox, sender
+from pdp.audit.alerts.addresses import networks_of
+from pdp.audit.alerts.messages import alert_message
+from pdp.audit.alerts.webhook import Webhooks
+from pdp.audit.courier import Pace
+from pdp.audit.dead_letters import dead_letters, resend
+from pdp.audit.deliveries import ExportSettings
+from pdp.audit.exporter import SPOOL_NAME, Exporter
+from pdp.audit.spool import Spool
+from pdp.domain.decision import Match
+from pdp.domain.decision_record import RecordedSubject
+from pdp.domain.org_policy import OrgPolicy
+from tests.certificates import authority
+from tests.products import Product, Say
+from tests.unit.records import card, record, recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FAST = Pace(linger_s=0.05, poll_s=0.02, first_s=0.001, most_s=0.005, grace_s=60.0)
+
+
+@pytest.fixture
+def slack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Product]:
+    signer = authority()
+    ca_file, _ = signer.write(tmp_path, "ca")
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+    certificate, key = signer.signs("localhost").write(tmp_path, "server")
+    with Product(lambda _: Say(200, "ok"), (str(certificate), str(key))) as product:
+        yield product
+
+
+@pytest.fixture
+def exporter(tmp_path: Path) -> Iterator[Exporter]:
+    made = started(tmp_path)
+    yield made
+    made.close()
+
+
+def started(directory: Path, **settings: Any) -> Exporter:
+    whole = {"allowed": networks_of("127.0.0.0/8,::1/128"), "pace": FAST, **settings}
+    made = Exporter(ExportSettings(directory, **whole), {})
+    made.start()
+    return made
+
+
+def policy(slack: Product, name: str = "High risk", **condition: Any) -> OrgPolicy:
+    webhook = f"https://localhost:{slack.port}/services/T/B/s3cret"
+    rule = {"name": name, "condition": condition, "notify": {"slack_webhook_url": webhook}}
+    return OrgPolicy(alert_rules=[rule])
+
+
+def opened(directory: Path) -> Spool:
+    return Spool(directory / SPOOL_NAME, 1_000_000)
+
+
+def test_a_decision_that_meets_a_rule_is_told_of(exporter: Exporter, slack: Product) -> None:
+    rules = policy(slack, risk_level_gte="high")
+    exporter.consume(recorded(record(1, score=55), policy=rules))
+    exporter.consume(recorded(record(2), policy=rules))
+    slack.until(lambda: len(slack.asked) == 1)
+    message = slack.asked[0].json
+    assert message["text"] == "High risk: BLOCK (not allowed)"
+    header, who, why = message["blocks"]
+    assert header["text"] == {"type": "plain_text", "text": message["text"]}
+    said = {each["text"] for each in who["fields"]}
+    assert said == {
+        "*Risk*\n65 (high)",
+        "*Tenant*\nacme",
+        "*User*\nu1",
+        "*Agent*\nclaude-code",
+        "*Action*\ndatabase:table:drop",
+        "*Model*\nopenai/gpt-4o",
+        "*Decision*\ndecision-2",
+        "*Time*\n2026-09-21T14:13:22.250Z",
+    }
+    assert why["text"]["text"] == ("SQL injection\nstatic: UNION injection (block, critical)")
+
+
+def test_what_is_said_holds_no_text_and_is_within_slacks_bounds() -> None:
+    told = card(1, redacted_text="Pay with [REDACTED]", subject=RecordedSubject("<!channel>" * 300))
+    many = tuple(Match("dlp", f"r{n}", "x" * 250, "redact", "high", "why") for n in range(20))
+    message = alert_message("Rule & <name> " + "x" * 300, told._replace(matches=many), 3).decode()
+    assert "Pay with" not in message
+    assert "<!channel>" not in message
+    assert "and 15 more" in message
+    assert "3 more like it" in message
+
+    header, who, why, _ = json.loads(message)["blocks"]
+    assert len(header["text"]["text"]) <= 150
+    assert all(len(each["text"]) <= 2000 for each in who["fields"])
+    assert len(why["text"]["text"]) <= 3000
+
+
+def test_alike_decisions_are_told_of_once_a_window(tmp_path: Path, slack: Product) -> None:
+    exporter = started(tmp_path, window_s=3600.0)
+    rules = policy(slack)
+    other = record(9, subject=RecordedSubject("u2"))
+    exporter.consume(recorded(*(record(number) for number in range(5)), other, policy=rules))
+    slack.until(lambda: len(slack.asked) == 2)
+    exporter.close()
+    told = [each.json["blocks"][1]["fields"][6]["text"] for each in slack.asked]
+    assert told == ["*Decision*\ndecision-0", "*Decision*\ndecision-9"]
+    spool = opened(tmp_path)
+    spool.connection.execute("UPDATE windows SET ends_at = 1")
+    outbox.close_windows(spool)
+    [alert] = outbox.due_alerts(spool, 10)
+    assert b"High risk: 4 more like the last one" in alert.body
+    assert spool.connection.execute("SELECT COUNT(*) FROM windows").fetchone() == (0,)
+    spool.close()
+
+
+def test_what_was_suppressed_is_told_with_the_next(tmp_path: Path, slack: Product) -> None:
+    spool = opened(tmp_path)
+    met = outbox.Matcher().met(recorded(record(1), record(2), record(3), policy=policy(slack)))
+    outbox.enqueue(spool, met, 3600.0)
+    spool.connection.execute("UPDATE windows SET ends_at = 1")
+    outbox.enqueue(spool, met[:1], 3600.0)
+    first, second = outbox.due_alerts(spool, 10)
+    assert b"more like it" not in first.body
+    assert b"2 more like it since the last message" in second.body
+    spool.close()
+
+
+def test_without_a_window_all_are_told_of(tmp_path: Path, slack: Product) -> None:
+    exporter = started(tmp_path, window_s=0.0)
+    exporter.consume(recorded(*(record(number) for number in range(5)), policy=policy(slack)))
+    slack.until(lambda: len(slack.asked) == 5)
+    exporter.close()
+
+
+def test_a_webhook_that_is_down_is_tried_again(exporter: Exporter, slack: Product) -> None:
+    slack.said.extend([Say(500), Say(reset=True), Say(429), Say(raw=b"no\r\n\r\n")])
+    exporter.consume(recorded(record(1), policy=policy(slack)))
+    slack.until(lambda: len(slack.asked) == 5)
+    assert len({each.body for each in slack.asked}) == 1
+
+
+def test_what_is_never_taken_is_a_dead_letter_that_can_be_sent_again(
+    tmp_path: Path, slack: Product
+) -> None:
+    exporter = started(tmp_path)
+    slack.said.extend([Say(404, "no_service"), *[Say(500)] * sender.MAX_ATTEMPTS])
+    exporter.consume(recorded(record(1), policy=policy(slack)))
+    slack.until(lambda: len(slack.asked) == 1)
+    exporter.consume(recorded(record(2), policy=policy(slack, "Other")))
+    slack.until(lambda: len(slack.asked) == 1 + sender.MAX_ATTEMPTS)
+    exporter.close()
+    spool = opened(tmp_path)
+    refused, given_up = dead_letters(spool)
+    assert (refused.kind, refused.destination, refused.uid) == (
+        "alert",
+        "acme/High risk",
+        "decision-1",
+    )
+    assert refused.reason == "HTTP 404 no_service"
+    assert given_up.reason == f"{sender.MAX_ATTEMPTS} attempts: HTTP 500"
+    assert resend(spool, [given_up.id]) == 1
+    assert [each.id for each in dead_letters(spool)] == [refused.id]
+    spool.close()
+    again = started(tmp_path)
+    slack.until(lambda: len(slack.asked) == 2 + sender.MAX_ATTEMPTS)
+    again.close()
+    assert slack.asked[-1].body == slack.asked[-2].body
+
+
+async def test_a_webhook_that_is_refused_is_a_dead_letter_at_once(
+    tmp_path: Path, slack: Product
+) -> None:
+    spool = opened(tmp_path)
+    outbox.enqueue(spool, outbox.Matcher().met(recorded(record(1), policy=policy(slack))), 0.0)
+    await sender.Sender(Webhooks(), spool, FAST).flush()
+    [letter] = dead_letters(spool)
+    spool.close()
+    assert letter.reason == "the webhook is refused: it leads to an address that is not public"
+    assert slack.asked == []
+
+
+def test_alerts_that_nobody_takes_do_not_fill_the_disk(
+    tmp_path: Path, slack: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "MAX_WAITING", 3)
+    spool = opened(tmp_path)
+    decisions = recorded(*(record(number) for number in range(5)), policy=policy(slack))
+    outbox.enqueue(spool, outbox.Matcher().met(decisions), 0.0)
+    assert outbox.count_waiting(spool) == 3
+    assert spool.mark(outbox.DROPPED) == 2
+    spool.close()

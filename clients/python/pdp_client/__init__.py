@@ -15,6 +15,8 @@ from pdp_client._gen.pdp.v1.customer_policy_pb2 import *  # noqa: F403 - the pac
 from pdp_client._gen.pdp.v1.customer_policy_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.decide_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.decide_pb2_grpc import *  # noqa: F403
+from pdp_client._gen.pdp.v1.dlp_rule_pb2 import *  # noqa: F403
+from pdp_client._gen.pdp.v1.dlp_rule_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.error_reason_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.kill_switch_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.kill_switch_pb2_grpc import *  # noqa: F403

@@ -154,6 +154,8 @@ async def running(settings: Settings, worker: Worker | None = None) -> AsyncIter
             )
         finally:
             readiness.open, readiness.draining = False, True
+            if wiring.reader is not None:
+                wiring.reader.end_tails()
             await transports.drain(settings.drain_s)
 
 

@@ -19,6 +19,7 @@
     │   ├── ProviderNotFound
     │   ├── LimitNotFound
     │   ├── ConnectorNotFound
+    │   ├── RecordNotFound
     │   ├── BundleNotFound
     │   ├── GroupNotFound
     │   └── RouteNotFound
@@ -248,6 +249,12 @@ class LimitNotFound(NotFound):
     """The tenant has no such limit (issue 3)."""
 
     reason = "LIMIT_NOT_FOUND"
+
+
+class RecordNotFound(NotFound):
+    """No such decision record."""
+
+    reason = "RECORD_NOT_FOUND"
 
 
 class ConnectorNotFound(NotFound):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pdp.admin.api_keys import ApiKeys
+from pdp.admin.change_log import ChangeLog
 from pdp.admin.compliance_bundles import ComplianceBundles
 from pdp.admin.customer_policies import CustomerPolicies
 from pdp.admin.dlp_rules import DlpRules
@@ -22,6 +24,7 @@ from pdp.admin.policy_rules import PolicyRules
 from pdp.admin.static_overrides import StaticOverrides
 from pdp.admin.static_policies import StaticPolicies
 from pdp.admin.user_groups import UserGroups
+from pdp.audit.reading import RecordReader
 from pdp.detect.ner import open_engine
 from pdp.exporting import Exporting
 from pdp.security import for_development
@@ -30,6 +33,7 @@ from pdp.transport.chain import endpoints
 from pdp.transport.methods import Method, methods
 from pdp.transport.metrics import Metrics
 from pdp.transport.servicers.api_key import ApiKeyServicer
+from pdp.transport.servicers.audit import AuditServicer
 from pdp.transport.servicers.compliance_bundle import ComplianceBundleServicer
 from pdp.transport.servicers.customer_policy import CustomerPolicyServicer
 from pdp.transport.servicers.decide import DecideServicer
@@ -50,7 +54,7 @@ from pdp.transport.servicers.user_group import UserGroupServicer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pdp.admin.workspace import Workspace
+    from pdp.admin.workspace import Progress, Workspace
     from pdp.domain.ner import NerFinder
     from pdp.publisher import Publisher
     from pdp.records import RecordKeeping
@@ -68,6 +72,7 @@ class Wiring:
         metrics: what they count.
         metering: the counters of limits, to be kept of one mind with the store.
         admissions: what an adapter asks before it reads a message, by gRPC path.
+        reader: reads the records of decisions; None where there are none.
     """
 
     methods: Mapping[str, Method]
@@ -75,6 +80,28 @@ class Wiring:
     metrics: Metrics
     metering: Metering
     admissions: Mapping[str, Check]
+    reader: RecordReader | None = None
+
+
+def _measure_policies(metrics: Metrics, publisher: Publisher, progress: Progress) -> None:
+    metrics.gauge("pdp_snapshot_revision", "Revision in force.", lambda: publisher.revision)
+    metrics.gauge(
+        "pdp_snapshot_age_seconds",
+        "Time since what is in force was last known to be the newest.",
+        lambda: time.monotonic() - progress.current_at,
+    )
+    metrics.gauge("pdp_tenants_compiled", "Tenants held compiled.", lambda: len(publisher))
+    metrics.counter(
+        "pdp_tenant_loads",
+        "Tenants asked for that were not held compiled.",
+        lambda: progress.loads,
+    )
+    metrics.counter("pdp_compilations", "Compilations of tenants.", lambda: progress.compilations)
+    metrics.counter(
+        "pdp_compilation_seconds",
+        "Time that compilations of tenants took.",
+        lambda: progress.compiling_s,
+    )
 
 
 def wire(
@@ -101,8 +128,7 @@ def wire(
     ner = ner or open_engine()
     exporting = exporting or Exporting.nowhere()
     metrics = Metrics()
-    metrics.gauge("pdp_snapshot_revision", "Revision in force.", lambda: publisher.revision)
-    metrics.gauge("pdp_tenants_compiled", "Tenants held compiled.", lambda: len(publisher))
+    _measure_policies(metrics, publisher, workspace.progress)
     metering = Metering(workspace, Meter())
     metrics.gauge(
         "pdp_counters_unwritten",
@@ -112,6 +138,7 @@ def wire(
     if keeping is not None:
         keeping.measure(metrics)
     records = keeping.records if keeping else None
+    reader = RecordReader(keeping.log) if keeping else None
     decide = DecideServicer(publisher, workspace, metering.meter, metrics, ner, records=records)
     detectors = publisher.platform.detectors
     handlers: dict[str, Endpoint] = {
@@ -131,6 +158,7 @@ def wire(
         **ModelCatalogServicer(ModelCatalog(workspace)).handlers(),
         **OrgPolicyServicer(OrgPolicies(workspace), exporting.trials).handlers(),
         **SiemServicer(exporting.directory).handlers(),
+        **AuditServicer(reader, ChangeLog(workspace)).handlers(),
         **PolicyPackServicer(PolicyPacks(workspace), PolicyRules(workspace)).handlers(),
         **PolicyChainServicer(PolicyChains(workspace)).handlers(),
         **StaticPolicyServicer(StaticPolicies(workspace), StaticOverrides(workspace)).handlers(),
@@ -147,4 +175,5 @@ def wire(
         metrics,
         metering,
         admissions(served, services),
+        reader,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -11,6 +12,24 @@ if TYPE_CHECKING:
     from pdp.domain.counter import Counter, CounterId
     from pdp.domain.limits import Counts
     from pdp.domain.record import Change, Record
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFilter:
+    """Which changes are asked for; what is empty or None filters nothing, and all else ANDs.
+
+    Attributes:
+        tenant_id: whose; `PLATFORM` for what all tenants share. Always compared.
+        since, until: seconds since the epoch; the first is included, the last is not.
+    """
+
+    tenant_id: str
+    kind: str = ""
+    entity_id: str = ""
+    actor: str = ""
+    op: str = ""
+    since: float | None = None
+    until: float | None = None
 
 
 class Reader(Protocol):
@@ -48,6 +67,11 @@ class Reader(Protocol):
         There are none where `limit` is not positive. Who has read up to a revision has missed
         nothing below it: changes become visible in the order of their revisions.
         """
+
+    def select_changes(
+        self, wanted: ChangeFilter, *, before: int | None = None, limit: int = 100
+    ) -> Sequence[Change]:
+        """Returns up to `limit` changes below revision `before`, newest first."""
 
     def revision(self) -> int:
         """Returns the revision of the last change; 0 where there is none."""

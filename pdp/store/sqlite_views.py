@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain.record import Change, Op, Record
 from pdp.errors import StoreUnavailable
-from pdp.store import codec
+from pdp.store import codec, sqlite_changes
 from pdp.store.port import NameTaken
 from pdp.store.sqlite_counters import add_counts, forget, read_counters
 from pdp.store.sqlite_errors import converted
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pdp.domain.counter import Counter, CounterId
     from pdp.domain.limits import Counts
+    from pdp.store.port import ChangeFilter
 
 Rows = list[tuple[Any, ...]]
 Changes = list[Change]  # within the readers, `list` is a method
@@ -147,6 +148,13 @@ class SqliteReader:
         # To SQLite a negative limit is none, and a number beyond 64 bits an error.
         bounds = min(since, _INT64_MAX), min(max(limit, 0), _INT64_MAX)
         return tuple(map(_change, self._select(_CHANGES, *bounds)))
+
+    def select_changes(
+        self, wanted: ChangeFilter, *, before: int | None = None, limit: int = 100
+    ) -> Sequence[Change]:
+        """See `Reader.select_changes`."""
+        sql, parameters = sqlite_changes.statement(wanted, before, limit)
+        return tuple(map(_change, self._select(sql, *parameters)))
 
     def revision(self) -> int:
         """See `Reader.revision`."""

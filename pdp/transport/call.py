@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -59,6 +59,8 @@ class Call:
         request: what is to be judged, for an RPC that takes a DecideRequest.
         session: of a streaming call, what its messages have in common.
         reply: metadata or headers for the answer.
+        stream: what is sent after the guards have passed, where the answer is a stream; the
+            handler sets it, and what it returns itself is not sent.
     """
 
     method: Method
@@ -73,6 +75,7 @@ class Call:
     request: Request | None = None
     session: Session | None = None
     reply: dict[str, str] = field(default_factory=dict)
+    stream: AsyncIterator[Message] | None = None
 
     def remaining(self, at_most: float) -> float:
         """Returns the seconds left to the deadline, at most `at_most`."""

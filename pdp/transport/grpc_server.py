@@ -15,6 +15,7 @@ from pdp.transport.admission import admit_all
 from pdp.transport.call import Call, Endpoint, Session
 from pdp.transport.health import Health
 from pdp.transport.status import STATUSES, rich_status
+from pdp.transport.streams import sent
 
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 """A batch of requests (decide.md, Services)."""
@@ -128,6 +129,8 @@ def _handler(method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf
     # Bytes in, bytes out: a message that cannot be parsed is answered here, with its reason.
     if method.streaming:
         return grpc.stream_stream_rpc_method_handler(_stream(method, endpoint, admit, names_of))
+    if method.answers:
+        return grpc.unary_stream_rpc_method_handler(_answers(method, endpoint, admit, names_of))
     return grpc.unary_unary_rpc_method_handler(_unary(method, endpoint, admit, names_of))
 
 
@@ -172,6 +175,27 @@ def _stream(
                 yield response.SerializeToString()
         finally:
             session.end()
+
+    return handle
+
+
+def _answers(
+    method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf
+) -> Callable[[bytes, Context], AsyncIterator[bytes]]:
+    parse = method.request.FromString
+
+    async def handle(raw: bytes, context: Context) -> AsyncIterator[bytes]:
+        call = _call(method, context, names_of(context))
+        try:
+            admit(call)
+            await endpoint(call, _parsed(parse, raw))
+            async for response in sent(call):
+                yield response.SerializeToString()
+        except PdpError as error:
+            await _abort(call, context, error)
+            raise
+        if call.reply:
+            context.set_trailing_metadata(tuple(call.reply.items()))
 
     return handle
 

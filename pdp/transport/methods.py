@@ -9,6 +9,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from pdp._gen.pdp.v1 import (
     api_key_pb2,
+    audit_pb2,
     compliance_bundle_pb2,
     customer_policy_pb2,
     decide_pb2,
@@ -51,6 +52,7 @@ FILES = (
     compliance_bundle_pb2,
     user_group_pb2,
     siem_pb2,
+    audit_pb2,
 )
 """The contracts that this server serves."""
 
@@ -66,6 +68,7 @@ class Method:
         request: class of its requests.
         response: class of its responses.
         streaming: both sides are streams.
+        answers: the answer alone is a stream; see `Call.stream`.
         success_status, invalid_status: HTTP statuses of success and of invalid values.
         writes: it changes policies.
         role: the least role that may call it.
@@ -79,6 +82,7 @@ class Method:
     request: type[Message]
     response: type[Message]
     streaming: bool
+    answers: bool
     success_status: int
     invalid_status: int
     writes: bool
@@ -104,6 +108,7 @@ def methods() -> Iterator[Method]:
                 request=GetMessageClass(descriptor.input_type),
                 response=GetMessageClass(descriptor.output_type),
                 streaming=descriptor.client_streaming and descriptor.server_streaming,
+                answers=descriptor.server_streaming and not descriptor.client_streaming,
                 success_status=rules.success_status or 200,
                 invalid_status=rules.invalid_status or 400,
                 writes=rules.writes,

@@ -49,6 +49,7 @@ STATUSES: Final[Mapping[str, Status]] = {
     "MODEL_NOT_FOUND": Status(grpc.StatusCode.NOT_FOUND, 404),
     "PROVIDER_NOT_FOUND": Status(grpc.StatusCode.NOT_FOUND, 404),
     "CONNECTOR_NOT_FOUND": Status(grpc.StatusCode.NOT_FOUND, 404),
+    "RECORD_NOT_FOUND": Status(grpc.StatusCode.NOT_FOUND, 404),
     "LIMIT_NOT_FOUND": Status(grpc.StatusCode.NOT_FOUND, 404),
     "BUNDLE_NOT_FOUND": Status(grpc.StatusCode.NOT_FOUND, 404),
     "GROUP_NOT_FOUND": Status(grpc.StatusCode.NOT_FOUND, 404),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from pdp.transport.admission import Check
     from pdp.transport.call import Endpoint
+    from pdp.transport.http.streaming import StreamedAnswer
     from pdp.transport.methods import Method
     from pdp.transport.metrics import Metrics
 
@@ -78,7 +79,7 @@ def http_app(
 
 
 def _app(router: Router[Route], metrics: Metrics, *, loopback_only: bool) -> ASGIApp:
-    async def answer(exchange: Exchange) -> Answer:
+    async def answer(exchange: Exchange) -> Answer | StreamedAnswer:
         begin = time.perf_counter()
         try:
             if loopback_only:
@@ -107,7 +108,7 @@ def _app(router: Router[Route], metrics: Metrics, *, loopback_only: bool) -> ASG
     return app
 
 
-async def _routed(router: Router[Route], exchange: Exchange) -> Answer:
+async def _routed(router: Router[Route], exchange: Exchange) -> Answer | StreamedAnswer:
     found = router.find(exchange.path)
     if found is None:
         path = shown(exchange.path.decode("utf-8", "replace"))

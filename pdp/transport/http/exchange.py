@@ -72,7 +72,7 @@ def json_answer(status: int, value: object, reply: Mapping[str, str] = {}) -> An
     """Returns `value` as JSON, with the headers in `reply`."""
     headers = JSON_HEADERS
     if reply:
-        headers += tuple((name.encode(), _header_value(text)) for name, text in reply.items())
+        headers += tuple((name.encode(), header_value(text)) for name, text in reply.items())
     if status == NO_CONTENT:
         return Answer(status, headers[1:])
     return Answer(status, headers, to_json(value).encode())
@@ -83,7 +83,8 @@ def error_answer(error: PdpError, reply: Mapping[str, str], invalid_status: int 
     return json_answer(http_status(error, invalid_status), envelope(error), reply)
 
 
-def _header_value(text: str) -> bytes:
+def header_value(text: str) -> bytes:
+    """Returns a text as the value of a header."""
     # Ids come from callers: a line break in one must not begin a header of its own.
     if not (text.isascii() and text.isprintable()):
         text = quote(text, safe=" !#$&'()*+,/:;=?@[]")

@@ -12,6 +12,7 @@ from pdp.transport.admission import MAX_REQUEST_ID_LENGTH, REQUEST_ID_HEADER, ad
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.http.binding import Binding, bind
 from pdp.transport.http.exchange import Answer, Exchange, check_json, error_answer, json_answer
+from pdp.transport.http.streaming import StreamedAnswer
 from pdp.transport.jsonpb import encode
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ for a batch of megabytes."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Route = Callable[[Exchange, tuple[bytes, ...]], Awaitable[Answer]]
+Route = Callable[[Exchange, tuple[bytes, ...]], Awaitable[Answer | StreamedAnswer]]
 
 
 def rpc(binding: Binding, endpoint: Endpoint, metrics: Metrics, admit: Check = admit_all) -> Route:
@@ -45,7 +46,7 @@ def rpc(binding: Binding, endpoint: Endpoint, metrics: Metrics, admit: Check = a
     success, invalid = method.success_status, method.invalid_status
     answered = binding.response_body
 
-    async def route(exchange: Exchange, variables: tuple[bytes, ...]) -> Answer:
+    async def route(exchange: Exchange, variables: tuple[bytes, ...]) -> Answer | StreamedAnswer:
         begin = time.perf_counter()
         call = Call(method, exchange.headers, "http", peer=exchange.peer)
         try:
@@ -66,6 +67,8 @@ def rpc(binding: Binding, endpoint: Endpoint, metrics: Metrics, admit: Check = a
             response = await endpoint(call, message)
         except PdpError as error:
             return error_answer(error, {REQUEST_ID_HEADER: call.request_id, **call.reply}, invalid)
+        if call.stream is not None:
+            return StreamedAnswer(call, response, answered, exchange.receive)
         return await _aside(large, _written, response, success, answered, call.reply)
 
     return route

@@ -17,10 +17,13 @@ from pdp.transport.http.openapi.errors import (
     is_conditional,
 )
 from pdp.transport.http.openapi.schemas import Schemas
+from pdp.transport.http.streaming import CONTENT_TYPE, NDJSON
 from pdp.transport.methods import methods, services
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from google.protobuf.descriptor import Descriptor
 
     from pdp.transport.http.openapi.rules import JsonSchema
 
@@ -242,7 +245,16 @@ def _success(route: Binding, schemas: Schemas, example: Mapping[str, Any]) -> di
         schema = schemas.output_field(message.fields_by_name[route.response_body])
     else:
         schema = schemas.output(message)
+    if route.method.answers:
+        return {**response, "content": _streamed(schema, message)}
     return {**response, "content": _content(schema, example.get("response"))}
+
+
+def _streamed(schema: JsonSchema, message: Descriptor) -> dict[str, Any]:
+    """A line of JSON for each message; or a text as it is, in one of two forms."""
+    if CONTENT_TYPE not in message.fields_by_name:
+        return {NDJSON: {"schema": schema}}
+    return {kind: {"schema": {"type": "string"}} for kind in (NDJSON, "text/csv")}
 
 
 def _content(schema: JsonSchema, example: Any) -> dict[str, Any]:

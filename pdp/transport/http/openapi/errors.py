@@ -73,6 +73,10 @@ def _names_connector(binding: Binding) -> bool:
     return binding.method.name == "TestSiemConnector"
 
 
+def _names_decision(binding: Binding) -> bool:
+    return any(variable.name == "decision_id" for variable in binding.path)
+
+
 def _names_rule(binding: Binding) -> bool:
     return _names_something(binding) or binding.method.name == "TestAlertRules"
 
@@ -108,6 +112,7 @@ _APPLIES: Final[Mapping[str, Callable[[Binding], bool]]] = {
     "MODEL_EXISTS": _creates_model,
     "MODEL_DISABLED": _deletes_model,
     "LIMIT_NOT_FOUND": _names_limit,
+    "RECORD_NOT_FOUND": _names_decision,
     "CONNECTOR_NOT_FOUND": _names_connector,
     "LIMIT_EXISTS": _creates_limit,
     "KEY_NOT_FOUND": _names_key,

@@ -8,8 +8,9 @@ so that the writes of other processes come into force as this one's own do.
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import structlog
@@ -45,6 +46,23 @@ class Written(Generic[T]):
     revision: int
 
 
+@dataclass(slots=True)
+class Progress:
+    """How the workspace has been doing, for metrics.
+
+    Attributes:
+        compilations: snapshots of tenants that were compiled.
+        compiling_s: seconds that took in all.
+        loads: tenants that were asked for and not held compiled.
+        current_at: when what is in force was last known to be the newest, by `time.monotonic`.
+    """
+
+    compilations: int = 0
+    compiling_s: float = 0.0
+    loads: int = 0
+    current_at: float = field(default_factory=time.monotonic)
+
+
 class Workspace:
     """Runs use cases against the store and publishes what they change."""
 
@@ -56,6 +74,7 @@ class Workspace:
         self._loading: dict[str, asyncio.Task[Snapshot]] = {}
         self._advanced = asyncio.Event()
         self._catching_up = asyncio.Lock()
+        self.progress = Progress()
 
     async def read(self, work: Callable[[Reader], T]) -> T:
         """Runs `work` on a consistent view of the store and returns its result."""
@@ -99,7 +118,7 @@ class Workspace:
         def run() -> tuple[T, Snapshot]:
             with self._store.write() as transaction:
                 value = work(transaction)
-                return value, compile_snapshot(transaction, tenant_id, platform, held)
+                return value, self._compiled(transaction, tenant_id, platform, held)
 
         value, snapshot = await self._run(run)
         self._publisher.publish(snapshot)
@@ -138,16 +157,26 @@ class Workspace:
         return await asyncio.shield(task)
 
     async def _load(self, tenant_id: str) -> Snapshot:
+        self.progress.loads += 1
         while True:
             platform = self._publisher.platform
 
             def run(platform: Platform = platform) -> Snapshot:
                 with self._store.read() as reader:
-                    return compile_snapshot(reader, tenant_id, platform, None)
+                    return self._compiled(reader, tenant_id, platform, None)
 
             snapshot = await self._run(run)
             if self._publisher.publish(snapshot):
                 return snapshot
+
+    def _compiled(
+        self, reader: Reader, tenant_id: str, platform: Platform, held: Snapshot | None
+    ) -> Snapshot:
+        begin = time.perf_counter()
+        snapshot = compile_snapshot(reader, tenant_id, platform, held)
+        self.progress.compilations += 1
+        self.progress.compiling_s += time.perf_counter() - begin
+        return snapshot
 
     async def catch_up(self) -> None:
         """Puts in force whatever has been written since the last time, by anyone.
@@ -195,6 +224,7 @@ class Workspace:
                 if version != seen:
                     await self.catch_up()
                 seen, failing = version, False
+                self.progress.current_at = time.monotonic()
             except Exception as error:
                 # Whatever it is, nothing else would ever bring a kill switch here.
                 if not failing:

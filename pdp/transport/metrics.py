@@ -38,6 +38,7 @@ class Metrics(Collector):
         self._calls: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         self._latencies: defaultdict[tuple[str, str], _Latency] = defaultdict(_Latency)
         self._decisions: defaultdict[tuple[Outcome, str], int] = defaultdict(int)
+        self._matches: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._faults: defaultdict[str, int] = defaultdict(int)
         self._refused: defaultdict[str, int] = defaultdict(int)
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
@@ -57,6 +58,10 @@ class Metrics(Collector):
     def decision(self, outcome: Outcome, reason_code: str) -> None:
         """Counts one decision."""
         self._decisions[outcome, reason_code] += 1
+
+    def match(self, layer: str, action: str) -> None:
+        """Counts one policy that took part in a decision."""
+        self._matches[layer, action] += 1
 
     def fault(self, layer: str) -> None:
         """Counts one fault inside an evaluation."""
@@ -105,6 +110,12 @@ class Metrics(Collector):
         for (outcome, reason_code), count in self._decisions.items():
             decisions.add_metric((outcome.name, reason_code), count)
         yield decisions
+        matches = CounterMetricFamily(
+            "pdp_matches", "Policies that took part, by layer.", labels=("layer", "action")
+        )
+        for match, count in self._matches.items():
+            matches.add_metric(match, count)
+        yield matches
         faults = CounterMetricFamily(
             "pdp_faults", "Faults inside evaluations, by layer.", labels=("layer",)
         )

@@ -233,6 +233,8 @@ class DecideServicer:
     def note(self, decision: Decision) -> None:
         """Counts a decision, and logs what could not be judged."""
         self._metrics.decision(decision.outcome, decision.reason_code)
+        for match in decision.matches:
+            self._metrics.match(match.layer, match.action)
         for fault in decision.faults:
             self._metrics.fault(fault.layer)
             # The error's own words may hold what the request said, so only its type is kept.

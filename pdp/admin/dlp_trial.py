@@ -149,7 +149,7 @@ def evaluate_rules(snapshot: Snapshot, request: Request, group: str) -> Evaluati
     trace += _loaded(in_force, suppressed)
     if group:
         stricter = sum(not groups.isdisjoint(each.groups) for each in book.rules)
-        trace.append(f"Group '{group}' has {stricter} rules of its own")
+        trace.append(f"Group '{group}' changes {stricter} rule(s)")
     findings = scan(snapshot.shards, request.text, None, snapshot.platform.validators)
     looked = look(book, request, findings)
     matched = [each for each in looked if each.findings]
@@ -173,9 +173,9 @@ def _loaded(in_force: Sequence[CompiledRule], suppressed: Sequence[str]) -> Iter
     shipped = sum(each.source == PLATFORM_SOURCE for each in in_force)
     yield f"Loaded {shipped} enabled platform rules"
     if len(in_force) > shipped:
-        yield f"Loaded {len(in_force) - shipped} org rules"
+        yield f"Loaded {len(in_force) - shipped} enabled org rule(s)"
     if suppressed:
-        yield f"Suppressed {len(suppressed)} platform rules"
+        yield f"Left out {len(suppressed)} suppressed platform rule(s)"
 
 
 def _said(found: Found) -> str:

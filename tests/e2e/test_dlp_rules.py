@@ -245,7 +245,7 @@ def test_a_suppressed_rule(client: httpx2.Client) -> None:
     assert after["rules_evaluated"] == before["rules_evaluated"] - 1
     assert shipped["id"] not in [each["rule_id"] for each in after["matched_rules"]]
     assert "redacted_text" not in decided(client, CARD_TEXT)
-    assert "Suppressed 1 platform rules" in after["decision_trace"]
+    assert "Left out 1 suppressed platform rule(s)" in after["decision_trace"]
 
 
 @pytest.mark.parametrize(
@@ -424,7 +424,7 @@ def test_evaluate_an_orgs_own(client: httpx2.Client) -> None:
     assert (matched["source"], matched["match_count"]) == ("tenant", 2)
     assert [each["matched_text"] for each in matched["matches"]] == ["PROJ-1234", "PROJ-5678"]
     assert matched["matches"][0]["start"] == 2
-    assert "Loaded 1 org rules" in answer["decision_trace"]
+    assert "Loaded 1 enabled org rule(s)" in answer["decision_trace"]
 
 
 def test_evaluate_nothing(client: httpx2.Client) -> None:

@@ -1,0 +1,100 @@
+"""Metrics of a real server, and what is drawn and told of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx2
+from prometheus_client.parser import text_string_to_metric_families
+
+if TYPE_CHECKING:
+    from tests.running import Server
+
+Labels = frozenset[tuple[str, str]]
+NONE: Final[Labels] = frozenset()
+
+DOCS: Final = Path(__file__).parents[2] / "docs"
+WITH_TLS: Final = frozenset(
+    {"pdp_tls_reload_failures_total", "pdp_tls_certificate_expires_at_seconds"}
+)
+
+
+def scraped(server: Server) -> dict[str, dict[Labels, float]]:
+    """Returns the samples by name, each by its labels."""
+    text = httpx2.get(f"{server.http_url}/metrics", timeout=60.0, trust_env=False).text
+    samples: dict[str, dict[Labels, float]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = frozenset(sample.labels.items())
+            samples.setdefault(sample.name, {})[labels] = sample.value
+    return samples
+
+
+def names(server: Server) -> set[str]:
+    """Returns the metrics' names, those of counters with `_total`, histograms' without an end."""
+    text = httpx2.get(f"{server.http_url}/metrics", timeout=60.0, trust_env=False).text
+    return set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+
+
+def decide(server: Server, tenant: str, text: str) -> None:
+    body = {"tenant_id": tenant, "content": {"text": text}}
+    answer = httpx2.post(f"{server.http_url}/v1/decide", json=body, timeout=60.0, trust_env=False)
+    assert answer.status_code == 200
+
+
+def test_decisions_are_counted_by_outcome_and_layer(server: Server, tenant: str) -> None:
+    before = scraped(server)
+    decide(server, tenant, "1 UNION SELECT password FROM users")
+    after = scraped(server)
+
+    def risen(name: str, **labels: str) -> bool:
+        key = frozenset(labels.items())
+        return after[name][key] > before.get(name, {}).get(key, 0)
+
+    assert risen("pdp_decisions_total", outcome="BLOCK", reason_code="STATIC_POLICY_BLOCK")
+    assert risen("pdp_matches_total", layer="static", action="block")
+    assert risen("pdp_calls_total", transport="http", method="Decide", code="OK")
+    assert risen("pdp_call_seconds_count", transport="http", method="Decide")
+
+
+def test_a_change_of_policies_shows(server: Server, tenant: str) -> None:
+    before = scraped(server)
+    policy = {"name": "No rivals", "category": "custom", "pattern": "rival", "action": "block"}
+    created = httpx2.post(
+        f"{server.http_url}/api/v1/static-policies",
+        json=policy,
+        headers={"X-Tenant-ID": tenant},
+        timeout=60.0,
+        trust_env=False,
+    )
+    assert created.status_code == 201
+    after = scraped(server)
+    for name in ("pdp_snapshot_revision", "pdp_compilations_total"):
+        assert after[name][NONE] > before[name][NONE], name
+    assert (
+        after["pdp_compilation_seconds_total"][NONE] > before["pdp_compilation_seconds_total"][NONE]
+    )
+    assert after["pdp_snapshot_age_seconds"][NONE] >= 0
+
+
+def test_every_metric_is_documented(server: Server) -> None:
+    page = (DOCS / "metrics.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `(pdp_\w+)` \|", page, re.MULTILINE))
+    assert names(server) == documented - WITH_TLS
+
+
+def test_the_dashboard_draws_what_there_is(server: Server) -> None:
+    dashboard: dict[str, Any] = json.loads(
+        (DOCS / "grafana-dashboard.json").read_text(encoding="utf-8")
+    )
+    drawn = {
+        name.removesuffix("_bucket")
+        for panel in dashboard["panels"]
+        for target in panel.get("targets", ())
+        for name in re.findall(r"pdp_\w+", target["expr"])
+    }
+    assert drawn <= names(server)
+    assert len(drawn) > 20

@@ -36,6 +36,9 @@ _LOCK_NAME: Final = "exports.lock"
 MAX_HANDED: Final = 50_000
 """Records that may be on their way to the spool: what the disk cannot take for seconds."""
 
+RETRY_S: Final = 1.0
+"""How long a spool that cannot be written is left alone."""
+
 _AT_ONCE: Final = 128
 
 _log: Final = structlog.get_logger("pdp.exports")
@@ -188,7 +191,7 @@ class Exporter:
                 await asyncio.sleep(0)
                 return
             self._look()
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(RETRY_S)
 
     def _put(self, batch: Sequence[Recorded]) -> None:
         spool = self._open()

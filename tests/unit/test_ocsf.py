@@ -1,0 +1,253 @@
+"""Events are valid OCSF, and say what a decision or a change was."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdp.audit import ocsf
+from pdp.audit.ocsf_changes import event_of
+from pdp.audit.ocsf_decisions import events_of
+from pdp.audit.siem.directory import trial_event
+from pdp.audit.siem.text import compact
+from pdp.domain.decision import Match, Outcome
+from pdp.domain.decision_record import RecordedEntity, RecordedSubject, RecordedTarget
+from pdp.domain.record import Change
+from tests.unit.ocsf_schema import faults
+from tests.unit.records import NOW, card, record
+
+if TYPE_CHECKING:
+    from pdp.domain.decision_record import DecisionRecord
+
+
+def events(decided: DecisionRecord) -> dict[int, dict[str, Any]]:
+    """Returns the events of a decision by class."""
+    found = list(events_of(decided))
+    by_class = {each["class_uid"]: each for each in found}
+    assert len(by_class) == len(found)
+    return by_class
+
+
+def test_a_checker_that_finds_nothing_would_be_none() -> None:
+    event = events(record())[6003]
+    assert faults(event) == []
+    broken: list[dict[str, Any]] = [
+        {key: value for key, value in event.items() if key != "api"},
+        {**event, "type_uid": 600301},
+        {**event, "disposition_id": 77},
+        {**event, "time": 1.5},
+        {**event, "actor": {"groups": []}},
+        {**event, "api": {"operation": "x", "service": {}}},
+        {**event, "metadata": {**event["metadata"], "profiles": []}},
+        {**event, "metadata": {"product": {}, "profiles": ["security_control"]}},
+    ]
+    assert all(faults(each) for each in broken)
+
+
+def test_a_decision_is_an_api_activity() -> None:
+    event = events(record())[6003]
+    assert event["type_uid"] == 600304, "a drop is a Delete"
+    assert event["time"] == round((NOW + 1) * 1000)
+    assert event["metadata"] == {
+        "version": "1.8.0",
+        "product": ocsf.PRODUCT,
+        "uid": "decision-1",
+        "profiles": ["security_control", "ai_operation"],
+        "tenant_uid": "acme",
+        "log_name": "pdp",
+        "correlation_uid": "request-1",
+    }
+    assert event["actor"] == {
+        "user": {"uid": "u1", "name": "u1", "groups": [{"name": "staff"}]},
+        "app_uid": "claude-code",
+        "app_name": "claude-code",
+    }
+    assert event["api"]["operation"] == "database:table:drop"
+    assert event["ai_model"] == {"ai_provider": "openai", "name": "gpt-4o"}
+    assert event["resources"] == [{"type": "table", "uid": "users", "labels": ["PII"]}]
+    assert (event["risk_score"], event["risk_level_id"], event["severity_id"]) == (65, 3, 4)
+    assert event["policy"]["uid"] == "sys_sqli_union"
+    assert (event["status_id"], event["status_code"]) == (2, "STATIC_POLICY_BLOCKED")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "disposition", "action"),
+    [
+        (Outcome.ALLOW, 1, 1),
+        (Outcome.WARN, 17, 3),
+        (Outcome.ALLOW_WITH_OVERRIDE, 1, 1),
+        (Outcome.ROUTE_TO, 11, 4),
+        (Outcome.REDACT, 11, 4),
+        (Outcome.PROMPT, 23, 2),
+        (Outcome.CANCEL, 2, 2),
+        (Outcome.BLOCK, 2, 2),
+    ],
+)
+def test_every_outcome_has_a_disposition(outcome: Outcome, disposition: int, action: int) -> None:
+    for event in events_of(record(outcome=outcome)):
+        assert (event["disposition_id"], event["action_id"]) == (disposition, action)
+        assert faults(event) == []
+
+
+def test_what_was_found_is_a_data_security_finding() -> None:
+    found = events(card())
+    assert found.keys() == {6003, 2006}
+    event = found[2006]
+    assert event["finding_info"]["uid"] == event["metadata"]["uid"] == "decision-1/data"
+    assert event["finding_info"]["title"] == "Data found: CREDIT_CARD"
+    assert event["finding_info"]["related_events"] == [{"uid": "decision-1", "type_uid": 600304}]
+    assert event["data_security"]["category_id"] == 3, "financial"
+    assert event["data_security"]["policy"]["uid"] == "dlp_card"
+    assert event["unmapped"]["entities"] == [
+        {"entity_type": "CREDIT_CARD", "category": "financial", "confidence": 0.9}
+    ]
+
+
+def test_an_attack_is_a_detection_finding() -> None:
+    found = events(record())
+    assert found.keys() == {6003, 2004}
+    event = found[2004]
+    assert event["metadata"]["uid"] == "decision-1/attack"
+    assert (event["severity_id"], event["is_alert"]) == (5, True)
+    [attack] = event["finding_info"]["attacks"]
+    assert (attack["technique"]["uid"], attack["tactic"]["uid"]) == ("T1190", "TA0001")
+    assert event["attacks"] == event["finding_info"]["attacks"]
+
+
+def test_a_tenants_own_policy_is_about_an_attack_unless_it_found_data() -> None:
+    own = Match("static", "pol_1", "No rivals", "block", "high", "matched")
+    assert events(record(matches=(own,))).keys() == {6003, 2004}
+    entity = RecordedEntity("EMPLOYEE_ID", "pii", "pol_1")
+    assert events(record(matches=(own,), entities=(entity,))).keys() == {6003, 2006}
+
+
+def test_a_calm_decision_is_one_event() -> None:
+    calm = record(score=0, outcome=Outcome.ALLOW, matches=(), provider="", model="", action="")
+    found = events(calm._replace(subject=RecordedSubject(), target=RecordedTarget()))
+    assert found.keys() == {6003}
+    event = found[6003]
+    assert event["metadata"]["profiles"] == ["security_control"]
+    assert (event["status_id"], event["is_alert"], event["type_uid"]) == (1, False, 600399)
+    assert faults(event) == []
+
+
+TEXTS = st.sampled_from(["", "a", "database:table:select", "x" * 300, 'q"\n\\', "\ud800"])
+MATCHES = st.lists(
+    st.builds(
+        Match,
+        st.sampled_from(["static", "dlp", "chain", "customer"]),
+        st.sampled_from(["sys_sqli_union", "sys_command_rm", "sys_pii_ssn", "pol_1"]),
+        TEXTS,
+        st.just("block"),
+        st.sampled_from(["low", "medium", "high", "critical", ""]),
+        TEXTS,
+    ),
+    max_size=3,
+).map(tuple)
+ENTITIES = st.lists(
+    st.builds(
+        RecordedEntity,
+        st.sampled_from(["SSN", "EMAIL"]),
+        st.sampled_from(["", "pii", "medical", "financial", "secret", "infrastructure"]),
+        st.sampled_from(["", "pol_1"]),
+    ),
+    max_size=3,
+).map(tuple)
+
+
+DECISIONS = st.builds(
+    record,
+    score=st.integers(0, 100),
+    outcome=st.sampled_from(Outcome),
+    matches=MATCHES,
+    entities=ENTITIES,
+    subject=st.builds(RecordedSubject, TEXTS, st.just(()), TEXTS),
+    action=TEXTS,
+    tool=TEXTS,
+    provider=TEXTS,
+    model=TEXTS,
+)
+
+
+@given(DECISIONS)
+def test_whatever_was_decided_the_events_are_valid(decided: DecisionRecord) -> None:
+    uids = set()
+    for event in events_of(decided):
+        assert faults(event) == []
+        uids.add(event["metadata"]["uid"])
+        assert json.loads(compact(event))["class_uid"] == event["class_uid"]
+    assert len(uids) == len(list(events_of(decided)))
+
+
+def change(op: str = "update", **fields: Any) -> Change:
+    whole: dict[str, Any] = {
+        "revision": 42,
+        "tenant_id": "acme",
+        "kind": "static_policy",
+        "entity_id": "pol_1",
+        "op": op,
+        "before": {"name": "No rivals", "pattern": "rival", "action": "warn"},
+        "after": {"name": "No rivals", "pattern": "secret-word", "action": "block"},
+        "actor": "alice",
+        "at": NOW,
+        "summary": "Updated pattern, action",
+        **fields,
+    }
+    return Change(**whole)
+
+
+def test_an_admin_change_is_entity_management() -> None:
+    event = event_of(change())
+    assert faults(event) == []
+    assert event["type_uid"] == 300403
+    assert event["actor"]["user"]["name"] == "alice"
+    assert event["entity"] == {
+        "uid": "pol_1",
+        "name": "No rivals",
+        "type_id": 5,
+        "type": "Policy",
+        "version": "42",
+    }
+    assert event["unmapped"]["changed_fields"] == ["action", "pattern"]
+    assert "secret-word" not in str(event), "values are for admins"
+
+
+@pytest.mark.parametrize(
+    ("op", "fields", "expected"),
+    [
+        ("create", {"before": None}, 300401),
+        ("delete", {"after": None}, 300404),
+        (
+            "update",
+            {
+                "kind": "model_config",
+                "before": {"kill_switch_disabled_at": None},
+                "after": {"kill_switch_disabled_at": 1.0},
+            },
+            300409,
+        ),
+        (
+            "update",
+            {
+                "kind": "model_config",
+                "before": {"kill_switch_disabled_at": 1.0},
+                "after": {"kill_switch_disabled_at": None},
+            },
+            300408,
+        ),
+    ],
+)
+def test_what_was_done_is_told(op: str, fields: dict[str, Any], expected: int) -> None:
+    event = event_of(change(op, **fields))
+    assert faults(event) == []
+    assert event["type_uid"] == expected
+
+
+def test_the_event_of_a_test_is_valid() -> None:
+    event = trial_event("alice")
+    assert faults(event.document) == []
+    assert event.document["metadata"]["labels"] == ["test"]

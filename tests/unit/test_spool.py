@@ -1,0 +1,132 @@
+"""The spool: in order, to each connector, within its bound, for all processes."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdp.audit.dead_letters import count_dead, dead_letters, resend
+from pdp.audit.spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    opened = Spool(tmp_path / "exports.db", 10_000)
+    opened.attach(["a", "b"])
+    yield opened
+    opened.close()
+
+
+def add(spool: Spool, *names: str, size: int = 10) -> None:
+    spool.append([(name, 1.0, b"x" * size) for name in names])
+
+
+def waiting(spool: Spool, connector: str) -> list[str]:
+    return [each.uid for each in spool.batch(connector, 1_000, 1_000_000)]
+
+
+def take(spool: Spool, connector: str, count: int) -> None:
+    spool.acknowledge(connector, spool.batch(connector, count, 1_000_000))
+
+
+def test_each_connector_has_its_own_place(spool: Spool) -> None:
+    add(spool, "1", "2", "3")
+    take(spool, "a", 2)
+    assert (waiting(spool, "a"), waiting(spool, "b")) == (["3"], ["1", "2", "3"])
+    take(spool, "b", 3)
+    take(spool, "a", 1)
+    assert spool.held_bytes == 0
+    assert spool.connection.execute("SELECT COUNT(*) FROM events").fetchone() == (0,)
+    assert spool.standings()["a"].delivered == 3
+
+
+def test_a_batch_is_bounded_and_never_empty(spool: Spool) -> None:
+    add(spool, "1", "2", "3", size=100)
+    assert [each.uid for each in spool.batch("a", 2, 1_000)] == ["1", "2"]
+    assert [each.uid for each in spool.batch("a", 9, 250)] == ["1", "2"]
+    assert [each.uid for each in spool.batch("a", 9, 1)] == ["1"]
+
+
+def test_where_there_is_no_room_the_oldest_make_it_and_are_counted(spool: Spool) -> None:
+    add(spool, *(str(number) for number in range(10)), size=900)
+    take(spool, "a", 8)
+    add(spool, "10", "11", size=900)
+    standings = spool.standings()
+    assert waiting(spool, "a") == ["8", "9", "10", "11"]
+    assert waiting(spool, "b") == [str(number) for number in range(2, 12)]
+    assert (standings["a"].dropped, standings["b"].dropped) == (0, 2)
+    assert spool.held_bytes == 9_000
+
+
+def test_a_new_connector_begins_with_what_comes_next(spool: Spool) -> None:
+    add(spool, "1")
+    spool.attach(["a", "c"])
+    add(spool, "2")
+    assert waiting(spool, "a") == ["1", "2"]
+    assert waiting(spool, "c") == ["2"]
+    assert spool.standings().keys() == {"a", "c"}
+    take(spool, "a", 2)
+    assert waiting(spool, "c") == ["2"], "what waited for b is not waited for"
+
+
+def test_it_is_as_it_was_when_it_is_opened_again(spool: Spool, tmp_path: Path) -> None:
+    add(spool, "1", "2")
+    spool.append([("3", 1.0, b"y")], {"changes": 7})
+    take(spool, "a", 1)
+    spool.failed("b", "down")
+    other = Spool(tmp_path / "exports.db", 10_000)
+    other.attach(["a", "b"])
+    assert waiting(other, "a") == ["2", "3"]
+    assert other.mark("changes") == 7
+    standing = other.standings()["b"]
+    assert (standing.waiting, standing.last_error) == (3, "down")
+    assert standing.failing_since is not None
+    take(other, "b", 1)
+    assert other.standings()["b"].failing_since is None
+    other.close()
+    mode = (tmp_path / "exports.db").stat().st_mode
+    assert stat.S_IMODE(mode) == 0o600, "it holds webhook addresses"
+
+
+def test_nothing_is_kept_of_a_transaction_that_fails(spool: Spool) -> None:
+    def fail() -> None:
+        with spool.transaction():
+            add(spool, "1")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert waiting(spool, "a") == []
+    assert spool.held_bytes == 0
+
+
+def test_dead_letters_go_to_their_own_connector_again(spool: Spool) -> None:
+    add(spool, "1", "2")
+    for connector in ("a", "b"):
+        batch = spool.batch(connector, 2, 1_000)
+        spool.acknowledge(connector, batch, [(batch[0], "no good")])
+    assert [(each.destination, each.uid) for each in dead_letters(spool)] == [
+        ("a", "1"),
+        ("b", "1"),
+    ]
+    assert (spool.standings()["a"].dead, spool.standings()["a"].delivered) == (1, 1)
+    assert resend(spool, destination="a") == 1
+    assert (waiting(spool, "a"), waiting(spool, "b")) == (["1"], [])
+    assert count_dead(spool) == 1
+    assert resend(spool, [99]) == 0
+    take(spool, "a", 1)
+    assert resend(spool) == 1
+    assert (waiting(spool, "a"), waiting(spool, "b")) == ([], ["1"])
+
+
+def test_a_file_that_is_no_spool_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "exports.db").write_bytes(b"not a database, whatever its name says" * 100)
+    with pytest.raises(sqlite3.DatabaseError):
+        Spool(tmp_path / "exports.db", 1)

@@ -74,19 +74,24 @@ class TokenVerifier:
     """Verifies tokens. Confined to one thread, the server's event loop."""
 
     def __init__(
-        self, rules: TokenRules, keys: Callable[[], KeySet], unknown_key: Callable[[], None]
+        self,
+        rules: TokenRules,
+        keys: Callable[[], KeySet],
+        unknown_key: Callable[[], None],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Args:
         rules: what tokens must say.
         keys: returns the keys that count: the same set until they change.
         unknown_key: told of a token that is signed by a key not among them.
+        clock: tells what is cached when it expires.
         """
         self._rules = rules
         self._keys = keys
         self._unknown_key = unknown_key
         self._seen = keys()
-        self._verified: TLRUCache[bytes, _Verified] = TLRUCache(MAX_CACHED, _until, time.time)
-        self._refused: TTLCache[bytes, bool] = TTLCache(MAX_CACHED, REFUSED_TTL_S)
+        self._verified: TLRUCache[bytes, _Verified] = TLRUCache(MAX_CACHED, _until, clock)
+        self._refused: TTLCache[bytes, bool] = TTLCache(MAX_CACHED, REFUSED_TTL_S, clock)
 
     def principal_of(self, token: str) -> Principal:
         """Returns the subject of a token.

@@ -72,7 +72,11 @@ def test_a_change_of_policies_shows(server: Server, tenant: str) -> None:
     )
     assert created.status_code == 201
     after = scraped(server)
-    for name in ("pdp_snapshot_revision", "pdp_compilations_total"):
+    for name in (
+        "pdp_snapshot_revision",
+        "pdp_compilations_total",
+        "pdp_compilation_seconds_total",
+    ):
         assert after[name][NONE] > before[name][NONE], name
     assert (
         after["pdp_compilation_seconds_total"][NONE] > before["pdp_compilation_seconds_total"][NONE]

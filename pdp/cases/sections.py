@@ -9,6 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pdp.cases.compliance_names import (
+    bundle_by_name,
+    group_by_name,
+    rule_by_name,
+    rules_by_name,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -120,6 +127,25 @@ def _dlp_rule_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
     return {"rule_id": rule["id"]}
 
 
+def _bundle_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
+    bundle: JsonObject = answer.get("bundle", answer)  # over HTTP it is the whole body
+    return {"bundle_id": bundle["id"]}
+
+
+def _same_bundle(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
+    return {"bundle_id": body["bundle_id"]}
+
+
+def _same_rule(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
+    """Nothing is taken back: no other suite has this tenant."""
+    return {"rule_id": body["rule_id"]}
+
+
+def _group_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
+    group: JsonObject = answer.get("group", answer)  # over HTTP it is the whole body
+    return {"group_id": group["id"]}
+
+
 SECTIONS: Final[Mapping[str, Section]] = {
     # The platform's, hence every tenant's: a suite adds models of a provider of its own.
     "models": Section("CreateModelConfig", "DeleteModelConfig", _model_config_id, {}),
@@ -144,5 +170,26 @@ SECTIONS: Final[Mapping[str, Section]] = {
         "ReplaceUserPolicyChain", "DeleteUserPolicyChain", _user_id, {}, _packs_by_name
     ),
     "dlp": Section("CreateDlpRule", "DeleteDlpRule", _dlp_rule_id, {}),
+    "compliance_bundles": Section(
+        "CreateComplianceBundle", "DeleteComplianceBundle", _bundle_id, {}, rules_by_name
+    ),
+    "upgraded_bundles": Section(
+        "UpgradeComplianceBundle",
+        "DeactivateComplianceBundle",
+        _same_bundle,
+        {"bundle": "bundle_id"},
+        bundle_by_name,
+    ),
+    "active_bundles": Section(
+        "ActivateComplianceBundle",
+        "DeactivateComplianceBundle",
+        _same_bundle,
+        {"bundle": "bundle_id"},
+        bundle_by_name,
+    ),
+    "dlp_settings": Section(
+        "UpdateDlpRule", "UpdateDlpRule", _same_rule, {"rule": "rule_id"}, rule_by_name
+    ),
+    "user_groups": Section("CreateUserGroup", "DeleteUserGroup", _group_id, {}, group_by_name),
 }
 """In the order in which they are put in force."""

@@ -49,6 +49,11 @@ def bundle_id(key: str) -> str:
     return str(uuid5(_BUNDLES, key))
 
 
+def bundle_rule_id(bundle_key: str, rule_key: str) -> str:
+    """Returns the id of a rule of a seeded bundle, by what both are called in the data."""
+    return str(uuid5(_BUNDLES, f"{bundle_key}/{rule_key}"))
+
+
 def _bundle(entry: Mapping[str, Any]) -> SeededBundle:
     key = entry["key"]
     versions = [each["version"] for each in entry["definitions"]]
@@ -65,7 +70,9 @@ def _bundle(entry: Mapping[str, Any]) -> SeededBundle:
             {
                 "version": each["version"],
                 "summary": each["summary"],
-                "rule_ids": [_rule_id(key, name) for name, span in spans.items() if place in span],
+                "rule_ids": [
+                    bundle_rule_id(key, name) for name, span in spans.items() if place in span
+                ],
             }
             for place, each in enumerate(entry["definitions"])
         ],
@@ -82,13 +89,9 @@ def _span(versions: Sequence[str], rule: Mapping[str, Any]) -> range:
     )
 
 
-def _rule_id(bundle_key: str, rule_key: str) -> str:
-    return str(uuid5(_BUNDLES, f"{bundle_key}/{rule_key}"))
-
-
 def _rule(bundle: ComplianceBundle, rule: Mapping[str, Any]) -> DlpRule:
     return DlpRule(
-        id=_rule_id(bundle.key, rule["key"]),
+        id=bundle_rule_id(bundle.key, rule["key"]),
         detector_name=rule["name"],
         detector_type=REGEX,
         entity_type=rule["entity_type"],

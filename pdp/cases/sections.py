@@ -137,8 +137,8 @@ def _same_bundle(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
 
 
 def _same_rule(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
-    """Nothing is taken back: no other suite has this tenant."""
-    return {"rule_id": body["rule_id"]}
+    """It stays as it was set: no other suite has this tenant."""
+    return dict(body)
 
 
 def _group_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:

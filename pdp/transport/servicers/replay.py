@@ -142,7 +142,7 @@ def _example(example: Example) -> pb.ReplayExample:
     made = pb.ReplayExample(
         decision_id=example.decision_id, reason_code=example.reason_code, message=example.message
     )
-    made.time.FromNanoseconds(int(example.time * 1e9))
+    made.time.FromMicroseconds(round(example.time * 1e6))
     return made
 
 

@@ -20,12 +20,14 @@ from pdp.admin.snapshots import Renewed, compile_snapshot, plan_renewal, read_ne
 from pdp.audit.tickets import ThreadTickets
 from pdp.bootstrap import first_publisher, open_store, risk_table
 from pdp.bounds import check
+from pdp.detect.ner import open_engine
 from pdp.domain.decision import Decision, Fault
 from pdp.domain.layers import ENGINE
 from pdp.domain.request import Request
 from pdp.embedded_counters import StoredMeter
 from pdp.embedded_requests import RequestFields, read, settled
 from pdp.engine.evaluate import evaluate, unjudged
+from pdp.engine.ner import texts_of, with_findings
 from pdp.errors import RevisionUnavailable
 from pdp.records import RecordKeeping, RecordOptions, beside
 from pdp.transport.call import new_id
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from pdp.detect.ner import NerEngine
     from pdp.engine.snapshot import Snapshot
     from pdp.publisher import Publisher
     from pdp.store.port import Store
@@ -62,7 +65,11 @@ class Engine:
     """
 
     def __init__(
-        self, store: Store, publisher: Publisher, keeping: RecordKeeping | None = None
+        self,
+        store: Store,
+        publisher: Publisher,
+        keeping: RecordKeeping | None = None,
+        ner: NerEngine | None = None,
     ) -> None:
         """Takes a store that nothing else uses, and a publisher that is true of it.
 
@@ -70,6 +77,7 @@ class Engine:
             store: the store.
             publisher: the policies in force.
             keeping: records decisions; None for no records.
+            ner: the models that find named entities; None for none.
         """
         self._store = store
         self._publisher = publisher
@@ -82,6 +90,7 @@ class Engine:
         self._counters = StoredMeter(store, self._publishing)
         self._keeping = keeping
         self._records = keeping.records if keeping else Records()
+        self._ner = ner or open_engine()
 
     @classmethod
     def open(
@@ -90,6 +99,7 @@ class Engine:
         *,
         risk_file: Path | None = None,
         records: RecordOptions | None = None,
+        ner: NerEngine | None = None,
     ) -> Self:
         """Opens the store, made where it is not there, with this release's catalog in it.
 
@@ -98,6 +108,7 @@ class Engine:
                 (`PDP_DATABASE_URL`, `PDP_DATA_DIR`), else `sqlite:///var/pdp.db`.
             risk_file: TOML file that replaces risk points.
             records: how decisions are recorded; where None, durably, beside the database.
+            ner: what `pdp.detect.ner.open_engine` returns; None for no models.
 
         Raises:
             ConfigError: the store or the file cannot be used; it says what to do.
@@ -111,7 +122,7 @@ class Engine:
             undo.callback(store.close)
             keeping = RecordKeeping(records or RecordOptions(beside(url)), ThreadTickets())
             undo.callback(keeping.close)
-            engine = cls(store, first_publisher(store, risk), keeping)
+            engine = cls(store, first_publisher(store, risk), keeping, ner)
             undo.pop_all()
         return engine
 
@@ -181,6 +192,8 @@ class Engine:
             began = time.perf_counter()
             marks = [("", began)] if snapshot.timed else None
             work = charge.request if charge else asked
+            if snapshot.ner:
+                work = with_findings(work, self._ner.find_now(texts_of(work), snapshot.ner))
             decision = evaluate(snapshot, work, decision_id, None, marks)
             if charge is not None:
                 self._counters.settle(charge, decision)

@@ -58,8 +58,8 @@ class TestPackage:
             _ = pdp.Nothing
 
     def test_fields_of_a_request_are_keywords(self) -> None:
-        """The keywords of `decide` are the fields of `Request`; what is spent the engine knows."""
-        assert set(module.RequestFields.__annotations__) == set(Request._fields) - {"spent"}
+        """The keywords of `decide` are the fields of `Request`; what is spent and named the engine knows."""
+        assert set(module.RequestFields.__annotations__) == set(Request._fields) - {"spent", "ner"}
 
 
 class TestDecide:

@@ -1,0 +1,251 @@
+"""Rules of type ner and llm on real servers: with models, without them, and without the extras."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import pytest
+
+from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp._gen.pdp.v1 import decide_pb2_grpc
+from pdp.callers.remote import open_channel
+from pdp.cli.exits import Exit
+from tests import ner_models, running
+from tests.e2e.dlp import RULES, decided, rule
+from tests.e2e.packs import found
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+EXTRAS = ("presidio_analyzer", "spacy", "onnxruntime", "numpy", "tokenizers")
+NAMED = "Please call Greta Weber tomorrow ."
+FOUND = {"detector_name": "Names", "detector_type": "ner", "entity_type": "PERSON"}
+NO_MODEL = "no Presidio model is configured (PDP_NER_MODEL_DIR)"
+
+_BLOCKER = f"""
+from importlib.machinery import PathFinder
+
+found = PathFinder.find_spec
+
+
+def find_spec(name, path=None, target=None):
+    return None if name.partition(".")[0] in {EXTRAS!r} else found(name, path, target)
+
+
+PathFinder.find_spec = find_spec
+"""
+
+
+def speaking(server: running.Server, tenant: str) -> httpx2.Client:
+    return httpx2.Client(
+        base_url=server.http_url,
+        timeout=running.PATIENCE_S,
+        trust_env=False,
+        headers={"X-Tenant-ID": tenant},
+    )
+
+
+@pytest.fixture(scope="module")
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PYTHONPATH on which the extras are not installed."""
+    directory = tmp_path_factory.mktemp("bare")
+    (directory / "sitecustomize.py").write_text(_BLOCKER, encoding="utf-8")
+    return str(directory)
+
+
+@pytest.fixture(scope="module")
+def bare_server(
+    tmp_path_factory: pytest.TempPathFactory, bare_python: str
+) -> Iterator[running.Server]:
+    """A server without the extras."""
+    directory = tmp_path_factory.mktemp("bare-server")
+    with running.start(directory, PYTHONPATH=bare_python) as started:
+        yield started
+
+
+@pytest.fixture
+def bare(bare_server: running.Server, tenant: str) -> Iterator[httpx2.Client]:
+    """Speaks to it for a tenant that nobody has used."""
+    with speaking(bare_server, tenant) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    base = tmp_path_factory.mktemp("models")
+    return ner_models.spacy_model(base / "spacy"), ner_models.gliner_model(base / "gliner")
+
+
+@pytest.fixture(scope="module")
+def model_server(
+    tmp_path_factory: pytest.TempPathFactory, models: tuple[Path, Path]
+) -> Iterator[running.Server]:
+    """A server with both models; a request waits for them as long as they take to load."""
+    with running.start(
+        tmp_path_factory.mktemp("model-server"),
+        PDP_NER_MODEL_DIR=str(models[0]),
+        PDP_GLINER_MODEL_DIR=str(models[1]),
+        PDP_NER_BUDGET_MS="60000",
+    ) as started:
+        yield started
+
+
+@pytest.fixture
+def modelled(model_server: running.Server, tenant: str) -> Iterator[httpx2.Client]:
+    """Speaks to it for a tenant that nobody has used."""
+    with speaking(model_server, tenant) as client:
+        yield client
+
+
+def names(client: httpx2.Client, tier: str = "redact", **fields: Any) -> Any:
+    """Makes a rule that looks for names of persons."""
+    made = {**FOUND, "action_tier": tier, "confidence_threshold": 0.5, "config_json": {}}
+    return rule(client, **{**made, **fields})
+
+
+class TestWithoutExtras:
+    def test_the_seeds_test_finds_the_address(self, bare: httpx2.Client) -> None:
+        asked = {
+            "rule_type": "ner",
+            "pattern": "PERSON,EMAIL_ADDRESS",
+            "sample_text": "Write to greta.weber@corp.com soon.",
+        }
+        answer = found(bare.post(f"{RULES}/test", json=asked))
+        assert answer["valid_pattern"] is True
+        assert answer["match_count"] == 1
+        assert answer["matches"][0]["matched_text"] == "greta.weber@corp.com"
+        assert answer["matches"][0]["entity_type"] == "EMAIL_ADDRESS"
+        assert answer["error"] == f"could not look for PERSON: {NO_MODEL}"
+
+    def test_what_patterns_find_needs_no_model(self, bare: httpx2.Client) -> None:
+        names(bare, "block", entity_type="EMAIL_ADDRESS")
+        answer = decided(bare, "Write to greta.weber@corp.com soon.")
+        assert (answer["outcome"], answer["incomplete"]) == ("BLOCK", False)
+        assert decided(bare, "Nothing here.")["outcome"] == "ALLOW"
+
+    def test_what_only_a_model_finds_makes_decisions_incomplete(self, bare: httpx2.Client) -> None:
+        made = names(bare)
+        answer = decided(bare, NAMED)
+        assert (answer["outcome"], answer["incomplete"]) == ("BLOCK", True)
+        assert (answer["reason_code"], answer["status_hint"]) == ("ENGINE_ERROR", 503)
+        assert answer["warnings"] == [
+            {
+                "policy_id": made["id"],
+                "message": f'Rule "Names" could not look for PERSON: {NO_MODEL}.',
+            }
+        ]
+
+    def test_readiness_says_what_there_is(self, bare: httpx2.Client) -> None:
+        checks = found(bare.get("/readyz"))["checks"]
+        assert checks["model_ner"] == NO_MODEL
+        assert checks["model_llm"] == "no GLiNER model is configured (PDP_GLINER_MODEL_DIR)"
+
+    def test_a_model_without_its_extra_stops_the_start(
+        self, tmp_path: Path, bare_python: str, models: tuple[Path, Path]
+    ) -> None:
+        for variable, directory, extra in (
+            ("PDP_NER_MODEL_DIR", models[0], "ner"),
+            ("PDP_GLINER_MODEL_DIR", models[1], "gliner"),
+        ):
+            settings = {variable: str(directory), "PYTHONPATH": bare_python}
+            with running.launch(tmp_path, **settings) as server:
+                assert server.wait() == Exit.CONFIG
+            assert f"install pdp[{extra}] or unset it" in "".join(server.lines)
+
+
+class TestWithModels:
+    def test_names_are_redacted(self, modelled: httpx2.Client) -> None:
+        names(modelled)
+        answer = decided(modelled, f"👩 {NAMED}")
+        assert answer["outcome"] == "REDACT"
+        assert answer["redacted_text"].endswith("call [REDACTED] tomorrow .")
+        assert answer["incomplete"] is False
+        assert answer["matches"][0]["name"] == "Names"
+
+    def test_names_in_arguments_are_redacted(self, modelled: httpx2.Client) -> None:
+        names(modelled)
+        answer = decided(modelled, "", tool="send", arguments={"note": {"text": NAMED}})
+        redacted = {"note": {"text": "Please call [REDACTED] tomorrow ."}}
+        assert answer["redacted_arguments"] == redacted
+
+    def test_any_words_are_labels_of_gliner(self, modelled: httpx2.Client) -> None:
+        fields = {"detector_type": "llm", "config_json": {"labels": ["falcon"]}}
+        names(modelled, "block", detector_name="Code name", entity_type="CODE_NAME", **fields)
+        answer = decided(modelled, "The falcon opens the door")
+        assert (answer["outcome"], answer["incomplete"]) == ("BLOCK", False)
+        assert decided(modelled, "The heron opens the door")["outcome"] == "ALLOW"
+
+    def test_a_threshold_above_the_confidence_keeps_a_finding_out(
+        self, modelled: httpx2.Client
+    ) -> None:
+        names(modelled, confidence_threshold=0.99)
+        assert decided(modelled, NAMED)["outcome"] == "ALLOW"
+
+    def test_a_label_that_the_model_does_not_know_is_said(self, modelled: httpx2.Client) -> None:
+        names(modelled, entity_type="BLOOD_TYPE")
+        answer = decided(modelled, NAMED)
+        assert answer["incomplete"]
+        assert "finds LOCATION, PERSON only" in answer["warnings"][0]["message"]
+
+    def test_dry_runs_ask_the_models_too(self, modelled: httpx2.Client) -> None:
+        names(modelled)
+        for kind, pattern, text, value in (
+            ("ner", "PERSON", NAMED, "Greta Weber"),
+            ("gliner", "falcon,heron", "the falcon", "falcon"),
+        ):
+            tried = {"rule_type": kind, "pattern": pattern, "sample_text": text}
+            answer = found(modelled.post(f"{RULES}/test", json=tried))
+            assert [each["matched_text"] for each in answer["matches"]] == [value]
+            assert answer["error"] is None
+        simulated = {"request": {"content": {"text": NAMED}}}
+        assert (
+            found(modelled.post("/v1/simulate", json=simulated))["decision"]["outcome"] == "REDACT"
+        )
+
+    def test_a_batch_is_looked_through(self, modelled: httpx2.Client) -> None:
+        names(modelled)
+        texts = [NAMED, "Nothing to see ."]
+        items = [{"content": {"text": text}} for text in texts]
+        answer = found(modelled.post("/v1/decide/batch", json={"requests": items}))
+        assert [each["outcome"] for each in answer["responses"]] == ["REDACT", "ALLOW"]
+
+    def test_a_name_split_over_two_chunks_does_not_get_out(
+        self, model_server: running.Server, modelled: httpx2.Client, tenant: str
+    ) -> None:
+        names(modelled)
+        filler = "The weather is fine . " * 30
+        text = f"{filler}{NAMED} {filler}{NAMED} {filler}"
+        cut = text.index("Greta") + 3
+        chunks = [
+            pb.StreamChunk(text=text[:cut]),
+            pb.StreamChunk(text=text[cut:]),
+            pb.StreamChunk(last=True),
+        ]
+        messages = [pb.DecideStreamRequest(chunk=chunk) for chunk in chunks]
+        messages[0].request.tenant_id = tenant
+        with open_channel(model_server.grpc_address) as channel:
+            stub = decide_pb2_grpc.DecideServiceStub(channel)
+            answers = list(stub.DecideStream(iter(messages), timeout=running.PATIENCE_S))
+        out = "".join(each.release.released_text for each in answers)
+        assert out == text.replace("Greta Weber", "[REDACTED]")
+
+    def test_readiness_says_that_they_are_loaded(self, modelled: httpx2.Client) -> None:
+        names(modelled)
+        decided(modelled, NAMED)  # which waits until they are
+        assert found(modelled.get("/readyz"))["checks"]["model_ner"] == "loaded"
+
+
+def test_a_directory_without_a_model_stops_the_start(tmp_path: Path) -> None:
+    with running.launch(tmp_path, PDP_NER_MODEL_DIR=str(tmp_path / "none")) as server:
+        assert server.wait() == Exit.CONFIG
+    assert "PDP_NER_MODEL_DIR" in "".join(server.lines)
+
+
+def test_nothing_of_the_extras_is_imported_before_a_model_is_there() -> None:
+    code = f"import sys, pdp.app, pdp.cli.main; print(sorted(set({EXTRAS!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

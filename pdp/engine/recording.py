@@ -7,12 +7,11 @@ import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pdp.domain.decision import Decision, Match, Obligation, Outcome
+from pdp.domain.decision import Decision, Outcome
 from pdp.domain.decision_record import (
     DecisionRecord,
     LayerTime,
     Recorded,
-    RecordedEntity,
     RecordedSubject,
     RecordedTarget,
 )
@@ -37,6 +36,7 @@ MAX_TEXT: Final = 65_536
 """Characters of a redacted text that are kept; a record of a longer one says how many went."""
 
 _RISKY: Final = levels_from("medium")
+
 
 class Pending(NamedTuple):
     """A decision on its way to being a record: references, and nothing worked out yet.
@@ -148,79 +148,74 @@ class RecordMaker:
         return self._redactor
 
     def _without_secrets(self, record: DecisionRecord, snapshot: Snapshot | None) -> DecisionRecord:
-        """Returns the record without secrets in the names that the caller has chosen."""
+        """Returns the record without what a caller may have put into ids, names and keys."""
         redactor = self._redactor_for(snapshot)
-        subject, target = record.subject, record.target
-        names = [getattr(record, name) for name in _NAMES]
-        names += [subject.user_id, subject.agent_id, target.resource_type, target.resource_id]
-        lists = (subject.groups, target.classifications, target.fields)
-        paths = _paths(record)
-        found = _looked_through(redactor, [*names, *(each for some in lists for each in some)])
-        clean_paths = _looked_through(redactor, paths, strictly=True)
-        if found == names + [each for some in lists for each in some] and clean_paths == paths:
-            return record
-        plain = iter(found)
-        changed: dict[str, Any] = {name: next(plain) for name in _NAMES}
-        user, agent, kind, resource = (next(plain) for _ in range(4))
-        groups, classifications, names_of_fields = (
-            tuple(next(plain) for _ in some) for some in lists
-        )
-        changed["subject"] = subject._replace(user_id=user, agent_id=agent, groups=groups)
-        changed["target"] = target._replace(
-            resource_type=kind,
-            resource_id=resource,
-            classifications=classifications,
-            fields=names_of_fields,
-        )
-        return record._replace(**changed, **_with_paths(record, iter(clean_paths)))
-
-
-_NAMES: Final = (
-    "request_id", "customer_id", "provider", "model", "action", "tool", "message",
-)  # fmt: skip
-"""Fields of a record that a caller chooses, or that repeat what it chose."""
-
-
-def _looked_through(
-    redactor: Redactor | None, values: list[str], *, strictly: bool = False
-) -> list[str]:
-    try:
+        names, places = _strings(record)
         if redactor is not None:
-            return list(redactor.names(values, strictly=strictly))
-    except Exception:  # noqa: S110 - whatever it is, what was not looked through is not kept
-        pass
-    return [WITHHELD if value else "" for value in values]
+            try:
+                if not (redactor.holds(names) or redactor.holds(places, strictly=True)):
+                    return record
+                return DecisionRecord.from_json(_clean(record.to_json(), redactor))
+            except Exception:  # noqa: S110 - see `_cleaned`
+                pass
+        return _bare(record)
 
 
-def _paths(record: DecisionRecord) -> list[str]:
-    """Returns what names places in the arguments, and thus their keys; `_with_paths` puts them
-    back in this order.
-    """
-    return [
-        *(each.reason for each in record.matches),
-        *(span.path or "" for each in record.obligations for span in each.spans),
-        *(each.path or "" for each in record.entities),
-        *(each.entity_type for each in record.entities),
-    ]
+_OURS: Final = frozenset(
+    {"decision_id", "tenant_id", "policy_hash", "text_sha256", "arguments_sha256"}
+)
+_FIXED: Final = frozenset(
+    {"direction", "channel", "intent_complexity", "level", "layer", "severity", "logging_level"}
+)
+_DONE: Final = frozenset({"redacted_text", "redacted_arguments", "outcome"})
+"""Fields of a record that we have written, that hold one of a few words, or nothing raw by now."""
+
+_SKIPPED: Final = _OURS | _FIXED | _DONE
+
+_PLACES: Final = frozenset({"reason", "path", "entity_type"})
+"""What names places in the arguments, and thus their keys, or comes from the caller."""
 
 
-def _with_paths(record: DecisionRecord, paths: Any) -> dict[str, Any]:
-    matches: list[Match] = [each._replace(reason=next(paths)) for each in record.matches]
-    obligations: list[Obligation] = []
-    for each in record.obligations:
-        spans = [_at(span, next(paths)) for span in each.spans]
-        obligations.append(each._replace(spans=tuple(spans)))
-    entities: list[RecordedEntity] = [_at(each, next(paths)) for each in record.entities]
-    entities = [each._replace(entity_type=next(paths)) for each in entities]
-    return {
-        "matches": tuple(matches),
-        "obligations": tuple(obligations),
-        "entities": tuple(entities),
-    }
+def _strings(record: DecisionRecord) -> tuple[list[str], list[str]]:
+    """Returns the texts of a record that are names, and those that name places."""
+    names: list[str] = []
+    places: list[str] = []
+
+    def gather(value: tuple[Any, ...], fields: tuple[str, ...]) -> None:
+        for name, each in zip(fields, value, strict=True):
+            if isinstance(each, str):
+                if each and name not in _SKIPPED:
+                    (places if name in _PLACES else names).append(each)
+            elif isinstance(each, tuple):
+                gather(each, getattr(each, "_fields", None) or (name,) * len(each))
+
+    gather(record, record._fields)
+    return names, places
 
 
-def _at(place: Any, path: str) -> Any:
-    return place if place.path is None else place._replace(path=path)
+def _clean(value: Any, redactor: Redactor, name: str = "") -> Any:
+    """Returns a record in JSON form without what may not be kept."""
+    if isinstance(value, str):
+        if name in _OURS:
+            return value
+        return redactor.name(value, strictly=name in _PLACES)
+    if isinstance(value, dict):
+        return {
+            key: item if key in _DONE else _clean(item, redactor, key)
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_clean(item, redactor, name) for item in value]
+    return value
+
+
+def _bare(record: DecisionRecord) -> DecisionRecord:
+    """Returns the record without anything of the caller's: it could not be looked through."""
+    kept = {name: getattr(record, name) for name in (*_OURS, "time", "outcome", "risk", "revision")}
+    plain = ("reason_code", "status_hint", "pii_detected", "incomplete", "logging_level")
+    kept |= {name: getattr(record, name) for name in plain}
+    kept["risk"] = record.risk._replace(factors=())
+    return DecisionRecord(**kept, request_id=WITHHELD, text_length=record.text_length)
 
 
 def _layer_times(marks: Sequence[Mark]) -> tuple[LayerTime, ...]:

@@ -99,30 +99,20 @@ class Redactor:
             arguments = self._clean_object(arguments, masked)
         return Cleaned(text or None, arguments, entities)
 
-    def names(self, values: Sequence[str], *, strictly: bool = False) -> Sequence[str]:
-        """Returns ids and names without the secrets and financial data in them.
+    def holds(self, values: Sequence[str], *, strictly: bool = False) -> bool:
+        """Whether any of `values`, ids and names, holds a secret or financial data.
 
         Args:
             values: as a request has them.
-            strictly: take out personal data of other kinds as well.
+            strictly: count personal data of other kinds as well.
         """
-        joined = "\n".join(values)
-        if not joined or not self._holds(joined, strictly=strictly):
-            return values
-        return [self._name(value, strictly=strictly) for value in values]
+        return bool(values) and any(self._finds("\n".join(values), strictly=strictly))
 
-    def _holds(self, text: str, *, strictly: bool) -> bool:
-        findings = scan(self._shards, text, None, self._validators)
-        return any(
-            strictly or each.category in _NAMED for each in _found(findings, self._by_pattern)
-        )
-
-    def _name(self, value: str, *, strictly: bool) -> str:
-        findings = scan(self._shards, value, None, self._validators)
+    def name(self, value: str, *, strictly: bool = False) -> str:
+        """Returns an id or a name without the secrets and financial data in it; see `holds`."""
         spans = sorted(
             (each.where.start, each.where.end, each.entity_type)
-            for each in _found(findings, self._by_pattern)
-            if strictly or each.category in _NAMED
+            for each in self._finds(value, strictly=strictly)
         )
         parts: list[str] = []
         end = 0
@@ -131,6 +121,10 @@ class Redactor:
                 parts += (value[end:start], _replacement(entity_type))
             end = max(end, stop)
         return "".join((*parts, value[end:]))
+
+    def _finds(self, text: str, *, strictly: bool) -> Iterator[EntityFinding]:
+        findings = scan(self._shards, text, None, self._validators)
+        yield from _found(findings, self._by_pattern, None if strictly else _NAMED)
 
     def _for(
         self, snapshot: Snapshot | None
@@ -155,12 +149,12 @@ class Redactor:
             return [self._clean_object(item, masked) for item in value]
         if isinstance(value, (int, float)) and abs(value) >= _LONG_NUMBER:
             shown = f"{value:.0f}"
-            clean = self.names([shown], strictly=True)[0]
+            clean = self.name(shown, strictly=True)
             return value if clean == shown else clean
         return value
 
     def _clean_key(self, key: str) -> str:
-        return self.names([key], strictly=True)[0]
+        return self.name(key, strictly=True)
 
 
 _LONG_NUMBER: Final = 100_000
@@ -199,11 +193,16 @@ def _by_pattern(detectors: Iterable[EntityDetector]) -> dict[str, tuple[EntityDe
 
 
 def _found(
-    findings: Findings, by_pattern: Mapping[str, tuple[EntityDetector, ...]]
+    findings: Findings,
+    by_pattern: Mapping[str, tuple[EntityDetector, ...]],
+    categories: frozenset[str] | None = None,
 ) -> Iterator[EntityFinding]:
+    """Yields what was found of `categories`; of all where None."""
     asked: set[str] = set()
     for pattern in findings.hits:
         for detector in by_pattern.get(pattern, ()):
+            if categories is not None and detector.category not in categories:
+                continue
             if detector.id not in asked:
                 asked.add(detector.id)
                 yield from findings.entities(detector)

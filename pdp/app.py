@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import signal
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,14 +15,13 @@ import structlog
 from pdp.admin.workspace import Workspace
 from pdp.audit.tickets import LoopTickets
 from pdp.bootstrap import first_publisher, open_store, risk_table
-from pdp.config import Settings, check_auth, split_address
+from pdp.config import Settings, check_auth
 from pdp.detect.ner import NerEngine, open_engine
 from pdp.domain.static_policy import KIND
 from pdp.exporting import Exporting
 from pdp.records import RecordKeeping, RecordOptions
 from pdp.security import Security
-from pdp.transport.grpc_server import GrpcServer
-from pdp.transport.http.server import HttpServer
+from pdp.transports import cancel, listening
 from pdp.wiring import wire
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from pdp.audit.queue import Recorder
     from pdp.engine.recording import Pending
     from pdp.transport.call import Endpoint
-    from pdp.transport.tls import Tls
-    from pdp.wiring import Wiring
     from pdp.worker import Worker
 
 _log: Final = structlog.get_logger("pdp.app")
@@ -133,11 +130,11 @@ async def running(settings: Settings, worker: Worker | None = None) -> AsyncIter
         readiness.models = ner.states
         readiness.recorder = keeping.recorder
         readiness.exports = exporting.checks
-        transports = await _listening(stack, settings, wiring, readiness)
-        stack.push_async_callback(_cancel, asyncio.create_task(security.follow()))
+        transports = await listening(stack, settings, wiring, readiness)
+        stack.push_async_callback(cancel, asyncio.create_task(security.follow()))
         follower = asyncio.create_task(workspace.follow())
-        stack.push_async_callback(_cancel, follower)
-        stack.push_async_callback(_cancel, asyncio.create_task(wiring.metering.keep()))
+        stack.push_async_callback(cancel, follower)
+        stack.push_async_callback(cancel, asyncio.create_task(wiring.metering.keep()))
         # All that lives by now lives as long as the process: the collector need not look at it,
         # nor stop a decision to do so.
         gc.collect()
@@ -159,9 +156,7 @@ async def running(settings: Settings, worker: Worker | None = None) -> AsyncIter
             await transports.drain(settings.drain_s)
 
 
-def _tracing(
-    stack: AsyncExitStack, settings: Settings
-) -> Callable[[Endpoint], Endpoint] | None:
+def _tracing(stack: AsyncExitStack, settings: Settings) -> Callable[[Endpoint], Endpoint] | None:
     if not settings.otel_endpoint:
         return None
     from pdp import __version__  # noqa: PLC0415 - reads the installed package
@@ -172,79 +167,10 @@ def _tracing(
     return tracing.around
 
 
-@dataclass(frozen=True, slots=True)
-class _Transports:
-    """The servers that listen, and where."""
-
-    grpc: GrpcServer
-    http: HttpServer
-    grpc_address: str
-    http_address: str
-
-    async def drain(self, seconds: float) -> None:
-        """Says NOT_SERVING, and ends both once the calls under way have had `seconds`."""
-        self.grpc.set_serving(False)
-        await asyncio.gather(self.grpc.stop(seconds), self.http.stop(seconds))
-
-
-async def _listening(
-    stack: AsyncExitStack, settings: Settings, wiring: Wiring, readiness: Readiness
-) -> _Transports:
-    """Starts both transports; `stack` ends them."""
-    tls = _tls(settings)
-    if tls is not None:
-        tls.measure(wiring.metrics)
-        stack.push_async_callback(_cancel, asyncio.create_task(tls.watch()))
-    grpc = GrpcServer(
-        wiring.methods,
-        wiring.endpoints,
-        settings.workers,
-        wiring.admissions,
-        certified=settings.tls_client_ca_file is not None,
-    )
-    port = await grpc.start(settings.grpc_listen, tls)
-    stack.push_async_callback(grpc.stop, 0)
-    http = HttpServer(
-        wiring.methods,
-        wiring.endpoints,
-        wiring.metrics,
-        readiness,
-        loopback_only=settings.auth == "dev",
-        workers=settings.workers,
-        tls=tls,
-        admissions=wiring.admissions,
-    )
-    http_address = await http.start(settings.http_listen)
-    stack.push_async_callback(http.stop, 0)
-    return _Transports(grpc, http, _with_port(settings.grpc_listen, port), http_address)
-
-
 def _models(settings: Settings) -> NerEngine:
     return open_engine(
         settings.ner_model_dir, settings.gliner_model_dir, settings.ner_budget_ms / 1000
     )
-
-
-def _tls(settings: Settings) -> Tls | None:
-    if settings.tls_cert_file is settings.tls_key_file is settings.tls_client_ca_file is None:
-        return None
-    from pdp.transport.tls import Tls  # noqa: PLC0415 - takes time that plaintext need not
-    from pdp.transport.tls_files import TlsFiles  # noqa: PLC0415 - as above
-
-    return Tls(TlsFiles.of(settings))
-
-
-def _with_port(address: str, port: int) -> str:
-    if address.startswith("unix:"):
-        return address
-    host, _ = split_address(address)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
 
 
 async def serve(

@@ -118,12 +118,15 @@ class Server:
             self.process.stderr.close()
 
 
-def launch(data_dir: Path, *flags: str, **settings: str) -> Server:
+def launch(
+    data_dir: Path, *flags: str, command: Sequence[str] = (*COMMAND, "serve"), **settings: str
+) -> Server:
     """Starts `pdp serve` in development mode, and waits for nothing.
 
     Args:
         data_dir: where its database lies.
         *flags: of the command.
+        command: another one that serves.
         **settings: of the environment, in place of ports that the kernel chooses.
 
     """
@@ -134,7 +137,7 @@ def launch(data_dir: Path, *flags: str, **settings: str) -> Server:
         "PDP_DATA_DIR": str(data_dir),
     }
     process = subprocess.Popen(
-        [*COMMAND, "serve", *flags],
+        [*command, *flags],
         env=environment(**{**defaults, **settings}),
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -142,14 +145,16 @@ def launch(data_dir: Path, *flags: str, **settings: str) -> Server:
     return Server(process, data_dir)
 
 
-def start(data_dir: Path, *flags: str, **settings: str) -> Server:
+def start(
+    data_dir: Path, *flags: str, command: Sequence[str] = (*COMMAND, "serve"), **settings: str
+) -> Server:
     """Starts `pdp serve` and waits until it serves; see `launch`.
 
     Raises:
         Ended: it ended before.
 
     """
-    server = launch(data_dir, *flags, **settings)
+    server = launch(data_dir, *flags, command=command, **settings)
     try:
         server.announced = server.event("serving")
     except BaseException:

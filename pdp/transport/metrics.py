@@ -55,6 +55,11 @@ class Metrics(Collector):
         latency.counts[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
         latency.total += seconds
 
+    @property
+    def total(self) -> int:
+        """How many calls have ended."""
+        return sum(self._calls.values())
+
     def decision(self, outcome: Outcome, reason_code: str) -> None:
         """Counts one decision."""
         self._decisions[outcome, reason_code] += 1

@@ -14,7 +14,7 @@ import uvicorn
 from pdp.config import split_address
 from pdp.errors import ConfigError
 from pdp.transport.http.app import Health, http_app
-from pdp.transport.http.protocol import CertifiedProtocol
+from pdp.transport.http.connection import BoundedProtocol, LeavingConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,10 +78,10 @@ class HttpServer:
             loopback_only=loopback_only,
             admissions=admissions,
         )
-        config = uvicorn.Config(
+        config = LeavingConfig(
             app,
             loop="none",
-            http=CertifiedProtocol,
+            http=BoundedProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -89,7 +89,6 @@ class HttpServer:
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
             ssl_context_factory=None if tls is None else lambda *_: tls.for_http(),
-            h11_max_incomplete_event_size=16 * 1024,
         )
         self._config = config
         self._server = _Uvicorn(config)
@@ -109,6 +108,12 @@ class HttpServer:
             return address
         host, port = listener.getsockname()[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def leave(self) -> None:
+        """Serves on, but asks clients to leave: each connection ends with its next answer."""
+        self._config.leaving = True
+        for connection in list(self._server.server_state.connections):
+            connection.shutdown()
 
     async def stop(self, grace_s: float) -> None:
         """Takes no new calls, and ends those under way after `grace_s` seconds."""

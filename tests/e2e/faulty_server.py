@@ -1,0 +1,79 @@
+"""`python faulty_server.py FAULT`: the server with one fault built in, for the tests of faults.
+
+    layer:NAME    a layer of that name that raises whenever it is asked
+    patterns      RE2's answer where its memory does not suffice, for texts with EXHAUST in them
+    clock         a wall clock that is off by the number of seconds in PDP_DATA_DIR/clock
+
+The product has no such switches; here the parts are exchanged before it is started.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+
+class Broken:
+    """A layer, a gate or a closer that cannot judge."""
+
+    patterns: dict[str, str] = {}  # noqa: RUF012 - as layers have it
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def judge(self, *_asked: Any) -> NoReturn:
+        """Raises."""
+        raise RuntimeError("SELECT secret FROM /etc/passwd")
+
+    admit = conclude = judge
+
+
+def break_layer(name: str) -> None:
+    """Puts a broken layer beside the others, where layers of its name stand."""
+    from pdp.engine import compiler  # noqa: PLC0415 - what is to be broken comes first
+
+    def build(*_policies: Any) -> Any:
+        return Broken(name)
+
+    place = {"kill_switch": "GATES", "org": "CLOSERS"}.get(name, "BUILDERS")
+    setattr(compiler, place, (*getattr(compiler, place), build))
+
+
+def exhaust_patterns() -> None:
+    """Makes RE2 answer as it does when it runs out of memory."""
+    import re2  # noqa: PLC0415 - as above
+
+    match = re2.Set.Match
+    re2.Set.Match = lambda self, data: [] if b"EXHAUST" in data else match(self, data)
+
+
+def shift_clock() -> None:
+    """Takes the wall clock from a file's offset; the monotonic clock stays what it is."""
+    offset = Path(os.environ["PDP_DATA_DIR"]) / "clock"
+    true_ns = time.time_ns
+
+    def shifted_ns() -> int:
+        return true_ns() + int(offset.read_text() or 0) * 1_000_000_000
+
+    time.time_ns = shifted_ns
+    time.time = lambda: shifted_ns() / 1e9
+
+
+def main(fault: str) -> None:
+    """Starts the server with the fault."""
+    if fault == "patterns":
+        exhaust_patterns()
+    elif fault == "clock":
+        shift_clock()
+    else:
+        break_layer(fault.removeprefix("layer:"))
+    from pdp.cli.serving import run_server  # noqa: PLC0415 - as above
+
+    run_server({}, None)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

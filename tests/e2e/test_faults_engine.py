@@ -1,0 +1,92 @@
+"""A layer that raises, patterns without memory, a clock that jumps: nothing passes for that."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdp._gen.pdp.v1 import decide_pb2
+from pdp.callers.remote import Remote
+from pdp.domain.layers import LAYERS
+from tests.e2e.faults import Tenant, still_blocks, tenant_of
+from tests.running import PATIENCE_S, Server, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCRIPT = Path(__file__).with_name("faulty_server.py")
+DAY_S = 24 * 60 * 60
+
+
+@contextmanager
+def faulty(folder: Path, fault: str) -> Iterator[Server]:
+    """Starts a server with a fault."""
+    with start(folder, command=(sys.executable, str(SCRIPT), fault)) as server:
+        yield server
+
+
+def by_grpc(server: Server, tenant: str, text: str) -> decide_pb2.DecideResponse:
+    """Returns the decision on a text, over gRPC."""
+    content = decide_pb2.Content(text=text)
+    # Explained: the org policy is not asked about a request without any risk, unless it is.
+    asked = decide_pb2.DecideRequest(tenant_id=tenant, content=content, explain=True)
+    with Remote(server.grpc_address, timeout_s=PATIENCE_S) as remote:
+        answer = remote.call("Decide", asked).message
+    assert isinstance(answer, decide_pb2.DecideResponse)
+    return answer
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_layer_that_raises(tmp_path: Path, tenant: str, layer: str) -> None:
+    """Every request is blocked, by both transports, in words that show nothing of the fault."""
+    with faulty(tmp_path, f"layer:{layer}") as server:
+        decision = Tenant(server.http_url, tenant).decide("hello", explain=True)
+        assert (decision["outcome"], decision["allowed"]) == ("BLOCK", False)
+        assert (decision["reason_code"], decision["incomplete"]) == ("ENGINE_ERROR", True)
+        assert "passwd" not in str(decision)
+        assert server.event("could not judge")["layer"] == layer
+        again = by_grpc(server, tenant, "hello")
+        assert (again.outcome, again.incomplete) == (decide_pb2.OUTCOME_BLOCK, True)
+        assert not any("passwd" in line for line in server.lines)
+
+
+def test_patterns_without_memory(tmp_path: Path, tenant: str) -> None:
+    """RE2 answers "nothing found" then; a request for which it did is blocked, others are not."""
+    with faulty(tmp_path, "patterns") as server:
+        acting = tenant_of(server, tenant)
+        for text in ("EXHAUST hello", "hello " * 20_000 + "EXHAUST"):
+            decision = acting.decide(text)
+            assert (decision["outcome"], decision["incomplete"]) == ("BLOCK", True)
+            assert decision["reason_code"] == "ENGINE_ERROR"
+        assert still_blocks(acting)
+
+
+@pytest.mark.parametrize("seconds", [-365 * DAY_S, -DAY_S, DAY_S, 365 * DAY_S])
+def test_a_clock_that_jumps(tmp_path: Path, tenant: str, seconds: int) -> None:
+    """Policies stay in force, writes stay in order, and waiting takes no notice of it."""
+    clock = tmp_path / "clock"
+    clock.write_text("0")
+    with faulty(tmp_path, "clock") as server:
+        acting = tenant_of(server, tenant)
+        with acting.client() as http:
+            limit = {"scope": "user", "subject_id": "u1", "daily_request_limit": 1000}
+            assert http.post("/api/admin/limits/", json=limit).status_code == 201
+        before = acting.decide(subject={"user_id": "u1"})
+        clock.write_text(str(seconds))
+        created = acting.create("After the jump", pattern="competitor")
+        revision = int(created.headers["x-pdp-revision"])
+        assert revision > before["revision"]
+        after = acting.decide("our competitor", subject={"user_id": "u1"}, min_revision=revision)
+        assert (after["outcome"], after["incomplete"]) == ("BLOCK", False)
+        assert still_blocks(acting)
+        assert acting.lost() == set()
+        clock.write_text("0")
+        assert still_blocks(acting)
+    with start(tmp_path) as server:
+        acting.url = server.http_url
+        assert acting.lost() == set()
+        assert acting.decide("our competitor")["outcome"] == "BLOCK"

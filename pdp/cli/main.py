@@ -16,6 +16,7 @@ _COMMANDS: Final = (
     "test",
     "conditions",
     "keys",
+    "siem",
     "health",
     "version",
 )

@@ -37,6 +37,7 @@ def no_fault(_context: CheckContext, response: Response, _case: Case[Any]) -> No
 
 
 CHECKED_IN_CODE = {
+    "CreateDlpRule",
     "CreateLimit",
     "CreatePolicyPack",
     "CreatePolicyRule",
@@ -46,6 +47,7 @@ CHECKED_IN_CODE = {
     "Simulate",
     "SimulatePolicy",
     "SimulatePolicyChain",
+    "UpdateDlpRule",
     "UpdateLimit",
     "UpdatePolicyPack",
     "UpdatePolicyRule",

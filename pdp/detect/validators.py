@@ -15,7 +15,6 @@ from types import MappingProxyType
 from typing import Final
 
 import stdnum.iban
-import stdnum.luhn
 from stdnum.au import tfn
 from stdnum.br import cpf
 from stdnum.ca import sin
@@ -41,6 +40,7 @@ from pdp.detect.compact import (
     digits_of,
     last_word_of,
     letters_and_digits_of,
+    luhn_sum_is_valid,
     only_digits_and_separators,
 )
 
@@ -64,7 +64,7 @@ def luhn(text: str) -> bool:
     if len(text) > MAX_LENGTH or not only_digits_and_separators(text):
         return False
     digits = digits_of(text)
-    return len(digits) in _CARD_LENGTHS and len(set(digits)) > 1 and _luhn_sum_is_valid(digits)
+    return len(digits) in _CARD_LENGTHS and len(set(digits)) > 1 and luhn_sum_is_valid(digits)
 
 
 def iban(text: str) -> bool:
@@ -120,7 +120,7 @@ def us_npi(text: str) -> bool:
     if len(text) > MAX_LENGTH:
         return False
     digits = digits_of(text)
-    return len(digits) == _NPI_LENGTH and _luhn_sum_is_valid(_NPI_ISSUER + digits)
+    return len(digits) == _NPI_LENGTH and luhn_sum_is_valid(_NPI_ISSUER + digits)
 
 
 def uk_nhs(text: str) -> bool:
@@ -246,10 +246,6 @@ def _is_iban(text: str) -> bool:
         return bool(stdnum.iban.validate(letters_and_digits_of(text), check_country=False))
     except ValidationError:
         return False
-
-
-def _luhn_sum_is_valid(digits: str) -> bool:
-    return stdnum.luhn.checksum(digits) == 0
 
 
 VALIDATORS: Final[Mapping[str, Validator]] = MappingProxyType(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import string
 from typing import TYPE_CHECKING, Final
 
 import phonenumbers
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _PHONE_DIGITS: Final = range(7, 16)
 _EXTENSION: Final = re.compile(r"\s*(?:x|ext\.?|extension)\s*\d{1,6}$", re.IGNORECASE)
 _NO_PHONE: Final = re.compile(
-    r"\d{4}[-./ ]\d{1,2}[-./ ]\d{1,2}(?:[ T]\d{1,2})?"  # a date, year first
+    r"(?:19|20)\d\d[-./ ](?:0?[1-9]|1[0-2])[-./ ](?:0?[1-9]|[12]\d|3[01])(?:[ T]\d{1,2})?"  # a date
     r"|\d{1,2}[-./]\d{1,2}[-./](?:19|20)\d\d"  # a date, year last
     r"|(?:19|20)\d\d ?- ?(?:19|20)\d\d"  # years from and to
     r"|\d{3}-\d{2}-\d{4}"  # a US social security number
@@ -49,7 +50,8 @@ _FILE_ENDINGS: Final = frozenset(
 )
 _MAX_LOCAL: Final = 64
 _MAX_EMAIL: Final = 254
-_FILLER_MACS: Final = frozenset({"000000000000", "FFFFFFFFFFFF"})
+_HEXADECIMAL: Final = frozenset(string.hexdigits)
+_MAC_LENGTH: Final = 12
 _IPV6_GROUPS: Final = 3
 _LATITUDE: Final = 90
 _LONGITUDE: Final = 180
@@ -126,13 +128,16 @@ def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def mac_address(text: str) -> bool:
-    """Whether `text` is the address of one network card: neither all zeroes nor the broadcast's."""
-    number = "".join(each for each in text[:MAX_LENGTH].upper() if each.isalnum())
-    return number not in _FILLER_MACS and len(set(number)) > 1
+    """Whether `text` is the address of one network card: neither all zeroes nor the broadcast's.
+
+    Source: IEEE 802.
+    """
+    number = "".join(filter(_HEXADECIMAL.__contains__, text[:MAX_LENGTH]))
+    return len(number) == _MAC_LENGTH and len(set(number)) > 1
 
 
 def coordinates(text: str) -> bool:
-    """Whether `text` is a latitude and a longitude."""
+    """Whether `text` is a latitude and a longitude. Source: ISO 6709, in decimal degrees."""
     parts = [part.strip() for part in text[:MAX_LENGTH].split(",")]
     try:
         latitude, longitude = (float(part) for part in parts)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 import stdnum.bic
 import stdnum.iban
 import stdnum.isin
-import stdnum.luhn
 from stdnum import bitcoin
 from stdnum.exceptions import ValidationError
 
@@ -17,6 +16,7 @@ from pdp.detect.compact import (
     accepts,
     digits_of,
     letters_and_digits_of,
+    luhn_sum_is_valid,
     only_digits_and_separators,
 )
 
@@ -53,7 +53,7 @@ def payment_card(text: str) -> bool:
     digits = digits_of(text)
     if _ISSUERS.fullmatch(digits) is None or len(set(digits)) == 1:
         return False
-    return stdnum.luhn.checksum(digits) == 0
+    return luhn_sum_is_valid(digits)
 
 
 def iban_code(text: str) -> bool:
@@ -87,7 +87,10 @@ def bitcoin_address(text: str) -> bool:
 
 
 def ethereum_address(text: str) -> bool:
-    """Whether `text` is an Ethereum address; not the null address or another filler."""
+    """Whether `text` is an Ethereum address; not the null address or another filler.
+
+    Source: the Ethereum yellow paper, for the form.
+    """
     return _ETHEREUM.fullmatch(text) is not None and len(set(text[2:].lower())) > _FEW_CHARACTERS
 
 

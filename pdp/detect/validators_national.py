@@ -32,7 +32,7 @@ _ICD10: Final = re.compile(r"[A-TV-Z]\d[0-9AB](?:\.[0-9A-Z]{1,4})?")
 _VIN_VALUES: Final = dict(zip("ABCDEFGHJKLMNPRSTUVWXYZ", "12345678123457923456789", strict=True))
 _VIN_WEIGHTS: Final = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
 _VIN_CHECK: Final = 8
-_DATE: Final = re.compile(r"\d+|[a-z]{3,}", re.IGNORECASE)
+_DATE: Final = re.compile(r"[0-9]+|[a-z]{3,}", re.IGNORECASE)
 _MONTHS: Final = (
     *("jan", "feb", "mar", "apr", "may", "jun"),
     *("jul", "aug", "sep", "oct", "nov", "dec"),
@@ -40,8 +40,6 @@ _MONTHS: Final = (
 _FIRST_YEAR: Final = 1900
 _CENTURY: Final = 100
 _DATE_PARTS: Final = 3
-_VOID_SSNS: Final = frozenset({"123456789", "111111111", "999999999", "078051120", "219099999"})
-_LARGEST_SEQUENCE: Final = 1
 
 
 def us_ssn_issued(text: str) -> bool:
@@ -50,8 +48,7 @@ def us_ssn_issued(text: str) -> bool:
     Source: the Social Security Administration's rules for areas, groups and serials, and its list
     of numbers that advertising has made void.
     """
-    digits = digits_of(text)
-    return len(set(digits)) > _LARGEST_SEQUENCE and accepts(ssn.validate, text, digits_of)
+    return len(set(digits_of(text[:MAX_LENGTH]))) > 1 and accepts(ssn.validate, text, digits_of)
 
 
 def us_dea(text: str) -> bool:
@@ -68,7 +65,7 @@ def us_dea(text: str) -> bool:
 
 
 def icd10(text: str) -> bool:
-    """Whether `text` has the form of an ICD-10-CM code."""
+    """Whether `text` has the form of an ICD-10-CM code. Source: CMS, the code's seven places."""
     return _ICD10.fullmatch(text) is not None
 
 
@@ -152,7 +149,7 @@ def vin(text: str) -> bool:
 def past_date(text: str) -> bool:
     """Whether `text` is a day, in one of the orders people write it, on which someone was born.
 
-    A year of two digits may be of either century.
+    A year of two digits may be of either century. Source: the Gregorian calendar, from 1900.
     """
     parts = _DATE.findall(text[:MAX_LENGTH].lower())
     words = [part for part in parts if part[0].isalpha() and part[:3] in _MONTHS]
@@ -171,7 +168,7 @@ def _is_past(year: int, month: int, day: int) -> bool:
         year += _FIRST_YEAR
     try:
         return date(year, month, day).year >= _FIRST_YEAR
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
 
 

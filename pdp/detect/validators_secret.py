@@ -22,6 +22,7 @@ _PLACEHOLDER: Final = re.compile(
 _MIN_DIFFERENT: Final = 6
 _MIN_ENTROPY: Final = 3.0
 _MIN_PASSWORD: Final = 6
+_MIN_DIFFERENT_OF_PASSWORD: Final = 4
 _COMMON_PASSWORDS: Final = frozenset(
     {
         *("password", "passwd", "secret", "string", "null", "none", "true", "false", "undefined"),
@@ -35,10 +36,10 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGN
 def live_secret(text: str) -> bool:
     """Whether `text`, which has a secret's form, is no placeholder or example of one.
 
-    Few different characters, or a word such as EXAMPLE in it, give those away.
+    Few different characters, or a word such as EXAMPLE in it, give those away. Source: what the
+    makers' own documentation puts in a secret's place.
     """
-    if len(text) > _MAX_SECRET:
-        return True
+    text = text[:_MAX_SECRET]
     return len(set(text)) >= _MIN_DIFFERENT and _PLACEHOLDER.search(text) is None
 
 
@@ -58,10 +59,14 @@ def _entropy(text: str) -> float:
 
 
 def written_password(text: str) -> bool:
-    """Whether `text` is a password that someone chose: no placeholder, no name of one."""
-    if len(text) < _MIN_PASSWORD or _PLACEHOLDER.search(text[:_MAX_SECRET]):
+    """Whether `text` is a password that someone chose: no placeholder, no name of one.
+
+    Source: what manuals and schemas put in a password's place.
+    """
+    text = text[:_MAX_SECRET]
+    if len(text) < _MIN_PASSWORD or _PLACEHOLDER.search(text):
         return False
-    return len(set(text)) > 1 and text.lower() not in _COMMON_PASSWORDS
+    return len(set(text)) >= _MIN_DIFFERENT_OF_PASSWORD and text.lower() not in _COMMON_PASSWORDS
 
 
 def json_web_token(text: str) -> bool:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pdp.engine.locations import located
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable
 
     from pdp.domain.detector import EntityDetector
+    from pdp.engine.findings import Place
     from pdp.engine.locations import Location, Segment
-    from pdp.engine.patterns import CompiledPattern, Validators
+    from pdp.engine.patterns import Validators
 
 CONTEXT_BEFORE: Final = 64
 CONTEXT_AFTER: Final = 32
@@ -45,32 +46,31 @@ class EntityFinding(NamedTuple):
 
 def find_entities(
     detector: EntityDetector,
-    hits: Mapping[str, tuple[CompiledPattern, Sequence[Segment]]],
+    places: Callable[[str], Iterable[Place]],
     validators: Validators,
 ) -> tuple[EntityFinding, ...]:
     """Returns what `detector` finds, from left to right in each text, none within another.
 
     Args:
         detector: what is looked for.
-        hits: for each pattern that occurs, by its source, where it was found.
+        places: gives those of a pattern.
         validators: the checks that detectors name.
     """
-    sources = [source for source in detector.patterns if source in hits]
-    if not sources:
-        return ()
-    accepts = validators[detector.validator] if detector.validator else None
+    accepts: Callable[[str], bool] | None = None
     found: list[EntityFinding] = []
-    for source in sources:
+    ends: dict[tuple[int, int], int] = {}
+    for source in detector.patterns:
         confidence = detector.weak.get(source, detector.confidence)
-        pattern, segments = hits[source]
-        for segment in segments:
-            for start, end in pattern.values(segment.text, segment.data):
-                value = segment.text[start:end]
-                if accepts is not None:
-                    value = _accepted(accepts, value)
-                if value and value.lower() not in detector.allowlist:
-                    stop = start + len(value)
-                    found.append(_finding(detector, segment, start, stop, confidence))
+        for segment, _, _, start, end in places(source):
+            if ends.get((id(segment), start), 0) >= end:
+                continue  # a pattern before, and those are surer, has found it
+            value = segment.text[start:end]
+            if detector.validator:
+                accepts = accepts or validators[detector.validator]
+                value = _accepted(accepts, value)
+            if value and value.lower() not in detector.allowlist:
+                stop = ends[id(segment), start] = start + len(value)
+                found.append(_finding(detector, segment, start, stop, confidence))
     return _disjoint(found) if len(found) > 1 else tuple(found)
 
 

@@ -7,7 +7,7 @@ pattern may cost is bounded all the same: by its length, and by the memory of it
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import re2
@@ -27,6 +27,12 @@ Validator = Callable[[str], bool]
 Validators = Mapping[str, Validator]
 
 _CONTINUATION: Final = 0x80  # the upper two bits of every UTF-8 byte but a character's first
+
+Window = tuple[int, int]
+"""A part of a text: where it begins and ends, in bytes."""
+
+_NO_REPETITION: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
+_ENDLESS: Final = re.compile(r"[*+]|\{\d*,\}")
 
 _UNSUPPORTED = (
     (re.compile(r"\(\?<?[=!]"), "look-around is not supported: {found}"),
@@ -53,9 +59,14 @@ _OPTIONS: Final = _options()
 
 
 class CompiledPattern:
-    """A pattern that is ready to be searched for."""
+    """A pattern that is ready to be searched for.
 
-    __slots__ = ("_search", "_value", "source")
+    Attributes:
+        source: what was compiled.
+        reach: bytes that a match has at most; 0 where that is not known.
+    """
+
+    __slots__ = ("_search", "_value", "reach", "source")
 
     def __init__(self, source: str) -> None:
         """Compiles `source`.
@@ -74,6 +85,8 @@ class CompiledPattern:
         self.source = source
         self._search = compiled.finditer
         self._value: int = compiled.groupindex.get(VALUE_GROUP, 0)
+        # Without a repetition that has no end, a match is no longer than its program.
+        self.reach: int = 0 if _has_no_end(source) else compiled.programsize
 
     def spans(self, text: str, data: bytes) -> Iterator[tuple[int, int]]:
         """Yields where the pattern is found, from left to right, in code points.
@@ -82,29 +95,52 @@ class CompiledPattern:
             text: the text.
             data: the same text as UTF-8, which RE2 works on.
         """
-        return self._spans(text, data, 0)
+        for start, end, _, _ in self.places(text, data):
+            yield start, end
 
-    def values(self, text: str, data: bytes) -> Iterator[tuple[int, int]]:
-        """Yields the same, of the pattern's group `VALUE_GROUP` where it has one."""
-        return self._spans(text, data, self._value)
+    def places(
+        self, text: str, data: bytes, windows: Sequence[Window] | None = None
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """Yields the same, and where the value is in each: the group `VALUE_GROUP`, else all.
 
-    def _spans(self, text: str, data: bytes, group: int) -> Iterator[tuple[int, int]]:
+        Args:
+            text: the text.
+            data: the same text as UTF-8.
+            windows: parts of `data` outside which the pattern does not occur; None for anywhere.
+        """
+        group = self._value
+        matches = self._search(data) if windows is None else self._within(data, windows)
         if len(text) == len(data):
-            for match in self._search(data):
-                yield _span(match, group)
+            for match in matches:
+                yield *match.span(), *_value_span(match, group)
             return
         chars = seen = 0
-        for match in self._search(data):
-            start, end = _span(match, group)
+        for match in matches:
+            start, end = match.span()
             if start < len(data) and data[start] & 0xC0 == _CONTINUATION:
                 continue  # an empty match inside a character
             start_chars = chars + len(data[seen:start].decode())
             chars = start_chars + len(data[start:end].decode())
             seen = end
-            yield start_chars, chars
+            value_start, value_end = _value_span(match, group)
+            before = len(data[start:value_start].decode())
+            after = len(data[value_end:end].decode())
+            yield start_chars, chars, start_chars + before, chars - after
+
+    def _within(self, data: bytes, windows: Sequence[Window]) -> Iterator[re2.Match]:
+        length = len(data)
+        for begin, end in windows:
+            for match in self._search(data, begin, end):
+                # What touches the end of a window may go on behind it, and is not of it.
+                if match.end() < end or end == length:
+                    yield match
 
 
-def _span(match: re2.Match, group: int) -> tuple[int, int]:
+def _has_no_end(source: str) -> bool:
+    return "\\Q" in source or _ENDLESS.search(_NO_REPETITION.sub("", source)) is not None
+
+
+def _value_span(match: re2.Match, group: int) -> tuple[int, int]:
     span: tuple[int, int] = match.span(group)
     # A group that took no part, in an alternative for instance, is nowhere.
     return span if span[0] >= 0 else match.span()

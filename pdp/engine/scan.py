@@ -13,18 +13,27 @@ positions and validators run only for those. Two faults of `RE2::Set` are met he
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import re2
 
-from pdp.engine.entities import EntityFinding, find_entities
-from pdp.engine.locations import Location, Segment, located
-from pdp.engine.patterns import CompiledPattern, Detector, Validators
+from pdp.engine.findings import NO_FINDINGS, Findings
+from pdp.engine.locations import Segment
+from pdp.engine.neighbourhood import MIN_BYTES, MIN_PATTERNS, Neighbourhoods
+from pdp.engine.patterns import CompiledPattern, Validators
 from pdp.engine.readings import readings
 from pdp.errors import InvalidPattern, Violation
 
-if TYPE_CHECKING:
-    from pdp.domain.detector import EntityDetector
+__all__ = [
+    "NO_FINDINGS",
+    "Findings",
+    "PatternErrors",
+    "PatternSet",
+    "PatternsExhausted",
+    "Shard",
+    "scan",
+    "strings_in",
+]
 
 SHARD_BASE_BYTES: Final = 16 << 20
 """Memory that a shard may use for its automaton, whatever its size ..."""
@@ -174,62 +183,6 @@ def _compile(patterns: Sequence[CompiledPattern]) -> list[Shard]:
         return [*_compile(patterns[:half]), *_compile(patterns[half:])]
 
 
-class Findings:
-    """What a scan found. Positions and validators run when they are asked for, and once."""
-
-    __slots__ = ("_entities", "_locations", "_validators", "hits")
-
-    def __init__(
-        self,
-        hits: Mapping[str, tuple[CompiledPattern, Sequence[Segment]]],
-        validators: Validators,
-    ) -> None:
-        """Args:
-        hits: for each pattern that occurs, by its source, the segments that it occurs in, or
-            other readings of them.
-        validators: the checks that detectors name.
-        """
-        self.hits = hits
-        self._validators = validators
-        self._locations: dict[Detector, tuple[Location, ...]] = {}
-        self._entities: dict[EntityDetector, tuple[EntityFinding, ...]] = {}
-
-    def first(self, detector: Detector) -> Location | None:
-        """Returns where `detector` is found first; None where its validator accepts nothing."""
-        return next(self._locate(detector), None)
-
-    def all(self, detector: Detector) -> tuple[Location, ...]:
-        """Returns every place where `detector` is found and its validator accepts the value."""
-        found = self._locations.get(detector)
-        if found is None:
-            # What stands in the text as it is, is found in other readings of it as well.
-            found = tuple(dict.fromkeys(self._locate(detector)))
-            self._locations[detector] = found
-        return found
-
-    def entities(self, detector: EntityDetector) -> tuple[EntityFinding, ...]:
-        """Returns what `detector` finds, from left to right, in each segment; worked out once."""
-        found = self._entities.get(detector)
-        if found is None:
-            found = find_entities(detector, self.hits, self._validators)
-            self._entities[detector] = found
-        return found
-
-    def _locate(self, detector: Detector) -> Iterator[Location]:
-        hit = self.hits.get(detector.pattern)
-        if hit is None:
-            return
-        accepts = self._validators[detector.validator] if detector.validator else None
-        pattern, segments = hit
-        for segment in segments:
-            for start, end in pattern.spans(segment.text, segment.data):
-                if accepts is None or accepts(segment.text[start:end]):
-                    yield located(segment, start, end)
-
-
-NO_FINDINGS: Final = Findings({}, {})
-
-
 def scan(
     shards: Sequence[Shard],
     text: str,
@@ -242,15 +195,19 @@ def scan(
         PatternsExhausted: RE2 ran out of memory; what the text holds is not known.
     """
     hits: dict[str, tuple[CompiledPattern, list[Segment]]] = {}
+    near: dict[int, Neighbourhoods] = {}
     segments = [Segment(None, text, text.encode())] if text else []
     if arguments:
         segments += strings_in(arguments)
     for segment in segments:
         for reading in readings(segment):
+            data = reading.data
             for shard in shards:
-                for pattern in shard.search(reading.data):
+                for pattern in shard.search(data):
                     hits.setdefault(pattern.source, (pattern, []))[1].append(reading)
-    return Findings(hits, validators) if hits else NO_FINDINGS
+            if len(data) >= MIN_BYTES and len(hits) >= MIN_PATTERNS:
+                near[id(reading)] = Neighbourhoods(shards, data)
+    return Findings(hits, validators, near) if hits else NO_FINDINGS
 
 
 def strings_in(value: Any, path: str = "") -> Iterator[Segment]:

@@ -40,6 +40,48 @@ GENUINE = [
     ("de_tax_id", "36 574 261 809"),  # python-stdnum's documentation
     ("public_ipv4", "8.8.8.8"),
     ("phone_length", "+44 20 7946 0958"),  # Ofcom's range for drama
+    ("payment_card", "6759 6498 2643 8453"),  # payment processors' Maestro test number
+    ("payment_card", "3530111333300000"),  # JCB test number
+    ("payment_card", "36227206271667"),  # Diners Club test number
+    ("payment_card", "6200000000000005"),  # UnionPay test number
+    ("iban_code", "GB82 WEST 1234 5698 7654 32"),  # ISO 13616, United Kingdom
+    ("bic", "DEUTDEFF"),  # ISO 9362's example of a bank
+    ("bitcoin_address", "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa"),  # the first block's
+    ("bitcoin_address", "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"),  # BIP 173
+    ("ethereum_address", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"),  # EIP-55
+    ("isin", "US0378331005"),  # ISO 6166's example
+    ("us_ssn_issued", "536-90-4399"),  # python-stdnum's documentation
+    ("us_dea", "AB1234563"),  # worked out by the rule in the docstring
+    ("icd10", "E11.9"),  # ICD-10-CM, type 2 diabetes
+    ("nl_bsn", "1112.22.333"),  # python-stdnum's documentation, as are those without a remark
+    ("se_personnummer", "880320-0016"),
+    ("no_fodselsnummer", "151086 95088"),
+    ("dk_cpr", "211062-5629"),
+    ("fi_hetu", "131052-308T"),
+    ("be_nn", "85.07.30-033.28"),
+    ("ch_ahv", "756.9217.0769.85"),
+    ("cn_ric", "360426199101010071"),
+    ("kr_rrn", "971013-9019902"),
+    ("mx_curp", "BOXW310820HNERXN09"),
+    ("tr_kimlik", "17291716060"),
+    ("za_id", "7503305044089"),
+    ("imei", "35-209900-176148-1"),
+    ("vin", "1M8GDM9AXKP042788"),  # 49 CFR 565's example
+    ("past_date", "6/24/1991"),
+    ("past_date", "3rd May 1974"),
+    ("past_date", "Jan 31, 1990"),
+    ("phone_number", "+46 (0)157 548 89"),
+    ("phone_number", "(898)666-3621x0135"),
+    ("email_address", "o'brien+x@mail.example.co.uk"),
+    ("public_ip", "2a00:1450:4001:81b::200e"),
+    ("private_ip", "10.20.30.40"),
+    ("private_ip", "fd12:3456:789a:1::1"),
+    ("mac_address", "3c22.fb8a.109e"),
+    ("coordinates", "48.858370, 2.294481"),
+    ("live_secret", "x9Qm7Lw2Vt4Rz8Ks1Bn6"),
+    ("high_entropy", "4b7e1f9c2d8a6035e7b1c94f8d2a6e03"),
+    ("written_password", "Tr0ub4dor&3"),
+    ("json_web_token", "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"),  # RFC 7519's form
 ]
 
 FALSE = [
@@ -73,6 +115,47 @@ FALSE = [
     ("public_ipv4", "192.168.0.1"),
     ("public_ipv4", "300.1.1.1"),
     ("phone_length", "12"),
+    ("payment_card", "4111111111111112"),
+    ("payment_card", "1234567812345670"),  # no issuer's, though its check digit is right
+    ("payment_card", "55555555555544444444"),  # too long for its issuer
+    ("iban_code", "GB82 WEST 1234 5698 7654 32 OK"),  # the whole of it must be one
+    ("bic", "DEUTXXFF"),
+    ("bitcoin_address", "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNb"),
+    ("ethereum_address", "0x0000000000000000000000000000000000000000"),
+    ("isin", "US0378331006"),
+    ("us_ssn_issued", "111-11-1111"),
+    ("us_dea", "AB1234567"),
+    ("icd10", "U11.9"),  # not in use
+    ("nl_bsn", "111252333"),
+    ("se_personnummer", "880320-0018"),
+    ("no_fodselsnummer", "15108695077"),
+    ("dk_cpr", "511062-5629"),
+    ("fi_hetu", "131052-308U"),
+    ("be_nn", "85.07.30-033.29"),
+    ("ch_ahv", "756.9217.0769.40"),
+    ("cn_ric", "360426199101010072"),
+    ("kr_rrn", "971013-9019903"),
+    ("mx_curp", "BOXW310820HNERXN08"),
+    ("tr_kimlik", "17291716050"),
+    ("za_id", "7503305044088"),
+    ("imei", "490154203237519"),
+    ("vin", "1HGCM82633A004353"),
+    ("past_date", "45/45/1981"),
+    ("past_date", "1/2"),
+    ("phone_number", "2021-03-04"),
+    ("phone_number", "536-90-4399"),
+    ("phone_number", "86.121.97.248"),
+    ("phone_number", "+999 12 34 56 78"),  # no country's
+    ("email_address", "icon@2x.png"),
+    ("email_address", "a..b@example.com"),
+    ("public_ip", "192.168.0.1"),
+    ("private_ip", "127.0.0.1"),
+    ("mac_address", "ff:ff:ff:ff:ff:ff"),
+    ("coordinates", "148.858370, 2.294481"),
+    ("live_secret", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),  # AWS's documentation
+    ("high_entropy", "settings.providers.openai.key"),
+    ("written_password", "your_password"),
+    ("json_web_token", "eyJub3BlIjoxfQ.e30.c2ln"),
 ]
 
 each_validator = pytest.mark.parametrize("name", sorted(VALIDATORS))

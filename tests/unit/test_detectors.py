@@ -1,0 +1,124 @@
+"""The detectors that ship: each finds what its examples say, as sure as its rule wants it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pdp import catalog
+from pdp.catalog.dlp import dlp_rules, rule_id
+from pdp.detect.validators import VALIDATORS
+from pdp.domain.detector import CATEGORIES, entity_aliases
+from pdp.domain.dlp_rule import ACTION_TIERS
+from pdp.domain.static_policy import ACTIONS
+from pdp.engine.patterns import CompiledPattern
+from pdp.engine.scan import PatternSet, scan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pdp.domain.detector import EntityDetector
+    from pdp.engine.entities import EntityFinding
+
+DETECTORS = catalog.detectors()
+ENTRIES: dict[str, dict[str, Any]] = {
+    entry["id"]: entry for entry in catalog.entries("detectors", "detectors")
+}
+RULES = {rule.config_json["detector"]: rule for rule in dlp_rules()}
+SHARDS = PatternSet().with_patterns(p for each in DETECTORS.values() for p in each.patterns).shards
+
+KEYS = {
+    *("id", "name", "entity_type", "category", "description", "patterns", "weak", "validator"),
+    *("confidence", "context_confidence", "context", "against", "allowlist", "rule", "examples"),
+}
+
+each_detector = pytest.mark.parametrize("detector_id", DETECTORS)
+
+
+def found(detector: EntityDetector, text: str) -> Sequence[EntityFinding]:
+    """What counts of what `detector` finds, under the rule that ships for it."""
+    threshold = RULES[detector.id].confidence_threshold
+    findings = scan(SHARDS, text, None, VALIDATORS).entities(detector)
+    return [each for each in findings if each.confidence >= threshold]
+
+
+@each_detector
+class TestEachDetector:
+    def test_finds_its_positive_examples(self, detector_id: str) -> None:
+        texts = ENTRIES[detector_id]["examples"]["match"]
+        assert len(texts) >= 2
+        assert [text for text in texts if not found(DETECTORS[detector_id], text)] == []
+
+    def test_lets_its_near_misses_pass(self, detector_id: str) -> None:
+        texts = ENTRIES[detector_id]["examples"]["no_match"]
+        assert len(texts) >= 2
+        assert [text for text in texts if found(DETECTORS[detector_id], text)] == []
+
+    def test_is_consistent(self, detector_id: str) -> None:
+        detector, entry = DETECTORS[detector_id], ENTRIES[detector_id]
+        assert set(entry) <= KEYS
+        assert re.fullmatch(r"[a-z0-9_]+", detector_id)
+        assert re.fullmatch(r"[A-Z0-9_]+", detector.entity_type)
+        assert detector.category in CATEGORIES
+        assert 0 < detector.confidence <= detector.context_confidence <= 1
+        assert all(0 < each < detector.context_confidence for each in detector.weak.values())
+        assert not detector.validator or detector.validator in VALIDATORS
+        assert len(set(detector.patterns)) == len(detector.patterns) > 0
+
+    def test_finds_nothing_in_an_empty_text(self, detector_id: str) -> None:
+        for source in DETECTORS[detector_id].patterns:
+            assert list(CompiledPattern(source).spans("", b"")) == []
+
+    def test_looks_for_words_as_they_are_cut_out_of_a_text(self, detector_id: str) -> None:
+        detector = DETECTORS[detector_id]
+        for word in (*detector.context, *detector.against):
+            assert word == " ".join(re.findall(r"[^\W_]+", word.lower()))
+
+    def test_its_rule_can_be_met(self, detector_id: str) -> None:
+        rule, detector = RULES[detector_id], DETECTORS[detector_id]
+        assert rule.id == rule_id(detector_id)
+        assert rule.detector_name == detector.name
+        assert rule.action_tier in ACTION_TIERS
+        assert 0 < rule.confidence_threshold <= detector.context_confidence
+
+
+class TestAll:
+    def test_there_are_enough_of_each_category(self) -> None:
+        assert len(DETECTORS) >= 45
+        for category in CATEGORIES:
+            assert sum(each.category == category for each in DETECTORS.values()) >= 5
+
+    def test_names_are_unique(self) -> None:
+        names = [each.name for each in DETECTORS.values()]
+        assert sorted(set(names)) == sorted(names)
+
+    def test_only_cards_and_live_secrets_are_redacted_and_nothing_is_blocked(self) -> None:
+        """The defaults are calm (decide.md, Org policy)."""
+        for rule in RULES.values():
+            redacts = rule.action_tier == "redact"
+            assert redacts or rule.action_tier == "log_only"
+            if redacts:
+                category = DETECTORS[rule.config_json["detector"]].category
+                assert category == "secret" or rule.entity_type.startswith(("CREDIT_", "CARD_"))
+
+    def test_the_card_rule_shows_the_pattern_of_the_seed(self) -> None:
+        rule = RULES["credit_card"]
+        assert rule.detector_name == "Credit Card Number"
+        assert rule.config_json["pattern"] == r"\b(?:4[0-9]{12}(?:[0-9]{3})?|5[1-5][0-9]{14})\b"
+
+    def test_patterns_are_shared_with_the_static_policies(self) -> None:
+        """What both look for is one pattern of the scan, by having the same source."""
+        families = {"secret", "pii", "financial", "medical"}
+        policies = [
+            each.policy for each in catalog.static_policies() if each.policy.family in families
+        ]
+        own = {source for each in DETECTORS.values() for source in each.patterns}
+        apart = [policy.id for policy in policies if policy.pattern not in own]
+        assert policies[0].action in ACTIONS
+        assert len(apart) <= 12, apart
+
+    def test_aliases_are_one_type(self) -> None:
+        assert entity_aliases("SSN") == entity_aliases("US_SSN") == {"SSN", "US_SSN"}
+        assert entity_aliases("PROJECT_CODE") == {"PROJECT_CODE"}

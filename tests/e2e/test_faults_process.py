@@ -1,0 +1,220 @@
+"""Processes are ended and killed under load: calls are answered or refused, never lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+import httpx2
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from pdp._gen.pdp.v1 import decide_pb2
+from pdp.callers.remote import open_channel
+from pdp.cli.exits import Exit
+from tests.e2e.faults import RIVAL, ROUNDS, Load, Tenant, load_of, still_blocks, tenant_of
+from tests.e2e.test_workers import start_workers, workers_of
+from tests.running import PATIENCE_S, start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.soak
+
+DECIDE = "/pdp.v1.DecideService/Decide"
+CLIENTS = 4
+
+
+def asking_by_http(tenant: Tenant) -> Callable[[Load], None]:
+    """Returns a client as a balancer is: it keeps a connection until it is asked to leave.
+
+    Before it connects again it asks whether the server is ready, and is done where it is not.
+    """
+
+    def ask(load: Load) -> None:
+        while not load.stop.is_set():
+            try:
+                with tenant.client() as http:
+                    if http.get("/readyz").status_code != httpx2.codes.OK:
+                        load.unserved += 1
+                        return
+                    _ask_until_told_to_leave(http, load)
+            except httpx2.ConnectError:
+                load.unserved += 1
+                load.stop.wait(0.01)
+            except httpx2.HTTPError as error:
+                load.lost.append(repr(error))
+
+    return ask
+
+
+def _ask_until_told_to_leave(http: httpx2.Client, load: Load) -> None:
+    while not load.stop.is_set():
+        answer = http.post("/v1/decide", json={"content": {"text": RIVAL}})
+        _count(load, answer.json().get("outcome", answer.text))
+        if answer.headers.get("connection") == "close":
+            return
+
+
+BALANCED: Final = {
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "healthCheckConfig": {"serviceName": ""},
+}
+"""gRPC's own way for a client to watch the health of its server."""
+
+
+def asking_by_grpc(address: str, tenant: Tenant) -> Callable[[Load], None]:
+    """Returns a client that keeps one channel, and watches the server's health."""
+    asked = decide_pb2.DecideRequest(
+        tenant_id=tenant.name, content=decide_pb2.Content(text=RIVAL)
+    ).SerializeToString()
+    options = (("grpc.service_config", json.dumps(BALANCED)), ("grpc.enable_http_proxy", 0))
+
+    def ask(load: Load) -> None:
+        with grpc.insecure_channel(address, options=options) as channel:
+            decide: Any = channel.unary_unary(DECIDE)
+            while not load.stop.is_set():
+                try:
+                    answer = decide_pb2.DecideResponse.FromString(decide(asked, timeout=PATIENCE_S))
+                except grpc.RpcError as error:
+                    failed: Any = error
+                    if failed.code() is grpc.StatusCode.UNAVAILABLE:
+                        load.unserved += 1
+                        load.stop.wait(0.01)
+                    else:
+                        load.lost.append(f"{failed.code()}: {failed.details()}")
+                else:
+                    _count(load, decide_pb2.Outcome.Name(answer.outcome).removeprefix("OUTCOME_"))
+
+    return ask
+
+
+def _count(load: Load, outcome: str) -> None:
+    load.answers[outcome] += 1
+    if outcome != "BLOCK":
+        load.wrong.append(outcome)
+
+
+def clients_of(address: str, tenant: Tenant) -> list[Callable[[Load], None]]:
+    """Returns clients of both transports."""
+    by_http = [asking_by_http(tenant) for _ in range(CLIENTS)]
+    return [*by_http, *(asking_by_grpc(address, tenant) for _ in range(CLIENTS))]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_ended_under_load(tmp_path: Path, tenant: str, number: signal.Signals) -> None:
+    """Every call that was taken is answered; those after are refused as not taken."""
+    for round_ in range(ROUNDS):
+        with start(tmp_path / str(round_)) as server:
+            acting = tenant_of(server, tenant)
+            with load_of(*clients_of(server.grpc_address, acting)) as load:
+                load.wait_for(200)
+                server.process.send_signal(number)
+                assert server.wait() == Exit.OK
+            assert (load.lost, load.wrong) == ([], [])
+
+
+def test_a_worker_is_killed_under_load(tmp_path: Path, tenant: str) -> None:
+    """The others serve, the supervisor replaces it, and nothing passes that is blocked."""
+    with start_workers(tmp_path) as server:
+        acting = tenant_of(server, tenant)
+        with load_of(*clients_of(server.grpc_address, acting)) as load:
+            for _ in range(ROUNDS):
+                load.wait_for(200)
+                victim = min(workers_of(server))
+                os.kill(victim, signal.SIGKILL)
+                # The other one answers while the supervisor starts a new one.
+                load.wait_for(50)
+                server.event("a worker serves again")
+                assert victim not in workers_of(server)
+        assert load.wrong == []
+        assert acting.create("After the kills").status_code == 201
+        assert acting.lost() == set()
+
+
+def test_a_worker_is_ended_under_load(tmp_path: Path, tenant: str) -> None:
+    """One worker that is told to end drains as a server does, and is replaced."""
+    with start_workers(tmp_path) as server:
+        acting = tenant_of(server, tenant)
+        clients = [asking_by_grpc(server.grpc_address, acting) for _ in range(2 * CLIENTS)]
+        with load_of(*clients) as load:
+            for _ in range(ROUNDS):
+                load.wait_for(200)
+                os.kill(min(workers_of(server)), signal.SIGTERM)
+                server.event("a worker serves again")
+        assert (load.lost, load.wrong) == ([], [])
+
+
+def test_the_supervisor_is_killed_and_started_again(tmp_path: Path, tenant: str) -> None:
+    """What was acknowledged before is in force after, whichever worker is asked."""
+    written: list[str] = []
+    for round_ in range(ROUNDS):
+        with start_workers(tmp_path) as server:
+            acting = tenant_of(server, tenant, blocks=round_ == 0)
+            acting.written += written
+            assert acting.lost() == set()
+            assert still_blocks(acting)
+            assert acting.create(f"Round {round_}").status_code == 201
+            written = acting.written
+            workers = [os.pidfd_open(pid) for pid in workers_of(server)]
+            server.process.kill()
+            for worker in workers:
+                _wait_for_end(worker)
+
+
+def _wait_for_end(pidfd: int) -> None:
+    import select  # noqa: PLC0415 - for this test
+
+    ready, _, _ = select.select([pidfd], [], [], PATIENCE_S)
+    os.close(pidfd)
+    assert ready, "a worker has outlived its parent"
+
+
+def test_writes_survive_kills_under_load(tmp_path: Path, tenant: str) -> None:
+    """A server is killed while policies are written: each that was acknowledged is there."""
+    acting = Tenant("", tenant)
+    for round_ in range(ROUNDS):
+        with start(tmp_path) as server:
+            acting.url = server.http_url
+            assert acting.lost() == set()
+
+            def write(load: Load, round_: int = round_) -> None:
+                number = 0
+                while not load.stop.is_set():
+                    number += 1
+                    try:
+                        answer = acting.create(f"{round_}-{number}", f"rival{round_}-{number}")
+                    except httpx2.HTTPError:
+                        return
+                    load.answers[str(answer.status_code)] += 1
+
+            with load_of(write) as load:
+                load.wait_for(5)
+                server.process.kill()
+                server.wait()
+    with start(tmp_path) as server:
+        acting.url = server.http_url
+        assert len(acting.written) >= 5 * ROUNDS
+        assert acting.lost() == set()
+        assert acting.decide("rival0-1")["outcome"] == "BLOCK"
+
+
+def test_a_watch_does_not_hold_the_end(tmp_path: Path) -> None:
+    """Who watches the health is told that it ends, and the server does not wait for them."""
+    with start(tmp_path, PDP_DRAIN_S="600") as server, open_channel(server.grpc_address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        watches = [
+            stub.Watch(health_pb2.HealthCheckRequest(service=name), timeout=PATIENCE_S)
+            for name in ("", "pdp.v1.DecideService", "no.such.Service")
+        ]
+        first = [next(watch).status for watch in watches]
+        server.process.terminate()
+        rest = [[answer.status for answer in watch] for watch in watches]
+        assert server.wait() == Exit.OK
+    answer = health_pb2.HealthCheckResponse
+    assert first == [answer.SERVING, answer.SERVING, answer.SERVICE_UNKNOWN]
+    assert rest == [[answer.NOT_SERVING], [answer.NOT_SERVING], []]

@@ -141,6 +141,7 @@ def wire(
     reader = RecordReader(keeping.log) if keeping else None
     decide = DecideServicer(publisher, workspace, metering.meter, metrics, ner, records=records)
     detectors = publisher.platform.detectors
+    decide.chunks.measure(metrics)
     handlers: dict[str, Endpoint] = {
         **decide.handlers(),
         **SimulateServicer(decide).handlers(),

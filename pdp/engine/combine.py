@@ -225,12 +225,16 @@ def _results(
 ) -> tuple[LayerResult, ...]:
     """One entry for every layer, run or not."""
     failed = {fault.layer for fault in faults}
-    return tuple(
-        LayerResult(layer, outcome, _FAILED)
-        if layer in failed
-        else _result(layer, verdicts.get(layer, NO_VERDICT), _idle(layer, stopped_by))
-        for layer in LAYERS
-    )
+    found = []
+    for layer in LAYERS:
+        verdict = verdicts.get(layer, NO_VERDICT)
+        if layer in failed:
+            # What it could judge stands beside what it could not.
+            strongest = max(outcome, verdict.outcome)
+            found.append(LayerResult(layer, strongest, _FAILED, verdict.matches))
+        else:
+            found.append(_result(layer, verdict, _idle(layer, stopped_by)))
+    return tuple(found)
 
 
 def _idle(layer: str, stopped_by: str) -> str:

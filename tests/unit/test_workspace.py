@@ -185,9 +185,7 @@ async def test_a_request_whose_policies_cannot_be_had_is_blocked(
     late = Node(path)
     if fault == "store closed":
         late.store.close()
-    servicer = DecideServicer(
-        late.publisher, late.workspace, Meter(), Metrics(), open_engine()
-    )
+    servicer = DecideServicer(late.publisher, late.workspace, Meter(), Metrics(), open_engine())
     method = next(method for method in methods() if method.name == "Decide")
     call = Call(method, {}, "grpc", request=Request(text="harmless", tenant_id="acme"))
     answer = await servicer.decide(call, decide_pb2.DecideRequest())

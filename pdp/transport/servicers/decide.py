@@ -74,7 +74,7 @@ class DecideServicer:
         self._metrics = metrics
         self._ner = ner
         self.records = records or Records()
-        self._chunks = ChunkServicer(self)
+        self.chunks = ChunkServicer(self)
 
     def handlers(self) -> Mapping[str, Endpoint]:
         """Returns the handler of each RPC, by its name."""
@@ -157,7 +157,7 @@ class DecideServicer:
         asked = cast("pb.DecideStreamRequest", message)
         item = asked.request
         if asked.HasField("chunk"):
-            return await self._chunks.chunk(call, asked)
+            return await self.chunks.chunk(call, asked)
         try:
             tenant_id = settle_tenant(call, item.tenant_id, "request.tenant_id")
             request = to_request(item, tenant_id, item.request_id or new_id(), "request.")

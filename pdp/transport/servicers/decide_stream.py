@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pdp.engine.snapshot import Snapshot
     from pdp.engine.streaming import Release
     from pdp.transport.call import Call
+    from pdp.transport.metrics import Metrics
     from pdp.transport.servicers.decide import DecideServicer
 
 MAX_OPEN: Final = 16
@@ -79,12 +80,30 @@ class _Texts:
 
 
 class ChunkServicer:
-    """Judges texts as they arrive."""
+    """Judges texts as they arrive.
+
+    Attributes:
+        under_way: texts that have begun and not ended.
+        held: characters of these that have arrived.
+    """
 
     def __init__(self, decide: DecideServicer) -> None:
         self._decide = decide
-        self._held = 0
-        self._under_way = 0
+        self.held = 0
+        self.under_way = 0
+
+    def measure(self, metrics: Metrics) -> None:
+        """Shows what is under way."""
+        metrics.gauge(
+            "pdp_texts_under_way",
+            "Texts in chunks that have begun and not ended.",
+            lambda: self.under_way,
+        )
+        metrics.gauge(
+            "pdp_texts_characters",
+            "Characters of texts in chunks that are kept until these end.",
+            lambda: self.held,
+        )
 
     async def chunk(self, call: Call, message: pb.DecideStreamRequest) -> pb.DecideStreamResponse:
         """Answers one chunk; what is at fault ends its text, since a piece of it is missing."""
@@ -152,7 +171,7 @@ class ChunkServicer:
         if item.content.text:
             why = "must be empty: the text comes in chunks"
             raise InvalidArgument.of(Violation("request.content.text", why))
-        if self._under_way >= MAX_UNDER_WAY or self._held >= MAX_HELD:
+        if self.under_way >= MAX_UNDER_WAY or self.held >= MAX_HELD:
             raise RateLimited("too many texts are under way; try again later", 1.0)
         tenant_id = settle_tenant(call, item.tenant_id, "request.tenant_id")
         request = to_request(item, tenant_id, item.request_id or new_id(), "request.")
@@ -163,7 +182,7 @@ class ChunkServicer:
         )
         texts.open[stream_id] = text
         texts.used.add(stream_id)
-        self._under_way += 1
+        self.under_way += 1
         return text
 
     async def _feed(self, call: Call, text: _Text, chunk: pb.StreamChunk) -> Release:
@@ -176,8 +195,8 @@ class ChunkServicer:
             raise RequestTooLarge(
                 f"chunk.text: the text may have {most}", Violation("chunk.text", most)
             ) from None
-        self._held += stream.length - before
-        if self._held > MAX_HELD:
+        self.held += stream.length - before
+        if self.held > MAX_HELD:
             raise RateLimited("too much text is under way; try again later", 1.0)
         if not stream.is_due(last=chunk.last):
             return stream.wait()
@@ -237,8 +256,8 @@ class ChunkServicer:
         text.stream.close()
         if texts.open.pop(text.stream_id, None) is None:
             return None
-        self._held -= text.stream.length
-        self._under_way -= 1
+        self.held -= text.stream.length
+        self.under_way -= 1
         decision = text.stream.decision
         if decision is None:
             return None

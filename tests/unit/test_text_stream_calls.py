@@ -1,0 +1,219 @@
+"""Texts in chunks in the servicer: what is kept of them, for how long, and what it comes to."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp.admin.meter import Meter
+from pdp.admin.static_policies import StaticPolicies
+from pdp.admin.workspace import Workspace
+from pdp.auth.principal import principal_for
+from pdp.bootstrap import first_publisher, open_store
+from pdp.domain.dlp_rule import KIND, NER, DlpRule, body_of
+from pdp.domain.ner import NamedEntity, NerFindings
+from pdp.domain.record import Record
+from pdp.domain.risk import DEFAULT_RISK_TABLE
+from pdp.domain.static_policy import StaticPolicy
+from pdp.engine.streaming import HOLD_BACK, MAX_TEXT_BYTES, STEP
+from pdp.transport.call import Call, Session
+from pdp.transport.methods import methods
+from pdp.transport.metrics import Metrics
+from pdp.transport.servicers import decide_stream
+from pdp.transport.servicers.decide import DecideServicer
+from pdp.transport.servicers.decide_stream import NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from pdp.domain.ner import Wanted
+
+STREAM = next(method for method in methods() if method.name == "DecideStream")
+WORDS = "word " * 100
+
+
+class Names:
+    """A model that finds every "Greta", and remembers what it was shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    def available(self, wanted: Collection[Wanted]) -> Mapping[Wanted, str]:
+        return {}
+
+    async def find(
+        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[Wanted]
+    ) -> NerFindings:
+        self.shown += (text for _, text in texts)
+        return NerFindings(
+            tuple(
+                NamedEntity(each, 0.9, at, at + 5, path)
+                for each in wanted
+                for path, text in texts
+                for at in range(len(text))
+                if text.startswith("Greta", at)
+            )
+        )
+
+
+class Node:
+    """A servicer on a store of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.store = open_store(url)
+        self.publisher = first_publisher(self.store, DEFAULT_RISK_TABLE)
+        self.workspace = Workspace(self.store, self.publisher)
+        self.metrics = Metrics()
+        self.meter = Meter()
+        self.names = Names()
+        self.servicer = DecideServicer(
+            self.publisher, self.workspace, self.meter, self.metrics, self.names
+        )
+        self.session = Session()
+
+    async def send(
+        self,
+        text: str,
+        *,
+        stream_id: str = "",
+        last: bool = False,
+        request: pb.DecideRequest | None = None,
+    ) -> pb.DecideStreamResponse:
+        chunk = pb.StreamChunk(stream_id=stream_id, text=text, last=last)
+        message = pb.DecideStreamRequest(chunk=chunk, request=request)
+        call = Call(
+            STREAM,
+            {"x-tenant-id": "acme"},
+            "grpc",
+            principal=principal_for("me", frozenset(), frozenset({"acme"})),
+            session=self.session,
+        )
+        return await self.servicer.item(call, message)
+
+    @property
+    def kept(self) -> tuple[int, int]:
+        """Texts under way, and characters of them."""
+        return self.servicer.chunks.under_way, self.servicer.chunks.held
+
+    def decisions(self) -> str:
+        """Lines of the metrics that count decisions."""
+        lines = self.metrics.render().decode().splitlines()
+        return "\n".join(line for line in lines if line.startswith("pdp_decisions_total{"))
+
+
+@pytest.fixture
+def node(url: str) -> Iterator[Node]:
+    made = Node(url)
+    yield made
+    made.workspace.close()
+    made.store.close()
+
+
+async def test_nothing_of_a_text_is_kept_behind_its_end(node: Node) -> None:
+    await node.send(WORDS)
+    assert node.kept == (1, len(WORDS))
+    await node.send(WORDS, stream_id="other")
+    assert node.kept == (2, 2 * len(WORDS))
+    await node.send("", last=True)
+    assert node.kept == (1, len(WORDS))
+    await node.send("é" * MAX_TEXT_BYTES, stream_id="other")
+    assert node.kept == (0, 0)
+
+
+async def test_a_call_that_ends_releases_and_keeps_nothing_and_its_texts_count(node: Node) -> None:
+    await node.send(WORDS)
+    await node.send(WORDS, stream_id="other")
+    assert node.decisions() == ""
+    node.session.end()
+    assert node.kept == (0, 0)
+    assert 'outcome="ALLOW"' in node.decisions()
+    assert node.decisions().endswith(" 2.0")
+
+
+async def test_a_text_counts_once(node: Node) -> None:
+    for _ in range(10):
+        await node.send(WORDS)
+    await node.send("", last=True)
+    assert node.decisions().endswith(" 1.0")
+
+
+async def test_too_much_under_way_is_refused(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decide_stream, "MAX_HELD", 2 * len(WORDS))
+    await node.send(WORDS)
+    await node.send(WORDS, stream_id="other")
+    refused = await node.send("more", stream_id="third")
+    assert refused.response.reason_code == "RATE_LIMITED"
+    assert refused.release.closed
+    ended = await node.send("more", stream_id="other")
+    assert ended.response.reason_code == "RATE_LIMITED"
+    assert node.kept == (1, len(WORDS))
+    monkeypatch.setattr(decide_stream, "MAX_UNDER_WAY", 1)
+    assert (await node.send("x", stream_id="fourth")).response.status_hint == 429
+
+
+async def test_a_call_may_send_a_bounded_number_of_texts(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decide_stream, "MAX_TEXTS", 2)
+    for name in ("one", "two"):
+        assert (await node.send("x", stream_id=name, last=True)).release.released_text == "x"
+    refused = await node.send("x", stream_id="three", last=True)
+    assert "begin another call" in refused.response.message
+
+
+async def test_a_text_of_another_tenant_is_refused(node: Node) -> None:
+    refused = await node.send("x", request=pb.DecideRequest(tenant_id="other"), last=True)
+    assert refused.response.reason_code == "TENANT_MISMATCH"
+    assert refused.release.released_text == ""
+
+
+async def test_a_text_whose_policies_cannot_be_had_is_stopped(node: Node, url: str) -> None:
+    policies = StaticPolicies(node.workspace)
+    await policies.create("acme", "me", StaticPolicy("", "No", "custom", "never", "block"))
+    late = Node(url)
+    late.store.close()
+    answer = await late.send(WORDS)
+    assert answer.response.outcome == pb.OUTCOME_BLOCK
+    assert answer.response.incomplete
+    assert answer.release.closed
+    late.workspace.close()
+
+
+async def test_models_are_shown_what_is_new_and_little_more(node: Node) -> None:
+    rule = DlpRule("r", "Names", NER, "PERSON", "redact")
+    with node.store.write() as transaction:
+        transaction.put(
+            Record(KIND, "acme", rule.id, body_of(rule), name=rule.detector_name),
+            actor="me",
+            summary="",
+        )
+    await node.workspace.catch_up()
+    text = f"{WORDS}my name is Greta. {WORDS}Greta again. {WORDS}"
+    answers = [
+        await node.send(text[start : start + 50], last=start + 50 >= len(text))
+        for start in range(0, len(text), 50)
+    ]
+    released = "".join(each.release.released_text for each in answers)
+    assert released == text.replace("Greta", "[REDACTED]")
+    assert max(map(len, node.names.shown)) <= HOLD_BACK + NAME + 2 * 50 + STEP
+    assert len(node.names.shown) < len(answers)
+
+
+async def test_a_large_text_is_judged_beside_the_event_loop(node: Node) -> None:
+    large = WORDS * 300
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(count())
+    answer = await node.send(large, last=True)
+    others.cancel()
+    assert answer.release.released_text == large
+    assert turns > 1

@@ -19,15 +19,6 @@ if TYPE_CHECKING:
     from pdp.store.port import Reader, Transaction
 
 
-def own_rule_ids(reader: Reader, tenant_id: str, bundle_id: str) -> list[str]:
-    """Returns the ids of the tenant's own rules in a bundle."""
-    return [
-        record.id
-        for record in reader.list(dlp_rule.KIND, tenant_id)
-        if record.body.get("bundle_id") == bundle_id
-    ]
-
-
 def place_rules(
     transaction: Transaction,
     tenant_id: str,

@@ -89,6 +89,30 @@ def _creates_limit(binding: Binding) -> bool:
     return binding.method.name == "CreateLimit"
 
 
+def _names_bundle(binding: Binding) -> bool:
+    return any(variable.name == "bundle_id" for variable in binding.path)
+
+
+def _names_group(binding: Binding) -> bool:
+    return any(variable.name == "group_id" for variable in binding.path)
+
+
+def _upgrades(binding: Binding) -> bool:
+    return binding.method.name == "UpgradeComplianceBundle"
+
+
+def _names_uniquely(binding: Binding) -> bool:
+    return binding.method.name in {
+        f"{verb}{noun}"
+        for verb in ("Create", "Update")
+        for noun in ("ComplianceBundle", "UserGroup", "DlpRule")
+    }
+
+
+def _changes_the_platforms(binding: Binding) -> bool:
+    return binding.method.name in {"DeleteComplianceBundle", "UpdateDlpRule", "DeleteDlpRule"}
+
+
 def _takes_body(binding: Binding) -> bool:
     return bool(binding.body)
 
@@ -116,6 +140,11 @@ _APPLIES: Final[Mapping[str, Callable[[Binding], bool]]] = {
     "CONNECTOR_NOT_FOUND": _names_connector,
     "LIMIT_EXISTS": _creates_limit,
     "KEY_NOT_FOUND": _names_key,
+    "BUNDLE_NOT_FOUND": _names_bundle,
+    "GROUP_NOT_FOUND": _names_group,
+    "NO_UPGRADE": _upgrades,
+    "NAME_EXISTS": _names_uniquely,
+    "PLATFORM_READONLY": _changes_the_platforms,
     "BUNDLE_READONLY": _writes,
     "PACK_IN_USE": is_conditional,
     "SYSTEM_POLICY_READONLY": _writes,

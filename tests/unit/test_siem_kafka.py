@@ -1,0 +1,76 @@
+"""Kafka, against a broker on a real socket."""
+
+from __future__ import annotations
+
+import pytest
+
+from pdp.audit.siem import kafka
+from pdp.audit.siem.base import DeliveryFailed
+from pdp.errors import ConfigError
+from tests.broker import Broker
+from tests.unit.siem import connected, events, uids
+
+NOT_LEADER = 6
+REBALANCE = 43
+"""A code that is about other things: no use in trying the same again."""
+
+
+async def test_events_are_messages_of_an_idempotent_producer() -> None:
+    async with Broker("audit") as broker:
+        environ = {"KAFKA_BOOTSTRAP_SERVERS": broker.address, "KAFKA_TOPIC": "audit"}
+        async with connected("kafka", **environ) as connector:
+            assert await connector.send(events(3)) == []
+            assert await connector.check() == ""
+            assert connector.config_summary() == {
+                "bootstrap_servers": broker.address,
+                "topic": "audit",
+                "security_protocol": "PLAINTEXT",
+            }
+    assert [each.value for each in broker.messages] == [each.body for each in events(3)]
+    assert {each.key for each in broker.messages} == {b"acme"}
+    assert [each.headers for each in broker.messages] == [[("uid", u.encode())] for u in uids(3)]
+    assert {each.producer_id for each in broker.messages} == {4711}
+
+
+async def test_what_a_broker_may_get_over_is_tried_again() -> None:
+    async with Broker("pdp-audit") as broker:
+        broker.errors = [NOT_LEADER, NOT_LEADER]
+        async with connected("kafka", KAFKA_BOOTSTRAP_SERVERS=broker.address) as connector:
+            assert await connector.send(events(2)) == []
+    assert [each.value for each in broker.messages] == [each.body for each in events(2)]
+
+
+async def test_what_it_may_not_fails_the_delivery_and_the_next_begins_anew() -> None:
+    async with Broker("pdp-audit") as broker:
+        broker.errors = [REBALANCE]
+        async with connected("kafka", KAFKA_BOOTSTRAP_SERVERS=broker.address) as connector:
+            with pytest.raises(DeliveryFailed):
+                await connector.send(events(1))
+            assert await connector.send(events(1)) == []
+    assert len(broker.messages) == 1
+
+
+async def test_no_broker() -> None:
+    async with Broker("pdp-audit") as gone:
+        address = gone.address
+    async with connected("kafka", KAFKA_BOOTSTRAP_SERVERS=address) as connector:
+        with pytest.raises(DeliveryFailed, match="KafkaConnectionError"):
+            await connector.send(events(1))
+        with pytest.raises(DeliveryFailed):
+            await connector.check()
+
+
+async def test_a_topic_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka, "_PATIENCE_MS", 200)
+    async with Broker("pdp-audit") as broker:
+        broker.has_topic = False
+        async with connected("kafka", KAFKA_BOOTSTRAP_SERVERS=broker.address) as connector:
+            with pytest.raises(DeliveryFailed):
+                await connector.check()
+
+
+async def test_without_the_extra_the_start_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka, "find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=r"install pdp\[kafka\]"):
+        async with connected("kafka", KAFKA_BOOTSTRAP_SERVERS="localhost:9092"):
+            pass

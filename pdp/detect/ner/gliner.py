@@ -39,6 +39,8 @@ _WORD: Final = re.compile(r"\w+(?:[-_]\w+)*|\S")
 _SPAN_INPUTS: Final = frozenset(
     ("input_ids", "attention_mask", "words_mask", "text_lengths", "span_idx", "span_mask")
 )
+_NEEDED: Final = frozenset(("input_ids", "words_mask", "span_idx"))
+"""An export leaves out the inputs that its graph has no use for."""
 
 
 class _Word(NamedTuple):
@@ -64,6 +66,7 @@ class GlinerRecogniser:
     def __init__(self, session: Any, tokenizer: Any, config: dict[str, Any]) -> None:
         """Takes what `load` makes."""
         self._session = session
+        self._inputs_taken = {each.name for each in session.get_inputs()}
         self._tokenizer = tokenizer
         self._width = int(config.get("max_width", 12))
         self._longest = int(config.get("max_len", 384))
@@ -117,7 +120,7 @@ class GlinerRecogniser:
         lasts = firsts + np.tile(np.arange(self._width), words)
         spans = np.stack([firsts, lasts], axis=1)
         within = lasts[None, :] < lengths
-        return {
+        inputs = {
             "input_ids": ids,
             "attention_mask": attention,
             "words_mask": word_mask,
@@ -125,6 +128,7 @@ class GlinerRecogniser:
             "span_idx": np.where(within[:, :, None], spans[None], 0).astype(np.int64),
             "span_mask": within,
         }
+        return {name: value for name, value in inputs.items() if name in self._inputs_taken}
 
     def _decoded(self, words: Sequence[_Word], labels: Sequence[str], logits: Any) -> list[Found]:
         """Returns the values of one piece; of those that overlap, the surest."""
@@ -177,6 +181,6 @@ def load(directory: Path) -> Recogniser:
         str(directory / MODEL), options, providers=["CPUExecutionProvider"]
     )
     inputs = {each.name for each in session.get_inputs()}
-    if not inputs <= _SPAN_INPUTS:
-        raise ValueError(f"the model takes inputs of another kind: {sorted(inputs - _SPAN_INPUTS)}")
+    if not _NEEDED <= inputs <= _SPAN_INPUTS:
+        raise ValueError(f"the model takes inputs of another kind: {sorted(inputs)}")
     return GlinerRecogniser(session, tokenizer, config)

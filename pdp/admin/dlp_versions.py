@@ -1,8 +1,8 @@
 """The history of a DLP rule, read from the change log (seed 002).
 
-Of a platform rule it is what releases have changed of it, and what the tenant has set: both are put
-together here, in the order in which they came, so that each record says how the tenant had the rule
-before and after.
+Of a platform rule it is what releases have changed of it, what the tenant has set, and when its
+bundle was switched on and off: all are put together here, in the order in which they came, so that
+each record says how the tenant had the rule before and after.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
+from pdp.domain.bundle_rules import in_bundle
+from pdp.domain.compliance_bundle import STATE_KIND
 from pdp.domain.dlp_rule import CUSTOMISATION_KIND, KIND, DlpCustomisation, DlpRule, customised
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import RuleNotFound
@@ -69,25 +71,59 @@ def versions_of(reader: Reader, tenant_id: str, rule_id: str) -> list[DlpVersion
     ]
     if not changes:
         raise RuleNotFound(f"there is no DLP rule {rule_id}")
+    bundle_ids = {
+        body["bundle_id"]
+        for change in changes
+        for body in (change.before, change.after)
+        if body and change.tenant_id == PLATFORM
+    }
+    for bundle_id in bundle_ids - {""}:
+        changes += reader.history(STATE_KIND, tenant_id, bundle_id)
     changes.sort(key=lambda change: change.revision)
-    rule: DlpRule | None = None
-    own: DlpCustomisation | None = None
+    past = _Past()
     found: list[DlpVersion] = []
     for change in changes:
-        before = customised(rule, own) if rule else None
-        if change.kind == CUSTOMISATION_KIND:
-            own = DlpCustomisation(**change.after) if change.after else None
-        else:
-            rule = DlpRule(**change.after) if change.after else None
-        after = customised(rule, own) if rule else None
-        if before or after:
-            found.append(_version(tenant_id, change, before, after))
+        before = past.rule
+        past.take(change)
+        # Another change of its bundle, its name for instance, is none of the rule.
+        if (before or past.rule) and (change.kind != STATE_KIND or before != past.rule):
+            found.append(_version(tenant_id, rule_id, change, before, past.rule))
     found.reverse()
     return found
 
 
+class _Past:
+    """A rule as a tenant had it, while its changes are gone through."""
+
+    def __init__(self) -> None:
+        self._shipped: DlpRule | None = None
+        self._own: DlpCustomisation | None = None
+        self._activated = False
+
+    def take(self, change: Change) -> None:
+        after = change.after
+        if change.kind == CUSTOMISATION_KIND:
+            self._own = DlpCustomisation(**after) if after else None
+        elif change.kind == STATE_KIND:
+            self._activated = bool(after and after["enabled"])
+        else:
+            self._shipped = DlpRule(**after) if after else None
+
+    @property
+    def rule(self) -> DlpRule | None:
+        if self._shipped is None:
+            return None
+        if self._activated:
+            return in_bundle(self._shipped, self._own, enabled=True)
+        return customised(self._shipped, self._own)
+
+
 def _version(
-    tenant_id: str, change: Change, before: DlpRule | None, after: DlpRule | None
+    tenant_id: str,
+    rule_id: str,
+    change: Change,
+    before: DlpRule | None,
+    after: DlpRule | None,
 ) -> DlpVersion:
     kind = "update"
     if before is None:
@@ -100,7 +136,7 @@ def _version(
         old, new = ({name: values.get(name) for name in told} for values in (old, new))
     return DlpVersion(
         id=str(uuid5(_NAMESPACE, f"{tenant_id}/{change.revision}")),
-        rule_id=change.entity_id,
+        rule_id=rule_id,
         changed_by=change.actor,
         change_type=kind,
         old_values=old,

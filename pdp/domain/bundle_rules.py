@@ -63,7 +63,7 @@ def platform_rules(platform: PolicySet, own: PolicySet) -> Rules:
         if bundle is None:
             found[rule.id] = customised(rule, change)
         elif rule.id in defined[bundle.id]:
-            found[rule.id] = _in_bundle(rule, change, enabled=bundle.enabled)
+            found[rule.id] = in_bundle(rule, change, enabled=bundle.enabled)
     return found
 
 
@@ -85,7 +85,7 @@ def rules_of_bundle(
     changes: Mapping[str, DlpCustomisation] = own.of_kind(CUSTOMISATION_KIND)
     rules: Mapping[str, DlpRule] = platform.of_kind(KIND)
     defined = (
-        _in_bundle(rules[rule_id], changes.get(rule_id), enabled=bundle.enabled)
+        in_bundle(rules[rule_id], changes.get(rule_id), enabled=bundle.enabled)
         for rule_id in bundle.defined_rules
         if rule_id in rules
     )
@@ -141,8 +141,10 @@ def _acts(rule: DlpRule) -> bool:
     return rule.enabled and rule.action_tier != OFF
 
 
-def _in_bundle(rule: DlpRule, change: DlpCustomisation | None, *, enabled: bool) -> DlpRule:
-    """A seeded bundle's rule as the tenant has it: what keeps the bundle from acting is not heard.
+def in_bundle(rule: DlpRule, change: DlpCustomisation | None, *, enabled: bool) -> DlpRule:
+    """Returns a seeded bundle's rule as the tenant has it.
+
+    What keeps a bundle that is in force from acting is not heard.
 
     Where the bundle is not in force, the tenant may still enable single rules of it.
     """

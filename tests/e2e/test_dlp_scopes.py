@@ -30,6 +30,10 @@ def test_an_activated_bundle_requires_its_rules(client: httpx2.Client) -> None:
     assert found(client.get(url))["bundle_id"] == pci["id"]
     found(client.post(f"{BUNDLES}/{pci['id']}/activate"))
     assert found(client.get(url))["enabled"] is True
+    newest = found(client.get(f"{url}/versions"))[0]
+    assert (newest["rule_id"], newest["change_type"]) == (rule_id, "update")
+    told = (newest["old_values"]["enabled"], newest["new_values"]["enabled"])
+    assert told == (False, True)
     message = refused(client.put(url, json={"enabled": False}), 409, "RULE_REQUIRED", "enabled")
     assert pci["name"] in message
     refused(client.put(url, json={"action_tier": "none"}), 409, "RULE_REQUIRED", "action_tier")

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pdp.domain import dlp_rule, policy_chain, policy_pack
+from pdp.domain.decision import Outcome
 from pdp.domain.detector import PII
 from pdp.domain.kinds import PolicySet
 from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.policy_chain import ChainEntry, PolicyChain
+from pdp.domain.policy_pack import PolicyPack, PolicyRule
 from pdp.domain.request import Entity, Request
+from pdp.engine.compiler import compile_tenant
 from pdp.engine.entities import EntityFinding
+from pdp.engine.layers.chain import ChainLayer
 from pdp.engine.locations import Location, Segment
 from pdp.engine.rule_index import RuleIndex
 from pdp.engine.rule_match import MAX_SPANS, Facts, hold, redactions
 from pdp.engine.rules import Conditions
 from pdp.engine.scan import NO_FINDINGS
 from pdp.engine.seeking import seekers, sought
-from tests.unit.dlp import DETECTORS, policies, rule
+from tests.unit.dlp import DETECTORS, judged, platform_of, policies, rule
+
+if TYPE_CHECKING:
+    from pdp.engine.snapshot import Snapshot
 
 SEGMENT = Segment(None, "x" * 100, b"x" * 100)
 TYPES = ("CREDIT_CARD", "US_SSN", "SSN", "OWN")
@@ -99,3 +110,30 @@ def test_findings_are_redacted_in_their_places() -> None:
     many = [finding("CREDIT_CARD", 1.0, 3, 8)] * (MAX_SPANS + 1)
     (whole,) = redactions(asked, "[X]", facts(*many))
     assert (whole.span.start, whole.span.end) == (0, len(SEGMENT.text))
+
+
+def test_a_new_detector_is_seen_and_no_chain_compiled_anew() -> None:
+    chained = PolicySet(
+        {
+            policy_pack.KIND: {"p": PolicyPack("p", "Pack")},
+            policy_pack.RULE_KIND: {
+                "r": PolicyRule("r", "p", 0, "Own", {"type": "BLOCK"}, {"entity_types": ["OWN"]})
+            },
+            policy_chain.KIND: {
+                policy_chain.ORG_ID: PolicyChain("c", packs=(ChainEntry("e", "p", 0),))
+            },
+        }
+    )
+    platform = platform_of(policies())
+    first = compile_tenant(platform, "t", chained, 1)
+    mine = {"mine": rule("mine", pattern="x", tier="none")}
+    second = compile_tenant(platform, "t", chained.replaced(dlp_rule.KIND, mine), 2, first)
+    assert _chain(second).chains is _chain(first).chains
+    assert judged(first, "x").outcome is Outcome.ALLOW
+    assert judged(second, "x").reason_code == "CHAIN_BLOCK"
+    assert judged(second, "y").outcome is Outcome.ALLOW
+
+
+def _chain(snapshot: Snapshot) -> ChainLayer:
+    (layer,) = [each for each in snapshot.layers if isinstance(each, ChainLayer)]
+    return layer

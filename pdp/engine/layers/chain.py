@@ -7,7 +7,7 @@ that was looked at where a trace is asked for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -45,6 +45,14 @@ if TYPE_CHECKING:
 MAX_NAMES: Final = 1024
 """Names of models that a layer keeps resolved."""
 
+_KINDS: Final = (
+    policy_chain.KIND,
+    policy_pack.KIND,
+    policy_pack.RULE_KIND,
+    policy_pack.TOGGLE_KIND,
+)
+"""The kinds of records that chains are compiled from."""
+
 Names = tuple[str, tuple[str, ...]]
 """The provider of a request's model, and every name that this goes by; all folded."""
 
@@ -68,18 +76,20 @@ class ChainLayer:
     Attributes:
         chains: compiled.
         names: resolves a provider and a model; see `_namer`.
-        seekers: the detectors that rules ask for by entity type, by the patterns that they have.
         points: the floor of each outcome that has one.
-        patterns: see `Layer`.
         sources: what the chains are compiled from: while it is the same, so are they.
+        seekers: the detectors that rules ask for by entity type, by the patterns that they have.
+        patterns: see `Layer`.
+        seen: what `seekers` were chosen from.
     """
 
     chains: ChainSet
     names: Callable[[str, str], Names]
-    seekers: Seekers
     points: Mapping[Outcome, int]
-    patterns: Mapping[str, str]
     sources: Sequence[object]
+    seekers: Seekers = field(default_factory=dict)
+    patterns: Mapping[str, str] = field(default_factory=dict)
+    seen: Sequence[object] = ()
     name: str = CHAIN
 
     def judge(self, request: Request, findings: Findings) -> Verdict:
@@ -203,38 +213,36 @@ class ChainLayer:
 
 def build(policies: Policies) -> Layer | None:
     """Compiles the layer; None where no rule is in force."""
-    own, platform = policies.own, policies.platform
-    sources = [
-        owner.of_kind(kind)
-        for owner in (own, platform)
-        for kind in (
-            policy_chain.KIND,
-            policy_pack.KIND,
-            policy_pack.RULE_KIND,
-            policy_pack.TOGGLE_KIND,
-            dlp_rule.KIND,
-        )
-    ]
-    sources.append(policies.detectors)
+    owners = (policies.own, policies.platform)
+    sources = [owner.of_kind(kind) for owner in owners for kind in _KINDS]
+    seen = (policies.own.of_kind(dlp_rule.KIND), policies.detectors)
     previous = policies.previous.get(CHAIN)
-    if isinstance(previous, ChainLayer) and all(
-        before is now for before, now in zip(previous.sources, sources, strict=True)
-    ):
+    if isinstance(previous, ChainLayer) and _same(previous.sources, sources):
         # The platform may have been compiled anew with other models.
-        return previous.with_models(policies.models)
+        kept = previous.with_models(policies.models)
+        return kept if _same(kept.seen, seen) else _seeing(kept, policies, seen)
     chains = compile_chains(policies)
     if chains is None:
         return None
-    conditions = [each.conditions for each in chains.rules]
-    detectors = seekers(conditions, own, policies.detectors)
-    places = {pattern: f"detector {found[0].id}" for pattern, found in detectors.items()}
+    names, points = _namer(policies.models), _points(policies.risk)
+    return _seeing(ChainLayer(chains, names, points, sources), policies, seen)
+
+
+def _seeing(layer: ChainLayer, policies: Policies, seen: Sequence[object]) -> ChainLayer:
+    """Returns the layer with the detectors that its rules ask for."""
+    rules = layer.chains.rules
+    found = seekers([each.conditions for each in rules], policies.own, policies.detectors)
+    places = {pattern: f"detector {detectors[0].id}" for pattern, detectors in found.items()}
     places |= {
         each.conditions.content_regex: f"policy rule {each.rule.id}"
-        for each in reversed(chains.rules)
+        for each in reversed(rules)
         if each.conditions.content_regex
     }
-    names, points = _namer(policies.models), _points(policies.risk)
-    return ChainLayer(chains, names, detectors, points, places, sources)
+    return replace(layer, seekers=found, patterns=places, seen=seen)
+
+
+def _same(before: Sequence[object], now: Sequence[object]) -> bool:
+    return all(each is other for each, other in zip(before, now, strict=True))
 
 
 def _namer(models: ModelIndex) -> Callable[[str, str], Names]:

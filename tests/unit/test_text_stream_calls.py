@@ -164,6 +164,26 @@ async def test_a_call_may_send_a_bounded_number_of_texts(
     assert "begin another call" in refused.response.message
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        pb.DecideRequest(tenant_id="other"),
+        pb.DecideRequest(content=pb.Content(text="said twice")),
+        pb.DecideRequest(direction="sideways"),
+    ],
+    ids=["tenant", "text", "direction"],
+)
+async def test_behind_a_beginning_at_fault_nothing_of_a_text_is_released(
+    node: Node, first: pb.DecideRequest
+) -> None:
+    begun = await node.send("4111 1111 ", request=first)
+    behind = await node.send("1111 1111", last=True)
+    for answer in (begun, behind):
+        assert answer.response.outcome == pb.OUTCOME_BLOCK
+        assert (answer.release.released_text, answer.release.closed) == ("", True)
+    assert node.kept == (0, 0)
+
+
 async def test_a_text_of_another_tenant_is_refused(node: Node) -> None:
     refused = await node.send("x", request=pb.DecideRequest(tenant_id="other"), last=True)
     assert refused.response.reason_code == "TENANT_MISMATCH"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
@@ -35,6 +36,9 @@ MAX_OPEN: Final = 16
 
 MAX_TEXTS: Final = 1000
 """Texts of one call, one after the other: their ids are remembered."""
+
+MAX_ID: Final = 256
+"""Characters of a text's id."""
 
 MAX_HELD: Final = 64 << 20
 """Characters of all texts under way in this process."""
@@ -109,13 +113,13 @@ class ChunkServicer:
         """Answers one chunk; what is at fault ends its text, since a piece of it is missing."""
         # Where a call has one message only, a text that is not whole in it is never released.
         session = call.session or Session()
-        texts: _Texts = session.state.setdefault("texts", _Texts())
+        texts = self._texts(session)
         stream_id = message.chunk.stream_id
         text = texts.open.get(stream_id)
         try:
             validate(message.chunk, "chunk.")
             if text is None:
-                text = self._open(call, session, texts, message)
+                text = self._open(call, texts, message)
             elif message.HasField("request"):
                 why = "belongs to the first chunk of a text"
                 raise InvalidArgument.of(Violation("request", why))
@@ -130,6 +134,13 @@ class ChunkServicer:
         response = to_response(release.decision)
         return _answer(response, stream_id, release.text, release.end, closed=release.closed)
 
+    def _texts(self, session: Session) -> _Texts:
+        texts: _Texts | None = session.state.get("texts")
+        if texts is None:
+            texts = session.state["texts"] = _Texts()
+            session.at_end(partial(self._abandon, texts))
+        return texts
+
     async def _refused(
         self,
         call: Call,
@@ -139,7 +150,11 @@ class ChunkServicer:
         error: PdpError,
     ) -> pb.DecideStreamResponse:
         request_id, end = message.request.request_id, 0
-        text = text or texts.open.get(message.chunk.stream_id)
+        stream_id = message.chunk.stream_id
+        if len(texts.used) < MAX_TEXTS and len(stream_id) <= MAX_ID:
+            # What comes next under this id is the middle of a text: never the beginning of one.
+            texts.used.add(stream_id)
+        text = text or texts.open.get(stream_id)
         if text is not None:
             request_id, end = text.request.request_id, text.stream.released
             self._close(texts, text)
@@ -147,11 +162,9 @@ class ChunkServicer:
         if ticket is not None and not await ticket:
             decision = unrecorded(decision)
         response = self._decide.answer(decision)
-        return _answer(response, message.chunk.stream_id, "", end, closed=True)
+        return _answer(response, stream_id, "", end, closed=True)
 
-    def _open(
-        self, call: Call, session: Session, texts: _Texts, message: pb.DecideStreamRequest
-    ) -> _Text:
+    def _open(self, call: Call, texts: _Texts, message: pb.DecideStreamRequest) -> _Text:
         """Begins a text.
 
         Raises:
@@ -175,8 +188,6 @@ class ChunkServicer:
             raise RateLimited("too many texts are under way; try again later", 1.0)
         tenant_id = settle_tenant(call, item.tenant_id, "request.tenant_id")
         request = to_request(item, tenant_id, item.request_id or new_id(), "request.")
-        if not texts.used:
-            session.at_end(lambda: self._abandon(texts))
         text = _Text(
             stream_id, request._replace(direction=item.direction or "output"), item.min_revision
         )

@@ -37,20 +37,25 @@ def no_fault(_context: CheckContext, response: Response, _case: Case[Any]) -> No
 
 
 CHECKED_IN_CODE = {
+    "CreateComplianceBundle",
     "CreateDlpRule",
     "CreateLimit",
     "CreatePolicyPack",
     "CreatePolicyRule",
+    "CreateUserGroup",
     "ReorderPolicyRules",
     "ReplaceOrgPolicyChain",
     "ReplaceUserPolicyChain",
     "Simulate",
     "SimulatePolicy",
     "SimulatePolicyChain",
+    "UpdateComplianceBundle",
     "UpdateDlpRule",
     "UpdateLimit",
     "UpdatePolicyPack",
     "UpdatePolicyRule",
+    "UpdateUserGroup",
+    "UpgradeComplianceBundle",
 }
 """What these take has rules between its fields, or documents of its own, that no schema can say."""
 

@@ -17,6 +17,8 @@ _COMMANDS: Final = (
     "conditions",
     "keys",
     "siem",
+    "backup",
+    "restore",
     "health",
     "version",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
 import typer
@@ -241,3 +242,20 @@ class TargetOptions(CredentialOptions, TlsOptions):
 
 
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, as the server's HTTP does.")]
+
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="PDP_DATABASE_URL",
+        metavar="URL",
+        help="The database, as sqlite:///PATH.  [default: the server's]",
+    ),
+]
+
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="A file whose first line encrypts the backup; it is not kept in it.",
+    ),
+]

@@ -66,14 +66,19 @@ def prepare(
         sqlite3.Error: the file cannot be read or written.
 
     """
-    _version(connection, form)
+    version_of(connection, form)
     _enable_wal(connection, time.monotonic() + busy_timeout_s)
-    if _version(connection, form) < form.version:
+    if version_of(connection, form) < form.version:
         _migrate(connection, form)
 
 
-def _version(connection: sqlite3.Connection, form: Form) -> int:
-    """Returns the schema's version; 0 for a file with nothing in it."""
+def version_of(connection: sqlite3.Connection, form: Form = POLICIES) -> int:
+    """Returns the schema's version; 0 for a file with nothing in it.
+
+    Raises:
+        ConfigError: the file is not ours, or was made by a newer version.
+        sqlite3.Error: the file cannot be read.
+    """
     application_id, version, tables = connection.execute(
         "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)"
         " FROM pragma_application_id, pragma_user_version"
@@ -120,7 +125,7 @@ def _migrate(connection: sqlite3.Connection, form: Form) -> None:
     # start at once the first migrates while the others wait, then find nothing to do.
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if _version(connection, form) < form.version:
+        if version_of(connection, form) < form.version:
             database = Database(connection, recursive_triggers=False, execute_plugins=False)
             form.migrations().apply(database)
             connection.execute(f"PRAGMA application_id = {form.application_id}")

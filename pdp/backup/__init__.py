@@ -1,0 +1,1 @@
+"""Backups of the database of policies: one file, verified, encrypted on request."""

@@ -1,0 +1,182 @@
+"""`pdp backup` and `pdp restore`: taken while a server writes, verified, and put back."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import pytest
+
+from pdp.cli.exits import Exit
+from tests.e2e.faults import Load, Tenant, load_of, still_blocks, tenant_of
+from tests.running import json_of, pdp, start
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PASSPHRASE = "correct horse battery staple"
+
+
+@pytest.fixture
+def passphrase(tmp_path: Path) -> Path:
+    """A file with a passphrase."""
+    file = tmp_path / "passphrase"
+    file.write_text(f"{PASSPHRASE}\n")
+    return file
+
+
+def url_of(file: Path) -> str:
+    """Returns the database's address."""
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture
+def database(tmp_path: Path, tenant: str) -> Path:
+    """A database with a policy, which no server has open."""
+    with start(tmp_path / "data") as server:
+        tenant_of(server, tenant)
+    return tmp_path / "data" / "pdp.db"
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_there_and_back(
+    tmp_path: Path, tenant: str, passphrase: Path, database: Path, encrypted: bool
+) -> None:
+    """What is restored is what was backed up, and its owner's alone."""
+    flags = ("--passphrase-file", str(passphrase)) if encrypted else ()
+    file = tmp_path / "pdp.backup"
+    made = json_of(pdp("backup", str(file), "--database-url", url_of(database), "--json", *flags))
+    assert made["encryption"] == ("scrypt" if encrypted else None)
+    assert (file.read_bytes().count(b"No rivals") == 0) is encrypted
+    restored = tmp_path / "restored" / "pdp.db"
+    there = json_of(pdp("restore", str(file), "--database-url", url_of(restored), "--json", *flags))
+    assert (there["revision"], there["sha256"]) == (made["revision"], made["sha256"])
+    assert {each.stat().st_mode & 0o777 for each in (file, restored)} == {0o600}
+    with start(restored.parent) as server:
+        assert server.announced["revision"] == made["revision"]
+        assert still_blocks(Tenant(server.http_url, tenant))
+
+
+def test_while_a_server_writes(tmp_path: Path, tenant: str) -> None:
+    """Each backup is one consistent state: all up to its revision, and nothing after."""
+    with start(tmp_path / "data") as server:
+        acting = tenant_of(server, tenant)
+
+        def write(load: Load) -> None:
+            while not load.stop.is_set():
+                number = load.answers.total()
+                answer = acting.create(f"p{number}", f"word{number}")
+                load.answers[str(answer.status_code)] += 1
+
+        with load_of(write) as load:
+            for round_ in range(3):
+                load.wait_for(3)
+                file = tmp_path / f"{round_}.backup"
+                made = json_of(
+                    pdp("backup", str(file), "--database-url", server.database_url, "--json")
+                )
+                _check_state(tmp_path / f"{round_}.db", file, made)
+        assert set(load.answers) == {"201"}
+
+
+def _check_state(database: Path, file: Path, made: dict[str, Any]) -> None:
+    assert pdp("restore", str(file), "--database-url", url_of(database)).returncode == Exit.OK
+    with closing(sqlite3.connect(database)) as connection:
+        found = connection.execute(
+            "SELECT count(*), (SELECT count(DISTINCT entity_id) FROM changes WHERE kind ="
+            " 'static_policy' AND tenant_id <> ''), (SELECT max(revision) FROM changes)"
+            " FROM records WHERE kind = 'static_policy' AND tenant_id <> ''"
+        ).fetchone()
+    assert found[0] == found[1] > 0
+    assert found[2] == made["revision"]
+
+
+def test_nothing_is_replaced_unasked(tmp_path: Path, database: Path) -> None:
+    """Neither a backup nor a database; with --force the old database is kept beside the new."""
+    file = tmp_path / "pdp.backup"
+    backup = ("backup", str(file), "--database-url", url_of(database))
+    restore = ("restore", str(file), "--database-url", url_of(database))
+    assert pdp(*backup).returncode == Exit.OK
+    assert pdp(*backup).returncode == Exit.USAGE
+    assert pdp(*backup, "--force").returncode == Exit.OK
+    before = database.read_bytes()
+    assert pdp(*restore).returncode == Exit.USAGE
+    assert database.read_bytes() == before
+    assert pdp(*restore, "--force").returncode == Exit.OK
+    assert database.with_name("pdp.db.before-restore").exists()
+
+
+def test_a_database_in_use_is_not_replaced(tmp_path: Path, tenant: str) -> None:
+    """A server would write on into the file that is gone."""
+    file = tmp_path / "pdp.backup"
+    with start(tmp_path / "data") as server:
+        acting = tenant_of(server, tenant)
+        assert pdp("backup", str(file), "--database-url", server.database_url).returncode == 0
+        refused = pdp("restore", str(file), "--database-url", server.database_url, "--force")
+        assert refused.returncode == Exit.UNAVAILABLE
+        assert "has the database open" in refused.stderr
+        assert acting.create("Goes on", "other").status_code == httpx2.codes.CREATED
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+@pytest.mark.parametrize("fault", ["cut", "changed", "manifest", "foreign", "swapped"])
+def test_a_backup_that_was_changed(
+    tmp_path: Path, passphrase: Path, database: Path, encrypted: bool, fault: str
+) -> None:
+    """It is refused before anything is replaced, whatever was changed in it."""
+    file = tmp_path / "pdp.backup"
+    flags = ("--passphrase-file", str(passphrase)) if encrypted else ()
+    assert pdp("backup", str(file), "--database-url", url_of(database), *flags).returncode == 0
+    file.write_bytes(_changed(file.read_bytes(), fault))
+    before = database.read_bytes()
+    refused = pdp("restore", str(file), "--database-url", url_of(database), "--force", *flags)
+    assert refused.returncode == Exit.INVALID, refused.stderr
+    assert "the backup cannot be used" in refused.stderr
+    assert pdp("restore", str(file), "--check", *flags).returncode == Exit.INVALID
+    assert database.read_bytes() == before
+
+
+def _changed(raw: bytes, fault: str) -> bytes:
+    magic, line, database = raw.split(b"\n", 2)
+    if fault == "cut":
+        return raw[:-1]
+    if fault == "changed":
+        middle = len(raw) // 2
+        return raw[:middle] + bytes([raw[middle] ^ 1]) + raw[middle + 1 :]
+    if fault == "foreign":
+        return b"SQLite format 3\0" + raw
+    manifest = json.loads(line)
+    manifest |= {"revision": manifest["revision"] + 1} if fault == "manifest" else {"size": 1}
+    return b"\n".join((magic, json.dumps(manifest).encode(), database))
+
+
+def test_passphrases(tmp_path: Path, passphrase: Path, database: Path) -> None:
+    """One that is missing, wrong or too short is said to be; nothing is written."""
+    file, target = tmp_path / "pdp.backup", url_of(tmp_path / "target.db")
+    url = url_of(database)
+    short = tmp_path / "short"
+    short.write_text("hunter2")
+    tiny = pdp("backup", str(file), "--database-url", url, "--passphrase-file", str(short))
+    assert tiny.returncode == Exit.CONFIG
+    assert not file.exists()
+    pdp("backup", str(file), "--database-url", url, "--passphrase-file", str(passphrase))
+    missing = pdp("restore", str(file), "--database-url", target)
+    assert missing.returncode == Exit.INVALID
+    assert "--passphrase-file" in missing.stderr
+    passphrase.write_text("another horse battery staple")
+    wrong = pdp(
+        "restore", str(file), "--database-url", target, "--passphrase-file", str(passphrase)
+    )
+    assert wrong.returncode == Exit.INVALID
+    assert not (tmp_path / "target.db").exists()
+    assert not list(tmp_path.glob(".pdp-backup-*"))
+
+
+def test_no_database(tmp_path: Path) -> None:
+    """Nothing is made where there is nothing to back up."""
+    missing = url_of(tmp_path / "missing.db")
+    assert pdp("backup", str(tmp_path / "x"), "--database-url", missing).returncode == Exit.CONFIG
+    assert list(tmp_path.iterdir()) == []

@@ -58,7 +58,9 @@ def write_frame(path: Path, request: pb.DecideRequest) -> None:
     path.write_bytes(b"\0" + struct.pack(">I", len(raw)) + raw)
 
 
-def drive(port: int, frame: Path, *, requests: int, clients: int, streams: int) -> Load:
+def drive(
+    port: int, frame: Path, *, requests: int, clients: int, streams: int, rps: int = 0
+) -> Load:
     """Sends `requests` Decide calls and returns how they went.
 
     Args:
@@ -67,12 +69,14 @@ def drive(port: int, frame: Path, *, requests: int, clients: int, streams: int) 
         requests: how many in all.
         clients: connections.
         streams: calls under way at once on each.
+        rps: requests a second on each, answered or not; 0 for as fast as answers come.
     """
     with Path(frame.with_suffix(".log")).open("w+", encoding="utf-8") as log:
         done = subprocess.run(
             [
                 require_h2load(),
                 *("-n", str(requests), "-c", str(clients), "-m", str(streams), "-t", "1"),
+                *(("--rps", str(rps)) if rps else ()),
                 *("-H", "content-type: application/grpc", "-H", "te: trailers"),
                 *("-d", str(frame), f"--log-file={log.name}.requests"),
                 f"http://127.0.0.1:{port}/pdp.v1.DecideService/Decide",

@@ -45,8 +45,8 @@ def echo_server() -> Iterator[Served]:
 
 
 @contextmanager
-def pdp_server(data_dir: Path) -> Iterator[Served]:
-    """Runs `pdp serve` on a free port, with its database in `data_dir`."""
+def pdp_server(data_dir: Path, **settings: str) -> Iterator[Served]:
+    """Runs `pdp serve` on a free port, with its database in `data_dir` and these settings."""
     port = _free_port()
     environment = {
         "PDP_AUTH": "dev",
@@ -54,6 +54,7 @@ def pdp_server(data_dir: Path) -> Iterator[Served]:
         "PDP_HTTP_LISTEN": "127.0.0.1:0",
         "PDP_DATA_DIR": str(data_dir),
         "PDP_LOG_LEVEL": "error",
+        **settings,
     }
     begin = time.perf_counter()
     with _process([sys.executable, "-m", "pdp", "serve"], environment) as process:

@@ -88,9 +88,10 @@ class RecordKeeping:
             StoreUnavailable: it cannot be read or written now.
         """
         self.log: AuditLog = SqliteAuditLog.open(options.url, key=options.key)
+        self.maker = RecordMaker()
         self.recorder: Recorder[Pending] = Recorder(
             self.log,
-            RecordMaker().make,
+            self.maker.make,
             tickets if options.durable else None,
             bound=options.bound,
             retention=options.retention,
@@ -104,6 +105,11 @@ class RecordKeeping:
             "pdp_audit_queue_depth", "Decisions that wait to be recorded.", lambda: recorder.depth
         )
         metrics.counter("pdp_audit_records", "Decisions recorded.", lambda: recorder.written)
+        metrics.counter(
+            "pdp_audit_withheld",
+            "Records without what could not be looked through for secrets.",
+            lambda: self.maker.withheld,
+        )
         metrics.counter(
             "pdp_audit_dropped",
             "Decisions that were answered and not recorded (async mode).",

@@ -11,13 +11,13 @@ logged, and shown in `/readyz`.
 
 from __future__ import annotations
 
-import json
 import logging
 import queue
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
+from pdp.audit.bodies import body_of
 from pdp.audit.housekeeping import Housekeeping
 from pdp.errors import PdpError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pdp.audit.consumer import Consumer
     from pdp.audit.tickets import Tickets
-    from pdp.domain.decision_record import DecisionRecord, Recorded
+    from pdp.domain.decision_record import Recorded
     from pdp.store.audit_port import AuditLog, Retention
 
 T = TypeVar("T")
@@ -47,9 +47,6 @@ LOG_INTERVAL_S: Final = 10.0
 """How often the same trouble is logged at most."""
 
 _log: Final = logging.getLogger("pdp.audit")
-
-_to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_to_ascii: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class _Entry(NamedTuple, Generic[T]):
@@ -209,7 +206,7 @@ class Recorder(Generic[T]):
         made: list[Recorded] = []
         try:
             made = [self._make(entry.pending) for entry in batch]
-            self._append([_body(each.record) for each in made])
+            self._append([body_of(each.record) for each in made])
             written = True
         except PdpError as error:
             self._failed(error.message, len(batch))
@@ -293,13 +290,3 @@ class Recorder(Generic[T]):
             self._failed("recording has ended", len(given_up))
             if self._tickets is not None:
                 self._tickets.settle([entry.ticket for entry in given_up], written=False)
-
-
-def _body(record: DecisionRecord) -> str:
-    value = record.to_json()
-    text = _to_json(value)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # a lone surrogate, which only a caller in this process can send
-        return _to_ascii(value)
-    return text

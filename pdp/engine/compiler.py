@@ -114,22 +114,10 @@ def compile_tenant(
         if previous.platform.akin(platform):
             previous = previous.on(platform, previous.revision)
         held = {layer.name: layer for layer in previous.layers}
-    sources = Policies(
-        platform.policies,
-        policies,
-        settings,
-        platform.risk,
-        platform.models,
-        held,
-        platform.detectors,
-    )
+    shared = (platform.risk, platform.models, held, platform.detectors)
+    sources = Policies(platform.policies, policies, settings, *shared)
     layers = _built(BUILDERS, sources)
-    own = {
-        pattern: place
-        for pattern, place in _wanted(layers).items()
-        if pattern not in platform.patterns.compiled
-    }
-    patterns = _compile(previous.patterns if previous else PatternSet(), own)
+    patterns = _own_patterns(platform, layers, previous.patterns if previous else PatternSet())
     org = policies.of_kind(org_policy.KIND).get(org_policy.ID, org_policy.DEFAULT_ORG_POLICY)
     return Snapshot(
         tenant_id=tenant_id,
@@ -147,6 +135,15 @@ def compile_tenant(
         org=org,
         timed=org.logging_level in org_policy.RECORD_ALL,
     )
+
+
+def _own_patterns(
+    platform: Platform, layers: tuple[Layer, ...], previous: PatternSet
+) -> PatternSet:
+    """Compiles what a tenant looks for and the platform does not."""
+    shared = platform.patterns.compiled
+    own = {pattern: place for pattern, place in _wanted(layers).items() if pattern not in shared}
+    return _compile(previous, own)
 
 
 def empty_snapshot(platform: Platform, revision: int) -> Snapshot:

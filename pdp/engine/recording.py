@@ -77,67 +77,31 @@ class RecordMaker:
         self._hasher = PolicyHasher()
         self._redactor: Redactor | None = None
         self._lineage: object = None
+        self.withheld = 0
+        """Records of which something could not be looked through, and was therefore left out."""
 
     def make(self, pending: Pending) -> Recorded:
         """Returns the record of a decision; whatever of it cannot be worked out is withheld."""
-        snapshot, request, decision = pending.snapshot, pending.request, pending.decision
+        snapshot = pending.snapshot
         policy = DEFAULT_ORG_POLICY if snapshot is None else snapshot.org
         cleaned = self._cleaned(pending)
         keeps_text = policy.logging_level in RECORD_ALL or any(
-            each.spans or each.fields for each in decision.obligations
+            each.spans or each.fields for each in pending.decision.obligations
         )
-        text = request.text
-        record = DecisionRecord(
-            decision_id=decision.decision_id,
-            request_id=request.request_id,
-            time=pending.time,
-            tenant_id=request.tenant_id,
-            outcome=decision.outcome,
-            risk=decision.risk,
-            revision=decision.revision,
+        record = _record(pending, cleaned, keeps_text=keeps_text)._replace(
             policy_hash="" if snapshot is None else self._hasher.of(snapshot),
-            customer_id=request.customer_id,
-            direction=request.direction,
-            channel=request.channel,
-            intent_complexity=request.intent_complexity,
-            provider=request.provider,
-            model=request.model,
-            action=request.action,
-            tool=request.tool,
-            subject=RecordedSubject(*request.subject[:4]),
-            target=RecordedTarget(*request.target),
-            asked_at=request.timestamp,
-            text_sha256=_sha256(text) if text else "",
-            text_length=len(text),
-            redacted_text=_cut(cleaned.text) if keeps_text else None,
-            arguments_sha256=_sha256(_canonical(request.arguments)) if request.arguments else "",
-            redacted_arguments=cleaned.arguments if keeps_text else None,
-            entities=cleaned.entities,
-            tokens=request.usage.tokens,
-            cost_usd=request.usage.cost_usd,
-            reason_code=decision.reason_code,
-            message=decision.message,
-            status_hint=decision.status_hint,
-            matches=decision.matches,
-            obligations=decision.obligations,
-            warnings=decision.warnings,
-            frameworks=decision.frameworks,
-            pii_detected=decision.pii_detected,
-            incomplete=decision.incomplete,
-            duration_us=round(pending.duration_s * 1e6, 1),
-            layers=_layer_times(pending.marks),
             logging_level=policy.logging_level,
         )
         return Recorded(self._without_secrets(record, snapshot), policy)
 
     def _cleaned(self, pending: Pending) -> Cleaned:
         request = pending.request
-        redactor = self._redactor_for(pending.snapshot)
         try:
+            redactor = self._redactor_for(pending.snapshot)
             if redactor is not None:
                 return redactor.clean(request, pending.decision, pending.snapshot)
-        except Exception:  # noqa: S110 - whatever it is, what was not looked through is not kept
-            pass
+        except Exception:  # whatever it is, what was not looked through is not kept
+            self.withheld += 1
         return Cleaned(WITHHELD if request.text else None, None, ())
 
     def _redactor_for(self, snapshot: Snapshot | None) -> Redactor | None:
@@ -149,16 +113,59 @@ class RecordMaker:
 
     def _without_secrets(self, record: DecisionRecord, snapshot: Snapshot | None) -> DecisionRecord:
         """Returns the record without what a caller may have put into ids, names and keys."""
-        redactor = self._redactor_for(snapshot)
         names, places = _strings(record)
-        if redactor is not None:
-            try:
+        try:
+            redactor = self._redactor_for(snapshot)
+            if redactor is not None:
                 if not (redactor.holds(names) or redactor.holds(places, strictly=True)):
                     return record
                 return DecisionRecord.from_json(_clean(record.to_json(), redactor))
-            except Exception:  # noqa: S110 - see `_cleaned`
-                pass
+        except Exception:  # see `_cleaned`
+            self.withheld += 1
         return _bare(record)
+
+
+def _record(pending: Pending, cleaned: Cleaned, *, keeps_text: bool) -> DecisionRecord:
+    request, decision, text = pending.request, pending.decision, pending.request.text
+    return DecisionRecord(
+        decision_id=decision.decision_id,
+        request_id=request.request_id,
+        time=pending.time,
+        tenant_id=request.tenant_id,
+        outcome=decision.outcome,
+        risk=decision.risk,
+        revision=decision.revision,
+        customer_id=request.customer_id,
+        direction=request.direction,
+        channel=request.channel,
+        intent_complexity=request.intent_complexity,
+        provider=request.provider,
+        model=request.model,
+        action=request.action,
+        tool=request.tool,
+        subject=RecordedSubject(*request.subject[:4]),
+        target=RecordedTarget(*request.target),
+        asked_at=request.timestamp,
+        text_sha256=_sha256(text) if text else "",
+        text_length=len(text),
+        redacted_text=_cut(cleaned.text) if keeps_text else None,
+        arguments_sha256=_sha256(_canonical(request.arguments)) if request.arguments else "",
+        redacted_arguments=cleaned.arguments if keeps_text else None,
+        entities=cleaned.entities,
+        tokens=request.usage.tokens,
+        cost_usd=request.usage.cost_usd,
+        reason_code=decision.reason_code,
+        message=decision.message,
+        status_hint=decision.status_hint,
+        matches=decision.matches,
+        obligations=decision.obligations,
+        warnings=decision.warnings,
+        frameworks=decision.frameworks,
+        pii_detected=decision.pii_detected,
+        incomplete=decision.incomplete,
+        duration_us=round(pending.duration_s * 1e6, 1),
+        layers=_layer_times(pending.marks),
+    )
 
 
 _OURS: Final = frozenset(

@@ -46,6 +46,11 @@ def batches_and_records(db: Database) -> None:
     db.execute(
         "CREATE TABLE chain (one INTEGER PRIMARY KEY CHECK (one = 1), key_id TEXT NOT NULL) STRICT"
     )
+    _make_records(db)
+    _make_append(db)
+
+
+def _make_records(db: Database) -> None:
     generated = ", ".join(
         f"{name} {kind} GENERATED ALWAYS AS (json_extract(body, '$.{path}')) STORED"
         for name, kind, path in _COLUMNS
@@ -63,6 +68,9 @@ def batches_and_records(db: Database) -> None:
     db.execute("CREATE INDEX records_of_tenant ON records (tenant_id, sequence)")
     db.execute("CREATE INDEX records_of_user ON records (tenant_id, user_id, sequence)")
     db.execute("CREATE INDEX records_by_outcome ON records (tenant_id, outcome, sequence)")
+
+
+def _make_append(db: Database) -> None:
     db.execute(
         """
         CREATE VIEW appended AS

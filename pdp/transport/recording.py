@@ -51,6 +51,8 @@ class Records:
         Returns:
             What the answer is to wait for: whether the record is on disk. None where it need not.
         """
+        if decision.plain and snapshot is not None and not snapshot.timed:
+            return None  # most of them: found out at once, since nothing else is
         policy = DEFAULT_ORG_POLICY if snapshot is None else snapshot.org
         recorder = self._recorder
         if recorder is None or not is_kept(policy.logging_level, decision):

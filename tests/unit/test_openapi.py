@@ -150,7 +150,7 @@ def test_an_answer_has_what_its_schema_requires(route: Binding) -> None:
         return
     schema = media(operation(route)["responses"][str(route.method.success_status)]).get("schema")
     if schema is None:
-        assert route.method.success_status == 204
+        assert route.method.success_status == 204 or route.method.answers
     elif not route.response_body:
         assert sorted(written) == sorted(resolved(schema).get("required", []))
 

@@ -1,0 +1,107 @@
+"""What recording costs: Decide with every decision on disk before it is answered, and with none.
+
+One server and one load; two tenants that differ in their logging level alone. `full` records every
+decision; at `minimal` none of these is kept, so nothing is recorded.
+"""
+
+from __future__ import annotations
+
+import statistics
+import timeit
+from typing import TYPE_CHECKING, NamedTuple
+
+import grpc
+
+from bench.load import Load, decide_request, drive, write_frame
+from bench.servers import pdp_server
+from pdp._gen.pdp.v1 import org_policy_pb2, org_policy_pb2_grpc
+from pdp.domain.kinds import PolicySet
+from pdp.domain.request import Request
+from pdp.engine.compiler import compile_platform, empty_snapshot
+from pdp.engine.evaluate import evaluate
+from pdp.transport.recording import Records
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LEVELS = {"off": "minimal", "on": "full"}
+"""The tenants, and their logging levels."""
+
+ROUNDS = 3
+REQUESTS = 4_000
+RATE = 1_000
+"""Requests a second, where the load does not wait for the answers."""
+
+
+class Cost(NamedTuple):
+    """Medians of the rounds.
+
+    Attributes:
+        off, on: p99 in milliseconds.
+        rate_off, rate_on: requests a second.
+    """
+
+    off: float
+    on: float
+    rate_off: float
+    rate_on: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times as long the 99th of 100 answers takes."""
+        return self.on / self.off
+
+
+def measure(folder: Path, mode: str) -> dict[str, Cost]:
+    """Returns what recording costs in a mode, under a load that waits and under one that does not.
+
+    Args:
+        folder: for the server's databases.
+        mode: `durable` or `async`.
+    """
+    with pdp_server(folder / mode, PDP_AUDIT_MODE=mode) as pdp:
+        for tenant, level in LEVELS.items():
+            _set_level(pdp.port, tenant, level)
+            request = decide_request()
+            request.tenant_id = tenant
+            write_frame(folder / f"{tenant}.bin", request)
+            drive(pdp.port, folder / f"{tenant}.bin", requests=1_000, clients=4, streams=8)
+        return {
+            "4 x 8 at once": _rounds(pdp.port, folder, rps=0),
+            f"{RATE} a second": _rounds(pdp.port, folder, rps=RATE // 4),
+        }
+
+
+def _rounds(port: int, folder: Path, *, rps: int) -> Cost:
+    runs: dict[str, list[Load]] = {tenant: [] for tenant in LEVELS}
+    for _ in range(ROUNDS):
+        for tenant, done in runs.items():
+            frame = folder / f"{tenant}.bin"
+            done.append(drive(port, frame, requests=REQUESTS, clients=4, streams=8, rps=rps))
+    p99 = {tenant: statistics.median(run.p99_ms for run in done) for tenant, done in runs.items()}
+    rate = {tenant: statistics.median(run.rate for run in done) for tenant, done in runs.items()}
+    return Cost(p99["off"], p99["on"], rate["off"], rate["on"])
+
+
+def _set_level(port: int, tenant: str, level: str) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = org_policy_pb2_grpc.OrgPolicyServiceStub(channel)
+        asked = org_policy_pb2.UpdateOrgPolicyRequest(logging_level=level)
+        stub.UpdateOrgPolicy(asked, metadata=(("x-tenant-id", tenant),))
+
+
+def unrecorded_us() -> float:
+    """Returns what it takes to find out that a plain ALLOW is not recorded, in microseconds."""
+    snapshot = empty_snapshot(compile_platform(PolicySet(), {}), 1)
+    records = Records(_NeverAsked())  # type: ignore[arg-type] # so it says
+    request = Request(text="hello")
+    decision = evaluate(snapshot, request, "d")
+    number = 200_000
+    spent = timeit.repeat(
+        lambda: records.take(snapshot, request, decision, 1.0), number=number, repeat=5
+    )
+    return min(spent) / number * 1e6
+
+
+class _NeverAsked:
+    """Stands for a recorder."""

@@ -13,7 +13,7 @@ from pdp.domain.org_policy import KIND as ORG_POLICY_KIND
 from pdp.domain.user_group import all_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from pdp.domain.compliance_bundle import ComplianceBundle
     from pdp.domain.dlp_rule import DlpCustomisation
@@ -102,15 +102,20 @@ def rules_in_force(platform: PolicySet, own: PolicySet) -> RulesInForce:
     rules = tenant_rules(platform, own)
     everyone = {rule.id: rule for rule in rules.values() if _acts(rule)}
     everyone.update(_logged(platform, own, bundles, rules))
-    groups = {
-        group.id: found
-        for group in all_groups(platform, own).values()
-        if (found := _of_group(group, bundles, {**rules, **everyone}, platform, own))
+    groups: Iterable[UserGroup] = all_groups(platform, own).values()
+    wanted = {bundle_id for group in groups for bundle_id in group.bundle_ids}
+    added = {
+        each.id: _by_activation(each, everyone, platform, own)
+        for each in bundles.values()
+        if each.id in wanted and not each.enabled
     }
+    present = {**rules, **everyone}
+    by_group = {group.id: _of_group(group, added, present) for group in groups}
     required = frozenset(
         rule_id for each in bundles.values() if each.enabled for rule_id in each.defined_rules
     )
-    return RulesInForce(everyone, groups, required)
+    settings = {group_id: found for group_id, found in by_group.items() if found}
+    return RulesInForce(everyone, settings, required)
 
 
 def stricter(rule: DlpRule, change: Mapping[str, Any]) -> DlpRule:
@@ -179,24 +184,33 @@ def _switched_off(change: DlpCustomisation | None) -> bool:
     return change is not None and (change.enabled is False or change.action_tier == OFF)
 
 
-def _of_group(
-    group: UserGroup,
-    bundles: Mapping[str, ComplianceBundle],
-    rules: Mapping[str, DlpRule],
+def _by_activation(
+    bundle: ComplianceBundle,
+    everyone: Mapping[str, DlpRule],
     platform: PolicySet,
     own: PolicySet,
 ) -> Rules:
+    """What a bundle that is not active brings to the groups that it is assigned to."""
+    found = rules_of_bundle(replace(bundle, enabled=True), platform, own)
+    enabled = (rule if rule.enabled else replace(rule, enabled=True) for rule in found)
+    return {rule.id: rule for rule in enabled if _acts(rule) and rule != everyone.get(rule.id)}
+
+
+def _of_group(
+    group: UserGroup, added: Mapping[str, Rules], present: Mapping[str, DlpRule]
+) -> Rules:
+    """What holds for a group's users in place of, or in addition to, what holds for everyone.
+
+    Args:
+        group: the group.
+        added: what each bundle that may be assigned brings.
+        present: all rules, as they are for everyone.
+    """
     found: Rules = {}
     for bundle_id in group.bundle_ids:
-        bundle = bundles.get(bundle_id)
-        if bundle is None or bundle.enabled:
-            continue
-        for rule in rules_of_bundle(replace(bundle, enabled=True), platform, own):
-            found[rule.id] = replace(rule, enabled=True)
+        found.update(added.get(bundle_id, {}))
     for change in group.dlp_rules:
-        rule_id = change["rule_id"]
-        if rule_id in rules:
-            found[rule_id] = stricter(found.get(rule_id, rules[rule_id]), change)
-    return {
-        rule_id: rule for rule_id, rule in found.items() if _acts(rule) and rule != rules[rule_id]
-    }
+        old = found.get(change["rule_id"]) or present.get(change["rule_id"])
+        if old is not None and _acts(new := stricter(old, change)) and new != old:
+            found[new.id] = new
+    return found

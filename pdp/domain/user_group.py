@@ -21,7 +21,7 @@ MAX_MEMBERS: Final = 2_000
 MAX_GROUP_BUNDLES: Final = 100
 """Bundles of one group."""
 
-MAX_GROUP_RULES: Final = 500
+MAX_GROUP_RULES: Final = 100
 """Stricter rules of one group."""
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.admin.bundle_records import BUNDLE_KINDS, Holdings, holdings
 from pdp.domain.bundle_rules import platform_rules
-from pdp.domain.compliance_bundle import all_bundles
+from pdp.domain.compliance_bundle import STATE_KIND, all_bundles
 from pdp.domain.dlp_rule import (
     CUSTOMISATION_KIND,
     KIND,
@@ -45,7 +45,8 @@ class KeptRule(NamedTuple):
     Attributes:
         rule: with what the tenant has customised, where it is the platform's.
         owner: whose it is; `PLATFORM` for one that ships with the product.
-        revision: of the last change of it, or of the tenant's customisation.
+        revision: of the last change of it or, where it is the platform's, of what the tenant has
+            set of it or of its bundle.
     """
 
     rule: DlpRule
@@ -86,10 +87,11 @@ def find_rule(reader: Reader, tenant_id: str, rule_id: str) -> KeptRule:
     shipped = reader.get(KIND, PLATFORM, rule_id)
     if shipped is not None:
         rule = platform_rules(*held(reader, tenant_id)).get(rule_id)
-        own = reader.get(CUSTOMISATION_KIND, tenant_id, rule_id)
         if rule is not None:
-            revision = max(shipped.revision, own.revision if own else 0)
-            return KeptRule(rule, PLATFORM, revision)
+            own = reader.get(CUSTOMISATION_KIND, tenant_id, rule_id)
+            state = reader.get(STATE_KIND, tenant_id, rule.bundle_id) if rule.bundle_id else None
+            revisions = [each.revision for each in (shipped, own, state) if each is not None]
+            return KeptRule(rule, PLATFORM, max(revisions))
     raise RuleNotFound(f"there is no DLP rule {rule_id}")
 
 

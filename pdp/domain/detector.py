@@ -31,6 +31,12 @@ ALIASES: Final[tuple[frozenset[str], ...]] = (
     frozenset({"IP_ADDRESS", "IP"}),
     frozenset({"US_DRIVER_LICENSE", "DRIVER_LICENSE"}),
     frozenset({"MEDICAL_RECORD_NUMBER", "MRN"}),
+    frozenset({"HEALTH_INSURANCE_ID", "HEALTH_PLAN_NUMBER"}),
+    frozenset({"US_DEA", "DEA_NUMBER"}),
+    frozenset({"US_NPI", "NPI"}),
+    frozenset({"US_MBI", "MBI"}),
+    frozenset({"US_ROUTING_NUMBER", "ROUTING_NUMBER"}),
+    frozenset({"PERSON", "PERSON_NAME"}),
 )
 """Names of one and the same type: seed 002 writes SSN where the detectors say US_SSN."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
-from pdp.domain.detector import entity_aliases
+from pdp.domain.entity_types import covered_by
 from pdp.domain.model_catalog import folded
 from pdp.engine.seeking import SURE
 
@@ -99,8 +99,8 @@ class _Entities:
                 sure = SURE if least is None else least
                 for entity_type in rule.entity_types:
                     typed.setdefault(entity_type, []).append((least or 0.0, bit))
-                    for name in entity_aliases(entity_type):
-                        scanned.setdefault(name, {})[bit] = sure
+                for name in covered_by(rule.entity_types):
+                    scanned.setdefault(name, {})[bit] = sure
             elif least is not None:
                 anything.append((least, bit))
             else:

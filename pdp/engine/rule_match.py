@@ -10,7 +10,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.decision import Redaction, Span
-from pdp.domain.detector import entity_aliases
+from pdp.domain.entity_types import covered_by
 from pdp.domain.model_catalog import folded
 from pdp.engine.locations import located
 from pdp.engine.scan import strings_in
@@ -119,7 +119,7 @@ def scanned_of(conditions: Conditions, scanned: Sequence[EntityFinding]) -> list
     """Returns the findings of the scan that the entity conditions are met by."""
     least = conditions.entity_confidence_min
     least = SURE if least is None else least
-    types = {name for each in conditions.entity_types for name in entity_aliases(each)}
+    types = covered_by(conditions.entity_types)
     return [
         each
         for each in scanned

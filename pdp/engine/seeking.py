@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pdp.domain.detector import entity_aliases
 from pdp.domain.dlp_rule import KIND, REGEX, DlpRule
+from pdp.domain.entity_types import covered_by
 from pdp.engine.dlp_config import known_config
 from pdp.engine.dlp_finds import named_entities
 
@@ -41,16 +41,17 @@ def seekers(
         own: the tenant's policies, whose DLP rules are detectors too.
         catalog: the detectors that ship with the product.
     """
-    types: set[str] = set()
+    named: set[str] = set()
     anything = False
     for each in rules:
-        types.update(each.entity_types)
+        named.update(each.entity_types)
         anything |= not each.entity_types and each.entity_confidence_min is not None
     found: Seekers = {}
-    if not (types or anything):
+    if not (named or anything):
         return found
+    types = covered_by(named)
     for detector in (*catalog.values(), *_own_detectors(own, catalog)):
-        if anything or not types.isdisjoint(entity_aliases(detector.entity_type)):
+        if anything or detector.entity_type in types:
             for pattern in detector.patterns:
                 found[pattern] = (*found.get(pattern, ()), detector)
     return found

@@ -175,6 +175,10 @@ def test_what_no_rule_can_become(client: httpx2.Client) -> None:
         "INVALID_ARGUMENT",
         "config_json.pattern",
     )
+    other = rule(client, detector_name="Another")
+    taken = client.put(url, json={"detector_name": "Another"})
+    assert other["id"] in taken.json()["error"]["details"][0]["reason"]
+    refused(taken, 409, "NAME_EXISTS", "detector_name")
     assert found(client.get(url)) == own
     assert len(found(client.get(f"{url}/versions"))) == 1
     refused(client.put(f"{RULES}/{NOBODY}", json={}), 404, "RULE_NOT_FOUND")

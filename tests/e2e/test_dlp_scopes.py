@@ -28,8 +28,11 @@ def test_an_activated_bundle_requires_its_rules(client: httpx2.Client) -> None:
     rule_id = pci["rules"][0]["id"]
     url = f"{RULES}/{rule_id}"
     assert found(client.get(url))["bundle_id"] == pci["id"]
+    tag = client.get(url).headers["etag"]
     found(client.post(f"{BUNDLES}/{pci['id']}/activate"))
     assert found(client.get(url))["enabled"] is True
+    late = client.put(url, json={"action_tier": "block"}, headers={"If-Match": tag})
+    refused(late, 412, "PRECONDITION_FAILED", "If-Match")
     newest = found(client.get(f"{url}/versions"))[0]
     assert (newest["rule_id"], newest["change_type"]) == (rule_id, "update")
     told = (newest["old_values"]["enabled"], newest["new_values"]["enabled"])

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pdp import catalog
 from pdp.domain import dlp_rule, policy_chain, policy_pack
 from pdp.domain.decision import Outcome
 from pdp.domain.detector import PII
+from pdp.domain.entity_types import FAMILIES
 from pdp.domain.kinds import PolicySet
 from pdp.domain.ner import NamedEntity, NerFindings, Wanted
 from pdp.domain.policy_chain import ChainEntry, PolicyChain
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from pdp.engine.snapshot import Snapshot
 
 SEGMENT = Segment(None, "x" * 100, b"x" * 100)
-TYPES = ("CREDIT_CARD", "US_SSN", "SSN", "OWN")
+TYPES = ("CREDIT_CARD", "US_SSN", "SSN", "NATIONAL_ID", "OWN")
 CONFIDENCES = st.sampled_from([0.0, 0.3, 0.5, 0.7, 1.0])
 
 conditions = st.builds(
@@ -80,6 +82,19 @@ def test_a_mere_likeness_stops_nobody() -> None:
     assert hold(asked, facts(own=(Entity("CREDIT_CARD", 0.1),))).matched
     least = asked._replace(entity_confidence_min=0.2)
     assert hold(least, facts(finding("CREDIT_CARD", 0.3))).matched
+
+
+def test_a_name_for_many_types_means_them_all() -> None:
+    asked = Conditions(entity_types=("NATIONAL_ID",))
+    for entity_type in ("US_SSN", "PL_PESEL", "NATIONAL_ID"):
+        assert hold(asked, facts(finding(entity_type, 0.9))).matched
+    assert not hold(asked, facts(finding("CREDIT_CARD", 0.9))).matched
+
+
+def test_what_a_name_covers_is_what_detectors_find() -> None:
+    found = {each.entity_type for each in catalog.detectors().values()}
+    assert frozenset().union(*FAMILIES.values()) <= found
+    assert found.isdisjoint(FAMILIES)  # else a find of that very type would mean more than itself
 
 
 def test_only_what_a_rule_names_is_looked_for() -> None:

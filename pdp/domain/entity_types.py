@@ -1,0 +1,106 @@
+"""Names of kinds of data that stand for several: what a policy means that names one.
+
+Policies speak of national ids and secrets; detectors know a Danish CPR from a Polish PESEL. A name
+here covers the types that detectors find; any other covers itself and its other names.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pdp.domain.detector import entity_aliases
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_KEYS: Final = frozenset(
+    {
+        "AI_PROVIDER_KEY",
+        "ANTHROPIC_KEY",
+        "AUTHORIZATION_HEADER",
+        "AWS_ACCESS_KEY",
+        "AWS_SECRET_KEY",
+        "AZURE_CLIENT_SECRET",
+        "AZURE_SAS",
+        "AZURE_STORAGE_KEY",
+        "GCP_API_KEY",
+        "GCP_SERVICE_ACCOUNT_KEY",
+        "GENERIC_SECRET",
+        "GITHUB_TOKEN",
+        "GITLAB_TOKEN",
+        "GOOGLE_OAUTH",
+        "JWT",
+        "MESSAGING_KEY",
+        "OPENAI_KEY",
+        "PACKAGE_REGISTRY_TOKEN",
+        "PLATFORM_TOKEN",
+        "SLACK_TOKEN",
+        "STRIPE_KEY",
+    }
+)
+_NATIONAL_IDS: Final = frozenset(
+    {
+        "AU_TFN",
+        "BE_NATIONAL_NUMBER",
+        "BR_CPF",
+        "CA_SIN",
+        "CH_AHV",
+        "CN_RESIDENT_ID",
+        "DE_TAX_ID",
+        "DK_CPR",
+        "ES_NIF",
+        "FI_HETU",
+        "FR_NIR",
+        "IN_AADHAAR",
+        "IT_FISCAL_CODE",
+        "KR_RRN",
+        "MX_CURP",
+        "NL_BSN",
+        "NO_FODSELSNUMMER",
+        "PL_PESEL",
+        "SE_PERSONNUMMER",
+        "TR_KIMLIK",
+        "UK_NINO",
+        "US_ITIN",
+        "US_SSN",
+        "ZA_ID",
+    }
+)
+_TAX_IDS: Final = frozenset(
+    {
+        "AU_TFN",
+        "BR_CPF",
+        "DE_TAX_ID",
+        "ES_NIF",
+        "IN_PAN",
+        "IT_FISCAL_CODE",
+        "US_EIN",
+        "US_ITIN",
+        "VAT_NUMBER",
+    }
+)
+
+FAMILIES: Final[Mapping[str, frozenset[str]]] = {
+    "ACCESS_TOKEN": _KEYS,
+    "API_KEY": _KEYS,
+    "SECRET": _KEYS
+    | {"CONNECTION_STRING", "ENVIRONMENT_SECRET", "PASSPHRASE", "PASSWORD", "PRIVATE_KEY"}
+    | {"CHAT_WEBHOOK", "SLACK_WEBHOOK", "URL_CREDENTIALS"},
+    "NATIONAL_ID": _NATIONAL_IDS,
+    "TAX_ID": _TAX_IDS,
+    "MEDICAL_LICENSE": frozenset({"US_DEA", "US_NPI"}),
+    "PRECISE_LOCATION": frozenset({"COORDINATES"}),
+    "US_BANK_NUMBER": frozenset({"BANK_ACCOUNT"}),
+    "US_PASSPORT": frozenset({"PASSPORT"}),
+}
+"""What a name covers besides itself."""
+
+
+def covered_by(names: Iterable[str]) -> frozenset[str]:
+    """Returns the types that a policy means which names `names`: these, and all that they cover."""
+    found: set[str] = set()
+    for name in names:
+        found |= entity_aliases(name)
+        for each in FAMILIES.get(name, ()):
+            found |= entity_aliases(each)
+    return frozenset(found)

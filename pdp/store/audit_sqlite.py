@@ -36,6 +36,7 @@ _BATCH = "sequence, first_record, records, at, note, previous, hash"
 _HEAD: Final = f"SELECT {_BATCH} FROM batches ORDER BY sequence DESC LIMIT 1"  # noqa: S608 - no input
 _APPEND: Final = f"INSERT INTO appended ({_BATCH}, bodies) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - no input
 _GET: Final = "SELECT sequence, body FROM records WHERE decision_id = ? AND tenant_id = ?"
+_READ_ON: Final = "SELECT sequence, body FROM records WHERE sequence > ? ORDER BY sequence LIMIT ?"
 _LAST: Final = "SELECT first_record + records - 1 FROM batches ORDER BY sequence DESC LIMIT 1"
 
 
@@ -139,6 +140,10 @@ class SqliteAuditLog:
         """See `AuditLog.follow`."""
         return self._kept(*audit_queries.follow(wanted, after, limit))
 
+    def read_on(self, after: int, limit: int) -> Sequence[Kept]:
+        """See `AuditLog.read_on`."""
+        return self._kept(_READ_ON, (after, limit))
+
     def get(self, tenant_id: str, decision_id: str) -> Kept | None:
         """See `AuditLog.get`."""
         found = self._kept(_GET, (decision_id, tenant_id))
@@ -185,7 +190,8 @@ class SqliteAuditLog:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
             if removed:
-                self._writer.execute(f"PRAGMA incremental_vacuum({MAX_PAGES})").fetchall()
+                # Not by execute(): that would end after its first step, which frees one page.
+                self._writer.executescript(f"PRAGMA incremental_vacuum({MAX_PAGES})")
             return removed
 
     def close(self) -> None:

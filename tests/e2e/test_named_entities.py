@@ -201,10 +201,12 @@ class TestWithModels:
             answer = found(modelled.post(f"{RULES}/test", json=tried))
             assert [each["matched_text"] for each in answer["matches"]] == [value]
             assert answer["error"] is None
-        simulated = {"request": {"content": {"text": NAMED}}}
-        assert (
-            found(modelled.post("/v1/simulate", json=simulated))["decision"]["outcome"] == "REDACT"
-        )
+        request = {"request": {"content": {"text": NAMED}}}
+        simulated = found(modelled.post("/v1/simulate", json=request))
+        assert simulated["decision"]["outcome"] == "REDACT"
+        evaluated = found(modelled.post(f"{RULES}/evaluate", json={"text": NAMED}))
+        assert evaluated["final_action"] == "redact"
+        assert evaluated["matched_rules"][0]["detector_type"] == "ner"
 
     def test_a_batch_is_looked_through(self, modelled: httpx2.Client) -> None:
         names(modelled)

@@ -108,9 +108,11 @@ async def running(settings: Settings, worker: Worker | None = None) -> AsyncIter
         await security.start()
         tracing = _tracing(stack, settings)
         exporting = Exporting.of(settings)
-        stack.push_async_callback(asyncio.to_thread, exporting.exporter.close)
         keeping = RecordKeeping(RecordOptions.of(settings), LoopTickets(asyncio.get_running_loop()))
         stack.push_async_callback(asyncio.to_thread, keeping.close)
+        # At the end: what is decided is recorded, what is recorded leaves, then the log is closed.
+        stack.push_async_callback(asyncio.to_thread, exporting.exporter.close)
+        stack.push_async_callback(asyncio.to_thread, keeping.recorder.close)
         wiring = wire(
             publisher,
             workspace,
@@ -120,7 +122,7 @@ async def running(settings: Settings, worker: Worker | None = None) -> AsyncIter
             keeping=keeping,
             exporting=exporting,
         )
-        exporting.start(publisher, workspace, wiring.metrics)
+        exporting.start(keeping.log, publisher, workspace, wiring.metrics)
         keeping.recorder.subscribe(exporting.exporter)
         if worker is not None:
             worker.render, wiring.metrics.of_all = wiring.metrics.render, worker.metrics_of_all

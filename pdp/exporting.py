@@ -15,12 +15,14 @@ from pdp.audit.deliveries import ExportSettings
 from pdp.audit.exporter import Exporter
 from pdp.audit.siem.directory import Directory
 from pdp.audit.siem.registry import registered
+from pdp.audit.sources import Sources
 from pdp.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pdp.admin.workspace import Workspace
+    from pdp.audit.sources import RecordLog
     from pdp.config import Settings
     from pdp.domain.record import Change
     from pdp.publisher import Publisher
@@ -70,15 +72,23 @@ class Exporting:
         exporter = Exporter(ExportSettings(Path()), {})
         return cls(exporter, Directory(lambda: registered({}), exporter), AlertTrials())
 
-    def start(self, publisher: Publisher, workspace: Workspace, metrics: Metrics) -> None:
+    def start(
+        self, records: RecordLog, publisher: Publisher, workspace: Workspace, metrics: Metrics
+    ) -> None:
         """Begins to deliver.
+
+        Args:
+            records: the log of decision records.
+            publisher: knows the last revision.
+            workspace: what the change log is read through.
+            metrics: are told how it stands.
 
         Raises:
             ConfigError: connectors are configured, and their spool cannot be opened.
         """
         _measure(self.exporter, metrics)
         try:
-            self.exporter.start(_ChangeLog(publisher, workspace))
+            self.exporter.start(Sources(records, _ChangeLog(publisher, workspace)))
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(
                 f"data_dir (PDP_DATA_DIR): the spool of SIEM events cannot be opened: {error}"
@@ -91,7 +101,7 @@ class Exporting:
             f"siem_{name}": f"failing: {each.last_error}" if each.last_error else "ok"
             for name, each in exports.standings.items()
         }
-        lost = exports.unspooled + sum(each.dropped for each in exports.standings.values())
+        lost = sum(each.dropped for each in exports.standings.values())
         if exports.faulty:
             found["exports"] = "failing: the spool cannot be written"
         elif lost:
@@ -145,11 +155,8 @@ def _measure(exporter: Exporter, metrics: Metrics) -> None:
         metrics.gauge(name, help_text, read)
     metrics.counter(
         "pdp_siem_dropped",
-        "Events and records that were dropped for want of room.",
-        lambda: (
-            exporter.exports.unspooled
-            + sum(each.dropped for each in exporter.exports.standings.values())
-        ),
+        "Events that were dropped for want of room.",
+        lambda: sum(each.dropped for each in exporter.exports.standings.values()),
     )
     metrics.counter(
         "pdp_alerts_dropped",

@@ -31,6 +31,7 @@ class Pace:
         linger_s: how long a batch that is not full waits for more.
         poll_s: how often the spool is looked into for what other processes have put there.
         first_s, most_s: the bounds of the time between two attempts, which doubles.
+        gather_s: how long more records are waited for where some have come.
         grace_s: what deliveries under way, and what waits for a batch, get when the server ends.
     """
 
@@ -38,6 +39,7 @@ class Pace:
     poll_s: float = 0.5
     first_s: float = 0.5
     most_s: float = 60.0
+    gather_s: float = 0.05
     grace_s: float = 3.0
 
     def after(self, attempts: int) -> float:

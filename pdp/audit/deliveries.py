@@ -1,19 +1,19 @@
-"""What is done by the one process that delivers: a courier a connector, alerts, admin changes."""
+"""What is done by the one process that delivers: logs are read, a courier a connector, alerts."""
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from pdp.audit.alerts.sender import Sender
 from pdp.audit.alerts.webhook import Webhooks
 from pdp.audit.courier import Courier, Pace
-from pdp.audit.ocsf_changes import change_uid, event_of
-from pdp.audit.siem.text import compact
+from pdp.errors import PdpError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -21,25 +21,16 @@ if TYPE_CHECKING:
 
     from pdp.audit.alerts.addresses import Network
     from pdp.audit.siem.base import Connector
+    from pdp.audit.sources import Sources
     from pdp.audit.spool import Spool
-    from pdp.domain.record import Change
 
-CHANGES: Final = "changes"
-"""The spool's mark of the last revision whose change was exported."""
+RETRY_S: Final = 1.0
+"""How long a file that cannot be used is left alone."""
 
-_AT_ONCE: Final = 128
+_TROUBLES: Final = (sqlite3.Error, OSError, PdpError)
+"""What a disk may do to us."""
+
 _log: Final = structlog.get_logger("pdp.exports")
-
-
-class ChangeLog(Protocol):
-    """The change log, as the server has it."""
-
-    @property
-    def revision(self) -> int:
-        """The last revision that is known."""
-
-    def changes(self, since: int, limit: int) -> Awaitable[Sequence[Change]]:
-        """Returns up to `limit` changes after `since`, oldest first; awaited in the exporter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +53,33 @@ class ExportSettings:
 
 
 class Deliveries:
-    """Couriers for all connectors, the sender of alerts, and the reader of the change log."""
+    """Couriers for all connectors, the sender of alerts, and the readers of both logs.
+
+    Attributes:
+        faulty: something of it cannot be done now.
+    """
 
     def __init__(
         self,
         spool: Spool,
         connectors: Mapping[str, Connector],
         settings: ExportSettings,
-        changes: ChangeLog | None,
+        sources: Sources | None,
     ) -> None:
+        self.faulty = False
         self._spool = spool
         self._pace = settings.pace
-        self._changes = changes if connectors else None
+        self._sources = sources if connectors else None
         self._webhooks = Webhooks(settings.allowed)
         self._couriers = [
             Courier(each, made, spool, self._pace) for each, made in connectors.items()
         ]
         self._sender = Sender(self._webhooks, spool, self._pace)
+        self._news = asyncio.Event()
 
     def wake(self) -> None:
-        """Says that there is something new in the spool."""
-        for courier in self._couriers:
-            courier.wake()
+        """Says that there is something new in the logs or in the spool."""
+        self._news.set()
         self._sender.wake()
 
     async def run(self, look: Callable[[], None]) -> None:
@@ -92,56 +88,66 @@ class Deliveries:
         Args:
             look: called now and then, to see how things stand.
         """
-        work = [*(each.run for each in self._couriers), self._sender.run, self._read_changes]
-        running = [asyncio.create_task(_kept(each)) for each in work]
+        work = [*(each.run for each in self._couriers), self._sender.run, self._read_on]
+        running = [asyncio.create_task(self._kept(each)) for each in work]
         try:
             while True:
                 look()
                 await asyncio.sleep(self._pace.poll_s)
         finally:
-            await self._wind_up()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pace.grace_s):
+                    await self._wind_up(running[-1])
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
             await self._webhooks.close()
 
-    async def _wind_up(self) -> None:
+    async def _wind_up(self, reader: asyncio.Task[None]) -> None:
+        reader.cancel()
+        more = self._sources is not None
+        with suppress(*_TROUBLES):
+            while more and self._sources is not None:
+                more = self._sources.take_records(self._spool)
+                await asyncio.sleep(0)
         for courier in self._couriers:
             courier.hurry()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._pace.grace_s):
-                await asyncio.gather(self._sender.end(), *(each.idle() for each in self._couriers))
+        await asyncio.gather(self._sender.end(), *(each.idle() for each in self._couriers))
 
-    async def _read_changes(self) -> None:
-        """Exports admin changes from where the last one who delivered has left off."""
-        log, spool = self._changes, self._spool
-        if log is None:
-            return
-        since = spool.mark(CHANGES)
-        if since is None:
-            # What was written before there was anyone to tell of it is no news.
-            since = log.revision
-            spool.append([], {CHANGES: since})
+    async def _read_on(self) -> None:
+        """Reads both logs on, whenever there is something new in one."""
+        sources = self._sources
+        while sources is not None:
+            self._news.clear()
+            while sources.take_records(self._spool):
+                self._wake_couriers()
+                await asyncio.sleep(0)
+            while await sources.take_changes(self._spool):
+                self._wake_couriers()
+            self.faulty = False
+            self._wake_couriers()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pace.poll_s):
+                    await self._news.wait()
+                # Who comes alone is often followed: one commit for all of them.
+                await asyncio.sleep(self._pace.gather_s)
+
+    def _wake_couriers(self) -> None:
+        for courier in self._couriers:
+            courier.wake()
+
+    async def _kept(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Runs `work` again whenever it fails: a fault must not end deliveries for good."""
         while True:
-            if log.revision > since:
-                changes = await log.changes(since, _AT_ONCE)
-                for change in changes:
-                    since = change.revision
-                spool.append(
-                    [(change_uid(each), each.at, compact(event_of(each))) for each in changes],
-                    {CHANGES: since},
-                )
-                self.wake()
-            await asyncio.sleep(self._pace.poll_s)
-
-
-async def _kept(work: Callable[[], Awaitable[None]]) -> None:
-    """Runs `work` again whenever it fails: a fault must not end deliveries for good."""
-    while True:
-        try:
-            await work()
-        except Exception:
-            _log.exception("deliveries were interrupted")
-            await asyncio.sleep(1.0)
-        else:
-            return
+            try:
+                await work()
+            except _TROUBLES as error:
+                if not self.faulty:
+                    _log.error("exports cannot be written down", reason=str(error))
+                self.faulty = True
+                await asyncio.sleep(RETRY_S)
+            except Exception:
+                _log.exception("deliveries were interrupted")
+                await asyncio.sleep(RETRY_S)
+            else:
+                return

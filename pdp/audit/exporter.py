@@ -1,7 +1,7 @@
-"""Takes recorded decisions into the spool, from where they go to SIEMs and, as alerts, to webhooks.
+"""What leaves the server: events to SIEMs, alerts to webhooks, on a thread of its own.
 
-All of it is done on a thread of its own with an event loop of its own, so that no decision waits
-for any of it. Every process puts what it has recorded into the spool; one of them delivers.
+The thread has an event loop of its own, so that no decision waits for any of it. Every process
+hands over what it has recorded under alert rules; one of them delivers, and reads the logs for all.
 """
 
 from __future__ import annotations
@@ -18,26 +18,22 @@ import structlog
 
 from pdp.audit.alerts import outbox
 from pdp.audit.dead_letters import count_dead
-from pdp.audit.deliveries import Deliveries, ExportSettings
+from pdp.audit.deliveries import RETRY_S, Deliveries, ExportSettings
 from pdp.audit.leader import Leadership
-from pdp.audit.ocsf_decisions import events_of
-from pdp.audit.siem.text import compact
+from pdp.audit.sources import forget
 from pdp.audit.spool import Spool, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
-    from pdp.audit.deliveries import ChangeLog
     from pdp.audit.siem.base import Connector
+    from pdp.audit.sources import Sources
     from pdp.domain.decision_record import Recorded
 
 SPOOL_NAME: Final = "exports.db"
 _LOCK_NAME: Final = "exports.lock"
 MAX_HANDED: Final = 50_000
-"""Records that may be on their way to the spool: what the disk cannot take for seconds."""
-
-RETRY_S: Final = 1.0
-"""How long a spool that cannot be written is left alone."""
+"""Records under alert rules that may be on their way: what the disk cannot take for seconds."""
 
 _AT_ONCE: Final = 128
 
@@ -52,15 +48,14 @@ class Exports:
     Attributes:
         standings: of the connectors, by id.
         held_bytes: of the events that wait.
-        unspooled: records that never came to the spool, for want of room.
-        alerts_waiting, alerts_dropped: alerts that are not delivered yet; that nobody is told of.
+        alerts_waiting, alerts_dropped: alerts that are not delivered yet; records and alerts that
+            nobody is told of, for want of room.
         dead_letters: events and alerts that nobody would take.
         faulty: the spool cannot be written.
     """
 
     standings: Mapping[str, Standing] = field(default_factory=dict)
     held_bytes: int = 0
-    unspooled: int = 0
     alerts_waiting: int = 0
     alerts_dropped: int = 0
     dead_letters: int = 0
@@ -80,9 +75,9 @@ class Exporter:
     def __init__(self, settings: ExportSettings, connectors: Mapping[str, Connector]) -> None:
         self._settings = settings
         self._connectors = connectors
-        self._changes: ChangeLog | None = None
+        self._sources: Sources | None = None
         self._handed: deque[Recorded] = deque()
-        self._unspooled = 0
+        self._untold = 0
         self._matcher = outbox.Matcher()
         self._spool: Spool | None = None
         self._deliveries: Deliveries | None = None
@@ -93,18 +88,23 @@ class Exporter:
         self._ending = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="exports", daemon=True)
 
-    def start(self, changes: ChangeLog | None = None) -> None:
+    def start(self, sources: Sources | None = None) -> None:
         """Begins to deliver what is in the spool, and what comes.
 
         Args:
-            changes: the log whose entries are exported; None for none.
+            sources: the logs whose entries are events; None for none.
 
         Raises:
             OSError, sqlite3.Error: connectors are configured, and the spool cannot be opened.
+            StoreUnavailable: a log cannot be read.
         """
-        self._changes = changes
+        self._sources = sources
         if self._connectors or (self._settings.directory / SPOOL_NAME).exists():
-            self._open()
+            spool = self._open()
+            if sources is not None and self._connectors:
+                sources.begin(spool)
+            elif not self._connectors:
+                forget(spool)
         self._loop = asyncio.new_event_loop()
         self._thread.start()
 
@@ -114,16 +114,19 @@ class Exporter:
         return self._exports
 
     def consume(self, batch: Sequence[Recorded]) -> None:
-        """Takes records; called on any thread, and never waits."""
-        if not self._connectors:
-            batch = [each for each in batch if each.policy.alert_rules]
-            if not batch:
-                return
-        if len(self._handed) + len(batch) > MAX_HANDED:
-            self._unspooled += len(batch)
-            return
-        self._handed.extend(batch)
-        self._call(self._news.set)
+        """Takes records that are in their log; called on any thread, and never waits."""
+        under_rules = [each for each in batch if each.policy.alert_rules]
+        if len(self._handed) + len(under_rules) > MAX_HANDED:
+            self._untold += len(under_rules)
+        else:
+            self._handed.extend(under_rules)
+        if self._connectors or under_rules:
+            self._call(self._told)
+
+    def _told(self) -> None:
+        self._news.set()
+        if self._deliveries is not None:
+            self._deliveries.wake()
 
     def run(self, work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
         """Runs `work` where the connectors live; awaited on the caller's own event loop."""
@@ -132,7 +135,7 @@ class Exporter:
         return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
     def close(self) -> None:
-        """Puts all records into the spool, lets deliveries under way end, and ends."""
+        """Puts what was handed over into the spool, lets deliveries under way end, and ends."""
         if self._thread.is_alive():
             self._call(self._ending.set)
             self._thread.join()
@@ -184,7 +187,7 @@ class Exporter:
             except Exception:
                 # A record that cannot be told of must not keep all others from being.
                 _log.exception("records cannot be exported", records=len(batch))
-                self._unspooled += len(batch)
+                self._untold += len(batch)
                 return
             else:
                 self._faulty = False
@@ -194,18 +197,9 @@ class Exporter:
             await asyncio.sleep(RETRY_S)
 
     def _put(self, batch: Sequence[Recorded]) -> None:
-        spool = self._open()
-        events = [
-            (event["metadata"]["uid"], record.time, compact(event))
-            for record, _ in (batch if self._connectors else ())
-            for event in events_of(record)
-        ]
         met = self._matcher.met(batch)
-        with spool.transaction():
-            if events:
-                spool.append(events)
-            if met:
-                outbox.enqueue(spool, met, self._settings.window_s)
+        if met:
+            outbox.enqueue(self._open(), met, self._settings.window_s)
         if self._deliveries is not None:
             self._deliveries.wake()
 
@@ -224,7 +218,7 @@ class Exporter:
                 self._look()
                 await asyncio.sleep(self._settings.pace.poll_s)
             self._deliveries = Deliveries(
-                self._spool, self._connectors, self._settings, self._changes
+                self._spool, self._connectors, self._settings, self._sources
             )
             await self._deliveries.run(self._look)
         finally:
@@ -234,15 +228,14 @@ class Exporter:
         """Sees how exports stand, for whoever asks."""
         spool = self._spool
         if spool is None:
-            self._exports = Exports(unspooled=self._unspooled, faulty=self._faulty)
+            self._exports = Exports(alerts_dropped=self._untold, faulty=self._faulty)
             return
         with suppress(sqlite3.Error):
             self._exports = Exports(
                 standings=spool.standings(),
                 held_bytes=spool.held_bytes,
-                unspooled=self._unspooled,
                 alerts_waiting=outbox.count_waiting(spool),
-                alerts_dropped=spool.mark(outbox.DROPPED) or 0,
+                alerts_dropped=self._untold + (spool.mark(outbox.DROPPED) or 0),
                 dead_letters=count_dead(spool),
-                faulty=self._faulty,
+                faulty=self._faulty or (self._deliveries is not None and self._deliveries.faulty),
             )

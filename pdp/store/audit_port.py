@@ -106,6 +106,9 @@ class AuditLog(Protocol):
     def follow(self, wanted: Filter, *, after: int, limit: int) -> Sequence[Kept]:
         """Returns up to `limit` records with a sequence above `after`, oldest first."""
 
+    def read_on(self, after: int, limit: int) -> Sequence[Kept]:
+        """Returns up to `limit` records of all tenants above `after`, oldest first: for exports."""
+
     def get(self, tenant_id: str, decision_id: str) -> Kept | None:
         """Returns the record of a decision; None where there is none."""
 

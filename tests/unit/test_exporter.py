@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import threading
@@ -14,8 +15,11 @@ from pdp.audit.dead_letters import dead_letters
 from pdp.audit.deliveries import ExportSettings
 from pdp.audit.exporter import SPOOL_NAME, Exporter
 from pdp.audit.siem.registry import registered
+from pdp.audit.sources import Sources
 from pdp.audit.spool import Spool
+from pdp.domain.org_policy import OrgPolicy
 from pdp.domain.record import Change
+from pdp.store.audit_sqlite import SqliteAuditLog
 from tests.products import Asked, Product, Say
 from tests.unit.records import record, recorded
 
@@ -23,15 +27,43 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from pdp.domain.decision_record import DecisionRecord
+
 FAST = Pace(linger_s=0.05, poll_s=0.02, first_s=0.01, most_s=0.05, grace_s=0.05)
 MANY = 10_000 if os.environ.get("PDP_SOAK") else 1_000
 OK = Say(200, {"text": "Success", "code": 0})
+
+
+class Recording:
+    """A server's log of records, and an exporter of what is in it."""
+
+    def __init__(self, directory: Path, made: Exporter, changes: Log | None = None) -> None:
+        self.log = SqliteAuditLog.open(f"sqlite:///{directory / 'audit.db'}")
+        self.exporter = made
+        made.start(Sources(self.log, changes or Log(0)))
+
+    def add(self, *records: DecisionRecord) -> None:
+        """Records decisions, as the recorder does."""
+        self.log.append([json.dumps(each.to_json()) for each in records])
+        self.exporter.consume(recorded(*records))
+
+    def close(self) -> None:
+        """Ends as a server does."""
+        self.exporter.close()
+        self.log.close()
 
 
 @pytest.fixture
 def splunk() -> Iterator[Product]:
     with Product(lambda _: OK) as product:
         yield product
+
+
+def started(
+    directory: Path, product: Product, changes: Log | None = None, **settings: Any
+) -> Recording:
+    """Starts a server's exports."""
+    return Recording(directory, exporter(directory, product, **settings), changes)
 
 
 def exporter(directory: Path, product: Product, **settings: Any) -> Exporter:
@@ -66,13 +98,12 @@ def test_down_then_slow_then_up_all_arrive_once_and_in_order(
     slow = threading.Event()
     refused = len(splunk.said)
     splunk.said.extend([Say(200, {"text": "Success", "code": 0}, wait=slow)])
-    exports = exporter(tmp_path, splunk)
-    exports.start()
+    exports = started(tmp_path, splunk)
     third = MANY // 3
     for begin, end in ((0, third), (third, 2 * third), (2 * third, MANY)):
         for first in range(begin, end, 50):
             numbers = range(first, min(first + 50, end))
-            exports.consume(recorded(*(record(number, matches=()) for number in numbers)))
+            exports.add(*(record(number, matches=()) for number in numbers))
         if begin == third:
             splunk.until(lambda: len(splunk.asked) > refused)
             slow.set()
@@ -86,14 +117,12 @@ def test_what_was_not_delivered_is_when_the_next_process_starts(
     tmp_path: Path, splunk: Product
 ) -> None:
     splunk.said.extend([Say(503, headers={"retry-after": "3600"})] * 2)
-    first = exporter(tmp_path, splunk)
-    first.start()
-    first.consume(recorded(*(record(number, matches=()) for number in range(150))))
+    first = started(tmp_path, splunk)
+    first.add(*(record(number, matches=()) for number in range(150)))
     splunk.until(lambda: len(splunk.asked) == 1)
     first.close()
     splunk.said.clear()
-    second = exporter(tmp_path, splunk)
-    second.start()
+    second = started(tmp_path, splunk)
     splunk.until(lambda: len(decisions(splunk.asked[1:])) >= 150)
     second.close()
     assert decisions(splunk.asked[1:]) == expected(150)
@@ -101,15 +130,13 @@ def test_what_was_not_delivered_is_when_the_next_process_starts(
 
 def test_two_processes_deliver_once(tmp_path: Path, splunk: Product) -> None:
     """Both put what they recorded into the spool; one delivers, the other when that is gone."""
-    first, second = exporter(tmp_path, splunk), exporter(tmp_path, splunk)
-    first.start()
-    second.start()
-    first.consume(recorded(*(record(number, matches=()) for number in range(50))))
+    first, second = started(tmp_path, splunk), started(tmp_path, splunk)
+    first.add(*(record(number, matches=()) for number in range(50)))
     splunk.until(lambda: len(decisions(splunk.asked)) == 50)
-    second.consume(recorded(*(record(number, matches=()) for number in range(50, 100))))
+    second.add(*(record(number, matches=()) for number in range(50, 100)))
     splunk.until(lambda: len(decisions(splunk.asked)) == 100)
     first.close()
-    second.consume(recorded(*(record(number, matches=()) for number in range(100, 150))))
+    second.add(*(record(number, matches=()) for number in range(100, 150)))
     splunk.until(lambda: len(decisions(splunk.asked)) == 150)
     second.close()
     assert decisions(splunk.asked) == expected(150)
@@ -146,11 +173,10 @@ def test_admin_changes_are_exported_once_by_whoever_delivers(
     tmp_path: Path, splunk: Product
 ) -> None:
     log = Log(10)
-    first, second = exporter(tmp_path, splunk), exporter(tmp_path, splunk)
-    first.start(log)
-    first.consume(recorded(record(0)))
+    first = started(tmp_path, splunk, log)
+    first.add(record(0))
     splunk.until(lambda: len(decisions(splunk.asked)) == 1)
-    second.start(log)
+    second = started(tmp_path, splunk, log)
     log.revision = 300
     splunk.until(lambda: len(revisions(splunk.asked)) == 290)
     first.close()
@@ -167,9 +193,8 @@ def test_a_poisoned_event_is_a_dead_letter_and_the_others_arrive(tmp_path: Path)
         return OK
 
     with Product(choosy) as splunk:
-        exports = exporter(tmp_path, splunk)
-        exports.start()
-        exports.consume(recorded(*(record(number, matches=()) for number in range(40))))
+        exports = started(tmp_path, splunk)
+        exports.add(*(record(number, matches=()) for number in range(40)))
         splunk.until(
             lambda: (
                 len([each for one in splunk.asked if choosy(one) is OK for each in one.lines]) == 39
@@ -188,18 +213,47 @@ def test_a_poisoned_event_is_a_dead_letter_and_the_others_arrive(tmp_path: Path)
 
 
 def test_without_connectors_and_rules_nothing_is_kept(tmp_path: Path) -> None:
-    exports = Exporter(ExportSettings(tmp_path, pace=FAST), {})
-    exports.start()
-    exports.consume(recorded(*(record(number) for number in range(100))))
+    exports = Recording(tmp_path, Exporter(ExportSettings(tmp_path, pace=FAST), {}))
+    exports.add(*(record(number) for number in range(100)))
     exports.close()
     assert not (tmp_path / SPOOL_NAME).exists()
+
+
+def test_what_was_recorded_while_nobody_exported_is_exported(
+    tmp_path: Path, splunk: Product
+) -> None:
+    """As after a kill -9 between a record and its export."""
+    first = started(tmp_path, splunk)
+    first.add(record(0, matches=()))
+    splunk.until(lambda: len(decisions(splunk.asked)) == 1)
+    first.exporter.close()
+    first.log.append([json.dumps(record(n, matches=()).to_json()) for n in range(1, 300)])
+    first.log.append(['{"of": "another release"}'])
+    first.log.close()
+    second = started(tmp_path, splunk)
+    splunk.until(lambda: len(decisions(splunk.asked)) == 300)
+    second.close()
+    assert decisions(splunk.asked) == expected(300)
+
+
+def test_what_was_recorded_while_nobody_was_to_be_told_is_no_news(
+    tmp_path: Path, splunk: Product
+) -> None:
+    started(tmp_path, splunk).close()
+    nobody = Recording(tmp_path, Exporter(ExportSettings(tmp_path, pace=FAST), {}))
+    nobody.add(record(0))
+    nobody.close()
+    again = started(tmp_path, splunk)
+    again.add(record(1, matches=()))
+    splunk.until(lambda: bool(decisions(splunk.asked)))
+    again.close()
+    assert decisions(splunk.asked) == ["decision-1"]
 
 
 def test_a_spool_that_cannot_be_written_loses_nothing_but_says_so(
     tmp_path: Path, splunk: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exports = exporter(tmp_path, splunk)
-    exports.start()
+    exports = started(tmp_path, splunk)
     full = threading.Event()
     append = Spool.append
 
@@ -209,9 +263,9 @@ def test_a_spool_that_cannot_be_written_loses_nothing_but_says_so(
         append(self, *args, **kwargs)
 
     monkeypatch.setattr(Spool, "append", failing)
-    monkeypatch.setattr("pdp.audit.exporter.RETRY_S", 0.01)
-    exports.consume(recorded(*(record(number, matches=()) for number in range(30))))
-    while not exports.exports.faulty:
+    monkeypatch.setattr("pdp.audit.deliveries.RETRY_S", 0.01)
+    exports.add(*(record(number, matches=()) for number in range(30)))
+    while not exports.exporter.exports.faulty:
         full.wait(0.001)
     full.set()
     splunk.until(lambda: len(decisions(splunk.asked)) == 30)
@@ -220,14 +274,15 @@ def test_a_spool_that_cannot_be_written_loses_nothing_but_says_so(
 
 
 def test_what_is_too_much_to_hand_over_is_counted(
-    tmp_path: Path, splunk: Product, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pdp.audit.exporter.MAX_HANDED", 10)
-    exports = exporter(tmp_path, splunk)
-    exports.consume(recorded(*(record(number) for number in range(10))))
-    exports.consume(recorded(*(record(number) for number in range(7))))
+    rule = {"name": "All", "notify": {"slack_webhook_url": "https://127.0.0.1:1/"}}
+    policy = OrgPolicy(alert_rules=[rule])
+    exports = Exporter(ExportSettings(tmp_path, pace=FAST), {})
+    exports.consume(recorded(*(record(number) for number in range(10)), policy=policy))
+    exports.consume(recorded(*(record(number) for number in range(7)), policy=policy))
     exports.start()
-    splunk.until(lambda: len(decisions(splunk.asked)) == 10)
-    while exports.exports.unspooled != 7:
+    while exports.exports.alerts_dropped != 7:
         threading.Event().wait(0.001)
     exports.close()

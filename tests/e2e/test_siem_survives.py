@@ -1,0 +1,144 @@
+"""What a SIEM is sent by several workers, and by a server that is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import httpx2
+
+from pdp.audit.exporter import SPOOL_NAME
+from pdp.audit.spool import Spool
+from tests import running
+from tests.e2e.test_siem import TOKEN, hec
+from tests.e2e.test_workers import start_workers, workers_of
+from tests.products import Product, Say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+MANY = 3_000 if os.environ.get("PDP_SOAK") else 300
+FULL = {"logging_level": "full"}
+
+
+def settings(splunk: Product) -> dict[str, str]:
+    return {
+        "SPLUNK_HEC_URL": splunk.url,
+        "SPLUNK_HEC_TOKEN": TOKEN,
+        "PDP_SIEM_FLUSH_S": "0.05",
+    }
+
+
+def arrived(splunk: Product, class_uid: int = 6003) -> list[str]:
+    """Returns the uids of the events that came, in their order."""
+    return [
+        each["event"]["metadata"]["uid"]
+        for asked in splunk.asked
+        if asked.path.endswith("/event")
+        for each in asked.lines
+        if each["event"]["class_uid"] == class_uid
+    ]
+
+
+def decide(url: str, count: int) -> list[str]:
+    """Asks for decisions until the server is gone; returns those that were answered."""
+    answered = []
+    with httpx2.Client(base_url=url, timeout=60.0, trust_env=False) as client:
+        try:
+            for _ in range(count):
+                answer = client.post("/v1/decide", json={"content": {"text": "hello"}})
+                answered.append(answer.json()["decision_id"])
+        except (httpx2.HTTPError, ValueError):
+            return answered
+    return answered
+
+
+def record_all(url: str) -> None:
+    with httpx2.Client(base_url=url, timeout=60.0, trust_env=False) as client:
+        client.put("/v1/org/policy", json=FULL).raise_for_status()
+
+
+def until_all(splunk: Product, wanted: Sequence[str]) -> None:
+    seen: set[str] = set()
+    place = 0
+
+    def all_are_there() -> bool:
+        nonlocal place
+        asked, place = splunk.asked[place:], len(splunk.asked)
+        seen.update(
+            each["event"]["metadata"]["uid"] for one in asked if one.body for each in one.lines
+        )
+        return seen >= set(wanted)
+
+    splunk.until(all_are_there)
+
+
+def test_no_answered_decision_is_lost_where_the_server_is_killed(tmp_path: Path) -> None:
+    """What was on its way when it was killed may come twice; that is one batch at most."""
+    answered: list[str] = []
+    with Product(hec) as splunk:
+        for _ in range(3):
+            with running.start(tmp_path, **settings(splunk)) as server:
+                record_all(server.http_url)
+                with ThreadPoolExecutor(4) as pool:
+                    asking = [pool.submit(decide, server.http_url, MANY) for _ in range(4)]
+                    expected = len(arrived(splunk)) + MANY // 2
+                    splunk.until(lambda expected=expected: len(arrived(splunk)) >= expected)  # type: ignore[misc] # bound now
+                    server.process.kill()
+                    for each in asking:
+                        answered += each.result()
+        with running.start(tmp_path, **settings(splunk)):
+            until_all(splunk, answered)
+        came = arrived(splunk)
+    assert set(answered) <= set(came)
+    assert len(came) - len(set(came)) <= 3 * 100
+
+
+def test_several_workers_send_everything_once_even_if_one_dies(tmp_path: Path) -> None:
+    with Product(hec) as splunk, start_workers(tmp_path, **settings(splunk)) as server:
+        record_all(server.http_url)
+        answered = decide_with_many(server.http_url)
+        until_all(splunk, answered)
+        # Nothing is on its way then, so whichever worker dies, nothing may come twice.
+        until_acknowledged(tmp_path)
+        victim = min(workers_of(server))
+        os.kill(victim, signal.SIGKILL)
+        server.event("a worker serves again")
+        answered += decide_with_many(server.http_url)
+        until_all(splunk, answered)
+        came = arrived(splunk)
+        changes = arrived(splunk, 3004)
+    assert sorted(came) == sorted(answered)
+    assert len(changes) == len(set(changes)) > 0
+
+
+def until_acknowledged(directory: Path) -> None:
+    """Waits until the server knows of everything that came that it did."""
+    spool = Spool(directory / SPOOL_NAME, 1_000_000_000)
+    while spool.standings()["splunk"].waiting:
+        threading.Event().wait(0.01)
+    spool.close()
+
+
+def decide_with_many(url: str) -> list[str]:
+    """Asks by several connections, which the kernel spreads over the workers."""
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda _: decide(url, MANY // 4), range(4))
+        return [each for one in found for each in one]
+
+
+def test_a_siem_that_is_down_holds_up_no_decision(tmp_path: Path) -> None:
+    stuck = threading.Event()
+    with (
+        Product(lambda _: Say(200, wait=stuck)) as splunk,
+        running.start(tmp_path, **settings(splunk)) as server,
+    ):
+        record_all(server.http_url)
+        assert len(decide(server.http_url, 100)) == 100
+        splunk.until(lambda: bool(splunk.asked))
+        assert len(decide(server.http_url, 100)) == 100
+        stuck.set()

@@ -169,15 +169,18 @@ class TestOpening:
     def test_risk_file(self, url: str, tmp_path: Path) -> None:
         """Risk points can be replaced."""
         file = tmp_path / "risk.toml"
-        file.write_text("[severity]\ncritical = 77\n")
+        file.write_text("[severity]\ncritical = 77\n[dlp]\nlog_only = 7\n")
         with Engine.open(url, risk_file=file) as engine:
             assert engine.decide(text=ATTACK).risk.score == 77
+            logged = engine.decide(text="Write to ann.miller@corp-mail.com, please.")
+            assert logged.risk.score == 7
 
     @pytest.mark.parametrize(
         ("text", "message"),
         [
             ("sevrity = 1", "sets sevrity"),
             ("[severity]\nlow = 101", "0 to 100"),
+            ("[dlp]\nredact = -1", "0 to 100"),
             ("engine_error = 'x'", "0 to 100"),
             ("not toml", "cannot be read"),
         ],

@@ -72,7 +72,7 @@ def switch_bundle(
         return kept
     new = replace(kept.bundle, enabled=enabled)
     word = "Activated" if enabled else "Deactivated"
-    summary = f'{word} compliance bundle "{new.name}" with its {len(kept.rules)} rules'
+    summary = f'{word} compliance bundle "{new.name}"; rules: {len(kept.rules)}'
     put_bundle(transaction, tenant_id, new, actor=actor, summary=summary)
     switch_rules(transaction, tenant_id, new, actor=actor)
     why = "activate" if enabled else "deactivate"
@@ -106,8 +106,8 @@ def upgrade_bundle(
     was = f'Compliance bundle "{bundle.name}" before the upgrade to {new.version}'
     put_snapshot(transaction, tenant_id, bundle.id, "before_upgrade", actor=actor, summary=was)
     summary = (
-        f'Upgraded compliance bundle "{bundle.name}" from {bundle.version} to {new.version}: '
-        f"{done.rules_added} rules added, {done.rules_removed} removed"
+        f'Upgraded compliance bundle "{bundle.name}" from {bundle.version} to {new.version}; '
+        f"rules added: {done.rules_added}, removed: {done.rules_removed}"
     )
     put_bundle(transaction, tenant_id, new, actor=actor, summary=summary)
     kept = put_snapshot(

@@ -62,8 +62,8 @@ def place_rules(
         _put_rule(transaction, own[rule_id], actor, f"Added to {bundle.name}", bundle_id=bundle.id)
     for rule_id in gone:
         _put_rule(transaction, own[rule_id], actor, f"Taken out of {bundle.name}", bundle_id="")
-    counts = ((len(added), "added"), (len(gone), "taken out"))
-    return [f"{number} rules {what}" for number, what in counts if number]
+    counts = (("added", len(added)), ("taken out", len(gone)))
+    return [f"rules {what}: {number}" for what, number in counts if number]
 
 
 def switch_rules(

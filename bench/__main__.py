@@ -10,7 +10,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import engine, layers
+from bench import detectors, engine, layers, presidio
 from bench.load import REQUEST_BYTES, Load, decide_request, drive, require_h2load, write_frame
 from bench.servers import Served, echo_server, pdp_server
 
@@ -40,6 +40,7 @@ def main() -> None:
         results["process"] = _process(pdp)
     results["engine"] = _engine()
     results["layers"] = _layers()
+    results["detectors"] = _detectors()
     if options.json:
         json.dump(results, sys.stdout, indent=2)
 
@@ -125,6 +126,21 @@ def _layers() -> dict[str, object]:
     change = layers.change_ms()
     _line(f"compiling a change, {layers.CHANGED_RULES} rules", change, " ms", TARGETS["change_ms"])
     return {"whole_us": whole, "ratio": more / whole, "change_ms": change, "shares_us": shares}
+
+
+def _detectors() -> dict[str, detectors.Times]:
+    print("\nEngine alone, every detector and system policy; Presidio and re on the same text")
+    if not presidio.installed():
+        print("Presidio is not installed, so it is not beside ours: pip install '.[ner]'")
+    times = detectors.times()
+    for name, what in detectors.TITLES.items():
+        spent = times[name]
+        _line(what, spent.decision, " µs", detectors.TARGETS.get(name))
+        beside = f"re, one by one {spent.one_by_one:,.0f} µs"
+        if spent.presidio is not None:
+            beside += f"; Presidio with a blank model {spent.presidio:,.0f} µs"
+        print(f"{'':>10}{beside}")
+    return times
 
 
 def _line(what: str, value: float, unit: str, target: float | None, *, above: bool = False) -> None:

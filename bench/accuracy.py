@@ -1,4 +1,4 @@
-"""`python -m bench.accuracy`: how many attacks the security policies find, and what they misjudge.
+"""`python -m bench.accuracy`: what the security policies and the detectors find and misjudge.
 
 Every line of the corpora goes through all policies of category `security`, as a request's text
 does. An attack is detected, and a harmless text is flagged, if any of them matches.
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bench import spans
 from pdp import catalog
 from pdp.detect.validators import VALIDATORS
 from pdp.engine.patterns import Detector
@@ -118,8 +119,12 @@ def main() -> int:
     attacks = tally(matcher, read_rows(options.corpora / "sqli_attacks.jsonl"), list_matched=False)
     benign = tally(matcher, read_rows(options.corpora / "sqli_benign.jsonl"), list_matched=True)
     reached = attacks.percent >= MIN_DETECTED and benign.percent <= MAX_FLAGGED
+    labelled = options.corpora / "pii_spans.jsonl"
     if options.json:
-        json.dump(_as_json(attacks, benign, reached), sys.stdout, indent=2)
+        entities = spans.scores(spans.read_sentences(labelled), spans.finder(), spans.ALL_TYPES)
+        json.dump(
+            _as_json(attacks, benign, reached) | spans.as_json(entities), sys.stdout, indent=2
+        )
         print()
     else:
         _print_sources(attacks, benign)
@@ -128,6 +133,7 @@ def main() -> int:
             _print_rows("missed", attacks.listed)
             _print_rows("flagged", benign.listed)
         _print_totals(attacks, benign)
+        reached = spans.report(labelled) and reached
     return 0 if reached else 1
 
 

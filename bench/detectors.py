@@ -1,0 +1,108 @@
+"""All detectors at once: the time of a decision, beside Presidio and `re` on the same texts."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bench import presidio
+from bench.engine import microseconds, prose
+from pdp import catalog
+from pdp.catalog.dlp import dlp_rules
+from pdp.detect.validators import VALIDATORS
+from pdp.domain import dlp_rule, static_policy
+from pdp.domain.kinds import PolicySet
+from pdp.domain.request import Request
+from pdp.engine.compiler import compile_platform, compile_tenant
+from pdp.engine.evaluate import evaluate
+
+if TYPE_CHECKING:
+    from pdp.engine.snapshot import Snapshot
+
+_FOUND: Final = (
+    "card 4111111111111111",
+    "mail ada@acme.test",
+    "SSN 536-90-4399",
+    "IBAN GB82 WEST 1234 5698 7654 32",
+    "call (212) 555-0123",
+    "client 86.121.97.248",
+    "wallet 0xde0B295669a9FD93d5F28D9Ec85E40f4cb697BAe",
+    "NHS number 943 476 5919",
+    "passport number 123456789",
+    "born on 3 May 1974",
+)
+"""Values of ten rules."""
+
+SHORT: Final = 200
+LONG: Final = 200_000
+
+TITLES: Final = {
+    "short_us": "200 characters, nothing found",
+    "short_hit_us": "200 characters, an e-mail address",
+    "long_us": "200,000 characters, nothing found",
+    "long_hits_us": "200,000 characters, values of ten rules",
+}
+
+TARGETS: Final = {"short_us": 60.0, "short_hit_us": 60.0, "long_hits_us": 4_000.0}
+
+
+class Times(NamedTuple):
+    """Microseconds of one text.
+
+    Attributes:
+        decision: the whole decision, with all system policies and all detectors in force.
+        presidio: Presidio with a blank model and its pattern recognisers; None where that is not
+            installed.
+        one_by_one: the patterns of the detectors, one by one, with `re`; no checks, no context.
+    """
+
+    decision: float
+    presidio: float | None
+    one_by_one: float
+
+
+def texts() -> dict[str, str]:
+    """Returns the texts, by what is in them."""
+    whole = prose(LONG)
+    step = len(whole) // len(_FOUND)
+    parts = (f"{whole[i * step :][:step]} {found} " for i, found in enumerate(_FOUND))
+    return {
+        "short_us": prose(SHORT),
+        "short_hit_us": f"{prose(SHORT - len(_FOUND[1]))} {_FOUND[1]}",
+        "long_us": whole,
+        "long_hits_us": "".join(parts),
+    }
+
+
+def snapshot() -> Snapshot:
+    """Returns a tenant that has every rule that ships, those that are off by default included."""
+    rules = {rule.id: replace(rule, enabled=True) for rule in dlp_rules()}
+    static = {each.policy.id: each.policy for each in catalog.static_policies()}
+    policies = PolicySet({static_policy.KIND: static, dlp_rule.KIND: rules})
+    platform = compile_platform(policies, VALIDATORS, detectors=catalog.detectors())
+    return compile_tenant(platform, "bench", PolicySet(), 1)
+
+
+def times() -> dict[str, Times]:
+    """Returns what each text takes."""
+    compiled = snapshot()
+    analyse = presidio.analyser() if presidio.installed() else None
+    patterns = _patterns()
+    measured = {}
+    for name, text in texts().items():
+        request = Request(text=text)
+        measured[name] = Times(
+            microseconds(lambda request=request: evaluate(compiled, request, "id")),  # type: ignore[misc]
+            microseconds(lambda text=text: analyse(text)) if analyse else None,  # type: ignore[misc]
+            microseconds(lambda text=text: [list(each.finditer(text)) for each in patterns]),  # type: ignore[misc]
+        )
+    return measured
+
+
+def _patterns() -> list[re.Pattern[str]]:
+    sources = dict.fromkeys(p for each in catalog.detectors().values() for p in each.patterns)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # a `[[` that RE2 and re read alike
+        return [re.compile(source) for source in sources]

@@ -1,0 +1,68 @@
+"""Presidio's own pattern recognisers, as something to hold ours against; no model, no network."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.spans import Found
+
+MIN_SCORE: Final = 0.4
+"""Of a find that counts: the score of Presidio's telephone recogniser, which has but the one."""
+
+RECOGNISERS: Final = (
+    *("CreditCardRecognizer", "EmailRecognizer", "IbanRecognizer", "UsSsnRecognizer"),
+    *("PhoneRecognizer", "IpRecognizer", "UsLicenseRecognizer", "UsItinRecognizer"),
+    *("CryptoRecognizer", "UsPassportRecognizer", "NhsRecognizer", "MedicalLicenseRecognizer"),
+)
+
+
+def installed() -> bool:
+    """Whether the extra that Presidio comes with is installed."""
+    return importlib.util.find_spec("presidio_analyzer") is not None
+
+
+def finder() -> Callable[[str], list[Found]]:
+    """Returns what finds entities in a text as Presidio's pattern recognisers do.
+
+    Raises:
+        ImportError: Presidio is not installed.
+    """
+    recognisers = _recognisers()
+
+    def find(text: str) -> list[Found]:
+        return [
+            (each.entity_type, each.start, each.end)
+            for recogniser in recognisers
+            for each in recogniser.analyze(text, recogniser.supported_entities, None)
+            if each.score >= MIN_SCORE
+        ]
+
+    return find
+
+
+def analyser() -> Callable[[str], object]:
+    """Returns Presidio as it is used, with a blank model in place of a trained one."""
+    from presidio_analyzer import AnalyzerEngine, RecognizerRegistry  # noqa: PLC0415 - an extra
+    from presidio_analyzer.nlp_engine import SpacyNlpEngine  # noqa: PLC0415 - an extra
+    from spacy import blank  # noqa: PLC0415 - an extra
+
+    engine: Any = SpacyNlpEngine()
+    engine.nlp = {"en": blank("en")}
+    registry = RecognizerRegistry(recognizers=_recognisers(), supported_languages=["en"])
+    made = AnalyzerEngine(registry=registry, nlp_engine=engine, supported_languages=["en"])
+    return lambda text: made.analyze(text, language="en")
+
+
+def _recognisers() -> list[Any]:
+    logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
+    predefined = importlib.import_module("presidio_analyzer.predefined_recognizers")
+    tldextract: Any = importlib.import_module("tldextract")
+    # It would fetch a list of public suffixes; the one that it ships with does.
+    tldextract.extract = tldextract.TLDExtract(suffix_list_urls=())
+    return [getattr(predefined, name)() for name in RECOGNISERS]

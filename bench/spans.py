@@ -1,0 +1,198 @@
+"""How well entities are found: precision, recall and F2 of each, beside Presidio's patterns.
+
+A find counts where it is of a label's type and covers the same characters but for a few: what they
+share is at least half of what they cover together. F2 weighs recall twice as much as precision.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bench import presidio
+from pdp import catalog
+from pdp.catalog.dlp import dlp_rules
+from pdp.detect.validators import VALIDATORS
+from pdp.engine.scan import PatternSet, scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+Found = tuple[str, int, int]
+"""The type of an entity, and where it begins and ends."""
+
+TARGETS: Final = {
+    "CREDIT_CARD": 0.98,
+    "EMAIL_ADDRESS": 0.98,
+    "IBAN_CODE": 0.98,
+    "US_SSN": 0.98,
+    "PHONE_NUMBER": 0.85,
+}
+"""Of precision and of recall."""
+
+ALL_TYPES: Final = (*TARGETS, "IP_ADDRESS", "US_DRIVER_LICENSE")
+
+MAX_FALSE: Final = 1 / 200
+"""Of sentences with no entity in `TARGETS`, those that may be redacted or blocked all the same."""
+
+_TAKES_ACTION: Final = frozenset({"redact", "block"})
+_SAME: Final = 0.5
+
+
+class Sentence(NamedTuple):
+    """A text with its labels."""
+
+    text: str
+    labels: tuple[Found, ...]
+
+
+class Score(NamedTuple):
+    """What was found of one type.
+
+    Attributes:
+        labels: how many there are.
+        hits: how many of those were found.
+        finds: how many were found in all.
+        exact: how many were found to the character.
+    """
+
+    labels: int
+    hits: int
+    finds: int
+    exact: int
+
+    @property
+    def precision(self) -> float:
+        """The share of the finds that are right."""
+        return self.hits / self.finds if self.finds else 1.0
+
+    @property
+    def recall(self) -> float:
+        """The share of the labels that were found."""
+        return self.hits / self.labels if self.labels else 1.0
+
+    @property
+    def f2(self) -> float:
+        """The mean of the two that counts recall twice."""
+        weighted = 4 * self.precision + self.recall
+        return 5 * self.precision * self.recall / weighted if weighted else 0.0
+
+
+def read_sentences(file: Path) -> list[Sentence]:
+    """Returns the sentences of a corpus, one JSON object a line."""
+    with file.open(encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    return [
+        Sentence(
+            row["text"],
+            tuple((each["entity_type"], each["start"], each["end"]) for each in row["spans"]),
+        )
+        for row in rows
+    ]
+
+
+def finder(tiers: frozenset[str] | None = None) -> Callable[[str], list[Found]]:
+    """Returns what finds entities as the rules that ship do.
+
+    Args:
+        tiers: of the rules that count; None for all, those that are off included.
+    """
+    detectors = catalog.detectors()
+    rules = [
+        (detectors[rule.config_json["detector"]], rule.confidence_threshold)
+        for rule in dlp_rules()
+        if tiers is None or (rule.enabled and rule.action_tier in tiers)
+    ]
+    patterns = PatternSet().with_patterns(p for each, _ in rules for p in each.patterns)
+
+    def find(text: str) -> list[Found]:
+        findings = scan(patterns.shards, text, None, VALIDATORS)
+        return [
+            (each.entity_type, each.where.start, each.where.end)
+            for detector, threshold in rules
+            for each in findings.entities(detector)
+            if each.confidence >= threshold
+        ]
+
+    return find
+
+
+def scores(
+    sentences: Iterable[Sentence], find: Callable[[str], list[Found]], types: Sequence[str]
+) -> dict[str, Score]:
+    """Returns what `find` finds of each type."""
+    counts: dict[str, Counter[str]] = {each: Counter() for each in types}
+    for sentence in sentences:
+        found = find(sentence.text)
+        for entity_type, count in counts.items():
+            labels = [each for each in sentence.labels if each[0] == entity_type]
+            own = {each for each in found if each[0] == entity_type}
+            count["labels"] += len(labels)
+            count["finds"] += len(own)
+            count["hits"] += sum(any(_same(label, each) for each in own) for label in labels)
+            count["exact"] += sum(label in own for label in labels)
+    return {
+        entity_type: Score(count["labels"], count["hits"], count["finds"], count["exact"])
+        for entity_type, count in counts.items()
+    }
+
+
+def _same(label: Found, found: Found) -> bool:
+    shared = min(label[2], found[2]) - max(label[1], found[1])
+    together = max(label[2], found[2]) - min(label[1], found[1])
+    return shared >= _SAME * together
+
+
+def false_actions(sentences: Iterable[Sentence]) -> tuple[int, int]:
+    """Returns how many sentences without any targeted entity are redacted or blocked, and all."""
+    find = finder(_TAKES_ACTION)
+    clean = [each for each in sentences if not TARGETS.keys() & {label[0] for label in each.labels}]
+    return sum(bool(find(each.text)) for each in clean), len(clean)
+
+
+def report(file: Path) -> bool:
+    """Prints the table of a corpus. Returns whether the targets are reached."""
+    sentences = read_sentences(file)
+    own = scores(sentences, finder(), ALL_TYPES)
+    beside = scores(sentences, presidio.finder(), ALL_TYPES) if presidio.installed() else None
+    header = f"{'entity':<20}{'labels':>7}  {'ours: prec.':>12}{'recall':>8}{'F2':>7}{'exact':>7}"
+    header += f"  {'Presidio: prec.':>17}{'recall':>8}{'F2':>7}" if beside else ""
+    print(f"\n{header}   target")
+    for entity_type, score in own.items():
+        line = f"{entity_type:<20}{score.labels:>7}  {_figures(score, 12)}{score.exact:>7}"
+        line += f"  {_figures(beside[entity_type], 17)}" if beside else ""
+        target = TARGETS.get(entity_type)
+        print(line + (f"   >= {target:g}" if target else ""))
+    flagged, clean = false_actions(sentences)
+    share = f"{flagged} of {clean}"
+    print(f"{'redacted or blocked without cause':<34}{share:>14}   target <= 1 of 200")
+    if beside is None:
+        print("Presidio is not installed, so it is not beside ours: pip install '.[ner]'")
+    else:
+        least = presidio.MIN_SCORE
+        print(f"Presidio: its pattern recognisers alone, finds of a score of {least:g} up")
+    reached = all(
+        min(own[each].precision, own[each].recall) >= target for each, target in TARGETS.items()
+    )
+    return reached and flagged <= MAX_FALSE * clean
+
+
+def as_json(found: dict[str, Score]) -> dict[str, object]:
+    """Returns the scores of each type."""
+    return {
+        "entities": {
+            entity_type: {
+                **score._asdict(),
+                "precision": round(score.precision, 4),
+                "recall": round(score.recall, 4),
+                "f2": round(score.f2, 4),
+            }
+            for entity_type, score in found.items()
+        }
+    }
+
+
+def _figures(score: Score, width: int) -> str:
+    return f"{score.precision:>{width}.3f}{score.recall:>8.3f}{score.f2:>7.3f}"

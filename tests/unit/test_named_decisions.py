@@ -1,0 +1,142 @@
+"""Named entities in decisions: what rules ask models for, and what comes of what is missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from pdp import catalog
+from pdp.bootstrap import open_store
+from pdp.detect.ner import open_engine
+from pdp.detect.validators import VALIDATORS
+from pdp.domain import dlp_rule
+from pdp.domain.decision import Decision, Outcome
+from pdp.domain.dlp_rule import LLM, NER, REGEX, DlpRule, body_of
+from pdp.domain.kinds import PolicySet
+from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.record import Record
+from pdp.domain.request import Request
+from pdp.domain.tenant import TenantSettings
+from pdp.embedded import Engine
+from pdp.engine.compiler import compile_platform, compile_tenant
+from pdp.engine.evaluate import evaluate
+from pdp.engine.ner import entity_type_of, labels_of, texts_of, wanted_by
+from tests import ner_models
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLATFORM = compile_platform(PolicySet(), VALIDATORS, detectors=catalog.detectors())
+PATTERNED = {each.entity_type for each in PLATFORM.detectors.values()}
+PERSON = Wanted(NER, "PERSON")
+TEXT = "Call Greta about PROJ-1234"
+GRETA = NerFindings((NamedEntity(PERSON, 0.9, 5, 10),))
+MISSING = NerFindings(missing={PERSON: "the time budget of 5 ms ran out"})
+
+NAMES = DlpRule("names", "Names", NER, "PERSON", "redact")
+PROJECTS = DlpRule(
+    "projects", "Projects", REGEX, "PROJECT", "block", config_json={"pattern": r"PROJ-\d+"}
+)
+
+
+def judged(
+    *rules: DlpRule,
+    ner: NerFindings | None,
+    failure_mode: Literal["closed", "open"] = "closed",
+    explain: bool = False,
+) -> Decision:
+    policies = PolicySet({dlp_rule.KIND: {each.id: each for each in rules}})
+    settings = TenantSettings(failure_mode=failure_mode)
+    snapshot = compile_tenant(PLATFORM, "t", policies, 1, settings=settings)
+    return evaluate(snapshot, Request(text=TEXT, ner=ner, explain=explain), "id")
+
+
+@pytest.mark.parametrize(
+    ("config", "labels"),
+    [
+        ({}, ("PERSON",)),
+        ({"labels": ["a", " b ", "a"]}, ("a", "b")),
+        ({"entities": ["LOCATION"]}, ("LOCATION",)),
+        ({"labels": []}, ("PERSON",)),
+    ],
+)
+def test_a_rule_looks_for_its_labels_else_for_its_entity_type(
+    config: dict[str, list[str]], labels: tuple[str, ...]
+) -> None:
+    assert labels_of(DlpRule("r", "r", NER, "PERSON", "redact", config_json=config)) == labels
+
+
+def test_labels_are_entity_types_in_other_words() -> None:
+    assert entity_type_of(" e-mail  address") == "E_MAIL_ADDRESS"
+    assert entity_type_of("email address") == entity_type_of("EMAIL_ADDRESS") == "EMAIL_ADDRESS"
+
+
+@pytest.mark.parametrize(
+    "label", ["EMAIL_ADDRESS", "PHONE_NUMBER", "IP_ADDRESS", "CREDIT_CARD", "US_SSN", "IBAN_CODE"]
+)
+def test_models_are_not_asked_for_what_patterns_find(label: str) -> None:
+    for kind in (NER, LLM):
+        assert wanted_by(DlpRule("r", "r", kind, label, "redact"), PATTERNED) == ()
+
+
+def test_models_are_asked_for_the_rest_and_never_by_a_regex_rule() -> None:
+    assert wanted_by(NAMES, PATTERNED) == (PERSON,)
+    assert wanted_by(PROJECTS, PATTERNED) == ()
+
+
+def test_all_texts_of_a_request_are_looked_through() -> None:
+    request = Request(text="a", arguments={"b": ["c", {"d": "e"}], "f": ""})
+    assert texts_of(request) == [(None, "a"), ("/b/0", "c"), ("/b/1/d", "e")]
+
+
+def test_what_models_find_is_redacted() -> None:
+    decision = judged(NAMES, ner=GRETA)
+    assert decision.redacted_text == "Call [REDACTED] about PROJ-1234"
+    assert not decision.incomplete
+
+
+@pytest.mark.parametrize("ner", [None, MISSING], ids=["not asked", "no time"])
+def test_what_is_missing_blocks_and_says_what_it_is(ner: NerFindings | None) -> None:
+    decision = judged(NAMES, ner=ner, explain=True)
+    assert (decision.outcome, decision.incomplete) == (Outcome.BLOCK, True)
+    assert decision.reason_code == "ENGINE_ERROR"
+    reason = "no model was asked" if ner is None else "the time budget of 5 ms ran out"
+    [warning] = decision.warnings
+    assert warning.message == f'Rule "Names" could not look for PERSON: {reason}.'
+    assert any(reason in row.reason for row in decision.trace)
+
+
+def test_with_an_open_failure_mode_what_else_is_found_still_counts() -> None:
+    decision = judged(NAMES, ner=MISSING, failure_mode="open")
+    assert (decision.outcome, decision.incomplete) == (Outcome.ALLOW, True)
+    assert decision.warnings
+    decision = judged(NAMES, PROJECTS, ner=MISSING, failure_mode="open", explain=True)
+    assert (decision.outcome, decision.incomplete) == (Outcome.BLOCK, True)
+    assert [match.policy_id for match in decision.matches] == ["projects"]
+    [dlp] = [layer for layer in decision.layers if layer.layer == "dlp"]
+    assert dlp.outcome is Outcome.BLOCK
+    assert dlp.matches == decision.matches
+
+
+def test_a_request_without_a_text_lacks_nothing() -> None:
+    policies = PolicySet({dlp_rule.KIND: {"names": NAMES}})
+    snapshot = compile_tenant(PLATFORM, "t", policies, 1)
+    assert not evaluate(snapshot, Request(action="files:disk:read"), "id").incomplete
+
+
+def test_an_engine_in_process_asks_models_where_it_is_given_some(url: str, tmp_path: Path) -> None:
+    rule = DlpRule("r", "Code names", LLM, "CODE_NAME", "block", config_json={"labels": ["falcon"]})
+    store = open_store(url)
+    with store.write() as transaction:
+        record = Record(dlp_rule.KIND, "acme", rule.id, body_of(rule), name=rule.detector_name)
+        transaction.put(record, actor="me", summary="")
+    store.close()
+    models = open_engine(None, ner_models.gliner_model(tmp_path / "model"), budget_s=60.0)
+    for ner, incomplete in ((models, False), (None, True)):
+        with Engine.open(url, ner=ner) as engine:
+            decision = engine.decide(text="the falcon", tenant_id="acme")
+            assert (decision.outcome, decision.incomplete) == (Outcome.BLOCK, incomplete)
+            allowed = engine.decide(text="the heron", tenant_id="acme").allowed
+            assert allowed is not incomplete
+    models.close()

@@ -102,24 +102,22 @@ def event(
         activity: id and name of what was done.
         uid: of the event, the same whenever it is told again.
         at: when it happened, in seconds since the epoch.
-        severity_id: one of `SEVERITIES`.
-        message: for people.
+        severity_id, message: how bad it is, and what it is in words.
         tenant_id: whose event it is.
         profiles: what it has attributes of besides its class's.
         correlation_uid: what events that belong together have in common.
     """
     activity_id, activity_name = activity
     name, category_uid = CLASS_NAMES[class_uid], class_uid // 1000
-    metadata: dict[str, Any] = {
+    metadata = {
         "version": SCHEMA_VERSION,
         "product": PRODUCT,
         "uid": uid,
         "profiles": list(profiles),
         "tenant_uid": tenant_id,
         "log_name": "pdp",
+        **({"correlation_uid": correlation_uid} if correlation_uid else {}),
     }
-    if correlation_uid:
-        metadata["correlation_uid"] = correlation_uid
     return {
         "class_uid": class_uid,
         "class_name": name,

@@ -169,7 +169,7 @@ class TestOpening:
     def test_risk_file(self, url: str, tmp_path: Path) -> None:
         """Risk points can be replaced."""
         file = tmp_path / "risk.toml"
-        file.write_text("[severity]\ncritical = 77\n[dlp]\nlog_only = 7\n")
+        file.write_text("[severity]\ncritical = 77\nmedium = 1\nlow = 1\n[dlp]\nlog_only = 7\n")
         with Engine.open(url, risk_file=file) as engine:
             assert engine.decide(text=ATTACK).risk.score == 77
             logged = engine.decide(text="Write to ann.miller@corp-mail.com, please.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from pdp.transport.methods import Method, methods
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
     from google.protobuf.message import Message
@@ -38,6 +38,19 @@ class Caller(Protocol):
 
         Raises:
             CallFailed: it could not be carried out.
+
+        """
+
+    def stream(self, name: str, message: Message, tenant_id: str = "") -> Iterator[Message]:
+        """Calls an RPC whose answer is a stream, and yields what comes, for as long as it does.
+
+        Args:
+            name: as in `call`.
+            message: its request.
+            tenant_id: as in `call`.
+
+        Raises:
+            CallFailed: it could not be carried out, or not to its end.
 
         """
 

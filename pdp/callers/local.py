@@ -14,10 +14,11 @@ from pdp.errors import InternalError, PdpError, RevisionUnavailable, StoreUnavai
 from pdp.records import RecordKeeping, RecordOptions, beside
 from pdp.security import for_owner
 from pdp.transport.call import Call
+from pdp.transport.streams import sent
 from pdp.wiring import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import AsyncIterator, Coroutine, Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -78,6 +79,17 @@ class Local:
         except PdpError as error:
             raise CallFailed.of(error, unavailable=isinstance(error, _UNAVAILABLE)) from None
 
+    def stream(self, name: str, message: Message, tenant_id: str = "") -> Iterator[Message]:
+        """See `Caller.stream`."""
+        call = Call(rpc(name), {"x-tenant-id": tenant_id} if tenant_id else {}, "local")
+        try:
+            self._runner.run(self._call(call, message))
+            messages = sent(call)
+            while (each := self._runner.run(_next(messages))) is not None:
+                yield each
+        except PdpError as error:
+            raise CallFailed.of(error, unavailable=isinstance(error, _UNAVAILABLE)) from None
+
     async def _call(self, call: Call, message: Message) -> Message:
         return await self._endpoints[call.method.path](call, message)
 
@@ -91,3 +103,7 @@ class Local:
         traceback: TracebackType | None,
     ) -> None:
         self._end.close()
+
+
+async def _next(messages: AsyncIterator[Message]) -> Message | None:
+    return await anext(messages, None)

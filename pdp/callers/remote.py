@@ -11,7 +11,7 @@ from pdp.callers.base import Answer, CallFailed, rpc
 from pdp.errors import Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
 
     from google.protobuf.message import Message
@@ -97,6 +97,22 @@ class Remote:
         except grpc.RpcError as error:
             raise failure(error, self._address) from None
         return Answer(answer, _texts(call.trailing_metadata() or ()))
+
+    def stream(self, name: str, message: Message, tenant_id: str = "") -> Iterator[Message]:
+        """See `Caller.stream`. The connection must be there in time; the stream may last."""
+        method = rpc(name)
+        send = self._channel.unary_stream(
+            method.path,
+            request_serializer=method.request.SerializeToString,
+            response_deserializer=method.response.FromString,
+        )
+        metadata = self._credential
+        if tenant_id:
+            metadata += (("x-tenant-id", tenant_id),)
+        try:
+            yield from send(message, metadata=metadata)
+        except grpc.RpcError as error:
+            raise failure(error, self._address) from None
 
     def __enter__(self) -> Self:
         return self

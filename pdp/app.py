@@ -107,12 +107,7 @@ async def running(settings: Settings, worker: Worker | None = None) -> AsyncIter
         security = Security(settings, publisher)
         await security.start()
         tracing = _tracing(stack, settings)
-        exporting = Exporting.of(settings)
-        keeping = RecordKeeping(RecordOptions.of(settings), LoopTickets(asyncio.get_running_loop()))
-        stack.push_async_callback(asyncio.to_thread, keeping.close)
-        # At the end: what is decided is recorded, what is recorded leaves, then the log is closed.
-        stack.push_async_callback(asyncio.to_thread, exporting.exporter.close)
-        stack.push_async_callback(asyncio.to_thread, keeping.recorder.close)
+        keeping, exporting = _recording(stack, settings)
         wiring = wire(
             publisher,
             workspace,
@@ -156,6 +151,16 @@ async def running(settings: Settings, worker: Worker | None = None) -> AsyncIter
             if wiring.reader is not None:
                 wiring.reader.end_tails()
             await transports.drain(settings.drain_s)
+
+
+def _recording(stack: AsyncExitStack, settings: Settings) -> tuple[RecordKeeping, Exporting]:
+    exporting = Exporting.of(settings)
+    keeping = RecordKeeping(RecordOptions.of(settings), LoopTickets(asyncio.get_running_loop()))
+    # At the end: what is decided is recorded, what is recorded leaves, then the log is closed.
+    stack.push_async_callback(asyncio.to_thread, keeping.close)
+    stack.push_async_callback(asyncio.to_thread, exporting.exporter.close)
+    stack.push_async_callback(asyncio.to_thread, keeping.recorder.close)
+    return keeping, exporting
 
 
 def _tracing(stack: AsyncExitStack, settings: Settings) -> Callable[[Endpoint], Endpoint] | None:

@@ -98,16 +98,16 @@ def event(
     """Returns what every event has.
 
     Args:
-        class_uid: its class; the category is its thousands.
+        class_uid: its class.
         activity: id and name of what was done.
         uid: of the event, the same whenever it is told again.
         at: when it happened, in seconds since the epoch.
-        severity_id, message: how bad it is, and what it is in words.
+        severity_id: one of `SEVERITIES`.
+        message: for people.
         tenant_id: whose event it is.
         profiles: what it has attributes of besides its class's.
         correlation_uid: what events that belong together have in common.
     """
-    activity_id, activity_name = activity
     name, category_uid = CLASS_NAMES[class_uid], class_uid // 1000
     metadata = {
         "version": SCHEMA_VERSION,
@@ -123,10 +123,10 @@ def event(
         "class_name": name,
         "category_uid": category_uid,
         "category_name": CATEGORY_NAMES[category_uid],
-        "activity_id": activity_id,
-        "activity_name": activity_name,
-        "type_uid": class_uid * 100 + activity_id,
-        "type_name": f"{name}: {activity_name}",
+        "activity_id": activity[0],
+        "activity_name": activity[1],
+        "type_uid": class_uid * 100 + activity[0],
+        "type_name": f"{name}: {activity[1]}",
         "time": round(at * 1000),
         "severity_id": severity_id,
         "severity": SEVERITIES[severity_id],

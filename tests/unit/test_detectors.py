@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -122,3 +123,18 @@ class TestAll:
     def test_aliases_are_one_type(self) -> None:
         assert entity_aliases("SSN") == entity_aliases("US_SSN") == {"SSN", "US_SSN"}
         assert entity_aliases("PROJECT_CODE") == {"PROJECT_CODE"}
+
+
+def test_the_documentation_lists_them_as_they_are() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "detectors.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| `") and " yes |" in line]
+    rows += [line for line in text.splitlines() if line.startswith("| `") and " no |" in line]
+    wanted = []
+    for detector_id, detector in DETECTORS.items():
+        rule = RULES[detector_id]
+        on = "yes" if rule.enabled else "no"
+        wanted.append(
+            f"| `{detector_id}` | {detector.name} | {detector.entity_type} | {rule.action_tier} "
+            f"| {rule.confidence_threshold:g} | {on} |"
+        )
+    assert sorted(rows) == sorted(wanted)

@@ -130,7 +130,10 @@ class RuleBook:
 
 
 def compile_rules(
-    platform: PolicySet, own: PolicySet, catalog: Mapping[str, EntityDetector]
+    platform: PolicySet,
+    own: PolicySet,
+    catalog: Mapping[str, EntityDetector],
+    previous: RuleBook | None = None,
 ) -> RuleBook:
     """Compiles the rules that are in force for a tenant.
 
@@ -138,13 +141,15 @@ def compile_rules(
         platform: the platform's policies.
         own: the tenant's.
         catalog: the detectors that ship with the product.
+        previous: an earlier book of the tenant and the same catalog, whose rules are used again.
 
     Raises:
         KeyError: a rule names a detector that there is not.
     """
     in_force = rules_in_force(platform, own)
     patterned = _patterned(catalog)
-    rules = _compiled(in_force, own.of_kind(KIND), catalog, patterned)
+    known = {each.rule.id: each for each in previous.rules} if previous else {}
+    rules = _compiled(in_force, own.of_kind(KIND), catalog, patterned, known)
     groups: Iterable[UserGroup] = all_groups(platform, own).values()
     configured = [group for group in groups if group.id in in_force.groups]
     return RuleBook(
@@ -188,6 +193,7 @@ def _compiled(
     mine: Mapping[str, DlpRule],
     catalog: Mapping[str, EntityDetector],
     patterned: frozenset[str],
+    known: Mapping[str, CompiledRule],
 ) -> tuple[CompiledRule, ...]:
     by_group: dict[str, dict[str, Setting]] = {}
     rules = dict(in_force.everyone)
@@ -195,17 +201,21 @@ def _compiled(
         for rule in changed.values():
             rules.setdefault(rule.id, rule)
             by_group.setdefault(rule.id, {})[group_id] = _setting(rule)
-    return tuple(
-        _rule(
-            rule,
-            TENANT_SOURCE if rule.id in mine else PLATFORM_SOURCE,
-            _setting(rule) if rule.id in in_force.everyone else None,
-            by_group.get(rule.id, {}),
-            catalog,
-            patterned,
-        )
-        for rule in sorted(rules.values(), key=lambda rule: rule.id not in mine)
-    )
+    found: list[CompiledRule] = []
+    for rule in sorted(rules.values(), key=lambda rule: rule.id not in mine):
+        groups = by_group.get(rule.id, {})
+        everyone = _setting(rule) if rule.id in in_force.everyone else None
+        present = known.get(rule.id)
+        if (
+            present is not None
+            and (present.rule is rule or present.rule == rule)
+            and (present.everyone, present.groups) == (everyone, groups)
+        ):
+            found.append(present)
+        else:
+            source = TENANT_SOURCE if rule.id in mine else PLATFORM_SOURCE
+            found.append(_rule(rule, source, everyone, groups, catalog, patterned))
+    return tuple(found)
 
 
 def _rule(

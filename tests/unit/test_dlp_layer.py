@@ -27,6 +27,7 @@ from tests.unit.dlp import (
 )
 
 if TYPE_CHECKING:
+    from pdp.engine.dlp_rules import CompiledRule
     from pdp.engine.snapshot import Snapshot
 
 NO_FRAMEWORKS = OrgPolicy(gdpr=False, ai_act=False)
@@ -246,6 +247,20 @@ class TestCompilation:
         second = compile_tenant(platform, "t", own, 2, first)
         assert _layer(first) is _layer(second)
 
+    def test_a_write_of_one_rule_compiles_that_one_alone(self) -> None:
+        platform = platform_of(policies([rule("cards", "card")]))
+        own = policies([rule("a", pattern="a"), rule("b", pattern="b"), rule("c", pattern="c")])
+        first = compile_tenant(platform, "t", own, 1)
+        changed = {"b": rule("b", pattern="b", tier="block")}
+        stricter = {"g": UserGroup("g", "G", dlp_rules=[{"rule_id": "c", "action_tier": "block"}])}
+        own = own.replaced("dlp_rule", changed).replaced("user_group", stricter)
+        second = compile_tenant(platform, "t", own, 2, first)
+        before, now = _rules(first), _rules(second)
+        assert {name for name in now if now[name] is before[name]} == {"a", "cards"}
+        assert judged(second, "b").outcome is Outcome.BLOCK
+        assert judged(second, "c", "G").outcome is Outcome.BLOCK
+        assert judged(second, "c").outcome is Outcome.REDACT
+
     def test_what_several_rules_look_for_is_watched_once(self) -> None:
         own = policies([rule("a", "card"), rule("b", "card", "block")])
         book = _layer(tenant_of(policies(), own)).book
@@ -260,3 +275,7 @@ class TestCompilation:
 def _layer(snapshot: Snapshot) -> DlpLayer:
     (layer,) = [each for each in snapshot.layers if isinstance(each, DlpLayer)]
     return layer
+
+
+def _rules(snapshot: Snapshot) -> dict[str, CompiledRule]:
+    return {each.rule.id: each for each in _layer(snapshot).book.rules}

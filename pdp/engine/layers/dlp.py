@@ -132,11 +132,13 @@ def build(policies: Policies) -> Layer | None:
     sources = [owner.of_kind(kind) for owner in owners for kind in _SOURCES]
     sources.append(policies.detectors)
     previous = policies.previous.get(DLP)
-    if isinstance(previous, DlpLayer) and all(
-        before is now for before, now in zip(previous.sources, sources, strict=True)
-    ):
-        return previous
-    book = compile_rules(policies.platform, policies.own, policies.detectors)
+    known = None
+    if isinstance(previous, DlpLayer):
+        same = [before is now for before, now in zip(previous.sources, sources, strict=True)]
+        if all(same):
+            return previous
+        known = previous.book if same[-1] else None
+    book = compile_rules(policies.platform, policies.own, policies.detectors, known)
     if not book.rules:
         return None
     places = {

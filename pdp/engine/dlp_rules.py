@@ -7,7 +7,7 @@ finds cost, hardly anything for the rules that there are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.bundle_rules import rules_in_force
@@ -164,7 +164,7 @@ def compile_rules(
 def compile_one(rule: DlpRule, catalog: Mapping[str, EntityDetector]) -> RuleBook:
     """Compiles a rule that no tenant has, alone; see `compile_rules`."""
     patterned = _patterned(catalog)
-    rules = (_rule(rule, TENANT_SOURCE, _setting(rule), {}, catalog, patterned),)
+    rules = (_rule(rule, TENANT_SOURCE, _setting(rule), catalog, patterned),)
     models = (0,) if rules[0].sought else ()
     return RuleBook(rules, _by_pattern(rules), models, patterned, None)
 
@@ -214,7 +214,8 @@ def _compiled(
             found.append(present)
         else:
             source = TENANT_SOURCE if rule.id in mine else PLATFORM_SOURCE
-            found.append(_rule(rule, source, everyone, groups, catalog, patterned))
+            made = _rule(rule, source, everyone, catalog, patterned)
+            found.append(replace(made, groups=groups) if groups else made)
     return tuple(found)
 
 
@@ -222,7 +223,6 @@ def _rule(
     rule: DlpRule,
     source: str,
     everyone: Setting | None,
-    groups: Mapping[str, Setting],
     catalog: Mapping[str, EntityDetector],
     patterned: frozenset[str],
 ) -> CompiledRule:
@@ -231,7 +231,7 @@ def _rule(
         rule=rule,
         source=source,
         everyone=everyone,
-        groups=groups,
+        groups={},
         detectors=config.detectors,
         sought=wanted_by(rule, patterned),
         replacement=config.replacement,

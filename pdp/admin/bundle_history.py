@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid5
 
 from pdp.admin.bundle_records import RULE_KINDS, holdings, snapshot_body
+from pdp.catalog import ACTOR
 from pdp.domain.bundle_rules import rules_of_bundle
 from pdp.domain.compliance_bundle import KIND, SNAPSHOT_KIND, ComplianceBundle
 from pdp.domain.dlp_rule import DlpRule
@@ -25,7 +26,7 @@ MAX_VERSIONS: Final = 1000
 INSTALL: Final = "install"
 
 _VERSIONS: Final = UUID("5b0c2f3e-1d44-5b6a-8b8e-6f3a9d6c7e21")
-"""Names versions by their revisions, so that each has the same id whenever it is read."""
+"""Names versions by their revisions, and what ships by its bundle, so that an id stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def versions_of(reader: Reader, tenant_id: str, bundle_id: str) -> list[BundleVe
         BundleNotFound: the tenant has no such bundle, and had none.
     """
     found = [
-        _version(change.after, str(change.revision), change.summary, change.actor, change.at)
+        _version(change.after, str(change.revision), change.actor, change.at)
         for change in reader.history(SNAPSHOT_KIND, tenant_id, bundle_id)
         if change.after is not None
     ]
@@ -67,23 +68,22 @@ def versions_of(reader: Reader, tenant_id: str, bundle_id: str) -> list[BundleVe
         # What the tenant began with, which it has not changed itself.
         bundle = ComplianceBundle(**shipped.body)
         platform, _ = holdings(reader, tenant_id, RULE_KINDS)
-        body = snapshot_body(bundle, rules_of_bundle(bundle, platform, PolicySet()), INSTALL)
+        rules = rules_of_bundle(bundle, platform, PolicySet())
         summary = f'Compliance bundle "{bundle.name}" as it ships'
-        found.append(_version(body, bundle_id, summary, "catalog", shipped.created_at))
+        body = snapshot_body(bundle, rules, INSTALL, summary)
+        found.append(_version(body, bundle_id, ACTOR, shipped.created_at))
     if not found:
         raise BundleNotFound(f"there is no compliance bundle {bundle_id}")
     return found[:MAX_VERSIONS]
 
 
-def _version(
-    body: Mapping[str, Any], key: str, summary: str, actor: str, at: float
-) -> BundleVersion:
+def _version(body: Mapping[str, Any], key: str, actor: str, at: float) -> BundleVersion:
     return BundleVersion(
         id=str(uuid5(_VERSIONS, key)),
         bundle=ComplianceBundle(**body["bundle"]),
         rules=tuple(DlpRule(**rule) for rule in body["rules"]),
         change_type=body["change_type"],
-        summary=summary,
+        summary=body["summary"],
         changed_by=actor,
         created_at=at,
     )

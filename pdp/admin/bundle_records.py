@@ -153,18 +153,20 @@ def put_snapshot(
         summary: what was changed, in words.
     """
     kept = find_bundle(transaction, tenant_id, bundle_id)
-    body = snapshot_body(kept.bundle, kept.rules, change_type)
+    body = snapshot_body(kept.bundle, kept.rules, change_type, summary)
     record = Record(SNAPSHOT_KIND, tenant_id, bundle_id, body)
-    revision = transaction.put(record, actor=actor, summary=summary).revision
+    kept_as = f'Kept a version of compliance bundle "{kept.bundle.name}"'
+    revision = transaction.put(record, actor=actor, summary=kept_as).revision
     return kept._replace(revision=revision)
 
 
 def snapshot_body(
-    bundle: ComplianceBundle, rules: Iterable[DlpRule], change_type: str
+    bundle: ComplianceBundle, rules: Iterable[DlpRule], change_type: str, summary: str
 ) -> dict[str, Any]:
     """Returns what a version history keeps of a bundle."""
     return {
         "change_type": change_type,
+        "summary": summary,
         "bundle": body_of(replace(bundle, definitions=())),
         "rules": [dlp_rule.body_of(rule) for rule in rules],
     }

@@ -39,13 +39,10 @@ class RulesInForce:
             have the tier `log_only`.
         groups: by the id of a group, the rules that are in force for its users in place of, or in
             addition to, those of everyone; groups for which there are none are left out.
-        required: the ids of the rules that a seeded bundle keeps in force for everyone: the tenant
-            can neither disable them nor set their tier to `none`.
     """
 
     everyone: Mapping[str, DlpRule]
     groups: Mapping[str, Mapping[str, DlpRule]]
-    required: frozenset[str]
 
 
 def platform_rules(platform: PolicySet, own: PolicySet) -> Rules:
@@ -111,11 +108,7 @@ def rules_in_force(platform: PolicySet, own: PolicySet) -> RulesInForce:
     }
     present = {**rules, **everyone}
     by_group = {group.id: _of_group(group, added, present) for group in groups}
-    required = frozenset(
-        rule_id for each in bundles.values() if each.enabled for rule_id in each.defined_rules
-    )
-    settings = {group_id: found for group_id, found in by_group.items() if found}
-    return RulesInForce(everyone, settings, required)
+    return RulesInForce(everyone, {name: found for name, found in by_group.items() if found})
 
 
 def stricter(rule: DlpRule, change: Mapping[str, Any]) -> DlpRule:
@@ -149,9 +142,8 @@ def _acts(rule: DlpRule) -> bool:
 def in_bundle(rule: DlpRule, change: DlpCustomisation | None, *, enabled: bool) -> DlpRule:
     """Returns a seeded bundle's rule as the tenant has it.
 
-    What keeps a bundle that is in force from acting is not heard.
-
-    Where the bundle is not in force, the tenant may still enable single rules of it.
+    What would keep a bundle that is in force from acting is not heard. Where it is not in force,
+    the tenant may still enable single rules of it.
     """
     as_shipped = replace(rule, enabled=enabled)
     found = customised(as_shipped, change)

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
     from pdp.callers import Caller
     from pdp.cli.options import RequestOptions, TargetOptions
+    from pdp.config import Settings
+    from pdp.detect.ner import NerEngine
 
 _HINTS: Final = {
     "UNAVAILABLE": 'Start one with "pdp serve --auth dev", name another with --server or '
     "PDP_SERVER, or ask none with --embedded.",
     "UNIMPLEMENTED": "What answers there is no policy decision point, or one of another version.",
     "DEADLINE_EXCEEDED": "Give it longer with --timeout.",
+    "UNAUTHENTICATED": "Name an API key in PDP_API_KEY, or a token in PDP_TOKEN; the server's "
+    "administrator makes keys by pdp keys create.",
 }
 """What to do, by what gRPC itself says; a server's own errors say it themselves."""
 
@@ -168,6 +172,19 @@ def message_of(name: str, body: dict[str, Any]) -> Message:
     return message
 
 
+def _models(settings: Settings) -> NerEngine | None:
+    """Returns the models that the settings name, once they are loaded."""
+    if settings.ner_model_dir is settings.gliner_model_dir is None:
+        return None
+    from pdp.detect.ner import open_engine  # noqa: PLC0415 - few have any
+
+    models = open_engine(
+        settings.ner_model_dir, settings.gliner_model_dir, settings.ner_budget_ms / 1000
+    )
+    models.wait()
+    return models
+
+
 @contextmanager
 def caller_for(options: TargetOptions) -> Iterator[Caller]:
     """Gives who is to answer.
@@ -190,6 +207,7 @@ def caller_for(options: TargetOptions) -> Iterator[Caller]:
                 settings.store_url,
                 risk_file=settings.risk_file,
                 records=RecordOptions.of(settings),
+                ner=_models(settings),
             ) as local,
         ):
             yield local

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import grpc
 
+from pdp_client.credentials import Credential, for_async, metadata_of
+
 Option = tuple[str, str | int]
 
 
@@ -17,6 +19,8 @@ def connect(
     client_cert_file: str | Path | None = None,
     client_key_file: str | Path | None = None,
     server_name: str | None = None,
+    api_key: str | None = None,
+    token: str | None = None,
 ) -> grpc.Channel:
     """Returns a channel for the stubs; connects at the first call.
 
@@ -27,16 +31,22 @@ def connect(
         client_cert_file: a certificate of this client's own, PEM, where the server asks for one.
         client_key_file: its key, PEM.
         server_name: the name in the server's certificate, where the address is another.
+        api_key: the API key to call with; without a token either, `PDP_API_KEY` where it is set.
+        token: the signed token (JWT) to call with, in its place; `PDP_TOKEN` where it is set.
 
     Raises:
         OSError: a file cannot be read.
-        ValueError: a client certificate without its key, or a key without its certificate.
+        ValueError: a client certificate without its key, or a key without its certificate; or
+            both an API key and a token.
     """
     credentials = _credentials(tls, ca_file, client_cert_file, client_key_file, server_name)
     options = _options(server_name)
+    metadata = metadata_of(api_key, token)
     if credentials is None:
-        return grpc.insecure_channel(address, options=options)
-    return grpc.secure_channel(address, credentials, options=options)
+        channel = grpc.insecure_channel(address, options=options)
+    else:
+        channel = grpc.secure_channel(address, credentials, options=options)
+    return grpc.intercept_channel(channel, Credential(metadata)) if metadata else channel
 
 
 def connect_async(
@@ -47,13 +57,16 @@ def connect_async(
     client_cert_file: str | Path | None = None,
     client_key_file: str | Path | None = None,
     server_name: str | None = None,
+    api_key: str | None = None,
+    token: str | None = None,
 ) -> grpc.aio.Channel:
     """Returns a channel of `grpc.aio`; see `connect`."""
     credentials = _credentials(tls, ca_file, client_cert_file, client_key_file, server_name)
     options = _options(server_name)
+    sending = for_async(metadata_of(api_key, token))
     if credentials is None:
-        return grpc.aio.insecure_channel(address, options=options)
-    return grpc.aio.secure_channel(address, credentials, options=options)
+        return grpc.aio.insecure_channel(address, options=options, interceptors=sending)
+    return grpc.aio.secure_channel(address, credentials, options=options, interceptors=sending)
 
 
 def _credentials(

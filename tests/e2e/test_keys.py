@@ -1,0 +1,316 @@
+"""API keys on real servers: made, rotated and revoked, over the API and by `pdp keys`."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+import httpx2
+import pytest
+
+from pdp._gen.pdp.v1 import decide_pb2
+from pdp.callers import CallFailed
+from pdp.cli.exits import Exit
+from tests import running
+from tests.e2e.test_workers import free_ports
+from tests.locked import KEYS, Locked, locked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DECIDE: Final = "/v1/decide"
+ROOT: Final = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+    """A server that requires credentials."""
+    with locked(tmp_path_factory.mktemp("keys")) as opened:
+        yield opened
+
+
+def counts(server: Locked, key: str) -> bool:
+    """Whether a key counts, for either transport."""
+    over_http = server.ask("POST", DECIDE, key, json={})
+    with server.remote(key) as remote:
+        try:
+            remote.call("Decide", decide_pb2.DecideRequest())
+        except CallFailed as refusal:
+            over_grpc = refusal.code
+        else:
+            over_grpc = "OK"
+    assert (over_http.status_code, over_grpc) in {(200, "OK"), (401, "UNAUTHENTICATED")}
+    return over_grpc == "OK"
+
+
+def test_a_new_key_counts_at_once_until_it_is_revoked(server: Locked) -> None:
+    """From the answer to the one call, until the answer to the other."""
+    made = server.new_key("pep", "acme")
+    key, path = made["key"], f"{KEYS}/{made['api_key']['id']}"
+    assert counts(server, key)
+    assert server.ask("DELETE", path, server.admin).status_code == 204
+    assert not counts(server, key)
+    assert server.ask("GET", path, server.admin).status_code == 404
+    assert server.ask("DELETE", path, server.admin).status_code == 404
+
+
+def test_a_rotated_key_counts_beside_the_new_one(server: Locked) -> None:
+    """For as long as was asked for; with no overlap the old one counts no more."""
+    made = server.new_key("pep", "acme")
+    path = f"{KEYS}/{made['api_key']['id']}/rotate"
+    second = server.ask("POST", path, server.admin, json={"overlap_s": 600}).json()
+    assert counts(server, made["key"])
+    assert counts(server, second["key"])
+    expiries = [each["expires_at"] for each in second["api_key"]["secrets"]]
+    assert expiries[0] is not None
+    assert expiries[1] is None
+    third = server.ask("POST", path, server.admin, json={"overlap_s": 0}).json()
+    assert not counts(server, made["key"])
+    assert not counts(server, second["key"])
+    assert counts(server, third["key"])
+    assert len(third["api_key"]["secrets"]) == 1
+
+
+def test_only_so_many_secrets_at_once(server: Locked) -> None:
+    """A key that is rotated again and again is no key for everyone."""
+    path = f"{KEYS}/{server.new_key('pep', 'acme')['api_key']['id']}/rotate"
+    answers = [server.ask("POST", path, server.admin, json={}) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 400, 400]
+
+
+def test_a_key_is_shown_once_and_kept_nowhere(server: Locked) -> None:
+    """Neither the lists, nor the audit trail, nor the database, nor the log has it."""
+    made = server.new_key("auditor", "acme")
+    secret = made["key"].rpartition("_")[2]
+    shown = [
+        server.ask("GET", path, server.admin).text
+        for path in (KEYS, f"{KEYS}/{made['api_key']['id']}", "/api/admin/audit/platform-changes")
+    ]
+    assert made["api_key"]["id"] in shown[2]
+    database = server.server.data_dir / "pdp.db"
+    with sqlite3.connect(database) as opened:
+        (digest,) = opened.execute("SELECT after FROM changes ORDER BY revision DESC").fetchone()
+    assert "sha256" in digest
+    raw = b"".join(path.read_bytes() for path in database.parent.glob("pdp.db*"))
+    for text in (*shown, digest, raw.decode("latin-1"), "".join(server.server.lines)):
+        assert secret not in text
+    for text in shown:
+        assert "sha256" not in text
+
+
+@pytest.mark.parametrize(
+    ("fields", "at_fault"),
+    [
+        ({"role": "root"}, "role"),
+        ({"role": ""}, "role"),
+        ({"name": ""}, "name"),
+        ({"name": "a\nb"}, "name"),
+        ({"tenants": ["a", "*"]}, "tenants"),
+        ({"tenants": ["a", "a"]}, "tenants"),
+        ({"tenants": ["../a"]}, "tenants[0]"),
+        ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
+        ({"expires_at": "9999-01-01T00:00:00Z"}, "expires_at"),
+    ],
+)
+def test_what_cannot_be_a_key(server: Locked, fields: dict[str, Any], at_fault: str) -> None:
+    """Each field that is wrong is named."""
+    body = {"name": "n", "role": "pep", "tenants": ["acme"], **fields}
+    answer = server.ask("POST", KEYS, server.admin, json=body)
+    assert answer.status_code == 400
+    assert [each["field"] for each in answer.json()["error"]["details"]] == [at_fault]
+
+
+def test_the_change_log_says_who_it_was(server: Locked) -> None:
+    """By the id of the key that a call was made with."""
+    made = server.new_key("editor", "acme")
+    body = {"sensitive_fields": ["ssn"]}
+    server.ask("POST", "/policies/cust_1", made["key"], json=body)
+    versions = server.ask("GET", "/policies/cust_1/versions", made["key"]).json()["versions"]
+    assert versions[0]["changed_by"] == f"key:{made['api_key']['id']}"
+
+
+class TestCommand:
+    """`pdp keys`, on the database of a server that is running."""
+
+    def run(self, server: Locked, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return running.pdp("keys", *arguments, PDP_DATABASE_URL=server.server.database_url)
+
+    def test_from_creation_to_revocation(self, server: Locked) -> None:
+        """What it does counts for the server within moments."""
+        made = self.run(server, "create", "--role", "pep", "--tenant", "acme", "--name", "gw")
+        assert made.returncode == Exit.OK
+        key = made.stdout.splitlines()[-1]
+        (key_id,) = (line.split()[-1] for line in made.stdout.splitlines() if "id:" in line)
+        wait_until(lambda: counts(server, key))
+        listed = self.run(server, "list").stdout
+        assert key_id in listed
+        assert key[:20] in listed
+        assert key not in listed
+        rotated = self.run(server, "rotate", key_id, "--overlap-s", "0", "--json")
+        fresh = running.json_of(rotated)["key"]
+        wait_until(lambda: counts(server, fresh))
+        assert not counts(server, key)
+        assert self.run(server, "revoke", key_id).returncode == Exit.OK
+        wait_until(lambda: not counts(server, fresh))
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "message"),
+        [
+            (("create", "--role", "root", "--tenant", "a"), Exit.INVALID, "role"),
+            (("create", "--role", "pep"), Exit.USAGE, "--tenant"),
+            (
+                ("create", "--role", "pep", "--tenant", "a", "--expires-days", "-1"),
+                Exit.INVALID,
+                "expires_at",
+            ),
+            (("rotate", "none"), Exit.INVALID, "there is no API key none"),
+            (("revoke", "none"), Exit.INVALID, "there is no API key none"),
+        ],
+    )
+    def test_refused(
+        self, server: Locked, arguments: tuple[str, ...], code: Exit, message: str
+    ) -> None:
+        """It says why, and makes nothing."""
+        answer = self.run(server, *arguments)
+        assert answer.returncode == code, answer.stderr
+        assert message in answer.stderr
+        assert "aa_live_" not in answer.stdout
+
+
+class TestClients:
+    """Clients send what they are given."""
+
+    def test_the_command_line(self, server: Locked) -> None:
+        """By an option, or by the environment."""
+        key = server.key("pep", "acme")
+        ask = ("decide", "--text", "hello", "--json", "--server", server.server.grpc_address)
+        assert running.pdp(*ask, PDP_API_KEY=key).returncode == Exit.OK
+        assert running.pdp(*ask, "--key", key).returncode == Exit.OK
+        assert running.pdp(*ask, "--token", key).returncode == Exit.OK
+        refused = running.pdp(*ask)
+        assert refused.returncode == Exit.INVALID
+        assert running.json_of(refused)["error"]["code"] == "UNAUTHENTICATED"
+        assert "PDP_API_KEY" in refused.stderr
+        both = running.pdp(*ask, "--key", key, "--token", key)
+        assert both.returncode == Exit.CONFIG
+        assert key not in both.stderr
+
+    def test_the_python_client(self, server: Locked) -> None:
+        """By an argument, or by the environment."""
+        code = (
+            "import asyncio, sys, pdp_client as pdp\n"
+            "key = sys.argv[2] if len(sys.argv) > 2 else None\n"
+            "with pdp.connect(sys.argv[1], api_key=key) as channel:\n"
+            "    stub = pdp.DecideServiceStub(channel)\n"
+            "    print(stub.Decide(pdp.DecideRequest(), timeout=60).allowed)\n"
+            "    answers = stub.DecideStream(iter([pdp.DecideStreamRequest()]))\n"
+            "    print(next(answers).response.allowed)\n"
+            "async def main():\n"
+            "    async with pdp.connect_async(sys.argv[1], api_key=key) as channel:\n"
+            "        stub = pdp.DecideServiceStub(channel)\n"
+            "        print((await stub.Decide(pdp.DecideRequest(), timeout=60)).allowed)\n"
+            "asyncio.run(main())\n"
+        )
+        key, address = server.key("pep", "acme"), server.server.grpc_address
+        assert python(code, address, key) == ["True"] * 3
+        assert python(code, address, PDP_API_KEY=key) == ["True"] * 3
+
+
+def python(code: str, *arguments: str, **settings: str) -> list[str]:
+    """Runs a program that uses the client; returns what it writes."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=running.environment(PYTHONPATH=str(ROOT / "clients/python"), **settings),
+        capture_output=True,
+        text=True,
+        timeout=running.PATIENCE_S,
+        check=True,
+    )
+    return done.stdout.split()
+
+
+def wait_until(condition: Any) -> None:
+    """Asks until something is so; what never is ends the test."""
+    for _ in range(10_000):
+        if condition():
+            return
+    raise AssertionError("it never came to that")
+
+
+def test_a_revocation_counts_in_every_worker(tmp_path: Path) -> None:
+    """Whichever process a connection comes to."""
+    grpc_address, http_address = free_ports()
+    told = {"PDP_WORKERS": "2", "PDP_GRPC_LISTEN": grpc_address, "PDP_HTTP_LISTEN": http_address}
+
+    def all_say(server: Locked, key: str, status: int) -> bool:
+        return all(
+            httpx2.post(
+                server.server.http_url + DECIDE,
+                json={},
+                headers={"X-API-Key": key},
+                trust_env=False,
+                timeout=running.PATIENCE_S,
+            ).status_code
+            == status
+            for _ in range(16)
+        )
+
+    with locked(tmp_path, **told) as server:
+        made = server.new_key("pep", "acme")
+        wait_until(lambda: all_say(server, made["key"], 200))
+        server.ask("DELETE", f"{KEYS}/{made['api_key']['id']}", server.admin)
+        wait_until(lambda: all_say(server, made["key"], 401))
+
+
+class TestRates:
+    """`PDP_RATE_PER_S`: so many calls of one credential, and no more."""
+
+    def test_http(self, tmp_path: Path) -> None:
+        """429, with when to try again; others are not affected."""
+        told = {"PDP_RATE_PER_S": "0.001", "PDP_RATE_BURST": "2"}
+        with locked(tmp_path, **told) as slow:
+            one, two = slow.key("pep", "one"), slow.key("pep", "two")
+            found = [slow.ask("POST", DECIDE, one, json={}) for _ in range(3)]
+            assert [each.status_code for each in found] == [200, 200, 429]
+            assert found[2].json()["error"]["code"] == "RATE_LIMITED"
+            assert 900 < int(found[2].headers["retry-after"]) <= 1000
+            assert slow.ask("POST", DECIDE, two, json={}).status_code == 200
+
+    def test_grpc(self, tmp_path: Path) -> None:
+        """RESOURCE_EXHAUSTED, with RetryInfo."""
+        from google.rpc import error_details_pb2, status_pb2  # noqa: PLC0415 - for this test
+
+        told = {"PDP_RATE_PER_S": "0.001", "PDP_RATE_BURST": "1"}
+        with locked(tmp_path, **told) as server:
+            credential = (("x-api-key", server.admin),)
+            with grpc.insecure_channel(server.server.grpc_address) as channel:
+                decide = channel.unary_unary(
+                    "/pdp.v1.DecideService/Decide",
+                    request_serializer=decide_pb2.DecideRequest.SerializeToString,
+                    response_deserializer=decide_pb2.DecideResponse.FromString,
+                )
+                decide(decide_pb2.DecideRequest(), metadata=credential)
+                with pytest.raises(grpc.RpcError) as limited:
+                    decide(decide_pb2.DecideRequest(), metadata=credential)
+        error: Any = limited.value
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        raw = dict(error.trailing_metadata())["grpc-status-details-bin"]
+        retry = error_details_pb2.RetryInfo()
+        assert any(each.Unpack(retry) for each in status_pb2.Status.FromString(raw).details)
+        assert 900 < retry.retry_delay.seconds <= 1000
+
+
+def test_a_flood_of_strangers_is_counted_and_served_beside(server: Locked) -> None:
+    """Whoever has a key is served as ever; the metrics tell of the others."""
+    for number in range(300):
+        assert server.ask("POST", DECIDE, f"aa_live_{number}", json={}).status_code == 401
+    assert server.ask("POST", DECIDE, server.admin, json={}).status_code == 200
+    metrics = server.ask("GET", "/metrics").text
+    (line,) = (
+        line for line in metrics.splitlines() if 'credentials_refused_total{why="unknown"' in line
+    )
+    assert float(line.split()[-1]) >= 300

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from pdp.detect.ner import NerEngine
+
 _UNAVAILABLE = (StoreUnavailable, RevisionUnavailable, InternalError)
 
 
@@ -37,6 +39,7 @@ class Local:
         risk_file: Path | None = None,
         actor: str = "dev-admin",
         records: RecordOptions | None = None,
+        ner: NerEngine | None = None,
     ) -> None:
         """Opens the database, made where it is not there.
 
@@ -45,6 +48,7 @@ class Local:
             risk_file: TOML file that replaces risk points.
             actor: who changes what, in the change log. Who has the database may do anything.
             records: how decisions are recorded; where None, durably, beside the database.
+            ner: the models that find named entities; None for none. It is closed with this.
 
         Raises:
             ConfigError: it cannot be used; the message says what to do.
@@ -63,7 +67,9 @@ class Local:
             tickets = LoopTickets(self._runner.get_loop())
             keeping = RecordKeeping(records or RecordOptions(beside(database_url)), tickets)
             undo.callback(keeping.close)
-            wiring = wire(publisher, workspace, secure=for_owner(actor), keeping=keeping)
+            if ner is not None:
+                undo.callback(ner.close)
+            wiring = wire(publisher, workspace, ner, for_owner(actor), keeping=keeping)
             self._endpoints = wiring.endpoints
             self._runner.run(wiring.metering.sync())
             undo.callback(lambda: self._runner.run(wiring.metering.close()))

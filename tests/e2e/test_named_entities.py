@@ -251,3 +251,22 @@ def test_nothing_of_the_extras_is_imported_before_a_model_is_there() -> None:
     code = f"import sys, pdp.app, pdp.cli.main; print(sorted(set({EXTRAS!r}) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_command_that_asks_no_server_has_the_models_of_its_settings(
+    tmp_path: Path, models: tuple[Path, Path]
+) -> None:
+    database = f"sqlite:///{tmp_path}/pdp.db"
+    with (
+        running.start(tmp_path, PDP_DATABASE_URL=database) as server,
+        speaking(server, "acme") as client,
+    ):
+        names(client)
+    command = ("decide", "--embedded", "--tenant", "acme", "--text", NAMED, "--json")
+    settings = {"PDP_DATABASE_URL": database}
+    without = running.json_of(running.pdp(*command, **settings))
+    assert (without["outcome"], without["incomplete"]) == ("BLOCK", True)
+    settings["PDP_NER_MODEL_DIR"] = str(models[0])
+    settings["PDP_NER_BUDGET_MS"] = "60000"
+    answer = running.json_of(running.pdp(*command, **settings))
+    assert answer["redacted_text"] == "Please call [REDACTED] tomorrow ."

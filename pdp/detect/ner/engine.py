@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import CancelledError, Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Final
 
 from pdp.detect.ner.worker import LOADING, Overloaded
@@ -114,6 +113,11 @@ class NerEngine:
         """Whether the model of a detector type is still loading."""
         return self._workers[kind].state == LOADING
 
+    def wait(self) -> None:
+        """Waits until all models are loaded, or have failed to."""
+        for worker in self._workers.values():
+            worker.wait()
+
     def close(self) -> None:
         """Ends the models' threads, each after its run under way."""
         for worker in self._workers.values():
@@ -159,7 +163,7 @@ class _Search:
     def fail(self, kind: str, error: Exception) -> None:
         """Notes that a model has not answered."""
         self.futures[kind].cancel()
-        late = isinstance(error, (TimeoutError, FutureTimeoutError, CancelledError))
+        late = isinstance(error, (TimeoutError, CancelledError))
         self._lack(kind, f"the time budget of {self._budget_ms} ms ran out" if late else FAILED)
 
     def _lack(self, kind: str, reason: str) -> None:

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -101,7 +102,7 @@ class Worker:
         """Whether the model could not be loaded."""
         return self.state not in {LOADING, LOADED}
 
-    def wait(self, timeout_s: float) -> bool:
+    def wait(self, timeout_s: float | None = None) -> bool:
         """Waits until loading has ended, well or not; returns whether it has."""
         return self._ready.wait(timeout_s)
 
@@ -184,13 +185,10 @@ class Worker:
     def _work(self, recogniser: Recogniser, taken: list[tuple[_Job, list[Window]]]) -> None:
         pieces = [piece for _, pieces in taken for piece in pieces]
         try:
-            answers = iter(
-                recogniser.recognise([piece.text for piece in pieces], taken[0][0].labels)
-                if pieces
-                else ()
-            )
+            answers = recogniser.recognise([piece.text for piece in pieces], taken[0][0].labels)
+            found = iter(zip(pieces, answers, strict=True))
             for job, own in taken:
-                job.receive([(piece, next(answers)) for piece in own])
+                job.receive(list(islice(found, len(own))))
         except Exception as error:
             _log.error("model failed", model=self.name, error=type(error).__name__)
             for job, _ in taken:

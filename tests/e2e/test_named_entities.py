@@ -263,10 +263,14 @@ def test_a_command_that_asks_no_server_has_the_models_of_its_settings(
     ):
         names(client)
     command = ("decide", "--embedded", "--tenant", "acme", "--text", NAMED, "--json")
-    settings = {"PDP_DATABASE_URL": database}
-    without = running.json_of(running.pdp(*command, **settings))
+    without = running.json_of(running.pdp(*command, PDP_DATABASE_URL=database))
     assert (without["outcome"], without["incomplete"]) == ("BLOCK", True)
-    settings["PDP_NER_MODEL_DIR"] = str(models[0])
-    settings["PDP_NER_BUDGET_MS"] = "60000"
-    answer = running.json_of(running.pdp(*command, **settings))
+    answer = running.json_of(
+        running.pdp(
+            *command,
+            PDP_DATABASE_URL=database,
+            PDP_NER_MODEL_DIR=str(models[0]),
+            PDP_NER_BUDGET_MS="60000",
+        )
+    )
     assert answer["redacted_text"] == "Please call [REDACTED] tomorrow ."

@@ -1,0 +1,83 @@
+"""The gate for entities; `python -m bench.accuracy` prints the table behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import spans
+from bench.spans import Score, Sentence
+
+SENTENCES = spans.read_sentences(Path(__file__).parents[1] / "corpora" / "pii_spans.jsonl")
+SCORES = spans.scores(SENTENCES, spans.finder(), spans.ALL_TYPES)
+
+
+@pytest.mark.parametrize(("entity_type", "target"), spans.TARGETS.items())
+def test_entities_are_found_and_nothing_else_is_taken_for_them(
+    entity_type: str, target: float
+) -> None:
+    score = SCORES[entity_type]
+    assert score.labels > 0
+    assert score.recall >= target
+    assert score.precision >= target
+
+
+@pytest.mark.parametrize("entity_type", spans.TARGETS)
+def test_spans_are_right_to_the_character(entity_type: str) -> None:
+    assert SCORES[entity_type].exact >= 0.95 * SCORES[entity_type].labels
+
+
+def test_hardly_a_sentence_is_redacted_or_blocked_without_cause() -> None:
+    flagged, clean = spans.false_actions(SENTENCES)
+    assert clean >= 200
+    assert flagged <= spans.MAX_FALSE * clean
+
+
+HARMLESS = (
+    "Revenue grew from 1 234 567 to 12 345 678 euros in 2023.",
+    "The build 10.2.31.4 failed at 2024-05-06 12:30:45 on node 17.",
+    "Order 123-456-789 shipped, tracking 1Z999AA10123456784.",
+    "Commit 4b825dc642cb6eb9a060e54bf8d69288fbee4904 broke main.",
+    "uuid 550e8400-e29b-41d4-a716-446655440000",
+    "ISBN 978-3-16-148410-0 and 0-306-40615-2",
+    "numpy==1.26.4 scipy>=1.11.3,<2.0",
+    "Timestamps 1700000000, 1700000000000 and 20240101123000",
+    "The 2020-2021 season, pages 123-145, rows 1000-2000",
+    "https://example.com/articles/2024/05/06/123456789",
+    "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "const token = process.env.API_TOKEN;",
+    "api_key: str = Field(default=None)",
+    "Authorization: Bearer YOUR_ACCESS_TOKEN_GOES_HERE",
+    '{"access_token": "string", "token_type": "bearer"}',
+    "docker run -p 127.0.0.1:5432:5432 postgres:15",
+    "std::vector<int> a::b::c and my.package.Class@1a2b3c",
+    "EAN 4006381333931, ssn 000-00-0000, id AKIAIOSFODNN7EXAMPLE",
+    "The flight AB1234567 left at 12:34:56 for gate B12.",
+    "The password is required; the secret key of success is patience.",
+)
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_technical_tokens_are_no_entities(text: str) -> None:
+    assert spans.finder()(text) == []
+
+
+class TestScore:
+    def test_counts_finds_that_share_half_of_a_label(self) -> None:
+        sentences = [
+            Sentence("0123456789", (("A", 0, 4), ("A", 6, 10))),
+            Sentence("0123456789", ()),
+        ]
+        finds = {True: [("A", 0, 4), ("A", 8, 10), ("B", 0, 1)], False: [("A", 0, 9)]}
+        texts = iter([True, False])
+        scored = spans.scores(sentences, lambda _: finds[next(texts)], ["A"])
+        assert scored == {"A": Score(labels=2, hits=2, finds=3, exact=1)}
+
+    def test_weighs_recall_twice(self) -> None:
+        score = Score(labels=10, hits=5, finds=5, exact=5)
+        assert (score.precision, score.recall) == (1.0, 0.5)
+        assert round(score.f2, 4) == 0.5556
+
+    def test_of_nothing_is_whole(self) -> None:
+        assert Score(0, 0, 0, 0).f2 == 1.0

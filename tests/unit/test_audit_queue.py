@@ -52,7 +52,7 @@ class MemoryLog:
     def follow(self, wanted: Filter, *, after: int, limit: int) -> Sequence[Kept]:
         raise NotImplementedError
 
-    def read_on(self, *, after: int, limit: int) -> Sequence[Kept]:
+    def read_on(self, after: int, limit: int) -> Sequence[Kept]:
         raise NotImplementedError
 
     def get(self, tenant_id: str, decision_id: str) -> Kept | None:

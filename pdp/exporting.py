@@ -86,13 +86,17 @@ class Exporting:
         Raises:
             ConfigError: connectors are configured, and their spool cannot be opened.
         """
-        _measure(self.exporter, metrics)
+        self.measure(metrics)
         try:
             self.exporter.start(Sources(records, _ChangeLog(publisher, workspace)))
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(
                 f"data_dir (PDP_DATA_DIR): the spool of SIEM events cannot be opened: {error}"
             ) from error
+
+    def measure(self, metrics: Metrics) -> None:
+        """Adds how exports are to the metrics."""
+        _measure(self.exporter, metrics)
 
     def checks(self) -> Mapping[str, str]:
         """Returns how exports are, in words for `/readyz`; empty where there are none."""

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+import grpc
 import httpx2
 import pytest
 
+from pdp._gen.pdp.v1 import siem_pb2 as pb
+from pdp._gen.pdp.v1.siem_pb2_grpc import SiemServiceStub
+from pdp.callers.remote import open_channel
 from tests import running
 from tests.certificates import authority
 from tests.products import Asked, Product, Say
@@ -151,6 +155,9 @@ class TestEvents:
         sent = json.dumps(events(splunk, tenant)) + "".join(server.lines)
         for secret in (CARD, CARD.replace(" ", ""), TOKEN, "password"):
             assert secret not in sent
+        for file in server.data_dir.iterdir():
+            assert CARD.encode() not in file.read_bytes(), file
+            assert TOKEN.encode() not in file.read_bytes(), file
 
     def test_admin_changes_arrive_without_values(
         self, client: httpx2.Client, splunk: Product, tenant: str
@@ -166,6 +173,17 @@ class TestEvents:
         assert "alert_rules" in event["unmapped"]["changed_fields"]
         assert "s3cret" not in str(event)
         assert faults(event) == []
+
+    def test_over_grpc(self, server: running.Server) -> None:
+        with open_channel(server.grpc_address) as channel:
+            stub = SiemServiceStub(channel)
+            health = stub.GetSiemHealth(pb.GetSiemHealthRequest())
+            assert (health.healthy, health.total) == (1, 9)
+            answer = stub.TestSiemConnector(pb.TestSiemConnectorRequest(connector_id="kafka"))
+            assert not answer.success
+            with pytest.raises(grpc.RpcError) as failed:
+                stub.TestSiemConnector(pb.TestSiemConnectorRequest(connector_id="nobody"))
+        assert failed.value.code() is grpc.StatusCode.NOT_FOUND
 
     def test_how_it_stands_is_in_readiness_and_metrics(self, client: httpx2.Client) -> None:
         assert client.get("/readyz").json()["checks"]["siem_splunk"] == "ok"

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import httpx2
+import pytest
 
 from pdp.audit.exporter import SPOOL_NAME
 from pdp.audit.spool import Spool
@@ -77,6 +78,7 @@ def until_all(splunk: Product, wanted: Sequence[str]) -> None:
     splunk.until(all_are_there)
 
 
+@pytest.mark.soak
 def test_no_answered_decision_is_lost_where_the_server_is_killed(tmp_path: Path) -> None:
     """What was on its way when it was killed may come twice; that is one batch at most."""
     answered: list[str] = []

@@ -65,7 +65,7 @@ class Here:
 
 def made(fake: Fake, standing: Standing = Standing()) -> Directory:  # noqa: B008 - immutable
     spec = registered({})["splunk"].spec
-    return Directory(lambda: {"splunk": Registered(spec, fake)}, Here(standing))
+    return Directory(lambda: {"splunk": Registered(spec, fake, lambda: fake)}, Here(standing))
 
 
 async def status(fake: Fake, standing: Standing = Standing()) -> tuple[str, str]:  # noqa: B008

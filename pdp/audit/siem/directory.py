@@ -107,7 +107,7 @@ class Directory:
         found = self._find(connector_id)
         if found.connector is None:
             return TestDelivery(found.spec.id, found.why_not)
-        error = await self._runner.run(_delivered(found.connector, trial_event(actor)))
+        error = await self._runner.run(_delivered(found.make(), trial_event(actor)))
         return TestDelivery(found.spec.id, error)
 
     def _find(self, connector_id: str) -> Registered:
@@ -123,7 +123,7 @@ class Directory:
         held = self._states.get(spec.id)
         if held is not None and time.monotonic() - held[0] < CACHE_S:
             return held[1]
-        trouble, note = await self._runner.run(_asked(connector))
+        trouble, note = await self._runner.run(_asked(registered.make()))
         standing = self._runner.exports.standings.get(spec.id)
         status, detail = _judged(trouble, note, standing)
         state = ConnectorState(spec, status, connector.config_summary(), detail)
@@ -161,6 +161,8 @@ async def _asked(connector: Connector) -> tuple[str, str]:
     except Exception as error:
         _log.exception("a connector cannot be asked")
         return type(error).__name__, ""
+    finally:
+        await connector.close()
 
 
 async def _delivered(connector: Connector, event: Event) -> str | None:
@@ -175,6 +177,8 @@ async def _delivered(connector: Connector, event: Event) -> str | None:
     except Exception as error:
         _log.exception("a connector failed")
         return type(error).__name__
+    finally:
+        await connector.close()
     return refusals[0].reason if refusals else None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pdp.audit.siem.environment import Environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pdp.audit.siem.base import Connector, Spec
 
@@ -29,10 +29,18 @@ _MODULES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A connector that there is; `connector` is None where it has no settings."""
+    """A connector that there is.
+
+    Attributes:
+        spec: what it is.
+        connector: what delivers; None where it has no settings.
+        make: makes another one with the same settings, to ask and to test with: deliveries go on
+            meanwhile, and know nothing of it.
+    """
 
     spec: Spec
     connector: Connector | None
+    make: Callable[[], Connector]
 
     @property
     def why_not(self) -> str:
@@ -52,12 +60,16 @@ def registered(environ: Mapping[str, str]) -> dict[str, Registered]:
     Raises:
         ConfigError: settings are incomplete or make no sense; it names the variable.
     """
-    return {spec.id: Registered(spec, _made(spec, environ)) for spec in specs()}
+    return {spec.id: _registered(spec, environ) for spec in specs()}
 
 
-def _made(spec: Spec, environ: Mapping[str, str]) -> Connector | None:
+def _registered(spec: Spec, environ: Mapping[str, str]) -> Registered:
     environment = Environment(spec.variables, environ)
+
+    def make() -> Connector:
+        return spec.make(environment)
+
     if not environment.is_configured:
-        return None
+        return Registered(spec, None, make)
     environment.check_complete()
-    return spec.make(environment)
+    return Registered(spec, make(), make)

@@ -1,0 +1,184 @@
+"""Bundles and groups where HTTP does not reach: bounds, what is written, an upgrade in force."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pdp.admin import bundle_history, bundle_members, compliance_bundles, group_records, user_groups
+from pdp.admin.compliance_bundles import ComplianceBundles
+from pdp.admin.dlp_rules import DlpRules
+from pdp.admin.user_groups import UserGroups
+from pdp.admin.workspace import Workspace
+from pdp.bootstrap import first_publisher, open_store
+from pdp.catalog import detectors
+from pdp.catalog.compliance import bundle_id, bundle_rule_id
+from pdp.domain import compliance_bundle, dlp_rule, user_group
+from pdp.domain.compliance_bundle import ComplianceBundle
+from pdp.domain.dlp_rule import DlpRule
+from pdp.domain.risk import DEFAULT_RISK_TABLE
+from pdp.domain.user_group import UserGroup
+from pdp.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PCI = bundle_id("pci_dss")
+DRAFT = ComplianceBundle("", "Ours", "INTERNAL")
+GROUP = UserGroup("", "Clerks")
+
+
+class Node:
+    """A store, and the use cases on it."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = open_store(f"sqlite:///{path}/pdp.db")
+        self.workspace = Workspace(self.store, first_publisher(self.store, DEFAULT_RISK_TABLE))
+        self.bundles = ComplianceBundles(self.workspace)
+        self.groups = UserGroups(self.workspace)
+        self.rules = DlpRules(self.workspace, detectors())
+
+    async def rule(self, name: str = "Code") -> str:
+        """Makes a rule of the tenant; returns its id."""
+        draft = DlpRule("", name, "regex", "CODE", "redact", config_json={"pattern": "CODE"})
+        written = await self.rules.create("acme", "me", draft)
+        return written.value.value.rule.id
+
+    async def revision(self) -> int:
+        return await self.workspace.read(lambda reader: reader.revision())
+
+    async def count(self, kind: str) -> int:
+        return await self.workspace.read(lambda reader: reader.count(kind, "acme"))
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    node = Node(tmp_path)
+    yield node
+    node.workspace.close()
+    node.store.close()
+
+
+async def test_a_tenant_has_so_many_bundles_and_no_more(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compliance_bundles, "MAX_BUNDLES", 1)
+    await node.bundles.create("acme", "me", DRAFT)
+    with pytest.raises(InvalidArgument, match="at most 1 compliance bundles"):
+        await node.bundles.create("acme", "me", ComplianceBundle("", "More", "X"))
+    assert await node.count(compliance_bundle.KIND) == 1
+
+
+async def test_a_bundle_has_so_many_rules_of_the_tenant_and_no_more(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_members, "MAX_RULES", 1)
+    rules = [await node.rule("One"), await node.rule("Two")]
+    defined = [bundle_rule_id("pci_dss", "card"), bundle_rule_id("pci_dss", "track")]
+    await node.bundles.update("acme", "me", PCI, {}, rule_ids=[*defined, rules[0], rules[0]])
+    with pytest.raises(InvalidArgument, match="1 rules at most"):
+        await node.bundles.update("acme", "me", PCI, {}, rule_ids=rules)
+
+
+async def test_a_tenant_has_so_many_groups_and_no_more(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_groups, "MAX_GROUPS", 4)
+    await node.groups.create("acme", "me", GROUP)  # beside the three to begin with
+    with pytest.raises(InvalidArgument, match="at most 4 user groups"):
+        await node.groups.create("acme", "me", UserGroup("", "More"))
+
+
+@pytest.mark.parametrize("name", ["members", "bundle_ids", "dlp_rules"])
+async def test_a_group_has_so_much_and_no_more(
+    node: Node, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(group_records, "BOUNDS", {name: 1})
+    values: dict[str, list[Any]] = {
+        "members": ["u1", "u2"],
+        "bundle_ids": [PCI, bundle_id("sox")],
+        "dlp_rules": [
+            {"rule_id": bundle_rule_id("pci_dss", key), "enabled": True}
+            for key in ("card", "track")
+        ],
+    }
+    group = (await node.groups.create("acme", "me", GROUP)).value.value
+    await node.groups.update("acme", "me", group.id, {name: values[name][:1]})
+    with pytest.raises(InvalidArgument, match="may be 1 at most"):
+        await node.groups.update("acme", "me", group.id, {name: values[name]})
+
+
+async def test_what_changes_nothing_writes_nothing(node: Node) -> None:
+    made = (await node.bundles.create("acme", "me", DRAFT)).value.value.bundle
+    group = (await node.groups.create("acme", "me", GROUP)).value.value
+    await node.bundles.switch("acme", "me", PCI, enabled=True)
+    before = await node.revision()
+    await node.bundles.switch("acme", "me", PCI, enabled=True)
+    await node.bundles.update("acme", "me", PCI, {"enabled": True, "name": "PCI-DSS"})
+    await node.bundles.update("acme", "me", made.id, {"name": "Ours"}, rule_ids=[])
+    await node.groups.update("acme", "me", group.id, {"name": "Clerks", "members": []})
+    await node.groups.remove_member("acme", "me", group.id, "nobody")
+    await node.groups.unassign("acme", "me", group.id, PCI)
+    assert await node.revision() == before
+
+
+async def test_a_bundle_that_is_as_it_ships_is_kept_as_no_change(node: Node) -> None:
+    """What the tenant has set back is the bundle's own again, and follows the releases."""
+    await node.bundles.update("acme", "me", PCI, {"name": "Cards"})
+    await node.bundles.update("acme", "me", PCI, {"name": "PCI-DSS"})
+    (record,) = await node.workspace.read(
+        lambda reader: list(reader.list(compliance_bundle.STATE_KIND, "acme"))
+    )
+    assert (record.body["name"], record.body["version"]) == (None, "1.0")
+
+
+async def test_activation_takes_back_what_was_switched_off(node: Node) -> None:
+    card, track = (bundle_rule_id("pci_dss", key) for key in ("card", "track"))
+    await node.rules.update("acme", "me", card, {"action_tier": "none"})
+    await node.rules.update("acme", "me", track, {"enabled": False, "action_tier": "prompt"})
+    await node.bundles.switch("acme", "me", PCI, enabled=True)
+    rules = {rule.id: rule for rule in (await node.bundles.get("acme", PCI)).value.rules}
+    assert (rules[card].enabled, rules[card].action_tier) == (True, "redact")
+    assert (rules[track].enabled, rules[track].action_tier) == (True, "prompt")
+    await node.bundles.switch("acme", "me", PCI, enabled=False)
+    rules = {rule.id: rule for rule in (await node.bundles.get("acme", PCI)).value.rules}
+    assert (rules[track].enabled, rules[track].action_tier) == (False, "prompt")
+
+
+async def test_a_rule_keeps_its_name_and_history_in_a_bundle(node: Node) -> None:
+    rule_id = await node.rule("Code")
+    await node.bundles.update("acme", "me", PCI, {}, rule_ids=[rule_id])
+    await node.bundles.switch("acme", "me", PCI, enabled=True)
+    await node.bundles.switch("acme", "me", PCI, enabled=False)
+    record = await node.workspace.read(lambda reader: reader.find(dlp_rule.KIND, "acme", "Code"))
+    assert record is not None
+    assert (record.body["bundle_id"], record.body["enabled"]) == (PCI, False)
+    history = await node.workspace.read(
+        lambda reader: [each.summary for each in reader.history(dlp_rule.KIND, "acme", rule_id)]
+    )
+    assert history[:2] == ["Disabled with PCI-DSS", "Added to PCI-DSS"]
+
+
+async def test_the_newest_versions_can_be_read(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle_history, "MAX_VERSIONS", 2)
+    for description in ("one", "two", "three"):
+        await node.bundles.update("acme", "me", PCI, {"description": description})
+    found = await node.bundles.versions("acme", PCI)
+    assert [each.bundle.description for each in found] == ["three", "two"]
+
+
+async def test_a_group_may_go_on_naming_what_has_gone(node: Node) -> None:
+    rule_id = await node.rule()
+    made = (await node.bundles.create("acme", "me", DRAFT)).value.value.bundle
+    changes = [{"rule_id": rule_id, "action_tier": "block"}]
+    draft = UserGroup("", "Clerks", bundle_ids=[made.id], dlp_rules=changes)
+    group = (await node.groups.create("acme", "me", draft)).value.value
+    await node.rules.delete("acme", "me", rule_id)
+    await node.bundles.delete("acme", "me", made.id)
+    kept = (await node.groups.get("acme", group.id)).value
+    assert (kept.bundle_ids, kept.dlp_rules) == ([], changes)
+    again = {"dlp_rules": changes, "description": "Still the same"}
+    assert (await node.groups.update("acme", "me", group.id, again)).value.value.dlp_rules
+    assert await node.count(user_group.KIND) == 1

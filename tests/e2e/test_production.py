@@ -1,0 +1,58 @@
+"""`docs/production.md` does what it says, from its first command to its last."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import stat
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from tests import running
+from tests.e2e.test_documentation import ROOT, blocks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run(language: str, code: str, folder: Path, server: running.Server | None) -> str:
+    """Runs a block of the page in `folder`; returns what it writes."""
+    here = code.replace(".venv/bin/pdp", f"{shlex.quote(sys.executable)} -m pdp")
+    settings = {"PDP_DATA_DIR": str(folder / "pdp-data"), "PYTHONPATH": f"{ROOT}/clients/python"}
+    if server is not None:
+        here = here.replace("http://127.0.0.1:8080", server.http_url)
+        here = here.replace("127.0.0.1:50051", server.grpc_address)
+        settings["PDP_SERVER"] = server.grpc_address
+    command = ["bash", "-euo", "pipefail", "-c", here]
+    if language == "python":
+        command = [sys.executable, "-c", here]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=running.environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=running.PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, (code, done.stderr)
+    return done.stdout
+
+
+def test_from_nothing_to_a_gateway_with_a_key(tmp_path: Path) -> None:
+    """An admin's key, a server that requires it, a gateway's key, and what that may do."""
+    found = [block for block in blocks("docs/production.md") if block[0] != "toml"]
+    languages = [language for language, _ in found]
+    assert languages == ["sh", "sh", "sh", "sh", "python", "sh", "json"]
+    run(*found[0], tmp_path, None)
+    assert stat.S_IMODE(os.stat(tmp_path / "admin.key").st_mode) == 0o600
+    assert "pdp serve" in found[1][1]
+    with running.start(tmp_path / "pdp-data", PDP_AUTH="required") as server:
+        assert not any("NOBODY CAN CALL" in line for line in server.lines)
+        run(*found[2], tmp_path, server)
+        assert (tmp_path / "gateway.key").read_text().startswith("aa_live_")
+        assert run(*found[3], tmp_path, server).startswith("ALLOW")
+        assert run(*found[4], tmp_path, server).strip() == "True"
+        assert json.loads(run(*found[5], tmp_path, server)) == json.loads(found[6][1])

@@ -5,6 +5,7 @@ Nothing is written, consumed or recorded.
 
 from __future__ import annotations
 
+import asyncio
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -12,10 +13,11 @@ from pdp.admin.pattern_trial import MAX_POSITIONS
 from pdp.domain import dlp_rule
 from pdp.domain.dlp_rule import LLM, LOG_ONLY, NER, REGEX, DlpRule
 from pdp.domain.request import Request, Subject
+from pdp.engine.dlp_config import MAX_LABELS
 from pdp.engine.dlp_finds import Found, describe, look, unanswered
 from pdp.engine.dlp_rules import PLATFORM_SOURCE, TENANT_SOURCE, compile_one
 from pdp.engine.layers.dlp import DlpLayer
-from pdp.engine.ner import texts_of, with_findings
+from pdp.engine.ner import entity_type_of, texts_of, with_findings
 from pdp.engine.patterns import CompiledPattern
 from pdp.engine.scan import PatternSet, scan
 from pdp.errors import InvalidPattern
@@ -24,8 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pdp.domain.ner import NerFinder
-    from pdp.engine.dlp_rules import CompiledRule
+    from pdp.engine.dlp_rules import CompiledRule, RuleBook
     from pdp.engine.entities import EntityFinding
+    from pdp.engine.patterns import Validators
     from pdp.engine.snapshot import Platform, Snapshot
 
 GLINER: Final = "gliner"
@@ -93,19 +96,27 @@ async def try_rule(
         text: the sample.
         ner: the models.
     """
+    # A large text takes a while: others need not wait for it.
     if rule_type == REGEX:
-        return _try_pattern(pattern, text)
+        return await asyncio.to_thread(_try_pattern, pattern, text)
     labels = [label.strip() for label in pattern.split(",") if label.strip()]
     if not labels:
         return RuleTrial((), 0, False, "names no entity type")
-    rule = DlpRule("trial", "trial", _TYPES[rule_type], "", LOG_ONLY, True, 0.0, {"labels": labels})
+    if len(labels) > MAX_LABELS:
+        return RuleTrial((), 0, False, f"names more than {MAX_LABELS} entity types")
+    kind, entity_type = _TYPES[rule_type], entity_type_of(labels[0])
+    rule = DlpRule("trial", "trial", kind, entity_type, LOG_ONLY, True, 0.0, {"labels": labels})
     book = compile_one(rule, platform.detectors)
     request = Request(text=text)
     sought = frozenset(book.rules[0].sought)
     if sought and text:
         request = with_findings(request, await ner.find(texts_of(request), sought))
+    return await asyncio.to_thread(_try_labels, book, request, platform.validators)
+
+
+def _try_labels(book: RuleBook, request: Request, validators: Validators) -> RuleTrial:
     shards = PatternSet().with_patterns(book.by_pattern).shards
-    findings = scan(shards, text, None, platform.validators)
+    findings = scan(shards, request.text, None, validators)
     found = [finding for each in look(book, request, findings) for finding in each.findings]
     found.sort(key=lambda each: (each.where.start, each.where.end))
     missing = unanswered(book, request)

@@ -9,6 +9,7 @@ from pdp.admin.pattern_trial import MAX_POSITIONS
 from pdp.domain.kinds import PolicySet
 from pdp.domain.ner import NamedEntity, NerFindings, Wanted
 from pdp.domain.request import Request
+from pdp.engine.dlp_config import MAX_LABELS
 from tests.unit.dlp import CARD, platform_of, policies, rule, tenant_of
 
 if TYPE_CHECKING:
@@ -52,6 +53,19 @@ async def test_models_and_patterns_answer_together() -> None:
     ]
     assert (tried.total, tried.valid, tried.error) == (2, True, None)
     assert models.asked == [{Wanted("ner", "PERSON")}]
+
+
+async def test_one_label_names_what_it_finds() -> None:
+    (found,) = (await try_rule(PLATFORM, "gliner", "first name", "I am Ann", Models())).matches
+    assert (found.matched_text, found.entity_type) == ("Ann", "FIRST_NAME")
+    (found,) = (await try_rule(PLATFORM, "ner", "EMAIL", "to ann@corp.com", Models())).matches
+    assert found.entity_type == "EMAIL"
+
+
+async def test_labels_are_bounded() -> None:
+    labels = ",".join(["X"] * (MAX_LABELS + 1))
+    tried = await try_rule(PLATFORM, "ner", labels, "x", Models())
+    assert (tried.valid, tried.error) == (False, f"names more than {MAX_LABELS} entity types")
 
 
 async def test_what_cannot_be_looked_for_is_said() -> None:

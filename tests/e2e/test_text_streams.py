@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import decide_pb2_grpc
 from pdp.engine.streaming import HOLD_BACK, MAX_TEXT_BYTES
+from pdp.transport.jsonpb import decode, encode
 from pdp.transport.servicers.decide_stream import MAX_OPEN
 from tests.e2e.packs import client, found, made, pack
+from tests.e2e.test_documentation import includes
 from tests.unit.text_streams import chunked
 
 if TYPE_CHECKING:
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["client"]
 
+ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 60.0
 CARD = "4111 1111 1111 1111"
 CARDS = r"\b(?:\d[ -]?){15}\d\b"
@@ -109,6 +114,22 @@ def test_a_fresh_tenant_is_guarded_too(channel: grpc.Channel, tenant: str) -> No
     answers = sent(channel, chunks_of(chunks, tenant))
     assert released(answers) == text.replace(CARD, "[REDACTED]")
     assert answers[-1].response.outcome == pb.OUTCOME_REDACT
+
+
+def test_the_documented_exchange_is_what_happens(channel: grpc.Channel, tenant: str) -> None:
+    page = (ROOT / "docs/decide.md").read_text(encoding="utf-8")
+    example = page.partition("## Texts in chunks")[2].split("```")[1].strip()
+    lines = [line.replace(", …", "") for line in example.splitlines()]
+    messages = []
+    for line in lines:
+        if line.startswith("-> "):
+            messages.append(Request())
+            decode(json.loads(line[3:]), messages[-1])
+    messages[0].request.tenant_id = tenant
+    answers = [encode(each) for each in sent(channel, messages)]
+    expected = [json.loads(line[3:]) for line in lines if line.startswith("<- ")]
+    assert len(answers) == len(expected) == 2
+    assert all(map(includes, answers, expected)), answers
 
 
 @settings(

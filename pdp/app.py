@@ -22,13 +22,14 @@ from pdp.exporting import Exporting
 from pdp.records import RecordKeeping, RecordOptions
 from pdp.security import Security
 from pdp.transports import cancel, listening
-from pdp.wiring import wire
+from pdp.wiring import Wiring, wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from pdp.audit.queue import Recorder
     from pdp.engine.recording import Pending
+    from pdp.publisher import Publisher
     from pdp.transport.call import Endpoint
     from pdp.worker import Worker
 
@@ -97,41 +98,11 @@ async def running(settings: Settings, worker: Worker | None = None) -> AsyncIter
     """
     check_auth(settings)
     async with AsyncExitStack() as stack:
-        store = open_store(settings.store_url)
-        stack.callback(store.close)
-        publisher = first_publisher(store, risk_table(settings.risk_file))
-        workspace = Workspace(store, publisher)
-        stack.callback(workspace.close)
-        ner = _models(settings)
-        stack.callback(ner.close)
-        security = Security(settings, publisher)
-        await security.start()
-        tracing = _tracing(stack, settings)
-        keeping, exporting = _recording(stack, settings)
-        wiring = wire(
-            publisher,
-            workspace,
-            ner,
-            security.services,
-            around=tracing,
-            keeping=keeping,
-            exporting=exporting,
-        )
-        exporting.start(keeping.log, publisher, workspace, wiring.metrics)
-        keeping.recorder.subscribe(exporting.exporter)
-        if worker is not None:
-            worker.render, wiring.metrics.of_all = wiring.metrics.render, worker.metrics_of_all
-        stack.push_async_callback(wiring.metering.close)
-        await wiring.metering.sync()
-        readiness = Readiness()
-        readiness.models = ner.states
-        readiness.recorder = keeping.recorder
-        readiness.exports = exporting.checks
+        parts = await _assembled(stack, settings, worker)
+        wiring, publisher, readiness = parts.wiring, parts.publisher, parts.readiness
         transports = await listening(stack, settings, wiring, readiness)
-        stack.push_async_callback(cancel, asyncio.create_task(security.follow()))
-        follower = asyncio.create_task(workspace.follow())
-        stack.push_async_callback(cancel, follower)
-        stack.push_async_callback(cancel, asyncio.create_task(wiring.metering.keep()))
+        for work in (parts.security.follow(), parts.workspace.follow(), wiring.metering.keep()):
+            stack.push_async_callback(cancel, asyncio.create_task(work))
         # All that lives by now lives as long as the process: the collector need not look at it,
         # nor stop a decision to do so.
         gc.collect()
@@ -144,13 +115,58 @@ async def running(settings: Settings, worker: Worker | None = None) -> AsyncIter
                 http_address=transports.http_address,
                 revision=publisher.revision,
                 system_policies=len(publisher.platform.policies.of_kind(KIND)),
-                locked=security.locked,
+                locked=parts.security.locked,
             )
         finally:
             readiness.open, readiness.draining = False, True
             if wiring.reader is not None:
                 wiring.reader.end_tails()
             await transports.drain(settings.drain_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a server is made of, before it listens."""
+
+    publisher: Publisher
+    workspace: Workspace
+    security: Security
+    wiring: Wiring
+    readiness: Readiness
+
+
+async def _assembled(stack: AsyncExitStack, settings: Settings, worker: Worker | None) -> _Parts:
+    store = open_store(settings.store_url)
+    stack.callback(store.close)
+    publisher = first_publisher(store, risk_table(settings.risk_file))
+    workspace = Workspace(store, publisher)
+    stack.callback(workspace.close)
+    ner = _models(settings)
+    stack.callback(ner.close)
+    security = Security(settings, publisher)
+    await security.start()
+    around = _tracing(stack, settings)
+    keeping, exporting = _recording(stack, settings)
+    wiring = wire(
+        publisher,
+        workspace,
+        ner,
+        security.services,
+        around=around,
+        keeping=keeping,
+        exporting=exporting,
+    )
+    exporting.start(keeping.log, publisher, workspace, wiring.metrics)
+    keeping.recorder.subscribe(exporting.exporter)
+    if worker is not None:
+        worker.render, wiring.metrics.of_all = wiring.metrics.render, worker.metrics_of_all
+    stack.push_async_callback(wiring.metering.close)
+    await wiring.metering.sync()
+    readiness = Readiness()
+    readiness.models = ner.states
+    readiness.recorder = keeping.recorder
+    readiness.exports = exporting.checks
+    return _Parts(publisher, workspace, security, wiring, readiness)
 
 
 def _recording(stack: AsyncExitStack, settings: Settings) -> tuple[RecordKeeping, Exporting]:

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pdp.admin.workspace import Progress, Workspace
+    from pdp.domain.detector import EntityDetector
     from pdp.domain.ner import NerFinder
     from pdp.publisher import Publisher
     from pdp.records import RecordKeeping
@@ -83,6 +84,21 @@ class Wiring:
     reader: RecordReader | None = None
 
 
+def _metrics(
+    publisher: Publisher, workspace: Workspace, metering: Metering, keeping: RecordKeeping | None
+) -> Metrics:
+    metrics = Metrics()
+    _measure_policies(metrics, publisher, workspace.progress)
+    metrics.gauge(
+        "pdp_counters_unwritten",
+        "Counters of limits whose last additions the store does not have yet.",
+        lambda: metering.meter.unwritten,
+    )
+    if keeping is not None:
+        keeping.measure(metrics)
+    return metrics
+
+
 def _measure_policies(metrics: Metrics, publisher: Publisher, progress: Progress) -> None:
     metrics.gauge("pdp_snapshot_revision", "Revision in force.", lambda: publisher.revision)
     metrics.gauge(
@@ -102,6 +118,25 @@ def _measure_policies(metrics: Metrics, publisher: Publisher, progress: Progress
         "Time that compilations of tenants took.",
         lambda: progress.compiling_s,
     )
+
+
+def _policies(workspace: Workspace, detectors: Mapping[str, EntityDetector]) -> dict[str, Endpoint]:
+    """Returns the handlers of what is administered through the workspace alone."""
+    packs = PolicyPackServicer(PolicyPacks(workspace), PolicyRules(workspace))
+    dlp = DlpRuleServicer(DlpRules(workspace, detectors), DlpTransfer(workspace, detectors))
+    static = StaticPolicyServicer(StaticPolicies(workspace), StaticOverrides(workspace))
+    return {
+        **dlp.handlers(),
+        **ComplianceBundleServicer(ComplianceBundles(workspace)).handlers(),
+        **UserGroupServicer(UserGroups(workspace)).handlers(),
+        **ApiKeyServicer(ApiKeys(workspace)).handlers(),
+        **CustomerPolicyServicer(CustomerPolicies(workspace)).handlers(),
+        **KillSwitchServicer(KillSwitches(workspace)).handlers(),
+        **ModelCatalogServicer(ModelCatalog(workspace)).handlers(),
+        **packs.handlers(),
+        **PolicyChainServicer(PolicyChains(workspace)).handlers(),
+        **static.handlers(),
+    }
 
 
 def wire(
@@ -127,52 +162,31 @@ def wire(
     """
     ner = ner or open_engine()
     exporting = exporting or Exporting.nowhere()
-    metrics = Metrics()
-    _measure_policies(metrics, publisher, workspace.progress)
     metering = Metering(workspace, Meter())
-    metrics.gauge(
-        "pdp_counters_unwritten",
-        "Counters of limits whose last additions the store does not have yet.",
-        lambda: metering.meter.unwritten,
-    )
-    if keeping is not None:
-        keeping.measure(metrics)
-    records = keeping.records if keeping else None
-    reader = RecordReader(keeping.log) if keeping else None
+    metrics = _metrics(publisher, workspace, metering, keeping)
+    records, log = (keeping.records, keeping.log) if keeping else (None, None)
+    reader = RecordReader(log) if log else None
     decide = DecideServicer(publisher, workspace, metering.meter, metrics, ner, records=records)
-    detectors = publisher.platform.detectors
     decide.chunks.measure(metrics)
     handlers: dict[str, Endpoint] = {
         **decide.handlers(),
         **SimulateServicer(decide).handlers(),
-        **ReplayServicer(decide, workspace, keeping.log if keeping else None).handlers(),
+        **ReplayServicer(decide, workspace, log).handlers(),
         **DlpSimulationServicer(decide, ner).handlers(),
-        **DlpRuleServicer(
-            DlpRules(workspace, detectors), DlpTransfer(workspace, detectors)
-        ).handlers(),
-        **ComplianceBundleServicer(ComplianceBundles(workspace)).handlers(),
-        **UserGroupServicer(UserGroups(workspace)).handlers(),
-        **ApiKeyServicer(ApiKeys(workspace)).handlers(),
-        **CustomerPolicyServicer(CustomerPolicies(workspace)).handlers(),
-        **LimitServicer(Limits(workspace, metering)).handlers(),
-        **KillSwitchServicer(KillSwitches(workspace)).handlers(),
-        **ModelCatalogServicer(ModelCatalog(workspace)).handlers(),
         **OrgPolicyServicer(OrgPolicies(workspace), exporting.trials).handlers(),
         **SiemServicer(exporting.directory).handlers(),
         **AuditServicer(reader, ChangeLog(workspace)).handlers(),
-        **PolicyPackServicer(PolicyPacks(workspace), PolicyRules(workspace)).handlers(),
-        **PolicyChainServicer(PolicyChains(workspace)).handlers(),
-        **StaticPolicyServicer(StaticPolicies(workspace), StaticOverrides(workspace)).handlers(),
+        **LimitServicer(Limits(workspace, metering)).handlers(),
+        **_policies(workspace, publisher.platform.detectors),
     }
     served = {method.path: method for method in methods()}
-    by_path = {path: handlers[method.name] for path, method in served.items()}
     services = secure(metrics)
-    guarded = endpoints(served, by_path, services)
-    if around is not None:
-        guarded = {path: around(endpoint) for path, endpoint in guarded.items()}
+    guarded = endpoints(
+        served, {path: handlers[each.name] for path, each in served.items()}, services
+    )
     return Wiring(
         served,
-        guarded,
+        {path: around(each) for path, each in guarded.items()} if around else guarded,
         metrics,
         metering,
         admissions(served, services),

@@ -77,7 +77,11 @@ def authenticated(method: Method, services: Services) -> Check:
             call.reply["www-authenticate"] = "Bearer"
             raise
 
-    return check
+    def lasting(call: Call) -> None:
+        check(call)
+        call.still_counts = check
+
+    return lasting if method.answers else check
 
 
 def permitted(method: Method, services: Services) -> Check:

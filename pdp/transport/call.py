@@ -55,6 +55,8 @@ class Call:
         peer: the names in the client's certificate, where the connection has one.
         principal: who calls.
         admitted: it has passed what is asked before its message is read.
+        still_counts: asks again whether its credential does, for what is sent long after that;
+            raises `Unauthenticated` where it does not.
         tenant_id: the tenant that the call acts for.
         request: what is to be judged, for an RPC that takes a DecideRequest.
         session: of a streaming call, what its messages have in common.
@@ -71,6 +73,7 @@ class Call:
     peer: tuple[str, ...] = ()
     principal: Principal = ANONYMOUS
     admitted: bool = False
+    still_counts: Callable[[Call], None] | None = None
     tenant_id: str = ""
     request: Request | None = None
     session: Session | None = None

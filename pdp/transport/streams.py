@@ -21,7 +21,11 @@ _log = structlog.get_logger("pdp.calls")
 async def sent(call: Call) -> AsyncIterator[Message]:
     """Yields the messages of a call's stream, once its endpoint has passed the guards.
 
+    A message is sent only while the credential counts: one that is revoked, or expires, ends the
+    stream.
+
     Raises:
+        Unauthenticated: the credential counts no more.
         PdpError: what the stream raised; whatever else it raises is logged and becomes an
             `InternalError`, as in `pdp.transport.chain`.
     """
@@ -30,6 +34,8 @@ async def sent(call: Call) -> AsyncIterator[Message]:
         return
     try:
         async for message in stream:
+            if call.still_counts is not None:
+                call.still_counts(call)
             yield message
     except PdpError:
         raise

@@ -1,0 +1,77 @@
+"""A stream ends with the credential that it was opened with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+
+from pdp._gen.pdp.v1 import audit_pb2, decide_pb2
+from tests.locked import KEYS, Locked, locked
+from tests.running import PATIENCE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+    """A server that requires credentials."""
+    with locked(tmp_path_factory.mktemp("streams")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def channel(server: Locked) -> Iterator[grpc.Channel]:
+    """A channel to it."""
+    with grpc.insecure_channel(server.server.grpc_address) as opened:
+        yield opened
+
+
+def test_a_stream_of_requests(server: Locked, channel: grpc.Channel) -> None:
+    """Each message is asked for its credential; one after the revocation is refused."""
+    made = server.new_key("pep", "acme")
+    revoked = False
+
+    def messages() -> Iterator[decide_pb2.DecideStreamRequest]:
+        nonlocal revoked
+        yield decide_pb2.DecideStreamRequest()
+        server.ask("DELETE", f"{KEYS}/{made['api_key']['id']}", server.admin)
+        revoked = True
+        yield decide_pb2.DecideStreamRequest()
+
+    stream = channel.stream_stream(
+        "/pdp.v1.DecideService/DecideStream",
+        request_serializer=decide_pb2.DecideStreamRequest.SerializeToString,
+        response_deserializer=decide_pb2.DecideStreamResponse.FromString,
+    )
+    answers: Any = stream(messages(), metadata=(("x-api-key", made["key"]),), timeout=PATIENCE_S)
+    assert next(answers).response.allowed
+    with pytest.raises(grpc.RpcError) as refused:
+        next(answers)
+    assert revoked
+    error: Any = refused.value
+    assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_stream_of_answers(server: Locked, channel: grpc.Channel) -> None:
+    """What is written after the revocation is not sent."""
+    made = server.new_key("auditor", "acme")
+    tail = channel.unary_stream(
+        "/pdp.v1.AuditService/TailRecords",
+        request_serializer=audit_pb2.TailRecordsRequest.SerializeToString,
+        response_deserializer=audit_pb2.TailRecordsResponse.FromString,
+    )
+    asked = audit_pb2.TailRecordsRequest(cursor="0")
+    answers: Any = tail(asked, metadata=(("x-api-key", made["key"]),), timeout=PATIENCE_S)
+    blocked = {"content": {"text": "1 UNION SELECT password FROM users"}}
+    pep = server.key("pep", "acme")
+    server.ask("POST", "/v1/decide", pep, json=blocked)
+    assert next(answers).record.outcome
+    server.ask("DELETE", f"{KEYS}/{made['api_key']['id']}", server.admin)
+    server.ask("POST", "/v1/decide", pep, json=blocked)
+    with pytest.raises(grpc.RpcError) as ended:
+        next(answers)
+    error: Any = ended.value
+    assert error.code() is grpc.StatusCode.UNAUTHENTICATED

@@ -22,6 +22,10 @@ test: $(VENV)/dev.stamp ## Run all tests
 bench: $(VENV)/dev.stamp ## Measure Decide against an empty echo server, then the engine alone
 	@$(BIN)/python -m bench $(ARGS)
 
+.PHONY: bench-audit
+bench-audit: $(VENV)/dev.stamp ## Measure what recording every decision costs
+	@$(BIN)/python -m bench.audit
+
 .PHONY: accuracy
 accuracy: $(VENV)/dev.stamp ## Print what the system policies detect, per policy and per source
 	@$(BIN)/python -m bench.accuracy $(ARGS)

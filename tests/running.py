@@ -181,6 +181,7 @@ def pdp(
 
 def json_of(answer: subprocess.CompletedProcess[str]) -> Any:
     """Returns the JSON that a command wrote."""
+    assert answer.stdout, answer.stderr
     return json.loads(answer.stdout)
 
 

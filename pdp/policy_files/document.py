@@ -14,6 +14,7 @@ where the policies do.
 from __future__ import annotations
 
 import json
+from collections import abc
 from dataclasses import MISSING, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -171,7 +172,10 @@ def _faults(kind: str, entity_id: str, body: Body, place: str) -> Iterator[Viola
 
 @cache
 def _adapter(kind: str) -> TypeAdapter[Any]:
-    return TypeAdapter(ENTITIES[kind])
+    adapter: TypeAdapter[Any] = TypeAdapter(ENTITIES[kind])
+    # The domain imports types for type checkers alone; here they are needed.
+    adapter.rebuild(_types_namespace={"Mapping": abc.Mapping, "Sequence": abc.Sequence, "Any": Any})
+    return adapter
 
 
 def _out_of_bounds(kind: str, body: Body, place: str) -> Iterator[Violation]:

@@ -25,7 +25,7 @@ from pdp.domain.decision import (
 from pdp.domain.detector import PERSONAL_CATEGORIES
 from pdp.domain.layers import DLP
 from pdp.engine.dlp_finds import Found, describe, look, unanswered
-from pdp.engine.dlp_rules import compile_rules
+from pdp.engine.dlp_rules import RANKS, compile_rules
 from pdp.engine.ner import NotLookedFor
 from pdp.engine.rule_match import MAX_SPANS
 
@@ -99,7 +99,8 @@ class DlpLayer:
         return self._verdict(matched, rows)
 
     def _verdict(self, matched: list[Found], rows: tuple[TraceRow, ...]) -> Verdict:
-        redactions = tuple(_redactions(matched))
+        ranks = {each.setting.rank for each in matched}
+        redactions = tuple(_redactions(matched)) if RANKS["redact"] in ranks else ()
         matched.sort(key=lambda each: -each.setting.rank)  # stable: as the rules are, within a tier
         strongest = matched[0]
         tier = strongest.setting.tier
@@ -110,7 +111,7 @@ class DlpLayer:
             message=_message(strongest),
             status_hint=_STATUS_HINTS.get(tier, 200),
             matches=tuple(map(_match, matched)),
-            obligations=tuple(_prompts(matched)),
+            obligations=tuple(_prompts(matched)) if RANKS["prompt"] in ranks else (),
             redactions=redactions,
             floors=tuple(
                 RiskFactor(DLP, each.rule.rule.id, self.points[each.setting.tier])

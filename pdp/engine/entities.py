@@ -25,6 +25,8 @@ CONTEXT_BEFORE: Final = 64
 CONTEXT_AFTER: Final = 32
 """Characters around a value that are looked at for context words."""
 
+_NOTHING: Final = (0, 0.0)
+
 _WORD: Final = re.compile(r"[^\W_]+")
 
 
@@ -58,18 +60,20 @@ def find_entities(
     """
     accepts: Callable[[str], bool] | None = None
     found: list[EntityFinding] = []
-    ends: dict[tuple[int, int], int] = {}
+    taken: dict[tuple[int, int], tuple[int, float]] = {}
     for source in detector.patterns:
         confidence = detector.weak.get(source, detector.confidence)
         for segment, _, _, start, end in places(source):
-            if ends.get((id(segment), start), 0) >= end:
-                continue  # a pattern before, and those are surer, has found it
+            longest, surest = taken.get((id(segment), start), _NOTHING)
+            if longest >= end and surest >= confidence:
+                continue  # a pattern that is as sure has found it already
             value = segment.text[start:end]
             if detector.validator:
                 accepts = accepts or validators[detector.validator]
                 value = _accepted(accepts, value)
             if value and value.lower() not in detector.allowlist:
-                stop = ends[id(segment), start] = start + len(value)
+                stop = start + len(value)
+                taken[id(segment), start] = (stop, confidence)
                 found.append(_finding(detector, segment, start, stop, confidence))
     return _disjoint(found) if len(found) > 1 else tuple(found)
 

@@ -57,8 +57,11 @@ _UNSEEN_CHARACTERS: Final = frozenset(map(chr, LEFT_OUT | MARKS))
 _FEW: Final = 16
 """Up to so many different characters are replaced one after the other, which prose is spared by."""
 
-_WORD: Final = re.compile(r"\S+")
-_PERCENT: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+# Begins with the character itself, which the search then leaps to.
+_PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*")
+_ENCODED_WORD: Final = re.compile(
+    r"(?<!\S)[^\s%]*+(?:%(?![0-9A-Fa-f]{2})[^\s%]*+)*+%[0-9A-Fa-f]{2}\S*+"
+)
 _ESCAPE: Final = re.compile(rf"{_PERCENT.pattern}|/\*!?\d*|\*/")
 
 
@@ -150,8 +153,9 @@ def _decoded(segment: Segment) -> Segment | None:
     text = segment.text
     if not _may_be_encoded(text):
         return None
-    if "%" in text and "+" in text:
-        text = _WORD.sub(_plus_as_space, text)
+    if "+" in text and _PERCENT.search(text):
+        # In what a form has encoded, a plus sign stands for a space.
+        text = _ENCODED_WORD.sub(lambda word: word[0].replace("+", " "), text)
     pieces = _Pieces(segment)
     done, last_close = 0, text.rfind("*/")
     escapes = _ESCAPE if last_close >= 0 else _PERCENT
@@ -171,11 +175,6 @@ def _decoded(segment: Segment) -> Segment | None:
         done = end
     pieces.add(text[done:], done)
     return pieces.reading() if any(pieces.widths) else None
-
-
-def _plus_as_space(word: re.Match[str]) -> str:
-    """In what a form has encoded, a plus sign stands for a space, and nothing stands for itself."""
-    return word[0].replace("+", " ") if _PERCENT.search(word[0]) else word[0]
 
 
 def _add_characters(pieces: _Pieces, escapes: str, begin: int) -> None:

@@ -181,7 +181,7 @@ def settle_tenant(call: Call, named: str, field: str) -> str:
         )
     tenant_id = named or header or call.principal.tenant_id
     if not tenant_id:
-        reason = "is required, for the credential acts for several tenants"
+        reason = "is required: the credential is not for one tenant alone"
         raise InvalidArgument.of(Violation(field, reason))
     if not call.principal.may_act_for(tenant_id):
         raise beyond_reach(tenant_id, field)

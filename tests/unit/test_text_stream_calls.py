@@ -23,7 +23,7 @@ from pdp.transport.call import Call, Session
 from pdp.transport.methods import methods
 from pdp.transport.metrics import Metrics
 from pdp.transport.servicers import decide_stream
-from pdp.transport.servicers.decide import DecideServicer
+from pdp.transport.servicers.decide import ITEMS_A_TURN, DecideServicer
 from pdp.transport.servicers.decide_stream import NAME
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pdp.domain.ner import Wanted
 
 STREAM = next(method for method in methods() if method.name == "DecideStream")
+BATCH = next(method for method in methods() if method.name == "DecideBatch")
 WORDS = "word " * 100
 
 
@@ -40,6 +41,7 @@ class Names:
 
     def __init__(self) -> None:
         self.shown: list[str] = []
+        self.at_once = self.most_at_once = 0
 
     def available(self, wanted: Collection[Wanted]) -> Mapping[Wanted, str]:
         return {}
@@ -48,6 +50,10 @@ class Names:
         self, texts: Sequence[tuple[str | None, str]], wanted: Collection[Wanted]
     ) -> NerFindings:
         self.shown += (text for _, text in texts)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0)
+        self.at_once -= 1
         return NerFindings(
             tuple(
                 NamedEntity(each, 0.9, at, at + 5, path)
@@ -92,6 +98,17 @@ class Node:
             session=self.session,
         )
         return await self.servicer.item(call, message)
+
+    async def look_for_names(self) -> None:
+        """Puts a rule in force that redacts names."""
+        rule = DlpRule("r", "Names", NER, "PERSON", "redact")
+        with self.store.write() as transaction:
+            transaction.put(
+                Record(KIND, "acme", rule.id, body_of(rule), name=rule.detector_name),
+                actor="me",
+                summary="",
+            )
+        await self.workspace.catch_up()
 
     @property
     def kept(self) -> tuple[int, int]:
@@ -203,14 +220,7 @@ async def test_a_text_whose_policies_cannot_be_had_is_stopped(node: Node, url: s
 
 
 async def test_models_are_shown_what_is_new_and_little_more(node: Node) -> None:
-    rule = DlpRule("r", "Names", NER, "PERSON", "redact")
-    with node.store.write() as transaction:
-        transaction.put(
-            Record(KIND, "acme", rule.id, body_of(rule), name=rule.detector_name),
-            actor="me",
-            summary="",
-        )
-    await node.workspace.catch_up()
+    await node.look_for_names()
     text = f"{WORDS}my name is Greta. {WORDS}Greta again. {WORDS}"
     answers = [
         await node.send(text[start : start + 50], last=start + 50 >= len(text))
@@ -237,3 +247,15 @@ async def test_a_large_text_is_judged_beside_the_event_loop(node: Node) -> None:
     others.cancel()
     assert answer.release.released_text == large
     assert turns > 1
+
+
+async def test_items_of_a_batch_ask_models_together_and_are_answered_in_order(node: Node) -> None:
+    await node.look_for_names()
+    texts = [f"{number} Greta" if number % 2 else str(number) for number in range(100)]
+    items = [pb.DecideRequest(content=pb.Content(text=text)) for text in texts]
+    call = Call(BATCH, {}, "grpc", tenant_id="acme")
+    answer = await node.servicer.batch(call, pb.DecideBatchRequest(requests=items))
+    assert [each.redacted_text for each in answer.responses] == [
+        f"{number} [REDACTED]" if number % 2 else "" for number in range(100)
+    ]
+    assert node.names.most_at_once == ITEMS_A_TURN

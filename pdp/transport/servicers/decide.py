@@ -23,7 +23,7 @@ from pdp.transport.servicers.decide_stream import ChunkServicer
 from pdp.transport.status import STATUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from google.protobuf.message import Message
 
@@ -127,15 +127,31 @@ class DecideServicer:
             judged = [self._unjudged(_stub(call, item.request_id), error) for item in items]
         else:
             response.revision = snapshot.revision
-            judged = []
-            for index, item in enumerate(items):
-                judged.append(await self._batch_item(call, snapshot, item, index))
-                if index % ITEMS_A_TURN == ITEMS_A_TURN - 1:
-                    await asyncio.sleep(0)
+            judged = await self._batch_items(call, snapshot, items)
         # All are judged before any record is waited for, so that they are written down together.
         for decision, ticket in judged:
             response.responses.append(self.answer(await recorded(decision, ticket)))
         return response
+
+    async def _batch_items(
+        self, call: Call, snapshot: Snapshot, items: Sequence[pb.DecideRequest]
+    ) -> list[Judged]:
+        judged: list[Judged] = []
+        for begin in range(0, len(items), ITEMS_A_TURN):
+            turn = (
+                self._batch_item(call, snapshot, item, begin + place)
+                for place, item in enumerate(items[begin : begin + ITEMS_A_TURN])
+            )
+            if snapshot.ner and snapshot.limits is None:
+                # Models take what waits for them together. Where there are limits, one item must
+                # have been judged before it is known what is left for the next.
+                judged += await asyncio.gather(*turn)
+            else:
+                for each in turn:
+                    judged.append(await each)
+            if begin + ITEMS_A_TURN < len(items):
+                await asyncio.sleep(0)
+        return judged
 
     async def _batch_item(
         self, call: Call, snapshot: Snapshot, item: pb.DecideRequest, index: int

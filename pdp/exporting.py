@@ -105,11 +105,10 @@ class Exporting:
             f"siem_{name}": f"failing: {each.last_error}" if each.last_error else "ok"
             for name, each in exports.standings.items()
         }
-        lost = sum(each.dropped for each in exports.standings.values())
         if exports.faulty:
             found["exports"] = "failing: the spool cannot be written"
-        elif lost:
-            found["exports"] = f"ok; {lost} events were dropped"
+        elif exports.dropped:
+            found["exports"] = f"ok; {exports.dropped} events were dropped"
         return found
 
 
@@ -160,7 +159,7 @@ def _measure(exporter: Exporter, metrics: Metrics) -> None:
     metrics.counter(
         "pdp_siem_dropped",
         "Events that were dropped for want of room.",
-        lambda: sum(each.dropped for each in exporter.exports.standings.values()),
+        lambda: exporter.exports.dropped,
     )
     metrics.counter(
         "pdp_alerts_dropped",

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -123,10 +125,9 @@ class Courier:
                 continue
             if attempts:
                 _log.info("events are delivered again", connector=self.id)
-            self._spool.acknowledge(
-                self.id, events, [(events[each.position], each.reason) for each in refusals]
+            await self._acknowledge(
+                events, [(events[each.position], each.reason) for each in refusals]
             )
-            self._tell_of(len(refusals), refusals[0].reason if refusals else "")
             return
 
     async def _send(self, events: Sequence[Event]) -> Sequence[Refusal]:
@@ -141,25 +142,36 @@ class Courier:
 
     async def _divide(self, events: Sequence[Event], reason: str) -> None:
         if len(events) == 1:
-            self._spool.acknowledge(self.id, events, [(events[0], reason)])
-            self._tell_of(1, reason)
+            await self._acknowledge(events, [(events[0], reason)])
             return
         middle = len(events) // 2
         await self._deliver(events[:middle])
         await self._deliver(events[middle:])
 
+    async def _acknowledge(
+        self, events: Sequence[Event], refused: Sequence[tuple[Event, str]]
+    ) -> None:
+        """Notes that events were taken, however long that takes: else they would be sent again."""
+        if refused:
+            _log.error(
+                "events were refused and are dead letters",
+                connector=self.id,
+                events=len(refused),
+                reason=refused[0][1],
+            )
+        while True:
+            try:
+                self._spool.acknowledge(self.id, events, refused)
+            except sqlite3.Error as error:
+                _log.error("a delivery cannot be noted", connector=self.id, reason=str(error))
+                await asyncio.sleep(self._pace.after(3))
+            else:
+                return
+
     def _note(self, attempts: int, reason: str, after_s: float | None) -> float:
-        self._spool.failed(self.id, reason)
+        with suppress(sqlite3.Error):  # it is for people to see; delivering goes on without
+            self._spool.failed(self.id, reason)
         wait = max(self._pace.after(attempts), after_s or 0.0)
         if attempts == 1:
             _log.warning("events cannot be delivered", connector=self.id, reason=reason)
         return wait
-
-    def _tell_of(self, dead: int, reason: str) -> None:
-        if dead:
-            _log.error(
-                "events were refused and are dead letters",
-                connector=self.id,
-                events=dead,
-                reason=reason,
-            )

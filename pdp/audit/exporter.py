@@ -21,7 +21,7 @@ from pdp.audit.dead_letters import count_dead
 from pdp.audit.deliveries import RETRY_S, Deliveries, ExportSettings
 from pdp.audit.leader import Leadership
 from pdp.audit.sources import forget
-from pdp.audit.spool import Spool, Standing
+from pdp.audit.spool import DEAD_DROPPED, Spool, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -36,6 +36,8 @@ MAX_HANDED: Final = 50_000
 """Records under alert rules that may be on their way: what the disk cannot take for seconds."""
 
 _AT_ONCE: Final = 128
+_END_S: Final = 10.0
+"""How long the thread may take to end, beyond which the process ends without it."""
 
 _log: Final = structlog.get_logger("pdp.exports")
 T = TypeVar("T")
@@ -51,6 +53,7 @@ class Exports:
         alerts_waiting, alerts_dropped: alerts that are not delivered yet; records and alerts that
             nobody is told of, for want of room.
         dead_letters: events and alerts that nobody would take.
+        dead_dropped: of them, those that went for want of room.
         faulty: the spool cannot be written.
     """
 
@@ -59,7 +62,13 @@ class Exports:
     alerts_waiting: int = 0
     alerts_dropped: int = 0
     dead_letters: int = 0
+    dead_dropped: int = 0
     faulty: bool = False
+
+    @property
+    def dropped(self) -> int:
+        """Events that no SIEM will ever have, for want of room."""
+        return self.dead_dropped + sum(each.dropped for each in self.standings.values())
 
 
 class Exporter:
@@ -138,7 +147,8 @@ class Exporter:
         """Puts what was handed over into the spool, lets deliveries under way end, and ends."""
         if self._thread.is_alive():
             self._call(self._ending.set)
-            self._thread.join()
+            # What hangs, a name that is being resolved for instance, ends with the process.
+            self._thread.join(_END_S)
 
     def _call(self, work: Callable[[], object]) -> None:
         if self._loop is not None:
@@ -160,8 +170,10 @@ class Exporter:
                 self._put(self._next())
         tasks[1].cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for connector in self._connectors.values():
-            await connector.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.pace.grace_s):
+                for connector in self._connectors.values():
+                    await connector.close()
         if self._spool is not None:
             self._spool.close()
 
@@ -214,7 +226,7 @@ class Exporter:
         """Delivers, as soon as this process is the one that does."""
         leadership = Leadership(self._settings.directory / _LOCK_NAME)
         try:
-            while self._spool is None or not leadership.take():
+            while self._spool is None or not self._leads(leadership):
                 self._look()
                 await asyncio.sleep(self._settings.pace.poll_s)
             self._deliveries = Deliveries(
@@ -223,6 +235,15 @@ class Exporter:
             await self._deliveries.run(self._look)
         finally:
             leadership.give_up()
+
+    def _leads(self, leadership: Leadership) -> bool:
+        try:
+            return leadership.take()
+        except OSError as error:
+            if not self._faulty:
+                _log.error("nothing can be delivered", reason=str(error))
+            self._faulty = True
+            return False
 
     def _look(self) -> None:
         """Sees how exports stand, for whoever asks."""
@@ -237,5 +258,6 @@ class Exporter:
                 alerts_waiting=outbox.count_waiting(spool),
                 alerts_dropped=self._untold + (spool.mark(outbox.DROPPED) or 0),
                 dead_letters=count_dead(spool),
+                dead_dropped=spool.mark(DEAD_DROPPED) or 0,
                 faulty=self._faulty or (self._deliveries is not None and self._deliveries.faulty),
             )

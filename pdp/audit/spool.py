@@ -39,6 +39,12 @@ CREATE TABLE IF NOT EXISTS windows (
   destination TEXT NOT NULL, address TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 """
+MAX_DEAD: Final = 100_000
+"""Dead letters that are kept; of more, the oldest go, and are counted as dropped."""
+
+DEAD_DROPPED: Final = "dead_dropped"
+"""The mark of how many went."""
+
 _BYTES: Final = "bytes"
 _KEEP: Final = 0.9
 """The part of the room that is kept when there is no more of it."""
@@ -74,6 +80,7 @@ class Spool:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         self._max_bytes = max_bytes
+        # Opened on one thread and used on another.
         self.connection = sqlite3.connect(
             path, timeout=10, isolation_level=None, check_same_thread=False
         )
@@ -249,12 +256,24 @@ class Spool:
         return row[0] if row else 0
 
     def _bury(self, connector: str, refused: Sequence[tuple[Event, str]]) -> None:
+        if not refused:
+            return
         now = time.time()
         self.connection.executemany(
             "INSERT INTO dead_letters (kind, destination, uid, at, died_at, reason, body) "
             "VALUES ('siem', ?, ?, ?, ?, ?, ?)",
             [(connector, each.uid, each.at, now, reason, each.body) for each, reason in refused],
         )
+        self.bound_dead_letters()
+
+    def bound_dead_letters(self) -> None:
+        """Removes the oldest dead letters, where there are too many."""
+        gone = self.connection.execute(
+            "DELETE FROM dead_letters WHERE id <= (SELECT MAX(id) FROM dead_letters) - ?",
+            (MAX_DEAD,),
+        ).rowcount
+        if gone:
+            self.count(DEAD_DROPPED, gone)
 
     def _make_room(self, wanted: int) -> None:
         freed = cut = 0

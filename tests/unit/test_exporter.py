@@ -273,6 +273,27 @@ def test_a_spool_that_cannot_be_written_loses_nothing_but_says_so(
     assert decisions(splunk.asked) == expected(30)
 
 
+def test_a_delivery_that_cannot_be_noted_is_not_repeated(
+    tmp_path: Path, splunk: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exports = started(tmp_path, splunk)
+    failures = iter(range(3))
+    acknowledge = Spool.acknowledge
+
+    def failing(self: Spool, *args: Any) -> None:
+        if next(failures, None) is not None:
+            raise sqlite3.OperationalError("database or disk is full")
+        acknowledge(self, *args)
+
+    monkeypatch.setattr(Spool, "acknowledge", failing)
+    exports.add(record(0, matches=()))
+    splunk.until(lambda: len(decisions(splunk.asked)) == 1)
+    exports.add(record(1, matches=()))
+    splunk.until(lambda: len(decisions(splunk.asked)) == 2)
+    exports.close()
+    assert decisions(splunk.asked) == expected(2)
+
+
 def test_what_is_too_much_to_hand_over_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ TROUBLED = Exports(
     alerts_waiting=4,
     alerts_dropped=5,
     dead_letters=6,
+    dead_dropped=1,
 )
 
 
@@ -46,7 +47,7 @@ def test_readiness_says_what_fails_and_what_was_dropped() -> None:
     assert exporting(TROUBLED).checks() == {
         "siem_splunk": "failing: HTTP 503",
         "siem_file": "ok",
-        "exports": "ok; 5 events were dropped",
+        "exports": "ok; 6 events were dropped",
     }
     faulty = Exports(faulty=True)
     assert exporting(faulty).checks() == {"exports": "failing: the spool cannot be written"}
@@ -60,7 +61,7 @@ def test_metrics_say_it_in_numbers() -> None:
         "pdp_siem_waiting": 7,
         "pdp_siem_spool_bytes": 512,
         "pdp_siem_failing": 1,
-        "pdp_siem_dropped_total": 5,
+        "pdp_siem_dropped_total": 6,
         "pdp_alerts_waiting": 4,
         "pdp_alerts_dropped_total": 5,
         "pdp_dead_letters": 6,

@@ -55,6 +55,12 @@ class TestSplunk:
                 with pytest.raises(DeliveryFailed):
                     await connector.send(events(1))
 
+    async def test_a_wrong_index_is_no_events_fault(self) -> None:
+        with answering(Say(400, {"text": "Incorrect index", "code": 7})) as product:
+            async with connected("splunk", **ENVIRONMENTS["splunk"](product.url)) as connector:
+                with pytest.raises(DeliveryFailed, match="Incorrect index"):
+                    await connector.send(events(1))
+
     async def test_health(self) -> None:
         with answering(Say(200, {"text": "HEC is healthy", "code": 17})) as product:
             async with connected("splunk", **ENVIRONMENTS["splunk"](product.url)) as connector:
@@ -110,9 +116,10 @@ class TestElastic:
             async with connected("elastic", **ENVIRONMENTS["elastic"](product.url)) as connector:
                 refused = await connector.send(events(3))
                 assert refused == [Refusal(2, "status 400 kind: why")]
-                product.said.append(items(201, 429, 400))
-                with pytest.raises(DeliveryFailed, match="status 429"):
-                    await connector.send(events(3))
+                for status in (403, 404, 429, 503):
+                    product.said.append(items(201, status, 400))
+                    with pytest.raises(DeliveryFailed, match=f"status {status}"):
+                        await connector.send(events(3))
 
     @pytest.mark.parametrize(
         "body",

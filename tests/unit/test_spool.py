@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdp.audit.dead_letters import count_dead, dead_letters, resend
-from pdp.audit.spool import Spool
+from pdp.audit.spool import DEAD_DROPPED, Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,6 +124,15 @@ def test_dead_letters_go_to_their_own_connector_again(spool: Spool) -> None:
     take(spool, "a", 1)
     assert resend(spool) == 1
     assert (waiting(spool, "a"), waiting(spool, "b")) == ([], ["1"])
+
+
+def test_dead_letters_do_not_fill_the_disk(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pdp.audit.spool.MAX_DEAD", 3)
+    add(spool, *"12345")
+    batch = spool.batch("a", 5, 1_000)
+    spool.acknowledge("a", batch, [(each, "no good") for each in batch])
+    assert [each.uid for each in dead_letters(spool)] == ["3", "4", "5"]
+    assert spool.mark(DEAD_DROPPED) == 2
 
 
 def test_a_file_that_is_no_spool_is_refused(tmp_path: Path) -> None:

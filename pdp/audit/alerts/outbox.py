@@ -210,3 +210,4 @@ def give_up(spool: Spool, alert: Alert, reason: str) -> None:
             ),
         )
         connection.execute("DELETE FROM alerts WHERE id = ?", (alert.id,))
+        spool.bound_dead_letters()

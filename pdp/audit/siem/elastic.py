@@ -23,7 +23,8 @@ VARIABLES: Final = (
     Variable("ELASTIC_TLS_VERIFY", "whether the certificate is checked", "true"),
 )
 _EXISTS: Final = 409
-_TRANSIENT: Final = frozenset({429, 502, 503, 504})
+_NOT_THE_EVENTS: Final = frozenset({401, 403, 404, 429, 502, 503, 504})
+"""Statuses of items that speak of rights, of the index and of the cluster."""
 _NO_CLUSTER_HEALTH: Final = frozenset({403, 404, 405, 410})
 """A key without the right to ask, and Elastic's serverless offer, which has no such call."""
 
@@ -83,7 +84,7 @@ class ElasticConnector:
         kind = error.get("type", "") if isinstance(error, dict) else ""
         why = error.get("reason", "") if isinstance(error, dict) else ""
         reason = self._http.scrubbed(f"status {status} {kind}: {why}")[:300]
-        if status in _TRANSIENT:
+        if status in _NOT_THE_EVENTS:
             raise DeliveryFailed(reason)
         return reason
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from pdp.audit.siem.base import DeliveryFailed, Event, Refusal, Spec
+from pdp.audit.siem.base import BatchRefused, DeliveryFailed, Event, Refusal, Spec
 from pdp.audit.siem.environment import Environment, Variable, shown_url
 from pdp.audit.siem.http import Http, json_of
 from pdp.audit.siem.text import compact
@@ -23,6 +23,8 @@ VARIABLES: Final = (
 )
 _PATHS: Final = ("/services/collector/event", "/services/collector")
 _SUCCESS: Final = 0
+_INCORRECT_INDEX: Final = '"code":7'
+"""The index is not one of the token's: that is our setting's fault, and no event's."""
 
 
 class SplunkHECConnector:
@@ -60,9 +62,14 @@ class SplunkHECConnector:
         content = b"\n".join(
             b'{"time":%.3f,%b,"event":%b}' % (event.at, self._about, event.body) for event in events
         )
-        answer = await self._http.deliver(
-            "POST", f"{self._url}{_PATHS[0]}", content=content, headers=self._headers
-        )
+        try:
+            answer = await self._http.deliver(
+                "POST", f"{self._url}{_PATHS[0]}", content=content, headers=self._headers
+            )
+        except BatchRefused as refused:
+            if _INCORRECT_INDEX in refused.reason.replace(" ", ""):
+                raise DeliveryFailed(refused.reason) from None
+            raise
         if json_of(answer).get("code") != _SUCCESS:
             raise DeliveryFailed(self._http.told(answer))
         return ()

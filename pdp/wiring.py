@@ -184,11 +184,6 @@ def wire(
     guarded = endpoints(
         served, {path: handlers[each.name] for path, each in served.items()}, services
     )
-    return Wiring(
-        served,
-        {path: around(each) for path, each in guarded.items()} if around else guarded,
-        metrics,
-        metering,
-        admissions(served, services),
-        reader,
-    )
+    if around is not None:
+        guarded = {path: around(each) for path, each in guarded.items()}
+    return Wiring(served, guarded, metrics, metering, admissions(served, services), reader)

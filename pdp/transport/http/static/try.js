@@ -1,10 +1,14 @@
 // The "try it" form, and the curl line that does the same.
 import { el, json } from "./dom.js";
 
-const TENANT = "pdp-docs-tenant";
+const STORED = "pdp-docs-";
+const CREDENTIAL = { name: "X-API-Key", in: "header", schema: { type: "string" }, secret: true };
+
+// Kept as long as the page is, and nowhere else.
+let credential = "";
 
 export function tryIt(route, resolve) {
-  const parameters = route.operation.parameters.map(resolve);
+  const parameters = [...route.operation.parameters.map(resolve), CREDENTIAL];
   const inputs = parameters.map((each) => [each, input(each, resolve)]);
   const content = route.operation.requestBody?.content["application/json"];
   const body = content && el("textarea", { id: "try-body", spellcheck: "false" });
@@ -56,9 +60,14 @@ function input(parameter, resolve) {
     inputmode: schema.type === "integer" ? "numeric" : null,
   });
   control.value = parameter.example ?? "";
-  if (parameter.in === "header") {
-    control.value = sessionStorage.getItem(TENANT) ?? control.value;
-    control.addEventListener("input", () => sessionStorage.setItem(TENANT, control.value));
+  if (parameter.secret) {
+    control.type = "password";
+    control.value = credential;
+    control.addEventListener("input", () => { credential = control.value; });
+  } else if (parameter.name === "X-Tenant-ID") {
+    const stored = STORED + "tenant";
+    control.value = sessionStorage.getItem(stored) ?? control.value;
+    control.addEventListener("input", () => sessionStorage.setItem(stored, control.value));
   }
   return control;
 }
@@ -82,7 +91,10 @@ const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 function curlLine({ method, url, headers, body }) {
   const address = location.origin + url;
   const parts = [`curl ${method === "GET" ? "" : `-X ${method} `}${quoted(address)}`];
-  for (const [name, value] of Object.entries(headers)) parts.push(`-H ${quoted(`${name}: ${value}`)}`);
+  for (const [name, value] of Object.entries(headers)) {
+    // The line is to be copied and shown around; the credential is not.
+    parts.push(name === CREDENTIAL.name ? `-H "${name}: $PDP_API_KEY"` : `-H ${quoted(`${name}: ${value}`)}`);
+  }
   if (body != null) parts.push(`-d ${quoted(compact(body))}`);
   return parts.join(" \\\n  ");
 }

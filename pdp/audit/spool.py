@@ -1,8 +1,8 @@
 """What is still to be delivered, on disk: events for SIEMs, alerts, and what nobody would take.
 
-One SQLite file for all processes of a server. An event is written once; each connector has a cursor
-over all of them, moved when the product has acknowledged, so what a product has not taken stays,
-in order, for as long as there is room. One thread uses a `Spool`; processes may share the file.
+An event is written once; each connector has a cursor over all of them, moved when the product has
+acknowledged, so what it has not taken stays, in order, for as long as there is room. One thread
+uses a `Spool`; processes share the file.
 """
 
 from __future__ import annotations
@@ -46,9 +46,7 @@ DEAD_DROPPED: Final = "dead_dropped"
 """The mark of how many went."""
 
 _BYTES: Final = "bytes"
-_KEEP: Final = 0.9
-"""The part of the room that is kept when there is no more of it."""
-
+_KEEP: Final = 0.9  # of the room, when there is no more of it
 _MINE: Final = "(connector IS NULL OR connector = ?)"
 
 

@@ -64,13 +64,9 @@ class NerEngine:
         Never raises for want of a model or of time: what could not be looked for is `missing`.
         """
         deadline = time.monotonic() + self.budget_s
-        await asyncio.gather(
-            *(
-                asyncio.to_thread(worker.wait, self.budget_s)
-                for worker in self._asked(wanted)
-                if worker.state == LOADING
-            )
-        )
+        loading = [each.ready for each in self._asked(wanted) if each.state == LOADING]
+        if loading:
+            await asyncio.wait(map(asyncio.wrap_future, loading), timeout=self.budget_s)
         search = _Search(self, texts, wanted)
         for kind, future in search.futures.items():
             left = max(0.0, deadline - time.monotonic())

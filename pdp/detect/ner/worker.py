@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future, InvalidStateError, wait
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -75,7 +75,13 @@ class _Job:
 
 
 class Worker:
-    """A model and its thread."""
+    """A model and its thread.
+
+    Attributes:
+        state: `LOADING`, `LOADED`, or why it could not be loaded.
+        labels: the labels that it knows, once it is loaded; None where it takes any.
+        ready: done when loading has ended, well or not.
+    """
 
     def __init__(self, name: str, load: Callable[[], Recogniser]) -> None:
         """Begins to load at once, in its own thread.
@@ -88,7 +94,7 @@ class Worker:
         self.state = LOADING
         self.labels: frozenset[str] | None = None
         self._load = load
-        self._ready = threading.Event()
+        self.ready: Future[None] = Future()
         self._changed = threading.Condition()
         self._jobs: deque[_Job] = deque()
         self._waiting = 0
@@ -104,7 +110,7 @@ class Worker:
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Waits until loading has ended, well or not; returns whether it has."""
-        return self._ready.wait(timeout_s)
+        return not wait([self.ready], timeout_s).not_done
 
     def submit(self, texts: Sequence[str], labels: tuple[str, ...]) -> Future[Answer]:
         """Asks for `labels` in `texts`; who stops waiting cancels what is returned.
@@ -137,11 +143,11 @@ class Worker:
             # Whatever it was, the state says it, to `/readyz` and in every decision.
             self.state = f"cannot be loaded ({type(error).__name__})"
             _log.exception("model cannot be loaded", model=self.name)
-            self._ready.set()
+            self.ready.set_result(None)
             return
         self.labels = recogniser.labels
         self.state = LOADED
-        self._ready.set()
+        self.ready.set_result(None)
         _log.info("model loaded", model=self.name)
         while (taken := self._take()) is not None:
             self._work(recogniser, taken)

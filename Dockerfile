@@ -1,10 +1,10 @@
 # Built from hashed requirements; runs as a user without rights.
 #
 #   docker build --tag pdp .
+#   docker run --volume pdp:/var/lib/pdp pdp pdp keys create --role admin --tenant '*'
 #   docker run --network container:YOUR_APP --volume pdp:/var/lib/pdp pdp
 #
-# Until credentials exist it serves development mode on loopback only, as a sidecar in its pod's
-# network does: no other pod can reach it.
+# It requires credentials and listens on loopback; see docs/operations.md for sidecars and others.
 
 FROM python:3.12-slim AS build
 WORKDIR /src
@@ -21,7 +21,6 @@ RUN useradd --system --uid 10001 --no-create-home pdp \
 COPY --from=build /opt/pdp /opt/pdp
 ENV PATH=/opt/pdp/bin:$PATH \
     PYTHONUNBUFFERED=1 \
-    PDP_AUTH=dev \
     PDP_DATA_DIR=/var/lib/pdp
 USER pdp
 VOLUME /var/lib/pdp

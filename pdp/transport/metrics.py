@@ -128,7 +128,7 @@ class Metrics(Collector):
             faults.add_metric((layer,), count)
         yield faults
         refused = CounterMetricFamily(
-            "pdp_credentials_refused", "Calls without a credential that counts.", labels=("why",)
+            "pdp_credentials_refused", "Calls without a credential that counts.", labels=("reason",)
         )
         for why, count in self._refused.items():
             refused.add_metric((why,), count)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from pdp.audit.housekeeping import Checkpoints
 from pdp.audit.queue import Recorder
 from pdp.engine.recording import RecordMaker
 from pdp.errors import ConfigError
@@ -97,6 +98,7 @@ class RecordKeeping:
             retention=options.retention,
         )
         self.records = Records(self.recorder)
+        self._checkpoints = Checkpoints(self.log)
 
     def measure(self, metrics: Metrics) -> None:
         """Adds how recording is to the metrics."""
@@ -129,6 +131,7 @@ class RecordKeeping:
     def close(self) -> None:
         """Writes down what waits, and releases the log."""
         self.recorder.close()
+        self._checkpoints.close()
         self.log.close()
 
 

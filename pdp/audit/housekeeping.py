@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,9 @@ from pdp.errors import PdpError
 
 if TYPE_CHECKING:
     from pdp.store.audit_port import AuditLog, Retention
+
+CHECKPOINT_S: Final = 1.0
+"""How often the log is given time for its own upkeep."""
 
 INTERVAL_S: Final = 60.0
 """How often it is looked whether anything is over."""
@@ -50,3 +54,30 @@ class Housekeeping:
         if not removed and self._removed:
             _log.info("%d old decision records were removed", self._removed)
             self._removed = 0
+
+
+class Checkpoints:
+    """Gives the log time for its upkeep, on a thread of its own: nobody waits for it."""
+
+    def __init__(self, log: AuditLog) -> None:
+        """Begins."""
+        self._log = log
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pdp-audit-upkeep", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends, once what is under way is done."""
+        self._closing.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        failing = False
+        while not self._closing.wait(CHECKPOINT_S):
+            try:
+                self._log.checkpoint()
+                failing = False
+            except PdpError as error:
+                if not failing:
+                    _log.error("the log of records cannot be kept up: %s", error.message)
+                failing = True

@@ -171,33 +171,38 @@ def _record(pending: Pending, cleaned: Cleaned, *, keeps_text: bool) -> Decision
 _OURS: Final = frozenset(
     {"decision_id", "tenant_id", "policy_hash", "text_sha256", "arguments_sha256"}
 )
-_FIXED: Final = frozenset(
-    {"direction", "channel", "intent_complexity", "level", "layer", "severity", "logging_level"}
-)
 _DONE: Final = frozenset({"redacted_text", "redacted_arguments", "outcome"})
 """Fields of a record that we have written, that hold one of a few words, or nothing raw by now."""
-
-_SKIPPED: Final = _OURS | _FIXED | _DONE
 
 _PLACES: Final = frozenset({"reason", "path", "entity_type"})
 """What names places in the arguments, and thus their keys, or comes from the caller."""
 
 
 def _strings(record: DecisionRecord) -> tuple[list[str], list[str]]:
-    """Returns the texts of a record that are names, and those that name places."""
-    names: list[str] = []
+    """Returns the texts of a record that are names, and those that name places.
+
+    All that callers choose, and what repeats it; `_clean` looks at every text there is.
+    """
+    subject, target = record.subject, record.target
+    names = [
+        record.request_id, record.customer_id, record.provider, record.model, record.action,
+        record.tool, record.message, subject.user_id, subject.agent_id, *subject.groups,
+        target.resource_type, target.resource_id, *target.classifications, *target.fields,
+    ]  # fmt: skip
     places: list[str] = []
-
-    def gather(value: tuple[Any, ...], fields: tuple[str, ...]) -> None:
-        for name, each in zip(fields, value, strict=True):
-            if isinstance(each, str):
-                if each and name not in _SKIPPED:
-                    (places if name in _PLACES else names).append(each)
-            elif isinstance(each, tuple):
-                gather(each, getattr(each, "_fields", None) or (name,) * len(each))
-
-    gather(record, record._fields)
-    return names, places
+    for match in record.matches:
+        names += (match.policy_id, match.name)
+        places.append(match.reason)
+    names += [factor.id for factor in record.risk.factors]
+    for warning in record.warnings:
+        names += (warning.policy_id, warning.message)
+    for obligation in record.obligations:
+        names += (obligation.message or "", obligation.model or "", *obligation.fields)
+        places += [
+            part for span in obligation.spans for part in (span.path or "", span.entity_type)
+        ]
+    places += [part for each in record.entities for part in (each.path or "", each.entity_type)]
+    return [each for each in names if each], [each for each in places if each]
 
 
 def _clean(value: Any, redactor: Redactor, name: str = "") -> Any:

@@ -128,5 +128,8 @@ class AuditLog(Protocol):
     def size(self) -> int:
         """Returns how many bytes the log takes, without what is free in its file."""
 
+    def checkpoint(self) -> None:
+        """Does what keeps appending quick, where there is anything; may run beside all else."""
+
     def close(self) -> None:
         """Releases the log; may be called again."""

@@ -32,6 +32,9 @@ SCHEMA_VERSION: Final = 1
 """How many migrations there are."""
 
 _RETRY_S: Final = 0.0005
+_LAST_RESORT_PAGES: Final = 25_000
+"""Pages of the write-ahead log from which a commit brings them into the file itself."""
+
 _BATCH = "sequence, first_record, records, at, note, previous, hash"
 _HEAD: Final = f"SELECT {_BATCH} FROM batches ORDER BY sequence DESC LIMIT 1"  # noqa: S608 - no input
 _APPEND: Final = f"INSERT INTO appended ({_BATCH}, bodies) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - no input
@@ -61,12 +64,15 @@ class SqliteAuditLog:
         self,
         writer: sqlite3.Connection,
         reader: sqlite3.Connection,
+        copier: sqlite3.Connection,
         *,
         key: bytes,
         busy_timeout_s: float,
     ) -> None:
         self._writer = writer
         self._reader = reader
+        self._copier = copier
+        self._copying = threading.Lock()
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         self._key = key
@@ -96,10 +102,14 @@ class SqliteAuditLog:
             _check_key(writer, key)
             # SQLite's own waiting begins at a millisecond and grows to a hundred; see `_patient`.
             writer.execute("PRAGMA busy_timeout = 0")
+            # Left to itself, one commit in a hundred would copy the log into the file on its way.
+            writer.execute(f"PRAGMA wal_autocheckpoint = {_LAST_RESORT_PAGES}")
             reader = connect(path, busy_timeout_s)
             undo.callback(reader.close)
+            copier = connect(path, busy_timeout_s)
+            undo.callback(copier.close)
             undo.pop_all()
-        return cls(writer, reader, key=key, busy_timeout_s=busy_timeout_s)
+        return cls(writer, reader, copier, key=key, busy_timeout_s=busy_timeout_s)
 
     def append(self, bodies: Sequence[str]) -> None:
         """See `AuditLog.append`."""
@@ -194,9 +204,15 @@ class SqliteAuditLog:
                 self._writer.executescript(f"PRAGMA incremental_vacuum({MAX_PAGES})")
             return removed
 
+    def checkpoint(self) -> None:
+        """See `AuditLog.checkpoint`."""
+        with self._copying, converted():
+            self._copier.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def close(self) -> None:
         """See `AuditLog.close`."""
-        with self._reading, self._writing, converted():
+        with self._copying, self._reading, self._writing, converted():
+            self._copier.close()
             self._reader.close()
             self._writer.close()
 

@@ -70,6 +70,9 @@ class MemoryLog:
     def size(self) -> int:
         return 0
 
+    def checkpoint(self) -> None:
+        raise NotImplementedError
+
     def close(self) -> None:
         """Has nothing to release."""
 

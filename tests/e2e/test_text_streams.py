@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import decide_pb2_grpc
+from pdp.callers.remote import open_channel
 from pdp.engine.streaming import HOLD_BACK, MAX_TEXT_BYTES
 from pdp.transport.jsonpb import decode, encode
 from pdp.transport.servicers.decide_stream import MAX_OPEN
+from tests import running
 from tests.e2e.packs import client, found, made, pack
 from tests.e2e.test_documentation import includes
 from tests.unit.text_streams import chunked
@@ -22,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     import grpc
-    import httpx2
 
 
 __all__ = ["client"]
@@ -276,3 +280,29 @@ def _between(
     policy = {"name": "All", "category": "custom", "pattern": "word", "action": "block"}
     made(client.post("/api/v1/static-policies", json=policy))
     yield from messages
+
+
+def test_a_caller_that_goes_away_leaves_nothing_behind(tmp_path: Path) -> None:
+    with running.start(tmp_path) as server, open_channel(server.grpc_address) as channel:
+        sending = threading.Event()
+        answers = decide_pb2_grpc.DecideServiceStub(channel).DecideStream(_held(sending))
+        assert next(answers).release.released_text == ""
+        assert under_way(server) == 1
+        answers.cancel()
+        sending.set()
+        deadline = time.monotonic() + TIMEOUT_S
+        while under_way(server) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert under_way(server) == 0
+
+
+def _held(sending: threading.Event) -> Iterator[pb.DecideStreamRequest]:
+    yield Request(request=pb.DecideRequest(), chunk=Chunk(text="held"))
+    sending.wait(TIMEOUT_S)
+
+
+def under_way(server: running.Server) -> float:
+    """How many texts the server has under way."""
+    page = httpx2.get(f"{server.http_url}/metrics", trust_env=False).text
+    lines = [line for line in page.splitlines() if line.startswith("pdp_texts_under_way")]
+    return float(lines[0].rpartition(" ")[2])

@@ -217,4 +217,5 @@ def test_outcomes_of_the_schema() -> None:
         "layers",
         "faults",
         "counted",
+        "plain",
     }

@@ -25,9 +25,6 @@ _NO_PHONE: Final = re.compile(
     r"|(?:\d{1,3}\.){3}\d{1,3}"  # an IP address
     r"|\d{1,3}(?:[ .]000)+"  # a round amount
 )
-# phonenumbers reads a country's plan from disk when it first meets one of its numbers.
-phonenumbers.PhoneMetadata.load_all()
-
 _FILE_ENDINGS: Final = frozenset(
     {
         *(
@@ -75,10 +72,32 @@ def phone_number(text: str) -> bool:
 
 
 def _possible(number: str) -> bool:
-    try:
-        return phonenumbers.is_possible_number(phonenumbers.parse(number, None))
-    except phonenumbers.NumberParseException:
-        return False
+    """Whether what follows the plus sign is as long as numbers of its country code can be.
+
+    As `phonenumbers.is_possible_number` has it, without the parsing that takes forty times as long.
+    """
+    digits = digits_of(number)
+    for size in (1, 2, 3):
+        lengths = _LENGTHS.get(digits[:size])
+        if lengths is not None:
+            rest = digits[size:]
+            # The zero of a national prefix is often written in brackets.
+            return len(rest) in lengths or (rest[:1] == "0" and len(rest) - 1 in lengths)
+    return False
+
+
+def _lengths() -> dict[str, frozenset[int]]:
+    """Returns the lengths of numbers by country code, from the metadata of phonenumbers."""
+    found = {}
+    for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items():
+        metadata = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(code, regions[0])
+        if metadata is not None and (general := metadata.general_desc) is not None:
+            lengths = (*general.possible_length, *general.possible_length_local_only)
+            found[str(code)] = frozenset(lengths)
+    return found
+
+
+_LENGTHS: Final = _lengths()
 
 
 def email_address(text: str) -> bool:

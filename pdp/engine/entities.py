@@ -9,21 +9,28 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pdp.engine.locations import located
+from pdp.engine.locations import Location, located
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from pdp.domain.detector import EntityDetector
     from pdp.engine.findings import Place
-    from pdp.engine.locations import Location, Segment
+    from pdp.engine.locations import Segment
     from pdp.engine.patterns import Validators
 
 CONTEXT_BEFORE: Final = 64
 CONTEXT_AFTER: Final = 32
 """Characters around a value that are looked at for context words."""
+
+MAX_FINDINGS: Final = 1_000
+"""More in one text are one finding, the whole text: it is data, not a text with data in it."""
+
+_SURE: Final = 0.5
+"""The confidence from which a finding counts to those; tables of numbers are full of others."""
 
 _NOTHING: Final = (0, 0.0)
 
@@ -61,21 +68,35 @@ def find_entities(
     accepts: Callable[[str], bool] | None = None
     found: list[EntityFinding] = []
     taken: dict[tuple[int, int], tuple[int, float]] = {}
+    sure: Counter[int] = Counter()
     for source in detector.patterns:
         confidence = detector.weak.get(source, detector.confidence)
         for segment, _, _, start, end in places(source):
-            longest, surest = taken.get((id(segment), start), _NOTHING)
-            if longest >= end and surest >= confidence:
-                continue  # a pattern that is as sure has found it already
+            here = id(segment)
+            longest, surest = taken.get((here, start), _NOTHING)
+            if (longest >= end and surest >= confidence) or sure[here] > MAX_FINDINGS:
+                continue  # a pattern that is as sure has found it, or everything is found
             value = segment.text[start:end]
             if detector.validator:
                 accepts = accepts or validators[detector.validator]
                 value = _accepted(accepts, value)
             if value and value.lower() not in detector.allowlist:
                 stop = start + len(value)
-                taken[id(segment), start] = (stop, confidence)
+                taken[here, start] = (stop, confidence)
                 found.append(_finding(detector, segment, start, stop, confidence))
+                if found[-1].confidence >= _SURE:
+                    sure[here] += 1
+                    if sure[here] > MAX_FINDINGS:
+                        found.append(_everything(detector, segment))
     return _disjoint(found) if len(found) > 1 else tuple(found)
+
+
+def _everything(detector: EntityDetector, segment: Segment) -> EntityFinding:
+    where = located(segment, 0, len(segment.text))
+    whole = Location(where.segment, 0, len(where.segment.text))
+    return EntityFinding(
+        detector.id, detector.entity_type, detector.category, detector.context_confidence, whole
+    )
 
 
 def _accepted(accepts: Callable[[str], bool], value: str) -> str:
@@ -113,9 +134,26 @@ def _any_of(wanted: tuple[str, ...], words: str) -> bool:
 def _disjoint(found: list[EntityFinding]) -> tuple[EntityFinding, ...]:
     """Leaves out what overlaps with a finding that is surer, or as sure and longer."""
     by_text: dict[str | None, list[EntityFinding]] = {}
-    for each in sorted(found, key=_worth):
+    for each in found:
         by_text.setdefault(each.where.segment.path, []).append(each)
-    return tuple(each for group in by_text.values() for each in _kept(group))
+    kept: list[EntityFinding] = []
+    for group in by_text.values():
+        for cluster in _clusters(sorted(group, key=lambda each: each.where.start)):
+            kept += cluster if len(cluster) == 1 else _kept(sorted(cluster, key=_worth))
+    return tuple(kept)
+
+
+def _clusters(found: list[EntityFinding]) -> Iterator[list[EntityFinding]]:
+    """Yields runs of findings of which each overlaps with one before it; from left to right."""
+    cluster: list[EntityFinding] = []
+    end = 0
+    for each in found:
+        if cluster and each.where.start >= end:
+            yield cluster
+            cluster = []
+        cluster.append(each)
+        end = max(end, each.where.end)
+    yield cluster
 
 
 def _worth(finding: EntityFinding) -> tuple[float, int, int]:
@@ -123,11 +161,11 @@ def _worth(finding: EntityFinding) -> tuple[float, int, int]:
     return (-finding.confidence, where.start - where.end, where.start)
 
 
-def _kept(group: list[EntityFinding]) -> list[EntityFinding]:
-    """Returns from left to right what of `group`, best first, overlaps with nothing better."""
+def _kept(cluster: list[EntityFinding]) -> list[EntityFinding]:
+    """Returns from left to right what of `cluster`, best first, overlaps with nothing better."""
     kept: list[EntityFinding] = []
     starts: list[int] = []
-    for each in group:
+    for each in cluster:
         where = each.where
         place = bisect_left(starts, where.start)
         if place < len(kept) and starts[place] < where.end:

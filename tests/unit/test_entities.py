@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pdp.domain.detector import PII, EntityDetector
+from pdp.engine.entities import MAX_FINDINGS
 from pdp.engine.scan import PatternSet, scan
 
 DETECTOR = EntityDetector(
@@ -66,6 +67,15 @@ def test_of_finds_that_overlap_the_surest_counts() -> None:
     assert found("B-1234 56") == [("B-1234", 0.8)]
 
 
+def test_a_surer_pattern_counts_whatever_the_order() -> None:
+    patterns = (r"\d{4}", r"\b\d{4}\b")
+    weak = {r"\d{4}": 0.2}
+    detector = EntityDetector("d", "D", "D", PII, patterns, confidence=0.8, weak=weak)
+    shards = PatternSet().with_patterns(patterns).shards
+    (entity,) = scan(shards, "1234", None, {}).entities(detector)
+    assert entity.confidence == 0.8
+
+
 def test_finds_are_in_the_order_of_the_text() -> None:
     assert found("4444 B-2222 B-8888 6666") == [
         ("4444", 0.4),
@@ -85,3 +95,17 @@ def test_what_was_found_is_worked_out_once() -> None:
     findings = scan(SHARDS, "B-1234", None, {"even": even})
     assert findings.entities(DETECTOR) is findings.entities(DETECTOR)
     assert scan(SHARDS, "nothing", None, {}).entities(DETECTOR) == ()
+
+
+def test_very_many_finds_are_one_the_whole_text() -> None:
+    many = "B-2222 " * (MAX_FINDINGS + 1)
+    (entity,) = scan(SHARDS, many, None, {"even": even}).entities(DETECTOR)
+    assert (entity.where.start, entity.where.end, entity.confidence) == (0, len(many), 0.9)
+    assert len(scan(SHARDS, many[7:], None, {"even": even}).entities(DETECTOR)) == MAX_FINDINGS
+
+
+def test_very_many_finds_of_little_confidence_stay_apart() -> None:
+    many = "1234; " * (MAX_FINDINGS + 5)
+    entities = scan(SHARDS, many + " badge 4444", None, {"even": even}).entities(DETECTOR)
+    assert len(entities) == MAX_FINDINGS + 6
+    assert entities[-1].where.value == "4444"

@@ -10,7 +10,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import audit, detectors, engine, layers, presidio
+from bench import audit, detectors, engine, layers, presidio, workers
 from bench.load import REQUEST_BYTES, Load, decide_request, drive, require_h2load, write_frame
 from bench.servers import Served, echo_server, pdp_server
 
@@ -42,6 +42,8 @@ def main() -> None:
     results["layers"] = _layers()
     results["detectors"] = _detectors()
     results["audit"] = audit.section()
+    with tempfile.TemporaryDirectory() as folder:
+        results["workers"] = workers.section(Path(folder))
     if options.json:
         json.dump(results, sys.stdout, indent=2)
 

@@ -47,7 +47,7 @@ def echo_server() -> Iterator[Served]:
 @contextmanager
 def pdp_server(data_dir: Path, **settings: str) -> Iterator[Served]:
     """Runs `pdp serve` on a free port, with its database in `data_dir` and these settings."""
-    port = _free_port()
+    port = free_port()
     environment = {
         "PDP_AUTH": "dev",
         "PDP_GRPC_LISTEN": f"127.0.0.1:{port}",
@@ -97,7 +97,8 @@ def _wait_until_serving(port: int, process: subprocess.Popen[str]) -> None:
     sys.exit(f"pdp serve ended with exit code {process.returncode}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Returns a port that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

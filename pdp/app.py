@@ -160,6 +160,7 @@ async def _assembled(stack: AsyncExitStack, settings: Settings, worker: Worker |
     keeping.recorder.subscribe(exporting.exporter)
     if worker is not None:
         worker.render, wiring.metrics.of_all = wiring.metrics.render, worker.metrics_of_all
+        worker.look, workspace.tell = workspace.look, worker.tell
     stack.push_async_callback(wiring.metering.close)
     await wiring.metering.sync()
     readiness = Readiness()

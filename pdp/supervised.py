@@ -31,7 +31,9 @@ class Supervised:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         metrics_of_all: Callable[[], Awaitable[Metrics]],
+        wrote: Callable[[Supervised], None],
     ) -> None:
+        self._wrote = wrote
         self._process = process
         self._writer = writer
         self._metrics_of_all = metrics_of_all
@@ -43,11 +45,16 @@ class Supervised:
         self._listening = asyncio.create_task(self._listen(reader))
 
     @classmethod
-    async def start(cls, metrics_of_all: Callable[[], Awaitable[Metrics]]) -> Supervised:
+    async def start(
+        cls,
+        metrics_of_all: Callable[[], Awaitable[Metrics]],
+        wrote: Callable[[Supervised], None],
+    ) -> Supervised:
         """Starts this process's own command again, as a worker.
 
         Args:
             metrics_of_all: answers the worker that asks for the metrics of all.
+            wrote: is called with the worker whenever it has written to the store.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -60,7 +67,7 @@ class Supervised:
                 process_group=0,
             )
         streams = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
-        return cls(process, *streams, metrics_of_all)
+        return cls(process, *streams, metrics_of_all, wrote)
 
     async def ready(self) -> dict[str, Any] | None:
         """Returns what the worker says when it serves; None where it ends before."""
@@ -81,6 +88,10 @@ class Supervised:
             return None
         finally:
             self._waiting.pop(number, None)
+
+    def tell_of_write(self) -> None:
+        """Has the worker look at the store: another one has written."""
+        self._send({"wrote": True})
 
     async def wait(self) -> int:
         """Returns the exit code, once there is one; 128 and the number for a signal.
@@ -122,6 +133,8 @@ class Supervised:
     def _take(self, message: Mapping[str, Any]) -> None:
         if "up" in message:
             self._up.set_result(message["up"])
+        elif "wrote" in message:
+            self._wrote(self)
         elif "ask" in message:
             answering = asyncio.create_task(self._answer(message["ask"]))
             self._answering.add(answering)

@@ -135,12 +135,17 @@ class _Fleet:
         return code if stopping in done else EX_SOFTWARE
 
     async def _start(self, number: int) -> Supervised:
-        worker = await Supervised.start(self._metrics)
+        worker = await Supervised.start(self._metrics, self._wrote)
         self._running[number] = worker
         return worker
 
     async def _start_others(self) -> list[Supervised]:
         return [await self._start(number) for number in range(1, self._count)]
+
+    def _wrote(self, writer: Supervised) -> None:
+        for worker in self._running.values():
+            if worker is not writer:
+                worker.tell_of_write()
 
     async def _metrics(self) -> Metrics:
         """Asks all workers for their metrics; None for one that is not there to answer."""

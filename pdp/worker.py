@@ -5,6 +5,7 @@ A socket joins the two. Over it go lines of JSON, each an object with one of the
     up       from a worker, once: it serves, and where
     ask      from a worker: the metrics of all; to a worker: its own
     answer   to either: what was asked for by the number that it names
+    wrote    from a worker: it has written; to the others: look at the store now
 
 The end of the socket tells either side that the other is gone, so that no worker outlives its
 parent.
@@ -35,6 +36,10 @@ Metrics = dict[int, str | None]
 """What `/metrics` of each worker says, by the worker's number; None where it has not answered."""
 
 
+def _ignore() -> None:
+    """There is nothing to look at yet: what starts reads the store in any case."""
+
+
 class Worker:
     """This process, where a parent has started it as a worker."""
 
@@ -45,6 +50,7 @@ class Worker:
         self._numbers = count()
         self._waiting: dict[int, asyncio.Future[Metrics]] = {}
         self.render: Callable[[], bytes] = bytes
+        self.look: Callable[[], None] = _ignore
 
     @classmethod
     def of_environment(cls) -> Worker | None:
@@ -78,6 +84,8 @@ class Worker:
     def _take(self, message: Mapping[str, Any]) -> None:
         if "ask" in message:
             self._send({"answer": message["ask"], "metrics": self.render().decode()})
+        elif "wrote" in message:
+            self.look()
         else:
             waiting = self._waiting.pop(message["answer"], None)
             if waiting is not None and not waiting.done():
@@ -86,6 +94,10 @@ class Worker:
     def announce(self, up: Mapping[str, Any]) -> None:
         """Tells the parent that this worker serves."""
         self._send({"up": dict(up)})
+
+    def tell(self) -> None:
+        """Tells the other workers that something was written, so that they need not wait."""
+        self._send({"wrote": True})
 
     async def metrics_of_all(self) -> Metrics:
         """Returns the metrics of all workers, this one included.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -63,6 +64,10 @@ class Progress:
     current_at: float = field(default_factory=time.monotonic)
 
 
+def _nobody() -> None:
+    """Tells nobody: this process is alone, or leaves it to the others to look."""
+
+
 class Workspace:
     """Runs use cases against the store and publishes what they change."""
 
@@ -74,6 +79,9 @@ class Workspace:
         self._loading: dict[str, asyncio.Task[Snapshot]] = {}
         self._advanced = asyncio.Event()
         self._catching_up = asyncio.Lock()
+        self._news = asyncio.Event()
+        self.tell: Callable[[], None] = _nobody
+        """Tells other processes that something was written; they find it by themselves, too."""
         self.progress = Progress()
 
     async def read(self, work: Callable[[Reader], T]) -> T:
@@ -121,6 +129,7 @@ class Workspace:
                 return value, self._compiled(transaction, tenant_id, platform, held)
 
         value, snapshot = await self._run(run)
+        self.tell()
         self._publisher.publish(snapshot)
         try:
             await self.catch_up()
@@ -139,6 +148,7 @@ class Workspace:
                 return value, transaction.revision()
 
         value, revision = await self._run(run)
+        self.tell()
         await self.catch_up()
         return Written(value, revision)
 
@@ -209,6 +219,10 @@ class Workspace:
             return False
         return True
 
+    def look(self) -> None:
+        """Has `follow` look at the store now: another process has written."""
+        self._news.set()
+
     async def follow(self) -> None:
         """Catches up whenever another process has written, until cancelled.
 
@@ -218,7 +232,10 @@ class Workspace:
         seen = -1
         failing = False
         while True:
-            await asyncio.sleep(RETRY_INTERVAL_S if failing else POLL_INTERVAL_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_INTERVAL_S if failing else POLL_INTERVAL_S):
+                    await self._news.wait()
+            self._news.clear()
             try:
                 version = self._store.data_version()
                 if version != seen:

@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx2
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from pdp._gen.pdp.v1 import decide_pb2, static_policy_pb2
 from pdp.callers.remote import Remote
@@ -192,3 +194,39 @@ def test_a_fault_is_said_once(tmp_path: Path) -> None:
         assert server.wait() == Exit.CONFIG
     assert len(server.lines) == 1
     assert "sqlite:///" in server.lines[0]
+
+
+def test_metrics_are_of_all_workers(server: Server, tenant: str) -> None:
+    """Whichever worker is scraped tells the series of each, with the worker's number."""
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(outcome, server.grpc_address, tenant, 0) for _ in range(32)]
+        assert {each.result() for each in asked} == {decide_pb2.OUTCOME_ALLOW}
+    before = _served(server)
+    assert sum(before.values()) >= 32
+    for _ in range(8):
+        outcome(server.grpc_address, tenant, 0)
+    after = [_served(server) for _ in range(8)]
+    assert {sum(each.values()) for each in after} == {sum(before.values()) + 8}
+
+
+def _served(server: Server) -> dict[str, float]:
+    """Returns how many calls each worker has served, as one of them tells it."""
+    page = httpx2.get(f"{server.http_url}/metrics", trust_env=False).text
+    families = {each.name: each for each in text_string_to_metric_families(page)}
+    up = {each.labels["worker"]: each.value for each in families["pdp_worker_up"].samples}
+    assert up == {str(number): 1.0 for number in range(WORKERS)}
+    served = dict.fromkeys(up, 0.0)
+    for sample in families["pdp_calls"].samples:
+        if sample.labels["method"] == "Decide":
+            served[sample.labels["worker"]] += sample.value
+    return served
+
+
+def test_writes_are_read_through_any_worker(server: Server, tenant: str) -> None:
+    """Who has written asks for that revision, and is never judged by an older one."""
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(10):
+            name = f"{tenant}-{number}"
+            revision = block_rivals(server.grpc_address, name)
+            asked = [pool.submit(outcome, server.grpc_address, name, revision) for _ in range(8)]
+            assert {each.result() for each in asked} == {decide_pb2.OUTCOME_BLOCK}

@@ -16,7 +16,7 @@ from pdp.domain.ner import NamedEntity, Wanted
 from pdp.engine.scan import strings_in
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from pdp.domain.dlp_rule import DlpRule
     from pdp.domain.ner import NerFindings
@@ -27,7 +27,7 @@ NOT_ASKED: Final = "no model was asked"
 MODEL_TYPES: Final = (NER, LLM)
 """Types of rules whose labels a model may be needed for."""
 
-_NO_LETTERS: Final = re.compile(r"[\s_-]+")
+_BETWEEN: Final = re.compile(r"[\s_-]+")
 
 
 class NotLookedFor(Exception):
@@ -60,7 +60,7 @@ def labels_of(rule: DlpRule) -> tuple[str, ...]:
 
 def entity_type_of(label: str) -> str:
     """Returns the entity type that a label stands for: "email address" is EMAIL_ADDRESS."""
-    return _NO_LETTERS.sub("_", label.strip()).upper()
+    return _BETWEEN.sub("_", label.strip()).upper()
 
 
 def wanted_by(rule: DlpRule, patterned: Collection[str]) -> tuple[Wanted, ...]:
@@ -77,11 +77,6 @@ def wanted_by(rule: DlpRule, patterned: Collection[str]) -> tuple[Wanted, ...]:
         for label in labels_of(rule)
         if entity_type_of(label) not in patterned
     )
-
-
-def wanted(rules: Iterable[DlpRule], patterned: Collection[str]) -> frozenset[Wanted]:
-    """Returns what models are needed for by any of `rules`; see `wanted_by`."""
-    return frozenset(each for rule in rules for each in wanted_by(rule, patterned))
 
 
 def texts_of(request: Request) -> list[tuple[str | None, str]]:
@@ -109,7 +104,7 @@ def unanswered_by(
     `unjudged` of its verdict, beside what its other rules have found.
     """
     sought = wanted_by(rule, patterned)
-    if not sought or not (request.text or request.arguments):
+    if not sought or not texts_of(request):
         return ()
     if request.ner is None:
         return [Unanswered(rule, each.label, NOT_ASKED) for each in sought]

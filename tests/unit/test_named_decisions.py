@@ -122,7 +122,11 @@ def test_with_an_open_failure_mode_what_else_is_found_still_counts() -> None:
 def test_a_request_without_a_text_lacks_nothing() -> None:
     policies = PolicySet({dlp_rule.KIND: {"names": NAMES}})
     snapshot = compile_tenant(PLATFORM, "t", policies, 1)
-    assert not evaluate(snapshot, Request(action="files:disk:read"), "id").incomplete
+    for request in (
+        Request(action="files:disk:read"),
+        Request(tool="read", arguments={"lines": 3, "name": ""}),
+    ):
+        assert not evaluate(snapshot, request, "id").incomplete
 
 
 def test_an_engine_in_process_asks_models_where_it_is_given_some(url: str, tmp_path: Path) -> None:

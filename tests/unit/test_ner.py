@@ -16,7 +16,7 @@ from pdp.detect.ner.recogniser import Found
 from pdp.detect.ner.windows import OVERLAP, SIZE, joined, windows
 from pdp.detect.ner.worker import BATCH, MAX_WAITING, Worker
 from pdp.domain.dlp_rule import LLM, NER
-from pdp.domain.ner import NamedEntity, Wanted
+from pdp.domain.ner import NamedEntity, NerFindings, Wanted
 from pdp.errors import ConfigError
 from tests import ner_models
 from tests.onnx_graph import FLOAT, INT64, Graph
@@ -283,6 +283,12 @@ def test_without_a_model_everything_is_missing() -> None:
         FALCON: "no GLiNER model is configured (PDP_GLINER_MODEL_DIR)",
     }
     assert none.available([PERSON, FALCON]) == findings.missing
+
+
+async def test_where_nothing_is_asked_nothing_is_missing() -> None:
+    none = open_engine()
+    assert none.find_now([], [PERSON]) == await none.find([], [PERSON]) == NerFindings()
+    assert none.find_now(of("x"), []) == await none.find(of("x"), []) == NerFindings()
 
 
 def test_a_directory_without_a_model_stops_the_start(tmp_path: Path) -> None:

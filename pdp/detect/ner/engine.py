@@ -63,6 +63,8 @@ class NerEngine:
 
         Never raises for want of a model or of time: what could not be looked for is `missing`.
         """
+        if not (texts and wanted):
+            return NerFindings()
         deadline = time.monotonic() + self.budget_s
         loading = [each.ready for each in self._asked(wanted) if each.state == LOADING]
         if loading:
@@ -80,6 +82,8 @@ class NerEngine:
         self, texts: Sequence[tuple[str | None, str]], wanted: Collection[Wanted]
     ) -> NerFindings:
         """Does what `find` does, for callers without an event loop; it blocks for the budget."""
+        if not (texts and wanted):
+            return NerFindings()
         deadline = time.monotonic() + self.budget_s
         for worker in self._asked(wanted):
             worker.wait(max(0.0, deadline - time.monotonic()))

@@ -311,6 +311,8 @@ def test_a_flood_of_strangers_is_counted_and_served_beside(server: Locked) -> No
     assert server.ask("POST", DECIDE, server.admin, json={}).status_code == 200
     metrics = server.ask("GET", "/metrics").text
     (line,) = (
-        line for line in metrics.splitlines() if 'credentials_refused_total{reason="unknown"' in line
+        line
+        for line in metrics.splitlines()
+        if 'credentials_refused_total{reason="unknown"' in line
     )
     assert float(line.split()[-1]) >= 300

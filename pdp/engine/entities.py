@@ -32,6 +32,9 @@ MAX_FINDINGS: Final = 1_000
 _SURE: Final = 0.5
 """The confidence from which a finding counts to those; tables of numbers are full of others."""
 
+LONG_TEXT: Final = 32 << 10
+"""In a longer one, what has that little confidence is passed over where no context word is near."""
+
 _NOTHING: Final = (0, 0.0)
 
 _WORD: Final = re.compile(r"[^\W_]+")
@@ -65,30 +68,54 @@ def find_entities(
         places: gives those of a pattern.
         validators: the checks that detectors name.
     """
-    accepts: Callable[[str], bool] | None = None
-    found: list[EntityFinding] = []
-    taken: dict[tuple[int, int], tuple[int, float]] = {}
-    sure: Counter[int] = Counter()
+    search: _Search | None = None
     for source in detector.patterns:
         confidence = detector.weak.get(source, detector.confidence)
         for segment, _, _, start, end in places(source):
-            here = id(segment)
-            longest, surest = taken.get((here, start), _NOTHING)
-            if (longest >= end and surest >= confidence) or sure[here] > MAX_FINDINGS:
-                continue  # a pattern that is as sure has found it, or everything is found
-            value = segment.text[start:end]
-            if detector.validator:
-                accepts = accepts or validators[detector.validator]
-                value = _accepted(accepts, value)
-            if value and value.lower() not in detector.allowlist:
-                stop = start + len(value)
-                taken[here, start] = (stop, confidence)
-                found.append(_finding(detector, segment, start, stop, confidence))
-                if found[-1].confidence >= _SURE:
-                    sure[here] += 1
-                    if sure[here] > MAX_FINDINGS:
-                        found.append(_everything(detector, segment))
+            if search is None:
+                search = _Search(detector, validators)
+            search.look(segment, start, end, confidence)
+    if search is None:
+        return ()
+    found = search.found
     return _disjoint(found) if len(found) > 1 else tuple(found)
+
+
+class _Search:
+    """What a detector has found so far in one request."""
+
+    __slots__ = ("_accepts", "_detector", "_sure", "_taken", "found")
+
+    def __init__(self, detector: EntityDetector, validators: Validators) -> None:
+        self.found: list[EntityFinding] = []
+        self._detector = detector
+        self._accepts = validators[detector.validator] if detector.validator else None
+        self._taken: dict[tuple[int, int], tuple[int, float]] = {}
+        self._sure: Counter[int] = Counter()
+
+    def look(self, segment: Segment, start: int, end: int, confidence: float) -> None:
+        """Adds what stands from `start` to `end`, where it is a value."""
+        here, detector = id(segment), self._detector
+        longest, surest = self._taken.get((here, start), _NOTHING)
+        if (longest >= end and surest >= confidence) or self._sure[here] > MAX_FINDINGS:
+            return  # a pattern that is as sure has found it, or everything is found
+        if confidence < _SURE and len(segment.text) > LONG_TEXT:
+            words = _words_around(segment.text, start, end)
+            if not _any_of(detector.context, words):
+                return
+        value = segment.text[start:end]
+        if self._accepts is not None:
+            value = _accepted(self._accepts, value)
+        if not value or value.lower() in detector.allowlist:
+            return
+        stop = start + len(value)
+        self._taken[here, start] = (stop, confidence)
+        finding = _finding(detector, segment, start, stop, confidence)
+        self.found.append(finding)
+        if finding.confidence >= _SURE:
+            self._sure[here] += 1
+            if self._sure[here] > MAX_FINDINGS:
+                self.found.append(_everything(detector, segment))
 
 
 def _everything(detector: EntityDetector, segment: Segment) -> EntityFinding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pdp.domain.detector import PII, EntityDetector
-from pdp.engine.entities import MAX_FINDINGS
+from pdp.engine.entities import LONG_TEXT, MAX_FINDINGS
 from pdp.engine.scan import PatternSet, scan
 
 DETECTOR = EntityDetector(
@@ -108,4 +108,13 @@ def test_very_many_finds_of_little_confidence_stay_apart() -> None:
     many = "1234; " * (MAX_FINDINGS + 5)
     entities = scan(SHARDS, many + " badge 4444", None, {"even": even}).entities(DETECTOR)
     assert len(entities) == MAX_FINDINGS + 6
+    assert entities[-1].where.value == "4444"
+
+
+def test_in_a_long_text_little_confidence_is_passed_over() -> None:
+    many = "1234; " * (LONG_TEXT // 6 + 1)
+    entities = scan(SHARDS, many + " badge 4444", None, {"even": even}).entities(DETECTOR)
+    # Of the numbers before the word, some stand near enough to it to be spoken of.
+    assert 1 <= len(entities) < 20
+    assert {each.confidence for each in entities} == {0.9}
     assert entities[-1].where.value == "4444"

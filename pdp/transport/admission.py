@@ -12,10 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
+import structlog
+
 from pdp.domain.tenant import is_tenant_id
 from pdp.errors import (
     AccessDenied,
     DeadlineExceeded,
+    InternalError,
     PdpError,
     RateLimited,
     TenantMismatch,
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 TENANT_HEADER: Final = "x-tenant-id"
 REQUEST_ID_HEADER: Final = "x-request-id"
 MAX_REQUEST_ID_LENGTH: Final = 256
+
+_log: Final = structlog.get_logger("pdp.calls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +158,24 @@ def admission(method: Method, services: Services) -> Check:
         try:
             for check in checks:
                 check(call)
-        except PdpError as error:
-            call.request_id = call.metadata.get(REQUEST_ID_HEADER, "")[:MAX_REQUEST_ID_LENGTH]
-            call.request_id = call.request_id or new_id()
-            call.reply[REQUEST_ID_HEADER] = printable(call.request_id)
-            count(call.transport, method.name, error.reason, time.perf_counter() - begin)
-            raise
+        except Exception as error:
+            refusal = _refusal(call, error)
+            count(call.transport, method.name, refusal.reason, time.perf_counter() - begin)
+            raise refusal from error.__cause__
         call.admitted = True
 
     return admit
+
+
+def _refusal(call: Call, error: Exception) -> PdpError:
+    """Returns what a caller is told that was not let in; a fault of ours lets nobody in."""
+    request_id = call.metadata.get(REQUEST_ID_HEADER, "")[:MAX_REQUEST_ID_LENGTH] or new_id()
+    call.request_id = request_id
+    call.reply[REQUEST_ID_HEADER] = printable(request_id)
+    if isinstance(error, PdpError):
+        return error
+    _log.error("call failed", method=call.method.path, request_id=request_id, exc_info=error)
+    return InternalError(f"internal error; request id {request_id}")
 
 
 def beyond_reach(tenant_id: str, field: str) -> TenantMismatch:

@@ -9,11 +9,12 @@ import pytest
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.admin.api_keys import ApiKeys
 from pdp.admin.workspace import Workspace
+from pdp.auth.keys import KeyRing
 from pdp.bootstrap import first_publisher, open_store
 from pdp.config import load
 from pdp.domain.api_key import ApiKey
 from pdp.domain.risk import DEFAULT_RISK_TABLE
-from pdp.errors import PdpError, RateLimited, Unauthenticated
+from pdp.errors import InternalError, PdpError, RateLimited, Unauthenticated
 from pdp.security import Security
 from pdp.transport.call import Call
 from pdp.wiring import wire
@@ -135,3 +136,20 @@ async def test_a_batch_is_worth_its_items(tmp_path: Path) -> None:
     with pytest.raises(Unauthenticated):
         await node.ask("")
     node.close()
+
+
+def test_a_fault_of_ours_lets_nobody_in(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the message is read, too; it is told by the request's id alone."""
+
+    def broken(_ring: KeyRing, _key: str) -> None:
+        raise ZeroDivisionError("a secret of ours")
+
+    monkeypatch.setattr(KeyRing, "principal_of", broken)
+    path = "/pdp.v1.DecideService/Decide"
+    metadata = {"x-api-key": "any", "x-request-id": "r-1"}
+    call = Call(node.wiring.methods[path], metadata, "grpc")
+    with pytest.raises(InternalError, match="request id r-1") as refused:
+        node.wiring.admissions[path](call)
+    assert "secret" not in refused.value.message
+    assert not call.admitted
+    assert call.reply["x-request-id"] == "r-1"

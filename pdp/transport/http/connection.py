@@ -40,7 +40,7 @@ _MALFORMED: Final = json.dumps(
     {
         "error": {
             "code": "MALFORMED_REQUEST",
-            "message": "this is no HTTP/1.1 request that can be read in one way only",
+            "message": "this is no request that can be read in one way only",
             "details": [],
         }
     },
@@ -94,6 +94,8 @@ class BoundedProtocol(CertifiedProtocol):
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > MAX_HEAD_BYTES:
             raise ValueError("the head is too large")  # to httptools, and from it a 400
+        if b"#" in self.url:
+            raise ValueError("a fragment is for clients alone")  # some servers would cut it off
         super().on_headers_complete()
         if self.config.leaving:  # type: ignore[attr-defined] # see LeavingConfig
             self.cycle.keep_alive = False

@@ -89,6 +89,7 @@ def test_a_text_is_stopped_where_the_whole_would_be_and_before_what_it_is_stoppe
     streamed = stream(BLOCKING, chunks)
     assert streamed.decision.outcome is whole.outcome
     assert passing.startswith(streamed.text)
+    assert ask(BLOCKING, text[: streamed.end]).allowed
     if whole.outcome is Outcome.BLOCK:
         found = re.search(rf"\b{PHRASE}\b", text, re.ASCII)
         assert found is not None

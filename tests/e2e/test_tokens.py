@@ -85,7 +85,7 @@ def test_claims_decide_what_a_token_may(server: running.Server, algorithm: str) 
 @pytest.mark.parametrize(
     "changes",
     [{"aud": "other"}, {"iss": "other"}, {"exp": int(time.time()) - 600}, {"kid": "other"}],
-    ids=str,
+    ids=("audience", "issuer", "expired", "key"),
 )
 def test_what_does_not_count(server: running.Server, changes: dict[str, str]) -> None:
     """Whatever is wrong with it, the answer is the same."""

@@ -78,12 +78,12 @@ class Spool:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         self._max_bytes = max_bytes
-        # Opened on one thread and used on another.
         self.connection = sqlite3.connect(
             path, timeout=10, isolation_level=None, check_same_thread=False
         )
         self.connection.execute("PRAGMA journal_mode = WAL")
-        self.connection.execute("PRAGMA synchronous = FULL")
+        # What a power cut takes, the marks with it, is read again from the logs, which are FULL.
+        self.connection.execute("PRAGMA synchronous = NORMAL")
         self.connection.executescript(_SCHEMA)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """`python -m bench.audit`: what recording costs.
 
-Decide with every decision recorded, and with none. One server and one load; two tenants that differ in their logging level alone. `full` records every
-decision; at `minimal` none of these is kept, so nothing is recorded.
+Decide with every decision recorded, and with none. One server and one load; two tenants that differ
+in their logging level alone: `full` records every decision, `minimal` none of these.
 """
 
 from __future__ import annotations

@@ -45,13 +45,12 @@ GATHER_S: Final = 0.00025
 and the change of threads around it cost as much as ten records. Who comes alone waits for none."""
 
 MOST_GATHER_S: Final = 0.003
-"""The same at most."""
 
 RETRY_S: Final = 0.5
 """In async mode, how long a store that cannot be written is left alone."""
 
 LOG_INTERVAL_S: Final = 10.0
-"""How often the same trouble is logged at most."""
+"""Between two lines on the same trouble."""
 
 _log: Final = logging.getLogger("pdp.audit")
 
@@ -114,7 +113,7 @@ class Recorder(Generic[T]):
 
     @property
     def alive(self) -> bool:
-        """Whether decisions are still being recorded."""
+        """Whether it still records."""
         return not self._ended
 
     def status(self) -> str:
@@ -213,7 +212,6 @@ class Recorder(Generic[T]):
 
     def _write(self, batch: Sequence[_Entry[T]]) -> None:
         written = False
-        made: list[Recorded] = []
         try:
             made = [self._make(entry.pending) for entry in batch]
             self._append([body_of(each.record) for each in made])

@@ -1,0 +1,107 @@
+"""One log for all who decide on a database: workers, and engines in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+import grpc
+import pytest
+
+from pdp import Engine
+from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
+from pdp.callers.remote import open_channel
+from pdp.errors import ConfigError
+from pdp.records import RecordOptions, beside
+from pdp.store.audit_port import Filter
+from pdp.store.audit_sqlite import SqliteAuditLog
+from tests import running
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ATTACK: Final = "1 UNION SELECT password FROM users"
+
+
+def recorded(folder: Path) -> set[str]:
+    with closing(SqliteAuditLog.open(f"sqlite:///{folder}/audit.db")) as log:
+        assert log.verify().problems == ()
+        found = log.follow(Filter("default"), after=0, limit=10_000)
+        return {json.loads(each.body)["decision_id"] for each in found}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def ask(address: str, count: int) -> list[str]:
+    """Asks on a connection of its own, which the kernel gives to one of the workers."""
+    request = decide_pb2.DecideRequest(content=decide_pb2.Content(text=ATTACK))
+    with open_channel(address) as channel:
+        stub = decide_pb2_grpc.DecideServiceStub(channel)
+        grpc.channel_ready_future(channel).result(running.PATIENCE_S)
+        return [stub.Decide(request, timeout=running.PATIENCE_S).decision_id for _ in range(count)]
+
+
+def test_workers_and_engines_write_one_chain(tmp_path: Path) -> None:
+    ports = {
+        "PDP_GRPC_LISTEN": f"127.0.0.1:{free_port()}",
+        "PDP_HTTP_LISTEN": f"127.0.0.1:{free_port()}",
+        "PDP_WORKERS": "2",
+    }
+    with running.start(tmp_path, **ports) as server:
+        with (
+            ThreadPoolExecutor(6) as pool,
+            Engine.open(f"sqlite:///{tmp_path}/pdp.db") as engine,
+        ):
+            asked = [pool.submit(ask, server.grpc_address, 15) for _ in range(6)]
+            mine = [engine.decide(text=ATTACK).decision_id for _ in range(15)]
+            answered = {each for future in asked for each in future.result()} | set(mine)
+        assert len(answered) == 7 * 15
+        assert recorded(tmp_path) == answered
+
+
+class TestEngine:
+    def test_a_decision_is_on_disk_when_it_is_returned(self, tmp_path: Path) -> None:
+        with Engine.open(f"sqlite:///{tmp_path}/pdp.db") as engine:
+            blocked = engine.decide(text=ATTACK)
+            engine.decide(text="hello")
+            assert recorded(tmp_path) == {blocked.decision_id}
+
+    def test_async_is_written_by_the_end(self, tmp_path: Path) -> None:
+        url = f"sqlite:///{tmp_path}/pdp.db"
+        options = RecordOptions(beside(url), durable=False)
+        with Engine.open(url, records=options) as engine:
+            ids = {engine.decide(text=ATTACK).decision_id for _ in range(50)}
+        assert recorded(tmp_path) == ids
+
+    def test_many_threads(self, tmp_path: Path) -> None:
+        with (
+            Engine.open(f"sqlite:///{tmp_path}/pdp.db") as engine,
+            ThreadPoolExecutor(8) as pool,
+        ):
+            ids = {
+                each.decision_id
+                for each in pool.map(lambda _: engine.decide(text=ATTACK), range(200))
+            }
+            assert recorded(tmp_path) == ids
+            assert len(ids) == 200
+
+    def test_another_key_than_the_logs_is_refused(self, tmp_path: Path) -> None:
+        url = f"sqlite:///{tmp_path}/pdp.db"
+        Engine.open(url, records=RecordOptions(beside(url), key=b"k" * 32)).close()
+        with pytest.raises(ConfigError, match="PDP_AUDIT_KEY_FILE"):
+            Engine.open(url)
+
+
+def test_a_key_file_that_is_too_short_is_refused(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("short\n")
+    with running.launch(tmp_path / "data", PDP_AUDIT_KEY_FILE=str(key)) as server:
+        assert server.wait() == 78
+    assert any("at least 32" in line for line in server.lines)

@@ -1,0 +1,213 @@
+"""What is made of a decision before it is written down: which are kept, and what of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from pdp import catalog
+from pdp.detect.validators import VALIDATORS
+from pdp.domain.decision import (
+    Decision,
+    Obligation,
+    ObligationType,
+    Outcome,
+    Risk,
+    Span,
+)
+from pdp.domain.decision_record import DecisionRecord
+from pdp.domain.kinds import PolicySet
+from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.org_policy import OrgPolicy
+from pdp.domain.request import Entity, Request, Subject, Target
+from pdp.domain.static_policy import KIND, StaticPolicy
+from pdp.engine import redactor
+from pdp.engine.compiler import compile_platform, compile_tenant, empty_snapshot
+from pdp.engine.evaluate import evaluate, unjudged
+from pdp.engine.policy_hash import PolicyHasher
+from pdp.engine.recording import Pending, RecordMaker, is_kept
+
+if TYPE_CHECKING:
+    from pdp.engine.snapshot import Snapshot
+
+CARD: Final = "4539578763621486"
+ATTACK: Final = "1 UNION SELECT password FROM users"
+
+
+@pytest.fixture(scope="module")
+def snapshot() -> Snapshot:
+    policies = {each.policy.id: each.policy for each in catalog.static_policies()}
+    platform = compile_platform(
+        PolicySet({KIND: policies}), VALIDATORS, detectors=catalog.detectors()
+    )
+    return empty_snapshot(platform, 1)
+
+
+def at(snapshot: Snapshot, level: str) -> Snapshot:
+    return replace(snapshot, org=OrgPolicy(logging_level=level))
+
+
+def recorded(snapshot: Snapshot, **fields: Any) -> DecisionRecord:
+    request = Request(**fields)
+    decision = evaluate(snapshot, request, "d1")
+    return RecordMaker().make(Pending(snapshot, request, decision, 2.0, 0.001)).record
+
+
+def decision(**fields: Any) -> Decision:
+    values: dict[str, Any] = {"outcome": Outcome.ALLOW, "risk": Risk(0, "none"), **fields}
+    return Decision(
+        decision_id="d", request_id="r", message="", reason_code="", status_hint=200, revision=1,
+        **values,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "levels"),
+    [
+        ({}, {"full", "paranoid"}),
+        ({"risk": Risk(20, "low")}, {"full", "paranoid"}),
+        ({"risk": Risk(40, "medium")}, {"standard", "full", "paranoid"}),
+        ({"outcome": Outcome.WARN}, {"full", "paranoid"}),
+        ({"outcome": Outcome.PROMPT}, {"standard", "full", "paranoid"}),
+        ({"outcome": Outcome.BLOCK}, {"standard", "full", "paranoid"}),
+        ({"pii_detected": True}, {"minimal", "standard", "full", "paranoid"}),
+        (
+            {"incomplete": True, "risk": Risk(90, "critical")},
+            {"minimal", "standard", "full", "paranoid"},
+        ),
+        (
+            {"incomplete": True, "outcome": Outcome.BLOCK, "risk": Risk(90, "critical")},
+            {"standard", "full", "paranoid"},
+        ),
+    ],
+)
+def test_which_decisions_are_kept(fields: dict[str, Any], levels: set[str]) -> None:
+    every = ("minimal", "standard", "full", "paranoid")
+    assert {level for level in every if is_kept(level, decision(**fields))} == levels
+
+
+class TestText:
+    def test_below_full_there_is_a_hash_and_no_text(self, snapshot: Snapshot) -> None:
+        record = recorded(snapshot, text=f"{ATTACK} {CARD}")
+        digest = hashlib.sha256(f"{ATTACK} {CARD}".encode()).hexdigest()
+        assert (record.text_sha256, record.text_length) == (digest, 51)
+        assert record.redacted_text is None
+
+    def test_what_a_policy_redacts_keeps_its_replacement(self, snapshot: Snapshot) -> None:
+        text = f"secret plan, card {CARD}"
+        obligation = Obligation(ObligationType.REDACT, "[PLAN]", (Span(0, 11),))
+        what = decision(outcome=Outcome.REDACT, obligations=(obligation,))
+        record = RecordMaker().make(Pending(snapshot, Request(text=text), what, 0.0)).record
+        assert record.redacted_text == "[PLAN], card [CREDIT_CARD]"
+
+    def test_what_models_and_callers_found_goes_too(self, snapshot: Snapshot) -> None:
+        found = NamedEntity(Wanted("ner", "PERSON"), 0.9, 3, 6)
+        record = recorded(
+            at(snapshot, "full"),
+            text="Dr Who lives at 1 Elm Road",
+            entities=(Entity("ADDRESS", 0.8, 16, 26),),
+            ner=NerFindings((found,)),
+        )
+        assert record.redacted_text == "Dr [PERSON] lives at [ADDRESS]"
+        assert {each.entity_type for each in record.entities} == {"PERSON", "ADDRESS"}
+
+    def test_text_that_is_mostly_data_is_not_kept(
+        self, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(redactor, "MAX_FINDINGS", 3)
+        record = recorded(at(snapshot, "full"), text=f"{CARD}, " * 5)
+        assert (record.redacted_text, len(record.entities)) == ("[REDACTED]", 3)
+
+    def test_a_long_text_is_cut_after_it_was_redacted(self, snapshot: Snapshot) -> None:
+        record = recorded(at(snapshot, "full"), text="word " * 20_000 + CARD)
+        assert record.redacted_text is not None
+        assert record.redacted_text.endswith("… (34477 characters more)")
+
+    def test_what_cannot_be_looked_through_is_withheld_and_counted(
+        self, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise MemoryError
+
+        request = Request(text=CARD, tool=CARD, subject=Subject(CARD))
+        what = evaluate(snapshot, request, "d1")
+        monkeypatch.setattr(redactor, "scan", fail)
+        maker = RecordMaker()
+        record = maker.make(Pending(at(snapshot, "full"), request, what, 0.0)).record
+        assert maker.withheld == 2
+        assert CARD not in json.dumps(record.to_json())
+        assert (record.decision_id, record.outcome) == ("d1", what.outcome)
+
+    def test_without_a_snapshot_nothing_of_the_callers_is_kept(self) -> None:
+        request = Request(text=CARD, tool=CARD, tenant_id="acme")
+        what = unjudged("r1", "d1")
+        record = RecordMaker().make(Pending(None, request, what, 0.0)).record
+        assert CARD not in json.dumps(record.to_json())
+        assert (record.tenant_id, record.reason_code) == ("acme", "ENGINE_ERROR")
+
+
+class TestArguments:
+    def test_values_keys_and_numbers(self, snapshot: Snapshot) -> None:
+        arguments = {"a": [f"card {CARD}", {CARD: 1}], "n": float(CARD), "small": 42, "t": True}
+        record = recorded(at(snapshot, "full"), arguments=arguments)
+        assert record.redacted_arguments == {
+            "a": ["card [CREDIT_CARD]", {"[CREDIT_CARD]": 1}],
+            "n": "[CREDIT_CARD]",
+            "small": 42,
+            "t": True,
+        }
+        assert len(record.arguments_sha256) == 64
+
+    def test_masked_fields_are_masked(self, snapshot: Snapshot) -> None:
+        obligation = Obligation(ObligationType.MASK_FIELDS, fields=("dob",))
+        what = decision(outcome=Outcome.REDACT, obligations=(obligation,))
+        request = Request(arguments={"who": {"dob": "1990-01-01", "name": "x"}})
+        record = RecordMaker().make(Pending(snapshot, request, what, 0.0)).record
+        assert record.redacted_arguments == {"who": {"dob": "[MASKED]", "name": "x"}}
+
+
+class TestNames:
+    def test_secrets_go_and_addresses_of_persons_stay(self, snapshot: Snapshot) -> None:
+        record = recorded(
+            snapshot,
+            text=ATTACK,
+            request_id=f"r {CARD}",
+            tool="ghp_1B4a2e77838347a7E420ce178F2E7c6912E1",
+            subject=Subject("jane@bigco-payroll.com", (CARD,)),
+            target=Target("table", CARD, None, (), (CARD,)),
+        )
+        assert record.request_id == "r [CREDIT_CARD]"
+        assert record.tool == "[GITHUB_TOKEN]"
+        assert record.subject == ("jane@bigco-payroll.com", ("[CREDIT_CARD]",), "", None)
+        assert record.target == ("table", "[CREDIT_CARD]", None, (), ("[CREDIT_CARD]",))
+        assert record.matches
+        assert record.policy_hash
+        assert record.outcome is Outcome.BLOCK
+
+
+def test_a_record_survives_json(snapshot: Snapshot) -> None:
+    record = recorded(
+        at(snapshot, "full"),
+        text=f"{ATTACK} {CARD}",
+        arguments={"k": [CARD, None]},
+        subject=Subject("u", ("g",), "a", 0.5),
+        entities=(Entity("X", 0.5, 1, 2),),
+    )
+    text = json.dumps(record.to_json())
+    assert DecisionRecord.from_json(json.loads(text)) == record
+    assert DecisionRecord.from_json({**json.loads(text), "later": 1}) == record
+
+
+def test_the_hash_of_policies_is_of_what_they_say(snapshot: Snapshot) -> None:
+    def hashed(**fields: Any) -> str:
+        policy = StaticPolicy("p", "P", "custom", "rival", "block", **fields)
+        own = PolicySet({KIND: {"p": policy}})
+        return PolicyHasher().of(compile_tenant(snapshot.platform, "t", own, 7))
+
+    assert hashed() == hashed(created_at=1.0, updated_at=2.0, version=9)
+    assert hashed() != hashed(severity="high")
+    assert hashed() != PolicyHasher().of(snapshot)

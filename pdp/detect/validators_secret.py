@@ -29,7 +29,8 @@ _COMMON_PASSWORDS: Final = frozenset(
         *("required", "optional", "hidden", "value", "username", "test", "testing"),
     }
 )
-_CAMEL: Final = re.compile(r"[A-Za-z_.]+")
+_WORD: Final = re.compile(r"[A-Za-z]*|[0-9]{1,4}|[a-zA-Z]{1,3}[0-9]{1,2}")
+_BETWEEN_WORDS: Final = re.compile(r"[-_./=+~]")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -44,11 +45,13 @@ def live_secret(text: str) -> bool:
 
 
 def high_entropy(text: str) -> bool:
-    """Whether `text` looks drawn by lot: at least 3 bits a character, with digits and letters.
+    """Whether `text` looks drawn by lot: at least 3 bits a character, and no row of words.
 
     Source: Shannon's entropy, by which secret scanners tell a key from a name.
     """
-    if not live_secret(text) or _CAMEL.fullmatch(text) or _UUID.fullmatch(text):
+    if not live_secret(text) or _UUID.fullmatch(text):
+        return False
+    if all(_WORD.fullmatch(part) for part in _BETWEEN_WORDS.split(text[:_MAX_SECRET])):
         return False
     return _entropy(text[:_MAX_SECRET]) >= _MIN_ENTROPY and any(map(str.isdigit, text))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ from pdp.catalog.dlp import dlp_rules, rule_id
 from pdp.detect.validators import VALIDATORS
 from pdp.domain.detector import CATEGORIES, entity_aliases
 from pdp.domain.dlp_rule import ACTION_TIERS
+from pdp.domain.kinds import PolicySet
 from pdp.domain.static_policy import ACTIONS
+from pdp.engine.compiler import compile_platform
 from pdp.engine.patterns import CompiledPattern
 from pdp.engine.scan import PatternSet, scan
 
@@ -138,3 +141,9 @@ def test_the_documentation_lists_them_as_they_are() -> None:
             f"| {rule.confidence_threshold:g} | {on} |"
         )
     assert sorted(rows) == sorted(wanted)
+
+
+def test_a_detector_with_an_unknown_check_is_refused() -> None:
+    detector = replace(DETECTORS["credit_card"], validator="nope")
+    with pytest.raises(KeyError, match="detector credit_card names the unknown validator nope"):
+        compile_platform(PolicySet(), VALIDATORS, detectors={detector.id: detector})

@@ -154,6 +154,7 @@ FALSE = [
     ("coordinates", "148.858370, 2.294481"),
     ("live_secret", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),  # AWS's documentation
     ("high_entropy", "settings.providers.openai.key"),
+    ("high_entropy", "rotation-policy-v2-2024-final"),
     ("written_password", "your_password"),
     ("json_web_token", "eyJub3BlIjoxfQ.e30.c2ln"),
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from pdp.errors import ConfigError
@@ -129,7 +130,7 @@ def _signing_key(given: Any) -> SigningKey | None:
         return None
     try:
         key = jwt.PyJWK.from_dict({name: each for name, each in given.items() if name != "alg"}).key
-    except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
+    except (jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, AttributeError):
         return None
     algorithm = _algorithm(key)
     if algorithm is None or given.get("alg", algorithm) not in {algorithm, _ALIASES.get(algorithm)}:

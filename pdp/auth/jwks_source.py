@@ -30,6 +30,7 @@ MAX_STALE_S: Final = 3600.0
 """How long keys count whose address does not answer: else one that was withdrawn would for ever."""
 
 TIMEOUT_S: Final = 5.0
+"""How long an address may keep silent; it has twice as long for the whole."""
 
 _log: Final = structlog.get_logger("pdp.auth")
 
@@ -98,18 +99,21 @@ class JwksFile(FixedKeys):
 
     async def follow(self) -> None:
         """See `KeySource`."""
+        failing = False
         while True:
             await asyncio.sleep(FILE_INTERVAL_S)
             try:
                 stamp = self._stat()
                 if stamp != self._stamp:
-                    self._stamp = stamp
                     self._keys = parse_jwks(self._path.read_bytes())
+                    self._stamp = stamp
                     _log.info("the keys of tokens were read again", keys=len(self._keys))
-            except (OSError, ValueError) as error:
-                if self._stamp is not None:
+                failing = False
+            except Exception as error:
+                # Whatever it is, nothing else would ever bring other keys here.
+                if not failing:
                     _log.error("the keys of tokens cannot be read", reason=str(error))
-                self._stamp = None
+                failing = True
 
     def _stat(self) -> tuple[int, int, int]:
         found = self._path.stat()
@@ -168,6 +172,7 @@ class JwksUrl(FixedKeys):
 
         try:
             async with (
+                asyncio.timeout(2 * TIMEOUT_S),
                 httpx2.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client,
                 client.stream("GET", self._url, headers=_HEADERS) as response,
             ):
@@ -179,7 +184,8 @@ class JwksUrl(FixedKeys):
                     if len(raw) > MAX_JWKS_BYTES:
                         break
             keys = parse_jwks(raw)
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+        except Exception as error:
+            # Whatever it is, nothing else would ever bring other keys here.
             _log.error("the keys of tokens cannot be fetched", url=self._url, reason=repr(error))
             return
         self._fetched_at = time.monotonic()

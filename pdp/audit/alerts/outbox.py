@@ -6,6 +6,8 @@ import hashlib
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from cachetools import LRUCache
+
 from pdp.audit.alerts.messages import alert_message, summary_message
 from pdp.audit.alerts.rules import alerts_for, compile_alerts
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 MAX_WAITING: Final = 10_000
 """Alerts that may wait; more of them are no alert to anyone, and are counted as dropped."""
+
+MAX_TENANTS: Final = 4096
+"""Tenants whose rules are held compiled."""
 
 DROPPED: Final = "alerts_dropped"
 """The spool's mark of how many were."""
@@ -51,7 +56,8 @@ class Matcher:
     """Finds the rules that recorded decisions meet; a tenant's are compiled when they change."""
 
     def __init__(self) -> None:
-        self._compiled: dict[str, tuple[OrgPolicy, tuple[AlertRule, ...]]] = {}
+        self._compiled: LRUCache[str, tuple[OrgPolicy, tuple[AlertRule, ...]]]
+        self._compiled = LRUCache(maxsize=MAX_TENANTS)
 
     def met(self, batch: Iterable[Recorded]) -> list[tuple[AlertRule, DecisionRecord]]:
         """Returns each rule that a decision of the batch meets, with the decision."""

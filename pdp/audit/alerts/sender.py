@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pdp.audit.courier import Pace
     from pdp.audit.spool import Spool
 
-MAX_ATTEMPTS: Final = 8
-"""After so many, which take some four minutes at least, an alert is a dead letter."""
+MAX_ATTEMPTS: Final = 12
+"""After so many, which take three to seven minutes, an alert is a dead letter."""
 
 _AT_ONCE: Final = 32
 

@@ -11,9 +11,9 @@ import pytest
 
 import pdp
 from pdp import Engine, InvalidArgument, Outcome, Request, Subject
-from pdp import embedded as module
 from pdp.domain.static_policy import KIND, body_of
 from pdp.domain.tenant import PLATFORM
+from pdp.embedded_requests import RequestFields
 from pdp.errors import ConfigError
 from pdp.store.sqlite import SqliteStore
 
@@ -58,8 +58,8 @@ class TestPackage:
             _ = pdp.Nothing
 
     def test_fields_of_a_request_are_keywords(self) -> None:
-        """The keywords of `decide` are the fields of `Request`; what is spent and named the engine knows."""
-        assert set(module.RequestFields.__annotations__) == set(Request._fields) - {"spent", "ner"}
+        """The keywords of `decide` are the fields of `Request`, but for what the engine fills in."""
+        assert set(RequestFields.__annotations__) == set(Request._fields) - {"spent", "ner"}
 
 
 class TestDecide:

@@ -37,6 +37,7 @@ def no_fault(_context: CheckContext, response: Response, _case: Case[Any]) -> No
 
 
 CHECKED_IN_CODE = {
+    "CreateApiKey",
     "CreateComplianceBundle",
     "CreateDlpRule",
     "CreateLimit",
@@ -93,6 +94,8 @@ ANSWERED_IN_PLACE = {"DecideBatch": [negative_data_rejection]}
 # The committed document: that the server serves the same bytes is tested on its own below.
 PATH = resources.files("pdp._gen") / "openapi.json"
 schema = schemathesis.openapi.from_dict(json.loads(PATH.read_text(encoding="utf-8")))
+# An answer that has no end is none that can be checked; tests/e2e/test_audit.py reads it.
+schema = schema.exclude(operation_id="TailRecords")
 
 
 @pytest.fixture(scope="session")

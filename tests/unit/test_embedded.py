@@ -58,7 +58,7 @@ class TestPackage:
             _ = pdp.Nothing
 
     def test_fields_of_a_request_are_keywords(self) -> None:
-        """The keywords of `decide` are the fields of `Request`, but for what the engine fills in."""
+        """The keywords of `decide` are fields of `Request`, but for what the engine fills in."""
         assert set(RequestFields.__annotations__) == set(Request._fields) - {"spent", "ner"}
 
 

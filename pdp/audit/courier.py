@@ -62,6 +62,7 @@ class Courier:
         self._pace = pace
         self._news = asyncio.Event()
         self._hurried = False
+        self._failing = False
         self._idle = asyncio.Event()
 
     def wake(self) -> None:
@@ -69,9 +70,11 @@ class Courier:
         self._news.set()
 
     def hurry(self) -> None:
-        """Has what there is delivered without waiting for more."""
+        """Has what there is delivered without waiting for more, as far as the product takes it."""
         self._hurried = True
         self._news.set()
+        if self._failing:
+            self._idle.set()
 
     async def run(self) -> None:
         """Delivers what there is, and what comes."""
@@ -90,7 +93,7 @@ class Courier:
                 continue  # another process may have put something there
 
     async def idle(self) -> None:
-        """Waits until nothing waits, once `hurry` was called."""
+        """Waits until nothing waits, or nothing is taken, once `hurry` was called."""
         await self._idle.wait()
 
     def _next(self) -> list[Event]:
@@ -120,9 +123,12 @@ class Courier:
                 return
             except DeliveryFailed as failed:
                 attempts += 1
-                wait = self._note(attempts, failed.reason, failed.after_s)
-                await asyncio.sleep(wait)
+                self._failing = True
+                if self._hurried:
+                    self._idle.set()
+                await asyncio.sleep(self._note(attempts, failed.reason, failed.after_s))
                 continue
+            self._failing = False
             if attempts:
                 _log.info("events are delivered again", connector=self.id)
             await self._acknowledge(

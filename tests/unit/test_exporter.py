@@ -307,3 +307,13 @@ def test_what_is_too_much_to_hand_over_is_counted(
     while exports.exports.alerts_dropped != 7:
         threading.Event().wait(0.001)
     exports.close()
+
+
+def test_a_siem_that_is_down_does_not_hold_up_the_end(tmp_path: Path, splunk: Product) -> None:
+    splunk.said.extend([Say(503)] * 100)
+    patient = Pace(linger_s=0.05, poll_s=0.02, first_s=0.01, most_s=0.05, grace_s=3600.0)
+    exports = started(tmp_path, splunk, pace=patient)
+    exports.add(record(0))
+    splunk.until(lambda: len(splunk.asked) > 1)
+    exports.close()
+    assert "exports" not in {each.name for each in threading.enumerate()}, "it still waits"

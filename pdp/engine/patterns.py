@@ -34,6 +34,9 @@ Window = tuple[int, int]
 _NO_REPETITION: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _ENDLESS: Final = re.compile(r"[*+]|\{\d*,\}")
 
+_BYTE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\C")
+"""It matches a part of a character, which has no place in a text."""
+
 _UNSUPPORTED = (
     (re.compile(r"\(\?<?[=!]"), "look-around is not supported: {found}"),
     (re.compile(r"\\[1-9]|\(\?P="), "back-references are not supported: {found}"),
@@ -76,6 +79,8 @@ class CompiledPattern:
         """
         if len(source) > MAX_PATTERN_LENGTH:
             raise _refused(f"must be at most {MAX_PATTERN_LENGTH} characters")
+        if _BYTE.search(source):
+            raise _refused("single bytes are not supported: \\C; write . for a character")
         try:
             compiled = re2.compile(source, _OPTIONS)
         except re2.error as error:

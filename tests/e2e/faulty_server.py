@@ -2,6 +2,7 @@
 
     layer:NAME    a layer of that name that raises whenever it is asked
     patterns      RE2's answer where its memory does not suffice, for texts with EXHAUST in them
+    impatient     seconds that clients have, cut down to tenths
     clock         a wall clock that is off by the number of seconds in PDP_DATA_DIR/clock
 
 The product has no such switches; here the parts are exchanged before it is started.
@@ -50,6 +51,15 @@ def exhaust_patterns() -> None:
     re2.Set.Match = lambda self, data: [] if b"EXHAUST" in data else match(self, data)
 
 
+def lose_patience() -> None:
+    """Sets the bounds on slow clients to tenths of a second."""
+    from pdp.transport.http import connection, exchange, server  # noqa: PLC0415 - as above
+
+    connection.FIRST_BYTE_S = connection.REQUEST_S = connection.STALLED_S = 0.3  # type: ignore[misc]
+    exchange.BODY_TIMEOUT_S = 0.2  # type: ignore[misc]
+    server._KEEP_ALIVE_S = 1
+
+
 def shift_clock() -> None:
     """Takes the wall clock from a file's offset; the monotonic clock stays what it is."""
     offset = Path(os.environ["PDP_DATA_DIR"]) / "clock"
@@ -66,6 +76,8 @@ def main(fault: str) -> None:
     """Starts the server with the fault."""
     if fault == "patterns":
         exhaust_patterns()
+    elif fault == "impatient":
+        lose_patience()
     elif fault == "clock":
         shift_clock()
     else:

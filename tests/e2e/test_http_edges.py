@@ -259,3 +259,13 @@ def test_a_client_that_leaves_in_the_middle_costs_nothing(server: Server) -> Non
         opened.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
         opened.recv(100)
     assert statuses(exchange(server, decide(LENGTH, b"Connection: close\r\n"))) == [200]
+
+
+@pytest.mark.parametrize("action", ["Database:table:drop", "database:table:DROP", "database:table"])
+def test_an_action_is_written_in_one_way(server: Server, action: str) -> None:
+    """What another case would slip past a pattern is no action at all."""
+    answer = httpx2.post(
+        f"{server.http_url}/v1/decide", json={"action": action}, trust_env=False, timeout=PATIENCE_S
+    )
+    assert answer.status_code in {400, 422}
+    assert "allowed" not in answer.json()

@@ -65,3 +65,14 @@ def test_what_a_span_cuts_out_is_what_was_looked_for(text: str, needle: str) -> 
     assert spans
     assert {whole[start:end] for start, end in spans} == {needle}
     assert spans == sorted(spans)
+
+
+@pytest.mark.parametrize("source", [r"\C", r"a\\\C+", r"[a-z]\C{2}"])
+def test_parts_of_characters_are_refused(source: str) -> None:
+    """They would have no place in a text that is not ASCII."""
+    with pytest.raises(InvalidPattern, match="single bytes"):
+        CompiledPattern(source)
+
+
+def test_an_escaped_backslash_before_a_letter_is_no_byte() -> None:
+    assert list(CompiledPattern(r"\\C").spans(r"a\C", rb"a\C")) == [(1, 3)]

@@ -26,10 +26,12 @@ _MIN_DIFFERENT_OF_PASSWORD: Final = 4
 _COMMON_PASSWORDS: Final = frozenset(
     {
         *("password", "passwd", "secret", "string", "null", "none", "true", "false", "undefined"),
+        *("pass", "pwd", "pw", "passphrase", "token", "key"),
         *("required", "optional", "hidden", "value", "username", "test", "testing"),
     }
 )
-_WORD: Final = re.compile(r"[A-Za-z]*|[0-9]{1,4}|[a-zA-Z]{1,3}[0-9]{1,2}")
+# A word, a short number, or a name such as v2, ed25519 and PKCS7PrivateKeyTypes.
+_WORD: Final = re.compile(r"[A-Za-z]*|[0-9]{1,4}|[A-Za-z]{1,8}[0-9]{1,5}(?:[A-Z][a-z]{2,}){0,6}")
 _BETWEEN_WORDS: Final = re.compile(r"[-_./=+~]")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -72,6 +74,17 @@ def written_password(text: str) -> bool:
     return len(set(text)) >= _MIN_DIFFERENT_OF_PASSWORD and text.lower() not in _COMMON_PASSWORDS
 
 
+def url_credentials(text: str) -> bool:
+    """Whether `text`, a user name and a password, holds a password that is no placeholder.
+
+    Source: RFC 3986 for the form; what manuals write in a password's place.
+    """
+    password = text[:_MAX_SECRET].partition(":")[2]
+    if len(set(password)) <= 1 or _PLACEHOLDER.search(password):
+        return False
+    return password.lower().removeprefix("my") not in _COMMON_PASSWORDS
+
+
 def json_web_token(text: str) -> bool:
     """Whether the head of `text` is that of a JSON Web Token: JSON that names its algorithm.
 
@@ -86,5 +99,5 @@ def json_web_token(text: str) -> bool:
 
 
 CHECKS: Final[tuple[Callable[[str], bool], ...]] = (
-    *(live_secret, high_entropy, written_password, json_web_token),
+    *(live_secret, high_entropy, written_password, url_credentials, json_web_token),
 )

@@ -81,6 +81,7 @@ GENUINE = [
     ("live_secret", "x9Qm7Lw2Vt4Rz8Ks1Bn6"),
     ("high_entropy", "4b7e1f9c2d8a6035e7b1c94f8d2a6e03"),
     ("written_password", "Tr0ub4dor&3"),
+    ("url_credentials", "deploy:k9Lm2Qx7"),
     ("json_web_token", "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"),  # RFC 7519's form
 ]
 
@@ -156,6 +157,8 @@ FALSE = [
     ("high_entropy", "settings.providers.openai.key"),
     ("high_entropy", "rotation-policy-v2-2024-final"),
     ("written_password", "your_password"),
+    ("url_credentials", "user:password"),
+    ("url_credentials", "myuser:mypassword"),
     ("json_web_token", "eyJub3BlIjoxfQ.e30.c2ln"),
 ]
 

@@ -34,6 +34,17 @@ accuracy: $(VENV)/dev.stamp ## Print what the system policies detect, per policy
 soak: $(VENV)/dev.stamp ## Run the kill loops and fuzz targets for long; reports, does not gate
 	-PDP_SOAK=1 PDP_SOAK_ROUNDS=$${PDP_SOAK_ROUNDS:-300} $(BIN)/pytest -q -m "soak or hypothesis" $(ARGS)
 
+.PHONY: audit
+audit: $(VENV)/dev.stamp sbom ## Check offline that dependencies are pinned and installed as pinned
+	$(BIN)/python requirements/audit.py
+	$(BIN)/pip check --disable-pip-version-check
+
+.PHONY: sbom
+sbom: $(VENV)/dev.stamp ## Write dist/sbom.json (CycloneDX) from the pinned dependencies
+	@mkdir -p dist
+	$(BIN)/cyclonedx-py requirements requirements/run.txt --pyproject pyproject.toml \
+	  --output-reproducible --of JSON --output-file dist/sbom.json
+
 ## Develop
 .PHONY: lint
 lint: $(VENV)/dev.stamp $(BUF) ## Check style, imports and contracts

@@ -34,6 +34,8 @@ class MemoryLog:
         self.gate = threading.Event()
         self.gate.set()
         self.asked = threading.Semaphore(0)
+        self.retained: list[Retention] = []
+        self.tidy = threading.Event()
 
     def append(self, bodies: Sequence[str]) -> None:
         self.asked.release()
@@ -65,7 +67,10 @@ class MemoryLog:
         raise NotImplementedError
 
     def retain(self, retention: Retention, now: float) -> int:
-        return 0
+        self.retained.append(retention)
+        if len(self.retained) == 3:
+            self.tidy.set()
+        return max(0, 3 - len(self.retained))
 
     def size(self) -> int:
         return 0
@@ -271,6 +276,15 @@ class TestAsync:
             recorder.record(number)
         recorder.close()
         assert (log.count, recorder.dropped) == (0, 5)
+
+
+class TestHousekeeping:
+    def test_what_is_over_goes_by_and_by_also_while_nothing_comes(self, log: MemoryLog) -> None:
+        retention = Retention(max_age_s=60)
+        recorder: Recorder[int] = Recorder(log, make, None, bound=9, retention=retention)
+        assert log.tidy.wait(PATIENCE_S)
+        recorder.close()
+        assert log.retained[:3] == [retention] * 3
 
 
 class TestConsumers:

@@ -1,0 +1,84 @@
+"""The change log looked through from its end, by whoever audits it: `Reader.select_changes`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from pdp.domain.record import Record
+from pdp.domain.tenant import PLATFORM
+from pdp.store.port import ChangeFilter
+
+if TYPE_CHECKING:
+    from pdp.store.port import Store
+
+WRITES: Final = (
+    ("acme", "policy", "p1", "ann"),
+    ("acme", "limit", "l1", "bob"),
+    ("other", "policy", "p1", "ann"),
+    ("acme", "policy", "p1", "bob"),
+    (PLATFORM, "model", "m1", "ann"),
+)
+"""Whose, what, its id, who; the third of a policy of the same id is an update."""
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    """A store with these writes, each in a transaction of its own, and a deletion."""
+    for tenant, kind, entity_id, actor in WRITES:
+        with store.write() as transaction:
+            record = Record(kind, tenant, entity_id, {"by": actor})
+            transaction.put(record, actor=actor, summary="Put")
+    with store.write() as transaction:
+        transaction.delete("limit", "acme", "l1", actor="ann", summary="Deleted")
+    return store
+
+
+def found(store: Store, tenant: str = "acme", **wanted: Any) -> list[tuple[str, str, str]]:
+    before, limit = wanted.pop("before", None), wanted.pop("limit", 100)
+    with store.read() as reader:
+        changes = reader.select_changes(ChangeFilter(tenant, **wanted), before=before, limit=limit)
+    return [(each.kind, each.op, each.actor) for each in changes]
+
+
+def test_a_tenants_changes_newest_first(filled: Store) -> None:
+    assert found(filled) == [
+        ("limit", "delete", "ann"),
+        ("policy", "update", "bob"),
+        ("limit", "create", "bob"),
+        ("policy", "create", "ann"),
+    ]
+    assert found(filled, "other") == [("policy", "create", "ann")]
+    assert found(filled, PLATFORM) == [("model", "create", "ann")]
+    assert found(filled, "nobody") == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "count"),
+    [
+        ({"kind": "policy"}, 2),
+        ({"kind": "policy", "entity_id": "p2"}, 0),
+        ({"entity_id": "l1"}, 2),
+        ({"actor": "bob"}, 2),
+        ({"op": "delete"}, 1),
+        ({"since": 0.0}, 4),
+        ({"until": 0.0}, 0),
+        ({"actor": "ANN"}, 0),
+        ({"actor": "' OR 1=1 --"}, 0),
+        ({"limit": 3}, 3),
+        ({"limit": 0}, 0),
+    ],
+)
+def test_filters(filled: Store, wanted: dict[str, Any], count: int) -> None:
+    assert len(found(filled, **wanted)) == count
+
+
+def test_pages(filled: Store) -> None:
+    with filled.read() as reader:
+        first = reader.select_changes(ChangeFilter("acme"), limit=3)
+        rest = reader.select_changes(ChangeFilter("acme"), before=first[-1].revision, limit=3)
+    revisions = [each.revision for each in (*first, *rest)]
+    assert revisions == sorted(revisions, reverse=True)
+    assert len(revisions) == 4
+    assert (first[1].before, first[1].after) == ({"by": "ann"}, {"by": "bob"})

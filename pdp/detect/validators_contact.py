@@ -50,6 +50,7 @@ _MAX_EMAIL: Final = 254
 _HEXADECIMAL: Final = frozenset(string.hexdigits)
 _MAC_LENGTH: Final = 12
 _IPV6_GROUPS: Final = 3
+_FINGERPRINT: Final = re.compile(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})+")
 _LATITUDE: Final = 90
 _LONGITUDE: Final = 180
 
@@ -139,6 +140,8 @@ _PRIVATE: Final = tuple(
 
 def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     if len(text) > MAX_LENGTH or (":" in text and text.count(":") < _IPV6_GROUPS):
+        return None
+    if _FINGERPRINT.fullmatch(text):
         return None
     try:
         return ipaddress.ip_address(text)

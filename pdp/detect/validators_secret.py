@@ -33,6 +33,7 @@ _COMMON_PASSWORDS: Final = frozenset(
 # A word, a short number, or a name such as v2, ed25519 and PKCS7PrivateKeyTypes.
 _WORD: Final = re.compile(r"[A-Za-z]*|[0-9]{1,4}|[A-Za-z]{1,8}[0-9]{1,5}(?:[A-Z][a-z]{2,}){0,6}")
 _BETWEEN_WORDS: Final = re.compile(r"[-_./=+~]")
+_NAME: Final = re.compile(r"[a-z_]*(?:password|secret|token|key|repo)[a-z_]*", re.IGNORECASE)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -80,7 +81,7 @@ def url_credentials(text: str) -> bool:
     Source: RFC 3986 for the form; what manuals write in a password's place.
     """
     password = text[:_MAX_SECRET].partition(":")[2]
-    if len(set(password)) <= 1 or _PLACEHOLDER.search(password):
+    if len(set(password)) <= 1 or _PLACEHOLDER.search(password) or _NAME.fullmatch(password):
         return False
     return password.lower().removeprefix("my") not in _COMMON_PASSWORDS
 

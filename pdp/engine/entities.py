@@ -142,7 +142,7 @@ def _finding(
         words = _words_around(segment.text, start, end)
         if _any_of(detector.context, words):
             confidence = max(confidence, detector.context_confidence)
-        elif _any_of(detector.against, words):
+        elif _is_fraction(segment.text, start) or _any_of(detector.against, words):
             confidence /= 2
     where = located(segment, start, end)
     return EntityFinding(detector.id, detector.entity_type, detector.category, confidence, where)
@@ -152,6 +152,11 @@ def _words_around(text: str, start: int, end: int) -> str:
     before = text[max(0, start - CONTEXT_BEFORE) : start].lower()
     after = text[end : end + CONTEXT_AFTER].lower()
     return f" {' '.join(_WORD.findall(before))} {' '.join(_WORD.findall(after))} "
+
+
+def _is_fraction(text: str, start: int) -> bool:
+    """Whether a number is what follows the point of another: floats are as long as cards."""
+    return text[start - 1 : start] == "." and text[max(0, start - 2) : start - 1].isdigit()
 
 
 def _any_of(wanted: tuple[str, ...], words: str) -> bool:

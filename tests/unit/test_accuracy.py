@@ -53,6 +53,7 @@ HARMLESS = (
     "docker run -p 127.0.0.1:5432:5432 postgres:15",
     "std::vector<int> a::b::c and my.package.Class@1a2b3c",
     "EAN 4006381333931, ssn 000-00-0000, id AKIAIOSFODNN7EXAMPLE",
+    "loss 0.4111111111111111, value 0.2662102282047272",
     "The flight AB1234567 left at 12:34:56 for gate B12.",
     "The password is required; the secret key of success is patience.",
 )

@@ -49,6 +49,12 @@ def test_a_word_against_it_halves_it_where_no_context_word_is_near() -> None:
     assert found("badge of the year 1234") == [("1234", 0.9)]
 
 
+def test_what_follows_the_point_of_a_number_is_less_likely() -> None:
+    assert found("0.1234") == [("1234", 0.2)]
+    assert found("badge 0.1234") == [("1234", 0.9)]
+    assert found("no.1234") == [("1234", 0.4)]
+
+
 def test_a_label_is_not_of_the_value() -> None:
     text = "Badge 1234"
     (entity,) = scan(SHARDS, text, None, {"even": even}).entities(DETECTOR)

@@ -150,6 +150,7 @@ FALSE = [
     ("email_address", "icon@2x.png"),
     ("email_address", "a..b@example.com"),
     ("public_ip", "192.168.0.1"),
+    ("public_ip", "EA:8D:99:DD:36:AA:2D:07"),  # of a fingerprint
     ("private_ip", "127.0.0.1"),
     ("mac_address", "ff:ff:ff:ff:ff:ff"),
     ("coordinates", "148.858370, 2.294481"),
@@ -158,6 +159,7 @@ FALSE = [
     ("high_entropy", "rotation-policy-v2-2024-final"),
     ("written_password", "your_password"),
     ("url_credentials", "user:password"),
+    ("url_credentials", "access_key_id:secret_access_key"),
     ("url_credentials", "myuser:mypassword"),
     ("json_web_token", "eyJub3BlIjoxfQ.e30.c2ln"),
 ]

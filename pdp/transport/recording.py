@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain.decision import Fault
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.engine.evaluate import Mark
     from pdp.engine.snapshot import Snapshot
+
+_ITEM: Final = 50
+"""What anything in a document takes, besides its characters."""
 
 NOT_RECORDED: Final = "The decision could not be recorded, so the request is blocked to be safe."
 
@@ -59,7 +63,23 @@ class Records:
             return None
         took = time.perf_counter() - began if began else 0.0
         pending = Pending(snapshot, request, decision, time.time(), took, marks)
-        return recorder.record(pending, len(request.text))
+        return recorder.record(pending, _weight(request))
+
+
+def _weight(request: Request) -> int:
+    """Returns how many characters a request holds, roughly, for the bound of what may wait."""
+    documents = (request.arguments, request.context, request.subject.attributes)
+    return len(request.text) + sum(_characters(each) for each in documents if each)
+
+
+def _characters(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(_ITEM + len(key) + _characters(item) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return sum(_ITEM + _characters(item) for item in value)
+    return _ITEM
 
 
 def unrecorded(decision: Decision) -> Decision:

@@ -30,6 +30,7 @@ from pdp.engine.compiler import compile_platform, compile_tenant, empty_snapshot
 from pdp.engine.evaluate import evaluate, unjudged
 from pdp.engine.policy_hash import PolicyHasher
 from pdp.engine.recording import Pending, RecordMaker, is_kept
+from pdp.transport.recording import Records
 
 if TYPE_CHECKING:
     from pdp.engine.snapshot import Snapshot
@@ -211,3 +212,22 @@ def test_the_hash_of_policies_is_of_what_they_say(snapshot: Snapshot) -> None:
     assert hashed() == hashed(created_at=1.0, updated_at=2.0, version=9)
     assert hashed() != hashed(severity="high")
     assert hashed() != PolicyHasher().of(snapshot)
+
+
+def test_what_waits_is_weighed_whole() -> None:
+    class Scales:
+        weight = 0
+
+        def record(self, pending: Pending, weight: int) -> None:
+            self.weight = weight
+
+    scales = Scales()
+    records = Records(scales)  # type: ignore[arg-type] # a recorder as far as it is asked
+    request = Request(
+        text="x" * 100,
+        arguments={"a": ["y" * 1000]},
+        context={"b": "z" * 10_000},
+        subject=Subject(attributes={"c": "w" * 100_000}),
+    )
+    records.take(None, request, decision(outcome=Outcome.BLOCK))
+    assert 111_100 <= scales.weight < 112_000

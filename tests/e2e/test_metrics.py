@@ -17,9 +17,15 @@ Labels = frozenset[tuple[str, str]]
 NONE: Final[Labels] = frozenset()
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
-WITH_TLS: Final = frozenset(
-    {"pdp_tls_reload_failures_total", "pdp_tls_certificate_expires_at_seconds"}
+SECURED: Final = frozenset(
+    {
+        "pdp_api_keys",
+        "pdp_tls_reloads_total",
+        "pdp_tls_reload_failures_total",
+        "pdp_tls_certificate_expires_at_seconds",
+    }
 )
+"""Those of servers that require credentials, or speak TLS."""
 
 
 def scraped(server: Server) -> dict[str, dict[Labels, float]]:
@@ -87,7 +93,7 @@ def test_a_change_of_policies_shows(server: Server, tenant: str) -> None:
 def test_every_metric_is_documented(server: Server) -> None:
     page = (DOCS / "metrics.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `(pdp_\w+)` \|", page, re.MULTILINE))
-    assert names(server) == documented - WITH_TLS
+    assert names(server) == documented - SECURED
 
 
 def test_the_dashboard_draws_what_there_is(server: Server) -> None:

@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, quote_plus
 
 from bench import spans
 from pdp import catalog
@@ -21,11 +22,23 @@ from pdp.engine.patterns import Detector
 from pdp.engine.scan import PatternSet, scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pdp.domain.static_policy import StaticPolicy
 
 CORPORA: Final = Path(__file__).parent.parent / "tests" / "corpora"
+
+_FULL_WIDTH: Final = {code: chr(0xFEE0 + code) for code in range(0x21, 0x7F)}
+
+DISGUISES: Final[Mapping[str, Callable[[str], str]]] = {
+    "percent-encoded": quote,
+    "as a form": quote_plus,
+    "encoded twice": lambda text: quote(quote(text)),
+    "/**/ for spaces": lambda text: text.replace(" ", "/**/"),
+    "full-width": lambda text: text.translate(_FULL_WIDTH),
+    "zero-width spaces": "\u200b".join,
+}
+"""Other ways to write an attack."""
 
 MIN_DETECTED: Final = 92.0
 """Percent of the attacks that must be detected."""
@@ -133,6 +146,7 @@ def main() -> int:
             _print_rows("missed", attacks.listed)
             _print_rows("flagged", benign.listed)
         _print_totals(attacks, benign)
+        _print_disguised(matcher, options.corpora / "sqli_attacks.jsonl")
         reached = spans.report(labelled) and reached
     return 0 if reached else 1
 
@@ -196,6 +210,15 @@ def _print_rows(title: str, texts: Sequence[str]) -> None:
     for text in texts:
         print(f"  {text!r}")
     print()
+
+
+def _print_disguised(matcher: Matcher, file: Path) -> None:
+    """Prints what of the attacks is detected when each is written another way."""
+    texts = [row.text for row in read_rows(file)]
+    for title, disguise in DISGUISES.items():
+        matched = sum(bool(matcher.matching(disguise(text))) for text in texts)
+        share = f"{matched} of {len(texts)}"
+        print(f"  {title:<18}{share:>14}{100 * matched / len(texts):>8.2f} %")
 
 
 def _print_totals(attacks: Tally, benign: Tally) -> None:

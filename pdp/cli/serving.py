@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from dataclasses import asdict
@@ -63,6 +64,7 @@ def _serve(settings: Settings) -> int:
     worker = Worker.of_environment()
     if worker is None:
         check_auth(settings)
+    _allow_many_connections()
     with logging_to_stderr(settings.log_level):
         if worker is None:
             _warn_of_misspelt_variables()
@@ -73,6 +75,12 @@ def _serve(settings: Settings) -> int:
         else:
             _run(_serve_alone(settings))
     return Exit.OK
+
+
+def _allow_many_connections() -> None:
+    """Raises the bound on open files as far as the system lets us: each connection is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _warn_of_misspelt_variables() -> None:

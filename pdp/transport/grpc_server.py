@@ -25,6 +25,7 @@ _OPTIONS: Final = (
     ("grpc.max_send_message_length", -1),  # an answer is as large as its question makes it
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.max_concurrent_streams", 1024),
+    ("grpc.server_handshake_timeout_ms", 20_000),  # TLS, and the first bytes of HTTP/2
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),

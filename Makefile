@@ -27,7 +27,7 @@ bench-audit: $(VENV)/dev.stamp ## Measure what recording every decision costs
 	@$(BIN)/python -m bench.audit
 
 .PHONY: accuracy
-accuracy: $(VENV)/dev.stamp ## Print what the system policies detect, per policy and per source
+accuracy: $(VENV)/dev.stamp ## Print what the system policies and the detectors find, beside Presidio
 	@$(BIN)/python -m bench.accuracy $(ARGS)
 
 .PHONY: soak

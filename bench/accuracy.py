@@ -134,7 +134,9 @@ def main() -> int:
     reached = attacks.percent >= MIN_DETECTED and benign.percent <= MAX_FLAGGED
     labelled = options.corpora / "pii_spans.jsonl"
     if options.json:
-        entities = spans.scores(spans.read_sentences(labelled), spans.finder(), spans.ALL_TYPES)
+        sentences = spans.read_sentences(labelled)
+        entities = spans.scores(sentences, spans.finder(), spans.ALL_TYPES)
+        reached = reached and spans.reached(entities, *spans.false_actions(sentences))
         json.dump(
             _as_json(attacks, benign, reached) | spans.as_json(entities), sys.stdout, indent=2
         )

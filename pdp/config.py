@@ -113,6 +113,9 @@ class Settings(BaseSettings):
     alert_window_s: float = Field(
         300.0, ge=0, le=86_400, description="Seconds in which alerts alike are sent once."
     )
+    alert_hosts: str = Field(
+        "", description="The only hosts that alert webhooks may be at; empty for any."
+    )
     alert_networks: str = Field(
         "", description="Networks that are not public and that alert webhooks may be in."
     )

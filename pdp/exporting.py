@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pdp.audit.alerts.addresses import networks_of
+from pdp.audit.alerts.addresses import Reach, hosts_of, networks_of
 from pdp.audit.alerts.trials import AlertTrials
 from pdp.audit.courier import Pace
 from pdp.audit.deliveries import ExportSettings
@@ -52,19 +52,19 @@ class Exporting:
         Raises:
             ConfigError: a setting, or a variable of a connector, makes no sense.
         """
-        networks = networks_of(settings.alert_networks)
+        reach = Reach(networks_of(settings.alert_networks), hosts_of(settings.alert_hosts))
         known = registered(environ)
         exporter = Exporter(
             ExportSettings(
                 directory=settings.data_dir,
                 max_bytes=settings.siem_spool_mb * _MEGABYTE,
                 window_s=settings.alert_window_s,
-                allowed=networks,
+                reach=reach,
                 pace=Pace(linger_s=settings.siem_flush_s),
             ),
             {name: each.connector for name, each in known.items() if each.connector is not None},
         )
-        return cls(exporter, Directory(lambda: known, exporter), AlertTrials(networks))
+        return cls(exporter, Directory(lambda: known, exporter), AlertTrials(reach))
 
     @classmethod
     def nowhere(cls) -> Exporting:

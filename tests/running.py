@@ -135,6 +135,7 @@ def launch(
         "PDP_GRPC_LISTEN": "127.0.0.1:0",
         "PDP_HTTP_LISTEN": "127.0.0.1:0",
         "PDP_DATA_DIR": str(data_dir),
+        "PDP_ALERT_HOSTS": "localhost",  # tests send nothing further than to this machine
     }
     process = subprocess.Popen(
         [*command, *flags],

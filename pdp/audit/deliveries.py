@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from pdp.audit.alerts.addresses import EVERYWHERE, Reach
 from pdp.audit.alerts.sender import Sender
 from pdp.audit.alerts.webhook import Webhooks
 from pdp.audit.courier import Courier, Pace
 from pdp.errors import PdpError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from pdp.audit.alerts.addresses import Network
     from pdp.audit.siem.base import Connector
     from pdp.audit.sources import Sources
     from pdp.audit.spool import Spool
@@ -41,14 +41,14 @@ class ExportSettings:
         directory: where the spool lies.
         max_bytes: of the events that wait in it.
         window_s: how long decisions alike are alerted of once.
-        allowed: networks that are not public and that webhooks may be in.
+        reach: where webhooks may lead.
         pace: how fast things are done.
     """
 
     directory: Path
     max_bytes: int = 1_000_000_000
     window_s: float = 300.0
-    allowed: Sequence[Network] = ()
+    reach: Reach = EVERYWHERE
     pace: Pace = field(default_factory=Pace)
 
 
@@ -70,7 +70,7 @@ class Deliveries:
         self._spool = spool
         self._pace = settings.pace
         self._sources = sources if connectors else None
-        self._webhooks = Webhooks(settings.allowed)
+        self._webhooks = Webhooks(settings.reach)
         self._couriers = [
             Courier(each, made, spool, self._pace) for each, made in connectors.items()
         ]

@@ -42,6 +42,7 @@ _METAVARS: Final = {
     "siem_flush_s": "SECONDS",
     "siem_spool_mb": "MEGABYTES",
     "alert_window_s": "SECONDS",
+    "alert_hosts": "HOST,…",
     "alert_networks": "CIDR,…",
     "ner_model_dir": "DIRECTORY",
     "gliner_model_dir": "DIRECTORY",

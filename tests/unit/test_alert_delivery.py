@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pdp.audit.alerts import outbox, sender
-from pdp.audit.alerts.addresses import networks_of
+from pdp.audit.alerts.addresses import Reach, networks_of
 from pdp.audit.alerts.messages import alert_message
 from pdp.audit.alerts.webhook import Webhooks
 from pdp.audit.courier import Pace
@@ -48,7 +48,7 @@ def exporter(tmp_path: Path) -> Iterator[Exporter]:
 
 
 def started(directory: Path, **settings: Any) -> Exporter:
-    whole = {"allowed": networks_of("127.0.0.0/8,::1/128"), "pace": FAST, **settings}
+    whole = {"reach": Reach(networks_of("127.0.0.0/8,::1/128")), "pace": FAST, **settings}
     made = Exporter(ExportSettings(directory, **whole), {})
     made.start()
     return made

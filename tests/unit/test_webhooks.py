@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pdp.audit.alerts import addresses
-from pdp.audit.alerts.addresses import AddressRefused, is_public, networks_of, place_of
+from pdp.audit.alerts.addresses import (
+    AddressRefused,
+    Reach,
+    hosts_of,
+    is_public,
+    networks_of,
+    place_of,
+)
 from pdp.audit.alerts.webhook import Webhooks
 from pdp.audit.siem.base import BatchRefused, DeliveryFailed
 from pdp.errors import ConfigError
@@ -21,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LOOPBACK = networks_of("127.0.0.0/8, ::1/128")
+LOOPBACK = Reach(networks_of("127.0.0.0/8, ::1/128"))
 
 
 @pytest.fixture
@@ -36,7 +43,7 @@ def slack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Product]:
 
 
 async def post(url: str, allowed: str = "127.0.0.0/8,::1/128") -> None:
-    webhooks = Webhooks(networks_of(allowed))
+    webhooks = Webhooks(Reach(networks_of(allowed)))
     try:
         await webhooks.post(url, b'{"text":"hello"}')
     finally:
@@ -196,3 +203,12 @@ async def test_nothing_is_left_open(slack: Product) -> None:
     )
     await webhooks.close()
     assert len(slack.asked) == 5
+
+
+async def test_only_the_hosts_that_are_named_are_asked(slack: Product) -> None:
+    """Not even their names are resolved."""
+    reach = LOOPBACK._replace(hosts=hosts_of("Localhost, hooks.example.com"))
+    place = await place_of(f"https://LOCALHOST:{slack.port}/", reach)
+    assert place.host == "localhost"
+    with pytest.raises(AddressRefused, match="not among those"):
+        await place_of(f"https://127.0.0.1:{slack.port}/", reach)

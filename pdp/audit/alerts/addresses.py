@@ -42,6 +42,27 @@ class Place(NamedTuple):
     address: str
 
 
+class Reach(NamedTuple):
+    """Where webhooks may lead.
+
+    Attributes:
+        networks: networks that are not public, and allowed all the same.
+        hosts: the only hosts that are allowed, in lower case; empty for any.
+    """
+
+    networks: Sequence[Network] = ()
+    hosts: frozenset[str] = frozenset()
+
+
+EVERYWHERE: Final = Reach()
+"""Any public address."""
+
+
+def hosts_of(text: str) -> frozenset[str]:
+    """Returns the hosts in a comma-separated list, in lower case."""
+    return frozenset(each.strip().lower() for each in text.split(",") if each.strip())
+
+
 def networks_of(text: str) -> tuple[Network, ...]:
     """Returns the networks in a comma-separated list.
 
@@ -74,15 +95,16 @@ def _carried(address: Address) -> ipaddress.IPv4Address | None:
     return address.teredo[1] if address.teredo else None
 
 
-async def place_of(url: str, allowed: Sequence[Network]) -> Place:
+async def place_of(url: str, reach: Reach) -> Place:
     """Returns where a webhook is to be reached.
 
     Args:
         url: its address.
-        allowed: networks that are not public, and allowed all the same.
+        reach: where it may lead.
 
     Raises:
-        AddressRefused: it is no https address, or any of its host's addresses is refused.
+        AddressRefused: it is no https address, or its host, or any of its host's addresses, is
+            refused.
         OSError: its name cannot be resolved.
     """
     try:
@@ -92,6 +114,8 @@ async def place_of(url: str, allowed: Sequence[Network]) -> Place:
         host, port = None, 0
     if host is None or parts.scheme != "https" or parts.username is not None:
         raise AddressRefused("it is no https address")
+    if reach.hosts and host not in reach.hosts:
+        raise AddressRefused("its host is not among those that are allowed")
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError:  # a label that is empty or too long
@@ -99,7 +123,7 @@ async def place_of(url: str, allowed: Sequence[Network]) -> Place:
     addresses = [str(each[4][0]) for each in found]
     for each in addresses:
         address = ipaddress.ip_address(each.partition("%")[0])
-        if not is_public(address) and not any(address in network for network in allowed):
+        if not is_public(address) and not any(address in network for network in reach.networks):
             raise AddressRefused("it leads to an address that is not public")
     if not addresses:
         raise AddressRefused("its name has no address")

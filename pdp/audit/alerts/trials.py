@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
+from pdp.audit.alerts.addresses import EVERYWHERE, Reach
 from pdp.audit.alerts.messages import trial_message
 from pdp.audit.alerts.rules import compile_alerts
 from pdp.audit.alerts.webhook import Webhooks
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from pdp.audit.alerts.addresses import Network
     from pdp.audit.alerts.rules import AlertRule
 
 PATIENCE_S = 10.0
@@ -32,11 +32,11 @@ class AlertTrials:
     """Delivers tests at once: they neither wait in the spool nor are tried again.
 
     Args:
-        allowed: networks that are not public and that webhooks may be in.
+        reach: where webhooks may lead.
     """
 
-    def __init__(self, allowed: Sequence[Network] = ()) -> None:
-        self._allowed = allowed
+    def __init__(self, reach: Reach = EVERYWHERE) -> None:
+        self._reach = reach
 
     async def run(
         self, documents: Sequence[Mapping[str, Any]], tenant_id: str, actor: str, name: str | None
@@ -57,7 +57,7 @@ class AlertTrials:
             raise RuleNotFound(
                 f'there is no alert rule "{name}"', Violation("name", "names no alert rule")
             )
-        webhooks = Webhooks(self._allowed)
+        webhooks = Webhooks(self._reach)
         try:
             return await asyncio.gather(
                 *(self._tried(webhooks, each, tenant_id, actor) for each in rules)

@@ -6,13 +6,11 @@ import ssl
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from pdp.audit.alerts.addresses import AddressRefused, place_of
+from pdp.audit.alerts.addresses import EVERYWHERE, AddressRefused, place_of
 from pdp.audit.siem.base import BatchRefused, DeliveryFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pdp.audit.alerts.addresses import Network, Place
+    from pdp.audit.alerts.addresses import Place, Reach
 
 MAX_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset({307, 308})
@@ -26,11 +24,11 @@ class Webhooks:
     """Posts to webhooks. Certificates are checked for the webhook's name, whatever its address.
 
     Args:
-        allowed: networks that are not public, and allowed all the same.
+        reach: where they may lead.
     """
 
-    def __init__(self, allowed: Sequence[Network] = ()) -> None:
-        self._allowed = allowed
+    def __init__(self, reach: Reach = EVERYWHERE) -> None:
+        self._reach = reach
         self._client: Any = None
 
     async def post(self, url: str, body: bytes) -> None:
@@ -44,7 +42,7 @@ class Webhooks:
 
         for _ in range(MAX_REDIRECTS + 1):
             try:
-                place = await place_of(url, self._allowed)
+                place = await place_of(url, self._reach)
                 status, target, after_s, text = await self._post_to(url, place, body)
             except AddressRefused as error:
                 raise BatchRefused(f"the webhook is refused: {error.reason}") from None

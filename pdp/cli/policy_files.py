@@ -21,13 +21,13 @@ from pdp.policy_files.document import dumped, loaded
 from pdp.policy_files.state import state_at, state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pdp.engine.snapshot import Platform
     from pdp.policy_files.change import Made
     from pdp.policy_files.state import State
-    from pdp.store.port import Store
+    from pdp.store.port import Reader, Store
 
 
 def export(file: Path, tenant: str, key: Path | None, url: str | None, *, force: bool) -> None:
@@ -66,7 +66,8 @@ def import_(
         tenant = tenant or named
         _check_tenant(tenant)
         with _database(url) as (store, platform):
-            made = _make(store, platform, tenant, wanted, f"Imported {file.name}", dry_run=dry_run)
+            summary = f"Imported {file.name}"
+            made = _make(store, platform, tenant, lambda _: wanted, summary, dry_run=dry_run)
     _finish(made, tenant, dry_run=dry_run, as_json=as_json)
 
 
@@ -75,19 +76,30 @@ def rollback(tenant: str, to: int, url: str | None, *, dry_run: bool, as_json: b
     with ending(as_json=as_json):
         _check_tenant(tenant)
         with _database(url) as (store, platform):
-            with store.read() as reader:
-                wanted = state_at(reader, tenant, to)
             summary = f"Rolled back to revision {to}"
-            made = _make(store, platform, tenant, wanted, summary, dry_run=dry_run)
+            made = _make(
+                store,
+                platform,
+                tenant,
+                lambda reader: state_at(reader, tenant, to),
+                summary,
+                dry_run=dry_run,
+            )
     _finish(made, tenant, dry_run=dry_run, as_json=as_json)
 
 
 def _make(
-    store: Store, platform: Platform, tenant: str, wanted: State, summary: str, *, dry_run: bool
+    store: Store,
+    platform: Platform,
+    tenant: str,
+    wanted_of: Callable[[Reader], State],
+    summary: str,
+    *,
+    dry_run: bool,
 ) -> Made:
     actor = f"cli:{getpass.getuser()}"
     return change.make(
-        store, platform, tenant, wanted, actor=actor, summary=summary, keep=not dry_run
+        store, platform, tenant, wanted_of, actor=actor, summary=summary, keep=not dry_run
     )
 
 

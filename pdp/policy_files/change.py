@@ -16,7 +16,7 @@ from pdp.policy_files.state import NAMES, kept_by_the_store, meant, state_of
 from pdp.store.port import NameTaken
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pdp.engine.snapshot import Platform
     from pdp.policy_files.state import Body, State
@@ -62,19 +62,20 @@ def make(
     store: Store,
     platform: Platform,
     tenant_id: str,
-    wanted: State,
+    wanted_of: Callable[[Reader], State],
     *,
     actor: str,
     summary: str,
     keep: bool,
 ) -> Made:
-    """Makes the policies of those kinds that `wanted` has what it says, in one transaction.
+    """Makes a tenant's policies what is wanted, in one transaction.
 
     Args:
         store: where they are.
         platform: what all tenants share.
         tenant_id: whose policies.
-        wanted: by kind and id; kinds that it has not are left alone.
+        wanted_of: says by kind and id what is wanted, as things stand in the transaction; kinds
+            that it has not are left alone.
         actor: who does it, for the change log.
         summary: what is done, for the same.
         keep: commits; else all is done, compiled and undone again.
@@ -87,17 +88,26 @@ def make(
     made: list[Made] = []
     with suppress(_Undone), store.write() as transaction:
         before = state_of(transaction, tenant_id)
-        steps = tuple(_steps(before, wanted))
+        steps = tuple(_steps(before, wanted_of(transaction)))
         for step in steps:
             present = before[step.kind].get(step.entity_id)
             _take(transaction, tenant_id, step, present, actor=actor, summary=summary)
         after = state_of(transaction, tenant_id)
         _check_references(transaction, after)
-        compile_snapshot(transaction, tenant_id, platform, None)
+        _compile(transaction, tenant_id, platform)
         made.append(Made(steps, before, after, transaction.revision()))
         if not keep:
             raise _Undone
     return made[0]
+
+
+def _compile(reader: Reader, tenant_id: str, platform: Platform) -> None:
+    try:
+        compile_snapshot(reader, tenant_id, platform, None)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        # What use cases keep out of the store, and the contracts cannot say of a file.
+        reason = f"cannot be compiled: {error}"
+        raise InvalidArgument(f"policies: {reason}", Violation("policies", reason)) from None
 
 
 def _steps(before: State, wanted: State) -> list[Step]:

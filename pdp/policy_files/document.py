@@ -24,7 +24,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from pdp.callers import rpc
 from pdp.cases.yaml_source import parse
-from pdp.domain import dlp_rule, policy_pack, static_policy, user_group
+from pdp.domain import (
+    customer_policy,
+    dlp_rule,
+    org_policy,
+    policy_pack,
+    static_policy,
+    user_group,
+)
 from pdp.domain.kinds import ENTITIES
 from pdp.domain.tenant import is_tenant_id
 from pdp.errors import InvalidArgument, Violation
@@ -45,6 +52,7 @@ _CREATED_BY: Final[Mapping[str, str]] = {
     policy_pack.RULE_KIND: "CreatePolicyRule",
     dlp_rule.KIND: "CreateDlpRule",
     user_group.KIND: "CreateUserGroup",
+    org_policy.KIND: "UpdateOrgPolicy",
 }
 """The RPC whose contract bounds what a policy of the kind may say."""
 
@@ -180,6 +188,12 @@ def _adapter(kind: str) -> TypeAdapter[Any]:
 
 def _out_of_bounds(kind: str, body: Body, place: str) -> Iterator[Violation]:
     """Holds a policy against the contract that everyone else writes it by."""
+    if kind == customer_policy.KIND:
+        for violation in customer_policy.faults(body["document"]):
+            yield Violation(f"{place}.document.{violation.field}", violation.reason)
+    if kind == org_policy.KIND and body.get("block_on", "low") not in org_policy.RISK_LEVELS:
+        levels = ", ".join(org_policy.RISK_LEVELS)
+        yield Violation(f"{place}.block_on", f"must be one of {levels}")
     if kind not in _CREATED_BY:
         return
     message = rpc(_CREATED_BY[kind]).request()

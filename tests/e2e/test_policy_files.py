@@ -292,3 +292,34 @@ def test_nothing_is_replaced_unasked(tmp_path: Path, run: Any, acting: Tenant) -
     file = export(run, tmp_path, acting.name)
     assert run("export", str(file), "--tenant", acting.name).returncode == Exit.USAGE
     export(run, tmp_path, acting.name, "policies.yaml", "--force")
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("org_policy", {"logging_level": "loud"}),
+        ("org_policy", {"block_on": "never"}),
+        ("customer_policy", {"document": {"blocked_actions": ["Not:an:ACTION"]}}),
+        ("customer_policy", {"document": {"custom_rules": {"x": {"condition": "a ="}}}}),
+        ("policy_rule", {"conditions": {"content_regex": "(?=x)"}}),
+        ("policy_rule", {"pack_id": "nowhere"}),
+        ("policy_pack", {"rule_count": 7}),
+        ("dlp_rule", {"action_tier": "explode"}),
+        ("dlp_rule", {"config_json": {"pattern": "("}}),
+        ("limit", {"scope": "planet"}),
+    ],
+)
+def test_every_kind_is_held_to_its_bounds(
+    tmp_path: Path, run: Any, acting: Tenant, kind: str, change: dict[str, Any]
+) -> None:
+    """What nobody could write through the API cannot be written by a file."""
+    fill(acting)
+    file = export(run, tmp_path, acting.name)
+    document = yaml.safe_load(file.read_text())
+    for body in document["policies"][kind].values():
+        body.update(change)
+    file.write_text(yaml.safe_dump(document))
+    refused = run("import", str(file))
+    assert refused.returncode == Exit.INVALID, refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert run("import", str(export(run, tmp_path, acting.name, "after.yaml"))).stdout[:2] == "0 "

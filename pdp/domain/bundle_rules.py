@@ -13,7 +13,7 @@ from pdp.domain.org_policy import KIND as ORG_POLICY_KIND
 from pdp.domain.user_group import all_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pdp.domain.compliance_bundle import ComplianceBundle
     from pdp.domain.dlp_rule import DlpCustomisation
@@ -106,8 +106,7 @@ def rules_in_force(platform: PolicySet, own: PolicySet) -> RulesInForce:
         for each in bundles.values()
         if each.id in wanted and not each.enabled
     }
-    present = {**rules, **everyone}
-    by_group = {group.id: _of_group(group, added, present) for group in groups}
+    by_group = {group.id: _of_group(group, added, rules, everyone) for group in groups}
     return RulesInForce(everyone, {name: found for name, found in by_group.items() if found})
 
 
@@ -189,20 +188,38 @@ def _by_activation(
 
 
 def _of_group(
-    group: UserGroup, added: Mapping[str, Rules], present: Mapping[str, DlpRule]
+    group: UserGroup,
+    added: Mapping[str, Rules],
+    rules: Mapping[str, DlpRule],
+    everyone: Mapping[str, DlpRule],
 ) -> Rules:
     """What holds for a group's users in place of, or in addition to, what holds for everyone.
 
     Args:
         group: the group.
         added: what each bundle that may be assigned brings.
-        present: all rules, as they are for everyone.
+        rules: all rules, in force or not.
+        everyone: those that are in force for all users.
     """
     found: Rules = {}
     for bundle_id in group.bundle_ids:
         found.update(added.get(bundle_id, {}))
     for change in group.dlp_rules:
-        old = found.get(change["rule_id"]) or present.get(change["rule_id"])
-        if old is not None and _acts(new := stricter(old, change)) and new != old:
-            found[new.id] = new
+        rule_id = change["rule_id"]
+        held = found.get(rule_id) or everyone.get(rule_id)
+        # A rule that a framework only logs still has a tier of its own, which a group may enable.
+        configured = rules.get(rule_id)
+        changed = [stricter(old, change) for old in (held, configured) if old is not None]
+        acting = [each for each in changed if _acts(each)]
+        if acting and (new := _strictest(acting)) != held:
+            found[rule_id] = new
     return found
+
+
+def _strictest(rules: Sequence[DlpRule]) -> DlpRule:
+    """Returns the first of `rules`, all of one id, with the strictest of all their settings."""
+    return replace(
+        rules[0],
+        action_tier=max((each.action_tier for each in rules), key=ACTION_TIERS.index),
+        confidence_threshold=min(each.confidence_threshold for each in rules),
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from pdp.audit.housekeeping import Checkpoints
@@ -12,9 +11,12 @@ from pdp.engine.recording import RecordMaker
 from pdp.errors import ConfigError
 from pdp.store.audit_port import Retention
 from pdp.store.audit_sqlite import SqliteAuditLog
+from pdp.store.sqlite import path_of
 from pdp.transport.recording import Records
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pdp.audit.tickets import Tickets
     from pdp.config import Settings
     from pdp.engine.recording import Pending
@@ -136,9 +138,12 @@ class RecordKeeping:
 
 
 def beside(database_url: str) -> str:
-    """Returns where records are kept that belong to a database of policies."""
-    scheme, _, path = database_url.partition(":///")
-    return f"{scheme}:///{Path(path).with_name(FILE_NAME)}"
+    """Returns where records are kept that belong to a database of policies.
+
+    Raises:
+        ConfigError: the URL is none.
+    """
+    return f"sqlite:///{path_of(database_url).with_name(FILE_NAME)}"
 
 
 def _key(file: Path | None) -> bytes:

@@ -54,6 +54,7 @@ CHECKED_IN_CODE = {
     "UpdateComplianceBundle",
     "UpdateDlpRule",
     "UpdateLimit",
+    "UpdateModelConfig",
     "UpdatePolicyPack",
     "UpdatePolicyRule",
     "UpdateUserGroup",

@@ -17,6 +17,7 @@ from pdp.store.audit_retention import MAX_PAGES, retain
 from pdp.store.audit_verify import verify
 from pdp.store.sqlite import connect, path_of
 from pdp.store.sqlite_errors import converted, converted_at_opening, is_busy
+from pdp.store.sqlite_place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,10 +67,12 @@ class SqliteAuditLog:
         reader: sqlite3.Connection,
         copier: sqlite3.Connection,
         *,
+        place: Place,
         key: bytes,
         busy_timeout_s: float,
     ) -> None:
         self._writer = writer
+        self._place = place
         self._reader = reader
         self._copier = copier
         self._copying = threading.Lock()
@@ -108,8 +111,9 @@ class SqliteAuditLog:
             undo.callback(reader.close)
             copier = connect(path, busy_timeout_s)
             undo.callback(copier.close)
+            place = Place(path)
             undo.pop_all()
-        return cls(writer, reader, copier, key=key, busy_timeout_s=busy_timeout_s)
+        return cls(writer, reader, copier, place=place, key=key, busy_timeout_s=busy_timeout_s)
 
     def append(self, bodies: Sequence[str]) -> None:
         """See `AuditLog.append`."""
@@ -129,6 +133,7 @@ class SqliteAuditLog:
                     time.sleep(_RETRY_S)
                 else:
                     self._head = batch
+                    self._place.check()  # a record in a file that is gone is none
                     return
 
     def _patient(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
     layer:NAME    a layer of that name that raises whenever it is asked
     patterns      RE2's answer where its memory does not suffice, for texts with EXHAUST in them
     impatient     seconds that clients have, cut down to tenths
+    model         a model for named entities that never answers
     clock         a wall clock that is off by the number of seconds in PDP_DATA_DIR/clock
 
 The product has no such switches; here the parts are exchanged before it is started.
@@ -72,12 +73,36 @@ def shift_clock() -> None:
     time.time = lambda: shifted_ns() / 1e9
 
 
+def hang_model() -> None:
+    """Puts a model in place that takes requests and answers none."""
+    import threading  # noqa: PLC0415 - as above
+
+    from pdp import app  # noqa: PLC0415 - as above
+    from pdp.detect.ner import NerEngine  # noqa: PLC0415 - as above
+    from pdp.detect.ner.worker import Worker  # noqa: PLC0415 - as above
+    from pdp.domain.dlp_rule import LLM, NER  # noqa: PLC0415 - as above
+
+    class Hanging:
+        labels = None
+
+        def recognise(self, *_asked: Any) -> NoReturn:
+            while True:
+                threading.Event().wait()
+
+    def models(_settings: Any) -> NerEngine:
+        return NerEngine({NER: Worker("hanging", Hanging)}, {LLM: "there is none"}, 0.05)
+
+    app._models = models  # type: ignore[assignment] # as said above
+
+
 def main(fault: str) -> None:
     """Starts the server with the fault."""
     if fault == "patterns":
         exhaust_patterns()
     elif fault == "impatient":
         lose_patience()
+    elif fault == "model":
+        hang_model()
     elif fault == "clock":
         shift_clock()
     else:

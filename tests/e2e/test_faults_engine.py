@@ -65,6 +65,26 @@ def test_patterns_without_memory(tmp_path: Path, tenant: str) -> None:
         assert still_blocks(acting)
 
 
+def test_a_model_that_hangs(tmp_path: Path, tenant: str) -> None:
+    """What it was needed for is blocked in time; all else goes on, and so does the end."""
+    with faulty(tmp_path, "model") as server:
+        acting = tenant_of(server, tenant)
+        rule = {
+            "detector_name": "Names",
+            "detector_type": "ner",
+            "entity_type": "PERSON",
+            "action_tier": "redact",
+        }
+        with acting.client() as http:
+            assert http.post("/api/admin/dlp-rules/", json=rule).status_code == 201
+        for _ in range(3):
+            decision = acting.decide("Ada Lovelace wrote it")
+            assert (decision["outcome"], decision["incomplete"]) == ("BLOCK", True)
+            assert decision["reason_code"] == "ENGINE_ERROR"
+        other = Tenant(server.http_url, f"{tenant}-other").decide("Ada Lovelace wrote it")
+        assert (other["outcome"], other["incomplete"]) == ("ALLOW", False)
+
+
 @pytest.mark.parametrize("seconds", [-365 * DAY_S, -DAY_S, DAY_S, 365 * DAY_S])
 def test_a_clock_that_jumps(tmp_path: Path, tenant: str, seconds: int) -> None:
     """Policies stay in force, writes stay in order, and waiting takes no notice of it."""

@@ -46,6 +46,24 @@ def test_deleted(tmp_path: Path, tenant: str) -> None:
         assert not (folder / "pdp.db").exists()
 
 
+def test_records_deleted(tmp_path: Path, tenant: str) -> None:
+    """A decision whose record would go into a file that nobody finds again is not given."""
+    with start(tmp_path) as server:
+        acting = tenant_of(server, tenant)
+        with acting.client() as http:
+            assert http.put("/v1/org/policy", json={"logging_level": "full"}).status_code == 200
+        assert acting.decide("hello")["outcome"] == "ALLOW"
+        for file in tmp_path.glob("audit.db*"):
+            file.unlink()
+        for _ in range(2):
+            decision = acting.decide("hello")
+            assert (decision["outcome"], decision["reason_code"]) == ("BLOCK", "ENGINE_ERROR")
+            assert decision["incomplete"]
+        with acting.client() as http:
+            assert "\npdp_audit_unrecorded_total 2.0\n" in http.get("/metrics").text
+    assert not (tmp_path / "audit.db").exists()
+
+
 def test_replaced(tmp_path: Path, tenant: str) -> None:
     """Another file in its place is not written to by halves, nor taken for the old one."""
     with start(tmp_path) as server:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.engine.evaluate import evaluate
+from pdp.engine.policy_hash import PolicyHasher
 from pdp.engine.replay import replay
 
 if TYPE_CHECKING:
@@ -112,13 +113,15 @@ def replay_records(
         examples: how many decisions of each change are named.
     """
     tally = ReplayTally(examples)
+    # Revisions are the store's: they rise with what other tenants write, too.
+    in_force = PolicyHasher().of(before)
     for record in records:
         again = replay(record, before, after)
         if again.decision is None:
             tally.not_replayed[again.obstacle] += 1
             continue
         tally.gaps.update(again.gaps)
-        tally.elsewhere += record.revision != before.revision
+        tally.elsewhere += record.policy_hash != in_force
         now = again.decision
         tally.add(
             _Side(record.outcome, record.matches),

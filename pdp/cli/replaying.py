@@ -129,7 +129,7 @@ def _report(whole: dict[str, Any]) -> Report:
     changed, replayed = whole["changed"], whole["replayed"]
     facts = [("judged again", str(replayed))]
     if whole["on_other_policies"]:
-        facts.append(("decided on another revision", str(whole["on_other_policies"])))
+        facts.append(("decided on other policies", str(whole["on_other_policies"])))
     return Report(
         headline=f"{changed} of {replayed} decisions would change",
         style="bold yellow" if changed else "bold green",

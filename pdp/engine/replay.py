@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.domain import dlp_rule, policy_pack, static_policy
-from pdp.domain.layers import CHAIN, CUSTOMER, DLP, LIMITS, STATIC
+from pdp.domain.layers import CHAIN, DLP, LIMITS, STATIC
 from pdp.domain.request import Entity, Request, Subject, Target, Usage
 from pdp.engine.entities import EntityFinding
 from pdp.engine.evaluate import evaluate
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pdp.domain.decision_record import DecisionRecord
     from pdp.domain.detector import EntityDetector
     from pdp.domain.kinds import PolicySet
+    from pdp.engine.customers import Customer
     from pdp.engine.patterns import Detector
     from pdp.engine.snapshot import Snapshot
 
@@ -35,7 +36,6 @@ NO_CONTEXT: Final = "custom rules: the context that they read is not recorded"
 NO_TEXT: Final = "new patterns: the text is not recorded, so they were not run"
 NO_ARGUMENTS: Final = "sensitive fields: the arguments are not recorded, so their keys are not seen"
 
-_UNRECORDED_ROOTS: Final = frozenset({"arguments", "context"})
 _RECORDED_ROOTS: Final = frozenset(
     {"action", "tool", "timestamp", "direction", "channel", "risk_score", "target", "model"}
 )
@@ -151,9 +151,13 @@ def _obstacle(record: DecisionRecord, after: Snapshot) -> str:
     return ""
 
 
+def _customer(customer_id: str, after: Snapshot) -> Customer | None:
+    layer = next((each for each in after.layers if isinstance(each, CustomerLayer)), None)
+    return layer.customers.get(customer_id) if layer is not None else None
+
+
 def _reads_context(customer_id: str, after: Snapshot) -> bool:
-    layer = next((each for each in after.layers if each.name == CUSTOMER), None)
-    customer = layer.customers.get(customer_id) if isinstance(layer, CustomerLayer) else None
+    customer = _customer(customer_id, after)
     if customer is None:
         return False
     names = {name for _, rule in customer.rules for name in rule.condition.names}
@@ -171,10 +175,7 @@ def _gaps(record: DecisionRecord, before: Snapshot, after: Snapshot) -> Iterator
     if record.text_sha256 and record.redacted_text is None and _new_patterns(before, after):
         yield NO_TEXT
     if record.arguments_sha256 and record.redacted_arguments is None:
-        layer = next((each for each in after.layers if each.name == CUSTOMER), None)
-        customer = (
-            layer.customers.get(record.customer_id) if isinstance(layer, CustomerLayer) else None
-        )
+        customer = _customer(record.customer_id, after)
         if customer is not None and customer.sensitive_fields:
             yield NO_ARGUMENTS
 

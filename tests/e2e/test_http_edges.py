@@ -41,10 +41,11 @@ def exchange(server: Server, raw: bytes, *, half_closed: bool = True) -> bytes:
         opened.sendall(raw)
         if half_closed:
             opened.shutdown(socket.SHUT_WR)
-        return _to_the_end(opened)
+        return to_the_end(opened)
 
 
-def _to_the_end(opened: socket.socket) -> bytes:
+def to_the_end(opened: socket.socket) -> bytes:
+    """Returns all that arrives until the server has closed the connection."""
     received = b""
     try:
         while part := opened.recv(65536):

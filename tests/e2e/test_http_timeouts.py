@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.test_http_edges import connected, decide, exchange, statuses
+from tests.e2e.test_http_edges import connected, decide, exchange, statuses, to_the_end
 from tests.running import PATIENCE_S, Server, start
 
 if TYPE_CHECKING:
@@ -42,12 +42,7 @@ def test_who_keeps_the_server_waiting_is_closed(impatient: Server, begun: bytes)
     """Whatever it has begun, the server closes in the end; here the client never does."""
     with connected(impatient) as opened:
         opened.sendall(begun)
-        received = b""
-        try:
-            while part := opened.recv(65536):
-                received += part
-        except ConnectionResetError:
-            pass
+        received = to_the_end(opened)
     assert b"outcome" not in received
     assert statuses(exchange(impatient, decide(b"Content-Length: 30\r\n"))) == [200]
 

@@ -19,6 +19,7 @@ from pdp.domain.static_policy import StaticOverride, StaticPolicy
 from pdp.engine import replay as replays
 from pdp.engine.compiler import compile_tenant
 from pdp.engine.evaluate import evaluate
+from pdp.engine.policy_hash import PolicyHasher
 from pdp.engine.replay import replay
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def recorded(request: Request, before: Snapshot, *, redacted: str | None = None)
         outcome=decision.outcome,
         risk=decision.risk,
         revision=before.revision,
+        policy_hash=PolicyHasher().of(before),
         subject=RecordedSubject(
             request.subject.user_id, request.subject.groups, "", request.subject.risk_score
         ),
@@ -187,6 +189,15 @@ def test_the_tally_names_what_changes_and_what_did_it() -> None:
         for effect in (ADDED, GONE):
             each = Responsible("static", match.policy_id, match.name, effect)
             assert change.policies[each] == 3
+
+
+def test_decisions_on_other_policies_are_counted_by_what_those_say() -> None:
+    """Another tenant's write makes a revision, and changes nothing for this one."""
+    before = snapshot()
+    same = recorded(Request(text="hi"), before)._replace(revision=before.revision - 3)
+    other = recorded(Request(text="hi"), snapshot(**rule(user_groups=["contractors"])))
+    tally = replay_records([same, other], before, before, examples=0)
+    assert (tally.replayed, tally.elsewhere) == (2, 1)
 
 
 def test_requests_are_judged_on_both_sides() -> None:

@@ -1462,8 +1462,8 @@ class ReplayResponse(_message.Message):
     changed: _builtins.int
     """changed is how many of them would come to another outcome."""
     on_other_policies: _builtins.int
-    """on_other_policies is how many decisions had been made on another revision
-    than the one in force.
+    """on_other_policies is how many decisions had been made on other policies than
+    those in force.
     """
     progress: _builtins.float
     """progress is the share of the selection that is done, from 0 to 1."""

@@ -89,6 +89,9 @@ def test_the_readmes_examples_work_from_top_to_bottom(newcomer: running.Server) 
         assert done.stdout.strip(), code
         if expected is not None:
             assert includes(json.loads(done.stdout), expected), (expected, done.stdout)
+        if "--explain" in code and "--arg" in code:
+            shown = next(text for kind, text in blocks("README.md") if kind == "text")
+            assert done.stdout.endswith(f"\n{shown}"), done.stdout
         if "--customer" in code:
             assert done.stdout.startswith("BLOCK (not allowed)"), done.stdout
             assert "ORG_RISK_BLOCK" in done.stdout

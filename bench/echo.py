@@ -1,32 +1,43 @@
 """An empty echo server on the stack that the PDP serves on: no middleware, no work.
 
 It parses a DecideRequest and answers a constant DecideResponse. Run as `python -m bench.echo`; it
-prints its port.
+prints its port. With `--turns` it takes its calls in turns, as the PDP does, and is not so empty
+any more; what deciding costs shows in the comparison with that.
 """
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import uvloop
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp.transport.turns import Turns
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[pb.DecideRequest, pb.DecideResponse]
 
 _ANSWER = pb.DecideResponse(outcome=pb.OUTCOME_ALLOW, allowed=True, status_hint=200)
+_TURNS = Turns()
 
 
 async def _decide(request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
     return _ANSWER
 
 
-async def _serve() -> None:
+async def _decide_in_turns(request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
+    await _TURNS.mine()
+    await asyncio.sleep(0)
+    return _ANSWER
+
+
+async def _serve(*, turns: bool) -> None:
     server = grpc.aio.server()
     handler: Any = grpc.unary_unary_rpc_method_handler(
-        _decide,
+        _decide_in_turns if turns else _decide,
         request_deserializer=pb.DecideRequest.FromString,
         response_serializer=pb.DecideResponse.SerializeToString,
     )
@@ -39,4 +50,4 @@ async def _serve() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve())
+    uvloop.run(_serve(turns="--turns" in sys.argv))

@@ -35,10 +35,10 @@ class Served:
 
 
 @contextmanager
-def echo_server() -> Iterator[Served]:
-    """Runs the empty echo server."""
+def echo_server(*options: str) -> Iterator[Served]:
+    """Runs the empty echo server; see `bench.echo` for its options."""
     begin = time.perf_counter()
-    with _process([sys.executable, "-m", "bench.echo"], {}) as process:
+    with _process([sys.executable, "-m", "bench.echo", *options], {}) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         port = int(process.stdout.readline())
         yield Served(port, process, time.perf_counter() - begin)

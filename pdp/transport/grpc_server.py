@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,7 @@ from pdp.transport.call import Call, Endpoint, Session
 from pdp.transport.health import Health
 from pdp.transport.status import STATUSES, rich_status
 from pdp.transport.streams import sent
+from pdp.transport.turns import Turns
 
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 """A batch of requests (decide.md, Services)."""
@@ -79,8 +81,11 @@ class GrpcServer:
         options = (*_OPTIONS, ("grpc.so_reuseport", int(workers > 1)))
         self._server = grpc.aio.server(options=options)
         self._services = sorted({method.service for method in methods.values()})
+        turns = Turns()
         handlers = {
-            path: _handler(method, endpoints[path], admissions.get(path, admit_all), names_of)
+            path: _handler(
+                method, endpoints[path], admissions.get(path, admit_all), names_of, turns
+            )
             for path, method in methods.items()
         }
         self._server.add_generic_rpc_handlers((_Handlers(handlers),))
@@ -126,21 +131,24 @@ class GrpcServer:
         await self._server.stop(grace_s)
 
 
-def _handler(method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf) -> Handler:
+def _handler(
+    method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf, turns: Turns
+) -> Handler:
     # Bytes in, bytes out: a message that cannot be parsed is answered here, with its reason.
     if method.streaming:
         return grpc.stream_stream_rpc_method_handler(_stream(method, endpoint, admit, names_of))
     if method.answers:
         return grpc.unary_stream_rpc_method_handler(_answers(method, endpoint, admit, names_of))
-    return grpc.unary_unary_rpc_method_handler(_unary(method, endpoint, admit, names_of))
+    return grpc.unary_unary_rpc_method_handler(_unary(method, endpoint, admit, names_of, turns))
 
 
 def _unary(
-    method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf
+    method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf, turns: Turns
 ) -> Callable[[bytes, Context], Awaitable[bytes]]:
     parse = method.request.FromString
 
     async def handle(raw: bytes, context: Context) -> bytes:
+        await turns.mine()
         call = _call(method, context, names_of(context))
         try:
             admit(call)
@@ -150,7 +158,9 @@ def _unary(
             raise
         if call.reply:
             context.set_trailing_metadata(tuple(call.reply.items()))
-        return response.SerializeToString()
+        answer = response.SerializeToString()
+        await asyncio.sleep(0)  # the others of the turn are judged before any answer is sent
+        return answer
 
     return handle
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -32,13 +33,12 @@ def channel(server: Locked) -> Iterator[grpc.Channel]:
 def test_a_stream_of_requests(server: Locked, channel: grpc.Channel) -> None:
     """Each message is asked for its credential; one after the revocation is refused."""
     made = server.new_key("pep", "acme")
-    revoked = False
+    answered = threading.Event()
 
     def messages() -> Iterator[decide_pb2.DecideStreamRequest]:
-        nonlocal revoked
         yield decide_pb2.DecideStreamRequest()
+        assert answered.wait(PATIENCE_S)
         server.ask("DELETE", f"{KEYS}/{made['api_key']['id']}", server.admin)
-        revoked = True
         yield decide_pb2.DecideStreamRequest()
 
     stream = channel.stream_stream(
@@ -48,9 +48,9 @@ def test_a_stream_of_requests(server: Locked, channel: grpc.Channel) -> None:
     )
     answers: Any = stream(messages(), metadata=(("x-api-key", made["key"]),), timeout=PATIENCE_S)
     assert next(answers).response.allowed
+    answered.set()
     with pytest.raises(grpc.RpcError) as refused:
         next(answers)
-    assert revoked
     error: Any = refused.value
     assert error.code() is grpc.StatusCode.UNAUTHENTICATED
 

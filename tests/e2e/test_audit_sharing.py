@@ -15,7 +15,7 @@ from pdp import Engine
 from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
 from pdp.callers.remote import open_channel
 from pdp.errors import ConfigError
-from pdp.records import RecordOptions, beside
+from pdp.record_keeping import RecordOptions, beside
 from pdp.store.audit_port import Filter
 from pdp.store.audit_sqlite import SqliteAuditLog
 from tests import running

@@ -248,7 +248,10 @@ def test_a_directory_without_a_model_stops_the_start(tmp_path: Path) -> None:
 
 
 def test_nothing_of_the_extras_is_imported_before_a_model_is_there() -> None:
-    code = f"import sys, pdp.app, pdp.cli.main; print(sorted(set({EXTRAS!r}) & set(sys.modules)))"
+    code = (
+        "import sys, pdp.cli.main, pdp.server.app; "
+        f"print(sorted(set({EXTRAS!r}) & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

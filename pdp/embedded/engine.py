@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 from pdp.admin.snapshots import Renewed, compile_snapshot, plan_renewal, read_news, renew
 from pdp.audit.tickets import ThreadTickets
 from pdp.bootstrap import first_publisher, open_store, risk_table
-from pdp.bounds import check
 from pdp.detect.ner import open_engine
 from pdp.domain.decision import Decision, Fault
 from pdp.domain.layers import ENGINE
 from pdp.domain.request import Request
-from pdp.embedded_counters import StoredMeter
-from pdp.embedded_requests import RequestFields, read, settled
+from pdp.embedded.bounds import check
+from pdp.embedded.counters import StoredMeter
+from pdp.embedded.requests import RequestFields, read, settled
 from pdp.engine.evaluate import evaluate, unjudged
 from pdp.engine.ner import texts_of, with_findings
 from pdp.errors import RevisionUnavailable
-from pdp.records import RecordKeeping, RecordOptions, beside
+from pdp.record_keeping import RecordKeeping, RecordOptions, beside
 from pdp.transport.call import new_id
 from pdp.transport.recording import Records, unrecorded
 

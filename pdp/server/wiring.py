@@ -26,8 +26,8 @@ from pdp.admin.static_policies import StaticPolicies
 from pdp.admin.user_groups import UserGroups
 from pdp.audit.reading import RecordReader
 from pdp.detect.ner import open_engine
-from pdp.exporting import Exporting
-from pdp.security import for_development
+from pdp.server.exporting import Exporting
+from pdp.server.security import for_development
 from pdp.transport.admission import admissions
 from pdp.transport.chain import endpoints
 from pdp.transport.methods import Method, methods
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from pdp.domain.detector import EntityDetector
     from pdp.domain.ner import NerFinder
     from pdp.publisher import Publisher
-    from pdp.records import RecordKeeping
+    from pdp.record_keeping import RecordKeeping
     from pdp.transport.admission import Check, Services
     from pdp.transport.call import Endpoint
 

@@ -126,6 +126,27 @@ class TestWindows:
         clock.now += wait
         assert decide(meter, snapshot).allowed
 
+    def test_of_several_hints_the_longest_counts(self) -> None:
+        clock = Clock(at("2026-02-14T23:50:00"))
+        meter = Meter(clock)
+        snapshot = snapshot_of(user(requests_per_minute=1, daily_request_limit=1))
+        assert decide(meter, snapshot).allowed
+        assert decide(meter, snapshot).retry_after_s == 600
+
+    def test_there_is_no_hint_where_one_of_several_bounds_never_has_room(self) -> None:
+        meter = Meter(Clock())
+        snapshot = snapshot_of(user(requests_per_minute=1, daily_token_limit=10))
+        assert decide(meter, snapshot).allowed
+        assert decide(meter, snapshot, tokens=10).retry_after_s == 61
+        assert decide(meter, snapshot, tokens=11).retry_after_s is None
+
+    def test_only_the_bounds_that_a_request_is_over_are_named(self) -> None:
+        meter = Meter(Clock())
+        snapshot = snapshot_of(user(requests_per_minute=1, daily_token_limit=10))
+        assert decide(meter, snapshot).allowed
+        refused = decide(meter, snapshot, tokens=10)
+        assert [match.name for match in refused.matches] == ["requests_per_minute of user u"]
+
     def test_a_rate_that_was_lowered_is_held_at_once(self) -> None:
         clock = Clock()
         meter = Meter(clock)

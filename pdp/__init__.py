@@ -68,11 +68,13 @@ _HOMES: Final = ("pdp.domain.decision", "pdp.domain.request", "pdp.errors", "pdp
 """Where the names come from; the costly one last."""
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = _version() if name == "__version__" else _find(name)
-    return value
+if not TYPE_CHECKING:  # a checker knows the names, and is to refuse others
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = _version() if name == "__version__" else _find(name)
+        return value
 
 
 def _version() -> str:

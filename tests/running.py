@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
+
+import httpx2
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,6 +67,16 @@ class Server:
     def http_url(self) -> str:
         """Where it serves HTTP."""
         return str(self.announced["http"])
+
+    def client(self, tenant: str = "", **headers: str) -> httpx2.Client:
+        """Returns an HTTP client that speaks for a tenant; empty for the default one."""
+        named = {"X-Tenant-ID": tenant} if tenant else {}
+        return httpx2.Client(
+            base_url=self.http_url,
+            headers={**named, **headers},
+            timeout=PATIENCE_S,
+            trust_env=False,
+        )
 
     @property
     def database_url(self) -> str:
@@ -162,6 +175,27 @@ def start(
         server.__exit__(None, None, None)
         raise
     return server
+
+
+def start_workers(data_dir: Path, workers: int = 2, **settings: str) -> Server:
+    """Starts a server with several workers; on other ports where somebody was faster."""
+    for _ in range(5):
+        grpc_address, http_address = free_addresses()
+        listen = {"PDP_GRPC_LISTEN": grpc_address, "PDP_HTTP_LISTEN": http_address}
+        try:
+            return start(data_dir, PDP_WORKERS=str(workers), **{**listen, **settings})
+        except Ended as ended:
+            if "is another server running there?" not in str(ended):
+                raise
+    raise AssertionError("no ports are free")
+
+
+def free_addresses() -> tuple[str, str]:
+    """Returns two addresses that were free a moment ago: workers share ports that have a number."""
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{one.getsockname()[1]}", f"127.0.0.1:{two.getsockname()[1]}"
 
 
 def pdp(

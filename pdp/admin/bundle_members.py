@@ -13,7 +13,7 @@ from pdp.domain.user_group import UserGroup
 from pdp.errors import InvalidArgument, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pdp.domain.record import Record
     from pdp.store.port import Reader, Transaction
@@ -42,19 +42,8 @@ def place_rules(
     Raises:
         InvalidArgument: some are no rules of the tenant, or there are too many.
     """
-    defined = frozenset(bundle.defined_rules)
-    wanted = [each for each in dict.fromkeys(rule_ids) if each not in defined]
-    if len(wanted) > MAX_RULES:
-        reason = f"may be {MAX_RULES} rules at most"
-        raise InvalidArgument.of(Violation("rule_ids", reason))
     own = {record.id: record for record in transaction.list(dlp_rule.KIND, tenant_id)}
-    faults = [
-        Violation(f"rule_ids[{rule_ids.index(each)}]", _why_not(transaction, each))
-        for each in wanted
-        if each not in own
-    ]
-    if faults:
-        raise InvalidArgument.of(*faults)
+    wanted = _wanted(transaction, bundle, rule_ids, own)
     present = {each for each, record in own.items() if record.body["bundle_id"] == bundle.id}
     added = [each for each in wanted if each not in present]
     gone = [each for each in own if each in present and each not in wanted]
@@ -64,6 +53,28 @@ def place_rules(
         _put_rule(transaction, own[rule_id], actor, f"Taken out of {bundle.name}", bundle_id="")
     counts = (("added", len(added)), ("taken out", len(gone)))
     return [f"rules {what}: {number}" for what, number in counts if number]
+
+
+def _wanted(
+    reader: Reader,
+    bundle: ComplianceBundle,
+    rule_ids: Sequence[str],
+    own: Mapping[str, Record],
+) -> list[str]:
+    """Returns those of `rule_ids` that the bundle's definition does not have, each once."""
+    defined = frozenset(bundle.defined_rules)
+    wanted = [each for each in dict.fromkeys(rule_ids) if each not in defined]
+    if len(wanted) > MAX_RULES:
+        reason = f"may be {MAX_RULES} rules at most"
+        raise InvalidArgument.of(Violation("rule_ids", reason))
+    faults = [
+        Violation(f"rule_ids[{rule_ids.index(each)}]", _why_not(reader, each))
+        for each in wanted
+        if each not in own
+    ]
+    if faults:
+        raise InvalidArgument.of(*faults)
+    return wanted
 
 
 def switch_rules(

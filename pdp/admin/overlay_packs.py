@@ -57,11 +57,23 @@ def lay_packs(
         InvalidArgument: a rule or the chain is not well-formed.
         InvalidPattern: a rule's pattern is not RE2.
     """
+    known: dict[str, PolicyPack] = {**platform.of_kind(KIND), **own.of_kind(KIND)}
+    laid, rules = _candidates(own, known, packs)
+    if laid:
+        own = own.replaced(KIND, laid).replaced(RULE_KIND, rules)
+    if chain is None:
+        return own
+    return own.replaced(policy_chain.KIND, {policy_chain.ORG_ID: _chain(chain, laid, known)})
+
+
+def _candidates(
+    own: PolicySet, known: Mapping[str, PolicyPack], packs: Sequence[PackCandidate]
+) -> tuple[dict[str, PolicyPack], dict[str, PolicyRule]]:
+    """Returns the packs, each under the id that it takes, and all rules that change with them."""
     if sum(len(candidate.rules) for candidate in packs) > MAX_TENANT_RULES:
         raise InvalidArgument.of(Violation(_PLACE, f"has more than {MAX_TENANT_RULES} rules"))
     for index, candidate in enumerate(packs):
         check_drafts(candidate.rules, f"{_PLACE}[{index}].rules")
-    known: dict[str, PolicyPack] = {**platform.of_kind(KIND), **own.of_kind(KIND)}
     by_name = {pack.name: pack.id for pack in known.values()}
     laid: dict[str, PolicyPack] = {}
     rules: dict[str, PolicyRule] = {}
@@ -71,19 +83,22 @@ def lay_packs(
         laid[pack_id] = replace(candidate.pack, id=pack_id, rule_count=len(candidate.rules))
         rules |= _retired(own.of_kind(RULE_KIND), pack_id)
         rules |= _rules(pack_id, candidate, f"{_PLACE}[{index}].rules")
-    if laid:
-        own = own.replaced(KIND, laid).replaced(RULE_KIND, rules)
-    if chain is None:
-        return own
-    names = {pack.name: pack_id for pack_id, pack in laid.items()}
+    return laid, rules
+
+
+def _chain(
+    chain: ChainCandidate, laid: Mapping[str, PolicyPack], known: Mapping[str, PolicyPack]
+) -> PolicyChain:
+    """Returns the chain; a place that names a candidate pack by its name means that one."""
+    ids = {pack.name: pack_id for pack_id, pack in laid.items()}
     places = [
-        PackPlace(names.get(each.pack_id, each.pack_id), each.sequence) for each in chain.places
+        PackPlace(ids.get(each.pack_id, each.pack_id), each.sequence) for each in chain.places
     ]
-    entries = entries_of(places, known | laid, "overlay.chain.packs")
-    candidate_chain = PolicyChain(
-        "overlay_chain", combining_algorithm=chain.combining_algorithm, packs=entries
+    return PolicyChain(
+        "overlay_chain",
+        combining_algorithm=chain.combining_algorithm,
+        packs=entries_of(places, {**known, **laid}, "overlay.chain.packs"),
     )
-    return own.replaced(policy_chain.KIND, {policy_chain.ORG_ID: candidate_chain})
 
 
 def _retired(rules: Mapping[str, PolicyRule], pack_id: str) -> dict[str, PolicyRule]:

@@ -12,6 +12,7 @@ from pdp.domain.policy_chain import (
     KIND,
     MAX_USER_CHAINS,
     ORG,
+    ORG_ID,
     USER,
     ChainEntry,
     PolicyChain,
@@ -89,9 +90,8 @@ class PolicyChains:
         def work(transaction: Transaction) -> Versioned[ChainView]:
             record = transaction.get(KIND, tenant_id, record_id(user_id))
             expected.check(record.revision if record else None)
-            if record is None and transaction.count(KIND, tenant_id) > MAX_USER_CHAINS:
-                reason = f"at most {MAX_USER_CHAINS} users may have a chain"
-                raise InvalidArgument(reason, Violation("user_id", reason))
+            if record is None and user_id:
+                _check_room(transaction, tenant_id)
             packs = all_packs(transaction, tenant_id)
             entries = entries_of(places, packs)
             now = transaction.now
@@ -163,3 +163,11 @@ def entries_of(
     if faults:
         raise InvalidArgument.of(*faults)
     return tuple(entries[sequence] for sequence in sorted(entries))
+
+
+def _check_room(reader: Reader, tenant_id: str) -> None:
+    """Raises where as many users as may have a chain already."""
+    org = reader.get(KIND, tenant_id, ORG_ID) is not None
+    if reader.count(KIND, tenant_id) - org >= MAX_USER_CHAINS:
+        reason = f"at most {MAX_USER_CHAINS} users may have a chain"
+        raise InvalidArgument(reason, Violation("user_id", reason))

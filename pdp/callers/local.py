@@ -11,11 +11,11 @@ from pdp.audit.tickets import LoopTickets
 from pdp.bootstrap import first_publisher, open_store, risk_table
 from pdp.callers.base import Answer, CallFailed, rpc
 from pdp.errors import InternalError, PdpError, RevisionUnavailable, StoreUnavailable
-from pdp.records import RecordKeeping, RecordOptions, beside
-from pdp.security import for_owner
+from pdp.record_keeping import RecordKeeping, RecordOptions, beside
+from pdp.server.security import for_owner
+from pdp.server.wiring import wire
 from pdp.transport.call import Call
 from pdp.transport.streams import sent
-from pdp.wiring import wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator

@@ -198,7 +198,7 @@ def caller_for(options: TargetOptions) -> Iterator[Caller]:
         from pdp.callers.local import Local  # noqa: PLC0415 - the engine, where it is needed
         from pdp.config import load  # noqa: PLC0415 - as above
         from pdp.logs import logging_to_stderr  # noqa: PLC0415 - as above
-        from pdp.records import RecordOptions  # noqa: PLC0415 - as above
+        from pdp.record_keeping import RecordOptions  # noqa: PLC0415 - as above
 
         settings = load({"database_url": options.database_url})
         with (

@@ -15,7 +15,7 @@ from pdp.cli.asking import ending, message_of
 from pdp.cli.report import Report, Table, show
 from pdp.config import load
 from pdp.logs import logging_to_stderr
-from pdp.records import RecordOptions
+from pdp.record_keeping import RecordOptions
 from pdp.transport.jsonpb import encode
 
 if TYPE_CHECKING:

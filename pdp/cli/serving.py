@@ -16,8 +16,8 @@ from pdp.cli.banner import announce
 from pdp.cli.exits import Exit, complain
 from pdp.config import Settings, check_auth, load
 from pdp.errors import ConfigError, StoreUnavailable
-from pdp.supervisor import supervise
-from pdp.worker import Worker
+from pdp.server.supervisor import supervise
+from pdp.server.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -98,13 +98,13 @@ def _warn_of_misspelt_variables() -> None:
 
 
 async def _serve_alone(settings: Settings) -> None:
-    from pdp.app import serve  # noqa: PLC0415 - a supervisor has no use for it
+    from pdp.server.app import serve  # noqa: PLC0415 - a supervisor has no use for it
 
     await serve(settings, lambda up: announce(settings, asdict(up)))
 
 
 async def _work(settings: Settings, worker: Worker) -> None:
-    from pdp.app import serve  # noqa: PLC0415 - as above
+    from pdp.server.app import serve  # noqa: PLC0415 - as above
 
     stop = asyncio.Event()
     await worker.open(stop)

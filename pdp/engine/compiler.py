@@ -109,13 +109,9 @@ def compile_tenant(
     Raises:
         InvalidPattern: some patterns do not compile; it names them all.
     """
-    held: Mapping[str, Layer] = {}
-    if previous is not None:
-        if previous.platform.akin(platform):
-            previous = previous.on(platform, previous.revision)
-        held = {layer.name: layer for layer in previous.layers}
-    shared = (platform.risk, platform.models, held, platform.detectors)
-    sources = Policies(platform.policies, policies, settings, *shared)
+    if previous is not None and previous.platform.akin(platform):
+        previous = previous.on(platform, previous.revision)
+    sources = _sources(platform, policies, settings, previous)
     layers = _built(BUILDERS, sources)
     patterns = _own_patterns(platform, layers, previous.patterns if previous else PatternSet())
     org = policies.of_kind(org_policy.KIND).get(org_policy.ID, org_policy.DEFAULT_ORG_POLICY)
@@ -134,6 +130,22 @@ def compile_tenant(
         ner=frozenset().union(*(getattr(layer, "ner_wanted", ()) for layer in layers)),
         org=org,
         timed=org.logging_level in org_policy.RECORD_ALL,
+    )
+
+
+def _sources(
+    platform: Platform, policies: PolicySet, settings: TenantSettings, previous: Snapshot | None
+) -> Policies:
+    """What a tenant's layers are built from, those of `previous` among it."""
+    held: dict[str, Layer] = {layer.name: layer for layer in previous.layers} if previous else {}
+    return Policies(
+        platform=platform.policies,
+        own=policies,
+        settings=settings,
+        risk=platform.risk,
+        models=platform.models,
+        previous=held,
+        detectors=platform.detectors,
     )
 
 

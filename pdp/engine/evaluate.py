@@ -49,6 +49,23 @@ def evaluate(
     """
     faults: list[Fault] = []
     verdicts: dict[str, Verdict] = {}
+    stopped_by = _ask_gates(snapshot, request, verdicts, faults)
+    if stopped_by:
+        return _combined(snapshot, request, decision_id, verdicts, faults, stopped_by=stopped_by)
+    findings = _findings(snapshot, request, faults) if known is None else known
+    if marks is not None:
+        marks.append((SCAN, perf_counter()))
+    _ask_layers(snapshot, request, findings, verdicts, faults, marks=marks)
+    if not (verdicts or faults or request.explain):
+        # Most requests: nothing of what combining does applies to them.
+        return plain_allow(snapshot, request, decision_id)
+    return _combined(snapshot, request, decision_id, verdicts, faults)
+
+
+def _ask_gates(
+    snapshot: Snapshot, request: Request, verdicts: dict[str, Verdict], faults: list[Fault]
+) -> str:
+    """Returns the gate that stops the request; empty where none does."""
     for gate in snapshot.gates:
         try:
             verdict = gate.admit(request)
@@ -58,10 +75,20 @@ def evaluate(
         if verdict is not NO_VERDICT:
             verdicts[gate.name] = verdict
         if verdict.outcome is Outcome.BLOCK:
-            return _combined(snapshot, request, decision_id, verdicts, faults, stopped_by=gate.name)
-    findings = _findings(snapshot, request, faults) if known is None else known
-    if marks is not None:
-        marks.append((SCAN, perf_counter()))
+            return gate.name
+    return ""
+
+
+def _ask_layers(
+    snapshot: Snapshot,
+    request: Request,
+    findings: Findings,
+    verdicts: dict[str, Verdict],
+    faults: list[Fault],
+    *,
+    marks: list[Mark] | None,
+) -> None:
+    """Adds to `verdicts` what the layers say, and to `faults` what they could not judge."""
     for layer in snapshot.layers:
         try:
             verdict = layer.judge(request, findings)
@@ -73,10 +100,6 @@ def evaluate(
                 faults += (Fault(layer.name, error) for error in verdict.unjudged)
         if marks is not None:
             marks.append((layer.name, perf_counter()))
-    if not (verdicts or faults or request.explain):
-        # Most requests: nothing of what combining does applies to them.
-        return plain_allow(snapshot, request, decision_id)
-    return _combined(snapshot, request, decision_id, verdicts, faults)
 
 
 def _combined(

@@ -66,17 +66,9 @@ def verify(connection: sqlite3.Connection, key: bytes, anchor: str) -> Verificat
     count = held = 0
     removed: tuple[int, str] = (0, "")
     anchored = not anchor
-    for row in connection.execute(_BATCHES):
-        batch = Batch(*row)
+    for batch in (Batch(*row) for row in connection.execute(_BATCHES)):
         if first is None:
-            # What comes before it is judged when all notes have been read.
-            first = batch
-            last = batch._replace(
-                sequence=batch.sequence - 1,
-                first_record=batch.first_record,
-                records=0,
-                hash=batch.previous,
-            )
+            first, last = batch, _before(batch)
         held += _check(last, batch, records, key, problems)
         removed = _noted(batch, removed, problems)
         anchored = anchored or anchor == head_of(batch)
@@ -95,6 +87,14 @@ def verify(connection: sqlite3.Connection, key: bytes, anchor: str) -> Verificat
         removed_batches=removed[0],
         problems=tuple(problems),
     )
+
+
+def _before(first: Batch) -> Batch:
+    """Returns what `first` follows from as it says itself.
+
+    What comes before it is judged when all notes have been read.
+    """
+    return first._replace(sequence=first.sequence - 1, records=0, hash=first.previous)
 
 
 def head_of(batch: Batch) -> str:

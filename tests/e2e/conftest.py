@@ -16,6 +16,8 @@ from pdp.cli import main
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import httpx2
+
     from pdp.callers.remote import Remote
     from tests.running import Server
 
@@ -32,6 +34,13 @@ class Ran:
     def json(self) -> Any:
         """What it wrote, as JSON."""
         return json.loads(self.out)
+
+
+@pytest.fixture
+def client(server: Server, tenant: str) -> Iterator[httpx2.Client]:
+    """Speaks HTTP for a tenant that nobody has used, with a credential as the seeds show one."""
+    with server.client(tenant, Authorization="Bearer x") as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -77,10 +77,10 @@ def hang_model() -> None:
     """Puts a model in place that takes requests and answers none."""
     import threading  # noqa: PLC0415 - as above
 
-    from pdp import app  # noqa: PLC0415 - as above
     from pdp.detect.ner import NerEngine  # noqa: PLC0415 - as above
     from pdp.detect.ner.worker import Worker  # noqa: PLC0415 - as above
     from pdp.domain.dlp_rule import LLM, NER  # noqa: PLC0415 - as above
+    from pdp.server import app  # noqa: PLC0415 - as above
 
     class Hanging:
         labels = None

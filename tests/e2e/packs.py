@@ -5,13 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx2
-import pytest
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.running import Server
+    import httpx2
 
 PACKS: Final = "/api/admin/policy-packs"
 CHAINS: Final = "/api/admin/policy-chains"
@@ -50,16 +45,6 @@ CONDITIONS: Final = {
     "user_groups": ["contractors"],
     "channel": ["interactive", "api"],
 }
-
-
-@pytest.fixture
-def client(server: Server, tenant: str) -> Iterator[httpx2.Client]:
-    """Speaks for a tenant that nobody has used."""
-    headers = {"X-Tenant-ID": tenant, "Authorization": "Bearer x"}
-    with httpx2.Client(
-        base_url=server.http_url, timeout=60.0, trust_env=False, headers=headers
-    ) as opened:
-        yield opened
 
 
 def made(answer: httpx2.Response) -> Any:

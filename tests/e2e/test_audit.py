@@ -21,22 +21,12 @@ from pdp.store.audit_sqlite import SqliteAuditLog
 from tests import running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 ATTACK: Final = "1 UNION SELECT password FROM users"
 CARD: Final = "my card is 4539578763621486"
 PLAIN: Final = "What is the capital of France?"
 AUDIT: Final = "/api/admin/audit"
-
-
-@pytest.fixture
-def client(server: running.Server, tenant: str) -> Iterator[httpx2.Client]:
-    """A client of the shared server, for a tenant of its own."""
-    with httpx2.Client(
-        base_url=server.http_url, headers={"X-Tenant-ID": tenant}, timeout=running.PATIENCE_S
-    ) as opened:
-        yield opened
 
 
 def decide(client: httpx2.Client, text: str, **fields: Any) -> dict[str, Any]:

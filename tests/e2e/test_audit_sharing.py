@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
@@ -15,7 +14,7 @@ from pdp import Engine
 from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
 from pdp.callers.remote import open_channel
 from pdp.errors import ConfigError
-from pdp.records import RecordOptions, beside
+from pdp.record_keeping import RecordOptions, beside
 from pdp.store.audit_port import Filter
 from pdp.store.audit_sqlite import SqliteAuditLog
 from tests import running
@@ -33,12 +32,6 @@ def recorded(folder: Path) -> set[str]:
         return {json.loads(each.body)["decision_id"] for each in found}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def ask(address: str, count: int) -> list[str]:
     """Asks on a connection of its own, which the kernel gives to one of the workers."""
     request = decide_pb2.DecideRequest(content=decide_pb2.Content(text=ATTACK))
@@ -49,12 +42,7 @@ def ask(address: str, count: int) -> list[str]:
 
 
 def test_workers_and_engines_write_one_chain(tmp_path: Path) -> None:
-    ports = {
-        "PDP_GRPC_LISTEN": f"127.0.0.1:{free_port()}",
-        "PDP_HTTP_LISTEN": f"127.0.0.1:{free_port()}",
-        "PDP_WORKERS": "2",
-    }
-    with running.start(tmp_path, **ports) as server:
+    with running.start_workers(tmp_path) as server:
         with (
             ThreadPoolExecutor(6) as pool,
             Engine.open(f"sqlite:///{tmp_path}/pdp.db") as engine,

@@ -12,13 +12,11 @@ from pdp._gen.pdp.v1 import compliance_bundle_pb2_grpc, user_group_pb2_grpc
 from pdp._gen.pdp.v1 import user_group_pb2 as groups_pb
 from pdp.catalog.compliance import bundle_id
 from tests.e2e.compliance import BUNDLES, GROUPS, bundle, detail, dlp_rule, group, seeded
-from tests.e2e.packs import NOBODY, client, found, refused
+from tests.e2e.packs import NOBODY, found, refused
 from tests.e2e.test_grpc import refused as refused_rpc
 
 if TYPE_CHECKING:
     import httpx2
-
-__all__ = ["client"]
 
 
 def summaries(client: httpx2.Client, kind: str) -> list[str]:

@@ -8,12 +8,10 @@ from uuid import UUID
 import pytest
 
 from tests.e2e.compliance import BUNDLES, RULES, bundle, detail, dlp_rule, seeded
-from tests.e2e.packs import NOBODY, TIME, client, found, refused
+from tests.e2e.packs import NOBODY, TIME, found, refused
 
 if TYPE_CHECKING:
     import httpx2
-
-__all__ = ["client"]
 
 VERSION = [
     "id",

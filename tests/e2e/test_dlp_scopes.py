@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.e2e.dlp import CARD_TEXT, PROJECT, RULES, decided, evaluated, platform_rule, rule
-from tests.e2e.packs import client, found, made, refused
+from tests.e2e.packs import found, made, refused
 
 if TYPE_CHECKING:
     import httpx2
-
-__all__ = ["client"]
 
 BUNDLES = "/api/admin/compliance-bundles"
 GROUPS = "/api/admin/user-groups"

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.dlp import PROJECT, RULE, RULES, decided, platform_rule, rule
-from tests.e2e.packs import TIME, client, found, refused
+from tests.e2e.packs import TIME, found, refused
 
 if TYPE_CHECKING:
     import httpx2
-
-__all__ = ["client"]
 
 NOTHING: Any = {"created": 0, "skipped": 0, "overwritten": 0, "errors": []}
 

@@ -16,8 +16,8 @@ from pdp._gen.pdp.v1 import decide_pb2
 from pdp.callers.remote import open_channel
 from pdp.cli.exits import Exit
 from tests.e2e.faults import RIVAL, ROUNDS, Load, Tenant, load_of, still_blocks, tenant_of
-from tests.e2e.test_workers import start_workers, workers_of
-from tests.running import PATIENCE_S, start
+from tests.e2e.test_workers import workers_of
+from tests.running import PATIENCE_S, start, start_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
-import httpx2
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
@@ -13,20 +12,9 @@ from pdp._gen.pdp.v1 import org_policy_pb2 as pb
 from pdp._gen.pdp.v1.org_policy_pb2_grpc import OrgPolicyServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.running import Server
+    import httpx2
 
 PATH: Final = "/v1/org/policy"
-
-
-@pytest.fixture
-def client(server: Server, tenant: str) -> Iterator[httpx2.Client]:
-    """Asks for a tenant that nobody has used."""
-    with httpx2.Client(
-        base_url=server.http_url, timeout=60.0, trust_env=False, headers={"X-Tenant-ID": tenant}
-    ) as opened:
-        yield opened
 
 
 def put(client: httpx2.Client, body: Any, tag: str = "") -> httpx2.Response:

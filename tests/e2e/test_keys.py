@@ -16,7 +16,6 @@ from pdp._gen.pdp.v1 import decide_pb2
 from pdp.callers import CallFailed
 from pdp.cli.exits import Exit
 from tests import running
-from tests.e2e.test_workers import free_ports
 from tests.locked import KEYS, Locked, locked
 
 if TYPE_CHECKING:
@@ -243,7 +242,7 @@ def wait_until(condition: Any) -> None:
 
 def test_a_revocation_counts_in_every_worker(tmp_path: Path) -> None:
     """Whichever process a connection comes to."""
-    grpc_address, http_address = free_ports()
+    grpc_address, http_address = running.free_addresses()
     told = {"PDP_WORKERS": "2", "PDP_GRPC_LISTEN": grpc_address, "PDP_HTTP_LISTEN": http_address}
 
     def all_say(server: Locked, key: str, status: int) -> bool:

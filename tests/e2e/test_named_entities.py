@@ -6,7 +6,6 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-import httpx2
 import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
@@ -20,6 +19,8 @@ from tests.e2e.packs import found
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import httpx2
 
 EXTRAS = ("presidio_analyzer", "spacy", "onnxruntime", "numpy", "tokenizers")
 NAMED = "Please call Greta Weber tomorrow ."
@@ -38,15 +39,6 @@ def find_spec(name, path=None, target=None):
 
 PathFinder.find_spec = find_spec
 """
-
-
-def speaking(server: running.Server, tenant: str) -> httpx2.Client:
-    return httpx2.Client(
-        base_url=server.http_url,
-        timeout=running.PATIENCE_S,
-        trust_env=False,
-        headers={"X-Tenant-ID": tenant},
-    )
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +62,7 @@ def bare_server(
 @pytest.fixture
 def bare(bare_server: running.Server, tenant: str) -> Iterator[httpx2.Client]:
     """Speaks to it for a tenant that nobody has used."""
-    with speaking(bare_server, tenant) as client:
+    with bare_server.client(tenant) as client:
         yield client
 
 
@@ -97,7 +89,7 @@ def model_server(
 @pytest.fixture
 def modelled(model_server: running.Server, tenant: str) -> Iterator[httpx2.Client]:
     """Speaks to it for a tenant that nobody has used."""
-    with speaking(model_server, tenant) as client:
+    with model_server.client(tenant) as client:
         yield client
 
 
@@ -248,7 +240,10 @@ def test_a_directory_without_a_model_stops_the_start(tmp_path: Path) -> None:
 
 
 def test_nothing_of_the_extras_is_imported_before_a_model_is_there() -> None:
-    code = f"import sys, pdp.app, pdp.cli.main; print(sorted(set({EXTRAS!r}) & set(sys.modules)))"
+    code = (
+        "import sys, pdp.cli.main, pdp.server.app; "
+        f"print(sorted(set({EXTRAS!r}) & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -259,7 +254,7 @@ def test_a_command_that_asks_no_server_has_the_models_of_its_settings(
     database = f"sqlite:///{tmp_path}/pdp.db"
     with (
         running.start(tmp_path, PDP_DATABASE_URL=database) as server,
-        speaking(server, "acme") as client,
+        server.client("acme") as client,
     ):
         names(client)
     command = ("decide", "--embedded", "--tenant", "acme", "--text", NAMED, "--json")

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx2
 import pytest
 
 from pdp._gen.pdp.v1 import org_policy_pb2 as pb
 from pdp._gen.pdp.v1.org_policy_pb2_grpc import OrgPolicyServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import grpc
+    import httpx2
 
-    from tests.running import Server
 
 PATH: Final = "/v1/org/policy"
 WEBHOOK: Final = "https://hooks.slack.com/services/T.../B.../xxx"
@@ -25,18 +22,6 @@ DEFAULT: Final = {
     "alert_rules": [],
     "blocking_rules": {"enabled": False, "block_on": "critical"},
 }
-
-
-@pytest.fixture
-def client(server: Server, tenant: str) -> Iterator[httpx2.Client]:
-    """Asks for a tenant that nobody has used."""
-    with httpx2.Client(
-        base_url=server.http_url,
-        timeout=60.0,
-        trust_env=False,
-        headers={"X-Tenant-ID": tenant, "Authorization": "Bearer aa_live_xxxxx"},
-    ) as opened:
-        yield opened
 
 
 def rule(condition: Any = None, name: str = "Rule", url: str = WEBHOOK) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from tests.e2e.packs import (
     NOBODY,
     PACKS,
     bundle,
-    client,
     found,
     pack,
     refused,
@@ -21,8 +20,6 @@ from tests.e2e.packs import (
 
 if TYPE_CHECKING:
     import httpx2
-
-__all__ = ["client"]
 
 
 def test_a_pack_in_a_chain_is_not_deleted(client: httpx2.Client) -> None:

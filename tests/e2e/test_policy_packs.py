@@ -14,7 +14,6 @@ from tests.e2e.packs import (
     RULE,
     TIME,
     bundle,
-    client,
     found,
     made,
     pack,
@@ -24,8 +23,6 @@ from tests.e2e.packs import (
 
 if TYPE_CHECKING:
     import httpx2
-
-__all__ = ["client"]
 
 
 def test_list_packs(client: httpx2.Client, tenant: str) -> None:

@@ -11,7 +11,6 @@ from tests.e2e.packs import (
     PACKS,
     RULE,
     TIME,
-    client,
     found,
     made,
     pack,
@@ -21,8 +20,6 @@ from tests.e2e.packs import (
 
 if TYPE_CHECKING:
     import httpx2
-
-__all__ = ["client"]
 
 
 def test_create_a_rule(client: httpx2.Client) -> None:

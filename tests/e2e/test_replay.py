@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx2
 import pytest
 
 from pdp.cli.exits import Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
+
+    import httpx2
 
     from tests.e2e.conftest import Ran
     from tests.running import Server
@@ -25,42 +26,33 @@ OVERLAY: Final = {
 }
 
 
-@pytest.fixture
-def http(server: Server, tenant: str) -> Iterator[httpx2.Client]:
-    """The server's HTTP, for a tenant that nobody has used."""
-    with httpx2.Client(
-        base_url=server.http_url, timeout=60.0, trust_env=False, headers={"X-Tenant-ID": tenant}
-    ) as client:
-        yield client
-
-
-def asked(http: httpx2.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    answer = http.post(path, json=body)
+def asked(client: httpx2.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = client.post(path, json=body)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
 
 
-def decide(http: httpx2.Client, text: str, **fields: Any) -> dict[str, Any]:
-    return asked(http, "/v1/decide", {"content": {"text": text}, **fields})
+def decide(client: httpx2.Client, text: str, **fields: Any) -> dict[str, Any]:
+    return asked(client, "/v1/decide", {"content": {"text": text}, **fields})
 
 
-def keep_all(http: httpx2.Client) -> None:
+def keep_all(client: httpx2.Client) -> None:
     """Has every decision recorded, with its redacted text."""
-    assert http.put("/v1/org/policy", json={"logging_level": "full"}).status_code == 200
+    assert client.put("/v1/org/policy", json={"logging_level": "full"}).status_code == 200
 
 
-def test_a_weaker_policy_lets_pass_what_was_blocked(http: httpx2.Client) -> None:
-    keep_all(http)
-    blocked = decide(http, SQLI)
-    decide(http, "hello")
+def test_a_weaker_policy_lets_pass_what_was_blocked(client: httpx2.Client) -> None:
+    keep_all(client)
+    blocked = decide(client, SQLI)
+    decide(client, "hello")
     system = {match["policy_id"]: match for match in blocked["matches"]}
     candidates = []
     for policy_id in system:
-        policy = http.get(f"/api/v1/static-policies/{policy_id}").json()
+        policy = client.get(f"/api/v1/static-policies/{policy_id}").json()
         kept = {key: policy[key] for key in ("id", "name", "category", "pattern", "severity")}
         candidates.append({**kept, "action": "log"})
-    answer = asked(http, "/v1/simulate/replay", {"overlay": {"static_policies": candidates}})
+    answer = asked(client, "/v1/simulate/replay", {"overlay": {"static_policies": candidates}})
     assert (answer["replayed"], answer["changed"], answer["progress"]) == (2, 1, 1.0)
     [change] = answer["changes"]
     assert (change["from"], change["to"], change["count"]) == ("BLOCK", "ALLOW", 1)
@@ -69,39 +61,39 @@ def test_a_weaker_policy_lets_pass_what_was_blocked(http: httpx2.Client) -> None
     assert answer["next_cursor"] == ""
 
 
-def test_a_new_pattern_runs_on_redacted_texts(http: httpx2.Client) -> None:
-    keep_all(http)
-    decide(http, "our RIVAL is cheaper")
-    decide(http, "hello")
-    answer = asked(http, "/v1/simulate/replay", {"overlay": OVERLAY})
+def test_a_new_pattern_runs_on_redacted_texts(client: httpx2.Client) -> None:
+    keep_all(client)
+    decide(client, "our RIVAL is cheaper")
+    decide(client, "hello")
+    answer = asked(client, "/v1/simulate/replay", {"overlay": OVERLAY})
     assert [(each["from"], each["to"], each["count"]) for each in answer["changes"]] == [
         ("ALLOW", "BLOCK", 1)
     ]
     assert answer["gaps"] == []
 
 
-def test_an_earlier_revision(http: httpx2.Client) -> None:
-    keep_all(http)
-    created = http.post(
+def test_an_earlier_revision(client: httpx2.Client) -> None:
+    keep_all(client)
+    created = client.post(
         "/api/v1/static-policies",
         json={"name": "No rivals", "category": "custom", "pattern": "rival", "action": "block"},
     )
     assert created.status_code == 201
-    blocked = decide(http, "a rival")
+    blocked = decide(client, "a rival")
     assert blocked["outcome"] == "BLOCK"
     before = blocked["revision"] - 1
-    answer = asked(http, "/v1/simulate/replay", {"revision": before})
+    answer = asked(client, "/v1/simulate/replay", {"revision": before})
     assert [(each["from"], each["to"]) for each in answer["changes"]] == [("BLOCK", "ALLOW")]
 
 
-def test_pages_add_up(http: httpx2.Client) -> None:
-    keep_all(http)
+def test_pages_add_up(client: httpx2.Client) -> None:
+    keep_all(client)
     for index in range(7):
-        decide(http, "a rival" if index % 2 else "hello")
+        decide(client, "a rival" if index % 2 else "hello")
     cursor, replayed, changed, shares = "", 0, 0, []
     while True:
         body = {"overlay": OVERLAY, "limit": 3, "cursor": cursor}
-        page = asked(http, "/v1/simulate/replay", body)
+        page = asked(client, "/v1/simulate/replay", body)
         replayed += page["replayed"]
         changed += page["changed"]
         shares.append(page["progress"])
@@ -113,18 +105,18 @@ def test_pages_add_up(http: httpx2.Client) -> None:
     assert shares[-1] == 1.0
 
 
-def test_nothing_is_recorded_by_a_replay(http: httpx2.Client) -> None:
-    keep_all(http)
-    decide(http, "hello")
+def test_nothing_is_recorded_by_a_replay(client: httpx2.Client) -> None:
+    keep_all(client)
+    decide(client, "hello")
     for _ in range(2):
-        answer = asked(http, "/v1/simulate/replay", {"overlay": OVERLAY})
+        answer = asked(client, "/v1/simulate/replay", {"overlay": OVERLAY})
         assert answer["replayed"] == 1
 
 
-def test_selections(http: httpx2.Client) -> None:
-    keep_all(http)
-    decide(http, SQLI, subject={"user_id": "eve"})
-    decide(http, "hello", subject={"user_id": "ada"})
+def test_selections(client: httpx2.Client) -> None:
+    keep_all(client)
+    decide(client, SQLI, subject={"user_id": "eve"})
+    decide(client, "hello", subject={"user_id": "ada"})
     for selection, expected in (
         ({"outcomes": ["BLOCK"]}, 1),
         ({"user_id": "ada"}, 1),
@@ -133,12 +125,12 @@ def test_selections(http: httpx2.Client) -> None:
         ({"until": "2100-01-01T00:00:00Z"}, 2),
     ):
         body = {"overlay": OVERLAY, "recorded": selection}
-        assert asked(http, "/v1/simulate/replay", body)["replayed"] == expected, selection
+        assert asked(client, "/v1/simulate/replay", body)["replayed"] == expected, selection
 
 
-def test_requests_of_the_callers_own(http: httpx2.Client) -> None:
+def test_requests_of_the_callers_own(client: httpx2.Client) -> None:
     requests = [{"content": {"text": text}} for text in ("a rival", "hello", SQLI)]
-    answer = asked(http, "/v1/simulate/replay", {"overlay": OVERLAY, "requests": requests})
+    answer = asked(client, "/v1/simulate/replay", {"overlay": OVERLAY, "requests": requests})
     assert (answer["replayed"], answer["changed"]) == (3, 1)
     assert answer["changes"][0]["examples"][0]["decision_id"] == "requests[0]"
 
@@ -154,19 +146,19 @@ def test_requests_of_the_callers_own(http: httpx2.Client) -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused(
-    http: httpx2.Client, body: dict[str, Any], field: str
+    client: httpx2.Client, body: dict[str, Any], field: str
 ) -> None:
-    answer = http.post("/v1/simulate/replay", json=body)
+    answer = client.post("/v1/simulate/replay", json=body)
     assert answer.status_code == 400
     assert answer.json()["error"]["details"][0]["field"] == field
 
 
 def test_the_command(
-    server: Server, http: httpx2.Client, tenant: str, cli: Callable[..., Ran], tmp_path: Path
+    server: Server, client: httpx2.Client, tenant: str, cli: Callable[..., Ran], tmp_path: Path
 ) -> None:
-    keep_all(http)
-    decide(http, "a rival")
-    decide(http, "hello")
+    keep_all(client)
+    decide(client, "a rival")
+    decide(client, "hello")
     overlay = tmp_path / "overlay.json"
     overlay.write_text(json.dumps(OVERLAY))
     target = ("--server", server.grpc_address, "--tenant", tenant)

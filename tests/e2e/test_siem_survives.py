@@ -15,8 +15,9 @@ from pdp.audit.exporter import SPOOL_NAME
 from pdp.audit.spool import Spool
 from tests import running
 from tests.e2e.test_siem import TOKEN, hec
-from tests.e2e.test_workers import start_workers, workers_of
+from tests.e2e.test_workers import workers_of
 from tests.products import Product, Say
+from tests.running import start_workers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +102,7 @@ def test_no_answered_decision_is_lost_where_the_server_is_killed(tmp_path: Path)
 
 
 def test_several_workers_send_everything_once_even_if_one_dies(tmp_path: Path) -> None:
-    with Product(hec) as splunk, start_workers(tmp_path, **settings(splunk)) as server:
+    with Product(hec) as splunk, start_workers(tmp_path, 2, **settings(splunk)) as server:
         record_all(server.http_url)
         answered = decide_with_many(server.http_url)
         until_all(splunk, answered)

@@ -19,7 +19,7 @@ from pdp.engine.streaming import HOLD_BACK, MAX_TEXT_BYTES
 from pdp.transport.jsonpb import decode, encode
 from pdp.transport.servicers.decide_stream import MAX_OPEN
 from tests import running
-from tests.e2e.packs import client, found, made, pack
+from tests.e2e.packs import found, made, pack
 from tests.e2e.test_documentation import includes
 from tests.unit.text_streams import chunked
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     import grpc
 
-
-__all__ = ["client"]
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 60.0

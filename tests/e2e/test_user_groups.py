@@ -9,12 +9,10 @@ import pytest
 
 from pdp.catalog.compliance import user_groups
 from tests.e2e.compliance import BUNDLES, GROUP, GROUPS, group, seeded
-from tests.e2e.packs import NOBODY, TIME, client, found, made, refused
+from tests.e2e.packs import NOBODY, TIME, found, made, refused
 
 if TYPE_CHECKING:
     import httpx2
-
-__all__ = ["client"]
 
 DEFAULTS = ["Finance", "Engineering", "Contractors"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,33 +15,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from pdp._gen.pdp.v1 import decide_pb2, static_policy_pb2
 from pdp.callers.remote import Remote
 from pdp.cli.exits import Exit
-from tests.running import PATIENCE_S, Ended, Server, launch, start
+from tests.running import PATIENCE_S, Server, free_addresses, launch, start_workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WORKERS = 2
-
-
-def free_ports() -> tuple[str, str]:
-    """Returns two addresses that were free a moment ago."""
-    with socket.socket() as one, socket.socket() as two:
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{one.getsockname()[1]}", f"127.0.0.1:{two.getsockname()[1]}"
-
-
-def start_workers(data_dir: Path, **settings: str) -> Server:
-    """Starts a server with several workers; on other ports where somebody was faster."""
-    for _ in range(5):
-        grpc_address, http_address = free_ports()
-        listen = {"PDP_GRPC_LISTEN": grpc_address, "PDP_HTTP_LISTEN": http_address}
-        try:
-            return start(data_dir, PDP_WORKERS=str(WORKERS), **{**listen, **settings})
-        except Ended as ended:
-            if "is another server running there?" not in str(ended):
-                raise
-    raise AssertionError("no ports are free")
 
 
 def workers_of(server: Server) -> set[int]:
@@ -158,7 +136,7 @@ def _wait_for_end(pidfd: int) -> None:
 )
 def test_what_cannot_be_shared(tmp_path: Path, name: str, address: str, reason: str) -> None:
     """Workers share a port that is named, and nothing else."""
-    one, two = free_ports()
+    one, two = free_addresses()
     listen = {"PDP_GRPC_LISTEN": one, "PDP_HTTP_LISTEN": two, name: address}
     with launch(tmp_path, PDP_WORKERS="2", **listen) as server:
         assert server.wait() == Exit.CONFIG
@@ -170,7 +148,7 @@ def test_what_cannot_be_shared(tmp_path: Path, name: str, address: str, reason: 
 
 def test_one_port_for_both(tmp_path: Path) -> None:
     """GRPC and HTTP cannot have the same port, though the kernel would let them share it."""
-    one, _ = free_ports()
+    one, _ = free_addresses()
     listen = {"PDP_GRPC_LISTEN": one, "PDP_HTTP_LISTEN": one}
     with launch(tmp_path, PDP_WORKERS="2", **listen) as server:
         assert server.wait() == Exit.CONFIG
@@ -179,7 +157,7 @@ def test_one_port_for_both(tmp_path: Path) -> None:
 
 def test_a_port_that_others_share(server: Server, tmp_path: Path) -> None:
     """A second server does not take half of the first one's calls."""
-    _, other = free_ports()
+    _, other = free_addresses()
     listen = {"PDP_GRPC_LISTEN": server.grpc_address, "PDP_HTTP_LISTEN": other}
     with launch(tmp_path, PDP_WORKERS="2", **listen) as second:
         assert second.wait() == Exit.CONFIG
@@ -188,7 +166,7 @@ def test_a_port_that_others_share(server: Server, tmp_path: Path) -> None:
 
 def test_a_fault_is_said_once(tmp_path: Path) -> None:
     """What does not allow a start is said by the first worker, and by no other."""
-    one, two = free_ports()
+    one, two = free_addresses()
     listen = {"PDP_GRPC_LISTEN": one, "PDP_HTTP_LISTEN": two}
     with launch(tmp_path, PDP_WORKERS="2", PDP_DATABASE_URL="nonsense", **listen) as server:
         assert server.wait() == Exit.CONFIG

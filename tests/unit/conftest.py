@@ -15,9 +15,15 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
+def path(tmp_path: Path) -> Path:
     """A database that is not there yet."""
-    return f"sqlite:///{tmp_path}/pdp.db"
+    return tmp_path / "pdp.db"
+
+
+@pytest.fixture
+def url(path: Path) -> str:
+    """Its address."""
+    return f"sqlite:///{path}"
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from pdp import catalog
 from pdp.domain import dlp_rule, policy_chain, policy_pack
 from pdp.domain.decision import Outcome
 from pdp.domain.detector import PII
+from pdp.domain.dlp_rule import NER, DlpRule
 from pdp.domain.entity_types import FAMILIES
 from pdp.domain.kinds import PolicySet
 from pdp.domain.ner import NamedEntity, NerFindings, Wanted
@@ -19,6 +21,7 @@ from pdp.domain.policy_pack import PolicyPack, PolicyRule
 from pdp.domain.request import Entity, Request
 from pdp.engine.compiler import compile_tenant
 from pdp.engine.entities import EntityFinding
+from pdp.engine.evaluate import evaluate
 from pdp.engine.layers.chain import ChainLayer
 from pdp.engine.locations import Location, Segment
 from pdp.engine.rule_index import RuleIndex
@@ -29,6 +32,7 @@ from pdp.engine.seeking import seekers, sought
 from tests.unit.dlp import DETECTORS, judged, platform_of, policies, rule
 
 if TYPE_CHECKING:
+    from pdp.domain.request import JsonObject
     from pdp.engine.snapshot import Snapshot
 
 SEGMENT = Segment(None, "x" * 100, b"x" * 100)
@@ -117,6 +121,21 @@ def test_what_models_found_counts() -> None:
     assert (found.where.segment.path, found.where.value) == ("/a/0", "1234")
 
 
+@pytest.mark.parametrize("types", [["PERSON"], ["US_SSN", "PERSON"], []], ids=str)
+def test_what_models_alone_can_find_is_seen_by_a_chain(types: list[str]) -> None:
+    """No detector of the catalog finds names: there is nothing to seek, and yet something found."""
+    names = DlpRule("names", "Names", NER, "PERSON", "log_only")
+    asked = {"entity_types": types, "entity_confidence_min": 0.8}
+    own = chained(asked).replaced(dlp_rule.KIND, {"names": names})
+    snapshot = compile_tenant(platform_of(policies()), "t", own, 1)
+    greta = NerFindings((NamedEntity(Wanted("ner", "PERSON"), 0.9, 5, 10),))
+    assert snapshot.ner
+    for ner, outcome in ((greta, Outcome.BLOCK), (NerFindings(()), Outcome.ALLOW)):
+        decision = evaluate(snapshot, Request(text="Call Greta", ner=ner, explain=True), "d")
+        assert decision.outcome is outcome
+        assert any(row.matched for row in decision.trace if row.layer == "chain") == (ner is greta)
+
+
 def test_findings_are_redacted_in_their_places() -> None:
     asked = Conditions(entity_types=("CREDIT_CARD",))
     scanned = [finding("CREDIT_CARD", 1.0, 3, 8), finding("CREDIT_CARD", 0.1, 20, 30)]
@@ -128,25 +147,27 @@ def test_findings_are_redacted_in_their_places() -> None:
 
 
 def test_a_new_detector_is_seen_and_no_chain_compiled_anew() -> None:
-    chained = PolicySet(
-        {
-            policy_pack.KIND: {"p": PolicyPack("p", "Pack")},
-            policy_pack.RULE_KIND: {
-                "r": PolicyRule("r", "p", 0, "Own", {"type": "BLOCK"}, {"entity_types": ["OWN"]})
-            },
-            policy_chain.KIND: {
-                policy_chain.ORG_ID: PolicyChain("c", packs=(ChainEntry("e", "p", 0),))
-            },
-        }
-    )
-    platform = platform_of(policies())
-    first = compile_tenant(platform, "t", chained, 1)
+    platform, own = platform_of(policies()), chained({"entity_types": ["OWN"]})
+    first = compile_tenant(platform, "t", own, 1)
     mine = {"mine": rule("mine", pattern="x", tier="none")}
-    second = compile_tenant(platform, "t", chained.replaced(dlp_rule.KIND, mine), 2, first)
+    second = compile_tenant(platform, "t", own.replaced(dlp_rule.KIND, mine), 2, first)
     assert _chain(second).chains is _chain(first).chains
     assert judged(first, "x").outcome is Outcome.ALLOW
     assert judged(second, "x").reason_code == "CHAIN_BLOCK"
     assert judged(second, "y").outcome is Outcome.ALLOW
+
+
+def chained(conditions: JsonObject) -> PolicySet:
+    """Returns policies with one chain rule, that blocks."""
+    blocks = PolicyRule("r", "p", 0, "Rule", {"type": "BLOCK"}, conditions)
+    chain = PolicyChain("c", packs=(ChainEntry("e", "p", 0),))
+    return PolicySet(
+        {
+            policy_pack.KIND: {"p": PolicyPack("p", "Pack")},
+            policy_pack.RULE_KIND: {"r": blocks},
+            policy_chain.KIND: {policy_chain.ORG_ID: chain},
+        }
+    )
 
 
 def _chain(snapshot: Snapshot) -> ChainLayer:

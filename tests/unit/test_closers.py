@@ -133,16 +133,28 @@ class TestGates:
         assert (decision.reason_code, decision.status_hint) == ("MODEL_KILL_SWITCH", 503)
         assert [match.layer for match in decision.matches] == ["kill_switch"]
         assert not decision.incomplete
+        assert not decision.counted  # by limits
 
     def test_the_trace_says_so(self) -> None:
         rows = {row.layer: row.reason for row in self.stopped(explain=True).trace}
         assert rows["static"] == rows["org"] == "not asked: kill_switch had stopped the request"
+        assert not rows["kill_switch"].startswith("not asked")
 
     def test_a_simulation_says_so(self) -> None:
         layers = {each.layer: each for each in self.stopped(explain=True).layers}
         assert layers["kill_switch"].reason == "switched off"
         assert layers["org"].reason == "not asked: kill_switch had stopped the request"
         assert layers["org"].outcome is Outcome.ALLOW
+
+    @pytest.mark.parametrize("said", [Verdict(), Verdict(outcome=Outcome.CANCEL)], ids=str)
+    def test_a_gate_that_raises_is_a_block_and_the_others_are_asked(self, said: Verdict) -> None:
+        gates = (Says(ValueError("boom"), "kill_switch"), Says(said, "limits"))
+        layer = Says(Verdict(pii_detected=True))
+        snapshot = replace(paranoid(), gates=gates, layers=(layer,), closers=())
+        decision = decide(snapshot)
+        assert (decision.outcome, decision.reason_code) == (Outcome.BLOCK, "ENGINE_ERROR")
+        assert [fault.layer for fault in decision.faults] == ["kill_switch"]
+        assert decision.pii_detected
 
     def test_a_gate_that_only_warns_ends_nothing(self) -> None:
         gate = Says(Verdict(outcome=Outcome.WARN, floors=self.STOP.floors), "limits")

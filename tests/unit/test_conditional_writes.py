@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pdp import wiring
 from pdp.admin.workspace import Workspace
 from pdp.auth.principal import Principal
 from pdp.bootstrap import first_publisher
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.errors import InvalidArgument
+from pdp.server import wiring
 from pdp.store.sqlite import SqliteStore
 from pdp.transport.call import Call, Endpoint
 from pdp.transport.http.binding import bindings

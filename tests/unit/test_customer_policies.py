@@ -20,7 +20,7 @@ from pdp.engine.actions import ActionPatterns
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate
 from pdp.errors import CustomerNotFound, InvalidArgument, InvalidCondition, RequestTooLarge
-from tests.unit.test_workspace import Node
+from tests.unit.nodes import Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdp import Engine, Outcome, RevisionUnavailable
-from pdp import embedded as module
 from pdp._gen.pdp.v1 import static_policy_pb2
 from pdp.domain.static_policy import KIND
 from pdp.domain.tenant import PLATFORM
+from pdp.embedded import engine as module
 from pdp.errors import StoreUnavailable
 from pdp.store.sqlite import SqliteStore
 

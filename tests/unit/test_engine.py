@@ -15,7 +15,9 @@ from pdp.domain.decision import (
     Obligation,
     ObligationType,
     Outcome,
+    Redaction,
     RiskFactor,
+    Span,
     Verdict,
 )
 from pdp.domain.kinds import PolicySet
@@ -32,6 +34,7 @@ from pdp.errors import InvalidPattern
 
 if TYPE_CHECKING:
     from pdp.engine.layers.base import Layer
+    from pdp.engine.redact import Redacted
     from pdp.engine.snapshot import Snapshot
 
 
@@ -89,6 +92,23 @@ class TestFailingClosed:
         decision = decide(snapshot_of(policy("p", "x")), text="harmless")
         assert (decision.outcome, decision.reason_code) == (Outcome.BLOCK, "ENGINE_ERROR")
         assert decision.incomplete
+        traced = decide(snapshot_of(policy("p", "x")), text="harmless", explain=True).trace
+        assert [row.layer for row in traced] == ["engine", *LAYERS]
+
+    def test_redactions_that_cannot_be_made_are_a_block(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whatever the failure mode: what would be left of the text is not known."""
+
+        def fails(*_: object, **__: object) -> Redacted:
+            raise RecursionError
+
+        monkeypatch.setattr("pdp.engine.combine.redact", fails)
+        redaction = Redaction("x", Span(0, 1, "T", None))
+        layer = FixedLayer(Verdict(outcome=Outcome.REDACT, redactions=(redaction,)))
+        decision = decide(with_layers(layer, mode="open"), text="secret")
+        assert (decision.outcome, decision.reason_code) == (Outcome.BLOCK, "ENGINE_ERROR")
+        assert decision.incomplete
 
     def test_text_that_is_no_unicode_is_a_block(self) -> None:
         assert decide(snapshot_of(policy("p", "x")), text="\ud800").incomplete
@@ -97,7 +117,7 @@ class TestFailingClosed:
         decision = decide(with_layers(FixedLayer(ValueError()), mode="open"), text="x")
         assert decision.outcome is Outcome.ALLOW
         assert decision.incomplete
-        assert decision.reason_code == "ENGINE_ERROR"
+        assert (decision.reason_code, decision.status_hint) == ("ENGINE_ERROR", 200)
 
     def test_failure_mode_open_does_not_weaken_what_other_layers_say(self) -> None:
         block = Verdict(outcome=Outcome.BLOCK, reason_code="STATIC_POLICY_BLOCK")
@@ -167,6 +187,18 @@ class TestCombining:
         assert decide(with_layers(*layers)).obligations == (prompt,)
         assert decide(with_layers(layers[0])).obligations == (route, prompt)
 
+    @pytest.mark.parametrize("stop", [Outcome.PROMPT, Outcome.CANCEL, Outcome.BLOCK])
+    def test_what_is_stopped_carries_no_text(self, stop: Outcome) -> None:
+        redaction = Redaction("[GONE]", Span(0, 6, "T", None))
+        redacts = FixedLayer(Verdict(outcome=Outcome.REDACT, redactions=(redaction,)), "chain")
+        decision = decide(with_layers(redacts, FixedLayer(Verdict(outcome=stop))), text="secret")
+        assert decision.redacted_text == ("[GONE]" if stop is Outcome.PROMPT else None)
+        assert decision.obligations
+
+    def test_an_article_is_named_once(self) -> None:
+        layers = [FixedLayer(Verdict(frameworks=("B", "A")), name) for name in ("static", "dlp")]
+        assert decide(with_layers(*layers)).frameworks == ("B", "A")
+
     def test_a_trace_has_a_row_for_every_layer(self) -> None:
         decision = decide(snapshot_of(policy("p", "x")), text="y", explain=True)
         assert [row.layer for row in decision.trace] == list(LAYERS)
@@ -210,6 +242,11 @@ class TestSnapshots:
         snapshot = compile_tenant(platform, "acme", own, 1)
         assert snapshot.shards == platform.patterns.shards
         assert {match.policy_id for match in decide(snapshot, text="x").matches} == {"sys_x", "p"}
+
+    def test_a_system_policy_that_is_switched_off_is_in_force_for_nobody(self) -> None:
+        system = {"sys_x": policy("sys_x", "x", system=True, enabled=False)}
+        platform = compile_platform(PolicySet({KIND: system}), {})
+        assert decide(compile_tenant(platform, "acme", PolicySet(), 1), text="x").plain
 
     def test_a_policy_with_an_unknown_validator_is_refused(self) -> None:
         system = {"sys_x": policy("sys_x", "x", validator="nothing")}

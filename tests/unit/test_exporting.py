@@ -10,7 +10,7 @@ from pdp.audit.exporter import Exports
 from pdp.audit.spool import Standing
 from pdp.config import load
 from pdp.errors import ConfigError
-from pdp.exporting import Exporting
+from pdp.server.exporting import Exporting
 from pdp.transport.metrics import Metrics
 
 if TYPE_CHECKING:

@@ -10,15 +10,12 @@ import pytest
 from pdp.admin.kill_switch import KillSwitches
 from pdp.admin.model_catalog import ModelCatalog
 from pdp.admin.static_policies import StaticPolicies
-from pdp.admin.workspace import Workspace
-from pdp.bootstrap import first_publisher, open_store
 from pdp.callers.local import Local
 from pdp.cases import CallerTarget
 from pdp.domain.decision import Outcome
 from pdp.domain.model_catalog import KIND, ModelConfig, config_id
 from pdp.domain.record import Change, Record
 from pdp.domain.request import Request
-from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.domain.static_policy import KIND as POLICY_KIND
 from pdp.domain.static_policy import StaticPolicy, body_of
 from pdp.domain.tenant import PLATFORM
@@ -26,6 +23,7 @@ from pdp.embedded import Engine
 from pdp.engine.evaluate import evaluate
 from pdp.engine.scan import Shard
 from pdp.errors import InvalidPattern, ModelDisabled, ModelNotFound, ProviderNotFound
+from tests.unit.nodes import Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,53 +35,41 @@ GPT = config_id("openai", "gpt-4o")
 RIVALS = StaticPolicy("", "No rivals", "custom", "(?i)rival", "block")
 
 
-class Node:
-    """One process's part: a store, a publisher, a workspace, use cases."""
+class Models(Node):
+    """With switches, and models to switch."""
 
     def __init__(self, path: Path) -> None:
-        self.store = open_store(f"sqlite:///{path}")
-        self.publisher = first_publisher(self.store, DEFAULT_RISK_TABLE)
-        self.workspace = Workspace(self.store, self.publisher)
+        super().__init__(path, catalog=True)
         self.switches = KillSwitches(self.workspace)
         self.catalog = ModelCatalog(self.workspace)
         self.policies = StaticPolicies(self.workspace)
 
     async def outcome(
-        self, model: str = "gpt-4o", tenant_id: str = "acme", text: str = ""
+        self, text: str = "", tenant_id: str = "acme", model: str = "gpt-4o"
     ) -> Outcome:
-        snapshot = self.publisher.current(tenant_id) or await self.workspace.load(tenant_id)
-        return evaluate(snapshot, Request(text=text, model=model), "id").outcome
+        return await super().outcome(text, tenant_id, model)
 
     def changes(self, since: int) -> list[Change]:
         with self.store.read() as reader:
             return list(reader.changes(since))
 
-    def close(self) -> None:
-        self.workspace.close()
-        self.store.close()
-
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "pdp.db"
-
-
-@pytest.fixture
-def node(path: Path) -> Iterator[Node]:
-    node = Node(path)
+def node(path: Path) -> Iterator[Models]:
+    node = Models(path)
     yield node
     node.close()
 
 
 @pytest.fixture
-def other(path: Path, node: Node) -> Iterator[Node]:
-    other = Node(path)
+def other(path: Path, node: Models) -> Iterator[Models]:
+    other = Models(path)
     yield other
     other.close()
 
 
 class TestInForce:
-    async def test_when_the_write_returns_for_every_tenant(self, node: Node) -> None:
+    async def test_when_the_write_returns_for_every_tenant(self, node: Models) -> None:
         await node.policies.create("acme", "me", RIVALS)
         assert await node.outcome(tenant_id="fresh") is Outcome.ALLOW
         written = await node.switches.disable_model("me", GPT, "other")
@@ -96,19 +82,19 @@ class TestInForce:
         for tenant_id in ("acme", "fresh", "never-seen"):
             assert await node.outcome(tenant_id=tenant_id) is Outcome.ALLOW
 
-    async def test_and_the_tenants_own_policies_stay_so(self, node: Node) -> None:
+    async def test_and_the_tenants_own_policies_stay_so(self, node: Models) -> None:
         await node.policies.create("acme", "me", RIVALS)
         await node.switches.disable_model("me", GPT, "other")
-        assert await node.outcome("gpt-4o-mini", text="our rival") is Outcome.BLOCK
-        assert await node.outcome("gpt-4o-mini") is Outcome.ALLOW
+        assert await node.outcome("our rival", model="gpt-4o-mini") is Outcome.BLOCK
+        assert await node.outcome(model="gpt-4o-mini") is Outcome.ALLOW
 
-    async def test_a_batch_that_has_begun_ends_as_it_began(self, node: Node) -> None:
+    async def test_a_batch_that_has_begun_ends_as_it_began(self, node: Models) -> None:
         taken = node.publisher.current("acme")
         assert taken is not None
         await node.switches.disable_model("me", GPT, "other")
         assert evaluate(taken, Request(model="gpt-4o"), "id").outcome is Outcome.ALLOW
 
-    async def test_in_other_processes(self, node: Node, other: Node) -> None:
+    async def test_in_other_processes(self, node: Models, other: Models) -> None:
         assert await other.outcome() is Outcome.ALLOW
         following = asyncio.create_task(other.workspace.follow())
         await asyncio.sleep(0)  # lets it look at the store once
@@ -118,15 +104,15 @@ class TestInForce:
         following.cancel()
 
     async def test_a_tenants_write_does_not_undo_what_another_process_switched(
-        self, node: Node, other: Node
+        self, node: Models, other: Models
     ) -> None:
         await other.outcome()
         await node.switches.disable_model("me", GPT, "other")
         await other.policies.create("acme", "me", RIVALS)
         assert await other.outcome() is Outcome.BLOCK
-        assert await other.outcome("x", text="rival") is Outcome.BLOCK
+        assert await other.outcome("rival", model="x") is Outcome.BLOCK
 
-    async def test_amid_writes_of_tenants(self, node: Node) -> None:
+    async def test_amid_writes_of_tenants(self, node: Models) -> None:
         writes = [
             node.policies.create(tenant_id, "me", RIVALS) for tenant_id in ("a", "b", "c", "d")
         ]
@@ -134,9 +120,9 @@ class TestInForce:
         await asyncio.gather(*writes[2:])
         for tenant_id in ("a", "b", "c", "d"):
             assert await node.outcome(tenant_id=tenant_id) is Outcome.BLOCK
-            assert await node.outcome("x", tenant_id, "rival") is Outcome.BLOCK
+            assert await node.outcome("rival", tenant_id, "x") is Outcome.BLOCK
 
-    async def test_in_an_embedded_engine(self, node: Node, path: Path) -> None:
+    async def test_in_an_embedded_engine(self, node: Models, path: Path) -> None:
         with Engine.open(f"sqlite:///{path}") as engine:
             assert engine.decide(model="gpt-4o").allowed
             written = await node.switches.disable_model("me", GPT, "other")
@@ -146,7 +132,7 @@ class TestInForce:
 
 class TestNothingIsCompiled:
     async def test_what_tenants_hold_stays(
-        self, node: Node, monkeypatch: pytest.MonkeyPatch
+        self, node: Models, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await node.policies.create("acme", "me", RIVALS)
         before = node.publisher.current("acme")
@@ -167,7 +153,7 @@ class TestNothingIsCompiled:
         assert all(any(layer is each for each in after.layers) for layer in kept)
         assert node.publisher.platform.patterns is platform.patterns
 
-    async def test_other_changes_of_the_platform_compile_what_is_new(self, node: Node) -> None:
+    async def test_other_changes_of_the_platform_compile_what_is_new(self, node: Models) -> None:
         await node.policies.create("acme", "me", RIVALS)
         before = node.publisher.platform
         added = StaticPolicy("sys_x", "X", "custom", "xyzzy", "block", system=True)
@@ -179,11 +165,11 @@ class TestNothingIsCompiled:
         await node.workspace.write(PLATFORM, work)
         compiled = node.publisher.platform.patterns.compiled
         assert all(compiled[source] is each for source, each in before.patterns.compiled.items())
-        assert await node.outcome("x", text="xyzzy") is Outcome.BLOCK
-        assert await node.outcome("x", text="rival") is Outcome.BLOCK
-        assert await node.outcome("x", "fresh", text="xyzzy") is Outcome.BLOCK
+        assert await node.outcome("xyzzy", model="x") is Outcome.BLOCK
+        assert await node.outcome("rival", model="x") is Outcome.BLOCK
+        assert await node.outcome("xyzzy", "fresh", "x") is Outcome.BLOCK
 
-    async def test_what_does_not_compile_is_rolled_back(self, node: Node) -> None:
+    async def test_what_does_not_compile_is_rolled_back(self, node: Models) -> None:
         broken = StaticPolicy("sys_x", "X", "custom", "(", "block", system=True)
 
         def work(transaction: Transaction) -> None:
@@ -198,7 +184,7 @@ class TestNothingIsCompiled:
 
 
 class TestAudit:
-    async def test_a_provider_is_one_entry_a_model(self, node: Node) -> None:
+    async def test_a_provider_is_one_entry_a_model(self, node: Models) -> None:
         since = node.publisher.revision
         written = await node.switches.disable_provider("ann", "openai", "security_event")
         changes = node.changes(since)
@@ -212,7 +198,7 @@ class TestAudit:
             assert change.after["kill_switch_disabled_at"] == change.at
             assert change.after["disabled_reason"] == "security_event"
 
-    async def test_what_is_so_already_has_none(self, node: Node) -> None:
+    async def test_what_is_so_already_has_none(self, node: Models) -> None:
         await node.switches.disable_model("ann", GPT, "other")
         since = node.publisher.revision
         await node.switches.disable_model("bob", GPT, "other")
@@ -227,7 +213,7 @@ class TestAudit:
         await node.switches.enable_model("bob", GPT)
         assert node.changes(since) == []
 
-    async def test_another_reason_is_a_change_and_since_when_stays(self, node: Node) -> None:
+    async def test_another_reason_is_a_change_and_since_when_stays(self, node: Models) -> None:
         first = (await node.switches.disable_model("ann", GPT, "maintenance")).value.value
         since = node.publisher.revision
         second = (await node.switches.disable_model("bob", GPT, "security_event")).value.value
@@ -236,7 +222,7 @@ class TestAudit:
         [change] = node.changes(since)
         assert change.actor == "bob"
 
-    async def test_what_does_not_exist_changes_nothing(self, node: Node) -> None:
+    async def test_what_does_not_exist_changes_nothing(self, node: Models) -> None:
         since = node.publisher.revision
         with pytest.raises(ProviderNotFound):
             await node.switches.disable_provider("ann", "nobody", "other")
@@ -246,7 +232,7 @@ class TestAudit:
 
 
 class TestCatalog:
-    async def test_a_model_that_is_added_again_is_the_same_one(self, node: Node) -> None:
+    async def test_a_model_that_is_added_again_is_the_same_one(self, node: Models) -> None:
         draft = ModelConfig("", "acme", "One", "One")
         first = (await node.catalog.create("ann", draft)).value.value
         await node.catalog.delete("ann", first.id)
@@ -256,12 +242,12 @@ class TestCatalog:
             history = reader.history(KIND, PLATFORM, first.id)
         assert [each.op for each in history] == ["create", "delete", "create"]
 
-    async def test_removing_what_is_off_is_refused(self, node: Node) -> None:
+    async def test_removing_what_is_off_is_refused(self, node: Models) -> None:
         await node.switches.disable_model("ann", GPT, "other")
         with pytest.raises(ModelDisabled):
             await node.catalog.delete("ann", GPT)
 
-    async def test_a_change_of_nothing_writes_nothing(self, node: Node) -> None:
+    async def test_a_change_of_nothing_writes_nothing(self, node: Models) -> None:
         since = node.publisher.revision
         await node.catalog.update("ann", GPT, {"tier": "sonnet", "provider": "openai"})
         assert node.changes(since) == []
@@ -270,11 +256,11 @@ class TestCatalog:
         assert change.summary == "Updated tier, is_active"
         assert written.value.revision == change.revision
 
-    async def test_a_new_tiers_model_is_in_force_at_once(self, node: Node) -> None:
+    async def test_a_new_tiers_model_is_in_force_at_once(self, node: Models) -> None:
         draft = ModelConfig("", "anthropic", "claude-opus-9", "Opus 9", tier="opus")
         model = (await node.catalog.create("ann", draft)).value.value
         await node.switches.disable_model("ann", model.id, "other")
-        assert await node.outcome("opus") is Outcome.BLOCK
+        assert await node.outcome(model="opus") is Outcome.BLOCK
 
 
 def test_a_route_that_was_compiled_before_is_closed_at_once(tmp_path: Path) -> None:

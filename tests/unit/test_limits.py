@@ -11,11 +11,8 @@ from pdp.admin.limits import Limits
 from pdp.admin.meter import Meter
 from pdp.admin.metering import Metering
 from pdp.admin.versioned import Expectation
-from pdp.admin.workspace import Workspace
-from pdp.bootstrap import first_publisher
 from pdp.domain.limits import KIND, Counts, Limit
 from pdp.domain.request import Request, Subject, Usage
-from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.embedded import Engine
 from pdp.engine.evaluate import evaluate
 from pdp.errors import (
@@ -26,6 +23,7 @@ from pdp.errors import (
     StoreUnavailable,
 )
 from pdp.store.sqlite import SqliteStore
+from tests.unit.nodes import Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,13 +34,11 @@ if TYPE_CHECKING:
 DRAFT = Limit("", "user", "u", daily_request_limit=3)
 
 
-class Node:
-    """One worker's part: a store, a publisher, a workspace, a meter."""
+class Counting(Node):
+    """With counters, and limits on them."""
 
     def __init__(self, path: Path) -> None:
-        self.store = SqliteStore.open(f"sqlite:///{path}", busy_timeout_s=0.2)
-        self.publisher = first_publisher(self.store, DEFAULT_RISK_TABLE)
-        self.workspace = Workspace(self.store, self.publisher)
+        super().__init__(path)
         self.metering = Metering(self.workspace, Meter())
         self.limits = Limits(self.workspace, self.metering)
 
@@ -60,33 +56,24 @@ class Node:
         usage = await self.limits.usage("acme")
         return {limit.subject_id: usage.spent.by_limit[limit.id].day for limit in usage.limits}
 
-    def close(self) -> None:
-        self.workspace.close()
-        self.store.close()
-
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "pdp.db"
-
-
-@pytest.fixture
-def node(path: Path) -> Iterator[Node]:
-    node = Node(path)
+def node(path: Path) -> Iterator[Counting]:
+    node = Counting(path)
     yield node
     node.close()
 
 
 @pytest.fixture
-def other(path: Path, node: Node) -> Iterator[Node]:
-    other = Node(path)
+def other(path: Path, node: Counting) -> Iterator[Counting]:
+    other = Counting(path)
     yield other
     other.close()
 
 
 class TestAdministration:
     async def test_a_limit_is_in_force_when_it_is_made_and_out_when_it_is_deleted(
-        self, node: Node
+        self, node: Counting
     ) -> None:
         draft = Limit("x", "user", "u", daily_request_limit=0)
         made = (await node.limits.create("acme", "me", draft)).value
@@ -97,7 +84,7 @@ class TestAdministration:
         with pytest.raises(LimitNotFound):
             await node.limits.get("acme", made.value.id)
 
-    async def test_a_subject_has_one_limit_until_it_is_deleted(self, node: Node) -> None:
+    async def test_a_subject_has_one_limit_until_it_is_deleted(self, node: Counting) -> None:
         made = (await node.limits.create("acme", "me", DRAFT)).value.value
         with pytest.raises(LimitExists) as refused:
             await node.limits.create("acme", "me", DRAFT)
@@ -107,7 +94,7 @@ class TestAdministration:
         await node.limits.delete("acme", "me", made.id)
         await node.limits.create("acme", "me", DRAFT)
 
-    async def test_a_change_keeps_what_was_counted(self, node: Node) -> None:
+    async def test_a_change_keeps_what_was_counted(self, node: Counting) -> None:
         made = (await node.limits.create("acme", "me", DRAFT)).value.value
         assert [await node.allowed() for _ in range(4)] == [True, True, True, False]
         changed = await node.limits.update("acme", "me", made.id, {"daily_request_limit": 4})
@@ -115,17 +102,17 @@ class TestAdministration:
         assert [await node.allowed() for _ in range(2)] == [True, False]
         assert await node.used() == {"u": Counts(4)}
 
-    async def test_a_change_of_nothing_writes_nothing(self, node: Node) -> None:
+    async def test_a_change_of_nothing_writes_nothing(self, node: Counting) -> None:
         made = (await node.limits.create("acme", "me", DRAFT)).value
         same = await node.limits.update("acme", "me", made.value.id, {"subject_id": "u"})
         assert same.value == made
 
-    async def test_a_limit_stays_whose_it_is(self, node: Node) -> None:
+    async def test_a_limit_stays_whose_it_is(self, node: Counting) -> None:
         made = (await node.limits.create("acme", "me", DRAFT)).value.value
         with pytest.raises(InvalidArgument, match="subject_id: cannot be changed"):
             await node.limits.update("acme", "me", made.id, {"subject_id": "v"})
 
-    async def test_a_writer_loses_no_change_of_another(self, node: Node) -> None:
+    async def test_a_writer_loses_no_change_of_another(self, node: Counting) -> None:
         made = (await node.limits.create("acme", "me", DRAFT)).value
         stale = Expectation(frozenset({made.revision - 1}))
         with pytest.raises(PreconditionFailed):
@@ -135,11 +122,13 @@ class TestAdministration:
         assert (await node.limits.get("acme", made.value.id)).value.is_active
 
     @pytest.mark.parametrize("subject_id", ["nul\0", "\ud800"])
-    async def test_an_id_that_cannot_be_kept_is_refused(self, node: Node, subject_id: str) -> None:
+    async def test_an_id_that_cannot_be_kept_is_refused(
+        self, node: Counting, subject_id: str
+    ) -> None:
         with pytest.raises(InvalidArgument):
             await node.limits.create("acme", "me", Limit("", "user", subject_id))
 
-    async def test_every_write_is_in_the_log_and_no_count_is(self, node: Node) -> None:
+    async def test_every_write_is_in_the_log_and_no_count_is(self, node: Counting) -> None:
         made = (await node.limits.create("acme", "me", DRAFT)).value.value
         await node.limits.update("acme", "you", made.id, {"is_active": False})
         await node.limits.update("acme", "you", made.id, {"is_active": True})
@@ -157,17 +146,19 @@ class TestAdministration:
 
 
 class TestCounters:
-    async def test_counters_survive_a_restart(self, node: Node, path: Path) -> None:
+    async def test_counters_survive_a_restart(self, node: Counting, path: Path) -> None:
         await node.limits.create("acme", "me", DRAFT)
         await node.allowed()
         await node.allowed()
         await node.metering.close()
-        late = Node(path)
+        late = Counting(path)
         await late.metering.sync()
         assert [await late.allowed() for _ in range(2)] == [True, False]
         late.close()
 
-    async def test_workers_know_what_each_other_counts(self, node: Node, other: Node) -> None:
+    async def test_workers_know_what_each_other_counts(
+        self, node: Counting, other: Counting
+    ) -> None:
         await node.limits.create("acme", "me", DRAFT)
         assert await node.allowed()
         await node.metering.sync()
@@ -178,7 +169,7 @@ class TestCounters:
         assert [await node.allowed() for _ in range(2)] == [True, False]
 
     async def test_the_error_of_two_workers_is_what_one_lets_pass_between_two_looks(
-        self, node: Node, other: Node
+        self, node: Counting, other: Counting
     ) -> None:
         await node.limits.create("acme", "me", DRAFT)
         passed = sum([await each.allowed() for each in (node, other) for _ in range(5)])
@@ -189,7 +180,7 @@ class TestCounters:
         assert not await other.allowed()
 
     async def test_what_is_counted_is_written_without_being_asked(
-        self, node: Node, other: Node, monkeypatch: pytest.MonkeyPatch
+        self, node: Counting, other: Counting, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await node.limits.create("acme", "me", DRAFT)
         meter, learned = other.metering.meter, asyncio.Event()
@@ -209,7 +200,7 @@ class TestCounters:
             task.cancel()
 
     async def test_a_store_that_cannot_be_written_stops_no_decision_and_no_count(
-        self, node: Node, path: Path
+        self, node: Counting, path: Path
     ) -> None:
         await node.limits.create("acme", "me", DRAFT)
         await node.allowed()
@@ -223,7 +214,7 @@ class TestCounters:
         assert await node.used() == {"u": Counts(2)}
         blocker.close()
 
-    async def test_a_caller_that_goes_away_makes_nothing_count_twice(self, node: Node) -> None:
+    async def test_a_caller_that_goes_away_makes_nothing_count_twice(self, node: Counting) -> None:
         await node.limits.create("acme", "me", DRAFT)
         await node.allowed()
         task = asyncio.create_task(node.metering.sync())
@@ -233,7 +224,7 @@ class TestCounters:
         await node.metering.close()
         assert await node.used() == {"u": Counts(1)}
 
-    async def test_windows_that_have_ended_are_removed(self, node: Node) -> None:
+    async def test_windows_that_have_ended_are_removed(self, node: Counting) -> None:
         await node.limits.create("acme", "me", DRAFT)
         now = node.metering.meter.clock()
         node.metering.meter.clock = lambda: now - 70 * 86_400
@@ -248,7 +239,7 @@ class TestCounters:
 
 
 class TestEngine:
-    async def test_an_engine_in_this_process_counts_too(self, node: Node, path: Path) -> None:
+    async def test_an_engine_in_this_process_counts_too(self, node: Counting, path: Path) -> None:
         await node.limits.create("acme", "me", DRAFT)
         with Engine.open(f"sqlite:///{path}") as engine:
             ask = Subject("u")
@@ -257,7 +248,7 @@ class TestEngine:
         assert await node.used() == {"u": Counts(3)}
         assert not await node.allowed()
 
-    async def test_many_threads_do_not_pass_a_limit(self, node: Node, path: Path) -> None:
+    async def test_many_threads_do_not_pass_a_limit(self, node: Counting, path: Path) -> None:
         await node.limits.create("acme", "me", Limit("", "user", "u", daily_request_limit=100))
         with Engine.open(f"sqlite:///{path}") as engine:
 

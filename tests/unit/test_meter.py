@@ -3,74 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pdp.admin.meter import Meter
 from pdp.domain.counter import Counter, CounterId
-from pdp.domain.decision import Decision, Outcome
-from pdp.domain.kinds import PolicySet
-from pdp.domain.limits import BOUNDS, KIND, MICROS, Calendar, Counts, Limit
+from pdp.domain.decision import Outcome
+from pdp.domain.limits import MICROS, Calendar, Counts
 from pdp.domain.request import Request, Subject, Usage
-from pdp.engine.compiler import compile_platform, compile_tenant
+from pdp.engine.compiler import compile_tenant
 from pdp.engine.evaluate import evaluate
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pdp.engine.snapshot import Snapshot
-
-PLATFORM = compile_platform(PolicySet(), {})
-
-
-def at(text: str) -> float:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
-
-
-NOON = at("2026-02-14T12:00:00")
-
-
-class Clock:
-    """A clock that tests set."""
-
-    def __init__(self, now: float = NOON) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def user(**bounds: int) -> Limit:
-    return Limit("own", "user", "u", **bounds)  # type: ignore[arg-type]
-
-
-def snapshot_of(*limits: Limit) -> Snapshot:
-    own = PolicySet({KIND: {limit.id: limit for limit in limits}})
-    return compile_tenant(PLATFORM, "acme", own, 1)
-
-
-def decide(
-    meter: Meter, snapshot: Snapshot, user_id: str = "u", groups: Sequence[str] = (), **usage: float
-) -> Decision:
-    subject = Subject(user_id, tuple(groups))
-    request = Request(subject=subject, usage=Usage(**usage))  # type: ignore[arg-type]
-    charge = meter.charge(snapshot, request)
-    decision = evaluate(snapshot, charge.request if charge else request, "d")
-    if charge:
-        meter.settle(charge, decision)
-    return decision
-
-
-def used(meter: Meter, limit: Limit) -> tuple[Counts, Counts, Counts]:
-    book = snapshot_of(limit).limits
-    assert book is not None
-    each = (*book.users.values(), *book.groups.values())
-    spending = meter.spent("acme", each).by_limit[limit.id]
-    return spending.minute, spending.day, spending.month
+from tests.unit.meters import NOON, PLATFORM, Clock, at, decide, snapshot_of, used, user
 
 
 class TestWindows:
@@ -125,6 +68,27 @@ class TestWindows:
         assert wait is not None
         clock.now += wait
         assert decide(meter, snapshot).allowed
+
+    def test_of_several_hints_the_longest_counts(self) -> None:
+        clock = Clock(at("2026-02-14T23:50:00"))
+        meter = Meter(clock)
+        snapshot = snapshot_of(user(requests_per_minute=1, daily_request_limit=1))
+        assert decide(meter, snapshot).allowed
+        assert decide(meter, snapshot).retry_after_s == 600
+
+    def test_there_is_no_hint_where_one_of_several_bounds_never_has_room(self) -> None:
+        meter = Meter(Clock())
+        snapshot = snapshot_of(user(requests_per_minute=1, daily_token_limit=10))
+        assert decide(meter, snapshot).allowed
+        assert decide(meter, snapshot, tokens=10).retry_after_s == 61
+        assert decide(meter, snapshot, tokens=11).retry_after_s is None
+
+    def test_only_the_bounds_that_a_request_is_over_are_named(self) -> None:
+        meter = Meter(Clock())
+        snapshot = snapshot_of(user(requests_per_minute=1, daily_token_limit=10))
+        assert decide(meter, snapshot).allowed
+        refused = decide(meter, snapshot, tokens=10)
+        assert [match.name for match in refused.matches] == ["requests_per_minute of user u"]
 
     def test_a_rate_that_was_lowered_is_held_at_once(self) -> None:
         clock = Clock()
@@ -263,121 +227,3 @@ class TestStore:
         assert decide(meter, snapshot).allowed
         clock.now += 0.1
         assert not decide(meter, snapshot).allowed
-
-
-class Ask(NamedTuple):
-    """A request, so long after the one before."""
-
-    after: float
-    user_id: str
-    groups: tuple[str, ...]
-    tokens: int
-    micros: int
-    killed: bool
-    denied: bool
-
-
-class Reference:
-    """A meter that recounts the whole history for every request."""
-
-    def __init__(self, limits: Sequence[Limit]) -> None:
-        self._limits = limits
-        self._history: list[tuple[float, tuple[str, ...], Counts]] = []
-
-    def allows(self, now: float, ask: Ask) -> bool:
-        """Whether all limits have room; records what is used if so."""
-        asked = Counts(1, ask.tokens, ask.micros)
-        mine = [
-            limit
-            for limit in self._limits
-            if limit.subject_id in ([ask.user_id] if limit.scope == "user" else list(ask.groups))
-        ]
-        for limit in mine:
-            for bound in BOUNDS:
-                allowed = getattr(limit, bound.attribute)
-                if allowed is None:
-                    continue
-                total = sum(
-                    getattr(counts, bound.measure)
-                    for when, ids, counts in self._history
-                    if limit.id in ids and self._same(bound.window, when, now)
-                )
-                if total >= allowed or total + getattr(asked, bound.measure) > allowed:
-                    return False
-        if not ask.killed:
-            kept = Counts(1) if ask.denied else asked
-            self._history.append((now, tuple(limit.id for limit in mine), kept))
-        return True
-
-    @staticmethod
-    def _same(window: str, when: float, now: float) -> bool:
-        if window == "minute":
-            return int(now) - int(when) <= 60
-        one, other = (datetime.fromtimestamp(each, UTC) for each in (when, now))
-        length = 10 if window == "day" else 7
-        return one.isoformat()[:length] == other.isoformat()[:length]
-
-
-LIMITS = st.builds(
-    lambda scope, subject_id, amounts: Limit(
-        f"{scope}-{subject_id}",
-        scope,
-        subject_id,
-        **{bound.attribute: amount for bound, amount in zip(BOUNDS, amounts, strict=True)},
-    ),
-    st.sampled_from(["user", "group"]),
-    st.sampled_from(["a", "b"]),
-    st.tuples(*(st.none() | st.integers(0, 6) for _ in BOUNDS)),
-)
-ASKS = st.builds(
-    Ask,
-    st.sampled_from([0.0, 0.5, 1.0, 20.0, 59.5, 61.0, 40_000.0, 86_400.0, 1_300_000.0]),
-    st.sampled_from(["a", "b", "c"]),
-    st.lists(st.sampled_from(["a", "b"]), max_size=3).map(tuple),
-    st.integers(0, 3),
-    st.integers(0, 3),
-    st.booleans(),
-    st.booleans(),
-)
-
-
-@settings(deadline=None, max_examples=200)
-@given(
-    st.lists(LIMITS, max_size=4, unique_by=lambda limit: limit.id),
-    st.lists(ASKS, max_size=25),
-    st.lists(st.booleans(), min_size=25, max_size=25),
-)
-def test_a_meter_equals_a_recount_of_the_whole_history(
-    limits: list[Limit], asks: list[Ask], flushes: list[bool]
-) -> None:
-    """In two processes that exchange what they count, in any order."""
-    clock = Clock(at("2026-01-30T23:59:58.7"))
-    meters = [Meter(clock), Meter(clock)]
-    snapshot, reference = snapshot_of(*limits), Reference(limits)
-    store: dict[CounterId, Counts] = {}
-    for ask, turn in zip(asks, flushes, strict=False):
-        clock.now += ask.after
-        meter = meters[turn]
-        request = Request(
-            subject=Subject(ask.user_id, ask.groups), usage=Usage(ask.tokens, ask.micros / MICROS)
-        )
-        charge = meter.charge(snapshot, request)
-        decision = evaluate(snapshot, charge.request if charge else request, "d")
-        assert decision.allowed is reference.allows(clock.now, ask)
-        if charge:
-            if decision.allowed and ask.killed:
-                decision = decision._replace(outcome=Outcome.BLOCK, counted=False)
-            elif decision.allowed and ask.denied:
-                decision = decision._replace(outcome=Outcome.BLOCK)
-            meter.settle(charge, decision)
-        exchange(meters, store)
-
-
-def exchange(meters: Sequence[Meter], store: dict[CounterId, Counts]) -> None:
-    """Adds what each has counted to the store's totals, which both then read."""
-    for meter in meters:
-        for counter, counts in meter.begin().items():
-            before = store.get(counter, Counts())
-            store[counter] = Counts(*(a + b for a, b in zip(before, counts, strict=True)))
-    for meter in meters:
-        meter.finish(Counter(counter, counts, 1) for counter, counts in store.items())

@@ -124,7 +124,6 @@ async def test_bounds(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policy_packs, "MAX_PACKS", 2)
     monkeypatch.setattr(rule_drafts, "MAX_RULES", 2)
     monkeypatch.setattr(rule_drafts, "MAX_TENANT_RULES", 3)
-    monkeypatch.setattr(policy_chains, "MAX_USER_CHAINS", 1)
     first = await _pack(node, ALLOW, named("second"))
     with pytest.raises(InvalidArgument, match="at most 2 rules"):
         await node.rules.create("acme", "me", first, ALLOW)
@@ -133,12 +132,29 @@ async def test_bounds(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
         await node.rules.create("acme", "me", second, ALLOW)
     with pytest.raises(InvalidArgument, match="at most 2 policy packs"):
         await _pack(node)
-    places = [PackPlace(first)]
-    for user in ("", "u1"):
-        await node.chains.replace("acme", "me", places, FIRST_APPLICABLE, user_id=user)
-    await node.chains.replace("acme", "me", places, DENY_OVERRIDES, user_id="u1")
-    with pytest.raises(InvalidArgument, match="at most 1 users"):
-        await node.chains.replace("acme", "me", places, FIRST_APPLICABLE, user_id="u2")
+
+
+@pytest.mark.parametrize("order", [["", "u1"], ["u1", ""]], ids=["org first", "org last"])
+async def test_so_many_users_may_have_a_chain_beside_the_orgs(
+    node: Node, monkeypatch: pytest.MonkeyPatch, order: list[str]
+) -> None:
+    monkeypatch.setattr(policy_chains, "MAX_USER_CHAINS", 1)
+    places = [PackPlace(await _pack(node, ALLOW))]
+
+    async def replace(user_id: str, algorithm: str = FIRST_APPLICABLE) -> None:
+        await node.chains.replace("acme", "me", places, algorithm, user_id=user_id)
+
+    for done, user_id in enumerate(order):
+        await replace(user_id)
+        if "u1" in order[: done + 1]:
+            with pytest.raises(InvalidArgument, match="at most 1 users"):
+                await replace("u2")
+    await replace("u1", DENY_OVERRIDES)
+    listed = [each.chain for each in await node.chains.list("acme")]
+    assert [(each.user_id, each.combining_algorithm) for each in listed] == [
+        ("", FIRST_APPLICABLE),
+        ("u1", DENY_OVERRIDES),
+    ]
 
 
 def test_an_overlay_replaces_a_pack_whole() -> None:

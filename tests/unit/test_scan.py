@@ -66,6 +66,9 @@ class TestFinding:
         paths = [segment.path for segment in strings_in({"a/b": {"c~d": ["x", 1, None, "y"]}})]
         assert paths == ["/a~1b/c~0d/0", "/a~1b/c~0d/3"]
 
+    def test_tuples_are_looked_into_as_lists_are(self) -> None:
+        assert [segment.path for segment in strings_in({"a": ("x", ("y",))})] == ["/a/0", "/a/1/0"]
+
     @given(
         st.lists(st.text("ab", min_size=1, max_size=4), max_size=40, unique=True),
         st.text("abc", max_size=60),
@@ -113,6 +116,11 @@ class TestGrowth:
 
     def test_no_shard_is_larger_than_its_bound(self) -> None:
         patterns = PatternSet().with_patterns(sources(2 * MAX_SHARD_PATTERNS + 5))
+        assert max(len(shard.patterns) for shard in patterns.shards) <= MAX_SHARD_PATTERNS
+
+    def test_no_shard_grows_beyond_its_bound(self) -> None:
+        some = sources(MAX_SHARD_PATTERNS - 48)
+        patterns = PatternSet().with_patterns(some).with_patterns([*some, *sources(1500, "more")])
         assert max(len(shard.patterns) for shard in patterns.shards) <= MAX_SHARD_PATTERNS
 
     def test_the_same_patterns_are_the_same_set(self) -> None:

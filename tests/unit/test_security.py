@@ -15,9 +15,9 @@ from pdp.config import load
 from pdp.domain.api_key import ApiKey
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.errors import InternalError, PdpError, RateLimited, Unauthenticated
-from pdp.security import Security
+from pdp.server.security import Security
+from pdp.server.wiring import wire
 from pdp.transport.call import Call
-from pdp.wiring import wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

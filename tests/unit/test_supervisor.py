@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp import supervisor, worker
 from pdp.config import load
+from pdp.server import supervisor, worker
 from tests.running import PATIENCE_S
 
 if TYPE_CHECKING:

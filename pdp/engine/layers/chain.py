@@ -135,7 +135,8 @@ class ChainLayer:
         return Facts(request, findings, *names, request.entities, scanned)
 
     def _scanned(self, request: Request, findings: Findings) -> Sequence[EntityFinding]:
-        if self.seekers and (findings.hits or request.ner is not None):
+        # What models found is nothing that a detector has to be sought for: no pattern finds names.
+        if request.ner is not None or (self.seekers and findings.hits):
             return sought(self.seekers, request, findings)
         return ()
 

@@ -5,8 +5,8 @@ a fork, which gRPC does not survive. The kernel spreads connections over the wor
 (SO_REUSEPORT). A policy that is written through one is in force in the others at their next look
 at the store. The parent restarts a worker that dies, and passes signals on.
 
-What the two say to each other is told in `pdp.worker`; what the parent keeps of a worker is in
-`pdp.supervised`.
+What the two say to each other is told in `pdp.server.worker`; what the parent keeps of a worker is
+in `pdp.server.supervised`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ import structlog
 
 from pdp.config import split_address
 from pdp.errors import ConfigError
-from pdp.supervised import Supervised
+from pdp.server.supervised import Supervised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pdp.config import Settings
-    from pdp.worker import Metrics
+    from pdp.server.worker import Metrics
 
 MAX_DEATHS: Final = 5
 WINDOW_S: Final = 60.0

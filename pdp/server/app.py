@@ -18,11 +18,11 @@ from pdp.bootstrap import first_publisher, open_store, risk_table
 from pdp.config import Settings, check_auth
 from pdp.detect.ner import NerEngine, open_engine
 from pdp.domain.static_policy import KIND
-from pdp.exporting import Exporting
-from pdp.records import RecordKeeping, RecordOptions
-from pdp.security import Security
-from pdp.transports import cancel, listening
-from pdp.wiring import Wiring, wire
+from pdp.record_keeping import RecordKeeping, RecordOptions
+from pdp.server.exporting import Exporting
+from pdp.server.security import Security
+from pdp.server.transports import cancel, listening
+from pdp.server.wiring import Wiring, wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from pdp.audit.queue import Recorder
     from pdp.engine.recording import Pending
     from pdp.publisher import Publisher
+    from pdp.server.worker import Worker
     from pdp.transport.call import Endpoint
-    from pdp.worker import Worker
 
-_log: Final = structlog.get_logger("pdp.app")
+_log: Final = structlog.get_logger("pdp.server")
 
 
 class Readiness:

@@ -1,11 +1,9 @@
-"""Seeds 001 and 004 from top to bottom, over HTTP: every field, status and error."""
+"""Seeds 001 and 004 from top to bottom, over HTTP."""
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import httpx2
 import pytest
 
 from pdp._gen.pdp.v1 import customer_policy_pb2 as pb
@@ -15,80 +13,18 @@ from pdp.transport.jsonpb import encode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import httpx2
+
     from pdp.callers.remote import Remote
     from tests.running import Server
-
-JSON: Final = {"Content-Type": "application/json"}
-
-CUSTOMER: Final = "cust_8f2e4a91-bb3c-4d17-a1e0-6c9f3d5b7e82"
-
-POLICIES: Final[dict[str, Any]] = {
-    "sensitive_fields": [
-        "ssn",
-        "credit_card",
-        "api_key",
-        "password",
-        "date_of_birth",
-        "bank_account",
-    ],
-    "allowed_tools": [
-        "read_file",
-        "search_code",
-        "create_pull_request",
-        "list_issues",
-        "send_message",
-    ],
-    "blocked_actions": [
-        "database:table:drop",
-        "filesystem:file:delete",
-        "cloud:iam:modify",
-        "cloud:secrets:read",
-    ],
-    "custom_rules": {
-        "max_sensitivity_for_batch": {
-            "condition": "batch_size > 100 AND target.sensitivity_level >= 3",
-            "score_impact": 30,
-            "description": "Flag large batch operations on sensitive resources",
-        },
-        "after_hours_penalty": {
-            "condition": "hour(timestamp) < 6 OR hour(timestamp) > 22",
-            "score_impact": 15,
-            "description": "Elevate risk for actions outside business hours",
-        },
-    },
-    "allowed_action_patterns": ["github:pull_request:*", "slack:message:send", "jira:issue:*"],
-    "blocked_action_patterns": ["*:*:delete", "cloud:iam:*", "database:schema:*"],
-    "sensitive_classifications": ["PII", "PHI", "financial", "secret", "restricted"],
-}
-
-_is_time: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z").fullmatch
+from tests.e2e.customers import CUSTOMER, POLICIES, _is_time, decide, error_of
 
 
 @pytest.fixture
 def client(server: Server, tenant: str) -> Iterator[httpx2.Client]:
     """Calls the server as a tenant that nobody has used."""
-    headers = {"X-Tenant-ID": tenant, "X-API-Key": "your-api-key"}
-    with httpx2.Client(
-        base_url=server.http_url, headers=headers, timeout=60.0, trust_env=False
-    ) as client:
-        yield client
-
-
-def decide(client: httpx2.Client, **request: Any) -> dict[str, Any]:
-    """Returns the decision on a request of the customer at noon."""
-    asked = {"customer_id": CUSTOMER, "timestamp": "2026-02-26T12:00:00Z", **request}
-    decision: dict[str, Any] = client.post("/v1/decide", json=asked).json()
-    return decision
-
-
-def error_of(answer: httpx2.Response, status: int) -> dict[str, Any]:
-    """Returns the error that an answer must be."""
-    assert answer.status_code == status, answer.text
-    body = answer.json()
-    assert set(body) == {"error"}
-    error: dict[str, Any] = body["error"]
-    assert set(error) == {"code", "message", "details"}
-    return error
+    with server.client(tenant, **{"X-API-Key": "your-api-key"}) as opened:
+        yield opened
 
 
 def test_post_answers_with_what_was_posted(client: httpx2.Client) -> None:
@@ -163,116 +99,6 @@ def test_customers_belong_to_their_tenant(client: httpx2.Client) -> None:
     client.post(f"/policies/{CUSTOMER}", json=POLICIES)
     answer = client.get(f"/policies/{CUSTOMER}", headers={"X-Tenant-ID": "somebody-else"})
     error_of(answer, 404)
-
-
-@pytest.mark.parametrize(
-    ("document", "field"),
-    [
-        ({"sensitive_fields": "ssn"}, "sensitive_fields"),
-        ({"sensitive_fields": ["ssn", 7]}, "sensitive_fields[1]"),
-        ({"sensitive_fields": None}, "sensitive_fields"),
-        ({"allowed_tools": [""]}, "allowed_tools[0]"),
-        ({"allowed_tools": ["x" * 257]}, "allowed_tools[0]"),
-        ({"allowed_tools": ["x"] * 1001}, "allowed_tools"),
-        ({"blocked_actions": ["database:drop"]}, "blocked_actions[0]"),
-        ({"blocked_actions": ["Database:table:drop"]}, "blocked_actions[0]"),
-        ({"blocked_actions": ["database:table:*"]}, "blocked_actions[0]"),
-        ({"blocked_actions": ["a:b:c:d"]}, "blocked_actions[0]"),
-        ({"blocked_actions": ["a:b:c\n"]}, "blocked_actions[0]"),
-        ({"blocked_action_patterns": ["cloud:iam*:modify"]}, "blocked_action_patterns[0]"),
-        ({"blocked_action_patterns": ["cloud:*"]}, "blocked_action_patterns[0]"),
-        ({"blocked_action_patterns": ["**:a:b"]}, "blocked_action_patterns[0]"),
-        ({"allowed_action_patterns": ["a:*:*", "a:b:c.*"]}, "allowed_action_patterns[1]"),
-        ({"custom_rules": []}, "custom_rules"),
-        ({"custom_rules": {"r": "a > 1"}}, "custom_rules.r"),
-        ({"custom_rules": {"": {"condition": "a", "score_impact": 1}}}, "custom_rules['']"),
-        ({"custom_rules": {"r": {"score_impact": 1}}}, "custom_rules.r.condition"),
-        ({"custom_rules": {"r": {"condition": "a > 1"}}}, "custom_rules.r.score_impact"),
-        (
-            {"custom_rules": {"r": {"condition": "a > 1", "score_impact": 101}}},
-            "custom_rules.r.score_impact",
-        ),
-        (
-            {"custom_rules": {"r": {"condition": "a > 1", "score_impact": -1}}},
-            "custom_rules.r.score_impact",
-        ),
-        (
-            {"custom_rules": {"r": {"condition": "a > 1", "score_impact": 1.5}}},
-            "custom_rules.r.score_impact",
-        ),
-        (
-            {"custom_rules": {"r": {"condition": "a > 1", "score_impact": True}}},
-            "custom_rules.r.score_impact",
-        ),
-        (
-            {"custom_rules": {"r": {"condition": "a > 1", "score_impact": 1, "impact": 2}}},
-            "custom_rules.r.impact",
-        ),
-        (
-            {"custom_rules": {"a.b c": {"condition": 1, "score_impact": 1}}},
-            "custom_rules['a.b c'].condition",
-        ),
-        ({"sensitive_field": ["ssn"]}, "sensitive_field"),
-        ({"timezone": "Mars/Olympus"}, "timezone"),
-        ({"timezone": "europe/berlin"}, "timezone"),
-        ({"timezone": 1}, "timezone"),
-    ],
-)
-def test_an_invalid_value_is_422_and_named(
-    client: httpx2.Client, document: dict[str, Any], field: str
-) -> None:
-    error = error_of(client.post(f"/policies/{CUSTOMER}", json=document), 422)
-    assert error["code"] == "INVALID_ARGUMENT"
-    assert [detail["field"] for detail in error["details"]] == [field]
-    assert error["details"][0]["reason"]
-    error_of(client.get(f"/policies/{CUSTOMER}"), 404)
-
-
-def test_a_condition_that_does_not_compile_is_422_with_its_place(client: httpx2.Client) -> None:
-    client.post(f"/policies/{CUSTOMER}", json=POLICIES)
-    rules = {
-        "after_hours_penalty": {"condition": "hour(timestamp) <", "score_impact": 15},
-        "max_sensitivity_for_batch": POLICIES["custom_rules"]["max_sensitivity_for_batch"],
-    }
-    answer = client.post(f"/policies/{CUSTOMER}", json={"custom_rules": rules})
-    error = error_of(answer, 422)
-    assert error["code"] == "INVALID_CONDITION"
-    (detail,) = error["details"]
-    assert detail["field"] == "custom_rules.after_hours_penalty.condition"
-    assert "line 1, column 18" in detail["reason"]
-    *_, line, caret = error["message"].split("\n")
-    assert (line, caret) == ("  hour(timestamp) <", "                   ^")
-    # Nothing is half-written: the policy is as it was.
-    assert client.get(f"/policies/{CUSTOMER}").json()["policies"] == POLICIES
-
-
-def test_all_faults_are_named_at_once(client: httpx2.Client) -> None:
-    document = {"blocked_actions": ["x", "a:b:c", "y"], "timezone": "x", "unknown": 1}
-    error = error_of(client.post(f"/policies/{CUSTOMER}", json=document), 422)
-    fields = {detail["field"] for detail in error["details"]}
-    assert fields == {"blocked_actions[0]", "blocked_actions[2]", "timezone", "unknown"}
-
-
-def test_what_is_no_policy_at_all(client: httpx2.Client) -> None:
-    assert error_of(client.post(f"/policies/{CUSTOMER}", content=b"{", headers=JSON), 400)
-    error = error_of(client.post(f"/policies/{CUSTOMER}", json=[]), 422)
-    assert error["details"][0]["field"] == "policies"
-    error = error_of(client.post(f"/policies/{CUSTOMER}", content=b"null", headers=JSON), 422)
-    assert error["details"][0]["field"] == "policies"
-    error_of(client.post(f"/policies/{CUSTOMER}", headers=JSON), 400)
-    for customer_id in ("x" * 257, "a%00b"):
-        error = error_of(client.post(f"/policies/{customer_id}", json={}), 422)
-        assert error["details"][0]["field"] == "customer_id"
-
-
-def test_a_document_over_its_bound_is_413(client: httpx2.Client) -> None:
-    rules = {
-        f"r{index}": {"condition": "a > 1", "score_impact": 1, "description": "x" * 4000}
-        for index in range(300)
-    }
-    error = error_of(client.post(f"/policies/{CUSTOMER}", json={"custom_rules": rules}), 413)
-    assert error["code"] == "REQUEST_TOO_LARGE"
-    error_of(client.get(f"/policies/{CUSTOMER}"), 404)
 
 
 def test_the_history_tells_every_version(client: httpx2.Client) -> None:

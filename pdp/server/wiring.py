@@ -26,8 +26,8 @@ from pdp.admin.static_policies import StaticPolicies
 from pdp.admin.user_groups import UserGroups
 from pdp.audit.reading import RecordReader
 from pdp.detect.ner import open_engine
-from pdp.exporting import Exporting
-from pdp.security import for_development
+from pdp.server.exporting import Exporting
+from pdp.server.security import for_development
 from pdp.transport.admission import admissions
 from pdp.transport.chain import endpoints
 from pdp.transport.methods import Method, methods
@@ -58,7 +58,8 @@ if TYPE_CHECKING:
     from pdp.domain.detector import EntityDetector
     from pdp.domain.ner import NerFinder
     from pdp.publisher import Publisher
-    from pdp.records import RecordKeeping
+    from pdp.record_keeping import RecordKeeping
+    from pdp.store.audit_port import AuditLog
     from pdp.transport.admission import Check, Services
     from pdp.transport.call import Endpoint
 
@@ -120,6 +121,18 @@ def _measure_policies(metrics: Metrics, publisher: Publisher, progress: Progress
     )
 
 
+def _decisions(
+    decide: DecideServicer, workspace: Workspace, ner: NerFinder, log: AuditLog | None
+) -> dict[str, Endpoint]:
+    """Returns the handlers of what judges: decisions, and what they would be."""
+    return {
+        **decide.handlers(),
+        **SimulateServicer(decide).handlers(),
+        **ReplayServicer(decide, workspace, log).handlers(),
+        **DlpSimulationServicer(decide, ner).handlers(),
+    }
+
+
 def _policies(workspace: Workspace, detectors: Mapping[str, EntityDetector]) -> dict[str, Endpoint]:
     """Returns the handlers of what is administered through the workspace alone."""
     packs = PolicyPackServicer(PolicyPacks(workspace), PolicyRules(workspace))
@@ -169,15 +182,12 @@ def wire(
     decide = DecideServicer(publisher, workspace, metering.meter, metrics, ner, records=records)
     decide.chunks.measure(metrics)
     handlers: dict[str, Endpoint] = {
-        **decide.handlers(),
-        **SimulateServicer(decide).handlers(),
-        **ReplayServicer(decide, workspace, log).handlers(),
-        **DlpSimulationServicer(decide, ner).handlers(),
+        **_decisions(decide, workspace, ner, log),
+        **_policies(workspace, publisher.platform.detectors),
         **OrgPolicyServicer(OrgPolicies(workspace), exporting.trials).handlers(),
         **SiemServicer(exporting.directory).handlers(),
         **AuditServicer(reader, ChangeLog(workspace)).handlers(),
         **LimitServicer(Limits(workspace, metering)).handlers(),
-        **_policies(workspace, publisher.platform.detectors),
     }
     served = {method.path: method for method in methods()}
     services = secure(metrics)

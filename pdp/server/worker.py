@@ -1,4 +1,4 @@
-"""This process, where a supervisor has started it as one of several workers (`pdp.supervisor`).
+"""This process, where a supervisor has started it as one of several workers.
 
 A socket joins the two. Over it go lines of JSON, each an object with one of these keys:
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     from pdp.config import Settings
+    from pdp.server.wiring import Wiring
     from pdp.transport.http.app import Health
     from pdp.transport.metrics import Metrics
     from pdp.transport.tls import Tls
-    from pdp.wiring import Wiring
 
 QUIET_S: Final = 0.1
 """No call has ended for so long: those who were to leave have left."""

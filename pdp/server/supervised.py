@@ -11,12 +11,12 @@ import sys
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.worker import MARK, MAX_LINE_BYTES
+from pdp.server.worker import MARK, MAX_LINE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from pdp.worker import Metrics
+    from pdp.server.worker import Metrics
 
 ANSWER_TIMEOUT_S: Final = 1.0
 """How long one worker may take to tell its metrics, before they are told without it."""

@@ -13,23 +13,21 @@ import logging
 import threading
 import time
 from contextlib import ExitStack
-from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from pdp.admin.snapshots import Renewed, compile_snapshot, plan_renewal, read_news, renew
 from pdp.audit.tickets import ThreadTickets
 from pdp.bootstrap import first_publisher, open_store, risk_table
-from pdp.bounds import check
 from pdp.detect.ner import open_engine
 from pdp.domain.decision import Decision, Fault
 from pdp.domain.layers import ENGINE
-from pdp.domain.request import Request
-from pdp.embedded_counters import StoredMeter
-from pdp.embedded_requests import RequestFields, read, settled
+from pdp.embedded.bounds import check
+from pdp.embedded.counters import StoredMeter
+from pdp.embedded.requests import RequestFields, read
 from pdp.engine.evaluate import evaluate, unjudged
 from pdp.engine.ner import texts_of, with_findings
 from pdp.errors import RevisionUnavailable
-from pdp.records import RecordKeeping, RecordOptions, beside
+from pdp.record_keeping import RecordKeeping, RecordOptions, beside
 from pdp.transport.call import new_id
 from pdp.transport.recording import Records, unrecorded
 
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pdp.detect.ner import NerEngine
+    from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
     from pdp.publisher import Publisher
     from pdp.store.port import Store
@@ -176,28 +175,14 @@ class Engine:
             RevisionUnavailable: `min_revision` was not reached in time.
 
         """
-        if isinstance(request, (Request, NoneType)):
-            asked = settled(request._replace(**fields) if request else Request(**fields))
-        else:
-            asked, wanted = read(request)
-            min_revision = max(min_revision, wanted)
-            asked = settled(asked._replace(**fields))
+        asked, wanted = read(request, fields)
         check(asked)
         self._follow()
+        min_revision = max(min_revision, wanted)
         if min_revision > self._publisher.revision:
             self._reach(min_revision)
         try:
-            snapshot, decision_id = self._snapshot(asked.tenant_id)
-            charge = self._counters.charge(snapshot, asked)
-            began = time.perf_counter()
-            marks = [("", began)] if snapshot.timed else None
-            work = charge.request if charge else asked
-            if snapshot.ner:
-                work = with_findings(work, self._ner.find_now(texts_of(work), snapshot.ner))
-            decision = evaluate(snapshot, work, decision_id, None, marks)
-            if charge is not None:
-                self._counters.settle(charge, decision)
-            ticket = self._records.take(snapshot, work, decision, began, marks or ())
+            decision, ticket = self._judge(asked)
         except Exception as error:
             fault = Fault(ENGINE, error)
             decision = unjudged(asked.request_id, new_id(), fault=fault)
@@ -205,6 +190,20 @@ class Engine:
         if ticket is not None and not ticket.wait():
             decision = unrecorded(decision)
         return _logged(decision) if decision.faults else decision
+
+    def _judge(self, asked: Request) -> tuple[Decision, Any]:
+        """Returns the decision, and the ticket of its record where that has to be waited for."""
+        snapshot, decision_id = self._snapshot(asked.tenant_id)
+        charge = self._counters.charge(snapshot, asked)
+        began = time.perf_counter()
+        marks = [("", began)] if snapshot.timed else None
+        work = charge.request if charge else asked
+        if snapshot.ner:
+            work = with_findings(work, self._ner.find_now(texts_of(work), snapshot.ner))
+        decision = evaluate(snapshot, work, decision_id, None, marks)
+        if charge is not None:
+            self._counters.settle(charge, decision)
+        return decision, self._records.take(snapshot, work, decision, began, marks or ())
 
     def _snapshot(self, tenant_id: str) -> tuple[Snapshot, str]:
         """Returns the tenant's snapshot and the id of a decision on it."""

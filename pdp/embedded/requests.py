@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp.domain.request import Request
 from pdp.domain.tenant import DEFAULT_TENANT
 from pdp.transport.call import new_id
 from pdp.transport.convert import to_request
@@ -13,7 +14,7 @@ from pdp.transport.convert import to_request
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pdp.domain.request import Entity, JsonObject, Request, Subject, Target, Usage
+    from pdp.domain.request import Entity, JsonObject, Subject, Target, Usage
 
 
 class RequestFields(TypedDict, total=False):
@@ -40,17 +41,29 @@ class RequestFields(TypedDict, total=False):
     explain: bool
 
 
-def read(body: Mapping[str, Any]) -> tuple[Request, int]:
-    """Returns the request that a DecideRequest in JSON form makes, and its `min_revision`."""
+def read(request: Request | Mapping[str, Any] | None, fields: RequestFields) -> tuple[Request, int]:
+    """Returns what is to be judged, and the revision that it asks for.
+
+    Args:
+        request: a request, or the JSON form of a DecideRequest; None for one of `fields` alone.
+        fields: put in place of those of the request.
+
+    Raises:
+        InvalidArgument: the JSON form is none.
+    """
+    if request is None:
+        return _settled(Request(**fields)), 0
+    if isinstance(request, Request):
+        return _settled(request._replace(**fields)), 0
     from pdp.transport.jsonpb import decode  # noqa: PLC0415 - only who sends JSON pays for it
 
     message = pb.DecideRequest()
-    decode(dict(body), message)
-    request = to_request(message, message.tenant_id or DEFAULT_TENANT, message.request_id)
-    return request, message.min_revision
+    decode(dict(request), message)
+    asked = to_request(message, message.tenant_id or DEFAULT_TENANT, message.request_id)
+    return _settled(asked._replace(**fields)), message.min_revision
 
 
-def settled(request: Request) -> Request:
+def _settled(request: Request) -> Request:
     """Fills in what the server fills in where a request leaves it open."""
     return request._replace(
         tenant_id=request.tenant_id or DEFAULT_TENANT,

@@ -1,0 +1,1 @@
+"""The server: its parts, put together, on its ports, in one process or several."""

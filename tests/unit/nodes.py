@@ -1,0 +1,56 @@
+"""One process's part, without transports: a store, what is in force of it, and who writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pdp.admin.static_policies import StaticPolicies
+from pdp.admin.workspace import Workspace
+from pdp.bootstrap import first_publisher, open_store
+from pdp.domain.request import Request
+from pdp.domain.risk import DEFAULT_RISK_TABLE
+from pdp.domain.static_policy import StaticPolicy
+from pdp.engine.evaluate import evaluate
+from pdp.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pdp.domain.decision import Outcome
+    from pdp.publisher import Publisher
+
+DRAFT: Final = StaticPolicy("", "No rivals", "custom", "(?i)rival", "block")
+
+
+class Node:
+    """A process that decides and administers; tests add the use cases that they want."""
+
+    def __init__(self, path: Path, *, catalog: bool = False) -> None:
+        """Opens the store.
+
+        Args:
+            path: the file; several nodes may have the same.
+            catalog: with what ships with the product in it.
+        """
+        url = f"sqlite:///{path}"
+        self.store = open_store(url) if catalog else SqliteStore.open(url, busy_timeout_s=0.2)
+        self.publisher: Publisher = first_publisher(self.store, DEFAULT_RISK_TABLE)
+        self.workspace = Workspace(self.store, self.publisher)
+
+    async def outcome(self, text: str = "", tenant_id: str = "acme", model: str = "") -> Outcome:
+        """Returns what a text, or a model, comes to."""
+        snapshot = self.publisher.current(tenant_id) or await self.workspace.load(tenant_id)
+        return evaluate(snapshot, Request(text=text, model=model), "id").outcome
+
+    def close(self) -> None:
+        """Ends the process's part."""
+        self.workspace.close()
+        self.store.close()
+
+
+class Policies(Node):
+    """With policies of tenants."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.policies = StaticPolicies(self.workspace)

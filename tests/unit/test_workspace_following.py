@@ -1,0 +1,228 @@
+"""What others have written comes into force: by the change log, and at a tenant's first use."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog.testing
+
+from pdp._gen.pdp.v1 import decide_pb2
+from pdp.admin import workspace
+from pdp.admin.meter import Meter
+from pdp.detect.ner import open_engine
+from pdp.domain.decision import Outcome
+from pdp.domain.record import Record
+from pdp.domain.request import Request
+from pdp.domain.static_policy import KIND, body_of
+from pdp.engine.evaluate import evaluate
+from pdp.errors import StoreUnavailable
+from pdp.transport.call import Call
+from pdp.transport.methods import methods
+from pdp.transport.metrics import Metrics
+from pdp.transport.servicers.decide import DecideServicer
+from tests.unit.nodes import DRAFT, Policies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from pdp.engine.snapshot import Snapshot
+    from pdp.store.port import Reader, Transaction
+
+
+@pytest.fixture
+def node(path: Path) -> Iterator[Policies]:
+    node = Policies(path)
+    yield node
+    node.close()
+
+
+@pytest.fixture
+def other(path: Path, node: Policies) -> Iterator[Policies]:
+    other = Policies(path)
+    yield other
+    other.close()
+
+
+async def test_another_process_sees_the_write(node: Policies, other: Policies) -> None:
+    assert await other.outcome("our rival") is Outcome.ALLOW
+    following = asyncio.create_task(other.workspace.follow())
+    await asyncio.sleep(0)  # lets it look at the store once
+    written = await node.policies.create("acme", "me", DRAFT)
+    assert await other.workspace.reach(written.revision, 10)
+    assert await other.outcome("our rival") is Outcome.BLOCK
+    following.cancel()
+
+
+async def test_own_and_foreign_writes_of_one_tenant_are_both_in_force(
+    node: Policies, other: Policies
+) -> None:
+    await other.outcome("x")
+    await node.policies.create("acme", "me", DRAFT)
+    await other.policies.create("acme", "me", replace(DRAFT, name="No foes", pattern="foe"))
+    assert await other.outcome("rival") is Outcome.BLOCK
+    assert await other.outcome("foe") is Outcome.BLOCK
+    await node.workspace.catch_up()
+    assert await node.outcome("foe") is Outcome.BLOCK
+
+
+def put(transaction: Transaction, tenant_id: str, number: int, pattern: str) -> int:
+    policy = replace(DRAFT, id=f"pol_{number}", name=f"Policy {number}", pattern=pattern)
+    record = Record(KIND, tenant_id, policy.id, body_of(policy), name=policy.name)
+    return transaction.put(record, actor="me", summary="").revision
+
+
+async def test_what_another_tenant_has_written_is_its_own(node: Policies, other: Policies) -> None:
+    """Though it is read from the same change log, on the way to a tenant's own change."""
+    await node.policies.create("acme", "me", DRAFT)
+    await other.policies.create("another", "me", replace(DRAFT, pattern="foe"))
+    await node.policies.create("acme", "me", replace(DRAFT, name="More", pattern="enemy"))
+    outcomes = [await node.outcome(text) for text in ("rival", "enemy", "foe")]
+    assert outcomes == [Outcome.BLOCK, Outcome.BLOCK, Outcome.ALLOW]
+    assert await node.outcome("foe", "another") is Outcome.BLOCK
+
+
+async def test_the_change_log_is_read_to_its_end(node: Policies, other: Policies) -> None:
+    """However many changes there are, which are read in pages."""
+    await node.policies.create("acme", "me", DRAFT)
+    await other.outcome("x")
+    with node.store.write() as transaction:
+        for number in range(1000):
+            put(transaction, "another", number, "foe")
+        last = put(transaction, "acme", 1000, "enemy")
+    await other.workspace.catch_up()
+    assert other.publisher.revision == last
+    assert await other.outcome("enemy") is Outcome.BLOCK
+
+
+async def test_a_revision_that_does_not_come_is_not_waited_for_forever(node: Policies) -> None:
+    assert not await node.workspace.reach(node.publisher.revision + 1, 0.01)
+
+
+async def test_a_tenant_that_is_not_in_memory_is_not_guessed(path: Path, node: Policies) -> None:
+    await node.policies.create("acme", "me", DRAFT)
+    late = Policies(path)
+    late.store.close()
+    assert late.publisher.current("acme") is None
+    with pytest.raises(StoreUnavailable):
+        await late.workspace.load("acme")
+    late.workspace.close()
+
+
+@pytest.mark.parametrize("fault", ["store closed", "policy that does not compile"])
+async def test_a_request_whose_policies_cannot_be_had_is_blocked(
+    path: Path, node: Policies, fault: str
+) -> None:
+    await node.policies.create("acme", "me", DRAFT)
+    if fault == "policy that does not compile":
+        with node.store.write() as transaction:  # as another release might have
+            put(transaction, "acme", 1, "(")
+    late = Policies(path)
+    if fault == "store closed":
+        late.store.close()
+    servicer = DecideServicer(late.publisher, late.workspace, Meter(), Metrics(), open_engine())
+    method = next(method for method in methods() if method.name == "Decide")
+    call = Call(method, {}, "grpc", request=Request(text="harmless", tenant_id="acme"))
+    answer = await servicer.decide(call, decide_pb2.DecideRequest())
+    assert answer.outcome == decide_pb2.OUTCOME_BLOCK
+    assert answer.incomplete
+    assert answer.reason_code == "ENGINE_ERROR"
+    late.close()
+
+
+async def test_many_first_requests_of_a_tenant_share_one_compilation(
+    path: Path, node: Policies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await node.policies.create("acme", "me", DRAFT)
+    late = Policies(path)
+    reads: list[int] = []
+    read = late.store.read
+
+    def counted() -> AbstractContextManager[Reader]:
+        reads.append(1)
+        return read()
+
+    monkeypatch.setattr(late.store, "read", counted)
+    snapshots = await asyncio.gather(*(late.workspace.load("acme") for _ in range(10)))
+    assert len(reads) == 1
+    assert len({id(snapshot) for snapshot in snapshots}) == 1
+    late.close()
+
+
+async def test_a_tenant_that_is_loaded_again_is_read_again(path: Path, node: Policies) -> None:
+    """As it is where it had to make room for others and was written to meanwhile."""
+    await node.policies.create("acme", "me", DRAFT)
+    late = Policies(path)
+    first = await late.workspace.load("acme")
+    await node.policies.create("acme", "me", replace(DRAFT, name="No foes", pattern="foe"))
+    second = await late.workspace.load("acme")
+    assert second.revision > first.revision
+    assert evaluate(second, Request(text="foe"), "id").outcome is Outcome.BLOCK
+    late.close()
+
+
+async def test_a_caller_that_goes_away_does_not_stop_a_load_that_others_wait_for(
+    path: Path, node: Policies
+) -> None:
+    await node.policies.create("acme", "me", DRAFT)
+    late = Policies(path)
+    first, second = (asyncio.create_task(late.workspace.load("acme")) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await second).revision == node.publisher.revision
+    assert first.cancelled()
+    late.close()
+
+
+async def test_what_has_missed_a_change_while_it_was_compiled_is_loaded_again(
+    path: Path, node: Policies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await node.policies.create("acme", "me", DRAFT)
+    late = Policies(path)
+    publish = late.publisher.publish
+    published: list[bool] = []
+
+    def publish_after_a_write(snapshot: Snapshot) -> bool:
+        if not published:
+            with node.store.write() as transaction:
+                revision = put(transaction, "acme", 1, "foe")
+            late.publisher.advance(revision, {"acme": revision})
+        published.append(publish(snapshot))
+        return published[-1]
+
+    monkeypatch.setattr(late.publisher, "publish", publish_after_a_write)
+    assert await late.outcome("foe") is Outcome.BLOCK
+    assert published == [False, True]
+    late.close()
+
+
+@pytest.mark.parametrize("fault", [StoreUnavailable("gone"), ValueError("odd")], ids=repr)
+async def test_following_goes_on_whatever_went_wrong(
+    node: Policies, other: Policies, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    """Nothing else would bring a kill switch here; what is in force stays so until then."""
+    monkeypatch.setattr(workspace, "RETRY_INTERVAL_S", 0.001)
+    catch_up = other.workspace.catch_up
+    tried: list[bool] = []
+
+    async def failing_twice() -> None:
+        tried.append(len(tried) > 1)
+        if not tried[-1]:
+            raise fault
+        await catch_up()
+
+    monkeypatch.setattr(other.workspace, "catch_up", failing_twice)
+    written = await node.policies.create("acme", "me", DRAFT)
+    known_at = other.workspace.progress.current_at
+    with structlog.testing.capture_logs() as logs:
+        following = asyncio.create_task(other.workspace.follow())
+        assert await other.workspace.reach(written.revision, 10)
+    following.cancel()
+    assert other.workspace.progress.current_at > known_at
+    assert tried[:3] == [False, False, True]
+    assert [entry["event"] for entry in logs] == ["the store cannot be followed"]
+    assert await other.outcome("our rival") is Outcome.BLOCK

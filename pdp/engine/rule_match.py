@@ -13,8 +13,8 @@ from pdp.domain.decision import Redaction, Span
 from pdp.domain.entity_types import covered_by
 from pdp.domain.model_catalog import folded
 from pdp.engine.locations import located
-from pdp.engine.scan import strings_in
 from pdp.engine.seeking import SURE
+from pdp.engine.told import all_texts, told_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -107,7 +107,7 @@ def _risk(least: float, score: float | None) -> Held:
 def entities_of(conditions: Conditions, entities: Sequence[Entity]) -> list[Entity]:
     """Returns the findings that the entity conditions are met by."""
     least = conditions.entity_confidence_min or 0.0
-    types = conditions.entity_types
+    types = covered_by(conditions.entity_types)
     return [
         each
         for each in entities
@@ -156,15 +156,15 @@ def redactions(conditions: Conditions, replacement: str, facts: Facts) -> Iterat
     """Yields what a REDACT rule that matched takes out of the request (decide.md, chain).
 
     That is what its pattern matched, else its findings, else the whole text with every string of
-    the arguments. A finding that lies nowhere in the text cannot be taken out alone: then the
-    whole text is.
+    the arguments. A finding that lies nowhere in the text cannot be taken out alone: then all of
+    that is.
     """
     if conditions.content_regex:
         _, segments = facts.findings.hits[conditions.content_regex]
         spans = _matched(conditions.content_regex, segments, facts.findings)
     elif conditions.entity_types or conditions.entity_confidence_min is not None:
         spans = chain(
-            _found(entities_of(conditions, facts.entities), len(facts.request.text)),
+            _found(entities_of(conditions, facts.entities), facts.request),
             _located(scanned_of(conditions, facts.scanned)),
         )
     else:
@@ -186,11 +186,9 @@ def _matched(pattern: str, segments: Sequence[Segment], findings: Findings) -> I
             yield Span(0, len(whole.segment.text), "", segment.path)
 
 
-def _found(entities: Sequence[Entity], length: int) -> Iterator[Span]:
-    for each in entities:
-        end = min(each.end, length)
-        lies = each.start < end
-        yield Span(each.start if lies else 0, end if lies else length, each.entity_type)
+def _found(entities: Sequence[Entity], request: Request) -> Iterator[Span]:
+    for each, where in told_places(entities, request):
+        yield Span(where.start, where.end, each.entity_type, where.segment.path)
 
 
 def _located(findings: Sequence[EntityFinding]) -> Iterator[Span]:
@@ -207,7 +205,5 @@ def _located(findings: Sequence[EntityFinding]) -> Iterator[Span]:
 
 
 def _everything(facts: Facts) -> Iterator[Span]:
-    if facts.request.text:
-        yield Span(0, len(facts.request.text))
-    for segment in strings_in(facts.request.arguments):
+    for segment in all_texts(facts.request):
         yield Span(0, len(segment.text), "", segment.path)

@@ -5,7 +5,8 @@ read
 
 * folded: characters that look like ASCII ones are those (full-width and mathematical forms, digits
   of other scripts, dashes, spaces), and invisible characters and combining marks are left out;
-* decoded: percent-encoded characters are what they stand for, and an SQL comment is a space.
+* decoded: percent-encoded characters are what they stand for, and an SQL comment is a space; what
+  comes of that may be folded and decoded once more.
 
 Each reading knows where its characters come from, so that what is found in it is redacted where it
 stands in the request.
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import re2
 
-from pdp.engine.characters import FOLDS, LEFT_OUT, MARKS
+from pdp.engine.characters import FOLDS, LEFT_OUT, MARKS, TAGS, foreign_marks
 from pdp.engine.locations import Origin, Segment
 
 if TYPE_CHECKING:
@@ -48,12 +49,23 @@ def _re2_class(codes: Collection[int]) -> str:
     return "".join(f"\\x{{{begin:x}}}-\\x{{{end:x}}}" for begin, end in _ranges(codes)).join("[]")
 
 
-_TO_FOLD: Final = re2.compile(_re2_class({*FOLDS, *LEFT_OUT, *MARKS}).encode())
+_UNSEEN_OR_ALIKE: Final = _re2_class({*FOLDS, *LEFT_OUT, *MARKS})
+_FOREIGN_MARK: Final = (
+    f"(?:[!-~]|{_re2_class(FOLDS)}){_re2_class({*LEFT_OUT, *MARKS})}*"
+    r"[\p{Mn}\p{Me}\p{Cf}]"
+)
+"""A mark or a format character next to what is, or looks like, ASCII, where none of a script is."""
+
+_TO_FOLD: Final = re2.compile(f"{_UNSEEN_OR_ALIKE}|{_FOREIGN_MARK}".encode())
+_MARKED: Final = re2.compile(_FOREIGN_MARK.encode())
 _LOOK_ALIKES: Final = re.compile(_class(FOLDS) + "+")
 _UNSEEN: Final = re.compile(f"({_class(MARKS)}*){_class({*LEFT_OUT, *MARKS})}*")
 _UNSEEN_BEGIN: Final = re.compile(_class({*LEFT_OUT, *MARKS}))
 _LOOK_ALIKE: Final = frozenset(map(chr, FOLDS))
 _UNSEEN_CHARACTERS: Final = frozenset(map(chr, LEFT_OUT | MARKS))
+_TAGS: Final = frozenset(map(chr, TAGS))
+_TAGS_BEGIN: Final = "\U000e0000".encode()[:2]
+_NO_TAGS: Final = dict.fromkeys(TAGS, "\N{ZERO WIDTH SPACE}")
 _FEW: Final = 16
 """Up to so many different characters are replaced one after the other, which prose is spared by."""
 
@@ -71,14 +83,12 @@ def readings(segment: Segment) -> tuple[Segment, ...]:
     plain = text.isascii()
     if plain and not _may_be_encoded(text):
         return (segment,)
-    found = [segment]
-    if not plain and _TO_FOLD.search(segment.data):
-        found.append(_folded(segment))
+    found = [segment, *_foldings(segment)]
     for _ in range(_MAX_DECODINGS):
         decoded = _decoded(found[-1])
         if decoded is None:
             break
-        found.append(decoded)
+        found += (decoded, *_foldings(decoded))
     return tuple(found)
 
 
@@ -124,8 +134,23 @@ class _Pieces:
         return Segment(self.segment.path, text, text.encode(), origin)
 
 
-def _folded(segment: Segment) -> Segment:
-    text = segment.text
+def _foldings(segment: Segment) -> Iterator[Segment]:
+    """Yields the folded readings; none of a text that hides nothing."""
+    text, data = segment.text, segment.data
+    if text.isascii():
+        return
+    if not _TO_FOLD.search(data):
+        return
+    if _MARKED.search(data) and (marks := foreign_marks(set(text))):
+        text = text.translate(marks)
+    if _TAGS_BEGIN in data and not _TAGS.isdisjoint(text):
+        # They may be a text of their own, and they may merely stand between other characters.
+        yield _folded(segment, text.translate(_NO_TAGS))
+    yield _folded(segment, text)
+
+
+def _folded(segment: Segment, text: str) -> Segment:
+    """Returns the folded reading of `text`, which is that of `segment`, character by character."""
     characters = set(text)
     look_alikes = characters & _LOOK_ALIKE
     if len(look_alikes) <= _FEW:

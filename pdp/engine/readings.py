@@ -5,8 +5,9 @@ read
 
 * folded: characters that look like ASCII ones are those (full-width and mathematical forms, digits
   of other scripts, dashes, spaces), and invisible characters and combining marks are left out;
-* decoded: percent-encoded characters are what they stand for, and an SQL comment is a space; what
-  comes of that may be folded and decoded once more.
+* decoded: percent-encoded characters are what they stand for; what comes of that may be folded and
+  decoded once more;
+* without SQL comments, each of which is a space.
 
 Each reading knows where its characters come from, so that what is found in it is redacted where it
 stands in the request.
@@ -74,7 +75,7 @@ _PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*")
 _ENCODED_WORD: Final = re.compile(
     r"(?<!\S)[^\s%]*+(?:%(?![0-9A-Fa-f]{2})[^\s%]*+)*+%[0-9A-Fa-f]{2}\S*+"
 )
-_ESCAPE: Final = re.compile(rf"{_PERCENT.pattern}|/\*!?\d*|\*/")
+_COMMENT: Final = re.compile(r"/\*(?:!\d*)?|\*/")
 
 
 def readings(segment: Segment) -> tuple[Segment, ...]:
@@ -89,7 +90,9 @@ def readings(segment: Segment) -> tuple[Segment, ...]:
         if decoded is None:
             break
         found += (decoded, *_foldings(decoded))
-    return tuple(found)
+    # Last, and by itself: what stands in a comment is read in every other way before.
+    uncommented = _uncommented(found[-1])
+    return (*found, uncommented) if uncommented is not None else tuple(found)
 
 
 def _may_be_encoded(text: str) -> bool:
@@ -174,29 +177,43 @@ def _folded(segment: Segment, text: str) -> Segment:
 
 
 def _decoded(segment: Segment) -> Segment | None:
-    """Returns the decoded reading; None where nothing is encoded."""
+    """Returns the reading without percent-encoding; None where nothing is encoded."""
     text = segment.text
-    if not _may_be_encoded(text):
+    escape = _PERCENT.search(text)
+    if escape is None:
         return None
-    if "+" in text and _PERCENT.search(text):
+    if "+" in text:
         # In what a form has encoded, a plus sign stands for a space.
         text = _ENCODED_WORD.sub(lambda word: word[0].replace("+", " "), text)
     pieces = _Pieces(segment)
-    done, last_close = 0, text.rfind("*/")
-    escapes = _ESCAPE if last_close >= 0 else _PERCENT
-    while (escape := escapes.search(text, done)) is not None:
+    done = 0
+    while escape is not None:
         begin, end = escape.span()
-        if escape[0].startswith("/*") and not escape[0].startswith("/*!"):
-            if last_close < end:
-                pieces.add(text[done:end], done)
-                done = end
-                continue
-            end = text.index("*/", end) + 2
         pieces.add(text[done:begin], done)
-        if escape[0].startswith("%"):
-            _add_characters(pieces, escape[0], begin)
-        else:
-            pieces.add(" ", begin, end - begin)
+        _add_characters(pieces, escape[0], begin)
+        done = end
+        escape = _PERCENT.search(text, done)
+    pieces.add(text[done:], done)
+    return pieces.reading()
+
+
+def _uncommented(segment: Segment) -> Segment | None:
+    """Returns the reading with a space for each SQL comment; None where there is none."""
+    text = segment.text
+    first, last_close = text.find("/*"), text.rfind("*/")
+    if first < 0 or last_close < first:
+        return None
+    pieces = _Pieces(segment)
+    done = 0
+    while (mark := _COMMENT.search(text, done)) is not None:
+        begin, end = mark.span()
+        if mark[0] == "/*":
+            if last_close < end:
+                break  # this one has no end
+            end = text.index("*/", end) + 2
+        # What stands in a conditional comment, a database runs.
+        pieces.add(text[done:begin], done)
+        pieces.add(" ", begin, end - begin)
         done = end
     pieces.add(text[done:], done)
     return pieces.reading() if any(pieces.widths) else None

@@ -17,7 +17,8 @@ from pdp.domain.decision import (
 from pdp.domain.layers import ENGINE, SCAN
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.engine.combine import ENGINE_ERROR, NOT_JUDGED, combine, plain_allow
-from pdp.engine.scan import NO_FINDINGS, Findings, scan
+from pdp.engine.findings import NOT_SCANNED
+from pdp.engine.scan import Findings, scan
 
 if TYPE_CHECKING:
     from pdp.domain.request import Request
@@ -100,7 +101,7 @@ def _findings(snapshot: Snapshot, request: Request, faults: list[Fault]) -> Find
         return scan(snapshot.shards, request.text, request.arguments, snapshot.platform.validators)
     except Exception as error:
         faults.append(Fault(ENGINE, error))
-        return NO_FINDINGS
+        return NOT_SCANNED
 
 
 def unjudged(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pdp.domain.decision import Redaction, Span
 from pdp.domain.entity_types import covered_by
 from pdp.domain.model_catalog import folded
+from pdp.engine.findings import NOT_SCANNED
 from pdp.engine.locations import located
 from pdp.engine.seeking import SURE
 from pdp.engine.told import all_texts, told_places
@@ -143,7 +144,8 @@ def _entities(conditions: Conditions, facts: Facts) -> Held:
 def _content(pattern: str, findings: Findings) -> Held:
     hit = findings.hits.get(pattern)
     if hit is None:
-        return Held(False, "content_regex did not match")
+        looked = "did not match" if findings is not NOT_SCANNED else "could not be looked for"
+        return Held(False, f"content_regex {looked}")
     compiled, segments = hit
     segment = segments[0]
     place = "the text" if segment.path is None else f"arguments at {segment.path}"

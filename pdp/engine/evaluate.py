@@ -93,7 +93,8 @@ def _combined(
         return combine(snapshot, request, decision_id, verdicts, faults, stopped_by=stopped_by)
     except Exception as error:
         # Redactions that cannot be made, for instance: what would be left of the text is not known.
-        return unjudged(request.request_id, decision_id, fault=Fault(ENGINE, error))
+        decision = unjudged(request.request_id, decision_id, fault=Fault(ENGINE, error))
+        return decision._replace(revision=snapshot.revision)
 
 
 def _findings(snapshot: Snapshot, request: Request, faults: list[Fault]) -> Findings:

@@ -10,6 +10,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.decision import Redaction, Span
+from pdp.domain.detector import PERSONAL_CATEGORIES
 from pdp.domain.entity_types import covered_by
 from pdp.domain.model_catalog import folded
 from pdp.engine.findings import NOT_SCANNED
@@ -18,7 +19,7 @@ from pdp.engine.seeking import SURE
 from pdp.engine.told import all_texts, told_places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from pdp.domain.request import Entity, Request
     from pdp.engine.entities import EntityFinding
@@ -128,6 +129,23 @@ def scanned_of(conditions: Conditions, scanned: Sequence[EntityFinding]) -> list
         and each.confidence >= least
         and each.where.start < each.where.end
     ]
+
+
+def found_personal(conditions: Conditions, facts: Facts, personal: Collection[str]) -> bool:
+    """Whether conditions on findings are met by personal data.
+
+    Args:
+        conditions: that hold.
+        facts: what they are held against.
+        personal: names of types of personal data, to know the caller's own findings by.
+    """
+    if not (conditions.entity_types or conditions.entity_confidence_min is not None):
+        return False
+    scanned = scanned_of(conditions, facts.scanned)
+    own = entities_of(conditions, facts.entities)
+    return any(each.category in PERSONAL_CATEGORIES for each in scanned) or any(
+        each.entity_type in personal for each in own
+    )
 
 
 def _entities(conditions: Conditions, facts: Facts) -> Held:

@@ -137,6 +137,13 @@ class TestFailingClosed:
         layers = (FixedLayer(ValueError(), "customer"), FixedLayer(log))
         assert decide(with_layers(*layers), text="x").pii_detected
 
+    def test_verdicts_that_cannot_be_combined_are_a_block_of_their_revision(self) -> None:
+        broken = Verdict(outcome=Outcome.REDACT, redactions=(None,))  # type: ignore[arg-type]
+        for mode in ("closed", "open"):
+            decision = decide(with_layers(FixedLayer(broken), mode=mode), text="x")
+            assert (decision.outcome, decision.incomplete) == (Outcome.BLOCK, True)
+            assert decision.revision == 7
+
     def test_a_request_that_no_snapshot_was_there_for_is_a_block(self) -> None:
         decision = unjudged("r1", "d1")
         assert (decision.outcome, decision.incomplete) == (Outcome.BLOCK, True)

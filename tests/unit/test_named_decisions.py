@@ -16,7 +16,7 @@ from pdp.domain.dlp_rule import LLM, NER, REGEX, DlpRule, body_of
 from pdp.domain.kinds import PolicySet
 from pdp.domain.ner import NamedEntity, NerFindings, Wanted
 from pdp.domain.record import Record
-from pdp.domain.request import Request
+from pdp.domain.request import Entity, Request
 from pdp.domain.tenant import TenantSettings
 from pdp.embedded import Engine
 from pdp.engine.compiler import compile_platform, compile_tenant
@@ -117,6 +117,17 @@ def test_with_an_open_failure_mode_what_else_is_found_still_counts() -> None:
     [dlp] = [layer for layer in decision.layers if layer.layer == "dlp"]
     assert dlp.outcome is Outcome.BLOCK
     assert dlp.matches == decision.matches
+
+
+def test_what_the_caller_has_found_counts_beside_what_a_model_has() -> None:
+    policies = PolicySet({dlp_rule.KIND: {"names": NAMES}})
+    snapshot = compile_tenant(PLATFORM, "t", policies, 1)
+    own = (Entity("PERSON_NAME", 0.9, 0, 4),)
+    decision = evaluate(snapshot, Request(text=TEXT, entities=own, ner=GRETA), "id")
+    assert decision.redacted_text == "[REDACTED] [REDACTED] about PROJ-1234"
+    assert (decision.pii_detected, decision.incomplete) == (True, False)
+    missing = evaluate(snapshot, Request(text=TEXT, entities=own, ner=MISSING), "id")
+    assert (missing.outcome, missing.incomplete) == (Outcome.BLOCK, True)
 
 
 def test_a_request_without_a_text_lacks_nothing() -> None:

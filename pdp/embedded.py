@@ -26,7 +26,7 @@ from pdp.domain.layers import ENGINE
 from pdp.domain.request import Request
 from pdp.embedded_counters import StoredMeter
 from pdp.embedded_requests import RequestFields, read, settled
-from pdp.engine.evaluate import evaluate, unjudged
+from pdp.engine.evaluate import evaluate, stopped, unjudged
 from pdp.engine.ner import texts_of, with_findings
 from pdp.errors import RevisionUnavailable
 from pdp.records import RecordKeeping, RecordOptions, beside
@@ -192,7 +192,7 @@ class Engine:
             began = time.perf_counter()
             marks = [("", began)] if snapshot.timed else None
             work = charge.request if charge else asked
-            if snapshot.ner:
+            if snapshot.ner and not stopped(snapshot, work):
                 work = with_findings(work, self._ner.find_now(texts_of(work), snapshot.ner))
             decision = evaluate(snapshot, work, decision_id, None, marks)
             if charge is not None:

@@ -80,6 +80,14 @@ def evaluate(
     return _combined(snapshot, request, decision_id, verdicts, faults)
 
 
+def stopped(snapshot: Snapshot, request: Request) -> bool:
+    """Whether a gate stops a request, so that nothing else is to be done for it."""
+    try:
+        return any(gate.admit(request).outcome is Outcome.BLOCK for gate in snapshot.gates)
+    except Exception:
+        return False
+
+
 def _combined(
     snapshot: Snapshot,
     request: Request,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 SECRET: Final = "secret"  # noqa: S105 - a kind of data
 PII: Final = "pii"
@@ -48,6 +48,36 @@ def entity_aliases(entity_type: str) -> frozenset[str]:
     return _ALIASES.get(entity_type) or frozenset({entity_type})
 
 
+class Words(NamedTuple):
+    """Words that are looked for near a find.
+
+    Attributes:
+        single: words.
+        phrases: several in a row, each with a space around it and between them.
+    """
+
+    single: frozenset[str] = frozenset()
+    phrases: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, wanted: Iterable[str]) -> Words:
+        """Returns what `wanted`, in lower case, comes to."""
+        words = tuple(wanted)
+        return cls(
+            frozenset(word for word in words if " " not in word),
+            tuple(f" {word} " for word in words if " " in word),
+        )
+
+    def any_in(self, words: Sequence[str]) -> bool:
+        """Whether any of these is among `words`, which stand in a row."""
+        if not self.single.isdisjoint(words):
+            return True
+        if not self.phrases:
+            return False
+        row = f" {' '.join(words)} "
+        return any(phrase in row for phrase in self.phrases)
+
+
 # Compared and hashed by identity: a decision keys its findings by detector.
 @dataclass(frozen=True, slots=True, eq=False)
 class EntityDetector:
@@ -67,6 +97,7 @@ class EntityDetector:
         weak: of patterns whose shape other things have as well, the confidence of a find with no
             context word near.
         allowlist: values, in lower case, that are examples and never findings.
+        words, words_against: `context` and `against`, ready to be looked for.
     """
 
     id: str
@@ -82,3 +113,9 @@ class EntityDetector:
     against: tuple[str, ...] = ()
     weak: Mapping[str, float] = field(default_factory=dict)
     allowlist: frozenset[str] = frozenset()
+    words: Words = field(init=False)
+    words_against: Words = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "words", Words.of(self.context))
+        object.__setattr__(self, "words_against", Words.of(self.against))

@@ -24,7 +24,7 @@ from pdp.domain.layers import ENGINE
 from pdp.embedded.bounds import check
 from pdp.embedded.counters import StoredMeter
 from pdp.embedded.requests import RequestFields, read
-from pdp.engine.evaluate import evaluate, unjudged
+from pdp.engine.evaluate import evaluate, stopped, unjudged
 from pdp.engine.ner import texts_of, with_findings
 from pdp.errors import RevisionUnavailable
 from pdp.record_keeping import RecordKeeping, RecordOptions, beside
@@ -198,7 +198,7 @@ class Engine:
         began = time.perf_counter()
         marks = [("", began)] if snapshot.timed else None
         work = charge.request if charge else asked
-        if snapshot.ner:
+        if snapshot.ner and not stopped(snapshot, work):
             work = with_findings(work, self._ner.find_now(texts_of(work), snapshot.ner))
         decision = evaluate(snapshot, work, decision_id, None, marks)
         if charge is not None:

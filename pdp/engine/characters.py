@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def _codes(*ranges: tuple[int, int]) -> frozenset[int]:
@@ -40,13 +43,15 @@ LEFT_OUT: Final = _codes(
 )
 """Characters that a reader does not see."""
 
-# Unicode's tag characters mirror ASCII and are shown nowhere.
-_TAGS: Final = range(0xE0020, 0xE007F)
+TAGS: Final = range(0xE0020, 0xE007F)
+"""Unicode's tag characters mirror ASCII and are shown nowhere."""
+
 _TAG_OFFSET: Final = 0xE0000
 
 _LOOK_ALIKES: Final = _codes(
     (0x00A0, 0x00FF),
     (0x017F, 0x017F),
+    *((code, code) for code in (0x058A, 0x05BE, 0x1400, 0x1680, 0x1806)),  # dashes, and a space
     (0x2000, 0x200A),
     (0x2010, 0x2015),
     (0x202F, 0x202F),
@@ -55,9 +60,13 @@ _LOOK_ALIKES: Final = _codes(
     (0x2100, 0x214F),  # letter-like
     (0x2212, 0x2212),  # the minus sign
     (0x2460, 0x24FF),  # circled
+    *((code, code) for code in (0x2E17, 0x2E1A, 0x2E3A, 0x2E3B, 0x2E40, 0x2E5D)),  # dashes
     (0x3000, 0x3000),
+    *((code, code) for code in (0x301C, 0x3030, 0x30A0)),  # dashes
+    (0xFE31, 0xFE32),
     (0xFE50, 0xFE6F),  # small forms
     (0xFF01, 0xFF5E),  # full-width forms
+    (0x10EAD, 0x10EAD),
     (0x1D400, 0x1D7FF),  # mathematical letters and digits
     (0x1F100, 0x1F189),  # enclosed
     (0x1FBF0, 0x1FBF9),  # digits of old displays
@@ -67,8 +76,11 @@ _ZEROS: Final = (
     *(0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66, 0xDE6),
     *(0xE50, 0xED0, 0xF20, 0x1040, 0x1090, 0x17E0, 0x1810, 0x1946, 0x19D0, 0x1A80, 0x1A90, 0x1B50),
     *(0x1BB0, 0x1C40, 0x1C50, 0xA620, 0xA8D0, 0xA900, 0xA9D0, 0xA9F0, 0xAA50, 0xABF0),
+    *(0x104A0, 0x10D30, 0x11066, 0x110F0, 0x11136, 0x111D0, 0x112F0, 0x11450, 0x114D0, 0x11650),
+    *(0x116C0, 0x11730, 0x118E0, 0x11950, 0x11C50, 0x11D50, 0x11DA0, 0x16A60, 0x16AC0, 0x16B50),
+    *(0x1E140, 0x1E2F0, 0x1E950),
 )
-"""Of each script of the basic plane that has digits of its own."""
+"""Of each script that has digits of its own."""
 
 
 def _ascii_form(code: int) -> str:
@@ -85,7 +97,25 @@ def _ascii_form(code: int) -> str:
 
 FOLDS: Final[dict[int, str]] = {
     **{code: form for code in sorted(_LOOK_ALIKES) if (form := _ascii_form(code))},
-    **{code: chr(code - _TAG_OFFSET) for code in _TAGS},
+    **{code: chr(code - _TAG_OFFSET) for code in TAGS},
     **{zero + value: str(value) for zero in _ZEROS for value in range(10)},
 }
 """The ASCII character that each of its look-alikes stands for."""
+
+_UNSEEN_CATEGORIES: Final = frozenset({"Mn", "Me", "Cf"})
+_MARK: Final = "\N{COMBINING GRAVE ACCENT}"
+
+
+def foreign_marks(characters: Iterable[str]) -> dict[int, str]:
+    """Returns the marks among `characters` that are not in `MARKS`, each with one that is.
+
+    In their own scripts they are a part of the word; next to ASCII they can only hide something.
+    """
+    return {
+        code: _MARK
+        for character in characters
+        if (code := ord(character)) not in FOLDS
+        and code not in LEFT_OUT
+        and code not in MARKS
+        and unicodedata.category(character) in _UNSEEN_CATEGORIES
+    }

@@ -17,7 +17,17 @@ from pdp.domain.decision import (
     TraceRow,
     Verdict,
 )
-from pdp.domain.layers import CHAIN, CUSTOMER, DLP, KILL_SWITCH, LAYERS, LIMITS, ORG, STATIC
+from pdp.domain.layers import (
+    CHAIN,
+    CUSTOMER,
+    DLP,
+    ENGINE,
+    KILL_SWITCH,
+    LAYERS,
+    LIMITS,
+    ORG,
+    STATIC,
+)
 from pdp.domain.risk import MAX_SCORE, RiskTable
 from pdp.engine.redact import NOTHING_REDACTED, Redacted, redact
 
@@ -32,6 +42,10 @@ NOT_JUDGED: Final = "The request could not be judged, so it is blocked to be saf
 _PASSED: Final = "Part of the request could not be judged; the tenant lets such requests pass."
 
 _FAILED: Final = "failed; the server's log says why"
+_NOT_SCANNED: Final = "could not look into the request: the scan failed"
+_SCANNED: Final = (STATIC, CHAIN, DLP)
+"""The layers that a scan which failed leaves without findings."""
+
 _NO_RISK: Final = Risk(0, "none")
 _PERSONAL_CLASSIFICATIONS: Final = frozenset({"PII", "PHI"})
 
@@ -213,6 +227,8 @@ def _trace(
     """At least one row for every layer, run or not; first what went wrong in none of them."""
     failed = [TraceRow(fault.layer, _FAILED, outcome=outcome) for fault in faults]
     rows = [row for row in failed if row.layer not in LAYERS]
+    if any(fault.layer == ENGINE for fault in faults):
+        failed += (TraceRow(layer, _NOT_SCANNED, outcome=outcome) for layer in _SCANNED)
     for layer in LAYERS:
         spoken = verdicts.get(layer, NO_VERDICT).rows
         own = [*(row for row in failed if row.layer == layer), *spoken]
@@ -224,14 +240,16 @@ def _results(
     verdicts: Mapping[str, Verdict], faults: list[Fault], outcome: Outcome, stopped_by: str
 ) -> tuple[LayerResult, ...]:
     """One entry for every layer, run or not."""
-    failed = {fault.layer for fault in faults}
+    failed = {fault.layer: _FAILED for fault in faults}
+    if ENGINE in failed:
+        failed = dict.fromkeys(_SCANNED, _NOT_SCANNED) | failed
     found = []
     for layer in LAYERS:
         verdict = verdicts.get(layer, NO_VERDICT)
         if layer in failed:
             # What it could judge stands beside what it could not.
             strongest = max(outcome, verdict.outcome)
-            found.append(LayerResult(layer, strongest, _FAILED, verdict.matches))
+            found.append(LayerResult(layer, strongest, failed[layer], verdict.matches))
         else:
             found.append(_result(layer, verdict, _idle(layer, stopped_by)))
     return tuple(found)

@@ -10,6 +10,7 @@ from pdp.engine.entities import EntityFinding
 from pdp.engine.locations import Location, Segment
 from pdp.engine.ner import entity_type_of, found_by, unanswered_by
 from pdp.engine.scan import strings_in
+from pdp.engine.told import TOLD, told_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,6 +50,9 @@ def look(book: RuleBook, request: Request, findings: Findings) -> list[Found]:
         named = found_by(book.rules[place].rule, request, book.patterned)
         if named:
             by_place.setdefault(place, []).extend(named_entities(named, request))
+    for told, own in told_findings(book.told, request) if request.entities else ():
+        for place in told.places:
+            by_place.setdefault(place, []).extend(own)
     if not by_place:
         return []
     groups = book.groups_of(request.subject)
@@ -91,7 +95,7 @@ def _found(rule: CompiledRule, setting: Setting, all_found: Sequence[EntityFindi
     counting: list[EntityFinding] = []
     passed_over: list[EntityFinding] = []
     for each in all_found:
-        if each.where.start == each.where.end:
+        if each.where.start == each.where.end and each.detector_id != TOLD:
             continue  # a pattern that is met by nothing at all finds no data
         (counting if each.confidence >= setting.threshold else passed_over).append(each)
     return Found(rule, setting, counting, passed_over)
@@ -130,4 +134,5 @@ def _where(finding: EntityFinding) -> str:
     where = finding.where
     path = where.segment.path
     place = "the text" if path is None else f"arguments at {path}"
-    return f"{place}, {where.start} to {where.end}, at confidence {finding.confidence:g}"
+    found = f"{place}, {where.start} to {where.end}, at confidence {finding.confidence:g}"
+    return f"{found}, as the request says" if finding.detector_id == TOLD else found

@@ -17,6 +17,7 @@ from pdp.domain.user_group import all_groups
 from pdp.engine.dlp_config import ENTITY_TYPE_MARK, known_config
 from pdp.engine.groups import NO_GROUPS, GroupIndex
 from pdp.engine.ner import labels_of, wanted_by
+from pdp.engine.told import told_types
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pdp.domain.request import Subject
     from pdp.domain.user_group import UserGroup
     from pdp.engine.entities import EntityFinding
+    from pdp.engine.told import Told
 
 PLATFORM_SOURCE: Final = "platform"
 TENANT_SOURCE: Final = "tenant"
@@ -114,6 +116,7 @@ class RuleBook:
         rules: the tenant's own first, so that their replacements count before the platform's.
         by_pattern: what is looked for by each pattern.
         models: the places of the rules that ask for what only a model can find.
+        told: the rules that count a caller's own findings, by the type of these.
         patterned: the entity types that detectors that ship with the product find by patterns.
         groups: the groups that have settings of their own.
     """
@@ -121,6 +124,7 @@ class RuleBook:
     rules: tuple[CompiledRule, ...]
     by_pattern: Mapping[str, tuple[Watch, ...]]
     models: tuple[int, ...]
+    told: Mapping[str, Told]
     patterned: frozenset[str]
     groups: GroupIndex | None
 
@@ -156,6 +160,7 @@ def compile_rules(
         rules=rules,
         by_pattern=_by_pattern(rules),
         models=tuple(place for place, each in enumerate(rules) if each.sought),
+        told=told_types([each.rule for each in rules], catalog),
         patterned=patterned,
         groups=GroupIndex(configured) if configured else None,
     )
@@ -166,7 +171,7 @@ def compile_one(rule: DlpRule, catalog: Mapping[str, EntityDetector]) -> RuleBoo
     patterned = _patterned(catalog)
     rules = (_rule(rule, TENANT_SOURCE, _setting(rule), catalog, patterned),)
     models = (0,) if rules[0].sought else ()
-    return RuleBook(rules, _by_pattern(rules), models, patterned, None)
+    return RuleBook(rules, _by_pattern(rules), models, told_types([rule], catalog), patterned, None)
 
 
 def _patterned(catalog: Mapping[str, EntityDetector]) -> frozenset[str]:

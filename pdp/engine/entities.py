@@ -99,10 +99,9 @@ class _Search:
         longest, surest = self._taken.get((here, start), _NOTHING)
         if (longest >= end and surest >= confidence) or self._sure[here] > MAX_FINDINGS:
             return  # a pattern that is as sure has found it, or everything is found
-        if confidence < _SURE and len(segment.text) > LONG_TEXT:
-            words = _words_around(segment.text, start, end)
-            if not _any_of(detector.context, words):
-                return
+        long = confidence < _SURE and len(segment.text) > LONG_TEXT
+        if long and not detector.words.any_in(_words_around(segment.text, start, end)):
+            return
         value = segment.text[start:end]
         if self._accepts is not None:
             value = _accepted(self._accepts, value)
@@ -140,27 +139,23 @@ def _finding(
 ) -> EntityFinding:
     if confidence < detector.context_confidence or detector.against:
         words = _words_around(segment.text, start, end)
-        if _any_of(detector.context, words):
+        if detector.words.any_in(words):
             confidence = max(confidence, detector.context_confidence)
-        elif _is_fraction(segment.text, start) or _any_of(detector.against, words):
+        elif _is_fraction(segment.text, start) or detector.words_against.any_in(words):
             confidence /= 2
     where = located(segment, start, end)
     return EntityFinding(detector.id, detector.entity_type, detector.category, confidence, where)
 
 
-def _words_around(text: str, start: int, end: int) -> str:
+def _words_around(text: str, start: int, end: int) -> list[str]:
     before = text[max(0, start - CONTEXT_BEFORE) : start].lower()
     after = text[end : end + CONTEXT_AFTER].lower()
-    return f" {' '.join(_WORD.findall(before))} {' '.join(_WORD.findall(after))} "
+    return _WORD.findall(before) + _WORD.findall(after)
 
 
 def _is_fraction(text: str, start: int) -> bool:
     """Whether a number is what follows the point of another: floats are as long as cards."""
     return text[start - 1 : start] == "." and text[max(0, start - 2) : start - 1].isdigit()
-
-
-def _any_of(wanted: tuple[str, ...], words: str) -> bool:
-    return any(f" {word} " in words for word in wanted)
 
 
 def _disjoint(found: list[EntityFinding]) -> tuple[EntityFinding, ...]:

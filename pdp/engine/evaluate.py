@@ -17,7 +17,8 @@ from pdp.domain.decision import (
 from pdp.domain.layers import ENGINE, SCAN
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.engine.combine import ENGINE_ERROR, NOT_JUDGED, combine, plain_allow
-from pdp.engine.scan import NO_FINDINGS, Findings, scan
+from pdp.engine.findings import NOT_SCANNED
+from pdp.engine.scan import Findings, scan
 
 if TYPE_CHECKING:
     from pdp.domain.request import Request
@@ -102,6 +103,14 @@ def _ask_layers(
             marks.append((layer.name, perf_counter()))
 
 
+def stopped(snapshot: Snapshot, request: Request) -> bool:
+    """Whether a gate stops a request, so that nothing else is to be done for it."""
+    try:
+        return any(gate.admit(request).outcome is Outcome.BLOCK for gate in snapshot.gates)
+    except Exception:
+        return False
+
+
 def _combined(
     snapshot: Snapshot,
     request: Request,
@@ -115,7 +124,8 @@ def _combined(
         return combine(snapshot, request, decision_id, verdicts, faults, stopped_by=stopped_by)
     except Exception as error:
         # Redactions that cannot be made, for instance: what would be left of the text is not known.
-        return unjudged(request.request_id, decision_id, fault=Fault(ENGINE, error))
+        decision = unjudged(request.request_id, decision_id, fault=Fault(ENGINE, error))
+        return decision._replace(revision=snapshot.revision)
 
 
 def _findings(snapshot: Snapshot, request: Request, faults: list[Fault]) -> Findings:
@@ -123,7 +133,7 @@ def _findings(snapshot: Snapshot, request: Request, faults: list[Fault]) -> Find
         return scan(snapshot.shards, request.text, request.arguments, snapshot.platform.validators)
     except Exception as error:
         faults.append(Fault(ENGINE, error))
-        return NO_FINDINGS
+        return NOT_SCANNED
 
 
 def unjudged(

@@ -136,3 +136,6 @@ class Findings:
 
 
 NO_FINDINGS: Final = Findings({}, {})
+
+NOT_SCANNED: Final = Findings({}, {})
+"""Where a scan could not be made: nothing was found, since nothing was looked for."""

@@ -5,7 +5,9 @@ read
 
 * folded: characters that look like ASCII ones are those (full-width and mathematical forms, digits
   of other scripts, dashes, spaces), and invisible characters and combining marks are left out;
-* decoded: percent-encoded characters are what they stand for, and an SQL comment is a space.
+* decoded: percent-encoded characters are what they stand for; what comes of that may be folded and
+  decoded once more;
+* without SQL comments, each of which is a space.
 
 Each reading knows where its characters come from, so that what is found in it is redacted where it
 stands in the request.
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import re2
 
-from pdp.engine.characters import FOLDS, LEFT_OUT, MARKS
+from pdp.engine.characters import FOLDS, LEFT_OUT, MARKS, TAGS, foreign_marks
 from pdp.engine.locations import Origin, Segment
 
 if TYPE_CHECKING:
@@ -48,12 +50,23 @@ def _re2_class(codes: Collection[int]) -> str:
     return "".join(f"\\x{{{begin:x}}}-\\x{{{end:x}}}" for begin, end in _ranges(codes)).join("[]")
 
 
-_TO_FOLD: Final = re2.compile(_re2_class({*FOLDS, *LEFT_OUT, *MARKS}).encode())
+_UNSEEN_OR_ALIKE: Final = _re2_class({*FOLDS, *LEFT_OUT, *MARKS})
+_FOREIGN_MARK: Final = (
+    f"(?:[!-~]|{_re2_class(FOLDS)}){_re2_class({*LEFT_OUT, *MARKS})}*"
+    r"[\p{Mn}\p{Me}\p{Cf}]"
+)
+"""A mark or a format character next to what is, or looks like, ASCII, where none of a script is."""
+
+_TO_FOLD: Final = re2.compile(f"{_UNSEEN_OR_ALIKE}|{_FOREIGN_MARK}".encode())
+_MARKED: Final = re2.compile(_FOREIGN_MARK.encode())
 _LOOK_ALIKES: Final = re.compile(_class(FOLDS) + "+")
 _UNSEEN: Final = re.compile(f"({_class(MARKS)}*){_class({*LEFT_OUT, *MARKS})}*")
 _UNSEEN_BEGIN: Final = re.compile(_class({*LEFT_OUT, *MARKS}))
 _LOOK_ALIKE: Final = frozenset(map(chr, FOLDS))
 _UNSEEN_CHARACTERS: Final = frozenset(map(chr, LEFT_OUT | MARKS))
+_TAGS: Final = frozenset(map(chr, TAGS))
+_TAGS_BEGIN: Final = "\U000e0000".encode()[:2]
+_NO_TAGS: Final = dict.fromkeys(TAGS, "\N{ZERO WIDTH SPACE}")
 _FEW: Final = 16
 """Up to so many different characters are replaced one after the other, which prose is spared by."""
 
@@ -62,7 +75,7 @@ _PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*")
 _ENCODED_WORD: Final = re.compile(
     r"(?<!\S)[^\s%]*+(?:%(?![0-9A-Fa-f]{2})[^\s%]*+)*+%[0-9A-Fa-f]{2}\S*+"
 )
-_ESCAPE: Final = re.compile(rf"{_PERCENT.pattern}|/\*!?\d*|\*/")
+_COMMENT: Final = re.compile(r"/\*(?:!\d*)?|\*/")
 
 
 def readings(segment: Segment) -> tuple[Segment, ...]:
@@ -71,15 +84,15 @@ def readings(segment: Segment) -> tuple[Segment, ...]:
     plain = text.isascii()
     if plain and not _may_be_encoded(text):
         return (segment,)
-    found = [segment]
-    if not plain and _TO_FOLD.search(segment.data):
-        found.append(_folded(segment))
+    found = [segment, *_foldings(segment)]
     for _ in range(_MAX_DECODINGS):
         decoded = _decoded(found[-1])
         if decoded is None:
             break
-        found.append(decoded)
-    return tuple(found)
+        found += (decoded, *_foldings(decoded))
+    # Last, and by itself: what stands in a comment is read in every other way before.
+    uncommented = _uncommented(found[-1])
+    return (*found, uncommented) if uncommented is not None else tuple(found)
 
 
 def _may_be_encoded(text: str) -> bool:
@@ -124,8 +137,23 @@ class _Pieces:
         return Segment(self.segment.path, text, text.encode(), origin)
 
 
-def _folded(segment: Segment) -> Segment:
-    text = segment.text
+def _foldings(segment: Segment) -> Iterator[Segment]:
+    """Yields the folded readings; none of a text that hides nothing."""
+    text, data = segment.text, segment.data
+    if text.isascii():
+        return
+    if not _TO_FOLD.search(data):
+        return
+    if _MARKED.search(data) and (marks := foreign_marks(set(text))):
+        text = text.translate(marks)
+    if _TAGS_BEGIN in data and not _TAGS.isdisjoint(text):
+        # They may be a text of their own, and they may merely stand between other characters.
+        yield _folded(segment, text.translate(_NO_TAGS))
+    yield _folded(segment, text)
+
+
+def _folded(segment: Segment, text: str) -> Segment:
+    """Returns the folded reading of `text`, which is that of `segment`, character by character."""
     characters = set(text)
     look_alikes = characters & _LOOK_ALIKE
     if len(look_alikes) <= _FEW:
@@ -149,29 +177,43 @@ def _folded(segment: Segment) -> Segment:
 
 
 def _decoded(segment: Segment) -> Segment | None:
-    """Returns the decoded reading; None where nothing is encoded."""
+    """Returns the reading without percent-encoding; None where nothing is encoded."""
     text = segment.text
-    if not _may_be_encoded(text):
+    escape = _PERCENT.search(text)
+    if escape is None:
         return None
-    if "+" in text and _PERCENT.search(text):
+    if "+" in text:
         # In what a form has encoded, a plus sign stands for a space.
         text = _ENCODED_WORD.sub(lambda word: word[0].replace("+", " "), text)
     pieces = _Pieces(segment)
-    done, last_close = 0, text.rfind("*/")
-    escapes = _ESCAPE if last_close >= 0 else _PERCENT
-    while (escape := escapes.search(text, done)) is not None:
+    done = 0
+    while escape is not None:
         begin, end = escape.span()
-        if escape[0].startswith("/*") and not escape[0].startswith("/*!"):
-            if last_close < end:
-                pieces.add(text[done:end], done)
-                done = end
-                continue
-            end = text.index("*/", end) + 2
         pieces.add(text[done:begin], done)
-        if escape[0].startswith("%"):
-            _add_characters(pieces, escape[0], begin)
-        else:
-            pieces.add(" ", begin, end - begin)
+        _add_characters(pieces, escape[0], begin)
+        done = end
+        escape = _PERCENT.search(text, done)
+    pieces.add(text[done:], done)
+    return pieces.reading()
+
+
+def _uncommented(segment: Segment) -> Segment | None:
+    """Returns the reading with a space for each SQL comment; None where there is none."""
+    text = segment.text
+    first, last_close = text.find("/*"), text.rfind("*/")
+    if first < 0 or last_close < first:
+        return None
+    pieces = _Pieces(segment)
+    done = 0
+    while (mark := _COMMENT.search(text, done)) is not None:
+        begin, end = mark.span()
+        if mark[0] == "/*":
+            if last_close < end:
+                break  # this one has no end
+            end = text.index("*/", end) + 2
+        # What stands in a conditional comment, a database runs.
+        pieces.add(text[done:begin], done)
+        pieces.add(" ", begin, end - begin)
         done = end
     pieces.add(text[done:], done)
     return pieces.reading() if any(pieces.widths) else None

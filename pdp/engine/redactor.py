@@ -67,6 +67,7 @@ class Redactor:
         self._validators = platform.validators
         detectors = [*platform.detectors.values(), *_of_policies(platform.policies)]
         self._by_pattern = _by_pattern(replace(each, allowlist=frozenset()) for each in detectors)
+        self._examples = {each.id: each.allowlist for each in detectors if each.allowlist}
         self._shards = PatternSet().with_patterns(self._by_pattern).shards
 
     def clean(self, request: Request, decision: Decision, snapshot: Snapshot | None) -> Cleaned:
@@ -84,7 +85,7 @@ class Redactor:
         findings = scan(shards, request.text, request.arguments, self._validators)
         found = list(_found(findings, by_pattern))
         told = [*_told(request), *_named(request)]
-        entities = (*told, *map(_recorded, found))
+        entities = (*told, *map(self._recorded, found))
         if len(found) > MAX_FINDINGS:
             return Cleaned(WITHHELD, None, entities[:MAX_FINDINGS])
         redactions = [
@@ -98,6 +99,20 @@ class Redactor:
             masked = {name for each in decision.obligations for name in each.fields}
             arguments = self._clean_object(arguments, masked)
         return Cleaned(text or None, arguments, entities)
+
+    def _recorded(self, found: EntityFinding) -> RecordedEntity:
+        """Returns what a record says: of a value of documentation, that it is none."""
+        where = found.where
+        example = where.value.lower() in self._examples.get(found.detector_id, ())
+        return RecordedEntity(
+            found.entity_type,
+            found.category,
+            found.detector_id,
+            0.0 if example else found.confidence,
+            where.start,
+            where.end,
+            where.segment.path,
+        )
 
     def holds(self, values: Sequence[str], *, strictly: bool = False) -> bool:
         """Whether any of `values`, ids and names, holds a secret or financial data.
@@ -206,19 +221,6 @@ def _found(
             if detector.id not in asked:
                 asked.add(detector.id)
                 yield from findings.entities(detector)
-
-
-def _recorded(found: EntityFinding) -> RecordedEntity:
-    where = found.where
-    return RecordedEntity(
-        found.entity_type,
-        found.category,
-        found.detector_id,
-        found.confidence,
-        where.start,
-        where.end,
-        where.segment.path,
-    )
 
 
 def _told(request: Request) -> Iterator[RecordedEntity]:

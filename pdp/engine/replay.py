@@ -55,6 +55,23 @@ class Replayed(NamedTuple):
     gaps: tuple[str, ...] = ()
 
 
+class _Found:
+    """Stands for a pattern that was found then: in all of what stands for the text now."""
+
+    def spans(self, text: str, data: bytes) -> Iterator[tuple[int, int]]:
+        """See `CompiledPattern`."""
+        yield 0, len(text)
+
+    def places(
+        self, text: str, data: bytes, windows: object = None
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """See `CompiledPattern`."""
+        yield 0, len(text), 0, len(text)
+
+
+_FOUND: Final = _Found()
+
+
 class RecordedFindings(Findings):
     """What was found then, and what is found in the text that is kept."""
 
@@ -73,8 +90,13 @@ class RecordedFindings(Findings):
         by_detector: the entities that were found then, by the id of their detector.
         snapshot: what they are held against.
         """
-        hits = {**kept.hits, **dict.fromkeys(by_pattern, (None, ()))}
-        super().__init__(hits, snapshot.platform.validators)  # type: ignore[arg-type] # asked below
+        hits: dict[str, Any] = {**kept.hits}
+        for detector_id, found in by_detector.items():
+            pattern = _pattern_of(detector_id, snapshot)
+            if pattern:  # else no layer asks for it
+                hits.setdefault(pattern, (_FOUND, (found[0].where.segment,)))
+        hits |= {pattern: (_FOUND, (where.segment,)) for pattern, where in by_pattern.items()}
+        super().__init__(hits, snapshot.platform.validators)
         self._by_pattern = by_pattern
         self._by_detector = by_detector
 
@@ -215,6 +237,15 @@ def _findings(
             by_detector.setdefault(detector.id, [found])
     entities = {key: tuple(found) for key, found in by_detector.items()}
     return RecordedFindings(kept, by_pattern, entities, after)
+
+
+def _pattern_of(detector_id: str, snapshot: Snapshot) -> str:
+    """Returns a pattern of a detector, for layers to ask for it by; empty where it is gone."""
+    detector = snapshot.platform.detectors.get(detector_id)
+    if detector is not None:
+        return detector.patterns[0]
+    rule = snapshot.policies.of_kind(dlp_rule.KIND).get(detector_id)
+    return str(rule.config_json.get("pattern") or "") if rule is not None else ""
 
 
 def _patterns_of(match: Match, platform: PolicySet, own: PolicySet) -> Iterator[str]:

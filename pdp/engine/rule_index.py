@@ -97,9 +97,8 @@ class _Entities:
             least = rule.entity_confidence_min
             if rule.entity_types:
                 sure = SURE if least is None else least
-                for entity_type in rule.entity_types:
-                    typed.setdefault(entity_type, []).append((least or 0.0, bit))
                 for name in covered_by(rule.entity_types):
+                    typed.setdefault(name, []).append((least or 0.0, bit))
                     scanned.setdefault(name, {})[bit] = sure
             elif least is not None:
                 anything.append((least, bit))

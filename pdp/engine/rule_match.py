@@ -10,14 +10,16 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.decision import Redaction, Span
+from pdp.domain.detector import PERSONAL_CATEGORIES
 from pdp.domain.entity_types import covered_by
 from pdp.domain.model_catalog import folded
+from pdp.engine.findings import NOT_SCANNED
 from pdp.engine.locations import located
-from pdp.engine.scan import strings_in
 from pdp.engine.seeking import SURE
+from pdp.engine.told import all_texts, told_places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from pdp.domain.request import Entity, Request
     from pdp.engine.entities import EntityFinding
@@ -107,7 +109,7 @@ def _risk(least: float, score: float | None) -> Held:
 def entities_of(conditions: Conditions, entities: Sequence[Entity]) -> list[Entity]:
     """Returns the findings that the entity conditions are met by."""
     least = conditions.entity_confidence_min or 0.0
-    types = conditions.entity_types
+    types = covered_by(conditions.entity_types)
     return [
         each
         for each in entities
@@ -129,6 +131,23 @@ def scanned_of(conditions: Conditions, scanned: Sequence[EntityFinding]) -> list
     ]
 
 
+def found_personal(conditions: Conditions, facts: Facts, personal: Collection[str]) -> bool:
+    """Whether conditions on findings are met by personal data.
+
+    Args:
+        conditions: that hold.
+        facts: what they are held against.
+        personal: names of types of personal data, to know the caller's own findings by.
+    """
+    if not (conditions.entity_types or conditions.entity_confidence_min is not None):
+        return False
+    scanned = scanned_of(conditions, facts.scanned)
+    own = entities_of(conditions, facts.entities)
+    return any(each.category in PERSONAL_CATEGORIES for each in scanned) or any(
+        each.entity_type in personal for each in own
+    )
+
+
 def _entities(conditions: Conditions, facts: Facts) -> Held:
     own = entities_of(conditions, facts.entities)
     scanned = scanned_of(conditions, facts.scanned)
@@ -143,7 +162,8 @@ def _entities(conditions: Conditions, facts: Facts) -> Held:
 def _content(pattern: str, findings: Findings) -> Held:
     hit = findings.hits.get(pattern)
     if hit is None:
-        return Held(False, "content_regex did not match")
+        looked = "did not match" if findings is not NOT_SCANNED else "could not be looked for"
+        return Held(False, f"content_regex {looked}")
     compiled, segments = hit
     segment = segments[0]
     place = "the text" if segment.path is None else f"arguments at {segment.path}"
@@ -156,15 +176,15 @@ def redactions(conditions: Conditions, replacement: str, facts: Facts) -> Iterat
     """Yields what a REDACT rule that matched takes out of the request (decide.md, chain).
 
     That is what its pattern matched, else its findings, else the whole text with every string of
-    the arguments. A finding that lies nowhere in the text cannot be taken out alone: then the
-    whole text is.
+    the arguments. A finding that lies nowhere in the text cannot be taken out alone: then all of
+    that is.
     """
     if conditions.content_regex:
         _, segments = facts.findings.hits[conditions.content_regex]
         spans = _matched(conditions.content_regex, segments, facts.findings)
     elif conditions.entity_types or conditions.entity_confidence_min is not None:
         spans = chain(
-            _found(entities_of(conditions, facts.entities), len(facts.request.text)),
+            _found(entities_of(conditions, facts.entities), facts.request),
             _located(scanned_of(conditions, facts.scanned)),
         )
     else:
@@ -186,11 +206,9 @@ def _matched(pattern: str, segments: Sequence[Segment], findings: Findings) -> I
             yield Span(0, len(whole.segment.text), "", segment.path)
 
 
-def _found(entities: Sequence[Entity], length: int) -> Iterator[Span]:
-    for each in entities:
-        end = min(each.end, length)
-        lies = each.start < end
-        yield Span(each.start if lies else 0, end if lies else length, each.entity_type)
+def _found(entities: Sequence[Entity], request: Request) -> Iterator[Span]:
+    for each, where in told_places(entities, request):
+        yield Span(where.start, where.end, each.entity_type, where.segment.path)
 
 
 def _located(findings: Sequence[EntityFinding]) -> Iterator[Span]:
@@ -207,7 +225,5 @@ def _located(findings: Sequence[EntityFinding]) -> Iterator[Span]:
 
 
 def _everything(facts: Facts) -> Iterator[Span]:
-    if facts.request.text:
-        yield Span(0, len(facts.request.text))
-    for segment in strings_in(facts.request.arguments):
+    for segment in all_texts(facts.request):
         yield Span(0, len(segment.text), "", segment.path)

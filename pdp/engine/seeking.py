@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pdp.domain.detector import PERSONAL_CATEGORIES, entity_aliases
 from pdp.domain.dlp_rule import KIND, REGEX, DlpRule
 from pdp.domain.entity_types import covered_by
 from pdp.engine.dlp_config import known_config
@@ -55,6 +56,16 @@ def seekers(
             for pattern in detector.patterns:
                 found[pattern] = (*found.get(pattern, ()), detector)
     return found
+
+
+def personal_types(by_pattern: Seekers) -> frozenset[str]:
+    """Returns all names of the types of personal data that detectors find."""
+    found: set[str] = set()
+    for detectors in by_pattern.values():
+        for each in detectors:
+            if each.category in PERSONAL_CATEGORIES:
+                found |= entity_aliases(each.entity_type)
+    return frozenset(found)
 
 
 def _own_detectors(

@@ -90,7 +90,8 @@ def _entities(entities: Iterable[pb.Entity], prefix: str) -> tuple[Entity, ...]:
 
 
 def _entity(message: pb.Entity) -> Entity:
-    return Entity(message.entity_type, message.confidence, message.start, message.end)
+    confidence = message.confidence if message.HasField("confidence") else 1.0
+    return Entity(message.entity_type, confidence, message.start, message.end)
 
 
 def _usage(message: pb.Usage, prefix: str) -> Usage:

@@ -31,6 +31,8 @@ from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate, unjudged
 from pdp.engine.scan import Findings, PatternsExhausted
 from pdp.errors import InvalidPattern
+from tests.unit.test_chains import chained as chained_rules
+from tests.unit.test_chains import rule as chain_rule
 
 if TYPE_CHECKING:
     from pdp.engine.layers.base import Layer
@@ -110,6 +112,31 @@ class TestFailingClosed:
         assert (decision.outcome, decision.reason_code) == (Outcome.BLOCK, "ENGINE_ERROR")
         assert decision.incomplete
 
+    @pytest.mark.parametrize("mode", ["closed", "open"])
+    def test_what_was_not_scanned_is_not_said_to_hold_nothing(
+        self, monkeypatch: pytest.MonkeyPatch, mode: str
+    ) -> None:
+        """In the trace and in a simulation's layers, which says nothing of faults beside them."""
+
+        def exhausted(*_: object) -> Findings:
+            raise PatternsExhausted
+
+        monkeypatch.setattr(evaluate_module, "scan", exhausted)
+        chained = chained_rules(chain_rule({"type": "BLOCK"}, {"content_regex": "x"}))
+        settings = TenantSettings(failure_mode=mode)  # type: ignore[arg-type]
+        platform = compile_platform(PolicySet(), {})
+        snapshot = compile_tenant(platform, "acme", chained, 7, settings=settings)
+        decision = decide(snapshot, text="x", explain=True)
+        safe = Outcome.BLOCK if mode == "closed" else Outcome.ALLOW
+        not_scanned = "could not look into the request: the scan failed"
+        for layer in ("static", "chain", "dlp"):
+            row = next(row for row in decision.trace if row.layer == layer)
+            assert (row.outcome, row.reason) == (safe, not_scanned)
+            result = next(each for each in decision.layers if each.layer == layer)
+            assert (result.outcome, result.reason) == (safe, not_scanned)
+        reasons = [row.reason for row in decision.trace if row.rule_id]
+        assert reasons == ["content_regex could not be looked for"]
+
     def test_text_that_is_no_unicode_is_a_block(self) -> None:
         assert decide(snapshot_of(policy("p", "x")), text="\ud800").incomplete
 
@@ -129,6 +156,13 @@ class TestFailingClosed:
         log = Verdict(pii_detected=True)
         layers = (FixedLayer(ValueError(), "customer"), FixedLayer(log))
         assert decide(with_layers(*layers), text="x").pii_detected
+
+    def test_verdicts_that_cannot_be_combined_are_a_block_of_their_revision(self) -> None:
+        broken = Verdict(outcome=Outcome.REDACT, redactions=(None,))  # type: ignore[arg-type]
+        for mode in ("closed", "open"):
+            decision = decide(with_layers(FixedLayer(broken), mode=mode), text="x")
+            assert (decision.outcome, decision.incomplete) == (Outcome.BLOCK, True)
+            assert decision.revision == 7
 
     def test_a_request_that_no_snapshot_was_there_for_is_a_block(self) -> None:
         decision = unjudged("r1", "d1")

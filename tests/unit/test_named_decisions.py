@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import pytest
 
 from pdp import catalog
 from pdp.bootstrap import open_store
+from pdp.callers.local import Local
+from pdp.cases import CallerTarget, EngineTarget
 from pdp.detect.ner import open_engine
 from pdp.detect.validators import VALIDATORS
 from pdp.domain import dlp_rule
@@ -16,7 +18,7 @@ from pdp.domain.dlp_rule import LLM, NER, REGEX, DlpRule, body_of
 from pdp.domain.kinds import PolicySet
 from pdp.domain.ner import NamedEntity, NerFindings, Wanted
 from pdp.domain.record import Record
-from pdp.domain.request import Request
+from pdp.domain.request import Entity, Request
 from pdp.domain.tenant import TenantSettings
 from pdp.embedded import Engine
 from pdp.engine.compiler import compile_platform, compile_tenant
@@ -26,6 +28,8 @@ from tests import ner_models
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pdp.detect.ner import NerEngine
 
 PLATFORM = compile_platform(PolicySet(), VALIDATORS, detectors=catalog.detectors())
 PATTERNED = {each.entity_type for each in PLATFORM.detectors.values()}
@@ -119,6 +123,17 @@ def test_with_an_open_failure_mode_what_else_is_found_still_counts() -> None:
     assert dlp.matches == decision.matches
 
 
+def test_what_the_caller_has_found_counts_beside_what_a_model_has() -> None:
+    policies = PolicySet({dlp_rule.KIND: {"names": NAMES}})
+    snapshot = compile_tenant(PLATFORM, "t", policies, 1)
+    own = (Entity("PERSON_NAME", 0.9, 0, 4),)
+    decision = evaluate(snapshot, Request(text=TEXT, entities=own, ner=GRETA), "id")
+    assert decision.redacted_text == "[REDACTED] [REDACTED] about PROJ-1234"
+    assert (decision.pii_detected, decision.incomplete) == (True, False)
+    missing = evaluate(snapshot, Request(text=TEXT, entities=own, ner=MISSING), "id")
+    assert (missing.outcome, missing.incomplete) == (Outcome.BLOCK, True)
+
+
 def test_a_request_without_a_text_lacks_nothing() -> None:
     policies = PolicySet({dlp_rule.KIND: {"names": NAMES}})
     snapshot = compile_tenant(PLATFORM, "t", policies, 1)
@@ -127,6 +142,45 @@ def test_a_request_without_a_text_lacks_nothing() -> None:
         Request(tool="read", arguments={"lines": 3, "name": ""}),
     ):
         assert not evaluate(snapshot, request, "id").incomplete
+
+
+class Counting:
+    """Finds nothing, and counts how often it is asked."""
+
+    asked = 0
+
+    def find_now(self, texts: object, wanted: object) -> NerFindings:
+        self.asked += 1
+        return NerFindings()
+
+    async def find(self, texts: object, wanted: object) -> NerFindings:
+        return self.find_now(texts, wanted)
+
+    def available(self, wanted: object) -> dict[Wanted, str]:
+        return {}
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_model_that_is_switched_off_costs_no_look_at_the_text(url: str) -> None:
+    """The kill switch comes before all else (decide.md): nothing else runs."""
+    counting = Counting()
+    models = cast("NerEngine", counting)
+    with Engine.open(url, ner=models) as engine, Local(url, ner=models) as local:
+        target = EngineTarget(engine, local)
+        rule = {"detector_name": "N", "detector_type": "ner", "entity_type": "PERSON"}
+        target.administer("acme", "CreateDlpRule", {**rule, "action_tier": "block"})
+        off = {"provider": "openai", "reason": "maintenance"}
+        _, revision = target.administer("acme", "DisableProvider", off)
+        request = {"content": {"text": "x"}, "min_revision": revision}
+        for decide in (target.decide, CallerTarget(local).decide):
+            counting.asked = 0
+            killed = {**request, "model": {"provider": "openai", "model": "gpt-4o"}}
+            assert decide("acme", killed)["reason_code"] == "MODEL_KILL_SWITCH"
+            assert counting.asked == 0
+            assert decide("acme", request)["outcome"] == "ALLOW"
+            assert counting.asked == 1
 
 
 def test_an_engine_in_process_asks_models_where_it_is_given_some(url: str, tmp_path: Path) -> None:

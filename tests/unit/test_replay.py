@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bench.engine import catalog_platform
+from pdp import catalog
 from pdp.admin.replay import ADDED, GONE, Responsible, replay_records, replay_requests
-from pdp.domain import customer_policy, org_policy, policy_chain, policy_pack, static_policy
+from pdp.detect.validators import VALIDATORS
+from pdp.domain import (
+    customer_policy,
+    dlp_rule,
+    org_policy,
+    policy_chain,
+    policy_pack,
+    static_policy,
+)
 from pdp.domain.customer_policy import CustomerPolicy
 from pdp.domain.decision import Outcome
 from pdp.domain.decision_record import DecisionRecord, RecordedSubject
+from pdp.domain.dlp_rule import REGEX, DlpRule
 from pdp.domain.kinds import PolicySet
 from pdp.domain.org_policy import OrgPolicy
 from pdp.domain.policy_chain import ChainEntry, PolicyChain
@@ -17,9 +28,10 @@ from pdp.domain.policy_pack import PolicyPack, PolicyRule
 from pdp.domain.request import Request, Subject
 from pdp.domain.static_policy import StaticOverride, StaticPolicy
 from pdp.engine import replay as replays
-from pdp.engine.compiler import compile_tenant
+from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate
 from pdp.engine.policy_hash import PolicyHasher
+from pdp.engine.recording import Pending, RecordMaker
 from pdp.engine.replay import replay
 
 if TYPE_CHECKING:
@@ -119,7 +131,47 @@ def test_a_rule_that_had_matched_a_text_still_does() -> None:
     assert record.outcome is Outcome.BLOCK
     again = replay(record, before, before)
     assert again.decision is not None
-    assert again.decision.outcome is Outcome.BLOCK
+    assert (again.decision.reason_code, again.decision.incomplete) == ("CHAIN_BLOCK", False)
+
+
+def test_a_rule_that_had_redacted_still_does() -> None:
+    redacts = rule(content_regex="(?i)project x")
+    made = redacts[policy_pack.RULE_KIND]["rule"]
+    redacts[policy_pack.RULE_KIND]["rule"] = replace(made, action={"type": "REDACT"})
+    before = snapshot(**redacts)
+    again = replay(recorded(Request(text="about Project X"), before), before, before)
+    assert again.decision is not None
+    assert (again.decision.outcome, again.decision.reason_code) == (Outcome.REDACT, "CHAIN_REDACT")
+
+
+EXAMPLES = [
+    example
+    for part, key in (("detectors", "detectors"), ("static_policies", "policies"))
+    for entry in catalog.entries(part, key)
+    for kind in ("match", "no_match")
+    for example in entry["examples"][kind]
+]
+
+
+def test_every_example_of_the_catalog_is_replayed_as_it_was_decided() -> None:
+    """Records as the recorder makes them: what was found counts again, examples never do."""
+    platform = compile_platform(PLATFORM.policies, VALIDATORS, detectors=catalog.detectors())
+    rules = {
+        key: DlpRule(key, key, REGEX, each.entity_type, "redact", config_json={"detector": key})
+        for key, each in platform.detectors.items()
+    }
+    policies = compile_tenant(platform, "acme", PolicySet({dlp_rule.KIND: rules}), 7)
+    maker, outcomes, differing = RecordMaker(), set(), []
+    for text in EXAMPLES:
+        request = Request(text=text, tenant_id="acme", timestamp=1.0)
+        decision = evaluate(policies, request, "d1")
+        record = maker.make(Pending(policies, request, decision, 1.0)).record
+        again = replay(record, policies, policies).decision
+        outcomes.add(decision.outcome)
+        if again is None or (again.outcome, again.incomplete) != (decision.outcome, False):
+            differing.append(text)
+    assert differing == []
+    assert outcomes == {Outcome.ALLOW, Outcome.WARN, Outcome.REDACT, Outcome.BLOCK}
 
 
 def test_a_new_pattern_runs_on_the_text_that_is_kept() -> None:

@@ -26,8 +26,8 @@ from pdp.domain.layers import CHAIN
 from pdp.domain.model_catalog import folded
 from pdp.engine.chains import ChainSet, Choice, Plan, compile_chains
 from pdp.engine.layers.chain_words import Looked, match, message, reason_code, row, status
-from pdp.engine.rule_match import Facts, Held, hold, redactions
-from pdp.engine.seeking import seekers, sought
+from pdp.engine.rule_match import Facts, Held, found_personal, hold, redactions
+from pdp.engine.seeking import personal_types, seekers, sought
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -79,6 +79,7 @@ class ChainLayer:
         points: the floor of each outcome that has one.
         sources: what the chains are compiled from: while it is the same, so are they.
         seekers: the detectors that rules ask for by entity type, by the patterns that they have.
+        personal: the names of the types of personal data that these find.
         patterns: see `Layer`.
         seen: what `seekers` were chosen from.
     """
@@ -88,6 +89,7 @@ class ChainLayer:
     points: Mapping[Outcome, int]
     sources: Sequence[object]
     seekers: Seekers = field(default_factory=dict)
+    personal: frozenset[str] = frozenset()
     patterns: Mapping[str, str] = field(default_factory=dict)
     seen: Sequence[object] = ()
     name: str = CHAIN
@@ -170,6 +172,9 @@ class ChainLayer:
                 for each in counting
                 if each.outcome in self.points
             ),
+            pii_detected=any(
+                found_personal(each.rule.conditions, facts, self.personal) for each in counting
+            ),
             rows=rows,
         )
 
@@ -239,7 +244,8 @@ def _seeing(layer: ChainLayer, policies: Policies, seen: Sequence[object]) -> Ch
         for each in reversed(rules)
         if each.conditions.content_regex
     }
-    return replace(layer, seekers=found, patterns=places, seen=seen)
+    personal = personal_types(found)
+    return replace(layer, seekers=found, personal=personal, patterns=places, seen=seen)
 
 
 def _same(before: Sequence[object], now: Sequence[object]) -> bool:

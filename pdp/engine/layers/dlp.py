@@ -84,7 +84,7 @@ class DlpLayer:
 
     def judge(self, request: Request, findings: Findings) -> Verdict:
         """Returns the verdict of the rules that found anything."""
-        if not (findings.hits or self.book.models):
+        if not (findings.hits or self.book.models or request.entities):
             return NO_VERDICT
         looked = look(self.book, request, findings)
         verdict = self._of(looked, request) if looked else NO_VERDICT

@@ -12,7 +12,7 @@ from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.domain.decision import Decision, Fault
 from pdp.domain.layers import ENGINE
 from pdp.domain.request import Request
-from pdp.engine.evaluate import evaluate, unjudged
+from pdp.engine.evaluate import evaluate, stopped, unjudged
 from pdp.engine.ner import texts_of, with_findings
 from pdp.errors import PdpError, RevisionUnavailable, StoreUnavailable, TenantMismatch, Violation
 from pdp.transport.call import Call, Endpoint, new_id
@@ -216,7 +216,8 @@ class DecideServicer:
         charge = self.meter.charge(snapshot, request)
         if charge is not None:
             request = charge.request
-        request = await self.named(snapshot, request)
+        if snapshot.ner and not stopped(snapshot, request):
+            request = await self.named(snapshot, request)
         began = perf_counter()
         marks = [("", began)] if snapshot.timed else None
         work = (snapshot, request, new_id(), None, marks)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.domain.ner import NerFindings
-from pdp.engine.evaluate import evaluate
+from pdp.engine.evaluate import evaluate, stopped
 from pdp.engine.streaming import MAX_TEXT_BYTES, TextStream, TextTooLong
 from pdp.errors import InvalidArgument, PdpError, RateLimited, RequestTooLarge, Violation
 from pdp.transport.call import Session, new_id
@@ -231,7 +231,7 @@ class ChunkServicer:
                 text.request = request = text.charge.request
         text.snapshot = snapshot
         missing: NerFindings | None = None
-        if snapshot.ner:
+        if snapshot.ner and not stopped(snapshot, request):
             missing = await self._look_for_names(text, snapshot)
         decision_id = text.decision_id
 

@@ -188,7 +188,9 @@ class DecideRequest(_message.Message):
 
     @_builtins.property
     def entities(self) -> _containers.RepeatedCompositeFieldContainer[Global___Entity]:
-        """entities are findings that the caller has made itself."""
+        """entities are findings that the caller has made itself. DLP rules and the
+        rules of chains count them as they count those of the scan.
+        """
 
     @_builtins.property
     def usage(self) -> Global___Usage:
@@ -376,24 +378,28 @@ class Entity(_message.Message):
     entity_type: _builtins.str
     """entity_type is what was found, for instance `SSN`."""
     confidence: _builtins.float
-    """confidence is from 0 to 1."""
+    """confidence is from 0 to 1. Absent, the finding is sure."""
     start: _builtins.int
-    """start is the offset of the first code point found."""
+    """start is the offset of the first code point found. A finding that lies
+    nowhere in the text stands for all of it, and for all of the arguments.
+    """
     end: _builtins.int
     """end is the offset behind the last code point found."""
     def __init__(
         self,
         *,
         entity_type: _builtins.str = ...,
-        confidence: _builtins.float = ...,
+        confidence: _builtins.float | None = ...,
         start: _builtins.int = ...,
         end: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "end", b"end", "entity_type", b"entity_type", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "end", b"end", "entity_type", b"entity_type", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
+    _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
 
 Global___Entity: _TypeAlias = Entity  # noqa: Y015
 

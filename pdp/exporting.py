@@ -124,6 +124,10 @@ class _ChangeLog:
         """The last revision that is in force."""
         return self._publisher.revision
 
+    async def newest(self) -> int:
+        """The last revision in the store."""
+        return await self._workspace.read(lambda reader: reader.revision())
+
     async def changes(self, since: int, limit: int) -> Sequence[Change]:
         """Returns up to `limit` changes after `since`, oldest first."""
         return await self._workspace.read(lambda reader: reader.changes(since, limit))

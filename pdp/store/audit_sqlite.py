@@ -107,7 +107,7 @@ class SqliteAuditLog:
             undo.callback(writer.close)
             writer.execute("PRAGMA auto_vacuum = INCREMENTAL")  # heeded while the file is empty
             schema.prepare(writer, busy_timeout_s=busy_timeout_s, form=FORM)
-            _check_key(writer, key)
+            _begin_chain(writer, key)
             # SQLite's own waiting begins at a millisecond and grows to a hundred; see `_patiently`.
             writer.execute("PRAGMA busy_timeout = 0")
             # Left to itself, one commit in a hundred would copy the log into the file on its way.
@@ -232,17 +232,22 @@ class SqliteAuditLog:
             return [Kept(*row) for row in connection.execute(sql, parameters)]
 
 
-def _check_key(connection: sqlite3.Connection, key: bytes) -> None:
-    """Refuses to chain with another key than before: nobody could verify the whole any more."""
-    mine = key_id(key)
-    found = connection.execute("SELECT key_id FROM chain").fetchall()
-    if not found:
-        connection.execute("INSERT OR IGNORE INTO chain VALUES (1, ?)", (mine,))
-        found = connection.execute("SELECT key_id FROM chain").fetchall()
-    [(theirs,)] = found
-    if theirs == mine:
+def _begin_chain(connection: sqlite3.Connection, key: bytes) -> None:
+    if connection.execute("SELECT 1 FROM chain").fetchone() is None:
+        connection.execute("INSERT OR IGNORE INTO chain VALUES (1, ?)", (key_id(key),))
+    check_key(connection, key)
+
+
+def check_key(connection: sqlite3.Connection, key: bytes) -> None:
+    """Refuses another key than the log was begun with: nobody could verify the whole any more.
+
+    Raises:
+        ConfigError: it is another, or there is to be none.
+    """
+    row = connection.execute("SELECT key_id FROM chain").fetchone()
+    if row is None or row[0] == key_id(key):
         return
-    if theirs:
+    if row[0]:
         raise ConfigError(
             "The decision records are chained with another key; set PDP_AUDIT_KEY_FILE to the one "
             "that they were begun with, or move their file away to begin anew."

@@ -53,7 +53,11 @@ class Pace:
 
 
 class Courier:
-    """Delivers to one connector, until it is cancelled."""
+    """Delivers to one connector, until it is cancelled.
+
+    Attributes:
+        stuck: what was delivered cannot be noted, so nothing more is.
+    """
 
     def __init__(self, connector_id: str, connector: Connector, spool: Spool, pace: Pace) -> None:
         self.id = connector_id
@@ -63,6 +67,7 @@ class Courier:
         self._news = asyncio.Event()
         self._hurried = False
         self._failing = False
+        self.stuck = False
         self._idle = asyncio.Event()
 
     def wake(self) -> None:
@@ -169,9 +174,12 @@ class Courier:
             try:
                 self._spool.acknowledge(self.id, events, refused)
             except sqlite3.Error as error:
-                _log.error("a delivery cannot be noted", connector=self.id, reason=str(error))
+                if not self.stuck:
+                    _log.error("a delivery cannot be noted", connector=self.id, reason=str(error))
+                self.stuck = True
                 await asyncio.sleep(self._pace.after(3))
             else:
+                self.stuck = False
                 return
 
     def _note(self, attempts: int, reason: str, after_s: float | None) -> float:

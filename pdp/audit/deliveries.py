@@ -53,11 +53,7 @@ class ExportSettings:
 
 
 class Deliveries:
-    """Couriers for all connectors, the sender of alerts, and the readers of both logs.
-
-    Attributes:
-        faulty: something of it cannot be done now.
-    """
+    """Couriers for all connectors, the sender of alerts, and the readers of both logs."""
 
     def __init__(
         self,
@@ -66,7 +62,7 @@ class Deliveries:
         settings: ExportSettings,
         sources: Sources | None,
     ) -> None:
-        self.faulty = False
+        self._faulty = False
         self._spool = spool
         self._pace = settings.pace
         self._sources = sources if connectors else None
@@ -76,6 +72,11 @@ class Deliveries:
         ]
         self._sender = Sender(self._webhooks, spool, self._pace)
         self._news = asyncio.Event()
+
+    @property
+    def faulty(self) -> bool:
+        """Whether something of it cannot be done now, for want of a disk."""
+        return self._faulty or any(each.stuck for each in self._couriers)
 
     def wake(self) -> None:
         """Says that there is something new in the logs or in the spool."""
@@ -124,7 +125,7 @@ class Deliveries:
                 await asyncio.sleep(0)
             while await sources.take_changes(self._spool):
                 self._wake_couriers()
-            self.faulty = False
+            self._faulty = False
             self._wake_couriers()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._pace.poll_s):
@@ -142,9 +143,9 @@ class Deliveries:
             try:
                 await work()
             except _TROUBLES as error:
-                if not self.faulty:
+                if not self._faulty:
                     _log.error("exports cannot be written down", reason=str(error))
-                self.faulty = True
+                self._faulty = True
                 await asyncio.sleep(RETRY_S)
             except Exception:
                 _log.exception("deliveries were interrupted")

@@ -18,8 +18,10 @@ _KILLED: Final = "kill_switch_disabled_at"
 
 
 def change_uid(change: Change) -> str:
-    """Returns the uid of a change's event: its revision is given once."""
-    return f"change-{change.revision}"
+    """Returns the uid of a change's event: no other change has it, on a server that was restored
+    from a backup and counts on from there either.
+    """
+    return f"change-{change.revision}-{round(change.at * 1000)}"
 
 
 def event_of(change: Change) -> dict[str, Any]:

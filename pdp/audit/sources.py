@@ -49,6 +49,9 @@ class ChangeLog(Protocol):
     def revision(self) -> int:
         """The last revision that is known."""
 
+    def newest(self) -> Awaitable[int]:
+        """Returns the last revision that there is; awaited in the exporter."""
+
     def changes(self, since: int, limit: int) -> Awaitable[Sequence[Change]]:
         """Returns up to `limit` changes after `since`, oldest first; awaited in the exporter."""
 
@@ -59,13 +62,23 @@ class Sources:
     def __init__(self, records: RecordLog, changes: ChangeLog) -> None:
         self._records = records
         self._changes = changes
+        self._at_first = changes.revision
 
     def begin(self, spool: Spool) -> None:
-        """Marks what was there before there was anyone to tell of it: that is no news."""
-        if spool.mark(RECORDS) is None:
-            spool.append([], {RECORDS: self._records.last()})
+        """Marks what was there before there was anyone to tell of it: that is no news.
+
+        Called before this process writes to either log. One that ends before its mark is not the
+        log that the mark was made in: it was begun anew, or an older copy was put in its place.
+        What is in it by now is no news either, what comes is.
+        """
+        mark = spool.mark(RECORDS)
+        last = self._records.last()  # after the mark, which others move on with the log
+        if mark is None:
+            spool.append([], {RECORDS: last})
+        elif last < mark:
+            _restart(spool, RECORDS, mark, last)
         if spool.mark(CHANGES) is None:
-            spool.append([], {CHANGES: self._changes.revision})
+            spool.append([], {CHANGES: self._at_first})
 
     def take_records(self, spool: Spool) -> bool:
         """Puts records into the spool; returns whether there may be more."""
@@ -77,13 +90,22 @@ class Sources:
     async def take_changes(self, spool: Spool) -> bool:
         """Puts admin changes into the spool; returns whether there may be more."""
         since = spool.mark(CHANGES) or 0
-        if self._changes.revision <= since:
+        known = self._changes.revision
+        if known < since and await self._changes.newest() < since:  # see `begin`
+            _restart(spool, CHANGES, since, self._at_first)
+            return True
+        if known <= since:
             return False
         changes = await self._changes.changes(since, AT_ONCE)
         events = [(change_uid(each), each.at, compact(event_of(each))) for each in changes]
         if changes:
             spool.append(events, {CHANGES: changes[-1].revision})
         return len(changes) == AT_ONCE
+
+
+def _restart(spool: Spool, log: str, mark: int, last: int) -> None:
+    _log.warning("a log ends before what was exported of it", log=log, exported=mark, last=last)
+    spool.append([], {log: last})
 
 
 def forget(spool: Spool) -> None:

@@ -15,12 +15,17 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from pdp.backup.sealed import CHUNK_BYTES, COST, Sealer, damaged, fresh
 from pdp.errors import ConfigError
+from pdp.store.sqlite_backup import sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 MAGIC: Final = b"PDP BACKUP 1\n"
+POLICIES: Final = "policies"
+RECORDS: Final = "records"
+"""What a backup may hold."""
+
 MAX_MANIFEST_BYTES: Final = 4096
 OWNER_ONLY: Final = 0o600
 
@@ -31,11 +36,13 @@ class Manifest:
 
     Attributes:
         created_at: in RFC 3339.
-        revision: of the last change in it.
+        revision: of the last change in it; of records the number of the last.
         schema: the version of the database's schema.
         size: of the database, in bytes.
         sha256: of the database, in hexadecimal.
         encryption: how the key is made of the passphrase; None where it is not encrypted.
+        holds: `POLICIES`, or the `RECORDS` of decisions.
+        head: of the chain of records, to verify the log by; empty for policies.
     """
 
     created_at: str
@@ -44,6 +51,8 @@ class Manifest:
     size: int
     sha256: str
     encryption: dict[str, Any] | None = None
+    holds: str = POLICIES
+    head: str = ""
 
 
 def digest(file: Path) -> str:
@@ -78,6 +87,17 @@ def pack(database: Path, manifest: Manifest, target: Path, passphrase: bytes | N
     return manifest
 
 
+def described(source: Path) -> Manifest:
+    """Returns what a backup says of itself; `unpack` says whether that is so.
+
+    Raises:
+        ConfigError: the backup cannot be read.
+        InvalidArgument: it is no backup.
+    """
+    with _opened(source) as packed:
+        return _manifest(packed)[0]
+
+
 def unpack(source: Path, target: BinaryIO, passphrase: bytes | None) -> Manifest:
     """Writes the database in a backup to `target`, and returns what the manifest says of it.
 
@@ -85,11 +105,7 @@ def unpack(source: Path, target: BinaryIO, passphrase: bytes | None) -> Manifest
         ConfigError: the backup cannot be read.
         InvalidArgument: it is no backup, was changed or cut off, or needs a passphrase, or another.
     """
-    try:
-        packed = source.open("rb")
-    except OSError as error:
-        raise ConfigError(f"the backup {source} cannot be read: {error.strerror}") from None
-    with packed:
+    with _opened(source) as packed:
         manifest, line = _manifest(packed)
         chunks = _chunks(packed)
         if manifest.encryption is not None:
@@ -106,6 +122,13 @@ def unpack(source: Path, target: BinaryIO, passphrase: bytes | None) -> Manifest
     return manifest
 
 
+def _opened(source: Path) -> BinaryIO:
+    try:
+        return source.open("rb")
+    except OSError as error:
+        raise ConfigError(f"the backup {source} cannot be read: {error.strerror}") from None
+
+
 def _sealer(encryption: dict[str, Any], passphrase: bytes) -> Sealer:
     try:
         salt, prefix = bytes.fromhex(encryption["salt"]), bytes.fromhex(encryption["prefix"])
@@ -119,9 +142,12 @@ def _manifest(packed: BinaryIO) -> tuple[Manifest, bytes]:
         raise damaged("it is no backup of this product")
     line = packed.readline(MAX_MANIFEST_BYTES)
     try:
-        return Manifest(**json.loads(line)), line
+        manifest = Manifest(**json.loads(line))
     except (ValueError, TypeError):
         raise damaged("its manifest cannot be read") from None
+    if manifest.holds not in {POLICIES, RECORDS}:
+        raise damaged("it holds what this version does not know")
+    return manifest, line
 
 
 def _chunks(plain: BinaryIO) -> Iterator[bytes]:
@@ -148,17 +174,9 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
             opened.flush()
             os.fsync(opened.fileno())
         part.replace(target)
-        _sync_folder(target.parent)
+        sync(target.parent)
     except OSError as error:
         raise ConfigError(f"{target} cannot be written: {error.strerror}") from None
     finally:
         with suppress(OSError):
             part.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,6 +113,14 @@ def _parsed(text: str | None, option: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise Misused(f"{option} is not JSON: {error}") from None
+
+
+def actor_here() -> str:
+    """Returns whom the change log names for what is done on the database itself."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # a user id without a name, as containers have
+        return f"cli:{os.getuid()}"
 
 
 def read_source(name: str, option: str) -> bytes:

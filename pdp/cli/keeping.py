@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pdp.callers.local import Local
-from pdp.cli.asking import ending, message_of
+from pdp.cli.asking import actor_here, ending, message_of
 from pdp.cli.report import Report, Table, show
 from pdp.config import load
 from pdp.logs import logging_to_stderr
@@ -87,7 +85,9 @@ def _database(url: str | None) -> Iterator[Local]:
     settings = load({"database_url": url})
     with (
         logging_to_stderr("warning"),
-        Local(settings.store_url, actor=_actor(), records=RecordOptions.of(settings)) as database,
+        Local(
+            settings.store_url, actor=actor_here(), records=RecordOptions.of(settings)
+        ) as database,
     ):
         yield database
 
@@ -110,13 +110,6 @@ def _show_key(done: str, answer: dict[str, Any], *, as_json: bool) -> None:
     ]
     show(Report(f"{done}; it is shown this once:", facts=facts))
     print(answer["key"])
-
-
-def _actor() -> str:
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):  # a user id without a name, as containers have
-        return f"cli:{os.getuid()}"
 
 
 def _rfc3339(seconds: float) -> str:

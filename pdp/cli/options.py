@@ -256,6 +256,6 @@ PassphraseFile = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="A file whose first line encrypts the backup; it is not kept in it.",
+        help="A file with the passphrase that the backup is encrypted by.",
     ),
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pdp.backup.archive import replacing
 from pdp.bootstrap import first_publisher, open_store, risk_table
-from pdp.cli.asking import Misused, ending, read_source
+from pdp.cli.asking import Misused, actor_here, ending, read_source
 from pdp.cli.exits import Exit
 from pdp.config import load
 from pdp.domain.tenant import is_tenant_id
@@ -97,9 +96,8 @@ def _make(
     *,
     dry_run: bool,
 ) -> Made:
-    actor = f"cli:{getpass.getuser()}"
     return change.make(
-        store, platform, tenant, wanted_of, actor=actor, summary=summary, keep=not dry_run
+        store, platform, tenant, wanted_of, actor=actor_here(), summary=summary, keep=not dry_run
     )
 
 

@@ -13,6 +13,7 @@ EPILOG: Final = """
 \b
 Exit codes:
   0   done; with --check: the backup can be restored
+  1   the same, but the log of decisions in it was tampered with
   2   an option that does not exist, or the database is there already
   3   the backup is damaged, or the passphrase is another
   4   another process has the database open
@@ -41,6 +42,13 @@ def command(
             help="Replace the database where it is there; it is kept as NAME.before-restore.",
         ),
     ] = False,
+    revive_keys: Annotated[
+        bool,
+        typer.Option(
+            "--revive-keys",
+            help="Let API keys count as they did then, those revoked and rotated since too.",
+        ),
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Only say whether it could be restored.")
     ] = False,
@@ -48,8 +56,17 @@ def command(
 ) -> None:
     """Put a backup in the place of the database, once it has been verified whole.
 
-    Servers on that database must have ended.
+    It may be one of policies or of the log of decisions. Servers on that database must have ended.
+    API keys that the database has revoked or rotated since the backup stay so.
     """
     from pdp.cli.backing_up import restore  # noqa: PLC0415 - once there is work to do
 
-    restore(file, database_url, passphrase_file, force=force, check=check, as_json=as_json)
+    restore(
+        file,
+        database_url,
+        passphrase_file,
+        force=force,
+        check=check,
+        revive_keys=revive_keys,
+        as_json=as_json,
+    )

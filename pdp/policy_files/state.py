@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
+from pdp.admin.past import records_at
 from pdp.domain import api_key, dlp_rule, limits, model_catalog, static_policy
 from pdp.domain.kinds import ENTITIES
-from pdp.errors import InvalidArgument, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,22 +55,8 @@ def state_at(reader: Reader, tenant_id: str, revision: int) -> State:
     Raises:
         InvalidArgument: there is no such revision yet.
     """
-    now = reader.revision()
-    if not 0 <= revision <= now:
-        reason = f"must be from 0 to {now}, the last revision"
-        raise InvalidArgument.of(Violation("to", reason))
-    state = state_of(reader, tenant_id)
-    undone: set[tuple[str, str]] = set()
-    since = revision
-    while page := reader.changes(since):
-        for change in page:
-            key = (change.kind, change.entity_id)
-            if change.tenant_id != tenant_id or change.kind not in state or key in undone:
-                continue
-            undone.add(key)  # its first change after the revision knows what was before
-            if change.before is None:
-                state[change.kind].pop(change.entity_id, None)
-            else:
-                state[change.kind][change.entity_id] = dict(change.before)
-        since = page[-1].revision
+    state: State = {kind: {} for kind in KINDS}
+    for record in records_at(reader, tenant_id, revision, field="to"):
+        if record.kind in state:
+            state[record.kind][record.id] = dict(record.body)
     return state

@@ -15,6 +15,7 @@ from pdp.audit.deliveries import ExportSettings
 from pdp.audit.exporter import Exporter
 from pdp.audit.siem.directory import Directory
 from pdp.audit.siem.registry import registered
+from pdp.audit.siem.text import timestamp
 from pdp.audit.sources import Sources
 from pdp.errors import ConfigError
 
@@ -99,10 +100,15 @@ class Exporting:
         _measure(self.exporter, metrics)
 
     def checks(self) -> Mapping[str, str]:
-        """Returns how exports are, in words for `/readyz`; empty where there are none."""
+        """Returns how exports are, in words for `/readyz`; empty where there are none.
+
+        Anyone may read that, so a product's own words are for the log and `pdp siem status`.
+        """
         exports = self.exporter.exports
         found = {
-            f"siem_{name}": f"failing: {each.last_error}" if each.last_error else "ok"
+            f"siem_{name}": f"failing since {timestamp(each.failing_since)}"
+            if each.failing_since
+            else "ok"
             for name, each in exports.standings.items()
         }
         if exports.faulty:
@@ -123,6 +129,10 @@ class _ChangeLog:
     def revision(self) -> int:
         """The last revision that is in force."""
         return self._publisher.revision
+
+    async def newest(self) -> int:
+        """The last revision in the store."""
+        return await self._workspace.read(lambda reader: reader.revision())
 
     async def changes(self, since: int, limit: int) -> Sequence[Change]:
         """Returns up to `limit` changes after `since`, oldest first."""

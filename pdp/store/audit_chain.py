@@ -11,7 +11,7 @@ import hmac
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 GENESIS: Final = bytes(32)
 """What the first batch has for the hash before it."""
@@ -60,10 +60,10 @@ def chained(
 ) -> Batch:
     """Returns the batch of `bodies` that comes after `head`."""
     batch = Batch(head.sequence + 1, head.next_record, len(bodies), at, note, head.hash, b"")
-    return batch._replace(hash=digest(batch, bodies, key))
+    return batch._replace(hash=digest(batch, (body.encode() for body in bodies), key))
 
 
-def digest(batch: Batch, bodies: Sequence[str], key: bytes) -> bytes:
+def digest(batch: Batch, bodies: Iterable[bytes], key: bytes) -> bytes:
     """Returns the hash that a batch of `bodies` has.
 
     Lengths go before what they are of, so that no two batches are hashed as the same bytes.
@@ -72,9 +72,8 @@ def digest(batch: Batch, bodies: Sequence[str], key: bytes) -> bytes:
         f"{batch.sequence},{batch.first_record},{batch.records},{batch.at},{len(batch.note)},"
         f"{batch.note}"
     )
-    parts = [_MAGIC, batch.previous, head.encode()]
+    hasher = hmac.new(key, digestmod="sha256") if key else hashlib.sha256()
+    hasher.update(_MAGIC + batch.previous + head.encode())
     for body in bodies:
-        data = body.encode()
-        parts += (len(data).to_bytes(8, "big"), data)
-    message = b"".join(parts)
-    return hmac.digest(key, message, "sha256") if key else hashlib.sha256(message).digest()
+        hasher.update(len(body).to_bytes(8, "big") + body)
+    return hasher.digest()

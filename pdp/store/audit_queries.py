@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pdp.store.audit_chain import NO_BATCH, Batch
+
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
 
     from pdp.store.audit_port import Filter
+
+_HEAD: Final = """
+    SELECT sequence, first_record, records, at, note, previous, hash FROM batches
+    ORDER BY sequence DESC LIMIT 1
+"""
+_HIGHEST: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'batches'"
 
 _POLICY: Final = (
     "EXISTS (SELECT 1 FROM json_each(body, '$.matches')"
@@ -19,6 +28,25 @@ _MODEL: Final = (
 )
 
 Condition = tuple[str, tuple[str | float, ...]]
+
+
+def read_head(connection: sqlite3.Connection) -> Batch:
+    """Returns what the next batch comes after.
+
+    The numbers of batches that someone has cut off at the end are not given again: however the log
+    grows, it goes on to lack them.
+    """
+    # The counter first: what another process appends in between is then no batch that is missing.
+    highest = read_highest(connection)
+    row = connection.execute(_HEAD).fetchone()
+    head = Batch(*row) if row else NO_BATCH
+    return head._replace(sequence=max(head.sequence, highest))
+
+
+def read_highest(connection: sqlite3.Connection) -> int:
+    """Returns the highest number that a batch has ever had."""
+    row = connection.execute(_HIGHEST).fetchone()
+    return int(row[0]) if row else 0
 
 
 def select(wanted: Filter, before: int | None, limit: int) -> Condition:

@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.store.audit_chain import Batch, chained
+from pdp.store.audit_queries import read_head
 
 if TYPE_CHECKING:
     import sqlite3
@@ -32,10 +33,6 @@ _FULL: Final = 0.95
 _OLDEST: Final = """
     SELECT sequence, first_record, records, at, note, previous, hash FROM batches
     WHERE sequence < (SELECT max(sequence) FROM batches) ORDER BY sequence LIMIT ?
-"""
-_HEAD: Final = """
-    SELECT sequence, first_record, records, at, note, previous, hash FROM batches
-    ORDER BY sequence DESC LIMIT 1
 """
 _APPEND: Final = """
     INSERT INTO batches (sequence, first_record, records, at, note, previous, hash)
@@ -68,13 +65,12 @@ def retain(
     removed = gone[-1].next_record - gone[0].first_record
     connection.execute("DELETE FROM records WHERE sequence < ?", (gone[-1].next_record,))
     connection.execute("DELETE FROM batches WHERE sequence <= ?", (gone[-1].sequence,))
-    head = Batch(*connection.execute(_HEAD).fetchone())
     note = {
         "removed_through": gone[-1].sequence,
         "hash": gone[-1].hash.hex(),
         "records": removed,
     }
-    batch = chained(head, (), int(now * 1e6), note=json.dumps(note), key=key)
+    batch = chained(read_head(connection), (), int(now * 1e6), note=json.dumps(note), key=key)
     connection.execute(_APPEND, batch)
     return removed or 1  # notes that went count for something, so that the caller goes on
 
@@ -87,10 +83,10 @@ def removal(note: str) -> tuple[int, str]:
     """
     if not note:
         return 0, ""
-    said: Any = json.loads(note)
     try:
+        said: Any = json.loads(note)
         return int(said["removed_through"]), str(said["hash"])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError("no note of a removal") from error
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.store import audit_queries, schema
-from pdp.store.audit_chain import NO_BATCH, Batch, chained, key_id
+from pdp.store.audit_chain import chained, key_id
 from pdp.store.audit_port import Kept
 from pdp.store.audit_retention import MAX_PAGES, retain
 from pdp.store.audit_verify import verify
@@ -20,10 +20,11 @@ from pdp.store.sqlite_errors import converted, converted_at_opening, is_busy
 from pdp.store.sqlite_place import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlite_utils.migrations import Migrations
 
+    from pdp.store.audit_chain import Batch
     from pdp.store.audit_port import Filter, Retention, Verification
 
 APPLICATION_ID: Final = 0x50445041
@@ -36,9 +37,13 @@ _RETRY_S: Final = 0.0005
 _LAST_RESORT_PAGES: Final = 25_000
 """Pages of the write-ahead log from which a commit brings them into the file itself."""
 
-_BATCH = "sequence, first_record, records, at, note, previous, hash"
-_HEAD: Final = f"SELECT {_BATCH} FROM batches ORDER BY sequence DESC LIMIT 1"  # noqa: S608 - no input
-_APPEND: Final = f"INSERT INTO appended ({_BATCH}, bodies) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - no input
+_APPEND: Final = """
+    INSERT INTO appended (sequence, first_record, records, at, note, previous, hash, bodies)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_NOT_OURS: Final = (
+    "The log of records is not as it was left, so nothing can be appended; see pdp audit verify."
+)
 _GET: Final = "SELECT sequence, body FROM records WHERE decision_id = ? AND tenant_id = ?"
 _READ_ON: Final = "SELECT sequence, body FROM records WHERE sequence > ? ORDER BY sequence LIMIT ?"
 _LAST: Final = "SELECT first_record + records - 1 FROM batches ORDER BY sequence DESC LIMIT 1"
@@ -102,8 +107,8 @@ class SqliteAuditLog:
             undo.callback(writer.close)
             writer.execute("PRAGMA auto_vacuum = INCREMENTAL")  # heeded while the file is empty
             schema.prepare(writer, busy_timeout_s=busy_timeout_s, form=FORM)
-            _check_key(writer, key)
-            # SQLite's own waiting begins at a millisecond and grows to a hundred; see `_patient`.
+            _begin_chain(writer, key)
+            # SQLite's own waiting begins at a millisecond and grows to a hundred; see `_patiently`.
             writer.execute("PRAGMA busy_timeout = 0")
             # Left to itself, one commit in a hundred would copy the log into the file on its way.
             writer.execute(f"PRAGMA wal_autocheckpoint = {_LAST_RESORT_PAGES}")
@@ -120,32 +125,36 @@ class SqliteAuditLog:
         # An array of texts: what is kept of each is what was hashed, byte for byte.
         packed = json.dumps(bodies, ensure_ascii=False)
         with self._writing, converted():
-            for _ in self._patient():
-                head = self._head or self._read_head()
-                batch = chained(head, bodies, time.time_ns() // 1000, key=self._key)
-                try:
-                    self._writer.execute(_APPEND, (*batch, packed))
-                except sqlite3.IntegrityError:
-                    self._head = None  # another process has appended
-                except sqlite3.OperationalError as error:
-                    if not is_busy(error):
-                        raise
-                    time.sleep(_RETRY_S)
-                else:
-                    self._head = batch
-                    self._place.check()  # a record in a file that is gone is none
-                    return
+            self._patiently(lambda: self._append(bodies, packed))
+            self._place.check()  # a record in a file that is gone is none
 
-    def _patient(self) -> Iterator[None]:
-        """Yields as long as waiting for other writers makes sense."""
+    def _append(self, bodies: Sequence[str], packed: str) -> None:
+        while True:
+            head = self._head or audit_queries.read_head(self._writer)
+            batch = chained(head, bodies, time.time_ns() // 1000, key=self._key)
+            try:
+                self._writer.execute(_APPEND, (*batch, packed))
+            except sqlite3.IntegrityError as error:
+                # Another process has appended, or else the log is not as we have left it.
+                self._head = audit_queries.read_head(self._writer)
+                if self._head == head:
+                    raise StoreUnavailable(_NOT_OURS) from error
+            else:
+                self._head = batch
+                return
+
+    def _patiently(self, work: Callable[[], object]) -> None:
+        """Does `work` when no other writer is in its way, for as long as waiting makes sense."""
         deadline = time.monotonic() + self._busy_timeout_s
-        while time.monotonic() < deadline:
-            yield
-        raise StoreUnavailable("Another writer holds the store; try again.")
-
-    def _read_head(self) -> Batch:
-        row = self._writer.execute(_HEAD).fetchone()
-        return Batch(*row) if row else NO_BATCH
+        while True:
+            try:
+                work()
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or time.monotonic() >= deadline:
+                    raise
+                time.sleep(_RETRY_S)
+            else:
+                return
 
     def select(self, wanted: Filter, *, before: int | None, limit: int) -> Sequence[Kept]:
         """See `AuditLog.select`."""
@@ -187,15 +196,7 @@ class SqliteAuditLog:
     def retain(self, retention: Retention, now: float) -> int:
         """See `AuditLog.retain`."""
         with self._writing, converted():
-            for _ in self._patient():
-                try:
-                    self._writer.execute("BEGIN IMMEDIATE")
-                except sqlite3.OperationalError as error:
-                    if not is_busy(error):
-                        raise
-                    time.sleep(_RETRY_S)
-                else:
-                    break
+            self._patiently(lambda: self._writer.execute("BEGIN IMMEDIATE"))
             self._head = None
             try:
                 used = used_bytes(self._writer)
@@ -231,17 +232,22 @@ class SqliteAuditLog:
             return [Kept(*row) for row in connection.execute(sql, parameters)]
 
 
-def _check_key(connection: sqlite3.Connection, key: bytes) -> None:
-    """Refuses to chain with another key than before: nobody could verify the whole any more."""
-    mine = key_id(key)
-    found = connection.execute("SELECT key_id FROM chain").fetchall()
-    if not found:
-        connection.execute("INSERT OR IGNORE INTO chain VALUES (1, ?)", (mine,))
-        found = connection.execute("SELECT key_id FROM chain").fetchall()
-    [(theirs,)] = found
-    if theirs == mine:
+def _begin_chain(connection: sqlite3.Connection, key: bytes) -> None:
+    if connection.execute("SELECT 1 FROM chain").fetchone() is None:
+        connection.execute("INSERT OR IGNORE INTO chain VALUES (1, ?)", (key_id(key),))
+    check_key(connection, key)
+
+
+def check_key(connection: sqlite3.Connection, key: bytes) -> None:
+    """Refuses another key than the log was begun with: nobody could verify the whole any more.
+
+    Raises:
+        ConfigError: it is another, or there is to be none.
+    """
+    row = connection.execute("SELECT key_id FROM chain").fetchone()
+    if row is None or row[0] == key_id(key):
         return
-    if theirs:
+    if row[0]:
         raise ConfigError(
             "The decision records are chained with another key; set PDP_AUDIT_KEY_FILE to the one "
             "that they were begun with, or move their file away to begin anew."

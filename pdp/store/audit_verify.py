@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pdp.store.audit_chain import NO_BATCH, Batch, digest
 from pdp.store.audit_port import Verification
+from pdp.store.audit_queries import read_highest
 from pdp.store.audit_retention import removal
 
 if TYPE_CHECKING:
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 MAX_PROBLEMS: Final = 50
 """That are told; where there are more, the last one says so."""
 
+# Texts as bytes: one that is not UTF-8 is something that was altered, and no error.
 _BATCHES: Final = """
-    SELECT sequence, first_record, records, at, note, previous, hash FROM batches ORDER BY sequence
+    SELECT sequence, first_record, records, at, CAST(note AS BLOB), previous, hash FROM batches
+    ORDER BY sequence
 """
-_RECORDS: Final = "SELECT sequence, body FROM records ORDER BY sequence"
-_HIGHEST: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'batches'"
+_RECORDS: Final = "SELECT sequence, CAST(body AS BLOB) FROM records ORDER BY sequence"
 
 
 class _Problems(list[str]):
@@ -38,12 +39,14 @@ class _Records:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._rows = connection.execute(_RECORDS)
-        self._next: tuple[int, str] | None = self._rows.fetchone()
+        self._next: tuple[int, bytes] | None = self._rows.fetchone()
+        self.taken = 0
 
-    def upto(self, end: int) -> Iterator[tuple[int, str]]:
-        """Yields the records that come before `end`, and have not been yielded."""
+    def upto(self, end: int) -> Iterator[bytes]:
+        """Yields the bodies of the records that come before `end`, and have not been taken."""
         while self._next is not None and self._next[0] < end:
-            yield self._next
+            self.taken += 1
+            yield self._next[1]
             self._next = self._rows.fetchone()
 
     def rest(self) -> int:
@@ -66,7 +69,7 @@ def verify(connection: sqlite3.Connection, key: bytes, anchor: str) -> Verificat
     count = held = 0
     removed: tuple[int, str] = (0, "")
     anchored = not anchor
-    for batch in (Batch(*row) for row in connection.execute(_BATCHES)):
+    for batch in map(_batch, connection.execute(_BATCHES)):
         if first is None:
             first, last = batch, _before(batch)
         held += _check(last, batch, records, key, problems)
@@ -97,6 +100,11 @@ def _before(first: Batch) -> Batch:
     return first._replace(sequence=first.sequence - 1, records=0, hash=first.previous)
 
 
+def _batch(row: tuple[Any, ...]) -> Batch:
+    batch = Batch(*row)
+    return batch._replace(note=row[4].decode("utf-8", "replace"))
+
+
 def head_of(batch: Batch) -> str:
     """Returns what names a batch and all before it: its sequence and its hash."""
     return f"{batch.sequence}:{batch.hash.hex()}"
@@ -107,20 +115,23 @@ def _check(last: Batch, batch: Batch, records: _Records, key: bytes, problems: _
     stray = sum(1 for _ in records.upto(batch.first_record))
     if stray:
         problems.add(f"{stray} records before batch {batch.sequence} belong to no batch")
-    rows = list(islice(records.upto(batch.next_record), batch.records + 1))
+    before = records.taken
+    # As they are read: a batch may say that it holds all the records that there are.
+    hash_ = digest(batch, records.upto(batch.next_record), key)
+    held = records.taken - before
     if batch.sequence != last.sequence + 1:
         problems.add(f"batches {last.sequence + 1} to {batch.sequence - 1} are missing")
     elif batch.previous != last.hash or batch.first_record != last.next_record:
         problems.add(f"batch {batch.sequence} does not follow from batch {last.sequence}")
-    if [sequence for sequence, _ in rows] != list(range(batch.first_record, batch.next_record)):
-        missing = batch.records - len(rows)
+    if held != batch.records:  # their numbers differ, so as many as there should be are they all
+        missing = batch.records - held
         problems.add(f"batch {batch.sequence} lacks {missing} of its {batch.records} records")
-    elif digest(batch, [body for _, body in rows], key) != batch.hash:
+    elif hash_ != batch.hash:
         problems.add(
             f"batch {batch.sequence} (records {batch.first_record} to {batch.next_record - 1}) "
             "is not what was written"
         )
-    return len(rows)
+    return held
 
 
 def _noted(batch: Batch, removed: tuple[int, str], problems: _Problems) -> tuple[int, str]:
@@ -153,8 +164,7 @@ def _check_end(
     stray = records.rest()
     if stray:
         problems.add(f"{stray} records at the end belong to no batch")
-    row = connection.execute(_HIGHEST).fetchone()
-    highest = int(row[0]) if row else 0
+    highest = read_highest(connection)
     if highest > last.sequence:
         problems.add(f"the end is missing: batches {last.sequence + 1} to {highest}")
 

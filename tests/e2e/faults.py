@@ -97,6 +97,13 @@ def still_blocks(tenant: Tenant) -> bool:
     return (tenant.decide()["outcome"], tenant.decide("hello")["outcome"]) == ("BLOCK", "ALLOW")
 
 
+def unavailable(answer: httpx2.Response) -> bool:
+    """Whether a write was refused because of the store, in words that show nothing of it."""
+    text = answer.text
+    assert not any(word in text for word in ("sqlite", "SELECT", "INSERT", "/pdp.db", "Traceback"))
+    return (answer.status_code, answer.json()["error"]["code"]) == (503, "STORE_UNAVAILABLE")
+
+
 def files_of(folder: Path) -> list[Path]:
     """Returns the files of a database."""
     return [folder / f"pdp.db{suffix}" for suffix in ("", "-wal", "-shm")]

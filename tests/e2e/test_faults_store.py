@@ -8,12 +8,12 @@ import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pdp.cli.exits import Exit
-from tests.e2e.faults import ROUNDS, Tenant, files_of, still_blocks, tenant_of
+from tests.e2e.faults import ROUNDS, Tenant, files_of, still_blocks, tenant_of, unavailable
 from tests.running import COMMAND, PATIENCE_S, Server, environment, launch, start
 
 if TYPE_CHECKING:
@@ -23,13 +23,6 @@ pytestmark = pytest.mark.soak
 
 CAP_DAC_OVERRIDE = 1
 PR_CAPBSET_DROP = 24
-
-
-def unavailable(answer: Any) -> bool:
-    """Whether a write was refused because of the store, in words that show nothing of it."""
-    text = answer.text
-    assert not any(word in text for word in ("sqlite", "SELECT", "INSERT", "/pdp.db", "Traceback"))
-    return (answer.status_code, answer.json()["error"]["code"]) == (503, "STORE_UNAVAILABLE")
 
 
 def test_deleted(tmp_path: Path, tenant: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,8 +56,10 @@ def started(directory: Path, **settings: Any) -> Exporter:
     return made
 
 
-def policy(slack: Product, name: str = "High risk", **condition: Any) -> OrgPolicy:
-    webhook = f"https://localhost:{slack.port}/services/T/B/s3cret"
+def policy(
+    slack: Product, name: str = "High risk", place: str = "T/B/s3cret", **condition: Any
+) -> OrgPolicy:
+    webhook = f"https://localhost:{slack.port}/services/{place}"
     rule = {"name": name, "condition": condition, "notify": {"slack_webhook_url": webhook}}
     return OrgPolicy(alert_rules=[rule])
 
@@ -146,6 +150,34 @@ def test_a_webhook_that_is_down_is_tried_again(exporter: Exporter, slack: Produc
     assert len({each.body for each in slack.asked}) == 1
 
 
+def test_a_webhook_that_does_not_answer_holds_up_no_other(
+    exporter: Exporter, slack: Product
+) -> None:
+    """It may be another tenant's, who has made it so."""
+    never = threading.Event()
+    slack.said.append(Say(200, wait=never))
+    exporter.consume(recorded(record(1), policy=policy(slack)))
+    slack.until(lambda: len(slack.asked) == 1)
+    exporter.consume(recorded(record(2), policy=policy(slack, "Other", "T/B/another")))
+    slack.until(lambda: len(slack.asked) == 2)
+    assert slack.asked[1].path == "/services/T/B/another"
+    never.set()
+
+
+def test_alerts_of_one_webhook_come_in_order(exporter: Exporter, slack: Product) -> None:
+    first = threading.Event()
+    slack.said.append(Say(200, wait=first))
+    rules = policy(slack)
+    for number in range(3):
+        who = RecordedSubject(f"u{number}")
+        exporter.consume(recorded(record(number, subject=who), policy=rules))
+    slack.until(lambda: len(slack.asked) == 1)
+    first.set()
+    slack.until(lambda: len(slack.asked) == 3)
+    users = [each.json["blocks"][1]["fields"][2]["text"] for each in slack.asked]
+    assert users == ["*User*\nu0", "*User*\nu1", "*User*\nu2"]
+
+
 def test_what_is_never_taken_is_a_dead_letter_that_can_be_sent_again(
     tmp_path: Path, slack: Product
 ) -> None:
@@ -179,7 +211,10 @@ async def test_a_webhook_that_is_refused_is_a_dead_letter_at_once(
 ) -> None:
     spool = opened(tmp_path)
     outbox.enqueue(spool, outbox.Matcher().met(recorded(record(1), policy=policy(slack))), 0.0)
-    await sender.Sender(Webhooks(), spool, FAST).flush()
+    sending = asyncio.create_task(sender.Sender(Webhooks(), spool, FAST).run())
+    while not dead_letters(spool):  # noqa: ASYNC110 - a file tells nobody
+        await asyncio.sleep(0)
+    sending.cancel()
     [letter] = dead_letters(spool)
     spool.close()
     assert letter.reason == "the webhook is refused: it leads to an address that is not public"

@@ -175,6 +175,31 @@ TAMPERING: Final = {
         "DELETE FROM batches WHERE sequence = 4",
         "the end is missing: batches 4 to 4",
     ),
+    "a text that is no UTF-8": (
+        """UPDATE records SET body = CAST(X'7b2261223a22ff227d' AS TEXT) WHERE sequence = 5""",
+        "batch 2 (records 4 to 6) is not what was written",
+    ),
+    "a note that is no UTF-8": (
+        "UPDATE batches SET note = CAST(X'ff' AS TEXT) WHERE sequence = 2",
+        "the note of batch 2 cannot be read",
+    ),
+    "a note of more than there is": (
+        """UPDATE batches SET note = '{"removed_through": 1e999, "hash": 1}' WHERE sequence = 2""",
+        "the note of batch 2 cannot be read",
+    ),
+    "a note that is nested deep": (
+        """UPDATE batches SET note = replace(hex(zeroblob(50000)), '0', '[')
+           WHERE sequence = 2""",
+        "the note of batch 2 cannot be read",
+    ),
+    "a batch of more records than there can be": (
+        "UPDATE batches SET records = 9223372036854775807 WHERE sequence = 2",
+        "batch 3 does not follow from batch 2",
+    ),
+    "a batch of less than no records": (
+        "UPDATE batches SET records = -5 WHERE sequence = 2",
+        "3 records before batch 3 belong to no batch",
+    ),
 }
 
 
@@ -194,6 +219,50 @@ class TestVerification:
         filled(log)
         run(file, statement)
         assert problem in log.verify().problems
+
+    @pytest.mark.parametrize(
+        ("left", "cut"),
+        [
+            (
+                2,
+                (
+                    "DELETE FROM batches WHERE sequence > 2",
+                    "DELETE FROM records WHERE sequence > 6",
+                ),
+            ),
+            (0, ("DELETE FROM batches", "DELETE FROM records")),
+        ],
+    )
+    def test_an_end_that_is_cut_off_shows_however_the_log_goes_on(
+        self, log: SqliteAuditLog, file: Path, left: int, cut: tuple[str, ...]
+    ) -> None:
+        """What comes then must not take the places of what has gone."""
+        filled(log)
+        run(file, *cut)
+        with closing(SqliteAuditLog.open(f"sqlite:///{file}")) as reopened:
+            for number in range(6):
+                reopened.append([body(number)])
+            [problem] = reopened.verify().problems
+            assert f"batches {left + 1} to 4 are missing" in problem
+
+    def test_an_end_that_is_cut_off_shows_after_a_removal_too(
+        self, log: SqliteAuditLog, file: Path
+    ) -> None:
+        filled(log)
+        run(
+            file,
+            "DELETE FROM batches WHERE sequence = 4",
+            "DELETE FROM records WHERE sequence > 9",
+        )
+        assert log.retain(Retention(max_age_s=0), now=2e9) == 6
+        assert log.verify().problems == ("batches 4 to 4 are missing",)
+
+    def test_a_record_in_the_way_is_told_of_at_once(self, log: SqliteAuditLog, file: Path) -> None:
+        """It is no other writer, and waiting would not help."""
+        filled(log)
+        run(file, "INSERT INTO records (sequence, body) VALUES (13, '{}')")
+        with pytest.raises(StoreUnavailable, match="pdp audit verify"):
+            log.append([body(1)])
 
     def test_a_rewritten_end_is_found_by_an_anchor(self, log: SqliteAuditLog, file: Path) -> None:
         """Whoever knows SQLite well can cut the end off unseen, and no further than the anchor."""

@@ -150,10 +150,14 @@ def change(revision: int) -> Change:
 
 
 class Log:
-    """A change log that grows to a revision."""
+    """A change log that grows to a revision, of which a process may not know yet."""
 
-    def __init__(self, revision: int) -> None:
+    def __init__(self, revision: int, unknown: int = 0) -> None:
         self.revision = revision
+        self._unknown = unknown
+
+    async def newest(self) -> int:
+        return self.revision + self._unknown
 
     async def changes(self, since: int, limit: int) -> Sequence[Change]:
         return [change(number) for number in range(since + 1, self.revision + 1)][:limit]
@@ -184,6 +188,55 @@ def test_admin_changes_are_exported_once_by_whoever_delivers(
     splunk.until(lambda: len(revisions(splunk.asked)) == 300)
     second.close()
     assert revisions(splunk.asked) == list(range(11, 311)), "what was before is no news"
+
+
+def test_a_log_that_was_begun_anew_is_exported(tmp_path: Path, splunk: Product) -> None:
+    """As after a change of its key, or a backup: its numbers are lower than those exported."""
+    first = started(tmp_path, splunk)
+    first.add(*(record(number, matches=()) for number in range(5)))
+    splunk.until(lambda: len(decisions(splunk.asked)) == 5)
+    first.close()
+    for file in tmp_path.glob("audit.db*"):
+        file.unlink()
+    second = started(tmp_path, splunk)
+    second.add(*(record(number, matches=()) for number in range(5, 8)))
+    splunk.until(lambda: len(decisions(splunk.asked)) == 8)
+    second.close()
+    assert decisions(splunk.asked) == expected(8)
+
+
+def test_a_change_log_that_was_restored_is_exported(tmp_path: Path, splunk: Product) -> None:
+    """What the backup had is no news; what has the numbers of what is gone is."""
+    log = Log(10)
+    first = started(tmp_path, splunk, log)
+    log.revision = 15
+    splunk.until(lambda: len(revisions(splunk.asked)) == 5)
+    first.close()
+    restored = Log(12)
+    second = started(tmp_path, splunk, restored)
+    restored.revision = 14
+    splunk.until(lambda: len(revisions(splunk.asked)) == 7)
+    second.close()
+    assert revisions(splunk.asked) == [11, 12, 13, 14, 15, 13, 14]
+
+
+def test_who_knows_less_than_was_exported_exports_nothing_twice(
+    tmp_path: Path, splunk: Product
+) -> None:
+    """A process that starts while another one writes is behind for a moment."""
+    log = Log(10)
+    first = started(tmp_path, splunk, log)
+    log.revision = 15
+    splunk.until(lambda: len(revisions(splunk.asked)) == 5)
+    first.close()
+    behind = Log(12, unknown=3)
+    second = started(tmp_path, splunk, behind)
+    second.add(record(0, matches=()))
+    splunk.until(lambda: len(decisions(splunk.asked)) == 1)
+    behind.revision, behind._unknown = 16, 0
+    splunk.until(lambda: len(revisions(splunk.asked)) == 6)
+    second.close()
+    assert revisions(splunk.asked) == [11, 12, 13, 14, 15, 16]
 
 
 def test_a_poisoned_event_is_a_dead_letter_and_the_others_arrive(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def exporting(exports: Exports) -> Exporting:
 def test_readiness_says_what_fails_and_what_was_dropped() -> None:
     assert exporting(Exports()).checks() == {}
     assert exporting(TROUBLED).checks() == {
-        "siem_splunk": "failing: HTTP 503",
+        "siem_splunk": "failing since 1970-01-01T00:00:01.000Z",
         "siem_file": "ok",
         "exports": "ok; 6 events were dropped",
     }

@@ -174,6 +174,37 @@ async def test_secrets_never_show(
     assert SECRET not in caplog.text
 
 
+async def test_a_secret_is_known_where_an_answer_is_cut(product: Product, name: str) -> None:
+    async with connected(name, **ENVIRONMENTS[name](product.url)) as connector:
+        say(product, name, Say(500, "x" * (http.SHOWN - 5) + SECRET))
+        assert SECRET[:5] not in (await failure(connector)).reason
+
+
+@pytest.mark.parametrize(
+    ("name", "environ", "repeated"),
+    [
+        ("splunk", {"SPLUNK_HEC_TOKEN": "a+b/c d=e"}, "a%2Bb%2Fc%20d%3De"),
+        ("splunk", {"SPLUNK_HEC_TOKEN": "a+b/c d=e"}, "a%2Bb%2Fc+d%3De"),
+        ("splunk", {"SPLUNK_HEC_TOKEN": 'say "friend"'}, 'say \\"friend\\"'),
+        ("otlp", {"OTLP_LOGS_HEADERS": "authorization=Basic%20dXNlcjpwYXNz"}, "dXNlcjpwYXNz"),
+        (
+            "elastic",
+            {"ELASTIC_API_KEY": "", "ELASTIC_USERNAME": "u", "ELASTIC_PASSWORD": "p4ssw0rd"},
+            "dTpwNHNzdzByZA==",
+        ),
+        ("sentinel", {}, "granted"),
+    ],
+    ids=["percent", "form", "json", "decoded header", "basic", "token"],
+)
+async def test_a_secret_is_known_however_it_is_written(
+    product: Product, name: str, environ: dict[str, str], repeated: str
+) -> None:
+    """A gateway in between may show the request that it refuses."""
+    async with connected(name, **{**ENVIRONMENTS[name](product.url), **environ}) as connector:
+        say(product, name, Say(500, f"refused: {repeated}!"))
+        assert (await failure(connector)).reason == "HTTP 500 refused: ***!"
+
+
 async def test_a_certificate_that_nobody_vouches_for_is_refused(name: str, tmp_path: Path) -> None:
     certificate, key = authority().signs("localhost").write(tmp_path, "server")
     with Product(granted, (str(certificate), str(key))) as product:

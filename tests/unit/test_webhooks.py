@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp.audit.alerts import addresses
+from pdp.audit.alerts import addresses, webhook
 from pdp.audit.alerts.addresses import (
     AddressRefused,
     Reach,
@@ -212,3 +213,28 @@ async def test_only_the_hosts_that_are_named_are_asked(slack: Product) -> None:
     assert place.host == "localhost"
     with pytest.raises(AddressRefused, match="not among those"):
         await place_of(f"https://127.0.0.1:{slack.port}/", reach)
+
+
+async def test_who_answers_without_end_is_left(
+    slack: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However little comes at a time: the whole post has its time, and not each byte of it."""
+    monkeypatch.setattr(webhook, "PATIENCE_S", 0.05)
+    never = threading.Event()
+    slack.said.append(Say(200, wait=never))
+    with pytest.raises(DeliveryFailed, match="no answer in time"):
+        await post(f"https://localhost:{slack.port}/")
+    never.set()
+
+
+@pytest.mark.parametrize("status", [404, 500])
+@pytest.mark.parametrize("before", ["", "x" * 80], ids=["whole", "where it is cut"])
+async def test_an_answer_that_repeats_the_address_does_not_show_it(
+    slack: Product, status: int, before: str
+) -> None:
+    """What comes after the host is a secret: who knows it can post there."""
+    slack.said.append(Say(status, f"{before}Cannot POST /services/T/B/s3cret?key=an0ther"))
+    with pytest.raises((BatchRefused, DeliveryFailed)) as failed:
+        await post(f"https://localhost:{slack.port}/services/T/B/s3cret?key=an0ther")
+    assert "Cannot POST" in str(failed.value)
+    assert not any(part in str(failed.value) for part in ("T/B", "s3c", "an0"))

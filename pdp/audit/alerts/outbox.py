@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cachetools import LRUCache
@@ -13,7 +14,7 @@ from pdp.audit.alerts.rules import alerts_for, compile_alerts
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from pdp.audit.alerts.rules import AlertRule
     from pdp.audit.spool import Spool
@@ -168,12 +169,21 @@ def close_windows(spool: Spool) -> None:
             connection.execute("DELETE FROM windows WHERE key = ?", (key,))
 
 
-def due_alerts(spool: Spool, limit: int) -> list[Alert]:
-    """Returns the alerts whose time has come, the oldest first."""
+def due_addresses(spool: Spool, busy: Collection[str], limit: int) -> list[str]:
+    """Returns the webhooks that alerts are due for, but for those that are busy."""
+    rows = spool.connection.execute(
+        "SELECT address FROM alerts WHERE due_at <= ? GROUP BY address ORDER BY MIN(due_at)",
+        (time.time(),),
+    )
+    return list(islice((address for (address,) in rows if address not in busy), limit))
+
+
+def due_alerts(spool: Spool, limit: int, address: str | None = None) -> list[Alert]:
+    """Returns the alerts whose time has come, the oldest first, for one webhook or all."""
     rows = spool.connection.execute(
         "SELECT id, attempts, at, destination, address, uid, body FROM alerts "
-        "WHERE due_at <= ? ORDER BY due_at, id LIMIT ?",
-        (time.time(), limit),
+        "WHERE due_at <= ?1 AND (?2 IS NULL OR address = ?2) ORDER BY due_at, id LIMIT ?3",
+        (time.time(), address, limit),
     )
     return [Alert(*row) for row in rows]
 

@@ -1,4 +1,6 @@
-"""Delivers the alerts that wait, those of one webhook one after the other."""
+"""Delivers the alerts that wait: those of one webhook one after the other, and none of them waits
+for another webhook, which is perhaps another tenant's.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +23,7 @@ MAX_ATTEMPTS: Final = 12
 """After so many, which take three to seven minutes, an alert is a dead letter."""
 
 _AT_ONCE: Final = 32
+"""Webhooks that are posted to."""
 
 _log: Final = structlog.get_logger("pdp.alerts")
 
@@ -32,6 +35,7 @@ class Sender:
         self._webhooks = webhooks
         self._spool = spool
         self._pace = pace
+        self._busy: dict[str, asyncio.Task[None]] = {}
         self._news = asyncio.Event()
         self._ending = False
         self._ended = asyncio.Event()
@@ -48,28 +52,40 @@ class Sender:
 
     async def run(self) -> None:
         """Delivers what is due, and what comes, until it is to end."""
-        while not self._ending:
-            self._news.clear()
-            outbox.close_windows(self._spool)
-            if await self.flush():
-                continue
-            with suppress(TimeoutError):  # something may be due by then
-                async with asyncio.timeout(self._pace.poll_s):
-                    await self._news.wait()
+        try:
+            while not self._ending:
+                self._news.clear()
+                outbox.close_windows(self._spool)
+                self._begin()
+                await self._wait()
+            await asyncio.gather(*self._busy.values(), return_exceptions=True)
+        except asyncio.CancelledError:
+            for task in self._busy.values():
+                task.cancel()
+            raise
         self._ended.set()
 
-    async def flush(self) -> bool:
-        """Delivers what is due; returns whether there was anything."""
-        due = outbox.due_alerts(self._spool, _AT_ONCE)
-        by_address: dict[str, list[Alert]] = {}
-        for alert in due:
-            by_address.setdefault(alert.address, []).append(alert)
-        await asyncio.gather(*(self._deliver_all(each) for each in by_address.values()))
-        return bool(due)
+    def _begin(self) -> None:
+        """Begins to deliver to each webhook that something is due for, as long as there is room."""
+        room = _AT_ONCE - len(self._busy)
+        for address in outbox.due_addresses(self._spool, self._busy, room):
+            self._busy[address] = asyncio.create_task(self._deliver_all(address))
+            self._busy[address].add_done_callback(lambda _: self._news.set())
 
-    async def _deliver_all(self, alerts: list[Alert]) -> None:
-        for alert in alerts:
-            if self._ending or not await self._deliver(alert):
+    async def _wait(self) -> None:
+        """Waits for news, or until something may be due; raises what a delivery has raised."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pace.poll_s):
+                await self._news.wait()
+        for address, task in list(self._busy.items()):
+            if task.done():
+                del self._busy[address]
+                task.result()
+
+    async def _deliver_all(self, address: str) -> None:
+        while not self._ending:
+            due = outbox.due_alerts(self._spool, 1, address)
+            if not due or not await self._deliver(due[0]):
                 return
 
     async def _deliver(self, alert: Alert) -> bool:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from pdp.audit.alerts.addresses import EVERYWHERE, AddressRefused, place_of
 from pdp.audit.siem.base import BatchRefused, DeliveryFailed
+from pdp.audit.siem.hiding import Hiding
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pdp.audit.alerts.addresses import Place, Reach
 
 MAX_REDIRECTS: Final = 3
@@ -18,6 +22,11 @@ _REDIRECTS: Final = frozenset({307, 308})
 
 _THROTTLED: Final = frozenset({408, 425, 429})
 _SHOWN: Final = 100
+_READ: Final = 4096
+"""Bytes of an answer that are read."""
+
+PATIENCE_S: Final = 15.0
+"""How long a post may take, redirects and all: who answers a byte at a time gets no more."""
 
 
 class Webhooks:
@@ -38,8 +47,16 @@ class Webhooks:
             DeliveryFailed: it is to be posted again, perhaps after a while.
             BatchRefused: it never will be taken, or may not be sent there.
         """
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._post(url, body)
+        except TimeoutError:
+            raise DeliveryFailed("no answer in time") from None
+
+    async def _post(self, url: str, body: bytes) -> None:
         import httpx2  # noqa: PLC0415 - not before there is an alert
 
+        asked = [url]
         for _ in range(MAX_REDIRECTS + 1):
             try:
                 place = await place_of(url, self._reach)
@@ -51,12 +68,14 @@ class Webhooks:
                 raise DeliveryFailed(type(error).__name__) from None
             if status in _REDIRECTS and target:
                 url = urljoin(url, target)
+                asked.append(url)
                 continue
             if status in range(200, 300):
                 return
+            reason = f"HTTP {status} {_without_addresses(text, asked)[:_SHOWN]}".rstrip()
             if status in _THROTTLED or status >= 500:  # noqa: PLR2004 - the other's own faults
-                raise DeliveryFailed(f"HTTP {status} {text}".rstrip(), after_s)
-            raise BatchRefused(f"HTTP {status} {text}".rstrip())
+                raise DeliveryFailed(reason, after_s)
+            raise BatchRefused(reason)
         raise BatchRefused(f"more than {MAX_REDIRECTS} redirects")
 
     async def _post_to(
@@ -97,7 +116,8 @@ class Webhooks:
                 trust_env=False,
                 # No connection is used again: it would be one for another name at the address.
                 limits=httpx2.Limits(max_keepalive_connections=0),
-                headers={"user-agent": "pdp"},
+                # A little that is compressed may be very much.
+                headers={"user-agent": "pdp", "accept-encoding": "identity"},
             )
         return self._client
 
@@ -110,7 +130,16 @@ class Webhooks:
 
 async def _first_words(response: Any) -> str:
     """Returns the beginning of an answer; the rest, endless or not, is left unread."""
-    async for part in response.aiter_bytes(_SHOWN):
-        text = " ".join(part.decode("utf-8", "replace").split())
-        return "".join(each if each.isprintable() else "?" for each in text)[:_SHOWN]
-    return ""
+    read = bytearray()
+    async for part in response.aiter_raw():
+        read += part
+        if len(read) >= _READ:
+            break
+    text = " ".join(read[:_READ].decode("utf-8", "replace").split())
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
+def _without_addresses(text: str, urls: Sequence[str]) -> str:
+    """Returns `text` without what is secret in webhooks: what comes after their hosts."""
+    places = [part for each in urls for part in urlsplit(each)[2:4] if len(part) > 1]
+    return Hiding(places).hidden(text)

@@ -43,6 +43,7 @@ class ElasticConnector:
             "content-type": "application/x-ndjson",
         }
         self._http = Http(environment, verify=environment.flag("ELASTIC_TLS_VERIFY"))
+        self._http.hide(self._headers["authorization"].partition(" ")[2])
 
     def config_summary(self) -> Mapping[str, str]:
         """Returns where events go."""

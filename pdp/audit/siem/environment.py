@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,9 +15,6 @@ if TYPE_CHECKING:
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 _MAX_PORT: Final = 65535
-_PARTS: Final = re.compile(r"[\s,;:=/?&@]+")
-_LONG: Final = 8
-"""From so many characters on, a part of a secret is one itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +66,8 @@ class Environment:
             )
 
     def secrets(self) -> tuple[str, ...]:
-        """Returns what must not be shown: secret values, and the long parts of them, since a
-        token may be part of an address or of a header. The longest come first.
-        """
-        values = [value for name, value in self._given.items() if self._variables[name].secret]
-        parts = [part for value in values for part in _PARTS.split(value) if len(part) >= _LONG]
-        return tuple(sorted({*values, *parts}, key=len, reverse=True))
+        """Returns the values that must not be shown."""
+        return tuple(v for name, v in self._given.items() if self._variables[name].secret)
 
     def has(self, name: str) -> bool:
         """Whether the variable is set."""

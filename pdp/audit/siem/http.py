@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import httpx2
 
 from pdp.audit.siem.base import BatchRefused, DeliveryFailed
+from pdp.audit.siem.hiding import Hiding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,7 @@ class Http:
     """
 
     def __init__(self, environment: Environment, *, verify: bool = True) -> None:
-        self._secrets = environment.secrets()
+        self._hiding = Hiding(environment.secrets())
         self._verify = verify
         self._client: httpx2.AsyncClient | None = None
 
@@ -110,13 +111,16 @@ class Http:
         """Returns an answer in a few words, without secrets."""
         text = " ".join(answer.body[:MAX_ANSWER].decode("utf-8", "replace").split())
         text = "".join(each if each.isprintable() else "?" for each in text)
-        return self.scrubbed(f"HTTP {answer.status} {text[:SHOWN]}".rstrip())
+        # Cut last: of a secret that is cut, the rest would not be known for one.
+        return f"HTTP {answer.status} {self.scrubbed(text)[:SHOWN]}".rstrip()
+
+    def hide(self, secret: str) -> None:
+        """Keeps one more secret out of errors, in place of the last one that was given here."""
+        self._hiding.also(secret)
 
     def scrubbed(self, text: str) -> str:
         """Returns `text` without any secret of the connector."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
+        return self._hiding.hidden(text)
 
     async def close(self) -> None:
         """Closes all connections."""

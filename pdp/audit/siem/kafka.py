@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pdp.audit.siem.base import DeliveryFailed, Event, Refusal, Spec
 from pdp.audit.siem.environment import Environment, Variable
+from pdp.audit.siem.hiding import Hiding
 from pdp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class KafkaConnector:
             self._options["ssl_context"] = context
         if self._protocol.startswith("SASL"):
             self._options |= _credentials(environment)
-        self._password = environment.text("KAFKA_SASL_PASSWORD")
+        self._hiding = Hiding(environment.secrets())
         self._producer: Any = None
 
     def config_summary(self) -> Mapping[str, str]:
@@ -122,8 +123,7 @@ class KafkaConnector:
         return self._producer
 
     def _told(self, error: BaseException) -> str:
-        text = f"{type(error).__name__}: {error}"
-        return text.replace(self._password, "***") if self._password else text
+        return self._hiding.hidden(f"{type(error).__name__}: {error}")
 
     async def close(self) -> None:
         """Closes all connections."""

@@ -107,6 +107,7 @@ class SentinelConnector:
         if not isinstance(token, str) or not token:
             raise DeliveryFailed("the answer has no access_token")
         seconds = float(lifetime) if isinstance(lifetime, (int, float)) else 0.0
+        self._http.hide(token)
         self._token, self._renew_at = token, monotonic() + seconds - _EARLY_S
         return token
 

@@ -1,0 +1,235 @@
+"""The disk fails under a running server: policies, records and exports at once; then it is back.
+
+`full` is a small file system of the server's own that another program fills to the last byte.
+`unwritable` refuses every write to a file, as a disk does that has turned read-only under way.
+"""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.e2e.faults import ROUNDS, Tenant, tenant_of, unavailable
+from tests.products import Product, Say
+from tests.running import PATIENCE_S, start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = pytest.mark.soak
+
+OWN_FILES: Final = ("unshare", "--user", "--map-root-user", "--mount")
+
+
+class Unwritable:
+    """A disk that refuses all writes from some moment on."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.server = start(folder, **settings)
+        self._pid = self.server.process.pid
+
+    def fail(self) -> None:
+        """Lets nothing more be written to any file."""
+        self._usual = resource.prlimit(self._pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self._pid, resource.RLIMIT_FSIZE, (0, self._usual[1]))
+
+    def recover(self) -> None:
+        """Lets files be written again."""
+        resource.prlimit(self._pid, resource.RLIMIT_FSIZE, self._usual)
+
+
+class Full:
+    """A disk of a few megabytes that somebody else fills."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        mount = 'mount -t tmpfs -o size=24m none "$0" && exec "$@"'
+        serve = ("sh", "-c", mount, str(folder), sys.executable, "-m", "pdp", "serve")
+        self.server = start(folder, command=(*OWN_FILES, *serve), **settings)
+        self._filler = Path(f"/proc/{self.server.process.pid}/root{folder}/filler")
+
+    def fail(self) -> None:
+        """Fills it to the last byte."""
+        with self._filler.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+
+    def recover(self) -> None:
+        """Makes room."""
+        self._filler.unlink()
+
+
+def may_mount() -> bool:
+    """Whether a file system of one's own can be had here."""
+    command = (*OWN_FILES, "mount", "-t", "tmpfs", "none", "/mnt")
+    if shutil.which(command[0]) is None:
+        return False
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture(params=[Unwritable, Full], ids=["unwritable", "full"])
+def disk(request: pytest.FixtureRequest) -> Any:
+    """Starts a server on a disk that can be made to fail."""
+    kind: type[Unwritable | Full] = request.param
+    if kind is Full and not may_mount():
+        pytest.skip("this machine allows no file system of one's own")
+
+    @contextmanager
+    def started(folder: Path, **settings: str) -> Iterator[Unwritable | Full]:
+        made = kind(folder, **settings)
+        with made.server:
+            yield made
+
+    return started
+
+
+def checks(acting: Tenant) -> dict[str, str]:
+    """Returns what `/readyz` says, which goes on to say that the server may be asked."""
+    with acting.client() as http:
+        answer = http.get("/readyz")
+    assert answer.status_code == 200
+    found: dict[str, str] = answer.json()["checks"]
+    return found
+
+
+def until(met: Callable[[], bool]) -> None:
+    """Asks until something is so."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not met():
+        assert time.monotonic() < deadline
+
+
+def unrecorded(acting: Tenant) -> int:
+    """Returns how many decisions were blocked since they could not be recorded."""
+    with acting.client() as http:
+        lines = http.get("/metrics").text.splitlines()
+    [line] = [each for each in lines if each.startswith("pdp_audit_unrecorded_total ")]
+    return int(float(line.split()[1]))
+
+
+def records(acting: Tenant) -> dict[str, str]:
+    """Returns the outcomes of recorded decisions, newest first; the log is verified whole."""
+    with acting.client() as http:
+        verified = http.get("/api/admin/audit/verify").json()
+        assert verified["intact"], verified
+        listed = http.get("/api/admin/audit/records", params={"limit": 1000}).json()["records"]
+    return {each["decision_id"]: each["outcome"] for each in listed}
+
+
+def record_all(acting: Tenant) -> Tenant:
+    """Has every decision of the tenant recorded."""
+    with acting.client() as http:
+        assert http.put("/v1/org/policy", json={"logging_level": "full"}).status_code == 200
+    return acting
+
+
+class Splunk:
+    """A SIEM that can be made to wait before it says that it has taken events."""
+
+    def __init__(self) -> None:
+        self._answers = threading.Event()
+        self._answers.set()
+        self._held = threading.Event()
+        self.product = Product(self._answer)
+
+    def _answer(self, _asked: Any) -> Say:
+        if not self._answers.is_set():
+            self._held.set()
+        return Say(200, {"text": "Success", "code": 0}, wait=self._answers)
+
+    def hold(self) -> None:
+        """Takes events from now on, and does not say so."""
+        self._held.clear()
+        self._answers.clear()
+
+    def wait_held(self) -> None:
+        """Waits until it holds an answer back."""
+        assert self._held.wait(PATIENCE_S)
+
+    def release(self) -> None:
+        """Says so."""
+        self._answers.set()
+
+    def decisions(self) -> list[str]:
+        """Returns the decisions that it was sent, in their order."""
+        return [
+            each["event"]["metadata"]["uid"]
+            for asked in self.product.asked
+            for each in asked.lines
+            if each["event"]["class_uid"] == 6003
+        ]
+
+
+def test_durable(tmp_path: Path, tenant: str, disk: Any) -> None:
+    """What is to be recorded is blocked, writes are 503; then all goes on, and nothing is lost."""
+    splunk = Splunk()
+    settings = {"SPLUNK_HEC_TOKEN": "s3cret", "PDP_SIEM_FLUSH_S": "0.05"}
+    with (
+        splunk.product,
+        disk(tmp_path, SPLUNK_HEC_URL=splunk.product.url, **settings) as failing,
+    ):
+        acting = record_all(tenant_of(failing.server, tenant))
+        quiet = tenant_of(failing.server, f"{tenant}-quiet")
+        answered: set[str] = set()
+        blocked = 0
+        for round_ in range(ROUNDS):
+            splunk.hold()
+            answered.add(acting.decide("hello")["decision_id"])
+            splunk.wait_held()
+            failing.fail()
+            # What the write-ahead logs have room for is still written.
+            while (decision := acting.decide("hello"))["outcome"] == "ALLOW":
+                answered.add(decision["decision_id"])
+            others = [acting.decide(), quiet.decide()]
+            assert all(each["outcome"] == "BLOCK" for each in others)
+            assert quiet.decide("hello")["outcome"] == "ALLOW", "it need not be recorded"
+            blocked += sum(map(is_unrecorded, [decision, *others]))
+            assert is_unrecorded(decision)
+            while (refused := acting.create(f"Policy {time.monotonic_ns()}")).is_success:
+                pass
+            assert unavailable(refused)
+            assert checks(acting)["audit"].startswith("failing: The store's disk")
+            splunk.release()
+            until(lambda: checks(acting).get("exports") == "failing: the spool cannot be written")
+            failing.recover()
+            assert acting.create(f"Back {round_}").status_code == 201
+            answered.add(acting.decide("hello")["decision_id"])
+            assert checks(acting)["audit"] == "ok"
+            until(lambda: "exports" not in checks(acting))
+        assert unrecorded(acting) == blocked
+        assert sorted(acting.names()) == sorted(acting.written), "whole, or not at all"
+        kept = records(acting)
+        assert {each for each, outcome in kept.items() if outcome == "ALLOW"} == answered
+        splunk.product.until(lambda: answered <= set(splunk.decisions()))
+        told = splunk.decisions()
+        assert len(told) == len(set(told)), "none of them twice"
+
+
+def is_unrecorded(decision: dict[str, Any]) -> bool:
+    """Whether it is what is answered where nothing can be recorded."""
+    return (decision["reason_code"], decision["incomplete"]) == ("ENGINE_ERROR", True)
+
+
+def test_async(tmp_path: Path, tenant: str, disk: Any) -> None:
+    """Decisions wait in the queue, and are written down in order once that can be done."""
+    with disk(tmp_path, PDP_AUDIT_MODE="async") as failing:
+        acting = record_all(tenant_of(failing.server, tenant))
+        acting.decide("hello")
+        until(lambda: len(records(acting)) > 0)
+        failing.fail()
+        answered: list[str] = []
+        while not checks(acting)["audit"].startswith("failing: The store's disk"):
+            decision = acting.decide("hello")
+            assert decision["outcome"] == "ALLOW"
+            answered.insert(0, decision["decision_id"])
+        failing.recover()
+        until(lambda: list(records(acting))[: len(answered)] == answered)
+        assert checks(acting)["audit"] == "ok"

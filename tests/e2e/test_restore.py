@@ -1,0 +1,232 @@
+"""What a restore leaves as it is: keys that were revoked, numbers that were given, the old file."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from pdp.cli.exits import Exit
+from tests.e2e.faults import Tenant, tenant_of
+from tests.running import json_of, lines_of, pdp, start
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+KEY: Final = "a key of at least thirty-two bytes, for tests"
+
+
+class Database:
+    """A database that commands work on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "data" / "pdp.db"
+        self.backup_file = folder / "pdp.backup"
+        self.key_file: Path | None = None
+
+    def run(self, *arguments: str, code: Exit = Exit.OK) -> subprocess.CompletedProcess[str]:
+        """Runs a command on it, and asserts how that ends."""
+        key = {"PDP_AUDIT_KEY_FILE": str(self.key_file)} if self.key_file else {}
+        settings = {"PDP_DATABASE_URL": f"sqlite:///{self.file}", **key}
+        done = pdp(*arguments, stdin="", cwd=None, **settings)
+        assert done.returncode == code, done.stderr
+        return done
+
+    def make_key(self, name: str) -> tuple[str, str]:
+        """Makes a key; returns its id and the key."""
+        made = json_of(
+            self.run("keys", "create", "--role", "pep", "--tenant", "t", "--name", name, "--json")
+        )
+        return made["api_key"]["id"], made["key"]
+
+    def keys(self) -> dict[str, list[str]]:
+        """Returns the prefixes of the keys that there are, by their ids."""
+        listed = json_of(self.run("keys", "list", "--json"))
+        return {key["id"]: [each["prefix"] for each in key["secrets"]] for key in listed}
+
+    def backup(self) -> Any:
+        """Makes a backup."""
+        return json_of(self.run("backup", str(self.backup_file), "--force", "--json"))
+
+    def restore(self, *flags: str) -> Any:
+        """Restores it; returns what the command says."""
+        flags = (*flags, "--force", "--json")
+        return json_of(self.run("restore", str(self.backup_file), *flags))
+
+    def select(self, sql: str) -> Any:
+        """Returns the first row of an answer."""
+        with closing(sqlite3.connect(self.file)) as connection:
+            return connection.execute(sql).fetchone()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    """A database without policies of anyone."""
+    return Database(tmp_path)
+
+
+def test_keys_revoked_and_rotated_since_stay_so(database: Database) -> None:
+    """Whoever has a key that was revoked must not have it back by way of a backup."""
+    kept, _ = database.make_key("kept")
+    revoked, _ = database.make_key("revoked")
+    rotated, _ = database.make_key("rotated")
+    before = database.keys()
+    database.backup()
+    database.run("keys", "revoke", revoked)
+    new = json_of(database.run("keys", "rotate", rotated, "--overlap-s", "0", "--json"))["key"]
+    made, _ = database.make_key("made since")
+    done = database.restore()
+    assert done["keys"] == {"revoked": [revoked], "rotated": [rotated], "gone": [made]}
+    after = database.keys()
+    assert after.keys() == {kept, rotated}
+    assert after[kept] == before[kept]
+    assert [new.startswith(prefix) for prefix in after[rotated]] == [True]
+    actor, summary = database.select(
+        f"SELECT actor, summary FROM changes WHERE entity_id = '{revoked}' ORDER BY revision DESC"  # noqa: S608 - our own id
+    )
+    assert actor.startswith("cli:")
+    assert summary == "Revoked after the backup that was restored"
+
+
+def test_keys_can_be_revived(database: Database) -> None:
+    """Where someone says so."""
+    revoked, _ = database.make_key("revoked")
+    database.backup()
+    database.run("keys", "revoke", revoked)
+    assert database.restore("--revive-keys")["keys"] is None
+    assert list(database.keys()) == [revoked]
+
+
+def test_a_database_that_cannot_be_asked_leaves_keys_as_they_were(database: Database) -> None:
+    """It is damaged, or not there: then someone must revoke them, and is told so."""
+    revoked, _ = database.make_key("revoked")
+    database.backup()
+    database.run("keys", "revoke", revoked)
+    database.file.write_bytes(b"\xff" * 100_000)
+    told = database.run("restore", str(database.backup_file), "--force").stdout
+    assert "revoke what was revoked since" in told
+    assert list(database.keys()) == [revoked]
+
+
+def test_no_revision_is_given_twice(database: Database) -> None:
+    """What a record, a client or a SIEM knows by its revision is never anything else."""
+    database.make_key("first")
+    made = database.backup()
+    for number in range(3):
+        database.make_key(f"gone {number}")
+    database.restore()
+    assert database.select("SELECT max(revision) FROM changes") == (made["revision"],)
+    database.make_key("next")
+    assert database.select("SELECT max(revision) FROM changes") == (made["revision"] + 4,)
+
+
+def test_no_old_database_is_lost(database: Database) -> None:
+    """Who has restored the wrong backup has not lost what was there before."""
+    first, _ = database.make_key("first")
+    database.backup()
+    second, _ = database.make_key("second")
+    kept = [database.restore()["kept"] for _ in range(3)]
+    assert kept == [f"{database.file}.before-restore{end}" for end in ("", ".1", ".2")]
+    with closing(sqlite3.connect(kept[0])) as connection:
+        rows = connection.execute("SELECT id FROM records WHERE kind = 'api_key'").fetchall()
+    assert {each for (each,) in rows} == {first, second}
+
+
+def test_the_log_of_a_damaged_database_is_kept_beside_it(database: Database) -> None:
+    """What was written last may be in there alone."""
+    database.make_key("first")
+    database.backup()
+    log = database.file.with_name("pdp.db-wal")
+    database.file.write_bytes(b"\xff" * 100_000)
+    log.write_bytes(b"what was written last")
+    kept = database.restore()["kept"]
+    assert database.file.with_name("pdp.db.before-restore-wal").read_bytes() == (
+        b"what was written last"
+    )
+    assert kept == f"{database.file}.before-restore"
+    assert not log.exists()
+
+
+@pytest.fixture
+def decided(database: Database, tmp_path: Path, tenant: str) -> Tenant:
+    """A tenant with a recorded decision, whose server has ended."""
+    database.key_file = tmp_path / "audit.key"
+    database.key_file.write_text(KEY)
+    with start(database.file.parent, PDP_AUDIT_KEY_FILE=str(database.key_file)) as server:
+        return tenant_of(server, tenant)
+
+
+def searched(database: Database, tenant: Tenant) -> list[str]:
+    """Returns the outcomes of the tenant's recorded decisions."""
+    found = database.run("audit", "search", "--embedded", "--tenant", tenant.name, "--json")
+    return [each["outcome"] for each in json_of(found)["records"]]
+
+
+def test_records_there_and_back(database: Database, decided: Tenant, tmp_path: Path) -> None:
+    """The log of decisions is a backup of its own, which says how the log ended."""
+    assert searched(database, decided) == ["BLOCK"]
+    file = str(tmp_path / "records.backup")
+    made = json_of(database.run("backup", file, "--records", "--json"))
+    assert (made["holds"], made["revision"], made["problems"]) == ("records", 1, [])
+    policies = database.file.read_bytes()
+    audit = database.file.with_name("audit.db")
+    audit.unlink()
+    done = json_of(database.run("restore", file, "--json"))
+    assert (done["database"], done["head"]) == (str(audit), made["head"])
+    assert database.file.read_bytes() == policies
+    assert searched(database, decided) == ["BLOCK"]
+    verified = database.run("audit", "verify", "--embedded", "--anchor", made["head"], "--json")
+    assert json_of(verified)["intact"]
+    refused = database.run("restore", file, code=Exit.USAGE)
+    assert "audit.db is there already" in refused.stderr
+
+
+def test_records_of_a_server_are_backed_up_and_not_replaced_under_it(
+    tmp_path: Path, tenant: str
+) -> None:
+    """While it goes on to record."""
+    database = Database(tmp_path)
+    file = str(tmp_path / "records.backup")
+    with start(database.file.parent) as server:
+        acting = tenant_of(server, tenant)
+        assert json_of(database.run("backup", file, "--records", "--json"))["revision"] == 1
+        refused = database.run("restore", file, "--force", code=Exit.UNAVAILABLE)
+        assert "has the database open" in refused.stderr
+        assert acting.decide()["reason_code"] == "STATIC_POLICY_BLOCK"
+        again = json_of(database.run("backup", file, "--records", "--force", "--json"))
+        assert again["revision"] == 2
+
+
+def test_records_that_were_tampered_with_are_backed_up_and_told_of(
+    database: Database, decided: Tenant, tmp_path: Path
+) -> None:
+    """They are evidence; who looks at the exit code knows."""
+    audit = database.file.with_name("audit.db")
+    with closing(sqlite3.connect(audit, isolation_level=None)) as connection:
+        connection.execute("UPDATE records SET body = replace(body, 'BLOCK', 'ALLOW')")
+    file = str(tmp_path / "records.backup")
+    made = json_of(database.run("backup", file, "--records", "--json", code=Exit.NO))
+    assert made["problems"] == ["batch 1 (records 1 to 1) is not what was written"]
+    shown = database.run("restore", file, "--check", code=Exit.NO).stdout
+    assert "TAMPERED" in lines_of(shown)[0]
+    database.key_file = tmp_path / "other.key"
+    database.key_file.write_text(KEY[::-1])
+    refused = database.run("backup", file, "--records", "--force", code=Exit.CONFIG)
+    assert "chained with another key" in refused.stderr
+
+
+def test_a_backup_of_something_else_is_refused(database: Database, tmp_path: Path) -> None:
+    """By what it says it holds."""
+    database.make_key("first")
+    database.backup()
+    magic, line, raw = database.backup_file.read_bytes().split(b"\n", 2)
+    for holds, code in (("records", Exit.CONFIG), ("recipes", Exit.INVALID)):
+        forged = {**json.loads(line), "holds": holds}
+        file = tmp_path / f"{holds}.backup"
+        file.write_bytes(b"\n".join((magic, json.dumps(forged).encode(), raw)))
+        database.run("restore", str(file), "--force", code=code)
+        assert len(database.keys()) == 1

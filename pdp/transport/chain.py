@@ -32,6 +32,7 @@ from pdp.transport.admission import (
 )
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.convert import to_request
+from pdp.transport.jsonpb.refusal import shown
 from pdp.transport.validation import validate
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def settle_tenant(call: Call, named: str, field: str) -> str:
         )
     if named and header and named != header:
         raise TenantMismatch(
-            f'{field} is "{named}" and X-Tenant-ID is "{header}"',
+            f'{field} is "{shown(named)}" and X-Tenant-ID is "{shown(header)}"',
             Violation(field, "differs from X-Tenant-ID"),
         )
     tenant_id = named or header or call.principal.tenant_id

@@ -15,7 +15,7 @@ from pdp.errors import ConfigError, MalformedRequest, PdpError, Violation
 from pdp.transport.admission import admit_all
 from pdp.transport.call import Call, Endpoint, Session
 from pdp.transport.health import Health
-from pdp.transport.status import STATUSES, rich_status
+from pdp.transport.status import STATUSES, rich_status, shortened
 from pdp.transport.streams import sent
 from pdp.transport.turns import Turns
 
@@ -245,4 +245,4 @@ def _parsed(parse: Callable[[bytes], Message], raw: bytes) -> Message:
 async def _abort(call: Call, context: Context, error: PdpError) -> None:
     metadata: list[tuple[str, str | bytes]] = [*call.reply.items()]
     metadata.append(("grpc-status-details-bin", rich_status(error)))
-    await context.abort(STATUSES[error.reason].grpc, error.message, tuple(metadata))
+    await context.abort(STATUSES[error.reason].grpc, shortened(error.message), tuple(metadata))

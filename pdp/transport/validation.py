@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
 LARGE: Final = 8 * 1024
 LARGE_ITEM: Final = 512
-"""Bytes above which a message, and one of many in another, is refused for its first fault alone: 8 MiB
-have room for millions of them, and to gather these would hold up all other calls for half a
-minute."""
+"""Bytes above which a message, or one of many in another, is refused for its first fault alone: 8 MiB
+have room for millions, and to gather these would hold up all other calls for half a minute."""
 
 _VALIDATOR: Final = protovalidate.Validator()
 _ERRORS: Final[dict[int, type[InvalidArgument]]] = {
@@ -43,8 +42,8 @@ def validate(message: Message, prefix: str = "") -> None:
         prefix: put before the fields' paths, for a message that lies in another.
 
     Raises:
-        InvalidArgument: or the error that the first field at fault asks for; it names the fields, up
-            to `MAX_VIOLATIONS`, and of a large message the first alone.
+        InvalidArgument: or the error that the first field at fault asks for; it names the fields,
+            up to `MAX_VIOLATIONS`, and of a large message the first alone.
     """
     large = message.ByteSize() > (LARGE_ITEM if prefix else LARGE)
     found = _VALIDATOR.collect_violations(message, fail_fast=large)

@@ -169,7 +169,7 @@ class TestDecide:
         assert status in {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.PERMISSION_DENIED}
         assert fields
         sizes = (len(each.key) + len(each.value) for each in error.value.trailing_metadata())
-        assert len(error.value.details()) + sum(sizes) < 6 * 1024
+        assert len(error.value.details() or "") + sum(sizes) < 6 * 1024
 
     @pytest.mark.parametrize(("depth", "fits"), [(32, True), (33, False)])
     def test_arguments_may_be_nested_so_deep_and_no_deeper(

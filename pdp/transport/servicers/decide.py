@@ -161,7 +161,8 @@ class DecideServicer:
         try:
             if item.tenant_id and item.tenant_id != call.tenant_id:
                 raise TenantMismatch(
-                    f'{path}tenant_id is "{shown(item.tenant_id)}" in a batch of "{call.tenant_id}"',
+                    f'{path}tenant_id is "{shown(item.tenant_id)}" '
+                    f'in a batch of "{call.tenant_id}"',
                     Violation(f"{path}tenant_id", "differs from the batch's"),
                 )
             request = to_request(item, call.tenant_id, item.request_id or new_id(), path)

@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha import reflection
 
 from pdp.errors import ConfigError, MalformedRequest, PdpError, Violation
 from pdp.transport.admission import admit_all
-from pdp.transport.call import Call, Endpoint, Session
+from pdp.transport.call import Call, Endpoint, Session, joined
 from pdp.transport.health import Health
 from pdp.transport.status import STATUSES, rich_status, shortened
 from pdp.transport.streams import sent
@@ -216,11 +216,19 @@ def _call(method: Method, context: Context, peer: tuple[str, ...]) -> Call:
     remaining: float | None = context.time_remaining()
     return Call(
         method,
-        dict(context.invocation_metadata() or ()),  # type: ignore[arg-type] # text, but for -bin
+        _metadata(context),
         "grpc",
         None if remaining is None else time.monotonic() + remaining,
         peer=peer,
     )
+
+
+def _metadata(context: Context) -> dict[str, str]:
+    pairs: Any = context.invocation_metadata() or ()
+    metadata = dict(pairs)
+    if len(metadata) == len(pairs):
+        return metadata
+    return joined(pair for pair in pairs if isinstance(pair[1], str))  # no -bin is ours
 
 
 def _no_names(_context: Context) -> tuple[str, ...]:

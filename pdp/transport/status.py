@@ -20,8 +20,8 @@ ERROR_DOMAIN: Final = "pdp.v1"
 
 MAX_MESSAGE_BYTES: Final = 1024
 MAX_DETAILS_BYTES: Final = 2048
-"""Of an error over gRPC. It is metadata there, its message percent-encoded and its details in base64;
-many clients refuse an answer with more than 8 KiB of that, and would show RESOURCE_EXHAUSTED in place
+"""Of an error over gRPC, where it is metadata: its message percent-encoded, its details in base64.
+Many clients refuse answers with more than 8 KiB of that, and would show RESOURCE_EXHAUSTED in place
 of the error."""
 
 

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 LARGE: Final = 8 * 1024
 LARGE_ITEM: Final = 512
-"""Bytes above which a message, or one of many in another, is refused for its first fault alone: 8 MiB
-have room for millions, and to gather these would hold up all other calls for half a minute."""
+"""Bytes above which a message, or one of many in another, is refused for its first fault alone: in
+8 MiB there is room for millions, and gathering these would hold up all other calls for half a
+minute."""
 
 _VALIDATOR: Final = protovalidate.Validator()
 _ERRORS: Final[dict[int, type[InvalidArgument]]] = {

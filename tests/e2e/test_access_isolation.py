@@ -226,7 +226,7 @@ def twice(server: Locked, transport: str, given: list[tuple[str, str]]) -> str:
         )
         return "OK" if answer.is_success else str(answer.json()["error"]["code"])
     with open_channel(server.server.grpc_address) as channel:
-        decide = channel.unary_unary("/pdp.v1.DecideService/Decide")
+        decide: Any = channel.unary_unary("/pdp.v1.DecideService/Decide")
         try:
             decide(b"", metadata=given, timeout=PATIENCE_S)
         except grpc.RpcError as error:

@@ -6,8 +6,9 @@ The server, the in-process engine and the command line begin here.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pdp import catalog
 from pdp.admin.install import install_catalog
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdp.store.port import Store
+
+MAX_POINTS: Final = 100
+"""What anything may add to a risk."""
 
 
 def open_store(url: str) -> SqliteStore:
@@ -67,16 +71,28 @@ def risk_table(file: Path | None) -> RiskTable:
         return DEFAULT_RISK_TABLE
     try:
         given: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"the risk file {file} cannot be read: {error}") from None
-    known = {field.name for field in fields(RiskTable)} - {"bands"}
-    unknown = sorted(given.keys() - known)
+    except OSError as error:
+        raise ConfigError(f"PDP_RISK_FILE: {file} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"PDP_RISK_FILE: {file} cannot be read: {error}") from None
+    known = {each.name: getattr(DEFAULT_RISK_TABLE, each.name) for each in fields(RiskTable)}
+    del known["bands"]
+    return replace(DEFAULT_RISK_TABLE, **_laid_over(known, given, f"PDP_RISK_FILE: {file}"))
+
+
+def _laid_over(known: Mapping[str, Any], given: Any, place: str) -> dict[str, Any]:
+    """Returns points, and tables of them, with those that are given in place of those known."""
+    if not isinstance(given, dict):
+        raise ConfigError(f"{place} must be a table")
+    unknown = sorted(given.keys() - known.keys())
     if unknown:
-        raise ConfigError(f"the risk file {file} sets {unknown[0]}; it may set {sorted(known)}")
-    severity = {**DEFAULT_RISK_TABLE.severity, **given.pop("severity", {})}
-    dlp = {**DEFAULT_RISK_TABLE.dlp, **given.pop("dlp", {})}
-    table = replace(DEFAULT_RISK_TABLE, severity=severity, dlp=dlp, **given)
-    points = [*severity.values(), *dlp.values(), *given.values()]
-    if any(not isinstance(each, int) or not 0 <= each <= 100 for each in points):  # noqa: PLR2004
-        raise ConfigError(f"the risk file {file}: points are whole numbers from 0 to 100")
+        raise ConfigError(f"{place} sets {unknown[0]}; it may set {', '.join(sorted(known))}")
+    table = dict(known)
+    for name, value in given.items():
+        if isinstance(known[name], Mapping):
+            table[name] = _laid_over(known[name], value, f"{place}: {name}")
+        elif type(value) is int and 0 <= value <= MAX_POINTS:
+            table[name] = value
+        else:
+            raise ConfigError(f"{place}: {name} must be a whole number from 0 to {MAX_POINTS}")
     return table

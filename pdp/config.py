@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,6 +19,25 @@ from pdp.errors import ConfigError
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
+def _address(text: str) -> str:
+    if not text.startswith("unix:"):
+        try:
+            split_address(text)
+        except ConfigError as error:
+            raise ValueError(error.message) from None
+    return text
+
+
+def _named(value: Any) -> Any:
+    if value == "":  # else it would be the directory that the process happens to run in
+        raise ValueError("is empty; name a path, or leave it unset")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+NamedPath = Annotated[Path, BeforeValidator(_named)]
+
+
 class Settings(BaseSettings):
     """All settings. Each is a flag of `pdp serve`, a variable `PDP_…` and a key of the file."""
 
@@ -26,13 +45,13 @@ class Settings(BaseSettings):
 
     file: ClassVar[Path | None] = None
 
-    grpc_listen: str = Field(
+    grpc_listen: Address = Field(
         "127.0.0.1:50051", description="Where gRPC is served: host:port, or unix:PATH."
     )
-    http_listen: str = Field(
+    http_listen: Address = Field(
         "127.0.0.1:8080", description="Where the JSON shim is served: host:port, or unix:PATH."
     )
-    data_dir: Path = Field(Path("var"), description="Where the default database lies.")
+    data_dir: NamedPath = Field(Path("var"), description="Where the default database lies.")
     database_url: str = Field(
         "", description="sqlite:///PATH; pdp.db under the data directory where empty."
     )
@@ -45,17 +64,17 @@ class Settings(BaseSettings):
     drain_s: float = Field(
         10.0, ge=0, le=600, description="Seconds that calls under way get after SIGTERM."
     )
-    risk_file: Path | None = Field(None, description="TOML file that replaces risk points.")
-    ner_model_dir: Path | None = Field(
+    risk_file: NamedPath | None = Field(None, description="TOML file that replaces risk points.")
+    ner_model_dir: NamedPath | None = Field(
         None, description="Directory of a spaCy pipeline: answers DLP rules of type ner."
     )
-    gliner_model_dir: Path | None = Field(
+    gliner_model_dir: NamedPath | None = Field(
         None, description="Directory of a GLiNER model in ONNX: answers DLP rules of type llm."
     )
     ner_budget_ms: int = Field(
         500, ge=1, le=60_000, description="Milliseconds that a request may wait for these models."
     )
-    clients_file: Path | None = Field(
+    clients_file: NamedPath | None = Field(
         None, description="TOML file: which names in client certificates act for which tenants."
     )
     jwt_issuer: str = Field("", description="The iss of tokens; together with the audience.")
@@ -63,7 +82,7 @@ class Settings(BaseSettings):
     jwt_jwks: str = Field(
         "", description="The keys of tokens, as a JWKS: a file, or an https address."
     )
-    jwt_secret_file: Path | None = Field(
+    jwt_secret_file: NamedPath | None = Field(
         None, description="File with the secret of tokens (HS256), in place of a JWKS."
     )
     jwt_roles_claim: str = Field("roles", description="The claim that lists a token's roles.")
@@ -90,14 +109,14 @@ class Settings(BaseSettings):
     audit_max_mb: int = Field(
         10_240, ge=0, description="MiB that decision records may take; 0 for any size."
     )
-    audit_key_file: Path | None = Field(
+    audit_key_file: NamedPath | None = Field(
         None, description="File with a secret that makes the chain of records unforgeable."
     )
-    tls_cert_file: Path | None = Field(
+    tls_cert_file: NamedPath | None = Field(
         None, description="The server's certificate and those that sign it, PEM: serves TLS."
     )
-    tls_key_file: Path | None = Field(None, description="The certificate's private key, PEM.")
-    tls_client_ca_file: Path | None = Field(
+    tls_key_file: NamedPath | None = Field(None, description="The certificate's private key, PEM.")
+    tls_client_ca_file: NamedPath | None = Field(
         None, description="Authorities, PEM: only clients with a certificate of theirs are served."
     )
 
@@ -165,7 +184,7 @@ def load(flags: dict[str, Any], file: Path | None = None) -> Settings:
 
 def _explain(location: tuple[int | str, ...], message: str) -> str:
     name = str(location[0]) if location else "settings"
-    return f"{name} (PDP_{name.upper()}): {message}"
+    return f"{name} (PDP_{name.upper()}): {message.removeprefix('Value error, ')}"
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pdp.auth.jwks import KeySet
+    from pdp.auth.refusal import Why
 
 MAX_TOKEN_LENGTH: Final = 8192
 MAX_KID_LENGTH: Final = 256
@@ -91,7 +92,7 @@ class TokenVerifier:
         self._unknown_key = unknown_key
         self._seen = keys()
         self._verified: TLRUCache[bytes, _Verified] = TLRUCache(MAX_CACHED, _until, clock)
-        self._refused: TTLCache[bytes, bool] = TTLCache(MAX_CACHED, REFUSED_TTL_S, clock)
+        self._refused: TTLCache[bytes, Why] = TTLCache(MAX_CACHED, REFUSED_TTL_S, clock)
 
     def principal_of(self, token: str) -> Principal:
         """Returns the subject of a token.
@@ -110,12 +111,13 @@ class TokenVerifier:
         found = self._verified.get(digest)
         if found is not None:
             return found.principal
-        if digest in self._refused:
-            raise Refused("invalid")
+        why = self._refused.get(digest)
+        if why is not None:
+            raise Refused(why)
         try:
             verified = self._verify(token, keys)
-        except Refused:
-            self._refused[digest] = True
+        except Refused as refusal:
+            self._refused[digest] = refusal.why
             raise
         self._verified[digest] = verified
         return verified.principal

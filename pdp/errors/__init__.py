@@ -58,6 +58,7 @@ from pdp.errors.access import (
     Unauthenticated,
 )
 from pdp.errors.base import (
+    MAX_VIOLATIONS,
     PdpError,
     Violation,
 )
@@ -112,6 +113,7 @@ from pdp.errors.values import (
 )
 
 __all__ = [
+    "MAX_VIOLATIONS",
     "AccessDenied",
     "BundleNotFound",
     "BundleReadonly",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Final, NamedTuple
+
+MAX_VIOLATIONS: Final = 32
+"""Fields that one error names; a body of a million faults gets no answer of a million lines."""
 
 
 class Violation(NamedTuple):

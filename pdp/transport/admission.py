@@ -26,6 +26,7 @@ from pdp.errors import (
     Violation,
 )
 from pdp.transport.call import Call, new_id
+from pdp.transport.jsonpb.refusal import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -181,7 +182,7 @@ def _refusal(call: Call, error: Exception) -> PdpError:
 def beyond_reach(tenant_id: str, field: str) -> TenantMismatch:
     """Returns the error of a call for a tenant that its credential may not act for."""
     return TenantMismatch(
-        f'the credential may not act for tenant "{tenant_id}"',
+        f'the credential may not act for tenant "{shown(tenant_id)}"',
         Violation(field, "not a tenant of the credential"),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -85,6 +85,17 @@ class Call:
         if self.deadline is None:
             return at_most
         return min(at_most, max(0.0, self.deadline - time.monotonic()))
+
+
+def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Returns metadata or headers by name; values of a name that came twice are joined by commas.
+
+    So two tenants, or two credentials, are neither of the two: nothing hangs on which came last.
+    """
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
 
 
 Endpoint = Callable[[Call, Message], Awaitable[Message]]

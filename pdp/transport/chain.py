@@ -32,6 +32,7 @@ from pdp.transport.admission import (
 )
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.convert import to_request
+from pdp.transport.jsonpb.refusal import shown
 from pdp.transport.validation import validate
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
 
     from pdp.transport.methods import Method
 
-_log = structlog.get_logger("pdp.calls")
+MAX_ITEMS: Final = 1000
+"""Of a batch, as its contract has it."""
 
+_log = structlog.get_logger("pdp.calls")
 
 Guard = Callable[[Call, "Message"], None]
 """Fills in its part of the call, or raises `PdpError`. A plain function, not a coroutine: most
@@ -74,7 +77,8 @@ def admitted(method: Method, services: Services) -> Guard:
             for check in checks:
                 check(call)
         if is_batch and rates is not None:
-            items = len(cast("decide_pb2.DecideBatchRequest", message).requests)
+            # One that has too many is refused in a moment, and should not leave a debt for days.
+            items = min(len(cast("decide_pb2.DecideBatchRequest", message).requests), MAX_ITEMS)
             rates.charge(call.principal.name, items - 1)
 
     return guard
@@ -176,7 +180,7 @@ def settle_tenant(call: Call, named: str, field: str) -> str:
         )
     if named and header and named != header:
         raise TenantMismatch(
-            f'{field} is "{named}" and X-Tenant-ID is "{header}"',
+            f'{field} is "{shown(named)}" and X-Tenant-ID is "{shown(header)}"',
             Violation(field, "differs from X-Tenant-ID"),
         )
     tenant_id = named or header or call.principal.tenant_id

@@ -13,9 +13,9 @@ from grpc_reflection.v1alpha import reflection
 
 from pdp.errors import ConfigError, MalformedRequest, PdpError, Violation
 from pdp.transport.admission import admit_all
-from pdp.transport.call import Call, Endpoint, Session
+from pdp.transport.call import Call, Endpoint, Session, joined
 from pdp.transport.health import Health
-from pdp.transport.status import STATUSES, rich_status
+from pdp.transport.status import STATUSES, rich_status, shortened
 from pdp.transport.streams import sent
 from pdp.transport.turns import Turns
 
@@ -28,8 +28,11 @@ _OPTIONS: Final = (
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.max_concurrent_streams", 1024),
     ("grpc.server_handshake_timeout_ms", 20_000),  # TLS, and the first bytes of HTTP/2
+    # A peer that vanishes is found out whether it has a call open or not.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.ping_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
 
@@ -216,11 +219,19 @@ def _call(method: Method, context: Context, peer: tuple[str, ...]) -> Call:
     remaining: float | None = context.time_remaining()
     return Call(
         method,
-        dict(context.invocation_metadata() or ()),  # type: ignore[arg-type] # text, but for -bin
+        _metadata(context),
         "grpc",
         None if remaining is None else time.monotonic() + remaining,
         peer=peer,
     )
+
+
+def _metadata(context: Context) -> dict[str, str]:
+    pairs: Any = context.invocation_metadata() or ()
+    metadata = dict(pairs)
+    if len(metadata) == len(pairs):
+        return metadata
+    return joined(pair for pair in pairs if isinstance(pair[1], str))  # no -bin is ours
 
 
 def _no_names(_context: Context) -> tuple[str, ...]:
@@ -245,4 +256,4 @@ def _parsed(parse: Callable[[bytes], Message], raw: bytes) -> Message:
 async def _abort(call: Call, context: Context, error: PdpError) -> None:
     metadata: list[tuple[str, str | bytes]] = [*call.reply.items()]
     metadata.append(("grpc-status-details-bin", rich_status(error)))
-    await context.abort(STATUSES[error.reason].grpc, error.message, tuple(metadata))
+    await context.abort(STATUSES[error.reason].grpc, shortened(error.message), tuple(metadata))

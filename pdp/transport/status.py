@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 ERROR_DOMAIN: Final = "pdp.v1"
 
+MAX_MESSAGE_BYTES: Final = 1024
+MAX_DETAILS_BYTES: Final = 2048
+"""Of an error over gRPC, where it is metadata: its message percent-encoded, its details in base64.
+Many clients refuse answers with more than 8 KiB of that, and would show RESOURCE_EXHAUSTED in place
+of the error."""
+
 
 class Status(NamedTuple):
     """What an error is on either transport."""
@@ -92,20 +98,35 @@ def envelope(error: PdpError) -> dict[str, Any]:
     return {"error": {"code": error.reason, "message": error.message, "details": details}}
 
 
+def shortened(text: str, most: int = MAX_MESSAGE_BYTES) -> str:
+    """Returns a text, cut where it takes more than `most` bytes."""
+    raw = text.encode()
+    return text if len(raw) <= most else f"{raw[: most - 3].decode(errors='ignore')}…"
+
+
 def rich_status(error: PdpError) -> bytes:
-    """Returns `google.rpc.Status` with ErrorInfo and BadRequest, for `grpc-status-details-bin`."""
+    """Returns `google.rpc.Status` with ErrorInfo and BadRequest, for `grpc-status-details-bin`.
+
+    Of many violations it has the first ones, as many as an answer over gRPC has room for.
+    """
     details = [_packed(error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN))]
     if error.violations:
         bad = error_details_pb2.BadRequest()
         for field, reason in error.violations:
-            bad.field_violations.add(field=field, description=reason)
+            bad.field_violations.add(
+                field=shortened(field, MAX_DETAILS_BYTES // 4),
+                description=shortened(reason, MAX_DETAILS_BYTES // 2),
+            )
+            if bad.ByteSize() > MAX_DETAILS_BYTES:
+                del bad.field_violations[-1]
+                break
         details.append(_packed(bad))
     if isinstance(error, RateLimited):
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromMilliseconds(math.ceil(error.retry_after_s * 1000))
         details.append(_packed(retry))
     code = int(STATUSES[error.reason].grpc.value[0])
-    status = status_pb2.Status(code=code, message=error.message, details=details)
+    status = status_pb2.Status(code=code, message=shortened(error.message), details=details)
     raw: bytes = status.SerializeToString()
     return raw
 

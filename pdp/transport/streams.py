@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
     from pdp.transport.call import Call
 
+CHECK_S: Final = 1.0
+"""How often a credential is asked for again while a stream has nothing to send."""
+
 _log = structlog.get_logger("pdp.calls")
 
 
@@ -22,7 +27,7 @@ async def sent(call: Call) -> AsyncIterator[Message]:
     """Yields the messages of a call's stream, once its endpoint has passed the guards.
 
     A message is sent only while the credential counts: one that is revoked, or expires, ends the
-    stream.
+    stream, also where there is nothing to send.
 
     Raises:
         Unauthenticated: the credential counts no more.
@@ -33,12 +38,30 @@ async def sent(call: Call) -> AsyncIterator[Message]:
     if stream is None:
         return
     try:
-        async for message in stream:
-            if call.still_counts is not None:
-                call.still_counts(call)
+        while (message := await _next(stream, call)) is not None:
             yield message
     except PdpError:
         raise
     except Exception as error:
         _log.exception("call failed", method=call.method.path, request_id=call.request_id)
         raise InternalError(f"internal error; request id {call.request_id}") from error
+
+
+async def _next(stream: AsyncIterator[Message], call: Call) -> Message | None:
+    """Returns the next message, while the credential counts; None at the end."""
+    check = call.still_counts or _nothing
+    coming = asyncio.ensure_future(anext(stream, None))
+    try:
+        while not coming.done():
+            await asyncio.wait([coming], timeout=CHECK_S)
+            check(call)
+    finally:
+        if not coming.done():
+            coming.cancel()
+            with suppress(asyncio.CancelledError):
+                await coming
+    return coming.result()
+
+
+def _nothing(_call: Call) -> None:
+    """There is no credential to ask for."""

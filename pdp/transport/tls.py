@@ -119,9 +119,11 @@ class Tls:
         try:
             identity = Identity.read(self._files)
             context = identity.context()
-        except ConfigError as error:
+        except Exception as error:
+            # Whatever it is, nothing else would ever bring another certificate here.
             self.failures += 1
-            _log.error("the TLS certificate was not replaced", reason=error.message)
+            reason = error.message if isinstance(error, ConfigError) else repr(error)
+            _log.error("the TLS certificate was not replaced", reason=reason)
             return False
         if identity != self._identity:
             self._identity, self._context = identity, context

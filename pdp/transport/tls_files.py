@@ -6,10 +6,11 @@ import os
 import ssl
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import grpc
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     )
 
     from pdp.config import Settings
+
+_USABLE: Final = (
+    "use a certificate with an RSA key of 2048 bits or more, or one of a common elliptic curve"
+)
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 """What differs once a file is another or has other contents."""
@@ -101,7 +106,7 @@ class Identity:
         chain = _contents(files.certificate, "PDP_TLS_CERT_FILE")
         key = _contents(files.key, "PDP_TLS_KEY_FILE")
         leaf = _certificates(chain, files.certificate, "PDP_TLS_CERT_FILE")[0]
-        if _spki(leaf.public_key()) != _spki(_public_key(key, files.key)):
+        if _certified(leaf) != _spki(_public_key(key, files.key)):
             raise ConfigError(
                 f"PDP_TLS_KEY_FILE: {files.key} is not the key of the first certificate in "
                 f"{files.certificate}; name a certificate and key that belong together"
@@ -128,8 +133,8 @@ class Identity:
                 context.load_cert_chain(chain, key)
         except ssl.SSLError as error:
             raise ConfigError(
-                f"PDP_TLS_CERT_FILE, PDP_TLS_KEY_FILE: OpenSSL refuses them: {error.reason}; use a "
-                "certificate with an RSA key of 2048 bits or more, or an elliptic curve's"
+                f"PDP_TLS_CERT_FILE, PDP_TLS_KEY_FILE: OpenSSL refuses them: {error.reason}; "
+                f"{_USABLE}"
             ) from None
         if self.client_ca is not None:
             context.verify_mode = ssl.CERT_REQUIRED
@@ -169,7 +174,18 @@ def _public_key(pem: bytes, path: Path) -> PublicKeyTypes:
         reason = "is encrypted; store it without a passphrase, readable by this process alone"
     except ValueError:
         reason = "holds no private key in PEM form"
+    except UnsupportedAlgorithm as error:
+        reason = f"holds a key of a kind that cannot be used: {error}; {_USABLE}"
     raise ConfigError(f"PDP_TLS_KEY_FILE: {path} {reason}")
+
+
+def _certified(certificate: x509.Certificate) -> bytes:
+    try:
+        return _spki(certificate.public_key())
+    except (UnsupportedAlgorithm, ValueError) as error:
+        raise ConfigError(
+            f"PDP_TLS_CERT_FILE: the certificate's key cannot be used: {error}; {_USABLE}"
+        ) from None
 
 
 def _spki(key: CertificatePublicKeyTypes | PublicKeyTypes) -> bytes:

@@ -10,7 +10,11 @@ judged in one round, and their answers are sent in the next.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MOST: Final = 16
 """Calls in one turn; more gain little, and the first of them waits longer."""
@@ -19,12 +23,18 @@ QUIET_ROUNDS: Final = 12
 """Rounds of the event loop in which nobody has come, after which a turn begins."""
 
 
+LONGEST_S: Final = 0.002
+"""How long the first of a turn waits: a round is long where a batch or a text is judged in it."""
+
+
 class Turns:
     """The turns of one server; all of it runs on the server's event loop."""
 
-    __slots__ = ("_quiet", "_seen", "_waiting")
+    __slots__ = ("_began", "_clock", "_quiet", "_seen", "_waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = 0.0
         self._waiting: list[asyncio.Future[None]] = []
         self._seen = 0
         self._quiet = 0
@@ -32,14 +42,15 @@ class Turns:
     def mine(self) -> asyncio.Future[None]:
         """Returns what a call awaits before it is judged.
 
-        It is done once `MOST` calls wait, or once nobody has come for `QUIET_ROUNDS`. A call that
-        is cancelled meanwhile holds up no other.
+        It is done once `MOST` calls wait, once nobody has come for `QUIET_ROUNDS`, or after
+        `LONGEST_S`. A call that is cancelled meanwhile holds up no other.
         """
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
         self._waiting.append(waiter)
         if len(self._waiting) == 1:
             self._seen = self._quiet = 0
+            self._began = self._clock()
             loop.call_soon(self._look)
         return waiter
 
@@ -47,7 +58,8 @@ class Turns:
         waiting = len(self._waiting)
         self._quiet = self._quiet + 1 if waiting == self._seen else 0
         self._seen = waiting
-        if waiting < MOST and self._quiet < QUIET_ROUNDS:
+        waits = waiting < MOST and self._quiet < QUIET_ROUNDS
+        if waits and self._clock() - self._began < LONGEST_S:
             asyncio.get_running_loop().call_soon(self._look)
             return
         turn, self._waiting = self._waiting, []

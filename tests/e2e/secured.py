@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+UNUSABLE_KEY = """-----BEGIN EC PRIVATE KEY-----
+MD4CAQEEDql9RiMOnZR0uu1nyLxPoAcGBSuBBAAGoSADHgAEsgKj/aJL0A34w/bu
+/52NrMfFJ81xwM4rEQoExQ==
+-----END EC PRIVATE KEY-----
+"""
+"""Well-formed, and of a curve (secp112r1) that nothing here knows."""
+
+
 @dataclass
 class Secured:
     """A server that speaks TLS, and the files that it reads.
@@ -108,6 +116,8 @@ def spoil(folder: Path, fault: str) -> None:
     """Makes the server's files unusable."""
     if fault == "missing":
         (folder / "server.crt").unlink()
+    elif fault == "unusable":
+        (folder / "server.key").write_text(UNUSABLE_KEY)
     elif fault == "malformed":
         (folder / "server.crt").write_text("-----BEGIN CERTIFICATE-----\nno\n")
     else:

@@ -13,11 +13,15 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+import grpc
+import httpx2
 import pytest
 
+from pdp.callers.remote import failure, open_channel
 from pdp.transport.http.binding import bindings
 from pdp.transport.methods import methods
 from tests.locked import Locked, locked
+from tests.running import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -212,3 +216,46 @@ def test_webhooks_are_for_admins_eyes(server: Locked) -> None:
         assert rules[0]["notify"]["slack_webhook_url"] == "https://h.test/…"
         back = server.ask("PUT", path, server.key("editor", FIRST), json={"alert_rules": rules})
         assert back.status_code == 422
+
+
+def twice(server: Locked, transport: str, given: list[tuple[str, str]]) -> str:
+    """Returns why a Decide with these headers or metadata is refused; `OK` where it is not."""
+    if transport == "http":
+        answer = httpx2.post(
+            f"{server.server.http_url}/v1/decide", json={}, headers=given, trust_env=False
+        )
+        return "OK" if answer.is_success else str(answer.json()["error"]["code"])
+    with open_channel(server.server.grpc_address) as channel:
+        decide: Any = channel.unary_unary("/pdp.v1.DecideService/Decide")
+        try:
+            decide(b"", metadata=given, timeout=PATIENCE_S)
+        except grpc.RpcError as error:
+            return failure(error, "").code
+    return "OK"
+
+
+@pytest.mark.parametrize("transport", ["grpc", "http"])
+@pytest.mark.parametrize("tenants", [(FIRST, SECOND), (SECOND, FIRST), ("third", FIRST)])
+def test_of_two_tenants_in_the_headers_neither_is_taken(
+    server: Locked, transport: str, tenants: tuple[str, str]
+) -> None:
+    """A proxy may have added the one and its client the other: neither counts for being last."""
+    key = ("x-api-key", server.key("pep", FIRST, SECOND))
+    named = [("x-tenant-id", tenant) for tenant in tenants]
+    assert twice(server, transport, [key, *named]) == "INVALID_ARGUMENT"
+    assert twice(server, transport, [key, named[1]]) == "OK"
+
+
+@pytest.mark.parametrize("transport", ["grpc", "http"])
+@pytest.mark.parametrize("name", ["x-api-key", "authorization"])
+@pytest.mark.parametrize("last", [True, False], ids=["last", "first"])
+def test_of_two_credentials_neither_counts(
+    server: Locked, transport: str, name: str, last: bool
+) -> None:
+    """They may be two people's, and what checked the one may not have looked at the other."""
+    scheme = "Bearer " if name == "authorization" else ""
+    good = (name, scheme + server.key("pep", FIRST))
+    bad = (name, scheme + "aa_live_none")
+    given = [bad, good] if last else [good, bad]
+    assert twice(server, transport, given) == "UNAUTHENTICATED"
+    assert twice(server, transport, [good]) == "OK"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import TYPE_CHECKING, Any
 
 import grpc
+import httpx2
 import pytest
 
 from pdp._gen.pdp.v1 import audit_pb2, decide_pb2
@@ -55,9 +57,16 @@ def test_a_stream_of_requests(server: Locked, channel: grpc.Channel) -> None:
     assert error.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_a_stream_of_answers(server: Locked, channel: grpc.Channel) -> None:
-    """What is written after the revocation is not sent."""
-    made = server.new_key("auditor", "acme")
+def record(server: Locked, tenant: str) -> None:
+    """Has something decided that is recorded."""
+    blocked = {"content": {"text": "1 UNION SELECT password FROM users"}}
+    server.ask("POST", "/v1/decide", server.key("pep", tenant), json=blocked)
+
+
+@pytest.mark.parametrize("tenant", ["written-to", "idle"])
+def test_a_stream_of_answers(server: Locked, channel: grpc.Channel, tenant: str) -> None:
+    """What is written after the revocation is not sent; where nothing is, the stream ends too."""
+    made = server.new_key("auditor", tenant)
     tail = channel.unary_stream(
         "/pdp.v1.AuditService/TailRecords",
         request_serializer=audit_pb2.TailRecordsRequest.SerializeToString,
@@ -65,13 +74,30 @@ def test_a_stream_of_answers(server: Locked, channel: grpc.Channel) -> None:
     )
     asked = audit_pb2.TailRecordsRequest(cursor="0")
     answers: Any = tail(asked, metadata=(("x-api-key", made["key"]),), timeout=PATIENCE_S)
-    blocked = {"content": {"text": "1 UNION SELECT password FROM users"}}
-    pep = server.key("pep", "acme")
-    server.ask("POST", "/v1/decide", pep, json=blocked)
+    record(server, tenant)
     assert next(answers).record.outcome
     server.ask("DELETE", f"{KEYS}/{made['api_key']['id']}", server.admin)
-    server.ask("POST", "/v1/decide", pep, json=blocked)
+    if tenant != "idle":
+        record(server, tenant)
     with pytest.raises(grpc.RpcError) as ended:
         next(answers)
     error: Any = ended.value
     assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_stream_of_lines(server: Locked) -> None:
+    """Over HTTP the last line says why there are no more, though nothing was written."""
+    made = server.new_key("auditor", "lines")
+    record(server, "lines")
+    with httpx2.stream(
+        "GET",
+        f"{server.server.http_url}/api/admin/audit/tail?cursor=0",
+        headers={"x-api-key": made["key"]},
+        timeout=PATIENCE_S,
+        trust_env=False,
+    ) as answer:
+        lines = answer.iter_lines()
+        assert json.loads(next(lines))["outcome"] == "BLOCK"
+        server.ask("DELETE", f"{KEYS}/{made['api_key']['id']}", server.admin)
+        (last,) = lines
+    assert json.loads(last)["error"]["code"] == "UNAUTHENTICATED"

@@ -151,6 +151,26 @@ class TestDecide:
             ["body"],
         )
 
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            request(entities=[decide_pb2.Entity(entity_type="x" * 300, confidence=7)] * 100),
+            request(tenant_id="x" * 40_000),
+        ],
+        ids=["many faults", "a tenant of many letters"],
+    )
+    def test_an_error_fits_into_the_metadata_of_an_answer(
+        self, stub: decide_pb2_grpc.DecideServiceStub, asked: decide_pb2.DecideRequest
+    ) -> None:
+        """Else clients would show RESOURCE_EXHAUSTED, which asks them to try again."""
+        with pytest.raises(grpc.RpcError) as error:
+            stub.Decide(asked, timeout=TIMEOUT_S, metadata=(("x-tenant-id", "acme"),))
+        status, _, fields = refused(error)
+        assert status in {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.PERMISSION_DENIED}
+        assert fields
+        sizes = (len(each.key) + len(each.value) for each in error.value.trailing_metadata())
+        assert len(error.value.details() or "") + sum(sizes) < 6 * 1024
+
     @pytest.mark.parametrize(("depth", "fits"), [(32, True), (33, False)])
     def test_arguments_may_be_nested_so_deep_and_no_deeper(
         self, stub: decide_pb2_grpc.DecideServiceStub, depth: int, fits: bool

@@ -115,6 +115,20 @@ def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
     assert answer.index(b'"outcome"') < answer.index(b"SERVING")
 
 
+@pytest.mark.parametrize("between", [b"", decide(LENGTH)], ids=["at once", "behind another"])
+def test_what_is_no_request_does_not_answer_the_one_before_it(
+    server: Server, between: bytes
+) -> None:
+    """A write that is carried out is answered as that; nothing behind the fault is taken."""
+    tenant = f"X-Tenant-ID: pipelined-{len(between)}\r\n".encode()
+    body = b'{"name": "P", "category": "custom", "pattern": "p", "action": "log"}'
+    created = b"POST /api/v1/static-policies HTTP/1.1\r\nContent-Length: %d\r\n" % len(body)
+    raw = created + tenant + HEAD + b"\r\n" + body + between + b"no request\0" + SMUGGLED
+    answer = exchange(server, raw, half_closed=False)
+    assert statuses(answer) == [201], answer
+    assert b"connection: close" in answer
+
+
 def test_an_upgrade_is_not_made(server: Server) -> None:
     """Whatever is asked for, it stays HTTP/1.1."""
     upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"

@@ -147,7 +147,7 @@ class TestReload:
             with pytest.raises(httpx2.HTTPError):
                 secured.http(client="client", ca="own-ca")
 
-    @pytest.mark.parametrize("fault", ["missing", "malformed", "mismatched"])
+    @pytest.mark.parametrize("fault", ["missing", "malformed", "mismatched", "unusable"])
     def test_what_cannot_be_used_changes_nothing(self, tmp_path: Path, fault: str) -> None:
         """The old certificate stays; that is logged and counted."""
         with secured_server(tmp_path) as secured:

@@ -40,6 +40,7 @@ def _fault(folder: Path, fault: str) -> str:
         "missing": "cannot be read: No such file",
         "malformed": "no certificate in PEM form",
         "mismatched": "is not the key of",
+        "unusable": "of a kind that cannot be used",
     }[fault]
 
 
@@ -49,6 +50,7 @@ FAULTS = (
     "malformed",
     "mismatched",
     "malformed key",
+    "unusable",
     "encrypted key",
     "weak key",
     "malformed client authority",

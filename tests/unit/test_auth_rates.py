@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pdp._gen.pdp.v1 import decide_pb2
+from pdp.auth.principal import DevelopmentAuthenticator, Principal
 from pdp.auth.rates import MAX_BUCKETS, Rates
 from pdp.errors import RateLimited
+from pdp.transport.admission import Services
+from pdp.transport.call import Call
+from pdp.transport.chain import admitted
+from pdp.transport.methods import methods
+from pdp.transport.metrics import Metrics
 
 
 class Clock:
@@ -69,6 +76,21 @@ def test_a_batch_is_paid_for() -> None:
     clock.now = 9.0
     assert not passes(rates)
     clock.now = 9.2
+    assert passes(rates)
+
+
+def test_a_batch_that_is_too_large_leaves_no_debt_for_days() -> None:
+    """8 MiB have room for millions of items; it is refused, and counts as the largest there is."""
+    clock = Clock()
+    rates = Rates(10, 10, clock)
+    services = Services(DevelopmentAuthenticator("a"), Metrics(), rates)
+    batch = next(method for method in methods() if method.name == "DecideBatch")
+    call = Call(batch, {}, "grpc", principal=Principal("a"), admitted=True)
+    rates.take("a")
+    admitted(batch, services)(
+        call, decide_pb2.DecideBatchRequest(requests=[decide_pb2.DecideRequest()] * 100_000)
+    )
+    clock.now = 100.0
     assert passes(rates)
 
 

@@ -235,10 +235,10 @@ class TestCaches:
     ) -> None:
         """A flood of one bad token costs its hashes."""
         verifier = Verifier()
-        bad = token(aud="another")
-        assert verifier.why_not(bad) == "invalid"
+        bad, old = token(aud="another"), token(exp=1)
+        assert [verifier.why_not(each) for each in (bad, old)] == ["invalid", "expired"]
         monkeypatch.setattr("jwt.get_unverified_header", None)
-        assert verifier.why_not(bad) == "invalid"
+        assert [verifier.why_not(each) for each in (bad, old)] == ["invalid", "expired"]
 
     def test_floods_are_bounded(self) -> None:
         """However many tokens are made up, no more than so many are remembered."""

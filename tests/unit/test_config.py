@@ -68,6 +68,10 @@ def test_database_url_beats_the_directory() -> None:
         ({"log_level": "loud"}, r"log_level \(PDP_LOG_LEVEL\)"),
         ({"drain_s": "-1"}, r"drain_s \(PDP_DRAIN_S\)"),
         ({"colour": "red"}, "colour"),
+        ({"grpc_listen": "50051"}, r'grpc_listen \(PDP_GRPC_LISTEN\): "50051" is no address'),
+        ({"http_listen": ""}, r'http_listen \(PDP_HTTP_LISTEN\): "" is no address'),
+        ({"clients_file": ""}, r"clients_file \(PDP_CLIENTS_FILE\): is empty; name a path"),
+        ({"data_dir": ""}, r"data_dir \(PDP_DATA_DIR\): is empty; name a path"),
     ],
 )
 def test_refused_flags(flags: dict[str, Any], message: str) -> None:

@@ -182,6 +182,11 @@ class TestOpening:
             ("[severity]\nlow = 101", "0 to 100"),
             ("[dlp]\nredact = -1", "0 to 100"),
             ("engine_error = 'x'", "0 to 100"),
+            ("engine_error = true", "engine_error must be a whole number"),
+            ("severity = 3", "severity must be a table"),
+            ("[severity]\nhihg = 5", "severity sets hihg; it may set critical, high, low, medium"),
+            ("[dlp]\nblock = {}", "dlp: block must be"),
+            ("bands = []", "sets bands"),
             ("not toml", "cannot be read"),
         ],
     )

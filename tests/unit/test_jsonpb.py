@@ -9,9 +9,8 @@ from google.protobuf.struct_pb2 import Struct
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import static_policy_pb2 as policies
-from pdp.errors import InvalidArgument, MalformedRequest
+from pdp.errors import MAX_VIOLATIONS, InvalidArgument, MalformedRequest
 from pdp.transport.jsonpb import decode, decode_json, encode
-from pdp.transport.jsonpb.refusal import MAX_PROBLEMS
 
 
 def decoded(data: object) -> pb.DecideRequest:
@@ -82,7 +81,7 @@ def test_a_prefix_stands_before_every_path() -> None:
 def test_an_error_names_a_bounded_number_of_faults() -> None:
     """A body of a million faults gets no answer of a million lines."""
     faults = refusals({f"unknown_{index}": 1 for index in range(10_000)})
-    assert len(faults) == MAX_PROBLEMS
+    assert len(faults) == MAX_VIOLATIONS
 
 
 def test_an_error_repeats_a_long_name_in_short() -> None:

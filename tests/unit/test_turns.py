@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from pdp.transport.turns import MOST, QUIET_ROUNDS, Turns
+from pdp.transport.turns import LONGEST_S, MOST, QUIET_ROUNDS, Turns
 
 
 class Rounds:
@@ -21,9 +21,12 @@ class Rounds:
             asyncio.get_running_loop().call_soon(self._next)
 
 
-async def _begun(waits: list[int], cancel: frozenset[int] = frozenset()) -> dict[int, int]:
+async def _begun(
+    waits: list[int], cancel: frozenset[int] = frozenset(), round_s: float = 0.0
+) -> dict[int, int]:
     """Returns the round in which each call has its turn, by the rounds in which the calls come."""
-    turns, rounds, begun = Turns(), Rounds(100), dict[int, int]()
+    rounds, begun = Rounds(100), dict[int, int]()
+    turns = Turns(lambda: rounds.round * round_s)
 
     async def call(index: int, comes: int) -> None:
         for _ in range(comes):
@@ -63,6 +66,12 @@ async def test_calls_that_keep_coming_do_not_keep_the_first_waiting() -> None:
     begun = await _begun(list(range(3 * MOST)))
     assert begun[0] <= MOST + 3
     assert sorted(begun) == list(range(3 * MOST))
+
+
+async def test_where_rounds_are_long_few_of_them_are_waited_for() -> None:
+    # A batch of a thousand items is judged in rounds of milliseconds, with others between them.
+    (began,) = (await _begun([0], round_s=LONGEST_S)).values()
+    assert began <= 3
 
 
 async def test_a_call_that_is_cancelled_holds_up_no_other() -> None:

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp._gen.pdp.v1 import decide_pb2, error_reason_pb2, static_policy_pb2
-from pdp.errors import InvalidAction, InvalidArgument, InvalidPattern, PdpError, Violation
+from pdp.errors import (
+    MAX_VIOLATIONS,
+    InvalidAction,
+    InvalidArgument,
+    InvalidPattern,
+    PdpError,
+    Violation,
+)
 from pdp.transport.convert import to_request
 from pdp.transport.plain import is_plain
 from pdp.transport.status import STATUSES, envelope, http_status
@@ -80,6 +87,19 @@ def test_usual_requests_are_plain() -> None:
         tool="sql",
     )
     assert is_plain(to_request(request, "acme", "r1"), request.ByteSize())
+
+
+@pytest.mark.parametrize(
+    ("items", "prefix", "named"),
+    [(20, "", 20), (100, "", MAX_VIOLATIONS), (100_000, "", 1), (400, "requests[0].", 1)],
+)
+def test_no_error_gathers_more_than_it_may_name(items: int, prefix: str, named: int) -> None:
+    """8 MiB have room for four million faults: a call would stand still for half a minute."""
+    message = decide_pb2.DecideRequest(entities=[decide_pb2.Entity()] * items)
+    with pytest.raises(InvalidArgument) as refused:
+        validate(message, prefix)
+    assert len(refused.value.violations) == named
+    assert refused.value.violations[0].field.startswith(f"{prefix}entities")
 
 
 def policy(**fields: Any) -> static_policy_pb2.CreateStaticPolicyRequest:

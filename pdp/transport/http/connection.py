@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import asyncio
     from asyncio.events import TimerHandle
 
+    from uvicorn._types import ASGI3Application
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 MAX_HEAD_BYTES: Final = 64 * 1024
@@ -63,6 +64,8 @@ class BoundedProtocol(CertifiedProtocol):
         self._stalled: TimerHandle | None = None
         self._in_head = True
         self._head_bytes = 0
+        self._begun: RequestResponseCycle | None = None
+        self._spoilt = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """See `asyncio.Protocol`."""
@@ -73,10 +76,17 @@ class BoundedProtocol(CertifiedProtocol):
         """See `asyncio.Protocol`."""
         self._disarm()
         self.resume_writing()
+        answering = self._answering()
+        if answering is not None:
+            # uvicorn tells the request that came last, which may still wait for this one.
+            answering.disconnected = True
+            answering.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
+        if self._spoilt:
+            return
         self._head_bytes += len(data)
         super().data_received(data)
         # Where a head has not ended yet, all that was received since the last request is of it.
@@ -142,7 +152,17 @@ class BoundedProtocol(CertifiedProtocol):
             super().timeout_keep_alive_handler()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuses what is no HTTP in the form of all errors, and closes the connection."""
+        """Refuses what is no HTTP in the form of all errors, and closes the connection.
+
+        Where it came behind a request that is still to be answered, that one's answer is the last:
+        a refusal in front of it, or in the middle of it, would be taken for it.
+        """
+        answering = self._answering()
+        if answering is not None and not answering.more_body:
+            answering.keep_alive = False
+            self.pipeline.clear()
+            self._spoilt = True
+            return
         head = (
             STATUS_LINE[400],
             b"content-type: application/json\r\n",
@@ -151,6 +171,15 @@ class BoundedProtocol(CertifiedProtocol):
         )
         self.transport.write(b"".join((*head, _MALFORMED)))
         self.transport.close()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._begun = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _answering(self) -> RequestResponseCycle | None:
+        """Returns the request that is being answered; those behind it wait in the pipeline."""
+        begun = self._begun
+        return None if begun is None or begun.response_complete else begun
 
     def _arm(self, seconds: float) -> None:
         self._disarm()

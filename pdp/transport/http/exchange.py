@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
 from pdp.errors import DeadlineExceeded, PdpError, RequestTooLarge, UnsupportedMediaType
+from pdp.transport.call import joined
 from pdp.transport.status import envelope, http_status
 
 if TYPE_CHECKING:
@@ -177,19 +178,12 @@ def check_json(headers: Mapping[str, str]) -> None:
 def exchange_of(scope: Scope, receive: Receive) -> Exchange:
     """Returns the request that an ASGI server passes on."""
     pairs: list[Header] = scope["headers"]
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
-    if len(headers) != len(pairs):
-        headers = _joined(pairs)
+    texts = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs]
+    headers = dict(texts)
+    if len(headers) != len(texts):
+        headers = joined(texts)
     path = scope.get("raw_path")
     if path is None:  # optional in ASGI
         path = quote(scope["path"], safe="/:@!$&'()*+,;=~").encode()
     peer: tuple[str, ...] = scope.get("extensions", {}).get(PEER, ())
     return Exchange(scope["method"], path, scope["query_string"], headers, receive, peer)
-
-
-def _joined(pairs: list[Header]) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in pairs:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers

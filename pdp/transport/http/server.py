@@ -7,7 +7,7 @@ import errno
 import socket
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 75
+
+VANISHED_S: Final = 80
+"""How long a peer that the network has lost may hold a connection, as over gRPC."""
 
 
 class _Uvicorn(uvicorn.Server):
@@ -136,6 +139,7 @@ def _listen(address: str, *, shared: bool) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if shared:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            _look_for_peers(listener)
             listener.bind((host, port))
     except OSError as error:
         raise ConfigError(
@@ -145,6 +149,18 @@ def _listen(address: str, *, shared: bool) -> socket.socket:
     listener.listen(_BACKLOG)
     listener.setblocking(False)
     return listener
+
+
+def _look_for_peers(listener: socket.socket) -> None:
+    """Has the kernel ask peers that are silent whether they are there; connections inherit it."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        (socket.TCP_KEEPIDLE, 60),
+        (socket.TCP_KEEPINTVL, 10),
+        (socket.TCP_KEEPCNT, (VANISHED_S - 60) // 10),
+        (socket.TCP_USER_TIMEOUT, VANISHED_S * 1000),
+    ):
+        listener.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _listen_unix(path: str) -> socket.socket:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pdp.errors import InvalidArgument, Violation
-
-MAX_PROBLEMS: Final = 32
-"""Problems that one error names; a body of a million faults gets no answer of a million lines."""
+from pdp.errors import MAX_VIOLATIONS, InvalidArgument, Violation
 
 MAX_SHOWN: Final = 64
 """Characters of a caller's own word that an error repeats."""
@@ -44,7 +41,7 @@ class Problems:
             InvalidArgument: there are as many problems as one error names.
         """
         self.found.append(Violation(field, reason))
-        if len(self.found) >= MAX_PROBLEMS:
+        if len(self.found) >= MAX_VIOLATIONS:
             self.settle()
 
     def settle(self) -> None:

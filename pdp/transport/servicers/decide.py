@@ -18,6 +18,7 @@ from pdp.errors import PdpError, RevisionUnavailable, StoreUnavailable, TenantMi
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.chain import settle_tenant
 from pdp.transport.convert import MAX_REVISION, to_request, to_response
+from pdp.transport.jsonpb.refusal import shown
 from pdp.transport.recording import Records, unrecorded
 from pdp.transport.servicers.decide_stream import ChunkServicer
 from pdp.transport.status import STATUSES
@@ -160,7 +161,8 @@ class DecideServicer:
         try:
             if item.tenant_id and item.tenant_id != call.tenant_id:
                 raise TenantMismatch(
-                    f'{path}tenant_id is "{item.tenant_id}" in a batch of "{call.tenant_id}"',
+                    f'{path}tenant_id is "{shown(item.tenant_id)}" '
+                    f'in a batch of "{call.tenant_id}"',
                     Violation(f"{path}tenant_id", "differs from the batch's"),
                 )
             request = to_request(item, call.tenant_id, item.request_id or new_id(), path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp._gen.pdp.v1 import options_pb2
+from pdp.transport.http.openapi.documents import DOCUMENTS
 from pdp.transport.http.openapi.rules import (
     JsonSchema,
     bounds,
@@ -160,6 +161,9 @@ class Schemas:
 
     def _value(self, field: FieldDescriptor, *, written: bool) -> JsonSchema:
         """Returns the schema of one value of a field."""
+        document = None if written else DOCUMENTS.get(field.full_name)
+        if document is not None:
+            return self.add(document["title"], document) if "title" in document else dict(document)
         if is_map(field):
             return {
                 "type": "object",

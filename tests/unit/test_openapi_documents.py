@@ -1,0 +1,103 @@
+"""Free-form values are described as they are read (pdp.transport.http.openapi.documents)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pdp.engine.rules import read_rule
+from pdp.errors import InvalidArgument
+from pdp.transport.http.openapi.documents import DOCUMENTS
+from tests.unit.test_openapi import ROUTES, faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def rule_faults(conditions: dict[str, Any], action: dict[str, Any]) -> bool:
+    """Whether the server refuses the documents of a rule."""
+    try:
+        read_rule(conditions, action)
+    except InvalidArgument:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("conditions", "good"),
+    [
+        ({}, True),
+        ({"user_groups": ["x" * 256], "channel": ["api"], "intent_complexity": ""}, True),
+        ({"user_groups": None, "channel": None, "intent_complexity": None}, True),
+        ({"entity_confidence_min": 1, "user_risk_score_min": -7.5, "content_regex": "a"}, True),
+        ({"entity_types": ["x"] * 1000, "models": [], "providers": []}, True),
+        ({"entity_types": ["x"] * 1001}, False),
+        ({"user_groups": [""]}, False),
+        ({"user_groups": ["x" * 257]}, False),
+        ({"user_groups": "x"}, False),
+        ({"entity_confidence_min": 1.1}, False),
+        ({"content_regex": "x" * 1001}, False),
+        ({"intent_complexity": "hard"}, False),
+        ({"channel": ["phone"]}, False),
+        ({"groups": ["x"]}, False),
+    ],
+)
+def test_conditions_of_rules_are_described_as_they_are_read(
+    conditions: dict[str, Any], good: bool
+) -> None:
+    assert (faults(conditions, {"$ref": "#/components/schemas/RuleConditions"}) == []) is good
+    assert rule_faults(conditions, {"type": "ALLOW"}) is not good
+
+
+@pytest.mark.parametrize(
+    ("action", "good"),
+    [
+        ({"type": "ALLOW"}, True),
+        ({"type": "BLOCK", "message": "x" * 2048}, True),
+        ({"type": "CANCEL", "message": None}, True),
+        ({"type": "REDACT", "redact_replacement": "x" * 256}, True),
+        ({"type": "ROUTE_TO", "route_to_model": "m"}, True),
+        ({"type": "ROUTE_TO", "route_to_tier": "haiku", "route_to_model": ""}, True),
+        ({"type": "PROMPT", "prompt_message": "Sure?"}, True),
+        ({"type": "ALLOW_WITH_OVERRIDE", "override_message": "Why?"}, True),
+        ({}, False),
+        ({"type": "DENY"}, False),
+        ({"type": "ALLOW", "message": "x"}, False),
+        ({"type": "BLOCK", "message": "x" * 2049}, False),
+        ({"type": "REDACT", "redact_replacement": "x" * 257}, False),
+        ({"type": "ROUTE_TO"}, False),
+        ({"type": "ROUTE_TO", "route_to_model": "m", "route_to_tier": "haiku"}, False),
+        ({"type": "ROUTE_TO", "route_to_tier": "largest"}, False),
+        ({"type": "PROMPT"}, False),
+        ({"type": "PROMPT", "prompt_message": " "}, False),
+        ({"type": "ALLOW_WITH_OVERRIDE", "override_message": None}, False),
+    ],
+)
+def test_actions_of_rules_are_described_as_they_are_read(
+    action: dict[str, Any], good: bool
+) -> None:
+    assert (faults(action, {"$ref": "#/components/schemas/RuleAction"}) == []) is good
+    assert rule_faults({}, action) is not good
+
+
+def test_every_document_is_that_of_a_free_form_field() -> None:
+    free = {
+        field.full_name
+        for route in ROUTES
+        for message in _within(route.method.request.DESCRIPTOR)
+        for field in message.fields
+        if field.message_type is not None
+        and field.message_type.full_name in {"google.protobuf.Struct", "google.protobuf.Value"}
+    }
+    assert set(DOCUMENTS) <= free
+
+
+def _within(message: Any) -> Iterator[Any]:
+    waiting, seen = [message], set()
+    while waiting:
+        each = waiting.pop()
+        if each.full_name not in seen:
+            seen.add(each.full_name)
+            yield each
+            waiting.extend(field.message_type for field in each.fields if field.message_type)

@@ -18,7 +18,7 @@ from pdp.cli.exits import Exit
 from pdp.config import load
 from pdp.errors import ConfigError
 from pdp.store import sqlite_backup
-from pdp.store.sqlite import path_of
+from pdp.store.sqlite import path_of, place_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +59,7 @@ def restore(
 ) -> None:
     """Restores a backup, says what was in it, and exits with the codes that --help lists."""
     with ending(as_json=as_json):
-        database = path_of(load({"database_url": url}).store_url)
+        database = place_for(load({"database_url": url}).store_url)
         if database.exists() and not (force or check):
             raise Misused(f"{database} is there already; replace it with --force")
         passphrase = None if passphrase_file is None else read_passphrase(passphrase_file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -69,5 +69,18 @@ def run(arguments: list[str] | None = None) -> None:
     application()(arguments, prog_name="pdp")
 
 
-def _group() -> None:
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from pdp.cli.banner import installed_version  # noqa: PLC0415 - for this option only
+
+        print(f"pdp {installed_version()}")
+        raise typer.Exit
+
+
+def _group(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
     """The policy decision point: decides whether AI traffic may pass, and serves such decisions."""

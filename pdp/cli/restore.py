@@ -46,9 +46,9 @@ def command(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Put a backup in the place of the database, once it has been verified whole.
+    """Put a backup in the place of the database.
 
-    Servers on that database must have ended.
+    It is verified whole first. Servers on that database must have ended.
     """
     from pdp.cli.backing_up import restore  # noqa: PLC0415 - once there is work to do
 

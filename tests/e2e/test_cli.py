@@ -64,6 +64,7 @@ class TestHelp:
             ("serve", {0, 2, 70, 78, 130}),
             ("decide", {0, 1, 2, 3, 4, 78}),
             ("simulate", {0, 1, 2, 3, 4, 78}),
+            ("replay", {0, 1, 2, 3, 4, 78}),
             ("test", {0, 1, 2, 4, 78}),
             ("health", {0, 1, 2, 4, 78}),
             ("backup", {0, 2, 4, 78}),
@@ -78,6 +79,32 @@ class TestHelp:
         text = cli(name, "--help").out.partition("Exit codes:")[2]
         listed = re.findall(r"^    (\d+)\s+\w", text, re.MULTILINE)
         assert {int(code) for code in listed} == codes
+
+    @pytest.mark.parametrize("group", ["", "conditions", "keys", "audit", "siem", "policies"])
+    def test_lists_of_commands_are_whole_sentences(
+        self, cli: Callable[..., Ran], group: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On a terminal of 80 columns none is cut off."""
+        monkeypatch.setenv("COLUMNS", "80")
+        listed = cli(*group.split(), "--help").out.partition("Commands:\n")[2].partition("\n\n")[0]
+        sentences = listed.rstrip().splitlines()
+        assert len(sentences) > 1
+        assert [line for line in sentences if not re.search(r"[^.]\.$", line)] == []
+
+    def test_every_value_is_named(self) -> None:
+        """No option shows a type of Python for what it takes."""
+        group: Any = get_command(main.application())
+        found = [group.get_command(None, name) for name in group.list_commands(None)]
+        found += [inner for each in found for inner in getattr(each, "commands", {}).values()]
+        options = [
+            (command.name, parameter.opts[0])
+            for command in found
+            for parameter in command.params
+            if parameter.param_type_name == "option" and not parameter.is_flag
+            if parameter.metavar in {None, "VALUE"}
+        ]
+        assert len(found) > 20
+        assert options == []
 
     @pytest.mark.parametrize("name", sorted(Settings.model_fields))
     def test_every_setting_is_an_option(self, cli: Callable[..., Ran], name: str) -> None:
@@ -114,6 +141,32 @@ def test_version(cli: Callable[..., Ran]) -> None:
     versions = cli("version", "--json").json
     assert {"pdp", "python", "re2", "grpc", "protobuf"} <= set(versions)
     assert f"grpc          {versions['grpc']}" in cli("version").out
+    assert cli("--version").out == f"pdp {versions['pdp']}\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "keys list",
+        "keys rotate 1",
+        "keys revoke 1",
+        "policies export acme.yaml --tenant acme",
+        "policies rollback --tenant acme --to 1",
+        "audit verify --embedded",
+        "audit search --embedded",
+        "replay --revision 1 --embedded",
+    ],
+)
+def test_a_database_that_is_not_there_is_not_made_to_be_read(
+    cli: Callable[..., Ran], command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new one would say that there is nothing, and that all is well."""
+    monkeypatch.chdir(tmp_path)
+    ran = cli(*command.split(), "--database-url", "sqlite:///mistyped/pdp.db")
+    assert (ran.code, ran.out) == (Exit.CONFIG, "")
+    place = tmp_path / "mistyped" / "pdp.db"
+    assert f"there is no database at {place}; name it with --database-url" in ran.err
+    assert list(tmp_path.iterdir()) == []
 
 
 class TestProcess:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+
+from pdp.transport.jsonpb.timestamps import timestamp_text
+from pdp.transport.records import timestamp_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,7 +19,7 @@ NDJSON_TYPE: Final = "application/x-ndjson"
 CSV_TYPE: Final = "text/csv; charset=utf-8"
 
 _COLUMNS: Final[dict[str, Callable[[DecisionRecord], object]]] = {
-    "time": lambda r: datetime.fromtimestamp(r.time, UTC).isoformat(),
+    "time": lambda r: timestamp_text(timestamp_of(r.time)),
     "decision_id": lambda r: r.decision_id,
     "request_id": lambda r: r.request_id,
     "tenant_id": lambda r: r.tenant_id,

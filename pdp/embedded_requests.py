@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
@@ -11,8 +12,6 @@ from pdp.transport.call import new_id
 from pdp.transport.convert import to_request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pdp.domain.request import Entity, JsonObject, Request, Subject, Target, Usage
 
 
@@ -41,7 +40,15 @@ class RequestFields(TypedDict, total=False):
 
 
 def read(body: Mapping[str, Any]) -> tuple[Request, int]:
-    """Returns the request that a DecideRequest in JSON form makes, and its `min_revision`."""
+    """Returns the request that a DecideRequest in JSON form makes, and its `min_revision`.
+
+    Raises:
+        TypeError: `body` is no mapping.
+        InvalidArgument: it is no DecideRequest; the fields at fault are named.
+    """
+    if not isinstance(body, Mapping):
+        kind = type(body).__name__
+        raise TypeError(f"a request is a Request or a mapping, not {kind}; for a text say text=…")
     from pdp.transport.jsonpb import decode  # noqa: PLC0415 - only who sends JSON pays for it
 
     message = pb.DecideRequest()

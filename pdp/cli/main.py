@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from io import StringIO, TextIOWrapper
 from typing import Annotated, Any, Final
 
 import typer
@@ -65,7 +67,16 @@ def application() -> typer.Typer:
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """Runs the command that `arguments` name (the process's own where None), and exits."""
+    """Runs the command that `arguments` name (the process's own where None), and exits.
+
+    It writes UTF-8 whatever the locale: answers are JSON, and texts are in any language. Where
+    standard output is closed, the exit code is the answer.
+    """
+    if sys.stdout is None:
+        sys.stdout = StringIO()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.encoding.lower() != "utf-8":
+            stream.reconfigure(encoding="utf-8")
     application()(arguments, prog_name="pdp")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
+import subprocess
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -13,7 +15,7 @@ from pdp.cli import main
 from pdp.cli.exits import Exit
 from pdp.cli.report import Report, Table, show
 from pdp.config import Settings
-from tests.running import Server, json_of, pdp
+from tests.running import COMMAND, PATIENCE_S, Server, environment, json_of, pdp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -178,6 +180,28 @@ class TestProcess:
         assert answer.returncode == Exit.NO
         assert json_of(answer)["outcome"] == "BLOCK"
         assert answer.stderr == ""
+
+    @pytest.mark.parametrize("flags", [(), ("--json",)], ids=["text", "json"])
+    def test_a_locale_without_the_letters(self, server: Server, flags: tuple[str, ...]) -> None:
+        """Answers are in UTF-8, whatever the locale."""
+        asked = ("decide", "--text", "grüße 4111111111111111", "--server", server.grpc_address)
+        answer = pdp(*asked, *flags, PYTHONIOENCODING="ascii")
+        assert (answer.returncode, answer.stderr) == (Exit.OK, "")
+        assert "grüße [REDACTED]" in answer.stdout
+
+    def test_no_standard_output(self, server: Server) -> None:
+        """Its exit code is the answer to who wants nothing else."""
+        for text, code in (("hello", Exit.OK), (ATTACK, Exit.NO)):
+            asked = (*COMMAND, "decide", "--text", text, "--server", server.grpc_address)
+            answer = subprocess.run(
+                ["bash", "-c", f"{shlex.join(asked)} >&-"],
+                env=environment(),
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE_S,
+                check=False,
+            )
+            assert (answer.returncode, answer.stderr) == (code, "")
 
     def test_health_without_options(self, server: Server) -> None:
         """The short way that containers take reads the environment too."""

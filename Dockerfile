@@ -1,7 +1,7 @@
 # Built from hashed requirements; runs as a user without rights.
 #
 #   docker build --tag pdp .
-#   docker run --volume pdp:/var/lib/pdp pdp pdp keys create --role admin --tenant '*'
+#   docker run --rm --volume pdp:/var/lib/pdp pdp pdp keys create --role admin --tenant '*'
 #   docker run --network container:YOUR_APP --volume pdp:/var/lib/pdp pdp
 #
 # It requires credentials and listens on loopback; see docs/operations.md for sidecars and others.

@@ -2,10 +2,9 @@
 
 import sys
 
-import grpc
 import pdp_client as pdp
 
-with grpc.insecure_channel("127.0.0.1:50051") as channel:
+with pdp.connect("127.0.0.1:50051") as channel:
     request = pdp.DecideRequest(content=pdp.Content(text=sys.argv[1]))
     answer = pdp.DecideServiceStub(channel).Decide(request, timeout=1)
     print(pdp.Outcome.Name(answer.outcome), answer.message)

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 
-import grpc
 import pdp_client as pdp
 
 
@@ -16,7 +15,7 @@ def messages() -> Iterator[pdp.DecideStreamRequest]:
     yield pdp.DecideStreamRequest(chunk=pdp.StreamChunk(last=True))
 
 
-with grpc.insecure_channel("127.0.0.1:50051") as channel:
+with pdp.connect("127.0.0.1:50051") as channel:
     for answer in pdp.DecideServiceStub(channel).DecideStream(messages()):
         print(answer.release.released_text, end="", flush=True)
         if not answer.response.allowed:

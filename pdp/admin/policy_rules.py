@@ -198,8 +198,10 @@ def _check_order(present: Mapping[str, PolicyRule], entries: Sequence[tuple[str,
             violations.append(Violation(f"entries[{index}].sequence", "is given twice"))
         seen.add(rule_id)
         taken.add(sequence)
-    missing = [rule.name for rule in present.values() if rule.id not in seen]
-    if missing:
-        violations.append(Violation("entries", f'leaves out rule "{missing[0]}"'))
+    missing = [rule for rule in present.values() if rule.id not in seen]
+    if missing:  # names may repeat within a pack, so the id says which
+        violations.append(
+            Violation("entries", f'leaves out rule {missing[0].id}, "{missing[0].name}"')
+        )
     if violations:
         raise InvalidArgument.of(*violations)

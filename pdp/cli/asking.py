@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.callers import CallFailed, rpc
 from pdp.cli.exits import Exit, complain, of_error, of_failure
-from pdp.errors import PdpError
+from pdp.errors import InvalidArgument, MalformedRequest, PdpError, Violation
 from pdp.transport.jsonpb import decode, decode_json
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def request_from(options: RequestOptions) -> dict[str, Any]:
     Raises:
         Misused: they ask for nothing, or one cannot be read.
         MalformedRequest: the request's file is not JSON.
+        InvalidArgument: it holds no object.
 
     """
     asked = read_object(options.request, "--request") if options.request else {}
@@ -140,14 +141,33 @@ def read_object(name: str, option: str) -> dict[str, Any]:
     """Returns the JSON object in the file `name`, or on standard input for `-`.
 
     Raises:
-        Misused: the file cannot be read, or holds no object.
+        Misused: the file cannot be read.
         MalformedRequest: it is not JSON.
+        InvalidArgument: it holds no object.
 
     """
-    value = decode_json(read_source(name, option))
+    value = parsed(read_source(name, option), f"{option} {name}")
     if not isinstance(value, dict):
-        raise Misused(f"{option} {name} holds no JSON object")
+        problem = Violation(option, "must hold a JSON object")
+        raise InvalidArgument(f"{option} {name} holds no JSON object", problem)
     return value
+
+
+def parsed(raw: bytes, place: str) -> object:
+    """Returns the JSON value in `raw`.
+
+    Args:
+        raw: what was read.
+        place: where from, for the error.
+
+    Raises:
+        MalformedRequest: it is not JSON.
+    """
+    try:
+        return decode_json(raw)
+    except MalformedRequest as error:
+        reason = error.violations[0].reason
+        raise MalformedRequest(f"{place} is not JSON: {reason}", *error.violations) from None
 
 
 def read_overlay(name: str) -> dict[str, Any]:
@@ -196,8 +216,12 @@ def _models(settings: Settings) -> NerEngine | None:
 
 
 @contextmanager
-def caller_for(options: TargetOptions) -> Iterator[Caller]:
+def caller_for(options: TargetOptions, *, make: bool = False) -> Iterator[Caller]:
     """Gives who is to answer.
+
+    Args:
+        options: who that is.
+        make: whether a database without a server is made where it is not there.
 
     Raises:
         ConfigError: the database cannot be used.
@@ -206,11 +230,11 @@ def caller_for(options: TargetOptions) -> Iterator[Caller]:
     """
     if options.embedded:
         from pdp.callers.local import Local  # noqa: PLC0415 - the engine, where it is needed
-        from pdp.config import load  # noqa: PLC0415 - as above
+        from pdp.cli.databases import settings_for  # noqa: PLC0415 - as above
         from pdp.logs import logging_to_stderr  # noqa: PLC0415 - as above
         from pdp.record_keeping import RecordOptions  # noqa: PLC0415 - as above
 
-        settings = load({"database_url": options.database_url})
+        settings = settings_for(options.database_url, make=make)
         with (
             logging_to_stderr("warning"),
             Local(

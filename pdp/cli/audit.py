@@ -56,7 +56,10 @@ def _search(
     records: RecordOptions,
     target: TargetOptions,
     limit: Annotated[
-        int, typer.Option(min=1, max=100_000, help="How many records at most, the newest first.")
+        int,
+        typer.Option(
+            min=1, max=100_000, metavar="NUMBER", help="How many records at most, the newest first."
+        ),
     ] = 50,
     as_json: Json = False,
 ) -> None:
@@ -92,7 +95,9 @@ def _verify(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Check that no record was removed, altered, added or put elsewhere, for all tenants.
+    """Check that no record was removed, altered or added.
+
+    None may have been put elsewhere either. The records of all tenants are checked.
 
     The head that it tells names the log as it is now. Keep it elsewhere: given as --anchor later,
     it shows whether the end of the log was cut off since.
@@ -107,7 +112,10 @@ def _changes(
     changes: ChangeOptions,
     target: TargetOptions,
     limit: Annotated[
-        int, typer.Option(min=1, max=100_000, help="How many changes at most, the newest first.")
+        int,
+        typer.Option(
+            min=1, max=100_000, metavar="NUMBER", help="How many changes at most, the newest first."
+        ),
     ] = 50,
     as_json: Json = False,
 ) -> None:
@@ -121,7 +129,7 @@ def group() -> Any:
     """Returns the command with its subcommands."""
     app = typer.Typer(
         name="audit",
-        help="Read what has been recorded: decisions, and changes of policies; see docs/audit.md.",
+        help="Read the records of decisions and of changes. docs/audit.md describes them.",
         add_completion=False,
         rich_markup_mode=None,
         no_args_is_help=True,

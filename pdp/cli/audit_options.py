@@ -14,7 +14,9 @@ from pdp.cli.asking import Misused
 _AGO: Final = re.compile(r"(\d{1,6})([smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
-_Tenant = Annotated[str, typer.Option(help="Whose records.  [default: the credential's]")]
+_Tenant = Annotated[
+    str, typer.Option(metavar="TENANT", help="Whose records.  [default: the credential's]")
+]
 _Since = Annotated[
     str,
     typer.Option(
@@ -32,17 +34,20 @@ class RecordOptions:
     since: _Since = ""
     until: _Until = ""
     outcome: Annotated[
-        list[str] | None, typer.Option(help="An outcome, for instance BLOCK; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="OUTCOME", help="An outcome, for instance BLOCK; may be repeated."),
     ] = None
     risk: Annotated[
         list[str] | None,
         typer.Option(metavar="LEVEL", help="A risk level, for instance high; may be repeated."),
     ] = None
-    user: Annotated[str, typer.Option(help="The user who asked.")] = ""
-    agent: Annotated[str, typer.Option(help="The agent that asked.")] = ""
-    customer: Annotated[str, typer.Option(help="The customer that was named.")] = ""
+    user: Annotated[str, typer.Option(metavar="ID", help="The user who asked.")] = ""
+    agent: Annotated[str, typer.Option(metavar="ID", help="The agent that asked.")] = ""
+    customer: Annotated[str, typer.Option(metavar="ID", help="The customer that was named.")] = ""
     model: Annotated[str, typer.Option(metavar="MODEL", help="The model, or provider/model.")] = ""
-    action: Annotated[str, typer.Option(help="What the agent was about to do.")] = ""
+    action: Annotated[
+        str, typer.Option(metavar="DOMAIN:SCOPE:VERB", help="What the agent was about to do.")
+    ] = ""
     policy: Annotated[str, typer.Option(metavar="ID", help="A policy that matched.")] = ""
     reason: Annotated[
         str, typer.Option(metavar="CODE", help="The reason, for instance STATIC_POLICY_BLOCK.")
@@ -86,9 +91,11 @@ class ChangeOptions:
     ] = False
     since: _Since = ""
     until: _Until = ""
-    kind: Annotated[str, typer.Option(help="What was changed, for instance static_policy.")] = ""
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="What was changed, for instance static_policy.")
+    ] = ""
     entity: Annotated[str, typer.Option(metavar="ID", help="The id of what was changed.")] = ""
-    actor: Annotated[str, typer.Option(help="Who changed it.")] = ""
+    actor: Annotated[str, typer.Option(metavar="NAME", help="Who changed it.")] = ""
     op: Annotated[str, typer.Option(metavar="create|update|delete", help="What was done.")] = ""
 
     def body(self) -> dict[str, Any]:

@@ -27,9 +27,9 @@ from pdp.cli.asking import Misused, actor_here, ending
 from pdp.cli.exits import Exit
 from pdp.config import load
 from pdp.errors import ConfigError
-from pdp.records import RecordOptions
+from pdp.record_keeping import RecordOptions
 from pdp.store import sqlite_backup
-from pdp.store.sqlite import path_of
+from pdp.store.sqlite import path_of, place_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ def backup(
         passphrase = None if passphrase_file is None else read_passphrase(passphrase_file)
         with _scratch(file.absolute().parent) as scratch:
             copied = Path(scratch) / "copy.db"
-            sqlite_backup.copy(_place(settings, holds), copied, _KINDS[holds])
+            sqlite_backup.copy(path_of(_url(settings, holds)), copied, _KINDS[holds])
             schema, last = sqlite_backup.check(copied, _KINDS[holds])
             head, problems = _chain(settings, holds, copied)
             manifest = Manifest(
@@ -88,7 +88,7 @@ def restore(
     with ending(as_json=as_json):
         settings = load({"database_url": url})
         holds = described(file).holds
-        database = _place(settings, holds)
+        database = place_for(_url(settings, holds))
         if database.exists() and not (force or check):
             raise Misused(f"{database} is there already; replace it with --force")
         passphrase = None if passphrase_file is None else read_passphrase(passphrase_file)
@@ -109,9 +109,9 @@ def restore(
     _finish(facts, problems, as_json=as_json)
 
 
-def _place(settings: Settings, holds: str) -> Path:
+def _url(settings: Settings, holds: str) -> str:
     """Returns where the database of policies is, or that of records."""
-    return path_of(settings.store_url if holds == POLICIES else RecordOptions.of(settings).url)
+    return settings.store_url if holds == POLICIES else RecordOptions.of(settings).url
 
 
 def _chain(settings: Settings, holds: str, copied: Path) -> tuple[str, Sequence[str]]:

@@ -42,10 +42,10 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Replace FILE where it is there.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Back up the database of policies, keys and limits while servers go on.
+    """Back up the database while servers go on.
 
-    The copy is one consistent state, checked, and described by a manifest with its checksum. The
-    log of decisions is a backup of its own, made with --records.
+    The copy is one consistent state, checked, and described by a manifest with its checksum. It has
+    the policies, keys and limits; the log of decisions is a backup of its own, made with --records.
     """
     from pdp.cli.backing_up import backup  # noqa: PLC0415 - once there is work to do
 

@@ -57,7 +57,7 @@ def _check(
     timezone: _Timezone = "UTC",
     as_json: _Json = False,
 ) -> None:
-    """Check whether a condition can be used in a policy, and show what it asks for.
+    """Check a condition as policies do, and show what it asks for.
 
     What in it is unknown whatever the request is, a text compared with a number for instance, is
     warned of.
@@ -75,10 +75,11 @@ def _evaluate(
     timezone: _Timezone = "UTC",
     as_json: _Json = False,
 ) -> None:
-    """Show what a condition comes to for a request, and what of it is unknown.
+    """Show what a condition comes to for a request.
 
-    The request comes from options, from a JSON file or from standard input, as with pdp decide.
-    Its timestamp is now where it gives none. Nothing is asked of a server.
+    What of it is unknown is named. The request comes from options, from a JSON file or from
+    standard input, as with pdp decide. Its timestamp is now where it gives none. Nothing is asked
+    of a server.
     """
     from pdp.cli.evaluating import evaluate  # noqa: PLC0415 - as above
 
@@ -89,7 +90,7 @@ def group() -> Any:
     """Returns the command with its subcommands."""
     app = typer.Typer(
         name="conditions",
-        help="Check and try the conditions of custom rules, which docs/conditions.md describes.",
+        help="Check and try the conditions of custom rules. docs/conditions.md describes them.",
         add_completion=False,
         rich_markup_mode=None,
         no_args_is_help=True,

@@ -48,7 +48,7 @@ def simulate(
 
 def _ask(name: str, body: dict[str, Any], target: TargetOptions) -> dict[str, Any]:
     message = message_of(name, body)
-    with caller_for(target) as caller:
+    with caller_for(target, make=True) as caller:
         return encode(caller.call(name, message).message)
 
 

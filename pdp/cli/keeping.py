@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pdp.callers.local import Local
 from pdp.cli.asking import actor_here, ending, message_of
+from pdp.cli.databases import settings_for
 from pdp.cli.report import Report, Table, show
-from pdp.config import load
 from pdp.logs import logging_to_stderr
 from pdp.record_keeping import RecordOptions
 from pdp.transport.jsonpb import encode
@@ -35,7 +35,7 @@ def create(
     body: dict[str, Any] = {"name": name, "role": role, "tenants": list(tenants)}
     if expires_days is not None:
         body["expires_at"] = _rfc3339(time.time() + expires_days * _DAY_S)
-    with ending(as_json=as_json), _database(database_url) as database:
+    with ending(as_json=as_json), _database(database_url, make=True) as database:
         answer = _call(database, "CreateApiKey", body)
     _show_key("made", answer, as_json=as_json)
 
@@ -81,8 +81,8 @@ def revoke(database_url: str | None, key_id: str) -> None:
 
 
 @contextmanager
-def _database(url: str | None) -> Iterator[Local]:
-    settings = load({"database_url": url})
+def _database(url: str | None, *, make: bool = False) -> Iterator[Local]:
+    settings = settings_for(url, make=make)
     with (
         logging_to_stderr("warning"),
         Local(

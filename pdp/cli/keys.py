@@ -47,10 +47,12 @@ def _create(
     role: Annotated[str, typer.Option(metavar="admin|editor|auditor|pep", help="What it may do.")],
     tenant: Annotated[
         list[str],
-        typer.Option(help="A tenant that it acts for; may be repeated. '*' stands for all."),
+        typer.Option(
+            metavar="TENANT", help="A tenant that it acts for; may be repeated. '*' stands for all."
+        ),
     ],
     name: Annotated[
-        str | None, typer.Option(help="What people call it.  [default: the role]")
+        str | None, typer.Option(metavar="NAME", help="What people call it.  [default: the role]")
     ] = None,
     expires_days: Annotated[
         float | None,
@@ -95,7 +97,7 @@ def _rotate(
 
 
 def _revoke(key_id: _Id, database_url: _Url = None) -> None:
-    """Make a key count no more, from now on: running servers know within some 25 ms."""
+    """Make a key count no more. Running servers know within some 25 ms."""
     from pdp.cli.keeping import revoke  # noqa: PLC0415 - as above
 
     revoke(database_url, key_id)
@@ -105,7 +107,7 @@ def group() -> Any:
     """Returns the command with its subcommands."""
     app = typer.Typer(
         name="keys",
-        help="Make and revoke API keys, on the database itself: no server and no key is needed.",
+        help="Make, list and revoke API keys. On the database itself: no server or key is needed.",
         add_completion=False,
         rich_markup_mode=None,
         no_args_is_help=True,

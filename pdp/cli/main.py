@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
-from typing import Any, Final
+from io import StringIO, TextIOWrapper
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -65,9 +67,31 @@ def application() -> typer.Typer:
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """Runs the command that `arguments` name (the process's own where None), and exits."""
+    """Runs the command that `arguments` name (the process's own where None), and exits.
+
+    It writes UTF-8 whatever the locale: answers are JSON, and texts are in any language. Where
+    standard output is closed, the exit code is the answer.
+    """
+    if sys.stdout is None:
+        sys.stdout = StringIO()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.encoding.lower() != "utf-8":
+            stream.reconfigure(encoding="utf-8")
     application()(arguments, prog_name="pdp")
 
 
-def _group() -> None:
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from pdp.cli.banner import installed_version  # noqa: PLC0415 - for this option only
+
+        print(f"pdp {installed_version()}")
+        raise typer.Exit
+
+
+def _group(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
     """The policy decision point: decides whether AI traffic may pass, and serves such decisions."""

@@ -70,12 +70,14 @@ class RequestOptions:
             "replace its fields.",
         ),
     ] = None
-    text: Annotated[str | None, typer.Option(help="The text to judge.")] = None
+    text: Annotated[str | None, typer.Option(metavar="TEXT", help="The text to judge.")] = None
     action: Annotated[
         str | None,
         typer.Option(metavar="DOMAIN:SCOPE:VERB", help="What an agent is about to do."),
     ] = None
-    tool: Annotated[str | None, typer.Option(help="The tool an agent is about to call.")] = None
+    tool: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The tool an agent is about to call.")
+    ] = None
     arg: Annotated[
         list[str] | None,
         typer.Option(
@@ -88,16 +90,18 @@ class RequestOptions:
         str | None, typer.Option(metavar="JSON", help="All arguments of the tool.")
     ] = None
     tenant: Annotated[
-        str | None, typer.Option(help="Whose policies apply.  [default: default]")
+        str | None, typer.Option(metavar="TENANT", help="Whose policies apply.  [default: default]")
     ] = None
-    customer: Annotated[str | None, typer.Option(help="The customer whose policy applies too.")] = (
-        None
-    )
-    user: Annotated[str | None, typer.Option(help="The user who asks.")] = None
+    customer: Annotated[
+        str | None, typer.Option(metavar="ID", help="The customer whose policy applies too.")
+    ] = None
+    user: Annotated[str | None, typer.Option(metavar="ID", help="The user who asks.")] = None
     group: Annotated[
-        list[str] | None, typer.Option(help="A group of the user; may be repeated.")
+        list[str] | None, typer.Option(metavar="NAME", help="A group of the user; may be repeated.")
     ] = None
-    agent: Annotated[str | None, typer.Option(help="The agent or client that asks.")] = None
+    agent: Annotated[
+        str | None, typer.Option(metavar="ID", help="The agent or client that asks.")
+    ] = None
     model: Annotated[
         str | None,
         typer.Option(metavar="PROVIDER/MODEL", help="The model the request is for."),
@@ -111,17 +115,20 @@ class RequestOptions:
     ] = None
     classification: Annotated[
         list[str] | None,
-        typer.Option(help="A label of the resource, for instance PII; may be repeated."),
+        typer.Option(
+            metavar="LABEL", help="A label of the resource, for instance PII; may be repeated."
+        ),
     ] = None
     field: Annotated[
         list[str] | None,
-        typer.Option(help="A field of the resource; may be repeated."),
+        typer.Option(metavar="NAME", help="A field of the resource; may be repeated."),
     ] = None
     context: Annotated[
         str | None, typer.Option(metavar="JSON", help="What else conditions may ask for.")
     ] = None
     min_revision: Annotated[
-        int | None, typer.Option(help="The policy revision that must be in force at least.")
+        int | None,
+        typer.Option(metavar="NUMBER", help="The policy revision that must be in force at least."),
     ] = None
     explain: Annotated[
         bool, typer.Option("--explain", help="Show how the decision came about.")

@@ -51,7 +51,7 @@ _DryRun = Annotated[
 def _export(
     *,
     file: _File,
-    tenant: Annotated[str, typer.Option(help="Whose policies.")],
+    tenant: Annotated[str, typer.Option(metavar="TENANT", help="Whose policies.")],
     sign: Annotated[
         Path | None,
         typer.Option(metavar="KEY", help="Sign it by this Ed25519 key, into FILE.sig."),
@@ -70,7 +70,10 @@ def _import(
     *,
     file: _File,
     tenant: Annotated[
-        str | None, typer.Option(help="Whose policies they become.  [default: the file's tenant]")
+        str | None,
+        typer.Option(
+            metavar="TENANT", help="Whose policies they become.  [default: the file's tenant]"
+        ),
     ] = None,
     verify: Annotated[
         Path | None,
@@ -80,7 +83,10 @@ def _import(
     database_url: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Make a tenant's policies what a file says: all of them in one transaction, or none."""
+    """Make a tenant's policies what a file says.
+
+    All of them in one transaction, or none.
+    """
     from pdp.cli.policy_files import import_  # noqa: PLC0415 - as above
 
     import_(file, tenant, verify, database_url, dry_run=dry_run, as_json=as_json)
@@ -89,13 +95,16 @@ def _import(
 @spread
 def _rollback(
     *,
-    tenant: Annotated[str, typer.Option(help="Whose policies.")],
+    tenant: Annotated[str, typer.Option(metavar="TENANT", help="Whose policies.")],
     to: Annotated[int, typer.Option(metavar="REVISION", help="What they were at this revision.")],
     dry_run: _DryRun = False,
     database_url: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Make a tenant's policies what they were, as a new change that is in the log itself."""
+    """Make a tenant's policies what they were.
+
+    That is a new change, which is in the log itself.
+    """
     from pdp.cli.policy_files import rollback  # noqa: PLC0415 - as above
 
     rollback(tenant, to, database_url, dry_run=dry_run, as_json=as_json)
@@ -105,7 +114,7 @@ def group() -> Any:
     """Returns the command with its subcommands."""
     app = typer.Typer(
         name="policies",
-        help="Take policies out of the database and put them back, on the database itself.",
+        help="Export, import and roll back the policies of a tenant. On the database itself.",
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode=None,

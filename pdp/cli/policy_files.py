@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from pdp.backup.archive import replacing
 from pdp.bootstrap import first_publisher, open_store, risk_table
 from pdp.cli.asking import Misused, actor_here, ending, read_source
+from pdp.cli.databases import settings_for
 from pdp.cli.exits import Exit
-from pdp.config import load
 from pdp.domain.tenant import is_tenant_id
 from pdp.logs import logging_to_stderr
 from pdp.policy_files import change, signing
@@ -64,7 +64,7 @@ def import_(
         named, wanted = loaded(raw)
         tenant = tenant or named
         _check_tenant(tenant)
-        with _database(url) as (store, platform):
+        with _database(url, make=not dry_run) as (store, platform):
             summary = f"Imported {file.name}"
             made = _make(store, platform, tenant, lambda _: wanted, summary, dry_run=dry_run)
     _finish(made, tenant, dry_run=dry_run, as_json=as_json)
@@ -107,8 +107,8 @@ def _check_tenant(tenant: str) -> None:
 
 
 @contextmanager
-def _database(url: str | None) -> Iterator[tuple[Store, Platform]]:
-    settings = load({"database_url": url})
+def _database(url: str | None, *, make: bool = False) -> Iterator[tuple[Store, Platform]]:
+    settings = settings_for(url, make=make)
     with logging_to_stderr("warning"):
         store = open_store(settings.store_url)
         try:

@@ -17,6 +17,7 @@ Exit codes:
   2   these options make no sense together
   3   the overlay, the revision or a request is invalid
   4   the server, or its database, is not there to answer
+  78  with --embedded: the database or the settings cannot be used
 
 \b
 A record holds no raw text. What was found then is held against the policies in question; patterns
@@ -39,7 +40,9 @@ class ReplayOptions:
     ] = None
     revision: Annotated[
         int | None,
-        typer.Option(min=1, help="Take the policies of this revision, not those in force."),
+        typer.Option(
+            min=1, metavar="NUMBER", help="Take the policies of this revision, not those in force."
+        ),
     ] = None
     requests: Annotated[
         str | None,
@@ -48,31 +51,45 @@ class ReplayOptions:
         ),
     ] = None
     tenant: Annotated[
-        str | None, typer.Option(help="Whose decisions and policies.  [default: default]")
+        str | None,
+        typer.Option(metavar="TENANT", help="Whose decisions and policies.  [default: default]"),
     ] = None
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Decisions from then on, in RFC 3339.")
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Decisions from then on: 2026-02-26T03:00:00Z, or 90m, 24h, 7d for so long ago.",
+        ),
     ] = None
     until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Decisions before then, in RFC 3339.")
+        str | None, typer.Option(metavar="TIME", help="Decisions before then; as --since.")
     ] = None
     outcome: Annotated[
         list[str] | None,
-        typer.Option(help="Decisions that came to it, for instance BLOCK; may be repeated."),
+        typer.Option(
+            metavar="OUTCOME",
+            help="Decisions that came to it, for instance BLOCK; may be repeated.",
+        ),
     ] = None
-    user: Annotated[str | None, typer.Option(help="Decisions of this user.")] = None
-    customer: Annotated[str | None, typer.Option(help="Decisions for this customer.")] = None
+    user: Annotated[str | None, typer.Option(metavar="ID", help="Decisions of this user.")] = None
+    customer: Annotated[
+        str | None, typer.Option(metavar="ID", help="Decisions for this customer.")
+    ] = None
     policy: Annotated[
-        str | None, typer.Option(help="Decisions that the policy of this id took part in.")
+        str | None,
+        typer.Option(metavar="ID", help="Decisions that the policy of this id took part in."),
     ] = None
     examples: Annotated[
-        int, typer.Option(min=0, max=20, help="How many decisions of each change are named.")
+        int,
+        typer.Option(
+            min=0, max=20, metavar="NUMBER", help="How many decisions of each change are named."
+        ),
     ] = 3
 
 
 @spread
 def command(what: ReplayOptions, target: TargetOptions, as_json: Json = False) -> None:
-    """Tell what a change of policies would do to decisions that are recorded.
+    """Tell what a change of policies would do to past decisions.
 
     How many would change, from what to what, which policies do it, and examples. Nothing is
     written.

@@ -8,10 +8,19 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.cli.asking import Misused, caller_for, ending, message_of, read_overlay, read_source
+from pdp.cli.asking import (
+    Misused,
+    caller_for,
+    ending,
+    message_of,
+    parsed,
+    read_overlay,
+    read_source,
+)
+from pdp.cli.audit_options import moment
 from pdp.cli.exits import Exit
 from pdp.cli.report import Report, Table, show
-from pdp.transport.jsonpb import decode_json, encode
+from pdp.transport.jsonpb import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,8 +56,8 @@ def replay(what: ReplayOptions, target: TargetOptions, *, as_json: bool) -> None
 
 def _body(what: ReplayOptions) -> dict[str, Any]:
     recorded = {
-        "since": what.since,
-        "until": what.until,
+        "since": moment(what.since or "", "--since"),
+        "until": moment(what.until or "", "--until"),
         "outcomes": what.outcome,
         "user_id": what.user,
         "customer_id": what.customer,
@@ -83,7 +92,8 @@ def _of_requests(
     if body["recorded"]:
         raise Misused("--requests are not recorded decisions: leave the options that select those")
     lines = read_source(what.requests or "-", "--requests").splitlines()
-    requests = [decode_json(line) for line in lines if line.strip()]
+    place = f"--requests {what.requests}, line"
+    requests = [parsed(line, f"{place} {n}") for n, line in enumerate(lines, 1) if line.strip()]
     if not requests:
         raise Misused(f"--requests {what.requests} holds no request")
     for start in range(0, len(requests), _REQUESTS_A_PAGE):

@@ -54,10 +54,11 @@ def command(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Put a backup in the place of the database, once it has been verified whole.
+    """Put a backup in the place of the database.
 
-    It may be one of policies or of the log of decisions. Servers on that database must have ended.
-    API keys that the database has revoked or rotated since the backup stay so.
+    It may be one of policies or of the log of decisions, and is verified whole first. Servers on
+    that database must have ended. API keys that the database has revoked or rotated since the
+    backup stay so.
     """
     from pdp.cli.backing_up import restore  # noqa: PLC0415 - once there is work to do
 

@@ -51,11 +51,26 @@ _METAVARS: Final = {
     "tls_key_file": "FILE",
     "tls_client_ca_file": "FILE",
     "otel_endpoint": "URL",
+    "clients_file": "FILE",
+    "jwt_issuer": "NAME",
+    "jwt_audience": "NAME",
+    "jwt_jwks": "FILE|URL",
+    "jwt_secret_file": "FILE",
+    "jwt_roles_claim": "NAME",
+    "jwt_tenants_claim": "NAME",
+    "rate_per_s": "NUMBER",
+    "rate_burst": "NUMBER",
+    "audit_mode": "durable|async",
+    "audit_url": "URL",
+    "audit_queue": "NUMBER",
+    "audit_retention_days": "DAYS",
+    "audit_max_mb": "MEBIBYTES",
+    "audit_key_file": "FILE",
 }
 
 
 def _serve(config: Path | None, **flags: str | None) -> None:
-    """Serve decisions over gRPC and JSON over HTTP, until SIGTERM or SIGINT.
+    """Serve decisions over gRPC and HTTP, until SIGTERM or SIGINT.
 
     The first signal drains: health says NOT_SERVING, calls under way get --drain-s seconds. A
     second one ends the process at once.
@@ -69,7 +84,7 @@ def _option(name: str, description: str, default: Any) -> inspect.Parameter:
     shown = f"default: {default}" if default not in ("", None) else "no default"
     option = typer.Option(
         f"--{name.replace('_', '-')}",
-        metavar=_METAVARS.get(name, "VALUE"),
+        metavar=_METAVARS[name],
         # Read by the settings, not by typer, so that a file and its faults are treated alike.
         help=f"{description}  [env var: PDP_{name.upper()}; {shown}]",
         show_default=False,

@@ -59,7 +59,7 @@ _Of = Annotated[
 
 
 def _status(data_dir: _Directory = Path("var"), as_json: _Json = False) -> None:
-    """Show what waits for each SIEM, what was delivered, and what was not."""
+    """Show what waits for each SIEM and what was delivered."""
     from pdp.cli.spooled import show_status  # noqa: PLC0415 - once there is work to do
 
     show_status(data_dir, as_json=as_json)
@@ -68,7 +68,9 @@ def _status(data_dir: _Directory = Path("var"), as_json: _Json = False) -> None:
 def _dead_letters(
     data_dir: _Directory = Path("var"),
     of: _Of = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many to show, oldest first.")] = 100,
+    limit: Annotated[
+        int, typer.Option(min=1, metavar="NUMBER", help="How many to show, oldest first.")
+    ] = 100,
     body: Annotated[bool, typer.Option("--body", help="Show the events themselves.")] = False,
     as_json: _Json = False,
 ) -> None:
@@ -90,7 +92,7 @@ def _resend(
     of: _Of = None,
     as_json: _Json = False,
 ) -> None:
-    """Send dead letters again; a server that runs takes them up by itself."""
+    """Send dead letters again. A server that runs takes them up by itself."""
     from pdp.cli.spooled import send_again  # noqa: PLC0415 - as above
 
     if bool(ids) == everything:
@@ -102,7 +104,7 @@ def group() -> Any:
     """Returns the command with its subcommands."""
     app = typer.Typer(
         name="siem",
-        help="See what waits for SIEMs and webhooks, and send again what they refused.",
+        help="See what waits for SIEMs, and send again what they refused.",
         add_completion=False,
         rich_markup_mode=None,
         no_args_is_help=True,

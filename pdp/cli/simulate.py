@@ -38,9 +38,9 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Ask what would be decided, layer by layer, with candidate policies in force.
+    """Ask what would be decided, with candidate policies in force.
 
-    Nothing is written, consumed or recorded.
+    Every layer answers. Nothing is written, consumed or recorded.
     """
     from pdp.cli.deciding import simulate  # noqa: PLC0415 - protobuf, once there is work to do
 

@@ -80,8 +80,11 @@ def send_again(data_dir: Path, ids: Sequence[int] | None, of: str | None, *, as_
 
 @contextmanager
 def _spool(data_dir: Path) -> Iterator[Spool | None]:
-    """Opens the spool; None where there never was one."""
+    """Opens the spool; None where the server has never had one."""
     path = data_dir / SPOOL_NAME
+    if not data_dir.is_dir():  # of another server, then: "nothing waits" would be untrue
+        complain(f"there is no data directory {data_dir}; name it with --data-dir or PDP_DATA_DIR")
+        sys.exit(Exit.CONFIG)
     if not path.exists():
         yield None
         return

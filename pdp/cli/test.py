@@ -40,7 +40,7 @@ def command(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[PATHS]...",
+            metavar="PATH",
             help="Files, or directories of YAML files.  [default: tests/cases]",
             show_default=False,
         ),
@@ -58,7 +58,10 @@ def command(
     ] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:
-    """Run decision cases: requests, and what they must come to under a set of policies."""
+    """Run decision cases: requests, and what they must come to.
+
+    Each suite brings the policies that its cases are judged under.
+    """
     from pdp.cli.testing import test  # noqa: PLC0415 - the engine, once there are cases to run
 
     test(paths or [Path("tests/cases")], server, timeout, tls, who, as_json=as_json)

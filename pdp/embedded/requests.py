@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
@@ -12,8 +13,6 @@ from pdp.transport.call import new_id
 from pdp.transport.convert import to_request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pdp.domain.request import Entity, JsonObject, Subject, Target, Usage
 
 
@@ -49,12 +48,16 @@ def read(request: Request | Mapping[str, Any] | None, fields: RequestFields) -> 
         fields: put in place of those of the request.
 
     Raises:
-        InvalidArgument: the JSON form is none.
+        TypeError: it is neither of these.
+        InvalidArgument: the JSON form is none; the fields at fault are named.
     """
     if request is None:
         return _settled(Request(**fields)), 0
     if isinstance(request, Request):
         return _settled(request._replace(**fields)), 0
+    if not isinstance(request, Mapping):
+        kind = type(request).__name__
+        raise TypeError(f"a request is a Request or a mapping, not {kind}; for a text say text=…")
     from pdp.transport.jsonpb import decode  # noqa: PLC0415 - only who sends JSON pays for it
 
     message = pb.DecideRequest()

@@ -15,7 +15,7 @@ from pdp.store.audit_chain import chained, key_id
 from pdp.store.audit_port import Kept
 from pdp.store.audit_retention import MAX_PAGES, retain
 from pdp.store.audit_verify import verify
-from pdp.store.sqlite import connect, path_of
+from pdp.store.sqlite import connect, place_for
 from pdp.store.sqlite_errors import converted, converted_at_opening, is_busy
 from pdp.store.sqlite_place import Place
 
@@ -101,7 +101,7 @@ class SqliteAuditLog:
             StoreUnavailable: another process held the file for longer than `busy_timeout_s`.
 
         """
-        path = path_of(url)
+        path = place_for(url)
         with converted_at_opening(), ExitStack() as undo:
             writer = connect(path, busy_timeout_s)
             undo.callback(writer.close)

@@ -61,7 +61,7 @@ class SqliteStore:
             StoreUnavailable: another process held the file for longer than `busy_timeout_s`.
 
         """
-        path = path_of(url)
+        path = place_for(url)
         with converted_at_opening(), ExitStack() as undo:
             connection = connect(path, busy_timeout_s)
             undo.callback(connection.close)
@@ -134,10 +134,10 @@ class SqliteStore:
 
 
 def path_of(url: str) -> Path:
-    """Returns the file that a store's URL names; its directory is made where it is not there.
+    """Returns the file that a store's URL names.
 
     Raises:
-        ConfigError: the URL names none, or the directory cannot be made.
+        ConfigError: it names none.
 
     """
     name = url.removeprefix(_SCHEME)
@@ -147,7 +147,17 @@ def path_of(url: str) -> Path:
             "The store URL must be sqlite:/// and the path of a file: sqlite:///data/pdp.db below"
             " the working directory, or sqlite:////var/lib/pdp/pdp.db."
         )
-    path = Path(name).absolute()
+    return Path(name).absolute()
+
+
+def place_for(url: str) -> Path:
+    """Does what `path_of` does, and makes the file's directory where it is not there.
+
+    Raises:
+        ConfigError: the URL names no file, or the directory cannot be made.
+
+    """
+    path = path_of(url)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

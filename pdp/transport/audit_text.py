@@ -1,11 +1,15 @@
-"""Decision records as text for spreadsheets."""
+"""Decision records as text: lines of JSON, and rows for spreadsheets."""
 
 from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime
+import json
 from typing import TYPE_CHECKING, Final
+
+from pdp.transport.jsonpb import encode
+from pdp.transport.jsonpb.timestamps import timestamp_text
+from pdp.transport.records import timestamp_of, to_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,7 +21,7 @@ NDJSON_TYPE: Final = "application/x-ndjson"
 CSV_TYPE: Final = "text/csv; charset=utf-8"
 
 _COLUMNS: Final[dict[str, Callable[[DecisionRecord], object]]] = {
-    "time": lambda r: datetime.fromtimestamp(r.time, UTC).isoformat(),
+    "time": lambda r: timestamp_text(timestamp_of(r.time)),
     "decision_id": lambda r: r.decision_id,
     "request_id": lambda r: r.request_id,
     "tenant_id": lambda r: r.tenant_id,
@@ -51,6 +55,11 @@ _COLUMNS: Final[dict[str, Callable[[DecisionRecord], object]]] = {
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for a formula at the beginning of a cell, whoever wrote it."""
+
+
+def ndjson_lines(page: Sequence[Read]) -> str:
+    """Returns a line for each record, in the shape in which lists have it."""
+    return "".join(f"{json.dumps(encode(to_record(each)), ensure_ascii=False)}\n" for each in page)
 
 
 def csv_head() -> str:

@@ -22,7 +22,7 @@ def to_record(read: Read) -> pb.DecisionRecord:
     message = pb.DecisionRecord(
         decision_id=record.decision_id,
         request_id=record.request_id,
-        time=_timestamp(record.time),
+        time=timestamp_of(record.time),
         tenant_id=record.tenant_id,
         outcome=record.outcome,  # type: ignore[arg-type] # the numbers are the proto's
         allowed=record.allowed,
@@ -40,7 +40,7 @@ def to_record(read: Read) -> pb.DecisionRecord:
         action=record.action,
         tool=record.tool,
         target=decide_pb2.Target(**record.target._asdict()),
-        asked_at=_timestamp(record.asked_at),
+        asked_at=timestamp_of(record.asked_at),
         text_sha256=record.text_sha256,
         text_length=record.text_length,
         redacted_text=record.redacted_text,
@@ -85,7 +85,8 @@ def _add_findings(message: pb.DecisionRecord, record: DecisionRecord) -> None:
     message.frameworks.extend(response.frameworks)
 
 
-def _timestamp(seconds: float) -> Timestamp:
+def timestamp_of(seconds: float) -> Timestamp:
+    """Returns a time, given in seconds since the epoch, to the microsecond."""
     timestamp = Timestamp()
     timestamp.FromNanoseconds(round(seconds * 1e6) * 1000)
     return timestamp

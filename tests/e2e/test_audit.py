@@ -155,10 +155,12 @@ class TestReading:
         assert answer.headers["content-type"] == "application/x-ndjson"
         lines = [json.loads(line) for line in answer.text.splitlines()]
         assert [each["decision_id"] for each in lines] == ids
+        assert lines == listed(client)[::-1]
         answer = client.get(f"{AUDIT}/export", params={"format": "csv", "outcome": "BLOCK"})
         assert answer.headers["content-type"] == "text/csv; charset=utf-8"
         rows = list(csv.DictReader(io.StringIO(answer.text)))
         assert [each["decision_id"] for each in rows] == ids
+        assert [each["time"] for each in rows] == [each["time"] for each in lines]
         assert rows[0]["tool"] == "'=1+1", "a spreadsheet would run it"
 
     def test_a_tail_over_grpc(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
+import subprocess
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -13,7 +15,7 @@ from pdp.cli import main
 from pdp.cli.exits import Exit
 from pdp.cli.report import Report, Table, show
 from pdp.config import Settings
-from tests.running import Server, json_of, pdp
+from tests.running import COMMAND, PATIENCE_S, Server, environment, json_of, pdp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +66,7 @@ class TestHelp:
             ("serve", {0, 2, 70, 78, 130}),
             ("decide", {0, 1, 2, 3, 4, 78}),
             ("simulate", {0, 1, 2, 3, 4, 78}),
+            ("replay", {0, 1, 2, 3, 4, 78}),
             ("test", {0, 1, 2, 4, 78}),
             ("health", {0, 1, 2, 4, 78}),
             ("backup", {0, 1, 2, 4, 78}),
@@ -78,6 +81,32 @@ class TestHelp:
         text = cli(name, "--help").out.partition("Exit codes:")[2]
         listed = re.findall(r"^    (\d+)\s+\w", text, re.MULTILINE)
         assert {int(code) for code in listed} == codes
+
+    @pytest.mark.parametrize("group", ["", "conditions", "keys", "audit", "siem", "policies"])
+    def test_lists_of_commands_are_whole_sentences(
+        self, cli: Callable[..., Ran], group: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On a terminal of 80 columns none is cut off."""
+        monkeypatch.setenv("COLUMNS", "80")
+        listed = cli(*group.split(), "--help").out.partition("Commands:\n")[2].partition("\n\n")[0]
+        sentences = listed.rstrip().splitlines()
+        assert len(sentences) > 1
+        assert [line for line in sentences if not re.search(r"[^.]\.$", line)] == []
+
+    def test_every_value_is_named(self) -> None:
+        """No option shows a type of Python for what it takes."""
+        group: Any = get_command(main.application())
+        found = [group.get_command(None, name) for name in group.list_commands(None)]
+        found += [inner for each in found for inner in getattr(each, "commands", {}).values()]
+        options = [
+            (command.name, parameter.opts[0])
+            for command in found
+            for parameter in command.params
+            if parameter.param_type_name == "option" and not parameter.is_flag
+            if parameter.metavar in {None, "VALUE"}
+        ]
+        assert len(found) > 20
+        assert options == []
 
     @pytest.mark.parametrize("name", sorted(Settings.model_fields))
     def test_every_setting_is_an_option(self, cli: Callable[..., Ran], name: str) -> None:
@@ -114,6 +143,32 @@ def test_version(cli: Callable[..., Ran]) -> None:
     versions = cli("version", "--json").json
     assert {"pdp", "python", "re2", "grpc", "protobuf"} <= set(versions)
     assert f"grpc          {versions['grpc']}" in cli("version").out
+    assert cli("--version").out == f"pdp {versions['pdp']}\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "keys list",
+        "keys rotate 1",
+        "keys revoke 1",
+        "policies export acme.yaml --tenant acme",
+        "policies rollback --tenant acme --to 1",
+        "audit verify --embedded",
+        "audit search --embedded",
+        "replay --revision 1 --embedded",
+    ],
+)
+def test_a_database_that_is_not_there_is_not_made_to_be_read(
+    cli: Callable[..., Ran], command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new one would say that there is nothing, and that all is well."""
+    monkeypatch.chdir(tmp_path)
+    ran = cli(*command.split(), "--database-url", "sqlite:///mistyped/pdp.db")
+    assert (ran.code, ran.out) == (Exit.CONFIG, "")
+    place = tmp_path / "mistyped" / "pdp.db"
+    assert f"there is no database at {place}; name it with --database-url" in ran.err
+    assert list(tmp_path.iterdir()) == []
 
 
 class TestProcess:
@@ -125,6 +180,28 @@ class TestProcess:
         assert answer.returncode == Exit.NO
         assert json_of(answer)["outcome"] == "BLOCK"
         assert answer.stderr == ""
+
+    @pytest.mark.parametrize("flags", [(), ("--json",)], ids=["text", "json"])
+    def test_a_locale_without_the_letters(self, server: Server, flags: tuple[str, ...]) -> None:
+        """Answers are in UTF-8, whatever the locale."""
+        asked = ("decide", "--text", "grüße 4111111111111111", "--server", server.grpc_address)
+        answer = pdp(*asked, *flags, PYTHONIOENCODING="ascii")
+        assert (answer.returncode, answer.stderr) == (Exit.OK, "")
+        assert "grüße [REDACTED]" in answer.stdout
+
+    def test_no_standard_output(self, server: Server) -> None:
+        """Its exit code is the answer to who wants nothing else."""
+        for text, code in (("hello", Exit.OK), (ATTACK, Exit.NO)):
+            asked = (*COMMAND, "decide", "--text", text, "--server", server.grpc_address)
+            answer = subprocess.run(
+                ["bash", "-c", f"{shlex.join(asked)} >&-"],
+                env=environment(),
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE_S,
+                check=False,
+            )
+            assert (answer.returncode, answer.stderr) == (code, "")
 
     def test_health_without_options(self, server: Server) -> None:
         """The short way that containers take reads the environment too."""

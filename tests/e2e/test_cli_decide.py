@@ -150,8 +150,14 @@ class TestDecide:
     def test_a_list_is_no_request(self, cli: Callable[..., Ran]) -> None:
         """A request is an object."""
         ran = cli("decide", "--request", "-", stdin="[1]")
-        assert ran.code == Exit.USAGE
-        assert "holds no JSON object" in ran.err
+        assert ran.code == Exit.INVALID
+        assert "--request - holds no JSON object" in ran.err
+
+    def test_what_is_not_json_is_named(self, cli: Callable[..., Ran]) -> None:
+        """A command line has no body: the option is what cannot be read."""
+        ran = cli("decide", "--request", "-", stdin="{")
+        assert ran.code == Exit.INVALID
+        assert "pdp: --request - is not JSON: " in ran.err
 
     @pytest.mark.parametrize("name", ["decide", "simulate"])
     def test_no_server(self, cli: Callable[..., Ran], closed_port: str, name: str) -> None:

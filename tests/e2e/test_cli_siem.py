@@ -82,6 +82,14 @@ def test_no_spool(cli: Callable[..., Ran], tmp_path: Path) -> None:
     assert not (tmp_path / SPOOL_NAME).exists()
 
 
+@pytest.mark.parametrize("name", ["status", "dead-letters"])
+def test_no_data_directory(cli: Callable[..., Ran], tmp_path: Path, name: str) -> None:
+    """It is not the server's: that nothing waits would be untrue."""
+    ran = cli("siem", name, "--data-dir", str(tmp_path / "mistyped"))
+    assert (ran.code, ran.out) == (78, "")
+    assert "there is no data directory" in ran.err
+
+
 def test_no_database(cli: Callable[..., Ran], tmp_path: Path) -> None:
     (tmp_path / SPOOL_NAME).write_bytes(b"no database " * 1000)
     ran = cli("siem", "status", "--data-dir", str(tmp_path))

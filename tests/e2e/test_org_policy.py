@@ -230,7 +230,14 @@ class TestRefusals:
         assert put(client, {"logging_level": "full", "alert_rules": [{}]}).status_code == 422
         assert client.get(PATH).json() == DEFAULT
 
-    @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"paranoid"', b'{"logging_level": full}'])
+    @pytest.mark.parametrize("body", [b"[]", b'"paranoid"', b"null", b"1"])
+    def test_bodies_that_are_no_object(self, client: httpx2.Client, body: bytes) -> None:
+        """They are JSON, so it is their value that is wrong."""
+        answer = client.put(PATH, content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 422
+        assert fields(answer) == ["body"]
+
+    @pytest.mark.parametrize("body", [b"", b"{", b'{"logging_level": full}'])
     def test_malformed_bodies(self, client: httpx2.Client, body: bytes) -> None:
         answer = client.put(PATH, content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code == 400

@@ -174,6 +174,29 @@ def test_the_command(
     assert (whole["replayed"], whole["changed"]) == (2, 0)
 
 
+def test_the_command_takes_times_as_other_commands_do(
+    http: httpx2.Client, tenant: str, cli: Callable[..., Ran]
+) -> None:
+    keep_all(http)
+    decide(http, "hello")
+    base = ("replay", "--tenant", tenant, "--revision", "1", "--json")
+    assert cli(*base, "--since", "1h").json["replayed"] == 1
+    assert cli(*base, "--until", "1h").json["replayed"] == 0
+    ran = cli(*base, "--since", "yesterday")
+    assert (ran.code, ran.out) == (Exit.USAGE, "")
+    assert '--since "yesterday" is no time' in ran.err
+
+
+def test_the_command_names_the_line_that_is_no_request(
+    tenant: str, cli: Callable[..., Ran]
+) -> None:
+    lines = '{"content": {"text": "hello"}}\n\n{\n'
+    base = ("replay", "--tenant", tenant, "--revision", "1", "--requests", "-")
+    ran = cli(*base, stdin=lines)
+    assert (ran.code, ran.out) == (Exit.INVALID, "")
+    assert "--requests -, line 3 is not JSON: " in ran.err
+
+
 def test_the_command_wants_something_to_compare_with(
     server: Server, cli: Callable[..., Ran]
 ) -> None:

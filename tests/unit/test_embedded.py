@@ -144,6 +144,12 @@ class TestDecide:
         """32 deep is allowed."""
         assert engine.decide(arguments=nested(32)).outcome is Outcome.ALLOW
 
+    def test_a_text_by_itself_is_no_request(self, engine: Engine) -> None:
+        """The likeliest mistake is answered with what to say instead."""
+        wrong: Any = "hello"
+        with pytest.raises(TypeError, match=r"not str; for a text say text=…"):
+            engine.decide(wrong)
+
     def test_unknown_keywords(self, engine: Engine) -> None:
         """A misspelt keyword is a TypeError, as of any function."""
         with pytest.raises(TypeError):

@@ -163,7 +163,7 @@ def test_documents_may_be_thirty_two_deep() -> None:
     ("data", "kind"), [([], "an array"), ("x", "a string"), (None, "null"), (1, "a number")]
 )
 def test_a_body_is_an_object(data: object, kind: str) -> None:
-    with pytest.raises(MalformedRequest) as caught:
+    with pytest.raises(InvalidArgument) as caught:
         decoded(data)
     assert caught.value.violations == (("body", f"must be an object, not {kind}"),)
 

@@ -87,8 +87,12 @@ def _credentials(
 
 
 def _options(server_name: str | None) -> tuple[Option, ...]:
-    # Else gRPC sends even a call to this machine through the proxy that the environment names.
-    proxy: Option = ("grpc.enable_http_proxy", 0)
+    options: tuple[Option, ...] = (
+        # An answer is as large as its question makes it: a batch may pass gRPC's default of 4 MiB.
+        ("grpc.max_receive_message_length", -1),
+        # Else gRPC sends even a call to this machine through the proxy that the environment names.
+        ("grpc.enable_http_proxy", 0),
+    )
     if server_name is None:
-        return (proxy,)
-    return (proxy, ("grpc.ssl_target_name_override", server_name))
+        return options
+    return (*options, ("grpc.ssl_target_name_override", server_name))

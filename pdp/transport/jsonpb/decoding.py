@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.message import Message
 
-from pdp.errors import MalformedRequest, Violation
+from pdp.errors import InvalidArgument, Violation
 from pdp.transport.jsonpb.documents import fill_list, fill_struct, fill_value
 from pdp.transport.jsonpb.fields import (
     LIST_VALUE,
@@ -86,8 +86,8 @@ def decode(data: object, message: Message, prefix: str = "") -> None:
         prefix: put before the paths in errors, for a message that lies in another.
 
     Raises:
-        MalformedRequest: `data` is no object.
-        InvalidArgument: it names every field that is unknown, given twice or of the wrong type.
+        InvalidArgument: `data` is no object, or has fields that are unknown, given twice or of the
+            wrong type; it names them all.
     """
     problems = Problems()
     collect(data, message, problems, prefix)
@@ -98,11 +98,10 @@ def collect(data: object, message: Message, problems: Problems, prefix: str = ""
     """Does what `decode` does, but adds what is wrong to `problems`.
 
     Raises:
-        MalformedRequest: `data` is no object.
+        InvalidArgument: `data` is no object.
     """
     if type(data) is not dict:
-        reason = unlike("an object", data)
-        raise MalformedRequest(f"the body {reason}", Violation("body", reason))
+        raise InvalidArgument.of(Violation("body", unlike("an object", data)))
     _fill(_plan(descriptor_of(message)), data, message, prefix, problems)
 
 

@@ -32,7 +32,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_MALFORMED_REQUEST: _ErrorReason.ValueType  # 2
     """ERROR_REASON_MALFORMED_REQUEST is sent for a body that cannot be read at
-    all: broken JSON, a body that is no object, bytes that are no message.
+    all: broken JSON, no body where one is due, bytes that are no message.
 
         {"error": {"code": "MALFORMED_REQUEST", "message": "the body is not JSON: Expecting value at line 1, column 9",
          "details": [{"field": "body", "reason": "Expecting value at line 1, column 9"}]}}
@@ -41,7 +41,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_INVALID_PATTERN is sent for a pattern that RE2 does not
     accept, or that is longer or larger than is allowed.
 
-        {"error": {"code": "INVALID_PATTERN", "message": "pattern: invalid perl operator: (?=",
+        {"error": {"code": "INVALID_PATTERN", "message": "pattern: look-around is not supported: (?=",
          "details": [{"field": "pattern", "reason": "look-around is not supported: (?="}]}}
     """
     ERROR_REASON_INVALID_ACTION: _ErrorReason.ValueType  # 4
@@ -326,7 +326,7 @@ ERROR_REASON_INVALID_ARGUMENT: ErrorReason.ValueType  # 1
 """
 ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 2
 """ERROR_REASON_MALFORMED_REQUEST is sent for a body that cannot be read at
-all: broken JSON, a body that is no object, bytes that are no message.
+all: broken JSON, no body where one is due, bytes that are no message.
 
     {"error": {"code": "MALFORMED_REQUEST", "message": "the body is not JSON: Expecting value at line 1, column 9",
      "details": [{"field": "body", "reason": "Expecting value at line 1, column 9"}]}}
@@ -335,7 +335,7 @@ ERROR_REASON_INVALID_PATTERN: ErrorReason.ValueType  # 3
 """ERROR_REASON_INVALID_PATTERN is sent for a pattern that RE2 does not
 accept, or that is longer or larger than is allowed.
 
-    {"error": {"code": "INVALID_PATTERN", "message": "pattern: invalid perl operator: (?=",
+    {"error": {"code": "INVALID_PATTERN", "message": "pattern: look-around is not supported: (?=",
      "details": [{"field": "pattern", "reason": "look-around is not supported: (?="}]}}
 """
 ERROR_REASON_INVALID_ACTION: ErrorReason.ValueType  # 4

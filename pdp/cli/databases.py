@@ -1,0 +1,27 @@
+"""The database that a command works on itself, without a server."""
+
+from __future__ import annotations
+
+from pdp.config import Settings, load
+from pdp.errors import ConfigError
+from pdp.store.sqlite import path_of
+
+
+def settings_for(database_url: str | None, *, make: bool) -> Settings:
+    """Returns the settings, `database_url` among them where it is given.
+
+    Args:
+        database_url: the database; None for the server's.
+        make: whether the database is made where it is not there. A command that only reads must not
+            take a new one, which says that all is well, for the one that was meant.
+
+    Raises:
+        ConfigError: a setting cannot be used, or there is no database.
+    """
+    settings = load({"database_url": database_url})
+    path = path_of(settings.store_url)
+    if not (make or path.is_file()):
+        raise ConfigError(
+            f"there is no database at {path}; name it with --database-url or PDP_DATABASE_URL"
+        )
+    return settings

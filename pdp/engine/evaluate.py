@@ -107,7 +107,7 @@ def stopped(snapshot: Snapshot, request: Request) -> bool:
     """Whether a gate stops a request, so that nothing else is to be done for it."""
     try:
         return any(gate.admit(request).outcome is Outcome.BLOCK for gate in snapshot.gates)
-    except Exception:
+    except Exception:  # `evaluate` meets it again, and tells of it
         return False
 
 

@@ -96,9 +96,9 @@ class ModelIndex:
             name: of a model, or a tier.
             provider: whose model is meant; empty where that is not said.
         """
-        name = folded(name)
-        if provider:
-            model = self._by_provider.get(folded(provider), {}).get(name)
+        name, provider = folded(name), folded(provider)
+        if provider:  # blanks alone name none
+            model = self._by_provider.get(provider, {}).get(name)
             models: Sequence[ModelConfig] = () if model is None else (model,)
         else:
             models = self._by_name.get(name, ())
@@ -122,9 +122,8 @@ class ModelIndex:
             name: of the model that the request is for, a tier, or empty.
             provider: of the request; empty where it names none.
         """
-        name = folded(name)
+        name, provider = folded(name), folded(provider)
         if provider:
-            provider = folded(provider)
             killed = self._killed_within.get(provider)
             found = killed.get(name) if killed else None
         else:

@@ -85,14 +85,20 @@ def readings(segment: Segment) -> tuple[Segment, ...]:
     if plain and not _may_be_encoded(text):
         return (segment,)
     found = [segment, *_foldings(segment)]
+    as_written = found[-1]
     for _ in range(_MAX_DECODINGS):
         decoded = _decoded(found[-1])
         if decoded is None:
             break
         found += (decoded, *_foldings(decoded))
-    # Last, and by itself: what stands in a comment is read in every other way before.
-    uncommented = _uncommented(found[-1])
-    return (*found, uncommented) if uncommented is not None else tuple(found)
+    # Last: what stands in a comment is read in every other way before. And with escapes as well as
+    # without: an escaped end of a comment is one to who decodes it, and none to who does not.
+    decoded = found[-1]
+    for each in (decoded,) if decoded is as_written else (as_written, decoded):
+        uncommented = _uncommented(each)
+        if uncommented is not None:
+            found.append(uncommented)
+    return tuple(found)
 
 
 def _may_be_encoded(text: str) -> bool:

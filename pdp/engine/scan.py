@@ -201,11 +201,13 @@ def scan(
         segments += strings_in(arguments)
     for segment in segments:
         for reading in readings(segment):
-            data = reading.data
+            data, found = reading.data, False
             for shard in shards:
                 for pattern in shard.search(data):
                     hits.setdefault(pattern.source, (pattern, []))[1].append(reading)
-            if len(data) >= MIN_BYTES and len(hits) >= MIN_PATTERNS:
+                    found = True
+            # Known by its identity, so only where hits keep it: another may get that of one gone.
+            if found and len(data) >= MIN_BYTES and len(hits) >= MIN_PATTERNS:
                 near[id(reading)] = Neighbourhoods(shards, data)
     return Findings(hits, validators, near) if hits else NO_FINDINGS
 

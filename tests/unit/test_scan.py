@@ -78,6 +78,15 @@ class TestFinding:
         one_by_one = {word for word in words if text and re2.search(word, text)}
         assert found(patterns, text) == one_by_one
 
+    def test_a_long_reading_without_a_find_says_nothing_of_later_ones(self) -> None:
+        """It is gone by then, and one of them may well have got its place in memory."""
+        shards = PatternSet().with_patterns(["x$", "one", "two", "three"]).shards
+        long = "%41" + "." * 25_000 + "x" * 200 + "." * 10_000  # cut within the x's, it matches
+        later = {f"c{index}": "z%78" for index in range(50)}
+        findings = scan(shards, "", {"a": "one two three", "b": long, **later}, {})
+        found = [where.segment.path for where in findings.all(Detector("x$"))]
+        assert found == [f"/{key}" for key in later]
+
 
 class TestExhaustion:
     def test_an_empty_answer_is_never_taken_for_no_match(

@@ -266,7 +266,7 @@ def _namer(models: ModelIndex) -> Callable[[str, str], Names]:
         if model is None:
             return folded(provider), (folded(name),)
         known = (folded(name), folded(model.model_id), folded(model.name))
-        return folded(provider or model.provider), known
+        return folded(provider) or folded(model.provider), known
 
     return names
 

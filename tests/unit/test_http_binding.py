@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.message_factory import GetMessageClass
 
 from pdp._gen.pdp.v1 import static_policy_pb2 as policies
-from pdp.errors import InvalidArgument, MalformedRequest, PdpError
+from pdp.errors import InvalidArgument, PdpError
 from pdp.transport.http.binding import Binding, bind, bindings
 from pdp.transport.methods import Method, methods
 

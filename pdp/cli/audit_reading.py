@@ -67,9 +67,14 @@ def export(records: RecordOptions, target: TargetOptions, form: str, output: str
 
 def verify(target: TargetOptions, anchor: str, *, as_json: bool) -> None:
     """Shows whether the log is as it was written, and exits with that."""
-    with ending(as_json=as_json), caller_for(target) as caller:
-        message = message_of("VerifyRecords", {"anchor": anchor})
-        answer = encode(caller.call("VerifyRecords", message).message)
+    with ending(as_json=as_json):
+        if target.embedded:
+            from pdp.cli.databases import check_log  # noqa: PLC0415 - the store, where it is needed
+
+            check_log(target.database_url)
+        with caller_for(target) as caller:
+            message = message_of("VerifyRecords", {"anchor": anchor})
+            answer = encode(caller.call("VerifyRecords", message).message)
     if as_json:
         print(json.dumps(answer, ensure_ascii=False, indent=2))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pdp.config import Settings, load
 from pdp.errors import ConfigError
+from pdp.records import RecordOptions
 from pdp.store.sqlite import path_of
 
 
@@ -25,3 +26,17 @@ def settings_for(database_url: str | None, *, make: bool) -> Settings:
             f"there is no database at {path}; name it with --database-url or PDP_DATABASE_URL"
         )
     return settings
+
+
+def check_log(database_url: str | None) -> None:
+    """Checks that the log of decisions is there: a new one would be found to be as it was written.
+
+    Args:
+        database_url: the database that it belongs to; None for the server's.
+
+    Raises:
+        ConfigError: a setting cannot be used, or there is no database or no log.
+    """
+    path = path_of(RecordOptions.of(settings_for(database_url, make=False)).url)
+    if not path.is_file():
+        raise ConfigError(f"there is no log of decisions at {path}; PDP_AUDIT_URL names another")

@@ -84,7 +84,7 @@ def _option(name: str, description: str, default: Any) -> inspect.Parameter:
     shown = f"default: {default}" if default not in ("", None) else "no default"
     option = typer.Option(
         f"--{name.replace('_', '-')}",
-        metavar=_METAVARS[name],
+        metavar=_METAVARS.get(name, "VALUE"),
         # Read by the settings, not by typer, so that a file and its faults are treated alike.
         help=f"{description}  [env var: PDP_{name.upper()}; {shown}]",
         show_default=False,

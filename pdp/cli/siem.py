@@ -104,7 +104,7 @@ def group() -> Any:
     """Returns the command with its subcommands."""
     app = typer.Typer(
         name="siem",
-        help="See what waits for SIEMs, and send again what they refused.",
+        help="See what SIEMs and webhooks have not taken, and send it again.",
         add_completion=False,
         rich_markup_mode=None,
         no_args_is_help=True,

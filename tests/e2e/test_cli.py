@@ -146,6 +146,20 @@ def test_version(cli: Callable[..., Ran]) -> None:
     assert cli("--version").out == f"pdp {versions['pdp']}\n"
 
 
+def test_a_log_that_is_gone_is_not_found_to_be_whole(
+    cli: Callable[..., Ran], tmp_path: Path
+) -> None:
+    """A new, empty one would be."""
+    url = f"sqlite:///{tmp_path}/pdp.db"
+    assert cli("decide", "--text", "hello", "--embedded", "--database-url", url).code == Exit.OK
+    assert cli("audit", "verify", "--embedded", "--database-url", url).code == Exit.OK
+    for file in tmp_path.glob("audit.db*"):
+        file.unlink()
+    ran = cli("audit", "verify", "--embedded", "--database-url", url)
+    assert (ran.code, ran.out) == (Exit.CONFIG, "")
+    assert f"there is no log of decisions at {tmp_path / 'audit.db'}" in ran.err
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.message_factory import GetMessageClass
 
 from pdp._gen.pdp.v1 import static_policy_pb2 as policies
-from pdp.errors import InvalidArgument, MalformedRequest, PdpError
+from pdp.errors import InvalidArgument, PdpError
 from pdp.transport.http.binding import Binding, bind, bindings
 from pdp.transport.methods import Method, methods
 
@@ -211,6 +211,6 @@ def test_an_annotation_that_cannot_be_served_is_found_at_the_start(
         list(bindings(method_with(template, body=body, response_body=response_body)))
 
 
-def test_a_message_without_sense_is_malformed() -> None:
-    with pytest.raises(MalformedRequest):
+def test_a_body_that_is_no_object_is_an_invalid_value() -> None:
+    with pytest.raises(InvalidArgument):
         bound("Decide", body=b"[]")

@@ -59,12 +59,7 @@ def overlaid(
     if dlp_rules:
         laid_over = lay_dlp_rules(laid_over, snapshot.platform, dlp_rules)
     return compile_tenant(
-        snapshot.platform,
-        snapshot.tenant_id,
-        laid_over,
-        snapshot.revision,
-        snapshot,
-        settings=snapshot.settings,
+        snapshot.platform, snapshot.tenant_id, laid_over, snapshot.revision, snapshot
     )
 
 

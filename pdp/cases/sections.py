@@ -69,6 +69,11 @@ def _default_org_policy(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
     }
 
 
+def _default_settings(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
+    """There are always settings: they are taken out of force by the default ones."""
+    return {"failure_mode": "closed", "unknown_customer": "block"}
+
+
 def _of_pack(answer: JsonObject) -> JsonObject:
     pack: JsonObject = answer.get("pack", answer)  # over HTTP it is the whole body
     return pack
@@ -162,6 +167,9 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "limits": Section("CreateLimit", "DeleteLimit", _limit_id, {}),
     "customer_policies": Section("PutCustomerPolicy", "DeleteCustomerPolicy", _customer_id, {}),
     "org_policy": Section("UpdateOrgPolicy", "UpdateOrgPolicy", _default_org_policy, {}),
+    "tenant_settings": Section(
+        "UpdateTenantSettings", "UpdateTenantSettings", _default_settings, {}
+    ),
     "packs": Section("CreatePolicyPack", "DeletePolicyPack", _pack_id, {}),
     "chain": Section(
         "ReplaceOrgPolicyChain", "ReplaceOrgPolicyChain", _empty_chain, {}, _packs_by_name

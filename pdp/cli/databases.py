@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pdp.config import Settings, load
 from pdp.errors import ConfigError
-from pdp.records import RecordOptions
+from pdp.record_keeping import RecordOptions
 from pdp.store.sqlite import path_of
 
 

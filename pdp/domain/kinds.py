@@ -15,6 +15,7 @@ from pdp.domain import (
     policy_chain,
     policy_pack,
     static_policy,
+    tenant_settings,
     user_group,
 )
 
@@ -27,6 +28,7 @@ ENTITIES: Final[Mapping[str, type]] = {
     static_policy.KIND: static_policy.StaticPolicy,
     static_policy.OVERRIDE_KIND: static_policy.StaticOverride,
     org_policy.KIND: org_policy.OrgPolicy,
+    tenant_settings.KIND: tenant_settings.TenantSettings,
     customer_policy.KIND: customer_policy.CustomerPolicy,
     limits.KIND: limits.Limit,
     model_catalog.KIND: model_catalog.ModelConfig,

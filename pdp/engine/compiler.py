@@ -6,10 +6,11 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from pdp.domain import api_key, model_catalog, org_policy
+from pdp.domain import api_key, model_catalog, org_policy, tenant_settings
 from pdp.domain.kinds import ENTITIES, PolicySet
 from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
-from pdp.domain.tenant import DEFAULT_SETTINGS, PLATFORM, TenantSettings
+from pdp.domain.tenant import PLATFORM
+from pdp.domain.tenant_settings import DEFAULT_SETTINGS, TenantSettings
 from pdp.engine.layers import BUILDERS, CLOSERS, GATES
 from pdp.engine.layers.base import Layer, Policies
 from pdp.engine.layers.limits import LimitsLayer
@@ -93,8 +94,6 @@ def compile_tenant(
     policies: PolicySet,
     revision: int,
     previous: Snapshot | None = None,
-    *,
-    settings: TenantSettings = DEFAULT_SETTINGS,
 ) -> Snapshot:
     """Compiles a tenant's snapshot.
 
@@ -104,13 +103,13 @@ def compile_tenant(
         policies: the tenant's own.
         revision: of the store that `policies` were read at.
         previous: an earlier snapshot of the tenant, whose compiled parts are used again.
-        settings: how the tenant wants to be judged.
 
     Raises:
         InvalidPattern: some patterns do not compile; it names them all.
     """
     if previous is not None and previous.platform.akin(platform):
         previous = previous.on(platform, previous.revision)
+    settings = policies.of_kind(tenant_settings.KIND).get(tenant_settings.ID, DEFAULT_SETTINGS)
     sources = _sources(platform, policies, settings, previous)
     layers = _built(BUILDERS, sources)
     patterns = _own_patterns(platform, layers, previous.patterns if previous else PatternSet())

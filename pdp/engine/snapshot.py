@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pdp.domain.ner import Wanted
     from pdp.domain.org_policy import OrgPolicy
     from pdp.domain.risk import RiskTable
-    from pdp.domain.tenant import TenantSettings
+    from pdp.domain.tenant_settings import TenantSettings
     from pdp.engine.layers.base import Closer, Gate, Layer
     from pdp.engine.models import ModelIndex
     from pdp.engine.patterns import Validators

@@ -30,6 +30,7 @@ from pdp.domain import (
     org_policy,
     policy_pack,
     static_policy,
+    tenant_settings,
     user_group,
 )
 from pdp.domain.kinds import ENTITIES
@@ -53,6 +54,7 @@ _CREATED_BY: Final[Mapping[str, str]] = {
     dlp_rule.KIND: "CreateDlpRule",
     user_group.KIND: "CreateUserGroup",
     org_policy.KIND: "UpdateOrgPolicy",
+    tenant_settings.KIND: "UpdateTenantSettings",
 }
 """The RPC whose contract bounds what a policy of the kind may say."""
 

@@ -23,6 +23,7 @@ from pdp.admin.policy_packs import PolicyPacks
 from pdp.admin.policy_rules import PolicyRules
 from pdp.admin.static_overrides import StaticOverrides
 from pdp.admin.static_policies import StaticPolicies
+from pdp.admin.tenant_settings import SettingsOfTenants
 from pdp.admin.user_groups import UserGroups
 from pdp.audit.reading import RecordReader
 from pdp.detect.ner import open_engine
@@ -49,6 +50,7 @@ from pdp.transport.servicers.replay import ReplayServicer
 from pdp.transport.servicers.siem import SiemServicer
 from pdp.transport.servicers.simulate import SimulateServicer
 from pdp.transport.servicers.static_policy import StaticPolicyServicer
+from pdp.transport.servicers.tenant_settings import TenantSettingsServicer
 from pdp.transport.servicers.user_group import UserGroupServicer
 
 if TYPE_CHECKING:
@@ -185,6 +187,7 @@ def wire(
         **_decisions(decide, workspace, ner, log),
         **_policies(workspace, publisher.platform.detectors),
         **OrgPolicyServicer(OrgPolicies(workspace), exporting.trials).handlers(),
+        **TenantSettingsServicer(SettingsOfTenants(workspace)).handlers(),
         **SiemServicer(exporting.directory).handlers(),
         **AuditServicer(reader, ChangeLog(workspace)).handlers(),
         **LimitServicer(Limits(workspace, metering)).handlers(),

@@ -24,6 +24,7 @@ from pdp._gen.pdp.v1 import (
     siem_pb2,
     simulate_pb2,
     static_policy_pb2,
+    tenant_settings_pb2,
     user_group_pb2,
 )
 from pdp.domain.access import ROLES
@@ -43,6 +44,7 @@ FILES = (
     static_policy_pb2,
     dlp_rule_pb2,
     org_policy_pb2,
+    tenant_settings_pb2,
     customer_policy_pb2,
     model_catalog_pb2,
     kill_switch_pb2,

@@ -38,6 +38,7 @@ ROUTES: Final = {
     "PutCustomerPolicy": ("POST", "/policies/{customer_id}"),
     "DeleteCustomerPolicy": ("DELETE", "/policies/{customer_id}"),
     "UpdateOrgPolicy": ("PUT", "/v1/org/policy"),
+    "UpdateTenantSettings": ("PUT", "/v1/tenant/settings"),
     "CreatePolicyPack": ("POST", "/api/admin/policy-packs/"),
     "DeletePolicyPack": ("DELETE", "/api/admin/policy-packs/{pack_id}"),
     "ReplaceOrgPolicyChain": ("PUT", "/api/admin/policy-chains/org"),

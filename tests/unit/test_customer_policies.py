@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.admin.customer_policies import CustomerPolicies, check
+from pdp.domain import tenant_settings
 from pdp.domain.customer_policy import KIND, MAX_BYTES, CustomerPolicy, faults
 from pdp.domain.decision import Decision, Outcome
 from pdp.domain.kinds import PolicySet
 from pdp.domain.request import Request, Target
-from pdp.domain.tenant import DEFAULT_SETTINGS, TenantSettings
+from pdp.domain.tenant_settings import TenantSettings
 from pdp.engine import customers
 from pdp.engine.actions import ActionPatterns
 from pdp.engine.compiler import compile_platform, compile_tenant
@@ -38,10 +39,8 @@ def policies(**documents: Mapping[str, Any]) -> PolicySet:
     return PolicySet({KIND: {name: CustomerPolicy(name, each) for name, each in documents.items()}})
 
 
-def snapshot(
-    own: PolicySet, previous: Snapshot | None = None, settings: TenantSettings = DEFAULT_SETTINGS
-) -> Snapshot:
-    return compile_tenant(PLATFORM, "acme", own, 7, previous, settings=settings)
+def snapshot(own: PolicySet, previous: Snapshot | None = None) -> Snapshot:
+    return compile_tenant(PLATFORM, "acme", own, 7, previous)
 
 
 def decide(document: Mapping[str, Any], **fields: Any) -> Decision:
@@ -140,7 +139,8 @@ class TestFaults:
 
 class TestLayer:
     def test_an_unknown_customer_passes_with_a_warning_where_the_tenant_says_so(self) -> None:
-        warned = snapshot(PolicySet(), settings=TenantSettings(unknown_customer="warn"))
+        settings = {tenant_settings.ID: TenantSettings(unknown_customer="warn")}
+        warned = snapshot(PolicySet({tenant_settings.KIND: settings}))
         decision = evaluate(warned, Request(customer_id="c"), "id")
         assert (decision.outcome, decision.reason_code) == (Outcome.WARN, "CUSTOMER_UNKNOWN")
         assert [warning.policy_id for warning in decision.warnings] == ["c"]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pdp.domain import tenant_settings
 from pdp.domain.decision import (
     NO_VERDICT,
     Decision,
@@ -25,7 +26,7 @@ from pdp.domain.layers import LAYERS
 from pdp.domain.request import Request, Target
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.domain.static_policy import KIND, StaticPolicy
-from pdp.domain.tenant import TenantSettings
+from pdp.domain.tenant_settings import TenantSettings
 from pdp.engine import evaluate as evaluate_module
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate, unjudged
@@ -58,15 +59,20 @@ def policy(policy_id: str, pattern: str, action: str = "block", **more: object) 
     return replace(StaticPolicy(policy_id, policy_id, "custom", pattern, action), **more)  # type: ignore[arg-type]
 
 
-def snapshot_of(*policies: StaticPolicy, settings: TenantSettings | None = None) -> Snapshot:
+def snapshot_of(*policies: StaticPolicy) -> Snapshot:
     platform = compile_platform(PolicySet(), {})
     own = PolicySet({KIND: {each.id: each for each in policies}})
-    return compile_tenant(platform, "acme", own, 7, settings=settings or TenantSettings())
+    return compile_tenant(platform, "acme", own, 7)
+
+
+def failing(own: PolicySet, mode: str) -> PolicySet:
+    settings = TenantSettings(failure_mode=mode)  # type: ignore[arg-type]
+    return own.replaced(tenant_settings.KIND, {tenant_settings.ID: settings})
 
 
 def with_layers(*layers: Layer, mode: str = "closed") -> Snapshot:
-    settings = TenantSettings(failure_mode=mode)  # type: ignore[arg-type]
-    return replace(snapshot_of(settings=settings), layers=layers)
+    platform = compile_platform(PolicySet(), {})
+    return replace(compile_tenant(platform, "acme", failing(PolicySet(), mode), 7), layers=layers)
 
 
 def decide(snapshot: Snapshot, **fields: object) -> Decision:
@@ -123,9 +129,8 @@ class TestFailingClosed:
 
         monkeypatch.setattr(evaluate_module, "scan", exhausted)
         chained = chained_rules(chain_rule({"type": "BLOCK"}, {"content_regex": "x"}))
-        settings = TenantSettings(failure_mode=mode)  # type: ignore[arg-type]
         platform = compile_platform(PolicySet(), {})
-        snapshot = compile_tenant(platform, "acme", chained, 7, settings=settings)
+        snapshot = compile_tenant(platform, "acme", failing(chained, mode), 7)
         decision = decide(snapshot, text="x", explain=True)
         safe = Outcome.BLOCK if mode == "closed" else Outcome.ALLOW
         not_scanned = "could not look into the request: the scan failed"

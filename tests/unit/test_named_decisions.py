@@ -12,14 +12,14 @@ from pdp.callers.local import Local
 from pdp.cases import CallerTarget, EngineTarget
 from pdp.detect.ner import open_engine
 from pdp.detect.validators import VALIDATORS
-from pdp.domain import dlp_rule
+from pdp.domain import dlp_rule, tenant_settings
 from pdp.domain.decision import Decision, Outcome
 from pdp.domain.dlp_rule import LLM, NER, REGEX, DlpRule, body_of
 from pdp.domain.kinds import PolicySet
 from pdp.domain.ner import NamedEntity, NerFindings, Wanted
 from pdp.domain.record import Record
 from pdp.domain.request import Entity, Request
-from pdp.domain.tenant import TenantSettings
+from pdp.domain.tenant_settings import TenantSettings
 from pdp.embedded import Engine
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate
@@ -50,9 +50,11 @@ def judged(
     failure_mode: Literal["closed", "open"] = "closed",
     explain: bool = False,
 ) -> Decision:
-    policies = PolicySet({dlp_rule.KIND: {each.id: each for each in rules}})
     settings = TenantSettings(failure_mode=failure_mode)
-    snapshot = compile_tenant(PLATFORM, "t", policies, 1, settings=settings)
+    policies = PolicySet({dlp_rule.KIND: {each.id: each for each in rules}}).replaced(
+        tenant_settings.KIND, {tenant_settings.ID: settings}
+    )
+    snapshot = compile_tenant(PLATFORM, "t", policies, 1)
     return evaluate(snapshot, Request(text=TEXT, ner=ner, explain=explain), "id")
 
 

@@ -40,6 +40,8 @@ from pdp_client._gen.pdp.v1.simulate_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.simulate_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.static_policy_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.static_policy_pb2_grpc import *  # noqa: F403
+from pdp_client._gen.pdp.v1.tenant_settings_pb2 import *  # noqa: F403
+from pdp_client._gen.pdp.v1.tenant_settings_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.user_group_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.user_group_pb2_grpc import *  # noqa: F403
 from pdp_client.channel import connect as connect

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pdp.domain.kinds import PolicySet
     from pdp.domain.request import Request
     from pdp.domain.risk import RiskTable
-    from pdp.domain.tenant import TenantSettings
+    from pdp.domain.tenant_settings import TenantSettings
     from pdp.engine.models import ModelIndex
     from pdp.engine.scan import Findings
 

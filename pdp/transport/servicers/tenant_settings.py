@@ -1,0 +1,47 @@
+"""TenantSettingsService (decide.md, Fail closed and Layers)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from pdp._gen.pdp.v1 import tenant_settings_pb2 as pb
+from pdp.domain.tenant_settings import body_of
+from pdp.transport.etag import expectation, shown, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from google.protobuf.message import Message
+
+    from pdp.admin.tenant_settings import SettingsOfTenants
+    from pdp.domain.tenant_settings import TenantSettings
+    from pdp.transport.call import Call, Endpoint
+
+
+class TenantSettingsServicer:
+    """Administers the settings of the tenant that a call acts for."""
+
+    def __init__(self, settings: SettingsOfTenants) -> None:
+        self._settings = settings
+
+    def handlers(self) -> Mapping[str, Endpoint]:
+        """Returns the handler of each RPC, by its name."""
+        return {"GetTenantSettings": self.get, "UpdateTenantSettings": self.update}
+
+    async def get(self, call: Call, message: Message) -> pb.GetTenantSettingsResponse:
+        """Returns the settings."""
+        settings = shown(call, await self._settings.get(call.tenant_id))
+        return pb.GetTenantSettingsResponse(settings=_message(settings))
+
+    async def update(self, call: Call, message: Message) -> pb.UpdateTenantSettingsResponse:
+        """Changes the settings that were sent."""
+        asked = cast("pb.UpdateTenantSettingsRequest", message)
+        changes: dict[str, str] = {field.name: value for field, value in asked.ListFields()}
+        written = await self._settings.update(
+            call.tenant_id, call.principal.name, changes, expectation(call)
+        )
+        return pb.UpdateTenantSettingsResponse(settings=_message(stored(call, written)))
+
+
+def _message(settings: TenantSettings) -> pb.TenantSettings:
+    return pb.TenantSettings(**body_of(settings))

@@ -1,0 +1,87 @@
+"""How a tenant wants to be judged where its policies cannot say: over HTTP, and in decisions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    import httpx2
+
+PATH: Final = "/v1/tenant/settings"
+SAFE: Final = {"failure_mode": "closed", "unknown_customer": "block"}
+UNKNOWN: Final = {"customer_id": "nobody"}
+
+
+def decided(client: httpx2.Client, request: dict[str, Any]) -> dict[str, Any]:
+    """Returns the decision on a request."""
+    answer: dict[str, Any] = client.post("/v1/decide", json=request).json()
+    return answer
+
+
+def test_the_safe_ones_until_they_are_changed(client: httpx2.Client) -> None:
+    """In the order of the contract."""
+    answer = client.get(PATH)
+    assert (answer.status_code, answer.json()) == (200, SAFE)
+    assert list(answer.json()) == list(SAFE)
+
+
+def test_what_is_sent_is_changed_and_the_rest_stays(client: httpx2.Client) -> None:
+    """A null counts as not sent."""
+    warned = client.put(PATH, json={"unknown_customer": "warn", "failure_mode": None})
+    assert (warned.status_code, warned.json()) == (200, {**SAFE, "unknown_customer": "warn"})
+    opened = client.put(PATH, json={"failure_mode": "open"})
+    assert opened.json() == {"failure_mode": "open", "unknown_customer": "warn"}
+    assert client.get(PATH).json() == opened.json()
+    assert client.get(PATH).headers["etag"] == opened.headers["etag"]
+
+
+def test_a_change_counts_from_the_next_decision_and_for_its_tenant_alone(
+    client: httpx2.Client,
+) -> None:
+    """And back."""
+    assert decided(client, UNKNOWN)["outcome"] == "BLOCK"
+    assert client.put(PATH, json={"unknown_customer": "warn"}).status_code == 200
+    warned = decided(client, UNKNOWN)
+    assert (warned["outcome"], warned["reason_code"]) == ("WARN", "CUSTOMER_UNKNOWN")
+    other = client.post("/v1/decide", json=UNKNOWN, headers={"X-Tenant-ID": "another"})
+    assert other.json()["outcome"] == "BLOCK"
+    assert client.put(PATH, json=SAFE).json() == SAFE
+    assert decided(client, UNKNOWN)["outcome"] == "BLOCK"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"failure_mode": "ajar"}, "failure_mode"),
+        ({"unknown_customer": "allow"}, "unknown_customer"),
+        ({"failure_mode": ""}, "failure_mode"),
+        ({"failure_mode": True}, "failure_mode"),
+        ({"failures": "open"}, "failures"),
+    ],
+    ids=["unknown mode", "unknown outcome", "empty", "of another type", "unknown setting"],
+)
+def test_refused(client: httpx2.Client, body: dict[str, Any], field: str) -> None:
+    """The field is named, and nothing is changed."""
+    answer = client.put(PATH, json={"unknown_customer": "warn", **body})
+    assert answer.status_code == 400
+    assert [each["field"] for each in answer.json()["error"]["details"]] == [field]
+    assert client.get(PATH).json() == SAFE
+
+
+def test_a_change_that_expects_other_settings_is_refused(client: httpx2.Client) -> None:
+    """As everywhere: If-Match."""
+    etag = client.get(PATH).headers["etag"]
+    assert client.put(PATH, json={"failure_mode": "open"}).status_code == 200
+    answer = client.put(PATH, json={"failure_mode": "open"}, headers={"If-Match": etag})
+    assert answer.status_code == 412
+
+
+def test_a_change_is_in_the_audit_trail(client: httpx2.Client) -> None:
+    """With who made it; one that changes nothing is none."""
+    for _ in range(2):
+        client.put(PATH, json={"failure_mode": "open"})
+    found = client.get("/api/admin/audit/changes", params={"kind": "tenant_settings"}).json()
+    (change,) = found["changes"]
+    assert (change["actor"], change["summary"]) == ("dev-admin", "Set failure_mode to open")

@@ -93,7 +93,15 @@ def tenanted(method: Method, services: Services) -> Guard:
         named = getattr(message, field) if field else ""
         call.tenant_id = settle_tenant(call, named, field or TENANT_HEADER)
 
-    return guard
+    def outer(call: Call, message: Message) -> None:
+        # The DecideRequest within may name the tenant: its handler settles that, and answers a
+        # fault in its place.
+        if call.metadata.get(TENANT_HEADER) or call.principal.tenant_id:
+            guard(call, message)
+
+    request = fields.get("request")
+    within = request is not None and request.message_type is decide_pb2.DecideRequest.DESCRIPTOR
+    return outer if within else guard
 
 
 def validated(method: Method, services: Services) -> Guard:

@@ -58,7 +58,7 @@ def lose_patience() -> None:
     from pdp.transport.http import connection, exchange, server  # noqa: PLC0415 - as above
 
     pings = ("grpc.keepalive_time_ms", "grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms")
-    options = {**dict(grpc_server._OPTIONS), **dict.fromkeys(pings, 1000)}
+    options = {**dict(grpc_server._OPTIONS), **dict.fromkeys(pings, 2000)}
     grpc_server._OPTIONS = tuple(options.items())  # type: ignore[misc,assignment] # as above
 
     connection.FIRST_BYTE_S = connection.REQUEST_S = connection.STALLED_S = 0.3  # type: ignore[misc]

@@ -10,7 +10,7 @@ import grpc
 import httpx2
 import pytest
 
-from pdp._gen.pdp.v1 import audit_pb2, decide_pb2
+from pdp._gen.pdp.v1 import audit_pb2, decide_pb2, decide_pb2_grpc
 from tests.locked import KEYS, Locked, locked
 from tests.running import PATIENCE_S
 
@@ -30,6 +30,51 @@ def channel(server: Locked) -> Iterator[grpc.Channel]:
     """A channel to it."""
     with grpc.insecure_channel(server.server.grpc_address) as opened:
         yield opened
+
+
+def test_a_stream_for_several_tenants(server: Locked, channel: grpc.Channel) -> None:
+    """Each message says whose it is; a fault is answered in its place and recorded for them."""
+    key = server.key("pep", "one", "two")
+    asked = [
+        decide_pb2.DecideRequest(tenant_id="one"),
+        decide_pb2.DecideRequest(tenant_id="two", action="BAD"),
+        decide_pb2.DecideRequest(tenant_id="three"),
+        decide_pb2.DecideRequest(),
+    ]
+    messages = [
+        *(decide_pb2.DecideStreamRequest(request=each) for each in asked),
+        decide_pb2.DecideStreamRequest(
+            request=decide_pb2.DecideRequest(tenant_id="two"),
+            chunk=decide_pb2.StreamChunk(stream_id="t", text="hello"),
+        ),
+        decide_pb2.DecideStreamRequest(
+            request=asked[0], chunk=decide_pb2.StreamChunk(stream_id="t", text=" again")
+        ),
+    ]
+    answers = decide_pb2_grpc.DecideServiceStub(channel).DecideStream(
+        iter(messages), metadata=(("x-api-key", key),), timeout=PATIENCE_S
+    )
+    assert [(each.response.allowed, each.response.reason_code) for each in answers] == [
+        (True, ""),
+        (False, "INVALID_ARGUMENT"),
+        (False, "TENANT_MISMATCH"),
+        (False, "INVALID_ARGUMENT"),
+        (True, ""),
+        (False, "INVALID_ARGUMENT"),
+    ]
+    # The second message was malformed, and so was the last, in the middle of a text.
+    auditor = server.key("auditor", "two")
+    recorded = server.ask("GET", "/api/admin/audit/records", auditor).json()["records"]
+    assert [each["reason_code"] for each in recorded] == ["INVALID_ARGUMENT"] * 2
+
+
+def test_a_simulation_names_its_tenant_within(server: Locked) -> None:
+    """A credential for several need not name it in a header besides."""
+    key = server.key("auditor", "one", "two")
+    asked = {"request": {"tenant_id": "one"}}
+    assert server.ask("POST", "/v1/simulate", key, json=asked).status_code == 200
+    unnamed = server.ask("POST", "/v1/simulate", key, json={"request": {}})
+    assert unnamed.json()["error"]["details"][0]["field"] == "request.tenant_id"
 
 
 def test_a_stream_of_requests(server: Locked, channel: grpc.Channel) -> None:

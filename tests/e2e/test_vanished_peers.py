@@ -78,7 +78,7 @@ class Proxy:
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that asks its peers every second whether they are there."""
+    """A server that asks its peers every other second whether they are there."""
     folder = tmp_path_factory.mktemp("vanished")
     with start(folder, command=(sys.executable, str(SCRIPT), "impatient")) as server:
         yield server

@@ -18,7 +18,6 @@ from pdp.errors import PdpError, RevisionUnavailable, StoreUnavailable, TenantMi
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.chain import settle_tenant
 from pdp.transport.convert import MAX_REVISION, to_request, to_response
-from pdp.transport.jsonpb.refusal import shown
 from pdp.transport.recording import Records, unrecorded
 from pdp.transport.servicers.decide_stream import ChunkServicer
 from pdp.transport.status import STATUSES
@@ -161,8 +160,7 @@ class DecideServicer:
         try:
             if item.tenant_id and item.tenant_id != call.tenant_id:
                 raise TenantMismatch(
-                    f'{path}tenant_id is "{shown(item.tenant_id)}" '
-                    f'in a batch of "{call.tenant_id}"',
+                    f'{path}tenant_id is "{item.tenant_id}" in a batch of "{call.tenant_id}"',
                     Violation(f"{path}tenant_id", "differs from the batch's"),
                 )
             request = to_request(item, call.tenant_id, item.request_id or new_id(), path)
@@ -177,8 +175,8 @@ class DecideServicer:
         if asked.HasField("chunk"):
             return await self.chunks.chunk(call, asked)
         try:
-            tenant_id = settle_tenant(call, item.tenant_id, "request.tenant_id")
-            request = to_request(item, tenant_id, item.request_id or new_id(), "request.")
+            call.tenant_id = settle_tenant(call, item.tenant_id, "request.tenant_id")
+            request = to_request(item, call.tenant_id, item.request_id or new_id(), "request.")
             response = await self._decide(call, request, item)
         except PdpError as error:
             judged = self.refused(call, item.request_id, error)
@@ -280,6 +278,8 @@ class DecideServicer:
             message=error.message,
             status_hint=STATUSES[error.reason].http,
         )
+        if not call.tenant_id:  # the fault is that it is nobody's
+            return decision, None
         return decision, self.records.take(None, _stub(call, request_id), decision)
 
 

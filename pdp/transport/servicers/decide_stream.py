@@ -157,6 +157,7 @@ class ChunkServicer:
         text = text or texts.open.get(stream_id)
         if text is not None:
             request_id, end = text.request.request_id, text.stream.released
+            call.tenant_id = text.request.tenant_id
             self._close(texts, text)
         decision, ticket = self._decide.refused(call, request_id, error)
         if ticket is not None and not await ticket:
@@ -186,8 +187,8 @@ class ChunkServicer:
             raise InvalidArgument.of(Violation("request.content.text", why))
         if self.under_way >= MAX_UNDER_WAY or self.held >= MAX_HELD:
             raise RateLimited("too many texts are under way; try again later", 1.0)
-        tenant_id = settle_tenant(call, item.tenant_id, "request.tenant_id")
-        request = to_request(item, tenant_id, item.request_id or new_id(), "request.")
+        call.tenant_id = settle_tenant(call, item.tenant_id, "request.tenant_id")
+        request = to_request(item, call.tenant_id, item.request_id or new_id(), "request.")
         text = _Text(
             stream_id, request._replace(direction=item.direction or "output"), item.min_revision
         )

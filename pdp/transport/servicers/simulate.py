@@ -61,6 +61,7 @@ class SimulateServicer:
         asked = cast("pb.SimulateRequest", message)
         wanted = asked.request
         tenant_id = settle_tenant(call, wanted.tenant_id, "request.tenant_id")
+        call.tenant_id = tenant_id
         request_id = wanted.request_id or call.request_id
         request = to_request(wanted, tenant_id, request_id, "request.")
         snapshot = await self._snapshot(call, tenant_id, wanted.min_revision, asked)

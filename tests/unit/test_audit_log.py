@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pdp.audit.bodies import body_of
+from pdp.audit.tickets import ThreadTickets
 from pdp.domain.decision import Match, Outcome, Risk
 from pdp.domain.decision_record import DecisionRecord, RecordedSubject
 from pdp.errors import ConfigError, StoreUnavailable
+from pdp.records import RecordKeeping, RecordOptions
 from pdp.store.audit_port import Filter, Retention
 from pdp.store.audit_sqlite import SqliteAuditLog
 from pdp.store.sqlite import SqliteStore
@@ -411,3 +413,14 @@ class TestOpening:
             log.append([body(1)])
         with pytest.raises(StoreUnavailable):
             log.last()
+
+    @pytest.mark.parametrize(
+        "content",
+        [b"text" * 1000, b"SQLite format 3\0" + b"\xff" * 8000],
+        ids=["text", "damaged"],
+    )
+    def test_an_error_says_which_file_it_is_about(self, file: Path, content: bytes) -> None:
+        """Whoever restores the policies for it has changed nothing."""
+        file.write_bytes(content)
+        with pytest.raises(ConfigError, match=rf"The log of decisions, {file}: "):
+            RecordKeeping(RecordOptions(f"sqlite:///{file}"), ThreadTickets())

@@ -287,6 +287,12 @@ class TestCommands:
         assert "logging_level" in running.pdp("audit", "changes", *mine, *target).stdout
         assert running.pdp("audit", "search", "--since", "soon", *target).returncode == 2
 
+    def test_an_export_that_cannot_be_written_says_so(self, server: running.Server) -> None:
+        target = ("--server", server.grpc_address, "--format", "csv")
+        refused = running.pdp("audit", "export", "--output", "/dev/full", *target)
+        assert refused.returncode == 2
+        assert refused.stderr.startswith("pdp: --output /dev/full cannot be written: No space left")
+
     def test_a_tampered_log_is_an_exit_code(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/pdp.db"
         with Engine.open(url) as engine:

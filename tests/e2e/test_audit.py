@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from pdp import Engine
-from pdp._gen.pdp.v1 import audit_pb2, audit_pb2_grpc
+from pdp._gen.pdp.v1 import audit_pb2, audit_pb2_grpc, decide_pb2, decide_pb2_grpc
 from pdp.domain.request import Subject
 from pdp.store.audit_port import Filter
 from pdp.store.audit_sqlite import SqliteAuditLog
@@ -265,6 +265,19 @@ class TestChanges:
         found = client.get(f"{AUDIT}/platform-changes", params={"kind": "static_policy"}).json()
         assert {each["actor"] for each in found["changes"]} == {"catalog"}
         assert client.get(f"{AUDIT}/changes").json()["changes"] == []
+
+
+def test_a_number_that_json_has_not_is_recorded(
+    client: httpx2.Client, channel: grpc.Channel, tenant: str
+) -> None:
+    """It would have kept the log from taking whatever came at the same time, from anyone."""
+    set_level(client, "full")
+    request = decide_pb2.DecideRequest(tenant_id=tenant)
+    request.arguments.fields["ratio"].number_value = float("nan")
+    decision = decide_pb2_grpc.DecideServiceStub(channel).Decide(request)
+    assert (decision.allowed, decision.incomplete) == (True, False)
+    found = client.get(f"{AUDIT}/records/{decision.decision_id}").json()
+    assert found["redacted_arguments"] == {"ratio": "nan"}
 
 
 class TestCommands:

@@ -95,6 +95,18 @@ class TestReading:
         assert found is not None
         assert DecisionRecord.from_json(json.loads(found.body)) == whole
 
+    def test_what_json_cannot_say_is_kept_in_words(self, log: SqliteAuditLog) -> None:
+        """A caller may send it, and it would keep the log from taking what others have sent."""
+        arguments = {"a": [float("nan"), {"b": float("-inf"), "c": 1.5}], "lone": "\ud800"}
+        log.append([body(1, redacted_arguments=arguments), body(2)])
+        found = log.get("acme", "d1")
+        assert found is not None
+        assert json.loads(found.body)["redacted_arguments"] == {
+            "a": ["nan", {"b": "-inf", "c": 1.5}],
+            "lone": "\ud800",
+        }
+        assert ids(log) == ["d2", "d1"]
+
     def test_pages_follow_each_other(self, log: SqliteAuditLog) -> None:
         filled(log)
         seen: list[int] = []

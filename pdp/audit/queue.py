@@ -36,7 +36,8 @@ MAX_BATCH: Final = 256
 """Records that are written at once."""
 
 MAX_WEIGHT: Final = 64 << 20
-"""Characters of texts that may wait in async mode, whatever the number of decisions."""
+"""Characters of texts that may wait in async mode, and be written at once in both, whatever the
+number of decisions: SQLite takes no more than 1,000,000,000 bytes at once."""
 
 LINGER_S: Final = 0.02
 """In async mode nobody waits, so a batch is let grow for this long: fewer are cheaper."""
@@ -147,7 +148,7 @@ class Recorder(Generic[T]):
                 self._queue.put(_Entry(pending, weight, None))
             return None
         ticket = self._tickets.new()
-        self._queue.put(_Entry(pending, 0, ticket))
+        self._queue.put(_Entry(pending, weight, ticket))
         if self._ended:  # looked at after the entry is in: nobody may wait for a thread that ended
             self._abandon()
         return ticket
@@ -199,10 +200,11 @@ class Recorder(Generic[T]):
     def _rest(self, first: _Entry[T] | None) -> tuple[list[_Entry[T]], bool]:
         """Returns what waits, up to the size of a batch, and whether it is the last."""
         batch: list[_Entry[T]] = []
-        entry = first
+        entry, weight = first, 0
         while entry is not None:
             batch.append(entry)
-            if len(batch) == MAX_BATCH:
+            weight += entry.weight
+            if len(batch) == MAX_BATCH or weight >= MAX_WEIGHT:
                 return batch, False
             try:
                 entry = self._queue.get_nowait()
@@ -222,10 +224,9 @@ class Recorder(Generic[T]):
             reason = error.message if isinstance(error, PdpError) else type(error).__name__
             self._failed(reason, sum(each is not None for _, each in made))
         finally:
-            if self._queue.empty():
-                self._weight = 0
-            else:
-                self._weight -= sum(entry.weight for entry in batch)
+            if self._tickets is None:
+                weight = sum(entry.weight for entry in batch)
+                self._weight = 0 if self._queue.empty() else self._weight - weight
             self._settle([entry for entry, each in made if each is None], written=False)
             self._settle([entry for entry, each in made if each], written=bool(written))
         if written:

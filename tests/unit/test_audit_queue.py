@@ -155,6 +155,19 @@ class TestDurable:
         assert all(each.wait() for each in [first, *others])
         assert [len(each) for each in log.batches] == [1, 39]
 
+    def test_large_requests_are_written_in_several_batches(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        """All at once they may be more than the store takes, and then none of them is written."""
+        recorder = start(ThreadTickets())
+        log.gate.clear()
+        first = recorder.record(0)
+        assert log.asked.acquire(timeout=PATIENCE_S)
+        others = [recorder.record(number, queue.MAX_WEIGHT // 2) for number in range(1, 6)]
+        log.gate.set()
+        assert all(each.wait() for each in [first, *others])
+        assert [len(each) for each in log.batches] == [1, 2, 2, 1]
+
     def test_a_store_that_fails_is_told_of_and_recovers(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 from pdp.audit.housekeeping import Checkpoints
 from pdp.audit.queue import Recorder
 from pdp.engine.recording import RecordMaker
-from pdp.errors import ConfigError
+from pdp.errors import ConfigError, StoreUnavailable
 from pdp.store.audit_port import Retention
 from pdp.store.audit_sqlite import SqliteAuditLog
 from pdp.store.sqlite import path_of
@@ -90,7 +90,7 @@ class RecordKeeping:
             ConfigError: the log cannot be used.
             StoreUnavailable: it cannot be read or written now.
         """
-        self.log: AuditLog = SqliteAuditLog.open(options.url, key=options.key)
+        self.log = _opened(options)
         self.maker = RecordMaker()
         self.recorder: Recorder[Pending] = Recorder(
             self.log,
@@ -135,6 +135,16 @@ class RecordKeeping:
         self.recorder.close()
         self._checkpoints.close()
         self.log.close()
+
+
+def _opened(options: RecordOptions) -> AuditLog:
+    try:
+        return SqliteAuditLog.open(options.url, key=options.key)
+    except (ConfigError, StoreUnavailable) as error:
+        # Its errors speak of a store: there are two of them, and this is the other one.
+        raise type(error)(
+            f"The log of decisions, {path_of(options.url)}: {error.message}"
+        ) from error
 
 
 def beside(database_url: str) -> str:

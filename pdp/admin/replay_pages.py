@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.admin.replay import ReplayTally, replay_records
 from pdp.domain.decision_record import DecisionRecord
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from pdp.engine.snapshot import Snapshot
     from pdp.store.audit_port import AuditLog
+
+
+_CURSOR: Final = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})\.([0-9]{1,18})")
 
 
 class Page(NamedTuple):
@@ -83,7 +87,8 @@ def replay_page(
 
 
 def _place(cursor: str) -> _Place:
-    parts = cursor.split(".")
-    if len(parts) != len(_Place._fields) or not all(part.isdecimal() for part in parts):
+    found = _CURSOR.fullmatch(cursor)
+    place = _Place(*map(int, found.groups())) if found else None
+    if place is None or not 0 < place.first <= place.done < place.last:
         raise InvalidArgument.of(Violation("cursor", "is not the `next_cursor` of a replay"))
-    return _Place(*map(int, parts))
+    return place

@@ -4,9 +4,8 @@ A decision comes in as it is, a few references. The thread makes records of thos
 them as one batch (a group commit) and then passes them on to the consumers.
 
 Durable: who put a decision in gets a ticket, and answers when that says that the batch is on disk.
-Where it could not be written, the ticket says so and nothing is answered as allowed (decide.md,
-Recording). Async: nobody waits; the queue is bounded, and what finds it full is dropped: counted,
-logged, and shown in `/readyz`.
+Where it could not be written, the ticket says so and nothing is answered as allowed. Async: nobody
+waits; the queue is bounded, and what finds it full is dropped: counted, logged, shown in `/readyz`.
 """
 
 from __future__ import annotations
@@ -15,10 +14,12 @@ import logging
 import queue
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from pdp.audit.bodies import body_of
 from pdp.audit.housekeeping import Housekeeping
+from pdp.audit.trouble import Trouble
 from pdp.errors import PdpError
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ MAX_BATCH: Final = 256
 """Records that are written at once."""
 
 MAX_WEIGHT: Final = 64 << 20
-"""Characters of texts that may wait in async mode, whatever the number of decisions."""
+"""Characters of texts that may wait in async mode, and be written at once in both, whatever the
+number of decisions: SQLite takes no more than 1,000,000,000 bytes at once."""
 
 LINGER_S: Final = 0.02
 """In async mode nobody waits, so a batch is let grow for this long: fewer are cheaper."""
@@ -49,9 +51,6 @@ MOST_GATHER_S: Final = 0.003
 RETRY_S: Final = 0.5
 """In async mode, how long a store that cannot be written is left alone."""
 
-LOG_INTERVAL_S: Final = 10.0
-"""Between two lines on the same trouble."""
-
 _log: Final = logging.getLogger("pdp.audit")
 
 
@@ -59,6 +58,11 @@ class _Entry(NamedTuple, Generic[T]):
     pending: T
     weight: int
     ticket: Any
+
+
+class _Made(NamedTuple):
+    recorded: Recorded
+    body: str
 
 
 class Recorder(Generic[T]):
@@ -93,12 +97,11 @@ class Recorder(Generic[T]):
         self._consumers: tuple[Consumer, ...] = ()
         self._closing = threading.Event()
         self._ended = False
-        self._logged_at = 0.0
         self.written = 0
         self.dropped = 0
         self.unwritten = 0
         self.consumer_failures = 0
-        self.trouble = ""
+        self._trouble = Trouble()
         self._thread = threading.Thread(target=self._run, name="pdp-audit", daemon=True)
         self._thread.start()
 
@@ -120,8 +123,8 @@ class Recorder(Generic[T]):
         """Returns how recording is, in words for `/readyz`."""
         if self._ended:
             return "ended: decisions are not recorded"
-        if self.trouble:
-            return f"failing: {self.trouble}"
+        if self._trouble.reason:
+            return f"failing: {self._trouble.reason}"
         if self.dropped:
             return f"ok; {self.dropped} records were dropped since the start"
         return "ok"
@@ -136,16 +139,15 @@ class Recorder(Generic[T]):
         Returns:
             A ticket to wait for, in durable mode; else None.
         """
-        tickets = self._tickets
-        if tickets is None:
+        if self._tickets is None:
             if self._ended or self.depth >= self._bound or self._weight + weight > MAX_WEIGHT:
-                self._drop(1)
+                self._failed("the queue is full", 1)
             else:
                 # Not exact where threads meet, until the queue is empty again: enough for a bound.
                 self._weight += weight
                 self._queue.put(_Entry(pending, weight, None))
             return None
-        ticket = tickets.new()
+        ticket = self._tickets.new()
         self._queue.put(_Entry(pending, weight, ticket))
         if self._ended:  # looked at after the entry is in: nobody may wait for a thread that ended
             self._abandon()
@@ -183,8 +185,7 @@ class Recorder(Generic[T]):
             self._gather()
         batch, last = self._rest(first)
         self._last_batch = len(batch)
-        if batch:
-            self._write(batch)
+        self._write(batch)
         if not last:
             self._housekeeping.work_if_due()
         return not last
@@ -199,10 +200,11 @@ class Recorder(Generic[T]):
     def _rest(self, first: _Entry[T] | None) -> tuple[list[_Entry[T]], bool]:
         """Returns what waits, up to the size of a batch, and whether it is the last."""
         batch: list[_Entry[T]] = []
-        entry = first
+        entry, weight = first, 0
         while entry is not None:
             batch.append(entry)
-            if len(batch) == MAX_BATCH:
+            weight += entry.weight
+            if len(batch) == MAX_BATCH or weight >= MAX_WEIGHT:
                 return batch, False
             try:
                 entry = self._queue.get_nowait()
@@ -211,29 +213,45 @@ class Recorder(Generic[T]):
         return batch, True
 
     def _write(self, batch: Sequence[_Entry[T]]) -> None:
-        written = False
+        made: list[tuple[_Entry[T], _Made | None]] = [(entry, None) for entry in batch]
+        written: list[_Made] = []
         try:
-            made = [self._make(entry.pending) for entry in batch]
-            self._append([body_of(each.record) for each in made])
-            written = True
-        except PdpError as error:
-            self._failed(error.message, len(batch))
+            made = [(entry, self._made(entry)) for entry in batch]
+            whole = [each for _, each in made if each is not None]
+            self._append([each.body for each in whole])
+            written = whole
+        except Exception as error:
+            reason = error.message if isinstance(error, PdpError) else type(error).__name__
+            self._failed(reason, sum(each is not None for _, each in made))
+        finally:
+            if self._tickets is None:
+                weight = sum(entry.weight for entry in batch)
+                self._weight = 0 if self._queue.empty() else self._weight - weight
+            self._settle([entry for entry, each in made if each is None], written=False)
+            self._settle([entry for entry, each in made if each], written=bool(written))
+        if written:
+            self.written += len(written)
+            if self.depth < self._bound:
+                self._trouble.over(self._toll())
+            self._pass_on([each.recorded for each in written])
+
+    def _made(self, entry: _Entry[T]) -> _Made | None:
+        """Returns a record; None where it cannot be made, which is not the others' fault."""
+        try:
+            recorded = self._make(entry.pending)
+            return _Made(recorded, body_of(recorded.record))
         except Exception as error:
             # The error's own words may hold what a request said.
-            self._failed(f"a record cannot be made ({type(error).__name__})", len(batch))
-        finally:
-            if self._tickets is not None:
-                self._tickets.settle([entry.ticket for entry in batch], written=written)
-            elif self._queue.empty():
-                self._weight = 0
-            else:
-                self._weight -= sum(entry.weight for entry in batch)
-        if written:
-            self.written += len(batch)
-            self._recovered()
-            self._pass_on(made)
+            self._failed(f"a record cannot be made ({type(error).__name__})", 1)
+            return None
+
+    def _settle(self, entries: Sequence[_Entry[T]], *, written: bool) -> None:
+        if self._tickets is not None and entries:
+            self._tickets.settle([entry.ticket for entry in entries], written=written)
 
     def _append(self, bodies: list[str]) -> None:
+        if not bodies:
+            return
         if self._tickets is not None:
             self._log.append(bodies)
             return
@@ -243,7 +261,7 @@ class Recorder(Generic[T]):
             except PdpError as error:
                 if self._closing.is_set():
                     raise
-                self._complain(error.message)
+                self._trouble.met(error.message, self._toll())
                 self._closing.wait(RETRY_S)
             else:
                 return
@@ -259,27 +277,10 @@ class Recorder(Generic[T]):
 
     def _failed(self, reason: str, count: int) -> None:
         if self._tickets is None:
-            self._drop(count, reason)
+            self.dropped += count
         else:
             self.unwritten += count
-            self._complain(reason)
-
-    def _drop(self, count: int, reason: str = "the queue is full") -> None:
-        self.dropped += count
-        self._complain(reason)
-
-    def _complain(self, reason: str) -> None:
-        self.trouble = reason
-        now = time.monotonic()
-        if now - self._logged_at >= LOG_INTERVAL_S:
-            self._logged_at = now
-            _log.error("decision records cannot be written: %s (%s)", reason, self._toll())
-
-    def _recovered(self) -> None:
-        if self.trouble and self.depth < self._bound:
-            self.trouble = ""
-            self._logged_at = 0.0
-            _log.info("decision records are written again (%s)", self._toll())
+        self._trouble.met(reason, self._toll())
 
     def _toll(self) -> str:
         return f"so far {self.dropped} dropped, {self.unwritten} decisions blocked for it"
@@ -287,14 +288,10 @@ class Recorder(Generic[T]):
     def _abandon(self) -> None:
         """Gives up whatever waits: nobody will write it."""
         given_up: list[_Entry[T]] = []
-        try:
+        with suppress(queue.Empty):
             while True:
                 entry = self._queue.get_nowait()
-                if entry is not None:
-                    given_up.append(entry)
-        except queue.Empty:
-            pass
+                given_up += () if entry is None else (entry,)
         if given_up:
             self._failed("recording has ended", len(given_up))
-            if self._tickets is not None:
-                self._tickets.settle([entry.ticket for entry in given_up], written=False)
+            self._settle(given_up, written=False)

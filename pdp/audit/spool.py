@@ -7,38 +7,21 @@ uses a `Spool`; processes share the file.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.audit.siem.base import Event
+from pdp.audit.spool_file import opened
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS events (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, connector TEXT, uid TEXT NOT NULL,
-  at REAL NOT NULL, queued_at REAL NOT NULL, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS cursors (
-  connector TEXT PRIMARY KEY, seq INTEGER NOT NULL, delivered INTEGER NOT NULL DEFAULT 0,
-  dropped INTEGER NOT NULL DEFAULT 0, failing_since REAL, last_error TEXT NOT NULL DEFAULT '');
-CREATE TABLE IF NOT EXISTS dead_letters (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, destination TEXT NOT NULL,
-  uid TEXT NOT NULL, at REAL NOT NULL, died_at REAL NOT NULL, reason TEXT NOT NULL,
-  address TEXT NOT NULL DEFAULT '', body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS alerts (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, due_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
-  at REAL NOT NULL, destination TEXT NOT NULL, address TEXT NOT NULL, uid TEXT NOT NULL,
-  body BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS alerts_due ON alerts (due_at);
-CREATE TABLE IF NOT EXISTS windows (
-  key TEXT PRIMARY KEY, ends_at REAL NOT NULL, suppressed INTEGER NOT NULL,
-  destination TEXT NOT NULL, address TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
-"""
+_TIMEOUT_S: Final = 10.0
+"""How long another process that writes is waited for."""
+
 MAX_DEAD: Final = 100_000
 """Dead letters that are kept; of more, the oldest go, and are counted as dropped."""
 
@@ -75,16 +58,14 @@ class Spool:
     """The file. Every method raises `sqlite3.Error` where it cannot be read or written."""
 
     def __init__(self, path: Path, max_bytes: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
+        """Opens the file, made where it is not there.
+
+        Raises:
+            ConfigError: it is another program's, or a newer version's.
+            OSError: it cannot be made.
+        """
         self._max_bytes = max_bytes
-        self.connection = sqlite3.connect(
-            path, timeout=10, isolation_level=None, check_same_thread=False
-        )
-        self.connection.execute("PRAGMA journal_mode = WAL")
-        # What a power cut takes, the marks with it, is read again from the logs, which are FULL.
-        self.connection.execute("PRAGMA synchronous = NORMAL")
-        self.connection.executescript(_SCHEMA)
+        self.connection = opened(path, _TIMEOUT_S)
 
     def close(self) -> None:
         """Closes the file."""

@@ -162,8 +162,11 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
     It is its owner's alone, and on disk before it is there.
 
     Raises:
-        ConfigError: it cannot be written.
+        ConfigError: it cannot be written, or is something else than a file: a device, for instance.
     """
+    target = target.resolve()
+    if target.exists() and not target.is_file():
+        raise ConfigError(f"{target} cannot be written: it is no file")
     part = target.with_name(f"{target.name}.part")
     try:
         with suppress(FileNotFoundError):

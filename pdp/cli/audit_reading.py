@@ -154,12 +154,14 @@ def _verification(answer: Mapping[str, Any]) -> Report:
 
 @contextmanager
 def _opened(name: str) -> Iterator[TextIO]:
-    if name == "-":
-        yield sys.stdout
-        return
     try:
-        file = Path(name).open("w", encoding="utf-8", newline="")  # noqa: SIM115 - closed below
+        if name == "-":
+            yield sys.stdout
+            sys.stdout.flush()
+        else:
+            with Path(name).open("w", encoding="utf-8", newline="") as file:
+                yield file
+    except BrokenPipeError:
+        raise  # who reads has seen enough
     except OSError as error:
         raise Misused(f"--output {name} cannot be written: {error.strerror}") from None
-    with file:
-        yield file

@@ -14,6 +14,7 @@ from pdp.audit.siem.text import timestamp
 from pdp.audit.spool import Spool
 from pdp.cli.exits import Exit, complain
 from pdp.cli.report import Report, Table, show
+from pdp.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,6 +95,9 @@ def _spool(data_dir: Path) -> Iterator[Spool | None]:
             yield spool
         finally:
             spool.close()
+    except ConfigError as error:
+        complain(error.message)
+        sys.exit(Exit.CONFIG)
     except (sqlite3.Error, OSError) as error:
         complain(f"the spool {path} cannot be used: {error}")
         sys.exit(Exit.CONFIG)

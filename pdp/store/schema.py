@@ -67,7 +67,7 @@ def prepare(
 
     """
     version_of(connection, form)
-    _enable_wal(connection, time.monotonic() + busy_timeout_s)
+    enable_wal(connection, busy_timeout_s)
     if version_of(connection, form) < form.version:
         _migrate(connection, form)
 
@@ -98,7 +98,14 @@ def version_of(connection: sqlite3.Connection, form: Form = POLICIES) -> int:
     return int(version)
 
 
-def _enable_wal(connection: sqlite3.Connection, deadline: float) -> None:
+def enable_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
+    """Puts the file behind `connection` into WAL mode.
+
+    Raises:
+        ConfigError: it is where SQLite cannot keep a write-ahead log.
+        sqlite3.Error: it cannot be read or written, or others were in the way all the time.
+    """
+    deadline = time.monotonic() + busy_timeout_s
     # SQLite does not wait here, whatever the busy time-out, when several processes make the
     # change at once, as the workers of a first start do.
     while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -160,12 +161,15 @@ def _keep(path: Path, kept: Path) -> None:
     """
     # Of one that is damaged, what was written last may be in its log alone: SQLite would remove it.
     log = Path(f"{kept}-wal")
-    with suppress(FileNotFoundError):
+    with suppress(OSError):
         os.link(f"{path}-wal", log)
     whole = False
     try:
         whole = _is_whole(path)
-        os.link(path, kept)
+        try:
+            os.link(path, kept)
+        except OSError:  # a file system without such names
+            shutil.copy2(path, kept)
     finally:
         if whole or not kept.exists():
             log.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from pdp import Engine
-from pdp._gen.pdp.v1 import audit_pb2, audit_pb2_grpc
+from pdp._gen.pdp.v1 import audit_pb2, audit_pb2_grpc, decide_pb2, decide_pb2_grpc
 from pdp.domain.request import Subject
 from pdp.store.audit_port import Filter
 from pdp.store.audit_sqlite import SqliteAuditLog
@@ -259,6 +259,19 @@ class TestChanges:
         assert client.get(f"{AUDIT}/changes").json()["changes"] == []
 
 
+def test_a_number_that_json_has_not_is_recorded(
+    client: httpx2.Client, channel: grpc.Channel, tenant: str
+) -> None:
+    """It would have kept the log from taking whatever came at the same time, from anyone."""
+    set_level(client, "full")
+    request = decide_pb2.DecideRequest(tenant_id=tenant)
+    request.arguments.fields["ratio"].number_value = float("nan")
+    decision = decide_pb2_grpc.DecideServiceStub(channel).Decide(request)
+    assert (decision.allowed, decision.incomplete) == (True, False)
+    found = client.get(f"{AUDIT}/records/{decision.decision_id}").json()
+    assert found["redacted_arguments"] == {"ratio": "nan"}
+
+
 class TestCommands:
     def test_search_export_verify_and_changes(
         self, server: running.Server, client: httpx2.Client, tenant: str, tmp_path: Path
@@ -278,6 +291,12 @@ class TestCommands:
         assert (verified.returncode, running.json_of(verified)["intact"]) == (0, True)
         assert "logging_level" in running.pdp("audit", "changes", *mine, *target).stdout
         assert running.pdp("audit", "search", "--since", "soon", *target).returncode == 2
+
+    def test_an_export_that_cannot_be_written_says_so(self, server: running.Server) -> None:
+        target = ("--server", server.grpc_address, "--format", "csv")
+        refused = running.pdp("audit", "export", "--output", "/dev/full", *target)
+        assert refused.returncode == 2
+        assert refused.stderr.startswith("pdp: --output /dev/full cannot be written: No space left")
 
     def test_a_tampered_log_is_an_exit_code(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/pdp.db"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -107,6 +108,21 @@ def test_nothing_is_replaced_unasked(tmp_path: Path, database: Path) -> None:
     assert database.read_bytes() == before
     assert pdp(*restore, "--force").returncode == Exit.OK
     assert database.with_name("pdp.db.before-restore").exists()
+
+
+def test_a_backup_takes_the_place_of_files_alone(tmp_path: Path, database: Path) -> None:
+    """A device or a pipe is not taken away; of a link, what it leads to is replaced."""
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "pdp.backup"
+    os.mkfifo(pipe)
+    link.symlink_to(file)
+    backup = ("--database-url", url_of(database), "--force")
+    refused = pdp("backup", str(pipe), *backup)
+    assert refused.returncode == Exit.CONFIG
+    assert "is no file" in refused.stderr
+    assert pipe.is_fifo()
+    assert pdp("backup", str(link), *backup).returncode == Exit.OK
+    assert link.is_symlink()
+    assert pdp("restore", str(file), "--check").returncode == Exit.OK
 
 
 def test_a_database_in_use_is_not_replaced(tmp_path: Path, tenant: str) -> None:

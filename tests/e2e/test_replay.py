@@ -139,6 +139,10 @@ def test_requests_of_the_callers_own(client: httpx2.Client) -> None:
     ("body", "field"),
     [
         ({"cursor": "next"}, "cursor"),
+        ({"cursor": f"{10**24}.1.{10**25}"}, "cursor"),
+        ({"cursor": "1.9.12"}, "cursor"),
+        ({"cursor": "12.1.9"}, "cursor"),
+        ({"cursor": "\u0663.1.9"}, "cursor"),
         ({"revision": 1 << 40}, "revision"),
         ({"recorded": {"outcomes": ["UNSPECIFIED"]}}, "recorded.outcomes"),
         ({"limit": -1}, "limit"),

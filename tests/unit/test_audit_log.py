@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pdp.audit.bodies import body_of
+from pdp.audit.tickets import ThreadTickets
 from pdp.domain.decision import Match, Outcome, Risk
 from pdp.domain.decision_record import DecisionRecord, RecordedSubject
 from pdp.errors import ConfigError, StoreUnavailable
+from pdp.records import RecordKeeping, RecordOptions
 from pdp.store.audit_port import Filter, Retention
 from pdp.store.audit_sqlite import SqliteAuditLog
 from pdp.store.sqlite import SqliteStore
@@ -92,6 +94,18 @@ class TestReading:
         found = log.get("acme", "d1")
         assert found is not None
         assert DecisionRecord.from_json(json.loads(found.body)) == whole
+
+    def test_what_json_cannot_say_is_kept_in_words(self, log: SqliteAuditLog) -> None:
+        """A caller may send it, and it would keep the log from taking what others have sent."""
+        arguments = {"a": [float("nan"), {"b": float("-inf"), "c": 1.5}], "lone": "\ud800"}
+        log.append([body(1, redacted_arguments=arguments), body(2)])
+        found = log.get("acme", "d1")
+        assert found is not None
+        assert json.loads(found.body)["redacted_arguments"] == {
+            "a": ["nan", {"b": "-inf", "c": 1.5}],
+            "lone": "\ud800",
+        }
+        assert ids(log) == ["d2", "d1"]
 
     def test_pages_follow_each_other(self, log: SqliteAuditLog) -> None:
         filled(log)
@@ -411,3 +425,14 @@ class TestOpening:
             log.append([body(1)])
         with pytest.raises(StoreUnavailable):
             log.last()
+
+    @pytest.mark.parametrize(
+        "content",
+        [b"text" * 1000, b"SQLite format 3\0" + b"\xff" * 8000],
+        ids=["text", "damaged"],
+    )
+    def test_an_error_says_which_file_it_is_about(self, file: Path, content: bytes) -> None:
+        """Whoever restores the policies for it has changed nothing."""
+        file.write_bytes(content)
+        with pytest.raises(ConfigError, match=rf"The log of decisions, {file}: "):
+            RecordKeeping(RecordOptions(f"sqlite:///{file}"), ThreadTickets())

@@ -99,7 +99,12 @@ class Listener:
         self.told.set()
 
 
+FATAL: Final = -2
+
+
 def make(number: int) -> Recorded:
+    if number == FATAL:
+        raise SystemExit
     if number < 0:
         raise ValueError(number)
     record = DecisionRecord(f"d{number}", "", 0.0, "t", Outcome.BLOCK, Risk(90, "critical"))
@@ -150,6 +155,19 @@ class TestDurable:
         assert all(each.wait() for each in [first, *others])
         assert [len(each) for each in log.batches] == [1, 39]
 
+    def test_large_requests_are_written_in_several_batches(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        """All at once they may be more than the store takes, and then none of them is written."""
+        recorder = start(ThreadTickets())
+        log.gate.clear()
+        first = recorder.record(0)
+        assert log.asked.acquire(timeout=PATIENCE_S)
+        others = [recorder.record(number, queue.MAX_WEIGHT // 2) for number in range(1, 6)]
+        log.gate.set()
+        assert all(each.wait() for each in [first, *others])
+        assert [len(each) for each in log.batches] == [1, 2, 2, 1]
+
     def test_a_store_that_fails_is_told_of_and_recovers(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
@@ -169,6 +187,33 @@ class TestDurable:
         assert recorder.record(-1).wait() is False
         assert "ValueError" in recorder.status()
         assert recorder.record(1).wait() is True
+
+    def test_a_record_that_cannot_be_made_is_no_others_loss(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        """They are other callers' and other tenants', and came together by chance."""
+        recorder = start(ThreadTickets())
+        log.gate.clear()
+        first = recorder.record(0)
+        assert log.asked.acquire(timeout=PATIENCE_S)
+        others = [recorder.record(number) for number in (1, -1, 2)]
+        log.gate.set()
+        assert [each.wait() for each in (first, *others)] == [True, True, False, True]
+        assert [len(each) for each in log.batches] == [1, 2]
+        assert recorder.unwritten == 1
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_a_maker_that_dies_leaves_nobody_waiting(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        recorder = start(ThreadTickets())
+        log.gate.clear()
+        first = recorder.record(0)
+        assert log.asked.acquire(timeout=PATIENCE_S)
+        others = [recorder.record(number) for number in (1, FATAL, 2)]
+        log.gate.set()
+        assert [each.wait() for each in (first, *others)] == [True, False, False, False]
+        assert recorder.record(3).wait() is False
 
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
     def test_a_writer_that_dies_leaves_nobody_waiting(

@@ -14,7 +14,7 @@ from pdp.audit.siem import http
 from pdp.audit.siem.base import BatchRefused, DeliveryFailed
 from tests.certificates import authority
 from tests.products import Asked, Product, Say
-from tests.unit.siem import connected, events
+from tests.unit.siem import connected, events, uids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -172,6 +172,21 @@ async def test_secrets_never_show(
             await connector.check()
         assert SECRET not in str(unhealthy.value)
     assert SECRET not in caplog.text
+
+
+async def test_what_is_sent_again_can_be_told(product: Product, name: str) -> None:
+    """The connection broke after the product had taken the events: it knows them by their uids."""
+    async with connected(name, **ENVIRONMENTS[name](product.url)) as connector:
+        say(product, name, Say(reset=True))
+        with pytest.raises(DeliveryFailed):
+            await connector.send(events(3))
+        product.said.append(Say(500))
+        with pytest.raises(DeliveryFailed):
+            await connector.send(events(3))
+    first, second = product.asked[-2:]
+    for uid in uids(3):
+        assert uid.encode() in first.body
+        assert uid.encode() in second.body
 
 
 async def test_a_secret_is_known_where_an_answer_is_cut(product: Product, name: str) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pdp.audit.dead_letters import count_dead, dead_letters, resend
 from pdp.audit.spool import DEAD_DROPPED, Spool
+from pdp.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,3 +142,48 @@ def test_a_file_that_is_no_spool_is_refused(tmp_path: Path) -> None:
     (tmp_path / "exports.db").write_bytes(b"not a database, whatever its name says" * 100)
     with pytest.raises(sqlite3.DatabaseError):
         Spool(tmp_path / "exports.db", 1)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ("CREATE TABLE events (x)", "is no spool"),
+        ("PRAGMA user_version = 99", "newer version"),
+    ],
+    ids=["another program's", "a newer version's"],
+)
+def test_a_database_that_is_not_ours_is_refused_and_left_as_it_is(
+    tmp_path: Path, made: str, said: str
+) -> None:
+    file = tmp_path / "exports.db"
+    if "version" in made:
+        Spool(file, 1).close()
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(made)
+        connection.commit()
+    before = file.read_bytes()
+    with pytest.raises(ConfigError, match=said):
+        Spool(file, 1)
+    assert file.read_bytes() == before
+
+
+def test_many_that_start_at_once_have_one_spool(tmp_path: Path) -> None:
+    """As the workers of a first start do."""
+    together = threading.Barrier(8)
+    failed: list[Exception] = []
+
+    def start() -> None:
+        together.wait()
+        try:
+            spool = Spool(tmp_path / "exports.db", 1_000)
+            spool.attach(["a"])
+            spool.close()
+        except (sqlite3.Error, ConfigError) as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []

@@ -253,6 +253,17 @@ class TestAsync:
         recorder.record(2, 1)
         assert recorder.dropped == 1
 
+    def test_what_is_written_makes_room_for_more(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        recorder = start()
+        for number in range(3):
+            listener = Listener()
+            recorder.subscribe(listener)
+            recorder.record(number, queue.MAX_WEIGHT)
+            assert listener.told.wait(PATIENCE_S)
+        assert (recorder.dropped, log.count) == (0, 3)
+
     def test_a_store_that_fails_is_tried_again(
         self, log: MemoryLog, start: Callable[..., Recorder[int]], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -99,6 +100,20 @@ class Listener:
         self.told.set()
 
 
+class Told:
+    """`Tickets` that tell how each was settled."""
+
+    def __init__(self) -> None:
+        self.settled: SimpleQueue[bool] = SimpleQueue()
+
+    def new(self) -> None:
+        """Makes none: nobody waits for a certain one."""
+
+    def settle(self, tickets: Sequence[None], *, written: bool) -> None:
+        for _ in tickets:
+            self.settled.put(written)
+
+
 def make(number: int) -> Recorded:
     if number < 0:
         raise ValueError(number)
@@ -169,6 +184,22 @@ class TestDurable:
         assert recorder.record(-1).wait() is False
         assert "ValueError" in recorder.status()
         assert recorder.record(1).wait() is True
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_nobody_waits_for_a_recorder_that_has_ended(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        """Neither whose record was being written, nor who waited behind that."""
+        told = Told()
+        recorder = start(told)
+        log.gate.clear()
+        recorder.record(0)
+        assert log.asked.acquire(timeout=PATIENCE_S)
+        for number in range(1, 4):
+            recorder.record(number)
+        log.failure = SystemExit()
+        log.gate.set()
+        assert [told.settled.get(timeout=PATIENCE_S) for _ in range(4)] == [False] * 4
 
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
     def test_a_writer_that_dies_leaves_nobody_waiting(

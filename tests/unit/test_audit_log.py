@@ -321,6 +321,14 @@ class TestSharing:
             assert log.verify().records == 1
 
 
+def test_a_record_in_a_file_that_is_gone_is_none(log: SqliteAuditLog, file: Path) -> None:
+    """It lives on for who has it open, and is lost when that ends."""
+    filled(log, 1)
+    file.unlink()
+    with pytest.raises(StoreUnavailable, match="deleted or replaced"):
+        log.append([body(9)])
+
+
 class TestOpening:
     def test_a_store_of_policies_is_refused(self, tmp_path: Path) -> None:
         SqliteStore.open(f"sqlite:///{tmp_path}/pdp.db").close()

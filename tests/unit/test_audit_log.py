@@ -14,6 +14,7 @@ from pdp.audit.bodies import body_of
 from pdp.domain.decision import Match, Outcome, Risk
 from pdp.domain.decision_record import DecisionRecord, RecordedSubject
 from pdp.errors import ConfigError, StoreUnavailable
+from pdp.store.audit_chain import Batch, digest
 from pdp.store.audit_port import Filter, Retention
 from pdp.store.audit_sqlite import SqliteAuditLog
 from pdp.store.sqlite import SqliteStore
@@ -211,6 +212,21 @@ class TestVerification:
             reopened.append([body(9)])
             [problem] = reopened.verify(anchor).problems
             assert "was cut or rewritten" in problem
+
+    def test_a_batch_that_was_forged_with_its_own_hash_does_not_fit(
+        self, log: SqliteAuditLog, file: Path
+    ) -> None:
+        """Whoever makes its hash anew has to make all that follow anew, too."""
+        filled(log, size=1)
+        with closing(sqlite3.connect(file, isolation_level=None)) as forger:
+            row = forger.execute(
+                "SELECT sequence, first_record, records, at, note, previous, hash FROM batches"
+                " WHERE sequence = 2"
+            ).fetchone()
+            forged = digest(Batch(*row), ["{}"], b"")
+            forger.execute("UPDATE records SET body = '{}' WHERE sequence = 2")
+            forger.execute("UPDATE batches SET hash = ? WHERE sequence = 2", (forged,))
+        assert log.verify().problems == ("batch 3 does not follow from batch 2",)
 
     def test_an_anchor_holds_as_the_log_grows(self, log: SqliteAuditLog) -> None:
         filled(log)

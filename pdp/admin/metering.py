@@ -134,9 +134,11 @@ class Metering:
                 if self.meter.unwritten or version != seen:
                     await self.sync()
                 seen, failing = version, False
-            except PdpError as error:
+            except Exception as error:
+                # Whatever it is, nothing else would ever tell other processes what was used.
                 if not failing:
-                    _log.error("counters of limits cannot be written down", reason=error.message)
+                    reason = error.message if isinstance(error, PdpError) else repr(error)
+                    _log.error("counters of limits cannot be written down", reason=reason)
                 failing = True
 
     async def close(self) -> None:

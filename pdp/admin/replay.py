@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
 
-MAX_EXAMPLES: Final = 20
-"""Of each change."""
-
 ADDED: Final = "added"
 GONE: Final = "gone"
 

@@ -180,9 +180,6 @@ def _report(whole: dict[str, Any]) -> Report:
     )
 
 
-_EXAMPLE_FIELDS: Final = ("decision_id", "time", "message")
-
-
 def _policy_row(policy: dict[str, Any]) -> list[str]:
     keys = ("layer", "policy_id", "name", "effect")
     return [*(policy[key] for key in keys), str(policy["count"])]

@@ -13,9 +13,6 @@ USER: Final = "user"
 FIRST_APPLICABLE: Final = "first_applicable"
 DENY_OVERRIDES: Final = "deny_overrides"
 
-MAX_ENTRIES: Final = 100
-"""Packs of one chain."""
-
 MAX_USER_CHAINS: Final = 1000
 """Users of one tenant who have a chain of their own."""
 

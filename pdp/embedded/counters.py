@@ -76,7 +76,7 @@ class StoredMeter:
             else:
                 with self._store.read() as reader:
                     counters = read_counters(reader, since)
-        except PdpError:
+        except BaseException:
             with self._lock:
                 meter.abandon()
             raise

@@ -79,9 +79,6 @@ class Choice(NamedTuple):
         return self.deciding >= 0 or bool(self.redactions)
 
 
-NO_CHOICE: Final = Choice()
-
-
 @dataclass(frozen=True, slots=True)
 class ChainSet:
     """All chains of a tenant, and the rules that they look at. A rule's bit is its place.

@@ -15,7 +15,8 @@ from pdp.audit.tickets import ThreadTickets
 from pdp.domain.decision import Match, Outcome, Risk
 from pdp.domain.decision_record import DecisionRecord, RecordedSubject
 from pdp.errors import ConfigError, StoreUnavailable
-from pdp.records import RecordKeeping, RecordOptions
+from pdp.record_keeping import RecordKeeping, RecordOptions
+from pdp.store.audit_chain import Batch, digest
 from pdp.store.audit_port import Filter, Retention
 from pdp.store.audit_sqlite import SqliteAuditLog
 from pdp.store.sqlite import SqliteStore
@@ -295,6 +296,21 @@ class TestVerification:
             [problem] = reopened.verify(anchor).problems
             assert "was cut or rewritten" in problem
 
+    def test_a_batch_that_was_forged_with_its_own_hash_does_not_fit(
+        self, log: SqliteAuditLog, file: Path
+    ) -> None:
+        """Whoever makes its hash anew has to make all that follow anew, too."""
+        filled(log, size=1)
+        with closing(sqlite3.connect(file, isolation_level=None)) as forger:
+            row = forger.execute(
+                "SELECT sequence, first_record, records, at, note, previous, hash FROM batches"
+                " WHERE sequence = 2"
+            ).fetchone()
+            forged = digest(Batch(*row), [b"{}"], b"")
+            forger.execute("UPDATE records SET body = '{}' WHERE sequence = 2")
+            forger.execute("UPDATE batches SET hash = ? WHERE sequence = 2", (forged,))
+        assert log.verify().problems == ("batch 3 does not follow from batch 2",)
+
     def test_an_anchor_holds_as_the_log_grows(self, log: SqliteAuditLog) -> None:
         filled(log)
         anchor = log.verify().head
@@ -402,6 +418,14 @@ class TestSharing:
                 holder.execute("ROLLBACK")
             log.append([body(1)])
             assert log.verify().records == 1
+
+
+def test_a_record_in_a_file_that_is_gone_is_none(log: SqliteAuditLog, file: Path) -> None:
+    """It lives on for who has it open, and is lost when that ends."""
+    filled(log, 1)
+    file.unlink()
+    with pytest.raises(StoreUnavailable, match="deleted or replaced"):
+        log.append([body(9)])
 
 
 class TestOpening:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -100,6 +101,20 @@ class Listener:
 
 
 FATAL: Final = -2
+
+
+class Told:
+    """`Tickets` that tell how each was settled."""
+
+    def __init__(self) -> None:
+        self.settled: SimpleQueue[bool] = SimpleQueue()
+
+    def new(self) -> None:
+        """Makes none: nobody waits for a certain one."""
+
+    def settle(self, tickets: Sequence[None], *, written: bool) -> None:
+        for _ in tickets:
+            self.settled.put(written)
 
 
 def make(number: int) -> Recorded:
@@ -216,6 +231,22 @@ class TestDurable:
         assert recorder.record(3).wait() is False
 
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_nobody_waits_for_a_recorder_that_has_ended(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        """Neither whose record was being written, nor who waited behind that."""
+        told = Told()
+        recorder = start(told)
+        log.gate.clear()
+        recorder.record(0)
+        assert log.asked.acquire(timeout=PATIENCE_S)
+        for number in range(1, 4):
+            recorder.record(number)
+        log.failure = SystemExit()
+        log.gate.set()
+        assert [told.settled.get(timeout=PATIENCE_S) for _ in range(4)] == [False] * 4
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
     def test_a_writer_that_dies_leaves_nobody_waiting(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
@@ -297,6 +328,17 @@ class TestAsync:
         recorder.record(1, queue.MAX_WEIGHT)
         recorder.record(2, 1)
         assert recorder.dropped == 1
+
+    def test_what_is_written_makes_room_for_more(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        recorder = start()
+        for number in range(3):
+            listener = Listener()
+            recorder.subscribe(listener)
+            recorder.record(number, queue.MAX_WEIGHT)
+            assert listener.told.wait(PATIENCE_S)
+        assert (recorder.dropped, log.count) == (0, 3)
 
     def test_a_store_that_fails_is_tried_again(
         self, log: MemoryLog, start: Callable[..., Recorder[int]], monkeypatch: pytest.MonkeyPatch

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pdp.auth.jwks import NO_KEYS, KeySet, parse_jwks, shared_secret
 from pdp.auth.jwt import (
     MAX_CACHED,
+    MAX_KID_LENGTH,
     MAX_TOKEN_LENGTH,
     VERIFIED_TTL_S,
     TokenRules,
@@ -184,6 +185,21 @@ def test_whatever_the_parts_are(value: Any) -> None:
     """Nor of one whose parts are not what they should be."""
     assert Verifier().why_not(by_hand(value, claims(), b"s"))
     assert Verifier().why_not(by_hand({"alg": "RS256", "kid": "RS256"}, value, b"s"))
+
+
+def test_a_token_is_not_looked_at_beyond_its_bound() -> None:
+    """Though it is signed by a key of ours."""
+    assert Verifier().why_not(token(pad="x" * 1000)) == ""
+    assert len(token(pad="x" * MAX_TOKEN_LENGTH)) > MAX_TOKEN_LENGTH
+    assert Verifier().why_not(token(pad="x" * MAX_TOKEN_LENGTH)) == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("length", "why"), [(MAX_KID_LENGTH, ""), (MAX_KID_LENGTH + 1, "malformed")]
+)
+def test_a_key_id_has_a_bound(length: int, why: str) -> None:
+    kid = "k" * length
+    assert Verifier(parse_jwks(jwks(jwk("RS256", kid=kid)))).why_not(token(kid=kid)) == why
 
 
 def test_a_token_without_a_kid_where_one_key_can_be_meant() -> None:

@@ -146,8 +146,9 @@ class TestGates:
         assert layers["org"].reason == "not asked: kill_switch had stopped the request"
         assert layers["org"].outcome is Outcome.ALLOW
 
-    @pytest.mark.parametrize("said", [Verdict(), Verdict(outcome=Outcome.CANCEL)], ids=str)
-    def test_a_gate_that_raises_is_a_block_and_the_others_are_asked(self, said: Verdict) -> None:
+    @pytest.mark.parametrize("other", [Outcome.ALLOW, Outcome.CANCEL], ids=lambda each: each.name)
+    def test_a_gate_that_raises_is_a_block_and_the_others_are_asked(self, other: Outcome) -> None:
+        said = Verdict(outcome=other)
         gates = (Says(ValueError("boom"), "kill_switch"), Says(said, "limits"))
         layer = Says(Verdict(pii_detected=True))
         snapshot = replace(paranoid(), gates=gates, layers=(layer,), closers=())

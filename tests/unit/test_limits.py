@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from pdp.admin import metering
 from pdp.admin.limits import Limits
 from pdp.admin.meter import Meter
 from pdp.admin.metering import Metering
 from pdp.admin.versioned import Expectation
 from pdp.domain.limits import KIND, Counts, Limit
 from pdp.domain.request import Request, Subject, Usage
-from pdp.embedded import Engine
+from pdp.embedded import Engine, counters
+from pdp.embedded.counters import StoredMeter
 from pdp.engine.evaluate import evaluate
 from pdp.errors import (
     InvalidArgument,
@@ -26,10 +29,13 @@ from pdp.store.sqlite import SqliteStore
 from tests.unit.nodes import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from pdp.domain.counter import Counter
+    from pdp.store.port import Transaction
+
+T = TypeVar("T")
 
 DRAFT = Limit("", "user", "u", daily_request_limit=3)
 
@@ -199,6 +205,30 @@ class TestCounters:
         for task in tasks:
             task.cancel()
 
+    async def test_counting_goes_on_whatever_went_wrong(
+        self, node: Counting, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Or other processes would never learn what was used here."""
+        monkeypatch.setattr(metering, "RETRY_INTERVAL_S", 0.001)
+        await node.limits.create("acme", "me", DRAFT)
+        record, written = node.workspace.record, asyncio.Event()
+
+        async def failing_once(work: Callable[[Transaction], T]) -> T:
+            monkeypatch.setattr(node.workspace, "record", recording)
+            raise ValueError("odd")
+
+        async def recording(work: Callable[[Transaction], T]) -> T:
+            done = await record(work)
+            written.set()
+            return done
+
+        monkeypatch.setattr(node.workspace, "record", failing_once)
+        await node.allowed()
+        keeping = asyncio.create_task(node.metering.keep())
+        await asyncio.wait_for(written.wait(), 30)
+        keeping.cancel()
+        assert await node.used() == {"u": Counts(1)}
+
     async def test_a_store_that_cannot_be_written_stops_no_decision_and_no_count(
         self, node: Counting, path: Path
     ) -> None:
@@ -259,3 +289,23 @@ class TestEngine:
             passed = await asyncio.gather(*(asyncio.to_thread(work) for _ in range(4)))
         assert sum(passed) == 100
         assert await node.used() == {"u": Counts(100)}
+
+    @pytest.mark.parametrize("fault", [StoreUnavailable("gone"), ValueError("odd")], ids=repr)
+    async def test_what_could_not_be_written_is_kept_for_the_next_time(
+        self, node: Counting, monkeypatch: pytest.MonkeyPatch, fault: Exception
+    ) -> None:
+        await node.limits.create("acme", "me", DRAFT)
+        meter = StoredMeter(node.store, threading.Lock())
+        snapshot = node.publisher.current("acme")
+        assert snapshot is not None
+        assert meter.charge(snapshot, Request(subject=Subject("u"))) is not None
+
+        def failing(*_: object, **__: object) -> Sequence[Counter]:
+            raise fault
+
+        with monkeypatch.context() as patched:
+            patched.setattr(counters, "write_counters", failing)
+            with pytest.raises(type(fault)):
+                meter.flush()
+        meter.flush()
+        assert await node.used() == {"u": Counts(1)}

@@ -47,6 +47,15 @@ def test_a_published_snapshot_is_in_force() -> None:
     assert current.revision == 5
 
 
+def test_a_published_snapshot_takes_the_place_of_what_was_answered_before() -> None:
+    base = platform()
+    publisher = Publisher(base, 5, {})
+    for fresh in (snapshot(base, "acme", 6), snapshot(base, "acme", 7, "y")):
+        assert publisher.current("acme") is not fresh
+        publisher.publish(fresh)
+        assert publisher.current("acme") is fresh
+
+
 def test_an_older_snapshot_never_replaces_a_newer_one() -> None:
     base = platform()
     publisher = Publisher(base, 5, {})

@@ -127,10 +127,23 @@ class TestGrowth:
         patterns = PatternSet().with_patterns(sources(2 * MAX_SHARD_PATTERNS + 5))
         assert max(len(shard.patterns) for shard in patterns.shards) <= MAX_SHARD_PATTERNS
 
-    def test_no_shard_grows_beyond_its_bound(self) -> None:
+    def test_a_shard_that_would_grow_beyond_its_bound_is_left_as_it_is(self) -> None:
         some = sources(MAX_SHARD_PATTERNS - 48)
-        patterns = PatternSet().with_patterns(some).with_patterns([*some, *sources(1500, "more")])
-        assert max(len(shard.patterns) for shard in patterns.shards) <= MAX_SHARD_PATTERNS
+        first = PatternSet().with_patterns(some)
+        patterns = first.with_patterns([*some, *sources(1500, "more")])
+        assert [len(shard.patterns) for shard in patterns.shards] == [len(some), 1500]
+        assert patterns.shards[0] is first.shards[0]
+
+    def test_patterns_that_are_too_large_together_are_compiled_apart(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("pdp.engine.scan.SHARD_BASE_BYTES", 64 << 10)
+        monkeypatch.setattr("pdp.engine.scan.SHARD_PATTERN_BYTES", 0)
+        large = [f"{letter}{{400}}z" for letter in "abcdefgh"]
+        patterns = PatternSet().with_patterns(large)
+        assert len(patterns.shards) > 1
+        assert set(patterns.compiled) == set(large)
+        assert found(patterns, "c" * 400 + "z") == {"c{400}z"}
 
     def test_the_same_patterns_are_the_same_set(self) -> None:
         patterns = PatternSet().with_patterns(sources(5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -13,6 +14,7 @@ from sqlite_utils.migrations import Migrations
 
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.store import migrations, schema
+from pdp.store.audit_sqlite import SqliteAuditLog
 from pdp.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -146,3 +148,17 @@ def test_a_migration_that_fails_leaves_nothing(file: Path, monkeypatch: pytest.M
             opened(file)
     assert run(file, "SELECT * FROM sqlite_master") == []
     opened(file).close()
+
+
+@pytest.mark.parametrize("kind", [SqliteStore, SqliteAuditLog], ids=["policies", "records"])
+def test_the_files_are_for_their_owner_alone(
+    file: Path, kind: type[SqliteStore | SqliteAuditLog]
+) -> None:
+    """Whatever the umask; SQLite gives its own files the rights of ours."""
+    before = os.umask(0)
+    try:
+        with closing(kind.open(f"sqlite:///{file}")):
+            rights = {each.name: each.stat().st_mode & 0o777 for each in file.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert rights == dict.fromkeys(["store.db", "store.db-wal", "store.db-shm"], 0o600)

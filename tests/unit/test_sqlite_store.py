@@ -199,3 +199,25 @@ def test_messages_hold_neither_sql_nor_paths(store: SqliteStore, file: Path) -> 
         assert isinstance(error.__cause__, sqlite3.Error)
         for secret in (*file.parts[1:], "notes.db", "records", "column", "SELECT", "INSERT"):
             assert secret not in error.message
+
+
+class TestWhereTheFileIsGone:
+    """It lives on for who has it open; what would be committed to it is not acknowledged."""
+
+    def test_no_write_begins(self, store: SqliteStore, file: Path) -> None:
+        file.rename(file.with_name("moved.db"))
+        with pytest.raises(StoreUnavailable, match="deleted or replaced"):
+            store.data_version()
+        begun = False
+        with pytest.raises(StoreUnavailable, match="deleted or replaced"), store.write():
+            begun = True
+        assert not begun
+
+    def test_no_write_that_has_begun_is_acknowledged(self, store: SqliteStore, file: Path) -> None:
+        def write() -> None:
+            with store.write() as transaction:
+                add(transaction, "second")
+                file.unlink()
+
+        with pytest.raises(StoreUnavailable, match="deleted or replaced"):
+            write()

@@ -1,4 +1,4 @@
-"""What a call must pass before its message is read, and that it passes it once."""
+"""The guards around every call: what it must pass, once, and how its end is counted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ import pytest
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.auth.principal import DevelopmentAuthenticator
 from pdp.auth.rates import Rates
-from pdp.errors import DeadlineExceeded, InternalError, PdpError, RateLimited, Unauthenticated
+from pdp.errors import (
+    DeadlineExceeded,
+    InternalError,
+    InvalidArgument,
+    PdpError,
+    RateLimited,
+    StoreUnavailable,
+    TenantMismatch,
+    Unauthenticated,
+)
 from pdp.transport.admission import REQUEST_ID_HEADER, Services, admission
 from pdp.transport.call import Call
 from pdp.transport.chain import guarded
@@ -129,3 +138,57 @@ def test_a_refusal_names_the_callers_own_id_as_far_as_a_header_can() -> None:
         admission(DECIDE, services)(asked)
     assert asked.request_id == "é\n" + "x" * 254
     assert asked.reply[REQUEST_ID_HEADER] == "??" + "x" * 254
+
+
+class TestTenants:
+    """Which tenant a call acts for, by message and header (decide.md, Tenants)."""
+
+    @staticmethod
+    async def tenant(named: str, header: str | None) -> str:
+        """Returns the tenant that the handler is called for."""
+        services, _ = services_of()
+        metadata = {} if header is None else {"x-tenant-id": header}
+        asked = Call(DECIDE, metadata, "local")
+        message = decide_pb2.DecideRequest(tenant_id=named)
+        await guarded(DECIDE, answered, services)(asked, message)
+        return asked.tenant_id
+
+    @pytest.mark.parametrize(
+        ("named", "header", "tenant"),
+        [("", None, "default"), ("", "a", "a"), ("a", None, "a"), ("a", "a", "a"), ("a", "", "a")],
+    )
+    async def test_one_that_is_named(self, named: str, header: str | None, tenant: str) -> None:
+        assert await self.tenant(named, header) == tenant
+
+    @pytest.mark.parametrize(("named", "header"), [("a", "b"), ("acme", "Acme")])
+    async def test_two_that_differ(self, named: str, header: str) -> None:
+        with pytest.raises(TenantMismatch):
+            await self.tenant(named, header)
+
+    @pytest.mark.parametrize("header", ["a b", "../a", "é", "a" * 129, " "])
+    async def test_a_header_that_names_none(self, header: str) -> None:
+        with pytest.raises(InvalidArgument) as refused:
+            await self.tenant("", header)
+        assert [each.field for each in refused.value.violations] == ["X-Tenant-ID"]
+
+
+class TestFaults:
+    """What a handler raises."""
+
+    async def ask(self, error: Exception) -> tuple[PdpError, Counter[str]]:
+        async def failing(asked: Call, message: Message) -> Message:
+            raise error
+
+        services, codes = services_of()
+        with pytest.raises(PdpError) as failed:
+            await guarded(DECIDE, failing, services)(call(), ASKED)
+        return failed.value, codes
+
+    async def test_an_error_of_ours_is_told_and_counted_as_it_is(self) -> None:
+        error = StoreUnavailable("gone")
+        assert await self.ask(error) == (error, {error.reason: 1})
+
+    async def test_any_other_shows_the_requests_id_and_nothing_else(self) -> None:
+        error, codes = await self.ask(ValueError("a secret"))
+        assert error.message == "internal error; request id r1"
+        assert codes == {"INTERNAL": 1}

@@ -61,6 +61,7 @@ def fill(acting: Tenant) -> None:
         override = {"action": "warn", "reason": "tests"}
         send("POST", "/api/v1/static-policies/sys_sqli_union/override", override)
         send("PUT", "/v1/org/policy", {"logging_level": "full"})
+        send("PUT", "/v1/tenant/settings", {"unknown_customer": "warn"})
         send("POST", "/policies/cust_1", {"blocked_actions": ["a:b:c"]})
         send(
             "POST",
@@ -299,6 +300,7 @@ def test_nothing_is_replaced_unasked(tmp_path: Path, run: Any, acting: Tenant) -
     [
         ("org_policy", {"logging_level": "loud"}),
         ("org_policy", {"block_on": "never"}),
+        ("tenant_settings", {"failure_mode": "ajar"}),
         ("customer_policy", {"document": {"blocked_actions": ["Not:an:ACTION"]}}),
         ("customer_policy", {"document": {"custom_rules": {"x": {"condition": "a ="}}}}),
         ("policy_rule", {"conditions": {"content_regex": "(?=x)"}}),

@@ -179,10 +179,10 @@ def test_the_command(
 
 
 def test_the_command_takes_times_as_other_commands_do(
-    http: httpx2.Client, tenant: str, cli: Callable[..., Ran]
+    client: httpx2.Client, tenant: str, cli: Callable[..., Ran]
 ) -> None:
-    keep_all(http)
-    decide(http, "hello")
+    keep_all(client)
+    decide(client, "hello")
     base = ("replay", "--tenant", tenant, "--revision", "1", "--json")
     assert cli(*base, "--since", "1h").json["replayed"] == 1
     assert cli(*base, "--until", "1h").json["replayed"] == 0

@@ -1,0 +1,123 @@
+"""`pdp policies import`: what a file may not say, and that nothing of it is in force then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+import yaml
+
+from pdp.cli.exits import Exit
+from tests.e2e.faults import Tenant
+from tests.e2e.policy_files import export, fill, policies_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.policy_files import Run
+    from tests.running import Server
+
+
+@pytest.fixture(scope="module")
+def run(server: Server) -> Run:
+    """Runs `pdp policies` on the shared server's database."""
+    return policies_of(server)
+
+
+@pytest.fixture(scope="module")
+def whole(
+    server: Server, run: Run, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Tenant, Path]:
+    """A tenant with policies of every kind, which no test changes, and its file."""
+    folder = tmp_path_factory.mktemp("whole")
+    tenant = Tenant(server.http_url, f"tenant-{folder.parent.name}-{folder.name}")
+    fill(tenant)
+    return tenant, export(run, folder, tenant.name)
+
+
+FAULTS: Final[dict[str, tuple[dict[str, Any], str]]] = {
+    "pattern": ({"pattern": "(?=look)"}, "look-around"),
+    "bound": ({"pattern": "x" * 1001}, "1000"),
+    "enum": ({"action": "explode"}, "must be one of"),
+    "type": ({"enabled": "yes"}, "enabled"),
+    "unknown": ({"colour": "red"}, "colour: is not known"),
+    "id": ({"id": "pol_other"}, "differs from the id"),
+    "time": ({"created_at": 1.0}, "created_at: is not known"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_nothing_is_imported_by_halves(
+    tmp_path: Path, run: Run, whole: tuple[Tenant, Path], fault: str
+) -> None:
+    """One policy that cannot be used refuses the file, and says which and why."""
+    tenant, exported = whole
+    document = yaml.safe_load(exported.read_text())
+    [(policy_id, policy)] = document["policies"]["static_policy"].items()
+    change, said = FAULTS[fault]
+    good = {**policy, "id": "pol_good", "name": "Good", "pattern": "goodword"}
+    document["policies"]["static_policy"] = {"pol_good": good, policy_id: {**policy, **change}}
+    file = tmp_path / "policies.yaml"
+    file.write_text(yaml.safe_dump(document))
+    refused = run("import", str(file))
+    assert refused.returncode == Exit.INVALID, refused.stderr
+    assert said in refused.stderr
+    assert tenant.names() == ["No rivals"]
+    assert tenant.decide("goodword")["outcome"] == "ALLOW"
+    assert tenant.decide()["outcome"] == "BLOCK"
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("org_policy", {"logging_level": "loud"}),
+        ("org_policy", {"block_on": "never"}),
+        ("tenant_settings", {"failure_mode": "ajar"}),
+        ("customer_policy", {"document": {"blocked_actions": ["Not:an:ACTION"]}}),
+        ("customer_policy", {"document": {"custom_rules": {"x": {"condition": "a ="}}}}),
+        ("policy_rule", {"conditions": {"content_regex": "(?=x)"}}),
+        ("policy_rule", {"pack_id": "nowhere"}),
+        ("policy_pack", {"rule_count": 7}),
+        ("dlp_rule", {"action_tier": "explode"}),
+        ("dlp_rule", {"config_json": {"pattern": "("}}),
+        ("limit", {"scope": "planet"}),
+    ],
+)
+def test_every_kind_is_held_to_its_bounds(
+    tmp_path: Path, run: Run, whole: tuple[Tenant, Path], kind: str, change: dict[str, Any]
+) -> None:
+    """What nobody could write through the API cannot be written by a file."""
+    tenant, exported = whole
+    revision = tenant.decide()["revision"]
+    document = yaml.safe_load(exported.read_text())
+    for body in document["policies"][kind].values():
+        body.update(change)
+    file = tmp_path / "policies.yaml"
+    file.write_text(yaml.safe_dump(document))
+    refused = run("import", str(file))
+    assert refused.returncode == Exit.INVALID, refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert tenant.decide()["revision"] == revision
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a list", "must be a mapping"),
+        ("format: pdp-policies/2\ntenant: x\npolicies: {}", "format"),
+        ("format: pdp-policies/1\ntenant: '*'\npolicies: {}", "tenant"),
+        ("format: pdp-policies/1\ntenant: x\npolicies: {api_key: {}}", "policies.api_key"),
+        ("format: pdp-policies/1\ntenant: x\npolicies: {model_config: {}}", "model_config"),
+        ("a: &a [x]\nb: *a", "aliases"),
+        ("{", "is not YAML"),
+        ("format: pdp-policies/1\ntenant: x\npolicies: {policy_chain: {org: {id: o, packs: "
+         "[{id: e, pack_id: nowhere, sequence: 0}]}}}", "no pack nowhere"),
+    ],
+)  # fmt: skip
+def test_files_that_are_none(tmp_path: Path, run: Run, text: str, said: str) -> None:
+    """Each is refused, with its reason."""
+    file = tmp_path / "x.yaml"
+    file.write_text(text)
+    refused = run("import", str(file))
+    assert refused.returncode == Exit.INVALID, refused.stderr
+    assert said in refused.stderr

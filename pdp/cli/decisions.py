@@ -91,5 +91,7 @@ def _obligation(obligation: Mapping[str, Any]) -> list[str]:
 
 
 def _trace_row(row: Mapping[str, Any]) -> list[str]:
-    policy = row["policy_id"] + (f" / {row['rule_id']}" if row["rule_id"] else "")
+    # For people by their names: the ids of what matched stand among the matches.
+    policy, rule = (row[f"{each}_name"] or row[f"{each}_id"] for each in ("policy", "rule"))
+    policy += f" / {rule}" if rule else ""
     return [row["layer"], policy, row["outcome"], "yes" if row["matched"] else "", row["reason"]]

@@ -1,4 +1,4 @@
-"""API keys: made, rotated and revoked (issue 6). They are the platform's records."""
+"""API keys: made, rotated and revoked (docs/access.md). They are the platform's records."""
 
 from __future__ import annotations
 

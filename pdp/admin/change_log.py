@@ -1,4 +1,4 @@
-"""Reads the change log: who changed what, from what, to what (issue 5)."""
+"""Reads the change log: who changed what, from what, to what (docs/audit.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits of users and groups: their administration, and how they stand (issue 3)."""
+"""Limits of users and groups: their administration, and how they stand (docs/decide.md, Limits)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model catalog: models added, changed and taken out by admins (issue 3).
+"""The model catalog: models added, changed and taken out by admins (docs/decide.md).
 
 It is the platform's: what is written here is in force for all tenants.
 """

@@ -1,8 +1,8 @@
 """Entities with the revision of their last change, and what a writer expects that to be.
 
 A writer that has read an entity may say which revision it read; where somebody else has written
-since, nothing is written instead of losing their change (issue 3). The check is made inside the
-transaction, so nothing can come between it and the write:
+since, nothing is written instead of losing their change (docs/operations.md). The check is made
+inside the transaction, so nothing can come between it and the write:
 
     def work(transaction: Transaction) -> Versioned[Thing]:
         record = transaction.get(KIND, tenant_id, thing_id)

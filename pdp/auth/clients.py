@@ -1,4 +1,4 @@
-"""Client certificates to principals: a table of names, each a `pep` for its tenants (issue 6)."""
+"""Client certificates to principals: names, each a `pep` for its tenants (docs/access.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often one principal may call: a token bucket for each (issue 6)."""
+"""How often one principal may call: a token bucket for each (docs/access.md)."""
 
 from __future__ import annotations
 

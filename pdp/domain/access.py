@@ -1,4 +1,4 @@
-"""Who may do what: roles, what each includes, and the tenants that it counts for (issue 6)."""
+"""Who may do what: roles, what each includes, the tenants it counts for (docs/access.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""API keys: who holds one may do what its role says, for its tenants (issue 6).
+"""API keys: who holds one may do what its role says, for its tenants (docs/access.md).
 
 A key is `aa_live_`, 12 hexadecimal digits by which it is found, `_`, and 256 random bits. Of those
 the store has the SHA-256 alone. That is enough: slow hashes such as argon2 make up for what people

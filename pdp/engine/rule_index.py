@@ -4,7 +4,7 @@ Every rule has a bit. Each condition has, for every value that any rule asks for
 for it, as one whole number, and those that ask for nothing. A request's values pick a number for
 each condition, and the rules whose conditions all hold are what these have in common. A hundred
 rules fit into a machine word or two: what a request costs depends on its own values, hardly on how
-many rules there are (issue 3, Speed).
+many rules there are (docs/architecture.md, Measured).
 """
 
 from __future__ import annotations

@@ -6,19 +6,19 @@ from pdp.errors.base import PdpError
 
 
 class Unauthenticated(PdpError):
-    """A call without a credential, or with one that does not count (issue 6)."""
+    """A call without a credential, or with one that does not count (docs/access.md)."""
 
     reason = "UNAUTHENTICATED"
 
 
 class AccessDenied(PdpError):
-    """A credential's role, or its tenants, do not go as far as the call (issue 6)."""
+    """A credential's role, or its tenants, do not go as far as the call (docs/access.md)."""
 
     reason = "ACCESS_DENIED"
 
 
 class RateLimited(PdpError):
-    """A credential calls more often than it may (issue 6).
+    """A credential calls more often than it may (docs/access.md).
 
     Attributes:
         retry_after_s: when a call would pass again.

@@ -64,7 +64,7 @@ class RouteNotFound(NotFound):
 
 
 class LimitNotFound(NotFound):
-    """The tenant has no such limit (issue 3)."""
+    """The tenant has no such limit (docs/decide.md, Limits)."""
 
     reason = "LIMIT_NOT_FOUND"
 
@@ -94,6 +94,6 @@ class GroupNotFound(NotFound):
 
 
 class KeyNotFound(NotFound):
-    """There is no such API key, or it is none of the caller's (issue 6)."""
+    """There is no such API key, or it is none of the caller's (docs/access.md)."""
 
     reason = "KEY_NOT_FOUND"

@@ -18,7 +18,7 @@ class PolicyNameExists(PdpError):
 
 
 class PreconditionFailed(PdpError):
-    """An entity has changed since its writer read it: `If-Match` does not hold (issue 3)."""
+    """An entity has changed since it was read: `If-Match` does not hold (RFC 9110, 13.1.1)."""
 
     reason = "PRECONDITION_FAILED"
 
@@ -48,7 +48,7 @@ class ModelDisabled(PdpError):
 
 
 class LimitExists(PdpError):
-    """The user or the group has a limit already (issue 3)."""
+    """The user or the group has a limit already (docs/decide.md, Limits)."""
 
     reason = "LIMIT_EXISTS"
 

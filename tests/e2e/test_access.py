@@ -1,4 +1,4 @@
-"""Every method, asked by every role for its own tenant, for another's and for none (issue 6).
+"""Every method, asked by every role for its own tenant, another's and none (docs/access.md).
 
 The methods come from the contracts' descriptors, so one that is new is held to this, too.
 """

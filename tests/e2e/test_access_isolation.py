@@ -1,4 +1,4 @@
-"""Nothing of one tenant is read or changed by another, by guessing its ids too (issue 6).
+"""Nothing of one tenant is read or changed by another, by guessing its ids too (docs/access.md).
 
 The first tenant makes one of everything that the API's own examples show how to make. The second,
 an admin of itself alone, then asks every route with every id that the first has seen.

@@ -1,4 +1,4 @@
-"""Every RPC says who may call it, or nothing is built (issue 6)."""
+"""Every RPC says who may call it, or nothing is built (docs/access.md)."""
 
 from __future__ import annotations
 

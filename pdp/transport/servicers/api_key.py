@@ -1,4 +1,4 @@
-"""ApiKeyService (issue 6)."""
+"""ApiKeyService (docs/access.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AuditService: reads what has been recorded (issue 5)."""
+"""AuditService: reads what has been recorded (docs/audit.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LimitService (issue 3)."""
+"""LimitService (docs/decide.md, Limits)."""
 
 from __future__ import annotations
 

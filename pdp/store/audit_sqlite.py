@@ -15,8 +15,9 @@ from pdp.store.audit_chain import chained, key_id
 from pdp.store.audit_port import Kept
 from pdp.store.audit_retention import MAX_PAGES, retain
 from pdp.store.audit_verify import verify
+from pdp.store.patience import patiently
 from pdp.store.sqlite import connect, place_for
-from pdp.store.sqlite_errors import converted, converted_at_opening, is_busy
+from pdp.store.sqlite_errors import converted, converted_at_opening
 from pdp.store.sqlite_place import Place
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ APPLICATION_ID: Final = 0x50445041
 SCHEMA_VERSION: Final = 1
 """How many migrations there are."""
 
-_RETRY_S: Final = 0.0005
+_PAUSE_S: Final = 0.0005
 _LAST_RESORT_PAGES: Final = 25_000
 """Pages of the write-ahead log from which a commit brings them into the file itself."""
 
@@ -108,7 +109,6 @@ class SqliteAuditLog:
             writer.execute("PRAGMA auto_vacuum = INCREMENTAL")  # heeded while the file is empty
             schema.prepare(writer, busy_timeout_s=busy_timeout_s, form=FORM)
             _begin_chain(writer, key)
-            # SQLite's own waiting begins at a millisecond and grows to a hundred; see `_patiently`.
             writer.execute("PRAGMA busy_timeout = 0")
             # Left to itself, one commit in a hundred would copy the log into the file on its way.
             writer.execute(f"PRAGMA wal_autocheckpoint = {_LAST_RESORT_PAGES}")
@@ -144,17 +144,8 @@ class SqliteAuditLog:
                 return
 
     def _patiently(self, work: Callable[[], object]) -> None:
-        """Does `work` when no other writer is in its way, for as long as waiting makes sense."""
-        deadline = time.monotonic() + self._busy_timeout_s
-        while True:
-            try:
-                work()
-            except sqlite3.OperationalError as error:
-                if not is_busy(error) or time.monotonic() >= deadline:
-                    raise
-                time.sleep(_RETRY_S)
-            else:
-                return
+        # SQLite's own waiting begins at a millisecond and grows to a hundred.
+        patiently(work, self._busy_timeout_s, _PAUSE_S)
 
     def select(self, wanted: Filter, *, before: int | None, limit: int) -> Sequence[Kept]:
         """See `AuditLog.select`."""

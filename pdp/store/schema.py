@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pdp.errors import ConfigError
-from pdp.store.sqlite_errors import is_busy
+from pdp.store.patience import patiently
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable
 
     from sqlite_utils.migrations import Migrations
@@ -21,7 +20,7 @@ APPLICATION_ID: Final = 0x50445031
 SCHEMA_VERSION: Final = 3
 """How many migrations there are."""
 
-_RETRY_S: Final = 0.01
+_PAUSE_S: Final = 0.01
 
 
 def _migrations() -> Migrations:
@@ -105,23 +104,16 @@ def enable_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
         ConfigError: it is where SQLite cannot keep a write-ahead log.
         sqlite3.Error: it cannot be read or written, or others were in the way all the time.
     """
-    deadline = time.monotonic() + busy_timeout_s
     # SQLite does not wait here, whatever the busy time-out, when several processes make the
     # change at once, as the workers of a first start do.
-    while True:
-        try:
-            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        except sqlite3.OperationalError as error:
-            if not is_busy(error) or time.monotonic() >= deadline:
-                raise
-            time.sleep(_RETRY_S)
-            continue
-        if mode != "wal":
-            raise ConfigError(
-                "The store's file is where SQLite cannot keep a write-ahead log; put it on a local"
-                " disk."
-            )
-        return
+    (mode,) = patiently(
+        lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone(), busy_timeout_s, _PAUSE_S
+    )
+    if mode != "wal":
+        raise ConfigError(
+            "The store's file is where SQLite cannot keep a write-ahead log; put it on a local"
+            " disk."
+        )
 
 
 def _migrate(connection: sqlite3.Connection, form: Form) -> None:

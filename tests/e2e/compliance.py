@@ -13,6 +13,18 @@ BUNDLES: Final = "/api/admin/compliance-bundles"
 GROUPS: Final = "/api/admin/user-groups"
 RULES: Final = "/api/admin/dlp-rules"
 
+RULE: Final = [
+    "id",
+    "detector_name",
+    "detector_type",
+    "entity_type",
+    "action_tier",
+    "enabled",
+    "confidence_threshold",
+    "config_json",
+    "clause",
+]
+SEEDED: Final = ["CCPA", "EU-AI-ACT", "GDPR", "GLBA", "HIPAA", "PCI-DSS", "SOC2", "SOX"]
 BUNDLE: Final = [
     "id",
     "name",
@@ -77,3 +89,8 @@ def bundle(client: httpx2.Client, name: str = "Internal Data Policy", **fields: 
     """Makes a custom bundle."""
     body = {"name": name, "regulatory_framework": "INTERNAL", **fields}
     return made(client.post(f"{BUNDLES}/", json=body))
+
+
+def listed(client: httpx2.Client, **query: Any) -> list[str]:
+    """Names the bundles of a list."""
+    return [each["name"] for each in found(client.get(f"{BUNDLES}/", params=query))]

@@ -11,11 +11,14 @@ from tests.e2e.compliance import (
     BUNDLE,
     BUNDLES,
     GROUPS,
+    RULE,
     RULES,
+    SEEDED,
     bundle,
     detail,
     dlp_rule,
     group,
+    listed,
     seeded,
 )
 from tests.e2e.packs import NOBODY, found, made, refused
@@ -24,39 +27,12 @@ if TYPE_CHECKING:
     import httpx2
 
 
-SEEDED = ["CCPA", "EU-AI-ACT", "GDPR", "GLBA", "HIPAA", "PCI-DSS", "SOC2", "SOX"]
-RULE = [
-    "id",
-    "detector_name",
-    "detector_type",
-    "entity_type",
-    "action_tier",
-    "enabled",
-    "confidence_threshold",
-    "config_json",
-    "clause",
-]
-CELL = [
-    "bundle_id",
-    "bundle_name",
-    "framework",
-    "enabled",
-    "enforcement_mode",
-    "version_status",
-    "upgrade_available",
-    "version",
-]
 POSTED = {
     "name": "Internal Data Policy",
     "description": "Custom rules for internal data handling",
     "regulatory_framework": "INTERNAL",
     "enabled": True,
 }
-
-
-def listed(client: httpx2.Client, **query: Any) -> list[str]:
-    """Names the bundles of a list."""
-    return [each["name"] for each in found(client.get(f"{BUNDLES}/", params=query))]
 
 
 class TestCreation:

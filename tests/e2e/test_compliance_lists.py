@@ -9,7 +9,10 @@ from tests.e2e.compliance import (
     BUNDLE,
     BUNDLES,
     GROUPS,
+    RULE,
+    SEEDED,
     bundle,
+    listed,
     seeded,
 )
 from tests.e2e.packs import NOBODY, TIME, found, refused
@@ -18,18 +21,6 @@ if TYPE_CHECKING:
     import httpx2
 
 
-SEEDED = ["CCPA", "EU-AI-ACT", "GDPR", "GLBA", "HIPAA", "PCI-DSS", "SOC2", "SOX"]
-RULE = [
-    "id",
-    "detector_name",
-    "detector_type",
-    "entity_type",
-    "action_tier",
-    "enabled",
-    "confidence_threshold",
-    "config_json",
-    "clause",
-]
 CELL = [
     "bundle_id",
     "bundle_name",
@@ -40,17 +31,6 @@ CELL = [
     "upgrade_available",
     "version",
 ]
-POSTED = {
-    "name": "Internal Data Policy",
-    "description": "Custom rules for internal data handling",
-    "regulatory_framework": "INTERNAL",
-    "enabled": True,
-}
-
-
-def listed(client: httpx2.Client, **query: Any) -> list[str]:
-    """Names the bundles of a list."""
-    return [each["name"] for each in found(client.get(f"{BUNDLES}/", params=query))]
 
 
 class TestList:

@@ -51,7 +51,7 @@ def to_the_end(opened: socket.socket) -> bytes:
         while part := opened.recv(65536):
             received += part
     except ConnectionResetError:
-        pass
+        pass  # closed with something of ours unread: as ended as by a close
     return received
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 from pdp.admin.static_policies import StaticPolicies
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap import first_publisher, open_store
@@ -14,6 +16,7 @@ from pdp.engine.evaluate import evaluate
 from pdp.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pdp.domain.decision import Outcome
@@ -54,3 +57,19 @@ class Policies(Node):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.policies = StaticPolicies(self.workspace)
+
+
+@pytest.fixture
+def node(path: Path) -> Iterator[Policies]:
+    """A process that administers static policies."""
+    node = Policies(path)
+    yield node
+    node.close()
+
+
+@pytest.fixture
+def other(path: Path, node: Policies) -> Iterator[Policies]:
+    """Another one on the same file."""
+    other = Policies(path)
+    yield other
+    other.close()

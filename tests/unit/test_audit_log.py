@@ -1,4 +1,4 @@
-"""The log of decision records: what is appended is found again, and what is tampered with shows."""
+"""The log of decision records: appended, found again, kept, and shared by processes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sqlite3
 import threading
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,61 +16,15 @@ from pdp.domain.decision import Match, Outcome, Risk
 from pdp.domain.decision_record import DecisionRecord, RecordedSubject
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.record_keeping import RecordKeeping, RecordOptions
-from pdp.store.audit_chain import Batch, digest
-from pdp.store.audit_port import Filter, Retention
+from pdp.store.audit_port import Retention
 from pdp.store.audit_sqlite import SqliteAuditLog
 from pdp.store.sqlite import SqliteStore
+from tests.unit.audit_logs import EVERYTHING, body, file, filled, ids, log, record, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-KEY: Final = b"a key of at least thirty-two bytes, for tests"
-EVERYTHING: Final = Filter("acme")
-
-
-def record(number: int, **fields: Any) -> DecisionRecord:
-    values: dict[str, Any] = {
-        "decision_id": f"d{number}",
-        "request_id": f"r{number}",
-        "time": float(number),
-        "tenant_id": "acme",
-        "outcome": Outcome.ALLOW,
-        "risk": Risk(0, "none"),
-        **fields,
-    }
-    return DecisionRecord(**values)
-
-
-def body(number: int, **fields: Any) -> str:
-    return body_of(record(number, **fields))
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "audit.db"
-
-
-@pytest.fixture
-def log(file: Path) -> Iterator[SqliteAuditLog]:
-    with closing(SqliteAuditLog.open(f"sqlite:///{file}")) as opened:
-        yield opened
-
-
-def filled(log: SqliteAuditLog, batches: int = 4, size: int = 3) -> None:
-    for batch in range(batches):
-        log.append([body(batch * size + n) for n in range(size)])
-
-
-def ids(log: SqliteAuditLog, **wanted: Any) -> list[str]:
-    found = log.select(Filter("acme", **wanted), before=None, limit=1000)
-    return [json.loads(each.body)["decision_id"] for each in found]
-
-
-def run(file: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        for statement in statements:
-            connection.execute(statement)
+__all__ = ["file", "log"]
 
 
 class TestReading:
@@ -154,185 +108,6 @@ class TestReading:
     def test_filters_are_values_and_no_sql(self, log: SqliteAuditLog) -> None:
         log.append([body(1)])
         assert ids(log, user_id="' OR 1=1 --", policy_id="'", model="%") == []
-
-
-TAMPERING: Final = {
-    "an altered record": (
-        """UPDATE records SET body = replace(body, '"d4"', '"d9"') WHERE sequence = 5""",
-        "batch 2 (records 4 to 6) is not what was written",
-    ),
-    "a removed record": (
-        "DELETE FROM records WHERE sequence = 5",
-        "batch 2 lacks 1 of its 3 records",
-    ),
-    "records that changed places": (
-        """UPDATE records SET body = (SELECT body FROM records r
-           WHERE r.sequence = 11 - records.sequence) WHERE sequence IN (5, 6)""",
-        "batch 2 (records 4 to 6) is not what was written",
-    ),
-    "an added record": (
-        "INSERT INTO records (sequence, body) VALUES (99, '{}')",
-        "1 records at the end belong to no batch",
-    ),
-    "a removed batch": (
-        "DELETE FROM batches WHERE sequence = 2",
-        "batches 2 to 2 are missing",
-    ),
-    "a batch with another time": (
-        "UPDATE batches SET at = at + 1 WHERE sequence = 3",
-        "batch 3 (records 7 to 9) is not what was written",
-    ),
-    "a beginning that is cut off": (
-        "DELETE FROM batches WHERE sequence = 1",
-        "batches 1 to 1 are missing, and no note says that the retention removed them",
-    ),
-    "an end that is cut off": (
-        "DELETE FROM batches WHERE sequence = 4",
-        "the end is missing: batches 4 to 4",
-    ),
-    "a text that is no UTF-8": (
-        """UPDATE records SET body = CAST(X'7b2261223a22ff227d' AS TEXT) WHERE sequence = 5""",
-        "batch 2 (records 4 to 6) is not what was written",
-    ),
-    "a note that is no UTF-8": (
-        "UPDATE batches SET note = CAST(X'ff' AS TEXT) WHERE sequence = 2",
-        "the note of batch 2 cannot be read",
-    ),
-    "a note of more than there is": (
-        """UPDATE batches SET note = '{"removed_through": 1e999, "hash": 1}' WHERE sequence = 2""",
-        "the note of batch 2 cannot be read",
-    ),
-    "a note that is nested deep": (
-        """UPDATE batches SET note = replace(hex(zeroblob(50000)), '0', '[')
-           WHERE sequence = 2""",
-        "the note of batch 2 cannot be read",
-    ),
-    "a batch of more records than there can be": (
-        "UPDATE batches SET records = 9223372036854775807 WHERE sequence = 2",
-        "batch 3 does not follow from batch 2",
-    ),
-    "a batch of less than no records": (
-        "UPDATE batches SET records = -5 WHERE sequence = 2",
-        "3 records before batch 3 belong to no batch",
-    ),
-}
-
-
-class TestVerification:
-    def test_an_empty_log_is_intact(self, log: SqliteAuditLog) -> None:
-        found = log.verify()
-        assert (found.intact, found.batches, found.last_batch) == (True, 0, 0)
-
-    def test_an_untouched_log_is_intact(self, log: SqliteAuditLog) -> None:
-        filled(log)
-        found = log.verify()
-        assert (found.problems, found.batches, found.records) == ((), 4, 12)
-
-    @pytest.mark.parametrize("name", TAMPERING)
-    def test_tampering_is_found(self, log: SqliteAuditLog, file: Path, name: str) -> None:
-        statement, problem = TAMPERING[name]
-        filled(log)
-        run(file, statement)
-        assert problem in log.verify().problems
-
-    @pytest.mark.parametrize(
-        ("left", "cut"),
-        [
-            (
-                2,
-                (
-                    "DELETE FROM batches WHERE sequence > 2",
-                    "DELETE FROM records WHERE sequence > 6",
-                ),
-            ),
-            (0, ("DELETE FROM batches", "DELETE FROM records")),
-        ],
-    )
-    def test_an_end_that_is_cut_off_shows_however_the_log_goes_on(
-        self, log: SqliteAuditLog, file: Path, left: int, cut: tuple[str, ...]
-    ) -> None:
-        """What comes then must not take the places of what has gone."""
-        filled(log)
-        run(file, *cut)
-        with closing(SqliteAuditLog.open(f"sqlite:///{file}")) as reopened:
-            for number in range(6):
-                reopened.append([body(number)])
-            [problem] = reopened.verify().problems
-            assert f"batches {left + 1} to 4 are missing" in problem
-
-    def test_an_end_that_is_cut_off_shows_after_a_removal_too(
-        self, log: SqliteAuditLog, file: Path
-    ) -> None:
-        filled(log)
-        run(
-            file,
-            "DELETE FROM batches WHERE sequence = 4",
-            "DELETE FROM records WHERE sequence > 9",
-        )
-        assert log.retain(Retention(max_age_s=0), now=2e9) == 6
-        assert log.verify().problems == ("batches 4 to 4 are missing",)
-
-    def test_a_record_in_the_way_is_told_of_at_once(self, log: SqliteAuditLog, file: Path) -> None:
-        """It is no other writer, and waiting would not help."""
-        filled(log)
-        run(file, "INSERT INTO records (sequence, body) VALUES (13, '{}')")
-        with pytest.raises(StoreUnavailable, match="pdp audit verify"):
-            log.append([body(1)])
-
-    def test_a_rewritten_end_is_found_by_an_anchor(self, log: SqliteAuditLog, file: Path) -> None:
-        """Whoever knows SQLite well can cut the end off unseen, and no further than the anchor."""
-        filled(log)
-        anchor = log.verify().head
-        run(
-            file,
-            "DELETE FROM batches WHERE sequence = 4",
-            "DELETE FROM records WHERE sequence > 9",
-            "UPDATE sqlite_sequence SET seq = 3 WHERE name = 'batches'",
-        )
-        with closing(SqliteAuditLog.open(f"sqlite:///{file}")) as reopened:
-            assert reopened.verify().intact
-            assert not reopened.verify(anchor).intact
-            reopened.append([body(9)])
-            [problem] = reopened.verify(anchor).problems
-            assert "was cut or rewritten" in problem
-
-    def test_a_batch_that_was_forged_with_its_own_hash_does_not_fit(
-        self, log: SqliteAuditLog, file: Path
-    ) -> None:
-        """Whoever makes its hash anew has to make all that follow anew, too."""
-        filled(log, size=1)
-        with closing(sqlite3.connect(file, isolation_level=None)) as forger:
-            row = forger.execute(
-                "SELECT sequence, first_record, records, at, note, previous, hash FROM batches"
-                " WHERE sequence = 2"
-            ).fetchone()
-            forged = digest(Batch(*row), [b"{}"], b"")
-            forger.execute("UPDATE records SET body = '{}' WHERE sequence = 2")
-            forger.execute("UPDATE batches SET hash = ? WHERE sequence = 2", (forged,))
-        assert log.verify().problems == ("batch 3 does not follow from batch 2",)
-
-    def test_an_anchor_holds_as_the_log_grows(self, log: SqliteAuditLog) -> None:
-        filled(log)
-        anchor = log.verify().head
-        filled(log)
-        assert log.verify(anchor).intact
-
-    def test_with_a_key_nobody_else_can_write_a_chain_that_holds(self, file: Path) -> None:
-        url = f"sqlite:///{file}"
-        with closing(SqliteAuditLog.open(url, key=KEY)) as log:
-            log.append([body(1)])
-        run(file, "UPDATE chain SET key_id = ''")
-        with closing(SqliteAuditLog.open(url)) as forger:
-            forger.append([body(2)])
-        run(file, "DELETE FROM chain")
-        with closing(SqliteAuditLog.open(url, key=KEY)) as log:
-            assert log.verify().problems == ("batch 2 (records 2 to 2) is not what was written",)
-
-    @pytest.mark.parametrize(("first", "then"), [(b"", KEY), (KEY, b""), (KEY, KEY[::-1])])
-    def test_another_key_is_refused(self, file: Path, first: bytes, then: bytes) -> None:
-        SqliteAuditLog.open(f"sqlite:///{file}", key=first).close()
-        with pytest.raises(ConfigError, match="key"):
-            SqliteAuditLog.open(f"sqlite:///{file}", key=then)
 
 
 class TestRetention:

@@ -13,27 +13,12 @@ from pdp.domain.record import Record
 from pdp.domain.static_policy import KIND, body_of
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import InvalidPattern, PolicyNameExists, StoreUnavailable
-from tests.unit.nodes import DRAFT, Policies
+from tests.unit.nodes import DRAFT, Policies, node, other
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from pdp.store.port import Transaction
 
-
-@pytest.fixture
-def node(path: Path) -> Iterator[Policies]:
-    node = Policies(path)
-    yield node
-    node.close()
-
-
-@pytest.fixture
-def other(path: Path, node: Policies) -> Iterator[Policies]:
-    other = Policies(path)
-    yield other
-    other.close()
+__all__ = ["node", "other"]
 
 
 async def test_a_write_is_in_force_when_it_returns(node: Policies) -> None:

@@ -23,29 +23,16 @@ from pdp.transport.call import Call
 from pdp.transport.methods import methods
 from pdp.transport.metrics import Metrics
 from pdp.transport.servicers.decide import DecideServicer
-from tests.unit.nodes import DRAFT, Policies
+from tests.unit.nodes import DRAFT, Policies, node, other
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from pdp.engine.snapshot import Snapshot
     from pdp.store.port import Reader, Transaction
 
-
-@pytest.fixture
-def node(path: Path) -> Iterator[Policies]:
-    node = Policies(path)
-    yield node
-    node.close()
-
-
-@pytest.fixture
-def other(path: Path, node: Policies) -> Iterator[Policies]:
-    other = Policies(path)
-    yield other
-    other.close()
+__all__ = ["node", "other"]
 
 
 async def test_another_process_sees_the_write(node: Policies, other: Policies) -> None:

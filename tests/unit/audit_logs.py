@@ -1,0 +1,67 @@
+"""A log of decision records in a file, and what is written into it, by hand too."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from pdp.audit.bodies import body_of
+from pdp.domain.decision import Outcome, Risk
+from pdp.domain.decision_record import DecisionRecord
+from pdp.store.audit_port import Filter
+from pdp.store.audit_sqlite import SqliteAuditLog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEY: Final = b"a key of at least thirty-two bytes, for tests"
+EVERYTHING: Final = Filter("acme")
+
+
+def record(number: int, **fields: Any) -> DecisionRecord:
+    values: dict[str, Any] = {
+        "decision_id": f"d{number}",
+        "request_id": f"r{number}",
+        "time": float(number),
+        "tenant_id": "acme",
+        "outcome": Outcome.ALLOW,
+        "risk": Risk(0, "none"),
+        **fields,
+    }
+    return DecisionRecord(**values)
+
+
+def body(number: int, **fields: Any) -> str:
+    return body_of(record(number, **fields))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "audit.db"
+
+
+@pytest.fixture
+def log(file: Path) -> Iterator[SqliteAuditLog]:
+    with closing(SqliteAuditLog.open(f"sqlite:///{file}")) as opened:
+        yield opened
+
+
+def filled(log: SqliteAuditLog, batches: int = 4, size: int = 3) -> None:
+    for batch in range(batches):
+        log.append([body(batch * size + n) for n in range(size)])
+
+
+def ids(log: SqliteAuditLog, **wanted: Any) -> list[str]:
+    found = log.select(Filter("acme", **wanted), before=None, limit=1000)
+    return [json.loads(each.body)["decision_id"] for each in found]
+
+
+def run(file: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)

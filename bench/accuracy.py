@@ -18,8 +18,8 @@ from urllib.parse import quote, quote_plus
 from bench import spans
 from pdp import catalog
 from pdp.detect.validators import VALIDATORS
-from pdp.engine.patterns import Detector
 from pdp.engine.scan import PatternSet, scan
+from pdp.engine.text.patterns import Detector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

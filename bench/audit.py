@@ -17,11 +17,11 @@ import grpc
 from bench.load import Load, decide_request, drive, require_h2load, write_frame
 from bench.servers import pdp_server
 from pdp._gen.pdp.v1 import org_policy_pb2, org_policy_pb2_grpc
-from pdp.domain.kinds import PolicySet
+from pdp.decisions.recording import Records
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request
 from pdp.engine.compiler import compile_platform, empty_snapshot
 from pdp.engine.evaluate import evaluate
-from pdp.transport.recording import Records
 
 LEVELS = {"off": "minimal", "on": "full"}
 """The tenants, and their logging levels."""

@@ -13,7 +13,7 @@ from pdp import catalog
 from pdp.catalog.dlp import dlp_rules
 from pdp.detect.validators import VALIDATORS
 from pdp.domain import dlp_rule, static_policy
-from pdp.domain.kinds import PolicySet
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate

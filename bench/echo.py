@@ -15,7 +15,7 @@ import grpc
 import uvloop
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
-from pdp.transport.turns import Turns
+from pdp.transport.coalescing import Turns
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[pb.DecideRequest, pb.DecideResponse]

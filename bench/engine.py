@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pdp import catalog
 from pdp.detect.validators import VALIDATORS
-from pdp.domain.kinds import PolicySet
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request
 from pdp.domain.static_policy import KIND, StaticPolicy
 from pdp.engine.compiler import compile_platform, compile_tenant

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from bench.engine import catalog_platform, microseconds, prose
 from pdp.domain import customer_policy, policy_chain, policy_pack
 from pdp.domain.customer_policy import CustomerPolicy
-from pdp.domain.kinds import PolicySet
 from pdp.domain.policy_chain import ChainEntry, PolicyChain
 from pdp.domain.policy_pack import PolicyPack, PolicyRule
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request, Subject
 from pdp.engine.compiler import compile_tenant
 from pdp.engine.evaluate import evaluate

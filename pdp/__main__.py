@@ -14,11 +14,11 @@ def main() -> None:
     """
     arguments = sys.argv[1:]
     if arguments == ["serve"]:
-        from pdp.cli.serving import run_server  # noqa: PLC0415 - only what the command needs
+        from pdp.cli.run.serve import run_server  # noqa: PLC0415 - only what the command needs
 
         run_server({}, None)
     elif arguments == ["health"] and not any(name.startswith("PDP_TLS") for name in os.environ):
-        from pdp.cli.probing import probe  # noqa: PLC0415 - as above
+        from pdp.cli.run.health import probe  # noqa: PLC0415 - as above
 
         probe()
     else:

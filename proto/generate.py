@@ -97,7 +97,7 @@ def write_openapi() -> None:
     from google.protobuf.descriptor_pb2 import FileDescriptorSet  # noqa: PLC0415 - see below
 
     # Only now: this reads the stubs that have just been written.
-    from pdp.transport.http.openapi import comments, document, rendered  # noqa: PLC0415
+    from tools.openapi import comments, document, rendered  # noqa: PLC0415
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     described = comments(FileDescriptorSet.FromString(describe_protos()))

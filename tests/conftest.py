@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-from pdp.callers.remote import Remote, open_channel
+from pdp.client.remote import Remote, open_channel
 from tests import running
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from pdp.callers.remote import Remote
+from pdp.client.remote import Remote
 from tests import running
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Use cases, one file a resource: validate, write, compile, commit, publish."""
+"""Use cases by policy system: validate, write, compile, commit, publish."""

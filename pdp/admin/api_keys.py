@@ -22,7 +22,7 @@ from pdp.domain.api_key import (
     body_of,
     digest,
 )
-from pdp.domain.record import Record
+from pdp.domain.stored_entity import Record
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import AccessDenied, InvalidArgument, KeyNotFound, TenantMismatch, Violation
 from pdp.store.codec import check_texts

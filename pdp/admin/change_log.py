@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pdp.admin.workspace import Workspace
-    from pdp.domain.record import Change
+    from pdp.domain.stored_entity import Change
 
 MASKED: Final = "***"
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.admin.versioned import ANYTHING, Expectation, Versioned
 from pdp.domain.customer_policy import KIND, MAX_BYTES, CustomerPolicy, body_of, faults
-from pdp.domain.record import Record
-from pdp.engine.customers import compile_customer
+from pdp.domain.stored_entity import Record
+from pdp.engine.rules.customers import compile_customer
 from pdp.errors import (
     CustomerNotFound,
     InvalidArgument,

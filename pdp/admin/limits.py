@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.admin.versioned import ANYTHING, Expectation, Versioned
 from pdp.domain.limits import KIND, Limit, LimitInForce, Spent, body_of
-from pdp.domain.record import Record
+from pdp.domain.stored_entity import Record
 from pdp.errors import InvalidArgument, LimitExists, LimitNotFound, Violation
 from pdp.store.codec import check_texts
 from pdp.store.port import NameTaken
@@ -16,9 +16,9 @@ from pdp.store.port import NameTaken
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pdp.admin.metering import Metering
     from pdp.admin.workspace import Workspace, Written
     from pdp.store.port import Reader, Transaction
+    from pdp.usage.synchronization import Metering
 
 MAX_LIMITS: Final = 100_000
 """Limits that one tenant may have."""

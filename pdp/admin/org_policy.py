@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pdp.admin.versioned import ANYTHING, Expectation, Versioned
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY, ID, KIND, OrgPolicy, body_of
-from pdp.domain.record import Record
+from pdp.domain.stored_entity import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pdp.domain.kinds import PolicySet
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import changed_platform, compile_tenant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pdp.domain.record import Change
+    from pdp.domain.stored_entity import Change
     from pdp.engine.snapshot import Platform, Snapshot
     from pdp.publisher import Publisher
     from pdp.store.port import Reader

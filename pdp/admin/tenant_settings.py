@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pdp.admin.versioned import ANYTHING, Expectation, Versioned
-from pdp.domain.record import Record
+from pdp.domain.stored_entity import Record
 from pdp.domain.tenant_settings import DEFAULT_SETTINGS, ID, KIND, TenantSettings, body_of
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Decision records: one queue of them, and what consumes it: the store, exporters, alerts."""
+"""The log of decision records: write, read, verify, retain."""

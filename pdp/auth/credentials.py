@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pdp.auth.refusal import Refused
+from pdp.auth.rejections import Refused
 from pdp.domain.api_key import MARK
 from pdp.errors import Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pdp.auth.clients import ClientTable
+    from pdp.auth.client_certificates import ClientTable
     from pdp.auth.jwt import TokenVerifier
     from pdp.auth.keys import KeyRing
     from pdp.auth.principal import Principal
-    from pdp.auth.refusal import Why
+    from pdp.auth.rejections import Why
 
 KEY_HEADER: Final = "x-api-key"
 AUTHORIZATION: Final = "authorization"

@@ -17,7 +17,7 @@ import jwt
 from cachetools import TLRUCache, TTLCache
 
 from pdp.auth.principal import Principal, principal_for
-from pdp.auth.refusal import Refused
+from pdp.auth.rejections import Refused
 from pdp.domain.access import ALL_TENANTS, including
 from pdp.domain.tenant import is_tenant_id
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pdp.auth.jwks import KeySet
-    from pdp.auth.refusal import Why
+    from pdp.auth.rejections import Why
 
 MAX_TOKEN_LENGTH: Final = 8192
 MAX_KID_LENGTH: Final = 256

@@ -12,7 +12,7 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdp.auth.principal import Principal, principal_for
-from pdp.auth.refusal import Refused
+from pdp.auth.rejections import Refused
 from pdp.domain.access import ALL_TENANTS, including
 from pdp.domain.api_key import KEY_LENGTH, PREFIX_LENGTH, digest
 

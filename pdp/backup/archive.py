@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from pdp.backup.sealed import CHUNK_BYTES, COST, Sealer, damaged, fresh
+from pdp.backup.encryption import CHUNK_BYTES, COST, Sealer, damaged, fresh
 from pdp.errors import ConfigError
-from pdp.store.sqlite_backup import sync
+from pdp.store.sqlite.backup import sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

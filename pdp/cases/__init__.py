@@ -8,9 +8,9 @@ key anywhere fails the case that has it.
 
 from __future__ import annotations
 
-from pdp.cases.load import CasesUnreadable, find, load
+from pdp.cases.loader import CasesUnreadable, find, load
 from pdp.cases.model import Case, Difference, Error, Result, Suite, SuiteResult
-from pdp.cases.run import run
+from pdp.cases.runner import run
 from pdp.cases.targets import CallerTarget, EngineTarget, Target
 
 __all__ = [

@@ -10,10 +10,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.callers.base import rpc
-from pdp.cases.compare import OTHERS
+from pdp.cases.comparison import OTHERS
 from pdp.cases.sections import SECTIONS
-from pdp.transport.jsonpb.fields import bare_list
+from pdp.client.base import rpc
+from pdp.jsonpb.fields import bare_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pdp.callers.base import Caller, CallFailed, rpc
+from pdp.client.base import Caller, CallFailed, rpc
 from pdp.errors import PdpError
+from pdp.jsonpb import decode, encode
 from pdp.transport.convert import to_response
-from pdp.transport.jsonpb import decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,18 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.callers import CallFailed, rpc
-from pdp.cli.exits import Exit, complain, of_error, of_failure
+from pdp.cli.exit_codes import Exit, complain, of_error, of_failure
+from pdp.client import CallFailed, rpc
 from pdp.errors import InvalidArgument, MalformedRequest, PdpError, Violation
-from pdp.transport.jsonpb import decode, decode_json
+from pdp.jsonpb import decode, decode_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from google.protobuf.message import Message
 
-    from pdp.callers import Caller
     from pdp.cli.options import RequestOptions, TargetOptions
+    from pdp.client import Caller
     from pdp.config import Settings
     from pdp.detect.ner import NerEngine
 
@@ -229,10 +229,10 @@ def caller_for(options: TargetOptions, *, make: bool = False) -> Iterator[Caller
 
     """
     if options.embedded:
-        from pdp.callers.local import Local  # noqa: PLC0415 - the engine, where it is needed
+        from pdp.bootstrap.recording import RecordOptions  # noqa: PLC0415 - as above
         from pdp.cli.databases import settings_for  # noqa: PLC0415 - as above
+        from pdp.client.local import Local  # noqa: PLC0415 - the engine, where it is needed
         from pdp.logs import logging_to_stderr  # noqa: PLC0415 - as above
-        from pdp.record_keeping import RecordOptions  # noqa: PLC0415 - as above
 
         settings = settings_for(options.database_url, make=make)
         with (
@@ -246,7 +246,7 @@ def caller_for(options: TargetOptions, *, make: bool = False) -> Iterator[Caller
         ):
             yield local
     else:
-        from pdp.callers.remote import Remote  # noqa: PLC0415 - gRPC, where it is needed
+        from pdp.client.remote import Remote  # noqa: PLC0415 - gRPC, where it is needed
 
         with Remote(
             options.server,

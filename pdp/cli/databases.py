@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from pdp.bootstrap.recording import RecordOptions
 from pdp.config import Settings, load
 from pdp.errors import ConfigError
-from pdp.record_keeping import RecordOptions
-from pdp.store.sqlite import path_of
+from pdp.store.sqlite.store import path_of
 
 
 def settings_for(database_url: str | None, *, make: bool) -> Settings:

@@ -45,7 +45,7 @@ class _Group(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in _COMMANDS:
             return None
-        command = import_module(f"pdp.cli.{cmd_name}")
+        command = import_module(f"pdp.cli.commands.{cmd_name}")
         if hasattr(command, "group"):  # a command with commands of its own
             return command.group()
         single = typer.Typer(add_completion=False, rich_markup_mode=None)

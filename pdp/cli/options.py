@@ -13,8 +13,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pdp.callers.remote import Credential
-    from pdp.callers.tls import ClientTls
+    from pdp.client.remote import Credential
+    from pdp.client.tls import ClientTls
 
 DEFAULT_SERVER: Final = "127.0.0.1:50051"
 
@@ -177,7 +177,7 @@ class TlsOptions:
         Raises:
             ConfigError: a certificate without its key, or a key without its certificate.
         """
-        from pdp.callers.tls import ClientTls  # noqa: PLC0415 - gRPC, where it is needed
+        from pdp.client.tls import ClientTls  # noqa: PLC0415 - gRPC, where it is needed
 
         return ClientTls.of(
             wanted=self.tls,

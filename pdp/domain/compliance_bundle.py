@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pdp.domain.kinds import PolicySet
     from pdp.domain.org_policy import OrgPolicy
+    from pdp.domain.policy_set import PolicySet
 
 KIND: Final = "compliance_bundle"
 STATE_KIND: Final = "bundle_state"

@@ -41,7 +41,7 @@ class Span(NamedTuple):
 
 
 class Redaction(NamedTuple):
-    """What a policy takes out of a request. `pdp.engine.redact` merges those of all layers."""
+    """What a policy takes out of a request. `pdp.engine.text.redaction` merges those of all layers."""
 
     replacement: str
     span: Span

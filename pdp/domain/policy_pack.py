@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from pdp.domain.kinds import PolicySet
+    from pdp.domain.policy_set import PolicySet
 
 KIND: Final = "policy_pack"
 RULE_KIND: Final = "policy_rule"
@@ -72,7 +72,7 @@ class PolicyRule:
     Attributes:
         sequence: its place in its pack, unique there.
         applies_to: `input`, `output` or `both`.
-        conditions, action: the documents that were posted; `pdp.engine.rules` reads them.
+        conditions, action: the documents that were posted; `pdp.engine.rules.documents` reads them.
         created_at, updated_at: seconds since the epoch.
     """
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pdp.domain.kinds import PolicySet
+    from pdp.domain.policy_set import PolicySet
 
 KIND: Final = "user_group"
 

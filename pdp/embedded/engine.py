@@ -16,20 +16,20 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from pdp.admin.snapshots import Renewed, compile_snapshot, plan_renewal, read_news, renew
-from pdp.audit.tickets import ThreadTickets
-from pdp.bootstrap import first_publisher, open_store, risk_table
+from pdp.audit.acknowledgements import ThreadTickets
+from pdp.bootstrap.policies import first_publisher, open_store, risk_table
+from pdp.bootstrap.recording import RecordKeeping, RecordOptions, beside
+from pdp.decisions.recording import Records, unrecorded
 from pdp.detect.ner import open_engine
 from pdp.domain.decision import Decision, Fault
 from pdp.domain.layers import ENGINE
-from pdp.embedded.bounds import check
-from pdp.embedded.counters import StoredMeter
 from pdp.embedded.requests import RequestFields, read
+from pdp.embedded.validation import check
+from pdp.engine.dlp.named_entities import texts_of, with_findings
 from pdp.engine.evaluate import evaluate, stopped, unjudged
-from pdp.engine.ner import texts_of, with_findings
 from pdp.errors import RevisionUnavailable
-from pdp.record_keeping import RecordKeeping, RecordOptions, beside
 from pdp.transport.call import new_id
-from pdp.transport.recording import Records, unrecorded
+from pdp.usage.stored_meter import StoredMeter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

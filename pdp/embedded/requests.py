@@ -58,7 +58,7 @@ def read(request: Request | Mapping[str, Any] | None, fields: RequestFields) -> 
     if not isinstance(request, Mapping):
         kind = type(request).__name__
         raise TypeError(f"a request is a Request or a mapping, not {kind}; for a text say text=…")
-    from pdp.transport.jsonpb import decode  # noqa: PLC0415 - only who sends JSON pays for it
+    from pdp.jsonpb import decode  # noqa: PLC0415 - only who sends JSON pays for it
 
     message = pb.DecideRequest()
     decode(dict(request), message)

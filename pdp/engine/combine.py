@@ -29,7 +29,7 @@ from pdp.domain.layers import (
     STATIC,
 )
 from pdp.domain.risk import MAX_SCORE, RiskTable
-from pdp.engine.redact import NOTHING_REDACTED, Redacted, redact
+from pdp.engine.text.redaction import NOTHING_REDACTED, Redacted, redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

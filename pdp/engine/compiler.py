@@ -7,14 +7,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pdp.domain import api_key, model_catalog, org_policy, tenant_settings
-from pdp.domain.kinds import ENTITIES, PolicySet
+from pdp.domain.policy_set import ENTITIES, PolicySet
 from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
 from pdp.domain.tenant import PLATFORM
 from pdp.domain.tenant_settings import DEFAULT_SETTINGS, TenantSettings
 from pdp.engine.layers import BUILDERS, CLOSERS, GATES
 from pdp.engine.layers.base import Layer, Policies
 from pdp.engine.layers.limits import LimitsLayer
-from pdp.engine.models import ModelIndex
+from pdp.engine.rules.models import ModelIndex
 from pdp.engine.scan import PatternErrors, PatternSet
 from pdp.engine.snapshot import Platform, Snapshot
 from pdp.errors import InvalidPattern, Violation
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pdp.domain.detector import EntityDetector
-    from pdp.domain.record import Change
-    from pdp.engine.patterns import Validators
+    from pdp.domain.stored_entity import Change
+    from pdp.engine.text.patterns import Validators
 
 T = TypeVar("T")
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pdp.engine.entities import EntityFinding, find_entities
-from pdp.engine.locations import Location, Segment, located
+from pdp.engine.dlp.entities import EntityFinding, find_entities
+from pdp.engine.text.locations import Location, Segment, located
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pdp.domain.detector import EntityDetector
-    from pdp.engine.neighbourhood import Neighbourhoods
-    from pdp.engine.patterns import CompiledPattern, Detector, Validators, Window
+    from pdp.engine.text.chunked_search import Neighbourhoods
+    from pdp.engine.text.patterns import CompiledPattern, Detector, Validators, Window
 
 
 _NOT_LONG: Final[Mapping[int, Neighbourhoods]] = MappingProxyType({})

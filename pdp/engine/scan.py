@@ -18,10 +18,10 @@ from typing import Any, Final
 import re2
 
 from pdp.engine.findings import NO_FINDINGS, Findings
-from pdp.engine.locations import Segment
-from pdp.engine.neighbourhood import MIN_BYTES, MIN_PATTERNS, Neighbourhoods
-from pdp.engine.patterns import CompiledPattern, Validators
-from pdp.engine.readings import readings
+from pdp.engine.text.chunked_search import MIN_BYTES, MIN_PATTERNS, Neighbourhoods
+from pdp.engine.text.locations import Segment
+from pdp.engine.text.normalization import readings
+from pdp.engine.text.patterns import CompiledPattern, Validators
 from pdp.errors import InvalidPattern, Violation
 
 __all__ = [

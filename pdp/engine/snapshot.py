@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pdp.domain.detector import EntityDetector
-    from pdp.domain.kinds import PolicySet
     from pdp.domain.limits import LimitBook
     from pdp.domain.ner import Wanted
     from pdp.domain.org_policy import OrgPolicy
+    from pdp.domain.policy_set import PolicySet
     from pdp.domain.risk import RiskTable
     from pdp.domain.tenant_settings import TenantSettings
     from pdp.engine.layers.base import Closer, Gate, Layer
-    from pdp.engine.models import ModelIndex
-    from pdp.engine.patterns import Validators
+    from pdp.engine.rules.models import ModelIndex
     from pdp.engine.scan import PatternSet, Shard
+    from pdp.engine.text.patterns import Validators
 
 T = TypeVar("T")
 

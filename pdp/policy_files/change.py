@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.admin.snapshots import compile_snapshot
 from pdp.domain import policy_chain, policy_pack
-from pdp.domain.kinds import ENTITIES
-from pdp.domain.record import Op, Record
+from pdp.domain.policy_set import ENTITIES
+from pdp.domain.stored_entity import Op, Record
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import InvalidArgument, PolicyNameExists, Violation
 from pdp.policy_files.state import NAMES, kept_by_the_store, meant, state_of

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from pdp.callers import rpc
 from pdp.cases.yaml_source import parse
+from pdp.client import rpc
 from pdp.domain import (
     customer_policy,
     dlp_rule,
@@ -33,11 +33,11 @@ from pdp.domain import (
     tenant_settings,
     user_group,
 )
-from pdp.domain.kinds import ENTITIES
+from pdp.domain.policy_set import ENTITIES
 from pdp.domain.tenant import is_tenant_id
 from pdp.errors import InvalidArgument, Violation
+from pdp.jsonpb import decode
 from pdp.policy_files.state import KINDS, Body, State, kept_by_the_store, meant
-from pdp.transport.jsonpb import decode
 from pdp.transport.validation import validate
 
 if TYPE_CHECKING:

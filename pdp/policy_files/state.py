@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.admin.past import records_at
+from pdp.admin.point_in_time import records_at
 from pdp.domain import api_key, dlp_rule, limits, model_catalog, static_policy
-from pdp.domain.kinds import ENTITIES
+from pdp.domain.policy_set import ENTITIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

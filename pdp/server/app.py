@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from pdp.admin.workspace import Workspace
-from pdp.audit.tickets import LoopTickets
-from pdp.bootstrap import first_publisher, open_store, risk_table
+from pdp.audit.acknowledgements import LoopTickets
+from pdp.bootstrap.policies import first_publisher, open_store, risk_table
+from pdp.bootstrap.recording import RecordKeeping, RecordOptions
 from pdp.config import Settings, check_auth
 from pdp.detect.ner import NerEngine, open_engine
 from pdp.domain.static_policy import KIND
-from pdp.record_keeping import RecordKeeping, RecordOptions
-from pdp.server.exporting import Exporting
+from pdp.server.exports import Exporting
 from pdp.server.security import Security
 from pdp.server.transports import cancel, listening
 from pdp.server.wiring import Wiring, wire
@@ -27,8 +27,8 @@ from pdp.server.wiring import Wiring, wire
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    from pdp.audit.queue import Recorder
-    from pdp.engine.recording import Pending
+    from pdp.audit.recorder import Recorder
+    from pdp.decisions.records import Pending
     from pdp.publisher import Publisher
     from pdp.server.worker import Worker
     from pdp.transport.call import Endpoint

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pdp.auth.clients import read_clients
+from pdp.auth.client_certificates import read_clients
 from pdp.auth.credentials import CredentialAuthenticator
 from pdp.auth.keys import KeyRing
 from pdp.auth.principal import DevelopmentAuthenticator
-from pdp.auth.rates import Rates
+from pdp.auth.rate_limits import Rates
 from pdp.domain.api_key import KIND
 from pdp.transport.admission import Services
 

@@ -6,7 +6,7 @@ a fork, which gRPC does not survive. The kernel spreads connections over the wor
 at the store. The parent restarts a worker that dies, and passes signals on.
 
 What the two say to each other is told in `pdp.server.worker`; what the parent keeps of a worker is
-in `pdp.server.supervised`.
+in `pdp.server.worker_process`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import structlog
 
 from pdp.config import split_address
 from pdp.errors import ConfigError
-from pdp.server.supervised import Supervised
+from pdp.server.worker_process import Supervised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

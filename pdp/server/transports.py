@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pdp.config import split_address
-from pdp.transport.grpc_server import GrpcServer
+from pdp.transport.grpc.server import GrpcServer
 from pdp.transport.http.server import HttpServer
 
 if TYPE_CHECKING:

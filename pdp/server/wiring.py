@@ -8,29 +8,27 @@ from typing import TYPE_CHECKING
 
 from pdp.admin.api_keys import ApiKeys
 from pdp.admin.change_log import ChangeLog
-from pdp.admin.compliance_bundles import ComplianceBundles
+from pdp.admin.compliance.bundles import ComplianceBundles
 from pdp.admin.customer_policies import CustomerPolicies
-from pdp.admin.dlp_rules import DlpRules
-from pdp.admin.dlp_transfer import DlpTransfer
-from pdp.admin.kill_switch import KillSwitches
+from pdp.admin.dlp.rules import DlpRules
+from pdp.admin.dlp.transfer import DlpTransfer
+from pdp.admin.groups.user_groups import UserGroups
 from pdp.admin.limits import Limits
-from pdp.admin.meter import Meter
-from pdp.admin.metering import Metering
-from pdp.admin.model_catalog import ModelCatalog
+from pdp.admin.models.catalog import ModelCatalog
+from pdp.admin.models.kill_switch import KillSwitches
 from pdp.admin.org_policy import OrgPolicies
-from pdp.admin.policy_chains import PolicyChains
-from pdp.admin.policy_packs import PolicyPacks
-from pdp.admin.policy_rules import PolicyRules
-from pdp.admin.static_overrides import StaticOverrides
-from pdp.admin.static_policies import StaticPolicies
+from pdp.admin.packs.chains import PolicyChains
+from pdp.admin.packs.packs import PolicyPacks
+from pdp.admin.packs.rules import PolicyRules
+from pdp.admin.static.overrides import StaticOverrides
+from pdp.admin.static.policies import StaticPolicies
 from pdp.admin.tenant_settings import SettingsOfTenants
-from pdp.admin.user_groups import UserGroups
-from pdp.audit.reading import RecordReader
+from pdp.audit.reader import RecordReader
 from pdp.detect.ner import open_engine
-from pdp.server.exporting import Exporting
+from pdp.server.exports import Exporting
 from pdp.server.security import for_development
 from pdp.transport.admission import admissions
-from pdp.transport.chain import endpoints
+from pdp.transport.guards import endpoints
 from pdp.transport.methods import Method, methods
 from pdp.transport.metrics import Metrics
 from pdp.transport.servicers.api_key import ApiKeyServicer
@@ -52,16 +50,18 @@ from pdp.transport.servicers.simulate import SimulateServicer
 from pdp.transport.servicers.static_policy import StaticPolicyServicer
 from pdp.transport.servicers.tenant_settings import TenantSettingsServicer
 from pdp.transport.servicers.user_group import UserGroupServicer
+from pdp.usage.meter import Meter
+from pdp.usage.synchronization import Metering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pdp.admin.workspace import Progress, Workspace
+    from pdp.bootstrap.recording import RecordKeeping
+    from pdp.domain.audit_log import AuditLog
     from pdp.domain.detector import EntityDetector
     from pdp.domain.ner import NerFinder
     from pdp.publisher import Publisher
-    from pdp.record_keeping import RecordKeeping
-    from pdp.store.audit_port import AuditLog
     from pdp.transport.admission import Check, Services
     from pdp.transport.call import Endpoint
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from pdp.domain.counter import Counter, CounterId
     from pdp.domain.limits import Counts
-    from pdp.domain.record import Change, Record
+    from pdp.domain.stored_entity import Change, Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,14 +25,14 @@ from pdp.errors import (
     Unauthenticated,
     Violation,
 )
+from pdp.jsonpb.refusal import shown
 from pdp.transport.call import Call, new_id
-from pdp.transport.jsonpb.refusal import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pdp.auth.principal import Authenticator
-    from pdp.auth.rates import Rates
+    from pdp.auth.rate_limits import Rates
     from pdp.transport.methods import Method
     from pdp.transport.metrics import Metrics
 

@@ -19,7 +19,7 @@ from pdp.domain.request import (
     Usage,
 )
 from pdp.errors import InvalidArgument, Violation
-from pdp.transport.plain import is_plain
+from pdp.transport.fast_validation import is_plain
 from pdp.transport.validation import validate
 
 if TYPE_CHECKING:

@@ -96,7 +96,7 @@ class Metrics(Collector):
         """
         if self.of_all is None:
             return self.render()
-        from pdp.transport.fleet_metrics import joined  # noqa: PLC0415 - for several workers only
+        from pdp.transport.worker_metrics import joined  # noqa: PLC0415 - for several workers only
 
         return joined(await self.of_all())
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp.domain.record import Record
+from pdp.domain.stored_entity import Record
 from pdp.domain.tenant import PLATFORM
 from pdp.store.port import NameTaken, Store, Transaction
 

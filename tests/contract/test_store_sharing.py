@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdp.domain.record import Change, Record
+from pdp.domain.stored_entity import Change, Record
 from pdp.errors import StoreUnavailable
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pdp.domain.record import Record
+from pdp.domain.stored_entity import Record
 from pdp.errors import InvalidArgument
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import httpx2
 
-    from pdp.callers.remote import Remote
+    from pdp.client.remote import Remote
     from tests.running import Server
 
 

@@ -54,7 +54,7 @@ def exhaust_patterns() -> None:
 
 def lose_patience() -> None:
     """Sets the bounds on slow clients to tenths of a second."""
-    from pdp.transport import grpc_server  # noqa: PLC0415 - as above
+    from pdp.transport.grpc import server as grpc_server  # noqa: PLC0415 - as above
     from pdp.transport.http import connection, exchange, server  # noqa: PLC0415 - as above
 
     pings = ("grpc.keepalive_time_ms", "grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms")
@@ -112,7 +112,7 @@ def main(fault: str) -> None:
         shift_clock()
     else:
         break_layer(fault.removeprefix("layer:"))
-    from pdp.cli.serving import run_server  # noqa: PLC0415 - as above
+    from pdp.cli.run.serve import run_server  # noqa: PLC0415 - as above
 
     run_server({}, None)
 

@@ -15,8 +15,8 @@ import sys
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from pdp.domain.record import Record
-from pdp.store.sqlite import SqliteStore
+from pdp.domain.stored_entity import Record
+from pdp.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from pdp.store.port import Transaction

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from pdp.cli.exits import Exit
+from pdp.cli.exit_codes import Exit
 from tests.running import pdp
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import httpx2
 
 from pdp._gen.pdp.v1 import decide_pb2
-from pdp.callers.remote import Remote
-from pdp.callers.tls import ClientTls
+from pdp.client.remote import Remote
+from pdp.client.tls import ClientTls
 from tests.certificates import Pair, authority
 from tests.running import PATIENCE_S, Server, start
 

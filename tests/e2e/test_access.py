@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import pytest
 
-from pdp.callers.remote import failure, open_channel
+from pdp.client.remote import failure, open_channel
 from pdp.domain.access import ROLES
 from pdp.transport.http.binding import bindings
 from pdp.transport.methods import methods

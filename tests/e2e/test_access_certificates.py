@@ -9,9 +9,9 @@ import httpx2
 import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2
-from pdp.callers import CallFailed
-from pdp.callers.remote import Remote
-from pdp.callers.tls import ClientTls
+from pdp.client import CallFailed
+from pdp.client.remote import Remote
+from pdp.client.tls import ClientTls
 from tests.certificates import authority
 from tests.e2e.secured import settings_of
 from tests.locked import Locked, locked

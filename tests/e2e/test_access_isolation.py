@@ -17,7 +17,7 @@ import grpc
 import httpx2
 import pytest
 
-from pdp.callers.remote import failure, open_channel
+from pdp.client.remote import failure, open_channel
 from pdp.transport.http.binding import bindings
 from pdp.transport.methods import methods
 from tests.locked import Locked, locked
@@ -34,7 +34,7 @@ MARK: Final = "ofthefirsttenantalone"
 """Stands in every name and description of the first tenant's things."""
 
 EXAMPLES: Final[dict[str, Any]] = json.loads(
-    (resources.files("pdp.transport.http.openapi") / "examples.json").read_text(encoding="utf-8")
+    (resources.files("tools.openapi") / "examples.json").read_text(encoding="utf-8")
 )
 BODIES: Final[dict[str, Any]] = {
     **{name: example.get("request", {}) for name, example in EXAMPLES.items()},

@@ -15,9 +15,9 @@ import pytest
 
 from pdp import Engine
 from pdp._gen.pdp.v1 import audit_pb2, audit_pb2_grpc, decide_pb2, decide_pb2_grpc
+from pdp.domain.audit_log import Filter
 from pdp.domain.request import Subject
-from pdp.store.audit_port import Filter
-from pdp.store.audit_sqlite import SqliteAuditLog
+from pdp.store.sqlite.audit_log import SqliteAuditLog
 from tests import running
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import pytest
 
 from pdp import Engine
 from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
-from pdp.callers.remote import open_channel
+from pdp.bootstrap.recording import RecordOptions, beside
+from pdp.client.remote import open_channel
+from pdp.domain.audit_log import Filter
 from pdp.errors import ConfigError
-from pdp.record_keeping import RecordOptions, beside
-from pdp.store.audit_port import Filter
-from pdp.store.audit_sqlite import SqliteAuditLog
+from pdp.store.sqlite.audit_log import SqliteAuditLog
 from tests import running
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 
-from pdp.cli.exits import Exit
+from pdp.cli.exit_codes import Exit
 from tests.e2e.faults import Load, Tenant, load_of, still_blocks, tenant_of
 from tests.running import json_of, pdp, start
 

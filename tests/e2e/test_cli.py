@@ -12,7 +12,7 @@ import pytest
 from typer.main import get_command
 
 from pdp.cli import main
-from pdp.cli.exits import Exit
+from pdp.cli.exit_codes import Exit
 from pdp.cli.report import Report, Table, show
 from pdp.config import Settings
 from tests.running import COMMAND, PATIENCE_S, Server, environment, json_of, pdp

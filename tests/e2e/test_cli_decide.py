@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import httpx2
 import pytest
 
-from pdp.cli.exits import Exit
+from pdp.cli.exit_codes import Exit
 from tests.running import Server, lines_of
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pdp.cli.exits import Exit
-from pdp.store.sqlite import SqliteStore
+from pdp.cli.exit_codes import Exit
+from pdp.store.sqlite.store import SqliteStore
 from tests.running import Server, lines_of
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdp.audit.exporter import SPOOL_NAME
-from pdp.audit.spool import Spool
+from pdp.export.exporter import SPOOL_NAME
+from pdp.export.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pdp._gen.pdp.v1 import customer_policy_pb2 as pb
-from pdp.callers import CallFailed
-from pdp.transport.jsonpb import encode
+from pdp.client import CallFailed
+from pdp.jsonpb import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx2
 
-    from pdp.callers.remote import Remote
+    from pdp.client.remote import Remote
     from tests.running import Server
 from tests.e2e.customers import CUSTOMER, POLICIES, _is_time, decide, error_of
 

@@ -10,18 +10,18 @@ from urllib.parse import quote
 import httpx2
 import pytest
 
-from pdp.callers import CallFailed
-from pdp.callers.local import Local
 from pdp.cases import CallerTarget, EngineTarget, find, load
-from pdp.cases.run import Installed
+from pdp.cases.runner import Installed
+from pdp.client import CallFailed
+from pdp.client.local import Local
 from pdp.embedded import Engine
 from pdp.errors import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from pdp.callers.remote import Remote
     from pdp.cases import Case, Suite, Target
+    from pdp.client.remote import Remote
     from tests.running import Server
 
 SUITES: Final = [load(file) for file in find([Path(__file__).parents[1] / "cases"])]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2
-from pdp.callers.remote import Remote
+from pdp.client.remote import Remote
 from pdp.domain.layers import LAYERS
 from tests.e2e.faults import Tenant, still_blocks, tenant_of
 from tests.running import PATIENCE_S, Server, start

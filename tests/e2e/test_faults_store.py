@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdp.cli.exits import Exit
+from pdp.cli.exit_codes import Exit
 from tests.e2e.faults import ROUNDS, Tenant, files_of, still_blocks, tenant_of, unavailable
 from tests.running import COMMAND, PATIENCE_S, Server, environment, launch, start
 

@@ -13,8 +13,8 @@ import httpx2
 import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2
-from pdp.callers import CallFailed
-from pdp.cli.exits import Exit
+from pdp.cli.exit_codes import Exit
+from pdp.client import CallFailed
 from tests import running
 from tests.locked import KEYS, Locked, locked
 

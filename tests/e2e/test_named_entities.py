@@ -10,8 +10,8 @@ import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import decide_pb2_grpc
-from pdp.callers.remote import open_channel
-from pdp.cli.exits import Exit
+from pdp.cli.exit_codes import Exit
+from pdp.client.remote import open_channel
 from tests import ner_models, running
 from tests.e2e.dlp import RULES, decided, rule
 from tests.e2e.packs import found

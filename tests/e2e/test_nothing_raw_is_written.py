@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
-from pdp.callers.remote import open_channel
+from pdp.client.remote import open_channel
 from tests import running
 
 if TYPE_CHECKING:

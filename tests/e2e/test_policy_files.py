@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from pdp.cli.exits import Exit
+from pdp.cli.exit_codes import Exit
 from pdp.policy_files.state import KINDS
 from tests.e2e.faults import POLICIES, RIVAL, Tenant
 from tests.e2e.policy_files import export, fill, policies_in, policies_of

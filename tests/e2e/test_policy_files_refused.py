@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import yaml
 
-from pdp.cli.exits import Exit
+from pdp.cli.exit_codes import Exit
 from tests.e2e.faults import Tenant
 from tests.e2e.policy_files import export, fill, policies_of
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pdp.cli.exits import Exit
+from pdp.cli.exit_codes import Exit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

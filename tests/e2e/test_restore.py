@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pdp.cli.exits import Exit
+from pdp.cli.exit_codes import Exit
 from tests.e2e.faults import Tenant, tenant_of
 from tests.running import json_of, lines_of, pdp, start
 

@@ -16,8 +16,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
-from pdp.callers.remote import Remote, open_channel
-from pdp.cli.exits import Exit
+from pdp.cli.exit_codes import Exit
+from pdp.client.remote import Remote, open_channel
 from tests.running import COMMAND, PATIENCE_S, Server, environment, launch, pdp, start
 
 if TYPE_CHECKING:

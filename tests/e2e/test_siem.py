@@ -11,7 +11,7 @@ import pytest
 
 from pdp._gen.pdp.v1 import siem_pb2 as pb
 from pdp._gen.pdp.v1.siem_pb2_grpc import SiemServiceStub
-from pdp.callers.remote import open_channel
+from pdp.client.remote import open_channel
 from tests import running
 from tests.certificates import authority
 from tests.products import Asked, Product, Say

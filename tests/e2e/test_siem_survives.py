@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import httpx2
 import pytest
 
-from pdp.audit.exporter import SPOOL_NAME
-from pdp.audit.spool import Spool
+from pdp.export.exporter import SPOOL_NAME
+from pdp.export.spool import Spool
 from tests import running
 from tests.e2e.test_siem import TOKEN, hec
 from tests.e2e.test_workers import workers_of

@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pdp.store.sqlite import SqliteStore
+from pdp.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pdp.domain.record import Change
+    from pdp.domain.stored_entity import Change
     from pdp.store.port import Reader
 
 pytestmark = pytest.mark.soak

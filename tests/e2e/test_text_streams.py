@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import decide_pb2_grpc
-from pdp.callers.remote import open_channel
-from pdp.engine.streaming import HOLD_BACK, MAX_TEXT_BYTES
-from pdp.transport.jsonpb import decode, encode
+from pdp.client.remote import open_channel
+from pdp.decisions.text_stream import HOLD_BACK, MAX_TEXT_BYTES
+from pdp.jsonpb import decode, encode
 from pdp.transport.servicers.decide_stream import MAX_OPEN
 from tests import running
 from tests.e2e.packs import found, made, pack

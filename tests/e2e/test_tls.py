@@ -11,9 +11,9 @@ import httpx2
 import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2
-from pdp.callers.base import CallFailed
-from pdp.callers.remote import Remote
-from pdp.callers.tls import ClientTls
+from pdp.client.base import CallFailed
+from pdp.client.remote import Remote
+from pdp.client.tls import ClientTls
 from tests.e2e.secured import Secured, address_of, secured_server, shown_at, spoil
 from tests.running import PATIENCE_S
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pdp.cli.exits import Exit
+from pdp.cli.exit_codes import Exit
 from tests.e2e.secured import Secured, secured_server
 from tests.running import PATIENCE_S, pdp
 

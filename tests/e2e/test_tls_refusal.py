@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdp.cli.exits import Exit
+from pdp.cli.exit_codes import Exit
 from tests.certificates import authority
 from tests.e2e.secured import settings_of, spoil
 from tests.running import launch, start

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2
-from pdp.callers import CallFailed
-from pdp.callers.remote import Remote
+from pdp.client import CallFailed
+from pdp.client.remote import Remote
 from tests import running
 from tests.unit.tokens import AUDIENCE, ISSUER, SECRET, jwk, jwks, token
 

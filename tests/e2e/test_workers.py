@@ -13,8 +13,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pdp._gen.pdp.v1 import decide_pb2, static_policy_pb2
-from pdp.callers.remote import Remote
-from pdp.cli.exits import Exit
+from pdp.cli.exit_codes import Exit
+from pdp.client.remote import Remote
 from tests.running import PATIENCE_S, Server, free_addresses, launch, start_workers
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pdp.audit.bodies import body_of
+from pdp.audit.record_json import body_of
+from pdp.domain.audit_log import Filter
 from pdp.domain.decision import Outcome, Risk
 from pdp.domain.decision_record import DecisionRecord
-from pdp.store.audit_port import Filter
-from pdp.store.audit_sqlite import SqliteAuditLog
+from pdp.store.sqlite.audit_log import SqliteAuditLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

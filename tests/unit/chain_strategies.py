@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from hypothesis import strategies as st
 
 from pdp.domain import policy_chain, policy_pack
-from pdp.domain.kinds import PolicySet
 from pdp.domain.model_catalog import ModelConfig, config_id
 from pdp.domain.policy_chain import ChainEntry, PolicyChain
 from pdp.domain.policy_pack import PolicyPack, PolicyRule
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Entity, Request, Subject
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdp.callers.local import Local
+from pdp.client.local import Local
 from pdp.embedded import Engine
 
 if TYPE_CHECKING:

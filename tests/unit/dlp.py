@@ -10,7 +10,7 @@ from pdp.domain import compliance_bundle, dlp_rule, org_policy, user_group
 from pdp.domain.compliance_bundle import ComplianceBundle
 from pdp.domain.detector import FINANCIAL, PII, EntityDetector
 from pdp.domain.dlp_rule import DlpCustomisation, DlpRule
-from pdp.domain.kinds import PolicySet
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request, Subject
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pdp.domain.kinds import PolicySet
 from pdp.domain.limits import KIND, Counts, Limit
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request, Subject, Usage
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate
@@ -14,9 +14,9 @@ from pdp.engine.evaluate import evaluate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pdp.admin.meter import Meter
     from pdp.domain.decision import Decision
     from pdp.engine.snapshot import Snapshot
+    from pdp.usage.meter import Meter
 
 PLATFORM = compile_platform(PolicySet(), {})
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pdp.admin.static_policies import StaticPolicies
+from pdp.admin.static.policies import StaticPolicies
 from pdp.admin.workspace import Workspace
-from pdp.bootstrap import first_publisher, open_store
+from pdp.bootstrap.policies import first_publisher, open_store
 from pdp.domain.request import Request
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.domain.static_policy import StaticPolicy
 from pdp.engine.evaluate import evaluate
-from pdp.store.sqlite import SqliteStore
+from pdp.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

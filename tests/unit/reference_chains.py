@@ -14,9 +14,9 @@ from tests.unit.chain_strategies import CATALOG
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pdp.domain.kinds import PolicySet
     from pdp.domain.policy_chain import PolicyChain
     from pdp.domain.policy_pack import PolicyRule
+    from pdp.domain.policy_set import PolicySet
     from pdp.domain.request import Request
 
 STRENGTH = (

@@ -5,16 +5,16 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from pdp.audit.ocsf_decisions import events_of
-from pdp.audit.siem.base import Event
-from pdp.audit.siem.registry import registered
-from pdp.audit.siem.text import compact
+from pdp.export.ocsf.decisions import events_of
+from pdp.export.siem.base import Event
+from pdp.export.siem.registry import registered
+from pdp.export.siem.text import compact
 from tests.unit.records import NOW, record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from pdp.audit.siem.base import Connector
+    from pdp.export.siem.base import Connector
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.domain.customer_policy import CustomerPolicy, faults
 from pdp.domain.request import Request
-from pdp.engine.customers import compile_customer
+from pdp.engine.rules.customers import compile_customer
 from pdp.errors import InvalidArgument
 from pdp.transport.convert import to_request
 

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp.audit.alerts import outbox, sender
-from pdp.audit.alerts.addresses import Reach, networks_of
-from pdp.audit.alerts.messages import alert_message
-from pdp.audit.alerts.webhook import Webhooks
-from pdp.audit.courier import Pace
-from pdp.audit.dead_letters import dead_letters, resend
-from pdp.audit.deliveries import ExportSettings
-from pdp.audit.exporter import SPOOL_NAME, Exporter
-from pdp.audit.spool import Spool
 from pdp.domain.decision import Match
 from pdp.domain.decision_record import RecordedSubject
 from pdp.domain.org_policy import OrgPolicy
+from pdp.export.alerts import outbox, sender
+from pdp.export.alerts.addresses import Reach, networks_of
+from pdp.export.alerts.messages import alert_message
+from pdp.export.alerts.webhook import Webhooks
+from pdp.export.dead_letters import dead_letters, resend
+from pdp.export.deliveries import ExportSettings
+from pdp.export.delivery_worker import Pace
+from pdp.export.exporter import SPOOL_NAME, Exporter
+from pdp.export.spool import Spool
 from tests.certificates import authority
 from tests.products import Product, Say
 from tests.unit.records import card, record, recorded

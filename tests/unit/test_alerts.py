@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.audit.alerts.rules import alerts_for, compile_alerts
 from pdp.domain.decision import Outcome, Risk
 from pdp.domain.decision_record import DecisionRecord, RecordedSubject
 from pdp.domain.org_policy import RISK_LEVELS
 from pdp.domain.risk import DEFAULT_RISK_TABLE
+from pdp.export.alerts.rules import alerts_for, compile_alerts
 
 WEBHOOK = "https://hooks.slack.com/services/T/B/x"
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp.audit.bodies import body_of
-from pdp.audit.tickets import ThreadTickets
+from pdp.audit.acknowledgements import ThreadTickets
+from pdp.audit.record_json import body_of
+from pdp.bootstrap.recording import RecordKeeping, RecordOptions
+from pdp.domain.audit_log import Retention
 from pdp.domain.decision import Match, Outcome, Risk
 from pdp.domain.decision_record import DecisionRecord, RecordedSubject
 from pdp.errors import ConfigError, StoreUnavailable
-from pdp.record_keeping import RecordKeeping, RecordOptions
-from pdp.store.audit_port import Retention
-from pdp.store.audit_sqlite import SqliteAuditLog
-from pdp.store.sqlite import SqliteStore
+from pdp.store.sqlite.audit_log import SqliteAuditLog
+from pdp.store.sqlite.store import SqliteStore
 from tests.unit.audit_logs import EVERYTHING, body, file, filled, ids, log, record, run
 
 if TYPE_CHECKING:

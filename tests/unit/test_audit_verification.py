@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from pdp.domain.audit_log import Retention
 from pdp.errors import ConfigError, StoreUnavailable
-from pdp.store.audit_chain import Batch, digest
-from pdp.store.audit_port import Retention
-from pdp.store.audit_sqlite import SqliteAuditLog
+from pdp.store.hash_chain import Batch, digest
+from pdp.store.sqlite.audit_log import SqliteAuditLog
 from tests.unit.audit_logs import KEY, body, file, filled, log, run
 
 if TYPE_CHECKING:

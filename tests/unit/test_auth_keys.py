@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.auth.clients import ClientTable, read_clients
+from pdp.auth.client_certificates import ClientTable, read_clients
 from pdp.auth.credentials import CredentialAuthenticator
 from pdp.auth.keys import KeyRing
 from pdp.auth.principal import Principal
-from pdp.auth.refusal import Refused
+from pdp.auth.rejections import Refused
 from pdp.domain.access import ADMIN, AUDITOR, EDITOR, INCLUDED, PEP, ROLES, including
 from pdp.domain.api_key import KEY_LENGTH, ApiKey, KeySecret, digest
 from pdp.errors import ConfigError, Unauthenticated

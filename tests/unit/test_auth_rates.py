@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.auth.principal import DevelopmentAuthenticator, Principal
-from pdp.auth.rates import MAX_BUCKETS, Rates
+from pdp.auth.rate_limits import MAX_BUCKETS, Rates
 from pdp.errors import RateLimited
 from pdp.transport.admission import Services
 from pdp.transport.call import Call
-from pdp.transport.chain import admitted
+from pdp.transport.guards import admitted
 from pdp.transport.methods import methods
 from pdp.transport.metrics import Metrics
 

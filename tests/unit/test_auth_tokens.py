@@ -20,7 +20,7 @@ from pdp.auth.jwt import (
     TokenRules,
     TokenVerifier,
 )
-from pdp.auth.refusal import Refused
+from pdp.auth.rejections import Refused
 from tests.unit.tokens import (
     AUDIENCE,
     ISSUER,

@@ -7,8 +7,8 @@ import pytest
 from pdp._gen.pdp.v1 import org_policy_pb2 as pb
 from pdp._gen.pdp.v1 import simulate_pb2
 from pdp.errors import InvalidArgument
-from pdp.transport.jsonpb import decode, encode
-from pdp.transport.jsonpb.fields import Unsupported, bare_list
+from pdp.jsonpb import decode, encode
+from pdp.jsonpb.fields import Unsupported, bare_list
 from pdp.transport.validation import validate
 
 RULE = {"name": "A", "notify": {"slack_webhook_url": "https://hooks.slack.com/x"}}

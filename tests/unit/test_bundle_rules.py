@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.domain import compliance_bundle, dlp_rule, org_policy, user_group
-from pdp.domain.bundle_rules import (
+from pdp.domain.compliance_bundle import BundleState, ComplianceBundle, all_bundles
+from pdp.domain.dlp_rule import ACTION_TIERS, DlpCustomisation, DlpRule
+from pdp.domain.effective_dlp_rules import (
     RulesInForce,
     platform_rules,
     rules_in_force,
@@ -18,10 +20,8 @@ from pdp.domain.bundle_rules import (
     stricter,
     tenant_rules,
 )
-from pdp.domain.compliance_bundle import BundleState, ComplianceBundle, all_bundles
-from pdp.domain.dlp_rule import ACTION_TIERS, DlpCustomisation, DlpRule
-from pdp.domain.kinds import PolicySet
 from pdp.domain.org_policy import OrgPolicy
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.user_group import UserGroup, all_groups
 
 CALM = OrgPolicy(gdpr=False, ai_act=False)

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.domain import compliance_bundle
-from pdp.domain.bundle_rules import rules_in_force
 from pdp.domain.compliance_bundle import BundleState, ComplianceBundle
 from pdp.domain.dlp_rule import ACTION_TIERS, DlpCustomisation
+from pdp.domain.effective_dlp_rules import rules_in_force
 from pdp.domain.org_policy import OrgPolicy
 from pdp.domain.user_group import UserGroup
 from tests.unit.test_bundle_rules import PLATFORM, PLATFORM_RULES, own, rule
 
 if TYPE_CHECKING:
     from pdp.domain.dlp_rule import DlpRule
-    from pdp.domain.kinds import PolicySet
+    from pdp.domain.policy_set import PolicySet
 
 GROUPS = ("g1", "g2")
 IDS = [each.id for each in PLATFORM_RULES]

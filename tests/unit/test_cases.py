@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pdp.callers import CallFailed
 from pdp.cases import Case, Error, Suite, load, run
-from pdp.cases.compare import ABSENT, differences
+from pdp.cases.comparison import ABSENT, differences
+from pdp.client import CallFailed
 from pdp.errors import Violation
 
 if TYPE_CHECKING:

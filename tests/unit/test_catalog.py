@@ -13,8 +13,8 @@ import yaml
 from pdp import catalog
 from pdp.detect.validators import VALIDATORS
 from pdp.domain.static_policy import ACTIONS, StaticPolicy
-from pdp.engine.patterns import CompiledPattern, Detector
 from pdp.engine.scan import PatternSet, scan
+from pdp.engine.text.patterns import CompiledPattern, Detector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

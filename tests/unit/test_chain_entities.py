@@ -14,21 +14,21 @@ from pdp.domain.decision import Outcome
 from pdp.domain.detector import PII
 from pdp.domain.dlp_rule import NER, DlpRule
 from pdp.domain.entity_types import FAMILIES
-from pdp.domain.kinds import PolicySet
 from pdp.domain.ner import NamedEntity, NerFindings, Wanted
 from pdp.domain.policy_chain import ChainEntry, PolicyChain
 from pdp.domain.policy_pack import PolicyPack, PolicyRule
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Entity, Request
 from pdp.engine.compiler import compile_tenant
-from pdp.engine.entities import EntityFinding
+from pdp.engine.dlp.entities import EntityFinding
+from pdp.engine.dlp.entity_detectors import seekers, sought
 from pdp.engine.evaluate import evaluate
 from pdp.engine.layers.chain import ChainLayer
-from pdp.engine.locations import Location, Segment
-from pdp.engine.rule_index import RuleIndex
-from pdp.engine.rule_match import MAX_SPANS, Facts, hold, redactions
-from pdp.engine.rules import Conditions
+from pdp.engine.rules.documents import Conditions
+from pdp.engine.rules.index import RuleIndex
+from pdp.engine.rules.matching import MAX_SPANS, Facts, hold, redactions
 from pdp.engine.scan import NO_FINDINGS
-from pdp.engine.seeking import seekers, sought
+from pdp.engine.text.locations import Location, Segment
 from tests.unit.dlp import DETECTORS, judged, platform_of, policies, rule
 
 if TYPE_CHECKING:

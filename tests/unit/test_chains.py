@@ -8,16 +8,16 @@ import pytest
 
 from pdp.domain import policy_chain, policy_pack
 from pdp.domain.decision import Outcome, Redaction, Span
-from pdp.domain.kinds import PolicySet
 from pdp.domain.layers import CHAIN
 from pdp.domain.policy_chain import ChainEntry, PolicyChain
 from pdp.domain.policy_pack import PolicyPack, PolicyRule
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Entity, Request
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate
 from pdp.engine.layers.chain import ChainLayer
-from pdp.engine.redact import merge, redact
-from pdp.engine.rules import read_rule
+from pdp.engine.rules.documents import read_rule
+from pdp.engine.text.redaction import merge, redact
 from pdp.errors import InvalidArgument, InvalidPattern
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 
 from pdp.domain import model_catalog
 from pdp.domain.decision import Outcome
-from pdp.domain.kinds import PolicySet
 from pdp.domain.layers import CHAIN
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate

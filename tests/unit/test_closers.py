@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdp.domain.decision import Match, Outcome, Risk, RiskFactor, Verdict
-from pdp.domain.kinds import PolicySet
 from pdp.domain.org_policy import ID, KIND, OrgPolicy
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp.admin import bundle_history, bundle_members, compliance_bundles, group_records, user_groups
-from pdp.admin.compliance_bundles import ComplianceBundles
-from pdp.admin.dlp_rules import DlpRules
-from pdp.admin.user_groups import UserGroups
+from pdp.admin.compliance import bundles, history, members
+from pdp.admin.compliance.bundles import ComplianceBundles
+from pdp.admin.dlp.rules import DlpRules
+from pdp.admin.groups import entities, user_groups
+from pdp.admin.groups.user_groups import UserGroups
 from pdp.admin.workspace import Workspace
-from pdp.bootstrap import first_publisher, open_store
+from pdp.bootstrap.policies import first_publisher, open_store
 from pdp.catalog import detectors
 from pdp.catalog.compliance import bundle_id, bundle_rule_id
 from pdp.domain import compliance_bundle, dlp_rule, user_group
@@ -64,7 +65,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
 async def test_a_tenant_has_so_many_bundles_and_no_more(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compliance_bundles, "MAX_BUNDLES", 1)
+    monkeypatch.setattr(bundles, "MAX_BUNDLES", 1)
     await node.bundles.create("acme", "me", DRAFT)
     with pytest.raises(InvalidArgument, match="at most 1 compliance bundles"):
         await node.bundles.create("acme", "me", ComplianceBundle("", "More", "X"))
@@ -74,7 +75,7 @@ async def test_a_tenant_has_so_many_bundles_and_no_more(
 async def test_a_bundle_has_so_many_rules_of_the_tenant_and_no_more(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle_members, "MAX_RULES", 1)
+    monkeypatch.setattr(members, "MAX_RULES", 1)
     rules = [await node.rule("One"), await node.rule("Two")]
     defined = [bundle_rule_id("pci_dss", "card"), bundle_rule_id("pci_dss", "track")]
     await node.bundles.update("acme", "me", PCI, {}, rule_ids=[*defined, rules[0], rules[0]])
@@ -95,7 +96,7 @@ async def test_a_tenant_has_so_many_groups_and_no_more(
 async def test_a_group_has_so_much_and_no_more(
     node: Node, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(group_records, "BOUNDS", {name: 1})
+    monkeypatch.setattr(entities, "BOUNDS", {name: 1})
     values: dict[str, list[Any]] = {
         "members": ["u1", "u2"],
         "bundle_ids": [PCI, bundle_id("sox")],
@@ -162,7 +163,7 @@ async def test_a_rule_keeps_its_name_and_history_in_a_bundle(node: Node) -> None
 
 
 async def test_the_newest_versions_can_be_read(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle_history, "MAX_VERSIONS", 2)
+    monkeypatch.setattr(history, "MAX_VERSIONS", 2)
     for description in ("one", "two", "three"):
         await node.bundles.update("acme", "me", PCI, {"description": description})
     found = await node.bundles.versions("acme", PCI)

@@ -11,22 +11,22 @@ from uuid import UUID
 import pytest
 
 from pdp import catalog
-from pdp.admin import install_bundles
-from pdp.admin.install import install_catalog
+from pdp.admin.install import compliance_bundles as installing
+from pdp.admin.install.catalog import install_catalog
 from pdp.catalog.compliance import SeededBundle, bundle_id, compliance_bundles, user_groups
 from pdp.domain import compliance_bundle, dlp_rule, user_group
-from pdp.domain.bundle_rules import platform_rules
 from pdp.domain.compliance_bundle import FRAMEWORK_BUNDLES, BundleState, ComplianceBundle
 from pdp.domain.dlp_rule import ACTION_TIERS, DlpRule
-from pdp.domain.kinds import PolicySet
+from pdp.domain.effective_dlp_rules import platform_rules
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.tenant import PLATFORM
-from pdp.store.sqlite import SqliteStore
+from pdp.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pdp.domain.record import Record
+    from pdp.domain.stored_entity import Record
 
 BUNDLES = compliance_bundles()
 RULES = [(each.bundle, rule) for each in BUNDLES for rule in each.rules]
@@ -115,8 +115,8 @@ def test_all_are_installed(store: SqliteStore) -> None:
 
 def test_a_release_that_changes_nothing_writes_nothing(store: SqliteStore) -> None:
     with store.write() as transaction:
-        install_bundles.install_bundles(transaction)
-        install_bundles.install_groups(transaction)
+        installing.install_bundles(transaction)
+        installing.install_groups(transaction)
         assert not transaction.written
 
 
@@ -130,9 +130,9 @@ def test_a_release_leaves_tenants_what_they_have(
     newest = {"version": "2.0", "summary": "New", "rule_ids": [added.id]}
     bundle = replace(pci.bundle, definitions=[*pci.bundle.definitions, newest])
     release = [SeededBundle(bundle, (*pci.rules, added))]
-    monkeypatch.setattr(install_bundles, "compliance_bundles", lambda: release)
+    monkeypatch.setattr(installing, "compliance_bundles", lambda: release)
     with store.write() as transaction:
-        install_bundles.install_bundles(transaction)
+        installing.install_bundles(transaction)
     now = records(store, dlp_rule.KIND)
     kept = {name for name, record in before.items() if not record.body["bundle_id"]}
     assert set(now) == kept | {rule.id for rule in pci.rules} | {added.id}

@@ -8,11 +8,11 @@ import pytest
 
 from pdp.admin.workspace import Workspace
 from pdp.auth.principal import Principal
-from pdp.bootstrap import first_publisher
+from pdp.bootstrap.policies import first_publisher
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.errors import InvalidArgument
 from pdp.server import wiring
-from pdp.store.sqlite import SqliteStore
+from pdp.store.sqlite.store import SqliteStore
 from pdp.transport.call import Call, Endpoint
 from pdp.transport.http.binding import bindings
 from pdp.transport.methods import Method, methods

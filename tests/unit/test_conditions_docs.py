@@ -14,8 +14,8 @@ from pdp.engine.conditions import compile_condition
 from pdp.engine.conditions.functions import FUNCTIONS
 from pdp.engine.conditions.names import FIELDS
 from pdp.errors import InvalidCondition
+from pdp.jsonpb import decode
 from pdp.transport.convert import to_request
-from pdp.transport.jsonpb import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

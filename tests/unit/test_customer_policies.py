@@ -13,13 +13,13 @@ from pdp.admin.customer_policies import CustomerPolicies, check
 from pdp.domain import tenant_settings
 from pdp.domain.customer_policy import KIND, MAX_BYTES, CustomerPolicy, faults
 from pdp.domain.decision import Decision, Outcome
-from pdp.domain.kinds import PolicySet
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request, Target
 from pdp.domain.tenant_settings import TenantSettings
-from pdp.engine import customers
-from pdp.engine.actions import ActionPatterns
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate
+from pdp.engine.rules import customers
+from pdp.engine.rules.action_patterns import ActionPatterns
 from pdp.errors import CustomerNotFound, InvalidArgument, InvalidCondition, RequestTooLarge
 from tests.unit.nodes import Node
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from pdp.domain.record import Change
+    from pdp.domain.stored_entity import Change
     from pdp.engine.snapshot import Snapshot
 
 PLATFORM = compile_platform(PolicySet(), {})

@@ -14,17 +14,17 @@ from pdp.catalog.dlp import dlp_rules, rule_id
 from pdp.detect.validators import VALIDATORS
 from pdp.domain.detector import CATEGORIES, entity_aliases
 from pdp.domain.dlp_rule import ACTION_TIERS
-from pdp.domain.kinds import PolicySet
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.static_policy import ACTIONS
 from pdp.engine.compiler import compile_platform
-from pdp.engine.patterns import CompiledPattern
 from pdp.engine.scan import PatternSet, scan
+from pdp.engine.text.patterns import CompiledPattern
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pdp.domain.detector import EntityDetector
-    from pdp.engine.entities import EntityFinding
+    from pdp.engine.dlp.entities import EntityFinding
 
 DETECTORS = catalog.detectors()
 ENTRIES: dict[str, dict[str, Any]] = {

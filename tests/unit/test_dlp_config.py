@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pdp.domain.dlp_rule import DlpRule
-from pdp.engine.dlp_config import MAX_LABEL, MAX_LABELS, MAX_MESSAGE, MAX_REPLACEMENT, read_config
+from pdp.engine.dlp.config import MAX_LABEL, MAX_LABELS, MAX_MESSAGE, MAX_REPLACEMENT, read_config
 from pdp.errors import InvalidArgument, InvalidPattern
 from tests.unit.dlp import DETECTORS
 

@@ -15,7 +15,7 @@ from pdp.domain.user_group import UserGroup
 from pdp.engine.compiler import compile_tenant
 from pdp.engine.evaluate import evaluate
 from pdp.engine.layers.dlp import DlpLayer
-from pdp.engine.rule_match import MAX_SPANS
+from pdp.engine.rules.matching import MAX_SPANS
 from tests.unit.dlp import (
     CARD,
     bundle,
@@ -27,7 +27,7 @@ from tests.unit.dlp import (
 )
 
 if TYPE_CHECKING:
-    from pdp.engine.dlp_rules import CompiledRule
+    from pdp.engine.dlp.rules import CompiledRule
     from pdp.engine.snapshot import Snapshot
 
 NO_FRAMEWORKS = OrgPolicy(gdpr=False, ai_act=False)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pdp.admin.dlp_trial import evaluate_rules, subject_of, try_rule
-from pdp.admin.pattern_trial import MAX_POSITIONS
-from pdp.domain.kinds import PolicySet
+from pdp.admin.simulation.dlp_dry_run import evaluate_rules, subject_of, try_rule
+from pdp.admin.simulation.pattern_dry_run import MAX_POSITIONS
 from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request
-from pdp.engine.dlp_config import MAX_LABELS
+from pdp.engine.dlp.config import MAX_LABELS
 from tests.unit.dlp import CARD, platform_of, policies, rule, tenant_of
 
 if TYPE_CHECKING:

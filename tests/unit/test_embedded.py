@@ -15,7 +15,7 @@ from pdp.domain.static_policy import KIND, body_of
 from pdp.domain.tenant import PLATFORM
 from pdp.embedded.requests import RequestFields
 from pdp.errors import ConfigError
-from pdp.store.sqlite import SqliteStore
+from pdp.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from pathlib import Path

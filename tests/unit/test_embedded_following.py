@@ -14,12 +14,12 @@ from pdp.domain.static_policy import KIND
 from pdp.domain.tenant import PLATFORM
 from pdp.embedded import engine as module
 from pdp.errors import StoreUnavailable
-from pdp.store.sqlite import SqliteStore
+from pdp.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pdp.callers.local import Local
+    from pdp.client.local import Local
     from pdp.domain.decision import Decision
 
 ATTACK = "1 UNION SELECT password FROM users"

@@ -21,8 +21,8 @@ from pdp.domain.decision import (
     Span,
     Verdict,
 )
-from pdp.domain.kinds import PolicySet
 from pdp.domain.layers import LAYERS
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request, Target
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.domain.static_policy import KIND, StaticPolicy
@@ -37,8 +37,8 @@ from tests.unit.test_chains import rule as chain_rule
 
 if TYPE_CHECKING:
     from pdp.engine.layers.base import Layer
-    from pdp.engine.redact import Redacted
     from pdp.engine.snapshot import Snapshot
+    from pdp.engine.text.redaction import Redacted
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pdp.domain.detector import PII, EntityDetector
-from pdp.engine.entities import LONG_TEXT, MAX_FINDINGS
+from pdp.engine.dlp.entities import LONG_TEXT, MAX_FINDINGS
 from pdp.engine.scan import PatternSet, scan
 
 DETECTOR = EntityDetector(

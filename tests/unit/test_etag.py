@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pdp.admin.versioned import ANYTHING, Expectation, Versioned
 from pdp.admin.workspace import Written
-from pdp.callers import rpc
+from pdp.client import rpc
 from pdp.errors import InvalidArgument, PreconditionFailed
 from pdp.transport.call import Call
 from pdp.transport.etag import MAX_TAGS, expectation, settled, shown, stored

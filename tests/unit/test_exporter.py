@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp.audit.courier import Pace
-from pdp.audit.dead_letters import dead_letters
-from pdp.audit.deliveries import ExportSettings
-from pdp.audit.exporter import SPOOL_NAME, Exporter
-from pdp.audit.siem.registry import registered
-from pdp.audit.sources import Sources
-from pdp.audit.spool import Spool
 from pdp.domain.org_policy import OrgPolicy
-from pdp.domain.record import Change
-from pdp.store.audit_sqlite import SqliteAuditLog
+from pdp.domain.stored_entity import Change
+from pdp.export.dead_letters import dead_letters
+from pdp.export.deliveries import ExportSettings
+from pdp.export.delivery_worker import Pace
+from pdp.export.exporter import SPOOL_NAME, Exporter
+from pdp.export.siem.registry import registered
+from pdp.export.sources import Sources
+from pdp.export.spool import Spool
+from pdp.store.sqlite.audit_log import SqliteAuditLog
 from tests.products import Asked, Product, Say
 from tests.unit.records import record, recorded
 
@@ -316,7 +316,7 @@ def test_a_spool_that_cannot_be_written_loses_nothing_but_says_so(
         append(self, *args, **kwargs)
 
     monkeypatch.setattr(Spool, "append", failing)
-    monkeypatch.setattr("pdp.audit.deliveries.RETRY_S", 0.01)
+    monkeypatch.setattr("pdp.export.deliveries.RETRY_S", 0.01)
     exports.add(*(record(number, matches=()) for number in range(30)))
     while not exports.exporter.exports.faulty:
         full.wait(0.001)
@@ -350,7 +350,7 @@ def test_a_delivery_that_cannot_be_noted_is_not_repeated(
 def test_what_is_too_much_to_hand_over_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pdp.audit.exporter.MAX_HANDED", 10)
+    monkeypatch.setattr("pdp.export.exporter.MAX_HANDED", 10)
     rule = {"name": "All", "notify": {"slack_webhook_url": "https://127.0.0.1:1/"}}
     policy = OrgPolicy(alert_rules=[rule])
     exports = Exporter(ExportSettings(tmp_path, pace=FAST), {})

@@ -6,7 +6,7 @@ import pytest
 
 from pdp.domain.request import NOBODY, Subject
 from pdp.domain.user_group import UserGroup
-from pdp.engine.groups import NO_GROUPS, GroupIndex
+from pdp.engine.dlp.group_index import NO_GROUPS, GroupIndex
 
 GROUPS = GroupIndex(
     [

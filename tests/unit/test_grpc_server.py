@@ -1,4 +1,4 @@
-"""Calls on a real gRPC server whose endpoints are the test's (pdp.transport.grpc_server)."""
+"""Calls on a real gRPC server whose endpoints are the test's (pdp.transport.grpc.server)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import grpc
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.errors import InvalidArgument, Violation
-from pdp.transport.grpc_server import GrpcServer
+from pdp.transport.grpc.server import GrpcServer
 from pdp.transport.methods import methods
 from tests.running import PATIENCE_S
 

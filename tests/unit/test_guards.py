@@ -10,7 +10,7 @@ import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.auth.principal import DevelopmentAuthenticator
-from pdp.auth.rates import Rates
+from pdp.auth.rate_limits import Rates
 from pdp.errors import (
     DeadlineExceeded,
     InternalError,
@@ -23,7 +23,7 @@ from pdp.errors import (
 )
 from pdp.transport.admission import REQUEST_ID_HEADER, Services, admission
 from pdp.transport.call import Call
-from pdp.transport.chain import guarded
+from pdp.transport.guards import guarded
 from pdp.transport.methods import methods
 from pdp.transport.metrics import Metrics
 

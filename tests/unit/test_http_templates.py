@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.errors import MalformedRequest
-from pdp.transport.http.percent import decoded
+from pdp.transport.http.percent_encoding import decoded
 from pdp.transport.http.templates import Router, Variable, parse
 
 TEMPLATES = (

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdp.admin import install_dlp as module
-from pdp.admin.install_dlp import install_dlp
+from pdp.admin.install import dlp_rules as module
+from pdp.admin.install.dlp_rules import install_dlp
 from pdp.catalog.dlp import dlp_rules, rule_id
 from pdp.domain.dlp_rule import KIND, DlpRule, body_of
-from pdp.domain.record import Record
+from pdp.domain.stored_entity import Record
 from pdp.domain.tenant import PLATFORM
-from pdp.store.sqlite import SqliteStore
+from pdp.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdp import catalog
-from pdp.admin.install import install_catalog
-from pdp.admin.kill_switch import KillSwitches
-from pdp.admin.model_catalog import ModelCatalog, models_of
+from pdp.admin.install.catalog import install_catalog
+from pdp.admin.models.catalog import ModelCatalog, models_of
+from pdp.admin.models.kill_switch import KillSwitches
 from pdp.admin.workspace import Workspace
-from pdp.bootstrap import first_publisher
+from pdp.bootstrap.policies import first_publisher
 from pdp.domain.model_catalog import REASONS, TIERS, ModelConfig, config_id, folded
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.errors import ModelNotFound
-from pdp.store.sqlite import SqliteStore
+from pdp.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from google.protobuf.struct_pb2 import Struct
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import static_policy_pb2 as policies
 from pdp.errors import MAX_VIOLATIONS, InvalidArgument, MalformedRequest
-from pdp.transport.jsonpb import decode, decode_json, encode
+from pdp.jsonpb import decode, decode_json, encode
 
 
 def decoded(data: object) -> pb.DecideRequest:

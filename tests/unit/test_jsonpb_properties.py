@@ -11,15 +11,14 @@ from hypothesis import strategies as st
 
 from pdp._gen.pdp.v1 import options_pb2
 from pdp.errors import InvalidArgument, PdpError
-from pdp.transport.http.exchange import to_json
-from pdp.transport.jsonpb import (
+from pdp.jsonpb import (
     check_decodable,
     check_encodable,
     decode,
     decode_json,
     encode,
 )
-from pdp.transport.jsonpb.fields import (
+from pdp.jsonpb.fields import (
     LIST_VALUE,
     STRUCT,
     TIMESTAMP,
@@ -34,6 +33,7 @@ from pdp.transport.jsonpb.fields import (
     json_form,
     map_value,
 )
+from pdp.transport.http.exchange import to_json
 from pdp.transport.methods import methods
 from tests.unit.everything import Everything
 

@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.errors import InvalidArgument
-from pdp.transport.jsonpb import decode, encode
+from pdp.jsonpb import decode, encode
 
 
 def read(text: str) -> Timestamp:

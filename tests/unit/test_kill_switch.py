@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp.admin.kill_switch import KillSwitches
-from pdp.admin.model_catalog import ModelCatalog
-from pdp.admin.static_policies import StaticPolicies
-from pdp.callers.local import Local
+from pdp.admin.models.catalog import ModelCatalog
+from pdp.admin.models.kill_switch import KillSwitches
+from pdp.admin.static.policies import StaticPolicies
 from pdp.cases import CallerTarget
+from pdp.client.local import Local
 from pdp.domain.decision import Outcome
 from pdp.domain.model_catalog import KIND, ModelConfig, config_id
-from pdp.domain.record import Change, Record
 from pdp.domain.request import Request
 from pdp.domain.static_policy import KIND as POLICY_KIND
 from pdp.domain.static_policy import StaticPolicy, body_of
+from pdp.domain.stored_entity import Change, Record
 from pdp.domain.tenant import PLATFORM
 from pdp.embedded import Engine
 from pdp.engine.evaluate import evaluate

@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from pdp.admin import metering
 from pdp.admin.limits import Limits
-from pdp.admin.meter import Meter
-from pdp.admin.metering import Metering
 from pdp.admin.versioned import Expectation
 from pdp.domain.limits import KIND, Counts, Limit
 from pdp.domain.request import Request, Subject, Usage
-from pdp.embedded import Engine, counters
-from pdp.embedded.counters import StoredMeter
+from pdp.embedded import Engine
 from pdp.engine.evaluate import evaluate
 from pdp.errors import (
     InvalidArgument,
@@ -25,7 +21,11 @@ from pdp.errors import (
     PreconditionFailed,
     StoreUnavailable,
 )
-from pdp.store.sqlite import SqliteStore
+from pdp.store.sqlite.store import SqliteStore
+from pdp.usage import stored_meter, synchronization
+from pdp.usage.meter import Meter
+from pdp.usage.stored_meter import StoredMeter
+from pdp.usage.synchronization import Metering
 from tests.unit.nodes import Node
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class TestCounters:
         self, node: Counting, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Or other processes would never learn what was used here."""
-        monkeypatch.setattr(metering, "RETRY_INTERVAL_S", 0.001)
+        monkeypatch.setattr(synchronization, "RETRY_INTERVAL_S", 0.001)
         await node.limits.create("acme", "me", DRAFT)
         record, written = node.workspace.record, asyncio.Event()
 
@@ -304,7 +304,7 @@ class TestEngine:
             raise fault
 
         with monkeypatch.context() as patched:
-            patched.setattr(counters, "write_counters", failing)
+            patched.setattr(stored_meter, "write_counters", failing)
             with pytest.raises(type(fault)):
                 meter.flush()
         meter.flush()

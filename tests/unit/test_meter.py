@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from pdp.admin.meter import Meter
 from pdp.domain.counter import Counter, CounterId
 from pdp.domain.decision import Outcome
 from pdp.domain.limits import MICROS, Calendar, Counts
 from pdp.domain.request import Request, Subject, Usage
 from pdp.engine.compiler import compile_tenant
 from pdp.engine.evaluate import evaluate
+from pdp.usage.meter import Meter
 from tests.unit.meters import NOON, PLATFORM, Clock, at, decide, snapshot_of, used, user
 
 

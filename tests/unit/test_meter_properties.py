@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdp.admin.meter import Meter
 from pdp.domain.counter import Counter, CounterId
 from pdp.domain.decision import Outcome
 from pdp.domain.limits import BOUNDS, MICROS, Counts, Limit
 from pdp.domain.request import Request, Subject, Usage
 from pdp.engine.evaluate import evaluate
+from pdp.usage.meter import Meter
 from tests.unit.meters import Clock, at, snapshot_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.domain.model_catalog import TIERS, ModelConfig, config_id, folded
-from pdp.engine.models import ModelIndex, ModelState, Resolved
+from pdp.engine.rules.models import ModelIndex, ModelState, Resolved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

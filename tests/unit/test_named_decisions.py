@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Literal, cast
 import pytest
 
 from pdp import catalog
-from pdp.bootstrap import open_store
-from pdp.callers.local import Local
+from pdp.bootstrap.policies import open_store
 from pdp.cases import CallerTarget, EngineTarget
+from pdp.client.local import Local
 from pdp.detect.ner import open_engine
 from pdp.detect.validators import VALIDATORS
 from pdp.domain import dlp_rule, tenant_settings
 from pdp.domain.decision import Decision, Outcome
 from pdp.domain.dlp_rule import LLM, NER, REGEX, DlpRule, body_of
-from pdp.domain.kinds import PolicySet
 from pdp.domain.ner import NamedEntity, NerFindings, Wanted
-from pdp.domain.record import Record
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Entity, Request
+from pdp.domain.stored_entity import Record
 from pdp.domain.tenant_settings import TenantSettings
 from pdp.embedded import Engine
 from pdp.engine.compiler import compile_platform, compile_tenant
+from pdp.engine.dlp.named_entities import entity_type_of, labels_of, texts_of, wanted_by
 from pdp.engine.evaluate import evaluate
-from pdp.engine.ner import entity_type_of, labels_of, texts_of, wanted_by
 from tests import ner_models
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.detect.ner import NerEngine, gliner, open_engine
-from pdp.detect.ner.recogniser import Found
+from pdp.detect.ner.recognizer import Found
 from pdp.detect.ner.windows import OVERLAP, SIZE, joined, windows
 from pdp.detect.ner.worker import BATCH, MAX_WAITING, Worker
 from pdp.domain.dlp_rule import LLM, NER
@@ -301,7 +301,7 @@ def test_a_directory_without_a_model_stops_the_start(tmp_path: Path) -> None:
 def test_an_extra_that_is_not_installed_stops_the_start(
     models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pdp.detect.ner.opening.find_spec", lambda _name: None)
+    monkeypatch.setattr("pdp.detect.ner.loading.find_spec", lambda _name: None)
     with pytest.raises(ConfigError, match=r"install pdp\[ner\]"):
         open_engine(models[0])
     with pytest.raises(ConfigError, match=r"install pdp\[gliner\]"):

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.audit import ocsf
-from pdp.audit.ocsf_changes import event_of
-from pdp.audit.ocsf_decisions import events_of
-from pdp.audit.siem.directory import trial_event
-from pdp.audit.siem.text import compact
 from pdp.domain.decision import Match, Outcome
 from pdp.domain.decision_record import RecordedEntity, RecordedSubject, RecordedTarget
-from pdp.domain.record import Change
+from pdp.domain.stored_entity import Change
+from pdp.export.ocsf import schema
+from pdp.export.ocsf.changes import event_of
+from pdp.export.ocsf.decisions import events_of
+from pdp.export.siem.directory import trial_event
+from pdp.export.siem.text import compact
 from tests.unit.ocsf_schema import faults
 from tests.unit.records import NOW, card, record
 
@@ -54,7 +54,7 @@ def test_a_decision_is_an_api_activity() -> None:
     assert event["time"] == round((NOW + 1) * 1000)
     assert event["metadata"] == {
         "version": "1.8.0",
-        "product": ocsf.PRODUCT,
+        "product": schema.PRODUCT,
         "uid": "decision-1",
         "profiles": ["security_control", "ai_operation"],
         "tenant_uid": "acme",

@@ -1,4 +1,4 @@
-"""Free-form values are described as they are read (pdp.transport.http.openapi.documents)."""
+"""Free-form values are described as they are read (tools.openapi.free_form)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp.engine.rules import read_rule
+from pdp.engine.rules.documents import read_rule
 from pdp.errors import InvalidArgument
-from pdp.transport.http.openapi.documents import DOCUMENTS
 from tests.unit.test_openapi import ROUTES, faults
+from tools.openapi.free_form import DOCUMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.admin.org_policy import OrgPolicies
-from pdp.admin.static_policies import StaticPolicies
+from pdp.admin.static.policies import StaticPolicies
 from pdp.admin.versioned import Expectation
 from pdp.admin.workspace import Workspace
-from pdp.bootstrap import first_publisher
+from pdp.bootstrap.policies import first_publisher
 from pdp.domain.decision import NO_VERDICT, Outcome, Risk
 from pdp.domain.org_policy import (
     DEFAULT_ORG_POLICY,
@@ -28,7 +28,7 @@ from pdp.domain.static_policy import StaticPolicy
 from pdp.engine.evaluate import evaluate
 from pdp.engine.layers.org import OrgCloser
 from pdp.errors import PreconditionFailed
-from pdp.store.sqlite import SqliteStore
+from pdp.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.engine.patterns import MAX_PATTERN_LENGTH, CompiledPattern
+from pdp.engine.text.patterns import MAX_PATTERN_LENGTH, CompiledPattern
 from pdp.errors import InvalidPattern
 
 

@@ -11,19 +11,19 @@ import re2
 import yaml
 
 from pdp import catalog
-from pdp.admin import install_packs as installing
-from pdp.admin.install import install_catalog
+from pdp.admin.install import policy_packs as installing
+from pdp.admin.install.catalog import install_catalog
 from pdp.domain import policy_chain
 from pdp.domain.decision import Outcome
-from pdp.domain.kinds import PolicySet
 from pdp.domain.policy_chain import DENY_OVERRIDES, ChainEntry, PolicyChain
 from pdp.domain.policy_pack import BUNDLE, KIND, RULE_KIND, PackRules, PolicyPack, PolicyRule
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request
 from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate
-from pdp.engine.rules import read_rule
-from pdp.store.sqlite import SqliteStore
+from pdp.engine.rules.documents import read_rule
+from pdp.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pdp.backup.archive import MAGIC, unpack
 from pdp.domain.customer_policy import KIND as CUSTOMER
 from pdp.domain.static_policy import KIND as STATIC
-from pdp.engine.patterns import MAX_PATTERN_LENGTH, CompiledPattern
+from pdp.engine.text.patterns import MAX_PATTERN_LENGTH, CompiledPattern
 from pdp.errors import InvalidArgument, InvalidPattern
 from pdp.policy_files.document import dumped, loaded
 from pdp.policy_files.state import KINDS

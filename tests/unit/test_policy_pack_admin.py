@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdp.admin import policy_chains, policy_packs, rule_drafts
-from pdp.admin.overlay_packs import ChainCandidate, PackCandidate, lay_packs
-from pdp.admin.policy_chains import PackPlace, PolicyChains
-from pdp.admin.policy_packs import PolicyPacks
-from pdp.admin.policy_rules import PolicyRules
-from pdp.admin.rule_drafts import RuleDraft
+from pdp.admin.packs import chains, packs, rule_drafts
+from pdp.admin.packs.chains import PackPlace, PolicyChains
+from pdp.admin.packs.packs import PolicyPacks
+from pdp.admin.packs.rule_drafts import RuleDraft
+from pdp.admin.packs.rules import PolicyRules
+from pdp.admin.simulation.overlay_packs import ChainCandidate, PackCandidate, lay_packs
 from pdp.admin.workspace import Workspace
-from pdp.bootstrap import first_publisher, open_store
-from pdp.domain.kinds import PolicySet
+from pdp.bootstrap.policies import first_publisher, open_store
 from pdp.domain.policy_chain import DENY_OVERRIDES, FIRST_APPLICABLE, ORG_ID
 from pdp.domain.policy_chain import KIND as CHAIN_KIND
 from pdp.domain.policy_pack import KIND, RULE_KIND, TOGGLE_KIND, PolicyPack
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import InvalidArgument, InvalidPattern, RuleNotFound
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pdp.domain.record import Record
+    from pdp.domain.stored_entity import Record
 
 DRAFT = PolicyPack("", "Mine")
 ALLOW = RuleDraft("allow", {"type": "ALLOW"}, {})
@@ -121,7 +121,7 @@ async def test_a_bundle_itself_is_never_written(node: Node) -> None:
 
 
 async def test_bounds(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policy_packs, "MAX_PACKS", 2)
+    monkeypatch.setattr(packs, "MAX_PACKS", 2)
     monkeypatch.setattr(rule_drafts, "MAX_RULES", 2)
     monkeypatch.setattr(rule_drafts, "MAX_TENANT_RULES", 3)
     first = await _pack(node, ALLOW, named("second"))
@@ -138,7 +138,7 @@ async def test_bounds(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_so_many_users_may_have_a_chain_beside_the_orgs(
     node: Node, monkeypatch: pytest.MonkeyPatch, order: list[str]
 ) -> None:
-    monkeypatch.setattr(policy_chains, "MAX_USER_CHAINS", 1)
+    monkeypatch.setattr(chains, "MAX_USER_CHAINS", 1)
     places = [PackPlace(await _pack(node, ALLOW))]
 
     async def replace(user_id: str, algorithm: str = FIRST_APPLICABLE) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pdp.domain.kinds import PolicySet
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.static_policy import KIND, StaticPolicy
 from pdp.engine.compiler import compile_platform, compile_tenant
-from pdp.engine.models import ModelIndex
+from pdp.engine.rules.models import ModelIndex
 from pdp.publisher import Publisher
 
 if TYPE_CHECKING:

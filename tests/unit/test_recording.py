@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pdp import catalog
+from pdp.decisions import record_redaction
+from pdp.decisions.policy_hash import PolicyHasher
+from pdp.decisions.recording import Records
+from pdp.decisions.records import Pending, RecordMaker, is_kept
 from pdp.detect.validators import VALIDATORS
 from pdp.domain.decision import (
     Decision,
@@ -20,17 +24,13 @@ from pdp.domain.decision import (
     Span,
 )
 from pdp.domain.decision_record import DecisionRecord
-from pdp.domain.kinds import PolicySet
 from pdp.domain.ner import NamedEntity, NerFindings, Wanted
 from pdp.domain.org_policy import OrgPolicy
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Entity, Request, Subject, Target
 from pdp.domain.static_policy import KIND, StaticPolicy
-from pdp.engine import redactor
 from pdp.engine.compiler import compile_platform, compile_tenant, empty_snapshot
 from pdp.engine.evaluate import evaluate, unjudged
-from pdp.engine.policy_hash import PolicyHasher
-from pdp.engine.recording import Pending, RecordMaker, is_kept
-from pdp.transport.recording import Records
 
 if TYPE_CHECKING:
     from pdp.engine.snapshot import Snapshot
@@ -119,7 +119,7 @@ class TestText:
     def test_text_that_is_mostly_data_is_not_kept(
         self, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(redactor, "MAX_FINDINGS", 3)
+        monkeypatch.setattr(record_redaction, "MAX_FINDINGS", 3)
         record = recorded(at(snapshot, "full"), text=f"{CARD}, " * 5)
         assert (record.redacted_text, len(record.entities)) == ("[REDACTED]", 3)
 
@@ -136,7 +136,7 @@ class TestText:
 
         request = Request(text=CARD, tool=CARD, subject=Subject(CARD))
         what = evaluate(snapshot, request, "d1")
-        monkeypatch.setattr(redactor, "scan", fail)
+        monkeypatch.setattr(record_redaction, "scan", fail)
         maker = RecordMaker()
         record = maker.make(Pending(at(snapshot, "full"), request, what, 0.0)).record
         assert maker.withheld == 2

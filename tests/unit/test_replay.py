@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from bench.engine import catalog_platform
 from pdp import catalog
-from pdp.admin.replay import ADDED, GONE, Responsible, replay_records, replay_requests
+from pdp.admin.simulation.replay_tally import (
+    ADDED,
+    GONE,
+    Responsible,
+    replay_records,
+    replay_requests,
+)
+from pdp.decisions import replay as replays
+from pdp.decisions.policy_hash import PolicyHasher
+from pdp.decisions.records import Pending, RecordMaker
+from pdp.decisions.replay import replay
 from pdp.detect.validators import VALIDATORS
 from pdp.domain import (
     customer_policy,
@@ -21,18 +31,14 @@ from pdp.domain.customer_policy import CustomerPolicy
 from pdp.domain.decision import Outcome
 from pdp.domain.decision_record import DecisionRecord, RecordedSubject
 from pdp.domain.dlp_rule import REGEX, DlpRule
-from pdp.domain.kinds import PolicySet
 from pdp.domain.org_policy import OrgPolicy
 from pdp.domain.policy_chain import ChainEntry, PolicyChain
 from pdp.domain.policy_pack import PolicyPack, PolicyRule
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request, Subject
 from pdp.domain.static_policy import StaticOverride, StaticPolicy
-from pdp.engine import replay as replays
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate
-from pdp.engine.policy_hash import PolicyHasher
-from pdp.engine.recording import Pending, RecordMaker
-from pdp.engine.replay import replay
 
 if TYPE_CHECKING:
     from pdp.engine.snapshot import Snapshot

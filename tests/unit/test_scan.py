@@ -7,7 +7,6 @@ import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.engine.patterns import CompiledPattern, Detector
 from pdp.engine.scan import (
     MAX_SHARD_PATTERNS,
     PatternErrors,
@@ -17,6 +16,7 @@ from pdp.engine.scan import (
     scan,
     strings_in,
 )
+from pdp.engine.text.patterns import CompiledPattern, Detector
 
 
 def sources(count: int, prefix: str = "word") -> list[str]:

@@ -10,7 +10,7 @@ from pdp._gen.pdp.v1 import decide_pb2
 from pdp.admin.api_keys import ApiKeys
 from pdp.admin.workspace import Workspace
 from pdp.auth.keys import KeyRing
-from pdp.bootstrap import first_publisher, open_store
+from pdp.bootstrap.policies import first_publisher, open_store
 from pdp.config import load
 from pdp.domain.api_key import ApiKey
 from pdp.domain.risk import DEFAULT_RISK_TABLE

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pytest
 
-from pdp.audit.exporter import Exports
-from pdp.audit.siem import directory
-from pdp.audit.siem.base import DeliveryFailed
-from pdp.audit.siem.directory import Directory
-from pdp.audit.siem.environment import shown_url
-from pdp.audit.siem.registry import Registered, registered, specs
-from pdp.audit.spool import Standing
 from pdp.errors import ConfigError, ConnectorNotFound
+from pdp.export.exporter import Exports
+from pdp.export.siem import directory
+from pdp.export.siem.base import DeliveryFailed
+from pdp.export.siem.directory import Directory
+from pdp.export.siem.environment import shown_url
+from pdp.export.siem.registry import Registered, registered, specs
+from pdp.export.spool import Standing
 from tests.unit.test_siem_http import ENVIRONMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
-    from pdp.audit.siem.base import Spec
+    from pdp.export.siem.base import Spec
 
 PAGE: Final = (Path(__file__).parents[2] / "docs/siem.md").read_text(encoding="utf-8")
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import httpx2
 import pytest
 
-from pdp.audit.siem import http
-from pdp.audit.siem.base import BatchRefused, DeliveryFailed
+from pdp.export.siem import http
+from pdp.export.siem.base import BatchRefused, DeliveryFailed
 from tests.certificates import authority
 from tests.products import Asked, Product, Say
 from tests.unit.siem import connected, events, uids
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pdp.audit.siem.base import Connector
+    from pdp.export.siem.base import Connector
 
 SECRET: Final = "sup3r-s3cret"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pdp.audit.siem import kafka
-from pdp.audit.siem.base import DeliveryFailed
 from pdp.errors import ConfigError
+from pdp.export.siem import kafka
+from pdp.export.siem.base import DeliveryFailed
 from tests.broker import Broker
 from tests.unit.siem import connected, events, uids
 

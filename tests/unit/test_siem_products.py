@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from pdp.audit.siem.base import DeliveryFailed, Refusal
+from pdp.export.siem.base import DeliveryFailed, Refusal
 from tests.products import Asked, Product, Say
 from tests.unit.records import NOW
 from tests.unit.siem import connected, events, uids

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pdp.audit.siem.base import DeliveryFailed, Refusal
 from pdp.errors import ConfigError
+from pdp.export.siem.base import DeliveryFailed, Refusal
 from tests.certificates import authority
 from tests.unit.siem import connected, events, uids
 

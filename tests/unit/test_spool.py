@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdp.audit.dead_letters import count_dead, dead_letters, resend
-from pdp.audit.spool import DEAD_DROPPED, Spool
 from pdp.errors import ConfigError
+from pdp.export.dead_letters import count_dead, dead_letters, resend
+from pdp.export.spool import DEAD_DROPPED, Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,7 +130,7 @@ def test_dead_letters_go_to_their_own_connector_again(spool: Spool) -> None:
 
 
 def test_dead_letters_do_not_fill_the_disk(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pdp.audit.spool.MAX_DEAD", 3)
+    monkeypatch.setattr("pdp.export.spool.MAX_DEAD", 3)
     add(spool, *"12345")
     batch = spool.batch("a", 5, 1_000)
     spool.acknowledge("a", batch, [(each, "no good") for each in batch])

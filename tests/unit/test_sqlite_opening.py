@@ -13,9 +13,9 @@ import pytest
 from sqlite_utils.migrations import Migrations
 
 from pdp.errors import ConfigError, StoreUnavailable
-from pdp.store import migrations, schema
-from pdp.store.audit_sqlite import SqliteAuditLog
-from pdp.store.sqlite import SqliteStore
+from pdp.store.sqlite import migrations, schema
+from pdp.store.sqlite.audit_log import SqliteAuditLog
+from pdp.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlite_utils import Database
 
-from pdp.domain.record import Record
+from pdp.domain.stored_entity import Record
 from pdp.errors import ConfigError, PdpError, StoreUnavailable
-from pdp.store import migrations, schema
-from pdp.store.sqlite import SqliteStore
+from pdp.store.sqlite import migrations, schema
+from pdp.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
-from pdp.admin.meter import Meter
-from pdp.admin.static_policies import StaticPolicies
+from pdp.admin.static.policies import StaticPolicies
 from pdp.admin.workspace import Workspace
 from pdp.auth.principal import principal_for
-from pdp.bootstrap import first_publisher, open_store
+from pdp.bootstrap.policies import first_publisher, open_store
+from pdp.decisions.text_stream import HOLD_BACK, MAX_TEXT_BYTES, STEP
 from pdp.domain.dlp_rule import KIND, NER, DlpRule, body_of
 from pdp.domain.ner import NamedEntity, NerFindings
-from pdp.domain.record import Record
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.domain.static_policy import StaticPolicy
-from pdp.engine.streaming import HOLD_BACK, MAX_TEXT_BYTES, STEP
+from pdp.domain.stored_entity import Record
 from pdp.transport.call import Call, Session
 from pdp.transport.methods import methods
 from pdp.transport.metrics import Metrics
 from pdp.transport.servicers import decide_stream
 from pdp.transport.servicers.decide import ITEMS_A_TURN, DecideServicer
 from pdp.transport.servicers.decide_stream import NAME
+from pdp.usage.meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -20,7 +20,7 @@ from pdp.errors import (
     Violation,
 )
 from pdp.transport.convert import to_request
-from pdp.transport.plain import is_plain
+from pdp.transport.fast_validation import is_plain
 from pdp.transport.status import STATUSES, envelope, http_status
 from pdp.transport.validation import validate
 

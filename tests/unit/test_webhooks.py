@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp.audit.alerts import addresses, webhook
-from pdp.audit.alerts.addresses import (
+from pdp.errors import ConfigError
+from pdp.export.alerts import addresses, webhook
+from pdp.export.alerts.addresses import (
     AddressRefused,
     Reach,
     hosts_of,
@@ -19,9 +20,8 @@ from pdp.audit.alerts.addresses import (
     networks_of,
     place_of,
 )
-from pdp.audit.alerts.webhook import Webhooks
-from pdp.audit.siem.base import BatchRefused, DeliveryFailed
-from pdp.errors import ConfigError
+from pdp.export.alerts.webhook import Webhooks
+from pdp.export.siem.base import BatchRefused, DeliveryFailed
 from tests.certificates import authority
 from tests.products import Product, Say
 
@@ -174,7 +174,7 @@ async def test_a_certificate_of_another_name_is_refused(
     async def pretended(url: str, allowed: Any) -> addresses.Place:
         return addresses.Place("hooks.example.com", slack.port, "127.0.0.1")
 
-    monkeypatch.setattr("pdp.audit.alerts.webhook.place_of", pretended)
+    monkeypatch.setattr("pdp.export.alerts.webhook.place_of", pretended)
     with pytest.raises(DeliveryFailed, match="ConnectError"):
         await post(f"https://hooks.example.com:{slack.port}/")
     assert slack.asked == []

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdp.domain.decision import Outcome
-from pdp.domain.record import Record
 from pdp.domain.static_policy import KIND, body_of
+from pdp.domain.stored_entity import Record
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import InvalidPattern, PolicyNameExists, StoreUnavailable
 from tests.unit.nodes import DRAFT, Policies, node, other

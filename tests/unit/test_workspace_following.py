@@ -11,18 +11,18 @@ import structlog.testing
 
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.admin import workspace
-from pdp.admin.meter import Meter
 from pdp.detect.ner import open_engine
 from pdp.domain.decision import Outcome
-from pdp.domain.record import Record
 from pdp.domain.request import Request
 from pdp.domain.static_policy import KIND, body_of
+from pdp.domain.stored_entity import Record
 from pdp.engine.evaluate import evaluate
 from pdp.errors import StoreUnavailable
 from pdp.transport.call import Call
 from pdp.transport.methods import methods
 from pdp.transport.metrics import Metrics
 from pdp.transport.servicers.decide import DecideServicer
+from pdp.usage.meter import Meter
 from tests.unit.nodes import DRAFT, Policies, node, other
 
 if TYPE_CHECKING:

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hypothesis import strategies as st
 
+from pdp.decisions.text_stream import TextStream
 from pdp.domain.decision import ObligationType
 from pdp.domain.request import Request
 from pdp.engine.evaluate import evaluate
-from pdp.engine.streaming import TextStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from pdp.decisions.text_stream import Release
     from pdp.domain.decision import Decision, Span
     from pdp.engine.snapshot import Snapshot
-    from pdp.engine.streaming import Release
 
 FILLERS = (
     "The quick brown fox jumps over the lazy dog. ",

@@ -4,6 +4,6 @@ Both are extras (`pdp[ner]`, `pdp[gliner]`), behind one protocol, each in a thre
 """
 
 from pdp.detect.ner.engine import NerEngine
-from pdp.detect.ner.opening import DEFAULT_BUDGET_S, open_engine
+from pdp.detect.ner.loading import DEFAULT_BUDGET_S, open_engine
 
 __all__ = ["DEFAULT_BUDGET_S", "NerEngine", "open_engine"]

@@ -13,13 +13,13 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pdp.detect.ner.recogniser import Found
+from pdp.detect.ner.recognizer import Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from pdp.detect.ner.recogniser import Recogniser
+    from pdp.detect.ner.recognizer import Recogniser
 
 CONFIG: Final = "gliner_config.json"
 TOKENIZER: Final = "tokenizer.json"

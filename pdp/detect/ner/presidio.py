@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.detect.ner.recogniser import Found
+from pdp.detect.ner.recognizer import Found
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pdp.detect.ner.recogniser import Recogniser
+    from pdp.detect.ner.recognizer import Recogniser
 
 LANGUAGE: Final = "en"
 """What Presidio files the pipeline under; the pipeline itself may be of any language."""

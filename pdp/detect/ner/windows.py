@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pdp.detect.ner.recogniser import Found
+from pdp.detect.ner.recognizer import Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

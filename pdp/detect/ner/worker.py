@@ -20,7 +20,7 @@ from pdp.detect.ner.windows import Window, joined, windows
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pdp.detect.ner.recogniser import Found, Recogniser
+    from pdp.detect.ner.recognizer import Found, Recogniser
 
 BATCH: Final = 16
 """Pieces that go through the model in one run."""

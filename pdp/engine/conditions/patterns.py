@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pdp.engine.conditions.nodes import TextMatch, walk
 from pdp.engine.conditions.problems import Problem
 from pdp.engine.conditions.truth import Truth
-from pdp.engine.patterns import CompiledPattern
+from pdp.engine.text.patterns import CompiledPattern
 from pdp.errors import InvalidPattern, Violation
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def matches(pattern: str) -> TextTest:
     """Returns the test whether an RE2 pattern is found somewhere in a text.
 
     Raises:
-        InvalidPattern: it is not RE2, or too long or too large (pdp.engine.patterns).
+        InvalidPattern: it is not RE2, or too long or too large (pdp.engine.text.patterns).
     """
     spans = CompiledPattern(pattern).spans
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Protocol, Self
 if TYPE_CHECKING:
     from pdp.domain.decision import Risk, Verdict
     from pdp.domain.detector import EntityDetector
-    from pdp.domain.kinds import PolicySet
+    from pdp.domain.policy_set import PolicySet
     from pdp.domain.request import Request
     from pdp.domain.risk import RiskTable
     from pdp.domain.tenant_settings import TenantSettings
-    from pdp.engine.models import ModelIndex
+    from pdp.engine.rules.models import ModelIndex
     from pdp.engine.scan import Findings
 
 

@@ -24,10 +24,10 @@ from pdp.domain.decision import (
 )
 from pdp.domain.layers import CHAIN
 from pdp.domain.model_catalog import folded
-from pdp.engine.chains import ChainSet, Choice, Plan, compile_chains
+from pdp.engine.dlp.entity_detectors import personal_types, seekers, sought
 from pdp.engine.layers.chain_words import Looked, match, message, reason_code, row, status
-from pdp.engine.rule_match import Facts, Held, found_personal, hold, redactions
-from pdp.engine.seeking import personal_types, seekers, sought
+from pdp.engine.rules.chains import ChainSet, Choice, Plan, compile_chains
+from pdp.engine.rules.matching import Facts, Held, found_personal, hold, redactions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from pdp.domain.decision import Redaction
     from pdp.domain.request import Request
     from pdp.domain.risk import RiskTable
-    from pdp.engine.entities import EntityFinding
+    from pdp.engine.dlp.entities import EntityFinding
+    from pdp.engine.dlp.entity_detectors import Seekers
     from pdp.engine.layers.base import Layer, Policies
-    from pdp.engine.models import ModelIndex
+    from pdp.engine.rules.models import ModelIndex
     from pdp.engine.scan import Findings
-    from pdp.engine.seeking import Seekers
 
 
 MAX_NAMES: Final = 1024

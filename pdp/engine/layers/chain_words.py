@@ -9,8 +9,8 @@ from pdp.domain.decision import Match, Outcome, TraceRow
 from pdp.domain.layers import CHAIN
 
 if TYPE_CHECKING:
-    from pdp.engine.chains import CompiledRule
-    from pdp.engine.rule_match import Held
+    from pdp.engine.rules.chains import CompiledRule
+    from pdp.engine.rules.matching import Held
 
 ROUTE_UNAVAILABLE: Final = "CHAIN_ROUTE_UNAVAILABLE"
 

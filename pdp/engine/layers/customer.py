@@ -23,8 +23,8 @@ from pdp.domain.decision import (
 )
 from pdp.domain.layers import CUSTOMER
 from pdp.domain.risk import MAX_SCORE
-from pdp.engine.customers import NO_HITS, Customer, Hits, compile_customer
 from pdp.engine.layers.customer_trace import rows_of
+from pdp.engine.rules.customers import NO_HITS, Customer, Hits, compile_customer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -24,22 +24,22 @@ from pdp.domain.decision import (
 )
 from pdp.domain.detector import PERSONAL_CATEGORIES
 from pdp.domain.layers import DLP
-from pdp.engine.dlp_finds import Found, describe, look, unanswered
-from pdp.engine.dlp_rules import RANKS, compile_rules
-from pdp.engine.ner import NotLookedFor
-from pdp.engine.rule_match import MAX_SPANS
+from pdp.engine.dlp.findings import Found, describe, look, unanswered
+from pdp.engine.dlp.named_entities import NotLookedFor
+from pdp.engine.dlp.rules import RANKS, compile_rules
+from pdp.engine.rules.matching import MAX_SPANS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pdp.domain.ner import Wanted
     from pdp.domain.request import Request
-    from pdp.engine.dlp_rules import RuleBook
-    from pdp.engine.entities import EntityFinding
+    from pdp.engine.dlp.entities import EntityFinding
+    from pdp.engine.dlp.named_entities import Unanswered
+    from pdp.engine.dlp.rules import RuleBook
     from pdp.engine.layers.base import Layer, Policies
-    from pdp.engine.locations import Segment
-    from pdp.engine.ner import Unanswered
     from pdp.engine.scan import Findings
+    from pdp.engine.text.locations import Segment
 
 OUTCOMES: Final = {
     "none": Outcome.ALLOW,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from pdp.domain.decision import NO_VERDICT, Match, Outcome, RiskFactor, TraceRow, Verdict
 from pdp.domain.layers import KILL_SWITCH
-from pdp.engine.models import ModelIndex, ModelState
+from pdp.engine.rules.models import ModelIndex, ModelState
 
 if TYPE_CHECKING:
     from pdp.domain.model_catalog import ModelConfig

@@ -27,8 +27,8 @@ from pdp.domain.static_policy import (
     StaticOverride,
     StaticPolicy,
 )
-from pdp.engine.locations import Location
-from pdp.engine.patterns import Detector
+from pdp.engine.text.locations import Location
+from pdp.engine.text.patterns import Detector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from pdp.errors import InternalError, MethodNotAllowed, PdpError, RouteNotFound
+from pdp.jsonpb.refusal import shown
 from pdp.transport.admission import REQUEST_ID_HEADER, admit_all
 from pdp.transport.http.binding import bindings
 from pdp.transport.http.exchange import (
@@ -23,7 +24,6 @@ from pdp.transport.http.hosts import check_loopback
 from pdp.transport.http.pages import Health, pages
 from pdp.transport.http.routes import Route, request_id, rpc, unread
 from pdp.transport.http.templates import Found, Router
-from pdp.transport.jsonpb.refusal import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

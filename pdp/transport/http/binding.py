@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Final
 from google.api import annotations_pb2
 
 from pdp.errors import MalformedRequest, Violation
-from pdp.transport.http.percent import decoded
-from pdp.transport.http.templates import Variable, parse
-from pdp.transport.jsonpb import (
+from pdp.jsonpb import (
     Problems,
     Refused,
     check_decodable,
@@ -20,7 +18,9 @@ from pdp.transport.jsonpb import (
     decode_json,
     decode_text,
 )
-from pdp.transport.jsonpb.refusal import shown
+from pdp.jsonpb.refusal import shown
+from pdp.transport.http.percent_encoding import decoded
+from pdp.transport.http.templates import Variable, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from pdp.transport.http.protocol import CertifiedProtocol
+from pdp.transport.http.client_certificates import CertifiedProtocol
 
 if TYPE_CHECKING:
     import asyncio

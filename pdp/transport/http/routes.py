@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from pdp.errors import DeadlineExceeded, PdpError, RequestTooLarge
+from pdp.jsonpb import encode
 from pdp.transport.admission import MAX_REQUEST_ID_LENGTH, REQUEST_ID_HEADER, admit_all
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.http.binding import Binding, bind
 from pdp.transport.http.exchange import Answer, Exchange, check_json, error_answer, json_answer
 from pdp.transport.http.streaming import StreamedAnswer
-from pdp.transport.jsonpb import encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from pdp.errors import PdpError
+from pdp.jsonpb import encode
 from pdp.transport.http.exchange import JSON_HEADERS, Header, header_value, to_json
-from pdp.transport.jsonpb import encode
+from pdp.transport.response_streams import sent
 from pdp.transport.status import envelope
-from pdp.transport.streams import sent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

@@ -12,8 +12,8 @@ from pdp._gen.pdp.v1 import audit_pb2 as pb
 from pdp.admin.change_log import masked
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import RecordNotFound, StoreUnavailable
-from pdp.transport.audit_text import CSV_TYPE, NDJSON_TYPE, csv_head, csv_lines, ndjson_lines
-from pdp.transport.records import to_record
+from pdp.transport.record_messages import to_record
+from pdp.transport.record_text import CSV_TYPE, NDJSON_TYPE, csv_head, csv_lines, ndjson_lines
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pdp.admin.change_log import ChangeLog, ChangePage
-    from pdp.audit.reading import Read, RecordReader
-    from pdp.domain.record import Change
+    from pdp.audit.reader import Read, RecordReader
+    from pdp.domain.stored_entity import Change
     from pdp.transport.call import Call, Endpoint
 
 DEFAULT_LIMIT: Final = 100

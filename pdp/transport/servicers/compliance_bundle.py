@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from pdp.admin.bundle_history import BundleVersion
-    from pdp.admin.bundle_records import KeptBundle
-    from pdp.admin.compliance_bundles import ComplianceBundles, MatrixRow
+    from pdp.admin.compliance.bundles import ComplianceBundles, MatrixRow
+    from pdp.admin.compliance.entities import KeptBundle
+    from pdp.admin.compliance.history import BundleVersion
     from pdp.domain.dlp_rule import DlpRule
     from pdp.transport.call import Call, Endpoint
 

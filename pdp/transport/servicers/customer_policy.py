@@ -9,8 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from pdp._gen.pdp.v1 import customer_policy_pb2 as pb
 from pdp.domain.customer_policy import CustomerPolicy
+from pdp.jsonpb.documents import fill_struct, struct_object
 from pdp.transport.etag import expectation, settled, shown, stored
-from pdp.transport.jsonpb.documents import fill_struct, struct_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

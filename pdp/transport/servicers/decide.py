@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import structlog
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp.decisions.recording import Records, unrecorded
 from pdp.domain.decision import Decision, Fault
 from pdp.domain.layers import ENGINE
 from pdp.domain.request import Request
+from pdp.engine.dlp.named_entities import texts_of, with_findings
 from pdp.engine.evaluate import evaluate, stopped, unjudged
-from pdp.engine.ner import texts_of, with_findings
 from pdp.errors import PdpError, RevisionUnavailable, StoreUnavailable, TenantMismatch, Violation
 from pdp.transport.call import Call, Endpoint, new_id
-from pdp.transport.chain import settle_tenant
 from pdp.transport.convert import MAX_REVISION, to_request, to_response
-from pdp.transport.recording import Records, unrecorded
+from pdp.transport.guards import settle_tenant
 from pdp.transport.servicers.decide_stream import ChunkServicer
 from pdp.transport.status import STATUSES
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from pdp.admin.meter import Meter
     from pdp.admin.workspace import Workspace
     from pdp.domain.ner import NerFinder
     from pdp.engine.snapshot import Snapshot
     from pdp.publisher import Publisher
     from pdp.transport.metrics import Metrics
+    from pdp.usage.meter import Meter
 
 MAX_WAIT_S: Final = 1.0
 """How long `min_revision` is waited for where the caller sets no deadline (decide.md)."""

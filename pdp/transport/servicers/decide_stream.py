@@ -8,28 +8,28 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp.decisions.recording import unrecorded
+from pdp.decisions.text_stream import MAX_TEXT_BYTES, TextStream, TextTooLong
 from pdp.domain.ner import NerFindings
 from pdp.engine.evaluate import evaluate, stopped
-from pdp.engine.streaming import MAX_TEXT_BYTES, TextStream, TextTooLong
 from pdp.errors import InvalidArgument, PdpError, RateLimited, RequestTooLarge, Violation
 from pdp.transport.call import Session, new_id
-from pdp.transport.chain import settle_tenant
 from pdp.transport.convert import to_request, to_response
-from pdp.transport.recording import unrecorded
+from pdp.transport.guards import settle_tenant
 from pdp.transport.validation import validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pdp.admin.meter import Charge
+    from pdp.decisions.text_stream import Release
     from pdp.domain.decision import Decision
     from pdp.domain.ner import NamedEntity
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
-    from pdp.engine.streaming import Release
     from pdp.transport.call import Call
     from pdp.transport.metrics import Metrics
     from pdp.transport.servicers.decide import DecideServicer
+    from pdp.usage.meter import Charge
 
 MAX_OPEN: Final = 16
 """Texts under way in one call."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pdp._gen.pdp.v1 import dlp_rule_pb2 as pb
-from pdp.admin.dlp_transfer import SKIP
+from pdp.admin.dlp.transfer import SKIP
 from pdp.domain.dlp_rule import DlpRule
+from pdp.jsonpb.documents import struct_object, value_of
 from pdp.transport.etag import expectation, settled, shown, stored
-from pdp.transport.jsonpb.documents import struct_object, value_of
 from pdp.transport.servicers.policy_pack import document
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pdp._gen.pdp.v1 import simulate_pb2
-    from pdp.admin.dlp_records import KeptRule
-    from pdp.admin.dlp_rules import DlpRules
-    from pdp.admin.dlp_transfer import DlpTransfer
-    from pdp.admin.dlp_versions import DlpVersion
+    from pdp.admin.dlp.entities import KeptRule
+    from pdp.admin.dlp.rules import DlpRules
+    from pdp.admin.dlp.transfer import DlpTransfer
+    from pdp.admin.dlp.versions import DlpVersion
     from pdp.domain.detector import EntityDetector
     from pdp.transport.call import Call, Endpoint
 

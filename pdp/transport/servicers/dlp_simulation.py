@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from pdp._gen.pdp.v1 import simulate_pb2 as pb
-from pdp.admin.dlp_trial import (
+from pdp.admin.simulation.dlp_dry_run import (
     Evaluation,
     MatchedRule,
     TrialMatch,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from pdp.admin.kill_switch import KillSwitches, ProviderState
+    from pdp.admin.models.kill_switch import KillSwitches, ProviderState
     from pdp.domain.model_catalog import ModelConfig
     from pdp.transport.call import Call, Endpoint
 

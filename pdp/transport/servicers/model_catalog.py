@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from pdp.admin.model_catalog import ModelCatalog
+    from pdp.admin.models.catalog import ModelCatalog
     from pdp.transport.call import Call, Endpoint
 
 _UPDATABLE: Final = ("provider", "model_id", "display_name", "tier", "is_active")

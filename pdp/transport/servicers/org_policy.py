@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pdp.admin.org_policy import OrgPolicies
-    from pdp.audit.alerts.trials import AlertTrials
     from pdp.domain.org_policy import OrgPolicy
+    from pdp.export.alerts.delivery_check import AlertTrials
     from pdp.transport.call import Call, Endpoint
 
 _FRAMEWORKS = ("gdpr", "ai_act", "soc2")

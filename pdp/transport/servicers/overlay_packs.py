@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from pdp.admin.overlay_packs import ChainCandidate, PackCandidate
+from pdp.admin.simulation.overlay_packs import ChainCandidate, PackCandidate
 from pdp.domain.policy_chain import FIRST_APPLICABLE
 from pdp.domain.policy_pack import CUSTOM, PolicyPack
 from pdp.domain.request import Request, Subject

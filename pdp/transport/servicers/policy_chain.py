@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from pdp._gen.pdp.v1 import policy_chain_pb2 as pb
 from pdp._gen.pdp.v1 import simulate_pb2
-from pdp.admin.policy_chains import PackPlace
+from pdp.admin.packs.chains import PackPlace
 from pdp.domain.policy_chain import FIRST_APPLICABLE
 from pdp.transport.etag import expectation, settled, stored
 from pdp.transport.servicers.policy_pack import document
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from pdp.admin.policy_chains import ChainView, PolicyChains
+    from pdp.admin.packs.chains import ChainView, PolicyChains
     from pdp.domain.policy_chain import ChainEntry
     from pdp.engine.layers.chain import Trial
     from pdp.engine.layers.chain_words import Looked

@@ -8,10 +8,10 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pdp._gen.pdp.v1 import policy_pack_pb2 as pb
-from pdp.admin.rule_drafts import RuleDraft
+from pdp.admin.packs.rule_drafts import RuleDraft
 from pdp.domain.policy_pack import BUNDLE, CUSTOM, PolicyPack
+from pdp.jsonpb.documents import struct_object
 from pdp.transport.etag import expectation, settled, shown, stored
-from pdp.transport.jsonpb.documents import struct_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pdp._gen.pdp.v1 import simulate_pb2
-    from pdp.admin.pack_records import KeptPack
-    from pdp.admin.policy_packs import PolicyPacks
-    from pdp.admin.policy_rules import PolicyRules
+    from pdp.admin.packs.entities import KeptPack
+    from pdp.admin.packs.packs import PolicyPacks
+    from pdp.admin.packs.rules import PolicyRules
     from pdp.domain.policy_pack import JsonObject, PolicyRule
     from pdp.transport.call import Call, Endpoint
 

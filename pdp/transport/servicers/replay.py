@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pdp._gen.pdp.v1 import simulate_pb2 as pb
-from pdp.admin.past import snapshot_at
-from pdp.admin.replay import replay_requests
-from pdp.admin.replay_pages import Page, Paging, replay_page
+from pdp.admin.point_in_time import snapshot_at
+from pdp.admin.simulation.replay_pages import Page, Paging, replay_page
+from pdp.admin.simulation.replay_tally import replay_requests
 from pdp.domain.decision import Outcome
 from pdp.errors import InvalidArgument, StoreUnavailable, Violation
 from pdp.transport.convert import to_request
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pdp._gen.pdp.v1.decide_pb2 import DecideRequest
-    from pdp.admin.replay import ChangeTally, Example, Responsible
+    from pdp.admin.simulation.replay_tally import ChangeTally, Example, Responsible
     from pdp.admin.workspace import Workspace
+    from pdp.domain.audit_log import AuditLog
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
-    from pdp.store.audit_port import AuditLog
     from pdp.transport.call import Call, Endpoint
     from pdp.transport.servicers.decide import DecideServicer
 

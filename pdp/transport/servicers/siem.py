@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from pdp.audit.siem.directory import ConnectorState, Directory
+    from pdp.export.siem.directory import ConnectorState, Directory
     from pdp.transport.call import Call, Endpoint
 
 

@@ -7,16 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from pdp._gen.pdp.v1 import simulate_pb2 as pb
-from pdp.admin.chain_trial import try_chain
-from pdp.admin.overlay import overlaid
-from pdp.admin.pattern_trial import Trial, try_pattern
+from pdp.admin.simulation.chain_dry_run import try_chain
+from pdp.admin.simulation.overlay import overlaid
+from pdp.admin.simulation.pattern_dry_run import Trial, try_pattern
 from pdp.domain.decision import Outcome
 from pdp.domain.layers import LIMITS
 from pdp.domain.static_policy import StaticPolicy
 from pdp.engine.evaluate import evaluate
 from pdp.transport.call import Call, Endpoint, new_id
-from pdp.transport.chain import settle_tenant
 from pdp.transport.convert import to_match, to_request, to_response
+from pdp.transport.guards import settle_tenant
 from pdp.transport.servicers.customer_policy import candidate_of
 from pdp.transport.servicers.dlp_rule import dlp_candidate
 from pdp.transport.servicers.limits import quotas_of, rate_limits_of

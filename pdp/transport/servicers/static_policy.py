@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from pdp.admin.static_overrides import Effective, StaticOverrides
-    from pdp.admin.static_policies import StaticPolicies
+    from pdp.admin.static.overrides import Effective, StaticOverrides
+    from pdp.admin.static.policies import StaticPolicies
     from pdp.admin.versioned import Versioned
     from pdp.admin.workspace import Written
     from pdp.transport.call import Call, Endpoint

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from pdp.admin.user_groups import UserGroups
+    from pdp.admin.groups.user_groups import UserGroups
     from pdp.transport.call import Call, Endpoint
 
 _TEXTS: Final = ("name", "description")

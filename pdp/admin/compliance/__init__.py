@@ -1,0 +1,1 @@
+"""Compliance bundles: changes, members, history."""

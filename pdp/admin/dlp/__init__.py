@@ -1,0 +1,1 @@
+"""DLP rules: the rules, their versions, export and import."""

@@ -1,0 +1,1 @@
+"""Policy packs, their rules, and policy chains."""

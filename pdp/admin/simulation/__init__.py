@@ -1,0 +1,1 @@
+"""What-if: candidate policies, dry runs and replays. Nothing is written."""

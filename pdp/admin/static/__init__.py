@@ -1,0 +1,1 @@
+"""Static policies and their overrides."""

@@ -1,0 +1,118 @@
+"""`pdp serve`: one option for every setting, read from the settings themselves."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from pdp.config import Settings
+
+EPILOG: Final = """
+\b
+A setting is taken from the first of: its option, its environment variable, the file, the default.
+
+\b
+Exit codes:
+  0    drained after SIGTERM or SIGINT
+  2    an option that does not exist
+  70   worker processes keep failing
+  78   the settings, an address or the database do not allow a start; stderr says what to do
+  130  ended at once by a second SIGINT (143 by a second SIGTERM)
+
+\b
+Examples:
+  pdp serve --auth dev
+  PDP_AUTH=dev PDP_DATA_DIR=/var/lib/pdp pdp serve --grpc-listen unix:/run/pdp.sock
+  pdp serve --config pdp.toml --workers 4
+"""
+
+_METAVARS: Final = {
+    "grpc_listen": "ADDRESS",
+    "http_listen": "ADDRESS",
+    "data_dir": "DIRECTORY",
+    "database_url": "URL",
+    "auth": "dev|required",
+    "workers": "NUMBER",
+    "log_level": "LEVEL",
+    "drain_s": "SECONDS",
+    "risk_file": "FILE",
+    "siem_flush_s": "SECONDS",
+    "siem_spool_mb": "MEGABYTES",
+    "alert_window_s": "SECONDS",
+    "alert_hosts": "HOST,…",
+    "alert_networks": "CIDR,…",
+    "ner_model_dir": "DIRECTORY",
+    "gliner_model_dir": "DIRECTORY",
+    "ner_budget_ms": "MILLISECONDS",
+    "tls_cert_file": "FILE",
+    "tls_key_file": "FILE",
+    "tls_client_ca_file": "FILE",
+    "otel_endpoint": "URL",
+    "clients_file": "FILE",
+    "jwt_issuer": "NAME",
+    "jwt_audience": "NAME",
+    "jwt_jwks": "FILE|URL",
+    "jwt_secret_file": "FILE",
+    "jwt_roles_claim": "NAME",
+    "jwt_tenants_claim": "NAME",
+    "rate_per_s": "NUMBER",
+    "rate_burst": "NUMBER",
+    "audit_mode": "durable|async",
+    "audit_url": "URL",
+    "audit_queue": "NUMBER",
+    "audit_retention_days": "DAYS",
+    "audit_max_mb": "MEBIBYTES",
+    "audit_key_file": "FILE",
+}
+
+
+def _serve(config: Path | None, **flags: str | None) -> None:
+    """Serve decisions over gRPC and HTTP, until SIGTERM or SIGINT.
+
+    The first signal drains: health says NOT_SERVING, calls under way get --drain-s seconds. A
+    second one ends the process at once.
+    """
+    from pdp.cli.run.serve import run_server  # noqa: PLC0415 - the whole server, once it is to run
+
+    run_server(flags, config)
+
+
+def _option(name: str, description: str, default: Any) -> inspect.Parameter:
+    shown = f"default: {default}" if default not in ("", None) else "no default"
+    option = typer.Option(
+        f"--{name.replace('_', '-')}",
+        metavar=_METAVARS.get(name, "VALUE"),
+        # Read by the settings, not by typer, so that a file and its faults are treated alike.
+        help=f"{description}  [env var: PDP_{name.upper()}; {shown}]",
+        show_default=False,
+    )
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
+    )
+
+
+def _signature() -> inspect.Signature:
+    config = typer.Option(
+        "--config", metavar="FILE", help="TOML file of settings, by the names of these options."
+    )
+    return inspect.Signature(
+        [
+            *(
+                _option(name, field.description or "", field.default)
+                for name, field in Settings.model_fields.items()
+            ),
+            inspect.Parameter(
+                "config",
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Annotated[Path | None, config],
+            ),
+        ]
+    )
+
+
+command = _serve
+command.__signature__ = _signature()  # type: ignore[attr-defined] # inspect's own protocol

@@ -1,0 +1,137 @@
+"""What `pdp siem` does: reads and writes the spool in a server's data directory."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pdp.cli.exit_codes import Exit, complain
+from pdp.cli.report import Report, Table, show
+from pdp.errors import ConfigError
+from pdp.export.dead_letters import dead_letters, resend
+from pdp.export.exporter import SPOOL_NAME
+from pdp.export.siem.text import timestamp
+from pdp.export.spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from pdp.export.dead_letters import DeadLetter
+    from pdp.export.spool import Standing
+
+_NO_BOUND = sys.maxsize
+
+
+def show_status(data_dir: Path, *, as_json: bool) -> None:
+    """Shows how deliveries stand, and exits."""
+    with _spool(data_dir) as spool:
+        standings = spool.standings() if spool else {}
+    troubled = any(each.failing_since or each.dropped for each in standings.values())
+    if as_json:
+        _print_json([{"connector": name, **_facts(each)} for name, each in standings.items()])
+    else:
+        columns = ("connector", "waiting", "delivered", "dropped", "dead", "oldest", "failing")
+        rows = [
+            (
+                name,
+                str(each.waiting),
+                str(each.delivered),
+                str(each.dropped),
+                str(each.dead),
+                timestamp(each.oldest_at) if each.oldest_at else "",
+                each.last_error,
+            )
+            for name, each in standings.items()
+        ]
+        headline = f"{len(rows)} connectors" if rows else "no connector has ever had settings"
+        show(Report(headline, tables=[Table("Deliveries", columns, rows)]))
+    sys.exit(Exit.NO if troubled else Exit.OK)
+
+
+def show_dead_letters(
+    data_dir: Path, of: str | None, limit: int, *, body: bool, as_json: bool
+) -> None:
+    """Lists dead letters, and exits."""
+    with _spool(data_dir) as spool:
+        letters = dead_letters(spool, of, limit) if spool else []
+    if as_json:
+        _print_json([_letter(each, body=body) for each in letters])
+    else:
+        columns = ("id", "for", "event", "of", "given up", "why", *(("body",) if body else ()))
+        rows = [_row(each, body=body) for each in letters]
+        headline = f"{len(rows)} dead letters" if rows else "no dead letters"
+        show(Report(headline, tables=[Table("Dead letters", columns, rows)]))
+    sys.exit(Exit.OK if letters else Exit.NO)
+
+
+def send_again(data_dir: Path, ids: Sequence[int] | None, of: str | None, *, as_json: bool) -> None:
+    """Has dead letters delivered again, and exits."""
+    with _spool(data_dir) as spool:
+        count = resend(spool, ids, of) if spool else 0
+    if as_json:
+        _print_json({"resent": count})
+    else:
+        show(Report(f"{count} dead letters are sent again"))
+    sys.exit(Exit.OK if count else Exit.NO)
+
+
+@contextmanager
+def _spool(data_dir: Path) -> Iterator[Spool | None]:
+    """Opens the spool; None where the server has never had one."""
+    path = data_dir / SPOOL_NAME
+    if not data_dir.is_dir():  # of another server, then: "nothing waits" would be untrue
+        complain(f"there is no data directory {data_dir}; name it with --data-dir or PDP_DATA_DIR")
+        sys.exit(Exit.CONFIG)
+    if not path.exists():
+        yield None
+        return
+    try:
+        spool = Spool(path, _NO_BOUND)
+        try:
+            yield spool
+        finally:
+            spool.close()
+    except ConfigError as error:
+        complain(error.message)
+        sys.exit(Exit.CONFIG)
+    except (sqlite3.Error, OSError) as error:
+        complain(f"the spool {path} cannot be used: {error}")
+        sys.exit(Exit.CONFIG)
+
+
+def _facts(standing: Standing) -> dict[str, Any]:
+    times = {
+        name: None if value is None else timestamp(value)
+        for name, value in (
+            ("oldest_at", standing.oldest_at),
+            ("failing_since", standing.failing_since),
+        )
+    }
+    return {**standing._asdict(), **times}
+
+
+def _letter(letter: DeadLetter, *, body: bool) -> dict[str, Any]:
+    value = letter._asdict()
+    del value["body"]
+    value["at"], value["died_at"] = timestamp(letter.at), timestamp(letter.died_at)
+    return {**value, "body": json.loads(letter.body)} if body else value
+
+
+def _row(letter: DeadLetter, *, body: bool) -> tuple[str, ...]:
+    row = (
+        str(letter.id),
+        letter.destination,
+        letter.uid,
+        timestamp(letter.at),
+        timestamp(letter.died_at),
+        letter.reason,
+    )
+    return (*row, letter.body.decode()) if body else row
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2))

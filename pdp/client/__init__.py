@@ -1,0 +1,9 @@
+"""Ways to call the RPCs: `remote`, a server over gRPC, and `local`, the same endpoints in this
+process with no server. The command line and the decision cases know no difference.
+"""
+
+from __future__ import annotations
+
+from pdp.client.base import Answer, Caller, CallFailed, rpc
+
+__all__ = ["Answer", "CallFailed", "Caller", "rpc"]

@@ -1,0 +1,1 @@
+"""Deciding: snapshot, limits, named entities, evaluate, settle, record."""

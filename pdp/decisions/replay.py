@@ -1,0 +1,278 @@
+"""A recorded decision judged again, on other policies: what would it come to (decide.md, Services).
+
+A record holds no raw text. What was found in it then is held against the policies in question, and
+patterns that are new among them run on what of the text is kept: the redacted text. Where that is
+not enough, `replay` says so instead of guessing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pdp.domain import dlp_rule, policy_pack, static_policy
+from pdp.domain.layers import CHAIN, DLP, LIMITS, STATIC
+from pdp.domain.request import Entity, Request, Subject, Target, Usage
+from pdp.engine.dlp.entities import EntityFinding
+from pdp.engine.evaluate import evaluate
+from pdp.engine.layers.customer import CustomerLayer
+from pdp.engine.scan import Findings, scan
+from pdp.engine.text.locations import Location, Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pdp.domain.decision import Decision, Match
+    from pdp.domain.decision_record import DecisionRecord
+    from pdp.domain.detector import EntityDetector
+    from pdp.domain.policy_set import PolicySet
+    from pdp.engine.rules.customers import Customer
+    from pdp.engine.snapshot import Snapshot
+    from pdp.engine.text.patterns import Detector
+
+NO_LIMITS: Final = "limits: how much of them had been used then is not recorded"
+NOT_JUDGED: Final = "part of it could not be judged then either"
+NO_CONTEXT: Final = "custom rules: the context that they read is not recorded"
+NO_TEXT: Final = "new patterns: the text is not recorded, so they were not run"
+NO_ARGUMENTS: Final = "sensitive fields: the arguments are not recorded, so their keys are not seen"
+
+_RECORDED_ROOTS: Final = frozenset(
+    {"action", "tool", "timestamp", "direction", "channel", "risk_score", "target", "model"}
+)
+
+
+class Replayed(NamedTuple):
+    """A record, judged again.
+
+    Attributes:
+        decision: None where it cannot be replayed.
+        obstacle: why it cannot be; empty where it was.
+        gaps: what of the policies could not be held against it all the same.
+    """
+
+    decision: Decision | None
+    obstacle: str = ""
+    gaps: tuple[str, ...] = ()
+
+
+class _Found:
+    """Stands for a pattern that was found then: in all of what stands for the text now."""
+
+    def spans(self, text: str, data: bytes) -> Iterator[tuple[int, int]]:
+        """See `CompiledPattern`."""
+        yield 0, len(text)
+
+    def places(
+        self, text: str, data: bytes, windows: object = None
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """See `CompiledPattern`."""
+        yield 0, len(text), 0, len(text)
+
+
+_FOUND: Final = _Found()
+
+
+class RecordedFindings(Findings):
+    """What was found then, and what is found in the text that is kept."""
+
+    __slots__ = ("_by_detector", "_by_pattern")
+
+    def __init__(
+        self,
+        kept: Findings,
+        by_pattern: Mapping[str, Location],
+        by_detector: Mapping[str, tuple[EntityFinding, ...]],
+        snapshot: Snapshot,
+    ) -> None:
+        """Args:
+        kept: of the text that is kept.
+        by_pattern: the patterns that were found then, each with a place.
+        by_detector: the entities that were found then, by the id of their detector.
+        snapshot: what they are held against.
+        """
+        hits: dict[str, Any] = {**kept.hits}
+        for detector_id, found in by_detector.items():
+            pattern = _pattern_of(detector_id, snapshot)
+            if pattern:  # else no layer asks for it
+                hits.setdefault(pattern, (_FOUND, (found[0].where.segment,)))
+        hits |= {pattern: (_FOUND, (where.segment,)) for pattern, where in by_pattern.items()}
+        super().__init__(hits, snapshot.platform.validators)
+        self._by_pattern = by_pattern
+        self._by_detector = by_detector
+
+    def first(self, detector: Detector) -> Location | None:
+        """Returns where `detector` was found."""
+        where = self._by_pattern.get(detector.pattern)
+        return where if where is not None else super().first(detector)
+
+    def all(self, detector: Detector) -> tuple[Location, ...]:
+        """Returns every place where `detector` was found."""
+        where = self._by_pattern.get(detector.pattern)
+        return (where,) if where is not None else super().all(detector)
+
+    def entities(self, detector: EntityDetector) -> tuple[EntityFinding, ...]:
+        """Returns what `detector` found."""
+        found = self._by_detector.get(detector.id)
+        return found if found is not None else super().entities(detector)
+
+
+def replay(record: DecisionRecord, before: Snapshot, after: Snapshot) -> Replayed:
+    """Judges a record again.
+
+    Args:
+        record: as it was recorded.
+        before: the tenant's policies as they are, whose patterns were run then.
+        after: the policies in question.
+    """
+    obstacle = _obstacle(record, after)
+    if obstacle:
+        return Replayed(None, obstacle)
+    request = recorded_request(record)
+    layers = tuple(layer for layer in after.layers if layer.name != LIMITS)
+    unlimited = replace(after, layers=layers, limits=None)
+    findings = _findings(record, request, before, after)
+    decision = evaluate(unlimited, request, record.decision_id, findings)
+    return Replayed(decision, gaps=tuple(_gaps(record, before, after)))
+
+
+def recorded_request(record: DecisionRecord) -> Request:
+    """Returns what was asked, as far as it is recorded; blanks stand for the text."""
+    length = max(record.text_length, len(record.redacted_text or ""))
+    return Request(
+        text=" " * length,
+        action=record.action,
+        tool=record.tool,
+        arguments=record.redacted_arguments,
+        direction=record.direction,
+        channel=record.channel,
+        intent_complexity=record.intent_complexity,
+        provider=record.provider,
+        model=record.model,
+        request_id=record.request_id,
+        tenant_id=record.tenant_id,
+        customer_id=record.customer_id,
+        subject=Subject(*record.subject),
+        target=Target(*record.target),
+        timestamp=record.asked_at or record.time,
+        entities=tuple(
+            Entity(each.entity_type, each.confidence, each.start, each.end)
+            for each in record.entities
+            if not each.detector_id
+        ),
+        usage=Usage(record.tokens, record.cost_usd),
+    )
+
+
+def _obstacle(record: DecisionRecord, after: Snapshot) -> str:
+    if record.incomplete:
+        return NOT_JUDGED
+    if any(match.layer == LIMITS for match in record.matches):
+        return NO_LIMITS
+    if record.customer_id and _reads_context(record.customer_id, after):
+        return NO_CONTEXT
+    return ""
+
+
+def _customer(customer_id: str, after: Snapshot) -> Customer | None:
+    layer = next((each for each in after.layers if isinstance(each, CustomerLayer)), None)
+    return layer.customers.get(customer_id) if layer is not None else None
+
+
+def _reads_context(customer_id: str, after: Snapshot) -> bool:
+    customer = _customer(customer_id, after)
+    if customer is None:
+        return False
+    names = {name for _, rule in customer.rules for name in rule.condition.names}
+    return not all(_is_recorded(name) for name in names)
+
+
+def _is_recorded(name: str) -> bool:
+    root, _, rest = name.partition(".")
+    if root == "subject":
+        return not rest.startswith("attributes")
+    return root in _RECORDED_ROOTS
+
+
+def _gaps(record: DecisionRecord, before: Snapshot, after: Snapshot) -> Iterator[str]:
+    if record.text_sha256 and record.redacted_text is None and _new_patterns(before, after):
+        yield NO_TEXT
+    if record.arguments_sha256 and record.redacted_arguments is None:
+        customer = _customer(record.customer_id, after)
+        if customer is not None and customer.sensitive_fields:
+            yield NO_ARGUMENTS
+
+
+def _new_patterns(before: Snapshot, after: Snapshot) -> bool:
+    known = before.patterns.compiled.keys() | before.platform.patterns.compiled.keys()
+    return not known >= after.patterns.compiled.keys()
+
+
+def _findings(
+    record: DecisionRecord, request: Request, before: Snapshot, after: Snapshot
+) -> RecordedFindings:
+    # What of a text is kept has blanks in place of nothing: its places are not those of the text,
+    # but within its length, so that what is redacted there can be counted as redacted.
+    kept = scan(
+        after.shards,
+        record.redacted_text or "",
+        record.redacted_arguments,
+        after.platform.validators,
+    )
+    whole = Location(Segment(None, request.text, b""), 0, len(request.text))
+    by_pattern: dict[str, Location] = {}
+    by_detector: dict[str, list[EntityFinding]] = {}
+    for each in record.entities:
+        if each.detector_id:
+            where = whole._replace(start=each.start, end=each.end)
+            by_detector.setdefault(each.detector_id, []).append(
+                EntityFinding(
+                    each.detector_id, each.entity_type, each.category, each.confidence, where
+                )
+            )
+    for match in record.matches:
+        for pattern in _patterns_of(match, before.platform.policies, before.policies):
+            by_pattern[pattern] = whole
+        for detector in _detectors_of(match, before):
+            found = EntityFinding(detector.id, detector.entity_type, detector.category, 1.0, whole)
+            by_detector.setdefault(detector.id, [found])
+    entities = {key: tuple(found) for key, found in by_detector.items()}
+    return RecordedFindings(kept, by_pattern, entities, after)
+
+
+def _pattern_of(detector_id: str, snapshot: Snapshot) -> str:
+    """Returns a pattern of a detector, for layers to ask for it by; empty where it is gone."""
+    detector = snapshot.platform.detectors.get(detector_id)
+    if detector is not None:
+        return detector.patterns[0]
+    rule = snapshot.policies.of_kind(dlp_rule.KIND).get(detector_id)
+    return str(rule.config_json.get("pattern") or "") if rule is not None else ""
+
+
+def _patterns_of(match: Match, platform: PolicySet, own: PolicySet) -> Iterator[str]:
+    """Yields the patterns that a policy that matched then must have been found by."""
+    policy: Any
+    for policies in (own, platform):
+        if match.layer == STATIC:
+            policy = policies.of_kind(static_policy.KIND).get(match.policy_id)
+            pattern = policy.pattern if policy else ""
+        elif match.layer == CHAIN:
+            policy = policies.of_kind(policy_pack.RULE_KIND).get(match.policy_id)
+            pattern = str(policy.conditions.get("content_regex") or "") if policy else ""
+        else:
+            return
+        if pattern:
+            yield pattern
+            return
+
+
+def _detectors_of(match: Match, before: Snapshot) -> Iterator[EntityDetector]:
+    """Yields the detectors of a DLP rule that matched then."""
+    if match.layer != DLP:
+        return
+    for policies in (before.policies, before.platform.policies):
+        rule = policies.of_kind(dlp_rule.KIND).get(match.policy_id)
+        if rule is not None:
+            detector = before.platform.detectors.get(rule.config_json.get("detector", ""))
+            if detector is not None:
+                yield detector
+            return

@@ -1,0 +1,127 @@
+"""Holds a `Request` made in this process against the bounds of its contract, DecideRequest.
+
+The bounds are written down once, in `decide.proto`: a request that is not plainly within them is
+put into that message, without its documents, and validated as one that came over the wire is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp.domain.request import NO_TARGET, NO_USAGE, NOBODY
+from pdp.errors import InvalidArgument, Violation
+from pdp.transport.convert import MAX_DEPTH
+from pdp.transport.fast_validation import is_plain
+from pdp.transport.validation import validate
+
+if TYPE_CHECKING:
+    from pdp.domain.request import Request, Subject, Target
+
+
+def check(request: Request) -> None:
+    """Raises where `request` breaks a bound of DecideRequest.
+
+    Raises:
+        InvalidArgument: it names the fields at fault, as the contract calls them.
+        TypeError: a field is of another type than `Request` says.
+
+    """
+    if not is_plain(request):
+        try:
+            message = _message(request)
+        except UnicodeEncodeError:
+            raise _not_unicode("request") from None
+        validate(message)
+    _check_text(request.text, "content.text")
+    for field, document in (
+        ("arguments", request.arguments),
+        ("context", request.context),
+        ("subject.attributes", request.subject.attributes),
+    ):
+        if document is not None:
+            _check_document(document, field, 1)
+    if not isfinite(request.timestamp):
+        raise InvalidArgument.of(Violation("timestamp", "must be finite"))
+
+
+def _message(request: Request) -> pb.DecideRequest:
+    message = pb.DecideRequest(
+        request_id=request.request_id,
+        tenant_id=request.tenant_id,
+        content=pb.Content(text=request.text),
+    )
+    # What is empty is not set: setting a field costs more than looking at it.
+    for field in ("customer_id", "direction", "channel", "intent_complexity", "action", "tool"):
+        value = getattr(request, field)
+        if value:
+            setattr(message, field, value)
+    if request.provider or request.model:
+        message.model.provider, message.model.model = request.provider, request.model
+    if request.subject is not NOBODY:
+        message.subject.CopyFrom(_subject(request.subject))
+    if request.target is not NO_TARGET:
+        message.target.CopyFrom(_target(request.target))
+    if request.usage is not NO_USAGE:
+        message.usage.tokens, message.usage.cost_usd = request.usage
+    if request.entities:
+        message.entities.extend(pb.Entity(**entity._asdict()) for entity in request.entities)
+    return message
+
+
+def _subject(subject: Subject) -> pb.Subject:
+    return pb.Subject(
+        user_id=subject.user_id,
+        groups=subject.groups,
+        agent_id=subject.agent_id,
+        risk_score=subject.risk_score,
+    )
+
+
+def _target(target: Target) -> pb.Target:
+    return pb.Target(
+        resource_type=target.resource_type,
+        resource_id=target.resource_id,
+        sensitivity_level=target.sensitivity_level,
+        classifications=target.classifications,
+        fields=target.fields,
+    )
+
+
+def _check_document(value: Any, field: str, depth: int) -> None:
+    """A value that is no JSON would not be scanned, and must not pass for one that was."""
+    if isinstance(value, str):
+        _check_text(value, field)
+    elif isinstance(value, Mapping):
+        _check_depth(field, depth)
+        for key, member in value.items():
+            if not isinstance(key, str):
+                raise InvalidArgument.of(Violation(field, "must have strings for names"))
+            _check_text(key, field)
+            _check_document(member, field, depth + 1)
+    elif isinstance(value, (list, tuple)):
+        _check_depth(field, depth)
+        for item in value:
+            _check_document(item, field, depth + 1)
+    elif not (value is None or isinstance(value, (bool, int, float))):
+        kind = type(value).__name__
+        raise InvalidArgument.of(Violation(field, f"holds a {kind}, which JSON has no form for"))
+
+
+def _check_depth(field: str, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise InvalidArgument.of(Violation(field, f"nested more than {MAX_DEPTH} deep"))
+
+
+def _check_text(text: str, field: str) -> None:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise _not_unicode(field) from None
+
+
+def _not_unicode(field: str) -> InvalidArgument:
+    return InvalidArgument.of(Violation(field, "holds half of a surrogate pair"))

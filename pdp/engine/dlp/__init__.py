@@ -1,0 +1,1 @@
+"""DLP rules and entities: detectors, named entities, the caller's own entities."""

@@ -1,0 +1,1 @@
+"""Compiled rules: chains, conditions of pack rules, customer policies, models."""

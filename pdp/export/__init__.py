@@ -1,0 +1,1 @@
+"""What leaves the server: the spool, its delivery, OCSF events, SIEM connectors, alerts."""

@@ -1,0 +1,120 @@
+"""OpenTelemetry logs over HTTP (OTLP), for any collector."""
+
+from __future__ import annotations
+
+from time import time_ns
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import unquote
+
+from pdp.errors import ConfigError
+from pdp.export.ocsf import schema
+from pdp.export.siem.base import Event, Refusal, Spec
+from pdp.export.siem.environment import Environment, Variable, shown_url
+from pdp.export.siem.http import Http, json_of
+from pdp.export.siem.text import compact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+VARIABLES: Final = (
+    Variable(
+        "OTLP_LOGS_ENDPOINT", "address of the collector, such as `http://host:4318`", "", True
+    ),
+    Variable("OTLP_LOGS_HEADERS", "headers, such as `name=value,other=value`", "", False, True),
+    Variable("OTLP_LOGS_SERVICE", "the resource's `service.name`", "pdp"),
+    Variable("OTLP_LOGS_TLS_VERIFY", "whether the certificate is checked", "true"),
+)
+_PATH: Final = "/v1/logs"
+_SEVERITIES: Final = {1: (9, "INFO"), 2: (10, "INFO2"), 3: (13, "WARN"), 4: (17, "ERROR")}
+_CRITICAL: Final = (18, "ERROR2")
+_SCHEMA: Final = f"https://schema.ocsf.io/{schema.SCHEMA_VERSION}"
+
+
+class OtlpConnector:
+    """Sends events as log records whose body is the OCSF event, in OTLP's JSON form."""
+
+    max_events: ClassVar[int] = 100
+    max_bytes: ClassVar[int] = 3_000_000
+
+    def __init__(self, environment: Environment) -> None:
+        self._url = environment.url("OTLP_LOGS_ENDPOINT").removesuffix(_PATH) + _PATH
+        self._service = environment.text("OTLP_LOGS_SERVICE")
+        self._headers = {
+            **_headers(environment.text("OTLP_LOGS_HEADERS")),
+            "content-type": "application/json",
+        }
+        self._http = Http(environment, verify=environment.flag("OTLP_LOGS_TLS_VERIFY"))
+
+    def config_summary(self) -> Mapping[str, str]:
+        """Returns where events go."""
+        return {"endpoint": shown_url(self._url), "service": self._service}
+
+    async def send(self, events: Sequence[Event]) -> Sequence[Refusal]:
+        """Delivers a batch as one export request."""
+        answer = await self._export([_log_record(event) for event in events])
+        partial = json_of(answer).get("partialSuccess") if answer.body else None
+        rejected = partial.get("rejectedLogRecords", 0) if isinstance(partial, dict) else 0
+        if str(rejected) == "0":
+            return ()
+        # The protocol does not say which, and forbids to send them again unasked.
+        why = self._http.scrubbed(str(partial))[:200]
+        return [Refusal(each, f"some of the batch: {why}") for each in range(len(events))]
+
+    async def check(self) -> str:
+        """Exports nothing, which the protocol allows: it has no health call."""
+        await self._export([])
+        return ""
+
+    async def _export(self, records: list[dict[str, Any]]) -> Any:
+        resource = {
+            "attributes": [
+                _attribute("service.name", self._service),
+                _attribute("service.version", schema.PRODUCT["version"]),
+            ]
+        }
+        scope = {"name": "pdp.audit", "version": schema.PRODUCT["version"]}
+        logs = {
+            "resource": resource,
+            "scopeLogs": [{"scope": scope, "schemaUrl": _SCHEMA, "logRecords": records}],
+        }
+        content = compact({"resourceLogs": [logs] if records else []})
+        return await self._http.deliver("POST", self._url, content=content, headers=self._headers)
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._http.close()
+
+
+def _headers(text: str) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for pair in filter(None, (each.strip() for each in text.split(","))):
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError("OTLP_LOGS_HEADERS: write name=value, with commas between headers")
+        headers[name.strip().lower()] = unquote(value.strip())
+    return headers
+
+
+def _log_record(event: Event) -> dict[str, Any]:
+    document = event.document
+    number, text = _SEVERITIES.get(document["severity_id"], _CRITICAL)
+    return {
+        "timeUnixNano": str(document["time"] * 1_000_000),
+        "observedTimeUnixNano": str(time_ns()),
+        "severityNumber": number,
+        "severityText": text,
+        "eventName": document["class_name"],
+        "body": {"stringValue": event.body.decode()},
+        "attributes": [
+            _attribute("ocsf.uid", event.uid),
+            _attribute("ocsf.class_uid", str(document["class_uid"])),
+            _attribute("pdp.tenant_id", document["metadata"]["tenant_uid"]),
+        ],
+    }
+
+
+def _attribute(key: str, value: str) -> dict[str, Any]:
+    return {"key": key, "value": {"stringValue": value}}
+
+
+SPEC: Final = Spec("otlp", "OpenTelemetry logs", OtlpConnector.__name__, VARIABLES, OtlpConnector)

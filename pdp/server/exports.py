@@ -1,0 +1,178 @@
+"""Composition of what leaves the server: connectors to SIEMs, alerts, and their thread."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pdp.errors import ConfigError
+from pdp.export.alerts.addresses import Reach, hosts_of, networks_of
+from pdp.export.alerts.delivery_check import AlertTrials
+from pdp.export.deliveries import ExportSettings
+from pdp.export.delivery_worker import Pace
+from pdp.export.exporter import Exporter
+from pdp.export.siem.directory import Directory
+from pdp.export.siem.registry import registered
+from pdp.export.siem.text import timestamp
+from pdp.export.sources import Sources
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pdp.admin.workspace import Workspace
+    from pdp.config import Settings
+    from pdp.domain.stored_entity import Change
+    from pdp.export.sources import RecordLog
+    from pdp.publisher import Publisher
+    from pdp.transport.metrics import Metrics
+
+_MEGABYTE: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Exporting:
+    """What leaves the server.
+
+    Attributes:
+        exporter: consumes recorded decisions.
+        directory: the connectors, as admins see them.
+        trials: test deliveries of alerts.
+    """
+
+    exporter: Exporter
+    directory: Directory
+    trials: AlertTrials
+
+    @classmethod
+    def of(cls, settings: Settings, environ: Mapping[str, str] = os.environ) -> Exporting:
+        """Makes it of the settings; nothing runs yet.
+
+        Raises:
+            ConfigError: a setting, or a variable of a connector, makes no sense.
+        """
+        reach = Reach(networks_of(settings.alert_networks), hosts_of(settings.alert_hosts))
+        known = registered(environ)
+        exporter = Exporter(
+            ExportSettings(
+                directory=settings.data_dir,
+                max_bytes=settings.siem_spool_mb * _MEGABYTE,
+                window_s=settings.alert_window_s,
+                reach=reach,
+                pace=Pace(linger_s=settings.siem_flush_s),
+            ),
+            {name: each.connector for name, each in known.items() if each.connector is not None},
+        )
+        return cls(exporter, Directory(lambda: known, exporter), AlertTrials(reach))
+
+    @classmethod
+    def nowhere(cls) -> Exporting:
+        """Makes what exports nothing, for what has no settings: it is not to be started."""
+        exporter = Exporter(ExportSettings(Path()), {})
+        return cls(exporter, Directory(lambda: registered({}), exporter), AlertTrials())
+
+    def start(
+        self, records: RecordLog, publisher: Publisher, workspace: Workspace, metrics: Metrics
+    ) -> None:
+        """Begins to deliver.
+
+        Args:
+            records: the log of decision records.
+            publisher: knows the last revision.
+            workspace: what the change log is read through.
+            metrics: are told how it stands.
+
+        Raises:
+            ConfigError: connectors are configured, and their spool cannot be opened.
+        """
+        self.measure(metrics)
+        try:
+            self.exporter.start(Sources(records, _ChangeLog(publisher, workspace)))
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigError(
+                f"data_dir (PDP_DATA_DIR): the spool of SIEM events cannot be opened: {error}"
+            ) from error
+
+    def measure(self, metrics: Metrics) -> None:
+        """Adds how exports are to the metrics."""
+        _measure(self.exporter, metrics)
+
+    def checks(self) -> Mapping[str, str]:
+        """Returns how exports are, in words for `/readyz`; empty where there are none.
+
+        Anyone may read that, so a product's own words are for the log and `pdp siem status`.
+        """
+        exports = self.exporter.exports
+        found = {
+            f"siem_{name}": f"failing since {timestamp(each.failing_since)}"
+            if each.failing_since
+            else "ok"
+            for name, each in exports.standings.items()
+        }
+        if exports.faulty:
+            found["exports"] = "failing: the spool cannot be written"
+        elif exports.dropped:
+            found["exports"] = f"ok; {exports.dropped} events were dropped"
+        return found
+
+
+class _ChangeLog:
+    """The change log, read on the store's own thread and awaited on the exporter's loop."""
+
+    def __init__(self, publisher: Publisher, workspace: Workspace) -> None:
+        self._publisher = publisher
+        self._workspace = workspace
+
+    @property
+    def revision(self) -> int:
+        """The last revision that is in force."""
+        return self._publisher.revision
+
+    async def newest(self) -> int:
+        """The last revision in the store."""
+        return await self._workspace.read(lambda reader: reader.revision())
+
+    async def changes(self, since: int, limit: int) -> Sequence[Change]:
+        """Returns up to `limit` changes after `since`, oldest first."""
+        return await self._workspace.read(lambda reader: reader.changes(since, limit))
+
+
+def _measure(exporter: Exporter, metrics: Metrics) -> None:
+    gauges = {
+        "pdp_siem_waiting": (
+            "Events that the SIEM which is furthest behind has not taken yet.",
+            lambda: max((each.waiting for each in exporter.exports.standings.values()), default=0),
+        ),
+        "pdp_siem_spool_bytes": (
+            "Bytes of the events that wait.",
+            lambda: exporter.exports.held_bytes,
+        ),
+        "pdp_siem_failing": (
+            "Connectors that nothing can be delivered to now.",
+            lambda: sum(
+                each.failing_since is not None for each in exporter.exports.standings.values()
+            ),
+        ),
+        "pdp_alerts_waiting": (
+            "Alerts that are not delivered yet.",
+            lambda: exporter.exports.alerts_waiting,
+        ),
+        "pdp_dead_letters": (
+            "Events and alerts that nobody would take.",
+            lambda: exporter.exports.dead_letters,
+        ),
+    }
+    for name, (help_text, read) in gauges.items():
+        metrics.gauge(name, help_text, read)
+    metrics.counter(
+        "pdp_siem_dropped",
+        "Events that were dropped for want of room.",
+        lambda: exporter.exports.dropped,
+    )
+    metrics.counter(
+        "pdp_alerts_dropped",
+        "Alerts that were dropped, since too many waited.",
+        lambda: exporter.exports.alerts_dropped,
+    )

@@ -1,0 +1,299 @@
+"""What is read and written through one open SQLite transaction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from pdp.domain.stored_entity import Change, Op, Record
+from pdp.errors import StoreUnavailable
+from pdp.store import codec
+from pdp.store.port import NameTaken
+from pdp.store.sqlite import changes
+from pdp.store.sqlite.counters import add_counts, forget, read_counters
+from pdp.store.sqlite.errors import converted
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping, Sequence
+
+    from pdp.domain.counter import Counter, CounterId
+    from pdp.domain.limits import Counts
+    from pdp.store.port import ChangeFilter
+
+Rows = list[tuple[Any, ...]]
+Changes = list[Change]  # within the readers, `list` is a method
+
+_INT64_MAX: Final = 2**63 - 1
+
+_GET = """
+    SELECT kind, tenant_id, id, body, name, revision, created_at, updated_at FROM records
+    WHERE tenant_id = ? AND kind = ? AND id = ? AND deleted_at IS NULL
+"""
+_FIND = """
+    SELECT kind, tenant_id, id, body, name, revision, created_at, updated_at FROM records
+    WHERE tenant_id = ? AND kind = ? AND name = ? AND deleted_at IS NULL
+"""
+_LIST = """
+    SELECT kind, tenant_id, id, body, name, revision, created_at, updated_at FROM records
+    WHERE tenant_id = ? AND kind = ? AND deleted_at IS NULL ORDER BY seq
+"""
+_COUNT = """
+    SELECT count(*) FROM records WHERE tenant_id = ? AND kind = ? AND deleted_at IS NULL
+"""
+_LIST_TENANT = """
+    SELECT kind, tenant_id, id, body, name, revision, created_at, updated_at FROM records
+    WHERE tenant_id = ? AND deleted_at IS NULL ORDER BY seq
+"""
+# Steps from tenant to tenant in the index: as many steps as tenants, not as changes.
+_TENANTS = """
+    WITH RECURSIVE tenant (id) AS (
+        SELECT min(tenant_id) FROM changes
+        UNION ALL
+        SELECT (SELECT min(tenant_id) FROM changes WHERE tenant_id > tenant.id) FROM tenant
+        WHERE tenant.id IS NOT NULL
+    )
+    SELECT id FROM tenant WHERE id IS NOT NULL
+"""
+_HISTORY = """
+    SELECT revision, tenant_id, kind, entity_id, op, before, after, actor, at, summary FROM changes
+    WHERE tenant_id = ? AND kind = ? AND entity_id = ? ORDER BY revision DESC
+"""
+_CHANGES = """
+    SELECT revision, tenant_id, kind, entity_id, op, before, after, actor, at, summary FROM changes
+    WHERE revision > ? ORDER BY revision LIMIT ?
+"""
+_REVISION = "SELECT coalesce(max(revision), 0) FROM changes"
+_CURRENT = """
+    SELECT body, created_at FROM records
+    WHERE tenant_id = ? AND kind = ? AND id = ? AND deleted_at IS NULL
+"""
+_HOLDER = """
+    SELECT id FROM records
+    WHERE tenant_id = ? AND kind = ? AND name = ? AND id <> ? AND deleted_at IS NULL
+"""
+_LOG = """
+    INSERT INTO changes (tenant_id, kind, entity_id, op, before, after, actor, at, summary)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING revision
+"""
+_PUT = """
+    INSERT INTO records
+        (tenant_id, kind, id, name, body, revision, seq, created_at, updated_at, deleted_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)
+    ON CONFLICT (tenant_id, kind, id) DO UPDATE SET
+        name = excluded.name, body = excluded.body, revision = excluded.revision,
+        seq = iif(deleted_at IS NULL, seq, excluded.seq),
+        created_at = excluded.created_at, updated_at = excluded.updated_at, deleted_at = NULL
+"""
+_DELETE = """
+    UPDATE records SET revision = ?, updated_at = ?, deleted_at = ?
+    WHERE tenant_id = ? AND kind = ? AND id = ?
+"""
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    kind, tenant_id, entity_id, body, *rest = row
+    return Record(kind, tenant_id, entity_id, codec.load(body), *rest)
+
+
+def _change(row: tuple[Any, ...]) -> Change:
+    revision, tenant_id, kind, entity_id, op, before, after, *rest = row
+    return Change(revision, tenant_id, kind, entity_id, op, _body(before), _body(after), *rest)
+
+
+def _body(text: str | None) -> dict[str, Any] | None:
+    return None if text is None else codec.load(text)
+
+
+class SqliteReader:
+    """A `Reader` on a connection that is in a transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._ended = False
+        self._failed = False
+
+    def get(self, kind: str, tenant_id: str, entity_id: str) -> Record | None:
+        """See `Reader.get`."""
+        rows = self._select(_GET, tenant_id, kind, entity_id)
+        return _record(rows[0]) if rows else None
+
+    def find(self, kind: str, tenant_id: str, name: str) -> Record | None:
+        """See `Reader.find`."""
+        rows = self._select(_FIND, tenant_id, kind, name)
+        return _record(rows[0]) if rows else None
+
+    def list(self, kind: str, tenant_id: str) -> Sequence[Record]:
+        """See `Reader.list`."""
+        return tuple(map(_record, self._select(_LIST, tenant_id, kind)))
+
+    def count(self, kind: str, tenant_id: str) -> int:
+        """See `Reader.count`."""
+        [(count,)] = self._select(_COUNT, tenant_id, kind)
+        return int(count)
+
+    def list_tenant(self, tenant_id: str) -> Sequence[Record]:
+        """See `Reader.list_tenant`."""
+        return tuple(map(_record, self._select(_LIST_TENANT, tenant_id)))
+
+    def tenants(self) -> frozenset[str]:
+        """See `Reader.tenants`."""
+        return frozenset(tenant for (tenant,) in self._select(_TENANTS))
+
+    def history(self, kind: str, tenant_id: str, entity_id: str) -> Sequence[Change]:
+        """See `Reader.history`."""
+        return tuple(map(_change, self._select(_HISTORY, tenant_id, kind, entity_id)))
+
+    def changes(self, since: int, limit: int = 1000) -> Sequence[Change]:
+        """See `Reader.changes`."""
+        # To SQLite a negative limit is none, and a number beyond 64 bits an error.
+        bounds = min(since, _INT64_MAX), min(max(limit, 0), _INT64_MAX)
+        return tuple(map(_change, self._select(_CHANGES, *bounds)))
+
+    def select_changes(
+        self, wanted: ChangeFilter, *, before: int | None = None, limit: int = 100
+    ) -> Sequence[Change]:
+        """See `Reader.select_changes`."""
+        sql, parameters = changes.statement(wanted, before, limit)
+        return tuple(map(_change, self._select(sql, *parameters)))
+
+    def revision(self) -> int:
+        """See `Reader.revision`."""
+        [(revision,)] = self._select(_REVISION)
+        return int(revision)
+
+    def counters(self, since: int, limit: int = 1000) -> Sequence[Counter]:
+        """See `Reader.counters`."""
+        return read_counters(self._execute, since, limit)
+
+    def end(self) -> None:
+        """Ends the view: whatever is asked of it from now on is refused."""
+        self._ended = True
+
+    def _select(self, sql: str, *parameters: str | int) -> Rows:
+        try:
+            return self._execute(sql, *parameters)
+        except UnicodeEncodeError:  # a lone surrogate: what cannot be kept is not there
+            return []
+
+    def _execute(self, sql: str, *parameters: str | float | None) -> Rows:
+        # Past its end, a statement would be a transaction of its own; after an error, SQLite may
+        # have rolled back already, to the same effect.
+        if self._ended:
+            raise RuntimeError("the view has ended: its context is closed")
+        self.check()
+        try:
+            with converted():
+                return self._connection.execute(sql, parameters).fetchall()
+        except StoreUnavailable:
+            self._failed = True
+            raise
+
+    def check(self) -> None:
+        """Raises `StoreUnavailable` where a statement has failed: none of it can be kept then."""
+        if self._failed:
+            raise StoreUnavailable("The store failed within this transaction; nothing is kept.")
+
+
+class SqliteTransaction(SqliteReader):
+    """A `Transaction` on a connection that holds SQLite's one write lock.
+
+    Args:
+        connection: where it was begun.
+        now: the time of all its changes.
+
+    """
+
+    def __init__(self, connection: sqlite3.Connection, now: float) -> None:
+        super().__init__(connection)
+        self._now = now
+        self._written: Changes = []
+
+    @property
+    def now(self) -> float:
+        """See `Transaction.now`."""
+        return self._now
+
+    @property
+    def written(self) -> Sequence[Change]:
+        """See `Transaction.written`."""
+        return tuple(self._written)
+
+    def put(self, record: Record, *, actor: str, summary: str) -> Record:
+        """See `Transaction.put`."""
+        key = (record.tenant_id, record.kind, record.id)
+        _check_texts(key, record.name, actor, summary)
+        body = codec.dump(record.body)
+        self._check_name(record)
+        current = self._execute(_CURRENT, *key)
+        before, created_at = current[0] if current else (None, self._now)
+        op: Op = "update" if current else "create"
+        change = self._log(key, op, before=before, after=body, actor=actor, summary=summary)
+        times = (created_at, self._now)
+        self._execute(_PUT, *key, record.name, body, change.revision, change.revision, *times)
+        return replace(
+            record,
+            body=codec.load(body),
+            revision=change.revision,
+            created_at=created_at,
+            updated_at=self._now,
+        )
+
+    def delete(
+        self, kind: str, tenant_id: str, entity_id: str, *, actor: str, summary: str
+    ) -> Change:
+        """See `Transaction.delete`."""
+        key = (tenant_id, kind, entity_id)
+        current = self._select(_CURRENT, *key)
+        if not current:
+            raise KeyError(entity_id)
+        _check_texts(key, None, actor, summary)
+        before = current[0][0]
+        change = self._log(key, "delete", before=before, after=None, actor=actor, summary=summary)
+        self._execute(_DELETE, change.revision, self._now, self._now, *key)
+        return change
+
+    def add_counts(self, additions: Mapping[CounterId, Counts]) -> None:
+        """See `Transaction.add_counts`."""
+        add_counts(self._execute, additions)
+
+    def forget_counters(self, window: str, before: int) -> None:
+        """See `Transaction.forget_counters`."""
+        forget(self._execute, window, before)
+
+    def discard(self) -> None:
+        """Forgets what was written, since it is being rolled back."""
+        self._written.clear()
+
+    def _check_name(self, record: Record) -> None:
+        # Asked before anything is written, so that a name taken leaves the transaction usable.
+        # Nobody can take it in between; the unique index stands behind this all the same.
+        if record.name is None:
+            return
+        holders = self._execute(_HOLDER, record.tenant_id, record.kind, record.name, record.id)
+        if holders:
+            raise NameTaken(str(holders[0][0]))
+
+    def _log(
+        self,
+        key: tuple[str, str, str],
+        op: Op,
+        *,
+        before: str | None,
+        after: str | None,
+        actor: str,
+        summary: str,
+    ) -> Change:
+        was, is_now = _body(before), _body(after)  # first: nothing may fail after the insert
+        row = (*key, op, before, after, actor, self._now, summary)
+        [(revision,)] = self._execute(_LOG, *row)
+        change = Change(revision, *key, op, was, is_now, actor, self._now, summary)
+        self._written.append(change)
+        return change
+
+
+def _check_texts(key: tuple[str, str, str], name: str | None, actor: str, summary: str) -> None:
+    tenant_id, kind, entity_id = key
+    codec.check_texts(
+        kind=kind, tenant_id=tenant_id, id=entity_id, name=name, actor=actor, summary=summary
+    )

@@ -1,0 +1,259 @@
+"""The gRPC adapter: grpc.aio around the guarded endpoints, with health and reflection."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from pdp.errors import ConfigError, MalformedRequest, PdpError, Violation
+from pdp.transport.admission import admit_all
+from pdp.transport.call import Call, Endpoint, Session, joined
+from pdp.transport.coalescing import Turns
+from pdp.transport.grpc.health import Health
+from pdp.transport.response_streams import sent
+from pdp.transport.status import STATUSES, rich_status, shortened
+
+MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
+"""A batch of requests (decide.md, Services)."""
+
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", -1),  # an answer is as large as its question makes it
+    ("grpc.max_metadata_size", 16 * 1024),
+    ("grpc.max_concurrent_streams", 1024),
+    ("grpc.server_handshake_timeout_ms", 20_000),  # TLS, and the first bytes of HTTP/2
+    # A peer that vanishes is found out whether it has a call open or not.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.ping_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from pdp.transport.admission import Check
+    from pdp.transport.methods import Method
+    from pdp.transport.tls import Tls
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+    Handler = grpc.RpcMethodHandler[Any, Any]
+    NamesOf = Callable[[Context], tuple[str, ...]]
+
+_ALTERNATIVE: Final = "x509_subject_alternative_name"
+_COMMON: Final = "x509_common_name"
+
+
+class _Handlers(grpc.GenericRpcHandler):
+    """Finds the handler of a path with one look-up."""
+
+    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+        self._handlers = handlers
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+        return self._handlers.get(handler_call_details.method)
+
+
+class GrpcServer:
+    """Serves the endpoints over gRPC."""
+
+    def __init__(
+        self,
+        methods: Mapping[str, Method],
+        endpoints: Mapping[str, Endpoint],
+        workers: int = 1,
+        admissions: Mapping[str, Check] = {},
+        *,
+        certified: bool = False,
+    ) -> None:
+        """Args:
+        methods: the RPCs by path.
+        endpoints: the guarded endpoint of each, by path.
+        workers: how many processes share the port.
+        admissions: what is asked before a message is parsed, by path.
+        certified: clients have certificates, by which they may be known.
+        """
+        names_of = _names_of if certified else _no_names
+        options = (*_OPTIONS, ("grpc.so_reuseport", int(workers > 1)))
+        self._server = grpc.aio.server(options=options)
+        self._services = sorted({method.service for method in methods.values()})
+        turns = Turns()
+        handlers = {
+            path: _handler(
+                method, endpoints[path], admissions.get(path, admit_all), names_of, turns
+            )
+            for path, method in methods.items()
+        }
+        self._server.add_generic_rpc_handlers((_Handlers(handlers),))
+        self._health = Health(self._services)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = [*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME]
+        reflection.enable_server_reflection(names, self._server)
+
+    async def start(self, address: str, tls: Tls | None = None) -> int:
+        """Listens on `address` (`host:port` or `unix:path`) and returns the port (0 for a socket).
+
+        Args:
+            address: where to listen.
+            tls: how connections are secured; None for not at all.
+
+        Raises:
+            ConfigError: the address cannot be listened on.
+        """
+        try:
+            if tls is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, tls.for_grpc())
+        except RuntimeError as error:
+            raise ConfigError(
+                f"cannot listen for gRPC on {address}; is another server running there? "
+                "Set PDP_GRPC_LISTEN to another address"
+            ) from error
+        await self._server.start()
+        return port
+
+    def set_serving(self, serving: bool) -> None:
+        """Sets what `grpc.health.v1` answers for the server and for each service."""
+        self._health.set_serving(serving)
+
+    async def stop(self, grace_s: float) -> None:
+        """Takes no new calls, and ends those under way after `grace_s` seconds.
+
+        Watches of its health are told that it does not serve, and end at once.
+        """
+        self.set_serving(False)
+        self._health.end()
+        await self._server.stop(grace_s)
+
+
+def _handler(
+    method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf, turns: Turns
+) -> Handler:
+    # Bytes in, bytes out: a message that cannot be parsed is answered here, with its reason.
+    if method.streaming:
+        return grpc.stream_stream_rpc_method_handler(_stream(method, endpoint, admit, names_of))
+    if method.answers:
+        return grpc.unary_stream_rpc_method_handler(_answers(method, endpoint, admit, names_of))
+    return grpc.unary_unary_rpc_method_handler(_unary(method, endpoint, admit, names_of, turns))
+
+
+def _unary(
+    method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf, turns: Turns
+) -> Callable[[bytes, Context], Awaitable[bytes]]:
+    parse = method.request.FromString
+
+    async def handle(raw: bytes, context: Context) -> bytes:
+        await turns.mine()
+        call = _call(method, context, names_of(context))
+        try:
+            admit(call)
+            response = await endpoint(call, _parsed(parse, raw))
+        except PdpError as error:
+            await _abort(call, context, error)
+            raise
+        if call.reply:
+            context.set_trailing_metadata(tuple(call.reply.items()))
+        answer = response.SerializeToString()
+        await asyncio.sleep(0)  # the others of the turn are judged before any answer is sent
+        return answer
+
+    return handle
+
+
+def _stream(
+    method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf
+) -> Callable[[AsyncIterator[bytes], Context], AsyncIterator[bytes]]:
+    parse = method.request.FromString
+
+    async def handle(messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        session = Session()
+        peer = names_of(context)
+        try:
+            async for raw in messages:
+                call = _call(method, context, peer)
+                call.session = session
+                try:
+                    admit(call)
+                    response = await endpoint(call, _parsed(parse, raw))
+                except PdpError as error:
+                    await _abort(call, context, error)
+                    raise
+                yield response.SerializeToString()
+        finally:
+            session.end()
+
+    return handle
+
+
+def _answers(
+    method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf
+) -> Callable[[bytes, Context], AsyncIterator[bytes]]:
+    parse = method.request.FromString
+
+    async def handle(raw: bytes, context: Context) -> AsyncIterator[bytes]:
+        call = _call(method, context, names_of(context))
+        try:
+            admit(call)
+            await endpoint(call, _parsed(parse, raw))
+            async for response in sent(call):
+                yield response.SerializeToString()
+        except PdpError as error:
+            await _abort(call, context, error)
+            raise
+        if call.reply:
+            context.set_trailing_metadata(tuple(call.reply.items()))
+
+    return handle
+
+
+def _call(method: Method, context: Context, peer: tuple[str, ...]) -> Call:
+    # The stubs say it is never None; it is, for a caller that sets no deadline.
+    remaining: float | None = context.time_remaining()
+    return Call(
+        method,
+        _metadata(context),
+        "grpc",
+        None if remaining is None else time.monotonic() + remaining,
+        peer=peer,
+    )
+
+
+def _metadata(context: Context) -> dict[str, str]:
+    pairs: Any = context.invocation_metadata() or ()
+    metadata = dict(pairs)
+    if len(metadata) == len(pairs):
+        return metadata
+    return joined(pair for pair in pairs if isinstance(pair[1], str))  # no -bin is ours
+
+
+def _no_names(_context: Context) -> tuple[str, ...]:
+    return ()
+
+
+def _names_of(context: Context) -> tuple[str, ...]:
+    """Returns the names in the client's certificate: alternative ones, else the common one."""
+    certificate = context.auth_context()
+    names = certificate.get(_ALTERNATIVE) or certificate.get(_COMMON) or ()
+    return tuple(name.decode("utf-8", "replace") for name in names)
+
+
+def _parsed(parse: Callable[[bytes], Message], raw: bytes) -> Message:
+    try:
+        return parse(raw)
+    except DecodeError:
+        reason = "not a message of this type, or text that is not UTF-8"
+        raise MalformedRequest(f"body: {reason}", Violation("body", reason)) from None
+
+
+async def _abort(call: Call, context: Context, error: PdpError) -> None:
+    metadata: list[tuple[str, str | bytes]] = [*call.reply.items()]
+    metadata.append(("grpc-status-details-bin", rich_status(error)))
+    await context.abort(STATUSES[error.reason].grpc, shortened(error.message), tuple(metadata))

@@ -1,0 +1,92 @@
+"""Between a decision record and its wire form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from pdp._gen.pdp.v1 import audit_pb2 as pb
+from pdp._gen.pdp.v1 import decide_pb2
+from pdp.domain.decision import Decision
+from pdp.transport.convert import to_response
+
+if TYPE_CHECKING:
+    from pdp.audit.reader import Read
+    from pdp.domain.decision_record import DecisionRecord
+
+
+def to_record(read: Read) -> pb.DecisionRecord:
+    """Returns the wire form of a record."""
+    record = read.record
+    message = pb.DecisionRecord(
+        decision_id=record.decision_id,
+        request_id=record.request_id,
+        time=timestamp_of(record.time),
+        tenant_id=record.tenant_id,
+        outcome=record.outcome,  # type: ignore[arg-type] # the numbers are the proto's
+        allowed=record.allowed,
+        reason_code=record.reason_code,
+        message=record.message,
+        status_hint=record.status_hint,
+        revision=record.revision,
+        policy_hash=record.policy_hash,
+        subject=decide_pb2.Subject(**record.subject._asdict()),
+        customer_id=record.customer_id,
+        direction=record.direction,
+        channel=record.channel,
+        intent_complexity=record.intent_complexity,
+        model=decide_pb2.Model(provider=record.provider, model=record.model),
+        action=record.action,
+        tool=record.tool,
+        target=decide_pb2.Target(**record.target._asdict()),
+        asked_at=timestamp_of(record.asked_at),
+        text_sha256=record.text_sha256,
+        text_length=record.text_length,
+        redacted_text=record.redacted_text,
+        arguments_sha256=record.arguments_sha256,
+        entities=[pb.RecordedEntity(**each._asdict()) for each in record.entities],
+        usage=decide_pb2.Usage(tokens=record.tokens, cost_usd=record.cost_usd),
+        pii_detected=record.pii_detected,
+        incomplete=record.incomplete,
+        duration_us=record.duration_us,
+        layers=[pb.LayerTime(**each._asdict()) for each in record.layers],
+        logging_level=record.logging_level,
+        cursor=str(read.cursor),
+    )
+    if record.redacted_arguments is not None:
+        message.redacted_arguments.update(dict(record.redacted_arguments))
+    _add_findings(message, record)
+    return message
+
+
+def _add_findings(message: pb.DecisionRecord, record: DecisionRecord) -> None:
+    """Adds what a decision has as well, by way of one."""
+    response = to_response(
+        Decision(
+            decision_id=record.decision_id,
+            request_id=record.request_id,
+            outcome=record.outcome,
+            message=record.message,
+            reason_code=record.reason_code,
+            status_hint=record.status_hint,
+            risk=record.risk,
+            revision=record.revision,
+            obligations=record.obligations,
+            warnings=record.warnings,
+            matches=record.matches,
+            frameworks=record.frameworks,
+        )
+    )
+    message.risk.CopyFrom(response.risk)
+    message.matches.extend(response.matches)
+    message.obligations.extend(response.obligations)
+    message.warnings.extend(response.warnings)
+    message.frameworks.extend(response.frameworks)
+
+
+def timestamp_of(seconds: float) -> Timestamp:
+    """Returns a time, given in seconds since the epoch, to the microsecond."""
+    timestamp = Timestamp()
+    timestamp.FromNanoseconds(round(seconds * 1e6) * 1000)
+    return timestamp

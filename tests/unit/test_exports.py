@@ -1,0 +1,85 @@
+"""What leaves the server, composed: how it stands is in readiness and metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pdp.config import load
+from pdp.errors import ConfigError
+from pdp.export.exporter import Exports
+from pdp.export.spool import Standing
+from pdp.server.exports import Exporting
+from pdp.transport.metrics import Metrics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TROUBLED = Exports(
+    standings={
+        "splunk": Standing(waiting=7, dropped=3, failing_since=1.0, last_error="HTTP 503"),
+        "file": Standing(waiting=1, dropped=2),
+    },
+    held_bytes=512,
+    alerts_waiting=4,
+    alerts_dropped=5,
+    dead_letters=6,
+    dead_dropped=1,
+)
+
+
+class Standstill:
+    """An exporter that stands as it does."""
+
+    def __init__(self, exports: Exports) -> None:
+        self.exports = exports
+
+
+def exporting(exports: Exports) -> Exporting:
+    whole = Exporting.nowhere()
+    stand_in: Any = Standstill(exports)
+    return Exporting(stand_in, whole.directory, whole.trials)
+
+
+def test_readiness_says_what_fails_and_what_was_dropped() -> None:
+    assert exporting(Exports()).checks() == {}
+    assert exporting(TROUBLED).checks() == {
+        "siem_splunk": "failing since 1970-01-01T00:00:01.000Z",
+        "siem_file": "ok",
+        "exports": "ok; 6 events were dropped",
+    }
+    faulty = Exports(faulty=True)
+    assert exporting(faulty).checks() == {"exports": "failing: the spool cannot be written"}
+
+
+def test_metrics_say_it_in_numbers() -> None:
+    metrics = Metrics()
+    exporting(TROUBLED).measure(metrics)
+    text = metrics.render().decode()
+    for name, value in {
+        "pdp_siem_waiting": 7,
+        "pdp_siem_spool_bytes": 512,
+        "pdp_siem_failing": 1,
+        "pdp_siem_dropped_total": 6,
+        "pdp_alerts_waiting": 4,
+        "pdp_alerts_dropped_total": 5,
+        "pdp_dead_letters": 6,
+    }.items():
+        assert f"\n{name} {value}.0\n" in text
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"SPLUNK_HEC_URL": "https://splunk"}, "SPLUNK_HEC_TOKEN is not"),
+        ({"SYSLOG_HOST": "h", "SYSLOG_PROTOCOL": "x"}, "SYSLOG_PROTOCOL"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(
+    tmp_path: Path, environ: dict[str, str], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Exporting.of(load({"data_dir": tmp_path}), environ)
+    with pytest.raises(ConfigError, match="PDP_ALERT_NETWORKS"):
+        Exporting.of(load({"data_dir": tmp_path, "alert_networks": "1.2.3"}), {})

@@ -1,0 +1,402 @@
+"""The recorder: what it takes is written, and where it cannot be, nobody is told that it was."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from pdp.audit import recorder as recorder_module
+from pdp.audit.acknowledgements import LoopTickets, ThreadTickets
+from pdp.audit.recorder import Recorder
+from pdp.domain.audit_log import Filter, Kept, Retention, Verification
+from pdp.domain.decision import Outcome, Risk
+from pdp.domain.decision_record import DecisionRecord, Recorded
+from pdp.domain.org_policy import DEFAULT_ORG_POLICY
+from pdp.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pdp.audit.acknowledgements import Tickets
+
+PATIENCE_S: Final = 30.0
+
+
+class MemoryLog:
+    """An `AuditLog` that can be held up, and can fail."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.failure: Exception | BaseException | None = None
+        self.gate = threading.Event()
+        self.gate.set()
+        self.asked = threading.Semaphore(0)
+        self.retained: list[Retention] = []
+        self.tidy = threading.Event()
+
+    def append(self, bodies: Sequence[str]) -> None:
+        self.asked.release()
+        assert self.gate.wait(PATIENCE_S)
+        if self.failure is not None:
+            raise self.failure
+        self.batches.append(list(bodies))
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.batches))
+
+    def select(self, wanted: Filter, *, before: int | None, limit: int) -> Sequence[Kept]:
+        raise NotImplementedError
+
+    def follow(self, wanted: Filter, *, after: int, limit: int) -> Sequence[Kept]:
+        raise NotImplementedError
+
+    def read_on(self, after: int, limit: int) -> Sequence[Kept]:
+        raise NotImplementedError
+
+    def get(self, tenant_id: str, decision_id: str) -> Kept | None:
+        raise NotImplementedError
+
+    def last(self) -> int:
+        raise NotImplementedError
+
+    def verify(self, anchor: str = "") -> Verification:
+        raise NotImplementedError
+
+    def retain(self, retention: Retention, now: float) -> int:
+        self.retained.append(retention)
+        if len(self.retained) == 3:
+            self.tidy.set()
+        return max(0, 3 - len(self.retained))
+
+    def size(self) -> int:
+        return 0
+
+    def checkpoint(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Has nothing to release."""
+
+
+class Listener:
+    """A `Consumer`."""
+
+    name = "listener"
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.heard: list[str] = []
+        self.told = threading.Event()
+        self._fails = fails
+
+    def consume(self, batch: Sequence[Recorded]) -> None:
+        if self._fails:
+            raise RuntimeError("cannot take it")
+        self.heard += [each.record.decision_id for each in batch]
+        self.told.set()
+
+
+FATAL: Final = -2
+
+
+class Told:
+    """`Tickets` that tell how each was settled."""
+
+    def __init__(self) -> None:
+        self.settled: SimpleQueue[bool] = SimpleQueue()
+
+    def new(self) -> None:
+        """Makes none: nobody waits for a certain one."""
+
+    def settle(self, tickets: Sequence[None], *, written: bool) -> None:
+        for _ in tickets:
+            self.settled.put(written)
+
+
+def make(number: int) -> Recorded:
+    if number == FATAL:
+        raise SystemExit
+    if number < 0:
+        raise ValueError(number)
+    record = DecisionRecord(f"d{number}", "", 0.0, "t", Outcome.BLOCK, Risk(90, "critical"))
+    return Recorded(record, DEFAULT_ORG_POLICY)
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    return MemoryLog()
+
+
+@pytest.fixture
+def start(log: MemoryLog) -> Iterator[Callable[..., Recorder[int]]]:
+    started: list[Recorder[int]] = []
+
+    def begin(tickets: Tickets | None = None, bound: int = 100) -> Recorder[int]:
+        started.append(Recorder(log, make, tickets, bound=bound, retention=Retention()))
+        return started[-1]
+
+    yield begin
+    log.gate.set()
+    for each in started:
+        each.close()
+
+
+class TestDurable:
+    def test_a_ticket_is_good_once_the_record_is_written(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        recorder = start(ThreadTickets())
+        log.gate.clear()
+        ticket = recorder.record(1)
+        assert log.asked.acquire(timeout=PATIENCE_S)
+        assert log.batches == []  # it waits: nothing has been written yet
+        log.gate.set()
+        assert ticket.wait() is True
+        assert log.count == 1
+
+    def test_what_waits_is_one_batch(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        recorder = start(ThreadTickets())
+        log.gate.clear()
+        first = recorder.record(0)
+        assert log.asked.acquire(timeout=PATIENCE_S)
+        others = [recorder.record(number) for number in range(1, 40)]
+        log.gate.set()
+        assert all(each.wait() for each in [first, *others])
+        assert [len(each) for each in log.batches] == [1, 39]
+
+    def test_large_requests_are_written_in_several_batches(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        """All at once they may be more than the store takes, and then none of them is written."""
+        recorder = start(ThreadTickets())
+        log.gate.clear()
+        first = recorder.record(0)
+        assert log.asked.acquire(timeout=PATIENCE_S)
+        others = [
+            recorder.record(number, recorder_module.MAX_WEIGHT // 2) for number in range(1, 6)
+        ]
+        log.gate.set()
+        assert all(each.wait() for each in [first, *others])
+        assert [len(each) for each in log.batches] == [1, 2, 2, 1]
+
+    def test_a_store_that_fails_is_told_of_and_recovers(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        recorder = start(ThreadTickets())
+        log.failure = StoreUnavailable("The store's disk is full.")
+        assert recorder.record(1).wait() is False
+        assert recorder.status() == "failing: The store's disk is full."
+        assert recorder.unwritten == 1
+        log.failure = None
+        assert recorder.record(2).wait() is True
+        assert recorder.status() == "ok"
+
+    def test_a_record_that_cannot_be_made_is_none_that_was_written(
+        self, start: Callable[..., Recorder[int]]
+    ) -> None:
+        recorder = start(ThreadTickets())
+        assert recorder.record(-1).wait() is False
+        assert "ValueError" in recorder.status()
+        assert recorder.record(1).wait() is True
+
+    def test_a_record_that_cannot_be_made_is_no_others_loss(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        """They are other callers' and other tenants', and came together by chance."""
+        recorder = start(ThreadTickets())
+        log.gate.clear()
+        first = recorder.record(0)
+        assert log.asked.acquire(timeout=PATIENCE_S)
+        others = [recorder.record(number) for number in (1, -1, 2)]
+        log.gate.set()
+        assert [each.wait() for each in (first, *others)] == [True, True, False, True]
+        assert [len(each) for each in log.batches] == [1, 2]
+        assert recorder.unwritten == 1
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_a_maker_that_dies_leaves_nobody_waiting(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        recorder = start(ThreadTickets())
+        log.gate.clear()
+        first = recorder.record(0)
+        assert log.asked.acquire(timeout=PATIENCE_S)
+        others = [recorder.record(number) for number in (1, FATAL, 2)]
+        log.gate.set()
+        assert [each.wait() for each in (first, *others)] == [True, False, False, False]
+        assert recorder.record(3).wait() is False
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_nobody_waits_for_a_recorder_that_has_ended(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        """Neither whose record was being written, nor who waited behind that."""
+        told = Told()
+        recorder = start(told)
+        log.gate.clear()
+        recorder.record(0)
+        assert log.asked.acquire(timeout=PATIENCE_S)
+        for number in range(1, 4):
+            recorder.record(number)
+        log.failure = SystemExit()
+        log.gate.set()
+        assert [told.settled.get(timeout=PATIENCE_S) for _ in range(4)] == [False] * 4
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_a_writer_that_dies_leaves_nobody_waiting(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        recorder = start(ThreadTickets())
+        log.failure = SystemExit()
+        assert recorder.record(1).wait() is False
+        recorder.close()
+        assert not recorder.alive
+        assert recorder.status() == "ended: decisions are not recorded"
+        assert recorder.record(2).wait() is False
+
+    def test_closing_writes_what_waits(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        recorder = start(ThreadTickets())
+        log.gate.clear()
+        tickets = [recorder.record(number) for number in range(600)]
+        log.gate.set()
+        recorder.close()
+        assert log.count == 600
+        assert all(each.wait() for each in tickets)
+
+    async def test_tickets_of_a_loop_are_awaited(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        recorder = start(LoopTickets(asyncio.get_running_loop()))
+        tickets = [recorder.record(number) for number in range(5)]
+        tickets[2].cancel()  # a caller that goes away
+        assert await asyncio.gather(*tickets[:2], *tickets[3:]) == [True] * 4
+        assert log.count == 5
+
+
+class TestAsync:
+    def test_nobody_waits_and_all_is_written(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        recorder = start()
+        assert [recorder.record(number) for number in range(50)] == [None] * 50
+        recorder.close()
+        assert (log.count, recorder.dropped) == (50, 0)
+
+    def test_a_full_queue_drops_and_says_so(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        recorder = start(bound=10)
+        log.gate.clear()
+        recorder.record(0)
+        assert log.asked.acquire(timeout=PATIENCE_S)
+        for number in range(1, 31):
+            recorder.record(number)
+        assert (recorder.depth, recorder.dropped) == (10, 20)
+        assert recorder.status() == "failing: the queue is full"
+        assert "decision records cannot be written: the queue is full" in caplog.text
+        log.gate.set()
+        recorder.close()
+        assert log.count == 11
+
+    def test_drops_stay_visible(self, log: MemoryLog, start: Callable[..., Recorder[int]]) -> None:
+        recorder = start(bound=1)
+        listener = Listener()
+        recorder.subscribe(listener)
+        log.gate.clear()
+        recorder.record(0)
+        assert log.asked.acquire(timeout=PATIENCE_S)
+        recorder.record(1)
+        recorder.record(2)
+        log.gate.set()
+        assert log.asked.acquire(timeout=PATIENCE_S)
+        assert listener.told.wait(PATIENCE_S)
+        assert recorder.status() == "ok; 1 records were dropped since the start"
+
+    def test_large_texts_are_bounded_too(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        recorder = start()
+        log.gate.clear()
+        recorder.record(0)
+        assert log.asked.acquire(timeout=PATIENCE_S)
+        recorder.record(1, recorder_module.MAX_WEIGHT)
+        recorder.record(2, 1)
+        assert recorder.dropped == 1
+
+    def test_what_is_written_makes_room_for_more(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        recorder = start()
+        for number in range(3):
+            listener = Listener()
+            recorder.subscribe(listener)
+            recorder.record(number, recorder_module.MAX_WEIGHT)
+            assert listener.told.wait(PATIENCE_S)
+        assert (recorder.dropped, log.count) == (0, 3)
+
+    def test_a_store_that_fails_is_tried_again(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(recorder_module, "RETRY_S", 0.01)
+        recorder = start()
+        log.failure = StoreUnavailable("The store's disk is full.")
+        recorder.record(1)
+        for _ in range(3):
+            assert log.asked.acquire(timeout=PATIENCE_S)
+        assert recorder.status() == "failing: The store's disk is full."
+        log.failure = None
+        recorder.close()
+        assert (log.count, recorder.dropped) == (1, 0)
+
+    def test_closing_gives_up_what_cannot_be_written(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        recorder = start()
+        log.failure = StoreUnavailable("The store's disk is full.")
+        for number in range(5):
+            recorder.record(number)
+        recorder.close()
+        assert (log.count, recorder.dropped) == (0, 5)
+
+
+class TestHousekeeping:
+    def test_what_is_over_goes_by_and_by_also_while_nothing_comes(self, log: MemoryLog) -> None:
+        retention = Retention(max_age_s=60)
+        recorder: Recorder[int] = Recorder(log, make, None, bound=9, retention=retention)
+        assert log.tidy.wait(PATIENCE_S)
+        recorder.close()
+        assert log.retained[:3] == [retention] * 3
+
+
+class TestConsumers:
+    def test_all_hear_of_what_was_written_in_order(
+        self, start: Callable[..., Recorder[int]]
+    ) -> None:
+        recorder = start(ThreadTickets())
+        listeners = [Listener(), Listener(fails=True), Listener()]
+        for each in listeners:
+            recorder.subscribe(each)
+        for number in range(20):
+            recorder.record(number).wait()
+        recorder.close()
+        assert listeners[0].heard == listeners[2].heard == [f"d{n}" for n in range(20)]
+        assert recorder.consumer_failures == 20
+
+    def test_nobody_hears_of_what_was_not_written(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        recorder = start(ThreadTickets())
+        listener = Listener()
+        recorder.subscribe(listener)
+        log.failure = StoreUnavailable("The store's disk is full.")
+        recorder.record(1).wait()
+        recorder.close()
+        assert listener.heard == []

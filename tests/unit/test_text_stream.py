@@ -1,0 +1,223 @@
+"""Texts in chunks: however they are cut, what goes out is the redaction of the whole."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pdp.decisions.text_stream import (
+    HOLD_BACK,
+    MAX_RUN,
+    MAX_TEXT_BYTES,
+    SHARE,
+    STEP,
+    TextStream,
+    TextTooLong,
+)
+from pdp.domain.decision import Outcome
+from pdp.domain.policy_set import PolicySet
+from pdp.domain.static_policy import KIND, StaticPolicy
+from pdp.engine.compiler import compile_platform, compile_tenant
+from tests.unit.test_chains import chained, rule
+from tests.unit.text_streams import ask, chunked, pieces, spans_of, stream
+
+if TYPE_CHECKING:
+    from pdp.domain.policy_pack import PolicyRule
+    from pdp.engine.snapshot import Snapshot
+
+PLATFORM = compile_platform(PolicySet(), {})
+PATTERNS = (
+    r"\b(?:\d[ -]?){15}\d\b",
+    r"\b\d{3}-\d{2}-\d{4}\b",
+    r"\b[\w.]{1,64}@[\w.]{1,100}\b",
+    r"eyJ[\w.]{20,}",
+)
+PHRASE = "forbidden phrase"
+
+
+def redact(pattern: str, index: int = 0) -> PolicyRule:
+    """A rule that replaces what its pattern finds by its own number."""
+    made = rule(
+        {"type": "REDACT", "redact_replacement": f"[{index}]"},
+        {"content_regex": pattern},
+        sequence=index,
+    )
+    return replace(made, applies_to="both")
+
+
+def redacting(*patterns: str, blocks: str = "") -> Snapshot:
+    """Rules that redact patterns, and a policy that blocks one."""
+    policies = chained(*(redact(pattern, index) for index, pattern in enumerate(patterns)))
+    if blocks:
+        policy = StaticPolicy("s", "Phrase", "custom", blocks, "block")
+        policies = policies.replaced(KIND, {"s": policy})
+    return compile_tenant(PLATFORM, "t", policies, 1)
+
+
+REDACTING = redacting(*PATTERNS)
+BLOCKING = redacting(*PATTERNS, blocks=rf"\b{PHRASE}\b")
+
+with_phrase = st.tuples(
+    st.lists(pieces, max_size=20), st.lists(pieces, max_size=20), st.sampled_from((" ", "", "s"))
+).map(lambda parts: "".join((*parts[0], " ", PHRASE, parts[2], *parts[1])))
+
+
+@given(chunked())
+def test_what_is_released_is_the_redaction_of_the_whole(chunks: list[str]) -> None:
+    text = "".join(chunks)
+    whole = ask(REDACTING, text)
+    streamed = stream(REDACTING, chunks)
+    assert streamed.text == (text if whole.redacted_text is None else whole.redacted_text)
+    assert streamed.end == len(text)
+    assert list(streamed.spans) == spans_of(whole)
+    assert streamed.decision.outcome is whole.outcome
+    assert streamed.decision.matches == whole.matches
+
+
+@given(chunked(with_phrase))
+def test_a_text_is_stopped_where_the_whole_would_be_and_before_what_it_is_stopped_for(
+    chunks: list[str],
+) -> None:
+    text = "".join(chunks)
+    whole = ask(BLOCKING, text)
+    passing = ask(REDACTING, text).redacted_text or text
+    streamed = stream(BLOCKING, chunks)
+    assert streamed.decision.outcome is whole.outcome
+    assert passing.startswith(streamed.text)
+    assert ask(BLOCKING, text[: streamed.end]).allowed
+    if whole.outcome is Outcome.BLOCK:
+        found = re.search(rf"\b{PHRASE}\b", text, re.ASCII)
+        assert found is not None
+        assert streamed.end <= found.start()
+        assert streamed.decision.reason_code == whole.reason_code
+    else:
+        assert streamed.text == passing
+
+
+@given(chunked())
+def test_a_text_that_does_not_end_releases_nothing_that_could_be_a_value(
+    chunks: list[str],
+) -> None:
+    text = TextStream()
+    for chunk in chunks:
+        text.add(chunk)
+        if text.is_due(last=False):
+            text.go_on(lambda so_far: ask(REDACTING, so_far), last=False)
+    assert text.released <= max(0, text.length - HOLD_BACK)
+
+
+def test_a_value_is_whole_wherever_a_text_of_any_length_is_cut() -> None:
+    card = "4111 1111 1111 1111"
+    before, after = "word " * 100, " word" * 100
+    text = before + card + after
+    for cut in range(len(before) - 1, len(before) + len(card) + 1):
+        streamed = stream(REDACTING, [text[:cut], text[cut:]])
+        assert streamed.text == before + "[0]" + after
+
+
+def test_a_token_longer_than_the_window_is_held_back_as_a_whole() -> None:
+    token = "eyJ" + "x" * (MAX_RUN - 3)
+    text = f"{'word ' * 100}{token} {'word ' * 100}"
+    # Only the end tells that it is one.
+    snapshot = redacting(r"eyJx{500,}x{500,}x{500,}x{500,}\b")
+    streamed = stream(snapshot, [text[start : start + 7] for start in range(0, len(text), 7)])
+    assert token not in streamed.text
+    assert streamed.text == ask(snapshot, text).redacted_text
+
+
+def test_a_private_key_is_held_back_until_it_ends() -> None:
+    lines = "\n".join(["MIIEow" + "Ab1+" * 14] * 50)
+    mark = "RSA PRIVATE KEY-----"
+    key = f"-----BEGIN {mark}\n{lines}\n-----END {mark}"
+    text = f"{'word ' * 100}{key}{' word' * 100}-----BEGIN {mark}{' word' * 100}"
+    snapshot = redacting(f"-----BEGIN {mark}(?:[^-]*-----END {mark})?")
+    streamed = stream(snapshot, [text[start : start + 30] for start in range(0, len(text), 30)])
+    assert "MIIE" not in streamed.text
+    assert streamed.text == ask(snapshot, text).redacted_text
+
+
+def test_a_redaction_that_grows_is_one() -> None:
+    snapshot = redacting(r"<<[^>]*>>", r"<<[^>]*")
+    text = f"{'word ' * 100}<<{'secret words ' * 500}>>{' word' * 100}"
+    streamed = stream(snapshot, [text[start : start + 50] for start in range(0, len(text), 50)])
+    assert streamed.text == ask(snapshot, text).redacted_text
+    assert "secret" not in streamed.text
+
+
+def test_invisible_characters_do_not_stretch_a_value_out_of_the_window() -> None:
+    card = ("\u200b" * 100).join("4111111111111111")
+    text = f"{'word ' * 100}{card}{' word' * 100}"
+    streamed = stream(REDACTING, [text[start : start + 20] for start in range(0, len(text), 20)])
+    assert "4" not in streamed.text
+    assert streamed.text == ask(REDACTING, text).redacted_text
+
+
+def test_what_does_not_hang_on_the_text_stops_it_at_its_first_chunk() -> None:
+    always = rule({"type": "BLOCK", "message": "No."}, {"channel": ["interactive"]})
+    policies = chained(replace(always, applies_to="output"))
+    snapshot = compile_tenant(PLATFORM, "t", policies, 1)
+    streamed = stream(snapshot, ["word"] * 1000)
+    assert streamed.decision.message == "No."
+    assert streamed.judged == 2
+
+
+def test_a_word_that_goes_on_does_not_stop_a_text() -> None:
+    chunks = ["word " * 100 + PHRASE, "book" + " word" * 100]
+    streamed = stream(BLOCKING, chunks)
+    assert streamed.text == "".join(chunks)
+
+
+def test_a_match_over_more_than_the_window_stops_what_is_left() -> None:
+    snapshot = redacting(blocks=r"(?s)begin.*end")
+    text = f"begin {'word ' * 1000} end {'word ' * 1000}"
+    streamed = stream(snapshot, [text[start : start + 100] for start in range(0, len(text), 100)])
+    assert streamed.decision.outcome is Outcome.BLOCK
+    assert streamed.end < text.index("end")
+
+
+@pytest.mark.parametrize("size", [1, 10, 5000])
+def test_however_small_the_chunks_a_text_is_looked_at_a_bounded_number_of_times(size: int) -> None:
+    text = "word " * 20_000
+    streamed = stream(REDACTING, [text[at : at + size] for at in range(0, len(text), size)])
+    assert streamed.characters <= (SHARE + 2) * len(text)
+    assert streamed.judged <= SHARE * 10
+    assert streamed.text == text
+
+
+def test_short_texts_are_released_every_few_words() -> None:
+    text = TextStream()
+    sizes = []
+    for _ in range(300):
+        text.add("word ")
+        if text.is_due(last=False):
+            sizes.append(len(text.go_on(lambda each: ask(REDACTING, each), last=False).text))
+    assert max(sizes) < 2 * STEP
+    assert text.released > text.length - HOLD_BACK - 2 * STEP
+
+
+def test_a_text_that_is_too_long_ends() -> None:
+    text = TextStream()
+    text.add("é" * (MAX_TEXT_BYTES // 2))
+    with pytest.raises(TextTooLong):
+        text.add("e")
+    assert text.closed
+
+
+def test_between_two_judgements_there_is_nothing_to_say_before_the_first() -> None:
+    with pytest.raises(ValueError, match="nothing was judged"):
+        TextStream().wait()
+
+
+@settings(max_examples=30)
+@given(chunked())
+def test_an_error_while_judging_releases_nothing_more(chunks: list[str]) -> None:
+    incomplete = ask(REDACTING, "")._replace(outcome=Outcome.BLOCK, incomplete=True)
+    text = TextStream()
+    text.add("".join(chunks))
+    release = text.go_on(lambda _: incomplete, last=True)
+    assert (release.text, release.closed) == ("", True)

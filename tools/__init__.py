@@ -1,0 +1,1 @@
+"""Tools for developers; they are not part of the package."""

@@ -1,0 +1,234 @@
+"""JSON Schemas of messages, as the codec reads and writes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pdp._gen.pdp.v1 import options_pb2
+from pdp.jsonpb.fields import (
+    LIST_VALUE,
+    STRUCT,
+    TIMESTAMP,
+    VALUE,
+    Unsupported,
+    bare_list,
+    enum_names,
+    enum_prefix,
+    integer_range,
+    is_bool,
+    is_map,
+    is_number,
+    is_text,
+    json_form,
+    map_value,
+)
+from pdp.jsonpb.timestamps import EXAMPLE
+from tools.openapi.bounds import (
+    JsonSchema,
+    bounds,
+    ignores_zero,
+    must_be_sent,
+    or_zero,
+    rules_of,
+)
+from tools.openapi.free_form import DOCUMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+
+_WELL_KNOWN: Final[Mapping[str, JsonSchema]] = {
+    TIMESTAMP: {"type": "string", "format": "date-time", "examples": [EXAMPLE]},
+    STRUCT: {"type": "object"},
+    LIST_VALUE: {"type": "array"},
+    VALUE: {},
+}
+
+
+class Schemas:
+    """Gathers the schemas that a document's operations refer to."""
+
+    def __init__(
+        self, comments: Mapping[str, str], inputs: list[Descriptor], outputs: list[Descriptor]
+    ) -> None:
+        """Begins with none.
+
+        Args:
+            comments: of the contracts, by full name.
+            inputs: the messages that callers send.
+            outputs: the messages that the server sends.
+
+        """
+        self._comments = comments
+        sent = {each.full_name for each in _reachable(inputs)}
+        self._both = sent & {each.full_name for each in _reachable(outputs)}
+        self._found: dict[str, JsonSchema] = {}
+
+    def found(self) -> dict[str, JsonSchema]:
+        """Returns the schemas so far, by name."""
+        return dict(sorted(self._found.items()))
+
+    def add(self, name: str, schema: JsonSchema) -> JsonSchema:
+        """Adds a schema under a name of its own, and returns the reference to it."""
+        self._found[name] = schema
+        return {"$ref": f"#/components/schemas/{name}"}
+
+    def input(self, message: Descriptor, without: frozenset[str] = frozenset()) -> JsonSchema:
+        """Returns the reference to a message as it is read.
+
+        Args:
+            message: its type.
+            without: fields that are bound elsewhere, in the path.
+
+        """
+        name = _name(message)
+        name = f"{name}Input" if message.full_name in self._both else name
+        if name not in self._found:
+            self._found[name] = {}  # a type may hold itself
+            self._found[name] = self._input(message, without)
+        return {"$ref": f"#/components/schemas/{name}"}
+
+    def output(self, message: Descriptor) -> JsonSchema:
+        """Returns the reference to a message as it is written."""
+        name = _name(message)
+        if name not in self._found:
+            self._found[name] = {}
+            self._found[name] = self._output(message)
+        return {"$ref": f"#/components/schemas/{name}"}
+
+    def parameter(self, field: FieldDescriptor) -> JsonSchema:
+        """Returns the schema of a field in a path or a query."""
+        return self._bounded(field)
+
+    def describe(self, full_name: str) -> str:
+        """Returns the comment of an element of the contracts.
+
+        Raises:
+            KeyError: it has none.
+
+        """
+        return self._comments[full_name]
+
+    def output_field(self, field: FieldDescriptor) -> JsonSchema:
+        """Returns the schema of a field as it is written, null apart."""
+        if field.is_repeated and not is_map(field):
+            return {"type": "array", "items": self._value(field, written=True)}
+        return self._value(field, written=True)
+
+    def _object(self, message: Descriptor) -> JsonSchema:
+        return {"type": "object", "description": self.describe(message.full_name)}
+
+    def _input(self, message: Descriptor, without: frozenset[str]) -> JsonSchema:
+        properties: JsonSchema = {}
+        required: list[str] = []
+        for field in message.fields:
+            if field.name in without:
+                continue
+            schema = self._bounded(bare_list(field) or field)
+            if must_be_sent(field, schema):
+                required.append(field.name)
+            else:
+                schema = _nullable(schema)
+            properties[field.name] = self._described(field, schema)
+        return {**self._object(message), **_members(properties, required)}
+
+    def _output(self, message: Descriptor) -> JsonSchema:
+        properties: JsonSchema = {}
+        required: list[str] = []
+        for field in message.fields:
+            schema = self.output_field(bare_list(field) or field)
+            form = json_form(field)
+            if form in {options_pb2.JSON_FORM_NULL, options_pb2.JSON_FORM_NULL_IF_EMPTY}:
+                schema = _nullable(schema)
+            always = not field.has_presence and form != options_pb2.JSON_FORM_OMIT_EMPTY
+            if always or form == options_pb2.JSON_FORM_NULL:
+                required.append(field.name)
+            properties[field.name] = self._described(field, schema)
+        return {**self._object(message), **_members(properties, required)}
+
+    def _described(self, field: FieldDescriptor, schema: JsonSchema) -> JsonSchema:
+        return {"description": self.describe(field.full_name), **schema}
+
+    def _bounded(self, field: FieldDescriptor) -> JsonSchema:
+        """Returns the schema of a field as it is read, with its bounds."""
+        rules = bounds(rules_of(field), field.full_name)
+        if not field.is_repeated or is_map(field):
+            schema = {**self._value(field, written=False), **rules}
+            return or_zero(schema) if ignores_zero(field) else schema
+        items = {**self._value(field, written=False), **rules.pop("items", {})}
+        return {"type": "array", "items": items, **rules}
+
+    def _value(self, field: FieldDescriptor, *, written: bool) -> JsonSchema:
+        """Returns the schema of one value of a field."""
+        document = None if written else DOCUMENTS.get(field.full_name)
+        if document is not None:
+            return self.add(document["title"], document) if "title" in document else dict(document)
+        if is_map(field):
+            return {
+                "type": "object",
+                "additionalProperties": self._value(map_value(field), written=written),
+            }
+        message = field.message_type
+        if message is not None:
+            well_known = _WELL_KNOWN.get(message.full_name)
+            if well_known is not None:
+                return dict(well_known)
+            return self.output(message) if written else self.input(message)
+        return self._enum(field.enum_type) if field.enum_type is not None else _scalar(field)
+
+    def _enum(self, enum: EnumDescriptor) -> JsonSchema:
+        names = [name for name in enum_names(enum).values() if name != "UNSPECIFIED"]
+        prefix = enum_prefix(enum)
+        lines = [
+            f"- `{name}` {self.describe(f'{enum.full_name}.{prefix}{name}').split(' ', 1)[1]}"
+            for name in names
+        ]
+        description = f"{self.describe(enum.full_name)}\n\n" + "\n".join(lines)
+        schema = {"type": "string", "enum": names, "description": description}
+        return self.add(enum.full_name.removeprefix(f"{enum.file.package}."), schema)
+
+
+def _scalar(field: FieldDescriptor) -> JsonSchema:
+    if is_text(field):
+        return {"type": "string"}
+    if is_bool(field):
+        return {"type": "boolean"}
+    if is_number(field):
+        return {"type": "number", "format": "double"}
+    limits = integer_range(field)
+    if limits is None:
+        raise Unsupported(field, "its type")
+    width = "int32" if limits[1] < 2**32 else "int64"
+    return {"type": "integer", "format": width, "minimum": limits[0], "maximum": limits[1]}
+
+
+def _nullable(schema: JsonSchema) -> JsonSchema:
+    if not schema:
+        return schema  # any value: null is one
+    kind = schema.get("type")
+    if kind is None:
+        return {"anyOf": [schema, {"type": "null"}]}
+    nullable: dict[str, Any] = {**schema, "type": [kind, "null"]}
+    if "enum" in schema:
+        nullable["enum"] = [*schema["enum"], None]
+    return nullable
+
+
+def _members(properties: JsonSchema, required: list[str]) -> JsonSchema:
+    members: JsonSchema = {"properties": properties, "additionalProperties": False}
+    return {**members, "required": required} if required else members
+
+
+def _name(message: Descriptor) -> str:
+    return message.full_name.removeprefix(f"{message.file.package}.")
+
+
+def _reachable(messages: list[Descriptor]) -> Iterator[Descriptor]:
+    waiting, seen = list(messages), set()
+    while waiting:
+        message = waiting.pop()
+        if message.full_name not in seen:
+            seen.add(message.full_name)
+            yield message
+            waiting.extend(field.message_type for field in message.fields if field.message_type)

@@ -15,13 +15,13 @@ import grpc
 import uvloop
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
-from pdp.transport.coalescing import Turns
+from pdp.transport.coalescing import Coalescer
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[pb.DecideRequest, pb.DecideResponse]
 
 _ANSWER = pb.DecideResponse(outcome=pb.OUTCOME_ALLOW, allowed=True, status_hint=200)
-_TURNS = Turns()
+_TURNS = Coalescer()
 
 
 async def _decide(request: pb.DecideRequest, context: Context) -> pb.DecideResponse:

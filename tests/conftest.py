@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-from pdp.client.remote import Remote, open_channel
+from pdp.client.remote import RemoteClient, open_channel
 from tests import running
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def channel(server: running.Server) -> Iterator[grpc.Channel]:
 
 
 @pytest.fixture(scope="session")
-def remote(server: running.Server) -> Iterator[Remote]:
+def remote(server: running.Server) -> Iterator[RemoteClient]:
     """Calls the server's RPCs by name."""
-    with Remote(server.grpc_address, timeout_s=running.PATIENCE_S) as caller:
+    with RemoteClient(server.grpc_address, timeout_s=running.PATIENCE_S) as caller:
         yield caller

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from pdp.client.remote import Remote
+from pdp.client.remote import RemoteClient
 from tests import running
 
 if TYPE_CHECKING:
@@ -66,10 +66,12 @@ class Locked:
             base_url=self.server.http_url, timeout=running.PATIENCE_S, trust_env=False
         )
 
-    def remote(self, key: str = "") -> Remote:
+    def remote(self, key: str = "") -> RemoteClient:
         """Calls over gRPC with a key."""
         credential = (("x-api-key", key),) if key else ()
-        return Remote(self.server.grpc_address, timeout_s=running.PATIENCE_S, credential=credential)
+        return RemoteClient(
+            self.server.grpc_address, timeout_s=running.PATIENCE_S, credential=credential
+        )
 
     def close(self) -> None:
         """Closes the connection."""

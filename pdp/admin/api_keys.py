@@ -22,7 +22,7 @@ from pdp.domain.api_key import (
     body_of,
     digest,
 )
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import AccessDenied, InvalidArgument, KeyNotFound, TenantMismatch, Violation
 from pdp.store.codec import check_texts
@@ -189,7 +189,7 @@ def _find(reader: Reader, reach: Reach, key_id: str) -> Versioned[ApiKey]:
 
 
 def _put(transaction: Transaction, actor: str, key: ApiKey, summary: str) -> int:
-    record = Record(KIND, PLATFORM, key.id, body_of(key))
+    record = StoredEntity(KIND, PLATFORM, key.id, body_of(key))
     return transaction.put(record, actor=actor, summary=summary).revision
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.admin.versioned import ANYTHING, Expectation, Versioned
 from pdp.domain.customer_policy import KIND, MAX_BYTES, CustomerPolicy, body_of, faults
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.engine.rules.customers import compile_customer
 from pdp.errors import (
     CustomerNotFound,
@@ -33,7 +33,7 @@ MAX_FAULTS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class CustomerPolicyVersion:
     """A policy as it once was, with who made it so, when (seconds since the epoch) and why."""
 
     policy: CustomerPolicy
@@ -52,7 +52,7 @@ class History:
         current: the version in force; None where the policy was deleted.
     """
 
-    versions: Sequence[Version]
+    versions: Sequence[CustomerPolicyVersion]
     total: int
     current: int | None
 
@@ -112,7 +112,7 @@ class CustomerPolicies:
                 created_at=before.created_at if before else transaction.now,
                 updated_at=transaction.now,
             )
-            record = Record(KIND, tenant_id, customer_id, body_of(policy))
+            record = StoredEntity(KIND, tenant_id, customer_id, body_of(policy))
             record = transaction.put(record, actor=actor, summary=_summary(before, policy))
             return Versioned(policy, record.revision)
 
@@ -154,7 +154,9 @@ class CustomerPolicies:
             if not changes:
                 raise _unknown(customer_id)
             versions = [
-                Version(CustomerPolicy(**change.after), change.actor, change.at, change.summary)
+                CustomerPolicyVersion(
+                    CustomerPolicy(**change.after), change.actor, change.at, change.summary
+                )
                 for change in changes
                 if change.after is not None
             ]
@@ -193,7 +195,7 @@ def check(policy: CustomerPolicy, prefix: str = "") -> None:
     compile_customer(policy, prefix)
 
 
-def _find(reader: Reader, tenant_id: str, customer_id: str) -> Record:
+def _find(reader: Reader, tenant_id: str, customer_id: str) -> StoredEntity:
     record = reader.get(KIND, tenant_id, customer_id)
     if record is None:
         raise _unknown(customer_id)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.admin.versioned import ANYTHING, Expectation, Versioned
 from pdp.domain.limits import KIND, Limit, LimitInForce, Spent, body_of
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.errors import InvalidArgument, LimitExists, LimitNotFound, Violation
 from pdp.store.codec import check_texts
 from pdp.store.port import NameTaken
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pdp.admin.workspace import Workspace, Written
     from pdp.store.port import Reader, Transaction
-    from pdp.usage.synchronization import Metering
+    from pdp.usage.synchronization import UsageSynchronizer
 
 MAX_LIMITS: Final = 100_000
 """Limits that one tenant may have."""
@@ -28,7 +28,7 @@ FIXED: Final = ("scope", "subject_id")
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class UsageReport:
     """How limits stand: what their subjects have used, by limit."""
 
     limits: Sequence[Limit]
@@ -38,7 +38,7 @@ class Usage:
 class Limits:
     """The use cases. Each takes the tenant that acts, and writes take who acts for it."""
 
-    def __init__(self, workspace: Workspace, metering: Metering) -> None:
+    def __init__(self, workspace: Workspace, metering: UsageSynchronizer) -> None:
         self._workspace = workspace
         self._metering = metering
 
@@ -124,7 +124,7 @@ class Limits:
 
         return await self._workspace.write(tenant_id, work)
 
-    async def usage(self, tenant_id: str) -> Usage:
+    async def usage(self, tenant_id: str) -> UsageReport:
         """Returns how the tenant's limits stand, other processes' counts included.
 
         Raises:
@@ -133,7 +133,7 @@ class Limits:
         await self._metering.sync()
         limits = await self.list(tenant_id)
         spent = self._metering.meter.spent(tenant_id, [LimitInForce.of(limit) for limit in limits])
-        return Usage(limits, spent)
+        return UsageReport(limits, spent)
 
 
 def _limits(reader: Reader, tenant_id: str) -> list[Limit]:
@@ -152,7 +152,7 @@ def _put(
 ) -> Versioned[Limit]:
     # The scope is one of two words, so a name cannot be that of two subjects.
     name = f"{limit.scope}:{limit.subject_id}"
-    record = Record(KIND, tenant_id, limit.id, body_of(limit), name=name)
+    record = StoredEntity(KIND, tenant_id, limit.id, body_of(limit), name=name)
     try:
         return Versioned(limit, transaction.put(record, actor=actor, summary=summary).revision)
     except NameTaken as taken:

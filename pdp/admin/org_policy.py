@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pdp.admin.versioned import ANYTHING, Expectation, Versioned
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY, ID, KIND, OrgPolicy, body_of
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +51,7 @@ class OrgPolicies:
             changed = replace(present.value, **changes)
             if changed == present.value:
                 return present
-            record = Record(KIND, tenant_id, ID, body_of(changed))
+            record = StoredEntity(KIND, tenant_id, ID, body_of(changed))
             summary = _summary(present.value, changed)
             kept = transaction.put(record, actor=actor, summary=summary)
             return Versioned(changed, kept.revision)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pdp.domain.policy_set import PolicySet
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.errors import InvalidArgument, Violation
@@ -24,7 +24,7 @@ _PAGE: Final = 1000
 
 def records_at(
     reader: Reader, tenant_id: str, revision: int, *, field: str = "revision"
-) -> Sequence[Record]:
+) -> Sequence[StoredEntity]:
     """Returns a tenant's records as they were at a revision, in order of creation.
 
     It takes as long as there have been changes of the tenant since.
@@ -53,7 +53,7 @@ def records_at(
             records[key] = replace(records[key], body=change.before)
         else:
             restored.add(key)
-            records[key] = Record(change.kind, tenant_id, change.entity_id, change.before)
+            records[key] = StoredEntity(change.kind, tenant_id, change.entity_id, change.before)
     for key in restored & records.keys():
         records[key] = _dated(reader, records[key], revision)
     found = list(records.values())
@@ -95,7 +95,7 @@ def _since(reader: Reader, tenant_id: str, revision: int) -> Iterator[Change]:
         before = page[-1].revision
 
 
-def _dated(reader: Reader, record: Record, revision: int) -> Record:
+def _dated(reader: Reader, record: StoredEntity, revision: int) -> StoredEntity:
     """Returns a record that is deleted by now with the time at which it had been created."""
     history = reader.history(record.kind, record.tenant_id, record.id)
     made = (each.at for each in history if each.op == "create" and each.revision <= revision)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pdp.admin.versioned import ANYTHING, Expectation, Versioned
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant_settings import DEFAULT_SETTINGS, ID, KIND, TenantSettings, body_of
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class SettingsOfTenants:
             changed = replace(present.value, **changes)  # type: ignore[arg-type] # in bounds
             if changed == present.value:
                 return present
-            record = Record(KIND, tenant_id, ID, body_of(changed))
+            record = StoredEntity(KIND, tenant_id, ID, body_of(changed))
             told = ", ".join(f"{name} to {value}" for name, value in sorted(changes.items()))
             kept = transaction.put(record, actor=actor, summary=f"Set {told}")
             return Versioned(changed, kept.revision)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Tickets(Protocol):
+class Acknowledgements(Protocol):
     """Makes tickets, and settles them from the recorder's thread."""
 
     def new(self) -> Any:
@@ -21,18 +21,18 @@ class Tickets(Protocol):
         """Tells those who wait for `tickets` whether their records are on disk."""
 
 
-class LoopTickets:
+class LoopAcknowledgements:
     """Tickets are futures of an event loop, which is woken once for a whole batch."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
     def new(self) -> asyncio.Future[bool]:
-        """See `Tickets.new`."""
+        """See `Acknowledgements.new`."""
         return self._loop.create_future()
 
     def settle(self, tickets: Sequence[asyncio.Future[bool]], *, written: bool) -> None:
-        """See `Tickets.settle`."""
+        """See `Acknowledgements.settle`."""
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(_settle, tickets, written)
 
@@ -64,14 +64,14 @@ class ThreadTicket:
         self._lock.release()
 
 
-class ThreadTickets:
+class ThreadAcknowledgements:
     """Tickets are for threads, each to be waited for by one."""
 
     def new(self) -> ThreadTicket:
-        """See `Tickets.new`."""
+        """See `Acknowledgements.new`."""
         return ThreadTicket()
 
     def settle(self, tickets: Sequence[ThreadTicket], *, written: bool) -> None:
-        """See `Tickets.settle`."""
+        """See `Acknowledgements.settle`."""
         for ticket in tickets:
             ticket.settle(written=written)

@@ -12,7 +12,7 @@ LOG_INTERVAL_S: Final = 10.0
 _log: Final = logging.getLogger("pdp.audit")
 
 
-class Trouble:
+class FailureLog:
     """The trouble there is.
 
     Attributes:

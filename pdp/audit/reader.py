@@ -12,7 +12,7 @@ from pdp.domain.decision_record import DecisionRecord
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from pdp.domain.audit_log import AuditLog, Kept, Verification
+    from pdp.domain.audit_log import AuditLog, StoredRecord, Verification
 
 PAGE: Final = 500
 """Records that an export reads at once."""
@@ -131,5 +131,5 @@ class RecordReader:
             pass
 
 
-def _read(kept: Kept) -> Read:
+def _read(kept: StoredRecord) -> Read:
     return Read(DecisionRecord.from_json(json.loads(kept.body)), kept.sequence, kept.body)

@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
-from pdp.audit.failure_log import Trouble
+from pdp.audit.failure_log import FailureLog
 from pdp.audit.maintenance import Housekeeping
 from pdp.audit.record_json import body_of
 from pdp.errors import PdpError
@@ -25,7 +25,7 @@ from pdp.errors import PdpError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pdp.audit.acknowledgements import Tickets
+    from pdp.audit.acknowledgements import Acknowledgements
     from pdp.audit.consumer import Consumer
     from pdp.domain.audit_log import AuditLog, Retention
     from pdp.domain.decision_record import Recorded
@@ -72,7 +72,7 @@ class Recorder(Generic[T]):
         self,
         log: AuditLog,
         make: Callable[[T], Recorded],
-        tickets: Tickets | None,
+        tickets: Acknowledgements | None,
         *,
         bound: int,
         retention: Retention,
@@ -101,7 +101,7 @@ class Recorder(Generic[T]):
         self.dropped = 0
         self.unwritten = 0
         self.consumer_failures = 0
-        self._trouble = Trouble()
+        self._trouble = FailureLog()
         self._thread = threading.Thread(target=self._run, name="pdp-audit", daemon=True)
         self._thread.start()
 

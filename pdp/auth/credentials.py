@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pdp.auth.rejections import Refused
+from pdp.auth.rejections import CredentialRejected
 from pdp.domain.api_key import MARK
 from pdp.errors import Unauthenticated
 
@@ -61,7 +61,7 @@ class CredentialAuthenticator:
                 return self._bearer(bearer, key)
             if key is not None:
                 return self._keys.principal_of(key)
-        except Refused as refusal:
+        except CredentialRejected as refusal:
             self._refused(refusal.why)
             raise Unauthenticated(_NOT_COUNTING) from None
         principal = self._clients.principal_of(peer) if peer else None
@@ -75,10 +75,10 @@ class CredentialAuthenticator:
             return self._keys.principal_of(header[_SCHEME_LENGTH:])
         scheme, _, token = header.partition(" ")
         if scheme.lower() != _SCHEME or key is not None:  # two credentials may be two people's
-            raise Refused("malformed")
+            raise CredentialRejected("malformed")
         token = token.strip()
         if token.startswith(MARK):
             return self._keys.principal_of(token)
         if self._tokens is None:
-            raise Refused("unknown")
+            raise CredentialRejected("unknown")
         return self._tokens.principal_of(token)

@@ -17,7 +17,7 @@ import jwt
 from cachetools import TLRUCache, TTLCache
 
 from pdp.auth.principal import Principal, principal_for
-from pdp.auth.rejections import Refused
+from pdp.auth.rejections import CredentialRejected
 from pdp.domain.access import ALL_TENANTS, including
 from pdp.domain.tenant import is_tenant_id
 
@@ -101,7 +101,7 @@ class TokenVerifier:
             Refused: the token does not count.
         """
         if len(token) > MAX_TOKEN_LENGTH or not token.isascii():
-            raise Refused("malformed")
+            raise CredentialRejected("malformed")
         keys = self._keys()
         if keys is not self._seen:  # what old keys have signed, new ones may not have
             self._verified.clear()
@@ -113,10 +113,10 @@ class TokenVerifier:
             return found.principal
         why = self._refused.get(digest)
         if why is not None:
-            raise Refused(why)
+            raise CredentialRejected(why)
         try:
             verified = self._verify(token, keys)
-        except Refused as refusal:
+        except CredentialRejected as refusal:
             self._refused[digest] = refusal.why
             raise
         self._verified[digest] = verified
@@ -136,9 +136,9 @@ class TokenVerifier:
             )
             expires_at = float(claims["exp"]) + self._rules.leeway_s
         except jwt.ExpiredSignatureError:
-            raise Refused("expired") from None
+            raise CredentialRejected("expired") from None
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
-            raise Refused("invalid") from None
+            raise CredentialRejected("invalid") from None
         return _Verified(self._principal(claims), expires_at)
 
     def _key(self, token: str, keys: KeySet) -> Any:
@@ -146,27 +146,27 @@ class TokenVerifier:
         try:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, ValueError, RecursionError):
-            raise Refused("malformed") from None
+            raise CredentialRejected("malformed") from None
         kid = header.get("kid", "")
         if "crit" in header or not isinstance(kid, str) or len(kid) > MAX_KID_LENGTH:
-            raise Refused("malformed")
+            raise CredentialRejected("malformed")
         algorithm = header.get("alg")
         key = keys.find(kid, algorithm) if isinstance(algorithm, str) else None
         if key is None:
             self._unknown_key()
-            raise Refused("unknown")
+            raise CredentialRejected("unknown")
         return key
 
     def _principal(self, claims: dict[str, Any]) -> Principal:
         subject = claims["sub"]
         if not 0 < len(subject) <= MAX_SUBJECT_LENGTH or not subject.isprintable():
-            raise Refused("invalid")
+            raise CredentialRejected("invalid")
         roles = including(_listed(claims.get(self._rules.roles_claim, ())))
         named = _listed(claims.get(self._rules.tenants_claim, ()))
         if ALL_TENANTS in named:
             return principal_for(f"jwt:{subject}", roles, None)
         if len(named) > MAX_TENANTS or not all(map(is_tenant_id, named)):
-            raise Refused("invalid")
+            raise CredentialRejected("invalid")
         return principal_for(f"jwt:{subject}", roles, frozenset(named))
 
 
@@ -179,5 +179,5 @@ def _listed(claim: Any) -> list[str]:
     if isinstance(claim, str):
         return claim.split()
     if not isinstance(claim, (list, tuple)) or not all(isinstance(each, str) for each in claim):
-        raise Refused("invalid")
+        raise CredentialRejected("invalid")
     return list(claim)

@@ -12,7 +12,7 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdp.auth.principal import Principal, principal_for
-from pdp.auth.rejections import Refused
+from pdp.auth.rejections import CredentialRejected
 from pdp.domain.access import ALL_TENANTS, including
 from pdp.domain.api_key import KEY_LENGTH, PREFIX_LENGTH, digest
 
@@ -56,9 +56,9 @@ class KeyRing:
             self._held, self._seen = _by_prefix(keys), keys
         held = self._held.get(key[:PREFIX_LENGTH])
         if held is None or len(key) != KEY_LENGTH or not compare_digest(digest(key), held.digest):
-            raise Refused("unknown")
+            raise CredentialRejected("unknown")
         if held.until <= time.time():
-            raise Refused("expired")
+            raise CredentialRejected("expired")
         return held.principal
 
 

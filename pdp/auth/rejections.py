@@ -7,7 +7,7 @@ from typing import Literal
 Why = Literal["missing", "malformed", "unknown", "expired", "invalid"]
 
 
-class Refused(Exception):
+class CredentialRejected(Exception):
     """A credential does not count."""
 
     def __init__(self, why: Why) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain.api_key import KIND
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.store.sqlite.backup import open_as_it_is
 from pdp.store.sqlite.store import SqliteStore
@@ -48,7 +48,7 @@ class Since:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class PreservedKeys:
     """What became of the keys in a backup, by their ids.
 
     Attributes:
@@ -78,7 +78,7 @@ def since(database: Path, revision: int) -> Since | None:
     return Since(last, keys)
 
 
-def keep(restored: Path, done: Since, actor: str) -> Kept:
+def keep(restored: Path, done: Since, actor: str) -> PreservedKeys:
     """Does to the keys of a backup what was done to them since.
 
     Args:
@@ -90,20 +90,22 @@ def keep(restored: Path, done: Since, actor: str) -> Kept:
         ConfigError: the database in the backup cannot be opened.
         StoreUnavailable: it cannot be written.
     """
-    kept = Kept()
+    kept = PreservedKeys()
     with closing(SqliteStore.open(f"sqlite:///{restored}")) as store, store.write() as transaction:
         for key_id, body in done.keys.items():
             _keep(transaction, key_id, body, actor, kept)
     return kept
 
 
-def _keep(transaction: Transaction, key_id: str, body: Any, actor: str, kept: Kept) -> None:
+def _keep(
+    transaction: Transaction, key_id: str, body: Any, actor: str, kept: PreservedKeys
+) -> None:
     there = transaction.get(KIND, PLATFORM, key_id) is not None
     if there and body is None:
         transaction.delete(KIND, PLATFORM, key_id, actor=actor, summary=_REVOKED)
         kept.revoked.append(key_id)
     elif there:
-        record = Record(KIND, PLATFORM, key_id, body)
+        record = StoredEntity(KIND, PLATFORM, key_id, body)
         transaction.put(record, actor=actor, summary=_ROTATED)
         kept.rotated.append(key_id)
     elif body is not None:

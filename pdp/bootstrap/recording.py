@@ -17,7 +17,7 @@ from pdp.store.sqlite.store import path_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pdp.audit.acknowledgements import Tickets
+    from pdp.audit.acknowledgements import Acknowledgements
     from pdp.config import Settings
     from pdp.decisions.records import Pending
     from pdp.domain.audit_log import AuditLog
@@ -38,7 +38,7 @@ DEFAULT_RETENTION: Final = Retention(365 * _DAY_S, 10_240 * _MIB)
 
 
 @dataclass(frozen=True, slots=True)
-class RecordOptions:
+class RecordingOptions:
     """How decisions are recorded.
 
     Attributes:
@@ -76,10 +76,10 @@ class RecordOptions:
         )
 
 
-class RecordKeeping:
+class Recording:
     """The log of records and what writes it, while a process decides."""
 
-    def __init__(self, options: RecordOptions, tickets: Tickets) -> None:
+    def __init__(self, options: RecordingOptions, tickets: Acknowledgements) -> None:
         """Opens the log, made where it is not there, and starts to record.
 
         Args:
@@ -137,7 +137,7 @@ class RecordKeeping:
         self.log.close()
 
 
-def _opened(options: RecordOptions) -> AuditLog:
+def _opened(options: RecordingOptions) -> AuditLog:
     try:
         return SqliteAuditLog.open(options.url, key=options.key)
     except (ConfigError, StoreUnavailable) as error:

@@ -1,7 +1,7 @@
 """Decision cases: requests and what they must come to, as YAML that anyone can read.
 
 A file is one suite: policies, and cases that are judged under them. `load` reads suites, `run`
-judges them on a `Target`, and `tests/cases` has examples. `schema.json` is for editors; what a
+judges them on a `CaseTarget`, and `tests/cases` has examples. `schema.json` is for editors; what a
 request, a policy and an expectation may hold is read from the contracts themselves, so an unknown
 key anywhere fails the case that has it.
 """
@@ -11,11 +11,12 @@ from __future__ import annotations
 from pdp.cases.loader import CasesUnreadable, find, load
 from pdp.cases.model import Case, Difference, Error, Result, Suite, SuiteResult
 from pdp.cases.runner import run
-from pdp.cases.targets import CallerTarget, EngineTarget, Target
+from pdp.cases.targets import CallerTarget, CaseTarget, EngineTarget
 
 __all__ = [
     "CallerTarget",
     "Case",
+    "CaseTarget",
     "CasesUnreadable",
     "Difference",
     "EngineTarget",
@@ -23,7 +24,6 @@ __all__ = [
     "Result",
     "Suite",
     "SuiteResult",
-    "Target",
     "find",
     "load",
     "run",

@@ -9,7 +9,7 @@ import yaml
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.cases.comparison import OTHERS
-from pdp.cases.model import Case, Error, Step, Suite
+from pdp.cases.model import Case, CaseStep, Error, Suite
 from pdp.cases.sections import SECTIONS
 from pdp.cases.yaml_source import parse
 from pdp.client.base import rpc
@@ -116,10 +116,10 @@ def _renamed(entry: Any, key: str) -> Any:
     return {aliases.get(name, name): value for name, value in entry.items()}
 
 
-def _steps(policies: JsonObject) -> Iterator[Step]:
+def _steps(policies: JsonObject) -> Iterator[CaseStep]:
     for key, section in SECTIONS.items():
         for entry in policies.get(key, ()):
-            yield Step(section.create, _renamed(entry, key))
+            yield CaseStep(section.create, _renamed(entry, key))
 
 
 def _case(entry: Any, index: int) -> Case:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     JsonObject = Mapping[str, Any]
 
 
-class Step(NamedTuple):
+class CaseStep(NamedTuple):
     """One call that puts a policy of a suite in force.
 
     Attributes:
@@ -66,7 +66,7 @@ class Suite:
     name: str
     description: str
     file: Path
-    steps: tuple[Step, ...]
+    steps: tuple[CaseStep, ...]
     cases: tuple[Case, ...]
 
 

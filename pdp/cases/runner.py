@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pdp.cases.model import JsonObject
-    from pdp.cases.targets import Target
+    from pdp.cases.targets import CaseTarget
 
 _BY_CREATE: Final = {section.create: section for section in SECTIONS.values()}
 _MAX_NAME: Final = 60
 
 
-def run(suite: Suite, target: Target) -> SuiteResult:
+def run(suite: Suite, target: CaseTarget) -> SuiteResult:
     """Judges a suite's cases under its policies, which are out of force again afterwards.
 
     The suite gets a tenant of its own that nobody has used before.
@@ -41,7 +41,7 @@ def run(suite: Suite, target: Target) -> SuiteResult:
 class Installed:
     """A suite with its policies in force on a target."""
 
-    def __init__(self, suite: Suite, target: Target) -> None:
+    def __init__(self, suite: Suite, target: CaseTarget) -> None:
         """Puts the policies in force.
 
         Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pdp.client.base import Caller, CallFailed, rpc
+from pdp.client.base import CallFailed, Client, rpc
 from pdp.errors import PdpError
 from pdp.jsonpb import decode, encode
 from pdp.transport.convert import to_response
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 REVISION_HEADER = "x-pdp-revision"
 
 
-class Target(Protocol):
+class CaseTarget(Protocol):
     """Something that decides, and the way to give it policies."""
 
     def administer(self, tenant_id: str, name: str, body: JsonObject) -> tuple[JsonObject, int]:
@@ -41,16 +41,16 @@ class Target(Protocol):
 class CallerTarget:
     """Decides and administers by a caller: a server, or its endpoints in this process."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Client) -> None:
         self._caller = caller
 
     def administer(self, tenant_id: str, name: str, body: JsonObject) -> tuple[JsonObject, int]:
-        """See `Target.administer`."""
+        """See `CaseTarget.administer`."""
         answer, metadata = self._call(tenant_id, name, body)
         return answer, int(metadata.get(REVISION_HEADER, 0))
 
     def decide(self, tenant_id: str, request: JsonObject) -> JsonObject:
-        """See `Target.decide`."""
+        """See `CaseTarget.decide`."""
         # A request that names a tenant is left to say so itself: two names would have to agree.
         return self._call("" if request.get("tenant_id") else tenant_id, "Decide", request)[0]
 
@@ -69,16 +69,16 @@ class CallerTarget:
 class EngineTarget:
     """Decides by an `Engine`, and administers the same database by a caller."""
 
-    def __init__(self, engine: Engine, caller: Caller) -> None:
+    def __init__(self, engine: Engine, caller: Client) -> None:
         self._engine = engine
         self._admin = CallerTarget(caller)
 
     def administer(self, tenant_id: str, name: str, body: JsonObject) -> tuple[JsonObject, int]:
-        """See `Target.administer`."""
+        """See `CaseTarget.administer`."""
         return self._admin.administer(tenant_id, name, body)
 
     def decide(self, tenant_id: str, request: JsonObject) -> JsonObject:
-        """See `Target.decide`."""
+        """See `CaseTarget.decide`."""
         asked = dict(request)
         if asked.get("tenant_id") is None:
             asked["tenant_id"] = tenant_id

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pdp.cli.options import RequestOptions, TargetOptions
-    from pdp.client import Caller
+    from pdp.client import Client
     from pdp.config import Settings
     from pdp.detect.ner import NerEngine
 
@@ -216,7 +216,7 @@ def _models(settings: Settings) -> NerEngine | None:
 
 
 @contextmanager
-def caller_for(options: TargetOptions, *, make: bool = False) -> Iterator[Caller]:
+def caller_for(options: TargetOptions, *, make: bool = False) -> Iterator[Client]:
     """Gives who is to answer.
 
     Args:
@@ -229,26 +229,26 @@ def caller_for(options: TargetOptions, *, make: bool = False) -> Iterator[Caller
 
     """
     if options.embedded:
-        from pdp.bootstrap.recording import RecordOptions  # noqa: PLC0415 - as above
+        from pdp.bootstrap.recording import RecordingOptions  # noqa: PLC0415 - as above
         from pdp.cli.databases import settings_for  # noqa: PLC0415 - as above
-        from pdp.client.local import Local  # noqa: PLC0415 - the engine, where it is needed
+        from pdp.client.local import LocalClient  # noqa: PLC0415 - the engine, where it is needed
         from pdp.logs import logging_to_stderr  # noqa: PLC0415 - as above
 
         settings = settings_for(options.database_url, make=make)
         with (
             logging_to_stderr("warning"),
-            Local(
+            LocalClient(
                 settings.store_url,
                 risk_file=settings.risk_file,
-                records=RecordOptions.of(settings),
+                records=RecordingOptions.of(settings),
                 ner=_models(settings),
             ) as local,
         ):
             yield local
     else:
-        from pdp.client.remote import Remote  # noqa: PLC0415 - gRPC, where it is needed
+        from pdp.client.remote import RemoteClient  # noqa: PLC0415 - gRPC, where it is needed
 
-        with Remote(
+        with RemoteClient(
             options.server,
             timeout_s=options.timeout,
             tls=options.client_tls(),

@@ -27,7 +27,7 @@ _Until = Annotated[str, typer.Option(metavar="TIME", help="Until when; as --sinc
 
 
 @dataclass(frozen=True)
-class RecordOptions:
+class RecordFilterOptions:
     """Which decisions are wanted."""
 
     tenant: _Tenant = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pdp.bootstrap.recording import RecordOptions
+from pdp.bootstrap.recording import RecordingOptions
 from pdp.config import Settings, load
 from pdp.errors import ConfigError
 from pdp.store.sqlite.store import path_of
@@ -37,6 +37,6 @@ def check_log(database_url: str | None) -> None:
     Raises:
         ConfigError: a setting cannot be used, or there is no database or no log.
     """
-    path = path_of(RecordOptions.of(settings_for(database_url, make=False)).url)
+    path = path_of(RecordingOptions.of(settings_for(database_url, make=False)).url)
     if not path.is_file():
         raise ConfigError(f"there is no log of decisions at {path}; PDP_AUDIT_URL names another")

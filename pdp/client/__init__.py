@@ -4,6 +4,6 @@ process with no server. The command line and the decision cases know no differen
 
 from __future__ import annotations
 
-from pdp.client.base import Answer, Caller, CallFailed, rpc
+from pdp.client.base import CallFailed, Client, Reply, rpc
 
-__all__ = ["Answer", "CallFailed", "Caller", "rpc"]
+__all__ = ["CallFailed", "Client", "Reply", "rpc"]

@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """What came back: the message, and the metadata that came with it."""
 
     message: Message
     metadata: Mapping[str, str]
 
 
-class Caller(Protocol):
+class Client(Protocol):
     """Calls RPCs. A context manager: what it holds is released at the end."""
 
-    def call(self, name: str, message: Message, tenant_id: str = "") -> Answer:
+    def call(self, name: str, message: Message, tenant_id: str = "") -> Reply:
         """Calls one RPC.
 
         Args:

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 from pdp.admin.workspace import Workspace
-from pdp.audit.acknowledgements import LoopTickets
+from pdp.audit.acknowledgements import LoopAcknowledgements
 from pdp.bootstrap.policies import first_publisher, open_store, risk_table
-from pdp.bootstrap.recording import RecordKeeping, RecordOptions, beside
-from pdp.client.base import Answer, CallFailed, rpc
+from pdp.bootstrap.recording import Recording, RecordingOptions, beside
+from pdp.client.base import CallFailed, Reply, rpc
 from pdp.errors import InternalError, PdpError, RevisionUnavailable, StoreUnavailable
 from pdp.server.security import for_owner
 from pdp.server.wiring import wire
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _UNAVAILABLE = (StoreUnavailable, RevisionUnavailable, InternalError)
 
 
-class Local:
+class LocalClient:
     """A `Caller` of the endpoints on a database."""
 
     def __init__(
@@ -38,7 +38,7 @@ class Local:
         *,
         risk_file: Path | None = None,
         actor: str = "dev-admin",
-        records: RecordOptions | None = None,
+        records: RecordingOptions | None = None,
         ner: NerEngine | None = None,
     ) -> None:
         """Opens the database, made where it is not there.
@@ -64,8 +64,8 @@ class Local:
             undo.callback(workspace.close)
             # Each call brings the loop as far as its answer; between calls nothing runs.
             self._runner = undo.enter_context(asyncio.Runner())
-            tickets = LoopTickets(self._runner.get_loop())
-            keeping = RecordKeeping(records or RecordOptions(beside(database_url)), tickets)
+            tickets = LoopAcknowledgements(self._runner.get_loop())
+            keeping = Recording(records or RecordingOptions(beside(database_url)), tickets)
             undo.callback(keeping.close)
             if ner is not None:
                 undo.callback(ner.close)
@@ -75,13 +75,13 @@ class Local:
             undo.callback(lambda: self._runner.run(wiring.metering.close()))
             self._end = undo.pop_all()
 
-    def call(self, name: str, message: Message, tenant_id: str = "") -> Answer:
+    def call(self, name: str, message: Message, tenant_id: str = "") -> Reply:
         """See `Caller.call`."""
         method = rpc(name)
         call = Call(method, {"x-tenant-id": tenant_id} if tenant_id else {}, "local")
         work: Coroutine[Any, Any, Message] = self._call(call, message)
         try:
-            return Answer(self._runner.run(work), call.reply)
+            return Reply(self._runner.run(work), call.reply)
         except PdpError as error:
             raise CallFailed.of(error, unavailable=isinstance(error, _UNAVAILABLE)) from None
 

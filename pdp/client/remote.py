@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
-from pdp.client.base import Answer, CallFailed, rpc
+from pdp.client.base import CallFailed, Reply, rpc
 from pdp.errors import Violation
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def open_channel(address: str, tls: ClientTls | None = None) -> grpc.Channel:
     return grpc.secure_channel(address, tls.credentials(), options=options)
 
 
-class Remote:
+class RemoteClient:
     """A `Caller` of the server at an address."""
 
     def __init__(
@@ -81,7 +81,7 @@ class Remote:
         self._timeout_s = timeout_s
         self._channel = open_channel(address, tls)
 
-    def call(self, name: str, message: Message, tenant_id: str = "") -> Answer:
+    def call(self, name: str, message: Message, tenant_id: str = "") -> Reply:
         """See `Caller.call`."""
         method = rpc(name)
         send = self._channel.unary_unary(
@@ -96,7 +96,7 @@ class Remote:
             answer, call = send.with_call(message, timeout=self._timeout_s, metadata=metadata)
         except grpc.RpcError as error:
             raise failure(error, self._address) from None
-        return Answer(answer, _texts(call.trailing_metadata() or ()))
+        return Reply(answer, _texts(call.trailing_metadata() or ()))
 
     def stream(self, name: str, message: Message, tenant_id: str = "") -> Iterator[Message]:
         """See `Caller.stream`. The connection must be there in time; the stream may last."""

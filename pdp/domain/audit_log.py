@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Kept(NamedTuple):
+class StoredRecord(NamedTuple):
     """A record as it is kept.
 
     Attributes:
@@ -100,16 +100,16 @@ class AuditLog(Protocol):
     def append(self, bodies: Sequence[str]) -> None:
         """Appends records as one batch; they are on disk when it returns, or none of them is."""
 
-    def select(self, wanted: Filter, *, before: int | None, limit: int) -> Sequence[Kept]:
+    def select(self, wanted: Filter, *, before: int | None, limit: int) -> Sequence[StoredRecord]:
         """Returns up to `limit` records with a sequence below `before`, newest first."""
 
-    def follow(self, wanted: Filter, *, after: int, limit: int) -> Sequence[Kept]:
+    def follow(self, wanted: Filter, *, after: int, limit: int) -> Sequence[StoredRecord]:
         """Returns up to `limit` records with a sequence above `after`, oldest first."""
 
-    def read_on(self, after: int, limit: int) -> Sequence[Kept]:
+    def read_on(self, after: int, limit: int) -> Sequence[StoredRecord]:
         """Returns up to `limit` records of all tenants above `after`, oldest first: for exports."""
 
-    def get(self, tenant_id: str, decision_id: str) -> Kept | None:
+    def get(self, tenant_id: str, decision_id: str) -> StoredRecord | None:
         """Returns the record of a decision; None where there is none."""
 
     def last(self) -> int:

@@ -22,7 +22,7 @@ from pdp.domain import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pdp.domain.stored_entity import Change, Record
+    from pdp.domain.stored_entity import Change, StoredEntity
 
 ENTITIES: Final[Mapping[str, type]] = {
     static_policy.KIND: static_policy.StaticPolicy,
@@ -56,7 +56,7 @@ class PolicySet:
         self._kinds = kinds or {}
 
     @classmethod
-    def of(cls, records: Iterable[Record]) -> PolicySet:
+    def of(cls, records: Iterable[StoredEntity]) -> PolicySet:
         """Reads records; those of kinds that the engine does not know are left out."""
         kinds: dict[str, dict[str, Any]] = {}
         for record in records:

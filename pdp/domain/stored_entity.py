@@ -12,7 +12,7 @@ Op = Literal["create", "update", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class StoredEntity:
     """One entity of any kind.
 
     Attributes:

@@ -16,9 +16,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from pdp.admin.snapshots import Renewed, compile_snapshot, plan_renewal, read_news, renew
-from pdp.audit.acknowledgements import ThreadTickets
+from pdp.audit.acknowledgements import ThreadAcknowledgements
 from pdp.bootstrap.policies import first_publisher, open_store, risk_table
-from pdp.bootstrap.recording import RecordKeeping, RecordOptions, beside
+from pdp.bootstrap.recording import Recording, RecordingOptions, beside
 from pdp.decisions.recording import Records, unrecorded
 from pdp.detect.ner import open_engine
 from pdp.domain.decision import Decision, Fault
@@ -67,7 +67,7 @@ class Engine:
         self,
         store: Store,
         publisher: Publisher,
-        keeping: RecordKeeping | None = None,
+        keeping: Recording | None = None,
         ner: NerEngine | None = None,
     ) -> None:
         """Takes a store that nothing else uses, and a publisher that is true of it.
@@ -97,7 +97,7 @@ class Engine:
         database_url: str | None = None,
         *,
         risk_file: Path | None = None,
-        records: RecordOptions | None = None,
+        records: RecordingOptions | None = None,
         ner: NerEngine | None = None,
     ) -> Self:
         """Opens the store, made where it is not there, with this release's catalog in it.
@@ -119,7 +119,7 @@ class Engine:
         with ExitStack() as undo:
             store = open_store(url)
             undo.callback(store.close)
-            keeping = RecordKeeping(records or RecordOptions(beside(url)), ThreadTickets())
+            keeping = Recording(records or RecordingOptions(beside(url)), ThreadAcknowledgements())
             undo.callback(keeping.close)
             engine = cls(store, first_publisher(store, risk), keeping, ner)
             undo.pop_all()

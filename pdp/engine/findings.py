@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _NOT_LONG: Final[Mapping[int, Neighbourhoods]] = MappingProxyType({})
 
 
-class Place(NamedTuple):
+class PatternMatch(NamedTuple):
     """Where a pattern is found in a segment, and where in it the value is; in code points."""
 
     segment: Segment
@@ -40,16 +40,16 @@ class _Places:
         segments: Sequence[Segment],
         near: Mapping[int, Neighbourhoods],
     ) -> None:
-        self._found: list[Place] = []
+        self._found: list[PatternMatch] = []
         self._more = (
-            Place(segment, *place)
+            PatternMatch(segment, *place)
             for segment in segments
             for place in pattern.places(
                 segment.text, segment.data, _windows(pattern, segment, near)
             )
         )
 
-    def __iter__(self) -> Iterator[Place]:
+    def __iter__(self) -> Iterator[PatternMatch]:
         found = self._found
         index = 0
         while True:
@@ -114,7 +114,7 @@ class Findings:
             self._entities[detector] = found
         return found
 
-    def places(self, pattern: str) -> Iterable[Place]:
+    def places(self, pattern: str) -> Iterable[PatternMatch]:
         """Returns every place where a pattern is found, by its source; checks nothing."""
         found = self._places.get(pattern)
         if found is None:

@@ -14,7 +14,7 @@ from pdp.errors import PdpError
 from pdp.export.alerts.addresses import EVERYWHERE, Reach
 from pdp.export.alerts.sender import Sender
 from pdp.export.alerts.webhook import Webhooks
-from pdp.export.delivery_worker import Courier, Pace
+from pdp.export.delivery_worker import DeliveryWorker, Pace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -68,7 +68,7 @@ class Deliveries:
         self._sources = sources if connectors else None
         self._webhooks = Webhooks(settings.reach)
         self._couriers = [
-            Courier(each, made, spool, self._pace) for each, made in connectors.items()
+            DeliveryWorker(each, made, spool, self._pace) for each, made in connectors.items()
         ]
         self._sender = Sender(self._webhooks, spool, self._pace)
         self._news = asyncio.Event()

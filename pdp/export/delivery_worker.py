@@ -52,7 +52,7 @@ class Pace:
         return random.uniform(bound / 2, bound)  # noqa: S311 - no secret
 
 
-class Courier:
+class DeliveryWorker:
     """Delivers to one connector, until it is cancelled.
 
     Attributes:

@@ -19,7 +19,7 @@ from pdp.export.siem.text import compact
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Sequence
 
-    from pdp.domain.audit_log import Kept
+    from pdp.domain.audit_log import StoredRecord
     from pdp.domain.stored_entity import Change
     from pdp.export.spool import Spool
 
@@ -38,11 +38,11 @@ class RecordLog(Protocol):
     def last(self) -> int:
         """Returns the sequence of the newest record; 0 where there is none."""
 
-    def read_on(self, after: int, limit: int) -> Sequence[Kept]:
+    def read_on(self, after: int, limit: int) -> Sequence[StoredRecord]:
         """Returns up to `limit` records with a sequence above `after`, oldest first."""
 
 
-class ChangeLog(Protocol):
+class ChangeLogSource(Protocol):
     """The change log, as the server has it."""
 
     @property
@@ -59,7 +59,7 @@ class ChangeLog(Protocol):
 class Sources:
     """Both logs, and how far they were read."""
 
-    def __init__(self, records: RecordLog, changes: ChangeLog) -> None:
+    def __init__(self, records: RecordLog, changes: ChangeLogSource) -> None:
         self._records = records
         self._changes = changes
         self._at_first = changes.revision
@@ -114,7 +114,7 @@ def forget(spool: Spool) -> None:
         connection.execute("DELETE FROM marks WHERE name IN (?, ?)", (RECORDS, CHANGES))
 
 
-def _events(kept: Sequence[Kept]) -> Iterator[tuple[str, float, bytes]]:
+def _events(kept: Sequence[StoredRecord]) -> Iterator[tuple[str, float, bytes]]:
     for each in kept:
         try:
             record = DecisionRecord.from_json(json.loads(each.body))

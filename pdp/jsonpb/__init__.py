@@ -10,12 +10,12 @@ from __future__ import annotations
 from pdp.jsonpb.decoding import check_decodable, collect, decode
 from pdp.jsonpb.encoding import check_encodable, encode
 from pdp.jsonpb.parsing import decode_json
-from pdp.jsonpb.refusal import Problems, Refused
+from pdp.jsonpb.refusal import Problems, ValueRefused
 from pdp.jsonpb.text import check_textual, decode_text
 
 __all__ = [
     "Problems",
-    "Refused",
+    "ValueRefused",
     "check_decodable",
     "check_encodable",
     "check_textual",

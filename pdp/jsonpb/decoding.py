@@ -26,7 +26,7 @@ from pdp.jsonpb.refusal import (
     LONE_SURROGATE,
     MAX_SHOWN,
     Problems,
-    Refused,
+    ValueRefused,
     shown,
     unlike,
 )
@@ -40,7 +40,7 @@ Put = Callable[[Message, Any, str, Problems], None]
 """Puts a JSON value into its field: (message, value, path of the message, problems)."""
 
 Fill = Callable[[Any, Any], None]
-"""Sets a message from a JSON value; raises `Refused` or `UnicodeEncodeError`."""
+"""Sets a message from a JSON value; raises `ValueRefused` or `UnicodeEncodeError`."""
 
 _WELL_KNOWN: Final[Mapping[str, Fill]] = {
     TIMESTAMP: fill_timestamp,
@@ -178,7 +178,7 @@ def _filler(descriptor: Descriptor, fill: Fill | None) -> Nest:
         def nest_well_known(message: Any, value: Any, path: str, problems: Problems) -> None:
             try:
                 well_known(message, value)
-            except Refused as refusal:
+            except ValueRefused as refusal:
                 problems.add(path, str(refusal))
             except UnicodeEncodeError:
                 problems.add(path, LONE_SURROGATE)
@@ -199,7 +199,7 @@ def _put_scalar(name: str, read: Read) -> Put:
     def put(message: Message, value: Any, path: str, problems: Problems) -> None:
         try:
             setattr(message, name, read(value))
-        except Refused as refusal:
+        except ValueRefused as refusal:
             problems.add(path + name, str(refusal))
         except UnicodeEncodeError:
             problems.add(path + name, LONE_SURROGATE)
@@ -214,7 +214,7 @@ def _put_scalars(name: str, read: Read) -> Put:
             return
         try:
             getattr(message, name).extend([read(item) for item in value])
-        except (Refused, UnicodeEncodeError):
+        except (ValueRefused, UnicodeEncodeError):
             for index, item in enumerate(value):
                 _note(read, item, f"{path}{name}[{index}]", problems)
 
@@ -227,7 +227,7 @@ def _note(read: Read, value: Any, path: str, problems: Problems) -> None:
         known = read(value)
         if type(known) is str:
             known.encode()
-    except Refused as refusal:
+    except ValueRefused as refusal:
         problems.add(path, str(refusal))
     except UnicodeEncodeError:
         problems.add(path, LONE_SURROGATE)
@@ -275,7 +275,7 @@ def _put_map(each: FieldDescriptor) -> Put:
                 nest(target[key], value, path, problems)
             elif read is not None:
                 target[key] = read(value)
-        except Refused as refusal:
+        except ValueRefused as refusal:
             problems.add(path, str(refusal))
         except UnicodeEncodeError:
             problems.add(path, LONE_SURROGATE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.jsonpb.refusal import Refused, unlike
+from pdp.jsonpb.refusal import ValueRefused, unlike
 from pdp.transport.convert import MAX_DEPTH
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def fill_struct(message: Struct, value: object) -> None:
         UnicodeEncodeError: it holds half of a surrogate pair.
     """
     if type(value) is not dict:
-        raise Refused(unlike("an object", value))
+        raise ValueRefused(unlike("an object", value))
     _fill_object(message, value, 1)
 
 
@@ -34,7 +34,7 @@ def fill_list(message: ListValue, value: object) -> None:
         UnicodeEncodeError: it holds half of a surrogate pair.
     """
     if type(value) is not list:
-        raise Refused(unlike("an array", value))
+        raise ValueRefused(unlike("an array", value))
     _fill_array(message, value, 1)
 
 
@@ -50,7 +50,7 @@ def fill_value(message: Value, value: object) -> None:
 
 def _fill_object(message: Struct, value: dict[str, Any], depth: int) -> None:
     if depth > MAX_DEPTH:
-        raise Refused(f"nested more than {MAX_DEPTH} deep")
+        raise ValueRefused(f"nested more than {MAX_DEPTH} deep")
     fields = message.fields
     for name, member in value.items():
         if type(member) is str:  # most of them
@@ -61,7 +61,7 @@ def _fill_object(message: Struct, value: dict[str, Any], depth: int) -> None:
 
 def _fill_array(message: ListValue, value: list[Any], depth: int) -> None:
     if depth > MAX_DEPTH:
-        raise Refused(f"nested more than {MAX_DEPTH} deep")
+        raise ValueRefused(f"nested more than {MAX_DEPTH} deep")
     add = message.values.add
     for item in value:
         _fill_any(add(), item, depth)
@@ -90,7 +90,7 @@ def _number(value: Any) -> float:
     except OverflowError:
         number = float("inf")
     if not isfinite(number):
-        raise Refused("holds a number out of range")
+        raise ValueRefused("holds a number out of range")
     return number
 
 

@@ -22,7 +22,7 @@ _KINDS: Final = {
 }
 
 
-class Refused(Exception):
+class ValueRefused(Exception):
     """A value that a field does not take; the message says why."""
 
 

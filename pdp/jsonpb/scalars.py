@@ -15,13 +15,13 @@ from pdp.jsonpb.fields import (
     is_number,
     is_text,
 )
-from pdp.jsonpb.refusal import Refused, unlike
+from pdp.jsonpb.refusal import ValueRefused, unlike
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
 Read = Callable[[Any], Any]
-"""Takes a JSON value, returns the field's; raises `Refused`."""
+"""Takes a JSON value, returns the field's; raises `ValueRefused`."""
 
 _BOOLEAN: Final = "true or false"
 
@@ -50,26 +50,26 @@ def read_string(value: Any) -> str:
     """Returns `value` if it is a string; whether it is valid Unicode shows when it is set."""
     if type(value) is str:
         return value
-    raise Refused(unlike("a string", value))
+    raise ValueRefused(unlike("a string", value))
 
 
 def read_bool(value: Any) -> bool:
     """Returns `value` if it is true or false."""
     if type(value) is bool:
         return value
-    raise Refused(unlike(_BOOLEAN, value))
+    raise ValueRefused(unlike(_BOOLEAN, value))
 
 
 def read_number(value: Any) -> float:
     """Returns `value` if it is a number that a double can hold."""
     if type(value) is not float and type(value) is not int:
-        raise Refused(unlike("a number", value))
+        raise ValueRefused(unlike("a number", value))
     try:
         number = float(value)
     except OverflowError:
         number = float("inf")
     if not isfinite(number):
-        raise Refused("is out of range")
+        raise ValueRefused("is out of range")
     return number
 
 
@@ -79,10 +79,10 @@ def _integer_reader(least: int, greatest: int) -> Read:
             value = int(value)  # 3.0 and 1e3 are integers in JSON
         if type(value) is not int:
             if type(value) is float and isfinite(value):
-                raise Refused(f"must be an integer, not {value}")
-            raise Refused(unlike("an integer", value))
+                raise ValueRefused(f"must be an integer, not {value}")
+            raise ValueRefused(unlike("an integer", value))
         if not least <= value <= greatest:
-            raise Refused(f"must be between {least} and {greatest}")
+            raise ValueRefused(f"must be between {least} and {greatest}")
         return value
 
     return read
@@ -95,10 +95,10 @@ def _enum_reader(enum: EnumDescriptor) -> Read:
 
     def read(value: Any) -> int:
         if type(value) is not str:
-            raise Refused(unlike("a string", value))
+            raise ValueRefused(unlike("a string", value))
         number = numbers.get(value.removeprefix(prefix))
         if number is None:
-            raise Refused(allowed)
+            raise ValueRefused(allowed)
         return number
 
     return read

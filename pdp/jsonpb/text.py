@@ -14,7 +14,7 @@ from pdp.jsonpb.fields import (
     is_number,
     is_text,
 )
-from pdp.jsonpb.refusal import Refused
+from pdp.jsonpb.refusal import ValueRefused
 from pdp.jsonpb.scalars import reader
 from pdp.jsonpb.timestamps import fill_timestamp
 
@@ -60,12 +60,12 @@ def _value(text: str, field: FieldDescriptor) -> Any:
         return reader(field)(text)
     if is_bool(field):
         if text not in {"true", "false"}:
-            raise Refused("must be true or false")
+            raise ValueRefused("must be true or false")
         return text == "true"
     if integer_range(field) is not None:
         if not _INTEGER.fullmatch(text):
-            raise Refused("must be an integer")
+            raise ValueRefused("must be an integer")
         return reader(field)(int(text))
     if is_number(field) and _NUMBER.fullmatch(text):
         return reader(field)(float(text))
-    raise Refused("must be a number")
+    raise ValueRefused("must be a number")

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
-from pdp.jsonpb.refusal import Refused, unlike
+from pdp.jsonpb.refusal import ValueRefused, unlike
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
@@ -33,10 +33,10 @@ def fill_timestamp(message: Timestamp, value: object) -> None:
         Refused: it is no RFC 3339 time of the years 1 to 9999.
     """
     if type(value) is not str:
-        raise Refused(unlike(f"a time such as {EXAMPLE}", value))
+        raise ValueRefused(unlike(f"a time such as {EXAMPLE}", value))
     parts = _RFC_3339.fullmatch(value)
     if parts is None:
-        raise Refused(f"must be a time such as {EXAMPLE} (RFC 3339, with its offset)")
+        raise ValueRefused(f"must be a time such as {EXAMPLE} (RFC 3339, with its offset)")
     message.seconds = _seconds(parts)
     fraction = parts[7]
     # Finer than nanoseconds is valid RFC 3339, and beyond what a Timestamp holds.
@@ -46,14 +46,14 @@ def fill_timestamp(message: Timestamp, value: object) -> None:
 def _seconds(parts: re.Match[str]) -> int:
     year, month, day, hour, minute, second = map(int, parts.groups()[:6])
     if hour > 23 or minute > 59 or second > 59:  # noqa: PLR2004 - a clock's own numbers
-        raise Refused("is no time of day: hours go to 23, minutes and seconds to 59")
+        raise ValueRefused("is no time of day: hours go to 23, minutes and seconds to 59")
     try:
         days = date(year, month, day).toordinal() - _EPOCH
     except ValueError:
-        raise Refused("is no date of the calendar") from None
+        raise ValueRefused("is no date of the calendar") from None
     seconds = days * _DAY_S + hour * 3600 + minute * 60 + second - _offset(parts)
     if not _MIN_S <= seconds <= _MAX_S:
-        raise Refused("must lie in the years 1 to 9999, in UTC")
+        raise ValueRefused("must lie in the years 1 to 9999, in UTC")
     return seconds
 
 
@@ -62,7 +62,7 @@ def _offset(parts: re.Match[str]) -> int:
         return 0
     hours, minutes = int(parts[9]), int(parts[10])
     if hours > 23 or minutes > 59:  # noqa: PLR2004 - a clock's own numbers
-        raise Refused("has no valid offset: hours go to 23, minutes to 59")
+        raise ValueRefused("has no valid offset: hours go to 23, minutes to 59")
     seconds = hours * 3600 + minutes * 60
     return -seconds if parts[8] == "-" else seconds
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pdp.admin.snapshots import compile_snapshot
 from pdp.domain import policy_chain, policy_pack
 from pdp.domain.policy_set import ENTITIES
-from pdp.domain.stored_entity import Op, Record
+from pdp.domain.stored_entity import Op, StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import InvalidArgument, PolicyNameExists, Violation
 from pdp.policy_files.state import NAMES, kept_by_the_store, meant, state_of
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PolicyChange:
     """One policy that is created, changed or deleted."""
 
     op: Op
@@ -43,7 +43,7 @@ class Made:
         revision: that they are in force from; of the last change before where nothing was done.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[PolicyChange, ...]
     before: State
     after: State
     revision: int
@@ -110,23 +110,23 @@ def _compile(reader: Reader, tenant_id: str, platform: Platform) -> None:
         raise InvalidArgument(f"policies: {reason}", Violation("policies", reason)) from None
 
 
-def _steps(before: State, wanted: State) -> list[Step]:
+def _steps(before: State, wanted: State) -> list[PolicyChange]:
     """Returns what is to be done; deletions first, for they make names free."""
     gone = [
-        Step("delete", kind, entity_id, body)
+        PolicyChange("delete", kind, entity_id, body)
         for kind in wanted
         for entity_id, body in before[kind].items()
         if entity_id not in wanted[kind]
     ]
-    others: list[Step] = []
+    others: list[PolicyChange] = []
     for kind, entities in wanted.items():
         for entity_id, given in entities.items():
             present = before[kind].get(entity_id)
             body = _complete(kind, given)
             if present is None:
-                others.append(Step("create", kind, entity_id, body))
+                others.append(PolicyChange("create", kind, entity_id, body))
             elif meant(kind, present) != meant(kind, body):
-                others.append(Step("update", kind, entity_id, body))
+                others.append(PolicyChange("update", kind, entity_id, body))
     return gone + others
 
 
@@ -144,7 +144,7 @@ def _plain(value: Any) -> Any:
 def _take(
     transaction: Transaction,
     tenant_id: str,
-    step: Step,
+    step: PolicyChange,
     present: Body | None,
     *,
     actor: str,
@@ -155,7 +155,7 @@ def _take(
         return
     body = {**step.body, **_times(transaction, step.kind, present)}
     name = NAMES[step.kind](body) if step.kind in NAMES else None
-    record = Record(step.kind, tenant_id, step.entity_id, body, name=name)
+    record = StoredEntity(step.kind, tenant_id, step.entity_id, body, name=name)
     try:
         transaction.put(record, actor=actor, summary=summary)
     except NameTaken as taken:

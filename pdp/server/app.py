@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from pdp.admin.workspace import Workspace
-from pdp.audit.acknowledgements import LoopTickets
+from pdp.audit.acknowledgements import LoopAcknowledgements
 from pdp.bootstrap.policies import first_publisher, open_store, risk_table
-from pdp.bootstrap.recording import RecordKeeping, RecordOptions
+from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.config import Settings, check_auth
 from pdp.detect.ner import NerEngine, open_engine
 from pdp.domain.static_policy import KIND
@@ -170,9 +170,11 @@ async def _assembled(stack: AsyncExitStack, settings: Settings, worker: Worker |
     return _Parts(publisher, workspace, security, wiring, readiness)
 
 
-def _recording(stack: AsyncExitStack, settings: Settings) -> tuple[RecordKeeping, Exporting]:
+def _recording(stack: AsyncExitStack, settings: Settings) -> tuple[Recording, Exporting]:
     exporting = Exporting.of(settings)
-    keeping = RecordKeeping(RecordOptions.of(settings), LoopTickets(asyncio.get_running_loop()))
+    keeping = Recording(
+        RecordingOptions.of(settings), LoopAcknowledgements(asyncio.get_running_loop())
+    )
     # At the end: what is decided is recorded, what is recorded leaves, then the log is closed.
     stack.push_async_callback(asyncio.to_thread, keeping.close)
     stack.push_async_callback(asyncio.to_thread, exporting.exporter.close)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pdp.config import Settings
     from pdp.server.wiring import Wiring
-    from pdp.transport.http.app import Health
+    from pdp.transport.http.app import HealthChecks
     from pdp.transport.metrics import Metrics
     from pdp.transport.tls import Tls
 
@@ -53,7 +53,7 @@ class Transports:
 
 
 async def listening(
-    stack: AsyncExitStack, settings: Settings, wiring: Wiring, readiness: Health
+    stack: AsyncExitStack, settings: Settings, wiring: Wiring, readiness: HealthChecks
 ) -> Transports:
     """Starts both transports; `stack` ends them.
 

@@ -51,13 +51,13 @@ from pdp.transport.servicers.static_policy import StaticPolicyServicer
 from pdp.transport.servicers.tenant_settings import TenantSettingsServicer
 from pdp.transport.servicers.user_group import UserGroupServicer
 from pdp.usage.meter import Meter
-from pdp.usage.synchronization import Metering
+from pdp.usage.synchronization import UsageSynchronizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pdp.admin.workspace import Progress, Workspace
-    from pdp.bootstrap.recording import RecordKeeping
+    from pdp.bootstrap.recording import Recording
     from pdp.domain.audit_log import AuditLog
     from pdp.domain.detector import EntityDetector
     from pdp.domain.ner import NerFinder
@@ -82,13 +82,16 @@ class Wiring:
     methods: Mapping[str, Method]
     endpoints: Mapping[str, Endpoint]
     metrics: Metrics
-    metering: Metering
+    metering: UsageSynchronizer
     admissions: Mapping[str, Check]
     reader: RecordReader | None = None
 
 
 def _metrics(
-    publisher: Publisher, workspace: Workspace, metering: Metering, keeping: RecordKeeping | None
+    publisher: Publisher,
+    workspace: Workspace,
+    metering: UsageSynchronizer,
+    keeping: Recording | None,
 ) -> Metrics:
     metrics = Metrics()
     _measure_policies(metrics, publisher, workspace.progress)
@@ -161,7 +164,7 @@ def wire(
     secure: Callable[[Metrics], Services] = for_development,
     *,
     around: Callable[[Endpoint], Endpoint] | None = None,
-    keeping: RecordKeeping | None = None,
+    keeping: Recording | None = None,
     exporting: Exporting | None = None,
 ) -> Wiring:
     """Puts the servicers behind the chain of guards.
@@ -177,7 +180,7 @@ def wire(
     """
     ner = ner or open_engine()
     exporting = exporting or Exporting.nowhere()
-    metering = Metering(workspace, Meter())
+    metering = UsageSynchronizer(workspace, Meter())
     metrics = _metrics(publisher, workspace, metering, keeping)
     records, log = (keeping.records, keeping.log) if keeping else (None, None)
     reader = RecordReader(log) if log else None

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from pdp.domain.counter import Counter, CounterId
     from pdp.domain.limits import Counts
-    from pdp.domain.stored_entity import Change, Record
+    from pdp.domain.stored_entity import Change, StoredEntity
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +40,19 @@ class Reader(Protocol):
     cannot be read, and `RuntimeError` once its context is closed.
     """
 
-    def get(self, kind: str, tenant_id: str, entity_id: str) -> Record | None:
+    def get(self, kind: str, tenant_id: str, entity_id: str) -> StoredEntity | None:
         """Returns the record, or None where there is none or it is deleted."""
 
-    def find(self, kind: str, tenant_id: str, name: str) -> Record | None:
+    def find(self, kind: str, tenant_id: str, name: str) -> StoredEntity | None:
         """Returns the record of that name, compared exactly, or None."""
 
-    def list(self, kind: str, tenant_id: str) -> Sequence[Record]:
+    def list(self, kind: str, tenant_id: str) -> Sequence[StoredEntity]:
         """Returns the records that are not deleted, in order of creation."""
 
     def count(self, kind: str, tenant_id: str) -> int:
         """Returns how many records `list` would return."""
 
-    def list_tenant(self, tenant_id: str) -> Sequence[Record]:
+    def list_tenant(self, tenant_id: str) -> Sequence[StoredEntity]:
         """Returns a tenant's records of all kinds, as `list` does those of one."""
 
     def tenants(self) -> frozenset[str]:
@@ -100,7 +100,7 @@ class Transaction(Reader, Protocol):
     def written(self) -> Sequence[Change]:
         """The changes made so far in this transaction; none once it was rolled back."""
 
-    def put(self, record: Record, *, actor: str, summary: str) -> Record:
+    def put(self, record: StoredEntity, *, actor: str, summary: str) -> StoredEntity:
         """Creates or replaces the record of that (kind, tenant_id, id) and logs the change.
 
         Returns it with its revision and times: `created_at` is kept from the record that it

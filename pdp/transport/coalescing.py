@@ -27,7 +27,7 @@ LONGEST_S: Final = 0.002
 """How long the first of a turn waits: a round is long where a batch or a text is judged in it."""
 
 
-class Turns:
+class Coalescer:
     """The turns of one server; all of it runs on the server's event loop."""
 
     __slots__ = ("_began", "_clock", "_quiet", "_seen", "_waiting")

@@ -20,7 +20,7 @@ from pdp.domain.limits import (
     Spent,
     asked_by,
 )
-from pdp.usage.usage_windows import Account, Key, Place, added
+from pdp.usage.usage_windows import Key, Place, UsageWindows, added
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -42,7 +42,7 @@ class Charge(NamedTuple):
 
     request: Request
     asked: Counts
-    accounts: tuple[Account, ...]
+    accounts: tuple[UsageWindows, ...]
     places: tuple[Place, ...]
 
 
@@ -57,9 +57,9 @@ class Meter:
                 could choose a window that is still empty.
         """
         self.clock = clock
-        self._accounts: dict[Key, Account] = {}
+        self._accounts: dict[Key, UsageWindows] = {}
         self._calendar = Calendar(0, 0, 0, 0)
-        self._changed: set[Account] = set()
+        self._changed: set[UsageWindows] = set()
         self._written: dict[CounterId, Counts] = {}
         self.stamp = 0
 
@@ -117,10 +117,10 @@ class Meter:
             account.add_at(place, back)
         self._changed.update(charge.accounts)
 
-    def _account(self, key: Key) -> Account:
+    def _account(self, key: Key) -> UsageWindows:
         account = self._accounts.get(key)
         if account is None:
-            account = self._accounts[key] = Account(key)
+            account = self._accounts[key] = UsageWindows(key)
         return account
 
     def _calendar_at(self, now: float) -> Calendar:

@@ -78,7 +78,7 @@ def write_counters(
     return counters
 
 
-class Metering:
+class UsageSynchronizer:
     """The meter of a server, and what keeps it and the store of one mind.
 
     All but the store's part runs on the event loop's thread.

@@ -21,7 +21,7 @@ Place = tuple[int, int, int]
 """The starts of the second, the day and the month that are open."""
 
 
-class Account:
+class UsageWindows:
     """What one subject has used in the windows that are open.
 
     What was added since it was last written down is kept once for all windows (`new`), until one of

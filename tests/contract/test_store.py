@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.store.port import NameTaken, Store, Transaction
 
@@ -27,36 +27,36 @@ def policy(
     kind: str = "policy",
     name: str | None = None,
     **body: Any,
-) -> Record:
-    return Record(kind, tenant, entity_id, body, name)
+) -> StoredEntity:
+    return StoredEntity(kind, tenant, entity_id, body, name)
 
 
-def add(transaction: Transaction, record: Record) -> Record:
+def add(transaction: Transaction, record: StoredEntity) -> StoredEntity:
     return transaction.put(record, actor="ann", summary=f"Put {record.id}")
 
 
-def remove(transaction: Transaction, record: Record) -> None:
+def remove(transaction: Transaction, record: StoredEntity) -> None:
     transaction.delete(
         record.kind, record.tenant_id, record.id, actor="bob", summary=f"Deleted {record.id}"
     )
 
 
-def put(store: Store, *records: Record) -> list[Record]:
+def put(store: Store, *records: StoredEntity) -> list[StoredEntity]:
     with store.write() as transaction:
         return [add(transaction, record) for record in records]
 
 
-def delete(store: Store, record: Record) -> None:
+def delete(store: Store, record: StoredEntity) -> None:
     with store.write() as transaction:
         remove(transaction, record)
 
 
-def get(store: Store, record: Record) -> Record | None:
+def get(store: Store, record: StoredEntity) -> StoredEntity | None:
     with store.read() as reader:
         return reader.get(record.kind, record.tenant_id, record.id)
 
 
-def ids(records: Sequence[Record]) -> list[str]:
+def ids(records: Sequence[StoredEntity]) -> list[str]:
     return [record.id for record in records]
 
 

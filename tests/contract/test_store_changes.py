@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.store.port import ChangeFilter
 
@@ -28,7 +28,7 @@ def filled(store: Store) -> Store:
     """A store with these writes, each in a transaction of its own, and a deletion."""
     for tenant, kind, entity_id, actor in WRITES:
         with store.write() as transaction:
-            record = Record(kind, tenant, entity_id, {"by": actor})
+            record = StoredEntity(kind, tenant, entity_id, {"by": actor})
             transaction.put(record, actor=actor, summary="Put")
     with store.write() as transaction:
         transaction.delete("limit", "acme", "l1", actor="ann", summary="Deleted")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdp.domain.stored_entity import Change, Record
+from pdp.domain.stored_entity import Change, StoredEntity
 from pdp.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 WRITES = 40
 
 
-def add(transaction: Transaction, entity_id: str) -> Record:
-    return transaction.put(Record("policy", "acme", entity_id, {}), actor="ann", summary="Put")
+def add(transaction: Transaction, entity_id: str) -> StoredEntity:
+    return transaction.put(
+        StoredEntity("policy", "acme", entity_id, {}), actor="ann", summary="Put"
+    )
 
 
-def put(store: Store, entity_id: str) -> Record:
+def put(store: Store, entity_id: str) -> StoredEntity:
     with store.write() as transaction:
         return add(transaction, entity_id)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ JSON = st.recursive(
 FRESH = count()
 
 
-def put(store: Store, record: Record, actor: str = "ann", summary: str = "Put") -> Record:
+def put(
+    store: Store, record: StoredEntity, actor: str = "ann", summary: str = "Put"
+) -> StoredEntity:
     with store.write() as transaction:
         return transaction.put(record, actor=actor, summary=summary)
 
@@ -47,7 +49,7 @@ def test_whatever_is_kept_comes_back_to_the_letter(
     store: Store, *, kind: str, tenant: str, entity: str, name: str, note: str, body: dict[str, Any]
 ) -> None:
     name = f"{next(FRESH)}:{name}"
-    kept = put(store, Record(kind, tenant, entity, body, name), note, note)
+    kept = put(store, StoredEntity(kind, tenant, entity, body, name), note, note)
     with store.read() as reader:
         assert reader.get(kind, tenant, entity) == reader.find(kind, tenant, name) == kept
         assert kept in reader.list(kind, tenant)
@@ -69,8 +71,8 @@ def test_text_that_not_every_backend_can_keep_is_refused(
     actor, summary = fields.pop("actor"), fields.pop("summary")
     with store.write() as transaction:
         with pytest.raises(InvalidArgument) as refused:
-            transaction.put(Record(**fields, body={}), actor=actor, summary=summary)  # type: ignore[arg-type]  # the fields given are texts
-        transaction.put(Record("kind", "acme", "good", {}), actor="ann", summary="Put")
+            transaction.put(StoredEntity(**fields, body={}), actor=actor, summary=summary)  # type: ignore[arg-type]  # the fields given are texts
+        transaction.put(StoredEntity("kind", "acme", "good", {}), actor="ann", summary="Put")
     assert [violation.field for violation in refused.value.violations] == [field]
     assert bad not in str(refused.value)
     with store.read() as reader:
@@ -79,7 +81,7 @@ def test_text_that_not_every_backend_can_keep_is_refused(
 
 @pytest.mark.parametrize("bad", ["p1\0", "p1\ud800"], ids=["NUL", "surrogate"])
 def test_what_cannot_be_kept_is_not_there(store: Store, bad: str) -> None:
-    put(store, Record("policy", "acme", "p1", {}, "p1"))
+    put(store, StoredEntity("policy", "acme", "p1", {}, "p1"))
     with store.write() as transaction:
         assert transaction.get("policy", "acme", bad) is None
         assert transaction.find("policy", "acme", bad) is None
@@ -99,15 +101,15 @@ def test_what_cannot_be_kept_is_not_there(store: Store, bad: str) -> None:
 def test_a_body_that_is_not_json_is_refused(store: Store, body: Mapping[str, Any]) -> None:
     with store.write() as transaction:
         with pytest.raises(InvalidArgument, match="body"):
-            transaction.put(Record("policy", "acme", "p1", body), actor="ann", summary="Put")
+            transaction.put(StoredEntity("policy", "acme", "p1", body), actor="ann", summary="Put")
         assert transaction.get("policy", "acme", "p1") is None
         assert not transaction.changes(0)
 
 
 def test_bodies_of_megabytes_are_kept(store: Store) -> None:
     body = {"patterns": [f"{n}é" * 100 for n in range(20_000)]}
-    kept = put(store, Record("policy", "acme", "p1", body))
-    put(store, Record("policy", "acme", "p1", {}))
+    kept = put(store, StoredEntity("policy", "acme", "p1", body))
+    put(store, StoredEntity("policy", "acme", "p1", {}))
     with store.read() as reader:
         assert reader.history("policy", "acme", "p1")[0].before == body == kept.body
 
@@ -115,6 +117,8 @@ def test_bodies_of_megabytes_are_kept(store: Store) -> None:
 def test_what_was_kept_does_not_follow_the_object_that_was_put(store: Store) -> None:
     body: dict[str, Any] = {"list": [1]}
     with store.write() as transaction:
-        kept = transaction.put(Record("policy", "acme", "p1", body), actor="ann", summary="Put")
+        kept = transaction.put(
+            StoredEntity("policy", "acme", "p1", body), actor="ann", summary="Put"
+        )
         body["list"].append(2)
         assert transaction.written[0].after == kept.body == {"list": [1]}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import httpx2
 
-    from pdp.client.remote import Remote
+    from pdp.client.remote import RemoteClient
     from tests.running import Server
 
 
@@ -72,7 +72,7 @@ def closed_port() -> Iterator[str]:
 
 
 @pytest.fixture
-def blocked(remote: Remote, tenant: str) -> str:
+def blocked(remote: RemoteClient, tenant: str) -> str:
     """A tenant that blocks the word rival."""
     message = static_policy_pb2.CreateStaticPolicyRequest(
         name="No rivals", category="custom", pattern="rival", action="block", message="No!"

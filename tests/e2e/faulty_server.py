@@ -83,7 +83,7 @@ def hang_model() -> None:
     import threading  # noqa: PLC0415 - as above
 
     from pdp.detect.ner import NerEngine  # noqa: PLC0415 - as above
-    from pdp.detect.ner.worker import Worker  # noqa: PLC0415 - as above
+    from pdp.detect.ner.worker import ModelWorker  # noqa: PLC0415 - as above
     from pdp.domain.dlp_rule import LLM, NER  # noqa: PLC0415 - as above
     from pdp.server import app  # noqa: PLC0415 - as above
 
@@ -95,7 +95,7 @@ def hang_model() -> None:
                 threading.Event().wait()
 
     def models(_settings: Any) -> NerEngine:
-        return NerEngine({NER: Worker("hanging", Hanging)}, {LLM: "there is none"}, 0.05)
+        return NerEngine({NER: ModelWorker("hanging", Hanging)}, {LLM: "there is none"}, 0.05)
 
     app._models = models  # type: ignore[assignment] # as said above
 

@@ -15,7 +15,7 @@ import sys
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def write(transaction: Transaction) -> int:
         if record.body["transaction"] == number - 2
     ]
     new = [
-        Record(
+        StoredEntity(
             "thing",
             tenant,
             f"{number}-{n}",
@@ -51,7 +51,7 @@ def write(transaction: Transaction) -> int:
         )
         for n in range(number % 7 + 1)
     ]
-    new.append(Record(COUNTER, "t0", COUNTER, {"transaction": number}))
+    new.append(StoredEntity(COUNTER, "t0", COUNTER, {"transaction": number}))
     changes = len(new) + len(old)
     change = count(1)
     for record in new:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from pdp._gen.pdp.v1 import decide_pb2
-from pdp.client.remote import Remote
+from pdp.client.remote import RemoteClient
 from pdp.client.tls import ClientTls
 from tests.certificates import Pair, authority
 from tests.running import PATIENCE_S, Server, start
@@ -55,7 +55,7 @@ class Secured:
         """Asks by gRPC, with the certificate of that name, on a connection of its own."""
         cert, key = (f"{self.folder}/{client}.{kind}" if client else "" for kind in ("crt", "key"))
         tls = ClientTls(f"{self.folder}/{ca}.crt", cert, key)
-        with Remote(self.server.grpc_address, timeout_s=PATIENCE_S, tls=tls) as remote:
+        with RemoteClient(self.server.grpc_address, timeout_s=PATIENCE_S, tls=tls) as remote:
             answer = remote.call("Decide", decide_pb2.DecideRequest()).message
         assert isinstance(answer, decide_pb2.DecideResponse)
         return answer.allowed

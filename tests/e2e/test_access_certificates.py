@@ -10,7 +10,7 @@ import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.client import CallFailed
-from pdp.client.remote import Remote
+from pdp.client.remote import RemoteClient
 from pdp.client.tls import ClientTls
 from tests.certificates import authority
 from tests.e2e.secured import settings_of
@@ -68,7 +68,7 @@ def by_grpc(server: Locked, folder: Path, client: str, tenant: str) -> str:
     """Decides over gRPC with the certificate of that name; returns the reason."""
     names = (str(folder / f"{client}.{kind}") for kind in ("crt", "key"))
     tls = ClientTls(str(folder / "ca.crt"), *names)
-    with Remote(server.server.grpc_address, timeout_s=PATIENCE_S, tls=tls) as remote:
+    with RemoteClient(server.server.grpc_address, timeout_s=PATIENCE_S, tls=tls) as remote:
         try:
             remote.call("Decide", decide_pb2.DecideRequest(tenant_id=tenant))
         except CallFailed as refusal:

@@ -12,7 +12,7 @@ import pytest
 
 from pdp import Engine
 from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
-from pdp.bootstrap.recording import RecordOptions, beside
+from pdp.bootstrap.recording import RecordingOptions, beside
 from pdp.client.remote import open_channel
 from pdp.domain.audit_log import Filter
 from pdp.errors import ConfigError
@@ -63,7 +63,7 @@ class TestEngine:
 
     def test_async_is_written_by_the_end(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/pdp.db"
-        options = RecordOptions(beside(url), durable=False)
+        options = RecordingOptions(beside(url), durable=False)
         with Engine.open(url, records=options) as engine:
             ids = {engine.decide(text=ATTACK).decision_id for _ in range(50)}
         assert recorded(tmp_path) == ids
@@ -82,7 +82,7 @@ class TestEngine:
 
     def test_another_key_than_the_logs_is_refused(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/pdp.db"
-        Engine.open(url, records=RecordOptions(beside(url), key=b"k" * 32)).close()
+        Engine.open(url, records=RecordingOptions(beside(url), key=b"k" * 32)).close()
         with pytest.raises(ConfigError, match="PDP_AUDIT_KEY_FILE"):
             Engine.open(url)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import httpx2
 
-    from pdp.client.remote import Remote
+    from pdp.client.remote import RemoteClient
     from tests.running import Server
 from tests.e2e.customers import CUSTOMER, POLICIES, _is_time, decide, error_of
 
@@ -196,7 +196,7 @@ def test_what_get_answers_can_be_laid_over(client: httpx2.Client) -> None:
     assert simulated["decision"]["reason_code"] == "CUSTOMER_TOOL_NOT_ALLOWED"
 
 
-def test_grpc_answers_the_same(remote: Remote, tenant: str) -> None:
+def test_grpc_answers_the_same(remote: RemoteClient, tenant: str) -> None:
     """The same RPCs without HTTP: documents whole, errors with their reasons and fields."""
     request = pb.PutCustomerPolicyRequest(customer_id=CUSTOMER)
     request.policies.update(POLICIES)

@@ -13,15 +13,15 @@ import pytest
 from pdp.cases import CallerTarget, EngineTarget, find, load
 from pdp.cases.runner import Installed
 from pdp.client import CallFailed
-from pdp.client.local import Local
+from pdp.client.local import LocalClient
 from pdp.embedded import Engine
 from pdp.errors import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from pdp.cases import Case, Suite, Target
-    from pdp.client.remote import Remote
+    from pdp.cases import Case, CaseTarget, Suite
+    from pdp.client.remote import RemoteClient
     from tests.running import Server
 
 SUITES: Final = [load(file) for file in find([Path(__file__).parents[1] / "cases"])]
@@ -72,7 +72,7 @@ class HttpTarget:
     def administer(
         self, tenant_id: str, name: str, body: Mapping[str, Any]
     ) -> tuple[Mapping[str, Any], int]:
-        """See `Target.administer`."""
+        """See `CaseTarget.administer`."""
         verb, path = ROUTES[name]
         sent = dict(body)
         path = re.sub(r"{(\w+)}", lambda found: quote(sent.pop(found[1]), safe=""), path)
@@ -81,7 +81,7 @@ class HttpTarget:
         return _checked(answer), int(answer.headers.get("x-pdp-revision", 0))
 
     def decide(self, tenant_id: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """See `Target.decide`."""
+        """See `CaseTarget.decide`."""
         headers = {} if request.get("tenant_id") else {"X-Tenant-ID": tenant_id}
         return _checked(self._client.post("/v1/decide", json=request, headers=headers))
 
@@ -97,35 +97,35 @@ def _checked(answer: httpx2.Response) -> Mapping[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def engine_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+def engine_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CaseTarget]:
     """An engine in this process, on a database that others write to."""
     url = f"sqlite:///{tmp_path_factory.mktemp('cases')}/pdp.db"
-    with Engine.open(url) as engine, Local(url) as local:
+    with Engine.open(url) as engine, LocalClient(url) as local:
         yield EngineTarget(engine, local)
 
 
 @pytest.fixture(scope="module")
-def grpc_target(remote: Remote) -> Target:
+def grpc_target(remote: RemoteClient) -> CaseTarget:
     """A real server, over gRPC."""
     return CallerTarget(remote)
 
 
 @pytest.fixture(scope="module")
-def http_target(server: Server) -> Iterator[Target]:
+def http_target(server: Server) -> Iterator[CaseTarget]:
     """A real server, over HTTP."""
     with httpx2.Client(base_url=server.http_url, timeout=60.0, trust_env=False) as client:
         yield HttpTarget(client)
 
 
 @pytest.fixture(scope="module", params=["engine", "grpc", "http"])
-def target(request: pytest.FixtureRequest) -> Target:
+def target(request: pytest.FixtureRequest) -> CaseTarget:
     """Each target in turn."""
-    found: Target = request.getfixturevalue(f"{request.param}_target")
+    found: CaseTarget = request.getfixturevalue(f"{request.param}_target")
     return found
 
 
 @pytest.fixture(scope="module")
-def installed(target: Target) -> Iterator[Callable[[Suite], Installed]]:
+def installed(target: CaseTarget) -> Iterator[Callable[[Suite], Installed]]:
     """Puts a suite's policies in force on the target, once for all its cases."""
     suites: dict[str, Installed] = {}
 

@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
 from pdp.cli.exit_codes import Exit
-from pdp.client.remote import Remote, open_channel
+from pdp.client.remote import RemoteClient, open_channel
 from tests.running import COMMAND, PATIENCE_S, Server, environment, launch, pdp, start
 
 if TYPE_CHECKING:
@@ -278,7 +278,10 @@ class TestEnd:
 
     def test_drain_is_bounded(self, tmp_path: Path) -> None:
         """What takes longer than it may is cut off."""
-        with start(tmp_path, PDP_DRAIN_S="0") as server, Remote(server.grpc_address) as remote:
+        with (
+            start(tmp_path, PDP_DRAIN_S="0") as server,
+            RemoteClient(server.grpc_address) as remote,
+        ):
             remote.call("Decide", decide_pb2.DecideRequest())
             waiting = threading.Event()
             with open_channel(server.grpc_address) as channel:

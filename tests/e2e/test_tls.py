@@ -12,7 +12,7 @@ import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.client.base import CallFailed
-from pdp.client.remote import Remote
+from pdp.client.remote import RemoteClient
 from pdp.client.tls import ClientTls
 from tests.e2e.secured import Secured, address_of, secured_server, shown_at, spoil
 from tests.running import PATIENCE_S
@@ -61,7 +61,7 @@ class TestServing:
         address = urlsplit(secured.server.http_url).netloc
         with pytest.raises(httpx2.HTTPError):
             httpx2.get(f"http://{address}/healthz", trust_env=False)
-        with Remote(secured.server.grpc_address) as remote, pytest.raises(CallFailed):
+        with RemoteClient(secured.server.grpc_address) as remote, pytest.raises(CallFailed):
             remote.call("Decide", decide_pb2.DecideRequest())
 
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
@@ -119,7 +119,7 @@ class TestReload:
                 httpx2.Client(
                     base_url=secured.server.http_url, verify=context, trust_env=False
                 ) as http,
-                Remote(secured.server.grpc_address, timeout_s=PATIENCE_S, tls=tls) as remote,
+                RemoteClient(secured.server.grpc_address, timeout_s=PATIENCE_S, tls=tls) as remote,
             ):
                 assert http.get("/healthz").status_code == 200
                 remote.call("Decide", decide_pb2.DecideRequest())

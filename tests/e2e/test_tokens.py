@@ -10,7 +10,7 @@ import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.client import CallFailed
-from pdp.client.remote import Remote
+from pdp.client.remote import RemoteClient
 from tests import running
 from tests.unit.tokens import AUDIENCE, ISSUER, SECRET, jwk, jwks, token
 
@@ -56,7 +56,9 @@ def ask(
 def over_grpc(server: running.Server, bearer: str) -> str:
     """Decides over gRPC; returns the reason."""
     credential = (("authorization", f"Bearer {bearer}"),)
-    with Remote(server.grpc_address, timeout_s=running.PATIENCE_S, credential=credential) as remote:
+    with RemoteClient(
+        server.grpc_address, timeout_s=running.PATIENCE_S, credential=credential
+    ) as remote:
         try:
             remote.call("Decide", decide_pb2.DecideRequest())
         except CallFailed as refusal:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdp.client.local import Local
+from pdp.client.local import LocalClient
 from pdp.embedded import Engine
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def engine(url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def local(url: str) -> Iterator[Local]:
+def local(url: str) -> Iterator[LocalClient]:
     """Somebody else who writes to it."""
-    with Local(url) as caller:
+    with LocalClient(url) as caller:
         yield caller

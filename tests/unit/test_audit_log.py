@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp.audit.acknowledgements import ThreadTickets
+from pdp.audit.acknowledgements import ThreadAcknowledgements
 from pdp.audit.record_json import body_of
-from pdp.bootstrap.recording import RecordKeeping, RecordOptions
+from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.domain.audit_log import Retention
 from pdp.domain.decision import Match, Outcome, Risk
 from pdp.domain.decision_record import DecisionRecord, RecordedSubject
@@ -234,4 +234,4 @@ class TestOpening:
         """Whoever restores the policies for it has changed nothing."""
         file.write_bytes(content)
         with pytest.raises(ConfigError, match=rf"The log of decisions, {file}: "):
-            RecordKeeping(RecordOptions(f"sqlite:///{file}"), ThreadTickets())
+            Recording(RecordingOptions(f"sqlite:///{file}"), ThreadAcknowledgements())

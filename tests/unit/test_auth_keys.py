@@ -14,7 +14,7 @@ from pdp.auth.client_certificates import ClientTable, read_clients
 from pdp.auth.credentials import CredentialAuthenticator
 from pdp.auth.keys import KeyRing
 from pdp.auth.principal import Principal
-from pdp.auth.rejections import Refused
+from pdp.auth.rejections import CredentialRejected
 from pdp.domain.access import ADMIN, AUDITOR, EDITOR, INCLUDED, PEP, ROLES, including
 from pdp.domain.api_key import KEY_LENGTH, ApiKey, KeySecret, digest
 from pdp.errors import ConfigError, Unauthenticated
@@ -47,7 +47,7 @@ class Ring:
         """Returns why a key is refused; empty where it counts."""
         try:
             self.ring.principal_of(text)
-        except Refused as refusal:
+        except CredentialRejected as refusal:
             return refusal.why
         return ""
 

@@ -20,7 +20,7 @@ from pdp.auth.jwt import (
     TokenRules,
     TokenVerifier,
 )
-from pdp.auth.rejections import Refused
+from pdp.auth.rejections import CredentialRejected
 from tests.unit.tokens import (
     AUDIENCE,
     ISSUER,
@@ -54,7 +54,7 @@ class Verifier:
         """Returns why a token is refused; empty where it counts."""
         try:
             self.verifier.principal_of(given)
-        except Refused as refusal:
+        except CredentialRejected as refusal:
             return refusal.why
         return ""
 

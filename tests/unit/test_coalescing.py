@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from pdp.transport.coalescing import LONGEST_S, MOST, QUIET_ROUNDS, Turns
+from pdp.transport.coalescing import LONGEST_S, MOST, QUIET_ROUNDS, Coalescer
 
 
 class Rounds:
@@ -26,7 +26,7 @@ async def _begun(
 ) -> dict[int, int]:
     """Returns the round in which each call has its turn, by the rounds in which the calls come."""
     rounds, begun = Rounds(100), dict[int, int]()
-    turns = Turns(lambda: rounds.round * round_s)
+    turns = Coalescer(lambda: rounds.round * round_s)
 
     async def call(index: int, comes: int) -> None:
         for _ in range(comes):
@@ -81,7 +81,7 @@ async def test_a_call_that_is_cancelled_holds_up_no_other() -> None:
 
 async def test_calls_are_judged_before_any_of_their_answers_is_sent() -> None:
     # As the gRPC adapter does it: judge, let the others of the turn be judged, answer.
-    turns, told = Turns(), list[str]()
+    turns, told = Coalescer(), list[str]()
 
     async def call(name: str) -> None:
         await turns.mine()

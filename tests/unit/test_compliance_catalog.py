@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pdp.domain.stored_entity import Record
+    from pdp.domain.stored_entity import StoredEntity
 
 BUNDLES = compliance_bundles()
 RULES = [(each.bundle, rule) for each in BUNDLES for rule in each.rules]
@@ -102,7 +102,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
     opened.close()
 
 
-def records(store: SqliteStore, kind: str) -> dict[str, Record]:
+def records(store: SqliteStore, kind: str) -> dict[str, StoredEntity]:
     with store.read() as reader:
         return {record.id: record for record in reader.list(kind, PLATFORM)}
 

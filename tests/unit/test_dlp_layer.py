@@ -27,7 +27,7 @@ from tests.unit.dlp import (
 )
 
 if TYPE_CHECKING:
-    from pdp.engine.dlp.rules import CompiledRule
+    from pdp.engine.dlp.rules import CompiledDlpRule
     from pdp.engine.snapshot import Snapshot
 
 NO_FRAMEWORKS = OrgPolicy(gdpr=False, ai_act=False)
@@ -277,5 +277,5 @@ def _layer(snapshot: Snapshot) -> DlpLayer:
     return layer
 
 
-def _rules(snapshot: Snapshot) -> dict[str, CompiledRule]:
+def _rules(snapshot: Snapshot) -> dict[str, CompiledDlpRule]:
     return {each.rule.id: each for each in _layer(snapshot).book.rules}

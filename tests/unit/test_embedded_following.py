@@ -19,13 +19,13 @@ from pdp.store.sqlite.store import SqliteStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pdp.client.local import Local
+    from pdp.client.local import LocalClient
     from pdp.domain.decision import Decision
 
 ATTACK = "1 UNION SELECT password FROM users"
 
 
-def block(local: Local, tenant_id: str, word: str) -> int:
+def block(local: LocalClient, tenant_id: str, word: str) -> int:
     """Blocks a word for a tenant; returns the revision that it is in force from."""
     message = static_policy_pb2.CreateStaticPolicyRequest(
         name=f"No {word}", category="custom", pattern=word, action="block"
@@ -36,7 +36,7 @@ def block(local: Local, tenant_id: str, word: str) -> int:
 class TestFollowing:
     """What others write comes into force."""
 
-    def test_a_write_by_another(self, engine: Engine, local: Local) -> None:
+    def test_a_write_by_another(self, engine: Engine, local: LocalClient) -> None:
         """A policy is in force for whoever names its revision."""
         assert engine.decide(text="rival", tenant_id="acme").outcome is Outcome.ALLOW
         revision = block(local, "acme", "rival")
@@ -46,7 +46,7 @@ class TestFollowing:
         assert engine.decide(text="rival", tenant_id="other").outcome is Outcome.ALLOW
 
     def test_without_being_named(
-        self, engine: Engine, local: Local, monkeypatch: pytest.MonkeyPatch
+        self, engine: Engine, local: LocalClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Any decision looks, once a look is due."""
         monkeypatch.setattr(module, "POLL_INTERVAL_S", 0.0)
@@ -55,7 +55,7 @@ class TestFollowing:
         assert engine.decide(text="rival", tenant_id="acme").outcome is Outcome.BLOCK
 
     def test_not_before_it_is_due(
-        self, engine: Engine, local: Local, monkeypatch: pytest.MonkeyPatch
+        self, engine: Engine, local: LocalClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Between looks a decision costs the store nothing."""
         monkeypatch.setattr(module, "POLL_INTERVAL_S", 3600.0)
@@ -64,7 +64,7 @@ class TestFollowing:
         block(local, "acme", "rival")
         engine.decide()
 
-    def test_a_second_write(self, engine: Engine, local: Local) -> None:
+    def test_a_second_write(self, engine: Engine, local: LocalClient) -> None:
         """A tenant that is in memory is compiled again from what has changed."""
         for word in ("one", "two", "three"):
             revision = block(local, "acme", word)
@@ -72,7 +72,7 @@ class TestFollowing:
             assert decision.outcome is Outcome.BLOCK
         assert engine.decide(text="one two", tenant_id="acme").outcome is Outcome.BLOCK
 
-    def test_min_revision_in_a_mapping(self, engine: Engine, local: Local) -> None:
+    def test_min_revision_in_a_mapping(self, engine: Engine, local: LocalClient) -> None:
         """A DecideRequest has the field itself."""
         revision = block(local, "acme", "rival")
         asked = {"content": {"text": "rival"}, "tenant_id": "acme", "min_revision": revision}
@@ -102,7 +102,7 @@ class TestFollowing:
 class TestWithoutTheStore:
     """Decisions do not need the store."""
 
-    def test_closed(self, url: str, local: Local) -> None:
+    def test_closed(self, url: str, local: LocalClient) -> None:
         """Tenants in memory are decided for; one that cannot be read is blocked, not allowed."""
         for tenant_id in ("loaded", "unread"):
             block(local, tenant_id, "rival")
@@ -155,7 +155,7 @@ class TestWithoutTheStore:
             assert not decision.incomplete
 
     def test_a_fault_is_logged_without_the_request(
-        self, url: str, local: Local, caplog: pytest.LogCaptureFixture
+        self, url: str, local: LocalClient, caplog: pytest.LogCaptureFixture
     ) -> None:
         """The log says what kind of thing went wrong, and for which request."""
         block(local, "unread", "rival")
@@ -174,7 +174,7 @@ def assert_not_judged(decision: Decision) -> None:
     assert decision.request_id == "r"
 
 
-def test_threads(url: str, local: Local) -> None:
+def test_threads(url: str, local: LocalClient) -> None:
     """Many threads decide for many tenants while policies are written; each answer is right."""
     tenants = [f"tenant-{number}" for number in range(12)]
 

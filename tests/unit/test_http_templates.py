@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pdp.errors import MalformedRequest
 from pdp.transport.http.percent_encoding import decoded
-from pdp.transport.http.templates import Router, Variable, parse
+from pdp.transport.http.templates import PathVariable, Router, parse
 
 TEMPLATES = (
     ("GET", "/"),
@@ -110,9 +110,9 @@ def test_any_bytes_are_matched_or_not(parts: list[bytes]) -> None:
 def test_templates_are_read() -> None:
     assert parse("/v1/{pack.id}/x/{rest=**}") == (
         "v1",
-        Variable("pack.id"),
+        PathVariable("pack.id"),
         "x",
-        Variable("rest", rest=True),
+        PathVariable("rest", rest=True),
     )
 
 

@@ -11,7 +11,7 @@ from pdp.admin.install import dlp_rules as module
 from pdp.admin.install.dlp_rules import install_dlp
 from pdp.catalog.dlp import dlp_rules, rule_id
 from pdp.domain.dlp_rule import KIND, DlpRule, body_of
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.store.sqlite.store import SqliteStore
 
@@ -78,7 +78,7 @@ def test_rules_of_bundles_are_left_alone(
 ) -> None:
     rule = replace(dlp_rules()[0], id="of-a-bundle", bundle_id="bundle")
     with store.write() as transaction:
-        record = Record(KIND, PLATFORM, rule.id, body_of(rule))
+        record = StoredEntity(KIND, PLATFORM, rule.id, body_of(rule))
         transaction.put(record, actor="test", summary="Installed")
     install(store, monkeypatch)
     assert stored(store).keys() == {"of-a-bundle"}

@@ -11,13 +11,13 @@ from pdp.admin.models.catalog import ModelCatalog
 from pdp.admin.models.kill_switch import KillSwitches
 from pdp.admin.static.policies import StaticPolicies
 from pdp.cases import CallerTarget
-from pdp.client.local import Local
+from pdp.client.local import LocalClient
 from pdp.domain.decision import Outcome
 from pdp.domain.model_catalog import KIND, ModelConfig, config_id
 from pdp.domain.request import Request
 from pdp.domain.static_policy import KIND as POLICY_KIND
 from pdp.domain.static_policy import StaticPolicy, body_of
-from pdp.domain.stored_entity import Change, Record
+from pdp.domain.stored_entity import Change, StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.embedded import Engine
 from pdp.engine.evaluate import evaluate
@@ -159,7 +159,7 @@ class TestNothingIsCompiled:
         added = StaticPolicy("sys_x", "X", "custom", "xyzzy", "block", system=True)
 
         def work(transaction: Transaction) -> None:
-            record = Record(POLICY_KIND, PLATFORM, added.id, body_of(added), name=added.name)
+            record = StoredEntity(POLICY_KIND, PLATFORM, added.id, body_of(added), name=added.name)
             transaction.put(record, actor="me", summary="")
 
         await node.workspace.write(PLATFORM, work)
@@ -173,7 +173,9 @@ class TestNothingIsCompiled:
         broken = StaticPolicy("sys_x", "X", "custom", "(", "block", system=True)
 
         def work(transaction: Transaction) -> None:
-            record = Record(POLICY_KIND, PLATFORM, broken.id, body_of(broken), name=broken.name)
+            record = StoredEntity(
+                POLICY_KIND, PLATFORM, broken.id, body_of(broken), name=broken.name
+            )
             transaction.put(record, actor="me", summary="")
 
         revision = node.publisher.revision
@@ -265,7 +267,7 @@ class TestCatalog:
 
 def test_a_route_that_was_compiled_before_is_closed_at_once(tmp_path: Path) -> None:
     """The chain keeps what the catalog said of its targets, so it must be told."""
-    with Local(f"sqlite:///{tmp_path}/pdp.db") as local:
+    with LocalClient(f"sqlite:///{tmp_path}/pdp.db") as local:
         target = CallerTarget(local)
 
         def call(rpc: str, **body: Any) -> Any:

@@ -25,7 +25,7 @@ from pdp.store.sqlite.store import SqliteStore
 from pdp.usage import stored_meter, synchronization
 from pdp.usage.meter import Meter
 from pdp.usage.stored_meter import StoredMeter
-from pdp.usage.synchronization import Metering
+from pdp.usage.synchronization import UsageSynchronizer
 from tests.unit.nodes import Node
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Counting(Node):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.metering = Metering(self.workspace, Meter())
+        self.metering = UsageSynchronizer(self.workspace, Meter())
         self.limits = Limits(self.workspace, self.metering)
 
     async def allowed(self, user_id: str = "u", **usage: int) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from pdp import catalog
 from pdp.bootstrap.policies import open_store
 from pdp.cases import CallerTarget, EngineTarget
-from pdp.client.local import Local
+from pdp.client.local import LocalClient
 from pdp.detect.ner import open_engine
 from pdp.detect.validators import VALIDATORS
 from pdp.domain import dlp_rule, tenant_settings
@@ -18,7 +18,7 @@ from pdp.domain.dlp_rule import LLM, NER, REGEX, DlpRule, body_of
 from pdp.domain.ner import NamedEntity, NerFindings, Wanted
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Entity, Request
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant_settings import TenantSettings
 from pdp.embedded import Engine
 from pdp.engine.compiler import compile_platform, compile_tenant
@@ -169,7 +169,7 @@ def test_a_model_that_is_switched_off_costs_no_look_at_the_text(url: str) -> Non
     """The kill switch comes before all else (decide.md): nothing else runs."""
     counting = Counting()
     models = cast("NerEngine", counting)
-    with Engine.open(url, ner=models) as engine, Local(url, ner=models) as local:
+    with Engine.open(url, ner=models) as engine, LocalClient(url, ner=models) as local:
         target = EngineTarget(engine, local)
         rule = {"detector_name": "N", "detector_type": "ner", "entity_type": "PERSON"}
         target.administer("acme", "CreateDlpRule", {**rule, "action_tier": "block"})
@@ -189,7 +189,9 @@ def test_an_engine_in_process_asks_models_where_it_is_given_some(url: str, tmp_p
     rule = DlpRule("r", "Code names", LLM, "CODE_NAME", "block", config_json={"labels": ["falcon"]})
     store = open_store(url)
     with store.write() as transaction:
-        record = Record(dlp_rule.KIND, "acme", rule.id, body_of(rule), name=rule.detector_name)
+        record = StoredEntity(
+            dlp_rule.KIND, "acme", rule.id, body_of(rule), name=rule.detector_name
+        )
         transaction.put(record, actor="me", summary="")
     store.close()
     models = open_engine(None, ner_models.gliner_model(tmp_path / "model"), budget_s=60.0)

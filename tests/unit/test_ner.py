@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.detect.ner import NerEngine, gliner, open_engine
-from pdp.detect.ner.recognizer import Found
+from pdp.detect.ner.recognizer import RecognizedEntity
 from pdp.detect.ner.windows import OVERLAP, SIZE, joined, windows
-from pdp.detect.ner.worker import BATCH, MAX_WAITING, Worker
+from pdp.detect.ner.worker import BATCH, MAX_WAITING, ModelWorker
 from pdp.domain.dlp_rule import LLM, NER
 from pdp.domain.ner import NamedEntity, NerFindings, Wanted
 from pdp.errors import ConfigError
@@ -157,14 +157,20 @@ class Fake:
         self.runs: list[int] = []
         self.error: Exception | None = None
 
-    def recognise(self, texts: Sequence[str], labels: Sequence[str]) -> list[list[Found]]:
+    def recognise(
+        self, texts: Sequence[str], labels: Sequence[str]
+    ) -> list[list[RecognizedEntity]]:
         self.runs.append(len(texts))
         self.running.set()
         self.go.wait(PATIENCE_S)
         if self.error:
             raise self.error
         return [
-            [Found(labels[0], at, at + 1, 0.5) for at, letter in enumerate(text) if letter == "x"]
+            [
+                RecognizedEntity(labels[0], at, at + 1, 0.5)
+                for at, letter in enumerate(text)
+                if letter == "x"
+            ]
             for text in texts
         ]
 
@@ -177,7 +183,7 @@ def fake() -> Iterator[Fake]:
 
 
 def engine_of(model: Fake, budget_s: float = PATIENCE_S) -> NerEngine:
-    worker = Worker("fake", lambda: model)
+    worker = ModelWorker("fake", lambda: model)
     assert worker.wait(PATIENCE_S)
     return NerEngine({NER: worker}, {LLM: "there is none"}, budget_s)
 
@@ -249,7 +255,7 @@ async def test_a_model_that_does_not_load_says_so() -> None:
     def load() -> NoReturn:
         raise OSError("/secret/path")
 
-    worker = Worker("fake", load)
+    worker = ModelWorker("fake", load)
     broken = NerEngine({NER: worker}, {}, PATIENCE_S)
     findings = await broken.find(of("x"), [PERSON])
     assert findings.missing == {PERSON: "the fake model cannot be loaded (OSError)"}
@@ -264,7 +270,7 @@ async def test_a_model_that_is_still_loading_is_waited_for_within_the_budget(fak
         return fake
 
     fake.go.set()
-    worker = Worker("fake", load)
+    worker = ModelWorker("fake", load)
     impatient = NerEngine({NER: worker}, {}, 0.02)
     assert impatient.states() == {NER: "loading"}
     assert (await impatient.find(of("x"), [PERSON])).missing == {
@@ -318,11 +324,11 @@ def test_every_value_is_whole_in_a_window_and_keeps_its_place(
         start = data.draw(st.integers(0, len(text)))
         end = data.draw(st.integers(start, min(len(text), start + OVERLAP // 2)))
         whole = [
-            (each, [Found("L", start - each.offset, end - each.offset, 0.5)])
+            (each, [RecognizedEntity("L", start - each.offset, end - each.offset, 0.5)])
             for each in pieces
             if each.text_index == index
             and each.offset <= start
             and end <= each.offset + len(each.text)
         ]
         assert whole
-        assert joined(whole, len(texts))[index] == [Found("L", start, end, 0.5)]
+        assert joined(whole, len(texts))[index] == [RecognizedEntity("L", start, end, 0.5)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pdp.admin.point_in_time import records_at
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.errors import InvalidArgument
 from pdp.policy_files.state import KINDS, state_at
 from pdp.store.sqlite.store import SqliteStore
@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 def put(transaction: Transaction, tenant: str, kind: str, name: str, number: int) -> None:
-    record = Record(kind, tenant, name, {"number": number})
+    record = StoredEntity(kind, tenant, name, {"number": number})
     transaction.put(record, actor="a", summary="s")
 
 

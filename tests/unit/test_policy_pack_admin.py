@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pdp.domain.stored_entity import Record
+    from pdp.domain.stored_entity import StoredEntity
 
 DRAFT = PolicyPack("", "Mine")
 ALLOW = RuleDraft("allow", {"type": "ALLOW"}, {})
@@ -44,7 +44,7 @@ class Node:
         self.rules = PolicyRules(self.workspace)
         self.chains = PolicyChains(self.workspace)
 
-    async def records(self, kind: str, tenant_id: str = "acme") -> list[Record]:
+    async def records(self, kind: str, tenant_id: str = "acme") -> list[StoredEntity]:
         return list(await self.workspace.read(lambda reader: reader.list(kind, tenant_id)))
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pdp.audit import recorder as recorder_module
-from pdp.audit.acknowledgements import LoopTickets, ThreadTickets
+from pdp.audit.acknowledgements import LoopAcknowledgements, ThreadAcknowledgements
 from pdp.audit.recorder import Recorder
-from pdp.domain.audit_log import Filter, Kept, Retention, Verification
+from pdp.domain.audit_log import Filter, Retention, StoredRecord, Verification
 from pdp.domain.decision import Outcome, Risk
 from pdp.domain.decision_record import DecisionRecord, Recorded
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY
@@ -21,7 +21,7 @@ from pdp.errors import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pdp.audit.acknowledgements import Tickets
+    from pdp.audit.acknowledgements import Acknowledgements
 
 PATIENCE_S: Final = 30.0
 
@@ -49,16 +49,16 @@ class MemoryLog:
     def count(self) -> int:
         return sum(map(len, self.batches))
 
-    def select(self, wanted: Filter, *, before: int | None, limit: int) -> Sequence[Kept]:
+    def select(self, wanted: Filter, *, before: int | None, limit: int) -> Sequence[StoredRecord]:
         raise NotImplementedError
 
-    def follow(self, wanted: Filter, *, after: int, limit: int) -> Sequence[Kept]:
+    def follow(self, wanted: Filter, *, after: int, limit: int) -> Sequence[StoredRecord]:
         raise NotImplementedError
 
-    def read_on(self, after: int, limit: int) -> Sequence[Kept]:
+    def read_on(self, after: int, limit: int) -> Sequence[StoredRecord]:
         raise NotImplementedError
 
-    def get(self, tenant_id: str, decision_id: str) -> Kept | None:
+    def get(self, tenant_id: str, decision_id: str) -> StoredRecord | None:
         raise NotImplementedError
 
     def last(self) -> int:
@@ -104,7 +104,7 @@ FATAL: Final = -2
 
 
 class Told:
-    """`Tickets` that tell how each was settled."""
+    """`Acknowledgements` that tell how each was settled."""
 
     def __init__(self) -> None:
         self.settled: SimpleQueue[bool] = SimpleQueue()
@@ -135,7 +135,7 @@ def log() -> MemoryLog:
 def start(log: MemoryLog) -> Iterator[Callable[..., Recorder[int]]]:
     started: list[Recorder[int]] = []
 
-    def begin(tickets: Tickets | None = None, bound: int = 100) -> Recorder[int]:
+    def begin(tickets: Acknowledgements | None = None, bound: int = 100) -> Recorder[int]:
         started.append(Recorder(log, make, tickets, bound=bound, retention=Retention()))
         return started[-1]
 
@@ -149,7 +149,7 @@ class TestDurable:
     def test_a_ticket_is_good_once_the_record_is_written(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
-        recorder = start(ThreadTickets())
+        recorder = start(ThreadAcknowledgements())
         log.gate.clear()
         ticket = recorder.record(1)
         assert log.asked.acquire(timeout=PATIENCE_S)
@@ -161,7 +161,7 @@ class TestDurable:
     def test_what_waits_is_one_batch(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
-        recorder = start(ThreadTickets())
+        recorder = start(ThreadAcknowledgements())
         log.gate.clear()
         first = recorder.record(0)
         assert log.asked.acquire(timeout=PATIENCE_S)
@@ -174,7 +174,7 @@ class TestDurable:
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
         """All at once they may be more than the store takes, and then none of them is written."""
-        recorder = start(ThreadTickets())
+        recorder = start(ThreadAcknowledgements())
         log.gate.clear()
         first = recorder.record(0)
         assert log.asked.acquire(timeout=PATIENCE_S)
@@ -188,7 +188,7 @@ class TestDurable:
     def test_a_store_that_fails_is_told_of_and_recovers(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
-        recorder = start(ThreadTickets())
+        recorder = start(ThreadAcknowledgements())
         log.failure = StoreUnavailable("The store's disk is full.")
         assert recorder.record(1).wait() is False
         assert recorder.status() == "failing: The store's disk is full."
@@ -200,7 +200,7 @@ class TestDurable:
     def test_a_record_that_cannot_be_made_is_none_that_was_written(
         self, start: Callable[..., Recorder[int]]
     ) -> None:
-        recorder = start(ThreadTickets())
+        recorder = start(ThreadAcknowledgements())
         assert recorder.record(-1).wait() is False
         assert "ValueError" in recorder.status()
         assert recorder.record(1).wait() is True
@@ -209,7 +209,7 @@ class TestDurable:
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
         """They are other callers' and other tenants', and came together by chance."""
-        recorder = start(ThreadTickets())
+        recorder = start(ThreadAcknowledgements())
         log.gate.clear()
         first = recorder.record(0)
         assert log.asked.acquire(timeout=PATIENCE_S)
@@ -223,7 +223,7 @@ class TestDurable:
     def test_a_maker_that_dies_leaves_nobody_waiting(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
-        recorder = start(ThreadTickets())
+        recorder = start(ThreadAcknowledgements())
         log.gate.clear()
         first = recorder.record(0)
         assert log.asked.acquire(timeout=PATIENCE_S)
@@ -252,7 +252,7 @@ class TestDurable:
     def test_a_writer_that_dies_leaves_nobody_waiting(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
-        recorder = start(ThreadTickets())
+        recorder = start(ThreadAcknowledgements())
         log.failure = SystemExit()
         assert recorder.record(1).wait() is False
         recorder.close()
@@ -263,7 +263,7 @@ class TestDurable:
     def test_closing_writes_what_waits(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
-        recorder = start(ThreadTickets())
+        recorder = start(ThreadAcknowledgements())
         log.gate.clear()
         tickets = [recorder.record(number) for number in range(600)]
         log.gate.set()
@@ -274,7 +274,7 @@ class TestDurable:
     async def test_tickets_of_a_loop_are_awaited(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
-        recorder = start(LoopTickets(asyncio.get_running_loop()))
+        recorder = start(LoopAcknowledgements(asyncio.get_running_loop()))
         tickets = [recorder.record(number) for number in range(5)]
         tickets[2].cancel()  # a caller that goes away
         assert await asyncio.gather(*tickets[:2], *tickets[3:]) == [True] * 4
@@ -380,7 +380,7 @@ class TestConsumers:
     def test_all_hear_of_what_was_written_in_order(
         self, start: Callable[..., Recorder[int]]
     ) -> None:
-        recorder = start(ThreadTickets())
+        recorder = start(ThreadAcknowledgements())
         listeners = [Listener(), Listener(fails=True), Listener()]
         for each in listeners:
             recorder.subscribe(each)
@@ -393,7 +393,7 @@ class TestConsumers:
     def test_nobody_hears_of_what_was_not_written(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
-        recorder = start(ThreadTickets())
+        recorder = start(ThreadAcknowledgements())
         listener = Listener()
         recorder.subscribe(listener)
         log.failure = StoreUnavailable("The store's disk is full.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlite_utils import Database
 
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.errors import ConfigError, PdpError, StoreUnavailable
 from pdp.store.sqlite import migrations, schema
 from pdp.store.sqlite.store import SqliteStore
@@ -40,7 +40,7 @@ def opened(file: Path, busy_timeout_s: float = 60.0) -> SqliteStore:
 
 
 def add(transaction: Transaction, entity_id: str, text: str = "") -> None:
-    record = Record("policy", "acme", entity_id, {"text": text}, entity_id)
+    record = StoredEntity("policy", "acme", entity_id, {"text": text}, entity_id)
     transaction.put(record, actor="ann", summary="Put")
 
 

@@ -17,7 +17,7 @@ from pdp.domain.dlp_rule import KIND, NER, DlpRule, body_of
 from pdp.domain.ner import NamedEntity, NerFindings
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.domain.static_policy import StaticPolicy
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.transport.call import Call, Session
 from pdp.transport.methods import methods
 from pdp.transport.metrics import Metrics
@@ -104,7 +104,7 @@ class Node:
         rule = DlpRule("r", "Names", NER, "PERSON", "redact")
         with self.store.write() as transaction:
             transaction.put(
-                Record(KIND, "acme", rule.id, body_of(rule), name=rule.detector_name),
+                StoredEntity(KIND, "acme", rule.id, body_of(rule), name=rule.detector_name),
                 actor="me",
                 summary="",
             )

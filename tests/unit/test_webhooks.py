@@ -171,8 +171,8 @@ async def test_what_may_pass_is_tried_again_and_what_may_not_is_not(slack: Produ
 async def test_a_certificate_of_another_name_is_refused(
     slack: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def pretended(url: str, allowed: Any) -> addresses.Place:
-        return addresses.Place("hooks.example.com", slack.port, "127.0.0.1")
+    async def pretended(url: str, allowed: Any) -> addresses.Destination:
+        return addresses.Destination("hooks.example.com", slack.port, "127.0.0.1")
 
     monkeypatch.setattr("pdp.export.alerts.webhook.place_of", pretended)
     with pytest.raises(DeliveryFailed, match="ConnectError"):

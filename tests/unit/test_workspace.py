@@ -10,7 +10,7 @@ import pytest
 
 from pdp.domain.decision import Outcome
 from pdp.domain.static_policy import KIND, body_of
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import InvalidPattern, PolicyNameExists, StoreUnavailable
 from tests.unit.nodes import DRAFT, Policies, node, other
@@ -47,7 +47,7 @@ async def test_what_does_not_compile_is_rolled_back_and_the_last_snapshot_stays(
 
     def work(transaction: Transaction) -> None:
         broken = replace(DRAFT, id="pol_broken", name="Broken", pattern="(")
-        record = Record(KIND, "acme", broken.id, body_of(broken), name=broken.name)
+        record = StoredEntity(KIND, "acme", broken.id, body_of(broken), name=broken.name)
         transaction.put(record, actor="me", summary="")
 
     with pytest.raises(InvalidPattern, match="static policy pol_broken"):
@@ -107,7 +107,7 @@ async def test_others_are_told_of_a_write_once_it_is_there(
 
     def work(transaction: Transaction) -> None:
         body = body_of(replace(DRAFT, id="pol_x"))
-        record = Record(KIND, tenant_id, "pol_x", body, name=DRAFT.name)
+        record = StoredEntity(KIND, tenant_id, "pol_x", body, name=DRAFT.name)
         transaction.put(record, actor="me", summary="")
 
     node.workspace.tell = tell

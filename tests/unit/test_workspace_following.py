@@ -15,7 +15,7 @@ from pdp.detect.ner import open_engine
 from pdp.domain.decision import Outcome
 from pdp.domain.request import Request
 from pdp.domain.static_policy import KIND, body_of
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.engine.evaluate import evaluate
 from pdp.errors import StoreUnavailable
 from pdp.transport.call import Call
@@ -59,7 +59,7 @@ async def test_own_and_foreign_writes_of_one_tenant_are_both_in_force(
 
 def put(transaction: Transaction, tenant_id: str, number: int, pattern: str) -> int:
     policy = replace(DRAFT, id=f"pol_{number}", name=f"Policy {number}", pattern=pattern)
-    record = Record(KIND, tenant_id, policy.id, body_of(policy), name=policy.name)
+    record = StoredEntity(KIND, tenant_id, policy.id, body_of(policy), name=policy.name)
     return transaction.put(record, actor="me", summary="").revision
 
 

@@ -17,7 +17,7 @@ from pdp.domain.compliance_bundle import (
 )
 from pdp.domain.effective_dlp_rules import rules_of_bundle
 from pdp.domain.policy_set import PolicySet
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import BundleNotFound, NameExists, Violation
 
@@ -126,10 +126,10 @@ def put_bundle(
     shipped = transaction.get(KIND, PLATFORM, bundle.id)
     if shipped is None:
         own = replace(bundle, updated_at=transaction.now)
-        record = Record(KIND, tenant_id, bundle.id, body_of(own))
+        record = StoredEntity(KIND, tenant_id, bundle.id, body_of(own))
     else:
         state = _state(bundle, ComplianceBundle(**shipped.body), transaction.now)
-        record = Record(STATE_KIND, tenant_id, bundle.id, body_of(state))
+        record = StoredEntity(STATE_KIND, tenant_id, bundle.id, body_of(state))
     transaction.put(record, actor=actor, summary=summary)
 
 
@@ -154,7 +154,7 @@ def put_snapshot(
     """
     kept = find_bundle(transaction, tenant_id, bundle_id)
     body = snapshot_body(kept.bundle, kept.rules, change_type, summary)
-    record = Record(SNAPSHOT_KIND, tenant_id, bundle_id, body)
+    record = StoredEntity(SNAPSHOT_KIND, tenant_id, bundle_id, body)
     kept_as = f'Kept a version of compliance bundle "{kept.bundle.name}"'
     revision = transaction.put(record, actor=actor, summary=kept_as).revision
     return kept._replace(revision=revision)

@@ -15,7 +15,7 @@ from pdp.errors import InvalidArgument, Violation
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pdp.domain.stored_entity import Record
+    from pdp.domain.stored_entity import StoredEntity
     from pdp.store.port import Reader, Transaction
 
 
@@ -59,7 +59,7 @@ def _wanted(
     reader: Reader,
     bundle: ComplianceBundle,
     rule_ids: Sequence[str],
-    own: Mapping[str, Record],
+    own: Mapping[str, StoredEntity],
 ) -> list[str]:
     """Returns those of `rule_ids` that the bundle's definition does not have, each once."""
     defined = frozenset(bundle.defined_rules)
@@ -119,7 +119,7 @@ def release_bundle(
 
 
 def _put_rule(
-    transaction: Transaction, record: Record, actor: str, summary: str, **changes: object
+    transaction: Transaction, record: StoredEntity, actor: str, summary: str, **changes: object
 ) -> None:
     rule = DlpRule(**{**record.body, **changes, "updated_at": transaction.now})
     body = dlp_rule.body_of(rule)

@@ -15,7 +15,7 @@ from pdp.domain.dlp_rule import (
     body_of,
 )
 from pdp.domain.effective_dlp_rules import platform_rules
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import (
     InvalidArgument,
@@ -103,7 +103,7 @@ def put_rule(
     Raises:
         NameExists: another one of its own has the name.
     """
-    record = Record(KIND, tenant_id, rule.id, body_of(rule), name=rule.detector_name)
+    record = StoredEntity(KIND, tenant_id, rule.id, body_of(rule), name=rule.detector_name)
     try:
         kept = transaction.put(record, actor=actor, summary=summary)
     except NameTaken as taken:
@@ -135,7 +135,7 @@ def customise(
     settings = {name: changes[name] for name in SETTABLE if name in changes}
     changed = replace(own, **settings, updated_at=transaction.now)
     summary = f"Set {', '.join(settings)}" if settings else "No change"
-    record = Record(CUSTOMISATION_KIND, tenant_id, rule_id, body_of(changed))
+    record = StoredEntity(CUSTOMISATION_KIND, tenant_id, rule_id, body_of(changed))
     transaction.put(record, actor=actor, summary=summary)
     return find_rule(transaction, tenant_id, rule_id)
 

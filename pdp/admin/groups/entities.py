@@ -10,7 +10,7 @@ from pdp.admin.versioned import Versioned
 from pdp.domain import org_policy
 from pdp.domain.compliance_bundle import all_bundles
 from pdp.domain.effective_dlp_rules import rules_in_force, stricter, tenant_rules
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.domain.user_group import (
     KIND,
@@ -87,7 +87,7 @@ def put_group(
     new = replace(new, updated_at=transaction.now)
     what = f"Updated {', '.join(changed)} of" if old else "Created"
     summary = f'{what} user group "{new.name}"'
-    record = Record(KIND, tenant_id, new.id, body_of(new))
+    record = StoredEntity(KIND, tenant_id, new.id, body_of(new))
     return Versioned(new, transaction.put(record, actor=actor, summary=summary).revision)
 
 

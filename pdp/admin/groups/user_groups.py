@@ -10,7 +10,7 @@ from pdp.admin.compliance.entities import BUNDLE_KINDS, GROUP_KINDS, holdings
 from pdp.admin.groups.entities import find_group, put_group
 from pdp.admin.versioned import ANYTHING, Expectation, Versioned
 from pdp.domain.compliance_bundle import all_bundles
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.domain.user_group import KIND, MAX_GROUPS, UserGroup, all_groups, body_of
 from pdp.errors import BundleNotFound, InvalidArgument, Violation
@@ -101,7 +101,7 @@ class UserGroups:
                 transaction.delete(KIND, tenant_id, group_id, actor=actor, summary=summary)
                 return
             bare = UserGroup(present.value.id, present.value.name, removed=True)
-            record = Record(KIND, tenant_id, group_id, body_of(bare))
+            record = StoredEntity(KIND, tenant_id, group_id, body_of(bare))
             transaction.put(record, actor=actor, summary=summary)
 
         return await self._workspace.write(tenant_id, work)

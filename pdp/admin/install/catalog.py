@@ -11,7 +11,7 @@ from pdp.admin.install.dlp_rules import install_dlp
 from pdp.admin.install.model_catalog import install_models
 from pdp.admin.install.policy_packs import install_packs
 from pdp.domain.static_policy import KIND, StaticPolicy, body_of
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def install_catalog(store: Store) -> bool:
         outdated = _outdated(transaction)
         for part, digest in outdated.items():
             part.install(transaction)
-            mark = Record(_MARK_KIND, PLATFORM, part.name, {"digest": digest})
+            mark = StoredEntity(_MARK_KIND, PLATFORM, part.name, {"digest": digest})
             transaction.put(mark, actor=catalog.ACTOR, summary="Installed the catalog")
     return bool(outdated)
 
@@ -86,7 +86,7 @@ def _install_static_policies(transaction: Transaction) -> None:
 
 
 def _put(transaction: Transaction, policy: StaticPolicy, summary: str) -> None:
-    record = Record(KIND, PLATFORM, policy.id, body_of(policy), name=policy.name)
+    record = StoredEntity(KIND, PLATFORM, policy.id, body_of(policy), name=policy.name)
     transaction.put(record, actor=catalog.ACTOR, summary=summary)
 
 

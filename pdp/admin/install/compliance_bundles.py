@@ -11,7 +11,7 @@ from pdp.catalog.compliance import compliance_bundles, user_groups
 from pdp.domain import compliance_bundle, dlp_rule, user_group
 from pdp.domain.compliance_bundle import ComplianceBundle
 from pdp.domain.dlp_rule import DlpRule
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.domain.user_group import UserGroup
 
@@ -74,7 +74,7 @@ def _bring(
             if _stored(body_of(new)) == _stored(body_of(old)):
                 continue
             new, summary = replace(new, updated_at=now), "Changed by a release"
-        record = Record(kind, PLATFORM, new.id, body_of(new))
+        record = StoredEntity(kind, PLATFORM, new.id, body_of(new))
         transaction.put(record, actor=catalog.ACTOR, summary=summary)
     for entity_id in gone:
         summary = "No longer in the catalog"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pdp import catalog
 from pdp.catalog.dlp import dlp_rules
 from pdp.domain.dlp_rule import KIND, DlpRule, body_of
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def install_dlp(transaction: Transaction) -> None:
             if new == old:
                 continue
             new, summary = replace(new, updated_at=now), "Changed by a release"
-        record = Record(KIND, PLATFORM, new.id, body_of(new))
+        record = StoredEntity(KIND, PLATFORM, new.id, body_of(new))
         transaction.put(record, actor=catalog.ACTOR, summary=summary)
     for rule_id in present:
         summary = "No longer in the catalog"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pdp import catalog
 from pdp.domain.policy_pack import KIND, RULE_KIND, PolicyPack, PolicyRule, body_of
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 
 if TYPE_CHECKING:
@@ -47,5 +47,5 @@ def _bring(
             summary = "Changed by a release"
         else:
             continue
-        record = Record(kind, PLATFORM, new.id, body_of(new))
+        record = StoredEntity(kind, PLATFORM, new.id, body_of(new))
         transaction.put(record, actor=catalog.ACTOR, summary=summary)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.admin.versioned import ANYTHING, Expectation, Versioned
 from pdp.domain.model_catalog import KIND, TIERS, ModelConfig, body_of, config_id, folded
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import InvalidArgument, ModelDisabled, ModelExists, ModelNotFound, Violation
 
@@ -166,7 +166,7 @@ def put_model(
     transaction: Transaction, actor: str, model: ModelConfig, summary: str
 ) -> Versioned[ModelConfig]:
     """Writes a model into the catalog."""
-    record = Record(KIND, PLATFORM, model.id, body_of(model))
+    record = StoredEntity(KIND, PLATFORM, model.id, body_of(model))
     return Versioned(model, transaction.put(record, actor=actor, summary=summary).revision)
 
 

@@ -20,7 +20,7 @@ from pdp.domain.policy_chain import (
     record_id,
 )
 from pdp.domain.policy_pack import MAX_SEQUENCE
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.errors import ChainNotFound, InvalidArgument, Violation
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class PolicyChains:
                 packs=entries,
                 updated_at=now,
             )
-            kept = Record(KIND, tenant_id, record_id(user_id), body_of(chain))
+            kept = StoredEntity(KIND, tenant_id, record_id(user_id), body_of(chain))
             summary = "Replaced" if record else "Created"
             revision = transaction.put(kept, actor=actor, summary=summary).revision
             return Versioned(ChainView(chain, packs), revision)

@@ -17,7 +17,7 @@ from pdp.domain.policy_pack import (
     by_sequence,
     toggled,
 )
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import BundleReadonly, PackNotFound, Violation
 
@@ -95,7 +95,7 @@ def put_rule(
     transaction: Transaction, owner: str, rule: PolicyRule, *, actor: str, summary: str
 ) -> int:
     """Writes a rule; returns its revision. Its pack is to be written after it."""
-    record = Record(RULE_KIND, owner, rule.id, body_of(rule))
+    record = StoredEntity(RULE_KIND, owner, rule.id, body_of(rule))
     return transaction.put(record, actor=actor, summary=summary).revision
 
 
@@ -104,11 +104,11 @@ def put_pack(
 ) -> KeptPack:
     """Writes a pack, changed now."""
     pack = replace(pack, updated_at=transaction.now)
-    record = Record(KIND, owner, pack.id, body_of(pack))
+    record = StoredEntity(KIND, owner, pack.id, body_of(pack))
     return KeptPack(pack, owner, transaction.put(record, actor=actor, summary=summary).revision)
 
 
-def _kept(record: Record, owner: str, toggle: Record | None) -> KeptPack:
+def _kept(record: StoredEntity, owner: str, toggle: StoredEntity | None) -> KeptPack:
     pack = PolicyPack(**record.body)
     if toggle is None:
         return KeptPack(pack, owner, record.revision)

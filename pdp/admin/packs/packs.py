@@ -32,7 +32,7 @@ from pdp.domain.policy_pack import (
     PolicyRule,
     body_of,
 )
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import BundleReadonly, InvalidArgument, PackInUse, Violation
 
@@ -194,7 +194,7 @@ def _toggle(
     if "is_active" not in changes:
         return kept
     toggle = BundleToggle(kept.pack.id, changes["is_active"], transaction.now)
-    record = Record(TOGGLE_KIND, tenant_id, kept.pack.id, body_of(toggle))
+    record = StoredEntity(TOGGLE_KIND, tenant_id, kept.pack.id, body_of(toggle))
     summary = "Activated" if toggle.is_active else "Deactivated"
     transaction.put(record, actor=actor, summary=summary)
     return find_pack(transaction, tenant_id, kept.pack.id)

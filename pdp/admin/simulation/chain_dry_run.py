@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pdp.engine.layers.chain import ChainLayer, Trial
+from pdp.engine.layers.chain import ChainDryRun, ChainLayer
 from pdp.engine.scan import scan
 
 if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
 
-_NOTHING: Final = Trial(None, ())
+_NOTHING: Final = ChainDryRun(None, ())
 
 
-def try_chain(snapshot: Snapshot, request: Request) -> Trial:
+def try_chain(snapshot: Snapshot, request: Request) -> ChainDryRun:
     """Returns what the org chain of `snapshot` comes to, and every rule that was looked at.
 
     Raises:

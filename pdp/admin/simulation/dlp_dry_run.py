@@ -14,7 +14,7 @@ from pdp.domain import dlp_rule
 from pdp.domain.dlp_rule import LLM, LOG_ONLY, NER, REGEX, DlpRule
 from pdp.domain.request import Request, Subject
 from pdp.engine.dlp.config import MAX_LABELS
-from pdp.engine.dlp.findings import Found, describe, look, unanswered
+from pdp.engine.dlp.findings import DlpFinding, describe, look, unanswered
 from pdp.engine.dlp.named_entities import entity_type_of, texts_of, with_findings
 from pdp.engine.dlp.rules import PLATFORM_SOURCE, TENANT_SOURCE, compile_one
 from pdp.engine.layers.dlp import DlpLayer
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pdp.domain.ner import NerFinder
     from pdp.engine.dlp.entities import EntityFinding
-    from pdp.engine.dlp.rules import CompiledRule, RuleBook
+    from pdp.engine.dlp.rules import CompiledDlpRule, RuleBook
     from pdp.engine.snapshot import Platform, Snapshot
     from pdp.engine.text.patterns import Validators
 
@@ -180,7 +180,7 @@ def subject_of(user_id: str, group: str) -> Subject:
     return Subject(user_id=user_id, groups=(group,) if group else ())
 
 
-def _loaded(in_force: Sequence[CompiledRule], suppressed: Sequence[str]) -> Iterator[str]:
+def _loaded(in_force: Sequence[CompiledDlpRule], suppressed: Sequence[str]) -> Iterator[str]:
     shipped = sum(each.source == PLATFORM_SOURCE for each in in_force)
     yield f"Loaded {shipped} enabled platform rules"
     if len(in_force) > shipped:
@@ -189,7 +189,7 @@ def _loaded(in_force: Sequence[CompiledRule], suppressed: Sequence[str]) -> Iter
         yield f"Left out {len(suppressed)} suppressed platform rule(s)"
 
 
-def _said(found: Found) -> str:
+def _said(found: DlpFinding) -> str:
     name, count = found.rule.rule.detector_name, len(found.findings)
     if count:
         return f"Rule '{name}' matched {count} time(s) → action={found.setting.tier}"
@@ -207,7 +207,7 @@ def _suppressed(snapshot: Snapshot) -> list[str]:
     ]
 
 
-def _matched(matched: Iterable[Found]) -> Iterator[MatchedRule]:
+def _matched(matched: Iterable[DlpFinding]) -> Iterator[MatchedRule]:
     for each in matched:
         tier = each.setting.tier
         found = sorted(each.findings, key=lambda finding: finding.where.start)
@@ -216,7 +216,7 @@ def _matched(matched: Iterable[Found]) -> Iterator[MatchedRule]:
 
 
 def _matches(
-    rule: CompiledRule, findings: Sequence[EntityFinding], action: str
+    rule: CompiledDlpRule, findings: Sequence[EntityFinding], action: str
 ) -> list[TrialMatch]:
     return [
         TrialMatch(

@@ -14,14 +14,14 @@ MAX_POSITIONS: Final = 1000
 """Positions that are told for one text."""
 
 
-class Trial(NamedTuple):
+class PatternDryRun(NamedTuple):
     """A sample text, and where the pattern was found in it, in code points."""
 
     text: str
     positions: Sequence[tuple[int, int]]
 
 
-def try_pattern(pattern: str, texts: Sequence[str]) -> list[Trial]:
+def try_pattern(pattern: str, texts: Sequence[str]) -> list[PatternDryRun]:
     """Returns, for each text in order, where `pattern` is found.
 
     Raises:
@@ -29,6 +29,6 @@ def try_pattern(pattern: str, texts: Sequence[str]) -> list[Trial]:
     """
     compiled = CompiledPattern(pattern)
     return [
-        Trial(text, tuple(islice(compiled.spans(text, text.encode()), MAX_POSITIONS)))
+        PatternDryRun(text, tuple(islice(compiled.spans(text, text.encode()), MAX_POSITIONS)))
         for text in texts
     ]

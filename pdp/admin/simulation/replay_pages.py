@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _CURSOR: Final = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})\.([0-9]{1,18})")
 
 
-class Page(NamedTuple):
+class ReplayPage(NamedTuple):
     """A page that was judged again.
 
     Attributes:
@@ -58,7 +58,7 @@ class _Place(NamedTuple):
 
 def replay_page(
     log: AuditLog, before: Snapshot, after: Snapshot, wanted: Mapping[str, Any], paging: Paging
-) -> Page:
+) -> ReplayPage:
     """Judges a page of a tenant's recorded decisions again, oldest first.
 
     What is recorded while pages are read is not among them.
@@ -80,10 +80,10 @@ def replay_page(
     records = [DecisionRecord.from_json(json.loads(each.body)) for each in kept]
     tally = replay_records(records, before, after, paging.examples)
     if len(kept) < paging.limit or kept[-1].sequence == place.last:
-        return Page(tally)
+        return ReplayPage(tally)
     first, done = place.first or kept[0].sequence, kept[-1].sequence
     progress = (done - first + 1) / (place.last - first + 1)
-    return Page(tally, progress, f"{done}.{first}.{place.last}")
+    return ReplayPage(tally, progress, f"{done}.{first}.{place.last}")
 
 
 def _place(cursor: str) -> _Place:

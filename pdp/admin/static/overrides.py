@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pdp.admin.static.policies import all_policies, find_policy, policies_of
 from pdp.domain.static_policy import OVERRIDE_KIND, StaticOverride, StaticPolicy, body_of
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import InvalidArgument, OverrideNotFound, Violation
 
@@ -62,7 +62,7 @@ class StaticOverrides:
                 why = "only system policies are overridden; edit the policy itself"
                 raise InvalidArgument.of(Violation("id", why))
             override = StaticOverride(policy_id, action, reason, transaction.now)
-            record = Record(OVERRIDE_KIND, tenant_id, policy_id, body_of(override))
+            record = StoredEntity(OVERRIDE_KIND, tenant_id, policy_id, body_of(override))
             summary = f"Overrode {policy.action} with {action}"
             transaction.put(record, actor=actor, summary=summary)
             return override

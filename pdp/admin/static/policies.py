@@ -12,7 +12,7 @@ from pdp.domain.static_policy import (
     StaticPolicy,
     body_of,
 )
-from pdp.domain.stored_entity import Record
+from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.engine.text.patterns import CompiledPattern
 from pdp.errors import (
@@ -34,7 +34,7 @@ MAX_POLICIES: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PolicyPage:
     """One page of a list; `number` counts from 1."""
 
     policies: Sequence[StaticPolicy]
@@ -49,7 +49,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class StaticPolicyVersion:
     """A policy as it once was, with who made it so, when (seconds since the epoch) and why."""
 
     policy: StaticPolicy
@@ -66,7 +66,7 @@ class StaticPolicies:
 
     async def list(
         self, tenant_id: str, *, enabled: bool | None, category: str, number: int, size: int
-    ) -> Page:
+    ) -> PolicyPage:
         """Returns a page of the system's and the tenant's policies, in that order."""
         policies = [
             policy
@@ -75,7 +75,7 @@ class StaticPolicies:
             and (not category or policy.category == category)
         ]
         start = (number - 1) * size
-        return Page(policies[start : start + size], number, size, len(policies))
+        return PolicyPage(policies[start : start + size], number, size, len(policies))
 
     async def get(self, tenant_id: str, policy_id: str) -> Versioned[StaticPolicy]:
         """Returns a policy of the system or the tenant.
@@ -176,19 +176,19 @@ class StaticPolicies:
 
         return await self._workspace.write(tenant_id, work)
 
-    async def versions(self, tenant_id: str, policy_id: str) -> Sequence[Version]:
+    async def versions(self, tenant_id: str, policy_id: str) -> Sequence[StaticPolicyVersion]:
         """Returns a policy's history, newest first; a deleted policy's too.
 
         Raises:
             PolicyNotFound: there has never been such a policy.
         """
 
-        def work(reader: Reader) -> Sequence[Version]:
+        def work(reader: Reader) -> Sequence[StaticPolicyVersion]:
             for owner in (PLATFORM, tenant_id):
                 history = reader.history(KIND, owner, policy_id)
                 if history:
                     return [
-                        Version(
+                        StaticPolicyVersion(
                             StaticPolicy(**change.after), change.actor, change.at, change.summary
                         )
                         for change in history
@@ -218,7 +218,7 @@ def find_policy(reader: Reader, tenant_id: str, policy_id: str) -> StaticPolicy:
     return StaticPolicy(**_record(reader, tenant_id, policy_id).body)
 
 
-def _record(reader: Reader, tenant_id: str, policy_id: str) -> Record:
+def _record(reader: Reader, tenant_id: str, policy_id: str) -> StoredEntity:
     for owner in (PLATFORM, tenant_id):
         record = reader.get(KIND, owner, policy_id)
         if record is not None:
@@ -244,7 +244,7 @@ def _put(
     holder = transaction.find(KIND, PLATFORM, policy.name)
     if holder is not None:
         raise _name_taken(policy.name, holder.id)
-    record = Record(KIND, tenant_id, policy.id, body_of(policy), name=policy.name)
+    record = StoredEntity(KIND, tenant_id, policy.id, body_of(policy), name=policy.name)
     try:
         kept = transaction.put(record, actor=actor, summary=summary)
     except NameTaken as taken:

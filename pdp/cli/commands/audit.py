@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from pdp.cli.audit_options import ChangeOptions, RecordOptions  # noqa: TC001 - read by typer
+from pdp.cli.audit_options import ChangeOptions, RecordFilterOptions  # noqa: TC001 - read by typer
 from pdp.cli.options import Json, TargetOptions, spread
 
 _EXITS: Final = """\
@@ -44,7 +44,7 @@ Examples:
 
 
 @spread
-def _tail(records: RecordOptions, target: TargetOptions, as_json: Json = False) -> None:
+def _tail(records: RecordFilterOptions, target: TargetOptions, as_json: Json = False) -> None:
     """Show decisions as they are recorded, until Ctrl-C."""
     from pdp.cli.run.audit import tail  # noqa: PLC0415 - protobuf, once there is work to do
 
@@ -53,7 +53,7 @@ def _tail(records: RecordOptions, target: TargetOptions, as_json: Json = False) 
 
 @spread
 def _search(
-    records: RecordOptions,
+    records: RecordFilterOptions,
     target: TargetOptions,
     limit: Annotated[
         int,
@@ -71,7 +71,7 @@ def _search(
 
 @spread
 def _export(
-    records: RecordOptions,
+    records: RecordFilterOptions,
     target: TargetOptions,
     form: Annotated[
         str, typer.Option("--format", metavar="ndjson|csv", help="What is written.")

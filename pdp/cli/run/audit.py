@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from pdp._gen.pdp.v1.audit_pb2 import ExportRecordsResponse
-    from pdp.cli.audit_options import ChangeOptions, RecordOptions
+    from pdp.cli.audit_options import ChangeOptions, RecordFilterOptions
     from pdp.cli.options import TargetOptions
-    from pdp.client import Caller
+    from pdp.client import Client
 
 PAGE: Final = 1000
 
 _COLUMNS: Final = ("time", "outcome", "risk", "reason", "user", "agent", "model", "decision")
 
 
-def tail(records: RecordOptions, target: TargetOptions, *, as_json: bool) -> None:
+def tail(records: RecordFilterOptions, target: TargetOptions, *, as_json: bool) -> None:
     """Shows decisions as they are recorded."""
     with ending(as_json=as_json), caller_for(target) as caller, suppress(KeyboardInterrupt):
         message = message_of("TailRecords", records.body())
@@ -37,7 +37,9 @@ def tail(records: RecordOptions, target: TargetOptions, *, as_json: bool) -> Non
             print(line, flush=True)
 
 
-def search(records: RecordOptions, target: TargetOptions, limit: int, *, as_json: bool) -> None:
+def search(
+    records: RecordFilterOptions, target: TargetOptions, limit: int, *, as_json: bool
+) -> None:
     """Shows recorded decisions, the newest first."""
     with ending(as_json=as_json), caller_for(target) as caller:
         found, more = _pages(
@@ -55,7 +57,7 @@ def search(records: RecordOptions, target: TargetOptions, limit: int, *, as_json
     show(Report(_headline(len(found), "decision", more), tables=[table]))
 
 
-def export(records: RecordOptions, target: TargetOptions, form: str, output: str) -> None:
+def export(records: RecordFilterOptions, target: TargetOptions, form: str, output: str) -> None:
     """Writes recorded decisions, the oldest first."""
     with ending(as_json=False), caller_for(target) as caller:
         message = message_of("ExportRecords", {**records.body(), "format": form})
@@ -102,7 +104,7 @@ def changes(wanted: ChangeOptions, target: TargetOptions, limit: int, *, as_json
 
 
 def _pages(
-    caller: Caller, name: str, field: str, body: Mapping[str, Any], *, tenant: str, limit: int
+    caller: Client, name: str, field: str, body: Mapping[str, Any], *, tenant: str, limit: int
 ) -> tuple[list[dict[str, Any]], str]:
     found: list[dict[str, Any]] = []
     cursor = ""

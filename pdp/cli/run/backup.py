@@ -23,7 +23,7 @@ from pdp.backup.archive import (
     unpack,
 )
 from pdp.backup.encryption import damaged, read_passphrase
-from pdp.bootstrap.recording import RecordOptions
+from pdp.bootstrap.recording import RecordingOptions
 from pdp.cli.asking import Misused, actor_here, ending
 from pdp.cli.exit_codes import Exit
 from pdp.config import load
@@ -111,14 +111,14 @@ def restore(
 
 def _url(settings: Settings, holds: str) -> str:
     """Returns where the database of policies is, or that of records."""
-    return settings.store_url if holds == POLICIES else RecordOptions.of(settings).url
+    return settings.store_url if holds == POLICIES else RecordingOptions.of(settings).url
 
 
 def _chain(settings: Settings, holds: str, copied: Path) -> tuple[str, Sequence[str]]:
     """Returns the head of a chain of records, and what is wrong with the log."""
     if holds == POLICIES:
         return "", ()
-    found = database_files.verified(copied, RecordOptions.of(settings).key)
+    found = database_files.verified(copied, RecordingOptions.of(settings).key)
     return found.head, found.problems
 
 

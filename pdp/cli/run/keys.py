@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pdp.bootstrap.recording import RecordOptions
+from pdp.bootstrap.recording import RecordingOptions
 from pdp.cli.asking import actor_here, ending, message_of
 from pdp.cli.databases import settings_for
 from pdp.cli.report import Report, Table, show
-from pdp.client.local import Local
+from pdp.client.local import LocalClient
 from pdp.jsonpb import encode
 from pdp.logs import logging_to_stderr
 
@@ -81,18 +81,18 @@ def revoke(database_url: str | None, key_id: str) -> None:
 
 
 @contextmanager
-def _database(url: str | None, *, make: bool = False) -> Iterator[Local]:
+def _database(url: str | None, *, make: bool = False) -> Iterator[LocalClient]:
     settings = settings_for(url, make=make)
     with (
         logging_to_stderr("warning"),
-        Local(
-            settings.store_url, actor=actor_here(), records=RecordOptions.of(settings)
+        LocalClient(
+            settings.store_url, actor=actor_here(), records=RecordingOptions.of(settings)
         ) as database,
     ):
         yield database
 
 
-def _call(database: Local, name: str, body: dict[str, Any]) -> dict[str, Any]:
+def _call(database: LocalClient, name: str, body: dict[str, Any]) -> dict[str, Any]:
     return encode(database.call(name, message_of(name, body)).message)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pdp.cli.commands.replay import ReplayOptions
     from pdp.cli.options import TargetOptions
-    from pdp.client import Caller
+    from pdp.client import Client
 
 _RECORDS_A_PAGE: Final = 2000
 _REQUESTS_A_PAGE: Final = 500
@@ -75,7 +75,7 @@ def _body(what: ReplayOptions) -> dict[str, Any]:
 
 
 def _of_records(
-    caller: Caller, body: dict[str, Any], what: ReplayOptions
+    caller: Client, body: dict[str, Any], what: ReplayOptions
 ) -> Iterator[dict[str, Any]]:
     cursor = ""
     while True:
@@ -87,7 +87,7 @@ def _of_records(
 
 
 def _of_requests(
-    caller: Caller, body: dict[str, Any], what: ReplayOptions
+    caller: Client, body: dict[str, Any], what: ReplayOptions
 ) -> Iterator[dict[str, Any]]:
     if body["recorded"]:
         raise Misused("--requests are not recorded decisions: leave the options that select those")
@@ -103,7 +103,7 @@ def _of_requests(
         yield page
 
 
-def _ask(caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
+def _ask(caller: Client, body: dict[str, Any]) -> dict[str, Any]:
     return encode(caller.call("Replay", message_of("Replay", body)).message)
 
 

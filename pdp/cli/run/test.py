@@ -13,7 +13,7 @@ from pdp.cases import CallerTarget, CasesUnreadable, SuiteResult, find, load, ru
 from pdp.cli.asking import ending
 from pdp.cli.exit_codes import Exit, complain
 from pdp.cli.report import Report, Table, show
-from pdp.client.remote import Remote
+from pdp.client.remote import RemoteClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,18 +58,18 @@ def _target(
     server: str | None, timeout_s: float, tls: TlsOptions, who: CredentialOptions
 ) -> Iterator[CallerTarget]:
     if server is not None:
-        with Remote(
+        with RemoteClient(
             server, timeout_s=timeout_s, tls=tls.client_tls(), credential=who.credential()
         ) as remote:
             yield CallerTarget(remote)
         return
-    from pdp.client.local import Local  # noqa: PLC0415 - not where a server is asked
+    from pdp.client.local import LocalClient  # noqa: PLC0415 - not where a server is asked
     from pdp.logs import logging_to_stderr  # noqa: PLC0415 - as above
 
     with (
         logging_to_stderr("warning"),
         TemporaryDirectory(prefix="pdp-test-") as directory,
-        Local(f"sqlite:///{directory}/pdp.db") as local,
+        LocalClient(f"sqlite:///{directory}/pdp.db") as local,
     ):
         yield CallerTarget(local)
 

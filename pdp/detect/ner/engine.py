@@ -13,7 +13,7 @@ from pdp.domain.ner import NamedEntity, NerFindings, Wanted
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from pdp.detect.ner.worker import Answer, Worker
+    from pdp.detect.ner.worker import Answer, ModelWorker
 
 FAILED: Final = "the model failed"
 OVERLOADED: Final = "too many requests wait for the model"
@@ -23,7 +23,7 @@ class NerEngine:
     """All models, by the type of rule that they answer."""
 
     def __init__(
-        self, workers: Mapping[str, Worker], absent: Mapping[str, str], budget_s: float
+        self, workers: Mapping[str, ModelWorker], absent: Mapping[str, str], budget_s: float
     ) -> None:
         """Args:
         workers: by detector type.
@@ -69,7 +69,7 @@ class NerEngine:
         loading = [each.ready for each in self._asked(wanted) if each.state == LOADING]
         if loading:
             await asyncio.wait(map(asyncio.wrap_future, loading), timeout=self.budget_s)
-        search = _Search(self, texts, wanted)
+        search = _LabelSearch(self, texts, wanted)
         for kind, future in search.futures.items():
             left = max(0.0, deadline - time.monotonic())
             try:
@@ -87,7 +87,7 @@ class NerEngine:
         deadline = time.monotonic() + self.budget_s
         for worker in self._asked(wanted):
             worker.wait(max(0.0, deadline - time.monotonic()))
-        search = _Search(self, texts, wanted)
+        search = _LabelSearch(self, texts, wanted)
         for kind, future in search.futures.items():
             left = max(0.0, deadline - time.monotonic())
             try:
@@ -96,7 +96,7 @@ class NerEngine:
                 search.fail(kind, error)
         return search.findings()
 
-    def _asked(self, wanted: Collection[Wanted]) -> Iterator[Worker]:
+    def _asked(self, wanted: Collection[Wanted]) -> Iterator[ModelWorker]:
         for kind in {each.detector_type for each in wanted}:
             if kind in self._workers:
                 yield self._workers[kind]
@@ -124,7 +124,7 @@ class NerEngine:
             worker.close()
 
 
-class _Search:
+class _LabelSearch:
     """One request's way through the models."""
 
     def __init__(

@@ -13,7 +13,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pdp.detect.ner.recognizer import Found
+from pdp.detect.ner.recognizer import RecognizedEntity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -73,9 +73,11 @@ class GlinerRecogniser:
         self._entity_mark = str(config.get("ent_token", "<<ENT>>"))
         self._end_mark = str(config.get("sep_token", "<<SEP>>"))
 
-    def recognise(self, texts: Sequence[str], labels: Sequence[str]) -> list[list[Found]]:
+    def recognise(
+        self, texts: Sequence[str], labels: Sequence[str]
+    ) -> list[list[RecognizedEntity]]:
         """See `Recogniser`."""
-        found: list[list[Found]] = [[] for _ in texts]
+        found: list[list[RecognizedEntity]] = [[] for _ in texts]
         pieces = [piece for index, text in enumerate(texts) for piece in self._pieces(index, text)]
         for start in range(0, len(labels), MAX_LABELS) if pieces else ():
             asked = labels[start : start + MAX_LABELS]
@@ -92,7 +94,9 @@ class GlinerRecogniser:
                 return
             start += self._longest - self._width
 
-    def _run(self, pieces: Sequence[_Piece], labels: Sequence[str]) -> Iterator[list[Found]]:
+    def _run(
+        self, pieces: Sequence[_Piece], labels: Sequence[str]
+    ) -> Iterator[list[RecognizedEntity]]:
         inputs = self._inputs(pieces, labels)
         logits = self._session.run(["logits"], inputs)[0]
         for piece, scores in zip(pieces, logits, strict=True):
@@ -130,7 +134,9 @@ class GlinerRecogniser:
         }
         return {name: value for name, value in inputs.items() if name in self._inputs_taken}
 
-    def _decoded(self, words: Sequence[_Word], labels: Sequence[str], logits: Any) -> list[Found]:
+    def _decoded(
+        self, words: Sequence[_Word], labels: Sequence[str], logits: Any
+    ) -> list[RecognizedEntity]:
         """Returns the values of one piece; of those that overlap, the surest."""
         import numpy as np  # noqa: PLC0415 - a bare install does not have it
 
@@ -140,8 +146,10 @@ class GlinerRecogniser:
             last = first + width
             if last < len(words):
                 sure = float(scores[first, width, label])
-                candidates.append(Found(labels[label], words[first].start, words[last].end, sure))
-        chosen: list[Found] = []
+                candidates.append(
+                    RecognizedEntity(labels[label], words[first].start, words[last].end, sure)
+                )
+        chosen: list[RecognizedEntity] = []
         for each in sorted(candidates, key=lambda one: -one.confidence):
             if all(each.end <= other.start or other.end <= each.start for other in chosen):
                 chosen.append(each)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.detect.ner import gliner, presidio
 from pdp.detect.ner.engine import NerEngine
-from pdp.detect.ner.worker import Worker
+from pdp.detect.ner.worker import ModelWorker
 from pdp.domain.dlp_rule import LLM, NER
 from pdp.errors import ConfigError
 
@@ -67,7 +67,7 @@ def open_engine(
     Raises:
         ConfigError: a directory is named and has no model, or what runs it is not installed.
     """
-    workers: dict[str, Worker] = {}
+    workers: dict[str, ModelWorker] = {}
     absent: dict[str, str] = {}
     for kind, directory in ((NER, ner_model_dir), (LLM, gliner_model_dir)):
         of = _KINDS[kind]
@@ -75,7 +75,7 @@ def open_engine(
             absent[kind] = f"no {of.name} model is configured ({of.setting})"
             continue
         _check(of, directory)
-        workers[kind] = Worker(of.name, partial(of.load, directory))
+        workers[kind] = ModelWorker(of.name, partial(of.load, directory))
     return NerEngine(workers, absent, budget_s)
 
 

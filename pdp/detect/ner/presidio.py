@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.detect.ner.recognizer import Found
+from pdp.detect.ner.recognizer import RecognizedEntity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,12 +32,14 @@ class PresidioRecogniser:
         self._recogniser = recogniser
         self.labels: frozenset[str] | None = labels
 
-    def recognise(self, texts: Sequence[str], labels: Sequence[str]) -> list[list[Found]]:
+    def recognise(
+        self, texts: Sequence[str], labels: Sequence[str]
+    ) -> list[list[RecognizedEntity]]:
         """See `Recogniser`."""
         batch = self._engine.process_batch(texts, LANGUAGE, batch_size=len(texts))
         return [
             [
-                Found(each.entity_type, each.start, each.end, each.score)
+                RecognizedEntity(each.entity_type, each.start, each.end, each.score)
                 for each in self._recogniser.analyze(text, labels, artifacts)
             ]
             for text, artifacts in batch

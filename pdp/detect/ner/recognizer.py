@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Found(NamedTuple):
+class RecognizedEntity(NamedTuple):
     """A value in one text; offsets count code points."""
 
     label: str
@@ -24,5 +24,7 @@ class Recogniser(Protocol):
     def labels(self) -> frozenset[str] | None:
         """The labels that it knows; None where it takes any."""
 
-    def recognise(self, texts: Sequence[str], labels: Sequence[str]) -> list[list[Found]]:
+    def recognise(
+        self, texts: Sequence[str], labels: Sequence[str]
+    ) -> list[list[RecognizedEntity]]:
         """Returns what of `labels` is in each of `texts`, in one run of the model."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pdp.detect.ner.recognizer import Found
+from pdp.detect.ner.recognizer import RecognizedEntity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,14 +53,18 @@ def _cuts(text: str) -> Iterator[tuple[int, int]]:
         start = gap + 1 if gap >= 0 else end - OVERLAP
 
 
-def joined(pieces: Iterable[tuple[Window, Iterable[Found]]], count: int) -> list[list[Found]]:
+def joined(
+    pieces: Iterable[tuple[Window, Iterable[RecognizedEntity]]], count: int
+) -> list[list[RecognizedEntity]]:
     """Returns what was found in each of `count` texts, in their own offsets, each value once."""
-    found: list[dict[tuple[str, int, int], Found]] = [{} for _ in range(count)]
+    found: list[dict[tuple[str, int, int], RecognizedEntity]] = [{} for _ in range(count)]
     for window, values in pieces:
         of_text = found[window.text_index]
         for each in values:
             start, end = each.start + window.offset, each.end + window.offset
             known = of_text.get((each.label, start, end))
             if known is None or known.confidence < each.confidence:
-                of_text[each.label, start, end] = Found(each.label, start, end, each.confidence)
+                of_text[each.label, start, end] = RecognizedEntity(
+                    each.label, start, end, each.confidence
+                )
     return [sorted(each.values(), key=lambda value: (value.start, value.end)) for each in found]

@@ -20,7 +20,7 @@ from pdp.detect.ner.windows import Window, joined, windows
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pdp.detect.ner.recognizer import Found, Recogniser
+    from pdp.detect.ner.recognizer import Recogniser, RecognizedEntity
 
 BATCH: Final = 16
 """Pieces that go through the model in one run."""
@@ -36,7 +36,7 @@ LOADED: Final = "loaded"
 
 _log: Final = structlog.get_logger("pdp.ner")
 
-Answer = list[list["Found"]]
+Answer = list[list["RecognizedEntity"]]
 
 
 class Overloaded(Exception):
@@ -50,7 +50,7 @@ class _Job:
         self.labels = labels
         self.count = len(texts)
         self.windows = windows(texts)
-        self.done: list[tuple[Window, list[Found]]] = []
+        self.done: list[tuple[Window, list[RecognizedEntity]]] = []
         self.next = 0
         self.future: Future[Answer] = Future()
 
@@ -65,7 +65,7 @@ class _Job:
         self.next += len(taken)
         return taken
 
-    def receive(self, pieces: list[tuple[Window, list[Found]]]) -> None:
+    def receive(self, pieces: list[tuple[Window, list[RecognizedEntity]]]) -> None:
         """Takes in what was found; answers when it is all there."""
         self.done += pieces
         if len(self.done) == len(self.windows):
@@ -74,7 +74,7 @@ class _Job:
                 self.future.set_result(joined(self.done, self.count))
 
 
-class Worker:
+class ModelWorker:
     """A model and its thread.
 
     Attributes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from pdp.engine.conditions import nodes
 from pdp.engine.conditions.functions import FUNCTIONS
-from pdp.engine.conditions.kinds import Kind
+from pdp.engine.conditions.kinds import ValueType
 from pdp.engine.conditions.names import TIMESTAMP, UnknownName, kind_of_source, resolve
 from pdp.engine.conditions.problems import Problem
 from pdp.engine.conditions.truth import EQUATED, ORDERED
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from pdp.engine.conditions.nodes import Node
     from pdp.engine.conditions.times import Clock
 
-_UNSURE: Final = frozenset({Kind.ANY, Kind.NULL})
-_NOT_CONDITIONS: Final = frozenset(Kind) - _UNSURE - {Kind.BOOLEAN}
-_KINDS: Final[Mapping[type[Node], Kind]] = {
-    nodes.Null: Kind.NULL,
-    nodes.Boolean: Kind.BOOLEAN,
-    nodes.Number: Kind.NUMBER,
-    nodes.Text: Kind.TEXT,
-    nodes.ListOf: Kind.LIST,
-    nodes.Negative: Kind.NUMBER,
-    nodes.Arithmetic: Kind.NUMBER,
+_UNSURE: Final = frozenset({ValueType.ANY, ValueType.NULL})
+_NOT_CONDITIONS: Final = frozenset(ValueType) - _UNSURE - {ValueType.BOOLEAN}
+_KINDS: Final[Mapping[type[Node], ValueType]] = {
+    nodes.Null: ValueType.NULL,
+    nodes.Boolean: ValueType.BOOLEAN,
+    nodes.Number: ValueType.NUMBER,
+    nodes.Text: ValueType.TEXT,
+    nodes.ListOf: ValueType.LIST,
+    nodes.Negative: ValueType.NUMBER,
+    nodes.Arithmetic: ValueType.NUMBER,
 }
 
 
-def static_kind(node: Node) -> Kind:
+def static_kind(node: Node) -> ValueType:
     """Returns the kind that a node's value is of where it is known; ANY where the request says.
 
     Raises:
@@ -45,9 +45,9 @@ def static_kind(node: Node) -> Kind:
     """
     if isinstance(node, nodes.Name):
         return kind_of_source(resolve(node.path))
-    if isinstance(node, nodes.Call):
+    if isinstance(node, nodes.FunctionCall):
         return FUNCTIONS[node.function].gives
-    return _KINDS.get(type(node), Kind.BOOLEAN)
+    return _KINDS.get(type(node), ValueType.BOOLEAN)
 
 
 def is_timestamp(node: Node) -> bool:
@@ -75,13 +75,13 @@ def _unknown(node: Node) -> Iterator[Problem]:
             resolve(node.path)
         except UnknownName as error:
             yield Problem(node.place.start, str(error))
-    elif isinstance(node, nodes.Call):
+    elif isinstance(node, nodes.FunctionCall):
         reason = _bad_call(node)
         if reason:
             yield Problem(node.place.start, reason)
 
 
-def _bad_call(call: nodes.Call) -> str:
+def _bad_call(call: nodes.FunctionCall) -> str:
     function = FUNCTIONS.get(call.function)
     if function is None:
         close = get_close_matches(call.function.lower(), FUNCTIONS, n=1)
@@ -100,7 +100,7 @@ def _misplaced(node: Node) -> Iterator[Problem]:
         case nodes.Logic(operands=operands):
             for operand in operands:
                 yield from _no_condition(operand)
-        case nodes.Call(function=name, arguments=arguments):
+        case nodes.FunctionCall(function=name, arguments=arguments):
             yield from _misplaced_argument(name, arguments)
 
 
@@ -135,29 +135,29 @@ def _futile(node: Node, clock: Clock) -> Iterator[Problem]:
         case nodes.Membership(value=value):
             yield from _not_of(value, EQUATED, "IN looks up")
         case nodes.TextMatch(operator=operator, value=value):
-            yield from _not_of(value, frozenset({Kind.TEXT}), f"{operator} takes")
+            yield from _not_of(value, frozenset({ValueType.TEXT}), f"{operator} takes")
         case nodes.Arithmetic(first=first, rest=rest):
             for operand in (first, *(each for _, each in rest)):
-                yield from _not_of(operand, frozenset({Kind.NUMBER}), "arithmetic takes")
+                yield from _not_of(operand, frozenset({ValueType.NUMBER}), "arithmetic takes")
         case nodes.Negative(operand=operand):
-            yield from _not_of(operand, frozenset({Kind.NUMBER}), "arithmetic takes")
-        case nodes.Call(function=name, arguments=arguments) if not FUNCTIONS[name].names:
+            yield from _not_of(operand, frozenset({ValueType.NUMBER}), "arithmetic takes")
+        case nodes.FunctionCall(function=name, arguments=arguments) if not FUNCTIONS[name].names:
             for argument, kinds in zip(arguments, FUNCTIONS[name].takes, strict=False):
                 yield from _futile_argument(name, argument, kinds, clock)
 
 
 def _futile_comparison(
-    node: Node, left: Node, right: Node, kinds: frozenset[Kind], clock: Clock
+    node: Node, left: Node, right: Node, kinds: frozenset[ValueType], clock: Clock
 ) -> Iterator[Problem]:
     here = {static_kind(left), static_kind(right)}
-    if Kind.NULL in here:
+    if ValueType.NULL in here:
         yield Problem(
             node.place.start, "a comparison with null is always unknown; use IS NULL or IS NOT NULL"
         )
-    elif Kind.TIME in here:
+    elif ValueType.TIME in here:
         for side in (left, right):
             yield from _no_time(side, clock)
-    elif Kind.ANY in here:
+    elif ValueType.ANY in here:
         for side in (left, right):
             yield from _not_of(side, kinds, "this compares")
     elif len(here) > 1 or not here <= kinds:
@@ -166,9 +166,9 @@ def _futile_comparison(
 
 
 def _futile_argument(
-    name: str, argument: Node, kinds: frozenset[Kind], clock: Clock
+    name: str, argument: Node, kinds: frozenset[ValueType], clock: Clock
 ) -> Iterator[Problem]:
-    if Kind.TIME in kinds:
+    if ValueType.TIME in kinds:
         yield from _no_time(argument, clock)
     else:
         yield from _not_of(argument, kinds, f"{name} takes")
@@ -179,12 +179,12 @@ def _no_time(node: Node, clock: Clock) -> Iterator[Problem]:
     if isinstance(node, nodes.Text) and clock.read(node.value) is None:
         reason = "this text is no time such as 2026-02-26T03:00:00Z, so this is always unknown"
         yield Problem(node.place.start, reason)
-    elif kind not in _UNSURE | {Kind.TIME, Kind.TEXT}:
+    elif kind not in _UNSURE | {ValueType.TIME, ValueType.TEXT}:
         reason = f"{kind.value} is no time, so this is always unknown"
         yield Problem(node.place.start, reason)
 
 
-def _not_of(node: Node, kinds: frozenset[Kind], what: str) -> Iterator[Problem]:
+def _not_of(node: Node, kinds: frozenset[ValueType], what: str) -> Iterator[Problem]:
     kind = static_kind(node)
     if kind not in kinds | _UNSURE:
         wanted = " or ".join(sorted(each.value for each in kinds))

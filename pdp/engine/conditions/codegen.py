@@ -14,7 +14,7 @@ from pdp.engine.conditions import nodes, python
 from pdp.engine.conditions.checker import is_timestamp
 from pdp.engine.conditions.fastpaths import compared, found
 from pdp.engine.conditions.functions import FUNCTIONS, WANTED
-from pdp.engine.conditions.kinds import Kind
+from pdp.engine.conditions.kinds import ValueType
 from pdp.engine.conditions.names import ActionPart, Field, Member, action_part, member, resolve
 from pdp.engine.conditions.truth import CALCULATORS, Members, Truth, among, negative
 from pdp.engine.conditions.writer import Slot, Writer
@@ -66,9 +66,11 @@ class _Coder:
                 if isinstance(source, Member) and source.attributes not in self._documents:
                     document = self.writer.store(_attributes(source.attributes))
                     self._documents[source.attributes] = document
-        counts = Counter(node for node in everything if isinstance(node, nodes.Name | nodes.Call))
+        counts = Counter(
+            node for node in everything if isinstance(node, nodes.Name | nodes.FunctionCall)
+        )
         repeated = [node for node, count in counts.items() if count > 1 and not is_timestamp(node)]
-        for node in sorted(repeated, key=lambda node: isinstance(node, nodes.Call)):
+        for node in sorted(repeated, key=lambda node: isinstance(node, nodes.FunctionCall)):
             if all(isinstance(child, _LEAVES) for child in nodes.children(node)):
                 self._shared[node] = self._value(node)
 
@@ -80,19 +82,21 @@ class _Coder:
     def truth(self, node: Node) -> Slot:
         """The value of an operand of AND, OR or NOT: what is not a boolean is unknown there."""
         slot = self.value(node)
-        if slot.kind is Kind.BOOLEAN:
+        if slot.kind is ValueType.BOOLEAN:
             return slot
         boolean = python.either(python.is_(slot.name, True), python.is_(slot.name, False))
         known = python.choice(boolean, slot.load, python.constant(None))
-        return self.writer.store(known, Kind.BOOLEAN)
+        return self.writer.store(known, ValueType.BOOLEAN)
 
     def moment(self, node: Node) -> Slot:
         """The value of a node as a time, in seconds."""
         if is_timestamp(node):
-            return self.writer.store(_attributes(("timestamp",)), Kind.NUMBER, nullable=False)
+            return self.writer.store(_attributes(("timestamp",)), ValueType.NUMBER, nullable=False)
         if isinstance(node, nodes.Text):
             return self.writer.constant(self._clock.read(node.value))
-        return self.writer.store(self.writer.call(self._clock.read, self.value(node)), Kind.NUMBER)
+        return self.writer.store(
+            self.writer.call(self._clock.read, self.value(node)), ValueType.NUMBER
+        )
 
     @singledispatchmethod
     def _value(self, node: Node) -> Slot:
@@ -121,7 +125,7 @@ class _Coder:
     def _source(self, node: nodes.Name) -> ast.expr:
         writer = self.writer
         match resolve(node.path):
-            case Field(attributes, Kind.TEXT):
+            case Field(attributes, ValueType.TEXT):
                 return python.either(_attributes(attributes), python.constant(None))
             case Field(attributes):
                 return _attributes(attributes)
@@ -138,8 +142,8 @@ class _Coder:
             case Member(attributes, keys):
                 return writer.call(member, self._documents[attributes], writer.constant(keys))
 
-    @_value.register(nodes.Call)
-    def _(self, node: nodes.Call) -> Slot:
+    @_value.register(nodes.FunctionCall)
+    def _(self, node: nodes.FunctionCall) -> Slot:
         function = FUNCTIONS[node.function]
         if function.names:
             return self._presence(node.arguments[0], present=True)
@@ -151,8 +155,8 @@ class _Coder:
             self.writer.call(function.of_clock(self._clock), *arguments), function.gives
         )
 
-    def _argument(self, node: Node, kinds: frozenset[Kind]) -> Slot:
-        if Kind.TIME in kinds:
+    def _argument(self, node: Node, kinds: frozenset[ValueType]) -> Slot:
+        if ValueType.TIME in kinds:
             return self.moment(node)
         if isinstance(node, nodes.ListOf) and kinds == WANTED:
             return self.writer.constant(Members(nodes.constants_of(node.items)))
@@ -160,14 +164,16 @@ class _Coder:
 
     @_value.register(nodes.Negative)
     def _(self, node: nodes.Negative) -> Slot:
-        return self.writer.store(self.writer.call(negative, self.value(node.operand)), Kind.NUMBER)
+        return self.writer.store(
+            self.writer.call(negative, self.value(node.operand)), ValueType.NUMBER
+        )
 
     @_value.register(nodes.Arithmetic)
     def _(self, node: nodes.Arithmetic) -> Slot:
         result = self.value(node.first)
         for operator, operand in node.rest:
             calculated = self.writer.call(CALCULATORS[operator], result, self.value(operand))
-            result = self.writer.store(calculated, Kind.NUMBER)
+            result = self.writer.store(calculated, ValueType.NUMBER)
         return result
 
     @_value.register(nodes.Comparison)
@@ -185,7 +191,7 @@ class _Coder:
         if own:  # once, though it is compared twice
             self._shared[value] = self._value(value)
         low = self._compared(">=", value, node.low)
-        result = self.writer.store(low.load, Kind.BOOLEAN)
+        result = self.writer.store(low.load, ValueType.BOOLEAN)
         self._join("AND", result, lambda: self._compared("<=", value, node.high))
         if own:
             del self._shared[value]
@@ -206,12 +212,12 @@ class _Coder:
             return found(self.writer, value, nodes.constants_of(scalars))
         items = python.items(*(self.value(item).load for item in flat))
         looked_up = python.call(self.writer.bind(among), value.load, items)
-        return self.writer.store(looked_up, Kind.BOOLEAN)
+        return self.writer.store(looked_up, ValueType.BOOLEAN)
 
     @_value.register(nodes.TextMatch)
     def _(self, node: nodes.TextMatch) -> Slot:
         test = self._tests[node.operator, node.pattern.value]
-        return self.writer.store(self.writer.call(test, self.value(node.value)), Kind.BOOLEAN)
+        return self.writer.store(self.writer.call(test, self.value(node.value)), ValueType.BOOLEAN)
 
     @_value.register(nodes.IsNull)
     def _(self, node: nodes.IsNull) -> Slot:
@@ -222,7 +228,7 @@ class _Coder:
             return self.writer.constant(present)
         name = self.value(node).name
         test = python.is_not(name, None) if present else python.is_(name, None)
-        return self.writer.store(test, Kind.BOOLEAN, nullable=False)
+        return self.writer.store(test, ValueType.BOOLEAN, nullable=False)
 
     @_value.register(nodes.Not)
     def _(self, node: nodes.Not) -> Slot:
@@ -230,12 +236,12 @@ class _Coder:
         negated = python.negation(slot.load)
         if slot.nullable:
             negated = python.choice(python.is_(slot.name, None), python.constant(None), negated)
-        return self.writer.store(negated, Kind.BOOLEAN, nullable=slot.nullable)
+        return self.writer.store(negated, ValueType.BOOLEAN, nullable=slot.nullable)
 
     @_value.register(nodes.Logic)
     def _(self, node: nodes.Logic) -> Slot:
         first, *others = node.operands
-        result = self.writer.store(self.truth(first).load, Kind.BOOLEAN)
+        result = self.writer.store(self.truth(first).load, ValueType.BOOLEAN)
         for operand in others:
             self._join(node.operator, result, partial(self.truth, operand))
         return result

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pdp.engine.conditions import nodes
 from pdp.engine.conditions.checker import is_timestamp
 from pdp.engine.conditions.functions import FUNCTIONS
-from pdp.engine.conditions.kinds import Kind, kind_of
+from pdp.engine.conditions.kinds import ValueType, kind_of
 from pdp.engine.conditions.names import absence, find, resolve
 from pdp.engine.conditions.problems import excerpt
 from pdp.engine.conditions.truth import (
@@ -115,13 +115,13 @@ class Explainer:
             self._note(f"{node.path} is {absence(source, self._request)}")
         return value
 
-    @_value.register(nodes.Call)
-    def _(self, node: nodes.Call) -> Any:
+    @_value.register(nodes.FunctionCall)
+    def _(self, node: nodes.FunctionCall) -> Any:
         function = FUNCTIONS[node.function]
         if function.names:
             return self._is_there(node.arguments[0])
         values = [
-            self._moment(argument) if Kind.TIME in kinds else self._value(argument)
+            self._moment(argument) if ValueType.TIME in kinds else self._value(argument)
             for argument, kinds in zip(node.arguments, function.takes, strict=False)
         ]
         result = function.of_clock(self._clock)(*values)
@@ -129,14 +129,14 @@ class Explainer:
             self._note(self._why_not(node, values))
         return result
 
-    def _why_not(self, node: nodes.Call, values: list[Any]) -> str:
+    def _why_not(self, node: nodes.FunctionCall, values: list[Any]) -> str:
         takes = FUNCTIONS[node.function].takes
         for argument, value, kinds in zip(node.arguments, values, takes, strict=False):
             kind = kind_of(value)
-            if Kind.TIME not in kinds and kind not in kinds:
+            if ValueType.TIME not in kinds and kind not in kinds:
                 wanted = " or ".join(sorted(each.value for each in kinds))
                 return f"{node.function} takes {wanted}, and {self._text(argument)} is {kind.value}"
-        if Kind.TIME in takes[0]:
+        if ValueType.TIME in takes[0]:
             return f"{self._text(node)} lies beyond the years 1 to 9999"
         if len(values) == 1:
             return f"{self._text(node)} has items that are neither true nor false"
@@ -242,7 +242,7 @@ class Explainer:
         return result
 
 
-def _no_result(operator: str, value: Any, kinds: set[Kind]) -> str:
-    if kinds != {Kind.NUMBER}:
+def _no_result(operator: str, value: Any, kinds: set[ValueType]) -> str:
+    if kinds != {ValueType.NUMBER}:
         return f"calculates with {' and '.join(sorted(kind.value for kind in kinds))}"
     return "divides by zero" if operator in "/%" and not value else "is out of range"

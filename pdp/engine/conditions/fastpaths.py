@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pdp.engine.conditions import python
-from pdp.engine.conditions.kinds import Kind
+from pdp.engine.conditions.kinds import ValueType
 from pdp.engine.conditions.truth import COMPARATORS, EQUATED, ORDERED, Members
 
 if TYPE_CHECKING:
@@ -29,26 +29,26 @@ def compared(writer: Writer, operator: str, left: Slot, right: Slot) -> Slot:
         missing = [python.is_(slot.name, None) for slot in (left, right) if slot.nullable]
         if missing:
             fast = python.choice(python.either(*missing), python.constant(None), fast)
-        return writer.store(fast, Kind.BOOLEAN, nullable=bool(missing))
-    unsure, sure = (left, right) if left.kind is Kind.ANY else (right, left)
-    if unsure.kind is Kind.ANY and not sure.nullable:
-        if sure.kind is Kind.NUMBER:
+        return writer.store(fast, ValueType.BOOLEAN, nullable=bool(missing))
+    unsure, sure = (left, right) if left.kind is ValueType.ANY else (right, left)
+    if unsure.kind is ValueType.ANY and not sure.nullable:
+        if sure.kind is ValueType.NUMBER:
             fast = python.choice(_is_number(writer, unsure), fast, slow)
-            return writer.store(fast, Kind.BOOLEAN)
-        if sure.kind is Kind.TEXT:
+            return writer.store(fast, ValueType.BOOLEAN)
+        if sure.kind is ValueType.TEXT:
             fast = python.choice(_is_text(writer, unsure), fast, slow)
-            return writer.store(fast, Kind.BOOLEAN)
-    return writer.store(slow, Kind.BOOLEAN)
+            return writer.store(fast, ValueType.BOOLEAN)
+    return writer.store(slow, ValueType.BOOLEAN)
 
 
 def found(writer: Writer, value: Slot, constants: tuple[object, ...]) -> Slot:
     """Writes the search for a value among constants."""
     members = Members(constants)
     slow = python.call(writer.bind(members.holds), value.load)
-    if all(type(constant) is str for constant in constants) and value.kind is Kind.ANY:
+    if all(type(constant) is str for constant in constants) and value.kind is ValueType.ANY:
         fast = python.compare(value.load, "in", writer.bind(frozenset(constants)))
-        return writer.store(python.choice(_is_text(writer, value), fast, slow), Kind.BOOLEAN)
-    return writer.store(slow, Kind.BOOLEAN)
+        return writer.store(python.choice(_is_text(writer, value), fast, slow), ValueType.BOOLEAN)
+    return writer.store(slow, ValueType.BOOLEAN)
 
 
 def _is_text(writer: Writer, slot: Slot) -> ast.expr:

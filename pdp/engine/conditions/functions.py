@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pdp.engine.conditions.kinds import Kind, kind_of
+from pdp.engine.conditions.kinds import ValueType, kind_of
 from pdp.engine.conditions.times import UNITS, Clock
 from pdp.engine.conditions.truth import is_in, members_of
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 Implementation = Callable[..., Any]
 
-_TIME: Final = frozenset({Kind.TIME})
-_TEXT: Final = frozenset({Kind.TEXT})
-_LIST: Final = frozenset({Kind.LIST})
+_TIME: Final = frozenset({ValueType.TIME})
+_TEXT: Final = frozenset({ValueType.TEXT})
+_LIST: Final = frozenset({ValueType.LIST})
 _TEXT_OR_LIST: Final = _TEXT | _LIST
-_SCALAR: Final = frozenset({Kind.TEXT, Kind.NUMBER, Kind.BOOLEAN})
+_SCALAR: Final = frozenset({ValueType.TEXT, ValueType.NUMBER, ValueType.BOOLEAN})
 WANTED: Final = _SCALAR | _LIST
 """What the items of a list are compared with: one value, or several."""
 
@@ -36,8 +36,8 @@ class Function(NamedTuple):
         words: the only texts that the last argument may be, where it must be a constant.
     """
 
-    takes: tuple[frozenset[Kind], ...]
-    gives: Kind
+    takes: tuple[frozenset[ValueType], ...]
+    gives: ValueType
     of_clock: Callable[[Clock], Implementation]
     optional: int = 0
     names: bool = False
@@ -94,14 +94,14 @@ def _ends_with(value: Any, end: Any) -> Truth:
 def _contains(value: Any, wanted: Any) -> Truth:
     if isinstance(value, str):
         return wanted in value if isinstance(wanted, str) else None
-    if kind_of(value) is not Kind.LIST or kind_of(wanted) not in _SCALAR:
+    if kind_of(value) is not ValueType.LIST or kind_of(wanted) not in _SCALAR:
         return None
     return is_in(wanted, value)
 
 
 def _truths(values: Any, wanted: tuple[Any, ...]) -> list[Any] | None:
     """Returns for each of `values` whether it is wanted; itself where nothing is said to be."""
-    if kind_of(values) is not Kind.LIST:
+    if kind_of(values) is not ValueType.LIST:
         return None
     if not wanted:
         return list(values)
@@ -135,25 +135,25 @@ def _count(values: Any, *wanted: Any) -> int | None:
 
 
 FUNCTIONS: Final[Mapping[str, Function]] = {
-    "hour": Function((_TIME,), Kind.NUMBER, lambda clock: clock.hour),
-    "minute": Function((_TIME,), Kind.NUMBER, lambda clock: clock.minute),
-    "day_of_week": Function((_TIME,), Kind.NUMBER, lambda clock: clock.day_of_week),
-    "date": Function((_TIME,), Kind.TEXT, lambda clock: clock.date),
+    "hour": Function((_TIME,), ValueType.NUMBER, lambda clock: clock.hour),
+    "minute": Function((_TIME,), ValueType.NUMBER, lambda clock: clock.minute),
+    "day_of_week": Function((_TIME,), ValueType.NUMBER, lambda clock: clock.day_of_week),
+    "date": Function((_TIME,), ValueType.TEXT, lambda clock: clock.date),
     "timestamp_diff": Function(
         (_TIME, _TIME, _TEXT),
-        Kind.NUMBER,
+        ValueType.NUMBER,
         _pure(_seconds_between),
         optional=1,
         words=tuple(UNITS),
     ),
-    "length": Function((_TEXT_OR_LIST,), Kind.NUMBER, _pure(_length)),
-    "lower": Function((_TEXT,), Kind.TEXT, _pure(_lower)),
-    "upper": Function((_TEXT,), Kind.TEXT, _pure(_upper)),
-    "contains": Function((_TEXT_OR_LIST, _SCALAR), Kind.BOOLEAN, _pure(_contains)),
-    "starts_with": Function((_TEXT, _TEXT), Kind.BOOLEAN, _pure(_starts_with)),
-    "ends_with": Function((_TEXT, _TEXT), Kind.BOOLEAN, _pure(_ends_with)),
-    "any": Function((_LIST, WANTED), Kind.BOOLEAN, _pure(_any), optional=1),
-    "all": Function((_LIST, WANTED), Kind.BOOLEAN, _pure(_all), optional=1),
-    "count": Function((_LIST, WANTED), Kind.NUMBER, _pure(_count), optional=1),
-    "has": Function((frozenset({Kind.ANY}),), Kind.BOOLEAN, _pure(_present), names=True),
+    "length": Function((_TEXT_OR_LIST,), ValueType.NUMBER, _pure(_length)),
+    "lower": Function((_TEXT,), ValueType.TEXT, _pure(_lower)),
+    "upper": Function((_TEXT,), ValueType.TEXT, _pure(_upper)),
+    "contains": Function((_TEXT_OR_LIST, _SCALAR), ValueType.BOOLEAN, _pure(_contains)),
+    "starts_with": Function((_TEXT, _TEXT), ValueType.BOOLEAN, _pure(_starts_with)),
+    "ends_with": Function((_TEXT, _TEXT), ValueType.BOOLEAN, _pure(_ends_with)),
+    "any": Function((_LIST, WANTED), ValueType.BOOLEAN, _pure(_any), optional=1),
+    "all": Function((_LIST, WANTED), ValueType.BOOLEAN, _pure(_all), optional=1),
+    "count": Function((_LIST, WANTED), ValueType.NUMBER, _pure(_count), optional=1),
+    "has": Function((frozenset({ValueType.ANY}),), ValueType.BOOLEAN, _pure(_present), names=True),
 }

@@ -9,7 +9,7 @@ from types import NoneType
 from typing import Any, Final
 
 
-class Kind(Enum):
+class ValueType(Enum):
     """What a value is; the text is what authors are told."""
 
     NULL = "null"
@@ -27,25 +27,25 @@ class Kind(Enum):
     __hash__ = object.__hash__
 
 
-_EXACT: Final[Mapping[type, Kind]] = {
-    NoneType: Kind.NULL,
-    bool: Kind.BOOLEAN,
-    int: Kind.NUMBER,
-    str: Kind.TEXT,
-    list: Kind.LIST,
-    tuple: Kind.LIST,
-    dict: Kind.OBJECT,
+_EXACT: Final[Mapping[type, ValueType]] = {
+    NoneType: ValueType.NULL,
+    bool: ValueType.BOOLEAN,
+    int: ValueType.NUMBER,
+    str: ValueType.TEXT,
+    list: ValueType.LIST,
+    tuple: ValueType.LIST,
+    dict: ValueType.OBJECT,
 }
-_BASES: Final[tuple[tuple[type, Kind], ...]] = (
-    (int, Kind.NUMBER),
-    (str, Kind.TEXT),
-    (list, Kind.LIST),
-    (tuple, Kind.LIST),
-    (Mapping, Kind.OBJECT),
+_BASES: Final[tuple[tuple[type, ValueType], ...]] = (
+    (int, ValueType.NUMBER),
+    (str, ValueType.TEXT),
+    (list, ValueType.LIST),
+    (tuple, ValueType.LIST),
+    (Mapping, ValueType.OBJECT),
 )
 
 
-def kind_of(value: Any) -> Kind:
+def kind_of(value: Any) -> ValueType:
     """Returns the kind of a value of a request.
 
     A float that is infinite or not a number is none that JSON knows, and is compared with nothing.
@@ -54,6 +54,6 @@ def kind_of(value: Any) -> Kind:
     if kind is not None:
         return kind
     if isinstance(value, float):
-        return Kind.NUMBER if isfinite(value) else Kind.OTHER
+        return ValueType.NUMBER if isfinite(value) else ValueType.OTHER
     # A program that embeds the engine may pass an enum, or a mapping of its own.
-    return next((kind for base, kind in _BASES if isinstance(value, base)), Kind.OTHER)
+    return next((kind for base, kind in _BASES if isinstance(value, base)), ValueType.OTHER)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pdp.engine.conditions.kinds import Kind
+from pdp.engine.conditions.kinds import ValueType
 
 if TYPE_CHECKING:
     from pdp.domain.request import Request
@@ -20,7 +20,7 @@ class Field(NamedTuple):
     """
 
     attributes: tuple[str, ...]
-    kind: Kind
+    kind: ValueType
 
 
 class Member(NamedTuple):
@@ -46,33 +46,33 @@ class UnknownName(Exception):
 TIMESTAMP: Final = "timestamp"
 """The only name whose value is a time."""
 
-_RISK: Final = Field(("subject", "risk_score"), Kind.NUMBER)
+_RISK: Final = Field(("subject", "risk_score"), ValueType.NUMBER)
 _CONTEXT: Final = ("context",)
 _ATTRIBUTES: Final = ("subject", "attributes")
 
 FIELDS: Final[Mapping[str, Source]] = {
-    "action": Field(("action",), Kind.TEXT),
+    "action": Field(("action",), ValueType.TEXT),
     "action.domain": ActionPart(0),
     "action.scope": ActionPart(1),
     "action.verb": ActionPart(2),
-    "tool": Field(("tool",), Kind.TEXT),
-    TIMESTAMP: Field(("timestamp",), Kind.TIME),
-    "direction": Field(("direction",), Kind.TEXT),
-    "channel": Field(("channel",), Kind.TEXT),
+    "tool": Field(("tool",), ValueType.TEXT),
+    TIMESTAMP: Field(("timestamp",), ValueType.TIME),
+    "direction": Field(("direction",), ValueType.TEXT),
+    "channel": Field(("channel",), ValueType.TEXT),
     "risk_score": _RISK,
-    "arguments": Field(("arguments",), Kind.OBJECT),
-    "subject.user_id": Field(("subject", "user_id"), Kind.TEXT),
-    "subject.agent_id": Field(("subject", "agent_id"), Kind.TEXT),
-    "subject.groups": Field(("subject", "groups"), Kind.LIST),
+    "arguments": Field(("arguments",), ValueType.OBJECT),
+    "subject.user_id": Field(("subject", "user_id"), ValueType.TEXT),
+    "subject.agent_id": Field(("subject", "agent_id"), ValueType.TEXT),
+    "subject.groups": Field(("subject", "groups"), ValueType.LIST),
     "subject.risk_score": _RISK,
-    "subject.attributes": Field(_ATTRIBUTES, Kind.OBJECT),
-    "model.provider": Field(("provider",), Kind.TEXT),
-    "model.model": Field(("model",), Kind.TEXT),
-    "target.resource_type": Field(("target", "resource_type"), Kind.TEXT),
-    "target.resource_id": Field(("target", "resource_id"), Kind.TEXT),
-    "target.sensitivity_level": Field(("target", "sensitivity_level"), Kind.NUMBER),
-    "target.classifications": Field(("target", "classifications"), Kind.LIST),
-    "target.fields": Field(("target", "fields"), Kind.LIST),
+    "subject.attributes": Field(_ATTRIBUTES, ValueType.OBJECT),
+    "model.provider": Field(("provider",), ValueType.TEXT),
+    "model.model": Field(("model",), ValueType.TEXT),
+    "target.resource_type": Field(("target", "resource_type"), ValueType.TEXT),
+    "target.resource_id": Field(("target", "resource_id"), ValueType.TEXT),
+    "target.sensitivity_level": Field(("target", "sensitivity_level"), ValueType.NUMBER),
+    "target.classifications": Field(("target", "classifications"), ValueType.LIST),
+    "target.fields": Field(("target", "fields"), ValueType.LIST),
 }
 """The names that stand for one thing each; all others are members of documents."""
 
@@ -104,15 +104,15 @@ def resolve(path: str) -> Source:
             return Member(_CONTEXT, (root, *inner))
 
 
-def kind_of_source(source: Source) -> Kind:
+def kind_of_source(source: Source) -> ValueType:
     """Returns what kind of value is found there, if any is."""
     match source:
         case Field(_, kind):
             return kind
         case ActionPart():
-            return Kind.TEXT
+            return ValueType.TEXT
         case _:
-            return Kind.ANY
+            return ValueType.ANY
 
 
 def find(source: Source, request: Request) -> Any:
@@ -143,7 +143,7 @@ def absence(source: Source, request: Request) -> str:
     """Returns how it is that `find` finds nothing: "missing", or "null" where that was sent."""
     if isinstance(source, Member):
         *parents, last = source.keys
-        holder = member(find(Field(source.attributes, Kind.OBJECT), request), tuple(parents))
+        holder = member(find(Field(source.attributes, ValueType.OBJECT), request), tuple(parents))
         if isinstance(holder, Mapping) and last in holder:
             return "null"
     return "missing"

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-class Place(NamedTuple):
+class SourceRange(NamedTuple):
     """Where a node is written: offsets of its first character and of the one behind its last."""
 
     start: int
@@ -20,7 +20,7 @@ class Place(NamedTuple):
 class Node:
     """One part of a condition. Two are equal where they say the same, wherever they stand."""
 
-    place: Place = field(compare=False)
+    place: SourceRange = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Name(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Node):
+class FunctionCall(Node):
     """A function with its arguments."""
 
     function: str

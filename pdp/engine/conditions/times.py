@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
-from pdp.engine.conditions.kinds import Kind, kind_of
+from pdp.engine.conditions.kinds import ValueType, kind_of
 from pdp.errors import InvalidArgument, Violation
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Clock:
         A text is RFC 3339, `2026-02-26T03:00:00Z`. Without an offset it is in the zone, and
         without a time of day it is midnight there.
         """
-        if kind_of(value) is not Kind.TEXT or len(value) > _LONGEST or not _is_time(value):
+        if kind_of(value) is not ValueType.TEXT or len(value) > _LONGEST or not _is_time(value):
             return None
         try:
             moment = datetime.fromisoformat(str(value).upper())

@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import fmod, isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.engine.conditions.kinds import Kind, kind_of
+from pdp.engine.conditions.kinds import ValueType, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 Truth = bool | None
 """True, false, or None for unknown."""
 
-EQUATED: Final = frozenset({Kind.BOOLEAN, Kind.NUMBER, Kind.TEXT})
+EQUATED: Final = frozenset({ValueType.BOOLEAN, ValueType.NUMBER, ValueType.TEXT})
 """What can be equal."""
 
-ORDERED: Final = frozenset({Kind.NUMBER, Kind.TEXT})
+ORDERED: Final = frozenset({ValueType.NUMBER, ValueType.TEXT})
 """What can be less or greater; texts by their code points."""
 
 
-def _like(left: Any, right: Any, kinds: frozenset[Kind]) -> bool:
+def _like(left: Any, right: Any, kinds: frozenset[ValueType]) -> bool:
     kind = kind_of(left)
     return kind in kinds and kind is kind_of(right)
 
@@ -72,7 +72,7 @@ COMPARATORS: Final[Mapping[str, Callable[[Any, Any], Truth]]] = {
 
 def double(value: Any) -> float | None:
     """Returns a number as a double, as all arithmetic is done; None for all else."""
-    if kind_of(value) is not Kind.NUMBER:
+    if kind_of(value) is not ValueType.NUMBER:
         return None
     try:
         return float(value)
@@ -134,8 +134,8 @@ class Members:
     __slots__ = ("_keys", "_kinds")
 
     def __init__(self, values: Iterable[Any]) -> None:
-        self._keys: set[tuple[Kind, Any]] = set()
-        self._kinds: set[Kind] = set()
+        self._keys: set[tuple[ValueType, Any]] = set()
+        self._kinds: set[ValueType] = set()
         for value in values:
             kind = kind_of(value)
             self._kinds.add(kind)
@@ -159,7 +159,7 @@ def members_of(value: Any) -> Members | None:
     if type(value) is Members:
         return value
     kind = kind_of(value)
-    if kind is Kind.LIST:
+    if kind is ValueType.LIST:
         return Members(value)
     return Members((value,)) if kind in EQUATED else None
 
@@ -171,7 +171,7 @@ def is_in(value: Any, values: Sequence[Any]) -> Truth:
     kind = kind_of(value)
     if kind not in EQUATED:
         return None
-    is_text = kind is Kind.TEXT
+    is_text = kind is ValueType.TEXT
     unlike = False
     for each in values:
         if (is_text and type(each) is str) or kind_of(each) is kind:
@@ -184,11 +184,11 @@ def is_in(value: Any, values: Sequence[Any]) -> Truth:
 
 def among(value: Any, items: tuple[Any, ...]) -> Truth:
     """`IN`: a list among `items` stands for its own."""
-    if len(items) == 1 and kind_of(items[0]) is Kind.LIST:
+    if len(items) == 1 and kind_of(items[0]) is ValueType.LIST:
         return is_in(value, items[0])
     flat: list[Any] = []
     for item in items:
-        if kind_of(item) is Kind.LIST:
+        if kind_of(item) is ValueType.LIST:
             flat += item
         else:
             flat.append(item)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.engine.conditions import python
-from pdp.engine.conditions.kinds import Kind
+from pdp.engine.conditions.kinds import ValueType
 
 if TYPE_CHECKING:
     import ast
@@ -23,7 +23,7 @@ class Slot(NamedTuple):
     """
 
     name: str
-    kind: Kind = Kind.ANY
+    kind: ValueType = ValueType.ANY
     nullable: bool = True
 
     @property
@@ -33,11 +33,11 @@ class Slot(NamedTuple):
 
 
 _CONSTANT_KINDS: Final = {
-    type(None): Kind.NULL,
-    bool: Kind.BOOLEAN,
-    int: Kind.NUMBER,
-    float: Kind.NUMBER,
-    str: Kind.TEXT,
+    type(None): ValueType.NULL,
+    bool: ValueType.BOOLEAN,
+    int: ValueType.NUMBER,
+    float: ValueType.NUMBER,
+    str: ValueType.TEXT,
 }
 
 
@@ -56,7 +56,7 @@ class Writer:
 
     def constant(self, value: Any) -> Slot:
         """Returns the slot of a constant."""
-        kind = _CONSTANT_KINDS.get(type(value), Kind.ANY)
+        kind = _CONSTANT_KINDS.get(type(value), ValueType.ANY)
         return Slot(self._name_of(value), kind, nullable=value is None)
 
     def _name_of(self, value: Any) -> str:
@@ -66,7 +66,9 @@ class Writer:
         self.constants[name] = value
         return name
 
-    def store(self, value: ast.expr, kind: Kind = Kind.ANY, *, nullable: bool = True) -> Slot:
+    def store(
+        self, value: ast.expr, kind: ValueType = ValueType.ANY, *, nullable: bool = True
+    ) -> Slot:
         """Writes the assignment of `value` to a new variable."""
         self._variables += 1
         name = f"value{self._variables}"

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from pdp.domain.dlp_rule import DlpRule
     from pdp.domain.request import Entity, Request
 
-TOLD: Final = "request"
+CALLER: Final = "request"
 """Stands for a detector where a finding is the caller's own."""
 
 
-class Told(NamedTuple):
+class CallerEntityRules(NamedTuple):
     """The rules that count a caller's findings of one type.
 
     Attributes:
@@ -37,16 +37,16 @@ class Told(NamedTuple):
     places: tuple[int, ...]
 
 
-def told_types(
+def caller_entity_rules(
     rules: Sequence[DlpRule], catalog: Mapping[str, EntityDetector]
-) -> Mapping[str, Told]:
+) -> Mapping[str, CallerEntityRules]:
     """Returns the types that any of `rules` counts; each rule has its place."""
     categories = {
         name: detector.category
         for detector in catalog.values()
         for name in entity_aliases(detector.entity_type)
     }
-    found: dict[str, Told] = {}
+    found: dict[str, CallerEntityRules] = {}
     for place, rule in enumerate(rules):
         model = rule.detector_type in MODEL_TYPES
         wanted = [entity_type_of(each) for each in labels_of(rule)] if model else [rule.entity_type]
@@ -54,16 +54,16 @@ def told_types(
             category = categories.get(name, PII if model else CUSTOM)
             known = found.get(name)
             if known is None:
-                found[name] = Told(category, (place,))
+                found[name] = CallerEntityRules(category, (place,))
             else:
                 kept = category if known.category == CUSTOM else known.category
-                found[name] = Told(kept, (*known.places, place))
+                found[name] = CallerEntityRules(kept, (*known.places, place))
     return found
 
 
-def told_findings(
-    told: Mapping[str, Told], request: Request
-) -> Iterator[tuple[Told, list[EntityFinding]]]:
+def caller_findings(
+    told: Mapping[str, CallerEntityRules], request: Request
+) -> Iterator[tuple[CallerEntityRules, list[EntityFinding]]]:
     """Yields the caller's findings of each type that rules count, with those rules."""
     by_type: dict[str, list[Entity]] = {}
     for entity in request.entities:
@@ -74,13 +74,15 @@ def told_findings(
         yield (
             rules,
             [
-                EntityFinding(TOLD, entity_type, rules.category, entity.confidence, where)
-                for entity, where in told_places(entities, request)
+                EntityFinding(CALLER, entity_type, rules.category, entity.confidence, where)
+                for entity, where in caller_locations(entities, request)
             ],
         )
 
 
-def told_places(entities: Sequence[Entity], request: Request) -> Iterator[tuple[Entity, Location]]:
+def caller_locations(
+    entities: Sequence[Entity], request: Request
+) -> Iterator[tuple[Entity, Location]]:
     """Yields where findings lie; of those that lie nowhere the surest one is everywhere."""
     text = Segment(None, request.text, b"")
     lost: Entity | None = None

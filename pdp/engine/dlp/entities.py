@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from pdp.domain.detector import EntityDetector
-    from pdp.engine.findings import Place
+    from pdp.engine.findings import PatternMatch
     from pdp.engine.text.locations import Segment
     from pdp.engine.text.patterns import Validators
 
@@ -58,7 +58,7 @@ class EntityFinding(NamedTuple):
 
 def find_entities(
     detector: EntityDetector,
-    places: Callable[[str], Iterable[Place]],
+    places: Callable[[str], Iterable[PatternMatch]],
     validators: Validators,
 ) -> tuple[EntityFinding, ...]:
     """Returns what `detector` finds, from left to right in each text, none within another.
@@ -68,12 +68,12 @@ def find_entities(
         places: gives those of a pattern.
         validators: the checks that detectors name.
     """
-    search: _Search | None = None
+    search: _EntitySearch | None = None
     for source in detector.patterns:
         confidence = detector.weak.get(source, detector.confidence)
         for segment, _, _, start, end in places(source):
             if search is None:
-                search = _Search(detector, validators)
+                search = _EntitySearch(detector, validators)
             search.look(segment, start, end, confidence)
     if search is None:
         return ()
@@ -81,7 +81,7 @@ def find_entities(
     return _disjoint(found) if len(found) > 1 else tuple(found)
 
 
-class _Search:
+class _EntitySearch:
     """What a detector has found so far in one request."""
 
     __slots__ = ("_accepts", "_detector", "_sure", "_taken", "found")

@@ -28,13 +28,13 @@ SURE: Final = 0.5
 """The confidence from which a finding of the scan counts for a rule that names no other: the
 threshold of a DLP rule that names none. A number that merely looks like an id stops nobody."""
 
-Seekers = dict[str, tuple["EntityDetector", ...]]
+EntityDetectors = dict[str, tuple["EntityDetector", ...]]
 """Detectors by the patterns that they have."""
 
 
-def seekers(
+def entity_detectors(
     rules: Iterable[Conditions], own: PolicySet, catalog: Mapping[str, EntityDetector]
-) -> Seekers:
+) -> EntityDetectors:
     """Returns the detectors that any of `rules` asks for.
 
     Args:
@@ -47,7 +47,7 @@ def seekers(
     for each in rules:
         named.update(each.entity_types)
         anything |= not each.entity_types and each.entity_confidence_min is not None
-    found: Seekers = {}
+    found: EntityDetectors = {}
     if not (named or anything):
         return found
     types = covered_by(named)
@@ -58,7 +58,7 @@ def seekers(
     return found
 
 
-def personal_types(by_pattern: Seekers) -> frozenset[str]:
+def personal_types(by_pattern: EntityDetectors) -> frozenset[str]:
     """Returns all names of the types of personal data that detectors find."""
     found: set[str] = set()
     for detectors in by_pattern.values():
@@ -77,13 +77,13 @@ def _own_detectors(
             yield from known_config(rule, catalog).detectors
 
 
-def sought(
+def find_entities(
     by_pattern: Mapping[str, Sequence[EntityDetector]], request: Request, findings: Findings
 ) -> list[EntityFinding]:
     """Returns what detectors have found, and models where they were asked.
 
     Args:
-        by_pattern: see `seekers`.
+        by_pattern: see `entity_detectors`.
         request: what is judged.
         findings: of the scan.
     """

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pdp.domain.detector import PII
 from pdp.domain.dlp_rule import REGEX
-from pdp.engine.dlp.caller_entities import TOLD, told_findings
+from pdp.engine.dlp.caller_entities import CALLER, caller_findings
 from pdp.engine.dlp.entities import EntityFinding
 from pdp.engine.dlp.named_entities import entity_type_of, found_by, unanswered_by
 from pdp.engine.scan import strings_in
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from pdp.domain.ner import NamedEntity
     from pdp.domain.request import Request
     from pdp.engine.dlp.named_entities import Unanswered
-    from pdp.engine.dlp.rules import CompiledRule, RuleBook, Setting
+    from pdp.engine.dlp.rules import CompiledDlpRule, RuleBook, Setting
     from pdp.engine.scan import Findings
 
 
-class Found(NamedTuple):
+class DlpFinding(NamedTuple):
     """A rule that was looked at, and what it found.
 
     Attributes:
@@ -31,13 +31,13 @@ class Found(NamedTuple):
         passed_over: those that its threshold keeps out.
     """
 
-    rule: CompiledRule
+    rule: CompiledDlpRule
     setting: Setting
     findings: Sequence[EntityFinding]
     passed_over: Sequence[EntityFinding]
 
 
-def look(book: RuleBook, request: Request, findings: Findings) -> list[Found]:
+def look(book: RuleBook, request: Request, findings: Findings) -> list[DlpFinding]:
     """Returns every rule for which anything turned up, in the order of the rules.
 
     Args:
@@ -50,7 +50,7 @@ def look(book: RuleBook, request: Request, findings: Findings) -> list[Found]:
         named = found_by(book.rules[place].rule, request, book.patterned)
         if named:
             by_place.setdefault(place, []).extend(named_entities(named, request))
-    for told, own in told_findings(book.told, request) if request.entities else ():
+    for told, own in caller_findings(book.told, request) if request.entities else ():
         for place in told.places:
             by_place.setdefault(place, []).extend(own)
     if not by_place:
@@ -91,14 +91,16 @@ def _by_place(book: RuleBook, findings: Findings) -> dict[int, list[EntityFindin
     return found
 
 
-def _found(rule: CompiledRule, setting: Setting, all_found: Sequence[EntityFinding]) -> Found:
+def _found(
+    rule: CompiledDlpRule, setting: Setting, all_found: Sequence[EntityFinding]
+) -> DlpFinding:
     counting: list[EntityFinding] = []
     passed_over: list[EntityFinding] = []
     for each in all_found:
-        if each.where.start == each.where.end and each.detector_id != TOLD:
+        if each.where.start == each.where.end and each.detector_id != CALLER:
             continue  # a pattern that is met by nothing at all finds no data
         (counting if each.confidence >= setting.threshold else passed_over).append(each)
-    return Found(rule, setting, counting, passed_over)
+    return DlpFinding(rule, setting, counting, passed_over)
 
 
 def named_entities(named: Sequence[NamedEntity], request: Request) -> Iterator[EntityFinding]:
@@ -114,7 +116,7 @@ def named_entities(named: Sequence[NamedEntity], request: Request) -> Iterator[E
         yield EntityFinding(kind, entity_type_of(label), PII, each.confidence, where)
 
 
-def describe(found: Found) -> str:
+def describe(found: DlpFinding) -> str:
     """Says what a rule found, and where first; never the value itself."""
     rule = found.rule.rule
     if found.findings:
@@ -135,4 +137,4 @@ def _where(finding: EntityFinding) -> str:
     path = where.segment.path
     place = "the text" if path is None else f"arguments at {path}"
     found = f"{place}, {where.start} to {where.end}, at confidence {finding.confidence:g}"
-    return f"{found}, as the request says" if finding.detector_id == TOLD else found
+    return f"{found}, as the request says" if finding.detector_id == CALLER else found

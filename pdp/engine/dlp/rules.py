@@ -14,7 +14,7 @@ from pdp.domain.detector import entity_aliases
 from pdp.domain.dlp_rule import ACTION_TIERS, KIND, REGEX, DlpRule
 from pdp.domain.effective_dlp_rules import rules_in_force
 from pdp.domain.user_group import all_groups
-from pdp.engine.dlp.caller_entities import told_types
+from pdp.engine.dlp.caller_entities import caller_entity_rules
 from pdp.engine.dlp.config import ENTITY_TYPE_MARK, known_config
 from pdp.engine.dlp.group_index import NO_GROUPS, GroupIndex
 from pdp.engine.dlp.named_entities import labels_of, wanted_by
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pdp.domain.policy_set import PolicySet
     from pdp.domain.request import Subject
     from pdp.domain.user_group import UserGroup
-    from pdp.engine.dlp.caller_entities import Told
+    from pdp.engine.dlp.caller_entities import CallerEntityRules
     from pdp.engine.dlp.entities import EntityFinding
 
 PLATFORM_SOURCE: Final = "platform"
@@ -55,7 +55,7 @@ class Setting(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class CompiledRule:
+class CompiledDlpRule:
     """A rule that is in force for someone.
 
     Attributes:
@@ -121,10 +121,10 @@ class RuleBook:
         groups: the groups that have settings of their own.
     """
 
-    rules: tuple[CompiledRule, ...]
+    rules: tuple[CompiledDlpRule, ...]
     by_pattern: Mapping[str, tuple[Watch, ...]]
     models: tuple[int, ...]
-    told: Mapping[str, Told]
+    told: Mapping[str, CallerEntityRules]
     patterned: frozenset[str]
     groups: GroupIndex | None
 
@@ -160,7 +160,7 @@ def compile_rules(
         rules=rules,
         by_pattern=_by_pattern(rules),
         models=tuple(place for place, each in enumerate(rules) if each.sought),
-        told=told_types([each.rule for each in rules], catalog),
+        told=caller_entity_rules([each.rule for each in rules], catalog),
         patterned=patterned,
         groups=GroupIndex(configured) if configured else None,
     )
@@ -171,14 +171,16 @@ def compile_one(rule: DlpRule, catalog: Mapping[str, EntityDetector]) -> RuleBoo
     patterned = _patterned(catalog)
     rules = (_rule(rule, TENANT_SOURCE, _setting(rule), catalog, patterned),)
     models = (0,) if rules[0].sought else ()
-    return RuleBook(rules, _by_pattern(rules), models, told_types([rule], catalog), patterned, None)
+    return RuleBook(
+        rules, _by_pattern(rules), models, caller_entity_rules([rule], catalog), patterned, None
+    )
 
 
 def _patterned(catalog: Mapping[str, EntityDetector]) -> frozenset[str]:
     return frozenset().union(*(entity_aliases(each.entity_type) for each in catalog.values()))
 
 
-def _by_pattern(rules: Sequence[CompiledRule]) -> dict[str, tuple[Watch, ...]]:
+def _by_pattern(rules: Sequence[CompiledDlpRule]) -> dict[str, tuple[Watch, ...]]:
     places: dict[str, list[int]] = {}
     detectors: dict[str, EntityDetector] = {}
     for place, each in enumerate(rules):
@@ -198,15 +200,15 @@ def _compiled(
     mine: Mapping[str, DlpRule],
     catalog: Mapping[str, EntityDetector],
     patterned: frozenset[str],
-    known: Mapping[str, CompiledRule],
-) -> tuple[CompiledRule, ...]:
+    known: Mapping[str, CompiledDlpRule],
+) -> tuple[CompiledDlpRule, ...]:
     by_group: dict[str, dict[str, Setting]] = {}
     rules = dict(in_force.everyone)
     for group_id, changed in in_force.groups.items():
         for rule in changed.values():
             rules.setdefault(rule.id, rule)
             by_group.setdefault(rule.id, {})[group_id] = _setting(rule)
-    found: list[CompiledRule] = []
+    found: list[CompiledDlpRule] = []
     for rule in sorted(rules.values(), key=lambda rule: rule.id not in mine):
         groups = by_group.get(rule.id, {})
         everyone = _setting(rule) if rule.id in in_force.everyone else None
@@ -230,9 +232,9 @@ def _rule(
     everyone: Setting | None,
     catalog: Mapping[str, EntityDetector],
     patterned: frozenset[str],
-) -> CompiledRule:
+) -> CompiledDlpRule:
     config = known_config(rule, catalog)
-    return CompiledRule(
+    return CompiledDlpRule(
         rule=rule,
         source=source,
         everyone=everyone,

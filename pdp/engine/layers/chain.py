@@ -24,7 +24,7 @@ from pdp.domain.decision import (
 )
 from pdp.domain.layers import CHAIN
 from pdp.domain.model_catalog import folded
-from pdp.engine.dlp.entity_detectors import personal_types, seekers, sought
+from pdp.engine.dlp.entity_detectors import entity_detectors, find_entities, personal_types
 from pdp.engine.layers.chain_words import Looked, match, message, reason_code, row, status
 from pdp.engine.rules.chains import ChainSet, Choice, Plan, compile_chains
 from pdp.engine.rules.matching import Facts, Held, found_personal, hold, redactions
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.domain.risk import RiskTable
     from pdp.engine.dlp.entities import EntityFinding
-    from pdp.engine.dlp.entity_detectors import Seekers
+    from pdp.engine.dlp.entity_detectors import EntityDetectors
     from pdp.engine.layers.base import Layer, Policies
     from pdp.engine.rules.models import ModelIndex
     from pdp.engine.scan import Findings
@@ -57,7 +57,7 @@ Names = tuple[str, tuple[str, ...]]
 """The provider of a request's model, and every name that this goes by; all folded."""
 
 
-class Trial(NamedTuple):
+class ChainDryRun(NamedTuple):
     """What the org's chain alone comes to.
 
     Attributes:
@@ -78,17 +78,17 @@ class ChainLayer:
         names: resolves a provider and a model; see `_namer`.
         points: the floor of each outcome that has one.
         sources: what the chains are compiled from: while it is the same, so are they.
-        seekers: the detectors that rules ask for by entity type, by the patterns that they have.
+        entity_detectors: the detectors that rules ask for by entity type, by the patterns that they have.
         personal: the names of the types of personal data that these find.
         patterns: see `Layer`.
-        seen: what `seekers` were chosen from.
+        seen: what `entity_detectors` were chosen from.
     """
 
     chains: ChainSet
     names: Callable[[str, str], Names]
     points: Mapping[Outcome, int]
     sources: Sequence[object]
-    seekers: Seekers = field(default_factory=dict)
+    entity_detectors: EntityDetectors = field(default_factory=dict)
     personal: frozenset[str] = frozenset()
     patterns: Mapping[str, str] = field(default_factory=dict)
     seen: Sequence[object] = ()
@@ -114,18 +114,18 @@ class ChainLayer:
             return NO_VERDICT._replace(rows=rows) if rows else NO_VERDICT
         return self._verdict(counting, facts, rows)
 
-    def try_org(self, request: Request, findings: Findings) -> Trial:
+    def try_org(self, request: Request, findings: Findings) -> ChainDryRun:
         """Returns what the org's chain alone comes to, and how."""
         chains, plan = self.chains, self.chains.org
         if plan is None:
-            return Trial(None, ())
+            return ChainDryRun(None, ())
         facts = self._facts(request, findings)
         looked = {bit: self._look(bit, facts) for bit in self._looked_at(plan, facts)}
         choice = chains.choose(plan, chains.index.matching(facts))
         if not choice:
-            return Trial(None, tuple(looked.values()))
+            return ChainDryRun(None, tuple(looked.values()))
         bit = choice.deciding if choice.deciding >= 0 else choice.redactions[0]
-        return Trial(looked[bit], tuple(looked.values()))
+        return ChainDryRun(looked[bit], tuple(looked.values()))
 
     def with_models(self, models: ModelIndex) -> ChainLayer:
         """See `ModelAware`."""
@@ -138,8 +138,8 @@ class ChainLayer:
 
     def _scanned(self, request: Request, findings: Findings) -> Sequence[EntityFinding]:
         # What models found is nothing that a detector has to be sought for: no pattern finds names.
-        if request.ner is not None or (self.seekers and findings.hits):
-            return sought(self.seekers, request, findings)
+        if request.ner is not None or (self.entity_detectors and findings.hits):
+            return find_entities(self.entity_detectors, request, findings)
         return ()
 
     def _verdict(self, bits: Sequence[int], facts: Facts, rows: tuple[TraceRow, ...]) -> Verdict:
@@ -237,7 +237,7 @@ def build(policies: Policies) -> Layer | None:
 def _seeing(layer: ChainLayer, policies: Policies, seen: Sequence[object]) -> ChainLayer:
     """Returns the layer with the detectors that its rules ask for."""
     rules = layer.chains.rules
-    found = seekers([each.conditions for each in rules], policies.own, policies.detectors)
+    found = entity_detectors([each.conditions for each in rules], policies.own, policies.detectors)
     places = {pattern: f"detector {detectors[0].id}" for pattern, detectors in found.items()}
     places |= {
         each.conditions.content_regex: f"policy rule {each.rule.id}"
@@ -245,7 +245,7 @@ def _seeing(layer: ChainLayer, policies: Policies, seen: Sequence[object]) -> Ch
         if each.conditions.content_regex
     }
     personal = personal_types(found)
-    return replace(layer, seekers=found, personal=personal, patterns=places, seen=seen)
+    return replace(layer, entity_detectors=found, personal=personal, patterns=places, seen=seen)
 
 
 def _same(before: Sequence[object], now: Sequence[object]) -> bool:

@@ -9,7 +9,7 @@ from pdp.domain.decision import Match, Outcome, TraceRow
 from pdp.domain.layers import CHAIN
 
 if TYPE_CHECKING:
-    from pdp.engine.rules.chains import CompiledRule
+    from pdp.engine.rules.chains import ChainRule
     from pdp.engine.rules.matching import Held
 
 ROUTE_UNAVAILABLE: Final = "CHAIN_ROUTE_UNAVAILABLE"
@@ -32,12 +32,12 @@ _UNAVAILABLE: Final = 503
 class Looked(NamedTuple):
     """One rule that was looked at, and what of its conditions held."""
 
-    rule: CompiledRule
+    rule: ChainRule
     held: Held
     outcome: Outcome
 
 
-def reason_code(rule: CompiledRule, *, dead: bool) -> str:
+def reason_code(rule: ChainRule, *, dead: bool) -> str:
     """Says to programs what a rule did."""
     if dead:
         return ROUTE_UNAVAILABLE
@@ -52,7 +52,7 @@ def status(outcome: Outcome, *, dead: bool) -> int:
     return _STOPPED if outcome >= Outcome.PROMPT else 200
 
 
-def message(rule: CompiledRule, target: str | None) -> str:
+def message(rule: ChainRule, target: str | None) -> str:
     """Says to people what a rule did; `target` is the model that it routes to, if it does."""
     action, name = rule.action, rule.rule.name
     if target == "":

@@ -24,7 +24,7 @@ from pdp.domain.decision import (
 )
 from pdp.domain.detector import PERSONAL_CATEGORIES
 from pdp.domain.layers import DLP
-from pdp.engine.dlp.findings import Found, describe, look, unanswered
+from pdp.engine.dlp.findings import DlpFinding, describe, look, unanswered
 from pdp.engine.dlp.named_entities import NotLookedFor
 from pdp.engine.dlp.rules import RANKS, compile_rules
 from pdp.engine.rules.matching import MAX_SPANS
@@ -91,14 +91,14 @@ class DlpLayer:
         missing = unanswered(self.book, request) if self.book.models else ()
         return _incomplete(verdict, missing, request) if missing else verdict
 
-    def _of(self, looked: Sequence[Found], request: Request) -> Verdict:
+    def _of(self, looked: Sequence[DlpFinding], request: Request) -> Verdict:
         rows = tuple(map(_row, looked)) if request.explain else ()
         matched = [each for each in looked if each.findings]
         if not matched:
             return NO_VERDICT._replace(rows=rows) if rows else NO_VERDICT
         return self._verdict(matched, rows)
 
-    def _verdict(self, matched: list[Found], rows: tuple[TraceRow, ...]) -> Verdict:
+    def _verdict(self, matched: list[DlpFinding], rows: tuple[TraceRow, ...]) -> Verdict:
         ranks = {each.setting.rank for each in matched}
         redactions = tuple(_redactions(matched)) if RANKS["redact"] in ranks else ()
         matched.sort(key=lambda each: -each.setting.rank)  # stable: as the rules are, within a tier
@@ -162,7 +162,7 @@ def _incomplete(verdict: Verdict, missing: Sequence[Unanswered], request: Reques
     )
 
 
-def _message(found: Found) -> str:
+def _message(found: DlpFinding) -> str:
     tier, name = found.setting.tier, found.rule.rule.detector_name
     if tier == "redact":
         return f'Redacted by DLP rule "{name}".'
@@ -173,14 +173,14 @@ def _message(found: Found) -> str:
     return f'"{name}" was found. Do you want to go on?' if tier == "prompt" else ""
 
 
-def _prompts(matched: Sequence[Found]) -> Iterator[Obligation]:
+def _prompts(matched: Sequence[DlpFinding]) -> Iterator[Obligation]:
     """One for each thing that there is to be asked."""
     asked = dict.fromkeys(_message(each) for each in matched if each.setting.tier == "prompt")
     for message in asked:
         yield Obligation(ObligationType.PROMPT, message=message)
 
 
-def _redactions(matched: Sequence[Found]) -> Iterator[Redaction]:
+def _redactions(matched: Sequence[DlpFinding]) -> Iterator[Redaction]:
     for found in matched:
         if found.setting.tier != "redact":
             continue
@@ -191,7 +191,7 @@ def _redactions(matched: Sequence[Found]) -> Iterator[Redaction]:
             yield from _in_segment(found, findings)
 
 
-def _in_segment(found: Found, findings: Sequence[EntityFinding]) -> Iterator[Redaction]:
+def _in_segment(found: DlpFinding, findings: Sequence[EntityFinding]) -> Iterator[Redaction]:
     """One redaction a place; where they are too many to be told one by one, the whole string."""
     rule = found.rule
     if len(findings) > MAX_SPANS:
@@ -208,12 +208,12 @@ def _redaction(replacement: str, entity_type: str, segment: Segment) -> Redactio
     return Redaction(replacement, Span(0, len(segment.text), entity_type, segment.path))
 
 
-def _match(found: Found) -> Match:
+def _match(found: DlpFinding) -> Match:
     rule, tier = found.rule.rule, found.setting.tier
     return Match(DLP, rule.id, rule.detector_name, tier, _SEVERITIES[tier], describe(found))
 
 
-def _row(found: Found) -> TraceRow:
+def _row(found: DlpFinding) -> TraceRow:
     rule = found.rule.rule
     matched = bool(found.findings)
     return TraceRow(

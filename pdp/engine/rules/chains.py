@@ -36,7 +36,7 @@ OUTCOMES: Final[Mapping[str, Outcome]] = {
 }
 
 
-class CompiledRule(NamedTuple):
+class ChainRule(NamedTuple):
     """A rule that is in force, with what its documents say."""
 
     pack: PolicyPack
@@ -93,7 +93,7 @@ class ChainSet:
         terminal, blocks, cancels: the rules that end a chain, and two kinds of them.
     """
 
-    rules: tuple[CompiledRule, ...]
+    rules: tuple[ChainRule, ...]
     index: RuleIndex
     org: Plan | None
     users: Mapping[str, Plan]
@@ -174,7 +174,7 @@ def compile_chains(policies: Policies) -> ChainSet | None:
         return None
     found = packs_with_rules(policies.platform, policies.own, wanted)
     ordered = _in_order(chains, found)
-    rules: list[CompiledRule] = []
+    rules: list[ChainRule] = []
     spans: dict[str, int] = {}
     for pack_id in ordered:
         begin = len(rules)
@@ -212,10 +212,10 @@ def _in_order(chains: Mapping[str, PolicyChain], found: Mapping[str, PackRules])
     )
 
 
-def _compiled(pack: PackRules) -> Iterator[CompiledRule]:
+def _compiled(pack: PackRules) -> Iterator[ChainRule]:
     for rule in pack.rules:
         if rule.is_active:
-            yield CompiledRule(pack.pack, rule, *known_rule(rule.conditions, rule.action))
+            yield ChainRule(pack.pack, rule, *known_rule(rule.conditions, rule.action))
 
 
 def _plan(chain: PolicyChain, spans: Mapping[str, int]) -> Plan:
@@ -239,7 +239,7 @@ def _mask(bits: Iterable[int]) -> int:
     return mask
 
 
-def _blocks(rules: Sequence[CompiledRule], targets: Mapping[int, str]) -> int:
+def _blocks(rules: Sequence[ChainRule], targets: Mapping[int, str]) -> int:
     return _mask(
         bit
         for bit, each in enumerate(rules)

@@ -29,7 +29,7 @@ MAX_REFUSED: Final = 32
 _LEAVES: Final = frozenset({str, float, int, bool, NoneType})
 
 
-class CompiledRule(NamedTuple):
+class CustomRule(NamedTuple):
     """A custom rule: its condition, and what it adds to the risk where that is true."""
 
     condition: Condition
@@ -53,7 +53,7 @@ class Hits(NamedTuple):
     tool_refused: bool = False
     fields: tuple[str, ...] = ()
     classifications: tuple[str, ...] = ()
-    rules: tuple[CompiledRule, ...] = ()
+    rules: tuple[CustomRule, ...] = ()
 
 
 NO_HITS: Final = Hits()
@@ -75,7 +75,7 @@ class Customer:
     allowed_tools: frozenset[str]
     sensitive_fields: frozenset[str]
     classifications: frozenset[str]
-    rules: tuple[tuple[Evaluate, CompiledRule], ...]
+    rules: tuple[tuple[Evaluate, CustomRule], ...]
 
     def hits(self, request: Request) -> Hits:
         """Returns what applies to `request`; `NO_HITS` where nothing does."""
@@ -154,10 +154,8 @@ def compile_customer(policy: CustomerPolicy, prefix: str = "") -> Customer:
     )
 
 
-def _compile_rules(
-    policy: CustomerPolicy, prefix: str
-) -> tuple[tuple[Evaluate, CompiledRule], ...]:
-    rules: list[tuple[Evaluate, CompiledRule]] = []
+def _compile_rules(policy: CustomerPolicy, prefix: str) -> tuple[tuple[Evaluate, CustomRule], ...]:
+    rules: list[tuple[Evaluate, CustomRule]] = []
     refused: list[tuple[str, InvalidCondition]] = []
     for rule in policy.rules():
         try:
@@ -168,7 +166,7 @@ def _compile_rules(
                 break
         else:
             impact = RiskFactor(CUSTOMER, rule.name, rule.score_impact)
-            rules.append((condition.evaluate, CompiledRule(condition, impact)))
+            rules.append((condition.evaluate, CustomRule(condition, impact)))
     if refused:
         raise _invalid(refused)
     return tuple(rules)

@@ -13,7 +13,7 @@ from pdp.domain.decision import Redaction, Span
 from pdp.domain.detector import PERSONAL_CATEGORIES
 from pdp.domain.entity_types import covered_by
 from pdp.domain.model_catalog import folded
-from pdp.engine.dlp.caller_entities import all_texts, told_places
+from pdp.engine.dlp.caller_entities import all_texts, caller_locations
 from pdp.engine.dlp.entity_detectors import SURE
 from pdp.engine.findings import NOT_SCANNED
 from pdp.engine.text.locations import located
@@ -207,7 +207,7 @@ def _matched(pattern: str, segments: Sequence[Segment], findings: Findings) -> I
 
 
 def _found(entities: Sequence[Entity], request: Request) -> Iterator[Span]:
-    for each, where in told_places(entities, request):
+    for each, where in caller_locations(entities, request):
         yield Span(where.start, where.end, each.entity_type, where.segment.path)
 
 

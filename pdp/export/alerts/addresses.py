@@ -34,7 +34,7 @@ class AddressRefused(Exception):
         self.reason = reason
 
 
-class Place(NamedTuple):
+class Destination(NamedTuple):
     """Where a webhook is, once its name is resolved."""
 
     host: str
@@ -95,7 +95,7 @@ def _carried(address: Address) -> ipaddress.IPv4Address | None:
     return address.teredo[1] if address.teredo else None
 
 
-async def place_of(url: str, reach: Reach) -> Place:
+async def place_of(url: str, reach: Reach) -> Destination:
     """Returns where a webhook is to be reached.
 
     Args:
@@ -127,4 +127,4 @@ async def place_of(url: str, reach: Reach) -> Place:
             raise AddressRefused("it leads to an address that is not public")
     if not addresses:
         raise AddressRefused("its name has no address")
-    return Place(host, port, addresses[0])
+    return Destination(host, port, addresses[0])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PATIENCE_S = 10.0
 
 
-class Trial(NamedTuple):
+class DeliveryCheck(NamedTuple):
     """What came of a rule's test; `error` is None where it arrived."""
 
     name: str
@@ -40,7 +40,7 @@ class AlertTrials:
 
     async def run(
         self, documents: Sequence[Mapping[str, Any]], tenant_id: str, actor: str, name: str | None
-    ) -> Sequence[Trial]:
+    ) -> Sequence[DeliveryCheck]:
         """Tests rules.
 
         Args:
@@ -67,7 +67,7 @@ class AlertTrials:
 
     async def _tried(
         self, webhooks: Webhooks, rule: AlertRule, tenant_id: str, actor: str
-    ) -> Trial:
+    ) -> DeliveryCheck:
         error = None
         try:
             async with asyncio.timeout(PATIENCE_S):
@@ -76,4 +76,4 @@ class AlertTrials:
             error = "no answer in time"
         except (DeliveryFailed, BatchRefused) as failed:
             error = failed.reason
-        return Trial(rule.name, error)
+        return DeliveryCheck(rule.name, error)

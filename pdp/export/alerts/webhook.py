@@ -14,7 +14,7 @@ from pdp.export.siem.hiding import Hiding
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pdp.export.alerts.addresses import Place, Reach
+    from pdp.export.alerts.addresses import Destination, Reach
 
 MAX_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset({307, 308})
@@ -79,10 +79,10 @@ class Webhooks:
         raise BatchRefused(f"more than {MAX_REDIRECTS} redirects")
 
     async def _post_to(
-        self, url: str, place: Place, body: bytes
+        self, url: str, place: Destination, body: bytes
     ) -> tuple[int, str, float | None, str]:
         """Posts to an address that was judged; returns status, redirect, Retry-After and text."""
-        from pdp.export.siem.http import Answer, retry_after  # noqa: PLC0415 - as above
+        from pdp.export.siem.http import ProductResponse, retry_after  # noqa: PLC0415 - as above
 
         parts = urlsplit(url)
         numeric = f"[{place.address}]" if ":" in place.address else place.address
@@ -96,7 +96,7 @@ class Webhooks:
             extensions={"sni_hostname": place.host},
         ) as response:
             text = await _first_words(response)
-            answer = Answer(response.status_code, response.headers, b"")
+            answer = ProductResponse(response.status_code, response.headers, b"")
             return (
                 response.status_code,
                 response.headers.get("location", ""),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pdp.export.siem.environment import Environment, Variable
+    from pdp.export.siem.environment import Environment, EnvironmentVariable
 
 
 class Event(NamedTuple):
@@ -108,6 +108,6 @@ class Spec:
     id: str
     display_name: str
     connector_type: str
-    variables: tuple[Variable, ...]
+    variables: tuple[EnvironmentVariable, ...]
     make: Callable[[Environment], Connector]
     aliases: tuple[str, ...] = ()

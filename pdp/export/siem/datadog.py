@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from pdp.errors import ConfigError
 from pdp.export.siem.base import DeliveryFailed, Event, Refusal, Spec
-from pdp.export.siem.environment import Environment, Variable, shown_url
+from pdp.export.siem.environment import Environment, EnvironmentVariable, shown_url
 from pdp.export.siem.http import Http, json_of
 from pdp.export.siem.text import compact
 
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 VARIABLES: Final = (
-    Variable("DATADOG_API_KEY", "API key", "", True, True),
-    Variable("DATADOG_SITE", "site", "datadoghq.com"),
-    Variable("DATADOG_SERVICE", "service", "pdp"),
-    Variable("DATADOG_TAGS", "tags, such as `env:prod,team:security`"),
-    Variable("DATADOG_LOGS_URL", "address of the log intake, behind a proxy; the site's otherwise"),
-    Variable("DATADOG_API_URL", "address of the API, behind a proxy; the site's otherwise"),
+    EnvironmentVariable("DATADOG_API_KEY", "API key", "", True, True),
+    EnvironmentVariable("DATADOG_SITE", "site", "datadoghq.com"),
+    EnvironmentVariable("DATADOG_SERVICE", "service", "pdp"),
+    EnvironmentVariable("DATADOG_TAGS", "tags, such as `env:prod,team:security`"),
+    EnvironmentVariable(
+        "DATADOG_LOGS_URL", "address of the log intake, behind a proxy; the site's otherwise"
+    ),
+    EnvironmentVariable(
+        "DATADOG_API_URL", "address of the API, behind a proxy; the site's otherwise"
+    ),
 )
 _SITE: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pdp.errors import ConfigError
 from pdp.export.siem.base import DeliveryFailed, Event, Refusal, Spec
-from pdp.export.siem.environment import Environment, Variable, shown_url
+from pdp.export.siem.environment import Environment, EnvironmentVariable, shown_url
 from pdp.export.siem.http import Http, json_of
 from pdp.export.siem.text import compact, timestamp
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 VARIABLES: Final = (
-    Variable("ELASTIC_URL", "address, such as `https://host:9200`", "", True),
-    Variable("ELASTIC_API_KEY", "API key, encoded as Elastic shows it", "", False, True),
-    Variable("ELASTIC_USERNAME", "user, where there is no API key"),
-    Variable("ELASTIC_PASSWORD", "the user's password", "", False, True),
-    Variable("ELASTIC_INDEX", "index or data stream", "pdp-audit"),
-    Variable("ELASTIC_TLS_VERIFY", "whether the certificate is checked", "true"),
+    EnvironmentVariable("ELASTIC_URL", "address, such as `https://host:9200`", "", True),
+    EnvironmentVariable("ELASTIC_API_KEY", "API key, encoded as Elastic shows it", "", False, True),
+    EnvironmentVariable("ELASTIC_USERNAME", "user, where there is no API key"),
+    EnvironmentVariable("ELASTIC_PASSWORD", "the user's password", "", False, True),
+    EnvironmentVariable("ELASTIC_INDEX", "index or data stream", "pdp-audit"),
+    EnvironmentVariable("ELASTIC_TLS_VERIFY", "whether the certificate is checked", "true"),
 )
 _EXISTS: Final = 409
 _NOT_THE_EVENTS: Final = frozenset({401, 403, 404, 429, 502, 503, 504})

@@ -18,7 +18,7 @@ _MAX_PORT: Final = 65535
 
 
 @dataclass(frozen=True, slots=True)
-class Variable:
+class EnvironmentVariable:
     """An environment variable.
 
     Attributes:
@@ -39,7 +39,9 @@ class Variable:
 class Environment:
     """Reads the variables of one connector. An empty value counts as not set."""
 
-    def __init__(self, variables: Sequence[Variable], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, variables: Sequence[EnvironmentVariable], environ: Mapping[str, str]
+    ) -> None:
         self._variables = {each.name: each for each in variables}
         self._given = {
             name: value for name in self._variables if (value := environ.get(name, "").strip())

@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Final
 
 from pdp.export.siem.base import DeliveryFailed, Event, Refusal, Spec
-from pdp.export.siem.environment import Environment, Variable
+from pdp.export.siem.environment import Environment, EnvironmentVariable
 from pdp.export.siem.text import compact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 VARIABLES: Final = (
-    Variable("SIEM_FILE_PATH", "the file; its directory must exist", "", True),
-    Variable("SIEM_FILE_MAX_MB", "megabytes from which it is rotated", "100"),
-    Variable("SIEM_FILE_BACKUPS", "rotated files that are kept, as `PATH.1` and so on", "10"),
+    EnvironmentVariable("SIEM_FILE_PATH", "the file; its directory must exist", "", True),
+    EnvironmentVariable("SIEM_FILE_MAX_MB", "megabytes from which it is rotated", "100"),
+    EnvironmentVariable(
+        "SIEM_FILE_BACKUPS", "rotated files that are kept, as `PATH.1` and so on", "10"
+    ),
 )
 _MEGABYTE: Final = 1_000_000
 _TAIL: Final = 1_000_000

@@ -38,7 +38,7 @@ logging.getLogger("httpx2").setLevel(logging.WARNING)
 logging.getLogger("httpcore2").setLevel(logging.WARNING)
 
 
-class Answer(NamedTuple):
+class ProductResponse(NamedTuple):
     """What came back."""
 
     status: int
@@ -66,7 +66,7 @@ class Http:
         *,
         content: bytes = b"",
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> ProductResponse:
         """Sends a request and returns the answer, whatever its status.
 
         Raises:
@@ -80,7 +80,7 @@ class Http:
                     body += part
                     if len(body) > MAX_ANSWER:
                         raise DeliveryFailed(f"the answer is longer than {MAX_ANSWER} bytes")
-                return Answer(response.status_code, response.headers, bytes(body))
+                return ProductResponse(response.status_code, response.headers, bytes(body))
         except httpx2.TimeoutException as error:
             raise DeliveryFailed(f"no answer in time ({type(error).__name__})") from error
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError) as error:
@@ -88,7 +88,7 @@ class Http:
 
     async def deliver(
         self, method: str, url: str, *, content: bytes, headers: Mapping[str, str]
-    ) -> Answer:
+    ) -> ProductResponse:
         """Sends a batch; returns the answer where its status is one of success.
 
         Raises:
@@ -107,7 +107,7 @@ class Http:
             raise DeliveryFailed(reason)
         raise BatchRefused(reason)
 
-    def told(self, answer: Answer) -> str:
+    def told(self, answer: ProductResponse) -> str:
         """Returns an answer in a few words, without secrets."""
         text = " ".join(answer.body[:MAX_ANSWER].decode("utf-8", "replace").split())
         text = "".join(each if each.isprintable() else "?" for each in text)
@@ -144,7 +144,7 @@ class Http:
         return self._client
 
 
-def retry_after(answer: Answer) -> float | None:
+def retry_after(answer: ProductResponse) -> float | None:
     """Returns the seconds that `Retry-After` asks for, as a number or as a date."""
     value = answer.headers.get("retry-after", "").strip()
     if not value:
@@ -161,7 +161,7 @@ def retry_after(answer: Answer) -> float | None:
     return min(seconds, MAX_RETRY_AFTER_S)
 
 
-def json_of(answer: Answer) -> dict[str, Any]:
+def json_of(answer: ProductResponse) -> dict[str, Any]:
     """Returns the JSON object that an answer is.
 
     Raises:

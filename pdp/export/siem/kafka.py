@@ -8,20 +8,26 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pdp.errors import ConfigError
 from pdp.export.siem.base import DeliveryFailed, Event, Refusal, Spec
-from pdp.export.siem.environment import Environment, Variable
+from pdp.export.siem.environment import Environment, EnvironmentVariable
 from pdp.export.siem.hiding import Hiding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 VARIABLES: Final = (
-    Variable("KAFKA_BOOTSTRAP_SERVERS", "brokers, such as `host:9092,other:9092`", "", True),
-    Variable("KAFKA_TOPIC", "topic", "pdp-audit"),
-    Variable("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", "PLAINTEXT"),
-    Variable("KAFKA_SASL_MECHANISM", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", "SCRAM-SHA-512"),
-    Variable("KAFKA_SASL_USERNAME", "user, with a SASL protocol"),
-    Variable("KAFKA_SASL_PASSWORD", "the user's password", "", False, True),
-    Variable("KAFKA_SSL_CA_FILE", "certificates to trust instead of the system's"),
+    EnvironmentVariable(
+        "KAFKA_BOOTSTRAP_SERVERS", "brokers, such as `host:9092,other:9092`", "", True
+    ),
+    EnvironmentVariable("KAFKA_TOPIC", "topic", "pdp-audit"),
+    EnvironmentVariable(
+        "KAFKA_SECURITY_PROTOCOL", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL", "PLAINTEXT"
+    ),
+    EnvironmentVariable(
+        "KAFKA_SASL_MECHANISM", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", "SCRAM-SHA-512"
+    ),
+    EnvironmentVariable("KAFKA_SASL_USERNAME", "user, with a SASL protocol"),
+    EnvironmentVariable("KAFKA_SASL_PASSWORD", "the user's password", "", False, True),
+    EnvironmentVariable("KAFKA_SSL_CA_FILE", "certificates to trust instead of the system's"),
 )
 _PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from pdp.errors import ConfigError
 from pdp.export.ocsf import schema
 from pdp.export.siem.base import Event, Refusal, Spec
-from pdp.export.siem.environment import Environment, Variable, shown_url
+from pdp.export.siem.environment import Environment, EnvironmentVariable, shown_url
 from pdp.export.siem.http import Http, json_of
 from pdp.export.siem.text import compact
 
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 VARIABLES: Final = (
-    Variable(
+    EnvironmentVariable(
         "OTLP_LOGS_ENDPOINT", "address of the collector, such as `http://host:4318`", "", True
     ),
-    Variable("OTLP_LOGS_HEADERS", "headers, such as `name=value,other=value`", "", False, True),
-    Variable("OTLP_LOGS_SERVICE", "the resource's `service.name`", "pdp"),
-    Variable("OTLP_LOGS_TLS_VERIFY", "whether the certificate is checked", "true"),
+    EnvironmentVariable(
+        "OTLP_LOGS_HEADERS", "headers, such as `name=value,other=value`", "", False, True
+    ),
+    EnvironmentVariable("OTLP_LOGS_SERVICE", "the resource's `service.name`", "pdp"),
+    EnvironmentVariable("OTLP_LOGS_TLS_VERIFY", "whether the certificate is checked", "true"),
 )
 _PATH: Final = "/v1/logs"
 _SEVERITIES: Final = {1: (9, "INFO"), 2: (10, "INFO2"), 3: (13, "WARN"), 4: (17, "ERROR")}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import quote, urlencode
 
 from pdp.export.siem.base import DeliveryFailed, Event, Refusal, Spec
-from pdp.export.siem.environment import Environment, Variable, shown_url
+from pdp.export.siem.environment import Environment, EnvironmentVariable, shown_url
 from pdp.export.siem.http import Http, json_of, retry_after
 from pdp.export.siem.text import timestamp
 
@@ -15,14 +15,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 VARIABLES: Final = (
-    Variable("SENTINEL_ENDPOINT", "address of the data collection endpoint or rule", "", True),
-    Variable("SENTINEL_RULE_ID", "immutable id of the data collection rule, `dcr-…`", "", True),
-    Variable("SENTINEL_STREAM", "stream of the rule, such as `Custom-Pdp_CL`", "", True),
-    Variable("SENTINEL_TENANT_ID", "the directory's id", "", True),
-    Variable("SENTINEL_CLIENT_ID", "the application's id", "", True),
-    Variable("SENTINEL_CLIENT_SECRET", "the application's secret", "", True, True),
-    Variable("SENTINEL_AUTHORITY", "where tokens are had", "https://login.microsoftonline.com"),
-    Variable("SENTINEL_SCOPE", "what tokens are for", "https://monitor.azure.com/.default"),
+    EnvironmentVariable(
+        "SENTINEL_ENDPOINT", "address of the data collection endpoint or rule", "", True
+    ),
+    EnvironmentVariable(
+        "SENTINEL_RULE_ID", "immutable id of the data collection rule, `dcr-…`", "", True
+    ),
+    EnvironmentVariable("SENTINEL_STREAM", "stream of the rule, such as `Custom-Pdp_CL`", "", True),
+    EnvironmentVariable("SENTINEL_TENANT_ID", "the directory's id", "", True),
+    EnvironmentVariable("SENTINEL_CLIENT_ID", "the application's id", "", True),
+    EnvironmentVariable("SENTINEL_CLIENT_SECRET", "the application's secret", "", True, True),
+    EnvironmentVariable(
+        "SENTINEL_AUTHORITY", "where tokens are had", "https://login.microsoftonline.com"
+    ),
+    EnvironmentVariable(
+        "SENTINEL_SCOPE", "what tokens are for", "https://monitor.azure.com/.default"
+    ),
 )
 _API_VERSION: Final = "2023-01-01"
 _EARLY_S: Final = 120.0

@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from pdp.export.siem.base import BatchRefused, DeliveryFailed, Event, Refusal, Spec
-from pdp.export.siem.environment import Environment, Variable, shown_url
+from pdp.export.siem.environment import Environment, EnvironmentVariable, shown_url
 from pdp.export.siem.http import Http, json_of
 from pdp.export.siem.text import compact
 
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 VARIABLES: Final = (
-    Variable("SPLUNK_HEC_URL", "address of the collector, such as `https://host:8088`", "", True),
-    Variable("SPLUNK_HEC_TOKEN", "token of the collector", "", True, True),
-    Variable("SPLUNK_HEC_INDEX", "index; the token's own where it is not set"),
-    Variable("SPLUNK_HEC_SOURCE", "source", "pdp"),
-    Variable("SPLUNK_HEC_SOURCETYPE", "source type", "ocsf:json"),
-    Variable("SPLUNK_HEC_TLS_VERIFY", "whether the certificate is checked", "true"),
+    EnvironmentVariable(
+        "SPLUNK_HEC_URL", "address of the collector, such as `https://host:8088`", "", True
+    ),
+    EnvironmentVariable("SPLUNK_HEC_TOKEN", "token of the collector", "", True, True),
+    EnvironmentVariable("SPLUNK_HEC_INDEX", "index; the token's own where it is not set"),
+    EnvironmentVariable("SPLUNK_HEC_SOURCE", "source", "pdp"),
+    EnvironmentVariable("SPLUNK_HEC_SOURCETYPE", "source type", "ocsf:json"),
+    EnvironmentVariable("SPLUNK_HEC_TLS_VERIFY", "whether the certificate is checked", "true"),
 )
 _PATHS: Final = ("/services/collector/event", "/services/collector")
 _SUCCESS: Final = 0

@@ -6,17 +6,21 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import urlsplit
 
 from pdp.export.siem.base import DeliveryFailed, Event, Refusal, Spec
-from pdp.export.siem.environment import Environment, Variable
+from pdp.export.siem.environment import Environment, EnvironmentVariable
 from pdp.export.siem.http import Http
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 VARIABLES: Final = (
-    Variable("SUMO_LOGIC_URL", "address of the HTTP source, its token included", "", True, True),
-    Variable("SUMO_LOGIC_CATEGORY", "source category; the source's own where it is not set"),
-    Variable("SUMO_LOGIC_NAME", "source name; the same"),
-    Variable("SUMO_LOGIC_HOST", "source host; the same"),
+    EnvironmentVariable(
+        "SUMO_LOGIC_URL", "address of the HTTP source, its token included", "", True, True
+    ),
+    EnvironmentVariable(
+        "SUMO_LOGIC_CATEGORY", "source category; the source's own where it is not set"
+    ),
+    EnvironmentVariable("SUMO_LOGIC_NAME", "source name; the same"),
+    EnvironmentVariable("SUMO_LOGIC_HOST", "source host; the same"),
 )
 _HEADERS: Final = {
     "x-sumo-category": "SUMO_LOGIC_CATEGORY",

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from pdp.errors import ConfigError
 from pdp.export.siem.base import DeliveryFailed, Event, Refusal, Spec
 from pdp.export.siem.cef import cef
-from pdp.export.siem.environment import Environment, Variable
+from pdp.export.siem.environment import Environment, EnvironmentVariable
 from pdp.export.siem.text import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 VARIABLES: Final = (
-    Variable("SYSLOG_HOST", "the server", "", True),
-    Variable("SYSLOG_PORT", "its port; 6514 for TLS, 514 otherwise"),
-    Variable("SYSLOG_PROTOCOL", "`tcp`, `tls` or `udp`", "tcp"),
-    Variable("SYSLOG_FORMAT", "`json` (OCSF) or `cef`", "json"),
-    Variable("SYSLOG_FACILITY", "facility, 0 to 23; 13 is log audit", "13"),
-    Variable("SYSLOG_APP_NAME", "APP-NAME", "pdp"),
-    Variable("SYSLOG_TLS_CA_FILE", "certificates to trust instead of the system's"),
+    EnvironmentVariable("SYSLOG_HOST", "the server", "", True),
+    EnvironmentVariable("SYSLOG_PORT", "its port; 6514 for TLS, 514 otherwise"),
+    EnvironmentVariable("SYSLOG_PROTOCOL", "`tcp`, `tls` or `udp`", "tcp"),
+    EnvironmentVariable("SYSLOG_FORMAT", "`json` (OCSF) or `cef`", "json"),
+    EnvironmentVariable("SYSLOG_FACILITY", "facility, 0 to 23; 13 is log audit", "13"),
+    EnvironmentVariable("SYSLOG_APP_NAME", "APP-NAME", "pdp"),
+    EnvironmentVariable("SYSLOG_TLS_CA_FILE", "certificates to trust instead of the system's"),
 )
 _PROTOCOLS: Final = ("tcp", "tls", "udp")
 _PORTS: Final = {"tcp": 514, "tls": 6514, "udp": 514}

@@ -9,15 +9,15 @@ import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.domain.audit_log import Kept
+from pdp.domain.audit_log import StoredRecord
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.store.hash_chain import chained, key_id
 from pdp.store.sqlite import audit_queries, schema
 from pdp.store.sqlite.audit_retention import MAX_PAGES, retain
 from pdp.store.sqlite.audit_verification import verify
-from pdp.store.sqlite.busy_retry import patiently
+from pdp.store.sqlite.busy_retry import retry_while_busy
 from pdp.store.sqlite.errors import converted, converted_at_opening
-from pdp.store.sqlite.file_identity import Place
+from pdp.store.sqlite.file_identity import FileIdentity
 from pdp.store.sqlite.store import connect, place_for
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class SqliteAuditLog:
         reader: sqlite3.Connection,
         copier: sqlite3.Connection,
         *,
-        place: Place,
+        place: FileIdentity,
         key: bytes,
         busy_timeout_s: float,
     ) -> None:
@@ -116,7 +116,7 @@ class SqliteAuditLog:
             undo.callback(reader.close)
             copier = connect(path, busy_timeout_s)
             undo.callback(copier.close)
-            place = Place(path)
+            place = FileIdentity(path)
             undo.pop_all()
         return cls(writer, reader, copier, place=place, key=key, busy_timeout_s=busy_timeout_s)
 
@@ -145,21 +145,21 @@ class SqliteAuditLog:
 
     def _patiently(self, work: Callable[[], object]) -> None:
         # SQLite's own waiting begins at a millisecond and grows to a hundred.
-        patiently(work, self._busy_timeout_s, _PAUSE_S)
+        retry_while_busy(work, self._busy_timeout_s, _PAUSE_S)
 
-    def select(self, wanted: Filter, *, before: int | None, limit: int) -> Sequence[Kept]:
+    def select(self, wanted: Filter, *, before: int | None, limit: int) -> Sequence[StoredRecord]:
         """See `AuditLog.select`."""
         return self._kept(*audit_queries.select(wanted, before, limit))
 
-    def follow(self, wanted: Filter, *, after: int, limit: int) -> Sequence[Kept]:
+    def follow(self, wanted: Filter, *, after: int, limit: int) -> Sequence[StoredRecord]:
         """See `AuditLog.follow`."""
         return self._kept(*audit_queries.follow(wanted, after, limit))
 
-    def read_on(self, after: int, limit: int) -> Sequence[Kept]:
+    def read_on(self, after: int, limit: int) -> Sequence[StoredRecord]:
         """See `AuditLog.read_on`."""
         return self._kept(_READ_ON, (after, limit))
 
-    def get(self, tenant_id: str, decision_id: str) -> Kept | None:
+    def get(self, tenant_id: str, decision_id: str) -> StoredRecord | None:
         """See `AuditLog.get`."""
         found = self._kept(_GET, (decision_id, tenant_id))
         return found[0] if found else None
@@ -218,9 +218,9 @@ class SqliteAuditLog:
         with self._reading, converted():
             yield self._reader
 
-    def _kept(self, sql: str, parameters: tuple[Any, ...]) -> list[Kept]:
+    def _kept(self, sql: str, parameters: tuple[Any, ...]) -> list[StoredRecord]:
         with self._read() as connection:
-            return [Kept(*row) for row in connection.execute(sql, parameters)]
+            return [StoredRecord(*row) for row in connection.execute(sql, parameters)]
 
 
 def _begin_chain(connection: sqlite3.Connection, key: bytes) -> None:

@@ -25,7 +25,7 @@ _IN_USE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class DatabaseKind:
     """A kind of database that is backed up.
 
     Attributes:
@@ -37,13 +37,13 @@ class Kind:
     last: str
 
 
-POLICIES: Final = Kind(schema.POLICIES, "SELECT coalesce(max(revision), 0) FROM changes")
-RECORDS: Final = Kind(
+POLICIES: Final = DatabaseKind(schema.POLICIES, "SELECT coalesce(max(revision), 0) FROM changes")
+RECORDS: Final = DatabaseKind(
     audit_log.FORM, "SELECT coalesce(max(first_record + records - 1), 0) FROM batches"
 )
 
 
-def copy(path: Path, target: Path, kind: Kind = POLICIES) -> None:
+def copy(path: Path, target: Path, kind: DatabaseKind = POLICIES) -> None:
     """Copies the database as it is now, with all that was committed, while others may write.
 
     Raises:
@@ -60,7 +60,7 @@ def copy(path: Path, target: Path, kind: Kind = POLICIES) -> None:
             copied.execute("PRAGMA journal_mode = DELETE")  # one file, complete in itself
 
 
-def check(path: Path, kind: Kind = POLICIES) -> tuple[int, int]:
+def check(path: Path, kind: DatabaseKind = POLICIES) -> tuple[int, int]:
     """Returns the schema's version and the number of what was last written to a whole copy.
 
     Raises:

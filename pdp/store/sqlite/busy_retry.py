@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def patiently(work: Callable[[], T], timeout_s: float, pause_s: float) -> T:
+def retry_while_busy(work: Callable[[], T], timeout_s: float, pause_s: float) -> T:
     """Does `work` once no other connection is in its way, and returns what it returns.
 
     Args:

@@ -20,7 +20,7 @@ _MOVED: Final = (
 )
 
 
-class Place:
+class FileIdentity:
     """The identities of a database's file and its write-ahead log, as they were opened."""
 
     def __init__(self, path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pdp.errors import ConfigError
-from pdp.store.sqlite.busy_retry import patiently
+from pdp.store.sqlite.busy_retry import retry_while_busy
 
 if TYPE_CHECKING:
     import sqlite3
@@ -106,7 +106,7 @@ def enable_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
     """
     # SQLite does not wait here, whatever the busy time-out, when several processes make the
     # change at once, as the workers of a first start do.
-    (mode,) = patiently(
+    (mode,) = retry_while_busy(
         lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone(), busy_timeout_s, _PAUSE_S
     )
     if mode != "wal":

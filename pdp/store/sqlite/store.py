@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pdp.errors import ConfigError
 from pdp.store.sqlite import schema
 from pdp.store.sqlite.errors import converted, converted_at_opening
-from pdp.store.sqlite.file_identity import Place
+from pdp.store.sqlite.file_identity import FileIdentity
 from pdp.store.sqlite.transactions import SqliteReader, SqliteTransaction
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class SqliteStore:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, watcher: sqlite3.Connection, place: Place
+        self, connection: sqlite3.Connection, watcher: sqlite3.Connection, place: FileIdentity
     ) -> None:
         self._connection = connection
         self._place = place
@@ -70,7 +70,7 @@ class SqliteStore:
             undo.callback(watcher.close)
             # Opened by now, it has no need to wait, and must not: an event loop may be asking.
             watcher.execute("PRAGMA busy_timeout = 0")
-            place = Place(path)
+            place = FileIdentity(path)
             undo.pop_all()
         return cls(connection, watcher, place)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.domain.stored_entity import Change, Op, Record
+from pdp.domain.stored_entity import Change, Op, StoredEntity
 from pdp.errors import StoreUnavailable
 from pdp.store import codec
 from pdp.store.port import NameTaken
@@ -91,9 +91,9 @@ _DELETE = """
 """
 
 
-def _record(row: tuple[Any, ...]) -> Record:
+def _record(row: tuple[Any, ...]) -> StoredEntity:
     kind, tenant_id, entity_id, body, *rest = row
-    return Record(kind, tenant_id, entity_id, codec.load(body), *rest)
+    return StoredEntity(kind, tenant_id, entity_id, codec.load(body), *rest)
 
 
 def _change(row: tuple[Any, ...]) -> Change:
@@ -113,17 +113,17 @@ class SqliteReader:
         self._ended = False
         self._failed = False
 
-    def get(self, kind: str, tenant_id: str, entity_id: str) -> Record | None:
+    def get(self, kind: str, tenant_id: str, entity_id: str) -> StoredEntity | None:
         """See `Reader.get`."""
         rows = self._select(_GET, tenant_id, kind, entity_id)
         return _record(rows[0]) if rows else None
 
-    def find(self, kind: str, tenant_id: str, name: str) -> Record | None:
+    def find(self, kind: str, tenant_id: str, name: str) -> StoredEntity | None:
         """See `Reader.find`."""
         rows = self._select(_FIND, tenant_id, kind, name)
         return _record(rows[0]) if rows else None
 
-    def list(self, kind: str, tenant_id: str) -> Sequence[Record]:
+    def list(self, kind: str, tenant_id: str) -> Sequence[StoredEntity]:
         """See `Reader.list`."""
         return tuple(map(_record, self._select(_LIST, tenant_id, kind)))
 
@@ -132,7 +132,7 @@ class SqliteReader:
         [(count,)] = self._select(_COUNT, tenant_id, kind)
         return int(count)
 
-    def list_tenant(self, tenant_id: str) -> Sequence[Record]:
+    def list_tenant(self, tenant_id: str) -> Sequence[StoredEntity]:
         """See `Reader.list_tenant`."""
         return tuple(map(_record, self._select(_LIST_TENANT, tenant_id)))
 
@@ -219,7 +219,7 @@ class SqliteTransaction(SqliteReader):
         """See `Transaction.written`."""
         return tuple(self._written)
 
-    def put(self, record: Record, *, actor: str, summary: str) -> Record:
+    def put(self, record: StoredEntity, *, actor: str, summary: str) -> StoredEntity:
         """See `Transaction.put`."""
         key = (record.tenant_id, record.kind, record.id)
         _check_texts(key, record.name, actor, summary)
@@ -265,7 +265,7 @@ class SqliteTransaction(SqliteReader):
         """Forgets what was written, since it is being rolled back."""
         self._written.clear()
 
-    def _check_name(self, record: Record) -> None:
+    def _check_name(self, record: StoredEntity) -> None:
         # Asked before anything is written, so that a name taken leaves the transaction usable.
         # Nobody can take it in between; the unique index stands behind this all the same.
         if record.name is None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _ANSWER: Final = health_pb2.HealthCheckResponse
 
 
-class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the library has no types
+class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the library has no types
     """Says whether the server and each of its services may be sent calls."""
 
     def __init__(self, services: Iterable[str]) -> None:

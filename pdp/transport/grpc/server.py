@@ -14,8 +14,8 @@ from grpc_reflection.v1alpha import reflection
 from pdp.errors import ConfigError, MalformedRequest, PdpError, Violation
 from pdp.transport.admission import admit_all
 from pdp.transport.call import Call, Endpoint, Session, joined
-from pdp.transport.coalescing import Turns
-from pdp.transport.grpc.health import Health
+from pdp.transport.coalescing import Coalescer
+from pdp.transport.grpc.health import HealthService
 from pdp.transport.response_streams import sent
 from pdp.transport.status import STATUSES, rich_status, shortened
 
@@ -84,7 +84,7 @@ class GrpcServer:
         options = (*_OPTIONS, ("grpc.so_reuseport", int(workers > 1)))
         self._server = grpc.aio.server(options=options)
         self._services = sorted({method.service for method in methods.values()})
-        turns = Turns()
+        turns = Coalescer()
         handlers = {
             path: _handler(
                 method, endpoints[path], admissions.get(path, admit_all), names_of, turns
@@ -92,7 +92,7 @@ class GrpcServer:
             for path, method in methods.items()
         }
         self._server.add_generic_rpc_handlers((_Handlers(handlers),))
-        self._health = Health(self._services)
+        self._health = HealthService(self._services)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = [*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME]
         reflection.enable_server_reflection(names, self._server)
@@ -135,7 +135,7 @@ class GrpcServer:
 
 
 def _handler(
-    method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf, turns: Turns
+    method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf, turns: Coalescer
 ) -> Handler:
     # Bytes in, bytes out: a message that cannot be parsed is answered here, with its reason.
     if method.streaming:
@@ -146,7 +146,7 @@ def _handler(
 
 
 def _unary(
-    method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf, turns: Turns
+    method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf, turns: Coalescer
 ) -> Callable[[bytes, Context], Awaitable[bytes]]:
     parse = method.request.FromString
 

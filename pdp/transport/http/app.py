@@ -14,16 +14,16 @@ from pdp.transport.admission import REQUEST_ID_HEADER, admit_all
 from pdp.transport.http.binding import bindings
 from pdp.transport.http.exchange import (
     NO_CONTENT,
-    Answer,
     ClientGone,
     Exchange,
+    HttpResponse,
     error_answer,
     exchange_of,
 )
 from pdp.transport.http.hosts import check_loopback
-from pdp.transport.http.pages import Health, pages
+from pdp.transport.http.pages import HealthChecks, pages
 from pdp.transport.http.routes import Route, request_id, rpc, unread
-from pdp.transport.http.templates import Found, Router
+from pdp.transport.http.templates import RouteMatch, Router
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pdp.transport.methods import Method
     from pdp.transport.metrics import Metrics
 
-__all__ = ["Health", "http_app"]
+__all__ = ["HealthChecks", "http_app"]
 
 UNROUTED: Final = "unrouted"
 """What metrics call a request that is no RPC's."""
@@ -48,7 +48,7 @@ def http_app(
     methods: Mapping[str, Method],
     endpoints: Mapping[str, Endpoint],
     metrics: Metrics,
-    health: Health,
+    health: HealthChecks,
     *,
     loopback_only: bool = True,
     admissions: Mapping[str, Check] = {},
@@ -79,7 +79,7 @@ def http_app(
 
 
 def _app(router: Router[Route], metrics: Metrics, *, loopback_only: bool) -> ASGIApp:
-    async def answer(exchange: Exchange) -> Answer | StreamedAnswer:
+    async def answer(exchange: Exchange) -> HttpResponse | StreamedAnswer:
         begin = time.perf_counter()
         try:
             if loopback_only:
@@ -108,7 +108,7 @@ def _app(router: Router[Route], metrics: Metrics, *, loopback_only: bool) -> ASG
     return app
 
 
-async def _routed(router: Router[Route], exchange: Exchange) -> Answer | StreamedAnswer:
+async def _routed(router: Router[Route], exchange: Exchange) -> HttpResponse | StreamedAnswer:
     found = router.find(exchange.path)
     if found is None:
         path = shown(exchange.path.decode("utf-8", "replace"))
@@ -118,17 +118,17 @@ async def _routed(router: Router[Route], exchange: Exchange) -> Answer | Streame
         return await route(exchange, found.variables)
     allowed = _allowed(found)
     if exchange.method == "OPTIONS":
-        return Answer(NO_CONTENT, ((b"allow", ", ".join(allowed).encode()),))
+        return HttpResponse(NO_CONTENT, ((b"allow", ", ".join(allowed).encode()),))
     path = shown(exchange.path.decode("utf-8", "replace"))
     raise MethodNotAllowed(f"{path} serves {', '.join(found.values)}", allowed)
 
 
-def _allowed(found: Found[Route]) -> tuple[str, ...]:
+def _allowed(found: RouteMatch[Route]) -> tuple[str, ...]:
     head = ("HEAD",) if "GET" in found.values else ()
     return (*found.values, *head, "OPTIONS")
 
 
-def _fault(exchange: Exchange) -> Answer:
+def _fault(exchange: Exchange) -> HttpResponse:
     """Returns the answer to a fault of ours; the log has the rest, under the request's id."""
     name = request_id(exchange)
     _log.exception("request failed", method=exchange.method, request_id=name)

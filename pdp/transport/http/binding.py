@@ -10,7 +10,7 @@ from google.api import annotations_pb2
 from pdp.errors import MalformedRequest, Violation
 from pdp.jsonpb import (
     Problems,
-    Refused,
+    ValueRefused,
     check_decodable,
     check_encodable,
     check_textual,
@@ -20,7 +20,7 @@ from pdp.jsonpb import (
 )
 from pdp.jsonpb.refusal import shown
 from pdp.transport.http.percent_encoding import decoded
-from pdp.transport.http.templates import Variable, parse
+from pdp.transport.http.templates import PathVariable, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,7 @@ def bindings(method: Method) -> Iterator[Binding]:
 
 def _binding(method: Method, http_method: str, template: str, rule: HttpRule) -> Binding:
     request, response = method.descriptor.input_type, method.descriptor.output_type
-    variables = [part.name for part in parse(template) if isinstance(part, Variable)]
+    variables = [part.name for part in parse(template) if isinstance(part, PathVariable)]
     path = tuple(_variable(request, name) for name in variables)
     _check_field(request, rule.body)
     _check_field(response, rule.response_body)
@@ -202,5 +202,5 @@ def _bind_query(binding: Binding, message: Message, query: bytes, problems: Prob
 def _set(path: FieldPath, text: str, message: Message, problems: Problems) -> None:
     try:
         decode_text(text, path.holder(message), path.field)
-    except Refused as refusal:
+    except ValueRefused as refusal:
         problems.add(path.name, str(refusal))

@@ -53,7 +53,7 @@ class ClientGone(Exception):
     """The client has closed the connection: nobody is left to answer."""
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     """What is sent back."""
 
     status: int
@@ -69,17 +69,19 @@ class Answer(NamedTuple):
         await send({"type": "http.response.body", "body": b"" if head else self.body})
 
 
-def json_answer(status: int, value: object, reply: Mapping[str, str] = {}) -> Answer:
+def json_answer(status: int, value: object, reply: Mapping[str, str] = {}) -> HttpResponse:
     """Returns `value` as JSON, with the headers in `reply`."""
     headers = JSON_HEADERS
     if reply:
         headers += tuple((name.encode(), header_value(text)) for name, text in reply.items())
     if status == NO_CONTENT:
-        return Answer(status, headers[1:])
-    return Answer(status, headers, to_json(value).encode())
+        return HttpResponse(status, headers[1:])
+    return HttpResponse(status, headers, to_json(value).encode())
 
 
-def error_answer(error: PdpError, reply: Mapping[str, str], invalid_status: int = 400) -> Answer:
+def error_answer(
+    error: PdpError, reply: Mapping[str, str], invalid_status: int = 400
+) -> HttpResponse:
     """Returns the envelope of `error`, with the headers in `reply`."""
     return json_answer(http_status(error, invalid_status), envelope(error), reply)
 

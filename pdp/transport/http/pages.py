@@ -11,9 +11,9 @@ from pdp.transport.http.exchange import (
     JSON_HEADERS,
     NOSNIFF,
     NOT_MODIFIED,
-    Answer,
     Exchange,
     Header,
+    HttpResponse,
     json_answer,
 )
 
@@ -56,7 +56,7 @@ _INDEX: Final = {
 }
 
 
-class Health(Protocol):
+class HealthChecks(Protocol):
     """What `/readyz` shows."""
 
     @property
@@ -67,13 +67,13 @@ class Health(Protocol):
         """Returns the state of each thing that readiness depends on."""
 
 
-def pages(metrics: Metrics, health: Health) -> dict[str, Route]:
+def pages(metrics: Metrics, health: HealthChecks) -> dict[str, Route]:
     """Returns the plain routes, all of them for GET, by path."""
 
-    async def healthz(_exchange: Exchange, _variables: tuple[bytes, ...]) -> Answer:
+    async def healthz(_exchange: Exchange, _variables: tuple[bytes, ...]) -> HttpResponse:
         return json_answer(200, {"status": "SERVING"})
 
-    async def readyz(_exchange: Exchange, _variables: tuple[bytes, ...]) -> Answer:
+    async def readyz(_exchange: Exchange, _variables: tuple[bytes, ...]) -> HttpResponse:
         serving = health.serving
         status = {
             "status": "SERVING" if serving else "NOT_SERVING",
@@ -81,17 +81,17 @@ def pages(metrics: Metrics, health: Health) -> dict[str, Route]:
         }
         return json_answer(200 if serving else 503, status)
 
-    async def rendered(_exchange: Exchange, _variables: tuple[bytes, ...]) -> Answer:
+    async def rendered(_exchange: Exchange, _variables: tuple[bytes, ...]) -> HttpResponse:
         content_type = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
         try:
             page = await metrics.page()
         except TimeoutError:
             raise DeadlineExceeded("the other workers did not answer in time") from None
-        return Answer(200, (content_type, *JSON_HEADERS[1:]), page)
+        return HttpResponse(200, (content_type, *JSON_HEADERS[1:]), page)
 
-    async def index(exchange: Exchange, _variables: tuple[bytes, ...]) -> Answer:
+    async def index(exchange: Exchange, _variables: tuple[bytes, ...]) -> HttpResponse:
         if "text/html" in exchange.headers.get("accept", ""):
-            return Answer(307, ((b"location", b"/docs"), *JSON_HEADERS[1:]))
+            return HttpResponse(307, ((b"location", b"/docs"), *JSON_HEADERS[1:]))
         return json_answer(200, _INDEX)
 
     return {
@@ -119,9 +119,9 @@ def _file(file: Traversable, content_type: str) -> Route:
     headers: tuple[Header, ...] = ((b"etag", etag.encode()), *_PAGE_HEADERS)
     typed = ((b"content-type", content_type.encode()), *headers)
 
-    async def serve(exchange: Exchange, _variables: tuple[bytes, ...]) -> Answer:
+    async def serve(exchange: Exchange, _variables: tuple[bytes, ...]) -> HttpResponse:
         if etag in exchange.headers.get("if-none-match", ""):
-            return Answer(NOT_MODIFIED, headers)
-        return Answer(200, typed, body)
+            return HttpResponse(NOT_MODIFIED, headers)
+        return HttpResponse(200, typed, body)
 
     return serve

@@ -12,7 +12,13 @@ from pdp.jsonpb import encode
 from pdp.transport.admission import MAX_REQUEST_ID_LENGTH, REQUEST_ID_HEADER, admit_all
 from pdp.transport.call import Call, Endpoint, new_id
 from pdp.transport.http.binding import Binding, bind
-from pdp.transport.http.exchange import Answer, Exchange, check_json, error_answer, json_answer
+from pdp.transport.http.exchange import (
+    Exchange,
+    HttpResponse,
+    check_json,
+    error_answer,
+    json_answer,
+)
 from pdp.transport.http.streaming import StreamedAnswer
 
 if TYPE_CHECKING:
@@ -30,7 +36,7 @@ for a batch of megabytes."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Route = Callable[[Exchange, tuple[bytes, ...]], Awaitable[Answer | StreamedAnswer]]
+Route = Callable[[Exchange, tuple[bytes, ...]], Awaitable[HttpResponse | StreamedAnswer]]
 
 
 def rpc(binding: Binding, endpoint: Endpoint, metrics: Metrics, admit: Check = admit_all) -> Route:
@@ -46,7 +52,9 @@ def rpc(binding: Binding, endpoint: Endpoint, metrics: Metrics, admit: Check = a
     success, invalid = method.success_status, method.invalid_status
     answered = binding.response_body
 
-    async def route(exchange: Exchange, variables: tuple[bytes, ...]) -> Answer | StreamedAnswer:
+    async def route(
+        exchange: Exchange, variables: tuple[bytes, ...]
+    ) -> HttpResponse | StreamedAnswer:
         begin = time.perf_counter()
         call = Call(method, exchange.headers, "http", peer=exchange.peer)
         try:
@@ -81,7 +89,7 @@ async def _aside(large: bool, work: Callable[P, T], *args: P.args, **kwargs: P.k
     return work(*args, **kwargs)
 
 
-def _written(message: Message, status: int, field: str, reply: Mapping[str, str]) -> Answer:
+def _written(message: Message, status: int, field: str, reply: Mapping[str, str]) -> HttpResponse:
     value = encode(message)
     return json_answer(status, value.get(field) if field else value, reply)
 

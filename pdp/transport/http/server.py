@@ -13,7 +13,7 @@ import uvicorn
 
 from pdp.config import split_address
 from pdp.errors import ConfigError
-from pdp.transport.http.app import Health, http_app
+from pdp.transport.http.app import HealthChecks, http_app
 from pdp.transport.http.connection import BoundedProtocol, LeavingConfig
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class HttpServer:
         methods: Mapping[str, Method],
         endpoints: Mapping[str, Endpoint],
         metrics: Metrics,
-        health: Health,
+        health: HealthChecks,
         *,
         loopback_only: bool = True,
         workers: int = 1,

@@ -19,7 +19,7 @@ _DOTS: Final = re.compile(rb"(?:\.|%2[eE]){1,2}")
 
 
 @dataclass(frozen=True, slots=True)
-class Variable:
+class PathVariable:
     """A variable of a template.
 
     Attributes:
@@ -32,7 +32,7 @@ class Variable:
     rest: bool = False
 
 
-Segment = str | Variable
+Segment = str | PathVariable
 
 
 def parse(template: str) -> tuple[Segment, ...]:
@@ -48,7 +48,7 @@ def parse(template: str) -> tuple[Segment, ...]:
         return ()
     segments = tuple(_segment(part, template) for part in template[1:].split("/"))
     for segment in segments[:-1]:
-        if isinstance(segment, Variable) and segment.rest:
+        if isinstance(segment, PathVariable) and segment.rest:
             raise ValueError(f"{template}: ** stands last")
     return segments
 
@@ -56,7 +56,7 @@ def parse(template: str) -> tuple[Segment, ...]:
 def _segment(part: str, template: str) -> Segment:
     variable = _VARIABLE.fullmatch(part)
     if variable:
-        return Variable(variable[1], rest=variable[2] == "**")
+        return PathVariable(variable[1], rest=variable[2] == "**")
     if _LITERAL.fullmatch(part):
         return part
     raise ValueError(f'{template}: "{part}" is neither a literal nor a {{variable}}')
@@ -71,7 +71,7 @@ class _Node(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Found(Generic[T]):
+class RouteMatch(Generic[T]):
     """What a path matches.
 
     Attributes:
@@ -89,7 +89,7 @@ class Router(Generic[T]):
 
     def __init__(self) -> None:
         self._root: _Node[T] = _Node()
-        self._fixed: dict[bytes, Found[T]] = {}
+        self._fixed: dict[bytes, RouteMatch[T]] = {}
 
     def add(self, http_method: str, template: str, value: T) -> None:
         """Serves `value` at the paths that `template` describes.
@@ -105,12 +105,12 @@ class Router(Generic[T]):
             raise ValueError(f"{http_method} {template} is served twice")
         node.values[http_method] = value
         if all(isinstance(segment, str) for segment in segments):
-            found = Found(node.values, ())
+            found = RouteMatch(node.values, ())
             self._fixed[template.encode()] = found
             if segments:
                 self._fixed[f"{template}/".encode()] = found
 
-    def find(self, path: bytes) -> Found[T] | None:
+    def find(self, path: bytes) -> RouteMatch[T] | None:
         """Returns what the raw (still encoded) path matches, if anything."""
         fixed = self._fixed.get(path)
         if fixed is not None:
@@ -137,9 +137,9 @@ def _child(node: _Node[T], segment: Segment) -> _Node[T]:
 
 def _find(
     node: _Node[T], segments: list[bytes], at: int, variables: tuple[bytes, ...]
-) -> Found[T] | None:
+) -> RouteMatch[T] | None:
     if at == len(segments):
-        return Found(node.values, variables) if node.values else None
+        return RouteMatch(node.values, variables) if node.values else None
     segment, found = segments[at], None
     literal = node.literals.get(segment)
     if literal is not None:
@@ -147,5 +147,5 @@ def _find(
     if found is None and node.variable is not None:
         found = _find(node.variable, segments, at + 1, (*variables, segment))
     if found is None and node.rest is not None:
-        found = Found(node.rest.values, (*variables, b"/".join(segments[at:])))
+        found = RouteMatch(node.rest.values, (*variables, b"/".join(segments[at:])))
     return found

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pdp._gen.pdp.v1 import simulate_pb2
-    from pdp.admin.customer_policies import CustomerPolicies, Version
+    from pdp.admin.customer_policies import CustomerPolicies, CustomerPolicyVersion
     from pdp.transport.call import Call, Endpoint
 
 DEFAULT_PAGE_SIZE: Final = 20
@@ -101,7 +101,7 @@ def _policy(policy: CustomerPolicy) -> pb.CustomerPolicy:
     )
 
 
-def _version(version: Version) -> pb.CustomerPolicyVersion:
+def _version(version: CustomerPolicyVersion) -> pb.CustomerPolicyVersion:
     return pb.CustomerPolicyVersion(
         version=version.policy.version,
         policies=_document(version.policy.document),

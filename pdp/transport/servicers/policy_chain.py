@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pdp.admin.packs.chains import ChainView, PolicyChains
     from pdp.domain.policy_chain import ChainEntry
-    from pdp.engine.layers.chain import Trial
+    from pdp.engine.layers.chain import ChainDryRun
     from pdp.engine.layers.chain_words import Looked
     from pdp.transport.call import Call, Endpoint
 
@@ -89,7 +89,7 @@ def places(asked: Iterable[AnyPlace]) -> list[PackPlace]:
     ]
 
 
-def trial_response(trial: Trial) -> simulate_pb2.SimulatePolicyChainResponse:
+def trial_response(trial: ChainDryRun) -> simulate_pb2.SimulatePolicyChainResponse:
     """Returns the wire form of what a chain comes to."""
     response = simulate_pb2.SimulatePolicyChainResponse(
         evaluation_trace=[_evaluation(each) for each in trial.looked]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from pdp._gen.pdp.v1 import simulate_pb2 as pb
 from pdp.admin.point_in_time import snapshot_at
-from pdp.admin.simulation.replay_pages import Page, Paging, replay_page
+from pdp.admin.simulation.replay_pages import Paging, ReplayPage, replay_page
 from pdp.admin.simulation.replay_tally import replay_requests
 from pdp.domain.decision import Outcome
 from pdp.errors import InvalidArgument, StoreUnavailable, Violation
@@ -66,13 +66,13 @@ class ReplayServicer:
         judge = self._requests if asked.requests else self._records
         return _response(await asyncio.to_thread(judge, asked, before, after))
 
-    def _requests(self, asked: pb.ReplayRequest, before: Snapshot, after: Snapshot) -> Page:
+    def _requests(self, asked: pb.ReplayRequest, before: Snapshot, after: Snapshot) -> ReplayPage:
         requests = [
             _request(each, before.tenant_id, index) for index, each in enumerate(asked.requests)
         ]
-        return Page(replay_requests(requests, before, after, _examples(asked)))
+        return ReplayPage(replay_requests(requests, before, after, _examples(asked)))
 
-    def _records(self, asked: pb.ReplayRequest, before: Snapshot, after: Snapshot) -> Page:
+    def _records(self, asked: pb.ReplayRequest, before: Snapshot, after: Snapshot) -> ReplayPage:
         if self._log is None:
             raise StoreUnavailable("no decisions are recorded here; give requests to be judged")
         paging = Paging(asked.cursor, asked.limit or DEFAULT_LIMIT, _examples(asked))
@@ -105,7 +105,7 @@ def _wanted(selection: pb.ReplaySelection) -> dict[str, Any]:
     }
 
 
-def _response(page: Page) -> pb.ReplayResponse:
+def _response(page: ReplayPage) -> pb.ReplayResponse:
     tally = page.tally
     changes = sorted(tally.changes.items(), key=lambda item: (-item[1].count, item[0]))
     return pb.ReplayResponse(

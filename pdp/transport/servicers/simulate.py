@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from pdp._gen.pdp.v1 import simulate_pb2 as pb
 from pdp.admin.simulation.chain_dry_run import try_chain
 from pdp.admin.simulation.overlay import overlaid
-from pdp.admin.simulation.pattern_dry_run import Trial, try_pattern
+from pdp.admin.simulation.pattern_dry_run import PatternDryRun, try_pattern
 from pdp.domain.decision import Outcome
 from pdp.domain.layers import LIMITS
 from pdp.domain.static_policy import StaticPolicy
@@ -198,7 +198,7 @@ def _layers(decision: Decision, snapshot: Snapshot, request: Request) -> list[pb
     ]
 
 
-def _result(trial: Trial) -> pb.PatternTestResult:
+def _result(trial: PatternDryRun) -> pb.PatternTestResult:
     return pb.PatternTestResult(
         input=trial.text,
         matched=bool(trial.positions),

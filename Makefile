@@ -51,6 +51,7 @@ lint: $(VENV)/dev.stamp $(BUF) ## Check style, imports and contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.prose
 	$(BUF) lint
 	$(BUF) format --diff --exit-code --path proto/pdp
 	@tag=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null); \

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pdp.client.base import CallFailed, Client, rpc
 from pdp.errors import PdpError
 from pdp.jsonpb import decode, encode
-from pdp.transport.convert import to_response
+from pdp.messages.conversion import to_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from pdp.domain.limits import Spent
     from pdp.domain.ner import NerFindings
 
 JsonObject = Mapping[str, Any]
+
+MAX_DEPTH: Final = 32
+"""The deepest nesting of arguments, context and attributes (docs/decide.md)."""
 
 
 class Subject(NamedTuple):

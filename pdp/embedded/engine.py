@@ -22,13 +22,13 @@ from pdp.bootstrap.recording import Recording, RecordingOptions, beside
 from pdp.decisions.recording import Records, unrecorded
 from pdp.detect.ner import open_engine
 from pdp.domain.decision import Decision, Fault
+from pdp.domain.ids import new_id
 from pdp.domain.layers import ENGINE
 from pdp.embedded.requests import RequestFields, read
 from pdp.embedded.validation import check
 from pdp.engine.dlp.named_entities import texts_of, with_findings
 from pdp.engine.evaluate import evaluate, stopped, unjudged
 from pdp.errors import RevisionUnavailable
-from pdp.transport.call import new_id
 from pdp.usage.stored_meter import StoredMeter
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp.domain.ids import new_id
 from pdp.domain.request import Request
 from pdp.domain.tenant import DEFAULT_TENANT
-from pdp.transport.call import new_id
-from pdp.transport.convert import to_request
+from pdp.messages.conversion import to_request
 
 if TYPE_CHECKING:
     from pdp.domain.request import Entity, JsonObject, Subject, Target, Usage

@@ -11,11 +11,10 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
-from pdp.domain.request import NO_TARGET, NO_USAGE, NOBODY
+from pdp.domain.request import MAX_DEPTH, NO_TARGET, NO_USAGE, NOBODY
 from pdp.errors import InvalidArgument, Violation
-from pdp.transport.convert import MAX_DEPTH
-from pdp.transport.fast_validation import is_plain
-from pdp.transport.validation import validate
+from pdp.messages.fast_validation import is_plain
+from pdp.messages.validation import validate
 
 if TYPE_CHECKING:
     from pdp.domain.request import Request, Subject, Target

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
+from pdp.domain.request import MAX_DEPTH
 from pdp.jsonpb.refusal import ValueRefused, unlike
-from pdp.transport.convert import MAX_DEPTH
 
 if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import ListValue, Struct, Value

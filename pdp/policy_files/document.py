@@ -37,8 +37,8 @@ from pdp.domain.policy_set import ENTITIES
 from pdp.domain.tenant import is_tenant_id
 from pdp.errors import InvalidArgument, Violation
 from pdp.jsonpb import decode
+from pdp.messages.validation import validate
 from pdp.policy_files.state import KINDS, Body, State, kept_by_the_store, meant
-from pdp.transport.validation import validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 
+from pdp.domain.ids import new_id
 from pdp.domain.tenant import is_tenant_id
 from pdp.errors import (
     AccessDenied,
@@ -26,7 +27,7 @@ from pdp.errors import (
     Violation,
 )
 from pdp.jsonpb.refusal import shown
-from pdp.transport.call import Call, new_id
+from pdp.transport.call import Call
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from google.protobuf.message import Message
 
@@ -100,34 +99,3 @@ def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 Endpoint = Callable[[Call, Message], Awaitable[Message]]
 """Answers one message; raises `PdpError`."""
-
-
-class _Ids:
-    """Makes UUIDs of version 7 (RFC 9562) whose last 32 bits count.
-
-    One is made for every decision. What comes before the counter changes once a millisecond, so
-    an id costs a quarter of a microsecond instead of four.
-    """
-
-    __slots__ = ("_count", "_millisecond", "_node", "_prefix")
-
-    def __init__(self) -> None:
-        chance = random.SystemRandom()
-        self._node = f"7{chance.getrandbits(12):03x}-8{chance.getrandbits(12):03x}-"
-        self._node += f"{chance.getrandbits(16):04x}"
-        self._count = chance.getrandbits(31)
-        self._millisecond = 0
-        self._prefix = ""
-
-    def __call__(self) -> str:
-        millisecond = time.time_ns() // 1_000_000
-        if millisecond != self._millisecond:
-            stamp = f"{millisecond:012x}"
-            self._millisecond = millisecond
-            self._prefix = f"{stamp[:8]}-{stamp[8:]}-{self._node}"
-        count = self._count = (self._count + 1) & 0xFFFFFFFF
-        return f"{self._prefix}{count:08x}"
-
-
-new_id: Final = _Ids()
-"""Returns a new id, unique across processes; ids sort by when they were made."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 import structlog
 
 from pdp._gen.pdp.v1 import decide_pb2
+from pdp.domain.ids import new_id
 from pdp.domain.tenant import is_tenant_id
 from pdp.errors import (
     InternalError,
@@ -22,6 +23,8 @@ from pdp.errors import (
     Violation,
 )
 from pdp.jsonpb.refusal import shown
+from pdp.messages.conversion import to_request
+from pdp.messages.validation import validate
 from pdp.transport.admission import (
     ADMISSION,
     MAX_REQUEST_ID_LENGTH,
@@ -31,9 +34,7 @@ from pdp.transport.admission import (
     beyond_reach,
     printable,
 )
-from pdp.transport.call import Call, Endpoint, new_id
-from pdp.transport.convert import to_request
-from pdp.transport.validation import validate
+from pdp.transport.call import Call, Endpoint
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

@@ -14,7 +14,7 @@ from pdp.domain.customer_policy import CustomerPolicy, faults
 from pdp.domain.request import Request
 from pdp.engine.rules.customers import compile_customer
 from pdp.errors import InvalidArgument
-from pdp.transport.convert import to_request
+from pdp.messages.conversion import to_request
 
 is_action = re.compile(r"[a-z][a-z0-9_]*:[a-z][a-z0-9_]*:[a-z][a-z0-9_]*(\.[a-z0-9_]+)*").fullmatch
 

@@ -1,4 +1,4 @@
-"""The rooms of the house: who may import whom, and how large a room's files grow."""
+"""The rooms of the code: who may import whom, and how large functions grow."""
 
 from __future__ import annotations
 
@@ -21,13 +21,36 @@ def test_every_room_imports_what_it_may(monkeypatch: pytest.MonkeyPatch) -> None
     assert status == EXIT_STATUS_SUCCESS
 
 
+MAX_FUNCTION_LINES = 50
+MAX_NESTING = 4
+NESTING = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.Match)
+
+
+def nesting(node: ast.AST, depth: int = 0) -> int:
+    """Returns how deep the blocks of a function are nested; an `elif` is no deeper than its `if`."""
+    deepest = depth
+    for child in ast.iter_child_nodes(node):
+        is_elif = isinstance(node, ast.If) and isinstance(child, ast.If) and [child] == node.orelse
+        inner = depth + (isinstance(child, NESTING) and not is_elif)
+        deepest = max(deepest, nesting(child, inner))
+    return deepest
+
+
 @pytest.mark.parametrize("path", OWN, ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_and_functions_stay_small(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= 300
-    for node in ast.walk(ast.parse(text)):
+def test_functions_stay_short_and_shallow(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            assert (node.end_lineno or 0) - node.lineno < 50, node.name
+            assert (node.end_lineno or 0) - node.lineno < MAX_FUNCTION_LINES, node.name
+            assert nesting(node) <= MAX_NESTING, node.name
+
+
+def test_no_class_name_stands_in_two_modules() -> None:
+    places: dict[str, list[str]] = {}
+    for path in OWN:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}
 
 
 def test_no_code_is_left_for_later() -> None:

@@ -9,7 +9,7 @@ from pdp._gen.pdp.v1 import simulate_pb2
 from pdp.errors import InvalidArgument
 from pdp.jsonpb import decode, encode
 from pdp.jsonpb.fields import Unsupported, bare_list
-from pdp.transport.validation import validate
+from pdp.messages.validation import validate
 
 RULE = {"name": "A", "notify": {"slack_webhook_url": "https://hooks.slack.com/x"}}
 

@@ -15,7 +15,7 @@ from pdp.engine.conditions.functions import FUNCTIONS
 from pdp.engine.conditions.names import FIELDS
 from pdp.errors import InvalidCondition
 from pdp.jsonpb import decode
-from pdp.transport.convert import to_request
+from pdp.messages.conversion import to_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,11 +14,11 @@ from openapi_spec_validator import validate as validate_document
 from pdp._gen.buf.validate import validate_pb2
 from pdp.errors import InvalidArgument
 from pdp.jsonpb import decode, decode_text, encode
+from pdp.messages.validation import validate
 from pdp.transport.http.binding import WHOLE, Binding, bindings
 from pdp.transport.http.exchange import NO_CONTENT
 from pdp.transport.methods import methods, services
 from pdp.transport.status import STATUSES
-from pdp.transport.validation import validate
 from tools.openapi.bounds import Untranslated, bounds
 from tools.openapi.comments import comments, first_sentence
 

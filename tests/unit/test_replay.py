@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from bench.engine import catalog_platform
 from pdp import catalog
-from pdp.admin.simulation.replay_tally import (
+from pdp.decisions import replay as replays
+from pdp.decisions.policy_hash import PolicyHasher
+from pdp.decisions.records import Pending, RecordMaker
+from pdp.decisions.replay import replay
+from pdp.decisions.replay_tally import (
     ADDED,
     GONE,
     Responsible,
     replay_records,
     replay_requests,
 )
-from pdp.decisions import replay as replays
-from pdp.decisions.policy_hash import PolicyHasher
-from pdp.decisions.records import Pending, RecordMaker
-from pdp.decisions.replay import replay
 from pdp.detect.validators import VALIDATORS
 from pdp.domain import (
     customer_policy,

@@ -19,10 +19,10 @@ from pdp.errors import (
     PdpError,
     Violation,
 )
-from pdp.transport.convert import to_request
-from pdp.transport.fast_validation import is_plain
+from pdp.messages.conversion import to_request
+from pdp.messages.fast_validation import is_plain
+from pdp.messages.validation import validate
 from pdp.transport.status import STATUSES, envelope, http_status
-from pdp.transport.validation import validate
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

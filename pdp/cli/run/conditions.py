@@ -12,7 +12,7 @@ from pdp.cli.exit_codes import Exit
 from pdp.cli.report import Report, show
 from pdp.domain.tenant import DEFAULT_TENANT
 from pdp.engine.conditions import compile_condition
-from pdp.transport.convert import to_request
+from pdp.messages.conversion import to_request
 
 if TYPE_CHECKING:
     from pdp._gen.pdp.v1.decide_pb2 import DecideRequest

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pdp.domain.request import Request
-    from pdp.engine.rules.customers import Customer, CustomRule, Hits
+    from pdp.engine.rules.customers import Customer, CompiledCustomRule, Hits
 
 
 def rows_of(
@@ -86,7 +86,7 @@ def _of_rest(customer: Customer, request: Request, hits: Hits) -> Iterator[Trace
         yield TraceRow(CUSTOMER, reason, bool(found), rule_id=key)
 
 
-def _of_rule(rule: CustomRule, request: Request, matched: bool) -> TraceRow:
+def _of_rule(rule: CompiledCustomRule, request: Request, matched: bool) -> TraceRow:
     _, name, points = rule.impact
     if matched:
         return TraceRow(CUSTOMER, f"the condition is true: {points:+d}", True, rule_id=name)

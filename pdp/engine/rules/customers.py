@@ -29,7 +29,7 @@ MAX_REFUSED: Final = 32
 _LEAVES: Final = frozenset({str, float, int, bool, NoneType})
 
 
-class CustomRule(NamedTuple):
+class CompiledCustomRule(NamedTuple):
     """A custom rule: its condition, and what it adds to the risk where that is true."""
 
     condition: Condition
@@ -53,7 +53,7 @@ class Hits(NamedTuple):
     tool_refused: bool = False
     fields: tuple[str, ...] = ()
     classifications: tuple[str, ...] = ()
-    rules: tuple[CustomRule, ...] = ()
+    rules: tuple[CompiledCustomRule, ...] = ()
 
 
 NO_HITS: Final = Hits()
@@ -75,7 +75,7 @@ class Customer:
     allowed_tools: frozenset[str]
     sensitive_fields: frozenset[str]
     classifications: frozenset[str]
-    rules: tuple[tuple[Evaluate, CustomRule], ...]
+    rules: tuple[tuple[Evaluate, CompiledCustomRule], ...]
 
     def hits(self, request: Request) -> Hits:
         """Returns what applies to `request`; `NO_HITS` where nothing does."""
@@ -154,8 +154,10 @@ def compile_customer(policy: CustomerPolicy, prefix: str = "") -> Customer:
     )
 
 
-def _compile_rules(policy: CustomerPolicy, prefix: str) -> tuple[tuple[Evaluate, CustomRule], ...]:
-    rules: list[tuple[Evaluate, CustomRule]] = []
+def _compile_rules(
+    policy: CustomerPolicy, prefix: str
+) -> tuple[tuple[Evaluate, CompiledCustomRule], ...]:
+    rules: list[tuple[Evaluate, CompiledCustomRule]] = []
     refused: list[tuple[str, InvalidCondition]] = []
     for rule in policy.rules():
         try:
@@ -166,7 +168,7 @@ def _compile_rules(policy: CustomerPolicy, prefix: str) -> tuple[tuple[Evaluate,
                 break
         else:
             impact = RiskFactor(CUSTOMER, rule.name, rule.score_impact)
-            rules.append((condition.evaluate, CustomRule(condition, impact)))
+            rules.append((condition.evaluate, CompiledCustomRule(condition, impact)))
     if refused:
         raise _invalid(refused)
     return tuple(rules)

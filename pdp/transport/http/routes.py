@@ -7,10 +7,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
+from pdp.domain.ids import new_id
 from pdp.errors import DeadlineExceeded, PdpError, RequestTooLarge
 from pdp.jsonpb import encode
 from pdp.transport.admission import MAX_REQUEST_ID_LENGTH, REQUEST_ID_HEADER, admit_all
-from pdp.transport.call import Call, Endpoint, new_id
+from pdp.transport.call import Call, Endpoint
 from pdp.transport.http.binding import Binding, bind
 from pdp.transport.http.exchange import (
     Exchange,

@@ -11,13 +11,13 @@ import structlog
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.decisions.recording import Records, unrecorded
 from pdp.domain.decision import Decision, Fault
+from pdp.domain.ids import new_id
 from pdp.domain.layers import ENGINE
 from pdp.domain.request import Request
 from pdp.engine.dlp.named_entities import texts_of, with_findings
 from pdp.engine.evaluate import evaluate, stopped, unjudged
 from pdp.errors import PdpError, RevisionUnavailable, StoreUnavailable, TenantMismatch, Violation
-from pdp.transport.call import Call, Endpoint, new_id
-from pdp.transport.convert import MAX_REVISION, to_request, to_response
+from pdp.messages.conversion import MAX_REVISION, to_request, to_response
 from pdp.transport.guards import settle_tenant
 from pdp.transport.servicers.decide_stream import ChunkServicer
 from pdp.transport.status import STATUSES
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pdp.domain.ner import NerFinder
     from pdp.engine.snapshot import Snapshot
     from pdp.publisher import Publisher
+    from pdp.transport.call import Call, Endpoint
     from pdp.transport.metrics import Metrics
     from pdp.usage.meter import Meter
 

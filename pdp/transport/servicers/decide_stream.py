@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.decisions.recording import unrecorded
 from pdp.decisions.text_stream import MAX_TEXT_BYTES, TextStream, TextTooLong
+from pdp.domain.ids import new_id
 from pdp.domain.ner import NerFindings
 from pdp.engine.evaluate import evaluate, stopped
 from pdp.errors import InvalidArgument, PdpError, RateLimited, RequestTooLarge, Violation
-from pdp.transport.call import Session, new_id
-from pdp.transport.convert import to_request, to_response
+from pdp.messages.conversion import to_request, to_response
+from pdp.messages.validation import validate
+from pdp.transport.call import Session
 from pdp.transport.guards import settle_tenant
-from pdp.transport.validation import validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

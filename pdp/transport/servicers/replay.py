@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from pdp._gen.pdp.v1 import simulate_pb2 as pb
 from pdp.admin.point_in_time import snapshot_at
-from pdp.admin.simulation.replay_pages import Paging, ReplayPage, replay_page
-from pdp.admin.simulation.replay_tally import replay_requests
+from pdp.decisions.replay_pages import Paging, ReplayPage, replay_page
+from pdp.decisions.replay_tally import replay_requests
 from pdp.domain.decision import Outcome
 from pdp.errors import InvalidArgument, StoreUnavailable, Violation
-from pdp.transport.convert import to_request
+from pdp.messages.conversion import to_request
 from pdp.transport.servicers.simulate import with_candidates
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pdp._gen.pdp.v1.decide_pb2 import DecideRequest
-    from pdp.admin.simulation.replay_tally import ChangeTally, Example, Responsible
     from pdp.admin.workspace import Workspace
+    from pdp.decisions.replay_tally import ChangeTally, Example, Responsible
     from pdp.domain.audit_log import AuditLog
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot

@@ -11,11 +11,11 @@ from pdp.admin.simulation.chain_dry_run import try_chain
 from pdp.admin.simulation.overlay import overlaid
 from pdp.admin.simulation.pattern_dry_run import PatternDryRun, try_pattern
 from pdp.domain.decision import Outcome
+from pdp.domain.ids import new_id
 from pdp.domain.layers import LIMITS
 from pdp.domain.static_policy import StaticPolicy
 from pdp.engine.evaluate import evaluate
-from pdp.transport.call import Call, Endpoint, new_id
-from pdp.transport.convert import to_match, to_request, to_response
+from pdp.messages.conversion import to_match, to_request, to_response
 from pdp.transport.guards import settle_tenant
 from pdp.transport.servicers.customer_policy import candidate_of
 from pdp.transport.servicers.dlp_rule import dlp_candidate
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pdp.domain.decision import Decision
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
+    from pdp.transport.call import Call, Endpoint
     from pdp.transport.servicers.decide import DecideServicer
 
 

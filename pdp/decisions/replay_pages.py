@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pdp.admin.simulation.replay_tally import ReplayTally, replay_records
+from pdp.decisions.replay_tally import ReplayTally, replay_records
 from pdp.domain.audit_log import Filter
 from pdp.domain.decision_record import DecisionRecord
 from pdp.errors import InvalidArgument, Violation

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.domain.request import (
+    MAX_DEPTH,
     Entity,
     JsonObject,
     Request,
@@ -19,8 +20,8 @@ from pdp.domain.request import (
     Usage,
 )
 from pdp.errors import InvalidArgument, Violation
-from pdp.transport.fast_validation import is_plain
-from pdp.transport.validation import validate
+from pdp.messages.fast_validation import is_plain
+from pdp.messages.validation import validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from pdp.domain.decision import Decision, Match, Obligation, Span
 
 MAX_REVISION: Final = 1 << 53
-
-MAX_DEPTH: Final = 32
-"""How deep arguments, context and attributes may be nested (decide.md)."""
 
 
 def to_request(

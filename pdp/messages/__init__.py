@@ -1,0 +1,1 @@
+"""Between the messages of the contracts and domain values: conversion and validation."""

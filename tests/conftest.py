@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 
 from pdp.client.remote import RemoteClient, open_channel
-from tests import running
+from tests.support import servers as running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

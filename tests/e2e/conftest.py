@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from pdp.client.remote import RemoteClient
-    from tests.running import Server
+    from tests.support.servers import Server
 
 
 @dataclass

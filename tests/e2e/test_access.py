@@ -14,9 +14,9 @@ from pdp.client.remote import failure, open_channel
 from pdp.domain.access import ROLES
 from pdp.transport.http.binding import bindings
 from pdp.transport.methods import methods
-from tests import access_table
-from tests.locked import Locked, locked
-from tests.running import PATIENCE_S
+from tests.support.secured_servers import Locked, locked
+from tests.support.servers import PATIENCE_S
+from tools import access_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -209,4 +209,4 @@ def test_a_stranger_is_refused_before_the_message_is_read(server: Locked) -> Non
 
 def test_the_table_is_current() -> None:
     """`docs/access.md` says who may call what, as the contracts do."""
-    assert access_table.in_page() == access_table.table(), "run python -m tests.access_table"
+    assert access_table.in_page() == access_table.table(), "run python -m tools.access_table"

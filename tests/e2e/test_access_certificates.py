@@ -12,10 +12,10 @@ from pdp._gen.pdp.v1 import decide_pb2
 from pdp.client import CallFailed
 from pdp.client.remote import RemoteClient
 from pdp.client.tls import ClientTls
-from tests.certificates import authority
-from tests.e2e.secured import settings_of
-from tests.locked import Locked, locked
-from tests.running import PATIENCE_S
+from tests.support.certificates import authority
+from tests.support.secured_servers import Locked, locked
+from tests.support.servers import PATIENCE_S
+from tests.support.tls_servers import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,8 +20,8 @@ import pytest
 from pdp.client.remote import failure, open_channel
 from pdp.transport.http.binding import bindings
 from pdp.transport.methods import methods
-from tests.locked import Locked, locked
-from tests.running import PATIENCE_S
+from tests.support.secured_servers import Locked, locked
+from tests.support.servers import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

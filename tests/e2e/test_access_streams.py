@@ -11,8 +11,8 @@ import httpx2
 import pytest
 
 from pdp._gen.pdp.v1 import audit_pb2, decide_pb2, decide_pb2_grpc
-from tests.locked import KEYS, Locked, locked
-from tests.running import PATIENCE_S
+from tests.support.secured_servers import KEYS, Locked, locked
+from tests.support.servers import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

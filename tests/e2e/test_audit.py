@@ -18,7 +18,7 @@ from pdp._gen.pdp.v1 import audit_pb2, audit_pb2_grpc, decide_pb2, decide_pb2_gr
 from pdp.domain.audit_log import Filter
 from pdp.domain.request import Subject
 from pdp.store.sqlite.audit_log import SqliteAuditLog
-from tests import running
+from tests.support import servers as running
 
 if TYPE_CHECKING:
     from pathlib import Path

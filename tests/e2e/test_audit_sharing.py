@@ -17,7 +17,7 @@ from pdp.client.remote import open_channel
 from pdp.domain.audit_log import Filter
 from pdp.errors import ConfigError
 from pdp.store.sqlite.audit_log import SqliteAuditLog
-from tests import running
+from tests.support import servers as running
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ import httpx2
 import pytest
 
 from pdp.cli.exit_codes import Exit
-from tests.e2e.faults import Load, Tenant, load_of, still_blocks, tenant_of
-from tests.running import json_of, pdp, start
+from tests.support.faults import Load, Tenant, load_of, still_blocks, tenant_of
+from tests.support.servers import json_of, pdp, start
 
 if TYPE_CHECKING:
     from pathlib import Path

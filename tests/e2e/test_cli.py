@@ -15,7 +15,7 @@ from pdp.cli import main
 from pdp.cli.exit_codes import Exit
 from pdp.cli.report import Report, Table, show
 from pdp.config import Settings
-from tests.running import COMMAND, PATIENCE_S, Server, environment, json_of, pdp
+from tests.support.servers import COMMAND, PATIENCE_S, Server, environment, json_of, pdp
 
 if TYPE_CHECKING:
     from collections.abc import Callable

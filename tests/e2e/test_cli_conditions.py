@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from pdp.cli.main import run
-from tests.running import json_of, lines_of, pdp
+from tests.support.servers import json_of, lines_of, pdp
 
 if TYPE_CHECKING:
     from pathlib import Path

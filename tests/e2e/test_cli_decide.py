@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from pdp.cli.exit_codes import Exit
-from tests.running import Server, lines_of
+from tests.support.servers import Server, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

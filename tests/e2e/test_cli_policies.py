@@ -10,7 +10,7 @@ import pytest
 
 from pdp.cli.exit_codes import Exit
 from pdp.store.sqlite.store import SqliteStore
-from tests.running import Server, lines_of
+from tests.support.servers import Server, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

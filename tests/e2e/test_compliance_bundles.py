@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.e2e.compliance import (
+from tests.support.http.compliance import (
     BUNDLE,
     BUNDLES,
     GROUPS,
@@ -21,7 +21,7 @@ from tests.e2e.compliance import (
     listed,
     seeded,
 )
-from tests.e2e.packs import NOBODY, found, made, refused
+from tests.support.http.packs import NOBODY, found, made, refused
 
 if TYPE_CHECKING:
     import httpx2

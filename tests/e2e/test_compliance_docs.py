@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tests.e2e.test_documentation import blocks, includes, run
 
 if TYPE_CHECKING:
-    from tests.running import Server
+    from tests.support.servers import Server
 
 
 def test_the_examples_work_from_top_to_bottom(server: Server) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from tests.e2e.compliance import (
+from tests.support.http.compliance import (
     BUNDLE,
     BUNDLES,
     GROUPS,
@@ -15,7 +15,7 @@ from tests.e2e.compliance import (
     listed,
     seeded,
 )
-from tests.e2e.packs import NOBODY, TIME, found, refused
+from tests.support.http.packs import NOBODY, TIME, found, refused
 
 if TYPE_CHECKING:
     import httpx2

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from tests.e2e.compliance import BUNDLES, RULES, bundle, detail, dlp_rule, seeded
-from tests.e2e.packs import NOBODY, TIME, found, refused
+from tests.support.http.compliance import BUNDLES, RULES, bundle, detail, dlp_rule, seeded
+from tests.support.http.packs import NOBODY, TIME, found, refused
 
 if TYPE_CHECKING:
     import httpx2

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import httpx2
 
     from pdp.client.remote import RemoteClient
-    from tests.running import Server
-from tests.e2e.customers import CUSTOMER, POLICIES, _is_time, decide, error_of
+    from tests.support.servers import Server
+from tests.support.http.customers import CUSTOMER, POLICIES, _is_time, decide, error_of
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pdp.cases import Case, CaseTarget, Suite
     from pdp.client.remote import RemoteClient
-    from tests.running import Server
+    from tests.support.servers import Server
 
 SUITES: Final = [load(file) for file in find([Path(__file__).parents[1] / "cases"])]
 

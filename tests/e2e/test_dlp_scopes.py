@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.e2e.dlp import CARD_TEXT, PROJECT, RULES, decided, evaluated, platform_rule, rule
-from tests.e2e.packs import found, made, refused
+from tests.support.http.dlp import (
+    CARD_TEXT,
+    PROJECT,
+    RULES,
+    decided,
+    evaluated,
+    platform_rule,
+    rule,
+)
+from tests.support.http.packs import found, made, refused
 
 if TYPE_CHECKING:
     import httpx2

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.dlp import PROJECT, RULE, RULES, decided, platform_rule, rule
-from tests.e2e.packs import TIME, found, refused
+from tests.support.http.dlp import PROJECT, RULE, RULES, decided, platform_rule, rule
+from tests.support.http.packs import TIME, found, refused
 
 if TYPE_CHECKING:
     import httpx2

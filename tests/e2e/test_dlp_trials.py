@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.dlp import (
+from tests.support.http.dlp import (
     CARD_TEXT,
     RULES,
     evaluated,
     platform_rule,
     rule,
 )
-from tests.e2e.packs import found, refused
+from tests.support.http.packs import found, refused
 
 if TYPE_CHECKING:
     import httpx2

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pdp.config import Settings
-from tests import running
+from tests.support import servers as running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.e2e.faults import ROUNDS, Tenant, tenant_of, unavailable
-from tests.products import Product, Say
-from tests.running import PATIENCE_S, start
+from tests.support.faults import ROUNDS, Tenant, tenant_of, unavailable
+from tests.support.servers import PATIENCE_S, start
+from tests.support.siem_product import Product, Say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

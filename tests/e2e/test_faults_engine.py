@@ -12,13 +12,13 @@ import pytest
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.client.remote import RemoteClient
 from pdp.domain.layers import LAYERS
-from tests.e2e.faults import Tenant, still_blocks, tenant_of
-from tests.running import PATIENCE_S, Server, start
+from tests.support.faults import Tenant, still_blocks, tenant_of
+from tests.support.servers import PATIENCE_S, Server, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCRIPT = Path(__file__).with_name("faulty_server.py")
+SCRIPT = Path(__file__).parents[1] / "support" / "faulty_server.py"
 DAY_S = 24 * 60 * 60
 
 

@@ -15,9 +15,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.cli.exit_codes import Exit
 from pdp.client.remote import open_channel
-from tests.e2e.faults import RIVAL, ROUNDS, Load, Tenant, load_of, still_blocks, tenant_of
 from tests.e2e.test_workers import workers_of
-from tests.running import PATIENCE_S, start, start_workers
+from tests.support.faults import RIVAL, ROUNDS, Load, Tenant, load_of, still_blocks, tenant_of
+from tests.support.servers import PATIENCE_S, start, start_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

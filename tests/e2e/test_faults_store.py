@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdp.cli.exit_codes import Exit
-from tests.e2e.faults import ROUNDS, Tenant, files_of, still_blocks, tenant_of, unavailable
-from tests.running import COMMAND, PATIENCE_S, Server, environment, launch, start
+from tests.support.faults import ROUNDS, Tenant, files_of, still_blocks, tenant_of, unavailable
+from tests.support.servers import COMMAND, PATIENCE_S, Server, environment, launch, start
 
 if TYPE_CHECKING:
     from pathlib import Path

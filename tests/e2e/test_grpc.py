@@ -23,7 +23,7 @@ from pdp._gen.pdp.v1 import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests import running
+    from tests.support import servers as running
 
 ATTACK = "1 UNION SELECT password FROM users"
 TIMEOUT_S = 30.0

@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from tests.running import PATIENCE_S
+from tests.support.servers import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.running import Server
+    from tests.support.servers import Server
 
 MANY = 10_000 if os.environ.get("PDP_SOAK") else 400
 BODY = b'{"content": {"text": "hello"}}'

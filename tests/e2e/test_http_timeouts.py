@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.test_http_edges import connected, decide, exchange, statuses, to_the_end
-from tests.running import PATIENCE_S, Server, start
+from tests.support.servers import PATIENCE_S, Server, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCRIPT = Path(__file__).with_name("faulty_server.py")
+SCRIPT = Path(__file__).parents[1] / "support" / "faulty_server.py"
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ import pytest
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.cli.exit_codes import Exit
 from pdp.client import CallFailed
-from tests import running
-from tests.locked import KEYS, Locked, locked
+from tests.support import servers as running
+from tests.support.secured_servers import KEYS, Locked, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ import pytest
 from pdp._gen.pdp.v1 import kill_switch_pb2 as pb
 from pdp._gen.pdp.v1.kill_switch_pb2_grpc import KillSwitchServiceStub
 from pdp.client.remote import open_channel
-from tests import running
-from tests.e2e.kill_switch import (
+from tests.support import servers as running
+from tests.support.http.kill_switch import (
     MODELS,
     NOBODY,
     PROVIDERS,

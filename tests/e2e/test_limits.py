@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
-from tests import running
+from tests.support import servers as running
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import grpc
     import httpx2
-from tests.e2e.limits import NULLS, PATH, TIME, UUID, ask, code, make, outcome
+from tests.support.http.limits import NULLS, PATH, TIME, UUID, ask, code, make, outcome
 
 
 class TestAdministration:

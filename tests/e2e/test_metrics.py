@@ -11,7 +11,7 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 if TYPE_CHECKING:
-    from tests.running import Server
+    from tests.support.servers import Server
 
 Labels = frozenset[tuple[str, str]]
 NONE: Final[Labels] = frozenset()

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.e2e.kill_switch import (
+from tests.support.http.kill_switch import (
     CATALOG,
     MODELS,
     PROVIDERS,

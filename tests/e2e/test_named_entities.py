@@ -12,9 +12,10 @@ from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import decide_pb2_grpc
 from pdp.cli.exit_codes import Exit
 from pdp.client.remote import open_channel
-from tests import ner_models, running
-from tests.e2e.dlp import RULES, decided, rule
-from tests.e2e.packs import found
+from tests.support import ner_models
+from tests.support import servers as running
+from tests.support.http.dlp import RULES, decided, rule
+from tests.support.http.packs import found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
 from pdp.client.remote import open_channel
-from tests import running
+from tests.support import servers as running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

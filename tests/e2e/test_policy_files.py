@@ -16,15 +16,15 @@ from cryptography.hazmat.primitives.serialization import (
 
 from pdp.cli.exit_codes import Exit
 from pdp.policy_files.state import KINDS
-from tests.e2e.faults import POLICIES, RIVAL, Tenant
-from tests.e2e.policy_files import export, fill, policies_in, policies_of
-from tests.running import json_of
+from tests.support.faults import POLICIES, RIVAL, Tenant
+from tests.support.policy_files import export, fill, policies_in, policies_of
+from tests.support.servers import json_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.e2e.policy_files import Run
-    from tests.running import Server
+    from tests.support.policy_files import Run
+    from tests.support.servers import Server
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ import pytest
 import yaml
 
 from pdp.cli.exit_codes import Exit
-from tests.e2e.faults import Tenant
-from tests.e2e.policy_files import export, fill, policies_of
+from tests.support.faults import Tenant
+from tests.support.policy_files import export, fill, policies_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.e2e.policy_files import Run
-    from tests.running import Server
+    from tests.support.policy_files import Run
+    from tests.support.servers import Server
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.e2e.packs import (
+from tests.support.http.packs import (
     BLOCK,
     CONDITIONS,
     NOBODY,

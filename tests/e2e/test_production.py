@@ -10,8 +10,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from tests import running
 from tests.e2e.test_documentation import ROOT, blocks
+from tests.support import servers as running
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests import running
+from tests.support import servers as running
 
 if TYPE_CHECKING:
-    from tests.running import Server
+    from tests.support.servers import Server
 
 CLIENT: Final = Path(__file__).parents[2] / "clients/python"
 

@@ -26,7 +26,7 @@ from pdp.client.remote import open_channel
 from pdp.domain.audit_log import Filter
 from pdp.domain.decision_record import DecisionRecord
 from pdp.store.sqlite.audit_log import SqliteAuditLog
-from tests import running
+from tests.support import servers as running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from tests.e2e.conftest import Ran
-    from tests.running import Server
+    from tests.support.servers import Server
 
 SQLI: Final = "SELECT name FROM users WHERE id = 1 UNION SELECT password FROM users"
 OVERLAY: Final = {

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pdp.cli.exit_codes import Exit
-from tests.e2e.faults import Tenant, tenant_of
-from tests.running import json_of, lines_of, pdp, start
+from tests.support.faults import Tenant, tenant_of
+from tests.support.servers import json_of, lines_of, pdp, start
 
 if TYPE_CHECKING:
     import subprocess

@@ -22,7 +22,7 @@ from schemathesis.checks import (
     unsupported_method,
 )
 
-from tests import running
+from tests.support import servers as running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
 from pdp.cli.exit_codes import Exit
 from pdp.client.remote import RemoteClient, open_channel
-from tests.running import COMMAND, PATIENCE_S, Server, environment, launch, pdp, start
+from tests.support.servers import COMMAND, PATIENCE_S, Server, environment, launch, pdp, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

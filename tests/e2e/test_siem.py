@@ -12,10 +12,10 @@ import pytest
 from pdp._gen.pdp.v1 import siem_pb2 as pb
 from pdp._gen.pdp.v1.siem_pb2_grpc import SiemServiceStub
 from pdp.client.remote import open_channel
-from tests import running
-from tests.certificates import authority
-from tests.products import Asked, Product, Say
-from tests.unit.ocsf_schema import faults
+from tests.support import servers as running
+from tests.support.certificates import authority
+from tests.support.ocsf_schema import faults
+from tests.support.siem_product import Asked, Product, Say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

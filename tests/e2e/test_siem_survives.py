@@ -13,11 +13,11 @@ import pytest
 
 from pdp.export.exporter import SPOOL_NAME
 from pdp.export.spool import Spool
-from tests import running
 from tests.e2e.test_siem import TOKEN, hec
 from tests.e2e.test_workers import workers_of
-from tests.products import Product, Say
-from tests.running import start_workers
+from tests.support import servers as running
+from tests.support.servers import start_workers
+from tests.support.siem_product import Product, Say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -38,7 +38,7 @@ pytestmark = pytest.mark.soak
 ROUNDS: Final = int(os.environ.get("PDP_SOAK_ROUNDS", "15"))
 SEED: Final = os.environ.get("PDP_SOAK_SEED", "0")
 
-WRITER: Final = Path(__file__).with_name("kill_writer.py")
+WRITER: Final = Path(__file__).parents[1] / "support" / "kill_writer.py"
 TENANTS: Final = ("t0", "t1", "t2")
 
 MOST_LINES: Final = 40

@@ -18,10 +18,10 @@ from pdp.client.remote import open_channel
 from pdp.decisions.text_stream import HOLD_BACK, MAX_TEXT_BYTES
 from pdp.jsonpb import decode, encode
 from pdp.transport.servicers.decide_stream import MAX_OPEN
-from tests import running
-from tests.e2e.packs import found, made, pack
 from tests.e2e.test_documentation import includes
-from tests.unit.text_streams import chunked
+from tests.support import servers as running
+from tests.support.http.packs import found, made, pack
+from tests.support.text_streams import chunked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -14,8 +14,8 @@ from pdp._gen.pdp.v1 import decide_pb2
 from pdp.client.base import CallFailed
 from pdp.client.remote import RemoteClient
 from pdp.client.tls import ClientTls
-from tests.e2e.secured import Secured, address_of, secured_server, shown_at, spoil
-from tests.running import PATIENCE_S
+from tests.support.servers import PATIENCE_S
+from tests.support.tls_servers import Secured, address_of, secured_server, shown_at, spoil
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

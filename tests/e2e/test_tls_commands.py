@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pdp.cli.exit_codes import Exit
-from tests.e2e.secured import Secured, secured_server
-from tests.running import PATIENCE_S, pdp
+from tests.support.servers import PATIENCE_S, pdp
+from tests.support.tls_servers import Secured, secured_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

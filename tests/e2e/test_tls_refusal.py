@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdp.cli.exit_codes import Exit
-from tests.certificates import authority
-from tests.e2e.secured import settings_of, spoil
-from tests.running import launch, start
+from tests.support.certificates import authority
+from tests.support.servers import launch, start
+from tests.support.tls_servers import settings_of, spoil
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ import pytest
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.client import CallFailed
 from pdp.client.remote import RemoteClient
-from tests import running
-from tests.unit.tokens import AUDIENCE, ISSUER, SECRET, jwk, jwks, token
+from tests.support import servers as running
+from tests.support.tokens import AUDIENCE, ISSUER, SECRET, jwk, jwks, token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

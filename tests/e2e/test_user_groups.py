@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from pdp.catalog.compliance import user_groups
-from tests.e2e.compliance import BUNDLES, GROUP, GROUPS, group, seeded
-from tests.e2e.packs import NOBODY, TIME, found, made, refused
+from tests.support.http.compliance import BUNDLES, GROUP, GROUPS, group, seeded
+from tests.support.http.packs import NOBODY, TIME, found, made, refused
 
 if TYPE_CHECKING:
     import httpx2

@@ -22,12 +22,12 @@ import pytest
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import decide_pb2_grpc
 from pdp.transport.http.server import VANISHED_S, _listen
-from tests.running import PATIENCE_S, Server, start
+from tests.support.servers import PATIENCE_S, Server, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCRIPT = Path(__file__).with_name("faulty_server.py")
+SCRIPT = Path(__file__).parents[1] / "support" / "faulty_server.py"
 
 
 class Proxy:

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pdp._gen.pdp.v1 import decide_pb2, static_policy_pb2
 from pdp.cli.exit_codes import Exit
 from pdp.client.remote import RemoteClient
-from tests.running import PATIENCE_S, Server, free_addresses, launch, start_workers
+from tests.support.servers import PATIENCE_S, Server, free_addresses, launch, start_workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

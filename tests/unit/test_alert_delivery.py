@@ -21,9 +21,9 @@ from pdp.export.deliveries import ExportSettings
 from pdp.export.delivery_worker import Pace
 from pdp.export.exporter import SPOOL_NAME, Exporter
 from pdp.export.spool import Spool
-from tests.certificates import authority
-from tests.products import Product, Say
-from tests.unit.records import card, record, recorded
+from tests.support.certificates import authority
+from tests.support.records import card, record, recorded
+from tests.support.siem_product import Product, Say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ from pdp.domain.decision_record import DecisionRecord, RecordedSubject
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.store.sqlite.audit_log import SqliteAuditLog
 from pdp.store.sqlite.store import SqliteStore
-from tests.unit.audit_logs import EVERYTHING, body, file, filled, ids, log, record, run
+from tests.support.audit_logs import EVERYTHING, body, file, filled, ids, log, record, run
 
 if TYPE_CHECKING:
     from pathlib import Path

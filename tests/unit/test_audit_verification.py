@@ -12,7 +12,7 @@ from pdp.domain.audit_log import Retention
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.store.hash_chain import Batch, digest
 from pdp.store.sqlite.audit_log import SqliteAuditLog
-from tests.unit.audit_logs import KEY, body, file, filled, log, run
+from tests.support.audit_logs import KEY, body, file, filled, log, run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ from pdp.auth import jwks_source
 from pdp.auth.jwks import MAX_JWKS_BYTES, MAX_KEYS, NO_KEYS, parse_jwks, shared_secret
 from pdp.auth.jwks_source import JwksFile, JwksUrl, key_source
 from pdp.errors import ConfigError
-from tests.unit.tokens import EC, RSA, SECRET, jwk, jwks
+from tests.support.tokens import EC, RSA, SECRET, jwk, jwks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,7 @@ from pdp.auth.jwt import (
     TokenVerifier,
 )
 from pdp.auth.rejections import CredentialRejected
-from tests.unit.tokens import (
+from tests.support.tokens import (
     AUDIENCE,
     ISSUER,
     PRIVATE,

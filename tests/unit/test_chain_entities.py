@@ -29,7 +29,7 @@ from pdp.engine.rules.index import RuleIndex
 from pdp.engine.rules.matching import MAX_SPANS, Facts, hold, redactions
 from pdp.engine.scan import NO_FINDINGS
 from pdp.engine.text.locations import Location, Segment
-from tests.unit.dlp import DETECTORS, judged, platform_of, policies, rule
+from tests.support.dlp import DETECTORS, judged, platform_of, policies, rule
 
 if TYPE_CHECKING:
     from pdp.domain.request import JsonObject

@@ -13,8 +13,8 @@ from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate
-from tests.unit import chain_strategies as made
-from tests.unit.reference_chains import judge
+from tests.support import chain_strategies as made
+from tests.support.reference_chains import judge
 from tests.unit.test_chains import chained, rule
 
 PLATFORM = compile_platform(

@@ -6,7 +6,7 @@ import pytest
 
 from pdp.domain.request import Request
 from pdp.engine.conditions import Explanation, compile_condition
-from tests.unit.condition_tables import REQUEST
+from tests.support.condition_tables import REQUEST
 
 
 def explained(source: str, request: Request = REQUEST) -> Explanation:

@@ -9,7 +9,7 @@ import pytest
 from pdp.domain.request import Request
 from pdp.engine.conditions import Truth, compile_condition
 from pdp.errors import InvalidArgument
-from tests.unit.condition_tables import REQUEST, F, T, U, of, table
+from tests.support.condition_tables import REQUEST, F, T, U, of, table
 
 
 @table(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pdp.domain.request import Request
-from tests.unit.condition_tables import F, T, U, of, table
+from tests.support.condition_tables import F, T, U, of, table
 
 if TYPE_CHECKING:
     from pdp.engine.conditions import Truth

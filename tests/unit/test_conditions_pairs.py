@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pdp.engine.conditions import compile_condition
-from tests.unit.condition_strategies import request_of
-from tests.unit.condition_trees import TIMESTAMP, Tree, written
-from tests.unit.reference_conditions import Reference
+from tests.support.condition_strategies import request_of
+from tests.support.condition_trees import TIMESTAMP, Tree, written
+from tests.support.reference_conditions import Reference
 
 DOCUMENT: Final[dict[str, Any]] = {
     "timestamp": 1772074859.5,

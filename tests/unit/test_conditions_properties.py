@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from pdp.engine.conditions import compile_condition
 from pdp.errors import InvalidCondition
-from tests.unit.condition_strategies import conditions, documents, request_of
-from tests.unit.condition_trees import Tree, written
-from tests.unit.reference_conditions import Reference
-from tests.unit.safe_code import assert_harmless
+from tests.support.condition_strategies import conditions, documents, request_of
+from tests.support.condition_trees import Tree, written
+from tests.support.reference_conditions import Reference
+from tests.support.safe_code import assert_harmless
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

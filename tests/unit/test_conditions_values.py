@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.unit.condition_tables import F, T, U, of, table
+from tests.support.condition_tables import F, T, U, of, table
 
 if TYPE_CHECKING:
     from pdp.engine.conditions import Truth

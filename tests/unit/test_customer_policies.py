@@ -21,7 +21,7 @@ from pdp.engine.evaluate import evaluate
 from pdp.engine.rules import customers
 from pdp.engine.rules.action_patterns import ActionPatterns
 from pdp.errors import CustomerNotFound, InvalidArgument, InvalidCondition, RequestTooLarge
-from tests.unit.nodes import Node
+from tests.support.nodes import Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,7 +9,7 @@ import pytest
 from pdp.domain.dlp_rule import DlpRule
 from pdp.engine.dlp.config import MAX_LABEL, MAX_LABELS, MAX_MESSAGE, MAX_REPLACEMENT, read_config
 from pdp.errors import InvalidArgument, InvalidPattern
-from tests.unit.dlp import DETECTORS
+from tests.support.dlp import DETECTORS
 
 BAD_LABELS = f"must be a list of strings of 1 to {MAX_LABEL} characters"
 

@@ -16,7 +16,7 @@ from pdp.engine.compiler import compile_tenant
 from pdp.engine.evaluate import evaluate
 from pdp.engine.layers.dlp import DlpLayer
 from pdp.engine.rules.matching import MAX_SPANS
-from tests.unit.dlp import (
+from tests.support.dlp import (
     CARD,
     bundle,
     judged,

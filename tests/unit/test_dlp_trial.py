@@ -10,7 +10,7 @@ from pdp.domain.ner import NamedEntity, NerFindings, Wanted
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request
 from pdp.engine.dlp.config import MAX_LABELS
-from tests.unit.dlp import CARD, platform_of, policies, rule, tenant_of
+from tests.support.dlp import CARD, platform_of, policies, rule, tenant_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -20,8 +20,8 @@ from pdp.export.siem.registry import registered
 from pdp.export.sources import Sources
 from pdp.export.spool import Spool
 from pdp.store.sqlite.audit_log import SqliteAuditLog
-from tests.products import Asked, Product, Say
-from tests.unit.records import record, recorded
+from tests.support.records import record, recorded
+from tests.support.siem_product import Asked, Product, Say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,7 +12,7 @@ from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.errors import InvalidArgument, Violation
 from pdp.transport.grpc.server import GrpcServer
 from pdp.transport.methods import methods
-from tests.running import PATIENCE_S
+from tests.support.servers import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

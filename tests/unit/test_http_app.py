@@ -6,7 +6,7 @@ import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import static_policy_pb2 as policies
-from tests.unit.shim import POLICIES, Api
+from tests.support.shim import POLICIES, Api
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import structlog.testing
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.transport.http import exchange, routes
-from tests.unit.shim import JSON, POLICIES, Api
+from tests.support.shim import JSON, POLICIES, Api
 
 
 @pytest.fixture

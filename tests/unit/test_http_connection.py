@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pdp.transport.http.connection import BoundedProtocol, LeavingConfig
 from pdp.transport.http.server import _listen, _Uvicorn
-from tests.running import PATIENCE_S
+from tests.support.servers import PATIENCE_S
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -9,7 +9,7 @@ import structlog.testing
 
 from pdp.errors import InvalidPattern, PdpError, PolicyNameExists, StoreUnavailable, Violation
 from pdp.transport.http import exchange
-from tests.unit.shim import POLICIES, Api
+from tests.support.shim import POLICIES, Api
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from pdp.jsonpb.fields import (
 )
 from pdp.transport.http.exchange import to_json
 from pdp.transport.methods import methods
-from tests.unit.everything import Everything
+from tests.support.all_field_kinds import Everything
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FieldDescriptor

@@ -23,7 +23,7 @@ from pdp.embedded import Engine
 from pdp.engine.evaluate import evaluate
 from pdp.engine.scan import Shard
 from pdp.errors import InvalidPattern, ModelDisabled, ModelNotFound, ProviderNotFound
-from tests.unit.nodes import Node
+from tests.support.nodes import Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,7 +26,7 @@ from pdp.usage import stored_meter, synchronization
 from pdp.usage.meter import Meter
 from pdp.usage.stored_meter import StoredMeter
 from pdp.usage.synchronization import UsageSynchronizer
-from tests.unit.nodes import Node
+from tests.support.nodes import Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -13,7 +13,7 @@ from pdp.domain.request import Request, Subject, Usage
 from pdp.engine.compiler import compile_tenant
 from pdp.engine.evaluate import evaluate
 from pdp.usage.meter import Meter
-from tests.unit.meters import NOON, PLATFORM, Clock, at, decide, snapshot_of, used, user
+from tests.support.meters import NOON, PLATFORM, Clock, at, decide, snapshot_of, used, user
 
 
 class TestWindows:

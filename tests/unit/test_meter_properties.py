@@ -14,7 +14,7 @@ from pdp.domain.limits import BOUNDS, MICROS, Counts, Limit
 from pdp.domain.request import Request, Subject, Usage
 from pdp.engine.evaluate import evaluate
 from pdp.usage.meter import Meter
-from tests.unit.meters import Clock, at, snapshot_of
+from tests.support.meters import Clock, at, snapshot_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

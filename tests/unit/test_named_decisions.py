@@ -24,7 +24,7 @@ from pdp.embedded import Engine
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.dlp.named_entities import entity_type_of, labels_of, texts_of, wanted_by
 from pdp.engine.evaluate import evaluate
-from tests import ner_models
+from tests.support import ner_models
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,8 +18,8 @@ from pdp.detect.ner.worker import BATCH, MAX_WAITING, ModelWorker
 from pdp.domain.dlp_rule import LLM, NER
 from pdp.domain.ner import NamedEntity, NerFindings, Wanted
 from pdp.errors import ConfigError
-from tests import ner_models
-from tests.onnx_graph import FLOAT, INT64, Graph
+from tests.support import ner_models
+from tests.support.onnx_graph import FLOAT, INT64, Graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -17,8 +17,8 @@ from pdp.export.ocsf.changes import event_of
 from pdp.export.ocsf.decisions import events_of
 from pdp.export.siem.directory import trial_event
 from pdp.export.siem.text import compact
-from tests.unit.ocsf_schema import faults
-from tests.unit.records import NOW, card, record
+from tests.support.ocsf_schema import faults
+from tests.support.records import NOW, card, record
 
 if TYPE_CHECKING:
     from pdp.domain.decision_record import DecisionRecord

@@ -12,9 +12,9 @@ import pytest
 
 from pdp.export.siem import http
 from pdp.export.siem.base import BatchRefused, DeliveryFailed
-from tests.certificates import authority
-from tests.products import Asked, Product, Say
-from tests.unit.siem import connected, events, uids
+from tests.support.certificates import authority
+from tests.support.siem import connected, events, uids
+from tests.support.siem_product import Asked, Product, Say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,8 +7,8 @@ import pytest
 from pdp.errors import ConfigError
 from pdp.export.siem import kafka
 from pdp.export.siem.base import DeliveryFailed
-from tests.broker import Broker
-from tests.unit.siem import connected, events, uids
+from tests.support.kafka_broker import Broker
+from tests.support.siem import connected, events, uids
 
 NOT_LEADER = 6
 REBALANCE = 43

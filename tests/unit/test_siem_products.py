@@ -11,9 +11,9 @@ from urllib.parse import parse_qs
 import pytest
 
 from pdp.export.siem.base import DeliveryFailed, Refusal
-from tests.products import Asked, Product, Say
-from tests.unit.records import NOW
-from tests.unit.siem import connected, events, uids
+from tests.support.records import NOW
+from tests.support.siem import connected, events, uids
+from tests.support.siem_product import Asked, Product, Say
 from tests.unit.test_siem_http import ENVIRONMENTS
 
 if TYPE_CHECKING:

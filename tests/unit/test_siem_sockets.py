@@ -15,8 +15,8 @@ import pytest
 
 from pdp.errors import ConfigError
 from pdp.export.siem.base import DeliveryFailed, Refusal
-from tests.certificates import authority
-from tests.unit.siem import connected, events, uids
+from tests.support.certificates import authority
+from tests.support.siem import connected, events, uids
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -14,7 +14,7 @@ import pytest
 
 from pdp.config import load
 from pdp.server import supervisor, worker
-from tests.running import PATIENCE_S
+from tests.support.servers import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -23,8 +23,8 @@ from pdp.domain.decision import Outcome
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.static_policy import KIND, StaticPolicy
 from pdp.engine.compiler import compile_platform, compile_tenant
+from tests.support.text_streams import ask, chunked, pieces, spans_of, stream
 from tests.unit.test_chains import chained, rule
-from tests.unit.text_streams import ask, chunked, pieces, spans_of, stream
 
 if TYPE_CHECKING:
     from pdp.domain.policy_pack import PolicyRule

@@ -17,7 +17,7 @@ from pdp.domain.dlp_rule import DlpRule
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.engine.compiler import compile_platform, compile_tenant, empty_snapshot
-from tests.unit.text_streams import FILLERS, NEARLY, VALUES, ask, chunked, spans_of, stream
+from tests.support.text_streams import FILLERS, NEARLY, VALUES, ask, chunked, spans_of, stream
 
 if TYPE_CHECKING:
     from pdp.engine.snapshot import Snapshot

@@ -22,8 +22,8 @@ from pdp.export.alerts.addresses import (
 )
 from pdp.export.alerts.webhook import Webhooks
 from pdp.export.siem.base import BatchRefused, DeliveryFailed
-from tests.certificates import authority
-from tests.products import Product, Say
+from tests.support.certificates import authority
+from tests.support.siem_product import Product, Say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from pdp.domain.static_policy import KIND, body_of
 from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import InvalidPattern, PolicyNameExists, StoreUnavailable
-from tests.unit.nodes import DRAFT, Policies, node, other
+from tests.support.nodes import DRAFT, Policies, node, other
 
 if TYPE_CHECKING:
     from pdp.store.port import Transaction

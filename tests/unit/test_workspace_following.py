@@ -23,7 +23,7 @@ from pdp.transport.methods import methods
 from pdp.transport.metrics import Metrics
 from pdp.transport.servicers.decide import DecideServicer
 from pdp.usage.meter import Meter
-from tests.unit.nodes import DRAFT, Policies, node, other
+from tests.support.nodes import DRAFT, Policies, node, other
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pdp.domain.request import Request
-    from pdp.engine.rules.customers import Customer, CompiledCustomRule, Hits
+    from pdp.engine.rules.customers import CompiledCustomRule, Customer, Hits
 
 
 def rows_of(

@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import floor, isfinite, trunc
 from typing import Any, Final
 
-from tests.unit.condition_trees import TIMESTAMP, UNITS, Tree
+from tests.support.condition_trees import TIMESTAMP, UNITS, Tree
 
 Truth = bool | None
 

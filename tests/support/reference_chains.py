@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdp.domain import policy_chain, policy_pack
-from tests.unit.chain_strategies import CATALOG
+from tests.support.chain_strategies import CATALOG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

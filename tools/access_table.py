@@ -1,4 +1,4 @@
-"""The table of who may call what, in `docs/access.md`: `python -m tests.access_table` renews it."""
+"""The table of who may call what, in `docs/access.md`: `python -m tools.access_table` renews it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pdp.transport.methods import Method
 
 PAGE: Final = Path(__file__).parents[1] / "docs/access.md"
-BEGIN: Final = "<!-- begin of the table: made by python -m tests.access_table -->\n"
+BEGIN: Final = "<!-- begin of the table: made by python -m tools.access_table -->\n"
 END: Final = "<!-- end of the table -->\n"
 
 

@@ -9,7 +9,7 @@ from pdp.export.ocsf.decisions import events_of
 from pdp.export.siem.base import Event
 from pdp.export.siem.registry import registered
 from pdp.export.siem.text import compact
-from tests.unit.records import NOW, record
+from tests.support.records import NOW, record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 
-from tests.running import PATIENCE_S
+from tests.support.servers import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.running import Server
+    from tests.support.servers import Server
 
 ROUNDS: Final = max(1, int(os.environ.get("PDP_SOAK_ROUNDS", "15")) // 5)
 """How often a fault is injected that takes a second or so."""

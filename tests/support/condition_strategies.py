@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hypothesis import strategies as st
 
 from pdp.domain.request import Request, Subject, Target
-from tests.unit.condition_trees import TIMESTAMP, UNITS, Tree
+from tests.support.condition_trees import TIMESTAMP, UNITS, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pdp.cli.exit_codes import Exit
-from tests.running import pdp
+from tests.support.servers import pdp
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.e2e.faults import Tenant
-    from tests.running import Server
+    from tests.support.faults import Tenant
+    from tests.support.servers import Server
 
     Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -14,8 +14,8 @@ import httpx2
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.client.remote import RemoteClient
 from pdp.client.tls import ClientTls
-from tests.certificates import Pair, authority
-from tests.running import PATIENCE_S, Server, start
+from tests.support.certificates import Pair, authority
+from tests.support.servers import PATIENCE_S, Server, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tests.onnx_graph import BOOL, INT64, Graph
+from tests.support.onnx_graph import BOOL, INT64, Graph
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,1 @@
+"""Calls of the JSON shim, one file a policy system."""

@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUF_DIR := .ci/buf
 BUF := $(BUF_DIR)/node_modules/.bin/buf
+IMPORTS := build/protos.stamp
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 
 ## Use
@@ -47,7 +48,7 @@ sbom: $(VENV)/dev.stamp ## Write dist/sbom.json (CycloneDX) from the pinned depe
 
 ## Develop
 .PHONY: lint
-lint: $(VENV)/dev.stamp $(BUF) ## Check style, imports and contracts
+lint: $(VENV)/dev.stamp $(BUF) $(IMPORTS) ## Check style, imports and contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
@@ -63,17 +64,21 @@ types: $(VENV)/dev.stamp ## Check types
 	$(BIN)/mypy
 
 .PHONY: format
-format: $(VENV)/dev.stamp $(BUF) ## Format code and contracts
+format: $(VENV)/dev.stamp $(BUF) $(IMPORTS) ## Format code and contracts
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BUF) format --write --path proto/pdp
 
 .PHONY: generate
-generate: $(VENV)/dev.stamp ## Generate the stubs and openapi.json from proto/
-	$(BIN)/python proto/generate.py
+generate: $(VENV)/dev.stamp $(IMPORTS) ## Generate the stubs and openapi.json from proto/
+	$(BIN)/python -m tools.generate
+
+.PHONY: protos
+protos: $(IMPORTS) ## Write the contracts and what they import to dist/protos, for protoc and buf
+	$(BIN)/python -m tools.protos tree
 
 .PHONY: check-generated
-check-generated: generate ## Fail where generated code is stale
+check-generated: generate ## Fail if generated code is stale
 	@git diff --exit-code --stat -- pdp/_gen clients/python/pdp_client/_gen \
 	  || { echo "generated code is stale: run 'make generate' and commit"; exit 1; }
 	@test -z "$$(git status --porcelain -- pdp/_gen clients/python/pdp_client/_gen)" \
@@ -94,7 +99,7 @@ image: ## Build the container image
 
 .PHONY: clean
 clean: ## Remove what was built and installed; keeps var/
-	rm -rf $(VENV) $(BUF_DIR)/node_modules dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BUF_DIR)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .PHONY: help
 help: ## List the targets
@@ -116,4 +121,10 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 $(BUF): $(BUF_DIR)/package-lock.json
 	@command -v npm >/dev/null || { echo "buf comes from npm: install Node.js 18+ for 'make lint'"; exit 1; }
 	cd $(BUF_DIR) && npm install --no-save --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# The .proto files of other projects that the contracts import. Needs Maven.
+$(IMPORTS): tools/protos.py requirements/dev.txt | $(VENV)/dev.stamp
+	@mkdir -p $(@D)
+	$(BIN)/python -m tools.protos imports
 	@touch $@

@@ -16,7 +16,9 @@ from pdp.domain.request import NO_TARGET, NO_USAGE
 from pdp.domain.tenant import is_tenant_id
 
 if TYPE_CHECKING:
-    from pdp.domain.request import Request, Usage
+    from collections.abc import Sequence
+
+    from pdp.domain.request import Entity, Request, Target, Usage
 
 _MAX_TEXT: Final = 1_048_576 // 4  # characters that are within the bound whatever they are
 
@@ -47,9 +49,9 @@ def is_plain(request: Request, size: int | None = None) -> bool:
     return (
         characters <= _MAX_TEXT
         and ((size is not None and size - characters <= _MAX_ID) or _ids_fit(request))
-        and request.target is NO_TARGET
+        and (request.target is NO_TARGET or (size is not None and _is_plain_target(request.target)))
         and (request.usage is NO_USAGE or _is_plain_usage(request.usage))
-        and not request.entities
+        and (not request.entities or (size is not None and _are_plain_entities(request.entities)))
         and request.direction in _DIRECTIONS
         and request.channel in _CHANNELS
         and request.intent_complexity in _COMPLEXITIES
@@ -61,6 +63,27 @@ def is_plain(request: Request, size: int | None = None) -> bool:
 
 def _is_plain_usage(usage: Usage) -> bool:
     return 0 <= usage.tokens <= _MAX_TOKENS and usage.cost_usd >= 0 and isfinite(usage.cost_usd)
+
+
+def _is_plain_target(target: Target) -> bool:
+    return (
+        len(target.resource_type) <= _MAX_ID
+        and len(target.resource_id) <= _MAX_ID
+        and len(target.classifications) <= _MAX_ITEMS
+        and len(target.fields) <= _MAX_ITEMS
+        and max(map(len, target.classifications), default=0) <= _MAX_ID
+        and max(map(len, target.fields), default=0) <= _MAX_ID
+    )
+
+
+def _are_plain_entities(entities: Sequence[Entity]) -> bool:
+    return len(entities) <= _MAX_ITEMS and all(
+        1 <= len(each.entity_type) <= _MAX_ID
+        and 0 <= each.confidence <= 1
+        and each.start >= 0
+        and each.end >= 0
+        for each in entities
+    )
 
 
 def _ids_fit(request: Request) -> bool:

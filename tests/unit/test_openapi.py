@@ -11,9 +11,9 @@ from google.protobuf import descriptor_pb2
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate as validate_document
 
-from pdp._gen.buf.validate import validate_pb2
 from pdp.errors import InvalidArgument
 from pdp.jsonpb import decode, decode_text, encode
+from pdp.messages.contracts import bounded_class
 from pdp.messages.validation import validate
 from pdp.transport.http.binding import WHOLE, Binding, bindings
 from pdp.transport.http.exchange import NO_CONTENT
@@ -208,7 +208,8 @@ def test_errors_are_those_of_the_one_table() -> None:
 
 def test_a_rule_without_words_stops_the_generator() -> None:
     """Better no document than one that promises what the server refuses."""
-    rules = validate_pb2.FieldRules(string=validate_pb2.StringRules(uuid=True))
+    rules: Any = bounded_class("buf.validate.FieldRules")()
+    rules.string.uuid = True
     with pytest.raises(Untranslated, match=r"no JSON Schema for string\.uuid"):
         bounds(rules, "id")
 

@@ -1,16 +1,19 @@
-"""Bounds: which error a broken rule is, and that the quick test never lets one pass."""
+"""Validation: the error of each violation, and fast checks that never accept one."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-import protovalidate
 import pytest
+from google.protobuf.struct_pb2 import Struct
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp._gen.pdp.v1 import decide_pb2, error_reason_pb2, static_policy_pb2
+from pdp.domain.request import MAX_DEPTH
 from pdp.errors import (
     MAX_VIOLATIONS,
     InvalidAction,
@@ -19,13 +22,20 @@ from pdp.errors import (
     PdpError,
     Violation,
 )
+from pdp.jsonpb import decode
 from pdp.messages.conversion import to_request
 from pdp.messages.fast_validation import is_plain
-from pdp.messages.validation import validate
+from pdp.messages.validation import collect_violations, validate
+from pdp.transport.methods import methods
 from pdp.transport.status import STATUSES, envelope, http_status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from google.protobuf.descriptor import Descriptor, FieldDescriptor
     from google.protobuf.message import Message
+
+    from pdp.transport.methods import Method
 
 NEAR_256 = st.sampled_from(["", "x", "x" * 256, "x" * 257, "é" * 256, "é" * 257])
 ACTIONS = st.one_of(
@@ -42,6 +52,12 @@ def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries({}, optional=fields)
 
 
+ENTITIES = some(
+    entity_type=NEAR_256,
+    confidence=st.one_of(st.floats(), st.floats(0, 1)),
+    start=st.integers(-1, 1),
+    end=st.integers(-1, 1),
+)
 REQUESTS = some(
     request_id=NEAR_256,
     tenant_id=TENANTS,
@@ -60,23 +76,63 @@ REQUESTS = some(
     action=ACTIONS,
     tool=NEAR_256,
     min_revision=st.sampled_from([0, 1, -1, 1 << 53, (1 << 53) - 1]),
-    entities=st.lists(some(entity_type=NEAR_256, confidence=st.floats()), max_size=2),
+    entities=st.one_of(
+        st.lists(ENTITIES, max_size=2), st.sampled_from([[{"entity_type": "x"}] * 1001])
+    ),
     usage=some(tokens=st.integers(-2, 2), cost_usd=st.floats()),
-    target=some(resource_id=NEAR_256, fields=st.lists(NEAR_256, max_size=2)),
+    target=some(
+        resource_type=NEAR_256,
+        resource_id=NEAR_256,
+        sensitivity_level=st.integers(-2, 2),
+        classifications=st.one_of(st.lists(NEAR_256, max_size=2), st.just(["c"] * 1001)),
+        fields=st.one_of(st.lists(NEAR_256, max_size=2), st.just(["f"] * 1001)),
+    ),
+)
+
+
+BATCHES = st.builds(
+    decide_pb2.DecideBatchRequest,
+    tenant_id=TENANTS,
+    requests=st.sampled_from([[{}], [{"direction": "both"}], [{}] * 1000, [{}] * 1001]),
+)
+CHUNKS = st.builds(
+    decide_pb2.StreamChunk,
+    stream_id=NEAR_256,
+    text=st.sampled_from(["", "x" * 262_144, "é" * 524_288, "é" * 524_289, "x" * 1_048_577]),
+)
+STREAM_REQUESTS = st.builds(
+    decide_pb2.DecideStreamRequest, request=REQUESTS, chunk=st.builds(dict, stream_id=NEAR_256)
 )
 
 
 @given(REQUESTS)
-def test_what_is_plain_breaks_no_rule(fields: dict[str, Any]) -> None:
-    """Whatever the quick test accepts, protovalidate accepts; what it refuses is refused."""
+def test_a_request_is_refused_only_if_protovalidate_finds_a_violation(
+    fields: dict[str, Any],
+) -> None:
     message = decide_pb2.DecideRequest(**fields)
-    found = protovalidate.collect_violations(message)
-    expected = pytest.raises(InvalidArgument) if found else nullcontext()
+    expected = pytest.raises(InvalidArgument) if collect_violations(message) else nullcontext()
     with expected:
         to_request(message, message.tenant_id or "default", message.request_id or "made")
 
 
-def test_usual_requests_are_plain() -> None:
+@given(st.one_of(BATCHES, CHUNKS, STREAM_REQUESTS))
+def test_a_message_with_a_fast_check_is_refused_only_if_protovalidate_finds_a_violation(
+    message: Message,
+) -> None:
+    expected = pytest.raises(InvalidArgument) if collect_violations(message) else nullcontext()
+    with expected:
+        validate(message)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"target": {"resource_type": "table", "classifications": ["PII"]}},
+        {"entities": [{"entity_type": "SSN", "confidence": 0.9, "end": 11}]},
+    ],
+)
+def test_usual_requests_pass_the_fast_check(more: dict[str, Any]) -> None:
     request = decide_pb2.DecideRequest(
         request_id="r1",
         tenant_id="acme",
@@ -85,8 +141,66 @@ def test_usual_requests_are_plain() -> None:
         content=decide_pb2.Content(text="hello"),
         action="database:table:drop",
         tool="sql",
+        **more,
     )
     assert is_plain(to_request(request, "acme", "r1"), request.ByteSize())
+
+
+def documents(message: Descriptor, outer: tuple[str, ...] = ()) -> Iterator[list[FieldDescriptor]]:
+    """Yields the path of each free-form value in a message."""
+    for field in message.fields:
+        if field.message_type is None or field.message_type.full_name in outer:
+            continue
+        if field.message_type.full_name == Struct.DESCRIPTOR.full_name:
+            yield [field]
+        else:
+            for path in documents(field.message_type, (*outer, message.full_name)):
+                yield [field, *path]
+
+
+@pytest.mark.parametrize("method", [*methods()], ids=lambda method: method.name)
+def test_the_deepest_documents_can_be_parsed_again(method: Method) -> None:
+    """Protobuf parsers refuse more than 100 messages inside each other."""
+    for path in documents(method.descriptor.input_type):
+        value: Any = {"a": 1}
+        for _ in range(MAX_DEPTH - 1):
+            value = {"a": value}
+        for field in reversed(path):
+            value = {field.name: [value] if field.is_repeated else value}
+        message = method.request()
+        decode(value, message)
+        collect_violations(message)
+
+
+_BESIDE: Final = """
+from google.protobuf import descriptor_pb2, descriptor_pool
+pool = descriptor_pool.Default()
+file = descriptor_pb2.FileDescriptorProto(package="buf.validate")
+file.name = "buf/validate/validate.proto"
+file.dependency.append("google/protobuf/descriptor.proto")
+file.message_type.add(name="FieldRules")
+file.extension.add(
+    name="field", extendee=".google.protobuf.FieldOptions", number=1159,
+    type="TYPE_MESSAGE", type_name=".buf.validate.FieldRules", label="LABEL_OPTIONAL",
+)
+pool.Add(file)
+
+from pdp._gen.pdp.v1 import decide_pb2
+from pdp.messages.validation import validate
+try:
+    validate(decide_pb2.DecideRequest(direction="sideways"))
+except Exception as error:
+    print(error)
+assert decide_pb2.DecideRequest.DESCRIPTOR.fields_by_name["direction"].has_options is False
+"""
+
+
+def test_another_package_may_register_its_own_version_of_the_rules() -> None:
+    """The default pool of protobuf holds only one version of a file."""
+    done = subprocess.run(
+        [sys.executable, "-c", _BESIDE], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "direction: must be one of input, output\n"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp._gen.buf.validate import validate_pb2
+from pdp.messages.contracts import field_rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 JsonSchema = dict[str, Any]
 
+_IGNORE_IF_ZERO_VALUE, _IGNORE_ALWAYS = 1, 3  # the numbers of buf.validate.Ignore
 _BLANK: Final = r"\t\n\f\r "  # what \s is in RE2
 
 
@@ -21,13 +22,7 @@ class Untranslated(TypeError):
     """A rule that this document has no words for: it would promise what the server refuses."""
 
 
-def rules_of(field: FieldDescriptor) -> validate_pb2.FieldRules:
-    """Returns the rules of a field."""
-    rules: validate_pb2.FieldRules = field.GetOptions().Extensions[validate_pb2.field]
-    return rules
-
-
-def bounds(rules: validate_pb2.FieldRules, name: str) -> JsonSchema:
+def bounds(rules: Any, name: str) -> JsonSchema:
     """Returns the keywords that `rules` add to a value's schema.
 
     Args:
@@ -40,7 +35,7 @@ def bounds(rules: validate_pb2.FieldRules, name: str) -> JsonSchema:
     """
     kind = rules.WhichOneof("type")
     schema: JsonSchema = {}
-    if kind is not None and rules.ignore != validate_pb2.IGNORE_ALWAYS:
+    if kind is not None and rules.ignore != _IGNORE_ALWAYS:
         for rule, value in getattr(rules, kind).ListFields():
             translate = _RULES.get(f"{_family(kind)}.{rule.name}")
             if translate is None:
@@ -56,10 +51,10 @@ def bounds(rules: validate_pb2.FieldRules, name: str) -> JsonSchema:
 
 def must_be_sent(field: FieldDescriptor, schema: JsonSchema) -> bool:
     """Whether a request is refused without the field: absent, it has its zero value."""
-    rules = rules_of(field)
+    rules = field_rules(field)
     if rules.required:
         return True
-    if field.has_presence or rules.ignore == validate_pb2.IGNORE_ALWAYS or ignores_zero(field):
+    if field.has_presence or rules.ignore == _IGNORE_ALWAYS or ignores_zero(field):
         return False
     if field.is_repeated:
         return bool(schema.get("minItems"))
@@ -68,7 +63,7 @@ def must_be_sent(field: FieldDescriptor, schema: JsonSchema) -> bool:
 
 def ignores_zero(field: FieldDescriptor) -> bool:
     """Whether the rules leave an empty or zero value alone."""
-    return bool(rules_of(field).ignore == validate_pb2.IGNORE_IF_ZERO_VALUE)
+    return bool(field_rules(field).ignore == _IGNORE_IF_ZERO_VALUE)
 
 
 def or_zero(schema: JsonSchema) -> JsonSchema:
@@ -109,7 +104,7 @@ def _pattern(pattern: str) -> JsonSchema:
     return {"pattern": pattern.replace(r"\S", f"[^{_BLANK}]").replace(r"\s", f"[{_BLANK}]")}
 
 
-def _items(rules: validate_pb2.FieldRules) -> JsonSchema:
+def _items(rules: Any) -> JsonSchema:
     schema = bounds(rules, "items")
     return {"items": schema} if schema else {}
 

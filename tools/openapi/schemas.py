@@ -23,13 +23,13 @@ from pdp.jsonpb.fields import (
     map_value,
 )
 from pdp.jsonpb.timestamps import EXAMPLE
+from pdp.messages.contracts import field_rules
 from tools.openapi.bounds import (
     JsonSchema,
     bounds,
     ignores_zero,
     must_be_sent,
     or_zero,
-    rules_of,
 )
 from tools.openapi.free_form import DOCUMENTS
 
@@ -152,7 +152,7 @@ class Schemas:
 
     def _bounded(self, field: FieldDescriptor) -> JsonSchema:
         """Returns the schema of a field as it is read, with its bounds."""
-        rules = bounds(rules_of(field), field.full_name)
+        rules = bounds(field_rules(field), field.full_name)
         if not field.is_repeated or is_map(field):
             schema = {**self._value(field, written=False), **rules}
             return or_zero(schema) if ignores_zero(field) else schema

@@ -22,13 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from pdp_client._gen.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from pdp_client._gen.pdp.v1 import options_pb2 as pdp_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14pdp/v1/api_key.proto\x12\x06pdp.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pdp/v1/options.proto\"\xa4\x02\n\x06\x41piKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x0f\n\x07tenants\x18\x04 \x03(\t\x12%\n\x07secrets\x18\x05 \x03(\x0b\x32\x14.pdp.v1.ApiKeySecret\x12\x36\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01\x12\x12\n\ncreated_by\x18\x07 \x01(\t\x12\x36\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01\x12\x36\n\nupdated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01\"\x8e\x01\n\x0c\x41piKeySecret\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x36\n\ncreated_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01\x12\x36\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01\"\x14\n\x12ListApiKeysRequest\"3\n\x13ListApiKeysResponse\x12\x1c\n\x04keys\x18\x01 \x03(\x0b\x32\x0e.pdp.v1.ApiKey\"\xd4\x01\n\x13\x43reateApiKeyRequest\x12\x19\n\x04name\x18\x01 \x01(\tB\x0b\xbaH\x08r\x03\x18\x80\x01\xc8\x01\x01\x12\x33\n\x04role\x18\x02 \x01(\tB%\xbaH\"r\x1dR\x05\x61\x64minR\x06\x65\x64itorR\x07\x61uditorR\x03pep\xc8\x01\x01\x12=\n\x07tenants\x18\x03 \x03(\tB,\xbaH)\x92\x01&\x10\x64\x18\x01\" r\x1e\x32\x1c^([A-Za-z0-9._-]{1,128}|\\*)$\x12.\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x14\x43reateApiKeyResponse\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1f\n\x07\x61pi_key\x18\x02 \x01(\x0b\x32\x0e.pdp.v1.ApiKey\",\n\x10GetApiKeyRequest\x12\x18\n\x06key_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"4\n\x11GetApiKeyResponse\x12\x1f\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x0e.pdp.v1.ApiKey\"c\n\x13RotateApiKeyRequest\x12\x18\n\x06key_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12$\n\toverlap_s\x18\x02 \x01(\x05\x42\x0c\xbaH\t\x1a\x07\x18\x80\x9a\x9e\x01(\x00H\x00\x88\x01\x01\x42\x0c\n\n_overlap_s\"D\n\x14RotateApiKeyResponse\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1f\n\x07\x61pi_key\x18\x02 \x01(\x0b\x32\x0e.pdp.v1.ApiKey\"/\n\x13RevokeApiKeyRequest\x12\x18\n\x06key_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"\x16\n\x14RevokeApiKeyResponse2\x84\x05\n\rApiKeyService\x12q\n\x0bListApiKeys\x12\x1a.pdp.v1.ListApiKeysRequest\x1a\x1b.pdp.v1.ListApiKeysResponse\")\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02\x1b\x12\x13/api/admin/api-keysb\x04keys\x12z\n\x0c\x43reateApiKey\x12\x1b.pdp.v1.CreateApiKeyRequest\x1a\x1c.pdp.v1.CreateApiKeyResponse\"/\xca\xf3\x18\x05\x08\xc9\x01\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02\x18\"\x13/api/admin/api-keys:\x01*\x12w\n\tGetApiKey\x12\x18.pdp.v1.GetApiKeyRequest\x1a\x19.pdp.v1.GetApiKeyResponse\"5\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02\'\x12\x1c/api/admin/api-keys/{key_id}b\x07\x61pi_key\x12\x87\x01\n\x0cRotateApiKey\x12\x1b.pdp.v1.RotateApiKeyRequest\x1a\x1c.pdp.v1.RotateApiKeyResponse\"<\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02(\"#/api/admin/api-keys/{key_id}/rotate:\x01*\x12\x80\x01\n\x0cRevokeApiKey\x12\x1b.pdp.v1.RevokeApiKeyRequest\x1a\x1c.pdp.v1.RevokeApiKeyResponse\"5\xca\xf3\x18\x05\x08\xcc\x01\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02\x1e*\x1c/api/admin/api-keys/{key_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14pdp/v1/api_key.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pdp/v1/options.proto\"\xf2\x02\n\x06\x41piKey\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n\x04role\x18\x03 \x01(\tR\x04role\x12\x18\n\x07tenants\x18\x04 \x03(\tR\x07tenants\x12.\n\x07secrets\x18\x05 \x03(\x0b\x32\x14.pdp.v1.ApiKeySecretR\x07secrets\x12\x41\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\texpiresAt\x12\x1d\n\ncreated_by\x18\x07 \x01(\tR\tcreatedBy\x12\x41\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tcreatedAt\x12\x41\n\nupdated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tupdatedAt\"\xac\x01\n\x0c\x41piKeySecret\x12\x16\n\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x41\n\ncreated_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tcreatedAt\x12\x41\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\texpiresAt\"\x14\n\x12ListApiKeysRequest\"9\n\x13ListApiKeysResponse\x12\"\n\x04keys\x18\x01 \x03(\x0b\x32\x0e.pdp.v1.ApiKeyR\x04keys\"\x92\x01\n\x13\x43reateApiKeyRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04role\x18\x02 \x01(\tR\x04role\x12\x18\n\x07tenants\x18\x03 \x03(\tR\x07tenants\x12\x39\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\"Q\n\x14\x43reateApiKeyResponse\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\'\n\x07\x61pi_key\x18\x02 \x01(\x0b\x32\x0e.pdp.v1.ApiKeyR\x06\x61piKey\")\n\x10GetApiKeyRequest\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\"<\n\x11GetApiKeyResponse\x12\'\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x0e.pdp.v1.ApiKeyR\x06\x61piKey\"\\\n\x13RotateApiKeyRequest\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\x12 \n\toverlap_s\x18\x02 \x01(\x05H\x00R\x08overlapS\x88\x01\x01\x42\x0c\n\n_overlap_s\"Q\n\x14RotateApiKeyResponse\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\'\n\x07\x61pi_key\x18\x02 \x01(\x0b\x32\x0e.pdp.v1.ApiKeyR\x06\x61piKey\",\n\x13RevokeApiKeyRequest\x12\x15\n\x06key_id\x18\x01 \x01(\tR\x05keyId\"\x16\n\x14RevokeApiKeyResponse2\x84\x05\n\rApiKeyService\x12q\n\x0bListApiKeys\x12\x1a.pdp.v1.ListApiKeysRequest\x1a\x1b.pdp.v1.ListApiKeysResponse\")\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02\x1b\x12\x13/api/admin/api-keysb\x04keys\x12z\n\x0c\x43reateApiKey\x12\x1b.pdp.v1.CreateApiKeyRequest\x1a\x1c.pdp.v1.CreateApiKeyResponse\"/\xca\xf3\x18\x05\x08\xc9\x01\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02\x18\"\x13/api/admin/api-keys:\x01*\x12w\n\tGetApiKey\x12\x18.pdp.v1.GetApiKeyRequest\x1a\x19.pdp.v1.GetApiKeyResponse\"5\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02\'\x12\x1c/api/admin/api-keys/{key_id}b\x07\x61pi_key\x12\x87\x01\n\x0cRotateApiKey\x12\x1b.pdp.v1.RotateApiKeyRequest\x1a\x1c.pdp.v1.RotateApiKeyResponse\"<\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02(\"#/api/admin/api-keys/{key_id}/rotate:\x01*\x12\x80\x01\n\x0cRevokeApiKey\x12\x1b.pdp.v1.RevokeApiKeyRequest\x1a\x1c.pdp.v1.RevokeApiKeyResponse\"5\xca\xf3\x18\x05\x08\xcc\x01\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x01\x82\xd3\xe4\x93\x02\x1e*\x1c/api/admin/api-keys/{key_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,20 +44,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APIKEYSECRET'].fields_by_name['created_at']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_APIKEYSECRET'].fields_by_name['expires_at']._loaded_options = None
   _globals['_APIKEYSECRET'].fields_by_name['expires_at']._serialized_options = b'\322\363\030\002\010\001'
-  _globals['_CREATEAPIKEYREQUEST'].fields_by_name['name']._loaded_options = None
-  _globals['_CREATEAPIKEYREQUEST'].fields_by_name['name']._serialized_options = b'\272H\010r\003\030\200\001\310\001\001'
-  _globals['_CREATEAPIKEYREQUEST'].fields_by_name['role']._loaded_options = None
-  _globals['_CREATEAPIKEYREQUEST'].fields_by_name['role']._serialized_options = b'\272H\"r\035R\005adminR\006editorR\007auditorR\003pep\310\001\001'
-  _globals['_CREATEAPIKEYREQUEST'].fields_by_name['tenants']._loaded_options = None
-  _globals['_CREATEAPIKEYREQUEST'].fields_by_name['tenants']._serialized_options = b'\272H)\222\001&\020d\030\001\" r\0362\034^([A-Za-z0-9._-]{1,128}|\\*)$'
-  _globals['_GETAPIKEYREQUEST'].fields_by_name['key_id']._loaded_options = None
-  _globals['_GETAPIKEYREQUEST'].fields_by_name['key_id']._serialized_options = b'\272H\005r\003\030\200\001'
-  _globals['_ROTATEAPIKEYREQUEST'].fields_by_name['key_id']._loaded_options = None
-  _globals['_ROTATEAPIKEYREQUEST'].fields_by_name['key_id']._serialized_options = b'\272H\005r\003\030\200\001'
-  _globals['_ROTATEAPIKEYREQUEST'].fields_by_name['overlap_s']._loaded_options = None
-  _globals['_ROTATEAPIKEYREQUEST'].fields_by_name['overlap_s']._serialized_options = b'\272H\t\032\007\030\200\232\236\001(\000'
-  _globals['_REVOKEAPIKEYREQUEST'].fields_by_name['key_id']._loaded_options = None
-  _globals['_REVOKEAPIKEYREQUEST'].fields_by_name['key_id']._serialized_options = b'\272H\005r\003\030\200\001'
   _globals['_APIKEYSERVICE'].methods_by_name['ListApiKeys']._loaded_options = None
   _globals['_APIKEYSERVICE'].methods_by_name['ListApiKeys']._serialized_options = b'\332\363\030\004\010\004\020\001\202\323\344\223\002\033\022\023/api/admin/api-keysb\004keys'
   _globals['_APIKEYSERVICE'].methods_by_name['CreateApiKey']._loaded_options = None
@@ -69,30 +54,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APIKEYSERVICE'].methods_by_name['RotateApiKey']._serialized_options = b'\312\363\030\002\030\001\332\363\030\004\010\004\020\001\202\323\344\223\002(\"#/api/admin/api-keys/{key_id}/rotate:\001*'
   _globals['_APIKEYSERVICE'].methods_by_name['RevokeApiKey']._loaded_options = None
   _globals['_APIKEYSERVICE'].methods_by_name['RevokeApiKey']._serialized_options = b'\312\363\030\005\010\314\001\030\001\332\363\030\004\010\004\020\001\202\323\344\223\002\036*\034/api/admin/api-keys/{key_id}'
-  _globals['_APIKEY']._serialized_start=147
-  _globals['_APIKEY']._serialized_end=439
-  _globals['_APIKEYSECRET']._serialized_start=442
-  _globals['_APIKEYSECRET']._serialized_end=584
-  _globals['_LISTAPIKEYSREQUEST']._serialized_start=586
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=606
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=608
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=659
-  _globals['_CREATEAPIKEYREQUEST']._serialized_start=662
-  _globals['_CREATEAPIKEYREQUEST']._serialized_end=874
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=876
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=944
-  _globals['_GETAPIKEYREQUEST']._serialized_start=946
-  _globals['_GETAPIKEYREQUEST']._serialized_end=990
-  _globals['_GETAPIKEYRESPONSE']._serialized_start=992
-  _globals['_GETAPIKEYRESPONSE']._serialized_end=1044
-  _globals['_ROTATEAPIKEYREQUEST']._serialized_start=1046
-  _globals['_ROTATEAPIKEYREQUEST']._serialized_end=1145
-  _globals['_ROTATEAPIKEYRESPONSE']._serialized_start=1147
-  _globals['_ROTATEAPIKEYRESPONSE']._serialized_end=1215
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1217
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1264
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=1266
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=1288
-  _globals['_APIKEYSERVICE']._serialized_start=1291
-  _globals['_APIKEYSERVICE']._serialized_end=1935
+  _globals['_APIKEY']._serialized_start=118
+  _globals['_APIKEY']._serialized_end=488
+  _globals['_APIKEYSECRET']._serialized_start=491
+  _globals['_APIKEYSECRET']._serialized_end=663
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=665
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=685
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=687
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=744
+  _globals['_CREATEAPIKEYREQUEST']._serialized_start=747
+  _globals['_CREATEAPIKEYREQUEST']._serialized_end=893
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=895
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=976
+  _globals['_GETAPIKEYREQUEST']._serialized_start=978
+  _globals['_GETAPIKEYREQUEST']._serialized_end=1019
+  _globals['_GETAPIKEYRESPONSE']._serialized_start=1021
+  _globals['_GETAPIKEYRESPONSE']._serialized_end=1081
+  _globals['_ROTATEAPIKEYREQUEST']._serialized_start=1083
+  _globals['_ROTATEAPIKEYREQUEST']._serialized_end=1175
+  _globals['_ROTATEAPIKEYRESPONSE']._serialized_start=1177
+  _globals['_ROTATEAPIKEYRESPONSE']._serialized_end=1258
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1260
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1304
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=1306
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=1328
+  _globals['_APIKEYSERVICE']._serialized_start=1331
+  _globals['_APIKEYSERVICE']._serialized_end=1975
 # @@protoc_insertion_point(module_scope)

@@ -22,14 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from pdp_client._gen.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from pdp_client._gen.pdp.v1 import options_pb2 as pdp_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13pdp/v1/limits.proto\x12\x06pdp.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pdp/v1/options.proto\"\x8f\x05\n\x05Limit\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05scope\x18\x02 \x01(\t\x12\x12\n\nsubject_id\x18\x03 \x01(\t\x12(\n\x13\x64\x61ily_request_limit\x18\x04 \x01(\x03\x42\x06\xd2\xf3\x18\x02\x08\x01H\x00\x88\x01\x01\x12*\n\x15monthly_request_limit\x18\x05 \x01(\x03\x42\x06\xd2\xf3\x18\x02\x08\x01H\x01\x88\x01\x01\x12&\n\x11\x64\x61ily_token_limit\x18\x06 \x01(\x03\x42\x06\xd2\xf3\x18\x02\x08\x01H\x02\x88\x01\x01\x12(\n\x13monthly_token_limit\x18\x07 \x01(\x03\x42\x06\xd2\xf3\x18\x02\x08\x01H\x03\x88\x01\x01\x12)\n\x14\x64\x61ily_cost_limit_usd\x18\x08 \x01(\x01\x42\x06\xd2\xf3\x18\x02\x08\x01H\x04\x88\x01\x01\x12+\n\x16monthly_cost_limit_usd\x18\t \x01(\x01\x42\x06\xd2\xf3\x18\x02\x08\x01H\x05\x88\x01\x01\x12(\n\x13requests_per_minute\x18\n \x01(\x03\x42\x06\xd2\xf3\x18\x02\x08\x01H\x06\x88\x01\x01\x12\x11\n\tis_active\x18\x0b \x01(\x08\x12\x36\n\ncreated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01\x12\x36\n\nupdated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01\x42\x16\n\x14_daily_request_limitB\x18\n\x16_monthly_request_limitB\x14\n\x12_daily_token_limitB\x16\n\x14_monthly_token_limitB\x17\n\x15_daily_cost_limit_usdB\x19\n\x17_monthly_cost_limit_usdB\x16\n\x14_requests_per_minute\"\x13\n\x11ListLimitsRequest\"3\n\x12ListLimitsResponse\x12\x1d\n\x06limits\x18\x01 \x03(\x0b\x32\r.pdp.v1.Limit\"\xab\x05\n\x12\x43reateLimitRequest\x12$\n\x05scope\x18\x01 \x01(\tB\x15\xbaH\x12r\rR\x04userR\x05group\xc8\x01\x01\x12\x1f\n\nsubject_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x03\x18\x80\x02\xc8\x01\x01\x12\x32\n\x13\x64\x61ily_request_limit\x18\x03 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\xff\xff\xff\xff\xff\xff\xff\x0f(\x00H\x00\x88\x01\x01\x12\x34\n\x15monthly_request_limit\x18\x04 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\xff\xff\xff\xff\xff\xff\xff\x0f(\x00H\x01\x88\x01\x01\x12\x30\n\x11\x64\x61ily_token_limit\x18\x05 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\xff\xff\xff\xff\xff\xff\xff\x0f(\x00H\x02\x88\x01\x01\x12\x32\n\x13monthly_token_limit\x18\x06 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\xff\xff\xff\xff\xff\xff\xff\x0f(\x00H\x03\x88\x01\x01\x12:\n\x14\x64\x61ily_cost_limit_usd\x18\x07 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x65\xcd\xcd\x41)\x00\x00\x00\x00\x00\x00\x00\x00H\x04\x88\x01\x01\x12<\n\x16monthly_cost_limit_usd\x18\x08 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x65\xcd\xcd\x41)\x00\x00\x00\x00\x00\x00\x00\x00H\x05\x88\x01\x01\x12\x32\n\x13requests_per_minute\x18\t \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\xff\xff\xff\xff\xff\xff\xff\x0f(\x00H\x06\x88\x01\x01\x12\x16\n\tis_active\x18\n \x01(\x08H\x07\x88\x01\x01\x42\x16\n\x14_daily_request_limitB\x18\n\x16_monthly_request_limitB\x14\n\x12_daily_token_limitB\x16\n\x14_monthly_token_limitB\x17\n\x15_daily_cost_limit_usdB\x19\n\x17_monthly_cost_limit_usdB\x16\n\x14_requests_per_minuteB\x0c\n\n_is_active\";\n\x13\x43reateLimitResponse\x12$\n\x05limit\x18\x01 \x01(\x0b\x32\r.pdp.v1.LimitB\x06\xd2\xf3\x18\x02\x08\x01\"-\n\x0fGetLimitRequest\x12\x1a\n\x08limit_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"8\n\x10GetLimitResponse\x12$\n\x05limit\x18\x01 \x01(\x0b\x32\r.pdp.v1.LimitB\x06\xd2\xf3\x18\x02\x08\x01\"\xe9\x04\n\x12UpdateLimitRequest\x12\x1a\n\x08limit_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\x12&\n\x05scope\x18\x02 \x01(\tB\x12\xbaH\x0fr\rR\x04userR\x05groupH\x00\x88\x01\x01\x12!\n\nsubject_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02H\x01\x88\x01\x01\x12;\n\x13\x64\x61ily_request_limit\x18\x04 \x01(\x0b\x32\x16.google.protobuf.ValueB\x06\xbaH\x03\xd8\x01\x03\x12=\n\x15monthly_request_limit\x18\x05 \x01(\x0b\x32\x16.google.protobuf.ValueB\x06\xbaH\x03\xd8\x01\x03\x12\x39\n\x11\x64\x61ily_token_limit\x18\x06 \x01(\x0b\x32\x16.google.protobuf.ValueB\x06\xbaH\x03\xd8\x01\x03\x12;\n\x13monthly_token_limit\x18\x07 \x01(\x0b\x32\x16.google.protobuf.ValueB\x06\xbaH\x03\xd8\x01\x03\x12<\n\x14\x64\x61ily_cost_limit_usd\x18\x08 \x01(\x0b\x32\x16.google.protobuf.ValueB\x06\xbaH\x03\xd8\x01\x03\x12>\n\x16monthly_cost_limit_usd\x18\t \x01(\x0b\x32\x16.google.protobuf.ValueB\x06\xbaH\x03\xd8\x01\x03\x12;\n\x13requests_per_minute\x18\n \x01(\x0b\x32\x16.google.protobuf.ValueB\x06\xbaH\x03\xd8\x01\x03\x12\x16\n\tis_active\x18\x0b \x01(\x08H\x02\x88\x01\x01\x42\x08\n\x06_scopeB\r\n\x0b_subject_idB\x0c\n\n_is_active\";\n\x13UpdateLimitResponse\x12$\n\x05limit\x18\x01 \x01(\x0b\x32\r.pdp.v1.LimitB\x06\xd2\xf3\x18\x02\x08\x01\"0\n\x12\x44\x65leteLimitRequest\x12\x1a\n\x08limit_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"\x15\n\x13\x44\x65leteLimitResponse\"\x16\n\x14GetLimitUsageRequest\":\n\x15GetLimitUsageResponse\x12!\n\x05usage\x18\x01 \x03(\x0b\x32\x12.pdp.v1.LimitUsage\"\xe5\x03\n\nLimitUsage\x12\x10\n\x08limit_id\x18\x01 \x01(\t\x12\r\n\x05scope\x18\x02 \x01(\t\x12\x12\n\nsubject_id\x18\x03 \x01(\t\x12\x11\n\tis_active\x18\x04 \x01(\x08\x12\x37\n\x13\x64\x61ily_request_limit\x18\x05 \x01(\x0b\x32\x12.pdp.v1.CountUsageB\x06\xd2\xf3\x18\x02\x08\x01\x12\x39\n\x15monthly_request_limit\x18\x06 \x01(\x0b\x32\x12.pdp.v1.CountUsageB\x06\xd2\xf3\x18\x02\x08\x01\x12\x35\n\x11\x64\x61ily_token_limit\x18\x07 \x01(\x0b\x32\x12.pdp.v1.CountUsageB\x06\xd2\xf3\x18\x02\x08\x01\x12\x37\n\x13monthly_token_limit\x18\x08 \x01(\x0b\x32\x12.pdp.v1.CountUsageB\x06\xd2\xf3\x18\x02\x08\x01\x12\x37\n\x14\x64\x61ily_cost_limit_usd\x18\t \x01(\x0b\x32\x11.pdp.v1.CostUsageB\x06\xd2\xf3\x18\x02\x08\x01\x12\x39\n\x16monthly_cost_limit_usd\x18\n \x01(\x0b\x32\x11.pdp.v1.CostUsageB\x06\xd2\xf3\x18\x02\x08\x01\x12\x37\n\x13requests_per_minute\x18\x0b \x01(\x0b\x32\x12.pdp.v1.CountUsageB\x06\xd2\xf3\x18\x02\x08\x01\"\xdf\x01\n\nCountUsage\x12\x0c\n\x04used\x18\x01 \x01(\x03\x12\x1a\n\x05limit\x18\x02 \x01(\x03\x42\x06\xd2\xf3\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x1e\n\tremaining\x18\x03 \x01(\x03\x42\x06\xd2\xf3\x18\x02\x08\x01H\x01\x88\x01\x01\x12\x38\n\x0cwindow_start\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01\x12\x35\n\tresets_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01\x42\x08\n\x06_limitB\x0c\n\n_remaining\"\xde\x01\n\tCostUsage\x12\x0c\n\x04used\x18\x01 \x01(\x01\x12\x1a\n\x05limit\x18\x02 \x01(\x01\x42\x06\xd2\xf3\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x1e\n\tremaining\x18\x03 \x01(\x01\x42\x06\xd2\xf3\x18\x02\x08\x01H\x01\x88\x01\x01\x12\x38\n\x0cwindow_start\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01\x12\x35\n\tresets_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01\x42\x08\n\x06_limitB\x0c\n\n_remaining\"\xfb\x02\n\nQuotaUsage\x12\x10\n\x08limit_id\x18\x01 \x01(\t\x12\r\n\x05scope\x18\x02 \x01(\t\x12\x12\n\nsubject_id\x18\x03 \x01(\t\x12\x10\n\x08\x65xceeded\x18\x04 \x01(\x08\x12/\n\x13\x64\x61ily_request_limit\x18\x05 \x01(\x0b\x32\x12.pdp.v1.CountUsage\x12\x31\n\x15monthly_request_limit\x18\x06 \x01(\x0b\x32\x12.pdp.v1.CountUsage\x12-\n\x11\x64\x61ily_token_limit\x18\x07 \x01(\x0b\x32\x12.pdp.v1.CountUsage\x12/\n\x13monthly_token_limit\x18\x08 \x01(\x0b\x32\x12.pdp.v1.CountUsage\x12/\n\x14\x64\x61ily_cost_limit_usd\x18\t \x01(\x0b\x32\x11.pdp.v1.CostUsage\x12\x31\n\x16monthly_cost_limit_usd\x18\n \x01(\x0b\x32\x11.pdp.v1.CostUsage\"\x88\x01\n\x0eRateLimitUsage\x12\x10\n\x08limit_id\x18\x01 \x01(\t\x12\r\n\x05scope\x18\x02 \x01(\t\x12\x12\n\nsubject_id\x18\x03 \x01(\t\x12\x10\n\x08\x65xceeded\x18\x04 \x01(\x08\x12/\n\x13requests_per_minute\x18\x05 \x01(\x0b\x32\x12.pdp.v1.CountUsage\",\n\x06Quotas\x12\"\n\x06quotas\x18\x01 \x03(\x0b\x32\x12.pdp.v1.QuotaUsage\"9\n\nRateLimits\x12+\n\x0brate_limits\x18\x01 \x03(\x0b\x32\x16.pdp.v1.RateLimitUsage2\xf4\x05\n\x0cLimitService\x12n\n\nListLimits\x12\x19.pdp.v1.ListLimitsRequest\x1a\x1a.pdp.v1.ListLimitsResponse\")\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x1b\x12\x11/api/admin/limitsb\x06limits\x12|\n\x0b\x43reateLimit\x12\x1a.pdp.v1.CreateLimitRequest\x1a\x1b.pdp.v1.CreateLimitResponse\"4\xca\xf3\x18\x05\x08\xc9\x01\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x1d\"\x11/api/admin/limits:\x01*b\x05limit\x12|\n\rGetLimitUsage\x12\x1c.pdp.v1.GetLimitUsageRequest\x1a\x1d.pdp.v1.GetLimitUsageResponse\".\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02 \x12\x17/api/admin/limits/usageb\x05usage\x12r\n\x08GetLimit\x12\x17.pdp.v1.GetLimitRequest\x1a\x18.pdp.v1.GetLimitResponse\"3\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02%\x12\x1c/api/admin/limits/{limit_id}b\x05limit\x12\x84\x01\n\x0bUpdateLimit\x12\x1a.pdp.v1.UpdateLimitRequest\x1a\x1b.pdp.v1.UpdateLimitResponse\"<\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02(\x1a\x1c/api/admin/limits/{limit_id}:\x01*b\x05limit\x12}\n\x0b\x44\x65leteLimit\x12\x1a.pdp.v1.DeleteLimitRequest\x1a\x1b.pdp.v1.DeleteLimitResponse\"5\xca\xf3\x18\x05\x08\xcc\x01\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x1e*\x1c/api/admin/limits/{limit_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13pdp/v1/limits.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pdp/v1/options.proto\"\xcc\x06\n\x05Limit\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n\x05scope\x18\x02 \x01(\tR\x05scope\x12\x1d\n\nsubject_id\x18\x03 \x01(\tR\tsubjectId\x12;\n\x13\x64\x61ily_request_limit\x18\x04 \x01(\x03\x42\x06\xd2\xf3\x18\x02\x08\x01H\x00R\x11\x64\x61ilyRequestLimit\x88\x01\x01\x12?\n\x15monthly_request_limit\x18\x05 \x01(\x03\x42\x06\xd2\xf3\x18\x02\x08\x01H\x01R\x13monthlyRequestLimit\x88\x01\x01\x12\x37\n\x11\x64\x61ily_token_limit\x18\x06 \x01(\x03\x42\x06\xd2\xf3\x18\x02\x08\x01H\x02R\x0f\x64\x61ilyTokenLimit\x88\x01\x01\x12;\n\x13monthly_token_limit\x18\x07 \x01(\x03\x42\x06\xd2\xf3\x18\x02\x08\x01H\x03R\x11monthlyTokenLimit\x88\x01\x01\x12<\n\x14\x64\x61ily_cost_limit_usd\x18\x08 \x01(\x01\x42\x06\xd2\xf3\x18\x02\x08\x01H\x04R\x11\x64\x61ilyCostLimitUsd\x88\x01\x01\x12@\n\x16monthly_cost_limit_usd\x18\t \x01(\x01\x42\x06\xd2\xf3\x18\x02\x08\x01H\x05R\x13monthlyCostLimitUsd\x88\x01\x01\x12;\n\x13requests_per_minute\x18\n \x01(\x03\x42\x06\xd2\xf3\x18\x02\x08\x01H\x06R\x11requestsPerMinute\x88\x01\x01\x12\x1b\n\tis_active\x18\x0b \x01(\x08R\x08isActive\x12\x41\n\ncreated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tcreatedAt\x12\x41\n\nupdated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tupdatedAtB\x16\n\x14_daily_request_limitB\x18\n\x16_monthly_request_limitB\x14\n\x12_daily_token_limitB\x16\n\x14_monthly_token_limitB\x17\n\x15_daily_cost_limit_usdB\x19\n\x17_monthly_cost_limit_usdB\x16\n\x14_requests_per_minute\"\x13\n\x11ListLimitsRequest\";\n\x12ListLimitsResponse\x12%\n\x06limits\x18\x01 \x03(\x0b\x32\r.pdp.v1.LimitR\x06limits\"\x9e\x05\n\x12\x43reateLimitRequest\x12\x14\n\x05scope\x18\x01 \x01(\tR\x05scope\x12\x1d\n\nsubject_id\x18\x02 \x01(\tR\tsubjectId\x12\x33\n\x13\x64\x61ily_request_limit\x18\x03 \x01(\x03H\x00R\x11\x64\x61ilyRequestLimit\x88\x01\x01\x12\x37\n\x15monthly_request_limit\x18\x04 \x01(\x03H\x01R\x13monthlyRequestLimit\x88\x01\x01\x12/\n\x11\x64\x61ily_token_limit\x18\x05 \x01(\x03H\x02R\x0f\x64\x61ilyTokenLimit\x88\x01\x01\x12\x33\n\x13monthly_token_limit\x18\x06 \x01(\x03H\x03R\x11monthlyTokenLimit\x88\x01\x01\x12\x34\n\x14\x64\x61ily_cost_limit_usd\x18\x07 \x01(\x01H\x04R\x11\x64\x61ilyCostLimitUsd\x88\x01\x01\x12\x38\n\x16monthly_cost_limit_usd\x18\x08 \x01(\x01H\x05R\x13monthlyCostLimitUsd\x88\x01\x01\x12\x33\n\x13requests_per_minute\x18\t \x01(\x03H\x06R\x11requestsPerMinute\x88\x01\x01\x12 \n\tis_active\x18\n \x01(\x08H\x07R\x08isActive\x88\x01\x01\x42\x16\n\x14_daily_request_limitB\x18\n\x16_monthly_request_limitB\x14\n\x12_daily_token_limitB\x16\n\x14_monthly_token_limitB\x17\n\x15_daily_cost_limit_usdB\x19\n\x17_monthly_cost_limit_usdB\x16\n\x14_requests_per_minuteB\x0c\n\n_is_active\"B\n\x13\x43reateLimitResponse\x12+\n\x05limit\x18\x01 \x01(\x0b\x32\r.pdp.v1.LimitB\x06\xd2\xf3\x18\x02\x08\x01R\x05limit\",\n\x0fGetLimitRequest\x12\x19\n\x08limit_id\x18\x01 \x01(\tR\x07limitId\"?\n\x10GetLimitResponse\x12+\n\x05limit\x18\x01 \x01(\x0b\x32\r.pdp.v1.LimitB\x06\xd2\xf3\x18\x02\x08\x01R\x05limit\"\xb5\x05\n\x12UpdateLimitRequest\x12\x19\n\x08limit_id\x18\x01 \x01(\tR\x07limitId\x12\x19\n\x05scope\x18\x02 \x01(\tH\x00R\x05scope\x88\x01\x01\x12\"\n\nsubject_id\x18\x03 \x01(\tH\x01R\tsubjectId\x88\x01\x01\x12\x46\n\x13\x64\x61ily_request_limit\x18\x04 \x01(\x0b\x32\x16.google.protobuf.ValueR\x11\x64\x61ilyRequestLimit\x12J\n\x15monthly_request_limit\x18\x05 \x01(\x0b\x32\x16.google.protobuf.ValueR\x13monthlyRequestLimit\x12\x42\n\x11\x64\x61ily_token_limit\x18\x06 \x01(\x0b\x32\x16.google.protobuf.ValueR\x0f\x64\x61ilyTokenLimit\x12\x46\n\x13monthly_token_limit\x18\x07 \x01(\x0b\x32\x16.google.protobuf.ValueR\x11monthlyTokenLimit\x12G\n\x14\x64\x61ily_cost_limit_usd\x18\x08 \x01(\x0b\x32\x16.google.protobuf.ValueR\x11\x64\x61ilyCostLimitUsd\x12K\n\x16monthly_cost_limit_usd\x18\t \x01(\x0b\x32\x16.google.protobuf.ValueR\x13monthlyCostLimitUsd\x12\x46\n\x13requests_per_minute\x18\n \x01(\x0b\x32\x16.google.protobuf.ValueR\x11requestsPerMinute\x12 \n\tis_active\x18\x0b \x01(\x08H\x02R\x08isActive\x88\x01\x01\x42\x08\n\x06_scopeB\r\n\x0b_subject_idB\x0c\n\n_is_active\"B\n\x13UpdateLimitResponse\x12+\n\x05limit\x18\x01 \x01(\x0b\x32\r.pdp.v1.LimitB\x06\xd2\xf3\x18\x02\x08\x01R\x05limit\"/\n\x12\x44\x65leteLimitRequest\x12\x19\n\x08limit_id\x18\x01 \x01(\tR\x07limitId\"\x15\n\x13\x44\x65leteLimitResponse\"\x16\n\x14GetLimitUsageRequest\"A\n\x15GetLimitUsageResponse\x12(\n\x05usage\x18\x01 \x03(\x0b\x32\x12.pdp.v1.LimitUsageR\x05usage\"\x91\x05\n\nLimitUsage\x12\x19\n\x08limit_id\x18\x01 \x01(\tR\x07limitId\x12\x14\n\x05scope\x18\x02 \x01(\tR\x05scope\x12\x1d\n\nsubject_id\x18\x03 \x01(\tR\tsubjectId\x12\x1b\n\tis_active\x18\x04 \x01(\x08R\x08isActive\x12J\n\x13\x64\x61ily_request_limit\x18\x05 \x01(\x0b\x32\x12.pdp.v1.CountUsageB\x06\xd2\xf3\x18\x02\x08\x01R\x11\x64\x61ilyRequestLimit\x12N\n\x15monthly_request_limit\x18\x06 \x01(\x0b\x32\x12.pdp.v1.CountUsageB\x06\xd2\xf3\x18\x02\x08\x01R\x13monthlyRequestLimit\x12\x46\n\x11\x64\x61ily_token_limit\x18\x07 \x01(\x0b\x32\x12.pdp.v1.CountUsageB\x06\xd2\xf3\x18\x02\x08\x01R\x0f\x64\x61ilyTokenLimit\x12J\n\x13monthly_token_limit\x18\x08 \x01(\x0b\x32\x12.pdp.v1.CountUsageB\x06\xd2\xf3\x18\x02\x08\x01R\x11monthlyTokenLimit\x12J\n\x14\x64\x61ily_cost_limit_usd\x18\t \x01(\x0b\x32\x11.pdp.v1.CostUsageB\x06\xd2\xf3\x18\x02\x08\x01R\x11\x64\x61ilyCostLimitUsd\x12N\n\x16monthly_cost_limit_usd\x18\n \x01(\x0b\x32\x11.pdp.v1.CostUsageB\x06\xd2\xf3\x18\x02\x08\x01R\x13monthlyCostLimitUsd\x12J\n\x13requests_per_minute\x18\x0b \x01(\x0b\x32\x12.pdp.v1.CountUsageB\x06\xd2\xf3\x18\x02\x08\x01R\x11requestsPerMinute\"\x8e\x02\n\nCountUsage\x12\x12\n\x04used\x18\x01 \x01(\x03R\x04used\x12!\n\x05limit\x18\x02 \x01(\x03\x42\x06\xd2\xf3\x18\x02\x08\x01H\x00R\x05limit\x88\x01\x01\x12)\n\tremaining\x18\x03 \x01(\x03\x42\x06\xd2\xf3\x18\x02\x08\x01H\x01R\tremaining\x88\x01\x01\x12\x45\n\x0cwindow_start\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\x0bwindowStart\x12?\n\tresets_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\x08resetsAtB\x08\n\x06_limitB\x0c\n\n_remaining\"\x8d\x02\n\tCostUsage\x12\x12\n\x04used\x18\x01 \x01(\x01R\x04used\x12!\n\x05limit\x18\x02 \x01(\x01\x42\x06\xd2\xf3\x18\x02\x08\x01H\x00R\x05limit\x88\x01\x01\x12)\n\tremaining\x18\x03 \x01(\x01\x42\x06\xd2\xf3\x18\x02\x08\x01H\x01R\tremaining\x88\x01\x01\x12\x45\n\x0cwindow_start\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\x0bwindowStart\x12?\n\tresets_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\x08resetsAtB\x08\n\x06_limitB\x0c\n\n_remaining\"\x94\x04\n\nQuotaUsage\x12\x19\n\x08limit_id\x18\x01 \x01(\tR\x07limitId\x12\x14\n\x05scope\x18\x02 \x01(\tR\x05scope\x12\x1d\n\nsubject_id\x18\x03 \x01(\tR\tsubjectId\x12\x1a\n\x08\x65xceeded\x18\x04 \x01(\x08R\x08\x65xceeded\x12\x42\n\x13\x64\x61ily_request_limit\x18\x05 \x01(\x0b\x32\x12.pdp.v1.CountUsageR\x11\x64\x61ilyRequestLimit\x12\x46\n\x15monthly_request_limit\x18\x06 \x01(\x0b\x32\x12.pdp.v1.CountUsageR\x13monthlyRequestLimit\x12>\n\x11\x64\x61ily_token_limit\x18\x07 \x01(\x0b\x32\x12.pdp.v1.CountUsageR\x0f\x64\x61ilyTokenLimit\x12\x42\n\x13monthly_token_limit\x18\x08 \x01(\x0b\x32\x12.pdp.v1.CountUsageR\x11monthlyTokenLimit\x12\x42\n\x14\x64\x61ily_cost_limit_usd\x18\t \x01(\x0b\x32\x11.pdp.v1.CostUsageR\x11\x64\x61ilyCostLimitUsd\x12\x46\n\x16monthly_cost_limit_usd\x18\n \x01(\x0b\x32\x11.pdp.v1.CostUsageR\x13monthlyCostLimitUsd\"\xc0\x01\n\x0eRateLimitUsage\x12\x19\n\x08limit_id\x18\x01 \x01(\tR\x07limitId\x12\x14\n\x05scope\x18\x02 \x01(\tR\x05scope\x12\x1d\n\nsubject_id\x18\x03 \x01(\tR\tsubjectId\x12\x1a\n\x08\x65xceeded\x18\x04 \x01(\x08R\x08\x65xceeded\x12\x42\n\x13requests_per_minute\x18\x05 \x01(\x0b\x32\x12.pdp.v1.CountUsageR\x11requestsPerMinute\"4\n\x06Quotas\x12*\n\x06quotas\x18\x01 \x03(\x0b\x32\x12.pdp.v1.QuotaUsageR\x06quotas\"E\n\nRateLimits\x12\x37\n\x0brate_limits\x18\x01 \x03(\x0b\x32\x16.pdp.v1.RateLimitUsageR\nrateLimits2\xf4\x05\n\x0cLimitService\x12n\n\nListLimits\x12\x19.pdp.v1.ListLimitsRequest\x1a\x1a.pdp.v1.ListLimitsResponse\")\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x1b\x12\x11/api/admin/limitsb\x06limits\x12|\n\x0b\x43reateLimit\x12\x1a.pdp.v1.CreateLimitRequest\x1a\x1b.pdp.v1.CreateLimitResponse\"4\xca\xf3\x18\x05\x08\xc9\x01\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x1d\"\x11/api/admin/limits:\x01*b\x05limit\x12|\n\rGetLimitUsage\x12\x1c.pdp.v1.GetLimitUsageRequest\x1a\x1d.pdp.v1.GetLimitUsageResponse\".\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02 \x12\x17/api/admin/limits/usageb\x05usage\x12r\n\x08GetLimit\x12\x17.pdp.v1.GetLimitRequest\x1a\x18.pdp.v1.GetLimitResponse\"3\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02%\x12\x1c/api/admin/limits/{limit_id}b\x05limit\x12\x84\x01\n\x0bUpdateLimit\x12\x1a.pdp.v1.UpdateLimitRequest\x1a\x1b.pdp.v1.UpdateLimitResponse\"<\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02(\x1a\x1c/api/admin/limits/{limit_id}:\x01*b\x05limit\x12}\n\x0b\x44\x65leteLimit\x12\x1a.pdp.v1.DeleteLimitRequest\x1a\x1b.pdp.v1.DeleteLimitResponse\"5\xca\xf3\x18\x05\x08\xcc\x01\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x1e*\x1c/api/admin/limits/{limit_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,54 +53,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LIMIT'].fields_by_name['created_at']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_LIMIT'].fields_by_name['updated_at']._loaded_options = None
   _globals['_LIMIT'].fields_by_name['updated_at']._serialized_options = b'\322\363\030\002\010\001'
-  _globals['_CREATELIMITREQUEST'].fields_by_name['scope']._loaded_options = None
-  _globals['_CREATELIMITREQUEST'].fields_by_name['scope']._serialized_options = b'\272H\022r\rR\004userR\005group\310\001\001'
-  _globals['_CREATELIMITREQUEST'].fields_by_name['subject_id']._loaded_options = None
-  _globals['_CREATELIMITREQUEST'].fields_by_name['subject_id']._serialized_options = b'\272H\010r\003\030\200\002\310\001\001'
-  _globals['_CREATELIMITREQUEST'].fields_by_name['daily_request_limit']._loaded_options = None
-  _globals['_CREATELIMITREQUEST'].fields_by_name['daily_request_limit']._serialized_options = b'\272H\r\"\013\030\377\377\377\377\377\377\377\017(\000'
-  _globals['_CREATELIMITREQUEST'].fields_by_name['monthly_request_limit']._loaded_options = None
-  _globals['_CREATELIMITREQUEST'].fields_by_name['monthly_request_limit']._serialized_options = b'\272H\r\"\013\030\377\377\377\377\377\377\377\017(\000'
-  _globals['_CREATELIMITREQUEST'].fields_by_name['daily_token_limit']._loaded_options = None
-  _globals['_CREATELIMITREQUEST'].fields_by_name['daily_token_limit']._serialized_options = b'\272H\r\"\013\030\377\377\377\377\377\377\377\017(\000'
-  _globals['_CREATELIMITREQUEST'].fields_by_name['monthly_token_limit']._loaded_options = None
-  _globals['_CREATELIMITREQUEST'].fields_by_name['monthly_token_limit']._serialized_options = b'\272H\r\"\013\030\377\377\377\377\377\377\377\017(\000'
-  _globals['_CREATELIMITREQUEST'].fields_by_name['daily_cost_limit_usd']._loaded_options = None
-  _globals['_CREATELIMITREQUEST'].fields_by_name['daily_cost_limit_usd']._serialized_options = b'\272H\024\022\022\031\000\000\000\000e\315\315A)\000\000\000\000\000\000\000\000'
-  _globals['_CREATELIMITREQUEST'].fields_by_name['monthly_cost_limit_usd']._loaded_options = None
-  _globals['_CREATELIMITREQUEST'].fields_by_name['monthly_cost_limit_usd']._serialized_options = b'\272H\024\022\022\031\000\000\000\000e\315\315A)\000\000\000\000\000\000\000\000'
-  _globals['_CREATELIMITREQUEST'].fields_by_name['requests_per_minute']._loaded_options = None
-  _globals['_CREATELIMITREQUEST'].fields_by_name['requests_per_minute']._serialized_options = b'\272H\r\"\013\030\377\377\377\377\377\377\377\017(\000'
   _globals['_CREATELIMITRESPONSE'].fields_by_name['limit']._loaded_options = None
   _globals['_CREATELIMITRESPONSE'].fields_by_name['limit']._serialized_options = b'\322\363\030\002\010\001'
-  _globals['_GETLIMITREQUEST'].fields_by_name['limit_id']._loaded_options = None
-  _globals['_GETLIMITREQUEST'].fields_by_name['limit_id']._serialized_options = b'\272H\005r\003\030\200\002'
   _globals['_GETLIMITRESPONSE'].fields_by_name['limit']._loaded_options = None
   _globals['_GETLIMITRESPONSE'].fields_by_name['limit']._serialized_options = b'\322\363\030\002\010\001'
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['limit_id']._loaded_options = None
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['limit_id']._serialized_options = b'\272H\005r\003\030\200\002'
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['scope']._loaded_options = None
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['scope']._serialized_options = b'\272H\017r\rR\004userR\005group'
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['subject_id']._loaded_options = None
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['subject_id']._serialized_options = b'\272H\005r\003\030\200\002'
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['daily_request_limit']._loaded_options = None
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['daily_request_limit']._serialized_options = b'\272H\003\330\001\003'
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['monthly_request_limit']._loaded_options = None
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['monthly_request_limit']._serialized_options = b'\272H\003\330\001\003'
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['daily_token_limit']._loaded_options = None
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['daily_token_limit']._serialized_options = b'\272H\003\330\001\003'
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['monthly_token_limit']._loaded_options = None
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['monthly_token_limit']._serialized_options = b'\272H\003\330\001\003'
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['daily_cost_limit_usd']._loaded_options = None
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['daily_cost_limit_usd']._serialized_options = b'\272H\003\330\001\003'
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['monthly_cost_limit_usd']._loaded_options = None
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['monthly_cost_limit_usd']._serialized_options = b'\272H\003\330\001\003'
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['requests_per_minute']._loaded_options = None
-  _globals['_UPDATELIMITREQUEST'].fields_by_name['requests_per_minute']._serialized_options = b'\272H\003\330\001\003'
   _globals['_UPDATELIMITRESPONSE'].fields_by_name['limit']._loaded_options = None
   _globals['_UPDATELIMITRESPONSE'].fields_by_name['limit']._serialized_options = b'\322\363\030\002\010\001'
-  _globals['_DELETELIMITREQUEST'].fields_by_name['limit_id']._loaded_options = None
-  _globals['_DELETELIMITREQUEST'].fields_by_name['limit_id']._serialized_options = b'\272H\005r\003\030\200\002'
   _globals['_LIMITUSAGE'].fields_by_name['daily_request_limit']._loaded_options = None
   _globals['_LIMITUSAGE'].fields_by_name['daily_request_limit']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_LIMITUSAGE'].fields_by_name['monthly_request_limit']._loaded_options = None
@@ -144,46 +101,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LIMITSERVICE'].methods_by_name['UpdateLimit']._serialized_options = b'\312\363\030\002\030\001\332\363\030\004\010\003\020\001\202\323\344\223\002(\032\034/api/admin/limits/{limit_id}:\001*b\005limit'
   _globals['_LIMITSERVICE'].methods_by_name['DeleteLimit']._loaded_options = None
   _globals['_LIMITSERVICE'].methods_by_name['DeleteLimit']._serialized_options = b'\312\363\030\005\010\314\001\030\001\332\363\030\004\010\003\020\001\202\323\344\223\002\036*\034/api/admin/limits/{limit_id}'
-  _globals['_LIMIT']._serialized_start=176
-  _globals['_LIMIT']._serialized_end=831
-  _globals['_LISTLIMITSREQUEST']._serialized_start=833
-  _globals['_LISTLIMITSREQUEST']._serialized_end=852
-  _globals['_LISTLIMITSRESPONSE']._serialized_start=854
-  _globals['_LISTLIMITSRESPONSE']._serialized_end=905
-  _globals['_CREATELIMITREQUEST']._serialized_start=908
-  _globals['_CREATELIMITREQUEST']._serialized_end=1591
-  _globals['_CREATELIMITRESPONSE']._serialized_start=1593
-  _globals['_CREATELIMITRESPONSE']._serialized_end=1652
-  _globals['_GETLIMITREQUEST']._serialized_start=1654
-  _globals['_GETLIMITREQUEST']._serialized_end=1699
-  _globals['_GETLIMITRESPONSE']._serialized_start=1701
-  _globals['_GETLIMITRESPONSE']._serialized_end=1757
-  _globals['_UPDATELIMITREQUEST']._serialized_start=1760
-  _globals['_UPDATELIMITREQUEST']._serialized_end=2377
-  _globals['_UPDATELIMITRESPONSE']._serialized_start=2379
-  _globals['_UPDATELIMITRESPONSE']._serialized_end=2438
-  _globals['_DELETELIMITREQUEST']._serialized_start=2440
-  _globals['_DELETELIMITREQUEST']._serialized_end=2488
-  _globals['_DELETELIMITRESPONSE']._serialized_start=2490
-  _globals['_DELETELIMITRESPONSE']._serialized_end=2511
-  _globals['_GETLIMITUSAGEREQUEST']._serialized_start=2513
-  _globals['_GETLIMITUSAGEREQUEST']._serialized_end=2535
-  _globals['_GETLIMITUSAGERESPONSE']._serialized_start=2537
-  _globals['_GETLIMITUSAGERESPONSE']._serialized_end=2595
-  _globals['_LIMITUSAGE']._serialized_start=2598
-  _globals['_LIMITUSAGE']._serialized_end=3083
-  _globals['_COUNTUSAGE']._serialized_start=3086
-  _globals['_COUNTUSAGE']._serialized_end=3309
-  _globals['_COSTUSAGE']._serialized_start=3312
-  _globals['_COSTUSAGE']._serialized_end=3534
-  _globals['_QUOTAUSAGE']._serialized_start=3537
-  _globals['_QUOTAUSAGE']._serialized_end=3916
-  _globals['_RATELIMITUSAGE']._serialized_start=3919
-  _globals['_RATELIMITUSAGE']._serialized_end=4055
-  _globals['_QUOTAS']._serialized_start=4057
-  _globals['_QUOTAS']._serialized_end=4101
-  _globals['_RATELIMITS']._serialized_start=4103
-  _globals['_RATELIMITS']._serialized_end=4160
-  _globals['_LIMITSERVICE']._serialized_start=4163
-  _globals['_LIMITSERVICE']._serialized_end=4919
+  _globals['_LIMIT']._serialized_start=147
+  _globals['_LIMIT']._serialized_end=991
+  _globals['_LISTLIMITSREQUEST']._serialized_start=993
+  _globals['_LISTLIMITSREQUEST']._serialized_end=1012
+  _globals['_LISTLIMITSRESPONSE']._serialized_start=1014
+  _globals['_LISTLIMITSRESPONSE']._serialized_end=1073
+  _globals['_CREATELIMITREQUEST']._serialized_start=1076
+  _globals['_CREATELIMITREQUEST']._serialized_end=1746
+  _globals['_CREATELIMITRESPONSE']._serialized_start=1748
+  _globals['_CREATELIMITRESPONSE']._serialized_end=1814
+  _globals['_GETLIMITREQUEST']._serialized_start=1816
+  _globals['_GETLIMITREQUEST']._serialized_end=1860
+  _globals['_GETLIMITRESPONSE']._serialized_start=1862
+  _globals['_GETLIMITRESPONSE']._serialized_end=1925
+  _globals['_UPDATELIMITREQUEST']._serialized_start=1928
+  _globals['_UPDATELIMITREQUEST']._serialized_end=2621
+  _globals['_UPDATELIMITRESPONSE']._serialized_start=2623
+  _globals['_UPDATELIMITRESPONSE']._serialized_end=2689
+  _globals['_DELETELIMITREQUEST']._serialized_start=2691
+  _globals['_DELETELIMITREQUEST']._serialized_end=2738
+  _globals['_DELETELIMITRESPONSE']._serialized_start=2740
+  _globals['_DELETELIMITRESPONSE']._serialized_end=2761
+  _globals['_GETLIMITUSAGEREQUEST']._serialized_start=2763
+  _globals['_GETLIMITUSAGEREQUEST']._serialized_end=2785
+  _globals['_GETLIMITUSAGERESPONSE']._serialized_start=2787
+  _globals['_GETLIMITUSAGERESPONSE']._serialized_end=2852
+  _globals['_LIMITUSAGE']._serialized_start=2855
+  _globals['_LIMITUSAGE']._serialized_end=3512
+  _globals['_COUNTUSAGE']._serialized_start=3515
+  _globals['_COUNTUSAGE']._serialized_end=3785
+  _globals['_COSTUSAGE']._serialized_start=3788
+  _globals['_COSTUSAGE']._serialized_end=4057
+  _globals['_QUOTAUSAGE']._serialized_start=4060
+  _globals['_QUOTAUSAGE']._serialized_end=4592
+  _globals['_RATELIMITUSAGE']._serialized_start=4595
+  _globals['_RATELIMITUSAGE']._serialized_end=4787
+  _globals['_QUOTAS']._serialized_start=4789
+  _globals['_QUOTAS']._serialized_end=4841
+  _globals['_RATELIMITS']._serialized_start=4843
+  _globals['_RATELIMITS']._serialized_end=4912
+  _globals['_LIMITSERVICE']._serialized_start=4915
+  _globals['_LIMITSERVICE']._serialized_end=5671
 # @@protoc_insertion_point(module_scope)

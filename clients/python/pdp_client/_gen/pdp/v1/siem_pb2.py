@@ -22,12 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from pdp_client._gen.buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from pdp_client._gen.pdp.v1 import options_pb2 as pdp_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11pdp/v1/siem.proto\x12\x06pdp.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x14pdp/v1/options.proto\"\xdb\x01\n\rSiemConnector\x12\x14\n\x0c\x63onnector_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x16\n\x0e\x63onnector_type\x18\x04 \x01(\t\x12@\n\x0e\x63onfig_summary\x18\x05 \x03(\x0b\x32(.pdp.v1.SiemConnector.ConfigSummaryEntry\x1a\x34\n\x12\x43onfigSummaryEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x1b\n\x19ListSiemConnectorsRequest\"V\n\x1aListSiemConnectorsResponse\x12)\n\nconnectors\x18\x01 \x03(\x0b\x32\x15.pdp.v1.SiemConnector\x12\r\n\x05total\x18\x02 \x01(\x05\"\x16\n\x14GetSiemHealthRequest\"p\n\x15GetSiemHealthResponse\x12\x0f\n\x07healthy\x18\x01 \x01(\x05\x12\x10\n\x08\x64\x65graded\x18\x02 \x01(\x05\x12\r\n\x05\x65rror\x18\x03 \x01(\x05\x12\x16\n\x0enot_configured\x18\x04 \x01(\x05\x12\r\n\x05total\x18\x05 \x01(\x05\":\n\x18TestSiemConnectorRequest\x12\x1e\n\x0c\x63onnector_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"}\n\x19TestSiemConnectorResponse\x12\x14\n\x0c\x63onnector_id\x18\x01 \x01(\t\x12\x0f\n\x07success\x18\x02 \x01(\x08\x12\x13\n\x0b\x65vents_sent\x18\x03 \x01(\x05\x12\x1a\n\x05\x65rror\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x00\x88\x01\x01\x42\x08\n\x06_error2\x9d\x03\n\x0bSiemService\x12\x87\x01\n\x12ListSiemConnectors\x12!.pdp.v1.ListSiemConnectorsRequest\x1a\".pdp.v1.ListSiemConnectorsResponse\"*\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/admin/siem/connectors\x12t\n\rGetSiemHealth\x12\x1c.pdp.v1.GetSiemHealthRequest\x1a\x1d.pdp.v1.GetSiemHealthResponse\"&\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/api/admin/siem/health\x12\x8d\x01\n\x11TestSiemConnector\x12 .pdp.v1.TestSiemConnectorRequest\x1a!.pdp.v1.TestSiemConnectorResponse\"3\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02%\"#/api/admin/siem/test/{connector_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11pdp/v1/siem.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x14pdp/v1/options.proto\"\xa7\x02\n\rSiemConnector\x12!\n\x0c\x63onnector_id\x18\x01 \x01(\tR\x0b\x63onnectorId\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12\x16\n\x06status\x18\x03 \x01(\tR\x06status\x12%\n\x0e\x63onnector_type\x18\x04 \x01(\tR\rconnectorType\x12O\n\x0e\x63onfig_summary\x18\x05 \x03(\x0b\x32(.pdp.v1.SiemConnector.ConfigSummaryEntryR\rconfigSummary\x1a@\n\x12\x43onfigSummaryEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x1b\n\x19ListSiemConnectorsRequest\"i\n\x1aListSiemConnectorsResponse\x12\x35\n\nconnectors\x18\x01 \x03(\x0b\x32\x15.pdp.v1.SiemConnectorR\nconnectors\x12\x14\n\x05total\x18\x02 \x01(\x05R\x05total\"\x16\n\x14GetSiemHealthRequest\"\xa0\x01\n\x15GetSiemHealthResponse\x12\x18\n\x07healthy\x18\x01 \x01(\x05R\x07healthy\x12\x1a\n\x08\x64\x65graded\x18\x02 \x01(\x05R\x08\x64\x65graded\x12\x14\n\x05\x65rror\x18\x03 \x01(\x05R\x05\x65rror\x12%\n\x0enot_configured\x18\x04 \x01(\x05R\rnotConfigured\x12\x14\n\x05total\x18\x05 \x01(\x05R\x05total\"=\n\x18TestSiemConnectorRequest\x12!\n\x0c\x63onnector_id\x18\x01 \x01(\tR\x0b\x63onnectorId\"\xa6\x01\n\x19TestSiemConnectorResponse\x12!\n\x0c\x63onnector_id\x18\x01 \x01(\tR\x0b\x63onnectorId\x12\x18\n\x07success\x18\x02 \x01(\x08R\x07success\x12\x1f\n\x0b\x65vents_sent\x18\x03 \x01(\x05R\neventsSent\x12!\n\x05\x65rror\x18\x04 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x00R\x05\x65rror\x88\x01\x01\x42\x08\n\x06_error2\x9d\x03\n\x0bSiemService\x12\x87\x01\n\x12ListSiemConnectors\x12!.pdp.v1.ListSiemConnectorsRequest\x1a\".pdp.v1.ListSiemConnectorsResponse\"*\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/admin/siem/connectors\x12t\n\rGetSiemHealth\x12\x1c.pdp.v1.GetSiemHealthRequest\x1a\x1d.pdp.v1.GetSiemHealthResponse\"&\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/api/admin/siem/health\x12\x8d\x01\n\x11TestSiemConnector\x12 .pdp.v1.TestSiemConnectorRequest\x1a!.pdp.v1.TestSiemConnectorResponse\"3\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02%\"#/api/admin/siem/test/{connector_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,8 +35,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SIEMCONNECTOR_CONFIGSUMMARYENTRY']._loaded_options = None
   _globals['_SIEMCONNECTOR_CONFIGSUMMARYENTRY']._serialized_options = b'8\001'
-  _globals['_TESTSIEMCONNECTORREQUEST'].fields_by_name['connector_id']._loaded_options = None
-  _globals['_TESTSIEMCONNECTORREQUEST'].fields_by_name['connector_id']._serialized_options = b'\272H\005r\003\030\200\001'
   _globals['_TESTSIEMCONNECTORRESPONSE'].fields_by_name['error']._loaded_options = None
   _globals['_TESTSIEMCONNECTORRESPONSE'].fields_by_name['error']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_SIEMSERVICE'].methods_by_name['ListSiemConnectors']._loaded_options = None
@@ -46,22 +43,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIEMSERVICE'].methods_by_name['GetSiemHealth']._serialized_options = b'\332\363\030\004\010\002\020\001\202\323\344\223\002\030\022\026/api/admin/siem/health'
   _globals['_SIEMSERVICE'].methods_by_name['TestSiemConnector']._loaded_options = None
   _globals['_SIEMSERVICE'].methods_by_name['TestSiemConnector']._serialized_options = b'\332\363\030\004\010\004\020\002\202\323\344\223\002%\"#/api/admin/siem/test/{connector_id}'
-  _globals['_SIEMCONNECTOR']._serialized_start=111
-  _globals['_SIEMCONNECTOR']._serialized_end=330
-  _globals['_SIEMCONNECTOR_CONFIGSUMMARYENTRY']._serialized_start=278
-  _globals['_SIEMCONNECTOR_CONFIGSUMMARYENTRY']._serialized_end=330
-  _globals['_LISTSIEMCONNECTORSREQUEST']._serialized_start=332
-  _globals['_LISTSIEMCONNECTORSREQUEST']._serialized_end=359
-  _globals['_LISTSIEMCONNECTORSRESPONSE']._serialized_start=361
-  _globals['_LISTSIEMCONNECTORSRESPONSE']._serialized_end=447
-  _globals['_GETSIEMHEALTHREQUEST']._serialized_start=449
-  _globals['_GETSIEMHEALTHREQUEST']._serialized_end=471
-  _globals['_GETSIEMHEALTHRESPONSE']._serialized_start=473
-  _globals['_GETSIEMHEALTHRESPONSE']._serialized_end=585
-  _globals['_TESTSIEMCONNECTORREQUEST']._serialized_start=587
-  _globals['_TESTSIEMCONNECTORREQUEST']._serialized_end=645
-  _globals['_TESTSIEMCONNECTORRESPONSE']._serialized_start=647
-  _globals['_TESTSIEMCONNECTORRESPONSE']._serialized_end=772
-  _globals['_SIEMSERVICE']._serialized_start=775
-  _globals['_SIEMSERVICE']._serialized_end=1188
+  _globals['_SIEMCONNECTOR']._serialized_start=82
+  _globals['_SIEMCONNECTOR']._serialized_end=377
+  _globals['_SIEMCONNECTOR_CONFIGSUMMARYENTRY']._serialized_start=313
+  _globals['_SIEMCONNECTOR_CONFIGSUMMARYENTRY']._serialized_end=377
+  _globals['_LISTSIEMCONNECTORSREQUEST']._serialized_start=379
+  _globals['_LISTSIEMCONNECTORSREQUEST']._serialized_end=406
+  _globals['_LISTSIEMCONNECTORSRESPONSE']._serialized_start=408
+  _globals['_LISTSIEMCONNECTORSRESPONSE']._serialized_end=513
+  _globals['_GETSIEMHEALTHREQUEST']._serialized_start=515
+  _globals['_GETSIEMHEALTHREQUEST']._serialized_end=537
+  _globals['_GETSIEMHEALTHRESPONSE']._serialized_start=540
+  _globals['_GETSIEMHEALTHRESPONSE']._serialized_end=700
+  _globals['_TESTSIEMCONNECTORREQUEST']._serialized_start=702
+  _globals['_TESTSIEMCONNECTORREQUEST']._serialized_end=763
+  _globals['_TESTSIEMCONNECTORRESPONSE']._serialized_start=766
+  _globals['_TESTSIEMCONNECTORRESPONSE']._serialized_end=932
+  _globals['_SIEMSERVICE']._serialized_start=935
+  _globals['_SIEMSERVICE']._serialized_end=1348
 # @@protoc_insertion_point(module_scope)

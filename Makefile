@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 BUF_DIR := .ci/buf
 BUF := $(BUF_DIR)/node_modules/.bin/buf
 IMPORTS := build/protos.stamp
+BASELINE := proto/baseline.binpb
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 
 ## Use
@@ -55,9 +56,7 @@ lint: $(VENV)/dev.stamp $(BUF) $(IMPORTS) ## Check style, imports and contracts
 	$(BIN)/python -m tools.prose
 	$(BUF) lint
 	$(BUF) format --diff --exit-code --path proto/pdp
-	@tag=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null); \
-	if [ -n "$$tag" ]; then set -x; $(BUF) breaking --against ".git#tag=$$tag"; \
-	else echo "buf breaking: no release yet, so nothing to break"; fi
+	$(BUF) breaking proto --against $(BASELINE)
 
 .PHONY: types
 types: $(VENV)/dev.stamp ## Check types
@@ -76,6 +75,14 @@ generate: $(VENV)/dev.stamp $(IMPORTS) ## Generate the stubs and openapi.json fr
 .PHONY: protos
 protos: $(IMPORTS) ## Write the contracts and what they import to dist/protos, for protoc and buf
 	$(BIN)/python -m tools.protos tree
+
+# `make lint` fails if a change to proto/ breaks clients of the contracts as they were at the last
+# `make baseline`. Run it after each release, so that what was released cannot break, and after an
+# intended break; commit the file with a message that says why. The image holds the descriptors of
+# the imports too, because buf cannot compare an image that lacks them.
+.PHONY: baseline
+baseline: $(BUF) $(IMPORTS) ## Record the contracts that `make lint` compares later changes with
+	$(BUF) build proto --exclude-source-info --output $(BASELINE)
 
 .PHONY: check-generated
 check-generated: generate ## Fail if generated code is stale

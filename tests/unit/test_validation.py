@@ -8,7 +8,6 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from google.protobuf.struct_pb2 import Struct
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +22,7 @@ from pdp.errors import (
     Violation,
 )
 from pdp.jsonpb import decode
+from pdp.jsonpb.fields import STRUCT, VALUE
 from pdp.messages.conversion import to_request
 from pdp.messages.fast_validation import is_plain
 from pdp.messages.validation import collect_violations, validate
@@ -151,7 +151,7 @@ def documents(message: Descriptor, outer: tuple[str, ...] = ()) -> Iterator[list
     for field in message.fields:
         if field.message_type is None or field.message_type.full_name in outer:
             continue
-        if field.message_type.full_name == Struct.DESCRIPTOR.full_name:
+        if field.message_type.full_name in {STRUCT, VALUE}:
             yield [field]
         else:
             for path in documents(field.message_type, (*outer, message.full_name)):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -90,3 +92,66 @@ def test_the_examples_of_its_page(server: Server, index: int, written: list[str]
     page = (CLIENT / "README.md").read_text(encoding="utf-8")
     code = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[index]
     assert python(code.replace("127.0.0.1:50051", server.grpc_address)) == written
+
+
+_BESIDE: Final = """
+from google.protobuf import descriptor_pool
+import pdp_client
+import pdp._gen.pdp.v1.decide_pb2
+
+try:
+    descriptor_pool.Default().FindFileByName("buf/validate/validate.proto")
+except KeyError:
+    print("free")
+"""
+
+
+def test_the_stubs_leave_the_rules_to_other_packages() -> None:
+    """The SDKs of other products register their own version of `buf/validate/validate.proto`."""
+    assert python(_BESIDE) == ["free"]
+
+
+def build(package: Path, target: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Builds a distribution of the client into `folder`."""
+    return subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", folder],
+        cwd=package,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """Returns a copy of the client in a repository with one contract."""
+    copy = tmp_path / "clients/python"
+    shutil.copytree(CLIENT, copy, ignore=shutil.ignore_patterns("__pycache__", "protos"))
+    contract = tmp_path / "proto/pdp/v1/decide.proto"
+    contract.parent.mkdir(parents=True)
+    contract.write_text("// a contract\n", encoding="utf-8")
+    return copy
+
+
+def test_distributions_hold_the_contracts_and_their_imports(package: Path, tmp_path: Path) -> None:
+    tree = tmp_path / "dist/protos"
+    shutil.copytree(tmp_path / "proto", tree)
+    (tree / "buf/validate").mkdir(parents=True)
+    (tree / "buf/validate/validate.proto").touch()
+    assert build(package, "sdist", tmp_path).returncode == 0
+    shutil.unpack_archive(next(tmp_path.glob("*.tar.gz")), tmp_path / "sdist", filter="data")
+    for source in (package, next((tmp_path / "sdist").iterdir())):
+        folder = tmp_path / f"wheel of {source.name}"
+        assert build(source, "wheel", folder).returncode == 0
+        with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+            names = {name for name in wheel.namelist() if name.startswith("pdp_client/protos")}
+        assert names == {
+            "pdp_client/protos/pdp/v1/decide.proto",
+            "pdp_client/protos/buf/validate/validate.proto",
+        }
+
+
+def test_a_build_without_the_tree_says_how_to_write_it(package: Path, tmp_path: Path) -> None:
+    built = build(package, "wheel", tmp_path)
+    assert built.returncode != 0
+    assert "is missing or stale: run 'make protos'" in built.stderr

@@ -144,10 +144,10 @@ def write_descriptors(contracts: FileDescriptorSet) -> None:
 def write_openapi(contracts: FileDescriptorSet) -> None:
     """Writes `openapi.json`, from the new stubs and the comments."""
     # The stubs that this process has just written are imported here, not at the top.
-    from tools.openapi import comments, document, rendered  # noqa: PLC0415
+    from tools.openapi import build_document, read_comments, render  # noqa: PLC0415
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    text = rendered(document(comments(contracts), project["version"]))
+    text = render(build_document(read_comments(contracts), project["version"]))
     (SERVER / "openapi.json").write_text(text, encoding="utf-8")
 
 

@@ -19,8 +19,8 @@ from pdp.transport.http.binding import WHOLE, Binding, bindings
 from pdp.transport.http.exchange import NO_CONTENT
 from pdp.transport.methods import methods, services
 from pdp.transport.status import STATUSES
-from tools.openapi.bounds import Untranslated, bounds
-from tools.openapi.comments import comments, first_sentence
+from tools.openapi.bounds import UnsupportedRule, bounds
+from tools.openapi.comments import first_sentence, read_comments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -210,7 +210,7 @@ def test_a_rule_without_words_stops_the_generator() -> None:
     """Better no document than one that promises what the server refuses."""
     rules: Any = bounded_class("buf.validate.FieldRules")()
     rules.string.uuid = True
-    with pytest.raises(Untranslated, match=r"no JSON Schema for string\.uuid"):
+    with pytest.raises(UnsupportedRule, match=r"no JSON Schema for string\.uuid"):
         bounds(rules, "id")
 
 
@@ -226,7 +226,7 @@ def test_comments_are_read_by_full_name() -> None:
         ((12,), " the syntax\n"),
     ):
         file.source_code_info.location.add(path=path, leading_comments=text)
-    assert comments(descriptor_pb2.FileDescriptorSet(file=[file])) == {
+    assert read_comments(descriptor_pb2.FileDescriptorSet(file=[file])) == {
         "x.A": "A is a message.\n\nIt has more.\n\n    code: 1\n    code: 2",
         "x.A.B.c": "c is. And more.",
         "x.A.E.E_F": "E_F is.",

@@ -9,7 +9,7 @@ import pytest
 from pdp.engine.rules.documents import read_rule
 from pdp.errors import InvalidArgument
 from tests.unit.test_openapi import ROUTES, faults
-from tools.openapi.free_form import DOCUMENTS
+from tools.openapi.free_form import FREE_FORM_SCHEMAS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ def test_every_document_is_that_of_a_free_form_field() -> None:
         if field.message_type is not None
         and field.message_type.full_name in {"google.protobuf.Struct", "google.protobuf.Value"}
     }
-    assert set(DOCUMENTS) <= free
+    assert set(FREE_FORM_SCHEMAS) <= free
 
 
 def _within(message: Any) -> Iterator[Any]:

@@ -1,8 +1,11 @@
-"""The API's description, written when the contracts are generated; the server only serves it."""
+"""Generates the OpenAPI document of the HTTP API from the contracts.
+
+`make generate` writes the document to `pdp/_gen/openapi.json`; the server only serves it.
+"""
 
 from __future__ import annotations
 
-from tools.openapi.comments import comments
-from tools.openapi.document import document, rendered
+from tools.openapi.comments import read_comments
+from tools.openapi.document import build_document, render
 
-__all__ = ["comments", "document", "rendered"]
+__all__ = ["build_document", "read_comments", "render"]

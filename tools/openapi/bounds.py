@@ -1,4 +1,4 @@
-"""The bounds in the contracts (protovalidate) as JSON Schema."""
+"""Translates the bounds in the contracts (protovalidate rules) to JSON Schema."""
 
 from __future__ import annotations
 
@@ -15,31 +15,30 @@ if TYPE_CHECKING:
 JsonSchema = dict[str, Any]
 
 _IGNORE_IF_ZERO_VALUE, _IGNORE_ALWAYS = 1, 3  # the numbers of buf.validate.Ignore
-_BLANK: Final = r"\t\n\f\r "  # what \s is in RE2
+_BLANK: Final = r"\t\n\f\r "  # the characters of \s in RE2
 
 
-class Untranslated(TypeError):
-    """A rule that this document has no words for: it would promise what the server refuses."""
+class UnsupportedRule(TypeError):
+    """A rule that has no translation. Without it, the document would accept invalid values."""
 
 
 def bounds(rules: Any, name: str) -> JsonSchema:
-    """Returns the keywords that `rules` add to a value's schema.
+    """Returns the keywords that `rules` add to the schema of a value.
 
     Args:
-        rules: of a field, or of the items of a repeated field.
-        name: of the field, for an error.
+        rules: the `buf.validate.FieldRules` of a field, or of the items of a repeated field.
+        name: the name of the field, for the error.
 
     Raises:
-        Untranslated: a rule has no counterpart here.
-
+        UnsupportedRule: a rule has no translation.
     """
     kind = rules.WhichOneof("type")
     schema: JsonSchema = {}
     if kind is not None and rules.ignore != _IGNORE_ALWAYS:
         for rule, value in getattr(rules, kind).ListFields():
-            translate = _RULES.get(f"{_family(kind)}.{rule.name}")
+            translate = _TRANSLATIONS.get(f"{_family(kind)}.{rule.name}")
             if translate is None:
-                raise Untranslated(f"{name}: no JSON Schema for {kind}.{rule.name}")
+                raise UnsupportedRule(f"{name}: no JSON Schema for {kind}.{rule.name}")
             schema.update(translate(value))
     if rules.required:
         if kind == "string" and "enum" not in schema:
@@ -49,8 +48,8 @@ def bounds(rules: Any, name: str) -> JsonSchema:
     return schema
 
 
-def must_be_sent(field: FieldDescriptor, schema: JsonSchema) -> bool:
-    """Whether a request is refused without the field: absent, it has its zero value."""
+def is_required(field: FieldDescriptor, schema: JsonSchema) -> bool:
+    """Whether a request without the field is refused. An absent field has its zero value."""
     rules = field_rules(field)
     if rules.required:
         return True
@@ -58,24 +57,24 @@ def must_be_sent(field: FieldDescriptor, schema: JsonSchema) -> bool:
         return False
     if field.is_repeated:
         return bool(schema.get("minItems"))
-    return not _takes_zero(schema)
+    return not _accepts_zero(schema)
 
 
 def ignores_zero(field: FieldDescriptor) -> bool:
-    """Whether the rules leave an empty or zero value alone."""
+    """Whether the rules of a field do not apply to an empty or zero value."""
     return bool(field_rules(field).ignore == _IGNORE_IF_ZERO_VALUE)
 
 
-def or_zero(schema: JsonSchema) -> JsonSchema:
-    """Returns the schema of a field whose rules leave a zero value alone."""
-    if _takes_zero(schema):
+def allow_zero(schema: JsonSchema) -> JsonSchema:
+    """Returns a schema that also accepts the zero value."""
+    if _accepts_zero(schema):
         return schema
     if schema["type"] == "string" and "enum" not in schema and "minLength" not in schema:
         return {**schema, "pattern": f"^$|{schema['pattern']}"}
     return {"anyOf": [schema, {"const": "" if schema["type"] == "string" else 0}]}
 
 
-def _takes_zero(schema: JsonSchema) -> bool:
+def _accepts_zero(schema: JsonSchema) -> bool:
     match schema.get("type"):
         case "string":
             return (
@@ -96,11 +95,11 @@ def _family(kind: str) -> str:
 
 
 def _pattern(pattern: str) -> JsonSchema:
-    """Returns an RE2 pattern as ECMAScript, whose white space is wider than RE2's."""
+    r"""Returns an RE2 pattern as ECMAScript, where `\s` matches more characters."""
     if "(?" in pattern:
-        raise Untranslated(f"no ECMAScript for {pattern}")
+        raise UnsupportedRule(f"no ECMAScript for {pattern}")
     if re.search(r"\[[^]]*\\[sS]", pattern):
-        raise Untranslated(f"no ECMAScript for a class within a class: {pattern}")
+        raise UnsupportedRule(f"no ECMAScript for a class within a class: {pattern}")
     return {"pattern": pattern.replace(r"\S", f"[^{_BLANK}]").replace(r"\s", f"[{_BLANK}]")}
 
 
@@ -109,10 +108,10 @@ def _items(rules: Any) -> JsonSchema:
     return {"items": schema} if schema else {}
 
 
-_RULES: Final[Mapping[str, Callable[[Any], JsonSchema]]] = {
+_TRANSLATIONS: Final[Mapping[str, Callable[[Any], JsonSchema]]] = {
     "string.min_len": lambda count: {"minLength": count},
     "string.max_len": lambda count: {"maxLength": count},
-    # A character takes a byte at least: looser than the server, never stricter.
+    # A character has at least one byte, so this is weaker than the server, never stricter.
     "string.max_bytes": lambda count: {"maxLength": count},
     "string.pattern": _pattern,
     "string.in": lambda words: {"enum": list(words)},
@@ -121,7 +120,7 @@ _RULES: Final[Mapping[str, Callable[[Any], JsonSchema]]] = {
     "number.lt": lambda bound: {"exclusiveMaximum": bound},
     "number.lte": lambda bound: {"maximum": bound},
     "number.in": lambda numbers: {"enum": list(numbers)},
-    "number.finite": lambda _: {},  # JSON has no other numbers
+    "number.finite": lambda _: {},  # JSON has only finite numbers
     "repeated.min_items": lambda count: {"minItems": count},
     "repeated.max_items": lambda count: {"maxItems": count},
     "repeated.unique": lambda unique: {"uniqueItems": unique},

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, from the contracts: annotations, bounds, JSON forms and comments."""
+"""Builds the OpenAPI 3.1 document from annotations, bounds, JSON forms and comments."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pdp.transport.http.streaming import CONTENT_TYPE, NDJSON
 from pdp.transport.methods import methods, services
 from tools.openapi.comments import first_sentence
 from tools.openapi.errors import (
+    add_error_schema,
     error_examples,
     error_responses,
-    error_schema,
     is_conditional,
 )
-from tools.openapi.schemas import Schemas
+from tools.openapi.schemas import SchemaRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,20 +27,19 @@ if TYPE_CHECKING:
 
     from tools.openapi.bounds import JsonSchema
 
-_ABOUT: Final = """\
-Decide whether AI traffic may pass, and administer the policies that it is judged by.
+_DESCRIPTION: Final = """\
+Decide whether AI traffic may pass, and administer the policies.
 
-Names are snake_case; lowerCamelCase is accepted too, and an unknown name is refused. A field that \
-is null counts as absent. Errors come in one envelope, \
-`{"error": {"code", "message", "details"}}`. A slash at the end of a path makes no \
-difference."""
+Field names are snake_case. lowerCamelCase is accepted too; unknown names are refused. A null \
+field counts as absent. All errors have the same envelope, \
+`{"error": {"code", "message", "details"}}`. A trailing slash in a path is ignored."""
 
-_CREDENTIALS: Final = {
+_SECURITY_SCHEMES: Final = {
     "ApiKey": {
         "type": "apiKey",
         "in": "header",
         "name": "X-API-Key",
-        "description": "An API key. `x-access` of an operation says which role it must have.",
+        "description": "An API key. The `x-access` of an operation names the role that it needs.",
     },
     "Bearer": {
         "type": "http",
@@ -48,22 +47,20 @@ _CREDENTIALS: Final = {
         "description": "An API key or a signed token (JWT).",
     },
 }
-"""Development mode asks for none."""
+"""Development mode needs no credential."""
 
 _INFO: Final = {
     "title": "pdp",
     "summary": "A policy decision point for AI traffic.",
-    "description": _ABOUT,
+    "description": _DESCRIPTION,
     "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
 }
 _REQUEST_ID: Final = {
-    "description": "The id of this request: the caller's own, or one that the server made.",
+    "description": "The ID of this request: the caller's ID, or an ID that the server generated.",
     "schema": {"type": "string"},
 }
-
-
 _ETAG: Final = {
-    "description": "The revision of the entity's last change, in quotes; see `If-Match`.",
+    "description": "The revision of the last change of the entity, in quotes; see `If-Match`.",
     "schema": {"type": "string"},
     "example": '"42"',
 }
@@ -72,8 +69,8 @@ _IF_MATCH: Final = {
     "name": "If-Match",
     "in": "header",
     "description": (
-        "Tags of the revisions that the entity may be at, as `ETag` gave them, or `*` for any; "
-        "where it is at another, nothing is changed."
+        "The revisions that the entity may have, as `ETag` values, or `*` for any revision. If the "
+        "entity has another revision, the request changes nothing."
     ),
     "schema": {
         "type": "string",
@@ -83,25 +80,24 @@ _IF_MATCH: Final = {
 }
 
 
-def document(comments: Mapping[str, str], version: str) -> dict[str, Any]:
-    """Returns the document of all routes.
+def build_document(comments: Mapping[str, str], version: str) -> dict[str, Any]:
+    """Returns the document with all routes.
 
     Args:
-        comments: of the contracts, by full name.
-        version: of this release.
+        comments: the comments of the contracts, by full name.
+        version: the version of this release.
 
     Raises:
-        TypeError: something in the contracts has no words here.
+        TypeError: the document cannot express a part of the contracts.
         KeyError: an element has no comment.
-
     """
     routes = list(_routes())
     inputs = [each.method.descriptor.input_type for each in routes]
     outputs = [each.method.descriptor.output_type for each in routes]
-    schemas = Schemas(comments, inputs, outputs)
-    error_schema(schemas)
+    registry = SchemaRegistry(comments, inputs, outputs)
+    add_error_schema(registry)
     errors: dict[str, Any] = {}
-    paths = _paths(routes, schemas, errors)
+    paths = _paths(routes, registry, errors)
     return {
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://spec.openapis.org/oas/3.1/dialect/base",
@@ -110,22 +106,22 @@ def document(comments: Mapping[str, str], version: str) -> dict[str, Any]:
         "tags": [
             {"name": each.name, "description": comments[each.full_name]} for each in services()
         ],
-        "security": [{name: []} for name in _CREDENTIALS],
+        "security": [{name: []} for name in _SECURITY_SCHEMES],
         "paths": paths,
         "components": {
-            "securitySchemes": _CREDENTIALS,
-            "schemas": schemas.found(),
-            "parameters": {"TenantID": _tenant(schemas), "IfMatch": _IF_MATCH},
+            "securitySchemes": _SECURITY_SCHEMES,
+            "schemas": registry.schemas(),
+            "parameters": {"TenantID": _tenant_header(registry), "IfMatch": _IF_MATCH},
             "headers": {"RequestID": _REQUEST_ID, "ETag": _ETAG},
             "responses": dict(sorted(errors.items())),
-            "examples": error_examples(schemas),
+            "examples": error_examples(registry),
         },
     }
 
 
-def rendered(value: dict[str, Any]) -> str:
-    """Returns the document as it is written to disk."""
-    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+def render(document: dict[str, Any]) -> str:
+    """Returns the text of the document."""
+    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
 
 
 def _routes() -> Iterator[Binding]:
@@ -135,39 +131,39 @@ def _routes() -> Iterator[Binding]:
 
 
 def _paths(
-    routes: list[Binding], schemas: Schemas, errors: dict[str, Any]
+    routes: list[Binding], registry: SchemaRegistry, errors: dict[str, Any]
 ) -> dict[str, dict[str, Any]]:
     examples = _examples()
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         example = examples.get(route.method.name, {})
-        operation = _operation(route, schemas, example)
+        operation = _operation(route, registry, example)
         operation["responses"] = {
-            str(route.method.success_status): _success(route, schemas, example),
-            **error_responses(route, schemas, errors),
+            str(route.method.success_status): _success(route, registry, example),
+            **error_responses(route, registry, errors),
         }
         paths.setdefault(route.template, {})[route.http_method.lower()] = operation
     for operations in paths.values():
-        _tag(operations)
+        _add_etags(operations)
     return paths
 
 
-def _tag(operations: Mapping[str, Any]) -> None:
-    """Shows the `ETag` of an entity that can be changed where it is read."""
+def _add_etags(operations: Mapping[str, Any]) -> None:
+    """Adds the `ETag` header to the operations of an entity, if the entity can be changed."""
     if operations.keys() & {"put", "patch"}:
         for verb in operations.keys() & {"get", "put", "patch"}:
-            # The first is success. The order of the set does not matter: each is on its own.
+            # The first response is the success.
             success = next(iter(operations[verb]["responses"].values()))
             success.setdefault("headers", {})["ETag"] = {"$ref": "#/components/headers/ETag"}
 
 
-def _tenant(schemas: Schemas) -> dict[str, Any]:
+def _tenant_header(registry: SchemaRegistry) -> dict[str, Any]:
     field = decide_pb2.DecideRequest.DESCRIPTOR.fields_by_name["tenant_id"]
     return {
         "name": "X-Tenant-ID",
         "in": "header",
-        "description": "The tenant to act for; where it is empty, the credential's counts.",
-        "schema": schemas.parameter(field),
+        "description": "The tenant to act for. If it is empty, it is the tenant of the credential.",
+        "schema": registry.parameter(field),
         "example": "my-tenant",
     }
 
@@ -178,18 +174,20 @@ def _examples() -> dict[str, Any]:
     return examples
 
 
-def _operation(route: Binding, schemas: Schemas, example: Mapping[str, Any]) -> dict[str, Any]:
+def _operation(
+    route: Binding, registry: SchemaRegistry, example: Mapping[str, Any]
+) -> dict[str, Any]:
     method = route.method
     service = method.service.rpartition(".")[2]
-    comment = schemas.describe(f"{method.service}.{method.name}")
+    comment = registry.describe(f"{method.service}.{method.name}")
     operation: dict[str, Any] = {
         "operationId": method.name,
         "tags": [service],
         "summary": first_sentence(comment),
         "description": comment,
         "parameters": [
-            *_path(route, schemas, example),
-            *_query(route, schemas),
+            *_path_parameters(route, registry, example),
+            *_query_parameters(route, registry),
             {"$ref": "#/components/parameters/TenantID"},
         ],
     }
@@ -197,61 +195,65 @@ def _operation(route: Binding, schemas: Schemas, example: Mapping[str, Any]) -> 
     if is_conditional(route):
         operation["parameters"].append({"$ref": "#/components/parameters/IfMatch"})
     if route.body:
-        operation["requestBody"] = _body(route, schemas, example)
+        operation["requestBody"] = _body(route, registry, example)
     return operation
 
 
-def _path(route: Binding, schemas: Schemas, example: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _path_parameters(
+    route: Binding, registry: SchemaRegistry, example: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
     for each in route.path:
         parameter = {
             "name": each.name,
             "in": "path",
             "required": True,
-            "description": schemas.describe(each.field.full_name),
-            "schema": {"minLength": 1, **schemas.parameter(each.field)},
+            "description": registry.describe(each.field.full_name),
+            "schema": {"minLength": 1, **registry.parameter(each.field)},
         }
         value = example.get("path", {}).get(each.name)
         yield parameter if value is None else {**parameter, "example": value}
 
 
-def _query(route: Binding, schemas: Schemas) -> Iterator[dict[str, Any]]:
+def _query_parameters(route: Binding, registry: SchemaRegistry) -> Iterator[dict[str, Any]]:
     for name, each in route.query.items():
-        if name == each.name:  # not its lowerCamelCase twin
+        if name == each.name:  # not the lowerCamelCase alias
             yield {
                 "name": name,
                 "in": "query",
-                "description": schemas.describe(each.field.full_name),
-                "schema": schemas.parameter(each.field),
+                "description": registry.describe(each.field.full_name),
+                "schema": registry.parameter(each.field),
             }
 
 
-def _body(route: Binding, schemas: Schemas, example: Mapping[str, Any]) -> dict[str, Any]:
+def _body(route: Binding, registry: SchemaRegistry, example: Mapping[str, Any]) -> dict[str, Any]:
     message = route.method.descriptor.input_type
     if route.body == WHOLE:
-        schema = schemas.input(message, frozenset(each.name for each in route.path))
+        schema = registry.input(message, frozenset(each.name for each in route.path))
     else:
-        schema = schemas.parameter(message.fields_by_name[route.body])
+        schema = registry.parameter(message.fields_by_name[route.body])
     return {"required": True, "content": _content(schema, example.get("request"))}
 
 
-def _success(route: Binding, schemas: Schemas, example: Mapping[str, Any]) -> dict[str, Any]:
+def _success(
+    route: Binding, registry: SchemaRegistry, example: Mapping[str, Any]
+) -> dict[str, Any]:
     message = route.method.descriptor.output_type
-    response: dict[str, Any] = {"description": schemas.describe(message.full_name)}
-    if "request_id" not in message.fields_by_name:  # else the answer itself has it
+    response: dict[str, Any] = {"description": registry.describe(message.full_name)}
+    if "request_id" not in message.fields_by_name:  # otherwise the body has it
         response["headers"] = {"X-Request-ID": {"$ref": "#/components/headers/RequestID"}}
     if route.method.success_status == NO_CONTENT:
         return response
     if route.response_body:
-        schema = schemas.output_field(message.fields_by_name[route.response_body])
+        schema = registry.output_field(message.fields_by_name[route.response_body])
     else:
-        schema = schemas.output(message)
+        schema = registry.output(message)
     if route.method.answers:
-        return {**response, "content": _streamed(schema, message)}
+        return {**response, "content": _stream_content(schema, message)}
     return {**response, "content": _content(schema, example.get("response"))}
 
 
-def _streamed(schema: JsonSchema, message: Descriptor) -> dict[str, Any]:
-    """A line of JSON for each message; or a text as it is, in one of two forms."""
+def _stream_content(schema: JsonSchema, message: Descriptor) -> dict[str, Any]:
+    """Returns the content of a stream: one line of JSON for each message, or plain text."""
     if CONTENT_TYPE not in message.fields_by_name:
         return {NDJSON: {"schema": schema}}
     return {kind: {"schema": {"type": "string"}} for kind in (NDJSON, "text/csv")}

@@ -1,7 +1,7 @@
-"""Free-form values as JSON Schema: what the contracts' types say nothing of, callers may not guess.
+"""The JSON Schemas of free-form values, which the types of the contracts do not describe.
 
-A rule's conditions and action come back as they were posted, so to the contracts they are any
-object. What they may be is read by `pdp.engine.rules.documents`; the tests hold the two together.
+The conditions and the action of a rule are returned as they were posted, so the contracts declare
+them as any object. `pdp.engine.rules.documents` parses them; the tests keep both in step.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _MAX_MESSAGE: Final = 2048
 _MAX_DOLLARS: Final = 1_000_000_000
 
 
-def _text(most: int) -> JsonSchema:
-    return {"type": ["string", "null"], "maxLength": most}
+def _text(max_length: int) -> JsonSchema:
+    return {"type": ["string", "null"], "maxLength": max_length}
 
 
 def _one_of(*words: str) -> JsonSchema:
@@ -44,7 +44,7 @@ _NAMES: Final = {
     "items": {"type": "string", "minLength": 1, "maxLength": _MAX_NAME},
     "maxItems": 1000,
 }
-_SAID: Final = {"type": "string", "pattern": r"\S", "maxLength": _MAX_MESSAGE}
+_REQUIRED_TEXT: Final = {"type": "string", "pattern": r"\S", "maxLength": _MAX_MESSAGE}
 
 
 def _described(properties: Mapping[str, tuple[str, JsonSchema]]) -> JsonSchema:
@@ -56,33 +56,36 @@ def _described(properties: Mapping[str, tuple[str, JsonSchema]]) -> JsonSchema:
 
 CONDITIONS: Final = {
     "title": "RuleConditions",
-    "description": "RuleConditions are what a request must meet: fields AND, entries of a list OR.",
+    "description": (
+        "RuleConditions are the conditions of a rule. A request must meet all fields that are set, "
+        "and at least one entry of each list."
+    ),
     **_object(
         _described(
             {
-                "user_groups": ("has one of the subject's groups.", _NAMES),
-                "entity_types": ("has the type of a finding.", _NAMES),
+                "user_groups": ("names groups; the subject must be in one of them.", _NAMES),
+                "entity_types": ("names entity types; a finding must have one of them.", _NAMES),
                 "entity_confidence_min": (
-                    "is the least confidence of that finding.",
+                    "is the lowest confidence of that finding.",
                     {"type": ["number", "null"], "minimum": 0, "maximum": 1},
                 ),
                 "content_regex": (
-                    "is a pattern in RE2 syntax, found in the text or in a string of the "
+                    "is an RE2 pattern that must match in the text or in a string of the "
                     "arguments.",
                     _text(1000),
                 ),
-                "providers": ("has the provider that the request is for.", _NAMES),
-                "models": ("has the model that the request is for.", _NAMES),
+                "providers": ("names providers; the request must be for one of them.", _NAMES),
+                "models": ("names models; the request must be for one of them.", _NAMES),
                 "user_risk_score_min": (
-                    "is the least risk score of the subject.",
+                    "is the lowest risk score of the subject.",
                     {"type": ["number", "null"]},
                 ),
                 "intent_complexity": (
-                    "is the request's.",
+                    "is the intent complexity of the request.",
                     _one_of("simple", "medium", "complex"),
                 ),
                 "channel": (
-                    "has the request's channel.",
+                    "names channels; the request must have one of them.",
                     {"type": ["array", "null"], "items": {"enum": ["interactive", "api"]}},
                 ),
             }
@@ -100,18 +103,21 @@ _TYPES: Final = (
 )
 ACTION: Final[JsonSchema] = {
     "title": "RuleAction",
-    "description": "RuleAction is what is done with a request that meets a rule's conditions.",
-    # All fields for people, and what goes with what for programs.
+    "description": "RuleAction is the action for a request that meets the conditions of a rule.",
+    # All fields for people, and the valid combinations for programs.
     **_object(
         _described(
             {
-                "type": ("says what is done.", {"type": "string", "enum": [*_TYPES]}),
-                "message": ("is shown with a BLOCK or a CANCEL.", _text(_MAX_MESSAGE)),
-                "redact_replacement": ("stands for what REDACT removes.", _text(_MAX_NAME)),
-                "route_to_model": ("is where ROUTE_TO goes, without a tier.", _text(_MAX_NAME)),
-                "route_to_tier": ("is where ROUTE_TO goes, without a model.", _one_of(*TIERS)),
-                "prompt_message": ("is what PROMPT asks.", _text(_MAX_MESSAGE)),
-                "override_message": ("is what ALLOW_WITH_OVERRIDE asks.", _text(_MAX_MESSAGE)),
+                "type": ("is the type of the action.", {"type": "string", "enum": [*_TYPES]}),
+                "message": ("is the message of a BLOCK or a CANCEL.", _text(_MAX_MESSAGE)),
+                "redact_replacement": ("replaces what REDACT removes.", _text(_MAX_NAME)),
+                "route_to_model": (
+                    "is the model of ROUTE_TO, if no tier is set.",
+                    _text(_MAX_NAME),
+                ),
+                "route_to_tier": ("is the tier of ROUTE_TO, if no model is set.", _one_of(*TIERS)),
+                "prompt_message": ("is the prompt of PROMPT.", _text(_MAX_MESSAGE)),
+                "override_message": ("is the notice of ALLOW_WITH_OVERRIDE.", _text(_MAX_MESSAGE)),
             }
         ),
         "type",
@@ -134,8 +140,10 @@ ACTION: Final[JsonSchema] = {
             {"route_to_tier": {"enum": [*TIERS]}, "route_to_model": _one_of()},
             "route_to_tier",
         ),
-        _action(packs.PROMPT, {"prompt_message": _SAID}, "prompt_message"),
-        _action(packs.ALLOW_WITH_OVERRIDE, {"override_message": _SAID}, "override_message"),
+        _action(packs.PROMPT, {"prompt_message": _REQUIRED_TEXT}, "prompt_message"),
+        _action(
+            packs.ALLOW_WITH_OVERRIDE, {"override_message": _REQUIRED_TEXT}, "override_message"
+        ),
     ],
 }
 _COUNT: Final = {"type": "integer", "minimum": 0, "maximum": MOST}
@@ -162,7 +170,7 @@ _BOUNDS: Final = (
     "requests_per_minute",
 )
 
-DOCUMENTS: Final[Mapping[str, JsonSchema]] = {
+FREE_FORM_SCHEMAS: Final[Mapping[str, JsonSchema]] = {
     **{f"pdp.v1.{rule}.conditions": CONDITIONS for rule in _RULES},
     **{f"pdp.v1.{rule}.action": ACTION for rule in _RULES},
     **{f"pdp.v1.UpdateLimitRequest.{name}": _COUNT for name in _BOUNDS},
@@ -170,5 +178,5 @@ DOCUMENTS: Final[Mapping[str, JsonSchema]] = {
     "pdp.v1.UpdateLimitRequest.monthly_cost_limit_usd": _COST,
     "pdp.v1.SimulatePolicyRequest.model": _MODEL,
 }
-"""What free-form values may be that callers send, by the full names of their fields; those with a
-title are described once for all."""
+"""The schemas of free-form values that callers send, by the full names of their fields. A schema
+with a title is a component of the document."""

@@ -1,4 +1,4 @@
-"""JSON Schemas of messages, as the codec reads and writes them."""
+"""Generates the JSON Schemas of messages, as the JSON codec reads and writes them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from pdp.jsonpb.timestamps import EXAMPLE
 from pdp.messages.contracts import field_rules
 from tools.openapi.bounds import (
     JsonSchema,
+    allow_zero,
     bounds,
     ignores_zero,
-    must_be_sent,
-    or_zero,
+    is_required,
 )
-from tools.openapi.free_form import DOCUMENTS
+from tools.openapi.free_form import FREE_FORM_SCHEMAS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,55 +46,53 @@ _WELL_KNOWN: Final[Mapping[str, JsonSchema]] = {
 }
 
 
-class Schemas:
-    """Gathers the schemas that a document's operations refer to."""
+class SchemaRegistry:
+    """Collects the schemas that the operations of a document refer to."""
 
     def __init__(
         self, comments: Mapping[str, str], inputs: list[Descriptor], outputs: list[Descriptor]
     ) -> None:
-        """Begins with none.
+        """Creates an empty registry.
 
         Args:
-            comments: of the contracts, by full name.
+            comments: the comments of the contracts, by full name.
             inputs: the messages that callers send.
             outputs: the messages that the server sends.
-
         """
         self._comments = comments
         sent = {each.full_name for each in _reachable(inputs)}
-        self._both = sent & {each.full_name for each in _reachable(outputs)}
-        self._found: dict[str, JsonSchema] = {}
+        self._sent_and_received = sent & {each.full_name for each in _reachable(outputs)}
+        self._schemas: dict[str, JsonSchema] = {}
 
-    def found(self) -> dict[str, JsonSchema]:
-        """Returns the schemas so far, by name."""
-        return dict(sorted(self._found.items()))
+    def schemas(self) -> dict[str, JsonSchema]:
+        """Returns the collected schemas, by name."""
+        return dict(sorted(self._schemas.items()))
 
     def add(self, name: str, schema: JsonSchema) -> JsonSchema:
-        """Adds a schema under a name of its own, and returns the reference to it."""
-        self._found[name] = schema
+        """Adds a schema under `name`, and returns the reference to it."""
+        self._schemas[name] = schema
         return {"$ref": f"#/components/schemas/{name}"}
 
     def input(self, message: Descriptor, without: frozenset[str] = frozenset()) -> JsonSchema:
-        """Returns the reference to a message as it is read.
+        """Returns the reference to the schema of a message that the server reads.
 
         Args:
-            message: its type.
-            without: fields that are bound elsewhere, in the path.
-
+            message: the type of the message.
+            without: the fields that are bound in the path, which the schema omits.
         """
         name = _name(message)
-        name = f"{name}Input" if message.full_name in self._both else name
-        if name not in self._found:
-            self._found[name] = {}  # a type may hold itself
-            self._found[name] = self._input(message, without)
+        name = f"{name}Input" if message.full_name in self._sent_and_received else name
+        if name not in self._schemas:
+            self._schemas[name] = {}  # a type can contain itself
+            self._schemas[name] = self._input(message, without)
         return {"$ref": f"#/components/schemas/{name}"}
 
     def output(self, message: Descriptor) -> JsonSchema:
-        """Returns the reference to a message as it is written."""
+        """Returns the reference to the schema of a message that the server writes."""
         name = _name(message)
-        if name not in self._found:
-            self._found[name] = {}
-            self._found[name] = self._output(message)
+        if name not in self._schemas:
+            self._schemas[name] = {}
+            self._schemas[name] = self._output(message)
         return {"$ref": f"#/components/schemas/{name}"}
 
     def parameter(self, field: FieldDescriptor) -> JsonSchema:
@@ -105,13 +103,12 @@ class Schemas:
         """Returns the comment of an element of the contracts.
 
         Raises:
-            KeyError: it has none.
-
+            KeyError: the element has no comment.
         """
         return self._comments[full_name]
 
     def output_field(self, field: FieldDescriptor) -> JsonSchema:
-        """Returns the schema of a field as it is written, null apart."""
+        """Returns the schema of a field that the server writes, without null."""
         if field.is_repeated and not is_map(field):
             return {"type": "array", "items": self._value(field, written=True)}
         return self._value(field, written=True)
@@ -126,7 +123,7 @@ class Schemas:
             if field.name in without:
                 continue
             schema = self._bounded(bare_list(field) or field)
-            if must_be_sent(field, schema):
+            if is_required(field, schema):
                 required.append(field.name)
             else:
                 schema = _nullable(schema)
@@ -151,19 +148,19 @@ class Schemas:
         return {"description": self.describe(field.full_name), **schema}
 
     def _bounded(self, field: FieldDescriptor) -> JsonSchema:
-        """Returns the schema of a field as it is read, with its bounds."""
+        """Returns the schema of a field that the server reads, with its bounds."""
         rules = bounds(field_rules(field), field.full_name)
         if not field.is_repeated or is_map(field):
             schema = {**self._value(field, written=False), **rules}
-            return or_zero(schema) if ignores_zero(field) else schema
+            return allow_zero(schema) if ignores_zero(field) else schema
         items = {**self._value(field, written=False), **rules.pop("items", {})}
         return {"type": "array", "items": items, **rules}
 
     def _value(self, field: FieldDescriptor, *, written: bool) -> JsonSchema:
         """Returns the schema of one value of a field."""
-        document = None if written else DOCUMENTS.get(field.full_name)
-        if document is not None:
-            return self.add(document["title"], document) if "title" in document else dict(document)
+        schema = None if written else FREE_FORM_SCHEMAS.get(field.full_name)
+        if schema is not None:
+            return self.add(schema["title"], schema) if "title" in schema else dict(schema)
         if is_map(field):
             return {
                 "type": "object",
@@ -205,7 +202,7 @@ def _scalar(field: FieldDescriptor) -> JsonSchema:
 
 def _nullable(schema: JsonSchema) -> JsonSchema:
     if not schema:
-        return schema  # any value: null is one
+        return schema  # it accepts any value, so also null
     kind = schema.get("type")
     if kind is None:
         return {"anyOf": [schema, {"type": "null"}]}
@@ -225,10 +222,10 @@ def _name(message: Descriptor) -> str:
 
 
 def _reachable(messages: list[Descriptor]) -> Iterator[Descriptor]:
-    waiting, seen = list(messages), set()
-    while waiting:
-        message = waiting.pop()
-        if message.full_name not in seen:
-            seen.add(message.full_name)
+    queue, visited = list(messages), set()
+    while queue:
+        message = queue.pop()
+        if message.full_name not in visited:
+            visited.add(message.full_name)
             yield message
-            waiting.extend(field.message_type for field in message.fields if field.message_type)
+            queue.extend(field.message_type for field in message.fields if field.message_type)

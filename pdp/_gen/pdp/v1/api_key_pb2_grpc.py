@@ -26,9 +26,10 @@ if _version_not_supported:
 
 
 class ApiKeyServiceStub:
-    """ApiKeyService makes and revokes API keys. A caller sees those whose tenants it
-    may all act for, and can give no more than it has. A key is shown once, when
-    it is made; the store has its SHA-256 alone.
+    """ApiKeyService creates, rotates and revokes API keys. A caller sees a key
+    only if the caller may act for all tenants of the key, and cannot create a
+    key with more permissions than the caller has. The key itself is shown once,
+    when it is created; the store holds only its SHA-256.
     """
 
     def __init__(self, channel):
@@ -65,42 +66,44 @@ class ApiKeyServiceStub:
 
 
 class ApiKeyServiceServicer:
-    """ApiKeyService makes and revokes API keys. A caller sees those whose tenants it
-    may all act for, and can give no more than it has. A key is shown once, when
-    it is made; the store has its SHA-256 alone.
+    """ApiKeyService creates, rotates and revokes API keys. A caller sees a key
+    only if the caller may act for all tenants of the key, and cannot create a
+    key with more permissions than the caller has. The key itself is shown once,
+    when it is created; the store holds only its SHA-256.
     """
 
     def ListApiKeys(self, request, context):
-        """ListApiKeys lists the keys in order of creation, expired ones too.
+        """ListApiKeys lists the keys in order of creation, including expired keys.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateApiKey(self, request, context):
-        """CreateApiKey makes a key and shows it, this once.
+        """CreateApiKey creates a key and shows it once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetApiKey(self, request, context):
-        """GetApiKey returns what there is to know of a key.
+        """GetApiKey returns the metadata of a key.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RotateApiKey(self, request, context):
-        """RotateApiKey gives a key a new secret and shows it, this once. The old one
-        counts until the overlap has passed, so that its holders can change over.
+        """RotateApiKey gives a key a new secret and shows it once. The old secret
+        stays valid until the overlap ends, so that clients can switch to the new
+        one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RevokeApiKey(self, request, context):
-        """RevokeApiKey makes a key count no more, from now on and for good.
+        """RevokeApiKey makes a key invalid immediately and permanently.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,9 +146,10 @@ def add_ApiKeyServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ApiKeyService:
-    """ApiKeyService makes and revokes API keys. A caller sees those whose tenants it
-    may all act for, and can give no more than it has. A key is shown once, when
-    it is made; the store has its SHA-256 alone.
+    """ApiKeyService creates, rotates and revokes API keys. A caller sees a key
+    only if the caller may act for all tenants of the key, and cannot create a
+    key with more permissions than the caller has. The key itself is shown once,
+    when it is created; the store holds only its SHA-256.
     """
 
     @staticmethod

@@ -27,9 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ApiKeyServiceStub:
-    """ApiKeyService makes and revokes API keys. A caller sees those whose tenants it
-    may all act for, and can give no more than it has. A key is shown once, when
-    it is made; the store has its SHA-256 alone.
+    """ApiKeyService creates, rotates and revokes API keys. A caller sees a key
+    only if the caller may act for all tenants of the key, and cannot create a
+    key with more permissions than the caller has. The key itself is shown once,
+    when it is created; the store holds only its SHA-256.
     """
 
     @_typing.overload
@@ -37,43 +38,47 @@ class ApiKeyServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ApiKeyServiceAsyncStub: ...
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_api_key_pb2.ListApiKeysRequest, _api_key_pb2.ListApiKeysResponse]
-    """ListApiKeys lists the keys in order of creation, expired ones too."""
+    """ListApiKeys lists the keys in order of creation, including expired keys."""
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_pb2.CreateApiKeyRequest, _api_key_pb2.CreateApiKeyResponse]
-    """CreateApiKey makes a key and shows it, this once."""
+    """CreateApiKey creates a key and shows it once."""
     GetApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_pb2.GetApiKeyRequest, _api_key_pb2.GetApiKeyResponse]
-    """GetApiKey returns what there is to know of a key."""
+    """GetApiKey returns the metadata of a key."""
     RotateApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_pb2.RotateApiKeyRequest, _api_key_pb2.RotateApiKeyResponse]
-    """RotateApiKey gives a key a new secret and shows it, this once. The old one
-    counts until the overlap has passed, so that its holders can change over.
+    """RotateApiKey gives a key a new secret and shows it once. The old secret
+    stays valid until the overlap ends, so that clients can switch to the new
+    one.
     """
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_pb2.RevokeApiKeyRequest, _api_key_pb2.RevokeApiKeyResponse]
-    """RevokeApiKey makes a key count no more, from now on and for good."""
+    """RevokeApiKey makes a key invalid immediately and permanently."""
 
 @_typing.type_check_only
 class ApiKeyServiceAsyncStub(ApiKeyServiceStub):
-    """ApiKeyService makes and revokes API keys. A caller sees those whose tenants it
-    may all act for, and can give no more than it has. A key is shown once, when
-    it is made; the store has its SHA-256 alone.
+    """ApiKeyService creates, rotates and revokes API keys. A caller sees a key
+    only if the caller may act for all tenants of the key, and cannot create a
+    key with more permissions than the caller has. The key itself is shown once,
+    when it is created; the store holds only its SHA-256.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_api_key_pb2.ListApiKeysRequest, _api_key_pb2.ListApiKeysResponse]  # type: ignore[assignment]
-    """ListApiKeys lists the keys in order of creation, expired ones too."""
+    """ListApiKeys lists the keys in order of creation, including expired keys."""
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_api_key_pb2.CreateApiKeyRequest, _api_key_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
-    """CreateApiKey makes a key and shows it, this once."""
+    """CreateApiKey creates a key and shows it once."""
     GetApiKey: _aio.UnaryUnaryMultiCallable[_api_key_pb2.GetApiKeyRequest, _api_key_pb2.GetApiKeyResponse]  # type: ignore[assignment]
-    """GetApiKey returns what there is to know of a key."""
+    """GetApiKey returns the metadata of a key."""
     RotateApiKey: _aio.UnaryUnaryMultiCallable[_api_key_pb2.RotateApiKeyRequest, _api_key_pb2.RotateApiKeyResponse]  # type: ignore[assignment]
-    """RotateApiKey gives a key a new secret and shows it, this once. The old one
-    counts until the overlap has passed, so that its holders can change over.
+    """RotateApiKey gives a key a new secret and shows it once. The old secret
+    stays valid until the overlap ends, so that clients can switch to the new
+    one.
     """
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_api_key_pb2.RevokeApiKeyRequest, _api_key_pb2.RevokeApiKeyResponse]  # type: ignore[assignment]
-    """RevokeApiKey makes a key count no more, from now on and for good."""
+    """RevokeApiKey makes a key invalid immediately and permanently."""
 
 class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
-    """ApiKeyService makes and revokes API keys. A caller sees those whose tenants it
-    may all act for, and can give no more than it has. A key is shown once, when
-    it is made; the store has its SHA-256 alone.
+    """ApiKeyService creates, rotates and revokes API keys. A caller sees a key
+    only if the caller may act for all tenants of the key, and cannot create a
+    key with more permissions than the caller has. The key itself is shown once,
+    when it is created; the store holds only its SHA-256.
     """
 
     @_abc_1.abstractmethod
@@ -82,7 +87,7 @@ class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _api_key_pb2.ListApiKeysRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_api_key_pb2.ListApiKeysResponse, _abc.Awaitable[_api_key_pb2.ListApiKeysResponse]]:
-        """ListApiKeys lists the keys in order of creation, expired ones too."""
+        """ListApiKeys lists the keys in order of creation, including expired keys."""
 
     @_abc_1.abstractmethod
     def CreateApiKey(
@@ -90,7 +95,7 @@ class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _api_key_pb2.CreateApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_api_key_pb2.CreateApiKeyResponse, _abc.Awaitable[_api_key_pb2.CreateApiKeyResponse]]:
-        """CreateApiKey makes a key and shows it, this once."""
+        """CreateApiKey creates a key and shows it once."""
 
     @_abc_1.abstractmethod
     def GetApiKey(
@@ -98,7 +103,7 @@ class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _api_key_pb2.GetApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_api_key_pb2.GetApiKeyResponse, _abc.Awaitable[_api_key_pb2.GetApiKeyResponse]]:
-        """GetApiKey returns what there is to know of a key."""
+        """GetApiKey returns the metadata of a key."""
 
     @_abc_1.abstractmethod
     def RotateApiKey(
@@ -106,8 +111,9 @@ class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _api_key_pb2.RotateApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_api_key_pb2.RotateApiKeyResponse, _abc.Awaitable[_api_key_pb2.RotateApiKeyResponse]]:
-        """RotateApiKey gives a key a new secret and shows it, this once. The old one
-        counts until the overlap has passed, so that its holders can change over.
+        """RotateApiKey gives a key a new secret and shows it once. The old secret
+        stays valid until the overlap ends, so that clients can switch to the new
+        one.
         """
 
     @_abc_1.abstractmethod
@@ -116,6 +122,6 @@ class ApiKeyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _api_key_pb2.RevokeApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_api_key_pb2.RevokeApiKeyResponse, _abc.Awaitable[_api_key_pb2.RevokeApiKeyResponse]]:
-        """RevokeApiKey makes a key count no more, from now on and for good."""
+        """RevokeApiKey makes a key invalid immediately and permanently."""
 
 def add_ApiKeyServiceServicer_to_server(servicer: ApiKeyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class AuditServiceStub:
-    """AuditService reads what has been recorded: decisions, and changes of policies.
-    Records never hold a raw text; see `DecisionRecord`.
+    """AuditService reads the decision records and the changes of policies. A
+    record never holds raw text; see `DecisionRecord`.
     """
 
     def __init__(self, channel):
@@ -74,13 +74,13 @@ class AuditServiceStub:
 
 
 class AuditServiceServicer:
-    """AuditService reads what has been recorded: decisions, and changes of policies.
-    Records never hold a raw text; see `DecisionRecord`.
+    """AuditService reads the decision records and the changes of policies. A
+    record never holds raw text; see `DecisionRecord`.
     """
 
     def ListRecords(self, request, context):
-        """ListRecords lists the tenant's records, newest first. What is not set filters
-        nothing; all that is set must hold.
+        """ListRecords lists the tenant's records, newest first. A record is listed
+        if it matches all filters that are set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -94,40 +94,41 @@ class AuditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExportRecords(self, request, context):
-        """ExportRecords sends all records that `ListRecords` would list, oldest first,
-        as NDJSON or CSV. Over HTTP the body is that text.
+        """ExportRecords sends all records that `ListRecords` would list, oldest
+        first, as NDJSON or CSV. Over HTTP the body is this text.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TailRecords(self, request, context):
-        """TailRecords sends records as they are written, until the caller goes away.
-        Over HTTP each is a line of JSON (NDJSON).
+        """TailRecords sends each new record when it is written, until the caller
+        disconnects. Over HTTP each record is one line of JSON (NDJSON).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def VerifyRecords(self, request, context):
-        """VerifyRecords looks at the whole log, of all tenants: whether a record was
-        removed, altered, added or put elsewhere.
+        """VerifyRecords verifies the whole log, of all tenants. It detects whether a
+        record was removed, changed, added or moved.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListChanges(self, request, context):
-        """ListChanges lists what was changed of the tenant's policies, newest first,
-        with who did it, before and after. Secrets in them are masked.
+        """ListChanges lists the changes of the tenant's policies, newest first, with
+        the actor and the values before and after. Secrets in the values are
+        masked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPlatformChanges(self, request, context):
-        """ListPlatformChanges lists what was changed of what all tenants share: the
-        model catalog, kill switches, credentials, and what a release has installed.
+        """ListPlatformChanges lists the changes of what all tenants share: the model
+        catalog, kill switches, credentials, and what a release has installed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -180,8 +181,8 @@ def add_AuditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuditService:
-    """AuditService reads what has been recorded: decisions, and changes of policies.
-    Records never hold a raw text; see `DecisionRecord`.
+    """AuditService reads the decision records and the changes of policies. A
+    record never holds raw text; see `DecisionRecord`.
     """
 
     @staticmethod

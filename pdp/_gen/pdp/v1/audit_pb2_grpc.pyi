@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AuditServiceStub:
-    """AuditService reads what has been recorded: decisions, and changes of policies.
-    Records never hold a raw text; see `DecisionRecord`.
+    """AuditService reads the decision records and the changes of policies. A
+    record never holds raw text; see `DecisionRecord`.
     """
 
     @_typing.overload
@@ -36,69 +36,71 @@ class AuditServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuditServiceAsyncStub: ...
     ListRecords: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListRecordsRequest, _audit_pb2.ListRecordsResponse]
-    """ListRecords lists the tenant's records, newest first. What is not set filters
-    nothing; all that is set must hold.
+    """ListRecords lists the tenant's records, newest first. A record is listed
+    if it matches all filters that are set.
     """
     GetRecord: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetRecordRequest, _audit_pb2.GetRecordResponse]
     """GetRecord returns the record of one decision."""
     ExportRecords: _grpc.UnaryStreamMultiCallable[_audit_pb2.ExportRecordsRequest, _audit_pb2.ExportRecordsResponse]
-    """ExportRecords sends all records that `ListRecords` would list, oldest first,
-    as NDJSON or CSV. Over HTTP the body is that text.
+    """ExportRecords sends all records that `ListRecords` would list, oldest
+    first, as NDJSON or CSV. Over HTTP the body is this text.
     """
     TailRecords: _grpc.UnaryStreamMultiCallable[_audit_pb2.TailRecordsRequest, _audit_pb2.TailRecordsResponse]
-    """TailRecords sends records as they are written, until the caller goes away.
-    Over HTTP each is a line of JSON (NDJSON).
+    """TailRecords sends each new record when it is written, until the caller
+    disconnects. Over HTTP each record is one line of JSON (NDJSON).
     """
     VerifyRecords: _grpc.UnaryUnaryMultiCallable[_audit_pb2.VerifyRecordsRequest, _audit_pb2.VerifyRecordsResponse]
-    """VerifyRecords looks at the whole log, of all tenants: whether a record was
-    removed, altered, added or put elsewhere.
+    """VerifyRecords verifies the whole log, of all tenants. It detects whether a
+    record was removed, changed, added or moved.
     """
     ListChanges: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListChangesRequest, _audit_pb2.ListChangesResponse]
-    """ListChanges lists what was changed of the tenant's policies, newest first,
-    with who did it, before and after. Secrets in them are masked.
+    """ListChanges lists the changes of the tenant's policies, newest first, with
+    the actor and the values before and after. Secrets in the values are
+    masked.
     """
     ListPlatformChanges: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListPlatformChangesRequest, _audit_pb2.ListPlatformChangesResponse]
-    """ListPlatformChanges lists what was changed of what all tenants share: the
-    model catalog, kill switches, credentials, and what a release has installed.
+    """ListPlatformChanges lists the changes of what all tenants share: the model
+    catalog, kill switches, credentials, and what a release has installed.
     """
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
-    """AuditService reads what has been recorded: decisions, and changes of policies.
-    Records never hold a raw text; see `DecisionRecord`.
+    """AuditService reads the decision records and the changes of policies. A
+    record never holds raw text; see `DecisionRecord`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListRecords: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListRecordsRequest, _audit_pb2.ListRecordsResponse]  # type: ignore[assignment]
-    """ListRecords lists the tenant's records, newest first. What is not set filters
-    nothing; all that is set must hold.
+    """ListRecords lists the tenant's records, newest first. A record is listed
+    if it matches all filters that are set.
     """
     GetRecord: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetRecordRequest, _audit_pb2.GetRecordResponse]  # type: ignore[assignment]
     """GetRecord returns the record of one decision."""
     ExportRecords: _aio.UnaryStreamMultiCallable[_audit_pb2.ExportRecordsRequest, _audit_pb2.ExportRecordsResponse]  # type: ignore[assignment]
-    """ExportRecords sends all records that `ListRecords` would list, oldest first,
-    as NDJSON or CSV. Over HTTP the body is that text.
+    """ExportRecords sends all records that `ListRecords` would list, oldest
+    first, as NDJSON or CSV. Over HTTP the body is this text.
     """
     TailRecords: _aio.UnaryStreamMultiCallable[_audit_pb2.TailRecordsRequest, _audit_pb2.TailRecordsResponse]  # type: ignore[assignment]
-    """TailRecords sends records as they are written, until the caller goes away.
-    Over HTTP each is a line of JSON (NDJSON).
+    """TailRecords sends each new record when it is written, until the caller
+    disconnects. Over HTTP each record is one line of JSON (NDJSON).
     """
     VerifyRecords: _aio.UnaryUnaryMultiCallable[_audit_pb2.VerifyRecordsRequest, _audit_pb2.VerifyRecordsResponse]  # type: ignore[assignment]
-    """VerifyRecords looks at the whole log, of all tenants: whether a record was
-    removed, altered, added or put elsewhere.
+    """VerifyRecords verifies the whole log, of all tenants. It detects whether a
+    record was removed, changed, added or moved.
     """
     ListChanges: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListChangesRequest, _audit_pb2.ListChangesResponse]  # type: ignore[assignment]
-    """ListChanges lists what was changed of the tenant's policies, newest first,
-    with who did it, before and after. Secrets in them are masked.
+    """ListChanges lists the changes of the tenant's policies, newest first, with
+    the actor and the values before and after. Secrets in the values are
+    masked.
     """
     ListPlatformChanges: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListPlatformChangesRequest, _audit_pb2.ListPlatformChangesResponse]  # type: ignore[assignment]
-    """ListPlatformChanges lists what was changed of what all tenants share: the
-    model catalog, kill switches, credentials, and what a release has installed.
+    """ListPlatformChanges lists the changes of what all tenants share: the model
+    catalog, kill switches, credentials, and what a release has installed.
     """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
-    """AuditService reads what has been recorded: decisions, and changes of policies.
-    Records never hold a raw text; see `DecisionRecord`.
+    """AuditService reads the decision records and the changes of policies. A
+    record never holds raw text; see `DecisionRecord`.
     """
 
     @_abc_1.abstractmethod
@@ -107,8 +109,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.ListRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.ListRecordsResponse, _abc.Awaitable[_audit_pb2.ListRecordsResponse]]:
-        """ListRecords lists the tenant's records, newest first. What is not set filters
-        nothing; all that is set must hold.
+        """ListRecords lists the tenant's records, newest first. A record is listed
+        if it matches all filters that are set.
         """
 
     @_abc_1.abstractmethod
@@ -125,8 +127,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.ExportRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_audit_pb2.ExportRecordsResponse], _abc.AsyncIterator[_audit_pb2.ExportRecordsResponse]]:
-        """ExportRecords sends all records that `ListRecords` would list, oldest first,
-        as NDJSON or CSV. Over HTTP the body is that text.
+        """ExportRecords sends all records that `ListRecords` would list, oldest
+        first, as NDJSON or CSV. Over HTTP the body is this text.
         """
 
     @_abc_1.abstractmethod
@@ -135,8 +137,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.TailRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_audit_pb2.TailRecordsResponse], _abc.AsyncIterator[_audit_pb2.TailRecordsResponse]]:
-        """TailRecords sends records as they are written, until the caller goes away.
-        Over HTTP each is a line of JSON (NDJSON).
+        """TailRecords sends each new record when it is written, until the caller
+        disconnects. Over HTTP each record is one line of JSON (NDJSON).
         """
 
     @_abc_1.abstractmethod
@@ -145,8 +147,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.VerifyRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.VerifyRecordsResponse, _abc.Awaitable[_audit_pb2.VerifyRecordsResponse]]:
-        """VerifyRecords looks at the whole log, of all tenants: whether a record was
-        removed, altered, added or put elsewhere.
+        """VerifyRecords verifies the whole log, of all tenants. It detects whether a
+        record was removed, changed, added or moved.
         """
 
     @_abc_1.abstractmethod
@@ -155,8 +157,9 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.ListChangesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.ListChangesResponse, _abc.Awaitable[_audit_pb2.ListChangesResponse]]:
-        """ListChanges lists what was changed of the tenant's policies, newest first,
-        with who did it, before and after. Secrets in them are masked.
+        """ListChanges lists the changes of the tenant's policies, newest first, with
+        the actor and the values before and after. Secrets in the values are
+        masked.
         """
 
     @_abc_1.abstractmethod
@@ -165,8 +168,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.ListPlatformChangesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.ListPlatformChangesResponse, _abc.Awaitable[_audit_pb2.ListPlatformChangesResponse]]:
-        """ListPlatformChanges lists what was changed of what all tenants share: the
-        model catalog, kill switches, credentials, and what a release has installed.
+        """ListPlatformChanges lists the changes of what all tenants share: the model
+        catalog, kill switches, credentials, and what a release has installed.
         """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

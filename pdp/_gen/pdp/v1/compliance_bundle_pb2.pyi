@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ComplianceBundle(_message.Message):
-    """ComplianceBundle is a group of DLP rules that follow a regulation."""
+    """ComplianceBundle is a group of DLP rules that implement a regulation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -37,24 +37,26 @@ class ComplianceBundle(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is a UUID; a seeded bundle's is the same everywhere."""
+    """id is a UUID. The ID of a seeded bundle is the same on every server."""
     name: _builtins.str
-    """name is the bundle's display name, unique in the tenant."""
+    """name is the display name of the bundle, unique in the tenant."""
     description: _builtins.str
-    """description says what the bundle is for."""
+    """description describes the purpose of the bundle."""
     regulatory_framework: _builtins.str
     """regulatory_framework is the code of the regulation, for instance PCI-DSS."""
     enabled: _builtins.bool
-    """enabled tells whether the bundle is in force for all users of the tenant."""
+    """enabled is true if the bundle is in force for all users of the tenant."""
     is_seeded: _builtins.bool
-    """is_seeded tells whether the bundle ships with the product."""
+    """is_seeded is true if the bundle ships with the product."""
     version: _builtins.str
-    """version is the definition that the tenant has; of a custom bundle, 1.0."""
+    """version is the version of the tenant's definition; 1.0 for a custom
+    bundle.
+    """
     rule_count: _builtins.int
-    """rule_count is the number of its rules, in force or not."""
+    """rule_count is the number of rules of the bundle, whether in force or not."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """created_at is when the bundle was made."""
+        """created_at is when the bundle was created."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
@@ -100,24 +102,26 @@ class ComplianceBundleDetail(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is a UUID; a seeded bundle's is the same everywhere."""
+    """id is a UUID. The ID of a seeded bundle is the same on every server."""
     name: _builtins.str
-    """name is the bundle's display name, unique in the tenant."""
+    """name is the display name of the bundle, unique in the tenant."""
     description: _builtins.str
-    """description says what the bundle is for."""
+    """description describes the purpose of the bundle."""
     regulatory_framework: _builtins.str
     """regulatory_framework is the code of the regulation, for instance PCI-DSS."""
     enabled: _builtins.bool
-    """enabled tells whether the bundle is in force for all users of the tenant."""
+    """enabled is true if the bundle is in force for all users of the tenant."""
     is_seeded: _builtins.bool
-    """is_seeded tells whether the bundle ships with the product."""
+    """is_seeded is true if the bundle ships with the product."""
     version: _builtins.str
-    """version is the definition that the tenant has; of a custom bundle, 1.0."""
+    """version is the version of the tenant's definition; 1.0 for a custom
+    bundle.
+    """
     rule_count: _builtins.int
-    """rule_count is the number of its rules, in force or not."""
+    """rule_count is the number of rules of the bundle, whether in force or not."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """created_at is when the bundle was made."""
+        """created_at is when the bundle was created."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
@@ -125,8 +129,8 @@ class ComplianceBundleDetail(_message.Message):
 
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___BundleRule]:
-        """rules are those of the definition that the tenant has, then the tenant's
-        own.
+        """rules are the rules of the tenant's definition, then the tenant's own
+        rules.
         """
 
     def __init__(
@@ -154,7 +158,7 @@ Global___ComplianceBundleDetail: _TypeAlias = ComplianceBundleDetail  # noqa: Y0
 
 @_typing.final
 class BundleRule(_message.Message):
-    """BundleRule is a DLP rule of a bundle, as the tenant has it."""
+    """BundleRule is a DLP rule of a bundle, with the tenant's customizations."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -168,27 +172,31 @@ class BundleRule(_message.Message):
     CONFIG_JSON_FIELD_NUMBER: _builtins.int
     CLAUSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is a UUID; that of a seeded bundle's rule is the same everywhere."""
+    """id is a UUID. The ID of a rule of a seeded bundle is the same on every
+    server.
+    """
     detector_name: _builtins.str
-    """detector_name is the rule's display name."""
+    """detector_name is the display name of the rule."""
     detector_type: _builtins.str
     """detector_type is `regex`, `ner` or `llm`."""
     entity_type: _builtins.str
-    """entity_type is the kind of data that the rule finds."""
+    """entity_type is the type of data that the rule finds."""
     action_tier: _builtins.str
     """action_tier is `block`, `redact`, `prompt`, `log_only` or `none`."""
     enabled: _builtins.bool
-    """enabled tells whether the rule is in force for all users of the tenant."""
+    """enabled is true if the rule is in force for all users of the tenant."""
     confidence_threshold: _builtins.float
-    """confidence_threshold is how sure a finding must be to count."""
+    """confidence_threshold is the lowest confidence of a finding that the rule
+    applies to.
+    """
     clause: _builtins.str
-    """clause is what the rule serves, for instance `GDPR Art. 9(1)`; empty for a
-    tenant's own.
+    """clause is the clause that the rule implements, for instance `GDPR Art.
+    9(1)`; empty for a tenant's own rule.
     """
     @_builtins.property
     def config_json(self) -> _struct_pb2.Struct:
-        """config_json says what is looked for: a `detector` that ships with the
-        product, a `pattern`, or what a model is asked for.
+        """config_json sets what the rule looks for: a `detector` that ships with the
+        product, a `pattern`, or the labels or entities for a model.
         """
 
     def __init__(
@@ -214,7 +222,7 @@ Global___BundleRule: _TypeAlias = BundleRule  # noqa: Y015
 
 @_typing.final
 class ComplianceGroup(_message.Message):
-    """ComplianceGroup is a user group with all bundles: a row of the matrix."""
+    """ComplianceGroup is a row of the matrix: a user group with all bundles."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -223,14 +231,16 @@ class ComplianceGroup(_message.Message):
     MEMBER_COUNT_FIELD_NUMBER: _builtins.int
     BUNDLES_FIELD_NUMBER: _builtins.int
     group_id: _builtins.str
-    """group_id is the user group's id."""
+    """group_id is the ID of the user group."""
     group_name: _builtins.str
-    """group_name is the user group's name."""
+    """group_name is the name of the user group."""
     member_count: _builtins.int
-    """member_count is how many members the user group has."""
+    """member_count is the number of members of the user group."""
     @_builtins.property
     def bundles(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComplianceCell]:
-        """bundles are all bundles of the tenant, in the order of their list."""
+        """bundles are all bundles of the tenant, in the order of
+        `ListComplianceBundles`.
+        """
 
     def __init__(
         self,
@@ -250,7 +260,7 @@ Global___ComplianceGroup: _TypeAlias = ComplianceGroup  # noqa: Y015
 
 @_typing.final
 class ComplianceCell(_message.Message):
-    """ComplianceCell is how a user group has a bundle."""
+    """ComplianceCell is the state of a bundle for a user group."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -263,27 +273,28 @@ class ComplianceCell(_message.Message):
     UPGRADE_AVAILABLE_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
-    """bundle_id is the bundle's id."""
+    """bundle_id is the ID of the bundle."""
     bundle_name: _builtins.str
-    """bundle_name is the bundle's name."""
+    """bundle_name is the name of the bundle."""
     framework: _builtins.str
-    """framework is the code of the bundle's regulation."""
+    """framework is the code of the regulation of the bundle."""
     enabled: _builtins.bool
-    """enabled tells whether the bundle is in force for the group's users: it is
-    assigned to the group, or active for all.
+    """enabled is true if the bundle is in force for the users of the group,
+    because it is assigned to the group or active for all users.
     """
     enforcement_mode: _builtins.str
-    """enforcement_mode is `strict` for seeded bundles, whose rules cannot be
-    disabled one by one while they are in force, and `additive` for custom ones.
+    """enforcement_mode is `strict` for a seeded bundle and `additive` for a
+    custom one. While a strict bundle is in force, its rules cannot be
+    disabled one by one.
     """
     version_status: _builtins.str
-    """version_status is `current`, `update_available` or, for custom bundles,
-    `custom`.
+    """version_status is `current`, `update_available`, or `custom` for a custom
+    bundle.
     """
     upgrade_available: _builtins.bool
-    """upgrade_available tells whether there is a newer definition."""
+    """upgrade_available is true if there is a newer definition."""
     version: _builtins.str
-    """version is the definition that the tenant has."""
+    """version is the version of the tenant's definition."""
     def __init__(
         self,
         *,
@@ -306,8 +317,8 @@ Global___ComplianceCell: _TypeAlias = ComplianceCell  # noqa: Y015
 
 @_typing.final
 class ComplianceBundleVersion(_message.Message):
-    """ComplianceBundleVersion is what a bundle was after a change, or before an
-    upgrade.
+    """ComplianceBundleVersion is the state of a bundle after a change, or before
+    an upgrade.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -328,30 +339,30 @@ class ComplianceBundleVersion(_message.Message):
     id: _builtins.str
     """id is a UUID."""
     bundle_id: _builtins.str
-    """bundle_id is the bundle's id."""
+    """bundle_id is the ID of the bundle."""
     version: _builtins.str
-    """version is the definition that the tenant had."""
+    """version is the version of the tenant's definition at that time."""
     change_type: _builtins.str
     """change_type is `install`, `create`, `update`, `activate`, `deactivate`,
     `before_upgrade`, `after_upgrade` or `delete`.
     """
     summary: _builtins.str
-    """summary is what was changed, in words."""
+    """summary describes the change."""
     changed_by: _builtins.str
-    """changed_by is who made the change."""
+    """changed_by is the actor that made the change."""
     name: _builtins.str
-    """name was the bundle's name."""
+    """name is the name of the bundle at that time."""
     description: _builtins.str
-    """description was the bundle's description."""
+    """description is the description of the bundle at that time."""
     regulatory_framework: _builtins.str
-    """regulatory_framework was the code of the bundle's regulation."""
+    """regulatory_framework is the code of the regulation at that time."""
     enabled: _builtins.bool
-    """enabled tells whether the bundle was in force for all users."""
+    """enabled is true if the bundle was in force for all users."""
     rule_count: _builtins.int
-    """rule_count is the number of its rules."""
+    """rule_count is the number of rules at that time."""
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___BundleRule]:
-        """rules are its rules, as they were."""
+        """rules are the rules at that time."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
@@ -384,14 +395,14 @@ Global___ComplianceBundleVersion: _TypeAlias = ComplianceBundleVersion  # noqa: 
 
 @_typing.final
 class RuleIds(_message.Message):
-    """RuleIds are rules of the tenant."""
+    """RuleIds are the IDs of rules of the tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RULE_IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def rule_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """rule_ids are their ids."""
+        """rule_ids are the IDs."""
 
     def __init__(
         self,
@@ -408,16 +419,20 @@ Global___RuleIds: _TypeAlias = RuleIds  # noqa: Y015
 
 @_typing.final
 class ListComplianceBundlesRequest(_message.Message):
-    """ListComplianceBundlesRequest says which bundles are asked for."""
+    """ListComplianceBundlesRequest filters the bundles."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ENABLED_FIELD_NUMBER: _builtins.int
     FRAMEWORK_FIELD_NUMBER: _builtins.int
     enabled: _builtins.bool
-    """enabled asks for bundles that are, or are not, in force for all users."""
+    """enabled selects the bundles that are in force for all users, or those that
+    are not.
+    """
     framework: _builtins.str
-    """framework asks for bundles of a regulation by its code, in any case."""
+    """framework selects the bundles of a regulation by its code. Case is
+    ignored.
+    """
     def __init__(
         self,
         *,
@@ -436,14 +451,14 @@ Global___ListComplianceBundlesRequest: _TypeAlias = ListComplianceBundlesRequest
 
 @_typing.final
 class ListComplianceBundlesResponse(_message.Message):
-    """ListComplianceBundlesResponse holds bundles."""
+    """ListComplianceBundlesResponse holds the bundles."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     BUNDLES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def bundles(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComplianceBundle]:
-        """bundles are the seeded ones, then the tenant's own."""
+        """bundles are the seeded bundles, then the tenant's own."""
 
     def __init__(
         self,
@@ -460,7 +475,7 @@ Global___ListComplianceBundlesResponse: _TypeAlias = ListComplianceBundlesRespon
 
 @_typing.final
 class GetComplianceMatrixRequest(_message.Message):
-    """GetComplianceMatrixRequest asks for the matrix."""
+    """GetComplianceMatrixRequest requests the matrix."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -484,7 +499,7 @@ class GetComplianceMatrixResponse(_message.Message):
     GROUPS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComplianceGroup]:
-        """groups are the tenant's user groups, in the order of their list."""
+        """groups are the user groups of the tenant, in the order of their list."""
 
     def __init__(
         self,
@@ -511,19 +526,19 @@ class CreateComplianceBundleRequest(_message.Message):
     ENABLED_FIELD_NUMBER: _builtins.int
     RULE_IDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """name is the bundle's display name, unique in the tenant."""
+    """name is the display name of the bundle, unique in the tenant."""
     description: _builtins.str
-    """description says what the bundle is for."""
+    """description describes the purpose of the bundle."""
     regulatory_framework: _builtins.str
     """regulatory_framework is the code of the regulation."""
     enabled: _builtins.bool
-    """enabled tells whether the bundle is in force for all users; true where
-    unset.
+    """enabled is true if the bundle is in force for all users. If it is unset,
+    it is true.
     """
     @_builtins.property
     def rule_ids(self) -> Global___RuleIds:
-        """rule_ids are the tenant's own DLP rules that are to be in the bundle. A rule
-        is in one bundle at most: one that is in another leaves it.
+        """rule_ids are the tenant's own DLP rules to put in the bundle. A rule can
+        be in one bundle only: if it is in another bundle, it is moved.
         """
 
     def __init__(
@@ -571,13 +586,13 @@ Global___CreateComplianceBundleResponse: _TypeAlias = CreateComplianceBundleResp
 
 @_typing.final
 class GetComplianceBundleRequest(_message.Message):
-    """GetComplianceBundleRequest names a bundle."""
+    """GetComplianceBundleRequest identifies a bundle."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
-    """bundle_id is the bundle's id."""
+    """bundle_id is the ID of the bundle."""
     def __init__(
         self,
         *,
@@ -628,22 +643,22 @@ class UpdateComplianceBundleRequest(_message.Message):
     ENABLED_FIELD_NUMBER: _builtins.int
     RULE_IDS_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
-    """bundle_id is the bundle's id."""
+    """bundle_id is the ID of the bundle."""
     name: _builtins.str
-    """name is the bundle's display name, unique in the tenant."""
+    """name is the display name of the bundle, unique in the tenant."""
     description: _builtins.str
-    """description says what the bundle is for."""
+    """description describes the purpose of the bundle."""
     regulatory_framework: _builtins.str
     """regulatory_framework is the code of the regulation."""
     enabled: _builtins.bool
-    """enabled puts the bundle and all its rules in force or out of it, as
-    activation and deactivation do.
+    """enabled puts the bundle and all its rules in force or out of force, like
+    activation and deactivation.
     """
     @_builtins.property
     def rule_ids(self) -> Global___RuleIds:
         """rule_ids replace the tenant's own DLP rules in the bundle; an empty list
-        takes all of them out of it. The rules of a seeded bundle's definition are in
-        it, whether they are named or not.
+        removes all of them. The rules of a seeded bundle's definition stay in the
+        bundle, whether they are listed or not.
         """
 
     def __init__(
@@ -705,13 +720,13 @@ Global___UpdateComplianceBundleResponse: _TypeAlias = UpdateComplianceBundleResp
 
 @_typing.final
 class DeleteComplianceBundleRequest(_message.Message):
-    """DeleteComplianceBundleRequest names a bundle."""
+    """DeleteComplianceBundleRequest identifies a bundle."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
-    """bundle_id is the bundle's id."""
+    """bundle_id is the ID of the bundle."""
     def __init__(
         self,
         *,
@@ -744,13 +759,13 @@ Global___DeleteComplianceBundleResponse: _TypeAlias = DeleteComplianceBundleResp
 
 @_typing.final
 class ActivateComplianceBundleRequest(_message.Message):
-    """ActivateComplianceBundleRequest names a bundle."""
+    """ActivateComplianceBundleRequest identifies a bundle."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
-    """bundle_id is the bundle's id."""
+    """bundle_id is the ID of the bundle."""
     def __init__(
         self,
         *,
@@ -774,9 +789,9 @@ class ActivateComplianceBundleResponse(_message.Message):
     ENABLED_FIELD_NUMBER: _builtins.int
     RULES_UPDATED_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
-    """bundle_id is the bundle's id."""
+    """bundle_id is the ID of the bundle."""
     enabled: _builtins.bool
-    """enabled tells whether the bundle is in force: it is."""
+    """enabled is true."""
     rules_updated: _builtins.int
     """rules_updated is the number of the bundle's rules."""
     def __init__(
@@ -796,13 +811,13 @@ Global___ActivateComplianceBundleResponse: _TypeAlias = ActivateComplianceBundle
 
 @_typing.final
 class DeactivateComplianceBundleRequest(_message.Message):
-    """DeactivateComplianceBundleRequest names a bundle."""
+    """DeactivateComplianceBundleRequest identifies a bundle."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
-    """bundle_id is the bundle's id."""
+    """bundle_id is the ID of the bundle."""
     def __init__(
         self,
         *,
@@ -826,9 +841,9 @@ class DeactivateComplianceBundleResponse(_message.Message):
     ENABLED_FIELD_NUMBER: _builtins.int
     RULES_UPDATED_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
-    """bundle_id is the bundle's id."""
+    """bundle_id is the ID of the bundle."""
     enabled: _builtins.bool
-    """enabled tells whether the bundle is in force: it is not."""
+    """enabled is false."""
     rules_updated: _builtins.int
     """rules_updated is the number of the bundle's rules."""
     def __init__(
@@ -848,13 +863,13 @@ Global___DeactivateComplianceBundleResponse: _TypeAlias = DeactivateComplianceBu
 
 @_typing.final
 class ListComplianceBundleVersionsRequest(_message.Message):
-    """ListComplianceBundleVersionsRequest names a bundle."""
+    """ListComplianceBundleVersionsRequest identifies a bundle."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
-    """bundle_id is the bundle's id."""
+    """bundle_id is the ID of the bundle."""
     def __init__(
         self,
         *,
@@ -870,14 +885,14 @@ Global___ListComplianceBundleVersionsRequest: _TypeAlias = ListComplianceBundleV
 
 @_typing.final
 class ListComplianceBundleVersionsResponse(_message.Message):
-    """ListComplianceBundleVersionsResponse holds a bundle's history."""
+    """ListComplianceBundleVersionsResponse holds the history of a bundle."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     VERSIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComplianceBundleVersion]:
-        """versions are the bundle's versions, newest first; the latest thousand."""
+        """versions are the latest 1,000 versions of the bundle, newest first."""
 
     def __init__(
         self,
@@ -894,13 +909,13 @@ Global___ListComplianceBundleVersionsResponse: _TypeAlias = ListComplianceBundle
 
 @_typing.final
 class UpgradeComplianceBundleRequest(_message.Message):
-    """UpgradeComplianceBundleRequest names a bundle."""
+    """UpgradeComplianceBundleRequest identifies a bundle."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
-    """bundle_id is the bundle's id."""
+    """bundle_id is the ID of the bundle."""
     def __init__(
         self,
         *,
@@ -916,7 +931,7 @@ Global___UpgradeComplianceBundleRequest: _TypeAlias = UpgradeComplianceBundleReq
 
 @_typing.final
 class UpgradeComplianceBundleResponse(_message.Message):
-    """UpgradeComplianceBundleResponse says what the upgrade has changed."""
+    """UpgradeComplianceBundleResponse summarizes the upgrade."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -925,17 +940,13 @@ class UpgradeComplianceBundleResponse(_message.Message):
     RULES_ADDED_FIELD_NUMBER: _builtins.int
     RULES_REMOVED_FIELD_NUMBER: _builtins.int
     previous_version: _builtins.str
-    """previous_version is the definition that the tenant had."""
+    """previous_version is the version of the definition before the upgrade."""
     new_version: _builtins.str
-    """new_version is the definition that the tenant has now."""
+    """new_version is the version of the definition after the upgrade."""
     rules_added: _builtins.int
-    """rules_added is how many rules the new definition has that the old one had
-    not.
-    """
+    """rules_added is the number of rules that only the new definition has."""
     rules_removed: _builtins.int
-    """rules_removed is how many rules the old definition had that the new one has
-    not.
-    """
+    """rules_removed is the number of rules that only the old definition had."""
     def __init__(
         self,
         *,

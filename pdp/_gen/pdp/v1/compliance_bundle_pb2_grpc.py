@@ -27,9 +27,9 @@ if _version_not_supported:
 
 class ComplianceBundleServiceStub:
     """ComplianceBundleService administers compliance bundles: groups of DLP rules
-    that follow a regulation. Seeded bundles ship with the product and are the
-    same for all tenants, who switch them on and off, rename and upgrade them for
-    themselves; custom bundles are a tenant's own.
+    that implement a regulation. Seeded bundles ship with the product and are
+    the same for all tenants. A tenant can activate, deactivate, rename and
+    upgrade them for itself. Custom bundles belong to one tenant.
     """
 
     def __init__(self, channel):
@@ -92,29 +92,29 @@ class ComplianceBundleServiceStub:
 
 class ComplianceBundleServiceServicer:
     """ComplianceBundleService administers compliance bundles: groups of DLP rules
-    that follow a regulation. Seeded bundles ship with the product and are the
-    same for all tenants, who switch them on and off, rename and upgrade them for
-    themselves; custom bundles are a tenant's own.
+    that implement a regulation. Seeded bundles ship with the product and are
+    the same for all tenants. A tenant can activate, deactivate, rename and
+    upgrade them for itself. Custom bundles belong to one tenant.
     """
 
     def ListComplianceBundles(self, request, context):
-        """ListComplianceBundles lists the seeded bundles, then the tenant's own, each
-        in order of creation.
+        """ListComplianceBundles lists the seeded bundles, then the tenant's own
+        bundles, each in order of creation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetComplianceMatrix(self, request, context):
-        """GetComplianceMatrix tells for each user group which bundles are in force for
-        its users.
+        """GetComplianceMatrix returns, for each user group, which bundles are in
+        force for its users.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateComplianceBundle(self, request, context):
-        """CreateComplianceBundle makes a custom bundle.
+        """CreateComplianceBundle creates a custom bundle.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -128,16 +128,17 @@ class ComplianceBundleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateComplianceBundle(self, request, context):
-        """UpdateComplianceBundle changes those fields of a bundle that are sent; of a
-        seeded one, for the tenant alone.
+        """UpdateComplianceBundle changes the fields of a bundle that are sent. A
+        change of a seeded bundle applies to the tenant only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteComplianceBundle(self, request, context):
-        """DeleteComplianceBundle deletes a custom bundle. Its rules stay as they are,
-        and are no bundle's; groups that it was assigned to lose it.
+        """DeleteComplianceBundle deletes a custom bundle. Its rules remain
+        unchanged, outside any bundle. The bundle is removed from the groups that
+        it was assigned to.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -152,24 +153,25 @@ class ComplianceBundleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeactivateComplianceBundle(self, request, context):
-        """DeactivateComplianceBundle takes a bundle and all its rules out of force. It
-        stays in force for the groups that it is assigned to.
+        """DeactivateComplianceBundle takes a bundle and all its rules out of force.
+        The bundle stays in force for the groups that it is assigned to.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListComplianceBundleVersions(self, request, context):
-        """ListComplianceBundleVersions returns what a bundle was after each of its
-        changes, newest first.
+        """ListComplianceBundleVersions returns the state of a bundle after each of
+        its changes, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpgradeComplianceBundle(self, request, context):
-        """UpgradeComplianceBundle brings a seeded bundle to its latest definition. The
-        tenant's own rules in it stay, and so does what the tenant has customised.
+        """UpgradeComplianceBundle upgrades a seeded bundle to its latest definition.
+        The tenant's own rules in the bundle and the tenant's customizations
+        remain.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -238,9 +240,9 @@ def add_ComplianceBundleServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class ComplianceBundleService:
     """ComplianceBundleService administers compliance bundles: groups of DLP rules
-    that follow a regulation. Seeded bundles ship with the product and are the
-    same for all tenants, who switch them on and off, rename and upgrade them for
-    themselves; custom bundles are a tenant's own.
+    that implement a regulation. Seeded bundles ship with the product and are
+    the same for all tenants. A tenant can activate, deactivate, rename and
+    upgrade them for itself. Custom bundles belong to one tenant.
     """
 
     @staticmethod

@@ -27,9 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CustomerPolicyServiceStub:
-    """CustomerPolicyService administers what the customers of a tenant may do: which
-    actions and tools, which of their fields are sensitive, and what adds to the
-    risk of a request. A request names its customer in `customer_id`.
+    """CustomerPolicyService administers the policies of the customers of a tenant:
+    which actions and tools a customer may use, which of its fields are
+    sensitive, and what increases the risk of its requests. A request names its
+    customer in `customer_id`.
     """
 
     @_typing.overload
@@ -37,51 +38,53 @@ class CustomerPolicyServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CustomerPolicyServiceAsyncStub: ...
     PutCustomerPolicy: _grpc.UnaryUnaryMultiCallable[_customer_policy_pb2.PutCustomerPolicyRequest, _customer_policy_pb2.PutCustomerPolicyResponse]
-    """PutCustomerPolicy creates a customer's policy, or replaces it as a whole, in
-    force on the customer's next decision. With `If-Match` it replaces only the
-    policy that its writer has read.
+    """PutCustomerPolicy creates or replaces the whole policy of a customer. It
+    is in force for the customer's next decision. With `If-Match`, it replaces
+    the policy only if no other caller has changed it since it was read.
     """
     GetCustomerPolicy: _grpc.UnaryUnaryMultiCallable[_customer_policy_pb2.GetCustomerPolicyRequest, _customer_policy_pb2.GetCustomerPolicyResponse]
-    """GetCustomerPolicy returns a customer's policy as it was posted."""
+    """GetCustomerPolicy returns the policy of a customer as it was posted."""
     DeleteCustomerPolicy: _grpc.UnaryUnaryMultiCallable[_customer_policy_pb2.DeleteCustomerPolicyRequest, _customer_policy_pb2.DeleteCustomerPolicyResponse]
-    """DeleteCustomerPolicy takes a customer's policy out of force: the customer is
-    unknown from then on. The version history stays readable.
+    """DeleteCustomerPolicy deletes the policy of a customer. After that, the
+    customer is unknown. The version history remains readable.
     """
     ListCustomerPolicyVersions: _grpc.UnaryUnaryMultiCallable[_customer_policy_pb2.ListCustomerPolicyVersionsRequest, _customer_policy_pb2.ListCustomerPolicyVersionsResponse]
-    """ListCustomerPolicyVersions returns the history of a customer's policy, newest
-    first, also of one that was deleted. A policy that is made again goes on in
-    the same history.
+    """ListCustomerPolicyVersions returns the history of a customer's policy,
+    newest first, even if the policy was deleted. If the policy is created
+    again, its history continues.
     """
 
 @_typing.type_check_only
 class CustomerPolicyServiceAsyncStub(CustomerPolicyServiceStub):
-    """CustomerPolicyService administers what the customers of a tenant may do: which
-    actions and tools, which of their fields are sensitive, and what adds to the
-    risk of a request. A request names its customer in `customer_id`.
+    """CustomerPolicyService administers the policies of the customers of a tenant:
+    which actions and tools a customer may use, which of its fields are
+    sensitive, and what increases the risk of its requests. A request names its
+    customer in `customer_id`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PutCustomerPolicy: _aio.UnaryUnaryMultiCallable[_customer_policy_pb2.PutCustomerPolicyRequest, _customer_policy_pb2.PutCustomerPolicyResponse]  # type: ignore[assignment]
-    """PutCustomerPolicy creates a customer's policy, or replaces it as a whole, in
-    force on the customer's next decision. With `If-Match` it replaces only the
-    policy that its writer has read.
+    """PutCustomerPolicy creates or replaces the whole policy of a customer. It
+    is in force for the customer's next decision. With `If-Match`, it replaces
+    the policy only if no other caller has changed it since it was read.
     """
     GetCustomerPolicy: _aio.UnaryUnaryMultiCallable[_customer_policy_pb2.GetCustomerPolicyRequest, _customer_policy_pb2.GetCustomerPolicyResponse]  # type: ignore[assignment]
-    """GetCustomerPolicy returns a customer's policy as it was posted."""
+    """GetCustomerPolicy returns the policy of a customer as it was posted."""
     DeleteCustomerPolicy: _aio.UnaryUnaryMultiCallable[_customer_policy_pb2.DeleteCustomerPolicyRequest, _customer_policy_pb2.DeleteCustomerPolicyResponse]  # type: ignore[assignment]
-    """DeleteCustomerPolicy takes a customer's policy out of force: the customer is
-    unknown from then on. The version history stays readable.
+    """DeleteCustomerPolicy deletes the policy of a customer. After that, the
+    customer is unknown. The version history remains readable.
     """
     ListCustomerPolicyVersions: _aio.UnaryUnaryMultiCallable[_customer_policy_pb2.ListCustomerPolicyVersionsRequest, _customer_policy_pb2.ListCustomerPolicyVersionsResponse]  # type: ignore[assignment]
-    """ListCustomerPolicyVersions returns the history of a customer's policy, newest
-    first, also of one that was deleted. A policy that is made again goes on in
-    the same history.
+    """ListCustomerPolicyVersions returns the history of a customer's policy,
+    newest first, even if the policy was deleted. If the policy is created
+    again, its history continues.
     """
 
 class CustomerPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
-    """CustomerPolicyService administers what the customers of a tenant may do: which
-    actions and tools, which of their fields are sensitive, and what adds to the
-    risk of a request. A request names its customer in `customer_id`.
+    """CustomerPolicyService administers the policies of the customers of a tenant:
+    which actions and tools a customer may use, which of its fields are
+    sensitive, and what increases the risk of its requests. A request names its
+    customer in `customer_id`.
     """
 
     @_abc_1.abstractmethod
@@ -90,9 +93,9 @@ class CustomerPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _customer_policy_pb2.PutCustomerPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_customer_policy_pb2.PutCustomerPolicyResponse, _abc.Awaitable[_customer_policy_pb2.PutCustomerPolicyResponse]]:
-        """PutCustomerPolicy creates a customer's policy, or replaces it as a whole, in
-        force on the customer's next decision. With `If-Match` it replaces only the
-        policy that its writer has read.
+        """PutCustomerPolicy creates or replaces the whole policy of a customer. It
+        is in force for the customer's next decision. With `If-Match`, it replaces
+        the policy only if no other caller has changed it since it was read.
         """
 
     @_abc_1.abstractmethod
@@ -101,7 +104,7 @@ class CustomerPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _customer_policy_pb2.GetCustomerPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_customer_policy_pb2.GetCustomerPolicyResponse, _abc.Awaitable[_customer_policy_pb2.GetCustomerPolicyResponse]]:
-        """GetCustomerPolicy returns a customer's policy as it was posted."""
+        """GetCustomerPolicy returns the policy of a customer as it was posted."""
 
     @_abc_1.abstractmethod
     def DeleteCustomerPolicy(
@@ -109,8 +112,8 @@ class CustomerPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _customer_policy_pb2.DeleteCustomerPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_customer_policy_pb2.DeleteCustomerPolicyResponse, _abc.Awaitable[_customer_policy_pb2.DeleteCustomerPolicyResponse]]:
-        """DeleteCustomerPolicy takes a customer's policy out of force: the customer is
-        unknown from then on. The version history stays readable.
+        """DeleteCustomerPolicy deletes the policy of a customer. After that, the
+        customer is unknown. The version history remains readable.
         """
 
     @_abc_1.abstractmethod
@@ -119,9 +122,9 @@ class CustomerPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _customer_policy_pb2.ListCustomerPolicyVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_customer_policy_pb2.ListCustomerPolicyVersionsResponse, _abc.Awaitable[_customer_policy_pb2.ListCustomerPolicyVersionsResponse]]:
-        """ListCustomerPolicyVersions returns the history of a customer's policy, newest
-        first, also of one that was deleted. A policy that is made again goes on in
-        the same history.
+        """ListCustomerPolicyVersions returns the history of a customer's policy,
+        newest first, even if the policy was deleted. If the policy is created
+        again, its history continues.
         """
 
 def add_CustomerPolicyServiceServicer_to_server(servicer: CustomerPolicyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -32,41 +32,53 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     OUTCOME_ALLOW: _Outcome.ValueType  # 1
     """OUTCOME_ALLOW lets the request pass."""
     OUTCOME_WARN: _Outcome.ValueType  # 2
-    """OUTCOME_WARN lets it pass, with `warnings` to show."""
+    """OUTCOME_WARN lets the request pass, with `warnings` to show."""
     OUTCOME_ALLOW_WITH_OVERRIDE: _Outcome.ValueType  # 3
-    """OUTCOME_ALLOW_WITH_OVERRIDE lets it pass with a notice."""
+    """OUTCOME_ALLOW_WITH_OVERRIDE lets the request pass with a notice."""
     OUTCOME_ROUTE_TO: _Outcome.ValueType  # 4
-    """OUTCOME_ROUTE_TO lets it pass to the model that the obligation names."""
+    """OUTCOME_ROUTE_TO lets the request pass to the model that the obligation
+    names.
+    """
     OUTCOME_REDACT: _Outcome.ValueType  # 5
-    """OUTCOME_REDACT lets it pass once the obligation's spans are replaced."""
+    """OUTCOME_REDACT lets the request pass after the spans of the obligation are
+    replaced.
+    """
     OUTCOME_PROMPT: _Outcome.ValueType  # 6
-    """OUTCOME_PROMPT holds it until the user has answered the obligation's challenge."""
+    """OUTCOME_PROMPT holds the request until the user has answered the prompt in
+    the obligation.
+    """
     OUTCOME_CANCEL: _Outcome.ValueType  # 7
-    """OUTCOME_CANCEL stops it without calling it a violation."""
+    """OUTCOME_CANCEL stops the request, but is not a violation."""
     OUTCOME_BLOCK: _Outcome.ValueType  # 8
-    """OUTCOME_BLOCK stops it."""
+    """OUTCOME_BLOCK stops the request."""
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
-    """Outcome is what a decision comes to, from weakest to strongest."""
+    """Outcome is the result of a decision, from weakest to strongest."""
 
 OUTCOME_UNSPECIFIED: Outcome.ValueType  # 0
 """OUTCOME_UNSPECIFIED is never sent."""
 OUTCOME_ALLOW: Outcome.ValueType  # 1
 """OUTCOME_ALLOW lets the request pass."""
 OUTCOME_WARN: Outcome.ValueType  # 2
-"""OUTCOME_WARN lets it pass, with `warnings` to show."""
+"""OUTCOME_WARN lets the request pass, with `warnings` to show."""
 OUTCOME_ALLOW_WITH_OVERRIDE: Outcome.ValueType  # 3
-"""OUTCOME_ALLOW_WITH_OVERRIDE lets it pass with a notice."""
+"""OUTCOME_ALLOW_WITH_OVERRIDE lets the request pass with a notice."""
 OUTCOME_ROUTE_TO: Outcome.ValueType  # 4
-"""OUTCOME_ROUTE_TO lets it pass to the model that the obligation names."""
+"""OUTCOME_ROUTE_TO lets the request pass to the model that the obligation
+names.
+"""
 OUTCOME_REDACT: Outcome.ValueType  # 5
-"""OUTCOME_REDACT lets it pass once the obligation's spans are replaced."""
+"""OUTCOME_REDACT lets the request pass after the spans of the obligation are
+replaced.
+"""
 OUTCOME_PROMPT: Outcome.ValueType  # 6
-"""OUTCOME_PROMPT holds it until the user has answered the obligation's challenge."""
+"""OUTCOME_PROMPT holds the request until the user has answered the prompt in
+the obligation.
+"""
 OUTCOME_CANCEL: Outcome.ValueType  # 7
-"""OUTCOME_CANCEL stops it without calling it a violation."""
+"""OUTCOME_CANCEL stops the request, but is not a violation."""
 OUTCOME_BLOCK: Outcome.ValueType  # 8
-"""OUTCOME_BLOCK stops it."""
+"""OUTCOME_BLOCK stops the request."""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 class _ObligationType:
@@ -78,32 +90,40 @@ class _ObligationTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Obliga
     OBLIGATION_TYPE_UNSPECIFIED: _ObligationType.ValueType  # 0
     """OBLIGATION_TYPE_UNSPECIFIED is never sent."""
     OBLIGATION_TYPE_REDACT: _ObligationType.ValueType  # 1
-    """OBLIGATION_TYPE_REDACT asks to replace `spans` by `replacement`."""
+    """OBLIGATION_TYPE_REDACT requires that `spans` are replaced by
+    `replacement`.
+    """
     OBLIGATION_TYPE_ROUTE_TO: _ObligationType.ValueType  # 2
-    """OBLIGATION_TYPE_ROUTE_TO asks to send the request to `model`."""
+    """OBLIGATION_TYPE_ROUTE_TO requires that the request is sent to `model`."""
     OBLIGATION_TYPE_PROMPT: _ObligationType.ValueType  # 3
-    """OBLIGATION_TYPE_PROMPT asks to show `message` and wait for an answer."""
+    """OBLIGATION_TYPE_PROMPT requires that `message` is shown and that the
+    caller waits for the user's answer.
+    """
     OBLIGATION_TYPE_MASK_FIELDS: _ObligationType.ValueType  # 4
-    """OBLIGATION_TYPE_MASK_FIELDS asks to mask `fields`."""
+    """OBLIGATION_TYPE_MASK_FIELDS requires that `fields` are masked."""
 
 class ObligationType(_ObligationType, metaclass=_ObligationTypeEnumTypeWrapper):
-    """ObligationType is what an obligation asks for."""
+    """ObligationType is the type of an obligation."""
 
 OBLIGATION_TYPE_UNSPECIFIED: ObligationType.ValueType  # 0
 """OBLIGATION_TYPE_UNSPECIFIED is never sent."""
 OBLIGATION_TYPE_REDACT: ObligationType.ValueType  # 1
-"""OBLIGATION_TYPE_REDACT asks to replace `spans` by `replacement`."""
+"""OBLIGATION_TYPE_REDACT requires that `spans` are replaced by
+`replacement`.
+"""
 OBLIGATION_TYPE_ROUTE_TO: ObligationType.ValueType  # 2
-"""OBLIGATION_TYPE_ROUTE_TO asks to send the request to `model`."""
+"""OBLIGATION_TYPE_ROUTE_TO requires that the request is sent to `model`."""
 OBLIGATION_TYPE_PROMPT: ObligationType.ValueType  # 3
-"""OBLIGATION_TYPE_PROMPT asks to show `message` and wait for an answer."""
+"""OBLIGATION_TYPE_PROMPT requires that `message` is shown and that the
+caller waits for the user's answer.
+"""
 OBLIGATION_TYPE_MASK_FIELDS: ObligationType.ValueType  # 4
-"""OBLIGATION_TYPE_MASK_FIELDS asks to mask `fields`."""
+"""OBLIGATION_TYPE_MASK_FIELDS requires that `fields` are masked."""
 Global___ObligationType: _TypeAlias = ObligationType  # noqa: Y015
 
 @_typing.final
 class DecideRequest(_message.Message):
-    """DecideRequest is one request to be judged. All fields are optional."""
+    """DecideRequest is one request to evaluate. All fields are optional."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -127,38 +147,39 @@ class DecideRequest(_message.Message):
     MIN_REVISION_FIELD_NUMBER: _builtins.int
     EXPLAIN_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """request_id is the caller's own id for this request, echoed in the answer."""
+    """request_id is the caller's ID of this request. The response repeats it."""
     tenant_id: _builtins.str
-    """tenant_id names the tenant whose policies apply. Where it is empty, the
-    `X-Tenant-ID` header (metadata `x-tenant-id`) counts, then the credential.
+    """tenant_id is the tenant whose policies apply. If it is empty, the tenant
+    comes from the `X-Tenant-ID` header (metadata `x-tenant-id`), then from
+    the credential.
     """
     customer_id: _builtins.str
-    """customer_id names the customer whose policy applies too. An unknown one is
-    blocked.
+    """customer_id is the customer whose policy applies in addition. By default,
+    a request of an unknown customer is blocked.
     """
     direction: _builtins.str
-    """direction is `input` (towards a model or tool) or `output` (back from it);
-    empty stands for input.
+    """direction is `input` (to a model or tool) or `output` (from a model or
+    tool); empty means `input`.
     """
     channel: _builtins.str
-    """channel is `interactive` or `api`; empty stands for interactive."""
+    """channel is `interactive` or `api`; empty means `interactive`."""
     intent_complexity: _builtins.str
-    """intent_complexity is `simple`, `medium` or `complex`; empty is unknown."""
+    """intent_complexity is `simple`, `medium` or `complex`; empty means unknown."""
     action: _builtins.str
-    """action is what an agent is about to do, as lower-case `domain:scope:verb`;
-    the verb may have dots.
+    """action is the action that an agent is about to take, as lower-case
+    `domain:scope:verb`; the verb may contain dots.
     """
     tool: _builtins.str
     """tool is the tool that an agent is about to call."""
     min_revision: _builtins.int
-    """min_revision is the policy revision that the decision must have seen at
-    least. The server waits for it within the deadline (1 s over HTTP).
+    """min_revision is the lowest policy revision that the decision may be based
+    on. The server waits for it until the deadline (1 s over HTTP).
     """
     explain: _builtins.bool
-    """explain asks for the trace."""
+    """explain requests the trace."""
     @_builtins.property
     def subject(self) -> Global___Subject:
-        """subject is who asks."""
+        """subject is the user or agent that makes the request."""
 
     @_builtins.property
     def model(self) -> Global___Model:
@@ -166,35 +187,37 @@ class DecideRequest(_message.Message):
 
     @_builtins.property
     def content(self) -> Global___Content:
-        """content is the text to be judged."""
+        """content is the text to evaluate."""
 
     @_builtins.property
     def arguments(self) -> _struct_pb2.Struct:
-        """arguments are the tool call's arguments, nested at most 32 deep. Every
+        """arguments are the arguments of the tool call, nested at most 32 deep. Each
         string in them is scanned like the text.
         """
 
     @_builtins.property
     def target(self) -> Global___Target:
-        """target is the resource that the action is on."""
+        """target is the resource that the action applies to."""
 
     @_builtins.property
     def context(self) -> _struct_pb2.Struct:
-        """context holds whatever else conditions may ask for, nested at most 32 deep."""
+        """context holds further values for conditions, nested at most 32 deep."""
 
     @_builtins.property
     def timestamp(self) -> _timestamp_pb2.Timestamp:
-        """timestamp is when the request was made; now where unset."""
+        """timestamp is when the request was made. If it is unset, the current time
+        applies.
+        """
 
     @_builtins.property
     def entities(self) -> _containers.RepeatedCompositeFieldContainer[Global___Entity]:
-        """entities are findings that the caller has made itself. DLP rules and the
-        rules of chains count them as they count those of the scan.
+        """entities are findings of the caller's own detectors. DLP rules and chain
+        rules treat them like the findings of the scan.
         """
 
     @_builtins.property
     def usage(self) -> Global___Usage:
-        """usage is what the request has used or will use, for quotas."""
+        """usage is what the request has used or will use, for limits."""
 
     def __init__(
         self,
@@ -229,7 +252,7 @@ Global___DecideRequest: _TypeAlias = DecideRequest  # noqa: Y015
 
 @_typing.final
 class Subject(_message.Message):
-    """Subject is who asks."""
+    """Subject is the user or agent that makes a request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -243,14 +266,14 @@ class Subject(_message.Message):
     agent_id: _builtins.str
     """agent_id is the agent or client that makes the request."""
     risk_score: _builtins.float
-    """risk_score is the user's risk as the caller's own system scores it."""
+    """risk_score is the risk score of the user in the caller's own system."""
     @_builtins.property
     def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """groups are the user's groups."""
 
     @_builtins.property
     def attributes(self) -> _struct_pb2.Struct:
-        """attributes are further facts on the subject, nested at most 32 deep."""
+        """attributes are further attributes of the subject, nested at most 32 deep."""
 
     def __init__(
         self,
@@ -273,18 +296,18 @@ Global___Subject: _TypeAlias = Subject  # noqa: Y015
 
 @_typing.final
 class Model(_message.Message):
-    """Model names a model."""
+    """Model identifies a model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PROVIDER_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """provider is the model's provider, for instance `openai`. Where it is empty,
-    the catalog is asked.
+    """provider is the model's provider, for instance `openai`. If it is empty,
+    it is looked up in the model catalog.
     """
     model: _builtins.str
-    """model is the model's id, for instance `gpt-4o`."""
+    """model is the model's ID, for instance `gpt-4o`."""
     def __init__(
         self,
         *,
@@ -301,13 +324,13 @@ Global___Model: _TypeAlias = Model  # noqa: Y015
 
 @_typing.final
 class Content(_message.Message):
-    """Content is the text to be judged."""
+    """Content is the text to evaluate."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TEXT_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """text is at most 1 MiB of UTF-8."""
+    """text is the text, at most 1 MiB of UTF-8."""
     def __init__(
         self,
         *,
@@ -323,7 +346,7 @@ Global___Content: _TypeAlias = Content  # noqa: Y015
 
 @_typing.final
 class Target(_message.Message):
-    """Target is the resource that an action is on."""
+    """Target is the resource that an action applies to."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -333,18 +356,20 @@ class Target(_message.Message):
     CLASSIFICATIONS_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
     resource_type: _builtins.str
-    """resource_type is the kind of the resource, for instance `table`."""
+    """resource_type is the type of the resource, for instance `table`."""
     resource_id: _builtins.str
-    """resource_id is the resource's own id."""
+    """resource_id is the ID of the resource."""
     sensitivity_level: _builtins.int
-    """sensitivity_level is how sensitive the resource is, by the caller's scale."""
+    """sensitivity_level is the sensitivity of the resource on the caller's own
+    scale.
+    """
     @_builtins.property
     def classifications(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """classifications are the resource's labels, for instance `PII`."""
+        """classifications are the labels of the resource, for instance `PII`."""
 
     @_builtins.property
     def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """fields are the resource's fields that the action reads or writes."""
+        """fields are the fields of the resource that the action reads or writes."""
 
     def __init__(
         self,
@@ -367,7 +392,7 @@ Global___Target: _TypeAlias = Target  # noqa: Y015
 
 @_typing.final
 class Entity(_message.Message):
-    """Entity is one finding that the caller has made in the text itself."""
+    """Entity is a finding of the caller's own detectors."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -376,15 +401,18 @@ class Entity(_message.Message):
     START_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
     entity_type: _builtins.str
-    """entity_type is what was found, for instance `SSN`."""
+    """entity_type is the type of the entity, for instance `SSN`."""
     confidence: _builtins.float
-    """confidence is from 0 to 1. Absent, the finding is sure."""
+    """confidence is the confidence of the finding, from 0 to 1. If it is unset,
+    it is 1.
+    """
     start: _builtins.int
-    """start is the offset of the first code point found. A finding that lies
-    nowhere in the text stands for all of it, and for all of the arguments.
+    """start is the offset of the first code point of the finding. A finding
+    whose offsets are not a place in the text applies to the whole text and to
+    all arguments.
     """
     end: _builtins.int
-    """end is the offset behind the last code point found."""
+    """end is the offset after the last code point of the finding."""
     def __init__(
         self,
         *,
@@ -455,57 +483,61 @@ class DecideResponse(_message.Message):
     INCOMPLETE_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_S_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
-    """decision_id is this decision's own id, time-ordered."""
+    """decision_id is the ID of this decision. IDs sort by time."""
     request_id: _builtins.str
-    """request_id is the caller's id, or one that the server made."""
+    """request_id is the caller's ID. If the caller sent none, the server
+    generates one.
+    """
     outcome: Global___Outcome.ValueType
-    """outcome is the strongest verdict of all layers."""
+    """outcome is the strongest outcome of all layers."""
     allowed: _builtins.bool
-    """allowed is false for PROMPT, CANCEL and BLOCK."""
+    """allowed is false if the outcome is PROMPT, CANCEL or BLOCK."""
     message: _builtins.str
-    """message says to the caller what happened, in words that may be shown."""
+    """message explains the decision to the user. It is safe to show."""
     reason_code: _builtins.str
-    """reason_code says to programs why, for instance `STATIC_POLICY_BLOCK`;
-    empty for a plain ALLOW.
+    """reason_code is the machine-readable reason, for instance
+    `STATIC_POLICY_BLOCK`. It is empty for a plain ALLOW.
     """
     status_hint: _builtins.int
-    """status_hint is the HTTP status that a gateway may answer with."""
+    """status_hint is the HTTP status that a gateway can respond with."""
     redacted_text: _builtins.str
-    """redacted_text is the text with its redactions done, where there are any."""
+    """redacted_text is the text after redaction. It is set if the text has
+    redactions.
+    """
     pii_detected: _builtins.bool
-    """pii_detected tells that personal data took part."""
+    """pii_detected is true if personal data contributed to the decision."""
     revision: _builtins.int
-    """revision is the policy revision that was decided on."""
+    """revision is the policy revision that the decision is based on."""
     incomplete: _builtins.bool
-    """incomplete tells that something could not be judged, and that the outcome
-    is the safe one.
+    """incomplete is true if a part of the request could not be evaluated. The
+    outcome is then the safe one.
     """
     retry_after_s: _builtins.int
-    """retry_after_s is in how many seconds the request may pass, with the reason
-    code `LIMIT_EXCEEDED` only; absent where it asks for more than a limit ever
-    allows.
+    """retry_after_s is the number of seconds until the request can pass. It is
+    set only with the reason code `LIMIT_EXCEEDED`, and unset if the request
+    exceeds a limit by itself, so that it can never pass.
     """
     @_builtins.property
     def risk(self) -> Global___Risk:
-        """risk is the score of this request."""
+        """risk is the risk score of this request."""
 
     @_builtins.property
     def obligations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Obligation]:
-        """obligations are what the caller must do for the decision to hold."""
+        """obligations are what the caller must do to comply with the decision."""
 
     @_builtins.property
     def redacted_arguments(self) -> _struct_pb2.Struct:
-        """redacted_arguments are the arguments with their redactions done, where
-        there are any.
+        """redacted_arguments are the arguments after redaction. They are set if the
+        arguments have redactions.
         """
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyWarning]:
-        """warnings are to be shown to the user."""
+        """warnings are the messages to show to the user."""
 
     @_builtins.property
     def matches(self) -> _containers.RepeatedCompositeFieldContainer[Global___Match]:
-        """matches are the policies that took part."""
+        """matches are the policies that matched."""
 
     @_builtins.property
     def frameworks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -513,7 +545,9 @@ class DecideResponse(_message.Message):
 
     @_builtins.property
     def trace(self) -> _containers.RepeatedCompositeFieldContainer[Global___TraceRow]:
-        """trace is how the decision came about, with `explain` only."""
+        """trace lists the steps of the decision. It is present only if `explain` is
+        set.
+        """
 
     def __init__(
         self,
@@ -555,7 +589,7 @@ Global___DecideResponse: _TypeAlias = DecideResponse  # noqa: Y015
 
 @_typing.final
 class Risk(_message.Message):
-    """Risk is a score with its reasons."""
+    """Risk is a risk score and its factors."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -563,12 +597,12 @@ class Risk(_message.Message):
     LEVEL_FIELD_NUMBER: _builtins.int
     FACTORS_FIELD_NUMBER: _builtins.int
     score: _builtins.int
-    """score is from 0 to 100."""
+    """score is the risk score, from 0 to 100."""
     level: _builtins.str
     """level is `none`, `low`, `medium`, `high` or `critical`."""
     @_builtins.property
     def factors(self) -> _containers.RepeatedCompositeFieldContainer[Global___RiskFactor]:
-        """factors add up to the score before it is capped at 100."""
+        """factors add up to the score, which is capped at 100."""
 
     def __init__(
         self,
@@ -587,7 +621,7 @@ Global___Risk: _TypeAlias = Risk  # noqa: Y015
 
 @_typing.final
 class RiskFactor(_message.Message):
-    """RiskFactor is one reason of a risk score."""
+    """RiskFactor is one contribution to a risk score."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -595,11 +629,11 @@ class RiskFactor(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     POINTS_FIELD_NUMBER: _builtins.int
     layer: _builtins.str
-    """layer is the layer that it comes from."""
+    """layer is the layer of the policy or rule."""
     id: _builtins.str
-    """id is the policy or rule that it comes from."""
+    """id is the ID of the policy or rule."""
     points: _builtins.int
-    """points are what it adds."""
+    """points are the points that it adds."""
     def __init__(
         self,
         *,
@@ -617,7 +651,7 @@ Global___RiskFactor: _TypeAlias = RiskFactor  # noqa: Y015
 
 @_typing.final
 class Obligation(_message.Message):
-    """Obligation is something that the caller must do."""
+    """Obligation is an action that the caller must take."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -628,16 +662,16 @@ class Obligation(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
     type: Global___ObligationType.ValueType
-    """type is what is asked for."""
+    """type is the type of the obligation."""
     replacement: _builtins.str
-    """replacement is what redacted spans are replaced by."""
+    """replacement is the text that replaces each span."""
     model: _builtins.str
     """model is the model to route to."""
     message: _builtins.str
-    """message is the challenge to show."""
+    """message is the prompt to show."""
     @_builtins.property
     def spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___Span]:
-        """spans are what is to be redacted."""
+        """spans are the places to redact."""
 
     @_builtins.property
     def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -674,7 +708,7 @@ Global___Obligation: _TypeAlias = Obligation  # noqa: Y015
 
 @_typing.final
 class Span(_message.Message):
-    """Span is a run of code points in the text, or in a string of the arguments."""
+    """Span is a range of code points in the text, or in a string of the arguments."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -683,13 +717,15 @@ class Span(_message.Message):
     END_FIELD_NUMBER: _builtins.int
     ENTITY_TYPE_FIELD_NUMBER: _builtins.int
     path: _builtins.str
-    """path is the JSON Pointer of the string in `arguments`; absent for the text."""
+    """path is the JSON Pointer of the string in `arguments`. It is unset for the
+    text.
+    """
     start: _builtins.int
     """start is the offset of the first code point."""
     end: _builtins.int
-    """end is the offset behind the last code point."""
+    """end is the offset after the last code point."""
     entity_type: _builtins.str
-    """entity_type is what was found there."""
+    """entity_type is the type of the entity at this place."""
     def __init__(
         self,
         *,
@@ -710,16 +746,18 @@ Global___Span: _TypeAlias = Span  # noqa: Y015
 
 @_typing.final
 class PolicyWarning(_message.Message):
-    """PolicyWarning is a message of a policy that lets the request pass."""
+    """PolicyWarning is the message of a policy that warns but lets the request
+    pass.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     POLICY_ID_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     policy_id: _builtins.str
-    """policy_id is the policy that warns."""
+    """policy_id is the ID of the policy."""
     message: _builtins.str
-    """message is to be shown to the user."""
+    """message is the message to show to the user."""
     def __init__(
         self,
         *,
@@ -736,7 +774,7 @@ Global___PolicyWarning: _TypeAlias = PolicyWarning  # noqa: Y015
 
 @_typing.final
 class Match(_message.Message):
-    """Match is a policy that took part in the decision."""
+    """Match is a policy that matched."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -749,15 +787,15 @@ class Match(_message.Message):
     layer: _builtins.str
     """layer is the policy's layer, for instance `static`."""
     policy_id: _builtins.str
-    """policy_id is the policy's id."""
+    """policy_id is the ID of the policy."""
     name: _builtins.str
-    """name is the policy's name."""
+    """name is the name of the policy."""
     action: _builtins.str
-    """action is what the policy asked for."""
+    """action is the action of the policy."""
     severity: _builtins.str
-    """severity is the policy's severity."""
+    """severity is the severity of the policy."""
     reason: _builtins.str
-    """reason says what it matched."""
+    """reason says what the policy matched."""
     def __init__(
         self,
         *,
@@ -792,23 +830,23 @@ class TraceRow(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     layer: _builtins.str
-    """layer is the layer that took the step."""
+    """layer is the layer that evaluated the step."""
     policy_id: _builtins.str
-    """policy_id is the policy, pack or chain that was looked at."""
+    """policy_id is the ID of the policy, pack or chain that was evaluated."""
     policy_name: _builtins.str
     """policy_name is its name."""
     rule_id: _builtins.str
-    """rule_id is the rule that was looked at."""
+    """rule_id is the ID of the rule that was evaluated."""
     rule_name: _builtins.str
-    """rule_name is its name."""
+    """rule_name is the name of the rule."""
     sequence: _builtins.int
-    """sequence is the rule's place in its pack."""
+    """sequence is the position of the rule in its pack."""
     matched: _builtins.bool
-    """matched tells whether it matched."""
+    """matched is true if the policy or rule matched."""
     outcome: Global___Outcome.ValueType
-    """outcome is what it came to."""
+    """outcome is the outcome of the step."""
     reason: _builtins.str
-    """reason says why."""
+    """reason explains the result."""
     def __init__(
         self,
         *,
@@ -832,17 +870,21 @@ Global___TraceRow: _TypeAlias = TraceRow  # noqa: Y015
 
 @_typing.final
 class DecideBatchRequest(_message.Message):
-    """DecideBatchRequest holds requests that are judged on one snapshot."""
+    """DecideBatchRequest holds requests that are evaluated against one snapshot of
+    the policies.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANT_ID_FIELD_NUMBER: _builtins.int
     REQUESTS_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """tenant_id names the tenant of all items."""
+    """tenant_id is the tenant of all items."""
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___DecideRequest]:
-        """requests are at most 1,000, 8 MiB in all. Each is validated on its own."""
+        """requests are the requests: at most 1,000, and at most 8 MiB in total. Each
+        is validated separately.
+        """
 
     def __init__(
         self,
@@ -867,10 +909,10 @@ class DecideBatchResponse(_message.Message):
     RESPONSES_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """revision is the policy revision that all were decided on."""
+    """revision is the policy revision that all decisions are based on."""
     @_builtins.property
     def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___DecideResponse]:
-        """responses has one decision an item, in order."""
+        """responses holds one decision for each item, in order."""
 
     def __init__(
         self,
@@ -888,8 +930,8 @@ Global___DecideBatchResponse: _TypeAlias = DecideBatchResponse  # noqa: Y015
 
 @_typing.final
 class DecideStreamRequest(_message.Message):
-    """DecideStreamRequest is one message of a decision stream: a request of its
-    own, or a chunk of a text that is judged as it arrives.
+    """DecideStreamRequest is one message of a decision stream: either a complete
+    request, or a chunk of a text that is evaluated as it arrives.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -898,14 +940,14 @@ class DecideStreamRequest(_message.Message):
     CHUNK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def request(self) -> Global___DecideRequest:
-        """request is the request to be judged. With a chunk it belongs to the first
-        one of a text only, and says everything but the text; an empty direction is
-        `output` then.
+        """request is the request to evaluate. Together with a chunk, it is allowed
+        only on the first chunk of a text. It then holds everything except the
+        text, and an empty direction means `output`.
         """
 
     @_builtins.property
     def chunk(self) -> Global___StreamChunk:
-        """chunk is the next piece of a text, in order."""
+        """chunk is the next chunk of a text, in order."""
 
     def __init__(
         self,
@@ -923,7 +965,7 @@ Global___DecideStreamRequest: _TypeAlias = DecideStreamRequest  # noqa: Y015
 
 @_typing.final
 class StreamChunk(_message.Message):
-    """StreamChunk is a piece of a text, for instance of a model's answer."""
+    """StreamChunk is a chunk of a text, for instance of a model's response."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -931,13 +973,15 @@ class StreamChunk(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     LAST_FIELD_NUMBER: _builtins.int
     stream_id: _builtins.str
-    """stream_id names the text among those of this call; it may be empty. Each is
-    used for one text, and up to 16 texts may be open at once.
+    """stream_id identifies the text within this call; it may be empty. Each ID
+    can be used for one text only. Up to 16 texts can be open at once.
     """
     text: _builtins.str
-    """text is the piece. All pieces of a text together are at most 1 MiB of UTF-8."""
+    """text is the next part of the text. All parts of a text together are at
+    most 1 MiB of UTF-8.
+    """
     last: _builtins.bool
-    """last tells that the text ends with this piece."""
+    """last is true if the text ends with this chunk."""
     def __init__(
         self,
         *,
@@ -955,7 +999,7 @@ Global___StreamChunk: _TypeAlias = StreamChunk  # noqa: Y015
 
 @_typing.final
 class DecideStreamResponse(_message.Message):
-    """DecideStreamResponse is the answer to one message of a decision stream."""
+    """DecideStreamResponse is the response to one message of a decision stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -963,13 +1007,15 @@ class DecideStreamResponse(_message.Message):
     RELEASE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def response(self) -> Global___DecideResponse:
-        """response is the decision. For a chunk it is the one on the text so far,
-        with the spans of what this message releases.
+        """response is the decision. For a chunk, it is the decision on the text so
+        far, with the spans of the part that this message releases.
         """
 
     @_builtins.property
     def release(self) -> Global___StreamRelease:
-        """release is what of a text may go out now; absent for a request of its own."""
+        """release is the part of the text that can be sent on now. It is unset for a
+        complete request.
+        """
 
     def __init__(
         self,
@@ -987,8 +1033,8 @@ Global___DecideStreamResponse: _TypeAlias = DecideStreamResponse  # noqa: Y015
 
 @_typing.final
 class StreamRelease(_message.Message):
-    """StreamRelease is what of a text may go out. The released texts of a stream,
-    one after the other, are the redacted text.
+    """StreamRelease is the part of a text that can be sent on. The released texts
+    of a stream, in order, form the redacted text.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -998,18 +1044,18 @@ class StreamRelease(_message.Message):
     RELEASED_END_FIELD_NUMBER: _builtins.int
     CLOSED_FIELD_NUMBER: _builtins.int
     stream_id: _builtins.str
-    """stream_id is the text's."""
+    """stream_id identifies the text."""
     released_text: _builtins.str
-    """released_text may go out now, behind what went out before; its redactions
-    are done. It is empty while a value may still be under way.
+    """released_text can be sent on now, after what was released before. It is
+    already redacted. It is empty while a value may be incomplete.
     """
     released_end: _builtins.int
-    """released_end is how far into the whole text that goes: the offset behind the
-    last code point that was released or redacted so far.
+    """released_end is the offset in the whole text after the last code point
+    that has been released or redacted so far.
     """
     closed: _builtins.bool
-    """closed tells that nothing more will be released: the text has ended, or the
-    decision does not allow it to go on.
+    """closed is true if nothing more is released, because the text has ended or
+    the decision stops it.
     """
     def __init__(
         self,

@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class DecideServiceStub:
-    """DecideService answers whether AI traffic may pass: a prompt before it reaches
-    a model, an agent's tool call before it runs, an answer before it goes back.
+    """DecideService decides whether AI traffic may pass: a prompt before it
+    reaches a model, a tool call of an agent before it runs, and a model's
+    response before it is returned.
     """
 
     def __init__(self, channel):
@@ -54,32 +55,34 @@ class DecideServiceStub:
 
 
 class DecideServiceServicer:
-    """DecideService answers whether AI traffic may pass: a prompt before it reaches
-    a model, an agent's tool call before it runs, an answer before it goes back.
+    """DecideService decides whether AI traffic may pass: a prompt before it
+    reaches a model, a tool call of an agent before it runs, and a model's
+    response before it is returned.
     """
 
     def Decide(self, request, context):
-        """Decide judges one request against the tenant's policies. A deny is a
-        successful answer; an error means that the request could not be judged.
+        """Decide evaluates one request against the tenant's policies. A deny is a
+        successful response; an error means that the request was not evaluated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DecideBatch(self, request, context):
-        """DecideBatch judges many requests against one snapshot of the policies and
-        answers them in order. An item that cannot be judged is answered in its
-        place with a BLOCK that is `incomplete`.
+        """DecideBatch evaluates many requests against one snapshot of the policies
+        and returns the decisions in order. If an item cannot be evaluated, its
+        decision is a BLOCK with `incomplete` set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DecideStream(self, request_iterator, context):
-        """DecideStream judges requests as they arrive and answers them in order. A
-        message that cannot be judged is answered in its place with a BLOCK that is
-        `incomplete`; the stream goes on. A text may come in chunks, and is released
-        in pieces that no value is split between; see `StreamChunk`.
+        """DecideStream evaluates requests as they arrive and returns the decisions
+        in order. If a message cannot be evaluated, its decision is a BLOCK with
+        `incomplete` set, and the stream continues. A text can be sent in chunks.
+        It is released in pieces, and no value that a policy can find is split
+        between two pieces; see `StreamChunk`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,8 +115,9 @@ def add_DecideServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DecideService:
-    """DecideService answers whether AI traffic may pass: a prompt before it reaches
-    a model, an agent's tool call before it runs, an answer before it goes back.
+    """DecideService decides whether AI traffic may pass: a prompt before it
+    reaches a model, a tool call of an agent before it runs, and a model's
+    response before it is returned.
     """
 
     @staticmethod

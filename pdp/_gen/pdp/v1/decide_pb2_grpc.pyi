@@ -27,8 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DecideServiceStub:
-    """DecideService answers whether AI traffic may pass: a prompt before it reaches
-    a model, an agent's tool call before it runs, an answer before it goes back.
+    """DecideService decides whether AI traffic may pass: a prompt before it
+    reaches a model, a tool call of an agent before it runs, and a model's
+    response before it is returned.
     """
 
     @_typing.overload
@@ -36,47 +37,51 @@ class DecideServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DecideServiceAsyncStub: ...
     Decide: _grpc.UnaryUnaryMultiCallable[_decide_pb2.DecideRequest, _decide_pb2.DecideResponse]
-    """Decide judges one request against the tenant's policies. A deny is a
-    successful answer; an error means that the request could not be judged.
+    """Decide evaluates one request against the tenant's policies. A deny is a
+    successful response; an error means that the request was not evaluated.
     """
     DecideBatch: _grpc.UnaryUnaryMultiCallable[_decide_pb2.DecideBatchRequest, _decide_pb2.DecideBatchResponse]
-    """DecideBatch judges many requests against one snapshot of the policies and
-    answers them in order. An item that cannot be judged is answered in its
-    place with a BLOCK that is `incomplete`.
+    """DecideBatch evaluates many requests against one snapshot of the policies
+    and returns the decisions in order. If an item cannot be evaluated, its
+    decision is a BLOCK with `incomplete` set.
     """
     DecideStream: _grpc.StreamStreamMultiCallable[_decide_pb2.DecideStreamRequest, _decide_pb2.DecideStreamResponse]
-    """DecideStream judges requests as they arrive and answers them in order. A
-    message that cannot be judged is answered in its place with a BLOCK that is
-    `incomplete`; the stream goes on. A text may come in chunks, and is released
-    in pieces that no value is split between; see `StreamChunk`.
+    """DecideStream evaluates requests as they arrive and returns the decisions
+    in order. If a message cannot be evaluated, its decision is a BLOCK with
+    `incomplete` set, and the stream continues. A text can be sent in chunks.
+    It is released in pieces, and no value that a policy can find is split
+    between two pieces; see `StreamChunk`.
     """
 
 @_typing.type_check_only
 class DecideServiceAsyncStub(DecideServiceStub):
-    """DecideService answers whether AI traffic may pass: a prompt before it reaches
-    a model, an agent's tool call before it runs, an answer before it goes back.
+    """DecideService decides whether AI traffic may pass: a prompt before it
+    reaches a model, a tool call of an agent before it runs, and a model's
+    response before it is returned.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Decide: _aio.UnaryUnaryMultiCallable[_decide_pb2.DecideRequest, _decide_pb2.DecideResponse]  # type: ignore[assignment]
-    """Decide judges one request against the tenant's policies. A deny is a
-    successful answer; an error means that the request could not be judged.
+    """Decide evaluates one request against the tenant's policies. A deny is a
+    successful response; an error means that the request was not evaluated.
     """
     DecideBatch: _aio.UnaryUnaryMultiCallable[_decide_pb2.DecideBatchRequest, _decide_pb2.DecideBatchResponse]  # type: ignore[assignment]
-    """DecideBatch judges many requests against one snapshot of the policies and
-    answers them in order. An item that cannot be judged is answered in its
-    place with a BLOCK that is `incomplete`.
+    """DecideBatch evaluates many requests against one snapshot of the policies
+    and returns the decisions in order. If an item cannot be evaluated, its
+    decision is a BLOCK with `incomplete` set.
     """
     DecideStream: _aio.StreamStreamMultiCallable[_decide_pb2.DecideStreamRequest, _decide_pb2.DecideStreamResponse]  # type: ignore[assignment]
-    """DecideStream judges requests as they arrive and answers them in order. A
-    message that cannot be judged is answered in its place with a BLOCK that is
-    `incomplete`; the stream goes on. A text may come in chunks, and is released
-    in pieces that no value is split between; see `StreamChunk`.
+    """DecideStream evaluates requests as they arrive and returns the decisions
+    in order. If a message cannot be evaluated, its decision is a BLOCK with
+    `incomplete` set, and the stream continues. A text can be sent in chunks.
+    It is released in pieces, and no value that a policy can find is split
+    between two pieces; see `StreamChunk`.
     """
 
 class DecideServiceServicer(metaclass=_abc_1.ABCMeta):
-    """DecideService answers whether AI traffic may pass: a prompt before it reaches
-    a model, an agent's tool call before it runs, an answer before it goes back.
+    """DecideService decides whether AI traffic may pass: a prompt before it
+    reaches a model, a tool call of an agent before it runs, and a model's
+    response before it is returned.
     """
 
     @_abc_1.abstractmethod
@@ -85,8 +90,8 @@ class DecideServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _decide_pb2.DecideRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_decide_pb2.DecideResponse, _abc.Awaitable[_decide_pb2.DecideResponse]]:
-        """Decide judges one request against the tenant's policies. A deny is a
-        successful answer; an error means that the request could not be judged.
+        """Decide evaluates one request against the tenant's policies. A deny is a
+        successful response; an error means that the request was not evaluated.
         """
 
     @_abc_1.abstractmethod
@@ -95,9 +100,9 @@ class DecideServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _decide_pb2.DecideBatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_decide_pb2.DecideBatchResponse, _abc.Awaitable[_decide_pb2.DecideBatchResponse]]:
-        """DecideBatch judges many requests against one snapshot of the policies and
-        answers them in order. An item that cannot be judged is answered in its
-        place with a BLOCK that is `incomplete`.
+        """DecideBatch evaluates many requests against one snapshot of the policies
+        and returns the decisions in order. If an item cannot be evaluated, its
+        decision is a BLOCK with `incomplete` set.
         """
 
     @_abc_1.abstractmethod
@@ -106,10 +111,11 @@ class DecideServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_decide_pb2.DecideStreamRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_decide_pb2.DecideStreamResponse], _abc.AsyncIterator[_decide_pb2.DecideStreamResponse]]:
-        """DecideStream judges requests as they arrive and answers them in order. A
-        message that cannot be judged is answered in its place with a BLOCK that is
-        `incomplete`; the stream goes on. A text may come in chunks, and is released
-        in pieces that no value is split between; see `StreamChunk`.
+        """DecideStream evaluates requests as they arrive and returns the decisions
+        in order. If a message cannot be evaluated, its decision is a BLOCK with
+        `incomplete` set, and the stream continues. A text can be sent in chunks.
+        It is released in pieces, and no value that a policy can find is split
+        between two pieces; see `StreamChunk`.
         """
 
 def add_DecideServiceServicer_to_server(servicer: DecideServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

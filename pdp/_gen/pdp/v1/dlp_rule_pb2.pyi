@@ -22,9 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class DlpRule(_message.Message):
-    """DlpRule is a kind of data that is looked for, and what is done where it is
-    found.
-    """
+    """DlpRule is a type of data to detect, and what happens if it is found."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -40,33 +38,48 @@ class DlpRule(_message.Message):
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     CLAUSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the rule's id."""
+    """id is the ID of the rule."""
     detector_name: _builtins.str
-    """detector_name is the rule's display name, unique among the tenant's own."""
+    """detector_name is the display name of the rule, unique among the tenant's
+    own rules.
+    """
     detector_type: _builtins.str
     """detector_type is `regex`, `ner` (Presidio) or `llm` (GLiNER zero-shot NER)."""
     entity_type: _builtins.str
-    """entity_type is what is found, for instance `CREDIT_CARD`."""
+    """entity_type is the type of data that the rule finds, for instance
+    `CREDIT_CARD`.
+    """
     action_tier: _builtins.str
     """action_tier is `block`, `redact`, `prompt`, `log_only` or `none`."""
     enabled: _builtins.bool
-    """enabled tells whether the rule is in force for all of the tenant's users."""
+    """enabled is true if the rule is in force for all users of the tenant."""
     confidence_threshold: _builtins.float
-    """confidence_threshold is from 0 to 1; what is found with less does not count."""
+    """confidence_threshold is from 0 to 1. A finding with a lower confidence is
+    ignored.
+    """
     source: _builtins.str
-    """source is `platform` for a rule that ships with the product, else empty."""
+    """source is `platform` for a rule that ships with the product; otherwise it
+    is empty.
+    """
     bundle_id: _builtins.str
-    """bundle_id is the compliance bundle that the rule is of; empty for none."""
+    """bundle_id is the ID of the compliance bundle of the rule; empty if it has
+    none.
+    """
     clause: _builtins.str
-    """clause is what the rule serves of a regulation, for instance `GDPR Art. 9`."""
+    """clause is the clause of a regulation that the rule implements, for
+    instance `GDPR Art. 9`.
+    """
     @_builtins.property
     def config_json(self) -> _struct_pb2.Struct:
-        """config_json says what is looked for. Of type regex: `pattern`, an RE2
-        pattern, or `detector`, one of `ListAvailablePatterns`. Of type ner:
-        `entities`, of type llm: `labels`, else the entity type itself. Of all:
-        `replacement`, put in a find's place (`[REDACTED]` where unset;
-        `{entity_type}` in it stands for the type), and `message`, shown where the
-        rule blocks or prompts.
+        """config_json sets what the rule looks for.
+
+        - Type regex: `pattern`, an RE2 pattern, or `detector`, one of
+          `ListAvailablePatterns`.
+        - Type ner: `entities`. If it is unset, the entity type is used.
+        - Type llm: `labels`. If it is unset, the entity type is used.
+        - All types: `replacement`, the text that replaces a finding (`[REDACTED]`
+          if unset; `{entity_type}` in it stands for the type), and `message`,
+          which is shown if the rule blocks or prompts.
         """
 
     def __init__(
@@ -94,16 +107,16 @@ Global___DlpRule: _TypeAlias = DlpRule  # noqa: Y015
 
 @_typing.final
 class ListDlpRulesRequest(_message.Message):
-    """ListDlpRulesRequest filters the list."""
+    """ListDlpRulesRequest filters the rules."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ENABLED_FIELD_NUMBER: _builtins.int
     DETECTOR_TYPE_FIELD_NUMBER: _builtins.int
     enabled: _builtins.bool
-    """enabled keeps only rules that are, or are not, enabled."""
+    """enabled selects the rules that are enabled, or those that are not."""
     detector_type: _builtins.str
-    """detector_type keeps only rules of that type."""
+    """detector_type selects the rules of this type."""
     def __init__(
         self,
         *,
@@ -129,7 +142,9 @@ class ListDlpRulesResponse(_message.Message):
     RULES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___DlpRule]:
-        """rules are the platform's, then the tenant's own; over HTTP the whole body."""
+        """rules are the platform rules, then the tenant's own rules; over HTTP they
+        are the whole body.
+        """
 
     def __init__(
         self,
@@ -158,22 +173,24 @@ class CreateDlpRuleRequest(_message.Message):
     CONFIDENCE_THRESHOLD_FIELD_NUMBER: _builtins.int
     CONFIG_JSON_FIELD_NUMBER: _builtins.int
     detector_name: _builtins.str
-    """detector_name is the rule's display name, unique among the tenant's own."""
+    """detector_name is the display name of the rule, unique among the tenant's
+    own rules.
+    """
     detector_type: _builtins.str
     """detector_type is `regex`, `ner` or `llm`."""
     entity_type: _builtins.str
-    """entity_type is what is found."""
+    """entity_type is the type of data that the rule finds."""
     action_tier: _builtins.str
     """action_tier is `block`, `redact`, `prompt`, `log_only` or `none`."""
     enabled: _builtins.bool
-    """enabled tells whether the rule is in force; true where unset."""
+    """enabled is true if the rule is in force. If it is unset, it is true."""
     confidence_threshold: _builtins.float
-    """confidence_threshold is from 0 to 1; 0.5 where unset. What a pattern of the
-    tenant's own finds has confidence 1.
+    """confidence_threshold is from 0 to 1; unset means 0.5. A finding of a
+    tenant's own pattern has confidence 1.
     """
     @_builtins.property
     def config_json(self) -> _struct_pb2.Struct:
-        """config_json says what is looked for; see `DlpRule`."""
+        """config_json sets what the rule looks for; see `DlpRule`."""
 
     def __init__(
         self,
@@ -227,13 +244,13 @@ Global___CreateDlpRuleResponse: _TypeAlias = CreateDlpRuleResponse  # noqa: Y015
 
 @_typing.final
 class GetDlpRuleRequest(_message.Message):
-    """GetDlpRuleRequest names a rule."""
+    """GetDlpRuleRequest identifies a rule."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RULE_ID_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
-    """rule_id is the rule's id."""
+    """rule_id is the ID of the rule."""
     def __init__(
         self,
         *,
@@ -249,7 +266,7 @@ Global___GetDlpRuleRequest: _TypeAlias = GetDlpRuleRequest  # noqa: Y015
 
 @_typing.final
 class GetDlpRuleResponse(_message.Message):
-    """GetDlpRuleResponse holds a rule."""
+    """GetDlpRuleResponse holds the rule."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -286,22 +303,22 @@ class UpdateDlpRuleRequest(_message.Message):
     CONFIDENCE_THRESHOLD_FIELD_NUMBER: _builtins.int
     CONFIG_JSON_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
-    """rule_id is the rule's id."""
+    """rule_id is the ID of the rule."""
     detector_name: _builtins.str
-    """detector_name is the rule's display name."""
+    """detector_name is the display name of the rule."""
     detector_type: _builtins.str
     """detector_type is `regex`, `ner` or `llm`."""
     entity_type: _builtins.str
-    """entity_type is what is found."""
+    """entity_type is the type of data that the rule finds."""
     action_tier: _builtins.str
     """action_tier is `block`, `redact`, `prompt`, `log_only` or `none`."""
     enabled: _builtins.bool
-    """enabled tells whether the rule is in force."""
+    """enabled is true if the rule is in force."""
     confidence_threshold: _builtins.float
     """confidence_threshold is from 0 to 1."""
     @_builtins.property
     def config_json(self) -> _struct_pb2.Struct:
-        """config_json is replaced whole; see `DlpRule`."""
+        """config_json replaces the whole configuration; see `DlpRule`."""
 
     def __init__(
         self,
@@ -372,13 +389,13 @@ Global___UpdateDlpRuleResponse: _TypeAlias = UpdateDlpRuleResponse  # noqa: Y015
 
 @_typing.final
 class DeleteDlpRuleRequest(_message.Message):
-    """DeleteDlpRuleRequest names a rule."""
+    """DeleteDlpRuleRequest identifies a rule."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RULE_ID_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
-    """rule_id is the rule's id."""
+    """rule_id is the ID of the rule."""
     def __init__(
         self,
         *,
@@ -411,13 +428,13 @@ Global___DeleteDlpRuleResponse: _TypeAlias = DeleteDlpRuleResponse  # noqa: Y015
 
 @_typing.final
 class ListDlpRuleVersionsRequest(_message.Message):
-    """ListDlpRuleVersionsRequest names a rule."""
+    """ListDlpRuleVersionsRequest identifies a rule."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RULE_ID_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
-    """rule_id is the rule's id."""
+    """rule_id is the ID of the rule."""
     def __init__(
         self,
         *,
@@ -433,14 +450,16 @@ Global___ListDlpRuleVersionsRequest: _TypeAlias = ListDlpRuleVersionsRequest  # 
 
 @_typing.final
 class ListDlpRuleVersionsResponse(_message.Message):
-    """ListDlpRuleVersionsResponse is a rule's history."""
+    """ListDlpRuleVersionsResponse holds the history of a rule."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     VERSIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___DlpRuleVersion]:
-        """versions are newest first; over HTTP they are the whole body."""
+        """versions are the version records, newest first; over HTTP they are the
+        whole body.
+        """
 
     def __init__(
         self,
@@ -457,7 +476,7 @@ Global___ListDlpRuleVersionsResponse: _TypeAlias = ListDlpRuleVersionsResponse  
 
 @_typing.final
 class DlpRuleVersion(_message.Message):
-    """DlpRuleVersion is one change of a rule."""
+    """DlpRuleVersion is the record of one change of a rule."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -469,29 +488,30 @@ class DlpRuleVersion(_message.Message):
     NEW_VALUES_FIELD_NUMBER: _builtins.int
     CHANGED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the record's UUID."""
+    """id is the UUID of the version record."""
     rule_id: _builtins.str
-    """rule_id is the rule."""
+    """rule_id is the ID of the rule."""
     changed_by: _builtins.str
-    """changed_by is who changed it."""
+    """changed_by is the actor that made the change."""
     change_type: _builtins.str
     """change_type is `create`, `update` or `delete`."""
     @_builtins.property
     def old_values(self) -> _struct_pb2.Struct:
-        """old_values are, of an update, the changed fields as they were, with
-        `enabled` and `action_tier`; of a deletion the whole rule; null of a
-        creation.
+        """old_values are the values before the change. For an update, they are the
+        changed fields, `enabled` and `action_tier`. For a deletion, they are the
+        whole rule. For a creation, they are null.
         """
 
     @_builtins.property
     def new_values(self) -> _struct_pb2.Struct:
-        """new_values are, of an update, the same fields as they are; of a creation the
-        whole rule; null of a deletion.
+        """new_values are the values after the change. For an update, they are the
+        same fields as in `old_values`. For a creation, they are the whole rule.
+        For a deletion, they are null.
         """
 
     @_builtins.property
     def changed_at(self) -> _timestamp_pb2.Timestamp:
-        """changed_at is when it was changed."""
+        """changed_at is when the change was made."""
 
     def __init__(
         self,
@@ -514,7 +534,7 @@ Global___DlpRuleVersion: _TypeAlias = DlpRuleVersion  # noqa: Y015
 
 @_typing.final
 class ExportDlpRulesRequest(_message.Message):
-    """ExportDlpRulesRequest asks for all that is the tenant's."""
+    """ExportDlpRulesRequest requests an export of the tenant's rules."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -540,16 +560,16 @@ class ExportDlpRulesResponse(_message.Message):
     COUNT_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     version: _builtins.str
-    """version is that of the envelope, `1.0`."""
+    """version is the version of this format, `1.0`."""
     count: _builtins.int
     """count is the number of rules."""
     @_builtins.property
     def exported_at(self) -> _timestamp_pb2.Timestamp:
-        """exported_at is when it was made."""
+        """exported_at is when the export was made."""
 
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___DlpRule]:
-        """rules can be imported as they are."""
+        """rules are the rules. They can be imported unchanged."""
 
     def __init__(
         self,
@@ -569,21 +589,21 @@ Global___ExportDlpRulesResponse: _TypeAlias = ExportDlpRulesResponse  # noqa: Y0
 
 @_typing.final
 class ImportDlpRulesRequest(_message.Message):
-    """ImportDlpRulesRequest holds rules to be made."""
+    """ImportDlpRulesRequest holds the rules to import."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RULES_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     mode: _builtins.str
-    """mode says what is done with a rule whose name the tenant has already:
-    `skip`, `overwrite`, or `rename`, which makes it with `_importN` behind its
-    name; skip where empty.
+    """mode sets what happens to a rule if the tenant already has a rule with its
+    name: `skip`, `overwrite`, or `rename`, which appends `_importN` to the
+    name. Empty means `skip`.
     """
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Value]:
-        """rules are JSON objects of the fields of `CreateDlpRuleRequest`, those of an
-        export among them; over HTTP they are the whole body.
+        """rules are JSON objects with the fields of `CreateDlpRuleRequest`; the
+        rules of an export have this form. Over HTTP they are the whole body.
         """
 
     def __init__(
@@ -602,7 +622,7 @@ Global___ImportDlpRulesRequest: _TypeAlias = ImportDlpRulesRequest  # noqa: Y015
 
 @_typing.final
 class ImportDlpRulesResponse(_message.Message):
-    """ImportDlpRulesResponse says what became of the rules."""
+    """ImportDlpRulesResponse summarizes the import."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -611,14 +631,18 @@ class ImportDlpRulesResponse(_message.Message):
     OVERWRITTEN_FIELD_NUMBER: _builtins.int
     ERRORS_FIELD_NUMBER: _builtins.int
     created: _builtins.int
-    """created is how many were made, the renamed ones among them."""
+    """created is the number of rules that were created, including renamed rules."""
     skipped: _builtins.int
-    """skipped is how many were left out, for their names are there already."""
+    """skipped is the number of rules that were not imported because their names
+    exist.
+    """
     overwritten: _builtins.int
-    """overwritten is how many took the place of rules with their names."""
+    """overwritten is the number of rules that replaced rules with the same
+    names.
+    """
     @_builtins.property
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___DlpImportError]:
-        """errors has an entry for each rule that is at fault."""
+        """errors holds an entry for each invalid rule."""
 
     def __init__(
         self,
@@ -645,11 +669,11 @@ class DlpImportError(_message.Message):
     DETECTOR_NAME_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     detector_name: _builtins.str
-    """detector_name is the rule's name; its place in the list, such as `rules[3]`,
-    where it has none.
+    """detector_name is the name of the rule. If it has no name, it is the rule's
+    position in the list, for instance `rules[3]`.
     """
     error: _builtins.str
-    """error says what is wrong with it."""
+    """error describes what is wrong with the rule."""
     def __init__(
         self,
         *,
@@ -666,14 +690,14 @@ Global___DlpImportError: _TypeAlias = DlpImportError  # noqa: Y015
 
 @_typing.final
 class ListAvailablePatternsRequest(_message.Message):
-    """ListAvailablePatternsRequest filters the list."""
+    """ListAvailablePatternsRequest filters the detectors."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CATEGORY_FIELD_NUMBER: _builtins.int
     category: _builtins.str
-    """category is `secret`, `pii`, `financial`, `medical` or `infrastructure`; all
-    of them where empty.
+    """category is `secret`, `pii`, `financial`, `medical` or `infrastructure`;
+    empty means all categories.
     """
     def __init__(
         self,
@@ -690,17 +714,19 @@ Global___ListAvailablePatternsRequest: _TypeAlias = ListAvailablePatternsRequest
 
 @_typing.final
 class ListAvailablePatternsResponse(_message.Message):
-    """ListAvailablePatternsResponse holds what ships with the product."""
+    """ListAvailablePatternsResponse holds the detectors that ship with the
+    product.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CATEGORIES_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
     total: _builtins.int
-    """total is the number of patterns in all of them."""
+    """total is the number of patterns in all selected categories."""
     @_builtins.property
     def categories(self) -> _containers.RepeatedCompositeFieldContainer[Global___PatternCategory]:
-        """categories are those asked for, each with its patterns."""
+        """categories are the selected categories with their patterns."""
 
     def __init__(
         self,
@@ -726,12 +752,14 @@ class PatternCategory(_message.Message):
     COUNT_FIELD_NUMBER: _builtins.int
     PATTERNS_FIELD_NUMBER: _builtins.int
     category: _builtins.str
-    """category is the category's name."""
+    """category is the name of the category."""
     count: _builtins.int
-    """count is the number of its patterns."""
+    """count is the number of patterns in the category."""
     @_builtins.property
     def patterns(self) -> _containers.RepeatedCompositeFieldContainer[Global___AvailablePattern]:
-        """patterns are described, not shown."""
+        """patterns are descriptions of the patterns, without the patterns
+        themselves.
+        """
 
     def __init__(
         self,
@@ -764,26 +792,28 @@ class AvailablePattern(_message.Message):
     CONTEXT_CONFIDENCE_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id names it in a rule's `config_json.detector`."""
+    """id identifies the detector in `config_json.detector` of a rule."""
     name: _builtins.str
-    """name is its display name."""
+    """name is the display name of the detector."""
     entity_type: _builtins.str
-    """entity_type is what it finds."""
+    """entity_type is the type of data that the detector finds."""
     category: _builtins.str
-    """category is its category."""
+    """category is the category of the detector."""
     description: _builtins.str
-    """description says what it looks for."""
+    """description describes what the detector looks for."""
     validator: _builtins.str
-    """validator names the check that a value must pass, beyond the pattern; empty
-    for none.
+    """validator is the name of the check that a value must pass in addition to
+    the pattern; empty if there is none.
     """
     confidence: _builtins.float
-    """confidence is that of a find with no context word near it."""
+    """confidence is the confidence of a finding without a context word near it."""
     context_confidence: _builtins.float
-    """context_confidence is that of a find with a context word near it."""
+    """context_confidence is the confidence of a finding with a context word near
+    it.
+    """
     @_builtins.property
     def context(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """context are words that make a find near them likelier."""
+        """context are the words that increase the confidence of a finding near them."""
 
     def __init__(
         self,

@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class DlpRuleServiceStub:
-    """DlpRuleService administers DLP rules: which kinds of data are looked for, and
-    what is done where one is found. The platform's rules ship with the product; a
-    tenant sets how strict they are for it, and adds its own.
+    """DlpRuleService administers DLP rules: which types of data are detected, and
+    what happens if one is found. Platform rules ship with the product. A tenant
+    sets how strict they are for itself, and adds its own rules.
     """
 
     def __init__(self, channel):
@@ -85,38 +85,38 @@ class DlpRuleServiceStub:
 
 
 class DlpRuleServiceServicer:
-    """DlpRuleService administers DLP rules: which kinds of data are looked for, and
-    what is done where one is found. The platform's rules ship with the product; a
-    tenant sets how strict they are for it, and adds its own.
+    """DlpRuleService administers DLP rules: which types of data are detected, and
+    what happens if one is found. Platform rules ship with the product. A tenant
+    sets how strict they are for itself, and adds its own rules.
     """
 
     def ListDlpRules(self, request, context):
-        """ListDlpRules lists the platform's rules as the tenant has them, then its
-        own, each in order of creation.
+        """ListDlpRules lists the platform rules with the tenant's settings, then the
+        tenant's own rules, each in order of creation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateDlpRule(self, request, context):
-        """CreateDlpRule makes a rule of the tenant, in force on its next decision, and
-        a version record.
+        """CreateDlpRule creates a rule of the tenant and a version record. The rule
+        is in force for the tenant's next decision.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExportDlpRules(self, request, context):
-        """ExportDlpRules returns all that is the tenant's: its own rules, and the
-        platform's that it has changed.
+        """ExportDlpRules returns everything that belongs to the tenant: its own
+        rules, and the platform rules that it has changed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ImportDlpRules(self, request, context):
-        """ImportDlpRules makes or replaces many rules in one transaction. A rule that
-        is at fault is reported, and does not stop the rest.
+        """ImportDlpRules creates or replaces many rules in one transaction. If a
+        rule is invalid, it is reported, and the other rules are imported.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,7 +124,7 @@ class DlpRuleServiceServicer:
 
     def ListAvailablePatterns(self, request, context):
         """ListAvailablePatterns lists the detectors that ship with the product, by
-        category. A rule of type regex may name one of them in its `config_json`.
+        category. A rule of type regex can name one of them in its `config_json`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,25 +138,25 @@ class DlpRuleServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateDlpRule(self, request, context):
-        """UpdateDlpRule changes those fields of a rule that are sent, and makes a
-        version record. Of a platform rule, how strict it is can be set: that is the
-        tenant's own.
+        """UpdateDlpRule changes the fields of a rule that are sent, and creates a
+        version record. For a platform rule, only the tenant's own settings of how
+        strict it is can change.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteDlpRule(self, request, context):
-        """DeleteDlpRule makes a version record and deletes a rule of the tenant. Its
-        version records stay readable and its name is free again.
+        """DeleteDlpRule creates a version record and deletes a rule of the tenant.
+        The version records remain readable, and the name can be used again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListDlpRuleVersions(self, request, context):
-        """ListDlpRuleVersions returns all version records of a rule, newest first;
-        those of a deleted rule too.
+        """ListDlpRuleVersions returns all version records of a rule, newest first,
+        even if the rule was deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -219,9 +219,9 @@ def add_DlpRuleServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DlpRuleService:
-    """DlpRuleService administers DLP rules: which kinds of data are looked for, and
-    what is done where one is found. The platform's rules ship with the product; a
-    tenant sets how strict they are for it, and adds its own.
+    """DlpRuleService administers DLP rules: which types of data are detected, and
+    what happens if one is found. Platform rules ship with the product. A tenant
+    sets how strict they are for itself, and adds its own rules.
     """
 
     @staticmethod

@@ -27,9 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class KillSwitchServiceStub:
-    """KillSwitchService switches models and providers off and on, for all tenants,
-    from the very next decision: a request for one that is off is a BLOCK whose
-    `status_hint` is 503. Each model that changes has one entry in the change log.
+    """KillSwitchService disables and enables models and providers for all tenants.
+    A change is in force for the next decision: a request for a disabled model
+    is a BLOCK whose `status_hint` is 503. The change log has one entry for each
+    model that changes.
     """
 
     @_typing.overload
@@ -39,49 +40,51 @@ class KillSwitchServiceStub:
     ListProviderKillSwitches: _grpc.UnaryUnaryMultiCallable[_kill_switch_pb2.ListProviderKillSwitchesRequest, _kill_switch_pb2.ListProviderKillSwitchesResponse]
     """ListProviderKillSwitches lists all providers with their models."""
     DisableProvider: _grpc.UnaryUnaryMultiCallable[_kill_switch_pb2.DisableProviderRequest, _kill_switch_pb2.DisableProviderResponse]
-    """DisableProvider switches all models of a provider off. One that is off
-    already stays off since when it was.
+    """DisableProvider disables all models of a provider. If a model is already
+    disabled, the time at which it was disabled stays the same.
     """
     EnableProvider: _grpc.UnaryUnaryMultiCallable[_kill_switch_pb2.EnableProviderRequest, _kill_switch_pb2.EnableProviderResponse]
-    """EnableProvider switches all models of a provider on."""
+    """EnableProvider enables all models of a provider."""
     GetModelKillSwitch: _grpc.UnaryUnaryMultiCallable[_kill_switch_pb2.GetModelKillSwitchRequest, _kill_switch_pb2.GetModelKillSwitchResponse]
     """GetModelKillSwitch returns the state of one model."""
     DisableModel: _grpc.UnaryUnaryMultiCallable[_kill_switch_pb2.DisableModelRequest, _kill_switch_pb2.DisableModelResponse]
-    """DisableModel switches one model off. One that is off already stays off since
-    when it was.
+    """DisableModel disables one model. If it is already disabled, the time at
+    which it was disabled stays the same.
     """
     EnableModel: _grpc.UnaryUnaryMultiCallable[_kill_switch_pb2.EnableModelRequest, _kill_switch_pb2.EnableModelResponse]
-    """EnableModel switches one model on."""
+    """EnableModel enables one model."""
 
 @_typing.type_check_only
 class KillSwitchServiceAsyncStub(KillSwitchServiceStub):
-    """KillSwitchService switches models and providers off and on, for all tenants,
-    from the very next decision: a request for one that is off is a BLOCK whose
-    `status_hint` is 503. Each model that changes has one entry in the change log.
+    """KillSwitchService disables and enables models and providers for all tenants.
+    A change is in force for the next decision: a request for a disabled model
+    is a BLOCK whose `status_hint` is 503. The change log has one entry for each
+    model that changes.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListProviderKillSwitches: _aio.UnaryUnaryMultiCallable[_kill_switch_pb2.ListProviderKillSwitchesRequest, _kill_switch_pb2.ListProviderKillSwitchesResponse]  # type: ignore[assignment]
     """ListProviderKillSwitches lists all providers with their models."""
     DisableProvider: _aio.UnaryUnaryMultiCallable[_kill_switch_pb2.DisableProviderRequest, _kill_switch_pb2.DisableProviderResponse]  # type: ignore[assignment]
-    """DisableProvider switches all models of a provider off. One that is off
-    already stays off since when it was.
+    """DisableProvider disables all models of a provider. If a model is already
+    disabled, the time at which it was disabled stays the same.
     """
     EnableProvider: _aio.UnaryUnaryMultiCallable[_kill_switch_pb2.EnableProviderRequest, _kill_switch_pb2.EnableProviderResponse]  # type: ignore[assignment]
-    """EnableProvider switches all models of a provider on."""
+    """EnableProvider enables all models of a provider."""
     GetModelKillSwitch: _aio.UnaryUnaryMultiCallable[_kill_switch_pb2.GetModelKillSwitchRequest, _kill_switch_pb2.GetModelKillSwitchResponse]  # type: ignore[assignment]
     """GetModelKillSwitch returns the state of one model."""
     DisableModel: _aio.UnaryUnaryMultiCallable[_kill_switch_pb2.DisableModelRequest, _kill_switch_pb2.DisableModelResponse]  # type: ignore[assignment]
-    """DisableModel switches one model off. One that is off already stays off since
-    when it was.
+    """DisableModel disables one model. If it is already disabled, the time at
+    which it was disabled stays the same.
     """
     EnableModel: _aio.UnaryUnaryMultiCallable[_kill_switch_pb2.EnableModelRequest, _kill_switch_pb2.EnableModelResponse]  # type: ignore[assignment]
-    """EnableModel switches one model on."""
+    """EnableModel enables one model."""
 
 class KillSwitchServiceServicer(metaclass=_abc_1.ABCMeta):
-    """KillSwitchService switches models and providers off and on, for all tenants,
-    from the very next decision: a request for one that is off is a BLOCK whose
-    `status_hint` is 503. Each model that changes has one entry in the change log.
+    """KillSwitchService disables and enables models and providers for all tenants.
+    A change is in force for the next decision: a request for a disabled model
+    is a BLOCK whose `status_hint` is 503. The change log has one entry for each
+    model that changes.
     """
 
     @_abc_1.abstractmethod
@@ -98,8 +101,8 @@ class KillSwitchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _kill_switch_pb2.DisableProviderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_kill_switch_pb2.DisableProviderResponse, _abc.Awaitable[_kill_switch_pb2.DisableProviderResponse]]:
-        """DisableProvider switches all models of a provider off. One that is off
-        already stays off since when it was.
+        """DisableProvider disables all models of a provider. If a model is already
+        disabled, the time at which it was disabled stays the same.
         """
 
     @_abc_1.abstractmethod
@@ -108,7 +111,7 @@ class KillSwitchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _kill_switch_pb2.EnableProviderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_kill_switch_pb2.EnableProviderResponse, _abc.Awaitable[_kill_switch_pb2.EnableProviderResponse]]:
-        """EnableProvider switches all models of a provider on."""
+        """EnableProvider enables all models of a provider."""
 
     @_abc_1.abstractmethod
     def GetModelKillSwitch(
@@ -124,8 +127,8 @@ class KillSwitchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _kill_switch_pb2.DisableModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_kill_switch_pb2.DisableModelResponse, _abc.Awaitable[_kill_switch_pb2.DisableModelResponse]]:
-        """DisableModel switches one model off. One that is off already stays off since
-        when it was.
+        """DisableModel disables one model. If it is already disabled, the time at
+        which it was disabled stays the same.
         """
 
     @_abc_1.abstractmethod
@@ -134,6 +137,6 @@ class KillSwitchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _kill_switch_pb2.EnableModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_kill_switch_pb2.EnableModelResponse, _abc.Awaitable[_kill_switch_pb2.EnableModelResponse]]:
-        """EnableModel switches one model on."""
+        """EnableModel enables one model."""
 
 def add_KillSwitchServiceServicer_to_server(servicer: KillSwitchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

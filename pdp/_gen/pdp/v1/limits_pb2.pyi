@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Limit(_message.Message):
-    """Limit is what a subject may use. Null is unlimited; zero allows nothing."""
+    """Limit is what a subject may use. Null means unlimited; zero allows nothing."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -40,32 +40,34 @@ class Limit(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is made by the server."""
+    """id is the ID of the limit. The server generates it."""
     scope: _builtins.str
     """scope is `user` or `group`."""
     subject_id: _builtins.str
-    """subject_id is the user or the group, as `subject` names it in a request."""
+    """subject_id is the ID of the user or group, as in the `subject` of a
+    request.
+    """
     daily_request_limit: _builtins.int
-    """daily_request_limit is how many requests a day may have."""
+    """daily_request_limit is the maximum number of requests a day."""
     monthly_request_limit: _builtins.int
-    """monthly_request_limit is how many requests a month may have."""
+    """monthly_request_limit is the maximum number of requests a month."""
     daily_token_limit: _builtins.int
-    """daily_token_limit is how many tokens a day may have."""
+    """daily_token_limit is the maximum number of tokens a day."""
     monthly_token_limit: _builtins.int
-    """monthly_token_limit is how many tokens a month may have."""
+    """monthly_token_limit is the maximum number of tokens a month."""
     daily_cost_limit_usd: _builtins.float
-    """daily_cost_limit_usd is how many US dollars a day may cost."""
+    """daily_cost_limit_usd is the maximum cost a day, in US dollars."""
     monthly_cost_limit_usd: _builtins.float
-    """monthly_cost_limit_usd is how many US dollars a month may cost."""
+    """monthly_cost_limit_usd is the maximum cost a month, in US dollars."""
     requests_per_minute: _builtins.int
-    """requests_per_minute is how many requests any 60 seconds may have."""
+    """requests_per_minute is the maximum number of requests in any 60 seconds."""
     is_active: _builtins.bool
-    """is_active tells whether the limit is in force; while it is not, nothing is
+    """is_active is true if the limit is in force. While it is not, usage is not
     counted for it.
     """
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """created_at is when the limit was made."""
+        """created_at is when the limit was created."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
@@ -125,7 +127,7 @@ Global___Limit: _TypeAlias = Limit  # noqa: Y015
 
 @_typing.final
 class ListLimitsRequest(_message.Message):
-    """ListLimitsRequest asks for the tenant's limits."""
+    """ListLimitsRequest requests the limits of the tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -142,7 +144,7 @@ Global___ListLimitsRequest: _TypeAlias = ListLimitsRequest  # noqa: Y015
 
 @_typing.final
 class ListLimitsResponse(_message.Message):
-    """ListLimitsResponse lists limits."""
+    """ListLimitsResponse holds the limits."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -166,7 +168,9 @@ Global___ListLimitsResponse: _TypeAlias = ListLimitsResponse  # noqa: Y015
 
 @_typing.final
 class CreateLimitRequest(_message.Message):
-    """CreateLimitRequest is a new limit. What is absent or null is unlimited."""
+    """CreateLimitRequest is a new limit. A bound that is absent or null is
+    unlimited.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -183,29 +187,29 @@ class CreateLimitRequest(_message.Message):
     scope: _builtins.str
     """scope is `user` or `group`."""
     subject_id: _builtins.str
-    """subject_id is the user or the group, compared exactly. Each has at most one
-    limit.
+    """subject_id is the ID of the user or group, compared exactly. A subject has
+    at most one limit.
     """
     daily_request_limit: _builtins.int
-    """daily_request_limit is how many requests a day may have."""
+    """daily_request_limit is the maximum number of requests a day."""
     monthly_request_limit: _builtins.int
-    """monthly_request_limit is how many requests a month may have."""
+    """monthly_request_limit is the maximum number of requests a month."""
     daily_token_limit: _builtins.int
-    """daily_token_limit is how many tokens a day may have."""
+    """daily_token_limit is the maximum number of tokens a day."""
     monthly_token_limit: _builtins.int
-    """monthly_token_limit is how many tokens a month may have."""
+    """monthly_token_limit is the maximum number of tokens a month."""
     daily_cost_limit_usd: _builtins.float
-    """daily_cost_limit_usd is how many US dollars a day may cost, with at most six
-    decimals.
-    """
-    monthly_cost_limit_usd: _builtins.float
-    """monthly_cost_limit_usd is how many US dollars a month may cost, with at most
+    """daily_cost_limit_usd is the maximum cost a day, in US dollars with at most
     six decimals.
     """
+    monthly_cost_limit_usd: _builtins.float
+    """monthly_cost_limit_usd is the maximum cost a month, in US dollars with at
+    most six decimals.
+    """
     requests_per_minute: _builtins.int
-    """requests_per_minute is how many requests any 60 seconds may have."""
+    """requests_per_minute is the maximum number of requests in any 60 seconds."""
     is_active: _builtins.bool
-    """is_active tells whether the limit is in force; true where unset."""
+    """is_active is true if the limit is in force. If it is unset, it is true."""
     def __init__(
         self,
         *,
@@ -285,13 +289,13 @@ Global___CreateLimitResponse: _TypeAlias = CreateLimitResponse  # noqa: Y015
 
 @_typing.final
 class GetLimitRequest(_message.Message):
-    """GetLimitRequest names a limit."""
+    """GetLimitRequest identifies a limit."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LIMIT_ID_FIELD_NUMBER: _builtins.int
     limit_id: _builtins.str
-    """limit_id is the limit's id."""
+    """limit_id is the ID of the limit."""
     def __init__(
         self,
         *,
@@ -331,8 +335,9 @@ Global___GetLimitResponse: _TypeAlias = GetLimitResponse  # noqa: Y015
 
 @_typing.final
 class UpdateLimitRequest(_message.Message):
-    """UpdateLimitRequest holds the fields to change. Bounds are values, so that null,
-    which makes one unlimited, can be told from one that is not sent.
+    """UpdateLimitRequest holds the fields to change. The bounds have the type
+    Value, so that null, which makes a bound unlimited, differs from a bound
+    that is not sent.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -349,40 +354,44 @@ class UpdateLimitRequest(_message.Message):
     REQUESTS_PER_MINUTE_FIELD_NUMBER: _builtins.int
     IS_ACTIVE_FIELD_NUMBER: _builtins.int
     limit_id: _builtins.str
-    """limit_id is the limit's id."""
+    """limit_id is the ID of the limit."""
     scope: _builtins.str
-    """scope may be sent as it is; it cannot be changed."""
+    """scope cannot be changed. It may be sent with its current value."""
     subject_id: _builtins.str
-    """subject_id may be sent as it is; it cannot be changed."""
+    """subject_id cannot be changed. It may be sent with its current value."""
     is_active: _builtins.bool
-    """is_active tells whether the limit is in force."""
+    """is_active is true if the limit is in force."""
     @_builtins.property
     def daily_request_limit(self) -> _struct_pb2.Value:
-        """daily_request_limit is a whole number from 0, or null."""
+        """daily_request_limit is a whole number of at least 0, or null."""
 
     @_builtins.property
     def monthly_request_limit(self) -> _struct_pb2.Value:
-        """monthly_request_limit is a whole number from 0, or null."""
+        """monthly_request_limit is a whole number of at least 0, or null."""
 
     @_builtins.property
     def daily_token_limit(self) -> _struct_pb2.Value:
-        """daily_token_limit is a whole number from 0, or null."""
+        """daily_token_limit is a whole number of at least 0, or null."""
 
     @_builtins.property
     def monthly_token_limit(self) -> _struct_pb2.Value:
-        """monthly_token_limit is a whole number from 0, or null."""
+        """monthly_token_limit is a whole number of at least 0, or null."""
 
     @_builtins.property
     def daily_cost_limit_usd(self) -> _struct_pb2.Value:
-        """daily_cost_limit_usd is a number from 0 with at most six decimals, or null."""
+        """daily_cost_limit_usd is a number of at least 0 with at most six decimals,
+        or null.
+        """
 
     @_builtins.property
     def monthly_cost_limit_usd(self) -> _struct_pb2.Value:
-        """monthly_cost_limit_usd is a number from 0 with at most six decimals, or null."""
+        """monthly_cost_limit_usd is a number of at least 0 with at most six
+        decimals, or null.
+        """
 
     @_builtins.property
     def requests_per_minute(self) -> _struct_pb2.Value:
-        """requests_per_minute is a whole number from 0, or null."""
+        """requests_per_minute is a whole number of at least 0, or null."""
 
     def __init__(
         self,
@@ -444,13 +453,13 @@ Global___UpdateLimitResponse: _TypeAlias = UpdateLimitResponse  # noqa: Y015
 
 @_typing.final
 class DeleteLimitRequest(_message.Message):
-    """DeleteLimitRequest names a limit."""
+    """DeleteLimitRequest identifies a limit."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LIMIT_ID_FIELD_NUMBER: _builtins.int
     limit_id: _builtins.str
-    """limit_id is the limit's id."""
+    """limit_id is the ID of the limit."""
     def __init__(
         self,
         *,
@@ -483,7 +492,7 @@ Global___DeleteLimitResponse: _TypeAlias = DeleteLimitResponse  # noqa: Y015
 
 @_typing.final
 class GetLimitUsageRequest(_message.Message):
-    """GetLimitUsageRequest asks how the tenant's limits stand."""
+    """GetLimitUsageRequest requests the usage of the tenant's limits."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -500,14 +509,14 @@ Global___GetLimitUsageRequest: _TypeAlias = GetLimitUsageRequest  # noqa: Y015
 
 @_typing.final
 class GetLimitUsageResponse(_message.Message):
-    """GetLimitUsageResponse tells how limits stand."""
+    """GetLimitUsageResponse holds the usage of the limits."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     USAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def usage(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitUsage]:
-        """usage has an entry for each limit, in order of creation; over HTTP the
+        """usage holds an entry for each limit, in order of creation; over HTTP the
         entries are the whole body.
         """
 
@@ -526,7 +535,7 @@ Global___GetLimitUsageResponse: _TypeAlias = GetLimitUsageResponse  # noqa: Y015
 
 @_typing.final
 class LimitUsage(_message.Message):
-    """LimitUsage tells how one limit stands, by each of its bounds."""
+    """LimitUsage is the usage of one limit, by bound."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -542,40 +551,40 @@ class LimitUsage(_message.Message):
     MONTHLY_COST_LIMIT_USD_FIELD_NUMBER: _builtins.int
     REQUESTS_PER_MINUTE_FIELD_NUMBER: _builtins.int
     limit_id: _builtins.str
-    """limit_id is the limit."""
+    """limit_id is the ID of the limit."""
     scope: _builtins.str
     """scope is `user` or `group`."""
     subject_id: _builtins.str
-    """subject_id is the user or the group."""
+    """subject_id is the ID of the user or group."""
     is_active: _builtins.bool
-    """is_active tells whether the limit is in force."""
+    """is_active is true if the limit is in force."""
     @_builtins.property
     def daily_request_limit(self) -> Global___CountUsage:
-        """daily_request_limit is how the bound of that name stands."""
+        """daily_request_limit is the usage of the bound with this name."""
 
     @_builtins.property
     def monthly_request_limit(self) -> Global___CountUsage:
-        """monthly_request_limit is how the bound of that name stands."""
+        """monthly_request_limit is the usage of the bound with this name."""
 
     @_builtins.property
     def daily_token_limit(self) -> Global___CountUsage:
-        """daily_token_limit is how the bound of that name stands."""
+        """daily_token_limit is the usage of the bound with this name."""
 
     @_builtins.property
     def monthly_token_limit(self) -> Global___CountUsage:
-        """monthly_token_limit is how the bound of that name stands."""
+        """monthly_token_limit is the usage of the bound with this name."""
 
     @_builtins.property
     def daily_cost_limit_usd(self) -> Global___CostUsage:
-        """daily_cost_limit_usd is how the bound of that name stands."""
+        """daily_cost_limit_usd is the usage of the bound with this name."""
 
     @_builtins.property
     def monthly_cost_limit_usd(self) -> Global___CostUsage:
-        """monthly_cost_limit_usd is how the bound of that name stands."""
+        """monthly_cost_limit_usd is the usage of the bound with this name."""
 
     @_builtins.property
     def requests_per_minute(self) -> Global___CountUsage:
-        """requests_per_minute is how the bound of that name stands."""
+        """requests_per_minute is the usage of the bound with this name."""
 
     def __init__(
         self,
@@ -602,7 +611,7 @@ Global___LimitUsage: _TypeAlias = LimitUsage  # noqa: Y015
 
 @_typing.final
 class CountUsage(_message.Message):
-    """CountUsage tells how a bound on requests or tokens stands."""
+    """CountUsage is the usage of a bound on requests or tokens."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -612,18 +621,18 @@ class CountUsage(_message.Message):
     WINDOW_START_FIELD_NUMBER: _builtins.int
     RESETS_AT_FIELD_NUMBER: _builtins.int
     used: _builtins.int
-    """used is what was used since `window_start`."""
+    """used is the amount that was used since `window_start`."""
     limit: _builtins.int
-    """limit is what may be used; null where it is unlimited."""
+    """limit is the maximum; null if it is unlimited."""
     remaining: _builtins.int
-    """remaining is what is left; null where it is unlimited."""
+    """remaining is the amount that is left; null if it is unlimited."""
     @_builtins.property
     def window_start(self) -> _timestamp_pb2.Timestamp:
         """window_start is when the window began."""
 
     @_builtins.property
     def resets_at(self) -> _timestamp_pb2.Timestamp:
-        """resets_at is when nothing is used any more, if nothing is added."""
+        """resets_at is when the usage falls to zero if nothing more is used."""
 
     def __init__(
         self,
@@ -651,7 +660,7 @@ Global___CountUsage: _TypeAlias = CountUsage  # noqa: Y015
 
 @_typing.final
 class CostUsage(_message.Message):
-    """CostUsage tells how a bound on cost stands, in US dollars."""
+    """CostUsage is the usage of a bound on cost, in US dollars."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -661,11 +670,11 @@ class CostUsage(_message.Message):
     WINDOW_START_FIELD_NUMBER: _builtins.int
     RESETS_AT_FIELD_NUMBER: _builtins.int
     used: _builtins.float
-    """used is what was used since `window_start`."""
+    """used is the amount that was used since `window_start`."""
     limit: _builtins.float
-    """limit is what may be used; null where it is unlimited."""
+    """limit is the maximum; null if it is unlimited."""
     remaining: _builtins.float
-    """remaining is what is left; null where it is unlimited."""
+    """remaining is the amount that is left; null if it is unlimited."""
     @_builtins.property
     def window_start(self) -> _timestamp_pb2.Timestamp:
         """window_start is when the window began."""
@@ -700,7 +709,7 @@ Global___CostUsage: _TypeAlias = CostUsage  # noqa: Y015
 
 @_typing.final
 class QuotaUsage(_message.Message):
-    """QuotaUsage tells how the quotas of one limit stand for a simulated request."""
+    """QuotaUsage is the usage of the quotas of one limit, for a simulated request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -715,38 +724,38 @@ class QuotaUsage(_message.Message):
     DAILY_COST_LIMIT_USD_FIELD_NUMBER: _builtins.int
     MONTHLY_COST_LIMIT_USD_FIELD_NUMBER: _builtins.int
     limit_id: _builtins.str
-    """limit_id is the limit."""
+    """limit_id is the ID of the limit."""
     scope: _builtins.str
     """scope is `user` or `group`."""
     subject_id: _builtins.str
-    """subject_id is the user or the group."""
+    """subject_id is the ID of the user or group."""
     exceeded: _builtins.bool
-    """exceeded tells whether the request is over any of them."""
+    """exceeded is true if the request exceeds any of the quotas."""
     @_builtins.property
     def daily_request_limit(self) -> Global___CountUsage:
-        """daily_request_limit is how the bound of that name stands; absent where it
-        is unlimited, as is each of the following.
+        """daily_request_limit is the usage of the bound with this name. Like each of
+        the following fields, it is unset if it is unlimited.
         """
 
     @_builtins.property
     def monthly_request_limit(self) -> Global___CountUsage:
-        """monthly_request_limit is how the bound of that name stands."""
+        """monthly_request_limit is the usage of the bound with this name."""
 
     @_builtins.property
     def daily_token_limit(self) -> Global___CountUsage:
-        """daily_token_limit is how the bound of that name stands."""
+        """daily_token_limit is the usage of the bound with this name."""
 
     @_builtins.property
     def monthly_token_limit(self) -> Global___CountUsage:
-        """monthly_token_limit is how the bound of that name stands."""
+        """monthly_token_limit is the usage of the bound with this name."""
 
     @_builtins.property
     def daily_cost_limit_usd(self) -> Global___CostUsage:
-        """daily_cost_limit_usd is how the bound of that name stands."""
+        """daily_cost_limit_usd is the usage of the bound with this name."""
 
     @_builtins.property
     def monthly_cost_limit_usd(self) -> Global___CostUsage:
-        """monthly_cost_limit_usd is how the bound of that name stands."""
+        """monthly_cost_limit_usd is the usage of the bound with this name."""
 
     def __init__(
         self,
@@ -772,7 +781,7 @@ Global___QuotaUsage: _TypeAlias = QuotaUsage  # noqa: Y015
 
 @_typing.final
 class RateLimitUsage(_message.Message):
-    """RateLimitUsage tells how the rate limit of one limit stands for a simulated
+    """RateLimitUsage is the usage of the rate limit of one limit, for a simulated
     request.
     """
 
@@ -784,16 +793,16 @@ class RateLimitUsage(_message.Message):
     EXCEEDED_FIELD_NUMBER: _builtins.int
     REQUESTS_PER_MINUTE_FIELD_NUMBER: _builtins.int
     limit_id: _builtins.str
-    """limit_id is the limit."""
+    """limit_id is the ID of the limit."""
     scope: _builtins.str
     """scope is `user` or `group`."""
     subject_id: _builtins.str
-    """subject_id is the user or the group."""
+    """subject_id is the ID of the user or group."""
     exceeded: _builtins.bool
-    """exceeded tells whether the request is over it."""
+    """exceeded is true if the request exceeds the rate limit."""
     @_builtins.property
     def requests_per_minute(self) -> Global___CountUsage:
-        """requests_per_minute is how the bound of that name stands."""
+        """requests_per_minute is the usage of the bound with this name."""
 
     def __init__(
         self,
@@ -814,14 +823,16 @@ Global___RateLimitUsage: _TypeAlias = RateLimitUsage  # noqa: Y015
 
 @_typing.final
 class Quotas(_message.Message):
-    """Quotas are the quotas that apply to a request; in JSON, the bare list."""
+    """Quotas are the quotas that apply to a request. In JSON they are the list
+    itself.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     QUOTAS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def quotas(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuotaUsage]:
-        """quotas has an entry for each limit that sets any."""
+        """quotas holds an entry for each limit that sets a quota."""
 
     def __init__(
         self,
@@ -838,8 +849,8 @@ Global___Quotas: _TypeAlias = Quotas  # noqa: Y015
 
 @_typing.final
 class RateLimits(_message.Message):
-    """RateLimits are the rate limits that apply to a request; in JSON, the bare
-    list.
+    """RateLimits are the rate limits that apply to a request. In JSON they are the
+    list itself.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -847,7 +858,7 @@ class RateLimits(_message.Message):
     RATE_LIMITS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def rate_limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___RateLimitUsage]:
-        """rate_limits has an entry for each limit that sets one."""
+        """rate_limits holds an entry for each limit that sets a rate limit."""
 
     def __init__(
         self,

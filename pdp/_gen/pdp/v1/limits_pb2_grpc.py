@@ -26,12 +26,13 @@ if _version_not_supported:
 
 
 class LimitServiceStub:
-    """LimitService administers limits: how many requests, tokens and dollars a user
-    may use, or the members of a group together. Each subject has at most one. A
-    request is held against the limit of its user and those of all its groups.
+    """LimitService administers limits: how many requests, tokens and US dollars a
+    user may use, or the members of a group may use together. A subject has at
+    most one limit. A request counts against the limit of its user and the
+    limits of all its groups.
 
-    Days and months are those of UTC. A minute is the last 60 seconds. Counting
-    begins when a limit is made, and goes on through changes and restarts.
+    Days and months are in UTC. A minute is the last 60 seconds. Counting begins
+    when a limit is created, and continues through changes and restarts.
     """
 
     def __init__(self, channel):
@@ -73,12 +74,13 @@ class LimitServiceStub:
 
 
 class LimitServiceServicer:
-    """LimitService administers limits: how many requests, tokens and dollars a user
-    may use, or the members of a group together. Each subject has at most one. A
-    request is held against the limit of its user and those of all its groups.
+    """LimitService administers limits: how many requests, tokens and US dollars a
+    user may use, or the members of a group may use together. A subject has at
+    most one limit. A request counts against the limit of its user and the
+    limits of all its groups.
 
-    Days and months are those of UTC. A minute is the last 60 seconds. Counting
-    begins when a limit is made, and goes on through changes and restarts.
+    Days and months are in UTC. A minute is the last 60 seconds. Counting begins
+    when a limit is created, and continues through changes and restarts.
     """
 
     def ListLimits(self, request, context):
@@ -89,14 +91,15 @@ class LimitServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateLimit(self, request, context):
-        """CreateLimit makes a limit, in force on the tenant's next decision.
+        """CreateLimit creates a limit. It is in force for the tenant's next
+        decision.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetLimitUsage(self, request, context):
-        """GetLimitUsage tells how the tenant's limits stand.
+        """GetLimitUsage returns the usage of the tenant's limits.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,8 +113,8 @@ class LimitServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateLimit(self, request, context):
-        """UpdateLimit changes those fields of a limit that are sent; null makes one
-        unlimited. What was counted stays.
+        """UpdateLimit changes the fields of a limit that are sent; null makes a
+        bound unlimited. The usage is not reset.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -166,12 +169,13 @@ def add_LimitServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class LimitService:
-    """LimitService administers limits: how many requests, tokens and dollars a user
-    may use, or the members of a group together. Each subject has at most one. A
-    request is held against the limit of its user and those of all its groups.
+    """LimitService administers limits: how many requests, tokens and US dollars a
+    user may use, or the members of a group may use together. A subject has at
+    most one limit. A request counts against the limit of its user and the
+    limits of all its groups.
 
-    Days and months are those of UTC. A minute is the last 60 seconds. Counting
-    begins when a limit is made, and goes on through changes and restarts.
+    Days and months are in UTC. A minute is the last 60 seconds. Counting begins
+    when a limit is created, and continues through changes and restarts.
     """
 
     @staticmethod

@@ -38,38 +38,39 @@ class ModelConfig(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is a UUID, made by the server from provider and model_id: a model that is
-    removed and added again has its old id.
+    """id is a UUID that the server derives from provider and model_id: a model
+    that is deleted and added again has the same ID.
     """
     provider: _builtins.str
-    """provider is who offers the model, for instance `openai`."""
+    """provider is the name of the provider, for instance `openai`."""
     model_id: _builtins.str
-    """model_id is the provider's name for the model, for instance `gpt-4o`. Names
-    are compared without regard to case.
+    """model_id is the provider's name for the model, for instance `gpt-4o`. Case
+    is ignored in comparisons.
     """
     display_name: _builtins.str
-    """display_name is the name for people."""
+    """display_name is the display name of the model."""
     tier: _builtins.str
-    """tier is `haiku`, `sonnet` or `opus`, from small to large. A tier stands for
-    the active model of it that was added last.
+    """tier is `haiku`, `sonnet` or `opus`, from small to large. A route to a
+    tier uses the active model of the tier that was added last.
     """
     is_active: _builtins.bool
-    """is_active tells whether the catalog offers the model: one that is not is no
-    target of a route. Requests for it pass; the kill switch stops them.
+    """is_active is true if the catalog offers the model. A model that is not
+    active cannot be the target of a route. Requests for it pass; use the kill
+    switch to stop them.
     """
     source: _builtins.str
-    """source is `catalog` for a model that ships with the product, `custom` for
-    one that an admin has added.
+    """source is `catalog` for a model that ships with the product, and `custom`
+    for a model that an admin has added.
     """
     kill_switch_active: _builtins.bool
-    """kill_switch_active tells whether the model is switched off."""
+    """kill_switch_active is true if the model is disabled."""
     disabled_reason: _builtins.str
-    """disabled_reason is why: `maintenance`, `cost_runaway`, `security_event` or
-    `other`.
+    """disabled_reason is why the model is disabled: `maintenance`,
+    `cost_runaway`, `security_event` or `other`.
     """
     @_builtins.property
     def kill_switch_disabled_at(self) -> _timestamp_pb2.Timestamp:
-        """kill_switch_disabled_at is since when."""
+        """kill_switch_disabled_at is when the model was disabled."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
@@ -112,16 +113,16 @@ Global___ModelConfig: _TypeAlias = ModelConfig  # noqa: Y015
 
 @_typing.final
 class ListModelConfigsRequest(_message.Message):
-    """ListModelConfigsRequest filters the list."""
+    """ListModelConfigsRequest filters the models."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PROVIDER_FIELD_NUMBER: _builtins.int
     TIER_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """provider keeps only the models of that provider."""
+    """provider selects the models of this provider."""
     tier: _builtins.str
-    """tier keeps only the models of that tier."""
+    """tier selects the models of this tier."""
     def __init__(
         self,
         *,
@@ -145,8 +146,8 @@ class ListModelConfigsResponse(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelConfig]:
-        """models are in the order in which they were added; over HTTP they are the
-        whole body.
+        """models are the models in the order in which they were added; over HTTP
+        they are the whole body.
         """
 
     def __init__(
@@ -174,15 +175,21 @@ class CreateModelConfigRequest(_message.Message):
     TIER_FIELD_NUMBER: _builtins.int
     IS_ACTIVE_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """provider is who offers the model, in lower case."""
+    """provider is the name of the provider, in lower case."""
     model_id: _builtins.str
-    """model_id is the provider's name for the model. It may not be a tier's name."""
+    """model_id is the provider's name for the model. It cannot be the name of a
+    tier.
+    """
     display_name: _builtins.str
-    """display_name is the name for people; model_id where unset."""
+    """display_name is the display name of the model. If it is unset, it is
+    model_id.
+    """
     tier: _builtins.str
-    """tier is `haiku`, `sonnet`, `opus`, or empty for none."""
+    """tier is `haiku`, `sonnet`, `opus`, or empty if the model has no tier."""
     is_active: _builtins.bool
-    """is_active tells whether the catalog offers the model; true where unset."""
+    """is_active is true if the catalog offers the model. If it is unset, it is
+    true.
+    """
     def __init__(
         self,
         *,
@@ -228,13 +235,13 @@ Global___CreateModelConfigResponse: _TypeAlias = CreateModelConfigResponse  # no
 
 @_typing.final
 class GetModelConfigRequest(_message.Message):
-    """GetModelConfigRequest names a model."""
+    """GetModelConfigRequest identifies a model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_CONFIG_ID_FIELD_NUMBER: _builtins.int
     model_config_id: _builtins.str
-    """model_config_id is the model's UUID."""
+    """model_config_id is the UUID of the model."""
     def __init__(
         self,
         *,
@@ -250,7 +257,7 @@ Global___GetModelConfigRequest: _TypeAlias = GetModelConfigRequest  # noqa: Y015
 
 @_typing.final
 class GetModelConfigResponse(_message.Message):
-    """GetModelConfigResponse holds a model."""
+    """GetModelConfigResponse holds the model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -285,17 +292,17 @@ class UpdateModelConfigRequest(_message.Message):
     TIER_FIELD_NUMBER: _builtins.int
     IS_ACTIVE_FIELD_NUMBER: _builtins.int
     model_config_id: _builtins.str
-    """model_config_id is the model's UUID."""
+    """model_config_id is the UUID of the model."""
     provider: _builtins.str
-    """provider may be sent as it is; it cannot be changed."""
+    """provider cannot be changed. It may be sent with its current value."""
     model_id: _builtins.str
-    """model_id may be sent as it is; it cannot be changed."""
+    """model_id cannot be changed. It may be sent with its current value."""
     display_name: _builtins.str
-    """display_name is the name for people."""
+    """display_name is the display name of the model."""
     tier: _builtins.str
-    """tier is `haiku`, `sonnet`, `opus`, or empty for none."""
+    """tier is `haiku`, `sonnet`, `opus`, or empty if the model has no tier."""
     is_active: _builtins.bool
-    """is_active tells whether the catalog offers the model."""
+    """is_active is true if the catalog offers the model."""
     def __init__(
         self,
         *,
@@ -359,13 +366,13 @@ Global___UpdateModelConfigResponse: _TypeAlias = UpdateModelConfigResponse  # no
 
 @_typing.final
 class DeleteModelConfigRequest(_message.Message):
-    """DeleteModelConfigRequest names a model."""
+    """DeleteModelConfigRequest identifies a model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_CONFIG_ID_FIELD_NUMBER: _builtins.int
     model_config_id: _builtins.str
-    """model_config_id is the model's UUID."""
+    """model_config_id is the UUID of the model."""
     def __init__(
         self,
         *,

@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class ModelCatalogServiceStub:
-    """ModelCatalogService administers the model catalog: the models that routes may
-    name, that tiers stand for, and that the kill switch knows. It is the
-    platform's, in force for all tenants.
+    """ModelCatalogService administers the model catalog: the models that routes
+    can name, that tiers contain, and that the kill switch applies to. The
+    catalog belongs to the platform and is in force for all tenants.
     """
 
     def __init__(self, channel):
@@ -65,9 +65,9 @@ class ModelCatalogServiceStub:
 
 
 class ModelCatalogServiceServicer:
-    """ModelCatalogService administers the model catalog: the models that routes may
-    name, that tiers stand for, and that the kill switch knows. It is the
-    platform's, in force for all tenants.
+    """ModelCatalogService administers the model catalog: the models that routes
+    can name, that tiers contain, and that the kill switch applies to. The
+    catalog belongs to the platform and is in force for all tenants.
     """
 
     def ListModelConfigs(self, request, context):
@@ -78,8 +78,8 @@ class ModelCatalogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateModelConfig(self, request, context):
-        """CreateModelConfig adds a model. One of a provider whose models are all
-        switched off is switched off too.
+        """CreateModelConfig adds a model. If all models of its provider are
+        disabled, the new model is disabled too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -93,15 +93,16 @@ class ModelCatalogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateModelConfig(self, request, context):
-        """UpdateModelConfig changes those fields of a model that are sent.
+        """UpdateModelConfig changes the fields of a model that are sent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteModelConfig(self, request, context):
-        """DeleteModelConfig takes a model out of the catalog. One that is switched off
-        stays, for requests for what the catalog does not know pass.
+        """DeleteModelConfig deletes a model from the catalog. A disabled model
+        cannot be deleted, because requests for a model that is not in the catalog
+        pass.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,9 +145,9 @@ def add_ModelCatalogServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ModelCatalogService:
-    """ModelCatalogService administers the model catalog: the models that routes may
-    name, that tiers stand for, and that the kill switch knows. It is the
-    platform's, in force for all tenants.
+    """ModelCatalogService administers the model catalog: the models that routes
+    can name, that tiers contain, and that the kill switch applies to. The
+    catalog belongs to the platform and is in force for all tenants.
     """
 
     @staticmethod

@@ -20,7 +20,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class OrgPolicy(_message.Message):
-    """OrgPolicy is a tenant's policy."""
+    """OrgPolicy is the org policy of a tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -29,21 +29,25 @@ class OrgPolicy(_message.Message):
     ALERT_RULES_FIELD_NUMBER: _builtins.int
     BLOCKING_RULES_FIELD_NUMBER: _builtins.int
     logging_level: _builtins.str
-    """logging_level says which decisions are recorded: `minimal` those with
-    personal data, `standard` those of medium risk and up as well, `full` all,
-    and `paranoid` all with blocking switched on.
+    """logging_level sets which decisions are recorded.
+
+    - `minimal`: decisions with personal data.
+    - `standard`: the same, and decisions with a risk level of medium or
+      higher.
+    - `full`: all decisions.
+    - `paranoid`: all decisions. It also enables blocking.
     """
     @_builtins.property
     def frameworks(self) -> Global___OrgFrameworks:
-        """frameworks tells which compliance frameworks are switched on."""
+        """frameworks sets which compliance frameworks are enabled."""
 
     @_builtins.property
     def alert_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlertRule]:
-        """alert_rules say who is told of which decisions."""
+        """alert_rules set which decisions are reported, and to whom."""
 
     @_builtins.property
     def blocking_rules(self) -> Global___BlockingRules:
-        """blocking_rules say from which risk on requests are blocked."""
+        """blocking_rules set at which risk level requests are blocked."""
 
     def __init__(
         self,
@@ -63,7 +67,7 @@ Global___OrgPolicy: _TypeAlias = OrgPolicy  # noqa: Y015
 
 @_typing.final
 class OrgFrameworks(_message.Message):
-    """OrgFrameworks tells which compliance frameworks are switched on."""
+    """OrgFrameworks sets which compliance frameworks are enabled."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -93,14 +97,14 @@ Global___OrgFrameworks: _TypeAlias = OrgFrameworks  # noqa: Y015
 
 @_typing.final
 class BlockingRules(_message.Message):
-    """BlockingRules say from which risk on requests are blocked."""
+    """BlockingRules set at which risk level requests are blocked."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ENABLED_FIELD_NUMBER: _builtins.int
     BLOCK_ON_FIELD_NUMBER: _builtins.int
     enabled: _builtins.bool
-    """enabled switches blocking on; the logging level `paranoid` does so too."""
+    """enabled enables blocking. The logging level `paranoid` enables it too."""
     block_on: _builtins.str
     """block_on is the lowest risk level that is blocked: `medium`, `high` or
     `critical`.
@@ -121,7 +125,7 @@ Global___BlockingRules: _TypeAlias = BlockingRules  # noqa: Y015
 
 @_typing.final
 class AlertRule(_message.Message):
-    """AlertRule says who is told of which decisions."""
+    """AlertRule sets which decisions are reported, and to whom."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -129,14 +133,16 @@ class AlertRule(_message.Message):
     CONDITION_FIELD_NUMBER: _builtins.int
     NOTIFY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """name is the rule's display name."""
+    """name is the display name of the rule."""
     @_builtins.property
     def condition(self) -> Global___AlertCondition:
-        """condition is what a decision must be like; absent or empty for all."""
+        """condition selects the decisions. If it is absent or empty, the rule
+        selects all decisions.
+        """
 
     @_builtins.property
     def notify(self) -> Global___AlertNotify:
-        """notify says who is told."""
+        """notify sets who receives the alerts."""
 
     def __init__(
         self,
@@ -155,8 +161,8 @@ Global___AlertRule: _TypeAlias = AlertRule  # noqa: Y015
 
 @_typing.final
 class AlertCondition(_message.Message):
-    """AlertCondition is what a decision must be like. All that is set must hold;
-    what is absent filters nothing, and stays absent when the rule is read.
+    """AlertCondition selects decisions that match all fields that are set. An
+    absent field does not filter, and stays absent when the rule is read.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -170,11 +176,11 @@ class AlertCondition(_message.Message):
     `critical`.
     """
     action_contains: _builtins.str
-    """action_contains is part of the request's action, in any case."""
+    """action_contains is a part of the action of the request. Case is ignored."""
     pii_detected: _builtins.bool
-    """pii_detected is whether personal data was found."""
+    """pii_detected selects decisions by whether personal data was found."""
     agent_id_eq: _builtins.str
-    """agent_id_eq is the id of the agent that asks, exactly."""
+    """agent_id_eq is the exact ID of the agent that makes the request."""
     def __init__(
         self,
         *,
@@ -208,14 +214,14 @@ Global___AlertCondition: _TypeAlias = AlertCondition  # noqa: Y015
 
 @_typing.final
 class AlertNotify(_message.Message):
-    """AlertNotify says who is told."""
+    """AlertNotify sets who receives an alert."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SLACK_WEBHOOK_URL_FIELD_NUMBER: _builtins.int
     slack_webhook_url: _builtins.str
-    """slack_webhook_url is the `https` address of a webhook that takes what
-    Slack's do. Admins see it as it is, others without its path.
+    """slack_webhook_url is the `https` URL of a webhook that accepts Slack
+    messages. Admins see the whole URL; other roles see it without its path.
     """
     def __init__(
         self,
@@ -232,7 +238,7 @@ Global___AlertNotify: _TypeAlias = AlertNotify  # noqa: Y015
 
 @_typing.final
 class GetOrgPolicyRequest(_message.Message):
-    """GetOrgPolicyRequest asks for the policy of the tenant that the call acts for."""
+    """GetOrgPolicyRequest requests the org policy of the tenant of the call."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -285,15 +291,19 @@ class UpdateOrgPolicyRequest(_message.Message):
     """logging_level is `minimal`, `standard`, `full` or `paranoid`."""
     @_builtins.property
     def frameworks(self) -> Global___OrgFrameworkChanges:
-        """frameworks holds the frameworks to switch on or off; the others stay."""
+        """frameworks holds the frameworks to enable or disable. Other frameworks do
+        not change.
+        """
 
     @_builtins.property
     def alert_rules(self) -> Global___AlertRules:
-        """alert_rules replace all rules that there are; an empty list removes them."""
+        """alert_rules replace all existing rules; an empty list deletes them."""
 
     @_builtins.property
     def blocking_rules(self) -> Global___BlockingRuleChanges:
-        """blocking_rules holds what to change of the blocking rules; the rest stays."""
+        """blocking_rules holds the changes of the blocking rules. Fields that are
+        not sent do not change.
+        """
 
     def __init__(
         self,
@@ -315,7 +325,7 @@ Global___UpdateOrgPolicyRequest: _TypeAlias = UpdateOrgPolicyRequest  # noqa: Y0
 
 @_typing.final
 class OrgFrameworkChanges(_message.Message):
-    """OrgFrameworkChanges holds the frameworks to switch on or off."""
+    """OrgFrameworkChanges holds the frameworks to enable or disable."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -356,7 +366,9 @@ Global___OrgFrameworkChanges: _TypeAlias = OrgFrameworkChanges  # noqa: Y015
 
 @_typing.final
 class AlertRules(_message.Message):
-    """AlertRules are all alert rules of a policy; in JSON, the bare list of them."""
+    """AlertRules are all alert rules of a policy. In JSON they are the list
+    itself.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -380,14 +392,14 @@ Global___AlertRules: _TypeAlias = AlertRules  # noqa: Y015
 
 @_typing.final
 class BlockingRuleChanges(_message.Message):
-    """BlockingRuleChanges holds what to change of the blocking rules."""
+    """BlockingRuleChanges holds the changes of the blocking rules."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ENABLED_FIELD_NUMBER: _builtins.int
     BLOCK_ON_FIELD_NUMBER: _builtins.int
     enabled: _builtins.bool
-    """enabled switches blocking on or off."""
+    """enabled enables or disables blocking."""
     block_on: _builtins.str
     """block_on is `medium`, `high` or `critical`."""
     def __init__(
@@ -437,13 +449,13 @@ Global___UpdateOrgPolicyResponse: _TypeAlias = UpdateOrgPolicyResponse  # noqa: 
 
 @_typing.final
 class TestAlertRulesRequest(_message.Message):
-    """TestAlertRulesRequest says which rules to test."""
+    """TestAlertRulesRequest selects the rules to test."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """name is the name of the rules to test; absent for all."""
+    """name is the name of the rules to test; unset means all rules."""
     def __init__(
         self,
         *,
@@ -461,14 +473,14 @@ Global___TestAlertRulesRequest: _TypeAlias = TestAlertRulesRequest  # noqa: Y015
 
 @_typing.final
 class TestAlertRulesResponse(_message.Message):
-    """TestAlertRulesResponse tells what came of the tests."""
+    """TestAlertRulesResponse holds the results of the tests."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RESULTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___AlertTestResult]:
-        """results has one entry for each rule that was tested, in the rules' order."""
+        """results holds one entry for each tested rule, in the order of the rules."""
 
     def __init__(
         self,
@@ -485,7 +497,7 @@ Global___TestAlertRulesResponse: _TypeAlias = TestAlertRulesResponse  # noqa: Y0
 
 @_typing.final
 class AlertTestResult(_message.Message):
-    """AlertTestResult tells what came of the test of one rule."""
+    """AlertTestResult is the result of the test of one rule."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -493,11 +505,13 @@ class AlertTestResult(_message.Message):
     SUCCESS_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """name is the rule's name."""
+    """name is the name of the rule."""
     success: _builtins.bool
-    """success is whether the webhook took the message."""
+    """success is true if the webhook accepted the message."""
     error: _builtins.str
-    """error is why it did not; it never holds the webhook's address."""
+    """error is why the webhook did not accept it. It never contains the URL of
+    the webhook.
+    """
     def __init__(
         self,
         *,

@@ -27,9 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OrgPolicyServiceStub:
-    """OrgPolicyService administers the one policy that a tenant has as a whole:
-    what is recorded, which frameworks count, who is alerted, and from which risk
-    on requests are blocked.
+    """OrgPolicyService administers the org policy of a tenant: which decisions are
+    recorded, which compliance frameworks apply, who receives alerts, and at
+    which risk level requests are blocked. A tenant has one org policy.
     """
 
     @_typing.overload
@@ -37,45 +37,45 @@ class OrgPolicyServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> OrgPolicyServiceAsyncStub: ...
     GetOrgPolicy: _grpc.UnaryUnaryMultiCallable[_org_policy_pb2.GetOrgPolicyRequest, _org_policy_pb2.GetOrgPolicyResponse]
-    """GetOrgPolicy returns the tenant's policy; the default one until it is
-    changed.
+    """GetOrgPolicy returns the org policy of the tenant. If it was never
+    changed, this is the default policy.
     """
     UpdateOrgPolicy: _grpc.UnaryUnaryMultiCallable[_org_policy_pb2.UpdateOrgPolicyRequest, _org_policy_pb2.UpdateOrgPolicyResponse]
-    """UpdateOrgPolicy changes those fields that are sent, in force on the
-    tenant's next decision. A field that is null counts as not sent.
+    """UpdateOrgPolicy changes the fields that are sent. The change is in force
+    for the tenant's next decision. A null field counts as not sent.
     """
     TestAlertRules: _grpc.UnaryUnaryMultiCallable[_org_policy_pb2.TestAlertRulesRequest, _org_policy_pb2.TestAlertRulesResponse]
-    """TestAlertRules sends a message to the webhooks of alert rules, at once and
-    once, that says that it is a test. What comes of it is in the answer: a
-    delivery that fails is no error of the call.
+    """TestAlertRules immediately sends one test message to the webhook of each
+    selected alert rule. The response holds the results: a failed delivery is
+    not an error of the call.
     """
 
 @_typing.type_check_only
 class OrgPolicyServiceAsyncStub(OrgPolicyServiceStub):
-    """OrgPolicyService administers the one policy that a tenant has as a whole:
-    what is recorded, which frameworks count, who is alerted, and from which risk
-    on requests are blocked.
+    """OrgPolicyService administers the org policy of a tenant: which decisions are
+    recorded, which compliance frameworks apply, who receives alerts, and at
+    which risk level requests are blocked. A tenant has one org policy.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetOrgPolicy: _aio.UnaryUnaryMultiCallable[_org_policy_pb2.GetOrgPolicyRequest, _org_policy_pb2.GetOrgPolicyResponse]  # type: ignore[assignment]
-    """GetOrgPolicy returns the tenant's policy; the default one until it is
-    changed.
+    """GetOrgPolicy returns the org policy of the tenant. If it was never
+    changed, this is the default policy.
     """
     UpdateOrgPolicy: _aio.UnaryUnaryMultiCallable[_org_policy_pb2.UpdateOrgPolicyRequest, _org_policy_pb2.UpdateOrgPolicyResponse]  # type: ignore[assignment]
-    """UpdateOrgPolicy changes those fields that are sent, in force on the
-    tenant's next decision. A field that is null counts as not sent.
+    """UpdateOrgPolicy changes the fields that are sent. The change is in force
+    for the tenant's next decision. A null field counts as not sent.
     """
     TestAlertRules: _aio.UnaryUnaryMultiCallable[_org_policy_pb2.TestAlertRulesRequest, _org_policy_pb2.TestAlertRulesResponse]  # type: ignore[assignment]
-    """TestAlertRules sends a message to the webhooks of alert rules, at once and
-    once, that says that it is a test. What comes of it is in the answer: a
-    delivery that fails is no error of the call.
+    """TestAlertRules immediately sends one test message to the webhook of each
+    selected alert rule. The response holds the results: a failed delivery is
+    not an error of the call.
     """
 
 class OrgPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
-    """OrgPolicyService administers the one policy that a tenant has as a whole:
-    what is recorded, which frameworks count, who is alerted, and from which risk
-    on requests are blocked.
+    """OrgPolicyService administers the org policy of a tenant: which decisions are
+    recorded, which compliance frameworks apply, who receives alerts, and at
+    which risk level requests are blocked. A tenant has one org policy.
     """
 
     @_abc_1.abstractmethod
@@ -84,8 +84,8 @@ class OrgPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _org_policy_pb2.GetOrgPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_org_policy_pb2.GetOrgPolicyResponse, _abc.Awaitable[_org_policy_pb2.GetOrgPolicyResponse]]:
-        """GetOrgPolicy returns the tenant's policy; the default one until it is
-        changed.
+        """GetOrgPolicy returns the org policy of the tenant. If it was never
+        changed, this is the default policy.
         """
 
     @_abc_1.abstractmethod
@@ -94,8 +94,8 @@ class OrgPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _org_policy_pb2.UpdateOrgPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_org_policy_pb2.UpdateOrgPolicyResponse, _abc.Awaitable[_org_policy_pb2.UpdateOrgPolicyResponse]]:
-        """UpdateOrgPolicy changes those fields that are sent, in force on the
-        tenant's next decision. A field that is null counts as not sent.
+        """UpdateOrgPolicy changes the fields that are sent. The change is in force
+        for the tenant's next decision. A null field counts as not sent.
         """
 
     @_abc_1.abstractmethod
@@ -104,9 +104,9 @@ class OrgPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _org_policy_pb2.TestAlertRulesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_org_policy_pb2.TestAlertRulesResponse, _abc.Awaitable[_org_policy_pb2.TestAlertRulesResponse]]:
-        """TestAlertRules sends a message to the webhooks of alert rules, at once and
-        once, that says that it is a test. What comes of it is in the answer: a
-        delivery that fails is no error of the call.
+        """TestAlertRules immediately sends one test message to the webhook of each
+        selected alert rule. The response holds the results: a failed delivery is
+        not an error of the call.
         """
 
 def add_OrgPolicyServiceServicer_to_server(servicer: OrgPolicyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -33,20 +33,20 @@ class PolicyChain(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the chain's UUID; it stays the same when the chain is replaced."""
+    """id is the UUID of the chain. It stays the same when the chain is replaced."""
     scope: _builtins.str
     """scope is `org` or `user`."""
     user_id: _builtins.str
-    """user_id is whose chain it is, for a user's."""
+    """user_id is the user of the chain, for a chain of a user."""
     combining_algorithm: _builtins.str
     """combining_algorithm is `first_applicable` or `deny_overrides`."""
     @_builtins.property
     def packs(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyChainEntry]:
-        """packs are the chain's entries, by sequence."""
+        """packs are the entries of the chain, by sequence."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """created_at is when the chain was made."""
+        """created_at is when the chain was created."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
@@ -73,7 +73,7 @@ Global___PolicyChain: _TypeAlias = PolicyChain  # noqa: Y015
 
 @_typing.final
 class PolicyChainEntry(_message.Message):
-    """PolicyChainEntry is a pack's place in a chain."""
+    """PolicyChainEntry is the position of a pack in a chain."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -85,19 +85,23 @@ class PolicyChainEntry(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     IS_ACTIVE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the entry's UUID; a replaced chain has new entries."""
+    """id is the UUID of the entry. When a chain is replaced, its entries are
+    new.
+    """
     pack_id: _builtins.str
-    """pack_id is the pack."""
+    """pack_id is the ID of the pack."""
     pack_name: _builtins.str
-    """pack_name is the pack's name."""
+    """pack_name is the name of the pack."""
     pack_type: _builtins.str
     """pack_type is `bundle` or `custom`."""
     rule_count: _builtins.int
-    """rule_count is the number of the pack's rules, active or not."""
+    """rule_count is the number of rules of the pack, whether active or not."""
     sequence: _builtins.int
-    """sequence is the pack's place; the lowest is looked at first."""
+    """sequence is the position of the pack. Packs are evaluated from the lowest
+    sequence.
+    """
     is_active: _builtins.bool
-    """is_active tells whether the pack's rules are in force."""
+    """is_active is true if the rules of the pack are in force."""
     def __init__(
         self,
         *,
@@ -119,17 +123,17 @@ Global___PolicyChainEntry: _TypeAlias = PolicyChainEntry  # noqa: Y015
 
 @_typing.final
 class ChainPack(_message.Message):
-    """ChainPack puts a pack into a chain."""
+    """ChainPack adds a pack to a chain."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the pack's id."""
+    """id is the ID of the pack."""
     sequence: _builtins.int
-    """sequence is the pack's place, unique in the chain; the next one where
-    unset.
+    """sequence is the position of the pack, unique in the chain. If it is unset,
+    it is the next one.
     """
     def __init__(
         self,
@@ -149,7 +153,7 @@ Global___ChainPack: _TypeAlias = ChainPack  # noqa: Y015
 
 @_typing.final
 class ListPolicyChainsRequest(_message.Message):
-    """ListPolicyChainsRequest asks for all chains."""
+    """ListPolicyChainsRequest requests all chains."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -173,7 +177,9 @@ class ListPolicyChainsResponse(_message.Message):
     CHAINS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def chains(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyChain]:
-        """chains are the tenant's own chain, then its users' by user."""
+        """chains are the tenant's own chain, then the chains of its users, sorted by
+        user.
+        """
 
     def __init__(
         self,
@@ -190,20 +196,22 @@ Global___ListPolicyChainsResponse: _TypeAlias = ListPolicyChainsResponse  # noqa
 
 @_typing.final
 class ReplaceOrgPolicyChainRequest(_message.Message):
-    """ReplaceOrgPolicyChainRequest is the tenant's whole chain."""
+    """ReplaceOrgPolicyChainRequest is the whole chain of the tenant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PACKS_FIELD_NUMBER: _builtins.int
     COMBINING_ALGORITHM_FIELD_NUMBER: _builtins.int
     combining_algorithm: _builtins.str
-    """combining_algorithm is `first_applicable`, where the first terminal match
-    decides, or `deny_overrides`, where any BLOCK or CANCEL beats the rest;
-    first_applicable where empty.
+    """combining_algorithm is `first_applicable`, which uses the first terminal
+    match, or `deny_overrides`, which lets any BLOCK or CANCEL take
+    precedence. Empty means `first_applicable`.
     """
     @_builtins.property
     def packs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChainPack]:
-        """packs are all packs of the chain; none for an empty chain."""
+        """packs are all packs of the chain. If the list is empty, the chain is
+        empty.
+        """
 
     def __init__(
         self,
@@ -245,7 +253,7 @@ Global___ReplaceOrgPolicyChainResponse: _TypeAlias = ReplaceOrgPolicyChainRespon
 
 @_typing.final
 class ReplaceUserPolicyChainRequest(_message.Message):
-    """ReplaceUserPolicyChainRequest is a user's whole chain."""
+    """ReplaceUserPolicyChainRequest is the whole chain of a user."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -253,14 +261,16 @@ class ReplaceUserPolicyChainRequest(_message.Message):
     PACKS_FIELD_NUMBER: _builtins.int
     COMBINING_ALGORITHM_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """user_id is the user, as requests name it in `subject.user_id`."""
+    """user_id is the ID of the user, as in `subject.user_id` of a request."""
     combining_algorithm: _builtins.str
-    """combining_algorithm is `first_applicable` or `deny_overrides`;
-    first_applicable where empty.
+    """combining_algorithm is `first_applicable` or `deny_overrides`. Empty means
+    `first_applicable`.
     """
     @_builtins.property
     def packs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChainPack]:
-        """packs are all packs of the chain; none for an empty chain."""
+        """packs are all packs of the chain. If the list is empty, the chain is
+        empty.
+        """
 
     def __init__(
         self,
@@ -303,13 +313,13 @@ Global___ReplaceUserPolicyChainResponse: _TypeAlias = ReplaceUserPolicyChainResp
 
 @_typing.final
 class DeleteUserPolicyChainRequest(_message.Message):
-    """DeleteUserPolicyChainRequest names a user."""
+    """DeleteUserPolicyChainRequest identifies a user."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """user_id is the user."""
+    """user_id is the ID of the user."""
     def __init__(
         self,
         *,

@@ -26,9 +26,10 @@ if _version_not_supported:
 
 
 class PolicyChainServiceStub:
-    """PolicyChainService administers chains: the packs that a tenant's requests go
-    through, in order, and how their rules are combined. A tenant has one chain of
-    its own, and may have one for each of its users beside it.
+    """PolicyChainService administers policy chains: the packs that the requests of
+    a tenant are evaluated against, in order, and how their rules are combined.
+    A tenant has one chain of its own, and can have one more for each of its
+    users.
     """
 
     def __init__(self, channel):
@@ -60,29 +61,31 @@ class PolicyChainServiceStub:
 
 
 class PolicyChainServiceServicer:
-    """PolicyChainService administers chains: the packs that a tenant's requests go
-    through, in order, and how their rules are combined. A tenant has one chain of
-    its own, and may have one for each of its users beside it.
+    """PolicyChainService administers policy chains: the packs that the requests of
+    a tenant are evaluated against, in order, and how their rules are combined.
+    A tenant has one chain of its own, and can have one more for each of its
+    users.
     """
 
     def ListPolicyChains(self, request, context):
-        """ListPolicyChains lists the tenant's own chain, then its users' by user.
+        """ListPolicyChains lists the tenant's own chain, then the chains of its
+        users, sorted by user.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReplaceOrgPolicyChain(self, request, context):
-        """ReplaceOrgPolicyChain replaces the tenant's own chain, made where there is
-        none.
+        """ReplaceOrgPolicyChain replaces the tenant's own chain, or creates it if it
+        does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReplaceUserPolicyChain(self, request, context):
-        """ReplaceUserPolicyChain replaces the chain of one user, made where there is
-        none.
+        """ReplaceUserPolicyChain replaces the chain of one user, or creates it if it
+        does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -127,9 +130,10 @@ def add_PolicyChainServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PolicyChainService:
-    """PolicyChainService administers chains: the packs that a tenant's requests go
-    through, in order, and how their rules are combined. A tenant has one chain of
-    its own, and may have one for each of its users beside it.
+    """PolicyChainService administers policy chains: the packs that the requests of
+    a tenant are evaluated against, in order, and how their rules are combined.
+    A tenant has one chain of its own, and can have one more for each of its
+    users.
     """
 
     @staticmethod

@@ -38,28 +38,28 @@ class PolicyPack(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is a UUID; a bundle's is the same everywhere."""
+    """id is a UUID. The ID of a bundle is the same on every server."""
     tenant_id: _builtins.str
-    """tenant_id is whose pack it is; null for a bundle."""
+    """tenant_id is the tenant of the pack; null for a bundle."""
     name: _builtins.str
-    """name is the pack's display name."""
+    """name is the display name of the pack."""
     description: _builtins.str
-    """description says what the pack is for."""
+    """description describes the purpose of the pack."""
     pack_type: _builtins.str
     """pack_type is `bundle` or `custom`."""
     compliance_standard: _builtins.str
-    """compliance_standard is the standard that the pack follows, if any."""
+    """compliance_standard is the standard that the pack implements, if any."""
     version: _builtins.str
-    """version is the pack's version, as its author counts."""
+    """version is the author's version of the pack."""
     is_active: _builtins.bool
-    """is_active tells whether the pack's rules are in force where a chain names
-    it; of a bundle, whether they are for this tenant.
+    """is_active is true if the rules of the pack are in force when a chain names
+    it. For a bundle, it applies to this tenant only.
     """
     rule_count: _builtins.int
-    """rule_count is the number of rules, active or not."""
+    """rule_count is the number of rules, whether active or not."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """created_at is when the pack was made."""
+        """created_at is when the pack was created."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
@@ -114,32 +114,32 @@ class PolicyPackDetail(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is a UUID; a bundle's is the same everywhere."""
+    """id is a UUID. The ID of a bundle is the same on every server."""
     tenant_id: _builtins.str
-    """tenant_id is whose pack it is; null for a bundle."""
+    """tenant_id is the tenant of the pack; null for a bundle."""
     name: _builtins.str
-    """name is the pack's display name."""
+    """name is the display name of the pack."""
     description: _builtins.str
-    """description says what the pack is for."""
+    """description describes the purpose of the pack."""
     pack_type: _builtins.str
     """pack_type is `bundle` or `custom`."""
     compliance_standard: _builtins.str
-    """compliance_standard is the standard that the pack follows, if any."""
+    """compliance_standard is the standard that the pack implements, if any."""
     version: _builtins.str
-    """version is the pack's version, as its author counts."""
+    """version is the author's version of the pack."""
     is_active: _builtins.bool
-    """is_active tells whether the pack's rules are in force where a chain names
-    it; of a bundle, whether they are for this tenant.
+    """is_active is true if the rules of the pack are in force when a chain names
+    it. For a bundle, it applies to this tenant only.
     """
     rule_count: _builtins.int
-    """rule_count is the number of rules, active or not."""
+    """rule_count is the number of rules, whether active or not."""
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyRule]:
-        """rules are the pack's rules, by sequence."""
+        """rules are the rules of the pack, by sequence."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """created_at is when the pack was made."""
+        """created_at is when the pack was created."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
@@ -178,7 +178,7 @@ Global___PolicyPackDetail: _TypeAlias = PolicyPackDetail  # noqa: Y015
 
 @_typing.final
 class PolicyRule(_message.Message):
-    """PolicyRule says what is done with requests that meet its conditions."""
+    """PolicyRule is an action for requests that meet its conditions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -194,36 +194,40 @@ class PolicyRule(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is a UUID; that of a bundle's rule is the same everywhere."""
+    """id is a UUID. The ID of a rule of a bundle is the same on every server."""
     pack_id: _builtins.str
-    """pack_id is the rule's pack."""
+    """pack_id is the ID of the pack of the rule."""
     sequence: _builtins.int
-    """sequence is the rule's place in its pack; the lowest is looked at first."""
+    """sequence is the position of the rule in its pack. Rules are evaluated from
+    the lowest sequence.
+    """
     name: _builtins.str
-    """name is the rule's display name."""
+    """name is the display name of the rule."""
     description: _builtins.str
-    """description says what the rule is for."""
+    """description describes the purpose of the rule."""
     applies_to: _builtins.str
     """applies_to is `input`, `output` or `both`."""
     is_active: _builtins.bool
-    """is_active tells whether the rule is in force."""
+    """is_active is true if the rule is in force."""
     @_builtins.property
     def conditions(self) -> _struct_pb2.Struct:
-        """conditions are as they were posted: `user_groups`, `entity_types`,
-        `entity_confidence_min`, `content_regex`, `providers`, `models`,
-        `user_risk_score_min`, `intent_complexity`, `channel`. All that are set must
-        hold; without any, every request meets them.
+        """conditions are the conditions as they were posted: `user_groups`,
+        `entity_types`, `entity_confidence_min`, `content_regex`, `providers`,
+        `models`, `user_risk_score_min`, `intent_complexity` and `channel`. A
+        request must meet all conditions that are set. If none is set, every
+        request meets them.
         """
 
     @_builtins.property
     def action(self) -> _struct_pb2.Struct:
-        """action is as it was posted: a `type` (`ALLOW`, `BLOCK`, `CANCEL`, `REDACT`,
-        `ROUTE_TO`, `PROMPT` or `ALLOW_WITH_OVERRIDE`) with the fields that it has.
+        """action is the action as it was posted: a `type` (`ALLOW`, `BLOCK`,
+        `CANCEL`, `REDACT`, `ROUTE_TO`, `PROMPT` or `ALLOW_WITH_OVERRIDE`) and the
+        fields of this type.
         """
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """created_at is when the rule was made."""
+        """created_at is when the rule was created."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
@@ -254,7 +258,7 @@ Global___PolicyRule: _TypeAlias = PolicyRule  # noqa: Y015
 
 @_typing.final
 class PolicyRuleDraft(_message.Message):
-    """PolicyRuleDraft is a rule to be made."""
+    """PolicyRuleDraft is a rule to create."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -266,24 +270,24 @@ class PolicyRuleDraft(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     IS_ACTIVE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """sequence is the rule's place in its pack, unique there; the next one where
-    unset.
+    """sequence is the position of the rule, unique in its pack. If it is unset,
+    it is the next one.
     """
     name: _builtins.str
-    """name is the rule's display name."""
+    """name is the display name of the rule."""
     description: _builtins.str
-    """description says what the rule is for."""
+    """description describes the purpose of the rule."""
     applies_to: _builtins.str
-    """applies_to is `input`, `output` or `both`; input where empty."""
+    """applies_to is `input`, `output` or `both`; empty means `input`."""
     is_active: _builtins.bool
-    """is_active tells whether the rule is in force; true where unset."""
+    """is_active is true if the rule is in force. If it is unset, it is true."""
     @_builtins.property
     def conditions(self) -> _struct_pb2.Struct:
-        """conditions are what a request must meet; see `PolicyRule`."""
+        """conditions are the conditions of the rule; see `PolicyRule`."""
 
     @_builtins.property
     def action(self) -> _struct_pb2.Struct:
-        """action is what is done then; see `PolicyRule`."""
+        """action is the action of the rule; see `PolicyRule`."""
 
     def __init__(
         self,
@@ -313,7 +317,7 @@ Global___PolicyRuleDraft: _TypeAlias = PolicyRuleDraft  # noqa: Y015
 
 @_typing.final
 class ListPolicyPacksRequest(_message.Message):
-    """ListPolicyPacksRequest asks for all packs."""
+    """ListPolicyPacksRequest requests all packs."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -337,7 +341,7 @@ class ListPolicyPacksResponse(_message.Message):
     PACKS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def packs(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyPack]:
-        """packs are the bundles, then the tenant's own, each by name."""
+        """packs are the bundles, then the tenant's own packs, each sorted by name."""
 
     def __init__(
         self,
@@ -354,7 +358,7 @@ Global___ListPolicyPacksResponse: _TypeAlias = ListPolicyPacksResponse  # noqa: 
 
 @_typing.final
 class ListPolicyPackBundlesRequest(_message.Message):
-    """ListPolicyPackBundlesRequest asks for the bundles."""
+    """ListPolicyPackBundlesRequest requests the bundles."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -378,7 +382,7 @@ class ListPolicyPackBundlesResponse(_message.Message):
     PACKS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def packs(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyPack]:
-        """packs are the bundles by name."""
+        """packs are the bundles, sorted by name."""
 
     def __init__(
         self,
@@ -407,22 +411,22 @@ class CreatePolicyPackRequest(_message.Message):
     IS_ACTIVE_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """name is the pack's display name."""
+    """name is the display name of the pack."""
     description: _builtins.str
-    """description says what the pack is for."""
+    """description describes the purpose of the pack."""
     pack_type: _builtins.str
-    """pack_type is `custom`, also where empty; a bundle cannot be made."""
+    """pack_type is `custom` or empty. A bundle cannot be created."""
     compliance_standard: _builtins.str
-    """compliance_standard is the standard that the pack follows, if any."""
+    """compliance_standard is the standard that the pack implements, if any."""
     version: _builtins.str
-    """version is the pack's version, as its author counts; 1.0 where unset."""
+    """version is the author's version of the pack; unset means 1.0."""
     is_active: _builtins.bool
-    """is_active tells whether the pack's rules are in force where a chain names
-    it; true where unset.
+    """is_active is true if the rules of the pack are in force when a chain names
+    it. If it is unset, it is true.
     """
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyRuleDraft]:
-        """rules are the pack's first rules; more can be added."""
+        """rules are the first rules of the pack. More rules can be added later."""
 
     def __init__(
         self,
@@ -480,13 +484,13 @@ Global___CreatePolicyPackResponse: _TypeAlias = CreatePolicyPackResponse  # noqa
 
 @_typing.final
 class GetPolicyPackRequest(_message.Message):
-    """GetPolicyPackRequest names a pack."""
+    """GetPolicyPackRequest identifies a pack."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PACK_ID_FIELD_NUMBER: _builtins.int
     pack_id: _builtins.str
-    """pack_id is the pack's id."""
+    """pack_id is the ID of the pack."""
     def __init__(
         self,
         *,
@@ -502,7 +506,7 @@ Global___GetPolicyPackRequest: _TypeAlias = GetPolicyPackRequest  # noqa: Y015
 
 @_typing.final
 class GetPolicyPackResponse(_message.Message):
-    """GetPolicyPackResponse holds a pack with its rules."""
+    """GetPolicyPackResponse holds the pack and its rules."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -537,17 +541,17 @@ class UpdatePolicyPackRequest(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     IS_ACTIVE_FIELD_NUMBER: _builtins.int
     pack_id: _builtins.str
-    """pack_id is the pack's id."""
+    """pack_id is the ID of the pack."""
     name: _builtins.str
-    """name is the pack's display name."""
+    """name is the display name of the pack."""
     description: _builtins.str
-    """description says what the pack is for."""
+    """description describes the purpose of the pack."""
     compliance_standard: _builtins.str
-    """compliance_standard is the standard that the pack follows."""
+    """compliance_standard is the standard that the pack implements, if any."""
     version: _builtins.str
-    """version is the pack's version, as its author counts."""
+    """version is the author's version of the pack."""
     is_active: _builtins.bool
-    """is_active tells whether the pack's rules are in force where a chain names
+    """is_active is true if the rules of the pack are in force when a chain names
     it.
     """
     def __init__(
@@ -613,13 +617,13 @@ Global___UpdatePolicyPackResponse: _TypeAlias = UpdatePolicyPackResponse  # noqa
 
 @_typing.final
 class DeletePolicyPackRequest(_message.Message):
-    """DeletePolicyPackRequest names a pack."""
+    """DeletePolicyPackRequest identifies a pack."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PACK_ID_FIELD_NUMBER: _builtins.int
     pack_id: _builtins.str
-    """pack_id is the pack's id."""
+    """pack_id is the ID of the pack."""
     def __init__(
         self,
         *,
@@ -652,13 +656,13 @@ Global___DeletePolicyPackResponse: _TypeAlias = DeletePolicyPackResponse  # noqa
 
 @_typing.final
 class ListPolicyRulesRequest(_message.Message):
-    """ListPolicyRulesRequest names a pack."""
+    """ListPolicyRulesRequest identifies a pack."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PACK_ID_FIELD_NUMBER: _builtins.int
     pack_id: _builtins.str
-    """pack_id is the pack's id."""
+    """pack_id is the ID of the pack."""
     def __init__(
         self,
         *,
@@ -674,14 +678,14 @@ Global___ListPolicyRulesRequest: _TypeAlias = ListPolicyRulesRequest  # noqa: Y0
 
 @_typing.final
 class ListPolicyRulesResponse(_message.Message):
-    """ListPolicyRulesResponse holds a pack's rules."""
+    """ListPolicyRulesResponse holds the rules of the pack."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RULES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyRule]:
-        """rules are the pack's rules, by sequence."""
+        """rules are the rules of the pack, by sequence."""
 
     def __init__(
         self,
@@ -711,26 +715,26 @@ class CreatePolicyRuleRequest(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     IS_ACTIVE_FIELD_NUMBER: _builtins.int
     pack_id: _builtins.str
-    """pack_id is the pack to add it to."""
+    """pack_id is the ID of the pack that the rule is added to."""
     sequence: _builtins.int
-    """sequence is the rule's place in its pack, unique there; the next one where
-    unset.
+    """sequence is the position of the rule, unique in its pack. If it is unset,
+    it is the next one.
     """
     name: _builtins.str
-    """name is the rule's display name."""
+    """name is the display name of the rule."""
     description: _builtins.str
-    """description says what the rule is for."""
+    """description describes the purpose of the rule."""
     applies_to: _builtins.str
-    """applies_to is `input`, `output` or `both`; input where empty."""
+    """applies_to is `input`, `output` or `both`; empty means `input`."""
     is_active: _builtins.bool
-    """is_active tells whether the rule is in force; true where unset."""
+    """is_active is true if the rule is in force. If it is unset, it is true."""
     @_builtins.property
     def conditions(self) -> _struct_pb2.Struct:
-        """conditions are what a request must meet; see `PolicyRule`."""
+        """conditions are the conditions of the rule; see `PolicyRule`."""
 
     @_builtins.property
     def action(self) -> _struct_pb2.Struct:
-        """action is what is done then; see `PolicyRule`."""
+        """action is the action of the rule; see `PolicyRule`."""
 
     def __init__(
         self,
@@ -799,26 +803,26 @@ class UpdatePolicyRuleRequest(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     IS_ACTIVE_FIELD_NUMBER: _builtins.int
     pack_id: _builtins.str
-    """pack_id is the rule's pack."""
+    """pack_id is the ID of the pack of the rule."""
     rule_id: _builtins.str
-    """rule_id is the rule's id."""
+    """rule_id is the ID of the rule."""
     sequence: _builtins.int
-    """sequence is the rule's place in its pack, unique there."""
+    """sequence is the position of the rule, unique in its pack."""
     name: _builtins.str
-    """name is the rule's display name."""
+    """name is the display name of the rule."""
     description: _builtins.str
-    """description says what the rule is for."""
+    """description describes the purpose of the rule."""
     applies_to: _builtins.str
     """applies_to is `input`, `output` or `both`."""
     is_active: _builtins.bool
-    """is_active tells whether the rule is in force."""
+    """is_active is true if the rule is in force."""
     @_builtins.property
     def conditions(self) -> _struct_pb2.Struct:
-        """conditions replace all conditions that the rule has."""
+        """conditions replace all conditions of the rule."""
 
     @_builtins.property
     def action(self) -> _struct_pb2.Struct:
-        """action replaces the rule's action."""
+        """action replaces the action of the rule."""
 
     def __init__(
         self,
@@ -886,16 +890,16 @@ Global___UpdatePolicyRuleResponse: _TypeAlias = UpdatePolicyRuleResponse  # noqa
 
 @_typing.final
 class DeletePolicyRuleRequest(_message.Message):
-    """DeletePolicyRuleRequest names a rule."""
+    """DeletePolicyRuleRequest identifies a rule."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PACK_ID_FIELD_NUMBER: _builtins.int
     RULE_ID_FIELD_NUMBER: _builtins.int
     pack_id: _builtins.str
-    """pack_id is the rule's pack."""
+    """pack_id is the ID of the pack of the rule."""
     rule_id: _builtins.str
-    """rule_id is the rule's id."""
+    """rule_id is the ID of the rule."""
     def __init__(
         self,
         *,
@@ -936,10 +940,10 @@ class ReorderPolicyRulesRequest(_message.Message):
     PACK_ID_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
     pack_id: _builtins.str
-    """pack_id is the pack's id."""
+    """pack_id is the ID of the pack."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReorderEntry]:
-        """entries name every rule of the pack once, each with a sequence of its own."""
+        """entries name every rule of the pack once, each with a different sequence."""
 
     def __init__(
         self,
@@ -957,16 +961,16 @@ Global___ReorderPolicyRulesRequest: _TypeAlias = ReorderPolicyRulesRequest  # no
 
 @_typing.final
 class ReorderEntry(_message.Message):
-    """ReorderEntry gives one rule its sequence."""
+    """ReorderEntry is the new position of one rule."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the rule's id."""
+    """id is the ID of the rule."""
     sequence: _builtins.int
-    """sequence is the rule's new place in its pack."""
+    """sequence is the new position of the rule in its pack."""
     def __init__(
         self,
         *,
@@ -985,14 +989,14 @@ Global___ReorderEntry: _TypeAlias = ReorderEntry  # noqa: Y015
 
 @_typing.final
 class ReorderPolicyRulesResponse(_message.Message):
-    """ReorderPolicyRulesResponse holds the pack's rules."""
+    """ReorderPolicyRulesResponse holds the rules of the pack."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     RULES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyRule]:
-        """rules are the pack's rules in their new order."""
+        """rules are the rules of the pack in their new order."""
 
     def __init__(
         self,

@@ -27,10 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PolicyPackServiceStub:
-    """PolicyPackService administers policy packs and their rules. Bundles ship with
-    the product and are the same for all tenants, who may only switch them on and
-    off for themselves; custom packs are a tenant's own. A pack is in force once
-    a chain names it.
+    """PolicyPackService administers policy packs and their rules. Bundles ship
+    with the product and are the same for all tenants; a tenant can only enable
+    and disable them for itself. Custom packs belong to one tenant. A pack is in
+    force if a chain names it.
     """
 
     @_typing.overload
@@ -38,77 +38,81 @@ class PolicyPackServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PolicyPackServiceAsyncStub: ...
     ListPolicyPacks: _grpc.UnaryUnaryMultiCallable[_policy_pack_pb2.ListPolicyPacksRequest, _policy_pack_pb2.ListPolicyPacksResponse]
-    """ListPolicyPacks lists the bundles, then the tenant's packs, each by name."""
+    """ListPolicyPacks lists the bundles, then the tenant's packs, each sorted by
+    name.
+    """
     ListPolicyPackBundles: _grpc.UnaryUnaryMultiCallable[_policy_pack_pb2.ListPolicyPackBundlesRequest, _policy_pack_pb2.ListPolicyPackBundlesResponse]
-    """ListPolicyPackBundles lists the bundles by name."""
+    """ListPolicyPackBundles lists the bundles, sorted by name."""
     CreatePolicyPack: _grpc.UnaryUnaryMultiCallable[_policy_pack_pb2.CreatePolicyPackRequest, _policy_pack_pb2.CreatePolicyPackResponse]
-    """CreatePolicyPack makes a custom pack, with the rules that are given."""
+    """CreatePolicyPack creates a custom pack and its first rules."""
     GetPolicyPack: _grpc.UnaryUnaryMultiCallable[_policy_pack_pb2.GetPolicyPackRequest, _policy_pack_pb2.GetPolicyPackResponse]
     """GetPolicyPack returns a pack with its rules."""
     UpdatePolicyPack: _grpc.UnaryUnaryMultiCallable[_policy_pack_pb2.UpdatePolicyPackRequest, _policy_pack_pb2.UpdatePolicyPackResponse]
-    """UpdatePolicyPack changes those fields of a pack that are sent. Of a bundle
-    it changes `is_active` alone, and for the tenant alone.
+    """UpdatePolicyPack changes the fields of a pack that are sent. For a bundle,
+    only `is_active` can change, and the change applies to the tenant only.
     """
     DeletePolicyPack: _grpc.UnaryUnaryMultiCallable[_policy_pack_pb2.DeletePolicyPackRequest, _policy_pack_pb2.DeletePolicyPackResponse]
-    """DeletePolicyPack deletes a custom pack with its rules, unless a chain uses
-    it.
+    """DeletePolicyPack deletes a custom pack and its rules. It is refused if a
+    chain uses the pack.
     """
     ListPolicyRules: _grpc.UnaryUnaryMultiCallable[_policy_pack_pb2.ListPolicyRulesRequest, _policy_pack_pb2.ListPolicyRulesResponse]
-    """ListPolicyRules returns a pack's rules, by sequence."""
+    """ListPolicyRules returns the rules of a pack, by sequence."""
     CreatePolicyRule: _grpc.UnaryUnaryMultiCallable[_policy_pack_pb2.CreatePolicyRuleRequest, _policy_pack_pb2.CreatePolicyRuleResponse]
     """CreatePolicyRule adds a rule to a custom pack."""
     UpdatePolicyRule: _grpc.UnaryUnaryMultiCallable[_policy_pack_pb2.UpdatePolicyRuleRequest, _policy_pack_pb2.UpdatePolicyRuleResponse]
-    """UpdatePolicyRule changes those fields of a rule that are sent; conditions
-    and action are replaced whole.
+    """UpdatePolicyRule changes the fields of a rule that are sent. Conditions
+    and action are replaced as a whole.
     """
     DeletePolicyRule: _grpc.UnaryUnaryMultiCallable[_policy_pack_pb2.DeletePolicyRuleRequest, _policy_pack_pb2.DeletePolicyRuleResponse]
     """DeletePolicyRule deletes a rule of a custom pack."""
     ReorderPolicyRules: _grpc.UnaryUnaryMultiCallable[_policy_pack_pb2.ReorderPolicyRulesRequest, _policy_pack_pb2.ReorderPolicyRulesResponse]
-    """ReorderPolicyRules gives all rules of a pack new sequences, at once."""
+    """ReorderPolicyRules gives all rules of a pack new sequences in one change."""
 
 @_typing.type_check_only
 class PolicyPackServiceAsyncStub(PolicyPackServiceStub):
-    """PolicyPackService administers policy packs and their rules. Bundles ship with
-    the product and are the same for all tenants, who may only switch them on and
-    off for themselves; custom packs are a tenant's own. A pack is in force once
-    a chain names it.
+    """PolicyPackService administers policy packs and their rules. Bundles ship
+    with the product and are the same for all tenants; a tenant can only enable
+    and disable them for itself. Custom packs belong to one tenant. A pack is in
+    force if a chain names it.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListPolicyPacks: _aio.UnaryUnaryMultiCallable[_policy_pack_pb2.ListPolicyPacksRequest, _policy_pack_pb2.ListPolicyPacksResponse]  # type: ignore[assignment]
-    """ListPolicyPacks lists the bundles, then the tenant's packs, each by name."""
+    """ListPolicyPacks lists the bundles, then the tenant's packs, each sorted by
+    name.
+    """
     ListPolicyPackBundles: _aio.UnaryUnaryMultiCallable[_policy_pack_pb2.ListPolicyPackBundlesRequest, _policy_pack_pb2.ListPolicyPackBundlesResponse]  # type: ignore[assignment]
-    """ListPolicyPackBundles lists the bundles by name."""
+    """ListPolicyPackBundles lists the bundles, sorted by name."""
     CreatePolicyPack: _aio.UnaryUnaryMultiCallable[_policy_pack_pb2.CreatePolicyPackRequest, _policy_pack_pb2.CreatePolicyPackResponse]  # type: ignore[assignment]
-    """CreatePolicyPack makes a custom pack, with the rules that are given."""
+    """CreatePolicyPack creates a custom pack and its first rules."""
     GetPolicyPack: _aio.UnaryUnaryMultiCallable[_policy_pack_pb2.GetPolicyPackRequest, _policy_pack_pb2.GetPolicyPackResponse]  # type: ignore[assignment]
     """GetPolicyPack returns a pack with its rules."""
     UpdatePolicyPack: _aio.UnaryUnaryMultiCallable[_policy_pack_pb2.UpdatePolicyPackRequest, _policy_pack_pb2.UpdatePolicyPackResponse]  # type: ignore[assignment]
-    """UpdatePolicyPack changes those fields of a pack that are sent. Of a bundle
-    it changes `is_active` alone, and for the tenant alone.
+    """UpdatePolicyPack changes the fields of a pack that are sent. For a bundle,
+    only `is_active` can change, and the change applies to the tenant only.
     """
     DeletePolicyPack: _aio.UnaryUnaryMultiCallable[_policy_pack_pb2.DeletePolicyPackRequest, _policy_pack_pb2.DeletePolicyPackResponse]  # type: ignore[assignment]
-    """DeletePolicyPack deletes a custom pack with its rules, unless a chain uses
-    it.
+    """DeletePolicyPack deletes a custom pack and its rules. It is refused if a
+    chain uses the pack.
     """
     ListPolicyRules: _aio.UnaryUnaryMultiCallable[_policy_pack_pb2.ListPolicyRulesRequest, _policy_pack_pb2.ListPolicyRulesResponse]  # type: ignore[assignment]
-    """ListPolicyRules returns a pack's rules, by sequence."""
+    """ListPolicyRules returns the rules of a pack, by sequence."""
     CreatePolicyRule: _aio.UnaryUnaryMultiCallable[_policy_pack_pb2.CreatePolicyRuleRequest, _policy_pack_pb2.CreatePolicyRuleResponse]  # type: ignore[assignment]
     """CreatePolicyRule adds a rule to a custom pack."""
     UpdatePolicyRule: _aio.UnaryUnaryMultiCallable[_policy_pack_pb2.UpdatePolicyRuleRequest, _policy_pack_pb2.UpdatePolicyRuleResponse]  # type: ignore[assignment]
-    """UpdatePolicyRule changes those fields of a rule that are sent; conditions
-    and action are replaced whole.
+    """UpdatePolicyRule changes the fields of a rule that are sent. Conditions
+    and action are replaced as a whole.
     """
     DeletePolicyRule: _aio.UnaryUnaryMultiCallable[_policy_pack_pb2.DeletePolicyRuleRequest, _policy_pack_pb2.DeletePolicyRuleResponse]  # type: ignore[assignment]
     """DeletePolicyRule deletes a rule of a custom pack."""
     ReorderPolicyRules: _aio.UnaryUnaryMultiCallable[_policy_pack_pb2.ReorderPolicyRulesRequest, _policy_pack_pb2.ReorderPolicyRulesResponse]  # type: ignore[assignment]
-    """ReorderPolicyRules gives all rules of a pack new sequences, at once."""
+    """ReorderPolicyRules gives all rules of a pack new sequences in one change."""
 
 class PolicyPackServiceServicer(metaclass=_abc_1.ABCMeta):
-    """PolicyPackService administers policy packs and their rules. Bundles ship with
-    the product and are the same for all tenants, who may only switch them on and
-    off for themselves; custom packs are a tenant's own. A pack is in force once
-    a chain names it.
+    """PolicyPackService administers policy packs and their rules. Bundles ship
+    with the product and are the same for all tenants; a tenant can only enable
+    and disable them for itself. Custom packs belong to one tenant. A pack is in
+    force if a chain names it.
     """
 
     @_abc_1.abstractmethod
@@ -117,7 +121,9 @@ class PolicyPackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_pack_pb2.ListPolicyPacksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_pack_pb2.ListPolicyPacksResponse, _abc.Awaitable[_policy_pack_pb2.ListPolicyPacksResponse]]:
-        """ListPolicyPacks lists the bundles, then the tenant's packs, each by name."""
+        """ListPolicyPacks lists the bundles, then the tenant's packs, each sorted by
+        name.
+        """
 
     @_abc_1.abstractmethod
     def ListPolicyPackBundles(
@@ -125,7 +131,7 @@ class PolicyPackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_pack_pb2.ListPolicyPackBundlesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_pack_pb2.ListPolicyPackBundlesResponse, _abc.Awaitable[_policy_pack_pb2.ListPolicyPackBundlesResponse]]:
-        """ListPolicyPackBundles lists the bundles by name."""
+        """ListPolicyPackBundles lists the bundles, sorted by name."""
 
     @_abc_1.abstractmethod
     def CreatePolicyPack(
@@ -133,7 +139,7 @@ class PolicyPackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_pack_pb2.CreatePolicyPackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_pack_pb2.CreatePolicyPackResponse, _abc.Awaitable[_policy_pack_pb2.CreatePolicyPackResponse]]:
-        """CreatePolicyPack makes a custom pack, with the rules that are given."""
+        """CreatePolicyPack creates a custom pack and its first rules."""
 
     @_abc_1.abstractmethod
     def GetPolicyPack(
@@ -149,8 +155,8 @@ class PolicyPackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_pack_pb2.UpdatePolicyPackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_pack_pb2.UpdatePolicyPackResponse, _abc.Awaitable[_policy_pack_pb2.UpdatePolicyPackResponse]]:
-        """UpdatePolicyPack changes those fields of a pack that are sent. Of a bundle
-        it changes `is_active` alone, and for the tenant alone.
+        """UpdatePolicyPack changes the fields of a pack that are sent. For a bundle,
+        only `is_active` can change, and the change applies to the tenant only.
         """
 
     @_abc_1.abstractmethod
@@ -159,8 +165,8 @@ class PolicyPackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_pack_pb2.DeletePolicyPackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_pack_pb2.DeletePolicyPackResponse, _abc.Awaitable[_policy_pack_pb2.DeletePolicyPackResponse]]:
-        """DeletePolicyPack deletes a custom pack with its rules, unless a chain uses
-        it.
+        """DeletePolicyPack deletes a custom pack and its rules. It is refused if a
+        chain uses the pack.
         """
 
     @_abc_1.abstractmethod
@@ -169,7 +175,7 @@ class PolicyPackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_pack_pb2.ListPolicyRulesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_pack_pb2.ListPolicyRulesResponse, _abc.Awaitable[_policy_pack_pb2.ListPolicyRulesResponse]]:
-        """ListPolicyRules returns a pack's rules, by sequence."""
+        """ListPolicyRules returns the rules of a pack, by sequence."""
 
     @_abc_1.abstractmethod
     def CreatePolicyRule(
@@ -185,8 +191,8 @@ class PolicyPackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_pack_pb2.UpdatePolicyRuleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_pack_pb2.UpdatePolicyRuleResponse, _abc.Awaitable[_policy_pack_pb2.UpdatePolicyRuleResponse]]:
-        """UpdatePolicyRule changes those fields of a rule that are sent; conditions
-        and action are replaced whole.
+        """UpdatePolicyRule changes the fields of a rule that are sent. Conditions
+        and action are replaced as a whole.
         """
 
     @_abc_1.abstractmethod
@@ -203,6 +209,6 @@ class PolicyPackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_pack_pb2.ReorderPolicyRulesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_pack_pb2.ReorderPolicyRulesResponse, _abc.Awaitable[_policy_pack_pb2.ReorderPolicyRulesResponse]]:
-        """ReorderPolicyRules gives all rules of a pack new sequences, at once."""
+        """ReorderPolicyRules gives all rules of a pack new sequences in one change."""
 
 def add_PolicyPackServiceServicer_to_server(servicer: PolicyPackServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

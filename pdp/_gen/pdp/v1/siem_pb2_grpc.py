@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class SiemServiceStub:
-    """SiemService shows the connectors that take audit events to SIEMs, and tests
-    them. Connectors are configured by environment variables, neither created nor
-    deleted here; each one that the server knows is there.
+    """SiemService shows and tests the connectors that send audit events to SIEM
+    products. Connectors are configured by environment variables, and cannot be
+    created or deleted here. Every connector that the server supports is listed.
     """
 
     def __init__(self, channel):
@@ -55,14 +55,14 @@ class SiemServiceStub:
 
 
 class SiemServiceServicer:
-    """SiemService shows the connectors that take audit events to SIEMs, and tests
-    them. Connectors are configured by environment variables, neither created nor
-    deleted here; each one that the server knows is there.
+    """SiemService shows and tests the connectors that send audit events to SIEM
+    products. Connectors are configured by environment variables, and cannot be
+    created or deleted here. Every connector that the server supports is listed.
     """
 
     def ListSiemConnectors(self, request, context):
-        """ListSiemConnectors lists all connectors with their health, which is as of a
-        few seconds ago, and settings that are no secrets.
+        """ListSiemConnectors lists all connectors with their health, which can be a
+        few seconds old, and with their settings that are not secret.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -76,8 +76,8 @@ class SiemServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def TestSiemConnector(self, request, context):
-        """TestSiemConnector sends a made-up event to a connector's product, at once
-        and once. What comes of it is in the answer: a delivery that fails is no
+        """TestSiemConnector immediately sends one test event to the product of a
+        connector. The response holds the result: a failed delivery is not an
         error of the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -111,9 +111,9 @@ def add_SiemServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SiemService:
-    """SiemService shows the connectors that take audit events to SIEMs, and tests
-    them. Connectors are configured by environment variables, neither created nor
-    deleted here; each one that the server knows is there.
+    """SiemService shows and tests the connectors that send audit events to SIEM
+    products. Connectors are configured by environment variables, and cannot be
+    created or deleted here. Every connector that the server supports is listed.
     """
 
     @staticmethod

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class SimulateServiceStub:
-    """SimulateService answers what would be decided. It consumes nothing and
-    records nothing.
+    """SimulateService evaluates requests and policies without an effect. It uses
+    nothing of the limits and records nothing.
     """
 
     def __init__(self, channel):
@@ -74,61 +74,63 @@ class SimulateServiceStub:
 
 
 class SimulateServiceServicer:
-    """SimulateService answers what would be decided. It consumes nothing and
-    records nothing.
+    """SimulateService evaluates requests and policies without an effect. It uses
+    nothing of the limits and records nothing.
     """
 
     def Simulate(self, request, context):
-        """Simulate judges one request, with candidate policies laid over the tenant's
-        own for this request alone.
+        """Simulate evaluates one request. Candidate policies can be added to the
+        tenant's policies, or replace them, for this request only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TestStaticPattern(self, request, context):
-        """TestStaticPattern runs a pattern over sample texts without making a policy.
+        """TestStaticPattern runs a pattern on sample texts without creating a
+        policy.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SimulatePolicyChain(self, request, context):
-        """SimulatePolicyChain runs a prompt through the tenant's own chain, and
-        through nothing else.
+        """SimulatePolicyChain evaluates a prompt against the tenant's own chain
+        only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TestDlpRule(self, request, context):
-        """TestDlpRule tries what a DLP rule would look for on a sample text. Nothing is
-        written.
+        """TestDlpRule runs the pattern of a DLP rule on a sample text. Nothing is
+        stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EvaluateDlpRules(self, request, context):
-        """EvaluateDlpRules runs a sample text through all DLP rules of a tenant, and
-        through nothing else.
+        """EvaluateDlpRules evaluates a sample text against all DLP rules of a
+        tenant, and against nothing else.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SimulatePolicy(self, request, context):
-        """SimulatePolicy judges a prompt by all layers, limits included, and tells
-        what each of them says. Nothing is used of the limits. Where the kill switch
-        stops the request, the other layers are asked all the same.
+        """SimulatePolicy evaluates a prompt by all layers, including limits, and
+        returns the result of each layer. Nothing of the limits is used. If the
+        kill switch stops the request, the other layers are evaluated as well.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Replay(self, request, context):
-        """Replay tells what a change of policies would do to decisions that are
-        recorded: how many would change, from what to what, and which policies do it.
+        """Replay shows the effect of a change of policies on recorded decisions: how
+        many would change, from which outcome to which, and which policies cause
+        the changes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,8 +183,8 @@ def add_SimulateServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SimulateService:
-    """SimulateService answers what would be decided. It consumes nothing and
-    records nothing.
+    """SimulateService evaluates requests and policies without an effect. It uses
+    nothing of the limits and records nothing.
     """
 
     @staticmethod

@@ -27,8 +27,8 @@ if _version_not_supported:
 
 class StaticPolicyServiceStub:
     """StaticPolicyService administers static policies: patterns that every text is
-    scanned for. System policies ship with the product; a tenant overrides them
-    and adds its own.
+    scanned for. System policies ship with the product. A tenant overrides them
+    and adds its own policies.
     """
 
     def __init__(self, channel):
@@ -96,21 +96,21 @@ class StaticPolicyServiceStub:
 
 class StaticPolicyServiceServicer:
     """StaticPolicyService administers static policies: patterns that every text is
-    scanned for. System policies ship with the product; a tenant overrides them
-    and adds its own.
+    scanned for. System policies ship with the product. A tenant overrides them
+    and adds its own policies.
     """
 
     def ListStaticPolicies(self, request, context):
-        """ListStaticPolicies lists the system's and the tenant's policies, the
-        system's first, then in order of creation.
+        """ListStaticPolicies lists the system policies, then the tenant's policies,
+        each in order of creation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateStaticPolicy(self, request, context):
-        """CreateStaticPolicy makes a policy of the tenant, in force on its next
-        decision.
+        """CreateStaticPolicy creates a policy of the tenant. It is in force for the
+        tenant's next decision.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,7 +118,7 @@ class StaticPolicyServiceServicer:
 
     def ListEffectiveStaticPolicies(self, request, context):
         """ListEffectiveStaticPolicies lists all policies that apply to the tenant,
-        with its overrides beside the system policies.
+        and shows its overrides of system policies.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -139,15 +139,15 @@ class StaticPolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateStaticPolicy(self, request, context):
-        """UpdateStaticPolicy changes those fields of a tenant's policy that are sent,
-        and makes a version.
+        """UpdateStaticPolicy changes the fields of a tenant's policy that are sent,
+        and creates a version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ToggleStaticPolicy(self, request, context):
-        """ToggleStaticPolicy enables or disables a tenant's policy, and makes a
+        """ToggleStaticPolicy enables or disables a tenant's policy, and creates a
         version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -155,30 +155,30 @@ class StaticPolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteStaticPolicy(self, request, context):
-        """DeleteStaticPolicy takes a tenant's policy out of force and out of sight.
-        Its version history stays readable and its name is free again.
+        """DeleteStaticPolicy deletes a tenant's policy. Its version history remains
+        readable, and its name can be used again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListStaticPolicyVersions(self, request, context):
-        """ListStaticPolicyVersions returns a policy's history, newest first.
+        """ListStaticPolicyVersions returns the history of a policy, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateStaticPolicyOverride(self, request, context):
-        """CreateStaticPolicyOverride sets what a system policy does for the tenant,
-        in place of an override that it has already.
+        """CreateStaticPolicyOverride sets the action of a system policy for the
+        tenant. It replaces an existing override.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteStaticPolicyOverride(self, request, context):
-        """DeleteStaticPolicyOverride takes a system policy back to its own action.
+        """DeleteStaticPolicyOverride restores the system policy's own action.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -252,8 +252,8 @@ def add_StaticPolicyServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class StaticPolicyService:
     """StaticPolicyService administers static policies: patterns that every text is
-    scanned for. System policies ship with the product; a tenant overrides them
-    and adds its own.
+    scanned for. System policies ship with the product. A tenant overrides them
+    and adds its own policies.
     """
 
     @staticmethod

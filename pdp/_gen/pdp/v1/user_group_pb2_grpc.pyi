@@ -27,11 +27,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class UserGroupServiceStub:
-    """UserGroupService administers a tenant's user groups: who is in them, which
-    compliance bundles are in force for their users, and which DLP rules are
-    stricter for them. A fresh tenant has a few groups without members, which
-    ship with the product; one of them that is changed is the tenant's own from
-    then on, under the same id.
+    """UserGroupService administers the user groups of a tenant: their members, the
+    compliance bundles that are in force for their users, and the DLP rules that
+    are stricter for them. A new tenant has a few groups without members that
+    ship with the product. When a tenant changes one of them, the tenant gets
+    its own copy with the same ID.
     """
 
     @_typing.overload
@@ -40,76 +40,80 @@ class UserGroupServiceStub:
     def __new__(cls, channel: _aio.Channel) -> UserGroupServiceAsyncStub: ...
     ListUserGroups: _grpc.UnaryUnaryMultiCallable[_user_group_pb2.ListUserGroupsRequest, _user_group_pb2.ListUserGroupsResponse]
     """ListUserGroups lists the groups that ship with the product, then the
-    tenant's own, each in order of creation.
+    tenant's own groups, each in order of creation.
     """
     CreateUserGroup: _grpc.UnaryUnaryMultiCallable[_user_group_pb2.CreateUserGroupRequest, _user_group_pb2.CreateUserGroupResponse]
-    """CreateUserGroup makes a group."""
+    """CreateUserGroup creates a group."""
     GetUserGroup: _grpc.UnaryUnaryMultiCallable[_user_group_pb2.GetUserGroupRequest, _user_group_pb2.GetUserGroupResponse]
     """GetUserGroup returns a group."""
     UpdateUserGroup: _grpc.UnaryUnaryMultiCallable[_user_group_pb2.UpdateUserGroupRequest, _user_group_pb2.UpdateUserGroupResponse]
-    """UpdateUserGroup changes those fields of a group that are sent."""
+    """UpdateUserGroup changes the fields of a group that are sent."""
     DeleteUserGroup: _grpc.UnaryUnaryMultiCallable[_user_group_pb2.DeleteUserGroupRequest, _user_group_pb2.DeleteUserGroupResponse]
-    """DeleteUserGroup deletes a group; one that ships with the product, for the
-    tenant alone.
+    """DeleteUserGroup deletes a group. A group that ships with the product is
+    deleted for the tenant only.
     """
     AddUserGroupMembers: _grpc.UnaryUnaryMultiCallable[_user_group_pb2.AddUserGroupMembersRequest, _user_group_pb2.AddUserGroupMembersResponse]
-    """AddUserGroupMembers adds users to a group; those that are in it stay."""
+    """AddUserGroupMembers adds users to a group. Existing members remain."""
     RemoveUserGroupMember: _grpc.UnaryUnaryMultiCallable[_user_group_pb2.RemoveUserGroupMemberRequest, _user_group_pb2.RemoveUserGroupMemberResponse]
-    """RemoveUserGroupMember takes a user out of a group; one that is not in it
-    changes nothing.
+    """RemoveUserGroupMember removes a user from a group. If the user is not a
+    member, nothing changes.
     """
     AssignUserGroupBundle: _grpc.UnaryUnaryMultiCallable[_user_group_pb2.AssignUserGroupBundleRequest, _user_group_pb2.AssignUserGroupBundleResponse]
-    """AssignUserGroupBundle puts a compliance bundle in force for a group's users."""
+    """AssignUserGroupBundle puts a compliance bundle in force for the users of a
+    group.
+    """
     UnassignUserGroupBundle: _grpc.UnaryUnaryMultiCallable[_user_group_pb2.UnassignUserGroupBundleRequest, _user_group_pb2.UnassignUserGroupBundleResponse]
-    """UnassignUserGroupBundle takes a compliance bundle away from a group; where
-    it is active for all users, it stays in force. One that is not assigned
-    changes nothing.
+    """UnassignUserGroupBundle removes a compliance bundle from a group. If the
+    bundle is active for all users, it stays in force. If it is not assigned
+    to the group, nothing changes.
     """
 
 @_typing.type_check_only
 class UserGroupServiceAsyncStub(UserGroupServiceStub):
-    """UserGroupService administers a tenant's user groups: who is in them, which
-    compliance bundles are in force for their users, and which DLP rules are
-    stricter for them. A fresh tenant has a few groups without members, which
-    ship with the product; one of them that is changed is the tenant's own from
-    then on, under the same id.
+    """UserGroupService administers the user groups of a tenant: their members, the
+    compliance bundles that are in force for their users, and the DLP rules that
+    are stricter for them. A new tenant has a few groups without members that
+    ship with the product. When a tenant changes one of them, the tenant gets
+    its own copy with the same ID.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListUserGroups: _aio.UnaryUnaryMultiCallable[_user_group_pb2.ListUserGroupsRequest, _user_group_pb2.ListUserGroupsResponse]  # type: ignore[assignment]
     """ListUserGroups lists the groups that ship with the product, then the
-    tenant's own, each in order of creation.
+    tenant's own groups, each in order of creation.
     """
     CreateUserGroup: _aio.UnaryUnaryMultiCallable[_user_group_pb2.CreateUserGroupRequest, _user_group_pb2.CreateUserGroupResponse]  # type: ignore[assignment]
-    """CreateUserGroup makes a group."""
+    """CreateUserGroup creates a group."""
     GetUserGroup: _aio.UnaryUnaryMultiCallable[_user_group_pb2.GetUserGroupRequest, _user_group_pb2.GetUserGroupResponse]  # type: ignore[assignment]
     """GetUserGroup returns a group."""
     UpdateUserGroup: _aio.UnaryUnaryMultiCallable[_user_group_pb2.UpdateUserGroupRequest, _user_group_pb2.UpdateUserGroupResponse]  # type: ignore[assignment]
-    """UpdateUserGroup changes those fields of a group that are sent."""
+    """UpdateUserGroup changes the fields of a group that are sent."""
     DeleteUserGroup: _aio.UnaryUnaryMultiCallable[_user_group_pb2.DeleteUserGroupRequest, _user_group_pb2.DeleteUserGroupResponse]  # type: ignore[assignment]
-    """DeleteUserGroup deletes a group; one that ships with the product, for the
-    tenant alone.
+    """DeleteUserGroup deletes a group. A group that ships with the product is
+    deleted for the tenant only.
     """
     AddUserGroupMembers: _aio.UnaryUnaryMultiCallable[_user_group_pb2.AddUserGroupMembersRequest, _user_group_pb2.AddUserGroupMembersResponse]  # type: ignore[assignment]
-    """AddUserGroupMembers adds users to a group; those that are in it stay."""
+    """AddUserGroupMembers adds users to a group. Existing members remain."""
     RemoveUserGroupMember: _aio.UnaryUnaryMultiCallable[_user_group_pb2.RemoveUserGroupMemberRequest, _user_group_pb2.RemoveUserGroupMemberResponse]  # type: ignore[assignment]
-    """RemoveUserGroupMember takes a user out of a group; one that is not in it
-    changes nothing.
+    """RemoveUserGroupMember removes a user from a group. If the user is not a
+    member, nothing changes.
     """
     AssignUserGroupBundle: _aio.UnaryUnaryMultiCallable[_user_group_pb2.AssignUserGroupBundleRequest, _user_group_pb2.AssignUserGroupBundleResponse]  # type: ignore[assignment]
-    """AssignUserGroupBundle puts a compliance bundle in force for a group's users."""
+    """AssignUserGroupBundle puts a compliance bundle in force for the users of a
+    group.
+    """
     UnassignUserGroupBundle: _aio.UnaryUnaryMultiCallable[_user_group_pb2.UnassignUserGroupBundleRequest, _user_group_pb2.UnassignUserGroupBundleResponse]  # type: ignore[assignment]
-    """UnassignUserGroupBundle takes a compliance bundle away from a group; where
-    it is active for all users, it stays in force. One that is not assigned
-    changes nothing.
+    """UnassignUserGroupBundle removes a compliance bundle from a group. If the
+    bundle is active for all users, it stays in force. If it is not assigned
+    to the group, nothing changes.
     """
 
 class UserGroupServiceServicer(metaclass=_abc_1.ABCMeta):
-    """UserGroupService administers a tenant's user groups: who is in them, which
-    compliance bundles are in force for their users, and which DLP rules are
-    stricter for them. A fresh tenant has a few groups without members, which
-    ship with the product; one of them that is changed is the tenant's own from
-    then on, under the same id.
+    """UserGroupService administers the user groups of a tenant: their members, the
+    compliance bundles that are in force for their users, and the DLP rules that
+    are stricter for them. A new tenant has a few groups without members that
+    ship with the product. When a tenant changes one of them, the tenant gets
+    its own copy with the same ID.
     """
 
     @_abc_1.abstractmethod
@@ -119,7 +123,7 @@ class UserGroupServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_group_pb2.ListUserGroupsResponse, _abc.Awaitable[_user_group_pb2.ListUserGroupsResponse]]:
         """ListUserGroups lists the groups that ship with the product, then the
-        tenant's own, each in order of creation.
+        tenant's own groups, each in order of creation.
         """
 
     @_abc_1.abstractmethod
@@ -128,7 +132,7 @@ class UserGroupServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_group_pb2.CreateUserGroupRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_group_pb2.CreateUserGroupResponse, _abc.Awaitable[_user_group_pb2.CreateUserGroupResponse]]:
-        """CreateUserGroup makes a group."""
+        """CreateUserGroup creates a group."""
 
     @_abc_1.abstractmethod
     def GetUserGroup(
@@ -144,7 +148,7 @@ class UserGroupServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_group_pb2.UpdateUserGroupRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_group_pb2.UpdateUserGroupResponse, _abc.Awaitable[_user_group_pb2.UpdateUserGroupResponse]]:
-        """UpdateUserGroup changes those fields of a group that are sent."""
+        """UpdateUserGroup changes the fields of a group that are sent."""
 
     @_abc_1.abstractmethod
     def DeleteUserGroup(
@@ -152,8 +156,8 @@ class UserGroupServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_group_pb2.DeleteUserGroupRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_group_pb2.DeleteUserGroupResponse, _abc.Awaitable[_user_group_pb2.DeleteUserGroupResponse]]:
-        """DeleteUserGroup deletes a group; one that ships with the product, for the
-        tenant alone.
+        """DeleteUserGroup deletes a group. A group that ships with the product is
+        deleted for the tenant only.
         """
 
     @_abc_1.abstractmethod
@@ -162,7 +166,7 @@ class UserGroupServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_group_pb2.AddUserGroupMembersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_group_pb2.AddUserGroupMembersResponse, _abc.Awaitable[_user_group_pb2.AddUserGroupMembersResponse]]:
-        """AddUserGroupMembers adds users to a group; those that are in it stay."""
+        """AddUserGroupMembers adds users to a group. Existing members remain."""
 
     @_abc_1.abstractmethod
     def RemoveUserGroupMember(
@@ -170,8 +174,8 @@ class UserGroupServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_group_pb2.RemoveUserGroupMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_group_pb2.RemoveUserGroupMemberResponse, _abc.Awaitable[_user_group_pb2.RemoveUserGroupMemberResponse]]:
-        """RemoveUserGroupMember takes a user out of a group; one that is not in it
-        changes nothing.
+        """RemoveUserGroupMember removes a user from a group. If the user is not a
+        member, nothing changes.
         """
 
     @_abc_1.abstractmethod
@@ -180,7 +184,9 @@ class UserGroupServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_group_pb2.AssignUserGroupBundleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_group_pb2.AssignUserGroupBundleResponse, _abc.Awaitable[_user_group_pb2.AssignUserGroupBundleResponse]]:
-        """AssignUserGroupBundle puts a compliance bundle in force for a group's users."""
+        """AssignUserGroupBundle puts a compliance bundle in force for the users of a
+        group.
+        """
 
     @_abc_1.abstractmethod
     def UnassignUserGroupBundle(
@@ -188,9 +194,9 @@ class UserGroupServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_group_pb2.UnassignUserGroupBundleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_group_pb2.UnassignUserGroupBundleResponse, _abc.Awaitable[_user_group_pb2.UnassignUserGroupBundleResponse]]:
-        """UnassignUserGroupBundle takes a compliance bundle away from a group; where
-        it is active for all users, it stays in force. One that is not assigned
-        changes nothing.
+        """UnassignUserGroupBundle removes a compliance bundle from a group. If the
+        bundle is active for all users, it stays in force. If it is not assigned
+        to the group, nothing changes.
         """
 
 def add_UserGroupServiceServicer_to_server(servicer: UserGroupServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

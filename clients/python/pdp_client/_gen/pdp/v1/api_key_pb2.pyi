@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ApiKey(_message.Message):
-    """ApiKey is what there is to know of a key, without the key."""
+    """ApiKey is the metadata of a key. It does not contain the key."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -35,32 +35,34 @@ class ApiKey(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is made by the server."""
+    """id is the ID of the key. The server generates it."""
     name: _builtins.str
-    """name is for people."""
+    """name is the display name."""
     role: _builtins.str
     """role is `admin`, `editor`, `auditor` or `pep`."""
     created_by: _builtins.str
-    """created_by is who made the key, as in the change log."""
+    """created_by is the actor that created the key, as in the change log."""
     @_builtins.property
     def tenants(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """tenants are those that the key acts for; `*` alone stands for all of them."""
+        """tenants are the IDs of the tenants that the key acts for; a single `*`
+        means all tenants.
+        """
 
     @_builtins.property
     def secrets(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApiKeySecret]:
-        """secrets are what counts as the key, the newest last."""
+        """secrets are the valid secrets of the key, newest last."""
 
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
-        """expires_at is from when the key counts no more; null for never."""
+        """expires_at is the time at which the key becomes invalid; null means never."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """created_at is when the key was made."""
+        """created_at is when the key was created."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
-        """updated_at is when the key was made or rotated last."""
+        """updated_at is when the key was created or last rotated."""
 
     def __init__(
         self,
@@ -85,7 +87,9 @@ Global___ApiKey: _TypeAlias = ApiKey  # noqa: Y015
 
 @_typing.final
 class ApiKeySecret(_message.Message):
-    """ApiKeySecret is one secret of a key, without the secret."""
+    """ApiKeySecret is the metadata of one secret of a key. It does not contain the
+    secret.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -93,14 +97,16 @@ class ApiKeySecret(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     prefix: _builtins.str
-    """prefix is how the secret begins."""
+    """prefix is the beginning of the secret."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """created_at is when it was made."""
+        """created_at is when the secret was created."""
 
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
-        """expires_at is from when it counts no more; null for when the key does."""
+        """expires_at is the time at which the secret becomes invalid; null means
+        when the key expires.
+        """
 
     def __init__(
         self,
@@ -119,7 +125,7 @@ Global___ApiKeySecret: _TypeAlias = ApiKeySecret  # noqa: Y015
 
 @_typing.final
 class ListApiKeysRequest(_message.Message):
-    """ListApiKeysRequest asks for all keys that the caller may see."""
+    """ListApiKeysRequest requests all keys that the caller may see."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -143,7 +149,7 @@ class ListApiKeysResponse(_message.Message):
     KEYS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApiKey]:
-        """keys are in order of creation; over HTTP they are the whole body."""
+        """keys are the keys in order of creation; over HTTP they are the whole body."""
 
     def __init__(
         self,
@@ -169,18 +175,21 @@ class CreateApiKeyRequest(_message.Message):
     TENANTS_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """name is for people."""
+    """name is the display name."""
     role: _builtins.str
     """role is `admin`, `editor`, `auditor` or `pep`."""
     @_builtins.property
     def tenants(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """tenants are those that the key will act for, `*` alone for all of them.
-        Where there are none, it is the tenant that the call acts for.
+        """tenants are the IDs of the tenants that the key will act for; a single `*`
+        means all tenants. If the list is empty, the key acts for the tenant of
+        the call.
         """
 
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
-        """expires_at is from when the key will count no more; absent for never."""
+        """expires_at is the time at which the key becomes invalid; unset means
+        never.
+        """
 
     def __init__(
         self,
@@ -207,10 +216,10 @@ class CreateApiKeyResponse(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     API_KEY_FIELD_NUMBER: _builtins.int
     key: _builtins.str
-    """key is the key itself. It is shown this once, and kept nowhere."""
+    """key is the key itself. It is shown only in this response and never stored."""
     @_builtins.property
     def api_key(self) -> Global___ApiKey:
-        """api_key is what there is to know of it."""
+        """api_key is the metadata of the key."""
 
     def __init__(
         self,
@@ -228,13 +237,13 @@ Global___CreateApiKeyResponse: _TypeAlias = CreateApiKeyResponse  # noqa: Y015
 
 @_typing.final
 class GetApiKeyRequest(_message.Message):
-    """GetApiKeyRequest names a key."""
+    """GetApiKeyRequest identifies a key."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     KEY_ID_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
-    """key_id is its id."""
+    """key_id is the ID of the key."""
     def __init__(
         self,
         *,
@@ -257,7 +266,7 @@ class GetApiKeyResponse(_message.Message):
     API_KEY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def api_key(self) -> Global___ApiKey:
-        """api_key is what there is to know of it; over HTTP it is the whole body."""
+        """api_key is the metadata of the key; over HTTP it is the whole body."""
 
     def __init__(
         self,
@@ -274,17 +283,19 @@ Global___GetApiKeyResponse: _TypeAlias = GetApiKeyResponse  # noqa: Y015
 
 @_typing.final
 class RotateApiKeyRequest(_message.Message):
-    """RotateApiKeyRequest names a key, and says for how long the old secret counts."""
+    """RotateApiKeyRequest identifies a key, and sets how long the old secret stays
+    valid.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     KEY_ID_FIELD_NUMBER: _builtins.int
     OVERLAP_S_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
-    """key_id is its id."""
+    """key_id is the ID of the key."""
     overlap_s: _builtins.int
-    """overlap_s is for how many seconds the old secret counts beside the new one:
-    0 to 2592000 (30 days), a day where it is absent.
+    """overlap_s is the number of seconds that the old secret stays valid beside
+    the new one, from 0 to 2592000 (30 days). If it is unset, it is one day.
     """
     def __init__(
         self,
@@ -311,10 +322,12 @@ class RotateApiKeyResponse(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     API_KEY_FIELD_NUMBER: _builtins.int
     key: _builtins.str
-    """key is the key as it is from now on. It is shown this once, and kept nowhere."""
+    """key is the key with its new secret. It is shown only in this response and
+    never stored.
+    """
     @_builtins.property
     def api_key(self) -> Global___ApiKey:
-        """api_key is what there is to know of it."""
+        """api_key is the metadata of the key."""
 
     def __init__(
         self,
@@ -332,13 +345,13 @@ Global___RotateApiKeyResponse: _TypeAlias = RotateApiKeyResponse  # noqa: Y015
 
 @_typing.final
 class RevokeApiKeyRequest(_message.Message):
-    """RevokeApiKeyRequest names a key."""
+    """RevokeApiKeyRequest identifies a key."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     KEY_ID_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
-    """key_id is its id."""
+    """key_id is the ID of the key."""
     def __init__(
         self,
         *,

@@ -23,7 +23,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class DecisionRecord(_message.Message):
-    """DecisionRecord is what is kept of a decision. It holds no raw text, and no
+    """DecisionRecord is the record of a decision. It holds no raw text, and no
     value that a detector has found.
     """
 
@@ -69,68 +69,78 @@ class DecisionRecord(_message.Message):
     LOGGING_LEVEL_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
-    """decision_id is the decision's own id."""
+    """decision_id is the ID of the decision."""
     request_id: _builtins.str
-    """request_id is the caller's id, or one that the server made."""
+    """request_id is the caller's ID of the request. If the caller sent none, the
+    server generated one.
+    """
     tenant_id: _builtins.str
     """tenant_id is the tenant whose policies applied."""
     outcome: _decide_pb2.Outcome.ValueType
-    """outcome is what it came to."""
+    """outcome is the outcome of the decision."""
     allowed: _builtins.bool
-    """allowed is false for PROMPT, CANCEL and BLOCK."""
+    """allowed is false if the outcome is PROMPT, CANCEL or BLOCK."""
     reason_code: _builtins.str
-    """reason_code says to programs why."""
+    """reason_code is the machine-readable reason."""
     message: _builtins.str
-    """message is what the caller was told."""
+    """message is the message that the caller received."""
     status_hint: _builtins.int
-    """status_hint is the HTTP status that a gateway may have answered with."""
+    """status_hint is the HTTP status that a gateway could respond with."""
     revision: _builtins.int
-    """revision is the policy revision that was decided on; 0 where there was none."""
+    """revision is the policy revision that the decision is based on; 0 if there
+    was none.
+    """
     policy_hash: _builtins.str
-    """policy_hash is the same for the same policies, on any server."""
+    """policy_hash identifies the policies. It is the same for the same policies
+    on every server.
+    """
     customer_id: _builtins.str
-    """customer_id is the customer that was named."""
+    """customer_id is the customer that the request named."""
     direction: _builtins.str
     """direction is `input` or `output`."""
     channel: _builtins.str
     """channel is `interactive` or `api`."""
     intent_complexity: _builtins.str
-    """intent_complexity is as the request told it."""
+    """intent_complexity is the intent complexity that the request named."""
     action: _builtins.str
-    """action is what the agent was about to do."""
+    """action is the action that the agent was about to take."""
     tool: _builtins.str
-    """tool is the tool that it was about to call."""
+    """tool is the tool that the agent was about to call."""
     text_sha256: _builtins.str
-    """text_sha256 is the hash of the text, in hex; empty where there was none."""
+    """text_sha256 is the SHA-256 of the text, in hex; empty if there was no
+    text.
+    """
     text_length: _builtins.int
     """text_length is the length of the text, in code points."""
     redacted_text: _builtins.str
     """redacted_text is the text without anything that a policy has redacted or a
-    detector found; null where the logging level keeps none.
+    detector has found. It is null if the logging level does not record it.
     """
     arguments_sha256: _builtins.str
-    """arguments_sha256 is the hash of the arguments as canonical JSON, in hex."""
+    """arguments_sha256 is the SHA-256 of the arguments as canonical JSON, in
+    hex.
+    """
     pii_detected: _builtins.bool
-    """pii_detected tells that personal data took part."""
+    """pii_detected is true if personal data contributed to the decision."""
     incomplete: _builtins.bool
-    """incomplete tells that something could not be judged."""
+    """incomplete is true if a part of the request could not be evaluated."""
     duration_us: _builtins.float
-    """duration_us is how long deciding took, in microseconds."""
+    """duration_us is the duration of the evaluation, in microseconds."""
     logging_level: _builtins.str
-    """logging_level is the level by which it was kept."""
+    """logging_level is the logging level that applied to the record."""
     cursor: _builtins.str
-    """cursor is the record's place in the log."""
+    """cursor is the position of the record in the log."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """time is when it was decided, by the server's clock."""
+        """time is when the decision was made, by the server's clock."""
 
     @_builtins.property
     def risk(self) -> _decide_pb2.Risk:
-        """risk is the score of the request."""
+        """risk is the risk score of the request."""
 
     @_builtins.property
     def subject(self) -> _decide_pb2.Subject:
-        """subject is who asked; without `attributes`."""
+        """subject is the user or agent that made the request, without `attributes`."""
 
     @_builtins.property
     def model(self) -> _decide_pb2.Model:
@@ -138,19 +148,19 @@ class DecisionRecord(_message.Message):
 
     @_builtins.property
     def target(self) -> _decide_pb2.Target:
-        """target is the resource that the action was on."""
+        """target is the resource that the action applied to."""
 
     @_builtins.property
     def asked_at(self) -> _timestamp_pb2.Timestamp:
-        """asked_at is the request's own timestamp."""
+        """asked_at is the timestamp of the request."""
 
     @_builtins.property
     def redacted_arguments(self) -> _struct_pb2.Struct:
-        """redacted_arguments are the arguments, redacted as the text is."""
+        """redacted_arguments are the arguments, redacted like the text."""
 
     @_builtins.property
     def entities(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordedEntity]:
-        """entities are what was found; never its values."""
+        """entities are the findings, without their values."""
 
     @_builtins.property
     def usage(self) -> _decide_pb2.Usage:
@@ -158,7 +168,7 @@ class DecisionRecord(_message.Message):
 
     @_builtins.property
     def matches(self) -> _containers.RepeatedCompositeFieldContainer[_decide_pb2.Match]:
-        """matches are the policies that took part."""
+        """matches are the policies that matched."""
 
     @_builtins.property
     def obligations(self) -> _containers.RepeatedCompositeFieldContainer[_decide_pb2.Obligation]:
@@ -166,15 +176,17 @@ class DecisionRecord(_message.Message):
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_decide_pb2.PolicyWarning]:
-        """warnings are what was to be shown to the user."""
+        """warnings are the messages to show to the user."""
 
     @_builtins.property
     def frameworks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """frameworks are the articles of compliance frameworks that matched."""
+        """frameworks are the articles of the compliance frameworks that matched."""
 
     @_builtins.property
     def layers(self) -> _containers.RepeatedCompositeFieldContainer[Global___LayerTime]:
-        """layers tell what took how long, from the logging level `full` up."""
+        """layers are the durations of the layers. They are recorded at the logging
+        level `full` or higher.
+        """
 
     def __init__(
         self,
@@ -231,7 +243,7 @@ Global___DecisionRecord: _TypeAlias = DecisionRecord  # noqa: Y015
 
 @_typing.final
 class RecordedEntity(_message.Message):
-    """RecordedEntity is something that was found in a request; not its value."""
+    """RecordedEntity is a finding in a request, without its value."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -243,19 +255,21 @@ class RecordedEntity(_message.Message):
     END_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
     entity_type: _builtins.str
-    """entity_type is what it is, for instance `CREDIT_CARD`."""
+    """entity_type is the type of the entity, for instance `CREDIT_CARD`."""
     category: _builtins.str
-    """category is `secret`, `pii`, `financial`, `medical` and so on; empty for
-    what the caller has told.
+    """category is `secret`, `pii`, `financial`, `medical` and so on. It is empty
+    for a finding that the caller sent.
     """
     detector_id: _builtins.str
-    """detector_id is what found it; empty for what the caller has told."""
+    """detector_id is the ID of the detector. It is empty for a finding that the
+    caller sent.
+    """
     confidence: _builtins.float
-    """confidence is from 0 to 1."""
+    """confidence is the confidence of the finding, from 0 to 1."""
     start: _builtins.int
-    """start is the offset of the first code point, before anything was redacted."""
+    """start is the offset of the first code point, before redaction."""
     end: _builtins.int
-    """end is the offset behind the last code point."""
+    """end is the offset after the last code point, before redaction."""
     path: _builtins.str
     """path is the JSON Pointer of the string in the arguments; null for the text."""
     def __init__(
@@ -281,16 +295,16 @@ Global___RecordedEntity: _TypeAlias = RecordedEntity  # noqa: Y015
 
 @_typing.final
 class LayerTime(_message.Message):
-    """LayerTime is how long one part of a decision took."""
+    """LayerTime is the duration of one part of the evaluation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     LAYER_FIELD_NUMBER: _builtins.int
     DURATION_US_FIELD_NUMBER: _builtins.int
     layer: _builtins.str
-    """layer is `scan`, or a layer."""
+    """layer is `scan`, or the name of a layer."""
     duration_us: _builtins.float
-    """duration_us is in microseconds."""
+    """duration_us is the duration in microseconds."""
     def __init__(
         self,
         *,
@@ -307,7 +321,7 @@ Global___LayerTime: _TypeAlias = LayerTime  # noqa: Y015
 
 @_typing.final
 class ListRecordsRequest(_message.Message):
-    """ListRecordsRequest says which records are wanted."""
+    """ListRecordsRequest filters the records."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -328,44 +342,48 @@ class ListRecordsRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """user_id is the user who asked."""
+    """user_id is the user that made the request."""
     agent_id: _builtins.str
-    """agent_id is the agent that asked."""
+    """agent_id is the agent that made the request."""
     customer_id: _builtins.str
-    """customer_id is the customer that was named."""
+    """customer_id is the customer that the request named."""
     provider: _builtins.str
-    """provider is the model's provider."""
+    """provider is the provider of the model."""
     model: _builtins.str
-    """model is the model's id, or `provider/model`."""
+    """model is the model's ID, or `provider/model`."""
     action: _builtins.str
-    """action is what the agent was about to do."""
+    """action is the action that the agent was about to take."""
     policy_id: _builtins.str
-    """policy_id is a policy that matched."""
+    """policy_id is the ID of a policy that matched."""
     reason_code: _builtins.str
-    """reason_code is why, for instance `STATIC_POLICY_BLOCK`."""
+    """reason_code is the reason code, for instance `STATIC_POLICY_BLOCK`."""
     request_id: _builtins.str
-    """request_id is the caller's own id of the request."""
+    """request_id is the caller's ID of the request."""
     pii_detected: _builtins.bool
-    """pii_detected is whether personal data took part."""
+    """pii_detected selects records by whether personal data contributed to the
+    decision.
+    """
     limit: _builtins.int
-    """limit is how many are wanted at most; 0 stands for 100."""
+    """limit is the maximum number of results; 0 means 100."""
     cursor: _builtins.str
-    """cursor is the `next_cursor` of the page before; empty for the first."""
+    """cursor is the `next_cursor` of the previous page; empty means the first
+    page.
+    """
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
-        """since is the earliest time, included."""
+        """since is the earliest time, inclusive."""
 
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
-        """until is the time before which records are."""
+        """until is the latest time, exclusive."""
 
     @_builtins.property
     def outcome(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """outcome is any of these."""
+        """outcome selects records with any of these outcomes."""
 
     @_builtins.property
     def risk_level(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """risk_level is any of these."""
+        """risk_level selects records with any of these risk levels."""
 
     def __init__(
         self,
@@ -406,10 +424,12 @@ class ListRecordsResponse(_message.Message):
     RECORDS_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     next_cursor: _builtins.str
-    """next_cursor asks for the page after this one; empty where there is none."""
+    """next_cursor is the cursor of the next page; empty if this is the last
+    page.
+    """
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___DecisionRecord]:
-        """records are newest first."""
+        """records are the records, newest first."""
 
     def __init__(
         self,
@@ -427,13 +447,13 @@ Global___ListRecordsResponse: _TypeAlias = ListRecordsResponse  # noqa: Y015
 
 @_typing.final
 class GetRecordRequest(_message.Message):
-    """GetRecordRequest names a decision."""
+    """GetRecordRequest identifies a decision."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DECISION_ID_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
-    """decision_id is the decision's id."""
+    """decision_id is the ID of the decision."""
     def __init__(
         self,
         *,
@@ -456,7 +476,7 @@ class GetRecordResponse(_message.Message):
     RECORD_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def record(self) -> Global___DecisionRecord:
-        """record is the record."""
+        """record is the record of the decision."""
 
     def __init__(
         self,
@@ -473,7 +493,7 @@ Global___GetRecordResponse: _TypeAlias = GetRecordResponse  # noqa: Y015
 
 @_typing.final
 class ExportRecordsRequest(_message.Message):
-    """ExportRecordsRequest says which records are wanted, and in what form."""
+    """ExportRecordsRequest filters the records, and sets the format of the export."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -493,42 +513,44 @@ class ExportRecordsRequest(_message.Message):
     PII_DETECTED_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """user_id is the user who asked."""
+    """user_id is the user that made the request."""
     agent_id: _builtins.str
-    """agent_id is the agent that asked."""
+    """agent_id is the agent that made the request."""
     customer_id: _builtins.str
-    """customer_id is the customer that was named."""
+    """customer_id is the customer that the request named."""
     provider: _builtins.str
-    """provider is the model's provider."""
+    """provider is the provider of the model."""
     model: _builtins.str
-    """model is the model's id, or `provider/model`."""
+    """model is the model's ID, or `provider/model`."""
     action: _builtins.str
-    """action is what the agent was about to do."""
+    """action is the action that the agent was about to take."""
     policy_id: _builtins.str
-    """policy_id is a policy that matched."""
+    """policy_id is the ID of a policy that matched."""
     reason_code: _builtins.str
-    """reason_code is why, for instance `STATIC_POLICY_BLOCK`."""
+    """reason_code is the reason code, for instance `STATIC_POLICY_BLOCK`."""
     request_id: _builtins.str
-    """request_id is the caller's own id of the request."""
+    """request_id is the caller's ID of the request."""
     pii_detected: _builtins.bool
-    """pii_detected is whether personal data took part."""
+    """pii_detected selects records by whether personal data contributed to the
+    decision.
+    """
     format: _builtins.str
-    """format is `ndjson` or `csv`; empty stands for ndjson."""
+    """format is `ndjson` or `csv`; empty means `ndjson`."""
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
-        """since is the earliest time, included."""
+        """since is the earliest time, inclusive."""
 
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
-        """until is the time before which records are."""
+        """until is the latest time, exclusive."""
 
     @_builtins.property
     def outcome(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """outcome is any of these."""
+        """outcome selects records with any of these outcomes."""
 
     @_builtins.property
     def risk_level(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """risk_level is any of these."""
+        """risk_level selects records with any of these risk levels."""
 
     def __init__(
         self,
@@ -561,14 +583,14 @@ Global___ExportRecordsRequest: _TypeAlias = ExportRecordsRequest  # noqa: Y015
 
 @_typing.final
 class ExportRecordsResponse(_message.Message):
-    """ExportRecordsResponse is a piece of an export."""
+    """ExportRecordsResponse is a part of an export."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TEXT_FIELD_NUMBER: _builtins.int
     CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """text is the next lines of it."""
+    """text holds the next lines of the export."""
     content_type: _builtins.str
     """content_type is `application/x-ndjson` or `text/csv; charset=utf-8`."""
     def __init__(
@@ -587,7 +609,7 @@ Global___ExportRecordsResponse: _TypeAlias = ExportRecordsResponse  # noqa: Y015
 
 @_typing.final
 class TailRecordsRequest(_message.Message):
-    """TailRecordsRequest says which records are wanted."""
+    """TailRecordsRequest filters the records."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -607,42 +629,44 @@ class TailRecordsRequest(_message.Message):
     PII_DETECTED_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """user_id is the user who asked."""
+    """user_id is the user that made the request."""
     agent_id: _builtins.str
-    """agent_id is the agent that asked."""
+    """agent_id is the agent that made the request."""
     customer_id: _builtins.str
-    """customer_id is the customer that was named."""
+    """customer_id is the customer that the request named."""
     provider: _builtins.str
-    """provider is the model's provider."""
+    """provider is the provider of the model."""
     model: _builtins.str
-    """model is the model's id, or `provider/model`."""
+    """model is the model's ID, or `provider/model`."""
     action: _builtins.str
-    """action is what the agent was about to do."""
+    """action is the action that the agent was about to take."""
     policy_id: _builtins.str
-    """policy_id is a policy that matched."""
+    """policy_id is the ID of a policy that matched."""
     reason_code: _builtins.str
-    """reason_code is why, for instance `STATIC_POLICY_BLOCK`."""
+    """reason_code is the reason code, for instance `STATIC_POLICY_BLOCK`."""
     request_id: _builtins.str
-    """request_id is the caller's own id of the request."""
+    """request_id is the caller's ID of the request."""
     pii_detected: _builtins.bool
-    """pii_detected is whether personal data took part."""
+    """pii_detected selects records by whether personal data contributed to the
+    decision.
+    """
     cursor: _builtins.str
-    """cursor is the place after which to begin; empty stands for now."""
+    """cursor is the position after which to start; empty means now."""
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
-        """since is the earliest time, included."""
+        """since is the earliest time, inclusive."""
 
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
-        """until is the time before which records are."""
+        """until is the latest time, exclusive."""
 
     @_builtins.property
     def outcome(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """outcome is any of these."""
+        """outcome selects records with any of these outcomes."""
 
     @_builtins.property
     def risk_level(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """risk_level is any of these."""
+        """risk_level selects records with any of these risk levels."""
 
     def __init__(
         self,
@@ -699,14 +723,14 @@ Global___TailRecordsResponse: _TypeAlias = TailRecordsResponse  # noqa: Y015
 
 @_typing.final
 class VerifyRecordsRequest(_message.Message):
-    """VerifyRecordsRequest asks for a verification."""
+    """VerifyRecordsRequest requests a verification of the log."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ANCHOR_FIELD_NUMBER: _builtins.int
     anchor: _builtins.str
-    """anchor is the `head` of an earlier verification, which must still be in the
-    chain; empty for none.
+    """anchor is the `head` of an earlier verification, which must still be in
+    the hash chain; empty means none.
     """
     def __init__(
         self,
@@ -723,7 +747,9 @@ Global___VerifyRecordsRequest: _TypeAlias = VerifyRecordsRequest  # noqa: Y015
 
 @_typing.final
 class VerifyRecordsResponse(_message.Message):
-    """VerifyRecordsResponse says whether the log is as it was written."""
+    """VerifyRecordsResponse says whether the log is unchanged since it was
+    written.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -736,24 +762,25 @@ class VerifyRecordsResponse(_message.Message):
     REMOVED_BATCHES_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
     intact: _builtins.bool
-    """intact is true where there are no problems."""
+    """intact is true if there are no problems."""
     batches: _builtins.int
-    """batches is how many batches were looked at."""
+    """batches is the number of batches that were verified."""
     records: _builtins.int
-    """records is how many records were."""
+    """records is the number of records that were verified."""
     first_batch: _builtins.int
-    """first_batch is the oldest batch that is kept; 0 for an empty log."""
+    """first_batch is the number of the oldest stored batch; 0 for an empty log."""
     last_batch: _builtins.int
-    """last_batch is the newest."""
+    """last_batch is the number of the newest stored batch."""
     removed_batches: _builtins.int
-    """removed_batches is how many the retention has removed."""
+    """removed_batches is the number of batches that retention has deleted."""
     head: _builtins.str
-    """head names the newest batch and all before it. Kept elsewhere, and given as
-    `anchor` later, it shows whether the end of the log was cut off.
+    """head identifies the newest batch and all batches before it. Store it in
+    another place and send it as `anchor` later, to detect whether the end of
+    the log was cut off.
     """
     @_builtins.property
     def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """problems are what is wrong, in words."""
+        """problems describe what is wrong, as text."""
 
     def __init__(
         self,
@@ -777,7 +804,7 @@ Global___VerifyRecordsResponse: _TypeAlias = VerifyRecordsResponse  # noqa: Y015
 
 @_typing.final
 class ListChangesRequest(_message.Message):
-    """ListChangesRequest says which of the tenant's changes are wanted."""
+    """ListChangesRequest filters the tenant's changes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -790,24 +817,26 @@ class ListChangesRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """kind is what was changed, for instance `static_policy`."""
+    """kind is the type of the changed entity, for instance `static_policy`."""
     entity_id: _builtins.str
-    """entity_id is the id of what was changed."""
+    """entity_id is the ID of the changed entity."""
     actor: _builtins.str
-    """actor is who changed it."""
+    """actor is the user or key that made the change."""
     op: _builtins.str
     """op is `create`, `update` or `delete`."""
     limit: _builtins.int
-    """limit is how many are wanted at most; 0 stands for 100."""
+    """limit is the maximum number of results; 0 means 100."""
     cursor: _builtins.str
-    """cursor is the `next_cursor` of the page before; empty for the first."""
+    """cursor is the `next_cursor` of the previous page; empty means the first
+    page.
+    """
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
-        """since is the earliest time, included."""
+        """since is the earliest time, inclusive."""
 
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
-        """until is the time before which changes are."""
+        """until is the latest time, exclusive."""
 
     def __init__(
         self,
@@ -838,10 +867,12 @@ class ListChangesResponse(_message.Message):
     CHANGES_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     next_cursor: _builtins.str
-    """next_cursor asks for the page after this one; empty where there is none."""
+    """next_cursor is the cursor of the next page; empty if this is the last
+    page.
+    """
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyChange]:
-        """changes are newest first."""
+        """changes are the changes, newest first."""
 
     def __init__(
         self,
@@ -859,7 +890,7 @@ Global___ListChangesResponse: _TypeAlias = ListChangesResponse  # noqa: Y015
 
 @_typing.final
 class ListPlatformChangesRequest(_message.Message):
-    """ListPlatformChangesRequest says which of the platform's changes are wanted."""
+    """ListPlatformChangesRequest filters the changes of the platform."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -872,24 +903,26 @@ class ListPlatformChangesRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """kind is what was changed, for instance `static_policy`."""
+    """kind is the type of the changed entity, for instance `static_policy`."""
     entity_id: _builtins.str
-    """entity_id is the id of what was changed."""
+    """entity_id is the ID of the changed entity."""
     actor: _builtins.str
-    """actor is who changed it."""
+    """actor is the user or key that made the change."""
     op: _builtins.str
     """op is `create`, `update` or `delete`."""
     limit: _builtins.int
-    """limit is how many are wanted at most; 0 stands for 100."""
+    """limit is the maximum number of results; 0 means 100."""
     cursor: _builtins.str
-    """cursor is the `next_cursor` of the page before; empty for the first."""
+    """cursor is the `next_cursor` of the previous page; empty means the first
+    page.
+    """
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
-        """since is the earliest time, included."""
+        """since is the earliest time, inclusive."""
 
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
-        """until is the time before which changes are."""
+        """until is the latest time, exclusive."""
 
     def __init__(
         self,
@@ -920,10 +953,12 @@ class ListPlatformChangesResponse(_message.Message):
     CHANGES_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     next_cursor: _builtins.str
-    """next_cursor asks for the page after this one; empty where there is none."""
+    """next_cursor is the cursor of the next page; empty if this is the last
+    page.
+    """
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyChange]:
-        """changes are newest first."""
+        """changes are the changes, newest first."""
 
     def __init__(
         self,
@@ -955,28 +990,32 @@ class PolicyChange(_message.Message):
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
-    """revision is the policy revision that the change has made."""
+    """revision is the policy revision that the change created."""
     kind: _builtins.str
-    """kind is what was changed, for instance `static_policy`."""
+    """kind is the type of the changed entity, for instance `static_policy`."""
     entity_id: _builtins.str
-    """entity_id is the id of what was changed."""
+    """entity_id is the ID of the changed entity."""
     op: _builtins.str
     """op is `create`, `update` or `delete`."""
     actor: _builtins.str
-    """actor is who changed it."""
+    """actor is the user or key that made the change."""
     summary: _builtins.str
-    """summary says what was changed, in words."""
+    """summary describes the change."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
-        """at is when it was changed."""
+        """at is when the change was made."""
 
     @_builtins.property
     def before(self) -> _struct_pb2.Struct:
-        """before is what it was, secrets masked; null where there was nothing."""
+        """before is the entity before the change, with secrets masked; null if it
+        did not exist.
+        """
 
     @_builtins.property
     def after(self) -> _struct_pb2.Struct:
-        """after is what it is now, secrets masked; null where it was deleted."""
+        """after is the entity after the change, with secrets masked; null if it was
+        deleted.
+        """
 
     def __init__(
         self,

@@ -28,9 +28,9 @@ GRPC_VERSION: str
 
 class ComplianceBundleServiceStub:
     """ComplianceBundleService administers compliance bundles: groups of DLP rules
-    that follow a regulation. Seeded bundles ship with the product and are the
-    same for all tenants, who switch them on and off, rename and upgrade them for
-    themselves; custom bundles are a tenant's own.
+    that implement a regulation. Seeded bundles ship with the product and are
+    the same for all tenants. A tenant can activate, deactivate, rename and
+    upgrade them for itself. Custom bundles belong to one tenant.
     """
 
     @_typing.overload
@@ -38,93 +38,97 @@ class ComplianceBundleServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ComplianceBundleServiceAsyncStub: ...
     ListComplianceBundles: _grpc.UnaryUnaryMultiCallable[_compliance_bundle_pb2.ListComplianceBundlesRequest, _compliance_bundle_pb2.ListComplianceBundlesResponse]
-    """ListComplianceBundles lists the seeded bundles, then the tenant's own, each
-    in order of creation.
+    """ListComplianceBundles lists the seeded bundles, then the tenant's own
+    bundles, each in order of creation.
     """
     GetComplianceMatrix: _grpc.UnaryUnaryMultiCallable[_compliance_bundle_pb2.GetComplianceMatrixRequest, _compliance_bundle_pb2.GetComplianceMatrixResponse]
-    """GetComplianceMatrix tells for each user group which bundles are in force for
-    its users.
+    """GetComplianceMatrix returns, for each user group, which bundles are in
+    force for its users.
     """
     CreateComplianceBundle: _grpc.UnaryUnaryMultiCallable[_compliance_bundle_pb2.CreateComplianceBundleRequest, _compliance_bundle_pb2.CreateComplianceBundleResponse]
-    """CreateComplianceBundle makes a custom bundle."""
+    """CreateComplianceBundle creates a custom bundle."""
     GetComplianceBundle: _grpc.UnaryUnaryMultiCallable[_compliance_bundle_pb2.GetComplianceBundleRequest, _compliance_bundle_pb2.GetComplianceBundleResponse]
     """GetComplianceBundle returns a bundle with its rules."""
     UpdateComplianceBundle: _grpc.UnaryUnaryMultiCallable[_compliance_bundle_pb2.UpdateComplianceBundleRequest, _compliance_bundle_pb2.UpdateComplianceBundleResponse]
-    """UpdateComplianceBundle changes those fields of a bundle that are sent; of a
-    seeded one, for the tenant alone.
+    """UpdateComplianceBundle changes the fields of a bundle that are sent. A
+    change of a seeded bundle applies to the tenant only.
     """
     DeleteComplianceBundle: _grpc.UnaryUnaryMultiCallable[_compliance_bundle_pb2.DeleteComplianceBundleRequest, _compliance_bundle_pb2.DeleteComplianceBundleResponse]
-    """DeleteComplianceBundle deletes a custom bundle. Its rules stay as they are,
-    and are no bundle's; groups that it was assigned to lose it.
+    """DeleteComplianceBundle deletes a custom bundle. Its rules remain
+    unchanged, outside any bundle. The bundle is removed from the groups that
+    it was assigned to.
     """
     ActivateComplianceBundle: _grpc.UnaryUnaryMultiCallable[_compliance_bundle_pb2.ActivateComplianceBundleRequest, _compliance_bundle_pb2.ActivateComplianceBundleResponse]
     """ActivateComplianceBundle puts a bundle and all its rules in force for all
     users of the tenant.
     """
     DeactivateComplianceBundle: _grpc.UnaryUnaryMultiCallable[_compliance_bundle_pb2.DeactivateComplianceBundleRequest, _compliance_bundle_pb2.DeactivateComplianceBundleResponse]
-    """DeactivateComplianceBundle takes a bundle and all its rules out of force. It
-    stays in force for the groups that it is assigned to.
+    """DeactivateComplianceBundle takes a bundle and all its rules out of force.
+    The bundle stays in force for the groups that it is assigned to.
     """
     ListComplianceBundleVersions: _grpc.UnaryUnaryMultiCallable[_compliance_bundle_pb2.ListComplianceBundleVersionsRequest, _compliance_bundle_pb2.ListComplianceBundleVersionsResponse]
-    """ListComplianceBundleVersions returns what a bundle was after each of its
-    changes, newest first.
+    """ListComplianceBundleVersions returns the state of a bundle after each of
+    its changes, newest first.
     """
     UpgradeComplianceBundle: _grpc.UnaryUnaryMultiCallable[_compliance_bundle_pb2.UpgradeComplianceBundleRequest, _compliance_bundle_pb2.UpgradeComplianceBundleResponse]
-    """UpgradeComplianceBundle brings a seeded bundle to its latest definition. The
-    tenant's own rules in it stay, and so does what the tenant has customised.
+    """UpgradeComplianceBundle upgrades a seeded bundle to its latest definition.
+    The tenant's own rules in the bundle and the tenant's customizations
+    remain.
     """
 
 @_typing.type_check_only
 class ComplianceBundleServiceAsyncStub(ComplianceBundleServiceStub):
     """ComplianceBundleService administers compliance bundles: groups of DLP rules
-    that follow a regulation. Seeded bundles ship with the product and are the
-    same for all tenants, who switch them on and off, rename and upgrade them for
-    themselves; custom bundles are a tenant's own.
+    that implement a regulation. Seeded bundles ship with the product and are
+    the same for all tenants. A tenant can activate, deactivate, rename and
+    upgrade them for itself. Custom bundles belong to one tenant.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListComplianceBundles: _aio.UnaryUnaryMultiCallable[_compliance_bundle_pb2.ListComplianceBundlesRequest, _compliance_bundle_pb2.ListComplianceBundlesResponse]  # type: ignore[assignment]
-    """ListComplianceBundles lists the seeded bundles, then the tenant's own, each
-    in order of creation.
+    """ListComplianceBundles lists the seeded bundles, then the tenant's own
+    bundles, each in order of creation.
     """
     GetComplianceMatrix: _aio.UnaryUnaryMultiCallable[_compliance_bundle_pb2.GetComplianceMatrixRequest, _compliance_bundle_pb2.GetComplianceMatrixResponse]  # type: ignore[assignment]
-    """GetComplianceMatrix tells for each user group which bundles are in force for
-    its users.
+    """GetComplianceMatrix returns, for each user group, which bundles are in
+    force for its users.
     """
     CreateComplianceBundle: _aio.UnaryUnaryMultiCallable[_compliance_bundle_pb2.CreateComplianceBundleRequest, _compliance_bundle_pb2.CreateComplianceBundleResponse]  # type: ignore[assignment]
-    """CreateComplianceBundle makes a custom bundle."""
+    """CreateComplianceBundle creates a custom bundle."""
     GetComplianceBundle: _aio.UnaryUnaryMultiCallable[_compliance_bundle_pb2.GetComplianceBundleRequest, _compliance_bundle_pb2.GetComplianceBundleResponse]  # type: ignore[assignment]
     """GetComplianceBundle returns a bundle with its rules."""
     UpdateComplianceBundle: _aio.UnaryUnaryMultiCallable[_compliance_bundle_pb2.UpdateComplianceBundleRequest, _compliance_bundle_pb2.UpdateComplianceBundleResponse]  # type: ignore[assignment]
-    """UpdateComplianceBundle changes those fields of a bundle that are sent; of a
-    seeded one, for the tenant alone.
+    """UpdateComplianceBundle changes the fields of a bundle that are sent. A
+    change of a seeded bundle applies to the tenant only.
     """
     DeleteComplianceBundle: _aio.UnaryUnaryMultiCallable[_compliance_bundle_pb2.DeleteComplianceBundleRequest, _compliance_bundle_pb2.DeleteComplianceBundleResponse]  # type: ignore[assignment]
-    """DeleteComplianceBundle deletes a custom bundle. Its rules stay as they are,
-    and are no bundle's; groups that it was assigned to lose it.
+    """DeleteComplianceBundle deletes a custom bundle. Its rules remain
+    unchanged, outside any bundle. The bundle is removed from the groups that
+    it was assigned to.
     """
     ActivateComplianceBundle: _aio.UnaryUnaryMultiCallable[_compliance_bundle_pb2.ActivateComplianceBundleRequest, _compliance_bundle_pb2.ActivateComplianceBundleResponse]  # type: ignore[assignment]
     """ActivateComplianceBundle puts a bundle and all its rules in force for all
     users of the tenant.
     """
     DeactivateComplianceBundle: _aio.UnaryUnaryMultiCallable[_compliance_bundle_pb2.DeactivateComplianceBundleRequest, _compliance_bundle_pb2.DeactivateComplianceBundleResponse]  # type: ignore[assignment]
-    """DeactivateComplianceBundle takes a bundle and all its rules out of force. It
-    stays in force for the groups that it is assigned to.
+    """DeactivateComplianceBundle takes a bundle and all its rules out of force.
+    The bundle stays in force for the groups that it is assigned to.
     """
     ListComplianceBundleVersions: _aio.UnaryUnaryMultiCallable[_compliance_bundle_pb2.ListComplianceBundleVersionsRequest, _compliance_bundle_pb2.ListComplianceBundleVersionsResponse]  # type: ignore[assignment]
-    """ListComplianceBundleVersions returns what a bundle was after each of its
-    changes, newest first.
+    """ListComplianceBundleVersions returns the state of a bundle after each of
+    its changes, newest first.
     """
     UpgradeComplianceBundle: _aio.UnaryUnaryMultiCallable[_compliance_bundle_pb2.UpgradeComplianceBundleRequest, _compliance_bundle_pb2.UpgradeComplianceBundleResponse]  # type: ignore[assignment]
-    """UpgradeComplianceBundle brings a seeded bundle to its latest definition. The
-    tenant's own rules in it stay, and so does what the tenant has customised.
+    """UpgradeComplianceBundle upgrades a seeded bundle to its latest definition.
+    The tenant's own rules in the bundle and the tenant's customizations
+    remain.
     """
 
 class ComplianceBundleServiceServicer(metaclass=_abc_1.ABCMeta):
     """ComplianceBundleService administers compliance bundles: groups of DLP rules
-    that follow a regulation. Seeded bundles ship with the product and are the
-    same for all tenants, who switch them on and off, rename and upgrade them for
-    themselves; custom bundles are a tenant's own.
+    that implement a regulation. Seeded bundles ship with the product and are
+    the same for all tenants. A tenant can activate, deactivate, rename and
+    upgrade them for itself. Custom bundles belong to one tenant.
     """
 
     @_abc_1.abstractmethod
@@ -133,8 +137,8 @@ class ComplianceBundleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _compliance_bundle_pb2.ListComplianceBundlesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_compliance_bundle_pb2.ListComplianceBundlesResponse, _abc.Awaitable[_compliance_bundle_pb2.ListComplianceBundlesResponse]]:
-        """ListComplianceBundles lists the seeded bundles, then the tenant's own, each
-        in order of creation.
+        """ListComplianceBundles lists the seeded bundles, then the tenant's own
+        bundles, each in order of creation.
         """
 
     @_abc_1.abstractmethod
@@ -143,8 +147,8 @@ class ComplianceBundleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _compliance_bundle_pb2.GetComplianceMatrixRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_compliance_bundle_pb2.GetComplianceMatrixResponse, _abc.Awaitable[_compliance_bundle_pb2.GetComplianceMatrixResponse]]:
-        """GetComplianceMatrix tells for each user group which bundles are in force for
-        its users.
+        """GetComplianceMatrix returns, for each user group, which bundles are in
+        force for its users.
         """
 
     @_abc_1.abstractmethod
@@ -153,7 +157,7 @@ class ComplianceBundleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _compliance_bundle_pb2.CreateComplianceBundleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_compliance_bundle_pb2.CreateComplianceBundleResponse, _abc.Awaitable[_compliance_bundle_pb2.CreateComplianceBundleResponse]]:
-        """CreateComplianceBundle makes a custom bundle."""
+        """CreateComplianceBundle creates a custom bundle."""
 
     @_abc_1.abstractmethod
     def GetComplianceBundle(
@@ -169,8 +173,8 @@ class ComplianceBundleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _compliance_bundle_pb2.UpdateComplianceBundleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_compliance_bundle_pb2.UpdateComplianceBundleResponse, _abc.Awaitable[_compliance_bundle_pb2.UpdateComplianceBundleResponse]]:
-        """UpdateComplianceBundle changes those fields of a bundle that are sent; of a
-        seeded one, for the tenant alone.
+        """UpdateComplianceBundle changes the fields of a bundle that are sent. A
+        change of a seeded bundle applies to the tenant only.
         """
 
     @_abc_1.abstractmethod
@@ -179,8 +183,9 @@ class ComplianceBundleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _compliance_bundle_pb2.DeleteComplianceBundleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_compliance_bundle_pb2.DeleteComplianceBundleResponse, _abc.Awaitable[_compliance_bundle_pb2.DeleteComplianceBundleResponse]]:
-        """DeleteComplianceBundle deletes a custom bundle. Its rules stay as they are,
-        and are no bundle's; groups that it was assigned to lose it.
+        """DeleteComplianceBundle deletes a custom bundle. Its rules remain
+        unchanged, outside any bundle. The bundle is removed from the groups that
+        it was assigned to.
         """
 
     @_abc_1.abstractmethod
@@ -199,8 +204,8 @@ class ComplianceBundleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _compliance_bundle_pb2.DeactivateComplianceBundleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_compliance_bundle_pb2.DeactivateComplianceBundleResponse, _abc.Awaitable[_compliance_bundle_pb2.DeactivateComplianceBundleResponse]]:
-        """DeactivateComplianceBundle takes a bundle and all its rules out of force. It
-        stays in force for the groups that it is assigned to.
+        """DeactivateComplianceBundle takes a bundle and all its rules out of force.
+        The bundle stays in force for the groups that it is assigned to.
         """
 
     @_abc_1.abstractmethod
@@ -209,8 +214,8 @@ class ComplianceBundleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _compliance_bundle_pb2.ListComplianceBundleVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_compliance_bundle_pb2.ListComplianceBundleVersionsResponse, _abc.Awaitable[_compliance_bundle_pb2.ListComplianceBundleVersionsResponse]]:
-        """ListComplianceBundleVersions returns what a bundle was after each of its
-        changes, newest first.
+        """ListComplianceBundleVersions returns the state of a bundle after each of
+        its changes, newest first.
         """
 
     @_abc_1.abstractmethod
@@ -219,8 +224,9 @@ class ComplianceBundleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _compliance_bundle_pb2.UpgradeComplianceBundleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_compliance_bundle_pb2.UpgradeComplianceBundleResponse, _abc.Awaitable[_compliance_bundle_pb2.UpgradeComplianceBundleResponse]]:
-        """UpgradeComplianceBundle brings a seeded bundle to its latest definition. The
-        tenant's own rules in it stay, and so does what the tenant has customised.
+        """UpgradeComplianceBundle upgrades a seeded bundle to its latest definition.
+        The tenant's own rules in the bundle and the tenant's customizations
+        remain.
         """
 
 def add_ComplianceBundleServiceServicer_to_server(servicer: ComplianceBundleServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CustomerPolicy(_message.Message):
-    """CustomerPolicy is a customer's policy."""
+    """CustomerPolicy is the policy of a customer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -30,12 +30,10 @@ class CustomerPolicy(_message.Message):
     POLICIES_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     customer_id: _builtins.str
-    """customer_id is the customer."""
+    """customer_id is the ID of the customer."""
     @_builtins.property
     def policies(self) -> _struct_pb2.Struct:
-        """policies is the document that was posted, unchanged; see
-        `PutCustomerPolicyRequest`.
-        """
+        """policies is the document as it was posted; see `PutCustomerPolicyRequest`."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
@@ -58,39 +56,42 @@ Global___CustomerPolicy: _TypeAlias = CustomerPolicy  # noqa: Y015
 
 @_typing.final
 class PutCustomerPolicyRequest(_message.Message):
-    """PutCustomerPolicyRequest is a customer's policy, whole."""
+    """PutCustomerPolicyRequest is the whole policy of a customer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     POLICIES_FIELD_NUMBER: _builtins.int
     customer_id: _builtins.str
-    """customer_id is the customer; any text of at most 256 characters, compared
-    exactly.
+    """customer_id is the ID of the customer: any text of at most 256 characters.
+    IDs are compared exactly.
     """
     @_builtins.property
     def policies(self) -> _struct_pb2.Struct:
-        """policies is the document; over HTTP it is the body. Every member may be
-        absent, what is absent says nothing, and unknown members are refused. It has
-        at most 1 MiB, each list at most 1,000 entries of at most 256 characters.
+        """policies is the document; over HTTP it is the body. All members are
+        optional, and a member that is absent has no effect. Unknown members are
+        refused. The document has at most 1 MiB, and each list has at most 1,000
+        entries of at most 256 characters.
 
-        - `sensitive_fields`: names that are to be masked where they are among the
-          target's fields or are keys anywhere in the arguments.
-        - `sensitive_classifications`: classifications of the target that make a
-          request risky.
-        - `blocked_actions`: actions, each `domain:scope:verb` in lower case, that are
-          blocked.
-        - `blocked_action_patterns`: the same, with `*` for exactly one whole
-          segment, as in `cloud:iam:*`. What is blocked is blocked, even if it is
-          allowed too.
-        - `allowed_action_patterns`: where there are any, no other action is allowed.
-        - `allowed_tools`: where there are any, no other tool is allowed.
-        - `custom_rules`: objects by their names, at most 1,000. Of each, `condition`
-          is a condition on the request, `score_impact` a whole number from 0 to 100
-          that is added to the risk where the condition is true, and `description`
-          optional.
-        - `timezone`: the IANA time zone of the conditions' `hour()` and the like;
-          UTC where absent.
+        - `sensitive_fields`: names of fields. A field with one of these names is
+          masked if it is among the target's fields or a key anywhere in the
+          arguments.
+        - `sensitive_classifications`: classifications. If the target has one of
+          them, the risk of the request increases.
+        - `blocked_actions`: actions that are blocked, each as `domain:scope:verb`
+          in lower case.
+        - `blocked_action_patterns`: the same with `*` for exactly one whole
+          segment, for instance `cloud:iam:*`. An action that is blocked stays
+          blocked if it is also allowed.
+        - `allowed_action_patterns`: if the list is not empty, no other action is
+          allowed.
+        - `allowed_tools`: if the list is not empty, no other tool is allowed.
+        - `custom_rules`: at most 1,000 objects by name. Each has a `condition` on
+          the request, a `score_impact`, which is a whole number from 0 to 100
+          that is added to the risk if the condition is true, and optionally a
+          `description`.
+        - `timezone`: the IANA time zone of `hour()` and similar functions in
+          conditions. If it is absent, it is UTC.
         """
 
     def __init__(
@@ -116,7 +117,7 @@ class PutCustomerPolicyResponse(_message.Message):
     POLICY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def policy(self) -> Global___CustomerPolicy:
-        """policy is the policy as posted; over HTTP it is the whole body."""
+        """policy is the policy as it was posted; over HTTP it is the whole body."""
 
     def __init__(
         self,
@@ -133,13 +134,13 @@ Global___PutCustomerPolicyResponse: _TypeAlias = PutCustomerPolicyResponse  # no
 
 @_typing.final
 class GetCustomerPolicyRequest(_message.Message):
-    """GetCustomerPolicyRequest names a customer."""
+    """GetCustomerPolicyRequest identifies a customer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     customer_id: _builtins.str
-    """customer_id is the customer."""
+    """customer_id is the ID of the customer."""
     def __init__(
         self,
         *,
@@ -155,7 +156,7 @@ Global___GetCustomerPolicyRequest: _TypeAlias = GetCustomerPolicyRequest  # noqa
 
 @_typing.final
 class GetCustomerPolicyResponse(_message.Message):
-    """GetCustomerPolicyResponse holds a policy."""
+    """GetCustomerPolicyResponse holds the policy."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -179,13 +180,13 @@ Global___GetCustomerPolicyResponse: _TypeAlias = GetCustomerPolicyResponse  # no
 
 @_typing.final
 class DeleteCustomerPolicyRequest(_message.Message):
-    """DeleteCustomerPolicyRequest names a customer."""
+    """DeleteCustomerPolicyRequest identifies a customer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     customer_id: _builtins.str
-    """customer_id is the customer."""
+    """customer_id is the ID of the customer."""
     def __init__(
         self,
         *,
@@ -218,7 +219,9 @@ Global___DeleteCustomerPolicyResponse: _TypeAlias = DeleteCustomerPolicyResponse
 
 @_typing.final
 class ListCustomerPolicyVersionsRequest(_message.Message):
-    """ListCustomerPolicyVersionsRequest names a customer and a page of the history."""
+    """ListCustomerPolicyVersionsRequest identifies a customer and a page of the
+    history.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -226,11 +229,11 @@ class ListCustomerPolicyVersionsRequest(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     customer_id: _builtins.str
-    """customer_id is the customer."""
+    """customer_id is the ID of the customer."""
     page: _builtins.int
-    """page is counted from 1; 1 where unset."""
+    """page is the number of the page, from 1; unset means 1."""
     page_size: _builtins.int
-    """page_size is at most 100; 20 where unset."""
+    """page_size is the size of the page, at most 100; unset means 20."""
     def __init__(
         self,
         *,
@@ -255,7 +258,7 @@ Global___ListCustomerPolicyVersionsRequest: _TypeAlias = ListCustomerPolicyVersi
 
 @_typing.final
 class ListCustomerPolicyVersionsResponse(_message.Message):
-    """ListCustomerPolicyVersionsResponse is one page of a policy's history."""
+    """ListCustomerPolicyVersionsResponse is one page of the history of a policy."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -264,14 +267,14 @@ class ListCustomerPolicyVersionsResponse(_message.Message):
     CURRENT_VERSION_FIELD_NUMBER: _builtins.int
     TOTAL_COUNT_FIELD_NUMBER: _builtins.int
     customer_id: _builtins.str
-    """customer_id is the customer."""
+    """customer_id is the ID of the customer."""
     current_version: _builtins.int
-    """current_version is the version in force; null where the policy was deleted."""
+    """current_version is the version in force; null if the policy was deleted."""
     total_count: _builtins.int
-    """total_count is how many versions the whole history has."""
+    """total_count is the number of versions in the whole history."""
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CustomerPolicyVersion]:
-        """versions are newest first."""
+        """versions are the versions, newest first."""
 
     def __init__(
         self,
@@ -293,7 +296,9 @@ Global___ListCustomerPolicyVersionsResponse: _TypeAlias = ListCustomerPolicyVers
 
 @_typing.final
 class CustomerPolicyVersion(_message.Message):
-    """CustomerPolicyVersion is a customer's policy as it once was."""
+    """CustomerPolicyVersion is an earlier or current version of a customer's
+    policy.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -303,18 +308,18 @@ class CustomerPolicyVersion(_message.Message):
     CHANGED_AT_FIELD_NUMBER: _builtins.int
     CHANGE_SUMMARY_FIELD_NUMBER: _builtins.int
     version: _builtins.int
-    """version is the version's number, from 1."""
+    """version is the number of the version, from 1."""
     changed_by: _builtins.str
-    """changed_by is who posted it."""
+    """changed_by is the actor that posted the version."""
     change_summary: _builtins.str
-    """change_summary says what was changed."""
+    """change_summary describes the change."""
     @_builtins.property
     def policies(self) -> _struct_pb2.Struct:
         """policies is the document of that version."""
 
     @_builtins.property
     def changed_at(self) -> _timestamp_pb2.Timestamp:
-        """changed_at is when it was posted."""
+        """changed_at is when the version was posted."""
 
     def __init__(
         self,

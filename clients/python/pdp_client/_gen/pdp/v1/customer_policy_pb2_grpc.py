@@ -26,9 +26,10 @@ if _version_not_supported:
 
 
 class CustomerPolicyServiceStub:
-    """CustomerPolicyService administers what the customers of a tenant may do: which
-    actions and tools, which of their fields are sensitive, and what adds to the
-    risk of a request. A request names its customer in `customer_id`.
+    """CustomerPolicyService administers the policies of the customers of a tenant:
+    which actions and tools a customer may use, which of its fields are
+    sensitive, and what increases the risk of its requests. A request names its
+    customer in `customer_id`.
     """
 
     def __init__(self, channel):
@@ -60,39 +61,40 @@ class CustomerPolicyServiceStub:
 
 
 class CustomerPolicyServiceServicer:
-    """CustomerPolicyService administers what the customers of a tenant may do: which
-    actions and tools, which of their fields are sensitive, and what adds to the
-    risk of a request. A request names its customer in `customer_id`.
+    """CustomerPolicyService administers the policies of the customers of a tenant:
+    which actions and tools a customer may use, which of its fields are
+    sensitive, and what increases the risk of its requests. A request names its
+    customer in `customer_id`.
     """
 
     def PutCustomerPolicy(self, request, context):
-        """PutCustomerPolicy creates a customer's policy, or replaces it as a whole, in
-        force on the customer's next decision. With `If-Match` it replaces only the
-        policy that its writer has read.
+        """PutCustomerPolicy creates or replaces the whole policy of a customer. It
+        is in force for the customer's next decision. With `If-Match`, it replaces
+        the policy only if no other caller has changed it since it was read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCustomerPolicy(self, request, context):
-        """GetCustomerPolicy returns a customer's policy as it was posted.
+        """GetCustomerPolicy returns the policy of a customer as it was posted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCustomerPolicy(self, request, context):
-        """DeleteCustomerPolicy takes a customer's policy out of force: the customer is
-        unknown from then on. The version history stays readable.
+        """DeleteCustomerPolicy deletes the policy of a customer. After that, the
+        customer is unknown. The version history remains readable.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListCustomerPolicyVersions(self, request, context):
-        """ListCustomerPolicyVersions returns the history of a customer's policy, newest
-        first, also of one that was deleted. A policy that is made again goes on in
-        the same history.
+        """ListCustomerPolicyVersions returns the history of a customer's policy,
+        newest first, even if the policy was deleted. If the policy is created
+        again, its history continues.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,9 +132,10 @@ def add_CustomerPolicyServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CustomerPolicyService:
-    """CustomerPolicyService administers what the customers of a tenant may do: which
-    actions and tools, which of their fields are sensitive, and what adds to the
-    risk of a request. A request names its customer in `customer_id`.
+    """CustomerPolicyService administers the policies of the customers of a tenant:
+    which actions and tools a customer may use, which of its fields are
+    sensitive, and what increases the risk of its requests. A request names its
+    customer in `customer_id`.
     """
 
     @staticmethod

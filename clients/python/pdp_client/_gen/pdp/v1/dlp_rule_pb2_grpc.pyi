@@ -27,9 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DlpRuleServiceStub:
-    """DlpRuleService administers DLP rules: which kinds of data are looked for, and
-    what is done where one is found. The platform's rules ship with the product; a
-    tenant sets how strict they are for it, and adds its own.
+    """DlpRuleService administers DLP rules: which types of data are detected, and
+    what happens if one is found. Platform rules ship with the product. A tenant
+    sets how strict they are for itself, and adds its own rules.
     """
 
     @_typing.overload
@@ -37,89 +37,89 @@ class DlpRuleServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DlpRuleServiceAsyncStub: ...
     ListDlpRules: _grpc.UnaryUnaryMultiCallable[_dlp_rule_pb2.ListDlpRulesRequest, _dlp_rule_pb2.ListDlpRulesResponse]
-    """ListDlpRules lists the platform's rules as the tenant has them, then its
-    own, each in order of creation.
+    """ListDlpRules lists the platform rules with the tenant's settings, then the
+    tenant's own rules, each in order of creation.
     """
     CreateDlpRule: _grpc.UnaryUnaryMultiCallable[_dlp_rule_pb2.CreateDlpRuleRequest, _dlp_rule_pb2.CreateDlpRuleResponse]
-    """CreateDlpRule makes a rule of the tenant, in force on its next decision, and
-    a version record.
+    """CreateDlpRule creates a rule of the tenant and a version record. The rule
+    is in force for the tenant's next decision.
     """
     ExportDlpRules: _grpc.UnaryUnaryMultiCallable[_dlp_rule_pb2.ExportDlpRulesRequest, _dlp_rule_pb2.ExportDlpRulesResponse]
-    """ExportDlpRules returns all that is the tenant's: its own rules, and the
-    platform's that it has changed.
+    """ExportDlpRules returns everything that belongs to the tenant: its own
+    rules, and the platform rules that it has changed.
     """
     ImportDlpRules: _grpc.UnaryUnaryMultiCallable[_dlp_rule_pb2.ImportDlpRulesRequest, _dlp_rule_pb2.ImportDlpRulesResponse]
-    """ImportDlpRules makes or replaces many rules in one transaction. A rule that
-    is at fault is reported, and does not stop the rest.
+    """ImportDlpRules creates or replaces many rules in one transaction. If a
+    rule is invalid, it is reported, and the other rules are imported.
     """
     ListAvailablePatterns: _grpc.UnaryUnaryMultiCallable[_dlp_rule_pb2.ListAvailablePatternsRequest, _dlp_rule_pb2.ListAvailablePatternsResponse]
     """ListAvailablePatterns lists the detectors that ship with the product, by
-    category. A rule of type regex may name one of them in its `config_json`.
+    category. A rule of type regex can name one of them in its `config_json`.
     """
     GetDlpRule: _grpc.UnaryUnaryMultiCallable[_dlp_rule_pb2.GetDlpRuleRequest, _dlp_rule_pb2.GetDlpRuleResponse]
     """GetDlpRule returns one rule."""
     UpdateDlpRule: _grpc.UnaryUnaryMultiCallable[_dlp_rule_pb2.UpdateDlpRuleRequest, _dlp_rule_pb2.UpdateDlpRuleResponse]
-    """UpdateDlpRule changes those fields of a rule that are sent, and makes a
-    version record. Of a platform rule, how strict it is can be set: that is the
-    tenant's own.
+    """UpdateDlpRule changes the fields of a rule that are sent, and creates a
+    version record. For a platform rule, only the tenant's own settings of how
+    strict it is can change.
     """
     DeleteDlpRule: _grpc.UnaryUnaryMultiCallable[_dlp_rule_pb2.DeleteDlpRuleRequest, _dlp_rule_pb2.DeleteDlpRuleResponse]
-    """DeleteDlpRule makes a version record and deletes a rule of the tenant. Its
-    version records stay readable and its name is free again.
+    """DeleteDlpRule creates a version record and deletes a rule of the tenant.
+    The version records remain readable, and the name can be used again.
     """
     ListDlpRuleVersions: _grpc.UnaryUnaryMultiCallable[_dlp_rule_pb2.ListDlpRuleVersionsRequest, _dlp_rule_pb2.ListDlpRuleVersionsResponse]
-    """ListDlpRuleVersions returns all version records of a rule, newest first;
-    those of a deleted rule too.
+    """ListDlpRuleVersions returns all version records of a rule, newest first,
+    even if the rule was deleted.
     """
 
 @_typing.type_check_only
 class DlpRuleServiceAsyncStub(DlpRuleServiceStub):
-    """DlpRuleService administers DLP rules: which kinds of data are looked for, and
-    what is done where one is found. The platform's rules ship with the product; a
-    tenant sets how strict they are for it, and adds its own.
+    """DlpRuleService administers DLP rules: which types of data are detected, and
+    what happens if one is found. Platform rules ship with the product. A tenant
+    sets how strict they are for itself, and adds its own rules.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListDlpRules: _aio.UnaryUnaryMultiCallable[_dlp_rule_pb2.ListDlpRulesRequest, _dlp_rule_pb2.ListDlpRulesResponse]  # type: ignore[assignment]
-    """ListDlpRules lists the platform's rules as the tenant has them, then its
-    own, each in order of creation.
+    """ListDlpRules lists the platform rules with the tenant's settings, then the
+    tenant's own rules, each in order of creation.
     """
     CreateDlpRule: _aio.UnaryUnaryMultiCallable[_dlp_rule_pb2.CreateDlpRuleRequest, _dlp_rule_pb2.CreateDlpRuleResponse]  # type: ignore[assignment]
-    """CreateDlpRule makes a rule of the tenant, in force on its next decision, and
-    a version record.
+    """CreateDlpRule creates a rule of the tenant and a version record. The rule
+    is in force for the tenant's next decision.
     """
     ExportDlpRules: _aio.UnaryUnaryMultiCallable[_dlp_rule_pb2.ExportDlpRulesRequest, _dlp_rule_pb2.ExportDlpRulesResponse]  # type: ignore[assignment]
-    """ExportDlpRules returns all that is the tenant's: its own rules, and the
-    platform's that it has changed.
+    """ExportDlpRules returns everything that belongs to the tenant: its own
+    rules, and the platform rules that it has changed.
     """
     ImportDlpRules: _aio.UnaryUnaryMultiCallable[_dlp_rule_pb2.ImportDlpRulesRequest, _dlp_rule_pb2.ImportDlpRulesResponse]  # type: ignore[assignment]
-    """ImportDlpRules makes or replaces many rules in one transaction. A rule that
-    is at fault is reported, and does not stop the rest.
+    """ImportDlpRules creates or replaces many rules in one transaction. If a
+    rule is invalid, it is reported, and the other rules are imported.
     """
     ListAvailablePatterns: _aio.UnaryUnaryMultiCallable[_dlp_rule_pb2.ListAvailablePatternsRequest, _dlp_rule_pb2.ListAvailablePatternsResponse]  # type: ignore[assignment]
     """ListAvailablePatterns lists the detectors that ship with the product, by
-    category. A rule of type regex may name one of them in its `config_json`.
+    category. A rule of type regex can name one of them in its `config_json`.
     """
     GetDlpRule: _aio.UnaryUnaryMultiCallable[_dlp_rule_pb2.GetDlpRuleRequest, _dlp_rule_pb2.GetDlpRuleResponse]  # type: ignore[assignment]
     """GetDlpRule returns one rule."""
     UpdateDlpRule: _aio.UnaryUnaryMultiCallable[_dlp_rule_pb2.UpdateDlpRuleRequest, _dlp_rule_pb2.UpdateDlpRuleResponse]  # type: ignore[assignment]
-    """UpdateDlpRule changes those fields of a rule that are sent, and makes a
-    version record. Of a platform rule, how strict it is can be set: that is the
-    tenant's own.
+    """UpdateDlpRule changes the fields of a rule that are sent, and creates a
+    version record. For a platform rule, only the tenant's own settings of how
+    strict it is can change.
     """
     DeleteDlpRule: _aio.UnaryUnaryMultiCallable[_dlp_rule_pb2.DeleteDlpRuleRequest, _dlp_rule_pb2.DeleteDlpRuleResponse]  # type: ignore[assignment]
-    """DeleteDlpRule makes a version record and deletes a rule of the tenant. Its
-    version records stay readable and its name is free again.
+    """DeleteDlpRule creates a version record and deletes a rule of the tenant.
+    The version records remain readable, and the name can be used again.
     """
     ListDlpRuleVersions: _aio.UnaryUnaryMultiCallable[_dlp_rule_pb2.ListDlpRuleVersionsRequest, _dlp_rule_pb2.ListDlpRuleVersionsResponse]  # type: ignore[assignment]
-    """ListDlpRuleVersions returns all version records of a rule, newest first;
-    those of a deleted rule too.
+    """ListDlpRuleVersions returns all version records of a rule, newest first,
+    even if the rule was deleted.
     """
 
 class DlpRuleServiceServicer(metaclass=_abc_1.ABCMeta):
-    """DlpRuleService administers DLP rules: which kinds of data are looked for, and
-    what is done where one is found. The platform's rules ship with the product; a
-    tenant sets how strict they are for it, and adds its own.
+    """DlpRuleService administers DLP rules: which types of data are detected, and
+    what happens if one is found. Platform rules ship with the product. A tenant
+    sets how strict they are for itself, and adds its own rules.
     """
 
     @_abc_1.abstractmethod
@@ -128,8 +128,8 @@ class DlpRuleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dlp_rule_pb2.ListDlpRulesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dlp_rule_pb2.ListDlpRulesResponse, _abc.Awaitable[_dlp_rule_pb2.ListDlpRulesResponse]]:
-        """ListDlpRules lists the platform's rules as the tenant has them, then its
-        own, each in order of creation.
+        """ListDlpRules lists the platform rules with the tenant's settings, then the
+        tenant's own rules, each in order of creation.
         """
 
     @_abc_1.abstractmethod
@@ -138,8 +138,8 @@ class DlpRuleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dlp_rule_pb2.CreateDlpRuleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dlp_rule_pb2.CreateDlpRuleResponse, _abc.Awaitable[_dlp_rule_pb2.CreateDlpRuleResponse]]:
-        """CreateDlpRule makes a rule of the tenant, in force on its next decision, and
-        a version record.
+        """CreateDlpRule creates a rule of the tenant and a version record. The rule
+        is in force for the tenant's next decision.
         """
 
     @_abc_1.abstractmethod
@@ -148,8 +148,8 @@ class DlpRuleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dlp_rule_pb2.ExportDlpRulesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dlp_rule_pb2.ExportDlpRulesResponse, _abc.Awaitable[_dlp_rule_pb2.ExportDlpRulesResponse]]:
-        """ExportDlpRules returns all that is the tenant's: its own rules, and the
-        platform's that it has changed.
+        """ExportDlpRules returns everything that belongs to the tenant: its own
+        rules, and the platform rules that it has changed.
         """
 
     @_abc_1.abstractmethod
@@ -158,8 +158,8 @@ class DlpRuleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dlp_rule_pb2.ImportDlpRulesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dlp_rule_pb2.ImportDlpRulesResponse, _abc.Awaitable[_dlp_rule_pb2.ImportDlpRulesResponse]]:
-        """ImportDlpRules makes or replaces many rules in one transaction. A rule that
-        is at fault is reported, and does not stop the rest.
+        """ImportDlpRules creates or replaces many rules in one transaction. If a
+        rule is invalid, it is reported, and the other rules are imported.
         """
 
     @_abc_1.abstractmethod
@@ -169,7 +169,7 @@ class DlpRuleServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_dlp_rule_pb2.ListAvailablePatternsResponse, _abc.Awaitable[_dlp_rule_pb2.ListAvailablePatternsResponse]]:
         """ListAvailablePatterns lists the detectors that ship with the product, by
-        category. A rule of type regex may name one of them in its `config_json`.
+        category. A rule of type regex can name one of them in its `config_json`.
         """
 
     @_abc_1.abstractmethod
@@ -186,9 +186,9 @@ class DlpRuleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dlp_rule_pb2.UpdateDlpRuleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dlp_rule_pb2.UpdateDlpRuleResponse, _abc.Awaitable[_dlp_rule_pb2.UpdateDlpRuleResponse]]:
-        """UpdateDlpRule changes those fields of a rule that are sent, and makes a
-        version record. Of a platform rule, how strict it is can be set: that is the
-        tenant's own.
+        """UpdateDlpRule changes the fields of a rule that are sent, and creates a
+        version record. For a platform rule, only the tenant's own settings of how
+        strict it is can change.
         """
 
     @_abc_1.abstractmethod
@@ -197,8 +197,8 @@ class DlpRuleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dlp_rule_pb2.DeleteDlpRuleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dlp_rule_pb2.DeleteDlpRuleResponse, _abc.Awaitable[_dlp_rule_pb2.DeleteDlpRuleResponse]]:
-        """DeleteDlpRule makes a version record and deletes a rule of the tenant. Its
-        version records stay readable and its name is free again.
+        """DeleteDlpRule creates a version record and deletes a rule of the tenant.
+        The version records remain readable, and the name can be used again.
         """
 
     @_abc_1.abstractmethod
@@ -207,8 +207,8 @@ class DlpRuleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dlp_rule_pb2.ListDlpRuleVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dlp_rule_pb2.ListDlpRuleVersionsResponse, _abc.Awaitable[_dlp_rule_pb2.ListDlpRuleVersionsResponse]]:
-        """ListDlpRuleVersions returns all version records of a rule, newest first;
-        those of a deleted rule too.
+        """ListDlpRuleVersions returns all version records of a rule, newest first,
+        even if the rule was deleted.
         """
 
 def add_DlpRuleServiceServicer_to_server(servicer: DlpRuleServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -25,580 +25,584 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """ERROR_REASON_UNSPECIFIED is never sent."""
     ERROR_REASON_INVALID_ARGUMENT: _ErrorReason.ValueType  # 1
-    """ERROR_REASON_INVALID_ARGUMENT is sent for a value out of its bounds.
+    """ERROR_REASON_INVALID_ARGUMENT is sent if a value violates its bounds.
 
         {"error": {"code": "INVALID_ARGUMENT", "message": "page: must be greater than or equal to 1",
          "details": [{"field": "page", "reason": "must be greater than or equal to 1"}]}}
     """
     ERROR_REASON_MALFORMED_REQUEST: _ErrorReason.ValueType  # 2
-    """ERROR_REASON_MALFORMED_REQUEST is sent for a body that cannot be read at
-    all: broken JSON, no body where one is due, bytes that are no message.
+    """ERROR_REASON_MALFORMED_REQUEST is sent if the body cannot be parsed: it is
+    not valid JSON, a required body is missing, or the bytes are not a valid
+    message.
 
         {"error": {"code": "MALFORMED_REQUEST", "message": "the body is not JSON: Expecting value at line 1, column 9",
          "details": [{"field": "body", "reason": "Expecting value at line 1, column 9"}]}}
     """
     ERROR_REASON_INVALID_PATTERN: _ErrorReason.ValueType  # 3
-    """ERROR_REASON_INVALID_PATTERN is sent for a pattern that RE2 does not
-    accept, or that is longer or larger than is allowed.
+    """ERROR_REASON_INVALID_PATTERN is sent if RE2 does not accept a pattern, or
+    if the pattern is longer or larger than allowed.
 
         {"error": {"code": "INVALID_PATTERN", "message": "pattern: look-around is not supported: (?=",
          "details": [{"field": "pattern", "reason": "look-around is not supported: (?="}]}}
     """
     ERROR_REASON_INVALID_ACTION: _ErrorReason.ValueType  # 4
-    """ERROR_REASON_INVALID_ACTION is sent for a policy action that is not one of
-    the documented ones.
+    """ERROR_REASON_INVALID_ACTION is sent if the action of a policy is not one
+    of the documented actions.
 
         {"error": {"code": "INVALID_ACTION", "message": "action: must be one of block, warn, log",
          "details": [{"field": "action", "reason": "must be one of block, warn, log"}]}}
     """
     ERROR_REASON_SYSTEM_POLICY_READONLY: _ErrorReason.ValueType  # 5
-    """ERROR_REASON_SYSTEM_POLICY_READONLY is sent for a change of a policy that
-    ships with the product. Such a policy is overridden, not edited.
+    """ERROR_REASON_SYSTEM_POLICY_READONLY is sent if a request changes a policy
+    that ships with the product. Create an override for such a policy.
 
         {"error": {"code": "SYSTEM_POLICY_READONLY", "message": "sys_sqli_union is a system policy; create an override instead",
          "details": [{"field": "id", "reason": "system policies are read-only"}]}}
     """
     ERROR_REASON_POLICY_NOT_FOUND: _ErrorReason.ValueType  # 6
-    """ERROR_REASON_POLICY_NOT_FOUND is sent for a policy id that the tenant does
-    not have.
+    """ERROR_REASON_POLICY_NOT_FOUND is sent if the tenant has no policy with
+    this ID.
 
         {"error": {"code": "POLICY_NOT_FOUND", "message": "there is no static policy pol_x", "details": []}}
     """
     ERROR_REASON_POLICY_NAME_EXISTS: _ErrorReason.ValueType  # 7
-    """ERROR_REASON_POLICY_NAME_EXISTS is sent for a name that another policy of
-    the tenant, or a system policy, has already.
+    """ERROR_REASON_POLICY_NAME_EXISTS is sent if another policy of the tenant,
+    or a system policy, already has this name.
 
         {"error": {"code": "POLICY_NAME_EXISTS", "message": "a policy named \\"Block rivals\\" exists already",
          "details": [{"field": "name", "reason": "in use by pol_x"}]}}
     """
     ERROR_REASON_OVERRIDE_NOT_FOUND: _ErrorReason.ValueType  # 8
-    """ERROR_REASON_OVERRIDE_NOT_FOUND is sent when a policy has no override to
-    remove.
+    """ERROR_REASON_OVERRIDE_NOT_FOUND is sent if a policy has no override to
+    delete.
 
         {"error": {"code": "OVERRIDE_NOT_FOUND", "message": "sys_sqli_union has no override", "details": []}}
     """
     ERROR_REASON_TENANT_MISMATCH: _ErrorReason.ValueType  # 9
-    """ERROR_REASON_TENANT_MISMATCH is sent when a request names two tenants that
-    differ, or one that its credential may not act for.
+    """ERROR_REASON_TENANT_MISMATCH is sent if a request names two different
+    tenants, or a tenant that its credential may not act for.
 
         {"error": {"code": "TENANT_MISMATCH", "message": "tenant_id is \\"a\\" and X-Tenant-ID is \\"b\\"",
          "details": [{"field": "tenant_id", "reason": "differs from X-Tenant-ID"}]}}
     """
     ERROR_REASON_ROUTE_NOT_FOUND: _ErrorReason.ValueType  # 10
-    """ERROR_REASON_ROUTE_NOT_FOUND is sent for a path or RPC that does not exist.
+    """ERROR_REASON_ROUTE_NOT_FOUND is sent if the path or RPC does not exist.
 
         {"error": {"code": "ROUTE_NOT_FOUND", "message": "there is no /v1/nothing; see /docs", "details": []}}
     """
     ERROR_REASON_METHOD_NOT_ALLOWED: _ErrorReason.ValueType  # 11
-    """ERROR_REASON_METHOD_NOT_ALLOWED is sent for a path that exists, asked with
-    a method that it does not serve. The `Allow` header lists those it does.
+    """ERROR_REASON_METHOD_NOT_ALLOWED is sent if the path exists but does not
+    support the HTTP method. The `Allow` header lists the supported methods.
 
         {"error": {"code": "METHOD_NOT_ALLOWED", "message": "/v1/decide serves POST", "details": []}}
     """
     ERROR_REASON_REQUEST_TOO_LARGE: _ErrorReason.ValueType  # 12
-    """ERROR_REASON_REQUEST_TOO_LARGE is sent for a body or message over its bound.
+    """ERROR_REASON_REQUEST_TOO_LARGE is sent if a body or message exceeds its
+    size limit.
 
         {"error": {"code": "REQUEST_TOO_LARGE", "message": "the body is larger than 8388608 bytes", "details": []}}
     """
     ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: _ErrorReason.ValueType  # 13
-    """ERROR_REASON_UNSUPPORTED_MEDIA_TYPE is sent for a body that is not
-    `application/json`.
+    """ERROR_REASON_UNSUPPORTED_MEDIA_TYPE is sent if the content type of a body
+    is not `application/json`.
 
         {"error": {"code": "UNSUPPORTED_MEDIA_TYPE", "message": "send the body as Content-Type: application/json", "details": []}}
     """
     ERROR_REASON_REVISION_UNAVAILABLE: _ErrorReason.ValueType  # 14
-    """ERROR_REASON_REVISION_UNAVAILABLE is sent when `min_revision` was not
-    reached within the deadline.
+    """ERROR_REASON_REVISION_UNAVAILABLE is sent if `min_revision` was not
+    reached before the deadline.
 
         {"error": {"code": "REVISION_UNAVAILABLE", "message": "revision 99 was not reached in time; this server is at 42", "details": []}}
     """
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 15
-    """ERROR_REASON_DEADLINE_EXCEEDED is sent when the caller's deadline passed
-    before the work began or ended.
+    """ERROR_REASON_DEADLINE_EXCEEDED is sent if the caller's deadline passed
+    before the work began or finished.
 
         {"error": {"code": "DEADLINE_EXCEEDED", "message": "the deadline passed before the request was judged", "details": []}}
     """
     ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 16
-    """ERROR_REASON_STORE_UNAVAILABLE is sent when the store cannot be read or
-    written. Decisions go on from the snapshots in memory.
+    """ERROR_REASON_STORE_UNAVAILABLE is sent if the store cannot be read or
+    written. Decisions continue from the snapshots in memory.
 
         {"error": {"code": "STORE_UNAVAILABLE", "message": "the store cannot be written now; nothing was changed", "details": []}}
     """
     ERROR_REASON_HOST_REFUSED: _ErrorReason.ValueType  # 17
-    """ERROR_REASON_HOST_REFUSED is sent in development mode for a request whose
-    Host is not a loopback name, so that no web page can reach the server by
-    rebinding a name.
+    """ERROR_REASON_HOST_REFUSED is sent in development mode if the Host of a
+    request is not a loopback name. This protects the server from web pages
+    that use DNS rebinding.
 
         {"error": {"code": "HOST_REFUSED", "message": "development mode answers on loopback names only", "details": []}}
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 18
-    """ERROR_REASON_INTERNAL is sent for a fault of the server. The request id
-    leads to the log entry; nothing else of the fault is shown.
+    """ERROR_REASON_INTERNAL is sent if the server fails. The response holds only
+    the request ID, which identifies the log entry.
 
         {"error": {"code": "INTERNAL", "message": "internal error; request id 0198…", "details": []}}
     """
     ERROR_REASON_PRECONDITION_FAILED: _ErrorReason.ValueType  # 19
-    """ERROR_REASON_PRECONDITION_FAILED is sent when an entity is not at a revision
-    that `If-Match` names: somebody else has written it since it was read.
+    """ERROR_REASON_PRECONDITION_FAILED is sent if an entity is not at a revision
+    that `If-Match` names, because another caller has changed it since it was
+    read.
 
         {"error": {"code": "PRECONDITION_FAILED", "message": "nothing was changed, for If-Match does not hold: the entity is at \\"43\\"; read it again",
          "details": [{"field": "If-Match", "reason": "the entity is at \\"43\\"; read it again"}]}}
     """
     ERROR_REASON_PACK_NOT_FOUND: _ErrorReason.ValueType  # 20
-    """ERROR_REASON_PACK_NOT_FOUND is sent for a policy pack id that the
-    tenant does not have.
+    """ERROR_REASON_PACK_NOT_FOUND is sent if the tenant has no policy pack with
+    this ID.
 
         {"error": {"code": "PACK_NOT_FOUND", "message": "there is no policy pack p1", "details": []}}
     """
     ERROR_REASON_RULE_NOT_FOUND: _ErrorReason.ValueType  # 21
-    """ERROR_REASON_RULE_NOT_FOUND is sent for a rule id that there is
-    not where it was looked for.
+    """ERROR_REASON_RULE_NOT_FOUND is sent if there is no rule with this ID in
+    the pack, policy or list that the request names.
 
         {"error": {"code": "RULE_NOT_FOUND", "message": "there is no rule r1 in policy pack p1", "details": []}}
     """
     ERROR_REASON_CHAIN_NOT_FOUND: _ErrorReason.ValueType  # 22
-    """ERROR_REASON_CHAIN_NOT_FOUND is sent for a user who has no policy
-    chain.
+    """ERROR_REASON_CHAIN_NOT_FOUND is sent if a user has no policy chain.
 
         {"error": {"code": "CHAIN_NOT_FOUND", "message": "user u1 has no policy chain", "details": []}}
     """
     ERROR_REASON_BUNDLE_READONLY: _ErrorReason.ValueType  # 23
-    """ERROR_REASON_BUNDLE_READONLY is sent for a change of a bundle of
-    policies that ships with the product, beyond what a tenant may set of it.
+    """ERROR_REASON_BUNDLE_READONLY is sent if a request changes a part of a
+    shipped bundle of policies that a tenant cannot set.
 
         {"error": {"code": "BUNDLE_READONLY", "message": "GDPR is a bundle; only its is_active can be set",
          "details": [{"field": "name", "reason": "is read-only in a bundle"}]}}
     """
     ERROR_REASON_PACK_IN_USE: _ErrorReason.ValueType  # 24
-    """ERROR_REASON_PACK_IN_USE is sent for the deletion of a policy pack
-    that a chain uses.
+    """ERROR_REASON_PACK_IN_USE is sent if a request deletes a policy pack that a
+    chain uses.
 
         {"error": {"code": "PACK_IN_USE", "message": "the org chain uses policy pack p1; take it out of the chain first",
          "details": [{"field": "pack_id", "reason": "is used by the org chain"}]}}
     """
     ERROR_REASON_CUSTOMER_NOT_FOUND: _ErrorReason.ValueType  # 25
-    """ERROR_REASON_CUSTOMER_NOT_FOUND is sent for a customer that the tenant has
-    no policy of.
+    """ERROR_REASON_CUSTOMER_NOT_FOUND is sent if the tenant has no policy for
+    the customer.
 
         {"error": {"code": "CUSTOMER_NOT_FOUND", "message": "there is no policy of customer cust_x", "details": []}}
     """
     ERROR_REASON_INVALID_CONDITION: _ErrorReason.ValueType  # 26
-    """ERROR_REASON_INVALID_CONDITION is sent for a condition that does not parse,
-    that asks for a function or a field that there is not, or that is too large.
-    The message points to the place; the details name it by line and column.
+    """ERROR_REASON_INVALID_CONDITION is sent if a condition cannot be parsed,
+    uses an unknown function or field, or is too large. The message points to
+    the place; the details name its line and column.
 
         {"error": {"code": "INVALID_CONDITION", "message": "line 1, column 13: expected a value, found the end of the condition\\n  batch_size >\\n              ^",
          "details": [{"field": "condition", "reason": "line 1, column 13: expected a value, found the end of the condition"}]}}
     """
     ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 27
-    """ERROR_REASON_MODEL_NOT_FOUND is sent for a model config id that the model
-    catalog does not have.
+    """ERROR_REASON_MODEL_NOT_FOUND is sent if the model catalog has no model
+    config with this ID.
 
         {"error": {"code": "MODEL_NOT_FOUND", "message": "there is no model 0a1b… in the catalog", "details": []}}
     """
     ERROR_REASON_PROVIDER_NOT_FOUND: _ErrorReason.ValueType  # 28
-    """ERROR_REASON_PROVIDER_NOT_FOUND is sent for a provider that the model
-    catalog has no model of.
+    """ERROR_REASON_PROVIDER_NOT_FOUND is sent if the model catalog has no model
+    of the provider.
 
         {"error": {"code": "PROVIDER_NOT_FOUND", "message": "the catalog has no model of provider acme", "details": []}}
     """
     ERROR_REASON_MODEL_EXISTS: _ErrorReason.ValueType  # 29
-    """ERROR_REASON_MODEL_EXISTS is sent for a new model that the model catalog
-    has already, however it is spelt there.
+    """ERROR_REASON_MODEL_EXISTS is sent if the model catalog already has the new
+    model, in any spelling.
 
         {"error": {"code": "MODEL_EXISTS", "message": "openai/gpt-4o is in the catalog already",
          "details": [{"field": "model_id", "reason": "see 0a1b…"}]}}
     """
     ERROR_REASON_MODEL_DISABLED: _ErrorReason.ValueType  # 30
-    """ERROR_REASON_MODEL_DISABLED is sent for the removal of a model that is
-    switched off: requests for it would pass once the catalog did not know it.
+    """ERROR_REASON_MODEL_DISABLED is sent if a request deletes a disabled model.
+    Requests for a model that is not in the catalog can pass.
 
         {"error": {"code": "MODEL_DISABLED", "message": "openai/gpt-4o is disabled, and would pass once it was unknown; enable it first, or leave it in the catalog",
          "details": [{"field": "model_config_id", "reason": "is disabled"}]}}
     """
     ERROR_REASON_LIMIT_NOT_FOUND: _ErrorReason.ValueType  # 31
-    """ERROR_REASON_LIMIT_NOT_FOUND is sent for a limit id that the tenant does
-    not have.
+    """ERROR_REASON_LIMIT_NOT_FOUND is sent if the tenant has no limit with this
+    ID.
 
         {"error": {"code": "LIMIT_NOT_FOUND", "message": "there is no limit 0a1b…", "details": []}}
     """
     ERROR_REASON_LIMIT_EXISTS: _ErrorReason.ValueType  # 32
-    """ERROR_REASON_LIMIT_EXISTS is sent for a new limit of a user or a group that
-    has one already.
+    """ERROR_REASON_LIMIT_EXISTS is sent if the user or group of a new limit
+    already has a limit.
 
         {"error": {"code": "LIMIT_EXISTS", "message": "user u1 has a limit already",
          "details": [{"field": "subject_id", "reason": "has the limit 0a1b…"}]}}
     """
     ERROR_REASON_NAME_EXISTS: _ErrorReason.ValueType  # 33
-    """ERROR_REASON_NAME_EXISTS is sent for a name that another one of its kind
-    has in the tenant: a compliance bundle's or a user group's.
+    """ERROR_REASON_NAME_EXISTS is sent if another entity of the same type in the
+    tenant already has this name. It applies to compliance bundles, user
+    groups and DLP rules.
 
         {"error": {"code": "NAME_EXISTS", "message": "there is a compliance bundle \\"HIPAA\\" already",
          "details": [{"field": "name", "reason": "is the name of 0a1b…"}]}}
     """
     ERROR_REASON_PLATFORM_READONLY: _ErrorReason.ValueType  # 34
-    """ERROR_REASON_PLATFORM_READONLY is sent for the deletion of what ships with
-    the product.
+    """ERROR_REASON_PLATFORM_READONLY is sent if a request deletes an entity that
+    ships with the product, or changes a read-only field of it.
 
         {"error": {"code": "PLATFORM_READONLY", "message": "\\"HIPAA\\" ships with the product and cannot be deleted; deactivate it",
          "details": [{"field": "bundle_id", "reason": "names a seeded bundle"}]}}
     """
     ERROR_REASON_BUNDLE_NOT_FOUND: _ErrorReason.ValueType  # 35
-    """ERROR_REASON_BUNDLE_NOT_FOUND is sent for a compliance bundle that the
-    tenant does not have.
+    """ERROR_REASON_BUNDLE_NOT_FOUND is sent if the tenant has no compliance
+    bundle with this ID.
 
         {"error": {"code": "BUNDLE_NOT_FOUND", "message": "there is no compliance bundle 0a1b…", "details": []}}
     """
     ERROR_REASON_NO_UPGRADE: _ErrorReason.ValueType  # 36
-    """ERROR_REASON_NO_UPGRADE is sent for the upgrade of a compliance bundle that
-    has none: it is not seeded, or is at its latest definition.
+    """ERROR_REASON_NO_UPGRADE is sent if a compliance bundle has no upgrade: it
+    is not seeded, or it is at its latest version.
 
         {"error": {"code": "NO_UPGRADE", "message": "\\"HIPAA\\" is at its latest version, 1.1",
          "details": [{"field": "bundle_id", "reason": "is at its latest version"}]}}
     """
     ERROR_REASON_GROUP_NOT_FOUND: _ErrorReason.ValueType  # 37
-    """ERROR_REASON_GROUP_NOT_FOUND is sent for a user group that the tenant does
-    not have.
+    """ERROR_REASON_GROUP_NOT_FOUND is sent if the tenant has no user group with
+    this ID.
 
         {"error": {"code": "GROUP_NOT_FOUND", "message": "there is no user group 0a1b…", "details": []}}
     """
     ERROR_REASON_RULE_REQUIRED: _ErrorReason.ValueType  # 38
-    """ERROR_REASON_RULE_REQUIRED is sent for switching off a DLP rule that an
-    enabled compliance bundle requires.
+    """ERROR_REASON_RULE_REQUIRED is sent if a request disables a DLP rule that
+    an enabled compliance bundle requires.
 
         {"error": {"code": "RULE_REQUIRED", "message": "bundle \\"PCI-DSS\\" requires rule \\"Card number\\"; deactivate the bundle first",
          "details": [{"field": "enabled", "reason": "is required by an enabled bundle"}]}}
     """
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 50
-    """ERROR_REASON_UNAUTHENTICATED is sent for a call without a credential, or
-    with one that does not count: unknown, expired, revoked or malformed. Which
-    of these it is, is not said.
+    """ERROR_REASON_UNAUTHENTICATED is sent if a call has no credential, or if
+    its credential is unknown, expired, revoked or malformed. The response
+    does not say which.
 
         {"error": {"code": "UNAUTHENTICATED", "message": "a credential is required: send X-API-Key, or Authorization: Bearer", "details": []}}
     """
     ERROR_REASON_ACCESS_DENIED: _ErrorReason.ValueType  # 51
-    """ERROR_REASON_ACCESS_DENIED is sent for a credential whose role, or whose
-    tenants, do not go as far as the call.
+    """ERROR_REASON_ACCESS_DENIED is sent if the role or the tenants of a
+    credential do not permit the call.
 
         {"error": {"code": "ACCESS_DENIED", "message": "UpdateOrgPolicy needs the role editor", "details": []}}
     """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 52
-    """ERROR_REASON_RATE_LIMITED is sent for a call beyond the rate that one
-    credential may call at. `Retry-After`, and `google.rpc.RetryInfo` over gRPC,
-    say when to try again.
+    """ERROR_REASON_RATE_LIMITED is sent if a credential exceeds its call rate.
+    `Retry-After`, and `google.rpc.RetryInfo` over gRPC, say when to retry.
 
         {"error": {"code": "RATE_LIMITED", "message": "this credential calls more often than 100 times a second; try again in 1 s", "details": []}}
     """
     ERROR_REASON_KEY_NOT_FOUND: _ErrorReason.ValueType  # 53
-    """ERROR_REASON_KEY_NOT_FOUND is sent for an API key that there is not, or that
+    """ERROR_REASON_KEY_NOT_FOUND is sent if an API key does not exist, or if it
     acts for tenants that the caller may not act for.
 
         {"error": {"code": "KEY_NOT_FOUND", "message": "there is no API key 0a1b…", "details": []}}
     """
     ERROR_REASON_CONNECTOR_NOT_FOUND: _ErrorReason.ValueType  # 60
-    """ERROR_REASON_CONNECTOR_NOT_FOUND is sent for a SIEM connector that the server
-    does not know.
+    """ERROR_REASON_CONNECTOR_NOT_FOUND is sent if the server has no SIEM
+    connector with this ID.
 
         {"error": {"code": "CONNECTOR_NOT_FOUND", "message": "there is no SIEM connector arcsight", "details": []}}
     """
     ERROR_REASON_RECORD_NOT_FOUND: _ErrorReason.ValueType  # 61
-    """ERROR_REASON_RECORD_NOT_FOUND is sent for a decision that the tenant has no
-    record of: there was none, its logging level does not keep it, or the
-    retention has removed it.
+    """ERROR_REASON_RECORD_NOT_FOUND is sent if the tenant has no record of the
+    decision: the decision does not exist, the logging level does not record
+    it, or retention has deleted the record.
 
         {"error": {"code": "RECORD_NOT_FOUND", "message": "there is no record of decision 0199…", "details": []}}
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
-    """ErrorReason says why a request could not be judged or carried out. It is the
+    """ErrorReason says why a request could not be evaluated or executed. It is the
     `code` of the error envelope over HTTP and the `reason` of
-    `google.rpc.ErrorInfo` over gRPC, both without the `ERROR_REASON_` prefix. A
-    decision that denies is not an error: it is a successful answer.
+    `google.rpc.ErrorInfo` over gRPC, in both cases without the `ERROR_REASON_`
+    prefix. A decision that denies is a successful response, not an error.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """ERROR_REASON_UNSPECIFIED is never sent."""
 ERROR_REASON_INVALID_ARGUMENT: ErrorReason.ValueType  # 1
-"""ERROR_REASON_INVALID_ARGUMENT is sent for a value out of its bounds.
+"""ERROR_REASON_INVALID_ARGUMENT is sent if a value violates its bounds.
 
     {"error": {"code": "INVALID_ARGUMENT", "message": "page: must be greater than or equal to 1",
      "details": [{"field": "page", "reason": "must be greater than or equal to 1"}]}}
 """
 ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 2
-"""ERROR_REASON_MALFORMED_REQUEST is sent for a body that cannot be read at
-all: broken JSON, no body where one is due, bytes that are no message.
+"""ERROR_REASON_MALFORMED_REQUEST is sent if the body cannot be parsed: it is
+not valid JSON, a required body is missing, or the bytes are not a valid
+message.
 
     {"error": {"code": "MALFORMED_REQUEST", "message": "the body is not JSON: Expecting value at line 1, column 9",
      "details": [{"field": "body", "reason": "Expecting value at line 1, column 9"}]}}
 """
 ERROR_REASON_INVALID_PATTERN: ErrorReason.ValueType  # 3
-"""ERROR_REASON_INVALID_PATTERN is sent for a pattern that RE2 does not
-accept, or that is longer or larger than is allowed.
+"""ERROR_REASON_INVALID_PATTERN is sent if RE2 does not accept a pattern, or
+if the pattern is longer or larger than allowed.
 
     {"error": {"code": "INVALID_PATTERN", "message": "pattern: look-around is not supported: (?=",
      "details": [{"field": "pattern", "reason": "look-around is not supported: (?="}]}}
 """
 ERROR_REASON_INVALID_ACTION: ErrorReason.ValueType  # 4
-"""ERROR_REASON_INVALID_ACTION is sent for a policy action that is not one of
-the documented ones.
+"""ERROR_REASON_INVALID_ACTION is sent if the action of a policy is not one
+of the documented actions.
 
     {"error": {"code": "INVALID_ACTION", "message": "action: must be one of block, warn, log",
      "details": [{"field": "action", "reason": "must be one of block, warn, log"}]}}
 """
 ERROR_REASON_SYSTEM_POLICY_READONLY: ErrorReason.ValueType  # 5
-"""ERROR_REASON_SYSTEM_POLICY_READONLY is sent for a change of a policy that
-ships with the product. Such a policy is overridden, not edited.
+"""ERROR_REASON_SYSTEM_POLICY_READONLY is sent if a request changes a policy
+that ships with the product. Create an override for such a policy.
 
     {"error": {"code": "SYSTEM_POLICY_READONLY", "message": "sys_sqli_union is a system policy; create an override instead",
      "details": [{"field": "id", "reason": "system policies are read-only"}]}}
 """
 ERROR_REASON_POLICY_NOT_FOUND: ErrorReason.ValueType  # 6
-"""ERROR_REASON_POLICY_NOT_FOUND is sent for a policy id that the tenant does
-not have.
+"""ERROR_REASON_POLICY_NOT_FOUND is sent if the tenant has no policy with
+this ID.
 
     {"error": {"code": "POLICY_NOT_FOUND", "message": "there is no static policy pol_x", "details": []}}
 """
 ERROR_REASON_POLICY_NAME_EXISTS: ErrorReason.ValueType  # 7
-"""ERROR_REASON_POLICY_NAME_EXISTS is sent for a name that another policy of
-the tenant, or a system policy, has already.
+"""ERROR_REASON_POLICY_NAME_EXISTS is sent if another policy of the tenant,
+or a system policy, already has this name.
 
     {"error": {"code": "POLICY_NAME_EXISTS", "message": "a policy named \\"Block rivals\\" exists already",
      "details": [{"field": "name", "reason": "in use by pol_x"}]}}
 """
 ERROR_REASON_OVERRIDE_NOT_FOUND: ErrorReason.ValueType  # 8
-"""ERROR_REASON_OVERRIDE_NOT_FOUND is sent when a policy has no override to
-remove.
+"""ERROR_REASON_OVERRIDE_NOT_FOUND is sent if a policy has no override to
+delete.
 
     {"error": {"code": "OVERRIDE_NOT_FOUND", "message": "sys_sqli_union has no override", "details": []}}
 """
 ERROR_REASON_TENANT_MISMATCH: ErrorReason.ValueType  # 9
-"""ERROR_REASON_TENANT_MISMATCH is sent when a request names two tenants that
-differ, or one that its credential may not act for.
+"""ERROR_REASON_TENANT_MISMATCH is sent if a request names two different
+tenants, or a tenant that its credential may not act for.
 
     {"error": {"code": "TENANT_MISMATCH", "message": "tenant_id is \\"a\\" and X-Tenant-ID is \\"b\\"",
      "details": [{"field": "tenant_id", "reason": "differs from X-Tenant-ID"}]}}
 """
 ERROR_REASON_ROUTE_NOT_FOUND: ErrorReason.ValueType  # 10
-"""ERROR_REASON_ROUTE_NOT_FOUND is sent for a path or RPC that does not exist.
+"""ERROR_REASON_ROUTE_NOT_FOUND is sent if the path or RPC does not exist.
 
     {"error": {"code": "ROUTE_NOT_FOUND", "message": "there is no /v1/nothing; see /docs", "details": []}}
 """
 ERROR_REASON_METHOD_NOT_ALLOWED: ErrorReason.ValueType  # 11
-"""ERROR_REASON_METHOD_NOT_ALLOWED is sent for a path that exists, asked with
-a method that it does not serve. The `Allow` header lists those it does.
+"""ERROR_REASON_METHOD_NOT_ALLOWED is sent if the path exists but does not
+support the HTTP method. The `Allow` header lists the supported methods.
 
     {"error": {"code": "METHOD_NOT_ALLOWED", "message": "/v1/decide serves POST", "details": []}}
 """
 ERROR_REASON_REQUEST_TOO_LARGE: ErrorReason.ValueType  # 12
-"""ERROR_REASON_REQUEST_TOO_LARGE is sent for a body or message over its bound.
+"""ERROR_REASON_REQUEST_TOO_LARGE is sent if a body or message exceeds its
+size limit.
 
     {"error": {"code": "REQUEST_TOO_LARGE", "message": "the body is larger than 8388608 bytes", "details": []}}
 """
 ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: ErrorReason.ValueType  # 13
-"""ERROR_REASON_UNSUPPORTED_MEDIA_TYPE is sent for a body that is not
-`application/json`.
+"""ERROR_REASON_UNSUPPORTED_MEDIA_TYPE is sent if the content type of a body
+is not `application/json`.
 
     {"error": {"code": "UNSUPPORTED_MEDIA_TYPE", "message": "send the body as Content-Type: application/json", "details": []}}
 """
 ERROR_REASON_REVISION_UNAVAILABLE: ErrorReason.ValueType  # 14
-"""ERROR_REASON_REVISION_UNAVAILABLE is sent when `min_revision` was not
-reached within the deadline.
+"""ERROR_REASON_REVISION_UNAVAILABLE is sent if `min_revision` was not
+reached before the deadline.
 
     {"error": {"code": "REVISION_UNAVAILABLE", "message": "revision 99 was not reached in time; this server is at 42", "details": []}}
 """
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 15
-"""ERROR_REASON_DEADLINE_EXCEEDED is sent when the caller's deadline passed
-before the work began or ended.
+"""ERROR_REASON_DEADLINE_EXCEEDED is sent if the caller's deadline passed
+before the work began or finished.
 
     {"error": {"code": "DEADLINE_EXCEEDED", "message": "the deadline passed before the request was judged", "details": []}}
 """
 ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 16
-"""ERROR_REASON_STORE_UNAVAILABLE is sent when the store cannot be read or
-written. Decisions go on from the snapshots in memory.
+"""ERROR_REASON_STORE_UNAVAILABLE is sent if the store cannot be read or
+written. Decisions continue from the snapshots in memory.
 
     {"error": {"code": "STORE_UNAVAILABLE", "message": "the store cannot be written now; nothing was changed", "details": []}}
 """
 ERROR_REASON_HOST_REFUSED: ErrorReason.ValueType  # 17
-"""ERROR_REASON_HOST_REFUSED is sent in development mode for a request whose
-Host is not a loopback name, so that no web page can reach the server by
-rebinding a name.
+"""ERROR_REASON_HOST_REFUSED is sent in development mode if the Host of a
+request is not a loopback name. This protects the server from web pages
+that use DNS rebinding.
 
     {"error": {"code": "HOST_REFUSED", "message": "development mode answers on loopback names only", "details": []}}
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 18
-"""ERROR_REASON_INTERNAL is sent for a fault of the server. The request id
-leads to the log entry; nothing else of the fault is shown.
+"""ERROR_REASON_INTERNAL is sent if the server fails. The response holds only
+the request ID, which identifies the log entry.
 
     {"error": {"code": "INTERNAL", "message": "internal error; request id 0198…", "details": []}}
 """
 ERROR_REASON_PRECONDITION_FAILED: ErrorReason.ValueType  # 19
-"""ERROR_REASON_PRECONDITION_FAILED is sent when an entity is not at a revision
-that `If-Match` names: somebody else has written it since it was read.
+"""ERROR_REASON_PRECONDITION_FAILED is sent if an entity is not at a revision
+that `If-Match` names, because another caller has changed it since it was
+read.
 
     {"error": {"code": "PRECONDITION_FAILED", "message": "nothing was changed, for If-Match does not hold: the entity is at \\"43\\"; read it again",
      "details": [{"field": "If-Match", "reason": "the entity is at \\"43\\"; read it again"}]}}
 """
 ERROR_REASON_PACK_NOT_FOUND: ErrorReason.ValueType  # 20
-"""ERROR_REASON_PACK_NOT_FOUND is sent for a policy pack id that the
-tenant does not have.
+"""ERROR_REASON_PACK_NOT_FOUND is sent if the tenant has no policy pack with
+this ID.
 
     {"error": {"code": "PACK_NOT_FOUND", "message": "there is no policy pack p1", "details": []}}
 """
 ERROR_REASON_RULE_NOT_FOUND: ErrorReason.ValueType  # 21
-"""ERROR_REASON_RULE_NOT_FOUND is sent for a rule id that there is
-not where it was looked for.
+"""ERROR_REASON_RULE_NOT_FOUND is sent if there is no rule with this ID in
+the pack, policy or list that the request names.
 
     {"error": {"code": "RULE_NOT_FOUND", "message": "there is no rule r1 in policy pack p1", "details": []}}
 """
 ERROR_REASON_CHAIN_NOT_FOUND: ErrorReason.ValueType  # 22
-"""ERROR_REASON_CHAIN_NOT_FOUND is sent for a user who has no policy
-chain.
+"""ERROR_REASON_CHAIN_NOT_FOUND is sent if a user has no policy chain.
 
     {"error": {"code": "CHAIN_NOT_FOUND", "message": "user u1 has no policy chain", "details": []}}
 """
 ERROR_REASON_BUNDLE_READONLY: ErrorReason.ValueType  # 23
-"""ERROR_REASON_BUNDLE_READONLY is sent for a change of a bundle of
-policies that ships with the product, beyond what a tenant may set of it.
+"""ERROR_REASON_BUNDLE_READONLY is sent if a request changes a part of a
+shipped bundle of policies that a tenant cannot set.
 
     {"error": {"code": "BUNDLE_READONLY", "message": "GDPR is a bundle; only its is_active can be set",
      "details": [{"field": "name", "reason": "is read-only in a bundle"}]}}
 """
 ERROR_REASON_PACK_IN_USE: ErrorReason.ValueType  # 24
-"""ERROR_REASON_PACK_IN_USE is sent for the deletion of a policy pack
-that a chain uses.
+"""ERROR_REASON_PACK_IN_USE is sent if a request deletes a policy pack that a
+chain uses.
 
     {"error": {"code": "PACK_IN_USE", "message": "the org chain uses policy pack p1; take it out of the chain first",
      "details": [{"field": "pack_id", "reason": "is used by the org chain"}]}}
 """
 ERROR_REASON_CUSTOMER_NOT_FOUND: ErrorReason.ValueType  # 25
-"""ERROR_REASON_CUSTOMER_NOT_FOUND is sent for a customer that the tenant has
-no policy of.
+"""ERROR_REASON_CUSTOMER_NOT_FOUND is sent if the tenant has no policy for
+the customer.
 
     {"error": {"code": "CUSTOMER_NOT_FOUND", "message": "there is no policy of customer cust_x", "details": []}}
 """
 ERROR_REASON_INVALID_CONDITION: ErrorReason.ValueType  # 26
-"""ERROR_REASON_INVALID_CONDITION is sent for a condition that does not parse,
-that asks for a function or a field that there is not, or that is too large.
-The message points to the place; the details name it by line and column.
+"""ERROR_REASON_INVALID_CONDITION is sent if a condition cannot be parsed,
+uses an unknown function or field, or is too large. The message points to
+the place; the details name its line and column.
 
     {"error": {"code": "INVALID_CONDITION", "message": "line 1, column 13: expected a value, found the end of the condition\\n  batch_size >\\n              ^",
      "details": [{"field": "condition", "reason": "line 1, column 13: expected a value, found the end of the condition"}]}}
 """
 ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 27
-"""ERROR_REASON_MODEL_NOT_FOUND is sent for a model config id that the model
-catalog does not have.
+"""ERROR_REASON_MODEL_NOT_FOUND is sent if the model catalog has no model
+config with this ID.
 
     {"error": {"code": "MODEL_NOT_FOUND", "message": "there is no model 0a1b… in the catalog", "details": []}}
 """
 ERROR_REASON_PROVIDER_NOT_FOUND: ErrorReason.ValueType  # 28
-"""ERROR_REASON_PROVIDER_NOT_FOUND is sent for a provider that the model
-catalog has no model of.
+"""ERROR_REASON_PROVIDER_NOT_FOUND is sent if the model catalog has no model
+of the provider.
 
     {"error": {"code": "PROVIDER_NOT_FOUND", "message": "the catalog has no model of provider acme", "details": []}}
 """
 ERROR_REASON_MODEL_EXISTS: ErrorReason.ValueType  # 29
-"""ERROR_REASON_MODEL_EXISTS is sent for a new model that the model catalog
-has already, however it is spelt there.
+"""ERROR_REASON_MODEL_EXISTS is sent if the model catalog already has the new
+model, in any spelling.
 
     {"error": {"code": "MODEL_EXISTS", "message": "openai/gpt-4o is in the catalog already",
      "details": [{"field": "model_id", "reason": "see 0a1b…"}]}}
 """
 ERROR_REASON_MODEL_DISABLED: ErrorReason.ValueType  # 30
-"""ERROR_REASON_MODEL_DISABLED is sent for the removal of a model that is
-switched off: requests for it would pass once the catalog did not know it.
+"""ERROR_REASON_MODEL_DISABLED is sent if a request deletes a disabled model.
+Requests for a model that is not in the catalog can pass.
 
     {"error": {"code": "MODEL_DISABLED", "message": "openai/gpt-4o is disabled, and would pass once it was unknown; enable it first, or leave it in the catalog",
      "details": [{"field": "model_config_id", "reason": "is disabled"}]}}
 """
 ERROR_REASON_LIMIT_NOT_FOUND: ErrorReason.ValueType  # 31
-"""ERROR_REASON_LIMIT_NOT_FOUND is sent for a limit id that the tenant does
-not have.
+"""ERROR_REASON_LIMIT_NOT_FOUND is sent if the tenant has no limit with this
+ID.
 
     {"error": {"code": "LIMIT_NOT_FOUND", "message": "there is no limit 0a1b…", "details": []}}
 """
 ERROR_REASON_LIMIT_EXISTS: ErrorReason.ValueType  # 32
-"""ERROR_REASON_LIMIT_EXISTS is sent for a new limit of a user or a group that
-has one already.
+"""ERROR_REASON_LIMIT_EXISTS is sent if the user or group of a new limit
+already has a limit.
 
     {"error": {"code": "LIMIT_EXISTS", "message": "user u1 has a limit already",
      "details": [{"field": "subject_id", "reason": "has the limit 0a1b…"}]}}
 """
 ERROR_REASON_NAME_EXISTS: ErrorReason.ValueType  # 33
-"""ERROR_REASON_NAME_EXISTS is sent for a name that another one of its kind
-has in the tenant: a compliance bundle's or a user group's.
+"""ERROR_REASON_NAME_EXISTS is sent if another entity of the same type in the
+tenant already has this name. It applies to compliance bundles, user
+groups and DLP rules.
 
     {"error": {"code": "NAME_EXISTS", "message": "there is a compliance bundle \\"HIPAA\\" already",
      "details": [{"field": "name", "reason": "is the name of 0a1b…"}]}}
 """
 ERROR_REASON_PLATFORM_READONLY: ErrorReason.ValueType  # 34
-"""ERROR_REASON_PLATFORM_READONLY is sent for the deletion of what ships with
-the product.
+"""ERROR_REASON_PLATFORM_READONLY is sent if a request deletes an entity that
+ships with the product, or changes a read-only field of it.
 
     {"error": {"code": "PLATFORM_READONLY", "message": "\\"HIPAA\\" ships with the product and cannot be deleted; deactivate it",
      "details": [{"field": "bundle_id", "reason": "names a seeded bundle"}]}}
 """
 ERROR_REASON_BUNDLE_NOT_FOUND: ErrorReason.ValueType  # 35
-"""ERROR_REASON_BUNDLE_NOT_FOUND is sent for a compliance bundle that the
-tenant does not have.
+"""ERROR_REASON_BUNDLE_NOT_FOUND is sent if the tenant has no compliance
+bundle with this ID.
 
     {"error": {"code": "BUNDLE_NOT_FOUND", "message": "there is no compliance bundle 0a1b…", "details": []}}
 """
 ERROR_REASON_NO_UPGRADE: ErrorReason.ValueType  # 36
-"""ERROR_REASON_NO_UPGRADE is sent for the upgrade of a compliance bundle that
-has none: it is not seeded, or is at its latest definition.
+"""ERROR_REASON_NO_UPGRADE is sent if a compliance bundle has no upgrade: it
+is not seeded, or it is at its latest version.
 
     {"error": {"code": "NO_UPGRADE", "message": "\\"HIPAA\\" is at its latest version, 1.1",
      "details": [{"field": "bundle_id", "reason": "is at its latest version"}]}}
 """
 ERROR_REASON_GROUP_NOT_FOUND: ErrorReason.ValueType  # 37
-"""ERROR_REASON_GROUP_NOT_FOUND is sent for a user group that the tenant does
-not have.
+"""ERROR_REASON_GROUP_NOT_FOUND is sent if the tenant has no user group with
+this ID.
 
     {"error": {"code": "GROUP_NOT_FOUND", "message": "there is no user group 0a1b…", "details": []}}
 """
 ERROR_REASON_RULE_REQUIRED: ErrorReason.ValueType  # 38
-"""ERROR_REASON_RULE_REQUIRED is sent for switching off a DLP rule that an
-enabled compliance bundle requires.
+"""ERROR_REASON_RULE_REQUIRED is sent if a request disables a DLP rule that
+an enabled compliance bundle requires.
 
     {"error": {"code": "RULE_REQUIRED", "message": "bundle \\"PCI-DSS\\" requires rule \\"Card number\\"; deactivate the bundle first",
      "details": [{"field": "enabled", "reason": "is required by an enabled bundle"}]}}
 """
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 50
-"""ERROR_REASON_UNAUTHENTICATED is sent for a call without a credential, or
-with one that does not count: unknown, expired, revoked or malformed. Which
-of these it is, is not said.
+"""ERROR_REASON_UNAUTHENTICATED is sent if a call has no credential, or if
+its credential is unknown, expired, revoked or malformed. The response
+does not say which.
 
     {"error": {"code": "UNAUTHENTICATED", "message": "a credential is required: send X-API-Key, or Authorization: Bearer", "details": []}}
 """
 ERROR_REASON_ACCESS_DENIED: ErrorReason.ValueType  # 51
-"""ERROR_REASON_ACCESS_DENIED is sent for a credential whose role, or whose
-tenants, do not go as far as the call.
+"""ERROR_REASON_ACCESS_DENIED is sent if the role or the tenants of a
+credential do not permit the call.
 
     {"error": {"code": "ACCESS_DENIED", "message": "UpdateOrgPolicy needs the role editor", "details": []}}
 """
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 52
-"""ERROR_REASON_RATE_LIMITED is sent for a call beyond the rate that one
-credential may call at. `Retry-After`, and `google.rpc.RetryInfo` over gRPC,
-say when to try again.
+"""ERROR_REASON_RATE_LIMITED is sent if a credential exceeds its call rate.
+`Retry-After`, and `google.rpc.RetryInfo` over gRPC, say when to retry.
 
     {"error": {"code": "RATE_LIMITED", "message": "this credential calls more often than 100 times a second; try again in 1 s", "details": []}}
 """
 ERROR_REASON_KEY_NOT_FOUND: ErrorReason.ValueType  # 53
-"""ERROR_REASON_KEY_NOT_FOUND is sent for an API key that there is not, or that
+"""ERROR_REASON_KEY_NOT_FOUND is sent if an API key does not exist, or if it
 acts for tenants that the caller may not act for.
 
     {"error": {"code": "KEY_NOT_FOUND", "message": "there is no API key 0a1b…", "details": []}}
 """
 ERROR_REASON_CONNECTOR_NOT_FOUND: ErrorReason.ValueType  # 60
-"""ERROR_REASON_CONNECTOR_NOT_FOUND is sent for a SIEM connector that the server
-does not know.
+"""ERROR_REASON_CONNECTOR_NOT_FOUND is sent if the server has no SIEM
+connector with this ID.
 
     {"error": {"code": "CONNECTOR_NOT_FOUND", "message": "there is no SIEM connector arcsight", "details": []}}
 """
 ERROR_REASON_RECORD_NOT_FOUND: ErrorReason.ValueType  # 61
-"""ERROR_REASON_RECORD_NOT_FOUND is sent for a decision that the tenant has no
-record of: there was none, its logging level does not keep it, or the
-retention has removed it.
+"""ERROR_REASON_RECORD_NOT_FOUND is sent if the tenant has no record of the
+decision: the decision does not exist, the logging level does not record
+it, or retention has deleted the record.
 
     {"error": {"code": "RECORD_NOT_FOUND", "message": "there is no record of decision 0199…", "details": []}}
 """

@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ProviderKillSwitchSummary(_message.Message):
-    """ProviderKillSwitchSummary is a provider with its models."""
+    """ProviderKillSwitchSummary is a provider and its models."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -31,18 +31,21 @@ class ProviderKillSwitchSummary(_message.Message):
     KILL_SWITCH_ACTIVE_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """provider is the provider."""
+    """provider is the name of the provider."""
     total_models: _builtins.int
-    """total_models is how many models the catalog has of it."""
+    """total_models is the number of its models in the catalog."""
     kill_switch_disabled_count: _builtins.int
-    """kill_switch_disabled_count is how many of them are switched off."""
+    """kill_switch_disabled_count is the number of its models that are disabled."""
     kill_switch_active: _builtins.bool
-    """kill_switch_active tells whether all of them are; then whatever is asked of
-    the provider is stopped, models that the catalog does not know included.
+    """kill_switch_active is true if all of its models are disabled. Then every
+    request for the provider is stopped, including requests for models that
+    are not in the catalog.
     """
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___KillSwitchState]:
-        """models are the provider's models, in the order in which they were added."""
+        """models are the models of the provider, in the order in which they were
+        added.
+        """
 
     def __init__(
         self,
@@ -63,7 +66,7 @@ Global___ProviderKillSwitchSummary: _TypeAlias = ProviderKillSwitchSummary  # no
 
 @_typing.final
 class KillSwitchState(_message.Message):
-    """KillSwitchState is a model with the state of its kill switch."""
+    """KillSwitchState is a model and the state of its kill switch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -76,22 +79,22 @@ class KillSwitchState(_message.Message):
     KILL_SWITCH_DISABLED_AT_FIELD_NUMBER: _builtins.int
     DISABLED_REASON_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the UUID of the model's entry in the catalog."""
+    """id is the UUID of the model in the catalog."""
     provider: _builtins.str
-    """provider is who offers the model."""
+    """provider is the name of the provider of the model."""
     model_id: _builtins.str
     """model_id is the provider's name for the model."""
     display_name: _builtins.str
-    """display_name is the name for people."""
+    """display_name is the display name of the model."""
     is_active: _builtins.bool
-    """is_active tells whether the catalog offers the model."""
+    """is_active is true if the catalog offers the model."""
     kill_switch_active: _builtins.bool
-    """kill_switch_active tells whether the model is switched off."""
+    """kill_switch_active is true if the model is disabled."""
     disabled_reason: _builtins.str
-    """disabled_reason is why."""
+    """disabled_reason is why the model is disabled."""
     @_builtins.property
     def kill_switch_disabled_at(self) -> _timestamp_pb2.Timestamp:
-        """kill_switch_disabled_at is since when."""
+        """kill_switch_disabled_at is when the model was disabled."""
 
     def __init__(
         self,
@@ -117,7 +120,7 @@ Global___KillSwitchState: _TypeAlias = KillSwitchState  # noqa: Y015
 
 @_typing.final
 class ListProviderKillSwitchesRequest(_message.Message):
-    """ListProviderKillSwitchesRequest asks for all providers."""
+    """ListProviderKillSwitchesRequest requests all providers."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -141,8 +144,8 @@ class ListProviderKillSwitchesResponse(_message.Message):
     PROVIDERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def providers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProviderKillSwitchSummary]:
-        """providers are in the order in which the first model of each was added; over
-        HTTP they are the whole body.
+        """providers are the providers, in the order in which the first model of each
+        was added; over HTTP they are the whole body.
         """
 
     def __init__(
@@ -160,14 +163,14 @@ Global___ListProviderKillSwitchesResponse: _TypeAlias = ListProviderKillSwitches
 
 @_typing.final
 class DisableProviderRequest(_message.Message):
-    """DisableProviderRequest names a provider, and says why it is switched off."""
+    """DisableProviderRequest identifies a provider, and says why it is disabled."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PROVIDER_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """provider is the provider, in any case."""
+    """provider is the name of the provider. Case is ignored."""
     reason: _builtins.str
     """reason is `maintenance`, `cost_runaway`, `security_event` or `other`."""
     def __init__(
@@ -186,7 +189,7 @@ Global___DisableProviderRequest: _TypeAlias = DisableProviderRequest  # noqa: Y0
 
 @_typing.final
 class DisableProviderResponse(_message.Message):
-    """DisableProviderResponse holds the provider as it is now."""
+    """DisableProviderResponse holds the provider after the change."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -210,13 +213,13 @@ Global___DisableProviderResponse: _TypeAlias = DisableProviderResponse  # noqa: 
 
 @_typing.final
 class EnableProviderRequest(_message.Message):
-    """EnableProviderRequest names a provider."""
+    """EnableProviderRequest identifies a provider."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PROVIDER_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """provider is the provider, in any case."""
+    """provider is the name of the provider. Case is ignored."""
     def __init__(
         self,
         *,
@@ -232,7 +235,7 @@ Global___EnableProviderRequest: _TypeAlias = EnableProviderRequest  # noqa: Y015
 
 @_typing.final
 class EnableProviderResponse(_message.Message):
-    """EnableProviderResponse holds the provider as it is now."""
+    """EnableProviderResponse holds the provider after the change."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -256,13 +259,13 @@ Global___EnableProviderResponse: _TypeAlias = EnableProviderResponse  # noqa: Y0
 
 @_typing.final
 class GetModelKillSwitchRequest(_message.Message):
-    """GetModelKillSwitchRequest names a model."""
+    """GetModelKillSwitchRequest identifies a model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_CONFIG_ID_FIELD_NUMBER: _builtins.int
     model_config_id: _builtins.str
-    """model_config_id is the UUID of the model's entry in the catalog."""
+    """model_config_id is the UUID of the model in the catalog."""
     def __init__(
         self,
         *,
@@ -285,7 +288,7 @@ class GetModelKillSwitchResponse(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def state(self) -> Global___KillSwitchState:
-        """state is the model's state; over HTTP it is the whole body."""
+        """state is the state of the model; over HTTP it is the whole body."""
 
     def __init__(
         self,
@@ -302,14 +305,14 @@ Global___GetModelKillSwitchResponse: _TypeAlias = GetModelKillSwitchResponse  # 
 
 @_typing.final
 class DisableModelRequest(_message.Message):
-    """DisableModelRequest names a model, and says why it is switched off."""
+    """DisableModelRequest identifies a model, and says why it is disabled."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_CONFIG_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     model_config_id: _builtins.str
-    """model_config_id is the UUID of the model's entry in the catalog."""
+    """model_config_id is the UUID of the model in the catalog."""
     reason: _builtins.str
     """reason is `maintenance`, `cost_runaway`, `security_event` or `other`."""
     def __init__(
@@ -328,14 +331,14 @@ Global___DisableModelRequest: _TypeAlias = DisableModelRequest  # noqa: Y015
 
 @_typing.final
 class DisableModelResponse(_message.Message):
-    """DisableModelResponse holds the state of a model as it is now."""
+    """DisableModelResponse holds the state of the model after the change."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     STATE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def state(self) -> Global___KillSwitchState:
-        """state is the model's state; over HTTP it is the whole body."""
+        """state is the state of the model; over HTTP it is the whole body."""
 
     def __init__(
         self,
@@ -352,13 +355,13 @@ Global___DisableModelResponse: _TypeAlias = DisableModelResponse  # noqa: Y015
 
 @_typing.final
 class EnableModelRequest(_message.Message):
-    """EnableModelRequest names a model."""
+    """EnableModelRequest identifies a model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_CONFIG_ID_FIELD_NUMBER: _builtins.int
     model_config_id: _builtins.str
-    """model_config_id is the UUID of the model's entry in the catalog."""
+    """model_config_id is the UUID of the model in the catalog."""
     def __init__(
         self,
         *,
@@ -374,14 +377,14 @@ Global___EnableModelRequest: _TypeAlias = EnableModelRequest  # noqa: Y015
 
 @_typing.final
 class EnableModelResponse(_message.Message):
-    """EnableModelResponse holds the state of a model as it is now."""
+    """EnableModelResponse holds the state of the model after the change."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     STATE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def state(self) -> Global___KillSwitchState:
-        """state is the model's state; over HTTP it is the whole body."""
+        """state is the state of the model; over HTTP it is the whole body."""
 
     def __init__(
         self,

@@ -26,9 +26,10 @@ if _version_not_supported:
 
 
 class KillSwitchServiceStub:
-    """KillSwitchService switches models and providers off and on, for all tenants,
-    from the very next decision: a request for one that is off is a BLOCK whose
-    `status_hint` is 503. Each model that changes has one entry in the change log.
+    """KillSwitchService disables and enables models and providers for all tenants.
+    A change is in force for the next decision: a request for a disabled model
+    is a BLOCK whose `status_hint` is 503. The change log has one entry for each
+    model that changes.
     """
 
     def __init__(self, channel):
@@ -70,9 +71,10 @@ class KillSwitchServiceStub:
 
 
 class KillSwitchServiceServicer:
-    """KillSwitchService switches models and providers off and on, for all tenants,
-    from the very next decision: a request for one that is off is a BLOCK whose
-    `status_hint` is 503. Each model that changes has one entry in the change log.
+    """KillSwitchService disables and enables models and providers for all tenants.
+    A change is in force for the next decision: a request for a disabled model
+    is a BLOCK whose `status_hint` is 503. The change log has one entry for each
+    model that changes.
     """
 
     def ListProviderKillSwitches(self, request, context):
@@ -83,15 +85,15 @@ class KillSwitchServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DisableProvider(self, request, context):
-        """DisableProvider switches all models of a provider off. One that is off
-        already stays off since when it was.
+        """DisableProvider disables all models of a provider. If a model is already
+        disabled, the time at which it was disabled stays the same.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EnableProvider(self, request, context):
-        """EnableProvider switches all models of a provider on.
+        """EnableProvider enables all models of a provider.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,15 +107,15 @@ class KillSwitchServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DisableModel(self, request, context):
-        """DisableModel switches one model off. One that is off already stays off since
-        when it was.
+        """DisableModel disables one model. If it is already disabled, the time at
+        which it was disabled stays the same.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EnableModel(self, request, context):
-        """EnableModel switches one model on.
+        """EnableModel enables one model.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -161,9 +163,10 @@ def add_KillSwitchServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class KillSwitchService:
-    """KillSwitchService switches models and providers off and on, for all tenants,
-    from the very next decision: a request for one that is off is a BLOCK whose
-    `status_hint` is 503. Each model that changes has one entry in the change log.
+    """KillSwitchService disables and enables models and providers for all tenants.
+    A change is in force for the next decision: a request for a disabled model
+    is a BLOCK whose `status_hint` is 503. The change log has one entry for each
+    model that changes.
     """
 
     @staticmethod

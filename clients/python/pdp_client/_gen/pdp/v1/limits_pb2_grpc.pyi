@@ -27,12 +27,13 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class LimitServiceStub:
-    """LimitService administers limits: how many requests, tokens and dollars a user
-    may use, or the members of a group together. Each subject has at most one. A
-    request is held against the limit of its user and those of all its groups.
+    """LimitService administers limits: how many requests, tokens and US dollars a
+    user may use, or the members of a group may use together. A subject has at
+    most one limit. A request counts against the limit of its user and the
+    limits of all its groups.
 
-    Days and months are those of UTC. A minute is the last 60 seconds. Counting
-    begins when a limit is made, and goes on through changes and restarts.
+    Days and months are in UTC. A minute is the last 60 seconds. Counting begins
+    when a limit is created, and continues through changes and restarts.
     """
 
     @_typing.overload
@@ -42,51 +43,57 @@ class LimitServiceStub:
     ListLimits: _grpc.UnaryUnaryMultiCallable[_limits_pb2.ListLimitsRequest, _limits_pb2.ListLimitsResponse]
     """ListLimits lists the tenant's limits in order of creation."""
     CreateLimit: _grpc.UnaryUnaryMultiCallable[_limits_pb2.CreateLimitRequest, _limits_pb2.CreateLimitResponse]
-    """CreateLimit makes a limit, in force on the tenant's next decision."""
+    """CreateLimit creates a limit. It is in force for the tenant's next
+    decision.
+    """
     GetLimitUsage: _grpc.UnaryUnaryMultiCallable[_limits_pb2.GetLimitUsageRequest, _limits_pb2.GetLimitUsageResponse]
-    """GetLimitUsage tells how the tenant's limits stand."""
+    """GetLimitUsage returns the usage of the tenant's limits."""
     GetLimit: _grpc.UnaryUnaryMultiCallable[_limits_pb2.GetLimitRequest, _limits_pb2.GetLimitResponse]
     """GetLimit returns one limit."""
     UpdateLimit: _grpc.UnaryUnaryMultiCallable[_limits_pb2.UpdateLimitRequest, _limits_pb2.UpdateLimitResponse]
-    """UpdateLimit changes those fields of a limit that are sent; null makes one
-    unlimited. What was counted stays.
+    """UpdateLimit changes the fields of a limit that are sent; null makes a
+    bound unlimited. The usage is not reset.
     """
     DeleteLimit: _grpc.UnaryUnaryMultiCallable[_limits_pb2.DeleteLimitRequest, _limits_pb2.DeleteLimitResponse]
     """DeleteLimit deletes a limit."""
 
 @_typing.type_check_only
 class LimitServiceAsyncStub(LimitServiceStub):
-    """LimitService administers limits: how many requests, tokens and dollars a user
-    may use, or the members of a group together. Each subject has at most one. A
-    request is held against the limit of its user and those of all its groups.
+    """LimitService administers limits: how many requests, tokens and US dollars a
+    user may use, or the members of a group may use together. A subject has at
+    most one limit. A request counts against the limit of its user and the
+    limits of all its groups.
 
-    Days and months are those of UTC. A minute is the last 60 seconds. Counting
-    begins when a limit is made, and goes on through changes and restarts.
+    Days and months are in UTC. A minute is the last 60 seconds. Counting begins
+    when a limit is created, and continues through changes and restarts.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListLimits: _aio.UnaryUnaryMultiCallable[_limits_pb2.ListLimitsRequest, _limits_pb2.ListLimitsResponse]  # type: ignore[assignment]
     """ListLimits lists the tenant's limits in order of creation."""
     CreateLimit: _aio.UnaryUnaryMultiCallable[_limits_pb2.CreateLimitRequest, _limits_pb2.CreateLimitResponse]  # type: ignore[assignment]
-    """CreateLimit makes a limit, in force on the tenant's next decision."""
+    """CreateLimit creates a limit. It is in force for the tenant's next
+    decision.
+    """
     GetLimitUsage: _aio.UnaryUnaryMultiCallable[_limits_pb2.GetLimitUsageRequest, _limits_pb2.GetLimitUsageResponse]  # type: ignore[assignment]
-    """GetLimitUsage tells how the tenant's limits stand."""
+    """GetLimitUsage returns the usage of the tenant's limits."""
     GetLimit: _aio.UnaryUnaryMultiCallable[_limits_pb2.GetLimitRequest, _limits_pb2.GetLimitResponse]  # type: ignore[assignment]
     """GetLimit returns one limit."""
     UpdateLimit: _aio.UnaryUnaryMultiCallable[_limits_pb2.UpdateLimitRequest, _limits_pb2.UpdateLimitResponse]  # type: ignore[assignment]
-    """UpdateLimit changes those fields of a limit that are sent; null makes one
-    unlimited. What was counted stays.
+    """UpdateLimit changes the fields of a limit that are sent; null makes a
+    bound unlimited. The usage is not reset.
     """
     DeleteLimit: _aio.UnaryUnaryMultiCallable[_limits_pb2.DeleteLimitRequest, _limits_pb2.DeleteLimitResponse]  # type: ignore[assignment]
     """DeleteLimit deletes a limit."""
 
 class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
-    """LimitService administers limits: how many requests, tokens and dollars a user
-    may use, or the members of a group together. Each subject has at most one. A
-    request is held against the limit of its user and those of all its groups.
+    """LimitService administers limits: how many requests, tokens and US dollars a
+    user may use, or the members of a group may use together. A subject has at
+    most one limit. A request counts against the limit of its user and the
+    limits of all its groups.
 
-    Days and months are those of UTC. A minute is the last 60 seconds. Counting
-    begins when a limit is made, and goes on through changes and restarts.
+    Days and months are in UTC. A minute is the last 60 seconds. Counting begins
+    when a limit is created, and continues through changes and restarts.
     """
 
     @_abc_1.abstractmethod
@@ -103,7 +110,9 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _limits_pb2.CreateLimitRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_limits_pb2.CreateLimitResponse, _abc.Awaitable[_limits_pb2.CreateLimitResponse]]:
-        """CreateLimit makes a limit, in force on the tenant's next decision."""
+        """CreateLimit creates a limit. It is in force for the tenant's next
+        decision.
+        """
 
     @_abc_1.abstractmethod
     def GetLimitUsage(
@@ -111,7 +120,7 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _limits_pb2.GetLimitUsageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_limits_pb2.GetLimitUsageResponse, _abc.Awaitable[_limits_pb2.GetLimitUsageResponse]]:
-        """GetLimitUsage tells how the tenant's limits stand."""
+        """GetLimitUsage returns the usage of the tenant's limits."""
 
     @_abc_1.abstractmethod
     def GetLimit(
@@ -127,8 +136,8 @@ class LimitServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _limits_pb2.UpdateLimitRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_limits_pb2.UpdateLimitResponse, _abc.Awaitable[_limits_pb2.UpdateLimitResponse]]:
-        """UpdateLimit changes those fields of a limit that are sent; null makes one
-        unlimited. What was counted stays.
+        """UpdateLimit changes the fields of a limit that are sent; null makes a
+        bound unlimited. The usage is not reset.
         """
 
     @_abc_1.abstractmethod

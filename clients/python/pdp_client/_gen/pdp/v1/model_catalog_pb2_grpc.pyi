@@ -27,9 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ModelCatalogServiceStub:
-    """ModelCatalogService administers the model catalog: the models that routes may
-    name, that tiers stand for, and that the kill switch knows. It is the
-    platform's, in force for all tenants.
+    """ModelCatalogService administers the model catalog: the models that routes
+    can name, that tiers contain, and that the kill switch applies to. The
+    catalog belongs to the platform and is in force for all tenants.
     """
 
     @_typing.overload
@@ -39,45 +39,47 @@ class ModelCatalogServiceStub:
     ListModelConfigs: _grpc.UnaryUnaryMultiCallable[_model_catalog_pb2.ListModelConfigsRequest, _model_catalog_pb2.ListModelConfigsResponse]
     """ListModelConfigs lists the models in the order in which they were added."""
     CreateModelConfig: _grpc.UnaryUnaryMultiCallable[_model_catalog_pb2.CreateModelConfigRequest, _model_catalog_pb2.CreateModelConfigResponse]
-    """CreateModelConfig adds a model. One of a provider whose models are all
-    switched off is switched off too.
+    """CreateModelConfig adds a model. If all models of its provider are
+    disabled, the new model is disabled too.
     """
     GetModelConfig: _grpc.UnaryUnaryMultiCallable[_model_catalog_pb2.GetModelConfigRequest, _model_catalog_pb2.GetModelConfigResponse]
     """GetModelConfig returns one model."""
     UpdateModelConfig: _grpc.UnaryUnaryMultiCallable[_model_catalog_pb2.UpdateModelConfigRequest, _model_catalog_pb2.UpdateModelConfigResponse]
-    """UpdateModelConfig changes those fields of a model that are sent."""
+    """UpdateModelConfig changes the fields of a model that are sent."""
     DeleteModelConfig: _grpc.UnaryUnaryMultiCallable[_model_catalog_pb2.DeleteModelConfigRequest, _model_catalog_pb2.DeleteModelConfigResponse]
-    """DeleteModelConfig takes a model out of the catalog. One that is switched off
-    stays, for requests for what the catalog does not know pass.
+    """DeleteModelConfig deletes a model from the catalog. A disabled model
+    cannot be deleted, because requests for a model that is not in the catalog
+    pass.
     """
 
 @_typing.type_check_only
 class ModelCatalogServiceAsyncStub(ModelCatalogServiceStub):
-    """ModelCatalogService administers the model catalog: the models that routes may
-    name, that tiers stand for, and that the kill switch knows. It is the
-    platform's, in force for all tenants.
+    """ModelCatalogService administers the model catalog: the models that routes
+    can name, that tiers contain, and that the kill switch applies to. The
+    catalog belongs to the platform and is in force for all tenants.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListModelConfigs: _aio.UnaryUnaryMultiCallable[_model_catalog_pb2.ListModelConfigsRequest, _model_catalog_pb2.ListModelConfigsResponse]  # type: ignore[assignment]
     """ListModelConfigs lists the models in the order in which they were added."""
     CreateModelConfig: _aio.UnaryUnaryMultiCallable[_model_catalog_pb2.CreateModelConfigRequest, _model_catalog_pb2.CreateModelConfigResponse]  # type: ignore[assignment]
-    """CreateModelConfig adds a model. One of a provider whose models are all
-    switched off is switched off too.
+    """CreateModelConfig adds a model. If all models of its provider are
+    disabled, the new model is disabled too.
     """
     GetModelConfig: _aio.UnaryUnaryMultiCallable[_model_catalog_pb2.GetModelConfigRequest, _model_catalog_pb2.GetModelConfigResponse]  # type: ignore[assignment]
     """GetModelConfig returns one model."""
     UpdateModelConfig: _aio.UnaryUnaryMultiCallable[_model_catalog_pb2.UpdateModelConfigRequest, _model_catalog_pb2.UpdateModelConfigResponse]  # type: ignore[assignment]
-    """UpdateModelConfig changes those fields of a model that are sent."""
+    """UpdateModelConfig changes the fields of a model that are sent."""
     DeleteModelConfig: _aio.UnaryUnaryMultiCallable[_model_catalog_pb2.DeleteModelConfigRequest, _model_catalog_pb2.DeleteModelConfigResponse]  # type: ignore[assignment]
-    """DeleteModelConfig takes a model out of the catalog. One that is switched off
-    stays, for requests for what the catalog does not know pass.
+    """DeleteModelConfig deletes a model from the catalog. A disabled model
+    cannot be deleted, because requests for a model that is not in the catalog
+    pass.
     """
 
 class ModelCatalogServiceServicer(metaclass=_abc_1.ABCMeta):
-    """ModelCatalogService administers the model catalog: the models that routes may
-    name, that tiers stand for, and that the kill switch knows. It is the
-    platform's, in force for all tenants.
+    """ModelCatalogService administers the model catalog: the models that routes
+    can name, that tiers contain, and that the kill switch applies to. The
+    catalog belongs to the platform and is in force for all tenants.
     """
 
     @_abc_1.abstractmethod
@@ -94,8 +96,8 @@ class ModelCatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_catalog_pb2.CreateModelConfigRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_catalog_pb2.CreateModelConfigResponse, _abc.Awaitable[_model_catalog_pb2.CreateModelConfigResponse]]:
-        """CreateModelConfig adds a model. One of a provider whose models are all
-        switched off is switched off too.
+        """CreateModelConfig adds a model. If all models of its provider are
+        disabled, the new model is disabled too.
         """
 
     @_abc_1.abstractmethod
@@ -112,7 +114,7 @@ class ModelCatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_catalog_pb2.UpdateModelConfigRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_catalog_pb2.UpdateModelConfigResponse, _abc.Awaitable[_model_catalog_pb2.UpdateModelConfigResponse]]:
-        """UpdateModelConfig changes those fields of a model that are sent."""
+        """UpdateModelConfig changes the fields of a model that are sent."""
 
     @_abc_1.abstractmethod
     def DeleteModelConfig(
@@ -120,8 +122,9 @@ class ModelCatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_catalog_pb2.DeleteModelConfigRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_catalog_pb2.DeleteModelConfigResponse, _abc.Awaitable[_model_catalog_pb2.DeleteModelConfigResponse]]:
-        """DeleteModelConfig takes a model out of the catalog. One that is switched off
-        stays, for requests for what the catalog does not know pass.
+        """DeleteModelConfig deletes a model from the catalog. A disabled model
+        cannot be deleted, because requests for a model that is not in the catalog
+        pass.
         """
 
 def add_ModelCatalogServiceServicer_to_server(servicer: ModelCatalogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

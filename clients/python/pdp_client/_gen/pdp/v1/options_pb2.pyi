@@ -27,34 +27,40 @@ class _Role:
 class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ROLE_UNSPECIFIED: _Role.ValueType  # 0
-    """ROLE_UNSPECIFIED is no role: an RPC that requires it does not build."""
+    """ROLE_UNSPECIFIED is no role. The stubs of an RPC that requires it cannot
+    be generated.
+    """
     ROLE_PEP: _Role.ValueType  # 1
-    """ROLE_PEP asks for decisions: a policy enforcement point's."""
+    """ROLE_PEP requests decisions. It is the role of a policy enforcement point."""
     ROLE_AUDITOR: _Role.ValueType  # 2
-    """ROLE_AUDITOR reads policies, records and what would be decided."""
+    """ROLE_AUDITOR reads policies and decision records, and simulates decisions."""
     ROLE_EDITOR: _Role.ValueType  # 3
     """ROLE_EDITOR changes policies."""
     ROLE_ADMIN: _Role.ValueType  # 4
-    """ROLE_ADMIN makes and revokes credentials, says where records are sent, and,
-    for all tenants, switches models off.
+    """ROLE_ADMIN creates and revokes credentials, sets where decision records
+    are sent, and, if it is not bound to a tenant, disables models for all
+    tenants.
     """
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
-    """Role is what a credential may do. An editor may do what an auditor and a PEP
-    may, an admin what an editor may.
+    """Role is a set of permissions of a credential. An editor may also do what an
+    auditor and a PEP may do, and an admin may also do what an editor may do.
     """
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
-"""ROLE_UNSPECIFIED is no role: an RPC that requires it does not build."""
+"""ROLE_UNSPECIFIED is no role. The stubs of an RPC that requires it cannot
+be generated.
+"""
 ROLE_PEP: Role.ValueType  # 1
-"""ROLE_PEP asks for decisions: a policy enforcement point's."""
+"""ROLE_PEP requests decisions. It is the role of a policy enforcement point."""
 ROLE_AUDITOR: Role.ValueType  # 2
-"""ROLE_AUDITOR reads policies, records and what would be decided."""
+"""ROLE_AUDITOR reads policies and decision records, and simulates decisions."""
 ROLE_EDITOR: Role.ValueType  # 3
 """ROLE_EDITOR changes policies."""
 ROLE_ADMIN: Role.ValueType  # 4
-"""ROLE_ADMIN makes and revokes credentials, says where records are sent, and,
-for all tenants, switches models off.
+"""ROLE_ADMIN creates and revokes credentials, sets where decision records
+are sent, and, if it is not bound to a tenant, disables models for all
+tenants.
 """
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
@@ -65,24 +71,32 @@ class _Scope:
 class _ScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Scope.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     SCOPE_UNSPECIFIED: _Scope.ValueType  # 0
-    """SCOPE_UNSPECIFIED is no scope: an RPC that has it does not build."""
+    """SCOPE_UNSPECIFIED is no scope. The stubs of an RPC that has it cannot be
+    generated.
+    """
     SCOPE_TENANT: _Scope.ValueType  # 1
-    """SCOPE_TENANT acts for one tenant, which the credential must be bound to."""
+    """SCOPE_TENANT acts for one tenant. The credential must be bound to that
+    tenant or to all tenants.
+    """
     SCOPE_PLATFORM: _Scope.ValueType  # 2
-    """SCOPE_PLATFORM changes what all tenants share, so the credential must be
-    bound to all of them.
+    """SCOPE_PLATFORM changes what all tenants share. The credential must be
+    bound to all tenants.
     """
 
 class Scope(_Scope, metaclass=_ScopeEnumTypeWrapper):
-    """Scope is for whom an RPC acts."""
+    """Scope is the set of tenants that an RPC acts for."""
 
 SCOPE_UNSPECIFIED: Scope.ValueType  # 0
-"""SCOPE_UNSPECIFIED is no scope: an RPC that has it does not build."""
+"""SCOPE_UNSPECIFIED is no scope. The stubs of an RPC that has it cannot be
+generated.
+"""
 SCOPE_TENANT: Scope.ValueType  # 1
-"""SCOPE_TENANT acts for one tenant, which the credential must be bound to."""
+"""SCOPE_TENANT acts for one tenant. The credential must be bound to that
+tenant or to all tenants.
+"""
 SCOPE_PLATFORM: Scope.ValueType  # 2
-"""SCOPE_PLATFORM changes what all tenants share, so the credential must be
-bound to all of them.
+"""SCOPE_PLATFORM changes what all tenants share. The credential must be
+bound to all tenants.
 """
 Global___Scope: _TypeAlias = Scope  # noqa: Y015
 
@@ -93,48 +107,48 @@ class _JsonForm:
 class _JsonFormEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JsonForm.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     JSON_FORM_UNSPECIFIED: _JsonForm.ValueType  # 0
-    """JSON_FORM_UNSPECIFIED stands for: fields with presence are left out while
-    unset, all others are always written.
+    """JSON_FORM_UNSPECIFIED omits a field with presence if it is unset, and
+    always writes any other field.
     """
     JSON_FORM_NULL: _JsonForm.ValueType  # 1
-    """JSON_FORM_NULL writes null for an unset field."""
+    """JSON_FORM_NULL writes null if the field is unset."""
     JSON_FORM_OMIT_EMPTY: _JsonForm.ValueType  # 2
-    """JSON_FORM_OMIT_EMPTY leaves the field out when it is empty or zero."""
+    """JSON_FORM_OMIT_EMPTY omits the field if it is empty or zero."""
     JSON_FORM_NULL_IF_EMPTY: _JsonForm.ValueType  # 3
-    """JSON_FORM_NULL_IF_EMPTY leaves an unset message out and writes null for one
-    that is set but empty.
+    """JSON_FORM_NULL_IF_EMPTY omits a message that is unset, and writes null if
+    it is set but empty.
     """
     JSON_FORM_LIST: _JsonForm.ValueType  # 4
-    """JSON_FORM_LIST is for a message whose only field is a list of the same name
-    as the field that it is in: in JSON it is the bare list. So a list that was
-    not sent can be told from an empty one.
+    """JSON_FORM_LIST is for a message whose only field is a list with the name
+    of the field that holds the message. In JSON it is the list itself. So a
+    list that was not sent differs from an empty list.
     """
 
 class JsonForm(_JsonForm, metaclass=_JsonFormEnumTypeWrapper):
-    """JsonForm is what the JSON shim writes for a field without a value."""
+    """JsonForm is what the HTTP API writes for a field without a value."""
 
 JSON_FORM_UNSPECIFIED: JsonForm.ValueType  # 0
-"""JSON_FORM_UNSPECIFIED stands for: fields with presence are left out while
-unset, all others are always written.
+"""JSON_FORM_UNSPECIFIED omits a field with presence if it is unset, and
+always writes any other field.
 """
 JSON_FORM_NULL: JsonForm.ValueType  # 1
-"""JSON_FORM_NULL writes null for an unset field."""
+"""JSON_FORM_NULL writes null if the field is unset."""
 JSON_FORM_OMIT_EMPTY: JsonForm.ValueType  # 2
-"""JSON_FORM_OMIT_EMPTY leaves the field out when it is empty or zero."""
+"""JSON_FORM_OMIT_EMPTY omits the field if it is empty or zero."""
 JSON_FORM_NULL_IF_EMPTY: JsonForm.ValueType  # 3
-"""JSON_FORM_NULL_IF_EMPTY leaves an unset message out and writes null for one
-that is set but empty.
+"""JSON_FORM_NULL_IF_EMPTY omits a message that is unset, and writes null if
+it is set but empty.
 """
 JSON_FORM_LIST: JsonForm.ValueType  # 4
-"""JSON_FORM_LIST is for a message whose only field is a list of the same name
-as the field that it is in: in JSON it is the bare list. So a list that was
-not sent can be told from an empty one.
+"""JSON_FORM_LIST is for a message whose only field is a list with the name
+of the field that holds the message. In JSON it is the list itself. So a
+list that was not sent differs from an empty list.
 """
 Global___JsonForm: _TypeAlias = JsonForm  # noqa: Y015
 
 @_typing.final
 class MethodRules(_message.Message):
-    """MethodRules are the rules of one RPC on the JSON shim."""
+    """MethodRules are the options of one RPC over HTTP."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -142,13 +156,13 @@ class MethodRules(_message.Message):
     INVALID_STATUS_FIELD_NUMBER: _builtins.int
     WRITES_FIELD_NUMBER: _builtins.int
     success_status: _builtins.int
-    """success_status is the HTTP status of a successful answer; 0 stands for 200."""
+    """success_status is the HTTP status of a successful response; 0 means 200."""
     invalid_status: _builtins.int
-    """invalid_status is the HTTP status for values that parse as JSON but are
-    invalid; 0 stands for 400.
+    """invalid_status is the HTTP status if a value parses as JSON but is
+    invalid; 0 means 400.
     """
     writes: _builtins.bool
-    """writes tells that the RPC changes policies."""
+    """writes is true if the RPC changes policies."""
     def __init__(
         self,
         *,
@@ -166,16 +180,18 @@ Global___MethodRules: _TypeAlias = MethodRules  # noqa: Y015
 
 @_typing.final
 class Access(_message.Message):
-    """Access is what a credential must have for an RPC to be carried out."""
+    """Access is what a credential needs to call an RPC."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ROLE_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
     role: Global___Role.ValueType
-    """role is the least role that may call the RPC; see `Role` for those above it."""
+    """role is the lowest role that may call the RPC; see `Role` for the roles
+    above it.
+    """
     scope: Global___Scope.ValueType
-    """scope is for whom the RPC acts."""
+    """scope is the set of tenants that the RPC acts for."""
     def __init__(
         self,
         *,
@@ -192,17 +208,17 @@ Global___Access: _TypeAlias = Access  # noqa: Y015
 
 @_typing.final
 class FieldRules(_message.Message):
-    """FieldRules are the rules of one field."""
+    """FieldRules are the options of one field."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     JSON_FIELD_NUMBER: _builtins.int
     INVALID_FIELD_NUMBER: _builtins.int
     json: Global___JsonForm.ValueType
-    """json is the form that the field takes in JSON when it is unset or empty."""
+    """json is the JSON form of the field if it is unset or empty."""
     invalid: _error_reason_pb2.ErrorReason.ValueType
-    """invalid is the reason that is sent when the field's value is invalid;
-    unspecified stands for ERROR_REASON_INVALID_ARGUMENT.
+    """invalid is the reason of the error if the field is invalid; unspecified
+    means ERROR_REASON_INVALID_ARGUMENT.
     """
     def __init__(
         self,
@@ -222,12 +238,14 @@ METHOD_FIELD_NUMBER: _builtins.int
 ACCESS_FIELD_NUMBER: _builtins.int
 FIELD_FIELD_NUMBER: _builtins.int
 method: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___MethodRules]
-"""method says how the JSON shim answers for an RPC, beyond what
-`google.api.http` can say.
+"""method sets how the HTTP API answers for an RPC, in addition to
+`google.api.http`.
 """
 access: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Access]
-"""access says who may call an RPC. Every RPC has it: one without it is
-refused when the stubs are generated, and by the server's start.
+"""access sets which credentials may call an RPC. Every RPC must have it: if
+one lacks it, the stubs cannot be generated and the server does not start.
 """
 field: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___FieldRules]
-"""field says how a field is written in JSON and which error its violation is."""
+"""field sets how a field is written in JSON, and which error a violation of
+its bounds is.
+"""

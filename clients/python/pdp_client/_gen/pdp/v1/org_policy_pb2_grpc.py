@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class OrgPolicyServiceStub:
-    """OrgPolicyService administers the one policy that a tenant has as a whole:
-    what is recorded, which frameworks count, who is alerted, and from which risk
-    on requests are blocked.
+    """OrgPolicyService administers the org policy of a tenant: which decisions are
+    recorded, which compliance frameworks apply, who receives alerts, and at
+    which risk level requests are blocked. A tenant has one org policy.
     """
 
     def __init__(self, channel):
@@ -55,31 +55,31 @@ class OrgPolicyServiceStub:
 
 
 class OrgPolicyServiceServicer:
-    """OrgPolicyService administers the one policy that a tenant has as a whole:
-    what is recorded, which frameworks count, who is alerted, and from which risk
-    on requests are blocked.
+    """OrgPolicyService administers the org policy of a tenant: which decisions are
+    recorded, which compliance frameworks apply, who receives alerts, and at
+    which risk level requests are blocked. A tenant has one org policy.
     """
 
     def GetOrgPolicy(self, request, context):
-        """GetOrgPolicy returns the tenant's policy; the default one until it is
-        changed.
+        """GetOrgPolicy returns the org policy of the tenant. If it was never
+        changed, this is the default policy.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateOrgPolicy(self, request, context):
-        """UpdateOrgPolicy changes those fields that are sent, in force on the
-        tenant's next decision. A field that is null counts as not sent.
+        """UpdateOrgPolicy changes the fields that are sent. The change is in force
+        for the tenant's next decision. A null field counts as not sent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def TestAlertRules(self, request, context):
-        """TestAlertRules sends a message to the webhooks of alert rules, at once and
-        once, that says that it is a test. What comes of it is in the answer: a
-        delivery that fails is no error of the call.
+        """TestAlertRules immediately sends one test message to the webhook of each
+        selected alert rule. The response holds the results: a failed delivery is
+        not an error of the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,9 +112,9 @@ def add_OrgPolicyServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OrgPolicyService:
-    """OrgPolicyService administers the one policy that a tenant has as a whole:
-    what is recorded, which frameworks count, who is alerted, and from which risk
-    on requests are blocked.
+    """OrgPolicyService administers the org policy of a tenant: which decisions are
+    recorded, which compliance frameworks apply, who receives alerts, and at
+    which risk level requests are blocked. A tenant has one org policy.
     """
 
     @staticmethod

@@ -27,9 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PolicyChainServiceStub:
-    """PolicyChainService administers chains: the packs that a tenant's requests go
-    through, in order, and how their rules are combined. A tenant has one chain of
-    its own, and may have one for each of its users beside it.
+    """PolicyChainService administers policy chains: the packs that the requests of
+    a tenant are evaluated against, in order, and how their rules are combined.
+    A tenant has one chain of its own, and can have one more for each of its
+    users.
     """
 
     @_typing.overload
@@ -37,43 +38,49 @@ class PolicyChainServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PolicyChainServiceAsyncStub: ...
     ListPolicyChains: _grpc.UnaryUnaryMultiCallable[_policy_chain_pb2.ListPolicyChainsRequest, _policy_chain_pb2.ListPolicyChainsResponse]
-    """ListPolicyChains lists the tenant's own chain, then its users' by user."""
+    """ListPolicyChains lists the tenant's own chain, then the chains of its
+    users, sorted by user.
+    """
     ReplaceOrgPolicyChain: _grpc.UnaryUnaryMultiCallable[_policy_chain_pb2.ReplaceOrgPolicyChainRequest, _policy_chain_pb2.ReplaceOrgPolicyChainResponse]
-    """ReplaceOrgPolicyChain replaces the tenant's own chain, made where there is
-    none.
+    """ReplaceOrgPolicyChain replaces the tenant's own chain, or creates it if it
+    does not exist.
     """
     ReplaceUserPolicyChain: _grpc.UnaryUnaryMultiCallable[_policy_chain_pb2.ReplaceUserPolicyChainRequest, _policy_chain_pb2.ReplaceUserPolicyChainResponse]
-    """ReplaceUserPolicyChain replaces the chain of one user, made where there is
-    none.
+    """ReplaceUserPolicyChain replaces the chain of one user, or creates it if it
+    does not exist.
     """
     DeleteUserPolicyChain: _grpc.UnaryUnaryMultiCallable[_policy_chain_pb2.DeleteUserPolicyChainRequest, _policy_chain_pb2.DeleteUserPolicyChainResponse]
     """DeleteUserPolicyChain deletes the chain of one user."""
 
 @_typing.type_check_only
 class PolicyChainServiceAsyncStub(PolicyChainServiceStub):
-    """PolicyChainService administers chains: the packs that a tenant's requests go
-    through, in order, and how their rules are combined. A tenant has one chain of
-    its own, and may have one for each of its users beside it.
+    """PolicyChainService administers policy chains: the packs that the requests of
+    a tenant are evaluated against, in order, and how their rules are combined.
+    A tenant has one chain of its own, and can have one more for each of its
+    users.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListPolicyChains: _aio.UnaryUnaryMultiCallable[_policy_chain_pb2.ListPolicyChainsRequest, _policy_chain_pb2.ListPolicyChainsResponse]  # type: ignore[assignment]
-    """ListPolicyChains lists the tenant's own chain, then its users' by user."""
+    """ListPolicyChains lists the tenant's own chain, then the chains of its
+    users, sorted by user.
+    """
     ReplaceOrgPolicyChain: _aio.UnaryUnaryMultiCallable[_policy_chain_pb2.ReplaceOrgPolicyChainRequest, _policy_chain_pb2.ReplaceOrgPolicyChainResponse]  # type: ignore[assignment]
-    """ReplaceOrgPolicyChain replaces the tenant's own chain, made where there is
-    none.
+    """ReplaceOrgPolicyChain replaces the tenant's own chain, or creates it if it
+    does not exist.
     """
     ReplaceUserPolicyChain: _aio.UnaryUnaryMultiCallable[_policy_chain_pb2.ReplaceUserPolicyChainRequest, _policy_chain_pb2.ReplaceUserPolicyChainResponse]  # type: ignore[assignment]
-    """ReplaceUserPolicyChain replaces the chain of one user, made where there is
-    none.
+    """ReplaceUserPolicyChain replaces the chain of one user, or creates it if it
+    does not exist.
     """
     DeleteUserPolicyChain: _aio.UnaryUnaryMultiCallable[_policy_chain_pb2.DeleteUserPolicyChainRequest, _policy_chain_pb2.DeleteUserPolicyChainResponse]  # type: ignore[assignment]
     """DeleteUserPolicyChain deletes the chain of one user."""
 
 class PolicyChainServiceServicer(metaclass=_abc_1.ABCMeta):
-    """PolicyChainService administers chains: the packs that a tenant's requests go
-    through, in order, and how their rules are combined. A tenant has one chain of
-    its own, and may have one for each of its users beside it.
+    """PolicyChainService administers policy chains: the packs that the requests of
+    a tenant are evaluated against, in order, and how their rules are combined.
+    A tenant has one chain of its own, and can have one more for each of its
+    users.
     """
 
     @_abc_1.abstractmethod
@@ -82,7 +89,9 @@ class PolicyChainServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_chain_pb2.ListPolicyChainsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_chain_pb2.ListPolicyChainsResponse, _abc.Awaitable[_policy_chain_pb2.ListPolicyChainsResponse]]:
-        """ListPolicyChains lists the tenant's own chain, then its users' by user."""
+        """ListPolicyChains lists the tenant's own chain, then the chains of its
+        users, sorted by user.
+        """
 
     @_abc_1.abstractmethod
     def ReplaceOrgPolicyChain(
@@ -90,8 +99,8 @@ class PolicyChainServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_chain_pb2.ReplaceOrgPolicyChainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_chain_pb2.ReplaceOrgPolicyChainResponse, _abc.Awaitable[_policy_chain_pb2.ReplaceOrgPolicyChainResponse]]:
-        """ReplaceOrgPolicyChain replaces the tenant's own chain, made where there is
-        none.
+        """ReplaceOrgPolicyChain replaces the tenant's own chain, or creates it if it
+        does not exist.
         """
 
     @_abc_1.abstractmethod
@@ -100,8 +109,8 @@ class PolicyChainServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_chain_pb2.ReplaceUserPolicyChainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_chain_pb2.ReplaceUserPolicyChainResponse, _abc.Awaitable[_policy_chain_pb2.ReplaceUserPolicyChainResponse]]:
-        """ReplaceUserPolicyChain replaces the chain of one user, made where there is
-        none.
+        """ReplaceUserPolicyChain replaces the chain of one user, or creates it if it
+        does not exist.
         """
 
     @_abc_1.abstractmethod

@@ -26,10 +26,10 @@ if _version_not_supported:
 
 
 class PolicyPackServiceStub:
-    """PolicyPackService administers policy packs and their rules. Bundles ship with
-    the product and are the same for all tenants, who may only switch them on and
-    off for themselves; custom packs are a tenant's own. A pack is in force once
-    a chain names it.
+    """PolicyPackService administers policy packs and their rules. Bundles ship
+    with the product and are the same for all tenants; a tenant can only enable
+    and disable them for itself. Custom packs belong to one tenant. A pack is in
+    force if a chain names it.
     """
 
     def __init__(self, channel):
@@ -96,28 +96,29 @@ class PolicyPackServiceStub:
 
 
 class PolicyPackServiceServicer:
-    """PolicyPackService administers policy packs and their rules. Bundles ship with
-    the product and are the same for all tenants, who may only switch them on and
-    off for themselves; custom packs are a tenant's own. A pack is in force once
-    a chain names it.
+    """PolicyPackService administers policy packs and their rules. Bundles ship
+    with the product and are the same for all tenants; a tenant can only enable
+    and disable them for itself. Custom packs belong to one tenant. A pack is in
+    force if a chain names it.
     """
 
     def ListPolicyPacks(self, request, context):
-        """ListPolicyPacks lists the bundles, then the tenant's packs, each by name.
+        """ListPolicyPacks lists the bundles, then the tenant's packs, each sorted by
+        name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPolicyPackBundles(self, request, context):
-        """ListPolicyPackBundles lists the bundles by name.
+        """ListPolicyPackBundles lists the bundles, sorted by name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreatePolicyPack(self, request, context):
-        """CreatePolicyPack makes a custom pack, with the rules that are given.
+        """CreatePolicyPack creates a custom pack and its first rules.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -131,23 +132,23 @@ class PolicyPackServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdatePolicyPack(self, request, context):
-        """UpdatePolicyPack changes those fields of a pack that are sent. Of a bundle
-        it changes `is_active` alone, and for the tenant alone.
+        """UpdatePolicyPack changes the fields of a pack that are sent. For a bundle,
+        only `is_active` can change, and the change applies to the tenant only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeletePolicyPack(self, request, context):
-        """DeletePolicyPack deletes a custom pack with its rules, unless a chain uses
-        it.
+        """DeletePolicyPack deletes a custom pack and its rules. It is refused if a
+        chain uses the pack.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPolicyRules(self, request, context):
-        """ListPolicyRules returns a pack's rules, by sequence.
+        """ListPolicyRules returns the rules of a pack, by sequence.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -161,8 +162,8 @@ class PolicyPackServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdatePolicyRule(self, request, context):
-        """UpdatePolicyRule changes those fields of a rule that are sent; conditions
-        and action are replaced whole.
+        """UpdatePolicyRule changes the fields of a rule that are sent. Conditions
+        and action are replaced as a whole.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -176,7 +177,7 @@ class PolicyPackServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReorderPolicyRules(self, request, context):
-        """ReorderPolicyRules gives all rules of a pack new sequences, at once.
+        """ReorderPolicyRules gives all rules of a pack new sequences in one change.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -249,10 +250,10 @@ def add_PolicyPackServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PolicyPackService:
-    """PolicyPackService administers policy packs and their rules. Bundles ship with
-    the product and are the same for all tenants, who may only switch them on and
-    off for themselves; custom packs are a tenant's own. A pack is in force once
-    a chain names it.
+    """PolicyPackService administers policy packs and their rules. Bundles ship
+    with the product and are the same for all tenants; a tenant can only enable
+    and disable them for itself. Custom packs belong to one tenant. A pack is in
+    force if a chain names it.
     """
 
     @staticmethod

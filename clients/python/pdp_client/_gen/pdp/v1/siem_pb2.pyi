@@ -20,7 +20,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class SiemConnector(_message.Message):
-    """SiemConnector is a connector."""
+    """SiemConnector is a connector and its health."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -50,17 +50,19 @@ class SiemConnector(_message.Message):
     CONNECTOR_TYPE_FIELD_NUMBER: _builtins.int
     CONFIG_SUMMARY_FIELD_NUMBER: _builtins.int
     connector_id: _builtins.str
-    """connector_id is its id, for instance `splunk`."""
+    """connector_id is the ID of the connector, for instance `splunk`."""
     display_name: _builtins.str
-    """display_name is the name for people."""
+    """display_name is the display name of the connector."""
     status: _builtins.str
     """status is `healthy`, `degraded`, `error` or `not_configured`."""
     connector_type: _builtins.str
-    """connector_type is what it is made of, for instance `SplunkHECConnector`."""
+    """connector_type is the type of the connector, for instance
+    `SplunkHECConnector`.
+    """
     @_builtins.property
     def config_summary(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """config_summary holds settings by name; none of them is secret. It is empty
-        for a connector that is not configured.
+        """config_summary holds the settings that are not secret, by name. It is
+        empty for a connector that is not configured.
         """
 
     def __init__(
@@ -82,7 +84,7 @@ Global___SiemConnector: _TypeAlias = SiemConnector  # noqa: Y015
 
 @_typing.final
 class ListSiemConnectorsRequest(_message.Message):
-    """ListSiemConnectorsRequest asks for all connectors."""
+    """ListSiemConnectorsRequest requests all connectors."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -106,7 +108,7 @@ class ListSiemConnectorsResponse(_message.Message):
     CONNECTORS_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
     total: _builtins.int
-    """total is how many there are."""
+    """total is the number of connectors."""
     @_builtins.property
     def connectors(self) -> _containers.RepeatedCompositeFieldContainer[Global___SiemConnector]:
         """connectors are the connectors."""
@@ -127,7 +129,7 @@ Global___ListSiemConnectorsResponse: _TypeAlias = ListSiemConnectorsResponse  # 
 
 @_typing.final
 class GetSiemHealthRequest(_message.Message):
-    """GetSiemHealthRequest asks for the health of all connectors."""
+    """GetSiemHealthRequest requests the health of all connectors."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -154,15 +156,17 @@ class GetSiemHealthResponse(_message.Message):
     NOT_CONFIGURED_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
     healthy: _builtins.int
-    """healthy is how many take events as they should."""
+    """healthy is the number of connectors that deliver events without problems."""
     degraded: _builtins.int
-    """degraded is how many take them late, or with trouble."""
+    """degraded is the number of connectors that deliver events late or with
+    failures.
+    """
     error: _builtins.int
-    """error is how many do not take any."""
+    """error is the number of connectors that do not deliver events."""
     not_configured: _builtins.int
-    """not_configured is how many have no settings."""
+    """not_configured is the number of connectors without settings."""
     total: _builtins.int
-    """total is how many there are."""
+    """total is the number of connectors."""
     def __init__(
         self,
         *,
@@ -182,13 +186,15 @@ Global___GetSiemHealthResponse: _TypeAlias = GetSiemHealthResponse  # noqa: Y015
 
 @_typing.final
 class TestSiemConnectorRequest(_message.Message):
-    """TestSiemConnectorRequest names a connector."""
+    """TestSiemConnectorRequest identifies a connector."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CONNECTOR_ID_FIELD_NUMBER: _builtins.int
     connector_id: _builtins.str
-    """connector_id is its id; `splunk_hec` is taken for `splunk`."""
+    """connector_id is the ID of the connector; `splunk_hec` is an alias of
+    `splunk`.
+    """
     def __init__(
         self,
         *,
@@ -204,7 +210,7 @@ Global___TestSiemConnectorRequest: _TypeAlias = TestSiemConnectorRequest  # noqa
 
 @_typing.final
 class TestSiemConnectorResponse(_message.Message):
-    """TestSiemConnectorResponse tells what came of a test."""
+    """TestSiemConnectorResponse is the result of a test."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -213,13 +219,13 @@ class TestSiemConnectorResponse(_message.Message):
     EVENTS_SENT_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     connector_id: _builtins.str
-    """connector_id is the connector's id."""
+    """connector_id is the ID of the connector."""
     success: _builtins.bool
-    """success is whether the product took the event."""
+    """success is true if the product accepted the event."""
     events_sent: _builtins.int
-    """events_sent is how many events it took: one or none."""
+    """events_sent is the number of events that the product accepted: 1 or 0."""
     error: _builtins.str
-    """error is why it did not."""
+    """error is why the product did not accept the event."""
     def __init__(
         self,
         *,

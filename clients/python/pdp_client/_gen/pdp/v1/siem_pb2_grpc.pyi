@@ -27,9 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SiemServiceStub:
-    """SiemService shows the connectors that take audit events to SIEMs, and tests
-    them. Connectors are configured by environment variables, neither created nor
-    deleted here; each one that the server knows is there.
+    """SiemService shows and tests the connectors that send audit events to SIEM
+    products. Connectors are configured by environment variables, and cannot be
+    created or deleted here. Every connector that the server supports is listed.
     """
 
     @_typing.overload
@@ -37,41 +37,41 @@ class SiemServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SiemServiceAsyncStub: ...
     ListSiemConnectors: _grpc.UnaryUnaryMultiCallable[_siem_pb2.ListSiemConnectorsRequest, _siem_pb2.ListSiemConnectorsResponse]
-    """ListSiemConnectors lists all connectors with their health, which is as of a
-    few seconds ago, and settings that are no secrets.
+    """ListSiemConnectors lists all connectors with their health, which can be a
+    few seconds old, and with their settings that are not secret.
     """
     GetSiemHealth: _grpc.UnaryUnaryMultiCallable[_siem_pb2.GetSiemHealthRequest, _siem_pb2.GetSiemHealthResponse]
     """GetSiemHealth counts the connectors by their health."""
     TestSiemConnector: _grpc.UnaryUnaryMultiCallable[_siem_pb2.TestSiemConnectorRequest, _siem_pb2.TestSiemConnectorResponse]
-    """TestSiemConnector sends a made-up event to a connector's product, at once
-    and once. What comes of it is in the answer: a delivery that fails is no
+    """TestSiemConnector immediately sends one test event to the product of a
+    connector. The response holds the result: a failed delivery is not an
     error of the call.
     """
 
 @_typing.type_check_only
 class SiemServiceAsyncStub(SiemServiceStub):
-    """SiemService shows the connectors that take audit events to SIEMs, and tests
-    them. Connectors are configured by environment variables, neither created nor
-    deleted here; each one that the server knows is there.
+    """SiemService shows and tests the connectors that send audit events to SIEM
+    products. Connectors are configured by environment variables, and cannot be
+    created or deleted here. Every connector that the server supports is listed.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListSiemConnectors: _aio.UnaryUnaryMultiCallable[_siem_pb2.ListSiemConnectorsRequest, _siem_pb2.ListSiemConnectorsResponse]  # type: ignore[assignment]
-    """ListSiemConnectors lists all connectors with their health, which is as of a
-    few seconds ago, and settings that are no secrets.
+    """ListSiemConnectors lists all connectors with their health, which can be a
+    few seconds old, and with their settings that are not secret.
     """
     GetSiemHealth: _aio.UnaryUnaryMultiCallable[_siem_pb2.GetSiemHealthRequest, _siem_pb2.GetSiemHealthResponse]  # type: ignore[assignment]
     """GetSiemHealth counts the connectors by their health."""
     TestSiemConnector: _aio.UnaryUnaryMultiCallable[_siem_pb2.TestSiemConnectorRequest, _siem_pb2.TestSiemConnectorResponse]  # type: ignore[assignment]
-    """TestSiemConnector sends a made-up event to a connector's product, at once
-    and once. What comes of it is in the answer: a delivery that fails is no
+    """TestSiemConnector immediately sends one test event to the product of a
+    connector. The response holds the result: a failed delivery is not an
     error of the call.
     """
 
 class SiemServiceServicer(metaclass=_abc_1.ABCMeta):
-    """SiemService shows the connectors that take audit events to SIEMs, and tests
-    them. Connectors are configured by environment variables, neither created nor
-    deleted here; each one that the server knows is there.
+    """SiemService shows and tests the connectors that send audit events to SIEM
+    products. Connectors are configured by environment variables, and cannot be
+    created or deleted here. Every connector that the server supports is listed.
     """
 
     @_abc_1.abstractmethod
@@ -80,8 +80,8 @@ class SiemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _siem_pb2.ListSiemConnectorsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_siem_pb2.ListSiemConnectorsResponse, _abc.Awaitable[_siem_pb2.ListSiemConnectorsResponse]]:
-        """ListSiemConnectors lists all connectors with their health, which is as of a
-        few seconds ago, and settings that are no secrets.
+        """ListSiemConnectors lists all connectors with their health, which can be a
+        few seconds old, and with their settings that are not secret.
         """
 
     @_abc_1.abstractmethod
@@ -98,8 +98,8 @@ class SiemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _siem_pb2.TestSiemConnectorRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_siem_pb2.TestSiemConnectorResponse, _abc.Awaitable[_siem_pb2.TestSiemConnectorResponse]]:
-        """TestSiemConnector sends a made-up event to a connector's product, at once
-        and once. What comes of it is in the answer: a delivery that fails is no
+        """TestSiemConnector immediately sends one test event to the product of a
+        connector. The response holds the result: a failed delivery is not an
         error of the call.
         """
 

@@ -33,7 +33,7 @@ class SimulateRequest(_message.Message):
     OVERLAY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def request(self) -> _decide_pb2.DecideRequest:
-        """request is the request to be judged."""
+        """request is the request to evaluate."""
 
     @_builtins.property
     def overlay(self) -> Global___Overlay:
@@ -55,8 +55,8 @@ Global___SimulateRequest: _TypeAlias = SimulateRequest  # noqa: Y015
 
 @_typing.final
 class Overlay(_message.Message):
-    """Overlay holds candidate policies. Each replaces the tenant's policy of the
-    same id or name, else it is added.
+    """Overlay holds candidate policies. A candidate replaces the tenant's policy
+    with the same ID or name; if there is none, the candidate is added.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -69,32 +69,32 @@ class Overlay(_message.Message):
     DLP_RULES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def static_policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverlayStaticPolicy]:
-        """static_policies are candidates in the shape of their REST objects."""
+        """static_policies are candidates in the form of their REST objects."""
 
     @_builtins.property
     def packs(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverlayPack]:
-        """packs are candidate packs with their rules, whole, in the shape of their
+        """packs are complete candidate packs with their rules, in the form of their
         REST objects.
         """
 
     @_builtins.property
     def chain(self) -> Global___OverlayChain:
-        """chain takes the place of the tenant's own chain."""
+        """chain replaces the tenant's own chain."""
 
     @_builtins.property
     def org_policy(self) -> _org_policy_pb2.UpdateOrgPolicyRequest:
-        """org_policy holds changes to the tenant's org policy, as `UpdateOrgPolicy`
-        takes them; a whole policy will do as well.
+        """org_policy holds changes to the tenant's org policy, in the form of
+        `UpdateOrgPolicy`. A complete policy is accepted too.
         """
 
     @_builtins.property
     def customer_policy(self) -> Global___OverlayCustomerPolicy:
-        """customer_policy takes the place of the policy of its customer."""
+        """customer_policy replaces the policy of its customer."""
 
     @_builtins.property
     def dlp_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverlayDlpRule]:
-        """dlp_rules are candidates in the shape of their REST objects. One for a
-        platform rule may set how strict that is.
+        """dlp_rules are candidates in the form of their REST objects. A candidate
+        for a platform rule can set how strict the rule is.
         """
 
     def __init__(
@@ -125,10 +125,10 @@ class OverlayCustomerPolicy(_message.Message):
     POLICIES_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     customer_id: _builtins.str
-    """customer_id is the customer."""
+    """customer_id is the ID of the customer."""
     @_builtins.property
     def policies(self) -> _struct_pb2.Struct:
-        """policies is the policy, whole; see `PutCustomerPolicyRequest`."""
+        """policies is the whole policy; see `PutCustomerPolicyRequest`."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
@@ -165,23 +165,25 @@ class OverlayStaticPolicy(_message.Message):
     ENABLED_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the policy to replace; empty to replace by name or to add."""
+    """id is the ID of the policy to replace. If it is empty, the candidate
+    replaces a policy by name or is added.
+    """
     name: _builtins.str
-    """name is the policy's name."""
+    """name is the name of the policy."""
     description: _builtins.str
-    """description says what the policy is for."""
+    """description describes the purpose of the policy."""
     category: _builtins.str
-    """category is `security`, `compliance` or `custom`; empty stands for custom."""
+    """category is `security`, `compliance` or `custom`; empty means `custom`."""
     pattern: _builtins.str
     """pattern is an RE2 pattern of at most 1,000 characters."""
     action: _builtins.str
     """action is `block`, `warn` or `log`."""
     severity: _builtins.str
-    """severity is `critical`, `high`, `medium` or `low`; medium where empty."""
+    """severity is `critical`, `high`, `medium` or `low`; empty means `medium`."""
     enabled: _builtins.bool
-    """enabled tells whether the policy is in force; true where unset."""
+    """enabled is true if the policy is in force. If it is unset, it is true."""
     message: _builtins.str
-    """message is shown when the policy blocks or warns."""
+    """message is shown if the policy blocks or warns."""
     def __init__(
         self,
         *,
@@ -207,7 +209,7 @@ Global___OverlayStaticPolicy: _TypeAlias = OverlayStaticPolicy  # noqa: Y015
 
 @_typing.final
 class SimulateResponse(_message.Message):
-    """SimulateResponse is what would be decided."""
+    """SimulateResponse is the result of the simulation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -215,11 +217,11 @@ class SimulateResponse(_message.Message):
     LAYERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def decision(self) -> _decide_pb2.DecideResponse:
-        """decision is the decision that `Decide` would give."""
+        """decision is the decision that `Decide` would return."""
 
     @_builtins.property
     def layers(self) -> _containers.RepeatedCompositeFieldContainer[Global___LayerResult]:
-        """layers has one entry a layer, run or not."""
+        """layers holds one entry for each layer, whether it was evaluated or not."""
 
     def __init__(
         self,
@@ -237,7 +239,7 @@ Global___SimulateResponse: _TypeAlias = SimulateResponse  # noqa: Y015
 
 @_typing.final
 class LayerResult(_message.Message):
-    """LayerResult is one layer's part in a simulated decision."""
+    """LayerResult is the result of one layer in a simulated decision."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -248,23 +250,25 @@ class LayerResult(_message.Message):
     QUOTAS_FIELD_NUMBER: _builtins.int
     RATE_LIMITS_FIELD_NUMBER: _builtins.int
     layer: _builtins.str
-    """layer is the layer's name."""
+    """layer is the name of the layer."""
     outcome: _decide_pb2.Outcome.ValueType
-    """outcome is the layer's own verdict."""
+    """outcome is the outcome of the layer alone."""
     reason: _builtins.str
-    """reason says why."""
+    """reason explains the outcome."""
     @_builtins.property
     def matches(self) -> _containers.RepeatedCompositeFieldContainer[_decide_pb2.Match]:
-        """matches are the layer's policies that matched."""
+        """matches are the policies of the layer that matched."""
 
     @_builtins.property
     def quotas(self) -> _limits_pb2.Quotas:
-        """quotas are those that apply to the request; with the layer `limits` only."""
+        """quotas are the quotas that apply to the request. Only the layer `limits`
+        has them.
+        """
 
     @_builtins.property
     def rate_limits(self) -> _limits_pb2.RateLimits:
-        """rate_limits are those that apply to the request; with the layer `limits`
-        only.
+        """rate_limits are the rate limits that apply to the request. Only the layer
+        `limits` has them.
         """
 
     def __init__(
@@ -315,7 +319,7 @@ Global___TestStaticPatternRequest: _TypeAlias = TestStaticPatternRequest  # noqa
 
 @_typing.final
 class TestStaticPatternResponse(_message.Message):
-    """TestStaticPatternResponse says where the pattern matched."""
+    """TestStaticPatternResponse holds the matches of the pattern."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -331,7 +335,7 @@ class TestStaticPatternResponse(_message.Message):
     """total_inputs is the number of inputs."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___PatternTestResult]:
-        """results has one entry an input, in order."""
+        """results holds one entry for each input, in order."""
 
     def __init__(
         self,
@@ -361,10 +365,12 @@ class PatternTestResult(_message.Message):
     input: _builtins.str
     """input is the sample text."""
     matched: _builtins.bool
-    """matched tells whether the pattern was found in it."""
+    """matched is true if the pattern was found in the text."""
     @_builtins.property
     def match_positions(self) -> _containers.RepeatedCompositeFieldContainer[Global___MatchPosition]:
-        """match_positions are where; at most 1,000, absent where nothing matched."""
+        """match_positions are the positions of at most 1,000 matches; unset if
+        nothing matched.
+        """
 
     def __init__(
         self,
@@ -383,7 +389,7 @@ Global___PatternTestResult: _TypeAlias = PatternTestResult  # noqa: Y015
 
 @_typing.final
 class MatchPosition(_message.Message):
-    """MatchPosition is a run of code points."""
+    """MatchPosition is a range of code points."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -392,7 +398,7 @@ class MatchPosition(_message.Message):
     start: _builtins.int
     """start is the offset of the first code point."""
     end: _builtins.int
-    """end is the offset behind the last code point."""
+    """end is the offset after the last code point."""
     def __init__(
         self,
         *,
@@ -409,8 +415,8 @@ Global___MatchPosition: _TypeAlias = MatchPosition  # noqa: Y015
 
 @_typing.final
 class OverlayPack(_message.Message):
-    """OverlayPack is a candidate pack. What it replaces is replaced whole, rules
-    included.
+    """OverlayPack is a candidate pack. It replaces a whole pack, including its
+    rules.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -428,21 +434,25 @@ class OverlayPack(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the pack to replace; empty to replace by name or to add."""
+    """id is the ID of the pack to replace. If it is empty, the candidate
+    replaces a pack by name or is added.
+    """
     tenant_id: _builtins.str
-    """tenant_id is ignored: the pack is the tenant's."""
+    """tenant_id is ignored: the pack belongs to the tenant."""
     name: _builtins.str
-    """name is the pack's name."""
+    """name is the name of the pack."""
     description: _builtins.str
-    """description says what the pack is for."""
+    """description describes the purpose of the pack."""
     pack_type: _builtins.str
     """pack_type is ignored."""
     compliance_standard: _builtins.str
-    """compliance_standard is the standard that the pack follows, if any."""
+    """compliance_standard is the standard that the pack implements, if any."""
     version: _builtins.str
-    """version is the pack's version."""
+    """version is the version of the pack."""
     is_active: _builtins.bool
-    """is_active tells whether the pack's rules are in force; true where unset."""
+    """is_active is true if the rules of the pack are in force. If it is unset,
+    it is true.
+    """
     rule_count: _builtins.int
     """rule_count is ignored."""
     @_builtins.property
@@ -510,26 +520,28 @@ class OverlayRule(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is shown in traces; made up where empty."""
+    """id is shown in traces. If it is empty, the server generates it."""
     pack_id: _builtins.str
-    """pack_id is ignored: the rule is of the pack that it stands in."""
+    """pack_id is ignored: the rule belongs to the pack that contains it."""
     sequence: _builtins.int
-    """sequence is the rule's place in its pack; the next one where unset."""
+    """sequence is the position of the rule in its pack. If it is unset, it is
+    the next one.
+    """
     name: _builtins.str
-    """name is the rule's name."""
+    """name is the name of the rule."""
     description: _builtins.str
-    """description says what the rule is for."""
+    """description describes the purpose of the rule."""
     applies_to: _builtins.str
-    """applies_to is `input`, `output` or `both`; input where empty."""
+    """applies_to is `input`, `output` or `both`; empty means `input`."""
     is_active: _builtins.bool
-    """is_active tells whether the rule is in force; true where unset."""
+    """is_active is true if the rule is in force. If it is unset, it is true."""
     @_builtins.property
     def conditions(self) -> _struct_pb2.Struct:
-        """conditions are what a request must meet; see `PolicyRule`."""
+        """conditions are the conditions of the rule; see `PolicyRule`."""
 
     @_builtins.property
     def action(self) -> _struct_pb2.Struct:
-        """action is what is done then; see `PolicyRule`."""
+        """action is the action of the rule; see `PolicyRule`."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
@@ -578,12 +590,14 @@ class OverlayChain(_message.Message):
     PACKS_FIELD_NUMBER: _builtins.int
     COMBINING_ALGORITHM_FIELD_NUMBER: _builtins.int
     combining_algorithm: _builtins.str
-    """combining_algorithm is `first_applicable` or `deny_overrides`;
-    first_applicable where empty.
+    """combining_algorithm is `first_applicable` or `deny_overrides`; empty means
+    `first_applicable`.
     """
     @_builtins.property
     def packs(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverlayChainPack]:
-        """packs are all packs of the chain, the tenant's, bundles or candidates."""
+        """packs are all packs of the chain: packs of the tenant, bundles or
+        candidates.
+        """
 
     def __init__(
         self,
@@ -601,16 +615,16 @@ Global___OverlayChain: _TypeAlias = OverlayChain  # noqa: Y015
 
 @_typing.final
 class OverlayChainPack(_message.Message):
-    """OverlayChainPack puts a pack into a candidate chain."""
+    """OverlayChainPack adds a pack to a candidate chain."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the pack's id, or the name of a candidate pack."""
+    """id is the ID of the pack, or the name of a candidate pack."""
     sequence: _builtins.int
-    """sequence is the pack's place; the next one where unset."""
+    """sequence is the position of the pack. If it is unset, it is the next one."""
     def __init__(
         self,
         *,
@@ -629,7 +643,7 @@ Global___OverlayChainPack: _TypeAlias = OverlayChainPack  # noqa: Y015
 
 @_typing.final
 class SimulatePolicyChainRequest(_message.Message):
-    """SimulatePolicyChainRequest is a prompt on its way to a model."""
+    """SimulatePolicyChainRequest is a prompt for a model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -638,14 +652,14 @@ class SimulatePolicyChainRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     USER_GROUPS_FIELD_NUMBER: _builtins.int
     prompt: _builtins.str
-    """prompt is the text to be judged, at most 1 MiB."""
+    """prompt is the text to evaluate, at most 1 MiB."""
     provider: _builtins.str
-    """provider is the provider that it is for."""
+    """provider is the provider of the model."""
     model: _builtins.str
-    """model is the model that it is for."""
+    """model is the ID of the model."""
     @_builtins.property
     def user_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """user_groups are the groups of who asks."""
+        """user_groups are the groups of the user."""
 
     def __init__(
         self,
@@ -665,7 +679,7 @@ Global___SimulatePolicyChainRequest: _TypeAlias = SimulatePolicyChainRequest  # 
 
 @_typing.final
 class SimulatePolicyChainResponse(_message.Message):
-    """SimulatePolicyChainResponse is what the chain alone comes to."""
+    """SimulatePolicyChainResponse is the result of the chain alone."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -679,28 +693,31 @@ class SimulatePolicyChainResponse(_message.Message):
     MATCH_REASON_FIELD_NUMBER: _builtins.int
     EVALUATION_TRACE_FIELD_NUMBER: _builtins.int
     matched: _builtins.bool
-    """matched tells whether any rule matched."""
+    """matched is true if any rule matched."""
     matched_pack_id: _builtins.str
-    """matched_pack_id is the pack of the rule that decided: the first terminal
-    one, or the denying one, else the first REDACT; null where none matched.
+    """matched_pack_id is the ID of the pack of the deciding rule. The deciding
+    rule is the first terminal match or the denying match; if there is
+    neither, it is the first REDACT. The field is null if no rule matched.
     """
     matched_pack_name: _builtins.str
-    """matched_pack_name is that pack's name."""
+    """matched_pack_name is the name of the pack of the deciding rule."""
     matched_rule_id: _builtins.str
-    """matched_rule_id is the rule that decided."""
+    """matched_rule_id is the ID of the deciding rule."""
     matched_rule_name: _builtins.str
-    """matched_rule_name is its name."""
+    """matched_rule_name is the name of the deciding rule."""
     matched_sequence: _builtins.int
-    """matched_sequence is its place in its pack."""
+    """matched_sequence is the position of the deciding rule in its pack."""
     match_reason: _builtins.str
-    """match_reason says which of its conditions were met, and by what."""
+    """match_reason says which conditions of the rule were met, and by what."""
     @_builtins.property
     def action(self) -> _struct_pb2.Struct:
-        """action is the rule's action, as it was posted."""
+        """action is the action of the deciding rule as it was posted."""
 
     @_builtins.property
     def evaluation_trace(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChainEvaluation]:
-        """evaluation_trace has an entry for each rule that was looked at, in order."""
+        """evaluation_trace holds an entry for each rule that was evaluated, in
+        order.
+        """
 
     def __init__(
         self,
@@ -748,7 +765,7 @@ Global___SimulatePolicyChainResponse: _TypeAlias = SimulatePolicyChainResponse  
 
 @_typing.final
 class ChainEvaluation(_message.Message):
-    """ChainEvaluation is one rule that was looked at."""
+    """ChainEvaluation is the evaluation of one rule."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -760,19 +777,21 @@ class ChainEvaluation(_message.Message):
     MATCHED_FIELD_NUMBER: _builtins.int
     MATCH_REASON_FIELD_NUMBER: _builtins.int
     pack_id: _builtins.str
-    """pack_id is the rule's pack."""
+    """pack_id is the ID of the pack of the rule."""
     pack_name: _builtins.str
-    """pack_name is the pack's name."""
+    """pack_name is the name of the pack."""
     rule_id: _builtins.str
-    """rule_id is the rule."""
+    """rule_id is the ID of the rule."""
     rule_name: _builtins.str
-    """rule_name is the rule's name."""
+    """rule_name is the name of the rule."""
     sequence: _builtins.int
-    """sequence is the rule's place in its pack."""
+    """sequence is the position of the rule in its pack."""
     matched: _builtins.bool
-    """matched tells whether all its conditions were met."""
+    """matched is true if all conditions of the rule were met."""
     match_reason: _builtins.str
-    """match_reason says which were met and by what, or the first that was not."""
+    """match_reason says which conditions were met and by what, or which
+    condition was the first that was not met.
+    """
     def __init__(
         self,
         *,
@@ -794,8 +813,9 @@ Global___ChainEvaluation: _TypeAlias = ChainEvaluation  # noqa: Y015
 
 @_typing.final
 class SimulatePolicyRequest(_message.Message):
-    """SimulatePolicyRequest is a prompt on its way to a model, with any field of a
-    DecideRequest beside it. What is said in both ways must be the same.
+    """SimulatePolicyRequest is a prompt for a model, which can be combined with
+    any field of a DecideRequest. If a value is sent in both forms, both must be
+    equal.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -826,74 +846,86 @@ class SimulatePolicyRequest(_message.Message):
     MIN_REVISION_FIELD_NUMBER: _builtins.int
     EXPLAIN_FIELD_NUMBER: _builtins.int
     prompt: _builtins.str
-    """prompt is the text to be judged, at most 1 MiB: `content.text`."""
+    """prompt is the text to evaluate, at most 1 MiB. It is the same as
+    `content.text`.
+    """
     provider: _builtins.str
-    """provider is the provider that it is for: `model.provider`."""
+    """provider is the provider of the model. It is the same as `model.provider`."""
     user_id: _builtins.str
-    """user_id is who asks: `subject.user_id`."""
+    """user_id is the ID of the user. It is the same as `subject.user_id`."""
     user_risk_score: _builtins.float
-    """user_risk_score is the risk of who asks: `subject.risk_score`."""
+    """user_risk_score is the risk score of the user. It is the same as
+    `subject.risk_score`.
+    """
     request_id: _builtins.str
-    """request_id is the caller's own id for this request, echoed in the decision."""
+    """request_id is the caller's ID of this request. The decision repeats it."""
     tenant_id: _builtins.str
-    """tenant_id names the tenant whose policies apply."""
+    """tenant_id is the tenant whose policies apply."""
     customer_id: _builtins.str
-    """customer_id names the customer whose policy applies too."""
+    """customer_id is the customer whose policy applies in addition."""
     direction: _builtins.str
-    """direction is `input` or `output`; empty stands for input."""
+    """direction is `input` or `output`; empty means `input`."""
     channel: _builtins.str
-    """channel is `interactive` or `api`; empty stands for interactive."""
+    """channel is `interactive` or `api`; empty means `interactive`."""
     intent_complexity: _builtins.str
-    """intent_complexity is `simple`, `medium` or `complex`; empty is unknown."""
+    """intent_complexity is `simple`, `medium` or `complex`; empty means unknown."""
     action: _builtins.str
-    """action is what an agent is about to do, as lower-case `domain:scope:verb`."""
+    """action is the action that an agent is about to take, as lower-case
+    `domain:scope:verb`.
+    """
     tool: _builtins.str
     """tool is the tool that an agent is about to call."""
     min_revision: _builtins.int
-    """min_revision is the policy revision that must have been seen at least."""
+    """min_revision is the lowest policy revision that the decision may be based
+    on.
+    """
     explain: _builtins.bool
-    """explain puts the trace into the decision as well."""
+    """explain requests the trace in the decision as well."""
     @_builtins.property
     def model(self) -> _struct_pb2.Value:
-        """model is the model's id as a string, or an object of `provider` and `model`
-        as in a DecideRequest.
+        """model is the ID of the model as a string, or an object with `provider` and
+        `model` as in a DecideRequest.
         """
 
     @_builtins.property
     def user_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """user_groups are the groups of who asks: `subject.groups`."""
+        """user_groups are the groups of the user. They are the same as
+        `subject.groups`.
+        """
 
     @_builtins.property
     def overlay(self) -> Global___Overlay:
-        """overlay holds candidate policies, as for Simulate."""
+        """overlay holds candidate policies, as in `Simulate`."""
 
     @_builtins.property
     def subject(self) -> _decide_pb2.Subject:
-        """subject is who asks."""
+        """subject is the user or agent that makes the request."""
 
     @_builtins.property
     def content(self) -> _decide_pb2.Content:
-        """content is the text to be judged."""
+        """content is the text to evaluate."""
 
     @_builtins.property
     def arguments(self) -> _struct_pb2.Struct:
-        """arguments are the tool call's arguments, nested at most 32 deep."""
+        """arguments are the arguments of the tool call, nested at most 32 deep."""
 
     @_builtins.property
     def target(self) -> _decide_pb2.Target:
-        """target is the resource that the action is on."""
+        """target is the resource that the action applies to."""
 
     @_builtins.property
     def context(self) -> _struct_pb2.Struct:
-        """context holds whatever else conditions may ask for, nested at most 32 deep."""
+        """context holds further values for conditions, nested at most 32 deep."""
 
     @_builtins.property
     def timestamp(self) -> _timestamp_pb2.Timestamp:
-        """timestamp is when the request was made; now where unset."""
+        """timestamp is when the request was made. If it is unset, the current time
+        applies.
+        """
 
     @_builtins.property
     def entities(self) -> _containers.RepeatedCompositeFieldContainer[_decide_pb2.Entity]:
-        """entities are findings that the caller has made itself."""
+        """entities are findings of the caller's own detectors."""
 
     @_builtins.property
     def usage(self) -> _decide_pb2.Usage:
@@ -940,7 +972,9 @@ Global___SimulatePolicyRequest: _TypeAlias = SimulatePolicyRequest  # noqa: Y015
 
 @_typing.final
 class SimulatePolicyResponse(_message.Message):
-    """SimulatePolicyResponse is what would be decided, and how it came about."""
+    """SimulatePolicyResponse is the result of the simulation, and how it was
+    reached.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -949,15 +983,17 @@ class SimulatePolicyResponse(_message.Message):
     TRACE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def decision(self) -> _decide_pb2.DecideResponse:
-        """decision is the decision that `Decide` would give."""
+        """decision is the decision that `Decide` would return."""
 
     @_builtins.property
     def layers(self) -> _containers.RepeatedCompositeFieldContainer[Global___LayerResult]:
-        """layers has one entry a layer, in order."""
+        """layers holds one entry for each layer, in order."""
 
     @_builtins.property
     def trace(self) -> _containers.RepeatedCompositeFieldContainer[_decide_pb2.TraceRow]:
-        """trace has a row for every layer, and one for each rule that was looked at."""
+        """trace holds a row for each layer, and a row for each rule that was
+        evaluated.
+        """
 
     def __init__(
         self,
@@ -992,28 +1028,32 @@ class OverlayDlpRule(_message.Message):
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     CLAUSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the rule to replace; empty to replace by name or to add."""
+    """id is the ID of the rule to replace. If it is empty, the candidate
+    replaces a rule by name or is added.
+    """
     detector_name: _builtins.str
-    """detector_name is the rule's display name."""
+    """detector_name is the display name of the rule."""
     detector_type: _builtins.str
     """detector_type is `regex`, `ner` or `llm`."""
     entity_type: _builtins.str
-    """entity_type is what is found."""
+    """entity_type is the type of data that the rule finds."""
     action_tier: _builtins.str
     """action_tier is `block`, `redact`, `prompt`, `log_only` or `none`."""
     enabled: _builtins.bool
-    """enabled tells whether the rule is in force; true where unset."""
+    """enabled is true if the rule is in force. If it is unset, it is true."""
     confidence_threshold: _builtins.float
-    """confidence_threshold is from 0 to 1; 0.5 where unset."""
+    """confidence_threshold is from 0 to 1; unset means 0.5."""
     source: _builtins.str
     """source is ignored."""
     bundle_id: _builtins.str
-    """bundle_id is ignored: a candidate is of the bundle of what it replaces."""
+    """bundle_id is ignored: a candidate belongs to the bundle of the rule that
+    it replaces.
+    """
     clause: _builtins.str
-    """clause is ignored, as bundle_id is."""
+    """clause is ignored, like bundle_id."""
     @_builtins.property
     def config_json(self) -> _struct_pb2.Struct:
-        """config_json says what is looked for; see `DlpRule`."""
+        """config_json sets what the rule looks for; see `DlpRule`."""
 
     def __init__(
         self,
@@ -1047,7 +1087,7 @@ Global___OverlayDlpRule: _TypeAlias = OverlayDlpRule  # noqa: Y015
 
 @_typing.final
 class TestDlpRuleRequest(_message.Message):
-    """TestDlpRuleRequest is what a rule would look for, and a sample text."""
+    """TestDlpRuleRequest is the pattern of a rule, and a sample text."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1057,11 +1097,11 @@ class TestDlpRuleRequest(_message.Message):
     rule_type: _builtins.str
     """rule_type is `regex`, `ner` or `gliner`."""
     pattern: _builtins.str
-    """pattern is an RE2 pattern; for `ner` entity types parted by commas, for
-    `gliner` labels in free words, likewise.
+    """pattern is an RE2 pattern. For `ner` it is a comma-separated list of
+    entity types, and for `gliner` a comma-separated list of free-text labels.
     """
     sample_text: _builtins.str
-    """sample_text is at most 1 MiB."""
+    """sample_text is the text, at most 1 MiB."""
     def __init__(
         self,
         *,
@@ -1079,7 +1119,7 @@ Global___TestDlpRuleRequest: _TypeAlias = TestDlpRuleRequest  # noqa: Y015
 
 @_typing.final
 class TestDlpRuleResponse(_message.Message):
-    """TestDlpRuleResponse says what was found."""
+    """TestDlpRuleResponse holds the findings."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1091,16 +1131,16 @@ class TestDlpRuleResponse(_message.Message):
     match_count: _builtins.int
     """match_count is the number of matches."""
     rule_type: _builtins.str
-    """rule_type is what was asked."""
+    """rule_type is the rule type of the request."""
     valid_pattern: _builtins.bool
-    """valid_pattern tells whether a rule could be made of the pattern."""
+    """valid_pattern is true if the pattern can be used in a rule."""
     error: _builtins.str
-    """error says what is wrong with the pattern, or what could not be looked for;
-    null where nothing is.
+    """error describes what is wrong with the pattern, or what could not be
+    searched for; null if there is no problem.
     """
     @_builtins.property
     def matches(self) -> _containers.RepeatedCompositeFieldContainer[Global___DlpMatch]:
-        """matches are where, at most 1,000."""
+        """matches are the positions of at most 1,000 findings."""
 
     def __init__(
         self,
@@ -1123,7 +1163,7 @@ Global___TestDlpRuleResponse: _TypeAlias = TestDlpRuleResponse  # noqa: Y015
 
 @_typing.final
 class DlpMatch(_message.Message):
-    """DlpMatch is a value that was found; offsets count code points."""
+    """DlpMatch is a value that was found. Offsets count code points."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1136,15 +1176,17 @@ class DlpMatch(_message.Message):
     start: _builtins.int
     """start is the offset of the first code point."""
     end: _builtins.int
-    """end is the offset behind the last code point."""
+    """end is the offset after the last code point."""
     matched_text: _builtins.str
-    """matched_text is what was found."""
+    """matched_text is the value."""
     entity_type: _builtins.str
-    """entity_type is what it is; null where only a pattern was tried."""
+    """entity_type is the type of the value; null if only a pattern was tested."""
     action: _builtins.str
-    """action is what is done with it."""
+    """action is the action for the value."""
     confidence: _builtins.float
-    """confidence is how sure the find is, from 0 to 1; for evaluations only."""
+    """confidence is the confidence of the finding, from 0 to 1. Only evaluations
+    return it.
+    """
     def __init__(
         self,
         *,
@@ -1172,7 +1214,9 @@ Global___DlpMatch: _TypeAlias = DlpMatch  # noqa: Y015
 
 @_typing.final
 class EvaluateDlpRulesRequest(_message.Message):
-    """EvaluateDlpRulesRequest is a sample text, and whose rules it is held against."""
+    """EvaluateDlpRulesRequest is a sample text, and the tenant, group or user
+    whose rules apply.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1181,15 +1225,19 @@ class EvaluateDlpRulesRequest(_message.Message):
     GROUP_ID_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """text is at most 1 MiB."""
+    """text is the sample text, at most 1 MiB."""
     org_id: _builtins.str
-    """org_id is the tenant; the caller's own where empty."""
+    """org_id is the ID of the tenant. If it is empty, it is the caller's own
+    tenant.
+    """
     group_id: _builtins.str
-    """group_id is a user group, by its id or its name, whose stricter rules apply
-    as well.
+    """group_id is the ID or name of a user group. Its stricter rules apply in
+    addition.
     """
     user_id: _builtins.str
-    """user_id is a user, whose groups' stricter rules apply as well."""
+    """user_id is the ID of a user. The stricter rules of the user's groups apply
+    in addition.
+    """
     def __init__(
         self,
         *,
@@ -1215,7 +1263,7 @@ Global___EvaluateDlpRulesRequest: _TypeAlias = EvaluateDlpRulesRequest  # noqa: 
 
 @_typing.final
 class EvaluateDlpRulesResponse(_message.Message):
-    """EvaluateDlpRulesResponse is what the rules come to."""
+    """EvaluateDlpRulesResponse is the result of the rules."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1229,30 +1277,34 @@ class EvaluateDlpRulesResponse(_message.Message):
     CUSTOM_ORG_PATTERNS_FIELD_NUMBER: _builtins.int
     DECISION_TRACE_FIELD_NUMBER: _builtins.int
     text_length: _builtins.int
-    """text_length is that of the text, in code points."""
+    """text_length is the length of the text, in code points."""
     org_id: _builtins.str
-    """org_id is the tenant."""
+    """org_id is the ID of the tenant."""
     rules_evaluated: _builtins.int
     """rules_evaluated is the number of rules that are in force."""
     rules_matched: _builtins.int
-    """rules_matched is how many of them matched."""
+    """rules_matched is the number of rules that matched."""
     final_action: _builtins.str
-    """final_action is the strongest action of those that matched; `none` where
-    none did.
+    """final_action is the strongest action of the rules that matched; `none` if
+    no rule matched.
     """
     custom_org_patterns: _builtins.int
-    """custom_org_patterns is how many of the rules in force are the tenant's own."""
+    """custom_org_patterns is the number of rules in force that are the tenant's
+    own.
+    """
     @_builtins.property
     def matched_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___MatchedDlpRule]:
         """matched_rules are the rules that matched, strongest first."""
 
     @_builtins.property
     def suppressed_rule_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """suppressed_rule_ids are the platform's rules that the tenant has disabled."""
+        """suppressed_rule_ids are the IDs of the platform rules that the tenant has
+        disabled.
+        """
 
     @_builtins.property
     def decision_trace(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """decision_trace says what was done, step by step."""
+        """decision_trace describes the evaluation step by step."""
 
     def __init__(
         self,
@@ -1290,22 +1342,24 @@ class MatchedDlpRule(_message.Message):
     MATCHES_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
-    """rule_id is the rule."""
+    """rule_id is the ID of the rule."""
     rule_name: _builtins.str
-    """rule_name is its name."""
+    """rule_name is the name of the rule."""
     detector_type: _builtins.str
     """detector_type is `regex`, `ner` or `llm`."""
     entity_type: _builtins.str
-    """entity_type is what it looks for."""
+    """entity_type is the type of data that the rule looks for."""
     action_tier: _builtins.str
-    """action_tier is what it does, for whom the text was evaluated."""
+    """action_tier is the action of the rule for the group or user of the
+    request.
+    """
     match_count: _builtins.int
     """match_count is the number of matches."""
     source: _builtins.str
     """source is `platform` or `tenant`."""
     @_builtins.property
     def matches(self) -> _containers.RepeatedCompositeFieldContainer[Global___DlpMatch]:
-        """matches are where, at most 1,000."""
+        """matches are the positions of at most 1,000 findings."""
 
     def __init__(
         self,
@@ -1329,8 +1383,8 @@ Global___MatchedDlpRule: _TypeAlias = MatchedDlpRule  # noqa: Y015
 
 @_typing.final
 class ReplayRequest(_message.Message):
-    """ReplayRequest asks what a change of policies would do: to decisions that are
-    recorded, or to requests of the caller's own.
+    """ReplayRequest asks for the effect of a change of policies on recorded
+    decisions, or on requests that the caller sends.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1344,33 +1398,38 @@ class ReplayRequest(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     EXAMPLES_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """tenant_id is whose decisions and policies; see `DecideRequest`."""
+    """tenant_id is the tenant of the decisions and policies; see
+    `DecideRequest`.
+    """
     revision: _builtins.int
-    """revision is a revision of the past, whose policies are taken in place of
-    those in force. The overlay is laid over them.
+    """revision is an earlier policy revision. Its policies are used instead of
+    those in force, and the overlay is applied to them.
     """
     limit: _builtins.int
-    """limit is how many recorded decisions are judged in this call; 1,000 where it
-    is unset.
+    """limit is the maximum number of recorded decisions to evaluate in this
+    call; unset means 1,000.
     """
     cursor: _builtins.str
-    """cursor goes on where the last call ended: its `next_cursor`."""
+    """cursor is the `next_cursor` of the previous call, to continue there."""
     examples: _builtins.int
-    """examples is how many decisions of each change are named; 3 where it is unset."""
+    """examples is the maximum number of decisions to return for each change;
+    unset means 3.
+    """
     @_builtins.property
     def overlay(self) -> Global___Overlay:
         """overlay holds the candidate policies."""
 
     @_builtins.property
     def recorded(self) -> Global___ReplaySelection:
-        """recorded says which recorded decisions are judged again; all of the tenant's
-        where it is unset.
+        """recorded selects the recorded decisions to evaluate again. If it is unset,
+        all decisions of the tenant are selected.
         """
 
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[_decide_pb2.DecideRequest]:
-        """requests are judged on the policies in force and on those in question, in
-        place of recorded decisions: every layer runs, for their texts are there.
+        """requests are evaluated instead of recorded decisions, once against the
+        policies in force and once against the changed policies. All layers are
+        evaluated, because the requests contain their texts.
         """
 
     def __init__(
@@ -1397,7 +1456,7 @@ Global___ReplayRequest: _TypeAlias = ReplayRequest  # noqa: Y015
 
 @_typing.final
 class ReplaySelection(_message.Message):
-    """ReplaySelection says which recorded decisions are judged again."""
+    """ReplaySelection selects recorded decisions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1408,22 +1467,28 @@ class ReplaySelection(_message.Message):
     CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     POLICY_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """user_id is who asked; empty for anyone."""
+    """user_id is the user that made the request; empty means any user."""
     customer_id: _builtins.str
-    """customer_id is the customer named; empty for any or none."""
+    """customer_id is the customer that the request named; empty means any
+    customer or none.
+    """
     policy_id: _builtins.str
-    """policy_id is a policy that matched; empty for any or none."""
+    """policy_id is the ID of a policy that matched; empty means any policy or
+    none.
+    """
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
-        """since is the time of the first."""
+        """since is the earliest time, inclusive."""
 
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
-        """until is the time after the last."""
+        """until is the latest time, exclusive."""
 
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedScalarFieldContainer[_decide_pb2.Outcome.ValueType]:
-        """outcomes are those that the decisions came to; empty for any."""
+        """outcomes selects decisions with any of these outcomes; empty means all
+        outcomes.
+        """
 
     def __init__(
         self,
@@ -1445,7 +1510,7 @@ Global___ReplaySelection: _TypeAlias = ReplaySelection  # noqa: Y015
 
 @_typing.final
 class ReplayResponse(_message.Message):
-    """ReplayResponse tells what would change."""
+    """ReplayResponse is the effect of the change of policies."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1458,29 +1523,33 @@ class ReplayResponse(_message.Message):
     PROGRESS_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     replayed: _builtins.int
-    """replayed is how many decisions were judged again."""
+    """replayed is the number of decisions that were evaluated again."""
     changed: _builtins.int
-    """changed is how many of them would come to another outcome."""
+    """changed is the number of these decisions whose outcome would change."""
     on_other_policies: _builtins.int
-    """on_other_policies is how many decisions had been made on other policies than
-    those in force.
+    """on_other_policies is the number of decisions that were made under other
+    policies than those in force.
     """
     progress: _builtins.float
-    """progress is the share of the selection that is done, from 0 to 1."""
+    """progress is the share of the selection that is finished, from 0 to 1."""
     next_cursor: _builtins.str
-    """next_cursor is for the next call; empty when all is done."""
+    """next_cursor is the cursor for the next call; empty if the selection is
+    finished.
+    """
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplayChange]:
-        """changes are by the outcome then and the outcome now, the most frequent first."""
+        """changes are the changes by old and new outcome, the most frequent first."""
 
     @_builtins.property
     def not_replayed(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplayCount]:
-        """not_replayed are decisions that could not be judged again, by the reason."""
+        """not_replayed counts the decisions that could not be evaluated again, by
+        reason.
+        """
 
     @_builtins.property
     def gaps(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplayCount]:
-        """gaps are what could not be held against decisions that were judged again,
-        as a record has no raw text.
+        """gaps counts what could not be checked in decisions that were evaluated
+        again, because a record holds no raw text.
         """
 
     def __init__(
@@ -1505,7 +1574,7 @@ Global___ReplayResponse: _TypeAlias = ReplayResponse  # noqa: Y015
 
 @_typing.final
 class ReplayChange(_message.Message):
-    """ReplayChange is one way in which decisions would change."""
+    """ReplayChange is one kind of change: from one outcome to another."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1515,12 +1584,14 @@ class ReplayChange(_message.Message):
     POLICIES_FIELD_NUMBER: _builtins.int
     EXAMPLES_FIELD_NUMBER: _builtins.int
     to: _decide_pb2.Outcome.ValueType
-    """to is what they would come to."""
+    """to is the outcome under the changed policies."""
     count: _builtins.int
-    """count is how many."""
+    """count is the number of decisions with this change."""
     @_builtins.property
     def policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplayPolicy]:
-        """policies are those that match on one side alone, the most frequent first."""
+        """policies are the policies that match on one side only, the most frequent
+        first.
+        """
 
     @_builtins.property
     def examples(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplayExample]:
@@ -1544,7 +1615,7 @@ Global___ReplayChange: _TypeAlias = ReplayChange  # noqa: Y015
 
 @_typing.final
 class ReplayPolicy(_message.Message):
-    """ReplayPolicy is a policy that matches on one side alone."""
+    """ReplayPolicy is a policy that matches on one side only."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1554,17 +1625,17 @@ class ReplayPolicy(_message.Message):
     EFFECT_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     layer: _builtins.str
-    """layer is the policy's."""
+    """layer is the layer of the policy."""
     policy_id: _builtins.str
-    """policy_id is the policy's id."""
+    """policy_id is the ID of the policy."""
     name: _builtins.str
-    """name is the policy's name."""
+    """name is the name of the policy."""
     effect: _builtins.str
-    """effect is `added` where it matches on the policies in question, `gone` where
-    it no longer does.
+    """effect is `added` if the policy matches only under the changed policies,
+    and `gone` if it matches only under the old ones.
     """
     count: _builtins.int
-    """count is how many decisions it is so in."""
+    """count is the number of decisions in which this is the case."""
     def __init__(
         self,
         *,
@@ -1593,16 +1664,16 @@ class ReplayExample(_message.Message):
     REASON_CODE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
-    """decision_id is the recorded decision's id; the request's, for requests of the
-    caller's own.
+    """decision_id is the ID of the recorded decision. For a request that the
+    caller sent, it is the ID of the request.
     """
     reason_code: _builtins.str
-    """reason_code is why it would come to the new outcome."""
+    """reason_code is the reason code of the new outcome."""
     message: _builtins.str
-    """message is the same for people."""
+    """message is the message of the new outcome."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """time is when it was decided."""
+        """time is when the decision was made."""
 
     def __init__(
         self,
@@ -1622,16 +1693,16 @@ Global___ReplayExample: _TypeAlias = ReplayExample  # noqa: Y015
 
 @_typing.final
 class ReplayCount(_message.Message):
-    """ReplayCount is how many decisions something is true of."""
+    """ReplayCount is a number of decisions, and what they have in common."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REASON_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """reason says what."""
+    """reason says what the decisions have in common."""
     count: _builtins.int
-    """count is how many."""
+    """count is the number of decisions."""
     def __init__(
         self,
         *,

@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SimulateServiceStub:
-    """SimulateService answers what would be decided. It consumes nothing and
-    records nothing.
+    """SimulateService evaluates requests and policies without an effect. It uses
+    nothing of the limits and records nothing.
     """
 
     @_typing.overload
@@ -36,71 +36,77 @@ class SimulateServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SimulateServiceAsyncStub: ...
     Simulate: _grpc.UnaryUnaryMultiCallable[_simulate_pb2.SimulateRequest, _simulate_pb2.SimulateResponse]
-    """Simulate judges one request, with candidate policies laid over the tenant's
-    own for this request alone.
+    """Simulate evaluates one request. Candidate policies can be added to the
+    tenant's policies, or replace them, for this request only.
     """
     TestStaticPattern: _grpc.UnaryUnaryMultiCallable[_simulate_pb2.TestStaticPatternRequest, _simulate_pb2.TestStaticPatternResponse]
-    """TestStaticPattern runs a pattern over sample texts without making a policy."""
+    """TestStaticPattern runs a pattern on sample texts without creating a
+    policy.
+    """
     SimulatePolicyChain: _grpc.UnaryUnaryMultiCallable[_simulate_pb2.SimulatePolicyChainRequest, _simulate_pb2.SimulatePolicyChainResponse]
-    """SimulatePolicyChain runs a prompt through the tenant's own chain, and
-    through nothing else.
+    """SimulatePolicyChain evaluates a prompt against the tenant's own chain
+    only.
     """
     TestDlpRule: _grpc.UnaryUnaryMultiCallable[_simulate_pb2.TestDlpRuleRequest, _simulate_pb2.TestDlpRuleResponse]
-    """TestDlpRule tries what a DLP rule would look for on a sample text. Nothing is
-    written.
+    """TestDlpRule runs the pattern of a DLP rule on a sample text. Nothing is
+    stored.
     """
     EvaluateDlpRules: _grpc.UnaryUnaryMultiCallable[_simulate_pb2.EvaluateDlpRulesRequest, _simulate_pb2.EvaluateDlpRulesResponse]
-    """EvaluateDlpRules runs a sample text through all DLP rules of a tenant, and
-    through nothing else.
+    """EvaluateDlpRules evaluates a sample text against all DLP rules of a
+    tenant, and against nothing else.
     """
     SimulatePolicy: _grpc.UnaryUnaryMultiCallable[_simulate_pb2.SimulatePolicyRequest, _simulate_pb2.SimulatePolicyResponse]
-    """SimulatePolicy judges a prompt by all layers, limits included, and tells
-    what each of them says. Nothing is used of the limits. Where the kill switch
-    stops the request, the other layers are asked all the same.
+    """SimulatePolicy evaluates a prompt by all layers, including limits, and
+    returns the result of each layer. Nothing of the limits is used. If the
+    kill switch stops the request, the other layers are evaluated as well.
     """
     Replay: _grpc.UnaryUnaryMultiCallable[_simulate_pb2.ReplayRequest, _simulate_pb2.ReplayResponse]
-    """Replay tells what a change of policies would do to decisions that are
-    recorded: how many would change, from what to what, and which policies do it.
+    """Replay shows the effect of a change of policies on recorded decisions: how
+    many would change, from which outcome to which, and which policies cause
+    the changes.
     """
 
 @_typing.type_check_only
 class SimulateServiceAsyncStub(SimulateServiceStub):
-    """SimulateService answers what would be decided. It consumes nothing and
-    records nothing.
+    """SimulateService evaluates requests and policies without an effect. It uses
+    nothing of the limits and records nothing.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Simulate: _aio.UnaryUnaryMultiCallable[_simulate_pb2.SimulateRequest, _simulate_pb2.SimulateResponse]  # type: ignore[assignment]
-    """Simulate judges one request, with candidate policies laid over the tenant's
-    own for this request alone.
+    """Simulate evaluates one request. Candidate policies can be added to the
+    tenant's policies, or replace them, for this request only.
     """
     TestStaticPattern: _aio.UnaryUnaryMultiCallable[_simulate_pb2.TestStaticPatternRequest, _simulate_pb2.TestStaticPatternResponse]  # type: ignore[assignment]
-    """TestStaticPattern runs a pattern over sample texts without making a policy."""
+    """TestStaticPattern runs a pattern on sample texts without creating a
+    policy.
+    """
     SimulatePolicyChain: _aio.UnaryUnaryMultiCallable[_simulate_pb2.SimulatePolicyChainRequest, _simulate_pb2.SimulatePolicyChainResponse]  # type: ignore[assignment]
-    """SimulatePolicyChain runs a prompt through the tenant's own chain, and
-    through nothing else.
+    """SimulatePolicyChain evaluates a prompt against the tenant's own chain
+    only.
     """
     TestDlpRule: _aio.UnaryUnaryMultiCallable[_simulate_pb2.TestDlpRuleRequest, _simulate_pb2.TestDlpRuleResponse]  # type: ignore[assignment]
-    """TestDlpRule tries what a DLP rule would look for on a sample text. Nothing is
-    written.
+    """TestDlpRule runs the pattern of a DLP rule on a sample text. Nothing is
+    stored.
     """
     EvaluateDlpRules: _aio.UnaryUnaryMultiCallable[_simulate_pb2.EvaluateDlpRulesRequest, _simulate_pb2.EvaluateDlpRulesResponse]  # type: ignore[assignment]
-    """EvaluateDlpRules runs a sample text through all DLP rules of a tenant, and
-    through nothing else.
+    """EvaluateDlpRules evaluates a sample text against all DLP rules of a
+    tenant, and against nothing else.
     """
     SimulatePolicy: _aio.UnaryUnaryMultiCallable[_simulate_pb2.SimulatePolicyRequest, _simulate_pb2.SimulatePolicyResponse]  # type: ignore[assignment]
-    """SimulatePolicy judges a prompt by all layers, limits included, and tells
-    what each of them says. Nothing is used of the limits. Where the kill switch
-    stops the request, the other layers are asked all the same.
+    """SimulatePolicy evaluates a prompt by all layers, including limits, and
+    returns the result of each layer. Nothing of the limits is used. If the
+    kill switch stops the request, the other layers are evaluated as well.
     """
     Replay: _aio.UnaryUnaryMultiCallable[_simulate_pb2.ReplayRequest, _simulate_pb2.ReplayResponse]  # type: ignore[assignment]
-    """Replay tells what a change of policies would do to decisions that are
-    recorded: how many would change, from what to what, and which policies do it.
+    """Replay shows the effect of a change of policies on recorded decisions: how
+    many would change, from which outcome to which, and which policies cause
+    the changes.
     """
 
 class SimulateServiceServicer(metaclass=_abc_1.ABCMeta):
-    """SimulateService answers what would be decided. It consumes nothing and
-    records nothing.
+    """SimulateService evaluates requests and policies without an effect. It uses
+    nothing of the limits and records nothing.
     """
 
     @_abc_1.abstractmethod
@@ -109,8 +115,8 @@ class SimulateServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _simulate_pb2.SimulateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_simulate_pb2.SimulateResponse, _abc.Awaitable[_simulate_pb2.SimulateResponse]]:
-        """Simulate judges one request, with candidate policies laid over the tenant's
-        own for this request alone.
+        """Simulate evaluates one request. Candidate policies can be added to the
+        tenant's policies, or replace them, for this request only.
         """
 
     @_abc_1.abstractmethod
@@ -119,7 +125,9 @@ class SimulateServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _simulate_pb2.TestStaticPatternRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_simulate_pb2.TestStaticPatternResponse, _abc.Awaitable[_simulate_pb2.TestStaticPatternResponse]]:
-        """TestStaticPattern runs a pattern over sample texts without making a policy."""
+        """TestStaticPattern runs a pattern on sample texts without creating a
+        policy.
+        """
 
     @_abc_1.abstractmethod
     def SimulatePolicyChain(
@@ -127,8 +135,8 @@ class SimulateServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _simulate_pb2.SimulatePolicyChainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_simulate_pb2.SimulatePolicyChainResponse, _abc.Awaitable[_simulate_pb2.SimulatePolicyChainResponse]]:
-        """SimulatePolicyChain runs a prompt through the tenant's own chain, and
-        through nothing else.
+        """SimulatePolicyChain evaluates a prompt against the tenant's own chain
+        only.
         """
 
     @_abc_1.abstractmethod
@@ -137,8 +145,8 @@ class SimulateServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _simulate_pb2.TestDlpRuleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_simulate_pb2.TestDlpRuleResponse, _abc.Awaitable[_simulate_pb2.TestDlpRuleResponse]]:
-        """TestDlpRule tries what a DLP rule would look for on a sample text. Nothing is
-        written.
+        """TestDlpRule runs the pattern of a DLP rule on a sample text. Nothing is
+        stored.
         """
 
     @_abc_1.abstractmethod
@@ -147,8 +155,8 @@ class SimulateServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _simulate_pb2.EvaluateDlpRulesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_simulate_pb2.EvaluateDlpRulesResponse, _abc.Awaitable[_simulate_pb2.EvaluateDlpRulesResponse]]:
-        """EvaluateDlpRules runs a sample text through all DLP rules of a tenant, and
-        through nothing else.
+        """EvaluateDlpRules evaluates a sample text against all DLP rules of a
+        tenant, and against nothing else.
         """
 
     @_abc_1.abstractmethod
@@ -157,9 +165,9 @@ class SimulateServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _simulate_pb2.SimulatePolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_simulate_pb2.SimulatePolicyResponse, _abc.Awaitable[_simulate_pb2.SimulatePolicyResponse]]:
-        """SimulatePolicy judges a prompt by all layers, limits included, and tells
-        what each of them says. Nothing is used of the limits. Where the kill switch
-        stops the request, the other layers are asked all the same.
+        """SimulatePolicy evaluates a prompt by all layers, including limits, and
+        returns the result of each layer. Nothing of the limits is used. If the
+        kill switch stops the request, the other layers are evaluated as well.
         """
 
     @_abc_1.abstractmethod
@@ -168,8 +176,9 @@ class SimulateServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _simulate_pb2.ReplayRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_simulate_pb2.ReplayResponse, _abc.Awaitable[_simulate_pb2.ReplayResponse]]:
-        """Replay tells what a change of policies would do to decisions that are
-        recorded: how many would change, from what to what, and which policies do it.
+        """Replay shows the effect of a change of policies on recorded decisions: how
+        many would change, from which outcome to which, and which policies cause
+        the changes.
         """
 
 def add_SimulateServiceServicer_to_server(servicer: SimulateServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

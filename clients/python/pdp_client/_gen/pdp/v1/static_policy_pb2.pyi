@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class StaticPolicy(_message.Message):
-    """StaticPolicy is a pattern with what to do where it is found."""
+    """StaticPolicy is a pattern, and the action to take if it is found."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -39,11 +39,15 @@ class StaticPolicy(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is made by the server; system policies begin with `sys_`."""
+    """id is the ID of the policy. The server generates it; the IDs of system
+    policies begin with `sys_`.
+    """
     name: _builtins.str
-    """name is unique among the tenant's and the system's policies."""
+    """name is the display name of the policy, unique among the tenant's policies
+    and the system policies.
+    """
     description: _builtins.str
-    """description says what the policy is for."""
+    """description describes the purpose of the policy."""
     category: _builtins.str
     """category is `security`, `compliance` or `custom`."""
     pattern: _builtins.str
@@ -53,16 +57,18 @@ class StaticPolicy(_message.Message):
     severity: _builtins.str
     """severity is `critical`, `high`, `medium` or `low`."""
     enabled: _builtins.bool
-    """enabled tells whether the policy is in force."""
+    """enabled is true if the policy is in force."""
     message: _builtins.str
-    """message is shown when the policy blocks or warns; empty for the default."""
+    """message is shown if the policy blocks or warns; empty means the default
+    message.
+    """
     system: _builtins.bool
-    """system tells that the policy ships with the product and is read-only."""
+    """system is true if the policy ships with the product and is read-only."""
     version: _builtins.int
-    """version rises with every change."""
+    """version increases with every change."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """created_at is when the policy was made."""
+        """created_at is when the policy was created."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
@@ -95,7 +101,7 @@ Global___StaticPolicy: _TypeAlias = StaticPolicy  # noqa: Y015
 
 @_typing.final
 class ListStaticPoliciesRequest(_message.Message):
-    """ListStaticPoliciesRequest filters and pages the list."""
+    """ListStaticPoliciesRequest filters and pages the policies."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -104,13 +110,13 @@ class ListStaticPoliciesRequest(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     enabled: _builtins.bool
-    """enabled keeps only policies that are, or are not, in force."""
+    """enabled selects the policies that are in force, or those that are not."""
     category: _builtins.str
-    """category keeps only policies of that category."""
+    """category selects the policies of this category."""
     page: _builtins.int
-    """page is counted from 1; 1 where unset."""
+    """page is the number of the page, from 1; unset means 1."""
     page_size: _builtins.int
-    """page_size is at most 100; 50 where unset."""
+    """page_size is the size of the page, at most 100; unset means 50."""
     def __init__(
         self,
         *,
@@ -152,7 +158,7 @@ class ListStaticPoliciesResponse(_message.Message):
 
     @_builtins.property
     def pagination(self) -> Global___Pagination:
-        """pagination says where in the list the page lies."""
+        """pagination is the position of the page in the list."""
 
     def __init__(
         self,
@@ -170,7 +176,7 @@ Global___ListStaticPoliciesResponse: _TypeAlias = ListStaticPoliciesResponse  # 
 
 @_typing.final
 class StaticPolicySummary(_message.Message):
-    """StaticPolicySummary is a policy as lists show it."""
+    """StaticPolicySummary is a policy in a list."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -186,11 +192,11 @@ class StaticPolicySummary(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the policy's id."""
+    """id is the ID of the policy."""
     name: _builtins.str
-    """name is the policy's name."""
+    """name is the name of the policy."""
     description: _builtins.str
-    """description says what the policy is for."""
+    """description describes the purpose of the policy."""
     category: _builtins.str
     """category is `security`, `compliance` or `custom`."""
     pattern: _builtins.str
@@ -200,12 +206,12 @@ class StaticPolicySummary(_message.Message):
     severity: _builtins.str
     """severity is `critical`, `high`, `medium` or `low`."""
     enabled: _builtins.bool
-    """enabled tells whether the policy is in force."""
+    """enabled is true if the policy is in force."""
     system: _builtins.bool
-    """system tells that the policy ships with the product and is read-only."""
+    """system is true if the policy ships with the product and is read-only."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """created_at is when the policy was made."""
+        """created_at is when the policy was created."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
@@ -236,7 +242,7 @@ Global___StaticPolicySummary: _TypeAlias = StaticPolicySummary  # noqa: Y015
 
 @_typing.final
 class Pagination(_message.Message):
-    """Pagination says where in a list a page lies."""
+    """Pagination is the position of a page in a list."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -245,13 +251,13 @@ class Pagination(_message.Message):
     TOTAL_COUNT_FIELD_NUMBER: _builtins.int
     TOTAL_PAGES_FIELD_NUMBER: _builtins.int
     page: _builtins.int
-    """page is counted from 1."""
+    """page is the number of the page, from 1."""
     page_size: _builtins.int
-    """page_size is how many entries a full page has."""
+    """page_size is the number of entries of a full page."""
     total_count: _builtins.int
-    """total_count is how many entries the whole list has."""
+    """total_count is the number of entries in the whole list."""
     total_pages: _builtins.int
-    """total_pages is how many pages the whole list has."""
+    """total_pages is the number of pages of the whole list."""
     def __init__(
         self,
         *,
@@ -283,23 +289,23 @@ class CreateStaticPolicyRequest(_message.Message):
     ENABLED_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """name is the policy's display name."""
+    """name is the display name of the policy."""
     description: _builtins.str
-    """description says what the policy is for."""
+    """description describes the purpose of the policy."""
     category: _builtins.str
     """category is `security`, `compliance` or `custom`."""
     pattern: _builtins.str
-    """pattern is an RE2 pattern of at most 1,000 characters, searched for in the
-    text.
+    """pattern is an RE2 pattern of at most 1,000 characters. It matches anywhere
+    in the text.
     """
     action: _builtins.str
     """action is `block`, `warn` or `log`."""
     severity: _builtins.str
-    """severity is `critical`, `high`, `medium` or `low`; medium where unset."""
+    """severity is `critical`, `high`, `medium` or `low`; unset means `medium`."""
     enabled: _builtins.bool
-    """enabled tells whether the policy is in force; true where unset."""
+    """enabled is true if the policy is in force. If it is unset, it is true."""
     message: _builtins.str
-    """message is shown when the policy blocks or warns."""
+    """message is shown if the policy blocks or warns."""
     def __init__(
         self,
         *,
@@ -357,13 +363,13 @@ Global___CreateStaticPolicyResponse: _TypeAlias = CreateStaticPolicyResponse  # 
 
 @_typing.final
 class GetStaticPolicyRequest(_message.Message):
-    """GetStaticPolicyRequest names a policy."""
+    """GetStaticPolicyRequest identifies a policy."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the policy's id."""
+    """id is the ID of the policy."""
     def __init__(
         self,
         *,
@@ -379,7 +385,7 @@ Global___GetStaticPolicyRequest: _TypeAlias = GetStaticPolicyRequest  # noqa: Y0
 
 @_typing.final
 class GetStaticPolicyResponse(_message.Message):
-    """GetStaticPolicyResponse holds a policy."""
+    """GetStaticPolicyResponse holds the policy."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -418,11 +424,11 @@ class UpdateStaticPolicyRequest(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     CHANGE_SUMMARY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the policy's id."""
+    """id is the ID of the policy."""
     name: _builtins.str
-    """name is the policy's display name."""
+    """name is the display name of the policy."""
     description: _builtins.str
-    """description says what the policy is for."""
+    """description describes the purpose of the policy."""
     category: _builtins.str
     """category is `security`, `compliance` or `custom`."""
     pattern: _builtins.str
@@ -432,12 +438,12 @@ class UpdateStaticPolicyRequest(_message.Message):
     severity: _builtins.str
     """severity is `critical`, `high`, `medium` or `low`."""
     enabled: _builtins.bool
-    """enabled tells whether the policy is in force."""
+    """enabled is true if the policy is in force."""
     message: _builtins.str
-    """message is shown when the policy blocks or warns."""
+    """message is shown if the policy blocks or warns."""
     change_summary: _builtins.str
-    """change_summary is kept in the version history; made from the changed
-    fields where unset.
+    """change_summary is stored in the version history. If it is unset, the
+    server generates it from the changed fields.
     """
     def __init__(
         self,
@@ -526,7 +532,7 @@ Global___UpdateStaticPolicyResponse: _TypeAlias = UpdateStaticPolicyResponse  # 
 
 @_typing.final
 class UpdatedStaticPolicy(_message.Message):
-    """UpdatedStaticPolicy is a policy as an update answers it."""
+    """UpdatedStaticPolicy is a policy after an update."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -537,18 +543,18 @@ class UpdatedStaticPolicy(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the policy's id."""
+    """id is the ID of the policy."""
     name: _builtins.str
-    """name is the policy's name."""
+    """name is the name of the policy."""
     pattern: _builtins.str
     """pattern is an RE2 pattern."""
     enabled: _builtins.bool
-    """enabled tells whether the policy is in force."""
+    """enabled is true if the policy is in force."""
     version: _builtins.int
-    """version is the version that the update made."""
+    """version is the version that the update created."""
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
-        """updated_at is when the update was made."""
+        """updated_at is when the policy was updated."""
 
     def __init__(
         self,
@@ -578,12 +584,12 @@ class ToggleStaticPolicyRequest(_message.Message):
     ENABLED_FIELD_NUMBER: _builtins.int
     CHANGE_SUMMARY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the policy's id."""
+    """id is the ID of the policy."""
     enabled: _builtins.bool
-    """enabled tells whether the policy is to be in force."""
+    """enabled is true to enable the policy, and false to disable it."""
     change_summary: _builtins.str
-    """change_summary is kept in the version history; `Enabled` or `Disabled`
-    where unset.
+    """change_summary is stored in the version history. If it is unset, it is
+    `Enabled` or `Disabled`.
     """
     def __init__(
         self,
@@ -637,7 +643,7 @@ Global___ToggleStaticPolicyResponse: _TypeAlias = ToggleStaticPolicyResponse  # 
 
 @_typing.final
 class ToggledStaticPolicy(_message.Message):
-    """ToggledStaticPolicy is a policy as a toggle answers it."""
+    """ToggledStaticPolicy is a policy after it was enabled or disabled."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -645,12 +651,12 @@ class ToggledStaticPolicy(_message.Message):
     ENABLED_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the policy's id."""
+    """id is the ID of the policy."""
     enabled: _builtins.bool
-    """enabled tells whether the policy is in force."""
+    """enabled is true if the policy is in force."""
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
-        """updated_at is when the toggle was made."""
+        """updated_at is when the policy was enabled or disabled."""
 
     def __init__(
         self,
@@ -669,13 +675,13 @@ Global___ToggledStaticPolicy: _TypeAlias = ToggledStaticPolicy  # noqa: Y015
 
 @_typing.final
 class DeleteStaticPolicyRequest(_message.Message):
-    """DeleteStaticPolicyRequest names a policy."""
+    """DeleteStaticPolicyRequest identifies a policy."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the policy's id."""
+    """id is the ID of the policy."""
     def __init__(
         self,
         *,
@@ -701,7 +707,7 @@ class DeleteStaticPolicyResponse(_message.Message):
     success: _builtins.bool
     """success is true."""
     message: _builtins.str
-    """message says what was done."""
+    """message describes the result."""
     policy_id: _builtins.str
     """policy_id is the id of the deleted policy."""
     def __init__(
@@ -721,7 +727,9 @@ Global___DeleteStaticPolicyResponse: _TypeAlias = DeleteStaticPolicyResponse  # 
 
 @_typing.final
 class ListEffectiveStaticPoliciesRequest(_message.Message):
-    """ListEffectiveStaticPoliciesRequest asks for what applies to a tenant."""
+    """ListEffectiveStaticPoliciesRequest requests the policies that apply to a
+    tenant.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -738,8 +746,8 @@ Global___ListEffectiveStaticPoliciesRequest: _TypeAlias = ListEffectiveStaticPol
 
 @_typing.final
 class ListEffectiveStaticPoliciesResponse(_message.Message):
-    """ListEffectiveStaticPoliciesResponse is what applies to a tenant; of it, what
-    is enabled is in force.
+    """ListEffectiveStaticPoliciesResponse holds the policies that apply to a
+    tenant. Those that are enabled are in force.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -750,16 +758,16 @@ class ListEffectiveStaticPoliciesResponse(_message.Message):
     TENANT_POLICIES_COUNT_FIELD_NUMBER: _builtins.int
     OVERRIDES_COUNT_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """tenant_id is the tenant."""
+    """tenant_id is the ID of the tenant."""
     system_policies_count: _builtins.int
-    """system_policies_count is how many of them are the system's."""
+    """system_policies_count is the number of system policies in the list."""
     tenant_policies_count: _builtins.int
-    """tenant_policies_count is how many of them are the tenant's."""
+    """tenant_policies_count is the number of the tenant's policies in the list."""
     overrides_count: _builtins.int
-    """overrides_count is how many of the system's are overridden."""
+    """overrides_count is the number of system policies that are overridden."""
     @_builtins.property
     def effective_policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___EffectiveStaticPolicy]:
-        """effective_policies are the system's policies, then the tenant's."""
+        """effective_policies are the system policies, then the tenant's policies."""
 
     def __init__(
         self,
@@ -780,7 +788,7 @@ Global___ListEffectiveStaticPoliciesResponse: _TypeAlias = ListEffectiveStaticPo
 
 @_typing.final
 class EffectiveStaticPolicy(_message.Message):
-    """EffectiveStaticPolicy is a policy with its override beside it."""
+    """EffectiveStaticPolicy is a policy and its override."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -791,20 +799,20 @@ class EffectiveStaticPolicy(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     OVERRIDE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the policy's id."""
+    """id is the ID of the policy."""
     name: _builtins.str
-    """name is the policy's name."""
+    """name is the name of the policy."""
     enabled: _builtins.bool
-    """enabled tells whether the policy is in force."""
+    """enabled is true if the policy is in force."""
     action: _builtins.str
-    """action is the policy's own action."""
+    """action is the policy's own action, without the override."""
     source: _builtins.str
     """source is `system` or `tenant`."""
     @_builtins.property
     def override(self) -> Global___AppliedOverride:
-        """override is what the tenant has set in place of the action. For a system
-        policy without an override it is empty (null in JSON); a tenant's own
-        policy has none.
+        """override is the tenant's override. For a system policy without an
+        override, it is empty (null in JSON). For a tenant's own policy, it is
+        unset.
         """
 
     def __init__(
@@ -827,7 +835,7 @@ Global___EffectiveStaticPolicy: _TypeAlias = EffectiveStaticPolicy  # noqa: Y015
 
 @_typing.final
 class AppliedOverride(_message.Message):
-    """AppliedOverride is an override as the effective list shows it."""
+    """AppliedOverride is an override in the list of effective policies."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -853,13 +861,13 @@ Global___AppliedOverride: _TypeAlias = AppliedOverride  # noqa: Y015
 
 @_typing.final
 class ListStaticPolicyVersionsRequest(_message.Message):
-    """ListStaticPolicyVersionsRequest names a policy."""
+    """ListStaticPolicyVersionsRequest identifies a policy."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the policy's id; a deleted policy's is accepted too."""
+    """id is the ID of the policy, which may be deleted."""
     def __init__(
         self,
         *,
@@ -875,7 +883,7 @@ Global___ListStaticPolicyVersionsRequest: _TypeAlias = ListStaticPolicyVersionsR
 
 @_typing.final
 class ListStaticPolicyVersionsResponse(_message.Message):
-    """ListStaticPolicyVersionsResponse is a policy's history."""
+    """ListStaticPolicyVersionsResponse holds the history of a policy."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -883,12 +891,12 @@ class ListStaticPolicyVersionsResponse(_message.Message):
     VERSIONS_FIELD_NUMBER: _builtins.int
     CURRENT_VERSION_FIELD_NUMBER: _builtins.int
     policy_id: _builtins.str
-    """policy_id is the policy's id."""
+    """policy_id is the ID of the policy."""
     current_version: _builtins.int
     """current_version is the newest version."""
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___StaticPolicyVersion]:
-        """versions are newest first."""
+        """versions are the versions, newest first."""
 
     def __init__(
         self,
@@ -907,7 +915,7 @@ Global___ListStaticPolicyVersionsResponse: _TypeAlias = ListStaticPolicyVersions
 
 @_typing.final
 class StaticPolicyVersion(_message.Message):
-    """StaticPolicyVersion is a policy as it once was."""
+    """StaticPolicyVersion is an earlier or current version of a policy."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -919,20 +927,20 @@ class StaticPolicyVersion(_message.Message):
     CHANGED_AT_FIELD_NUMBER: _builtins.int
     CHANGE_SUMMARY_FIELD_NUMBER: _builtins.int
     version: _builtins.int
-    """version is the version's number."""
+    """version is the number of the version."""
     pattern: _builtins.str
     """pattern is the pattern of that version."""
     action: _builtins.str
     """action is the action of that version."""
     enabled: _builtins.bool
-    """enabled tells whether that version was in force."""
+    """enabled is true if the policy was in force in that version."""
     changed_by: _builtins.str
-    """changed_by is who made the version."""
+    """changed_by is the actor that created the version."""
     change_summary: _builtins.str
-    """change_summary says what was changed."""
+    """change_summary describes the change."""
     @_builtins.property
     def changed_at(self) -> _timestamp_pb2.Timestamp:
-        """changed_at is when the version was made."""
+        """changed_at is when the version was created."""
 
     def __init__(
         self,
@@ -955,7 +963,7 @@ Global___StaticPolicyVersion: _TypeAlias = StaticPolicyVersion  # noqa: Y015
 
 @_typing.final
 class CreateStaticPolicyOverrideRequest(_message.Message):
-    """CreateStaticPolicyOverrideRequest sets what a system policy does."""
+    """CreateStaticPolicyOverrideRequest sets the action of a system policy."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -963,11 +971,13 @@ class CreateStaticPolicyOverrideRequest(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the system policy's id."""
+    """id is the ID of the system policy."""
     action: _builtins.str
-    """action is `block`, `warn` or `log`; it may be weaker than the policy's own."""
+    """action is `block`, `warn` or `log`. It may be weaker than the policy's own
+    action.
+    """
     reason: _builtins.str
-    """reason says why, for those who audit it."""
+    """reason says why, for auditors."""
     def __init__(
         self,
         *,
@@ -1023,16 +1033,16 @@ class StaticPolicyOverride(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     policy_id: _builtins.str
-    """policy_id is the system policy."""
+    """policy_id is the ID of the system policy."""
     tenant_id: _builtins.str
-    """tenant_id is the tenant."""
+    """tenant_id is the ID of the tenant."""
     action: _builtins.str
     """action is `block`, `warn` or `log`."""
     reason: _builtins.str
     """reason says why."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """created_at is when the override was made."""
+        """created_at is when the override was created."""
 
     def __init__(
         self,
@@ -1053,13 +1063,13 @@ Global___StaticPolicyOverride: _TypeAlias = StaticPolicyOverride  # noqa: Y015
 
 @_typing.final
 class DeleteStaticPolicyOverrideRequest(_message.Message):
-    """DeleteStaticPolicyOverrideRequest names a system policy."""
+    """DeleteStaticPolicyOverrideRequest identifies a system policy."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is the system policy's id."""
+    """id is the ID of the system policy."""
     def __init__(
         self,
         *,
@@ -1084,7 +1094,7 @@ class DeleteStaticPolicyOverrideResponse(_message.Message):
     success: _builtins.bool
     """success is true."""
     message: _builtins.str
-    """message says what was done."""
+    """message describes the result."""
     def __init__(
         self,
         *,
@@ -1101,7 +1111,7 @@ Global___DeleteStaticPolicyOverrideResponse: _TypeAlias = DeleteStaticPolicyOver
 
 @_typing.final
 class ListStaticPolicyOverridesRequest(_message.Message):
-    """ListStaticPolicyOverridesRequest asks for the tenant's overrides."""
+    """ListStaticPolicyOverridesRequest requests the tenant's overrides."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1118,7 +1128,7 @@ Global___ListStaticPolicyOverridesRequest: _TypeAlias = ListStaticPolicyOverride
 
 @_typing.final
 class ListStaticPolicyOverridesResponse(_message.Message):
-    """ListStaticPolicyOverridesResponse lists the tenant's overrides."""
+    """ListStaticPolicyOverridesResponse holds the tenant's overrides."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1126,12 +1136,12 @@ class ListStaticPolicyOverridesResponse(_message.Message):
     OVERRIDES_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
-    """tenant_id is the tenant."""
+    """tenant_id is the ID of the tenant."""
     count: _builtins.int
-    """count is how many there are."""
+    """count is the number of overrides."""
     @_builtins.property
     def overrides(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListedOverride]:
-        """overrides are in the order of their creation."""
+        """overrides are the overrides in order of creation."""
 
     def __init__(
         self,
@@ -1150,7 +1160,7 @@ Global___ListStaticPolicyOverridesResponse: _TypeAlias = ListStaticPolicyOverrid
 
 @_typing.final
 class ListedOverride(_message.Message):
-    """ListedOverride is an override with the action that it replaces."""
+    """ListedOverride is an override and the action that it replaces."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1161,18 +1171,18 @@ class ListedOverride(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     policy_id: _builtins.str
-    """policy_id is the system policy."""
+    """policy_id is the ID of the system policy."""
     policy_name: _builtins.str
-    """policy_name is its name."""
+    """policy_name is the name of the system policy."""
     system_action: _builtins.str
     """system_action is the policy's own action."""
     override_action: _builtins.str
-    """override_action is the tenant's."""
+    """override_action is the action of the override."""
     reason: _builtins.str
     """reason says why."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """created_at is when the override was made."""
+        """created_at is when the override was created."""
 
     def __init__(
         self,

@@ -28,8 +28,8 @@ GRPC_VERSION: str
 
 class StaticPolicyServiceStub:
     """StaticPolicyService administers static policies: patterns that every text is
-    scanned for. System policies ship with the product; a tenant overrides them
-    and adds its own.
+    scanned for. System policies ship with the product. A tenant overrides them
+    and adds its own policies.
     """
 
     @_typing.overload
@@ -37,91 +37,91 @@ class StaticPolicyServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> StaticPolicyServiceAsyncStub: ...
     ListStaticPolicies: _grpc.UnaryUnaryMultiCallable[_static_policy_pb2.ListStaticPoliciesRequest, _static_policy_pb2.ListStaticPoliciesResponse]
-    """ListStaticPolicies lists the system's and the tenant's policies, the
-    system's first, then in order of creation.
+    """ListStaticPolicies lists the system policies, then the tenant's policies,
+    each in order of creation.
     """
     CreateStaticPolicy: _grpc.UnaryUnaryMultiCallable[_static_policy_pb2.CreateStaticPolicyRequest, _static_policy_pb2.CreateStaticPolicyResponse]
-    """CreateStaticPolicy makes a policy of the tenant, in force on its next
-    decision.
+    """CreateStaticPolicy creates a policy of the tenant. It is in force for the
+    tenant's next decision.
     """
     ListEffectiveStaticPolicies: _grpc.UnaryUnaryMultiCallable[_static_policy_pb2.ListEffectiveStaticPoliciesRequest, _static_policy_pb2.ListEffectiveStaticPoliciesResponse]
     """ListEffectiveStaticPolicies lists all policies that apply to the tenant,
-    with its overrides beside the system policies.
+    and shows its overrides of system policies.
     """
     ListStaticPolicyOverrides: _grpc.UnaryUnaryMultiCallable[_static_policy_pb2.ListStaticPolicyOverridesRequest, _static_policy_pb2.ListStaticPolicyOverridesResponse]
     """ListStaticPolicyOverrides lists the tenant's overrides of system policies."""
     GetStaticPolicy: _grpc.UnaryUnaryMultiCallable[_static_policy_pb2.GetStaticPolicyRequest, _static_policy_pb2.GetStaticPolicyResponse]
     """GetStaticPolicy returns one policy."""
     UpdateStaticPolicy: _grpc.UnaryUnaryMultiCallable[_static_policy_pb2.UpdateStaticPolicyRequest, _static_policy_pb2.UpdateStaticPolicyResponse]
-    """UpdateStaticPolicy changes those fields of a tenant's policy that are sent,
-    and makes a version.
+    """UpdateStaticPolicy changes the fields of a tenant's policy that are sent,
+    and creates a version.
     """
     ToggleStaticPolicy: _grpc.UnaryUnaryMultiCallable[_static_policy_pb2.ToggleStaticPolicyRequest, _static_policy_pb2.ToggleStaticPolicyResponse]
-    """ToggleStaticPolicy enables or disables a tenant's policy, and makes a
+    """ToggleStaticPolicy enables or disables a tenant's policy, and creates a
     version.
     """
     DeleteStaticPolicy: _grpc.UnaryUnaryMultiCallable[_static_policy_pb2.DeleteStaticPolicyRequest, _static_policy_pb2.DeleteStaticPolicyResponse]
-    """DeleteStaticPolicy takes a tenant's policy out of force and out of sight.
-    Its version history stays readable and its name is free again.
+    """DeleteStaticPolicy deletes a tenant's policy. Its version history remains
+    readable, and its name can be used again.
     """
     ListStaticPolicyVersions: _grpc.UnaryUnaryMultiCallable[_static_policy_pb2.ListStaticPolicyVersionsRequest, _static_policy_pb2.ListStaticPolicyVersionsResponse]
-    """ListStaticPolicyVersions returns a policy's history, newest first."""
+    """ListStaticPolicyVersions returns the history of a policy, newest first."""
     CreateStaticPolicyOverride: _grpc.UnaryUnaryMultiCallable[_static_policy_pb2.CreateStaticPolicyOverrideRequest, _static_policy_pb2.CreateStaticPolicyOverrideResponse]
-    """CreateStaticPolicyOverride sets what a system policy does for the tenant,
-    in place of an override that it has already.
+    """CreateStaticPolicyOverride sets the action of a system policy for the
+    tenant. It replaces an existing override.
     """
     DeleteStaticPolicyOverride: _grpc.UnaryUnaryMultiCallable[_static_policy_pb2.DeleteStaticPolicyOverrideRequest, _static_policy_pb2.DeleteStaticPolicyOverrideResponse]
-    """DeleteStaticPolicyOverride takes a system policy back to its own action."""
+    """DeleteStaticPolicyOverride restores the system policy's own action."""
 
 @_typing.type_check_only
 class StaticPolicyServiceAsyncStub(StaticPolicyServiceStub):
     """StaticPolicyService administers static policies: patterns that every text is
-    scanned for. System policies ship with the product; a tenant overrides them
-    and adds its own.
+    scanned for. System policies ship with the product. A tenant overrides them
+    and adds its own policies.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListStaticPolicies: _aio.UnaryUnaryMultiCallable[_static_policy_pb2.ListStaticPoliciesRequest, _static_policy_pb2.ListStaticPoliciesResponse]  # type: ignore[assignment]
-    """ListStaticPolicies lists the system's and the tenant's policies, the
-    system's first, then in order of creation.
+    """ListStaticPolicies lists the system policies, then the tenant's policies,
+    each in order of creation.
     """
     CreateStaticPolicy: _aio.UnaryUnaryMultiCallable[_static_policy_pb2.CreateStaticPolicyRequest, _static_policy_pb2.CreateStaticPolicyResponse]  # type: ignore[assignment]
-    """CreateStaticPolicy makes a policy of the tenant, in force on its next
-    decision.
+    """CreateStaticPolicy creates a policy of the tenant. It is in force for the
+    tenant's next decision.
     """
     ListEffectiveStaticPolicies: _aio.UnaryUnaryMultiCallable[_static_policy_pb2.ListEffectiveStaticPoliciesRequest, _static_policy_pb2.ListEffectiveStaticPoliciesResponse]  # type: ignore[assignment]
     """ListEffectiveStaticPolicies lists all policies that apply to the tenant,
-    with its overrides beside the system policies.
+    and shows its overrides of system policies.
     """
     ListStaticPolicyOverrides: _aio.UnaryUnaryMultiCallable[_static_policy_pb2.ListStaticPolicyOverridesRequest, _static_policy_pb2.ListStaticPolicyOverridesResponse]  # type: ignore[assignment]
     """ListStaticPolicyOverrides lists the tenant's overrides of system policies."""
     GetStaticPolicy: _aio.UnaryUnaryMultiCallable[_static_policy_pb2.GetStaticPolicyRequest, _static_policy_pb2.GetStaticPolicyResponse]  # type: ignore[assignment]
     """GetStaticPolicy returns one policy."""
     UpdateStaticPolicy: _aio.UnaryUnaryMultiCallable[_static_policy_pb2.UpdateStaticPolicyRequest, _static_policy_pb2.UpdateStaticPolicyResponse]  # type: ignore[assignment]
-    """UpdateStaticPolicy changes those fields of a tenant's policy that are sent,
-    and makes a version.
+    """UpdateStaticPolicy changes the fields of a tenant's policy that are sent,
+    and creates a version.
     """
     ToggleStaticPolicy: _aio.UnaryUnaryMultiCallable[_static_policy_pb2.ToggleStaticPolicyRequest, _static_policy_pb2.ToggleStaticPolicyResponse]  # type: ignore[assignment]
-    """ToggleStaticPolicy enables or disables a tenant's policy, and makes a
+    """ToggleStaticPolicy enables or disables a tenant's policy, and creates a
     version.
     """
     DeleteStaticPolicy: _aio.UnaryUnaryMultiCallable[_static_policy_pb2.DeleteStaticPolicyRequest, _static_policy_pb2.DeleteStaticPolicyResponse]  # type: ignore[assignment]
-    """DeleteStaticPolicy takes a tenant's policy out of force and out of sight.
-    Its version history stays readable and its name is free again.
+    """DeleteStaticPolicy deletes a tenant's policy. Its version history remains
+    readable, and its name can be used again.
     """
     ListStaticPolicyVersions: _aio.UnaryUnaryMultiCallable[_static_policy_pb2.ListStaticPolicyVersionsRequest, _static_policy_pb2.ListStaticPolicyVersionsResponse]  # type: ignore[assignment]
-    """ListStaticPolicyVersions returns a policy's history, newest first."""
+    """ListStaticPolicyVersions returns the history of a policy, newest first."""
     CreateStaticPolicyOverride: _aio.UnaryUnaryMultiCallable[_static_policy_pb2.CreateStaticPolicyOverrideRequest, _static_policy_pb2.CreateStaticPolicyOverrideResponse]  # type: ignore[assignment]
-    """CreateStaticPolicyOverride sets what a system policy does for the tenant,
-    in place of an override that it has already.
+    """CreateStaticPolicyOverride sets the action of a system policy for the
+    tenant. It replaces an existing override.
     """
     DeleteStaticPolicyOverride: _aio.UnaryUnaryMultiCallable[_static_policy_pb2.DeleteStaticPolicyOverrideRequest, _static_policy_pb2.DeleteStaticPolicyOverrideResponse]  # type: ignore[assignment]
-    """DeleteStaticPolicyOverride takes a system policy back to its own action."""
+    """DeleteStaticPolicyOverride restores the system policy's own action."""
 
 class StaticPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
     """StaticPolicyService administers static policies: patterns that every text is
-    scanned for. System policies ship with the product; a tenant overrides them
-    and adds its own.
+    scanned for. System policies ship with the product. A tenant overrides them
+    and adds its own policies.
     """
 
     @_abc_1.abstractmethod
@@ -130,8 +130,8 @@ class StaticPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _static_policy_pb2.ListStaticPoliciesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_static_policy_pb2.ListStaticPoliciesResponse, _abc.Awaitable[_static_policy_pb2.ListStaticPoliciesResponse]]:
-        """ListStaticPolicies lists the system's and the tenant's policies, the
-        system's first, then in order of creation.
+        """ListStaticPolicies lists the system policies, then the tenant's policies,
+        each in order of creation.
         """
 
     @_abc_1.abstractmethod
@@ -140,8 +140,8 @@ class StaticPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _static_policy_pb2.CreateStaticPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_static_policy_pb2.CreateStaticPolicyResponse, _abc.Awaitable[_static_policy_pb2.CreateStaticPolicyResponse]]:
-        """CreateStaticPolicy makes a policy of the tenant, in force on its next
-        decision.
+        """CreateStaticPolicy creates a policy of the tenant. It is in force for the
+        tenant's next decision.
         """
 
     @_abc_1.abstractmethod
@@ -151,7 +151,7 @@ class StaticPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_static_policy_pb2.ListEffectiveStaticPoliciesResponse, _abc.Awaitable[_static_policy_pb2.ListEffectiveStaticPoliciesResponse]]:
         """ListEffectiveStaticPolicies lists all policies that apply to the tenant,
-        with its overrides beside the system policies.
+        and shows its overrides of system policies.
         """
 
     @_abc_1.abstractmethod
@@ -176,8 +176,8 @@ class StaticPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _static_policy_pb2.UpdateStaticPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_static_policy_pb2.UpdateStaticPolicyResponse, _abc.Awaitable[_static_policy_pb2.UpdateStaticPolicyResponse]]:
-        """UpdateStaticPolicy changes those fields of a tenant's policy that are sent,
-        and makes a version.
+        """UpdateStaticPolicy changes the fields of a tenant's policy that are sent,
+        and creates a version.
         """
 
     @_abc_1.abstractmethod
@@ -186,7 +186,7 @@ class StaticPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _static_policy_pb2.ToggleStaticPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_static_policy_pb2.ToggleStaticPolicyResponse, _abc.Awaitable[_static_policy_pb2.ToggleStaticPolicyResponse]]:
-        """ToggleStaticPolicy enables or disables a tenant's policy, and makes a
+        """ToggleStaticPolicy enables or disables a tenant's policy, and creates a
         version.
         """
 
@@ -196,8 +196,8 @@ class StaticPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _static_policy_pb2.DeleteStaticPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_static_policy_pb2.DeleteStaticPolicyResponse, _abc.Awaitable[_static_policy_pb2.DeleteStaticPolicyResponse]]:
-        """DeleteStaticPolicy takes a tenant's policy out of force and out of sight.
-        Its version history stays readable and its name is free again.
+        """DeleteStaticPolicy deletes a tenant's policy. Its version history remains
+        readable, and its name can be used again.
         """
 
     @_abc_1.abstractmethod
@@ -206,7 +206,7 @@ class StaticPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _static_policy_pb2.ListStaticPolicyVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_static_policy_pb2.ListStaticPolicyVersionsResponse, _abc.Awaitable[_static_policy_pb2.ListStaticPolicyVersionsResponse]]:
-        """ListStaticPolicyVersions returns a policy's history, newest first."""
+        """ListStaticPolicyVersions returns the history of a policy, newest first."""
 
     @_abc_1.abstractmethod
     def CreateStaticPolicyOverride(
@@ -214,8 +214,8 @@ class StaticPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _static_policy_pb2.CreateStaticPolicyOverrideRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_static_policy_pb2.CreateStaticPolicyOverrideResponse, _abc.Awaitable[_static_policy_pb2.CreateStaticPolicyOverrideResponse]]:
-        """CreateStaticPolicyOverride sets what a system policy does for the tenant,
-        in place of an override that it has already.
+        """CreateStaticPolicyOverride sets the action of a system policy for the
+        tenant. It replaces an existing override.
         """
 
     @_abc_1.abstractmethod
@@ -224,6 +224,6 @@ class StaticPolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _static_policy_pb2.DeleteStaticPolicyOverrideRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_static_policy_pb2.DeleteStaticPolicyOverrideResponse, _abc.Awaitable[_static_policy_pb2.DeleteStaticPolicyOverrideResponse]]:
-        """DeleteStaticPolicyOverride takes a system policy back to its own action."""
+        """DeleteStaticPolicyOverride restores the system policy's own action."""
 
 def add_StaticPolicyServiceServicer_to_server(servicer: StaticPolicyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -18,8 +18,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class TenantSettings(_message.Message):
-    """TenantSettings says how a tenant wants to be judged where its policies
-    cannot say.
+    """TenantSettings are the settings that apply if a tenant's policies cannot
+    decide.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -27,13 +27,13 @@ class TenantSettings(_message.Message):
     FAILURE_MODE_FIELD_NUMBER: _builtins.int
     UNKNOWN_CUSTOMER_FIELD_NUMBER: _builtins.int
     failure_mode: _builtins.str
-    """failure_mode says what becomes of a request that could not be judged:
-    `closed` blocks it, `open` lets it pass. The decision is `incomplete`, with
-    the reason ENGINE_ERROR, in both.
+    """failure_mode sets what happens to a request that cannot be evaluated:
+    `closed` blocks it, `open` lets it pass. In both cases the decision is
+    `incomplete` and has the reason code ENGINE_ERROR.
     """
     unknown_customer: _builtins.str
-    """unknown_customer says what a request for a customer without a policy comes
-    to: `block` or `warn`.
+    """unknown_customer is the outcome of a request of a customer without a
+    policy: `block` or `warn`.
     """
     def __init__(
         self,
@@ -51,9 +51,7 @@ Global___TenantSettings: _TypeAlias = TenantSettings  # noqa: Y015
 
 @_typing.final
 class GetTenantSettingsRequest(_message.Message):
-    """GetTenantSettingsRequest asks for the settings of the tenant that the call
-    acts for.
-    """
+    """GetTenantSettingsRequest requests the settings of the tenant of the call."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -127,7 +125,7 @@ Global___UpdateTenantSettingsRequest: _TypeAlias = UpdateTenantSettingsRequest  
 
 @_typing.final
 class UpdateTenantSettingsResponse(_message.Message):
-    """UpdateTenantSettingsResponse holds the settings as they are now."""
+    """UpdateTenantSettingsResponse holds the settings after the change."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class TenantSettingsServiceStub:
-    """TenantSettingsService administers how a tenant wants to be judged where its
-    policies cannot say.
+    """TenantSettingsService administers the settings that apply if a tenant's
+    policies cannot decide.
     """
 
     def __init__(self, channel):
@@ -49,22 +49,23 @@ class TenantSettingsServiceStub:
 
 
 class TenantSettingsServiceServicer:
-    """TenantSettingsService administers how a tenant wants to be judged where its
-    policies cannot say.
+    """TenantSettingsService administers the settings that apply if a tenant's
+    policies cannot decide.
     """
 
     def GetTenantSettings(self, request, context):
-        """GetTenantSettings returns the tenant's settings; the safe ones until they
-        are changed.
+        """GetTenantSettings returns the settings of the tenant. If they were never
+        changed, these are the safe defaults.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateTenantSettings(self, request, context):
-        """UpdateTenantSettings changes those settings that are sent, in force on the
-        tenant's next decision. A setting that is null counts as not sent. Only
-        admins may: each can let pass what would be blocked.
+        """UpdateTenantSettings changes the settings that are sent. The change is in
+        force for the tenant's next decision. A null setting counts as not sent.
+        Only admins may call it, because each setting can let requests pass that
+        would be blocked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -92,8 +93,8 @@ def add_TenantSettingsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TenantSettingsService:
-    """TenantSettingsService administers how a tenant wants to be judged where its
-    policies cannot say.
+    """TenantSettingsService administers the settings that apply if a tenant's
+    policies cannot decide.
     """
 
     @staticmethod

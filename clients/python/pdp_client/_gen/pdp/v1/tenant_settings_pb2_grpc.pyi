@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TenantSettingsServiceStub:
-    """TenantSettingsService administers how a tenant wants to be judged where its
-    policies cannot say.
+    """TenantSettingsService administers the settings that apply if a tenant's
+    policies cannot decide.
     """
 
     @_typing.overload
@@ -36,35 +36,37 @@ class TenantSettingsServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TenantSettingsServiceAsyncStub: ...
     GetTenantSettings: _grpc.UnaryUnaryMultiCallable[_tenant_settings_pb2.GetTenantSettingsRequest, _tenant_settings_pb2.GetTenantSettingsResponse]
-    """GetTenantSettings returns the tenant's settings; the safe ones until they
-    are changed.
+    """GetTenantSettings returns the settings of the tenant. If they were never
+    changed, these are the safe defaults.
     """
     UpdateTenantSettings: _grpc.UnaryUnaryMultiCallable[_tenant_settings_pb2.UpdateTenantSettingsRequest, _tenant_settings_pb2.UpdateTenantSettingsResponse]
-    """UpdateTenantSettings changes those settings that are sent, in force on the
-    tenant's next decision. A setting that is null counts as not sent. Only
-    admins may: each can let pass what would be blocked.
+    """UpdateTenantSettings changes the settings that are sent. The change is in
+    force for the tenant's next decision. A null setting counts as not sent.
+    Only admins may call it, because each setting can let requests pass that
+    would be blocked.
     """
 
 @_typing.type_check_only
 class TenantSettingsServiceAsyncStub(TenantSettingsServiceStub):
-    """TenantSettingsService administers how a tenant wants to be judged where its
-    policies cannot say.
+    """TenantSettingsService administers the settings that apply if a tenant's
+    policies cannot decide.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetTenantSettings: _aio.UnaryUnaryMultiCallable[_tenant_settings_pb2.GetTenantSettingsRequest, _tenant_settings_pb2.GetTenantSettingsResponse]  # type: ignore[assignment]
-    """GetTenantSettings returns the tenant's settings; the safe ones until they
-    are changed.
+    """GetTenantSettings returns the settings of the tenant. If they were never
+    changed, these are the safe defaults.
     """
     UpdateTenantSettings: _aio.UnaryUnaryMultiCallable[_tenant_settings_pb2.UpdateTenantSettingsRequest, _tenant_settings_pb2.UpdateTenantSettingsResponse]  # type: ignore[assignment]
-    """UpdateTenantSettings changes those settings that are sent, in force on the
-    tenant's next decision. A setting that is null counts as not sent. Only
-    admins may: each can let pass what would be blocked.
+    """UpdateTenantSettings changes the settings that are sent. The change is in
+    force for the tenant's next decision. A null setting counts as not sent.
+    Only admins may call it, because each setting can let requests pass that
+    would be blocked.
     """
 
 class TenantSettingsServiceServicer(metaclass=_abc_1.ABCMeta):
-    """TenantSettingsService administers how a tenant wants to be judged where its
-    policies cannot say.
+    """TenantSettingsService administers the settings that apply if a tenant's
+    policies cannot decide.
     """
 
     @_abc_1.abstractmethod
@@ -73,8 +75,8 @@ class TenantSettingsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_settings_pb2.GetTenantSettingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_settings_pb2.GetTenantSettingsResponse, _abc.Awaitable[_tenant_settings_pb2.GetTenantSettingsResponse]]:
-        """GetTenantSettings returns the tenant's settings; the safe ones until they
-        are changed.
+        """GetTenantSettings returns the settings of the tenant. If they were never
+        changed, these are the safe defaults.
         """
 
     @_abc_1.abstractmethod
@@ -83,9 +85,10 @@ class TenantSettingsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tenant_settings_pb2.UpdateTenantSettingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tenant_settings_pb2.UpdateTenantSettingsResponse, _abc.Awaitable[_tenant_settings_pb2.UpdateTenantSettingsResponse]]:
-        """UpdateTenantSettings changes those settings that are sent, in force on the
-        tenant's next decision. A setting that is null counts as not sent. Only
-        admins may: each can let pass what would be blocked.
+        """UpdateTenantSettings changes the settings that are sent. The change is in
+        force for the tenant's next decision. A null setting counts as not sent.
+        Only admins may call it, because each setting can let requests pass that
+        would be blocked.
         """
 
 def add_TenantSettingsServiceServicer_to_server(servicer: TenantSettingsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

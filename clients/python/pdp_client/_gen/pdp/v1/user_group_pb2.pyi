@@ -21,9 +21,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class UserGroup(_message.Message):
-    """UserGroup is a group of a tenant's users. A request's subject is in it by
-    naming it, by name or id, in `subject.groups`, and by its `user_id` being a
-    member's.
+    """UserGroup is a group of users of a tenant. A subject is in the group if
+    `subject.groups` contains the name or ID of the group, or if its `user_id`
+    is a member.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -38,30 +38,32 @@ class UserGroup(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """id is a UUID; that of a group that ships with the product is the same
-    everywhere.
+    """id is a UUID. The ID of a group that ships with the product is the same on
+    every server.
     """
     name: _builtins.str
-    """name is the group's name, unique in the tenant."""
+    """name is the name of the group, unique in the tenant."""
     description: _builtins.str
-    """description says who is in the group."""
+    """description describes the group."""
     member_count: _builtins.int
-    """member_count is how many members the group has."""
+    """member_count is the number of members of the group."""
     @_builtins.property
     def members(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """members are the ids of the group's users, in the order in which they came."""
+        """members are the IDs of the members, in the order in which they were added."""
 
     @_builtins.property
     def bundle_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """bundle_ids are the compliance bundles that are assigned to the group."""
+        """bundle_ids are the IDs of the compliance bundles that are assigned to the
+        group.
+        """
 
     @_builtins.property
     def dlp_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___GroupDlpRule]:
-        """dlp_rules are the DLP rules that are stricter for the group's users."""
+        """dlp_rules are the DLP rules that are stricter for the users of the group."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """created_at is when the group was made."""
+        """created_at is when the group was created."""
 
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
@@ -90,8 +92,8 @@ Global___UserGroup: _TypeAlias = UserGroup  # noqa: Y015
 
 @_typing.final
 class GroupDlpRule(_message.Message):
-    """GroupDlpRule is what is stricter of a DLP rule for a group's users. A part
-    that would be weaker than the rule itself does not count.
+    """GroupDlpRule makes a DLP rule stricter for the users of a group. A part that
+    would be weaker than the rule itself has no effect.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -101,18 +103,20 @@ class GroupDlpRule(_message.Message):
     ACTION_TIER_FIELD_NUMBER: _builtins.int
     CONFIDENCE_THRESHOLD_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
-    """rule_id is the rule: the platform's or the tenant's own."""
+    """rule_id is the ID of the rule, which is a platform rule or the tenant's
+    own.
+    """
     enabled: _builtins.bool
-    """enabled puts a rule in force that is disabled for the others; it can only be
-    true.
+    """enabled puts a rule in force that is disabled for other users. It can only
+    be true.
     """
     action_tier: _builtins.str
-    """action_tier is `block`, `redact`, `prompt` or `log_only`, where it is
-    stronger than the rule's.
+    """action_tier is `block`, `redact`, `prompt` or `log_only`. It applies if it
+    is stronger than the action of the rule.
     """
     confidence_threshold: _builtins.float
-    """confidence_threshold is how sure a finding must be to count, where it is
-    lower than the rule's.
+    """confidence_threshold is the lowest confidence of a finding that the rule
+    applies to. It applies if it is lower than the threshold of the rule.
     """
     def __init__(
         self,
@@ -143,14 +147,14 @@ Global___GroupDlpRule: _TypeAlias = GroupDlpRule  # noqa: Y015
 
 @_typing.final
 class Members(_message.Message):
-    """Members are users."""
+    """Members are the members of a group."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MEMBERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def members(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """members are their ids."""
+        """members are the IDs of the users."""
 
     def __init__(
         self,
@@ -167,14 +171,14 @@ Global___Members: _TypeAlias = Members  # noqa: Y015
 
 @_typing.final
 class BundleIds(_message.Message):
-    """BundleIds are compliance bundles."""
+    """BundleIds are the compliance bundles of a group."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     BUNDLE_IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def bundle_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """bundle_ids are their ids."""
+        """bundle_ids are the IDs of the bundles."""
 
     def __init__(
         self,
@@ -191,14 +195,14 @@ Global___BundleIds: _TypeAlias = BundleIds  # noqa: Y015
 
 @_typing.final
 class GroupDlpRules(_message.Message):
-    """GroupDlpRules are stricter DLP rules."""
+    """GroupDlpRules are the stricter DLP rules of a group."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DLP_RULES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def dlp_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___GroupDlpRule]:
-        """dlp_rules are the rules, each once."""
+        """dlp_rules are the rules, each at most once."""
 
     def __init__(
         self,
@@ -215,7 +219,7 @@ Global___GroupDlpRules: _TypeAlias = GroupDlpRules  # noqa: Y015
 
 @_typing.final
 class ListUserGroupsRequest(_message.Message):
-    """ListUserGroupsRequest asks for all groups."""
+    """ListUserGroupsRequest requests all groups."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -239,7 +243,9 @@ class ListUserGroupsResponse(_message.Message):
     GROUPS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___UserGroup]:
-        """groups are those that ship with the product, then the tenant's own."""
+        """groups are the groups that ship with the product, then the tenant's own
+        groups.
+        """
 
     def __init__(
         self,
@@ -266,20 +272,20 @@ class CreateUserGroupRequest(_message.Message):
     BUNDLE_IDS_FIELD_NUMBER: _builtins.int
     DLP_RULES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """name is the group's name, unique in the tenant."""
+    """name is the name of the group, unique in the tenant."""
     description: _builtins.str
-    """description says who is in the group."""
+    """description describes the group."""
     @_builtins.property
     def members(self) -> Global___Members:
-        """members are the ids of the group's users."""
+        """members are the IDs of the members."""
 
     @_builtins.property
     def bundle_ids(self) -> Global___BundleIds:
-        """bundle_ids are the compliance bundles to assign to the group."""
+        """bundle_ids are the IDs of the compliance bundles to assign to the group."""
 
     @_builtins.property
     def dlp_rules(self) -> Global___GroupDlpRules:
-        """dlp_rules are the DLP rules that are stricter for the group's users."""
+        """dlp_rules are the DLP rules that are stricter for the users of the group."""
 
     def __init__(
         self,
@@ -324,13 +330,13 @@ Global___CreateUserGroupResponse: _TypeAlias = CreateUserGroupResponse  # noqa: 
 
 @_typing.final
 class GetUserGroupRequest(_message.Message):
-    """GetUserGroupRequest names a group."""
+    """GetUserGroupRequest identifies a group."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GROUP_ID_FIELD_NUMBER: _builtins.int
     group_id: _builtins.str
-    """group_id is the group's id."""
+    """group_id is the ID of the group."""
     def __init__(
         self,
         *,
@@ -346,7 +352,7 @@ Global___GetUserGroupRequest: _TypeAlias = GetUserGroupRequest  # noqa: Y015
 
 @_typing.final
 class GetUserGroupResponse(_message.Message):
-    """GetUserGroupResponse holds a group."""
+    """GetUserGroupResponse holds the group."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -381,18 +387,18 @@ class UpdateUserGroupRequest(_message.Message):
     BUNDLE_IDS_FIELD_NUMBER: _builtins.int
     DLP_RULES_FIELD_NUMBER: _builtins.int
     group_id: _builtins.str
-    """group_id is the group's id."""
+    """group_id is the ID of the group."""
     name: _builtins.str
-    """name is the group's name, unique in the tenant."""
+    """name is the name of the group, unique in the tenant."""
     description: _builtins.str
-    """description says who is in the group."""
+    """description describes the group."""
     @_builtins.property
     def members(self) -> Global___Members:
-        """members replace all members that there are."""
+        """members replace all members of the group."""
 
     @_builtins.property
     def bundle_ids(self) -> Global___BundleIds:
-        """bundle_ids replace all compliance bundles that are assigned."""
+        """bundle_ids replace the IDs of all assigned compliance bundles."""
 
     @_builtins.property
     def dlp_rules(self) -> Global___GroupDlpRules:
@@ -449,13 +455,13 @@ Global___UpdateUserGroupResponse: _TypeAlias = UpdateUserGroupResponse  # noqa: 
 
 @_typing.final
 class DeleteUserGroupRequest(_message.Message):
-    """DeleteUserGroupRequest names a group."""
+    """DeleteUserGroupRequest identifies a group."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GROUP_ID_FIELD_NUMBER: _builtins.int
     group_id: _builtins.str
-    """group_id is the group's id."""
+    """group_id is the ID of the group."""
     def __init__(
         self,
         *,
@@ -488,17 +494,17 @@ Global___DeleteUserGroupResponse: _TypeAlias = DeleteUserGroupResponse  # noqa: 
 
 @_typing.final
 class AddUserGroupMembersRequest(_message.Message):
-    """AddUserGroupMembersRequest names users to add to a group."""
+    """AddUserGroupMembersRequest holds the users to add to a group."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GROUP_ID_FIELD_NUMBER: _builtins.int
     USER_IDS_FIELD_NUMBER: _builtins.int
     group_id: _builtins.str
-    """group_id is the group's id."""
+    """group_id is the ID of the group."""
     @_builtins.property
     def user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """user_ids are the users' ids."""
+        """user_ids are the IDs of the users."""
 
     def __init__(
         self,
@@ -540,16 +546,16 @@ Global___AddUserGroupMembersResponse: _TypeAlias = AddUserGroupMembersResponse  
 
 @_typing.final
 class RemoveUserGroupMemberRequest(_message.Message):
-    """RemoveUserGroupMemberRequest names a member of a group."""
+    """RemoveUserGroupMemberRequest identifies a member of a group."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GROUP_ID_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
     group_id: _builtins.str
-    """group_id is the group's id."""
+    """group_id is the ID of the group."""
     user_id: _builtins.str
-    """user_id is the user's id."""
+    """user_id is the ID of the user."""
     def __init__(
         self,
         *,
@@ -583,16 +589,16 @@ Global___RemoveUserGroupMemberResponse: _TypeAlias = RemoveUserGroupMemberRespon
 
 @_typing.final
 class AssignUserGroupBundleRequest(_message.Message):
-    """AssignUserGroupBundleRequest names a group and a compliance bundle."""
+    """AssignUserGroupBundleRequest identifies a group and a compliance bundle."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GROUP_ID_FIELD_NUMBER: _builtins.int
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     group_id: _builtins.str
-    """group_id is the group's id."""
+    """group_id is the ID of the group."""
     bundle_id: _builtins.str
-    """bundle_id is the bundle's id."""
+    """bundle_id is the ID of the bundle."""
     def __init__(
         self,
         *,
@@ -633,16 +639,16 @@ Global___AssignUserGroupBundleResponse: _TypeAlias = AssignUserGroupBundleRespon
 
 @_typing.final
 class UnassignUserGroupBundleRequest(_message.Message):
-    """UnassignUserGroupBundleRequest names a group and a compliance bundle."""
+    """UnassignUserGroupBundleRequest identifies a group and a compliance bundle."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GROUP_ID_FIELD_NUMBER: _builtins.int
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     group_id: _builtins.str
-    """group_id is the group's id."""
+    """group_id is the ID of the group."""
     bundle_id: _builtins.str
-    """bundle_id is the bundle's id."""
+    """bundle_id is the ID of the bundle."""
     def __init__(
         self,
         *,

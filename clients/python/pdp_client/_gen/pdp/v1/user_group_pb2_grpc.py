@@ -26,11 +26,11 @@ if _version_not_supported:
 
 
 class UserGroupServiceStub:
-    """UserGroupService administers a tenant's user groups: who is in them, which
-    compliance bundles are in force for their users, and which DLP rules are
-    stricter for them. A fresh tenant has a few groups without members, which
-    ship with the product; one of them that is changed is the tenant's own from
-    then on, under the same id.
+    """UserGroupService administers the user groups of a tenant: their members, the
+    compliance bundles that are in force for their users, and the DLP rules that
+    are stricter for them. A new tenant has a few groups without members that
+    ship with the product. When a tenant changes one of them, the tenant gets
+    its own copy with the same ID.
     """
 
     def __init__(self, channel):
@@ -87,23 +87,23 @@ class UserGroupServiceStub:
 
 
 class UserGroupServiceServicer:
-    """UserGroupService administers a tenant's user groups: who is in them, which
-    compliance bundles are in force for their users, and which DLP rules are
-    stricter for them. A fresh tenant has a few groups without members, which
-    ship with the product; one of them that is changed is the tenant's own from
-    then on, under the same id.
+    """UserGroupService administers the user groups of a tenant: their members, the
+    compliance bundles that are in force for their users, and the DLP rules that
+    are stricter for them. A new tenant has a few groups without members that
+    ship with the product. When a tenant changes one of them, the tenant gets
+    its own copy with the same ID.
     """
 
     def ListUserGroups(self, request, context):
         """ListUserGroups lists the groups that ship with the product, then the
-        tenant's own, each in order of creation.
+        tenant's own groups, each in order of creation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateUserGroup(self, request, context):
-        """CreateUserGroup makes a group.
+        """CreateUserGroup creates a group.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -117,46 +117,47 @@ class UserGroupServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateUserGroup(self, request, context):
-        """UpdateUserGroup changes those fields of a group that are sent.
+        """UpdateUserGroup changes the fields of a group that are sent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteUserGroup(self, request, context):
-        """DeleteUserGroup deletes a group; one that ships with the product, for the
-        tenant alone.
+        """DeleteUserGroup deletes a group. A group that ships with the product is
+        deleted for the tenant only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AddUserGroupMembers(self, request, context):
-        """AddUserGroupMembers adds users to a group; those that are in it stay.
+        """AddUserGroupMembers adds users to a group. Existing members remain.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveUserGroupMember(self, request, context):
-        """RemoveUserGroupMember takes a user out of a group; one that is not in it
-        changes nothing.
+        """RemoveUserGroupMember removes a user from a group. If the user is not a
+        member, nothing changes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AssignUserGroupBundle(self, request, context):
-        """AssignUserGroupBundle puts a compliance bundle in force for a group's users.
+        """AssignUserGroupBundle puts a compliance bundle in force for the users of a
+        group.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UnassignUserGroupBundle(self, request, context):
-        """UnassignUserGroupBundle takes a compliance bundle away from a group; where
-        it is active for all users, it stays in force. One that is not assigned
-        changes nothing.
+        """UnassignUserGroupBundle removes a compliance bundle from a group. If the
+        bundle is active for all users, it stays in force. If it is not assigned
+        to the group, nothing changes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -219,11 +220,11 @@ def add_UserGroupServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class UserGroupService:
-    """UserGroupService administers a tenant's user groups: who is in them, which
-    compliance bundles are in force for their users, and which DLP rules are
-    stricter for them. A fresh tenant has a few groups without members, which
-    ship with the product; one of them that is changed is the tenant's own from
-    then on, under the same id.
+    """UserGroupService administers the user groups of a tenant: their members, the
+    compliance bundles that are in force for their users, and the DLP rules that
+    are stricter for them. A new tenant has a few groups without members that
+    ship with the product. When a tenant changes one of them, the tenant gets
+    its own copy with the same ID.
     """
 
     @staticmethod

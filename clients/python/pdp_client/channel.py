@@ -1,4 +1,4 @@
-"""Channels to a server, with or without TLS."""
+"""Creates channels to a server, with or without TLS."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import grpc
 
-from pdp_client.credentials import Credential, for_async, metadata_of
+from pdp_client.credentials import CredentialInterceptor, async_interceptors, credential_metadata
 
 Option = tuple[str, str | int]
 
@@ -22,31 +22,32 @@ def connect(
     api_key: str | None = None,
     token: str | None = None,
 ) -> grpc.Channel:
-    """Returns a channel for the stubs; connects at the first call.
+    """Returns a channel for the stubs. It connects at the first call.
 
     Args:
-        address: host:port, or unix:PATH.
-        tls: the server speaks TLS; any of the arguments below implies it.
-        ca_file: authorities to trust, PEM, in place of the public ones.
-        client_cert_file: a certificate of this client's own, PEM, where the server asks for one.
-        client_key_file: its key, PEM.
-        server_name: the name in the server's certificate, where the address is another.
-        api_key: the API key to call with; without a token either, `PDP_API_KEY` where it is set.
-        token: the signed token (JWT) to call with, in its place; `PDP_TOKEN` where it is set.
+        address: HOST:PORT, or unix:PATH.
+        tls: whether to use TLS; `ca_file`, `client_cert_file` and `server_name` imply it.
+        ca_file: PEM file with the CA certificates to trust; None for the public CAs.
+        client_cert_file: PEM file with a client certificate, if the server requires one.
+        client_key_file: PEM file with the key of the client certificate.
+        server_name: the name in the server's certificate, if it differs from the address.
+        api_key: the API key of each call. If neither `api_key` nor `token` is set, `PDP_API_KEY`
+            and `PDP_TOKEN` are read from the environment.
+        token: the signed token (JWT) of each call.
 
     Raises:
         OSError: a file cannot be read.
-        ValueError: a client certificate without its key, or a key without its certificate; or
-            both an API key and a token.
+        ValueError: only one of `client_cert_file` and `client_key_file` is set, or both an API
+            key and a token are set.
     """
     credentials = _credentials(tls, ca_file, client_cert_file, client_key_file, server_name)
     options = _options(server_name)
-    metadata = metadata_of(api_key, token)
+    metadata = credential_metadata(api_key, token)
     if credentials is None:
         channel = grpc.insecure_channel(address, options=options)
     else:
         channel = grpc.secure_channel(address, credentials, options=options)
-    return grpc.intercept_channel(channel, Credential(metadata)) if metadata else channel
+    return grpc.intercept_channel(channel, CredentialInterceptor(metadata)) if metadata else channel
 
 
 def connect_async(
@@ -60,13 +61,13 @@ def connect_async(
     api_key: str | None = None,
     token: str | None = None,
 ) -> grpc.aio.Channel:
-    """Returns a channel of `grpc.aio`; see `connect`."""
+    """Returns a `grpc.aio` channel; see `connect`."""
     credentials = _credentials(tls, ca_file, client_cert_file, client_key_file, server_name)
     options = _options(server_name)
-    sending = for_async(metadata_of(api_key, token))
+    interceptors = async_interceptors(credential_metadata(api_key, token))
     if credentials is None:
-        return grpc.aio.insecure_channel(address, options=options, interceptors=sending)
-    return grpc.aio.secure_channel(address, credentials, options=options, interceptors=sending)
+        return grpc.aio.insecure_channel(address, options=options, interceptors=interceptors)
+    return grpc.aio.secure_channel(address, credentials, options=options, interceptors=interceptors)
 
 
 def _credentials(
@@ -77,7 +78,7 @@ def _credentials(
     server_name: str | None,
 ) -> grpc.ChannelCredentials | None:
     if (cert_file is None) != (key_file is None):
-        raise ValueError("client_cert_file and client_key_file belong together")
+        raise ValueError("client_cert_file and client_key_file: set both or neither")
     if not tls and ca_file is cert_file is server_name is None:
         return None
     ca, key, cert = (
@@ -88,9 +89,9 @@ def _credentials(
 
 def _options(server_name: str | None) -> tuple[Option, ...]:
     options: tuple[Option, ...] = (
-        # An answer is as large as its question makes it: a batch may pass gRPC's default of 4 MiB.
+        # The response to a large batch can exceed gRPC's default limit of 4 MiB.
         ("grpc.max_receive_message_length", -1),
-        # Else gRPC sends even a call to this machine through the proxy that the environment names.
+        # By default, gRPC sends even local calls through the proxy in the environment.
         ("grpc.enable_http_proxy", 0),
     )
     if server_name is None:

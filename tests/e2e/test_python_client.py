@@ -1,4 +1,4 @@
-"""The Python client: what it exports, what it can receive, and what its page says."""
+"""The Python client: its exports, large responses, its page and its distributions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLIENT: Final = Path(__file__).parents[2] / "clients/python"
 
 
 def python(code: str, *arguments: str) -> list[str]:
-    """Runs a program that uses the client; returns the lines that it writes."""
+    """Runs a program that uses the client; returns its output lines."""
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         env=running.environment(PYTHONPATH=str(CLIENT)),
@@ -41,18 +41,18 @@ from pdp_client._gen.pdp import v1
 
 for path in pathlib.Path(v1.__path__[0]).glob("*_pb2.py"):
     file = importlib.import_module(f"{v1.__name__}.{path.stem}").DESCRIPTOR
-    if path.stem == "options_pb2":  # for the contracts themselves
+    if path.stem == "options_pb2":  # used only by the contracts
         continue
     names = [*file.message_types_by_name, *file.enum_types_by_name]
     names += [f"{name}Stub" for name in file.services_by_name]
     print(*(f"missing {name}" for name in names if not hasattr(pdp_client, name)), sep="\\n")
-    print(*(f"found {name}" for name in names if hasattr(pdp_client, name)), sep="\\n")
+    print(*(f"exported {name}" for name in names if hasattr(pdp_client, name)), sep="\\n")
 """
 
 
-def test_every_service_and_message_is_there() -> None:
+def test_every_service_and_message_is_exported() -> None:
     lines = [line for line in python(_EXPORTS) if line]
-    assert "found AuditServiceStub" in lines
+    assert "exported AuditServiceStub" in lines
     assert [line for line in lines if line.startswith("missing")] == []
 
 
@@ -75,8 +75,8 @@ asyncio.run(main())
 """
 
 
-def test_an_answer_may_be_larger_than_4_mib(server: Server) -> None:
-    """As large as a batch that the server takes, which is more than gRPC's own bound."""
+def test_a_response_can_exceed_4_mib(server: Server) -> None:
+    """The response to the largest batch exceeds the default limit of gRPC."""
     assert python(_LARGE, server.grpc_address) == ["True", "True"]
 
 
@@ -88,7 +88,7 @@ def test_an_answer_may_be_larger_than_4_mib(server: Server) -> None:
         pytest.param(2, [], id="tls"),
     ],
 )
-def test_the_examples_of_its_page(server: Server, index: int, written: list[str]) -> None:
+def test_the_examples_of_its_page_work(server: Server, index: int, written: list[str]) -> None:
     page = (CLIENT / "README.md").read_text(encoding="utf-8")
     code = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[index]
     assert python(code.replace("127.0.0.1:50051", server.grpc_address)) == written

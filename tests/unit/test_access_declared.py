@@ -1,4 +1,4 @@
-"""Every RPC says who may call it, or nothing is built (docs/access.md)."""
+"""Every RPC declares its role and scope; otherwise the build fails (docs/access.md)."""
 
 from __future__ import annotations
 
@@ -33,16 +33,15 @@ def access(**fields: int) -> descriptor_pb2.MethodOptions:
     return options
 
 
-def test_all_of_them_do() -> None:
-    """With a role that there is, and a scope."""
-    found = list(methods())
-    assert len(found) > 50
-    assert {method.role for method in found} == set(ROLES)
-    assert {method.scope for method in found} == {"tenant", "platform"}
+def test_every_rpc_declares_a_role_and_a_scope() -> None:
+    declared = list(methods())
+    assert len(declared) > 50
+    assert {method.role for method in declared} == set(ROLES)
+    assert {method.scope for method in declared} == {"tenant", "platform"}
 
 
 def test_all_services_are_served() -> None:
-    """A contract that nobody serves would be held to nothing."""
+    """Otherwise no test would cover the contract."""
     declared = {
         line.split()[1]
         for file in PROTO.glob("*.proto")
@@ -61,10 +60,10 @@ def test_all_services_are_served() -> None:
         access(scope=options_pb2.SCOPE_TENANT),
     ],
 )
-def test_one_that_does_not_stops_the_build(
+def test_an_rpc_without_a_role_or_scope_stops_the_build(
     options: descriptor_pb2.MethodOptions | None,
 ) -> None:
-    """It says which, and what to write."""
+    """The error names the RPC and the missing option."""
     descriptor = method_with(options)
     with pytest.raises(TypeError, match=r"x\.S\.R does not say who may call it: .*option \(access"):
         (read._role(descriptor), read._scope(descriptor))  # type: ignore[arg-type] # an object to others

@@ -1,4 +1,4 @@
-"""The API document says what the server does: routes, bounds, forms and comments."""
+"""The OpenAPI document matches the server: routes, bounds, JSON forms and comments."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ ROUTES = [each for method in methods() if not method.streaming for each in bindi
 
 
 def operation(route: Binding) -> dict[str, Any]:
-    """Returns what the document says of a route."""
-    found: dict[str, Any] = DOCUMENT["paths"][route.template][route.http_method.lower()]
-    return found
+    """Returns the operation of a route in the document."""
+    described: dict[str, Any] = DOCUMENT["paths"][route.template][route.http_method.lower()]
+    return described
 
 
 def operations() -> Iterator[dict[str, Any]]:
@@ -45,19 +45,19 @@ def operations() -> Iterator[dict[str, Any]]:
 
 
 def media(content: dict[str, Any]) -> dict[str, Any]:
-    """Returns what a body or a response holds; nothing for a response without content."""
-    found: dict[str, Any] = content.get("content", {}).get("application/json", {})
-    return found
+    """Returns the JSON content of a body or response; empty if it has none."""
+    json_content: dict[str, Any] = content.get("content", {}).get("application/json", {})
+    return json_content
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:
-    """Returns the schema that a reference leads to."""
-    found: dict[str, Any] = SCHEMAS[schema["$ref"].rpartition("/")[2]]
-    return found
+    """Returns the schema that a reference points to."""
+    target: dict[str, Any] = SCHEMAS[schema["$ref"].rpartition("/")[2]]
+    return target
 
 
-def faults(value: object, schema: dict[str, Any]) -> list[str]:
-    """Returns how a value breaks a schema of the document."""
+def schema_errors(value: object, schema: dict[str, Any]) -> list[str]:
+    """Returns the errors of a value under a schema of the document."""
     whole = {"allOf": [schema], "components": DOCUMENT["components"]}
     return [error.message for error in Draft202012Validator(whole).iter_errors(value)]
 
@@ -72,7 +72,7 @@ def test_the_document_is_valid_openapi() -> None:
     validate_document(DOCUMENT)
 
 
-def test_every_annotated_rpc_is_there_and_nothing_else() -> None:
+def test_the_document_has_exactly_the_annotated_rpcs() -> None:
     assert sorted(each["operationId"] for each in operations()) == sorted(
         route.method.name for route in ROUTES
     )
@@ -80,13 +80,13 @@ def test_every_annotated_rpc_is_there_and_nothing_else() -> None:
 
 
 @by_name
-def test_success_has_the_status_of_the_contract(route: Binding) -> None:
+def test_the_success_status_is_the_one_in_the_contract(route: Binding) -> None:
     statuses = [int(status) for status in operation(route)["responses"]]
     assert [status for status in statuses if status < 300] == [route.method.success_status]
 
 
 @by_name
-def test_what_is_bound_is_what_is_asked_for(route: Binding) -> None:
+def test_parameters_and_body_match_the_binding(route: Binding) -> None:
     named = {(each.get("name"), each.get("in")) for each in operation(route)["parameters"]}
     assert {name for name, place in named if place == "path"} == {each.name for each in route.path}
     assert {name for name, place in named if place == "query"} == {
@@ -95,7 +95,7 @@ def test_what_is_bound_is_what_is_asked_for(route: Binding) -> None:
     assert ("requestBody" in operation(route)) == bool(route.body)
 
 
-def test_everything_has_its_comment() -> None:
+def test_every_element_has_its_comment() -> None:
     for each in operations():
         assert each["summary"]
         assert each["description"].startswith(each["operationId"])
@@ -106,8 +106,8 @@ def test_everything_has_its_comment() -> None:
 
 
 @with_body
-def test_a_body_without_members_lacks_what_the_schema_requires(route: Binding) -> None:
-    """The law that holds the schema and the server together, for every body there is."""
+def test_an_empty_body_violates_what_the_schema_requires(route: Binding) -> None:
+    """The schema and the server require the same fields, for every body."""
     schema = media(operation(route)["requestBody"])["schema"]
     missing: set[str] = set()
     try:
@@ -122,11 +122,11 @@ def test_a_body_without_members_lacks_what_the_schema_requires(route: Binding) -
 
 
 @by_name
-def test_an_example_is_valid_on_both_sides(route: Binding) -> None:
+def test_an_example_is_valid_for_schema_and_server(route: Binding) -> None:
     described = operation(route)
     if route.body:
         body = media(described["requestBody"])
-        assert faults(body["example"], body["schema"]) == []
+        assert schema_errors(body["example"], body["schema"]) == []
         message = route.method.request()
         example = body["example"]
         decode(example if route.body == WHOLE else {route.body: example}, message)
@@ -138,12 +138,12 @@ def test_an_example_is_valid_on_both_sides(route: Binding) -> None:
         return
     answer = media(described["responses"][str(route.method.success_status)])
     if "example" in answer:
-        assert faults(answer["example"], answer["schema"]) == []
+        assert schema_errors(answer["example"], answer["schema"]) == []
 
 
 @by_name
-def test_an_answer_has_what_its_schema_requires(route: Binding) -> None:
-    """An empty response holds exactly what is always present."""
+def test_a_response_has_what_its_schema_requires(route: Binding) -> None:
+    """An empty response holds exactly the required fields."""
     written: Any = encode(route.method.response())
     if route.method.success_status == NO_CONTENT:
         assert written == {}
@@ -172,19 +172,19 @@ def test_an_answer_has_what_its_schema_requires(route: Binding) -> None:
     ],
 )
 def test_schema_and_server_agree(schema: str, good: object, bad: object) -> None:
-    assert faults(good, {"$ref": f"#/components/schemas/{schema}"}) == []
-    assert faults(bad, {"$ref": f"#/components/schemas/{schema}"})
+    assert schema_errors(good, {"$ref": f"#/components/schemas/{schema}"}) == []
+    assert schema_errors(bad, {"$ref": f"#/components/schemas/{schema}"})
     kind = next(each.method.request for each in ROUTES if each.method.request.__name__ == schema)
     message = kind()
     decode(good, message)
     validate(message)
 
 
-def test_what_is_bound_in_the_path_is_not_in_the_body() -> None:
+def test_a_path_parameter_is_not_in_the_body() -> None:
     assert "id" not in SCHEMAS["UpdateStaticPolicyRequest"]["properties"]
 
 
-def test_null_is_shown_where_the_contract_writes_it() -> None:
+def test_a_field_that_can_be_null_has_a_nullable_schema() -> None:
     policy = SCHEMAS["StaticPolicy"]
     assert policy["properties"]["created_at"]["type"] == ["string", "null"]
     assert "created_at" in policy["required"]
@@ -193,11 +193,11 @@ def test_null_is_shown_where_the_contract_writes_it() -> None:
     assert "override" not in override["required"]
 
 
-def test_errors_are_those_of_the_one_table() -> None:
+def test_errors_match_the_table_of_statuses() -> None:
     assert SCHEMAS["Error"]["properties"]["error"]["properties"]["code"]["enum"] == sorted(STATUSES)
     for reason, example in DOCUMENT["components"]["examples"].items():
         assert example["value"]["error"]["code"] == reason
-        assert faults(example["value"], {"$ref": "#/components/schemas/Error"}) == []
+        assert schema_errors(example["value"], {"$ref": "#/components/schemas/Error"}) == []
     create = DOCUMENT["paths"]["/api/v1/static-policies"]["post"]["responses"]
     assert sorted(create) == [
         "201", "400", "401", "403", "409", "413", "415", "429", "500", "503", "504",
@@ -206,8 +206,8 @@ def test_errors_are_those_of_the_one_table() -> None:
     assert decide["400"] == {"$ref": "#/components/responses/InvalidArgumentOrMalformedRequest"}
 
 
-def test_a_rule_without_words_stops_the_generator() -> None:
-    """Better no document than one that promises what the server refuses."""
+def test_a_rule_without_a_translation_stops_the_generator() -> None:
+    """Otherwise the document would accept what the server refuses."""
     rules: Any = bounded_class("buf.validate.FieldRules")()
     rules.string.uuid = True
     with pytest.raises(UnsupportedRule, match=r"no JSON Schema for string\.uuid"):
@@ -222,13 +222,13 @@ def test_comments_are_read_by_full_name() -> None:
     for path, text in (
         ((4, 0), " A is a\n message.\n\n It has\n more.\n\n     code: 1\n     code: 2\n"),
         ((4, 0, 3, 0, 2, 0), " c is. And more.\n"),
-        ((4, 0, 4, 0, 2, 0), " E_F is.\n"),
+        ((4, 0, 4, 0, 2, 0), " E_F is.\n\n - one\n   item\n - another\n"),
         ((12,), " the syntax\n"),
     ):
         file.source_code_info.location.add(path=path, leading_comments=text)
     assert read_comments(descriptor_pb2.FileDescriptorSet(file=[file])) == {
         "x.A": "A is a message.\n\nIt has more.\n\n    code: 1\n    code: 2",
         "x.A.B.c": "c is. And more.",
-        "x.A.E.E_F": "E_F is.",
+        "x.A.E.E_F": "E_F is.\n\n- one item\n- another",
     }
     assert first_sentence("c is. And more.") == "c is"

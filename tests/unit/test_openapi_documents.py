@@ -1,4 +1,4 @@
-"""Free-form values are described as they are read (tools.openapi.free_form)."""
+"""The schemas of free-form values match how the server reads them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import pytest
 
 from pdp.engine.rules.documents import read_rule
 from pdp.errors import InvalidArgument
-from tests.unit.test_openapi import ROUTES, faults
+from tests.unit.test_openapi import ROUTES, schema_errors
 from tools.openapi.free_form import FREE_FORM_SCHEMAS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def rule_faults(conditions: dict[str, Any], action: dict[str, Any]) -> bool:
-    """Whether the server refuses the documents of a rule."""
+def is_refused(conditions: dict[str, Any], action: dict[str, Any]) -> bool:
+    """Whether the server refuses the conditions or the action of a rule."""
     try:
         read_rule(conditions, action)
     except InvalidArgument:
@@ -43,11 +43,13 @@ def rule_faults(conditions: dict[str, Any], action: dict[str, Any]) -> bool:
         ({"groups": ["x"]}, False),
     ],
 )
-def test_conditions_of_rules_are_described_as_they_are_read(
+def test_the_schema_of_conditions_matches_the_server(
     conditions: dict[str, Any], good: bool
 ) -> None:
-    assert (faults(conditions, {"$ref": "#/components/schemas/RuleConditions"}) == []) is good
-    assert rule_faults(conditions, {"type": "ALLOW"}) is not good
+    assert (
+        schema_errors(conditions, {"$ref": "#/components/schemas/RuleConditions"}) == []
+    ) is good
+    assert is_refused(conditions, {"type": "ALLOW"}) is not good
 
 
 @pytest.mark.parametrize(
@@ -74,18 +76,16 @@ def test_conditions_of_rules_are_described_as_they_are_read(
         ({"type": "ALLOW_WITH_OVERRIDE", "override_message": None}, False),
     ],
 )
-def test_actions_of_rules_are_described_as_they_are_read(
-    action: dict[str, Any], good: bool
-) -> None:
-    assert (faults(action, {"$ref": "#/components/schemas/RuleAction"}) == []) is good
-    assert rule_faults({}, action) is not good
+def test_the_schema_of_actions_matches_the_server(action: dict[str, Any], good: bool) -> None:
+    assert (schema_errors(action, {"$ref": "#/components/schemas/RuleAction"}) == []) is good
+    assert is_refused({}, action) is not good
 
 
-def test_every_document_is_that_of_a_free_form_field() -> None:
+def test_every_schema_belongs_to_a_free_form_field() -> None:
     free = {
         field.full_name
         for route in ROUTES
-        for message in _within(route.method.request.DESCRIPTOR)
+        for message in _reachable(route.method.request.DESCRIPTOR)
         for field in message.fields
         if field.message_type is not None
         and field.message_type.full_name in {"google.protobuf.Struct", "google.protobuf.Value"}
@@ -93,11 +93,11 @@ def test_every_document_is_that_of_a_free_form_field() -> None:
     assert set(FREE_FORM_SCHEMAS) <= free
 
 
-def _within(message: Any) -> Iterator[Any]:
-    waiting, seen = [message], set()
-    while waiting:
-        each = waiting.pop()
-        if each.full_name not in seen:
-            seen.add(each.full_name)
+def _reachable(message: Any) -> Iterator[Any]:
+    queue, visited = [message], set()
+    while queue:
+        each = queue.pop()
+        if each.full_name not in visited:
+            visited.add(each.full_name)
             yield each
-            waiting.extend(field.message_type for field in each.fields if field.message_type)
+            queue.extend(field.message_type for field in each.fields if field.message_type)

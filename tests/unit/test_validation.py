@@ -48,21 +48,21 @@ TENANTS = st.one_of(
 )
 
 
-def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+def fields_of(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries({}, optional=fields)
 
 
-ENTITIES = some(
+ENTITIES = fields_of(
     entity_type=NEAR_256,
     confidence=st.one_of(st.floats(), st.floats(0, 1)),
     start=st.integers(-1, 1),
     end=st.integers(-1, 1),
 )
-REQUESTS = some(
+REQUESTS = fields_of(
     request_id=NEAR_256,
     tenant_id=TENANTS,
     customer_id=NEAR_256,
-    subject=some(
+    subject=fields_of(
         user_id=NEAR_256,
         agent_id=NEAR_256,
         groups=st.one_of(st.lists(NEAR_256, max_size=3), st.just(["g"] * 1001)),
@@ -71,16 +71,16 @@ REQUESTS = some(
     direction=st.sampled_from(["", "input", "output", "Input", "both"]),
     channel=st.sampled_from(["", "interactive", "api", "API"]),
     intent_complexity=st.sampled_from(["", "simple", "medium", "complex", "hard"]),
-    model=some(provider=NEAR_256, model=NEAR_256),
-    content=some(text=st.sampled_from(["", "x" * 262_144, "x" * 1_048_577, "é" * 524_289])),
+    model=fields_of(provider=NEAR_256, model=NEAR_256),
+    content=fields_of(text=st.sampled_from(["", "x" * 262_144, "x" * 1_048_577, "é" * 524_289])),
     action=ACTIONS,
     tool=NEAR_256,
     min_revision=st.sampled_from([0, 1, -1, 1 << 53, (1 << 53) - 1]),
     entities=st.one_of(
         st.lists(ENTITIES, max_size=2), st.sampled_from([[{"entity_type": "x"}] * 1001])
     ),
-    usage=some(tokens=st.integers(-2, 2), cost_usd=st.floats()),
-    target=some(
+    usage=fields_of(tokens=st.integers(-2, 2), cost_usd=st.floats()),
+    target=fields_of(
         resource_type=NEAR_256,
         resource_id=NEAR_256,
         sensitivity_level=st.integers(-2, 2),
@@ -207,8 +207,8 @@ def test_another_package_may_register_its_own_version_of_the_rules() -> None:
     ("items", "prefix", "named"),
     [(20, "", 20), (100, "", MAX_VIOLATIONS), (100_000, "", 1), (400, "requests[0].", 1)],
 )
-def test_no_error_gathers_more_than_it_may_name(items: int, prefix: str, named: int) -> None:
-    """8 MiB have room for four million faults: a call would stand still for half a minute."""
+def test_an_error_names_a_bounded_number_of_fields(items: int, prefix: str, named: int) -> None:
+    """8 MiB can hold four million violations, and collecting them takes half a minute."""
     message = decide_pb2.DecideRequest(entities=[decide_pb2.Entity()] * items)
     with pytest.raises(InvalidArgument) as refused:
         validate(message, prefix)
@@ -249,7 +249,7 @@ def policy(**fields: Any) -> static_policy_pb2.CreateStaticPolicyRequest:
         ),
     ],
 )
-def test_a_broken_rule_names_its_field(
+def test_a_violation_names_its_field(
     message: Message, error: type[PdpError], violation: tuple[str, str]
 ) -> None:
     with pytest.raises(InvalidArgument) as refused:
@@ -258,7 +258,7 @@ def test_a_broken_rule_names_its_field(
     assert refused.value.violations == (Violation(*violation),)
 
 
-def test_all_broken_rules_are_named_and_the_fields_own_error_wins() -> None:
+def test_all_violations_are_named_and_the_declared_error_comes_first() -> None:
     with pytest.raises(InvalidAction) as refused:
         validate(policy(name="", action="deny"), "overlay.")
     assert [violation.field for violation in refused.value.violations] == [
@@ -278,7 +278,7 @@ def all_errors(error: type[PdpError]) -> set[type[PdpError]]:
     return {error}.union(*(all_errors(each) for each in error.__subclasses__()))
 
 
-def test_invalid_values_take_the_routes_own_status() -> None:
+def test_an_invalid_value_has_the_status_of_its_route() -> None:
     assert http_status(InvalidAction("x"), invalid_status=422) == 422
     assert http_status(InvalidAction("x")) == 400
 

@@ -49,9 +49,9 @@ def is_plain(request: Request, size: int | None = None) -> bool:
     return (
         characters <= _MAX_TEXT
         and ((size is not None and size - characters <= _MAX_ID) or _ids_fit(request))
-        and (request.target is NO_TARGET or (size is not None and _is_plain_target(request.target)))
+        and (request.target is NO_TARGET or (size is not None and _is_valid_target(request.target)))
         and (request.usage is NO_USAGE or _is_plain_usage(request.usage))
-        and (not request.entities or (size is not None and _are_plain_entities(request.entities)))
+        and (not request.entities or (size is not None and _are_valid_entities(request.entities)))
         and request.direction in _DIRECTIONS
         and request.channel in _CHANNELS
         and request.intent_complexity in _COMPLEXITIES
@@ -65,7 +65,7 @@ def _is_plain_usage(usage: Usage) -> bool:
     return 0 <= usage.tokens <= _MAX_TOKENS and usage.cost_usd >= 0 and isfinite(usage.cost_usd)
 
 
-def _is_plain_target(target: Target) -> bool:
+def _is_valid_target(target: Target) -> bool:
     return (
         len(target.resource_type) <= _MAX_ID
         and len(target.resource_id) <= _MAX_ID
@@ -76,7 +76,7 @@ def _is_plain_target(target: Target) -> bool:
     )
 
 
-def _are_plain_entities(entities: Sequence[Entity]) -> bool:
+def _are_valid_entities(entities: Sequence[Entity]) -> bool:
     return len(entities) <= _MAX_ITEMS and all(
         1 <= len(each.entity_type) <= _MAX_ID
         and 0 <= each.confidence <= 1

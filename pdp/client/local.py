@@ -69,7 +69,7 @@ class LocalClient:
             undo.callback(keeping.close)
             if ner is not None:
                 undo.callback(ner.close)
-            wiring = wire(publisher, workspace, ner, for_owner(actor), keeping=keeping)
+            wiring = wire(publisher, workspace, ner, for_owner(actor), recording=keeping)
             self._endpoints = wiring.endpoints
             self._runner.run(wiring.metering.sync())
             undo.callback(lambda: self._runner.run(wiring.metering.close()))

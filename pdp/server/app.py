@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from pdp.audit.recorder import Recorder
-    from pdp.decisions.records import Pending
+    from pdp.decisions.record_builder import PendingRecord
     from pdp.publisher import Publisher
     from pdp.server.worker import Worker
     from pdp.transport.call import Endpoint
@@ -43,7 +43,7 @@ class Readiness:
         self.open = False
         self.draining = False
         self.models: Callable[[], Mapping[str, str]] = dict
-        self.recorder: Recorder[Pending] | None = None
+        self.recorder: Recorder[PendingRecord] | None = None
         self.exports: Callable[[], Mapping[str, str]] = dict
 
     @property
@@ -152,8 +152,8 @@ async def _assembled(stack: AsyncExitStack, settings: Settings, worker: Worker |
         workspace,
         ner,
         security.services,
-        around=around,
-        keeping=keeping,
+        wrap=around,
+        recording=keeping,
         exporting=exporting,
     )
     exporting.start(keeping.log, publisher, workspace, wiring.metrics)

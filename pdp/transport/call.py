@@ -57,7 +57,7 @@ class Call:
         still_counts: asks again whether its credential does, for what is sent long after that;
             raises `Unauthenticated` where it does not.
         tenant_id: the tenant that the call acts for.
-        request: what is to be judged, for an RPC that takes a DecideRequest.
+        request: the request in the message, if the handler's check converts it.
         session: of a streaming call, what its messages have in common.
         reply: metadata or headers for the answer.
         stream: what is sent after the guards have passed, where the answer is a stream; the
@@ -99,3 +99,24 @@ def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 Endpoint = Callable[[Call, Message], Awaitable[Message]]
 """Answers one message; raises `PdpError`."""
+
+Check = Callable[[Call, Message], None]
+"""Checks a message before it is handled, and may fill in the call; raises `PdpError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """How an RPC is handled, if its guards need to know more than its endpoint.
+
+    Attributes:
+        handle: answers a message.
+        check: validates a message in place of the guard that validates all others.
+        weight: returns how many calls a message counts for against the caller's rate.
+        settles_tenant: the handler settles the tenant itself, because the message holds a request
+            that may name it. The guard settles it only if a header or the credential names it.
+    """
+
+    handle: Endpoint
+    check: Check | None = None
+    weight: Callable[[Message], int] | None = None
+    settles_tenant: bool = False

@@ -211,7 +211,7 @@ class TestOpening:
             policies = [record.body for record in reader.list(KIND, PLATFORM)]
         store.close()
         assert len(policies) >= 40
-        held = engine._publisher.platform.policies.of_kind(KIND)
+        held = engine._policies._publisher.platform.policies.of_kind(KIND)
         assert {each["id"]: each for each in policies} == {
             policy_id: body_of(policy) for policy_id, policy in held.items()
         }

@@ -12,7 +12,7 @@ from pdp import Engine, Outcome, RevisionUnavailable
 from pdp._gen.pdp.v1 import static_policy_pb2
 from pdp.domain.static_policy import KIND
 from pdp.domain.tenant import PLATFORM
-from pdp.embedded import engine as module
+from pdp.embedded import stored_policies as module
 from pdp.errors import StoreUnavailable
 from pdp.store.sqlite.store import SqliteStore
 

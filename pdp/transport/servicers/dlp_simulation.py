@@ -1,4 +1,4 @@
-"""The dry runs of DLP rules, which are RPCs of SimulateService (seed 002, decide.md)."""
+"""The dry runs of DLP rules, which are RPCs of SimulateService."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from pdp.decisions.decider import Decider
     from pdp.domain.ner import NerFinder
     from pdp.transport.call import Call, Endpoint
-    from pdp.transport.servicers.decide import DecideServicer
 
 
 class DlpSimulationServicer:
     """Tries DLP rules on sample texts."""
 
-    def __init__(self, decide: DecideServicer, ner: NerFinder) -> None:
-        self._decide = decide
-        self._ner = ner
+    def __init__(self, decider: Decider, entity_finder: NerFinder) -> None:
+        self._decider = decider
+        self._entity_finder = entity_finder
 
     def handlers(self) -> Mapping[str, Endpoint]:
         """Returns the handler of each RPC, by its name."""
@@ -44,9 +44,13 @@ class DlpSimulationServicer:
             StoreUnavailable: the tenant's policies cannot be read.
         """
         asked = cast("pb.TestDlpRuleRequest", message)
-        snapshot = await self._decide.snapshot(call, call.tenant_id, 0)
+        snapshot = await self._decider.snapshot(call.tenant_id)
         tried = await try_rule(
-            snapshot.platform, asked.rule_type, asked.pattern, asked.sample_text, self._ner
+            snapshot.platform,
+            asked.rule_type,
+            asked.pattern,
+            asked.sample_text,
+            self._entity_finder,
         )
         return pb.TestDlpRuleResponse(
             matches=[_match(each) for each in tried.matches],
@@ -63,10 +67,10 @@ class DlpSimulationServicer:
             StoreUnavailable: the tenant's policies cannot be read.
         """
         asked = cast("pb.EvaluateDlpRulesRequest", message)
-        snapshot = await self._decide.snapshot(call, call.tenant_id, 0)
+        snapshot = await self._decider.snapshot(call.tenant_id)
         subject = subject_of(asked.user_id, asked.group_id)
         request = Request(text=asked.text, tenant_id=call.tenant_id, subject=subject)
-        request = await self._decide.named(snapshot, request)
+        request = await self._decider.find_entities(snapshot, request)
         found = await asyncio.to_thread(evaluate_rules, snapshot, request, asked.group_id)
         return _evaluation(found, call.tenant_id)
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from pdp._gen.pdp.v1 import simulate_pb2 as pb
 from pdp.admin.point_in_time import snapshot_at
-from pdp.decisions.replay_pages import Paging, ReplayPage, replay_page
-from pdp.decisions.replay_tally import replay_requests
+from pdp.decisions.replay_summary import Paging, ReplayPage, replay_page, replay_requests
 from pdp.domain.decision import Outcome
 from pdp.errors import InvalidArgument, StoreUnavailable, Violation
 from pdp.messages.conversion import to_request
@@ -21,12 +20,12 @@ if TYPE_CHECKING:
 
     from pdp._gen.pdp.v1.decide_pb2 import DecideRequest
     from pdp.admin.workspace import Workspace
-    from pdp.decisions.replay_tally import ChangeTally, Example, Responsible
+    from pdp.decisions.decider import Decider
+    from pdp.decisions.replay_summary import ChangeTally, Example, Responsible
     from pdp.domain.audit_log import AuditLog
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
     from pdp.transport.call import Call, Endpoint
-    from pdp.transport.servicers.decide import DecideServicer
 
 DEFAULT_LIMIT: Final = 1000
 DEFAULT_EXAMPLES: Final = 3
@@ -35,8 +34,8 @@ DEFAULT_EXAMPLES: Final = 3
 class ReplayServicer:
     """Judges decisions again; nothing is consumed or recorded."""
 
-    def __init__(self, decide: DecideServicer, workspace: Workspace, log: AuditLog | None) -> None:
-        self._decide = decide
+    def __init__(self, decider: Decider, workspace: Workspace, log: AuditLog | None) -> None:
+        self._decider = decider
         self._workspace = workspace
         self._log = log
 
@@ -55,7 +54,7 @@ class ReplayServicer:
         """
         asked = cast("pb.ReplayRequest", message)
         tenant_id = call.tenant_id
-        before = await self._decide.snapshot(call, tenant_id, 0)
+        before = await self._decider.snapshot(tenant_id)
         after = before
         if asked.revision:
             after = await self._workspace.read(

@@ -38,7 +38,7 @@ MAX_TEXT: Final = 65_536
 _RISKY: Final = levels_from("medium")
 
 
-class Pending(NamedTuple):
+class PendingRecord(NamedTuple):
     """A decision on its way to being a record: references, and nothing worked out yet.
 
     Attributes:
@@ -56,7 +56,7 @@ class Pending(NamedTuple):
     marks: Sequence[Mark] = ()
 
 
-def is_kept(level: str, decision: Decision) -> bool:
+def is_recorded(level: str, decision: Decision) -> bool:
     """Whether a decision is recorded at a logging level.
 
     What could not be judged and passed all the same is recorded at every level.
@@ -70,7 +70,7 @@ def is_kept(level: str, decision: Decision) -> bool:
     return True
 
 
-class RecordMaker:
+class RecordBuilder:
     """Makes records of decisions. One thread uses it: it keeps what is expensive to work out."""
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class RecordMaker:
         self.withheld = 0
         """Records of which something could not be looked through, and was therefore left out."""
 
-    def make(self, pending: Pending) -> Recorded:
+    def make(self, pending: PendingRecord) -> Recorded:
         """Returns the record of a decision; whatever of it cannot be worked out is withheld."""
         snapshot = pending.snapshot
         policy = DEFAULT_ORG_POLICY if snapshot is None else snapshot.org
@@ -94,7 +94,7 @@ class RecordMaker:
         )
         return Recorded(self._without_secrets(record, snapshot), policy)
 
-    def _cleaned(self, pending: Pending) -> Cleaned:
+    def _cleaned(self, pending: PendingRecord) -> Cleaned:
         request = pending.request
         try:
             redactor = self._redactor_for(pending.snapshot)
@@ -125,7 +125,7 @@ class RecordMaker:
         return _bare(record)
 
 
-def _record(pending: Pending, cleaned: Cleaned, *, keeps_text: bool) -> DecisionRecord:
+def _record(pending: PendingRecord, cleaned: Cleaned, *, keeps_text: bool) -> DecisionRecord:
     request, decision, text = pending.request, pending.decision, pending.request.text
     return DecisionRecord(
         decision_id=decision.decision_id,

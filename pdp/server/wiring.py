@@ -63,7 +63,6 @@ if TYPE_CHECKING:
 
     from pdp.admin.workspace import Progress, Workspace
     from pdp.bootstrap.recording import Recording
-    from pdp.domain.audit_log import AuditLog
     from pdp.domain.detector import EntityDetector
     from pdp.domain.ner import NerFinder
     from pdp.publisher import Publisher
@@ -119,13 +118,9 @@ def wire(
     metrics = _metrics(publisher, workspace, metering, recording)
     log = recording.log if recording else None
     reader = RecordReader(log) if log else None
-    decider = Decider(
-        PublishedPolicies(publisher, workspace),
-        metering.meter,
-        entity_finder,
-        recording.records if recording else DecisionRecorder(),
-        DecisionObserver(metrics),
-    )
+    recorder = recording.records if recording else DecisionRecorder()
+    policies, observe = PublishedPolicies(publisher, workspace), DecisionObserver(metrics)
+    decider = Decider(policies, metering.meter, entity_finder, recorder, observe)
     handlers: dict[str, Endpoint | Handler] = {
         **DecideServicer(decider, _streams(decider, metrics)).handlers(),
         **SimulateServicer(decider).handlers(),

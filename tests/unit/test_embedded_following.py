@@ -60,7 +60,7 @@ class TestFollowing:
         """Between looks a decision costs the store nothing."""
         monkeypatch.setattr(module, "POLL_INTERVAL_S", 3600.0)
         engine.decide()
-        monkeypatch.setattr(engine, "_catch_up", lambda: pytest.fail("asked the store"))
+        monkeypatch.setattr(engine._policies, "_catch_up", lambda: pytest.fail("asked the store"))
         block(local, "acme", "rival")
         engine.decide()
 

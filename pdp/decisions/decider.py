@@ -114,16 +114,9 @@ class BatchItem(NamedTuple):
     encoded_bytes: int = 0
 
 
-class Judgement(NamedTuple):
-    """A decision that has not been answered yet.
-
-    Attributes:
-        decision: the decision.
-        acknowledgement: what the answer waits for, see `DecisionRecorder.take`; None for nothing.
-    """
-
-    decision: Decision
-    acknowledgement: Any
+Judgement = tuple[Decision, Any]
+"""A decision, and the acknowledgement that its answer waits for: see `DecisionRecorder.take`. A
+plain tuple, because making a named one costs as much as a layer."""
 
 
 class Simulation(NamedTuple):
@@ -153,13 +146,12 @@ class _Steps:
         self._recorder = recorder
         self._observe = observe
 
-    def _evaluate(
-        self, snapshot: Snapshot, request: Request, charge: Charge | None = None
-    ) -> Judgement:
+    def _evaluate(self, snapshot: Snapshot, request: Request) -> Judgement:
+        """Decides a request to which no limit applies."""
         began = perf_counter()
         marks = [("", began)] if snapshot.timed else None
         decision = evaluate(snapshot, request, new_id(), None, marks)
-        return self._settle(snapshot, request, charge, decision, began, marks)
+        return decision, self._recorder.take(snapshot, request, decision, began, marks or ())
 
     def _settle(
         self,
@@ -167,18 +159,18 @@ class _Steps:
         request: Request,
         charge: Charge | None,
         decision: Decision,
+        *,
         began: float,
         marks: list[Mark] | None,
     ) -> Judgement:
         if charge is not None:
             self.meter.settle(charge, decision)
-        acknowledgement = self._recorder.take(snapshot, request, decision, began, marks or ())
-        return Judgement(decision, acknowledgement)
+        return decision, self._recorder.take(snapshot, request, decision, began, marks or ())
 
     def _undecidable(self, request: Request, error: BaseException) -> Judgement:
         """Returns the BLOCK for a request whose policies cannot be loaded or evaluated."""
         decision = unjudged(request.request_id, new_id(), fault=Fault(ENGINE, error))
-        return Judgement(decision, self._recorder.take(None, request, decision))
+        return decision, self._recorder.take(None, request, decision)
 
     def _refused(self, item: InvalidItem) -> Judgement:
         decision = unjudged(
@@ -189,11 +181,11 @@ class _Steps:
             status_hint=item.status_hint,
         )
         if not item.tenant_id:
-            return Judgement(decision, None)
+            return decision, None
         request = Request(
             request_id=item.request_id, tenant_id=item.tenant_id, timestamp=time.time()
         )
-        return Judgement(decision, self._recorder.take(None, request, decision))
+        return decision, self._recorder.take(None, request, decision)
 
 
 class Decider(_Steps):
@@ -392,7 +384,7 @@ class Decider(_Steps):
         return with_findings(request, await self._entity_finder.find(texts, snapshot.ner))
 
     async def _judge(self, snapshot: Snapshot, request: Request, encoded_bytes: int) -> Judgement:
-        """Decides a request that has limits, needs models or is large.
+        """Decides a request that may have limits, need models or be large.
 
         If the caller goes away meanwhile, what was charged stays charged.
         """
@@ -401,12 +393,13 @@ class Decider(_Steps):
             request = charge.request
         if snapshot.ner and not stopped(snapshot, request):
             request = await self.find_entities(snapshot, request)
-        if not _is_large(request, encoded_bytes):
-            return self._evaluate(snapshot, request, charge)
         began = perf_counter()
         marks = [("", began)] if snapshot.timed else None
-        decision = await asyncio.to_thread(evaluate, snapshot, request, new_id(), None, marks)
-        return self._settle(snapshot, request, charge, decision, began, marks)
+        if _is_large(request, encoded_bytes):
+            decision = await asyncio.to_thread(evaluate, snapshot, request, new_id(), None, marks)
+        else:
+            decision = evaluate(snapshot, request, new_id(), None, marks)
+        return self._settle(snapshot, request, charge, decision, began=began, marks=marks)
 
     def conclude(
         self,
@@ -483,7 +476,10 @@ class BlockingDecider(_Steps):
         if snapshot.ner and not stopped(snapshot, request):
             findings = self._find_entities(texts_of(request), snapshot.ner)
             request = with_findings(request, findings)
-        return self._evaluate(snapshot, request, charge)
+        began = perf_counter()
+        marks = [("", began)] if snapshot.timed else None
+        decision = evaluate(snapshot, request, new_id(), None, marks)
+        return self._settle(snapshot, request, charge, decision, began=began, marks=marks)
 
 
 def _is_large(request: Request, encoded_bytes: int) -> bool:

@@ -46,7 +46,8 @@ LARGE: Final = 65_536
 """Characters from which a thread evaluates a text, so that other calls need not wait."""
 
 NAME_OVERLAP: Final = 200
-"""Characters before the new part of a text that models look at again: a name may cross its begin."""
+"""Characters before the new part of a text that models look at again, because a name may begin
+there."""
 
 
 class StreamAnswer(NamedTuple):

@@ -119,7 +119,7 @@ def wire(
     log = recording.log if recording else None
     reader = RecordReader(log) if log else None
     recorder = recording.records if recording else DecisionRecorder()
-    policies, observe = PublishedPolicies(publisher, workspace), DecisionObserver(metrics)
+    policies, observe = PublishedPolicies(publisher, workspace), DecisionObserver(metrics).observe
     decider = Decider(policies, metering.meter, entity_finder, recorder, observe)
     handlers: dict[str, Endpoint | Handler] = {
         **DecideServicer(decider, _streams(decider, metrics)).handlers(),

@@ -19,7 +19,7 @@ class DecisionObserver:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    def __call__(self, decision: Decision) -> None:
+    def observe(self, decision: Decision) -> None:
         """Counts a decision, and logs its faults."""
         self._metrics.decision(decision.outcome, decision.reason_code)
         for match in decision.matches:

@@ -113,7 +113,7 @@ GUARDS: Final[tuple[Callable[[Method, Handler, Services], Guard], ...]] = (
     tenanted,
     validated,
 )
-"""In the order in which they run. Around them all, `guarded` counts the call and contains errors."""
+"""In the order in which they run. Around them all, `guarded` counts calls and contains errors."""
 
 
 def guarded(method: Method, handler: Endpoint | Handler, services: Services) -> Endpoint:

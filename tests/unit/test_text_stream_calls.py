@@ -84,7 +84,7 @@ class Node:
             self.meter,
             self.names,
             DecisionRecorder(),
-            DecisionObserver(self.metrics),
+            DecisionObserver(self.metrics).observe,
         )
         self.streams = TextStreams(decider)
         self.servicer = DecideServicer(decider, self.streams)

@@ -121,7 +121,7 @@ async def test_a_request_whose_policies_cannot_be_had_is_blocked(
         Meter(),
         open_engine(),
         DecisionRecorder(),
-        DecisionObserver(Metrics()),
+        DecisionObserver(Metrics()).observe,
     )
     servicer = DecideServicer(decider, TextStreams(decider))
     method = next(method for method in methods() if method.name == "Decide")

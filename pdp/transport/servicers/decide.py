@@ -65,7 +65,7 @@ class DecideServicer:
             request,
             min_revision=asked.min_revision,
             deadline=call.deadline,
-            encoded_bytes=_encoded_bytes(request, asked),
+            encoded_bytes=0 if request.arguments is None else asked.ByteSize(),
         )
         return to_response(decision)
 

@@ -1,4 +1,7 @@
-"""Which decisions are kept, and what of them (decide.md, Recording)."""
+"""Builds decision records: which decisions are recorded, and what of them is kept.
+
+docs/decide.md, Recording, has the rules.
+"""
 
 from __future__ import annotations
 
@@ -33,19 +36,20 @@ if TYPE_CHECKING:
     from pdp.engine.snapshot import Platform, Snapshot
 
 MAX_TEXT: Final = 65_536
-"""Characters of a redacted text that are kept; a record of a longer one says how many went."""
+"""Characters of a redacted text that are kept. A longer text is cut, and the record says how many
+characters are missing."""
 
 _RISKY: Final = levels_from("medium")
 
 
 class PendingRecord(NamedTuple):
-    """A decision on its way to being a record: references, and nothing worked out yet.
+    """A decision that waits to be recorded: references only, nothing is computed yet.
 
     Attributes:
-        snapshot: what it was decided on; None where there was nothing to decide on.
-        time: when it was decided, in seconds since the epoch.
+        snapshot: what the decision is based on; None if there was no snapshot.
+        time: when it was made, in seconds since the epoch.
         duration_s: how long that took.
-        marks: when its layers came to an end; empty where that was not measured.
+        marks: when its layers finished; empty if that was not measured.
     """
 
     snapshot: Snapshot | None
@@ -59,7 +63,7 @@ class PendingRecord(NamedTuple):
 def is_recorded(level: str, decision: Decision) -> bool:
     """Whether a decision is recorded at a logging level.
 
-    What could not be judged and passed all the same is recorded at every level.
+    A request that could not be judged and was allowed anyway is recorded at every level.
     """
     if decision.pii_detected:
         return True
@@ -71,17 +75,17 @@ def is_recorded(level: str, decision: Decision) -> bool:
 
 
 class RecordBuilder:
-    """Makes records of decisions. One thread uses it: it keeps what is expensive to work out."""
+    """Builds records of decisions. Used by one thread: it caches what is expensive to compute."""
 
     def __init__(self) -> None:
         self._hasher = PolicyHasher()
         self._redactor: Redactor | None = None
         self._lineage: object = None
         self.withheld = 0
-        """Records of which something could not be looked through, and was therefore left out."""
+        """Records without a part, because that part could not be scanned for secrets."""
 
     def make(self, pending: PendingRecord) -> Recorded:
-        """Returns the record of a decision; whatever of it cannot be worked out is withheld."""
+        """Returns the record of a decision; parts that cannot be scanned are withheld."""
         snapshot = pending.snapshot
         policy = DEFAULT_ORG_POLICY if snapshot is None else snapshot.org
         cleaned = self._cleaned(pending)
@@ -100,19 +104,19 @@ class RecordBuilder:
             redactor = self._redactor_for(pending.snapshot)
             if redactor is not None:
                 return redactor.clean(request, pending.decision, pending.snapshot)
-        except Exception:  # whatever it is, what was not looked through is not kept
+        except Exception:  # after any error, a text that was not scanned is not kept
             self.withheld += 1
         return Cleaned(WITHHELD if request.text else None, None, ())
 
     def _redactor_for(self, snapshot: Snapshot | None) -> Redactor | None:
-        """Returns the redactor of the platform in force; without one, that of the last."""
+        """Returns the redactor of the snapshot's platform; without a snapshot, the last one."""
         platform: Platform | None = snapshot.platform if snapshot else None
         if platform is not None and platform.lineage is not self._lineage:
             self._redactor, self._lineage = Redactor(platform), platform.lineage
         return self._redactor
 
     def _without_secrets(self, record: DecisionRecord, snapshot: Snapshot | None) -> DecisionRecord:
-        """Returns the record without what a caller may have put into ids, names and keys."""
+        """Returns the record without secrets that a caller put into ids, names and keys."""
         names, places = _strings(record)
         try:
             redactor = self._redactor_for(snapshot)
@@ -168,20 +172,21 @@ def _record(pending: PendingRecord, cleaned: Cleaned, *, keeps_text: bool) -> De
     )
 
 
-_OURS: Final = frozenset(
+_OWN_FIELDS: Final = frozenset(
     {"decision_id", "tenant_id", "policy_hash", "text_sha256", "arguments_sha256"}
 )
-_DONE: Final = frozenset({"redacted_text", "redacted_arguments", "outcome"})
-"""Fields of a record that we have written, that hold one of a few words, or nothing raw by now."""
+_CLEAN_FIELDS: Final = frozenset({"redacted_text", "redacted_arguments", "outcome"})
+"""Fields that are not scanned again: they are redacted already, or hold one of a few words."""
 
-_PLACES: Final = frozenset({"reason", "path", "entity_type"})
-"""What names places in the arguments, and thus their keys, or comes from the caller."""
+_PATH_FIELDS: Final = frozenset({"reason", "path", "entity_type"})
+"""Fields that name places in the arguments, and so their keys, or that the caller sets."""
 
 
 def _strings(record: DecisionRecord) -> tuple[list[str], list[str]]:
     """Returns the texts of a record that are names, and those that name places.
 
-    All that callers choose, and what repeats it; `_clean` looks at every text there is.
+    They are all texts that callers choose, and those that repeat them. `_clean` looks at every
+    text of the record.
     """
     subject, target = record.subject, record.target
     names = [
@@ -206,14 +211,14 @@ def _strings(record: DecisionRecord) -> tuple[list[str], list[str]]:
 
 
 def _clean(value: Any, redactor: Redactor, name: str = "") -> Any:
-    """Returns a record in JSON form without what may not be kept."""
+    """Returns a record in JSON form without secrets."""
     if isinstance(value, str):
-        if name in _OURS:
+        if name in _OWN_FIELDS:
             return value
-        return redactor.name(value, strictly=name in _PLACES)
+        return redactor.name(value, strictly=name in _PATH_FIELDS)
     if isinstance(value, dict):
         return {
-            key: item if key in _DONE else _clean(item, redactor, key)
+            key: item if key in _CLEAN_FIELDS else _clean(item, redactor, key)
             for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
@@ -222,12 +227,15 @@ def _clean(value: Any, redactor: Redactor, name: str = "") -> Any:
 
 
 def _bare(record: DecisionRecord) -> DecisionRecord:
-    """Returns the record without anything of the caller's: it could not be looked through."""
-    kept = {name: getattr(record, name) for name in (*_OURS, "time", "outcome", "risk", "revision")}
+    """Returns the record without the caller's texts, because they could not be scanned."""
+    fields = {
+        name: getattr(record, name)
+        for name in (*_OWN_FIELDS, "time", "outcome", "risk", "revision")
+    }
     plain = ("reason_code", "status_hint", "pii_detected", "incomplete", "logging_level")
-    kept |= {name: getattr(record, name) for name in plain}
-    kept["risk"] = record.risk._replace(factors=())
-    return DecisionRecord(**kept, request_id=WITHHELD, text_length=record.text_length)
+    fields |= {name: getattr(record, name) for name in plain}
+    fields["risk"] = record.risk._replace(factors=())
+    return DecisionRecord(**fields, request_id=WITHHELD, text_length=record.text_length)
 
 
 def _layer_times(marks: Sequence[Mark]) -> tuple[LayerTime, ...]:

@@ -220,8 +220,8 @@ class CallTexts:
             return stream.wait()
         judge = await self._judge(text, deadline)
         if stream.length >= LARGE:
-            return await asyncio.to_thread(stream.go_on, judge, last=last)
-        return stream.go_on(judge, last=last)
+            return await asyncio.to_thread(stream.advance, judge, last=last)
+        return stream.advance(judge, last=last)
 
     async def _judge(self, text: _Text, deadline: float | None) -> Callable[[str], Decision]:
         """Returns a function that decides the text so far, on the policies in force now."""

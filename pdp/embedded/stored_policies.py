@@ -81,7 +81,7 @@ class StoredPolicies:
         return snapshot or self._load(tenant_id)
 
     def follow(self) -> None:
-        """Catches up with the store if that is due and no other thread is doing it. Never raises."""
+        """Catches up with the store, if that is due and no other thread does it. Never raises."""
         now = time.monotonic()
         if now < self._next_poll or self._closed or not self._storing.acquire(blocking=False):
             return

@@ -1,7 +1,7 @@
-"""What holds for every call, as one visible list: `GUARDS`.
+"""The guards of every call, as one visible list: `GUARDS`.
 
-Adapters (gRPC, HTTP) build a `Call`, run its endpoint and write the answer down; nothing that
-guards a call lives in an adapter.
+Adapters (gRPC, HTTP) build a `Call`, run its endpoint and send the answer. No adapter guards a call
+itself.
 """
 
 from __future__ import annotations
@@ -164,11 +164,11 @@ def settle_tenant(call: Call, named: str, field: str) -> str:
     Args:
         call: with its principal.
         named: the tenant in the message; empty for none.
-        field: where in the message it stands.
+        field: the name of its field in the message.
 
     Raises:
-        InvalidArgument: the header's tenant is malformed, or none is named where several are
-            possible.
+        InvalidArgument: the header's tenant is malformed, or no tenant is named although the
+            credential is for several.
         TenantMismatch: message and header differ, or the principal may not act for the tenant.
     """
     header = call.metadata.get(TENANT_HEADER, "")

@@ -209,7 +209,7 @@ def test_a_text_that_is_too_long_ends() -> None:
 
 
 def test_between_two_judgements_there_is_nothing_to_say_before_the_first() -> None:
-    with pytest.raises(ValueError, match="nothing was judged"):
+    with pytest.raises(ValueError, match="there is no decision"):
         TextStream().wait()
 
 

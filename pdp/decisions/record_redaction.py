@@ -79,7 +79,7 @@ class Redactor:
             snapshot: what it was decided on, for the tenant's own detectors.
 
         Raises:
-            PatternsExhausted: it could not be looked through.
+            ScanMemoryExhausted: it could not be looked through.
         """
         by_pattern, shards = self._for(snapshot)
         findings = scan(shards, request.text, request.arguments, self._validators)

@@ -14,9 +14,9 @@ from pdp.domain.detector import PERSONAL_CATEGORIES
 from pdp.domain.entity_types import covered_by
 from pdp.domain.model_catalog import folded
 from pdp.engine.dlp.caller_entities import all_texts, caller_locations
-from pdp.engine.dlp.entity_detectors import SURE
+from pdp.engine.dlp.entity_detectors import DEFAULT_CONFIDENCE
 from pdp.engine.findings import NOT_SCANNED
-from pdp.engine.text.locations import located
+from pdp.engine.text.locations import locate
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -120,7 +120,7 @@ def entities_of(conditions: Conditions, entities: Sequence[Entity]) -> list[Enti
 def scanned_of(conditions: Conditions, scanned: Sequence[EntityFinding]) -> list[EntityFinding]:
     """Returns the findings of the scan that the entity conditions are met by."""
     least = conditions.entity_confidence_min
-    least = SURE if least is None else least
+    least = DEFAULT_CONFIDENCE if least is None else least
     types = covered_by(conditions.entity_types)
     return [
         each
@@ -168,7 +168,7 @@ def _content(pattern: str, findings: Findings) -> Held:
     segment = segments[0]
     place = "the text" if segment.path is None else f"arguments at {segment.path}"
     start, end = next(compiled.spans(segment.text, segment.data), (0, 0))
-    _, start, end = located(segment, start, end)
+    _, start, end = locate(segment, start, end)
     return Held(True, f"content_regex matched: {place}, {start} to {end}")
 
 
@@ -197,12 +197,12 @@ def _matched(pattern: str, segments: Sequence[Segment], findings: Findings) -> I
     compiled = findings.hits[pattern][0]
     for segment in segments:
         places = islice(compiled.spans(segment.text, segment.data), MAX_SPANS + 1)
-        found = [located(segment, start, end) for start, end in places if start < end]
+        found = [locate(segment, start, end) for start, end in places if start < end]
         if 0 < len(found) <= MAX_SPANS:
             yield from (Span(where.start, where.end, "", segment.path) for where in found)
         else:
             # Too many to be told one by one, or nothing but places without a length.
-            whole = located(segment, 0, len(segment.text))
+            whole = locate(segment, 0, len(segment.text))
             yield Span(0, len(whole.segment.text), "", segment.path)
 
 

@@ -102,7 +102,7 @@ class Redactor:
 
     def _recorded(self, found: EntityFinding) -> RecordedEntity:
         """Returns what a record says: of a value of documentation, that it is none."""
-        where = found.where
+        where = found.location
         example = where.value.lower() in self._examples.get(found.detector_id, ())
         return RecordedEntity(
             found.entity_type,
@@ -126,7 +126,7 @@ class Redactor:
     def name(self, value: str, *, strictly: bool = False) -> str:
         """Returns an id or a name without the secrets and financial data in it; see `holds`."""
         spans = sorted(
-            (each.where.start, each.where.end, each.entity_type)
+            (each.location.start, each.location.end, each.entity_type)
             for each in self._finds(value, strictly=strictly)
         )
         parts: list[str] = []

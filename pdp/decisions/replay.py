@@ -94,7 +94,7 @@ class RecordedFindings(Findings):
         for detector_id, found in by_detector.items():
             pattern = _pattern_of(detector_id, snapshot)
             if pattern:  # else no layer asks for it
-                hits.setdefault(pattern, (_FOUND, (found[0].where.segment,)))
+                hits.setdefault(pattern, (_FOUND, (found[0].location.segment,)))
         hits |= {pattern: (_FOUND, (where.segment,)) for pattern, where in by_pattern.items()}
         super().__init__(hits, snapshot.platform.validators)
         self._by_pattern = by_pattern

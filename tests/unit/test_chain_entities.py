@@ -118,7 +118,7 @@ def test_what_models_found_counts() -> None:
     request = Request(arguments={"a": ["id 1234"]}, ner=NerFindings((named,)))
     (found,) = collect_entities({}, request, NO_FINDINGS)
     assert (found.entity_type, found.confidence) == ("EMPLOYEE_ID", 0.8)
-    assert (found.where.segment.path, found.where.value) == ("/a/0", "1234")
+    assert (found.location.segment.path, found.location.value) == ("/a/0", "1234")
 
 
 @pytest.mark.parametrize("types", [["PERSON"], ["US_SSN", "PERSON"], []], ids=str)

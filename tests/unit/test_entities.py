@@ -29,7 +29,7 @@ def even(value: str) -> bool:
 
 def find(text: str) -> list[tuple[str, float]]:
     entities = scan(SHARDS, text, None, {"even": even}).entities(DETECTOR)
-    return [(each.where.value, each.confidence) for each in entities]
+    return [(each.location.value, each.confidence) for each in entities]
 
 
 def test_a_finding_has_the_confidence_of_its_pattern() -> None:
@@ -58,7 +58,7 @@ def test_the_fraction_of_a_number_has_half_the_confidence() -> None:
 def test_a_label_is_not_a_part_of_the_value() -> None:
     text = "Badge 1234"
     (entity,) = scan(SHARDS, text, None, {"even": even}).entities(DETECTOR)
-    assert (entity.where.start, entity.where.end, entity.confidence) == (6, 10, 0.9)
+    assert (entity.location.start, entity.location.end, entity.confidence) == (6, 10, 0.9)
 
 
 def test_invalid_values_and_examples_are_not_findings() -> None:
@@ -94,7 +94,7 @@ def test_findings_are_in_the_order_of_the_text() -> None:
 def test_findings_in_different_strings_do_not_overlap() -> None:
     arguments = {"a": "B-1234", "b": "B-1234"}
     entities = scan(SHARDS, "B-1234", arguments, {"even": even}).entities(DETECTOR)
-    assert [each.where.segment.path for each in entities] == [None, "/a", "/b"]
+    assert [each.location.segment.path for each in entities] == [None, "/a", "/b"]
 
 
 def test_entities_are_computed_once() -> None:
@@ -106,7 +106,7 @@ def test_entities_are_computed_once() -> None:
 def test_too_many_findings_become_one_for_the_whole_text() -> None:
     many = "B-2222 " * (MAX_FINDINGS + 1)
     (entity,) = scan(SHARDS, many, None, {"even": even}).entities(DETECTOR)
-    assert (entity.where.start, entity.where.end, entity.confidence) == (0, len(many), 0.9)
+    assert (entity.location.start, entity.location.end, entity.confidence) == (0, len(many), 0.9)
     assert len(scan(SHARDS, many[7:], None, {"even": even}).entities(DETECTOR)) == MAX_FINDINGS
 
 
@@ -114,7 +114,7 @@ def test_findings_of_low_confidence_do_not_count_as_too_many() -> None:
     many = "1234; " * (MAX_FINDINGS + 5)
     entities = scan(SHARDS, many + " badge 4444", None, {"even": even}).entities(DETECTOR)
     assert len(entities) == MAX_FINDINGS + 6
-    assert entities[-1].where.value == "4444"
+    assert entities[-1].location.value == "4444"
 
 
 def test_a_long_text_needs_context_words_for_low_confidence() -> None:
@@ -123,4 +123,4 @@ def test_a_long_text_needs_context_words_for_low_confidence() -> None:
     # Some of the numbers before the word are near enough to it.
     assert 1 <= len(entities) < 20
     assert {each.confidence for each in entities} == {0.9}
-    assert entities[-1].where.value == "4444"
+    assert entities[-1].location.value == "4444"

@@ -57,7 +57,7 @@ def texts(text: str) -> list[str]:
 
 def cards(text: str) -> list[tuple[int, int, str]]:
     findings = scan(SHARDS, text, None, VALIDATORS).entities(DETECTOR)
-    return [(each.where.start, each.where.end, each.where.value) for each in findings]
+    return [(each.location.start, each.location.end, each.location.value) for each in findings]
 
 
 class TestVariants:
@@ -173,7 +173,7 @@ class TestLocations:
     def test_arguments_are_normalized_like_the_text(self) -> None:
         arguments = {"note": {"card": CARD.translate(FULL_WIDTH)}}
         (finding,) = scan(SHARDS, "", arguments, VALIDATORS).entities(DETECTOR)
-        where = finding.where
+        where = finding.location
         assert (where.segment.path, where.start, where.end) == ("/note/card", 0, 16)
 
 

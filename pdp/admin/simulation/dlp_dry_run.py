@@ -127,7 +127,7 @@ def _try_labels(book: RuleBook, request: Request, validators: Validators) -> Rul
         for each in collect_rule_findings(book, request, findings)
         for finding in each.findings
     ]
-    found.sort(key=lambda each: (each.where.start, each.where.end))
+    found.sort(key=lambda each: (each.location.start, each.location.end))
     missing = collect_unsearched_labels(book, request)
     error = "; ".join(f"could not look for {each.label}: {each.reason}" for each in missing)
     return RuleTrial(_matches(book.rules[0], found, LOG_ONLY), len(found), True, error or None)
@@ -219,7 +219,7 @@ def _suppressed(snapshot: Snapshot) -> list[str]:
 def _matched(matched: Iterable[RuleFindings]) -> Iterator[MatchedRule]:
     for each in matched:
         tier = each.setting.tier
-        found = sorted(each.findings, key=lambda finding: finding.where.start)
+        found = sorted(each.findings, key=lambda finding: finding.location.start)
         told = _matches(each.rule, found, tier)
         yield MatchedRule(each.rule.rule, tier, each.rule.source, len(found), told)
 
@@ -229,9 +229,9 @@ def _matches(
 ) -> list[TrialMatch]:
     return [
         TrialMatch(
-            each.where.start,
-            each.where.end,
-            each.where.value,
+            each.location.start,
+            each.location.end,
+            each.location.value,
             rule.entity_type(each),
             action,
             each.confidence,

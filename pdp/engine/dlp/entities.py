@@ -47,14 +47,14 @@ class EntityFinding(NamedTuple):
     Attributes:
         detector_id: the detector that found it.
         confidence: from 0 to 1.
-        where: its location; `where.value` is the value.
+        location: its location; `location.value` is the value.
     """
 
     detector_id: str
     entity_type: str
     category: str
     confidence: float
-    where: Location
+    location: Location
 
 
 def find_entities(
@@ -119,8 +119,8 @@ class _EntitySearch:
 
 
 def _whole_text(detector: EntityDetector, segment: Segment) -> EntityFinding:
-    where = locate(segment, 0, len(segment.text))
-    whole = Location(where.segment, 0, len(where.segment.text))
+    location = locate(segment, 0, len(segment.text))
+    whole = Location(location.segment, 0, len(location.segment.text))
     return EntityFinding(
         detector.id, detector.entity_type, detector.category, detector.context_confidence, whole
     )
@@ -144,8 +144,8 @@ def _finding(
             confidence = max(confidence, detector.context_confidence)
         elif _is_fraction(segment.text, start) or detector.words_against.any_in(words):
             confidence /= 2
-    where = locate(segment, start, end)
-    return EntityFinding(detector.id, detector.entity_type, detector.category, confidence, where)
+    location = locate(segment, start, end)
+    return EntityFinding(detector.id, detector.entity_type, detector.category, confidence, location)
 
 
 def _words_around(text: str, start: int, end: int) -> list[str]:
@@ -166,10 +166,10 @@ def _without_overlaps(findings: list[EntityFinding]) -> tuple[EntityFinding, ...
     """
     by_text: dict[str | None, list[EntityFinding]] = {}
     for each in findings:
-        by_text.setdefault(each.where.segment.path, []).append(each)
+        by_text.setdefault(each.location.segment.path, []).append(each)
     remaining: list[EntityFinding] = []
     for group in by_text.values():
-        for cluster in _clusters(sorted(group, key=lambda each: each.where.start)):
+        for cluster in _clusters(sorted(group, key=lambda each: each.location.start)):
             remaining += cluster if len(cluster) == 1 else _best(sorted(cluster, key=_rank))
     return tuple(remaining)
 
@@ -179,18 +179,18 @@ def _clusters(findings: list[EntityFinding]) -> Iterator[list[EntityFinding]]:
     cluster: list[EntityFinding] = []
     end = 0
     for each in findings:
-        if cluster and each.where.start >= end:
+        if cluster and each.location.start >= end:
             yield cluster
             cluster = []
         cluster.append(each)
-        end = max(end, each.where.end)
+        end = max(end, each.location.end)
     yield cluster
 
 
 def _rank(finding: EntityFinding) -> tuple[float, int, int]:
     """Returns the sort key of a finding: the best one first."""
-    where = finding.where
-    return (-finding.confidence, where.start - where.end, where.start)
+    location = finding.location
+    return (-finding.confidence, location.start - location.end, location.start)
 
 
 def _best(cluster: list[EntityFinding]) -> list[EntityFinding]:
@@ -202,12 +202,12 @@ def _best(cluster: list[EntityFinding]) -> list[EntityFinding]:
     best: list[EntityFinding] = []
     starts: list[int] = []
     for each in cluster:
-        where = each.where
-        index = bisect_left(starts, where.start)
-        if index < len(best) and starts[index] < where.end:
+        location = each.location
+        index = bisect_left(starts, location.start)
+        if index < len(best) and starts[index] < location.end:
             continue
-        if index and best[index - 1].where.end > where.start:
+        if index and best[index - 1].location.end > location.start:
             continue
-        starts.insert(index, where.start)
+        starts.insert(index, location.start)
         best.insert(index, each)
     return best

@@ -101,7 +101,7 @@ def _rule_findings(
     counted: list[EntityFinding] = []
     below_threshold: list[EntityFinding] = []
     for each in findings:
-        if each.where.start == each.where.end and each.detector_id != CALLER:
+        if each.location.start == each.location.end and each.detector_id != CALLER:
             continue  # an empty match is not data
         (counted if each.confidence >= setting.threshold else below_threshold).append(each)
     return RuleFindings(rule, setting, counted, below_threshold)
@@ -124,8 +124,8 @@ def describe(result: RuleFindings) -> str:
 
 
 def _describe_location(finding: EntityFinding) -> str:
-    where = finding.where
-    path = where.segment.path
+    location = finding.location
+    path = location.segment.path
     place = "the text" if path is None else f"arguments at {path}"
-    text = f"{place}, {where.start} to {where.end}, at confidence {finding.confidence:g}"
+    text = f"{place}, {location.start} to {location.end}, at confidence {finding.confidence:g}"
     return f"{text}, as the request says" if finding.detector_id == CALLER else text

@@ -193,7 +193,7 @@ def _redactions(matched: Sequence[RuleFindings]) -> Iterator[Redaction]:
             continue
         by_segment: dict[str | None, list[EntityFinding]] = {}
         for each in found.findings:
-            by_segment.setdefault(each.where.segment.path, []).append(each)
+            by_segment.setdefault(each.location.segment.path, []).append(each)
         for findings in by_segment.values():
             yield from _in_segment(found, findings)
 
@@ -203,11 +203,13 @@ def _in_segment(found: RuleFindings, findings: Sequence[EntityFinding]) -> Itera
     rule = found.rule
     if len(findings) > MAX_SPANS:
         first = findings[0]
-        yield _redaction(rule.replacement_of(first), rule.entity_type(first), first.where.segment)
+        yield _redaction(
+            rule.replacement_of(first), rule.entity_type(first), first.location.segment
+        )
         return
     for each in findings:
         entity_type = rule.entity_type(each)
-        span = Span(each.where.start, each.where.end, entity_type, each.where.segment.path)
+        span = Span(each.location.start, each.location.end, entity_type, each.location.segment.path)
         yield Redaction(rule.replacement_of(each), span)
 
 

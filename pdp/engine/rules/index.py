@@ -124,7 +124,7 @@ class _Entities:
             if minimum is not None:
                 allowed |= minimum.reached(entity.confidence)
         for finding in scanned:
-            if finding.where.start == finding.where.end:
+            if finding.location.start == finding.location.end:
                 continue
             allowed |= anything.reached(finding.confidence)
             minimum = self._scanned.get(finding.entity_type)

@@ -127,7 +127,7 @@ def scanned_of(conditions: Conditions, scanned: Sequence[EntityFinding]) -> list
         for each in scanned
         if (not types or each.entity_type in types)
         and each.confidence >= least
-        and each.where.start < each.where.end
+        and each.location.start < each.location.end
     ]
 
 
@@ -215,13 +215,13 @@ def _located(findings: Sequence[EntityFinding]) -> Iterator[Span]:
     """Where findings of the scan lie; too many in one string are the whole string."""
     by_path: dict[str | None, list[EntityFinding]] = {}
     for each in findings:
-        by_path.setdefault(each.where.segment.path, []).append(each)
+        by_path.setdefault(each.location.segment.path, []).append(each)
     for path, found in by_path.items():
         if len(found) > MAX_SPANS:
-            yield Span(0, len(found[0].where.segment.text), found[0].entity_type, path)
+            yield Span(0, len(found[0].location.segment.text), found[0].entity_type, path)
         else:
             for each in found:
-                yield Span(each.where.start, each.where.end, each.entity_type, path)
+                yield Span(each.location.start, each.location.end, each.entity_type, path)
 
 
 def _everything(facts: Facts) -> Iterator[Span]:

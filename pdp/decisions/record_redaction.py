@@ -80,7 +80,7 @@ class Redactor:
             snapshot: what the decision is based on, for the tenant's own detectors.
 
         Raises:
-            PatternsExhausted: the request could not be scanned.
+            ScanMemoryExhausted: the request could not be scanned.
         """
         by_pattern, shards = self._for(snapshot)
         findings = scan(shards, request.text, request.arguments, self._validators)
@@ -103,7 +103,7 @@ class Redactor:
 
     def _recorded(self, finding: EntityFinding) -> RecordedEntity:
         """Returns a finding as a record has it; an example from documentation has confidence 0."""
-        where = finding.where
+        where = finding.location
         example = where.value.lower() in self._examples.get(finding.detector_id, ())
         return RecordedEntity(
             finding.entity_type,
@@ -127,7 +127,7 @@ class Redactor:
     def name(self, value: str, *, strictly: bool = False) -> str:
         """Returns an id or a name without the secrets and financial data in it; see `holds`."""
         spans = sorted(
-            (each.where.start, each.where.end, each.entity_type)
+            (each.location.start, each.location.end, each.entity_type)
             for each in self._finds(value, strictly=strictly)
         )
         parts: list[str] = []

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pdp.domain.policy_set import PolicySet
     from pdp.engine.rules.customers import Customer
     from pdp.engine.snapshot import Snapshot
-    from pdp.engine.text.patterns import Detector
+    from pdp.engine.text.patterns import PatternDetector
 
 NO_LIMITS: Final = "limits: how much of them had been used then is not recorded"
 NOT_JUDGED: Final = "part of it could not be judged then either"
@@ -62,8 +62,8 @@ class _KnownPattern:
         """See `CompiledPattern`."""
         yield 0, len(text)
 
-    def places(
-        self, text: str, data: bytes, windows: object = None
+    def matches(
+        self, text: str, data: bytes, ranges: object = None
     ) -> Iterator[tuple[int, int, int, int]]:
         """See `CompiledPattern`."""
         yield 0, len(text), 0, len(text)
@@ -94,18 +94,18 @@ class RecordedFindings(Findings):
         for detector_id, entities in by_detector.items():
             pattern = _pattern_of(detector_id, snapshot)
             if pattern:  # else no layer asks for it
-                hits.setdefault(pattern, (_KNOWN, (entities[0].where.segment,)))
+                hits.setdefault(pattern, (_KNOWN, (entities[0].location.segment,)))
         hits |= {pattern: (_KNOWN, (where.segment,)) for pattern, where in by_pattern.items()}
         super().__init__(hits, snapshot.platform.validators)
         self._by_pattern = by_pattern
         self._by_detector = by_detector
 
-    def first(self, detector: Detector) -> Location | None:
+    def first(self, detector: PatternDetector) -> Location | None:
         """Returns the first place at which `detector` matched."""
         where = self._by_pattern.get(detector.pattern)
         return where if where is not None else super().first(detector)
 
-    def all(self, detector: Detector) -> tuple[Location, ...]:
+    def all(self, detector: PatternDetector) -> tuple[Location, ...]:
         """Returns every place at which `detector` matched."""
         where = self._by_pattern.get(detector.pattern)
         return (where,) if where is not None else super().all(detector)

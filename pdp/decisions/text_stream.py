@@ -24,7 +24,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.decision import ObligationType
-from pdp.engine.text.characters import FOLDS, LEFT_OUT, MARKS
+from pdp.engine.text.characters import ASCII_FORMS, COMBINING_MARKS, INVISIBLE_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +55,11 @@ _KEY_END: Final = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?---
 
 _SPACE: Final = " "
 _RUN: Final = frozenset(map(chr, range(ord(_SPACE) + 1, 0x7F))) | frozenset(
-    map(chr, {code for code in FOLDS if not chr(code).isspace()} | {*LEFT_OUT, *MARKS})
+    map(
+        chr,
+        {code for code in ASCII_FORMS if not chr(code).isspace()}
+        | {*INVISIBLE_CHARACTERS, *COMBINING_MARKS},
+    )
 )
 """The characters of keys and tokens, and those that patterns read as one of them or do not see."""
 

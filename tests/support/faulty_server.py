@@ -90,7 +90,7 @@ def hang_model() -> None:
     class Hanging:
         labels = None
 
-        def recognise(self, *_asked: Any) -> NoReturn:
+        def recognize(self, *_arguments: Any) -> NoReturn:
             while True:
                 threading.Event().wait()
 

@@ -21,7 +21,7 @@ from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Entity, Request
 from pdp.engine.compiler import compile_tenant
 from pdp.engine.dlp.entities import EntityFinding
-from pdp.engine.dlp.entity_detectors import entity_detectors, find_entities
+from pdp.engine.dlp.entity_detectors import collect_entities, entity_detectors
 from pdp.engine.evaluate import evaluate
 from pdp.engine.layers.chain import ChainLayer
 from pdp.engine.rules.documents import Conditions
@@ -116,9 +116,9 @@ def test_only_what_a_rule_names_is_looked_for() -> None:
 def test_what_models_found_counts() -> None:
     named = NamedEntity(Wanted("llm", "employee id"), 0.8, 3, 7, "/a/0")
     request = Request(arguments={"a": ["id 1234"]}, ner=NerFindings((named,)))
-    (found,) = find_entities({}, request, NO_FINDINGS)
+    (found,) = collect_entities({}, request, NO_FINDINGS)
     assert (found.entity_type, found.confidence) == ("EMPLOYEE_ID", 0.8)
-    assert (found.where.segment.path, found.where.value) == ("/a/0", "1234")
+    assert (found.location.segment.path, found.location.value) == ("/a/0", "1234")
 
 
 @pytest.mark.parametrize("types", [["PERSON"], ["US_SSN", "PERSON"], []], ids=str)

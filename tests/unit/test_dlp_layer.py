@@ -265,7 +265,7 @@ class TestCompilation:
         own = policies([rule("a", "card"), rule("b", "card", "block")])
         book = _layer(tenant_of(policies(), own)).book
         (watch,) = book.by_pattern[r"\b[0-9]{16}\b"]
-        assert watch.places == (0, 1)
+        assert watch.rule_indexes == (0, 1)
 
     def test_without_a_rule_there_is_no_layer(self) -> None:
         own = policies([rule("a", "card", enabled=False), rule("b", "card", "none")])

@@ -30,7 +30,7 @@ from pdp.domain.tenant_settings import TenantSettings
 from pdp.engine import evaluate as evaluate_module
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate, unjudged
-from pdp.engine.scan import Findings, PatternsExhausted
+from pdp.engine.scan import Findings, ScanMemoryExhausted
 from pdp.errors import InvalidPattern
 from tests.unit.test_chains import chained as chained_rules
 from tests.unit.test_chains import rule as chain_rule
@@ -94,7 +94,7 @@ class TestFailingClosed:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def exhausted(*_: object) -> Findings:
-            raise PatternsExhausted
+            raise ScanMemoryExhausted
 
         monkeypatch.setattr(evaluate_module, "scan", exhausted)
         decision = decide(snapshot_of(policy("p", "x")), text="harmless")
@@ -125,7 +125,7 @@ class TestFailingClosed:
         """In the trace and in a simulation's layers, which says nothing of faults beside them."""
 
         def exhausted(*_: object) -> Findings:
-            raise PatternsExhausted
+            raise ScanMemoryExhausted
 
         monkeypatch.setattr(evaluate_module, "scan", exhausted)
         chained = chained_rules(chain_rule({"type": "BLOCK"}, {"content_regex": "x"}))

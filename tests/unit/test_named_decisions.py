@@ -22,7 +22,7 @@ from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant_settings import TenantSettings
 from pdp.embedded import Engine
 from pdp.engine.compiler import compile_platform, compile_tenant
-from pdp.engine.dlp.named_entities import entity_type_of, labels_of, texts_of, wanted_by
+from pdp.engine.dlp.named_entities import entity_type_of, labels_of, model_entities, texts_of
 from pdp.engine.evaluate import evaluate
 from tests.support import ner_models
 
@@ -83,12 +83,12 @@ def test_labels_are_entity_types_in_other_words() -> None:
 )
 def test_models_are_not_asked_for_what_patterns_find(label: str) -> None:
     for kind in (NER, LLM):
-        assert wanted_by(DlpRule("r", "r", kind, label, "redact"), PATTERNED) == ()
+        assert model_entities(DlpRule("r", "r", kind, label, "redact"), PATTERNED) == ()
 
 
 def test_models_are_asked_for_the_rest_and_never_by_a_regex_rule() -> None:
-    assert wanted_by(NAMES, PATTERNED) == (PERSON,)
-    assert wanted_by(PROJECTS, PATTERNED) == ()
+    assert model_entities(NAMES, PATTERNED) == (PERSON,)
+    assert model_entities(PROJECTS, PATTERNED) == ()
 
 
 def test_all_texts_of_a_request_are_looked_through() -> None:

@@ -91,7 +91,7 @@ async def test_a_key_is_in_force_when_it_has_been_made(node: Node) -> None:
     await node.keys.revoke("me", None, made.key.id)
     assert await node.why_not(made.text) == "UNAUTHENTICATED"
     assert node.security.locked
-    assert node.publisher.platform.akin(platform)
+    assert node.publisher.platform.compatible_with(platform)
     assert node.publisher.platform.patterns is platform.patterns
 
 

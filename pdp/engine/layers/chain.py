@@ -24,7 +24,7 @@ from pdp.domain.decision import (
 )
 from pdp.domain.layers import CHAIN
 from pdp.domain.model_catalog import folded
-from pdp.engine.dlp.entity_detectors import entity_detectors, find_entities, personal_types
+from pdp.engine.dlp.entity_detectors import collect_entities, entity_detectors, personal_types
 from pdp.engine.layers.chain_words import Looked, match, message, reason_code, row, status
 from pdp.engine.rules.chains import ChainSet, Choice, Plan, compile_chains
 from pdp.engine.rules.matching import Facts, Held, found_personal, hold, redactions
@@ -139,7 +139,7 @@ class ChainLayer:
     def _scanned(self, request: Request, findings: Findings) -> Sequence[EntityFinding]:
         # What models found is nothing that a detector has to be sought for: no pattern finds names.
         if request.ner is not None or (self.entity_detectors and findings.hits):
-            return find_entities(self.entity_detectors, request, findings)
+            return collect_entities(self.entity_detectors, request, findings)
         return ()
 
     def _verdict(self, bits: Sequence[int], facts: Facts, rows: tuple[TraceRow, ...]) -> Verdict:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from pdp.domain.entity_types import covered_by
 from pdp.domain.model_catalog import folded
-from pdp.engine.dlp.entity_detectors import SURE
+from pdp.engine.dlp.entity_detectors import DEFAULT_CONFIDENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -96,7 +96,7 @@ class _Entities:
         for bit, rule in enumerate(rules):
             least = rule.entity_confidence_min
             if rule.entity_types:
-                sure = SURE if least is None else least
+                sure = DEFAULT_CONFIDENCE if least is None else least
                 for name in covered_by(rule.entity_types):
                     typed.setdefault(name, []).append((least or 0.0, bit))
                     scanned.setdefault(name, {})[bit] = sure
@@ -124,7 +124,7 @@ class _Entities:
             if minimum is not None:
                 allowed |= minimum.reached(entity.confidence)
         for finding in scanned:
-            if finding.where.start == finding.where.end:
+            if finding.location.start == finding.location.end:
                 continue
             allowed |= anything.reached(finding.confidence)
             minimum = self._scanned.get(finding.entity_type)

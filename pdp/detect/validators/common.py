@@ -1,28 +1,35 @@
-"""What validators share: the number within a matched text, and one way to ask python-stdnum."""
+"""Shared by the validators: their type, the length limit, and the clean-up of a matched text."""
 
 from __future__ import annotations
 
 import string
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
 from stdnum.exceptions import ValidationError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+Validator = Callable[[str], bool]
+"""Returns whether a matched text is a genuine identifier of its kind."""
 
 MAX_LENGTH: Final = 128
-"""The longest text, in characters, that a validator looks at: an IBAN and its label fit in half."""
+"""Longer texts are rejected without a check; an IBAN with its label takes half of this length."""
 
 _DIGITS: Final = frozenset(string.digits)
 _LETTERS_AND_DIGITS: Final = frozenset(string.ascii_letters + string.digits)
 _DIGITS_AND_SEPARATORS: Final = _DIGITS | frozenset(" -.\t\n\u00a0")
 
 _DOUBLED: Final = str.maketrans("0123456789", "0246813579")
-"""Of each digit, the sum of the digits of its double."""
+"""Maps each digit to the digit sum of its double."""
 
 
-def accepts(validate: Callable[[str], str], text: str, compact: Callable[[str], str]) -> bool:
-    """Whether `validate`, which raises on a bad number, takes what `compact` leaves of `text`."""
+def is_valid(validate: Callable[[str], str], text: str, compact: Callable[[str], str]) -> bool:
+    """Whether a validator of python-stdnum accepts `text` after `compact` has removed separators.
+
+    Args:
+        validate: raises `ValidationError` if its argument is not valid.
+        text: the matched text.
+        compact: returns the part of the text to validate.
+    """
     if len(text) > MAX_LENGTH:
         return False
     try:
@@ -31,14 +38,15 @@ def accepts(validate: Callable[[str], str], text: str, compact: Callable[[str], 
         return False
 
 
-# Only ASCII is kept: str.isdigit and \w also take digits of other scripts, which int() would read.
+# These functions keep only ASCII: str.isdigit and \w also accept digits of other scripts, which
+# int() would read.
 def digits_of(text: str) -> str:
-    """Returns the digits of `text` and nothing else."""
+    """Returns only the digits of `text`."""
     return "".join(filter(_DIGITS.__contains__, text))
 
 
 def letters_and_digits_of(text: str) -> str:
-    """Returns the letters and digits of `text`, in upper case."""
+    """Returns only the letters and digits of `text`, in upper case."""
     return "".join(filter(_LETTERS_AND_DIGITS.__contains__, text)).upper()
 
 
@@ -48,14 +56,14 @@ def last_word_of(text: str) -> str:
 
 
 def only_digits_and_separators(text: str) -> bool:
-    """Whether `text` has nothing but digits and what people write between them."""
+    """Whether `text` consists only of digits and the usual separators between them."""
     return _DIGITS_AND_SEPARATORS.issuperset(text)
 
 
 def luhn_sum_is_valid(digits: str) -> bool:
     """Whether the last of `digits` is their Luhn check digit (ISO/IEC 7812-1, annex B).
 
-    As `stdnum.luhn` has it, ten times as fast: cards are what a guard checks most often.
+    Does the same as `stdnum.luhn` in a tenth of the time: card numbers are checked most often.
     """
     doubled = digits[-2::-2].translate(_DOUBLED)
     return (sum(map(int, digits[::-2])) + sum(map(int, doubled))) % 10 == 0

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from pdp.domain.limits import Spent
     from pdp.domain.ner import NerFindings
+    from pdp.domain.usage import UsageSnapshot
 
 JsonObject = Mapping[str, Any]
 
@@ -84,5 +84,5 @@ class Request(NamedTuple):
     entities: tuple[Entity, ...] = ()
     usage: Usage = NO_USAGE
     explain: bool = False
-    spent: Spent | None = None
+    usage_snapshot: UsageSnapshot | None = None
     ner: NerFindings | None = None

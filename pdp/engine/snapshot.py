@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pdp.domain.detector import EntityDetector
-    from pdp.domain.limits import LimitBook
+    from pdp.domain.limits import LimitIndex
     from pdp.domain.ner import Wanted
     from pdp.domain.org_policy import OrgPolicy
     from pdp.domain.policy_set import PolicySet
@@ -80,7 +80,7 @@ class Snapshot:
     policies: PolicySet
     patterns: PatternSet
     settings: TenantSettings
-    limits: LimitBook | None = None
+    limits: LimitIndex | None = None
     ner: frozenset[Wanted] = frozenset()
     org: OrgPolicy = DEFAULT_ORG_POLICY
     timed: bool = False

@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pdp.domain import api_key, model_catalog, org_policy, tenant_settings
-from pdp.domain.policy_set import ENTITIES, PolicySet
+from pdp.domain.kinds import ENTITY_CLASSES, apply_changes
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
 from pdp.domain.tenant import PLATFORM
 from pdp.domain.tenant_settings import DEFAULT_SETTINGS, TenantSettings
@@ -75,10 +76,10 @@ def changed_platform(platform: Platform, changes: Sequence[Change]) -> Platform:
         InvalidPattern: some patterns do not compile; it names them all.
         KeyError: a policy names a validator that does not exist.
     """
-    kinds = {change.kind for change in changes}.intersection(ENTITIES)
+    kinds = {change.kind for change in changes}.intersection(ENTITY_CLASSES)
     if not kinds:
         return platform
-    policies = platform.policies.changed(changes)
+    policies = apply_changes(platform.policies, changes)
     if kinds == {model_catalog.KIND}:
         return replace(platform, policies=policies, models=_models(policies))
     if kinds == {api_key.KIND}:  # nothing is judged by them

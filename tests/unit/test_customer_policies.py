@@ -199,7 +199,7 @@ class TestWhatIsCompiledAgain:
     def test_nothing_where_something_else_was_written(self, compiled: list[str]) -> None:
         first = snapshot(policies(a={}, b={}))
         compiled.clear()
-        second = snapshot(first.policies.changed(()), first)
+        second = snapshot(first.policies.with_changes(()), first)
         assert compiled == []
         assert evaluate(second, Request(customer_id="a"), "id").outcome is Outcome.ALLOW
 

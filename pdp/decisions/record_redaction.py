@@ -232,10 +232,10 @@ def _told(request: Request) -> Iterator[RecordedEntity]:
 
 def _named(request: Request) -> Iterator[RecordedEntity]:
     """Yields what models have found."""
-    for each in request.ner.found if request.ner else ():
-        wanted = each.wanted
+    for each in request.ner.entities if request.ner else ():
+        label = each.label
         yield RecordedEntity(
-            wanted.label, "", wanted.detector_type, each.confidence, each.start, each.end, each.path
+            label.name, "", label.detector_type, each.confidence, each.start, each.end, each.path
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.decisions.replay_tally import ReplayTally, replay_records
-from pdp.domain.audit_log import Filter
+from pdp.domain.audit_log import RecordFilter
 from pdp.domain.decision_record import DecisionRecord
 from pdp.errors import InvalidArgument, Violation
 
@@ -67,7 +67,7 @@ def replay_page(
         log: of the decisions.
         before: the tenant's policies as they are.
         after: the policies in question.
-        wanted: fields of `Filter`, beside the tenant.
+        wanted: fields of `RecordFilter`, beside the tenant.
         paging: which page.
 
     Raises:
@@ -75,7 +75,9 @@ def replay_page(
         StoreUnavailable: the records cannot be read.
     """
     place = _place(paging.cursor) if paging.cursor else _Place(0, 0, log.last())
-    found = log.follow(Filter(before.tenant_id, **wanted), after=place.done, limit=paging.limit)
+    found = log.follow(
+        RecordFilter(before.tenant_id, **wanted), after=place.done, limit=paging.limit
+    )
     kept = [each for each in found if each.sequence <= place.last]
     records = [DecisionRecord.from_json(json.loads(each.body)) for each in kept]
     tally = replay_records(records, before, after, paging.examples)

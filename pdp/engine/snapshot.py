@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pdp.domain.detector import EntityDetector
     from pdp.domain.limits import LimitIndex
-    from pdp.domain.ner import Wanted
+    from pdp.domain.ner import EntityLabel
     from pdp.domain.org_policy import OrgPolicy
     from pdp.domain.policy_set import PolicySet
     from pdp.domain.risk import RiskTable
@@ -81,7 +81,7 @@ class Snapshot:
     patterns: PatternSet
     settings: TenantSettings
     limits: LimitIndex | None = None
-    ner: frozenset[Wanted] = frozenset()
+    ner: frozenset[EntityLabel] = frozenset()
     org: OrgPolicy = DEFAULT_ORG_POLICY
     timed: bool = False
 

@@ -14,7 +14,7 @@ from pdp.domain.decision import Outcome
 from pdp.domain.detector import PII
 from pdp.domain.dlp_rule import NER, DlpRule
 from pdp.domain.entity_types import FAMILIES
-from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.ner import EntityLabel, NamedEntity, NerFindings
 from pdp.domain.policy_chain import ChainEntry, PolicyChain
 from pdp.domain.policy_pack import PolicyPack, PolicyRule
 from pdp.domain.policy_set import PolicySet
@@ -114,7 +114,7 @@ def test_only_what_a_rule_names_is_looked_for() -> None:
 
 
 def test_what_models_found_counts() -> None:
-    named = NamedEntity(Wanted("llm", "employee id"), 0.8, 3, 7, "/a/0")
+    named = NamedEntity(EntityLabel("llm", "employee id"), 0.8, 3, 7, "/a/0")
     request = Request(arguments={"a": ["id 1234"]}, ner=NerFindings((named,)))
     (found,) = find_entities({}, request, NO_FINDINGS)
     assert (found.entity_type, found.confidence) == ("EMPLOYEE_ID", 0.8)
@@ -128,7 +128,7 @@ def test_what_models_alone_can_find_is_seen_by_a_chain(types: list[str]) -> None
     asked = {"entity_types": types, "entity_confidence_min": 0.8}
     own = chained(asked).replaced(dlp_rule.KIND, {"names": names})
     snapshot = compile_tenant(platform_of(policies()), "t", own, 1)
-    greta = NerFindings((NamedEntity(Wanted("ner", "PERSON"), 0.9, 5, 10),))
+    greta = NerFindings((NamedEntity(EntityLabel("ner", "PERSON"), 0.9, 5, 10),))
     assert snapshot.ner
     for ner, outcome in ((greta, Outcome.BLOCK), (NerFindings(()), Outcome.ALLOW)):
         decision = evaluate(snapshot, Request(text="Call Greta", ner=ner, explain=True), "d")

@@ -8,7 +8,7 @@ import pytest
 
 from pdp.domain.decision import Outcome
 from pdp.domain.dlp_rule import DlpCustomisation
-from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.ner import EntityLabel, NamedEntity, NerFindings
 from pdp.domain.org_policy import OrgPolicy
 from pdp.domain.request import Request
 from pdp.domain.user_group import UserGroup
@@ -199,7 +199,7 @@ class TestModels:
 
     def test_what_no_model_was_asked_for_is_incomplete(self) -> None:
         tenant = tenant_of(policies(), policies([self.PERSON]))
-        assert tenant.ner == {Wanted("ner", "PERSON")}
+        assert tenant.ner == {EntityLabel("ner", "PERSON")}
         decision = judged(tenant, "Ann")
         assert decision.incomplete
         assert decision.outcome is Outcome.BLOCK
@@ -208,7 +208,7 @@ class TestModels:
 
     def test_what_a_model_found_is_redacted_in_its_place(self) -> None:
         tenant = tenant_of(policies(), policies([self.PERSON]))
-        wanted = Wanted("ner", "PERSON")
+        wanted = EntityLabel("ner", "PERSON")
         found = NerFindings(
             (
                 NamedEntity(wanted, 0.85, 0, 3),
@@ -233,7 +233,7 @@ class TestModels:
         config = {"entities": ["EMAIL_ADDRESS", "PERSON"], "replacement": "[{entity_type}]"}
         both = rule("b", "mail", detector_type="ner", entity_type="PERSONAL", config_json=config)
         tenant = tenant_of(policies(), policies([both]))
-        found = NerFindings((NamedEntity(Wanted("ner", "PERSON"), 0.9, 0, 3),))
+        found = NerFindings((NamedEntity(EntityLabel("ner", "PERSON"), 0.9, 0, 3),))
         decision = evaluate(tenant, Request(text="Ann ann@example.org", ner=found), "id")
         assert decision.redacted_text == "[PERSON] [EMAIL_ADDRESS]"
 

@@ -16,7 +16,7 @@ from pdp.detect.ner.recognizer import RecognizedEntity
 from pdp.detect.ner.windows import OVERLAP, SIZE, joined, windows
 from pdp.detect.ner.worker import BATCH, MAX_WAITING, ModelWorker
 from pdp.domain.dlp_rule import LLM, NER
-from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.ner import EntityLabel, NamedEntity, NerFindings
 from pdp.errors import ConfigError
 from tests.support import ner_models
 from tests.support.onnx_graph import FLOAT, INT64, Graph
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE_S = 60.0
-PERSON = Wanted(NER, "PERSON")
-LOCATION = Wanted(NER, "LOCATION")
-FALCON = Wanted(LLM, "falcon")
-HERON = Wanted(LLM, "heron")
+PERSON = EntityLabel(NER, "PERSON")
+LOCATION = EntityLabel(NER, "LOCATION")
+FALCON = EntityLabel(LLM, "falcon")
+HERON = EntityLabel(LLM, "heron")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def no_network(*_arguments: object) -> NoReturn:
 def values(found: Sequence[NamedEntity], *texts: str) -> list[tuple[str, str]]:
     """What was found in texts whose paths are their numbers, by label."""
     return [
-        (each.wanted.label, texts[int(each.path or "0")][each.start : each.end]) for each in found
+        (each.label.name, texts[int(each.path or "0")][each.start : each.end]) for each in found
     ]
 
 
@@ -71,7 +71,7 @@ def test_both_models_load_and_find_without_a_network(
     opened = open_engine(*models, budget_s=PATIENCE_S)
     text = "Please call Greta Weber tomorrow . falcon"
     findings = opened.find_now(of(text), [PERSON, FALCON])
-    assert set(values(findings.found, text)) == {("PERSON", "Greta Weber"), ("falcon", "falcon")}
+    assert set(values(findings.entities, text)) == {("PERSON", "Greta Weber"), ("falcon", "falcon")}
     assert findings.missing == {}
     assert opened.states() == {"ner": "loaded", "llm": "loaded"}
     opened.close()
@@ -81,50 +81,53 @@ class TestPresidio:
     def test_offsets_count_code_points(self, engine: NerEngine) -> None:
         text = "👩‍👩‍👧 日本 . Send the contract to Hugo Novak ."
         findings = engine.find_now(of(text), [PERSON])
-        assert ("PERSON", "Hugo Novak") in values(findings.found, text)
+        assert ("PERSON", "Hugo Novak") in values(findings.entities, text)
 
     def test_labels_go_by_presidios_names(self, engine: NerEngine) -> None:
         text = "The weather in Vienna is fine ."
         findings = engine.find_now(of(text), [LOCATION])
-        assert values(findings.found, text) == [("LOCATION", "Vienna")]
+        assert values(findings.entities, text) == [("LOCATION", "Vienna")]
 
     def test_only_what_is_wanted_is_found(self, engine: NerEngine) -> None:
-        assert engine.find_now(of("Please call Greta Weber tomorrow ."), [LOCATION]).found == ()
+        assert engine.find_now(of("Please call Greta Weber tomorrow ."), [LOCATION]).entities == ()
 
     def test_a_label_that_the_model_does_not_know_is_missing(self, engine: NerEngine) -> None:
-        unknown = Wanted(NER, "BLOOD_TYPE")
+        unknown = EntityLabel(NER, "BLOOD_TYPE")
         findings = engine.find_now(of("Please call Greta Weber tomorrow ."), [PERSON, unknown])
-        assert len(findings.found) == 1
+        assert len(findings.entities) == 1
         assert findings.missing == {unknown: "the Presidio model finds LOCATION, PERSON only"}
 
     def test_a_long_text_is_looked_through_to_its_end(self, engine: NerEngine) -> None:
         text = "The report is fine . " * 200 + "Please call Greta Weber tomorrow ."
         findings = engine.find_now(of(text), [PERSON])
-        assert ("PERSON", "Greta Weber") in values(findings.found, text)
+        assert ("PERSON", "Greta Weber") in values(findings.entities, text)
 
 
 class TestGliner:
     def test_any_label_is_looked_for(self, engine: NerEngine) -> None:
         texts = ("The falcon, the heron", "heron")
-        findings = engine.find_now(of(*texts), [FALCON, HERON, Wanted(LLM, "badge")])
-        assert values(findings.found, *texts) == [
+        findings = engine.find_now(of(*texts), [FALCON, HERON, EntityLabel(LLM, "badge")])
+        assert values(findings.entities, *texts) == [
             ("falcon", "falcon"),
             ("heron", "heron"),
             ("heron", "heron"),
         ]
-        assert all(0.9 < each.confidence <= 1 for each in findings.found)
+        assert all(0.9 < each.confidence <= 1 for each in findings.entities)
 
     def test_a_text_longer_than_the_model_takes_is_looked_through(self, engine: NerEngine) -> None:
         text = "opens " * (ner_models.MAX_LEN * 3) + "falcon"
-        assert values(engine.find_now(of(text), [FALCON]).found, text) == [("falcon", "falcon")]
+        assert values(engine.find_now(of(text), [FALCON]).entities, text) == [("falcon", "falcon")]
 
     def test_more_labels_than_one_run_takes_are_all_looked_for(self, engine: NerEngine) -> None:
-        labels = [Wanted(LLM, f"thing {number}") for number in range(gliner.MAX_LABELS * 2)]
+        labels = [EntityLabel(LLM, f"thing {number}") for number in range(gliner.MAX_LABELS * 2)]
         findings = engine.find_now(of("falcon heron"), [*labels, FALCON, HERON])
-        assert values(findings.found, "falcon heron") == [("falcon", "falcon"), ("heron", "heron")]
+        assert values(findings.entities, "falcon heron") == [
+            ("falcon", "falcon"),
+            ("heron", "heron"),
+        ]
 
     def test_nothing_is_found_in_nothing(self, engine: NerEngine) -> None:
-        assert engine.find_now(of("", " "), [FALCON]).found == ()
+        assert engine.find_now(of("", " "), [FALCON]).entities == ()
 
     def test_another_kind_of_model_is_refused(self, tmp_path: Path) -> None:
         ner_models.gliner_model(tmp_path)
@@ -140,10 +143,10 @@ async def test_many_requests_at_once_each_get_their_own(engine: NerEngine) -> No
     words = ("falcon", "heron", "badge", "alice")
     asked = [(word, "opens " * (number * 40) + word) for number in range(6) for word in words]
     answers = await asyncio.gather(
-        *(engine.find(of(text), [Wanted(LLM, word)]) for word, text in asked)
+        *(engine.find(of(text), [EntityLabel(LLM, word)]) for word, text in asked)
     )
     for (word, text), findings in zip(asked, answers, strict=True):
-        assert values(findings.found, text) == [(word, word)]
+        assert values(findings.entities, text) == [(word, word)]
 
 
 class Fake:
@@ -191,7 +194,7 @@ def engine_of(model: Fake, budget_s: float = PATIENCE_S) -> NerEngine:
 async def test_what_takes_longer_than_the_budget_is_missing(fake: Fake) -> None:
     slow = engine_of(fake, 0.02)
     findings = await slow.find(of("x"), [PERSON])
-    assert findings.found == ()
+    assert findings.entities == ()
     assert findings.missing == {PERSON: "the time budget of 20 ms ran out"}
     assert slow.find_now(of("x"), [PERSON]).missing == findings.missing
 
@@ -202,7 +205,7 @@ async def test_who_has_stopped_waiting_is_passed_over(fake: Fake) -> None:
         await slow.find(of("x"), [PERSON])
     fake.go.set()
     patient = NerEngine(slow._workers, {}, PATIENCE_S)
-    assert len((await patient.find(of("xx"), [PERSON])).found) == 2
+    assert len((await patient.find(of("xx"), [PERSON])).entities) == 2
     assert fake.runs == [1, 1]
 
 
@@ -213,7 +216,7 @@ async def test_requests_that_wait_are_run_together(fake: Fake) -> None:
     tasks += [asyncio.create_task(model.find(of("x", "y"), [PERSON])) for _ in range(5)]
     await asyncio.sleep(0)
     fake.go.set()
-    assert [len(each.found) for each in await asyncio.gather(*tasks)] == [1] * 6
+    assert [len(each.entities) for each in await asyncio.gather(*tasks)] == [1] * 6
     assert fake.runs == [1, 10]
 
 
@@ -224,9 +227,9 @@ async def test_a_long_text_does_not_keep_others_waiting(fake: Fake) -> None:
     short = asyncio.create_task(model.find(of("x"), [PERSON]))
     await asyncio.sleep(0)
     fake.go.set()
-    assert len((await short).found) == 1
+    assert len((await short).entities) == 1
     assert not long.done()
-    assert len((await long).found) == SIZE * BATCH
+    assert len((await long).entities) == SIZE * BATCH
 
 
 async def test_a_model_that_fails_is_missing_and_is_asked_again(fake: Fake) -> None:
@@ -235,7 +238,7 @@ async def test_a_model_that_fails_is_missing_and_is_asked_again(fake: Fake) -> N
     fake.error = RuntimeError("secret")
     assert (await model.find(of("x"), [PERSON])).missing == {PERSON: "the model failed"}
     fake.error = None
-    assert len((await model.find(of("x"), [PERSON])).found) == 1
+    assert len((await model.find(of("x"), [PERSON])).entities) == 1
 
 
 async def test_too_much_that_waits_is_refused_at_once(fake: Fake) -> None:
@@ -248,7 +251,7 @@ async def test_too_much_that_waits_is_refused_at_once(fake: Fake) -> None:
     assert refused.missing == {PERSON: "too many requests wait for the model"}
     fake.go.set()
     assert not (await first).missing
-    assert len((await many).found) == MAX_WAITING
+    assert len((await many).entities) == MAX_WAITING
 
 
 async def test_a_model_that_does_not_load_says_so() -> None:
@@ -278,7 +281,7 @@ async def test_a_model_that_is_still_loading_is_waited_for_within_the_budget(fak
     }
     patient = asyncio.create_task(NerEngine({NER: worker}, {}, PATIENCE_S).find(of("x"), [PERSON]))
     loaded.set()
-    assert len((await patient).found) == 1
+    assert len((await patient).entities) == 1
 
 
 def test_without_a_model_everything_is_missing() -> None:
@@ -288,7 +291,7 @@ def test_without_a_model_everything_is_missing() -> None:
         PERSON: "no Presidio model is configured (PDP_NER_MODEL_DIR)",
         FALCON: "no GLiNER model is configured (PDP_GLINER_MODEL_DIR)",
     }
-    assert none.available([PERSON, FALCON]) == findings.missing
+    assert none.missing([PERSON, FALCON]) == findings.missing
 
 
 async def test_where_nothing_is_asked_nothing_is_missing() -> None:

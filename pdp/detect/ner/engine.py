@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Final
 
 from pdp.detect.ner.worker import LOADING, Overloaded
-from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.ner import EntityLabel, NamedEntity, NerFindings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -39,25 +39,25 @@ class NerEngine:
         loaded = {kind: worker.state for kind, worker in self._workers.items()}
         return {**self._absent, **loaded}
 
-    def available(self, wanted: Collection[Wanted]) -> Mapping[Wanted, str]:
-        """Returns those of `wanted` that cannot be looked for, each with its reason.
+    def missing(self, labels: Collection[EntityLabel]) -> Mapping[EntityLabel, str]:
+        """Returns the labels that no model can find, each with the reason.
 
-        What a model that is still loading knows is not known yet: such are left out.
+        The labels of a model that is still loading are not known yet and are left out.
         """
-        return {each: reason for each in wanted if (reason := self._lacking(each))}
+        return {each: reason for each in labels if (reason := self._lacking(each))}
 
-    def _lacking(self, wanted: Wanted) -> str:
+    def _lacking(self, wanted: EntityLabel) -> str:
         worker = self._workers.get(wanted.detector_type)
         if worker is None:
             return self._absent.get(wanted.detector_type, "no model answers rules of this type")
         if worker.failed:
             return f"the {worker.name} model {worker.state}"
-        if worker.labels is not None and wanted.label not in worker.labels:
+        if worker.labels is not None and wanted.name not in worker.labels:
             return f"the {worker.name} model finds {', '.join(sorted(worker.labels))} only"
         return ""
 
     async def find(
-        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[Wanted]
+        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[EntityLabel]
     ) -> NerFindings:
         """Looks for `wanted` in all `texts` (each with its path), within the time budget.
 
@@ -79,7 +79,7 @@ class NerEngine:
         return search.findings()
 
     def find_now(
-        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[Wanted]
+        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[EntityLabel]
     ) -> NerFindings:
         """Does what `find` does, for callers without an event loop; it blocks for the budget."""
         if not (texts and wanted):
@@ -96,7 +96,7 @@ class NerEngine:
                 search.fail(kind, error)
         return search.findings()
 
-    def _asked(self, wanted: Collection[Wanted]) -> Iterator[ModelWorker]:
+    def _asked(self, wanted: Collection[EntityLabel]) -> Iterator[ModelWorker]:
         for kind in {each.detector_type for each in wanted}:
             if kind in self._workers:
                 yield self._workers[kind]
@@ -131,13 +131,13 @@ class _LabelSearch:
         self,
         engine: NerEngine,
         texts: Sequence[tuple[str | None, str]],
-        wanted: Collection[Wanted],
+        wanted: Collection[EntityLabel],
     ) -> None:
         self._texts = texts
         self._budget_ms = round(engine.budget_s * 1000)
-        self._missing = dict(engine.available(wanted))
+        self._missing = dict(engine.missing(wanted))
         self._found: list[NamedEntity] = []
-        self._sought: dict[str, list[Wanted]] = {}
+        self._sought: dict[str, list[EntityLabel]] = {}
         for each in sorted(wanted):
             if each not in self._missing:
                 self._sought.setdefault(each.detector_type, []).append(each)
@@ -146,7 +146,7 @@ class _LabelSearch:
             if engine.loading(kind):
                 self._lack(kind, "the model is still loading")
                 continue
-            labels = tuple(each.label for each in sought)
+            labels = tuple(each.name for each in sought)
             try:
                 self.futures[kind] = engine.submit(kind, [text for _, text in texts], labels)
             except Overloaded:
@@ -155,7 +155,7 @@ class _LabelSearch:
     def take(self, kind: str, answer: Answer) -> None:
         """Takes in what a model has found."""
         self._found += (
-            NamedEntity(Wanted(kind, each.label), each.confidence, each.start, each.end, path)
+            NamedEntity(EntityLabel(kind, each.label), each.confidence, each.start, each.end, path)
             for (path, _), values in zip(self._texts, answer, strict=True)
             for each in values
         )

@@ -98,5 +98,5 @@ def find_entities(
         for detector in detectors.values():
             found += findings.entities(detector)
     if request.ner is not None:
-        found.extend(named_entities(request.ner.found, request))
+        found.extend(named_entities(request.ner.entities, request))
     return found

@@ -112,7 +112,7 @@ def named_entities(named: Sequence[NamedEntity], request: Request) -> Iterator[E
         segments.update((each.path, each) for each in strings_in(request.arguments))
     for each in named:
         where = Location(segments[each.path], each.start, each.end)
-        kind, label = each.wanted
+        kind, label = each.label
         yield EntityFinding(kind, entity_type_of(label), PII, each.confidence, where)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.decision import PolicyWarning
 from pdp.domain.dlp_rule import LLM, NER
-from pdp.domain.ner import NamedEntity, Wanted
+from pdp.domain.ner import EntityLabel, NamedEntity
 from pdp.engine.scan import strings_in
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def entity_type_of(label: str) -> str:
     return _BETWEEN.sub("_", label.strip()).upper()
 
 
-def wanted_by(rule: DlpRule, patterned: Collection[str]) -> tuple[Wanted, ...]:
+def wanted_by(rule: DlpRule, patterned: Collection[str]) -> tuple[EntityLabel, ...]:
     """Returns what only a model can find of what a rule looks for.
 
     Args:
@@ -73,7 +73,7 @@ def wanted_by(rule: DlpRule, patterned: Collection[str]) -> tuple[Wanted, ...]:
     if rule.detector_type not in MODEL_TYPES:
         return ()
     return tuple(
-        Wanted(rule.detector_type, label)
+        EntityLabel(rule.detector_type, label)
         for label in labels_of(rule)
         if entity_type_of(label) not in patterned
     )
@@ -89,10 +89,10 @@ def texts_of(request: Request) -> list[tuple[str | None, str]]:
 
 def found_by(rule: DlpRule, request: Request, patterned: Collection[str]) -> list[NamedEntity]:
     """Returns what models found in a request of what a rule looks for."""
-    if request.ner is None or not request.ner.found:
+    if request.ner is None or not request.ner.entities:
         return []
     sought = wanted_by(rule, patterned)
-    return [each for each in request.ner.found if each.wanted in sought]
+    return [each for each in request.ner.entities if each.label in sought]
 
 
 def unanswered_by(
@@ -107,9 +107,9 @@ def unanswered_by(
     if not sought or not texts_of(request):
         return ()
     if request.ner is None:
-        return [Unanswered(rule, each.label, NOT_ASKED) for each in sought]
+        return [Unanswered(rule, each.name, NOT_ASKED) for each in sought]
     missing = request.ner.missing
-    return [Unanswered(rule, each.label, missing[each]) for each in sought if each in missing]
+    return [Unanswered(rule, each.name, missing[each]) for each in sought if each in missing]
 
 
 def with_findings(request: Request, findings: NerFindings) -> Request:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pdp.domain.detector import EntityDetector
     from pdp.domain.effective_dlp_rules import RulesInForce
-    from pdp.domain.ner import Wanted
+    from pdp.domain.ner import EntityLabel
     from pdp.domain.policy_set import PolicySet
     from pdp.domain.request import Subject
     from pdp.domain.user_group import UserGroup
@@ -73,7 +73,7 @@ class CompiledDlpRule:
     everyone: Setting | None
     groups: Mapping[str, Setting]
     detectors: tuple[EntityDetector, ...]
-    sought: tuple[Wanted, ...]
+    sought: tuple[EntityLabel, ...]
     replacement: str
     message: str
 

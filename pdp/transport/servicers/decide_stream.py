@@ -243,7 +243,7 @@ class ChunkServicer:
                 within = tuple(
                     each for each in text.named if each.path is not None or each.end <= len(so_far)
                 )
-                asked = asked._replace(ner=missing._replace(found=within))
+                asked = asked._replace(ner=missing._replace(entities=within))
             return evaluate(snapshot, asked, decision_id)
 
         return judge
@@ -259,7 +259,7 @@ class ChunkServicer:
             each
             if each.path is not None
             else each._replace(start=each.start + begin, end=each.end + begin)
-            for each in findings.found
+            for each in findings.entities
         )
         text.named = (*kept, *new)
         return findings
@@ -278,7 +278,7 @@ class ChunkServicer:
             self._decide.meter.settle(text.charge, decision)
         self._decide.note(decision)
         asked = text.request._replace(
-            text=text.stream.text, ner=NerFindings(found=text.named) if text.named else None
+            text=text.stream.text, ner=NerFindings(text.named) if text.named else None
         )
         return self._decide.records.take(text.snapshot, asked, decision)
 

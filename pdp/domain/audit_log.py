@@ -128,7 +128,7 @@ class AuditLog(Protocol):
         """
 
     def retain(self, retention: Retention, now: float) -> int:
-        """Removes records that exceed the retention, a bounded number per call; returns how many."""
+        """Removes a bounded number of records that exceed the retention, and returns how many."""
 
     def size(self) -> int:
         """Returns how many bytes the log uses, without the free pages of its file."""

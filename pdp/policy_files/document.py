@@ -191,7 +191,7 @@ def _adapter(kind: str) -> TypeAdapter[Any]:
 def _out_of_bounds(kind: str, body: Body, place: str) -> Iterator[Violation]:
     """Holds a policy against the contract that everyone else writes it by."""
     if kind == customer_policy.KIND:
-        for violation in customer_policy.faults(body["document"]):
+        for violation in customer_policy.find_violations(body["document"]):
             yield Violation(f"{place}.document.{violation.field}", violation.reason)
     if kind == org_policy.KIND and body.get("block_on", "low") not in org_policy.RISK_LEVELS:
         levels = ", ".join(org_policy.RISK_LEVELS)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from pdp.domain.detector import PERSONAL_CATEGORIES, entity_aliases
 from pdp.domain.dlp_rule import KIND, REGEX, DlpRule
-from pdp.domain.entity_types import covered_by
+from pdp.domain.entity_types import expand_entity_types
 from pdp.engine.dlp.config import known_config
 from pdp.engine.dlp.findings import named_entities
 
@@ -50,7 +50,7 @@ def entity_detectors(
     found: EntityDetectors = {}
     if not (named or anything):
         return found
-    types = covered_by(named)
+    types = expand_entity_types(named)
     for detector in (*catalog.values(), *_own_detectors(own, catalog)):
         if anything or detector.entity_type in types:
             for pattern in detector.patterns:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.detector import entity_aliases
 from pdp.domain.dlp_rule import ACTION_TIERS, KIND, REGEX, DlpRule
-from pdp.domain.effective_dlp_rules import rules_in_force
+from pdp.domain.effective_dlp_rules import effective_dlp_rules
 from pdp.domain.user_group import all_groups
 from pdp.engine.dlp.caller_entities import caller_entity_rules
 from pdp.engine.dlp.config import ENTITY_TYPE_MARK, known_config
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pdp.domain.detector import EntityDetector
-    from pdp.domain.effective_dlp_rules import RulesInForce
+    from pdp.domain.effective_dlp_rules import EffectiveDlpRules
     from pdp.domain.ner import EntityLabel
     from pdp.domain.policy_set import PolicySet
     from pdp.domain.request import Subject
@@ -150,7 +150,7 @@ def compile_rules(
     Raises:
         KeyError: a rule names a detector that there is not.
     """
-    in_force = rules_in_force(platform, own)
+    in_force = effective_dlp_rules(platform, own)
     patterned = _patterned(catalog)
     known = {each.rule.id: each for each in previous.rules} if previous else {}
     rules = _compiled(in_force, own.of_kind(KIND), catalog, patterned, known)
@@ -196,7 +196,7 @@ def _by_pattern(rules: Sequence[CompiledDlpRule]) -> dict[str, tuple[Watch, ...]
 
 
 def _compiled(
-    in_force: RulesInForce,
+    in_force: EffectiveDlpRules,
     mine: Mapping[str, DlpRule],
     catalog: Mapping[str, EntityDetector],
     patterned: frozenset[str],

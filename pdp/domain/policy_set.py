@@ -47,7 +47,7 @@ class PolicySet:
                 copies[kind][policy_id] = policy
         return PolicySet(kinds)
 
-    def replaced(self, kind: str, policies: Mapping[str, Any]) -> PolicySet:
+    def with_policies(self, kind: str, policies: Mapping[str, Any]) -> PolicySet:
         """Returns a copy of the set in which `policies` are added to a kind, or replace its own.
 
         Args:

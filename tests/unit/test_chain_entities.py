@@ -126,7 +126,7 @@ def test_what_models_alone_can_find_is_seen_by_a_chain(types: list[str]) -> None
     """No detector of the catalog finds names: there is nothing to seek, and yet something found."""
     names = DlpRule("names", "Names", NER, "PERSON", "log_only")
     asked = {"entity_types": types, "entity_confidence_min": 0.8}
-    own = chained(asked).replaced(dlp_rule.KIND, {"names": names})
+    own = chained(asked).with_policies(dlp_rule.KIND, {"names": names})
     snapshot = compile_tenant(platform_of(policies()), "t", own, 1)
     greta = NerFindings((NamedEntity(EntityLabel("ner", "PERSON"), 0.9, 5, 10),))
     assert snapshot.ner
@@ -150,7 +150,7 @@ def test_a_new_detector_is_seen_and_no_chain_compiled_anew() -> None:
     platform, own = platform_of(policies()), chained({"entity_types": ["OWN"]})
     first = compile_tenant(platform, "t", own, 1)
     mine = {"mine": rule("mine", pattern="x", tier="none")}
-    second = compile_tenant(platform, "t", own.replaced(dlp_rule.KIND, mine), 2, first)
+    second = compile_tenant(platform, "t", own.with_policies(dlp_rule.KIND, mine), 2, first)
     assert _chain(second).chains is _chain(first).chains
     assert judged(first, "x").outcome is Outcome.ALLOW
     assert judged(second, "x").reason_code == "CHAIN_BLOCK"

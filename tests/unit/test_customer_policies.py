@@ -192,7 +192,7 @@ class TestWhatIsCompiledAgain:
         first = snapshot(policies(a={}, b={"allowed_tools": ["x"]}, c={}))
         assert sorted(compiled) == ["a", "b", "c"]
         compiled.clear()
-        changed = first.policies.replaced(KIND, {"b": CustomerPolicy("b", {})})
+        changed = first.policies.with_policies(KIND, {"b": CustomerPolicy("b", {})})
         second = snapshot(changed, first)
         assert compiled == ["b"]
         asked = Request(customer_id="b", tool="y")

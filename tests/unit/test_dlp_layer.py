@@ -243,7 +243,7 @@ class TestCompilation:
         platform = platform_of(policies([rule("cards", "card")]))
         first = compile_tenant(platform, "t", policies(), 1)
         # As a store's change would: other kinds stay the same objects.
-        own = first.policies.replaced("static_policy", {})
+        own = first.policies.with_policies("static_policy", {})
         second = compile_tenant(platform, "t", own, 2, first)
         assert _layer(first) is _layer(second)
 
@@ -253,7 +253,7 @@ class TestCompilation:
         first = compile_tenant(platform, "t", own, 1)
         changed = {"b": rule("b", pattern="b", tier="block")}
         stricter = {"g": UserGroup("g", "G", dlp_rules=[{"rule_id": "c", "action_tier": "block"}])}
-        own = own.replaced("dlp_rule", changed).replaced("user_group", stricter)
+        own = own.with_policies("dlp_rule", changed).with_policies("user_group", stricter)
         second = compile_tenant(platform, "t", own, 2, first)
         before, now = _rules(first), _rules(second)
         assert {name for name in now if now[name] is before[name]} == {"a", "cards"}

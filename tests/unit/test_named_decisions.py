@@ -51,7 +51,7 @@ def judged(
     explain: bool = False,
 ) -> Decision:
     settings = TenantSettings(failure_mode=failure_mode)
-    policies = PolicySet({dlp_rule.KIND: {each.id: each for each in rules}}).replaced(
+    policies = PolicySet({dlp_rule.KIND: {each.id: each for each in rules}}).with_policies(
         tenant_settings.KIND, {tenant_settings.ID: settings}
     )
     snapshot = compile_tenant(PLATFORM, "t", policies, 1)

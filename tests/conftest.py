@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import grpc
 
 
+# Commands that run in this process would warn of `PDP_SOAK` and the like.
+os.environ["PDP_IGNORE_SETTINGS"] = ",".join(name for name in os.environ if "PDP_" in name)
+
 # Property tests have a short form, which gates, and a long one: `make soak`.
 EXAMPLES = 3_000 if os.environ.get("PDP_SOAK") else 100
 hypothesis.settings.register_profile("pdp", max_examples=EXAMPLES, deadline=None)

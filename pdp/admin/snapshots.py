@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pdp.domain.policy_set import PolicySet
+from pdp.domain.kinds import apply_changes, read_policies
 from pdp.domain.tenant import PLATFORM
-from pdp.engine.compiler import update_platform, compile_tenant
+from pdp.engine.compiler import compile_tenant, update_platform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,14 +71,16 @@ def compile_snapshot(
     """
     revision = reader.revision()
     if held is None or not held.platform.compatible_with(platform):
-        policies = PolicySet.of(reader.list_tenant(tenant_id))
+        policies = read_policies(reader.list_tenant(tenant_id))
         return compile_tenant(platform, tenant_id, policies, revision)
     changes: list[Change] = []
     since = held.revision
     while page := reader.changes(since):
         changes += (change for change in page if change.tenant_id == tenant_id)
         since = page[-1].revision
-    return compile_tenant(platform, tenant_id, held.policies.changed(changes), revision, held)
+    return compile_tenant(
+        platform, tenant_id, apply_changes(held.policies, changes), revision, held
+    )
 
 
 def read_news(reader: Reader, since: int) -> News:

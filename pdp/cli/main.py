@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from io import StringIO, TextIOWrapper
@@ -9,6 +10,8 @@ from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
+
+from pdp.environment import warn_of_variables
 
 _COMMANDS: Final = (
     "serve",
@@ -89,9 +92,12 @@ def _show_version(wanted: bool) -> None:
 
 
 def _group(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     """The policy decision point: decides whether AI traffic may pass, and serves such decisions."""
+    if context.invoked_subcommand != "serve":  # it refuses unknown variables
+        warn_of_variables(os.environ)

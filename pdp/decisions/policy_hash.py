@@ -9,9 +9,10 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain import api_key
-from pdp.domain.policy_set import ENTITIES, PolicySet
+from pdp.domain.kinds import ENTITY_CLASSES
 
 if TYPE_CHECKING:
+    from pdp.domain.policy_set import PolicySet
     from pdp.engine.snapshot import Snapshot
 
 MAX_CACHED: Final = 64
@@ -50,7 +51,7 @@ class PolicyHasher:
 
 def _digest(policies: PolicySet) -> str:
     whole = hashlib.sha256()
-    for kind in sorted(ENTITIES.keys() - _IGNORED_KINDS):
+    for kind in sorted(ENTITY_CLASSES.keys() - _IGNORED_KINDS):
         for entity_id, entity in sorted(policies.of_kind(kind).items()):
             body = {
                 field.name: getattr(entity, field.name)

@@ -235,10 +235,10 @@ def _caller_entities(request: Request) -> Iterator[RecordedEntity]:
 
 def _named_entities(request: Request) -> Iterator[RecordedEntity]:
     """Yields the findings of models."""
-    for each in request.ner.found if request.ner else ():
-        wanted = each.wanted
+    for each in request.ner.entities if request.ner else ():
+        label = each.label
         yield RecordedEntity(
-            wanted.label, "", wanted.detector_type, each.confidence, each.start, each.end, each.path
+            label.name, "", label.detector_type, each.confidence, each.start, each.end, each.path
         )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.decisions.policy_hash import PolicyHasher
 from pdp.decisions.replay import replay
-from pdp.domain.audit_log import Filter
+from pdp.domain.audit_log import RecordFilter
 from pdp.domain.decision_record import DecisionRecord
 from pdp.engine.evaluate import evaluate
 from pdp.errors import InvalidArgument, Violation
@@ -150,7 +150,7 @@ def replay_page(
         log: the log of the decisions.
         before: the tenant's policies as they are.
         after: the policies in question.
-        selection: fields of `Filter`, beside the tenant.
+        selection: fields of `RecordFilter`, beside the tenant.
         paging: which page.
 
     Raises:
@@ -158,7 +158,7 @@ def replay_page(
         StoreUnavailable: the records cannot be read.
     """
     position = _position(paging.cursor) if paging.cursor else _Position(0, 0, log.last())
-    record_filter = Filter(before.tenant_id, **selection)
+    record_filter = RecordFilter(before.tenant_id, **selection)
     following = log.follow(record_filter, after=position.done, limit=paging.limit)
     rows = [row for row in following if row.sequence <= position.last]
     records = [DecisionRecord.from_json(json.loads(row.body)) for row in rows]

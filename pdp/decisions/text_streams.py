@@ -245,7 +245,7 @@ class CallTexts:
                     for each in text.entities
                     if each.path is not None or each.end <= len(so_far)
                 )
-                part = part._replace(ner=findings._replace(found=within))
+                part = part._replace(ner=findings._replace(entities=within))
             return evaluate(snapshot, part, decision_id)
 
         return judge
@@ -261,7 +261,7 @@ class CallTexts:
             each
             if each.path is not None
             else each._replace(start=each.start + begin, end=each.end + begin)
-            for each in findings.found
+            for each in findings.entities
         )
         text.entities = (*earlier, *new)
         return findings
@@ -280,6 +280,6 @@ class CallTexts:
         self._streams.open -= 1
         if stream.decision is None:
             return None
-        findings = NerFindings(found=text.entities) if text.entities else None
+        findings = NerFindings(entities=text.entities) if text.entities else None
         request = text.request._replace(text=stream.text, ner=findings)
         return self._decider.conclude(text.snapshot, request, text.charge, stream.decision)

@@ -11,7 +11,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
-from pdp.domain.request import MAX_DEPTH, NO_TARGET, NO_USAGE, NOBODY
+from pdp.domain.request import MAX_DEPTH, NO_SUBJECT, NO_TARGET, NO_USAGE
 from pdp.errors import InvalidArgument, Violation
 from pdp.messages.fast_validation import is_plain
 from pdp.messages.validation import validate
@@ -59,7 +59,7 @@ def _message(request: Request) -> pb.DecideRequest:
             setattr(message, field, value)
     if request.provider or request.model:
         message.model.provider, message.model.model = request.provider, request.model
-    if request.subject is not NOBODY:
+    if request.subject is not NO_SUBJECT:
         message.subject.CopyFrom(_subject(request.subject))
     if request.target is not NO_TARGET:
         message.target.CopyFrom(_target(request.target))

@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pdp.domain import api_key, model_catalog, org_policy, tenant_settings
-from pdp.domain.policy_set import ENTITIES, PolicySet
+from pdp.domain.kinds import ENTITY_CLASSES, apply_changes
+from pdp.domain.policy_set import PolicySet
 from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
 from pdp.domain.tenant import PLATFORM
 from pdp.domain.tenant_settings import DEFAULT_SETTINGS, TenantSettings
@@ -76,10 +77,10 @@ def update_platform(platform: Platform, changes: Sequence[Change]) -> Platform:
         InvalidPattern: some patterns do not compile; the error names all of them.
         KeyError: a policy names an unknown validator.
     """
-    kinds = {change.kind for change in changes}.intersection(ENTITIES)
+    kinds = {change.kind for change in changes}.intersection(ENTITY_CLASSES)
     if not kinds:
         return platform
-    policies = platform.policies.changed(changes)
+    policies = apply_changes(platform.policies, changes)
     if kinds == {model_catalog.KIND}:
         return replace(platform, policies=policies, models=_models(policies))
     if kinds == {api_key.KIND}:  # no layer uses API keys

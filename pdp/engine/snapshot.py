@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pdp.domain.detector import EntityDetector
-    from pdp.domain.limits import LimitBook
-    from pdp.domain.ner import Wanted
+    from pdp.domain.limits import LimitIndex
+    from pdp.domain.ner import EntityLabel
     from pdp.domain.org_policy import OrgPolicy
     from pdp.domain.policy_set import PolicySet
     from pdp.domain.risk import RiskTable
@@ -87,8 +87,8 @@ class Snapshot:
     policies: PolicySet
     patterns: PatternSet
     settings: TenantSettings
-    limits: LimitBook | None = None
-    ner: frozenset[Wanted] = frozenset()
+    limits: LimitIndex | None = None
+    ner: frozenset[EntityLabel] = frozenset()
     org: OrgPolicy = DEFAULT_ORG_POLICY
     timed: bool = False
 

@@ -59,7 +59,10 @@ class TestPackage:
 
     def test_fields_of_a_request_are_keywords(self) -> None:
         """The keywords of `decide` are fields of `Request`, but for what the engine fills in."""
-        assert set(RequestFields.__annotations__) == set(Request._fields) - {"spent", "ner"}
+        assert set(RequestFields.__annotations__) == set(Request._fields) - {
+            "usage_snapshot",
+            "ner",
+        }
 
 
 class TestDecide:

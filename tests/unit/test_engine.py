@@ -67,7 +67,7 @@ def snapshot_of(*policies: StaticPolicy) -> Snapshot:
 
 def failing(own: PolicySet, mode: str) -> PolicySet:
     settings = TenantSettings(failure_mode=mode)  # type: ignore[arg-type]
-    return own.replaced(tenant_settings.KIND, {tenant_settings.ID: settings})
+    return own.with_policies(tenant_settings.KIND, {tenant_settings.ID: settings})
 
 
 def with_layers(*layers: Layer, mode: str = "closed") -> Snapshot:
@@ -260,7 +260,7 @@ class TestCombining:
 class TestSnapshots:
     def test_a_snapshot_does_not_change_when_the_next_is_compiled(self) -> None:
         first = snapshot_of(policy("p", "alpha"))
-        more = first.policies.replaced(KIND, {"q": policy("q", "beta")})
+        more = first.policies.with_policies(KIND, {"q": policy("q", "beta")})
         second = compile_tenant(first.platform, "acme", more, 8, first)
         assert decide(first, text="beta").outcome is Outcome.ALLOW
         assert decide(second, text="beta").outcome is Outcome.BLOCK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pdp.domain.request import NOBODY, Subject
+from pdp.domain.request import NO_SUBJECT, Subject
 from pdp.domain.user_group import UserGroup
 from pdp.engine.dlp.group_index import NO_GROUPS, GroupIndex
 
@@ -37,5 +37,5 @@ def test_the_groups_of_a_subject(user_id: str, groups: tuple[str, ...], expected
 
 def test_without_groups_a_subject_is_in_none() -> None:
     empty = GroupIndex()
-    assert empty.ids_of(NOBODY) is NO_GROUPS
+    assert empty.ids_of(NO_SUBJECT) is NO_GROUPS
     assert empty.ids_of(Subject(user_id="u1", groups=("Finance",))) is NO_GROUPS

@@ -15,7 +15,7 @@ from pdp.detect.validators import VALIDATORS
 from pdp.domain import dlp_rule, tenant_settings
 from pdp.domain.decision import Decision, Outcome
 from pdp.domain.dlp_rule import LLM, NER, REGEX, DlpRule, body_of
-from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.ner import EntityLabel, NamedEntity, NerFindings
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Entity, Request
 from pdp.domain.stored_entity import StoredEntity
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 PLATFORM = compile_platform(PolicySet(), VALIDATORS, detectors=catalog.detectors())
 PATTERNED = {each.entity_type for each in PLATFORM.detectors.values()}
-PERSON = Wanted(NER, "PERSON")
+PERSON = EntityLabel(NER, "PERSON")
 TEXT = "Call Greta about PROJ-1234"
 GRETA = NerFindings((NamedEntity(PERSON, 0.9, 5, 10),))
 MISSING = NerFindings(missing={PERSON: "the time budget of 5 ms ran out"})
@@ -51,7 +51,7 @@ def judged(
     explain: bool = False,
 ) -> Decision:
     settings = TenantSettings(failure_mode=failure_mode)
-    policies = PolicySet({dlp_rule.KIND: {each.id: each for each in rules}}).replaced(
+    policies = PolicySet({dlp_rule.KIND: {each.id: each for each in rules}}).with_policies(
         tenant_settings.KIND, {tenant_settings.ID: settings}
     )
     snapshot = compile_tenant(PLATFORM, "t", policies, 1)
@@ -157,9 +157,6 @@ class Counting:
 
     async def find(self, texts: object, wanted: object) -> NerFindings:
         return self.find_now(texts, wanted)
-
-    def available(self, wanted: object) -> dict[Wanted, str]:
-        return {}
 
     def close(self) -> None:
         pass

@@ -16,7 +16,7 @@ from pdp.detect.ner.recognizer import RecognizedEntity
 from pdp.detect.ner.windows import OVERLAP, SIZE, merge, split
 from pdp.detect.ner.worker import BATCH, MAX_WAITING, ModelWorker
 from pdp.domain.dlp_rule import LLM, NER
-from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.ner import EntityLabel, NamedEntity, NerFindings
 from pdp.errors import ConfigError
 from tests.support import ner_models
 from tests.support.onnx_graph import FLOAT, INT64, Graph
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TIMEOUT_S = 60.0
-PERSON = Wanted(NER, "PERSON")
-LOCATION = Wanted(NER, "LOCATION")
-FALCON = Wanted(LLM, "falcon")
-HERON = Wanted(LLM, "heron")
+PERSON = EntityLabel(NER, "PERSON")
+LOCATION = EntityLabel(NER, "LOCATION")
+FALCON = EntityLabel(LLM, "falcon")
+HERON = EntityLabel(LLM, "heron")
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +54,7 @@ def no_network(*_arguments: object) -> NoReturn:
 def values(entities: Sequence[NamedEntity], *texts: str) -> list[tuple[str, str]]:
     """Returns the label and value of each entity; the path of a text is its index."""
     return [
-        (each.wanted.label, texts[int(each.path or "0")][each.start : each.end])
-        for each in entities
+        (each.label.name, texts[int(each.path or "0")][each.start : each.end]) for each in entities
     ]
 
 
@@ -72,7 +71,7 @@ def test_both_models_load_and_find_without_a_network(
     opened = open_engine(*models, budget_s=TIMEOUT_S)
     text = "Please call Greta Weber tomorrow . falcon"
     findings = opened.find_now(of(text), [PERSON, FALCON])
-    assert set(values(findings.found, text)) == {("PERSON", "Greta Weber"), ("falcon", "falcon")}
+    assert set(values(findings.entities, text)) == {("PERSON", "Greta Weber"), ("falcon", "falcon")}
     assert findings.missing == {}
     assert opened.states() == {"ner": "loaded", "llm": "loaded"}
     opened.close()
@@ -82,50 +81,53 @@ class TestPresidio:
     def test_offsets_count_code_points(self, engine: NerEngine) -> None:
         text = "👩‍👩‍👧 日本 . Send the contract to Hugo Novak ."
         findings = engine.find_now(of(text), [PERSON])
-        assert ("PERSON", "Hugo Novak") in values(findings.found, text)
+        assert ("PERSON", "Hugo Novak") in values(findings.entities, text)
 
     def test_labels_are_the_names_that_presidio_uses(self, engine: NerEngine) -> None:
         text = "The weather in Vienna is fine ."
         findings = engine.find_now(of(text), [LOCATION])
-        assert values(findings.found, text) == [("LOCATION", "Vienna")]
+        assert values(findings.entities, text) == [("LOCATION", "Vienna")]
 
     def test_only_requested_labels_are_found(self, engine: NerEngine) -> None:
-        assert engine.find_now(of("Please call Greta Weber tomorrow ."), [LOCATION]).found == ()
+        assert engine.find_now(of("Please call Greta Weber tomorrow ."), [LOCATION]).entities == ()
 
     def test_a_label_that_the_model_does_not_know_is_missing(self, engine: NerEngine) -> None:
-        unknown = Wanted(NER, "BLOOD_TYPE")
+        unknown = EntityLabel(NER, "BLOOD_TYPE")
         findings = engine.find_now(of("Please call Greta Weber tomorrow ."), [PERSON, unknown])
-        assert len(findings.found) == 1
+        assert len(findings.entities) == 1
         assert findings.missing == {unknown: "the Presidio model finds LOCATION, PERSON only"}
 
     def test_a_long_text_is_searched_to_its_end(self, engine: NerEngine) -> None:
         text = "The report is fine . " * 200 + "Please call Greta Weber tomorrow ."
         findings = engine.find_now(of(text), [PERSON])
-        assert ("PERSON", "Greta Weber") in values(findings.found, text)
+        assert ("PERSON", "Greta Weber") in values(findings.entities, text)
 
 
 class TestGliner:
     def test_any_label_is_accepted(self, engine: NerEngine) -> None:
         texts = ("The falcon, the heron", "heron")
-        findings = engine.find_now(of(*texts), [FALCON, HERON, Wanted(LLM, "badge")])
-        assert values(findings.found, *texts) == [
+        findings = engine.find_now(of(*texts), [FALCON, HERON, EntityLabel(LLM, "badge")])
+        assert values(findings.entities, *texts) == [
             ("falcon", "falcon"),
             ("heron", "heron"),
             ("heron", "heron"),
         ]
-        assert all(0.9 < each.confidence <= 1 for each in findings.found)
+        assert all(0.9 < each.confidence <= 1 for each in findings.entities)
 
     def test_a_text_longer_than_the_input_of_the_model_is_searched(self, engine: NerEngine) -> None:
         text = "opens " * (ner_models.MAX_LEN * 3) + "falcon"
-        assert values(engine.find_now(of(text), [FALCON]).found, text) == [("falcon", "falcon")]
+        assert values(engine.find_now(of(text), [FALCON]).entities, text) == [("falcon", "falcon")]
 
     def test_more_labels_than_fit_into_one_run_are_all_searched(self, engine: NerEngine) -> None:
-        labels = [Wanted(LLM, f"thing {number}") for number in range(gliner.MAX_LABELS * 2)]
+        labels = [EntityLabel(LLM, f"thing {number}") for number in range(gliner.MAX_LABELS * 2)]
         findings = engine.find_now(of("falcon heron"), [*labels, FALCON, HERON])
-        assert values(findings.found, "falcon heron") == [("falcon", "falcon"), ("heron", "heron")]
+        assert values(findings.entities, "falcon heron") == [
+            ("falcon", "falcon"),
+            ("heron", "heron"),
+        ]
 
     def test_nothing_is_found_in_empty_texts(self, engine: NerEngine) -> None:
-        assert engine.find_now(of("", " "), [FALCON]).found == ()
+        assert engine.find_now(of("", " "), [FALCON]).entities == ()
 
     def test_a_model_that_does_not_score_spans_is_rejected(self, tmp_path: Path) -> None:
         ner_models.gliner_model(tmp_path)
@@ -141,10 +143,10 @@ async def test_concurrent_requests_get_their_own_entities(engine: NerEngine) -> 
     words = ("falcon", "heron", "badge", "alice")
     requests = [(word, "opens " * (number * 40) + word) for number in range(6) for word in words]
     answers = await asyncio.gather(
-        *(engine.find(of(text), [Wanted(LLM, word)]) for word, text in requests)
+        *(engine.find(of(text), [EntityLabel(LLM, word)]) for word, text in requests)
     )
     for (word, text), findings in zip(requests, answers, strict=True):
-        assert values(findings.found, text) == [(word, word)]
+        assert values(findings.entities, text) == [(word, word)]
 
 
 class Fake:
@@ -192,7 +194,7 @@ def engine_of(model: Fake, budget_s: float = TIMEOUT_S) -> NerEngine:
 async def test_entities_are_missing_if_the_model_exceeds_the_budget(fake: Fake) -> None:
     slow = engine_of(fake, 0.02)
     findings = await slow.find(of("x"), [PERSON])
-    assert findings.found == ()
+    assert findings.entities == ()
     assert findings.missing == {PERSON: "the time budget of 20 ms ran out"}
     assert slow.find_now(of("x"), [PERSON]).missing == findings.missing
 
@@ -203,7 +205,7 @@ async def test_cancelled_requests_are_skipped(fake: Fake) -> None:
         await slow.find(of("x"), [PERSON])
     fake.go.set()
     unhurried = NerEngine(slow._workers, {}, TIMEOUT_S)
-    assert len((await unhurried.find(of("xx"), [PERSON])).found) == 2
+    assert len((await unhurried.find(of("xx"), [PERSON])).entities) == 2
     assert fake.runs == [1, 1]
 
 
@@ -214,7 +216,7 @@ async def test_waiting_requests_run_together(fake: Fake) -> None:
     tasks += [asyncio.create_task(model.find(of("x", "y"), [PERSON])) for _ in range(5)]
     await asyncio.sleep(0)
     fake.go.set()
-    assert [len(each.found) for each in await asyncio.gather(*tasks)] == [1] * 6
+    assert [len(each.entities) for each in await asyncio.gather(*tasks)] == [1] * 6
     assert fake.runs == [1, 10]
 
 
@@ -225,9 +227,9 @@ async def test_a_long_text_does_not_delay_other_requests(fake: Fake) -> None:
     short = asyncio.create_task(model.find(of("x"), [PERSON]))
     await asyncio.sleep(0)
     fake.go.set()
-    assert len((await short).found) == 1
+    assert len((await short).entities) == 1
     assert not long.done()
-    assert len((await long).found) == SIZE * BATCH
+    assert len((await long).entities) == SIZE * BATCH
 
 
 async def test_entities_are_missing_after_a_failed_run_and_the_model_runs_again(fake: Fake) -> None:
@@ -236,7 +238,7 @@ async def test_entities_are_missing_after_a_failed_run_and_the_model_runs_again(
     fake.error = RuntimeError("secret")
     assert (await model.find(of("x"), [PERSON])).missing == {PERSON: "the model failed"}
     fake.error = None
-    assert len((await model.find(of("x"), [PERSON])).found) == 1
+    assert len((await model.find(of("x"), [PERSON])).entities) == 1
 
 
 async def test_a_request_is_rejected_if_too_many_windows_wait(fake: Fake) -> None:
@@ -249,7 +251,7 @@ async def test_a_request_is_rejected_if_too_many_windows_wait(fake: Fake) -> Non
     assert rejected.missing == {PERSON: "too many requests wait for the model"}
     fake.go.set()
     assert not (await first).missing
-    assert len((await many).found) == MAX_WAITING
+    assert len((await many).entities) == MAX_WAITING
 
 
 async def test_the_reason_names_the_error_of_loading() -> None:
@@ -277,7 +279,7 @@ async def test_a_request_waits_for_a_loading_model_within_the_budget(fake: Fake)
     assert (await hurried.find(of("x"), [PERSON])).missing == {PERSON: "the model is still loading"}
     task = asyncio.create_task(NerEngine({NER: worker}, {}, TIMEOUT_S).find(of("x"), [PERSON]))
     loaded.set()
-    assert len((await task).found) == 1
+    assert len((await task).entities) == 1
 
 
 def test_without_a_model_all_entities_are_missing() -> None:
@@ -287,7 +289,7 @@ def test_without_a_model_all_entities_are_missing() -> None:
         PERSON: "no Presidio model is configured (PDP_NER_MODEL_DIR)",
         FALCON: "no GLiNER model is configured (PDP_GLINER_MODEL_DIR)",
     }
-    assert none.available([PERSON, FALCON]) == findings.missing
+    assert none.missing([PERSON, FALCON]) == findings.missing
 
 
 async def test_nothing_is_missing_if_nothing_is_requested() -> None:

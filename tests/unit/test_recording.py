@@ -24,7 +24,7 @@ from pdp.domain.decision import (
     Span,
 )
 from pdp.domain.decision_record import DecisionRecord
-from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.ner import EntityLabel, NamedEntity, NerFindings
 from pdp.domain.org_policy import OrgPolicy
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Entity, Request, Subject, Target
@@ -106,7 +106,7 @@ class TestText:
         assert record.redacted_text == "[PLAN], card [CREDIT_CARD]"
 
     def test_what_models_and_callers_found_goes_too(self, snapshot: Snapshot) -> None:
-        found = NamedEntity(Wanted("ner", "PERSON"), 0.9, 3, 6)
+        found = NamedEntity(EntityLabel("ner", "PERSON"), 0.9, 3, 6)
         record = recorded(
             at(snapshot, "full"),
             text="Dr Who lives at 1 Elm Road",

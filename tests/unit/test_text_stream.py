@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pdp.decisions.text_stream import (
     HOLD_BACK,
     MAX_RUN,
-    MAX_TEXT_BYTES,
     MAX_SCANS,
+    MAX_TEXT_BYTES,
     STEP,
     TextStream,
     TextTooLong,
@@ -55,7 +55,7 @@ def redacting(*patterns: str, blocks: str = "") -> Snapshot:
     policies = chained(*(redact(pattern, index) for index, pattern in enumerate(patterns)))
     if blocks:
         policy = StaticPolicy("s", "Phrase", "custom", blocks, "block")
-        policies = policies.replaced(KIND, {"s": policy})
+        policies = policies.with_policies(KIND, {"s": policy})
     return compile_tenant(PLATFORM, "t", policies, 1)
 
 

@@ -31,9 +31,9 @@ from pdp.transport.servicers.decide import DecideServicer
 from pdp.usage.meter import Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
-    from pdp.domain.ner import Wanted
+    from pdp.domain.ner import EntityLabel
 
 STREAM = next(method for method in methods() if method.name == "DecideStream")
 BATCH = next(method for method in methods() if method.name == "DecideBatch")
@@ -47,11 +47,8 @@ class Names:
         self.shown: list[str] = []
         self.at_once = self.most_at_once = 0
 
-    def available(self, wanted: Collection[Wanted]) -> Mapping[Wanted, str]:
-        return {}
-
     async def find(
-        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[Wanted]
+        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[EntityLabel]
     ) -> NerFindings:
         self.shown += (text for _, text in texts)
         self.at_once += 1

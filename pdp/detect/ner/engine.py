@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Final
 
 from pdp.detect.ner.worker import LOADING, ModelOverloaded
-from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.ner import EntityLabel, NamedEntity, NerFindings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -39,25 +39,25 @@ class NerEngine:
         loaded = {kind: worker.state for kind, worker in self._workers.items()}
         return {**self._absent, **loaded}
 
-    def available(self, wanted: Collection[Wanted]) -> Mapping[Wanted, str]:
+    def missing(self, wanted: Collection[EntityLabel]) -> Mapping[EntityLabel, str]:
         """Returns the entities that no model can search for, each with the reason.
 
         Entities of a model that is still loading are not included, because its labels are unknown.
         """
         return {each: reason for each in wanted if (reason := self._obstacle(each))}
 
-    def _obstacle(self, entity: Wanted) -> str:
+    def _obstacle(self, entity: EntityLabel) -> str:
         worker = self._workers.get(entity.detector_type)
         if worker is None:
             return self._absent.get(entity.detector_type, "no model answers rules of this type")
         if worker.failed:
             return f"the {worker.name} model {worker.state}"
-        if worker.labels is not None and entity.label not in worker.labels:
+        if worker.labels is not None and entity.name not in worker.labels:
             return f"the {worker.name} model finds {', '.join(sorted(worker.labels))} only"
         return ""
 
     async def find(
-        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[Wanted]
+        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[EntityLabel]
     ) -> NerFindings:
         """Searches all `texts` (each with its path) for `wanted`, within the time budget.
 
@@ -80,7 +80,7 @@ class NerEngine:
         return search.findings()
 
     def find_now(
-        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[Wanted]
+        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[EntityLabel]
     ) -> NerFindings:
         """Does the same as `find` for callers without an event loop; blocks up to the budget."""
         if not (texts and wanted):
@@ -97,7 +97,7 @@ class NerEngine:
                 search.fail(kind, error)
         return search.findings()
 
-    def _workers_for(self, entities: Collection[Wanted]) -> Iterator[ModelWorker]:
+    def _workers_for(self, entities: Collection[EntityLabel]) -> Iterator[ModelWorker]:
         for kind in {each.detector_type for each in entities}:
             if kind in self._workers:
                 yield self._workers[kind]
@@ -134,13 +134,13 @@ class _EntityRequest:
         self,
         engine: NerEngine,
         texts: Sequence[tuple[str | None, str]],
-        entities: Collection[Wanted],
+        entities: Collection[EntityLabel],
     ) -> None:
         self._texts = texts
         self._budget_ms = round(engine.budget_s * 1000)
-        self._missing = dict(engine.available(entities))
+        self._missing = dict(engine.missing(entities))
         self._found: list[NamedEntity] = []
-        self._by_kind: dict[str, list[Wanted]] = {}
+        self._by_kind: dict[str, list[EntityLabel]] = {}
         for each in sorted(entities):
             if each not in self._missing:
                 self._by_kind.setdefault(each.detector_type, []).append(each)
@@ -149,7 +149,7 @@ class _EntityRequest:
             if engine.loading(kind):
                 self._add_missing(kind, "the model is still loading")
                 continue
-            labels = tuple(each.label for each in of_kind)
+            labels = tuple(each.name for each in of_kind)
             try:
                 self.futures[kind] = engine.submit(kind, [text for _, text in texts], labels)
             except ModelOverloaded:
@@ -158,7 +158,7 @@ class _EntityRequest:
     def add(self, kind: str, entities_by_text: EntitiesByText) -> None:
         """Adds the entities that a model found."""
         self._found += (
-            NamedEntity(Wanted(kind, each.label), each.confidence, each.start, each.end, path)
+            NamedEntity(EntityLabel(kind, each.label), each.confidence, each.start, each.end, path)
             for (path, _), entities in zip(self._texts, entities_by_text, strict=True)
             for each in entities
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from pdp.domain.detector import PERSONAL_CATEGORIES, entity_aliases
 from pdp.domain.dlp_rule import KIND, REGEX, DlpRule
-from pdp.domain.entity_types import covered_by
+from pdp.domain.entity_types import expand_entity_types
 from pdp.engine.dlp.config import read_stored_config
 from pdp.engine.dlp.named_entities import named_entity_findings
 
@@ -52,7 +52,7 @@ def entity_detectors(
     by_pattern: EntityDetectors = {}
     if not (names or any_type):
         return by_pattern
-    types = covered_by(names)
+    types = expand_entity_types(names)
     for detector in (*catalog.values(), *_own_detectors(own, catalog)):
         if any_type or detector.entity_type in types:
             for pattern in detector.patterns:
@@ -100,5 +100,5 @@ def collect_entities(
         for detector in detectors.values():
             entities += findings.entities(detector)
     if request.ner is not None:
-        entities.extend(named_entity_findings(request.ner.found, request))
+        entities.extend(named_entity_findings(request.ner.entities, request))
     return entities

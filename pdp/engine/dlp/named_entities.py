@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pdp.domain.decision import PolicyWarning
 from pdp.domain.detector import PII
 from pdp.domain.dlp_rule import LLM, NER
-from pdp.domain.ner import NamedEntity, Wanted
+from pdp.domain.ner import EntityLabel, NamedEntity
 from pdp.engine.dlp.entities import EntityFinding
 from pdp.engine.text.locations import Location, Segment, strings_in
 
@@ -66,7 +66,7 @@ def entity_type_of(label: str) -> str:
     return _WORD_SEPARATOR.sub("_", label.strip()).upper()
 
 
-def model_entities(rule: DlpRule, pattern_types: Collection[str]) -> tuple[Wanted, ...]:
+def model_entities(rule: DlpRule, pattern_types: Collection[str]) -> tuple[EntityLabel, ...]:
     """Returns the entities of a rule that only a model can find.
 
     Args:
@@ -76,7 +76,7 @@ def model_entities(rule: DlpRule, pattern_types: Collection[str]) -> tuple[Wante
     if rule.detector_type not in MODEL_TYPES:
         return ()
     return tuple(
-        Wanted(rule.detector_type, label)
+        EntityLabel(rule.detector_type, label)
         for label in labels_of(rule)
         if entity_type_of(label) not in pattern_types
     )
@@ -94,10 +94,10 @@ def named_entities_for(
     rule: DlpRule, request: Request, pattern_types: Collection[str]
 ) -> list[NamedEntity]:
     """Returns the entities of a rule that models found in a request."""
-    if request.ner is None or not request.ner.found:
+    if request.ner is None or not request.ner.entities:
         return []
     entities = model_entities(rule, pattern_types)
-    return [each for each in request.ner.found if each.wanted in entities]
+    return [each for each in request.ner.entities if each.label in entities]
 
 
 def unsearched_labels(
@@ -112,11 +112,9 @@ def unsearched_labels(
     if not entities or not texts_of(request):
         return ()
     if request.ner is None:
-        return [UnsearchedLabel(rule, each.label, NO_MODEL_ASKED) for each in entities]
+        return [UnsearchedLabel(rule, each.name, NO_MODEL_ASKED) for each in entities]
     missing = request.ner.missing
-    return [
-        UnsearchedLabel(rule, each.label, missing[each]) for each in entities if each in missing
-    ]
+    return [UnsearchedLabel(rule, each.name, missing[each]) for each in entities if each in missing]
 
 
 def with_findings(request: Request, findings: NerFindings) -> Request:
@@ -135,5 +133,5 @@ def named_entity_findings(
         segments.update((each.path, each) for each in strings_in(request.arguments))
     for each in entities:
         location = Location(segments[each.path], each.start, each.end)
-        detector_type, label = each.wanted
+        detector_type, label = each.label
         yield EntityFinding(detector_type, entity_type_of(label), PII, each.confidence, location)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.detector import entity_aliases
 from pdp.domain.dlp_rule import ACTION_TIERS, KIND, REGEX, DlpRule
-from pdp.domain.effective_dlp_rules import rules_in_force
+from pdp.domain.effective_dlp_rules import effective_dlp_rules
 from pdp.domain.user_group import all_groups
 from pdp.engine.dlp.caller_entities import caller_entity_rules
 from pdp.engine.dlp.config import ENTITY_TYPE_PLACEHOLDER, read_stored_config
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pdp.domain.detector import EntityDetector
-    from pdp.domain.effective_dlp_rules import RulesInForce
-    from pdp.domain.ner import Wanted
+    from pdp.domain.effective_dlp_rules import EffectiveDlpRules
+    from pdp.domain.ner import EntityLabel
     from pdp.domain.policy_set import PolicySet
     from pdp.domain.request import Subject
     from pdp.domain.user_group import UserGroup
@@ -73,7 +73,7 @@ class CompiledDlpRule:
     everyone: RuleSetting | None
     groups: Mapping[str, RuleSetting]
     detectors: tuple[EntityDetector, ...]
-    model_entities: tuple[Wanted, ...]
+    model_entities: tuple[EntityLabel, ...]
     replacement: str
     message: str
 
@@ -151,7 +151,7 @@ def compile_rules(
     Raises:
         KeyError: a rule names an unknown detector.
     """
-    in_force = rules_in_force(platform, own)
+    in_force = effective_dlp_rules(platform, own)
     pattern_types = _pattern_types(catalog)
     compiled = {each.rule.id: each for each in previous.rules} if previous else {}
     rules = _compile(in_force, own.of_kind(KIND), catalog, pattern_types, compiled)
@@ -201,7 +201,7 @@ def _by_pattern(rules: Sequence[CompiledDlpRule]) -> dict[str, tuple[DetectorUse
 
 
 def _compile(
-    in_force: RulesInForce,
+    in_force: EffectiveDlpRules,
     own: Mapping[str, DlpRule],
     catalog: Mapping[str, EntityDetector],
     pattern_types: frozenset[str],

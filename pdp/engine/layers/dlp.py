@@ -37,7 +37,7 @@ from pdp.engine.rules.matching import MAX_SPANS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pdp.domain.ner import Wanted
+    from pdp.domain.ner import EntityLabel
     from pdp.domain.request import Request
     from pdp.engine.dlp.entities import EntityFinding
     from pdp.engine.dlp.named_entities import UnsearchedLabel
@@ -84,7 +84,7 @@ class DlpLayer:
     patterns: Mapping[str, str]
     points: Mapping[str, int]
     sources: Sequence[object]
-    ner_wanted: frozenset[Wanted]
+    ner_wanted: frozenset[EntityLabel]
     name: str = DLP
 
     def judge(self, request: Request, findings: Findings) -> Verdict:

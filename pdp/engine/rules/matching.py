@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.decision import Redaction, Span
 from pdp.domain.detector import PERSONAL_CATEGORIES
-from pdp.domain.entity_types import covered_by
-from pdp.domain.model_catalog import folded
+from pdp.domain.entity_types import expand_entity_types
+from pdp.domain.model_catalog import normalize_name
 from pdp.engine.dlp.caller_entities import all_texts, caller_locations
 from pdp.engine.dlp.entity_detectors import DEFAULT_CONFIDENCE
 from pdp.engine.findings import NOT_SCANNED
@@ -95,7 +95,7 @@ def _any_of(name: str, wanted: Sequence[str], present: Sequence[str]) -> Held:
 
 
 def _named(name: str, wanted: Sequence[str], present: Sequence[str]) -> Held:
-    return _any_of(name, wanted, [each for each in wanted if folded(each) in present])
+    return _any_of(name, wanted, [each for each in wanted if normalize_name(each) in present])
 
 
 def _risk(least: float, score: float | None) -> Held:
@@ -109,7 +109,7 @@ def _risk(least: float, score: float | None) -> Held:
 def entities_of(conditions: Conditions, entities: Sequence[Entity]) -> list[Entity]:
     """Returns the findings that the entity conditions are met by."""
     least = conditions.entity_confidence_min or 0.0
-    types = covered_by(conditions.entity_types)
+    types = expand_entity_types(conditions.entity_types)
     return [
         each
         for each in entities
@@ -121,7 +121,7 @@ def scanned_of(conditions: Conditions, scanned: Sequence[EntityFinding]) -> list
     """Returns the findings of the scan that the entity conditions are met by."""
     least = conditions.entity_confidence_min
     least = DEFAULT_CONFIDENCE if least is None else least
-    types = covered_by(conditions.entity_types)
+    types = expand_entity_types(conditions.entity_types)
     return [
         each
         for each in scanned

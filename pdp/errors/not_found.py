@@ -1,4 +1,4 @@
-"""What is asked for and not there."""
+"""Errors of calls that name something that does not exist."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pdp.errors.base import PdpError
 
 
 class NotFound(PdpError):
-    """Something that was named does not exist."""
+    """The base class: something that the call names does not exist."""
 
 
 class PolicyNotFound(NotFound):
-    """The tenant has no such policy (seed 003)."""
+    """The tenant has no such static policy."""
 
     reason = "POLICY_NOT_FOUND"
 
@@ -22,13 +22,13 @@ class OverrideNotFound(NotFound):
 
 
 class PackNotFound(NotFound):
-    """The tenant has no such policy pack (seed 002)."""
+    """The tenant has no such policy pack."""
 
     reason = "PACK_NOT_FOUND"
 
 
 class RuleNotFound(NotFound):
-    """There is no such rule where it was looked for (seed 002)."""
+    """The pack, bundle or tenant has no such rule."""
 
     reason = "RULE_NOT_FOUND"
 
@@ -40,19 +40,19 @@ class ChainNotFound(NotFound):
 
 
 class CustomerNotFound(NotFound):
-    """The tenant has no policy of such a customer (seeds 001, 004)."""
+    """The tenant has no policy for the customer."""
 
     reason = "CUSTOMER_NOT_FOUND"
 
 
 class ModelNotFound(NotFound):
-    """The model catalog has no such model (seed 002)."""
+    """The model catalog has no such model."""
 
     reason = "MODEL_NOT_FOUND"
 
 
 class ProviderNotFound(NotFound):
-    """The model catalog has no model of such a provider (seed 002)."""
+    """The model catalog has no model of the provider."""
 
     reason = "PROVIDER_NOT_FOUND"
 
@@ -70,19 +70,19 @@ class LimitNotFound(NotFound):
 
 
 class RecordNotFound(NotFound):
-    """No such decision record."""
+    """The log has no such decision record."""
 
     reason = "RECORD_NOT_FOUND"
 
 
 class ConnectorNotFound(NotFound):
-    """There is no SIEM connector of that id (seed 002)."""
+    """There is no SIEM connector with that id."""
 
     reason = "CONNECTOR_NOT_FOUND"
 
 
 class BundleNotFound(NotFound):
-    """The tenant has no such compliance bundle (seed 002)."""
+    """The tenant has no such compliance bundle."""
 
     reason = "BUNDLE_NOT_FOUND"
 
@@ -94,6 +94,6 @@ class GroupNotFound(NotFound):
 
 
 class KeyNotFound(NotFound):
-    """There is no such API key, or it is none of the caller's (docs/access.md)."""
+    """There is no such API key, or the caller may not see it (docs/access.md)."""
 
     reason = "KEY_NOT_FOUND"

@@ -1,4 +1,4 @@
-"""Requests that are wrong in themselves."""
+"""Errors of malformed or invalid requests."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class InvalidArgument(PdpError):
 
 
 class InvalidPattern(InvalidArgument):
-    """A pattern is not RE2, or is too long or too large (seed 003)."""
+    """A pattern is not RE2, or is too long or too large."""
 
     reason = "INVALID_PATTERN"
 
 
 class InvalidAction(InvalidArgument):
-    """An action is none of the documented ones (seed 003)."""
+    """An action is not one of the documented actions."""
 
     reason = "INVALID_ACTION"
 
 
 class InvalidCondition(InvalidArgument):
-    """A condition does not parse, or asks for what there is not (decide.md).
+    """A condition does not parse, or names an unknown field or function (docs/conditions.md).
 
     Attributes:
         line: of the first fault, from 1.
@@ -53,19 +53,23 @@ class MalformedRequest(PdpError):
 
 
 class RequestTooLarge(PdpError):
-    """A body or message is over its bound."""
+    """A body or message exceeds its size limit."""
 
     reason = "REQUEST_TOO_LARGE"
 
 
 class UnsupportedMediaType(PdpError):
-    """A body is not JSON by its content type."""
+    """The content type of a body is not JSON."""
 
     reason = "UNSUPPORTED_MEDIA_TYPE"
 
 
 class MethodNotAllowed(PdpError):
-    """The path exists, but not with this method."""
+    """The path exists, but not with this method.
+
+    Attributes:
+        allowed: the methods of the path.
+    """
 
     reason = "METHOD_NOT_ALLOWED"
 

@@ -25,8 +25,8 @@ from pdp.admin.static.policies import StaticPolicies
 from pdp.admin.tenant_settings import SettingsOfTenants
 from pdp.audit.reader import RecordReader
 from pdp.detect.ner import open_engine
-from pdp.server.exports import Exporting
-from pdp.server.security import for_development
+from pdp.server.exports import ExportSubsystem
+from pdp.server.security import development_services
 from pdp.transport.admission import admissions
 from pdp.transport.guards import endpoints
 from pdp.transport.methods import Method, methods
@@ -161,11 +161,11 @@ def wire(
     publisher: Publisher,
     workspace: Workspace,
     ner: NerFinder | None = None,
-    secure: Callable[[Metrics], Services] = for_development,
+    secure: Callable[[Metrics], Services] = development_services,
     *,
     around: Callable[[Endpoint], Endpoint] | None = None,
     keeping: Recording | None = None,
-    exporting: Exporting | None = None,
+    exporting: ExportSubsystem | None = None,
 ) -> Wiring:
     """Puts the servicers behind the chain of guards.
 
@@ -179,7 +179,7 @@ def wire(
         exporting: SIEM connectors and alerts; None has no settings for any.
     """
     ner = ner or open_engine()
-    exporting = exporting or Exporting.nowhere()
+    exporting = exporting or ExportSubsystem.disabled()
     metering = UsageSynchronizer(workspace, Meter())
     metrics = _metrics(publisher, workspace, metering, keeping)
     records, log = (keeping.records, keeping.log) if keeping else (None, None)

@@ -3,10 +3,11 @@
 A socket connects the worker and its parent. They send lines of JSON, each an object with one of
 these keys:
 
-    up       from the worker, once: it serves; the value has its addresses
-    ask      from the worker: requests the metrics of all workers; from the parent: of this one
-    answer   from either: the metrics that `ask` with this number has requested
-    wrote    from the worker: it has written to the store; from the parent: another worker has
+    up         from the worker, once: it serves; the value has its addresses
+    request    from the worker: the metrics of all workers; from the parent: of this worker; the
+               value is a number
+    response   from either: the number of the request, and the metrics
+    write      from the worker: it has written to the store; from the parent: another worker has
 
 When one of them ends, the socket closes. So no worker outlives its parent.
 """
@@ -87,12 +88,12 @@ class Worker:
             stop.set()
 
     def _handle(self, message: Mapping[str, Any]) -> None:
-        if "ask" in message:
-            self._send({"answer": message["ask"], "metrics": self.render().decode()})
-        elif "wrote" in message:
+        if "request" in message:
+            self._send({"response": message["request"], "metrics": self.render().decode()})
+        elif "write" in message:
             self.on_write()
         else:
-            response = self._pending.pop(message["answer"], None)
+            response = self._pending.pop(message["response"], None)
             if response is not None and not response.done():
                 metrics = {int(number): text for number, text in message["metrics"].items()}
                 response.set_result(metrics)
@@ -103,7 +104,7 @@ class Worker:
 
     def notify_write(self) -> None:
         """Reports to the other workers that this one has written to the store."""
-        self._send({"wrote": True})
+        self._send({"write": True})
 
     async def all_metrics(self) -> WorkerMetrics:
         """Returns the metrics of all workers, including this one.
@@ -114,7 +115,7 @@ class Worker:
         number = next(self._numbers)
         response: asyncio.Future[WorkerMetrics] = asyncio.get_running_loop().create_future()
         self._pending[number] = response
-        self._send({"ask": number})
+        self._send({"request": number})
         try:
             async with asyncio.timeout(RESPONSE_TIMEOUT_S):
                 return await response

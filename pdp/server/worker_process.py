@@ -81,7 +81,7 @@ class WorkerProcess:
         number = next(self._numbers)
         response: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._pending[number] = response
-        self._send({"ask": number})
+        self._send({"request": number})
         try:
             async with asyncio.timeout(RESPONSE_TIMEOUT_S):
                 return await response
@@ -92,7 +92,7 @@ class WorkerProcess:
 
     def notify_write(self) -> None:
         """Reports to the worker that another one has written to the store."""
-        self._send({"wrote": True})
+        self._send({"write": True})
 
     async def wait(self) -> int:
         """Waits until the worker ends; returns its exit code, or 128 plus the number of a signal.
@@ -134,19 +134,19 @@ class WorkerProcess:
     def _handle(self, message: Mapping[str, Any]) -> None:
         if "up" in message:
             self._up.set_result(message["up"])
-        elif "wrote" in message:
+        elif "write" in message:
             self._on_write(self)
-        elif "ask" in message:
-            task = asyncio.create_task(self._send_all_metrics(message["ask"]))
+        elif "request" in message:
+            task = asyncio.create_task(self._send_all_metrics(message["request"]))
             self._response_tasks.add(task)
             task.add_done_callback(self._response_tasks.discard)
         else:
-            response = self._pending.get(message["answer"])
+            response = self._pending.get(message["response"])
             if response is not None and not response.done():
                 response.set_result(message["metrics"])
 
     async def _send_all_metrics(self, number: int) -> None:
-        self._send({"answer": number, "metrics": await self._all_metrics()})
+        self._send({"response": number, "metrics": await self._all_metrics()})
 
     def _send(self, message: Mapping[str, Any]) -> None:
         if not self._writer.is_closing():

@@ -102,12 +102,12 @@ async def test_the_messages_between_a_worker_and_its_parent(
         assert json.loads(await asyncio.to_thread(parent.readline)) == {
             "up": {"grpc_address": "here"}
         }
-        parent.write(b'{"ask": 7}\n')
-        answer = json.loads(await asyncio.to_thread(parent.readline))
-        assert answer == {"answer": 7, "metrics": "calls 1"}
+        parent.write(b'{"request": 7}\n')
+        response = json.loads(await asyncio.to_thread(parent.readline))
+        assert response == {"response": 7, "metrics": "calls 1"}
         metrics = asyncio.create_task(one.all_metrics())
-        number = json.loads(await asyncio.to_thread(parent.readline))["ask"]
-        response = {"answer": number, "metrics": {"0": "calls 1", "1": None}}
-        parent.write(json.dumps(response).encode() + b'\n{"cut o')
+        number = json.loads(await asyncio.to_thread(parent.readline))["request"]
+        message = {"response": number, "metrics": {"0": "calls 1", "1": None}}
+        parent.write(json.dumps(message).encode() + b'\n{"cut o')
         assert await metrics == {0: "calls 1", 1: None}
     await asyncio.wait_for(stop.wait(), PATIENCE_S)

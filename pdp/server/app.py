@@ -43,7 +43,7 @@ class Readiness:
         open: the policies are loaded, and the server listens.
         draining: the server stops.
         models: returns the state of each model, by its kind.
-        recorder: records decisions; None if the server does not start.
+        recorder: records decisions; None until it is created.
         exports: returns the state of the exports, by their names in `/readyz`.
     """
 

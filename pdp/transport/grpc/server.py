@@ -235,9 +235,8 @@ def _metadata(context: Context) -> dict[str, str]:
     metadata = dict(pairs)
     if len(metadata) == len(pairs):
         return metadata
-    return joined(
-        pair for pair in pairs if isinstance(pair[1], str)
-    )  # this server reads no -bin metadata
+    # Binary metadata (-bin) is ignored.
+    return joined(pair for pair in pairs if isinstance(pair[1], str))
 
 
 def _no_names(_context: Context) -> tuple[str, ...]:

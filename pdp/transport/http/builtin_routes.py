@@ -113,15 +113,15 @@ def _reference_page() -> dict[str, Route]:
 
 
 def _file(file: Traversable, content_type: str) -> Route:
-    """Returns the route of a file. The file is read now, once."""
+    """Reads a file, and returns its route."""
     body = file.read_bytes()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers: tuple[Header, ...] = ((b"etag", etag.encode()), *_PAGE_HEADERS)
-    typed = ((b"content-type", content_type.encode()), *headers)
+    full_headers = ((b"content-type", content_type.encode()), *headers)
 
     async def serve(request: HttpRequest, _variables: tuple[bytes, ...]) -> HttpResponse:
         if etag in request.headers.get("if-none-match", ""):
             return HttpResponse(NOT_MODIFIED, headers)
-        return HttpResponse(200, typed, body)
+        return HttpResponse(200, full_headers, body)
 
     return serve

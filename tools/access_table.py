@@ -42,7 +42,7 @@ def _lines() -> Iterator[str]:
 
 
 def _routes(method: Method) -> Iterator[Binding]:
-    if not method.streaming:
+    if not method.bidirectional:
         yield from bindings(method)
 
 

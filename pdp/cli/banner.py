@@ -45,7 +45,7 @@ def announce(settings: Settings, up: Mapping[str, Any]) -> None:
 
     Args:
         settings: what it serves with.
-        up: the fields of `pdp.server.app.Running`.
+        up: the fields of `pdp.server.app.ServerInfo`.
 
     """
     http = up["http_address"]

@@ -12,10 +12,10 @@ from pdp.bootstrap.policies import first_publisher, open_store, risk_table
 from pdp.bootstrap.recording import Recording, RecordingOptions, beside
 from pdp.client.base import CallFailed, Reply, rpc
 from pdp.errors import InternalError, PdpError, RevisionUnavailable, StoreUnavailable
-from pdp.server.security import for_owner
+from pdp.server.security import local_services
 from pdp.server.wiring import wire
 from pdp.transport.call import Call
-from pdp.transport.response_streams import sent
+from pdp.transport.response_streams import stream_messages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -69,7 +69,7 @@ class LocalClient:
             undo.callback(keeping.close)
             if ner is not None:
                 undo.callback(ner.close)
-            wiring = wire(publisher, workspace, ner, for_owner(actor), recording=keeping)
+            wiring = wire(publisher, workspace, ner, local_services(actor), recording=keeping)
             self._endpoints = wiring.endpoints
             self._runner.run(wiring.metering.sync())
             undo.callback(lambda: self._runner.run(wiring.metering.close()))
@@ -90,7 +90,7 @@ class LocalClient:
         call = Call(rpc(name), {"x-tenant-id": tenant_id} if tenant_id else {}, "local")
         try:
             self._runner.run(self._call(call, message))
-            messages = sent(call)
+            messages = stream_messages(call)
             while (each := self._runner.run(_next(messages))) is not None:
                 yield each
         except PdpError as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.domain.request import MAX_DEPTH, NO_SUBJECT, NO_TARGET, NO_USAGE
 from pdp.errors import InvalidArgument, Violation
-from pdp.messages.fast_validation import is_plain
+from pdp.messages.fast_validation import is_certainly_valid
 from pdp.messages.validation import validate
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def check(request: Request) -> None:
         TypeError: a field has another type than `Request` says.
 
     """
-    if not is_plain(request):
+    if not is_certainly_valid(request):
         try:
             message = _message(request)
         except UnicodeEncodeError:

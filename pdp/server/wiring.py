@@ -29,8 +29,8 @@ from pdp.decisions.decider import Decider
 from pdp.decisions.recording import DecisionRecorder
 from pdp.decisions.text_streams import TextStreams
 from pdp.detect.ner import open_engine
-from pdp.server.exports import Exporting
-from pdp.server.security import for_development
+from pdp.server.exports import ExportSubsystem
+from pdp.server.security import development_services
 from pdp.transport.admission import admissions
 from pdp.transport.decision_observer import DecisionObserver
 from pdp.transport.guards import endpoints
@@ -95,11 +95,11 @@ def wire(
     publisher: Publisher,
     workspace: Workspace,
     entity_finder: NerFinder | None = None,
-    secure: Callable[[Metrics], Services] = for_development,
+    secure: Callable[[Metrics], Services] = development_services,
     *,
     wrap: Callable[[Endpoint], Endpoint] | None = None,
     recording: Recording | None = None,
-    exporting: Exporting | None = None,
+    exporting: ExportSubsystem | None = None,
 ) -> Wiring:
     """Puts all servicers behind the guards.
 
@@ -113,7 +113,7 @@ def wire(
         exporting: SIEM connectors and alerts; None if neither is set up.
     """
     entity_finder = entity_finder or open_engine()
-    exporting = exporting or Exporting.nowhere()
+    exporting = exporting or ExportSubsystem.disabled()
     metering = UsageSynchronizer(workspace, Meter())
     metrics = _metrics(publisher, workspace, metering, recording)
     log = recording.log if recording else None

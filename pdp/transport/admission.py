@@ -26,7 +26,7 @@ from pdp.errors import (
     Unauthenticated,
     Violation,
 )
-from pdp.jsonpb.refusal import shown
+from pdp.jsonpb.problems import excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,7 +88,7 @@ def authenticated(method: Method, services: Services) -> Check:
         check(call)
         call.still_counts = check
 
-    return check_repeatedly if method.answers else check
+    return check_repeatedly if method.server_streaming else check
 
 
 def permitted(method: Method, services: Services) -> Check:
@@ -183,7 +183,7 @@ def _refusal(call: Call, error: Exception) -> PdpError:
 def beyond_reach(tenant_id: str, field: str) -> TenantMismatch:
     """Returns the error for a tenant that the credential may not act for."""
     return TenantMismatch(
-        f'the credential may not act for tenant "{shown(tenant_id)}"',
+        f'the credential may not act for tenant "{excerpt(tenant_id)}"',
         Violation(field, "not a tenant of the credential"),
     )
 

@@ -21,7 +21,7 @@ from pdp.errors import (
     TenantMismatch,
     Violation,
 )
-from pdp.jsonpb.refusal import shown
+from pdp.jsonpb.problems import excerpt
 from pdp.messages.validation import validate
 from pdp.transport.admission import (
     ADMISSION,
@@ -178,7 +178,7 @@ def settle_tenant(call: Call, named: str, field: str) -> str:
         )
     if named and header and named != header:
         raise TenantMismatch(
-            f'{field} is "{shown(named)}" and X-Tenant-ID is "{shown(header)}"',
+            f'{field} is "{excerpt(named)}" and X-Tenant-ID is "{excerpt(header)}"',
             Violation(field, "differs from X-Tenant-ID"),
         )
     tenant_id = named or header or call.principal.tenant_id

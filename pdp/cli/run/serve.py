@@ -47,7 +47,7 @@ def run_server(flags: Mapping[str, Any], file: Path | None) -> None:
 def _serve(settings: Settings) -> int:
     from pdp.logs import logging_to_stderr  # noqa: PLC0415 - only if the settings are valid
 
-    worker = Worker.of_environment()
+    worker = Worker.from_environment()
     if worker is None:
         check_auth(settings)
     _allow_many_connections()

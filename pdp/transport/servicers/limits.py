@@ -11,7 +11,7 @@ from pdp._gen.pdp.v1 import limits_pb2 as pb
 from pdp.domain.limits import BOUNDS, MICROS, QUOTAS, RATE, Bound, Limit, counts_of, find_breach
 from pdp.domain.usage import MAX_COUNT, MINUTE_S, SubjectUsage, UsageSnapshot
 from pdp.errors import InvalidArgument, Violation
-from pdp.transport.etag import expectation, settled, shown, stored
+from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -63,12 +63,12 @@ class LimitServicer:
             **_amounts(sent),
         )
         written = await self._limits.create(call.tenant_id, call.principal.name, draft)
-        return pb.CreateLimitResponse(limit=_limit(stored(call, written)))
+        return pb.CreateLimitResponse(limit=_limit(with_new_etag(call, written)))
 
     async def get(self, call: Call, message: Message) -> pb.GetLimitResponse:
         """Returns a limit."""
         asked = cast("pb.GetLimitRequest", message)
-        limit = shown(call, await self._limits.get(call.tenant_id, asked.limit_id))
+        limit = with_etag(call, await self._limits.get(call.tenant_id, asked.limit_id))
         return pb.GetLimitResponse(limit=_limit(limit))
 
     async def update(self, call: Call, message: Message) -> pb.UpdateLimitResponse:
@@ -83,7 +83,7 @@ class LimitServicer:
             {**changes, **_amounts(_numbers(_sent(asked)))},
             expectation(call),
         )
-        return pb.UpdateLimitResponse(limit=_limit(stored(call, written)))
+        return pb.UpdateLimitResponse(limit=_limit(with_new_etag(call, written)))
 
     async def delete(self, call: Call, message: Message) -> pb.DeleteLimitResponse:
         """Deletes a limit."""
@@ -91,7 +91,7 @@ class LimitServicer:
         written = await self._limits.delete(
             call.tenant_id, call.principal.name, asked.limit_id, expectation(call)
         )
-        settled(call, written)
+        with_revision(call, written)
         return pb.DeleteLimitResponse()
 
     async def usage(self, call: Call, message: Message) -> pb.GetLimitUsageResponse:

@@ -1,4 +1,4 @@
-"""Decision records as text: lines of JSON, and rows for spreadsheets."""
+"""Writes decision records as NDJSON or CSV."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from pdp.jsonpb import encode
 from pdp.jsonpb.timestamps import timestamp_text
-from pdp.transport.record_messages import timestamp_of, to_record
+from pdp.transport.record_messages import to_record, to_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ NDJSON_TYPE: Final = "application/x-ndjson"
 CSV_TYPE: Final = "text/csv; charset=utf-8"
 
 _COLUMNS: Final[dict[str, Callable[[DecisionRecord], object]]] = {
-    "time": lambda r: timestamp_text(timestamp_of(r.time)),
+    "time": lambda r: timestamp_text(to_timestamp(r.time)),
     "decision_id": lambda r: r.decision_id,
     "request_id": lambda r: r.request_id,
     "tenant_id": lambda r: r.tenant_id,
@@ -54,21 +54,21 @@ _COLUMNS: Final[dict[str, Callable[[DecisionRecord], object]]] = {
 }
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for a formula at the beginning of a cell, whoever wrote it."""
+"""The first characters of a cell that a spreadsheet would run as a formula."""
 
 
 def ndjson_lines(page: Sequence[Read]) -> str:
-    """Returns a line for each record, in the shape in which lists have it."""
+    """Returns a line of JSON for each record, in the same form as in lists of records."""
     return "".join(f"{json.dumps(encode(to_record(each)), ensure_ascii=False)}\n" for each in page)
 
 
-def csv_head() -> str:
-    """Returns the line with the names of the columns."""
+def csv_header() -> str:
+    """Returns the line of column names."""
     return _lines([list(_COLUMNS)])
 
 
 def csv_lines(page: Sequence[Read]) -> str:
-    """Returns a line for each record."""
+    """Returns a CSV line for each record."""
     return _lines([[_cell(column(each.record)) for column in _COLUMNS.values()] for each in page])
 
 

@@ -1,4 +1,4 @@
-"""The routes that are no RPCs: health, metrics, the API document and its page."""
+"""The routes besides RPCs: health, metrics, the OpenAPI document and the API reference page."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from importlib import resources
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pdp.errors import DeadlineExceeded
-from pdp.transport.http.exchange import (
+from pdp.transport.http.responses import (
     JSON_HEADERS,
     NOSNIFF,
     NOT_MODIFIED,
-    Exchange,
     Header,
     HttpResponse,
-    json_answer,
+    json_response,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from importlib.resources.abc import Traversable
 
-    from pdp.transport.http.routes import Route
+    from pdp.transport.http.requests import HttpRequest
+    from pdp.transport.http.rpc_routes import Route
     from pdp.transport.metrics import Metrics
 
-_POLICY: Final = (
+_CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _PAGE_HEADERS: Final[tuple[Header, ...]] = (
     (b"cache-control", b"no-cache"),
-    (b"content-security-policy", _POLICY.encode()),
+    (b"content-security-policy", _CONTENT_SECURITY_POLICY.encode()),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -44,7 +44,7 @@ _STATIC: Final[Mapping[str, str]] = {
     "try.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-"""The page's files, below `/docs/`."""
+"""The files of the API reference page below `/docs/`, with their media types."""
 
 _INDEX: Final = {
     "name": "pdp",
@@ -57,54 +57,54 @@ _INDEX: Final = {
 
 
 class HealthChecks(Protocol):
-    """What `/readyz` shows."""
+    """The state of the server that `/readyz` shows."""
 
     @property
     def serving(self) -> bool:
-        """Whether the server may be sent calls."""
+        """Whether the server accepts calls."""
 
     def checks(self) -> Mapping[str, str]:
-        """Returns the state of each thing that readiness depends on."""
+        """Returns the state of each part that readiness depends on."""
 
 
-def pages(metrics: Metrics, health: HealthChecks) -> dict[str, Route]:
-    """Returns the plain routes, all of them for GET, by path."""
+def builtin_routes(metrics: Metrics, health: HealthChecks) -> dict[str, Route]:
+    """Returns the built-in routes by path; all are for GET."""
 
-    async def healthz(_exchange: Exchange, _variables: tuple[bytes, ...]) -> HttpResponse:
-        return json_answer(200, {"status": "SERVING"})
+    async def healthz(_request: HttpRequest, _variables: tuple[bytes, ...]) -> HttpResponse:
+        return json_response(200, {"status": "SERVING"})
 
-    async def readyz(_exchange: Exchange, _variables: tuple[bytes, ...]) -> HttpResponse:
+    async def readyz(_request: HttpRequest, _variables: tuple[bytes, ...]) -> HttpResponse:
         serving = health.serving
         status = {
             "status": "SERVING" if serving else "NOT_SERVING",
             "checks": dict(health.checks()),
         }
-        return json_answer(200 if serving else 503, status)
+        return json_response(200 if serving else 503, status)
 
-    async def rendered(_exchange: Exchange, _variables: tuple[bytes, ...]) -> HttpResponse:
+    async def metrics_page(_request: HttpRequest, _variables: tuple[bytes, ...]) -> HttpResponse:
         content_type = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
         try:
             page = await metrics.page()
         except TimeoutError:
-            raise DeadlineExceeded("the other workers did not answer in time") from None
+            raise DeadlineExceeded("the other workers did not send their metrics in time") from None
         return HttpResponse(200, (content_type, *JSON_HEADERS[1:]), page)
 
-    async def index(exchange: Exchange, _variables: tuple[bytes, ...]) -> HttpResponse:
-        if "text/html" in exchange.headers.get("accept", ""):
+    async def index(request: HttpRequest, _variables: tuple[bytes, ...]) -> HttpResponse:
+        if "text/html" in request.headers.get("accept", ""):
             return HttpResponse(307, ((b"location", b"/docs"), *JSON_HEADERS[1:]))
-        return json_answer(200, _INDEX)
+        return json_response(200, _INDEX)
 
     return {
         "/": index,
         "/healthz": healthz,
         "/readyz": readyz,
-        "/metrics": rendered,
+        "/metrics": metrics_page,
         "/openapi.json": _file(resources.files("pdp._gen") / "openapi.json", "application/json"),
-        **_documentation(),
+        **_reference_page(),
     }
 
 
-def _documentation() -> dict[str, Route]:
+def _reference_page() -> dict[str, Route]:
     static = resources.files(__package__) / "static"
     return {
         "/docs": _file(static / "docs.html", "text/html; charset=utf-8"),
@@ -113,15 +113,15 @@ def _documentation() -> dict[str, Route]:
 
 
 def _file(file: Traversable, content_type: str) -> Route:
-    """Returns the route of a file, which is read once, now."""
+    """Reads a file, and returns its route."""
     body = file.read_bytes()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers: tuple[Header, ...] = ((b"etag", etag.encode()), *_PAGE_HEADERS)
-    typed = ((b"content-type", content_type.encode()), *headers)
+    full_headers = ((b"content-type", content_type.encode()), *headers)
 
-    async def serve(exchange: Exchange, _variables: tuple[bytes, ...]) -> HttpResponse:
-        if etag in exchange.headers.get("if-none-match", ""):
+    async def serve(request: HttpRequest, _variables: tuple[bytes, ...]) -> HttpResponse:
+        if etag in request.headers.get("if-none-match", ""):
             return HttpResponse(NOT_MODIFIED, headers)
-        return HttpResponse(200, typed, body)
+        return HttpResponse(200, full_headers, body)
 
     return serve

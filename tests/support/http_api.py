@@ -1,4 +1,4 @@
-"""The HTTP application as unit tests ask it: without a socket, around endpoints of their own."""
+"""The HTTP application for unit tests: without a socket, with endpoints of the test."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ POLICIES = "/api/v1/static-policies"
 
 @dataclass
 class Health:
-    """Health that a test sets."""
+    """The health checks that a test sets."""
 
     serving: bool = True
 
@@ -36,7 +36,7 @@ class Health:
 
 @dataclass
 class Reply:
-    """What came back."""
+    """The response."""
 
     status: int
     headers: dict[str, str]
@@ -48,40 +48,48 @@ class Reply:
 
     @property
     def error(self) -> tuple[int, str]:
-        """Status and code of an error."""
+        """The status and code of an error."""
         return self.status, self.json["error"]["code"]
 
 
 @dataclass
 class Api:
-    """The application, with endpoints that note what they are asked and say what they are told."""
+    """The application, with endpoints that collect their calls.
 
-    answers: dict[str, Message | Exception] = field(default_factory=dict)
+    Attributes:
+        responses: the response or error of each RPC by its name; an empty response by default.
+        calls: the calls of all endpoints, with their messages.
+        health: the state that `/readyz` shows.
+        metrics: the metrics of the application.
+        loopback_only: whether the application accepts only requests for a loopback name.
+    """
+
+    responses: dict[str, Message | Exception] = field(default_factory=dict)
     calls: list[tuple[Call, Message]] = field(default_factory=list)
     health: Health = field(default_factory=Health)
     metrics: Metrics = field(default_factory=Metrics)
     loopback_only: bool = True
 
     def app(self) -> ASGIApp:
-        served = {method.path: method for method in methods()}
+        by_path = {method.path: method for method in methods()}
 
         async def endpoint(call: Call, message: Message) -> Message:
             self.calls.append((call, message))
             call.reply["x-request-id"] = "req-1"
-            answer = self.answers.get(call.method.name, call.method.response())
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
+            response = self.responses.get(call.method.name, call.method.response())
+            if isinstance(response, Exception):
+                raise response
+            return response
 
         return http_app(
-            served,
-            dict.fromkeys(served, endpoint),
+            by_path,
+            dict.fromkeys(by_path, endpoint),
             self.metrics,
             self.health,
             loopback_only=self.loopback_only,
         )
 
-    def ask(
+    def request(
         self,
         method: str,
         target: str,
@@ -89,7 +97,7 @@ class Api:
         headers: Mapping[str, str] | None = None,
         more: Iterable[tuple[bytes, bytes]] = (),
     ) -> Reply:
-        """Sends one request; its headers name a loopback host unless they say otherwise."""
+        """Sends one request, with a loopback name as Host unless `headers` has another."""
         pairs = {**LOOPBACK, **(headers or {})}
         path, _, query = target.partition("?")
         scope: dict[str, Any] = {
@@ -105,24 +113,24 @@ class Api:
 
     def post(self, target: str, value: object, **headers: str) -> Reply:
         """Posts a value as JSON."""
-        return self.ask("POST", target, json.dumps(value).encode(), {**JSON, **headers})
+        return self.request("POST", target, json.dumps(value).encode(), {**JSON, **headers})
 
 
 async def _run(app: ASGIApp, scope: dict[str, Any], chunks: list[bytes]) -> Reply:
-    waiting = [
+    chunk_messages = [
         {"type": "http.request", "body": chunk, "more_body": index < len(chunks) - 1}
         for index, chunk in enumerate(chunks)
     ]
-    sent: list[Any] = []
+    messages: list[Any] = []
 
     async def receive() -> Any:
-        return waiting.pop(0) if waiting else {"type": "http.disconnect"}
+        return chunk_messages.pop(0) if chunk_messages else {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
-        sent.append(message)
+        messages.append(message)
 
     await app(scope, receive, send)
-    if not sent:
+    if not messages:
         return Reply(0, {}, b"")
-    headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return Reply(sent[0]["status"], headers, b"".join(each["body"] for each in sent[1:]))
+    headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
+    return Reply(messages[0]["status"], headers, b"".join(each["body"] for each in messages[1:]))

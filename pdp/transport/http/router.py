@@ -1,8 +1,8 @@
-"""Paths: the templates of `google.api.http`, and the tree that finds the one a path matches.
+"""Finds the route of a path: path templates of `google.api.http`, and a tree of their segments.
 
-A path is split first and decoded then, so an encoded slash stays within its segment. It is matched
-as it stands, so that no other reading of it can pass a gateway by: an encoded literal, `//` and dot
-segments match nothing. One slash at the end makes no difference.
+A path is split before it is decoded, so an encoded slash stays within its segment. Literals are
+compared with the raw path, so that a gateway and this server cannot read a path differently: an
+encoded literal, `//` and dot segments match no route. One slash at the end makes no difference.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ class PathVariable:
 
     Attributes:
         name: the path of the field that it sets.
-        rest: it takes all segments that are left, not just one.
-
+        rest: whether it matches all remaining segments, not just one.
     """
 
     name: str
@@ -39,8 +38,7 @@ def parse(template: str) -> tuple[Segment, ...]:
     """Returns the segments of `template`: literals and variables.
 
     Raises:
-        ValueError: it is not a template that this server routes.
-
+        ValueError: this server cannot route the template.
     """
     if not template.startswith("/"):
         raise ValueError(f"{template}: a path begins with /")
@@ -49,7 +47,7 @@ def parse(template: str) -> tuple[Segment, ...]:
     segments = tuple(_segment(part, template) for part in template[1:].split("/"))
     for segment in segments[:-1]:
         if isinstance(segment, PathVariable) and segment.rest:
-            raise ValueError(f"{template}: ** stands last")
+            raise ValueError(f"{template}: ** must be the last segment")
     return segments
 
 
@@ -72,12 +70,11 @@ class _Node(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class RouteMatch(Generic[T]):
-    """What a path matches.
+    """The match of a path.
 
     Attributes:
-        values: what is served there, by HTTP method.
+        values: the value of each HTTP method.
         variables: the raw text of the template's variables, in order.
-
     """
 
     values: dict[str, T]
@@ -85,18 +82,17 @@ class RouteMatch(Generic[T]):
 
 
 class Router(Generic[T]):
-    """Finds what is served at a path. A literal segment beats a variable, whatever the method."""
+    """Finds the values of a path. A literal segment wins over a variable, whatever the method."""
 
     def __init__(self) -> None:
         self._root: _Node[T] = _Node()
         self._fixed: dict[bytes, RouteMatch[T]] = {}
 
     def add(self, http_method: str, template: str, value: T) -> None:
-        """Serves `value` at the paths that `template` describes.
+        """Adds a value for the paths that `template` describes.
 
         Raises:
-            ValueError: the template is malformed, or taken.
-
+            ValueError: the template is malformed or already has a value for this method.
         """
         node, segments = self._root, parse(template)
         for segment in segments:
@@ -105,13 +101,13 @@ class Router(Generic[T]):
             raise ValueError(f"{http_method} {template} is served twice")
         node.values[http_method] = value
         if all(isinstance(segment, str) for segment in segments):
-            found = RouteMatch(node.values, ())
-            self._fixed[template.encode()] = found
+            match = RouteMatch(node.values, ())
+            self._fixed[template.encode()] = match
             if segments:
-                self._fixed[f"{template}/".encode()] = found
+                self._fixed[f"{template}/".encode()] = match
 
     def find(self, path: bytes) -> RouteMatch[T] | None:
-        """Returns what the raw (still encoded) path matches, if anything."""
+        """Returns the match of a raw (still percent-encoded) path; None if there is none."""
         fixed = self._fixed.get(path)
         if fixed is not None:
             return fixed
@@ -136,16 +132,16 @@ def _child(node: _Node[T], segment: Segment) -> _Node[T]:
 
 
 def _find(
-    node: _Node[T], segments: list[bytes], at: int, variables: tuple[bytes, ...]
+    node: _Node[T], segments: list[bytes], index: int, variables: tuple[bytes, ...]
 ) -> RouteMatch[T] | None:
-    if at == len(segments):
+    if index == len(segments):
         return RouteMatch(node.values, variables) if node.values else None
-    segment, found = segments[at], None
+    segment, match = segments[index], None
     literal = node.literals.get(segment)
     if literal is not None:
-        found = _find(literal, segments, at + 1, variables)
-    if found is None and node.variable is not None:
-        found = _find(node.variable, segments, at + 1, (*variables, segment))
-    if found is None and node.rest is not None:
-        found = RouteMatch(node.rest.values, (*variables, b"/".join(segments[at:])))
-    return found
+        match = _find(literal, segments, index + 1, variables)
+    if match is None and node.variable is not None:
+        match = _find(node.variable, segments, index + 1, (*variables, segment))
+    if match is None and node.rest is not None:
+        match = RouteMatch(node.rest.values, (*variables, b"/".join(segments[index:])))
+    return match

@@ -1,4 +1,7 @@
-"""Development mode answers this machine alone, so no web page can reach it by rebinding a name."""
+"""Development mode responds to this machine only: it refuses requests for other host names.
+
+Without this check, a web page could reach the server by DNS rebinding.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@/]+)(?::[0-9]{1,5})
 
 
 def check_loopback(headers: Mapping[str, str]) -> None:
-    """Raises where a request does not name this machine by a loopback name.
+    """Checks that a request is for a loopback name.
 
-    A page's Origin counts as well as the Host: a form on a foreign page can post without a body.
+    Checks the Origin as well as the Host, since a form on a foreign page can post without a body.
 
     Raises:
         HostRefused: the Host is missing or foreign, or the Origin is foreign.

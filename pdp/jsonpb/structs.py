@@ -1,4 +1,4 @@
-"""Free-form JSON: Struct, ListValue and Value."""
+"""Free-form JSON: the messages Struct, ListValue and Value."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain.request import MAX_DEPTH
-from pdp.jsonpb.refusal import ValueRefused, unlike
+from pdp.jsonpb.problems import InvalidValue, type_mismatch
 
 if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import ListValue, Struct, Value
@@ -18,11 +18,11 @@ def fill_struct(message: Struct, value: object) -> None:
     """Sets `message` to the JSON object `value`.
 
     Raises:
-        Refused: it is no object, is nested too deep, or holds a number out of range.
-        UnicodeEncodeError: it holds half of a surrogate pair.
+        InvalidValue: it is not an object, is nested too deep, or has a number out of range.
+        UnicodeEncodeError: it has half of a surrogate pair.
     """
     if type(value) is not dict:
-        raise ValueRefused(unlike("an object", value))
+        raise InvalidValue(type_mismatch("an object", value))
     _fill_object(message, value, 1)
 
 
@@ -30,11 +30,11 @@ def fill_list(message: ListValue, value: object) -> None:
     """Sets `message` to the JSON array `value`.
 
     Raises:
-        Refused: it is no array, is nested too deep, or holds a number out of range.
-        UnicodeEncodeError: it holds half of a surrogate pair.
+        InvalidValue: it is not an array, is nested too deep, or has a number out of range.
+        UnicodeEncodeError: it has half of a surrogate pair.
     """
     if type(value) is not list:
-        raise ValueRefused(unlike("an array", value))
+        raise InvalidValue(type_mismatch("an array", value))
     _fill_array(message, value, 1)
 
 
@@ -42,18 +42,18 @@ def fill_value(message: Value, value: object) -> None:
     """Sets `message` to any JSON value.
 
     Raises:
-        Refused: it is nested too deep, or holds a number out of range.
-        UnicodeEncodeError: it holds half of a surrogate pair.
+        InvalidValue: it is nested too deep, or has a number out of range.
+        UnicodeEncodeError: it has half of a surrogate pair.
     """
     _fill_any(message, value, 0)
 
 
 def _fill_object(message: Struct, value: dict[str, Any], depth: int) -> None:
     if depth > MAX_DEPTH:
-        raise ValueRefused(f"nested more than {MAX_DEPTH} deep")
+        raise InvalidValue(f"nested more than {MAX_DEPTH} deep")
     fields = message.fields
     for name, member in value.items():
-        if type(member) is str:  # most of them
+        if type(member) is str:  # the most frequent type
             fields[name].string_value = member
         else:
             _fill_any(fields[name], member, depth)
@@ -61,7 +61,7 @@ def _fill_object(message: Struct, value: dict[str, Any], depth: int) -> None:
 
 def _fill_array(message: ListValue, value: list[Any], depth: int) -> None:
     if depth > MAX_DEPTH:
-        raise ValueRefused(f"nested more than {MAX_DEPTH} deep")
+        raise InvalidValue(f"nested more than {MAX_DEPTH} deep")
     add = message.values.add
     for item in value:
         _fill_any(add(), item, depth)
@@ -90,12 +90,12 @@ def _number(value: Any) -> float:
     except OverflowError:
         number = float("inf")
     if not isfinite(number):
-        raise ValueRefused("holds a number out of range")
+        raise InvalidValue("holds a number out of range")
     return number
 
 
 def struct_object(message: Struct) -> dict[str, Any]:
-    """Returns the JSON object in `message`, its names in order: a map keeps none."""
+    """Returns the JSON object in `message`, sorted by name, since a map has no order."""
     fields = message.fields
     return {name: value_of(fields[name]) for name in sorted(fields)}
 
@@ -106,12 +106,12 @@ def list_array(message: ListValue) -> list[Any]:
 
 
 def value_of(message: Value) -> Any:
-    """Returns the JSON value in `message`; whole numbers are integers."""
+    """Returns the JSON value in `message`. Whole numbers become integers."""
     match message.WhichOneof("kind"):
         case "string_value":
             return message.string_value
         case "number_value":
-            return _plain_number(message.number_value)
+            return _json_number(message.number_value)
         case "bool_value":
             return message.bool_value
         case "struct_value":
@@ -122,8 +122,8 @@ def value_of(message: Value) -> Any:
             return None
 
 
-def _plain_number(number: float) -> int | float | None:
+def _json_number(number: float) -> int | float | None:
     if number.is_integer() and -_EXACT <= number <= _EXACT:
         return int(number)
-    # Only gRPC can bring in NaN or an infinity; JSON has no word for them.
+    # NaN and infinities can only arrive over gRPC. JSON cannot express them.
     return number if isfinite(number) else None

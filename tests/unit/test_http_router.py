@@ -1,4 +1,4 @@
-"""Paths: what a template matches, and what no template ever matches."""
+"""The paths that a template matches, and those that no template matches."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.errors import MalformedRequest
-from pdp.transport.http.percent_encoding import decoded
-from pdp.transport.http.templates import PathVariable, Router, parse
+from pdp.transport.http.binding import percent_decode
+from pdp.transport.http.router import PathVariable, Router, parse
 
 TEMPLATES = (
     ("GET", "/"),
@@ -26,11 +26,11 @@ TEMPLATES = (
 
 @pytest.fixture
 def router() -> Router[str]:
-    """A router whose values are the templates themselves."""
-    made: Router[str] = Router()
+    """A router whose values are the templates."""
+    router: Router[str] = Router()
     for method, template in TEMPLATES:
-        made.add(method, template, template)
-    return made
+        router.add(method, template, template)
+    return router
 
 
 @pytest.mark.parametrize(
@@ -56,10 +56,10 @@ def router() -> Router[str]:
 def test_a_path_finds_its_template(
     router: Router[str], path: bytes, template: str, variables: tuple[bytes, ...]
 ) -> None:
-    found = router.find(path)
-    assert found is not None
-    assert found.values["GET"] == template
-    assert found.variables == variables
+    match = router.find(path)
+    assert match is not None
+    assert match.values["GET"] == template
+    assert match.variables == variables
 
 
 @pytest.mark.parametrize(
@@ -86,15 +86,15 @@ def test_a_path_finds_its_template(
         b"http://elsewhere/policies",
     ],
 )
-def test_other_readings_of_a_path_find_nothing(router: Router[str], path: bytes) -> None:
-    """`//admin`, dot segments and encoded literals are ways around a gateway's own rules."""
+def test_other_spellings_of_a_path_match_nothing(router: Router[str], path: bytes) -> None:
+    """`//admin`, dot segments and encoded literals could bypass the rules of a gateway."""
     assert router.find(path) is None
 
 
-def test_a_literal_beats_a_variable_whatever_the_method(router: Router[str]) -> None:
-    found = router.find(b"/policies/effective")
-    assert found is not None
-    assert set(found.values) == {"GET"}
+def test_a_literal_wins_over_a_variable_whatever_the_method(router: Router[str]) -> None:
+    match = router.find(b"/policies/effective")
+    assert match is not None
+    assert set(match.values) == {"GET"}
 
 
 @given(st.lists(st.binary(max_size=6), max_size=5))
@@ -102,12 +102,12 @@ def test_any_bytes_are_matched_or_not(parts: list[bytes]) -> None:
     router: Router[str] = Router()
     for method, template in TEMPLATES:
         router.add(method, template, template)
-    found = router.find(b"/" + b"/".join(parts))
-    if found is not None:
-        assert all(found.variables)
+    match = router.find(b"/" + b"/".join(parts))
+    if match is not None:
+        assert all(match.variables)
 
 
-def test_templates_are_read() -> None:
+def test_templates_are_parsed() -> None:
     assert parse("/v1/{pack.id}/x/{rest=**}") == (
         "v1",
         PathVariable("pack.id"),
@@ -121,7 +121,7 @@ def test_templates_are_read() -> None:
     ["", "v1", "/v1/", "//v1", "/v1/{id", "/v1/{ID}", "/v1/{a=b/*}", "/{a=**}/b", "/v1:verb", "/*"],
 )
 def test_a_template_that_cannot_be_served_is_refused(template: str) -> None:
-    with pytest.raises(ValueError, match=r"begins with /|neither a literal|stands last"):
+    with pytest.raises(ValueError, match=r"begins with /|neither a literal|the last segment"):
         parse(template)
 
 
@@ -134,12 +134,12 @@ def test_the_same_route_twice_is_refused(router: Router[str]) -> None:
     ("raw", "text"),
     [(b"a%20b", "a b"), (b"a+b", "a+b"), (b"%C3%A9", "é"), (b"a%2Fb", "a/b"), (b"%00", "\0")],
 )
-def test_percent_encoding_is_decoded(raw: bytes, text: str) -> None:
-    assert decoded(raw, "id") == text
+def test_percent_encoding_is_percent_decode(raw: bytes, text: str) -> None:
+    assert percent_decode(raw, "id") == text
 
 
 @pytest.mark.parametrize("raw", [b"%", b"%z1", b"a%2", b"%ff", b"%c3", b"%ed%a0%80", b"\xff"])
 def test_malformed_percent_encoding_is_refused(raw: bytes) -> None:
     with pytest.raises(MalformedRequest) as caught:
-        decoded(raw, "id")
+        percent_decode(raw, "id")
     assert caught.value.violations[0].field == "id"

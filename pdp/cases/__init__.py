@@ -11,10 +11,10 @@ from __future__ import annotations
 from pdp.cases.loader import CasesUnreadable, find, load
 from pdp.cases.model import Case, Difference, Error, Result, Suite, SuiteResult
 from pdp.cases.runner import run
-from pdp.cases.targets import CallerTarget, CaseTarget, EngineTarget
+from pdp.cases.targets import ClientTarget, CaseTarget, EngineTarget
 
 __all__ = [
-    "CallerTarget",
+    "ClientTarget",
     "Case",
     "CaseTarget",
     "CasesUnreadable",

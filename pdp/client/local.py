@@ -30,7 +30,7 @@ _UNAVAILABLE = (StoreUnavailable, RevisionUnavailable, InternalError)
 
 
 class LocalClient:
-    """A `Caller` of the endpoints on a database."""
+    """A `Client` of the endpoints on a database."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class LocalClient:
             self._end = undo.pop_all()
 
     def call(self, name: str, message: Message, tenant_id: str = "") -> Reply:
-        """See `Caller.call`."""
+        """See `Client.call`."""
         method = rpc(name)
         call = Call(method, {"x-tenant-id": tenant_id} if tenant_id else {}, "local")
         work: Coroutine[Any, Any, Message] = self._call(call, message)
@@ -86,7 +86,7 @@ class LocalClient:
             raise CallFailed.of(error, unavailable=isinstance(error, _UNAVAILABLE)) from None
 
     def stream(self, name: str, message: Message, tenant_id: str = "") -> Iterator[Message]:
-        """See `Caller.stream`."""
+        """See `Client.stream`."""
         call = Call(rpc(name), {"x-tenant-id": tenant_id} if tenant_id else {}, "local")
         try:
             self._runner.run(self._call(call, message))

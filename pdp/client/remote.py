@@ -55,7 +55,7 @@ def open_channel(address: str, tls: ClientTls | None = None) -> grpc.Channel:
 
 
 class RemoteClient:
-    """A `Caller` of the server at an address."""
+    """A `Client` of the server at an address."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class RemoteClient:
         self._channel = open_channel(address, tls)
 
     def call(self, name: str, message: Message, tenant_id: str = "") -> Reply:
-        """See `Caller.call`."""
+        """See `Client.call`."""
         method = rpc(name)
         send = self._channel.unary_unary(
             method.path,
@@ -99,7 +99,7 @@ class RemoteClient:
         return Reply(answer, _texts(call.trailing_metadata() or ()))
 
     def stream(self, name: str, message: Message, tenant_id: str = "") -> Iterator[Message]:
-        """See `Caller.stream`. The connection must be there in time; the stream may last."""
+        """See `Client.stream`. The connection must be there in time; the stream may last."""
         method = rpc(name)
         send = self._channel.unary_stream(
             method.path,

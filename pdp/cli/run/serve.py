@@ -11,9 +11,10 @@ from dataclasses import asdict
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.cli.structlog_without_rich import structlog  # isort: skip - first: see there
-from pdp.cli.banner import announce
-from pdp.cli.exit_codes import Exit, complain
+from pdp.cli.output.structlog_without_rich import structlog  # isort: skip - first: see there
+from pdp.cli.exit_codes import Exit
+from pdp.cli.failures import print_error
+from pdp.cli.output.banner import announce
 from pdp.config import Settings, check_auth, load
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.server.supervisor import supervise
@@ -51,7 +52,7 @@ def run_server(flags: Mapping[str, Any], file: Path | None) -> None:
     try:
         code = _serve(load(dict(flags), file))
     except (ConfigError, StoreUnavailable) as error:
-        complain(error.message)
+        print_error(error.message)
         code = Exit.CONFIG
     except KeyboardInterrupt:  # before the event loop has taken the signals over
         code = 128 + signal.SIGINT

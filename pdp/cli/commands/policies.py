@@ -67,7 +67,9 @@ def _export(
     ] = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Write all policies of a tenant to a YAML file, for example to keep in git."""
+    """Write all policies of a tenant to a YAML file.
+
+    Keep the file in git, for example."""
     from pdp.cli.run.policies import export  # noqa: PLC0415 - loads the engine
 
     export(file, tenant, sign, database_url, force=force)
@@ -128,7 +130,7 @@ def group() -> Any:
     """Returns the command with its subcommands."""
     app = typer.Typer(
         name="policies",
-        help="Export, import and roll back the policies of a tenant, in the database itself.",
+        help="Export, import and roll back the policies of a tenant. Needs no server.",
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode=None,

@@ -30,7 +30,7 @@ Each line of the file is a request in the form of POST /v1/decide.
 
 @spread
 def command(options: ReplayOptions, target: TargetOptions, as_json: ApiJson = False) -> None:
-    """Show how a change of policies would have changed past decisions.
+    """Show which past decisions other policies would change.
 
     The report says how many decisions would change, from which outcome to which, because of which
     policies, and gives examples. Nothing is written.

@@ -105,7 +105,7 @@ def group() -> Any:
     """Returns the command with its subcommands."""
     app = typer.Typer(
         name="siem",
-        help="Show what SIEMs and webhooks have not accepted, and send it again.",
+        help="Show what SIEMs and webhooks did not accept, and resend it.",
         add_completion=False,
         rich_markup_mode=None,
         no_args_is_help=True,

@@ -43,7 +43,7 @@ def command(
     ] = None,
     as_json: ApiJson = False,
 ) -> None:
-    """Show what would be decided if candidate policies were in force.
+    """Show the decision that candidate policies would lead to.
 
     Every layer reports its result. Nothing is written, consumed or recorded.
     """

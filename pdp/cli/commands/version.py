@@ -15,7 +15,7 @@ Exit codes:
 
 
 def command(as_json: Json = False) -> None:
-    """Show the version, and the versions of what decisions depend on."""
+    """Show the versions of pdp and of its main dependencies."""
     from pdp.cli.run.version import show_versions  # noqa: PLC0415 - loaded only when it runs
 
     show_versions(as_json=as_json)

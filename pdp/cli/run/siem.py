@@ -48,7 +48,7 @@ def show_status(data_dir: Path, *, as_json: bool) -> None:
             )
             for name, each in standings.items()
         ]
-        headline = f"{len(rows)} connectors" if rows else "no connector has been configured"
+        headline = f"{len(rows)} connectors" if rows else "no connector was ever configured"
         show(Report(headline, tables=[Table("Deliveries", columns, rows)]))
     sys.exit(Exit.NO if failing else Exit.OK)
 

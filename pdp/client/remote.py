@@ -42,12 +42,12 @@ _CAUSES: Final = (
     ("Permission denied", "permission denied"),
     ("CERTIFICATE_VERIFY_FAILED", "the certificate is not trusted"),
     ("Hostname Verification Check failed", "the certificate is for another name"),
-    ("not in peer certificate", "the certificate is for another name"),
     ("WRONG_VERSION_NUMBER", "the server does not use TLS"),
-    ("DNS", "the host name cannot be resolved"),
+    ("DNS resolution failed", "the host name cannot be resolved"),
     ("Domain name not found", "the host name cannot be resolved"),
     ("reset by peer", "the server closed the connection"),
-    ("Socket closed", "the server closed the connection"),
+    ("Socket closed", "the server closed the connection; maybe it requires TLS or a certificate"),
+    ("HTTP/2", "the service at this address does not speak gRPC"),
 )
 """What a part of gRPC's description of a failure means."""
 

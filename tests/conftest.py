@@ -50,5 +50,5 @@ def channel(server: running.Server) -> Iterator[grpc.Channel]:
 @pytest.fixture(scope="session")
 def remote(server: running.Server) -> Iterator[RemoteClient]:
     """Calls the server's RPCs by name."""
-    with RemoteClient(server.grpc_address, timeout_s=running.PATIENCE_S) as caller:
-        yield caller
+    with RemoteClient(server.grpc_address, timeout_s=running.PATIENCE_S) as client:
+        yield client

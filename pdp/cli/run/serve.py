@@ -10,9 +10,10 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import pdp.cli.structlog_without_rich  # noqa: F401 # isort: skip - must be the first import
-from pdp.cli.banner import announce
-from pdp.cli.exit_codes import Exit, complain
+import pdp.cli.output.structlog_without_rich  # noqa: F401 # isort: skip - must be the first import
+from pdp.cli.exit_codes import Exit
+from pdp.cli.failures import print_error
+from pdp.cli.output.banner import announce
 from pdp.config import check_auth, load
 from pdp.environment import check_variables
 from pdp.errors import ConfigError, StoreUnavailable
@@ -37,7 +38,7 @@ def run_server(flags: Mapping[str, Any], file: Path | None) -> None:
         check_variables(os.environ)
         code = _serve(load(dict(flags), file))
     except (ConfigError, StoreUnavailable) as error:
-        complain(error.message)
+        print_error(error.message)
         code = Exit.CONFIG
     except KeyboardInterrupt:  # before the event loop handles signals
         code = 128 + signal.SIGINT

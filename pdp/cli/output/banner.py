@@ -1,4 +1,4 @@
-"""What the server says when it serves: lines for people on a terminal, else one line of JSON."""
+"""What the server prints once it serves: lines for people on a terminal, else lines of JSON."""
 
 from __future__ import annotations
 
@@ -24,29 +24,28 @@ DOCS_PATH: Final = "/docs"
 _BEGIN: Final = time.monotonic()
 _LOUD: Final = (
     "DEVELOPMENT MODE (PDP_AUTH=dev): everyone who can reach this address is an admin of every "
-    "tenant, with any credential or none. Loopback only; not for real data."
+    "tenant, with any credential or none. Use it on loopback only, and not with real data."
 )
 _LOCKED: Final = (
-    "NOBODY CAN CALL YET: credentials are required, and there are none. Make the first admin's "
-    "key, which counts at once, by: "
+    "NO CALLER HAS ACCESS YET: credentials are required, and none exist. Create the first admin's "
+    "key, which is valid at once, with: "
     "pdp keys create --role admin --tenant '*' --database-url {url}"
 )
 _CLEAR: Final = (
-    "credentials travel in the clear to {addresses}: set PDP_TLS_CERT_FILE and PDP_TLS_KEY_FILE, "
-    "or let only a proxy that speaks TLS reach it"
+    "credentials are sent unencrypted to {addresses}: set PDP_TLS_CERT_FILE and PDP_TLS_KEY_FILE, "
+    "or make the address reachable only for a proxy that terminates TLS"
 )
 
 
 def announce(settings: Settings, up: Mapping[str, Any]) -> None:
-    """Says on stderr where the server serves, and loudly what must not be overlooked.
+    """Prints to stderr the addresses of the server, and warnings about its security.
 
-    It is no log entry and does not depend on the log level, but looks like one where stderr is no
-    terminal: `{"event": "serving", …}`.
+    The output does not depend on the log level. If stderr is not a terminal, it has the form of log
+    entries: `{"event": "serving", …}`.
 
     Args:
-        settings: what it serves with.
+        settings: the settings of the server.
         up: the fields of `pdp.server.app.ServerInfo`.
-
     """
     http = up["http_address"]
     scheme = "http" if settings.tls_cert_file is None else "https"
@@ -65,7 +64,7 @@ def announce(settings: Settings, up: Mapping[str, Any]) -> None:
     warnings = list(_warnings(settings, up))
     write = _drawn if sys.stderr.isatty() else _logged
     lines = write(facts, settings.auth, warnings)
-    # In one piece: the thread that writes logs would get in between a line and its end.
+    # One write: the thread that writes logs must not write between two lines.
     sys.stderr.write("\n".join(lines) + "\n")
     sys.stderr.flush()
 
@@ -74,12 +73,12 @@ def installed_version() -> str:
     """Returns the version of the installed package."""
     try:
         return version("pdp")
-    except PackageNotFoundError:  # run from a checkout that is not installed
+    except PackageNotFoundError:  # a checkout that is not installed
         return "unknown"
 
 
 def process_age() -> float:
-    """Returns the seconds since this process was started; since this module was, off Linux."""
+    """Returns the seconds since this process started; off Linux, since this module was imported."""
     try:
         fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
@@ -102,12 +101,12 @@ def _drawn(facts: Mapping[str, Any], _auth: str, warnings: Sequence[str]) -> lis
     bold, red, plain = ("", "", "") if os.environ.get("NO_COLOR") else _COLOURS
     lines = [
         "",
-        f"{bold}pdp {installed_version()} is SERVING{plain}, {facts['seconds']} s after its start",
+        f"{bold}pdp {installed_version()} is SERVING{plain}, {facts['seconds']} s after the start",
         f"  gRPC      {facts['grpc']}",
         f"  HTTP      {facts['http']}",
         f"  Docs      {facts['docs']}",
         f"  Database  {facts['database']}, revision {facts['revision']}",
-        f"  Policies  {facts['system_policies']} of the system's",
+        f"  Policies  {facts['system_policies']} system policies",
     ]
     if facts["workers"] > 1:
         lines.append(f"  Workers   {facts['workers']}")
@@ -117,7 +116,7 @@ def _drawn(facts: Mapping[str, Any], _auth: str, warnings: Sequence[str]) -> lis
 
 
 def _warnings(settings: Settings, up: Mapping[str, Any]) -> Iterator[str]:
-    """Yields what must not be overlooked."""
+    """Yields the security warnings for the operator."""
     if settings.auth == "dev":
         yield _LOUD
         return

@@ -1,17 +1,19 @@
-"""A decision, and a simulation, as reports."""
+"""Reports of decisions and simulations."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from pdp.cli.report import STYLES, Report, Table
+from pdp.cli.output.report import STYLES, Report, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_MATCH_FIELDS: Final = ("layer", "policy_id", "name", "action", "severity", "reason")
 
-def of_decision(decision: Mapping[str, Any]) -> Report:
+
+def decision_report(decision: Mapping[str, Any]) -> Report:
     """Returns the report of a DecideResponse in JSON form."""
     outcome = decision["outcome"]
     verdict = "allowed" if decision["allowed"] else "not allowed"
@@ -44,9 +46,9 @@ def of_decision(decision: Mapping[str, Any]) -> Report:
     )
 
 
-def of_simulation(answer: Mapping[str, Any]) -> Report:
-    """Returns the report of a SimulateResponse in JSON form, with every layer's part."""
-    report = of_decision(answer["decision"])
+def simulation_report(answer: Mapping[str, Any]) -> Report:
+    """Returns the report of a SimulateResponse in JSON form, with the result of every layer."""
+    report = decision_report(answer["decision"])
     layers = Table(
         "Layers",
         ("layer", "outcome", "reason"),
@@ -55,16 +57,13 @@ def of_simulation(answer: Mapping[str, Any]) -> Report:
     return Report(report.headline, report.style, report.facts, [layers, *report.tables])
 
 
-_MATCH_FIELDS = ("layer", "policy_id", "name", "action", "severity", "reason")
-
-
 def _facts(decision: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if decision["message"]:
         yield "message", decision["message"]
     if decision["reason_code"]:
         yield "reason", f"{decision['reason_code']} (status {decision['status_hint']})"
     if decision["incomplete"]:
-        yield "incomplete", "yes: the request could not be judged in full"
+        yield "incomplete", "yes: the request could not be checked completely"
     yield "risk", _risk(decision["risk"])
     if decision["pii_detected"]:
         yield "personal data", "detected"
@@ -91,7 +90,7 @@ def _obligation(obligation: Mapping[str, Any]) -> list[str]:
 
 
 def _trace_row(row: Mapping[str, Any]) -> list[str]:
-    # For people by their names: the ids of what matched stand among the matches.
+    # Names are easier to read. The ids of what matched are in the table of matches.
     policy, rule = (row[f"{each}_name"] or row[f"{each}_id"] for each in ("policy", "rule"))
     policy += f" / {rule}" if rule else ""
     return [row["layer"], policy, row["outcome"], "yes" if row["matched"] else "", row["reason"]]

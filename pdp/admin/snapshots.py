@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.tenant import PLATFORM
-from pdp.engine.compiler import update_platform, compile_tenant
+from pdp.engine.compiler import compile_tenant, update_platform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -20,7 +20,7 @@ from pdp.decisions.text_streams import MAX_OPEN
 from pdp.jsonpb import decode, encode
 from tests.e2e.test_documentation import includes
 from tests.support import servers as running
-from tests.support.http.packs import found, made, pack
+from tests.support.rest.packs import found, made, pack
 from tests.support.text_streams import chunked
 
 if TYPE_CHECKING:

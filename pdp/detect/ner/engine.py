@@ -39,12 +39,16 @@ class NerEngine:
         loaded = {kind: worker.state for kind, worker in self._workers.items()}
         return {**self._absent, **loaded}
 
+<<<<<<< HEAD
     def missing(self, wanted: Collection[EntityLabel]) -> Mapping[EntityLabel, str]:
+=======
+    def available(self, entities: Collection[Wanted]) -> Mapping[Wanted, str]:
+>>>>>>> engine-a
         """Returns the entities that no model can search for, each with the reason.
 
         Entities of a model that is still loading are not included, because its labels are unknown.
         """
-        return {each: reason for each in wanted if (reason := self._obstacle(each))}
+        return {each: reason for each in entities if (reason := self._obstacle(each))}
 
     def _obstacle(self, entity: EntityLabel) -> str:
         worker = self._workers.get(entity.detector_type)
@@ -57,20 +61,24 @@ class NerEngine:
         return ""
 
     async def find(
+<<<<<<< HEAD
         self, texts: Sequence[tuple[str | None, str]], wanted: Collection[EntityLabel]
+=======
+        self, texts: Sequence[tuple[str | None, str]], entities: Collection[Wanted]
+>>>>>>> engine-a
     ) -> NerFindings:
-        """Searches all `texts` (each with its path) for `wanted`, within the time budget.
+        """Searches all `texts` (each with its path) for `entities`, within the time budget.
 
         Lack of a model or of time raises no error: the entities that were not searched for are in
         `missing`.
         """
-        if not (texts and wanted):
+        if not (texts and entities):
             return NerFindings()
         deadline = time.monotonic() + self.budget_s
-        loading = [each.ready for each in self._workers_for(wanted) if each.state == LOADING]
+        loading = [each.ready for each in self._workers_for(entities) if each.state == LOADING]
         if loading:
             await asyncio.wait(map(asyncio.wrap_future, loading), timeout=self.budget_s)
-        search = _EntityRequest(self, texts, wanted)
+        search = _EntityRequest(self, texts, entities)
         for kind, future in search.futures.items():
             left = max(0.0, deadline - time.monotonic())
             try:
@@ -80,15 +88,19 @@ class NerEngine:
         return search.findings()
 
     def find_now(
+<<<<<<< HEAD
         self, texts: Sequence[tuple[str | None, str]], wanted: Collection[EntityLabel]
+=======
+        self, texts: Sequence[tuple[str | None, str]], entities: Collection[Wanted]
+>>>>>>> engine-a
     ) -> NerFindings:
         """Does the same as `find` for callers without an event loop; blocks up to the budget."""
-        if not (texts and wanted):
+        if not (texts and entities):
             return NerFindings()
         deadline = time.monotonic() + self.budget_s
-        for worker in self._workers_for(wanted):
+        for worker in self._workers_for(entities):
             worker.wait(max(0.0, deadline - time.monotonic()))
-        search = _EntityRequest(self, texts, wanted)
+        search = _EntityRequest(self, texts, entities)
         for kind, future in search.futures.items():
             left = max(0.0, deadline - time.monotonic())
             try:

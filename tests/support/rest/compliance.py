@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.support.http.packs import found, made
+from tests.support.rest.packs import found, made
 
 if TYPE_CHECKING:
     import httpx2

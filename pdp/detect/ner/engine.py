@@ -39,11 +39,7 @@ class NerEngine:
         loaded = {kind: worker.state for kind, worker in self._workers.items()}
         return {**self._absent, **loaded}
 
-<<<<<<< HEAD
-    def missing(self, wanted: Collection[EntityLabel]) -> Mapping[EntityLabel, str]:
-=======
-    def available(self, entities: Collection[Wanted]) -> Mapping[Wanted, str]:
->>>>>>> engine-a
+    def missing(self, entities: Collection[EntityLabel]) -> Mapping[EntityLabel, str]:
         """Returns the entities that no model can search for, each with the reason.
 
         Entities of a model that is still loading are not included, because its labels are unknown.
@@ -61,11 +57,7 @@ class NerEngine:
         return ""
 
     async def find(
-<<<<<<< HEAD
-        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[EntityLabel]
-=======
-        self, texts: Sequence[tuple[str | None, str]], entities: Collection[Wanted]
->>>>>>> engine-a
+        self, texts: Sequence[tuple[str | None, str]], entities: Collection[EntityLabel]
     ) -> NerFindings:
         """Searches all `texts` (each with its path) for `entities`, within the time budget.
 
@@ -88,11 +80,7 @@ class NerEngine:
         return search.findings()
 
     def find_now(
-<<<<<<< HEAD
-        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[EntityLabel]
-=======
-        self, texts: Sequence[tuple[str | None, str]], entities: Collection[Wanted]
->>>>>>> engine-a
+        self, texts: Sequence[tuple[str | None, str]], entities: Collection[EntityLabel]
     ) -> NerFindings:
         """Does the same as `find` for callers without an event loop; blocks up to the budget."""
         if not (texts and entities):

@@ -25,7 +25,7 @@ DAY_S = 24 * 60 * 60
 @contextmanager
 def faulty(folder: Path, fault: str) -> Iterator[Server]:
     """Starts a server with a fault."""
-    with start(folder, command=(sys.executable, "-P", str(SCRIPT), fault)) as server:
+    with start(folder, command=(sys.executable, str(SCRIPT), fault)) as server:
         yield server
 
 

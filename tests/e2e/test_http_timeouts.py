@@ -22,7 +22,7 @@ SCRIPT = Path(__file__).parents[1] / "support" / "faulty_server.py"
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose bounds are a few tenths of a second."""
     folder = tmp_path_factory.mktemp("impatient")
-    with start(folder, command=(sys.executable, "-P", str(SCRIPT), "impatient")) as server:
+    with start(folder, command=(sys.executable, str(SCRIPT), "impatient")) as server:
         yield server
 
 

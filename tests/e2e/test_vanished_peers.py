@@ -80,7 +80,7 @@ class Proxy:
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that asks its peers every other second whether they are there."""
     folder = tmp_path_factory.mktemp("vanished")
-    with start(folder, command=(sys.executable, "-P", str(SCRIPT), "impatient")) as server:
+    with start(folder, command=(sys.executable, str(SCRIPT), "impatient")) as server:
         yield server
 
 

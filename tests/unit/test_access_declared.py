@@ -66,5 +66,7 @@ def test_one_that_does_not_stops_the_build(
 ) -> None:
     """It says which, and what to write."""
     descriptor = method_with(options)
-    with pytest.raises(TypeError, match=r"x\.S\.R does not say who may call it: .*option \(access"):
+    with pytest.raises(
+        TypeError, match=r"x\.S\.R does not declare who may call it\. .*option \(access"
+    ):
         (read._role(descriptor), read._scope(descriptor))  # type: ignore[arg-type] # an object to others

@@ -134,7 +134,7 @@ def test_the_same_route_twice_is_refused(router: Router[str]) -> None:
     ("raw", "text"),
     [(b"a%20b", "a b"), (b"a+b", "a+b"), (b"%C3%A9", "é"), (b"a%2Fb", "a/b"), (b"%00", "\0")],
 )
-def test_percent_encoding_is_percent_decode(raw: bytes, text: str) -> None:
+def test_percent_encoding_is_decoded(raw: bytes, text: str) -> None:
     assert percent_decode(raw, "id") == text
 
 

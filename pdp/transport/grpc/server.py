@@ -101,7 +101,7 @@ class GrpcServer:
         """Listens on `address` (`host:port` or `unix:path`) and returns the port (0 for a socket).
 
         Args:
-            address: where to listen.
+            address: the address.
             tls: the certificate and its key; None serves plaintext.
 
         Raises:

@@ -60,12 +60,12 @@ class DecideServicer:
             RevisionUnavailable: `min_revision` was not reached in time.
         """
         request: Request = call.request  # type: ignore[assignment] # `convert` has set it
-        asked: pb.DecideRequest = message  # type: ignore[assignment] # the contract says so
+        body: pb.DecideRequest = message  # type: ignore[assignment] # the contract says so
         decision = await self._decider.decide(
             request,
-            min_revision=asked.min_revision,
+            min_revision=body.min_revision,
             deadline=call.deadline,
-            encoded_bytes=0 if request.arguments is None else asked.ByteSize(),
+            encoded_bytes=0 if request.arguments is None else body.ByteSize(),
         )
         return to_response(decision)
 
@@ -93,10 +93,10 @@ class DecideServicer:
 
         Every message is answered, so that the stream goes on.
         """
-        asked = cast("pb.DecideStreamRequest", message)
-        if asked.HasField("chunk"):
-            return await self._chunk(call, asked)
-        item = asked.request
+        body = cast("pb.DecideStreamRequest", message)
+        if body.HasField("chunk"):
+            return await self._chunk(call, body)
+        item = body.request
         try:
             request = _stream_request(call, item)
             decision = await self._decider.decide(

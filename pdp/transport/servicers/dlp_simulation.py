@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class DlpSimulationServicer:
-    """Tries DLP rules on sample texts."""
+    """Runs DLP rules on sample texts."""
 
     def __init__(self, decider: Decider, entity_finder: NerFinder) -> None:
         self._decider = decider
@@ -38,26 +38,26 @@ class DlpSimulationServicer:
         return {"TestDlpRule": self.test, "EvaluateDlpRules": self.evaluate}
 
     async def test(self, call: Call, message: Message) -> pb.TestDlpRuleResponse:
-        """Tries what a rule would look for on a sample text.
+        """Runs one rule, which need not exist yet, on a sample text.
 
         Raises:
             StoreUnavailable: the tenant's policies cannot be read.
         """
-        asked = cast("pb.TestDlpRuleRequest", message)
+        body = cast("pb.TestDlpRuleRequest", message)
         snapshot = await self._decider.snapshot(call.tenant_id)
-        tried = await try_rule(
+        result = await try_rule(
             snapshot.platform,
-            asked.rule_type,
-            asked.pattern,
-            asked.sample_text,
+            body.rule_type,
+            body.pattern,
+            body.sample_text,
             self._entity_finder,
         )
         return pb.TestDlpRuleResponse(
-            matches=[_match(each) for each in tried.matches],
-            match_count=tried.total,
-            rule_type=asked.rule_type,
-            valid_pattern=tried.valid,
-            error=tried.error,
+            matches=[_match(each) for each in result.matches],
+            match_count=result.total,
+            rule_type=body.rule_type,
+            valid_pattern=result.valid,
+            error=result.error,
         )
 
     async def evaluate(self, call: Call, message: Message) -> pb.EvaluateDlpRulesResponse:
@@ -66,26 +66,26 @@ class DlpSimulationServicer:
         Raises:
             StoreUnavailable: the tenant's policies cannot be read.
         """
-        asked = cast("pb.EvaluateDlpRulesRequest", message)
+        body = cast("pb.EvaluateDlpRulesRequest", message)
         snapshot = await self._decider.snapshot(call.tenant_id)
-        subject = subject_of(asked.user_id, asked.group_id)
-        request = Request(text=asked.text, tenant_id=call.tenant_id, subject=subject)
+        subject = subject_of(body.user_id, body.group_id)
+        request = Request(text=body.text, tenant_id=call.tenant_id, subject=subject)
         request = await self._decider.find_entities(snapshot, request)
-        found = await asyncio.to_thread(evaluate_rules, snapshot, request, asked.group_id)
-        return _evaluation(found, call.tenant_id)
+        evaluation = await asyncio.to_thread(evaluate_rules, snapshot, request, body.group_id)
+        return _evaluation(evaluation, call.tenant_id)
 
 
-def _evaluation(found: Evaluation, tenant_id: str) -> pb.EvaluateDlpRulesResponse:
+def _evaluation(evaluation: Evaluation, tenant_id: str) -> pb.EvaluateDlpRulesResponse:
     return pb.EvaluateDlpRulesResponse(
-        text_length=found.length,
+        text_length=evaluation.length,
         org_id=tenant_id,
-        rules_evaluated=found.evaluated,
-        rules_matched=len(found.matched),
-        final_action=found.final_action,
-        matched_rules=[_matched(each) for each in found.matched],
-        suppressed_rule_ids=found.suppressed,
-        custom_org_patterns=found.custom,
-        decision_trace=found.trace,
+        rules_evaluated=evaluation.evaluated,
+        rules_matched=len(evaluation.matched),
+        final_action=evaluation.final_action,
+        matched_rules=[_matched(each) for each in evaluation.matched],
+        suppressed_rule_ids=evaluation.suppressed,
+        custom_org_patterns=evaluation.custom,
+        decision_trace=evaluation.trace,
     )
 
 

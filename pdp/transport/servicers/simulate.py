@@ -54,13 +54,13 @@ class SimulateServicer:
             InvalidPattern: a candidate's pattern is not RE2.
             StoreUnavailable: the tenant's policies cannot be read.
         """
-        asked = cast("pb.SimulateRequest", message)
-        inner = asked.request
+        body = cast("pb.SimulateRequest", message)
+        inner = body.request
         tenant_id = settle_tenant(call, inner.tenant_id, "request.tenant_id")
         call.tenant_id = tenant_id
         request_id = inner.request_id or call.request_id
         request = to_request(inner, tenant_id, request_id, "request.")
-        snapshot = await self._snapshot(call, inner.min_revision, asked)
+        snapshot = await self._snapshot(call, inner.min_revision, body)
         simulation = await self._decider.simulate(snapshot, request)
         decision = simulation.decision
         if not inner.explain:
@@ -77,27 +77,27 @@ class SimulateServicer:
             InvalidPattern: a candidate's pattern is not RE2.
             StoreUnavailable: the tenant's policies cannot be read.
         """
-        asked = cast("pb.SimulatePolicyRequest", message)
-        request = to_request(decide_request(asked), call.tenant_id, call.request_id)
-        snapshot = await self._snapshot(call, asked.min_revision, asked)
+        body = cast("pb.SimulatePolicyRequest", message)
+        request = to_request(decide_request(body), call.tenant_id, call.request_id)
+        snapshot = await self._snapshot(call, body.min_revision, body)
         simulation = await self._decider.simulate(snapshot, request, past_gates=True)
         response = to_response(simulation.decision)
         answer = pb.SimulatePolicyResponse(
             decision=response, layers=_layers(snapshot, simulation), trace=response.trace
         )
-        if not asked.explain:
+        if not body.explain:
             answer.decision.ClearField("trace")
         return answer
 
     async def _snapshot(
-        self, call: Call, min_revision: int, asked: pb.SimulateRequest | pb.SimulatePolicyRequest
+        self, call: Call, min_revision: int, body: pb.SimulateRequest | pb.SimulatePolicyRequest
     ) -> Snapshot:
-        """Returns the tenant's snapshot, with the candidates in `asked` laid over it."""
+        """Returns the tenant's snapshot, with the candidates in `body` laid over it."""
         snapshot = await self._decider.snapshot(call.tenant_id, min_revision, call.deadline)
-        if not asked.HasField("overlay"):
+        if not body.HasField("overlay"):
             return snapshot
         # There may be many candidates, and no decision should wait until they are compiled.
-        return await asyncio.to_thread(with_candidates, snapshot, asked.overlay)
+        return await asyncio.to_thread(with_candidates, snapshot, body.overlay)
 
     async def test_pattern(self, call: Call, message: Message) -> pb.TestStaticPatternResponse:
         """Runs a pattern over sample texts.
@@ -105,10 +105,10 @@ class SimulateServicer:
         Raises:
             InvalidPattern: it is not RE2.
         """
-        asked = cast("pb.TestStaticPatternRequest", message)
-        results = [_result(trial) for trial in try_pattern(asked.pattern, asked.test_inputs)]
+        body = cast("pb.TestStaticPatternRequest", message)
+        results = [_result(trial) for trial in try_pattern(body.pattern, body.test_inputs)]
         return pb.TestStaticPatternResponse(
-            pattern=asked.pattern,
+            pattern=body.pattern,
             results=results,
             match_count=sum(result.matched for result in results),
             total_inputs=len(results),
@@ -120,9 +120,9 @@ class SimulateServicer:
         Raises:
             StoreUnavailable: the tenant's policies cannot be read.
         """
-        asked = cast("pb.SimulatePolicyChainRequest", message)
+        body = cast("pb.SimulatePolicyChainRequest", message)
         snapshot = await self._decider.snapshot(call.tenant_id)
-        request = chain_request(asked, call.tenant_id)
+        request = chain_request(body, call.tenant_id)
         return trial_response(await asyncio.to_thread(try_chain, snapshot, request))
 
 

@@ -19,7 +19,7 @@ from bench import spans
 from pdp import catalog
 from pdp.detect.validators import VALIDATORS
 from pdp.engine.scan import PatternSet, scan
-from pdp.engine.text.patterns import Detector
+from pdp.engine.text.patterns import PatternDetector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -95,7 +95,7 @@ class Matcher:
         return [
             policy.id
             for policy in self.policies
-            if findings.first(Detector(policy.pattern, policy.validator))
+            if findings.first(PatternDetector(policy.pattern, policy.validator))
         ]
 
 

@@ -17,7 +17,7 @@ import grpc
 from bench.load import Load, decide_request, drive, require_h2load, write_frame
 from bench.servers import pdp_server
 from pdp._gen.pdp.v1 import org_policy_pb2, org_policy_pb2_grpc
-from pdp.decisions.recording import Records
+from pdp.decisions.recording import DecisionRecorder
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request
 from pdp.engine.compiler import compile_platform, empty_snapshot
@@ -95,7 +95,7 @@ def _set_level(port: int, tenant: str, level: str) -> None:
 def unrecorded_us() -> float:
     """Returns what it takes to find out that a plain ALLOW is not recorded, in microseconds."""
     snapshot = empty_snapshot(compile_platform(PolicySet(), {}), 1)
-    records = Records(_NeverAsked())  # type: ignore[arg-type] # so it says
+    records = DecisionRecorder(_NeverAsked())  # type: ignore[arg-type] # so it says
     request = Request(text="hello")
     decision = evaluate(snapshot, request, "d")
     number = 200_000

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[pb.DecideRequest, pb.DecideResponse]
 
 _ANSWER = pb.DecideResponse(outcome=pb.OUTCOME_ALLOW, allowed=True, status_hint=200)
-_TURNS = Coalescer()
+_COALESCER = Coalescer()
 
 
 async def _decide(request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
@@ -29,7 +29,7 @@ async def _decide(request: pb.DecideRequest, context: Context) -> pb.DecideRespo
 
 
 async def _decide_in_turns(request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
-    await _TURNS.mine()
+    await _COALESCER.join_batch()
     await asyncio.sleep(0)
     return _ANSWER
 

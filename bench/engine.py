@@ -162,7 +162,7 @@ def _slowest_addition_ms(snapshot: Snapshot, additions: int = 40) -> float:
     slowest = 0.0
     for index in range(additions):
         policy = StaticPolicy(f"new_{index}", f"New {index}", "custom", rf"\bNEW{index}\b", "log")
-        policies = snapshot.policies.replaced(KIND, {policy.id: policy})
+        policies = snapshot.policies.with_policies(KIND, {policy.id: policy})
         begin = time.perf_counter()
         snapshot = compile_tenant(snapshot.platform, "bench", policies, index + 2, snapshot)
         slowest = max(slowest, time.perf_counter() - begin)

@@ -96,7 +96,7 @@ def change_ms(rounds: int = 9) -> float:
     for index in range(rounds):
         changed = _rule(index, 0, f"changed {index}")
         assert changed.id in rules  # noqa: S101 - the bench's own names
-        policies = tenant.policies.replaced(policy_pack.RULE_KIND, {changed.id: changed})
+        policies = tenant.policies.with_policies(policy_pack.RULE_KIND, {changed.id: changed})
         begin = time.perf_counter()
         tenant = compile_tenant(tenant.platform, "bench", policies, index + 2, tenant)
         spent.append(time.perf_counter() - begin)
@@ -106,7 +106,7 @@ def change_ms(rounds: int = 9) -> float:
 def _policies(factor: int) -> PolicySet:
     chain = _chain_of(PACKS * factor)
     customer = CustomerPolicy("cust_bench", _document(factor))
-    return chain.replaced(customer_policy.KIND, {customer.customer_id: customer})
+    return chain.with_policies(customer_policy.KIND, {customer.customer_id: customer})
 
 
 def _chain_of(packs: int) -> PolicySet:

@@ -64,9 +64,11 @@ def pdp_server(data_dir: Path, **settings: str) -> Iterator[Served]:
 
 @contextmanager
 def _process(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    # Settings of the shell would distort the measurement.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PDP_")}
     process = subprocess.Popen(
         command,
-        env={**os.environ, **environment},
+        env={**inherited, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

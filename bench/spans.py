@@ -110,7 +110,7 @@ def finder(tiers: frozenset[str] | None = None) -> Callable[[str], list[Found]]:
     def find(text: str) -> list[Found]:
         findings = scan(patterns.shards, text, None, VALIDATORS)
         return [
-            (each.entity_type, each.where.start, each.where.end)
+            (each.entity_type, each.location.start, each.location.end)
             for detector, threshold in rules
             for each in findings.entities(detector)
             if each.confidence >= threshold

@@ -1,10 +1,13 @@
-"""Settings: a flag beats the environment (`PDP_*`) beats the file beats the default."""
+"""Settings. Precedence: a flag, the environment (`PDP_*`), the file, the default."""
 
 from __future__ import annotations
 
 import ipaddress
+import os
+import re
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
@@ -16,10 +19,15 @@ from pydantic_settings import (
 
 from pdp.errors import ConfigError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails
+
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
-def _address(text: str) -> str:
+def _check_address(text: str) -> str:
     if not text.startswith("unix:"):
         try:
             split_address(text)
@@ -28,14 +36,27 @@ def _address(text: str) -> str:
     return text
 
 
-def _named(value: Any) -> Any:
-    if value == "":  # else it would be the directory that the process happens to run in
-        raise ValueError("is empty; name a path, or leave it unset")
+def _check_path(value: Any) -> Any:
+    if value == "":  # an empty path would be the working directory
+        raise ValueError("the path is empty. Name a path, or leave the setting out.")
     return value
 
 
-Address = Annotated[str, AfterValidator(_address)]
-NamedPath = Annotated[Path, BeforeValidator(_named)]
+def _check_url(text: str) -> str:
+    if text and not _URL.match(text):
+        raise ValueError(f"{text!r} is not a URL. Use sqlite:///PATH.")
+    return text
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+Address = Annotated[str, AfterValidator(_check_address)]
+StoreUrl = Annotated[str, AfterValidator(_check_url)]
+NamedPath = Annotated[Path, BeforeValidator(_check_path)]
 
 
 class Settings(BaseSettings):
@@ -46,102 +67,104 @@ class Settings(BaseSettings):
     file: ClassVar[Path | None] = None
 
     grpc_listen: Address = Field(
-        "127.0.0.1:50051", description="Where gRPC is served: host:port, or unix:PATH."
+        "127.0.0.1:50051", description="Address of the gRPC server: host:port, or unix:PATH."
     )
     http_listen: Address = Field(
-        "127.0.0.1:8080", description="Where the JSON shim is served: host:port, or unix:PATH."
+        "127.0.0.1:8080", description="Address of the HTTP server: host:port, or unix:PATH."
     )
-    data_dir: NamedPath = Field(Path("var"), description="Where the default database lies.")
-    database_url: str = Field(
-        "", description="sqlite:///PATH; pdp.db under the data directory where empty."
+    data_dir: NamedPath = Field(Path("var"), description="Directory of the default database.")
+    database_url: StoreUrl = Field(
+        "", description="sqlite:///PATH; if empty, pdp.db in the data directory."
     )
-    auth: Literal["dev", "required"] = Field(
+    auth: Annotated[Literal["dev", "required"], BeforeValidator(_lower)] = Field(
         "required",
-        description="dev: everyone is admin, on loopback only. required: credentials.",
+        description="dev: every caller is an admin, on loopback only. required: credentials.",
     )
     workers: int = Field(1, ge=1, le=64, description="Processes that share the ports.")
-    log_level: LogLevel = Field("info", description="debug, info, warning or error.")
+    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
+        "info", description="debug, info, warning or error."
+    )
     drain_s: float = Field(
-        10.0, ge=0, le=600, description="Seconds that calls under way get after SIGTERM."
+        10.0, ge=0, le=600, description="Seconds that calls in progress get after SIGTERM."
     )
     risk_file: NamedPath | None = Field(None, description="TOML file that replaces risk points.")
     ner_model_dir: NamedPath | None = Field(
-        None, description="Directory of a spaCy pipeline: answers DLP rules of type ner."
+        None, description="Directory of a spaCy pipeline, for DLP rules of type ner."
     )
     gliner_model_dir: NamedPath | None = Field(
-        None, description="Directory of a GLiNER model in ONNX: answers DLP rules of type llm."
+        None, description="Directory of a GLiNER model in ONNX, for DLP rules of type llm."
     )
     ner_budget_ms: int = Field(
         500, ge=1, le=60_000, description="Milliseconds that a request may wait for these models."
     )
     clients_file: NamedPath | None = Field(
-        None, description="TOML file: which names in client certificates act for which tenants."
+        None, description="TOML file: the role and tenants of each client certificate's name."
     )
-    jwt_issuer: str = Field("", description="The iss of tokens; together with the audience.")
-    jwt_audience: str = Field("", description="The aud of tokens: with it, tokens are taken.")
+    jwt_issuer: str = Field("", description="The iss of tokens; needs the audience, too.")
+    jwt_audience: str = Field("", description="The aud of tokens; needs the issuer, too.")
     jwt_jwks: str = Field(
-        "", description="The keys of tokens, as a JWKS: a file, or an https address."
+        "", description="Public keys of tokens, as a JWKS: a file, or an https URL."
     )
     jwt_secret_file: NamedPath | None = Field(
-        None, description="File with the secret of tokens (HS256), in place of a JWKS."
+        None, description="File with the secret of tokens (HS256), instead of a JWKS."
     )
     jwt_roles_claim: str = Field("roles", description="The claim that lists a token's roles.")
     jwt_tenants_claim: str = Field("tenants", description="The claim that lists its tenants.")
     rate_per_s: float = Field(
-        0.0, ge=0, description="Calls a second that one credential may make; 0 for any number."
+        0.0, ge=0, description="Calls per second of one credential; 0 for no limit."
     )
     rate_burst: int = Field(
-        0, ge=0, description="Calls that it may make at once; 0 for those of a second."
+        0, ge=0, description="Calls of one credential at once; 0 for the calls of a second."
     )
-    audit_mode: Literal["durable", "async"] = Field(
+    audit_mode: Annotated[Literal["durable", "async"], BeforeValidator(_lower)] = Field(
         "durable",
         description="durable: answer when the decision's record is on disk. async: do not wait.",
     )
-    audit_url: str = Field(
-        "", description="sqlite:///PATH of decision records; audit.db beside the database if empty."
+    audit_url: StoreUrl = Field(
+        "", description="sqlite:///PATH of decision records; if empty, audit.db by the database."
     )
     audit_queue: int = Field(
         10_000, ge=1, le=1_000_000, description="Decisions that may wait for async recording."
     )
     audit_retention_days: float = Field(
-        365.0, ge=0, description="Days that decision records are kept; 0 for ever."
+        365.0, ge=0, description="Days that decision records are kept; 0 for no limit."
     )
     audit_max_mb: int = Field(
-        10_240, ge=0, description="MiB that decision records may take; 0 for any size."
+        10_240, ge=0, description="Size limit of the decision records in MiB; 0 for no limit."
     )
     audit_key_file: NamedPath | None = Field(
-        None, description="File with a secret that makes the chain of records unforgeable."
+        None, description="File with a secret that makes the log's hash chain unforgeable."
     )
     tls_cert_file: NamedPath | None = Field(
-        None, description="The server's certificate and those that sign it, PEM: serves TLS."
+        None, description="The server's certificate and its issuers, PEM; turns TLS on."
     )
     tls_key_file: NamedPath | None = Field(None, description="The certificate's private key, PEM.")
     tls_client_ca_file: NamedPath | None = Field(
-        None, description="Authorities, PEM: only clients with a certificate of theirs are served."
+        None, description="Authorities, PEM; clients need a certificate of one of them."
     )
 
     otel_endpoint: str = Field(
-        "", description="OpenTelemetry collector for traces, OTLP over HTTP; empty for no traces."
+        "", description="OpenTelemetry collector for traces, OTLP over HTTP; if empty, no traces."
     )
     siem_flush_s: float = Field(
-        5.0, gt=0, le=300, description="Seconds that a SIEM event waits for others to go with it."
+        5.0, gt=0, le=300, description="Seconds that a SIEM event waits for others to batch with."
     )
     siem_spool_mb: int = Field(
-        1_000, ge=1, le=1_000_000, description="Megabytes of events that wait for SIEMs at most."
+        1_000, ge=1, le=1_000_000, description="Size limit of events that wait for SIEMs, in MB."
     )
     alert_window_s: float = Field(
-        300.0, ge=0, le=86_400, description="Seconds in which alerts alike are sent once."
+        300.0, ge=0, le=86_400, description="Seconds in which similar alerts are sent once."
     )
     alert_hosts: str = Field(
-        "", description="The only hosts that alert webhooks may be at; empty for any."
+        "", description="The only hosts that alert webhooks may use; if empty, any host."
     )
     alert_networks: str = Field(
-        "", description="Networks that are not public and that alert webhooks may be in."
+        "", description="Private networks that alert webhooks may use, beside public ones."
     )
 
     @property
     def store_url(self) -> str:
-        """The database that is used."""
+        """The URL of the database."""
         return self.database_url or f"sqlite:///{self.data_dir / 'pdp.db'}"
 
     @classmethod
@@ -158,49 +181,133 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, *((file,) if file else ()))
 
 
-def load(flags: dict[str, Any], file: Path | None = None) -> Settings:
+def load(flags: Mapping[str, Any], file: Path | None = None) -> Settings:
     """Returns the settings.
 
     Args:
-        flags: what was given on the command line, by field name; None for what was not.
+        flags: values from the command line, by field name; None for a flag that was not used.
         file: a TOML file; it must exist.
 
     Raises:
-        ConfigError: a setting is unknown or out of its bounds, or the file cannot be read.
+        ConfigError: a setting is unknown or cannot be used, or the file cannot be read. The message
+            explains every such setting.
     """
     if file is not None and not file.is_file():
-        raise ConfigError(f"the configuration file {file} does not exist")
-    reader = type("FileSettings", (Settings,), {"file": file})
-    given = {name: value for name, value in flags.items() if value is not None}
+        raise ConfigError(f"--config: the file {file} does not exist. Name an existing file.")
+    settings_class = type("FileSettings", (Settings,), {"file": file})
+    values = {name: value for name, value in flags.items() if value is not None}
     try:
-        settings: Settings = reader(**given)
+        settings: Settings = settings_class(**values)
     except ValidationError as error:
-        lines = [_explain(each["loc"], each["msg"]) for each in error.errors()]
-        raise ConfigError("; ".join(lines)) from None
+        messages = [_explain(each, values, file) for each in error.errors()]
+        raise ConfigError(" ".join(messages)) from None
+    except OSError as error:
+        raise ConfigError(
+            f"--config: {file} cannot be read: {error.strerror}. Allow this process to read it."
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"--config: {file} is not UTF-8 text. Save it as UTF-8.") from None
     except ValueError as error:
-        raise ConfigError(f"{file}: {error}") from None
+        place = re.search(r"at line \d+, column \d+|at end of document", str(error))
+        position = f" ({place.group()})" if place else ""
+        raise ConfigError(f"--config: {file} is not valid TOML{position}. Correct it.") from None
     return settings
 
 
-def _explain(location: tuple[int | str, ...], message: str) -> str:
-    name = str(location[0]) if location else "settings"
-    return f"{name} (PDP_{name.upper()}): {message.removeprefix('Value error, ')}"
+def _explain(error: ErrorDetails, flags: Mapping[str, Any], file: Path | None) -> str:
+    """Returns the message for a value that pydantic refuses, without pydantic's own text."""
+    name = str(error["loc"][0])
+    if name not in Settings.model_fields:
+        return _explain_unknown(name, flags, file)
+    if error["type"] == "value_error":
+        problem = str(error["ctx"]["error"])
+    else:
+        problem = _problem(error["type"], error["input"], name)
+    return f"{_source(name, flags, file)}: {problem}"
+
+
+def _explain_unknown(name: str, flags: Mapping[str, Any], file: Path | None) -> str:
+    closest = get_close_matches(name, Settings.model_fields)
+    advice = "`pdp serve --help` lists the settings."
+    if closest:
+        advice = f"Did you mean {' or '.join(closest)}?"
+    place = "" if name in flags else f" in {file}"
+    return f"{name}{place}: no such setting. {advice}"
+
+
+def _source(name: str, flags: Mapping[str, Any], file: Path | None) -> str:
+    """Returns the name of a setting's variable, and what else its value came from."""
+    variable = f"PDP_{name.upper()}"
+    if name in flags:
+        return f"{variable} (--{name.replace('_', '-')})"
+    if file is None or variable in {each.upper() for each in os.environ}:
+        return variable
+    return f"{variable} ({name} in {file})"
+
+
+_PROBLEMS: Final = {
+    "literal_error": "is unknown",
+    "int_parsing": "is not a whole number",
+    "int_type": "is not a whole number",
+    "int_from_float": "is not a whole number",
+    "float_parsing": "is not a number",
+    "float_type": "is not a number",
+    "greater_than": "is out of range",
+    "greater_than_equal": "is out of range",
+    "less_than": "is out of range",
+    "less_than_equal": "is out of range",
+    "int_parsing_size": "is out of range",
+    "string_type": "is not a string",
+    "path_type": "is not a path",
+}
+"""What is wrong with a value, by the type of pydantic's error."""
+
+
+def _problem(error_type: str, value: Any, name: str) -> str:
+    shown = repr(value)
+    if len(shown) > _MAX_SHOWN:
+        shown = f"{shown[:_MAX_SHOWN]}…"
+    return f"{shown} {_PROBLEMS.get(error_type, 'cannot be used')}. Use {_usage(name)}."
+
+
+_MAX_SHOWN: Final = 100
+"""Characters of a value that a message shows at most."""
+
+
+def _usage(name: str) -> str:
+    """Returns which values a setting takes."""
+    field = Settings.model_fields[name]
+    choices = [str(each) for each in get_args(field.annotation) if isinstance(each, str)]
+    if choices:
+        return f"{', '.join(choices[:-1])} or {choices[-1]}"
+    if field.annotation not in (int, float):
+        return "text in quotes"
+    number = "a whole number" if field.annotation is int else "a number"
+    above, lowest, highest = (
+        next((getattr(each, bound) for each in field.metadata if hasattr(each, bound)), None)
+        for bound in ("gt", "ge", "le")
+    )
+    if highest is None:
+        return f"{number} of at least {lowest}"
+    if above is not None:
+        return f"{number} above {above}, at most {highest}"
+    return f"{number} from {lowest} to {highest}"
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """Returns host and port of `host:port` or `[host]:port`.
+    """Returns the host and port of `host:port` or `[host]:port`.
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: the address has neither form.
     """
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004 - ports end there
-        raise ConfigError(f'"{address}" is no address; write host:port or unix:PATH')
+        raise ConfigError(f"{address!r} is not an address. Use HOST:PORT or unix:PATH.")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine can reach `address`."""
+    """Returns whether only this machine can reach `address`."""
     if address.startswith("unix:"):
         return True
     host, _ = split_address(address)
@@ -213,10 +320,10 @@ def is_loopback(address: str) -> bool:
 
 
 def check_auth(settings: Settings) -> None:
-    """Refuses settings that would take anyone, or anyone's credentials, for ours.
+    """Refuses settings with which foreign callers or credentials would be accepted.
 
     Raises:
-        ConfigError: it says what to do.
+        ConfigError: such a setting is used; the message says what to do.
     """
     if settings.auth == "required":
         _check_credentials(settings)
@@ -227,27 +334,31 @@ def check_auth(settings: Settings) -> None:
     ):
         if not is_loopback(address):
             raise ConfigError(
-                f"PDP_AUTH=dev takes everyone for an admin, so it serves on loopback only; "
-                f"{name} is {address}. Set it to 127.0.0.1:PORT or unix:PATH"
+                f"{name}: {address} is not a loopback address, and with PDP_AUTH=dev every caller "
+                "is an admin. Use 127.0.0.1:PORT or unix:PATH, or set PDP_AUTH=required."
             )
 
 
 def _check_credentials(settings: Settings) -> None:
-    """Refuses what would leave open whose tokens or certificates count."""
+    """Refuses settings that leave open whose tokens or certificates are accepted."""
     keys = [settings.jwt_jwks, settings.jwt_secret_file]
     if any([settings.jwt_issuer, settings.jwt_audience, *keys]):
-        if not (settings.jwt_issuer and settings.jwt_audience):
-            raise ConfigError(
-                "tokens need both PDP_JWT_ISSUER and PDP_JWT_AUDIENCE: without them those that "
-                "were made by others, or for others, would count here"
-            )
+        for name, value in (
+            ("PDP_JWT_ISSUER", settings.jwt_issuer),
+            ("PDP_JWT_AUDIENCE", settings.jwt_audience),
+        ):
+            if not value:
+                raise ConfigError(
+                    f"{name}: tokens need both PDP_JWT_ISSUER and PDP_JWT_AUDIENCE; otherwise "
+                    "tokens of other issuers, or for other services, would be accepted. Set it."
+                )
         if len([key for key in keys if key]) != 1:
             raise ConfigError(
-                "tokens need one of PDP_JWT_JWKS (public keys) and PDP_JWT_SECRET_FILE (HS256), "
-                "and not both"
+                "PDP_JWT_JWKS, PDP_JWT_SECRET_FILE: tokens need one of the two. Set PDP_JWT_JWKS "
+                "for public keys or PDP_JWT_SECRET_FILE for HS256, not both."
             )
     if settings.clients_file is not None and settings.tls_client_ca_file is None:
         raise ConfigError(
-            "PDP_CLIENTS_FILE names client certificates, which are asked for only with "
-            "PDP_TLS_CLIENT_CA_FILE: set that, too"
+            "PDP_CLIENTS_FILE: the server requests client certificates only with "
+            "PDP_TLS_CLIENT_CA_FILE. Set it, too."
         )

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import grpc
 
 
+# Commands that run in this process would warn of `PDP_SOAK` and the like.
+os.environ["PDP_IGNORE_SETTINGS"] = ",".join(name for name in os.environ if "PDP_" in name)
+
 # Property tests have a short form, which gates, and a long one: `make soak`.
 EXAMPLES = 3_000 if os.environ.get("PDP_SOAK") else 100
 hypothesis.settings.register_profile("pdp", max_examples=EXAMPLES, deadline=None)
@@ -47,5 +50,5 @@ def channel(server: running.Server) -> Iterator[grpc.Channel]:
 @pytest.fixture(scope="session")
 def remote(server: running.Server) -> Iterator[RemoteClient]:
     """Calls the server's RPCs by name."""
-    with RemoteClient(server.grpc_address, timeout_s=running.PATIENCE_S) as caller:
-        yield caller
+    with RemoteClient(server.grpc_address, timeout_s=running.PATIENCE_S) as client:
+        yield client

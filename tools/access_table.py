@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pdp.domain.access import INCLUDED, ROLES
+from pdp.domain.access import INCLUDED_ROLES, ROLES
 from pdp.transport.http.binding import bindings
 from pdp.transport.methods import methods
 
@@ -22,7 +22,7 @@ END: Final = "<!-- end of the table -->\n"
 
 def may_call(role: str, method: Method) -> bool:
     """Whether a role goes as far as a method asks."""
-    return method.role in INCLUDED[role]
+    return method.role in INCLUDED_ROLES[role]
 
 
 def table() -> str:
@@ -42,7 +42,7 @@ def _lines() -> Iterator[str]:
 
 
 def _routes(method: Method) -> Iterator[Binding]:
-    if not method.streaming:
+    if not method.bidirectional:
         yield from bindings(method)
 
 

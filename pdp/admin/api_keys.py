@@ -129,7 +129,7 @@ class ApiKeys:
             kept = [
                 replace(each, expires_at=min(ends, each.expires_at or ends))
                 for each in key.secrets
-                if overlap_s and key.counts_until(each) > now
+                if overlap_s and key.expiry_of(each) > now
             ]
             if len(kept) >= MAX_SECRETS:
                 reason = f"has {MAX_SECRETS} secrets that count; wait, or set overlap_s to 0"

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.admin.versioned import ANYTHING, Expectation, Versioned
-from pdp.domain.customer_policy import KIND, MAX_BYTES, CustomerPolicy, body_of, faults
+from pdp.domain.customer_policy import KIND, MAX_BYTES, CustomerPolicy, body_of, find_violations
 from pdp.domain.stored_entity import StoredEntity
 from pdp.engine.rules.customers import compile_customer
 from pdp.errors import (
@@ -188,7 +188,7 @@ def check(policy: CustomerPolicy, prefix: str = "") -> None:
         raise RequestTooLarge(f"the policies are larger than {MAX_BYTES} bytes")
     found = [
         Violation(prefix + field, reason)
-        for field, reason in islice(faults(policy.document), MAX_FAULTS)
+        for field, reason in islice(find_violations(policy.document), MAX_FAULTS)
     ]
     if found:
         raise InvalidArgument.of(*found)

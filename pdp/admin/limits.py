@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.admin.versioned import ANYTHING, Expectation, Versioned
-from pdp.domain.limits import KIND, Limit, LimitInForce, Spent, body_of
+from pdp.domain.limits import KIND, ActiveLimit, Limit, body_of
 from pdp.domain.stored_entity import StoredEntity
 from pdp.errors import InvalidArgument, LimitExists, LimitNotFound, Violation
 from pdp.store.codec import check_texts
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pdp.admin.workspace import Workspace, Written
+    from pdp.domain.usage import UsageSnapshot
     from pdp.store.port import Reader, Transaction
     from pdp.usage.synchronization import UsageSynchronizer
 
@@ -32,7 +33,7 @@ class UsageReport:
     """How limits stand: what their subjects have used, by limit."""
 
     limits: Sequence[Limit]
-    spent: Spent
+    spent: UsageSnapshot
 
 
 class Limits:
@@ -132,7 +133,7 @@ class Limits:
         """
         await self._metering.sync()
         limits = await self.list(tenant_id)
-        spent = self._metering.meter.spent(tenant_id, [LimitInForce.of(limit) for limit in limits])
+        spent = self._metering.meter.spent(tenant_id, [ActiveLimit.of(limit) for limit in limits])
         return UsageReport(limits, spent)
 
 

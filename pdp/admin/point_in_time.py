@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from pdp.domain.policy_set import PolicySet
+from pdp.domain.kinds import read_policies
 from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import compile_platform, compile_tenant
@@ -76,7 +76,7 @@ def snapshot_at(reader: Reader, platform: Platform, tenant_id: str, revision: in
         StoreUnavailable: the store cannot be read.
     """
     shared, own = (
-        PolicySet.of(records_at(reader, owner, revision)) for owner in (PLATFORM, tenant_id)
+        read_policies(records_at(reader, owner, revision)) for owner in (PLATFORM, tenant_id)
     )
     then = compile_platform(
         shared, platform.validators, platform.risk, platform.patterns, platform.detectors

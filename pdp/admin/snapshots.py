@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pdp.domain.policy_set import PolicySet
+from pdp.domain.kinds import apply_changes, read_policies
 from pdp.domain.tenant import PLATFORM
-from pdp.engine.compiler import changed_platform, compile_tenant
+from pdp.engine.compiler import compile_tenant, update_platform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,15 +70,17 @@ def compile_snapshot(
         StoreUnavailable: the store cannot be read.
     """
     revision = reader.revision()
-    if held is None or not held.platform.akin(platform):
-        policies = PolicySet.of(reader.list_tenant(tenant_id))
+    if held is None or not held.platform.compatible_with(platform):
+        policies = read_policies(reader.list_tenant(tenant_id))
         return compile_tenant(platform, tenant_id, policies, revision)
     changes: list[Change] = []
     since = held.revision
     while page := reader.changes(since):
         changes += (change for change in page if change.tenant_id == tenant_id)
         since = page[-1].revision
-    return compile_tenant(platform, tenant_id, held.policies.changed(changes), revision, held)
+    return compile_tenant(
+        platform, tenant_id, apply_changes(held.policies, changes), revision, held
+    )
 
 
 def read_news(reader: Reader, since: int) -> News:
@@ -98,7 +100,7 @@ def plan_renewal(publisher: Publisher, news: News) -> Renewal | None:
     held = tuple(
         snapshot
         for tenant_id, revision in news.changed.items()
-        if (snapshot := publisher.held(tenant_id)) is not None and snapshot.revision < revision
+        if (snapshot := publisher.cached(tenant_id)) is not None and snapshot.revision < revision
     )
     if not (held or news.of_platform):
         return None
@@ -112,6 +114,6 @@ def renew(reader: Reader, renewal: Renewal) -> Renewed:
         InvalidPattern: some patterns do not compile; it names them all.
         StoreUnavailable: the store cannot be read.
     """
-    platform = changed_platform(renewal.platform, renewal.of_platform)
+    platform = update_platform(renewal.platform, renewal.of_platform)
     fresh = tuple(compile_snapshot(reader, held.tenant_id, platform, held) for held in renewal.held)
     return Renewed(fresh, None if platform is renewal.platform else platform)

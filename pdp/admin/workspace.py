@@ -18,7 +18,7 @@ import structlog
 
 from pdp.admin.snapshots import Renewed, compile_snapshot, plan_renewal, read_news, renew
 from pdp.domain.tenant import PLATFORM
-from pdp.engine.compiler import changed_platform
+from pdp.engine.compiler import update_platform
 from pdp.errors import PdpError
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Workspace:
     async def _write(self, tenant_id: str, work: Callable[[Transaction], T]) -> Written[T]:
         if tenant_id == PLATFORM:
             return await self._write_platform(work)
-        held = self._publisher.held(tenant_id)
+        held = self._publisher.cached(tenant_id)
         platform = self._publisher.platform
 
         def run() -> tuple[T, Snapshot]:
@@ -144,7 +144,7 @@ class Workspace:
         def run() -> tuple[T, int]:
             with self._store.write() as transaction:
                 value = work(transaction)
-                changed_platform(platform, transaction.written)  # only to see that it compiles
+                update_platform(platform, transaction.written)  # only to see that it compiles
                 return value, transaction.revision()
 
         value, revision = await self._run(run)

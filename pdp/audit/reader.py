@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pdp.domain.audit_log import Filter
+from pdp.domain.audit_log import RecordFilter
 from pdp.domain.decision_record import DecisionRecord
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ class RecordReader:
             tenant_id: whose.
             before: the cursor that all of them come before; None for the newest.
             limit: how many at most.
-            **wanted: which, by the fields of `Filter`.
+            **wanted: which, by the fields of `RecordFilter`.
 
         Raises:
             StoreUnavailable: the log cannot be read.
         """
-        which = Filter(tenant_id, **wanted)
+        which = RecordFilter(tenant_id, **wanted)
         found = await asyncio.to_thread(self._log.select, which, before=before, limit=limit)
         return [_read(each) for each in found]
 
@@ -74,7 +74,7 @@ class RecordReader:
         Raises:
             StoreUnavailable: the log cannot be read.
         """
-        which = Filter(tenant_id, **wanted)
+        which = RecordFilter(tenant_id, **wanted)
         end = await asyncio.to_thread(self._log.last)
         after = 0
         while True:
@@ -94,12 +94,12 @@ class RecordReader:
         Args:
             tenant_id: whose.
             after: the cursor that all of them come after; None for those from now on.
-            **wanted: which, by the fields of `Filter`.
+            **wanted: which, by the fields of `RecordFilter`.
 
         Raises:
             StoreUnavailable: the log cannot be read.
         """
-        which = Filter(tenant_id, **wanted)
+        which = RecordFilter(tenant_id, **wanted)
         log = self._log
         seen = await asyncio.to_thread(log.last) if after is None else after
         while not self._ending.is_set():

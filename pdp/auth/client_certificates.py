@@ -6,7 +6,7 @@ import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.auth.principal import Principal, principal_for
-from pdp.domain.access import ALL_TENANTS, INCLUDED, PEP
+from pdp.domain.access import ALL_TENANTS, INCLUDED_ROLES, PEP
 from pdp.domain.tenant import is_tenant_id
 from pdp.errors import ConfigError
 
@@ -72,10 +72,10 @@ def _client(entry: Any, place: str) -> tuple[str, Principal]:
     if not isinstance(name, str) or not name:
         raise ConfigError(f"{place}: identity must be a name in certificates")
     if tenants == [ALL_TENANTS]:
-        return name, principal_for(f"mtls:{name}", INCLUDED[PEP], None)
+        return name, principal_for(f"mtls:{name}", INCLUDED_ROLES[PEP], None)
     if not isinstance(tenants, list) or not tenants or not all(map(_is_tenant, tenants)):
         raise ConfigError(f'{place}: tenants must be a list of tenant ids, or ["*"]')
-    return name, principal_for(f"mtls:{name}", INCLUDED[PEP], frozenset(tenants))
+    return name, principal_for(f"mtls:{name}", INCLUDED_ROLES[PEP], frozenset(tenants))
 
 
 def _is_tenant(value: Any) -> bool:

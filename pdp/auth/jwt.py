@@ -18,7 +18,7 @@ from cachetools import TLRUCache, TTLCache
 
 from pdp.auth.principal import Principal, principal_for
 from pdp.auth.rejections import CredentialRejected
-from pdp.domain.access import ALL_TENANTS, including
+from pdp.domain.access import ALL_TENANTS, expand_roles
 from pdp.domain.tenant import is_tenant_id
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class TokenVerifier:
         subject = claims["sub"]
         if not 0 < len(subject) <= MAX_SUBJECT_LENGTH or not subject.isprintable():
             raise CredentialRejected("invalid")
-        roles = including(_listed(claims.get(self._rules.roles_claim, ())))
+        roles = expand_roles(_listed(claims.get(self._rules.roles_claim, ())))
         named = _listed(claims.get(self._rules.tenants_claim, ()))
         if ALL_TENANTS in named:
             return principal_for(f"jwt:{subject}", roles, None)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pdp.auth.principal import Principal, principal_for
 from pdp.auth.rejections import CredentialRejected
-from pdp.domain.access import ALL_TENANTS, including
+from pdp.domain.access import ALL_TENANTS, expand_roles
 from pdp.domain.api_key import KEY_LENGTH, PREFIX_LENGTH, digest
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class KeyRing:
         """How many keys count."""
         now = time.time()
         return sum(
-            any(key.counts_until(secret) > now for secret in key.secrets)
+            any(key.expiry_of(secret) > now for secret in key.secrets)
             for key in self._keys().values()
         )
 
@@ -64,9 +64,7 @@ class KeyRing:
 
 def _by_prefix(keys: Mapping[str, ApiKey]) -> dict[str, _Held]:
     return {
-        secret.prefix: _Held(
-            bytes.fromhex(secret.sha256), key.counts_until(secret), _principal(key)
-        )
+        secret.prefix: _Held(bytes.fromhex(secret.sha256), key.expiry_of(secret), _principal(key))
         for key in keys.values()
         for secret in key.secrets
     }
@@ -74,4 +72,4 @@ def _by_prefix(keys: Mapping[str, ApiKey]) -> dict[str, _Held]:
 
 def _principal(key: ApiKey) -> Principal:
     tenants = None if key.tenants == (ALL_TENANTS,) else frozenset(key.tenants)
-    return principal_for(f"key:{key.id}", including([key.role]), tenants)
+    return principal_for(f"key:{key.id}", expand_roles([key.role]), tenants)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pdp.domain.access import ADMIN, INCLUDED
+from pdp.domain.access import ADMIN, INCLUDED_ROLES
 from pdp.domain.tenant import DEFAULT_TENANT
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class DevelopmentAuthenticator:
 
     def __init__(self, name: str = "dev-admin") -> None:
         """Takes the name that is written into the change log."""
-        self._admin = principal_for(name, INCLUDED[ADMIN], None)
+        self._admin = principal_for(name, INCLUDED_ROLES[ADMIN], None)
 
     def authenticate(self, metadata: Mapping[str, str], peer: tuple[str, ...] = ()) -> Principal:
         """Returns the development admin, with any credential or none."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pdp import catalog
 from pdp.admin.install.catalog import install_catalog
 from pdp.detect.validators import VALIDATORS
-from pdp.domain.policy_set import PolicySet
+from pdp.domain.kinds import read_policies
 from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
 from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import compile_platform
@@ -54,7 +54,7 @@ def first_publisher(store: Store, risk: RiskTable) -> Publisher:
     """Returns a publisher with the platform compiled; tenants are compiled at their first use."""
     with store.read() as reader:
         revision = reader.revision()
-        policies = PolicySet.of(reader.list_tenant(PLATFORM))
+        policies = read_policies(reader.list_tenant(PLATFORM))
         platform = compile_platform(policies, VALIDATORS, risk, detectors=catalog.detectors())
         changed = dict.fromkeys(reader.tenants() - {PLATFORM}, 0)
     return Publisher(platform, revision, changed)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from pdp.audit.maintenance import Checkpoints
 from pdp.audit.recorder import Recorder
-from pdp.decisions.recording import Records
-from pdp.decisions.records import RecordMaker
+from pdp.decisions.record_builder import RecordBuilder
+from pdp.decisions.recording import DecisionRecorder
 from pdp.domain.audit_log import Retention
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.store.sqlite.audit_log import SqliteAuditLog
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pdp.audit.acknowledgements import Acknowledgements
     from pdp.config import Settings
-    from pdp.decisions.records import Pending
+    from pdp.decisions.record_builder import PendingRecord
     from pdp.domain.audit_log import AuditLog
     from pdp.transport.metrics import Metrics
 
@@ -91,15 +91,15 @@ class Recording:
             StoreUnavailable: it cannot be read or written now.
         """
         self.log = _opened(options)
-        self.maker = RecordMaker()
-        self.recorder: Recorder[Pending] = Recorder(
+        self.maker = RecordBuilder()
+        self.recorder: Recorder[PendingRecord] = Recorder(
             self.log,
             self.maker.make,
             tickets if options.durable else None,
             bound=options.bound,
             retention=options.retention,
         )
-        self.records = Records(self.recorder)
+        self.records = DecisionRecorder(self.recorder)
         self._checkpoints = Checkpoints(self.log)
 
     def measure(self, metrics: Metrics) -> None:

@@ -38,11 +38,11 @@ class CaseTarget(Protocol):
         """
 
 
-class CallerTarget:
-    """Decides and administers by a caller: a server, or its endpoints in this process."""
+class ClientTarget:
+    """Decides and administers by a client: a server, or its endpoints in this process."""
 
-    def __init__(self, caller: Client) -> None:
-        self._caller = caller
+    def __init__(self, client: Client) -> None:
+        self._client = client
 
     def administer(self, tenant_id: str, name: str, body: JsonObject) -> tuple[JsonObject, int]:
         """See `CaseTarget.administer`."""
@@ -62,16 +62,16 @@ class CallerTarget:
             decode(dict(body), message)
         except PdpError as error:
             raise CallFailed.of(error) from None
-        answer = self._caller.call(name, message, tenant_id)
+        answer = self._client.call(name, message, tenant_id)
         return encode(answer.message), answer.metadata
 
 
 class EngineTarget:
-    """Decides by an `Engine`, and administers the same database by a caller."""
+    """Decides by an `Engine`, and administers the same database by a client."""
 
-    def __init__(self, engine: Engine, caller: Client) -> None:
+    def __init__(self, engine: Engine, client: Client) -> None:
         self._engine = engine
-        self._admin = CallerTarget(caller)
+        self._admin = ClientTarget(client)
 
     def administer(self, tenant_id: str, name: str, body: JsonObject) -> tuple[JsonObject, int]:
         """See `CaseTarget.administer`."""

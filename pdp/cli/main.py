@@ -1,7 +1,8 @@
-"""The command group: finds a command's file when the command is named."""
+"""The group of all commands. It imports the module of a command only when the command is used."""
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from io import StringIO, TextIOWrapper
@@ -9,6 +10,8 @@ from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
+
+from pdp.environment import warn_of_variables
 
 _COMMANDS: Final = (
     "serve",
@@ -29,14 +32,14 @@ _COMMANDS: Final = (
 
 _EPILOG: Final = (
     "Start with: pdp serve --auth dev, then pdp decide --text 'DROP TABLE users'. "
-    "Each command's --help lists its exit codes."
+    "The --help of each command lists its exit codes."
 )
 
 
 class _Group(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        # Their names alone, for what was meant by a name that does not exist.
+        # Only the names: click suggests from them if a command does not exist.
         self.commands = dict.fromkeys(_COMMANDS)  # type: ignore[assignment] # see get_command
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override] # typer's own Context
@@ -46,7 +49,7 @@ class _Group(TyperGroup):
         if cmd_name not in _COMMANDS:
             return None
         command = import_module(f"pdp.cli.commands.{cmd_name}")
-        if hasattr(command, "group"):  # a command with commands of its own
+        if hasattr(command, "group"):  # a command with subcommands
             return command.group()
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(cmd_name, epilog=command.EPILOG)(command.command)
@@ -67,10 +70,13 @@ def application() -> typer.Typer:
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """Runs the command that `arguments` name (the process's own where None), and exits.
+    """Runs a command, and exits.
 
-    It writes UTF-8 whatever the locale: answers are JSON, and texts are in any language. Where
-    standard output is closed, the exit code is the answer.
+    The output is UTF-8 in every locale, because it is JSON and text in any language. If standard
+    output is closed, only the exit code tells the result.
+
+    Args:
+        arguments: the arguments of the command line; None for those of the process.
     """
     if sys.stdout is None:
         sys.stdout = StringIO()
@@ -80,18 +86,21 @@ def run(arguments: list[str] | None = None) -> None:
     application()(arguments, prog_name="pdp")
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        from pdp.cli.banner import installed_version  # noqa: PLC0415 - for this option only
+def _show_version(requested: bool) -> None:
+    if requested:
+        from pdp.cli.output.banner import installed_version  # noqa: PLC0415 - only this option needs it
 
         print(f"pdp {installed_version()}")
         raise typer.Exit
 
 
 def _group(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """The policy decision point: decides whether AI traffic may pass, and serves such decisions."""
+    """The policy decision point: decides whether AI traffic is allowed."""
+    if context.invoked_subcommand != "serve":  # it refuses unknown variables
+        warn_of_variables(os.environ)

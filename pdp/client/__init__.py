@@ -1,5 +1,5 @@
-"""Ways to call the RPCs: `remote`, a server over gRPC, and `local`, the same endpoints in this
-process with no server. The command line and the decision cases know no difference.
+"""Clients that call the RPCs: `RemoteClient` calls a server over gRPC, and `LocalClient` calls the
+same endpoints in this process, without a server. Both have the interface `Client`.
 """
 
 from __future__ import annotations

@@ -1,12 +1,10 @@
-"""What a caller is."""
+"""The interface that all clients have."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, Self
-
-from pdp.transport.methods import Method, methods
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -15,43 +13,42 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pdp.errors import PdpError, Violation
+    from pdp.transport.methods import Method
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back: the message, and the metadata that came with it."""
+    """The response message of a call, and the metadata that the server sent with it."""
 
     message: Message
     metadata: Mapping[str, str]
 
 
 class Client(Protocol):
-    """Calls RPCs. A context manager: what it holds is released at the end."""
+    """Calls RPCs. It is a context manager that releases its resources at the end."""
 
     def call(self, name: str, message: Message, tenant_id: str = "") -> Reply:
-        """Calls one RPC.
+        """Calls an RPC with a single response.
 
         Args:
-            name: of the RPC, for instance `Decide`.
-            message: its request.
-            tenant_id: for the `X-Tenant-ID` metadata; empty for none.
+            name: the name of the RPC, for example `Decide`.
+            message: the request message.
+            tenant_id: the value of the `X-Tenant-ID` metadata; empty to send none.
 
         Raises:
-            CallFailed: it could not be carried out.
-
+            CallFailed: the call failed.
         """
 
     def stream(self, name: str, message: Message, tenant_id: str = "") -> Iterator[Message]:
-        """Calls an RPC whose answer is a stream, and yields what comes, for as long as it does.
+        """Calls an RPC with a stream of responses, and yields them until the stream ends.
 
         Args:
             name: as in `call`.
-            message: its request.
+            message: the request message.
             tenant_id: as in `call`.
 
         Raises:
-            CallFailed: it could not be carried out, or not to its end.
-
+            CallFailed: the call failed, at its start or later.
         """
 
     def __enter__(self) -> Self:
@@ -63,18 +60,17 @@ class Client(Protocol):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Releases what it holds."""
+        """Releases the resources."""
 
 
 class CallFailed(Exception):
-    """A call that could not be carried out.
+    """A call failed.
 
     Attributes:
-        code: the error reason, for instance `INVALID_ARGUMENT`.
+        code: the error reason, for example `INVALID_ARGUMENT`.
         message: a sentence for people.
         details: the fields at fault.
-        unavailable: not the request was at fault, but whoever was to answer it.
-
+        unavailable: whether the server or the database is at fault, and not the request.
     """
 
     def __init__(
@@ -88,23 +84,24 @@ class CallFailed(Exception):
 
     @classmethod
     def of(cls, error: PdpError, *, unavailable: bool = False) -> CallFailed:
-        """Returns the failure that `error` is."""
+        """Returns the failure that corresponds to `error`."""
         return cls(error.reason, error.message, error.violations, unavailable=unavailable)
 
     def envelope(self) -> dict[str, Any]:
-        """Returns the error as the JSON shim sends it."""
+        """Returns the error in the form of the HTTP API."""
         details = [{"field": field, "reason": reason} for field, reason in self.details]
         return {"error": {"code": self.code, "message": self.message, "details": details}}
 
 
 @cache
 def rpc(name: str) -> Method:
-    """Returns the RPC of that name.
+    """Returns the RPC with a name.
 
     Raises:
-        LookupError: there is none.
-
+        LookupError: there is no such RPC.
     """
+    from pdp.transport.methods import methods  # noqa: PLC0415 - loads all contracts
+
     for method in methods():
         if method.name == name:
             return method

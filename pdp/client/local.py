@@ -1,4 +1,4 @@
-"""Calls the server's own endpoints in this process: the same guards, no wire and no server."""
+"""Calls the endpoints of the server in this process: the same guards, but no network."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pdp.bootstrap.policies import first_publisher, open_store, risk_table
 from pdp.bootstrap.recording import Recording, RecordingOptions, beside
 from pdp.client.base import CallFailed, Reply, rpc
 from pdp.errors import InternalError, PdpError, RevisionUnavailable, StoreUnavailable
-from pdp.server.security import for_owner
+from pdp.server.security import local_services
 from pdp.server.wiring import wire
 from pdp.transport.call import Call
-from pdp.transport.response_streams import sent
+from pdp.transport.response_streams import stream_messages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -30,7 +30,7 @@ _UNAVAILABLE = (StoreUnavailable, RevisionUnavailable, InternalError)
 
 
 class LocalClient:
-    """A `Caller` of the endpoints on a database."""
+    """A `Client` of the endpoints, on a database that it opens itself."""
 
     def __init__(
         self,
@@ -41,42 +41,44 @@ class LocalClient:
         records: RecordingOptions | None = None,
         ner: NerEngine | None = None,
     ) -> None:
-        """Opens the database, made where it is not there.
+        """Opens the database; creates it if it does not exist.
 
         Args:
             database_url: `sqlite:///PATH`.
-            risk_file: TOML file that replaces risk points.
-            actor: who changes what, in the change log. Who has the database may do anything.
-            records: how decisions are recorded; where None, durably, beside the database.
-            ner: the models that find named entities; None for none. It is closed with this.
+            risk_file: a TOML file that replaces risk points.
+            actor: the actor that the change log names. It may do everything, because it has access
+                to the database itself.
+            records: how to record decisions; None for durably, in a log next to the database.
+            ner: the models that find named entities; None for none. The client closes them.
 
         Raises:
-            ConfigError: it cannot be used; the message says what to do.
-            StoreUnavailable: it cannot be read or written now.
-
+            ConfigError: the database cannot be used; the message says what to do.
+            StoreUnavailable: the database cannot be read or written now.
         """
         risk = risk_table(risk_file)
-        with ExitStack() as undo:
+        with ExitStack() as resources:
             store = open_store(database_url)
-            undo.callback(store.close)
+            resources.callback(store.close)
             publisher = first_publisher(store, risk)
             workspace = Workspace(store, publisher)
-            undo.callback(workspace.close)
-            # Each call brings the loop as far as its answer; between calls nothing runs.
-            self._runner = undo.enter_context(asyncio.Runner())
-            tickets = LoopAcknowledgements(self._runner.get_loop())
-            keeping = Recording(records or RecordingOptions(beside(database_url)), tickets)
-            undo.callback(keeping.close)
+            resources.callback(workspace.close)
+            # The loop runs only during a call; nothing runs between calls.
+            self._runner = resources.enter_context(asyncio.Runner())
+            acknowledgements = LoopAcknowledgements(self._runner.get_loop())
+            recording = Recording(
+                records or RecordingOptions(beside(database_url)), acknowledgements
+            )
+            resources.callback(recording.close)
             if ner is not None:
-                undo.callback(ner.close)
-            wiring = wire(publisher, workspace, ner, for_owner(actor), keeping=keeping)
+                resources.callback(ner.close)
+            wiring = wire(publisher, workspace, ner, local_services(actor), recording=recording)
             self._endpoints = wiring.endpoints
             self._runner.run(wiring.metering.sync())
-            undo.callback(lambda: self._runner.run(wiring.metering.close()))
-            self._end = undo.pop_all()
+            resources.callback(lambda: self._runner.run(wiring.metering.close()))
+            self._resources = resources.pop_all()
 
     def call(self, name: str, message: Message, tenant_id: str = "") -> Reply:
-        """See `Caller.call`."""
+        """See `Client.call`."""
         method = rpc(name)
         call = Call(method, {"x-tenant-id": tenant_id} if tenant_id else {}, "local")
         work: Coroutine[Any, Any, Message] = self._call(call, message)
@@ -86,11 +88,11 @@ class LocalClient:
             raise CallFailed.of(error, unavailable=isinstance(error, _UNAVAILABLE)) from None
 
     def stream(self, name: str, message: Message, tenant_id: str = "") -> Iterator[Message]:
-        """See `Caller.stream`."""
+        """See `Client.stream`."""
         call = Call(rpc(name), {"x-tenant-id": tenant_id} if tenant_id else {}, "local")
         try:
             self._runner.run(self._call(call, message))
-            messages = sent(call)
+            messages = stream_messages(call)
             while (each := self._runner.run(_next(messages))) is not None:
                 yield each
         except PdpError as error:
@@ -108,7 +110,7 @@ class LocalClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._end.close()
+        self._resources.close()
 
 
 async def _next(messages: AsyncIterator[Message]) -> Message | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", -1),
-    # gRPC would send even a call to this machine through the proxy that the environment names.
+    # Otherwise gRPC uses the proxy of the environment, even for calls to this machine.
     ("grpc.enable_http_proxy", 0),
 )
 
@@ -34,10 +34,31 @@ _UNAVAILABLE: Final = frozenset(
         grpc.StatusCode.CANCELLED,
     }
 )
-"""What says that the server, not the request, is at fault."""
+"""Codes that mean that the server, and not the request, is at fault."""
+
+_CAUSES: Final = (
+    ("Connection refused", "the connection was refused"),
+    ("No such file or directory", "the socket does not exist"),
+    ("Permission denied", "permission denied"),
+    ("CERTIFICATE_VERIFY_FAILED", "the certificate is not trusted"),
+    ("Hostname Verification Check failed", "the certificate is for another name"),
+    ("WRONG_VERSION_NUMBER", "the server does not use TLS"),
+    ("DNS resolution failed", "the host name cannot be resolved"),
+    ("Domain name not found", "the host name cannot be resolved"),
+    ("reset by peer", "the server closed the connection"),
+    ("Socket closed", "the server closed the connection; maybe it requires TLS or a certificate"),
+    ("HTTP/2", "the service at this address does not speak gRPC"),
+)
+"""What a part of gRPC's description of a failure means."""
+
+_MEANINGS: Final = {
+    grpc.StatusCode.DEADLINE_EXCEEDED: "there was no response within the timeout",
+    grpc.StatusCode.UNIMPLEMENTED: "it does not know the call",
+    grpc.StatusCode.UNAVAILABLE: "there is no connection",
+}
 
 Credential = tuple[tuple[str, str], ...]
-"""Metadata: a key or a token under its name, or nothing."""
+"""The metadata with a key or a token; empty for none."""
 
 _STATUS_KEY: Final = "grpc-status-details-bin"
 
@@ -55,7 +76,7 @@ def open_channel(address: str, tls: ClientTls | None = None) -> grpc.Channel:
 
 
 class RemoteClient:
-    """A `Caller` of the server at an address."""
+    """A `Client` of the server at an address."""
 
     def __init__(
         self,
@@ -65,13 +86,13 @@ class RemoteClient:
         tls: ClientTls | None = None,
         credential: Credential = (),
     ) -> None:
-        """Connects at the first call.
+        """Prepares the connection, which is opened at the first call.
 
         Args:
             address: host:port, or unix:PATH.
-            timeout_s: how long a call may take, the connection included.
-            tls: how the connection is secured; None for not at all.
-            credential: the metadata that says who calls.
+            timeout_s: how long a call may take, including the time to connect.
+            tls: how to connect by TLS; None for no TLS.
+            credential: the metadata with the key or token of the caller.
 
         Raises:
             ConfigError: a file that `tls` names cannot be read.
@@ -82,37 +103,38 @@ class RemoteClient:
         self._channel = open_channel(address, tls)
 
     def call(self, name: str, message: Message, tenant_id: str = "") -> Reply:
-        """See `Caller.call`."""
+        """See `Client.call`."""
         method = rpc(name)
         send = self._channel.unary_unary(
             method.path,
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.response.FromString,
         )
-        metadata = self._credential
-        if tenant_id:
-            metadata += (("x-tenant-id", tenant_id),)
         try:
-            answer, call = send.with_call(message, timeout=self._timeout_s, metadata=metadata)
+            response, call = send.with_call(
+                message, timeout=self._timeout_s, metadata=self._metadata(tenant_id)
+            )
         except grpc.RpcError as error:
             raise failure(error, self._address) from None
-        return Reply(answer, _texts(call.trailing_metadata() or ()))
+        return Reply(response, _texts(call.trailing_metadata() or ()))
 
     def stream(self, name: str, message: Message, tenant_id: str = "") -> Iterator[Message]:
-        """See `Caller.stream`. The connection must be there in time; the stream may last."""
+        """See `Client.stream`. There is no timeout: the stream may last."""
         method = rpc(name)
         send = self._channel.unary_stream(
             method.path,
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.response.FromString,
         )
-        metadata = self._credential
-        if tenant_id:
-            metadata += (("x-tenant-id", tenant_id),)
         try:
-            yield from send(message, metadata=metadata)
+            yield from send(message, metadata=self._metadata(tenant_id))
         except grpc.RpcError as error:
             raise failure(error, self._address) from None
+
+    def _metadata(self, tenant_id: str) -> tuple[tuple[str, str], ...]:
+        if not tenant_id:
+            return self._credential
+        return (*self._credential, ("x-tenant-id", tenant_id))
 
     def __enter__(self) -> Self:
         return self
@@ -127,24 +149,36 @@ class RemoteClient:
 
 
 def failure(error: Any, address: str) -> CallFailed:
-    """Returns what a failed call to `address` says: the server's own words where it has any."""
+    """Returns the failure that a `grpc.RpcError` describes.
+
+    It has the server's own error reason and message if the server sent them.
+    """
     details = dict(error.trailing_metadata() or ()).get(_STATUS_KEY)
     if details is not None:
         return _from_status(details, unavailable=error.code() in _UNAVAILABLE)
     return CallFailed(
         error.code().name,
-        f"the server at {address} did not answer: {error.details()}",
+        f"the server at {address} did not answer: {cause_of(error)}",
         unavailable=error.code() in _UNAVAILABLE,
     )
 
 
+def cause_of(error: Any) -> str:
+    """Returns why a call got no answer, from a `grpc.RpcError`."""
+    details = error.details() or ""
+    for part, cause in _CAUSES:
+        if part in details:
+            return cause
+    return _MEANINGS.get(error.code(), f"the gRPC status is {error.code().name}")
+
+
 def _from_status(raw: bytes, *, unavailable: bool) -> CallFailed:
     status = status_pb2.Status.FromString(raw)
-    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    info, bad_request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
     for detail in status.details:
         if not detail.Unpack(info):
-            detail.Unpack(bad)
-    violations = [Violation(each.field, each.description) for each in bad.field_violations]
+            detail.Unpack(bad_request)
+    violations = [Violation(each.field, each.description) for each in bad_request.field_violations]
     return CallFailed(info.reason, status.message, violations, unavailable=unavailable)
 
 

@@ -1,4 +1,4 @@
-"""What a client needs to trust a server, and to be trusted by it."""
+"""The TLS settings of a client."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ CA_FILE, CERT_FILE, KEY_FILE = (
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
-    """How to reach a server by TLS.
+    """How to connect to a server by TLS.
 
     Attributes:
-        ca_file: the authorities to trust, PEM; empty for those that gRPC ships with.
-        cert_file, key_file: the client's own certificate and key, PEM, where the server asks.
-        server_name: the name that the server's certificate must have; empty for the address's.
+        ca_file: the certificate authorities to trust, in PEM; empty for those that gRPC ships with.
+        cert_file: the certificate of the client, in PEM, if the server requires one.
+        key_file: the key of that certificate, in PEM.
+        server_name: the name that the server's certificate must have; empty for the name in the
+            address.
     """
 
     ca_file: str = ""
@@ -33,21 +35,21 @@ class ClientTls:
 
     @classmethod
     def of(
-        cls, *, wanted: bool, ca_file: str, cert_file: str, key_file: str, server_name: str
+        cls, *, enabled: bool, ca_file: str, cert_file: str, key_file: str, server_name: str
     ) -> ClientTls | None:
-        """Returns what options ask for: TLS where any of them is given, else None.
+        """Returns the settings; None if TLS is not enabled and no other option is given.
 
         Raises:
             ConfigError: a certificate without its key, or a key without its certificate.
         """
         if bool(cert_file) != bool(key_file):
             raise ConfigError(f"{CERT_FILE} and {KEY_FILE} belong together: give both or none")
-        if not (wanted or ca_file or cert_file or server_name):
+        if not (enabled or ca_file or cert_file or server_name):
             return None
         return cls(ca_file, cert_file, key_file, server_name)
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """Returns the same in gRPC's terms.
+        """Returns the credentials of the gRPC channel.
 
         Raises:
             ConfigError: a file cannot be read.
@@ -59,7 +61,7 @@ class ClientTls:
         )
 
     def options(self) -> tuple[tuple[str, str], ...]:
-        """Returns the channel's options."""
+        """Returns the options of the gRPC channel."""
         if not self.server_name:
             return ()
         return (("grpc.ssl_target_name_override", self.server_name),)

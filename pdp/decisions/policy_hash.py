@@ -1,4 +1,4 @@
-"""The hash of the policies that a decision was made on: the same for the same, on any server."""
+"""The hash of the policies that a decision is based on: equal policies have it on every server."""
 
 from __future__ import annotations
 
@@ -9,52 +9,54 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain import api_key
-from pdp.domain.policy_set import ENTITIES, PolicySet
+from pdp.domain.kinds import ENTITY_CLASSES
 
 if TYPE_CHECKING:
+    from pdp.domain.policy_set import PolicySet
     from pdp.engine.snapshot import Snapshot
 
-MAX_KEPT: Final = 64
-"""Owners whose hash is kept; a server that decides for more of them at once works some out anew."""
+MAX_CACHED: Final = 64
+"""Policy sets whose hash is cached. A server that decides for more tenants at once computes some
+hashes again."""
 
-_BESIDE: Final = frozenset({"created_at", "updated_at", "version"})
-"""When and how often a policy was written, which is not what it says."""
+_IGNORED_FIELDS: Final = frozenset({"created_at", "updated_at", "version"})
+"""When and how often a policy was written: this does not change what it says."""
 
-_NO_POLICIES: Final = frozenset({api_key.KIND})
+_IGNORED_KINDS: Final = frozenset({api_key.KIND})
 
 
 class PolicyHasher:
-    """Hashes policies; those of an owner once for as long as they stay as they are."""
+    """Hashes policies; caches the hash of each policy set."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[int, tuple[PolicySet, str]] = OrderedDict()
+        self._cache: OrderedDict[int, tuple[PolicySet, str]] = OrderedDict()
 
     def of(self, snapshot: Snapshot) -> str:
-        """Returns the hash of the policies of a snapshot, in hex."""
+        """Returns the hash of a snapshot's policies, in hex."""
         parts = (snapshot.platform.policies, snapshot.policies)
-        return hashlib.sha256("".join(map(self._of_owner, parts)).encode()).hexdigest()
+        return hashlib.sha256("".join(map(self._of_set, parts)).encode()).hexdigest()
 
-    def _of_owner(self, policies: PolicySet) -> str:
-        # By identity: sets are immutable, and a set that is held here gives its id to no other.
-        kept = self._kept.get(id(policies))
-        if kept is not None:
-            self._kept.move_to_end(id(policies))
-            return kept[1]
-        found = _digest(policies)
-        self._kept[id(policies)] = (policies, found)
-        if len(self._kept) > MAX_KEPT:
-            self._kept.popitem(last=False)
-        return found
+    def _of_set(self, policies: PolicySet) -> str:
+        # By identity: sets are immutable, and a cached set keeps its id for as long as it is here.
+        cached = self._cache.get(id(policies))
+        if cached is not None:
+            self._cache.move_to_end(id(policies))
+            return cached[1]
+        digest = _digest(policies)
+        self._cache[id(policies)] = (policies, digest)
+        if len(self._cache) > MAX_CACHED:
+            self._cache.popitem(last=False)
+        return digest
 
 
 def _digest(policies: PolicySet) -> str:
     whole = hashlib.sha256()
-    for kind in sorted(ENTITIES.keys() - _NO_POLICIES):
+    for kind in sorted(ENTITY_CLASSES.keys() - _IGNORED_KINDS):
         for entity_id, entity in sorted(policies.of_kind(kind).items()):
             body = {
                 field.name: getattr(entity, field.name)
                 for field in fields(entity)
-                if field.name not in _BESIDE
+                if field.name not in _IGNORED_FIELDS
             }
             line = json.dumps([kind, entity_id, body], sort_keys=True, default=_plain)
             whole.update(line.encode() + b"\n")
@@ -62,7 +64,7 @@ def _digest(policies: PolicySet) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Returns what JSON has no form for in one that is the same everywhere."""
+    """Converts a value that JSON does not know to one with the same form on every server."""
     if isinstance(value, (set, frozenset)):
         return sorted(value)
     if hasattr(value, "__dataclass_fields__"):

@@ -1,7 +1,7 @@
-"""Takes out of a request all that may not be kept of it: for records, never for callers.
+"""Redacts a request for its record. Callers never see this redaction.
 
-What a policy redacts is what the policy says; what is written down is held to more: everything that
-any detector finds goes, whether a rule asks for it or not, at whatever confidence, examples too.
+A policy decides what is redacted for callers. A record is redacted more strictly: every finding of
+every detector is removed, whether or not a rule asks for it, at any confidence, examples too.
 """
 
 from __future__ import annotations
@@ -34,24 +34,25 @@ if TYPE_CHECKING:
     from pdp.engine.snapshot import Platform, Snapshot
 
 MAX_FINDINGS: Final = 1000
-"""In one request. What holds more is data, not a text with data in it: nothing of it is kept."""
+"""Findings of one request. A text with more of them is data: nothing of it is kept."""
 
 WITHHELD: Final = "[REDACTED]"
-"""Stands for a whole text, or a name, that could not be looked through."""
+"""Replaces a whole text, or a name, that could not be scanned."""
 
 MASKED: Final = "[MASKED]"
 
-_NAMED: Final = frozenset({SECRET, FINANCIAL})
-"""What is taken out of ids and names, which may well be of persons: who it was is to be kept."""
+_NAME_CATEGORIES: Final = frozenset({SECRET, FINANCIAL})
+"""The categories that are removed from ids and names. These may be the names of persons: a record
+must say who asked."""
 
 
 class Cleaned(NamedTuple):
-    """What may be kept of a request.
+    """The parts of a request that may be kept.
 
     Attributes:
-        text: None where there was none.
-        arguments: the same.
-        entities: what was found, and what the caller has told of.
+        text: None if the request has no text.
+        arguments: None if the request has none.
+        entities: the findings, and the entities that the caller sent.
     """
 
     text: str | None
@@ -60,10 +61,10 @@ class Cleaned(NamedTuple):
 
 
 class Redactor:
-    """All detectors that ship with the product, compiled to be looked for together."""
+    """All detectors that ship with the product, compiled together."""
 
     def __init__(self, platform: Platform) -> None:
-        """Compiles those of `platform`: its detectors, and its policies of personal data."""
+        """Compiles the detectors of `platform` and its policies of secrets and personal data."""
         self._validators = platform.validators
         detectors = [*platform.detectors.values(), *_of_policies(platform.policies)]
         self._by_pattern = _by_pattern(replace(each, allowlist=frozenset()) for each in detectors)
@@ -71,62 +72,62 @@ class Redactor:
         self._shards = PatternSet().with_patterns(self._by_pattern).shards
 
     def clean(self, request: Request, decision: Decision, snapshot: Snapshot | None) -> Cleaned:
-        """Returns what may be kept of `request`.
+        """Returns the parts of `request` that may be kept.
 
         Args:
-            request: what was asked.
-            decision: what it came to; what it redacts goes too, with its replacements.
-            snapshot: what it was decided on, for the tenant's own detectors.
+            request: the request.
+            decision: its decision, whose redactions are applied as well.
+            snapshot: what the decision is based on, for the tenant's own detectors.
 
         Raises:
-            PatternsExhausted: it could not be looked through.
+            ScanMemoryExhausted: the request could not be scanned.
         """
         by_pattern, shards = self._for(snapshot)
         findings = scan(shards, request.text, request.arguments, self._validators)
-        found = list(_found(findings, by_pattern))
-        told = [*_told(request), *_named(request)]
-        entities = (*told, *map(self._recorded, found))
-        if len(found) > MAX_FINDINGS:
+        entity_findings = list(_entity_findings(findings, by_pattern))
+        given = [*_caller_entities(request), *_named_entities(request)]
+        entities = (*given, *map(self._recorded, entity_findings))
+        if len(entity_findings) > MAX_FINDINGS:
             return Cleaned(WITHHELD, None, entities[:MAX_FINDINGS])
         redactions = [
             *_of_decision(decision),
             *(_redaction(each) for each in entities if each.end > each.start),
         ]
-        done = redact(request, redactions)
-        text = request.text if done.text is None else done.text
-        arguments = request.arguments if done.arguments is None else done.arguments
+        redacted = redact(request, redactions)
+        text = request.text if redacted.text is None else redacted.text
+        arguments = request.arguments if redacted.arguments is None else redacted.arguments
         if arguments is not None:
             masked = {name for each in decision.obligations for name in each.fields}
             arguments = self._clean_object(arguments, masked)
         return Cleaned(text or None, arguments, entities)
 
-    def _recorded(self, found: EntityFinding) -> RecordedEntity:
-        """Returns what a record says: of a value of documentation, that it is none."""
-        where = found.where
-        example = where.value.lower() in self._examples.get(found.detector_id, ())
+    def _recorded(self, finding: EntityFinding) -> RecordedEntity:
+        """Returns a finding as a record has it; an example from documentation has confidence 0."""
+        where = finding.location
+        example = where.value.lower() in self._examples.get(finding.detector_id, ())
         return RecordedEntity(
-            found.entity_type,
-            found.category,
-            found.detector_id,
-            0.0 if example else found.confidence,
+            finding.entity_type,
+            finding.category,
+            finding.detector_id,
+            0.0 if example else finding.confidence,
             where.start,
             where.end,
             where.segment.path,
         )
 
     def holds(self, values: Sequence[str], *, strictly: bool = False) -> bool:
-        """Whether any of `values`, ids and names, holds a secret or financial data.
+        """Whether an id or a name holds a secret or financial data.
 
         Args:
-            values: as a request has them.
-            strictly: count personal data of other kinds as well.
+            values: the ids and names of a request.
+            strictly: count other personal data as well.
         """
         return bool(values) and any(self._finds("\n".join(values), strictly=strictly))
 
     def name(self, value: str, *, strictly: bool = False) -> str:
         """Returns an id or a name without the secrets and financial data in it; see `holds`."""
         spans = sorted(
-            (each.where.start, each.where.end, each.entity_type)
+            (each.location.start, each.location.end, each.entity_type)
             for each in self._finds(value, strictly=strictly)
         )
         parts: list[str] = []
@@ -139,22 +140,24 @@ class Redactor:
 
     def _finds(self, text: str, *, strictly: bool) -> Iterator[EntityFinding]:
         findings = scan(self._shards, text, None, self._validators)
-        yield from _found(findings, self._by_pattern, None if strictly else _NAMED)
+        yield from _entity_findings(
+            findings, self._by_pattern, None if strictly else _NAME_CATEGORIES
+        )
 
     def _for(
         self, snapshot: Snapshot | None
     ) -> tuple[Mapping[str, tuple[EntityDetector, ...]], Sequence[Shard]]:
-        """The platform's detectors and shards, and a tenant's own."""
+        """Returns the platform's detectors and shards, and the tenant's own."""
         own = [] if snapshot is None else _own_detectors(snapshot.policies)
         if not own or snapshot is None:
             return self._by_pattern, self._shards
-        together = {**self._by_pattern}
+        combined = {**self._by_pattern}
         for pattern, detectors in _by_pattern(own).items():
-            together[pattern] = (*together.get(pattern, ()), *detectors)
-        return together, (*self._shards, *snapshot.patterns.shards)
+            combined[pattern] = (*combined.get(pattern, ()), *detectors)
+        return combined, (*self._shards, *snapshot.patterns.shards)
 
     def _clean_object(self, value: Any, masked: set[str]) -> Any:
-        """Cleans what a scan of strings does not see: keys, numbers, and what is to be masked."""
+        """Cleans what a scan of strings does not see: keys, numbers and fields to mask."""
         if isinstance(value, Mapping):
             return {
                 self._clean_key(key): MASKED if key in masked else self._clean_object(item, masked)
@@ -163,9 +166,9 @@ class Redactor:
         if isinstance(value, (list, tuple)):
             return [self._clean_object(item, masked) for item in value]
         if isinstance(value, (int, float)) and abs(value) >= _LONG_NUMBER:
-            shown = f"{value:.0f}"
-            clean = self.name(shown, strictly=True)
-            return value if clean == shown else clean
+            digits = f"{value:.0f}"
+            clean = self.name(digits, strictly=True)
+            return value if clean == digits else clean
         return value
 
     def _clean_key(self, key: str) -> str:
@@ -173,11 +176,11 @@ class Redactor:
 
 
 _LONG_NUMBER: Final = 100_000
-"""Numbers from here on are looked at: shorter ones are nobody's."""
+"""Numbers from here on are scanned; a shorter number identifies no person."""
 
 
 def _of_policies(policies: PolicySet) -> Iterator[EntityDetector]:
-    """Yields what the policies of secrets and personal data look for, as detectors."""
+    """Yields the policies of secrets and personal data as detectors."""
     for policy in policies.of_kind(static_policy.KIND).values():
         if policy.family == SECRET or policy.family in PERSONAL_CATEGORIES:
             yield EntityDetector(
@@ -191,7 +194,7 @@ def _of_policies(policies: PolicySet) -> Iterator[EntityDetector]:
 
 
 def _own_detectors(policies: PolicySet) -> list[EntityDetector]:
-    """Returns what a tenant's own rules look for by patterns of their own."""
+    """Returns the tenant's rules that have a pattern, as detectors."""
     return [
         EntityDetector(rule.id, rule.detector_name, rule.entity_type, CUSTOM, (pattern,))
         for rule in policies.of_kind(dlp_rule.KIND).values()
@@ -200,42 +203,42 @@ def _own_detectors(policies: PolicySet) -> list[EntityDetector]:
 
 
 def _by_pattern(detectors: Iterable[EntityDetector]) -> dict[str, tuple[EntityDetector, ...]]:
-    found: dict[str, tuple[EntityDetector, ...]] = {}
+    by_pattern: dict[str, tuple[EntityDetector, ...]] = {}
     for detector in detectors:
         for pattern in detector.patterns:
-            found[pattern] = (*found.get(pattern, ()), detector)
-    return found
+            by_pattern[pattern] = (*by_pattern.get(pattern, ()), detector)
+    return by_pattern
 
 
-def _found(
+def _entity_findings(
     findings: Findings,
     by_pattern: Mapping[str, tuple[EntityDetector, ...]],
     categories: frozenset[str] | None = None,
 ) -> Iterator[EntityFinding]:
-    """Yields what was found of `categories`; of all where None."""
-    asked: set[str] = set()
+    """Yields the findings of `categories`; of all categories if None."""
+    done: set[str] = set()
     for pattern in findings.hits:
         for detector in by_pattern.get(pattern, ()):
             if categories is not None and detector.category not in categories:
                 continue
-            if detector.id not in asked:
-                asked.add(detector.id)
+            if detector.id not in done:
+                done.add(detector.id)
                 yield from findings.entities(detector)
 
 
-def _told(request: Request) -> Iterator[RecordedEntity]:
+def _caller_entities(request: Request) -> Iterator[RecordedEntity]:
     for each in request.entities:
         yield RecordedEntity(
             each.entity_type, "", "", each.confidence, each.start, min(each.end, len(request.text))
         )
 
 
-def _named(request: Request) -> Iterator[RecordedEntity]:
-    """Yields what models have found."""
-    for each in request.ner.found if request.ner else ():
-        wanted = each.wanted
+def _named_entities(request: Request) -> Iterator[RecordedEntity]:
+    """Yields the findings of models."""
+    for each in request.ner.entities if request.ner else ():
+        label = each.label
         yield RecordedEntity(
-            wanted.label, "", wanted.detector_type, each.confidence, each.start, each.end, each.path
+            label.name, "", label.detector_type, each.confidence, each.start, each.end, each.path
         )
 
 

@@ -1,12 +1,12 @@
-"""Between decisions and the recorder: what is kept, and what is answered where it cannot be."""
+"""Records decisions: which ones, and what is answered if a record cannot be written."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from pdp.decisions.records import Pending, is_kept
+from pdp.decisions.record_builder import PendingRecord, is_recorded
 from pdp.domain.decision import Fault
 from pdp.domain.layers import ENGINE
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY
@@ -16,24 +16,30 @@ from pdp.errors import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pdp.audit.recorder import Recorder
     from pdp.domain.decision import Decision
     from pdp.domain.request import Request
     from pdp.engine.evaluate import Mark
     from pdp.engine.snapshot import Snapshot
 
-_ITEM: Final = 50
-"""What anything in a document takes, besides its characters."""
+_NODE_WEIGHT: Final = 50
+"""The memory of any value in a document, in characters, besides its own characters."""
 
 NOT_RECORDED: Final = "The decision could not be recorded, so the request is blocked to be safe."
 
 
-class Records:
-    """Hands decisions to the recorder, where the tenant's logging level keeps them."""
+class RecordQueue(Protocol):
+    """Takes decisions that wait to be recorded; `pdp.audit.recorder.Recorder` is one."""
 
-    def __init__(self, recorder: Recorder[Pending] | None = None) -> None:
-        """Takes the recorder; None records nothing."""
-        self._recorder = recorder
+    def record(self, pending: PendingRecord, weight: int = 0) -> Any:
+        """Takes a decision; see `Recorder.record`."""
+
+
+class DecisionRecorder:
+    """Hands decisions to the recorder if the tenant's logging level keeps them."""
+
+    def __init__(self, queue: RecordQueue | None = None) -> None:
+        """Takes the queue of the recorder; None records nothing."""
+        self._queue = queue
 
     def take(
         self,
@@ -43,31 +49,32 @@ class Records:
         began: float = 0.0,
         marks: Sequence[Mark] = (),
     ) -> Any:
-        """Has a decision recorded, where it is kept; waits for nothing.
+        """Queues a decision for recording, if it is recorded. Never waits.
 
         Args:
-            snapshot: what it was decided on; None where there was nothing to decide on.
-            request: what was asked.
-            decision: what it came to.
-            began: when deciding began, by `time.perf_counter`; 0 where it was not measured.
-            marks: when its layers came to an end.
+            snapshot: what the decision is based on; None if there was no snapshot.
+            request: the request.
+            decision: the decision.
+            began: when evaluation began, by `time.perf_counter`; 0 if it was not measured.
+            marks: when its layers finished.
 
         Returns:
-            What the answer is to wait for: whether the record is on disk. None where it need not.
+            The acknowledgement that the answer must wait for: it says whether the record is on
+            disk. None if the answer need not wait.
         """
         if decision.plain and snapshot is not None and not snapshot.timed:
-            return None  # most of them: found out at once, since nothing else is
+            return None  # most decisions: only the levels that record everything record a plain one
         policy = DEFAULT_ORG_POLICY if snapshot is None else snapshot.org
-        recorder = self._recorder
-        if recorder is None or not is_kept(policy.logging_level, decision):
+        queue = self._queue
+        if queue is None or not is_recorded(policy.logging_level, decision):
             return None
-        took = time.perf_counter() - began if began else 0.0
-        pending = Pending(snapshot, request, decision, time.time(), took, marks)
-        return recorder.record(pending, _weight(request))
+        duration_s = time.perf_counter() - began if began else 0.0
+        pending = PendingRecord(snapshot, request, decision, time.time(), duration_s, marks)
+        return queue.record(pending, _weight(request))
 
 
 def _weight(request: Request) -> int:
-    """Returns how many characters a request holds, roughly, for the bound of what may wait."""
+    """Returns roughly how many characters a request holds, for the bound of the queue."""
     documents = (request.arguments, request.context, request.subject.attributes)
     return len(request.text) + sum(_characters(each) for each in documents if each)
 
@@ -76,16 +83,16 @@ def _characters(value: Any) -> int:
     if isinstance(value, str):
         return len(value)
     if isinstance(value, Mapping):
-        return sum(_ITEM + len(key) + _characters(item) for key, item in value.items())
+        return sum(_NODE_WEIGHT + len(key) + _characters(item) for key, item in value.items())
     if isinstance(value, (list, tuple)):
-        return sum(_ITEM + _characters(item) for item in value)
-    return _ITEM
+        return sum(_NODE_WEIGHT + _characters(item) for item in value)
+    return _NODE_WEIGHT
 
 
 def unrecorded(decision: Decision) -> Decision:
-    """Returns the BLOCK that is answered where a decision had to be recorded and was not.
+    """Returns the BLOCK that is answered if a decision must be recorded and was not.
 
-    Also where it was no ALLOW, so that what is answered does not depend on what the disk does.
+    It replaces every outcome, so that the answer does not depend on the state of the disk.
     """
     fault = Fault(ENGINE, StoreUnavailable("the record could not be written"))
     return unjudged(decision.request_id, decision.decision_id, message=NOT_RECORDED, fault=fault)

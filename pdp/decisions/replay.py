@@ -1,8 +1,8 @@
-"""A recorded decision judged again, on other policies: what would it come to (decide.md, Services).
+"""Replays a recorded decision on other policies (docs/decide.md, Services).
 
-A record holds no raw text. What was found in it then is held against the policies in question, and
-patterns that are new among them run on what of the text is kept: the redacted text. Where that is
-not enough, `replay` says so instead of guessing.
+A record holds no raw text. The findings of then are checked against the policies in question, and
+new patterns run on the redacted text that the record keeps. If that is not enough, `replay` says so
+instead of guessing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pdp.domain.policy_set import PolicySet
     from pdp.engine.rules.customers import Customer
     from pdp.engine.snapshot import Snapshot
-    from pdp.engine.text.patterns import Detector
+    from pdp.engine.text.patterns import PatternDetector
 
 NO_LIMITS: Final = "limits: how much of them had been used then is not recorded"
 NOT_JUDGED: Final = "part of it could not be judged then either"
@@ -42,12 +42,12 @@ _RECORDED_ROOTS: Final = frozenset(
 
 
 class Replayed(NamedTuple):
-    """A record, judged again.
+    """A record that was decided again.
 
     Attributes:
-        decision: None where it cannot be replayed.
-        obstacle: why it cannot be; empty where it was.
-        gaps: what of the policies could not be held against it all the same.
+        decision: None if it cannot be replayed.
+        obstacle: why it cannot be replayed; empty if it was.
+        gaps: parts of the policies that could not be checked although it was replayed.
     """
 
     decision: Decision | None
@@ -55,73 +55,73 @@ class Replayed(NamedTuple):
     gaps: tuple[str, ...] = ()
 
 
-class _Found:
-    """Stands for a pattern that was found then: in all of what stands for the text now."""
+class _KnownPattern:
+    """Stands for a pattern that matched then: it matches the whole text."""
 
     def spans(self, text: str, data: bytes) -> Iterator[tuple[int, int]]:
         """See `CompiledPattern`."""
         yield 0, len(text)
 
-    def places(
-        self, text: str, data: bytes, windows: object = None
+    def matches(
+        self, text: str, data: bytes, ranges: object = None
     ) -> Iterator[tuple[int, int, int, int]]:
         """See `CompiledPattern`."""
         yield 0, len(text), 0, len(text)
 
 
-_FOUND: Final = _Found()
+_KNOWN: Final = _KnownPattern()
 
 
 class RecordedFindings(Findings):
-    """What was found then, and what is found in the text that is kept."""
+    """The findings of then, and those in the redacted text."""
 
     __slots__ = ("_by_detector", "_by_pattern")
 
     def __init__(
         self,
-        kept: Findings,
+        redacted: Findings,
         by_pattern: Mapping[str, Location],
         by_detector: Mapping[str, tuple[EntityFinding, ...]],
         snapshot: Snapshot,
     ) -> None:
         """Args:
-        kept: of the text that is kept.
-        by_pattern: the patterns that were found then, each with a place.
+        redacted: the findings in the redacted text.
+        by_pattern: the patterns that matched then, each with a place.
         by_detector: the entities that were found then, by the id of their detector.
-        snapshot: what they are held against.
+        snapshot: the policies that they are checked against.
         """
-        hits: dict[str, Any] = {**kept.hits}
-        for detector_id, found in by_detector.items():
+        hits: dict[str, Any] = {**redacted.hits}
+        for detector_id, entities in by_detector.items():
             pattern = _pattern_of(detector_id, snapshot)
             if pattern:  # else no layer asks for it
-                hits.setdefault(pattern, (_FOUND, (found[0].where.segment,)))
-        hits |= {pattern: (_FOUND, (where.segment,)) for pattern, where in by_pattern.items()}
+                hits.setdefault(pattern, (_KNOWN, (entities[0].location.segment,)))
+        hits |= {pattern: (_KNOWN, (where.segment,)) for pattern, where in by_pattern.items()}
         super().__init__(hits, snapshot.platform.validators)
         self._by_pattern = by_pattern
         self._by_detector = by_detector
 
-    def first(self, detector: Detector) -> Location | None:
-        """Returns where `detector` was found."""
+    def first(self, detector: PatternDetector) -> Location | None:
+        """Returns the first place at which `detector` matched."""
         where = self._by_pattern.get(detector.pattern)
         return where if where is not None else super().first(detector)
 
-    def all(self, detector: Detector) -> tuple[Location, ...]:
-        """Returns every place where `detector` was found."""
+    def all(self, detector: PatternDetector) -> tuple[Location, ...]:
+        """Returns every place at which `detector` matched."""
         where = self._by_pattern.get(detector.pattern)
         return (where,) if where is not None else super().all(detector)
 
     def entities(self, detector: EntityDetector) -> tuple[EntityFinding, ...]:
-        """Returns what `detector` found."""
-        found = self._by_detector.get(detector.id)
-        return found if found is not None else super().entities(detector)
+        """Returns the entities that `detector` found."""
+        entities = self._by_detector.get(detector.id)
+        return entities if entities is not None else super().entities(detector)
 
 
 def replay(record: DecisionRecord, before: Snapshot, after: Snapshot) -> Replayed:
-    """Judges a record again.
+    """Decides a record again.
 
     Args:
-        record: as it was recorded.
-        before: the tenant's policies as they are, whose patterns were run then.
+        record: the record.
+        before: the tenant's policies as they are, whose patterns ran then.
         after: the policies in question.
     """
     obstacle = _obstacle(record, after)
@@ -136,7 +136,7 @@ def replay(record: DecisionRecord, before: Snapshot, after: Snapshot) -> Replaye
 
 
 def recorded_request(record: DecisionRecord) -> Request:
-    """Returns what was asked, as far as it is recorded; blanks stand for the text."""
+    """Returns the request, as far as it is recorded; blanks stand for the text."""
     length = max(record.text_length, len(record.redacted_text or ""))
     return Request(
         text=" " * length,
@@ -210,9 +210,9 @@ def _new_patterns(before: Snapshot, after: Snapshot) -> bool:
 def _findings(
     record: DecisionRecord, request: Request, before: Snapshot, after: Snapshot
 ) -> RecordedFindings:
-    # What of a text is kept has blanks in place of nothing: its places are not those of the text,
-    # but within its length, so that what is redacted there can be counted as redacted.
-    kept = scan(
+    # Places in the redacted text are not those of the text. They are within its length, so that a
+    # redaction there counts as one.
+    redacted = scan(
         after.shards,
         record.redacted_text or "",
         record.redacted_arguments,
@@ -233,14 +233,14 @@ def _findings(
         for pattern in _patterns_of(match, before.platform.policies, before.policies):
             by_pattern[pattern] = whole
         for detector in _detectors_of(match, before):
-            found = EntityFinding(detector.id, detector.entity_type, detector.category, 1.0, whole)
-            by_detector.setdefault(detector.id, [found])
-    entities = {key: tuple(found) for key, found in by_detector.items()}
-    return RecordedFindings(kept, by_pattern, entities, after)
+            entity = EntityFinding(detector.id, detector.entity_type, detector.category, 1.0, whole)
+            by_detector.setdefault(detector.id, [entity])
+    entities = {key: tuple(values) for key, values in by_detector.items()}
+    return RecordedFindings(redacted, by_pattern, entities, after)
 
 
 def _pattern_of(detector_id: str, snapshot: Snapshot) -> str:
-    """Returns a pattern of a detector, for layers to ask for it by; empty where it is gone."""
+    """Returns a pattern by which layers find a detector; empty if the detector is gone."""
     detector = snapshot.platform.detectors.get(detector_id)
     if detector is not None:
         return detector.patterns[0]
@@ -249,7 +249,7 @@ def _pattern_of(detector_id: str, snapshot: Snapshot) -> str:
 
 
 def _patterns_of(match: Match, platform: PolicySet, own: PolicySet) -> Iterator[str]:
-    """Yields the patterns that a policy that matched then must have been found by."""
+    """Yields the patterns by which a policy must have matched then."""
     policy: Any
     for policies in (own, platform):
         if match.layer == STATIC:

@@ -1,20 +1,21 @@
-"""A text that is judged as it arrives: what of it may go out, and when. Pure, no I/O.
+"""A text that is decided while it arrives: which part may be released, and when. Pure, no I/O.
 
-A text in chunks is held back until no value can be under way in it any more:
+The end of a text in chunks is held back, because a value may not be complete yet:
 
-* `HOLD_BACK` characters at its end, more than any value and the words around it that detectors and
+* the last `HOLD_BACK` characters: more than any value and the words around it that detectors and
   policies look at;
-* the run of characters without a space that reaches into these, for keys and tokens of any length
-  up to `MAX_RUN`;
-* a private key that has begun and not ended, up to `MAX_KEY`: its lines are no run;
+* the run of characters without a space that reaches into these: keys and tokens, up to `MAX_RUN`;
+* a private key that has begun and not ended, up to `MAX_KEY`: it has line breaks, so it is no run;
 * a redaction that reaches into these: it may still grow.
 
-Each time a part may go out, the whole text so far is judged, so that a pattern over the whole text
-counts as it does in one piece. That happens each `STEP` characters, and in long texts less often,
-so that no character is looked at more than `SHARE` times, however small the chunks are.
+Each time a part may be released, the whole text so far is decided, so that a pattern over the whole
+text counts as it does in a single request. That happens every `STEP` characters, and less often in
+long texts, so that no character is scanned more than `MAX_SCANS` times, however small the chunks
+are.
 
-What is not allowed ends the stream, once that does not hang on where the text happens to end for
-now: the word "foo" is there before the "d" of "food" arrives. Until then nothing goes out.
+A decision that is not allowed closes the stream only if it does not depend on the place at which
+the text ends for now: the word "foo" is complete before the "d" of "food" arrives. Until then
+nothing is released.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.decision import ObligationType
-from pdp.engine.text.characters import FOLDS, LEFT_OUT, MARKS
+from pdp.engine.text.characters import ASCII_FORMS, COMBINING_MARKS, INVISIBLE_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,22 +32,22 @@ if TYPE_CHECKING:
     from pdp.domain.decision import Decision, Obligation, Span
 
 HOLD_BACK: Final = 256
-"""Characters at the end of the text so far that never go out before its end."""
+"""Characters at the end of the text so far that are never released before the text ends."""
 
 MAX_RUN: Final = 4096
-"""Characters of a run without a space that are held back before them, at most."""
+"""The longest run without a space, in characters, that is held back before them."""
 
 MAX_KEY: Final = 16_384
-"""Characters of a private key that is held back until it ends, at most."""
+"""The longest private key, in characters, that is held back until it ends."""
 
 MAX_TEXT_BYTES: Final = 1 << 20
-"""Of one text as UTF-8, as of the text of one request."""
+"""The longest text, in bytes of UTF-8; the same bound as for the text of one request."""
 
 STEP: Final = 64
-"""New characters that a text is judged for, at least."""
+"""The fewest new characters that cause a new decision."""
 
-SHARE: Final = 128
-"""How many times each character of a long text is looked at, at most."""
+MAX_SCANS: Final = 128
+"""How often each character of a long text is scanned at most."""
 
 _BEGIN: Final = "-----BEGIN "
 _KEY: Final = re.compile(rf"{_BEGIN}[A-Z0-9 ]{{0,40}}PRIVATE KEY")
@@ -54,23 +55,27 @@ _KEY_END: Final = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?---
 
 _SPACE: Final = " "
 _RUN: Final = frozenset(map(chr, range(ord(_SPACE) + 1, 0x7F))) | frozenset(
-    map(chr, {code for code in FOLDS if not chr(code).isspace()} | {*LEFT_OUT, *MARKS})
+    map(
+        chr,
+        {code for code in ASCII_FORMS if not chr(code).isspace()}
+        | {*INVISIBLE_CHARACTERS, *COMBINING_MARKS},
+    )
 )
-"""What opaque values are made of, and what patterns read as that or do not see."""
+"""The characters of keys and tokens, and those that patterns read as one of them or do not see."""
 
 
 class TextTooLong(Exception):
-    """A text in chunks is over `MAX_TEXT_BYTES`."""
+    """A text in chunks is longer than `MAX_TEXT_BYTES`."""
 
 
 class Release(NamedTuple):
-    """What a chunk comes to.
+    """The result of a chunk.
 
     Attributes:
-        decision: on the text so far, with the spans of what is released alone.
-        text: what may go out now.
-        end: how far into the whole text that goes.
-        closed: nothing more will go out.
+        decision: on the text so far; its spans are those of the released part.
+        text: the part that is released now, redacted.
+        end: how far into the whole text the released parts reach.
+        closed: whether nothing more will be released.
     """
 
     decision: Decision
@@ -80,27 +85,27 @@ class Release(NamedTuple):
 
 
 class TextStream:
-    """One text, from its first chunk to its end. For one caller at a time."""
+    """One text, from its first chunk to its end. One caller at a time may use it."""
 
     def __init__(self) -> None:
-        """Begins with nothing."""
+        """Begins with an empty text."""
         self._text = ""
-        self._new: list[str] = []
+        self._chunks: list[str] = []
         self._length = 0
         self._bytes = 0
         self._released = 0
-        self._judged = 0
+        self._decided_length = 0
         self._decision: Decision | None = None
         self.closed = False
 
     @property
     def length(self) -> int:
-        """Characters that have arrived."""
+        """How many characters have arrived."""
         return self._length
 
     @property
     def released(self) -> int:
-        """Characters that have gone out, or were redacted."""
+        """How many characters were released or redacted."""
         return self._released
 
     @property
@@ -110,65 +115,67 @@ class TextStream:
 
     @property
     def text(self) -> str:
-        """What has arrived so far."""
-        if self._new:
-            self._text = "".join((self._text, *self._new))
-            self._new = []
+        """The text so far."""
+        if self._chunks:
+            self._text = "".join((self._text, *self._chunks))
+            self._chunks = []
         return self._text
 
     def add(self, text: str) -> None:
-        """Takes in a chunk.
+        """Adds a chunk.
 
         Raises:
-            TextTooLong: it makes the text longer than `MAX_TEXT_BYTES`; nothing more goes out.
+            TextTooLong: the text is longer than `MAX_TEXT_BYTES` now; nothing more is released.
         """
         self._bytes += len(text.encode())
         if self._bytes > MAX_TEXT_BYTES:
             self.close()
             raise TextTooLong
         if text:
-            self._new.append(text)
+            self._chunks.append(text)
             self._length += len(text)
 
     def is_due(self, *, last: bool) -> bool:
-        """Whether the text is to be judged now.
+        """Whether a new decision on the text is due.
 
         Args:
-            last: whether it has ended.
+            last: whether the text has ended.
         """
         if last or self._decision is None:
             return True
-        new = self._length - self._judged
-        may_go = self._length - HOLD_BACK - self._released
-        return may_go > 0 and new >= max(STEP, self._length // SHARE)
+        new = self._length - self._decided_length
+        releasable = self._length - HOLD_BACK - self._released
+        return releasable > 0 and new >= max(STEP, self._length // MAX_SCANS)
 
     def wait(self) -> Release:
-        """Returns what a chunk comes to after which the text is not judged: the last decision.
+        """Returns the result of a chunk that causes no new decision: the last decision.
 
         Raises:
-            ValueError: nothing was judged yet.
+            ValueError: there is no decision yet.
         """
         if self._decision is None:
-            raise ValueError("nothing was judged yet")
-        return self._keep(self._decision)
+            raise ValueError("there is no decision yet")
+        return self._hold(self._decision)
 
-    def go_on(self, judge: Callable[[str], Decision], *, last: bool) -> Release:
-        """Judges the text so far and returns what of it may go out.
+    def advance(self, judge: Callable[[str], Decision], *, last: bool) -> Release:
+        """Decides the text so far, and returns the part that may be released.
 
         Args:
             judge: returns the decision on a text.
             last: whether the text has ended.
         """
         text = self.text
-        self._judged = len(text)
+        self._decided_length = len(text)
         decision = judge(text)
         settled = len(text) if last else self._settled(text)
         if not decision.allowed:
             if last:
                 return self._stop(decision)
-            # What is found in the end alone, where a value may be cut off, is not settled yet.
-            before = judge(text[:settled])
-            return self._keep(before) if before.allowed else self._stop(decision)
+            # A value at the end may be cut off, so a finding there is not settled yet.
+            settled_decision = judge(text[:settled])
+            if settled_decision.allowed:
+                return self._hold(settled_decision)
+            return self._stop(decision)
         self._decision = decision
         redactions = list(_redactions(decision))
         end = len(text) if last else _before_open(redactions, settled)
@@ -184,30 +191,30 @@ class TextStream:
         )
 
     def close(self) -> None:
-        """Ends the stream; what has not gone out never will."""
+        """Ends the stream; the part that is held back is never released."""
         self.closed = True
 
     def _settled(self, text: str) -> int:
-        """Returns up to where values are whole, however the text goes on."""
+        """Returns the end of the part whose values are complete, however the text goes on."""
         end = max(len(text) - HOLD_BACK, self._released)
-        least = max(end - MAX_RUN, self._released)
+        earliest = max(end - MAX_RUN, self._released)
         start = end
         if end < len(text) and text[end] in _RUN:
-            while start > least and text[start - 1] in _RUN:
+            while start > earliest and text[start - 1] in _RUN:
                 start -= 1
         return self._before_key(text, end if start == end - MAX_RUN else start)
 
     def _before_key(self, text: str, end: int) -> int:
-        """Returns where the private key begins that is under way at `end`; else `end`."""
-        least = max(len(text) - MAX_KEY, self._released)
-        if text.find(_BEGIN, least, end) < 0:
+        """Returns the begin of a private key that is incomplete at `end`, or `end`."""
+        earliest = max(len(text) - MAX_KEY, self._released)
+        if text.find(_BEGIN, earliest, end) < 0:
             return end
-        for begun in _KEY.finditer(text, least, end + HOLD_BACK):
-            if begun.start() < end and not _KEY_END.search(text, begun.end()):
-                return begun.start()
+        for header in _KEY.finditer(text, earliest, end + HOLD_BACK):
+            if header.start() < end and not _KEY_END.search(text, header.end()):
+                return header.start()
         return end
 
-    def _keep(self, decision: Decision) -> Release:
+    def _hold(self, decision: Decision) -> Release:
         self._decision = decision
         return Release(_narrowed(decision, 0, 0), "", self._released, closed=False)
 
@@ -218,19 +225,19 @@ class TextStream:
 
 
 def _redactions(decision: Decision) -> Iterator[tuple[Span, str]]:
-    """Yields what is redacted of the text, in order; none overlap."""
-    found = [
+    """Yields the redactions of the text in order; they do not overlap."""
+    redactions = [
         (span, obligation.replacement or "")
         for obligation in decision.obligations
         if obligation.type is ObligationType.REDACT
         for span in obligation.spans
         if span.path is None
     ]
-    yield from sorted(found, key=lambda each: each[0].start)
+    yield from sorted(redactions, key=lambda each: each[0].start)
 
 
 def _before_open(redactions: list[tuple[Span, str]], settled: int) -> int:
-    """Returns where the redaction begins that lies across `settled`; else `settled`."""
+    """Returns the begin of the redaction that crosses `settled`; `settled` if there is none."""
     for span, _ in redactions:
         if span.start < settled < span.end:
             return span.start
@@ -249,7 +256,7 @@ def _released(text: str, redactions: list[tuple[Span, str]], start: int, end: in
 
 
 def _narrowed(decision: Decision, start: int, end: int) -> Decision:
-    """Returns a decision with the spans within `start` to `end` alone, and without the text."""
+    """Returns a decision with only the spans from `start` to `end`, and without the text."""
     obligations = (
         each
         if each.type is not ObligationType.REDACT

@@ -1,1 +1,1 @@
-"""Detectors: what a hit of a pattern must still satisfy before it counts as a finding."""
+"""Detection: validators that check matched values, and models that find named entities."""

@@ -1,1 +1,1 @@
-"""Frozen values that all rooms speak of: requests, findings, verdicts, decisions, policies."""
+"""Frozen values that all packages use: requests, findings, verdicts, decisions, policies."""

@@ -1,4 +1,4 @@
-"""Who may do what: roles, what each includes, the tenants it counts for (docs/access.md)."""
+"""Access: roles, the roles that each includes, and scopes of calls (docs/access.md)."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 PEP: Final = "pep"
-"""Asks for decisions, and nothing else: a policy enforcement point."""
+"""A policy enforcement point: may request decisions, and nothing else."""
 
 AUDITOR: Final = "auditor"
-"""Reads."""
+"""May read."""
 
 EDITOR: Final = "editor"
-"""Changes policies; reads and asks, too."""
+"""May change policies, read, and request decisions."""
 
 ADMIN: Final = "admin"
-"""Makes credentials; does whatever an editor does, too."""
+"""May create credentials, and do all that an editor may do."""
 
 ROLES: Final = (PEP, AUDITOR, EDITOR, ADMIN)
 
-INCLUDED: Final[Mapping[str, frozenset[str]]] = {
+INCLUDED_ROLES: Final[Mapping[str, frozenset[str]]] = {
     PEP: frozenset({PEP}),
     AUDITOR: frozenset({AUDITOR}),
     EDITOR: frozenset({PEP, AUDITOR, EDITOR}),
     ADMIN: frozenset(ROLES),
 }
-"""Each role with those that it includes."""
+"""Each role with the roles that it includes."""
 
 ALL_TENANTS: Final = "*"
-"""Stands for every tenant, and for what they share, where a credential's tenants are listed."""
+"""In a credential's list of tenants: all tenants, and the platform's own entities."""
 
 Scope = Literal["tenant", "platform"]
-"""For whom a call acts: one tenant, or all at once."""
+"""What a call acts on: one tenant, or the platform."""
 
 
-def including(roles: Iterable[str]) -> frozenset[str]:
-    """Returns the roles with all that they include; names that are no role count for nothing."""
-    return frozenset().union(*(INCLUDED.get(role, ()) for role in roles))
+def expand_roles(roles: Iterable[str]) -> frozenset[str]:
+    """Returns the roles with all roles that they include. Unknown names are skipped."""
+    return frozenset().union(*(INCLUDED_ROLES.get(role, ()) for role in roles))

@@ -1,8 +1,8 @@
-"""API keys: who holds one may do what its role says, for its tenants (docs/access.md).
+"""API keys: the holder of a key may do what its role allows, for its tenants (docs/access.md).
 
-A key is `aa_live_`, 12 hexadecimal digits by which it is found, `_`, and 256 random bits. Of those
-the store has the SHA-256 alone. That is enough: slow hashes such as argon2 make up for what people
-choose as passwords, and there is no guessing 256 random bits, however fast the hash.
+A key is `aa_live_`, 12 hexadecimal digits for looking it up, `_`, and 256 random bits. The store
+has only the SHA-256 of the key. A fast hash is enough: slow hashes such as argon2 protect passwords
+that people choose, but 256 random bits cannot be guessed.
 """
 
 from __future__ import annotations
@@ -12,36 +12,36 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 KIND: Final = "api_key"
-"""Keys are the platform's records, for one may act for several tenants."""
+"""The kind of the stored entity. Keys belong to the platform: a key may act for several tenants."""
 
 MARK: Final = "aa_live_"
-"""What every key begins with, for people and for scanners of leaked secrets."""
+"""The prefix of every key, for people and for scanners of leaked secrets."""
 
 PREFIX_LENGTH: Final = len(MARK) + 12
-"""How much of a key may be shown; it is found by that."""
+"""Characters of a key that may be shown; the key is looked up by them."""
 
 KEY_LENGTH: Final = PREFIX_LENGTH + 1 + 43
 
 SECRET_FIELDS: Final = frozenset({"secrets"})
-"""What of a record no audit trail shows."""
+"""Fields that the audit trail never shows."""
 
 MAX_KEYS: Final = 10_000
 MAX_TENANTS: Final = 100
-"""Tenants that one key names; `*` stands for all there are."""
+"""Tenants that one key can name; `*` means all tenants."""
 
 MAX_SECRETS: Final = 5
-"""Secrets of one key that count at once, while it is rotated."""
+"""Secrets of one key that are valid at once, during a rotation."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeySecret:
-    """One secret of a key. There are several while the holders of an older one still use it.
+    """One secret of a key. During a rotation a key has several.
 
     Attributes:
-        prefix: what of it is shown.
-        sha256: of the whole key, in hexadecimal.
-        expires_at: from when it counts no more, in seconds since the epoch; None for when the key
-            does.
+        prefix: the part that may be shown.
+        sha256: the hash of the whole key, in hexadecimal.
+        expires_at: when the secret expires, in seconds since the epoch; None if it expires with
+            the key.
     """
 
     prefix: str
@@ -52,15 +52,15 @@ class KeySecret:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key, without what it consists of.
+    """A key, without its secret text.
 
     Attributes:
-        name: for people.
+        name: a name for people.
         role: one of `pdp.domain.access.ROLES`.
-        tenants: those that it acts for; `*` alone for all of them.
-        secrets: the newest last.
-        expires_at: from when it counts no more; None for never.
-        created_by: who made it, as in the change log.
+        tenants: the tenants that it acts for; only `*` for all tenants.
+        secrets: oldest first.
+        expires_at: when the key expires; None for never.
+        created_by: the actor that created it, as in the change log.
         created_at, updated_at: seconds since the epoch.
     """
 
@@ -75,19 +75,19 @@ class ApiKey:
     updated_at: float = 0.0
 
     def __post_init__(self) -> None:
-        given: tuple[KeySecret | dict[str, Any], ...] = self.secrets  # as the store keeps them
-        secrets = [each if isinstance(each, KeySecret) else KeySecret(**each) for each in given]
+        stored: tuple[KeySecret | dict[str, Any], ...] = self.secrets  # JSON objects in the store
+        secrets = [each if isinstance(each, KeySecret) else KeySecret(**each) for each in stored]
         object.__setattr__(self, "secrets", tuple(secrets))
         object.__setattr__(self, "tenants", tuple(self.tenants))
 
-    def counts_until(self, secret: KeySecret) -> float:
-        """Returns from when `secret` counts no more; infinity for never."""
-        ends = (self.expires_at, secret.expires_at)
-        return min((end for end in ends if end is not None), default=float("inf"))
+    def expiry_of(self, secret: KeySecret) -> float:
+        """Returns when `secret` expires; infinity for never."""
+        times = (self.expires_at, secret.expires_at)
+        return min((time for time in times if time is not None), default=float("inf"))
 
 
 def digest(key: str) -> bytes:
-    """Returns what a key is known by once it was shown."""
+    """Returns the hash of a key, which the store has in place of the key."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 

@@ -1,4 +1,4 @@
-"""What any store of decision records must do. It keeps JSON texts and knows little of them."""
+"""The port of the log of decision records. A log stores JSON and knows little of its content."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 class StoredRecord(NamedTuple):
-    """A record as it is kept.
+    """A record in the log.
 
     Attributes:
-        sequence: its place in the log; cursors are made of it.
+        sequence: its position in the log; cursors contain it.
         body: JSON, byte for byte as it was appended.
     """
 
@@ -22,15 +22,15 @@ class StoredRecord(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """Which records are asked for; what is empty or None filters nothing, and all else ANDs.
+class RecordFilter:
+    """Selects records. A record must meet all conditions; empty fields and None set no condition.
 
     Attributes:
-        tenant_id: whose; always compared.
-        since, until: seconds since the epoch; the first is included, the last is not.
+        tenant_id: the tenant; always compared.
+        since, until: seconds since the epoch; `since` is inclusive, `until` exclusive.
         outcomes, risk_levels: any of these.
         model: a model's id, or `provider/model`.
-        policy_id: of a policy that matched.
+        policy_id: the id of a policy that matched.
     """
 
     tenant_id: str
@@ -52,15 +52,15 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a look at the whole chain has found.
+    """The result of verifying the whole hash chain.
 
     Attributes:
-        batches, records: how many were looked at.
-        first_batch: the oldest there is; 0 for an empty log.
-        last_batch, head: the newest, and its hash in hex: note it elsewhere, and nobody can cut
-            the log's end unnoticed.
-        removed_batches: how many the retention has removed, by the log's own notes.
-        problems: what is wrong, in words; empty where nothing is.
+        batches, records: how many were verified.
+        first_batch: the oldest batch; 0 if the log is empty.
+        last_batch, head: the newest batch, and its hash in hex. Note the hash elsewhere: then
+            removing the end of the log cannot stay unnoticed.
+        removed_batches: how many batches the retention removed, as the log itself notes.
+        problems: what is wrong, in words; empty if the chain is intact.
     """
 
     batches: int
@@ -73,17 +73,17 @@ class Verification:
 
     @property
     def intact(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether the verification found no problem."""
         return not self.problems
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What is kept: at most so long, and so much. None is without end.
+    """How long and how much the log keeps. None means no limit.
 
     Attributes:
-        max_age_s: seconds.
-        max_bytes: of the file, without what is free in it.
+        max_age_s: age of a record, in seconds.
+        max_bytes: size of the file, without its free pages.
     """
 
     max_age_s: float | None = None
@@ -91,45 +91,50 @@ class Retention:
 
 
 class AuditLog(Protocol):
-    """A log of records that only grows at its end and is only shortened at its beginning.
+    """A log that grows only at its end and shrinks only at its beginning.
 
-    Several processes may append to one. Appending and reading may each be done by any one thread
-    at a time, both at once. All raise `StoreUnavailable` where the log cannot be used.
+    Several processes may append to one log. In a process, one thread at a time may append, and one
+    thread at a time may read; both may run at once. All methods raise `StoreUnavailable` if the log
+    cannot be used.
     """
 
     def append(self, bodies: Sequence[str]) -> None:
-        """Appends records as one batch; they are on disk when it returns, or none of them is."""
+        """Appends records as one batch. On return all of them are on disk; on an error, none."""
 
-    def select(self, wanted: Filter, *, before: int | None, limit: int) -> Sequence[StoredRecord]:
+    def select(
+        self, record_filter: RecordFilter, *, before: int | None, limit: int
+    ) -> Sequence[StoredRecord]:
         """Returns up to `limit` records with a sequence below `before`, newest first."""
 
-    def follow(self, wanted: Filter, *, after: int, limit: int) -> Sequence[StoredRecord]:
+    def follow(
+        self, record_filter: RecordFilter, *, after: int, limit: int
+    ) -> Sequence[StoredRecord]:
         """Returns up to `limit` records with a sequence above `after`, oldest first."""
 
     def read_on(self, after: int, limit: int) -> Sequence[StoredRecord]:
-        """Returns up to `limit` records of all tenants above `after`, oldest first: for exports."""
+        """Returns up to `limit` records of all tenants above `after`, oldest first, for exports."""
 
     def get(self, tenant_id: str, decision_id: str) -> StoredRecord | None:
-        """Returns the record of a decision; None where there is none."""
+        """Returns the record of a decision; None if the log does not have it."""
 
     def last(self) -> int:
-        """Returns the sequence of the newest record; 0 where there has been none."""
+        """Returns the sequence of the newest record; 0 if there was never a record."""
 
     def verify(self, anchor: str = "") -> Verification:
-        """Looks at the whole chain.
+        """Verifies the whole hash chain.
 
         Args:
-            anchor: the hash, in hex, that `head` had at an earlier time: it must be in the chain.
+            anchor: the hash, in hex, that `head` had at an earlier time; it must be in the chain.
         """
 
     def retain(self, retention: Retention, now: float) -> int:
-        """Removes what is over; returns how many records went, a bounded number each time."""
+        """Removes a bounded number of records that exceed the retention, and returns how many."""
 
     def size(self) -> int:
-        """Returns how many bytes the log takes, without what is free in its file."""
+        """Returns how many bytes the log uses, without the free pages of its file."""
 
     def checkpoint(self) -> None:
-        """Does what keeps appending quick, where there is anything; may run beside all else."""
+        """Does pending maintenance that keeps appending fast; may run beside all other methods."""
 
     def close(self) -> None:
         """Releases the log; may be called again."""

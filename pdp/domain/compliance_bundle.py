@@ -1,4 +1,4 @@
-"""Compliance bundles: groups of DLP rules that follow a regulation (seed 002)."""
+"""Compliance bundles: groups of DLP rules that follow a regulation (docs/compliance.md)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 KIND: Final = "compliance_bundle"
 STATE_KIND: Final = "bundle_state"
 SNAPSHOT_KIND: Final = "bundle_snapshot"
-"""What a bundle was after its last change; its history is the bundle's version history."""
+"""A bundle after its last change. The history of this entity is the bundle's version history."""
 
 MAX_BUNDLES: Final = 200
 """Custom bundles of one tenant."""
@@ -34,24 +34,25 @@ FRAMEWORK_BUNDLES: Final[Mapping[str, str]] = {
     "ai_act": "eu_ai_act",
     "soc2": "soc2",
 }
-"""The key of the bundle that an org policy's framework puts in force, at `log_only` at least."""
+"""The key of the bundle that each framework of an org policy puts in force, at least `log_only`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComplianceBundle:
-    """A bundle: a seeded one, the platform's for all tenants, or a tenant's own.
+    """A bundle: a seeded bundle of the platform, for all tenants, or a tenant's own.
 
-    Its rules are the `DlpRule`s with its id in `bundle_id`: of a seeded bundle, those of the
-    definition that the tenant has, and the tenant's own.
+    Its rules are the `DlpRule`s with its id in `bundle_id`. For a seeded bundle these are the
+    platform's rules of the definition that the tenant uses, and the tenant's own rules.
 
     Attributes:
         regulatory_framework: code of the regulation, for instance "PCI-DSS".
-        version: of its definition; of a seeded bundle as it ships, the one that a fresh tenant has.
-        is_seeded: ships with the product.
-        enabled: in force with its rules' own tiers, for all of the tenant's users.
-        key: names a seeded bundle in the catalog; empty for a tenant's own.
-        definitions: of a seeded bundle, oldest first, each with its `version`, the `rule_ids` of
-            the platform's rules that it has, and a `summary` of what it is about.
+        version: the version of its definition; for a seeded bundle as shipped, the version that a
+            new tenant gets.
+        is_seeded: whether it ships with the product.
+        enabled: whether it is in force for all of the tenant's users, with its rules' own tiers.
+        key: the key of a seeded bundle in the catalog; empty for a tenant's own.
+        definitions: the definitions of a seeded bundle, oldest first, each with its `version`, the
+            `rule_ids` of the platform's rules in it, and a `summary`.
         created_at, updated_at: seconds since the epoch.
     """
 
@@ -74,24 +75,24 @@ class ComplianceBundle:
 
     @property
     def upgrade_available(self) -> bool:
-        """Whether there is a newer definition."""
+        """Whether a newer definition exists."""
         return self.version != self.latest_version
 
     @property
     def version_status(self) -> str:
-        """`CURRENT`, `UPDATE_AVAILABLE` or, of a tenant's own, `CUSTOM`."""
+        """`CURRENT`, `UPDATE_AVAILABLE`, or `CUSTOM` for a tenant's own bundle."""
         if not self.is_seeded:
             return CUSTOM
         return UPDATE_AVAILABLE if self.upgrade_available else CURRENT
 
     @property
     def enforcement_mode(self) -> str:
-        """`STRICT` where its rules cannot be suppressed while it is in force, else `ADDITIVE`."""
+        """`STRICT` if its rules cannot be suppressed while it is in force, else `ADDITIVE`."""
         return STRICT if self.is_seeded else ADDITIVE
 
     @property
     def defined_rules(self) -> tuple[str, ...]:
-        """The ids of the platform's rules that its definition has."""
+        """The ids of the platform's rules in its definition."""
         return tuple(
             rule_id
             for each in self.definitions
@@ -102,12 +103,12 @@ class ComplianceBundle:
 
 @dataclass(frozen=True, slots=True)
 class BundleState:
-    """How a tenant has a seeded bundle. Its id is the bundle's.
+    """A tenant's settings of a seeded bundle. The entity's id is the bundle's.
 
     Attributes:
-        enabled: whether it is activated.
-        version: the definition that the tenant has; empty for the one that it began with.
-        name, description, regulatory_framework: in place of the bundle's; None for its own.
+        enabled: whether the bundle is activated.
+        version: the definition that the tenant uses; empty for the bundle's own `version`.
+        name, description, regulatory_framework: replace those of the bundle; None keeps them.
     """
 
     bundle_id: str
@@ -119,8 +120,8 @@ class BundleState:
     updated_at: float = 0.0
 
 
-def as_had(bundle: ComplianceBundle, state: BundleState | None) -> ComplianceBundle:
-    """Returns a seeded bundle as a tenant has it."""
+def bundle_for_tenant(bundle: ComplianceBundle, state: BundleState | None) -> ComplianceBundle:
+    """Returns a seeded bundle with a tenant's settings applied."""
     if state is None:
         return bundle
     known = {each["version"] for each in bundle.definitions}
@@ -137,17 +138,17 @@ def as_had(bundle: ComplianceBundle, state: BundleState | None) -> ComplianceBun
 
 
 def all_bundles(platform: PolicySet, own: PolicySet) -> dict[str, ComplianceBundle]:
-    """Returns the bundles of a tenant, as it has them, by id: the seeded ones, then its own."""
+    """Returns a tenant's bundles by id: seeded bundles with its settings, then its own bundles."""
     states: Mapping[str, BundleState] = own.of_kind(STATE_KIND)
     seeded: Mapping[str, ComplianceBundle] = platform.of_kind(KIND)
-    found = {each.id: as_had(each, states.get(each.id)) for each in seeded.values()}
-    return {**found, **own.of_kind(KIND)}
+    shared = {each.id: bundle_for_tenant(each, states.get(each.id)) for each in seeded.values()}
+    return {**shared, **own.of_kind(KIND)}
 
 
-def framework_bundles(
+def bundles_of_frameworks(
     policy: OrgPolicy, bundles: Mapping[str, ComplianceBundle]
 ) -> tuple[ComplianceBundle, ...]:
-    """Returns the bundles of the frameworks that an org policy switches on."""
+    """Returns the bundles of the frameworks that an org policy enables."""
     keys = {key for name, key in FRAMEWORK_BUNDLES.items() if getattr(policy, name)}
     return tuple(each for each in bundles.values() if each.key in keys)
 

@@ -1,7 +1,7 @@
-"""Customer policies: what the customers of a tenant may do (seeds 001, 004).
+"""Customer policies: what the customers of a tenant may do.
 
-A policy is kept as the document that was posted, and comes back as that. `faults` says what is
-wrong with one, but for its conditions, which the engine compiles.
+The store keeps the document as it was posted, and reads return it unchanged. `find_violations`
+checks a document, except its conditions, which the engine compiles.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pdp.errors import Violation
 KIND: Final = "customer_policy"
 
 MAX_BYTES: Final = 1 << 20
-"""Of a document, as JSON."""
+"""Size of a document as JSON."""
 
 MAX_ITEMS: Final = 1000
-"""Of each list, and rules in `custom_rules`."""
+"""Items of each list, and rules in `custom_rules`."""
 
 MAX_NAME: Final = 256
-"""Characters of a field, tool, action, classification or rule's name, as in DecideRequest."""
+"""Characters of the name of a field, tool, action, classification or rule, as in DecideRequest."""
 
 MAX_DESCRIPTION: Final = 4096
 MAX_IMPACT: Final = 100
@@ -52,7 +52,7 @@ _is_plain: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*").fullmatch
 
 
 class CustomRule(NamedTuple):
-    """A condition, and what it adds to the risk of the requests that it is true of."""
+    """A condition, and the points that it adds to the risk of requests that meet it."""
 
     name: str
     condition: str
@@ -65,8 +65,9 @@ class CustomerPolicy:
 
     Attributes:
         customer_id: unique within the tenant, compared exactly.
-        document: what was posted.
-        version: rises with every change, from 1, and goes on where a deleted policy is made again.
+        document: the document as it was posted.
+        version: starts at 1 and rises with every change. If a deleted policy is created again, its
+            versions continue.
         created_at, updated_at: seconds since the epoch.
     """
 
@@ -77,18 +78,18 @@ class CustomerPolicy:
     updated_at: float = 0.0
 
     def texts(self, key: str) -> list[str]:
-        """Returns one of the document's lists, empty where it is absent."""
-        found: list[str] = self.document.get(key, [])
-        return found
+        """Returns one of the document's lists; empty if the document does not have it."""
+        texts: list[str] = self.document.get(key, [])
+        return texts
 
     @property
     def timezone(self) -> str:
-        """Whose clock `hour()` and the like read."""
+        """The time zone of `hour()` and similar functions."""
         name: str = self.document.get(TIMEZONE, DEFAULT_TIMEZONE)
         return name
 
     def rules(self) -> Iterator[CustomRule]:
-        """Yields the custom rules, by name: the order that they were written in is not kept."""
+        """Yields the custom rules, sorted by name: the store does not keep their order."""
         rules: Mapping[str, Mapping[str, Any]] = self.document.get(CUSTOM_RULES, {})
         for name, rule in sorted(rules.items()):
             yield CustomRule(name, rule["condition"], int(rule["score_impact"]))
@@ -100,41 +101,46 @@ def body_of(policy: CustomerPolicy) -> dict[str, Any]:
 
 
 Check = Callable[[Any, str], Iterator[Violation]]
-"""Yields what is wrong with the value at a path."""
+"""Yields the violations of the value at a path."""
 
 
-def faults(document: Mapping[str, Any]) -> Iterator[Violation]:
-    """Yields what is wrong with a document, each with the path of the value within it.
+def find_violations(document: Mapping[str, Any]) -> Iterator[Violation]:
+    """Yields the violations of a document, each with the path of the value in it.
 
-    Absent members are as good as empty lists, but an empty list comes back as one. null is refused:
-    of an allow-list it could as well mean that everything is allowed as that nothing is.
+    An absent member means the same as an empty list, but reads return an empty list as posted. null
+    is refused: as an allow-list it could mean either that everything is allowed or that nothing is.
     """
     for key, value in document.items():
         check = _CHECKS.get(key)
         if check is None:
-            yield Violation(shown(key), _unknown(key, tuple(_CHECKS)))
+            yield Violation(abbreviate(key), _unknown_field(key, tuple(_CHECKS)))
         else:
             yield from check(value, key)
 
 
 def rule_path(name: str, member: str = "") -> str:
-    """Returns the path of a custom rule within its document, or of a member of it."""
-    rule = f".{name}" if _is_plain(name) and len(name) <= _MAX_SHOWN else f"[{shown(name)!r}]"
+    """Returns the path of a custom rule in its document, or of a member of the rule."""
+    rule = f".{name}" if _is_plain(name) and len(name) <= _MAX_SHOWN else f"[{abbreviate(name)!r}]"
     return f"{CUSTOM_RULES}{rule}{f'.{member}' if member else ''}"
 
 
-def shown(word: str) -> str:
-    """Returns an author's own word as an error may repeat it."""
+def abbreviate(word: str) -> str:
+    """Returns text of the author, shortened so that an error may repeat it."""
     return word if len(word) <= _MAX_SHOWN else f"{word[: _MAX_SHOWN - 1]}…"
 
 
-def _unknown(key: str, known: tuple[str, ...]) -> str:
+def _unknown_field(key: str, known: tuple[str, ...]) -> str:
     near = get_close_matches(key[:_MAX_SHOWN], known, n=1)
     return f"unknown field; did you mean {near[0]}?" if near else "unknown field"
 
 
-def _texts(fits: Callable[[str], object], wanted: str) -> Check:
-    """Returns the check of a list of texts, each of which `fits`."""
+def _texts(is_valid: Callable[[str], object], requirement: str) -> Check:
+    """Returns the check of a list of texts.
+
+    Args:
+        is_valid: checks one text.
+        requirement: completes the message if a text is not valid.
+    """
 
     def check(value: Any, path: str) -> Iterator[Violation]:
         if type(value) is not list:
@@ -148,8 +154,8 @@ def _texts(fits: Callable[[str], object], wanted: str) -> Check:
                 yield Violation(f"{path}[{index}]", "must be a string")
             elif not item or len(item) > MAX_NAME:
                 yield Violation(f"{path}[{index}]", f"must have 1 to {MAX_NAME} characters")
-            elif not fits(item):
-                yield Violation(f"{path}[{index}]", f"{shown(item)!r} {wanted}")
+            elif not is_valid(item):
+                yield Violation(f"{path}[{index}]", f"{abbreviate(item)!r} {requirement}")
 
     return check
 
@@ -173,23 +179,23 @@ def _rules(value: Any, path: str) -> Iterator[Violation]:
 def _rule(name: str, rule: Mapping[str, Any]) -> Iterator[Violation]:
     for key in rule:
         if key not in _RULE_KEYS:
-            yield Violation(rule_path(name, shown(key)), _unknown(key, _RULE_KEYS))
+            yield Violation(rule_path(name, abbreviate(key)), _unknown_field(key, _RULE_KEYS))
     for key in ("condition", "score_impact"):
         if key not in rule:
             yield Violation(rule_path(name, key), "is required")
     if type(rule.get("condition", "")) is not str:
         yield Violation(rule_path(name, "condition"), "must be a string")
     if not _is_impact(rule.get("score_impact", 0)):
-        wanted = f"must be a whole number from 0 to {MAX_IMPACT}"
-        yield Violation(rule_path(name, "score_impact"), wanted)
+        requirement = f"must be a whole number from 0 to {MAX_IMPACT}"
+        yield Violation(rule_path(name, "score_impact"), requirement)
     description = rule.get("description", "")
     if type(description) is not str or len(description) > MAX_DESCRIPTION:
-        wanted = f"must be a string of at most {MAX_DESCRIPTION} characters"
-        yield Violation(rule_path(name, "description"), wanted)
+        requirement = f"must be a string of at most {MAX_DESCRIPTION} characters"
+        yield Violation(rule_path(name, "description"), requirement)
 
 
 def _is_impact(value: Any) -> bool:
-    # In this order: what is infinite has no int.
+    # The order matters: int() fails for infinity.
     return type(value) in {int, float} and 0 <= value <= MAX_IMPACT and value == int(value)
 
 
@@ -204,7 +210,7 @@ def _timezone(value: Any, path: str) -> Iterator[Violation]:
 
 @cache
 def _timezones() -> frozenset[str]:
-    # What these two mean differs from one machine to the next.
+    # The meaning of these two differs from machine to machine.
     return frozenset(available_timezones() - {"localtime", "Factory"})
 
 

@@ -1,4 +1,4 @@
-"""What a request comes to: outcomes, verdicts of layers, decisions."""
+"""The result of evaluating a request: outcomes, verdicts of layers, decisions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Outcome(IntEnum):
 
 
 class ObligationType(IntEnum):
-    """What an obligation asks for; the numbers are those of decide.proto."""
+    """What an obligation requires; the numbers are those of decide.proto."""
 
     REDACT = 1
     ROUTE_TO = 2
@@ -32,7 +32,7 @@ class ObligationType(IntEnum):
 
 
 class Span(NamedTuple):
-    """A run of code points in the text, or in the string of the arguments at `path`."""
+    """A range of code points in the text, or in the string of the arguments at `path`."""
 
     start: int
     end: int
@@ -41,14 +41,14 @@ class Span(NamedTuple):
 
 
 class Redaction(NamedTuple):
-    """What a policy takes out of a request. `pdp.engine.text.redaction` merges those of all layers."""
+    """A span that a policy redacts. `pdp.engine.text.redaction` merges those of all layers."""
 
     replacement: str
     span: Span
 
 
 class Obligation(NamedTuple):
-    """Something that the caller must do for the decision to hold."""
+    """Something that the caller must do to comply with the decision."""
 
     type: ObligationType
     replacement: str | None = None
@@ -59,7 +59,7 @@ class Obligation(NamedTuple):
 
 
 class Match(NamedTuple):
-    """A policy that took part."""
+    """A policy that matched."""
 
     layer: str
     policy_id: str
@@ -77,7 +77,7 @@ class PolicyWarning(NamedTuple):
 
 
 class RiskFactor(NamedTuple):
-    """One reason of a risk score."""
+    """One part of a risk score."""
 
     layer: str
     id: str
@@ -85,7 +85,7 @@ class RiskFactor(NamedTuple):
 
 
 class Risk(NamedTuple):
-    """A score from 0 to 100, its band, and factors that add up to it before the cap."""
+    """A score from 0 to 100, its band, and the factors that add up to it before the cap."""
 
     score: int
     level: str
@@ -107,12 +107,14 @@ class TraceRow(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What one layer says of a request.
+    """The result of one layer.
 
-    `redactions` become one REDACT obligation and the redacted text when the verdicts are combined.
-    `floors` and `impacts` are what it adds to the risk: the highest floor of all layers counts,
-    and every impact (decide.md, Risk). `unjudged` is what the layer could not judge though the rest
-    stands: each makes the decision incomplete, as an exception of the whole layer does.
+    Attributes:
+        redactions: become one REDACT obligation and the redacted text when verdicts are combined.
+        floors: minimum scores; only the highest floor of all layers counts (docs/decide.md, Risk).
+        impacts: points that are added to the score.
+        unjudged: errors of single policies, when the rest of the verdict is valid. Each makes the
+            decision incomplete, like an exception of the whole layer.
     """
 
     outcome: Outcome = Outcome.ALLOW
@@ -136,7 +138,7 @@ NO_VERDICT = Verdict()
 
 
 class LayerResult(NamedTuple):
-    """One layer's part in a decision, for simulations: run or not."""
+    """One layer's part in a decision, for simulations; also for a layer that did not run."""
 
     layer: str
     outcome: Outcome
@@ -145,19 +147,21 @@ class LayerResult(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """What went wrong inside an evaluation, for the log; never shown to the caller."""
+    """An error inside an evaluation, for the log; the caller never sees it."""
 
     layer: str
     error: BaseException
 
 
 class Decision(NamedTuple):
-    """The answer to a request (decide.md, DecideResponse).
+    """The response to a request (docs/decide.md, DecideResponse).
 
-    `layers` has one entry for each layer of the engine; it and `trace` are filled only for
-    requests with `explain`. `faults` is for the log. `counted` is whether limits count it as a
-    request: not where the kill switch or a limit stopped it. `plain` is an ALLOW that no layer has
-    anything to say of, as most are.
+    Attributes:
+        trace: the steps of the evaluation; only if the request has `explain`.
+        layers: one entry for each layer of the engine; only if the request has `explain`.
+        faults: errors for the log.
+        counted: whether limits count the request; false if the kill switch or a limit stopped it.
+        plain: an ALLOW to which no layer added anything, as most decisions are.
     """
 
     decision_id: str

@@ -1,7 +1,7 @@
-"""What is kept of a decision (decide.md, Recording): who, what was asked, what it came to and why.
+"""Decision records: the subject, the request, the outcome, its reasons (docs/decide.md, Recording).
 
-Never the raw text: its hash and its length, and the text with everything redacted that any
-detector has found. A record is what is stored, exported and alerted of; nobody behind it sees more.
+A record never has the raw text. It has the text's hash and length, and the text with the findings
+of all detectors redacted. The log, exports and alerts use records and get nothing else.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from pdp.domain.org_policy import OrgPolicy
 
 VERSION: Final = 1
-"""Of the JSON form; it rises when the meaning of a field changes, not when one is added."""
+"""The version of the JSON form. It rises when a field changes its meaning, not for new fields."""
 
 
 class RecordedSubject(NamedTuple):
-    """Who asked."""
+    """The subject of the request."""
 
     user_id: str = ""
     groups: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class RecordedSubject(NamedTuple):
 
 
 class RecordedTarget(NamedTuple):
-    """The resource that an action was on."""
+    """The resource of the action."""
 
     resource_type: str = ""
     resource_id: str = ""
@@ -48,14 +48,14 @@ class RecordedTarget(NamedTuple):
 
 
 class RecordedEntity(NamedTuple):
-    """What was found in the text or the arguments, or told by the caller; never its value.
+    """A finding in the text or the arguments, or an entity that the caller sent; never its value.
 
     Attributes:
-        entity_type: what it is, for instance `CREDIT_CARD`.
-        category: `secret`, `pii`, `financial`, `medical` …; empty for the caller's own.
-        detector_id: what found it; empty for the caller's own.
+        entity_type: for instance `CREDIT_CARD`.
+        category: `secret`, `pii`, `financial`, `medical` …; empty for the caller's entities.
+        detector_id: the detector; empty for the caller's entities.
         confidence: from 0 to 1.
-        start, end: offsets in code points of what was asked, before it was redacted.
+        start, end: offsets in code points, before redaction.
         path: JSON Pointer into the arguments; None for the text.
     """
 
@@ -69,36 +69,35 @@ class RecordedEntity(NamedTuple):
 
 
 class LayerTime(NamedTuple):
-    """How long a part of a decision took: `scan` or a layer."""
+    """The duration of a part of a decision: `scan` or a layer."""
 
     layer: str
     duration_us: float
 
 
-NOBODY: Final = RecordedSubject()
+NO_SUBJECT: Final = RecordedSubject()
 NO_TARGET: Final = RecordedTarget()
 
 
 class DecisionRecord(NamedTuple):
-    """One decision, as it is kept.
+    """The record of one decision.
 
     Attributes:
-        time: when it was decided, in seconds since the epoch, by the server's clock.
-        asked_at: the request's own timestamp, the same.
-        revision, policy_hash: the policies that it was decided on; the hash is the same for the
-            same policies, on any server. 0 and empty where there were none to ask.
-        text_sha256: of the text as UTF-8, in hex; empty where there was none.
-        text_length: of the text, in code points.
-        redacted_text: the text without anything that a policy has redacted or a detector found;
-            None where it is not kept: below `full`, unless the decision redacts.
-        arguments_sha256: of the arguments as canonical JSON, in hex; empty where there were none.
-        redacted_arguments: the same of the arguments.
-        entities: what was found by any detector, told by the caller, or found by a model.
-        obligations: spans are offsets; no obligation holds a value of the request.
-        failed_open: the decision is incomplete, and the tenant lets such requests pass.
+        time: when the server decided, in seconds since the epoch.
+        asked_at: the request's own timestamp, in seconds since the epoch.
+        revision, policy_hash: the policies of the decision. The hash is the same for the same
+            policies on any server. 0 and empty if the policies were not available.
+        text_sha256: the hash of the text as UTF-8, in hex; empty if the request has no text.
+        text_length: the length of the text in code points.
+        redacted_text: the text without everything that a policy redacted or a detector found. None
+            if it is not recorded: below level `full`, unless the decision redacts.
+        arguments_sha256: the hash of the arguments as canonical JSON, in hex; empty without any.
+        redacted_arguments: the arguments, redacted like the text.
+        entities: the findings of detectors and models, and the entities that the caller sent.
+        obligations: spans are offsets; no obligation has a value of the request.
         duration_us: from the snapshot to the decision.
-        layers: what took how long; measured from `full` up.
-        logging_level: by which it is kept.
+        layers: the duration of each part; measured at level `full` and above.
+        logging_level: the level at which the decision was recorded.
     """
 
     decision_id: str
@@ -109,7 +108,7 @@ class DecisionRecord(NamedTuple):
     risk: Risk
     revision: int = 0
     policy_hash: str = ""
-    subject: RecordedSubject = NOBODY
+    subject: RecordedSubject = NO_SUBJECT
     customer_id: str = ""
     direction: str = "input"
     channel: str = "interactive"
@@ -146,13 +145,8 @@ class DecisionRecord(NamedTuple):
         """Whether the request could pass: all outcomes but PROMPT, CANCEL and BLOCK."""
         return self.outcome < Outcome.PROMPT
 
-    @property
-    def failed_open(self) -> bool:
-        """Whether part of it could not be judged and it passed all the same."""
-        return self.incomplete and self.allowed
-
     def to_json(self) -> dict[str, Any]:
-        """Returns the record as a JSON object; every field is there, `null` where it is unset."""
+        """Returns the record as a JSON object with all fields, `null` if a field has no value."""
         value: dict[str, Any] = {"version": VERSION, **self._asdict()}
         for name in ("risk", "subject", "target"):
             value[name] = value[name]._asdict()
@@ -166,28 +160,28 @@ class DecisionRecord(NamedTuple):
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> DecisionRecord:
-        """Returns the record that `to_json` made an object of; fields that it does not know go.
+        """Returns the record of an object that `to_json` made. Unknown fields are ignored.
 
         Raises:
-            KeyError, TypeError, ValueError: it is no such object.
+            KeyError, TypeError, ValueError: the object is not a record.
         """
-        given = {name: value[name] for name in cls._fields if name in value}
+        fields = {name: value[name] for name in cls._fields if name in value}
         risk = value["risk"]
-        factors = tuple(_made(RiskFactor, each) for each in risk["factors"])
-        given["outcome"] = Outcome[value["outcome"]]
-        given["risk"] = Risk(risk["score"], risk["level"], factors)
+        factors = tuple(_named_tuple(RiskFactor, each) for each in risk["factors"])
+        fields["outcome"] = Outcome[value["outcome"]]
+        fields["risk"] = Risk(risk["score"], risk["level"], factors)
         for name, kind in _PARTS.items():
-            if name in given:
-                given[name] = _made(kind, given[name])
+            if name in fields:
+                fields[name] = _named_tuple(kind, fields[name])
         for name, kind in _LISTS.items():
-            given[name] = tuple(_made(kind, each) for each in given.get(name, ()))
-        given["obligations"] = tuple(map(_obligation_from_json, given.get("obligations", ())))
-        given["frameworks"] = tuple(given.get("frameworks", ()))
-        return cls(**given)
+            fields[name] = tuple(_named_tuple(kind, each) for each in fields.get(name, ()))
+        fields["obligations"] = tuple(map(_obligation_from_json, fields.get("obligations", ())))
+        fields["frameworks"] = tuple(fields.get("frameworks", ()))
+        return cls(**fields)
 
 
 class Recorded(NamedTuple):
-    """A record on its way to those who consume it, with the org policy that it was made under."""
+    """A record for exports and alerts, with the org policy under which it was made."""
 
     record: DecisionRecord
     policy: OrgPolicy
@@ -202,8 +196,8 @@ _LISTS: Final = {
 }
 
 
-def _made(kind: Any, value: Mapping[str, Any]) -> Any:
-    """Returns the named tuple of `kind` that `value` has the fields of; lists become tuples."""
+def _named_tuple(kind: Any, value: Mapping[str, Any]) -> Any:
+    """Returns a named tuple of class `kind` with the fields of `value`; lists become tuples."""
     return kind(
         **{
             name: tuple(field) if isinstance(field, list) else field
@@ -214,7 +208,7 @@ def _made(kind: Any, value: Mapping[str, Any]) -> Any:
 
 
 def _obligation_to_json(obligation: Obligation) -> dict[str, Any]:
-    """Returns the obligation as a DecideResponse has it: what it does not set is left out."""
+    """Returns the obligation as in a DecideResponse, without fields that are not set."""
     value: dict[str, Any] = {"type": obligation.type.name}
     for name in ("replacement", "model", "message"):
         if (field := getattr(obligation, name)) is not None:
@@ -234,7 +228,7 @@ def _obligation_from_json(value: Mapping[str, Any]) -> Obligation:
     return Obligation(
         ObligationType[value["type"]],
         value.get("replacement"),
-        tuple(_made(Span, each) for each in spans),
+        tuple(_named_tuple(Span, each) for each in spans),
         value.get("model"),
         value.get("message"),
         tuple(value.get("fields", ())),

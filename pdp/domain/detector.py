@@ -1,4 +1,4 @@
-"""Entity detectors: how a kind of data is recognised in a text, and how sure that is."""
+"""Entity detectors: how to recognise a kind of data in a text, and with which confidence."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ INFRASTRUCTURE: Final = "infrastructure"
 CUSTOM: Final = "custom"
 
 CATEGORIES: Final = (SECRET, PII, FINANCIAL, MEDICAL, INFRASTRUCTURE)
-"""Of the detectors that ship with the product; a tenant's own are `CUSTOM`."""
+"""The categories of the detectors that ship with the product. A tenant's own are `CUSTOM`."""
 
 PERSONAL_CATEGORIES: Final = frozenset({PII, FINANCIAL, MEDICAL})
-"""Categories whose findings set `pii_detected` (decide.md, Risk)."""
-
+"""Categories whose findings set `pii_detected` (docs/decide.md, Risk)."""
 
 ALIASES: Final[tuple[frozenset[str], ...]] = (
     frozenset({"US_SSN", "SSN"}),
@@ -38,38 +37,38 @@ ALIASES: Final[tuple[frozenset[str], ...]] = (
     frozenset({"US_ROUTING_NUMBER", "ROUTING_NUMBER"}),
     frozenset({"PERSON", "PERSON_NAME"}),
 )
-"""Names of one and the same type: seed 002 writes SSN where the detectors say US_SSN."""
+"""Names of the same type: the DLP API accepts SSN, and the detectors call it US_SSN."""
 
 _ALIASES: Final = {name: group for group in ALIASES for name in group}
 
 
 def entity_aliases(entity_type: str) -> frozenset[str]:
-    """Returns all names of an entity type, the given one among them."""
+    """Returns all names of an entity type, including `entity_type` itself."""
     return _ALIASES.get(entity_type) or frozenset({entity_type})
 
 
-class Words(NamedTuple):
-    """Words that are looked for near a find.
+class ContextWords(NamedTuple):
+    """Words to look for near a finding.
 
     Attributes:
-        single: words.
-        phrases: several in a row, each with a space around it and between them.
+        single: single words.
+        phrases: several words in a row, with a space before, between and after them.
     """
 
     single: frozenset[str] = frozenset()
     phrases: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, wanted: Iterable[str]) -> Words:
-        """Returns what `wanted`, in lower case, comes to."""
-        words = tuple(wanted)
+    def of(cls, terms: Iterable[str]) -> ContextWords:
+        """Returns the words and phrases of `terms`, which are in lower case."""
+        words = tuple(terms)
         return cls(
             frozenset(word for word in words if " " not in word),
             tuple(f" {word} " for word in words if " " in word),
         )
 
     def any_in(self, words: Sequence[str]) -> bool:
-        """Whether any of these is among `words`, which stand in a row."""
+        """Returns whether `words`, in their order, contain any word or phrase."""
         if not self.single.isdisjoint(words):
             return True
         if not self.phrases:
@@ -78,26 +77,24 @@ class Words(NamedTuple):
         return any(phrase in row for phrase in self.phrases)
 
 
-# Compared and hashed by identity: a decision keys its findings by detector.
+# Compared and hashed by identity, because a decision keys its findings by detector.
 @dataclass(frozen=True, slots=True, eq=False)
 class EntityDetector:
-    """What is looked for, and what a find is worth.
+    """Patterns for a kind of data, and the confidence of their findings.
 
     Attributes:
-        id: of a detector that ships with the product, for instance `credit_card`; of a tenant's
-            own, the id of its rule.
-        patterns: RE2; each takes part in the one scan of a request. Where one has a group named
-            `value`, that group is what was found, and the rest is how it was recognised.
+        id: for instance `credit_card`; for a tenant's own detector, the id of its rule.
+        patterns: RE2 patterns, all part of the single scan of a request. If a pattern has a group
+            named `value`, that group is the value; the rest is only context.
         validator: name of the check that a value must pass; empty for none.
-        confidence: of a find (its check passed, where there is one) with no context word near.
-        context_confidence: of a find with a context word near it.
-        context: words, lower case, that are looked for before and after a find.
-        against: words, lower case, that speak against it where they are near and no context word
-            is: the confidence is then half of what it would be.
-        weak: of patterns whose shape other things have as well, the confidence of a find with no
-            context word near.
-        allowlist: values, in lower case, that are examples and never findings.
-        words, words_against: `context` and `against`, ready to be looked for.
+        confidence: the confidence of a finding that passes the check, without a context word near.
+        context_confidence: the confidence of a finding with a context word near.
+        context: words in lower case that confirm a finding when they are before or after it.
+        against: words in lower case that speak against a finding. If such a word is near and no
+            context word is, the confidence is halved.
+        weak: for ambiguous patterns, the confidence of a finding without a context word near.
+        allowlist: values in lower case that are examples and never findings.
+        words, words_against: `context` and `against`, prepared for the search.
     """
 
     id: str
@@ -113,9 +110,9 @@ class EntityDetector:
     against: tuple[str, ...] = ()
     weak: Mapping[str, float] = field(default_factory=dict)
     allowlist: frozenset[str] = frozenset()
-    words: Words = field(init=False)
-    words_against: Words = field(init=False)
+    words: ContextWords = field(init=False)
+    words_against: ContextWords = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "words", Words.of(self.context))
-        object.__setattr__(self, "words_against", Words.of(self.against))
+        object.__setattr__(self, "words", ContextWords.of(self.context))
+        object.__setattr__(self, "words_against", ContextWords.of(self.against))

@@ -1,4 +1,4 @@
-"""DLP rules: which kinds of data are looked for, and what is done where one is found (seed 002)."""
+"""DLP rules: which kinds of data to look for, and what to do with findings (docs/dlp.md)."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class DlpRule:
     Attributes:
         detector_type: one of `DETECTOR_TYPES`.
         action_tier: one of `ACTION_TIERS`.
-        confidence_threshold: findings below it do not count.
-        config_json: the document that was posted: `pattern` for `REGEX`; `entities` or `labels`
-            for the others; the platform's own rules name their `detector`.
-        bundle_id: the compliance bundle that it is of; empty for none.
-        clause: what it serves, for instance "GDPR Art. 9"; empty for a rule of no bundle.
+        confidence_threshold: findings with a lower confidence are ignored.
+        config_json: the configuration as it was posted: `pattern` for `REGEX`, `entities` or
+            `labels` for the other types. The platform's rules name their `detector`.
+        bundle_id: the compliance bundle of the rule; empty for none.
+        clause: the clause that the rule serves, for instance "GDPR Art. 9"; empty without a bundle.
         created_at, updated_at: seconds since the epoch.
     """
 
@@ -56,8 +56,9 @@ class DlpRule:
 
 @dataclass(frozen=True, slots=True)
 class DlpCustomisation:
-    """What a tenant changed of a platform rule; None for what it left as it is. Its id is the
-    rule's.
+    """A tenant's changes of a platform rule. The entity's id is the rule's.
+
+    A field is None if the tenant has not changed it.
     """
 
     rule_id: str
@@ -67,8 +68,8 @@ class DlpCustomisation:
     updated_at: float = 0.0
 
 
-def customised(rule: DlpRule, own: DlpCustomisation | None) -> DlpRule:
-    """Returns a platform rule as a tenant has it."""
+def apply_customisation(rule: DlpRule, own: DlpCustomisation | None) -> DlpRule:
+    """Returns a platform rule with a tenant's changes."""
     if own is None:
         return rule
     return replace(

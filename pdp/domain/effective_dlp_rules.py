@@ -1,12 +1,20 @@
-"""Which DLP rules are in force for whom: bundles, frameworks, customisations, groups (seed 002)."""
+"""The DLP rules in force: bundles, frameworks, customisations and groups applied (docs/dlp.md)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from pdp.domain.compliance_bundle import all_bundles, framework_bundles
-from pdp.domain.dlp_rule import ACTION_TIERS, CUSTOMISATION_KIND, KIND, DlpRule, customised
+from pdp.domain.compliance_bundle import all_bundles, bundles_of_frameworks
+from pdp.domain.dlp_rule import (
+    ACTION_TIERS,
+    CUSTOMISATION_KIND,
+    KIND,
+    LOG_ONLY,
+    NONE,
+    DlpRule,
+    apply_customisation,
+)
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY
 from pdp.domain.org_policy import ID as ORG_POLICY_ID
 from pdp.domain.org_policy import KIND as ORG_POLICY_KIND
@@ -23,22 +31,16 @@ if TYPE_CHECKING:
 Rules = dict[str, DlpRule]
 """Rules by id."""
 
-OFF: Final = "none"
-"""The tier of a rule that does nothing."""
-
-LOGGED: Final = "log_only"
-"""The tier that a framework puts the rules of its bundle in force at."""
-
 
 @dataclass(frozen=True, slots=True)
-class RulesInForce:
+class EffectiveDlpRules:
     """The DLP rules that are in force for a tenant.
 
     Attributes:
-        everyone: for all users, by id; those that an org policy's framework alone puts in force
-            have the tier `log_only`.
-        groups: by the id of a group, the rules that are in force for its users in place of, or in
-            addition to, those of everyone; groups for which there are none are left out.
+        everyone: the rules for all users, by id. A rule that only a framework of the org policy
+            puts in force has the tier `log_only`.
+        groups: by group id, the rules for the group's users that replace rules of `everyone` or add
+            to them; only groups that have such rules.
     """
 
     everyone: Mapping[str, DlpRule]
@@ -46,22 +48,22 @@ class RulesInForce:
 
 
 def platform_rules(platform: PolicySet, own: PolicySet) -> Rules:
-    """Returns the platform's rules as a tenant has them, in force or not, by id.
+    """Returns the platform's rules with a tenant's customisations, in force or not, by id.
 
-    Those of a bundle are the ones of the definition that the tenant has, and enabled where the
-    bundle is; each with what the tenant has customised.
+    Rules of a bundle are included if the definition that the tenant uses has them. They are enabled
+    if the bundle is.
     """
     bundles = all_bundles(platform, own)
     defined = {each.id: frozenset(each.defined_rules) for each in bundles.values()}
-    found: Rules = {}
+    rules: Rules = {}
     for rule in platform.of_kind(KIND).values():
         change = own.of_kind(CUSTOMISATION_KIND).get(rule.id)
         bundle = bundles.get(rule.bundle_id)
         if bundle is None:
-            found[rule.id] = customised(rule, change)
+            rules[rule.id] = apply_customisation(rule, change)
         elif rule.id in defined[bundle.id]:
-            found[rule.id] = in_bundle(rule, change, enabled=bundle.enabled)
-    return found
+            rules[rule.id] = rule_in_bundle(rule, change, enabled=bundle.enabled)
+    return rules
 
 
 def tenant_rules(platform: PolicySet, own: PolicySet) -> Rules:
@@ -72,17 +74,17 @@ def tenant_rules(platform: PolicySet, own: PolicySet) -> Rules:
 def rules_of_bundle(
     bundle: ComplianceBundle, platform: PolicySet, own: PolicySet
 ) -> tuple[DlpRule, ...]:
-    """Returns the rules of a bundle as the tenant has them: its definition's, then the tenant's.
+    """Returns the rules of a bundle for a tenant: those of its definition, then the tenant's own.
 
     Args:
-        bundle: as the tenant has it; see `all_bundles`.
+        bundle: the bundle with the tenant's settings; see `all_bundles`.
         platform: the platform's policies.
-        own: the tenant's.
+        own: the tenant's policies.
     """
     changes: Mapping[str, DlpCustomisation] = own.of_kind(CUSTOMISATION_KIND)
     rules: Mapping[str, DlpRule] = platform.of_kind(KIND)
     defined = (
-        in_bundle(rules[rule_id], changes.get(rule_id), enabled=bundle.enabled)
+        rule_in_bundle(rules[rule_id], changes.get(rule_id), enabled=bundle.enabled)
         for rule_id in bundle.defined_rules
         if rule_id in rules
     )
@@ -90,38 +92,40 @@ def rules_of_bundle(
     return (*defined, *added)
 
 
-def rules_in_force(platform: PolicySet, own: PolicySet) -> RulesInForce:
-    """Returns the DLP rules that are in force for a tenant: the platform's, bundles' and its own.
+def effective_dlp_rules(platform: PolicySet, own: PolicySet) -> EffectiveDlpRules:
+    """Returns the DLP rules in force for a tenant: the platform's, the bundles' and its own.
 
-    Left out are those that are disabled and those whose tier is `none`.
+    Rules that are disabled or have the tier `none` are left out.
     """
     bundles = all_bundles(platform, own)
     rules = tenant_rules(platform, own)
     everyone = {rule.id: rule for rule in rules.values() if _acts(rule)}
-    everyone.update(_logged(platform, own, bundles, rules))
+    everyone.update(_framework_rules(platform, own, bundles, rules))
     groups: Iterable[UserGroup] = all_groups(platform, own).values()
-    wanted = {bundle_id for group in groups for bundle_id in group.bundle_ids}
+    assigned = {bundle_id for group in groups for bundle_id in group.bundle_ids}
     added = {
-        each.id: _by_activation(each, everyone, platform, own)
+        each.id: _added_by_bundle(each, everyone, platform, own)
         for each in bundles.values()
-        if each.id in wanted and not each.enabled
+        if each.id in assigned and not each.enabled
     }
-    by_group = {group.id: _of_group(group, added, rules, everyone) for group in groups}
-    return RulesInForce(everyone, {name: found for name, found in by_group.items() if found})
+    by_group = {group.id: _group_rules(group, added, rules, everyone) for group in groups}
+    return EffectiveDlpRules(
+        everyone, {group_id: changed for group_id, changed in by_group.items() if changed}
+    )
 
 
-def stricter(rule: DlpRule, change: Mapping[str, Any]) -> DlpRule:
-    """Returns a rule with a group's change of it, in so far as that is stricter.
+def apply_group_rule(rule: DlpRule, change: Mapping[str, Any]) -> DlpRule:
+    """Returns a rule with a group's change, as far as the change is stricter.
 
     Args:
-        rule: as it is without the change.
+        rule: the rule without the change.
         change: one of `UserGroup.dlp_rules`.
     """
     threshold = change.get("confidence_threshold")
     return replace(
         rule,
         enabled=rule.enabled or change.get("enabled") is True,
-        action_tier=_stronger_tier(rule.action_tier, change.get("action_tier") or OFF),
+        action_tier=_stronger_tier(rule.action_tier, change.get("action_tier") or NONE),
         confidence_threshold=(
             rule.confidence_threshold
             if threshold is None
@@ -135,89 +139,91 @@ def _stronger_tier(one: str, other: str) -> str:
 
 
 def _acts(rule: DlpRule) -> bool:
-    return rule.enabled and rule.action_tier != OFF
+    return rule.enabled and rule.action_tier != NONE
 
 
-def in_bundle(rule: DlpRule, change: DlpCustomisation | None, *, enabled: bool) -> DlpRule:
-    """Returns a seeded bundle's rule as the tenant has it.
+def rule_in_bundle(rule: DlpRule, change: DlpCustomisation | None, *, enabled: bool) -> DlpRule:
+    """Returns a seeded bundle's rule with a tenant's customisation.
 
-    What would keep a bundle that is in force from acting is not heard. Where it is not in force,
-    the tenant may still enable single rules of it.
+    If the bundle is in force, a customisation cannot disable the rule. If it is not, the tenant can
+    still enable single rules of the bundle.
+
+    Args:
+        rule: the rule as shipped.
+        change: the tenant's customisation; None without one.
+        enabled: whether the bundle is in force.
     """
-    as_shipped = replace(rule, enabled=enabled)
-    found = customised(as_shipped, change)
+    customised = apply_customisation(replace(rule, enabled=enabled), change)
     if not enabled:
-        return found
-    tier = rule.action_tier if found.action_tier == OFF else found.action_tier
-    return replace(found, enabled=True, action_tier=tier)
+        return customised
+    tier = rule.action_tier if customised.action_tier == NONE else customised.action_tier
+    return replace(customised, enabled=True, action_tier=tier)
 
 
-def _logged(
+def _framework_rules(
     platform: PolicySet,
     own: PolicySet,
     bundles: Mapping[str, ComplianceBundle],
     rules: Mapping[str, DlpRule],
 ) -> Rules:
-    """The rules that frameworks put in force and nothing else does."""
+    """Returns the rules that only the frameworks of the org policy put in force."""
     policy = own.of_kind(ORG_POLICY_KIND).get(ORG_POLICY_ID, DEFAULT_ORG_POLICY)
     changes: Mapping[str, DlpCustomisation] = own.of_kind(CUSTOMISATION_KIND)
     return {
-        rule_id: replace(rules[rule_id], enabled=True, action_tier=LOGGED)
-        for bundle in framework_bundles(policy, bundles)
+        rule_id: replace(rules[rule_id], enabled=True, action_tier=LOG_ONLY)
+        for bundle in bundles_of_frameworks(policy, bundles)
         for rule_id in bundle.defined_rules
-        if rule_id in rules
-        and not _acts(rules[rule_id])
-        and not _switched_off(changes.get(rule_id))
+        if rule_id in rules and not _acts(rules[rule_id]) and not _disables(changes.get(rule_id))
     }
 
 
-def _switched_off(change: DlpCustomisation | None) -> bool:
-    return change is not None and (change.enabled is False or change.action_tier == OFF)
+def _disables(change: DlpCustomisation | None) -> bool:
+    return change is not None and (change.enabled is False or change.action_tier == NONE)
 
 
-def _by_activation(
+def _added_by_bundle(
     bundle: ComplianceBundle,
     everyone: Mapping[str, DlpRule],
     platform: PolicySet,
     own: PolicySet,
 ) -> Rules:
-    """What a bundle that is not active brings to the groups that it is assigned to."""
-    found = rules_of_bundle(replace(bundle, enabled=True), platform, own)
-    enabled = (rule if rule.enabled else replace(rule, enabled=True) for rule in found)
+    """Returns the rules that a bundle that is not active adds for the groups that have it."""
+    rules = rules_of_bundle(replace(bundle, enabled=True), platform, own)
+    enabled = (rule if rule.enabled else replace(rule, enabled=True) for rule in rules)
     return {rule.id: rule for rule in enabled if _acts(rule) and rule != everyone.get(rule.id)}
 
 
-def _of_group(
+def _group_rules(
     group: UserGroup,
     added: Mapping[str, Rules],
     rules: Mapping[str, DlpRule],
     everyone: Mapping[str, DlpRule],
 ) -> Rules:
-    """What holds for a group's users in place of, or in addition to, what holds for everyone.
+    """Returns the rules for a group's users that differ from those for everyone.
 
     Args:
         group: the group.
-        added: what each bundle that may be assigned brings.
+        added: by bundle id, the rules that each bundle adds.
         rules: all rules, in force or not.
-        everyone: those that are in force for all users.
+        everyone: the rules in force for all users.
     """
-    found: Rules = {}
+    changed_rules: Rules = {}
     for bundle_id in group.bundle_ids:
-        found.update(added.get(bundle_id, {}))
+        changed_rules.update(added.get(bundle_id, {}))
     for change in group.dlp_rules:
         rule_id = change["rule_id"]
-        held = found.get(rule_id) or everyone.get(rule_id)
-        # A rule that a framework only logs still has a tier of its own, which a group may enable.
+        in_force = changed_rules.get(rule_id) or everyone.get(rule_id)
+        # A rule that a framework only logs still has its own tier, which a group may enable.
         configured = rules.get(rule_id)
-        changed = [stricter(old, change) for old in (held, configured) if old is not None]
-        acting = [each for each in changed if _acts(each)]
-        if acting and (new := _strictest(acting)) != held:
-            found[rule_id] = new
-    return found
+        candidates = [apply_group_rule(old, change) for old in (in_force, configured) if old]
+        acting = [each for each in candidates if _acts(each)]
+        if acting and (strictest := _strictest(acting)) != in_force:
+            changed_rules[rule_id] = strictest
+    return changed_rules
 
 
 def _strictest(rules: Sequence[DlpRule]) -> DlpRule:
-    """Returns the first of `rules`, all of one id, with the strictest of all their settings."""
+    """Returns the first of `rules`, which share an id, with the strictest settings of all."""
     return replace(
         rules[0],
         action_tier=max((each.action_tier for each in rules), key=ACTION_TIERS.index),

@@ -1,7 +1,7 @@
-"""Names of kinds of data that stand for several: what a policy means that names one.
+"""General names of entity types, such as `NATIONAL_ID`, and the detector types that they cover.
 
-Policies speak of national ids and secrets; detectors know a Danish CPR from a Polish PESEL. A name
-here covers the types that detectors find; any other covers itself and its other names.
+Policies name national ids and secrets; detectors distinguish a Danish CPR from a Polish PESEL. A
+name that is not listed here covers only itself and its aliases.
 """
 
 from __future__ import annotations
@@ -93,14 +93,14 @@ FAMILIES: Final[Mapping[str, frozenset[str]]] = {
     "US_BANK_NUMBER": frozenset({"BANK_ACCOUNT"}),
     "US_PASSPORT": frozenset({"PASSPORT"}),
 }
-"""What a name covers besides itself."""
+"""The types that a name covers besides itself."""
 
 
-def covered_by(names: Iterable[str]) -> frozenset[str]:
-    """Returns the types that a policy means which names `names`: these, and all that they cover."""
-    found: set[str] = set()
+def expand_entity_types(names: Iterable[str]) -> frozenset[str]:
+    """Returns `names` with their aliases, and all types that they cover with their aliases."""
+    expanded: set[str] = set()
     for name in names:
-        found |= entity_aliases(name)
+        expanded |= entity_aliases(name)
         for each in FAMILIES.get(name, ()):
-            found |= entity_aliases(each)
-    return frozenset(found)
+            expanded |= entity_aliases(each)
+    return frozenset(expanded)

@@ -1,4 +1,4 @@
-"""The layers of a decision, in the order in which a trace shows them (decide.md)."""
+"""The layers of a decision, in the order in which a trace shows them (docs/decide.md)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ DLP: Final = "dlp"
 ORG: Final = "org"
 
 LAYERS: Final = (KILL_SWITCH, LIMITS, CUSTOMER, STATIC, CHAIN, DLP, ORG)
-"""All layers. A trace and a simulation have an entry for each, run or not."""
+"""All layers. A trace and a simulation have an entry for each, even if it did not run."""
 
 ENGINE: Final = "engine"
-"""Not a layer: where a fault is traced to that belongs to none."""
+"""Not a layer: the place of faults that belong to no layer."""
 
 SCAN: Final = "scan"
-"""Not a layer either: what records call the time that the scan took."""
+"""Not a layer: the name under which records show the duration of the scan."""

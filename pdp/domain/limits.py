@@ -1,45 +1,36 @@
-"""Limits: how much a user, or the members of a group together, may use (decide.md, limits).
-
-Days and months are those of UTC. A minute is the last 60 seconds, whenever they began. Money is
-counted in whole micro-dollars, so that sums are exact.
-"""
+"""Limits: how much a user, or the members of a group together, may use (docs/decide.md, limits)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from pdp.domain.request import NO_USAGE
+from pdp.domain.usage import MAX_COUNT, ONE_REQUEST, Counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pdp.domain.request import Subject, Usage
+    from pdp.domain.usage import SubjectUsage, UsageSnapshot
 
 KIND: Final = "limit"
 
 Scope = Literal["user", "group"]
 
 MICROS: Final = 1_000_000
-"""Micro-dollars of a dollar."""
-
-MOST: Final = 2**53 - 1
-"""No count goes beyond it, so that each is a number in JSON."""
-
-MINUTE_S: Final = 60
-DAY_S: Final = 86_400
+"""Micro-dollars in a dollar."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What a subject may use; None is unlimited.
+    """How much a subject may use; None means no limit.
 
     Attributes:
         scope: `user`, or `group`, whose members share the limit.
         subject_id: the user's or the group's id, compared exactly.
         daily_cost_limit, monthly_cost_limit: in micro-dollars.
-        is_active: whether it is in force; while it is not, nothing is counted for it.
+        is_active: whether the limit is in force. Usage is counted only while it is.
         created_at, updated_at: seconds since the epoch.
     """
 
@@ -59,7 +50,7 @@ class Limit:
 
     @property
     def subject(self) -> str:
-        """Whose limit it is, in words."""
+        """The subject in words: `user ann`."""
         return f"{self.scope} {self.subject_id}"
 
 
@@ -68,28 +59,16 @@ def body_of(limit: Limit) -> dict[str, Any]:
     return {name: getattr(limit, name) for name in limit.__slots__}
 
 
-class Counts(NamedTuple):
-    """What was used in one window; cost in micro-dollars."""
-
-    requests: int = 0
-    tokens: int = 0
-    cost: int = 0
-
-
-NOTHING: Final = Counts()
-ONE_REQUEST: Final = Counts(1)
-
-
 class Bound(NamedTuple):
     """One number of a limit.
 
     Attributes:
-        name: as it is called in JSON.
-        attribute: of `Limit`.
-        window: `minute`, `day` or `month`; also the attribute of `Spending`.
+        name: the number's name in JSON.
+        attribute: its attribute in `Limit`.
+        window: `minute`, `day` or `month`; also the attribute of `SubjectUsage`.
         measure: `requests`, `tokens` or `cost`; also the attribute of `Counts`.
-        place: the index of the window in `Spending`, and that of the measure in `Counts`.
-        title: in words.
+        place: the index of the window in `SubjectUsage`, and of the measure in `Counts`.
+        title: the number's name in words.
     """
 
     name: str
@@ -98,6 +77,12 @@ class Bound(NamedTuple):
     measure: str
     place: tuple[int, int]
     title: str
+
+    def count_in(self, usage: SubjectUsage) -> int:
+        """Returns the count that this bound limits."""
+        window, measure = self.place
+        counts: Counts = usage[window]  # type: ignore[assignment] # the first three are Counts
+        return counts[measure]
 
 
 def _quota(window: str, measure: str, name: str) -> Bound:
@@ -120,10 +105,10 @@ QUOTAS: Final = (
 BOUNDS: Final = (RATE, *QUOTAS)
 
 
-class LimitInForce(NamedTuple):
-    """An active limit, with the bounds that are set in it.
+class ActiveLimit(NamedTuple):
+    """A limit that is in force, with the bounds that it sets.
 
-    `checks` says the same as `bounds`, flat: window, measure, what is allowed.
+    `checks` has the same content as `bounds`, flat: window, measure, allowed count.
     """
 
     limit: Limit
@@ -131,151 +116,94 @@ class LimitInForce(NamedTuple):
     checks: tuple[tuple[int, int, int], ...]
 
     @classmethod
-    def of(cls, limit: Limit) -> LimitInForce:
-        """Returns the limit with its bounds picked out."""
+    def of(cls, limit: Limit) -> ActiveLimit:
+        """Returns the limit with its bounds."""
         values = ((bound, getattr(limit, bound.attribute)) for bound in BOUNDS)
         bounds = tuple((bound, value) for bound, value in values if value is not None)
         return cls(limit, bounds, tuple((*bound.place, value) for bound, value in bounds))
 
-    def has_room(self, spending: Spending, asked: Counts) -> bool:
-        """Whether `asked` is within every bound; see `breach`."""
+    def has_room(self, usage: SubjectUsage, requested: Counts) -> bool:
+        """Returns whether `requested` is within all bounds; see `find_breach`."""
         for window, measure, allowed in self.checks:
-            used: int = spending[window][measure]  # type: ignore[index] # those are Counts
-            if used >= allowed or used + asked[measure] > allowed:
+            used: int = usage[window][measure]  # type: ignore[index] # those are Counts
+            if used >= allowed or used + requested[measure] > allowed:
                 return False
         return True
 
 
 @dataclass(frozen=True, slots=True)
-class LimitBook:
-    """The limits of a tenant that are in force, by whom they are for."""
+class LimitIndex:
+    """The active limits of a tenant, by the id of the user or group."""
 
-    users: Mapping[str, LimitInForce]
-    groups: Mapping[str, LimitInForce]
+    users: Mapping[str, ActiveLimit]
+    groups: Mapping[str, ActiveLimit]
 
     @classmethod
-    def from_limits(cls, limits: Iterable[Limit], previous: LimitBook | None = None) -> LimitBook:
-        """Returns the book of those that are active; what `previous` has of them is taken over."""
-        held = {"user": previous.users, "group": previous.groups} if previous else {}
-        by_scope: dict[str, dict[str, LimitInForce]] = {"user": {}, "group": {}}
+    def from_limits(cls, limits: Iterable[Limit], previous: LimitIndex | None = None) -> LimitIndex:
+        """Returns the index of the active limits. It reuses what `previous` has of them."""
+        known = {"user": previous.users, "group": previous.groups} if previous else {}
+        by_scope: dict[str, dict[str, ActiveLimit]] = {"user": {}, "group": {}}
         for limit in limits:
             if not limit.is_active:
                 continue
-            known = held[limit.scope].get(limit.subject_id) if held else None
-            if known is None or known.limit is not limit:
-                known = LimitInForce.of(limit)
-            by_scope[limit.scope][limit.subject_id] = known
+            active = known[limit.scope].get(limit.subject_id) if known else None
+            if active is None or active.limit is not limit:
+                active = ActiveLimit.of(limit)
+            by_scope[limit.scope][limit.subject_id] = active
         return cls(by_scope["user"], by_scope["group"])
 
     def __bool__(self) -> bool:
-        """Whether there is any."""
+        """Returns whether there is a limit."""
         return bool(self.users or self.groups)
 
-    def of(self, subject: Subject) -> tuple[LimitInForce, ...]:
-        """Returns the limits that apply to `subject`: the user's own, then each group's once."""
-        own = self.users.get(subject.user_id)
-        found = () if own is None else (own,)
+    def of(self, subject: Subject) -> tuple[ActiveLimit, ...]:
+        """Returns the limits of `subject`: the user's limit, then each group's limit once."""
+        user_limit = self.users.get(subject.user_id)
+        limits = () if user_limit is None else (user_limit,)
         groups = self.groups
         if not (groups and subject.groups):
-            return found
-        named = dict.fromkeys(subject.groups)
-        return (*found, *(groups[group] for group in named if group in groups))
-
-
-class Calendar(NamedTuple):
-    """The day and the month that a moment lies in; ends are the starts of the next ones."""
-
-    day_start: int
-    day_end: int
-    month_start: int
-    month_end: int
-
-    @classmethod
-    def of(cls, now: float) -> Calendar:
-        """Returns the calendar at `now`, in seconds since the epoch."""
-        day_start = int(now // DAY_S) * DAY_S
-        month = datetime.fromtimestamp(day_start, UTC).replace(day=1)
-        turn = month.month == 12  # noqa: PLR2004 - December
-        following = month.replace(
-            year=month.year + 1 if turn else month.year, month=1 if turn else month.month + 1
-        )
-        return cls(day_start, day_start + DAY_S, int(month.timestamp()), int(following.timestamp()))
-
-
-class Spending(NamedTuple):
-    """What the subject of a limit has used.
-
-    Attributes:
-        minute, day, month: in these windows, the request in hand not counted.
-        frees_at: when the minute has room for one request again, where its limit is used up.
-        empty_at: when nothing is counted in the minute any more, if nothing is added.
-    """
-
-    minute: Counts = NOTHING
-    day: Counts = NOTHING
-    month: Counts = NOTHING
-    frees_at: float | None = None
-    empty_at: float = 0.0
-
-    def of(self, bound: Bound) -> int:
-        """Returns what of a bound is used."""
-        window, measure = bound.place
-        counts: Counts = self[window]  # type: ignore[assignment] # the first three are Counts
-        return counts[measure]
-
-
-class Spent(NamedTuple):
-    """The counters at the moment of a decision, as a value.
-
-    Attributes:
-        at: by the server's clock, in seconds since the epoch: a request's own timestamp could
-            choose a window that is still empty.
-        calendar: of that moment.
-        by_limit: what was used, by id of each limit that applies.
-    """
-
-    at: float
-    calendar: Calendar
-    by_limit: Mapping[str, Spending]
+            return limits
+        names = dict.fromkeys(subject.groups)
+        return (*limits, *(groups[name] for name in names if name in groups))
 
 
 class Breach(NamedTuple):
-    """A bound that a request is over.
+    """A bound that a request exceeds.
 
     Attributes:
-        retry_at: when it may pass; None where it asks for more than the bound ever allows.
+        retry_at: when the request may pass; None if it needs more than the bound ever allows.
     """
 
     bound: Bound
     used: int
     allowed: int
-    asked: int
+    requested: int
     retry_at: float | None
 
 
-def asked_by(usage: Usage) -> Counts:
-    """Returns what a request uses: itself, and its tokens and cost. No cost rounds to nothing."""
+def counts_of(usage: Usage) -> Counts:
+    """Returns the counts of one request with its tokens and cost. A cost never rounds to zero."""
     if usage is NO_USAGE:
         return ONE_REQUEST
-    cost = round(min(usage.cost_usd * MICROS, MOST))
+    cost = round(min(usage.cost_usd * MICROS, MAX_COUNT))
     return Counts(1, usage.tokens, cost or int(usage.cost_usd > 0))
 
 
-def breach(
-    spending: Spending, spent: Spent, bound: Bound, allowed: int, asked: Counts
+def find_breach(
+    usage: SubjectUsage, snapshot: UsageSnapshot, bound: Bound, allowed: int, requested: Counts
 ) -> Breach | None:
-    """Returns how a request is over one bound; None where it is not.
+    """Returns how a request exceeds a bound; None if it does not.
 
-    It is where it asks for more than is left, and where nothing is left, whatever it asks for: a
-    request may not know what it will use.
+    A request exceeds the bound if it needs more than is left. It also does if nothing is left,
+    whatever it needs, because a request may not know what it will use.
     """
     window, measure = bound.place
-    used = spending.of(bound)
-    wanted: int = asked[measure]
-    if used < allowed and used + wanted <= allowed:
+    used = bound.count_in(usage)
+    needed: int = requested[measure]
+    if used < allowed and used + needed <= allowed:
         return None
     retry_at: float | None = None
-    if allowed and wanted <= allowed:
-        ends = (spending.frees_at, spent.calendar.day_end, spent.calendar.month_end)
+    if allowed and needed <= allowed:
+        ends = (usage.frees_at, snapshot.calendar.day_end, snapshot.calendar.month_end)
         retry_at = ends[window]
-    return Breach(bound, used, allowed, wanted, retry_at)
+    return Breach(bound, used, allowed, needed, retry_at)

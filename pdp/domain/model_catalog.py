@@ -1,6 +1,6 @@
-"""The model catalog: which models there are, and which of them are switched off (seed 002).
+"""The model catalog: the known models, and which of them a kill switch disables.
 
-It is the platform's, in force for all tenants (decide.md, Tenants).
+The catalog belongs to the platform and is in force for all tenants (docs/decide.md, Tenants).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 KIND: Final = "model_config"
 
 TIERS: Final = ("haiku", "sonnet", "opus")
-"""From the smallest models to the largest. A tier may stand for a model's name."""
+"""From the smallest models to the largest. A tier can be used in place of a model's name."""
 
 REASONS: Final = ("maintenance", "cost_runaway", "security_event", "other")
-"""Why a model is switched off (seed 002)."""
+"""Reasons for disabling a model."""
 
 SHIPPED_FIELDS: Final = ("display_name", "tier", "is_active")
-"""What a release says of a model, and an admin may say otherwise."""
+"""Fields that a release sets and an admin may change."""
 
 _IDS: Final = UUID("8f2b7c1e-5d0a-5c3e-9a46-1b7e60d94f21")
 
@@ -31,18 +31,18 @@ class ModelConfig:
     """A model of the catalog.
 
     Attributes:
-        id: made from provider and model id, so that a model that is taken out and added again is
-            the same one, and one that ships with the product has the same id everywhere.
+        id: derived from provider and model id. So a model that is deleted and added again keeps
+            its id, and a model that ships with the product has the same id everywhere.
         provider: in lower case.
-        model_id: as the provider calls it; compared without regard to case.
+        model_id: the provider's name of the model; compared without regard to case.
         tier: one of `TIERS`; empty for none.
-        is_active: the catalog offers it: one that is not is no target of a route, and no tier's
-            current model.
-        kill_switch_disabled_at: since when it is switched off, in seconds since the epoch; None
-            where it is not.
-        disabled_reason: one of `REASONS`; None where it is not switched off.
-        shipped: the `SHIPPED_FIELDS` as a release has set them last; None for a model that an
-            admin has added.
+        is_active: whether the catalog offers the model. A model that is not active cannot be the
+            target of a route or the current model of a tier.
+        kill_switch_disabled_at: when the kill switch disabled the model, in seconds since the
+            epoch; None if it is enabled.
+        disabled_reason: one of `REASONS`; None if the model is enabled.
+        shipped: the `SHIPPED_FIELDS` as the last release set them; None for a model that an admin
+            added.
         created_at, updated_at: seconds since the epoch.
     """
 
@@ -60,32 +60,32 @@ class ModelConfig:
 
     @property
     def killed(self) -> bool:
-        """Whether it is switched off."""
+        """Whether the kill switch disables the model."""
         return self.kill_switch_disabled_at is not None
 
     @property
     def name(self) -> str:
-        """What tells it from all others, for people: `openai/gpt-4o`."""
+        """The model's unique name for people: `openai/gpt-4o`."""
         return f"{self.provider}/{self.model_id}"
 
     def disabled(self, at: float, reason: str) -> ModelConfig:
-        """Returns it switched off; one that is so already stays so since when it was."""
+        """Returns the model disabled. A model that is already disabled keeps its time."""
         since = at if self.kill_switch_disabled_at is None else self.kill_switch_disabled_at
         return replace(self, kill_switch_disabled_at=since, disabled_reason=reason)
 
     def enabled(self) -> ModelConfig:
-        """Returns it switched on."""
+        """Returns the model enabled."""
         return replace(self, kill_switch_disabled_at=None, disabled_reason=None)
 
 
-def folded(name: str) -> str:
-    """Returns a provider or model id as it is compared: no switch is got round by case."""
+def normalize_name(name: str) -> str:
+    """Returns a provider or model id for comparison, so that case cannot bypass a kill switch."""
     return name.strip().casefold()
 
 
 def config_id(provider: str, model_id: str) -> str:
-    """Returns the id of a model: a UUID, the same for all spellings of the two."""
-    return str(uuid5(_IDS, f"{folded(provider)}/{folded(model_id)}"))
+    """Returns the id of a model: a UUID, the same for all spellings of provider and model id."""
+    return str(uuid5(_IDS, f"{normalize_name(provider)}/{normalize_name(model_id)}"))
 
 
 def body_of(model: ModelConfig) -> dict[str, Any]:

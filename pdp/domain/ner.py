@@ -1,4 +1,4 @@
-"""Named entities: what a model finds in a text that patterns cannot (seed 002, `ner` and `llm`)."""
+"""Named entities: data that a model finds in a text and patterns cannot (rules `ner`, `llm`)."""
 
 from __future__ import annotations
 
@@ -9,58 +9,55 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
 
-class Wanted(NamedTuple):
-    """A kind of data that a model is to look for.
+class EntityLabel(NamedTuple):
+    """A kind of data that a model can look for.
 
     Attributes:
         detector_type: `ner` (Presidio) or `llm` (GLiNER); see `pdp.domain.dlp_rule`.
-        label: for instance `PERSON`, or the free words that GLiNER takes.
+        name: for instance `PERSON`; free words for GLiNER.
     """
 
     detector_type: str
-    label: str
+    name: str
 
 
 class NamedEntity(NamedTuple):
-    """A value that a model has found; offsets count code points.
+    """A value that a model found; offsets count code points.
 
     Attributes:
         path: JSON Pointer of the string in the arguments; None for the request's text.
     """
 
-    wanted: Wanted
+    label: EntityLabel
     confidence: float
     start: int
     end: int
     path: str | None = None
 
 
-NONE_MISSING: Final[Mapping[Wanted, str]] = MappingProxyType({})
+NO_MISSING_LABELS: Final[Mapping[EntityLabel, str]] = MappingProxyType({})
 
 
 class NerFindings(NamedTuple):
-    """What was found in one request.
+    """What models found in one request.
 
     Attributes:
-        found: from left to right, in each text.
-        missing: what was wanted and could not be looked for, each with the reason in words that
-            may be shown.
+        entities: from left to right, in each text.
+        missing: the labels that no model looked for, each with the reason. The reason may be shown
+            to callers.
     """
 
-    found: tuple[NamedEntity, ...] = ()
-    missing: Mapping[Wanted, str] = NONE_MISSING
+    entities: tuple[NamedEntity, ...] = ()
+    missing: Mapping[EntityLabel, str] = NO_MISSING_LABELS
 
 
 class NerFinder(Protocol):
-    """Finds named entities; `pdp.detect.ner.NerEngine` is the one that does."""
-
-    def available(self, wanted: Collection[Wanted]) -> Mapping[Wanted, str]:
-        """Returns those of `wanted` that cannot be looked for, each with its reason."""
+    """Finds named entities; `pdp.detect.ner.NerEngine` implements it."""
 
     async def find(
-        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[Wanted]
+        self, texts: Sequence[tuple[str | None, str]], labels: Collection[EntityLabel]
     ) -> NerFindings:
-        """Looks for `wanted` in all `texts` (each with its path), within the time budget.
+        """Looks for `labels` in all `texts` (each with its path), within the time budget.
 
-        Never raises for want of a model or of time: what could not be looked for is `missing`.
+        Never raises if a model or time is lacking: such labels are `missing`.
         """

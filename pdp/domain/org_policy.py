@@ -1,4 +1,4 @@
-"""The org policy: what a tenant wants recorded, watched for, alerted of and blocked (seed 000)."""
+"""The org policy: what a tenant records, monitors, alerts on and blocks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 KIND: Final = "org_policy"
 ID: Final = "org_policy"
-"""A tenant has one; it is named in matches and traces by this id."""
+"""The id of a tenant's only org policy, also in matches and traces."""
 
 NAME: Final = "Organization policy"
 
 PARANOID: Final = "paranoid"
-"""The logging level that switches blocking on as well."""
+"""The logging level that also enables blocking."""
 
 MINIMAL: Final = "minimal"
 STANDARD: Final = "standard"
@@ -34,13 +34,13 @@ def levels_from(lowest: str) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class OrgPolicy:
-    """A tenant's org policy; without arguments, the one that it has until it is changed.
+    """A tenant's org policy. The defaults hold until the tenant changes it.
 
     Attributes:
         logging_level: `minimal`, `standard`, `full` or `paranoid`.
-        gdpr, ai_act, soc2: the frameworks that are switched on.
-        alert_rules: documents, as they were posted (decide.md, JSON rules).
-        blocking_enabled: whether `blocking_rules.enabled` is set; see `blocks`.
+        gdpr, ai_act, soc2: whether the framework is enabled.
+        alert_rules: the alert rules as they were posted (docs/decide.md, JSON rules).
+        blocking_enabled: `blocking_rules.enabled`; see `blocks`.
         block_on: the lowest risk level that is blocked.
     """
 
@@ -54,7 +54,7 @@ class OrgPolicy:
 
     @property
     def blocks(self) -> bool:
-        """Whether blocking by risk is on."""
+        """Whether blocking by risk is enabled."""
         return self.blocking_enabled or self.logging_level == PARANOID
 
 

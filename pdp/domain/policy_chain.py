@@ -1,4 +1,4 @@
-"""Policy chains (seed 002): the packs that requests go through, and how their rules combine."""
+"""Policy chains: the packs that apply to requests, and how their rules combine."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ FIRST_APPLICABLE: Final = "first_applicable"
 DENY_OVERRIDES: Final = "deny_overrides"
 
 MAX_USER_CHAINS: Final = 1000
-"""Users of one tenant who have a chain of their own."""
+"""Users of one tenant that have their own chain."""
 
 ORG_ID: Final = "org"
-"""The record of a tenant's own chain; a user's is `USER_PREFIX` and the user."""
+"""The id of a tenant's chain. The id of a user's chain is `USER_PREFIX` and the user id."""
 
 USER_PREFIX: Final = "user:"
 
@@ -36,10 +36,10 @@ class PolicyChain:
     """An ordered list of packs.
 
     Attributes:
-        scope: `ORG` for the tenant's own, `USER` for one user's beside it.
-        user_id: whose it is, for a user's.
+        scope: `ORG` for the tenant's chain, `USER` for a user's additional chain.
+        user_id: the user of a user's chain.
         combining_algorithm: `FIRST_APPLICABLE` or `DENY_OVERRIDES`.
-        packs: by sequence.
+        packs: sorted by sequence.
         created_at, updated_at: seconds since the epoch.
     """
 
@@ -52,13 +52,13 @@ class PolicyChain:
     updated_at: float = 0.0
 
     def __post_init__(self) -> None:
-        given: tuple[ChainEntry | dict[str, Any], ...] = self.packs  # as the store keeps them
-        entries = [each if isinstance(each, ChainEntry) else ChainEntry(**each) for each in given]
+        stored: tuple[ChainEntry | dict[str, Any], ...] = self.packs  # JSON objects in the store
+        entries = [each if isinstance(each, ChainEntry) else ChainEntry(**each) for each in stored]
         object.__setattr__(self, "packs", tuple(sorted(entries, key=lambda each: each.sequence)))
 
 
-def record_id(user_id: str) -> str:
-    """Returns the id that a chain is kept under; of the tenant's own where no user is named."""
+def entity_id(user_id: str) -> str:
+    """Returns the id of a user's chain; of the tenant's chain if `user_id` is empty."""
     return USER_PREFIX + user_id if user_id else ORG_ID
 
 

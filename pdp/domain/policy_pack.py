@@ -1,4 +1,4 @@
-"""Policy packs and their rules (seed 002): what is done with requests that meet conditions."""
+"""Policy packs and their rules: the actions for requests that meet conditions."""
 
 from __future__ import annotations
 
@@ -47,10 +47,9 @@ class PolicyPack:
     Attributes:
         pack_type: `BUNDLE`, which ships with the product for all tenants, or `CUSTOM`.
         compliance_standard: the standard that it follows, if any.
-        version: as its author counts.
-        rule_count: how many rules it has, active or not; kept with every change of them.
-        created_at, updated_at: seconds since the epoch; a change of a rule counts as one of its
-            pack.
+        version: the author's version.
+        rule_count: the number of its rules, active or not; updated with every change of a rule.
+        created_at, updated_at: seconds since the epoch. A change of a rule also changes its pack.
     """
 
     id: str
@@ -67,12 +66,12 @@ class PolicyPack:
 
 @dataclass(frozen=True, slots=True)
 class PolicyRule:
-    """What is done with requests that meet conditions.
+    """The action for requests that meet conditions.
 
     Attributes:
-        sequence: its place in its pack, unique there.
+        sequence: its position in the pack, unique in the pack.
         applies_to: `input`, `output` or `both`.
-        conditions, action: the documents that were posted; `pdp.engine.rules.documents` reads them.
+        conditions, action: the documents as posted; `pdp.engine.rules.documents` parses them.
         created_at, updated_at: seconds since the epoch.
     """
 
@@ -91,7 +90,7 @@ class PolicyRule:
 
 @dataclass(frozen=True, slots=True)
 class BundleToggle:
-    """Whether a bundle is active for one tenant, in place of what it ships as."""
+    """Whether a bundle is active for one tenant, in place of the shipped value."""
 
     pack_id: str
     is_active: bool
@@ -99,51 +98,52 @@ class BundleToggle:
 
 
 class PackRules(NamedTuple):
-    """A pack as a tenant has it, with its rules by sequence."""
+    """A pack with a tenant's settings, and its rules by sequence."""
 
     pack: PolicyPack
     rules: tuple[PolicyRule, ...]
 
 
-def toggled(pack: PolicyPack, toggle: BundleToggle | None) -> PolicyPack:
-    """Returns a bundle as a tenant has it."""
+def apply_toggle(pack: PolicyPack, toggle: BundleToggle | None) -> PolicyPack:
+    """Returns a bundle with a tenant's setting applied."""
     if toggle is None:
         return pack
     updated_at = max(pack.updated_at, toggle.updated_at)
     return replace(pack, is_active=toggle.is_active, updated_at=updated_at)
 
 
-def by_sequence(rule: PolicyRule) -> tuple[int, str]:
-    """Sorts rules into the order in which they are looked at."""
+def sequence_key(rule: PolicyRule) -> tuple[int, str]:
+    """Returns the sort key for the order of evaluation."""
     return (rule.sequence, rule.id)
 
 
 def packs_with_rules(
-    platform: PolicySet, own: PolicySet, wanted: frozenset[str]
+    platform: PolicySet, own: PolicySet, pack_ids: frozenset[str]
 ) -> dict[str, PackRules]:
-    """Returns those packs of a tenant that are `wanted`, by id.
+    """Returns the packs of a tenant with these ids, by id.
 
-    Where a bundle and a pack of the tenant have the same id, as in a simulation's overlay, the
-    tenant's counts, with the tenant's rules alone.
+    If a bundle and a pack of the tenant have the same id, as in a simulation's overlay, the
+    tenant's pack is used, with only the tenant's rules.
     """
     toggles: Mapping[str, BundleToggle] = own.of_kind(TOGGLE_KIND)
-    found: dict[str, PolicyPack] = {}
+    packs: dict[str, PolicyPack] = {}
     rules: dict[str, list[PolicyRule]] = {}
     for owner in (own, platform):
-        taken = frozenset(found)
-        packs: Mapping[str, PolicyPack] = owner.of_kind(KIND)
-        for pack_id in wanted - taken:
-            pack = packs.get(pack_id)
+        earlier = frozenset(packs)
+        candidates: Mapping[str, PolicyPack] = owner.of_kind(KIND)
+        for pack_id in pack_ids - earlier:
+            pack = candidates.get(pack_id)
             if pack is not None:
-                found[pack_id] = toggled(pack, toggles.get(pack_id)) if owner is platform else pack
+                toggle = toggles.get(pack_id) if owner is platform else None
+                packs[pack_id] = apply_toggle(pack, toggle)
                 rules[pack_id] = []
-        fresh = found.keys() - taken
+        of_owner = packs.keys() - earlier
         for rule in owner.of_kind(RULE_KIND).values():
-            if rule.pack_id in fresh:
+            if rule.pack_id in of_owner:
                 rules[rule.pack_id].append(rule)
     return {
-        pack_id: PackRules(pack, tuple(sorted(rules[pack_id], key=by_sequence)))
-        for pack_id, pack in found.items()
+        pack_id: PackRules(pack, tuple(sorted(rules[pack_id], key=sequence_key)))
+        for pack_id, pack in packs.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""What is to be judged."""
+"""Requests for decisions."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from pdp.domain.limits import Spent
     from pdp.domain.ner import NerFindings
+    from pdp.domain.usage import UsageSnapshot
 
 JsonObject = Mapping[str, Any]
 
 MAX_DEPTH: Final = 32
-"""The deepest nesting of arguments, context and attributes (docs/decide.md)."""
+"""The maximum nesting of arguments, context and attributes (docs/decide.md)."""
 
 
 class Subject(NamedTuple):
-    """Who asks."""
+    """The user and the agent that the request is for."""
 
     user_id: str = ""
     groups: tuple[str, ...] = ()
@@ -26,7 +26,7 @@ class Subject(NamedTuple):
 
 
 class Target(NamedTuple):
-    """The resource that an action is on."""
+    """The resource of an action."""
 
     resource_type: str = ""
     resource_id: str = ""
@@ -36,7 +36,7 @@ class Target(NamedTuple):
 
 
 class Entity(NamedTuple):
-    """A finding that the caller has made itself; offsets count code points."""
+    """A finding that the caller sends; offsets count code points."""
 
     entity_type: str
     confidence: float = 1.0
@@ -45,24 +45,27 @@ class Entity(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """What a request uses of the limits."""
+    """The usage of a request that limits count."""
 
     tokens: int = 0
     cost_usd: float = 0.0
 
 
-NOBODY = Subject()
+NO_SUBJECT = Subject()
 NO_TARGET = Target()
 NO_USAGE = Usage()
 
 
 class Request(NamedTuple):
-    """One request to be judged (decide.md, DecideRequest).
+    """One request for a decision (docs/decide.md, DecideRequest).
 
-    A named tuple, since one is built for every decision: it is immutable and costs a tenth of
-    what a frozen dataclass of this many fields does. `timestamp` is in seconds since the epoch.
-    `spent` is what the limits that apply have been used for already; where there are any, it is
-    filled in by whoever has the counters. `ner` is what models have found, where they were asked.
+    It is a named tuple because every decision builds one: it costs a tenth of a frozen dataclass
+    with as many fields.
+
+    Attributes:
+        timestamp: seconds since the epoch.
+        usage_snapshot: the previous usage of the subjects of limits; set if limits apply.
+        ner: the findings of models; None if no model was used.
     """
 
     text: str = ""
@@ -77,12 +80,12 @@ class Request(NamedTuple):
     request_id: str = ""
     tenant_id: str = "default"
     customer_id: str = ""
-    subject: Subject = NOBODY
+    subject: Subject = NO_SUBJECT
     target: Target = NO_TARGET
     context: JsonObject | None = None
     timestamp: float = 0.0
     entities: tuple[Entity, ...] = ()
     usage: Usage = NO_USAGE
     explain: bool = False
-    spent: Spent | None = None
+    usage_snapshot: UsageSnapshot | None = None
     ner: NerFindings | None = None

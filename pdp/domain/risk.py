@@ -1,4 +1,4 @@
-"""The one table of risk points and bands (decide.md, Risk). It can be configured as a whole."""
+"""The table of risk points and bands (docs/decide.md, Risk). `PDP_RISK_FILE` can replace it."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ SEVERITIES: Final = ("low", "medium", "high", "critical")
 
 @dataclass(frozen=True, slots=True)
 class RiskTable:
-    """Points by what was found, and the lowest score of each band.
+    """The risk floor of each kind of match, and the lowest score of each band.
 
     Attributes:
-        severity: floor of a static match, by the policy's severity.
-        dlp: floor of a DLP match, by the rule's action tier.
-        kill_switch: floor of a request for a model that is switched off.
-        limit: floor of a request that is over a limit.
-        unknown_customer: floor of a customer that does not exist.
-        blocked_action: floor of an action that a customer's policy blocks.
-        not_allowed: floor of a tool or an action that a customer's policy does not allow.
-        sensitive: floor of a field or a classification that is sensitive for a customer.
-        chain_deny: floor of a BLOCK or CANCEL by a chain.
-        chain_prompt: floor of a PROMPT by a chain.
-        chain_redact: floor of a REDACT by a chain.
-        engine_error: floor of a request that could not be judged.
+        severity: a static match, by the policy's severity.
+        dlp: a DLP match, by the rule's action tier.
+        kill_switch: a model that a kill switch disables.
+        limit: a request that exceeds a limit.
+        unknown_customer: a customer that does not exist.
+        blocked_action: an action that a customer's policy blocks.
+        not_allowed: a tool or an action that a customer's policy does not allow.
+        sensitive: a field or a classification that is sensitive for a customer.
+        chain_deny: a BLOCK or CANCEL of a policy chain.
+        chain_prompt: a PROMPT of a policy chain.
+        chain_redact: a REDACT of a policy chain.
+        engine_error: a request that could not be evaluated.
         bands: (lowest score, level), from the highest band down.
     """
 

@@ -1,4 +1,4 @@
-"""Static policies: patterns that every text is scanned for (seed 003)."""
+"""Static policies: patterns that the engine looks for in every text."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ OVERRIDE_KIND: Final = "static_override"
 
 @dataclass(frozen=True, slots=True)
 class StaticPolicy:
-    """A pattern with what to do where it is found.
+    """A pattern, and the action if it matches.
 
     Attributes:
-        pattern: RE2, searched for in the text and in every string of the arguments.
+        pattern: RE2; matched against the text and every string of the arguments.
         action: one of `ACTIONS`.
         severity: `low`, `medium`, `high` or `critical`.
-        system: ships with the product, for all tenants.
-        family: what it finds, for system policies: `sqli`, `command`, `secret`, `pii`,
+        system: whether it ships with the product, for all tenants.
+        family: the kind of data that a system policy finds: `sqli`, `command`, `secret`, `pii`,
             `financial` or `medical`.
         validator: name of the check that a matched value must pass; empty for none.
-        version: rises with every change, from 1.
+        version: starts at 1 and rises with every change.
         created_at, updated_at: seconds since the epoch.
     """
 

@@ -1,4 +1,4 @@
-"""What the store keeps: records, and the one log of their changes (docs/architecture.md)."""
+"""Stored entities, and the log of their changes (docs/architecture.md)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Op = Literal["create", "update", "delete"]
 
 @dataclass(frozen=True, slots=True)
 class StoredEntity:
-    """One entity of any kind.
+    """An entity of any kind in the store.
 
     Attributes:
-        kind: what it is, for instance `static_policy`.
-        tenant_id: whose it is; `PLATFORM` for what ships with the product.
+        kind: for instance `static_policy`; see `pdp.domain.kinds`.
+        tenant_id: its owner; `PLATFORM` for entities that ship with the product.
         id: unique within (tenant_id, kind), compared exactly.
         body: its fields, as JSON.
-        name: unique within (tenant_id, kind) among records that are not deleted, where not None.
-        revision: of its last change.
+        name: unique within (tenant_id, kind) among entities that are not deleted; None for no name.
+        revision: the revision of its last change.
         created_at, updated_at: seconds since the epoch.
     """
 
@@ -37,14 +37,15 @@ class StoredEntity:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One row of the change log: version history, audit trail and cache invalidation in one.
+    """One entry of the change log. It serves version history, audit trail and cache invalidation.
 
     Attributes:
-        revision: global and rising; one a change.
-        before, after: the record's body; None where there was none, or is none any more.
+        revision: global; rises with each change.
+        before: the entity's body before the change; None if the change created it.
+        after: the entity's body after the change; None if the change deleted it.
         actor: who made the change.
         at: seconds since the epoch.
-        summary: what was changed, in words.
+        summary: the change in words.
     """
 
     revision: int

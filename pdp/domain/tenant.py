@@ -1,4 +1,4 @@
-"""Tenants: ids, compared exactly; a tenant exists by being named (decide.md, Tenants)."""
+"""Tenant ids, compared exactly. Any well-formed id is a tenant (docs/decide.md, Tenants)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 PLATFORM: Final = ""
-"""Owner of what ships with the product. No tenant can have this id."""
+"""The owner of entities that ship with the product. No tenant can have this id."""
 
 DEFAULT_TENANT: Final = "default"
 
@@ -14,5 +14,5 @@ _TENANT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def is_tenant_id(value: str) -> bool:
-    """Whether `value` is well-formed as a tenant id."""
+    """Returns whether `value` is a well-formed tenant id."""
     return _TENANT_ID.fullmatch(value) is not None

@@ -1,4 +1,4 @@
-"""How a tenant wants to be judged where its policies cannot say (decide.md)."""
+"""Tenant settings: outcomes for cases that policies cannot decide (docs/decide.md)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any, Final, Literal
 
 KIND: Final = "tenant_settings"
 ID: Final = "tenant_settings"
-"""A tenant has them once."""
+"""A tenant has one such entity."""
 
 
 @dataclass(frozen=True, slots=True)
 class TenantSettings:
-    """A tenant's settings; without arguments, those that it has until they are changed.
+    """A tenant's settings. The defaults hold until the tenant changes them.
 
     Attributes:
-        failure_mode: `closed` blocks what could not be judged; `open` lets it pass, and says so
-            in every such decision.
-        unknown_customer: what a request for a customer that does not exist comes to.
+        failure_mode: `closed` blocks requests that could not be evaluated. `open` lets them pass
+            and marks the decisions as incomplete.
+        unknown_customer: the outcome of a request for a customer that does not exist.
     """
 
     failure_mode: Literal["closed", "open"] = "closed"

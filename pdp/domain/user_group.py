@@ -1,4 +1,4 @@
-"""User groups: who is in them, and which bundles and stricter DLP rules hold for them."""
+"""User groups: their members, bundles and stricter DLP rules."""
 
 from __future__ import annotations
 
@@ -27,18 +27,20 @@ MAX_GROUP_RULES: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class UserGroup:
-    """A group of a tenant's users. A request's subject is in it by naming it (its name or id) in
-    `subject.groups`, or by its `user_id` being a member's.
+    """A group of a tenant's users.
 
-    The platform has a few for tenants to begin with. A tenant that changes one of them has it as
-    its own from then on, under the same id.
+    A request's subject belongs to the group if `subject.groups` has the group's name or id, or if
+    its `user_id` is a member.
+
+    The platform ships a few groups. When a tenant changes one of them, it gets its own copy under
+    the same id.
 
     Attributes:
         members: user ids.
         bundle_ids: the compliance bundles that are in force for the group's users.
-        dlp_rules: stricter DLP rules for the group's users, each with `rule_id`, and `enabled`,
-            `action_tier` or `confidence_threshold` in place of the rule's own.
-        removed: of a tenant's copy of one of the platform's: the tenant has deleted it.
+        dlp_rules: stricter DLP rules for the group's users, each with a `rule_id`, and `enabled`,
+            `action_tier` or `confidence_threshold` in place of the rule's own value.
+        removed: for a tenant's copy of a platform group: the tenant has deleted the group.
         created_at, updated_at: seconds since the epoch.
     """
 
@@ -54,9 +56,9 @@ class UserGroup:
 
 
 def all_groups(platform: PolicySet, own: PolicySet) -> dict[str, UserGroup]:
-    """Returns the groups of a tenant by id: the platform's as it has them, then its own."""
-    found: dict[str, UserGroup] = {**platform.of_kind(KIND), **own.of_kind(KIND)}
-    return {group_id: group for group_id, group in found.items() if not group.removed}
+    """Returns a tenant's groups by id: the platform's or the tenant's copies, then its own."""
+    groups: dict[str, UserGroup] = {**platform.of_kind(KIND), **own.of_kind(KIND)}
+    return {group_id: group for group_id, group in groups.items() if not group.removed}
 
 
 def body_of(group: UserGroup) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What `Engine.decide` takes: keywords, a request, or the JSON form of one."""
+"""The arguments of `Engine.decide`: keywords, a request, or the JSON form of a request."""
 
 from __future__ import annotations
 
@@ -41,33 +41,33 @@ class RequestFields(TypedDict, total=False):
 
 
 def read(request: Request | Mapping[str, Any] | None, fields: RequestFields) -> tuple[Request, int]:
-    """Returns what is to be judged, and the revision that it asks for.
+    """Returns the complete request, and the revision that it asks for.
 
     Args:
-        request: a request, or the JSON form of a DecideRequest; None for one of `fields` alone.
-        fields: put in place of those of the request.
+        request: a request, or the JSON form of a DecideRequest; None if `fields` are everything.
+        fields: replace those of the request.
 
     Raises:
-        TypeError: it is neither of these.
-        InvalidArgument: the JSON form is none; the fields at fault are named.
+        TypeError: `request` has another type.
+        InvalidArgument: the JSON form is invalid; the error names the fields.
     """
     if request is None:
-        return _settled(Request(**fields)), 0
+        return _with_defaults(Request(**fields)), 0
     if isinstance(request, Request):
-        return _settled(request._replace(**fields)), 0
+        return _with_defaults(request._replace(**fields)), 0
     if not isinstance(request, Mapping):
         kind = type(request).__name__
         raise TypeError(f"a request is a Request or a mapping, not {kind}; for a text say text=…")
-    from pdp.jsonpb import decode  # noqa: PLC0415 - only who sends JSON pays for it
+    from pdp.jsonpb import decode  # noqa: PLC0415 - only callers that send JSON need it
 
     message = pb.DecideRequest()
     decode(dict(request), message)
-    asked = to_request(message, message.tenant_id or DEFAULT_TENANT, message.request_id)
-    return _settled(asked._replace(**fields)), message.min_revision
+    parsed = to_request(message, message.tenant_id or DEFAULT_TENANT, message.request_id)
+    return _with_defaults(parsed._replace(**fields)), message.min_revision
 
 
-def _settled(request: Request) -> Request:
-    """Fills in what the server fills in where a request leaves it open."""
+def _with_defaults(request: Request) -> Request:
+    """Fills in the same defaults as the server."""
     return request._replace(
         tenant_id=request.tenant_id or DEFAULT_TENANT,
         request_id=request.request_id or new_id(),

@@ -1,7 +1,7 @@
-"""Holds a `Request` made in this process against the bounds of its contract, DecideRequest.
+"""Validates a `Request` of this process against the bounds of its contract, DecideRequest.
 
-The bounds are written down once, in `decide.proto`: a request that is not plainly within them is
-put into that message, without its documents, and validated as one that came over the wire is.
+The bounds are written once, in `decide.proto`. If fast validation cannot accept a request, it is
+converted to that message, without its documents, and validated like a request from the network.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
-from pdp.domain.request import MAX_DEPTH, NO_TARGET, NO_USAGE, NOBODY
+from pdp.domain.request import MAX_DEPTH, NO_SUBJECT, NO_TARGET, NO_USAGE
 from pdp.errors import InvalidArgument, Violation
-from pdp.messages.fast_validation import is_plain
+from pdp.messages.fast_validation import is_certainly_valid
 from pdp.messages.validation import validate
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def check(request: Request) -> None:
-    """Raises where `request` breaks a bound of DecideRequest.
+    """Checks that `request` is within the bounds of DecideRequest.
 
     Raises:
-        InvalidArgument: it names the fields at fault, as the contract calls them.
-        TypeError: a field is of another type than `Request` says.
+        InvalidArgument: the error names the fields, as the contract calls them.
+        TypeError: a field has another type than `Request` says.
 
     """
-    if not is_plain(request):
+    if not is_certainly_valid(request):
         try:
             message = _message(request)
         except UnicodeEncodeError:
@@ -52,14 +52,14 @@ def _message(request: Request) -> pb.DecideRequest:
         tenant_id=request.tenant_id,
         content=pb.Content(text=request.text),
     )
-    # What is empty is not set: setting a field costs more than looking at it.
+    # Empty fields are not set: setting a field costs more than reading it.
     for field in ("customer_id", "direction", "channel", "intent_complexity", "action", "tool"):
         value = getattr(request, field)
         if value:
             setattr(message, field, value)
     if request.provider or request.model:
         message.model.provider, message.model.model = request.provider, request.model
-    if request.subject is not NOBODY:
+    if request.subject is not NO_SUBJECT:
         message.subject.CopyFrom(_subject(request.subject))
     if request.target is not NO_TARGET:
         message.target.CopyFrom(_target(request.target))
@@ -90,7 +90,7 @@ def _target(target: Target) -> pb.Target:
 
 
 def _check_document(value: Any, field: str, depth: int) -> None:
-    """A value that is no JSON would not be scanned, and must not pass for one that was."""
+    """Checks a document: a value that is not JSON would not be scanned, so it is refused."""
     if isinstance(value, str):
         _check_text(value, field)
     elif isinstance(value, Mapping):

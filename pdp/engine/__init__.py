@@ -1,1 +1,1 @@
-"""The engine: compile, scan, evaluate, combine. Pure: no I/O, no clock but the request's."""
+"""The engine: compile, scan, evaluate, combine. Pure: no I/O, and no clock except the request's."""

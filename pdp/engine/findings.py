@@ -1,141 +1,131 @@
-"""What a scan found, and where, as it is asked for."""
+"""The findings of a scan. Matches are located and validated on first use."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from pdp.engine.dlp.entities import EntityFinding, find_entities
-from pdp.engine.text.locations import Location, Segment, located
+from pdp.engine.text.locations import Location, PatternMatch, Segment, locate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pdp.domain.detector import EntityDetector
-    from pdp.engine.text.chunked_search import Neighbourhoods
-    from pdp.engine.text.patterns import CompiledPattern, Detector, Validators, Window
+    from pdp.engine.text.chunked_search import ChunkIndex
+    from pdp.engine.text.patterns import ByteRange, CompiledPattern, PatternDetector, Validators
 
 
-_NOT_LONG: Final[Mapping[int, Neighbourhoods]] = MappingProxyType({})
+_NO_INDEXES: Final[Mapping[int, ChunkIndex]] = MappingProxyType({})
 
 
-class PatternMatch(NamedTuple):
-    """Where a pattern is found in a segment, and where in it the value is; in code points."""
+class _LazyMatches:
+    """The matches of one pattern: located as far as a caller iterates, and only once."""
 
-    segment: Segment
-    start: int
-    end: int
-    value_start: int
-    value_end: int
-
-
-class _Places:
-    """The places of one pattern: looked for as far as anyone has asked, and once for all."""
-
-    __slots__ = ("_found", "_more")
+    __slots__ = ("_matches", "_remaining")
 
     def __init__(
         self,
         pattern: CompiledPattern,
         segments: Sequence[Segment],
-        near: Mapping[int, Neighbourhoods],
+        indexes: Mapping[int, ChunkIndex],
     ) -> None:
-        self._found: list[PatternMatch] = []
-        self._more = (
-            PatternMatch(segment, *place)
+        self._matches: list[PatternMatch] = []
+        self._remaining = (
+            PatternMatch(segment, *match)
             for segment in segments
-            for place in pattern.places(
-                segment.text, segment.data, _windows(pattern, segment, near)
+            for match in pattern.matches(
+                segment.text, segment.data, _ranges(pattern, segment, indexes)
             )
         )
 
     def __iter__(self) -> Iterator[PatternMatch]:
-        found = self._found
+        matches = self._matches
         index = 0
         while True:
-            if index == len(found):
-                place = next(self._more, None)
-                if place is None:
+            if index == len(matches):
+                match = next(self._remaining, None)
+                if match is None:
                     return
-                found.append(place)
-            yield found[index]
+                matches.append(match)
+            yield matches[index]
             index += 1
 
 
-def _windows(
-    pattern: CompiledPattern, segment: Segment, near: Mapping[int, Neighbourhoods]
-) -> Sequence[Window] | None:
-    neighbourhoods = near.get(id(segment))
-    return None if neighbourhoods is None else neighbourhoods.of(pattern)
+def _ranges(
+    pattern: CompiledPattern, segment: Segment, indexes: Mapping[int, ChunkIndex]
+) -> Sequence[ByteRange] | None:
+    index = indexes.get(id(segment))
+    return None if index is None else index.ranges(pattern)
 
 
 class Findings:
-    """What a scan found. Positions and validators run when they are asked for, and once."""
+    """The findings of a scan. Positions and validators are evaluated on first use, then cached."""
 
-    __slots__ = ("_entities", "_locations", "_near", "_places", "_validators", "hits")
+    __slots__ = ("_entities", "_indexes", "_locations", "_matches", "_validators", "hits")
 
     def __init__(
         self,
         hits: Mapping[str, tuple[CompiledPattern, Sequence[Segment]]],
         validators: Validators,
-        near: Mapping[int, Neighbourhoods] = _NOT_LONG,
+        indexes: Mapping[int, ChunkIndex] = _NO_INDEXES,
     ) -> None:
         """Args:
-        hits: for each pattern that occurs, by its source, the segments that it occurs in, or
-            other readings of them.
-        validators: the checks that detectors name.
-        near: of long segments, by their identity, in which parts patterns occur.
+        hits: for each pattern that occurs, by its source: the segments, or normalized variants of
+            segments, in which it occurs.
+        validators: the validators that detectors name.
+        indexes: for long segments, by the segment's `id`: the parts in which patterns occur.
         """
         self.hits = hits
-        self._near = near
+        self._indexes = indexes
         self._validators = validators
-        self._places: dict[str, _Places] = {}
-        self._locations: dict[Detector, tuple[Location, ...]] = {}
+        self._matches: dict[str, _LazyMatches] = {}
+        self._locations: dict[PatternDetector, tuple[Location, ...]] = {}
         self._entities: dict[EntityDetector, tuple[EntityFinding, ...]] = {}
 
-    def first(self, detector: Detector) -> Location | None:
-        """Returns where `detector` is found first; None where its validator accepts nothing."""
+    def first(self, detector: PatternDetector) -> Location | None:
+        """Returns the first location of a detector; None if its validator accepts no match."""
         return next(self._locate(detector), None)
 
-    def all(self, detector: Detector) -> tuple[Location, ...]:
-        """Returns every place where `detector` is found and its validator accepts the value."""
-        found = self._locations.get(detector)
-        if found is None:
-            # What stands in the text as it is, is found in other readings of it as well.
-            found = tuple(dict.fromkeys(self._locate(detector)))
-            self._locations[detector] = found
-        return found
+    def all(self, detector: PatternDetector) -> tuple[Location, ...]:
+        """Returns each location of a detector at which its validator accepts the match."""
+        locations = self._locations.get(detector)
+        if locations is None:
+            # A match in the text itself usually occurs in its normalized variants too.
+            locations = tuple(dict.fromkeys(self._locate(detector)))
+            self._locations[detector] = locations
+        return locations
 
     def entities(self, detector: EntityDetector) -> tuple[EntityFinding, ...]:
-        """Returns what `detector` finds, from left to right, in each segment; worked out once."""
-        found = self._entities.get(detector)
-        if found is None:
-            found = find_entities(detector, self.places, self._validators)
-            self._entities[detector] = found
-        return found
+        """Returns the findings of a detector, from left to right in each segment."""
+        entities = self._entities.get(detector)
+        if entities is None:
+            entities = find_entities(detector, self.matches, self._validators)
+            self._entities[detector] = entities
+        return entities
 
-    def places(self, pattern: str) -> Iterable[PatternMatch]:
-        """Returns every place where a pattern is found, by its source; checks nothing."""
-        found = self._places.get(pattern)
-        if found is None:
+    def matches(self, pattern: str) -> Iterable[PatternMatch]:
+        """Returns all matches of a pattern, given by its source, without validation."""
+        matches = self._matches.get(pattern)
+        if matches is None:
             hit = self.hits.get(pattern)
             if hit is None:
                 return ()
-            found = self._places[pattern] = _Places(*hit, self._near)
-        return found
+            matches = self._matches[pattern] = _LazyMatches(*hit, self._indexes)
+        return matches
 
-    def _locate(self, detector: Detector) -> Iterator[Location]:
-        places = self.places(detector.pattern)
-        if not places:
+    def _locate(self, detector: PatternDetector) -> Iterator[Location]:
+        matches = self.matches(detector.pattern)
+        if not matches:
             return
         accepts = self._validators[detector.validator] if detector.validator else None
-        for place in places:
-            segment, start, end, _, _ = place
+        for match in matches:
+            segment, start, end, _, _ = match
             if accepts is None or accepts(segment.text[start:end]):
-                yield located(segment, start, end)
+                yield locate(segment, start, end)
 
 
 NO_FINDINGS: Final = Findings({}, {})
 
 NOT_SCANNED: Final = Findings({}, {})
-"""Where a scan could not be made: nothing was found, since nothing was looked for."""
+"""The findings if the scan failed: empty, because nothing was searched."""

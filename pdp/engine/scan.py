@@ -1,53 +1,56 @@
-"""The scan: every text of a request through all patterns in one RE2 pass.
+"""The scan: searches all texts of a request for all patterns, with one RE2 pass for each text.
 
-A tenant's patterns live in shards, each one `RE2::Set`. A shard reports which patterns occur;
-positions and validators run only for those. Two faults of `RE2::Set` are met here:
+The patterns of a tenant are in shards. Each shard is one `RE2::Set`, which reports which patterns
+occur. Positions and validators are evaluated only for those. `RE2::Set` has two weaknesses:
 
-* It answers "no match" when it runs out of memory. Every shard therefore holds a canary, a
-  pattern that matches the end of any text and costs nothing; a pass that does not report it
-  has not been made, and is an error.
-* It must be compiled as a whole. Shards therefore grow by merging, each at least twice the next,
-  so that adding a pattern compiles little, and a set has few shards.
+* It reports "no match" if it runs out of memory. Therefore each shard contains a canary: a pattern
+  that matches the end of any text and costs nothing. If a pass does not report the canary, the pass
+  failed, and `search` raises an error.
+* It can only be compiled as a whole. Therefore shards grow by merging, and each shard is at least
+  twice as large as the next. Adding a pattern compiles little, and a set has few shards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import re2
 
 from pdp.engine.findings import NO_FINDINGS, Findings
-from pdp.engine.text.chunked_search import MIN_BYTES, MIN_PATTERNS, Neighbourhoods
-from pdp.engine.text.locations import Segment
-from pdp.engine.text.normalization import readings
-from pdp.engine.text.patterns import CompiledPattern, Validators
+from pdp.engine.text.chunked_search import MIN_BYTES, MIN_PATTERNS, ChunkIndex
+from pdp.engine.text.locations import Segment, strings_in
+from pdp.engine.text.normalization import normalize
+from pdp.engine.text.patterns import CompiledPattern
 from pdp.errors import InvalidPattern, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pdp.engine.text.patterns import Validators
 
 __all__ = [
     "NO_FINDINGS",
     "Findings",
     "PatternErrors",
     "PatternSet",
-    "PatternsExhausted",
+    "ScanMemoryExhausted",
     "Shard",
     "scan",
-    "strings_in",
 ]
 
 SHARD_BASE_BYTES: Final = 16 << 20
-"""Memory that a shard may use for its automaton, whatever its size ..."""
+"""Memory that the automaton of a shard may use, whatever its number of patterns."""
 
 SHARD_PATTERN_BYTES: Final = 16 << 10
-"""... and in addition for each of its patterns."""
+"""Memory in addition for each pattern of a shard."""
 
 MAX_SHARD_PATTERNS: Final = 2048
 """Bounds the time of one compilation: about 12 ms on a slow core."""
 
 _CANARY: Final = rb"\z"
 
-# Run through every new shard, so that the states that most texts need exist before the first
-# decision asks for them.
+# Each new shard searches these texts, so that the automaton states that most texts need exist
+# before the first decision.
 _WARM_UP: Final = (
     b"",
     b"The quick brown fox jumps over the lazy dog, 0123456789 times (or so); isn't it?",
@@ -56,12 +59,12 @@ _WARM_UP: Final = (
 )
 
 
-class PatternsExhausted(Exception):
-    """RE2 ran out of memory during a scan: what the text holds is not known."""
+class ScanMemoryExhausted(Exception):
+    """RE2 ran out of memory during a scan, so the result is unknown."""
 
 
 class Shard:
-    """A group of patterns that are looked for together."""
+    """A group of patterns that are searched together."""
 
     __slots__ = ("_match", "patterns")
 
@@ -69,7 +72,7 @@ class Shard:
         """Compiles `patterns` into one automaton.
 
         Raises:
-            InvalidPattern: they are too large together.
+            InvalidPattern: the patterns are too large for one automaton.
         """
         options = re2.Options()
         options.max_mem = SHARD_BASE_BYTES + SHARD_PATTERN_BYTES * len(patterns)
@@ -92,11 +95,11 @@ class Shard:
         """Returns the patterns that occur in `data`.
 
         Raises:
-            PatternsExhausted: RE2 ran out of memory.
+            ScanMemoryExhausted: RE2 ran out of memory.
         """
         indices = self._match(data)
         if not indices:
-            raise PatternsExhausted
+            raise ScanMemoryExhausted
         if len(indices) == 1:
             return ()
         patterns = self.patterns
@@ -122,29 +125,30 @@ class PatternSet:
             pattern.source: pattern for shard in shards for pattern in shard.patterns
         }
 
-    def with_patterns(self, wanted: Iterable[str]) -> PatternSet:
-        """Returns the set of `wanted`, which shares every shard with this one that it can.
+    def with_patterns(self, patterns: Iterable[str]) -> PatternSet:
+        """Returns a set of exactly `patterns`, which reuses the shards of this one if possible.
 
         Raises:
-            PatternErrors: some of `wanted` are not patterns; it names them all.
+            PatternErrors: some of `patterns` do not compile; it names all of them.
         """
-        sources = dict.fromkeys(wanted)
+        sources = dict.fromkeys(patterns)
         compiled = self.compiled
         if len(sources) == len(compiled) and all(source in compiled for source in sources):
             return self
-        kept: list[Shard] = []
+        reused: list[Shard] = []
         loose: list[CompiledPattern] = []
         placed: set[str] = set()
         for shard in self.shards:
             live = [pattern for pattern in shard.patterns if pattern.source in sources]
-            # Dead patterns cost a little on every scan; a shard that is half dead is rebuilt.
+            # A removed pattern costs a little in each scan. If more than half of a shard's patterns
+            # are removed, the others are compiled again.
             if 2 * len(live) >= len(shard.patterns):
-                kept.append(shard)
+                reused.append(shard)
             else:
                 loose += live
             placed.update(pattern.source for pattern in live)
         loose += _compile_each(source for source in sources if source not in placed)
-        return PatternSet(tuple(_merge(kept, loose)))
+        return PatternSet(tuple(_merge(reused, loose)))
 
 
 def _compile_each(sources: Iterable[str]) -> list[CompiledPattern]:
@@ -160,20 +164,20 @@ def _compile_each(sources: Iterable[str]) -> list[CompiledPattern]:
     return patterns
 
 
-def _merge(kept: list[Shard], loose: list[CompiledPattern]) -> list[Shard]:
-    """Returns shards for all of `kept` and `loose`, each at least twice the size of the next."""
-    kept.sort(key=lambda shard: len(shard.patterns), reverse=True)
-    while kept and loose and len(kept[-1].patterns) < 2 * len(loose):
-        if len(kept[-1].patterns) + len(loose) > MAX_SHARD_PATTERNS:
+def _merge(shards: list[Shard], loose: list[CompiledPattern]) -> list[Shard]:
+    """Returns shards for all patterns of both, each at least twice as large as the next."""
+    shards.sort(key=lambda shard: len(shard.patterns), reverse=True)
+    while shards and loose and len(shards[-1].patterns) < 2 * len(loose):
+        if len(shards[-1].patterns) + len(loose) > MAX_SHARD_PATTERNS:
             break
-        loose = [*kept.pop().patterns, *loose]
+        loose = [*shards.pop().patterns, *loose]
     for start in range(0, len(loose), MAX_SHARD_PATTERNS):
-        kept += _compile(loose[start : start + MAX_SHARD_PATTERNS])
-    return kept
+        shards += _compile(loose[start : start + MAX_SHARD_PATTERNS])
+    return shards
 
 
 def _compile(patterns: Sequence[CompiledPattern]) -> list[Shard]:
-    """Compiles one shard, or more where the patterns are too large for one."""
+    """Compiles one shard, or several if the patterns are too large for one."""
     try:
         return [Shard(patterns)]
     except InvalidPattern:
@@ -189,37 +193,25 @@ def scan(
     arguments: Mapping[str, Any] | None,
     validators: Validators,
 ) -> Findings:
-    """Looks for the patterns of `shards` in the text and in every string of the arguments.
+    """Searches the text and each string of the arguments for the patterns of `shards`.
 
     Raises:
-        PatternsExhausted: RE2 ran out of memory; what the text holds is not known.
+        ScanMemoryExhausted: RE2 ran out of memory, so the result is unknown.
     """
     hits: dict[str, tuple[CompiledPattern, list[Segment]]] = {}
-    near: dict[int, Neighbourhoods] = {}
+    indexes: dict[int, ChunkIndex] = {}
     segments = [Segment(None, text, text.encode())] if text else []
     if arguments:
         segments += strings_in(arguments)
     for segment in segments:
-        for reading in readings(segment):
-            data, found = reading.data, False
+        for variant in normalize(segment):
+            data, has_hits = variant.data, False
             for shard in shards:
                 for pattern in shard.search(data):
-                    hits.setdefault(pattern.source, (pattern, []))[1].append(reading)
-                    found = True
-            # Known by its identity, so only where hits keep it: another may get that of one gone.
-            if found and len(data) >= MIN_BYTES and len(hits) >= MIN_PATTERNS:
-                near[id(reading)] = Neighbourhoods(shards, data)
-    return Findings(hits, validators, near) if hits else NO_FINDINGS
-
-
-def strings_in(value: Any, path: str = "") -> Iterator[Segment]:
-    """Yields every string within a JSON value, with its JSON Pointer (RFC 6901)."""
-    if isinstance(value, str):
-        if value:
-            yield Segment(path, value, value.encode())
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from strings_in(item, f"{path}/{key.replace('~', '~0').replace('/', '~1')}")
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            yield from strings_in(item, f"{path}/{index}")
+                    hits.setdefault(pattern.source, (pattern, []))[1].append(variant)
+                    has_hits = True
+            # The key is the `id` of the variant. Only variants in `hits` stay in memory; the `id`
+            # of any other can be reused.
+            if has_hits and len(data) >= MIN_BYTES and len(hits) >= MIN_PATTERNS:
+                indexes[id(variant)] = ChunkIndex(shards, data)
+    return Findings(hits, validators, indexes) if hits else NO_FINDINGS

@@ -1,4 +1,4 @@
-"""What a decision is made from: one immutable value, taken by one reference."""
+"""Snapshots: the immutable compiled policies that decisions are made from."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pdp.domain.detector import EntityDetector
-    from pdp.domain.limits import LimitBook
-    from pdp.domain.ner import Wanted
+    from pdp.domain.limits import LimitIndex
+    from pdp.domain.ner import EntityLabel
     from pdp.domain.org_policy import OrgPolicy
     from pdp.domain.policy_set import PolicySet
     from pdp.domain.risk import RiskTable
@@ -27,16 +27,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What all tenants share, compiled once.
+    """The compiled policies that all tenants share.
 
     Attributes:
-        policies: what ships with the product, and the model catalog.
-        patterns: those of its policies.
-        validators: the checks that policies may name.
-        risk: the points of what is found.
+        policies: the system policies and the model catalog.
+        patterns: the patterns of these policies.
+        validators: the validators that policies may name.
+        risk: the risk points of findings.
         models: the model catalog, compiled.
-        detectors: what ships with the product to recognise kinds of data, by id.
-        lineage: shared by platforms that differ in their models alone.
+        detectors: the built-in detectors, by id.
+        lineage: the same object in all platforms that are compatible with this one.
     """
 
     policies: PolicySet
@@ -47,27 +47,34 @@ class Platform:
     detectors: Mapping[str, EntityDetector] = field(default_factory=dict)
     lineage: object = field(default_factory=object)
 
-    def akin(self, other: Platform) -> bool:
-        """Whether the two differ in their models at most."""
+    def compatible_with(self, other: Platform) -> bool:
+        """Whether a snapshot of one platform can be moved to the other; see `Snapshot.rebase`.
+
+        This is true if nothing that snapshots are compiled from differs, except the models.
+        """
         return self.lineage is other.lineage
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A tenant's policies, compiled.
+    """The compiled policies of a tenant.
 
     Attributes:
-        revision: of the store, that this snapshot is true of.
-        gates: layers that are asked before the scan.
-        layers: those that are asked with its findings.
-        closers: those that are asked when the risk is known.
+        tenant_id: the tenant.
+        revision: the revision of the store that this snapshot represents.
+        platform: the policies that all tenants share.
+        gates: the layers that run before the scan.
+        layers: the layers that run on the findings of the scan.
+        closers: the layers that run when the risk is known.
         shards: all pattern shards, the platform's first.
-        policies: what the tenant's own part was compiled from, for the next compilation.
+        policies: the tenant's own policies, for the next compilation.
         patterns: the tenant's own patterns, without the platform's.
-        limits: those in force; None where the tenant has none, so that nothing is to be counted.
-        ner: what models are to be asked for before a request is judged; mostly nothing.
-        org: the org policy; its logging level says which decisions are recorded.
-        timed: whether all are, so that each one's layers are timed.
+        settings: the tenant's settings.
+        limits: the limits in force; None if there are none, so that no usage is counted.
+        ner: the named entities that models must search for before a request is evaluated; empty
+            for most tenants.
+        org: the org policy; its logging level selects the decisions that are recorded.
+        timed: whether all decisions are recorded, so that the layers of each one are timed.
     """
 
     tenant_id: str
@@ -80,35 +87,35 @@ class Snapshot:
     policies: PolicySet
     patterns: PatternSet
     settings: TenantSettings
-    limits: LimitBook | None = None
-    ner: frozenset[Wanted] = frozenset()
+    limits: LimitIndex | None = None
+    ner: frozenset[EntityLabel] = frozenset()
     org: OrgPolicy = DEFAULT_ORG_POLICY
     timed: bool = False
 
-    def on(self, platform: Platform, revision: int) -> Snapshot:
-        """Returns the same policies on a platform that is akin to theirs, as of that revision.
+    def rebase(self, platform: Platform, revision: int) -> Snapshot:
+        """Returns the same policies on a compatible platform, at that revision.
 
-        It takes microseconds, whatever the number of policies: nothing is compiled.
+        It compiles nothing and takes microseconds, whatever the number of policies.
         """
         if platform is self.platform:
-            return self if revision == self.revision else self.of(self.tenant_id, revision)
+            return self if revision == self.revision else self.for_tenant(self.tenant_id, revision)
         models = platform.models
         return replace(
             self,
             platform=platform,
             revision=revision,
-            gates=_led_over(self.gates, models),
-            layers=_led_over(self.layers, models),
-            closers=_led_over(self.closers, models),
+            gates=_with_models(self.gates, models),
+            layers=_with_models(self.layers, models),
+            closers=_with_models(self.closers, models),
         )
 
-    def of(self, tenant_id: str, revision: int) -> Snapshot:
-        """Returns the same policies, of that tenant and as of that revision."""
+    def for_tenant(self, tenant_id: str, revision: int) -> Snapshot:
+        """Returns the same policies for another tenant, at that revision."""
         return replace(self, tenant_id=tenant_id, revision=revision)
 
 
-def _led_over(layers: tuple[T, ...], models: ModelIndex) -> tuple[T, ...]:
-    """Gives each layer that is `ModelAware` the new catalog."""
+def _with_models(layers: tuple[T, ...], models: ModelIndex) -> tuple[T, ...]:
+    """Returns the layers; each `ModelAware` layer has the new catalog."""
     return tuple(
         layer.with_models(models) if hasattr(layer, "with_models") else layer for layer in layers
     )

@@ -1,13 +1,14 @@
-"""The exceptions of the project, each with the reason that users see.
+"""The exceptions of the project, each with the reason that callers see.
 
     PdpError
-    ├── InvalidArgument          a value out of its bounds
+    ├── InvalidArgument          a value is out of its bounds
     │   ├── InvalidPattern
     │   ├── InvalidAction
     │   └── InvalidCondition
-    ├── MalformedRequest         a body that cannot be read at all
+    ├── MalformedRequest         a body cannot be read at all
     ├── RequestTooLarge
     ├── UnsupportedMediaType
+    ├── MethodNotAllowed
     ├── NotFound
     │   ├── PolicyNotFound
     │   ├── OverrideNotFound
@@ -22,29 +23,32 @@
     │   ├── RecordNotFound
     │   ├── BundleNotFound
     │   ├── GroupNotFound
+    │   ├── KeyNotFound
     │   └── RouteNotFound
-    ├── MethodNotAllowed
     ├── SystemPolicyReadonly
-    ├── PolicyNameExists
     ├── BundleReadonly
-    ├── RuleRequired             an enabled compliance bundle requires it
-    ├── PackInUse
+    ├── PlatformReadonly         an entity that ships with the product cannot be deleted
+    ├── PolicyNameExists
     ├── NameExists
-    ├── PlatformReadonly         what ships with the product was to be deleted
-    ├── NoUpgrade
     ├── ModelExists
     ├── LimitExists
-    ├── ModelDisabled            it is switched off, and must stay in the catalog
-    ├── PreconditionFailed       somebody else has written since
+    ├── RuleRequired             an enabled compliance bundle requires the rule
+    ├── PackInUse
+    ├── NoUpgrade
+    ├── ModelDisabled            a kill switch disables the model; it must stay in the catalog
+    ├── PreconditionFailed       the entity has changed since the caller read it
+    ├── Unauthenticated
+    ├── AccessDenied
+    ├── RateLimited
     ├── TenantMismatch
     ├── HostRefused
     ├── RevisionUnavailable
     ├── DeadlineExceeded
     ├── StoreUnavailable
-    ├── InternalError            a fault of ours; its cause goes to the log, never to the caller
+    ├── InternalError            a fault of the server; the log has the cause
     └── ConfigError              the process cannot start with these settings
 
-`pdp.transport.status` maps each reason to its gRPC and HTTP status; the reasons are those of
+`pdp.transport.status` maps each reason to its gRPC and HTTP status. The reasons are those of
 `ErrorReason` in `proto/pdp/v1/error_reason.proto`.
 """
 
@@ -62,7 +66,31 @@ from pdp.errors.base import (
     PdpError,
     Violation,
 )
-from pdp.errors.missing import (
+from pdp.errors.conflict import (
+    BundleReadonly,
+    LimitExists,
+    ModelDisabled,
+    ModelExists,
+    NameExists,
+    NoUpgrade,
+    PackInUse,
+    PlatformReadonly,
+    PolicyNameExists,
+    PreconditionFailed,
+    RuleRequired,
+    SystemPolicyReadonly,
+)
+from pdp.errors.invalid_request import (
+    InvalidAction,
+    InvalidArgument,
+    InvalidCondition,
+    InvalidPattern,
+    MalformedRequest,
+    MethodNotAllowed,
+    RequestTooLarge,
+    UnsupportedMediaType,
+)
+from pdp.errors.not_found import (
     BundleNotFound,
     ChainNotFound,
     ConnectorNotFound,
@@ -86,30 +114,6 @@ from pdp.errors.service import (
     InternalError,
     RevisionUnavailable,
     StoreUnavailable,
-)
-from pdp.errors.state import (
-    BundleReadonly,
-    LimitExists,
-    ModelDisabled,
-    ModelExists,
-    NameExists,
-    NoUpgrade,
-    PackInUse,
-    PlatformReadonly,
-    PolicyNameExists,
-    PreconditionFailed,
-    RuleRequired,
-    SystemPolicyReadonly,
-)
-from pdp.errors.values import (
-    InvalidAction,
-    InvalidArgument,
-    InvalidCondition,
-    InvalidPattern,
-    MalformedRequest,
-    MethodNotAllowed,
-    RequestTooLarge,
-    UnsupportedMediaType,
 )
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Callers that may not do what they ask for."""
+"""Errors of calls that the caller is not allowed to make."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from pdp.errors.base import PdpError
 
 
 class Unauthenticated(PdpError):
-    """A call without a credential, or with one that does not count (docs/access.md)."""
+    """The call has no credential, or an invalid one (docs/access.md)."""
 
     reason = "UNAUTHENTICATED"
 
 
 class AccessDenied(PdpError):
-    """A credential's role, or its tenants, do not go as far as the call (docs/access.md)."""
+    """The credential's role or tenants do not allow the call (docs/access.md)."""
 
     reason = "ACCESS_DENIED"
 
 
 class RateLimited(PdpError):
-    """A credential calls more often than it may (docs/access.md).
+    """The credential's rate limit is exceeded (docs/access.md).
 
     Attributes:
-        retry_after_s: when a call would pass again.
+        retry_after_s: seconds until a call is allowed again.
     """
 
     reason = "RATE_LIMITED"
@@ -32,12 +32,12 @@ class RateLimited(PdpError):
 
 
 class TenantMismatch(PdpError):
-    """Two tenants are named, or one that the credential may not act for."""
+    """The call names two tenants, or a tenant that the credential may not act for."""
 
     reason = "TENANT_MISMATCH"
 
 
 class HostRefused(PdpError):
-    """Development mode was asked by a name that is not loopback."""
+    """In development mode, the request's `Host` is not a loopback name."""
 
     reason = "HOST_REFUSED"

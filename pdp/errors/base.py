@@ -1,25 +1,25 @@
-"""What all errors are."""
+"""The base class of all errors."""
 
 from __future__ import annotations
 
 from typing import ClassVar, Final, NamedTuple
 
 MAX_VIOLATIONS: Final = 32
-"""Fields that one error names; a body of a million faults gets no answer of a million lines."""
+"""Fields that one error names at most, so that the response to a very bad body stays small."""
 
 
 class Violation(NamedTuple):
-    """One thing that is wrong with a request: the field's path and why it is refused."""
+    """One fault of a request: the field's path, and why it is refused."""
 
     field: str
     reason: str
 
 
 class PdpError(Exception):
-    """A request that could not be carried out.
+    """The operation failed.
 
     Args:
-        message: a sentence for the caller; it never holds secrets, paths or SQL.
+        message: a sentence for the caller, without secrets, paths and SQL.
         *violations: the fields at fault.
     """
 

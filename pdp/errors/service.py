@@ -1,4 +1,4 @@
-"""What is wrong with the service itself, or with how it is set up."""
+"""Errors of the service itself, or of its settings."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class StoreUnavailable(PdpError):
 
 
 class InternalError(PdpError):
-    """A fault of the server."""
+    """The server has a fault. The log has its cause; the caller does not get it."""
 
     reason = "INTERNAL"
 
 
 class ConfigError(PdpError):
-    """The settings do not allow a start; the message says what to do."""
+    """The process cannot start with these settings. The message says what to do."""
 
     reason = "INVALID_ARGUMENT"

@@ -1,4 +1,4 @@
-"""JSON values to messages."""
+"""Decodes JSON values into messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from google.protobuf.message import Message
 
 from pdp.errors import InvalidArgument, Violation
-from pdp.jsonpb.documents import fill_list, fill_struct, fill_value
 from pdp.jsonpb.fields import (
     LIST_VALUE,
     STRUCT,
@@ -22,25 +21,26 @@ from pdp.jsonpb.fields import (
     is_map,
     map_value,
 )
-from pdp.jsonpb.refusal import (
+from pdp.jsonpb.problems import (
     LONE_SURROGATE,
-    MAX_SHOWN,
+    MAX_EXCERPT,
+    InvalidValue,
     Problems,
-    ValueRefused,
-    shown,
-    unlike,
+    excerpt,
+    type_mismatch,
 )
-from pdp.jsonpb.scalars import Read, reader
+from pdp.jsonpb.scalars import ReadScalar, scalar_reader
+from pdp.jsonpb.structs import fill_list, fill_struct, fill_value
 from pdp.jsonpb.timestamps import fill_timestamp
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 Put = Callable[[Message, Any, str, Problems], None]
-"""Puts a JSON value into its field: (message, value, path of the message, problems)."""
+"""Sets a field from a JSON value: (message, value, path of the message, problems)."""
 
 Fill = Callable[[Any, Any], None]
-"""Sets a message from a JSON value; raises `ValueRefused` or `UnicodeEncodeError`."""
+"""Sets a message from a JSON value; raises `InvalidValue` or `UnicodeEncodeError`."""
 
 _WELL_KNOWN: Final[Mapping[str, Fill]] = {
     TIMESTAMP: fill_timestamp,
@@ -52,12 +52,12 @@ _WELL_KNOWN: Final[Mapping[str, Fill]] = {
 
 @dataclass(slots=True)
 class _Plan:
-    """How messages of one type are filled.
+    """How to decode messages of one type.
 
     Attributes:
-        fields: what to do with each name, in snake_case.
-        aliases: the snake_case names by their lowerCamelCase forms, where these differ.
-        nullable: the names whose null is a value, not an absence.
+        fields: how to set each field, by its snake_case name.
+        aliases: the snake_case names by their lowerCamelCase forms, if these differ.
+        nullable: the names of fields for which null is a value. For other fields it means absent.
     """
 
     fields: dict[str, Put] = field(default_factory=dict)
@@ -69,39 +69,39 @@ _plans: Final[dict[Descriptor, _Plan]] = {}
 
 
 def check_decodable(descriptor: Descriptor) -> None:
-    """Makes the plans for a message type and all types within it, ahead of the first call.
+    """Plans how to decode a message type and all types within it, before the first call.
 
     Raises:
-        Unsupported: there is no JSON for something in it.
+        Unsupported: a field has no JSON form.
     """
     _plan(descriptor)
 
 
 def decode(data: object, message: Message, prefix: str = "") -> None:
-    """Fills `message` from the JSON object `data`.
+    """Sets `message` from the JSON object `data`.
 
     Args:
-        data: what `decode_json` returned.
+        data: a JSON value, as `decode_json` returns it.
         message: an empty message.
-        prefix: put before the paths in errors, for a message that lies in another.
+        prefix: the prefix of paths in errors, for a message within another.
 
     Raises:
-        InvalidArgument: `data` is no object, or has fields that are unknown, given twice or of the
-            wrong type; it names them all.
+        InvalidArgument: `data` is not an object, or fields are unknown, repeated or of the wrong
+            type; it names them all.
     """
     problems = Problems()
-    collect(data, message, problems, prefix)
-    problems.settle()
+    decode_into(data, message, problems, prefix)
+    problems.raise_if_any()
 
 
-def collect(data: object, message: Message, problems: Problems, prefix: str = "") -> None:
-    """Does what `decode` does, but adds what is wrong to `problems`.
+def decode_into(data: object, message: Message, problems: Problems, prefix: str = "") -> None:
+    """Sets `message` like `decode`, but adds invalid fields to `problems`.
 
     Raises:
-        InvalidArgument: `data` is no object.
+        InvalidArgument: `data` is not an object, or there are too many problems.
     """
     if type(data) is not dict:
-        raise InvalidArgument.of(Violation("body", unlike("an object", data)))
+        raise InvalidArgument.of(Violation("body", type_mismatch("an object", data)))
     _fill(_plan(descriptor_of(message)), data, message, prefix, problems)
 
 
@@ -114,7 +114,7 @@ def _fill(
         if put is None:
             snake = plan.aliases.get(name)
             if snake is None:
-                problems.add(path + shown(name), _unknown(name, plan))
+                problems.add(path + excerpt(name), _unknown(name, plan))
                 continue
             if snake in data:
                 problems.add(path + snake, f"is given twice, as {snake} and as {name}")
@@ -125,7 +125,7 @@ def _fill(
 
 
 def _unknown(name: str, plan: _Plan) -> str:
-    near = get_close_matches(name[:MAX_SHOWN], plan.fields, n=1)
+    near = get_close_matches(name[:MAX_EXCERPT], plan.fields, n=1)
     return f"unknown field; did you mean {near[0]}?" if near else "unknown field"
 
 
@@ -134,7 +134,7 @@ def _plan(descriptor: Descriptor) -> _Plan:
     if plan is not None:
         return plan
     plan = _Plan()
-    _plans[descriptor] = plan  # before its fields, which may hold the type itself
+    _plans[descriptor] = plan  # before its fields, which may have the same type
     try:
         for each in descriptor.fields:
             plan.fields[each.name] = _put(each)
@@ -154,11 +154,11 @@ def _put(each: FieldDescriptor) -> Put:
         raise Unsupported(each, "a oneof")
     if is_map(each):
         return _put_map(each)
-    listed = bare_list(each)
-    if listed is not None:
-        return _put_bare_list(each.name, _put(listed))
+    list_field = bare_list(each)
+    if list_field is not None:
+        return _put_bare_list(each.name, _put(list_field))
     if each.message_type is None:
-        read = reader(each)
+        read = scalar_reader(each)
         return _put_scalars(each.name, read) if each.is_repeated else _put_scalar(each.name, read)
     fill = _WELL_KNOWN.get(each.message_type.full_name)
     if each.is_repeated:
@@ -166,90 +166,90 @@ def _put(each: FieldDescriptor) -> Put:
     return _put_message(each.name, _filler(each.message_type, fill))
 
 
-Nest = Callable[[Any, Any, str, Problems], None]
-"""Fills a message at a path: (message, value, its path, problems)."""
+FillNested = Callable[[Any, Any, str, Problems], None]
+"""Sets a message within another: (message, value, its path, problems)."""
 
 
-def _filler(descriptor: Descriptor, fill: Fill | None) -> Nest:
-    """Returns how a message within another is filled."""
+def _filler(descriptor: Descriptor, fill: Fill | None) -> FillNested:
+    """Returns the function that sets a message within another."""
     if fill is not None:
         well_known = fill
 
-        def nest_well_known(message: Any, value: Any, path: str, problems: Problems) -> None:
+        def fill_well_known(message: Any, value: Any, path: str, problems: Problems) -> None:
             try:
                 well_known(message, value)
-            except ValueRefused as refusal:
-                problems.add(path, str(refusal))
+            except InvalidValue as error:
+                problems.add(path, str(error))
             except UnicodeEncodeError:
                 problems.add(path, LONE_SURROGATE)
 
-        return nest_well_known
+        return fill_well_known
     plan = _plan(descriptor)
 
-    def nest(message: Any, value: Any, path: str, problems: Problems) -> None:
+    def fill_nested(message: Any, value: Any, path: str, problems: Problems) -> None:
         if type(value) is dict:
             _fill(plan, value, message, path + ".", problems)
         else:
-            problems.add(path, unlike("an object", value))
+            problems.add(path, type_mismatch("an object", value))
 
-    return nest
+    return fill_nested
 
 
-def _put_scalar(name: str, read: Read) -> Put:
+def _put_scalar(name: str, read: ReadScalar) -> Put:
     def put(message: Message, value: Any, path: str, problems: Problems) -> None:
         try:
             setattr(message, name, read(value))
-        except ValueRefused as refusal:
-            problems.add(path + name, str(refusal))
+        except InvalidValue as error:
+            problems.add(path + name, str(error))
         except UnicodeEncodeError:
             problems.add(path + name, LONE_SURROGATE)
 
     return put
 
 
-def _put_scalars(name: str, read: Read) -> Put:
+def _put_scalars(name: str, read: ReadScalar) -> Put:
     def put(message: Message, value: Any, path: str, problems: Problems) -> None:
         if type(value) is not list:
-            problems.add(path + name, unlike("an array", value))
+            problems.add(path + name, type_mismatch("an array", value))
             return
         try:
             getattr(message, name).extend([read(item) for item in value])
-        except (ValueRefused, UnicodeEncodeError):
+        except (InvalidValue, UnicodeEncodeError):
             for index, item in enumerate(value):
-                _note(read, item, f"{path}{name}[{index}]", problems)
+                _check(read, item, f"{path}{name}[{index}]", problems)
 
     return put
 
 
-def _note(read: Read, value: Any, path: str, problems: Problems) -> None:
-    """Notes what is wrong with one value among many, if anything is."""
+def _check(read: ReadScalar, value: Any, path: str, problems: Problems) -> None:
+    """Adds the problem of one value in a list, if it has one."""
     try:
-        known = read(value)
-        if type(known) is str:
-            known.encode()
-    except ValueRefused as refusal:
-        problems.add(path, str(refusal))
+        scalar = read(value)
+        if type(scalar) is str:
+            scalar.encode()
+    except InvalidValue as error:
+        problems.add(path, str(error))
     except UnicodeEncodeError:
         problems.add(path, LONE_SURROGATE)
 
 
-def _put_message(name: str, nest: Nest) -> Put:
+def _put_message(name: str, fill: FillNested) -> Put:
     def put(message: Message, value: Any, path: str, problems: Problems) -> None:
         target = getattr(message, name)
-        target.SetInParent()  # an object without members is not an absent one
-        nest(target, value, path + name, problems)
+        target.SetInParent()  # an empty object is not absent
+        fill(target, value, path + name, problems)
 
     return put
 
 
-def _put_messages(name: str, nest: Nest) -> Put:
+def _put_messages(name: str, fill: FillNested) -> Put:
     def put(message: Message, value: Any, path: str, problems: Problems) -> None:
         if type(value) is not list:
-            problems.add(path + name, unlike("an array", value))
+            problems.add(path + name, type_mismatch("an array", value))
             return
         add = getattr(message, name).add
         for index, item in enumerate(value):
-            nest(add(), item, f"{path}{name}[{index}]", problems)
+            fill(add(), item, f"{path}{name}[{index}]", problems)
 
     return put
 
@@ -257,8 +257,8 @@ def _put_messages(name: str, nest: Nest) -> Put:
 def _put_bare_list(name: str, put: Put) -> Put:
     def put_bare_list(message: Message, value: Any, path: str, problems: Problems) -> None:
         target = getattr(message, name)
-        target.SetInParent()  # an empty list is not an absent one
-        put(target, value, path, problems)  # it has the same name, hence the same path
+        target.SetInParent()  # an empty list is not absent
+        put(target, value, path, problems)  # the list has the same name, so the same path
 
     return put_bare_list
 
@@ -266,26 +266,26 @@ def _put_bare_list(name: str, put: Put) -> Put:
 def _put_map(each: FieldDescriptor) -> Put:
     name, values = each.name, map_value(each)
     inner = values.message_type
-    read = reader(values) if inner is None else None
-    nest = _filler(inner, _WELL_KNOWN.get(inner.full_name)) if inner is not None else None
+    read = scalar_reader(values) if inner is None else None
+    fill = _filler(inner, _WELL_KNOWN.get(inner.full_name)) if inner is not None else None
 
     def put_member(target: Any, key: str, value: Any, path: str, problems: Problems) -> None:
         try:
-            if nest is not None:
-                nest(target[key], value, path, problems)
+            if fill is not None:
+                fill(target[key], value, path, problems)
             elif read is not None:
                 target[key] = read(value)
-        except ValueRefused as refusal:
-            problems.add(path, str(refusal))
+        except InvalidValue as error:
+            problems.add(path, str(error))
         except UnicodeEncodeError:
             problems.add(path, LONE_SURROGATE)
 
     def put(message: Message, value: Any, path: str, problems: Problems) -> None:
         if type(value) is not dict:
-            problems.add(path + name, unlike("an object", value))
+            problems.add(path + name, type_mismatch("an object", value))
             return
         target = getattr(message, name)
         for key, member in value.items():
-            put_member(target, key, member, f"{path}{name}[{shown(key)!r}]", problems)
+            put_member(target, key, member, f"{path}{name}[{excerpt(key)!r}]", problems)
 
     return put

@@ -1,4 +1,4 @@
-"""Messages to JSON values."""
+"""Encodes messages as JSON values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 from google.protobuf.message import Message
 
 from pdp._gen.pdp.v1 import options_pb2
-from pdp.jsonpb.documents import list_array, struct_object, value_of
 from pdp.jsonpb.fields import (
     LIST_VALUE,
     STRUCT,
@@ -27,6 +26,7 @@ from pdp.jsonpb.fields import (
     json_form,
     map_value,
 )
+from pdp.jsonpb.structs import list_array, struct_object, value_of
 from pdp.jsonpb.timestamps import timestamp_text
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ Write = Callable[[Any, dict[str, Any]], None]
 """Writes one field of a message into its JSON object."""
 
 Convert = Callable[[Any], Any]
-"""Turns a field's value into its JSON."""
+"""Converts a field's value to JSON."""
 
 _WELL_KNOWN: Final[Mapping[str, Convert]] = {
     TIMESTAMP: timestamp_text,
@@ -49,16 +49,16 @@ _plans: Final[dict[Descriptor, list[Write]]] = {}
 
 
 def check_encodable(descriptor: Descriptor) -> None:
-    """Makes the plans for a message type and all types within it, ahead of the first call.
+    """Plans how to encode a message type and all types within it, before the first call.
 
     Raises:
-        Unsupported: there is no JSON for something in it.
+        Unsupported: a field has no JSON form.
     """
     _plan(descriptor)
 
 
 def encode(message: Message) -> dict[str, Any]:
-    """Returns the JSON object of `message`, its members in the contract's order."""
+    """Returns the JSON object of `message`, its members in the order of the contract."""
     return _object(_plan(descriptor_of(message)), message)
 
 
@@ -74,7 +74,7 @@ def _plan(descriptor: Descriptor) -> list[Write]:
     if plan is not None:
         return plan
     plan = []
-    _plans[descriptor] = plan  # before its fields, which may hold the type itself
+    _plans[descriptor] = plan  # before its fields, which may have the same type
     try:
         plan.extend(_write(field) for field in descriptor.fields)
     except Unsupported:
@@ -85,20 +85,20 @@ def _plan(descriptor: Descriptor) -> list[Write]:
 
 def _write(field: FieldDescriptor) -> Write:
     form = json_form(field)
-    listed = bare_list(field)
-    if listed is not None:
-        return _write_bare_list(field.name, _write(listed))
+    list_field = bare_list(field)
+    if list_field is not None:
+        return _write_bare_list(field.name, _write(list_field))
     if is_map(field):
         return _write_map(field.name, _convert(map_value(field)), form)
     if field.is_repeated:
         return _write_list(field.name, _convert(field), form)
     if not field.has_presence:
-        return _write_plain(field, form)
-    return _write_present(field.name, _convert(field), form)
+        return _write_scalar(field, form)
+    return _write_optional(field.name, _convert(field), form)
 
 
 def _convert(field: FieldDescriptor) -> Convert | None:
-    """Returns how one value of the field is turned into JSON; None where it is JSON already."""
+    """Returns how to convert one value of the field; None if it is JSON already."""
     if field.message_type is not None:
         well_known = _WELL_KNOWN.get(field.message_type.full_name)
         if well_known is not None:
@@ -109,25 +109,25 @@ def _convert(field: FieldDescriptor) -> Convert | None:
         names = enum_names(field.enum_type)
         return lambda number: names.get(number, number)
     if is_number(field):
-        # Only gRPC can bring in NaN or an infinity; JSON has no word for them.
+        # NaN and infinities can only arrive over gRPC. JSON cannot express them.
         return lambda number: number if isfinite(number) else None
     if is_text(field) or is_bool(field) or integer_range(field) is not None:
         return None
     raise Unsupported(field, "its type")
 
 
-def _write_plain(field: FieldDescriptor, form: int) -> Write:
+def _write_scalar(field: FieldDescriptor, form: int) -> Write:
     name, convert = field.name, _convert(field)
     if form == options_pb2.JSON_FORM_OMIT_EMPTY:
 
-        def write_filled(message: Any, out: dict[str, Any]) -> None:
+        def write_non_empty(message: Any, out: dict[str, Any]) -> None:
             value = getattr(message, name)
             if value:
                 out[name] = value if convert is None else convert(value)
 
-        return write_filled
+        return write_non_empty
     if form != options_pb2.JSON_FORM_UNSPECIFIED:
-        raise Unsupported(field, "a null of a field without presence")
+        raise Unsupported(field, "null in a field without presence")
     if convert is None:
 
         def write(message: Any, out: dict[str, Any]) -> None:
@@ -142,7 +142,7 @@ def _write_plain(field: FieldDescriptor, form: int) -> Write:
     return write_converted
 
 
-def _write_present(name: str, convert: Convert | None, form: int) -> Write:
+def _write_optional(name: str, convert: Convert | None, form: int) -> Write:
     null = form == options_pb2.JSON_FORM_NULL
     null_if_empty = form == options_pb2.JSON_FORM_NULL_IF_EMPTY
     omit_empty = form == options_pb2.JSON_FORM_OMIT_EMPTY
@@ -167,7 +167,9 @@ def _write_list(name: str, convert: Convert | None, form: int) -> Write:
     omit_empty = form == options_pb2.JSON_FORM_OMIT_EMPTY
 
     def write(message: Any, out: dict[str, Any]) -> None:
-        values = getattr(message, name)[:]  # a slice: iterating costs an exception at its end
+        values = getattr(message, name)[
+            :
+        ]  # a slice is cheaper than iteration, which ends with an exception
         if not values and omit_empty:
             return
         out[name] = values if convert is None else [convert(value) for value in values]
@@ -178,7 +180,7 @@ def _write_list(name: str, convert: Convert | None, form: int) -> Write:
 def _write_bare_list(name: str, write: Write) -> Write:
     def write_bare_list(message: Any, out: dict[str, Any]) -> None:
         if message.HasField(name):
-            write(getattr(message, name), out)  # it has the same name
+            write(getattr(message, name), out)  # the list has the same name
 
     return write_bare_list
 

@@ -1,4 +1,4 @@
-"""What a field's descriptor says of its JSON."""
+"""Reads from a field's descriptor how the field looks in JSON."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _INTEGERS: Final[Mapping[int, tuple[int, int]]] = {
 
 
 class Unsupported(TypeError):
-    """A contract uses something that this codec has no JSON for; found when a plan is made."""
+    """A field of a contract has no JSON form. Raised when a message type is planned."""
 
     def __init__(self, field: FieldDescriptor, what: str) -> None:
-        super().__init__(f"{field.full_name}: the JSON shim has no form for {what}")
+        super().__init__(f"{field.full_name}: the JSON codec has no form for {what}")
 
 
 def descriptor_of(message: Message) -> Descriptor:
     """Returns the descriptor of the message's type."""
-    # upb has a class of its own for it, with the same interface.
+    # upb uses its own class for it, with the same interface.
     return message.DESCRIPTOR  # type: ignore[return-value]
 
 
@@ -66,35 +66,35 @@ def is_map(field: FieldDescriptor) -> bool:
 
 
 def map_value(field: FieldDescriptor) -> FieldDescriptor:
-    """Returns the values' field of a map.
+    """Returns the field of a map's values.
 
     Raises:
-        Unsupported: its keys are no strings.
+        Unsupported: its keys are not strings.
     """
     entry = field.message_type
     assert entry is not None, "a map is a repeated message"  # noqa: S101 - for the type checker
     if not is_text(entry.fields_by_name["key"]):
-        raise Unsupported(field, "a map whose keys are no strings")
+        raise Unsupported(field, "a map whose keys are not strings")
     return entry.fields_by_name["value"]
 
 
 def json_form(field: FieldDescriptor) -> int:
-    """Returns the form that the field takes when it is unset or empty."""
+    """Returns the JSON form of the field if it is unset or empty."""
     return int(field.GetOptions().Extensions[options_pb2.field].json)
 
 
 def bare_list(field: FieldDescriptor) -> FieldDescriptor | None:
-    """Returns the list that stands for the whole field in JSON; None for most fields.
+    """Returns the list that replaces the message of a field in JSON; None for most fields.
 
     Raises:
-        Unsupported: its message is no list of the field's own name.
+        Unsupported: the message is more than one list with the name of the field.
     """
     if json_form(field) != options_pb2.JSON_FORM_LIST:
         return None
-    inside = field.message_type.fields if field.message_type and not field.is_repeated else []
-    if [(each.name, each.is_repeated) for each in inside] != [(field.name, True)]:
-        raise Unsupported(field, "a bare list of this")
-    return inside[0]
+    inner = field.message_type.fields if field.message_type and not field.is_repeated else []
+    if [(each.name, each.is_repeated) for each in inner] != [(field.name, True)]:
+        raise Unsupported(field, "this bare list")
+    return inner[0]
 
 
 def enum_names(enum: EnumDescriptor) -> dict[int, str]:
@@ -104,5 +104,5 @@ def enum_names(enum: EnumDescriptor) -> dict[int, str]:
 
 
 def enum_prefix(enum: EnumDescriptor) -> str:
-    """Returns what the names of the enum's values begin with: `OUTCOME_`."""
+    """Returns the prefix of the names of the enum's values, for example `OUTCOME_`."""
     return enum.values[0].name.removesuffix("UNSPECIFIED")

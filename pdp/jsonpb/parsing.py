@@ -1,4 +1,4 @@
-"""Bytes to JSON values, strictly."""
+"""Parses JSON strictly."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import json
 from typing import Any, Final, NoReturn
 
 from pdp.errors import MalformedRequest, Violation
-from pdp.jsonpb.refusal import shown
+from pdp.jsonpb.problems import excerpt
 
 
 def decode_json(raw: bytes) -> object:
     """Returns the JSON value in `raw`.
 
-    Stricter than `json.loads`: names may not repeat within an object, NaN and Infinity are no
-    numbers, and the bytes must be UTF-8.
+    Stricter than `json.loads`: names must not repeat within an object, NaN and Infinity are not
+    allowed, and the bytes must be UTF-8.
 
     Raises:
-        MalformedRequest: it is not JSON; the violation says what is wrong, and where.
+        MalformedRequest: it is not JSON; the violation has the reason and the position.
     """
     try:
         value: object = _DECODER.decode(raw.decode("utf-8"))
@@ -26,13 +26,13 @@ def decode_json(raw: bytes) -> object:
         raise _malformed(f"byte {error.start} is not UTF-8") from None
     except RecursionError:
         raise _malformed("nested too deep") from None
-    except ValueError as error:  # a name twice, a constant, or an integer of thousands of digits
+    except ValueError as error:  # a repeated name, NaN or Infinity, or thousands of digits
         raise _malformed(_reason(error)) from None
     return value
 
 
 class _Forbidden(ValueError):
-    """Something that `json` takes and we do not."""
+    """The JSON uses something that `json` accepts and this parser does not."""
 
 
 def _malformed(reason: str) -> MalformedRequest:
@@ -44,18 +44,18 @@ def _reason(error: ValueError) -> str:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _Forbidden(f'the name "{shown(_twice(pairs))}" stands twice in one object')
-    return found
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise _Forbidden(f'the name "{excerpt(_repeated(pairs))}" occurs twice in one object')
+    return value
 
 
-def _twice(pairs: list[tuple[str, Any]]) -> str:
-    seen: set[str] = set()
+def _repeated(pairs: list[tuple[str, Any]]) -> str:
+    names: set[str] = set()
     for name, _ in pairs:
-        if name in seen:
+        if name in names:
             return name
-        seen.add(name)
+        names.add(name)
     return ""
 
 

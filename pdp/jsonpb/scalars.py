@@ -1,4 +1,4 @@
-"""JSON values to what a field of one descriptor holds."""
+"""Converts JSON values to the values of scalar fields."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from pdp.jsonpb.fields import (
     is_number,
     is_text,
 )
-from pdp.jsonpb.refusal import ValueRefused, unlike
+from pdp.jsonpb.problems import InvalidValue, type_mismatch
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
-Read = Callable[[Any], Any]
-"""Takes a JSON value, returns the field's; raises `ValueRefused`."""
+ReadScalar = Callable[[Any], Any]
+"""Takes a JSON value and returns the field's value; raises `InvalidValue`."""
 
 _BOOLEAN: Final = "true or false"
 
 
-def reader(field: FieldDescriptor) -> Read:
-    """Returns how the values of a scalar field are read.
+def scalar_reader(field: FieldDescriptor) -> ReadScalar:
+    """Returns the function that reads the values of a scalar field.
 
     Raises:
-        Unsupported: there is no JSON for its type.
+        Unsupported: its type has no JSON form.
     """
     if is_text(field):
         return read_string
@@ -47,58 +47,58 @@ def reader(field: FieldDescriptor) -> Read:
 
 
 def read_string(value: Any) -> str:
-    """Returns `value` if it is a string; whether it is valid Unicode shows when it is set."""
+    """Returns `value` if it is a string. Setting the field checks whether it is valid Unicode."""
     if type(value) is str:
         return value
-    raise ValueRefused(unlike("a string", value))
+    raise InvalidValue(type_mismatch("a string", value))
 
 
 def read_bool(value: Any) -> bool:
     """Returns `value` if it is true or false."""
     if type(value) is bool:
         return value
-    raise ValueRefused(unlike(_BOOLEAN, value))
+    raise InvalidValue(type_mismatch(_BOOLEAN, value))
 
 
 def read_number(value: Any) -> float:
     """Returns `value` if it is a number that a double can hold."""
     if type(value) is not float and type(value) is not int:
-        raise ValueRefused(unlike("a number", value))
+        raise InvalidValue(type_mismatch("a number", value))
     try:
         number = float(value)
     except OverflowError:
         number = float("inf")
     if not isfinite(number):
-        raise ValueRefused("is out of range")
+        raise InvalidValue("is out of range")
     return number
 
 
-def _integer_reader(least: int, greatest: int) -> Read:
+def _integer_reader(least: int, greatest: int) -> ReadScalar:
     def read(value: Any) -> int:
         if type(value) is float and value.is_integer():
             value = int(value)  # 3.0 and 1e3 are integers in JSON
         if type(value) is not int:
             if type(value) is float and isfinite(value):
-                raise ValueRefused(f"must be an integer, not {value}")
-            raise ValueRefused(unlike("an integer", value))
+                raise InvalidValue(f"must be an integer, not {value}")
+            raise InvalidValue(type_mismatch("an integer", value))
         if not least <= value <= greatest:
-            raise ValueRefused(f"must be between {least} and {greatest}")
+            raise InvalidValue(f"must be between {least} and {greatest}")
         return value
 
     return read
 
 
-def _enum_reader(enum: EnumDescriptor) -> Read:
+def _enum_reader(enum: EnumDescriptor) -> ReadScalar:
     prefix = enum_prefix(enum)
     numbers = {name: number for number, name in enum_names(enum).items()}
     allowed = f"must be one of {', '.join(numbers)}"
 
     def read(value: Any) -> int:
         if type(value) is not str:
-            raise ValueRefused(unlike("a string", value))
+            raise InvalidValue(type_mismatch("a string", value))
         number = numbers.get(value.removeprefix(prefix))
         if number is None:
-            raise ValueRefused(allowed)
+            raise InvalidValue(allowed)
         return number
 
     return read

@@ -1,4 +1,4 @@
-"""Text from a path or a query to what a field holds."""
+"""Converts text from a path or a query to the values of fields."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pdp.jsonpb.fields import (
     is_number,
     is_text,
 )
-from pdp.jsonpb.refusal import ValueRefused
-from pdp.jsonpb.scalars import reader
+from pdp.jsonpb.problems import InvalidValue
+from pdp.jsonpb.scalars import scalar_reader
 from pdp.jsonpb.timestamps import fill_timestamp
 
 if TYPE_CHECKING:
@@ -29,22 +29,22 @@ _NUMBER: Final = re.compile(
 
 
 def check_textual(field: FieldDescriptor) -> None:
-    """Raises where a field cannot be written as text.
+    """Checks that a field can be written as text.
 
     Raises:
-        Unsupported: it is a message or a map.
+        Unsupported: it is a message (other than a timestamp) or a map.
     """
     if field.message_type is None:
-        reader(field)
+        scalar_reader(field)
     elif is_map(field) or field.message_type.full_name != TIMESTAMP:
         raise Unsupported(field, "a message in a path or query")
 
 
 def decode_text(text: str, message: Message, field: FieldDescriptor) -> None:
-    """Sets a field of `message` to what `text` says; a repeated field gets one value more.
+    """Sets a field of `message` from `text`, or adds a value if the field is repeated.
 
     Raises:
-        Refused: the text is not of the field's type.
+        InvalidValue: the text does not fit the field's type.
     """
     if field.message_type is not None:
         target = getattr(message, field.name)
@@ -57,15 +57,15 @@ def decode_text(text: str, message: Message, field: FieldDescriptor) -> None:
 
 def _value(text: str, field: FieldDescriptor) -> Any:
     if is_text(field) or field.enum_type is not None:
-        return reader(field)(text)
+        return scalar_reader(field)(text)
     if is_bool(field):
         if text not in {"true", "false"}:
-            raise ValueRefused("must be true or false")
+            raise InvalidValue("must be true or false")
         return text == "true"
     if integer_range(field) is not None:
         if not _INTEGER.fullmatch(text):
-            raise ValueRefused("must be an integer")
-        return reader(field)(int(text))
+            raise InvalidValue("must be an integer")
+        return scalar_reader(field)(int(text))
     if is_number(field) and _NUMBER.fullmatch(text):
-        return reader(field)(float(text))
-    raise ValueRefused("must be a number")
+        return scalar_reader(field)(float(text))
+    raise InvalidValue("must be a number")

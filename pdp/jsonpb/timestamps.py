@@ -1,4 +1,4 @@
-"""Timestamps as RFC 3339 text."""
+"""Converts timestamps from and to RFC 3339 text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
-from pdp.jsonpb.refusal import ValueRefused, unlike
+from pdp.jsonpb.problems import InvalidValue, type_mismatch
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
@@ -30,30 +30,30 @@ def fill_timestamp(message: Timestamp, value: object) -> None:
     """Sets `message` to the time in `value`.
 
     Raises:
-        Refused: it is no RFC 3339 time of the years 1 to 9999.
+        InvalidValue: it is not an RFC 3339 time in the years 1 to 9999.
     """
     if type(value) is not str:
-        raise ValueRefused(unlike(f"a time such as {EXAMPLE}", value))
+        raise InvalidValue(type_mismatch(f"a time such as {EXAMPLE}", value))
     parts = _RFC_3339.fullmatch(value)
     if parts is None:
-        raise ValueRefused(f"must be a time such as {EXAMPLE} (RFC 3339, with its offset)")
+        raise InvalidValue(f"must be a time such as {EXAMPLE} (RFC 3339, with its offset)")
     message.seconds = _seconds(parts)
     fraction = parts[7]
-    # Finer than nanoseconds is valid RFC 3339, and beyond what a Timestamp holds.
+    # RFC 3339 allows more digits than a Timestamp can hold: they are cut off.
     message.nanos = int(fraction[:_NANO_DIGITS].ljust(_NANO_DIGITS, "0")) if fraction else 0
 
 
 def _seconds(parts: re.Match[str]) -> int:
     year, month, day, hour, minute, second = map(int, parts.groups()[:6])
-    if hour > 23 or minute > 59 or second > 59:  # noqa: PLR2004 - a clock's own numbers
-        raise ValueRefused("is no time of day: hours go to 23, minutes and seconds to 59")
+    if hour > 23 or minute > 59 or second > 59:  # noqa: PLR2004 - the numbers of a clock
+        raise InvalidValue("is not a time of day: hours go to 23, minutes and seconds to 59")
     try:
         days = date(year, month, day).toordinal() - _EPOCH
     except ValueError:
-        raise ValueRefused("is no date of the calendar") from None
+        raise InvalidValue("is not a date of the calendar") from None
     seconds = days * _DAY_S + hour * 3600 + minute * 60 + second - _offset(parts)
     if not _MIN_S <= seconds <= _MAX_S:
-        raise ValueRefused("must lie in the years 1 to 9999, in UTC")
+        raise InvalidValue("must be in the years 1 to 9999, in UTC")
     return seconds
 
 
@@ -61,14 +61,14 @@ def _offset(parts: re.Match[str]) -> int:
     if parts[8] is None:
         return 0
     hours, minutes = int(parts[9]), int(parts[10])
-    if hours > 23 or minutes > 59:  # noqa: PLR2004 - a clock's own numbers
-        raise ValueRefused("has no valid offset: hours go to 23, minutes to 59")
+    if hours > 23 or minutes > 59:  # noqa: PLR2004 - the numbers of a clock
+        raise InvalidValue("has an invalid offset: hours go to 23, minutes to 59")
     seconds = hours * 3600 + minutes * 60
     return -seconds if parts[8] == "-" else seconds
 
 
 def timestamp_text(message: Timestamp) -> str:
-    """Returns the time as RFC 3339 in UTC, with a fraction only where it is not zero."""
+    """Returns the time as RFC 3339 in UTC, with a fraction only if it is not zero."""
     to_the_second = datetime.fromtimestamp(message.seconds, UTC).isoformat()[:19]
     return f"{to_the_second}{_fraction(message.nanos)}Z"
 

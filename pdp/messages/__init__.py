@@ -1,1 +1,1 @@
-"""Between the messages of the contracts and domain values: conversion and validation."""
+"""Conversion between the messages of the contracts and domain values, and their validation."""

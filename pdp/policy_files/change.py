@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.admin.snapshots import compile_snapshot
 from pdp.domain import policy_chain, policy_pack
-from pdp.domain.policy_set import ENTITIES
+from pdp.domain.kinds import ENTITY_CLASSES
 from pdp.domain.stored_entity import Op, StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import InvalidArgument, PolicyNameExists, Violation
@@ -132,7 +132,7 @@ def _steps(before: State, wanted: State) -> list[PolicyChange]:
 
 def _complete(kind: str, given: Body) -> Body:
     """Returns a body with the defaults of the fields that it does not name."""
-    entity = ENTITIES[kind](**given)
+    entity = ENTITY_CLASSES[kind](**given)
     defaults = {each.name: getattr(entity, each.name) for each in fields(entity)}
     return {name: given.get(name, _plain(value)) for name, value in defaults.items()}
 
@@ -173,7 +173,7 @@ def _times(transaction: Transaction, kind: str, present: Body | None) -> Body:
     if present is not None:
         kept["created_at"] = present.get("created_at", now)
         kept["version"] = present.get("version", 0) + 1 if _counts(kind) else 0
-    names = {each.name for each in fields(ENTITIES[kind])} & kept_by_the_store(kind)
+    names = {each.name for each in fields(ENTITY_CLASSES[kind])} & kept_by_the_store(kind)
     return {name: kept[name] for name in names}
 
 

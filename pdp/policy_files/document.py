@@ -33,7 +33,7 @@ from pdp.domain import (
     tenant_settings,
     user_group,
 )
-from pdp.domain.policy_set import ENTITIES
+from pdp.domain.kinds import ENTITY_CLASSES
 from pdp.domain.tenant import is_tenant_id
 from pdp.errors import InvalidArgument, Violation
 from pdp.jsonpb import decode
@@ -158,7 +158,7 @@ def _entities(
 
 
 def _faults(kind: str, entity_id: str, body: Body, place: str) -> Iterator[Violation]:
-    known = {each.name: each for each in fields(ENTITIES[kind])}
+    known = {each.name: each for each in fields(ENTITY_CLASSES[kind])}
     allowed = known.keys() - kept_by_the_store(kind)
     for name in body.keys() - allowed:
         yield Violation(f"{place}.{name}", "is not known")
@@ -182,7 +182,7 @@ def _faults(kind: str, entity_id: str, body: Body, place: str) -> Iterator[Viola
 
 @cache
 def _adapter(kind: str) -> TypeAdapter[Any]:
-    adapter: TypeAdapter[Any] = TypeAdapter(ENTITIES[kind])
+    adapter: TypeAdapter[Any] = TypeAdapter(ENTITY_CLASSES[kind])
     # The domain imports types for type checkers alone; here they are needed.
     adapter.rebuild(_types_namespace={"Mapping": abc.Mapping, "Sequence": abc.Sequence, "Any": Any})
     return adapter
@@ -191,7 +191,7 @@ def _adapter(kind: str) -> TypeAdapter[Any]:
 def _out_of_bounds(kind: str, body: Body, place: str) -> Iterator[Violation]:
     """Holds a policy against the contract that everyone else writes it by."""
     if kind == customer_policy.KIND:
-        for violation in customer_policy.faults(body["document"]):
+        for violation in customer_policy.find_violations(body["document"]):
             yield Violation(f"{place}.document.{violation.field}", violation.reason)
     if kind == org_policy.KIND and body.get("block_on", "low") not in org_policy.RISK_LEVELS:
         levels = ", ".join(org_policy.RISK_LEVELS)

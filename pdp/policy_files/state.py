@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.admin.point_in_time import records_at
 from pdp.domain import api_key, dlp_rule, limits, model_catalog, static_policy
-from pdp.domain.policy_set import ENTITIES
+from pdp.domain.kinds import ENTITY_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,7 +18,9 @@ Body = dict[str, Any]
 State = dict[str, dict[str, Body]]
 """Bodies by kind and id, in order of creation."""
 
-KINDS: Final = tuple(kind for kind in ENTITIES if kind not in {api_key.KIND, model_catalog.KIND})
+KINDS: Final = tuple(
+    kind for kind in ENTITY_CLASSES if kind not in {api_key.KIND, model_catalog.KIND}
+)
 """What is a tenant's to have in a file: credentials and the platform's models are not."""
 
 NAMES: Final[Mapping[str, Callable[[Body], str]]] = {
@@ -31,7 +33,9 @@ NAMES: Final[Mapping[str, Callable[[Body], str]]] = {
 
 def kept_by_the_store(kind: str) -> frozenset[str]:
     """Returns the fields that say when a record came to be, not what it is."""
-    counted = {each.name for each in fields(ENTITIES[kind]) if each.type == "int"} & {"version"}
+    counted = {each.name for each in fields(ENTITY_CLASSES[kind]) if each.type == "int"} & {
+        "version"
+    }
     return frozenset({"created_at", "updated_at", *counted})
 
 

@@ -1,1 +1,1 @@
-"""The server: its parts, put together, on its ports, in one process or several."""
+"""The server: builds its parts and runs them, in one process or several."""

@@ -1,4 +1,4 @@
-"""The composition root: builds and wires the server, and owns its life from start to drain."""
+"""Builds the server, and runs it from start to drain. This is the composition root."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.config import Settings, check_auth
 from pdp.detect.ner import NerEngine, open_engine
 from pdp.domain.static_policy import KIND
-from pdp.server.exports import Exporting
+from pdp.server.exports import ExportSubsystem
 from pdp.server.security import Security
-from pdp.server.transports import cancel, listening
+from pdp.server.transports import cancel, start_transports
 from pdp.server.wiring import Wiring, wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from pdp.audit.recorder import Recorder
-    from pdp.decisions.records import Pending
+    from pdp.decisions.record_builder import PendingRecord
     from pdp.publisher import Publisher
     from pdp.server.worker import Worker
     from pdp.transport.call import Endpoint
@@ -37,22 +37,30 @@ _log: Final = structlog.get_logger("pdp.server")
 
 
 class Readiness:
-    """Whether the server may be sent calls; read by `/readyz`."""
+    """Whether the server accepts calls; read by `/readyz`.
+
+    Attributes:
+        open: the policies are loaded, and the server listens.
+        draining: the server stops.
+        models: returns the state of each model, by its kind.
+        recorder: records decisions; None until it is created.
+        exports: returns the state of the exports, by their names in `/readyz`.
+    """
 
     def __init__(self) -> None:
         self.open = False
         self.draining = False
         self.models: Callable[[], Mapping[str, str]] = dict
-        self.recorder: Recorder[Pending] | None = None
+        self.recorder: Recorder[PendingRecord] | None = None
         self.exports: Callable[[], Mapping[str, str]] = dict
 
     @property
     def serving(self) -> bool:
-        """Whether it may: not where nothing would be recorded any more."""
+        """Whether the server accepts calls. It does not if decisions can no longer be recorded."""
         return self.open and (self.recorder is None or self.recorder.alive)
 
     def checks(self) -> Mapping[str, str]:
-        """Returns the state of each thing that readiness depends on."""
+        """Returns the state of each part that readiness depends on."""
         return {
             "snapshot": "loaded" if self.open or self.draining else "not loaded",
             "drain": "draining" if self.draining else "no",
@@ -63,14 +71,14 @@ class Readiness:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A server that is up.
+class ServerInfo:
+    """A running server.
 
     Attributes:
-        grpc_address, http_address: where it listens, with its real ports.
-        revision: of the policies in force.
+        grpc_address, http_address: the addresses that it listens on, with the actual ports.
+        revision: the revision of the policies in force.
         system_policies: how many policies ship with the product.
-        locked: credentials are required, and there are none yet.
+        locked: credentials are required, but there are none yet.
     """
 
     grpc_address: str
@@ -81,36 +89,35 @@ class Running:
 
 
 @asynccontextmanager
-async def running(settings: Settings, worker: Worker | None = None) -> AsyncIterator[Running]:
+async def run_server(settings: Settings, worker: Worker | None = None) -> AsyncIterator[ServerInfo]:
     """Serves until the context ends, then drains.
 
-    To drain: health says NOT_SERVING, calls under way get `drain_s` seconds, and what is left then
-    is cut off.
+    While it drains, health reports NOT_SERVING, and running calls get `drain_s` seconds. After that
+    they are cancelled.
 
     Args:
-        settings: how to serve.
-        worker: what joins this process to others that share the ports; None where it is alone.
+        settings: the settings.
+        worker: the link to the other processes that share the ports; None if there are none.
 
     Raises:
-        ConfigError: the settings do not allow a start; it says what to do.
+        ConfigError: the server cannot start with these settings; the message says what to do.
         StoreUnavailable: the database cannot be read or written now.
-
     """
     check_auth(settings)
     async with AsyncExitStack() as stack:
-        parts = await _assembled(stack, settings, worker)
+        parts = await _assemble(stack, settings, worker)
         wiring, publisher, readiness = parts.wiring, parts.publisher, parts.readiness
-        transports = await listening(stack, settings, wiring, readiness)
-        for work in (parts.security.follow(), parts.workspace.follow(), wiring.metering.keep()):
-            stack.push_async_callback(cancel, asyncio.create_task(work))
-        # All that lives by now lives as long as the process: the collector need not look at it,
-        # nor stop a decision to do so.
+        transports = await start_transports(stack, settings, wiring, readiness)
+        for loop in (parts.security.follow(), parts.workspace.follow(), wiring.metering.keep()):
+            stack.push_async_callback(cancel, asyncio.create_task(loop))
+        # All objects up to now live as long as the process. The garbage collector must not scan
+        # them again, since that would delay decisions.
         gc.collect()
         gc.freeze()
         transports.grpc.set_serving(True)
         readiness.open = True
         try:
-            yield Running(
+            yield ServerInfo(
                 grpc_address=transports.grpc_address,
                 http_address=transports.http_address,
                 revision=publisher.revision,
@@ -126,7 +133,7 @@ async def running(settings: Settings, worker: Worker | None = None) -> AsyncIter
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What a server is made of, before it listens."""
+    """The parts of a server that does not listen yet."""
 
     publisher: Publisher
     workspace: Workspace
@@ -135,7 +142,7 @@ class _Parts:
     readiness: Readiness
 
 
-async def _assembled(stack: AsyncExitStack, settings: Settings, worker: Worker | None) -> _Parts:
+async def _assemble(stack: AsyncExitStack, settings: Settings, worker: Worker | None) -> _Parts:
     store = open_store(settings.store_url)
     stack.callback(store.close)
     publisher = first_publisher(store, risk_table(settings.risk_file))
@@ -146,51 +153,51 @@ async def _assembled(stack: AsyncExitStack, settings: Settings, worker: Worker |
     security = Security(settings, publisher)
     await security.start()
     around = _tracing(stack, settings)
-    keeping, exporting = _recording(stack, settings)
+    recording, exports = _recording(stack, settings)
     wiring = wire(
         publisher,
         workspace,
         ner,
         security.services,
-        around=around,
-        keeping=keeping,
-        exporting=exporting,
+        wrap=around,
+        recording=recording,
+        exporting=exports,
     )
-    exporting.start(keeping.log, publisher, workspace, wiring.metrics)
-    keeping.recorder.subscribe(exporting.exporter)
+    exports.start(recording.log, publisher, workspace, wiring.metrics)
+    recording.recorder.subscribe(exports.exporter)
     if worker is not None:
-        worker.render, wiring.metrics.of_all = wiring.metrics.render, worker.metrics_of_all
-        worker.look, workspace.tell = workspace.look, worker.tell
+        worker.render, wiring.metrics.all_workers = wiring.metrics.render, worker.all_metrics
+        worker.on_write, workspace.tell = workspace.look, worker.notify_write
     stack.push_async_callback(wiring.metering.close)
     await wiring.metering.sync()
     readiness = Readiness()
     readiness.models = ner.states
-    readiness.recorder = keeping.recorder
-    readiness.exports = exporting.checks
+    readiness.recorder = recording.recorder
+    readiness.exports = exports.checks
     return _Parts(publisher, workspace, security, wiring, readiness)
 
 
-def _recording(stack: AsyncExitStack, settings: Settings) -> tuple[Recording, Exporting]:
-    exporting = Exporting.of(settings)
-    keeping = Recording(
+def _recording(stack: AsyncExitStack, settings: Settings) -> tuple[Recording, ExportSubsystem]:
+    exports = ExportSubsystem.from_settings(settings)
+    recording = Recording(
         RecordingOptions.of(settings), LoopAcknowledgements(asyncio.get_running_loop())
     )
-    # At the end: what is decided is recorded, what is recorded leaves, then the log is closed.
-    stack.push_async_callback(asyncio.to_thread, keeping.close)
-    stack.push_async_callback(asyncio.to_thread, exporting.exporter.close)
-    stack.push_async_callback(asyncio.to_thread, keeping.recorder.close)
-    return keeping, exporting
+    # At the end, in this order: record all decisions, export all records, close the log.
+    stack.push_async_callback(asyncio.to_thread, recording.close)
+    stack.push_async_callback(asyncio.to_thread, exports.exporter.close)
+    stack.push_async_callback(asyncio.to_thread, recording.recorder.close)
+    return recording, exports
 
 
 def _tracing(stack: AsyncExitStack, settings: Settings) -> Callable[[Endpoint], Endpoint] | None:
     if not settings.otel_endpoint:
         return None
-    from pdp import __version__  # noqa: PLC0415 - reads the installed package
-    from pdp.transport.tracing import Tracing  # noqa: PLC0415 - where it is wanted
+    from pdp import __version__  # noqa: PLC0415 - reads package metadata
+    from pdp.transport.tracing import Tracing  # noqa: PLC0415 - only if tracing is on
 
     tracing = Tracing(settings.otel_endpoint, version=__version__)
     stack.push_async_callback(asyncio.to_thread, tracing.close)
-    return tracing.around
+    return tracing.wrap
 
 
 def _models(settings: Settings) -> NerEngine:
@@ -201,36 +208,35 @@ def _models(settings: Settings) -> NerEngine:
 
 async def serve(
     settings: Settings,
-    announce: Callable[[Running], None],
+    announce: Callable[[ServerInfo], None],
     stop: asyncio.Event | None = None,
     worker: Worker | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT, or until `stop` is set; a second signal ends it at once.
+    """Serves until SIGTERM or SIGINT, or until `stop` is set. A second signal ends it at once.
 
     Args:
-        settings: how to serve.
-        announce: called once, when health says SERVING.
-        stop: set from elsewhere to drain and end.
-        worker: see `running`.
+        settings: the settings.
+        announce: called once, when health reports SERVING.
+        stop: set by the caller to drain and end.
+        worker: see `run_server`.
 
     Raises:
-        ConfigError: the settings do not allow a start; it says what to do.
+        ConfigError: the server cannot start with these settings; the message says what to do.
         StoreUnavailable: the database cannot be read or written now.
-
     """
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, number, stop)
-    async with running(settings, worker) as up:
-        announce(up)
+    async with run_server(settings, worker) as info:
+        announce(info)
         await stop.wait()
         _log.info("draining", seconds=settings.drain_s)
 
 
 def _on_signal(number: int, stop: asyncio.Event) -> None:
     if stop.is_set():
-        # Whoever asks twice will not wait. Nothing is lost: what was committed is on disk, and an
-        # interrupted transaction was never there.
+        # The second signal ends the process at once. No committed change is lost, and the database
+        # rolls an interrupted transaction back.
         os._exit(128 + number)
     stop.set()

@@ -1,4 +1,4 @@
-"""Composition of what leaves the server: connectors to SIEMs, alerts, and their thread."""
+"""Builds the export of records and changes: SIEM connectors, alerts, and their thread."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _MEGABYTE: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Exporting:
-    """What leaves the server.
+class ExportSubsystem:
+    """The export of the server.
 
     Attributes:
-        exporter: consumes recorded decisions.
+        exporter: receives recorded decisions and delivers them.
         directory: the connectors, as admins see them.
-        trials: test deliveries of alerts.
+        trials: sends test deliveries of alerts.
     """
 
     exporter: Exporter
@@ -47,14 +47,16 @@ class Exporting:
     trials: AlertTrials
 
     @classmethod
-    def of(cls, settings: Settings, environ: Mapping[str, str] = os.environ) -> Exporting:
-        """Makes it of the settings; nothing runs yet.
+    def from_settings(
+        cls, settings: Settings, environ: Mapping[str, str] = os.environ
+    ) -> ExportSubsystem:
+        """Builds the export from the settings, but does not start it.
 
         Raises:
-            ConfigError: a setting, or a variable of a connector, makes no sense.
+            ConfigError: a setting, or an environment variable of a connector, is invalid.
         """
         reach = Reach(networks_of(settings.alert_networks), hosts_of(settings.alert_hosts))
-        known = registered(environ)
+        connectors = registered(environ)
         exporter = Exporter(
             ExportSettings(
                 directory=settings.data_dir,
@@ -63,29 +65,33 @@ class Exporting:
                 reach=reach,
                 pace=Pace(linger_s=settings.siem_flush_s),
             ),
-            {name: each.connector for name, each in known.items() if each.connector is not None},
+            {
+                name: each.connector
+                for name, each in connectors.items()
+                if each.connector is not None
+            },
         )
-        return cls(exporter, Directory(lambda: known, exporter), AlertTrials(reach))
+        return cls(exporter, Directory(lambda: connectors, exporter), AlertTrials(reach))
 
     @classmethod
-    def nowhere(cls) -> Exporting:
-        """Makes what exports nothing, for what has no settings: it is not to be started."""
+    def disabled(cls) -> ExportSubsystem:
+        """Returns an export that delivers nothing, for use without settings. It cannot start."""
         exporter = Exporter(ExportSettings(Path()), {})
         return cls(exporter, Directory(lambda: registered({}), exporter), AlertTrials())
 
     def start(
         self, records: RecordLog, publisher: Publisher, workspace: Workspace, metrics: Metrics
     ) -> None:
-        """Begins to deliver.
+        """Starts to deliver.
 
         Args:
             records: the log of decision records.
-            publisher: knows the last revision.
-            workspace: what the change log is read through.
-            metrics: are told how it stands.
+            publisher: has the last revision.
+            workspace: reads the change log.
+            metrics: gets the metrics of the export.
 
         Raises:
-            ConfigError: connectors are configured, and their spool cannot be opened.
+            ConfigError: connectors are configured, but their spool cannot be opened.
         """
         self.measure(metrics)
         try:
@@ -96,30 +102,31 @@ class Exporting:
             ) from error
 
     def measure(self, metrics: Metrics) -> None:
-        """Adds how exports are to the metrics."""
+        """Adds the metrics of the export to `metrics`."""
         _measure(self.exporter, metrics)
 
     def checks(self) -> Mapping[str, str]:
-        """Returns how exports are, in words for `/readyz`; empty where there are none.
+        """Returns the state of each export for `/readyz`; empty if there are none.
 
-        Anyone may read that, so a product's own words are for the log and `pdp siem status`.
+        Everyone may read `/readyz`. So the errors of SIEM products appear only in the log and in
+        `pdp siem status`.
         """
         exports = self.exporter.exports
-        found = {
+        checks = {
             f"siem_{name}": f"failing since {timestamp(each.failing_since)}"
             if each.failing_since
             else "ok"
             for name, each in exports.standings.items()
         }
         if exports.faulty:
-            found["exports"] = "failing: the spool cannot be written"
+            checks["exports"] = "failing: the spool cannot be written"
         elif exports.dropped:
-            found["exports"] = f"ok; {exports.dropped} events were dropped"
-        return found
+            checks["exports"] = f"ok; {exports.dropped} events were dropped"
+        return checks
 
 
 class _ChangeLog:
-    """The change log, read on the store's own thread and awaited on the exporter's loop."""
+    """The change log: read on the store's thread, awaited on the exporter's event loop."""
 
     def __init__(self, publisher: Publisher, workspace: Workspace) -> None:
         self._publisher = publisher
@@ -127,7 +134,7 @@ class _ChangeLog:
 
     @property
     def revision(self) -> int:
-        """The last revision that is in force."""
+        """The last revision in force."""
         return self._publisher.revision
 
     async def newest(self) -> int:
@@ -142,25 +149,25 @@ class _ChangeLog:
 def _measure(exporter: Exporter, metrics: Metrics) -> None:
     gauges = {
         "pdp_siem_waiting": (
-            "Events that the SIEM which is furthest behind has not taken yet.",
+            "Events not delivered yet to the SIEM that is furthest behind.",
             lambda: max((each.waiting for each in exporter.exports.standings.values()), default=0),
         ),
         "pdp_siem_spool_bytes": (
-            "Bytes of the events that wait.",
+            "Bytes of events in the spool.",
             lambda: exporter.exports.held_bytes,
         ),
         "pdp_siem_failing": (
-            "Connectors that nothing can be delivered to now.",
+            "Connectors whose deliveries fail now.",
             lambda: sum(
                 each.failing_since is not None for each in exporter.exports.standings.values()
             ),
         ),
         "pdp_alerts_waiting": (
-            "Alerts that are not delivered yet.",
+            "Alerts not delivered yet.",
             lambda: exporter.exports.alerts_waiting,
         ),
         "pdp_dead_letters": (
-            "Events and alerts that nobody would take.",
+            "Events and alerts that could not be delivered.",
             lambda: exporter.exports.dead_letters,
         ),
     }
@@ -168,11 +175,11 @@ def _measure(exporter: Exporter, metrics: Metrics) -> None:
         metrics.gauge(name, help_text, read)
     metrics.counter(
         "pdp_siem_dropped",
-        "Events that were dropped for want of room.",
+        "Events dropped because the spool was full.",
         lambda: exporter.exports.dropped,
     )
     metrics.counter(
         "pdp_alerts_dropped",
-        "Alerts that were dropped, since too many waited.",
+        "Alerts dropped because too many waited.",
         lambda: exporter.exports.alerts_dropped,
     )

@@ -1,4 +1,4 @@
-"""Who may call, as the settings say: composed here, asked by the chain of guards."""
+"""Builds the authentication and rate limits of calls from the settings."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 class Security:
-    """What finds out who calls, and what keeps that up to date."""
+    """The credentials of callers, and the updates of their keys."""
 
     def __init__(self, settings: Settings, publisher: Publisher) -> None:
-        """Takes the settings, and the publisher whose platform has the API keys.
+        """Takes the settings, and the publisher, whose platform snapshot has the API keys.
 
         Raises:
-            ConfigError: a file that the settings name cannot be used.
+            ConfigError: a file in the settings cannot be used.
         """
         self._settings = settings
         self._keys = KeyRing(lambda: publisher.platform.policies.of_kind(KIND))
@@ -38,15 +38,15 @@ class Security:
         self._tokens: TokenVerifier | None = None
 
     async def start(self) -> None:
-        """Reads the keys of tokens for the first time, where tokens are taken.
+        """Reads the keys of JWTs, if the settings accept JWTs.
 
         Raises:
-            ConfigError: a file that the settings name cannot be used.
+            ConfigError: a file in the settings cannot be used.
         """
         settings = self._settings
         if settings.auth == "dev" or not settings.jwt_audience:
             return
-        # Who takes no tokens need not wait for what verifies them to be loaded.
+        # These modules are slow to import, and needed only for JWTs.
         from pdp.auth.jwks import shared_secret  # noqa: PLC0415
         from pdp.auth.jwks_source import FixedKeys, key_source  # noqa: PLC0415
         from pdp.auth.jwt import TokenRules, TokenVerifier  # noqa: PLC0415
@@ -66,36 +66,40 @@ class Security:
         self._tokens = TokenVerifier(rules, source.current, source.unknown_key)
 
     async def follow(self) -> None:
-        """Keeps the keys of tokens fresh, until cancelled."""
+        """Refreshes the keys of JWTs, until cancelled."""
         if self._source is not None:
             await self._source.follow()
 
     def services(self, metrics: Metrics) -> Services:
-        """Returns what the guards work with; call it after `start`."""
+        """Returns the services of the guards. Call it after `start`."""
         settings = self._settings
         rates = None
         if settings.rate_per_s:
             rates = Rates(settings.rate_per_s, settings.rate_burst or max(1, settings.rate_per_s))
         if settings.auth == "dev":
             return Services(DevelopmentAuthenticator(), metrics, rates)
-        metrics.gauge("pdp_api_keys", "API keys that count.", lambda: len(self._keys))
+        metrics.gauge("pdp_api_keys", "Valid API keys.", lambda: len(self._keys))
         authenticator = CredentialAuthenticator(
-            self._keys, self._tokens, self._clients, metrics.refused
+            self._keys, self._tokens, self._clients, metrics.refused_credential
         )
         return Services(authenticator, metrics, rates)
 
     @property
     def locked(self) -> bool:
-        """Whether nobody can call at all: credentials are required, and there are none."""
-        nobody = not (len(self._keys) or self._tokens is not None or len(self._clients))
-        return self._settings.auth == "required" and nobody
+        """Whether all calls are refused: credentials are required, but there are none."""
+        no_credentials = not (len(self._keys) or self._tokens is not None or len(self._clients))
+        return self._settings.auth == "required" and no_credentials
 
 
-def for_development(metrics: Metrics) -> Services:
-    """Returns what the guards work with where everyone is an admin."""
+def development_services(metrics: Metrics) -> Services:
+    """Returns the services of the guards for development mode: every caller is an admin."""
     return Services(DevelopmentAuthenticator(), metrics)
 
 
-def for_owner(name: str) -> Callable[[Metrics], Services]:
-    """Returns the same for who has the database itself, and is called `name` in its log."""
+def local_services(name: str) -> Callable[[Metrics], Services]:
+    """Returns the services of the guards for a local caller with access to the database.
+
+    Args:
+        name: the name of the caller in the change log.
+    """
     return lambda metrics: Services(DevelopmentAuthenticator(name), metrics)

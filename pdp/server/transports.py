@@ -1,4 +1,4 @@
-"""Both transports as one: started, and drained so that no call is lost on the way."""
+"""Starts both transports, and drains them so that no call is lost."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from pdp.transport.metrics import Metrics
     from pdp.transport.tls import Tls
 
-QUIET_S: Final = 0.1
-"""No call has ended for so long: those who were to leave have left."""
+IDLE_S: Final = 0.1
+"""If no call ends for this long, the server assumes that its clients have gone elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transports:
-    """The servers that listen, and where."""
+    """The running servers, and their addresses with the actual ports."""
 
     grpc: GrpcServer
     http: HttpServer
@@ -36,29 +36,29 @@ class Transports:
     metrics: Metrics
 
     async def drain(self, seconds: float) -> None:
-        """Says NOT_SERVING, and ends both; calls under way get `seconds`.
+        """Reports NOT_SERVING, and stops both servers; running calls get `seconds`.
 
-        Calls that still come are served for half of that: a call that arrives just when a server
-        stops listening is neither answered nor cleanly refused, and balancers need a moment.
+        For up to half of that time, new calls are still served. Load balancers need a moment to
+        notice, and a call that arrives just when a server stops listening gets no clean refusal.
         """
         begin = time.monotonic()
         self.grpc.set_serving(False)
-        self.http.leave()
-        total, patience_s = -1, seconds / 2
-        while self.metrics.total != total and time.monotonic() - begin < patience_s:
-            total = self.metrics.total
-            await asyncio.sleep(min(QUIET_S, patience_s))
-        left = max(0.0, seconds - (time.monotonic() - begin))
-        await asyncio.gather(self.grpc.stop(left), self.http.stop(left))
+        self.http.start_draining()
+        calls, max_wait_s = -1, seconds / 2
+        while self.metrics.completed_calls != calls and time.monotonic() - begin < max_wait_s:
+            calls = self.metrics.completed_calls
+            await asyncio.sleep(min(IDLE_S, max_wait_s))
+        remaining_s = max(0.0, seconds - (time.monotonic() - begin))
+        await asyncio.gather(self.grpc.stop(remaining_s), self.http.stop(remaining_s))
 
 
-async def listening(
+async def start_transports(
     stack: AsyncExitStack, settings: Settings, wiring: Wiring, readiness: HealthChecks
 ) -> Transports:
-    """Starts both transports; `stack` ends them.
+    """Starts both transports; `stack` stops them.
 
     Raises:
-        ConfigError: an address or a file of TLS cannot be used; it says what to do.
+        ConfigError: an address or a TLS file cannot be used; the message says what to do.
     """
     tls = _tls(settings)
     if tls is not None:
@@ -69,7 +69,7 @@ async def listening(
         wiring.endpoints,
         settings.workers,
         wiring.admissions,
-        certified=settings.tls_client_ca_file is not None,
+        client_certificates=settings.tls_client_ca_file is not None,
     )
     port = await grpc.start(settings.grpc_listen, tls)
     stack.push_async_callback(grpc.stop, 0)
@@ -92,10 +92,10 @@ async def listening(
 def _tls(settings: Settings) -> Tls | None:
     if settings.tls_cert_file is settings.tls_key_file is settings.tls_client_ca_file is None:
         return None
-    from pdp.transport.tls import Tls  # noqa: PLC0415 - takes time that plaintext need not
+    from pdp.transport.tls import Tls  # noqa: PLC0415 - a slow import, only for TLS
     from pdp.transport.tls_files import TlsFiles  # noqa: PLC0415 - as above
 
-    return Tls(TlsFiles.of(settings))
+    return Tls(TlsFiles.from_settings(settings))
 
 
 def _with_port(address: str, port: int) -> str:
@@ -106,7 +106,7 @@ def _with_port(address: str, port: int) -> str:
 
 
 async def cancel(task: asyncio.Task[None]) -> None:
-    """Cancels a task, and waits for its end."""
+    """Cancels a task, and waits until it has ended."""
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

@@ -1,4 +1,4 @@
-"""The servicers behind the chain of guards: what any transport, or none, serves."""
+"""Puts the servicers behind the guards: what every transport serves, and the in-process client."""
 
 from __future__ import annotations
 
@@ -20,14 +20,19 @@ from pdp.admin.org_policy import OrgPolicies
 from pdp.admin.packs.chains import PolicyChains
 from pdp.admin.packs.packs import PolicyPacks
 from pdp.admin.packs.rules import PolicyRules
+from pdp.admin.published_policies import PublishedPolicies
 from pdp.admin.static.overrides import StaticOverrides
 from pdp.admin.static.policies import StaticPolicies
 from pdp.admin.tenant_settings import SettingsOfTenants
 from pdp.audit.reader import RecordReader
+from pdp.decisions.decider import Decider
+from pdp.decisions.recording import DecisionRecorder
+from pdp.decisions.text_streams import TextStreams
 from pdp.detect.ner import open_engine
-from pdp.server.exports import Exporting
-from pdp.server.security import for_development
+from pdp.server.exports import ExportSubsystem
+from pdp.server.security import development_services
 from pdp.transport.admission import admissions
+from pdp.transport.decision_observer import DecisionObserver
 from pdp.transport.guards import endpoints
 from pdp.transport.methods import Method, methods
 from pdp.transport.metrics import Metrics
@@ -58,12 +63,11 @@ if TYPE_CHECKING:
 
     from pdp.admin.workspace import Progress, Workspace
     from pdp.bootstrap.recording import Recording
-    from pdp.domain.audit_log import AuditLog
     from pdp.domain.detector import EntityDetector
     from pdp.domain.ner import NerFinder
     from pdp.publisher import Publisher
     from pdp.transport.admission import Check, Services
-    from pdp.transport.call import Endpoint
+    from pdp.transport.call import Endpoint, Handler
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +75,12 @@ class Wiring:
     """What the transports serve.
 
     Attributes:
-        methods: the RPCs by gRPC path.
-        endpoints: the guarded endpoint of each, by the same.
-        metrics: what they count.
-        metering: the counters of limits, to be kept of one mind with the store.
-        admissions: what an adapter asks before it reads a message, by gRPC path.
-        reader: reads the records of decisions; None where there are none.
+        methods: the RPCs, by gRPC path.
+        endpoints: the guarded endpoint of each RPC, by gRPC path.
+        metrics: the counters of calls and decisions.
+        metering: keeps the counters of limits in step with the store.
+        admissions: what an adapter checks before it reads a message, by gRPC path.
+        reader: reads the records of decisions; None if decisions are not recorded.
     """
 
     methods: Mapping[str, Method]
@@ -87,11 +91,99 @@ class Wiring:
     reader: RecordReader | None = None
 
 
+def wire(
+    publisher: Publisher,
+    workspace: Workspace,
+    entity_finder: NerFinder | None = None,
+    secure: Callable[[Metrics], Services] = development_services,
+    *,
+    wrap: Callable[[Endpoint], Endpoint] | None = None,
+    recording: Recording | None = None,
+    exporting: ExportSubsystem | None = None,
+) -> Wiring:
+    """Puts all servicers behind the guards.
+
+    Args:
+        publisher: the snapshots in force.
+        workspace: reads and writes policies.
+        entity_finder: the models that find named entities; None for no models.
+        secure: returns what the guards work with: authentication, metrics, rates.
+        wrap: wraps every endpoint, outside the guards; a tracer, for example.
+        recording: records decisions; None records nothing.
+        exporting: SIEM connectors and alerts; None if neither is set up.
+    """
+    entity_finder = entity_finder or open_engine()
+    exporting = exporting or ExportSubsystem.disabled()
+    metering = UsageSynchronizer(workspace, Meter())
+    metrics = _metrics(publisher, workspace, metering, recording)
+    log = recording.log if recording else None
+    reader = RecordReader(log) if log else None
+    recorder = recording.records if recording else DecisionRecorder()
+    policies, observe = PublishedPolicies(publisher, workspace), DecisionObserver(metrics).observe
+    decider = Decider(policies, metering.meter, entity_finder, recorder, observe)
+    handlers: dict[str, Endpoint | Handler] = {
+        **DecideServicer(decider, _streams(decider, metrics)).handlers(),
+        **SimulateServicer(decider).handlers(),
+        **ReplayServicer(decider, workspace, log).handlers(),
+        **DlpSimulationServicer(decider, entity_finder).handlers(),
+        **_policy_handlers(workspace, publisher.platform.detectors),
+        **OrgPolicyServicer(OrgPolicies(workspace), exporting.trials).handlers(),
+        **SiemServicer(exporting.directory).handlers(),
+        **AuditServicer(reader, ChangeLog(workspace)).handlers(),
+        **LimitServicer(Limits(workspace, metering)).handlers(),
+    }
+    served = {method.path: method for method in methods()}
+    services = secure(metrics)
+    guarded = endpoints(
+        served, {path: handlers[method.name] for path, method in served.items()}, services
+    )
+    if wrap is not None:
+        guarded = {path: wrap(endpoint) for path, endpoint in guarded.items()}
+    return Wiring(served, guarded, metrics, metering, admissions(served, services), reader)
+
+
+def _policy_handlers(
+    workspace: Workspace, detectors: Mapping[str, EntityDetector]
+) -> dict[str, Endpoint]:
+    """Returns the handlers of the policy systems that need nothing but the workspace."""
+    packs = PolicyPackServicer(PolicyPacks(workspace), PolicyRules(workspace))
+    dlp = DlpRuleServicer(DlpRules(workspace, detectors), DlpTransfer(workspace, detectors))
+    static = StaticPolicyServicer(StaticPolicies(workspace), StaticOverrides(workspace))
+    return {
+        **dlp.handlers(),
+        **ComplianceBundleServicer(ComplianceBundles(workspace)).handlers(),
+        **UserGroupServicer(UserGroups(workspace)).handlers(),
+        **ApiKeyServicer(ApiKeys(workspace)).handlers(),
+        **CustomerPolicyServicer(CustomerPolicies(workspace)).handlers(),
+        **KillSwitchServicer(KillSwitches(workspace)).handlers(),
+        **ModelCatalogServicer(ModelCatalog(workspace)).handlers(),
+        **packs.handlers(),
+        **PolicyChainServicer(PolicyChains(workspace)).handlers(),
+        **static.handlers(),
+        **TenantSettingsServicer(SettingsOfTenants(workspace)).handlers(),
+    }
+
+
+def _streams(decider: Decider, metrics: Metrics) -> TextStreams:
+    streams = TextStreams(decider)
+    metrics.gauge(
+        "pdp_texts_under_way",
+        "Texts in chunks that have begun and not ended.",
+        lambda: streams.open,
+    )
+    metrics.gauge(
+        "pdp_texts_characters",
+        "Characters of texts in chunks that are kept until these end.",
+        lambda: streams.held,
+    )
+    return streams
+
+
 def _metrics(
     publisher: Publisher,
     workspace: Workspace,
     metering: UsageSynchronizer,
-    keeping: Recording | None,
+    recording: Recording | None,
 ) -> Metrics:
     metrics = Metrics()
     _measure_policies(metrics, publisher, workspace.progress)
@@ -100,8 +192,8 @@ def _metrics(
         "Counters of limits whose last additions the store does not have yet.",
         lambda: metering.meter.unwritten,
     )
-    if keeping is not None:
-        keeping.measure(metrics)
+    if recording is not None:
+        recording.measure(metrics)
     return metrics
 
 
@@ -124,82 +216,3 @@ def _measure_policies(metrics: Metrics, publisher: Publisher, progress: Progress
         "Time that compilations of tenants took.",
         lambda: progress.compiling_s,
     )
-
-
-def _decisions(
-    decide: DecideServicer, workspace: Workspace, ner: NerFinder, log: AuditLog | None
-) -> dict[str, Endpoint]:
-    """Returns the handlers of what judges: decisions, and what they would be."""
-    return {
-        **decide.handlers(),
-        **SimulateServicer(decide).handlers(),
-        **ReplayServicer(decide, workspace, log).handlers(),
-        **DlpSimulationServicer(decide, ner).handlers(),
-    }
-
-
-def _policies(workspace: Workspace, detectors: Mapping[str, EntityDetector]) -> dict[str, Endpoint]:
-    """Returns the handlers of what is administered through the workspace alone."""
-    packs = PolicyPackServicer(PolicyPacks(workspace), PolicyRules(workspace))
-    dlp = DlpRuleServicer(DlpRules(workspace, detectors), DlpTransfer(workspace, detectors))
-    static = StaticPolicyServicer(StaticPolicies(workspace), StaticOverrides(workspace))
-    return {
-        **dlp.handlers(),
-        **ComplianceBundleServicer(ComplianceBundles(workspace)).handlers(),
-        **UserGroupServicer(UserGroups(workspace)).handlers(),
-        **ApiKeyServicer(ApiKeys(workspace)).handlers(),
-        **CustomerPolicyServicer(CustomerPolicies(workspace)).handlers(),
-        **KillSwitchServicer(KillSwitches(workspace)).handlers(),
-        **ModelCatalogServicer(ModelCatalog(workspace)).handlers(),
-        **packs.handlers(),
-        **PolicyChainServicer(PolicyChains(workspace)).handlers(),
-        **static.handlers(),
-    }
-
-
-def wire(
-    publisher: Publisher,
-    workspace: Workspace,
-    ner: NerFinder | None = None,
-    secure: Callable[[Metrics], Services] = for_development,
-    *,
-    around: Callable[[Endpoint], Endpoint] | None = None,
-    keeping: Recording | None = None,
-    exporting: Exporting | None = None,
-) -> Wiring:
-    """Puts the servicers behind the chain of guards.
-
-    Args:
-        publisher: the snapshots in force.
-        workspace: what policies are written through.
-        ner: the models that find named entities; None for none.
-        secure: returns what finds out who calls.
-        around: put around every endpoint, outside the guards: a tracer.
-        keeping: the records of decisions; None records nothing.
-        exporting: SIEM connectors and alerts; None has no settings for any.
-    """
-    ner = ner or open_engine()
-    exporting = exporting or Exporting.nowhere()
-    metering = UsageSynchronizer(workspace, Meter())
-    metrics = _metrics(publisher, workspace, metering, keeping)
-    records, log = (keeping.records, keeping.log) if keeping else (None, None)
-    reader = RecordReader(log) if log else None
-    decide = DecideServicer(publisher, workspace, metering.meter, metrics, ner, records=records)
-    decide.chunks.measure(metrics)
-    handlers: dict[str, Endpoint] = {
-        **_decisions(decide, workspace, ner, log),
-        **_policies(workspace, publisher.platform.detectors),
-        **OrgPolicyServicer(OrgPolicies(workspace), exporting.trials).handlers(),
-        **TenantSettingsServicer(SettingsOfTenants(workspace)).handlers(),
-        **SiemServicer(exporting.directory).handlers(),
-        **AuditServicer(reader, ChangeLog(workspace)).handlers(),
-        **LimitServicer(Limits(workspace, metering)).handlers(),
-    }
-    served = {method.path: method for method in methods()}
-    services = secure(metrics)
-    guarded = endpoints(
-        served, {path: handlers[each.name] for path, each in served.items()}, services
-    )
-    if around is not None:
-        guarded = {path: around(each) for path, each in guarded.items()}
-    return Wiring(served, guarded, metrics, metering, admissions(served, services), reader)

@@ -1,14 +1,15 @@
-"""This process, where a supervisor has started it as one of several workers.
+"""This process, if a supervisor has started it as one of several workers.
 
-A socket joins the two. Over it go lines of JSON, each an object with one of these keys:
+A socket connects the worker and its parent. They send lines of JSON, each an object with one of
+these keys:
 
-    up       from a worker, once: it serves, and where
-    ask      from a worker: the metrics of all; to a worker: its own
-    answer   to either: what was asked for by the number that it names
-    wrote    from a worker: it has written; to the others: look at the store now
+    up         from the worker, once: it serves; the value has its addresses
+    request    from the worker: the metrics of all workers; from the parent: of this worker; the
+               value is a number
+    response   from either: the number of the request, and the metrics
+    write      from the worker: it has written to the store; from the parent: another worker has
 
-The end of the socket tells either side that the other is gone, so that no worker outlives its
-parent.
+When one of them ends, the socket closes. So no worker outlives its parent.
 """
 
 from __future__ import annotations
@@ -23,39 +24,44 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-MARK: Final = "_PDP_WORKER_FD"
-"""Environment variable that makes a worker: the number of its socket."""
+SOCKET_VARIABLE: Final = "_PDP_WORKER_FD"
+"""The environment variable that makes a process a worker: the file descriptor of its socket."""
 
 MAX_LINE_BYTES: Final = 16 * 1024 * 1024
-"""Of one message: the metrics of all workers."""
+"""The largest message: the metrics of all workers."""
 
-ANSWER_TIMEOUT_S: Final = 2.0
-"""How long a worker waits for its parent, which itself waits for the others a while."""
+RESPONSE_TIMEOUT_S: Final = 2.0
+"""How long a worker waits for its parent, which itself waits for the other workers."""
 
-Metrics = dict[int, str | None]
-"""What `/metrics` of each worker says, by the worker's number; None where it has not answered."""
+WorkerMetrics = dict[int, str | None]
+"""The metrics of each worker as text, by its number; None for a worker that did not respond."""
 
 
-def _ignore() -> None:
-    """There is nothing to look at yet: what starts reads the store in any case."""
+def _no_op() -> None:
+    """Does nothing: a server that starts reads the store in any case."""
 
 
 class Worker:
-    """This process, where a parent has started it as a worker."""
+    """This process as a worker.
+
+    Attributes:
+        render: returns the metrics of this process.
+        on_write: called when another worker has written to the store.
+    """
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._writer: asyncio.StreamWriter | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._read_task: asyncio.Task[None] | None = None
         self._numbers = count()
-        self._waiting: dict[int, asyncio.Future[Metrics]] = {}
+        self._pending: dict[int, asyncio.Future[WorkerMetrics]] = {}
         self.render: Callable[[], bytes] = bytes
-        self.look: Callable[[], None] = _ignore
+        self.on_write: Callable[[], None] = _no_op
 
     @classmethod
-    def of_environment(cls) -> Worker | None:
-        """Returns the worker that this process is; None where it is none."""
-        number = os.environ.pop(MARK, None)
+    def from_environment(cls) -> Worker | None:
+        """Returns this process as a worker; None if it is not a worker."""
+        number = os.environ.pop(SOCKET_VARIABLE, None)
         if number is None:
             return None
         channel = socket.socket(fileno=int(number))
@@ -63,57 +69,58 @@ class Worker:
         return cls(channel)
 
     async def open(self, stop: asyncio.Event) -> None:
-        """Begins to listen to the parent; sets `stop` once that is gone: the worker is to end."""
+        """Starts to read from the parent; sets `stop` when the parent ends, to end this worker."""
         reader, writer = await asyncio.open_connection(sock=self._channel, limit=MAX_LINE_BYTES)
         self._writer = writer
-        self._reading = asyncio.create_task(self._read(reader, writer, stop))
+        self._read_task = asyncio.create_task(self._read(reader, writer, stop))
 
     async def _read(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stop: asyncio.Event
     ) -> None:
         try:
             while (line := await reader.readline()).endswith(b"\n"):
-                self._take(json.loads(line))
+                self._handle(json.loads(line))
         except ConnectionError:
-            pass  # the parent was killed with something unread
+            pass  # the parent was killed before it had read all messages
         finally:
             self._writer = None
             writer.close()
             stop.set()
 
-    def _take(self, message: Mapping[str, Any]) -> None:
-        if "ask" in message:
-            self._send({"answer": message["ask"], "metrics": self.render().decode()})
-        elif "wrote" in message:
-            self.look()
+    def _handle(self, message: Mapping[str, Any]) -> None:
+        if "request" in message:
+            self._send({"response": message["request"], "metrics": self.render().decode()})
+        elif "write" in message:
+            self.on_write()
         else:
-            waiting = self._waiting.pop(message["answer"], None)
-            if waiting is not None and not waiting.done():
-                waiting.set_result({int(at): text for at, text in message["metrics"].items()})
+            response = self._pending.pop(message["response"], None)
+            if response is not None and not response.done():
+                metrics = {int(number): text for number, text in message["metrics"].items()}
+                response.set_result(metrics)
 
     def announce(self, up: Mapping[str, Any]) -> None:
-        """Tells the parent that this worker serves."""
+        """Reports to the parent that this worker serves."""
         self._send({"up": dict(up)})
 
-    def tell(self) -> None:
-        """Tells the other workers that something was written, so that they need not wait."""
-        self._send({"wrote": True})
+    def notify_write(self) -> None:
+        """Reports to the other workers that this one has written to the store."""
+        self._send({"write": True})
 
-    async def metrics_of_all(self) -> Metrics:
-        """Returns the metrics of all workers, this one included.
+    async def all_metrics(self) -> WorkerMetrics:
+        """Returns the metrics of all workers, including this one.
 
         Raises:
-            TimeoutError: the parent does not answer.
+            TimeoutError: the parent does not respond.
         """
         number = next(self._numbers)
-        waiting: asyncio.Future[Metrics] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = waiting
-        self._send({"ask": number})
+        response: asyncio.Future[WorkerMetrics] = asyncio.get_running_loop().create_future()
+        self._pending[number] = response
+        self._send({"request": number})
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                return await waiting
+            async with asyncio.timeout(RESPONSE_TIMEOUT_S):
+                return await response
         finally:
-            self._waiting.pop(number, None)
+            self._pending.pop(number, None)
 
     def _send(self, message: Mapping[str, Any]) -> None:
         if self._writer is not None:

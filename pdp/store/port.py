@@ -9,9 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from pdp.domain.counter import Counter, CounterId
-    from pdp.domain.limits import Counts
     from pdp.domain.stored_entity import Change, StoredEntity
+    from pdp.domain.usage import Counter, CounterId, Counts
 
 
 @dataclass(frozen=True, slots=True)

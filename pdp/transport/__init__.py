@@ -1,1 +1,1 @@
-"""The way in: one chain of guards around transport-neutral handlers; gRPC and HTTP adapt to it."""
+"""gRPC and HTTP: one list of guards around transport-neutral handlers, and a server for each."""

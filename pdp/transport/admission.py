@@ -1,7 +1,7 @@
-"""What a call must pass before anything of its message is looked at, as one visible list.
+"""Admission: the checks that a call must pass before its message is read, as one visible list.
 
-Strangers, and callers that may not do what they ask for, so cost little: no body is read, and no
-message parsed.
+Strangers, and callers that may not do what they ask for, cost little this way: no body is read and
+no message is parsed.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from pdp.errors import (
     Unauthenticated,
     Violation,
 )
-from pdp.jsonpb.refusal import shown
-from pdp.transport.call import Call
+from pdp.jsonpb.problems import excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pdp.auth.principal import Authenticator
     from pdp.auth.rate_limits import Rates
+    from pdp.transport.call import Call
     from pdp.transport.methods import Method
     from pdp.transport.metrics import Metrics
 
@@ -46,12 +46,12 @@ _log: Final = structlog.get_logger("pdp.calls")
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the guards work with.
+    """The services that the guards use.
 
     Attributes:
-        authenticator: finds out who calls.
+        authenticator: returns the principal of a call.
         metrics: counts calls.
-        rates: how often who may call; None for as often as they like.
+        rates: limits how often a principal may call; None for no limit.
     """
 
     authenticator: Authenticator
@@ -59,12 +59,12 @@ class Services:
     rates: Rates | None = None
 
 
-Check = Callable[[Call], None]
+Check = Callable[["Call"], None]
 """Fills in its part of the call, or raises `PdpError`."""
 
 
 def punctual(method: Method, services: Services) -> Check:
-    """Begins nothing for a caller that has stopped waiting."""
+    """Refuses a call whose deadline has passed: its caller has stopped waiting."""
 
     def check(call: Call) -> None:
         if call.deadline is not None and call.deadline <= time.monotonic():
@@ -74,7 +74,7 @@ def punctual(method: Method, services: Services) -> Check:
 
 
 def authenticated(method: Method, services: Services) -> Check:
-    """Finds out who calls."""
+    """Sets the principal of the call."""
     authenticate = services.authenticator.authenticate
 
     def check(call: Call) -> None:
@@ -84,15 +84,15 @@ def authenticated(method: Method, services: Services) -> Check:
             call.reply["www-authenticate"] = "Bearer"
             raise
 
-    def lasting(call: Call) -> None:
+    def check_repeatedly(call: Call) -> None:
         check(call)
         call.still_counts = check
 
-    return lasting if method.answers else check
+    return check_repeatedly if method.server_streaming else check
 
 
 def permitted(method: Method, services: Services) -> Check:
-    """Holds the caller's roles and reach against what the contract asks for."""
+    """Checks the principal's roles and tenants against the contract of the RPC."""
     name, role, of_platform = method.name, method.role, method.scope == "platform"
 
     def check(call: Call) -> None:
@@ -106,9 +106,9 @@ def permitted(method: Method, services: Services) -> Check:
 
 
 def reaching(method: Method, services: Services) -> Check:
-    """Keeps a caller from a tenant that a header names and that is none of its own.
+    """Refuses a tenant in a header that the principal may not act for.
 
-    What the message names is settled once that is read.
+    A tenant in the message is checked when the message is read.
     """
 
     def check(call: Call) -> None:
@@ -120,7 +120,7 @@ def reaching(method: Method, services: Services) -> Check:
 
 
 def paced(method: Method, services: Services) -> Check:
-    """Lets a caller come as often as it may, and not more often."""
+    """Refuses a call if its principal has called too often."""
     rates = services.rates
 
     def check(call: Call) -> None:
@@ -144,13 +144,13 @@ ADMISSION: Final[tuple[Callable[[Method, Services], Check], ...]] = (
     reaching,
     paced,
 )
-"""What a call must pass before anything of its message is looked at."""
+"""In the order in which they run."""
 
 
 def admission(method: Method, services: Services) -> Check:
-    """Returns what an adapter asks before it reads a message, so that strangers cost little.
+    """Returns the check that an adapter runs before it reads a message.
 
-    It counts the calls that it refuses. Where no adapter asks it, the chain does.
+    It counts the calls that it refuses. If an adapter does not run it, the guards do.
     """
     checks = tuple(make(method, services) for make in ADMISSION)
     count = services.metrics.call
@@ -170,7 +170,7 @@ def admission(method: Method, services: Services) -> Check:
 
 
 def _refusal(call: Call, error: Exception) -> PdpError:
-    """Returns what a caller is told that was not let in; a fault of ours lets nobody in."""
+    """Returns the error for a caller that is not admitted; an internal fault admits no caller."""
     request_id = call.metadata.get(REQUEST_ID_HEADER, "")[:MAX_REQUEST_ID_LENGTH] or new_id()
     call.request_id = request_id
     call.reply[REQUEST_ID_HEADER] = printable(request_id)
@@ -181,24 +181,24 @@ def _refusal(call: Call, error: Exception) -> PdpError:
 
 
 def beyond_reach(tenant_id: str, field: str) -> TenantMismatch:
-    """Returns the error of a call for a tenant that its credential may not act for."""
+    """Returns the error for a tenant that the credential may not act for."""
     return TenantMismatch(
-        f'the credential may not act for tenant "{shown(tenant_id)}"',
+        f'the credential may not act for tenant "{excerpt(tenant_id)}"',
         Violation(field, "not a tenant of the credential"),
     )
 
 
 def admit_all(call: Call) -> None:
-    """Leaves admission to the chain."""
+    """Leaves admission to the guards."""
 
 
 def admissions(methods: Mapping[str, Method], services: Services) -> dict[str, Check]:
-    """Returns what an adapter asks first for every RPC, by its gRPC path."""
+    """Returns the admission check of every RPC, by its gRPC path."""
     return {path: admission(method, services) for path, method in methods.items()}
 
 
 def printable(request_id: str) -> str:
-    """Returns what of an id may stand in a header."""
+    """Returns an id with a question mark for every character that a header cannot hold."""
     return "".join(
         character if character.isascii() and character.isprintable() else "?"
         for character in request_id

@@ -1,4 +1,4 @@
-"""One call, whatever transport it came by."""
+"""A call, independent of its transport, and how it is handled."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ TransportName = Literal["grpc", "http", "local"]
 
 
 class Session:
-    """What the messages of one streaming call have in common.
+    """What the messages of one streaming call share.
 
     Attributes:
-        state: whatever handlers keep from one message to the next.
+        state: what handlers keep from one message to the next.
     """
 
     __slots__ = ("_ends", "state")
@@ -32,36 +32,36 @@ class Session:
         self._ends: list[Callable[[], None]] = []
 
     def at_end(self, do: Callable[[], None]) -> None:
-        """Has `do` called when the call ends, however it does."""
+        """Calls `do` when the call ends, whether or not it succeeds."""
         self._ends.append(do)
 
     def end(self) -> None:
-        """Calls what is to be called."""
+        """Calls what `at_end` has registered."""
         for do in self._ends:
             do()
 
 
 @dataclass(slots=True)
 class Call:
-    """What is known of a call besides its message. The chain fills in the lower half.
+    """What is known of a call besides its message. The guards fill in the lower half.
 
     Attributes:
         method: the RPC.
         metadata: gRPC metadata or HTTP headers, names in lower case.
-        transport: how it came.
+        transport: the transport that it came by.
         deadline: when the caller stops waiting, by `time.monotonic`; None for never.
-        request_id: the caller's or one of ours.
-        peer: the names in the client's certificate, where the connection has one.
+        request_id: the caller's id, or a new one.
+        peer: the names in the client's certificate, if the connection has one.
         principal: who calls.
-        admitted: it has passed what is asked before its message is read.
-        still_counts: asks again whether its credential does, for what is sent long after that;
-            raises `Unauthenticated` where it does not.
+        admitted: whether it has passed admission.
+        still_counts: authenticates again, for answers that are sent much later; raises
+            `Unauthenticated` if the credential is no longer valid.
         tenant_id: the tenant that the call acts for.
-        request: what is to be judged, for an RPC that takes a DecideRequest.
-        session: of a streaming call, what its messages have in common.
+        request: the request in the message, if the handler's check converts it.
+        session: shared by the messages of a streaming call.
         reply: metadata or headers for the answer.
-        stream: what is sent after the guards have passed, where the answer is a stream; the
-            handler sets it, and what it returns itself is not sent.
+        stream: the answers, if the answer is a stream. The handler sets it, and the message that
+            it returns is not sent.
     """
 
     method: Method
@@ -87,15 +87,36 @@ class Call:
 
 
 def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Returns metadata or headers by name; values of a name that came twice are joined by commas.
+    """Returns metadata or headers by name; the values of a repeated name are joined by commas.
 
-    So two tenants, or two credentials, are neither of the two: nothing hangs on which came last.
+    Two tenants, or two credentials, are then neither of the two: the last one does not win.
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for name, value in pairs:
-        found[name] = f"{found[name]}, {value}" if name in found else value
-    return found
+        values[name] = f"{values[name]}, {value}" if name in values else value
+    return values
 
 
 Endpoint = Callable[[Call, Message], Awaitable[Message]]
 """Answers one message; raises `PdpError`."""
+
+MessageCheck = Callable[[Call, Message], None]
+"""Checks a message before it is handled, and may fill in the call; raises `PdpError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """How an RPC is handled, if its guards need to know more than its endpoint.
+
+    Attributes:
+        handle: answers a message.
+        check: validates a message in place of the guard that validates all others.
+        weight: returns how many calls a message counts for against the caller's rate.
+        settles_tenant: the handler settles the tenant itself, because the message holds a request
+            that may name it. The guard settles it only if a header or the credential names it.
+    """
+
+    handle: Endpoint
+    check: MessageCheck | None = None
+    weight: Callable[[Message], int] | None = None
+    settles_tenant: bool = False

@@ -1,10 +1,11 @@
-"""Has calls that come close together judged together, one right after the other.
+"""Coalesces calls that arrive close together, so that they are evaluated back to back.
 
-Between two calls the server runs through gRPC and the kernel, which empty the processor's caches: a
-decision that takes 15 µs right after another takes 60 on its own. The event loop accepts one call
-in each of its rounds, so calls never come together by themselves. Here a call waits while others
-are coming, for some empty rounds at most, each of them a few microseconds; then all that wait are
-judged in one round, and their answers are sent in the next.
+Between two calls the server runs gRPC and kernel code, which evicts the decision's data from the
+processor's caches: a decision that takes 15 µs right after another one takes 60 µs alone. The event
+loop accepts one call in each of its rounds, so calls never form a batch by themselves.
+
+A `Coalescer` lets each call wait while others arrive, for a few empty rounds of some microseconds
+at most. Then it releases all waiting calls in one round, and their responses are sent in the next.
 """
 
 from __future__ import annotations
@@ -16,53 +17,52 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MOST: Final = 16
-"""Calls in one turn; more gain little, and the first of them waits longer."""
+MAX_CALLS: Final = 16
+"""The largest batch. A larger one gains little, and its first call waits longer."""
 
-QUIET_ROUNDS: Final = 12
-"""Rounds of the event loop in which nobody has come, after which a turn begins."""
+IDLE_ROUNDS: Final = 12
+"""The number of event loop rounds without a new call after which a batch starts."""
 
-
-LONGEST_S: Final = 0.002
-"""How long the first of a turn waits: a round is long where a batch or a text is judged in it."""
+MAX_WAIT_S: Final = 0.002
+"""How long the first call of a batch may wait. Rounds are long if others evaluate large texts."""
 
 
 class Coalescer:
-    """The turns of one server; all of it runs on the server's event loop."""
+    """The batches of one server. All of it runs on the server's event loop."""
 
-    __slots__ = ("_began", "_clock", "_quiet", "_seen", "_waiting")
+    __slots__ = ("_clock", "_first_at", "_idle_rounds", "_last_count", "_waiting")
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._began = 0.0
+        self._first_at = 0.0
         self._waiting: list[asyncio.Future[None]] = []
-        self._seen = 0
-        self._quiet = 0
+        self._last_count = 0
+        self._idle_rounds = 0
 
-    def mine(self) -> asyncio.Future[None]:
-        """Returns what a call awaits before it is judged.
+    def join_batch(self) -> asyncio.Future[None]:
+        """Adds a call to the next batch; returns a future that is done when the batch starts.
 
-        It is done once `MOST` calls wait, once nobody has come for `QUIET_ROUNDS`, or after
-        `LONGEST_S`. A call that is cancelled meanwhile holds up no other.
+        A batch starts when `MAX_CALLS` calls wait, after `IDLE_ROUNDS` rounds without a new call,
+        or after `MAX_WAIT_S`. A call that is cancelled while it waits does not delay the others.
         """
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
         self._waiting.append(waiter)
         if len(self._waiting) == 1:
-            self._seen = self._quiet = 0
-            self._began = self._clock()
-            loop.call_soon(self._look)
+            self._last_count = self._idle_rounds = 0
+            self._first_at = self._clock()
+            loop.call_soon(self._start_if_due)
         return waiter
 
-    def _look(self) -> None:
-        waiting = len(self._waiting)
-        self._quiet = self._quiet + 1 if waiting == self._seen else 0
-        self._seen = waiting
-        waits = waiting < MOST and self._quiet < QUIET_ROUNDS
-        if waits and self._clock() - self._began < LONGEST_S:
-            asyncio.get_running_loop().call_soon(self._look)
+    def _start_if_due(self) -> None:
+        count = len(self._waiting)
+        self._idle_rounds = self._idle_rounds + 1 if count == self._last_count else 0
+        self._last_count = count
+        may_wait = count < MAX_CALLS and self._idle_rounds < IDLE_ROUNDS
+        if may_wait and self._clock() - self._first_at < MAX_WAIT_S:
+            asyncio.get_running_loop().call_soon(self._start_if_due)
             return
-        turn, self._waiting = self._waiting, []
-        for waiter in turn:
+        batch, self._waiting = self._waiting, []
+        for waiter in batch:
             if not waiter.done():
                 waiter.set_result(None)

@@ -1,11 +1,12 @@
-"""ETag and If-Match: as HTTP headers, and as gRPC metadata of the same names and values.
+"""ETag and If-Match, as HTTP headers and as gRPC metadata with the same names and values.
 
-One line in a servicer, whatever the entity:
+A servicer needs one line, whatever the entity:
 
-    thing = shown(call, await self._things.get(call.tenant_id, asked.id))
-    thing = stored(call, await self._things.update(..., expectation(call)))
+    rule = with_etag(call, await self._rules.get(call.tenant_id, message.id))
+    rule = with_new_etag(call, await self._rules.update(..., expectation(call)))
 
-The tag is the revision of the entity's last change, in quotes, and a strong one (RFC 9110, 8.8.3).
+The tag is the revision of the entity's last change, in quotes. It is a strong tag (RFC 9110,
+8.8.3).
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 ETAG_HEADER: Final = "etag"
 IF_MATCH_HEADER: Final = "if-match"
 REVISION_HEADER: Final = "x-pdp-revision"
-"""Tells a writer which revision its write is in force from, for `min_revision`."""
+"""The revision from which a write is in force, for `min_revision`."""
 
 MAX_TAGS: Final = 100
 
-# An entity tag of RFC 9110, what may stand around it in a list, and the comma or the end behind it.
+# An entity tag of RFC 9110 in a list, with the spaces around it and the comma or end after it.
 _TAG: Final = re.compile(r'[ \t]*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*(,|$)')
 _REVISION: Final = re.compile(r"0|[1-9][0-9]{0,15}")
 
@@ -35,49 +36,49 @@ T = TypeVar("T")
 
 
 def expectation(call: Call) -> Expectation:
-    """Returns what the caller expects of the entity that it writes: its `If-Match`.
+    """Returns the caller's `If-Match` header: the revisions that allow it to write an entity.
 
     Raises:
-        InvalidArgument: the header is no list of entity tags.
+        InvalidArgument: the header is not a list of entity tags.
     """
-    given = call.metadata.get(IF_MATCH_HEADER)
-    if given is None:
+    header = call.metadata.get(IF_MATCH_HEADER)
+    if header is None:
         return ANYTHING
-    if given.strip() == "*":
+    if header.strip() == "*":
         return Expectation(None)
-    return Expectation(frozenset(_revisions(given)))
+    return Expectation(frozenset(_revisions(header)))
 
 
-def shown(call: Call, versioned: Versioned[T]) -> T:
-    """Returns what was read, and shows the caller its tag."""
+def with_etag(call: Call, versioned: Versioned[T]) -> T:
+    """Returns the entity that was read, and sets the response's ETag."""
     call.reply[ETAG_HEADER] = f'"{versioned.revision}"'
     return versioned.value
 
 
-def stored(call: Call, written: Written[Versioned[T]]) -> T:
-    """Returns what was written, and shows the caller its new tag and what it is in force from."""
-    return shown(call, settled(call, written))
+def with_new_etag(call: Call, written: Written[Versioned[T]]) -> T:
+    """Returns the entity that was written, and sets the response's ETag and revision."""
+    return with_etag(call, with_revision(call, written))
 
 
-def settled(call: Call, written: Written[T]) -> T:
-    """Returns the result of a write that leaves no entity to tag, such as a deletion."""
+def with_revision(call: Call, written: Written[T]) -> T:
+    """Returns the result of a write without an ETag, such as a deletion; sets the revision."""
     call.reply[REVISION_HEADER] = str(written.revision)
     return written.value
 
 
-def _revisions(given: str) -> list[int]:
-    """Returns the revisions that the strong tags in a list name.
+def _revisions(header: str) -> list[int]:
+    """Returns the revisions of the strong tags in a list.
 
-    Other tags are none of ours, and weak ones never match (RFC 9110, 13.1.1).
+    Ignores weak tags, which never match (RFC 9110, 13.1.1), and tags that are not a revision.
     """
     tags: list[re.Match[str]] = []
-    place = 0
-    while len(tags) < MAX_TAGS and (tag := _TAG.match(given, place)):
+    position = 0
+    while len(tags) < MAX_TAGS and (tag := _TAG.match(header, position)):
         tags.append(tag)
-        place = tag.end()
+        position = tag.end()
         if not tag[3]:
             break
-    if not tags or tags[-1][3] or place != len(given):
+    if not tags or tags[-1][3] or position != len(header):
         raise InvalidArgument.of(
             Violation("If-Match", f'must be * or up to {MAX_TAGS} tags in quotes, such as "42"')
         )

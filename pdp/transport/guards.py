@@ -1,18 +1,17 @@
-"""What holds for every call, as one visible list: `GUARDS`.
+"""The guards of every call, as one visible list: `GUARDS`.
 
-Adapters (gRPC, HTTP) build a `Call`, run its endpoint and write the answer down; nothing that
-guards a call lives in an adapter.
+Adapters (gRPC, HTTP) build a `Call`, run its endpoint and send the answer. No adapter guards a call
+itself.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from pdp._gen.pdp.v1 import decide_pb2
 from pdp.domain.ids import new_id
 from pdp.domain.tenant import is_tenant_id
 from pdp.errors import (
@@ -22,8 +21,7 @@ from pdp.errors import (
     TenantMismatch,
     Violation,
 )
-from pdp.jsonpb.refusal import shown
-from pdp.messages.conversion import to_request
+from pdp.jsonpb.problems import excerpt
 from pdp.messages.validation import validate
 from pdp.transport.admission import (
     ADMISSION,
@@ -34,33 +32,34 @@ from pdp.transport.admission import (
     beyond_reach,
     printable,
 )
-from pdp.transport.call import Call, Endpoint
+from pdp.transport.call import Call, Endpoint, Handler
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pdp.transport.methods import Method
 
-MAX_ITEMS: Final = 1000
-"""Of a batch, as its contract has it."""
+MAX_WEIGHT: Final = 1000
+"""The most calls that one message counts for. A message with too many items is refused in a moment,
+and must not use up its caller's rate for days."""
 
 _log = structlog.get_logger("pdp.calls")
 
 Guard = Callable[[Call, "Message"], None]
-"""Fills in its part of the call, or raises `PdpError`. A plain function, not a coroutine: most
-calls are decisions, and six coroutines around each would cost as much as deciding does."""
+"""Fills in its part of the call, or raises `PdpError`. It is a plain function because six
+coroutines around each decision would cost as much as the decision."""
 
 
-def identified(method: Method, services: Services) -> Guard:
-    """Gives the call an id: the caller's own, or a new one."""
+def identified(method: Method, handler: Handler, services: Services) -> Guard:
+    """Gives the call an id: the caller's, or a new one."""
     in_message = "request_id" in method.request.DESCRIPTOR.fields_by_name
     in_answer = "request_id" in method.response.DESCRIPTOR.fields_by_name
 
     def guard(call: Call, message: Message) -> None:
         request_id: str = getattr(message, "request_id") if in_message else ""  # noqa: B009
         if not request_id:
-            given = call.metadata.get(REQUEST_ID_HEADER, "")
-            request_id = given[:MAX_REQUEST_ID_LENGTH] or new_id()
+            header = call.metadata.get(REQUEST_ID_HEADER, "")
+            request_id = header[:MAX_REQUEST_ID_LENGTH] or new_id()
         call.request_id = request_id
         if not in_answer:
             call.reply[REQUEST_ID_HEADER] = printable(request_id)
@@ -68,25 +67,23 @@ def identified(method: Method, services: Services) -> Guard:
     return guard
 
 
-def admitted(method: Method, services: Services) -> Guard:
-    """Asks for admission where no adapter has; charges a batch for all that is in it."""
+def admitted(method: Method, handler: Handler, services: Services) -> Guard:
+    """Runs admission if no adapter has; charges the rest of a message's weight."""
     checks = tuple(make(method, services) for make in ADMISSION)
-    rates, is_batch = services.rates, method.request is decide_pb2.DecideBatchRequest
+    rates, weight = services.rates, handler.weight
 
     def guard(call: Call, message: Message) -> None:
         if not call.admitted:
             for check in checks:
                 check(call)
-        if is_batch and rates is not None:
-            # One that has too many is refused in a moment, and should not leave a debt for days.
-            items = min(len(cast("decide_pb2.DecideBatchRequest", message).requests), MAX_ITEMS)
-            rates.charge(call.principal.name, items - 1)
+        if weight is not None and rates is not None:
+            rates.charge(call.principal.name, min(weight(message), MAX_WEIGHT) - 1)
 
     return guard
 
 
-def tenanted(method: Method, services: Services) -> Guard:
-    """Settles which tenant the call acts for (decide.md, Tenants)."""
+def tenanted(method: Method, handler: Handler, services: Services) -> Guard:
+    """Settles which tenant the call acts for (docs/decide.md, Tenants)."""
     fields = method.request.DESCRIPTOR.fields_by_name
     field = next((name for name in ("tenant_id", "org_id") if name in fields), None)
 
@@ -94,48 +91,40 @@ def tenanted(method: Method, services: Services) -> Guard:
         named = getattr(message, field) if field else ""
         call.tenant_id = settle_tenant(call, named, field or TENANT_HEADER)
 
-    def outer(call: Call, message: Message) -> None:
-        # The DecideRequest within may name the tenant: its handler settles that, and answers a
-        # fault in its place.
+    def guard_outer(call: Call, message: Message) -> None:
         if call.metadata.get(TENANT_HEADER) or call.principal.tenant_id:
             guard(call, message)
 
-    request = fields.get("request")
-    within = request is not None and request.message_type is decide_pb2.DecideRequest.DESCRIPTOR
-    return outer if within else guard
+    return guard_outer if handler.settles_tenant else guard
 
 
-def validated(method: Method, services: Services) -> Guard:
-    """Holds the message against the bounds in its contract, and converts what is to be judged."""
+def validated(method: Method, handler: Handler, services: Services) -> Guard:
+    """Checks the message against the bounds in its contract."""
 
     def guard(call: Call, message: Message) -> None:
         validate(message)
 
-    def decide_guard(call: Call, message: Message) -> None:
-        asked = cast("decide_pb2.DecideRequest", message)
-        call.request = to_request(asked, call.tenant_id, call.request_id)
-
-    return decide_guard if method.request is decide_pb2.DecideRequest else guard
+    return handler.check or guard
 
 
-GUARDS: Final[tuple[Callable[[Method, Services], Guard], ...]] = (
+GUARDS: Final[tuple[Callable[[Method, Handler, Services], Guard], ...]] = (
     identified,
     admitted,
     tenanted,
     validated,
 )
-"""In the order in which they run. Around them all, `guarded` counts the call and contains what
-goes wrong."""
+"""In the order in which they run. Around them all, `guarded` counts calls and contains errors."""
 
 
-def guarded(method: Method, handler: Endpoint, services: Services) -> Endpoint:
+def guarded(method: Method, handler: Endpoint | Handler, services: Services) -> Endpoint:
     """Returns `handler` behind all guards.
 
     The endpoint raises `PdpError` and nothing else; every other exception is logged and becomes
     an `InternalError` that says nothing but the request id.
     """
-    guards = tuple(make(method, services) for make in GUARDS)
-    count = services.metrics.call
+    settings = handler if isinstance(handler, Handler) else Handler(handler)
+    guards = tuple(make(method, settings, services) for make in GUARDS)
+    handle, count = settings.handle, services.metrics.call
 
     async def endpoint(call: Call, message: Message) -> Message:
         begin = time.perf_counter()
@@ -143,7 +132,7 @@ def guarded(method: Method, handler: Endpoint, services: Services) -> Endpoint:
         try:
             for guard in guards:
                 guard(call, message)
-            response = await handler(call, message)
+            response = await handle(call, message)
             code = "OK"
         except PdpError as error:
             code = error.reason
@@ -159,7 +148,7 @@ def guarded(method: Method, handler: Endpoint, services: Services) -> Endpoint:
 
 
 def endpoints(
-    methods: Mapping[str, Method], handlers: Mapping[str, Endpoint], services: Services
+    methods: Mapping[str, Method], handlers: Mapping[str, Endpoint | Handler], services: Services
 ) -> dict[str, Endpoint]:
     """Returns the guarded endpoint of every RPC, by its gRPC path.
 
@@ -175,11 +164,11 @@ def settle_tenant(call: Call, named: str, field: str) -> str:
     Args:
         call: with its principal.
         named: the tenant in the message; empty for none.
-        field: where in the message it stands.
+        field: the name of its field in the message.
 
     Raises:
-        InvalidArgument: the header's tenant is malformed, or none is named where several are
-            possible.
+        InvalidArgument: the header's tenant is malformed, or no tenant is named although the
+            credential is for several.
         TenantMismatch: message and header differ, or the principal may not act for the tenant.
     """
     header = call.metadata.get(TENANT_HEADER, "")
@@ -189,7 +178,7 @@ def settle_tenant(call: Call, named: str, field: str) -> str:
         )
     if named and header and named != header:
         raise TenantMismatch(
-            f'{field} is "{shown(named)}" and X-Tenant-ID is "{shown(header)}"',
+            f'{field} is "{excerpt(named)}" and X-Tenant-ID is "{excerpt(header)}"',
             Violation(field, "differs from X-Tenant-ID"),
         )
     tenant_id = named or header or call.principal.tenant_id

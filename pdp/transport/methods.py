@@ -1,4 +1,4 @@
-"""The RPCs, read from the contracts' descriptors: what each takes, gives and is called."""
+"""The RPCs and their options, from the descriptors of the contracts."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ FILES = (
     siem_pb2,
     audit_pb2,
 )
-"""The contracts that this server serves."""
+"""The contracts whose services this server implements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +64,18 @@ class Method:
     """One RPC.
 
     Attributes:
-        service: full name of its service, for instance `pdp.v1.DecideService`.
-        name: its own name, for instance `Decide`.
-        path: its gRPC path, for instance `/pdp.v1.DecideService/Decide`.
-        request: class of its requests.
-        response: class of its responses.
-        streaming: both sides are streams.
-        answers: the answer alone is a stream; see `Call.stream`.
-        success_status, invalid_status: HTTP statuses of success and of invalid values.
-        writes: it changes policies.
-        role: the least role that may call it.
-        scope: whether it acts for a tenant, or for all of them at once.
-        descriptor: the rest, `google.api.http` among it.
+        service: the full name of its service, for example `pdp.v1.DecideService`.
+        name: its own name, for example `Decide`.
+        path: its gRPC path, for example `/pdp.v1.DecideService/Decide`.
+        request: the class of its requests.
+        response: the class of its responses.
+        bidirectional: requests and responses are both streams.
+        server_streaming: only the responses are a stream; see `Call.stream`.
+        success_status, invalid_status: the HTTP statuses of success and of invalid values.
+        writes: whether it changes policies.
+        role: the lowest role that may call it.
+        scope: whether it acts for one tenant or for all tenants at once.
+        descriptor: its descriptor, with all options such as `google.api.http`.
     """
 
     service: str
@@ -83,8 +83,8 @@ class Method:
     path: str
     request: type[Message]
     response: type[Message]
-    streaming: bool
-    answers: bool
+    bidirectional: bool
+    server_streaming: bool
     success_status: int
     invalid_status: int
     writes: bool
@@ -94,7 +94,7 @@ class Method:
 
 
 def services() -> tuple[ServiceDescriptor, ...]:
-    """Returns the services that this server serves."""
+    """Returns the descriptors of all services."""
     return tuple(service for file in FILES for service in file.DESCRIPTOR.services_by_name.values())
 
 
@@ -109,8 +109,8 @@ def methods() -> Iterator[Method]:
                 path=f"/{service.full_name}/{descriptor.name}",
                 request=GetMessageClass(descriptor.input_type),
                 response=GetMessageClass(descriptor.output_type),
-                streaming=descriptor.client_streaming and descriptor.server_streaming,
-                answers=descriptor.server_streaming and not descriptor.client_streaming,
+                bidirectional=descriptor.client_streaming and descriptor.server_streaming,
+                server_streaming=descriptor.server_streaming and not descriptor.client_streaming,
                 success_status=rules.success_status or 200,
                 invalid_status=rules.invalid_status or 400,
                 writes=rules.writes,
@@ -139,6 +139,6 @@ def _scope(descriptor: MethodDescriptor) -> Scope:
 
 def _undeclared(descriptor: MethodDescriptor) -> TypeError:
     return TypeError(
-        f"{descriptor.full_name} does not say who may call it: give the rpc "
-        "`option (access).role` and `option (access).scope`, as options.proto describes them"
+        f"{descriptor.full_name} does not declare who may call it. Set `option (access).role` and "
+        "`option (access).scope` of the rpc; options.proto describes them"
     )

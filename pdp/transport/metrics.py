@@ -1,4 +1,4 @@
-"""What `/metrics` tells. Counted in plain numbers by one thread: a decision takes no lock."""
+"""The metrics of `/metrics`. One thread counts them as plain numbers, without locks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LATENCY_BUCKETS_S: Final = (
     0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0,
 )  # fmt: skip
-"""Upper bounds; a decision is expected in the first few."""
+"""The upper bounds of the buckets. A decision usually falls into the first few."""
 
 
 class _Latency:
@@ -32,7 +32,12 @@ class _Latency:
 
 
 class Metrics(Collector):
-    """Counts calls and decisions, and reads gauges when it is asked."""
+    """Counts calls and decisions, and reads gauges when the metrics are read.
+
+    Attributes:
+        all_workers: returns the rendered metrics of each worker, by its number, or None for a
+            worker that does not respond; None if this process is not one of several workers.
+    """
 
     def __init__(self) -> None:
         self._calls: defaultdict[tuple[str, str, str], int] = defaultdict(int)
@@ -40,13 +45,12 @@ class Metrics(Collector):
         self._decisions: defaultdict[tuple[Outcome, str], int] = defaultdict(int)
         self._matches: defaultdict[tuple[str, str], int] = defaultdict(int)
         self._faults: defaultdict[str, int] = defaultdict(int)
-        self._refused: defaultdict[str, int] = defaultdict(int)
+        self._refused_credentials: defaultdict[str, int] = defaultdict(int)
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         self._counters: dict[str, tuple[str, Callable[[], float]]] = {}
         self._registry = CollectorRegistry()
         self._registry.register(self)
-        self.of_all: Callable[[], Awaitable[Mapping[int, str | None]]] | None = None
-        """Asks all workers for theirs, by number, where there are several; None from the silent."""
+        self.all_workers: Callable[[], Awaitable[Mapping[int, str | None]]] | None = None
 
     def call(self, transport: str, method: str, code: str, seconds: float) -> None:
         """Counts one call that ended with `code` (`OK` or an error reason)."""
@@ -56,8 +60,8 @@ class Metrics(Collector):
         latency.total += seconds
 
     @property
-    def total(self) -> int:
-        """How many calls have ended."""
+    def completed_calls(self) -> int:
+        """The number of calls that have ended."""
         return sum(self._calls.values())
 
     def decision(self, outcome: Outcome, reason_code: str) -> None:
@@ -65,23 +69,23 @@ class Metrics(Collector):
         self._decisions[outcome, reason_code] += 1
 
     def match(self, layer: str, action: str) -> None:
-        """Counts one policy that took part in a decision."""
+        """Counts one policy that matched in a decision."""
         self._matches[layer, action] += 1
 
     def fault(self, layer: str) -> None:
-        """Counts one fault inside an evaluation."""
+        """Counts one internal error in an evaluation."""
         self._faults[layer] += 1
 
-    def refused(self, why: str) -> None:
-        """Counts one credential that does not count, or that is missing."""
-        self._refused[why] += 1
+    def refused_credential(self, reason: str) -> None:
+        """Counts one credential that is invalid or missing."""
+        self._refused_credentials[reason] += 1
 
     def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
-        """Adds a gauge that is read whenever the metrics are."""
+        """Adds a gauge; `read` returns its value each time the metrics are read."""
         self._gauges[name] = (help_text, read)
 
     def counter(self, name: str, help_text: str, read: Callable[[], float]) -> None:
-        """Adds a counter that someone else keeps and that is read whenever the metrics are."""
+        """Adds a counter; `read` returns its value each time the metrics are read."""
         self._counters[name] = (help_text, read)
 
     def render(self) -> bytes:
@@ -89,21 +93,21 @@ class Metrics(Collector):
         return generate_latest(self._registry)
 
     async def page(self) -> bytes:
-        """Returns the metrics of this process, or of all workers where it is one of several.
+        """Returns the metrics of this process, or of all workers if it is one of several.
 
         Raises:
-            TimeoutError: the workers' parent does not answer.
+            TimeoutError: the parent process does not respond.
         """
-        if self.of_all is None:
+        if self.all_workers is None:
             return self.render()
-        from pdp.transport.worker_metrics import joined  # noqa: PLC0415 - for several workers only
+        from pdp.transport.worker_metrics import merge_workers  # noqa: PLC0415 - several workers only
 
-        return joined(await self.of_all())
+        return merge_workers(await self.all_workers())
 
     def collect(self) -> Iterator[Metric]:
-        """Yields the metrics as they stand."""
+        """Yields the current metrics."""
         calls = CounterMetricFamily(
-            "pdp_calls", "Calls by how they ended.", labels=("transport", "method", "code")
+            "pdp_calls", "Calls by error reason, or OK.", labels=("transport", "method", "code")
         )
         for call, count in self._calls.items():
             calls.add_metric(call, count)
@@ -116,22 +120,24 @@ class Metrics(Collector):
             decisions.add_metric((outcome.name, reason_code), count)
         yield decisions
         matches = CounterMetricFamily(
-            "pdp_matches", "Policies that took part, by layer.", labels=("layer", "action")
+            "pdp_matches",
+            "Policies that matched in decisions, by layer.",
+            labels=("layer", "action"),
         )
         for match, count in self._matches.items():
             matches.add_metric(match, count)
         yield matches
         faults = CounterMetricFamily(
-            "pdp_faults", "Faults inside evaluations, by layer.", labels=("layer",)
+            "pdp_faults", "Internal errors in evaluations, by layer.", labels=("layer",)
         )
         for layer, count in self._faults.items():
             faults.add_metric((layer,), count)
         yield faults
         refused = CounterMetricFamily(
-            "pdp_credentials_refused", "Calls without a credential that counts.", labels=("reason",)
+            "pdp_credentials_refused", "Calls without a valid credential.", labels=("reason",)
         )
-        for why, count in self._refused.items():
-            refused.add_metric((why,), count)
+        for reason, count in self._refused_credentials.items():
+            refused.add_metric((reason,), count)
         yield refused
         for name, (help_text, read) in self._gauges.items():
             yield GaugeMetricFamily(name, help_text, value=read())
@@ -140,14 +146,16 @@ class Metrics(Collector):
 
     def _latency_family(self) -> HistogramMetricFamily:
         family = HistogramMetricFamily(
-            "pdp_call_seconds", "Time inside the server.", labels=("transport", "method")
+            "pdp_call_seconds",
+            "Time that calls spent in the server.",
+            labels=("transport", "method"),
         )
         for labels, latency in self._latencies.items():
-            running = 0
+            cumulative = 0
             buckets: list[tuple[str, float]] = []
             for bound, count in zip(LATENCY_BUCKETS_S, latency.counts, strict=False):
-                running += count
-                buckets.append((str(bound), running))
-            buckets.append(("+Inf", running + latency.counts[-1]))
+                cumulative += count
+                buckets.append((str(bound), cumulative))
+            buckets.append(("+Inf", cumulative + latency.counts[-1]))
             family.add_metric(labels, buckets=buckets, sum_value=latency.total)
         return family

@@ -1,4 +1,4 @@
-"""Between a decision record and its wire form."""
+"""Converts decision records to messages."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def to_record(read: Read) -> pb.DecisionRecord:
-    """Returns the wire form of a record."""
+    """Returns the message of a record."""
     record = read.record
     message = pb.DecisionRecord(
         decision_id=record.decision_id,
         request_id=record.request_id,
-        time=timestamp_of(record.time),
+        time=to_timestamp(record.time),
         tenant_id=record.tenant_id,
         outcome=record.outcome,  # type: ignore[arg-type] # the numbers are the proto's
         allowed=record.allowed,
@@ -40,7 +40,7 @@ def to_record(read: Read) -> pb.DecisionRecord:
         action=record.action,
         tool=record.tool,
         target=decide_pb2.Target(**record.target._asdict()),
-        asked_at=timestamp_of(record.asked_at),
+        asked_at=to_timestamp(record.asked_at),
         text_sha256=record.text_sha256,
         text_length=record.text_length,
         redacted_text=record.redacted_text,
@@ -61,7 +61,7 @@ def to_record(read: Read) -> pb.DecisionRecord:
 
 
 def _add_findings(message: pb.DecisionRecord, record: DecisionRecord) -> None:
-    """Adds what a decision has as well, by way of one."""
+    """Adds the fields that a DecideResponse has too, through its conversion."""
     response = to_response(
         Decision(
             decision_id=record.decision_id,
@@ -85,8 +85,8 @@ def _add_findings(message: pb.DecisionRecord, record: DecisionRecord) -> None:
     message.frameworks.extend(response.frameworks)
 
 
-def timestamp_of(seconds: float) -> Timestamp:
-    """Returns a time, given in seconds since the epoch, to the microsecond."""
+def to_timestamp(seconds: float) -> Timestamp:
+    """Returns the timestamp of a time in seconds since the epoch, to the microsecond."""
     timestamp = Timestamp()
     timestamp.FromNanoseconds(round(seconds * 1e6) * 1000)
     return timestamp

@@ -1,4 +1,4 @@
-"""Answers that are streams: what the chain of guards does for one message, for all that follow."""
+"""Streamed responses: applies to all their messages what the guards apply to one message."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 
     from pdp.transport.call import Call
 
-CHECK_S: Final = 1.0
-"""How often a credential is asked for again while a stream has nothing to send."""
+CREDENTIAL_CHECK_S: Final = 1.0
+"""How often the credential is checked while a stream has nothing to send."""
 
 _log = structlog.get_logger("pdp.calls")
 
 
-async def sent(call: Call) -> AsyncIterator[Message]:
-    """Yields the messages of a call's stream, once its endpoint has passed the guards.
+async def stream_messages(call: Call) -> AsyncIterator[Message]:
+    """Yields the messages of a call's stream, after its endpoint has returned.
 
-    A message is sent only while the credential counts: one that is revoked, or expires, ends the
-    stream, also where there is nothing to send.
+    Before each message it checks the credential again. If the credential is revoked or expires,
+    the stream ends, even while it has nothing to send.
 
     Raises:
-        Unauthenticated: the credential counts no more.
-        PdpError: what the stream raised; whatever else it raises is logged and becomes an
+        Unauthenticated: the credential is no longer valid.
+        PdpError: the stream has raised it. Other exceptions are logged and become an
             `InternalError`, as in `pdp.transport.guards`.
     """
     stream = call.stream
     if stream is None:
         return
     try:
-        while (message := await _next(stream, call)) is not None:
+        while (message := await _next_message(stream, call)) is not None:
             yield message
     except PdpError:
         raise
@@ -47,21 +47,21 @@ async def sent(call: Call) -> AsyncIterator[Message]:
         raise InternalError(f"internal error; request id {call.request_id}") from error
 
 
-async def _next(stream: AsyncIterator[Message], call: Call) -> Message | None:
-    """Returns the next message, while the credential counts; None at the end."""
-    check = call.still_counts or _nothing
-    coming = asyncio.ensure_future(anext(stream, None))
+async def _next_message(stream: AsyncIterator[Message], call: Call) -> Message | None:
+    """Returns the next message if the credential is still valid; None at the end."""
+    check = call.still_counts or _no_check
+    next_message = asyncio.ensure_future(anext(stream, None))
     try:
-        while not coming.done():
-            await asyncio.wait([coming], timeout=CHECK_S)
+        while not next_message.done():
+            await asyncio.wait([next_message], timeout=CREDENTIAL_CHECK_S)
             check(call)
     finally:
-        if not coming.done():
-            coming.cancel()
+        if not next_message.done():
+            next_message.cancel()
             with suppress(asyncio.CancelledError):
-                await coming
-    return coming.result()
+                await next_message
+    return next_message.result()
 
 
-def _nothing(_call: Call) -> None:
-    """There is no credential to ask for."""
+def _no_check(_call: Call) -> None:
+    """Accepts the call, which has no credential to check."""

@@ -1,4 +1,4 @@
-"""The one table from error reasons to gRPC and HTTP statuses, and the shapes errors are sent in."""
+"""Maps error reasons to gRPC and HTTP statuses, and builds the error bodies of both."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ ERROR_DOMAIN: Final = "pdp.v1"
 
 MAX_MESSAGE_BYTES: Final = 1024
 MAX_DETAILS_BYTES: Final = 2048
-"""Of an error over gRPC, where it is metadata: its message percent-encoded, its details in base64.
-Many clients refuse answers with more than 8 KiB of that, and would show RESOURCE_EXHAUSTED in place
-of the error."""
+"""The size limits of an error over gRPC, which sends it as metadata: the message percent-encoded,
+the details in base64. Many clients accept at most 8 KiB of metadata, and report RESOURCE_EXHAUSTED
+instead of a larger error."""
 
 
 class Status(NamedTuple):
-    """What an error is on either transport."""
+    """The status of an error on each transport."""
 
     grpc: grpc.StatusCode
     http: int
@@ -84,8 +84,8 @@ def http_status(error: PdpError, invalid_status: int = 400) -> int:
     """Returns the HTTP status of `error`.
 
     Args:
-        error: what happened.
-        invalid_status: what the route answers invalid values with.
+        error: the error.
+        invalid_status: the route's status for invalid values.
     """
     if isinstance(error, InvalidArgument):
         return invalid_status
@@ -93,45 +93,45 @@ def http_status(error: PdpError, invalid_status: int = 400) -> int:
 
 
 def envelope(error: PdpError) -> dict[str, Any]:
-    """Returns the JSON body that an error is sent in (decide.md, Errors)."""
+    """Returns the JSON body of an error (docs/decide.md, Errors)."""
     details = [{"field": field, "reason": reason} for field, reason in error.violations]
     return {"error": {"code": error.reason, "message": error.message, "details": details}}
 
 
-def shortened(text: str, most: int = MAX_MESSAGE_BYTES) -> str:
-    """Returns a text, cut where it takes more than `most` bytes."""
+def truncate(text: str, max_bytes: int = MAX_MESSAGE_BYTES) -> str:
+    """Returns a text, cut to at most `max_bytes` bytes of UTF-8."""
     raw = text.encode()
-    return text if len(raw) <= most else f"{raw[: most - 3].decode(errors='ignore')}…"
+    return text if len(raw) <= max_bytes else f"{raw[: max_bytes - 3].decode(errors='ignore')}…"
 
 
 def rich_status(error: PdpError) -> bytes:
-    """Returns `google.rpc.Status` with ErrorInfo and BadRequest, for `grpc-status-details-bin`.
+    """Returns a `google.rpc.Status` with error details, for `grpc-status-details-bin`.
 
-    Of many violations it has the first ones, as many as an answer over gRPC has room for.
+    If there are many violations, it has only as many as fit in `MAX_DETAILS_BYTES`.
     """
-    details = [_packed(error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN))]
+    details = [_pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN))]
     if error.violations:
-        bad = error_details_pb2.BadRequest()
+        bad_request = error_details_pb2.BadRequest()
         for field, reason in error.violations:
-            bad.field_violations.add(
-                field=shortened(field, MAX_DETAILS_BYTES // 4),
-                description=shortened(reason, MAX_DETAILS_BYTES // 2),
+            bad_request.field_violations.add(
+                field=truncate(field, MAX_DETAILS_BYTES // 4),
+                description=truncate(reason, MAX_DETAILS_BYTES // 2),
             )
-            if bad.ByteSize() > MAX_DETAILS_BYTES:
-                del bad.field_violations[-1]
+            if bad_request.ByteSize() > MAX_DETAILS_BYTES:
+                del bad_request.field_violations[-1]
                 break
-        details.append(_packed(bad))
+        details.append(_pack(bad_request))
     if isinstance(error, RateLimited):
-        retry = error_details_pb2.RetryInfo()
-        retry.retry_delay.FromMilliseconds(math.ceil(error.retry_after_s * 1000))
-        details.append(_packed(retry))
+        retry_info = error_details_pb2.RetryInfo()
+        retry_info.retry_delay.FromMilliseconds(math.ceil(error.retry_after_s * 1000))
+        details.append(_pack(retry_info))
     code = int(STATUSES[error.reason].grpc.value[0])
-    status = status_pb2.Status(code=code, message=shortened(error.message), details=details)
+    status = status_pb2.Status(code=code, message=truncate(error.message), details=details)
     raw: bytes = status.SerializeToString()
     return raw
 
 
-def _packed(message: Message) -> any_pb2.Any:
-    packed = any_pb2.Any()
-    packed.Pack(message)
-    return packed
+def _pack(message: Message) -> any_pb2.Any:
+    container = any_pb2.Any()
+    container.Pack(message)
+    return container

@@ -1,7 +1,7 @@
-"""OpenTelemetry: one span for each call, as a child of the caller's (extra `otel`).
+"""OpenTelemetry: one span for each call, as a child of the caller's span (extra `otel`).
 
-Nothing of this is imported, and nothing costs anything, where `PDP_OTEL_ENDPOINT` is not set. A
-span holds ids, the RPC and how it ended; never a text, an argument or a credential.
+Without `PDP_OTEL_ENDPOINT`, this module is not imported and costs nothing. A span has ids, the RPC
+and its status, but never a text, an argument or a credential.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ _OUTCOME: Final = decide_pb2.Outcome.Name
 
 
 class Tracing:
-    """Makes spans and sends them to a collector, in batches, from a thread of its own."""
+    """Creates spans, and sends them to a collector in batches from a background thread."""
 
     def __init__(self, endpoint: str, *, version: str) -> None:
-        """Begins.
+        """Starts the background thread.
 
         Args:
-            endpoint: of the collector, for OTLP over HTTP, for instance `http://127.0.0.1:4318`.
-            version: of this product.
+            endpoint: the URL of the collector (OTLP over HTTP), such as `http://127.0.0.1:4318`.
+            version: the version of this product.
 
         Raises:
-            ConfigError: the extra is not installed, or the endpoint is no URL.
+            ConfigError: the extra is not installed, or the endpoint is not a URL.
         """
         if not endpoint.startswith(("http://", "https://")):
             raise ConfigError(
-                f'PDP_OTEL_ENDPOINT is "{endpoint}"; give the URL of a collector, for instance '
-                "http://127.0.0.1:4318"
+                f'PDP_OTEL_ENDPOINT: "{endpoint}" is not an HTTP URL. Set the URL of a collector, '
+                "such as http://127.0.0.1:4318"
             )
         try:
             from opentelemetry import propagate, trace  # noqa: PLC0415 - an extra
@@ -49,8 +49,8 @@ class Tracing:
             from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
         except ImportError:
             raise ConfigError(
-                "PDP_OTEL_ENDPOINT is set, and OpenTelemetry is not installed: install the extra "
-                '"otel" (pip install "pdp[otel]")'
+                "PDP_OTEL_ENDPOINT: OpenTelemetry is not installed. Install the extra "
+                '"otel": pip install "pdp[otel]"'
             ) from None
         resource = Resource.create({"service.name": SERVICE_NAME, "service.version": version})
         self._provider = TracerProvider(resource=resource)
@@ -60,8 +60,8 @@ class Tracing:
         self._extract: Any = propagate.extract
         self._trace: Any = trace
 
-    def around(self, endpoint: Endpoint) -> Endpoint:
-        """Returns `endpoint` with a span around each call."""
+    def wrap(self, endpoint: Endpoint) -> Endpoint:
+        """Returns an endpoint that creates a span for each call of `endpoint`."""
         kind, status = self._trace.SpanKind.SERVER, self._trace.Status
         error_code = self._trace.StatusCode.ERROR
 
@@ -99,6 +99,6 @@ class Tracing:
         return traced
 
     def close(self) -> None:
-        """Sends what has not been sent; waits for the collector no longer than 5 seconds."""
+        """Sends the remaining spans; waits for the collector for at most 5 seconds."""
         self._provider.force_flush(timeout_millis=5000)
         self._provider.shutdown()

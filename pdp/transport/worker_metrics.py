@@ -1,7 +1,7 @@
-"""The metrics of several workers as one page: each series with the worker that it is of.
+"""Merges the metrics of several workers: each series gets the number of its worker as a label.
 
-Nothing is added up. A worker that is started anew begins at zero, which is right for a series of
-its own and would be wrong for a sum; Prometheus adds up what is asked of it.
+Series are not summed. A restarted worker begins at zero, which Prometheus handles for a series of
+one worker but not for a sum. Queries can sum the series.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 LABEL = "worker"
 
 
-def joined(pages: Mapping[int, str | None]) -> bytes:
+def merge_workers(pages: Mapping[int, str | None]) -> bytes:
     """Returns the metrics of all workers in the Prometheus text format.
 
     Args:
-        pages: the metrics of each worker, by its number; None for one that has not answered.
+        pages: the metrics of each worker, by its number; None for a worker that did not respond.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Joined(pages))
+    registry.register(_MergedWorkers(pages))
     return generate_latest(registry)
 
 
-class _Joined(Collector):
+class _MergedWorkers(Collector):
     def __init__(self, pages: Mapping[int, str | None]) -> None:
         self._pages = pages
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily(
-            "pdp_worker_up", "Whether the worker has told its metrics.", labels=(LABEL,)
+            "pdp_worker_up", "Whether the worker has sent its metrics.", labels=(LABEL,)
         )
         for number, page in self._pages.items():
             up.add_metric((str(number),), 0.0 if page is None else 1.0)
@@ -49,10 +49,10 @@ def _families(pages: Mapping[int, str | None]) -> Iterable[Metric]:
     families: dict[str, Metric] = {}
     for number, page in pages.items():
         for family in text_string_to_metric_families(page or ""):
-            same = families.setdefault(
+            merged = families.setdefault(
                 family.name, Metric(family.name, family.documentation, family.type)
             )
-            same.samples += [
+            merged.samples += [
                 sample._replace(labels={**sample.labels, LABEL: str(number)})
                 for sample in family.samples
             ]

@@ -12,22 +12,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from pdp.domain.limits import (
-    NOTHING,
-    Calendar,
-    Counts,
-    LimitInForce,
-    Spent,
-    asked_by,
-)
+from pdp.domain.limits import ActiveLimit, counts_of
+from pdp.domain.usage import NOTHING, Calendar, Counts, UsageSnapshot
 from pdp.usage.usage_windows import Key, Place, UsageWindows, added
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pdp.domain.counter import Counter, CounterId
     from pdp.domain.decision import Decision
     from pdp.domain.request import Request
+    from pdp.domain.usage import Counter, CounterId
     from pdp.engine.snapshot import Snapshot
 
 
@@ -68,7 +62,7 @@ class Meter:
         """How many subjects and counters the store does not know the last additions of."""
         return len(self._changed) + len(self._written)
 
-    def spent(self, tenant_id: str, limits: Iterable[LimitInForce]) -> Spent:
+    def spent(self, tenant_id: str, limits: Iterable[ActiveLimit]) -> UsageSnapshot:
         """Returns what the subjects of `limits` have used."""
         now = self.clock()
         calendar = self._calendar_at(now)
@@ -78,12 +72,16 @@ class Meter:
             account = self._account((tenant_id, limit.scope, limit.subject_id))
             account.move_on(calendar, int(now))
             by_limit[limit.id] = account.spending(limit.requests_per_minute)
-        return Spent(now, calendar, by_limit)
+        return UsageSnapshot(now, calendar, by_limit)
 
     def standing(self, snapshot: Snapshot, request: Request) -> Request:
         """Returns `request` with the counters that it is to be judged by; nothing is added."""
         limits = snapshot.limits.of(request.subject) if snapshot.limits else ()
-        return request._replace(spent=self.spent(snapshot.tenant_id, limits)) if limits else request
+        return (
+            request._replace(usage_snapshot=self.spent(snapshot.tenant_id, limits))
+            if limits
+            else request
+        )
 
     def charge(self, snapshot: Snapshot, request: Request) -> Charge | None:
         """Adds a request and what it uses to the counters, until `settle` is called.
@@ -96,7 +94,7 @@ class Meter:
             return None
         tenant_id = snapshot.tenant_id
         spent = self.spent(tenant_id, limits)
-        asked = asked_by(request.usage)
+        asked = counts_of(request.usage)
         accounts = tuple(
             self._accounts[tenant_id, each.limit.scope, each.limit.subject_id] for each in limits
         )
@@ -104,7 +102,7 @@ class Meter:
             account.add(asked)
         self._changed.update(accounts)
         places = tuple(account.place() for account in accounts)
-        return Charge(request._replace(spent=spent), asked, accounts, places)
+        return Charge(request._replace(usage_snapshot=spent), asked, accounts, places)
 
     def settle(self, charge: Charge, decision: Decision) -> None:
         """Takes back what a decided request does not use."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from pdp.domain.limits import DAY_S, MINUTE_S, Calendar
+from pdp.domain.usage import DAY_S, MINUTE_S, Calendar
 from pdp.errors import PdpError
 from pdp.usage.usage_windows import DAY, MONTH, SECOND
 
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pdp.admin.workspace import Workspace
-    from pdp.domain.counter import Counter, CounterId
-    from pdp.domain.limits import Counts
+    from pdp.domain.usage import Counter, CounterId, Counts
     from pdp.store.port import Reader, Transaction
     from pdp.usage.meter import Meter
 

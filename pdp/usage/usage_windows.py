@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pdp.domain.counter import CounterId
-from pdp.domain.limits import MINUTE_S, NOTHING, Calendar, Counts, Spending
+from pdp.domain.usage import MINUTE_S, NOTHING, Calendar, CounterId, Counts, SubjectUsage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,10 +128,10 @@ class UsageWindows:
         self.seconds[start] = requests
         self.last = max(self.last, start)
 
-    def spending(self, rate: int | None) -> Spending:
+    def spending(self, rate: int | None) -> SubjectUsage:
         """Returns what was used; `rate` is how many requests a minute may have."""
         used_up = rate is not None and self.minute >= rate
-        return Spending(
+        return SubjectUsage(
             Counts(self.minute),
             self.day,
             self.month,

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdp.domain.counter import Counter, CounterId
-from pdp.domain.limits import MOST, Counts
+from pdp.domain.usage import MAX_COUNT, Counter, CounterId, Counts
 from pdp.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def test_a_negative_addition_takes_back(store: Store) -> None:
     assert totals(store) == {day(): Counts(2, 0, 70)}
 
 
-@pytest.mark.parametrize("first", [Counts(-1, -MOST, -5), Counts()])
+@pytest.mark.parametrize("first", [Counts(-1, -MAX_COUNT, -5), Counts()])
 def test_a_total_is_never_negative(store: Store, first: Counts) -> None:
     add(store, {day(): first})
     add(store, {day(): Counts(-7, -7, -7)})
@@ -69,8 +68,8 @@ def test_a_total_is_never_negative(store: Store, first: Counts) -> None:
 
 def test_a_total_stays_a_number_of_json(store: Store) -> None:
     for _ in range(3):
-        add(store, {day(): Counts(1, MOST, MOST * 1000)})
-    assert totals(store) == {day(): Counts(3, MOST, MOST)}
+        add(store, {day(): Counts(1, MAX_COUNT, MAX_COUNT * 1000)})
+    assert totals(store) == {day(): Counts(3, MAX_COUNT, MAX_COUNT)}
 
 
 def test_who_reads_on_from_a_stamp_misses_nothing_and_sees_nothing_twice(store: Store) -> None:

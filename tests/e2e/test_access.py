@@ -43,7 +43,7 @@ METHODS: Final = sorted(methods(), key=lambda method: method.path)
 ROUTES: Final = [
     pytest.param(method, binding, id=f"{binding.http_method} {binding.template}")
     for method in METHODS
-    if not method.streaming
+    if not method.bidirectional
     for binding in bindings(method)
 ]
 
@@ -71,17 +71,17 @@ def over_grpc(server: Locked, method: Method, key: str, tenant: str, wanted: str
     """
     credential = (("x-api-key", key),) if key else ()
     with open_channel(server.server.grpc_address) as channel:
-        connect = channel.unary_stream if method.answers else channel.unary_unary
+        connect = channel.unary_stream if method.server_streaming else channel.unary_unary
         call = connect(
             method.path,
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.response.FromString,
         )
         metadata = (*credential, *((("x-tenant-id", tenant),) if tenant else ()))
-        timeout = WAIT_S if method.answers and not wanted else PATIENCE_S
+        timeout = WAIT_S if method.server_streaming and not wanted else PATIENCE_S
         try:
             answer: Any = call(method.request(), timeout=timeout, metadata=metadata)
-            if method.answers:
+            if method.server_streaming:
                 next(answer, None)
         except grpc.RpcError as error:
             return failure(error, "").code
@@ -94,7 +94,7 @@ def over_http(server: Locked, binding: Binding, key: str, tenant: str) -> tuple[
     for variable in binding.path:
         path = path.replace(f"{{{variable.name}}}", "x")
     body: dict[str, Any] = {"json": {}} if binding.body else {}
-    if binding.method.answers:
+    if binding.method.server_streaming:
         return server.begin(binding.http_method, path, key, tenant)
     answer = server.ask(binding.http_method, path, key, tenant, **body)
     if answer.is_success:
@@ -103,7 +103,7 @@ def over_http(server: Locked, binding: Binding, key: str, tenant: str) -> tuple[
     return answer.status_code, answer.json()["error"]["code"]
 
 
-@pytest.mark.parametrize("method", [each for each in METHODS if not each.streaming], ids=named)
+@pytest.mark.parametrize("method", [each for each in METHODS if not each.bidirectional], ids=named)
 def test_grpc(server: Locked, method: Method) -> None:
     """Over gRPC, each is let in, or kept out for the right reason, before its message counts."""
     assert over_grpc(server, method, "", OWN, "UNAUTHENTICATED") == "UNAUTHENTICATED"
@@ -135,7 +135,7 @@ def test_http(server: Locked, method: Method, binding: Binding) -> None:
                     assert found[0] < 500, found
 
 
-@pytest.mark.parametrize("method", [each for each in METHODS if each.streaming], ids=named)
+@pytest.mark.parametrize("method", [each for each in METHODS if each.bidirectional], ids=named)
 def test_streams(server: Locked, method: Method) -> None:
     """A stream is refused with its first message."""
 

@@ -59,7 +59,7 @@ NOW: Final = re.compile(r'"(exported_at|(window_)?(start|end|resets_at))":"[^"]*
 ROUTES: Final[list[tuple[Method, Binding]]] = [
     (method, binding)
     for method in methods()
-    if not (method.streaming or method.name == "TailRecords") and method.scope == "tenant"
+    if not (method.bidirectional or method.name == "TailRecords") and method.scope == "tenant"
     for binding in bindings(method)
 ]
 

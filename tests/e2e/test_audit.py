@@ -15,7 +15,7 @@ import pytest
 
 from pdp import Engine
 from pdp._gen.pdp.v1 import audit_pb2, audit_pb2_grpc, decide_pb2, decide_pb2_grpc
-from pdp.domain.audit_log import Filter
+from pdp.domain.audit_log import RecordFilter
 from pdp.domain.request import Subject
 from pdp.store.sqlite.audit_log import SqliteAuditLog
 from tests.support import servers as running
@@ -303,7 +303,7 @@ class TestCommands:
         with Engine.open(url) as engine:
             engine.decide(text=ATTACK, subject=Subject("u1"))
         with closing(SqliteAuditLog.open(f"sqlite:///{tmp_path}/audit.db")) as log:
-            [kept] = log.select(Filter("default"), before=None, limit=9)
+            [kept] = log.select(RecordFilter("default"), before=None, limit=9)
             assert json.loads(kept.body)["subject"]["user_id"] == "u1"
             log._writer.execute("UPDATE records SET body = replace(body, '\"u1\"', '\"u2\"')")
         embedded = ("--embedded", "--database-url", url)
@@ -354,7 +354,7 @@ class TestFailure:
             assert server.wait() == 0
         assert {each["decision_id"] for each in lines} <= set(ids)
         with closing(SqliteAuditLog.open(f"sqlite:///{tmp_path}/audit.db")) as log:
-            found = log.follow(Filter("default"), after=0, limit=100)
+            found = log.follow(RecordFilter("default"), after=0, limit=100)
             assert [json.loads(each.body)["decision_id"] for each in found] == ids
             assert log.verify().intact
 

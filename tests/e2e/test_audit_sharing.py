@@ -14,7 +14,7 @@ from pdp import Engine
 from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
 from pdp.bootstrap.recording import RecordingOptions, beside
 from pdp.client.remote import open_channel
-from pdp.domain.audit_log import Filter
+from pdp.domain.audit_log import RecordFilter
 from pdp.errors import ConfigError
 from pdp.store.sqlite.audit_log import SqliteAuditLog
 from tests.support import servers as running
@@ -28,7 +28,7 @@ ATTACK: Final = "1 UNION SELECT password FROM users"
 def recorded(folder: Path) -> set[str]:
     with closing(SqliteAuditLog.open(f"sqlite:///{folder}/audit.db")) as log:
         assert log.verify().problems == ()
-        found = log.follow(Filter("default"), after=0, limit=10_000)
+        found = log.follow(RecordFilter("default"), after=0, limit=10_000)
         return {json.loads(each.body)["decision_id"] for each in found}
 
 

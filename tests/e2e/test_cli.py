@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from pdp.cli import main
 from pdp.cli.exit_codes import Exit
-from pdp.cli.report import Report, Table, show
+from pdp.cli.output.report import Report, Table, show
 from pdp.config import Settings
 from tests.support.servers import COMMAND, PATIENCE_S, Server, environment, json_of, pdp
 
@@ -157,7 +157,7 @@ def test_a_log_that_is_gone_is_not_found_to_be_whole(
         file.unlink()
     ran = cli("audit", "verify", "--embedded", "--database-url", url)
     assert (ran.code, ran.out) == (Exit.CONFIG, "")
-    assert f"there is no log of decisions at {tmp_path / 'audit.db'}" in ran.err
+    assert f"there is no log of decision records at {tmp_path / 'audit.db'}" in ran.err
 
 
 @pytest.mark.parametrize(

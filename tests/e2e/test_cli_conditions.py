@@ -61,7 +61,7 @@ def test_check_shows_what_a_condition_asks_for(conditions: Conditions) -> None:
     assert lines_of(answer.stdout) == [
         "valid",
         "time zone: UTC",
-        "asks for:  batch_size, target.sensitivity_level",
+        "reads:     batch_size, target.sensitivity_level",
     ]
     assert (answer.returncode, answer.stderr) == (0, "")
 
@@ -160,8 +160,8 @@ def test_eval_in_a_time_zone(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["check"], 2, "give the condition itself, or a file of it with --file"),
-        (["check", "a", "--file", "b"], 2, "give the condition itself, or a file of it"),
+        (["check"], 2, "give either CONDITION or --file"),
+        (["check", "a", "--file", "b"], 2, "give either CONDITION or --file"),
         (["check", "--file", "no/such/file"], 2, "cannot be read: No such file or directory"),
         (["eval", "--file", "-", "--request", "-"], 2, "either the condition or the request"),
         (["eval", "a", "--context", "{"], 2, "--context is not JSON"),

@@ -107,7 +107,7 @@ class TestDecide:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ((), "nothing to judge"),
+            ((), "there is no request"),
             (("--request", "missing.json"), "cannot be read: No such file"),
             (("--arguments", "{"), "--arguments is not JSON"),
             (("--context", "nope"), "--context is not JSON"),

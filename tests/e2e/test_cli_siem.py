@@ -78,7 +78,7 @@ def test_what_to_send_must_be_said(cli: Callable[..., Ran], directory: str) -> N
 
 def test_no_spool(cli: Callable[..., Ran], tmp_path: Path) -> None:
     ran = cli("siem", "status", "--data-dir", str(tmp_path))
-    assert (ran.code, ran.out) == (0, "no connector has ever had settings\n")
+    assert (ran.code, ran.out) == (0, "no connector was ever configured\n")
     assert not (tmp_path / SPOOL_NAME).exists()
 
 

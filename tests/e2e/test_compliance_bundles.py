@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.support.http.compliance import (
+from tests.support.rest.compliance import (
     BUNDLE,
     BUNDLES,
     GROUPS,
@@ -21,7 +21,7 @@ from tests.support.http.compliance import (
     listed,
     seeded,
 )
-from tests.support.http.packs import NOBODY, found, made, refused
+from tests.support.rest.packs import NOBODY, found, made, refused
 
 if TYPE_CHECKING:
     import httpx2

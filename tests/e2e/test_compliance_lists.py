@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from tests.support.http.compliance import (
+from tests.support.rest.compliance import (
     BUNDLE,
     BUNDLES,
     GROUPS,
@@ -15,7 +15,7 @@ from tests.support.http.compliance import (
     listed,
     seeded,
 )
-from tests.support.http.packs import NOBODY, TIME, found, refused
+from tests.support.rest.packs import NOBODY, TIME, found, refused
 
 if TYPE_CHECKING:
     import httpx2

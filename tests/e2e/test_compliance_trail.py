@@ -12,8 +12,8 @@ from pdp._gen.pdp.v1 import compliance_bundle_pb2_grpc, user_group_pb2_grpc
 from pdp._gen.pdp.v1 import user_group_pb2 as groups_pb
 from pdp.catalog.compliance import bundle_id
 from tests.e2e.test_grpc import refused as refused_rpc
-from tests.support.http.compliance import BUNDLES, GROUPS, bundle, detail, dlp_rule, group, seeded
-from tests.support.http.packs import NOBODY, found, refused
+from tests.support.rest.compliance import BUNDLES, GROUPS, bundle, detail, dlp_rule, group, seeded
+from tests.support.rest.packs import NOBODY, found, refused
 
 if TYPE_CHECKING:
     import httpx2

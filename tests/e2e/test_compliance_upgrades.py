@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from tests.support.http.compliance import BUNDLES, RULES, bundle, detail, dlp_rule, seeded
-from tests.support.http.packs import NOBODY, TIME, found, refused
+from tests.support.rest.compliance import BUNDLES, RULES, bundle, detail, dlp_rule, seeded
+from tests.support.rest.packs import NOBODY, TIME, found, refused
 
 if TYPE_CHECKING:
     import httpx2

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pdp.client.remote import RemoteClient
     from tests.support.servers import Server
-from tests.support.http.customers import CUSTOMER, POLICIES, _is_time, decide, error_of
+from tests.support.rest.customers import CUSTOMER, POLICIES, _is_time, decide, error_of
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.http.customers import CUSTOMER, JSON, POLICIES, error_of
+from tests.support.rest.customers import CUSTOMER, JSON, POLICIES, error_of
 
 if TYPE_CHECKING:
     import httpx2

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx2
 import pytest
 
-from pdp.cases import CallerTarget, EngineTarget, find, load
+from pdp.cases import ClientTarget, EngineTarget, find, load
 from pdp.cases.runner import Installed
 from pdp.client import CallFailed
 from pdp.client.local import LocalClient
@@ -107,7 +107,7 @@ def engine_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CaseTarg
 @pytest.fixture(scope="module")
 def grpc_target(remote: RemoteClient) -> CaseTarget:
     """A real server, over gRPC."""
-    return CallerTarget(remote)
+    return ClientTarget(remote)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from tests.support.http.dlp import (
+from tests.support.rest.dlp import (
     CARD_TEXT,
     PROJECT,
     RULE,
@@ -15,7 +15,7 @@ from tests.support.http.dlp import (
     platform_rule,
     rule,
 )
-from tests.support.http.packs import NOBODY, TIME, found, made, refused
+from tests.support.rest.packs import NOBODY, TIME, found, made, refused
 
 if TYPE_CHECKING:
     import httpx2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.support.http.dlp import (
+from tests.support.rest.dlp import (
     CARD_TEXT,
     PROJECT,
     RULES,
@@ -13,7 +13,7 @@ from tests.support.http.dlp import (
     platform_rule,
     rule,
 )
-from tests.support.http.packs import found, made, refused
+from tests.support.rest.packs import found, made, refused
 
 if TYPE_CHECKING:
     import httpx2

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.http.dlp import PROJECT, RULE, RULES, decided, platform_rule, rule
-from tests.support.http.packs import TIME, found, refused
+from tests.support.rest.dlp import PROJECT, RULE, RULES, decided, platform_rule, rule
+from tests.support.rest.packs import TIME, found, refused
 
 if TYPE_CHECKING:
     import httpx2

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.http.dlp import (
+from tests.support.rest.dlp import (
     CARD_TEXT,
     RULES,
     evaluated,
     platform_rule,
     rule,
 )
-from tests.support.http.packs import found, refused
+from tests.support.rest.packs import found, refused
 
 if TYPE_CHECKING:
     import httpx2

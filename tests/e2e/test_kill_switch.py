@@ -15,7 +15,7 @@ from pdp._gen.pdp.v1 import kill_switch_pb2 as pb
 from pdp._gen.pdp.v1.kill_switch_pb2_grpc import KillSwitchServiceStub
 from pdp.client.remote import open_channel
 from tests.support import servers as running
-from tests.support.http.kill_switch import (
+from tests.support.rest.kill_switch import (
     MODELS,
     NOBODY,
     PROVIDERS,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import grpc
     import httpx2
-from tests.support.http.limits import NULLS, PATH, TIME, UUID, ask, code, make, outcome
+from tests.support.rest.limits import NULLS, PATH, TIME, UUID, ask, code, make, outcome
 
 
 class TestAdministration:

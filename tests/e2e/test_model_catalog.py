@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.support.http.kill_switch import (
+from tests.support.rest.kill_switch import (
     CATALOG,
     MODELS,
     PROVIDERS,

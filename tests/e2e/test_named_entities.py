@@ -14,8 +14,8 @@ from pdp.cli.exit_codes import Exit
 from pdp.client.remote import open_channel
 from tests.support import ner_models
 from tests.support import servers as running
-from tests.support.http.dlp import RULES, decided, rule
-from tests.support.http.packs import found
+from tests.support.rest.dlp import RULES, decided, rule
+from tests.support.rest.packs import found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

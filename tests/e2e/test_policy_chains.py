@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from tests.support.http.packs import (
+from tests.support.rest.packs import (
     BLOCK,
     CHAINS,
     CONDITIONS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.support.http.packs import (
+from tests.support.rest.packs import (
     BLOCK,
     CONDITIONS,
     NOBODY,

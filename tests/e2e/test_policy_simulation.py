@@ -8,7 +8,7 @@ import pytest
 
 if TYPE_CHECKING:
     import httpx2
-from tests.support.http.limits import LAYERS, ask, code, make, outcome
+from tests.support.rest.limits import LAYERS, ask, code, make, outcome
 
 
 class TestSimulations:

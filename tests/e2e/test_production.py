@@ -50,7 +50,7 @@ def test_from_nothing_to_a_gateway_with_a_key(tmp_path: Path) -> None:
     assert stat.S_IMODE(os.stat(tmp_path / "admin.key").st_mode) == 0o600
     assert "pdp serve" in found[1][1]
     with running.start(tmp_path / "pdp-data", PDP_AUTH="required") as server:
-        assert not any("NOBODY CAN CALL" in line for line in server.lines)
+        assert not any("NO CALLER HAS ACCESS" in line for line in server.lines)
         run(*found[2], tmp_path, server)
         assert (tmp_path / "gateway.key").read_text().startswith("aa_live_")
         assert run(*found[3], tmp_path, server).startswith("ALLOW")

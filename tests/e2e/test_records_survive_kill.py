@@ -23,7 +23,7 @@ import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
 from pdp.client.remote import open_channel
-from pdp.domain.audit_log import Filter
+from pdp.domain.audit_log import RecordFilter
 from pdp.domain.decision_record import DecisionRecord
 from pdp.store.sqlite.audit_log import SqliteAuditLog
 from tests.support import servers as running
@@ -132,7 +132,7 @@ def recorded(data_dir: Path) -> set[str]:
         assert log.verify().problems == ()
         ids: set[str] = set()
         after = 0
-        while page := log.follow(Filter(TENANT), after=after, limit=1000):
+        while page := log.follow(RecordFilter(TENANT), after=after, limit=1000):
             after = page[-1].sequence
             ids |= {decision_id(each.body) for each in page}
         return ids

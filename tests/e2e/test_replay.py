@@ -188,7 +188,7 @@ def test_the_command_takes_times_as_other_commands_do(
     assert cli(*base, "--until", "1h").json["replayed"] == 0
     ran = cli(*base, "--since", "yesterday")
     assert (ran.code, ran.out) == (Exit.USAGE, "")
-    assert '--since "yesterday" is no time' in ran.err
+    assert '--since: "yesterday" is not a time' in ran.err
 
 
 def test_the_command_names_the_line_that_is_no_request(

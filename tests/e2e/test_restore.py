@@ -182,7 +182,7 @@ def test_records_there_and_back(database: Database, decided: Tenant, tmp_path: P
     verified = database.run("audit", "verify", "--embedded", "--anchor", made["head"], "--json")
     assert json_of(verified)["intact"]
     refused = database.run("restore", file, code=Exit.USAGE)
-    assert "audit.db is there already" in refused.stderr
+    assert "audit.db already exists" in refused.stderr
 
 
 def test_records_of_a_server_are_backed_up_and_not_replaced_under_it(

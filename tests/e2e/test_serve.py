@@ -18,6 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
 from pdp.cli.exit_codes import Exit
 from pdp.client.remote import RemoteClient, open_channel
+from tests.support.kubernetes import THREE_SERVICES
 from tests.support.servers import COMMAND, PATIENCE_S, Server, environment, launch, pdp, start
 
 if TYPE_CHECKING:
@@ -124,13 +125,11 @@ class TestStart:
         assert "PDP_HTTP_LISTEN" in line
         assert path.exists()
 
-    def test_misspelt_variable(self, tmp_path: Path) -> None:
-        """A variable that is almost a setting is pointed out; any other may be somebody else's."""
-        with start(tmp_path, PDP_DRAIN="3", PDP_SERVICE_HOST="10.0.0.1") as server:
-            said = [line for line in server.lines if "is no setting" in line]
-        assert len(said) == 1
-        assert '"variable": "PDP_DRAIN"' in said[0]
-        assert '"did_you_mean": "PDP_DRAIN_S"' in said[0]
+    def test_variables_of_kubernetes(self, tmp_path: Path) -> None:
+        """What Kubernetes sets for Services is no misspelt setting; nor is what is ignored."""
+        ignored = {"PDP_NEWER": "1", "PDP_IGNORE_SETTINGS": "PDP_NEWER"}
+        with start(tmp_path, **THREE_SERVICES, **ignored, PDP_LOG_LEVEL="INFO") as server:
+            assert not [line for line in server.lines if "no such setting" in line]
 
     def test_order_of_settings(self, tmp_path: Path) -> None:
         """A flag beats the environment beats the file."""
@@ -152,8 +151,39 @@ class TestRefusal:
     def test_development_mode_for_others(self, tmp_path: Path, name: str) -> None:
         """Where others can reach it, not everyone is an admin."""
         line = refused(tmp_path, **{name: "0.0.0.0:0"})
-        assert f"{name} is 0.0.0.0:0" in line
-        assert "loopback only" in line
+        assert line.startswith(f"pdp: {name}: 0.0.0.0:0 is not a loopback address")
+
+    @pytest.mark.parametrize(
+        ("name", "value", "advice"),
+        [
+            ("PDP_TLS_CERT", "server.crt", "Did you mean PDP_TLS_CERT_FILE"),
+            ("PDP_WORKER", "2", "Did you mean PDP_WORKERS?"),
+            ("PDP_HTTP_PORT", "80", "Did you mean PDP_HTTP_LISTEN?"),
+            ("PDP_PORT", "8080", "`pdp serve --help` lists the settings."),
+        ],
+    )
+    @pytest.mark.parametrize("flags", [(), ("--auth", "dev")], ids=["no flags", "flags"])
+    def test_unknown_variables(
+        self, tmp_path: Path, flags: tuple[str, ...], name: str, value: str, advice: str
+    ) -> None:
+        """An unknown variable is a misspelt setting, also beside those of Kubernetes."""
+        line = refused(tmp_path, *flags, **{**THREE_SERVICES, name: value})
+        assert line.startswith(f"pdp: {name}: no such setting. {advice}")
+        assert "PDP_IGNORE_SETTINGS" in line
+
+    def test_other_commands_warn(self) -> None:
+        """A command other than `pdp serve` warns of an unknown variable, and goes on."""
+        injected = {"PDP_SERVICE_HOST": "10.0.0.1", "PDP_PORT": "tcp://10.0.0.1:8080"}
+        answer = pdp("version", cwd=None, PDP_TLS_CERT="server.crt", **injected)
+        assert answer.returncode == Exit.OK
+        (line,) = answer.stderr.splitlines()
+        assert line.startswith("pdp: warning: PDP_TLS_CERT: no such setting.")
+        assert pdp("version", cwd=None, **injected).stderr == ""
+
+    def test_health_warns(self, closed_port: str) -> None:
+        """So does `pdp health` without options, which starts without the parser."""
+        answer = pdp("health", PDP_SERVER=closed_port, PDP_WORKER="2")
+        assert answer.stderr.startswith("pdp: warning: PDP_WORKER: no such setting.")
 
     def test_tokens_without_an_audience(self, tmp_path: Path) -> None:
         """Tokens that were made for others would count."""

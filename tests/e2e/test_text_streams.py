@@ -16,11 +16,11 @@ from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import decide_pb2_grpc
 from pdp.client.remote import open_channel
 from pdp.decisions.text_stream import HOLD_BACK, MAX_TEXT_BYTES
+from pdp.decisions.text_streams import MAX_OPEN
 from pdp.jsonpb import decode, encode
-from pdp.transport.servicers.decide_stream import MAX_OPEN
 from tests.e2e.test_documentation import includes
 from tests.support import servers as running
-from tests.support.http.packs import found, made, pack
+from tests.support.rest.packs import found, made, pack
 from tests.support.text_streams import chunked
 
 if TYPE_CHECKING:

@@ -68,7 +68,7 @@ def over_grpc(server: running.Server, bearer: str) -> str:
 
 def test_nobody_is_told_to_make_a_key(server: running.Server) -> None:
     """Where tokens are taken, somebody can call."""
-    assert not any("NOBODY CAN CALL" in line for line in server.lines)
+    assert not any("NO CALLER HAS ACCESS" in line for line in server.lines)
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])

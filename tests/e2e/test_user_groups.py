@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from pdp.catalog.compliance import user_groups
-from tests.support.http.compliance import BUNDLES, GROUP, GROUPS, group, seeded
-from tests.support.http.packs import NOBODY, TIME, found, made, refused
+from tests.support.rest.compliance import BUNDLES, GROUP, GROUPS, group, seeded
+from tests.support.rest.packs import NOBODY, TIME, found, made, refused
 
 if TYPE_CHECKING:
     import httpx2

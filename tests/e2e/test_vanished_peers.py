@@ -21,7 +21,7 @@ import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import decide_pb2_grpc
-from pdp.transport.http.server import VANISHED_S, _listen
+from pdp.transport.http.server import DEAD_PEER_TIMEOUT_S, _listen
 from tests.support.servers import PATIENCE_S, Server, start
 
 if TYPE_CHECKING:
@@ -140,5 +140,5 @@ def test_a_peer_that_vanishes_over_http() -> None:
             idle_s, interval_s, count, user_timeout_ms = (
                 accepted.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in options
             )
-    assert idle_s + interval_s * count == VANISHED_S
-    assert user_timeout_ms == VANISHED_S * 1000
+    assert idle_s + interval_s * count == DEAD_PEER_TIMEOUT_S
+    assert user_timeout_ms == DEAD_PEER_TIMEOUT_S * 1000

@@ -1,4 +1,4 @@
-"""A message type with a field of every kind that the JSON codec knows: contracts use but some."""
+"""A message type with a field of every kind that the JSON codec supports, used or not."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _entry(name: str, value: descriptor_pb2.FieldDescriptorProto) -> descriptor_
 
 
 def _everything() -> type[Message]:
-    """Returns a message type that has a field of every kind that the codec knows."""
+    """Returns a message type with a field of every kind that the codec supports."""
     names = [*_KINDS, *_TYPES, *_REPEATED]
     message = descriptor_pb2.DescriptorProto(
         name="Everything", field=[_field(name, index + 1) for index, name in enumerate(names)]

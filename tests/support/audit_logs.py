@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pdp.audit.record_json import body_of
-from pdp.domain.audit_log import Filter
+from pdp.domain.audit_log import RecordFilter
 from pdp.domain.decision import Outcome, Risk
 from pdp.domain.decision_record import DecisionRecord
 from pdp.store.sqlite.audit_log import SqliteAuditLog
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY: Final = b"a key of at least thirty-two bytes, for tests"
-EVERYTHING: Final = Filter("acme")
+EVERYTHING: Final = RecordFilter("acme")
 
 
 def record(number: int, **fields: Any) -> DecisionRecord:
@@ -57,7 +57,7 @@ def filled(log: SqliteAuditLog, batches: int = 4, size: int = 3) -> None:
 
 
 def ids(log: SqliteAuditLog, **wanted: Any) -> list[str]:
-    found = log.select(Filter("acme", **wanted), before=None, limit=1000)
+    found = log.select(RecordFilter("acme", **wanted), before=None, limit=1000)
     return [json.loads(each.body)["decision_id"] for each in found]
 
 

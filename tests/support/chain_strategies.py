@@ -93,7 +93,7 @@ def policies(draw: st.DrawFn) -> PolicySet:
                 is_active=draw(st.integers(0, 9)) > 0,
             )
     chains = {
-        policy_chain.record_id(user): _chain(draw, user, [*packs])
+        policy_chain.entity_id(user): _chain(draw, user, [*packs])
         for user in ("", "u1")
         if draw(st.integers(0, 4)) > 0
     }

@@ -55,14 +55,15 @@ def exhaust_patterns() -> None:
 def lose_patience() -> None:
     """Sets the bounds on slow clients to tenths of a second."""
     from pdp.transport.grpc import server as grpc_server  # noqa: PLC0415 - as above
-    from pdp.transport.http import connection, exchange, server  # noqa: PLC0415 - as above
+    from pdp.transport.http import connection, requests, server  # noqa: PLC0415 - as above
 
     pings = ("grpc.keepalive_time_ms", "grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms")
     options = {**dict(grpc_server._OPTIONS), **dict.fromkeys(pings, 2000)}
     grpc_server._OPTIONS = tuple(options.items())  # type: ignore[misc,assignment] # as above
 
-    connection.FIRST_BYTE_S = connection.REQUEST_S = connection.STALLED_S = 0.3  # type: ignore[misc]
-    exchange.BODY_TIMEOUT_S = 0.2  # type: ignore[misc]
+    connection.FIRST_BYTE_TIMEOUT_S = 0.3  # type: ignore[misc]
+    connection.REQUEST_TIMEOUT_S = connection.WRITE_TIMEOUT_S = 0.3  # type: ignore[misc]
+    requests.BODY_TIMEOUT_S = 0.2  # type: ignore[misc]
     server._KEEP_ALIVE_S = 1
 
 
@@ -90,7 +91,7 @@ def hang_model() -> None:
     class Hanging:
         labels = None
 
-        def recognise(self, *_asked: Any) -> NoReturn:
+        def recognize(self, *_arguments: Any) -> NoReturn:
             while True:
                 threading.Event().wait()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pdp.domain.limits import KIND, Counts, Limit
+from pdp.domain.limits import KIND, Limit
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request, Subject, Usage
 from pdp.engine.compiler import compile_platform, compile_tenant
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pdp.domain.decision import Decision
+    from pdp.domain.usage import Counts
     from pdp.engine.snapshot import Snapshot
     from pdp.usage.meter import Meter
 

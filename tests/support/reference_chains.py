@@ -42,7 +42,7 @@ def judge(policies: PolicySet, request: Request) -> Judged:
     """Judges a request by the chain of its user and by the org's."""
     counting: list[PolicyRule] = []
     for user in dict.fromkeys((request.subject.user_id, "")):
-        chain = policies.of_kind(policy_chain.KIND).get(policy_chain.record_id(user))
+        chain = policies.of_kind(policy_chain.KIND).get(policy_chain.entity_id(user))
         if chain is not None:
             counting += [rule for rule in _run(policies, chain, request) if rule not in counting]
     effects = [_effect(rule.action) for rule in counting]

@@ -120,7 +120,7 @@ def _releases(text: TextStream, chunks: Sequence[str], judge: object) -> Iterato
         if not text.is_due(last=last):
             yield text.wait()
             continue
-        release = text.go_on(judge, last=last)  # type: ignore[arg-type] # it is a function
+        release = text.advance(judge, last=last)  # type: ignore[arg-type] # it is a function
         yield release
         if release.closed:
             return

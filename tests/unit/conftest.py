@@ -36,5 +36,5 @@ def engine(url: str) -> Iterator[Engine]:
 @pytest.fixture
 def local(url: str) -> Iterator[LocalClient]:
     """Somebody else who writes to it."""
-    with LocalClient(url) as caller:
-        yield caller
+    with LocalClient(url) as client:
+        yield client

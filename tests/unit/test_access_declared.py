@@ -65,5 +65,7 @@ def test_an_rpc_without_a_role_or_scope_stops_the_build(
 ) -> None:
     """The error names the RPC and the missing option."""
     descriptor = method_with(options)
-    with pytest.raises(TypeError, match=r"x\.S\.R does not say who may call it: .*option \(access"):
+    with pytest.raises(
+        TypeError, match=r"x\.S\.R does not declare who may call it\. .*option \(access"
+    ):
         (read._role(descriptor), read._scope(descriptor))  # type: ignore[arg-type] # an object to others

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
-from pdp.domain.customer_policy import CustomerPolicy, faults
+from pdp.domain.customer_policy import CustomerPolicy, find_violations
 from pdp.domain.request import Request
 from pdp.engine.rules.customers import compile_customer
 from pdp.errors import InvalidArgument
@@ -29,7 +29,7 @@ DOCUMENTS = st.dictionaries(
 
 @given(DOCUMENTS, NEARLY | WORDS)
 def test_documents_are_refused_by_name_or_compiled(document: dict[str, Any], action: str) -> None:
-    wrong = list(faults(document))
+    wrong = list(find_violations(document))
     if wrong:
         assert all(fault.field.split("[")[0] in LISTS and fault.reason for fault in wrong)
         return

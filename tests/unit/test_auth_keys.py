@@ -15,7 +15,7 @@ from pdp.auth.credentials import CredentialAuthenticator
 from pdp.auth.keys import KeyRing
 from pdp.auth.principal import Principal
 from pdp.auth.rejections import CredentialRejected
-from pdp.domain.access import ADMIN, AUDITOR, EDITOR, INCLUDED, PEP, ROLES, including
+from pdp.domain.access import ADMIN, AUDITOR, EDITOR, INCLUDED_ROLES, PEP, ROLES, expand_roles
 from pdp.domain.api_key import KEY_LENGTH, ApiKey, KeySecret, digest
 from pdp.errors import ConfigError, Unauthenticated
 
@@ -54,11 +54,11 @@ class Ring:
 
 def test_a_role_includes_others() -> None:
     """An admin does what an editor does, and that what auditors and enforcement points do."""
-    assert including([ADMIN]) == set(ROLES)
-    assert including([EDITOR]) == {EDITOR, AUDITOR, PEP}
-    assert including([PEP, "root", ""]) == {PEP}
-    assert not INCLUDED[PEP] & {AUDITOR, EDITOR, ADMIN}
-    assert not INCLUDED[AUDITOR] & {PEP, EDITOR, ADMIN}
+    assert expand_roles([ADMIN]) == set(ROLES)
+    assert expand_roles([EDITOR]) == {EDITOR, AUDITOR, PEP}
+    assert expand_roles([PEP, "root", ""]) == {PEP}
+    assert not INCLUDED_ROLES[PEP] & {AUDITOR, EDITOR, ADMIN}
+    assert not INCLUDED_ROLES[AUDITOR] & {PEP, EDITOR, ADMIN}
 
 
 class TestKeys:

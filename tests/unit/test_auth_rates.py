@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from pdp.transport.call import Call
 from pdp.transport.guards import admitted
 from pdp.transport.methods import methods
 from pdp.transport.metrics import Metrics
+from pdp.transport.servicers.decide import DecideServicer
 
 
 class Clock:
@@ -87,7 +90,8 @@ def test_a_batch_that_is_too_large_leaves_no_debt_for_days() -> None:
     batch = next(method for method in methods() if method.name == "DecideBatch")
     call = Call(batch, {}, "grpc", principal=Principal("a"), admitted=True)
     rates.take("a")
-    admitted(batch, services)(
+    handler = DecideServicer(Mock(), Mock()).handlers()["DecideBatch"]
+    admitted(batch, handler, services)(
         call, decide_pb2.DecideBatchRequest(requests=[decide_pb2.DecideRequest()] * 100_000)
     )
     clock.now = 100.0

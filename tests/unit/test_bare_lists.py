@@ -1,4 +1,4 @@
-"""A list that was not sent, and an empty one: JSON_FORM_LIST in and out, in paths and schemas."""
+"""Absent lists and empty ones: JSON_FORM_LIST in decoding, encoding and paths of errors."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ def decoded(data: object) -> pb.UpdateOrgPolicyRequest:
     return message
 
 
-def faults(data: object) -> list[str]:
-    with pytest.raises(InvalidArgument) as refused:
+def invalid_fields(data: object) -> list[str]:
+    with pytest.raises(InvalidArgument) as caught:
         validate(decoded(data))
-    return [violation.field for violation in refused.value.violations]
+    return [violation.field for violation in caught.value.violations]
 
 
 @pytest.mark.parametrize("data", [{}, {"alert_rules": None}, {"alertRules": None}])
-def test_what_is_not_sent_is_absent(data: object) -> None:
+def test_a_list_that_is_not_sent_is_absent(data: object) -> None:
     assert not decoded(data).HasField("alert_rules")
     assert "alert_rules" not in encode(decoded(data))
 
 
-def test_an_empty_list_is_there() -> None:
+def test_an_empty_list_is_present() -> None:
     message = decoded({"alert_rules": []})
     assert message.HasField("alert_rules")
     assert encode(message)["alert_rules"] == []
 
 
-def test_a_list_comes_back() -> None:
+def test_a_list_is_encoded_as_it_was_decoded() -> None:
     data = {"alert_rules": [{**RULE, "condition": {}}, RULE]}
     assert encode(decoded(data))["alert_rules"] == data["alert_rules"]
 
@@ -52,19 +52,19 @@ def test_a_list_comes_back() -> None:
         ([{"nome": "A"}], "alert_rules[0].nome"),
     ],
 )
-def test_faults_of_form_have_the_path_of_the_bare_list(value: object, field: str) -> None:
-    assert faults({"alert_rules": value}) == [field]
+def test_decoding_errors_have_the_path_of_the_bare_list(value: object, field: str) -> None:
+    assert invalid_fields({"alert_rules": value}) == [field]
 
 
-def test_broken_bounds_have_the_path_of_the_bare_list() -> None:
-    assert faults({"alert_rules": [RULE, {**RULE, "name": ""}]}) == ["alert_rules[1].name"]
-    assert faults({"alert_rules": [RULE] * 101}) == ["alert_rules"]
-    asked = simulate_pb2.SimulateRequest()
-    decode({"overlay": {"org_policy": {"alert_rules": [{**RULE, "name": " "}]}}}, asked)
-    with pytest.raises(InvalidArgument) as refused:
-        validate(asked)
+def test_validation_errors_have_the_path_of_the_bare_list() -> None:
+    assert invalid_fields({"alert_rules": [RULE, {**RULE, "name": ""}]}) == ["alert_rules[1].name"]
+    assert invalid_fields({"alert_rules": [RULE] * 101}) == ["alert_rules"]
+    request = simulate_pb2.SimulateRequest()
+    decode({"overlay": {"org_policy": {"alert_rules": [{**RULE, "name": " "}]}}}, request)
+    with pytest.raises(InvalidArgument) as caught:
+        validate(request)
     path = "overlay.org_policy.alert_rules[0].name"
-    assert [violation.field for violation in refused.value.violations] == [path]
+    assert [violation.field for violation in caught.value.violations] == [path]
 
 
 def test_only_a_list_of_the_same_name_can_be_bare() -> None:
@@ -75,8 +75,8 @@ def test_only_a_list_of_the_same_name_can_be_bare() -> None:
     assert bare_list(fields["logging_level"]) is None
     options = fields["alert_rules"].GetOptions()
 
-    class Marked:
-        """A field of that form whose message is something else."""
+    class OtherField:
+        """A field with this form whose message is not a list of its name."""
 
         name = "frameworks"
         full_name = "pdp.v1.UpdateOrgPolicyRequest.frameworks"
@@ -84,8 +84,8 @@ def test_only_a_list_of_the_same_name_can_be_bare() -> None:
         message_type = fields["frameworks"].message_type
 
         @staticmethod
-        def GetOptions() -> object:  # noqa: N802 - as protobuf has it
+        def GetOptions() -> object:  # noqa: N802 - the name in protobuf
             return options
 
     with pytest.raises(Unsupported):
-        bare_list(Marked())  # type: ignore[arg-type] # stands in for a contract that is wrong
+        bare_list(OtherField())  # type: ignore[arg-type] # simulates an invalid contract

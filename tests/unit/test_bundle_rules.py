@@ -13,11 +13,11 @@ from pdp.domain import compliance_bundle, dlp_rule, org_policy, user_group
 from pdp.domain.compliance_bundle import BundleState, ComplianceBundle, all_bundles
 from pdp.domain.dlp_rule import ACTION_TIERS, DlpCustomisation, DlpRule
 from pdp.domain.effective_dlp_rules import (
-    RulesInForce,
+    EffectiveDlpRules,
+    apply_group_rule,
+    effective_dlp_rules,
     platform_rules,
-    rules_in_force,
     rules_of_bundle,
-    stricter,
     tenant_rules,
 )
 from pdp.domain.org_policy import OrgPolicy
@@ -85,11 +85,11 @@ def own(*entities: Any, policy: OrgPolicy = CALM) -> PolicySet:
     return PolicySet(kinds)
 
 
-def in_force(*entities: Any, policy: OrgPolicy = CALM) -> RulesInForce:
-    return rules_in_force(PLATFORM, own(*entities, policy=policy))
+def in_force(*entities: Any, policy: OrgPolicy = CALM) -> EffectiveDlpRules:
+    return effective_dlp_rules(PLATFORM, own(*entities, policy=policy))
 
 
-def tiers(found: RulesInForce) -> dict[str, str]:
+def tiers(found: EffectiveDlpRules) -> dict[str, str]:
     return {each.id: each.action_tier for each in found.everyone.values()}
 
 
@@ -197,7 +197,7 @@ class TestFrameworks:
         bundles = {each: replace(GDPR, key=each) for each in ("gdpr", "eu_ai_act", "soc2", "sox")}
         switches: dict[str, Any] = {"gdpr": False, "ai_act": False, "soc2": False, switch: True}
         policy = OrgPolicy(**switches)
-        found = compliance_bundle.framework_bundles(policy, bundles)
+        found = compliance_bundle.bundles_of_frameworks(policy, bundles)
         assert [each.key for each in found] == [key]
 
 
@@ -282,9 +282,9 @@ def at_least_as_strict(one: DlpRule, other: DlpRule) -> bool:
 
 @given(RULES, CHANGES)
 def test_a_group_never_makes_a_rule_weaker(shipped: DlpRule, change: dict[str, Any]) -> None:
-    found = stricter(shipped, change)
+    found = apply_group_rule(shipped, change)
     assert at_least_as_strict(found, shipped)
-    assert stricter(found, change) == found
+    assert apply_group_rule(found, change) == found
 
 
 def test_all_rules_of_a_tenant_are_told_in_force_or_not() -> None:

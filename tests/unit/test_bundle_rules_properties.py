@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pdp.domain import compliance_bundle
 from pdp.domain.compliance_bundle import BundleState, ComplianceBundle
 from pdp.domain.dlp_rule import ACTION_TIERS, DlpCustomisation
-from pdp.domain.effective_dlp_rules import rules_in_force
+from pdp.domain.effective_dlp_rules import effective_dlp_rules
 from pdp.domain.org_policy import OrgPolicy
 from pdp.domain.user_group import UserGroup
 from tests.unit.test_bundle_rules import PLATFORM, PLATFORM_RULES, own, rule
@@ -89,7 +89,7 @@ def tenants(draw: st.DrawFn) -> tuple[list[Any], OrgPolicy]:
 
 def held_to(policies: PolicySet, groups: tuple[str, ...]) -> dict[str, tuple[int, float]]:
     """How strict each rule is for who is in `groups`: its tier's rank and its threshold."""
-    found = rules_in_force(PLATFORM, policies)
+    found = effective_dlp_rules(PLATFORM, policies)
     strictness: dict[str, tuple[int, float]] = {}
 
     def add(each: DlpRule) -> None:
@@ -153,7 +153,7 @@ def test_a_framework_never_makes_anything_weaker(
 def test_all_that_is_in_force_acts_and_is_the_tenants(tenant: tuple[list[Any], OrgPolicy]) -> None:
     """Nothing that is disabled, of tier none, or of another definition is ever in force."""
     policies = own(*tenant[0], policy=tenant[1])
-    found = rules_in_force(PLATFORM, policies)
+    found = effective_dlp_rules(PLATFORM, policies)
     versions = compliance_bundle.all_bundles(PLATFORM, policies)
     other = {"mail", "key", "card"} - set(versions["pci"].defined_rules)
     for rules in (found.everyone, *found.groups.values()):

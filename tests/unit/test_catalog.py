@@ -14,7 +14,7 @@ from pdp import catalog
 from pdp.detect.validators import VALIDATORS
 from pdp.domain.static_policy import ACTIONS, StaticPolicy
 from pdp.engine.scan import PatternSet, scan
-from pdp.engine.text.patterns import CompiledPattern, Detector
+from pdp.engine.text.patterns import CompiledPattern, PatternDetector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def matches(policy: StaticPolicy, text: str) -> bool:
     """Whether `policy` matches `text`, decided as a request is: one scan, then the validator."""
     shards = PatternSet().with_patterns([policy.pattern]).shards
     findings = scan(shards, text, None, VALIDATORS)
-    return findings.first(Detector(policy.pattern, policy.validator)) is not None
+    return findings.first(PatternDetector(policy.pattern, policy.validator)) is not None
 
 
 def texts(name: str) -> list[str]:
@@ -191,7 +191,7 @@ class TestAccuracy:
         """Returns the share of `rows` that any security policy matches."""
         policies = [p.policy for p in SYSTEM_POLICIES if p.policy.category == "security"]
         shards = PatternSet().with_patterns(policy.pattern for policy in policies).shards
-        detectors = [Detector(policy.pattern, policy.validator) for policy in policies]
+        detectors = [PatternDetector(policy.pattern, policy.validator) for policy in policies]
 
         def flagged() -> Iterator[bool]:
             for row in rows:

@@ -14,14 +14,14 @@ from pdp.domain.decision import Outcome
 from pdp.domain.detector import PII
 from pdp.domain.dlp_rule import NER, DlpRule
 from pdp.domain.entity_types import FAMILIES
-from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.ner import EntityLabel, NamedEntity, NerFindings
 from pdp.domain.policy_chain import ChainEntry, PolicyChain
 from pdp.domain.policy_pack import PolicyPack, PolicyRule
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Entity, Request
 from pdp.engine.compiler import compile_tenant
 from pdp.engine.dlp.entities import EntityFinding
-from pdp.engine.dlp.entity_detectors import entity_detectors, find_entities
+from pdp.engine.dlp.entity_detectors import collect_entities, entity_detectors
 from pdp.engine.evaluate import evaluate
 from pdp.engine.layers.chain import ChainLayer
 from pdp.engine.rules.documents import Conditions
@@ -114,11 +114,11 @@ def test_only_what_a_rule_names_is_looked_for() -> None:
 
 
 def test_what_models_found_counts() -> None:
-    named = NamedEntity(Wanted("llm", "employee id"), 0.8, 3, 7, "/a/0")
+    named = NamedEntity(EntityLabel("llm", "employee id"), 0.8, 3, 7, "/a/0")
     request = Request(arguments={"a": ["id 1234"]}, ner=NerFindings((named,)))
-    (found,) = find_entities({}, request, NO_FINDINGS)
+    (found,) = collect_entities({}, request, NO_FINDINGS)
     assert (found.entity_type, found.confidence) == ("EMPLOYEE_ID", 0.8)
-    assert (found.where.segment.path, found.where.value) == ("/a/0", "1234")
+    assert (found.location.segment.path, found.location.value) == ("/a/0", "1234")
 
 
 @pytest.mark.parametrize("types", [["PERSON"], ["US_SSN", "PERSON"], []], ids=str)
@@ -126,9 +126,9 @@ def test_what_models_alone_can_find_is_seen_by_a_chain(types: list[str]) -> None
     """No detector of the catalog finds names: there is nothing to seek, and yet something found."""
     names = DlpRule("names", "Names", NER, "PERSON", "log_only")
     asked = {"entity_types": types, "entity_confidence_min": 0.8}
-    own = chained(asked).replaced(dlp_rule.KIND, {"names": names})
+    own = chained(asked).with_policies(dlp_rule.KIND, {"names": names})
     snapshot = compile_tenant(platform_of(policies()), "t", own, 1)
-    greta = NerFindings((NamedEntity(Wanted("ner", "PERSON"), 0.9, 5, 10),))
+    greta = NerFindings((NamedEntity(EntityLabel("ner", "PERSON"), 0.9, 5, 10),))
     assert snapshot.ner
     for ner, outcome in ((greta, Outcome.BLOCK), (NerFindings(()), Outcome.ALLOW)):
         decision = evaluate(snapshot, Request(text="Call Greta", ner=ner, explain=True), "d")
@@ -150,7 +150,7 @@ def test_a_new_detector_is_seen_and_no_chain_compiled_anew() -> None:
     platform, own = platform_of(policies()), chained({"entity_types": ["OWN"]})
     first = compile_tenant(platform, "t", own, 1)
     mine = {"mine": rule("mine", pattern="x", tier="none")}
-    second = compile_tenant(platform, "t", own.replaced(dlp_rule.KIND, mine), 2, first)
+    second = compile_tenant(platform, "t", own.with_policies(dlp_rule.KIND, mine), 2, first)
     assert _chain(second).chains is _chain(first).chains
     assert judged(first, "x").outcome is Outcome.ALLOW
     assert judged(second, "x").reason_code == "CHAIN_BLOCK"

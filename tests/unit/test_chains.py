@@ -235,15 +235,15 @@ def test_without_a_rule_in_force_there_is_no_layer() -> None:
 def test_a_pack_that_is_gone_is_passed_over() -> None:
     policies = chained(rule(BLOCK))
     chain = PolicyChain("c", packs=(ChainEntry("e", "gone", 0), ChainEntry("f", "p", 1)))
-    policies = policies.replaced(policy_chain.KIND, {policy_chain.ORG_ID: chain})
+    policies = policies.with_policies(policy_chain.KIND, {policy_chain.ORG_ID: chain})
     assert evaluate(compiled(policies), Request(text="x"), "id").outcome is Outcome.BLOCK
 
 
 def test_chains_that_have_not_changed_are_not_compiled_again() -> None:
     policies = chained(rule(BLOCK, {"content_regex": "x"}))
     first = compiled(policies)
-    again = compiled(policies.replaced("customer_policy", {}), first)
-    changed = compiled(policies.replaced(policy_pack.RULE_KIND, {"r0": rule(BLOCK)}), first)
+    again = compiled(policies.with_policies("customer_policy", {}), first)
+    changed = compiled(policies.with_policies(policy_pack.RULE_KIND, {"r0": rule(BLOCK)}), first)
 
     def chains(snapshot: Snapshot) -> object:
         (layer,) = (each for each in snapshot.layers if isinstance(each, ChainLayer))

@@ -77,7 +77,7 @@ def test_a_model_that_is_switched_off_makes_its_routes_a_block() -> None:
     assert evaluate(snapshot, request, "id").outcome is Outcome.ROUTE_TO
     off = [replace(model, kill_switch_disabled_at=2.0) for model in made.CATALOG]
     models = PolicySet({model_catalog.KIND: {model.id: model for model in off}})
-    without = snapshot.on(compile_platform(models, {}), 2)
+    without = snapshot.rebase(compile_platform(models, {}), 2)
     stopped = evaluate(without, request, "id")
     assert stopped.outcome is Outcome.BLOCK
     assert stopped.reason_code == "CHAIN_ROUTE_UNAVAILABLE"

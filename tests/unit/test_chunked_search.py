@@ -1,4 +1,4 @@
-"""Long texts: a pattern is located in the parts that it occurs in, and found there as anywhere."""
+"""Chunked search: in a long text, it finds the same matches as a search of the whole text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pdp.engine.scan import PatternSet, scan
 from pdp.engine.text.chunked_search import CHUNK_BYTES, MIN_BYTES, OVERLAP_BYTES
-from pdp.engine.text.patterns import CompiledPattern, Detector
+from pdp.engine.text.patterns import CompiledPattern, PatternDetector
 
 if TYPE_CHECKING:
     from pdp.engine.findings import Findings
@@ -38,13 +38,13 @@ VALUES = (
 FILLERS = ("lorem ipsum ", "é 你好 ", "0", "-", "key ", "12345678 ")
 
 
-def located_in_whole(text: str) -> dict[str, list[tuple[int, int, int, int]]]:
+def matches_in_whole_text(text: str) -> dict[str, list[tuple[int, int, int, int]]]:
     compiled = [CompiledPattern(source) for source in PATTERNS]
-    return {each.source: list(each.places(text, text.encode())) for each in compiled}
+    return {each.source: list(each.matches(text, text.encode())) for each in compiled}
 
 
-def places(findings: Findings, source: str) -> list[tuple[int, int, int, int]]:
-    return [place[1:] for place in findings.places(source)]
+def matches(findings: Findings, source: str) -> list[tuple[int, int, int, int]]:
+    return [match[1:] for match in findings.matches(source)]
 
 
 texts = st.lists(
@@ -69,18 +69,18 @@ texts = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(texts)
-def test_all_is_found_as_in_a_whole_text(text: str) -> None:
+def test_matches_equal_those_in_the_whole_text(text: str) -> None:
     findings = scan(SHARDS, text, None, {})
-    expected = located_in_whole(text)
+    expected = matches_in_whole_text(text)
     for source in PATTERNS:
-        assert places(findings, source) == expected[source]
+        assert matches(findings, source) == expected[source]
 
 
 @pytest.mark.parametrize("offset", range(-14, 3))
 def test_a_value_on_the_edge_of_a_chunk_is_found(offset: int) -> None:
     lead = " " * (CHUNK_BYTES + offset)
     text = f"{lead}536-90-4399{' ' * MIN_BYTES}keydeadbeef ada@acme.test 123456789"
-    (where,) = scan(SHARDS, text, None, {}).all(Detector(PATTERNS[0]))
+    (where,) = scan(SHARDS, text, None, {}).all(PatternDetector(PATTERNS[0]))
     assert (where.start, where.value) == (len(lead), "536-90-4399")
 
 
@@ -101,16 +101,14 @@ def test_a_value_on_the_edge_of_a_chunk_is_found(offset: int) -> None:
         (r"[[:alpha:]]*", False),
     ],
 )
-def test_how_far_a_match_reaches_is_known_without_endless_repetition(
-    source: str, known: bool
-) -> None:
-    assert (CompiledPattern(source).reach > 0) is known
+def test_the_maximum_length_is_known_without_unbounded_repetition(source: str, known: bool) -> None:
+    assert (CompiledPattern(source).max_bytes > 0) is known
 
 
 @given(
     st.from_regex(r"(?:[ab]{1,3}|\\d{2,4}|[0-9]?|x|\(y\)\?){1,6}", fullmatch=True), st.text("ab1xy")
 )
-def test_no_match_is_longer_than_its_reach(source: str, text: str) -> None:
+def test_no_match_is_longer_than_the_maximum(source: str, text: str) -> None:
     compiled = CompiledPattern(source)
     for start, end in compiled.spans(text * 20, (text * 20).encode()):
-        assert end - start <= compiled.reach < OVERLAP_BYTES
+        assert end - start <= compiled.max_bytes < OVERLAP_BYTES

@@ -1,93 +1,99 @@
-"""Calls that come close together are judged together (docs/architecture.md, Turns)."""
+"""Calls that arrive close together are evaluated together (docs/architecture.md)."""
 
 from __future__ import annotations
 
 import asyncio
 
-from pdp.transport.coalescing import LONGEST_S, MOST, QUIET_ROUNDS, Coalescer
+from pdp.transport.coalescing import IDLE_ROUNDS, MAX_CALLS, MAX_WAIT_S, Coalescer
 
 
 class Rounds:
-    """Counts the rounds of the event loop, as long as it is asked to."""
+    """Counts the rounds of the event loop, up to a limit."""
 
-    def __init__(self, upto: int) -> None:
+    def __init__(self, limit: int) -> None:
         self.round = 0
-        self._upto = upto
+        self._limit = limit
         asyncio.get_running_loop().call_soon(self._next)
 
     def _next(self) -> None:
         self.round += 1
-        if self.round < self._upto:
+        if self.round < self._limit:
             asyncio.get_running_loop().call_soon(self._next)
 
 
-async def _begun(
-    waits: list[int], cancel: frozenset[int] = frozenset(), round_s: float = 0.0
+async def _start_rounds(
+    arrivals: list[int], cancel: frozenset[int] = frozenset(), round_s: float = 0.0
 ) -> dict[int, int]:
-    """Returns the round in which each call has its turn, by the rounds in which the calls come."""
-    rounds, begun = Rounds(100), dict[int, int]()
-    turns = Coalescer(lambda: rounds.round * round_s)
+    """Returns the round in which each call starts, by its index, if it has not been cancelled.
 
-    async def call(index: int, comes: int) -> None:
-        for _ in range(comes):
+    Args:
+        arrivals: the round in which each call arrives.
+        cancel: the indexes of calls to cancel.
+        round_s: how long a round takes.
+    """
+    rounds, starts = Rounds(100), dict[int, int]()
+    coalescer = Coalescer(lambda: rounds.round * round_s)
+
+    async def call(index: int, arrival: int) -> None:
+        for _ in range(arrival):
             await asyncio.sleep(0)
-        await turns.mine()
-        begun[index] = rounds.round
+        await coalescer.join_batch()
+        starts[index] = rounds.round
 
-    tasks = [asyncio.create_task(call(index, comes)) for index, comes in enumerate(waits)]
+    tasks = [asyncio.create_task(call(index, arrival)) for index, arrival in enumerate(arrivals)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     for index in cancel:
         tasks[index].cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    return begun
+    return starts
 
 
-async def test_a_lone_call_waits_for_a_few_rounds_and_no_longer() -> None:
-    (began,) = (await _begun([0])).values()
-    assert QUIET_ROUNDS <= began <= QUIET_ROUNDS + 3
+async def test_a_single_call_waits_for_a_few_rounds_only() -> None:
+    (start,) = (await _start_rounds([0])).values()
+    assert IDLE_ROUNDS <= start <= IDLE_ROUNDS + 3
 
 
-async def test_calls_of_neighbouring_rounds_have_one_turn() -> None:
-    assert len(set((await _begun([0, 1, 3, 6])).values())) == 1
+async def test_calls_of_adjacent_rounds_form_one_batch() -> None:
+    assert len(set((await _start_rounds([0, 1, 3, 6])).values())) == 1
 
 
-async def test_a_call_that_comes_later_has_the_next_turn() -> None:
-    begun = await _begun([0, QUIET_ROUNDS * 3])
-    assert begun[1] >= begun[0] + QUIET_ROUNDS
+async def test_a_later_call_is_in_the_next_batch() -> None:
+    starts = await _start_rounds([0, IDLE_ROUNDS * 3])
+    assert starts[1] >= starts[0] + IDLE_ROUNDS
 
 
-async def test_a_full_turn_waits_for_nobody() -> None:
-    begun = await _begun([0] * MOST)
-    assert set(begun.values()) <= {1, 2, 3}
+async def test_a_full_batch_does_not_wait() -> None:
+    starts = await _start_rounds([0] * MAX_CALLS)
+    assert set(starts.values()) <= {1, 2, 3}
 
 
-async def test_calls_that_keep_coming_do_not_keep_the_first_waiting() -> None:
-    begun = await _begun(list(range(3 * MOST)))
-    assert begun[0] <= MOST + 3
-    assert sorted(begun) == list(range(3 * MOST))
+async def test_a_steady_stream_of_calls_does_not_delay_the_first() -> None:
+    starts = await _start_rounds(list(range(3 * MAX_CALLS)))
+    assert starts[0] <= MAX_CALLS + 3
+    assert sorted(starts) == list(range(3 * MAX_CALLS))
 
 
-async def test_where_rounds_are_long_few_of_them_are_waited_for() -> None:
-    # A batch of a thousand items is judged in rounds of milliseconds, with others between them.
-    (began,) = (await _begun([0], round_s=LONGEST_S)).values()
-    assert began <= 3
+async def test_a_call_waits_for_few_rounds_if_they_are_long() -> None:
+    # A request of a thousand items is evaluated in rounds of milliseconds, between other calls.
+    (start,) = (await _start_rounds([0], round_s=MAX_WAIT_S)).values()
+    assert start <= 3
 
 
-async def test_a_call_that_is_cancelled_holds_up_no_other() -> None:
-    begun = await _begun([0, 0, 1], cancel=frozenset({0}))
-    assert sorted(begun) == [1, 2]
+async def test_a_cancelled_call_does_not_delay_others() -> None:
+    starts = await _start_rounds([0, 0, 1], cancel=frozenset({0}))
+    assert sorted(starts) == [1, 2]
 
 
-async def test_calls_are_judged_before_any_of_their_answers_is_sent() -> None:
-    # As the gRPC adapter does it: judge, let the others of the turn be judged, answer.
-    turns, told = Coalescer(), list[str]()
+async def test_a_batch_is_evaluated_before_any_response_is_sent() -> None:
+    # Like the gRPC server: evaluate, let the rest of the batch be evaluated, send the response.
+    coalescer, events = Coalescer(), list[str]()
 
     async def call(name: str) -> None:
-        await turns.mine()
-        told.append(f"{name} judged")
+        await coalescer.join_batch()
+        events.append(f"{name} evaluated")
         await asyncio.sleep(0)
-        told.append(f"{name} sent")
+        events.append(f"{name} sent")
 
     await asyncio.gather(call("a"), call("b"))
-    assert told == ["a judged", "b judged", "a sent", "b sent"]
+    assert events == ["a evaluated", "b evaluated", "a sent", "b sent"]

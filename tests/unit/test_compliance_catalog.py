@@ -18,6 +18,7 @@ from pdp.domain import compliance_bundle, dlp_rule, user_group
 from pdp.domain.compliance_bundle import FRAMEWORK_BUNDLES, BundleState, ComplianceBundle
 from pdp.domain.dlp_rule import ACTION_TIERS, DlpRule
 from pdp.domain.effective_dlp_rules import platform_rules
+from pdp.domain.kinds import read_policies
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.tenant import PLATFORM
 from pdp.store.sqlite.store import SqliteStore
@@ -136,7 +137,7 @@ def test_a_release_leaves_tenants_what_they_have(
     now = records(store, dlp_rule.KIND)
     kept = {name for name, record in before.items() if not record.body["bundle_id"]}
     assert set(now) == kept | {rule.id for rule in pci.rules} | {added.id}
-    platform = PolicySet.of([*records(store, compliance_bundle.KIND).values(), *now.values()])
+    platform = read_policies([*records(store, compliance_bundle.KIND).values(), *now.values()])
     own = PolicySet({compliance_bundle.STATE_KIND: {pci.bundle.id: BundleState(pci.bundle.id)}})
     assert added.id not in platform_rules(platform, own)
     (found,) = platform.of_kind(compliance_bundle.KIND).values()

@@ -1,9 +1,9 @@
-"""Settings: where each is taken from, and what is refused."""
+"""Settings: precedence of their sources, and which values are refused."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings of whoever runs the tests do not count."""
+    """Removes the settings of the person that runs the tests."""
     for name in list(os.environ):
         if name.startswith("PDP_"):
             monkeypatch.delenv(name)
 
 
 def test_defaults() -> None:
-    """The defaults are those of the issue."""
+    """The defaults are safe: loopback, and credentials required."""
     settings = load({})
     assert settings.grpc_listen == "127.0.0.1:50051"
     assert settings.http_listen == "127.0.0.1:8080"
@@ -34,7 +34,7 @@ def test_defaults() -> None:
 
 
 def test_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flag beats the environment beats the file beats the default."""
+    """Precedence: flag, environment, file, default."""
     file = tmp_path / "pdp.toml"
     file.write_text('grpc_listen = "127.0.0.1:1"\nhttp_listen = "127.0.0.1:1"\nworkers = 2\n')
     monkeypatch.setenv("PDP_GRPC_LISTEN", "127.0.0.1:2")
@@ -48,69 +48,142 @@ def test_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
 def test_every_setting_is_described(name: str) -> None:
-    """Each has words for `--help`."""
+    """Each has a description for `--help`."""
     assert (Settings.model_fields[name].description or "").endswith(".")
 
 
 def test_database_url_beats_the_directory() -> None:
-    """The data directory is where the database lies only where none is named."""
+    """The data directory holds the database only if no URL is set."""
     assert load({"data_dir": "/data"}).store_url == "sqlite:////data/pdp.db"
     named = load({"data_dir": "/data", "database_url": "sqlite:///x.db"})
     assert named.store_url == "sqlite:///x.db"
 
 
 @pytest.mark.parametrize(
-    ("flags", "message"),
+    ("name", "value", "expected"),
     [
-        ({"workers": "0"}, r"workers \(PDP_WORKERS\)"),
-        ({"workers": "many"}, r"workers \(PDP_WORKERS\)"),
-        ({"auth": "none"}, r"auth \(PDP_AUTH\)"),
-        ({"log_level": "loud"}, r"log_level \(PDP_LOG_LEVEL\)"),
-        ({"drain_s": "-1"}, r"drain_s \(PDP_DRAIN_S\)"),
-        ({"colour": "red"}, "colour"),
-        ({"grpc_listen": "50051"}, r'grpc_listen \(PDP_GRPC_LISTEN\): "50051" is no address'),
-        ({"http_listen": ""}, r'http_listen \(PDP_HTTP_LISTEN\): "" is no address'),
-        ({"clients_file": ""}, r"clients_file \(PDP_CLIENTS_FILE\): is empty; name a path"),
-        ({"data_dir": ""}, r"data_dir \(PDP_DATA_DIR\): is empty; name a path"),
+        ("log_level", "INFO", "info"),
+        ("log_level", "Warning", "warning"),
+        ("auth", "Dev", "dev"),
+        ("audit_mode", "ASYNC", "async"),
     ],
 )
-def test_refused_flags(flags: dict[str, Any], message: str) -> None:
-    """A setting out of its bounds is refused by its name and its variable's."""
-    with pytest.raises(ConfigError, match=message):
-        load(flags)
+def test_enumerations_in_any_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+) -> None:
+    """Enumerations accept upper and lower case, from each source."""
+    assert getattr(load({name: value}), name) == expected
+    file = tmp_path / "pdp.toml"
+    file.write_text(f'{name} = "{value}"')
+    assert getattr(load({}, file), name) == expected
+    monkeypatch.setenv(f"PDP_{name.upper()}", value)
+    assert getattr(load({}), name) == expected
 
 
-def test_refused_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment is held to the same bounds."""
-    monkeypatch.setenv("PDP_WORKERS", "65")
-    with pytest.raises(ConfigError, match="PDP_WORKERS"):
-        load({})
+REFUSED = [
+    ("workers", "0", "'0' is out of range. Use a whole number from 1 to 64."),
+    ("workers", "65", "'65' is out of range. Use a whole number from 1 to 64."),
+    ("workers", "many", "'many' is not a whole number. Use a whole number from 1 to 64."),
+    ("workers", "1.5", "'1.5' is not a whole number. Use a whole number from 1 to 64."),
+    ("audit_max_mb", "-1", "'-1' is out of range. Use a whole number of at least 0."),
+    ("drain_s", "-1", "'-1' is out of range. Use a number from 0 to 600."),
+    ("drain_s", "nan", "'nan' is out of range. Use a number from 0 to 600."),
+    ("drain_s", "10s", "'10s' is not a number. Use a number from 0 to 600."),
+    ("siem_flush_s", "0", "'0' is out of range. Use a number above 0, at most 300."),
+    ("rate_per_s", "-1", "'-1' is out of range. Use a number of at least 0."),
+    ("auth", "none", "'none' is unknown. Use dev or required."),
+    ("log_level", "loud", "'loud' is unknown. Use debug, info, warning or error."),
+    ("audit_mode", "", "'' is unknown. Use durable or async."),
+    ("grpc_listen", "50051", "'50051' is not an address. Use HOST:PORT or unix:PATH."),
+    ("http_listen", "", "'' is not an address. Use HOST:PORT or unix:PATH."),
+    ("clients_file", "", "the path is empty. Name a path, or leave the setting out."),
+    ("data_dir", "", "the path is empty. Name a path, or leave the setting out."),
+    ("database_url", "foo", "'foo' is not a URL. Use sqlite:///PATH."),
+    ("audit_url", "audit.db", "'audit.db' is not a URL. Use sqlite:///PATH."),
+]
+"""Settings with a value that is refused, and the message."""
+
+
+@pytest.mark.parametrize(("name", "value", "message"), REFUSED)
+def test_refused_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    """The message names the variable and the source, and says what to do."""
+    variable = f"PDP_{name.upper()}"
+    assert refusal({name: value}) == f"{variable} (--{name.replace('_', '-')}): {message}"
+    file = tmp_path / "pdp.toml"
+    file.write_text(f'{name} = "{value}"')
+    assert refusal({}, file) == f"{variable} ({name} in {file}): {message}"
+    monkeypatch.setenv(variable, value)
+    assert refusal({}) == f"{variable}: {message}"
+    assert refusal({}, file) == f"{variable}: {message}"
+
+
+def refusal(flags: dict[str, Any], file: Path | None = None) -> str:
+    """Returns the message for settings that are refused."""
+    with pytest.raises(ConfigError) as refused:
+        load(flags, file)
+    return refused.value.message
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('colour = "red"', "colour"),
-        ("workers = 0", "PDP_WORKERS"),
-        ("workers = [", "pdp.toml"),
+        ("workers = [1]", "PDP_WORKERS (workers in {}): [1] is not a whole number. Use a"),
+        ("workers = 1.5", "PDP_WORKERS (workers in {}): 1.5 is not a whole number. Use a"),
+        ("drain_s = {}", "PDP_DRAIN_S (drain_s in {}): {{}} is not a number. Use a number"),
+        ("auth = true", "PDP_AUTH (auth in {}): True is unknown. Use dev or required."),
+        ("data_dir = 5", "PDP_DATA_DIR (data_dir in {}): 5 is not a path. Use text in quotes."),
+        ("jwt_jwks = 5", "PDP_JWT_JWKS (jwt_jwks in {}): 5 is not a string. Use text in quotes."),
+        ('colour = "red"', "colour in {}: no such setting. `pdp serve --help` lists the settings."),
+        ("worker = 1", "worker in {}: no such setting. Did you mean workers?"),
+        ("workers = [", "--config: {} is not valid TOML (at end of document). Correct it."),
+        ("a = 1\nb = c", "--config: {} is not valid TOML (at line 2, column 5). Correct it."),
     ],
 )
 def test_refused_files(tmp_path: Path, text: str, message: str) -> None:
-    """A file with a key that is no setting, or that is no TOML, is refused."""
+    """A file with an unknown key, with a value of another type, or that is not TOML, is refused."""
     file = tmp_path / "pdp.toml"
     file.write_text(text)
-    with pytest.raises(ConfigError, match=message):
-        load({}, file)
+    assert refusal({}, file).startswith(message.format(file))
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file without text, or without permission, is refused."""
+    file = tmp_path / "pdp.toml"
+    file.write_bytes(b'data_dir = "\xff"')
+    assert refusal({}, file) == f"--config: {file} is not UTF-8 text. Save it as UTF-8."
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pdp.config.TomlConfigSettingsSource", refuse)
+    assert refusal({}, file) == (
+        f"--config: {file} cannot be read: Permission denied. Allow this process to read it."
+    )
+
+
+def test_an_unknown_name() -> None:
+    """A name that is not a setting is refused."""
+    assert refusal({"colour": "red"}).startswith("colour: no such setting.")
+
+
+def test_a_long_value_is_cut() -> None:
+    """A message shows at most 100 characters of a value."""
+    message = refusal({"workers": "9" * 10_000})
+    assert message.startswith("PDP_WORKERS (--workers): '999")
+    assert message.endswith("9… is out of range. Use a whole number from 1 to 64.")
+    assert len(message) < 200
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    """A file that is named must be there."""
+    """The file must exist."""
     with pytest.raises(ConfigError, match="does not exist"):
         load({}, tmp_path / "missing.toml")
 
 
 def test_all_faults_at_once() -> None:
-    """Whoever has two settings wrong is told both."""
+    """One message explains all settings that are refused."""
     with pytest.raises(ConfigError, match=r"PDP_AUTH.*PDP_WORKERS|PDP_WORKERS.*PDP_AUTH"):
         load({"auth": "none", "workers": "0"})
 
@@ -131,9 +204,9 @@ def test_addresses(address: str, parts: tuple[str, int]) -> None:
 @pytest.mark.parametrize(
     "address", ["", "8080", "localhost", ":8080", "host:", "host:65536", "h:x"]
 )
-def test_what_is_no_address(address: str) -> None:
-    """Anything else is refused with what to write."""
-    with pytest.raises(ConfigError, match="write host:port"):
+def test_malformed_addresses(address: str) -> None:
+    """Any other form is refused, and the message shows the forms."""
+    with pytest.raises(ConfigError, match="Use HOST:PORT or unix:PATH"):
         split_address(address)
 
 
@@ -153,20 +226,20 @@ def test_what_is_no_address(address: str) -> None:
     ],
 )
 def test_loopback(address: str, expected: bool) -> None:
-    """What only this machine can reach."""
+    """Only this machine can reach a loopback address."""
     assert is_loopback(address) is expected
 
 
 @pytest.mark.parametrize("field", ["grpc_listen", "http_listen"])
-def test_development_mode_stays_at_home(field: str) -> None:
-    """With everyone an admin, no other machine may reach the server."""
+def test_development_mode_needs_loopback(field: str) -> None:
+    """If every caller is an admin, other machines must not reach the server."""
     check_auth(load({"auth": "dev"}))
-    with pytest.raises(ConfigError, match=f"PDP_{field.upper()} is 0.0.0.0:1"):
+    with pytest.raises(ConfigError, match=f"^PDP_{field.upper()}: 0.0.0.0:1 is not a loopback"):
         check_auth(load({"auth": "dev", field: "0.0.0.0:1"}))
 
 
 def test_credentials_are_required_anywhere() -> None:
-    """With credentials the server may be reached from other machines."""
+    """With credentials required, other machines may reach the server."""
     check_auth(load({"auth": "required", "grpc_listen": "0.0.0.0:1", "http_listen": "[::]:1"}))
 
 
@@ -184,8 +257,8 @@ TOKENS = {"jwt_issuer": "https://id.example", "jwt_audience": "pdp", "jwt_jwks":
         ({"clients_file": "clients.toml"}, "PDP_TLS_CLIENT_CA_FILE"),
     ],
 )
-def test_credentials_that_would_be_open(changes: dict[str, Any], message: str) -> None:
-    """Nobody's tokens or certificates count but those that were made for this server."""
+def test_incomplete_credentials(changes: dict[str, Any], message: str) -> None:
+    """Settings that would accept tokens or certificates of others are refused."""
     check_auth(load({"auth": "required", **TOKENS}))
     with pytest.raises(ConfigError, match=message):
         check_auth(load({"auth": "required", **TOKENS, **changes}))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pdp.admin.customer_policies import CustomerPolicies, check
 from pdp.domain import tenant_settings
-from pdp.domain.customer_policy import KIND, MAX_BYTES, CustomerPolicy, faults
+from pdp.domain.customer_policy import KIND, MAX_BYTES, CustomerPolicy, find_violations
 from pdp.domain.decision import Decision, Outcome
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request, Target
@@ -90,7 +90,7 @@ class TestFaults:
         )
     )
     def test_any_document_is_judged_without_an_exception(self, document: dict[str, Any]) -> None:
-        if not list(faults(document)):
+        if not list(find_violations(document)):
             check(CustomerPolicy("c", document))
 
     def test_what_is_at_the_bounds_passes(self) -> None:
@@ -101,10 +101,10 @@ class TestFaults:
             "custom_rules": {f"r{index}": RULE for index in range(1000)},
             "timezone": "UTC",
         }
-        assert list(faults(document)) == []
+        assert list(find_violations(document)) == []
 
     def test_a_near_miss_is_told(self) -> None:
-        reasons = dict(faults({"senstive_fields": [], "timezone": "Europe/Berln"}))
+        reasons = dict(find_violations({"senstive_fields": [], "timezone": "Europe/Berln"}))
         assert "sensitive_fields" in reasons["senstive_fields"]
         assert "Europe/Berlin" in reasons["timezone"]
 
@@ -113,7 +113,10 @@ class TestFaults:
             "custom_rules": {f"r{index}": RULE for index in range(1001)},
             "allowed_tools": ["x"] * 1001,
         }
-        assert {fault.field for fault in faults(document)} == {"custom_rules", "allowed_tools"}
+        assert {fault.field for fault in find_violations(document)} == {
+            "custom_rules",
+            "allowed_tools",
+        }
 
     def test_a_document_of_faults_gets_an_answer_of_32(self) -> None:
         with pytest.raises(InvalidArgument) as caught:
@@ -189,7 +192,7 @@ class TestWhatIsCompiledAgain:
         first = snapshot(policies(a={}, b={"allowed_tools": ["x"]}, c={}))
         assert sorted(compiled) == ["a", "b", "c"]
         compiled.clear()
-        changed = first.policies.replaced(KIND, {"b": CustomerPolicy("b", {})})
+        changed = first.policies.with_policies(KIND, {"b": CustomerPolicy("b", {})})
         second = snapshot(changed, first)
         assert compiled == ["b"]
         asked = Request(customer_id="b", tool="y")
@@ -199,7 +202,7 @@ class TestWhatIsCompiledAgain:
     def test_nothing_where_something_else_was_written(self, compiled: list[str]) -> None:
         first = snapshot(policies(a={}, b={}))
         compiled.clear()
-        second = snapshot(first.policies.changed(()), first)
+        second = snapshot(first.policies.with_changes(()), first)
         assert compiled == []
         assert evaluate(second, Request(customer_id="a"), "id").outcome is Outcome.ALLOW
 

@@ -1,4 +1,4 @@
-"""The detectors that ship: each finds what its examples say, as sure as its rule wants it."""
+"""The built-in detectors: each finds its examples with the confidence that its rule needs."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ KEYS = {
 each_detector = pytest.mark.parametrize("detector_id", DETECTORS)
 
 
-def found(detector: EntityDetector, text: str) -> Sequence[EntityFinding]:
-    """What counts of what `detector` finds, under the rule that ships for it."""
+def find(detector: EntityDetector, text: str) -> Sequence[EntityFinding]:
+    """Returns the findings of a detector that count for its built-in rule."""
     threshold = RULES[detector.id].confidence_threshold
     findings = scan(SHARDS, text, None, VALIDATORS).entities(detector)
     return [each for each in findings if each.confidence >= threshold]
@@ -53,12 +53,12 @@ class TestEachDetector:
     def test_finds_its_positive_examples(self, detector_id: str) -> None:
         texts = ENTRIES[detector_id]["examples"]["match"]
         assert len(texts) >= 2
-        assert [text for text in texts if not found(DETECTORS[detector_id], text)] == []
+        assert [text for text in texts if not find(DETECTORS[detector_id], text)] == []
 
-    def test_lets_its_near_misses_pass(self, detector_id: str) -> None:
+    def test_does_not_find_its_negative_examples(self, detector_id: str) -> None:
         texts = ENTRIES[detector_id]["examples"]["no_match"]
         assert len(texts) >= 2
-        assert [text for text in texts if found(DETECTORS[detector_id], text)] == []
+        assert [text for text in texts if find(DETECTORS[detector_id], text)] == []
 
     def test_is_consistent(self, detector_id: str) -> None:
         detector, entry = DETECTORS[detector_id], ENTRIES[detector_id]
@@ -75,12 +75,12 @@ class TestEachDetector:
         for source in DETECTORS[detector_id].patterns:
             assert list(CompiledPattern(source).spans("", b"")) == []
 
-    def test_looks_for_words_as_they_are_cut_out_of_a_text(self, detector_id: str) -> None:
+    def test_its_words_have_the_form_of_words_in_a_text(self, detector_id: str) -> None:
         detector = DETECTORS[detector_id]
         for word in (*detector.context, *detector.against):
             assert word == " ".join(re.findall(r"[^\W_]+", word.lower()))
 
-    def test_its_rule_can_be_met(self, detector_id: str) -> None:
+    def test_its_rule_can_match(self, detector_id: str) -> None:
         rule, detector = RULES[detector_id], DETECTORS[detector_id]
         assert rule.id == rule_id(detector_id)
         assert rule.detector_name == detector.name
@@ -98,8 +98,8 @@ class TestAll:
         names = [each.name for each in DETECTORS.values()]
         assert sorted(set(names)) == sorted(names)
 
-    def test_only_cards_and_live_secrets_are_redacted_and_nothing_is_blocked(self) -> None:
-        """The defaults are calm (decide.md, Org policy)."""
+    def test_by_default_only_cards_and_secrets_are_redacted_and_nothing_is_blocked(self) -> None:
+        """See docs/decide.md, Org policy."""
         for rule in RULES.values():
             redacts = rule.action_tier == "redact"
             assert redacts or rule.action_tier == "log_only"
@@ -107,43 +107,43 @@ class TestAll:
                 category = DETECTORS[rule.config_json["detector"]].category
                 assert category == "secret" or rule.entity_type.startswith(("CREDIT_", "CARD_"))
 
-    def test_the_card_rule_shows_the_pattern_of_the_seed(self) -> None:
+    def test_the_card_rule_has_the_pattern_of_the_dlp_api(self) -> None:
         rule = RULES["credit_card"]
         assert rule.detector_name == "Credit Card Number"
         assert rule.config_json["pattern"] == r"\b(?:4[0-9]{12}(?:[0-9]{3})?|5[1-5][0-9]{14})\b"
 
-    def test_patterns_are_shared_with_the_static_policies(self) -> None:
-        """What both look for is one pattern of the scan, by having the same source."""
+    def test_static_policies_use_the_same_patterns(self) -> None:
+        """The scan runs patterns with the same source once."""
         families = {"secret", "pii", "financial", "medical"}
         policies = [
             each.policy for each in catalog.static_policies() if each.policy.family in families
         ]
         own = {source for each in DETECTORS.values() for source in each.patterns}
-        apart = [policy.id for policy in policies if policy.pattern not in own]
+        others = [policy.id for policy in policies if policy.pattern not in own]
         assert policies[0].action in ACTIONS
-        assert len(apart) <= 12, apart
+        assert len(others) <= 12, others
 
-    def test_aliases_are_one_type(self) -> None:
+    def test_aliases_are_names_of_one_type(self) -> None:
         assert entity_aliases("SSN") == entity_aliases("US_SSN") == {"SSN", "US_SSN"}
         assert entity_aliases("PROJECT_CODE") == {"PROJECT_CODE"}
 
 
-def test_the_documentation_lists_them_as_they_are() -> None:
+def test_the_documentation_lists_all_detectors() -> None:
     text = (Path(__file__).parents[2] / "docs" / "detectors.md").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.startswith("| `") and " yes |" in line]
     rows += [line for line in text.splitlines() if line.startswith("| `") and " no |" in line]
-    wanted = []
+    expected = []
     for detector_id, detector in DETECTORS.items():
         rule = RULES[detector_id]
         on = "yes" if rule.enabled else "no"
-        wanted.append(
+        expected.append(
             f"| `{detector_id}` | {detector.name} | {detector.entity_type} | {rule.action_tier} "
             f"| {rule.confidence_threshold:g} | {on} |"
         )
-    assert sorted(rows) == sorted(wanted)
+    assert sorted(rows) == sorted(expected)
 
 
-def test_a_detector_with_an_unknown_check_is_refused() -> None:
+def test_a_detector_with_an_unknown_validator_is_rejected() -> None:
     detector = replace(DETECTORS["credit_card"], validator="nope")
     with pytest.raises(KeyError, match="detector credit_card names the unknown validator nope"):
         compile_platform(PolicySet(), VALIDATORS, detectors={detector.id: detector})

@@ -1,4 +1,4 @@
-"""The document of a DLP rule: what it may say, and how what it may not is refused."""
+"""The document of a DLP rule: its fields, and the errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def of(kind: str, config: dict[str, Any], entity_type: str = "X") -> DlpRule:
             "labels",
             "is not a field of regex, which has pattern, detector, replacement, message",
         ),
-        ("regex", {"detector": "crd"}, "detector", "there is no such detector; did you mean card?"),
+        ("regex", {"detector": "crd"}, "detector", "unknown detector; did you mean card?"),
         (
             "regex",
             {"detector": 7},
             "detector",
-            "there is no such detector; see dlp-rules/available-patterns",
+            "unknown detector; see dlp-rules/available-patterns",
         ),
         (
             "regex",
             {"detector": "card", "pattern": "x"},
             "pattern",
-            "differs from that of the detector card; leave it out, or the detector",
+            "is not a pattern of the detector card; remove pattern or detector",
         ),
         ("regex", {"pattern": "x", "replacement": 1}, "replacement", "must be a string"),
         (
@@ -73,31 +73,33 @@ def of(kind: str, config: dict[str, Any], entity_type: str = "X") -> DlpRule:
         ),
     ],
 )
-def test_what_is_refused(kind: str, config: dict[str, Any], field: str, reason: str) -> None:
-    with pytest.raises(InvalidArgument) as refused:
+def test_invalid_fields_are_rejected(
+    kind: str, config: dict[str, Any], field: str, reason: str
+) -> None:
+    with pytest.raises(InvalidArgument) as error:
         read_config(of(kind, config), DETECTORS, "rules[3].")
-    assert refused.value.violations == ((f"rules[3].config_json.{field}", reason),)
+    assert error.value.violations == ((f"rules[3].config_json.{field}", reason),)
 
 
-def test_all_faults_are_told_at_once() -> None:
-    with pytest.raises(InvalidPattern) as refused:
+def test_the_error_names_all_invalid_fields() -> None:
+    with pytest.raises(InvalidPattern) as error:
         read_config(of("regex", {"pattern": "(x", "zzz": 1, "message": 7}), DETECTORS)
-    assert [fault.field for fault in refused.value.violations] == [
+    assert [each.field for each in error.value.violations] == [
         "config_json.pattern",
         "config_json.zzz",
         "config_json.message",
     ]
 
 
-def test_what_is_null_is_not_set() -> None:
+def test_a_null_field_is_not_set() -> None:
     config = {"pattern": "x", "detector": None, "replacement": None, "message": None}
-    read = read_config(of("regex", config), DETECTORS)
-    assert (read.replacement, read.message) == ("[REDACTED]", "")
-    assert [each.patterns for each in read.detectors] == [("x",)]
+    result = read_config(of("regex", config), DETECTORS)
+    assert (result.replacement, result.message) == ("[REDACTED]", "")
+    assert [each.patterns for each in result.detectors] == [("x",)]
 
 
-def test_a_detector_may_be_named_with_its_own_pattern() -> None:
-    """So the platform's rules can be taken over as they are shown."""
+def test_a_detector_may_be_named_together_with_its_own_pattern() -> None:
+    """Rules of the platform are returned like this, so they can be sent back unchanged."""
     config = {"detector": "card", "pattern": DETECTORS["card"].patterns[0]}
     assert read_config(of("regex", config), DETECTORS).detectors == (DETECTORS["card"],)
 
@@ -112,8 +114,8 @@ def test_a_detector_may_be_named_with_its_own_pattern() -> None:
         ("ner", {}, "PERSON", []),
     ],
 )
-def test_patterns_answer_for_the_labels_that_they_can_find(
+def test_built_in_detectors_are_used_for_labels_with_patterns(
     kind: str, config: dict[str, Any], entity_type: str, ids: list[str]
 ) -> None:
-    read = read_config(of(kind, config, entity_type), DETECTORS)
-    assert [each.id for each in read.detectors] == ids
+    result = read_config(of(kind, config, entity_type), DETECTORS)
+    assert [each.id for each in result.detectors] == ids

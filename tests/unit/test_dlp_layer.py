@@ -8,7 +8,7 @@ import pytest
 
 from pdp.domain.decision import Outcome
 from pdp.domain.dlp_rule import DlpCustomisation
-from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.ner import EntityLabel, NamedEntity, NerFindings
 from pdp.domain.org_policy import OrgPolicy
 from pdp.domain.request import Request
 from pdp.domain.user_group import UserGroup
@@ -199,7 +199,7 @@ class TestModels:
 
     def test_what_no_model_was_asked_for_is_incomplete(self) -> None:
         tenant = tenant_of(policies(), policies([self.PERSON]))
-        assert tenant.ner == {Wanted("ner", "PERSON")}
+        assert tenant.ner == {EntityLabel("ner", "PERSON")}
         decision = judged(tenant, "Ann")
         assert decision.incomplete
         assert decision.outcome is Outcome.BLOCK
@@ -208,7 +208,7 @@ class TestModels:
 
     def test_what_a_model_found_is_redacted_in_its_place(self) -> None:
         tenant = tenant_of(policies(), policies([self.PERSON]))
-        wanted = Wanted("ner", "PERSON")
+        wanted = EntityLabel("ner", "PERSON")
         found = NerFindings(
             (
                 NamedEntity(wanted, 0.85, 0, 3),
@@ -233,7 +233,7 @@ class TestModels:
         config = {"entities": ["EMAIL_ADDRESS", "PERSON"], "replacement": "[{entity_type}]"}
         both = rule("b", "mail", detector_type="ner", entity_type="PERSONAL", config_json=config)
         tenant = tenant_of(policies(), policies([both]))
-        found = NerFindings((NamedEntity(Wanted("ner", "PERSON"), 0.9, 0, 3),))
+        found = NerFindings((NamedEntity(EntityLabel("ner", "PERSON"), 0.9, 0, 3),))
         decision = evaluate(tenant, Request(text="Ann ann@example.org", ner=found), "id")
         assert decision.redacted_text == "[PERSON] [EMAIL_ADDRESS]"
 
@@ -243,7 +243,7 @@ class TestCompilation:
         platform = platform_of(policies([rule("cards", "card")]))
         first = compile_tenant(platform, "t", policies(), 1)
         # As a store's change would: other kinds stay the same objects.
-        own = first.policies.replaced("static_policy", {})
+        own = first.policies.with_policies("static_policy", {})
         second = compile_tenant(platform, "t", own, 2, first)
         assert _layer(first) is _layer(second)
 
@@ -253,7 +253,7 @@ class TestCompilation:
         first = compile_tenant(platform, "t", own, 1)
         changed = {"b": rule("b", pattern="b", tier="block")}
         stricter = {"g": UserGroup("g", "G", dlp_rules=[{"rule_id": "c", "action_tier": "block"}])}
-        own = own.replaced("dlp_rule", changed).replaced("user_group", stricter)
+        own = own.with_policies("dlp_rule", changed).with_policies("user_group", stricter)
         second = compile_tenant(platform, "t", own, 2, first)
         before, now = _rules(first), _rules(second)
         assert {name for name in now if now[name] is before[name]} == {"a", "cards"}
@@ -265,7 +265,7 @@ class TestCompilation:
         own = policies([rule("a", "card"), rule("b", "card", "block")])
         book = _layer(tenant_of(policies(), own)).book
         (watch,) = book.by_pattern[r"\b[0-9]{16}\b"]
-        assert watch.places == (0, 1)
+        assert watch.rule_indexes == (0, 1)
 
     def test_without_a_rule_there_is_no_layer(self) -> None:
         own = policies([rule("a", "card", enabled=False), rule("b", "card", "none")])

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from pdp.admin.simulation.dlp_dry_run import evaluate_rules, subject_of, try_rule
 from pdp.admin.simulation.pattern_dry_run import MAX_POSITIONS
-from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.ner import EntityLabel, NamedEntity, NerFindings
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request
 from pdp.engine.dlp.config import MAX_LABELS
 from tests.support.dlp import CARD, platform_of, policies, rule, tenant_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
 PLATFORM = platform_of(PolicySet())
 
@@ -22,23 +22,20 @@ class Models:
     """Find every `Ann`, of each label but SECRET, which they do not know."""
 
     def __init__(self) -> None:
-        self.asked: list[frozenset[Wanted]] = []
-
-    def available(self, wanted: Collection[Wanted]) -> Mapping[Wanted, str]:
-        return {}
+        self.asked: list[frozenset[EntityLabel]] = []
 
     async def find(
-        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[Wanted]
+        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[EntityLabel]
     ) -> NerFindings:
         self.asked.append(frozenset(wanted))
         found = [
             NamedEntity(each, 0.8, text.index("Ann"), text.index("Ann") + 3, path)
             for each in wanted
             for path, text in texts
-            if "Ann" in text and each.label != "SECRET"
+            if "Ann" in text and each.name != "SECRET"
         ]
         return NerFindings(
-            tuple(found), {each: "unknown" for each in wanted if each.label == "SECRET"}
+            tuple(found), {each: "unknown" for each in wanted if each.name == "SECRET"}
         )
 
 
@@ -52,7 +49,7 @@ async def test_models_and_patterns_answer_together() -> None:
         ("Ann", "PERSON"),
     ]
     assert (tried.total, tried.valid, tried.error) == (2, True, None)
-    assert models.asked == [{Wanted("ner", "PERSON")}]
+    assert models.asked == [{EntityLabel("ner", "PERSON")}]
 
 
 async def test_one_label_names_what_it_finds() -> None:

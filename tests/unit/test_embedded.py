@@ -59,7 +59,10 @@ class TestPackage:
 
     def test_fields_of_a_request_are_keywords(self) -> None:
         """The keywords of `decide` are fields of `Request`, but for what the engine fills in."""
-        assert set(RequestFields.__annotations__) == set(Request._fields) - {"spent", "ner"}
+        assert set(RequestFields.__annotations__) == set(Request._fields) - {
+            "usage_snapshot",
+            "ner",
+        }
 
 
 class TestDecide:
@@ -211,7 +214,7 @@ class TestOpening:
             policies = [record.body for record in reader.list(KIND, PLATFORM)]
         store.close()
         assert len(policies) >= 40
-        held = engine._publisher.platform.policies.of_kind(KIND)
+        held = engine._policies._publisher.platform.policies.of_kind(KIND)
         assert {each["id"]: each for each in policies} == {
             policy_id: body_of(policy) for policy_id, policy in held.items()
         }

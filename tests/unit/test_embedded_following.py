@@ -12,7 +12,7 @@ from pdp import Engine, Outcome, RevisionUnavailable
 from pdp._gen.pdp.v1 import static_policy_pb2
 from pdp.domain.static_policy import KIND
 from pdp.domain.tenant import PLATFORM
-from pdp.embedded import engine as module
+from pdp.embedded import stored_policies as module
 from pdp.errors import StoreUnavailable
 from pdp.store.sqlite.store import SqliteStore
 
@@ -60,7 +60,7 @@ class TestFollowing:
         """Between looks a decision costs the store nothing."""
         monkeypatch.setattr(module, "POLL_INTERVAL_S", 3600.0)
         engine.decide()
-        monkeypatch.setattr(engine, "_catch_up", lambda: pytest.fail("asked the store"))
+        monkeypatch.setattr(engine._policies, "_catch_up", lambda: pytest.fail("asked the store"))
         block(local, "acme", "rival")
         engine.decide()
 

@@ -30,7 +30,7 @@ from pdp.domain.tenant_settings import TenantSettings
 from pdp.engine import evaluate as evaluate_module
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate, unjudged
-from pdp.engine.scan import Findings, PatternsExhausted
+from pdp.engine.scan import Findings, ScanMemoryExhausted
 from pdp.errors import InvalidPattern
 from tests.unit.test_chains import chained as chained_rules
 from tests.unit.test_chains import rule as chain_rule
@@ -67,7 +67,7 @@ def snapshot_of(*policies: StaticPolicy) -> Snapshot:
 
 def failing(own: PolicySet, mode: str) -> PolicySet:
     settings = TenantSettings(failure_mode=mode)  # type: ignore[arg-type]
-    return own.replaced(tenant_settings.KIND, {tenant_settings.ID: settings})
+    return own.with_policies(tenant_settings.KIND, {tenant_settings.ID: settings})
 
 
 def with_layers(*layers: Layer, mode: str = "closed") -> Snapshot:
@@ -94,7 +94,7 @@ class TestFailingClosed:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def exhausted(*_: object) -> Findings:
-            raise PatternsExhausted
+            raise ScanMemoryExhausted
 
         monkeypatch.setattr(evaluate_module, "scan", exhausted)
         decision = decide(snapshot_of(policy("p", "x")), text="harmless")
@@ -125,7 +125,7 @@ class TestFailingClosed:
         """In the trace and in a simulation's layers, which says nothing of faults beside them."""
 
         def exhausted(*_: object) -> Findings:
-            raise PatternsExhausted
+            raise ScanMemoryExhausted
 
         monkeypatch.setattr(evaluate_module, "scan", exhausted)
         chained = chained_rules(chain_rule({"type": "BLOCK"}, {"content_regex": "x"}))
@@ -260,7 +260,7 @@ class TestCombining:
 class TestSnapshots:
     def test_a_snapshot_does_not_change_when_the_next_is_compiled(self) -> None:
         first = snapshot_of(policy("p", "alpha"))
-        more = first.policies.replaced(KIND, {"q": policy("q", "beta")})
+        more = first.policies.with_policies(KIND, {"q": policy("q", "beta")})
         second = compile_tenant(first.platform, "acme", more, 8, first)
         assert decide(first, text="beta").outcome is Outcome.ALLOW
         assert decide(second, text="beta").outcome is Outcome.BLOCK

@@ -1,4 +1,4 @@
-"""ETag and If-Match: what a caller expects of an entity, and that no change is lost."""
+"""ETag and If-Match: conditional writes do not lose changes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pdp.admin.workspace import Written
 from pdp.client import rpc
 from pdp.errors import InvalidArgument, PreconditionFailed
 from pdp.transport.call import Call
-from pdp.transport.etag import MAX_TAGS, expectation, settled, shown, stored
+from pdp.transport.etag import MAX_TAGS, expectation, with_etag, with_new_etag, with_revision
 
 
 def call(**metadata: str) -> Call:
-    given = {name.replace("_", "-"): value for name, value in metadata.items()}
-    return Call(rpc("UpdateStaticPolicy"), given, "http")
+    headers = {name.replace("_", "-"): value for name, value in metadata.items()}
+    return Call(rpc("UpdateStaticPolicy"), headers, "http")
 
 
 def holds(expected: Expectation, revision: int | None) -> bool:
@@ -30,7 +30,7 @@ def holds(expected: Expectation, revision: int | None) -> bool:
 
 
 @pytest.mark.parametrize("revision", [None, 0, 42])
-def test_who_expects_nothing_is_always_served(revision: int | None) -> None:
+def test_without_if_match_every_write_is_allowed(revision: int | None) -> None:
     assert expectation(call()) is ANYTHING
     assert holds(expectation(call()), revision)
 
@@ -62,10 +62,10 @@ def test_tags_are_compared_as_rfc_9110_says(header: str, revision: int | None, m
 @pytest.mark.parametrize(
     "header", ["42", "", '"42', '"4"2"', 'w/"42"', '"42",', '"42" "43"', '"4 2"', '*, "42"']
 )
-def test_what_is_no_list_of_tags_is_refused_by_name(header: str) -> None:
-    with pytest.raises(InvalidArgument) as refused:
+def test_a_header_that_is_not_a_list_of_tags_is_refused(header: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
         expectation(call(if_match=header))
-    assert [violation.field for violation in refused.value.violations] == ["If-Match"]
+    assert [violation.field for violation in caught.value.violations] == ["If-Match"]
 
 
 def test_a_list_is_bounded() -> None:
@@ -75,31 +75,31 @@ def test_a_list_is_bounded() -> None:
 
 
 @given(st.text(max_size=50))
-def test_nothing_that_a_header_may_hold_is_a_fault(header: str) -> None:
+def test_every_header_is_accepted_or_refused(header: str) -> None:
     with suppress(InvalidArgument):
         expectation(call(if_match=header))
 
 
 @given(st.integers(0, 2**53 - 1))
-def test_what_is_shown_is_what_is_expected(revision: int) -> None:
+def test_the_etag_of_a_read_allows_a_write_of_that_revision_only(revision: int) -> None:
     reading = call()
-    assert shown(reading, Versioned("thing", revision)) == "thing"
+    assert with_etag(reading, Versioned("thing", revision)) == "thing"
     assert holds(expectation(call(if_match=reading.reply["etag"])), revision)
     assert not holds(expectation(call(if_match=reading.reply["etag"])), revision + 1)
 
 
-def test_a_write_shows_the_new_tag_and_what_it_is_in_force_from() -> None:
+def test_a_write_returns_the_new_tag_and_the_revision() -> None:
     writing = call()
-    assert stored(writing, Written(Versioned("thing", 7), 9)) == "thing"
+    assert with_new_etag(writing, Written(Versioned("thing", 7), 9)) == "thing"
     assert writing.reply == {"etag": '"7"', "x-pdp-revision": "9"}
 
 
-def test_a_deletion_leaves_nothing_to_tag() -> None:
+def test_a_deletion_returns_no_tag() -> None:
     writing = call()
-    settled(writing, Written(None, 9))
+    with_revision(writing, Written(None, 9))
     assert writing.reply == {"x-pdp-revision": "9"}
 
 
-def test_the_refusal_says_what_to_do() -> None:
+def test_the_error_says_what_to_do() -> None:
     with pytest.raises(PreconditionFailed, match=r'the entity is at "43"; read it again'):
         Expectation(frozenset({42})).check(43)

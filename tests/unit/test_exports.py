@@ -10,7 +10,7 @@ from pdp.config import load
 from pdp.errors import ConfigError
 from pdp.export.exporter import Exports
 from pdp.export.spool import Standing
-from pdp.server.exports import Exporting
+from pdp.server.exports import ExportSubsystem
 from pdp.transport.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ class Standstill:
         self.exports = exports
 
 
-def exporting(exports: Exports) -> Exporting:
-    whole = Exporting.nowhere()
+def exporting(exports: Exports) -> ExportSubsystem:
+    whole = ExportSubsystem.disabled()
     stand_in: Any = Standstill(exports)
-    return Exporting(stand_in, whole.directory, whole.trials)
+    return ExportSubsystem(stand_in, whole.directory, whole.trials)
 
 
 def test_readiness_says_what_fails_and_what_was_dropped() -> None:
@@ -80,6 +80,6 @@ def test_settings_that_make_no_sense_are_refused(
     tmp_path: Path, environ: dict[str, str], said: str
 ) -> None:
     with pytest.raises(ConfigError, match=said):
-        Exporting.of(load({"data_dir": tmp_path}), environ)
+        ExportSubsystem.from_settings(load({"data_dir": tmp_path}), environ)
     with pytest.raises(ConfigError, match="PDP_ALERT_NETWORKS"):
-        Exporting.of(load({"data_dir": tmp_path, "alert_networks": "1.2.3"}), {})
+        ExportSubsystem.from_settings(load({"data_dir": tmp_path, "alert_networks": "1.2.3"}), {})

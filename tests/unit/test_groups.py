@@ -1,10 +1,10 @@
-"""The groups of a subject: by name, by id, by membership."""
+"""The groups of a subject: by name, by id and by membership."""
 
 from __future__ import annotations
 
 import pytest
 
-from pdp.domain.request import NOBODY, Subject
+from pdp.domain.request import NO_SUBJECT, Subject
 from pdp.domain.user_group import UserGroup
 from pdp.engine.dlp.group_index import NO_GROUPS, GroupIndex
 
@@ -31,11 +31,11 @@ GROUPS = GroupIndex(
         ("u1", ("Engineering", "Sales", "Engineering"), {"id-1", "id-2"}),
     ],
 )
-def test_of_a_subject(user_id: str, groups: tuple[str, ...], expected: set[str]) -> None:
-    assert GROUPS.of(Subject(user_id=user_id, groups=groups)) == expected
+def test_the_groups_of_a_subject(user_id: str, groups: tuple[str, ...], expected: set[str]) -> None:
+    assert GROUPS.ids_of(Subject(user_id=user_id, groups=groups)) == expected
 
 
-def test_without_any_group_nobody_is_in_one() -> None:
+def test_without_groups_a_subject_is_in_none() -> None:
     empty = GroupIndex()
-    assert empty.of(NOBODY) is NO_GROUPS
-    assert empty.of(Subject(user_id="u1", groups=("Finance",))) is NO_GROUPS
+    assert empty.ids_of(NO_SUBJECT) is NO_GROUPS
+    assert empty.ids_of(Subject(user_id="u1", groups=("Finance",))) is NO_GROUPS

@@ -1,4 +1,4 @@
-"""Calls on a real gRPC server whose endpoints are the test's (pdp.transport.grpc.server)."""
+"""Calls on a real gRPC server with endpoints of the test (pdp.transport.grpc.server)."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ DECIDE = "/pdp.v1.DecideService/Decide"
 
 
 @asynccontextmanager
-async def served(endpoint: Endpoint) -> AsyncIterator[tuple[GrpcServer, Any]]:
-    """Gives a server with one RPC, and what calls that."""
+async def running_server(endpoint: Endpoint) -> AsyncIterator[tuple[GrpcServer, Any]]:
+    """Yields a server with one RPC, and a function that calls it."""
     method = next(each for each in methods() if each.path == DECIDE)
     server = GrpcServer({DECIDE: method}, {DECIDE: endpoint})
     port = await server.start("127.0.0.1:0")
@@ -42,21 +42,21 @@ async def served(endpoint: Endpoint) -> AsyncIterator[tuple[GrpcServer, Any]]:
     await server.stop(0)
 
 
-def answer(message: Message) -> pb.DecideResponse:
-    """Returns an answer that says which request it is to."""
-    asked: pb.DecideRequest = message  # type: ignore[assignment] # the contract says so
-    if asked.tool == "fault":
-        raise InvalidArgument.of(Violation("tool", asked.request_id))
-    return pb.DecideResponse(request_id=asked.request_id)
+def respond(message: Message) -> pb.DecideResponse:
+    """Returns a response with the id of its request."""
+    request: pb.DecideRequest = message  # type: ignore[assignment] # as in the contract
+    if request.tool == "fault":
+        raise InvalidArgument.of(Violation("tool", request.request_id))
+    return pb.DecideResponse(request_id=request.request_id)
 
 
-async def test_calls_of_one_turn_are_answered_each_for_itself() -> None:
-    """One that is refused, and one whose caller goes away, change nothing for the others."""
+async def test_each_call_of_a_batch_gets_its_own_response() -> None:
+    """A refused call and a cancelled call do not affect the others."""
 
     async def endpoint(_call: Call, message: Message) -> Message:
-        return answer(message)
+        return respond(message)
 
-    async with served(endpoint) as (_, decide):
+    async with running_server(endpoint) as (_, decide):
         calls = [
             decide(
                 pb.DecideRequest(request_id=str(number), tool="fault" if number % 3 == 1 else ""),
@@ -66,36 +66,38 @@ async def test_calls_of_one_turn_are_answered_each_for_itself() -> None:
         ]
         for call in calls[2::3]:
             call.cancel()
-        answers = await asyncio.gather(*calls[::3])
-        assert [each.request_id for each in answers] == [str(number) for number in range(0, 99, 3)]
+        responses = await asyncio.gather(*calls[::3])
+        assert [each.request_id for each in responses] == [
+            str(number) for number in range(0, 99, 3)
+        ]
         for number, call in enumerate(calls[1::3]):
             assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
             assert await call.details() == f"tool: {number * 3 + 1}"
 
 
-async def test_a_server_that_ends_answers_what_it_has_begun() -> None:
-    """No call that waits for its turn, or for its answer, is lost between two rounds."""
-    begun, go_on = asyncio.Event(), asyncio.Event()
-    judged: list[str] = []
+async def test_a_stopping_server_responds_to_all_calls_that_it_has_started() -> None:
+    """A call that waits for its batch or its response is not lost between two rounds."""
+    started, proceed = asyncio.Event(), asyncio.Event()
+    evaluated: list[str] = []
 
     async def endpoint(_call: Call, message: Message) -> Message:
-        begun.set()
-        await go_on.wait()
-        response = answer(message)
-        judged.append(response.request_id)
+        started.set()
+        await proceed.wait()
+        response = respond(message)
+        evaluated.append(response.request_id)
         return response
 
-    async with served(endpoint) as (server, decide):
+    async with running_server(endpoint) as (server, decide):
         calls = [
             decide(pb.DecideRequest(request_id=str(number)), timeout=PATIENCE_S)
             for number in range(20)
         ]
-        await begun.wait()
-        ending = asyncio.create_task(server.stop(PATIENCE_S))
-        go_on.set()
+        await started.wait()
+        stopping = asyncio.create_task(server.stop(PATIENCE_S))
+        proceed.set()
         codes = await asyncio.gather(*(call.code() for call in calls))
-        await ending
-    # What had not begun yet was not judged, and may be sent again (docs/faults.md).
-    answered = [str(at) for at, code in enumerate(codes) if code is grpc.StatusCode.OK]
-    assert answered
-    assert sorted(answered) == sorted(judged)
+        await stopping
+    # Calls that had not started were not evaluated, and may be sent again (docs/faults.md).
+    completed = [str(number) for number, code in enumerate(codes) if code is grpc.StatusCode.OK]
+    assert completed
+    assert sorted(completed) == sorted(evaluated)

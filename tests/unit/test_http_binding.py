@@ -1,4 +1,4 @@
-"""Path, query and body become a message as the annotations say, or are refused by name."""
+"""Path, query and body become a message as the annotations say, or are refused."""
 
 from __future__ import annotations
 
@@ -23,27 +23,31 @@ def route(name: str) -> Binding:
     return next(bindings(METHODS[name]))
 
 
-def bound(name: str, *variables: bytes, query: bytes = b"", body: bytes = b"") -> Any:
-    """Returns the message that an RPC is called with."""
+def bind_to(name: str, *variables: bytes, query: bytes = b"", body: bytes = b"") -> Any:
+    """Returns the message of an RPC's request."""
     return bind(route(name), variables, query, body)
 
 
-def refusals(name: str, *variables: bytes, query: bytes = b"", body: bytes = b"") -> dict[str, str]:
+def violations(
+    name: str, *variables: bytes, query: bytes = b"", body: bytes = b""
+) -> dict[str, str]:
     """Returns why each field is refused."""
     with pytest.raises(PdpError) as caught:
-        bound(name, *variables, query=query, body=body)
+        bind_to(name, *variables, query=query, body=body)
     return dict(caught.value.violations)
 
 
 def test_a_query_is_read_by_type() -> None:
-    message = bound("ListStaticPolicies", query=b"enabled=true&category=security&page=2&pageSize=9")
+    message = bind_to(
+        "ListStaticPolicies", query=b"enabled=true&category=security&page=2&pageSize=9"
+    )
     assert message == policies.ListStaticPoliciesRequest(
         enabled=True, category="security", page=2, page_size=9
     )
 
 
 def test_a_query_is_decoded() -> None:
-    assert bound("ListStaticPolicies", query=b"c%61tegory=a+b%2Bc%26&&").category == "a b+c&"
+    assert bind_to("ListStaticPolicies", query=b"c%61tegory=a+b%2Bc%26&&").category == "a b+c&"
 
 
 @pytest.mark.parametrize(
@@ -69,37 +73,37 @@ def test_a_query_is_decoded() -> None:
         (b"%ff=1", "query", "not UTF-8"),
     ],
 )
-def test_a_query_that_does_not_fit_is_refused(query: bytes, field: str, reason: str) -> None:
-    assert refusals("ListStaticPolicies", query=query) == {field: reason}
+def test_an_invalid_query_is_refused(query: bytes, field: str, reason: str) -> None:
+    assert violations("ListStaticPolicies", query=query) == {field: reason}
 
 
-def test_all_faults_of_a_query_are_named() -> None:
-    assert refusals("ListStaticPolicies", query=b"a=1&page=x&enabled=") == {
+def test_all_invalid_parameters_are_named() -> None:
+    assert violations("ListStaticPolicies", query=b"a=1&page=x&enabled=") == {
         "a": "unknown query parameter",
         "page": "must be an integer",
         "enabled": "must be true or false",
     }
 
 
-def test_where_the_body_is_everything_no_query_is_taken() -> None:
-    assert refusals("Decide", query=b"explain=true", body=b"{}") == {
+def test_a_whole_body_allows_no_query() -> None:
+    assert violations("Decide", query=b"explain=true", body=b"{}") == {
         "explain": "unknown query parameter"
     }
 
 
-def test_a_variable_joins_the_body() -> None:
-    message = bound("ToggleStaticPolicy", b"pol%5F1", body=b'{"enabled": false}')
+def test_a_variable_is_merged_with_the_body() -> None:
+    message = bind_to("ToggleStaticPolicy", b"pol%5F1", body=b'{"enabled": false}')
     assert message == policies.ToggleStaticPolicyRequest(id="pol_1", enabled=False)
 
 
 def test_a_variable_may_be_repeated_in_the_body_but_not_differ() -> None:
     body = b'{"id": "pol_1", "enabled": true}'
-    assert bound("ToggleStaticPolicy", b"pol_1", body=body).id == "pol_1"
-    assert refusals("ToggleStaticPolicy", b"pol_2", body=body) == {"id": "differs from the path"}
+    assert bind_to("ToggleStaticPolicy", b"pol_1", body=body).id == "pol_1"
+    assert violations("ToggleStaticPolicy", b"pol_2", body=body) == {"id": "differs from the path"}
 
 
-def test_faults_of_path_query_and_body_come_together() -> None:
-    assert refusals(
+def test_one_error_names_the_problems_of_path_query_and_body() -> None:
+    assert violations(
         "ToggleStaticPolicy", b"a", query=b"x=1", body=b'{"id": "b", "enabled": 1}'
     ) == {
         "enabled": "must be true or false, not a number",
@@ -108,43 +112,43 @@ def test_faults_of_path_query_and_body_come_together() -> None:
     }
 
 
-def test_a_body_that_is_due_must_be_sent() -> None:
-    """An empty body is no JSON; a caller that lost its body must not be answered ALLOW."""
-    assert refusals("Decide") == {"body": "is required"}
+def test_a_required_body_must_be_sent() -> None:
+    """An empty body is not JSON. A caller that lost its body must not get ALLOW."""
+    assert violations("Decide") == {"body": "is required"}
 
 
-def test_a_body_that_is_not_due_is_refused() -> None:
-    assert refusals("DeleteStaticPolicy", b"pol_1", body=b"{}") == {"body": "must be empty"}
+def test_an_unexpected_body_is_refused() -> None:
+    assert violations("DeleteStaticPolicy", b"pol_1", body=b"{}") == {"body": "must be empty"}
 
 
 def test_streams_have_no_route() -> None:
     assert not list(bindings(METHODS["DecideStream"]))
 
 
-# An annotation of every kind, on a message made for it.
+# Annotations of every kind, on a message type for this test.
 
 _FIELD = descriptor_pb2.FieldDescriptorProto
 _NUMBERS = iter(range(1000))
 
 
 def message_type(name: str) -> descriptor_pb2.DescriptorProto:
-    """Returns a message type with a field of each kind that a path or query may set, or not."""
-    ask = descriptor_pb2.DescriptorProto(name=name)
+    """Returns a message type with a field of each kind that a path or query may or may not set."""
+    message = descriptor_pb2.DescriptorProto(name=name)
     scalars = {"id": _FIELD.TYPE_STRING, "count": _FIELD.TYPE_INT64, "ratio": _FIELD.TYPE_DOUBLE}
     for index, (field, kind) in enumerate(scalars.items()):
-        ask.field.add(name=field, number=index + 1, type=kind, label=_FIELD.LABEL_OPTIONAL)
-    ask.field.add(name="tags", number=4, type=_FIELD.TYPE_STRING, label=_FIELD.LABEL_REPEATED)
+        message.field.add(name=field, number=index + 1, type=kind, label=_FIELD.LABEL_OPTIONAL)
+    message.field.add(name="tags", number=4, type=_FIELD.TYPE_STRING, label=_FIELD.LABEL_REPEATED)
     for number, field, type_name in (
         (5, "model", ".pdp.v1.Model"),
         (6, "at", ".google.protobuf.Timestamp"),
     ):
-        made = ask.field.add(name=field, number=number, label=_FIELD.LABEL_OPTIONAL)
-        made.type, made.type_name = _FIELD.TYPE_MESSAGE, type_name
-    return ask
+        added = message.field.add(name=field, number=number, label=_FIELD.LABEL_OPTIONAL)
+        added.type, added.type_name = _FIELD.TYPE_MESSAGE, type_name
+    return message
 
 
 def method_with(template: str, *, body: str = "", response_body: str = "") -> Method:
-    """Returns an RPC of the test's own with the annotation."""
+    """Returns a new RPC with the annotation."""
     number = next(_NUMBERS)
     file = descriptor_pb2.FileDescriptorProto(
         name=f"tests/binding{number}.proto",
@@ -153,9 +157,9 @@ def method_with(template: str, *, body: str = "", response_body: str = "") -> Me
         dependency=["pdp/v1/decide.proto", "google/protobuf/timestamp.proto"],
         message_type=[message_type(f"Ask{number}")],
     )
-    both = f".pdp.tests.Ask{number}"
+    type_name = f".pdp.tests.Ask{number}"
     service = file.service.add(name=f"Service{number}")
-    rpc = service.method.add(name="Ask", input_type=both, output_type=both)
+    rpc = service.method.add(name="Ask", input_type=type_name, output_type=type_name)
     rule = rpc.options.Extensions[annotations_pb2.http]
     rule.post, rule.body, rule.response_body = template, body, response_body
     pool = descriptor_pool.Default()
@@ -193,7 +197,7 @@ def test_a_number_is_finite_and_decimal(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("template", "body", "response_body", "fault"),
+    ("template", "body", "response_body", "reason"),
     [
         ("/asks/{nope}", "*", "", "has no singular field nope"),
         ("/asks/{tags}", "*", "", "has no singular field tags"),
@@ -204,13 +208,13 @@ def test_a_number_is_finite_and_decimal(text: str) -> None:
         ("/asks/{id=a/*}", "*", "", "is neither a literal"),
     ],
 )
-def test_an_annotation_that_cannot_be_served_is_found_at_the_start(
-    template: str, body: str, response_body: str, fault: str
+def test_an_unsupported_annotation_is_detected_at_start(
+    template: str, body: str, response_body: str, reason: str
 ) -> None:
-    with pytest.raises((ValueError, TypeError), match=fault):
+    with pytest.raises((ValueError, TypeError), match=reason):
         list(bindings(method_with(template, body=body, response_body=response_body)))
 
 
-def test_a_body_that_is_no_object_is_an_invalid_value() -> None:
+def test_a_body_that_is_not_an_object_is_an_invalid_value() -> None:
     with pytest.raises(InvalidArgument):
-        bound("Decide", body=b"[]")
+        bind_to("Decide", body=b"[]")

@@ -1,4 +1,4 @@
-"""Bodies: what is read, and what is refused before an endpoint sees it."""
+"""Bodies: those that are read, and those that are refused before the endpoint is called."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 import structlog.testing
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
-from pdp.transport.http import exchange, routes
-from tests.support.shim import JSON, POLICIES, Api
+from pdp.transport.http import requests, rpc_routes
+from tests.support.http_api import JSON, POLICIES, Api
 
 
 @pytest.fixture
 def api() -> Api:
-    """A fresh application."""
+    """A new application."""
     return Api()
 
 
@@ -29,20 +29,20 @@ def api() -> Api:
         "a, application/json",
     ],
 )
-def test_a_body_must_be_called_json(api: Api, media_type: str) -> None:
-    reply = api.ask("POST", "/v1/decide", b"{}", {"content-type": media_type})
+def test_a_body_must_be_declared_as_json(api: Api, media_type: str) -> None:
+    reply = api.request("POST", "/v1/decide", b"{}", {"content-type": media_type})
     assert reply.error == (415, "UNSUPPORTED_MEDIA_TYPE")
 
 
 def test_json_may_have_parameters_but_no_compression(api: Api) -> None:
     media_type = {"content-type": "Application/JSON; charset=utf-8"}
-    assert api.ask("POST", "/v1/decide", b"{}", media_type).status == 200
+    assert api.request("POST", "/v1/decide", b"{}", media_type).status == 200
     zipped = {**JSON, "content-encoding": "gzip"}
-    assert api.ask("POST", "/v1/decide", b"{}", zipped).error == (415, "UNSUPPORTED_MEDIA_TYPE")
+    assert api.request("POST", "/v1/decide", b"{}", zipped).error == (415, "UNSUPPORTED_MEDIA_TYPE")
 
 
 @pytest.mark.parametrize(
-    ("body", "code", "faults"),
+    ("body", "code", "violations"),
     [
         (b"", "MALFORMED_REQUEST", {"body": "is required"}),
         (b'{"tool"', "MALFORMED_REQUEST", {"body": "Expecting ':' delimiter at line 1, column 8"}),
@@ -51,19 +51,19 @@ def test_json_may_have_parameters_but_no_compression(api: Api) -> None:
         (
             b'{"a":1,"a":1}',
             "MALFORMED_REQUEST",
-            {"body": 'the name "a" stands twice in one object'},
+            {"body": 'the name "a" occurs twice in one object'},
         ),
         (b"[" * 100_000, "MALFORMED_REQUEST", {"body": "nested too deep"}),
         (b'{"tol": 1}', "INVALID_ARGUMENT", {"tol": "unknown field; did you mean tool?"}),
         (b'{"\\ud800": 1}', "INVALID_ARGUMENT", {"?": "unknown field"}),
     ],
 )
-def test_a_body_that_cannot_be_read_is_refused(
-    api: Api, body: bytes, code: str, faults: dict[str, str]
+def test_an_invalid_body_is_refused(
+    api: Api, body: bytes, code: str, violations: dict[str, str]
 ) -> None:
-    reply = api.ask("POST", "/v1/decide", body, {**JSON, "x-request-id": "mine"})
+    reply = api.request("POST", "/v1/decide", body, {**JSON, "x-request-id": "mine"})
     assert reply.error == (400, code)
-    assert {each["field"]: each["reason"] for each in reply.json["error"]["details"]} == faults
+    assert {each["field"]: each["reason"] for each in reply.json["error"]["details"]} == violations
     assert reply.headers["x-request-id"] == "mine"
     assert 'method="Decide",transport="http"} 1.0' in _calls(api, code)
 
@@ -73,44 +73,42 @@ def _calls(api: Api, code: str) -> str:
     return next(line for line in lines if line.startswith(f'pdp_calls_total{{code="{code}"'))
 
 
-def test_a_method_without_a_body_takes_none(api: Api) -> None:
-    assert api.ask("DELETE", f"{POLICIES}/pol_1", headers=JSON).status == 200
-    reply = api.ask("DELETE", f"{POLICIES}/pol_1", b"{}")
+def test_a_method_without_a_body_refuses_one(api: Api) -> None:
+    assert api.request("DELETE", f"{POLICIES}/pol_1", headers=JSON).status == 200
+    reply = api.request("DELETE", f"{POLICIES}/pol_1", b"{}")
     assert reply.error == (400, "MALFORMED_REQUEST")
 
 
-@pytest.mark.parametrize(
-    "announced", [{}, {"content-length": "2"}, {"transfer-encoding": "chunked"}]
-)
-def test_a_body_over_its_bound_is_refused_whatever_it_announces(
-    api: Api, monkeypatch: pytest.MonkeyPatch, announced: dict[str, str]
+@pytest.mark.parametrize("headers", [{}, {"content-length": "2"}, {"transfer-encoding": "chunked"}])
+def test_a_body_that_is_too_large_is_refused_whatever_its_headers(
+    api: Api, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
 ) -> None:
-    monkeypatch.setattr(exchange, "MAX_BODY_BYTES", 1024)
-    reply = api.ask("POST", "/v1/decide", [b" " * 100] * 11, {**JSON, **announced})
+    monkeypatch.setattr(requests, "MAX_BODY_BYTES", 1024)
+    reply = api.request("POST", "/v1/decide", [b" " * 100] * 11, {**JSON, **headers})
     assert reply.error == (413, "REQUEST_TOO_LARGE")
     body = b'{"tool": "' + b"x" * 1012 + b'"}'
-    assert api.ask("POST", "/v1/decide", [body[:500], body[500:]], JSON).status == 200
+    assert api.request("POST", "/v1/decide", [body[:500], body[500:]], JSON).status == 200
 
 
-def test_a_body_that_never_ends_is_not_waited_for(
+def test_the_server_does_not_wait_for_an_endless_body(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "MAX_BODY_BYTES", 10)
-    monkeypatch.setattr(exchange, "MAX_DROPPED_BYTES", 40)
+    monkeypatch.setattr(requests, "MAX_BODY_BYTES", 10)
+    monkeypatch.setattr(requests, "MAX_DISCARDED_BYTES", 40)
     body = [b" " * 10] * 10
-    reply = api.ask("POST", "/v1/decide", body, JSON)
+    reply = api.request("POST", "/v1/decide", body, JSON)
     assert reply.error == (413, "REQUEST_TOO_LARGE")
     assert reply.headers["connection"] == "close"
-    waits = {**JSON, "expect": "100-continue", "content-length": "99999999999999999999"}
-    reply = api.ask("POST", "/v1/decide", [], waits)
+    headers = {**JSON, "expect": "100-continue", "content-length": "99999999999999999999"}
+    reply = api.request("POST", "/v1/decide", [], headers)
     assert reply.error == (413, "REQUEST_TOO_LARGE")
     assert reply.headers["connection"] == "close"
 
 
-async def test_a_body_that_does_not_arrive_is_given_up(
+async def test_a_body_that_does_not_arrive_times_out(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "BODY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(requests, "BODY_TIMEOUT_S", 0.01)
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -125,16 +123,16 @@ async def test_a_body_that_does_not_arrive_is_given_up(
     assert sent[0]["status"] == 504
 
 
-def test_a_client_that_goes_away_is_not_answered(api: Api) -> None:
+def test_a_closed_connection_gets_no_response(api: Api) -> None:
     with structlog.testing.capture_logs() as logs:
-        assert api.ask("POST", "/v1/decide", [], JSON).status == 0
+        assert api.request("POST", "/v1/decide", [], JSON).status == 0
     assert not logs
     assert not api.calls
 
 
-def test_a_large_body_is_read_aside(api: Api) -> None:
-    """Megabytes of JSON do not hold up the decisions of others."""
-    text = "x" * routes.LARGE_BODY
+def test_a_large_body_is_decoded_in_a_thread(api: Api) -> None:
+    """Megabytes of JSON do not delay the decisions of others."""
+    text = "x" * rpc_routes.LARGE_BODY
     assert api.post("/v1/decide", {"content": {"text": text}}).status == 200
     assert api.calls[0][1] == pb.DecideRequest(content=pb.Content(text=text))
     assert api.post("/v1/decide", {"tool": [text]}).error == (400, "INVALID_ARGUMENT")

@@ -1,4 +1,4 @@
-"""Around the routes: who is answered at all, faults, and the pages that are no RPCs."""
+"""Around the routes: loopback checks, errors, and the built-in routes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 import structlog.testing
 
 from pdp.errors import InvalidPattern, PdpError, PolicyNameExists, StoreUnavailable, Violation
-from pdp.transport.http import exchange
-from tests.support.shim import POLICIES, Api
+from pdp.transport.http.responses import json_response
+from tests.support.http_api import POLICIES, Api
 
 
 @pytest.fixture
 def api() -> Api:
-    """A fresh application."""
+    """A new application."""
     return Api()
 
 
@@ -24,7 +24,7 @@ OTHER_HOSTS = (
     "evil.example:8080",
     "localhost.evil.example",
     "127.0.0.1.evil.example",
-    "0.0.0.0",  # noqa: S104 - not bound to, asked for
+    "0.0.0.0",  # noqa: S104 - a Host header, not a bound address
     "10.0.0.1",
     "2130706433",
     "::1",
@@ -39,16 +39,16 @@ OTHER_HOSTS = (
     ("host", "status"),
     [*((host, 200) for host in LOOPBACK_HOSTS), *((host, 403) for host in OTHER_HOSTS)],
 )
-def test_development_mode_answers_loopback_names_only(api: Api, host: str, status: int) -> None:
-    reply = api.ask("GET", "/healthz", headers={"host": host})
+def test_development_mode_accepts_loopback_names_only(api: Api, host: str, status: int) -> None:
+    reply = api.request("GET", "/healthz", headers={"host": host})
     assert reply.status == status
     if status == 403:
         assert reply.error == (403, "HOST_REFUSED")
-    assert Api(loopback_only=False).ask("GET", "/healthz", headers={"host": host}).status == 200
+    assert Api(loopback_only=False).request("GET", "/healthz", headers={"host": host}).status == 200
 
 
 def test_two_hosts_are_refused(api: Api) -> None:
-    reply = api.ask("GET", "/healthz", more=[(b"host", b"evil.example")])
+    reply = api.request("GET", "/healthz", more=[(b"host", b"evil.example")])
     assert reply.error == (403, "HOST_REFUSED")
 
 
@@ -61,13 +61,13 @@ def test_two_hosts_are_refused(api: Api) -> None:
         ("null", 403),
     ],
 )
-def test_development_mode_answers_no_foreign_page(api: Api, origin: str, status: int) -> None:
-    """A form on a foreign page could send what needs no body."""
-    assert api.ask("DELETE", f"{POLICIES}/p", headers={"origin": origin}).status == status
+def test_development_mode_refuses_foreign_pages(api: Api, origin: str, status: int) -> None:
+    """A form on a foreign page could send a request without a body."""
+    assert api.request("DELETE", f"{POLICIES}/p", headers={"origin": origin}).status == status
 
 
-def test_a_tenant_named_twice_is_no_tenant(api: Api) -> None:
-    api.ask("GET", POLICIES, headers={"x-tenant-id": "a"}, more=[(b"x-tenant-id", b"b")])
+def test_two_tenant_headers_are_not_a_tenant(api: Api) -> None:
+    api.request("GET", POLICIES, headers={"x-tenant-id": "a"}, more=[(b"x-tenant-id", b"b")])
     assert api.calls[0][0].metadata["x-tenant-id"] == "a, b"
 
 
@@ -79,41 +79,44 @@ def test_a_tenant_named_twice_is_no_tenant(api: Api) -> None:
         (StoreUnavailable("later"), 503),
     ],
 )
-def test_errors_come_in_the_envelope(api: Api, error: PdpError, status: int) -> None:
-    api.answers["ListStaticPolicies"] = error
-    reply = api.ask("GET", POLICIES)
+def test_errors_are_sent_in_the_envelope(api: Api, error: PdpError, status: int) -> None:
+    api.responses["ListStaticPolicies"] = error
+    reply = api.request("GET", POLICIES)
     assert reply.error == (status, error.reason)
     assert reply.headers["x-request-id"] == "req-1"
 
 
-def test_a_fault_is_logged_and_not_shown(api: Api) -> None:
-    api.answers["ListStaticPolicies"] = RuntimeError("the secret is 42")
+def test_an_internal_error_is_logged_and_not_shown(api: Api) -> None:
+    api.responses["ListStaticPolicies"] = RuntimeError("the secret is 42")
     with structlog.testing.capture_logs() as logs:
-        reply = api.ask("GET", POLICIES, headers={"x-request-id": "mine"})
+        reply = api.request("GET", POLICIES, headers={"x-request-id": "mine"})
     assert reply.error == (500, "INTERNAL")
     assert reply.json["error"]["message"] == "internal error; request id mine"
     assert logs[0]["request_id"] == "mine"
     assert logs[0]["exc_info"]
 
 
-def test_an_id_cannot_begin_a_header_of_its_own(api: Api) -> None:
-    name = exchange.json_answer(200, {}, {"x-request-id": "a\r\nset-cookie: é"}).headers[-1]
+def test_an_id_cannot_start_a_new_header(api: Api) -> None:
+    name = json_response(200, {}, {"x-request-id": "a\r\nset-cookie: é"}).headers[-1]
     assert name == (b"x-request-id", b"a%0D%0Aset-cookie: %C3%A9")
-    long = api.ask("GET", "/x", headers={"x-request-id": "x" * 999})
+    long = api.request("GET", "/x", headers={"x-request-id": "x" * 999})
     assert len(long.headers["x-request-id"]) == 256
 
 
-def test_health_is_liveness_and_readiness_is_service(api: Api) -> None:
-    assert api.ask("GET", "/readyz").json == {"status": "SERVING", "checks": {"snapshot": "loaded"}}
+def test_healthz_is_liveness_and_readyz_is_readiness(api: Api) -> None:
+    assert api.request("GET", "/readyz").json == {
+        "status": "SERVING",
+        "checks": {"snapshot": "loaded"},
+    }
     api.health.serving = False
-    reply = api.ask("GET", "/readyz")
+    reply = api.request("GET", "/readyz")
     assert (reply.status, reply.json["status"]) == (503, "NOT_SERVING")
-    assert api.ask("GET", "/healthz").json == {"status": "SERVING"}
+    assert api.request("GET", "/healthz").json == {"status": "SERVING"}
 
 
 def test_metrics_are_prometheus_text(api: Api) -> None:
-    api.ask("GET", "/nothing")
-    reply = api.ask("GET", "/metrics")
+    api.request("GET", "/nothing")
+    reply = api.request("GET", "/metrics")
     assert reply.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert b'method="unrouted"' in reply.body
 
@@ -128,22 +131,24 @@ def test_metrics_are_prometheus_text(api: Api) -> None:
         ("/openapi.json", "application/json"),
     ],
 )
-def test_pages_are_guarded_and_cached_by_content(api: Api, path: str, content_type: str) -> None:
-    reply = api.ask("GET", path)
+def test_pages_have_security_headers_and_are_cached_by_content(
+    api: Api, path: str, content_type: str
+) -> None:
+    reply = api.request("GET", path)
     assert reply.headers["content-type"] == content_type
     assert "unsafe" not in reply.headers["content-security-policy"]
     assert reply.headers["x-content-type-options"] == "nosniff"
-    again = api.ask("GET", path, headers={"if-none-match": reply.headers["etag"]})
+    again = api.request("GET", path, headers={"if-none-match": reply.headers["etag"]})
     assert (again.status, again.body) == (304, b"")
 
 
-def test_the_root_leads_people_to_the_page_and_programs_to_the_document(api: Api) -> None:
-    assert api.ask("GET", "/").json["openapi"] == "/openapi.json"
-    reply = api.ask("GET", "/", headers={"accept": "text/html,*/*"})
+def test_the_root_redirects_browsers_and_lists_the_routes_for_programs(api: Api) -> None:
+    assert api.request("GET", "/").json["openapi"] == "/openapi.json"
+    reply = api.request("GET", "/", headers={"accept": "text/html,*/*"})
     assert (reply.status, reply.headers["location"]) == (307, "/docs")
 
 
-async def test_only_http_is_spoken(api: Api) -> None:
+async def test_only_http_is_served(api: Api) -> None:
     async def receive() -> Any: ...
 
     async def send(_message: Any) -> None: ...

@@ -13,7 +13,7 @@ from pdp.admin.models.catalog import ModelCatalog, models_of
 from pdp.admin.models.kill_switch import KillSwitches
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap.policies import first_publisher
-from pdp.domain.model_catalog import REASONS, TIERS, ModelConfig, config_id, folded
+from pdp.domain.model_catalog import REASONS, TIERS, ModelConfig, config_id, normalize_name
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.errors import ModelNotFound
 from pdp.store.sqlite.store import SqliteStore
@@ -214,8 +214,8 @@ class TestShipped:
 
     def test_keeps_the_rules_that_admins_are_held_to(self) -> None:
         for each in self.MODELS:
-            assert each.provider == folded(each.provider)
-            assert folded(each.model_id) not in TIERS
+            assert each.provider == normalize_name(each.provider)
+            assert normalize_name(each.model_id) not in TIERS
             assert each.tier in {"", *TIERS}
             assert each.display_name.strip()
         ids = [each.id for each in self.MODELS]

@@ -1,4 +1,4 @@
-"""Our JSON: what is written, what is read, and how each fault is named."""
+"""Our JSON: encoding, decoding, and the error of each invalid value."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pdp.jsonpb import decode, decode_json, encode
 
 
 def decoded(data: object) -> pb.DecideRequest:
-    """Returns the DecideRequest that `data` says."""
+    """Returns `data` decoded as a DecideRequest."""
     message = pb.DecideRequest()
     decode(data, message)
     return message
 
 
-def refusals(data: object) -> dict[str, str]:
+def violations(data: object) -> dict[str, str]:
     """Returns why each field of a DecideRequest is refused."""
     with pytest.raises(InvalidArgument) as caught:
         decoded(data)
@@ -28,26 +28,26 @@ def refusals(data: object) -> dict[str, str]:
 
 
 def nested(depth: int) -> dict[str, Any]:
-    """Returns a document that many levels deep."""
+    """Returns a document with `depth` levels."""
     document: dict[str, Any] = {}
     for _ in range(depth - 1):
         document = {"a": document}
     return document
 
 
-def test_both_namings_are_read() -> None:
+def test_both_forms_of_names_are_accepted() -> None:
     message = decoded({"requestId": "r", "customer_id": "c", "subject": {"userId": "u"}})
     assert (message.request_id, message.customer_id, message.subject.user_id) == ("r", "c", "u")
 
 
 def test_the_same_field_twice_is_refused() -> None:
-    assert refusals({"requestId": "a", "request_id": "b"}) == {
+    assert violations({"requestId": "a", "request_id": "b"}) == {
         "request_id": "is given twice, as request_id and as requestId"
     }
 
 
-def test_every_fault_is_named_with_its_path() -> None:
-    assert refusals(
+def test_every_invalid_field_is_named_with_its_path() -> None:
+    assert violations(
         {
             "tool": 7,
             "explain": "yes",
@@ -73,19 +73,19 @@ def test_every_fault_is_named_with_its_path() -> None:
     }
 
 
-def test_a_prefix_stands_before_every_path() -> None:
+def test_a_prefix_precedes_every_path() -> None:
     with pytest.raises(InvalidArgument, match=r"requests\[3\]\.tool: must be a string"):
         decode({"tool": True}, pb.DecideRequest(), "requests[3].")
 
 
-def test_an_error_names_a_bounded_number_of_faults() -> None:
-    """A body of a million faults gets no answer of a million lines."""
-    faults = refusals({f"unknown_{index}": 1 for index in range(10_000)})
-    assert len(faults) == MAX_VIOLATIONS
+def test_an_error_names_a_bounded_number_of_fields() -> None:
+    """A body with a million invalid fields gets an error of bounded size."""
+    reasons = violations({f"unknown_{index}": 1 for index in range(10_000)})
+    assert len(reasons) == MAX_VIOLATIONS
 
 
-def test_an_error_repeats_a_long_name_in_short() -> None:
-    (name,) = refusals({"x" * 100_000: 1})
+def test_an_error_shortens_a_long_name() -> None:
+    (name,) = violations({"x" * 100_000: 1})
     assert len(name) == 64
 
 
@@ -113,12 +113,12 @@ def test_whole_numbers_are_integers_however_they_are_written(value: float, store
         ("timestamp", 1_767_225_600, "must be a time such as 2025-01-02T10:00:00Z, not a number"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused(field: str, value: object, reason: str) -> None:
-    assert refusals({field: value}) == {field: reason}
+def test_an_invalid_value_is_refused(field: str, value: object, reason: str) -> None:
+    assert violations({field: value}) == {field: reason}
 
 
-def test_range_is_that_of_the_field() -> None:
-    assert refusals(
+def test_the_range_is_that_of_the_field() -> None:
+    assert violations(
         {"target": {"sensitivity_level": 2**31}, "subject": {"risk_score": 10**400}}
     ) == {
         "target.sensitivity_level": f"must be between {-(2**31)} and {2**31 - 1}",
@@ -126,14 +126,14 @@ def test_range_is_that_of_the_field() -> None:
     }
 
 
-def test_null_is_absence() -> None:
+def test_null_means_absent() -> None:
     message = decoded(
         {"tool": None, "subject": None, "arguments": None, "timestamp": None, "entities": None}
     )
     assert message == pb.DecideRequest()
 
 
-def test_an_empty_object_is_not_absence() -> None:
+def test_an_empty_object_is_not_absent() -> None:
     message = decoded({"subject": {"userId": None}, "arguments": {}})
     assert message.HasField("subject")
     assert message.HasField("arguments")
@@ -169,7 +169,7 @@ def test_a_body_is_an_object(data: object, kind: str) -> None:
 
 
 def test_a_decision_always_has_its_fields() -> None:
-    """decide.md, JSON rules: `false`, `0`, `""` and `[]` included."""
+    """Including `false`, `0`, `""` and `[]` (docs/decide.md, JSON rules)."""
     assert encode(pb.DecideResponse(outcome=pb.OUTCOME_ALLOW)) == {
         "decision_id": "",
         "request_id": "",
@@ -189,7 +189,7 @@ def test_a_decision_always_has_its_fields() -> None:
     }
 
 
-def test_members_are_in_the_contracts_order() -> None:
+def test_members_are_in_the_order_of_the_contract() -> None:
     response = pb.DecideResponse(trace=[pb.TraceRow()], redacted_text="", retry_after_s=1)
     names = [field.name for field in pb.DecideResponse.DESCRIPTOR.fields]
     assert list(encode(response)) == [name for name in names if name != "redacted_arguments"]
@@ -204,7 +204,7 @@ def test_optional_fields_appear_when_they_are_set() -> None:
 
 
 def test_an_override_is_absent_null_or_shown() -> None:
-    """Seed 003: a system policy without an override shows null, a tenant's own policy nothing."""
+    """Null for a system policy without an override, absent for a policy of the tenant."""
     own = policies.EffectiveStaticPolicy()
     system = policies.EffectiveStaticPolicy(override=policies.AppliedOverride())
     overridden = policies.EffectiveStaticPolicy(override=policies.AppliedOverride(action="block"))
@@ -218,7 +218,7 @@ def test_large_integers_are_numbers() -> None:
 
 
 def test_numbers_that_json_does_not_know_are_null() -> None:
-    """They can only come in over gRPC."""
+    """They can only arrive over gRPC."""
     message = pb.DecideRequest(usage=pb.Usage(cost_usd=float("inf")))
     message.arguments.fields["a"].number_value = float("nan")
     assert encode(message)["usage"]["cost_usd"] is None
@@ -233,7 +233,7 @@ def test_numbers_that_json_does_not_know_are_null() -> None:
         (b"{} {}", "Extra data at line 1, column 4"),
         (b'{"a": NaN}', "NaN is not a JSON number"),
         (b'{"a": -Infinity}', "-Infinity is not a JSON number"),
-        (b'{"a": {"b": 1, "b": 2}}', 'the name "b" stands twice in one object'),
+        (b'{"a": {"b": 1, "b": 2}}', 'the name "b" occurs twice in one object'),
         (b'{"a": "\xff"}', "byte 7 is not UTF-8"),
         (b'{"a": ' + b"9" * 5000 + b"}", "a number has too many digits"),
         (b"[" * 100_000, "nested too deep"),
@@ -242,7 +242,7 @@ def test_numbers_that_json_does_not_know_are_null() -> None:
         (b"\xef\xbb\xbf{}", "Expecting value at line 1, column 1"),
     ],
 )
-def test_what_is_not_json_is_refused_with_its_place(raw: bytes, reason: str) -> None:
+def test_invalid_json_is_refused_with_the_position(raw: bytes, reason: str) -> None:
     with pytest.raises(MalformedRequest) as caught:
         decode_json(raw)
     assert caught.value.violations == (("body", reason),)
@@ -250,5 +250,5 @@ def test_what_is_not_json_is_refused_with_its_place(raw: bytes, reason: str) -> 
 
 def test_a_repeated_name_is_found_in_linear_time() -> None:
     names = ", ".join(f'"{index}": 1' for index in range(200_000))
-    with pytest.raises(MalformedRequest, match='the name "199999" stands twice'):
+    with pytest.raises(MalformedRequest, match='the name "199999" occurs twice'):
         decode_json(f'{{{names}, "199999": 2}}'.encode())

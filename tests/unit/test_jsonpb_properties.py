@@ -1,4 +1,4 @@
-"""The codec held to its laws, on the contracts' own messages and on one that uses all it can."""
+"""Properties of the codec, on the messages of the contracts and on one with every kind of field."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from pdp.jsonpb.fields import (
     json_form,
     map_value,
 )
-from pdp.transport.http.exchange import to_json
+from pdp.transport.http.responses import to_json
 from pdp.transport.methods import methods
 from tests.support.all_field_kinds import Everything
 
@@ -55,7 +55,7 @@ documents = st.recursive(
 
 
 def values(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
-    """Returns what one value of a field may be in JSON, as the codec writes it."""
+    """Returns the JSON values of one element of a field, as the codec writes them."""
     limits = integer_range(field)
     if field.message_type is not None:
         return messages(field.message_type, depth)
@@ -69,7 +69,7 @@ def values(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
 
 
 def messages(message: Descriptor, depth: int = 3) -> st.SearchStrategy[Any]:
-    """Returns what a message may be in JSON."""
+    """Returns the JSON values of a message."""
     special: dict[str, st.SearchStrategy[Any]] = {
         TIMESTAMP: st.datetimes().map(lambda time: f"{time.isoformat(timespec='seconds')}Z"),
         STRUCT: st.dictionaries(st.text(max_size=4), documents, max_size=3),
@@ -86,28 +86,29 @@ def messages(message: Descriptor, depth: int = 3) -> st.SearchStrategy[Any]:
 
 
 def members(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
-    """Returns what a field may be in JSON."""
+    """Returns the JSON values of a field."""
     field = bare_list(field) or field
     if is_map(field):
         return st.dictionaries(st.text(max_size=4), values(map_value(field), depth - 1), max_size=2)
     one = values(field, depth - 1)
     if field.is_repeated:
         return st.lists(one, max_size=2)
-    # What is set but empty is written as null there, which reads as absence: lossy, by design.
+    # With this form, a set but empty message is written as null, which reads as absent: lossy, by
+    # design.
     hidden = json_form(field) == options_pb2.JSON_FORM_NULL_IF_EMPTY
     return one.filter(lambda value: any(value.values())) if hidden else one
 
 
 def read(kind: type[Message], data: object) -> Message:
-    """Returns the message that `data` says."""
+    """Returns `data` decoded as a message."""
     message = kind()
     decode(data, message)
     return message
 
 
-@settings(deadline=None)  # the first draw makes the strategies
+@settings(deadline=None)  # the first draw builds the strategies
 @given(data=st.data())
-def test_what_is_written_reads_as_the_same_message(data: st.DataObject) -> None:
+def test_an_encoded_message_decodes_to_the_same_message(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(ALL), label="message")
     message = read(kind, data.draw(messages(kind.DESCRIPTOR)))  # type: ignore[arg-type] # upb's
     written = encode(message)
@@ -115,10 +116,10 @@ def test_what_is_written_reads_as_the_same_message(data: st.DataObject) -> None:
     assert encode(again) == written
 
 
-@settings(deadline=None)  # the first draw makes the strategies
+@settings(deadline=None)  # the first draw builds the strategies
 @given(data=st.data())
-def test_what_is_read_is_written_back(data: st.DataObject) -> None:
-    """Every member comes back as posted; only those that are always present are added."""
+def test_a_decoded_value_is_encoded_again(data: st.DataObject) -> None:
+    """Every member keeps its value; only members that are always present are added."""
     kind = data.draw(st.sampled_from(ALL), label="message")
     posted = data.draw(messages(kind.DESCRIPTOR))  # type: ignore[arg-type] # upb's own class
     written = encode(read(kind, posted))
@@ -151,8 +152,8 @@ anything = st.recursive(
 
 
 @given(kind=st.sampled_from(ALL), data=anything)
-def test_whatever_comes_is_read_or_refused(kind: type[Message], data: object) -> None:
-    """Nothing but a PdpError ever leaves the codec, and it can always be sent."""
+def test_any_value_is_decoded_or_refused(kind: type[Message], data: object) -> None:
+    """The codec raises only PdpError, and its message is always valid Unicode."""
     try:
         read(kind, data)
     except PdpError as error:
@@ -160,14 +161,14 @@ def test_whatever_comes_is_read_or_refused(kind: type[Message], data: object) ->
 
 
 @given(st.binary())
-def test_bytes_are_read_or_refused(raw: bytes) -> None:
+def test_any_bytes_are_parsed_or_refused(raw: bytes) -> None:
     try:
         decode_json(raw)
     except PdpError as error:
         error.message.encode()
 
 
-def test_maps_enums_and_values_are_read() -> None:
+def test_maps_enums_and_values_are_decoded() -> None:
     message = read(
         Everything,
         {
@@ -188,7 +189,7 @@ def test_maps_enums_and_values_are_read() -> None:
     assert written["large"] == 2**64 - 1
 
 
-def test_faults_in_maps_and_enums_are_named() -> None:
+def test_invalid_values_in_maps_and_enums_are_named() -> None:
     with pytest.raises(InvalidArgument) as caught:
         read(
             Everything,
@@ -213,7 +214,7 @@ def test_faults_in_maps_and_enums_are_named() -> None:
     }
 
 
-def test_forms_of_the_unset() -> None:
+def test_the_forms_of_unset_fields() -> None:
     written = encode(Everything())
     assert written["nullable"] is None
     assert not {"omitted", "hidden", "few", "anything", "list"} & set(written)
@@ -222,10 +223,10 @@ def test_forms_of_the_unset() -> None:
 
 
 @pytest.mark.parametrize("kind", [struct_pb2.Value, descriptor_pb2.UninterpretedOption])
-def test_a_contract_that_has_no_json_is_found_before_it_is_served(kind: type[Message]) -> None:
-    """A oneof, or bytes: the server does not start, rather than answer wrongly later."""
+def test_a_contract_without_a_json_form_is_detected_at_start(kind: type[Message]) -> None:
+    """With a oneof or bytes, the server does not start, instead of sending wrong JSON later."""
     for check in (check_decodable, check_encodable):
         if kind is struct_pb2.Value and check is check_encodable:
-            continue  # which member is set shows in the message itself
-        with pytest.raises(Unsupported, match="the JSON shim has no form for"):
+            continue  # a message shows which member is set, so it can be encoded
+        with pytest.raises(Unsupported, match="the JSON codec has no form for"):
             check(kind.DESCRIPTOR)  # type: ignore[arg-type] # upb's own class

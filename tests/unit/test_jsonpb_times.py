@@ -1,4 +1,4 @@
-"""Times: RFC 3339 in, UTC out."""
+"""Times: RFC 3339 is decoded, UTC is encoded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pdp.jsonpb import decode, encode
 
 
 def read(text: str) -> Timestamp:
-    """Returns the time that a DecideRequest is given."""
+    """Returns the decoded timestamp of a DecideRequest."""
     message = pb.DecideRequest()
     decode({"timestamp": text}, message)
     return message.timestamp
@@ -31,7 +31,7 @@ def read(text: str) -> Timestamp:
         ("9999-12-31T23:59:59Z", 253_402_300_799, 0),
     ],
 )
-def test_times_are_rfc_3339_of_any_offset(text: str, seconds: int, nanos: int) -> None:
+def test_times_are_rfc_3339_with_any_offset(text: str, seconds: int, nanos: int) -> None:
     assert read(text) == Timestamp(seconds=seconds, nanos=nanos)
 
 
@@ -43,11 +43,11 @@ def test_times_are_rfc_3339_of_any_offset(text: str, seconds: int, nanos: int) -
             "2025-01-02T10:00:00",
             "must be a time such as 2025-01-02T10:00:00Z (RFC 3339, with its offset)",
         ),
-        ("2025-02-29T10:00:00Z", "is no date of the calendar"),
-        ("0000-01-01T00:00:00Z", "is no date of the calendar"),
-        ("2025-01-02T24:00:00Z", "is no time of day: hours go to 23, minutes and seconds to 59"),
-        ("2025-01-02T10:00:00+24:00", "has no valid offset: hours go to 23, minutes to 59"),
-        ("0001-01-01T00:00:00+00:01", "must lie in the years 1 to 9999, in UTC"),
+        ("2025-02-29T10:00:00Z", "is not a date of the calendar"),
+        ("0000-01-01T00:00:00Z", "is not a date of the calendar"),
+        ("2025-01-02T24:00:00Z", "is not a time of day: hours go to 23, minutes and seconds to 59"),
+        ("2025-01-02T10:00:00+24:00", "has an invalid offset: hours go to 23, minutes to 59"),
+        ("0001-01-01T00:00:00+00:01", "must be in the years 1 to 9999, in UTC"),
     ],
 )
 def test_other_times_are_refused(text: str, reason: str) -> None:

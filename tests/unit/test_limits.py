@@ -10,8 +10,9 @@ import pytest
 
 from pdp.admin.limits import Limits
 from pdp.admin.versioned import Expectation
-from pdp.domain.limits import KIND, Counts, Limit
+from pdp.domain.limits import KIND, Limit
 from pdp.domain.request import Request, Subject, Usage
+from pdp.domain.usage import Counts
 from pdp.embedded import Engine
 from pdp.engine.evaluate import evaluate
 from pdp.errors import (
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from pdp.domain.counter import Counter
+    from pdp.domain.usage import Counter
     from pdp.store.port import Transaction
 
 T = TypeVar("T")

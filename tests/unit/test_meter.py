@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from pdp.domain.counter import Counter, CounterId
 from pdp.domain.decision import Outcome
-from pdp.domain.limits import MICROS, Calendar, Counts
+from pdp.domain.limits import MICROS
 from pdp.domain.request import Request, Subject, Usage
+from pdp.domain.usage import Calendar, Counter, CounterId, Counts
 from pdp.engine.compiler import compile_tenant
 from pdp.engine.evaluate import evaluate
 from pdp.usage.meter import Meter

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdp.domain.counter import Counter, CounterId
 from pdp.domain.decision import Outcome
-from pdp.domain.limits import BOUNDS, MICROS, Counts, Limit
+from pdp.domain.limits import BOUNDS, MICROS, Limit
 from pdp.domain.request import Request, Subject, Usage
+from pdp.domain.usage import Counter, CounterId, Counts
 from pdp.engine.evaluate import evaluate
 from pdp.usage.meter import Meter
 from tests.support.meters import Clock, at, snapshot_of

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.domain.model_catalog import TIERS, ModelConfig, config_id, folded
+from pdp.domain.model_catalog import TIERS, ModelConfig, config_id, normalize_name
 from pdp.engine.rules.models import ModelIndex, ModelState, Resolved
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def current(models: Sequence[ModelConfig], tier: str) -> ModelConfig | None:
 def meant(models: Sequence[ModelConfig], name: str, provider: str) -> list[ModelConfig]:
     """All models that a name may stand for, by the rules as `ModelIndex` tells them."""
     within = {each.provider: [m for m in models if m.provider == each.provider] for each in models}
-    name, provider = folded(name), folded(provider)
+    name, provider = normalize_name(name), normalize_name(provider)
     if provider:
         return _of_provider(within.get(provider, []), name) or _of_provider(
             within.get(provider, []), name.removeprefix(f"{provider}/")
@@ -54,13 +54,13 @@ def meant(models: Sequence[ModelConfig], name: str, provider: str) -> list[Model
     if name in TIERS:
         return next(filter(None, (_of_provider(own, name) for own in within.values())), [])
     owner, _, rest = name.partition("/")
-    named = [each for each in models if folded(each.model_id) == name]
+    named = [each for each in models if normalize_name(each.model_id) == name]
     return named + (_of_provider(within.get(owner, []), rest) if rest else [])
 
 
 def _of_provider(own: Sequence[ModelConfig], name: str) -> list[ModelConfig]:
     found = current(own, name) if name in TIERS else None
-    return [found] if found else [each for each in own if folded(each.model_id) == name]
+    return [found] if found else [each for each in own if normalize_name(each.model_id) == name]
 
 
 def state(models: Sequence[ModelConfig]) -> ModelState:
@@ -71,7 +71,9 @@ def state(models: Sequence[ModelConfig]) -> ModelState:
 
 def closed(models: Sequence[ModelConfig], name: str, provider: str) -> bool:
     """Whether all models of the provider that is named are off."""
-    named = folded(provider) or (folded(name).partition("/")[0] if "/" in name else "")
+    named = normalize_name(provider) or (
+        normalize_name(name).partition("/")[0] if "/" in name else ""
+    )
     own = [each for each in models if each.provider == named]
     return bool(own) and all(each.killed for each in own)
 

@@ -8,21 +8,21 @@ import pytest
 
 from pdp import catalog
 from pdp.bootstrap.policies import open_store
-from pdp.cases import CallerTarget, EngineTarget
+from pdp.cases import ClientTarget, EngineTarget
 from pdp.client.local import LocalClient
 from pdp.detect.ner import open_engine
 from pdp.detect.validators import VALIDATORS
 from pdp.domain import dlp_rule, tenant_settings
 from pdp.domain.decision import Decision, Outcome
 from pdp.domain.dlp_rule import LLM, NER, REGEX, DlpRule, body_of
-from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.ner import EntityLabel, NamedEntity, NerFindings
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Entity, Request
 from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant_settings import TenantSettings
 from pdp.embedded import Engine
 from pdp.engine.compiler import compile_platform, compile_tenant
-from pdp.engine.dlp.named_entities import entity_type_of, labels_of, texts_of, wanted_by
+from pdp.engine.dlp.named_entities import entity_type_of, labels_of, model_entities, texts_of
 from pdp.engine.evaluate import evaluate
 from tests.support import ner_models
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 PLATFORM = compile_platform(PolicySet(), VALIDATORS, detectors=catalog.detectors())
 PATTERNED = {each.entity_type for each in PLATFORM.detectors.values()}
-PERSON = Wanted(NER, "PERSON")
+PERSON = EntityLabel(NER, "PERSON")
 TEXT = "Call Greta about PROJ-1234"
 GRETA = NerFindings((NamedEntity(PERSON, 0.9, 5, 10),))
 MISSING = NerFindings(missing={PERSON: "the time budget of 5 ms ran out"})
@@ -51,7 +51,7 @@ def judged(
     explain: bool = False,
 ) -> Decision:
     settings = TenantSettings(failure_mode=failure_mode)
-    policies = PolicySet({dlp_rule.KIND: {each.id: each for each in rules}}).replaced(
+    policies = PolicySet({dlp_rule.KIND: {each.id: each for each in rules}}).with_policies(
         tenant_settings.KIND, {tenant_settings.ID: settings}
     )
     snapshot = compile_tenant(PLATFORM, "t", policies, 1)
@@ -83,12 +83,12 @@ def test_labels_are_entity_types_in_other_words() -> None:
 )
 def test_models_are_not_asked_for_what_patterns_find(label: str) -> None:
     for kind in (NER, LLM):
-        assert wanted_by(DlpRule("r", "r", kind, label, "redact"), PATTERNED) == ()
+        assert model_entities(DlpRule("r", "r", kind, label, "redact"), PATTERNED) == ()
 
 
 def test_models_are_asked_for_the_rest_and_never_by_a_regex_rule() -> None:
-    assert wanted_by(NAMES, PATTERNED) == (PERSON,)
-    assert wanted_by(PROJECTS, PATTERNED) == ()
+    assert model_entities(NAMES, PATTERNED) == (PERSON,)
+    assert model_entities(PROJECTS, PATTERNED) == ()
 
 
 def test_all_texts_of_a_request_are_looked_through() -> None:
@@ -158,9 +158,6 @@ class Counting:
     async def find(self, texts: object, wanted: object) -> NerFindings:
         return self.find_now(texts, wanted)
 
-    def available(self, wanted: object) -> dict[Wanted, str]:
-        return {}
-
     def close(self) -> None:
         pass
 
@@ -176,7 +173,7 @@ def test_a_model_that_is_switched_off_costs_no_look_at_the_text(url: str) -> Non
         off = {"provider": "openai", "reason": "maintenance"}
         _, revision = target.administer("acme", "DisableProvider", off)
         request = {"content": {"text": "x"}, "min_revision": revision}
-        for decide in (target.decide, CallerTarget(local).decide):
+        for decide in (target.decide, ClientTarget(local).decide):
             counting.asked = 0
             killed = {**request, "model": {"provider": "openai", "model": "gpt-4o"}}
             assert decide("acme", killed)["reason_code"] == "MODEL_KILL_SWITCH"

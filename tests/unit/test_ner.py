@@ -1,4 +1,4 @@
-"""Named entities: the real loading code on tiny models, and what holds for any model."""
+"""Named entities: the real loading code with tiny models, and the behavior for any model."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from pdp.detect.ner import NerEngine, gliner, open_engine
 from pdp.detect.ner.recognizer import RecognizedEntity
-from pdp.detect.ner.windows import OVERLAP, SIZE, joined, windows
+from pdp.detect.ner.windows import OVERLAP, SIZE, merge, split
 from pdp.detect.ner.worker import BATCH, MAX_WAITING, ModelWorker
 from pdp.domain.dlp_rule import LLM, NER
-from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.ner import EntityLabel, NamedEntity, NerFindings
 from pdp.errors import ConfigError
 from tests.support import ner_models
 from tests.support.onnx_graph import FLOAT, INT64, Graph
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-PATIENCE_S = 60.0
-PERSON = Wanted(NER, "PERSON")
-LOCATION = Wanted(NER, "LOCATION")
-FALCON = Wanted(LLM, "falcon")
-HERON = Wanted(LLM, "heron")
+TIMEOUT_S = 60.0
+PERSON = EntityLabel(NER, "PERSON")
+LOCATION = EntityLabel(NER, "LOCATION")
+FALCON = EntityLabel(LLM, "falcon")
+HERON = EntityLabel(LLM, "heron")
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +42,19 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def engine(models: tuple[Path, Path]) -> Iterator[NerEngine]:
     """An engine with both models."""
-    opened = open_engine(*models, budget_s=PATIENCE_S)
+    opened = open_engine(*models, budget_s=TIMEOUT_S)
     yield opened
     opened.close()
 
 
 def no_network(*_arguments: object) -> NoReturn:
-    raise AssertionError("somebody went out to the network")
+    raise AssertionError("a model used the network")
 
 
-def values(found: Sequence[NamedEntity], *texts: str) -> list[tuple[str, str]]:
-    """What was found in texts whose paths are their numbers, by label."""
+def values(entities: Sequence[NamedEntity], *texts: str) -> list[tuple[str, str]]:
+    """Returns the label and value of each entity; the path of a text is its index."""
     return [
-        (each.wanted.label, texts[int(each.path or "0")][each.start : each.end]) for each in found
+        (each.label.name, texts[int(each.path or "0")][each.start : each.end]) for each in entities
     ]
 
 
@@ -68,10 +68,10 @@ def test_both_models_load_and_find_without_a_network(
     for name in ("connect", "connect_ex"):
         monkeypatch.setattr(socket.socket, name, no_network)
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
-    opened = open_engine(*models, budget_s=PATIENCE_S)
+    opened = open_engine(*models, budget_s=TIMEOUT_S)
     text = "Please call Greta Weber tomorrow . falcon"
     findings = opened.find_now(of(text), [PERSON, FALCON])
-    assert set(values(findings.found, text)) == {("PERSON", "Greta Weber"), ("falcon", "falcon")}
+    assert set(values(findings.entities, text)) == {("PERSON", "Greta Weber"), ("falcon", "falcon")}
     assert findings.missing == {}
     assert opened.states() == {"ner": "loaded", "llm": "loaded"}
     opened.close()
@@ -81,73 +81,76 @@ class TestPresidio:
     def test_offsets_count_code_points(self, engine: NerEngine) -> None:
         text = "👩‍👩‍👧 日本 . Send the contract to Hugo Novak ."
         findings = engine.find_now(of(text), [PERSON])
-        assert ("PERSON", "Hugo Novak") in values(findings.found, text)
+        assert ("PERSON", "Hugo Novak") in values(findings.entities, text)
 
-    def test_labels_go_by_presidios_names(self, engine: NerEngine) -> None:
+    def test_labels_are_the_names_that_presidio_uses(self, engine: NerEngine) -> None:
         text = "The weather in Vienna is fine ."
         findings = engine.find_now(of(text), [LOCATION])
-        assert values(findings.found, text) == [("LOCATION", "Vienna")]
+        assert values(findings.entities, text) == [("LOCATION", "Vienna")]
 
-    def test_only_what_is_wanted_is_found(self, engine: NerEngine) -> None:
-        assert engine.find_now(of("Please call Greta Weber tomorrow ."), [LOCATION]).found == ()
+    def test_only_requested_labels_are_found(self, engine: NerEngine) -> None:
+        assert engine.find_now(of("Please call Greta Weber tomorrow ."), [LOCATION]).entities == ()
 
     def test_a_label_that_the_model_does_not_know_is_missing(self, engine: NerEngine) -> None:
-        unknown = Wanted(NER, "BLOOD_TYPE")
+        unknown = EntityLabel(NER, "BLOOD_TYPE")
         findings = engine.find_now(of("Please call Greta Weber tomorrow ."), [PERSON, unknown])
-        assert len(findings.found) == 1
+        assert len(findings.entities) == 1
         assert findings.missing == {unknown: "the Presidio model finds LOCATION, PERSON only"}
 
-    def test_a_long_text_is_looked_through_to_its_end(self, engine: NerEngine) -> None:
+    def test_a_long_text_is_searched_to_its_end(self, engine: NerEngine) -> None:
         text = "The report is fine . " * 200 + "Please call Greta Weber tomorrow ."
         findings = engine.find_now(of(text), [PERSON])
-        assert ("PERSON", "Greta Weber") in values(findings.found, text)
+        assert ("PERSON", "Greta Weber") in values(findings.entities, text)
 
 
 class TestGliner:
-    def test_any_label_is_looked_for(self, engine: NerEngine) -> None:
+    def test_any_label_is_accepted(self, engine: NerEngine) -> None:
         texts = ("The falcon, the heron", "heron")
-        findings = engine.find_now(of(*texts), [FALCON, HERON, Wanted(LLM, "badge")])
-        assert values(findings.found, *texts) == [
+        findings = engine.find_now(of(*texts), [FALCON, HERON, EntityLabel(LLM, "badge")])
+        assert values(findings.entities, *texts) == [
             ("falcon", "falcon"),
             ("heron", "heron"),
             ("heron", "heron"),
         ]
-        assert all(0.9 < each.confidence <= 1 for each in findings.found)
+        assert all(0.9 < each.confidence <= 1 for each in findings.entities)
 
-    def test_a_text_longer_than_the_model_takes_is_looked_through(self, engine: NerEngine) -> None:
+    def test_a_text_longer_than_the_input_of_the_model_is_searched(self, engine: NerEngine) -> None:
         text = "opens " * (ner_models.MAX_LEN * 3) + "falcon"
-        assert values(engine.find_now(of(text), [FALCON]).found, text) == [("falcon", "falcon")]
+        assert values(engine.find_now(of(text), [FALCON]).entities, text) == [("falcon", "falcon")]
 
-    def test_more_labels_than_one_run_takes_are_all_looked_for(self, engine: NerEngine) -> None:
-        labels = [Wanted(LLM, f"thing {number}") for number in range(gliner.MAX_LABELS * 2)]
+    def test_more_labels_than_fit_into_one_run_are_all_searched(self, engine: NerEngine) -> None:
+        labels = [EntityLabel(LLM, f"thing {number}") for number in range(gliner.MAX_LABELS * 2)]
         findings = engine.find_now(of("falcon heron"), [*labels, FALCON, HERON])
-        assert values(findings.found, "falcon heron") == [("falcon", "falcon"), ("heron", "heron")]
+        assert values(findings.entities, "falcon heron") == [
+            ("falcon", "falcon"),
+            ("heron", "heron"),
+        ]
 
-    def test_nothing_is_found_in_nothing(self, engine: NerEngine) -> None:
-        assert engine.find_now(of("", " "), [FALCON]).found == ()
+    def test_nothing_is_found_in_empty_texts(self, engine: NerEngine) -> None:
+        assert engine.find_now(of("", " "), [FALCON]).entities == ()
 
-    def test_another_kind_of_model_is_refused(self, tmp_path: Path) -> None:
+    def test_a_model_that_does_not_score_spans_is_rejected(self, tmp_path: Path) -> None:
         ner_models.gliner_model(tmp_path)
         graph = Graph()
         pixels = graph("Cast", graph.input("pixels", INT64, "n"), to=FLOAT)
         graph.output(pixels, "logits", "n")
         (tmp_path / gliner.MODEL).write_bytes(graph.serialised())
-        with pytest.raises(ValueError, match="another kind"):
+        with pytest.raises(ValueError, match="does not score spans"):
             gliner.load(tmp_path)
 
 
-async def test_many_requests_at_once_each_get_their_own(engine: NerEngine) -> None:
+async def test_concurrent_requests_get_their_own_entities(engine: NerEngine) -> None:
     words = ("falcon", "heron", "badge", "alice")
-    asked = [(word, "opens " * (number * 40) + word) for number in range(6) for word in words]
+    requests = [(word, "opens " * (number * 40) + word) for number in range(6) for word in words]
     answers = await asyncio.gather(
-        *(engine.find(of(text), [Wanted(LLM, word)]) for word, text in asked)
+        *(engine.find(of(text), [EntityLabel(LLM, word)]) for word, text in requests)
     )
-    for (word, text), findings in zip(asked, answers, strict=True):
-        assert values(findings.found, text) == [(word, word)]
+    for (word, text), findings in zip(requests, answers, strict=True):
+        assert values(findings.entities, text) == [(word, word)]
 
 
 class Fake:
-    """A model that finds the letter x, when it is let."""
+    """A model that finds the letter x, after `go` is set."""
 
     labels: frozenset[str] | None = None
 
@@ -157,12 +160,12 @@ class Fake:
         self.runs: list[int] = []
         self.error: Exception | None = None
 
-    def recognise(
+    def recognize(
         self, texts: Sequence[str], labels: Sequence[str]
     ) -> list[list[RecognizedEntity]]:
         self.runs.append(len(texts))
         self.running.set()
-        self.go.wait(PATIENCE_S)
+        self.go.wait(TIMEOUT_S)
         if self.error:
             raise self.error
         return [
@@ -177,134 +180,134 @@ class Fake:
 
 @pytest.fixture
 def fake() -> Iterator[Fake]:
-    made = Fake()
-    yield made
-    made.go.set()
+    model = Fake()
+    yield model
+    model.go.set()
 
 
-def engine_of(model: Fake, budget_s: float = PATIENCE_S) -> NerEngine:
+def engine_of(model: Fake, budget_s: float = TIMEOUT_S) -> NerEngine:
     worker = ModelWorker("fake", lambda: model)
-    assert worker.wait(PATIENCE_S)
+    assert worker.wait(TIMEOUT_S)
     return NerEngine({NER: worker}, {LLM: "there is none"}, budget_s)
 
 
-async def test_what_takes_longer_than_the_budget_is_missing(fake: Fake) -> None:
+async def test_entities_are_missing_if_the_model_exceeds_the_budget(fake: Fake) -> None:
     slow = engine_of(fake, 0.02)
     findings = await slow.find(of("x"), [PERSON])
-    assert findings.found == ()
+    assert findings.entities == ()
     assert findings.missing == {PERSON: "the time budget of 20 ms ran out"}
     assert slow.find_now(of("x"), [PERSON]).missing == findings.missing
 
 
-async def test_who_has_stopped_waiting_is_passed_over(fake: Fake) -> None:
+async def test_cancelled_requests_are_skipped(fake: Fake) -> None:
     slow = engine_of(fake, 0.02)
     for _ in range(10):
         await slow.find(of("x"), [PERSON])
     fake.go.set()
-    patient = NerEngine(slow._workers, {}, PATIENCE_S)
-    assert len((await patient.find(of("xx"), [PERSON])).found) == 2
+    unhurried = NerEngine(slow._workers, {}, TIMEOUT_S)
+    assert len((await unhurried.find(of("xx"), [PERSON])).entities) == 2
     assert fake.runs == [1, 1]
 
 
-async def test_requests_that_wait_are_run_together(fake: Fake) -> None:
+async def test_waiting_requests_run_together(fake: Fake) -> None:
     model = engine_of(fake)
     tasks = [asyncio.create_task(model.find(of("x"), [PERSON]))]
-    await asyncio.to_thread(fake.running.wait, PATIENCE_S)
+    await asyncio.to_thread(fake.running.wait, TIMEOUT_S)
     tasks += [asyncio.create_task(model.find(of("x", "y"), [PERSON])) for _ in range(5)]
     await asyncio.sleep(0)
     fake.go.set()
-    assert [len(each.found) for each in await asyncio.gather(*tasks)] == [1] * 6
+    assert [len(each.entities) for each in await asyncio.gather(*tasks)] == [1] * 6
     assert fake.runs == [1, 10]
 
 
-async def test_a_long_text_does_not_keep_others_waiting(fake: Fake) -> None:
+async def test_a_long_text_does_not_delay_other_requests(fake: Fake) -> None:
     model = engine_of(fake)
     long = asyncio.create_task(model.find(of("x " * SIZE * BATCH), [PERSON]))
-    await asyncio.to_thread(fake.running.wait, PATIENCE_S)
+    await asyncio.to_thread(fake.running.wait, TIMEOUT_S)
     short = asyncio.create_task(model.find(of("x"), [PERSON]))
     await asyncio.sleep(0)
     fake.go.set()
-    assert len((await short).found) == 1
+    assert len((await short).entities) == 1
     assert not long.done()
-    assert len((await long).found) == SIZE * BATCH
+    assert len((await long).entities) == SIZE * BATCH
 
 
-async def test_a_model_that_fails_is_missing_and_is_asked_again(fake: Fake) -> None:
+async def test_entities_are_missing_after_a_failed_run_and_the_model_runs_again(fake: Fake) -> None:
     model = engine_of(fake)
     fake.go.set()
     fake.error = RuntimeError("secret")
     assert (await model.find(of("x"), [PERSON])).missing == {PERSON: "the model failed"}
     fake.error = None
-    assert len((await model.find(of("x"), [PERSON])).found) == 1
+    assert len((await model.find(of("x"), [PERSON])).entities) == 1
 
 
-async def test_too_much_that_waits_is_refused_at_once(fake: Fake) -> None:
+async def test_a_request_is_rejected_if_too_many_windows_wait(fake: Fake) -> None:
     model = engine_of(fake)
     first = asyncio.create_task(model.find(of(*"xy"), [PERSON]))
-    await asyncio.to_thread(fake.running.wait, PATIENCE_S)
+    await asyncio.to_thread(fake.running.wait, TIMEOUT_S)
     many = asyncio.create_task(model.find(of(*["x"] * MAX_WAITING), [PERSON]))
     await asyncio.sleep(0)
-    refused = await model.find(of("x"), [PERSON])
-    assert refused.missing == {PERSON: "too many requests wait for the model"}
+    rejected = await model.find(of("x"), [PERSON])
+    assert rejected.missing == {PERSON: "too many requests wait for the model"}
     fake.go.set()
     assert not (await first).missing
-    assert len((await many).found) == MAX_WAITING
+    assert len((await many).entities) == MAX_WAITING
 
 
-async def test_a_model_that_does_not_load_says_so() -> None:
+async def test_the_reason_names_the_error_of_loading() -> None:
     def load() -> NoReturn:
         raise OSError("/secret/path")
 
     worker = ModelWorker("fake", load)
-    broken = NerEngine({NER: worker}, {}, PATIENCE_S)
+    broken = NerEngine({NER: worker}, {}, TIMEOUT_S)
     findings = await broken.find(of("x"), [PERSON])
     assert findings.missing == {PERSON: "the fake model cannot be loaded (OSError)"}
     assert broken.states() == {NER: "cannot be loaded (OSError)"}
 
 
-async def test_a_model_that_is_still_loading_is_waited_for_within_the_budget(fake: Fake) -> None:
+async def test_a_request_waits_for_a_loading_model_within_the_budget(fake: Fake) -> None:
     loaded = threading.Event()
 
     def load() -> Fake:
-        loaded.wait(PATIENCE_S)
+        loaded.wait(TIMEOUT_S)
         return fake
 
     fake.go.set()
     worker = ModelWorker("fake", load)
-    impatient = NerEngine({NER: worker}, {}, 0.02)
-    assert impatient.states() == {NER: "loading"}
-    assert (await impatient.find(of("x"), [PERSON])).missing == {
-        PERSON: "the model is still loading"
-    }
-    patient = asyncio.create_task(NerEngine({NER: worker}, {}, PATIENCE_S).find(of("x"), [PERSON]))
+    hurried = NerEngine({NER: worker}, {}, 0.02)
+    assert hurried.states() == {NER: "loading"}
+    assert (await hurried.find(of("x"), [PERSON])).missing == {PERSON: "the model is still loading"}
+    task = asyncio.create_task(NerEngine({NER: worker}, {}, TIMEOUT_S).find(of("x"), [PERSON]))
     loaded.set()
-    assert len((await patient).found) == 1
+    assert len((await task).entities) == 1
 
 
-def test_without_a_model_everything_is_missing() -> None:
+def test_without_a_model_all_entities_are_missing() -> None:
     none = open_engine()
     findings = none.find_now(of("x"), [PERSON, FALCON])
     assert findings.missing == {
         PERSON: "no Presidio model is configured (PDP_NER_MODEL_DIR)",
         FALCON: "no GLiNER model is configured (PDP_GLINER_MODEL_DIR)",
     }
-    assert none.available([PERSON, FALCON]) == findings.missing
+    assert none.missing([PERSON, FALCON]) == findings.missing
 
 
-async def test_where_nothing_is_asked_nothing_is_missing() -> None:
+async def test_nothing_is_missing_if_nothing_is_requested() -> None:
     none = open_engine()
     assert none.find_now([], [PERSON]) == await none.find([], [PERSON]) == NerFindings()
     assert none.find_now(of("x"), []) == await none.find(of("x"), []) == NerFindings()
 
 
 def test_a_directory_without_a_model_stops_the_start(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"PDP_NER_MODEL_DIR: .* has no config.cfg"):
+    with pytest.raises(ConfigError, match=r"PDP_NER_MODEL_DIR: .* config.cfg is missing"):
         open_engine(tmp_path)
-    with pytest.raises(ConfigError, match=r"PDP_GLINER_MODEL_DIR: .* has no gliner_config.json"):
+    with pytest.raises(
+        ConfigError, match=r"PDP_GLINER_MODEL_DIR: .* gliner_config.json is missing"
+    ):
         open_engine(None, tmp_path / "none")
 
 
-def test_an_extra_that_is_not_installed_stops_the_start(
+def test_a_missing_package_stops_the_start(
     models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pdp.detect.ner.loading.find_spec", lambda _name: None)
@@ -315,20 +318,20 @@ def test_an_extra_that_is_not_installed_stops_the_start(
 
 
 @given(st.lists(st.text(alphabet="ab \n", max_size=3 * SIZE), max_size=3), st.data())
-def test_every_value_is_whole_in_a_window_and_keeps_its_place(
+def test_each_value_is_complete_in_a_window_and_keeps_its_position(
     texts: list[str], data: st.DataObject
 ) -> None:
-    pieces = windows(texts)
-    assert all(len(each.text) <= SIZE for each in pieces)
+    windows = split(texts)
+    assert all(len(each.text) <= SIZE for each in windows)
     for index, text in enumerate(texts):
         start = data.draw(st.integers(0, len(text)))
         end = data.draw(st.integers(start, min(len(text), start + OVERLAP // 2)))
         whole = [
             (each, [RecognizedEntity("L", start - each.offset, end - each.offset, 0.5)])
-            for each in pieces
+            for each in windows
             if each.text_index == index
             and each.offset <= start
             and end <= each.offset + len(each.text)
         ]
         assert whole
-        assert joined(whole, len(texts))[index] == [RecognizedEntity("L", start, end, 0.5)]
+        assert merge(whole, len(texts))[index] == [RecognizedEntity("L", start, end, 0.5)]

@@ -16,7 +16,7 @@ from pdp.jsonpb import decode, decode_text, encode
 from pdp.messages.contracts import bounded_class
 from pdp.messages.validation import validate
 from pdp.transport.http.binding import WHOLE, Binding, bindings
-from pdp.transport.http.exchange import NO_CONTENT
+from pdp.transport.http.responses import NO_CONTENT
 from pdp.transport.methods import methods, services
 from pdp.transport.status import STATUSES
 from tools.openapi.bounds import UnsupportedRule, bounds
@@ -29,7 +29,7 @@ DOCUMENT: dict[str, Any] = json.loads(
     (resources.files("pdp._gen") / "openapi.json").read_text(encoding="utf-8")
 )
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
-ROUTES = [each for method in methods() if not method.streaming for each in bindings(method)]
+ROUTES = [each for method in methods() if not method.bidirectional for each in bindings(method)]
 
 
 def operation(route: Binding) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def test_an_example_is_valid_for_schema_and_server(route: Binding) -> None:
         example = body["example"]
         decode(example if route.body == WHOLE else {route.body: example}, message)
         for each in route.path:
-            decode_text("1", each.holder(message), each.field)
+            decode_text("1", each.parent(message), each.field)
         validate(message)
     if route.method.success_status == NO_CONTENT:
         assert "content" not in described["responses"][str(NO_CONTENT)]
@@ -150,7 +150,7 @@ def test_a_response_has_what_its_schema_requires(route: Binding) -> None:
         return
     schema = media(operation(route)["responses"][str(route.method.success_status)]).get("schema")
     if schema is None:
-        assert route.method.success_status == 204 or route.method.answers
+        assert route.method.success_status == 204 or route.method.server_streaming
     elif not route.response_body:
         assert sorted(written) == sorted(resolved(schema).get("required", []))
 

@@ -1,4 +1,4 @@
-"""One RE2 pattern: what is accepted, what is refused and why, and where it is found."""
+"""RE2 patterns: which are accepted, the reasons for rejecting others, and the spans of matches."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from pdp.errors import InvalidPattern
         ("\ud800", "must be well-formed Unicode"),
     ],
 )
-def test_a_pattern_that_is_refused_says_why(source: str, reason: str) -> None:
-    with pytest.raises(InvalidPattern) as refused:
+def test_the_reason_for_rejecting_a_pattern(source: str, reason: str) -> None:
+    with pytest.raises(InvalidPattern) as error:
         CompiledPattern(source)
-    assert [tuple(violation) for violation in refused.value.violations] == [("pattern", reason)]
+    assert [tuple(violation) for violation in error.value.violations] == [("pattern", reason)]
 
 
-def test_a_pattern_may_be_as_long_as_the_bound() -> None:
+def test_a_pattern_may_have_the_maximum_length() -> None:
     source = "x" * MAX_PATTERN_LENGTH
     assert list(CompiledPattern(source).spans(source, source.encode())) == [(0, 1000)]
 
@@ -54,7 +54,7 @@ def test_spans_count_code_points(source: str, text: str, spans: list[tuple[int, 
 
 
 @given(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8"), min_size=1))
-def test_what_a_span_cuts_out_is_what_was_looked_for(text: str, needle: str) -> None:
+def test_each_span_contains_the_searched_text(text: str, needle: str) -> None:
     import re2  # noqa: PLC0415 - for its escape function only
 
     source = re2.escape(needle)
@@ -68,11 +68,11 @@ def test_what_a_span_cuts_out_is_what_was_looked_for(text: str, needle: str) -> 
 
 
 @pytest.mark.parametrize("source", [r"\C", r"a\\\C+", r"[a-z]\C{2}"])
-def test_parts_of_characters_are_refused(source: str) -> None:
-    """They would have no place in a text that is not ASCII."""
+def test_single_bytes_are_rejected(source: str) -> None:
+    """A part of a character has no position in a text that is not ASCII."""
     with pytest.raises(InvalidPattern, match="single bytes"):
         CompiledPattern(source)
 
 
-def test_an_escaped_backslash_before_a_letter_is_no_byte() -> None:
+def test_an_escaped_backslash_before_a_c_is_accepted() -> None:
     assert list(CompiledPattern(r"\\C").spans(r"a\C", rb"a\C")) == [(1, 3)]

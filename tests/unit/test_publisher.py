@@ -1,4 +1,4 @@
-"""Publishing: one reference a tenant, never an older one, never one that missed a change."""
+"""The publisher: a tenant's snapshot never gets older and never misses a change."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def snapshot(base: Platform, tenant_id: str, revision: int, pattern: str = "x") 
     return compile_tenant(base, tenant_id, PolicySet({KIND: {"p": policy}}), revision)
 
 
-def test_a_tenant_without_policies_has_the_platforms() -> None:
+def test_a_tenant_without_policies_has_those_of_the_platform() -> None:
     publisher = Publisher(platform(), 5, {})
     current = publisher.current("fresh")
     assert current is not None
@@ -47,7 +47,7 @@ def test_a_published_snapshot_is_in_force() -> None:
     assert current.revision == 5
 
 
-def test_a_published_snapshot_takes_the_place_of_what_was_answered_before() -> None:
+def test_a_published_snapshot_replaces_the_current_one() -> None:
     base = platform()
     publisher = Publisher(base, 5, {})
     for fresh in (snapshot(base, "acme", 6), snapshot(base, "acme", 7, "y")):
@@ -65,7 +65,7 @@ def test_an_older_snapshot_never_replaces_a_newer_one() -> None:
     assert publisher.current("acme") is newer
 
 
-def test_a_snapshot_that_has_missed_a_change_is_refused() -> None:
+def test_a_snapshot_that_misses_a_change_is_rejected() -> None:
     base = platform()
     publisher = Publisher(base, 5, {})
     publisher.advance(9, {"acme": 8})
@@ -74,12 +74,12 @@ def test_a_snapshot_that_has_missed_a_change_is_refused() -> None:
     assert publisher.publish(snapshot(base, "acme", 8))
 
 
-def test_a_snapshot_of_another_platform_is_refused() -> None:
+def test_a_snapshot_of_another_platform_is_rejected() -> None:
     publisher = Publisher(platform(), 5, {})
     assert not publisher.publish(snapshot(platform(), "acme", 6))
 
 
-def test_advancing_drops_what_has_changed_and_keeps_the_rest() -> None:
+def test_advance_evicts_changed_tenants_only() -> None:
     base = platform()
     publisher = Publisher(base, 5, {})
     publisher.publish(snapshot(base, "changed", 5))
@@ -91,7 +91,7 @@ def test_advancing_drops_what_has_changed_and_keeps_the_rest() -> None:
     assert same.revision == 6
 
 
-def test_advancing_publishes_what_was_compiled_anew() -> None:
+def test_advance_publishes_new_snapshots() -> None:
     base = platform()
     publisher = Publisher(base, 5, {})
     publisher.publish(snapshot(base, "acme", 5))
@@ -100,7 +100,7 @@ def test_advancing_publishes_what_was_compiled_anew() -> None:
     assert publisher.current("acme") is fresh
 
 
-def test_a_new_platform_is_in_force_for_everyone() -> None:
+def test_a_new_platform_is_in_force_for_all_tenants() -> None:
     base = platform()
     publisher = Publisher(base, 5, {})
     publisher.publish(snapshot(base, "acme", 5))
@@ -114,15 +114,15 @@ def test_a_new_platform_is_in_force_for_everyone() -> None:
 
 
 def other_models(base: Platform) -> Platform:
-    """A platform that differs from `base` in its models alone."""
+    """Returns a platform that differs from `base` only in its models."""
     return replace(base, models=ModelIndex())
 
 
-def test_other_models_are_in_force_for_everyone_and_what_is_held_stays() -> None:
+def test_new_models_are_in_force_for_all_tenants_without_compilation() -> None:
     base = platform()
     publisher = Publisher(base, 5, {"acme": 0})
-    held = snapshot(base, "acme", 5)
-    publisher.publish(held)
+    cached = snapshot(base, "acme", 5)
+    publisher.publish(cached)
     publisher.current("fresh")
     renewed = other_models(base)
     publisher.advance(6, {"": 6}, platform=renewed)
@@ -134,12 +134,12 @@ def test_other_models_are_in_force_for_everyone_and_what_is_held_stays() -> None
         assert publisher.current(tenant_id) is current
     acme = publisher.current("acme")
     assert acme is not None
-    assert acme.policies is held.policies
-    assert acme.shards is held.shards
+    assert acme.policies is cached.policies
+    assert acme.shards is cached.shards
 
 
-def test_a_snapshot_made_with_other_models_is_led_over() -> None:
-    """It was compiled while they changed."""
+def test_a_snapshot_with_old_models_gets_the_new_ones() -> None:
+    """The models changed while it was compiled."""
     base = platform()
     publisher = Publisher(base, 5, {"acme": 0})
     renewed = other_models(base)
@@ -150,7 +150,7 @@ def test_a_snapshot_made_with_other_models_is_led_over() -> None:
     assert (current.platform is renewed, current.revision) == (True, 7)
 
 
-def test_a_tenant_that_changed_with_the_models_is_compiled_on_both() -> None:
+def test_a_tenant_that_changed_together_with_the_models_is_loaded_again() -> None:
     base = platform()
     publisher = Publisher(base, 5, {"acme": 0})
     publisher.publish(snapshot(base, "acme", 5))
@@ -160,13 +160,13 @@ def test_a_tenant_that_changed_with_the_models_is_compiled_on_both() -> None:
     assert publisher.publish(snapshot(renewed, "acme", 7))
 
 
-def test_revisions_never_go_back() -> None:
+def test_the_revision_never_decreases() -> None:
     publisher = Publisher(platform(), 5, {})
     publisher.advance(3, {})
     assert publisher.revision == 5
 
 
-def test_only_so_many_tenants_are_held_and_a_dropped_one_is_loaded_again() -> None:
+def test_the_cache_is_bounded_and_an_evicted_tenant_is_loaded_again() -> None:
     base = platform()
     publisher = Publisher(base, 5, {}, capacity=2)
     publisher.publish(snapshot(base, "acme", 5))

@@ -12,7 +12,7 @@ import pytest
 from pdp.audit import recorder as recorder_module
 from pdp.audit.acknowledgements import LoopAcknowledgements, ThreadAcknowledgements
 from pdp.audit.recorder import Recorder
-from pdp.domain.audit_log import Filter, Retention, StoredRecord, Verification
+from pdp.domain.audit_log import RecordFilter, Retention, StoredRecord, Verification
 from pdp.domain.decision import Outcome, Risk
 from pdp.domain.decision_record import DecisionRecord, Recorded
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY
@@ -49,10 +49,12 @@ class MemoryLog:
     def count(self) -> int:
         return sum(map(len, self.batches))
 
-    def select(self, wanted: Filter, *, before: int | None, limit: int) -> Sequence[StoredRecord]:
+    def select(
+        self, wanted: RecordFilter, *, before: int | None, limit: int
+    ) -> Sequence[StoredRecord]:
         raise NotImplementedError
 
-    def follow(self, wanted: Filter, *, after: int, limit: int) -> Sequence[StoredRecord]:
+    def follow(self, wanted: RecordFilter, *, after: int, limit: int) -> Sequence[StoredRecord]:
         raise NotImplementedError
 
     def read_on(self, after: int, limit: int) -> Sequence[StoredRecord]:

@@ -12,8 +12,8 @@ import pytest
 from pdp import catalog
 from pdp.decisions import record_redaction
 from pdp.decisions.policy_hash import PolicyHasher
-from pdp.decisions.recording import Records
-from pdp.decisions.records import Pending, RecordMaker, is_kept
+from pdp.decisions.record_builder import PendingRecord, RecordBuilder, is_recorded
+from pdp.decisions.recording import DecisionRecorder
 from pdp.detect.validators import VALIDATORS
 from pdp.domain.decision import (
     Decision,
@@ -24,7 +24,7 @@ from pdp.domain.decision import (
     Span,
 )
 from pdp.domain.decision_record import DecisionRecord
-from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.domain.ner import EntityLabel, NamedEntity, NerFindings
 from pdp.domain.org_policy import OrgPolicy
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Entity, Request, Subject, Target
@@ -55,7 +55,7 @@ def at(snapshot: Snapshot, level: str) -> Snapshot:
 def recorded(snapshot: Snapshot, **fields: Any) -> DecisionRecord:
     request = Request(**fields)
     decision = evaluate(snapshot, request, "d1")
-    return RecordMaker().make(Pending(snapshot, request, decision, 2.0, 0.001)).record
+    return RecordBuilder().make(PendingRecord(snapshot, request, decision, 2.0, 0.001)).record
 
 
 def decision(**fields: Any) -> Decision:
@@ -88,7 +88,7 @@ def decision(**fields: Any) -> Decision:
 )
 def test_which_decisions_are_kept(fields: dict[str, Any], levels: set[str]) -> None:
     every = ("minimal", "standard", "full", "paranoid")
-    assert {level for level in every if is_kept(level, decision(**fields))} == levels
+    assert {level for level in every if is_recorded(level, decision(**fields))} == levels
 
 
 class TestText:
@@ -102,11 +102,11 @@ class TestText:
         text = f"secret plan, card {CARD}"
         obligation = Obligation(ObligationType.REDACT, "[PLAN]", (Span(0, 11),))
         what = decision(outcome=Outcome.REDACT, obligations=(obligation,))
-        record = RecordMaker().make(Pending(snapshot, Request(text=text), what, 0.0)).record
+        record = RecordBuilder().make(PendingRecord(snapshot, Request(text=text), what, 0.0)).record
         assert record.redacted_text == "[PLAN], card [CREDIT_CARD]"
 
     def test_what_models_and_callers_found_goes_too(self, snapshot: Snapshot) -> None:
-        found = NamedEntity(Wanted("ner", "PERSON"), 0.9, 3, 6)
+        found = NamedEntity(EntityLabel("ner", "PERSON"), 0.9, 3, 6)
         record = recorded(
             at(snapshot, "full"),
             text="Dr Who lives at 1 Elm Road",
@@ -137,8 +137,8 @@ class TestText:
         request = Request(text=CARD, tool=CARD, subject=Subject(CARD))
         what = evaluate(snapshot, request, "d1")
         monkeypatch.setattr(record_redaction, "scan", fail)
-        maker = RecordMaker()
-        record = maker.make(Pending(at(snapshot, "full"), request, what, 0.0)).record
+        maker = RecordBuilder()
+        record = maker.make(PendingRecord(at(snapshot, "full"), request, what, 0.0)).record
         assert maker.withheld == 2
         assert CARD not in json.dumps(record.to_json())
         assert (record.decision_id, record.outcome) == ("d1", what.outcome)
@@ -146,7 +146,7 @@ class TestText:
     def test_without_a_snapshot_nothing_of_the_callers_is_kept(self) -> None:
         request = Request(text=CARD, tool=CARD, tenant_id="acme")
         what = unjudged("r1", "d1")
-        record = RecordMaker().make(Pending(None, request, what, 0.0)).record
+        record = RecordBuilder().make(PendingRecord(None, request, what, 0.0)).record
         assert CARD not in json.dumps(record.to_json())
         assert (record.tenant_id, record.reason_code) == ("acme", "ENGINE_ERROR")
 
@@ -167,7 +167,7 @@ class TestArguments:
         obligation = Obligation(ObligationType.MASK_FIELDS, fields=("dob",))
         what = decision(outcome=Outcome.REDACT, obligations=(obligation,))
         request = Request(arguments={"who": {"dob": "1990-01-01", "name": "x"}})
-        record = RecordMaker().make(Pending(snapshot, request, what, 0.0)).record
+        record = RecordBuilder().make(PendingRecord(snapshot, request, what, 0.0)).record
         assert record.redacted_arguments == {"who": {"dob": "[MASKED]", "name": "x"}}
 
 
@@ -218,11 +218,11 @@ def test_what_waits_is_weighed_whole() -> None:
     class Scales:
         weight = 0
 
-        def record(self, pending: Pending, weight: int) -> None:
+        def record(self, pending: PendingRecord, weight: int) -> None:
             self.weight = weight
 
     scales = Scales()
-    records = Records(scales)  # type: ignore[arg-type] # a recorder as far as it is asked
+    records = DecisionRecorder(scales)  # type: ignore[arg-type] # a recorder as far as it is asked
     request = Request(
         text="x" * 100,
         arguments={"a": ["y" * 1000]},

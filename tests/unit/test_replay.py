@@ -9,9 +9,9 @@ from bench.engine import catalog_platform
 from pdp import catalog
 from pdp.decisions import replay as replays
 from pdp.decisions.policy_hash import PolicyHasher
-from pdp.decisions.records import Pending, RecordMaker
+from pdp.decisions.record_builder import PendingRecord, RecordBuilder
 from pdp.decisions.replay import replay
-from pdp.decisions.replay_tally import (
+from pdp.decisions.replay_summary import (
     ADDED,
     GONE,
     Responsible,
@@ -167,11 +167,11 @@ def test_every_example_of_the_catalog_is_replayed_as_it_was_decided() -> None:
         for key, each in platform.detectors.items()
     }
     policies = compile_tenant(platform, "acme", PolicySet({dlp_rule.KIND: rules}), 7)
-    maker, outcomes, differing = RecordMaker(), set(), []
+    maker, outcomes, differing = RecordBuilder(), set(), []
     for text in EXAMPLES:
         request = Request(text=text, tenant_id="acme", timestamp=1.0)
         decision = evaluate(policies, request, "d1")
-        record = maker.make(Pending(policies, request, decision, 1.0)).record
+        record = maker.make(PendingRecord(policies, request, decision, 1.0)).record
         again = replay(record, policies, policies).decision
         outcomes.add(decision.outcome)
         if again is None or (again.outcome, again.incomplete) != (decision.outcome, False):

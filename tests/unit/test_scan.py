@@ -1,4 +1,4 @@
-"""The pattern set: one pass finds what one by one would, and running out is never "no match"."""
+"""The scan: one pass finds the same as single searches; lack of memory is never "no match"."""
 
 from __future__ import annotations
 
@@ -11,95 +11,97 @@ from pdp.engine.scan import (
     MAX_SHARD_PATTERNS,
     PatternErrors,
     PatternSet,
-    PatternsExhausted,
+    ScanMemoryExhausted,
     Shard,
     scan,
-    strings_in,
 )
-from pdp.engine.text.patterns import CompiledPattern, Detector
+from pdp.engine.text.locations import strings_in
+from pdp.engine.text.patterns import CompiledPattern, PatternDetector
 
 
 def sources(count: int, prefix: str = "word") -> list[str]:
     return [rf"\b{prefix}{index}\b" for index in range(count)]
 
 
-def found(patterns: PatternSet, text: str) -> set[str]:
+def hits(patterns: PatternSet, text: str) -> set[str]:
     return set(scan(patterns.shards, text, None, {}).hits)
 
 
-class TestFinding:
+class TestScan:
     def test_only_the_patterns_that_occur_are_hits(self) -> None:
         patterns = PatternSet().with_patterns(sources(300))
-        assert found(patterns, "word7 and word299 but not word300") == {
+        assert hits(patterns, "word7 and word299 but not word300") == {
             r"\bword7\b",
             r"\bword299\b",
         }
 
-    def test_anchors_hold_for_each_string_of_the_arguments(self) -> None:
+    def test_anchors_match_in_each_string_of_the_arguments(self) -> None:
         patterns = PatternSet().with_patterns(["^drop", "end$"])
         findings = scan(patterns.shards, "x", {"a": "drop it", "b": ["the end", "drop"]}, {})
-        located = findings.all(Detector("^drop"))
-        assert [where.segment.path for where in located] == ["/a", "/b/1"]
-        assert [where.segment.path for where in findings.all(Detector("end$"))] == ["/b/0"]
+        locations = findings.all(PatternDetector("^drop"))
+        assert [each.segment.path for each in locations] == ["/a", "/b/1"]
+        assert [each.segment.path for each in findings.all(PatternDetector("end$"))] == ["/b/0"]
 
-    def test_a_match_does_not_reach_from_one_string_into_the_next(self) -> None:
+    def test_a_match_does_not_extend_into_the_next_string(self) -> None:
         patterns = PatternSet().with_patterns([r"(?s)alpha.*omega"])
         assert not scan(patterns.shards, "alpha", {"a": "omega"}, {}).hits
 
-    def test_a_validator_decides_what_counts(self) -> None:
+    def test_only_matches_that_the_validator_accepts_count(self) -> None:
         patterns = PatternSet().with_patterns([r"\d+"])
         findings = scan(
             patterns.shards, "11 22 31", None, {"odd": lambda value: int(value) % 2 > 0}
         )
-        odd = findings.all(Detector(r"\d+", "odd"))
-        assert [where.value for where in odd] == ["11", "31"]
-        first = findings.first(Detector(r"\d+"))
+        odd = findings.all(PatternDetector(r"\d+", "odd"))
+        assert [each.value for each in odd] == ["11", "31"]
+        first = findings.first(PatternDetector(r"\d+"))
         assert first is not None
         assert first.value == "11"
 
-    def test_a_validator_that_accepts_nothing_leaves_nothing(self) -> None:
+    def test_no_match_counts_if_the_validator_accepts_none(self) -> None:
         patterns = PatternSet().with_patterns([r"\d+"])
         findings = scan(patterns.shards, "22", None, {"never": lambda value: False})
-        assert findings.first(Detector(r"\d+", "never")) is None
+        assert findings.first(PatternDetector(r"\d+", "never")) is None
 
     def test_json_pointers_are_escaped(self) -> None:
         paths = [segment.path for segment in strings_in({"a/b": {"c~d": ["x", 1, None, "y"]}})]
         assert paths == ["/a~1b/c~0d/0", "/a~1b/c~0d/3"]
 
-    def test_tuples_are_looked_into_as_lists_are(self) -> None:
+    def test_tuples_are_searched_like_lists(self) -> None:
         assert [segment.path for segment in strings_in({"a": ("x", ("y",))})] == ["/a/0", "/a/1/0"]
 
     @given(
         st.lists(st.text("ab", min_size=1, max_size=4), max_size=40, unique=True),
         st.text("abc", max_size=60),
     )
-    def test_one_pass_finds_what_one_by_one_finds(self, words: list[str], text: str) -> None:
+    def test_one_pass_finds_the_same_as_single_searches(self, words: list[str], text: str) -> None:
         patterns = PatternSet().with_patterns(words)
         one_by_one = {word for word in words if text and re2.search(word, text)}
-        assert found(patterns, text) == one_by_one
+        assert hits(patterns, text) == one_by_one
 
-    def test_a_long_reading_without_a_find_says_nothing_of_later_ones(self) -> None:
-        """It is gone by then, and one of them may well have got its place in memory."""
+    def test_the_index_of_a_long_variant_is_not_used_for_a_later_one(self) -> None:
+        """A variant without hits is freed, so a later one can have the same `id`."""
         shards = PatternSet().with_patterns(["x$", "one", "two", "three"]).shards
-        long = "%41" + "." * 25_000 + "x" * 200 + "." * 10_000  # cut within the x's, it matches
+        long = (
+            "%41" + "." * 25_000 + "x" * 200 + "." * 10_000
+        )  # "x$" matches if a chunk ends within the x's
         later = {f"c{index}": "z%78" for index in range(50)}
         findings = scan(shards, "", {"a": "one two three", "b": long, **later}, {})
-        found = [where.segment.path for where in findings.all(Detector("x$"))]
-        assert found == [f"/{key}" for key in later]
+        paths = [each.segment.path for each in findings.all(PatternDetector("x$"))]
+        assert paths == [f"/{key}" for key in later]
 
 
-class TestExhaustion:
-    def test_an_empty_answer_is_never_taken_for_no_match(
+class TestMemory:
+    def test_an_empty_result_without_the_canary_is_an_error(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """RE2 answers [] when its automaton has no memory left; the canary is missing then."""
+        """RE2 returns no index at all if its automaton runs out of memory."""
         monkeypatch.setattr(re2.Set, "Match", lambda self, data: None)
         monkeypatch.setattr("pdp.engine.scan._WARM_UP", ())
         shard = Shard([CompiledPattern("x")])
-        with pytest.raises(PatternsExhausted):
+        with pytest.raises(ScanMemoryExhausted):
             shard.search(b"x")
 
-    def test_nothing_found_is_an_answer(self) -> None:
+    def test_a_result_with_only_the_canary_is_no_match(self) -> None:
         assert Shard([CompiledPattern("x")]).search(b"y") == ()
         assert Shard([CompiledPattern("x")]).search(b"") == ()
 
@@ -114,27 +116,27 @@ class TestGrowth:
             assert sum(len(shard.patterns) for shard in fresh) <= 200
         assert len(patterns.shards) <= 12
 
-    def test_a_set_has_few_shards_however_it_grew(self) -> None:
+    def test_a_set_that_grew_one_by_one_has_few_shards(self) -> None:
         patterns = PatternSet()
-        wanted: list[str] = []
+        current: list[str] = []
         for source in sources(600):
-            wanted.append(source)
-            patterns = patterns.with_patterns(wanted)
+            current.append(source)
+            patterns = patterns.with_patterns(current)
         assert len(patterns.shards) <= 10
-        assert found(patterns, "word0 word599") == {r"\bword0\b", r"\bword599\b"}
+        assert hits(patterns, "word0 word599") == {r"\bword0\b", r"\bword599\b"}
 
-    def test_no_shard_is_larger_than_its_bound(self) -> None:
+    def test_no_shard_is_larger_than_the_maximum(self) -> None:
         patterns = PatternSet().with_patterns(sources(2 * MAX_SHARD_PATTERNS + 5))
         assert max(len(shard.patterns) for shard in patterns.shards) <= MAX_SHARD_PATTERNS
 
-    def test_a_shard_that_would_grow_beyond_its_bound_is_left_as_it_is(self) -> None:
+    def test_a_shard_that_would_exceed_the_maximum_is_not_merged(self) -> None:
         some = sources(MAX_SHARD_PATTERNS - 48)
         first = PatternSet().with_patterns(some)
         patterns = first.with_patterns([*some, *sources(1500, "more")])
         assert [len(shard.patterns) for shard in patterns.shards] == [len(some), 1500]
         assert patterns.shards[0] is first.shards[0]
 
-    def test_patterns_that_are_too_large_together_are_compiled_apart(
+    def test_patterns_that_are_too_large_for_one_shard_get_several(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("pdp.engine.scan.SHARD_BASE_BYTES", 64 << 10)
@@ -143,26 +145,28 @@ class TestGrowth:
         patterns = PatternSet().with_patterns(large)
         assert len(patterns.shards) > 1
         assert set(patterns.compiled) == set(large)
-        assert found(patterns, "c" * 400 + "z") == {"c{400}z"}
+        assert hits(patterns, "c" * 400 + "z") == {"c{400}z"}
 
-    def test_the_same_patterns_are_the_same_set(self) -> None:
+    def test_the_same_patterns_return_the_same_set(self) -> None:
         patterns = PatternSet().with_patterns(sources(5))
         assert patterns.with_patterns(reversed(sources(5))) is patterns
 
-    def test_a_shard_that_is_half_dead_is_built_anew(self) -> None:
+    def test_a_shard_is_rebuilt_if_most_of_its_patterns_are_removed(self) -> None:
         patterns = PatternSet().with_patterns(sources(10))
         assert len(patterns.with_patterns(sources(6)).compiled) == 10
         assert len(patterns.with_patterns(sources(4)).compiled) == 4
 
-    def test_all_patterns_that_do_not_compile_are_named(self) -> None:
+    def test_the_error_names_all_patterns_that_do_not_compile(self) -> None:
         with pytest.raises(PatternErrors) as errors:
             PatternSet().with_patterns(["(", "fine", "[z-a]"])
         assert set(errors.value.reasons) == {"(", "[z-a]"}
 
     @given(st.lists(st.sets(st.integers(0, 40)), min_size=1, max_size=6))
-    def test_any_history_of_changes_finds_the_same(self, history: list[set[int]]) -> None:
+    def test_the_history_of_a_set_does_not_change_its_results(
+        self, history: list[set[int]]
+    ) -> None:
         patterns = PatternSet()
-        for wanted in history:
-            patterns = patterns.with_patterns([rf"\bw{index}\b" for index in sorted(wanted)])
+        for indexes in history:
+            patterns = patterns.with_patterns([rf"\bw{index}\b" for index in sorted(indexes)])
         text = " ".join(f"w{index}" for index in range(41))
-        assert found(patterns, text) >= {rf"\bw{index}\b" for index in history[-1]}
+        assert hits(patterns, text) >= {rf"\bw{index}\b" for index in history[-1]}

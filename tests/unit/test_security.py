@@ -1,4 +1,4 @@
-"""Credentials behind all guards, in this process: what needs the store, and what does not."""
+"""Credentials behind all guards, in this process: which steps need the store."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Node:
         self.security = Security(load({"auth": "required", **settings}), self.publisher)
         self.wiring = wire(self.publisher, self.workspace, secure=self.security.services)
 
-    async def ask(self, key: str, message: Message | None = None) -> Message:
+    async def decide(self, key: str, message: Message | None = None) -> Message:
         """Decides with a key."""
         message = decide_pb2.DecideRequest() if message is None else message
         name = type(message).__name__.removesuffix("Request")
@@ -47,10 +47,10 @@ class Node:
         call = Call(self.wiring.methods[path], {"x-api-key": key} if key else {}, "local")
         return await self.wiring.endpoints[path](call, message)
 
-    async def why_not(self, key: str, message: Message | None = None) -> str:
-        """Returns why a decision is refused; empty where it is not."""
+    async def refusal(self, key: str, message: Message | None = None) -> str:
+        """Returns the reason why a decision is refused; empty if it is not."""
         try:
-            await self.ask(key, message)
+            await self.decide(key, message)
         except PdpError as error:
             return error.reason
         return ""
@@ -63,93 +63,93 @@ class Node:
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
     """A server that requires credentials."""
-    opened = Node(tmp_path)
-    yield opened
-    opened.close()
+    node = Node(tmp_path)
+    yield node
+    node.close()
 
 
 async def test_deciding_with_a_key_needs_no_store(node: Node) -> None:
-    """Known keys count and others do not while the store is closed, broken or gone."""
+    """While the store is closed, known keys are accepted and others are refused."""
     key = (await node.keys.create("me", None, DRAFT)).value.value.text
-    await node.ask(key)
+    await node.decide(key)
     node.close()
-    answer = await node.ask(key)
-    assert isinstance(answer, decide_pb2.DecideResponse)
-    assert answer.allowed
-    assert not answer.incomplete
-    assert await node.why_not("aa_live_0123456789ab_" + "x" * 43) == "UNAUTHENTICATED"
-    assert await node.why_not("") == "UNAUTHENTICATED"
+    response = await node.decide(key)
+    assert isinstance(response, decide_pb2.DecideResponse)
+    assert response.allowed
+    assert not response.incomplete
+    assert await node.refusal("aa_live_0123456789ab_" + "x" * 43) == "UNAUTHENTICATED"
+    assert await node.refusal("") == "UNAUTHENTICATED"
 
 
-async def test_a_key_is_in_force_when_it_has_been_made(node: Node) -> None:
-    """And out of force when it has been revoked; nothing is compiled for either."""
+async def test_a_new_key_is_valid_at_once(node: Node) -> None:
+    """A revoked key is invalid at once. Neither change compiles policies."""
     platform = node.publisher.platform
     assert node.security.locked
-    made = (await node.keys.create("me", None, DRAFT)).value.value
+    created = (await node.keys.create("me", None, DRAFT)).value.value
     assert not node.security.locked
-    assert await node.why_not(made.text) == ""
-    await node.keys.revoke("me", None, made.key.id)
-    assert await node.why_not(made.text) == "UNAUTHENTICATED"
+    assert await node.refusal(created.text) == ""
+    await node.keys.revoke("me", None, created.key.id)
+    assert await node.refusal(created.text) == "UNAUTHENTICATED"
     assert node.security.locked
-    assert node.publisher.platform.akin(platform)
+    assert node.publisher.platform.compatible_with(platform)
     assert node.publisher.platform.patterns is platform.patterns
 
 
-async def test_what_others_have_written_is_followed(node: Node, tmp_path: Path) -> None:
-    """A key that another process has made or revoked counts, or counts no more, once it is read."""
+async def test_changes_of_other_processes_are_followed(node: Node, tmp_path: Path) -> None:
+    """A key that another process creates or revokes is in effect once the change has been read."""
     other = Node(tmp_path)
-    made = (await other.keys.create("me", None, DRAFT)).value.value
-    assert await node.why_not(made.text) == "UNAUTHENTICATED"
+    created = (await other.keys.create("me", None, DRAFT)).value.value
+    assert await node.refusal(created.text) == "UNAUTHENTICATED"
     await node.workspace.catch_up()
-    assert await node.why_not(made.text) == ""
-    await other.keys.revoke("me", None, made.key.id)
+    assert await node.refusal(created.text) == ""
+    await other.keys.revoke("me", None, created.key.id)
     await node.workspace.catch_up()
-    assert await node.why_not(made.text) == "UNAUTHENTICATED"
+    assert await node.refusal(created.text) == "UNAUTHENTICATED"
     other.close()
 
 
 async def test_keys_survive_a_restart(tmp_path: Path) -> None:
-    """They are read with the policies, at the start."""
+    """Keys are read with the policies when the server starts."""
     first = Node(tmp_path)
     key = (await first.keys.create("me", None, DRAFT)).value.value.text
     first.close()
     second = Node(tmp_path)
-    assert await second.why_not(key) == ""
+    assert await second.refusal(key) == ""
     second.close()
 
 
-async def test_a_made_key_does_not_show_itself(node: Node) -> None:
-    """Neither a log nor a traceback has it."""
-    made = (await node.keys.create("me", None, DRAFT)).value.value
-    assert made.text.rpartition("_")[2] not in repr(made)
+async def test_the_secret_of_a_new_key_is_not_in_its_repr(node: Node) -> None:
+    """So it appears in no log and in no traceback."""
+    created = (await node.keys.create("me", None, DRAFT)).value.value
+    assert created.text.rpartition("_")[2] not in repr(created)
 
 
-async def test_a_batch_is_worth_its_items(tmp_path: Path) -> None:
-    """One call of a thousand requests is no way around the rate."""
+async def test_a_batch_counts_all_its_items(tmp_path: Path) -> None:
+    """A batch of a thousand requests cannot bypass the rate limit."""
     node = Node(tmp_path, rate_per_s="0.001", rate_burst="5")
     key = (await node.keys.create("me", None, DRAFT)).value.value.text
     batch = decide_pb2.DecideBatchRequest(requests=[decide_pb2.DecideRequest()] * 4)
-    assert await node.why_not(key, batch) == ""
-    assert await node.why_not(key) == ""
+    assert await node.refusal(key, batch) == ""
+    assert await node.refusal(key) == ""
     with pytest.raises(RateLimited):
-        await node.ask(key)
+        await node.decide(key)
     with pytest.raises(Unauthenticated):
-        await node.ask("")
+        await node.decide("")
     node.close()
 
 
-def test_a_fault_of_ours_lets_nobody_in(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the message is read, too; it is told by the request's id alone."""
+def test_an_internal_error_refuses_the_call(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even before the message is read. The caller sees only the id of the request."""
 
     def broken(_ring: KeyRing, _key: str) -> None:
-        raise ZeroDivisionError("a secret of ours")
+        raise ZeroDivisionError("an internal secret")
 
     monkeypatch.setattr(KeyRing, "principal_of", broken)
     path = "/pdp.v1.DecideService/Decide"
     metadata = {"x-api-key": "any", "x-request-id": "r-1"}
     call = Call(node.wiring.methods[path], metadata, "grpc")
-    with pytest.raises(InternalError, match="request id r-1") as refused:
+    with pytest.raises(InternalError, match="request id r-1") as caught:
         node.wiring.admissions[path](call)
-    assert "secret" not in refused.value.message
+    assert "secret" not in caught.value.message
     assert not call.admitted
     assert call.reply["x-request-id"] == "r-1"

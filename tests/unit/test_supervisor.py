@@ -1,4 +1,4 @@
-"""The parent of several workers, with workers that misbehave."""
+"""The parent of several workers, with workers that fail in various ways."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 READY = (
     "import json, os, socket, signal, time; "
-    f"s = socket.socket(fileno=int(os.environ[{worker.MARK!r}])); "
+    f"s = socket.socket(fileno=int(os.environ[{worker.SOCKET_VARIABLE!r}])); "
 )
-"""A worker that can talk to its parent."""
+"""Code of a worker that can send messages to its parent."""
 
 UP = "s.sendall(json.dumps(dict(up={})).encode() + bytes([10])); "
 SERVE = READY + UP
@@ -50,26 +50,26 @@ def supervise(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 
 
 def test_a_worker_that_never_serves(supervise: Callable[..., int]) -> None:
-    """What does not allow a start ends the parent with the worker's own code."""
+    """If the first worker cannot start, the parent ends with its exit code."""
     announced: list[Any] = []
     assert supervise(READY + "raise SystemExit(78)", announced.append) == 78
     assert announced == []
 
 
-def test_a_worker_that_ends_well_before_it_serves(supervise: Callable[..., int]) -> None:
-    """A worker that does not serve is no success, whatever it says."""
+def test_a_worker_that_exits_with_0_before_it_serves(supervise: Callable[..., int]) -> None:
+    """A worker that ends before it serves is a failure, whatever its exit code."""
     assert supervise(READY) == supervisor.EX_SOFTWARE
 
 
 def test_workers_that_keep_dying(supervise: Callable[..., int]) -> None:
-    """There is an end to starting anew."""
+    """The parent does not restart a worker endlessly."""
     announced: list[Any] = []
     assert supervise(SERVE + "raise SystemExit(3)", announced.append) == supervisor.EX_SOFTWARE
     assert announced == [{}]
 
 
 def test_a_worker_that_does_not_drain(supervise: Callable[..., int]) -> None:
-    """Who does not end in time is killed."""
+    """A worker that does not end in time is killed."""
 
     def announce(_: Mapping[str, Any]) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -78,34 +78,36 @@ def test_a_worker_that_does_not_drain(supervise: Callable[..., int]) -> None:
     assert supervise(stubborn + "time.sleep(600)", announce) == 128 + signal.SIGKILL
 
 
-def test_no_worker_without_a_mark(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process is a worker only where its parent says so, and does not pass that on."""
-    monkeypatch.delenv(worker.MARK, raising=False)
-    assert worker.Worker.of_environment() is None
+def test_a_process_without_the_variable_is_not_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the environment variable makes a process a worker."""
+    monkeypatch.delenv(worker.SOCKET_VARIABLE, raising=False)
+    assert worker.Worker.from_environment() is None
 
 
-async def test_what_a_worker_tells_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it serves, and its metrics when it is asked; it ends with its parent."""
-    ours, theirs = socket.socketpair()
-    ours.settimeout(PATIENCE_S)
-    monkeypatch.setenv(worker.MARK, str(theirs.detach()))
-    one = worker.Worker.of_environment()
+async def test_the_messages_between_a_worker_and_its_parent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A worker sends its addresses, and its metrics on request. It ends with its parent."""
+    parent_end, worker_end = socket.socketpair()
+    parent_end.settimeout(PATIENCE_S)
+    monkeypatch.setenv(worker.SOCKET_VARIABLE, str(worker_end.detach()))
+    one = worker.Worker.from_environment()
     assert one is not None
-    assert worker.MARK not in os.environ
+    assert worker.SOCKET_VARIABLE not in os.environ
     one.render = lambda: b"calls 1"
     stop = asyncio.Event()
     await one.open(stop)
     one.announce({"grpc_address": "here"})
-    with ours, ours.makefile("rwb", buffering=0) as parent:
+    with parent_end, parent_end.makefile("rwb", buffering=0) as parent:
         assert json.loads(await asyncio.to_thread(parent.readline)) == {
             "up": {"grpc_address": "here"}
         }
-        parent.write(b'{"ask": 7}\n')
-        answer = json.loads(await asyncio.to_thread(parent.readline))
-        assert answer == {"answer": 7, "metrics": "calls 1"}
-        asked = asyncio.create_task(one.metrics_of_all())
-        number = json.loads(await asyncio.to_thread(parent.readline))["ask"]
-        told = {"answer": number, "metrics": {"0": "calls 1", "1": None}}
-        parent.write(json.dumps(told).encode() + b'\n{"cut o')
-        assert await asked == {0: "calls 1", 1: None}
+        parent.write(b'{"request": 7}\n')
+        response = json.loads(await asyncio.to_thread(parent.readline))
+        assert response == {"response": 7, "metrics": "calls 1"}
+        metrics = asyncio.create_task(one.all_metrics())
+        number = json.loads(await asyncio.to_thread(parent.readline))["request"]
+        message = {"response": number, "metrics": {"0": "calls 1", "1": None}}
+        parent.write(json.dumps(message).encode() + b'\n{"cut o')
+        assert await metrics == {0: "calls 1", 1: None}
     await asyncio.wait_for(stop.wait(), PATIENCE_S)

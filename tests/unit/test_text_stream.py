@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pdp.decisions.text_stream import (
     HOLD_BACK,
     MAX_RUN,
+    MAX_SCANS,
     MAX_TEXT_BYTES,
-    SHARE,
     STEP,
     TextStream,
     TextTooLong,
@@ -55,7 +55,7 @@ def redacting(*patterns: str, blocks: str = "") -> Snapshot:
     policies = chained(*(redact(pattern, index) for index, pattern in enumerate(patterns)))
     if blocks:
         policy = StaticPolicy("s", "Phrase", "custom", blocks, "block")
-        policies = policies.replaced(KIND, {"s": policy})
+        policies = policies.with_policies(KIND, {"s": policy})
     return compile_tenant(PLATFORM, "t", policies, 1)
 
 
@@ -107,7 +107,7 @@ def test_a_text_that_does_not_end_releases_nothing_that_could_be_a_value(
     for chunk in chunks:
         text.add(chunk)
         if text.is_due(last=False):
-            text.go_on(lambda so_far: ask(REDACTING, so_far), last=False)
+            text.advance(lambda so_far: ask(REDACTING, so_far), last=False)
     assert text.released <= max(0, text.length - HOLD_BACK)
 
 
@@ -184,8 +184,8 @@ def test_a_match_over_more_than_the_window_stops_what_is_left() -> None:
 def test_however_small_the_chunks_a_text_is_looked_at_a_bounded_number_of_times(size: int) -> None:
     text = "word " * 20_000
     streamed = stream(REDACTING, [text[at : at + size] for at in range(0, len(text), size)])
-    assert streamed.characters <= (SHARE + 2) * len(text)
-    assert streamed.judged <= SHARE * 10
+    assert streamed.characters <= (MAX_SCANS + 2) * len(text)
+    assert streamed.judged <= MAX_SCANS * 10
     assert streamed.text == text
 
 
@@ -195,7 +195,7 @@ def test_short_texts_are_released_every_few_words() -> None:
     for _ in range(300):
         text.add("word ")
         if text.is_due(last=False):
-            sizes.append(len(text.go_on(lambda each: ask(REDACTING, each), last=False).text))
+            sizes.append(len(text.advance(lambda each: ask(REDACTING, each), last=False).text))
     assert max(sizes) < 2 * STEP
     assert text.released > text.length - HOLD_BACK - 2 * STEP
 
@@ -209,7 +209,7 @@ def test_a_text_that_is_too_long_ends() -> None:
 
 
 def test_between_two_judgements_there_is_nothing_to_say_before_the_first() -> None:
-    with pytest.raises(ValueError, match="nothing was judged"):
+    with pytest.raises(ValueError, match="there is no decision"):
         TextStream().wait()
 
 
@@ -219,5 +219,5 @@ def test_an_error_while_judging_releases_nothing_more(chunks: list[str]) -> None
     incomplete = ask(REDACTING, "")._replace(outcome=Outcome.BLOCK, incomplete=True)
     text = TextStream()
     text.add("".join(chunks))
-    release = text.go_on(lambda _: incomplete, last=True)
+    release = text.advance(lambda _: incomplete, last=True)
     assert (release.text, release.closed) == ("", True)

@@ -8,28 +8,32 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
+from pdp.admin.published_policies import PublishedPolicies
 from pdp.admin.static.policies import StaticPolicies
 from pdp.admin.workspace import Workspace
 from pdp.auth.principal import principal_for
 from pdp.bootstrap.policies import first_publisher, open_store
+from pdp.decisions import text_streams
+from pdp.decisions.decider import BATCH_SLICE, Decider
+from pdp.decisions.recording import DecisionRecorder
 from pdp.decisions.text_stream import HOLD_BACK, MAX_TEXT_BYTES, STEP
+from pdp.decisions.text_streams import NAME_OVERLAP, TextStreams
 from pdp.domain.dlp_rule import KIND, NER, DlpRule, body_of
 from pdp.domain.ner import NamedEntity, NerFindings
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.domain.static_policy import StaticPolicy
 from pdp.domain.stored_entity import StoredEntity
 from pdp.transport.call import Call, Session
+from pdp.transport.decision_observer import DecisionObserver
 from pdp.transport.methods import methods
 from pdp.transport.metrics import Metrics
-from pdp.transport.servicers import decide_stream
-from pdp.transport.servicers.decide import ITEMS_A_TURN, DecideServicer
-from pdp.transport.servicers.decide_stream import NAME
+from pdp.transport.servicers.decide import DecideServicer
 from pdp.usage.meter import Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
-    from pdp.domain.ner import Wanted
+    from pdp.domain.ner import EntityLabel
 
 STREAM = next(method for method in methods() if method.name == "DecideStream")
 BATCH = next(method for method in methods() if method.name == "DecideBatch")
@@ -43,11 +47,8 @@ class Names:
         self.shown: list[str] = []
         self.at_once = self.most_at_once = 0
 
-    def available(self, wanted: Collection[Wanted]) -> Mapping[Wanted, str]:
-        return {}
-
     async def find(
-        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[Wanted]
+        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[EntityLabel]
     ) -> NerFindings:
         self.shown += (text for _, text in texts)
         self.at_once += 1
@@ -75,9 +76,15 @@ class Node:
         self.metrics = Metrics()
         self.meter = Meter()
         self.names = Names()
-        self.servicer = DecideServicer(
-            self.publisher, self.workspace, self.meter, self.metrics, self.names
+        decider = Decider(
+            PublishedPolicies(self.publisher, self.workspace),
+            self.meter,
+            self.names,
+            DecisionRecorder(),
+            DecisionObserver(self.metrics).observe,
         )
+        self.streams = TextStreams(decider)
+        self.servicer = DecideServicer(decider, self.streams)
         self.session = Session()
 
     async def send(
@@ -97,7 +104,7 @@ class Node:
             principal=principal_for("me", frozenset(), frozenset({"acme"})),
             session=self.session,
         )
-        return await self.servicer.item(call, message)
+        return await self.servicer.stream_message(call, message)
 
     async def look_for_names(self) -> None:
         """Puts a rule in force that redacts names."""
@@ -113,7 +120,7 @@ class Node:
     @property
     def kept(self) -> tuple[int, int]:
         """Texts under way, and characters of them."""
-        return self.servicer.chunks.under_way, self.servicer.chunks.held
+        return self.streams.open, self.streams.held
 
     def decisions(self) -> str:
         """Lines of the metrics that count decisions."""
@@ -158,7 +165,7 @@ async def test_a_text_counts_once(node: Node) -> None:
 
 
 async def test_too_much_under_way_is_refused(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decide_stream, "MAX_HELD", 2 * len(WORDS))
+    monkeypatch.setattr(text_streams, "MAX_HELD", 2 * len(WORDS))
     await node.send(WORDS)
     await node.send(WORDS, stream_id="other")
     refused = await node.send("more", stream_id="third")
@@ -167,14 +174,14 @@ async def test_too_much_under_way_is_refused(node: Node, monkeypatch: pytest.Mon
     ended = await node.send("more", stream_id="other")
     assert ended.response.reason_code == "RATE_LIMITED"
     assert node.kept == (1, len(WORDS))
-    monkeypatch.setattr(decide_stream, "MAX_UNDER_WAY", 1)
+    monkeypatch.setattr(text_streams, "MAX_OPEN_IN_PROCESS", 1)
     assert (await node.send("x", stream_id="fourth")).response.status_hint == 429
 
 
 async def test_a_call_may_send_a_bounded_number_of_texts(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decide_stream, "MAX_TEXTS", 2)
+    monkeypatch.setattr(text_streams, "MAX_TEXTS", 2)
     for name in ("one", "two"):
         assert (await node.send("x", stream_id=name, last=True)).release.released_text == "x"
     refused = await node.send("x", stream_id="three", last=True)
@@ -228,7 +235,7 @@ async def test_models_are_shown_what_is_new_and_little_more(node: Node) -> None:
     ]
     released = "".join(each.release.released_text for each in answers)
     assert released == text.replace("Greta", "[REDACTED]")
-    assert max(map(len, node.names.shown)) <= HOLD_BACK + NAME + 2 * 50 + STEP
+    assert max(map(len, node.names.shown)) <= HOLD_BACK + NAME_OVERLAP + 2 * 50 + STEP
     assert len(node.names.shown) < len(answers)
 
 
@@ -258,4 +265,4 @@ async def test_items_of_a_batch_ask_models_together_and_are_answered_in_order(no
     assert [each.redacted_text for each in answer.responses] == [
         f"{number} [REDACTED]" if number % 2 else "" for number in range(100)
     ]
-    assert node.names.most_at_once == ITEMS_A_TURN
+    assert node.names.most_at_once == BATCH_SLICE

@@ -1,4 +1,4 @@
-"""Spans, as a real collector gets them."""
+"""Tests the spans that a real collector receives."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Collector:
                 self.end_headers()
 
             def log_message(self, *_: Any) -> None:
-                """Says nothing."""
+                """Logs nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.thread = threading.Thread(target=self.server.serve_forever)
@@ -65,11 +65,11 @@ class Collector:
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    made = Collector()
-    yield made
-    made.server.shutdown()
-    made.thread.join()
-    made.server.server_close()
+    collector = Collector()
+    yield collector
+    collector.server.shutdown()
+    collector.thread.join()
+    collector.server.server_close()
 
 
 def call(**metadata: str) -> Call:
@@ -83,7 +83,7 @@ def attributes(span: Any) -> dict[str, Any]:
     }
 
 
-async def test_a_span_of_a_decision_is_a_child_of_the_callers(collector: Collector) -> None:
+async def test_the_span_of_a_decision_is_a_child_of_the_callers_span(collector: Collector) -> None:
     async def endpoint(call: Call, message: Message) -> Message:
         return pb.DecideResponse(
             decision_id="d1", outcome=pb.OUTCOME_BLOCK, reason_code="NO", revision=7
@@ -92,7 +92,7 @@ async def test_a_span_of_a_decision_is_a_child_of_the_callers(collector: Collect
     tracing = Tracing(collector.endpoint, version="1")
     request = pb.DecideRequest(content=pb.Content(text=SECRET))
     parent = {"traceparent": f"00-{TRACE_ID}-{PARENT_ID}-01"}
-    await tracing.around(endpoint)(call(**parent, authorization="Bearer s3cret"), request)
+    await tracing.wrap(endpoint)(call(**parent, authorization="Bearer s3cret"), request)
     tracing.close()
     [span] = collector.spans()
     assert collector.paths == ["/v1/traces"]
@@ -109,18 +109,18 @@ async def test_a_span_of_a_decision_is_a_child_of_the_callers(collector: Collect
         "pdp.reason_code": "NO",
         "pdp.revision": 7,
     }
-    sent = b"".join(collector.bodies)
-    assert SECRET.encode() not in sent
-    assert b"s3cret" not in sent
+    bodies = b"".join(collector.bodies)
+    assert SECRET.encode() not in bodies
+    assert b"s3cret" not in bodies
 
 
-async def test_a_refusal_is_an_error_without_its_words(collector: Collector) -> None:
+async def test_the_span_of_an_error_has_no_message(collector: Collector) -> None:
     async def endpoint(call: Call, message: Message) -> Message:
         raise InvalidArgument(f"text: {SECRET} is too long")
 
     tracing = Tracing(collector.endpoint, version="1")
     with pytest.raises(InvalidArgument):
-        await tracing.around(endpoint)(call(), pb.DecideRequest())
+        await tracing.wrap(endpoint)(call(), pb.DecideRequest())
     tracing.close()
     [span] = collector.spans()
     assert span.status.code == 2
@@ -128,6 +128,6 @@ async def test_a_refusal_is_an_error_without_its_words(collector: Collector) -> 
     assert SECRET.encode() not in b"".join(collector.bodies)
 
 
-def test_an_endpoint_that_is_no_url_is_refused() -> None:
+def test_an_endpoint_that_is_not_a_url_is_refused() -> None:
     with pytest.raises(ConfigError, match="PDP_OTEL_ENDPOINT"):
         Tracing("collector:4318", version="1")

@@ -1,4 +1,4 @@
-"""Validators: right about published examples, total over any text, and never slow."""
+"""Validators: correct for published examples, safe for any text, and never slow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pdp.detect.validators import MAX_LENGTH, VALIDATORS
 
-# Each number is published as an example or test value by the source named beside it.
+# Each number is a published example or test value of the source beside it.
 GENUINE = [
     ("luhn", "4111111111111111"),  # payment processors' Visa test number
     ("luhn", "5555 5555 5555 4444"),  # payment processors' Mastercard test number
@@ -18,7 +18,7 @@ GENUINE = [
     ("iban", "GB82 WEST 1234 5698 7654 32"),  # ISO 13616, United Kingdom
     ("iban", "DE89370400440532013000"),  # SWIFT IBAN registry, Germany
     ("iban", "NO93 8601 1117 947"),  # SWIFT IBAN registry, Norway
-    ("iban", "BE68 5390 0754 7034 PLS"),  # SWIFT IBAN registry, Belgium, with a word behind it
+    ("iban", "BE68 5390 0754 7034 PLS"),  # SWIFT IBAN registry, Belgium, with a word after it
     ("us_ssn", "536-90-4399"),  # python-stdnum's documentation
     ("us_ssn", "ssn: 536904399"),
     ("us_itin", "912-90-3456"),  # python-stdnum's documentation
@@ -51,9 +51,9 @@ GENUINE = [
     ("ethereum_address", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"),  # EIP-55
     ("isin", "US0378331005"),  # ISO 6166's example
     ("us_ssn_issued", "536-90-4399"),  # python-stdnum's documentation
-    ("us_dea", "AB1234563"),  # worked out by the rule in the docstring
+    ("us_dea", "AB1234563"),  # computed by the rule in the docstring
     ("icd10", "E11.9"),  # ICD-10-CM, type 2 diabetes
-    ("nl_bsn", "1112.22.333"),  # python-stdnum's documentation, as are those without a remark
+    ("nl_bsn", "1112.22.333"),  # python-stdnum's documentation, like those without a comment
     ("se_personnummer", "880320-0016"),
     ("no_fodselsnummer", "151086 95088"),
     ("dk_cpr", "211062-5629"),
@@ -85,7 +85,7 @@ GENUINE = [
     ("json_web_token", "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"),  # RFC 7519's form
 ]
 
-FALSE = [
+INVALID = [
     ("luhn", "4111111111111112"),  # one digit changed
     ("luhn", "0000000000000000"),  # one digit repeated
     ("luhn", "4111a111b111c1111"),  # letters are not separators
@@ -95,7 +95,7 @@ FALSE = [
     ("us_ssn", "000-12-3456"),  # Social Security Administration: never issued
     ("us_ssn", "666-12-3456"),
     ("us_ssn", "912-12-3456"),
-    ("us_ssn", "078-05-1120"),  # made void by an advertisement
+    ("us_ssn", "078-05-1120"),  # void, because it was used in an advertisement
     ("us_itin", "912-93-3456"),
     ("us_ein", "07-1144442"),  # prefix not assigned
     ("us_routing", "111000026"),
@@ -117,9 +117,9 @@ FALSE = [
     ("public_ipv4", "300.1.1.1"),
     ("phone_length", "12"),
     ("payment_card", "4111111111111112"),
-    ("payment_card", "1234567812345670"),  # no issuer's, though its check digit is right
+    ("payment_card", "1234567812345670"),  # in no issuer's range, but its check digit is valid
     ("payment_card", "55555555555544444444"),  # too long for its issuer
-    ("iban_code", "GB82 WEST 1234 5698 7654 32 OK"),  # the whole of it must be one
+    ("iban_code", "GB82 WEST 1234 5698 7654 32 OK"),  # the whole text must be an IBAN
     ("bic", "DEUTXXFF"),
     ("bitcoin_address", "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNb"),
     ("ethereum_address", "0x0000000000000000000000000000000000000000"),
@@ -146,11 +146,11 @@ FALSE = [
     ("phone_number", "2021-03-04"),
     ("phone_number", "536-90-4399"),
     ("phone_number", "86.121.97.248"),
-    ("phone_number", "+999 12 34 56 78"),  # no country's
+    ("phone_number", "+999 12 34 56 78"),  # not the code of a country
     ("email_address", "icon@2x.png"),
     ("email_address", "a..b@example.com"),
     ("public_ip", "192.168.0.1"),
-    ("public_ip", "EA:8D:99:DD:36:AA:2D:07"),  # of a fingerprint
+    ("public_ip", "EA:8D:99:DD:36:AA:2D:07"),  # a part of a fingerprint
     ("private_ip", "127.0.0.1"),
     ("mac_address", "ff:ff:ff:ff:ff:ff"),
     ("coordinates", "148.858370, 2.294481"),
@@ -166,7 +166,7 @@ FALSE = [
 
 each_validator = pytest.mark.parametrize("name", sorted(VALIDATORS))
 
-# Near the truth, where a slip in the arithmetic would show, and far from it.
+# Texts that are almost valid, which show errors in the arithmetic, and any other text.
 near_misses = st.text(alphabet=string.digits + string.ascii_uppercase + " -./:", max_size=40)
 any_text = st.one_of(st.text(), near_misses, st.from_regex(r"\d{8,20}"))
 
@@ -176,38 +176,38 @@ def test_accepts_published_examples(name: str, text: str) -> None:
     assert VALIDATORS[name](text)
 
 
-@pytest.mark.parametrize(("name", "text"), FALSE)
-def test_refuses_what_cannot_be_genuine(name: str, text: str) -> None:
+@pytest.mark.parametrize(("name", "text"), INVALID)
+def test_rejects_invalid_examples(name: str, text: str) -> None:
     assert not VALIDATORS[name](text)
 
 
-def test_every_validator_has_both_kinds_of_example() -> None:
-    assert {name for name, _ in GENUINE} == {name for name, _ in FALSE} == set(VALIDATORS)
+def test_each_validator_has_valid_and_invalid_examples() -> None:
+    assert {name for name, _ in GENUINE} == {name for name, _ in INVALID} == set(VALIDATORS)
 
 
 @each_validator
 @given(text=any_text)
-def test_answers_any_text_with_a_truth_value(name: str, text: str) -> None:
+def test_returns_a_bool_for_any_text(name: str, text: str) -> None:
     assert VALIDATORS[name](text) in {True, False}
 
 
-# Digits of other scripts are digits to str.isdigit and int(), but no identifier is written in them.
+# str.isdigit and int() accept digits of other scripts, but no identifier uses them.
 @each_validator
 @pytest.mark.parametrize(
     "text", ["", " ", "\0", "\xb2\xb3", "\u0663" * 9, "\uff19" * 16, "\ud800", "-" * MAX_LENGTH]
 )
-def test_refuses_odd_texts_without_raising(name: str, text: str) -> None:
-    accepted_by_form = name == "uk_nino"  # it looks at the issued prefix only
+def test_rejects_unusual_texts_without_raising(name: str, text: str) -> None:
+    accepted_by_form = name == "uk_nino"  # it only checks the prefix
     assert VALIDATORS[name](text) is accepted_by_form
 
 
 @each_validator
 @pytest.mark.parametrize("unit", ["1", "A", " ", "-", "4111 1111 1111 1111 "])
-def test_refuses_a_long_text(name: str, unit: str) -> None:
+def test_rejects_a_long_text(name: str, unit: str) -> None:
     text = unit * 1_000_000
     assert not VALIDATORS[name](text)
 
 
 @each_validator
-def test_has_a_docstring_that_names_its_source(name: str) -> None:
+def test_the_docstring_names_the_source(name: str) -> None:
     assert "Source:" in (VALIDATORS[name].__doc__ or "")

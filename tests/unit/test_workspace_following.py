@@ -11,6 +11,10 @@ import structlog.testing
 
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.admin import workspace
+from pdp.admin.published_policies import PublishedPolicies
+from pdp.decisions.decider import Decider
+from pdp.decisions.recording import DecisionRecorder
+from pdp.decisions.text_streams import TextStreams
 from pdp.detect.ner import open_engine
 from pdp.domain.decision import Outcome
 from pdp.domain.request import Request
@@ -19,6 +23,7 @@ from pdp.domain.stored_entity import StoredEntity
 from pdp.engine.evaluate import evaluate
 from pdp.errors import StoreUnavailable
 from pdp.transport.call import Call
+from pdp.transport.decision_observer import DecisionObserver
 from pdp.transport.methods import methods
 from pdp.transport.metrics import Metrics
 from pdp.transport.servicers.decide import DecideServicer
@@ -111,7 +116,14 @@ async def test_a_request_whose_policies_cannot_be_had_is_blocked(
     late = Policies(path)
     if fault == "store closed":
         late.store.close()
-    servicer = DecideServicer(late.publisher, late.workspace, Meter(), Metrics(), open_engine())
+    decider = Decider(
+        PublishedPolicies(late.publisher, late.workspace),
+        Meter(),
+        open_engine(),
+        DecisionRecorder(),
+        DecisionObserver(Metrics()).observe,
+    )
+    servicer = DecideServicer(decider, TextStreams(decider))
     method = next(method for method in methods() if method.name == "Decide")
     call = Call(method, {}, "grpc", request=Request(text="harmless", tenant_id="acme"))
     answer = await servicer.decide(call, decide_pb2.DecideRequest())

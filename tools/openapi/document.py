@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.transport.http.binding import WHOLE, Binding, bindings
-from pdp.transport.http.exchange import NO_CONTENT
-from pdp.transport.http.streaming import CONTENT_TYPE, NDJSON
+from pdp.transport.http.responses import CONTENT_TYPE, NDJSON, NO_CONTENT
 from pdp.transport.methods import methods, services
 from tools.openapi.comments import first_sentence
 from tools.openapi.errors import (
@@ -126,7 +125,7 @@ def render(document: dict[str, Any]) -> str:
 
 def _routes() -> Iterator[Binding]:
     for method in methods():
-        if not method.streaming:
+        if not method.bidirectional:
             yield from bindings(method)
 
 
@@ -247,7 +246,7 @@ def _success(
         schema = registry.output_field(message.fields_by_name[route.response_body])
     else:
         schema = registry.output(message)
-    if route.method.answers:
+    if route.method.server_streaming:
         return {**response, "content": _stream_content(schema, message)}
     return {**response, "content": _content(schema, example.get("response"))}
 

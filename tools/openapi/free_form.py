@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain import policy_pack as packs
-from pdp.domain.limits import MOST
 from pdp.domain.model_catalog import TIERS
+from pdp.domain.usage import MAX_COUNT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -146,7 +146,7 @@ ACTION: Final[JsonSchema] = {
         ),
     ],
 }
-_COUNT: Final = {"type": "integer", "minimum": 0, "maximum": MOST}
+_COUNT: Final = {"type": "integer", "minimum": 0, "maximum": MAX_COUNT}
 _COST: Final = {"type": "number", "minimum": 0, "maximum": _MAX_DOLLARS}
 _MODEL_NAME: Final = {"type": "string", "maxLength": _MAX_NAME}
 _MODEL: Final[JsonSchema] = {

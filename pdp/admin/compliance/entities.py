@@ -16,7 +16,7 @@ from pdp.domain.compliance_bundle import (
     body_of,
 )
 from pdp.domain.effective_dlp_rules import rules_of_bundle
-from pdp.domain.policy_set import PolicySet
+from pdp.domain.kinds import read_policies
 from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import BundleNotFound, NameExists, Violation
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pdp.domain.dlp_rule import DlpRule
+    from pdp.domain.policy_set import PolicySet
     from pdp.store.port import Reader, Transaction
 
 BUNDLE_KINDS: Final = (KIND, STATE_KIND)
@@ -64,7 +65,7 @@ def holdings(reader: Reader, tenant_id: str, kinds: Iterable[str]) -> Holdings:
     """Returns the policies of some kinds."""
     wanted = tuple(kinds)
     platform, own = (
-        PolicySet.of(record for kind in wanted for record in reader.list(kind, owner))
+        read_policies(record for kind in wanted for record in reader.list(kind, owner))
         for owner in (PLATFORM, tenant_id)
     )
     return Holdings(platform, own)

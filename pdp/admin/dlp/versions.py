@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
 from pdp.domain.compliance_bundle import STATE_KIND
-from pdp.domain.dlp_rule import CUSTOMISATION_KIND, KIND, DlpCustomisation, DlpRule, customised
-from pdp.domain.effective_dlp_rules import in_bundle
+from pdp.domain.dlp_rule import (
+    CUSTOMISATION_KIND,
+    KIND,
+    DlpCustomisation,
+    DlpRule,
+    apply_customisation,
+)
+from pdp.domain.effective_dlp_rules import rule_in_bundle
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import RuleNotFound
 
@@ -114,8 +120,8 @@ class _Past:
         if self._shipped is None:
             return None
         if self._activated:
-            return in_bundle(self._shipped, self._own, enabled=True)
-        return customised(self._shipped, self._own)
+            return rule_in_bundle(self._shipped, self._own, enabled=True)
+        return apply_customisation(self._shipped, self._own)
 
 
 def _version(

@@ -9,7 +9,7 @@ from pdp.admin.compliance.entities import BUNDLE_KINDS, GROUP_KINDS, RULE_KINDS,
 from pdp.admin.versioned import Versioned
 from pdp.domain import org_policy
 from pdp.domain.compliance_bundle import all_bundles
-from pdp.domain.effective_dlp_rules import rules_in_force, stricter, tenant_rules
+from pdp.domain.effective_dlp_rules import apply_group_rule, effective_dlp_rules, tenant_rules
 from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.domain.user_group import (
@@ -117,7 +117,7 @@ def _unknown(
             yield Violation(f"bundle_ids[{index}]", "names no compliance bundle")
     if group.dlp_rules != before.dlp_rules:
         kept = [each for each in before.dlp_rules if each in group.dlp_rules]
-        rules = {**tenant_rules(*held), **rules_in_force(*held).everyone}
+        rules = {**tenant_rules(*held), **effective_dlp_rules(*held).everyone}
         yield from _loose(group.dlp_rules, rules, kept)
 
 
@@ -137,6 +137,6 @@ def _loose(
                 yield Violation(f"{path}.rule_id", "names no DLP rule")
             elif each.get("enabled") is False:
                 yield Violation(f"{path}.enabled", "can only be true: a group's rules are stricter")
-            elif stricter(rule, each) == rule:
+            elif apply_group_rule(rule, each) == rule:
                 yield Violation(path, "must be stricter than the rule is for all")
         seen.add(rule_id)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.admin.versioned import ANYTHING, Expectation, Versioned
-from pdp.domain.model_catalog import KIND, TIERS, ModelConfig, body_of, config_id, folded
+from pdp.domain.model_catalog import KIND, TIERS, ModelConfig, body_of, config_id, normalize_name
 from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import InvalidArgument, ModelDisabled, ModelExists, ModelNotFound, Violation
@@ -32,11 +32,11 @@ class ModelCatalog:
 
     async def list(self, *, provider: str = "", tier: str = "") -> Sequence[ModelConfig]:
         """Returns the models in the order in which they were added; empty filters keep all."""
-        wanted = folded(provider)
+        wanted = normalize_name(provider)
         return [
             model
             for model in await self._workspace.read(models_of)
-            if wanted in {"", folded(model.provider)} and tier in {"", model.tier}
+            if wanted in {"", normalize_name(model.provider)} and tier in {"", model.tier}
         ]
 
     async def get(self, model_config_id: str) -> Versioned[ModelConfig]:
@@ -57,7 +57,7 @@ class ModelCatalog:
             InvalidArgument: the model id is a tier's name, or there are too many models.
             ModelExists: the catalog has it, however it is spelt.
         """
-        if folded(draft.model_id) in TIERS:
+        if normalize_name(draft.model_id) in TIERS:
             reason = f"{draft.model_id} is a tier, which stands for its current model"
             raise InvalidArgument.of(Violation("model_id", reason))
 
@@ -172,7 +172,9 @@ def put_model(
 
 def as_its_provider(model: ModelConfig, models: Iterable[ModelConfig], now: float) -> ModelConfig:
     """Returns a new model, switched off where all `models` of its provider are."""
-    siblings = [each for each in models if folded(each.provider) == folded(model.provider)]
+    siblings = [
+        each for each in models if normalize_name(each.provider) == normalize_name(model.provider)
+    ]
     if not siblings or not all(each.killed for each in siblings):
         return model
     latest = max(siblings, key=lambda each: each.kill_switch_disabled_at or 0)

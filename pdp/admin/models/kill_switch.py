@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pdp.admin.models.catalog import find_model, models_of, put_model
-from pdp.domain.model_catalog import ModelConfig, folded
+from pdp.domain.model_catalog import ModelConfig, normalize_name
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import ProviderNotFound
 
@@ -148,6 +148,6 @@ def _providers(reader: Reader) -> Sequence[ProviderState]:
 
 def _provider(reader: Reader, provider: str) -> ProviderState:
     for each in _providers(reader):
-        if folded(each.provider) == folded(provider):
+        if normalize_name(each.provider) == normalize_name(provider):
             return each
     raise ProviderNotFound(f"the catalog has no model of provider {provider}")

@@ -17,7 +17,7 @@ from pdp.domain.policy_chain import (
     ChainEntry,
     PolicyChain,
     body_of,
-    record_id,
+    entity_id,
 )
 from pdp.domain.policy_pack import MAX_SEQUENCE
 from pdp.domain.stored_entity import StoredEntity
@@ -88,7 +88,7 @@ class PolicyChains:
         """
 
         def work(transaction: Transaction) -> Versioned[ChainView]:
-            record = transaction.get(KIND, tenant_id, record_id(user_id))
+            record = transaction.get(KIND, tenant_id, entity_id(user_id))
             expected.check(record.revision if record else None)
             if record is None and user_id:
                 _check_room(transaction, tenant_id)
@@ -103,7 +103,7 @@ class PolicyChains:
                 packs=entries,
                 updated_at=now,
             )
-            kept = StoredEntity(KIND, tenant_id, record_id(user_id), body_of(chain))
+            kept = StoredEntity(KIND, tenant_id, entity_id(user_id), body_of(chain))
             summary = "Replaced" if record else "Created"
             revision = transaction.put(kept, actor=actor, summary=summary).revision
             return Versioned(ChainView(chain, packs), revision)
@@ -121,7 +121,7 @@ class PolicyChains:
         """
 
         def work(transaction: Transaction) -> None:
-            key = record_id(user_id)
+            key = entity_id(user_id)
             record = transaction.get(KIND, tenant_id, key) if user_id else None
             if record is None:
                 raise ChainNotFound(f"user {user_id} has no policy chain")

@@ -13,9 +13,9 @@ from pdp.domain.policy_pack import (
     BundleToggle,
     PolicyPack,
     PolicyRule,
+    apply_toggle,
     body_of,
-    by_sequence,
-    toggled,
+    sequence_key,
 )
 from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
@@ -88,7 +88,7 @@ def own_pack(reader: Reader, tenant_id: str, pack_id: str, what: str) -> KeptPac
 def rules_of(reader: Reader, kept: KeptPack) -> list[PolicyRule]:
     """Returns a pack's rules by sequence."""
     found = (PolicyRule(**record.body) for record in reader.list(RULE_KIND, kept.owner))
-    return sorted((rule for rule in found if rule.pack_id == kept.pack.id), key=by_sequence)
+    return sorted((rule for rule in found if rule.pack_id == kept.pack.id), key=sequence_key)
 
 
 def put_rule(
@@ -113,4 +113,4 @@ def _kept(record: StoredEntity, owner: str, toggle: StoredEntity | None) -> Kept
     if toggle is None:
         return KeptPack(pack, owner, record.revision)
     revision = max(record.revision, toggle.revision)
-    return KeptPack(toggled(pack, BundleToggle(**toggle.body)), owner, revision)
+    return KeptPack(apply_toggle(pack, BundleToggle(**toggle.body)), owner, revision)

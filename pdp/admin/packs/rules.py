@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pdp.admin.packs.entities import KeptPack, find_pack, own_pack, put_pack, put_rule, rules_of
 from pdp.admin.packs.rule_drafts import RuleDraft, check_room, new_rules
 from pdp.admin.versioned import ANYTHING, Expectation, Versioned
-from pdp.domain.policy_pack import RULE_KIND, PolicyRule, by_sequence
+from pdp.domain.policy_pack import RULE_KIND, PolicyRule, sequence_key
 from pdp.engine.rules.documents import read_rule
 from pdp.errors import InvalidArgument, RuleNotFound, Violation
 
@@ -154,7 +154,7 @@ class PolicyRules:
                     put_rule(transaction, tenant_id, rule, actor=actor, summary="Reordered")
                 ordered.append(rule)
             _touch(transaction, kept, actor, len(ordered), "Reordered the rules")
-            return sorted(ordered, key=by_sequence)
+            return sorted(ordered, key=sequence_key)
 
         return await self._workspace.write(tenant_id, work)
 

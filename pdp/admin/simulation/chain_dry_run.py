@@ -18,7 +18,7 @@ def try_chain(snapshot: Snapshot, request: Request) -> ChainDryRun:
     """Returns what the org chain of `snapshot` comes to, and every rule that was looked at.
 
     Raises:
-        PatternsExhausted: RE2 ran out of memory.
+        ScanMemoryExhausted: RE2 ran out of memory.
     """
     for layer in snapshot.layers:
         if isinstance(layer, ChainLayer):

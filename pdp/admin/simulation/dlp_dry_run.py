@@ -14,9 +14,14 @@ from pdp.domain import dlp_rule
 from pdp.domain.dlp_rule import LLM, LOG_ONLY, NER, REGEX, DlpRule
 from pdp.domain.request import Request, Subject
 from pdp.engine.dlp.config import MAX_LABELS
-from pdp.engine.dlp.findings import DlpFinding, describe, look, unanswered
+from pdp.engine.dlp.findings import (
+    RuleFindings,
+    collect_rule_findings,
+    collect_unsearched_labels,
+    describe,
+)
 from pdp.engine.dlp.named_entities import entity_type_of, texts_of, with_findings
-from pdp.engine.dlp.rules import PLATFORM_SOURCE, TENANT_SOURCE, compile_one
+from pdp.engine.dlp.rules import PLATFORM_SOURCE, TENANT_SOURCE, compile_rule
 from pdp.engine.layers.dlp import DlpLayer
 from pdp.engine.scan import PatternSet, scan
 from pdp.engine.text.patterns import CompiledPattern
@@ -106,9 +111,9 @@ async def try_rule(
         return RuleTrial((), 0, False, f"names more than {MAX_LABELS} entity types")
     kind, entity_type = _TYPES[rule_type], entity_type_of(labels[0])
     rule = DlpRule("trial", "trial", kind, entity_type, LOG_ONLY, True, 0.0, {"labels": labels})
-    book = compile_one(rule, platform.detectors)
+    book = compile_rule(rule, platform.detectors)
     request = Request(text=text)
-    sought = frozenset(book.rules[0].sought)
+    sought = frozenset(book.rules[0].model_entities)
     if sought and text:
         request = with_findings(request, await ner.find(texts_of(request), sought))
     return await asyncio.to_thread(_try_labels, book, request, platform.validators)
@@ -117,9 +122,13 @@ async def try_rule(
 def _try_labels(book: RuleBook, request: Request, validators: Validators) -> RuleTrial:
     shards = PatternSet().with_patterns(book.by_pattern).shards
     findings = scan(shards, request.text, None, validators)
-    found = [finding for each in look(book, request, findings) for finding in each.findings]
-    found.sort(key=lambda each: (each.where.start, each.where.end))
-    missing = unanswered(book, request)
+    found = [
+        finding
+        for each in collect_rule_findings(book, request, findings)
+        for finding in each.findings
+    ]
+    found.sort(key=lambda each: (each.location.start, each.location.end))
+    missing = collect_unsearched_labels(book, request)
     error = "; ".join(f"could not look for {each.label}: {each.reason}" for each in missing)
     return RuleTrial(_matches(book.rules[0], found, LOG_ONLY), len(found), True, error or None)
 
@@ -146,7 +155,7 @@ def evaluate_rules(snapshot: Snapshot, request: Request, group: str) -> Evaluati
         group: the group that was asked for, as it was named; empty for none.
 
     Raises:
-        PatternsExhausted: RE2 ran out of memory.
+        ScanMemoryExhausted: RE2 ran out of memory.
     """
     book = next((each.book for each in snapshot.layers if isinstance(each, DlpLayer)), None)
     length = len(request.text)
@@ -162,11 +171,11 @@ def evaluate_rules(snapshot: Snapshot, request: Request, group: str) -> Evaluati
         stricter = sum(not groups.isdisjoint(each.groups) for each in book.rules)
         trace.append(f"Group '{group}' changes {stricter} rule(s)")
     findings = scan(snapshot.shards, request.text, None, snapshot.platform.validators)
-    looked = look(book, request, findings)
+    looked = collect_rule_findings(book, request, findings)
     matched = [each for each in looked if each.findings]
     matched.sort(key=lambda each: -each.setting.rank)
     trace += [_said(each) for each in sorted(looked, key=lambda each: -each.setting.rank)]
-    trace += [each.warning().message for each in unanswered(book, request)]
+    trace += [each.warning().message for each in collect_unsearched_labels(book, request)]
     final = matched[0].setting.tier if matched else "none"
     trace.append(f"Final action determined: {final}")
     custom = sum(each.source == TENANT_SOURCE for each in in_force)
@@ -189,7 +198,7 @@ def _loaded(in_force: Sequence[CompiledDlpRule], suppressed: Sequence[str]) -> I
         yield f"Left out {len(suppressed)} suppressed platform rule(s)"
 
 
-def _said(found: DlpFinding) -> str:
+def _said(found: RuleFindings) -> str:
     name, count = found.rule.rule.detector_name, len(found.findings)
     if count:
         return f"Rule '{name}' matched {count} time(s) → action={found.setting.tier}"
@@ -207,10 +216,10 @@ def _suppressed(snapshot: Snapshot) -> list[str]:
     ]
 
 
-def _matched(matched: Iterable[DlpFinding]) -> Iterator[MatchedRule]:
+def _matched(matched: Iterable[RuleFindings]) -> Iterator[MatchedRule]:
     for each in matched:
         tier = each.setting.tier
-        found = sorted(each.findings, key=lambda finding: finding.where.start)
+        found = sorted(each.findings, key=lambda finding: finding.location.start)
         told = _matches(each.rule, found, tier)
         yield MatchedRule(each.rule.rule, tier, each.rule.source, len(found), told)
 
@@ -220,9 +229,9 @@ def _matches(
 ) -> list[TrialMatch]:
     return [
         TrialMatch(
-            each.where.start,
-            each.where.end,
-            each.where.value,
+            each.location.start,
+            each.location.end,
+            each.location.value,
             rule.entity_type(each),
             action,
             each.confidence,

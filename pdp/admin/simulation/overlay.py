@@ -49,11 +49,11 @@ def overlaid(
     laid_over = _lay_static(policies, snapshot.platform.policies, static_policies)
     if org_policy:
         present = policies.of_kind(org.KIND).get(org.ID, org.DEFAULT_ORG_POLICY)
-        laid_over = laid_over.replaced(org.KIND, {org.ID: replace(present, **org_policy)})
+        laid_over = laid_over.with_policies(org.KIND, {org.ID: replace(present, **org_policy)})
     if customer_policy is not None:
         check_customer(customer_policy, "overlay.customer_policy.policies.")
         candidate_of = {customer_policy.customer_id: customer_policy}
-        laid_over = laid_over.replaced(customers.KIND, candidate_of)
+        laid_over = laid_over.with_policies(customers.KIND, candidate_of)
     if packs or chain:
         laid_over = lay_packs(laid_over, snapshot.platform.policies, packs, chain)
     if dlp_rules:
@@ -76,7 +76,7 @@ def _lay_static(
         laid[policy_id] = replace(
             candidate, id=policy_id, family=replaced.family, validator=replaced.validator
         )
-    return own.replaced(KIND, laid)
+    return own.with_policies(KIND, laid)
 
 
 def _check(candidates: Sequence[StaticPolicy]) -> None:

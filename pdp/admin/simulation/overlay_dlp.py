@@ -60,7 +60,7 @@ def lay_dlp_rules(own: PolicySet, platform: Platform, candidates: Sequence[DlpRu
         patterns = any(isinstance(error, InvalidPattern) for error in faults)
         kind = InvalidPattern if patterns else InvalidArgument
         raise kind.of(*(violation for error in faults for violation in error.violations))
-    return own.replaced(KIND, laid).replaced(CUSTOMISATION_KIND, customised)
+    return own.with_policies(KIND, laid).with_policies(CUSTOMISATION_KIND, customised)
 
 
 def _customisation(rule: DlpRule, candidate: DlpRule, index: int) -> DlpCustomisation:

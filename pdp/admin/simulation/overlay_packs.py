@@ -60,10 +60,10 @@ def lay_packs(
     known: dict[str, PolicyPack] = {**platform.of_kind(KIND), **own.of_kind(KIND)}
     laid, rules = _candidates(own, known, packs)
     if laid:
-        own = own.replaced(KIND, laid).replaced(RULE_KIND, rules)
+        own = own.with_policies(KIND, laid).with_policies(RULE_KIND, rules)
     if chain is None:
         return own
-    return own.replaced(policy_chain.KIND, {policy_chain.ORG_ID: _chain(chain, laid, known)})
+    return own.with_policies(policy_chain.KIND, {policy_chain.ORG_ID: _chain(chain, laid, known)})
 
 
 def _candidates(

@@ -1,1 +1,1 @@
-"""The commands, one file each: options and help. What a command runs is in cli/run."""
+"""The commands, one file each: their options and help. `pdp.cli.run` has the code that they run."""

@@ -6,33 +6,35 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from pdp.cli.audit_options import ChangeOptions, RecordFilterOptions  # noqa: TC001 - read by typer
-from pdp.cli.options import Json, TargetOptions, spread
+from pdp.cli.options.audit import ChangeOptions, RecordFilterOptions  # noqa: TC001 - read by typer
+from pdp.cli.options.common import ApiJson  # noqa: TC001 - read by typer
+from pdp.cli.options.spread import spread
+from pdp.cli.options.target import TargetOptions  # noqa: TC001 - read by typer
 
 _EXITS: Final = """\
 \b
 Exit codes:
   0   done
-  2   these options make no sense together
+  2   the options do not fit together
   3   a value is invalid
-  4   the server, or its database, is not there to answer
+  4   the server or its database is not available
   78  with --embedded: the database or the settings cannot be used
 """
 
 _VERIFY_EPILOG: Final = """\
 \b
 Exit codes:
-  0   the log is as it was written
-  1   it is not: a record was removed, altered, added or put elsewhere
-  2   these options make no sense together
-  3   the anchor is none
-  4   the server, or its database, is not there to answer
+  0   the log is intact
+  1   the log was tampered with: a record was removed, altered, added or moved
+  2   the options do not fit together
+  3   the anchor is invalid
+  4   the server or its database is not available
   78  with --embedded: the database or the settings cannot be used
 
 \b
 Examples:
   pdp audit verify
-  pdp audit verify --anchor 1284:6f0c…   (the head that an earlier verification told)
+  pdp audit verify --anchor 1284:6f0c…   (the head that an earlier verification printed)
 """
 
 _SEARCH_EPILOG: Final = f"""{_EXITS}
@@ -44,9 +46,9 @@ Examples:
 
 
 @spread
-def _tail(records: RecordFilterOptions, target: TargetOptions, as_json: Json = False) -> None:
-    """Show decisions as they are recorded, until Ctrl-C."""
-    from pdp.cli.run.audit import tail  # noqa: PLC0415 - protobuf, once there is work to do
+def _tail(records: RecordFilterOptions, target: TargetOptions, as_json: ApiJson = False) -> None:
+    """Print decision records as they are written, until Ctrl-C."""
+    from pdp.cli.run.audit import tail  # noqa: PLC0415 - loads protobuf
 
     tail(records, target, as_json=as_json)
 
@@ -58,12 +60,12 @@ def _search(
     limit: Annotated[
         int,
         typer.Option(
-            min=1, max=100_000, metavar="NUMBER", help="How many records at most, the newest first."
+            min=1, max=100_000, metavar="NUMBER", help="The highest number of records to print."
         ),
     ] = 50,
-    as_json: Json = False,
+    as_json: ApiJson = False,
 ) -> None:
-    """Find recorded decisions, the newest first."""
+    """Find decision records, the newest first."""
     from pdp.cli.run.audit import search  # noqa: PLC0415 - as above
 
     search(records, target, limit, as_json=as_json)
@@ -74,13 +76,14 @@ def _export(
     records: RecordFilterOptions,
     target: TargetOptions,
     form: Annotated[
-        str, typer.Option("--format", metavar="ndjson|csv", help="What is written.")
+        str, typer.Option("--format", metavar="ndjson|csv", help="The format of the output.")
     ] = "ndjson",
     output: Annotated[
-        str, typer.Option(metavar="FILE", help="Where to; - is standard output.")
+        str,
+        typer.Option(metavar="FILE", help="The file to write; - writes to standard output."),
     ] = "-",
 ) -> None:
-    """Write all recorded decisions that are wanted, the oldest first."""
+    """Write all matching decision records, the oldest first."""
     from pdp.cli.run.audit import export  # noqa: PLC0415 - as above
 
     export(records, target, form, output)
@@ -91,16 +94,17 @@ def _verify(
     target: TargetOptions,
     anchor: Annotated[
         str,
-        typer.Option(metavar="HEAD", help="The head that an earlier verification told."),
+        typer.Option(metavar="HEAD", help="The head that an earlier verification printed."),
     ] = "",
-    as_json: Json = False,
+    as_json: ApiJson = False,
 ) -> None:
-    """Check that no record was removed, altered or added.
+    """Check that no record was removed, altered, added or moved.
 
-    None may have been put elsewhere either. The records of all tenants are checked.
+    The command checks the records of all tenants.
 
-    The head that it tells names the log as it is now. Keep it elsewhere: given as --anchor later,
-    it shows whether the end of the log was cut off since.
+    It prints the head of the log, which identifies the log's present state. Keep the head in
+    another place. If you pass it as --anchor later, the command also detects that the end of the
+    log was cut off.
     """
     from pdp.cli.run.audit import verify  # noqa: PLC0415 - as above
 
@@ -114,10 +118,10 @@ def _changes(
     limit: Annotated[
         int,
         typer.Option(
-            min=1, max=100_000, metavar="NUMBER", help="How many changes at most, the newest first."
+            min=1, max=100_000, metavar="NUMBER", help="The highest number of changes to print."
         ),
     ] = 50,
-    as_json: Json = False,
+    as_json: ApiJson = False,
 ) -> None:
     """Show who changed which policy, the newest change first."""
     from pdp.cli.run.audit import changes as show  # noqa: PLC0415 - as above
@@ -129,7 +133,7 @@ def group() -> Any:
     """Returns the command with its subcommands."""
     app = typer.Typer(
         name="audit",
-        help="Read the records of decisions and of changes. docs/audit.md describes them.",
+        help="Read decision records and the log of policy changes. See docs/audit.md.",
         add_completion=False,
         rich_markup_mode=None,
         no_args_is_help=True,

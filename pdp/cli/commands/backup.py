@@ -7,14 +7,15 @@ from typing import Annotated, Final
 
 import typer
 
-from pdp.cli.options import DatabaseUrl, Json, PassphraseFile, spread
+from pdp.cli.options.common import DatabaseUrl, Json, PassphraseFile  # noqa: TC001 - read by typer
+from pdp.cli.options.spread import spread
 
 EPILOG: Final = """
 \b
 Exit codes:
   0   done, and verified
-  1   done; with --records: but the log of decisions was tampered with
-  2   an option that does not exist, or FILE is there already
+  1   done; with --records: the log was tampered with
+  2   an option does not exist, or FILE already exists
   4   the database cannot be read now
   78  the database, the passphrase or FILE cannot be used
 
@@ -26,7 +27,7 @@ Examples:
 """
 
 
-_File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup to make.")]
+_File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup to write.")]
 
 
 @spread
@@ -37,16 +38,21 @@ def command(
     passphrase_file: PassphraseFile = None,
     records: Annotated[
         bool,
-        typer.Option("--records", help="Back up the log of decisions instead, and verify it."),
+        typer.Option(
+            "--records", help="Back up the log of decision records instead, and verify it."
+        ),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE where it is there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace FILE if it already exists.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Back up the database while servers go on.
+    """Back up the database while servers keep running.
 
-    The copy is one consistent state, checked, and described by a manifest with its checksum. It has
-    the policies, keys and limits; the log of decisions is a backup of its own, made with --records.
+    The backup holds one consistent, verified state, and a manifest with its checksum. It has the
+    policies, API keys and limits. The log of decision records is a separate backup, made with
+    --records.
     """
-    from pdp.cli.run.backup import backup  # noqa: PLC0415 - once there is work to do
+    from pdp.cli.run.backup import backup  # noqa: PLC0415 - loads the store
 
     backup(file, database_url, passphrase_file, records=records, force=force, as_json=as_json)

@@ -6,14 +6,16 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from pdp.cli.options import RequestOptions, spread
+from pdp.cli.options.common import Json  # noqa: TC001 - read by typer
+from pdp.cli.options.request import RequestOptions  # noqa: TC001 - read by typer
+from pdp.cli.options.spread import spread
 
 _CHECK_EPILOG: Final = """
 \b
 Exit codes:
-  0  the condition can be used
-  2  these options make no sense together, or the file cannot be read
-  3  the condition, or the time zone, is refused; stderr points to the place
+  0  the condition is valid
+  2  the options do not fit together, or the file cannot be read
+  3  the condition or the time zone is invalid; stderr shows the place
 
 \b
 Examples:
@@ -25,9 +27,9 @@ _EVAL_EPILOG: Final = """
 \b
 Exit codes:
   0  true: the condition matches
-  1  false or unknown: it does not
-  2  these options make no sense together, or a file cannot be read
-  3  the condition, the time zone or the request is refused
+  1  false or unknown: the condition does not match
+  2  the options do not fit together, or a file cannot be read
+  3  the condition, the time zone or the request is invalid
 
 \b
 Examples:
@@ -42,27 +44,29 @@ _Source = Annotated[
 ]
 _File = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="Read the condition from FILE; - reads standard input."),
+    typer.Option(
+        metavar="FILE",
+        help="Read the condition from FILE, or from standard input if FILE is -.",
+    ),
 ]
 _Timezone = Annotated[
     str,
-    typer.Option(metavar="NAME", help="The IANA time zone that hours, dates and the like are in."),
+    typer.Option(metavar="NAME", help="The IANA time zone for hours, dates and weekdays."),
 ]
-_Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
 
 def _check(
     condition: _Source = None,
     file: _File = None,
     timezone: _Timezone = "UTC",
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
-    """Check a condition as policies do, and show what it asks for.
+    """Check a condition, and show which names it reads.
 
-    What in it is unknown whatever the request is, a text compared with a number for instance, is
-    warned of.
+    The command applies the same checks as the policies API. It warns about parts that are unknown
+    for every request, for example a text that is compared with a number.
     """
-    from pdp.cli.run.conditions import check  # noqa: PLC0415 - the engine, once there is work to do
+    from pdp.cli.run.conditions import check  # noqa: PLC0415 - loads the engine
 
     check(condition, file, timezone, as_json=as_json)
 
@@ -73,13 +77,13 @@ def _evaluate(
     condition: _Source = None,
     file: _File = None,
     timezone: _Timezone = "UTC",
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
-    """Show what a condition comes to for a request.
+    """Show the result of a condition for a request.
 
-    What of it is unknown is named. The request comes from options, from a JSON file or from
-    standard input, as with pdp decide. Its timestamp is now where it gives none. Nothing is asked
-    of a server.
+    The command names the parts that are unknown. The request comes from options, a JSON file or
+    standard input, as in pdp decide. If it has no timestamp, its timestamp is now. No server is
+    needed.
     """
     from pdp.cli.run.conditions import evaluate  # noqa: PLC0415 - as above
 
@@ -90,7 +94,7 @@ def group() -> Any:
     """Returns the command with its subcommands."""
     app = typer.Typer(
         name="conditions",
-        help="Check and try the conditions of custom rules. docs/conditions.md describes them.",
+        help="Check and evaluate the conditions of custom rules. See docs/conditions.md.",
         add_completion=False,
         rich_markup_mode=None,
         no_args_is_help=True,

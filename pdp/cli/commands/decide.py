@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from pdp.cli.options import Json, RequestOptions, TargetOptions, spread
+from pdp.cli.options.common import ApiJson  # noqa: TC001 - read by typer
+from pdp.cli.options.request import RequestOptions  # noqa: TC001 - read by typer
+from pdp.cli.options.spread import spread
+from pdp.cli.options.target import TargetOptions  # noqa: TC001 - read by typer
 
 EPILOG: Final = """
 \b
 Exit codes:
   0   allowed
   1   not allowed: BLOCK, CANCEL or PROMPT
-  2   these options make no sense together
+  2   the options do not fit together
   3   the request is invalid
-  4   the server, or its database, is not there to answer
+  4   the server or its database is not available
   78  with --embedded: the database or the settings cannot be used
 
 \b
@@ -26,12 +29,12 @@ Examples:
 
 
 @spread
-def command(request: RequestOptions, target: TargetOptions, as_json: Json = False) -> None:
-    """Ask whether a request is allowed, and why.
+def command(request: RequestOptions, target: TargetOptions, as_json: ApiJson = False) -> None:
+    """Show whether a request is allowed, and why.
 
-    The request comes from options, from a JSON file or from standard input. It is judged by a
-    server, or, with --embedded, in this process on the database itself.
+    The request comes from options, a JSON file or standard input. A server decides; with
+    --embedded, this process decides and reads the database itself.
     """
-    from pdp.cli.run.decide import decide  # noqa: PLC0415 - protobuf, once there is work to do
+    from pdp.cli.run.decide import decide  # noqa: PLC0415 - loads protobuf
 
     decide(request, target, as_json=as_json)

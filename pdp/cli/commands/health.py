@@ -6,14 +6,16 @@ from typing import Annotated, Final
 
 import typer
 
-from pdp.cli.options import DEFAULT_SERVER, TlsOptions, spread
+from pdp.cli.options.common import Json  # noqa: TC001 - read by typer
+from pdp.cli.options.spread import spread
+from pdp.cli.options.target import DEFAULT_SERVER, TlsOptions
 
 EPILOG: Final = """
 \b
 Exit codes:
   0   SERVING
-  1   NOT_SERVING: it starts or drains
-  2   an option that does not exist
+  1   NOT_SERVING: the server starts or drains
+  2   an option does not exist
   4   no server answers
   78  a file for TLS cannot be used
 """
@@ -25,15 +27,21 @@ def command(
     server: Annotated[
         str,
         typer.Option(
-            envvar="PDP_SERVER", metavar="ADDRESS", help="The server, at host:port or unix:PATH."
+            envvar="PDP_SERVER",
+            metavar="ADDRESS",
+            help="The server to check, as host:port or unix:PATH.",
         ),
     ] = DEFAULT_SERVER,
     timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.001, help="How long to wait for an answer.")
+        float,
+        typer.Option(metavar="SECONDS", min=0.001, help="How long to wait for the response."),
     ] = 5.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Ask whether a server serves, by grpc.health.v1. Made for container health checks."""
-    from pdp.cli.run.health import probe  # noqa: PLC0415 - gRPC, once there is a server to ask
+    """Check whether a server is serving, with grpc.health.v1.
 
-    probe(server, timeout, tls, as_json=as_json)
+    It is meant for container health checks.
+    """
+    from pdp.cli.run.health import check_health  # noqa: PLC0415 - loads gRPC
+
+    check_health(server, timeout, tls, as_json=as_json)

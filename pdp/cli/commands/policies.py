@@ -7,14 +7,15 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from pdp.cli.options import DatabaseUrl, Json, spread
+from pdp.cli.options.common import DatabaseUrl, Json  # noqa: TC001 - read by typer
+from pdp.cli.options.spread import spread
 
 _CODES: Final = """
 \b
 Exit codes:
-  0   done; with --dry-run: it could be done
-  2   an option is missing or does not exist, or FILE is there already
-  3   the policies or the signature are refused; stderr says why, and nothing was changed
+  0   done; with --dry-run: the change is possible
+  2   an option is missing or does not exist, or FILE already exists
+  3   the policies or the signature are invalid; stderr says why, and nothing was changed
   4   the database cannot be read or written now
   78  the database, a key or FILE cannot be used
 """
@@ -28,8 +29,8 @@ Examples:
 
 _IMPORT: Final = f"""{_CODES}
 \b
-Policies of the kinds that are in the file become what it says: what it does not name is deleted.
-Kinds that are not in the file are left alone.
+For each kind of policy in the file, the tenant gets exactly the policies in the file; its others of
+that kind are deleted. Kinds that are not in the file stay unchanged.
   pdp policies import acme.yaml --dry-run
   pdp policies import acme.yaml --tenant staging --verify release.pub
 """
@@ -43,7 +44,7 @@ Examples:
 
 _File = Annotated[Path, typer.Argument(metavar="FILE", help="The YAML file.")]
 _DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")
+    bool, typer.Option("--dry-run", help="Show what would change, but change nothing.")
 ]
 
 
@@ -51,16 +52,26 @@ _DryRun = Annotated[
 def _export(
     *,
     file: _File,
-    tenant: Annotated[str, typer.Option(metavar="TENANT", help="Whose policies.")],
+    tenant: Annotated[
+        str, typer.Option(metavar="TENANT", help="The tenant whose policies to export.")
+    ],
     sign: Annotated[
         Path | None,
-        typer.Option(metavar="KEY", help="Sign it by this Ed25519 key, into FILE.sig."),
+        typer.Option(
+            metavar="KEY",
+            help="Sign the file with this Ed25519 key, and write the signature to FILE.sig.",
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE where it is there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace FILE if it already exists.")
+    ] = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Write all policies of a tenant into a YAML file, for git."""
-    from pdp.cli.run.policies import export  # noqa: PLC0415 - the engine, once it is needed
+    """Write all policies of a tenant to a YAML file.
+
+    Keep the file in git, for example.
+    """
+    from pdp.cli.run.policies import export  # noqa: PLC0415 - loads the engine
 
     export(file, tenant, sign, database_url, force=force)
 
@@ -72,20 +83,24 @@ def _import(
     tenant: Annotated[
         str | None,
         typer.Option(
-            metavar="TENANT", help="Whose policies they become.  [default: the file's tenant]"
+            metavar="TENANT",
+            help="The tenant that gets the policies.  [default: the tenant in the file]",
         ),
     ] = None,
     verify: Annotated[
         Path | None,
-        typer.Option(metavar="KEY", help="Refuse it unless FILE.sig is by this public key."),
+        typer.Option(
+            metavar="KEY",
+            help="Reject the file unless FILE.sig is a valid signature for this public key.",
+        ),
     ] = None,
     dry_run: _DryRun = False,
     database_url: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Make a tenant's policies what a file says.
+    """Replace the policies of a tenant with those in a file.
 
-    All of them in one transaction, or none.
+    One transaction makes all changes, or none.
     """
     from pdp.cli.run.policies import import_  # noqa: PLC0415 - as above
 
@@ -95,15 +110,17 @@ def _import(
 @spread
 def _rollback(
     *,
-    tenant: Annotated[str, typer.Option(metavar="TENANT", help="Whose policies.")],
-    to: Annotated[int, typer.Option(metavar="REVISION", help="What they were at this revision.")],
+    tenant: Annotated[
+        str, typer.Option(metavar="TENANT", help="The tenant whose policies to roll back.")
+    ],
+    to: Annotated[int, typer.Option(metavar="REVISION", help="The revision to return to.")],
     dry_run: _DryRun = False,
     database_url: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Make a tenant's policies what they were.
+    """Return the policies of a tenant to an earlier revision.
 
-    That is a new change, which is in the log itself.
+    The rollback is a new change, with its own entry in the change log.
     """
     from pdp.cli.run.policies import rollback  # noqa: PLC0415 - as above
 
@@ -114,7 +131,7 @@ def group() -> Any:
     """Returns the command with its subcommands."""
     app = typer.Typer(
         name="policies",
-        help="Export, import and roll back the policies of a tenant. On the database itself.",
+        help="Export, import and roll back the policies of a tenant. Needs no server.",
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode=None,

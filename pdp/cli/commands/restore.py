@@ -7,15 +7,16 @@ from typing import Annotated, Final
 
 import typer
 
-from pdp.cli.options import DatabaseUrl, Json, PassphraseFile, spread
+from pdp.cli.options.common import DatabaseUrl, Json, PassphraseFile  # noqa: TC001 - read by typer
+from pdp.cli.options.spread import spread
 
 EPILOG: Final = """
 \b
 Exit codes:
   0   done; with --check: the backup can be restored
-  1   the same, but the log of decisions in it was tampered with
-  2   an option that does not exist, or the database is there already
-  3   the backup is damaged, or the passphrase is another
+  1   as 0, but the log of decision records in the backup was tampered with
+  2   an option does not exist, or the database already exists
+  3   the backup is damaged, or the passphrase is wrong
   4   another process has the database open
   78  the database, the passphrase or FILE cannot be used
 
@@ -39,28 +40,29 @@ def command(
         bool,
         typer.Option(
             "--force",
-            help="Replace the database where it is there; it is kept as NAME.before-restore.",
+            help="Replace the database if it exists; the old one is kept as NAME.before-restore.",
         ),
     ] = False,
     revive_keys: Annotated[
         bool,
         typer.Option(
             "--revive-keys",
-            help="Let API keys count as they did then, those revoked and rotated since too.",
+            help="Make API keys valid as in the backup, including keys that were revoked or "
+            "rotated later.",
         ),
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Only say whether it could be restored.")
+        bool, typer.Option("--check", help="Only check whether the backup can be restored.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Put a backup in the place of the database.
+    """Replace the database with a backup.
 
-    It may be one of policies or of the log of decisions, and is verified whole first. Servers on
-    that database must have ended. API keys that the database has revoked or rotated since the
-    backup stay so.
+    The backup holds the policies or the log of decision records. It is verified completely first.
+    Stop the servers on that database before. API keys that were revoked or rotated after the backup
+    stay revoked or rotated.
     """
-    from pdp.cli.run.backup import restore  # noqa: PLC0415 - once there is work to do
+    from pdp.cli.run.restore import restore  # noqa: PLC0415 - loads the store
 
     restore(
         file,

@@ -7,26 +7,28 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from pdp.cli.options.common import Json  # noqa: TC001 - read by typer
+
 _CODES: Final = """
 \b
 Exit codes:
   0   done
   1   {no}
-  2   an option is missing, or does not exist
+  2   an option is missing or does not exist
   78  the spool cannot be read or written
 """
 
 _STATUS_EPILOG: Final = (
-    _CODES.format(no="a connector is failing, or has dropped events")
+    _CODES.format(no="a connector fails, or has dropped events")
     + """
 \b
-It reads the spool in the server's data directory, whether the server runs or not. What the products
-say of themselves is in GET /api/admin/siem/connectors.
+The command reads the spool in the server's data directory. The server need not run. For what the
+SIEM products report about themselves, use GET /api/admin/siem/connectors.
 """
 )
 
 _LETTERS_EPILOG: Final = (
-    _CODES.format(no="there are none")
+    _CODES.format(no="there are no dead letters")
     + """
 \b
 Examples:
@@ -39,7 +41,7 @@ _RESEND_EPILOG: Final = (
     _CODES.format(no="there was nothing to send")
     + """
 \b
-What is sent again goes behind all that waits, to the connector or the webhook that it was for.
+Dead letters go to the end of the queue of their connector or webhook.
   pdp siem resend 12 13
   pdp siem resend --all --of splunk
 """
@@ -49,18 +51,17 @@ _Directory = Annotated[
     Path,
     typer.Option(envvar="PDP_DATA_DIR", metavar="DIRECTORY", help="The server's data directory."),
 ]
-_Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 _Of = Annotated[
     str | None,
     typer.Option(
-        "--of", metavar="NAME", help="Only those of a connector, or of TENANT/ALERT RULE."
+        "--of", metavar="NAME", help="Only those of this connector, or of TENANT/ALERT RULE."
     ),
 ]
 
 
-def _status(data_dir: _Directory = Path("var"), as_json: _Json = False) -> None:
-    """Show what waits for each SIEM and what was delivered."""
-    from pdp.cli.run.siem import show_status  # noqa: PLC0415 - once there is work to do
+def _status(data_dir: _Directory = Path("var"), as_json: Json = False) -> None:
+    """Show how many events wait and were delivered, per SIEM."""
+    from pdp.cli.run.siem import show_status  # noqa: PLC0415 - loads the spool
 
     show_status(data_dir, as_json=as_json)
 
@@ -72,9 +73,9 @@ def _dead_letters(
         int, typer.Option(min=1, metavar="NUMBER", help="How many to show, oldest first.")
     ] = 100,
     body: Annotated[bool, typer.Option("--body", help="Show the events themselves.")] = False,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
-    """List the events and alerts that nobody would take, and why."""
+    """List events and alerts that no destination accepted."""
     from pdp.cli.run.siem import show_dead_letters  # noqa: PLC0415 - as above
 
     show_dead_letters(data_dir, of, limit, body=body, as_json=as_json)
@@ -83,28 +84,28 @@ def _dead_letters(
 def _resend(
     ids: Annotated[
         list[int] | None,
-        typer.Argument(metavar="ID", help="The letters' ids, as the list shows them."),
+        typer.Argument(metavar="ID", help="The ids of the letters, from pdp siem dead-letters."),
     ] = None,
     data_dir: _Directory = Path("var"),
     everything: Annotated[
-        bool, typer.Option("--all", help="Send all of them, or all of --of.")
+        bool, typer.Option("--all", help="Send all of them, or all that --of selects.")
     ] = False,
     of: _Of = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
-    """Send dead letters again. A server that runs takes them up by itself."""
-    from pdp.cli.run.siem import send_again  # noqa: PLC0415 - as above
+    """Send dead letters again. A running server picks them up itself."""
+    from pdp.cli.run.siem import resend_dead_letters  # noqa: PLC0415 - as above
 
     if bool(ids) == everything:
-        raise typer.BadParameter("name the letters to send, or say --all")
-    send_again(data_dir, ids or None, of, as_json=as_json)
+        raise typer.BadParameter("give either the ids of the letters or --all")
+    resend_dead_letters(data_dir, ids or None, of, as_json=as_json)
 
 
 def group() -> Any:
     """Returns the command with its subcommands."""
     app = typer.Typer(
         name="siem",
-        help="See what SIEMs and webhooks have not taken, and send it again.",
+        help="Show what SIEMs and webhooks did not accept, and resend it.",
         add_completion=False,
         rich_markup_mode=None,
         no_args_is_help=True,

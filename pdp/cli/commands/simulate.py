@@ -6,21 +6,24 @@ from typing import Annotated, Final
 
 import typer
 
-from pdp.cli.options import Json, RequestOptions, TargetOptions, spread
+from pdp.cli.options.common import ApiJson  # noqa: TC001 - read by typer
+from pdp.cli.options.request import RequestOptions  # noqa: TC001 - read by typer
+from pdp.cli.options.spread import spread
+from pdp.cli.options.target import TargetOptions  # noqa: TC001 - read by typer
 
 EPILOG: Final = """
 \b
 Exit codes:
-  0   would be allowed
-  1   would not be allowed: BLOCK, CANCEL or PROMPT
-  2   these options make no sense together
+  0   the request would be allowed
+  1   the request would not be allowed: BLOCK, CANCEL or PROMPT
+  2   the options do not fit together
   3   the request or the overlay is invalid
-  4   the server, or its database, is not there to answer
+  4   the server or its database is not available
   78  with --embedded: the database or the settings cannot be used
 
 \b
-An overlay holds candidates in the shape of the REST objects. Each replaces the policy of its id or
-name, else it is added, for this request alone:
+An overlay holds candidate policies in the form of the REST objects. For this request only, each
+replaces the policy with the same id or name, or is added if there is none:
   static_policies:
     - {name: No rivals, pattern: "(?i)rival-product", action: block}
 """
@@ -33,15 +36,17 @@ def command(
     overlay: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="Candidate policies, as YAML or JSON; - reads standard input."
+            metavar="FILE",
+            help="Candidate policies, in YAML or JSON, from FILE, or from standard input if FILE "
+            "is -.",
         ),
     ] = None,
-    as_json: Json = False,
+    as_json: ApiJson = False,
 ) -> None:
-    """Ask what would be decided, with candidate policies in force.
+    """Show the decision that candidate policies would lead to.
 
-    Every layer answers. Nothing is written, consumed or recorded.
+    Every layer reports its result. Nothing is written, consumed or recorded.
     """
-    from pdp.cli.run.decide import simulate  # noqa: PLC0415 - protobuf, once there is work to do
+    from pdp.cli.run.simulate import simulate  # noqa: PLC0415 - loads protobuf
 
     simulate(request, target, overlay, as_json=as_json)

@@ -7,11 +7,13 @@ from typing import Annotated, Final
 
 import typer
 
-from pdp.cli.options import CredentialOptions, TlsOptions, spread
+from pdp.cli.options.common import Json  # noqa: TC001 - read by typer
+from pdp.cli.options.spread import spread
+from pdp.cli.options.target import CredentialOptions, TlsOptions  # noqa: TC001 - read by typer
 
 EPILOG: Final = """
 \b
-A file is one suite: policies, and cases that are judged under them.
+A file is one suite: policies, and the cases that run under them.
   suite: Rivals
   policies:
     static_policies:
@@ -25,9 +27,9 @@ A file is one suite: policies, and cases that are judged under them.
 \b
 Exit codes:
   0   all cases passed
-  1   some failed
-  2   a path does not exist, or a file is no suite; nothing was run
-  4   the server is not there to answer
+  1   some cases failed
+  2   a path does not exist, or a file is not a suite; nothing was run
+  4   the server is not available
   78  the settings cannot be used
 """
 
@@ -35,7 +37,7 @@ Exit codes:
 @spread
 def command(
     tls: TlsOptions,
-    who: CredentialOptions,
+    caller: CredentialOptions,
     *,
     paths: Annotated[
         list[Path] | None,
@@ -49,19 +51,19 @@ def command(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Run on the server at host:port or unix:PATH, each suite under a tenant of its "
-            "own. Without it: in this process, on a database that is thrown away.",
+            help="Run on the server at host:port or unix:PATH, each suite in its own new tenant. "
+            "Without this option: run in this process, on a temporary database.",
         ),
     ] = None,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.001, help="How long a call may take.")
     ] = 10.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Run decision cases: requests, and what they must come to.
+    """Run decision cases: requests with their expected decisions.
 
-    Each suite brings the policies that its cases are judged under.
+    Each suite has the policies that its cases run under.
     """
-    from pdp.cli.run.test import test  # noqa: PLC0415 - the engine, once there are cases to run
+    from pdp.cli.run.test import test  # noqa: PLC0415 - loads the engine
 
-    test(paths or [Path("tests/cases")], server, timeout, tls, who, as_json=as_json)
+    test(paths or [Path("tests/cases")], server, timeout, tls, caller, as_json=as_json)

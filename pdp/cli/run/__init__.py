@@ -1,1 +1,1 @@
-"""What the commands run, one file each, named like the command."""
+"""The code that the commands run, one file each, with the name of the command."""

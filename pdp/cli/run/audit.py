@@ -1,4 +1,4 @@
-"""What `pdp audit` does."""
+"""Runs `pdp audit`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from pdp.cli.asking import Misused, caller_for, ending, message_of
+from pdp.cli.connect import connect
 from pdp.cli.exit_codes import Exit
-from pdp.cli.report import Report, Table, safe, show
+from pdp.cli.failures import UsageError, exit_on_failure
+from pdp.cli.output.report import Report, Table, print_json, printable, show
+from pdp.cli.request import to_message
 from pdp.jsonpb import encode
 
 if TYPE_CHECKING:
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from pdp._gen.pdp.v1.audit_pb2 import ExportRecordsResponse
-    from pdp.cli.audit_options import ChangeOptions, RecordFilterOptions
-    from pdp.cli.options import TargetOptions
+    from pdp.cli.options.audit import ChangeOptions, RecordFilterOptions
+    from pdp.cli.options.target import TargetOptions
     from pdp.client import Client
 
 PAGE: Final = 1000
@@ -27,95 +29,98 @@ PAGE: Final = 1000
 _COLUMNS: Final = ("time", "outcome", "risk", "reason", "user", "agent", "model", "decision")
 
 
-def tail(records: RecordFilterOptions, target: TargetOptions, *, as_json: bool) -> None:
-    """Shows decisions as they are recorded."""
-    with ending(as_json=as_json), caller_for(target) as caller, suppress(KeyboardInterrupt):
-        message = message_of("TailRecords", records.body())
-        for answer in caller.stream("TailRecords", message, records.tenant):
+def tail(filters: RecordFilterOptions, target: TargetOptions, *, as_json: bool) -> None:
+    """Prints decision records as they are written."""
+    with exit_on_failure(as_json=as_json), connect(target) as client, suppress(KeyboardInterrupt):
+        message = to_message("TailRecords", filters.body())
+        for answer in client.stream("TailRecords", message, filters.tenant):
             record = encode(answer)["record"]
             line = json.dumps(record, ensure_ascii=False) if as_json else "  ".join(_row(record))
             print(line, flush=True)
 
 
 def search(
-    records: RecordFilterOptions, target: TargetOptions, limit: int, *, as_json: bool
+    filters: RecordFilterOptions, target: TargetOptions, limit: int, *, as_json: bool
 ) -> None:
-    """Shows recorded decisions, the newest first."""
-    with ending(as_json=as_json), caller_for(target) as caller:
-        found, more = _pages(
-            caller,
+    """Prints decision records, the newest first."""
+    with exit_on_failure(as_json=as_json), connect(target) as client:
+        records, cursor = _read_pages(
+            client,
             "ListRecords",
             "records",
-            records.body(),
-            tenant=records.tenant,
+            filters.body(),
+            tenant=filters.tenant,
             limit=limit,
         )
     if as_json:
-        print(json.dumps({"records": found, "next_cursor": more}, ensure_ascii=False, indent=2))
+        print_json({"records": records, "next_cursor": cursor})
         return
-    table = Table("Decisions", _COLUMNS, [_row(each) for each in found])
-    show(Report(_headline(len(found), "decision", more), tables=[table]))
+    table = Table("Decisions", _COLUMNS, [_row(each) for each in records])
+    show(Report(_headline(len(records), "decision", cursor), tables=[table]))
 
 
-def export(records: RecordFilterOptions, target: TargetOptions, form: str, output: str) -> None:
-    """Writes recorded decisions, the oldest first."""
-    with ending(as_json=False), caller_for(target) as caller:
-        message = message_of("ExportRecords", {**records.body(), "format": form})
-        stream = caller.stream("ExportRecords", message, records.tenant)
-        with _opened(output) as file:
+def export(filters: RecordFilterOptions, target: TargetOptions, form: str, output: str) -> None:
+    """Writes decision records to a file or to standard output, the oldest first."""
+    with exit_on_failure(as_json=False), connect(target) as client:
+        message = to_message("ExportRecords", {**filters.body(), "format": form})
+        stream = client.stream("ExportRecords", message, filters.tenant)
+        with _open_output(output) as file:
             for answer in stream:
                 file.write(cast("ExportRecordsResponse", answer).text)
 
 
 def verify(target: TargetOptions, anchor: str, *, as_json: bool) -> None:
-    """Shows whether the log is as it was written, and exits with that."""
-    with ending(as_json=as_json):
+    """Prints whether the log is intact, and exits with 0 if it is."""
+    with exit_on_failure(as_json=as_json):
         if target.embedded:
-            from pdp.cli.databases import check_log  # noqa: PLC0415 - the store, where it is needed
+            from pdp.cli.local_database import require_audit_log  # noqa: PLC0415 - loads the store
 
-            check_log(target.database_url)
-        with caller_for(target) as caller:
-            message = message_of("VerifyRecords", {"anchor": anchor})
-            answer = encode(caller.call("VerifyRecords", message).message)
+            require_audit_log(target.database_url)
+        with connect(target) as client:
+            message = to_message("VerifyRecords", {"anchor": anchor})
+            answer = encode(client.call("VerifyRecords", message).message)
     if as_json:
-        print(json.dumps(answer, ensure_ascii=False, indent=2))
+        print_json(answer)
     else:
         show(_verification(answer))
     sys.exit(Exit.OK if answer["intact"] else Exit.NO)
 
 
-def changes(wanted: ChangeOptions, target: TargetOptions, limit: int, *, as_json: bool) -> None:
-    """Shows changes of policies, the newest first."""
-    name = "ListPlatformChanges" if wanted.platform else "ListChanges"
-    with ending(as_json=as_json), caller_for(target) as caller:
-        found, more = _pages(
-            caller, name, "changes", wanted.body(), tenant=wanted.tenant, limit=limit
+def changes(filters: ChangeOptions, target: TargetOptions, limit: int, *, as_json: bool) -> None:
+    """Prints changes from the change log, the newest first."""
+    name = "ListPlatformChanges" if filters.platform else "ListChanges"
+    with exit_on_failure(as_json=as_json), connect(target) as client:
+        entries, cursor = _read_pages(
+            client, name, "changes", filters.body(), tenant=filters.tenant, limit=limit
         )
     if as_json:
-        print(json.dumps({"changes": found, "next_cursor": more}, ensure_ascii=False, indent=2))
+        print_json({"changes": entries, "next_cursor": cursor})
         return
     rows = [
         [str(each["revision"]), each["at"], each["actor"], each["op"], each["kind"],
          each["entity_id"], each["summary"]]
-        for each in found
+        for each in entries
     ]  # fmt: skip
     columns = ("revision", "time", "actor", "what", "kind", "id", "summary")
-    show(Report(_headline(len(found), "change", more), tables=[Table("Changes", columns, rows)]))
+    show(
+        Report(_headline(len(entries), "change", cursor), tables=[Table("Changes", columns, rows)])
+    )
 
 
-def _pages(
-    caller: Client, name: str, field: str, body: Mapping[str, Any], *, tenant: str, limit: int
+def _read_pages(
+    client: Client, name: str, field: str, body: Mapping[str, Any], *, tenant: str, limit: int
 ) -> tuple[list[dict[str, Any]], str]:
-    found: list[dict[str, Any]] = []
+    """Returns up to `limit` entries, and the cursor of the next page; empty after the last one."""
+    entries: list[dict[str, Any]] = []
     cursor = ""
-    while len(found) < limit:
-        asked = {**body, "limit": min(PAGE, limit - len(found)), "cursor": cursor}
-        answer = encode(caller.call(name, message_of(name, asked), tenant).message)
-        found += answer[field]
+    while len(entries) < limit:
+        page = {**body, "limit": min(PAGE, limit - len(entries)), "cursor": cursor}
+        answer = encode(client.call(name, to_message(name, page), tenant).message)
+        entries += answer[field]
         cursor = answer["next_cursor"]
         if not cursor:
             break
-    return found, cursor
+    return entries, cursor
 
 
 def _row(record: Mapping[str, Any]) -> list[str]:
@@ -130,24 +135,24 @@ def _row(record: Mapping[str, Any]) -> list[str]:
         "/".join(each for each in (model["provider"], model["model"]) if each) or "-",
         record["decision_id"],
     ]
-    return [safe(each) for each in cells]
+    return [printable(each) for each in cells]
 
 
-def _headline(count: int, noun: str, more: str) -> str:
-    shown = f"{count} {noun}" + ("" if count == 1 else "s")
-    return f"{shown}; there are more, see --limit" if more else shown
+def _headline(count: int, noun: str, cursor: str) -> str:
+    text = f"{count} {noun}" + ("" if count == 1 else "s")
+    return f"{text}; raise --limit to see more" if cursor else text
 
 
 def _verification(answer: Mapping[str, Any]) -> Report:
     intact = answer["intact"]
-    problems = Table("Problems", ("what is wrong",), [[each] for each in answer["problems"]])
+    problems = Table("Problems", ("problem",), [[each] for each in answer["problems"]])
     return Report(
-        headline="the log is as it was written" if intact else "THE LOG WAS TAMPERED WITH",
+        headline="the log is intact" if intact else "THE LOG WAS TAMPERED WITH",
         style="bold green" if intact else "bold red",
         facts=[
             ("records", str(answer["records"])),
             ("batches", f"{answer['first_batch']} to {answer['last_batch']}"),
-            ("removed by the retention", f"{answer['removed_batches']} batches"),
+            ("removed by retention", f"{answer['removed_batches']} batches"),
             ("head", answer["head"]),
         ],
         tables=[problems],
@@ -155,7 +160,7 @@ def _verification(answer: Mapping[str, Any]) -> Report:
 
 
 @contextmanager
-def _opened(name: str) -> Iterator[TextIO]:
+def _open_output(name: str) -> Iterator[TextIO]:
     try:
         if name == "-":
             yield sys.stdout
@@ -164,6 +169,6 @@ def _opened(name: str) -> Iterator[TextIO]:
             with Path(name).open("w", encoding="utf-8", newline="") as file:
                 yield file
     except BrokenPipeError:
-        raise  # who reads has seen enough
+        raise  # the reader of the pipe has closed it
     except OSError as error:
-        raise Misused(f"--output {name} cannot be written: {error.strerror}") from None
+        raise UsageError(f"--output: {name} cannot be written: {error.strerror}") from None

@@ -1,9 +1,7 @@
-"""What `pdp backup` and `pdp restore` do."""
+"""Runs `pdp backup`, and has the steps that `pdp restore` shares with it."""
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,33 +9,24 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.backup import key_changes
-from pdp.backup.archive import (
-    OWNER_ONLY,
-    POLICIES,
-    RECORDS,
-    Manifest,
-    described,
-    digest,
-    pack,
-    unpack,
-)
-from pdp.backup.encryption import damaged, read_passphrase
+from pdp.backup.archive import POLICIES, RECORDS, Manifest, digest, pack
+from pdp.backup.encryption import read_passphrase
 from pdp.bootstrap.recording import RecordingOptions
-from pdp.cli.asking import Misused, actor_here, ending
 from pdp.cli.exit_codes import Exit
+from pdp.cli.failures import UsageError, exit_on_failure
+from pdp.cli.output.report import Report, Table, print_json, show
 from pdp.config import load
 from pdp.errors import ConfigError
 from pdp.store.sqlite import backup as database_files
-from pdp.store.sqlite.store import path_of, place_for
+from pdp.store.sqlite.store import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pdp.config import Settings
 
-_KINDS: Final = {POLICIES: database_files.POLICIES, RECORDS: database_files.RECORDS}
-_AS_THEN: Final = "count as they did then; see pdp keys list, and revoke what was revoked since"
+KINDS: Final = {POLICIES: database_files.POLICIES, RECORDS: database_files.RECORDS}
+"""The kind of database, by what a backup holds."""
 
 
 def backup(
@@ -49,126 +38,89 @@ def backup(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Makes a backup, says what is in it, and exits with the codes that --help lists."""
+    """Writes a backup, prints its manifest, and exits."""
     holds = RECORDS if records else POLICIES
-    with ending(as_json=as_json):
+    with exit_on_failure(as_json=as_json):
         if file.exists() and not force:
-            raise Misused(f"{file} is there already; replace it with --force")
+            raise UsageError(f"{file} already exists; replace it with --force")
         settings = load({"database_url": url})
         passphrase = None if passphrase_file is None else read_passphrase(passphrase_file)
-        with _scratch(file.absolute().parent) as scratch:
-            copied = Path(scratch) / "copy.db"
-            database_files.copy(path_of(_url(settings, holds)), copied, _KINDS[holds])
-            schema, last = database_files.check(copied, _KINDS[holds])
-            head, problems = _chain(settings, holds, copied)
+        with private_directory(file.absolute().parent) as directory:
+            copy = Path(directory) / "copy.db"
+            database_files.copy(path_of(source_url(settings, holds)), copy, KINDS[holds])
+            schema, last = database_files.check(copy, KINDS[holds])
+            head, problems = verify_log(settings, holds, copy)
             manifest = Manifest(
                 created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
                 revision=last,
                 schema=schema,
-                size=copied.stat().st_size,
-                sha256=digest(copied),
+                size=copy.stat().st_size,
+                sha256=digest(copy),
                 holds=holds,
                 head=head,
             )
-            packed = pack(copied, manifest, file, passphrase)
-    _finish({"file": str(file), **_shown(packed)}, problems, as_json=as_json)
+            manifest = pack(copy, manifest, file, passphrase)
+    finish({"file": str(file), **manifest_facts(manifest)}, problems, as_json=as_json)
 
 
-def restore(
-    file: Path,
-    url: str | None,
-    passphrase_file: Path | None,
-    *,
-    force: bool,
-    check: bool,
-    revive_keys: bool,
-    as_json: bool,
-) -> None:
-    """Restores a backup, says what was in it, and exits with the codes that --help lists."""
-    with ending(as_json=as_json):
-        settings = load({"database_url": url})
-        holds = described(file).holds
-        database = place_for(_url(settings, holds))
-        if database.exists() and not (force or check):
-            raise Misused(f"{database} is there already; replace it with --force")
-        passphrase = None if passphrase_file is None else read_passphrase(passphrase_file)
-        with _scratch(database.parent) as scratch:
-            copied = Path(scratch) / database.name
-            with os.fdopen(os.open(copied, os.O_WRONLY | os.O_CREAT, OWNER_ONLY), "wb") as target:
-                manifest = unpack(file, target, passphrase)
-            found = database_files.check(copied, _KINDS[holds])
-            if found != (manifest.schema, manifest.revision):
-                raise damaged("its manifest speaks of another database")
-            _, problems = _chain(settings, holds, copied)
-            facts = {"file": str(file), **_shown(manifest)}
-            if not check:
-                if holds == POLICIES:
-                    facts["keys"] = _go_on(database, copied, manifest, revive_keys=revive_keys)
-                kept = database_files.replace(database, copied)
-                facts |= {"database": str(database), "kept": kept and str(kept)}
-    _finish(facts, problems, as_json=as_json)
-
-
-def _url(settings: Settings, holds: str) -> str:
-    """Returns where the database of policies is, or that of records."""
+def source_url(settings: Settings, holds: str) -> str:
+    """Returns the URL of the database of policies, or of the log of decision records."""
     return settings.store_url if holds == POLICIES else RecordingOptions.of(settings).url
 
 
-def _chain(settings: Settings, holds: str, copied: Path) -> tuple[str, Sequence[str]]:
-    """Returns the head of a chain of records, and what is wrong with the log."""
+def verify_log(settings: Settings, holds: str, copy: Path) -> tuple[str, Sequence[str]]:
+    """Returns the head of a log of decision records, and the problems that verifying it found.
+
+    A copy of the database of policies has no head and no problems.
+    """
     if holds == POLICIES:
         return "", ()
-    found = database_files.verified(copied, RecordingOptions.of(settings).key)
-    return found.head, found.problems
+    verification = database_files.verified(copy, RecordingOptions.of(settings).key)
+    return verification.head, verification.problems
 
 
-def _go_on(
-    database: Path, copied: Path, manifest: Manifest, *, revive_keys: bool
-) -> dict[str, Any] | None:
-    """Has what is restored go on where the database ends whose place it takes.
+def private_directory(parent: Path) -> TemporaryDirectory[str]:
+    """Returns a temporary directory in `parent` that only its owner can read.
 
-    Returns:
-        What became of the keys; None where they count as they did then.
+    Raises:
+        ConfigError: `parent` cannot be written.
     """
-    done = key_changes.since(database, manifest.revision)
-    if done is None:
-        return None
-    database_files.count_on(copied, done.revision)
-    return None if revive_keys else asdict(key_changes.keep(copied, done, actor_here()))
-
-
-def _scratch(folder: Path) -> TemporaryDirectory[str]:
-    """Returns a directory on the same disk, which only its owner can look into."""
     try:
-        return TemporaryDirectory(prefix=".pdp-backup-", dir=folder)
+        return TemporaryDirectory(prefix=".pdp-backup-", dir=parent)
     except OSError as error:
-        raise ConfigError(f"nothing can be written in {folder}: {error.strerror}") from None
+        raise ConfigError(f"the directory {parent} cannot be written: {error.strerror}") from None
 
 
-def _shown(manifest: Manifest) -> dict[str, Any]:
+def manifest_facts(manifest: Manifest) -> dict[str, Any]:
+    """Returns the manifest for output, without the parameters of its encryption."""
     return {**asdict(manifest), "encryption": manifest.encryption and manifest.encryption["kdf"]}
 
 
-def _finish(facts: Mapping[str, Any], problems: Sequence[str], *, as_json: bool) -> None:
+def finish(
+    facts: Mapping[str, Any],
+    problems: Sequence[str],
+    key_facts: Mapping[str, str] | None = None,
+    *,
+    as_json: bool,
+) -> None:
+    """Prints what was backed up or restored, and exits with 1 if the log has problems.
+
+    Args:
+        facts: the facts, by the names that JSON has.
+        problems: what verifying the log found.
+        key_facts: what a report says about API keys instead of the fact `keys`.
+        as_json: print JSON.
+    """
     if as_json:
-        found = {"problems": problems} if facts["holds"] == RECORDS else {}
-        print(json.dumps({**facts, **found}, ensure_ascii=False, indent=2))
+        log = {"problems": problems} if facts["holds"] == RECORDS else {}
+        print_json({**facts, **log})
     else:
-        _show(facts, problems)
+        shown = {name: value for name, value in facts.items() if name != "keys"}
+        shown |= key_facts or {}
+        lines = [(name, str(value)) for name, value in shown.items() if value not in (None, "")]
+        if problems:
+            table = Table("Problems", ("problem",), [[each] for each in problems])
+            show(Report("done, but THE LOG WAS TAMPERED WITH", "bold red", lines, tables=[table]))
+        else:
+            show(Report("verified", "bold green", lines))
     sys.exit(Exit.NO if problems else Exit.OK)
-
-
-def _show(facts: Mapping[str, Any], problems: Sequence[str]) -> None:
-    from pdp.cli.report import Report, Table, show  # noqa: PLC0415 - for people only
-
-    told = {name: value for name, value in facts.items() if name != "keys"}
-    if "keys" in facts:
-        became = facts["keys"] or {}
-        told["keys"] = None if facts["keys"] else _AS_THEN
-        told |= {f"keys {name} since": ", ".join(ids) for name, ids in became.items()}
-    lines = [(name, str(value)) for name, value in told.items() if value not in (None, "")]
-    if problems:
-        table = Table("Problems", ("what is wrong",), [[each] for each in problems])
-        show(Report("done, but THE LOG WAS TAMPERED WITH", "bold red", lines, tables=[table]))
-    else:
-        show(Report("verified", "bold green", lines))

@@ -1,22 +1,23 @@
-"""What `pdp conditions check` and `pdp conditions eval` do."""
+"""Runs `pdp conditions`."""
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
-from pdp.cli.asking import Misused, ending, message_of, read_source, request_from
 from pdp.cli.exit_codes import Exit
-from pdp.cli.report import Report, show
+from pdp.cli.failures import UsageError, exit_on_failure
+from pdp.cli.input import read_bytes
+from pdp.cli.output.report import Report, print_json, show
+from pdp.cli.request import decide_request, to_message
 from pdp.domain.tenant import DEFAULT_TENANT
 from pdp.engine.conditions import compile_condition
 from pdp.messages.conversion import to_request
 
 if TYPE_CHECKING:
     from pdp._gen.pdp.v1.decide_pb2 import DecideRequest
-    from pdp.cli.options import RequestOptions
+    from pdp.cli.options.request import RequestOptions
     from pdp.domain.request import Request
     from pdp.engine.conditions import Condition, Explanation, Truth
 
@@ -28,11 +29,11 @@ _HEADLINES: Final[dict[Truth, tuple[str, str]]] = {
 
 
 def check(condition: str | None, file: str | None, timezone: str, *, as_json: bool) -> None:
-    """Shows what a condition asks for, and exits with the codes that --help lists."""
-    with ending(as_json=as_json):
+    """Prints whether a condition is valid and which names it reads, and exits."""
+    with exit_on_failure(as_json=as_json):
         compiled = compile_condition(_source(condition, file), timezone)
     if as_json:
-        _print(
+        print_json(
             {
                 "valid": True,
                 "condition": compiled.source,
@@ -42,7 +43,7 @@ def check(condition: str | None, file: str | None, timezone: str, *, as_json: bo
             }
         )
     else:
-        show(_of_condition(compiled))
+        show(_condition_report(compiled))
     sys.exit(Exit.OK)
 
 
@@ -54,14 +55,16 @@ def evaluate(
     *,
     as_json: bool,
 ) -> None:
-    """Shows what a condition comes to, and exits with the codes that --help lists."""
-    with ending(as_json=as_json):
+    """Prints the result of a condition for a request, and exits."""
+    with exit_on_failure(as_json=as_json):
         if file == "-" == request.request:
-            raise Misused("standard input is either the condition or the request")
+            raise UsageError(
+                "standard input is either the condition or the request; give one of them as a file"
+            )
         compiled = compile_condition(_source(condition, file), timezone)
         explanation = compiled.explain(_request(request))
     if as_json:
-        _print(
+        print_json(
             {
                 "result": explanation.truth,
                 "matches": explanation.truth is True,
@@ -70,44 +73,40 @@ def evaluate(
             }
         )
     else:
-        show(_of_explanation(explanation, compiled))
+        show(_result_report(explanation, compiled))
     sys.exit(Exit.OK if explanation.truth is True else Exit.NO)
 
 
 def _source(condition: str | None, file: str | None) -> str:
     if (condition is None) == (file is None):
-        raise Misused("give the condition itself, or a file of it with --file")
+        raise UsageError("give either CONDITION or --file")
     if condition is not None:
         return condition
     try:
-        return read_source(cast("str", file), "--file").decode().rstrip("\r\n")
+        return read_bytes(cast("str", file), "--file").decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise Misused(f"--file {file} is not UTF-8") from None
+        raise UsageError(f"--file {file} is not UTF-8") from None
 
 
 def _request(options: RequestOptions) -> Request:
-    if options.request is None:  # then nothing need be given: a condition may ask for nothing
+    if options.request is None:  # an empty request is fine: a condition may read nothing
         options = replace(options, direction=options.direction or "input")
-    body = request_from(options)
-    message = cast("DecideRequest", message_of("Decide", body))
+    body = decide_request(options)
+    message = cast("DecideRequest", to_message("Decide", body))
     return to_request(message, message.tenant_id or DEFAULT_TENANT, message.request_id)
 
 
-def _of_condition(condition: Condition) -> Report:
+def _condition_report(condition: Condition) -> Report:
     facts = [("time zone", condition.timezone)]
     if condition.names:
-        facts.append(("asks for", ", ".join(condition.names)))
+        facts.append(("reads", ", ".join(condition.names)))
     facts += [("warning", warning) for warning in condition.warnings]
     style = "bold yellow" if condition.warnings else "bold green"
     return Report("valid", style, facts)
 
 
-def _of_explanation(explanation: Explanation, condition: Condition) -> Report:
+def _result_report(explanation: Explanation, condition: Condition) -> Report:
     headline, style = _HEADLINES[explanation.truth]
     facts = [("unknown", reason) for reason in explanation.unknown]
     facts += [("warning", warning) for warning in condition.warnings]
     return Report(headline, style, facts)
-
-
-def _print(answer: dict[str, Any]) -> None:
-    print(json.dumps(answer, ensure_ascii=False, indent=2))

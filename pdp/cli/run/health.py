@@ -1,45 +1,56 @@
-"""What `pdp health` does."""
+"""Runs `pdp health`. It loads little besides gRPC, because containers run it often."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import grpc
 from grpc_health.v1 import health_pb2
 
-from pdp.cli.exit_codes import Exit, complain
+from pdp.cli.exit_codes import Exit
+from pdp.cli.failures import print_error
+from pdp.client.remote import cause_of, open_channel
 from pdp.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pdp.cli.options import TlsOptions
+    from pdp.cli.options.target import TlsOptions
 
-_PATH = "/grpc.health.v1.Health/Check"
-_DEFAULT = "127.0.0.1:50051"
-_OPTIONS = (("grpc.enable_http_proxy", 0),)
-_HINTS = {
-    False: 'Start one with "pdp serve --auth dev", or name another with --server or PDP_SERVER; '
-    "for one that speaks TLS give --tls-ca-file or PDP_TLS_CA_FILE.",
-    True: "See that it speaks TLS, that --tls-ca-file holds the authority of its certificate, and "
-    "that the certificate has the address's name, or the one of --tls-server-name.",
-}
+_PATH: Final = "/grpc.health.v1.Health/Check"
+_DEFAULT: Final = "127.0.0.1:50051"
+_PLAINTEXT_HINT: Final = (
+    'Start a server with "pdp serve --auth dev", or name another with --server or PDP_SERVER. '
+    "If the server uses TLS, give --tls-ca-file or PDP_TLS_CA_FILE."
+)
+_TLS_HINT: Final = (
+    "Check that the server uses TLS, that --tls-ca-file has the authority that issued its "
+    "certificate, and that the certificate is for the name in the address or in --tls-server-name."
+)
 
 
-def probe(
+def check_health(
     address: str = "",
     timeout_s: float = 5.0,
-    tls: TlsOptions | None = None,
+    tls_options: TlsOptions | None = None,
     *,
     as_json: bool = False,
 ) -> None:
-    """Asks the server at `address` (else `PDP_SERVER`'s, else the default), and exits."""
+    """Prints whether a server is serving, and exits with 0 if it is.
+
+    Args:
+        address: the server; empty for that of `PDP_SERVER`, or else the default.
+        timeout_s: how long to wait for the response.
+        tls_options: how to connect by TLS; None for no TLS.
+        as_json: print JSON.
+    """
     address = address or os.environ.get("PDP_SERVER") or _DEFAULT
     try:
-        channel = _channel(address, tls)
+        tls = None if tls_options is None else tls_options.client_tls()
+        channel = open_channel(address, tls)
     except ConfigError as error:
-        complain(error.message)
+        print_error(error.message)
         sys.exit(Exit.CONFIG)
     with channel:
         check = channel.unary_unary(
@@ -48,24 +59,17 @@ def probe(
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
         )
         try:
-            answer = check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
+            response = check(health_pb2.HealthCheckRequest(), timeout=timeout_s)
         except grpc.RpcError as error:
-            status, reason = "UNREACHABLE", str(error.details())
+            status, cause = "UNREACHABLE", cause_of(error)
         else:
-            status, reason = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status), ""
+            status, cause = health_pb2.HealthCheckResponse.ServingStatus.Name(response.status), ""
     if as_json:
         print(json.dumps({"server": address, "status": status}))
-    elif not reason:
+    elif not cause:
         print(status)
-    if reason:
-        hint = _HINTS[tls is not None and tls.client_tls() is not None]
-        complain(f"no server answers at {address}: {reason}", hint)
+    if cause:
+        hint = _PLAINTEXT_HINT if tls is None else _TLS_HINT
+        print_error(f"no server answers at {address}: {cause}", hint)
         sys.exit(Exit.UNAVAILABLE)
     sys.exit(Exit.OK if status == "SERVING" else Exit.NO)
-
-
-def _channel(address: str, options: TlsOptions | None) -> grpc.Channel:
-    tls = None if options is None else options.client_tls()
-    if tls is None:
-        return grpc.insecure_channel(address, options=_OPTIONS)
-    return grpc.secure_channel(address, tls.credentials(), options=(*_OPTIONS, *tls.options()))

@@ -1,17 +1,20 @@
-"""What `pdp keys` does: the server's own RPCs, on the database, by whoever may write to it."""
+"""Runs `pdp keys`: calls the RPCs for API keys on the database itself, without a server.
+
+Everybody who may write to the database may administer its keys.
+"""
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pdp.bootstrap.recording import RecordingOptions
-from pdp.cli.asking import actor_here, ending, message_of
-from pdp.cli.databases import settings_for
-from pdp.cli.report import Report, Table, show
+from pdp.cli.failures import exit_on_failure
+from pdp.cli.local_database import load_settings, local_actor
+from pdp.cli.output.report import Report, Table, print_json, show
+from pdp.cli.request import to_message
 from pdp.client.local import LocalClient
 from pdp.jsonpb import encode
 from pdp.logs import logging_to_stderr
@@ -31,23 +34,23 @@ def create(
     *,
     as_json: bool,
 ) -> None:
-    """Makes a key, and shows it on the last line."""
+    """Creates a key, and prints it on the last line."""
     body: dict[str, Any] = {"name": name, "role": role, "tenants": list(tenants)}
     if expires_days is not None:
         body["expires_at"] = _rfc3339(time.time() + expires_days * _DAY_S)
-    with ending(as_json=as_json), _database(database_url, make=True) as database:
-        answer = _call(database, "CreateApiKey", body)
-    _show_key("made", answer, as_json=as_json)
+    with exit_on_failure(as_json=as_json), _open_client(database_url, create=True) as client:
+        answer = _call(client, "CreateApiKey", body)
+    _show_key("created", answer, as_json=as_json)
 
 
 def list_keys(database_url: str | None, *, as_json: bool) -> None:
-    """Shows all keys."""
-    with ending(as_json=as_json), _database(database_url) as database:
-        keys = _call(database, "ListApiKeys", {})["keys"]
+    """Prints all keys, without their secrets."""
+    with exit_on_failure(as_json=as_json), _open_client(database_url) as client:
+        keys = _call(client, "ListApiKeys", {})["keys"]
     if as_json:
-        print(json.dumps(keys, ensure_ascii=False, indent=2))
+        print_json(keys)
         return
-    columns = ("id", "name", "role", "tenants", "begins with", "expires", "made by")
+    columns = ("id", "name", "role", "tenants", "prefixes", "expires", "created by")
     rows = [
         (
             key["id"],
@@ -64,41 +67,41 @@ def list_keys(database_url: str | None, *, as_json: bool) -> None:
 
 
 def rotate(database_url: str | None, key_id: str, overlap_s: int | None, *, as_json: bool) -> None:
-    """Gives a key a new secret, and shows it on the last line."""
+    """Creates a new secret for a key, and prints it on the last line."""
     body: dict[str, Any] = {"key_id": key_id}
     if overlap_s is not None:
         body["overlap_s"] = overlap_s
-    with ending(as_json=as_json), _database(database_url) as database:
-        answer = _call(database, "RotateApiKey", body)
+    with exit_on_failure(as_json=as_json), _open_client(database_url) as client:
+        answer = _call(client, "RotateApiKey", body)
     _show_key("rotated", answer, as_json=as_json)
 
 
 def revoke(database_url: str | None, key_id: str) -> None:
-    """Makes a key count no more."""
-    with ending(as_json=False), _database(database_url) as database:
-        _call(database, "RevokeApiKey", {"key_id": key_id})
+    """Revokes a key."""
+    with exit_on_failure(as_json=False), _open_client(database_url) as client:
+        _call(client, "RevokeApiKey", {"key_id": key_id})
     print(f"revoked {key_id}")
 
 
 @contextmanager
-def _database(url: str | None, *, make: bool = False) -> Iterator[LocalClient]:
-    settings = settings_for(url, make=make)
+def _open_client(url: str | None, *, create: bool = False) -> Iterator[LocalClient]:
+    settings = load_settings(url, create=create)
     with (
         logging_to_stderr("warning"),
         LocalClient(
-            settings.store_url, actor=actor_here(), records=RecordingOptions.of(settings)
-        ) as database,
+            settings.store_url, actor=local_actor(), records=RecordingOptions.of(settings)
+        ) as client,
     ):
-        yield database
+        yield client
 
 
-def _call(database: LocalClient, name: str, body: dict[str, Any]) -> dict[str, Any]:
-    return encode(database.call(name, message_of(name, body)).message)
+def _call(client: LocalClient, name: str, body: dict[str, Any]) -> dict[str, Any]:
+    return encode(client.call(name, to_message(name, body)).message)
 
 
-def _show_key(done: str, answer: dict[str, Any], *, as_json: bool) -> None:
+def _show_key(verb: str, answer: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(answer, ensure_ascii=False, indent=2))
+        print_json(answer)
         return
     key = answer["api_key"]
     facts = [
@@ -108,7 +111,7 @@ def _show_key(done: str, answer: dict[str, Any], *, as_json: bool) -> None:
         ("tenants", ", ".join(key["tenants"])),
         ("expires", key["expires_at"] or "never"),
     ]
-    show(Report(f"{done}; it is shown this once:", facts=facts))
+    show(Report(f"{verb}; the key is shown only once:", facts=facts))
     print(answer["key"])
 
 
@@ -116,4 +119,4 @@ def _rfc3339(seconds: float) -> str:
     try:
         return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):
-        return "never"  # refused, by its field's name, where the others are
+        return "never"  # the endpoint rejects it, with the name of the field

@@ -1,8 +1,7 @@
-"""What `pdp policies` does."""
+"""Runs `pdp policies`."""
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import contextmanager
 from difflib import unified_diff
@@ -10,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from pdp.backup.archive import replacing
 from pdp.bootstrap.policies import first_publisher, open_store, risk_table
-from pdp.cli.asking import Misused, actor_here, ending, read_source
-from pdp.cli.databases import settings_for
 from pdp.cli.exit_codes import Exit
+from pdp.cli.failures import UsageError, exit_on_failure
+from pdp.cli.input import read_bytes
+from pdp.cli.local_database import load_settings, local_actor
+from pdp.cli.output.report import print_json
 from pdp.domain.tenant import is_tenant_id
 from pdp.logs import logging_to_stderr
 from pdp.policy_files import change, signing
@@ -30,20 +31,20 @@ if TYPE_CHECKING:
 
 
 def export(file: Path, tenant: str, key: Path | None, url: str | None, *, force: bool) -> None:
-    """Writes the file, and its signature where there is a key."""
-    with ending(as_json=False):
+    """Writes the policies of a tenant to a file, and signs the file if `key` is given."""
+    with exit_on_failure(as_json=False):
         _check_tenant(tenant)
         for path in (file, signing.signature_of(file)) if key else (file,):
             if path.exists() and not force:
-                raise Misused(f"{path} is there already; replace it with --force")
-        with _database(url) as (store, _), store.read() as reader:
+                raise UsageError(f"{path} already exists; replace it with --force")
+        with _open_store(url) as (store, _), store.read() as reader:
             raw = dumped(state_of(reader, tenant), tenant, reader.revision()).encode()
         if key is not None:
             signature = signing.sign(raw, key)
-            with replacing(signing.signature_of(file)) as opened:
-                opened.write(signature)
-        with replacing(file) as opened:
-            opened.write(raw)
+            with replacing(signing.signature_of(file)) as target:
+                target.write(signature)
+        with replacing(file) as target:
+            target.write(raw)
     sys.exit(Exit.OK)
 
 
@@ -56,27 +57,27 @@ def import_(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Makes a tenant's policies what the file says, and shows what that changed."""
-    with ending(as_json=as_json):
-        raw = read_source(str(file), "FILE")
+    """Replaces the policies of a tenant with those in a file, and prints the changes."""
+    with exit_on_failure(as_json=as_json):
+        raw = read_bytes(str(file), "FILE")
         if key is not None:
             signing.verify(raw, file, key)
-        named, wanted = loaded(raw)
-        tenant = tenant or named
+        file_tenant, state = loaded(raw)
+        tenant = tenant or file_tenant
         _check_tenant(tenant)
-        with _database(url, make=not dry_run) as (store, platform):
+        with _open_store(url, create=not dry_run) as (store, platform):
             summary = f"Imported {file.name}"
-            made = _make(store, platform, tenant, lambda _: wanted, summary, dry_run=dry_run)
-    _finish(made, tenant, dry_run=dry_run, as_json=as_json)
+            result = _change(store, platform, tenant, lambda _: state, summary, dry_run=dry_run)
+    _finish(result, tenant, dry_run=dry_run, as_json=as_json)
 
 
 def rollback(tenant: str, to: int, url: str | None, *, dry_run: bool, as_json: bool) -> None:
-    """Makes a tenant's policies what they were, and shows what that changed."""
-    with ending(as_json=as_json):
+    """Replaces the policies of a tenant with those of a revision, and prints the changes."""
+    with exit_on_failure(as_json=as_json):
         _check_tenant(tenant)
-        with _database(url) as (store, platform):
+        with _open_store(url) as (store, platform):
             summary = f"Rolled back to revision {to}"
-            made = _make(
+            result = _change(
                 store,
                 platform,
                 tenant,
@@ -84,31 +85,31 @@ def rollback(tenant: str, to: int, url: str | None, *, dry_run: bool, as_json: b
                 summary,
                 dry_run=dry_run,
             )
-    _finish(made, tenant, dry_run=dry_run, as_json=as_json)
+    _finish(result, tenant, dry_run=dry_run, as_json=as_json)
 
 
-def _make(
+def _change(
     store: Store,
     platform: Platform,
     tenant: str,
-    wanted_of: Callable[[Reader], State],
+    new_state: Callable[[Reader], State],
     summary: str,
     *,
     dry_run: bool,
 ) -> Made:
     return change.make(
-        store, platform, tenant, wanted_of, actor=actor_here(), summary=summary, keep=not dry_run
+        store, platform, tenant, new_state, actor=local_actor(), summary=summary, keep=not dry_run
     )
 
 
 def _check_tenant(tenant: str) -> None:
     if not is_tenant_id(tenant):
-        raise Misused("--tenant must be 1 to 128 characters of A-Z a-z 0-9 . _ -")
+        raise UsageError("--tenant must have 1 to 128 characters of A-Z a-z 0-9 . _ -")
 
 
 @contextmanager
-def _database(url: str | None, *, make: bool = False) -> Iterator[tuple[Store, Platform]]:
-    settings = settings_for(url, make=make)
+def _open_store(url: str | None, *, create: bool = False) -> Iterator[tuple[Store, Platform]]:
+    settings = load_settings(url, create=create)
     with logging_to_stderr("warning"):
         store = open_store(settings.store_url)
         try:
@@ -117,16 +118,16 @@ def _database(url: str | None, *, make: bool = False) -> Iterator[tuple[Store, P
             store.close()
 
 
-def _finish(made: Made, tenant: str, *, dry_run: bool, as_json: bool) -> None:
+def _finish(result: Made, tenant: str, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
-        steps = [{"op": each.op, "kind": each.kind, "id": each.entity_id} for each in made.steps]
+        steps = [{"op": each.op, "kind": each.kind, "id": each.entity_id} for each in result.steps]
         answer = {"tenant": tenant, "dry_run": dry_run, "steps": steps}
         if not dry_run:
-            answer["revision"] = made.revision
-        print(json.dumps(answer, ensure_ascii=False, indent=2))
+            answer["revision"] = result.revision
+        print_json(answer)
         sys.exit(Exit.OK)
-    before, after = (dumped(state, tenant).splitlines(keepends=True) for state in made.states)
+    before, after = (dumped(state, tenant).splitlines(keepends=True) for state in result.states)
     sys.stdout.writelines(unified_diff(before, after, "before", "after"))
-    done = "would change" if dry_run else f"changed, in force from revision {made.revision}"
-    print(f"{len(made.steps)} policies of {tenant} {done}")
+    outcome = "would change" if dry_run else f"changed, in force from revision {result.revision}"
+    print(f"{len(result.steps)} policies of {tenant} {outcome}")
     sys.exit(Exit.OK)

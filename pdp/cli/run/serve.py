@@ -1,4 +1,4 @@
-"""What `pdp serve` does: settings, logs, the event loop, one process or several."""
+"""Runs `pdp serve`: reads the settings, starts the logs, then serves in one process or several."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import resource
 import signal
 import sys
 from dataclasses import asdict
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from pdp.cli.structlog_without_rich import structlog  # isort: skip - first: see there
-from pdp.cli.banner import announce
-from pdp.cli.exit_codes import Exit, complain
-from pdp.config import Settings, check_auth, load
+import pdp.cli.output.structlog_without_rich  # noqa: F401 # isort: skip - must be the first import
+from pdp.cli.exit_codes import Exit
+from pdp.cli.failures import print_error
+from pdp.cli.output.banner import announce
+from pdp.config import check_auth, load
+from pdp.environment import check_variables
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.server.supervisor import supervise
 from pdp.server.worker import Worker
@@ -23,51 +24,35 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
     from pathlib import Path
 
-
-_OF_CLIENTS: Final = {
-    "PDP_API_KEY",
-    "PDP_SERVER",
-    "PDP_TLS",
-    "PDP_TLS_CA_FILE",
-    "PDP_TLS_CLIENT_CERT_FILE",
-    "PDP_TLS_CLIENT_KEY_FILE",
-    "PDP_TLS_SERVER_NAME",
-    "PDP_TOKEN",
-}
-"""Variables of commands that ask a server; in a container they are there for its health check."""
-
-_NEAR: Final = 0.85
-"""How alike two names are that are taken for one misspelt."""
+    from pdp.config import Settings
 
 
 def run_server(flags: Mapping[str, Any], file: Path | None) -> None:
-    """Serves until a signal says otherwise, then exits with the codes that --help lists.
+    """Serves until a signal ends the process, and exits with a code that --help lists.
 
     Args:
-        flags: settings from the command line, by name; None for those not given.
+        flags: settings from the command line, by name; None for a flag that was not used.
         file: the TOML file of settings.
-
     """
     try:
+        check_variables(os.environ)
         code = _serve(load(dict(flags), file))
     except (ConfigError, StoreUnavailable) as error:
-        complain(error.message)
+        print_error(error.message)
         code = Exit.CONFIG
-    except KeyboardInterrupt:  # before the event loop has taken the signals over
+    except KeyboardInterrupt:  # before the event loop handles signals
         code = 128 + signal.SIGINT
     sys.exit(code)
 
 
 def _serve(settings: Settings) -> int:
-    from pdp.logs import logging_to_stderr  # noqa: PLC0415 - not before the settings are right
+    from pdp.logs import logging_to_stderr  # noqa: PLC0415 - only if the settings are valid
 
-    worker = Worker.of_environment()
+    worker = Worker.from_environment()
     if worker is None:
         check_auth(settings)
     _allow_many_connections()
     with logging_to_stderr(settings.log_level):
-        if worker is None:
-            _warn_of_misspelt_variables()
         if worker is not None:
             _run(_work(settings, worker))
         elif settings.workers > 1:
@@ -78,27 +63,13 @@ def _serve(settings: Settings) -> int:
 
 
 def _allow_many_connections() -> None:
-    """Raises the bound on open files as far as the system lets us: each connection is one."""
+    """Raises the limit of open files to the hard limit: each connection is an open file."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _warn_of_misspelt_variables() -> None:
-    """A variable that is almost a setting is one that its owner believes to be in force.
-
-    Others are left alone: orchestrators make up `PDP_…` names for a service called pdp.
-    """
-    known = {f"PDP_{name.upper()}" for name in Settings.model_fields} | _OF_CLIENTS
-    for name in sorted(name for name in os.environ if name.startswith("PDP_")):
-        near = get_close_matches(name, known, n=1, cutoff=_NEAR)
-        if name not in known and near:
-            structlog.get_logger("pdp.serve").warning(
-                "this variable is no setting", variable=name, did_you_mean=near[0]
-            )
-
-
 async def _serve_alone(settings: Settings) -> None:
-    from pdp.server.app import serve  # noqa: PLC0415 - a supervisor has no use for it
+    from pdp.server.app import serve  # noqa: PLC0415 - the supervisor does not need it
 
     await serve(settings, lambda up: announce(settings, asdict(up)))
 
@@ -112,10 +83,10 @@ async def _work(settings: Settings, worker: Worker) -> None:
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:
-    # gRPC says in its own words that a port is taken, besides ours.
+    # Without this, gRPC adds its own message to ours if a port is in use.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
-        import uvloop  # noqa: PLC0415 - not on every platform
+        import uvloop  # noqa: PLC0415 - not available on every platform
     except ImportError:
         asyncio.run(main)
     else:

@@ -1,4 +1,4 @@
-"""What `pdp siem` does: reads and writes the spool in a server's data directory."""
+"""Runs `pdp siem`: reads and writes the spool in the data directory of a server."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pdp.cli.exit_codes import Exit, complain
-from pdp.cli.report import Report, Table, show
+from pdp.cli.exit_codes import Exit
+from pdp.cli.failures import print_error
+from pdp.cli.output.report import Report, Table, print_json, show
 from pdp.errors import ConfigError
 from pdp.export.dead_letters import dead_letters, resend
 from pdp.export.exporter import SPOOL_NAME
@@ -27,12 +28,12 @@ _NO_BOUND = sys.maxsize
 
 
 def show_status(data_dir: Path, *, as_json: bool) -> None:
-    """Shows how deliveries stand, and exits."""
+    """Prints the state of the deliveries, and exits with 1 if a connector has trouble."""
     with _spool(data_dir) as spool:
         standings = spool.standings() if spool else {}
-    troubled = any(each.failing_since or each.dropped for each in standings.values())
+    failing = any(each.failing_since or each.dropped for each in standings.values())
     if as_json:
-        _print_json([{"connector": name, **_facts(each)} for name, each in standings.items()])
+        print_json([{"connector": name, **_facts(each)} for name, each in standings.items()])
     else:
         columns = ("connector", "waiting", "delivered", "dropped", "dead", "oldest", "failing")
         rows = [
@@ -47,44 +48,56 @@ def show_status(data_dir: Path, *, as_json: bool) -> None:
             )
             for name, each in standings.items()
         ]
-        headline = f"{len(rows)} connectors" if rows else "no connector has ever had settings"
+        headline = f"{len(rows)} connectors" if rows else "no connector was ever configured"
         show(Report(headline, tables=[Table("Deliveries", columns, rows)]))
-    sys.exit(Exit.NO if troubled else Exit.OK)
+    sys.exit(Exit.NO if failing else Exit.OK)
 
 
 def show_dead_letters(
     data_dir: Path, of: str | None, limit: int, *, body: bool, as_json: bool
 ) -> None:
-    """Lists dead letters, and exits."""
+    """Prints dead letters, and exits with 0 if there are any."""
     with _spool(data_dir) as spool:
         letters = dead_letters(spool, of, limit) if spool else []
     if as_json:
-        _print_json([_letter(each, body=body) for each in letters])
+        print_json([_letter(each, body=body) for each in letters])
     else:
-        columns = ("id", "for", "event", "of", "given up", "why", *(("body",) if body else ()))
+        columns = (
+            "id",
+            "destination",
+            "event",
+            "time",
+            "given up",
+            "reason",
+            *(("body",) if body else ()),
+        )
         rows = [_row(each, body=body) for each in letters]
         headline = f"{len(rows)} dead letters" if rows else "no dead letters"
         show(Report(headline, tables=[Table("Dead letters", columns, rows)]))
     sys.exit(Exit.OK if letters else Exit.NO)
 
 
-def send_again(data_dir: Path, ids: Sequence[int] | None, of: str | None, *, as_json: bool) -> None:
-    """Has dead letters delivered again, and exits."""
+def resend_dead_letters(
+    data_dir: Path, ids: Sequence[int] | None, of: str | None, *, as_json: bool
+) -> None:
+    """Queues dead letters for delivery again, and exits with 0 if there were any."""
     with _spool(data_dir) as spool:
         count = resend(spool, ids, of) if spool else 0
     if as_json:
-        _print_json({"resent": count})
+        print_json({"resent": count})
     else:
-        show(Report(f"{count} dead letters are sent again"))
+        show(Report(f"{count} dead letters will be sent again"))
     sys.exit(Exit.OK if count else Exit.NO)
 
 
 @contextmanager
 def _spool(data_dir: Path) -> Iterator[Spool | None]:
-    """Opens the spool; None where the server has never had one."""
+    """Opens the spool; yields None if the server has never written one."""
     path = data_dir / SPOOL_NAME
-    if not data_dir.is_dir():  # of another server, then: "nothing waits" would be untrue
-        complain(f"there is no data directory {data_dir}; name it with --data-dir or PDP_DATA_DIR")
+    if not data_dir.is_dir():  # do not report an empty spool for a mistyped directory
+        print_error(
+            f"there is no data directory {data_dir}; name it with --data-dir or PDP_DATA_DIR"
+        )
         sys.exit(Exit.CONFIG)
     if not path.exists():
         yield None
@@ -96,10 +109,12 @@ def _spool(data_dir: Path) -> Iterator[Spool | None]:
         finally:
             spool.close()
     except ConfigError as error:
-        complain(error.message)
+        print_error(error.message)
         sys.exit(Exit.CONFIG)
-    except (sqlite3.Error, OSError) as error:
-        complain(f"the spool {path} cannot be used: {error}")
+    except (sqlite3.Error, OSError):
+        print_error(
+            f"the spool {path} cannot be used; check that it is a spool, and that you may write it"
+        )
         sys.exit(Exit.CONFIG)
 
 
@@ -131,7 +146,3 @@ def _row(letter: DeadLetter, *, body: bool) -> tuple[str, ...]:
         letter.reason,
     )
     return (*row, letter.body.decode()) if body else row
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2))

@@ -1,4 +1,4 @@
-"""What `pdp test` does."""
+"""Runs `pdp test`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from pdp.cases import CallerTarget, CasesUnreadable, SuiteResult, find, load, run
-from pdp.cli.asking import ending
-from pdp.cli.exit_codes import Exit, complain
-from pdp.cli.report import Report, Table, show
+from pdp.cases import CasesUnreadable, ClientTarget, SuiteResult, find, load, run
+from pdp.cli.exit_codes import Exit
+from pdp.cli.failures import exit_on_failure, print_error
+from pdp.cli.output.report import Report, Table, print_json, show
 from pdp.client.remote import RemoteClient
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdp.cases import Difference, Result, Suite
-    from pdp.cli.options import CredentialOptions, TlsOptions
+    from pdp.cli.options.target import CredentialOptions, TlsOptions
 
 
 def test(
@@ -28,22 +28,22 @@ def test(
     server: str | None,
     timeout_s: float,
     tls: TlsOptions,
-    who: CredentialOptions,
+    caller: CredentialOptions,
     *,
     as_json: bool,
 ) -> None:
-    """Runs the suites that `paths` name, shows what they come to, and exits."""
+    """Runs the suites in `paths`, prints the results, and exits with 0 if all cases passed."""
     try:
         suites = [load(file) for file in find(paths)]
     except CasesUnreadable as error:
-        complain(str(error))
+        print_error(str(error))
         sys.exit(Exit.USAGE)
     begin = time.perf_counter()
-    with ending(as_json=as_json), _target(server, timeout_s, tls, who) as target:
+    with exit_on_failure(as_json=as_json), _open_target(server, timeout_s, tls, caller) as target:
         results = [run(suite, target) for suite in suites]
     seconds = time.perf_counter() - begin
     if as_json:
-        print(json.dumps(_as_json(results), ensure_ascii=False, indent=2))
+        print_json(_as_json(results))
     else:
         for result in results:
             for failure in result.failures:
@@ -54,16 +54,16 @@ def test(
 
 
 @contextmanager
-def _target(
-    server: str | None, timeout_s: float, tls: TlsOptions, who: CredentialOptions
-) -> Iterator[CallerTarget]:
+def _open_target(
+    server: str | None, timeout_s: float, tls: TlsOptions, caller: CredentialOptions
+) -> Iterator[ClientTarget]:
     if server is not None:
         with RemoteClient(
-            server, timeout_s=timeout_s, tls=tls.client_tls(), credential=who.credential()
+            server, timeout_s=timeout_s, tls=tls.client_tls(), credential=caller.credential()
         ) as remote:
-            yield CallerTarget(remote)
+            yield ClientTarget(remote)
         return
-    from pdp.client.local import LocalClient  # noqa: PLC0415 - not where a server is asked
+    from pdp.client.local import LocalClient  # noqa: PLC0415 - not needed if there is a server
     from pdp.logs import logging_to_stderr  # noqa: PLC0415 - as above
 
     with (
@@ -71,7 +71,7 @@ def _target(
         TemporaryDirectory(prefix="pdp-test-") as directory,
         LocalClient(f"sqlite:///{directory}/pdp.db") as local,
     ):
-        yield CallerTarget(local)
+        yield ClientTarget(local)
 
 
 def _failure(suite: Suite, failure: Result) -> Report:
@@ -112,7 +112,7 @@ def _summary(results: Sequence[SuiteResult], seconds: float) -> Report:
     return Report(
         headline=f"{count - failed} passed, {failed} failed, in {seconds:.2f} s",
         style="bold red" if failed else "bold green",
-        tables=[Table("Suites", ("suite", "passed", "failed", "deciding"), rows)],
+        tables=[Table("Suites", ("suite", "passed", "failed", "time"), rows)],
     )
 
 

@@ -1,6 +1,7 @@
-"""Named entities by models from a directory: Presidio on spaCy, GLiNER on onnxruntime.
+"""Named-entity recognition by local models: Presidio on spaCy, and GLiNER on onnxruntime.
 
-Both are extras (`pdp[ner]`, `pdp[gliner]`), behind one protocol, each in a thread of its own.
+Both are optional (`pdp[ner]`, `pdp[gliner]`) and implement one protocol. Each model runs in its own
+thread.
 """
 
 from pdp.detect.ner.engine import NerEngine

@@ -1,4 +1,4 @@
-"""Finds named entities within a time budget, by whichever models there are (`NerFinder`)."""
+"""Searches texts for named entities with all configured models, within a time budget."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import time
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Final
 
-from pdp.detect.ner.worker import LOADING, Overloaded
-from pdp.domain.ner import NamedEntity, NerFindings, Wanted
+from pdp.detect.ner.worker import LOADING, ModelOverloaded
+from pdp.domain.ner import EntityLabel, NamedEntity, NerFindings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from pdp.detect.ner.worker import Answer, ModelWorker
+    from pdp.detect.ner.worker import EntitiesByText, ModelWorker
 
 FAILED: Final = "the model failed"
 OVERLOADED: Final = "too many requests wait for the model"
 
 
 class NerEngine:
-    """All models, by the type of rule that they answer."""
+    """All models, by the detector type of the rules that use them; implements `NerFinder`."""
 
     def __init__(
         self, workers: Mapping[str, ModelWorker], absent: Mapping[str, str], budget_s: float
     ) -> None:
         """Args:
-        workers: by detector type.
-        absent: for each other detector type, why it has no model.
-        budget_s: seconds that a request may wait for all models together.
+        workers: the models, by detector type.
+        absent: for each other detector type, the reason why it has no model.
+        budget_s: maximum seconds that a request waits for all models together.
         """
         self._workers = workers
         self._absent = absent
@@ -39,73 +39,76 @@ class NerEngine:
         loaded = {kind: worker.state for kind, worker in self._workers.items()}
         return {**self._absent, **loaded}
 
-    def available(self, wanted: Collection[Wanted]) -> Mapping[Wanted, str]:
-        """Returns those of `wanted` that cannot be looked for, each with its reason.
+    def missing(self, entities: Collection[EntityLabel]) -> Mapping[EntityLabel, str]:
+        """Returns the entities that no model can search for, each with the reason.
 
-        What a model that is still loading knows is not known yet: such are left out.
+        Entities of a model that is still loading are not included, because its labels are unknown.
         """
-        return {each: reason for each in wanted if (reason := self._lacking(each))}
+        return {each: reason for each in entities if (reason := self._obstacle(each))}
 
-    def _lacking(self, wanted: Wanted) -> str:
-        worker = self._workers.get(wanted.detector_type)
+    def _obstacle(self, entity: EntityLabel) -> str:
+        worker = self._workers.get(entity.detector_type)
         if worker is None:
-            return self._absent.get(wanted.detector_type, "no model answers rules of this type")
+            return self._absent.get(entity.detector_type, "no model answers rules of this type")
         if worker.failed:
             return f"the {worker.name} model {worker.state}"
-        if worker.labels is not None and wanted.label not in worker.labels:
+        if worker.labels is not None and entity.name not in worker.labels:
             return f"the {worker.name} model finds {', '.join(sorted(worker.labels))} only"
         return ""
 
     async def find(
-        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[Wanted]
+        self, texts: Sequence[tuple[str | None, str]], entities: Collection[EntityLabel]
     ) -> NerFindings:
-        """Looks for `wanted` in all `texts` (each with its path), within the time budget.
+        """Searches all `texts` (each with its path) for `entities`, within the time budget.
 
-        Never raises for want of a model or of time: what could not be looked for is `missing`.
+        Lack of a model or of time raises no error: the entities that were not searched for are in
+        `missing`.
         """
-        if not (texts and wanted):
+        if not (texts and entities):
             return NerFindings()
         deadline = time.monotonic() + self.budget_s
-        loading = [each.ready for each in self._asked(wanted) if each.state == LOADING]
+        loading = [each.ready for each in self._workers_for(entities) if each.state == LOADING]
         if loading:
             await asyncio.wait(map(asyncio.wrap_future, loading), timeout=self.budget_s)
-        search = _LabelSearch(self, texts, wanted)
+        search = _EntityRequest(self, texts, entities)
         for kind, future in search.futures.items():
             left = max(0.0, deadline - time.monotonic())
             try:
-                search.take(kind, await asyncio.wait_for(asyncio.wrap_future(future), left))
+                search.add(kind, await asyncio.wait_for(asyncio.wrap_future(future), left))
             except Exception as error:
                 search.fail(kind, error)
         return search.findings()
 
     def find_now(
-        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[Wanted]
+        self, texts: Sequence[tuple[str | None, str]], entities: Collection[EntityLabel]
     ) -> NerFindings:
-        """Does what `find` does, for callers without an event loop; it blocks for the budget."""
-        if not (texts and wanted):
+        """Does the same as `find` for callers without an event loop; blocks up to the budget."""
+        if not (texts and entities):
             return NerFindings()
         deadline = time.monotonic() + self.budget_s
-        for worker in self._asked(wanted):
+        for worker in self._workers_for(entities):
             worker.wait(max(0.0, deadline - time.monotonic()))
-        search = _LabelSearch(self, texts, wanted)
+        search = _EntityRequest(self, texts, entities)
         for kind, future in search.futures.items():
             left = max(0.0, deadline - time.monotonic())
             try:
-                search.take(kind, future.result(left))
+                search.add(kind, future.result(left))
             except Exception as error:
                 search.fail(kind, error)
         return search.findings()
 
-    def _asked(self, wanted: Collection[Wanted]) -> Iterator[ModelWorker]:
-        for kind in {each.detector_type for each in wanted}:
+    def _workers_for(self, entities: Collection[EntityLabel]) -> Iterator[ModelWorker]:
+        for kind in {each.detector_type for each in entities}:
             if kind in self._workers:
                 yield self._workers[kind]
 
-    def submit(self, kind: str, texts: Sequence[str], labels: tuple[str, ...]) -> Future[Answer]:
-        """Asks the model of a detector type.
+    def submit(
+        self, kind: str, texts: Sequence[str], labels: tuple[str, ...]
+    ) -> Future[EntitiesByText]:
+        """Queues a search with the model of a detector type.
 
         Raises:
-            Overloaded: too much waits for it already.
+            ModelOverloaded: too many windows wait for the model.
         """
         return self._workers[kind].submit(texts, labels)
 
@@ -114,61 +117,62 @@ class NerEngine:
         return self._workers[kind].state == LOADING
 
     def wait(self) -> None:
-        """Waits until all models are loaded, or have failed to."""
+        """Waits until all models have been loaded or have failed to load."""
         for worker in self._workers.values():
             worker.wait()
 
     def close(self) -> None:
-        """Ends the models' threads, each after its run under way."""
+        """Stops the threads of the models, each after its current run."""
         for worker in self._workers.values():
             worker.close()
 
 
-class _LabelSearch:
-    """One request's way through the models."""
+class _EntityRequest:
+    """The search of one request, with one future for each model."""
 
     def __init__(
         self,
         engine: NerEngine,
         texts: Sequence[tuple[str | None, str]],
-        wanted: Collection[Wanted],
+        entities: Collection[EntityLabel],
     ) -> None:
         self._texts = texts
         self._budget_ms = round(engine.budget_s * 1000)
-        self._missing = dict(engine.available(wanted))
+        self._missing = dict(engine.missing(entities))
         self._found: list[NamedEntity] = []
-        self._sought: dict[str, list[Wanted]] = {}
-        for each in sorted(wanted):
+        self._by_kind: dict[str, list[EntityLabel]] = {}
+        for each in sorted(entities):
             if each not in self._missing:
-                self._sought.setdefault(each.detector_type, []).append(each)
-        self.futures: dict[str, Future[Answer]] = {}
-        for kind, sought in self._sought.items():
+                self._by_kind.setdefault(each.detector_type, []).append(each)
+        self.futures: dict[str, Future[EntitiesByText]] = {}
+        for kind, of_kind in self._by_kind.items():
             if engine.loading(kind):
-                self._lack(kind, "the model is still loading")
+                self._add_missing(kind, "the model is still loading")
                 continue
-            labels = tuple(each.label for each in sought)
+            labels = tuple(each.name for each in of_kind)
             try:
                 self.futures[kind] = engine.submit(kind, [text for _, text in texts], labels)
-            except Overloaded:
-                self._lack(kind, OVERLOADED)
+            except ModelOverloaded:
+                self._add_missing(kind, OVERLOADED)
 
-    def take(self, kind: str, answer: Answer) -> None:
-        """Takes in what a model has found."""
+    def add(self, kind: str, entities_by_text: EntitiesByText) -> None:
+        """Adds the entities that a model found."""
         self._found += (
-            NamedEntity(Wanted(kind, each.label), each.confidence, each.start, each.end, path)
-            for (path, _), values in zip(self._texts, answer, strict=True)
-            for each in values
+            NamedEntity(EntityLabel(kind, each.label), each.confidence, each.start, each.end, path)
+            for (path, _), entities in zip(self._texts, entities_by_text, strict=True)
+            for each in entities
         )
 
     def fail(self, kind: str, error: Exception) -> None:
-        """Notes that a model has not answered."""
+        """Cancels the search with a model and marks its entities as missing."""
         self.futures[kind].cancel()
         late = isinstance(error, (TimeoutError, CancelledError))
-        self._lack(kind, f"the time budget of {self._budget_ms} ms ran out" if late else FAILED)
+        reason = f"the time budget of {self._budget_ms} ms ran out" if late else FAILED
+        self._add_missing(kind, reason)
 
-    def _lack(self, kind: str, reason: str) -> None:
-        self._missing.update(dict.fromkeys(self._sought[kind], reason))
+    def _add_missing(self, kind: str, reason: str) -> None:
+        self._missing.update(dict.fromkeys(self._by_kind[kind], reason))
 
     def findings(self) -> NerFindings:
-        """Returns what came of it."""
+        """Returns the entities that were found, and the missing ones."""
         return NerFindings(tuple(self._found), self._missing)

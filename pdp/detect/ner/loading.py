@@ -1,4 +1,4 @@
-"""Which models this process has: from the settings, without importing what is not needed."""
+"""Opens the models that the settings name, without importing packages that are not needed."""
 
 from __future__ import annotations
 
@@ -16,24 +16,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pdp.detect.ner.recognizer import Recogniser
+    from pdp.detect.ner.recognizer import Recognizer
 
 DEFAULT_BUDGET_S: Final = 0.5
 
 
-class _Kind(NamedTuple):
-    """A kind of model: what it is called, set by and made of."""
+class _ModelKind(NamedTuple):
+    """A kind of model.
+
+    Attributes:
+        name: its name in messages.
+        setting: the environment variable that names its directory.
+        extra: the extra of the pdp package that installs what it needs.
+        modules: the modules that it imports.
+        files: the files that its directory must have.
+        load: loads a model from a directory.
+    """
 
     name: str
     setting: str
     extra: str
     modules: Sequence[str]
     files: Sequence[str]
-    load: Callable[[Path], Recogniser]
+    load: Callable[[Path], Recognizer]
 
 
 _KINDS: Final = {
-    NER: _Kind(
+    NER: _ModelKind(
         "Presidio",
         "PDP_NER_MODEL_DIR",
         "ner",
@@ -41,7 +50,7 @@ _KINDS: Final = {
         ("config.cfg", "meta.json"),
         presidio.load,
     ),
-    LLM: _Kind(
+    LLM: _ModelKind(
         "GLiNER",
         "PDP_GLINER_MODEL_DIR",
         "gliner",
@@ -60,35 +69,36 @@ def open_engine(
     """Returns an engine with the models that the settings name; they load in their own threads.
 
     Args:
-        ner_model_dir: of a spaCy pipeline, for rules of type `ner`; None for none.
-        gliner_model_dir: of a GLiNER model, for rules of type `llm`; None for none.
-        budget_s: seconds that a request may wait for the models.
+        ner_model_dir: directory of a spaCy pipeline, for rules of type `ner`; None for no model.
+        gliner_model_dir: directory of a GLiNER model, for rules of type `llm`; None for no model.
+        budget_s: maximum seconds that a request waits for the models.
 
     Raises:
-        ConfigError: a directory is named and has no model, or what runs it is not installed.
+        ConfigError: a directory does not contain a model, or a required package is not installed.
     """
     workers: dict[str, ModelWorker] = {}
     absent: dict[str, str] = {}
-    for kind, directory in ((NER, ner_model_dir), (LLM, gliner_model_dir)):
-        of = _KINDS[kind]
+    for detector_type, directory in ((NER, ner_model_dir), (LLM, gliner_model_dir)):
+        kind = _KINDS[detector_type]
         if directory is None:
-            absent[kind] = f"no {of.name} model is configured ({of.setting})"
+            absent[detector_type] = f"no {kind.name} model is configured ({kind.setting})"
             continue
-        _check(of, directory)
-        workers[kind] = ModelWorker(of.name, partial(of.load, directory))
+        _check(kind, directory)
+        workers[detector_type] = ModelWorker(kind.name, partial(kind.load, directory))
     return NerEngine(workers, absent, budget_s)
 
 
-def _check(kind: _Kind, directory: Path) -> None:
-    """Refuses what cannot work, at start: a missing model is never a quiet downgrade."""
+def _check(kind: _ModelKind, directory: Path) -> None:
+    """Stops the start if a model cannot work, so that no decision silently lacks it."""
     missing = [name for name in kind.files if not (directory / name).is_file()]
     if missing:
         raise ConfigError(
-            f"{kind.setting}: {directory} is no {kind.name} model; it has no {missing[0]}"
+            f"{kind.setting}: {directory} is not a {kind.name} model: the file {missing[0]} is "
+            f"missing. Name a directory with {', '.join(kind.files)}, or leave the setting out."
         )
     absent = [name for name in kind.modules if find_spec(name) is None]
     if absent:
         raise ConfigError(
-            f"{kind.setting} is set, and {absent[0]} is not installed; "
+            f"{kind.setting} needs the package {absent[0]}, which is not installed; "
             f"install pdp[{kind.extra}] or unset it"
         )

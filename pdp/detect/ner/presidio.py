@@ -1,7 +1,7 @@
-"""`ner` rules: Presidio's recogniser on a spaCy pipeline from a directory.
+"""`ner` rules: Presidio's spaCy recognizer, with a spaCy pipeline from a directory.
 
-Presidio's own pattern recognisers are left out: the built-in detectors do their work, and two of
-them fetch a list of public suffixes. Nothing is downloaded; the directory has all there is.
+Presidio's own pattern recognizers are not used: the built-in detectors cover them, and two of them
+download a list of public suffixes. The directory is complete, so nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -14,46 +14,46 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pdp.detect.ner.recognizer import Recogniser
+    from pdp.detect.ner.recognizer import Recognizer
 
 LANGUAGE: Final = "en"
-"""What Presidio files the pipeline under; the pipeline itself may be of any language."""
+"""The code under which Presidio registers the pipeline; its language can be any other."""
 
 _UNUSED: Final = ("parser", "lemmatizer", "tagger", "attribute_ruler", "morphologizer", "senter")
-"""Parts of a pipeline that named entities do not need."""
+"""Components of a pipeline that named entities do not need."""
 
 
-class PresidioRecogniser:
-    """A spaCy pipeline, as Presidio reads it."""
+class PresidioRecognizer:
+    """A spaCy pipeline that runs through Presidio."""
 
-    def __init__(self, engine: Any, recogniser: Any, labels: frozenset[str]) -> None:
-        """Takes what `load` makes."""
+    def __init__(self, engine: Any, recognizer: Any, labels: frozenset[str]) -> None:
+        """Use `load` instead."""
         self._engine = engine
-        self._recogniser = recogniser
+        self._recognizer = recognizer
         self.labels: frozenset[str] | None = labels
 
-    def recognise(
+    def recognize(
         self, texts: Sequence[str], labels: Sequence[str]
     ) -> list[list[RecognizedEntity]]:
-        """See `Recogniser`."""
+        """See `Recognizer`."""
         batch = self._engine.process_batch(texts, LANGUAGE, batch_size=len(texts))
         return [
             [
                 RecognizedEntity(each.entity_type, each.start, each.end, each.score)
-                for each in self._recogniser.analyze(text, labels, artifacts)
+                for each in self._recognizer.analyze(text, labels, artifacts)
             ]
             for text, artifacts in batch
         ]
 
 
-def load(directory: Path) -> Recogniser:
-    """Returns the pipeline in `directory`, as `spacy.Language.to_disk` writes it.
+def load(directory: Path) -> Recognizer:
+    """Loads the pipeline in `directory`, which `spacy.Language.to_disk` has written.
 
     Raises:
-        OSError: there is none.
-        ValueError: it finds no named entities.
+        OSError: there is no pipeline in the directory.
+        ValueError: the pipeline does not find named entities.
     """
-    # Imported here: it takes two seconds, and a bare install does not have it.
+    # Imported here, because the import takes two seconds and the package is optional.
     from presidio_analyzer.nlp_engine import (  # noqa: PLC0415
         NerModelConfiguration,
         SpacyNlpEngine,
@@ -61,7 +61,7 @@ def load(directory: Path) -> Recogniser:
     from presidio_analyzer.predefined_recognizers import SpacyRecognizer  # noqa: PLC0415
 
     if not directory.is_dir():
-        # Presidio would take the path for the name of a model, and download that.
+        # Presidio would use the path as the name of a model and download it.
         raise NotADirectoryError(directory)
     names = {"lang_code": LANGUAGE, "model_name": str(directory)}
     configuration = NerModelConfiguration()
@@ -70,12 +70,13 @@ def load(directory: Path) -> Recogniser:
     pipeline = engine.get_nlp(LANGUAGE)
     pipeline.select_pipes(disable=[name for name in _UNUSED if name in pipeline.pipe_names])
     mapping = configuration.model_to_presidio_entity_mapping or {}
-    found = {label for name in ("ner", "entity_ruler") for label in _labels(pipeline, name)}
-    if not found:
-        raise ValueError("the pipeline finds no named entities")
-    configuration.model_to_presidio_entity_mapping = {label: label for label in found} | mapping
-    labels = frozenset(mapping.get(label, label) for label in found)
-    return PresidioRecogniser(engine, SpacyRecognizer(supported_entities=sorted(labels)), labels)
+    model_labels = {label for name in ("ner", "entity_ruler") for label in _labels(pipeline, name)}
+    if not model_labels:
+        raise ValueError("the pipeline does not find named entities")
+    identity = {label: label for label in model_labels}
+    configuration.model_to_presidio_entity_mapping = identity | mapping
+    labels = frozenset(mapping.get(label, label) for label in model_labels)
+    return PresidioRecognizer(engine, SpacyRecognizer(supported_entities=sorted(labels)), labels)
 
 
 def _labels(pipeline: Any, name: str) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""What a model looks like to the rest: the one protocol that Presidio and GLiNER are behind."""
+"""The protocol of models: Presidio and GLiNER both implement it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class RecognizedEntity(NamedTuple):
-    """A value in one text; offsets count code points."""
+    """A value that a model found in one text; offsets count code points."""
 
     label: str
     start: int
@@ -17,14 +17,14 @@ class RecognizedEntity(NamedTuple):
     confidence: float
 
 
-class Recogniser(Protocol):
-    """A model that is loaded. It is used by one thread at a time."""
+class Recognizer(Protocol):
+    """A loaded model. One thread uses it at a time."""
 
     @property
     def labels(self) -> frozenset[str] | None:
-        """The labels that it knows; None where it takes any."""
+        """The labels that it knows; None if it accepts any label."""
 
-    def recognise(
+    def recognize(
         self, texts: Sequence[str], labels: Sequence[str]
     ) -> list[list[RecognizedEntity]]:
-        """Returns what of `labels` is in each of `texts`, in one run of the model."""
+        """Returns the entities of `labels` in each of `texts`, with one run of the model."""

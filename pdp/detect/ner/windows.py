@@ -1,4 +1,4 @@
-"""Long texts in pieces: a model has a longest input, and short pieces batch well."""
+"""Splits long texts into overlapping windows, because the input of a model is limited."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 SIZE: Final = 1000
-"""Characters of a piece, at most."""
+"""Maximum number of characters of a window."""
 
 OVERLAP: Final = 200
-"""Characters that a piece shares with the next: a name at its end is whole in one of them."""
+"""Characters that a window shares with the next, so that each name is complete in one of them."""
 
 
 class Window(NamedTuple):
-    """A piece of a text.
+    """A part of a text.
 
     Attributes:
-        text_index: which text it is of.
-        offset: where in that it begins.
-        text: the piece.
+        text_index: the index of the text.
+        offset: the start of the window in the text.
+        text: the text of the window.
     """
 
     text_index: int
@@ -30,16 +30,16 @@ class Window(NamedTuple):
     text: str
 
 
-def windows(texts: Iterable[str]) -> list[Window]:
-    """Returns the pieces of all texts, cut between words where there are any."""
+def split(texts: Iterable[str]) -> list[Window]:
+    """Returns the windows of all texts; they end between words if possible."""
     return [
         Window(index, offset, text[offset:end])
         for index, text in enumerate(texts)
-        for offset, end in _cuts(text)
+        for offset, end in _spans(text)
     ]
 
 
-def _cuts(text: str) -> Iterator[tuple[int, int]]:
+def _spans(text: str) -> Iterator[tuple[int, int]]:
     start = 0
     while True:
         end = min(start + SIZE, len(text))
@@ -53,18 +53,20 @@ def _cuts(text: str) -> Iterator[tuple[int, int]]:
         start = gap + 1 if gap >= 0 else end - OVERLAP
 
 
-def joined(
-    pieces: Iterable[tuple[Window, Iterable[RecognizedEntity]]], count: int
+def merge(
+    results: Iterable[tuple[Window, Iterable[RecognizedEntity]]], count: int
 ) -> list[list[RecognizedEntity]]:
-    """Returns what was found in each of `count` texts, in their own offsets, each value once."""
-    found: list[dict[tuple[str, int, int], RecognizedEntity]] = [{} for _ in range(count)]
-    for window, values in pieces:
-        of_text = found[window.text_index]
-        for each in values:
+    """Returns the entities of `count` texts, with offsets in the texts and without duplicates."""
+    by_text: list[dict[tuple[str, int, int], RecognizedEntity]] = [{} for _ in range(count)]
+    for window, entities in results:
+        of_text = by_text[window.text_index]
+        for each in entities:
             start, end = each.start + window.offset, each.end + window.offset
-            known = of_text.get((each.label, start, end))
-            if known is None or known.confidence < each.confidence:
+            duplicate = of_text.get((each.label, start, end))
+            if duplicate is None or duplicate.confidence < each.confidence:
                 of_text[each.label, start, end] = RecognizedEntity(
                     each.label, start, end, each.confidence
                 )
-    return [sorted(each.values(), key=lambda value: (value.start, value.end)) for each in found]
+    return [
+        sorted(each.values(), key=lambda entity: (entity.start, entity.end)) for each in by_text
+    ]

@@ -1,7 +1,8 @@
-"""One model in one thread: loads it, and runs it on what many requests ask for at once.
+"""Runs one model in one thread, on batches of windows from several requests.
 
-A model's time is long beside a decision's, so requests that wait are taken together, a few pieces
-of each in turn: none waits for another's long text. Who has stopped waiting is passed over.
+A model run takes much longer than a decision, so the windows of waiting requests run together. A
+batch takes a few windows of each request in turn, so that no request waits for the long text of
+another. Cancelled requests are skipped.
 """
 
 from __future__ import annotations
@@ -15,80 +16,82 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from pdp.detect.ner.windows import Window, joined, windows
+from pdp.detect.ner.windows import Window, merge, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pdp.detect.ner.recognizer import Recogniser, RecognizedEntity
+    from pdp.detect.ner.recognizer import RecognizedEntity, Recognizer
 
 BATCH: Final = 16
-"""Pieces that go through the model in one run."""
+"""Windows of one model run."""
 
 SHARE: Final = 4
-"""Pieces of one request in a run, where others wait."""
+"""Windows of one request in a run, if other requests wait."""
 
 MAX_WAITING: Final = 4096
-"""Pieces that may wait; more requests are refused at once."""
+"""Windows that may wait; further requests are rejected immediately."""
 
 LOADING: Final = "loading"
 LOADED: Final = "loaded"
 
 _log: Final = structlog.get_logger("pdp.ner")
 
-Answer = list[list["RecognizedEntity"]]
+EntitiesByText = list[list["RecognizedEntity"]]
+"""The entities that a model found in each text of a request."""
 
 
-class Overloaded(Exception):
-    """Too much waits for the model already."""
+class ModelOverloaded(Exception):
+    """Too many windows wait for the model."""
 
 
 class _Job:
-    """What one request asks for."""
+    """The texts of one request, and the windows that have run."""
 
     def __init__(self, texts: Sequence[str], labels: tuple[str, ...]) -> None:
         self.labels = labels
         self.count = len(texts)
-        self.windows = windows(texts)
-        self.done: list[tuple[Window, list[RecognizedEntity]]] = []
+        self.windows = split(texts)
+        self.results: list[tuple[Window, list[RecognizedEntity]]] = []
         self.next = 0
-        self.future: Future[Answer] = Future()
+        self.future: Future[EntitiesByText] = Future()
 
     @property
     def waiting(self) -> int:
-        """Pieces that are still to be run."""
+        """The number of windows that have not been taken."""
         return len(self.windows) - self.next
 
     def take(self, most: int) -> list[Window]:
-        """Returns the next pieces."""
-        taken = self.windows[self.next : self.next + most]
-        self.next += len(taken)
-        return taken
+        """Takes the next windows, at most `most`."""
+        windows = self.windows[self.next : self.next + most]
+        self.next += len(windows)
+        return windows
 
-    def receive(self, pieces: list[tuple[Window, list[RecognizedEntity]]]) -> None:
-        """Takes in what was found; answers when it is all there."""
-        self.done += pieces
-        if len(self.done) == len(self.windows):
-            # Whoever asked may have stopped waiting this moment: then nobody wants it.
+    def add_results(self, results: list[tuple[Window, list[RecognizedEntity]]]) -> None:
+        """Adds the results of windows; completes the future after the last one."""
+        self.results += results
+        if len(self.results) == len(self.windows):
+            # The request may have cancelled the future at this moment.
             with suppress(InvalidStateError):
-                self.future.set_result(joined(self.done, self.count))
+                self.future.set_result(merge(self.results, self.count))
 
 
 class ModelWorker:
     """A model and its thread.
 
     Attributes:
-        state: `LOADING`, `LOADED`, or why it could not be loaded.
-        labels: the labels that it knows, once it is loaded; None where it takes any.
-        ready: done when loading has ended, well or not.
+        name: the name of the model.
+        state: `LOADING`, `LOADED`, or the reason why the model could not be loaded.
+        labels: the labels that the loaded model knows; None if it accepts any label.
+        ready: completes when loading has ended, whether it succeeded or failed.
     """
 
-    def __init__(self, name: str, load: Callable[[], Recogniser]) -> None:
-        """Begins to load at once, in its own thread.
+    def __init__(self, name: str, load: Callable[[], Recognizer]) -> None:
+        """Starts a thread, which loads the model.
 
         Args:
-            name: of the model, for the thread and the log.
-            load: returns the model; what it raises is the worker's state from then on.
+            name: the name of the model, for the thread and the log.
+            load: returns the model. If it raises, the worker's state has the reason.
         """
         self.name = name
         self.state = LOADING
@@ -99,7 +102,7 @@ class ModelWorker:
         self._jobs: deque[_Job] = deque()
         self._waiting = 0
         self._closed = False
-        # A daemon: a run of the model cannot be interrupted, and must not hold up the process.
+        # A daemon thread: a model run cannot be interrupted and must not delay the process's exit.
         self._thread = threading.Thread(target=self._run, name=f"pdp-{name}", daemon=True)
         self._thread.start()
 
@@ -109,96 +112,96 @@ class ModelWorker:
         return self.state not in {LOADING, LOADED}
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Waits until loading has ended, well or not; returns whether it has."""
+        """Waits until loading has ended; returns False if the timeout expires before."""
         return not wait([self.ready], timeout_s).not_done
 
-    def submit(self, texts: Sequence[str], labels: tuple[str, ...]) -> Future[Answer]:
-        """Asks for `labels` in `texts`; who stops waiting cancels what is returned.
+    def submit(self, texts: Sequence[str], labels: tuple[str, ...]) -> Future[EntitiesByText]:
+        """Queues a search for `labels` in `texts`. Cancel the future to stop waiting.
 
         Raises:
-            Overloaded: too much waits already.
+            ModelOverloaded: too many windows wait.
         """
         job = _Job(texts, labels)
         if not job.windows:
-            job.receive([])
+            job.add_results([])
             return job.future
         with self._changed:
             if self._waiting + job.waiting > MAX_WAITING and self._waiting:
-                raise Overloaded
+                raise ModelOverloaded
             self._waiting += job.waiting
             self._jobs.append(job)
             self._changed.notify()
         return job.future
 
     def close(self) -> None:
-        """Takes nothing more; the thread ends after the run under way."""
+        """Stops the thread after the current run."""
         with self._changed:
             self._closed = True
             self._changed.notify()
 
     def _run(self) -> None:
         try:
-            recogniser = self._load()
+            recognizer = self._load()
         except Exception as error:
-            # Whatever it was, the state says it, to `/readyz` and in every decision.
+            # `/readyz` and every decision that needs the model show the state.
             self.state = f"cannot be loaded ({type(error).__name__})"
             _log.exception("model cannot be loaded", model=self.name)
             self.ready.set_result(None)
             return
-        self.labels = recogniser.labels
+        self.labels = recognizer.labels
         self.state = LOADED
         self.ready.set_result(None)
         _log.info("model loaded", model=self.name)
-        while (taken := self._take()) is not None:
-            self._work(recogniser, taken)
+        while (batch := self._next_batch()) is not None:
+            self._run_batch(recognizer, batch)
 
-    def _take(self) -> list[tuple[_Job, list[Window]]] | None:
-        """Waits for jobs, and returns pieces of those that ask for the same labels."""
+    def _next_batch(self) -> list[tuple[_Job, list[Window]]] | None:
+        """Waits for jobs; returns windows of jobs with the same labels, or None when closed."""
         with self._changed:
             while True:
                 while not (self._jobs or self._closed):
                     self._changed.wait()
                 if self._closed:
                     return None
-                self._forget_cancelled()
+                self._remove_cancelled()
                 if self._jobs:
-                    return self._share_out()
+                    return self._take_batch()
 
-    def _forget_cancelled(self) -> None:
+    def _remove_cancelled(self) -> None:
         for job in [job for job in self._jobs if job.future.cancelled()]:
             self._jobs.remove(job)
             self._waiting -= job.waiting
 
-    def _share_out(self) -> list[tuple[_Job, list[Window]]]:
+    def _take_batch(self) -> list[tuple[_Job, list[Window]]]:
         labels = self._jobs[0].labels
-        alike = [job for job in self._jobs if job.labels == labels]
-        share = SHARE if len(alike) > 1 else BATCH
-        taken: list[tuple[_Job, list[Window]]] = []
+        jobs = [job for job in self._jobs if job.labels == labels]
+        share = SHARE if len(jobs) > 1 else BATCH
+        batch: list[tuple[_Job, list[Window]]] = []
         room = BATCH
-        for job in alike:
-            pieces = job.take(min(share, room))
-            room -= len(pieces)
-            self._waiting -= len(pieces)
-            taken.append((job, pieces))
-            # What is not done yet goes to the end, so that the others have their turn.
+        for job in jobs:
+            windows = job.take(min(share, room))
+            room -= len(windows)
+            self._waiting -= len(windows)
+            batch.append((job, windows))
+            # A job with more windows goes to the end of the queue, so that the others get a turn.
             self._jobs.remove(job)
             if job.waiting:
                 self._jobs.append(job)
             if not room:
                 break
-        return taken
+        return batch
 
-    def _work(self, recogniser: Recogniser, taken: list[tuple[_Job, list[Window]]]) -> None:
-        pieces = [piece for _, pieces in taken for piece in pieces]
+    def _run_batch(self, recognizer: Recognizer, batch: list[tuple[_Job, list[Window]]]) -> None:
+        windows = [window for _, of_job in batch for window in of_job]
         try:
-            answers = recogniser.recognise([piece.text for piece in pieces], taken[0][0].labels)
-            found = iter(zip(pieces, answers, strict=True))
-            for job, own in taken:
-                job.receive(list(islice(found, len(own))))
+            entities = recognizer.recognize([each.text for each in windows], batch[0][0].labels)
+            results = iter(zip(windows, entities, strict=True))
+            for job, of_job in batch:
+                job.add_results(list(islice(results, len(of_job))))
         except Exception as error:
             _log.error("model failed", model=self.name, error=type(error).__name__)
-            for job, _ in taken:
-                with suppress(InvalidStateError):  # answered, or not wanted any more
+            for job, _ in batch:
+                with suppress(InvalidStateError):  # already completed or cancelled
                     job.future.set_exception(error)
                 self._discard(job)
 

@@ -1,178 +1,253 @@
-"""Checks of numbers that states and their health systems give out: see `validators`."""
+"""Validators for national identity, social security and tax numbers."""
 
 from __future__ import annotations
 
-import re
-from datetime import date
 from typing import TYPE_CHECKING, Final
 
-import stdnum.imei
-import stdnum.luhn
+from stdnum.au import tfn
 from stdnum.be import nn
+from stdnum.br import cpf
+from stdnum.ca import sin
 from stdnum.ch import ssn as ahv
 from stdnum.cn import ric
+from stdnum.de import idnr as steuer_id
 from stdnum.dk import cpr
+from stdnum.es import nif
 from stdnum.fi import hetu
+from stdnum.fr import nir
+from stdnum.in_ import aadhaar, pan
+from stdnum.it import codicefiscale
 from stdnum.kr import rrn
 from stdnum.mx import curp
 from stdnum.nl import bsn
 from stdnum.no import fodselsnummer
+from stdnum.pl import pesel
 from stdnum.se import personnummer
 from stdnum.tr import tckimlik
-from stdnum.us import ssn
+from stdnum.us import ein, itin, ssn
 from stdnum.za import idnr
 
-from pdp.detect.validators.numbers import MAX_LENGTH, accepts, digits_of, letters_and_digits_of
+from pdp.detect.validators.common import (
+    MAX_LENGTH,
+    digits_of,
+    is_valid,
+    last_word_of,
+    letters_and_digits_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pdp.detect.validators.common import Validator
 
-_DEA: Final = re.compile(r"[ABCDEFGHJKLMPRSTUX][A-Z9]\d{7}")
-_ICD10: Final = re.compile(r"[A-TV-Z]\d[0-9AB](?:\.[0-9A-Z]{1,4})?")
-_VIN_VALUES: Final = dict(zip("ABCDEFGHJKLMNPRSTUVWXYZ", "12345678123457923456789", strict=True))
-_VIN_WEIGHTS: Final = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
-_VIN_CHECK: Final = 8
-_DATE: Final = re.compile(r"[0-9]+|[a-z]{3,}", re.IGNORECASE)
-_MONTHS: Final = (
-    *("jan", "feb", "mar", "apr", "may", "jun"),
-    *("jul", "aug", "sep", "oct", "nov", "dec"),
-)
-_FIRST_YEAR: Final = 1900
-_CENTURY: Final = 100
-_DATE_PARTS: Final = 3
+_UNISSUED_NINO: Final = frozenset({"BG", "GB", "KN", "NK", "NT", "TN", "ZZ"})
+
+
+def us_ssn(text: str) -> bool:
+    """Whether `text` contains a social security number that can have been issued.
+
+    Source: the Social Security Administration's rules for areas, groups and serials, and its list
+    of numbers that are void because they were used in advertisements.
+    """
+    return is_valid(ssn.validate, text, digits_of)
 
 
 def us_ssn_issued(text: str) -> bool:
-    """Whether `text` is a social security number that may have been issued, and is no filler.
+    """Whether `text` is a social security number that can have been issued, and no placeholder.
 
-    Source: the Social Security Administration's rules for areas, groups and serials, and its list
-    of numbers that advertising has made void.
+    Source: as for `us_ssn`. A number of one repeated digit is rejected.
     """
-    return len(set(digits_of(text[:MAX_LENGTH]))) > 1 and accepts(ssn.validate, text, digits_of)
+    return len(set(digits_of(text[:MAX_LENGTH]))) > 1 and us_ssn(text)
 
 
-def us_dea(text: str) -> bool:
-    """Whether `text` is a DEA registration number with a valid check digit.
+def us_itin(text: str) -> bool:
+    """Whether `text` contains an individual taxpayer number whose group is in use.
 
-    Source: the Drug Enforcement Administration: the last digit is that of the sum of the first,
-    third and fifth digit and twice the sum of the second, fourth and sixth.
+    Source: IRS publication 1915.
     """
-    number = letters_and_digits_of(text[:MAX_LENGTH])
-    if _DEA.fullmatch(number) is None:
-        return False
-    digits = [int(digit) for digit in number[2:]]
-    return (sum(digits[0:5:2]) + 2 * sum(digits[1:6:2])) % 10 == digits[6]
+    return is_valid(itin.validate, text, digits_of)
 
 
-def icd10(text: str) -> bool:
-    """Whether `text` has the form of an ICD-10-CM code. Source: CMS, the code's seven places."""
-    return _ICD10.fullmatch(text) is not None
+def us_ein(text: str) -> bool:
+    """Whether `text` contains an employer number with a prefix that a campus assigns.
+
+    Source: the IRS list of valid EIN prefixes.
+    """
+    return is_valid(ein.validate, text, digits_of)
+
+
+def uk_nino(text: str) -> bool:
+    """Whether `text` is a national insurance number whose prefix is issued.
+
+    Source: HMRC manual NIM39110. The number has no check digit; its pattern checks the rest.
+    """
+    return len(text) <= MAX_LENGTH and text[:2].upper() not in _UNISSUED_NINO
+
+
+def ca_sin(text: str) -> bool:
+    """Whether `text` contains a Canadian social insurance number with a valid check digit.
+
+    Source: Employment and Social Development Canada: Luhn, and first digits that are not issued.
+    """
+    return is_valid(sin.validate, text, digits_of)
+
+
+def au_tfn(text: str) -> bool:
+    """Whether `text` contains an Australian tax file number with a valid check digit.
+
+    Source: the Australian Taxation Office's weighted modulus 11.
+    """
+    return is_valid(tfn.validate, text, digits_of)
+
+
+def in_aadhaar(text: str) -> bool:
+    """Whether `text` contains an Aadhaar number with a valid Verhoeff check digit.
+
+    Source: the Unique Identification Authority of India.
+    """
+    return is_valid(aadhaar.validate, text, digits_of)
+
+
+def in_pan(text: str) -> bool:
+    """Whether the last word of `text` is an Indian permanent account number.
+
+    Source: the Income Tax Department's description of its five parts.
+    """
+    return is_valid(pan.validate, text, last_word_of)
+
+
+def br_cpf(text: str) -> bool:
+    """Whether `text` contains a Brazilian CPF with valid check digits.
+
+    Source: Receita Federal's modulus 11.
+    """
+    return is_valid(cpf.validate, text, digits_of)
+
+
+def es_nif(text: str) -> bool:
+    """Whether `text` is a Spanish DNI or NIE with a valid check letter.
+
+    Source: the Spanish Ministry of the Interior, modulus 23.
+    """
+    return is_valid(nif.validate, text, letters_and_digits_of)
+
+
+def fr_nir(text: str) -> bool:
+    """Whether `text` is a French social security number with a valid key.
+
+    Source: INSEE, modulus 97.
+    """
+    return is_valid(nir.validate, text, letters_and_digits_of)
+
+
+def it_codice_fiscale(text: str) -> bool:
+    """Whether the last word of `text` is an Italian tax code with a valid check letter.
+
+    Source: the decree of 23 December 1976 that defines the code.
+    """
+    return is_valid(codicefiscale.validate, text, last_word_of)
+
+
+def pl_pesel(text: str) -> bool:
+    """Whether `text` contains a PESEL number with a valid date and check digit.
+
+    Source: the Polish Ministry of Digital Affairs.
+    """
+    return is_valid(pesel.validate, text, digits_of)
+
+
+def de_tax_id(text: str) -> bool:
+    """Whether `text` contains a German tax identification number with a valid check digit.
+
+    Source: ISO 7064 MOD 11,10, which the Bundeszentralamt für Steuern prescribes.
+    """
+    return is_valid(steuer_id.validate, text, digits_of)
 
 
 def nl_bsn(text: str) -> bool:
     """Whether `text` is a Dutch citizen number. Source: the eleven test."""
-    return accepts(bsn.validate, text, digits_of)
+    return is_valid(bsn.validate, text, digits_of)
 
 
 def se_personnummer(text: str) -> bool:
     """Whether `text` is a Swedish personal number. Source: Skatteverket, Luhn and a real date."""
-    return accepts(personnummer.validate, text, str.strip)
+    return is_valid(personnummer.validate, text, str.strip)
 
 
 def no_fodselsnummer(text: str) -> bool:
     """Whether `text` is a Norwegian birth number. Source: Skatteetaten, two check digits."""
-    return accepts(fodselsnummer.validate, text, digits_of)
+    return is_valid(fodselsnummer.validate, text, digits_of)
 
 
 def dk_cpr(text: str) -> bool:
     """Whether `text` is a Danish CPR number with a real date of birth. Source: CPR-kontoret."""
-    return accepts(cpr.validate, text, digits_of)
+    return is_valid(cpr.validate, text, digits_of)
 
 
 def fi_hetu(text: str) -> bool:
     """Whether `text` is a Finnish personal identity code. Source: the Digital Agency."""
-    return accepts(hetu.validate, text, str.strip)
+    return is_valid(hetu.validate, text, str.strip)
 
 
 def be_nn(text: str) -> bool:
     """Whether `text` is a Belgian national number. Source: the Rijksregister, modulus 97."""
-    return accepts(nn.validate, text, digits_of)
+    return is_valid(nn.validate, text, digits_of)
 
 
 def ch_ahv(text: str) -> bool:
     """Whether `text` is a Swiss social security number. Source: the Zentrale Ausgleichsstelle."""
-    return accepts(ahv.validate, text, digits_of)
+    return is_valid(ahv.validate, text, digits_of)
 
 
 def cn_ric(text: str) -> bool:
     """Whether `text` is a Chinese resident number. Source: GB 11643-1999."""
-    return accepts(ric.validate, text, letters_and_digits_of)
+    return is_valid(ric.validate, text, letters_and_digits_of)
 
 
 def kr_rrn(text: str) -> bool:
     """Whether `text` is a Korean resident number. Source: the Ministry of the Interior."""
-    return accepts(rrn.validate, text, digits_of)
+    return is_valid(rrn.validate, text, digits_of)
 
 
 def mx_curp(text: str) -> bool:
     """Whether `text` is a Mexican population code. Source: RENAPO."""
-    return accepts(curp.validate, text, letters_and_digits_of)
+    return is_valid(curp.validate, text, letters_and_digits_of)
 
 
 def tr_kimlik(text: str) -> bool:
     """Whether `text` is a Turkish identification number. Source: the NVI's two check digits."""
-    return accepts(tckimlik.validate, text, digits_of)
+    return is_valid(tckimlik.validate, text, digits_of)
 
 
 def za_id(text: str) -> bool:
     """Whether `text` is a South African identity number. Source: Home Affairs, Luhn and a date."""
-    return accepts(idnr.validate, text, digits_of)
+    return is_valid(idnr.validate, text, digits_of)
 
 
-def imei(text: str) -> bool:
-    """Whether `text` is a device's IMEI with a valid check digit. Source: 3GPP TS 23.003."""
-    return accepts(stdnum.imei.validate, text, digits_of)
-
-
-def vin(text: str) -> bool:
-    """Whether `text` is a vehicle's identification number. Source: 49 CFR 565, the check digit."""
-    number = letters_and_digits_of(text[:MAX_LENGTH])
-    if len(number) != len(_VIN_WEIGHTS) or number.isdigit():
-        return False
-    values = [_VIN_VALUES.get(each, each) for each in number]
-    if not all(value.isdigit() for value in values):
-        return False
-    total = sum(int(value) * weight for value, weight in zip(values, _VIN_WEIGHTS, strict=True))
-    return "0123456789X"[total % 11] == number[_VIN_CHECK]
-
-
-def past_date(text: str) -> bool:
-    """Whether `text` is a day, in one of the orders people write it, on which someone was born.
-
-    A year of two digits may be of either century. Source: the Gregorian calendar, from 1900.
-    """
-    parts = _DATE.findall(text[:MAX_LENGTH].lower())
-    words = [part for part in parts if part[0].isalpha() and part[:3] in _MONTHS]
-    numbers = [int(part) for part in parts if part.isdigit()]
-    if words:
-        numbers.insert(1, _MONTHS.index(words[0][:3]) + 1)
-    if len(numbers) != _DATE_PARTS:
-        return False
-    first, second, third = numbers
-    orders = ((first, second, third), (third, second, first), (third, first, second))
-    return any(_is_past(*order) for order in orders)
-
-
-def _is_past(year: int, month: int, day: int) -> bool:
-    if year < _CENTURY:
-        year += _FIRST_YEAR
-    try:
-        return date(year, month, day).year >= _FIRST_YEAR
-    except (ValueError, OverflowError):
-        return False
-
-
-CHECKS: Final[tuple[Callable[[str], bool], ...]] = (
-    *(us_ssn_issued, us_dea, icd10, nl_bsn, se_personnummer, no_fodselsnummer, dk_cpr, fi_hetu),
-    *(be_nn, ch_ahv, cn_ric, kr_rrn, mx_curp, tr_kimlik, za_id, imei, vin, past_date),
+VALIDATORS: Final[tuple[Validator, ...]] = (
+    us_ssn,
+    us_ssn_issued,
+    us_itin,
+    us_ein,
+    uk_nino,
+    ca_sin,
+    au_tfn,
+    in_aadhaar,
+    in_pan,
+    br_cpf,
+    es_nif,
+    fr_nir,
+    it_codice_fiscale,
+    pl_pesel,
+    de_tax_id,
+    nl_bsn,
+    se_personnummer,
+    no_fodselsnummer,
+    dk_cpr,
+    fi_hetu,
+    be_nn,
+    ch_ahv,
+    cn_ric,
+    kr_rrn,
+    mx_curp,
+    tr_kimlik,
+    za_id,
 )

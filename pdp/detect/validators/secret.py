@@ -1,4 +1,4 @@
-"""Checks that tell a live secret from a placeholder, a name and an example: see `validators`."""
+"""Validators for secrets: distinguish them from placeholders, names and examples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pdp.detect.validators.common import Validator
 
 _MAX_SECRET: Final = 4096
 _PLACEHOLDER: Final = re.compile(
@@ -19,10 +19,10 @@ _PLACEHOLDER: Final = re.compile(
     r"|fake|todo|fixme|xxxx|\*\*\*|\.\.\.|<|>|\$\{|\{\{|%s|0123456789|1234567890|abcdefgh",
     re.IGNORECASE,
 )
-_MIN_DIFFERENT: Final = 6
+_MIN_CHARACTERS: Final = 6
 _MIN_ENTROPY: Final = 3.0
-_MIN_PASSWORD: Final = 6
-_MIN_DIFFERENT_OF_PASSWORD: Final = 4
+_MIN_PASSWORD_LENGTH: Final = 6
+_MIN_PASSWORD_CHARACTERS: Final = 4
 _COMMON_PASSWORDS: Final = frozenset(
     {
         *("password", "passwd", "secret", "string", "null", "none", "true", "false", "undefined"),
@@ -30,7 +30,7 @@ _COMMON_PASSWORDS: Final = frozenset(
         *("required", "optional", "hidden", "value", "username", "test", "testing"),
     }
 )
-# A word, a short number, or a name such as v2, ed25519 and PKCS7PrivateKeyTypes.
+# A word, a short number, or a name such as v2, ed25519 or PKCS7PrivateKeyTypes.
 _WORD: Final = re.compile(r"[A-Za-z]*|[0-9]{1,4}|[A-Za-z]{1,8}[0-9]{1,5}(?:[A-Z][a-z]{2,}){0,6}")
 _BETWEEN_WORDS: Final = re.compile(r"[-_./=+~]")
 _NAME: Final = re.compile(r"[a-z_]*(?:password|secret|token|key|repo)[a-z_]*", re.IGNORECASE)
@@ -38,19 +38,19 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGN
 
 
 def live_secret(text: str) -> bool:
-    """Whether `text`, which has a secret's form, is no placeholder or example of one.
+    """Whether `text`, which has the format of a secret, is not a placeholder or an example.
 
-    Few different characters, or a word such as EXAMPLE in it, give those away. Source: what the
-    makers' own documentation puts in a secret's place.
+    Placeholders and examples have few different characters, or contain a word such as EXAMPLE.
+    Source: the placeholders in the documentation of the providers.
     """
     text = text[:_MAX_SECRET]
-    return len(set(text)) >= _MIN_DIFFERENT and _PLACEHOLDER.search(text) is None
+    return len(set(text)) >= _MIN_CHARACTERS and _PLACEHOLDER.search(text) is None
 
 
 def high_entropy(text: str) -> bool:
-    """Whether `text` looks drawn by lot: at least 3 bits a character, and no row of words.
+    """Whether `text` looks random: at least 3 bits per character, and not a sequence of words.
 
-    Source: Shannon's entropy, by which secret scanners tell a key from a name.
+    Source: Shannon entropy, with which secret scanners distinguish keys from names.
     """
     if not live_secret(text) or _UUID.fullmatch(text):
         return False
@@ -65,20 +65,20 @@ def _entropy(text: str) -> float:
 
 
 def written_password(text: str) -> bool:
-    """Whether `text` is a password that someone chose: no placeholder, no name of one.
+    """Whether `text` is a password, and not a placeholder or a name such as "password".
 
-    Source: what manuals and schemas put in a password's place.
+    Source: the placeholders in manuals and schemas.
     """
     text = text[:_MAX_SECRET]
-    if len(text) < _MIN_PASSWORD or _PLACEHOLDER.search(text):
+    if len(text) < _MIN_PASSWORD_LENGTH or _PLACEHOLDER.search(text):
         return False
-    return len(set(text)) >= _MIN_DIFFERENT_OF_PASSWORD and text.lower() not in _COMMON_PASSWORDS
+    return len(set(text)) >= _MIN_PASSWORD_CHARACTERS and text.lower() not in _COMMON_PASSWORDS
 
 
 def url_credentials(text: str) -> bool:
-    """Whether `text`, a user name and a password, holds a password that is no placeholder.
+    """Whether the password in `text`, a user name and a password, is not a placeholder.
 
-    Source: RFC 3986 for the form; what manuals write in a password's place.
+    Source: RFC 3986 for the format; the placeholders in manuals.
     """
     password = text[:_MAX_SECRET].partition(":")[2]
     if len(set(password)) <= 1 or _PLACEHOLDER.search(password) or _NAME.fullmatch(password):
@@ -87,18 +87,22 @@ def url_credentials(text: str) -> bool:
 
 
 def json_web_token(text: str) -> bool:
-    """Whether the head of `text` is that of a JSON Web Token: JSON that names its algorithm.
+    """Whether `text` begins with the header of a JSON Web Token: JSON that names its algorithm.
 
     Source: RFC 7519.
     """
-    head = text[:_MAX_SECRET].partition(".")[0]
+    header = text[:_MAX_SECRET].partition(".")[0]
     try:
-        decoded = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
+        decoded = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))
     except (ValueError, binascii.Error):
         return False
     return isinstance(decoded, dict) and "alg" in decoded
 
 
-CHECKS: Final[tuple[Callable[[str], bool], ...]] = (
-    *(live_secret, high_entropy, written_password, url_credentials, json_web_token),
+VALIDATORS: Final[tuple[Validator, ...]] = (
+    live_secret,
+    high_entropy,
+    written_password,
+    url_credentials,
+    json_web_token,
 )

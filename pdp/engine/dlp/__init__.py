@@ -1,1 +1,1 @@
-"""DLP rules and entities: detectors, named entities, the caller's own entities."""
+"""DLP rules: the detectors, the named entities and the caller entities that they find."""

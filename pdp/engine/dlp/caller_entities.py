@@ -1,7 +1,8 @@
-"""The findings that a caller has made itself: they join those of the scan (decide.md).
+"""Entities that the caller found itself and sends with its request (docs/decide.md).
 
-They lie in the text. What lies nowhere in it, its place having been left out for instance, may be
-anywhere, so it stands for all that there is.
+They count like findings of the scan. Each has a span in the request's text. If the span covers
+nothing of the text, for example because the caller left it out, the entity may be anywhere: its
+finding then covers all texts of the request.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pdp.domain.detector import CUSTOM, PII, entity_aliases
 from pdp.engine.dlp.entities import EntityFinding
 from pdp.engine.dlp.named_entities import MODEL_TYPES, entity_type_of, labels_of
-from pdp.engine.scan import strings_in
-from pdp.engine.text.locations import Location, Segment
+from pdp.engine.text.locations import Location, Segment, strings_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,60 +22,61 @@ if TYPE_CHECKING:
     from pdp.domain.request import Entity, Request
 
 CALLER: Final = "request"
-"""Stands for a detector where a finding is the caller's own."""
+"""The detector id of findings that the caller made itself."""
 
 
 class CallerEntityRules(NamedTuple):
-    """The rules that count a caller's findings of one type.
+    """The rules that count caller entities of one type.
 
     Attributes:
-        category: of the type.
-        places: of the rules.
+        category: the category of the type.
+        rule_indexes: the indexes of the rules.
     """
 
     category: str
-    places: tuple[int, ...]
+    rule_indexes: tuple[int, ...]
 
 
 def caller_entity_rules(
     rules: Sequence[DlpRule], catalog: Mapping[str, EntityDetector]
 ) -> Mapping[str, CallerEntityRules]:
-    """Returns the types that any of `rules` counts; each rule has its place."""
+    """Returns the rules that count caller entities, by entity type, with all aliases of a type."""
     categories = {
         name: detector.category
         for detector in catalog.values()
         for name in entity_aliases(detector.entity_type)
     }
-    found: dict[str, CallerEntityRules] = {}
-    for place, rule in enumerate(rules):
+    by_type: dict[str, CallerEntityRules] = {}
+    for index, rule in enumerate(rules):
         model = rule.detector_type in MODEL_TYPES
-        wanted = [entity_type_of(each) for each in labels_of(rule)] if model else [rule.entity_type]
-        for name in dict.fromkeys(alias for each in wanted for alias in entity_aliases(each)):
+        types = [entity_type_of(each) for each in labels_of(rule)] if model else [rule.entity_type]
+        for name in dict.fromkeys(alias for each in types for alias in entity_aliases(each)):
             category = categories.get(name, PII if model else CUSTOM)
-            known = found.get(name)
-            if known is None:
-                found[name] = CallerEntityRules(category, (place,))
+            previous = by_type.get(name)
+            if previous is None:
+                by_type[name] = CallerEntityRules(category, (index,))
             else:
-                kept = category if known.category == CUSTOM else known.category
-                found[name] = CallerEntityRules(kept, (*known.places, place))
-    return found
+                if previous.category != CUSTOM:
+                    category = previous.category
+                by_type[name] = CallerEntityRules(category, (*previous.rule_indexes, index))
+    return by_type
 
 
 def caller_findings(
-    told: Mapping[str, CallerEntityRules], request: Request
+    rules_by_type: Mapping[str, CallerEntityRules], request: Request
 ) -> Iterator[tuple[CallerEntityRules, list[EntityFinding]]]:
-    """Yields the caller's findings of each type that rules count, with those rules."""
+    """Yields, for each entity type that rules count: the rules, and the caller's findings."""
     by_type: dict[str, list[Entity]] = {}
     for entity in request.entities:
-        if entity.entity_type in told:
+        if entity.entity_type in rules_by_type:
             by_type.setdefault(entity.entity_type, []).append(entity)
     for entity_type, entities in by_type.items():
-        rules = told[entity_type]
+        rules = rules_by_type[entity_type]
         yield (
             rules,
             [
-                EntityFinding(CALLER, entity_type, rules.category, entity.confidence, where)
-                for entity, where in caller_locations(entities, request)
+                EntityFinding(CALLER, entity_type, rules.category, entity.confidence, location)
+                for entity, location in caller_locations(entities, request)
             ],
         )
 
@@ -83,23 +84,27 @@ def caller_findings(
 def caller_locations(
     entities: Sequence[Entity], request: Request
 ) -> Iterator[tuple[Entity, Location]]:
-    """Yields where findings lie; of those that lie nowhere the surest one is everywhere."""
+    """Yields each entity that has a span in the text, with its location.
+
+    Of the entities without such a span, the one with the highest confidence is yielded with each
+    whole text of the request.
+    """
     text = Segment(None, request.text, b"")
-    lost: Entity | None = None
+    unlocated: Entity | None = None
     for entity in entities:
         end = min(entity.end, len(request.text))
         if entity.start < end:
             yield entity, Location(text, entity.start, end)
-        elif lost is None or entity.confidence > lost.confidence:
-            lost = entity
-    if lost is not None:
-        # Where there is nothing to look at, it has been found all the same.
+        elif unlocated is None or entity.confidence > unlocated.confidence:
+            unlocated = entity
+    if unlocated is not None:
+        # If the request has no text at all, the entity still counts.
         for segment in list(all_texts(request)) or [text]:
-            yield lost, Location(segment, 0, len(segment.text))
+            yield unlocated, Location(segment, 0, len(segment.text))
 
 
 def all_texts(request: Request) -> Iterator[Segment]:
-    """Yields the text of a request and every string of its arguments."""
+    """Yields the text of a request and each string of its arguments."""
     if request.text:
         yield Segment(None, request.text, b"")
     if request.arguments:

@@ -1,7 +1,7 @@
-"""The document of a DLP rule, read: what it looks for, and what is put in a find's place.
+"""Reads the document (`config_json`) of a DLP rule: what the rule detects, and the replacement.
 
-Seed 002 shows `pattern`; the rest is ours. A field that a rule does not have is refused, so that no
-misspelt one is quietly without effect.
+A field that is unknown, or that rules of the type do not have, is rejected. Otherwise a misspelled
+field would have no effect and nothing would report it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ MAX_MESSAGE: Final = 2048
 MAX_LABELS: Final = 100
 MAX_LABEL: Final = 256
 
-ENTITY_TYPE_MARK: Final = "{entity_type}"
-"""In a replacement, it stands for the entity type of what is replaced."""
+ENTITY_TYPE_PLACEHOLDER: Final = "{entity_type}"
+"""In a replacement, the entity type of the replaced value is inserted for it."""
 
 _COMMON: Final = ("replacement", "message")
 _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -39,13 +39,13 @@ _MAX_SHOWN: Final = 64
 
 
 class DlpConfig(NamedTuple):
-    """What a rule's document says.
+    """The content of a rule's document.
 
     Attributes:
-        detectors: what the rule looks for by patterns; of a rule of type `ner` or `llm`, those
-            that ship with the product for what it names.
-        replacement: what a find is replaced by where the rule redacts.
-        message: shown where the rule blocks or prompts; empty for the default.
+        detectors: the detectors whose patterns the rule uses. For a rule of type `ner` or `llm`:
+            the built-in detectors for the entity types that it names.
+        replacement: the replacement of a finding if the rule redacts.
+        message: shown to the user if the rule blocks or prompts; empty for the default.
     """
 
     detectors: tuple[EntityDetector, ...] = ()
@@ -53,45 +53,48 @@ class DlpConfig(NamedTuple):
     message: str = ""
 
 
-def read_config(rule: DlpRule, catalog: Mapping[str, EntityDetector], place: str = "") -> DlpConfig:
-    """Returns what the document of a rule says, held against its bounds.
+def read_config(
+    rule: DlpRule, catalog: Mapping[str, EntityDetector], prefix: str = ""
+) -> DlpConfig:
+    """Returns the content of a rule's document after validating it.
 
     Args:
-        rule: the rule, as it is to be.
-        catalog: the detectors that it may name.
-        place: put before the fields' paths, for a rule that lies in another message.
+        rule: the rule that is to be stored.
+        catalog: the built-in detectors, which the rule may name.
+        prefix: put before the field paths of errors, if the rule is a part of another message.
 
     Raises:
-        InvalidPattern: its pattern is not RE2.
-        InvalidArgument: a field is unknown, missing, or not what it takes; all faults are named.
+        InvalidPattern: the pattern is not valid RE2.
+        InvalidArgument: a field is unknown, missing or invalid; the error names all such fields.
     """
-    document, at = rule.config_json, f"{place}config_json"
+    document, path = rule.config_json, f"{prefix}config_json"
     known = _FIELDS[rule.detector_type]
-    faults = [
-        Violation(f"{at}.{_shown(name)}", _unknown(name, rule.detector_type))
+    violations = [
+        Violation(f"{path}.{_shortened(name)}", _unknown_field(name, rule.detector_type))
         for name in document
         if name not in known
     ]
-    faults += _faulty_text(document, "replacement", MAX_REPLACEMENT, at)
-    faults += _faulty_text(document, "message", MAX_MESSAGE, at)
+    violations += _check_text(document, "replacement", MAX_REPLACEMENT, path)
+    violations += _check_text(document, "message", MAX_MESSAGE, path)
     if rule.detector_type != REGEX:
-        faults += [each for name in ("entities", "labels") for each in _labels(document, name, at)]
+        for name in ("entities", "labels"):
+            violations += _check_labels(document, name, path)
     elif document.get("detector") is not None:
-        faults += _faulty_detector(document, catalog, at)
+        violations += _check_detector(document, catalog, path)
     else:
-        reason = _faulty_pattern(document.get("pattern"))
+        reason = _check_pattern(document.get("pattern"))
         if reason:
-            raise InvalidPattern.of(Violation(f"{at}.pattern", reason), *faults)
-    if faults:
-        raise InvalidArgument.of(*faults)
-    return known_config(rule, catalog)
+            raise InvalidPattern.of(Violation(f"{path}.pattern", reason), *violations)
+    if violations:
+        raise InvalidArgument.of(*violations)
+    return read_stored_config(rule, catalog)
 
 
-def known_config(rule: DlpRule, catalog: Mapping[str, EntityDetector]) -> DlpConfig:
-    """Returns what a document says that `read_config` has accepted before; checks nothing again.
+def read_stored_config(rule: DlpRule, catalog: Mapping[str, EntityDetector]) -> DlpConfig:
+    """Returns the content of a rule's document that `read_config` has validated before.
 
     Raises:
-        KeyError: it names a detector that there is not.
+        KeyError: the rule names an unknown detector.
     """
     document = rule.config_json
     replacement = document.get("replacement")
@@ -104,19 +107,20 @@ def known_config(rule: DlpRule, catalog: Mapping[str, EntityDetector]) -> DlpCon
 
 def _detectors(rule: DlpRule, catalog: Mapping[str, EntityDetector]) -> tuple[EntityDetector, ...]:
     if rule.detector_type != REGEX:
-        named_types = (entity_aliases(entity_type_of(label)) for label in labels_of(rule))
-        types = frozenset().union(*named_types)
+        aliases = (entity_aliases(entity_type_of(label)) for label in labels_of(rule))
+        types = frozenset().union(*aliases)
         return tuple(each for each in catalog.values() if each.entity_type in types)
-    named = rule.config_json.get("detector")
-    if named is not None:
-        return (catalog[named],)
+    detector_id = rule.config_json.get("detector")
+    if detector_id is not None:
+        return (catalog[detector_id],)
     pattern = rule.config_json["pattern"]
     return (EntityDetector(rule.id, rule.detector_name, rule.entity_type, CUSTOM, (pattern,)),)
 
 
-def _faulty_pattern(pattern: object) -> str:
+def _check_pattern(pattern: object) -> str:
+    """Returns why a pattern is invalid; empty if it is valid."""
     if type(pattern) is not str or not pattern:
-        return "is required" if pattern is None else "must be a pattern that is not empty"
+        return "is required" if pattern is None else "must be a string that is not empty"
     try:
         CompiledPattern(pattern)
     except InvalidPattern as error:
@@ -124,45 +128,45 @@ def _faulty_pattern(pattern: object) -> str:
     return ""
 
 
-def _faulty_detector(
-    document: Mapping[str, Any], catalog: Mapping[str, EntityDetector], at: str
+def _check_detector(
+    document: Mapping[str, Any], catalog: Mapping[str, EntityDetector], path: str
 ) -> list[Violation]:
-    named, pattern = document["detector"], document.get("pattern")
-    found = catalog.get(named) if type(named) is str else None
-    if found is None:
-        near = get_close_matches(str(named)[:_MAX_SHOWN], catalog, n=1)
-        hint = f"; did you mean {near[0]}?" if near else "; see dlp-rules/available-patterns"
-        return [Violation(f"{at}.detector", f"there is no such detector{hint}")]
-    if pattern is not None and pattern not in found.patterns:
-        why = f"differs from that of the detector {named}; leave it out, or the detector"
-        return [Violation(f"{at}.pattern", why)]
+    detector_id, pattern = document["detector"], document.get("pattern")
+    detector = catalog.get(detector_id) if type(detector_id) is str else None
+    if detector is None:
+        near = get_close_matches(str(detector_id)[:_MAX_SHOWN], catalog, n=1)
+        hint = f"did you mean {near[0]}?" if near else "see dlp-rules/available-patterns"
+        return [Violation(f"{path}.detector", f"unknown detector; {hint}")]
+    if pattern is not None and pattern not in detector.patterns:
+        reason = f"is not a pattern of the detector {detector_id}; remove pattern or detector"
+        return [Violation(f"{path}.pattern", reason)]
     return []
 
 
-def _faulty_text(document: Mapping[str, Any], name: str, most: int, at: str) -> list[Violation]:
+def _check_text(document: Mapping[str, Any], name: str, most: int, path: str) -> list[Violation]:
     value = document.get(name)
     if value is None:
         return []
     if type(value) is not str:
-        return [Violation(f"{at}.{name}", "must be a string")]
+        return [Violation(f"{path}.{name}", "must be a string")]
     if len(value) > most:
-        return [Violation(f"{at}.{name}", f"must be at most {most} characters")]
+        return [Violation(f"{path}.{name}", f"must be at most {most} characters")]
     return []
 
 
-def _labels(document: Mapping[str, Any], name: str, at: str) -> list[Violation]:
+def _check_labels(document: Mapping[str, Any], name: str, path: str) -> list[Violation]:
     value = document.get(name)
     if value is None:
         return []
     if type(value) is not list or len(value) > MAX_LABELS:
-        return [Violation(f"{at}.{name}", f"must be a list of at most {MAX_LABELS} strings")]
+        return [Violation(f"{path}.{name}", f"must be a list of at most {MAX_LABELS} strings")]
     if any(type(each) is not str or not each.strip() or len(each) > MAX_LABEL for each in value):
-        why = f"must be a list of strings of 1 to {MAX_LABEL} characters"
-        return [Violation(f"{at}.{name}", why)]
+        reason = f"must be a list of strings of 1 to {MAX_LABEL} characters"
+        return [Violation(f"{path}.{name}", reason)]
     return []
 
 
-def _unknown(name: str, detector_type: str) -> str:
+def _unknown_field(name: str, detector_type: str) -> str:
     known = _FIELDS[detector_type]
     if any(name in fields for fields in _FIELDS.values()):
         return f"is not a field of {detector_type}, which has {', '.join(known)}"
@@ -170,5 +174,5 @@ def _unknown(name: str, detector_type: str) -> str:
     return f"unknown field; did you mean {near[0]}?" if near else "unknown field"
 
 
-def _shown(name: str) -> str:
+def _shortened(name: str) -> str:
     return name if len(name) <= _MAX_SHOWN else f"{name[:_MAX_SHOWN]}..."

@@ -1,8 +1,8 @@
-"""From what patterns found to entities: values of a kind of data, each with a confidence.
+"""Turns pattern matches into entities: values of a kind of data, each with a confidence.
 
-How sure a find is comes of three things: its pattern, the check that the value must pass, and the
-words around it. A number of nine digits whose check digit is right is still most often no bank's,
-unless the text speaks of one.
+The confidence of a finding depends on its pattern, on the validator that the value must pass, and
+on the words around it. For example, most numbers of nine digits with a valid check digit are not
+bank routing numbers, unless the text mentions one.
 """
 
 from __future__ import annotations
@@ -12,30 +12,31 @@ from bisect import bisect_left
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pdp.engine.text.locations import Location, located
+from pdp.engine.text.locations import Location, locate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from pdp.domain.detector import EntityDetector
-    from pdp.engine.findings import PatternMatch
-    from pdp.engine.text.locations import Segment
+    from pdp.engine.text.locations import PatternMatch, Segment
     from pdp.engine.text.patterns import Validators
 
 CONTEXT_BEFORE: Final = 64
+"""Characters before a value that are searched for context words."""
+
 CONTEXT_AFTER: Final = 32
-"""Characters around a value that are looked at for context words."""
+"""Characters after a value that are searched for context words."""
 
 MAX_FINDINGS: Final = 1_000
-"""More in one text are one finding, the whole text: it is data, not a text with data in it."""
+"""If one text has more findings, one finding covers the whole text instead of them."""
 
-_SURE: Final = 0.5
-"""The confidence from which a finding counts to those; tables of numbers are full of others."""
+_LOW_CONFIDENCE: Final = 0.5
+"""Findings below it do not count towards `MAX_FINDINGS`: tables of numbers are full of them."""
 
 LONG_TEXT: Final = 32 << 10
-"""In a longer one, what has that little confidence is passed over where no context word is near."""
+"""In a longer text, matches of low confidence are ignored if no context word is near them."""
 
-_NOTHING: Final = (0, 0.0)
+_NO_MATCH: Final = (0, 0.0)
 
 _WORD: Final = re.compile(r"[^\W_]+")
 
@@ -46,90 +47,90 @@ class EntityFinding(NamedTuple):
     Attributes:
         detector_id: the detector that found it.
         confidence: from 0 to 1.
-        where: the place; its `value` is what was found.
+        location: its location; `location.value` is the value.
     """
 
     detector_id: str
     entity_type: str
     category: str
     confidence: float
-    where: Location
+    location: Location
 
 
 def find_entities(
     detector: EntityDetector,
-    places: Callable[[str], Iterable[PatternMatch]],
+    matches: Callable[[str], Iterable[PatternMatch]],
     validators: Validators,
 ) -> tuple[EntityFinding, ...]:
-    """Returns what `detector` finds, from left to right in each text, none within another.
+    """Returns the findings of a detector, from left to right in each text, without overlaps.
 
     Args:
-        detector: what is looked for.
-        places: gives those of a pattern.
-        validators: the checks that detectors name.
+        detector: the detector.
+        matches: returns the matches of a pattern.
+        validators: the validators that detectors name.
     """
     search: _EntitySearch | None = None
     for source in detector.patterns:
         confidence = detector.weak.get(source, detector.confidence)
-        for segment, _, _, start, end in places(source):
+        for segment, _, _, start, end in matches(source):
             if search is None:
                 search = _EntitySearch(detector, validators)
-            search.look(segment, start, end, confidence)
+            search.add_match(segment, start, end, confidence)
     if search is None:
         return ()
-    found = search.found
-    return _disjoint(found) if len(found) > 1 else tuple(found)
+    findings = search.findings
+    return _without_overlaps(findings) if len(findings) > 1 else tuple(findings)
 
 
 class _EntitySearch:
-    """What a detector has found so far in one request."""
+    """Collects the findings of one detector in one request."""
 
-    __slots__ = ("_accepts", "_detector", "_sure", "_taken", "found")
+    __slots__ = ("_accepts", "_best", "_counts", "_detector", "findings")
 
     def __init__(self, detector: EntityDetector, validators: Validators) -> None:
-        self.found: list[EntityFinding] = []
+        self.findings: list[EntityFinding] = []
         self._detector = detector
         self._accepts = validators[detector.validator] if detector.validator else None
-        self._taken: dict[tuple[int, int], tuple[int, float]] = {}
-        self._sure: Counter[int] = Counter()
+        self._best: dict[tuple[int, int], tuple[int, float]] = {}
+        self._counts: Counter[int] = Counter()
 
-    def look(self, segment: Segment, start: int, end: int, confidence: float) -> None:
-        """Adds what stands from `start` to `end`, where it is a value."""
-        here, detector = id(segment), self._detector
-        longest, surest = self._taken.get((here, start), _NOTHING)
-        if (longest >= end and surest >= confidence) or self._sure[here] > MAX_FINDINGS:
-            return  # a pattern that is as sure has found it, or everything is found
-        long = confidence < _SURE and len(segment.text) > LONG_TEXT
-        if long and not detector.words.any_in(_words_around(segment.text, start, end)):
+    def add_match(self, segment: Segment, start: int, end: int, confidence: float) -> None:
+        """Adds a finding for the span `start` to `end` if it is a valid value."""
+        key, detector = id(segment), self._detector
+        best_end, best_confidence = self._best.get((key, start), _NO_MATCH)
+        if (best_end >= end and best_confidence >= confidence) or self._counts[key] > MAX_FINDINGS:
+            return  # another pattern found it already, or a finding covers the whole text
+        needs_context = confidence < _LOW_CONFIDENCE and len(segment.text) > LONG_TEXT
+        if needs_context and not detector.words.any_in(_words_around(segment.text, start, end)):
             return
         value = segment.text[start:end]
         if self._accepts is not None:
-            value = _accepted(self._accepts, value)
+            value = _valid_part(self._accepts, value)
         if not value or value.lower() in detector.allowlist:
             return
-        stop = start + len(value)
-        self._taken[here, start] = (stop, confidence)
-        finding = _finding(detector, segment, start, stop, confidence)
-        self.found.append(finding)
-        if finding.confidence >= _SURE:
-            self._sure[here] += 1
-            if self._sure[here] > MAX_FINDINGS:
-                self.found.append(_everything(detector, segment))
+        value_end = start + len(value)
+        self._best[key, start] = (value_end, confidence)
+        finding = _finding(detector, segment, start, value_end, confidence)
+        self.findings.append(finding)
+        if finding.confidence >= _LOW_CONFIDENCE:
+            self._counts[key] += 1
+            if self._counts[key] > MAX_FINDINGS:
+                self.findings.append(_whole_text(detector, segment))
 
 
-def _everything(detector: EntityDetector, segment: Segment) -> EntityFinding:
-    where = located(segment, 0, len(segment.text))
-    whole = Location(where.segment, 0, len(where.segment.text))
+def _whole_text(detector: EntityDetector, segment: Segment) -> EntityFinding:
+    location = locate(segment, 0, len(segment.text))
+    whole = Location(location.segment, 0, len(location.segment.text))
     return EntityFinding(
         detector.id, detector.entity_type, detector.category, detector.context_confidence, whole
     )
 
 
-def _accepted(accepts: Callable[[str], bool], value: str) -> str:
-    """Returns what of `value` passes its check; nothing where it does not."""
+def _valid_part(accepts: Callable[[str], bool], value: str) -> str:
+    """Returns the part of `value` that the validator accepts; empty if none."""
     if accepts(value):
         return value
-    # A number in groups may have taken the word behind it for its last one.
+    # For a number in groups, the pattern may have matched the word after it as the last group.
     shorter = value.rpartition(" ")[0]
     return shorter if shorter and accepts(shorter) else ""
 
@@ -143,8 +144,8 @@ def _finding(
             confidence = max(confidence, detector.context_confidence)
         elif _is_fraction(segment.text, start) or detector.words_against.any_in(words):
             confidence /= 2
-    where = located(segment, start, end)
-    return EntityFinding(detector.id, detector.entity_type, detector.category, confidence, where)
+    location = locate(segment, start, end)
+    return EntityFinding(detector.id, detector.entity_type, detector.category, confidence, location)
 
 
 def _words_around(text: str, start: int, end: int) -> list[str]:
@@ -154,51 +155,59 @@ def _words_around(text: str, start: int, end: int) -> list[str]:
 
 
 def _is_fraction(text: str, start: int) -> bool:
-    """Whether a number is what follows the point of another: floats are as long as cards."""
+    """Whether a number follows a decimal point: fractions can be as long as card numbers."""
     return text[start - 1 : start] == "." and text[max(0, start - 2) : start - 1].isdigit()
 
 
-def _disjoint(found: list[EntityFinding]) -> tuple[EntityFinding, ...]:
-    """Leaves out what overlaps with a finding that is surer, or as sure and longer."""
+def _without_overlaps(findings: list[EntityFinding]) -> tuple[EntityFinding, ...]:
+    """Removes each finding that overlaps with a better one.
+
+    A finding is better if its confidence is higher, or if its confidence is equal and it is longer.
+    """
     by_text: dict[str | None, list[EntityFinding]] = {}
-    for each in found:
-        by_text.setdefault(each.where.segment.path, []).append(each)
-    kept: list[EntityFinding] = []
+    for each in findings:
+        by_text.setdefault(each.location.segment.path, []).append(each)
+    remaining: list[EntityFinding] = []
     for group in by_text.values():
-        for cluster in _clusters(sorted(group, key=lambda each: each.where.start)):
-            kept += cluster if len(cluster) == 1 else _kept(sorted(cluster, key=_worth))
-    return tuple(kept)
+        for cluster in _clusters(sorted(group, key=lambda each: each.location.start)):
+            remaining += cluster if len(cluster) == 1 else _best(sorted(cluster, key=_rank))
+    return tuple(remaining)
 
 
-def _clusters(found: list[EntityFinding]) -> Iterator[list[EntityFinding]]:
-    """Yields runs of findings of which each overlaps with one before it; from left to right."""
+def _clusters(findings: list[EntityFinding]) -> Iterator[list[EntityFinding]]:
+    """Yields, from left to right, runs of findings in which each overlaps with an earlier one."""
     cluster: list[EntityFinding] = []
     end = 0
-    for each in found:
-        if cluster and each.where.start >= end:
+    for each in findings:
+        if cluster and each.location.start >= end:
             yield cluster
             cluster = []
         cluster.append(each)
-        end = max(end, each.where.end)
+        end = max(end, each.location.end)
     yield cluster
 
 
-def _worth(finding: EntityFinding) -> tuple[float, int, int]:
-    where = finding.where
-    return (-finding.confidence, where.start - where.end, where.start)
+def _rank(finding: EntityFinding) -> tuple[float, int, int]:
+    """Returns the sort key of a finding: the best one first."""
+    location = finding.location
+    return (-finding.confidence, location.start - location.end, location.start)
 
 
-def _kept(cluster: list[EntityFinding]) -> list[EntityFinding]:
-    """Returns from left to right what of `cluster`, best first, overlaps with nothing better."""
-    kept: list[EntityFinding] = []
+def _best(cluster: list[EntityFinding]) -> list[EntityFinding]:
+    """Returns, from left to right, the findings that overlap with no better one.
+
+    Args:
+        cluster: findings, the best first.
+    """
+    best: list[EntityFinding] = []
     starts: list[int] = []
     for each in cluster:
-        where = each.where
-        place = bisect_left(starts, where.start)
-        if place < len(kept) and starts[place] < where.end:
+        location = each.location
+        index = bisect_left(starts, location.start)
+        if index < len(best) and starts[index] < location.end:
             continue
-        if place and kept[place - 1].where.end > where.start:
+        if index and best[index - 1].location.end > location.start:
             continue
-        starts.insert(place, where.start)
-        kept.insert(place, each)
-    return kept
+        starts.insert(index, location.start)
+        best.insert(index, each)
+    return best

@@ -1,7 +1,7 @@
-"""The findings of the scan that chain rules ask for by entity type (seed 002, decide.md).
+"""The detectors for the entity types that chain rules name, and their findings (docs/decide.md).
 
-Only detectors of the types that some rule names are asked. What a pattern has found is a finding of
-the scan whether or not a DLP rule of that type is in force: the chain rule asks for it itself.
+Only detectors for the types that a rule names are evaluated. A chain rule requests these findings
+itself, so they count whether or not a DLP rule for the type is in force.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from pdp.domain.detector import PERSONAL_CATEGORIES, entity_aliases
 from pdp.domain.dlp_rule import KIND, REGEX, DlpRule
-from pdp.domain.entity_types import covered_by
-from pdp.engine.dlp.config import known_config
-from pdp.engine.dlp.findings import named_entities
+from pdp.domain.entity_types import expand_entity_types
+from pdp.engine.dlp.config import read_stored_config
+from pdp.engine.dlp.named_entities import named_entity_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,48 +24,50 @@ if TYPE_CHECKING:
     from pdp.engine.rules.documents import Conditions
     from pdp.engine.scan import Findings
 
-SURE: Final = 0.5
-"""The confidence from which a finding of the scan counts for a rule that names no other: the
-threshold of a DLP rule that names none. A number that merely looks like an id stops nobody."""
+DEFAULT_CONFIDENCE: Final = 0.5
+"""The minimum confidence of a scan finding if the chain rule does not set one.
+
+It equals the default threshold of DLP rules. A number that only looks like an id is below it.
+"""
 
 EntityDetectors = dict[str, tuple["EntityDetector", ...]]
-"""Detectors by the patterns that they have."""
+"""Detectors by their patterns."""
 
 
 def entity_detectors(
     rules: Iterable[Conditions], own: PolicySet, catalog: Mapping[str, EntityDetector]
 ) -> EntityDetectors:
-    """Returns the detectors that any of `rules` asks for.
+    """Returns the detectors for the entity types that any of `rules` names.
 
     Args:
         rules: the conditions of all rules.
-        own: the tenant's policies, whose DLP rules are detectors too.
-        catalog: the detectors that ship with the product.
+        own: the tenant's policies; its DLP rules are detectors too.
+        catalog: the built-in detectors.
     """
-    named: set[str] = set()
-    anything = False
+    names: set[str] = set()
+    any_type = False
     for each in rules:
-        named.update(each.entity_types)
-        anything |= not each.entity_types and each.entity_confidence_min is not None
-    found: EntityDetectors = {}
-    if not (named or anything):
-        return found
-    types = covered_by(named)
+        names.update(each.entity_types)
+        any_type |= not each.entity_types and each.entity_confidence_min is not None
+    by_pattern: EntityDetectors = {}
+    if not (names or any_type):
+        return by_pattern
+    types = expand_entity_types(names)
     for detector in (*catalog.values(), *_own_detectors(own, catalog)):
-        if anything or detector.entity_type in types:
+        if any_type or detector.entity_type in types:
             for pattern in detector.patterns:
-                found[pattern] = (*found.get(pattern, ()), detector)
-    return found
+                by_pattern[pattern] = (*by_pattern.get(pattern, ()), detector)
+    return by_pattern
 
 
 def personal_types(by_pattern: EntityDetectors) -> frozenset[str]:
-    """Returns all names of the types of personal data that detectors find."""
-    found: set[str] = set()
+    """Returns all names of the types of personal data that the detectors find."""
+    types: set[str] = set()
     for detectors in by_pattern.values():
         for each in detectors:
             if each.category in PERSONAL_CATEGORIES:
-                found |= entity_aliases(each.entity_type)
-    return frozenset(found)
+                types |= entity_aliases(each.entity_type)
+    return frozenset(types)
 
 
 def _own_detectors(
@@ -74,20 +76,20 @@ def _own_detectors(
     rules: Iterable[DlpRule] = own.of_kind(KIND).values()
     for rule in rules:
         if rule.enabled and rule.detector_type == REGEX and "detector" not in rule.config_json:
-            yield from known_config(rule, catalog).detectors
+            yield from read_stored_config(rule, catalog).detectors
 
 
-def find_entities(
+def collect_entities(
     by_pattern: Mapping[str, Sequence[EntityDetector]], request: Request, findings: Findings
 ) -> list[EntityFinding]:
-    """Returns what detectors have found, and models where they were asked.
+    """Returns the findings of the detectors, and those of models if models were asked.
 
     Args:
         by_pattern: see `entity_detectors`.
-        request: what is judged.
-        findings: of the scan.
+        request: the request that is evaluated.
+        findings: the findings of the scan.
     """
-    found: list[EntityFinding] = []
+    entities: list[EntityFinding] = []
     if findings.hits:
         detectors = {
             detector.id: detector
@@ -96,7 +98,7 @@ def find_entities(
             for detector in by_pattern[pattern]
         }
         for detector in detectors.values():
-            found += findings.entities(detector)
+            entities += findings.entities(detector)
     if request.ner is not None:
-        found.extend(named_entities(request.ner.found, request))
-    return found
+        entities.extend(named_entity_findings(request.ner.entities, request))
+    return entities

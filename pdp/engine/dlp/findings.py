@@ -1,140 +1,131 @@
-"""What the DLP rules of a tenant find in one request, for the layer and for dry runs alike."""
+"""Collects the findings of a tenant's DLP rules in one request, for the layer and for dry runs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pdp.domain.detector import PII
 from pdp.domain.dlp_rule import REGEX
 from pdp.engine.dlp.caller_entities import CALLER, caller_findings
-from pdp.engine.dlp.entities import EntityFinding
-from pdp.engine.dlp.named_entities import entity_type_of, found_by, unanswered_by
-from pdp.engine.scan import strings_in
-from pdp.engine.text.locations import Location, Segment
+from pdp.engine.dlp.named_entities import (
+    named_entities_for,
+    named_entity_findings,
+    unsearched_labels,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from pdp.domain.ner import NamedEntity
     from pdp.domain.request import Request
-    from pdp.engine.dlp.named_entities import Unanswered
-    from pdp.engine.dlp.rules import CompiledDlpRule, RuleBook, Setting
+    from pdp.engine.dlp.entities import EntityFinding
+    from pdp.engine.dlp.named_entities import UnsearchedLabel
+    from pdp.engine.dlp.rules import CompiledDlpRule, RuleBook, RuleSetting
     from pdp.engine.scan import Findings
 
 
-class DlpFinding(NamedTuple):
-    """A rule that was looked at, and what it found.
+class RuleFindings(NamedTuple):
+    """A rule and its findings in a request.
 
     Attributes:
-        setting: how strict it is for who asks.
-        findings: those that count; empty where the rule does not match.
-        passed_over: those that its threshold keeps out.
+        rule: the rule.
+        setting: how strict the rule is for the subject.
+        findings: the findings that count; empty if the rule does not match.
+        below_threshold: the findings whose confidence is below the threshold.
     """
 
     rule: CompiledDlpRule
-    setting: Setting
+    setting: RuleSetting
     findings: Sequence[EntityFinding]
-    passed_over: Sequence[EntityFinding]
+    below_threshold: Sequence[EntityFinding]
 
 
-def look(book: RuleBook, request: Request, findings: Findings) -> list[DlpFinding]:
-    """Returns every rule for which anything turned up, in the order of the rules.
+def collect_rule_findings(
+    book: RuleBook, request: Request, findings: Findings
+) -> list[RuleFindings]:
+    """Returns the findings of each rule for which anything was found, in the order of the rules.
 
     Args:
         book: the rules.
-        request: what is judged.
-        findings: of the scan.
+        request: the request that is evaluated.
+        findings: the findings of the scan.
     """
-    by_place = _by_place(book, findings)
-    for place in book.models:
-        named = found_by(book.rules[place].rule, request, book.patterned)
-        if named:
-            by_place.setdefault(place, []).extend(named_entities(named, request))
-    for told, own in caller_findings(book.told, request) if request.entities else ():
-        for place in told.places:
-            by_place.setdefault(place, []).extend(own)
-    if not by_place:
+    by_rule = _pattern_findings(book, findings)
+    for index in book.model_rules:
+        entities = named_entities_for(book.rules[index].rule, request, book.pattern_types)
+        if entities:
+            by_rule.setdefault(index, []).extend(named_entity_findings(entities, request))
+    for rules, own in caller_findings(book.caller_entities, request) if request.entities else ():
+        for index in rules.rule_indexes:
+            by_rule.setdefault(index, []).extend(own)
+    if not by_rule:
         return []
     groups = book.groups_of(request.subject)
     return [
-        _found(rule, setting, by_place[place])
-        for place in sorted(by_place)
-        for rule in (book.rules[place],)
+        _rule_findings(rule, setting, by_rule[index])
+        for index in sorted(by_rule)
+        for rule in (book.rules[index],)
         if (setting := rule.setting(groups)) is not None
     ]
 
 
-def unanswered(book: RuleBook, request: Request) -> list[Unanswered]:
-    """Returns what rules that are in force for who asks want, and nothing has looked for."""
+def collect_unsearched_labels(book: RuleBook, request: Request) -> list[UnsearchedLabel]:
+    """Returns the labels that nothing has searched for, of the rules in force for the subject."""
     groups = book.groups_of(request.subject)
     return [
-        missing
-        for place in book.models
-        if book.rules[place].setting(groups) is not None
-        for missing in unanswered_by(book.rules[place].rule, request, book.patterned)
+        label
+        for index in book.model_rules
+        if book.rules[index].setting(groups) is not None
+        for label in unsearched_labels(book.rules[index].rule, request, book.pattern_types)
     ]
 
 
-def _by_place(book: RuleBook, findings: Findings) -> dict[int, list[EntityFinding]]:
+def _pattern_findings(book: RuleBook, findings: Findings) -> dict[int, list[EntityFinding]]:
+    """Returns the findings of detectors, by the index of each rule that uses the detector."""
     by_pattern = book.by_pattern
-    watches = {
-        watch.detector.id: watch
+    uses = {
+        use.detector.id: use
         for pattern in findings.hits
         if pattern in by_pattern
-        for watch in by_pattern[pattern]
+        for use in by_pattern[pattern]
     }
-    found: dict[int, list[EntityFinding]] = {}
-    for watch in watches.values():
-        entities = findings.entities(watch.detector)
-        for place in watch.places:
-            found.setdefault(place, []).extend(entities)
-    return found
+    by_rule: dict[int, list[EntityFinding]] = {}
+    for use in uses.values():
+        entities = findings.entities(use.detector)
+        for index in use.rule_indexes:
+            by_rule.setdefault(index, []).extend(entities)
+    return by_rule
 
 
-def _found(
-    rule: CompiledDlpRule, setting: Setting, all_found: Sequence[EntityFinding]
-) -> DlpFinding:
-    counting: list[EntityFinding] = []
-    passed_over: list[EntityFinding] = []
-    for each in all_found:
-        if each.where.start == each.where.end and each.detector_id != CALLER:
-            continue  # a pattern that is met by nothing at all finds no data
-        (counting if each.confidence >= setting.threshold else passed_over).append(each)
-    return DlpFinding(rule, setting, counting, passed_over)
+def _rule_findings(
+    rule: CompiledDlpRule, setting: RuleSetting, findings: Sequence[EntityFinding]
+) -> RuleFindings:
+    counted: list[EntityFinding] = []
+    below_threshold: list[EntityFinding] = []
+    for each in findings:
+        if each.location.start == each.location.end and each.detector_id != CALLER:
+            continue  # an empty match is not data
+        (counted if each.confidence >= setting.threshold else below_threshold).append(each)
+    return RuleFindings(rule, setting, counted, below_threshold)
 
 
-def named_entities(named: Sequence[NamedEntity], request: Request) -> Iterator[EntityFinding]:
-    """Yields what models found in a request, as findings."""
-    if not named:
-        return
-    segments: dict[str | None, Segment] = {None: Segment(None, request.text, b"")}
-    if any(each.path is not None for each in named):
-        segments.update((each.path, each) for each in strings_in(request.arguments))
-    for each in named:
-        where = Location(segments[each.path], each.start, each.end)
-        kind, label = each.wanted
-        yield EntityFinding(kind, entity_type_of(label), PII, each.confidence, where)
-
-
-def describe(found: DlpFinding) -> str:
-    """Says what a rule found, and where first; never the value itself."""
-    rule = found.rule.rule
-    if found.findings:
-        first = found.findings[0]
-        count = len(found.findings)
+def describe(result: RuleFindings) -> str:
+    """Describes the findings of a rule and the location of the first, without any value."""
+    rule = result.rule.rule
+    if result.findings:
+        first = result.findings[0]
+        count = len(result.findings)
         times = "1 time" if count == 1 else f"{count} times"
-        return f"{rule.entity_type} found {times}, first in {_where(first)}"
-    if found.passed_over:
-        best = max(found.passed_over, key=lambda each: each.confidence)
-        least = found.setting.threshold
+        return f"{rule.entity_type} found {times}, first in {_describe_location(first)}"
+    if result.below_threshold:
+        best = max(result.below_threshold, key=lambda each: each.confidence)
+        least = result.setting.threshold
         return f"{rule.entity_type} looks likely at {best.confidence:g} only, below {least:g}"
-    what = "pattern" if rule.detector_type == REGEX else "pattern for it"
-    return f"its {what} was found, but no value passed the check"
+    pattern = "pattern" if rule.detector_type == REGEX else "pattern for it"
+    return f"its {pattern} was found, but no value passed the check"
 
 
-def _where(finding: EntityFinding) -> str:
-    where = finding.where
-    path = where.segment.path
+def _describe_location(finding: EntityFinding) -> str:
+    location = finding.location
+    path = location.segment.path
     place = "the text" if path is None else f"arguments at {path}"
-    found = f"{place}, {where.start} to {where.end}, at confidence {finding.confidence:g}"
-    return f"{found}, as the request says" if finding.detector_id == CALLER else found
+    text = f"{place}, {location.start} to {location.end}, at confidence {finding.confidence:g}"
+    return f"{text}, as the request says" if finding.detector_id == CALLER else text

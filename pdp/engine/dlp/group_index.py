@@ -1,4 +1,4 @@
-"""The groups of a subject, for layers in which groups are configured (seed 002)."""
+"""Looks up the groups of a subject, among the groups that have settings."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 class GroupIndex:
-    """Tells which of some groups a subject is in.
+    """Finds the groups that a subject is in.
 
-    Compiled from the groups that matter to a layer alone: with none, asking costs next to nothing.
+    It is compiled only from the groups that matter to a layer. Without any, a look-up costs almost
+    nothing.
     """
 
     __slots__ = ("_members", "_names")
@@ -30,19 +31,19 @@ class GroupIndex:
         self._names: Mapping[str, frozenset[str]] = _frozen(names)
         self._members: Mapping[str, frozenset[str]] = _frozen(members)
 
-    def of(self, subject: Subject) -> frozenset[str]:
+    def ids_of(self, subject: Subject) -> frozenset[str]:
         """Returns the ids of the groups that a subject is in.
 
-        It is in those that its `groups` name, by name or id, compared exactly, and in those that
-        its `user_id` is a member of.
+        A subject is in a group if its `groups` contain the name or the id of the group (compared
+        exactly), or if its `user_id` is a member of the group.
         """
-        found = self._members.get(subject.user_id, NO_GROUPS) if subject.user_id else NO_GROUPS
+        ids = self._members.get(subject.user_id, NO_GROUPS) if subject.user_id else NO_GROUPS
         if self._names:
             for name in subject.groups:
                 named = self._names.get(name)
                 if named is not None:
-                    found |= named
-        return found
+                    ids |= named
+        return ids
 
 
 NO_GROUPS: Final[frozenset[str]] = frozenset()

@@ -1,8 +1,9 @@
-"""Named entities in a decision: what models are needed for, and how their findings are put in.
+"""Named entities in a decision: which of them need a model, and how model findings are added.
 
-Patterns answer for every entity type that a built-in detector has, whatever the type of the rule:
-they are exact, and there without a model. Models are asked for the rest alone, before a request is
-judged, and their findings are a part of the request (`Request.ner`), so that judging stays pure.
+If a built-in detector has patterns for an entity type, the patterns find it, whatever the type of
+the rule: they are exact and need no model. Models are asked only for the other entity types, before
+the request is evaluated. Their findings become a part of the request (`Request.ner`), so that
+evaluation stays a pure function.
 """
 
 from __future__ import annotations
@@ -11,38 +12,40 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.decision import PolicyWarning
+from pdp.domain.detector import PII
 from pdp.domain.dlp_rule import LLM, NER
-from pdp.domain.ner import NamedEntity, Wanted
-from pdp.engine.scan import strings_in
+from pdp.domain.ner import EntityLabel, NamedEntity
+from pdp.engine.dlp.entities import EntityFinding
+from pdp.engine.text.locations import Location, Segment, strings_in
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from pdp.domain.dlp_rule import DlpRule
     from pdp.domain.ner import NerFindings
     from pdp.domain.request import Request
 
-NOT_ASKED: Final = "no model was asked"
+NO_MODEL_ASKED: Final = "no model was asked"
 
 MODEL_TYPES: Final = (NER, LLM)
-"""Types of rules whose labels a model may be needed for."""
+"""The detector types of rules that may need a model."""
 
-_BETWEEN: Final = re.compile(r"[\s_-]+")
-
-
-class NotLookedFor(Exception):
-    """A rule wants what no model could look for."""
+_WORD_SEPARATOR: Final = re.compile(r"[\s_-]+")
 
 
-class Unanswered(NamedTuple):
-    """A label of a rule that nothing has looked for, and why."""
+class EntityNotSearched(Exception):
+    """A rule names entities that no model could search for."""
+
+
+class UnsearchedLabel(NamedTuple):
+    """A label of a rule that nothing has searched for, and the reason."""
 
     rule: DlpRule
     label: str
     reason: str
 
     def warning(self) -> PolicyWarning:
-        """What a decision says of it."""
+        """Returns the warning for the decision."""
         rule = self.rule
         return PolicyWarning(
             rule.id, f'Rule "{rule.detector_name}" could not look for {self.label}: {self.reason}.'
@@ -50,68 +53,85 @@ class Unanswered(NamedTuple):
 
 
 def labels_of(rule: DlpRule) -> tuple[str, ...]:
-    """Returns what a rule of a model type looks for: its labels, else its entity type."""
+    """Returns the labels of a rule of a model type; its entity type if it has no labels."""
     for name in ("labels", "entities"):
-        named = rule.config_json.get(name)
-        if isinstance(named, (list, tuple)) and named:
-            return tuple(dict.fromkeys(str(each).strip() for each in named))
+        labels = rule.config_json.get(name)
+        if isinstance(labels, (list, tuple)) and labels:
+            return tuple(dict.fromkeys(str(each).strip() for each in labels))
     return (rule.entity_type,)
 
 
 def entity_type_of(label: str) -> str:
-    """Returns the entity type that a label stands for: "email address" is EMAIL_ADDRESS."""
-    return _BETWEEN.sub("_", label.strip()).upper()
+    """Returns the entity type of a label: EMAIL_ADDRESS for "email address"."""
+    return _WORD_SEPARATOR.sub("_", label.strip()).upper()
 
 
-def wanted_by(rule: DlpRule, patterned: Collection[str]) -> tuple[Wanted, ...]:
-    """Returns what only a model can find of what a rule looks for.
+def model_entities(rule: DlpRule, pattern_types: Collection[str]) -> tuple[EntityLabel, ...]:
+    """Returns the entities of a rule that only a model can find.
 
     Args:
-        rule: of any type.
-        patterned: the entity types that built-in detectors have patterns for.
+        rule: a rule of any detector type.
+        pattern_types: the entity types for which built-in detectors have patterns.
     """
     if rule.detector_type not in MODEL_TYPES:
         return ()
     return tuple(
-        Wanted(rule.detector_type, label)
+        EntityLabel(rule.detector_type, label)
         for label in labels_of(rule)
-        if entity_type_of(label) not in patterned
+        if entity_type_of(label) not in pattern_types
     )
 
 
 def texts_of(request: Request) -> list[tuple[str | None, str]]:
-    """Returns the texts of a request that are looked through, each with its path."""
+    """Returns the texts of a request that are searched, each with its path."""
     texts: list[tuple[str | None, str]] = [(None, request.text)] if request.text else []
     if request.arguments:
         texts += ((each.path, each.text) for each in strings_in(request.arguments))
     return texts
 
 
-def found_by(rule: DlpRule, request: Request, patterned: Collection[str]) -> list[NamedEntity]:
-    """Returns what models found in a request of what a rule looks for."""
-    if request.ner is None or not request.ner.found:
+def named_entities_for(
+    rule: DlpRule, request: Request, pattern_types: Collection[str]
+) -> list[NamedEntity]:
+    """Returns the entities of a rule that models found in a request."""
+    if request.ner is None or not request.ner.entities:
         return []
-    sought = wanted_by(rule, patterned)
-    return [each for each in request.ner.found if each.wanted in sought]
+    entities = model_entities(rule, pattern_types)
+    return [each for each in request.ner.entities if each.label in entities]
 
 
-def unanswered_by(
-    rule: DlpRule, request: Request, patterned: Collection[str]
-) -> Sequence[Unanswered]:
-    """Returns what a rule wants and nothing has looked for in a request.
+def unsearched_labels(
+    rule: DlpRule, request: Request, pattern_types: Collection[str]
+) -> Sequence[UnsearchedLabel]:
+    """Returns the labels of a rule that nothing has searched for in a request.
 
-    Not empty means that the decision is incomplete: the layer gives `NotLookedFor` among the
-    `unjudged` of its verdict, beside what its other rules have found.
+    If it is not empty, the decision is incomplete: the layer adds `EntityNotSearched` to the
+    `unjudged` of its verdict, beside the findings of its other rules.
     """
-    sought = wanted_by(rule, patterned)
-    if not sought or not texts_of(request):
+    entities = model_entities(rule, pattern_types)
+    if not entities or not texts_of(request):
         return ()
     if request.ner is None:
-        return [Unanswered(rule, each.label, NOT_ASKED) for each in sought]
+        return [UnsearchedLabel(rule, each.name, NO_MODEL_ASKED) for each in entities]
     missing = request.ner.missing
-    return [Unanswered(rule, each.label, missing[each]) for each in sought if each in missing]
+    return [UnsearchedLabel(rule, each.name, missing[each]) for each in entities if each in missing]
 
 
 def with_findings(request: Request, findings: NerFindings) -> Request:
-    """Returns a request with what models found in it."""
+    """Returns the request with the findings of models."""
     return request._replace(ner=findings)
+
+
+def named_entity_findings(
+    entities: Sequence[NamedEntity], request: Request
+) -> Iterator[EntityFinding]:
+    """Yields a finding for each entity that a model found in a request."""
+    if not entities:
+        return
+    segments: dict[str | None, Segment] = {None: Segment(None, request.text, b"")}
+    if any(each.path is not None for each in entities):
+        segments.update((each.path, each) for each in strings_in(request.arguments))
+    for each in entities:
+        location = Location(segments[each.path], each.start, each.end)
+        detector_type, label = each.label
+        yield EntityFinding(detector_type, entity_type_of(label), PII, each.confidence, location)

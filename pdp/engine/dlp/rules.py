@@ -1,8 +1,8 @@
-"""The DLP rules of a tenant, compiled: what each looks for, and how strict it is for whom.
+"""Compiles the DLP rules of a tenant: what each rule detects, and how strict it is for whom.
 
-`pdp.domain.effective_dlp_rules` says which rules are in force. Here they are gathered by detector, so that
-what several rules look for is located once, and by pattern, so that a request costs what its own
-finds cost, hardly anything for the rules that there are.
+`pdp.domain.effective_dlp_rules` computes which rules are in force. This module groups them by
+detector, so that a value that several rules detect is located once. It also groups them by pattern,
+so that the cost of a request depends on its findings, and hardly on the number of rules.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.detector import entity_aliases
 from pdp.domain.dlp_rule import ACTION_TIERS, KIND, REGEX, DlpRule
-from pdp.domain.effective_dlp_rules import rules_in_force
+from pdp.domain.effective_dlp_rules import effective_dlp_rules
 from pdp.domain.user_group import all_groups
 from pdp.engine.dlp.caller_entities import caller_entity_rules
-from pdp.engine.dlp.config import ENTITY_TYPE_MARK, known_config
+from pdp.engine.dlp.config import ENTITY_TYPE_PLACEHOLDER, read_stored_config
 from pdp.engine.dlp.group_index import NO_GROUPS, GroupIndex
-from pdp.engine.dlp.named_entities import labels_of, wanted_by
+from pdp.engine.dlp.named_entities import labels_of, model_entities
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pdp.domain.detector import EntityDetector
-    from pdp.domain.effective_dlp_rules import RulesInForce
-    from pdp.domain.ner import Wanted
+    from pdp.domain.effective_dlp_rules import EffectiveDlpRules
+    from pdp.domain.ner import EntityLabel
     from pdp.domain.policy_set import PolicySet
     from pdp.domain.request import Subject
     from pdp.domain.user_group import UserGroup
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 PLATFORM_SOURCE: Final = "platform"
 TENANT_SOURCE: Final = "tenant"
 
-RANKS: Final = {tier: rank for rank, tier in enumerate(ACTION_TIERS)}
+TIER_RANKS: Final = {tier: rank for rank, tier in enumerate(ACTION_TIERS)}
 
 
-class Setting(NamedTuple):
+class RuleSetting(NamedTuple):
     """How strict a rule is.
 
     Attributes:
-        rank: of its action tier; see `RANKS`.
-        threshold: findings below it do not count.
+        rank: the rank of its action tier; see `TIER_RANKS`.
+        threshold: findings of lower confidence do not count.
     """
 
     rank: int
@@ -56,81 +56,82 @@ class Setting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CompiledDlpRule:
-    """A rule that is in force for someone.
+    """A rule that is in force for at least one user or group.
 
     Attributes:
-        rule: as everyone has it, else as the first group that has it does.
+        rule: the rule for all users; if it is in force only for groups, that of the first group.
         source: `platform` or `tenant`.
-        everyone: how strict it is for all users; None where it is in force for groups alone.
-        groups: how strict it is for those of a group, by the group's id.
-        detectors: what it looks for by patterns.
-        sought: what of it only a model can find.
+        everyone: the setting for all users; None if the rule is in force only for groups.
+        groups: the settings for groups, by the group's id.
+        detectors: the detectors whose patterns the rule uses.
+        model_entities: the entities of the rule that only a model can find.
         replacement, message: see `DlpConfig`.
     """
 
     rule: DlpRule
     source: str
-    everyone: Setting | None
-    groups: Mapping[str, Setting]
+    everyone: RuleSetting | None
+    groups: Mapping[str, RuleSetting]
     detectors: tuple[EntityDetector, ...]
-    sought: tuple[Wanted, ...]
+    model_entities: tuple[EntityLabel, ...]
     replacement: str
     message: str
 
-    def setting(self, groups: frozenset[str]) -> Setting | None:
-        """Returns how strict the rule is for who is in `groups`; None where it is not in force.
+    def setting(self, groups: frozenset[str]) -> RuleSetting | None:
+        """Returns the setting for a subject in `groups`; None if the rule is not in force for it.
 
-        Of several settings, the strongest tier and the lowest threshold count.
+        If several settings apply, the strictest tier and the lowest threshold count.
         """
-        own = self.everyone
+        setting = self.everyone
         if groups and self.groups:
             for group_id, each in self.groups.items():
                 if group_id in groups:
-                    own = each if own is None else _strictest(own, each)
-        return own
+                    setting = each if setting is None else _strictest(setting, each)
+        return setting
 
     def entity_type(self, finding: EntityFinding) -> str:
-        """Returns what the rule calls a finding: by the rule's own type, unless it has several."""
+        """Returns the rule's entity type; the finding's own if the rule has several labels."""
         several = self.rule.detector_type != REGEX and len(labels_of(self.rule)) > 1
         return finding.entity_type if several else self.rule.entity_type
 
     def replacement_of(self, finding: EntityFinding) -> str:
-        """Returns what a finding is replaced by."""
-        if ENTITY_TYPE_MARK in self.replacement:
-            return self.replacement.replace(ENTITY_TYPE_MARK, self.entity_type(finding))
+        """Returns the replacement of a finding."""
+        if ENTITY_TYPE_PLACEHOLDER in self.replacement:
+            return self.replacement.replace(ENTITY_TYPE_PLACEHOLDER, self.entity_type(finding))
         return self.replacement
 
 
-class Watch(NamedTuple):
-    """A detector, and the places of the rules that ask for what it finds."""
+class DetectorUse(NamedTuple):
+    """A detector, and the indexes of the rules that use it."""
 
     detector: EntityDetector
-    places: tuple[int, ...]
+    rule_indexes: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RuleBook:
-    """All DLP rules that are in force for anyone of a tenant.
+    """All DLP rules that are in force in a tenant.
 
     Attributes:
-        rules: the tenant's own first, so that their replacements count before the platform's.
-        by_pattern: what is looked for by each pattern.
-        models: the places of the rules that ask for what only a model can find.
-        told: the rules that count a caller's own findings, by the type of these.
-        patterned: the entity types that detectors that ship with the product find by patterns.
-        groups: the groups that have settings of their own.
+        rules: the rules. The tenant's own are first, so that their replacements take precedence
+            over the platform's.
+        by_pattern: the detectors that use each pattern.
+        model_rules: the indexes of the rules with entities that only a model can find.
+        caller_entities: the rules that count caller entities, by entity type.
+        pattern_types: the entity types for which built-in detectors have patterns.
+        groups: the groups that have their own settings; None if there are none.
     """
 
     rules: tuple[CompiledDlpRule, ...]
-    by_pattern: Mapping[str, tuple[Watch, ...]]
-    models: tuple[int, ...]
-    told: Mapping[str, CallerEntityRules]
-    patterned: frozenset[str]
+    by_pattern: Mapping[str, tuple[DetectorUse, ...]]
+    model_rules: tuple[int, ...]
+    caller_entities: Mapping[str, CallerEntityRules]
+    pattern_types: frozenset[str]
     groups: GroupIndex | None
 
     def groups_of(self, subject: Subject) -> frozenset[str]:
-        """Returns the groups with settings of their own that a subject is in."""
-        return NO_GROUPS if self.groups is None else self.groups.of(subject)
+        """Returns the ids of the groups with their own settings that a subject is in."""
+        return NO_GROUPS if self.groups is None else self.groups.ids_of(subject)
 
 
 def compile_rules(
@@ -139,116 +140,120 @@ def compile_rules(
     catalog: Mapping[str, EntityDetector],
     previous: RuleBook | None = None,
 ) -> RuleBook:
-    """Compiles the rules that are in force for a tenant.
+    """Compiles the rules that are in force in a tenant.
 
     Args:
         platform: the platform's policies.
-        own: the tenant's.
-        catalog: the detectors that ship with the product.
-        previous: an earlier book of the tenant and the same catalog, whose rules are used again.
+        own: the tenant's policies.
+        catalog: the built-in detectors.
+        previous: an earlier book of the tenant with the same catalog; unchanged rules are reused.
 
     Raises:
-        KeyError: a rule names a detector that there is not.
+        KeyError: a rule names an unknown detector.
     """
-    in_force = rules_in_force(platform, own)
-    patterned = _patterned(catalog)
-    known = {each.rule.id: each for each in previous.rules} if previous else {}
-    rules = _compiled(in_force, own.of_kind(KIND), catalog, patterned, known)
+    in_force = effective_dlp_rules(platform, own)
+    pattern_types = _pattern_types(catalog)
+    compiled = {each.rule.id: each for each in previous.rules} if previous else {}
+    rules = _compile(in_force, own.of_kind(KIND), catalog, pattern_types, compiled)
     groups: Iterable[UserGroup] = all_groups(platform, own).values()
     configured = [group for group in groups if group.id in in_force.groups]
     return RuleBook(
         rules=rules,
         by_pattern=_by_pattern(rules),
-        models=tuple(place for place, each in enumerate(rules) if each.sought),
-        told=caller_entity_rules([each.rule for each in rules], catalog),
-        patterned=patterned,
+        model_rules=tuple(index for index, each in enumerate(rules) if each.model_entities),
+        caller_entities=caller_entity_rules([each.rule for each in rules], catalog),
+        pattern_types=pattern_types,
         groups=GroupIndex(configured) if configured else None,
     )
 
 
-def compile_one(rule: DlpRule, catalog: Mapping[str, EntityDetector]) -> RuleBook:
-    """Compiles a rule that no tenant has, alone; see `compile_rules`."""
-    patterned = _patterned(catalog)
-    rules = (_rule(rule, TENANT_SOURCE, _setting(rule), catalog, patterned),)
-    models = (0,) if rules[0].sought else ()
+def compile_rule(rule: DlpRule, catalog: Mapping[str, EntityDetector]) -> RuleBook:
+    """Compiles one rule that is not stored, without any other rule; see `compile_rules`."""
+    pattern_types = _pattern_types(catalog)
+    rules = (_compile_rule(rule, TENANT_SOURCE, _setting(rule), catalog, pattern_types),)
     return RuleBook(
-        rules, _by_pattern(rules), models, caller_entity_rules([rule], catalog), patterned, None
+        rules=rules,
+        by_pattern=_by_pattern(rules),
+        model_rules=(0,) if rules[0].model_entities else (),
+        caller_entities=caller_entity_rules([rule], catalog),
+        pattern_types=pattern_types,
+        groups=None,
     )
 
 
-def _patterned(catalog: Mapping[str, EntityDetector]) -> frozenset[str]:
+def _pattern_types(catalog: Mapping[str, EntityDetector]) -> frozenset[str]:
     return frozenset().union(*(entity_aliases(each.entity_type) for each in catalog.values()))
 
 
-def _by_pattern(rules: Sequence[CompiledDlpRule]) -> dict[str, tuple[Watch, ...]]:
-    places: dict[str, list[int]] = {}
+def _by_pattern(rules: Sequence[CompiledDlpRule]) -> dict[str, tuple[DetectorUse, ...]]:
+    indexes: dict[str, list[int]] = {}
     detectors: dict[str, EntityDetector] = {}
-    for place, each in enumerate(rules):
+    for index, each in enumerate(rules):
         for detector in each.detectors:
             detectors[detector.id] = detector
-            places.setdefault(detector.id, []).append(place)
-    found: dict[str, tuple[Watch, ...]] = {}
-    for detector_id, asking in places.items():
-        watch = Watch(detectors[detector_id], tuple(asking))
-        for pattern in watch.detector.patterns:
-            found[pattern] = (*found.get(pattern, ()), watch)
-    return found
+            indexes.setdefault(detector.id, []).append(index)
+    by_pattern: dict[str, tuple[DetectorUse, ...]] = {}
+    for detector_id, rule_indexes in indexes.items():
+        use = DetectorUse(detectors[detector_id], tuple(rule_indexes))
+        for pattern in use.detector.patterns:
+            by_pattern[pattern] = (*by_pattern.get(pattern, ()), use)
+    return by_pattern
 
 
-def _compiled(
-    in_force: RulesInForce,
-    mine: Mapping[str, DlpRule],
+def _compile(
+    in_force: EffectiveDlpRules,
+    own: Mapping[str, DlpRule],
     catalog: Mapping[str, EntityDetector],
-    patterned: frozenset[str],
-    known: Mapping[str, CompiledDlpRule],
+    pattern_types: frozenset[str],
+    previous: Mapping[str, CompiledDlpRule],
 ) -> tuple[CompiledDlpRule, ...]:
-    by_group: dict[str, dict[str, Setting]] = {}
+    by_group: dict[str, dict[str, RuleSetting]] = {}
     rules = dict(in_force.everyone)
     for group_id, changed in in_force.groups.items():
         for rule in changed.values():
             rules.setdefault(rule.id, rule)
             by_group.setdefault(rule.id, {})[group_id] = _setting(rule)
-    found: list[CompiledDlpRule] = []
-    for rule in sorted(rules.values(), key=lambda rule: rule.id not in mine):
+    compiled_rules: list[CompiledDlpRule] = []
+    for rule in sorted(rules.values(), key=lambda rule: rule.id not in own):
         groups = by_group.get(rule.id, {})
         everyone = _setting(rule) if rule.id in in_force.everyone else None
-        present = known.get(rule.id)
+        compiled = previous.get(rule.id)
         if (
-            present is not None
-            and (present.rule is rule or present.rule == rule)
-            and (present.everyone, present.groups) == (everyone, groups)
+            compiled is None
+            or (compiled.rule is not rule and compiled.rule != rule)
+            or (compiled.everyone, compiled.groups) != (everyone, groups)
         ):
-            found.append(present)
-        else:
-            source = TENANT_SOURCE if rule.id in mine else PLATFORM_SOURCE
-            made = _rule(rule, source, everyone, catalog, patterned)
-            found.append(replace(made, groups=groups) if groups else made)
-    return tuple(found)
+            source = TENANT_SOURCE if rule.id in own else PLATFORM_SOURCE
+            compiled = _compile_rule(rule, source, everyone, catalog, pattern_types)
+            if groups:
+                compiled = replace(compiled, groups=groups)
+        compiled_rules.append(compiled)
+    return tuple(compiled_rules)
 
 
-def _rule(
+def _compile_rule(
     rule: DlpRule,
     source: str,
-    everyone: Setting | None,
+    everyone: RuleSetting | None,
     catalog: Mapping[str, EntityDetector],
-    patterned: frozenset[str],
+    pattern_types: frozenset[str],
 ) -> CompiledDlpRule:
-    config = known_config(rule, catalog)
+    config = read_stored_config(rule, catalog)
     return CompiledDlpRule(
         rule=rule,
         source=source,
         everyone=everyone,
         groups={},
         detectors=config.detectors,
-        sought=wanted_by(rule, patterned),
+        model_entities=model_entities(rule, pattern_types),
         replacement=config.replacement,
         message=config.message,
     )
 
 
-def _setting(rule: DlpRule) -> Setting:
-    return Setting(RANKS[rule.action_tier], rule.confidence_threshold)
+def _setting(rule: DlpRule) -> RuleSetting:
+    return RuleSetting(TIER_RANKS[rule.action_tier], rule.confidence_threshold)
 
 
-def _strictest(one: Setting, other: Setting) -> Setting:
-    return Setting(max(one.rank, other.rank), min(one.threshold, other.threshold))
+def _strictest(one: RuleSetting, other: RuleSetting) -> RuleSetting:
+    return RuleSetting(max(one.rank, other.rank), min(one.threshold, other.threshold))

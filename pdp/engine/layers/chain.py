@@ -23,8 +23,8 @@ from pdp.domain.decision import (
     Verdict,
 )
 from pdp.domain.layers import CHAIN
-from pdp.domain.model_catalog import folded
-from pdp.engine.dlp.entity_detectors import entity_detectors, find_entities, personal_types
+from pdp.domain.model_catalog import normalize_name
+from pdp.engine.dlp.entity_detectors import collect_entities, entity_detectors, personal_types
 from pdp.engine.layers.chain_words import Looked, match, message, reason_code, row, status
 from pdp.engine.rules.chains import ChainSet, Choice, Plan, compile_chains
 from pdp.engine.rules.matching import Facts, Held, found_personal, hold, redactions
@@ -139,7 +139,7 @@ class ChainLayer:
     def _scanned(self, request: Request, findings: Findings) -> Sequence[EntityFinding]:
         # What models found is nothing that a detector has to be sought for: no pattern finds names.
         if request.ner is not None or (self.entity_detectors and findings.hits):
-            return find_entities(self.entity_detectors, request, findings)
+            return collect_entities(self.entity_detectors, request, findings)
         return ()
 
     def _verdict(self, bits: Sequence[int], facts: Facts, rows: tuple[TraceRow, ...]) -> Verdict:
@@ -261,12 +261,12 @@ def _namer(models: ModelIndex) -> Callable[[str, str], Names]:
     @lru_cache(MAX_NAMES)
     def names(provider: str, name: str) -> Names:
         if not name:
-            return folded(provider), ()
+            return normalize_name(provider), ()
         model = models.resolve(name, provider).model
         if model is None:
-            return folded(provider), (folded(name),)
-        known = (folded(name), folded(model.model_id), folded(model.name))
-        return folded(provider) or folded(model.provider), known
+            return normalize_name(provider), (normalize_name(name),)
+        known = (normalize_name(name), normalize_name(model.model_id), normalize_name(model.name))
+        return normalize_name(provider) or normalize_name(model.provider), known
 
     return names
 

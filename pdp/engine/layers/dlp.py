@@ -24,18 +24,23 @@ from pdp.domain.decision import (
 )
 from pdp.domain.detector import PERSONAL_CATEGORIES
 from pdp.domain.layers import DLP
-from pdp.engine.dlp.findings import DlpFinding, describe, look, unanswered
-from pdp.engine.dlp.named_entities import NotLookedFor
-from pdp.engine.dlp.rules import RANKS, compile_rules
+from pdp.engine.dlp.findings import (
+    RuleFindings,
+    collect_rule_findings,
+    collect_unsearched_labels,
+    describe,
+)
+from pdp.engine.dlp.named_entities import EntityNotSearched
+from pdp.engine.dlp.rules import TIER_RANKS, compile_rules
 from pdp.engine.rules.matching import MAX_SPANS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pdp.domain.ner import Wanted
+    from pdp.domain.ner import EntityLabel
     from pdp.domain.request import Request
     from pdp.engine.dlp.entities import EntityFinding
-    from pdp.engine.dlp.named_entities import Unanswered
+    from pdp.engine.dlp.named_entities import UnsearchedLabel
     from pdp.engine.dlp.rules import RuleBook
     from pdp.engine.layers.base import Layer, Policies
     from pdp.engine.scan import Findings
@@ -79,28 +84,28 @@ class DlpLayer:
     patterns: Mapping[str, str]
     points: Mapping[str, int]
     sources: Sequence[object]
-    ner_wanted: frozenset[Wanted]
+    ner_wanted: frozenset[EntityLabel]
     name: str = DLP
 
     def judge(self, request: Request, findings: Findings) -> Verdict:
         """Returns the verdict of the rules that found anything."""
-        if not (findings.hits or self.book.models or request.entities):
+        if not (findings.hits or self.book.model_rules or request.entities):
             return NO_VERDICT
-        looked = look(self.book, request, findings)
+        looked = collect_rule_findings(self.book, request, findings)
         verdict = self._of(looked, request) if looked else NO_VERDICT
-        missing = unanswered(self.book, request) if self.book.models else ()
+        missing = collect_unsearched_labels(self.book, request) if self.book.model_rules else ()
         return _incomplete(verdict, missing, request) if missing else verdict
 
-    def _of(self, looked: Sequence[DlpFinding], request: Request) -> Verdict:
+    def _of(self, looked: Sequence[RuleFindings], request: Request) -> Verdict:
         rows = tuple(map(_row, looked)) if request.explain else ()
         matched = [each for each in looked if each.findings]
         if not matched:
             return NO_VERDICT._replace(rows=rows) if rows else NO_VERDICT
         return self._verdict(matched, rows)
 
-    def _verdict(self, matched: list[DlpFinding], rows: tuple[TraceRow, ...]) -> Verdict:
+    def _verdict(self, matched: list[RuleFindings], rows: tuple[TraceRow, ...]) -> Verdict:
         ranks = {each.setting.rank for each in matched}
-        redactions = tuple(_redactions(matched)) if RANKS["redact"] in ranks else ()
+        redactions = tuple(_redactions(matched)) if TIER_RANKS["redact"] in ranks else ()
         matched.sort(key=lambda each: -each.setting.rank)  # stable: as the rules are, within a tier
         strongest = matched[0]
         tier = strongest.setting.tier
@@ -111,7 +116,7 @@ class DlpLayer:
             message=_message(strongest),
             status_hint=_STATUS_HINTS.get(tier, 200),
             matches=tuple(map(_match, matched)),
-            obligations=tuple(_prompts(matched)) if RANKS["prompt"] in ranks else (),
+            obligations=tuple(_prompts(matched)) if TIER_RANKS["prompt"] in ranks else (),
             redactions=redactions,
             floors=tuple(
                 RiskFactor(DLP, each.rule.rule.id, self.points[each.setting.tier])
@@ -143,26 +148,28 @@ def build(policies: Policies) -> Layer | None:
     if not book.rules:
         return None
     places = {
-        pattern: f"DLP rule {book.rules[watches[0].places[0]].rule.id}"
+        pattern: f"DLP rule {book.rules[watches[0].rule_indexes[0]].rule.id}"
         for pattern, watches in book.by_pattern.items()
     }
-    sought = frozenset(each for place in book.models for each in book.rules[place].sought)
+    sought = frozenset(
+        each for place in book.model_rules for each in book.rules[place].model_entities
+    )
     return DlpLayer(book, places, policies.risk.dlp, sources, sought)
 
 
-def _incomplete(verdict: Verdict, missing: Sequence[Unanswered], request: Request) -> Verdict:
+def _incomplete(verdict: Verdict, missing: Sequence[UnsearchedLabel], request: Request) -> Verdict:
     """Returns `verdict` with what nothing has looked for: the decision is incomplete."""
     rows = verdict.rows
     if request.explain:
         rows = (*rows, *map(_unanswered_row, missing))
     return verdict._replace(
         warnings=(*verdict.warnings, *(each.warning() for each in missing)),
-        unjudged=(NotLookedFor(f"{len(missing)} kinds of entities"),),
+        unjudged=(EntityNotSearched(f"{len(missing)} kinds of entities"),),
         rows=rows,
     )
 
 
-def _message(found: DlpFinding) -> str:
+def _message(found: RuleFindings) -> str:
     tier, name = found.setting.tier, found.rule.rule.detector_name
     if tier == "redact":
         return f'Redacted by DLP rule "{name}".'
@@ -173,34 +180,36 @@ def _message(found: DlpFinding) -> str:
     return f'"{name}" was found. Do you want to go on?' if tier == "prompt" else ""
 
 
-def _prompts(matched: Sequence[DlpFinding]) -> Iterator[Obligation]:
+def _prompts(matched: Sequence[RuleFindings]) -> Iterator[Obligation]:
     """One for each thing that there is to be asked."""
     asked = dict.fromkeys(_message(each) for each in matched if each.setting.tier == "prompt")
     for message in asked:
         yield Obligation(ObligationType.PROMPT, message=message)
 
 
-def _redactions(matched: Sequence[DlpFinding]) -> Iterator[Redaction]:
+def _redactions(matched: Sequence[RuleFindings]) -> Iterator[Redaction]:
     for found in matched:
         if found.setting.tier != "redact":
             continue
         by_segment: dict[str | None, list[EntityFinding]] = {}
         for each in found.findings:
-            by_segment.setdefault(each.where.segment.path, []).append(each)
+            by_segment.setdefault(each.location.segment.path, []).append(each)
         for findings in by_segment.values():
             yield from _in_segment(found, findings)
 
 
-def _in_segment(found: DlpFinding, findings: Sequence[EntityFinding]) -> Iterator[Redaction]:
+def _in_segment(found: RuleFindings, findings: Sequence[EntityFinding]) -> Iterator[Redaction]:
     """One redaction a place; where they are too many to be told one by one, the whole string."""
     rule = found.rule
     if len(findings) > MAX_SPANS:
         first = findings[0]
-        yield _redaction(rule.replacement_of(first), rule.entity_type(first), first.where.segment)
+        yield _redaction(
+            rule.replacement_of(first), rule.entity_type(first), first.location.segment
+        )
         return
     for each in findings:
         entity_type = rule.entity_type(each)
-        span = Span(each.where.start, each.where.end, entity_type, each.where.segment.path)
+        span = Span(each.location.start, each.location.end, entity_type, each.location.segment.path)
         yield Redaction(rule.replacement_of(each), span)
 
 
@@ -208,12 +217,12 @@ def _redaction(replacement: str, entity_type: str, segment: Segment) -> Redactio
     return Redaction(replacement, Span(0, len(segment.text), entity_type, segment.path))
 
 
-def _match(found: DlpFinding) -> Match:
+def _match(found: RuleFindings) -> Match:
     rule, tier = found.rule.rule, found.setting.tier
     return Match(DLP, rule.id, rule.detector_name, tier, _SEVERITIES[tier], describe(found))
 
 
-def _row(found: DlpFinding) -> TraceRow:
+def _row(found: RuleFindings) -> TraceRow:
     rule = found.rule.rule
     matched = bool(found.findings)
     return TraceRow(
@@ -226,7 +235,7 @@ def _row(found: DlpFinding) -> TraceRow:
     )
 
 
-def _unanswered_row(missing: Unanswered) -> TraceRow:
+def _unanswered_row(missing: UnsearchedLabel) -> TraceRow:
     return TraceRow(
         layer=DLP,
         reason=f"could not look for {missing.label}: {missing.reason}",

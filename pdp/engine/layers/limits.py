@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from pdp.domain.decision import NO_VERDICT, Match, Outcome, RiskFactor, TraceRow, Verdict
 from pdp.domain.layers import LIMITS
-from pdp.domain.limits import KIND, MICROS, LimitBook, asked_by, breach
+from pdp.domain.limits import KIND, MICROS, LimitIndex, counts_of, find_breach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pdp.domain.limits import Bound, Breach, Counts, Limit, LimitInForce, Spending, Spent
+    from pdp.domain.limits import ActiveLimit, Bound, Breach, Limit
     from pdp.domain.request import Request
+    from pdp.domain.usage import Counts, SubjectUsage, UsageSnapshot
     from pdp.engine.layers.base import Layer, Policies
     from pdp.engine.scan import Findings
 
@@ -40,7 +41,7 @@ class LimitsLayer:
         points: floor of a request that is over one.
     """
 
-    book: LimitBook
+    book: LimitIndex
     source: Mapping[str, Limit]
     points: int
     name: str = LIMITS
@@ -59,16 +60,16 @@ class LimitsLayer:
         limits = self.book.of(request.subject)
         if not limits:
             return NO_VERDICT
-        spent = request.spent
+        spent = request.usage_snapshot
         if spent is None:
             raise NotCounted
-        asked = asked_by(request.usage)
+        asked = counts_of(request.usage)
         over = [
             (each.limit, found)
             for each in limits
             if not each.has_room(spending := _spending(spent, each), asked)
             for bound, allowed in each.bounds
-            if (found := breach(spending, spent, bound, allowed, asked)) is not None
+            if (found := find_breach(spending, spent, bound, allowed, asked)) is not None
         ]
         rows = tuple(_rows(limits, spent, asked)) if request.explain else ()
         if not over:
@@ -83,11 +84,11 @@ def build(policies: Policies) -> Layer | None:
     previous = held if isinstance(held, LimitsLayer) else None
     if previous is not None and previous.source is source:
         return previous
-    book = LimitBook.from_limits(source.values(), previous.book if previous else None)
+    book = LimitIndex.from_limits(source.values(), previous.book if previous else None)
     return LimitsLayer(book, source, policies.risk.limit) if book else None
 
 
-def _spending(spent: Spent, each: LimitInForce) -> Spending:
+def _spending(spent: UsageSnapshot, each: ActiveLimit) -> SubjectUsage:
     try:
         return spent.by_limit[each.limit.id]
     except KeyError:
@@ -113,7 +114,7 @@ def _verdict(over: list[tuple[Limit, Breach]], now: float, points: int) -> Verdi
                 f"{found.bound.name} of {limit.subject}",
                 "block",
                 "medium",
-                _reason(found.bound, found.used, found.allowed, found.asked),
+                _reason(found.bound, found.used, found.allowed, found.requested),
             )
             for limit, found in over
         ),
@@ -125,16 +126,18 @@ def _verdict(over: list[tuple[Limit, Breach]], now: float, points: int) -> Verdi
     )
 
 
-def _rows(limits: tuple[LimitInForce, ...], spent: Spent, asked: Counts) -> Iterator[TraceRow]:
+def _rows(
+    limits: tuple[ActiveLimit, ...], spent: UsageSnapshot, asked: Counts
+) -> Iterator[TraceRow]:
     """Yields a row for each bound that was looked at."""
     for each in limits:
         spending = _spending(spent, each)
         for bound, allowed in each.bounds:
-            over = breach(spending, spent, bound, allowed, asked) is not None
+            over = find_breach(spending, spent, bound, allowed, asked) is not None
             _, measure = bound.place
             yield TraceRow(
                 layer=LIMITS,
-                reason=_reason(bound, spending.of(bound), allowed, asked[measure]),
+                reason=_reason(bound, bound.count_in(spending), allowed, asked[measure]),
                 matched=over,
                 outcome=Outcome.BLOCK if over else Outcome.ALLOW,
                 policy_id=each.limit.id,

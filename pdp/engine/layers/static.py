@@ -28,7 +28,7 @@ from pdp.domain.static_policy import (
     StaticPolicy,
 )
 from pdp.engine.text.locations import Location
-from pdp.engine.text.patterns import Detector
+from pdp.engine.text.patterns import PatternDetector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,7 +91,7 @@ class StaticLayer:
         """Yields each policy whose pattern occurs, and where; None where its check refused."""
         for pattern in findings.hits:
             for policy in self.by_pattern.get(pattern, ()):
-                yield policy, findings.first(Detector(pattern, policy.validator))
+                yield policy, findings.first(PatternDetector(pattern, policy.validator))
 
 
 def effective_policies(policies: Policies) -> Iterator[StaticPolicy]:

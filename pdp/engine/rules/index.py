@@ -12,9 +12,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
-from pdp.domain.entity_types import covered_by
-from pdp.domain.model_catalog import folded
-from pdp.engine.dlp.entity_detectors import SURE
+from pdp.domain.entity_types import expand_entity_types
+from pdp.domain.model_catalog import normalize_name
+from pdp.engine.dlp.entity_detectors import DEFAULT_CONFIDENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -96,8 +96,8 @@ class _Entities:
         for bit, rule in enumerate(rules):
             least = rule.entity_confidence_min
             if rule.entity_types:
-                sure = SURE if least is None else least
-                for name in covered_by(rule.entity_types):
+                sure = DEFAULT_CONFIDENCE if least is None else least
+                for name in expand_entity_types(rule.entity_types):
                     typed.setdefault(name, []).append((least or 0.0, bit))
                     scanned.setdefault(name, {})[bit] = sure
             elif least is not None:
@@ -124,7 +124,7 @@ class _Entities:
             if minimum is not None:
                 allowed |= minimum.reached(entity.confidence)
         for finding in scanned:
-            if finding.where.start == finding.where.end:
+            if finding.location.start == finding.location.end:
                 continue
             allowed |= anything.reached(finding.confidence)
             minimum = self._scanned.get(finding.entity_type)
@@ -165,8 +165,8 @@ class RuleIndex:
         }
         # What no rule asks for is not looked at.
         self._groups = _values([each.user_groups for each in conditions])
-        self._providers = _values([map(folded, each.providers) for each in conditions])
-        self._models = _values([map(folded, each.models) for each in conditions])
+        self._providers = _values([map(normalize_name, each.providers) for each in conditions])
+        self._models = _values([map(normalize_name, each.models) for each in conditions])
         self.asks_for_models = self._providers is not None or self._models is not None
         self._channels = _values([each.channel for each in conditions])
         self._patterns = _values([_one(each.content_regex) for each in conditions])

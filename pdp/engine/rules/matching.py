@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.decision import Redaction, Span
 from pdp.domain.detector import PERSONAL_CATEGORIES
-from pdp.domain.entity_types import covered_by
-from pdp.domain.model_catalog import folded
+from pdp.domain.entity_types import expand_entity_types
+from pdp.domain.model_catalog import normalize_name
 from pdp.engine.dlp.caller_entities import all_texts, caller_locations
-from pdp.engine.dlp.entity_detectors import SURE
+from pdp.engine.dlp.entity_detectors import DEFAULT_CONFIDENCE
 from pdp.engine.findings import NOT_SCANNED
-from pdp.engine.text.locations import located
+from pdp.engine.text.locations import locate
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -95,7 +95,7 @@ def _any_of(name: str, wanted: Sequence[str], present: Sequence[str]) -> Held:
 
 
 def _named(name: str, wanted: Sequence[str], present: Sequence[str]) -> Held:
-    return _any_of(name, wanted, [each for each in wanted if folded(each) in present])
+    return _any_of(name, wanted, [each for each in wanted if normalize_name(each) in present])
 
 
 def _risk(least: float, score: float | None) -> Held:
@@ -109,7 +109,7 @@ def _risk(least: float, score: float | None) -> Held:
 def entities_of(conditions: Conditions, entities: Sequence[Entity]) -> list[Entity]:
     """Returns the findings that the entity conditions are met by."""
     least = conditions.entity_confidence_min or 0.0
-    types = covered_by(conditions.entity_types)
+    types = expand_entity_types(conditions.entity_types)
     return [
         each
         for each in entities
@@ -120,14 +120,14 @@ def entities_of(conditions: Conditions, entities: Sequence[Entity]) -> list[Enti
 def scanned_of(conditions: Conditions, scanned: Sequence[EntityFinding]) -> list[EntityFinding]:
     """Returns the findings of the scan that the entity conditions are met by."""
     least = conditions.entity_confidence_min
-    least = SURE if least is None else least
-    types = covered_by(conditions.entity_types)
+    least = DEFAULT_CONFIDENCE if least is None else least
+    types = expand_entity_types(conditions.entity_types)
     return [
         each
         for each in scanned
         if (not types or each.entity_type in types)
         and each.confidence >= least
-        and each.where.start < each.where.end
+        and each.location.start < each.location.end
     ]
 
 
@@ -168,7 +168,7 @@ def _content(pattern: str, findings: Findings) -> Held:
     segment = segments[0]
     place = "the text" if segment.path is None else f"arguments at {segment.path}"
     start, end = next(compiled.spans(segment.text, segment.data), (0, 0))
-    _, start, end = located(segment, start, end)
+    _, start, end = locate(segment, start, end)
     return Held(True, f"content_regex matched: {place}, {start} to {end}")
 
 
@@ -197,12 +197,12 @@ def _matched(pattern: str, segments: Sequence[Segment], findings: Findings) -> I
     compiled = findings.hits[pattern][0]
     for segment in segments:
         places = islice(compiled.spans(segment.text, segment.data), MAX_SPANS + 1)
-        found = [located(segment, start, end) for start, end in places if start < end]
+        found = [locate(segment, start, end) for start, end in places if start < end]
         if 0 < len(found) <= MAX_SPANS:
             yield from (Span(where.start, where.end, "", segment.path) for where in found)
         else:
             # Too many to be told one by one, or nothing but places without a length.
-            whole = located(segment, 0, len(segment.text))
+            whole = locate(segment, 0, len(segment.text))
             yield Span(0, len(whole.segment.text), "", segment.path)
 
 
@@ -215,13 +215,13 @@ def _located(findings: Sequence[EntityFinding]) -> Iterator[Span]:
     """Where findings of the scan lie; too many in one string are the whole string."""
     by_path: dict[str | None, list[EntityFinding]] = {}
     for each in findings:
-        by_path.setdefault(each.where.segment.path, []).append(each)
+        by_path.setdefault(each.location.segment.path, []).append(each)
     for path, found in by_path.items():
         if len(found) > MAX_SPANS:
-            yield Span(0, len(found[0].where.segment.text), found[0].entity_type, path)
+            yield Span(0, len(found[0].location.segment.text), found[0].entity_type, path)
         else:
             for each in found:
-                yield Span(each.where.start, each.where.end, each.entity_type, path)
+                yield Span(each.location.start, each.location.end, each.entity_type, path)
 
 
 def _everything(facts: Facts) -> Iterator[Span]:

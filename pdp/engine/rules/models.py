@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pdp.domain.model_catalog import TIERS, ModelConfig, folded
+from pdp.domain.model_catalog import TIERS, ModelConfig, normalize_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,7 +50,9 @@ class ModelIndex:
         """Indexes `models`, given in the order in which they were added."""
         by_provider: dict[str, dict[str, ModelConfig]] = {}
         for model in models:
-            by_provider.setdefault(folded(model.provider), {})[folded(model.model_id)] = model
+            by_provider.setdefault(normalize_name(model.provider), {})[
+                normalize_name(model.model_id)
+            ] = model
         by_name: dict[str, list[ModelConfig]] = {}
         tiers: dict[str, list[ModelConfig]] = {}
         for provider, named in by_provider.items():
@@ -96,7 +98,7 @@ class ModelIndex:
             name: of a model, or a tier.
             provider: whose model is meant; empty where that is not said.
         """
-        name, provider = folded(name), folded(provider)
+        name, provider = normalize_name(name), normalize_name(provider)
         if provider:  # blanks alone name none
             model = self._by_provider.get(provider, {}).get(name)
             models: Sequence[ModelConfig] = () if model is None else (model,)
@@ -122,7 +124,7 @@ class ModelIndex:
             name: of the model that the request is for, a tier, or empty.
             provider: of the request; empty where it names none.
         """
-        name, provider = folded(name), folded(provider)
+        name, provider = normalize_name(name), normalize_name(provider)
         if provider:
             killed = self._killed_within.get(provider)
             found = killed.get(name) if killed else None

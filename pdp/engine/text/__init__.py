@@ -1,1 +1,1 @@
-"""Texts: patterns, normalization, locations, redaction."""
+"""Texts: normalization, patterns, chunked search, locations and redaction."""

@@ -1,4 +1,4 @@
-"""Characters that hide others: what looks like ASCII and is not, and what is not seen at all."""
+"""Characters that can hide a value: look-alikes of ASCII, combining marks, invisible characters."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ def _codes(*ranges: tuple[int, int]) -> frozenset[int]:
     return frozenset(code for first, last in ranges for code in range(first, last + 1))
 
 
-MARKS: Final = _codes(
+COMBINING_MARKS: Final = _codes(
     (0x0300, 0x036F),
     (0x0483, 0x0489),
     (0x1AB0, 0x1AFF),
     (0x1DC0, 0x1DFF),
     (0x20D0, 0x20FF),
-    (0xFE00, 0xFE0F),  # what chooses the form of the character before, an emoji's for instance
+    (0xFE00, 0xFE0F),  # variation selectors, which select for example the form of an emoji
     (0xFE20, 0xFE2F),
 )
-"""Marks on the character before them, with which they are one to a reader."""
+"""Marks on the character before them. A reader sees both as one character."""
 
-LEFT_OUT: Final = _codes(
+INVISIBLE_CHARACTERS: Final = _codes(
     (0x00AD, 0x00AD),  # the soft hyphen
     (0x061C, 0x061C),
     (0x115F, 0x1160),
     (0x17B4, 0x17B5),
     (0x180B, 0x180F),
-    (0x200B, 0x200F),  # zero-width space, joiners and marks of direction
+    (0x200B, 0x200F),  # zero-width space, joiners, direction marks
     (0x202A, 0x202E),
     (0x2060, 0x206F),
     (0x3164, 0x3164),
@@ -41,10 +41,10 @@ LEFT_OUT: Final = _codes(
     (0xE0000, 0xE001F),
     (0xE007F, 0xE0FFF),
 )
-"""Characters that a reader does not see."""
+"""Characters that are not displayed."""
 
-TAGS: Final = range(0xE0020, 0xE007F)
-"""Unicode's tag characters mirror ASCII and are shown nowhere."""
+TAG_CHARACTERS: Final = range(0xE0020, 0xE007F)
+"""Unicode tag characters: they mirror ASCII and are not displayed."""
 
 _TAG_OFFSET: Final = 0xE0000
 
@@ -57,7 +57,7 @@ _LOOK_ALIKES: Final = _codes(
     (0x202F, 0x202F),
     (0x205F, 0x205F),
     (0x2070, 0x209F),  # superscripts and subscripts
-    (0x2100, 0x214F),  # letter-like
+    (0x2100, 0x214F),  # letter-like symbols
     (0x2212, 0x2212),  # the minus sign
     (0x2460, 0x24FF),  # circled
     *((code, code) for code in (0x2E17, 0x2E1A, 0x2E3A, 0x2E3B, 0x2E40, 0x2E5D)),  # dashes
@@ -69,7 +69,7 @@ _LOOK_ALIKES: Final = _codes(
     (0x10EAD, 0x10EAD),
     (0x1D400, 0x1D7FF),  # mathematical letters and digits
     (0x1F100, 0x1F189),  # enclosed
-    (0x1FBF0, 0x1FBF9),  # digits of old displays
+    (0x1FBF0, 0x1FBF9),  # segmented digits
 )
 
 _ZEROS: Final = (
@@ -80,11 +80,11 @@ _ZEROS: Final = (
     *(0x116C0, 0x11730, 0x118E0, 0x11950, 0x11C50, 0x11D50, 0x11DA0, 0x16A60, 0x16AC0, 0x16B50),
     *(0x1E140, 0x1E2F0, 0x1E950),
 )
-"""Of each script that has digits of its own."""
+"""The digit zero of each script that has its own digits."""
 
 
 def _ascii_form(code: int) -> str:
-    """Returns the one printable ASCII character that a look-alike stands for; else nothing."""
+    """Returns the printable ASCII character that a look-alike represents; empty if none."""
     character = chr(code)
     category = unicodedata.category(character)
     if category == "Zs":
@@ -95,27 +95,28 @@ def _ascii_form(code: int) -> str:
     return form if len(form) == 1 and " " < form < "\x7f" else ""
 
 
-FOLDS: Final[dict[int, str]] = {
+ASCII_FORMS: Final[dict[int, str]] = {
     **{code: form for code in sorted(_LOOK_ALIKES) if (form := _ascii_form(code))},
-    **{code: chr(code - _TAG_OFFSET) for code in TAGS},
+    **{code: chr(code - _TAG_OFFSET) for code in TAG_CHARACTERS},
     **{zero + value: str(value) for zero in _ZEROS for value in range(10)},
 }
-"""The ASCII character that each of its look-alikes stands for."""
+"""For each look-alike, by code point: the ASCII character that it represents."""
 
-_UNSEEN_CATEGORIES: Final = frozenset({"Mn", "Me", "Cf"})
+_INVISIBLE_CATEGORIES: Final = frozenset({"Mn", "Me", "Cf"})
 _MARK: Final = "\N{COMBINING GRAVE ACCENT}"
 
 
-def foreign_marks(characters: Iterable[str]) -> dict[int, str]:
-    """Returns the marks among `characters` that are not in `MARKS`, each with one that is.
+def other_marks(characters: Iterable[str]) -> dict[int, str]:
+    """Returns a translation table for the marks in `characters` that are not listed above.
 
-    In their own scripts they are a part of the word; next to ASCII they can only hide something.
+    It replaces each mark and format character that is not in `COMBINING_MARKS` with one that is.
+    Such a mark is a part of the word in its own script. Next to ASCII it can only hide a value.
     """
     return {
         code: _MARK
         for character in characters
-        if (code := ord(character)) not in FOLDS
-        and code not in LEFT_OUT
-        and code not in MARKS
-        and unicodedata.category(character) in _UNSEEN_CATEGORIES
+        if (code := ord(character)) not in ASCII_FORMS
+        and code not in INVISIBLE_CHARACTERS
+        and code not in COMBINING_MARKS
+        and unicodedata.category(character) in _INVISIBLE_CATEGORIES
     }

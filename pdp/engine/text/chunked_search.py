@@ -1,9 +1,12 @@
-"""In which parts of a long text its patterns occur, so that each is located there alone.
+"""Finds the parts of a long text in which patterns occur, so that only those are searched.
 
-One pass says which patterns occur in a text. To locate one takes another pass over all of it, which
-in a long text with many finds would be the greatest cost of a decision. So the set is run once
-more, over chunks, and each pattern is located in the chunks that it occurs in. That is exact for
-patterns whose matches are shorter than the chunks overlap; others are located in the whole text.
+The scan reports which patterns occur in a text, but not at which positions. Locating one pattern
+takes another pass over the whole text. For a long text with many findings, these passes would be
+the largest cost of a decision. Therefore the pattern set runs once more, over chunks, and each
+pattern is located only in the chunks in which it occurs.
+
+The result is exact for patterns whose matches are shorter than the overlap of the chunks. All other
+patterns are located in the whole text.
 """
 
 from __future__ import annotations
@@ -13,61 +16,62 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pdp.engine.text.patterns import CompiledPattern, Window
+    from pdp.engine.text.patterns import ByteRange, CompiledPattern
 
 MIN_BYTES: Final = 32 << 10
-"""Shorter texts are passed over as a whole: that is as fast."""
+"""Shorter texts are searched as a whole, which is as fast."""
 
 CHUNK_BYTES: Final = 8 << 10
 OVERLAP_BYTES: Final = 512
-"""More than a match of any pattern that is located by chunk; see `CompiledPattern.reach`."""
+"""Longer than a match of any pattern that is located by chunk: see `CompiledPattern.max_bytes`."""
 
 MIN_PATTERNS: Final = 3
-"""Fewer are as fast without."""
+"""If fewer patterns occur, chunks save no time."""
 
 
 class Searchable(Protocol):
-    """A group of patterns that are looked for together."""
+    """A group of patterns that are searched together."""
 
     def search(self, data: bytes) -> Sequence[CompiledPattern]:
         """Returns the patterns that occur in `data`."""
 
 
-class Neighbourhoods:
-    """Of one text, the parts that each pattern occurs in."""
+class ChunkIndex:
+    """The parts of one text in which each pattern occurs. Built on first use."""
 
-    __slots__ = ("_data", "_shards", "_windows")
+    __slots__ = ("_data", "_ranges", "_shards")
 
     def __init__(self, shards: Sequence[Searchable], data: bytes) -> None:
         self._shards = shards
         self._data = data
-        self._windows: dict[str, list[Window]] | None = None
+        self._ranges: dict[str, list[ByteRange]] | None = None
 
-    def of(self, pattern: CompiledPattern) -> Sequence[Window] | None:
-        """Returns the parts that a pattern that occurs is to be looked for in; None for all."""
-        if not 0 < pattern.reach < OVERLAP_BYTES:
+    def ranges(self, pattern: CompiledPattern) -> Sequence[ByteRange] | None:
+        """Returns the parts to search for a pattern that occurs; None for the whole text."""
+        if not 0 < pattern.max_bytes < OVERLAP_BYTES:
             return None
-        if self._windows is None:
-            self._windows = self._found()
-        return self._windows.get(pattern.source)
+        if self._ranges is None:
+            self._ranges = self._search_chunks()
+        return self._ranges.get(pattern.source)
 
-    def _found(self) -> dict[str, list[Window]]:
-        found: dict[str, list[Window]] = {}
+    def _search_chunks(self) -> dict[str, list[ByteRange]]:
+        ranges: dict[str, list[ByteRange]] = {}
         length = len(self._data)
         for start in range(0, length, CHUNK_BYTES):
             begin = max(0, start - OVERLAP_BYTES)
             end = min(length, start + CHUNK_BYTES + OVERLAP_BYTES)
             chunk = self._data[begin:end]
-            # A chunk more on either side of the match itself, for what decides where it ends.
-            wide = (max(0, begin - OVERLAP_BYTES), min(length, end + OVERLAP_BYTES))
+            # One more overlap on each side, for the context that decides the end of a match.
+            extended = (max(0, begin - OVERLAP_BYTES), min(length, end + OVERLAP_BYTES))
             for shard in self._shards:
                 for pattern in shard.search(chunk):
-                    _add(found.setdefault(pattern.source, []), wide)
-        return found
+                    _append(ranges.setdefault(pattern.source, []), extended)
+        return ranges
 
 
-def _add(windows: list[Window], window: Window) -> None:
-    if windows and windows[-1][1] >= window[0]:
-        windows[-1] = (windows[-1][0], window[1])
+def _append(ranges: list[ByteRange], new: ByteRange) -> None:
+    """Appends a range; merges it with the last one if the two touch."""
+    if ranges and ranges[-1][1] >= new[0]:
+        ranges[-1] = (ranges[-1][0], new[1])
     else:
-        windows.append(window)
+        ranges.append(new)

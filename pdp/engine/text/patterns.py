@@ -1,7 +1,7 @@
-"""One RE2 pattern: compiled once when it is written, searched linearly ever after.
+"""RE2 patterns: compiled once when a policy is written, then searched in linear time.
 
-RE2 has no back-tracking, so nothing that a tenant writes can take super-linear time. What a
-pattern may cost is bounded all the same: by its length, and by the memory of its program.
+RE2 does not backtrack, so no pattern of a tenant can take more than linear time. The cost of a
+pattern is also bounded by its length and by the memory of its compiled program.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ import re2
 from pdp.errors import InvalidPattern, Violation
 
 MAX_PATTERN_LENGTH: Final = 1000
-"""Characters (decide.md, Patterns)."""
+"""Maximum number of characters (docs/decide.md, Patterns)."""
 
 MAX_PROGRAM_BYTES: Final = 1 << 20
-"""Memory for one compiled pattern. A counted repetition of a counted repetition is refused."""
+"""Memory of one compiled pattern. Nested counted repetitions exceed it."""
 
 VALUE_GROUP: Final = "value"
-"""Names the part of a detector's pattern that is the value; the rest is what it is known by."""
+"""The named group that holds the value of a match; the rest of the match is its context."""
 
 Validator = Callable[[str], bool]
 Validators = Mapping[str, Validator]
 
-_CONTINUATION: Final = 0x80  # the upper two bits of every UTF-8 byte but a character's first
+_CONTINUATION: Final = 0x80  # the upper two bits of each UTF-8 byte after the first of a character
 
-Window = tuple[int, int]
-"""A part of a text: where it begins and ends, in bytes."""
+ByteRange = tuple[int, int]
+"""A part of a text: its start and its end, in bytes."""
 
 _NO_REPETITION: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
-_ENDLESS: Final = re.compile(r"[*+]|\{\d*,\}")
+_UNBOUNDED_REPETITION: Final = re.compile(r"[*+]|\{\d*,\}")
 
-_BYTE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\C")
-"""It matches a part of a character, which has no place in a text."""
+_SINGLE_BYTE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\C")
+"""It matches a part of a character, which has no position in a text."""
 
 _UNSUPPORTED = (
-    (re.compile(r"\(\?<?[=!]"), "look-around is not supported: {found}"),
-    (re.compile(r"\\[1-9]|\(\?P="), "back-references are not supported: {found}"),
-    (re.compile(r"\(\?>|[*+?}]\+"), "possessive and atomic groups are not supported: {found}"),
+    (re.compile(r"\(\?<?[=!]"), "look-around is not supported: {construct}"),
+    (re.compile(r"\\[1-9]|\(\?P="), "back-references are not supported: {construct}"),
+    (re.compile(r"\(\?>|[*+?}]\+"), "possessive and atomic groups are not supported: {construct}"),
 )
 
 
-class Detector(NamedTuple):
-    """What is looked for: an RE2 pattern, and the name of the check that a value must pass."""
+class PatternDetector(NamedTuple):
+    """An RE2 pattern, and the name of the validator that must accept a match; empty for none."""
 
     pattern: str
     validator: str = ""
@@ -62,105 +62,112 @@ _OPTIONS: Final = _options()
 
 
 class CompiledPattern:
-    """A pattern that is ready to be searched for.
+    """A compiled pattern.
 
     Attributes:
-        source: what was compiled.
-        reach: bytes that a match has at most; 0 where that is not known.
+        source: the source of the pattern.
+        max_bytes: the maximum length of a match in bytes; 0 if it is unknown.
     """
 
-    __slots__ = ("_search", "_value", "reach", "source")
+    __slots__ = ("_search", "_value_group", "max_bytes", "source")
 
     def __init__(self, source: str) -> None:
         """Compiles `source`.
 
         Raises:
-            InvalidPattern: it is not RE2, is longer than `MAX_PATTERN_LENGTH`, or is too large.
+            InvalidPattern: `source` is not RE2, is longer than `MAX_PATTERN_LENGTH`, or needs more
+                memory than `MAX_PROGRAM_BYTES`.
         """
         if len(source) > MAX_PATTERN_LENGTH:
-            raise _refused(f"must be at most {MAX_PATTERN_LENGTH} characters")
-        if _BYTE.search(source):
-            raise _refused("single bytes are not supported: \\C; write . for a character")
+            raise _invalid(f"must be at most {MAX_PATTERN_LENGTH} characters")
+        if _SINGLE_BYTE.search(source):
+            raise _invalid("single bytes are not supported: \\C; write . for a character")
         try:
             compiled = re2.compile(source, _OPTIONS)
         except re2.error as error:
-            raise _refused(_explain(source, error)) from None
+            raise _invalid(_reason(source, error)) from None
         except UnicodeEncodeError:
-            raise _refused("must be well-formed Unicode") from None
+            raise _invalid("must be well-formed Unicode") from None
         self.source = source
         self._search = compiled.finditer
-        self._value: int = compiled.groupindex.get(VALUE_GROUP, 0)
-        # Without a repetition that has no end, a match is no longer than its program.
-        self.reach: int = 0 if _has_no_end(source) else compiled.programsize
+        self._value_group: int = compiled.groupindex.get(VALUE_GROUP, 0)
+        # Without an unbounded repetition, a match is not longer than the program.
+        self.max_bytes: int = 0 if _is_unbounded(source) else compiled.programsize
 
     def spans(self, text: str, data: bytes) -> Iterator[tuple[int, int]]:
-        """Yields where the pattern is found, from left to right, in code points.
+        """Yields the span of each match, from left to right, in code points.
 
         Args:
             text: the text.
-            data: the same text as UTF-8, which RE2 works on.
+            data: the same text as UTF-8, which RE2 searches.
         """
-        for start, end, _, _ in self.places(text, data):
+        for start, end, _, _ in self.matches(text, data):
             yield start, end
 
-    def places(
-        self, text: str, data: bytes, windows: Sequence[Window] | None = None
+    def matches(
+        self, text: str, data: bytes, ranges: Sequence[ByteRange] | None = None
     ) -> Iterator[tuple[int, int, int, int]]:
-        """Yields the same, and where the value is in each: the group `VALUE_GROUP`, else all.
+        """Yields the span of each match and the span of its value, in code points.
+
+        The value is the group `VALUE_GROUP`. If the pattern does not have that group, the value is
+        the whole match.
 
         Args:
             text: the text.
             data: the same text as UTF-8.
-            windows: parts of `data` outside which the pattern does not occur; None for anywhere.
+            ranges: the parts of `data` in which the pattern occurs; None for the whole text.
         """
-        group = self._value
-        matches = self._search(data) if windows is None else self._within(data, windows)
+        group = self._value_group
+        matches = self._search(data) if ranges is None else self._search_ranges(data, ranges)
         if len(text) == len(data):
             for match in matches:
                 yield *match.span(), *_value_span(match, group)
             return
-        chars = seen = 0
+        chars = done = 0
         for match in matches:
             start, end = match.span()
             if start < len(data) and data[start] & 0xC0 == _CONTINUATION:
                 continue  # an empty match inside a character
-            start_chars = chars + len(data[seen:start].decode())
+            start_chars = chars + len(data[done:start].decode())
             chars = start_chars + len(data[start:end].decode())
-            seen = end
+            done = end
             value_start, value_end = _value_span(match, group)
             before = len(data[start:value_start].decode())
             after = len(data[value_end:end].decode())
             yield start_chars, chars, start_chars + before, chars - after
 
-    def _within(self, data: bytes, windows: Sequence[Window]) -> Iterator[re2.Match]:
+    def _search_ranges(self, data: bytes, ranges: Sequence[ByteRange]) -> Iterator[re2.Match]:
         length = len(data)
-        for begin, end in windows:
+        for begin, end in ranges:
             for match in self._search(data, begin, end):
-                # What touches the end of a window may go on behind it, and is not of it.
+                # A match that touches the end of a range may continue after it, so it is not exact.
                 if match.end() < end or end == length:
                     yield match
 
 
-def _has_no_end(source: str) -> bool:
-    return "\\Q" in source or _ENDLESS.search(_NO_REPETITION.sub("", source)) is not None
+def _is_unbounded(source: str) -> bool:
+    """Whether a pattern has a repetition without an upper bound; True if that is not certain."""
+    return (
+        "\\Q" in source or _UNBOUNDED_REPETITION.search(_NO_REPETITION.sub("", source)) is not None
+    )
 
 
 def _value_span(match: re2.Match, group: int) -> tuple[int, int]:
     span: tuple[int, int] = match.span(group)
-    # A group that took no part, in an alternative for instance, is nowhere.
+    # A group that did not take part in the match, for example in an alternative, has no span.
     return span if span[0] >= 0 else match.span()
 
 
-def _refused(reason: str) -> InvalidPattern:
+def _invalid(reason: str) -> InvalidPattern:
     return InvalidPattern(f"pattern: {reason}", Violation("pattern", reason))
 
 
-def _explain(source: str, error: re2.error) -> str:
+def _reason(source: str, error: re2.error) -> str:
     for construct, reason in _UNSUPPORTED:
-        found = construct.search(source)
-        if found:
-            return reason.format(found=found.group())
-    cause = error.args[0] if error.args else "not a pattern"
+        match = construct.search(source)
+        if match:
+            return reason.format(construct=match.group())
+    cause = error.args[0] if error.args else "is not a valid RE2 pattern"
     text = cause.decode("utf-8", "replace") if isinstance(cause, bytes) else str(cause)
     if "too large" in text:
         return "is too large once compiled; use smaller repetition counts"

@@ -1,7 +1,7 @@
-"""The redactions of all layers made one: obligations, and the text and arguments without them.
+"""Merges the redactions of all layers into obligations, a redacted text and redacted arguments.
 
-Where redactions overlap they are one, with the replacement of the one that came first: layers in
-their order, and within a layer the order that it gives them in (decide.md, chain).
+Redactions that overlap are merged into one, with the replacement of the first of them. The order is
+that of the layers, and within a layer the order in which it returns them (docs/decide.md, chain).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class Redacted(NamedTuple):
-    """What redactions come to.
+    """The result of redactions.
 
     Attributes:
-        obligations: one for each replacement, in the order in which they came.
-        text: the text without what is redacted; None where nothing in it is.
-        arguments: the same of the arguments.
+        obligations: one for each replacement, in the order of the redactions.
+        text: the redacted text; None if nothing in it is redacted.
+        arguments: the redacted arguments; None if nothing in them is redacted.
     """
 
     obligations: tuple[Obligation, ...] = ()
@@ -35,12 +35,12 @@ _ByPath = Mapping[str | None, Sequence[Redaction]]
 
 
 def redact(request: Request, redactions: Sequence[Redaction], *, carry: bool = True) -> Redacted:
-    """Returns what `redactions` come to.
+    """Applies `redactions` to a request.
 
     Args:
-        request: what they are taken out of.
-        redactions: in order; of two that overlap, the first one's replacement counts.
-        carry: whether the redacted text and arguments are wanted.
+        request: the request.
+        redactions: in order; if two overlap, the replacement of the first one is used.
+        carry: whether to return the redacted text and arguments too.
     """
     merged = merge(redactions)
     if not merged:
@@ -52,21 +52,21 @@ def redact(request: Request, redactions: Sequence[Redaction], *, carry: bool = T
     if not carry:
         return Redacted(obligations)
     in_text = by_path.pop(None, None)
-    text = _replaced(request.text, in_text) if in_text else None
-    arguments = _rebuilt(request.arguments, by_path, "") if by_path else None
+    text = _redact_text(request.text, in_text) if in_text else None
+    arguments = _redact_value(request.arguments, by_path, "") if by_path else None
     return Redacted(obligations, text, arguments)
 
 
 def merge(redactions: Sequence[Redaction]) -> list[Redaction]:
-    """Returns redactions that do not overlap, by path (the text first) and place."""
-    places = sorted(
+    """Returns redactions without overlaps, sorted by path (the text first) and position."""
+    positions = sorted(
         (each.span.path is not None, each.span.path or "", each.span.start, order)
         for order, each in enumerate(redactions)
         if each.span.start < each.span.end
     )
     merged: list[Redaction] = []
-    first = 0  # the order of the redaction whose replacement counts
-    for _, _, _, order in places:
+    first = 0  # the order of the redaction whose replacement is used
+    for _, _, _, order in positions:
         each = redactions[order]
         last = merged[-1].span if merged else None
         if last is None or last.path != each.span.path or each.span.start >= last.end:
@@ -83,15 +83,17 @@ def merge(redactions: Sequence[Redaction]) -> list[Redaction]:
 def _obligations(
     redactions: Sequence[Redaction], merged: Sequence[Redaction]
 ) -> tuple[Obligation, ...]:
-    found = []
+    obligations = []
     for replacement in dict.fromkeys(each.replacement for each in redactions):
         spans = tuple(each.span for each in merged if each.replacement == replacement)
         if spans:
-            found.append(Obligation(ObligationType.REDACT, replacement=replacement, spans=spans))
-    return tuple(found)
+            obligations.append(
+                Obligation(ObligationType.REDACT, replacement=replacement, spans=spans)
+            )
+    return tuple(obligations)
 
 
-def _replaced(text: str, redactions: Sequence[Redaction]) -> str:
+def _redact_text(text: str, redactions: Sequence[Redaction]) -> str:
     parts: list[str] = []
     end = 0
     for replacement, span in redactions:
@@ -101,16 +103,16 @@ def _replaced(text: str, redactions: Sequence[Redaction]) -> str:
     return "".join(parts)
 
 
-def _rebuilt(value: Any, by_path: _ByPath, path: str) -> Any:
-    """Returns a JSON value with its strings redacted; paths are those of `scan.strings_in`."""
+def _redact_value(value: Any, by_path: _ByPath, path: str) -> Any:
+    """Returns a JSON value with its strings redacted; paths are those of `strings_in`."""
     if isinstance(value, str):
         redactions = by_path.get(path)
-        return _replaced(value, redactions) if redactions else value
+        return _redact_text(value, redactions) if redactions else value
     if isinstance(value, Mapping):
         return {
-            key: _rebuilt(item, by_path, f"{path}/{key.replace('~', '~0').replace('/', '~1')}")
+            key: _redact_value(item, by_path, f"{path}/{key.replace('~', '~0').replace('/', '~1')}")
             for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
-        return [_rebuilt(item, by_path, f"{path}/{index}") for index, item in enumerate(value)]
+        return [_redact_value(item, by_path, f"{path}/{index}") for index, item in enumerate(value)]
     return value

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sqlite_utils.migrations import Migrations
 
-    from pdp.domain.audit_log import Filter, Retention, Verification
+    from pdp.domain.audit_log import RecordFilter, Retention, Verification
     from pdp.store.hash_chain import Batch
 
 APPLICATION_ID: Final = 0x50445041
@@ -147,11 +147,13 @@ class SqliteAuditLog:
         # SQLite's own waiting begins at a millisecond and grows to a hundred.
         retry_while_busy(work, self._busy_timeout_s, _PAUSE_S)
 
-    def select(self, wanted: Filter, *, before: int | None, limit: int) -> Sequence[StoredRecord]:
+    def select(
+        self, wanted: RecordFilter, *, before: int | None, limit: int
+    ) -> Sequence[StoredRecord]:
         """See `AuditLog.select`."""
         return self._kept(*audit_queries.select(wanted, before, limit))
 
-    def follow(self, wanted: Filter, *, after: int, limit: int) -> Sequence[StoredRecord]:
+    def follow(self, wanted: RecordFilter, *, after: int, limit: int) -> Sequence[StoredRecord]:
         """See `AuditLog.follow`."""
         return self._kept(*audit_queries.follow(wanted, after, limit))
 

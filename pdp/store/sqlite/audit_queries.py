@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-    from pdp.domain.audit_log import Filter
+    from pdp.domain.audit_log import RecordFilter
 
 _HEAD: Final = """
     SELECT sequence, first_record, records, at, note, previous, hash FROM batches
@@ -49,13 +49,13 @@ def read_highest(connection: sqlite3.Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def select(wanted: Filter, before: int | None, limit: int) -> Condition:
+def select(wanted: RecordFilter, before: int | None, limit: int) -> Condition:
     """Returns the statement for the newest records, and its parameters."""
     place: list[Condition] = [] if before is None else [("sequence < ?", (before,))]
     return _statement([*_conditions(wanted), *place], "DESC", limit)
 
 
-def follow(wanted: Filter, after: int, limit: int) -> Condition:
+def follow(wanted: RecordFilter, after: int, limit: int) -> Condition:
     """Returns the statement for the records after a place, and its parameters."""
     return _statement([*_conditions(wanted), ("sequence > ?", (after,))], "ASC", limit)
 
@@ -67,7 +67,7 @@ def _statement(conditions: list[Condition], order: str, limit: int) -> Condition
     return sql, (*(each for _, values in conditions for each in values), limit)
 
 
-def _conditions(wanted: Filter) -> Iterator[Condition]:
+def _conditions(wanted: RecordFilter) -> Iterator[Condition]:
     yield "tenant_id = ?", (wanted.tenant_id,)
     if wanted.since is not None:
         yield "time >= ?", (wanted.since,)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.domain.counter import Counter, CounterId
-from pdp.domain.limits import MOST, Counts
+from pdp.domain.usage import MAX_COUNT, Counter, CounterId, Counts
 from pdp.store import codec
 
 if TYPE_CHECKING:
@@ -56,8 +55,8 @@ def add_counts(execute: Execute, additions: Mapping[CounterId, Counts]) -> None:
     for stamp, (counter, counts) in zip(
         count(last - len(additions) + 1), additions.items(), strict=False
     ):
-        bounded = (max(-MOST, min(MOST, each)) for each in counts)
-        execute(_COUNT, *counter, *bounded, stamp, MOST)
+        bounded = (max(-MAX_COUNT, min(MAX_COUNT, each)) for each in counts)
+        execute(_COUNT, *counter, *bounded, stamp, MAX_COUNT)
 
 
 def forget(execute: Execute, window: str, before: int) -> None:

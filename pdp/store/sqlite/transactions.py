@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping, Sequence
 
-    from pdp.domain.counter import Counter, CounterId
-    from pdp.domain.limits import Counts
+    from pdp.domain.usage import Counter, CounterId, Counts
     from pdp.store.port import ChangeFilter
 
 Rows = list[tuple[Any, ...]]

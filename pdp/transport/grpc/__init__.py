@@ -1,1 +1,1 @@
-"""The gRPC adapter."""
+"""The gRPC server."""

@@ -1,4 +1,4 @@
-"""The gRPC adapter: grpc.aio around the guarded endpoints, with health and reflection."""
+"""The gRPC server: serves the guarded endpoints with grpc.aio, with health and reflection."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from pdp.transport.admission import admit_all
 from pdp.transport.call import Call, Endpoint, Session, joined
 from pdp.transport.coalescing import Coalescer
 from pdp.transport.grpc.health import HealthService
-from pdp.transport.response_streams import sent
-from pdp.transport.status import STATUSES, rich_status, shortened
+from pdp.transport.response_streams import stream_messages
+from pdp.transport.status import STATUSES, rich_status, truncate
 
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
-"""A batch of requests (decide.md, Services)."""
+"""The largest message, enough for a batch of requests (docs/decide.md, Services)."""
 
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", -1),  # an answer is as large as its question makes it
+    ("grpc.max_send_message_length", -1),  # a response is bounded by its request
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.max_concurrent_streams", 1024),
     ("grpc.server_handshake_timeout_ms", 20_000),  # TLS, and the first bytes of HTTP/2
-    # A peer that vanishes is found out whether it has a call open or not.
+    # Detect unreachable peers, whether they have open calls or not.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.ping_timeout_ms", 20_000),
@@ -47,12 +47,12 @@ if TYPE_CHECKING:
     Handler = grpc.RpcMethodHandler[Any, Any]
     NamesOf = Callable[[Context], tuple[str, ...]]
 
-_ALTERNATIVE: Final = "x509_subject_alternative_name"
-_COMMON: Final = "x509_common_name"
+_ALTERNATIVE_NAME: Final = "x509_subject_alternative_name"
+_COMMON_NAME: Final = "x509_common_name"
 
 
 class _Handlers(grpc.GenericRpcHandler):
-    """Finds the handler of a path with one look-up."""
+    """Finds the handler of a path with one lookup."""
 
     def __init__(self, handlers: Mapping[str, Handler]) -> None:
         self._handlers = handlers
@@ -71,23 +71,23 @@ class GrpcServer:
         workers: int = 1,
         admissions: Mapping[str, Check] = {},
         *,
-        certified: bool = False,
+        client_certificates: bool = False,
     ) -> None:
         """Args:
         methods: the RPCs by path.
-        endpoints: the guarded endpoint of each, by path.
+        endpoints: the guarded endpoint of each RPC, by path.
         workers: how many processes share the port.
-        admissions: what is asked before a message is parsed, by path.
-        certified: clients have certificates, by which they may be known.
+        admissions: the check before a message is parsed, by path.
+        client_certificates: whether clients have certificates that may identify them.
         """
-        names_of = _names_of if certified else _no_names
+        names_of = _names_of if client_certificates else _no_names
         options = (*_OPTIONS, ("grpc.so_reuseport", int(workers > 1)))
         self._server = grpc.aio.server(options=options)
         self._services = sorted({method.service for method in methods.values()})
-        turns = Coalescer()
+        coalescer = Coalescer()
         handlers = {
             path: _handler(
-                method, endpoints[path], admissions.get(path, admit_all), names_of, turns
+                method, endpoints[path], admissions.get(path, admit_all), names_of, coalescer
             )
             for path, method in methods.items()
         }
@@ -101,11 +101,11 @@ class GrpcServer:
         """Listens on `address` (`host:port` or `unix:path`) and returns the port (0 for a socket).
 
         Args:
-            address: where to listen.
-            tls: how connections are secured; None for not at all.
+            address: the address.
+            tls: the certificate and its key; None serves plaintext.
 
         Raises:
-            ConfigError: the address cannot be listened on.
+            ConfigError: the server cannot listen on the address.
         """
         try:
             if tls is None:
@@ -114,20 +114,20 @@ class GrpcServer:
                 port = self._server.add_secure_port(address, tls.for_grpc())
         except RuntimeError as error:
             raise ConfigError(
-                f"cannot listen for gRPC on {address}; is another server running there? "
-                "Set PDP_GRPC_LISTEN to another address"
+                f"PDP_GRPC_LISTEN: cannot listen on {address}; is another server running there? "
+                "Set another address"
             ) from error
         await self._server.start()
         return port
 
     def set_serving(self, serving: bool) -> None:
-        """Sets what `grpc.health.v1` answers for the server and for each service."""
+        """Sets the status in `grpc.health.v1` of the server and of each service."""
         self._health.set_serving(serving)
 
     async def stop(self, grace_s: float) -> None:
-        """Takes no new calls, and ends those under way after `grace_s` seconds.
+        """Accepts no new calls, and ends the running ones after `grace_s` seconds.
 
-        Watches of its health are told that it does not serve, and end at once.
+        Watches of its health report NOT_SERVING and end at once.
         """
         self.set_serving(False)
         self._health.end()
@@ -135,40 +135,44 @@ class GrpcServer:
 
 
 def _handler(
-    method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf, turns: Coalescer
+    method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf, coalescer: Coalescer
 ) -> Handler:
-    # Bytes in, bytes out: a message that cannot be parsed is answered here, with its reason.
-    if method.streaming:
-        return grpc.stream_stream_rpc_method_handler(_stream(method, endpoint, admit, names_of))
-    if method.answers:
-        return grpc.unary_stream_rpc_method_handler(_answers(method, endpoint, admit, names_of))
-    return grpc.unary_unary_rpc_method_handler(_unary(method, endpoint, admit, names_of, turns))
+    # Handlers take and return bytes, so that `_parse` can report why a message is malformed.
+    if method.bidirectional:
+        return grpc.stream_stream_rpc_method_handler(
+            _bidirectional(method, endpoint, admit, names_of)
+        )
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(
+            _server_streaming(method, endpoint, admit, names_of)
+        )
+    return grpc.unary_unary_rpc_method_handler(_unary(method, endpoint, admit, names_of, coalescer))
 
 
 def _unary(
-    method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf, turns: Coalescer
+    method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf, coalescer: Coalescer
 ) -> Callable[[bytes, Context], Awaitable[bytes]]:
     parse = method.request.FromString
 
     async def handle(raw: bytes, context: Context) -> bytes:
-        await turns.mine()
+        await coalescer.join_batch()
         call = _call(method, context, names_of(context))
         try:
             admit(call)
-            response = await endpoint(call, _parsed(parse, raw))
+            response = await endpoint(call, _parse(parse, raw))
         except PdpError as error:
             await _abort(call, context, error)
             raise
         if call.reply:
             context.set_trailing_metadata(tuple(call.reply.items()))
-        answer = response.SerializeToString()
-        await asyncio.sleep(0)  # the others of the turn are judged before any answer is sent
-        return answer
+        raw_response = response.SerializeToString()
+        await asyncio.sleep(0)  # evaluate the rest of the batch before any response is sent
+        return raw_response
 
     return handle
 
 
-def _stream(
+def _bidirectional(
     method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf
 ) -> Callable[[AsyncIterator[bytes], Context], AsyncIterator[bytes]]:
     parse = method.request.FromString
@@ -182,7 +186,7 @@ def _stream(
                 call.session = session
                 try:
                     admit(call)
-                    response = await endpoint(call, _parsed(parse, raw))
+                    response = await endpoint(call, _parse(parse, raw))
                 except PdpError as error:
                     await _abort(call, context, error)
                     raise
@@ -193,7 +197,7 @@ def _stream(
     return handle
 
 
-def _answers(
+def _server_streaming(
     method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf
 ) -> Callable[[bytes, Context], AsyncIterator[bytes]]:
     parse = method.request.FromString
@@ -202,8 +206,8 @@ def _answers(
         call = _call(method, context, names_of(context))
         try:
             admit(call)
-            await endpoint(call, _parsed(parse, raw))
-            async for response in sent(call):
+            await endpoint(call, _parse(parse, raw))
+            async for response in stream_messages(call):
                 yield response.SerializeToString()
         except PdpError as error:
             await _abort(call, context, error)
@@ -215,7 +219,7 @@ def _answers(
 
 
 def _call(method: Method, context: Context, peer: tuple[str, ...]) -> Call:
-    # The stubs say it is never None; it is, for a caller that sets no deadline.
+    # None if the caller sets no deadline, although the stubs say otherwise.
     remaining: float | None = context.time_remaining()
     return Call(
         method,
@@ -231,7 +235,8 @@ def _metadata(context: Context) -> dict[str, str]:
     metadata = dict(pairs)
     if len(metadata) == len(pairs):
         return metadata
-    return joined(pair for pair in pairs if isinstance(pair[1], str))  # no -bin is ours
+    # Binary metadata (-bin) is ignored.
+    return joined(pair for pair in pairs if isinstance(pair[1], str))
 
 
 def _no_names(_context: Context) -> tuple[str, ...]:
@@ -239,13 +244,13 @@ def _no_names(_context: Context) -> tuple[str, ...]:
 
 
 def _names_of(context: Context) -> tuple[str, ...]:
-    """Returns the names in the client's certificate: alternative ones, else the common one."""
+    """Returns the names in the client's certificate: alternative names, or else the common name."""
     certificate = context.auth_context()
-    names = certificate.get(_ALTERNATIVE) or certificate.get(_COMMON) or ()
+    names = certificate.get(_ALTERNATIVE_NAME) or certificate.get(_COMMON_NAME) or ()
     return tuple(name.decode("utf-8", "replace") for name in names)
 
 
-def _parsed(parse: Callable[[bytes], Message], raw: bytes) -> Message:
+def _parse(parse: Callable[[bytes], Message], raw: bytes) -> Message:
     try:
         return parse(raw)
     except DecodeError:
@@ -256,4 +261,4 @@ def _parsed(parse: Callable[[bytes], Message], raw: bytes) -> Message:
 async def _abort(call: Call, context: Context, error: PdpError) -> None:
     metadata: list[tuple[str, str | bytes]] = [*call.reply.items()]
     metadata.append(("grpc-status-details-bin", rich_status(error)))
-    await context.abort(STATUSES[error.reason].grpc, shortened(error.message), tuple(metadata))
+    await context.abort(STATUSES[error.reason].grpc, truncate(error.message), tuple(metadata))

@@ -1,1 +1,1 @@
-"""The HTTP JSON shim: every route comes from a `google.api.http` annotation in the contracts."""
+"""The HTTP server: it serves the RPCs at the paths of their `google.api.http` annotations."""

@@ -1,4 +1,4 @@
-"""The ASGI application: finds the route of a request, runs it, and answers whatever happens."""
+"""The ASGI application: finds the route of a request, runs it, and always sends a response."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from pdp.errors import InternalError, MethodNotAllowed, PdpError, RouteNotFound
-from pdp.jsonpb.refusal import shown
+from pdp.jsonpb.problems import excerpt
 from pdp.transport.admission import REQUEST_ID_HEADER, admit_all
 from pdp.transport.http.binding import bindings
-from pdp.transport.http.exchange import (
+from pdp.transport.http.builtin_routes import HealthChecks, builtin_routes
+from pdp.transport.http.loopback import check_loopback
+from pdp.transport.http.requests import ClientGone, HttpRequest
+from pdp.transport.http.responses import (
     NO_CONTENT,
-    ClientGone,
-    Exchange,
     HttpResponse,
-    error_answer,
-    exchange_of,
+    StreamingResponse,
+    error_response,
 )
-from pdp.transport.http.hosts import check_loopback
-from pdp.transport.http.pages import HealthChecks, pages
-from pdp.transport.http.routes import Route, request_id, rpc, unread
-from pdp.transport.http.templates import RouteMatch, Router
+from pdp.transport.http.router import RouteMatch, Router
+from pdp.transport.http.rpc_routes import Route, request_id, rpc_route, unread_headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,14 +31,13 @@ if TYPE_CHECKING:
 
     from pdp.transport.admission import Check
     from pdp.transport.call import Endpoint
-    from pdp.transport.http.streaming import StreamedAnswer
     from pdp.transport.methods import Method
     from pdp.transport.metrics import Metrics
 
 __all__ = ["HealthChecks", "http_app"]
 
 UNROUTED: Final = "unrouted"
-"""What metrics call a request that is no RPC's."""
+"""The method label in metrics of a request that matches no RPC."""
 
 _log = structlog.get_logger("pdp.http")
 
@@ -56,82 +54,84 @@ def http_app(
     """Returns the application.
 
     Args:
-        methods: the RPCs by gRPC path; those with a `google.api.http` annotation are served.
-        endpoints: the guarded endpoint of each, by the same.
-        metrics: counts what never reaches an endpoint, and is shown at `/metrics`.
-        health: what `/readyz` shows.
-        loopback_only: answer only requests that name this machine by a loopback name.
-        admissions: what is asked before the body of a request is read, by path.
+        methods: the RPCs by gRPC path. Those with a `google.api.http` annotation are served.
+        endpoints: the guarded endpoint of each RPC, by gRPC path.
+        metrics: counts the requests that never reach an endpoint. `/metrics` shows them all.
+        health: the checks that `/readyz` shows.
+        loopback_only: accept only requests for a loopback name.
+        admissions: the check before the body of a request is read, by gRPC path.
 
     Raises:
-        ValueError: an annotation cannot be served, or two describe the same route.
+        ValueError: this server cannot serve an annotation, or two describe the same route.
         TypeError: a message cannot be written as JSON.
     """
     router: Router[Route] = Router()
     for path, method in methods.items():
-        for binding in () if method.streaming else bindings(method):
+        for binding in () if method.bidirectional else bindings(method):
             admit = admissions.get(path, admit_all)
-            route = rpc(binding, endpoints[path], metrics, admit)
+            route = rpc_route(binding, endpoints[path], metrics, admit)
             router.add(binding.http_method, binding.template, route)
-    for template, page in pages(metrics, health).items():
-        router.add("GET", template, page)
+    for template, route in builtin_routes(metrics, health).items():
+        router.add("GET", template, route)
     return _app(router, metrics, loopback_only=loopback_only)
 
 
 def _app(router: Router[Route], metrics: Metrics, *, loopback_only: bool) -> ASGIApp:
-    async def answer(exchange: Exchange) -> HttpResponse | StreamedAnswer:
+    async def respond(request: HttpRequest) -> HttpResponse | StreamingResponse:
         begin = time.perf_counter()
         try:
             if loopback_only:
-                check_loopback(exchange.headers)
-            return await _routed(router, exchange)
+                check_loopback(request.headers)
+            return await _dispatch(router, request)
         except PdpError as error:
             metrics.call("http", UNROUTED, error.reason, time.perf_counter() - begin)
-            reply = unread(exchange, error)
+            reply = unread_headers(request, error)
             if isinstance(error, MethodNotAllowed):
                 reply["allow"] = ", ".join(error.allowed)
-            return error_answer(error, reply)
+            return error_response(error, reply)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            raise NotImplementedError(f"this application speaks HTTP, not {scope['type']}")
-        exchange = exchange_of(scope, receive)
+            raise NotImplementedError(f"this application serves HTTP, not {scope['type']}")
+        request = HttpRequest.from_scope(scope, receive)
         try:
-            answered = await answer(exchange)
+            response = await respond(request)
         except ClientGone:
             return
-        except Exception:  # whatever it is, it must not be shown
-            answered = _fault(exchange)
-        with suppress(OSError):  # what ASGI servers raise where nobody listens any more
-            await answered.send(send, head=exchange.method == "HEAD")
+        except Exception:  # the caller must never see an internal error
+            response = _internal_error(request)
+        with suppress(OSError):  # ASGI servers raise it if the client has closed the connection
+            await response.send(send, head=request.method == "HEAD")
 
     return app
 
 
-async def _routed(router: Router[Route], exchange: Exchange) -> HttpResponse | StreamedAnswer:
-    found = router.find(exchange.path)
-    if found is None:
-        path = shown(exchange.path.decode("utf-8", "replace"))
+async def _dispatch(
+    router: Router[Route], request: HttpRequest
+) -> HttpResponse | StreamingResponse:
+    match = router.find(request.path)
+    if match is None:
+        path = excerpt(request.path.decode("utf-8", "replace"))
         raise RouteNotFound(f"there is no {path}; see /docs")
-    route = found.values.get("GET" if exchange.method == "HEAD" else exchange.method)
+    route = match.values.get("GET" if request.method == "HEAD" else request.method)
     if route is not None:
-        return await route(exchange, found.variables)
-    allowed = _allowed(found)
-    if exchange.method == "OPTIONS":
+        return await route(request, match.variables)
+    allowed = _allowed_methods(match)
+    if request.method == "OPTIONS":
         return HttpResponse(NO_CONTENT, ((b"allow", ", ".join(allowed).encode()),))
-    path = shown(exchange.path.decode("utf-8", "replace"))
-    raise MethodNotAllowed(f"{path} serves {', '.join(found.values)}", allowed)
+    path = excerpt(request.path.decode("utf-8", "replace"))
+    raise MethodNotAllowed(f"{path} serves {', '.join(match.values)}", allowed)
 
 
-def _allowed(found: RouteMatch[Route]) -> tuple[str, ...]:
-    head = ("HEAD",) if "GET" in found.values else ()
-    return (*found.values, *head, "OPTIONS")
+def _allowed_methods(match: RouteMatch[Route]) -> tuple[str, ...]:
+    head = ("HEAD",) if "GET" in match.values else ()
+    return (*match.values, *head, "OPTIONS")
 
 
-def _fault(exchange: Exchange) -> HttpResponse:
-    """Returns the answer to a fault of ours; the log has the rest, under the request's id."""
-    name = request_id(exchange)
-    _log.exception("request failed", method=exchange.method, request_id=name)
-    return error_answer(
+def _internal_error(request: HttpRequest) -> HttpResponse:
+    """Logs the current exception, and returns a response that shows only the request's id."""
+    name = request_id(request)
+    _log.exception("request failed", method=request.method, request_id=name)
+    return error_response(
         InternalError(f"internal error; request id {name}"), {REQUEST_ID_HEADER: name}
     )

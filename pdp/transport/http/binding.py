@@ -1,26 +1,27 @@
-"""From path, query and body to the message of an RPC, as its `google.api.http` rule says."""
+"""Builds an RPC's message from path, query and body, as its `google.api.http` rule says."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_to_bytes
 
 from google.api import annotations_pb2
 
 from pdp.errors import MalformedRequest, Violation
 from pdp.jsonpb import (
+    InvalidValue,
     Problems,
-    ValueRefused,
     check_decodable,
     check_encodable,
     check_textual,
-    collect,
+    decode_into,
     decode_json,
     decode_text,
 )
-from pdp.jsonpb.refusal import shown
-from pdp.transport.http.percent_encoding import decoded
-from pdp.transport.http.templates import PathVariable, parse
+from pdp.jsonpb.problems import excerpt
+from pdp.transport.http.router import PathVariable, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
     from pdp.transport.methods import Method
 
 WHOLE: Final = "*"
-"""The body is the message itself."""
+"""The body is the whole message."""
 
-_NOTHING: Final = b"{}"
-"""What many clients post where there is nothing to say."""
+_EMPTY_OBJECT: Final = b"{}"
+"""The body that many clients post if there is nothing to send."""
+
+_MALFORMED_PERCENT: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +46,14 @@ class FieldPath:
     """A field of a message, or of a message within it.
 
     Attributes:
-        name: its path, for instance `subject.user_id`.
-        field: the field itself.
+        name: its path, for example `subject.user_id`.
+        field: the descriptor of the field.
     """
 
     name: str
     field: FieldDescriptor
 
-    def holder(self, message: Message) -> Message:
+    def parent(self, message: Message) -> Message:
         """Returns the message within `message` that has the field."""
         for step in self.name.split(".")[:-1]:
             message = getattr(message, step)
@@ -63,12 +66,12 @@ class Binding:
 
     Attributes:
         method: the RPC.
-        http_method: for instance `GET`.
-        template: the path, for instance `/api/v1/static-policies/{id}`.
-        body: `*`, the field that the body fills, or empty where the route takes no body.
-        response_body: the field that is answered, or empty for the whole response.
+        http_method: the HTTP method, for example `GET`.
+        template: the path, for example `/api/v1/static-policies/{id}`.
+        body: `*`, or the field that the body sets; empty if the route takes no body.
+        response_body: the field that makes the response's body; empty for the whole message.
         path: the fields that the template's variables set, in order.
-        query: the fields that a query may set, by every name that they go by.
+        query: the fields that a query may set, by each of their names.
     """
 
     method: Method
@@ -84,8 +87,8 @@ def bindings(method: Method) -> Iterator[Binding]:
     """Yields the routes of an RPC; none if it has no annotation.
 
     Raises:
-        ValueError: the annotation is not one that this server can serve.
-        TypeError: a field that the path or the query would set cannot be written as text.
+        ValueError: this server cannot serve the annotation.
+        TypeError: a field that the path or the query sets cannot be written as text.
     """
     rule: HttpRule = method.descriptor.GetOptions().Extensions[annotations_pb2.http]
     for each in (rule, *rule.additional_bindings):
@@ -93,7 +96,7 @@ def bindings(method: Method) -> Iterator[Binding]:
         if kind is None:
             continue
         if kind == "custom":
-            raise ValueError(f"{method.path}: custom HTTP methods are not served")
+            raise ValueError(f"{method.path}: custom HTTP methods are not supported")
         template: str = getattr(each, kind)
         yield _binding(method, kind.upper(), template, each)
 
@@ -112,10 +115,10 @@ def _binding(method: Method, http_method: str, template: str, rule: HttpRule) ->
 
 def _variable(descriptor: Descriptor, name: str) -> FieldPath:
     *steps, last = name.split(".")
-    inside: Descriptor | None = descriptor
+    parent: Descriptor | None = descriptor
     for step in steps:
-        inside = inside.fields_by_name[step].message_type if inside else None
-    field = inside.fields_by_name.get(last) if inside else None
+        parent = parent.fields_by_name[step].message_type if parent else None
+    field = parent.fields_by_name.get(last) if parent else None
     if field is None or field.is_repeated:
         raise ValueError(f"{descriptor.full_name} has no singular field {name}")
     check_textual(field)
@@ -127,17 +130,18 @@ def _check_field(descriptor: Descriptor, name: str) -> None:
         raise ValueError(f"{descriptor.full_name} has no field {name}")
 
 
-def _query(descriptor: Descriptor, elsewhere: set[str]) -> dict[str, FieldPath]:
+def _query(descriptor: Descriptor, other_names: set[str]) -> dict[str, FieldPath]:
+    """Returns the fields that a query may set: all but those that path and body set."""
     names: dict[str, FieldPath] = {}
     for field in descriptor.fields:
-        if field.name not in elsewhere:
+        if field.name not in other_names:
             check_textual(field)
             names[field.name] = names[field.json_name] = FieldPath(field.name, field)
     return names
 
 
 def bind(binding: Binding, variables: tuple[bytes, ...], query: bytes, body: bytes) -> Message:
-    """Returns the message that a request asks with.
+    """Returns the message of a request.
 
     Args:
         binding: the route.
@@ -146,61 +150,83 @@ def bind(binding: Binding, variables: tuple[bytes, ...], query: bytes, body: byt
         body: the whole body.
 
     Raises:
-        MalformedRequest: path, query or body cannot be read at all.
-        InvalidArgument: a value is not of its field's type, or a name is unknown.
+        MalformedRequest: path, query or body cannot be parsed.
+        InvalidArgument: a value does not fit the type of its field, or a name is unknown.
     """
     message = binding.method.request()
     problems = Problems()
     _bind_body(binding, message, body, problems)
     for path, raw in zip(binding.path, variables, strict=True):
-        _bind_variable(path, decoded(raw, path.name), message, problems)
+        _bind_variable(path, percent_decode(raw, path.name), message, problems)
     if query:
         _bind_query(binding, message, query, problems)
-    problems.settle()
+    problems.raise_if_any()
     return message
 
 
 def _bind_body(binding: Binding, message: Message, body: bytes, problems: Problems) -> None:
     if body:
         if not binding.body:
-            if binding.http_method == "POST" and body.strip() == _NOTHING:
+            if binding.http_method == "POST" and body.strip() == _EMPTY_OBJECT:
                 return
             reason = f"{binding.http_method} {binding.template} takes no body"
             raise MalformedRequest(reason, Violation("body", "must be empty"))
         value = decode_json(body)
-        collect(value if binding.body == WHOLE else {binding.body: value}, message, problems)
+        decode_into(value if binding.body == WHOLE else {binding.body: value}, message, problems)
     elif binding.body:
         raise MalformedRequest("a JSON body is required", Violation("body", "is required"))
 
 
 def _bind_variable(path: FieldPath, text: str, message: Message, problems: Problems) -> None:
-    holder = path.holder(message)
-    default = type(holder)()
-    in_body = getattr(holder, path.field.name)
+    parent = path.parent(message)
+    default = type(parent)()
+    body_value = getattr(parent, path.field.name)
     _set(path, text, message, problems)
-    if in_body not in (getattr(default, path.field.name), getattr(holder, path.field.name)):
+    if body_value not in (getattr(default, path.field.name), getattr(parent, path.field.name)):
         problems.add(path.name, "differs from the path")
 
 
 def _bind_query(binding: Binding, message: Message, query: bytes, problems: Problems) -> None:
-    seen: set[str] = set()
+    names: set[str] = set()
     for pair in query.split(b"&"):
         if not pair:
             continue
         raw_name, _, raw_value = pair.replace(b"+", b" ").partition(b"=")
-        name = decoded(raw_name, "query")
+        name = percent_decode(raw_name, "query")
         path = binding.query.get(name)
         if path is None:
-            problems.add(shown(name), "unknown query parameter")
-        elif path.name in seen and not path.field.is_repeated:
+            problems.add(excerpt(name), "unknown query parameter")
+        elif path.name in names and not path.field.is_repeated:
             problems.add(path.name, "is given twice")
         else:
-            seen.add(path.name)
-            _set(path, decoded(raw_value, path.name), message, problems)
+            names.add(path.name)
+            _set(path, percent_decode(raw_value, path.name), message, problems)
 
 
 def _set(path: FieldPath, text: str, message: Message, problems: Problems) -> None:
     try:
-        decode_text(text, path.holder(message), path.field)
-    except ValueRefused as refusal:
-        problems.add(path.name, str(refusal))
+        decode_text(text, path.parent(message), path.field)
+    except InvalidValue as error:
+        problems.add(path.name, str(error))
+
+
+def percent_decode(raw: bytes, name: str) -> str:
+    """Decodes percent-encoded text, strictly.
+
+    Args:
+        raw: one segment of a path, or one name or value of a query.
+        name: the name of the value in an error.
+
+    Raises:
+        MalformedRequest: a `%` without two hexadecimal digits, or bytes that are not UTF-8.
+    """
+    if _MALFORMED_PERCENT.search(raw):
+        raise _malformed(name, "malformed percent-encoding")
+    try:
+        return unquote_to_bytes(raw).decode("utf-8")
+    except UnicodeDecodeError:
+        raise _malformed(name, "not UTF-8") from None
+
+
+def _malformed(name: str, reason: str) -> MalformedRequest:
+    return MalformedRequest(f"{name}: {reason}", Violation(name, reason))

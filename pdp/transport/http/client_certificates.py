@@ -1,4 +1,4 @@
-"""uvicorn's protocol, which also tells who the client is by its certificate."""
+"""uvicorn's HTTP protocol, which also passes on the names in the client's certificate."""
 
 from __future__ import annotations
 
@@ -6,33 +6,37 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from pdp.transport.http.exchange import PEER
+from pdp.transport.http.requests import PEER
 
 if TYPE_CHECKING:
     import asyncio
 
 
-class CertifiedProtocol(HttpToolsProtocol):
+class ClientCertificateProtocol(HttpToolsProtocol):
     """Puts the names in the client's certificate into the scope of each request."""
 
     _names: tuple[str, ...] = ()
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """Reads the certificate that the handshake has verified."""
         super().connection_made(transport)
-        self._names = names_in(transport.get_extra_info("peercert") or {})
+        self._names = certificate_names(transport.get_extra_info("peercert") or {})
 
     def on_message_begin(self) -> None:
-        """Begins a request."""
+        """Starts a request."""
         super().on_message_begin()
         if self._names:
-            self.scope["extensions"] = {PEER: self._names}  # type: ignore[dict-item] # ours
+            self.scope["extensions"] = {PEER: self._names}  # type: ignore[dict-item] # our own extension
 
 
-def names_in(certificate: dict[str, Any]) -> tuple[str, ...]:
-    """Returns the names in a certificate, in the form that `SSLSocket.getpeercert` gives it.
+def certificate_names(certificate: dict[str, Any]) -> tuple[str, ...]:
+    """Returns the names in a certificate.
 
-    These are its alternative names; the common name counts where there are none (RFC 6125, 6.4.4).
+    These are its subject alternative names. The common name counts only if there are none
+    (RFC 6125, 6.4.4).
+
+    Args:
+        certificate: the certificate in the form of `SSLSocket.getpeercert`.
     """
     names = tuple(value for _, value in certificate.get("subjectAltName", ()))
     if names:

@@ -1,8 +1,11 @@
-"""One HTTP/1.1 connection: uvicorn's, with bounds on what a client may keep the server waiting for.
+"""One HTTP/1.1 connection: uvicorn's protocol, with limits on how long a client may block it.
 
-uvicorn bounds how long a connection may rest between two requests. Here that holds for a
-connection that has sent nothing yet, too, and so does a bound on how long a request may take to
-arrive, on how large its head may be, and on how long an answer may wait to be read.
+uvicorn limits how long a connection may be idle between two requests. This protocol also limits
+
+- how long a new connection may send nothing,
+- how long a request may take to arrive,
+- how large the request line and headers may be, and
+- how long a response may wait for its client to read it.
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from pdp.transport.http.client_certificates import CertifiedProtocol
+from pdp.transport.http.client_certificates import ClientCertificateProtocol
+from pdp.transport.http.uvicorn_hooks import check_hooks
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,25 +27,47 @@ if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 MAX_HEAD_BYTES: Final = 64 * 1024
-"""Request line and headers together."""
+"""The largest request line and headers together."""
 
-FIRST_BYTE_S: Final = 30.0
-"""How long a new connection may send nothing, its TLS handshake done."""
+FIRST_BYTE_TIMEOUT_S: Final = 30.0
+"""How long a new connection may send nothing after its TLS handshake."""
 
-REQUEST_S: Final = 60.0
+REQUEST_TIMEOUT_S: Final = 60.0
 """How long a request may take to arrive, from its first byte to its last."""
 
-STALLED_S: Final = 60.0
-"""How long an answer may wait for its client to read on."""
+WRITE_TIMEOUT_S: Final = 60.0
+"""How long a response may wait for its client to read on."""
 
-LEAVING_S: Final = 0.5
-"""How long an open connection may rest once the server is to end; what comes by then is served."""
+DRAIN_IDLE_S: Final = 0.5
+"""How long an open connection may be idle once the server drains. A request in this time is
+served."""
+
+HOOKS: Final = {
+    "_start_asgi_task": ("cycle", "app"),
+    "_unset_keepalive_if_required": (),
+    "connection_lost": ("exc",),
+    "connection_made": ("transport",),
+    "data_received": ("data",),
+    "on_headers_complete": (),
+    "on_message_begin": (),
+    "on_message_complete": (),
+    "pause_writing": (),
+    "resume_writing": (),
+    "send_400_response": ("msg",),
+    "shutdown": (),
+    "timeout_keep_alive_handler": (),
+}
+"""The methods of uvicorn's protocol that this module and `client_certificates` override or call,
+each with its parameters."""
+
+check_hooks(HttpToolsProtocol, HOOKS)
 
 _MALFORMED: Final = json.dumps(
     {
         "error": {
             "code": "MALFORMED_REQUEST",
-            "message": "this is no request that can be read in one way only",
+            "message": "malformed or ambiguous HTTP request, or headers of more than "
+            f"{MAX_HEAD_BYTES} bytes",
             "details": [],
         }
     },
@@ -49,119 +75,120 @@ _MALFORMED: Final = json.dumps(
 ).encode()
 
 
-class LeavingConfig(uvicorn.Config):
-    """uvicorn's settings, and whether its connections are to be left by their clients."""
+class DrainConfig(uvicorn.Config):
+    """uvicorn's settings, and whether the server drains."""
 
-    leaving = False
+    draining = False
 
 
-class BoundedProtocol(CertifiedProtocol):
-    """A connection that is closed where its client keeps it waiting."""
+class BoundedProtocol(ClientCertificateProtocol):
+    """A connection that is closed if its client is too slow."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._timer: TimerHandle | None = None
-        self._stalled: TimerHandle | None = None
+        self._read_timer: TimerHandle | None = None
+        self._write_timer: TimerHandle | None = None
         self._in_head = True
         self._head_bytes = 0
-        self._begun: RequestResponseCycle | None = None
-        self._spoilt = False
+        self._started_cycle: RequestResponseCycle | None = None
+        self._discards_input = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
         """See `asyncio.Protocol`."""
         super().connection_made(transport)
-        self._arm(FIRST_BYTE_S)
+        self._start_read_timer(FIRST_BYTE_TIMEOUT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
-        self._disarm()
+        self._stop_read_timer()
         self.resume_writing()
-        answering = self._answering()
-        if answering is not None:
-            # uvicorn tells the request that came last, which may still wait for this one.
-            answering.disconnected = True
-            answering.message_event.set()
+        cycle = self._active_cycle()
+        if cycle is not None:
+            # uvicorn notifies only the last request, which may still wait behind this one.
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
-        if self._spoilt:
+        if self._discards_input:
             return
         self._head_bytes += len(data)
         super().data_received(data)
-        # Where a head has not ended yet, all that was received since the last request is of it.
+        # Within a head, all bytes since the last request belong to that head.
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("")
 
     def on_message_begin(self) -> None:
         """See `httptools`."""
         super().on_message_begin()
-        self._arm(REQUEST_S)
+        self._start_read_timer(REQUEST_TIMEOUT_S)
 
     def on_headers_complete(self) -> None:
         """See `httptools`."""
         self._in_head = False
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        # httptools turns each of these errors into a 400.
         if size > MAX_HEAD_BYTES:
-            raise ValueError("the head is too large")  # to httptools, and from it a 400
+            raise ValueError("the request line and headers are too large")
         if b"#" in self.url:
-            raise ValueError("a fragment is for clients alone")  # some servers would cut it off
+            raise ValueError("a request has no fragment")  # some servers would cut it off
         super().on_headers_complete()
-        if self.config.leaving:  # type: ignore[attr-defined] # see LeavingConfig
+        if self.config.draining:  # type: ignore[attr-defined] # see DrainConfig
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """See `httptools`."""
-        self._disarm()
+        self._stop_read_timer()
         self._in_head, self._head_bytes = True, 0
         super().on_message_complete()
 
     def pause_writing(self) -> None:
         """See `asyncio.Protocol`."""
         super().pause_writing()
-        self._stalled = self.loop.call_later(STALLED_S, self.transport.abort)
+        self._write_timer = self.loop.call_later(WRITE_TIMEOUT_S, self.transport.abort)
 
     def resume_writing(self) -> None:
         """See `asyncio.Protocol`."""
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
         if self.flow is not None:
             super().resume_writing()
 
     def shutdown(self) -> None:
-        """Closes the connection after its next answer, or when nothing comes for a moment.
+        """Closes the connection after its current response, or after it was idle for a moment.
 
-        A client that has just sent a request on a connection that rested cannot know that nobody
-        has read it, so such a connection is not closed at once.
+        An idle connection is not closed at once: its client may have just sent a request, and
+        could not know that the server did not read it.
         """
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete:
             self._unset_keepalive_if_required()
             self.timeout_keep_alive_task = self.loop.call_later(
-                LEAVING_S, self.timeout_keep_alive_handler
+                DRAIN_IDLE_S, self.timeout_keep_alive_handler
             )
         else:
             cycle.keep_alive = False
 
     def timeout_keep_alive_handler(self) -> None:
-        """Closes a connection that rests; what its client has not read by now it never will."""
+        """Closes an idle connection, and drops what its client has not read by now."""
         if self.transport.get_write_buffer_size():
             self.transport.abort()
         else:
             super().timeout_keep_alive_handler()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuses what is no HTTP in the form of all errors, and closes the connection.
+        """Refuses malformed HTTP with the usual error envelope, and closes the connection.
 
-        Where it came behind a request that is still to be answered, that one's answer is the last:
-        a refusal in front of it, or in the middle of it, would be taken for it.
+        If an earlier request on this connection still waits for its response, that response is
+        the last one. A refusal before or within it would be read as part of it.
         """
-        answering = self._answering()
-        if answering is not None and not answering.more_body:
-            answering.keep_alive = False
+        cycle = self._active_cycle()
+        if cycle is not None and not cycle.more_body:
+            cycle.keep_alive = False
             self.pipeline.clear()
-            self._spoilt = True
+            self._discards_input = True
             return
         head = (
             STATUS_LINE[400],
@@ -173,23 +200,23 @@ class BoundedProtocol(CertifiedProtocol):
         self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._begun = cycle
+        self._started_cycle = cycle
         super()._start_asgi_task(cycle, app)
 
-    def _answering(self) -> RequestResponseCycle | None:
-        """Returns the request that is being answered; those behind it wait in the pipeline."""
-        begun = self._begun
-        return None if begun is None or begun.response_complete else begun
+    def _active_cycle(self) -> RequestResponseCycle | None:
+        """Returns the request that is being answered; later ones wait in the pipeline."""
+        cycle = self._started_cycle
+        return None if cycle is None or cycle.response_complete else cycle
 
-    def _arm(self, seconds: float) -> None:
-        self._disarm()
-        self._timer = self.loop.call_later(seconds, self._expired)
+    def _start_read_timer(self, seconds: float) -> None:
+        self._stop_read_timer()
+        self._read_timer = self.loop.call_later(seconds, self._abort)
 
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _stop_read_timer(self) -> None:
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
 
-    def _expired(self) -> None:
-        self._timer = None
+    def _abort(self) -> None:
+        self._read_timer = None
         self.transport.abort()

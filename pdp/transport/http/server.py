@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn around the shim, in the event loop that gRPC runs in."""
+"""The HTTP server: uvicorn, in the same event loop as the gRPC server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import uvicorn
 from pdp.config import split_address
 from pdp.errors import ConfigError
 from pdp.transport.http.app import HealthChecks, http_app
-from pdp.transport.http.connection import BoundedProtocol, LeavingConfig
+from pdp.transport.http.connection import BoundedProtocol, DrainConfig
+from pdp.transport.http.uvicorn_hooks import check_hooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,16 +29,25 @@ if TYPE_CHECKING:
 _BACKLOG = 2048
 _KEEP_ALIVE_S = 75
 
-VANISHED_S: Final = 80
-"""How long a peer that the network has lost may hold a connection, as over gRPC."""
+DEAD_PEER_TIMEOUT_S: Final = 80
+"""How long an unreachable peer may hold a connection, as over gRPC."""
+
+HOOKS: Final = {"capture_signals": (), "startup": ("sockets",)}
+"""The methods of uvicorn's server that `_Uvicorn` overrides, each with its parameters."""
+
+check_hooks(uvicorn.Server, HOOKS)
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn without its signal handlers: the process is the composition root's."""
+    """uvicorn without its signal handlers: `pdp.server.app` handles signals.
+
+    Attributes:
+        started_up: set when the server accepts connections.
+    """
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.up = asyncio.Event()
+        self.started_up = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -45,7 +55,7 @@ class _Uvicorn(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.up.set()
+        self.started_up.set()
 
 
 class HttpServer:
@@ -64,14 +74,14 @@ class HttpServer:
         admissions: Mapping[str, Check] = {},
     ) -> None:
         """Args:
-        methods: the RPCs by path.
-        endpoints: the guarded endpoint of each, by path.
-        metrics: what `/metrics` shows.
-        health: what `/readyz` shows.
-        loopback_only: answer only calls that name this machine by a loopback name.
+        methods: the RPCs by gRPC path.
+        endpoints: the guarded endpoint of each RPC, by gRPC path.
+        metrics: the metrics that `/metrics` shows.
+        health: the checks that `/readyz` shows.
+        loopback_only: accept only requests for a loopback name.
         workers: how many processes share the port.
-        tls: how connections are secured; None for not at all.
-        admissions: what is asked before the body of a request is read, by path.
+        tls: the certificate and its key; None serves plaintext.
+        admissions: the check before the body of a request is read, by gRPC path.
         """
         app = http_app(
             methods,
@@ -81,7 +91,7 @@ class HttpServer:
             loopback_only=loopback_only,
             admissions=admissions,
         )
-        config = LeavingConfig(
+        config = DrainConfig(
             app,
             loop="none",
             http=BoundedProtocol,
@@ -99,27 +109,27 @@ class HttpServer:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, address: str) -> str:
-        """Listens on `address` (`host:port` or `unix:path`) and returns it with its real port.
+        """Listens on `address` (`host:port` or `unix:path`) and returns it with the actual port.
 
         Raises:
-            ConfigError: the address cannot be listened on.
+            ConfigError: the server cannot listen on the address.
         """
         listener = _listen(address, shared=self._workers > 1)
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
-        await self._server.up.wait()
+        await self._server.started_up.wait()
         if listener.family == socket.AF_UNIX:
             return address
         host, port = listener.getsockname()[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-    def leave(self) -> None:
-        """Serves on, but asks clients to leave: each connection ends with its next answer."""
-        self._config.leaving = True
+    def start_draining(self) -> None:
+        """Closes each connection after its next response, but still accepts requests."""
+        self._config.draining = True
         for connection in list(self._server.server_state.connections):
             connection.shutdown()
 
     async def stop(self, grace_s: float) -> None:
-        """Takes no new calls, and ends those under way after `grace_s` seconds."""
+        """Accepts no new calls, and ends the running ones after `grace_s` seconds."""
         if self._task is None:
             return
         self._config.timeout_graceful_shutdown = max(1, round(grace_s)) if grace_s else 1
@@ -139,37 +149,37 @@ def _listen(address: str, *, shared: bool) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if shared:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            _look_for_peers(listener)
+            _enable_keepalive(listener)
             listener.bind((host, port))
     except OSError as error:
         raise ConfigError(
-            f"cannot listen for HTTP on {address}: {error.strerror}; "
-            "is another server running there? Set PDP_HTTP_LISTEN to another address"
+            f"PDP_HTTP_LISTEN: cannot listen on {address}: {error.strerror}; "
+            "is another server running there? Set another address"
         ) from error
     listener.listen(_BACKLOG)
     listener.setblocking(False)
     return listener
 
 
-def _look_for_peers(listener: socket.socket) -> None:
-    """Has the kernel ask peers that are silent whether they are there; connections inherit it."""
+def _enable_keepalive(listener: socket.socket) -> None:
+    """Enables TCP keepalive, to detect unreachable peers. Connections inherit it."""
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
         (socket.TCP_KEEPIDLE, 60),
         (socket.TCP_KEEPINTVL, 10),
-        (socket.TCP_KEEPCNT, (VANISHED_S - 60) // 10),
-        (socket.TCP_USER_TIMEOUT, VANISHED_S * 1000),
+        (socket.TCP_KEEPCNT, (DEAD_PEER_TIMEOUT_S - 60) // 10),
+        (socket.TCP_USER_TIMEOUT, DEAD_PEER_TIMEOUT_S * 1000),
     ):
         listener.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _listen_unix(path: str) -> socket.socket:
-    """Binds the path, in place of a socket that no server listens on any more."""
+    """Binds the path, and replaces a stale socket that no server listens on."""
     listener = socket.socket(socket.AF_UNIX)
     if Path(path).is_socket():
         with socket.socket(socket.AF_UNIX) as probe:
             if probe.connect_ex(path) == 0:
-                raise OSError(errno.EADDRINUSE, "a server listens there")
+                raise OSError(errno.EADDRINUSE, "another server listens there")
         Path(path).unlink()
     listener.bind(path)
     return listener

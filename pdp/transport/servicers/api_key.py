@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pdp._gen.pdp.v1 import api_key_pb2 as pb
 from pdp.admin.api_keys import DEFAULT_OVERLAP_S
 from pdp.domain.api_key import ApiKey
-from pdp.transport.etag import expectation, settled, shown, stored
+from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +52,7 @@ class ApiKeyServicer:
             secrets=(),
             expires_at=_seconds(asked.expires_at) if asked.HasField("expires_at") else None,
         )
-        made = stored(
+        made = with_new_etag(
             call, await self._keys.create(call.principal.name, call.principal.tenants, draft)
         )
         return pb.CreateApiKeyResponse(key=made.text, api_key=_key(made.key))
@@ -60,7 +60,7 @@ class ApiKeyServicer:
     async def get(self, call: Call, message: Message) -> pb.GetApiKeyResponse:
         """Returns a key."""
         asked = cast("pb.GetApiKeyRequest", message)
-        key = shown(call, await self._keys.get(call.principal.tenants, asked.key_id))
+        key = with_etag(call, await self._keys.get(call.principal.tenants, asked.key_id))
         return pb.GetApiKeyResponse(api_key=_key(key))
 
     async def rotate(self, call: Call, message: Message) -> pb.RotateApiKeyResponse:
@@ -68,7 +68,7 @@ class ApiKeyServicer:
         asked = cast("pb.RotateApiKeyRequest", message)
         overlap_s = asked.overlap_s if asked.HasField("overlap_s") else DEFAULT_OVERLAP_S
         principal = call.principal
-        made = stored(
+        made = with_new_etag(
             call,
             await self._keys.rotate(principal.name, principal.tenants, asked.key_id, overlap_s),
         )
@@ -78,7 +78,7 @@ class ApiKeyServicer:
         """Makes a key count no more."""
         asked = cast("pb.RevokeApiKeyRequest", message)
         principal = call.principal
-        settled(
+        with_revision(
             call,
             await self._keys.revoke(
                 principal.name, principal.tenants, asked.key_id, expectation(call)

@@ -12,8 +12,8 @@ from pdp._gen.pdp.v1 import audit_pb2 as pb
 from pdp.admin.change_log import masked
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import RecordNotFound, StoreUnavailable
+from pdp.transport.record_formats import CSV_TYPE, NDJSON_TYPE, csv_header, csv_lines, ndjson_lines
 from pdp.transport.record_messages import to_record
-from pdp.transport.record_text import CSV_TYPE, NDJSON_TYPE, csv_head, csv_lines, ndjson_lines
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -176,7 +176,7 @@ async def _texts(
 ) -> AsyncIterator[pb.ExportRecordsResponse]:
     content_type, written = (CSV_TYPE, csv_lines) if as_csv else (NDJSON_TYPE, ndjson_lines)
     if as_csv:
-        yield pb.ExportRecordsResponse(text=csv_head(), content_type=content_type)
+        yield pb.ExportRecordsResponse(text=csv_header(), content_type=content_type)
     async for page in pages:
         for start in range(0, len(page), _AT_ONCE):
             text = written(page[start : start + _AT_ONCE])

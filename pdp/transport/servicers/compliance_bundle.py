@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from pdp._gen.pdp.v1 import compliance_bundle_pb2 as pb
 from pdp.domain.compliance_bundle import ComplianceBundle
-from pdp.transport.etag import expectation, settled, shown, stored
+from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
 from pdp.transport.servicers.policy_pack import document
 
 if TYPE_CHECKING:
@@ -74,12 +74,12 @@ class ComplianceBundleServicer:
         written = await self._bundles.create(
             call.tenant_id, call.principal.name, draft, list(asked.rule_ids.rule_ids)
         )
-        return pb.CreateComplianceBundleResponse(bundle=_bundle(stored(call, written)))
+        return pb.CreateComplianceBundleResponse(bundle=_bundle(with_new_etag(call, written)))
 
     async def get(self, call: Call, message: Message) -> pb.GetComplianceBundleResponse:
         """Returns a bundle with its rules."""
         asked = cast("pb.GetComplianceBundleRequest", message)
-        kept = shown(call, await self._bundles.get(call.tenant_id, asked.bundle_id))
+        kept = with_etag(call, await self._bundles.get(call.tenant_id, asked.bundle_id))
         detail = pb.ComplianceBundleDetail(
             **_fields(kept.bundle, len(kept.rules)), rules=map(_rule, kept.rules)
         )
@@ -96,7 +96,7 @@ class ComplianceBundleServicer:
             rule_ids=list(asked.rule_ids.rule_ids) if asked.HasField("rule_ids") else None,
             expected=expectation(call),
         )
-        return pb.UpdateComplianceBundleResponse(bundle=_bundle(stored(call, written)))
+        return pb.UpdateComplianceBundleResponse(bundle=_bundle(with_new_etag(call, written)))
 
     async def delete(self, call: Call, message: Message) -> pb.DeleteComplianceBundleResponse:
         """Deletes a bundle."""
@@ -104,7 +104,7 @@ class ComplianceBundleServicer:
         written = await self._bundles.delete(
             call.tenant_id, call.principal.name, asked.bundle_id, expectation(call)
         )
-        settled(call, written)
+        with_revision(call, written)
         return pb.DeleteComplianceBundleResponse()
 
     async def activate(self, call: Call, message: Message) -> pb.ActivateComplianceBundleResponse:
@@ -137,7 +137,7 @@ class ComplianceBundleServicer:
         written = await self._bundles.upgrade(
             call.tenant_id, call.principal.name, asked.bundle_id, expectation(call)
         )
-        return pb.UpgradeComplianceBundleResponse(**stored(call, written)._asdict())
+        return pb.UpgradeComplianceBundleResponse(**with_new_etag(call, written)._asdict())
 
     async def _switched(self, call: Call, bundle_id: str, *, enabled: bool) -> dict[str, Any]:
         written = await self._bundles.switch(
@@ -147,7 +147,7 @@ class ComplianceBundleServicer:
             enabled=enabled,
             expected=expectation(call),
         )
-        kept = stored(call, written)
+        kept = with_new_etag(call, written)
         return {
             "bundle_id": kept.bundle.id,
             "enabled": kept.bundle.enabled,

@@ -9,8 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from pdp._gen.pdp.v1 import customer_policy_pb2 as pb
 from pdp.domain.customer_policy import CustomerPolicy
-from pdp.jsonpb.documents import fill_struct, struct_object
-from pdp.transport.etag import expectation, settled, shown, stored
+from pdp.jsonpb.structs import fill_struct, struct_object
+from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,18 +49,18 @@ class CustomerPolicyServicer:
             struct_object(asked.policies),
             expectation(call),
         )
-        return pb.PutCustomerPolicyResponse(policy=_policy(stored(call, written)))
+        return pb.PutCustomerPolicyResponse(policy=_policy(with_new_etag(call, written)))
 
     async def get(self, call: Call, message: Message) -> pb.GetCustomerPolicyResponse:
         """Returns a policy."""
         asked = cast("pb.GetCustomerPolicyRequest", message)
         found = await self._policies.get(call.tenant_id, asked.customer_id)
-        return pb.GetCustomerPolicyResponse(policy=_policy(shown(call, found)))
+        return pb.GetCustomerPolicyResponse(policy=_policy(with_etag(call, found)))
 
     async def delete(self, call: Call, message: Message) -> pb.DeleteCustomerPolicyResponse:
         """Deletes a policy softly."""
         asked = cast("pb.DeleteCustomerPolicyRequest", message)
-        settled(
+        with_revision(
             call,
             await self._policies.delete(
                 call.tenant_id, call.principal.name, asked.customer_id, expectation(call)

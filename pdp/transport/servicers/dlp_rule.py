@@ -11,8 +11,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pdp._gen.pdp.v1 import dlp_rule_pb2 as pb
 from pdp.admin.dlp.transfer import SKIP
 from pdp.domain.dlp_rule import DlpRule
-from pdp.jsonpb.documents import struct_object, value_of
-from pdp.transport.etag import expectation, settled, shown, stored
+from pdp.jsonpb.structs import struct_object, value_of
+from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
 from pdp.transport.servicers.policy_pack import document
 
 if TYPE_CHECKING:
@@ -74,12 +74,12 @@ class DlpRuleServicer:
         """Makes a rule."""
         asked = cast("pb.CreateDlpRuleRequest", message)
         written = await self._rules.create(call.tenant_id, call.principal.name, rule_draft(asked))
-        return pb.CreateDlpRuleResponse(rule=_rule(stored(call, written)))
+        return pb.CreateDlpRuleResponse(rule=_rule(with_new_etag(call, written)))
 
     async def get(self, call: Call, message: Message) -> pb.GetDlpRuleResponse:
         """Returns a rule."""
         asked = cast("pb.GetDlpRuleRequest", message)
-        rule = shown(call, await self._rules.get(call.tenant_id, asked.rule_id))
+        rule = with_etag(call, await self._rules.get(call.tenant_id, asked.rule_id))
         return pb.GetDlpRuleResponse(rule=_rule(rule))
 
     async def update(self, call: Call, message: Message) -> pb.UpdateDlpRuleResponse:
@@ -93,7 +93,7 @@ class DlpRuleServicer:
         written = await self._rules.update(
             call.tenant_id, call.principal.name, asked.rule_id, changes, expectation(call)
         )
-        return pb.UpdateDlpRuleResponse(rule=_rule(stored(call, written)))
+        return pb.UpdateDlpRuleResponse(rule=_rule(with_new_etag(call, written)))
 
     async def delete(self, call: Call, message: Message) -> pb.DeleteDlpRuleResponse:
         """Deletes a rule."""
@@ -101,7 +101,7 @@ class DlpRuleServicer:
         written = await self._rules.delete(
             call.tenant_id, call.principal.name, asked.rule_id, expectation(call)
         )
-        settled(call, written)
+        with_revision(call, written)
         return pb.DeleteDlpRuleResponse()
 
     async def versions(self, call: Call, message: Message) -> pb.ListDlpRuleVersionsResponse:
@@ -127,7 +127,7 @@ class DlpRuleServicer:
         written = await self._transfer.take_in(
             call.tenant_id, call.principal.name, documents, asked.mode or SKIP
         )
-        imported = settled(call, written)
+        imported = with_revision(call, written)
         return pb.ImportDlpRulesResponse(
             created=imported.created,
             skipped=imported.skipped,

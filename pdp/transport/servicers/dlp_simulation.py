@@ -1,4 +1,4 @@
-"""The dry runs of DLP rules, which are RPCs of SimulateService (seed 002, decide.md)."""
+"""The dry runs of DLP rules, which are RPCs of SimulateService."""
 
 from __future__ import annotations
 
@@ -21,39 +21,43 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from pdp.decisions.decider import Decider
     from pdp.domain.ner import NerFinder
     from pdp.transport.call import Call, Endpoint
-    from pdp.transport.servicers.decide import DecideServicer
 
 
 class DlpSimulationServicer:
-    """Tries DLP rules on sample texts."""
+    """Runs DLP rules on sample texts."""
 
-    def __init__(self, decide: DecideServicer, ner: NerFinder) -> None:
-        self._decide = decide
-        self._ner = ner
+    def __init__(self, decider: Decider, entity_finder: NerFinder) -> None:
+        self._decider = decider
+        self._entity_finder = entity_finder
 
     def handlers(self) -> Mapping[str, Endpoint]:
         """Returns the handler of each RPC, by its name."""
         return {"TestDlpRule": self.test, "EvaluateDlpRules": self.evaluate}
 
     async def test(self, call: Call, message: Message) -> pb.TestDlpRuleResponse:
-        """Tries what a rule would look for on a sample text.
+        """Runs one rule, which need not exist yet, on a sample text.
 
         Raises:
             StoreUnavailable: the tenant's policies cannot be read.
         """
-        asked = cast("pb.TestDlpRuleRequest", message)
-        snapshot = await self._decide.snapshot(call, call.tenant_id, 0)
-        tried = await try_rule(
-            snapshot.platform, asked.rule_type, asked.pattern, asked.sample_text, self._ner
+        body = cast("pb.TestDlpRuleRequest", message)
+        snapshot = await self._decider.snapshot(call.tenant_id)
+        result = await try_rule(
+            snapshot.platform,
+            body.rule_type,
+            body.pattern,
+            body.sample_text,
+            self._entity_finder,
         )
         return pb.TestDlpRuleResponse(
-            matches=[_match(each) for each in tried.matches],
-            match_count=tried.total,
-            rule_type=asked.rule_type,
-            valid_pattern=tried.valid,
-            error=tried.error,
+            matches=[_match(each) for each in result.matches],
+            match_count=result.total,
+            rule_type=body.rule_type,
+            valid_pattern=result.valid,
+            error=result.error,
         )
 
     async def evaluate(self, call: Call, message: Message) -> pb.EvaluateDlpRulesResponse:
@@ -62,26 +66,26 @@ class DlpSimulationServicer:
         Raises:
             StoreUnavailable: the tenant's policies cannot be read.
         """
-        asked = cast("pb.EvaluateDlpRulesRequest", message)
-        snapshot = await self._decide.snapshot(call, call.tenant_id, 0)
-        subject = subject_of(asked.user_id, asked.group_id)
-        request = Request(text=asked.text, tenant_id=call.tenant_id, subject=subject)
-        request = await self._decide.named(snapshot, request)
-        found = await asyncio.to_thread(evaluate_rules, snapshot, request, asked.group_id)
-        return _evaluation(found, call.tenant_id)
+        body = cast("pb.EvaluateDlpRulesRequest", message)
+        snapshot = await self._decider.snapshot(call.tenant_id)
+        subject = subject_of(body.user_id, body.group_id)
+        request = Request(text=body.text, tenant_id=call.tenant_id, subject=subject)
+        request = await self._decider.find_entities(snapshot, request)
+        evaluation = await asyncio.to_thread(evaluate_rules, snapshot, request, body.group_id)
+        return _evaluation(evaluation, call.tenant_id)
 
 
-def _evaluation(found: Evaluation, tenant_id: str) -> pb.EvaluateDlpRulesResponse:
+def _evaluation(evaluation: Evaluation, tenant_id: str) -> pb.EvaluateDlpRulesResponse:
     return pb.EvaluateDlpRulesResponse(
-        text_length=found.length,
+        text_length=evaluation.length,
         org_id=tenant_id,
-        rules_evaluated=found.evaluated,
-        rules_matched=len(found.matched),
-        final_action=found.final_action,
-        matched_rules=[_matched(each) for each in found.matched],
-        suppressed_rule_ids=found.suppressed,
-        custom_org_patterns=found.custom,
-        decision_trace=found.trace,
+        rules_evaluated=evaluation.evaluated,
+        rules_matched=len(evaluation.matched),
+        final_action=evaluation.final_action,
+        matched_rules=[_matched(each) for each in evaluation.matched],
+        suppressed_rule_ids=evaluation.suppressed,
+        custom_org_patterns=evaluation.custom,
+        decision_trace=evaluation.trace,
     )
 
 

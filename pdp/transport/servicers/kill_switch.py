@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from pdp._gen.pdp.v1 import kill_switch_pb2 as pb
-from pdp.transport.etag import settled, shown, stored
+from pdp.transport.etag import with_etag, with_new_etag, with_revision
 from pdp.transport.servicers.model_catalog import seconds
 
 if TYPE_CHECKING:
@@ -46,18 +46,18 @@ class KillSwitchServicer:
         written = await self._switches.disable_provider(
             call.principal.name, asked.provider, asked.reason
         )
-        return pb.DisableProviderResponse(summary=_summary(settled(call, written)))
+        return pb.DisableProviderResponse(summary=_summary(with_revision(call, written)))
 
     async def enable_provider(self, call: Call, message: Message) -> pb.EnableProviderResponse:
         """Switches all models of a provider on."""
         asked = cast("pb.EnableProviderRequest", message)
         written = await self._switches.enable_provider(call.principal.name, asked.provider)
-        return pb.EnableProviderResponse(summary=_summary(settled(call, written)))
+        return pb.EnableProviderResponse(summary=_summary(with_revision(call, written)))
 
     async def model(self, call: Call, message: Message) -> pb.GetModelKillSwitchResponse:
         """Returns the state of a model."""
         asked = cast("pb.GetModelKillSwitchRequest", message)
-        model = shown(call, await self._switches.model(asked.model_config_id))
+        model = with_etag(call, await self._switches.model(asked.model_config_id))
         return pb.GetModelKillSwitchResponse(state=_state(model))
 
     async def disable_model(self, call: Call, message: Message) -> pb.DisableModelResponse:
@@ -66,13 +66,13 @@ class KillSwitchServicer:
         written = await self._switches.disable_model(
             call.principal.name, asked.model_config_id, asked.reason
         )
-        return pb.DisableModelResponse(state=_state(stored(call, written)))
+        return pb.DisableModelResponse(state=_state(with_new_etag(call, written)))
 
     async def enable_model(self, call: Call, message: Message) -> pb.EnableModelResponse:
         """Switches a model on."""
         asked = cast("pb.EnableModelRequest", message)
         written = await self._switches.enable_model(call.principal.name, asked.model_config_id)
-        return pb.EnableModelResponse(state=_state(stored(call, written)))
+        return pb.EnableModelResponse(state=_state(with_new_etag(call, written)))
 
 
 def _summary(provider: ProviderState) -> pb.ProviderKillSwitchSummary:

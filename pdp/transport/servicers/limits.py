@@ -8,22 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pdp._gen.pdp.v1 import limits_pb2 as pb
-from pdp.domain.limits import (
-    BOUNDS,
-    MICROS,
-    MINUTE_S,
-    MOST,
-    QUOTAS,
-    RATE,
-    Bound,
-    Limit,
-    Spending,
-    Spent,
-    asked_by,
-    breach,
-)
+from pdp.domain.limits import BOUNDS, MICROS, QUOTAS, RATE, Bound, Limit, counts_of, find_breach
+from pdp.domain.usage import MAX_COUNT, MINUTE_S, SubjectUsage, UsageSnapshot
 from pdp.errors import InvalidArgument, Violation
-from pdp.transport.etag import expectation, settled, shown, stored
+from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,7 +20,7 @@ if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Value
 
     from pdp.admin.limits import Limits
-    from pdp.domain.limits import LimitInForce
+    from pdp.domain.limits import ActiveLimit
     from pdp.domain.request import Request
     from pdp.transport.call import Call, Endpoint
 
@@ -75,12 +63,12 @@ class LimitServicer:
             **_amounts(sent),
         )
         written = await self._limits.create(call.tenant_id, call.principal.name, draft)
-        return pb.CreateLimitResponse(limit=_limit(stored(call, written)))
+        return pb.CreateLimitResponse(limit=_limit(with_new_etag(call, written)))
 
     async def get(self, call: Call, message: Message) -> pb.GetLimitResponse:
         """Returns a limit."""
         asked = cast("pb.GetLimitRequest", message)
-        limit = shown(call, await self._limits.get(call.tenant_id, asked.limit_id))
+        limit = with_etag(call, await self._limits.get(call.tenant_id, asked.limit_id))
         return pb.GetLimitResponse(limit=_limit(limit))
 
     async def update(self, call: Call, message: Message) -> pb.UpdateLimitResponse:
@@ -95,7 +83,7 @@ class LimitServicer:
             {**changes, **_amounts(_numbers(_sent(asked)))},
             expectation(call),
         )
-        return pb.UpdateLimitResponse(limit=_limit(stored(call, written)))
+        return pb.UpdateLimitResponse(limit=_limit(with_new_etag(call, written)))
 
     async def delete(self, call: Call, message: Message) -> pb.DeleteLimitResponse:
         """Deletes a limit."""
@@ -103,7 +91,7 @@ class LimitServicer:
         written = await self._limits.delete(
             call.tenant_id, call.principal.name, asked.limit_id, expectation(call)
         )
-        settled(call, written)
+        with_revision(call, written)
         return pb.DeleteLimitResponse()
 
     async def usage(self, call: Call, message: Message) -> pb.GetLimitUsageResponse:
@@ -123,7 +111,7 @@ class LimitServicer:
         )
 
 
-def quotas_of(limits: Iterable[LimitInForce], request: Request) -> pb.Quotas:
+def quotas_of(limits: Iterable[ActiveLimit], request: Request) -> pb.Quotas:
     """Returns how the quotas that apply to a simulated request stand."""
     found = pb.Quotas()
     for limit, spent, bounds in _applying(limits, request, QUOTAS):
@@ -137,7 +125,7 @@ def quotas_of(limits: Iterable[LimitInForce], request: Request) -> pb.Quotas:
     return found
 
 
-def rate_limits_of(limits: Iterable[LimitInForce], request: Request) -> pb.RateLimits:
+def rate_limits_of(limits: Iterable[ActiveLimit], request: Request) -> pb.RateLimits:
     """Returns how the rate limits that apply to a simulated request stand."""
     found = pb.RateLimits()
     for limit, spent, bounds in _applying(limits, request, (RATE,)):
@@ -152,19 +140,21 @@ def rate_limits_of(limits: Iterable[LimitInForce], request: Request) -> pb.RateL
 
 
 def _applying(
-    limits: Iterable[LimitInForce], request: Request, among: Iterable[Bound]
-) -> Iterable[tuple[Limit, Spent, list[Bound]]]:
+    limits: Iterable[ActiveLimit], request: Request, among: Iterable[Bound]
+) -> Iterable[tuple[Limit, UsageSnapshot, list[Bound]]]:
     """Yields each limit that sets any of the bounds, with what was spent and those it sets."""
     for each in limits:
         bounds = [bound for bound, _ in each.bounds if bound in among]
-        if bounds and request.spent is not None:
-            yield each.limit, request.spent, bounds
+        if bounds and request.usage_snapshot is not None:
+            yield each.limit, request.usage_snapshot, bounds
 
 
-def _exceeded(bounds: Iterable[Bound], spent: Spent, limit: Limit, request: Request) -> bool:
-    spending, asked = spent.by_limit[limit.id], asked_by(request.usage)
+def _exceeded(
+    bounds: Iterable[Bound], spent: UsageSnapshot, limit: Limit, request: Request
+) -> bool:
+    spending, asked = spent.by_limit[limit.id], counts_of(request.usage)
     return any(
-        breach(spending, spent, bound, getattr(limit, bound.attribute), asked) is not None
+        find_breach(spending, spent, bound, getattr(limit, bound.attribute), asked) is not None
         for bound in bounds
     )
 
@@ -189,12 +179,14 @@ def _numbers(sent: Mapping[Bound, Value]) -> dict[Bound, float | None]:
             continue
         number = value.number_value
         cost = bound.measure == _COST
-        fits = 0 <= number <= (MAX_DOLLARS if cost else MOST)
+        fits = 0 <= number <= (MAX_DOLLARS if cost else MAX_COUNT)
         whole = cost or (fits and number.is_integer())
         if value.WhichOneof("kind") == "number_value" and fits and whole:
             numbers[bound] = number
             continue
-        kind = f"a number from 0 to {MAX_DOLLARS}" if cost else f"a whole number from 0 to {MOST}"
+        kind = (
+            f"a number from 0 to {MAX_DOLLARS}" if cost else f"a whole number from 0 to {MAX_COUNT}"
+        )
         violations.append(Violation(bound.name, f"must be {kind}, or null"))
     if violations:
         raise InvalidArgument.of(*violations)
@@ -235,16 +227,16 @@ def _limit(limit: Limit) -> pb.Limit:
     )
 
 
-def _usages(limit: Limit, spent: Spent, bounds: Iterable[Bound]) -> dict[str, Any]:
+def _usages(limit: Limit, spent: UsageSnapshot, bounds: Iterable[Bound]) -> dict[str, Any]:
     spending = spent.by_limit[limit.id]
     return {bound.name: _usage(bound, limit, spending, spent) for bound in bounds}
 
 
 def _usage(
-    bound: Bound, limit: Limit, spending: Spending, spent: Spent
+    bound: Bound, limit: Limit, spending: SubjectUsage, spent: UsageSnapshot
 ) -> pb.CountUsage | pb.CostUsage:
     allowed: int | None = getattr(limit, bound.attribute)
-    used = min(max(spending.of(bound), 0), MOST)
+    used = min(max(bound.count_in(spending), 0), MAX_COUNT)
     kind = pb.CostUsage if bound.measure == _COST else pb.CountUsage
     calendar = spent.calendar
     start, end = {

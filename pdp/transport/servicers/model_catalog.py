@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from pdp._gen.pdp.v1 import model_catalog_pb2 as pb
 from pdp.domain.model_catalog import ModelConfig
-from pdp.transport.etag import expectation, settled, shown, stored
+from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,12 +55,12 @@ class ModelCatalogServicer:
             is_active=asked.is_active if asked.HasField("is_active") else True,
         )
         written = await self._catalog.create(call.principal.name, draft)
-        return pb.CreateModelConfigResponse(model=_model(stored(call, written)))
+        return pb.CreateModelConfigResponse(model=_model(with_new_etag(call, written)))
 
     async def get(self, call: Call, message: Message) -> pb.GetModelConfigResponse:
         """Returns a model."""
         asked = cast("pb.GetModelConfigRequest", message)
-        model = shown(call, await self._catalog.get(asked.model_config_id))
+        model = with_etag(call, await self._catalog.get(asked.model_config_id))
         return pb.GetModelConfigResponse(model=_model(model))
 
     async def update(self, call: Call, message: Message) -> pb.UpdateModelConfigResponse:
@@ -70,12 +70,12 @@ class ModelCatalogServicer:
         written = await self._catalog.update(
             call.principal.name, asked.model_config_id, changes, expectation(call)
         )
-        return pb.UpdateModelConfigResponse(model=_model(stored(call, written)))
+        return pb.UpdateModelConfigResponse(model=_model(with_new_etag(call, written)))
 
     async def delete(self, call: Call, message: Message) -> pb.DeleteModelConfigResponse:
         """Takes a model out of the catalog."""
         asked = cast("pb.DeleteModelConfigRequest", message)
-        settled(
+        with_revision(
             call,
             await self._catalog.delete(
                 call.principal.name, asked.model_config_id, expectation(call)

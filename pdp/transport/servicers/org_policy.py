@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pdp._gen.pdp.v1 import org_policy_pb2 as pb
 from pdp.domain.access import ADMIN
-from pdp.transport.etag import expectation, shown, stored
+from pdp.transport.etag import expectation, with_etag, with_new_etag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ class OrgPolicyServicer:
 
     async def get(self, call: Call, message: Message) -> pb.GetOrgPolicyResponse:
         """Returns the policy."""
-        policy = shown(call, await self._policies.get(call.tenant_id))
+        policy = with_etag(call, await self._policies.get(call.tenant_id))
         return pb.GetOrgPolicyResponse(policy=_policy(policy, call))
 
     async def update(self, call: Call, message: Message) -> pb.UpdateOrgPolicyResponse:
@@ -49,7 +49,7 @@ class OrgPolicyServicer:
         written = await self._policies.update(
             call.tenant_id, call.principal.name, changes_of(asked), expectation(call)
         )
-        return pb.UpdateOrgPolicyResponse(policy=_policy(stored(call, written), call))
+        return pb.UpdateOrgPolicyResponse(policy=_policy(with_new_etag(call, written), call))
 
     async def test_alerts(self, call: Call, message: Message) -> pb.TestAlertRulesResponse:
         """Sends a message to the webhooks of alert rules that says that it is a test."""

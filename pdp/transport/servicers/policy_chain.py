@@ -10,7 +10,7 @@ from pdp._gen.pdp.v1 import policy_chain_pb2 as pb
 from pdp._gen.pdp.v1 import simulate_pb2
 from pdp.admin.packs.chains import PackPlace
 from pdp.domain.policy_chain import FIRST_APPLICABLE
-from pdp.transport.etag import expectation, settled, stored
+from pdp.transport.etag import expectation, with_new_etag, with_revision
 from pdp.transport.servicers.policy_pack import document
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class PolicyChainServicer:
             asked.combining_algorithm or FIRST_APPLICABLE,
             expected=expectation(call),
         )
-        return pb.ReplaceOrgPolicyChainResponse(chain=_chain(stored(call, written)))
+        return pb.ReplaceOrgPolicyChainResponse(chain=_chain(with_new_etag(call, written)))
 
     async def replace_user(self, call: Call, message: Message) -> pb.ReplaceUserPolicyChainResponse:
         """Replaces a user's chain."""
@@ -70,7 +70,7 @@ class PolicyChainServicer:
             user_id=asked.user_id,
             expected=expectation(call),
         )
-        return pb.ReplaceUserPolicyChainResponse(chain=_chain(stored(call, written)))
+        return pb.ReplaceUserPolicyChainResponse(chain=_chain(with_new_etag(call, written)))
 
     async def delete_user(self, call: Call, message: Message) -> pb.DeleteUserPolicyChainResponse:
         """Deletes a user's chain."""
@@ -78,7 +78,7 @@ class PolicyChainServicer:
         written = await self._chains.delete(
             call.tenant_id, call.principal.name, asked.user_id, expectation(call)
         )
-        settled(call, written)
+        with_revision(call, written)
         return pb.DeleteUserPolicyChainResponse()
 
 

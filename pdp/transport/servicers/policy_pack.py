@@ -10,8 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pdp._gen.pdp.v1 import policy_pack_pb2 as pb
 from pdp.admin.packs.rule_drafts import RuleDraft
 from pdp.domain.policy_pack import BUNDLE, CUSTOM, PolicyPack
-from pdp.jsonpb.documents import struct_object
-from pdp.transport.etag import expectation, settled, shown, stored
+from pdp.jsonpb.structs import struct_object
+from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -80,12 +80,12 @@ class PolicyPackServicer:
         )
         rules = [rule_draft(each) for each in asked.rules]
         written = await self._packs.create(call.tenant_id, call.principal.name, draft, rules)
-        return pb.CreatePolicyPackResponse(pack=_pack(stored(call, written)))
+        return pb.CreatePolicyPackResponse(pack=_pack(with_new_etag(call, written)))
 
     async def get(self, call: Call, message: Message) -> pb.GetPolicyPackResponse:
         """Returns a pack with its rules."""
         asked = cast("pb.GetPolicyPackRequest", message)
-        detail = shown(call, await self._packs.get(call.tenant_id, asked.pack_id))
+        detail = with_etag(call, await self._packs.get(call.tenant_id, asked.pack_id))
         pack = pb.PolicyPackDetail(**_fields(detail.kept), rules=map(_rule, detail.rules))
         return pb.GetPolicyPackResponse(pack=pack)
 
@@ -96,7 +96,7 @@ class PolicyPackServicer:
         written = await self._packs.update(
             call.tenant_id, call.principal.name, asked.pack_id, changes, expectation(call)
         )
-        return pb.UpdatePolicyPackResponse(pack=_pack(stored(call, written)))
+        return pb.UpdatePolicyPackResponse(pack=_pack(with_new_etag(call, written)))
 
     async def delete(self, call: Call, message: Message) -> pb.DeletePolicyPackResponse:
         """Deletes a pack."""
@@ -104,7 +104,7 @@ class PolicyPackServicer:
         written = await self._packs.delete(
             call.tenant_id, call.principal.name, asked.pack_id, expectation(call)
         )
-        settled(call, written)
+        with_revision(call, written)
         return pb.DeletePolicyPackResponse()
 
     async def rules(self, call: Call, message: Message) -> pb.ListPolicyRulesResponse:
@@ -119,7 +119,7 @@ class PolicyPackServicer:
         written = await self._rules.create(
             call.tenant_id, call.principal.name, asked.pack_id, rule_draft(asked)
         )
-        return pb.CreatePolicyRuleResponse(rule=_rule(stored(call, written)))
+        return pb.CreatePolicyRuleResponse(rule=_rule(with_new_etag(call, written)))
 
     async def update_rule(self, call: Call, message: Message) -> pb.UpdatePolicyRuleResponse:
         """Changes the fields that were sent."""
@@ -136,7 +136,7 @@ class PolicyPackServicer:
             changes,
             expected=expectation(call),
         )
-        return pb.UpdatePolicyRuleResponse(rule=_rule(stored(call, written)))
+        return pb.UpdatePolicyRuleResponse(rule=_rule(with_new_etag(call, written)))
 
     async def delete_rule(self, call: Call, message: Message) -> pb.DeletePolicyRuleResponse:
         """Deletes a rule."""
@@ -144,7 +144,7 @@ class PolicyPackServicer:
         written = await self._rules.delete(
             call.tenant_id, call.principal.name, asked.pack_id, asked.rule_id, expectation(call)
         )
-        settled(call, written)
+        with_revision(call, written)
         return pb.DeletePolicyRuleResponse()
 
     async def reorder(self, call: Call, message: Message) -> pb.ReorderPolicyRulesResponse:
@@ -154,7 +154,7 @@ class PolicyPackServicer:
         written = await self._rules.reorder(
             call.tenant_id, call.principal.name, asked.pack_id, entries
         )
-        rules = settled(call, written)
+        rules = with_revision(call, written)
         return pb.ReorderPolicyRulesResponse(rules=map(_rule, rules))
 
 

@@ -1,4 +1,4 @@
-"""SimulateService.Replay: what a change of policies would do to decisions that are recorded."""
+"""SimulateService.Replay: what a change of policies would do to recorded decisions."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from pdp._gen.pdp.v1 import simulate_pb2 as pb
 from pdp.admin.point_in_time import snapshot_at
-from pdp.decisions.replay_pages import Paging, ReplayPage, replay_page
-from pdp.decisions.replay_tally import replay_requests
+from pdp.decisions.replay_summary import Paging, ReplayPage, replay_page, replay_requests
 from pdp.domain.decision import Outcome
 from pdp.errors import InvalidArgument, StoreUnavailable, Violation
 from pdp.messages.conversion import to_request
@@ -21,22 +20,22 @@ if TYPE_CHECKING:
 
     from pdp._gen.pdp.v1.decide_pb2 import DecideRequest
     from pdp.admin.workspace import Workspace
-    from pdp.decisions.replay_tally import ChangeTally, Example, Responsible
+    from pdp.decisions.decider import Decider
+    from pdp.decisions.replay_summary import ChangeTally, Example, Responsible
     from pdp.domain.audit_log import AuditLog
     from pdp.domain.request import Request
     from pdp.engine.snapshot import Snapshot
     from pdp.transport.call import Call, Endpoint
-    from pdp.transport.servicers.decide import DecideServicer
 
 DEFAULT_LIMIT: Final = 1000
 DEFAULT_EXAMPLES: Final = 3
 
 
 class ReplayServicer:
-    """Judges decisions again; nothing is consumed or recorded."""
+    """Decides again what was decided before. It counts nothing and records nothing."""
 
-    def __init__(self, decide: DecideServicer, workspace: Workspace, log: AuditLog | None) -> None:
-        self._decide = decide
+    def __init__(self, decider: Decider, workspace: Workspace, log: AuditLog | None) -> None:
+        self._decider = decider
         self._workspace = workspace
         self._log = log
 
@@ -45,47 +44,48 @@ class ReplayServicer:
         return {"Replay": self.replay}
 
     async def replay(self, call: Call, message: Message) -> pb.ReplayResponse:
-        """Judges recorded decisions, or the caller's requests, on other policies.
+        """Decides recorded decisions, or the caller's requests, on other policies.
 
         Raises:
-            InvalidArgument: the cursor is none of ours, there is no such revision, or the overlay
-                or a request has faults.
+            InvalidArgument: the cursor or the revision is invalid, or the overlay or a request is.
             InvalidPattern: a candidate's pattern is not RE2.
             StoreUnavailable: the policies or the records cannot be read.
         """
-        asked = cast("pb.ReplayRequest", message)
+        body = cast("pb.ReplayRequest", message)
         tenant_id = call.tenant_id
-        before = await self._decide.snapshot(call, tenant_id, 0)
+        before = await self._decider.snapshot(tenant_id)
         after = before
-        if asked.revision:
+        if body.revision:
             after = await self._workspace.read(
-                lambda reader: snapshot_at(reader, before.platform, tenant_id, asked.revision)
+                lambda reader: snapshot_at(reader, before.platform, tenant_id, body.revision)
             )
-        if asked.HasField("overlay"):
-            after = await asyncio.to_thread(with_candidates, after, asked.overlay)
-        judge = self._requests if asked.requests else self._records
-        return _response(await asyncio.to_thread(judge, asked, before, after))
+        if body.HasField("overlay"):
+            after = await asyncio.to_thread(with_candidates, after, body.overlay)
+        judge = self._requests if body.requests else self._records
+        return _response(await asyncio.to_thread(judge, body, before, after))
 
-    def _requests(self, asked: pb.ReplayRequest, before: Snapshot, after: Snapshot) -> ReplayPage:
+    def _requests(self, body: pb.ReplayRequest, before: Snapshot, after: Snapshot) -> ReplayPage:
         requests = [
-            _request(each, before.tenant_id, index) for index, each in enumerate(asked.requests)
+            _request(each, before.tenant_id, index) for index, each in enumerate(body.requests)
         ]
-        return ReplayPage(replay_requests(requests, before, after, _examples(asked)))
+        return ReplayPage(replay_requests(requests, before, after, _examples(body)))
 
-    def _records(self, asked: pb.ReplayRequest, before: Snapshot, after: Snapshot) -> ReplayPage:
+    def _records(self, body: pb.ReplayRequest, before: Snapshot, after: Snapshot) -> ReplayPage:
         if self._log is None:
-            raise StoreUnavailable("no decisions are recorded here; give requests to be judged")
-        paging = Paging(asked.cursor, asked.limit or DEFAULT_LIMIT, _examples(asked))
-        return replay_page(self._log, before, after, _wanted(asked.recorded), paging)
+            raise StoreUnavailable(
+                "no decisions are recorded here; send requests to replay instead"
+            )
+        paging = Paging(body.cursor, body.limit or DEFAULT_LIMIT, _examples(body))
+        return replay_page(self._log, before, after, _selection_fields(body.recorded), paging)
 
 
-def _request(asked: DecideRequest, tenant_id: str, index: int) -> Request:
+def _request(body: DecideRequest, tenant_id: str, index: int) -> Request:
     place = f"requests[{index}]"
-    return to_request(asked, tenant_id, asked.request_id or place, f"{place}.")
+    return to_request(body, tenant_id, body.request_id or place, f"{place}.")
 
 
-def _examples(asked: pb.ReplayRequest) -> int:
-    return asked.examples if asked.HasField("examples") else DEFAULT_EXAMPLES
+def _examples(body: pb.ReplayRequest) -> int:
+    return body.examples if body.HasField("examples") else DEFAULT_EXAMPLES
 
 
 def _outcome(number: int) -> str:
@@ -94,7 +94,7 @@ def _outcome(number: int) -> str:
     return Outcome(number).name
 
 
-def _wanted(selection: pb.ReplaySelection) -> dict[str, Any]:
+def _selection_fields(selection: pb.ReplaySelection) -> dict[str, Any]:
     return {
         "since": selection.since.ToNanoseconds() / 1e9 if selection.HasField("since") else None,
         "until": selection.until.ToNanoseconds() / 1e9 if selection.HasField("until") else None,

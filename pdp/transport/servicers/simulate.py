@@ -1,21 +1,18 @@
-"""SimulateService: what would be decided. Consumes nothing, records nothing."""
+"""SimulateService: what would be decided. It counts nothing and records nothing."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from pdp._gen.pdp.v1 import simulate_pb2 as pb
 from pdp.admin.simulation.chain_dry_run import try_chain
 from pdp.admin.simulation.overlay import overlaid
 from pdp.admin.simulation.pattern_dry_run import PatternDryRun, try_pattern
-from pdp.domain.decision import Outcome
-from pdp.domain.ids import new_id
 from pdp.domain.layers import LIMITS
 from pdp.domain.static_policy import StaticPolicy
-from pdp.engine.evaluate import evaluate
 from pdp.messages.conversion import to_match, to_request, to_response
+from pdp.transport.call import Handler
 from pdp.transport.guards import settle_tenant
 from pdp.transport.servicers.customer_policy import candidate_of
 from pdp.transport.servicers.dlp_rule import dlp_candidate
@@ -30,86 +27,77 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from pdp.domain.decision import Decision
-    from pdp.domain.request import Request
+    from pdp.decisions.decider import Decider, Simulation
     from pdp.engine.snapshot import Snapshot
     from pdp.transport.call import Call, Endpoint
-    from pdp.transport.servicers.decide import DecideServicer
 
 
 class SimulateServicer:
-    """Judges requests with candidate policies laid over the tenant's own."""
+    """Decides requests with candidate policies laid over the tenant's own."""
 
-    def __init__(self, decide: DecideServicer) -> None:
-        self._decide = decide
+    def __init__(self, decider: Decider) -> None:
+        self._decider = decider
 
-    def handlers(self) -> Mapping[str, Endpoint]:
+    def handlers(self) -> Mapping[str, Endpoint | Handler]:
         """Returns the handler of each RPC, by its name."""
         return {
-            "Simulate": self.simulate,
+            "Simulate": Handler(self.simulate, settles_tenant=True),
             "SimulatePolicy": self.simulate_policy,
             "TestStaticPattern": self.test_pattern,
             "SimulatePolicyChain": self.try_chain,
         }
 
     async def simulate(self, call: Call, message: Message) -> pb.SimulateResponse:
-        """Judges one request for which the overlay is compiled, and forgotten.
+        """Decides one request with an overlay that is compiled for this call alone.
 
         Raises:
             InvalidPattern: a candidate's pattern is not RE2.
             StoreUnavailable: the tenant's policies cannot be read.
         """
-        asked = cast("pb.SimulateRequest", message)
-        wanted = asked.request
-        tenant_id = settle_tenant(call, wanted.tenant_id, "request.tenant_id")
+        body = cast("pb.SimulateRequest", message)
+        inner = body.request
+        tenant_id = settle_tenant(call, inner.tenant_id, "request.tenant_id")
         call.tenant_id = tenant_id
-        request_id = wanted.request_id or call.request_id
-        request = to_request(wanted, tenant_id, request_id, "request.")
-        snapshot = await self._snapshot(call, tenant_id, wanted.min_revision, asked)
-        request = await self._decide.named(snapshot, request)
-        request = self._decide.standing(snapshot, request._replace(explain=True))
-        decision = evaluate(snapshot, request, new_id())
-        shown = decision if wanted.explain else decision._replace(trace=())
+        request_id = inner.request_id or call.request_id
+        request = to_request(inner, tenant_id, request_id, "request.")
+        snapshot = await self._snapshot(call, inner.min_revision, body)
+        simulation = await self._decider.simulate(snapshot, request)
+        decision = simulation.decision
+        if not inner.explain:
+            decision = decision._replace(trace=())
         return pb.SimulateResponse(
-            decision=to_response(shown), layers=_layers(decision, snapshot, request)
+            decision=to_response(decision), layers=_layers(snapshot, simulation)
         )
 
     async def simulate_policy(self, call: Call, message: Message) -> pb.SimulatePolicyResponse:
-        """Judges one prompt and tells what each layer says of it.
+        """Decides one prompt and shows what each layer says of it.
 
         Raises:
-            InvalidArgument: something is said in two ways that differ.
+            InvalidArgument: two fields say the same thing in two ways that differ.
             InvalidPattern: a candidate's pattern is not RE2.
             StoreUnavailable: the tenant's policies cannot be read.
         """
-        asked = cast("pb.SimulatePolicyRequest", message)
-        request = to_request(decide_request(asked), call.tenant_id, call.request_id)
-        snapshot = await self._snapshot(call, call.tenant_id, asked.min_revision, asked)
-        request = await self._decide.named(snapshot, request)
-        request = self._decide.standing(snapshot, request._replace(explain=True))
-        decision = evaluate(snapshot, request, new_id())
-        full = _asked_of_all(decision, snapshot, request)
-        response = to_response(decision)
+        body = cast("pb.SimulatePolicyRequest", message)
+        request = to_request(decide_request(body), call.tenant_id, call.request_id)
+        snapshot = await self._snapshot(call, body.min_revision, body)
+        simulation = await self._decider.simulate(snapshot, request, past_gates=True)
+        response = to_response(simulation.decision)
         answer = pb.SimulatePolicyResponse(
-            decision=response, layers=_layers(full, snapshot, request), trace=response.trace
+            decision=response, layers=_layers(snapshot, simulation), trace=response.trace
         )
-        if not asked.explain:
+        if not body.explain:
             answer.decision.ClearField("trace")
         return answer
 
     async def _snapshot(
-        self,
-        call: Call,
-        tenant_id: str,
-        min_revision: int,
-        asked: pb.SimulateRequest | pb.SimulatePolicyRequest,
+        self, call: Call, min_revision: int, body: pb.SimulateRequest | pb.SimulatePolicyRequest
     ) -> Snapshot:
-        """Returns the tenant's snapshot, with the candidates in `asked` laid over it."""
-        snapshot = await self._decide.snapshot(call, tenant_id, min_revision)
-        if not asked.HasField("overlay"):
+        """Returns the tenant's snapshot, with the candidates in `body` laid over it."""
+        snapshot = await self._decider.snapshot(call.tenant_id, min_revision, call.deadline)
+        if not body.HasField("overlay"):
             return snapshot
-        # Candidates may be many: what they take to compile, no decision waits for.
-        return await asyncio.to_thread(with_candidates, snapshot, asked.overlay)
+        # There may be many candidates, and no decision should wait until they are compiled.
+        return await asyncio.to_thread(with_candidates, snapshot, body.overlay)
 
     async def test_pattern(self, call: Call, message: Message) -> pb.TestStaticPatternResponse:
         """Runs a pattern over sample texts.
@@ -117,10 +105,10 @@ class SimulateServicer:
         Raises:
             InvalidPattern: it is not RE2.
         """
-        asked = cast("pb.TestStaticPatternRequest", message)
-        results = [_result(trial) for trial in try_pattern(asked.pattern, asked.test_inputs)]
+        body = cast("pb.TestStaticPatternRequest", message)
+        results = [_result(trial) for trial in try_pattern(body.pattern, body.test_inputs)]
         return pb.TestStaticPatternResponse(
-            pattern=asked.pattern,
+            pattern=body.pattern,
             results=results,
             match_count=sum(result.matched for result in results),
             total_inputs=len(results),
@@ -132,9 +120,9 @@ class SimulateServicer:
         Raises:
             StoreUnavailable: the tenant's policies cannot be read.
         """
-        asked = cast("pb.SimulatePolicyChainRequest", message)
-        snapshot = await self._decide.snapshot(call, call.tenant_id, 0)
-        request = chain_request(asked, call.tenant_id)
+        body = cast("pb.SimulatePolicyChainRequest", message)
+        snapshot = await self._decider.snapshot(call.tenant_id)
+        request = chain_request(body, call.tenant_id)
         return trial_response(await asyncio.to_thread(try_chain, snapshot, request))
 
 
@@ -167,24 +155,8 @@ def _candidates(overlay: pb.Overlay) -> list[StaticPolicy]:
     ]
 
 
-def _asked_of_all(decision: Decision, snapshot: Snapshot, request: Request) -> Decision:
-    """Returns `decision` with what the layers say that a gate has kept it from asking."""
-    if not any(_stops(decision, gate.name) for gate in snapshot.gates):
-        return decision
-    beyond = evaluate(replace(snapshot, gates=()), request, decision.decision_id)
-    gates = {gate.name for gate in snapshot.gates}
-    layers = tuple(
-        own if own.layer in gates else other
-        for own, other in zip(decision.layers, beyond.layers, strict=True)
-    )
-    return decision._replace(layers=layers)
-
-
-def _stops(decision: Decision, gate: str) -> bool:
-    return any(each.layer == gate and each.outcome is Outcome.BLOCK for each in decision.layers)
-
-
-def _layers(decision: Decision, snapshot: Snapshot, request: Request) -> list[pb.LayerResult]:
+def _layers(snapshot: Snapshot, simulation: Simulation) -> list[pb.LayerResult]:
+    request = simulation.request
     limits = snapshot.limits.of(request.subject) if snapshot.limits else ()
     return [
         pb.LayerResult(
@@ -195,7 +167,7 @@ def _layers(decision: Decision, snapshot: Snapshot, request: Request) -> list[pb
             quotas=quotas_of(limits, request) if result.layer == LIMITS else None,
             rate_limits=rate_limits_of(limits, request) if result.layer == LIMITS else None,
         )
-        for result in decision.layers
+        for result in simulation.layers
     ]
 
 

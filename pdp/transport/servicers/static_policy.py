@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from pdp._gen.pdp.v1 import static_policy_pb2 as pb
 from pdp.domain.static_policy import StaticPolicy
-from pdp.transport.etag import expectation, settled, shown, stored
+from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,19 +93,21 @@ class StaticPolicyServicer:
             message=asked.message,
         )
         written = await self._policies.create(call.tenant_id, call.principal.name, draft)
-        return pb.CreateStaticPolicyResponse(success=True, policy=_policy(stored(call, written)))
+        return pb.CreateStaticPolicyResponse(
+            success=True, policy=_policy(with_new_etag(call, written))
+        )
 
     async def get(self, call: Call, message: Message) -> pb.GetStaticPolicyResponse:
         """Returns a policy."""
         asked = cast("pb.GetStaticPolicyRequest", message)
-        policy = shown(call, await self._policies.get(call.tenant_id, asked.id))
+        policy = with_etag(call, await self._policies.get(call.tenant_id, asked.id))
         return pb.GetStaticPolicyResponse(policy=_policy(policy))
 
     async def update(self, call: Call, message: Message) -> pb.UpdateStaticPolicyResponse:
         """Changes the fields that were sent."""
         asked = cast("pb.UpdateStaticPolicyRequest", message)
         changes = {name: getattr(asked, name) for name in _UPDATABLE if asked.HasField(name)}
-        policy = stored(call, await self._change(call, asked, changes))
+        policy = with_new_etag(call, await self._change(call, asked, changes))
         return pb.UpdateStaticPolicyResponse(
             success=True,
             policy=pb.UpdatedStaticPolicy(
@@ -121,7 +123,7 @@ class StaticPolicyServicer:
     async def toggle(self, call: Call, message: Message) -> pb.ToggleStaticPolicyResponse:
         """Enables or disables a policy."""
         asked = cast("pb.ToggleStaticPolicyRequest", message)
-        policy = stored(call, await self._change(call, asked, {"enabled": asked.enabled}))
+        policy = with_new_etag(call, await self._change(call, asked, {"enabled": asked.enabled}))
         return pb.ToggleStaticPolicyResponse(
             success=True,
             policy=pb.ToggledStaticPolicy(
@@ -151,7 +153,7 @@ class StaticPolicyServicer:
         written = await self._policies.delete(
             call.tenant_id, call.principal.name, asked.id, expectation(call)
         )
-        settled(call, written)
+        with_revision(call, written)
         return pb.DeleteStaticPolicyResponse(
             success=True, message="Policy soft-deleted", policy_id=asked.id
         )
@@ -197,7 +199,7 @@ class StaticPolicyServicer:
         written = await self._overrides.set(
             call.tenant_id, call.principal.name, asked.id, asked.action, asked.reason
         )
-        override = settled(call, written)
+        override = with_revision(call, written)
         return pb.CreateStaticPolicyOverrideResponse(
             success=True,
             override=pb.StaticPolicyOverride(
@@ -214,7 +216,7 @@ class StaticPolicyServicer:
     ) -> pb.DeleteStaticPolicyOverrideResponse:
         """Takes an override away."""
         asked = cast("pb.DeleteStaticPolicyOverrideRequest", message)
-        settled(
+        with_revision(
             call,
             await self._overrides.remove(call.tenant_id, call.principal.name, asked.id),
         )
@@ -283,7 +285,7 @@ def _summary(policy: StaticPolicy) -> pb.StaticPolicySummary:
 
 def _effective(each: Effective) -> pb.EffectiveStaticPolicy:
     policy, override = each.policy, each.override
-    shown = pb.EffectiveStaticPolicy(
+    with_etag = pb.EffectiveStaticPolicy(
         id=policy.id,
         name=policy.name,
         enabled=policy.enabled,
@@ -291,7 +293,7 @@ def _effective(each: Effective) -> pb.EffectiveStaticPolicy:
         source="system" if policy.system else "tenant",
     )
     if policy.system:
-        shown.override.SetInParent()
+        with_etag.override.SetInParent()
     if override is not None:
-        shown.override.action, shown.override.reason = override.action, override.reason
-    return shown
+        with_etag.override.action, with_etag.override.reason = override.action, override.reason
+    return with_etag

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from pdp._gen.pdp.v1 import tenant_settings_pb2 as pb
 from pdp.domain.tenant_settings import body_of
-from pdp.transport.etag import expectation, shown, stored
+from pdp.transport.etag import expectation, with_etag, with_new_etag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ class TenantSettingsServicer:
 
     async def get(self, call: Call, message: Message) -> pb.GetTenantSettingsResponse:
         """Returns the settings."""
-        settings = shown(call, await self._settings.get(call.tenant_id))
+        settings = with_etag(call, await self._settings.get(call.tenant_id))
         return pb.GetTenantSettingsResponse(settings=_message(settings))
 
     async def update(self, call: Call, message: Message) -> pb.UpdateTenantSettingsResponse:
@@ -40,7 +40,7 @@ class TenantSettingsServicer:
         written = await self._settings.update(
             call.tenant_id, call.principal.name, changes, expectation(call)
         )
-        return pb.UpdateTenantSettingsResponse(settings=_message(stored(call, written)))
+        return pb.UpdateTenantSettingsResponse(settings=_message(with_new_etag(call, written)))
 
 
 def _message(settings: TenantSettings) -> pb.TenantSettings:

@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from pdp._gen.pdp.v1 import user_group_pb2 as pb
 from pdp.domain.user_group import UserGroup
-from pdp.transport.etag import expectation, settled, shown, stored
+from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,12 +52,12 @@ class UserGroupServicer:
         asked = cast("pb.CreateUserGroupRequest", message)
         draft = UserGroup(id="", name=asked.name, description=asked.description, **_lists(asked))
         written = await self._groups.create(call.tenant_id, call.principal.name, draft)
-        return pb.CreateUserGroupResponse(group=_group(stored(call, written)))
+        return pb.CreateUserGroupResponse(group=_group(with_new_etag(call, written)))
 
     async def get(self, call: Call, message: Message) -> pb.GetUserGroupResponse:
         """Returns a group."""
         asked = cast("pb.GetUserGroupRequest", message)
-        group = shown(call, await self._groups.get(call.tenant_id, asked.group_id))
+        group = with_etag(call, await self._groups.get(call.tenant_id, asked.group_id))
         return pb.GetUserGroupResponse(group=_group(group))
 
     async def update(self, call: Call, message: Message) -> pb.UpdateUserGroupResponse:
@@ -71,7 +71,7 @@ class UserGroupServicer:
             {**changes, **_lists(asked)},
             expectation(call),
         )
-        return pb.UpdateUserGroupResponse(group=_group(stored(call, written)))
+        return pb.UpdateUserGroupResponse(group=_group(with_new_etag(call, written)))
 
     async def delete(self, call: Call, message: Message) -> pb.DeleteUserGroupResponse:
         """Deletes a group."""
@@ -79,7 +79,7 @@ class UserGroupServicer:
         written = await self._groups.delete(
             call.tenant_id, call.principal.name, asked.group_id, expectation(call)
         )
-        settled(call, written)
+        with_revision(call, written)
         return pb.DeleteUserGroupResponse()
 
     async def add_members(self, call: Call, message: Message) -> pb.AddUserGroupMembersResponse:
@@ -92,7 +92,7 @@ class UserGroupServicer:
             list(asked.user_ids),
             expectation(call),
         )
-        return pb.AddUserGroupMembersResponse(group=_group(stored(call, written)))
+        return pb.AddUserGroupMembersResponse(group=_group(with_new_etag(call, written)))
 
     async def remove_member(self, call: Call, message: Message) -> pb.RemoveUserGroupMemberResponse:
         """Takes a user out of a group."""
@@ -100,7 +100,7 @@ class UserGroupServicer:
         written = await self._groups.remove_member(
             call.tenant_id, call.principal.name, asked.group_id, asked.user_id, expectation(call)
         )
-        stored(call, written)
+        with_new_etag(call, written)
         return pb.RemoveUserGroupMemberResponse()
 
     async def assign(self, call: Call, message: Message) -> pb.AssignUserGroupBundleResponse:
@@ -109,7 +109,7 @@ class UserGroupServicer:
         written = await self._groups.assign(
             call.tenant_id, call.principal.name, asked.group_id, asked.bundle_id, expectation(call)
         )
-        return pb.AssignUserGroupBundleResponse(group=_group(stored(call, written)))
+        return pb.AssignUserGroupBundleResponse(group=_group(with_new_etag(call, written)))
 
     async def unassign(self, call: Call, message: Message) -> pb.UnassignUserGroupBundleResponse:
         """Takes a bundle away from a group."""
@@ -117,7 +117,7 @@ class UserGroupServicer:
         written = await self._groups.unassign(
             call.tenant_id, call.principal.name, asked.group_id, asked.bundle_id, expectation(call)
         )
-        stored(call, written)
+        with_new_etag(call, written)
         return pb.UnassignUserGroupBundleResponse()
 
 

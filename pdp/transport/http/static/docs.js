@@ -1,4 +1,4 @@
-// The API reference: reads /openapi.json and shows one operation at a time, chosen by the hash.
+// The API reference: reads /openapi.json and shows the operation that the URL hash names.
 import { el, json, prose, verb, withoutName } from "./dom.js";
 import { field, fields, resolver } from "./schema.js";
 import { tryIt } from "./try.js";
@@ -49,17 +49,17 @@ function operation(route, resolve) {
         el("ul", { class: "fields" }, parameters.map((each) => field(each.name,
           { ...resolve(each.schema), description: each.description }, resolve, true, each.required))),
         body && [el("h2", null, "Body"), fields(body.schema, resolve, true)],
-        el("h2", null, "Answers"),
+        el("h2", null, "Responses"),
         Object.entries(route.operation.responses).map(([status, response]) =>
-          answer(status, resolve(response), resolve))),
+          responseSection(status, resolve(response), resolve))),
       tryIt(route, resolve)));
 }
 
-function answer(status, response, resolve) {
-  const good = status < "300";
+function responseSection(status, response, resolve) {
+  const success = status < "300";
   const content = response.content?.["application/json"];
-  const head = el("h3", null, el("span", { class: `status ${good ? "ok" : "bad"}` }, status));
-  if (!good || !content) return el("section", null, head, prose(response.description));
+  const head = el("h3", null, el("span", { class: `status ${success ? "ok" : "bad"}` }, status));
+  if (!success || !content) return el("section", null, head, prose(response.description));
   const schema = resolve(content.schema);
   return el("section", null, head,
     schema.type === "array" ? fields(schema.items, resolve, false) : fields(schema, resolve, false),
@@ -67,19 +67,19 @@ function answer(status, response, resolve) {
       json(JSON.stringify(content.example, null, 2))));
 }
 
-function narrow() {
+function applyFilter() {
   const words = filter.value.toLowerCase().split(/\s+/);
-  let shown = 0;
+  let total = 0;
   for (const section of toc.children) {
-    let here = 0;
+    let visible = 0;
     for (const item of section.querySelectorAll("li")) {
       item.hidden = !words.every((word) => item.dataset.text.includes(word));
-      here += !item.hidden;
+      visible += !item.hidden;
     }
-    section.hidden = !here;
-    shown += here;
+    section.hidden = !visible;
+    total += visible;
   }
-  document.getElementById("none").hidden = shown > 0;
+  document.getElementById("none").hidden = total > 0;
 }
 
 async function start() {
@@ -89,9 +89,9 @@ async function start() {
   const groups = api.tags.map((tag) => [tag, routes.filter((each) => each.operation.tags.includes(tag.name))]);
   document.getElementById("version").textContent = api.info.version;
   contents(groups);
-  filter.addEventListener("input", narrow);
+  filter.addEventListener("input", applyFilter);
 
-  const show = (moved) => {
+  const show = (navigated) => {
     const id = decodeURIComponent(location.hash.slice(1));
     if (id === "main") return;
     const route = routes.find((each) => each.id === id);
@@ -101,10 +101,10 @@ async function start() {
       if (link.hash === `#${id}`) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
-    if (moved) { scrollTo(0, 0); main.focus({ preventScroll: true }); }
+    if (navigated) { scrollTo(0, 0); main.focus({ preventScroll: true }); }
   };
   addEventListener("hashchange", () => show(true));
   show(false);
 }
 
-start().catch((error) => main.replaceChildren(el("p", null, `openapi.json cannot be read: ${error.message}`)));
+start().catch((error) => main.replaceChildren(el("p", null, `Cannot read openapi.json: ${error.message}`)));

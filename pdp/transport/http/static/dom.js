@@ -1,17 +1,17 @@
-// Building the page: elements, prose, JSON. Text only ever goes in as text nodes.
+// Builds the elements of the page: prose, JSON and others. Text is always added as text nodes.
 
 export function el(tag, attributes, ...children) {
-  const made = document.createElement(tag);
+  const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {})) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value != null) made.setAttribute(name, value);
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value != null) element.setAttribute(name, value);
   }
-  made.append(...children.flat(Infinity).filter((child) => child != null && child !== false));
-  return made;
+  element.append(...children.flat(Infinity).filter((child) => child != null && child !== false));
+  return element;
 }
 
-// Comments are plain text with `code`, paragraphs and lists.
+// Returns a description, which is plain text with `code`, paragraphs and lists.
 export function prose(text) {
   const blocks = (text ?? "").split("\n\n").map((block) => {
     if (block.startsWith("    ")) return el("pre", null, block.replace(/^ {4}/gm, ""));
@@ -43,7 +43,7 @@ export function json(text) {
   return pre;
 }
 
-// "name is the policy's name" is written to stand alone; beside the name, it need not repeat it.
+// Removes the name at the beginning of a description, such as "name is the name of the policy".
 export function withoutName(text, name) {
   if (!text?.startsWith(`${name} `)) return text;
   const rest = text.slice(name.length + 1).replace(/^(is|are) /, "");

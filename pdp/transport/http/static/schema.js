@@ -1,19 +1,19 @@
-// JSON Schemas as lists of fields. What lies within a field is made when it is opened.
+// Shows JSON Schemas as lists of fields. Nested fields are built when the user opens them.
 import { el, prose, withoutName } from "./dom.js";
 
 export function resolver(document) {
   return (value) => {
     while (value?.$ref) {
       const { $ref, ...rest } = value;
-      const found = $ref.slice(2).split("/").reduce((at, step) => at[step], document);
-      value = { ...found, ...rest };
+      const target = $ref.slice(2).split("/").reduce((node, step) => node[step], document);
+      value = { ...target, ...rest };
     }
     return value;
   };
 }
 
-// The schema apart from null, and whether null is allowed.
-function plain(schema, resolve) {
+// Returns the schema without null, and whether null is allowed.
+function withoutNull(schema, resolve) {
   schema = resolve(schema);
   let nullable = false;
   if (schema.anyOf) {
@@ -31,7 +31,7 @@ function plain(schema, resolve) {
 
 function typeName(schema, resolve) {
   if (schema.type === "array") {
-    const [items] = plain(schema.items ?? {}, resolve);
+    const [items] = withoutNull(schema.items ?? {}, resolve);
     return `list of ${typeName(items, resolve)}s`;
   }
   if (schema.format === "date-time") return "time";
@@ -54,35 +54,35 @@ function bounds(schema) {
   return words.join(" · ");
 }
 
-// `asked` is a request's schema, where null and absence are the same and need no word.
-export function fields(schema, resolve, asked) {
-  const [object] = plain(schema, resolve);
+// `isRequest` marks the schema of a request, in which null and absent are the same.
+export function fields(schema, resolve, isRequest) {
+  const [object] = withoutNull(schema, resolve);
   const required = new Set(object.required);
   const rows = Object.entries(object.properties ?? {}).map(([name, property]) =>
-    field(name, property, resolve, asked, required.has(name)));
+    field(name, property, resolve, isRequest, required.has(name)));
   return el("ul", { class: "fields" }, rows);
 }
 
-export function field(name, property, resolve, asked, required) {
-  const [schema, nullable] = plain(property, resolve);
-  const label = typeName(schema, resolve) + (nullable && !asked ? " or null" : "");
-  const inner = schema.type === "array" ? plain(schema.items ?? {}, resolve)[0] : schema;
+export function field(name, property, resolve, isRequest, required) {
+  const [schema, nullable] = withoutNull(property, resolve);
+  const label = typeName(schema, resolve) + (nullable && !isRequest ? " or null" : "");
+  const inner = schema.type === "array" ? withoutNull(schema.items ?? {}, resolve)[0] : schema;
   const limits = bounds(schema) || bounds(inner);
   return el("li", null,
     el("span", { class: "name" }, name),
     el("span", { class: "type" }, label),
-    asked && required && el("span", { class: "must" }, "required"),
-    !asked && !required && el("span", { class: "type" }, "not always"),
+    isRequest && required && el("span", { class: "must" }, "required"),
+    !isRequest && !required && el("span", { class: "type" }, "not always present"),
     prose(withoutName(property.description ?? schema.description, name)),
     limits && el("div", { class: "bounds" }, limits),
-    inner.properties && nested(inner, resolve, asked));
+    inner.properties && nested(inner, resolve, isRequest));
 }
 
-function nested(schema, resolve, asked) {
+function nested(schema, resolve, isRequest) {
   const details = el("details", null, el("summary", null, "fields"));
   details.addEventListener("toggle", () => {
     if (details.open && details.children.length === 1) {
-      details.append(fields(schema, resolve, asked));
+      details.append(fields(schema, resolve, isRequest));
     }
   });
   return details;

@@ -1,10 +1,10 @@
-// The "try it" form, and the curl line that does the same.
+// The "Try it" form, and the equivalent curl command.
 import { el, json } from "./dom.js";
 
-const STORED = "pdp-docs-";
+const STORAGE_PREFIX = "pdp-docs-";
 const CREDENTIAL = { name: "X-API-Key", in: "header", schema: { type: "string" }, secret: true };
 
-// Kept as long as the page is, and nowhere else.
+// Held in memory only, until the page is closed.
 let credential = "";
 
 export function tryIt(route, resolve) {
@@ -19,11 +19,11 @@ export function tryIt(route, resolve) {
 
   const curl = el("pre", { tabindex: "0" });
   const refresh = () => { curl.textContent = curlLine(request(route, inputs, body)); };
-  const answer = el("div", { "aria-live": "polite" });
+  const result = el("div", { "aria-live": "polite" });
   const send = el("button", { type: "submit" }, "Send");
   const form = el("form", {
     oninput: refresh,
-    onsubmit: (event) => { event.preventDefault(); run(request(route, inputs, body), send, answer); },
+    onsubmit: (event) => { event.preventDefault(); run(request(route, inputs, body), send, result); },
     onkeydown: (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
     },
@@ -32,7 +32,7 @@ export function tryIt(route, resolve) {
     el("label", { for: control.id }, each.name, el("small", null, ` ${each.in}`)), control)),
   body && el("div", { class: "row" },
     el("label", { for: "try-body" }, "body", el("small", null, " application/json")), body),
-  send, answer);
+  send, result);
   refresh();
 
   const copy = el("button", { type: "button", class: "plain", onclick: async () => {
@@ -65,9 +65,9 @@ function input(parameter, resolve) {
     control.value = credential;
     control.addEventListener("input", () => { credential = control.value; });
   } else if (parameter.name === "X-Tenant-ID") {
-    const stored = STORED + "tenant";
-    control.value = sessionStorage.getItem(stored) ?? control.value;
-    control.addEventListener("input", () => sessionStorage.setItem(stored, control.value));
+    const key = STORAGE_PREFIX + "tenant";
+    control.value = sessionStorage.getItem(key) ?? control.value;
+    control.addEventListener("input", () => sessionStorage.setItem(key, control.value));
   }
   return control;
 }
@@ -86,16 +86,16 @@ function request({ method, path }, inputs, body) {
   return { method: method.toUpperCase(), url: path + search, headers, body: body?.value };
 }
 
-const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+const shellQuote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 function curlLine({ method, url, headers, body }) {
   const address = location.origin + url;
-  const parts = [`curl ${method === "GET" ? "" : `-X ${method} `}${quoted(address)}`];
+  const parts = [`curl ${method === "GET" ? "" : `-X ${method} `}${shellQuote(address)}`];
   for (const [name, value] of Object.entries(headers)) {
-    // The line is to be copied and shown around; the credential is not.
-    parts.push(name === CREDENTIAL.name ? `-H "${name}: $PDP_API_KEY"` : `-H ${quoted(`${name}: ${value}`)}`);
+    // Users copy and share this command, so it must not have the credential.
+    parts.push(name === CREDENTIAL.name ? `-H "${name}: $PDP_API_KEY"` : `-H ${shellQuote(`${name}: ${value}`)}`);
   }
-  if (body != null) parts.push(`-d ${quoted(compact(body))}`);
+  if (body != null) parts.push(`-d ${shellQuote(compact(body))}`);
   return parts.join(" \\\n  ");
 }
 
@@ -103,18 +103,18 @@ function compact(text) {
   try { return JSON.stringify(JSON.parse(text)); } catch { return text; }
 }
 
-async function run({ method, url, headers, body }, send, answer) {
+async function run({ method, url, headers, body }, send, result) {
   send.disabled = true;
   const begin = performance.now();
   try {
     const response = await fetch(url, { method, headers, body });
     const text = await response.text();
-    const took = `${Math.round(performance.now() - begin)} ms`;
+    const duration = `${Math.round(performance.now() - begin)} ms`;
     const status = el("span", { class: `status ${response.ok ? "ok" : "bad"}` },
       `${response.status} ${response.statusText}`);
-    answer.replaceChildren(el("h3", null, status, el("small", { class: "soft" }, took)), json(pretty(text)));
+    result.replaceChildren(el("h3", null, status, el("small", { class: "soft" }, duration)), json(pretty(text)));
   } catch (error) {
-    answer.replaceChildren(el("h3", { class: "bad" }, `The server did not answer: ${error.message}`));
+    result.replaceChildren(el("h3", { class: "bad" }, `The server did not respond: ${error.message}`));
   }
   send.disabled = false;
 }

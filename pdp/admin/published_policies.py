@@ -1,0 +1,35 @@
+"""The policies in force, as the decider reads them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pdp.admin.workspace import Workspace
+    from pdp.engine.snapshot import Snapshot
+    from pdp.publisher import Publisher
+
+
+class PublishedPolicies:
+    """Snapshots from the publisher; the workspace loads those that are not in memory."""
+
+    def __init__(self, publisher: Publisher, workspace: Workspace) -> None:
+        self._publisher = publisher
+        self._workspace = workspace
+
+    @property
+    def revision(self) -> int:
+        """The revision that is in force in this process."""
+        return self._publisher.revision
+
+    def current(self, tenant_id: str) -> Snapshot | None:
+        """Returns the tenant's snapshot, or None if it is not in memory."""
+        return self._publisher.current(tenant_id)
+
+    async def load(self, tenant_id: str) -> Snapshot:
+        """Loads and compiles the tenant's policies; see `Workspace.load`."""
+        return await self._workspace.load(tenant_id)
+
+    async def reach(self, revision: int, timeout_s: float) -> bool:
+        """Waits for a revision; see `Workspace.reach`."""
+        return await self._workspace.reach(revision, timeout_s)

@@ -1,0 +1,69 @@
+"""Turns what goes wrong in a command into a message on stderr and an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from pdp.cli.exit_codes import Exit
+from pdp.errors import ConfigError, InvalidArgument, MalformedRequest, PdpError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HINTS: Final = {
+    "UNAVAILABLE": 'Start a server with "pdp serve --auth dev", name another with --server or '
+    "PDP_SERVER, or use the database without a server with --embedded.",
+    "UNIMPLEMENTED": "The address belongs to another service, or to a server of another version.",
+    "DEADLINE_EXCEEDED": "Wait longer with --timeout.",
+    "UNAUTHENTICATED": "Set PDP_API_KEY to an API key, or PDP_TOKEN to a token. The administrator "
+    "of the server creates keys with pdp keys create.",
+}
+"""What to do about the error codes of gRPC itself. The server's own errors say it themselves."""
+
+
+class UsageError(Exception):
+    """The options do not fit together, or one cannot be read; the message says which."""
+
+
+def print_error(message: str, hint: str = "") -> None:
+    """Prints to stderr what went wrong and what to do."""
+    print(f"pdp: {message}", file=sys.stderr)
+    if hint:
+        print(f"     {hint}", file=sys.stderr)
+
+
+@contextmanager
+def exit_on_failure(*, as_json: bool) -> Iterator[None]:
+    """Ends the process with an error message and an exit code if the block fails.
+
+    Args:
+        as_json: also print the error to standard output, in the form of the HTTP API.
+    """
+    from pdp.client import CallFailed  # noqa: PLC0415 - protobuf; print_error does not need it
+
+    try:
+        yield
+    except UsageError as error:
+        print_error(str(error), "See --help.")
+        sys.exit(Exit.USAGE)
+    except PdpError as error:
+        failure, code = CallFailed.of(error), _exit_code(error)
+    except CallFailed as error:
+        failure, code = error, Exit.UNAVAILABLE if error.unavailable else Exit.INVALID
+    else:
+        return
+    if as_json:
+        print(json.dumps(failure.envelope(), ensure_ascii=False))
+    print_error(failure.message, _HINTS.get(failure.code, ""))
+    sys.exit(code)
+
+
+def _exit_code(error: PdpError) -> Exit:
+    if isinstance(error, ConfigError):
+        return Exit.CONFIG
+    if isinstance(error, (InvalidArgument, MalformedRequest)):
+        return Exit.INVALID
+    return Exit.UNAVAILABLE

@@ -1,0 +1,31 @@
+"""Single options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+ApiJson = Annotated[
+    bool,
+    typer.Option("--json", help="Print the response as JSON, in the same form as the HTTP API."),
+]
+
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="PDP_DATABASE_URL",
+        metavar="URL",
+        help="The database, as sqlite:///PATH.  [default: the database of the server's settings]",
+    ),
+]
+
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="A file with the passphrase that encrypts and decrypts the backup."
+    ),
+]

@@ -1,0 +1,1 @@
+"""What commands print: reports for people, JSON, and the banner of the server."""

@@ -1,0 +1,134 @@
+"""What the server prints once it serves: lines for people on a terminal, else lines of JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import time
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pdp.config import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pdp.config import Settings
+
+DOCS_PATH: Final = "/docs"
+
+_BEGIN: Final = time.monotonic()
+_LOUD: Final = (
+    "DEVELOPMENT MODE (PDP_AUTH=dev): everyone who can reach this address is an admin of every "
+    "tenant, with any credential or none. Use it on loopback only, and not with real data."
+)
+_LOCKED: Final = (
+    "NO CALLER HAS ACCESS YET: credentials are required, and none exist. Create the first admin's "
+    "key, which is valid at once, with: "
+    "pdp keys create --role admin --tenant '*' --database-url {url}"
+)
+_CLEAR: Final = (
+    "credentials are sent unencrypted to {addresses}: set PDP_TLS_CERT_FILE and PDP_TLS_KEY_FILE, "
+    "or make the address reachable only for a proxy that terminates TLS"
+)
+
+
+def announce(settings: Settings, up: Mapping[str, Any]) -> None:
+    """Prints to stderr the addresses of the server, and warnings about its security.
+
+    The output does not depend on the log level. If stderr is not a terminal, it has the form of log
+    entries: `{"event": "serving", …}`.
+
+    Args:
+        settings: the settings of the server.
+        up: the fields of `pdp.server.app.ServerInfo`.
+    """
+    http = up["http_address"]
+    scheme = "http" if settings.tls_cert_file is None else "https"
+    url = http if http.startswith("unix:") else f"{scheme}://{http}"
+    facts = {
+        "grpc": up["grpc_address"],
+        "http": url,
+        "docs": url if http.startswith("unix:") else url + DOCS_PATH,
+        "database": settings.store_url,
+        "revision": up["revision"],
+        "system_policies": up["system_policies"],
+        "workers": settings.workers,
+        "tls": settings.tls_cert_file is not None,
+        "seconds": round(process_age(), 2),
+    }
+    warnings = list(_warnings(settings, up))
+    write = _drawn if sys.stderr.isatty() else _logged
+    lines = write(facts, settings.auth, warnings)
+    # One write: the thread that writes logs must not write between two lines.
+    sys.stderr.write("\n".join(lines) + "\n")
+    sys.stderr.flush()
+
+
+def installed_version() -> str:
+    """Returns the version of the installed package."""
+    try:
+        return version("pdp")
+    except PackageNotFoundError:  # a checkout that is not installed
+        return "unknown"
+
+
+def process_age() -> float:
+    """Returns the seconds since this process started; off Linux, since this module was imported."""
+    try:
+        fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+    except (OSError, ValueError, AttributeError):
+        return time.monotonic() - _BEGIN
+
+
+def _logged(facts: Mapping[str, Any], auth: str, warnings: Sequence[str]) -> list[str]:
+    stamp = {
+        "logger": "pdp.serve",
+        "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+    }
+    events: list[dict[str, Any]] = [{"event": each, "level": "warning"} for each in warnings]
+    events.append({**facts, "auth": auth, "event": "serving", "level": "info"})
+    return [json.dumps({**event, **stamp}) for event in events]
+
+
+def _drawn(facts: Mapping[str, Any], _auth: str, warnings: Sequence[str]) -> list[str]:
+    bold, red, plain = ("", "", "") if os.environ.get("NO_COLOR") else _COLOURS
+    lines = [
+        "",
+        f"{bold}pdp {installed_version()} is SERVING{plain}, {facts['seconds']} s after the start",
+        f"  gRPC      {facts['grpc']}",
+        f"  HTTP      {facts['http']}",
+        f"  Docs      {facts['docs']}",
+        f"  Database  {facts['database']}, revision {facts['revision']}",
+        f"  Policies  {facts['system_policies']} system policies",
+    ]
+    if facts["workers"] > 1:
+        lines.append(f"  Workers   {facts['workers']}")
+    for each in warnings:
+        lines += ["", f"{red}  !! {each}{plain}"]
+    return [*lines, ""]
+
+
+def _warnings(settings: Settings, up: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the security warnings for the operator."""
+    if settings.auth == "dev":
+        yield _LOUD
+        return
+    if up["locked"]:
+        yield _LOCKED.format(url=shlex.quote(settings.store_url))
+    open_to = [
+        address
+        for address in (settings.grpc_listen, settings.http_listen)
+        if settings.tls_cert_file is None and not is_loopback(address)
+    ]
+    if open_to:
+        yield _CLEAR.format(addresses=" and ".join(open_to))
+
+
+_COLOURS: Final = ("\x1b[1m", "\x1b[1;31m", "\x1b[0m")

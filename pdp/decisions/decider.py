@@ -1,0 +1,490 @@
+"""The decider: the only place that knows what happens around `evaluate`.
+
+    snapshot → charge limits → find named entities → evaluate → settle limits → record
+
+`Decider` runs on an event loop: gRPC, HTTP, streams, simulations and every adapter call it.
+`BlockingDecider` runs in the caller's thread: the embedded engine calls it. Both take and return
+domain values; neither knows protobuf, gRPC or HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from pdp.decisions.recording import unrecorded
+from pdp.domain.decision import Decision, Fault, LayerResult, Outcome
+from pdp.domain.ids import new_id
+from pdp.domain.layers import ENGINE
+from pdp.domain.request import Request
+from pdp.engine.dlp.named_entities import texts_of, with_findings
+from pdp.engine.evaluate import evaluate, stopped, unjudged
+from pdp.errors import RevisionUnavailable, StoreUnavailable
+
+if TYPE_CHECKING:
+    from pdp.decisions.recording import DecisionRecorder
+    from pdp.domain.ner import NerFinder, NerFindings
+    from pdp.engine.evaluate import Mark
+    from pdp.engine.snapshot import Snapshot
+    from pdp.usage.meter import Charge
+
+MAX_WAIT_S: Final = 1.0
+"""How long a decision waits for `min_revision` if the caller sets no deadline (docs/decide.md)."""
+
+LARGE: Final = 65_536
+"""Characters of text, or bytes of a request with arguments, from which a thread evaluates it.
+RE2 releases the interpreter's lock there, so that other calls need not wait."""
+
+BATCH_SLICE: Final = 32
+"""Items of a batch that are decided before the event loop serves other calls."""
+
+
+class PoliciesUnavailable(StoreUnavailable):
+    """A tenant's policies are not in memory and cannot be loaded."""
+
+
+class PolicySource(Protocol):
+    """The snapshots in force, as an event loop reads them."""
+
+    @property
+    def revision(self) -> int:
+        """The revision that is in force in this process."""
+
+    def current(self, tenant_id: str) -> Snapshot | None:
+        """Returns the tenant's snapshot, or None if it is not in memory."""
+
+    async def load(self, tenant_id: str) -> Snapshot:
+        """Loads and compiles the tenant's policies. May raise any error."""
+
+    async def reach(self, revision: int, timeout_s: float) -> bool:
+        """Waits for a revision. Returns False if it is not in force after `timeout_s` seconds."""
+
+
+class UsageMeter(Protocol):
+    """Counts what limits are checked against; `pdp.usage.meter.Meter` is one."""
+
+    def charge(self, snapshot: Snapshot, request: Request) -> Charge | None:
+        """Adds a request to the counters. Returns None if no limit applies to it."""
+
+    def settle(self, charge: Charge, decision: Decision) -> None:
+        """Takes back what the decided request does not use."""
+
+
+class ReadableMeter(UsageMeter, Protocol):
+    """A meter that simulations can read."""
+
+    def standing(self, snapshot: Snapshot, request: Request) -> Request:
+        """Returns the request with its counters as they are; adds nothing."""
+
+
+Observer = Callable[[Decision], None]
+"""Called with every decision that is answered: counts it, and logs its faults."""
+
+
+class InvalidItem(NamedTuple):
+    """An item of a batch or a stream that is itself invalid, so that it is answered in its place.
+
+    Attributes:
+        request_id: the caller's id; may be empty.
+        tenant_id: the tenant that it is recorded for; empty if the tenant itself is the problem,
+            and then nothing is recorded.
+        reason_code, message, status_hint: of the decision.
+    """
+
+    request_id: str
+    tenant_id: str
+    reason_code: str
+    message: str
+    status_hint: int
+
+
+class BatchItem(NamedTuple):
+    """A valid item of a batch.
+
+    Attributes:
+        request: what to decide.
+        encoded_bytes: see `Decider.decide`.
+    """
+
+    request: Request
+    encoded_bytes: int = 0
+
+
+Judgement = tuple[Decision, Any]
+"""A decision, and the acknowledgement that its answer waits for: see `DecisionRecorder.take`. A
+plain tuple, because making a named one costs as much as a layer."""
+
+
+class Simulation(NamedTuple):
+    """What a simulation returns.
+
+    Attributes:
+        decision: with its trace.
+        layers: what each layer says. A layer behind a gate that stops the request is asked as well
+            if the simulation asks for that.
+        request: with the usage that limits were checked against.
+    """
+
+    decision: Decision
+    layers: tuple[LayerResult, ...]
+    request: Request
+
+
+class _Steps:
+    """The steps around `evaluate` that need no waiting.
+
+    Attributes:
+        meter: the counters of limits.
+    """
+
+    def __init__(self, meter: UsageMeter, recorder: DecisionRecorder, observe: Observer) -> None:
+        self.meter = meter
+        self._recorder = recorder
+        self._observe = observe
+
+    def _evaluate(self, snapshot: Snapshot, request: Request) -> Judgement:
+        """Decides a request to which no limit applies."""
+        began = perf_counter()
+        marks = [("", began)] if snapshot.timed else None
+        decision = evaluate(snapshot, request, new_id(), None, marks)
+        return decision, self._recorder.take(snapshot, request, decision, began, marks or ())
+
+    def _settle(
+        self,
+        snapshot: Snapshot,
+        request: Request,
+        charge: Charge | None,
+        decision: Decision,
+        *,
+        began: float,
+        marks: list[Mark] | None,
+    ) -> Judgement:
+        if charge is not None:
+            self.meter.settle(charge, decision)
+        return decision, self._recorder.take(snapshot, request, decision, began, marks or ())
+
+    def _undecidable(self, request: Request, error: BaseException) -> Judgement:
+        """Returns the BLOCK for a request whose policies cannot be loaded or evaluated."""
+        decision = unjudged(request.request_id, new_id(), fault=Fault(ENGINE, error))
+        return decision, self._recorder.take(None, request, decision)
+
+    def _refused(self, item: InvalidItem) -> Judgement:
+        decision = unjudged(
+            item.request_id,
+            new_id(),
+            reason_code=item.reason_code,
+            message=item.message,
+            status_hint=item.status_hint,
+        )
+        if not item.tenant_id:
+            return decision, None
+        request = Request(
+            request_id=item.request_id, tenant_id=item.tenant_id, timestamp=time.time()
+        )
+        return decision, self._recorder.take(None, request, decision)
+
+
+class Decider(_Steps):
+    """Decides requests on an event loop. All its methods are called on that loop's thread."""
+
+    def __init__(
+        self,
+        policies: PolicySource,
+        meter: ReadableMeter,
+        entity_finder: NerFinder,
+        recorder: DecisionRecorder,
+        observe: Observer,
+    ) -> None:
+        """Takes what the steps work with.
+
+        Args:
+            policies: the snapshots in force.
+            meter: the counters of limits.
+            entity_finder: the models that find named entities.
+            recorder: records decisions.
+            observe: called with every decision that is answered.
+        """
+        super().__init__(meter, recorder, observe)
+        self._policies = policies
+        self._current = policies.current
+        self._standing = meter.standing
+        self._entity_finder = entity_finder
+
+    async def decide(
+        self,
+        request: Request,
+        *,
+        min_revision: int = 0,
+        deadline: float | None = None,
+        encoded_bytes: int = 0,
+    ) -> Decision:
+        """Decides one request: counts it, evaluates it and records it.
+
+        If the tenant's policies cannot be loaded, or a durable record cannot be written, the
+        decision is a BLOCK that is `incomplete`.
+
+        Args:
+            request: validated, with its ids and its timestamp set.
+            min_revision: the revision that the decision must be based on at least.
+            deadline: when the caller stops waiting, by `time.monotonic`; None for never.
+            encoded_bytes: the size of a request with arguments; 0 if it has none.
+
+        Raises:
+            RevisionUnavailable: `min_revision` was not reached in time.
+        """
+        # Nearly always the snapshot is in memory and the request is small: then nothing is awaited.
+        snapshot = None if min_revision else self._current(request.tenant_id)
+        if snapshot is None:
+            try:
+                snapshot = await self.snapshot(request.tenant_id, min_revision, deadline)
+            except PoliciesUnavailable as error:
+                cause = error.__cause__ or error
+                return await self._answer(*self._undecidable(request, cause))
+        if snapshot.limits is None and not snapshot.ner and not _is_large(request, encoded_bytes):
+            decision, acknowledgement = self._evaluate(snapshot, request)
+            if acknowledgement is None:
+                self._observe(decision)
+                return decision
+        else:
+            decision, acknowledgement = await self._judge(snapshot, request, encoded_bytes)
+        return await self._answer(decision, acknowledgement)
+
+    async def decide_batch(
+        self,
+        tenant_id: str,
+        items: Iterable[BatchItem | InvalidItem],
+        *,
+        min_revision: int = 0,
+        deadline: float | None = None,
+    ) -> tuple[int, list[Decision]]:
+        """Decides many requests of one tenant on one snapshot.
+
+        Args:
+            tenant_id: the tenant of all items.
+            items: read one after the other, while the batch is decided.
+            min_revision: see `decide`.
+            deadline: see `decide`.
+
+        Returns:
+            The revision of the snapshot, 0 if there is none; and the decisions in the order of the
+            items.
+
+        Raises:
+            RevisionUnavailable: `min_revision` was not reached in time.
+        """
+        try:
+            snapshot = await self.snapshot(tenant_id, min_revision, deadline)
+        except PoliciesUnavailable as error:
+            cause = error.__cause__ or error
+            judgements = [
+                self._refused(item)
+                if isinstance(item, InvalidItem)
+                else self._undecidable(item.request, cause)
+                for item in items
+            ]
+            revision = 0
+        else:
+            judgements = await self._judge_batch(snapshot, items)
+            revision = snapshot.revision
+        # All items are decided before the first record is waited for: one commit writes them all.
+        return revision, [await self._answer(*judgement) for judgement in judgements]
+
+    async def _judge_batch(
+        self, snapshot: Snapshot, items: Iterable[BatchItem | InvalidItem]
+    ) -> list[Judgement]:
+        judgements: list[Judgement] = []
+        # Models take what waits for them together. With limits, an item must be decided before it
+        # is known what is left for the next.
+        together = bool(snapshot.ner) and snapshot.limits is None
+        waiting: list[Awaitable[Judgement]] = []
+        for count, item in enumerate(items, 1):
+            work = self._judge_item(snapshot, item)
+            if together:
+                waiting.append(work)
+            else:
+                judgements.append(await work)
+            if count % BATCH_SLICE == 0:
+                judgements += await asyncio.gather(*waiting)
+                waiting = []
+                await asyncio.sleep(0)
+        judgements += await asyncio.gather(*waiting)
+        return judgements
+
+    async def _judge_item(self, snapshot: Snapshot, item: BatchItem | InvalidItem) -> Judgement:
+        if isinstance(item, InvalidItem):
+            return self._refused(item)
+        return await self._judge(snapshot, item.request, item.encoded_bytes)
+
+    async def refuse(self, item: InvalidItem) -> Decision:
+        """Returns the recorded BLOCK for an item that is itself invalid."""
+        return await self._answer(*self._refused(item))
+
+    async def snapshot(
+        self, tenant_id: str, min_revision: int = 0, deadline: float | None = None
+    ) -> Snapshot:
+        """Returns the tenant's snapshot, once `min_revision` is in force.
+
+        Raises:
+            RevisionUnavailable: `min_revision` was not reached before the deadline.
+            PoliciesUnavailable: the tenant's policies are not in memory, and cannot be read or do
+                not compile.
+        """
+        policies = self._policies
+        if min_revision > policies.revision:
+            timeout_s = MAX_WAIT_S
+            if deadline is not None:
+                timeout_s = min(MAX_WAIT_S, max(0.0, deadline - time.monotonic()))
+            if not await policies.reach(min_revision, timeout_s):
+                raise RevisionUnavailable(
+                    f"revision {min_revision} was not reached in time; "
+                    f"this server is at {policies.revision}"
+                )
+        snapshot = self._current(tenant_id)
+        if snapshot is not None:
+            return snapshot
+        try:
+            return await policies.load(tenant_id)
+        except Exception as error:  # any error leaves nothing to evaluate
+            raise PoliciesUnavailable("the tenant's policies cannot be loaded now") from error
+
+    async def simulate(
+        self, snapshot: Snapshot, request: Request, *, past_gates: bool = False
+    ) -> Simulation:
+        """Decides a request for information: nothing is counted, recorded or observed.
+
+        Args:
+            snapshot: the policies, with candidates laid over them if there are any.
+            request: what to decide.
+            past_gates: ask the layers behind a gate even if that gate stops the request.
+        """
+        request = await self.find_entities(snapshot, request)
+        request = self._standing(snapshot, request._replace(explain=True))
+        decision = evaluate(snapshot, request, new_id())
+        layers = decision.layers
+        gates = {gate.name for gate in snapshot.gates}
+        if past_gates and any(_stops(layer, gates) for layer in layers):
+            beyond = evaluate(replace(snapshot, gates=()), request, decision.decision_id)
+            layers = tuple(
+                own if own.layer in gates else other
+                for own, other in zip(layers, beyond.layers, strict=True)
+            )
+        return Simulation(decision, layers, request)
+
+    async def find_entities(self, snapshot: Snapshot, request: Request) -> Request:
+        """Returns the request with what models find in it, if a rule in force needs models."""
+        if not snapshot.ner:
+            return request
+        texts = texts_of(request)
+        if not texts:
+            return request
+        return with_findings(request, await self._entity_finder.find(texts, snapshot.ner))
+
+    async def _judge(self, snapshot: Snapshot, request: Request, encoded_bytes: int) -> Judgement:
+        """Decides a request that may have limits, need models or be large.
+
+        If the caller goes away meanwhile, what was charged stays charged.
+        """
+        charge = self.meter.charge(snapshot, request)
+        if charge is not None:
+            request = charge.request
+        if snapshot.ner and not stopped(snapshot, request):
+            request = await self.find_entities(snapshot, request)
+        began = perf_counter()
+        marks = [("", began)] if snapshot.timed else None
+        if _is_large(request, encoded_bytes):
+            decision = await asyncio.to_thread(evaluate, snapshot, request, new_id(), None, marks)
+        else:
+            decision = evaluate(snapshot, request, new_id(), None, marks)
+        return self._settle(snapshot, request, charge, decision, began=began, marks=marks)
+
+    def conclude(
+        self,
+        snapshot: Snapshot | None,
+        request: Request,
+        charge: Charge | None,
+        decision: Decision,
+    ) -> Any:
+        """Settles, observes and records a decision that was made piece by piece.
+
+        Returns:
+            The acknowledgement of the record; see `DecisionRecorder.take`.
+        """
+        if charge is not None:
+            self.meter.settle(charge, decision)
+        self._observe(decision)
+        return self._recorder.take(snapshot, request, decision)
+
+    def observe_unrecorded(self, decision: Decision) -> Decision:
+        """Returns the BLOCK that replaces a decision whose record could not be written."""
+        decision = unrecorded(decision)
+        self._observe(decision)
+        return decision
+
+    async def _answer(self, decision: Decision, acknowledgement: Any) -> Decision:
+        """Returns the decision once its record is on disk; a BLOCK if it cannot be written."""
+        if acknowledgement is not None and not await acknowledgement:
+            decision = unrecorded(decision)
+        self._observe(decision)
+        return decision
+
+
+class BlockingDecider(_Steps):
+    """Decides requests in the caller's own thread; any number of threads may call it at once."""
+
+    def __init__(
+        self,
+        snapshot: Callable[[str], Snapshot],
+        meter: UsageMeter,
+        find_entities: Callable[[list[tuple[str | None, str]], Any], NerFindings],
+        recorder: DecisionRecorder,
+        observe: Observer,
+    ) -> None:
+        """Takes what the steps work with.
+
+        Args:
+            snapshot: returns a tenant's snapshot, and loads it if it is not in memory.
+            meter: the counters of limits; safe for threads.
+            find_entities: runs the models on texts, each with its path, for the given labels.
+            recorder: records decisions; its acknowledgements are for threads.
+            observe: called with every decision that is answered.
+        """
+        super().__init__(meter, recorder, observe)
+        self._snapshot = snapshot
+        self._find_entities = find_entities
+
+    def decide(self, request: Request) -> Decision:
+        """Decides one request; see `Decider.decide`. Never raises."""
+        try:
+            judgement = self._judge(request)
+        except Exception as error:  # any error leaves nothing to decide on
+            judgement = self._undecidable(request, error)
+        decision, acknowledgement = judgement
+        if acknowledgement is not None and not acknowledgement.wait():
+            decision = unrecorded(decision)
+        self._observe(decision)
+        return decision
+
+    def _judge(self, request: Request) -> Judgement:
+        snapshot = self._snapshot(request.tenant_id)
+        charge = self.meter.charge(snapshot, request)
+        if charge is not None:
+            request = charge.request
+        if snapshot.ner and not stopped(snapshot, request):
+            findings = self._find_entities(texts_of(request), snapshot.ner)
+            request = with_findings(request, findings)
+        began = perf_counter()
+        marks = [("", began)] if snapshot.timed else None
+        decision = evaluate(snapshot, request, new_id(), None, marks)
+        return self._settle(snapshot, request, charge, decision, began=began, marks=marks)
+
+
+def _is_large(request: Request, encoded_bytes: int) -> bool:
+    return len(request.text) >= LARGE or encoded_bytes >= LARGE
+
+
+def _stops(result: LayerResult, gates: set[str]) -> bool:
+    return result.layer in gates and result.outcome is Outcome.BLOCK

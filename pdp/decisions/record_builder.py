@@ -1,0 +1,261 @@
+"""Builds decision records: which decisions are recorded, and what of them is kept.
+
+docs/decide.md, Recording, has the rules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pdp.decisions.policy_hash import PolicyHasher
+from pdp.decisions.record_redaction import WITHHELD, Cleaned, Redactor
+from pdp.domain.decision import Decision, Outcome
+from pdp.domain.decision_record import (
+    DecisionRecord,
+    LayerTime,
+    Recorded,
+    RecordedSubject,
+    RecordedTarget,
+)
+from pdp.domain.org_policy import (
+    DEFAULT_ORG_POLICY,
+    MINIMAL,
+    RECORD_ALL,
+    STANDARD,
+    levels_from,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pdp.domain.request import Request
+    from pdp.engine.evaluate import Mark
+    from pdp.engine.snapshot import Platform, Snapshot
+
+MAX_TEXT: Final = 65_536
+"""Characters of a redacted text that are kept. A longer text is cut, and the record says how many
+characters are missing."""
+
+_RISKY: Final = levels_from("medium")
+
+
+class PendingRecord(NamedTuple):
+    """A decision that waits to be recorded: references only, nothing is computed yet.
+
+    Attributes:
+        snapshot: what the decision is based on; None if there was no snapshot.
+        time: when it was made, in seconds since the epoch.
+        duration_s: how long that took.
+        marks: when its layers finished; empty if that was not measured.
+    """
+
+    snapshot: Snapshot | None
+    request: Request
+    decision: Decision
+    time: float
+    duration_s: float = 0.0
+    marks: Sequence[Mark] = ()
+
+
+def is_recorded(level: str, decision: Decision) -> bool:
+    """Whether a decision is recorded at a logging level.
+
+    A request that could not be judged and was allowed anyway is recorded at every level.
+    """
+    if decision.pii_detected:
+        return True
+    if level == STANDARD:
+        return decision.risk.level in _RISKY or decision.outcome >= Outcome.PROMPT
+    if level == MINIMAL:
+        return decision.incomplete and decision.allowed
+    return True
+
+
+class RecordBuilder:
+    """Builds records of decisions. Used by one thread: it caches what is expensive to compute."""
+
+    def __init__(self) -> None:
+        self._hasher = PolicyHasher()
+        self._redactor: Redactor | None = None
+        self._lineage: object = None
+        self.withheld = 0
+        """Records without a part, because that part could not be scanned for secrets."""
+
+    def make(self, pending: PendingRecord) -> Recorded:
+        """Returns the record of a decision; parts that cannot be scanned are withheld."""
+        snapshot = pending.snapshot
+        policy = DEFAULT_ORG_POLICY if snapshot is None else snapshot.org
+        cleaned = self._cleaned(pending)
+        keeps_text = policy.logging_level in RECORD_ALL or any(
+            each.spans or each.fields for each in pending.decision.obligations
+        )
+        record = _record(pending, cleaned, keeps_text=keeps_text)._replace(
+            policy_hash="" if snapshot is None else self._hasher.of(snapshot),
+            logging_level=policy.logging_level,
+        )
+        return Recorded(self._without_secrets(record, snapshot), policy)
+
+    def _cleaned(self, pending: PendingRecord) -> Cleaned:
+        request = pending.request
+        try:
+            redactor = self._redactor_for(pending.snapshot)
+            if redactor is not None:
+                return redactor.clean(request, pending.decision, pending.snapshot)
+        except Exception:  # after any error, a text that was not scanned is not kept
+            self.withheld += 1
+        return Cleaned(WITHHELD if request.text else None, None, ())
+
+    def _redactor_for(self, snapshot: Snapshot | None) -> Redactor | None:
+        """Returns the redactor of the snapshot's platform; without a snapshot, the last one."""
+        platform: Platform | None = snapshot.platform if snapshot else None
+        if platform is not None and platform.lineage is not self._lineage:
+            self._redactor, self._lineage = Redactor(platform), platform.lineage
+        return self._redactor
+
+    def _without_secrets(self, record: DecisionRecord, snapshot: Snapshot | None) -> DecisionRecord:
+        """Returns the record without secrets that a caller put into ids, names and keys."""
+        names, places = _strings(record)
+        try:
+            redactor = self._redactor_for(snapshot)
+            if redactor is not None:
+                if not (redactor.holds(names) or redactor.holds(places, strictly=True)):
+                    return record
+                return DecisionRecord.from_json(_clean(record.to_json(), redactor))
+        except Exception:  # see `_cleaned`
+            self.withheld += 1
+        return _bare(record)
+
+
+def _record(pending: PendingRecord, cleaned: Cleaned, *, keeps_text: bool) -> DecisionRecord:
+    request, decision, text = pending.request, pending.decision, pending.request.text
+    return DecisionRecord(
+        decision_id=decision.decision_id,
+        request_id=request.request_id,
+        time=pending.time,
+        tenant_id=request.tenant_id,
+        outcome=decision.outcome,
+        risk=decision.risk,
+        revision=decision.revision,
+        customer_id=request.customer_id,
+        direction=request.direction,
+        channel=request.channel,
+        intent_complexity=request.intent_complexity,
+        provider=request.provider,
+        model=request.model,
+        action=request.action,
+        tool=request.tool,
+        subject=RecordedSubject(*request.subject[:4]),
+        target=RecordedTarget(*request.target),
+        asked_at=request.timestamp,
+        text_sha256=_sha256(text) if text else "",
+        text_length=len(text),
+        redacted_text=_cut(cleaned.text) if keeps_text else None,
+        arguments_sha256=_sha256(_canonical(request.arguments)) if request.arguments else "",
+        redacted_arguments=cleaned.arguments if keeps_text else None,
+        entities=cleaned.entities,
+        tokens=request.usage.tokens,
+        cost_usd=request.usage.cost_usd,
+        reason_code=decision.reason_code,
+        message=decision.message,
+        status_hint=decision.status_hint,
+        matches=decision.matches,
+        obligations=decision.obligations,
+        warnings=decision.warnings,
+        frameworks=decision.frameworks,
+        pii_detected=decision.pii_detected,
+        incomplete=decision.incomplete,
+        duration_us=round(pending.duration_s * 1e6, 1),
+        layers=_layer_times(pending.marks),
+    )
+
+
+_OWN_FIELDS: Final = frozenset(
+    {"decision_id", "tenant_id", "policy_hash", "text_sha256", "arguments_sha256"}
+)
+_CLEAN_FIELDS: Final = frozenset({"redacted_text", "redacted_arguments", "outcome"})
+"""Fields that are not scanned again: they are redacted already, or hold one of a few words."""
+
+_PATH_FIELDS: Final = frozenset({"reason", "path", "entity_type"})
+"""Fields that name places in the arguments, and so their keys, or that the caller sets."""
+
+
+def _strings(record: DecisionRecord) -> tuple[list[str], list[str]]:
+    """Returns the texts of a record that are names, and those that name places.
+
+    They are all texts that callers choose, and those that repeat them. `_clean` looks at every
+    text of the record.
+    """
+    subject, target = record.subject, record.target
+    names = [
+        record.request_id, record.customer_id, record.provider, record.model, record.action,
+        record.tool, record.message, subject.user_id, subject.agent_id, *subject.groups,
+        target.resource_type, target.resource_id, *target.classifications, *target.fields,
+    ]  # fmt: skip
+    places: list[str] = []
+    for match in record.matches:
+        names += (match.policy_id, match.name)
+        places.append(match.reason)
+    names += [factor.id for factor in record.risk.factors]
+    for warning in record.warnings:
+        names += (warning.policy_id, warning.message)
+    for obligation in record.obligations:
+        names += (obligation.message or "", obligation.model or "", *obligation.fields)
+        places += [
+            part for span in obligation.spans for part in (span.path or "", span.entity_type)
+        ]
+    places += [part for each in record.entities for part in (each.path or "", each.entity_type)]
+    return [each for each in names if each], [each for each in places if each]
+
+
+def _clean(value: Any, redactor: Redactor, name: str = "") -> Any:
+    """Returns a record in JSON form without secrets."""
+    if isinstance(value, str):
+        if name in _OWN_FIELDS:
+            return value
+        return redactor.name(value, strictly=name in _PATH_FIELDS)
+    if isinstance(value, dict):
+        return {
+            key: item if key in _CLEAN_FIELDS else _clean(item, redactor, key)
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_clean(item, redactor, name) for item in value]
+    return value
+
+
+def _bare(record: DecisionRecord) -> DecisionRecord:
+    """Returns the record without the caller's texts, because they could not be scanned."""
+    fields = {
+        name: getattr(record, name)
+        for name in (*_OWN_FIELDS, "time", "outcome", "risk", "revision")
+    }
+    plain = ("reason_code", "status_hint", "pii_detected", "incomplete", "logging_level")
+    fields |= {name: getattr(record, name) for name in plain}
+    fields["risk"] = record.risk._replace(factors=())
+    return DecisionRecord(**fields, request_id=WITHHELD, text_length=record.text_length)
+
+
+def _layer_times(marks: Sequence[Mark]) -> tuple[LayerTime, ...]:
+    return tuple(
+        LayerTime(name, round((end - begin) * 1e6, 1))
+        for (_, begin), (name, end) in pairwise(marks)
+    )
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(
+        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=dict
+    )
+
+
+def _cut(text: str | None) -> str | None:
+    if text is None or len(text) <= MAX_TEXT:
+        return text
+    return f"{text[:MAX_TEXT]}… ({len(text) - MAX_TEXT} characters more)"

@@ -1,0 +1,148 @@
+"""Validators for payment cards, bank accounts, wallets and securities."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import stdnum.bic
+import stdnum.iban
+import stdnum.isin
+from stdnum import bitcoin
+from stdnum.exceptions import ValidationError
+from stdnum.us import rtn
+
+from pdp.detect.validators.common import (
+    MAX_LENGTH,
+    digits_of,
+    is_valid,
+    letters_and_digits_of,
+    luhn_sum_is_valid,
+    only_digits_and_separators,
+)
+
+if TYPE_CHECKING:
+    from pdp.detect.validators.common import Validator
+
+_CARD_LENGTHS: Final = range(12, 20)  # ISO/IEC 7812: from 12 digits (Maestro) to 19
+_ISSUERS: Final = re.compile(
+    r"4(?:\d{12}|\d{15}|\d{18})"  # Visa
+    r"|(?:5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}"  # Mastercard
+    r"|3[47]\d{13}"  # American Express
+    r"|3(?:0[0-5]|095|[689]\d)\d{11}|3(?:0[0-5]|[689]\d)\d{13}"  # Diners Club
+    r"|6(?:011|5\d\d|4[4-9]\d)\d{12}|6(?:011|5\d\d|4[4-9]\d)\d{15}"  # Discover
+    r"|35\d{14}|35\d{17}|(?:2131|1800)\d{11}"  # JCB
+    r"|62\d{14,17}|81\d{14}"  # UnionPay
+    r"|220[0-4]\d{12,15}"  # Mir
+    r"|9792\d{12}"  # Troy
+    r"|(?:508[5-9]|60(?:69|8[0-9])|652[12])\d{12}"  # RuPay
+    r"|(?:50|5[6-8]|6\d)\d{10,17}|0604\d{8}"  # Maestro
+)
+"""ISO/IEC 7812 issuer ranges with the lengths that each issuer uses."""
+
+_ETHEREUM: Final = re.compile(r"0x[0-9a-fA-F]{40}")
+_FEW_CHARACTERS: Final = 4
+
+
+def luhn(text: str) -> bool:
+    """Whether `text` is a payment card number: 12 to 19 digits with a valid Luhn check digit.
+
+    Source: ISO/IEC 7812-1. A number of one repeated digit is rejected, because no issuer uses it.
+    """
+    if len(text) > MAX_LENGTH or not only_digits_and_separators(text):
+        return False
+    digits = digits_of(text)
+    return len(digits) in _CARD_LENGTHS and len(set(digits)) > 1 and luhn_sum_is_valid(digits)
+
+
+def payment_card(text: str) -> bool:
+    """Whether `text` is a card number of an issuer's range and length with a valid check digit.
+
+    Source: ISO/IEC 7812-1 and the issuers' published ranges. A number of one repeated digit is
+    rejected.
+    """
+    if len(text) > MAX_LENGTH or not only_digits_and_separators(text):
+        return False
+    digits = digits_of(text)
+    if _ISSUERS.fullmatch(digits) is None or len(set(digits)) == 1:
+        return False
+    return luhn_sum_is_valid(digits)
+
+
+def iban(text: str) -> bool:
+    """Whether `text` is an IBAN: valid check digits and the account format of its country.
+
+    Source: ISO 13616 and the SWIFT registry, from python-stdnum. A short word after a number in
+    groups looks like its last group, so the text without its last word is accepted too.
+    """
+    if len(text) > MAX_LENGTH:
+        return False
+    text = text.strip()
+    return iban_code(text) or iban_code(text.rpartition(" ")[0])
+
+
+def iban_code(text: str) -> bool:
+    """Whether the whole of `text` is an IBAN: valid check digits and the format of its country.
+
+    Source: ISO 13616 and the SWIFT registry, from python-stdnum.
+    """
+    if len(text) > MAX_LENGTH:
+        return False
+    try:
+        # check_country=True would import a module for each country at run time.
+        return bool(stdnum.iban.validate(letters_and_digits_of(text), check_country=False))
+    except ValidationError:
+        return False
+
+
+def bic(text: str) -> bool:
+    """Whether `text` is a business identifier code of an existing country.
+
+    Source: ISO 9362, from python-stdnum.
+    """
+    return is_valid(stdnum.bic.validate, text, letters_and_digits_of)
+
+
+def us_routing(text: str) -> bool:
+    """Whether `text` contains a bank routing number with a valid check digit.
+
+    Source: the American Bankers Association's routing number policy.
+    """
+    return is_valid(rtn.validate, text, digits_of)
+
+
+def bitcoin_address(text: str) -> bool:
+    """Whether `text` is a Bitcoin address with a valid checksum.
+
+    Source: Base58Check, and BIP 173 for addresses that begin with bc1.
+    """
+    return is_valid(bitcoin.validate, text, str.strip)
+
+
+def ethereum_address(text: str) -> bool:
+    """Whether `text` is an Ethereum address, but not the null address or another placeholder.
+
+    Source: the Ethereum yellow paper, for the format.
+    """
+    return _ETHEREUM.fullmatch(text) is not None and len(set(text[2:].lower())) > _FEW_CHARACTERS
+
+
+def isin(text: str) -> bool:
+    """Whether `text` is a securities identification number with a valid check digit.
+
+    Source: ISO 6166.
+    """
+    return is_valid(stdnum.isin.validate, text, letters_and_digits_of)
+
+
+VALIDATORS: Final[tuple[Validator, ...]] = (
+    luhn,
+    payment_card,
+    iban,
+    iban_code,
+    bic,
+    us_routing,
+    bitcoin_address,
+    ethereum_address,
+    isin,
+)

@@ -1,0 +1,78 @@
+"""Errors of malformed or invalid requests."""
+
+from __future__ import annotations
+
+from pdp.errors.base import PdpError, Violation
+
+
+class InvalidArgument(PdpError):
+    """A value is out of its bounds."""
+
+    reason = "INVALID_ARGUMENT"
+
+    @classmethod
+    def of(cls, *violations: Violation) -> InvalidArgument:
+        """Returns the error for `violations`, with the message made from them."""
+        return cls("; ".join(f"{field}: {reason}" for field, reason in violations), *violations)
+
+
+class InvalidPattern(InvalidArgument):
+    """A pattern is not RE2, or is too long or too large."""
+
+    reason = "INVALID_PATTERN"
+
+
+class InvalidAction(InvalidArgument):
+    """An action is not one of the documented actions."""
+
+    reason = "INVALID_ACTION"
+
+
+class InvalidCondition(InvalidArgument):
+    """A condition does not parse, or names an unknown field or function (docs/conditions.md).
+
+    Attributes:
+        line: of the first fault, from 1.
+        column: of the first fault, from 1, in code points.
+    """
+
+    reason = "INVALID_CONDITION"
+
+    def __init__(
+        self, message: str, *violations: Violation, line: int = 1, column: int = 1
+    ) -> None:
+        super().__init__(message, *violations)
+        self.line = line
+        self.column = column
+
+
+class MalformedRequest(PdpError):
+    """A body cannot be read at all."""
+
+    reason = "MALFORMED_REQUEST"
+
+
+class RequestTooLarge(PdpError):
+    """A body or message exceeds its size limit."""
+
+    reason = "REQUEST_TOO_LARGE"
+
+
+class UnsupportedMediaType(PdpError):
+    """The content type of a body is not JSON."""
+
+    reason = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class MethodNotAllowed(PdpError):
+    """The path exists, but not with this method.
+
+    Attributes:
+        allowed: the methods of the path.
+    """
+
+    reason = "METHOD_NOT_ALLOWED"
+
+    def __init__(self, message: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.allowed = allowed

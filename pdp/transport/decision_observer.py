@@ -1,0 +1,36 @@
+"""Counts decisions in the metrics, and logs what could not be decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from pdp.domain.decision import Decision
+    from pdp.transport.metrics import Metrics
+
+_log = structlog.get_logger("pdp.decisions")
+
+
+class DecisionObserver:
+    """Called with every decision that the server answers."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def observe(self, decision: Decision) -> None:
+        """Counts a decision, and logs its faults."""
+        self._metrics.decision(decision.outcome, decision.reason_code)
+        for match in decision.matches:
+            self._metrics.match(match.layer, match.action)
+        for fault in decision.faults:
+            self._metrics.fault(fault.layer)
+            # The error's own words may hold parts of the request, so only its type is logged.
+            _log.error(
+                "could not judge",
+                layer=fault.layer,
+                error=type(fault.error).__name__,
+                decision_id=decision.decision_id,
+                request_id=decision.request_id,
+            )

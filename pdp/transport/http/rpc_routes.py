@@ -1,0 +1,114 @@
+"""The route of an RPC: it reads the request, runs the endpoint and returns the response."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+
+from pdp.domain.ids import new_id
+from pdp.errors import DeadlineExceeded, PdpError, RequestTooLarge
+from pdp.jsonpb import encode
+from pdp.transport.admission import MAX_REQUEST_ID_LENGTH, REQUEST_ID_HEADER, admit_all
+from pdp.transport.call import Call, Endpoint
+from pdp.transport.http.binding import Binding, bind
+from pdp.transport.http.requests import HttpRequest, check_json
+from pdp.transport.http.responses import (
+    HttpResponse,
+    StreamingResponse,
+    error_response,
+    json_response,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from google.protobuf.message import Message
+
+    from pdp.transport.admission import Check
+    from pdp.transport.metrics import Metrics
+
+LARGE_BODY: Final = 65_536
+"""The body size in bytes from which a request is decoded and its response encoded in a thread, so
+that a batch of megabytes does not block other calls."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Route = Callable[[HttpRequest, tuple[bytes, ...]], Awaitable[HttpResponse | StreamingResponse]]
+"""Serves a request; takes the raw text of the path's variables, too."""
+
+
+def rpc_route(
+    binding: Binding, endpoint: Endpoint, metrics: Metrics, admit: Check = admit_all
+) -> Route:
+    """Returns the route of an RPC.
+
+    Args:
+        binding: the RPC, and how a request maps to its message.
+        endpoint: the guarded endpoint of the RPC.
+        metrics: counts the calls that never reach the endpoint.
+        admit: the check before the request's body is read.
+    """
+    method = binding.method
+    success, invalid = method.success_status, method.invalid_status
+    response_body = binding.response_body
+
+    async def route(
+        request: HttpRequest, variables: tuple[bytes, ...]
+    ) -> HttpResponse | StreamingResponse:
+        begin = time.perf_counter()
+        call = Call(method, request.headers, "http", peer=request.peer)
+        try:
+            admit(call)
+        except PdpError as error:
+            return error_response(error, {**unread_headers(request, error), **call.reply}, invalid)
+        try:
+            body = await request.body()
+            if body and binding.body:
+                check_json(request.headers)
+            large = len(body) > LARGE_BODY
+            message = await _run(large, bind, binding, variables, request.query, body)
+        except PdpError as error:
+            # The guards count calls and set their ids. This call did not reach them.
+            metrics.call("http", method.name, error.reason, time.perf_counter() - begin)
+            return error_response(error, unread_headers(request, error), invalid)
+        try:
+            response = await endpoint(call, message)
+        except PdpError as error:
+            reply = {REQUEST_ID_HEADER: call.request_id, **call.reply}
+            return error_response(error, reply, invalid)
+        if call.stream is not None:
+            return StreamingResponse(call, response, response_body, request.receive)
+        return await _run(large, _to_response, response, success, response_body, call.reply)
+
+    return route
+
+
+async def _run(large: bool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Calls `function`, in a thread if `large` is set."""
+    if large:
+        return await asyncio.to_thread(function, *args, **kwargs)
+    return function(*args, **kwargs)
+
+
+def _to_response(
+    message: Message, status: int, field: str, reply: Mapping[str, str]
+) -> HttpResponse:
+    value = encode(message)
+    return json_response(status, value.get(field) if field else value, reply)
+
+
+def unread_headers(request: HttpRequest, error: PdpError) -> dict[str, str]:
+    """Returns the headers of a response to a request whose body may not have been read."""
+    reply = {REQUEST_ID_HEADER: request_id(request)}
+    if "expect" in request.headers or isinstance(error, RequestTooLarge | DeadlineExceeded):
+        # The client may never send the rest of its body. Its next bytes must not count as body.
+        reply["connection"] = "close"
+    return reply
+
+
+def request_id(request: HttpRequest) -> str:
+    """Returns the caller's id for the request, cut to the maximum length, or a new id."""
+    return request.headers.get(REQUEST_ID_HEADER, "")[:MAX_REQUEST_ID_LENGTH] or new_id()

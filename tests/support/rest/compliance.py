@@ -1,0 +1,96 @@
+"""Seed 002's compliance bundles and user groups over HTTP: what their tests ask with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.support.rest.packs import found, made
+
+if TYPE_CHECKING:
+    import httpx2
+
+BUNDLES: Final = "/api/admin/compliance-bundles"
+GROUPS: Final = "/api/admin/user-groups"
+RULES: Final = "/api/admin/dlp-rules"
+
+RULE: Final = [
+    "id",
+    "detector_name",
+    "detector_type",
+    "entity_type",
+    "action_tier",
+    "enabled",
+    "confidence_threshold",
+    "config_json",
+    "clause",
+]
+SEEDED: Final = ["CCPA", "EU-AI-ACT", "GDPR", "GLBA", "HIPAA", "PCI-DSS", "SOC2", "SOX"]
+BUNDLE: Final = [
+    "id",
+    "name",
+    "description",
+    "regulatory_framework",
+    "enabled",
+    "is_seeded",
+    "version",
+    "rule_count",
+    "created_at",
+    "updated_at",
+]
+GROUP: Final = [
+    "id",
+    "name",
+    "description",
+    "member_count",
+    "members",
+    "bundle_ids",
+    "dlp_rules",
+    "created_at",
+    "updated_at",
+]
+
+
+def seeded(client: httpx2.Client, framework: str = "PCI-DSS") -> Any:
+    """Returns the seeded bundle of a framework."""
+    (bundle,) = [
+        each
+        for each in found(client.get(f"{BUNDLES}/", params={"framework": framework}))
+        if each["is_seeded"]
+    ]
+    return bundle
+
+
+def detail(client: httpx2.Client, bundle_id: str) -> Any:
+    """Returns a bundle with its rules."""
+    return found(client.get(f"{BUNDLES}/{bundle_id}"))
+
+
+def dlp_rule(client: httpx2.Client, name: str = "Project code", **fields: Any) -> Any:
+    """Makes a DLP rule of the tenant."""
+    body = {
+        "detector_name": name,
+        "detector_type": "regex",
+        "entity_type": "PROJECT_CODE",
+        "action_tier": "redact",
+        "enabled": True,
+        "confidence_threshold": 0.5,
+        "config_json": {"pattern": r"\bPROJ-[0-9]{4,6}\b"},
+        **fields,
+    }
+    return made(client.post(f"{RULES}/", json=body))
+
+
+def group(client: httpx2.Client, name: str = "Finance Ops", **fields: Any) -> Any:
+    """Makes a user group."""
+    return made(client.post(f"{GROUPS}/", json={"name": name, **fields}))
+
+
+def bundle(client: httpx2.Client, name: str = "Internal Data Policy", **fields: Any) -> Any:
+    """Makes a custom bundle."""
+    body = {"name": name, "regulatory_framework": "INTERNAL", **fields}
+    return made(client.post(f"{BUNDLES}/", json=body))
+
+
+def listed(client: httpx2.Client, **query: Any) -> list[str]:
+    """Names the bundles of a list."""
+    return [each["name"] for each in found(client.get(f"{BUNDLES}/", params=query))]

@@ -69,7 +69,8 @@ def _export(
 ) -> None:
     """Write all policies of a tenant to a YAML file.
 
-    Keep the file in git, for example."""
+    Keep the file in git, for example.
+    """
     from pdp.cli.run.policies import export  # noqa: PLC0415 - loads the engine
 
     export(file, tenant, sign, database_url, force=force)

@@ -1,4 +1,4 @@
-"""What `pdp serve` does: settings, logs, the event loop, one process or several."""
+"""Runs `pdp serve`: settings, logs, the event loop, one process or several."""
 
 from __future__ import annotations
 
@@ -42,25 +42,24 @@ _NEAR: Final = 0.85
 
 
 def run_server(flags: Mapping[str, Any], file: Path | None) -> None:
-    """Serves until a signal says otherwise, then exits with the codes that --help lists.
+    """Serves until a signal ends it, then exits with one of the codes that --help lists.
 
     Args:
-        flags: settings from the command line, by name; None for those not given.
+        flags: settings from the command line, by name; None for options that are not given.
         file: the TOML file of settings.
-
     """
     try:
         code = _serve(load(dict(flags), file))
     except (ConfigError, StoreUnavailable) as error:
         print_error(error.message)
         code = Exit.CONFIG
-    except KeyboardInterrupt:  # before the event loop has taken the signals over
+    except KeyboardInterrupt:  # before the event loop handles signals
         code = 128 + signal.SIGINT
     sys.exit(code)
 
 
 def _serve(settings: Settings) -> int:
-    from pdp.logs import logging_to_stderr  # noqa: PLC0415 - not before the settings are right
+    from pdp.logs import logging_to_stderr  # noqa: PLC0415 - only with valid settings
 
     worker = Worker.of_environment()
     if worker is None:
@@ -79,7 +78,7 @@ def _serve(settings: Settings) -> int:
 
 
 def _allow_many_connections() -> None:
-    """Raises the bound on open files as far as the system lets us: each connection is one."""
+    """Raises the limit of open files to the maximum: each connection needs one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
@@ -99,7 +98,7 @@ def _warn_of_misspelt_variables() -> None:
 
 
 async def _serve_alone(settings: Settings) -> None:
-    from pdp.server.app import serve  # noqa: PLC0415 - a supervisor has no use for it
+    from pdp.server.app import serve  # noqa: PLC0415 - a supervisor does not need it
 
     await serve(settings, lambda up: announce(settings, asdict(up)))
 
@@ -113,7 +112,7 @@ async def _work(settings: Settings, worker: Worker) -> None:
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:
-    # gRPC says in its own words that a port is taken, besides ours.
+    # Otherwise gRPC prints its own message, next to ours, if a port is in use.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         import uvloop  # noqa: PLC0415 - not on every platform

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 VARIABLES: Final = (
     EnvironmentVariable("ELASTIC_URL", "address, such as `https://host:9200`", "", True),
     EnvironmentVariable("ELASTIC_API_KEY", "API key, encoded as Elastic shows it", "", False, True),
-    EnvironmentVariable("ELASTIC_USERNAME", "user, if there is no API key"),
+    EnvironmentVariable("ELASTIC_USERNAME", "user, where there is no API key"),
     EnvironmentVariable("ELASTIC_PASSWORD", "the user's password", "", False, True),
     EnvironmentVariable("ELASTIC_INDEX", "index or data stream", "pdp-audit"),
     EnvironmentVariable("ELASTIC_TLS_VERIFY", "whether the certificate is checked", "true"),

@@ -26,10 +26,10 @@ VARIABLES: Final = (
     EnvironmentVariable("SENTINEL_CLIENT_ID", "the application's id", "", True),
     EnvironmentVariable("SENTINEL_CLIENT_SECRET", "the application's secret", "", True, True),
     EnvironmentVariable(
-        "SENTINEL_AUTHORITY", "address of the token issuer", "https://login.microsoftonline.com"
+        "SENTINEL_AUTHORITY", "where tokens are had", "https://login.microsoftonline.com"
     ),
     EnvironmentVariable(
-        "SENTINEL_SCOPE", "scope of the tokens", "https://monitor.azure.com/.default"
+        "SENTINEL_SCOPE", "what tokens are for", "https://monitor.azure.com/.default"
     ),
 )
 _API_VERSION: Final = "2023-01-01"

@@ -18,7 +18,7 @@ VARIABLES: Final = (
         "SPLUNK_HEC_URL", "address of the collector, such as `https://host:8088`", "", True
     ),
     EnvironmentVariable("SPLUNK_HEC_TOKEN", "token of the collector", "", True, True),
-    EnvironmentVariable("SPLUNK_HEC_INDEX", "index; the token's own by default"),
+    EnvironmentVariable("SPLUNK_HEC_INDEX", "index; the token's own where it is not set"),
     EnvironmentVariable("SPLUNK_HEC_SOURCE", "source", "pdp"),
     EnvironmentVariable("SPLUNK_HEC_SOURCETYPE", "source type", "ocsf:json"),
     EnvironmentVariable("SPLUNK_HEC_TLS_VERIFY", "whether the certificate is checked", "true"),

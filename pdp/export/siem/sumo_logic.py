@@ -17,7 +17,7 @@ VARIABLES: Final = (
         "SUMO_LOGIC_URL", "address of the HTTP source, its token included", "", True, True
     ),
     EnvironmentVariable(
-        "SUMO_LOGIC_CATEGORY", "source category; the source's own by default"
+        "SUMO_LOGIC_CATEGORY", "source category; the source's own where it is not set"
     ),
     EnvironmentVariable("SUMO_LOGIC_NAME", "source name; the same"),
     EnvironmentVariable("SUMO_LOGIC_HOST", "source host; the same"),

@@ -1,4 +1,4 @@
-"""`python -m bench`: Decide against an empty echo server in one run, then the engine alone."""
+"""`python -m bench`: compares Decide with an empty echo server, then measures the engine alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench import audit, detectors, engine, layers, presidio, workers
 from bench.load import REQUEST_BYTES, decide_request, drive, require_h2load, write_frame
-from bench.servers import Served, echo_server, pdp_server
+from bench.servers import RunningServer, echo_server, pdp_server
 
 TARGETS = {
     "ratio": 0.8,
@@ -29,7 +29,7 @@ TARGETS = {
 
 
 def main() -> None:
-    """Runs the bench and prints its tables."""
+    """Runs the benchmark, and prints its tables."""
     options = _options()
     require_h2load()
     results: dict[str, object] = {}
@@ -37,7 +37,7 @@ def main() -> None:
         pdp = stack.enter_context(pdp_server(Path(folder) / "var"))
         servers = {
             "echo": stack.enter_context(echo_server()),
-            "in turns": stack.enter_context(echo_server("--turns")),
+            "coalescing": stack.enter_context(echo_server("--coalesce")),
             "Decide": pdp,
         }
         results["transport"] = _transport(servers, Path(folder), options)
@@ -54,22 +54,24 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of echo and Decide in turn")
-    parser.add_argument("--requests", type=int, default=10_000, help="requests a round")
-    parser.add_argument("--clients", type=int, default=4, help="connections")
-    parser.add_argument("--streams", type=int, default=8, help="calls at once on each")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="number of rounds; each measures all servers"
+    )
+    parser.add_argument("--requests", type=int, default=10_000, help="requests per round")
+    parser.add_argument("--clients", type=int, default=4, help="number of connections")
+    parser.add_argument("--streams", type=int, default=8, help="concurrent calls per connection")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON at the end")
     return parser.parse_args()
 
 
 def _transport(
-    servers: dict[str, Served], folder: Path, options: argparse.Namespace
+    servers: dict[str, RunningServer], folder: Path, options: argparse.Namespace
 ) -> dict[str, float]:
     frame = folder / "decide.bin"
     write_frame(frame, decide_request())
     load = {"clients": options.clients, "streams": options.streams}
-    print(f"Decide of {REQUEST_BYTES} bytes, {options.clients} connections x {options.streams};")
-    print("an empty echo, and one that takes its calls in turns as the PDP does")
+    print(f"Decide of {REQUEST_BYTES} bytes, {options.clients} connections x {options.streams},")
+    print("compared with an empty echo server, and with one that coalesces calls as the PDP does")
     print(f"{'round':>6}  {'server':10}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}")
     for served in servers.values():
         drive(served.port, frame, requests=2_000, **load)
@@ -86,11 +88,11 @@ def _transport(
     print(f"one call at a time, p50: {medians}")
     ratio = _median_ratio(rates, "echo")
     _line("RATIO of Decide to echo, median of the rounds", ratio, "", TARGETS["ratio"], above=True)
-    in_turns = _median_ratio(rates, "in turns")
-    _line("the same to an echo in turns", in_turns, "")
+    coalescing = _median_ratio(rates, "coalescing")
+    _line("the same to the coalescing echo", coalescing, "")
     return {
         "ratio": ratio,
-        "ratio_in_turns": in_turns,
+        "ratio_coalescing": coalescing,
         "echo_rate": statistics.median(rates["echo"]),
         "decide_rate": statistics.median(rates["Decide"]),
     }
@@ -101,42 +103,47 @@ def _median_ratio(rates: dict[str, list[float]], base: str) -> float:
     return statistics.median(decide / echo for echo, decide in pairs)
 
 
-def _process(pdp: Served) -> dict[str, float]:
+def _process(pdp: RunningServer) -> dict[str, float]:
     print("\nProcess")
     rss = pdp.rss_mib()
-    _line("start to SERVING, first start with its catalog", pdp.start_s, " s", TARGETS["start_s"])
+    _line("start to SERVING, first start with the catalog", pdp.start_s, " s", TARGETS["start_s"])
     _line("memory after the load", rss, " MiB", TARGETS["rss_mib"])
     return {"start_s": pdp.start_s, "rss_mib": rss}
 
 
 def _engine() -> dict[str, object]:
-    print("\nEngine alone, catalog of this release, text without a hit")
+    print("\nEngine alone, catalog of this release, text without a match")
     sizes = engine.by_size()
     targets = {200: TARGETS["engine_200_us"], 200_000: TARGETS["engine_200k_us"]}
     for size, spent in sizes.items():
         _line(f"{size:>7} characters", spent, " µs", targets.get(size))
-    print("\nEngine alone, a tenant's own patterns, 2,000 characters")
+    print("\nEngine alone, patterns of one tenant, 2,000 characters")
     counts = engine.by_count()
     for count, (spent, addition) in counts.items():
-        print(f"  {count:>7} patterns {spent:9.1f} µs; adding one takes {addition:.1f} ms at most")
+        print(f"  {count:>7} patterns {spent:9.1f} µs; adding one takes at most {addition:.1f} ms")
     few, many = counts[engine.COUNTS[0]], counts[engine.COUNTS[-1]]
-    _line("5,000 patterns to 50", many[0] / few[0], "", TARGETS["patterns_ratio"])
+    _line("5,000 patterns, compared with 50", many[0] / few[0], "", TARGETS["patterns_ratio"])
     _line("adding one to 5,000", many[1], " ms", TARGETS["add_ms"])
     return {"by_size_us": sizes, "by_count": counts}
 
 
 def _layers() -> dict[str, object]:
-    print("\nEngine alone, all systems of policies at once, 200 characters")
+    print("\nEngine alone, all policy systems at once, 200 characters")
     print(
         f"  {layers.PACKS} packs x {layers.RULES} rules, {layers.CUSTOM_RULES} custom rules, "
-        f"{layers.ACTION_PATTERNS} action patterns, the catalog; no rule is met"
+        f"{layers.ACTION_PATTERNS} action patterns, the catalog; no rule matches"
     )
     whole, shares = layers.shares(layers.snapshot())
     for share in shares:
         print(f"    {share.part:46}{share.spent_us:10.3f} µs{100 * share.spent_us / whole:6.0f} %")
     _line("a decision", whole, " µs", TARGETS["layers_us"])
     more, _ = layers.shares(layers.snapshot(layers.FACTOR))
-    _line(f"{layers.FACTOR} times the rules, to that", more / whole, "", TARGETS["layers_ratio"])
+    _line(
+        f"{layers.FACTOR} times the rules, compared with that",
+        more / whole,
+        "",
+        TARGETS["layers_ratio"],
+    )
     change = layers.change_ms()
     _line(f"compiling a change, {layers.CHANGED_RULES} rules", change, " ms", TARGETS["change_ms"])
     return {"whole_us": whole, "ratio": more / whole, "change_ms": change, "shares_us": shares}
@@ -145,27 +152,27 @@ def _layers() -> dict[str, object]:
 def _detectors() -> dict[str, detectors.Times]:
     print("\nEngine alone, every detector and system policy; Presidio and re on the same text")
     if not presidio.installed():
-        print("Presidio is not installed, so it is not beside ours: pip install '.[ner]'")
+        print("Presidio is not installed, so it is not measured: pip install '.[ner]'")
     times = detectors.times()
-    for name, what in detectors.TITLES.items():
+    for name, title in detectors.TITLES.items():
         spent = times[name]
-        _line(what, spent.decision, " µs", detectors.TARGETS.get(name))
-        beside = f"re, one by one {spent.one_by_one:,.0f} µs"
+        _line(title, spent.decision, " µs", detectors.TARGETS.get(name))
+        others = f"re, one by one {spent.one_by_one:,.0f} µs"
         if spent.presidio is not None:
-            beside += f"; Presidio with a blank model {spent.presidio:,.0f} µs"
-        print(f"{'':>10}{beside}")
+            others += f"; Presidio with a blank model {spent.presidio:,.0f} µs"
+        print(f"{'':>10}{others}")
     return times
 
 
 def _line(
-    what: str, value: float, unit: str, target: float | None = None, *, above: bool = False
+    title: str, value: float, unit: str, target: float | None = None, *, above: bool = False
 ) -> None:
     verdict = ""
     if target is not None:
         reached = value >= target if above else value <= target
         sign = ">=" if above else "<="
-        verdict = f"   (to reach: {sign} {target:g}{unit}; {'reached' if reached else 'MISSED'})"
-    print(f"  {what:48}{value:10.3f}{unit}{verdict}", flush=True)
+        verdict = f"   (target: {sign} {target:g}{unit}; {'reached' if reached else 'MISSED'})"
+    print(f"  {title:48}{value:10.3f}{unit}{verdict}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""`python -m bench.accuracy`: what the security policies and the detectors find and misjudge.
+"""`python -m bench.accuracy`: measures the accuracy of the security policies and the detectors.
 
-Every line of the corpora goes through all policies of category `security`, as a request's text
-does. An attack is detected, and a harmless text is flagged, if any of them matches.
+Every line of the corpora is scanned with all policies of the category `security`, like the text of
+a request. If a policy matches, an attack counts as detected, and a harmless text as flagged.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ DISGUISES: Final[Mapping[str, Callable[[str], str]]] = {
 """Other ways to write an attack."""
 
 MIN_DETECTED: Final = 92.0
-"""Percent of the attacks that must be detected."""
+"""The share of attacks that must be detected, in percent."""
 
 MAX_FLAGGED: Final = 1.0
-"""Percent of the harmless texts that may be flagged."""
+"""The share of harmless texts that may be flagged, in percent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a corpus: a text, and the public set that it comes from."""
+    """A line of a corpus: a text, and the public data set that it comes from."""
 
     text: str
     source: str
@@ -57,15 +57,15 @@ class Row:
 
 @dataclass(slots=True)
 class Tally:
-    """What happened to one group of rows.
+    """The counts for one group of rows.
 
     Attributes:
-        total: rows in the group.
-        matched: rows that at least one policy matched.
-        sources: the two for each source, as [matched, total].
-        policies: rows that each policy matched.
-        alone: rows that no other policy matched.
-        listed: the rows that a reader would want to see: missed attacks, flagged harmless texts.
+        total: the number of rows.
+        matched: the rows that at least one policy matched.
+        sources: [matched, total] for each source.
+        policies: the number of rows that each policy matched.
+        alone: the number of rows that only this policy matched.
+        listed: the texts to print: missed attacks, or flagged harmless texts.
     """
 
     total: int = 0
@@ -108,7 +108,7 @@ def read_rows(file: Path) -> Iterator[Row]:
 
 
 def tally(matcher: Matcher, rows: Iterable[Row], *, list_matched: bool) -> Tally:
-    """Returns what `matcher` makes of `rows`; `list_matched` says which of them are listed."""
+    """Returns the counts for `rows`; lists the rows that matched, or those that did not."""
     result = Tally()
     for row in rows:
         ids = matcher.matching(row.text)
@@ -155,8 +155,8 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.accuracy", description=__doc__)
-    parser.add_argument("--corpora", type=Path, default=CORPORA, help="folder of the corpora")
-    parser.add_argument("--rows", action="store_true", help="print missed and flagged rows too")
+    parser.add_argument("--corpora", type=Path, default=CORPORA, help="the folder of the corpora")
+    parser.add_argument("--rows", action="store_true", help="also print missed and flagged rows")
     parser.add_argument("--json", action="store_true", help="print everything as JSON instead")
     return parser.parse_args()
 
@@ -204,7 +204,7 @@ def _print_policies(policies: Sequence[StaticPolicy], attacks: Tally, benign: Ta
             print(f"{policy.id:<42}{hits:>8}{attacks.alone[policy.id]:>8}{flagged:>10}")
         else:
             silent += 1
-    print(f"{silent} more policies match nothing here: these corpora hold SQL injection only\n")
+    print(f"{silent} more policies match nothing: these corpora have SQL injection only\n")
 
 
 def _print_rows(title: str, texts: Sequence[str]) -> None:
@@ -215,7 +215,7 @@ def _print_rows(title: str, texts: Sequence[str]) -> None:
 
 
 def _print_disguised(matcher: Matcher, file: Path) -> None:
-    """Prints what of the attacks is detected when each is written another way."""
+    """Prints how many attacks are detected if they are written in another way."""
     texts = [row.text for row in read_rows(file)]
     for title, disguise in DISGUISES.items():
         matched = sum(bool(matcher.matching(disguise(text))) for text in texts)

@@ -1,7 +1,7 @@
-"""`python -m bench.audit`: what recording costs.
+"""`python -m bench.audit`: measures the cost of recording decisions.
 
-Decide with every decision recorded, and with none. One server and one load; two tenants that differ
-in their logging level alone: `full` records every decision, `minimal` none of these.
+It compares Decide with every decision recorded, and with none. Server and load are the same. Two
+tenants differ only in their logging level: `full` records every decision, `minimal` none of these.
 """
 
 from __future__ import annotations
@@ -24,23 +24,25 @@ from pdp.engine.compiler import compile_platform, empty_snapshot
 from pdp.engine.evaluate import evaluate
 
 LEVELS = {"off": "minimal", "on": "full"}
-"""The tenants, and their logging levels."""
+"""The logging level of each tenant."""
 
-MOST_RATIO = 3.0
-MOST_UNRECORDED_US = 0.5
+MAX_RATIO = 3.0
+MAX_UNRECORDED_US = 0.5
 
 ROUNDS = 3
 REQUESTS = 4_000
 RATE = 1_000
-"""Requests a second, where the load does not wait for the answers."""
+"""Requests per second, if the load does not wait for the answers."""
 
 
 class Cost(NamedTuple):
     """Medians of the rounds.
 
     Attributes:
-        off, on: p99 in milliseconds.
-        rate_off, rate_on: requests a second.
+        off: the 99th percentile in milliseconds, without recording.
+        on: the same, with recording.
+        rate_off: requests per second, without recording.
+        rate_on: the same, with recording.
     """
 
     off: float
@@ -50,15 +52,15 @@ class Cost(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """How many times as long the 99th of 100 answers takes."""
+        """The ratio of the 99th percentiles."""
         return self.on / self.off
 
 
 def measure(folder: Path, mode: str) -> dict[str, Cost]:
-    """Returns what recording costs in a mode, under a load that waits and under one that does not.
+    """Returns the cost of recording, for a load that waits for answers and one that does not.
 
     Args:
-        folder: for the server's databases.
+        folder: the folder for the databases of the server.
         mode: `durable` or `async`.
     """
     with pdp_server(folder / mode, PDP_AUDIT_MODE=mode) as pdp:
@@ -69,8 +71,8 @@ def measure(folder: Path, mode: str) -> dict[str, Cost]:
             write_frame(folder / f"{tenant}.bin", request)
             drive(pdp.port, folder / f"{tenant}.bin", requests=1_000, clients=4, streams=8)
         return {
-            "4 x 8 at once": _rounds(pdp.port, folder, rps=0),
-            f"{RATE} a second": _rounds(pdp.port, folder, rps=RATE // 4),
+            "4 x 8 concurrent": _rounds(pdp.port, folder, rps=0),
+            f"{RATE} per second": _rounds(pdp.port, folder, rps=RATE // 4),
         }
 
 
@@ -88,14 +90,14 @@ def _rounds(port: int, folder: Path, *, rps: int) -> Cost:
 def _set_level(port: int, tenant: str, level: str) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = org_policy_pb2_grpc.OrgPolicyServiceStub(channel)
-        asked = org_policy_pb2.UpdateOrgPolicyRequest(logging_level=level)
-        stub.UpdateOrgPolicy(asked, metadata=(("x-tenant-id", tenant),))
+        request = org_policy_pb2.UpdateOrgPolicyRequest(logging_level=level)
+        stub.UpdateOrgPolicy(request, metadata=(("x-tenant-id", tenant),))
 
 
 def unrecorded_us() -> float:
-    """Returns what it takes to find out that a plain ALLOW is not recorded, in microseconds."""
+    """Returns the microseconds to find out that a plain ALLOW is not recorded."""
     snapshot = empty_snapshot(compile_platform(PolicySet(), {}), 1)
-    records = DecisionRecorder(_NeverAsked())  # type: ignore[arg-type] # so it says
+    records = DecisionRecorder(_UnusedRecorder())  # type: ignore[arg-type] # it is not called
     request = Request(text="hello")
     decision = evaluate(snapshot, request, "d")
     number = 200_000
@@ -105,38 +107,38 @@ def unrecorded_us() -> float:
     return min(spent) / number * 1e6
 
 
-class _NeverAsked:
-    """Stands for a recorder."""
+class _UnusedRecorder:
+    """Replaces a recorder that is never called."""
 
 
 def section() -> dict[str, object]:
-    """Prints the section of the bench and returns its figures."""
+    """Prints this section of the benchmark, and returns its figures."""
     require_h2load()
-    print("\nRecording: p99 of Decide with every decision recorded, to none, same server and load")
+    print("\nRecording: p99 of Decide with no decision recorded -> with every decision recorded")
     figures: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
         for mode in ("durable", "async"):
             for load, cost in measure(Path(folder), mode).items():
                 figures[f"{mode}, {load}"] = cost._asdict()
-                print(f"  {mode:8}{load:14} {_words(cost, mode)}", flush=True)
+                print(f"  {mode:8}{load:14} {_describe(cost, mode)}", flush=True)
     spent = unrecorded_us()
-    verdict = "reached" if spent < MOST_UNRECORDED_US else "MISSED"
+    verdict = "reached" if spent < MAX_UNRECORDED_US else "MISSED"
     print(
-        f"  a plain ALLOW at standard is not recorded: found out in {spent:.2f} µs"
-        f"   (to reach: < {MOST_UNRECORDED_US:g} µs; {verdict})"
+        f"  a plain ALLOW at standard is not recorded: the check takes {spent:.2f} µs"
+        f"   (target: < {MAX_UNRECORDED_US:g} µs; {verdict})"
     )
     return {**figures, "unrecorded_us": spent}
 
 
-def _words(cost: Cost, mode: str) -> str:
-    words = (
+def _describe(cost: Cost, mode: str) -> str:
+    text = (
         f"p99 {cost.off:.1f} -> {cost.on:.1f} ms, x {cost.ratio:.2f};"
         f" {cost.rate_off:.0f} -> {cost.rate_on:.0f} req/s"
     )
     if mode != "durable":
-        return words
-    verdict = "reached" if cost.ratio <= MOST_RATIO else "MISSED"
-    return f"{words}   (to reach: x <= {MOST_RATIO:g}; {verdict})"
+        return text
+    verdict = "reached" if cost.ratio <= MAX_RATIO else "MISSED"
+    return f"{text}   (target: x <= {MAX_RATIO:g}; {verdict})"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""All detectors at once: the time of a decision, beside Presidio and `re` on the same texts."""
+"""Measures a decision with all detectors, compared with Presidio and `re` on the same texts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pdp.engine.evaluate import evaluate
 if TYPE_CHECKING:
     from pdp.engine.snapshot import Snapshot
 
-_FOUND: Final = (
+_VALUES: Final = (
     "card 4111111111111111",
     "mail ada@acme.test",
     "SSN 536-90-4399",
@@ -33,7 +33,7 @@ _FOUND: Final = (
     "passport number 123456789",
     "born on 3 May 1974",
 )
-"""Values of ten rules."""
+"""Values that ten rules find."""
 
 SHORT: Final = 200
 LONG: Final = 200_000
@@ -49,11 +49,11 @@ TARGETS: Final = {"short_us": 60.0, "short_hit_us": 60.0, "long_hits_us": 4_000.
 
 
 class Times(NamedTuple):
-    """Microseconds of one text.
+    """The times for one text, in microseconds.
 
     Attributes:
         decision: the whole decision, with all system policies and all detectors in force.
-        presidio: Presidio with a blank model and its pattern recognisers; None where that is not
+        presidio: Presidio with a blank model and its pattern recognisers; None if it is not
             installed.
         one_by_one: the patterns of the detectors, one by one, with `re`; no checks, no context.
     """
@@ -64,20 +64,20 @@ class Times(NamedTuple):
 
 
 def texts() -> dict[str, str]:
-    """Returns the texts, by what is in them."""
+    """Returns the texts, by the name of their time."""
     whole = prose(LONG)
-    step = len(whole) // len(_FOUND)
-    parts = (f"{whole[i * step :][:step]} {found} " for i, found in enumerate(_FOUND))
+    step = len(whole) // len(_VALUES)
+    parts = (f"{whole[i * step :][:step]} {value} " for i, value in enumerate(_VALUES))
     return {
         "short_us": prose(SHORT),
-        "short_hit_us": f"{prose(SHORT - len(_FOUND[1]))} {_FOUND[1]}",
+        "short_hit_us": f"{prose(SHORT - len(_VALUES[1]))} {_VALUES[1]}",
         "long_us": whole,
         "long_hits_us": "".join(parts),
     }
 
 
 def snapshot() -> Snapshot:
-    """Returns a tenant that has every rule that ships, those that are off by default included."""
+    """Returns a tenant with every rule that ships, including those that are off by default."""
     rules = {rule.id: replace(rule, enabled=True) for rule in dlp_rules()}
     static = {each.policy.id: each.policy for each in catalog.static_policies()}
     policies = PolicySet({static_policy.KIND: static, dlp_rule.KIND: rules})
@@ -86,23 +86,25 @@ def snapshot() -> Snapshot:
 
 
 def times() -> dict[str, Times]:
-    """Returns what each text takes."""
+    """Returns the times for each text."""
     compiled = snapshot()
     analyse = presidio.analyser() if presidio.installed() else None
     patterns = _patterns()
-    measured = {}
+    result = {}
     for name, text in texts().items():
         request = Request(text=text)
-        measured[name] = Times(
+        result[name] = Times(
             microseconds(lambda request=request: evaluate(compiled, request, "id")),  # type: ignore[misc]
             microseconds(lambda text=text: analyse(text)) if analyse else None,  # type: ignore[misc]
             microseconds(lambda text=text: [list(each.finditer(text)) for each in patterns]),  # type: ignore[misc]
         )
-    return measured
+    return result
 
 
 def _patterns() -> list[re.Pattern[str]]:
     sources = dict.fromkeys(p for each in catalog.detectors().values() for p in each.patterns)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # a `[[` that RE2 and re read alike
+        warnings.simplefilter(
+            "ignore", FutureWarning
+        )  # a `[[`, which means the same in RE2 and in re
         return [re.compile(source) for source in sources]

@@ -1,8 +1,8 @@
-"""An empty echo server on the stack that the PDP serves on: no middleware, no work.
+"""An empty echo server on the same stack as the PDP: no guards, no work.
 
-It parses a DecideRequest and answers a constant DecideResponse. Run as `python -m bench.echo`; it
-prints its port. With `--turns` it takes its calls in turns, as the PDP does, and is not so empty
-any more; what deciding costs shows in the comparison with that.
+It parses a DecideRequest and returns a constant DecideResponse. Run it as `python -m bench.echo`;
+it prints its port. With `--coalesce`, it coalesces calls as the PDP does. Compare the PDP with that
+server to see the cost of the decision itself.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ async def _decide(request: pb.DecideRequest, context: Context) -> pb.DecideRespo
     return _ANSWER
 
 
-async def _decide_in_turns(request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
+async def _decide_coalesced(request: pb.DecideRequest, context: Context) -> pb.DecideResponse:
     await _COALESCER.join_batch()
     await asyncio.sleep(0)
     return _ANSWER
 
 
-async def _serve(*, turns: bool) -> None:
+async def _serve(*, coalesce: bool) -> None:
     server = grpc.aio.server()
     handler: Any = grpc.unary_unary_rpc_method_handler(
-        _decide_in_turns if turns else _decide,
+        _decide_coalesced if coalesce else _decide,
         request_deserializer=pb.DecideRequest.FromString,
         response_serializer=pb.DecideResponse.SerializeToString,
     )
@@ -50,4 +50,4 @@ async def _serve(*, turns: bool) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(turns="--turns" in sys.argv))
+    uvloop.run(_serve(coalesce="--coalesce" in sys.argv))

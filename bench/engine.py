@@ -1,4 +1,4 @@
-"""The engine alone: microseconds a decision, by size of text and by number of patterns."""
+"""Measures the engine alone, by the size of the text and by the number of patterns."""
 
 from __future__ import annotations
 
@@ -79,17 +79,17 @@ _WORDS = [
 
 def prose(size: int, seed: int = 7) -> str:
     """Returns `size` characters of harmless prose."""
-    chance = random.Random(seed)  # noqa: S311 - a text, not a secret
+    generator = random.Random(seed)  # noqa: S311 - a text, not a secret
     words: list[str] = []
     length = 0
     while length < size:
-        words.append(chance.choice(_WORDS))
+        words.append(generator.choice(_WORDS))
         length += len(words[-1]) + 1
     return " ".join(words)[:size]
 
 
 def synthetic(count: int) -> dict[str, StaticPolicy]:
-    """Returns `count` policies such as tenants write: names, codes, phrases, alternatives."""
+    """Returns `count` policies like those of tenants: names, codes, phrases, alternatives."""
     shapes = (
         r"(?i)\bproject-{0}\b",
         r"\bPRJ{0}-[0-9]{{4,6}}\b",
@@ -105,7 +105,7 @@ def synthetic(count: int) -> dict[str, StaticPolicy]:
 
 
 def catalog_snapshot() -> Snapshot:
-    """Returns the snapshot of a fresh tenant: the catalog and nothing else."""
+    """Returns the snapshot of a new tenant, which has only the catalog."""
     return compile_tenant(catalog_platform(), "bench", PolicySet(), 1)
 
 
@@ -132,20 +132,20 @@ def microseconds(work: Callable[[], object], budget_s: float = 0.4) -> float:
 
 
 def by_size() -> dict[int, float]:
-    """Returns µs a decision with the catalog, by characters of text without a hit."""
+    """Returns the microseconds of a decision with the catalog, by the length of the text."""
     snapshot = catalog_snapshot()
     times = {}
     for size in SIZES:
         request = Request(text=prose(size))
         decision = evaluate(snapshot, request, "id")
         if decision.matches:
-            raise SystemExit(f"the bench's prose matches {decision.matches[0].policy_id}")
+            raise SystemExit(f"the text of the benchmark matches {decision.matches[0].policy_id}")
         times[size] = microseconds(lambda request=request: evaluate(snapshot, request, "id"))  # type: ignore[misc]
     return times
 
 
 def by_count() -> dict[int, tuple[float, float]]:
-    """Returns, by number of a tenant's own patterns: µs a decision at 2 kB, ms to add one more."""
+    """Returns the µs of a decision at 2 kB and the ms to add a pattern, by number of patterns."""
     platform = compile_platform(PolicySet(), VALIDATORS)
     request = Request(text=prose(2_000))
     times = {}
@@ -158,7 +158,7 @@ def by_count() -> dict[int, tuple[float, float]]:
 
 
 def _slowest_addition_ms(snapshot: Snapshot, additions: int = 40) -> float:
-    """Adds policies one by one, each to what the last gave, and returns the slowest's time."""
+    """Adds policies one after the other, and returns the time of the slowest addition."""
     slowest = 0.0
     for index in range(additions):
         policy = StaticPolicy(f"new_{index}", f"New {index}", "custom", rf"\bNEW{index}\b", "log")

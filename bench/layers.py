@@ -1,8 +1,8 @@
-"""A tenant that uses every system of policies: what each layer's part of a decision is.
+"""Measures the share of each layer in a decision, for a tenant that uses every policy system.
 
-The set-up: a chain of 8 packs with 20 rules each, a customer policy with 20 custom rules and 40
-action patterns, the default catalog. The larger one has ten times the rules of packs and the
-action patterns, which are indexed. Custom rules are conditions of any form, so each is asked.
+The tenant has a chain of 8 packs with 20 rules each, a customer policy with 20 custom rules and 40
+action patterns, and the default catalog. The larger tenant has ten times the pack rules and action
+patterns, which are indexed. Custom rules are conditions of any form, so each one is evaluated.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ RULES: Final = 20
 CUSTOM_RULES: Final = 20
 ACTION_PATTERNS: Final = 40
 FACTOR: Final = 10
-"""How many times the rules of packs and the action patterns the larger set-up has."""
+"""The larger tenant has this many times the pack rules and action patterns."""
 
 CHANGED_RULES: Final = 500
-"""Rules of the tenant whose change is compiled."""
+"""The number of rules of the tenant for which a change is compiled."""
 
 
 class Share(NamedTuple):
@@ -44,7 +44,7 @@ class Share(NamedTuple):
 
 
 def request() -> Request:
-    """Returns a request of 200 characters that every layer has to look at, and none stops."""
+    """Returns a request of 200 characters that every layer evaluates, and none blocks."""
     return Request(
         text=prose(200),
         action="storage:report:read",
@@ -65,25 +65,27 @@ def snapshot(factor: int = 1) -> Snapshot:
 
 
 def shares(tenant: Snapshot) -> tuple[float, list[Share]]:
-    """Returns the whole decision's microseconds, and those of each of its parts."""
-    asked = request()
-    decision = evaluate(tenant, asked, "id")
+    """Returns the microseconds of the whole decision, and of each of its parts."""
+    example = request()
+    decision = evaluate(tenant, example, "id")
     if decision.incomplete or decision.outcome.name != "ALLOW":
-        raise SystemExit(f"the bench's request came to {decision.outcome.name}: {decision.message}")
+        raise SystemExit(
+            f"the outcome must be ALLOW, not {decision.outcome.name}: {decision.message}"
+        )
     validators = tenant.platform.validators
-    findings = scan(tenant.shards, asked.text, asked.arguments, validators)
+    findings = scan(tenant.shards, example.text, example.arguments, validators)
     parts = [
-        *(Share(gate.name, microseconds(lambda g=gate: g.admit(asked))) for gate in tenant.gates),  # type: ignore[misc]
+        *(Share(gate.name, microseconds(lambda g=gate: g.admit(example))) for gate in tenant.gates),  # type: ignore[misc]
         Share(
             "scan",
-            microseconds(lambda: scan(tenant.shards, asked.text, asked.arguments, validators)),
+            microseconds(lambda: scan(tenant.shards, example.text, example.arguments, validators)),
         ),
         *(
-            Share(layer.name, microseconds(lambda one=layer: one.judge(asked, findings)))  # type: ignore[misc]
+            Share(layer.name, microseconds(lambda one=layer: one.judge(example, findings)))  # type: ignore[misc]
             for layer in tenant.layers
         ),
     ]
-    whole = microseconds(lambda: evaluate(tenant, asked, "id"))
+    whole = microseconds(lambda: evaluate(tenant, example, "id"))
     parts.append(Share("the rest", whole - sum(share.spent_us for share in parts)))
     return whole, parts
 
@@ -95,7 +97,7 @@ def change_ms(rounds: int = 9) -> float:
     spent = []
     for index in range(rounds):
         changed = _rule(index, 0, f"changed {index}")
-        assert changed.id in rules  # noqa: S101 - the bench's own names
+        assert changed.id in rules  # noqa: S101 - made by _rule
         policies = tenant.policies.with_policies(policy_pack.RULE_KIND, {changed.id: changed})
         begin = time.perf_counter()
         tenant = compile_tenant(tenant.platform, "bench", policies, index + 2, tenant)
@@ -126,7 +128,7 @@ def _chain_of(packs: int) -> PolicySet:
 
 
 def _rule(pack: int, index: int, name: str = "") -> PolicyRule:
-    """Returns a rule such as tenants write; none of them is met by the bench's request."""
+    """Returns a rule like those of tenants; the request of the benchmark matches none."""
     key = f"{pack}_{index}"
     shapes: tuple[dict[str, Any], ...] = (
         {"user_groups": [f"contractors-{key}"], "models": ["gpt-4o"]},

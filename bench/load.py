@@ -1,4 +1,4 @@
-"""Drives a gRPC server with h2load and reads what it says."""
+"""Sends load to a gRPC server with h2load, and parses its output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REQUEST_BYTES = 281
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One run: requests a second, and latencies in milliseconds."""
+    """The result of a run: requests per second, and latencies in milliseconds."""
 
     rate: float
     p50_ms: float
@@ -25,7 +25,7 @@ class Load:
 
 
 def decide_request() -> pb.DecideRequest:
-    """Returns the request of the bench: 281 bytes, of which 212 are text."""
+    """Returns the request of the benchmark: 281 bytes, of which 212 are text."""
     request = pb.DecideRequest(
         request_id="req-0123456789",
         tenant_id="acme",
@@ -37,19 +37,19 @@ def decide_request() -> pb.DecideRequest:
         "most important risks in plain language, with one line of advice for each of them. "
     )
     request.content.text = (sentence * 2)[:212]
-    assert len(request.SerializeToString()) == REQUEST_BYTES  # noqa: S101 - the bench's own size
+    assert len(request.SerializeToString()) == REQUEST_BYTES  # noqa: S101 - the size of this request
     return request
 
 
 def require_h2load() -> str:
-    """Returns the path of h2load, or ends the program saying how to install it."""
-    found = shutil.which("h2load")
-    if found is None:
+    """Returns the path of h2load; exits with installation advice if it is missing."""
+    path = shutil.which("h2load")
+    if path is None:
         sys.exit(
-            "the bench needs h2load: install Debian's nghttp2-client "
-            "(apt-get install nghttp2-client), or nghttp2 of another system"
+            "the benchmark needs h2load: install nghttp2-client "
+            "(on Debian, apt-get install nghttp2-client)"
         )
-    return found
+    return path
 
 
 def write_frame(path: Path, request: pb.DecideRequest) -> None:
@@ -61,15 +61,16 @@ def write_frame(path: Path, request: pb.DecideRequest) -> None:
 def drive(
     port: int, frame: Path, *, requests: int, clients: int, streams: int, rps: int = 0
 ) -> Load:
-    """Sends `requests` Decide calls and returns how they went.
+    """Sends Decide calls, and returns the rate and the latencies.
 
     Args:
-        port: of the server, on 127.0.0.1.
-        frame: the file that is posted.
-        requests: how many in all.
-        clients: connections.
-        streams: calls under way at once on each.
-        rps: requests a second on each, answered or not; 0 for as fast as answers come.
+        port: the port of the server, on 127.0.0.1.
+        frame: the file to post.
+        requests: the total number of requests.
+        clients: the number of connections.
+        streams: the number of concurrent calls per connection.
+        rps: requests per second and connection, whether answered or not; 0 for as fast as the
+            answers arrive.
     """
     with Path(frame.with_suffix(".log")).open("w+", encoding="utf-8") as log:
         done = subprocess.run(

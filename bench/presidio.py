@@ -1,4 +1,4 @@
-"""Presidio's own pattern recognisers, as something to hold ours against; no model, no network."""
+"""Presidio's own pattern recognisers, for comparison; without a model and without a network."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bench.spans import Found
+    from bench.spans import EntitySpan
 
 MIN_SCORE: Final = 0.4
-"""Of a find that counts: the score of Presidio's telephone recogniser, which has but the one."""
+"""The lowest score that counts: the only score of Presidio's telephone recogniser."""
 
 RECOGNISERS: Final = (
     *("CreditCardRecognizer", "EmailRecognizer", "IbanRecognizer", "UsSsnRecognizer"),
@@ -27,15 +27,15 @@ def installed() -> bool:
     return importlib.util.find_spec("presidio_analyzer") is not None
 
 
-def finder() -> Callable[[str], list[Found]]:
-    """Returns what finds entities in a text as Presidio's pattern recognisers do.
+def finder() -> Callable[[str], list[EntitySpan]]:
+    """Returns a function that finds entities with Presidio's pattern recognisers.
 
     Raises:
         ImportError: Presidio is not installed.
     """
     recognisers = _recognisers()
 
-    def find(text: str) -> list[Found]:
+    def find(text: str) -> list[EntitySpan]:
         return [
             (each.entity_type, each.start, each.end)
             for recogniser in recognisers
@@ -47,7 +47,7 @@ def finder() -> Callable[[str], list[Found]]:
 
 
 def analyser() -> Callable[[str], object]:
-    """Returns Presidio as it is used, with a blank model in place of a trained one."""
+    """Returns a function that runs Presidio with a blank model instead of a trained one."""
     from presidio_analyzer import AnalyzerEngine, RecognizerRegistry  # noqa: PLC0415 - an extra
     from presidio_analyzer.nlp_engine import SpacyNlpEngine  # noqa: PLC0415 - an extra
     from spacy import blank  # noqa: PLC0415 - an extra
@@ -55,14 +55,14 @@ def analyser() -> Callable[[str], object]:
     engine: Any = SpacyNlpEngine()
     engine.nlp = {"en": blank("en")}
     registry = RecognizerRegistry(recognizers=_recognisers(), supported_languages=["en"])
-    made = AnalyzerEngine(registry=registry, nlp_engine=engine, supported_languages=["en"])
-    return lambda text: made.analyze(text, language="en")
+    analyzer = AnalyzerEngine(registry=registry, nlp_engine=engine, supported_languages=["en"])
+    return lambda text: analyzer.analyze(text, language="en")
 
 
 def _recognisers() -> list[Any]:
     logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
     predefined = importlib.import_module("presidio_analyzer.predefined_recognizers")
     tldextract: Any = importlib.import_module("tldextract")
-    # It would fetch a list of public suffixes; the one that it ships with does.
+    # Otherwise it would download a list of public suffixes; the list that it ships with is enough.
     tldextract.extract = tldextract.TLDExtract(suffix_list_urls=())
     return [getattr(predefined, name)() for name in RECOGNISERS]

@@ -1,4 +1,4 @@
-"""Starts the servers that the bench drives, as real processes."""
+"""Starts the servers of the benchmark, as real processes."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """A server that is up: its gRPC port, and the seconds from start to SERVING."""
+class RunningServer:
+    """A running server: its gRPC port, and the seconds from its start to SERVING."""
 
     port: int
     process: subprocess.Popen[str]
     start_s: float
 
     def rss_mib(self) -> float:
-        """Returns the memory that the process holds now."""
+        """Returns the current resident memory of the process."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
         line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
         return int(line.split()[1]) / 1024
 
 
 @contextmanager
-def echo_server(*options: str) -> Iterator[Served]:
+def echo_server(*options: str) -> Iterator[RunningServer]:
     """Runs the empty echo server; see `bench.echo` for its options."""
     begin = time.perf_counter()
     with _process([sys.executable, "-m", "bench.echo", *options], {}) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         port = int(process.stdout.readline())
-        yield Served(port, process, time.perf_counter() - begin)
+        yield RunningServer(port, process, time.perf_counter() - begin)
 
 
 @contextmanager
-def pdp_server(data_dir: Path, **settings: str) -> Iterator[Served]:
+def pdp_server(data_dir: Path, **settings: str) -> Iterator[RunningServer]:
     """Runs `pdp serve` on a free port, with its database in `data_dir` and these settings."""
     port = free_port()
     environment = {
@@ -59,7 +59,7 @@ def pdp_server(data_dir: Path, **settings: str) -> Iterator[Served]:
     begin = time.perf_counter()
     with _process([sys.executable, "-m", "pdp", "serve"], environment) as process:
         _wait_until_serving(port, process)
-        yield Served(port, process, time.perf_counter() - begin)
+        yield RunningServer(port, process, time.perf_counter() - begin)
 
 
 @contextmanager
@@ -81,8 +81,8 @@ def _process(command: list[str], environment: dict[str, str]) -> Iterator[subpro
 
 
 def _wait_until_serving(port: int, process: subprocess.Popen[str]) -> None:
-    asked = health_pb2.HealthCheckRequest()
-    # By default a channel that was refused once waits a second before it tries again.
+    request = health_pb2.HealthCheckRequest()
+    # By default, a channel waits a second after a refused connection.
     options = [
         ("grpc.initial_reconnect_backoff_ms", 10),
         ("grpc.min_reconnect_backoff_ms", 10),
@@ -92,7 +92,7 @@ def _wait_until_serving(port: int, process: subprocess.Popen[str]) -> None:
         stub = health_pb2_grpc.HealthStub(channel)
         while process.poll() is None:
             try:
-                if stub.Check(asked, wait_for_ready=True, timeout=0.2).status == 1:
+                if stub.Check(request, wait_for_ready=True, timeout=0.2).status == 1:
                     return
             except grpc.RpcError:
                 continue
@@ -100,7 +100,7 @@ def _wait_until_serving(port: int, process: subprocess.Popen[str]) -> None:
 
 
 def free_port() -> int:
-    """Returns a port that was free a moment ago."""
+    """Returns a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

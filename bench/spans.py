@@ -1,7 +1,7 @@
-"""How well entities are found: precision, recall and F2 of each, beside Presidio's patterns.
+"""Measures how well entities are found: precision, recall and F2, compared with Presidio.
 
-A find counts where it is of a label's type and covers the same characters but for a few: what they
-share is at least half of what they cover together. F2 weighs recall twice as much as precision.
+A finding is correct if it has the type of a label and almost the same span: their intersection is
+at least half of their union. F2 weights recall twice as much as precision.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-Found = tuple[str, int, int]
-"""The type of an entity, and where it begins and ends."""
+EntitySpan = tuple[str, int, int]
+"""The type of an entity, its start and its end."""
 
 TARGETS: Final = {
     "CREDIT_CARD": 0.98,
@@ -30,32 +30,32 @@ TARGETS: Final = {
     "US_SSN": 0.98,
     "PHONE_NUMBER": 0.85,
 }
-"""Of precision and of recall."""
+"""The lowest precision and recall of each type."""
 
 ALL_TYPES: Final = (*TARGETS, "IP_ADDRESS", "US_DRIVER_LICENSE")
 
 MAX_FALSE: Final = 1 / 200
-"""Of sentences with no entity in `TARGETS`, those that may be redacted or blocked all the same."""
+"""The share of sentences without an entity in `TARGETS` that may be redacted or blocked."""
 
 _TAKES_ACTION: Final = frozenset({"redact", "block"})
-_SAME: Final = 0.5
+_MIN_OVERLAP: Final = 0.5
 
 
 class Sentence(NamedTuple):
     """A text with its labels."""
 
     text: str
-    labels: tuple[Found, ...]
+    labels: tuple[EntitySpan, ...]
 
 
 class Score(NamedTuple):
-    """What was found of one type.
+    """The counts for one type.
 
     Attributes:
-        labels: how many there are.
-        hits: how many of those were found.
-        finds: how many were found in all.
-        exact: how many were found to the character.
+        labels: the number of labels.
+        hits: the number of labels that were found.
+        finds: the number of findings.
+        exact: the number of labels that were found with exactly the same span.
     """
 
     labels: int
@@ -65,17 +65,17 @@ class Score(NamedTuple):
 
     @property
     def precision(self) -> float:
-        """The share of the finds that are right."""
+        """The share of findings that are correct."""
         return self.hits / self.finds if self.finds else 1.0
 
     @property
     def recall(self) -> float:
-        """The share of the labels that were found."""
+        """The share of labels that were found."""
         return self.hits / self.labels if self.labels else 1.0
 
     @property
     def f2(self) -> float:
-        """The mean of the two that counts recall twice."""
+        """The weighted mean of precision and recall that counts recall twice."""
         weighted = 4 * self.precision + self.recall
         return 5 * self.precision * self.recall / weighted if weighted else 0.0
 
@@ -93,11 +93,11 @@ def read_sentences(file: Path) -> list[Sentence]:
     ]
 
 
-def finder(tiers: frozenset[str] | None = None) -> Callable[[str], list[Found]]:
-    """Returns what finds entities as the rules that ship do.
+def finder(tiers: frozenset[str] | None = None) -> Callable[[str], list[EntitySpan]]:
+    """Returns a function that finds entities with the rules that ship.
 
     Args:
-        tiers: of the rules that count; None for all, those that are off included.
+        tiers: use only enabled rules of these tiers; None for all rules, including disabled ones.
     """
     detectors = catalog.detectors()
     rules = [
@@ -107,7 +107,7 @@ def finder(tiers: frozenset[str] | None = None) -> Callable[[str], list[Found]]:
     ]
     patterns = PatternSet().with_patterns(p for each, _ in rules for p in each.patterns)
 
-    def find(text: str) -> list[Found]:
+    def find(text: str) -> list[EntitySpan]:
         findings = scan(patterns.shards, text, None, VALIDATORS)
         return [
             (each.entity_type, each.location.start, each.location.end)
@@ -120,15 +120,15 @@ def finder(tiers: frozenset[str] | None = None) -> Callable[[str], list[Found]]:
 
 
 def scores(
-    sentences: Iterable[Sentence], find: Callable[[str], list[Found]], types: Sequence[str]
+    sentences: Iterable[Sentence], find: Callable[[str], list[EntitySpan]], types: Sequence[str]
 ) -> dict[str, Score]:
-    """Returns what `find` finds of each type."""
+    """Returns the score of `find` for each type."""
     counts: dict[str, Counter[str]] = {each: Counter() for each in types}
     for sentence in sentences:
-        found = find(sentence.text)
+        spans = find(sentence.text)
         for entity_type, count in counts.items():
             labels = [each for each in sentence.labels if each[0] == entity_type]
-            own = {each for each in found if each[0] == entity_type}
+            own = {each for each in spans if each[0] == entity_type}
             count["labels"] += len(labels)
             count["finds"] += len(own)
             count["hits"] += sum(any(_same(label, each) for each in own) for label in labels)
@@ -139,52 +139,55 @@ def scores(
     }
 
 
-def _same(label: Found, found: Found) -> bool:
-    shared = min(label[2], found[2]) - max(label[1], found[1])
-    together = max(label[2], found[2]) - min(label[1], found[1])
-    return shared >= _SAME * together
+def _same(label: EntitySpan, span: EntitySpan) -> bool:
+    intersection = min(label[2], span[2]) - max(label[1], span[1])
+    union = max(label[2], span[2]) - min(label[1], span[1])
+    return intersection >= _MIN_OVERLAP * union
 
 
 def false_actions(sentences: Iterable[Sentence]) -> tuple[int, int]:
-    """Returns how many sentences without any targeted entity are redacted or blocked, and all."""
+    """Returns how many sentences without a targeted entity are redacted or blocked, of how many."""
     find = finder(_TAKES_ACTION)
     clean = [each for each in sentences if not TARGETS.keys() & {label[0] for label in each.labels}]
     return sum(bool(find(each.text)) for each in clean), len(clean)
 
 
 def report(file: Path) -> bool:
-    """Prints the table of a corpus. Returns whether the targets are reached."""
+    """Prints the table of a corpus, and returns whether the targets are reached."""
     sentences = read_sentences(file)
     own = scores(sentences, finder(), ALL_TYPES)
-    beside = scores(sentences, presidio.finder(), ALL_TYPES) if presidio.installed() else None
+    others = scores(sentences, presidio.finder(), ALL_TYPES) if presidio.installed() else None
     header = f"{'entity':<20}{'labels':>7}  {'ours: prec.':>12}{'recall':>8}{'F2':>7}{'exact':>7}"
-    header += f"  {'Presidio: prec.':>17}{'recall':>8}{'F2':>7}" if beside else ""
+    header += f"  {'Presidio: prec.':>17}{'recall':>8}{'F2':>7}" if others else ""
     print(f"\n{header}   target")
     for entity_type, score in own.items():
         line = f"{entity_type:<20}{score.labels:>7}  {_figures(score, 12)}{score.exact:>7}"
-        line += f"  {_figures(beside[entity_type], 17)}" if beside else ""
+        line += f"  {_figures(others[entity_type], 17)}" if others else ""
         target = TARGETS.get(entity_type)
         print(line + (f"   >= {target:g}" if target else ""))
     flagged, clean = false_actions(sentences)
     share = f"{flagged} of {clean}"
-    print(f"{'redacted or blocked without cause':<34}{share:>14}   target <= 1 of 200")
-    if beside is None:
-        print("Presidio is not installed, so it is not beside ours: pip install '.[ner]'")
+    print(f"{'redacted or blocked by mistake':<34}{share:>14}   target <= 1 of 200")
+    if others is None:
+        print("Presidio is not installed, so it is not measured: pip install '.[ner]'")
     else:
         least = presidio.MIN_SCORE
-        print(f"Presidio: its pattern recognisers alone, finds of a score of {least:g} up")
+        print(
+            f"Presidio: only its pattern recognisers, findings with a score of at least {least:g}"
+        )
     return reached(own, flagged, clean)
 
 
-def reached(found: dict[str, Score], flagged: int, clean: int) -> bool:
-    """Whether the targets of all types are, and hardly a clean sentence was flagged."""
+def reached(entities: dict[str, Score], flagged: int, clean: int) -> bool:
+    """Returns whether all targets are reached, and few enough clean sentences were flagged."""
     return flagged <= MAX_FALSE * clean and all(
-        min(found[each].precision, found[each].recall) >= target for each, target in TARGETS.items()
+        min(entities[each].precision, entities[each].recall) >= target
+        for each, target in TARGETS.items()
     )
 
 
-def as_json(found: dict[str, Score]) -> dict[str, object]:
-    """Returns the scores of each type."""
+def as_json(entities: dict[str, Score]) -> dict[str, object]:
+    """Returns the scores of each type for JSON."""
     return {
         "entities": {
             entity_type: {
@@ -193,7 +196,7 @@ def as_json(found: dict[str, Score]) -> dict[str, object]:
                 "recall": round(score.recall, 4),
                 "f2": round(score.f2, 4),
             }
-            for entity_type, score in found.items()
+            for entity_type, score in entities.items()
         }
     }
 

@@ -1,4 +1,4 @@
-"""How long a write through one worker takes to be in force in each of the others."""
+"""Measures how long a write through one worker takes to be in force in all others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 WORKERS = 4
 CONNECTIONS = 32
-"""The kernel spreads them over the workers: that one gets none is all but impossible."""
+"""The kernel distributes them over the workers, so that each worker gets at least one."""
 
 ROUNDS = 40
 TARGET_MS = 50.0
@@ -29,10 +29,10 @@ _CREATE = "/pdp.v1.StaticPolicyService/CreateStaticPolicy"
 
 
 def in_force_ms(folder: Path) -> tuple[list[float], list[float]]:
-    """Returns the milliseconds of each round of asking all connections.
+    """Returns the milliseconds that rounds of one call per connection take.
 
-    The first list is of rounds that begin with the answer to a write and end when all workers
-    judge by it, the second of the same rounds again, when nothing is waited for any more.
+    The rounds in the first list start with the response to a write, and end when all workers decide
+    by it. The second list has the same rounds without anything to wait for.
     """
     settings = {
         "PDP_WORKERS": str(WORKERS),
@@ -43,43 +43,43 @@ def in_force_ms(folder: Path) -> tuple[list[float], list[float]]:
 
 
 async def _measure(address: str) -> tuple[list[float], list[float]]:
-    # Without a pool of their own all channels would share one connection.
+    # Otherwise all channels would share one connection.
     options = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
     channels = [grpc.aio.insecure_channel(address, options=options) for _ in range(CONNECTIONS)]
-    waited: list[float] = []
-    asked: list[float] = []
+    after_write: list[float] = []
+    idle: list[float] = []
     try:
-        await _ask_all(channels, 0)
+        await _call_all(channels, 0)
         for number in range(ROUNDS):
             revision = await _write(channels[number % len(channels)], number)
-            waited.append(await _ask_all(channels, revision))
-            asked.append(await _ask_all(channels, revision))
+            after_write.append(await _call_all(channels, revision))
+            idle.append(await _call_all(channels, revision))
     finally:
         await asyncio.gather(*(channel.close() for channel in channels))
-    return waited, asked
+    return after_write, idle
 
 
-async def _ask_all(channels: list[grpc.aio.Channel], revision: int) -> float:
+async def _call_all(channels: list[grpc.aio.Channel], revision: int) -> float:
     begin = time.perf_counter()
     await asyncio.gather(*(_decide(channel, revision) for channel in channels))
     return (time.perf_counter() - begin) * 1000
 
 
 async def _write(channel: grpc.aio.Channel, number: int) -> int:
-    asked = static_policy_pb2.CreateStaticPolicyRequest(
+    request = static_policy_pb2.CreateStaticPolicyRequest(
         name=f"p{number}", category="custom", pattern=f"word{number}", action="block"
     )
     create: Any = channel.unary_unary(_CREATE, request_serializer=_bytes)
-    call = create(asked, metadata=(("x-tenant-id", "acme"),))
+    call = create(request, metadata=(("x-tenant-id", "acme"),))
     await call
     trailers = dict(await call.trailing_metadata() or ())
     return int(trailers["x-pdp-revision"])
 
 
 async def _decide(channel: grpc.aio.Channel, revision: int) -> None:
-    asked = decide_pb2.DecideRequest(tenant_id="acme", min_revision=revision)
+    request = decide_pb2.DecideRequest(tenant_id="acme", min_revision=revision)
     decide: Any = channel.unary_unary(_DECIDE, request_serializer=_bytes)
-    await decide(asked, timeout=10)
+    await decide(request, timeout=10)
 
 
 def _bytes(message: Message) -> bytes:
@@ -87,11 +87,11 @@ def _bytes(message: Message) -> bytes:
 
 
 def section(folder: Path) -> dict[str, float]:
-    """Measures, prints and returns the figures."""
-    waited, asked = in_force_ms(folder)
-    p50, worst, asking = statistics.median(waited), max(waited), statistics.median(asked)
+    """Prints this section of the benchmark, and returns its figures."""
+    after_write, idle = in_force_ms(folder)
+    p50, worst, calls = statistics.median(after_write), max(after_write), statistics.median(idle)
     verdict = "reached" if worst <= TARGET_MS else "MISSED"
-    print(f"\n{WORKERS} workers, {ROUNDS} writes, each until it is in force in all of them")
-    print(f"  p50 {p50:.1f} ms, worst {worst:.1f} ms   (to reach: <= {TARGET_MS:g} ms; {verdict})")
-    print(f"  of which asking {CONNECTIONS} connections takes {asking:.1f} ms")
-    return {"p50_ms": p50, "worst_ms": worst, "asking_ms": asking}
+    print(f"\n{WORKERS} workers, {ROUNDS} writes: time until a write is in force in all workers")
+    print(f"  p50 {p50:.1f} ms, worst {worst:.1f} ms   (target: <= {TARGET_MS:g} ms; {verdict})")
+    print(f"  of which the calls on {CONNECTIONS} connections take {calls:.1f} ms")
+    return {"p50_ms": p50, "worst_ms": worst, "calls_ms": calls}

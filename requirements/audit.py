@@ -1,11 +1,12 @@
-"""`make audit`: what can be checked of the dependencies without a network.
+"""`make audit`: checks the dependencies without a network.
 
-* Every dependency is pinned to one version, with the SHA-256 of each of its files; none comes from
-  an address, a repository or a folder.
-* What runs is pinned to the same versions in both files.
-* What is installed is what is pinned, and nothing else.
+* Every dependency is pinned to one version, with the SHA-256 of each of its files. None comes from
+  a URL, a repository or a folder.
+* run.txt and dev.txt pin the same versions.
+* The installed packages are exactly the pinned ones.
 
-There is no list of vulnerabilities offline: compare the SBOM with one where there is a network.
+There is no list of vulnerabilities offline. If you have a network, compare the SBOM with such a
+list.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ FOLDER: Final = Path(__file__).parent
 HASH: Final = re.compile(r"\s--hash=(\S+)")
 SHA256: Final = re.compile(r"sha256:[0-9a-f]{64}")
 OWN: Final = frozenset({"pdp", "pip", "setuptools", "wheel"})
-"""What is installed without being pinned: the product, and what installs."""
+"""Packages that need no pin: the product itself, and the installers."""
 
 
 def entries_of(text: str) -> list[str]:
@@ -34,11 +35,11 @@ def entries_of(text: str) -> list[str]:
 
 
 def pinned(text: str, name: str) -> tuple[dict[str, str], list[str]]:
-    """Returns the version of each dependency that a file pins for this machine, and all faults.
+    """Returns the version of each dependency that a file pins for this machine, and the faults.
 
     Args:
-        text: of the file.
-        name: what faults call it.
+        text: the content of the file.
+        name: the name of the file, for the faults.
     """
     versions: dict[str, str] = {}
     faults: list[str] = []
@@ -47,20 +48,20 @@ def pinned(text: str, name: str) -> tuple[dict[str, str], list[str]]:
         try:
             requirement = Requirement(HASH.sub("", entry))
         except InvalidRequirement:
-            faults.append(f"{name}: {entry.split()[0]} is no pinned requirement")
+            faults.append(f"{name}: {entry.split()[0]} is not a pinned requirement")
             continue
         pins = [each.version for each in requirement.specifier if each.operator == "=="]
         if requirement.url or len(pins) != 1 or len(requirement.specifier) != 1:
             faults.append(f"{name}: {requirement.name} is not pinned to one version")
         elif not hashes or not all(SHA256.fullmatch(each) for each in hashes):
-            faults.append(f"{name}: {requirement.name} has no SHA-256, or one that is malformed")
+            faults.append(f"{name}: {requirement.name} has no SHA-256, or a malformed one")
         elif requirement.marker is None or requirement.marker.evaluate():
             versions[canonicalize_name(requirement.name)] = pins[0]
     return versions, faults
 
 
 def differences(run: dict[str, str], dev: dict[str, str]) -> list[str]:
-    """Returns what runs at another version than it is developed with."""
+    """Returns the dependencies that run.txt and dev.txt pin to different versions."""
     return [
         f"{name}: {version} in run.txt, {dev.get(name, 'nothing')} in dev.txt"
         for name, version in sorted(run.items())
@@ -68,8 +69,8 @@ def differences(run: dict[str, str], dev: dict[str, str]) -> list[str]:
     ]
 
 
-def strays(dev: dict[str, str]) -> list[str]:
-    """Returns what is installed otherwise than it is pinned."""
+def unpinned_packages(dev: dict[str, str]) -> list[str]:
+    """Returns the installed packages that differ from the pins, or have no pin."""
     installed: dict[str, str] = {
         canonicalize_name(each.name): each.version for each in distributions()
     }
@@ -79,16 +80,16 @@ def strays(dev: dict[str, str]) -> list[str]:
         if installed.get(name) != version
     ]
     unknown = sorted(installed.keys() - dev.keys() - OWN)
-    return wrong + [f"{name}: is installed, and is not pinned" for name in unknown]
+    return wrong + [f"{name}: is installed, but is not pinned" for name in unknown]
 
 
 def main() -> None:
-    """Prints what was checked, and every fault; exits with 1 where there is one."""
+    """Prints every fault and a summary; exits with 1 if there is a fault."""
     run, faults = pinned((FOLDER / "run.txt").read_text(encoding="utf-8"), "run.txt")
     dev, more = pinned((FOLDER / "dev.txt").read_text(encoding="utf-8"), "dev.txt")
-    faults += more + differences(run, dev) + strays(dev)
+    faults += more + differences(run, dev) + unpinned_packages(dev)
     sys.stdout.writelines(f"{fault}\n" for fault in faults)
-    print(f"{len(run)} dependencies run, {len(dev)} with those of developers; {len(faults)} faults")
+    print(f"{len(run)} dependencies in run.txt, {len(dev)} in dev.txt; {len(faults)} faults")
     sys.exit(1 if faults else 0)
 
 

@@ -43,7 +43,7 @@ def parse_json(raw: bytes, place: str) -> object:
 
     Args:
         raw: the bytes to parse.
-        place: where they come from, for the error.
+        place: the source of the bytes, for the error.
 
     Raises:
         MalformedRequest: the bytes are not JSON.

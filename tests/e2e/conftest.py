@@ -1,4 +1,4 @@
-"""Commands as tests run them, in this process against the shared server."""
+"""Fixtures that run commands in this process, against the shared server."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Ran:
-    """What a command did."""
+class CommandResult:
+    """The result of a command."""
 
     code: int
     out: str
@@ -32,13 +32,13 @@ class Ran:
 
     @property
     def json(self) -> Any:
-        """What it wrote, as JSON."""
+        """The output, parsed as JSON."""
         return json.loads(self.out)
 
 
 @pytest.fixture
 def client(server: Server, tenant: str) -> Iterator[httpx2.Client]:
-    """Speaks HTTP for a tenant that nobody has used, with a credential as the seeds show one."""
+    """An HTTP client for a new tenant, with a bearer token in the header."""
     with server.client(tenant, Authorization="Bearer x") as opened:
         yield opened
 
@@ -46,34 +46,34 @@ def client(server: Server, tenant: str) -> Iterator[httpx2.Client]:
 @pytest.fixture
 def cli(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, server: Server
-) -> Callable[..., Ran]:
-    """Runs a command in this process, with the test's server as the default one."""
+) -> Callable[..., CommandResult]:
+    """Runs a command in this process; the shared server is its default server."""
     monkeypatch.setenv("PDP_SERVER", server.grpc_address)
     monkeypatch.delenv("PDP_DATABASE_URL", raising=False)
 
-    def run(*arguments: str, stdin: str = "") -> Ran:
+    def run(*arguments: str, stdin: str = "") -> CommandResult:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_info:
             main.run(list(arguments))
         captured = capsys.readouterr()
-        code = ended.value.code
-        return Ran(code if isinstance(code, int) else 0, captured.out, captured.err)
+        code = exit_info.value.code
+        return CommandResult(code if isinstance(code, int) else 0, captured.out, captured.err)
 
     return run
 
 
 @pytest.fixture
 def closed_port() -> Iterator[str]:
-    """An address where nobody listens, and nobody can while the test runs."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield f"127.0.0.1:{held.getsockname()[1]}"
+    """An address without a listener; no other process can listen there while the test runs."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{bound.getsockname()[1]}"
 
 
 @pytest.fixture
 def blocked(remote: RemoteClient, tenant: str) -> str:
-    """A tenant that blocks the word rival."""
+    """A tenant with a policy that blocks the word rival."""
     message = static_policy_pb2.CreateStaticPolicyRequest(
         name="No rivals", category="custom", pattern="rival", action="block", message="No!"
     )

@@ -1,4 +1,4 @@
-"""The command line: its help, its reports, and the commands that ask little."""
+"""The command line: help, reports, and the small commands."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.e2e.conftest import Ran
+    from tests.e2e.conftest import CommandResult
 
 COMMANDS: Final = ("serve", "decide", "simulate", "test", "health", "version")
 ATTACK: Final = "1 UNION SELECT password FROM users"
 
 
 class TestHelp:
-    """--help is documentation, and is tested as such."""
+    """--help is documentation, and is tested like documentation."""
 
-    def test_commands(self, cli: Callable[..., Ran]) -> None:
-        """The group lists all commands, each with what it is for."""
+    def test_commands(self, cli: Callable[..., CommandResult]) -> None:
+        """The group lists all commands with a description."""
         ran = cli("--help")
         assert ran.code == 0
         for name in COMMANDS:
             assert re.search(rf"^  {name}\s+\w", ran.out, re.MULTILINE)
 
-    def test_no_command(self, cli: Callable[..., Ran]) -> None:
-        """Without a command there is help."""
+    def test_no_command(self, cli: Callable[..., CommandResult]) -> None:
+        """Without a command, the help is printed."""
         assert "Commands:" in "".join((cli().out, cli().err))
 
-    def test_unknown_command(self, cli: Callable[..., Ran]) -> None:
+    def test_unknown_command(self, cli: Callable[..., CommandResult]) -> None:
         """A command that does not exist is a usage error."""
         ran = cli("decied")
         assert ran.code == Exit.USAGE
         assert "No such command 'decied'. Did you mean 'decide'?" in ran.err
 
     @pytest.mark.parametrize("name", COMMANDS)
-    def test_every_option_is_documented(self, cli: Callable[..., Ran], name: str) -> None:
-        """Every option has words, and is in what --help shows."""
+    def test_every_option_is_documented(self, cli: Callable[..., CommandResult], name: str) -> None:
+        """Every option has a description, and --help shows it."""
         ran = cli(name, "--help")
         assert ran.code == 0
         group: Any = get_command(main.application())
@@ -75,18 +75,18 @@ class TestHelp:
         ],
     )
     def test_every_exit_code_is_documented(
-        self, cli: Callable[..., Ran], name: str, codes: set[int]
+        self, cli: Callable[..., CommandResult], name: str, codes: set[int]
     ) -> None:
-        """The codes are listed, each with what it means."""
+        """--help lists the exit codes with their meaning."""
         text = cli(name, "--help").out.partition("Exit codes:")[2]
         listed = re.findall(r"^    (\d+)\s+\w", text, re.MULTILINE)
         assert {int(code) for code in listed} == codes
 
     @pytest.mark.parametrize("group", ["", "conditions", "keys", "audit", "siem", "policies"])
     def test_lists_of_commands_are_whole_sentences(
-        self, cli: Callable[..., Ran], group: str, monkeypatch: pytest.MonkeyPatch
+        self, cli: Callable[..., CommandResult], group: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """On a terminal of 80 columns none is cut off."""
+        """On a terminal of 80 columns, no description is cut off."""
         monkeypatch.setenv("COLUMNS", "80")
         listed = cli(*group.split(), "--help").out.partition("Commands:\n")[2].partition("\n\n")[0]
         sentences = listed.rstrip().splitlines()
@@ -94,23 +94,23 @@ class TestHelp:
         assert [line for line in sentences if not re.search(r"[^.]\.$", line)] == []
 
     def test_every_value_is_named(self) -> None:
-        """No option shows a type of Python for what it takes."""
+        """No option shows a Python type as its value."""
         group: Any = get_command(main.application())
-        found = [group.get_command(None, name) for name in group.list_commands(None)]
-        found += [inner for each in found for inner in getattr(each, "commands", {}).values()]
+        commands = [group.get_command(None, name) for name in group.list_commands(None)]
+        commands += [inner for each in commands for inner in getattr(each, "commands", {}).values()]
         options = [
             (command.name, parameter.opts[0])
-            for command in found
+            for command in commands
             for parameter in command.params
             if parameter.param_type_name == "option" and not parameter.is_flag
             if parameter.metavar in {None, "VALUE"}
         ]
-        assert len(found) > 20
+        assert len(commands) > 20
         assert options == []
 
     @pytest.mark.parametrize("name", sorted(Settings.model_fields))
-    def test_every_setting_is_an_option(self, cli: Callable[..., Ran], name: str) -> None:
-        """`pdp serve` has an option for each setting, which names its variable and default."""
+    def test_every_setting_is_an_option(self, cli: Callable[..., CommandResult], name: str) -> None:
+        """`pdp serve` has an option for each setting, with its variable and its default."""
         text = " ".join(cli("serve", "--help").out.split())
         assert f"--{name.replace('_', '-')} " in text
         default = Settings.model_fields[name].default
@@ -121,35 +121,33 @@ class TestHelp:
 class TestHealth:
     """`pdp health`."""
 
-    def test_serving(self, cli: Callable[..., Ran]) -> None:
-        """A server that serves exits with 0."""
+    def test_serving(self, cli: Callable[..., CommandResult]) -> None:
+        """The exit code is 0 if the server is serving."""
         ran = cli("health")
         assert (ran.code, ran.out) == (Exit.OK, "SERVING\n")
 
-    def test_json(self, cli: Callable[..., Ran], server: Server) -> None:
+    def test_json(self, cli: Callable[..., CommandResult], server: Server) -> None:
         """--json names the server."""
         answer = cli("health", "--json").json
         assert answer == {"server": server.grpc_address, "status": "SERVING"}
 
-    def test_no_server(self, cli: Callable[..., Ran], closed_port: str) -> None:
-        """No server exits with 4, and says what to do."""
+    def test_no_server(self, cli: Callable[..., CommandResult], closed_port: str) -> None:
+        """The exit code is 4 if there is no server, and the error says what to do."""
         ran = cli("health", "--server", closed_port)
         assert ran.code == Exit.UNAVAILABLE
         assert "pdp serve" in ran.err
 
 
-def test_version(cli: Callable[..., Ran]) -> None:
-    """The versions of what decisions depend on."""
+def test_version(cli: Callable[..., CommandResult]) -> None:
+    """It prints the versions of the main dependencies."""
     versions = cli("version", "--json").json
     assert {"pdp", "python", "re2", "grpc", "protobuf"} <= set(versions)
     assert f"grpc          {versions['grpc']}" in cli("version").out
     assert cli("--version").out == f"pdp {versions['pdp']}\n"
 
 
-def test_a_log_that_is_gone_is_not_found_to_be_whole(
-    cli: Callable[..., Ran], tmp_path: Path
-) -> None:
-    """A new, empty one would be."""
+def test_verifying_a_missing_log_fails(cli: Callable[..., CommandResult], tmp_path: Path) -> None:
+    """The command must not create a new, empty log, which would be intact."""
     url = f"sqlite:///{tmp_path}/pdp.db"
     assert cli("decide", "--text", "hello", "--embedded", "--database-url", url).code == Exit.OK
     assert cli("audit", "verify", "--embedded", "--database-url", url).code == Exit.OK
@@ -173,10 +171,10 @@ def test_a_log_that_is_gone_is_not_found_to_be_whole(
         "replay --revision 1 --embedded",
     ],
 )
-def test_a_database_that_is_not_there_is_not_made_to_be_read(
-    cli: Callable[..., Ran], command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_commands_that_read_do_not_create_a_database(
+    cli: Callable[..., CommandResult], command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A new one would say that there is nothing, and that all is well."""
+    """A new, empty database would look as if everything were fine."""
     monkeypatch.chdir(tmp_path)
     ran = cli(*command.split(), "--database-url", "sqlite:///mistyped/pdp.db")
     assert (ran.code, ran.out) == (Exit.CONFIG, "")
@@ -186,29 +184,29 @@ def test_a_database_that_is_not_there_is_not_made_to_be_read(
 
 
 class TestProcess:
-    """The command as a process of its own."""
+    """The command in its own process."""
 
     def test_decide(self, server: Server) -> None:
-        """Exit code, standard output and standard error are what scripts rely on."""
+        """Scripts rely on the exit code, standard output and standard error."""
         answer = pdp("decide", "--text", ATTACK, "--json", "--server", server.grpc_address)
         assert answer.returncode == Exit.NO
         assert json_of(answer)["outcome"] == "BLOCK"
         assert answer.stderr == ""
 
     @pytest.mark.parametrize("flags", [(), ("--json",)], ids=["text", "json"])
-    def test_a_locale_without_the_letters(self, server: Server, flags: tuple[str, ...]) -> None:
-        """Answers are in UTF-8, whatever the locale."""
-        asked = ("decide", "--text", "grüße 4111111111111111", "--server", server.grpc_address)
-        answer = pdp(*asked, *flags, PYTHONIOENCODING="ascii")
+    def test_output_is_utf_8_in_every_locale(self, server: Server, flags: tuple[str, ...]) -> None:
+        """The output is UTF-8, whatever the locale."""
+        arguments = ("decide", "--text", "grüße 4111111111111111", "--server", server.grpc_address)
+        answer = pdp(*arguments, *flags, PYTHONIOENCODING="ascii")
         assert (answer.returncode, answer.stderr) == (Exit.OK, "")
         assert "grüße [REDACTED]" in answer.stdout
 
     def test_no_standard_output(self, server: Server) -> None:
-        """Its exit code is the answer to who wants nothing else."""
+        """With closed standard output, only the exit code has the result."""
         for text, code in (("hello", Exit.OK), (ATTACK, Exit.NO)):
-            asked = (*COMMAND, "decide", "--text", text, "--server", server.grpc_address)
+            command = (*COMMAND, "decide", "--text", text, "--server", server.grpc_address)
             answer = subprocess.run(
-                ["bash", "-c", f"{shlex.join(asked)} >&-"],
+                ["bash", "-c", f"{shlex.join(command)} >&-"],
                 env=environment(),
                 capture_output=True,
                 text=True,
@@ -218,12 +216,12 @@ class TestProcess:
             assert (answer.returncode, answer.stderr) == (code, "")
 
     def test_health_without_options(self, server: Server) -> None:
-        """The short way that containers take reads the environment too."""
+        """The fast path for containers also reads the environment."""
         answer = pdp("health", PDP_SERVER=server.grpc_address)
         assert (answer.returncode, answer.stdout) == (Exit.OK, "SERVING\n")
 
     def test_embedded_writes_nothing_but_the_answer(self, tmp_path: Path) -> None:
-        """Logs do not mix with JSON."""
+        """Logs are not mixed with JSON."""
         answer = pdp("decide", "--text", "x", "--json", "--embedded", PDP_DATA_DIR=str(tmp_path))
         assert json_of(answer)["outcome"] == "ALLOW"
         assert answer.stderr == ""
@@ -231,7 +229,7 @@ class TestProcess:
 
 
 class Terminal(io.StringIO):
-    """Text that goes to a terminal."""
+    """An output that claims to be a terminal."""
 
     def isatty(self) -> bool:
         """Returns true."""
@@ -239,7 +237,7 @@ class Terminal(io.StringIO):
 
 
 class TestReport:
-    """What people see."""
+    """Reports for people."""
 
     REPORT: Final = Report(
         "BLOCK \x1b[2J",
@@ -249,10 +247,10 @@ class TestReport:
     )
 
     @pytest.mark.parametrize("file", [io.StringIO(), Terminal()], ids=["pipe", "terminal"])
-    def test_nothing_that_a_terminal_obeys(
+    def test_control_characters_are_escaped(
         self, file: io.StringIO, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Texts of policies and requests cannot move the cursor, or paint."""
+        """Texts of policies and requests cannot move the cursor or set colours."""
         monkeypatch.setenv("TERM", "xterm-256color")
         monkeypatch.delenv("NO_COLOR", raising=False)
         show(self.REPORT, file)

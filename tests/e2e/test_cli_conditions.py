@@ -1,4 +1,4 @@
-"""`pdp conditions check` and `pdp conditions eval`, as people who write conditions use them."""
+"""`pdp conditions check` and `pdp conditions eval`."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ class Conditions(Protocol):
     """Runs `pdp conditions`."""
 
     def __call__(self, *arguments: str, stdin: str = "") -> CompletedProcess[str]:
-        """Returns how it ended and what it said."""
+        """Returns the exit code and the output."""
 
 
 @pytest.fixture
 def conditions(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Conditions:
-    """Runs the command in this process, which saves it a second; one test runs the real one."""
+    """Runs the command in this process, which is faster; one test runs the real command."""
 
     def ask(*arguments: str, stdin: str = "") -> CompletedProcess[str]:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_info:
             run(["conditions", *arguments])
-        code = ended.value.code
+        code = exit_info.value.code
         assert isinstance(code, int)
-        said = capsys.readouterr()
-        return CompletedProcess([*arguments], code, said.out, said.err)
+        output = capsys.readouterr()
+        return CompletedProcess([*arguments], code, output.out, output.err)
 
     return ask
 
 
-SEED = "batch_size > 100 AND target.sensitivity_level >= 3"
+CONDITION = "batch_size > 100 AND target.sensitivity_level >= 3"
 REQUEST: dict[str, Any] = {
     "target": {"sensitivity_level": 3},
     "context": {"batch_size": 200},
@@ -50,14 +50,14 @@ REQUEST: dict[str, Any] = {
 
 @pytest.fixture
 def request_file(tmp_path: Path) -> str:
-    """A file that holds the request."""
+    """A file with the request."""
     file = tmp_path / "request.json"
     file.write_text(json.dumps(REQUEST))
     return str(file)
 
 
-def test_check_shows_what_a_condition_asks_for(conditions: Conditions) -> None:
-    answer = conditions("check", SEED)
+def test_check_shows_which_names_a_condition_reads(conditions: Conditions) -> None:
+    answer = conditions("check", CONDITION)
     assert lines_of(answer.stdout) == [
         "valid",
         "time zone: UTC",
@@ -66,7 +66,7 @@ def test_check_shows_what_a_condition_asks_for(conditions: Conditions) -> None:
     assert (answer.returncode, answer.stderr) == (0, "")
 
 
-def test_check_warns_of_what_is_always_unknown(conditions: Conditions) -> None:
+def test_check_warns_about_what_is_always_unknown(conditions: Conditions) -> None:
     answer = conditions("check", "tool > 5", "--json")
     assert json_of(answer) == {
         "valid": True,
@@ -78,7 +78,7 @@ def test_check_warns_of_what_is_always_unknown(conditions: Conditions) -> None:
     assert answer.returncode == 0
 
 
-def test_check_points_to_what_is_wrong(conditions: Conditions, tmp_path: Path) -> None:
+def test_check_shows_the_place_of_an_error(conditions: Conditions, tmp_path: Path) -> None:
     file = tmp_path / "condition.txt"
     file.write_text("batch_size > 100\n  AND target.sensitivty_level >= 3\n")
     answer = conditions("check", "--file", str(file))
@@ -92,7 +92,7 @@ def test_check_points_to_what_is_wrong(conditions: Conditions, tmp_path: Path) -
     ]
 
 
-def test_check_answers_in_json_what_is_wrong(conditions: Conditions) -> None:
+def test_check_prints_errors_as_json(conditions: Conditions) -> None:
     answer = conditions("check", "--json", "--file", "-", stdin="batch_size >")
     assert answer.returncode == 3
     error = json_of(answer)["error"]
@@ -102,18 +102,18 @@ def test_check_answers_in_json_what_is_wrong(conditions: Conditions) -> None:
 
 
 def test_eval_on_a_request_in_a_file(conditions: Conditions, request_file: str) -> None:
-    answer = conditions("eval", SEED, "--request", request_file)
+    answer = conditions("eval", CONDITION, "--request", request_file)
     assert (answer.returncode, answer.stdout) == (0, "true (matches)\n")
 
 
 def test_eval_on_a_request_on_standard_input(conditions: Conditions) -> None:
-    answer = conditions("eval", SEED, "-r", "-", "--json", stdin=json.dumps(REQUEST))
+    answer = conditions("eval", CONDITION, "-r", "-", "--json", stdin=json.dumps(REQUEST))
     assert answer.returncode == 0
     assert json_of(answer) == {"result": True, "matches": True, "unknown": [], "warnings": []}
 
 
-def test_eval_says_what_was_missing(conditions: Conditions) -> None:
-    answer = conditions("eval", SEED, "--context", '{"batch_size": 200}')
+def test_eval_says_which_name_is_missing(conditions: Conditions) -> None:
+    answer = conditions("eval", CONDITION, "--context", '{"batch_size": 200}')
     assert answer.returncode == 1
     assert lines_of(answer.stdout) == [
         "unknown (does not match)",
@@ -121,7 +121,7 @@ def test_eval_says_what_was_missing(conditions: Conditions) -> None:
     ]
 
 
-def test_eval_of_what_is_false(conditions: Conditions) -> None:
+def test_eval_of_a_false_condition(conditions: Conditions) -> None:
     answer = conditions("eval", "tool = 'a'", "--tool", "b", "--json")
     assert answer.returncode == 1
     assert json_of(answer)["result"] is False
@@ -140,7 +140,7 @@ def test_eval_of_what_is_false(conditions: Conditions) -> None:
         ("timestamp > '2026-01-01'", ["--text", "now"]),
     ],
 )
-def test_eval_on_a_request_of_options(
+def test_eval_on_a_request_from_options(
     conditions: Conditions, condition: str, options: list[str]
 ) -> None:
     assert conditions("eval", condition, *options).returncode == 0
@@ -158,7 +158,7 @@ def test_eval_in_a_time_zone(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["check"], 2, "give either CONDITION or --file"),
         (["check", "a", "--file", "b"], 2, "give either CONDITION or --file"),
@@ -172,12 +172,12 @@ def test_eval_in_a_time_zone(
         (["compile"], 2, "No such command"),
     ],
 )
-def test_what_goes_wrong_is_said_on_stderr(
-    conditions: Conditions, arguments: list[str], code: int, said: str
+def test_errors_are_printed_to_stderr(
+    conditions: Conditions, arguments: list[str], code: int, message: str
 ) -> None:
     answer = conditions(*arguments)
     assert answer.returncode == code
-    assert said in answer.stderr
+    assert message in answer.stderr
     assert "Traceback" not in answer.stderr
 
 
@@ -188,7 +188,7 @@ def test_help_describes_the_commands(conditions: Conditions, command: list[str])
     assert ("Exit codes:" in answer.stdout) is bool(command)
 
 
-def test_a_condition_that_is_no_text_is_refused(conditions: Conditions, tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_refused(conditions: Conditions, tmp_path: Path) -> None:
     file = tmp_path / "condition"
     file.write_bytes(b"\xff\xfe")
     answer = conditions("check", "--file", str(file))
@@ -196,6 +196,6 @@ def test_a_condition_that_is_no_text_is_refused(conditions: Conditions, tmp_path
     assert "is not UTF-8" in answer.stderr
 
 
-def test_the_command_itself() -> None:
+def test_eval_in_its_own_process() -> None:
     answer = pdp("conditions", "eval", "batch_size > 1", "-r", "-", stdin=json.dumps(REQUEST))
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "true (matches)\n", "")

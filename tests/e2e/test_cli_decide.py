@@ -1,4 +1,4 @@
-"""`pdp decide`, against a real server and without one."""
+"""`pdp decide`, with a real server and without a server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.e2e.conftest import Ran
+    from tests.e2e.conftest import CommandResult
 
 ATTACK: Final = "1 UNION SELECT password FROM users"
 
@@ -23,14 +23,14 @@ ATTACK: Final = "1 UNION SELECT password FROM users"
 class TestDecide:
     """`pdp decide`."""
 
-    def test_allowed(self, cli: Callable[..., Ran]) -> None:
-        """An allowed request exits with 0."""
+    def test_allowed(self, cli: Callable[..., CommandResult]) -> None:
+        """The exit code is 0 if the request is allowed."""
         ran = cli("decide", "--text", "What is the weather?")
         assert ran.code == Exit.OK
         assert lines_of(ran.out)[0] == "ALLOW (allowed)"
 
-    def test_blocked(self, cli: Callable[..., Ran], blocked: str) -> None:
-        """A blocked one exits with 1, and says why."""
+    def test_blocked(self, cli: Callable[..., CommandResult], blocked: str) -> None:
+        """The exit code is 1 if the request is blocked, and the output says why."""
         ran = cli("decide", "--text", "a rival", "--tenant", blocked)
         assert ran.code == Exit.NO
         assert lines_of(ran.out)[0] == "BLOCK (not allowed)"
@@ -40,17 +40,17 @@ class TestDecide:
         assert "Trace:" not in ran.out
         assert ran.err == ""
 
-    def test_explain(self, cli: Callable[..., Ran]) -> None:
+    def test_explain(self, cli: Callable[..., CommandResult]) -> None:
         """The trace has every layer."""
         ran = cli("decide", "--text", "hello", "--explain")
         trace = ran.out.partition("Trace:")[2]
         for layer in ("kill_switch", "limits", "customer", "static", "chain", "dlp", "org"):
             assert layer in trace
 
-    def test_json_is_that_of_http(
-        self, cli: Callable[..., Ran], server: Server, blocked: str
+    def test_json_is_the_same_as_over_http(
+        self, cli: Callable[..., CommandResult], server: Server, blocked: str
     ) -> None:
-        """--json writes what the JSON shim answers, to the byte but for what is new each time."""
+        """--json prints the same as HTTP, except for ids and the revision."""
         ran = cli("decide", "--text", "a rival", "--tenant", blocked, "--explain", "--json")
         assert ran.code == Exit.NO
         answer = httpx2.post(
@@ -58,14 +58,16 @@ class TestDecide:
             json={"content": {"text": "a rival"}, "tenant_id": blocked, "explain": True},
             trust_env=False,
         ).json()
-        found = ran.json
-        assert list(found) == list(answer)
+        printed = ran.json
+        assert list(printed) == list(answer)
         for key in ("decision_id", "request_id", "revision"):
-            answer[key] = found[key]
-        assert found == answer
+            answer[key] = printed[key]
+        assert printed == answer
 
-    def test_all_options(self, cli: Callable[..., Ran], tmp_path: Path, blocked: str) -> None:
-        """Options replace fields of the request that a file holds."""
+    def test_all_options(
+        self, cli: Callable[..., CommandResult], tmp_path: Path, blocked: str
+    ) -> None:
+        """Options override fields of the request in a file."""
         file = tmp_path / "request.json"
         file.write_text(json.dumps({"request_id": "mine", "content": {"text": "a rival"}}))
         ran = cli(
@@ -91,17 +93,17 @@ class TestDecide:
             ("--arg", f"dotted.name={ATTACK}"),
         ],
     )
-    def test_arguments(self, cli: Callable[..., Ran], arguments: tuple[str, ...]) -> None:
-        """Arguments can be given one by one, as text or as JSON, or whole."""
+    def test_arguments(self, cli: Callable[..., CommandResult], arguments: tuple[str, ...]) -> None:
+        """Arguments can be given one by one, as text or JSON, or all at once."""
         assert cli("decide", *arguments).code == Exit.NO
 
-    def test_standard_input(self, cli: Callable[..., Ran]) -> None:
+    def test_standard_input(self, cli: Callable[..., CommandResult]) -> None:
         """- reads the request from standard input."""
-        asked = json.dumps({"content": {"text": ATTACK}})
-        assert cli("decide", "--request", "-", stdin=asked).code == Exit.NO
+        request = json.dumps({"content": {"text": ATTACK}})
+        assert cli("decide", "--request", "-", stdin=request).code == Exit.NO
 
-    def test_a_user_without_a_provider(self, cli: Callable[..., Ran]) -> None:
-        """A model may be named alone."""
+    def test_a_model_without_a_provider(self, cli: Callable[..., CommandResult]) -> None:
+        """A model may be named without its provider."""
         assert cli("decide", "--model", "gpt-4o").code == Exit.OK
 
     @pytest.mark.parametrize(
@@ -117,10 +119,10 @@ class TestDecide:
             (("--txt", "x"), "No such option"),
         ],
     )
-    def test_misused(
-        self, cli: Callable[..., Ran], arguments: tuple[str, ...], message: str
+    def test_usage_errors(
+        self, cli: Callable[..., CommandResult], arguments: tuple[str, ...], message: str
     ) -> None:
-        """Options that make no sense are a usage error, with what is wrong."""
+        """Invalid options are a usage error, and the message says what is wrong."""
         ran = cli("decide", *arguments)
         assert ran.code == Exit.USAGE
         assert message in ran.err
@@ -137,9 +139,9 @@ class TestDecide:
         ],
     )
     def test_invalid(
-        self, cli: Callable[..., Ran], arguments: tuple[str, ...], stdin: str, field: str
+        self, cli: Callable[..., CommandResult], arguments: tuple[str, ...], stdin: str, field: str
     ) -> None:
-        """An invalid request exits with 3; with --json the error is written as over HTTP."""
+        """The exit code is 3 if the request is invalid; --json prints the error as over HTTP."""
         ran = cli("decide", *arguments, stdin=stdin)
         assert ran.code == Exit.INVALID
         assert ran.err.startswith("pdp: ")
@@ -147,60 +149,66 @@ class TestDecide:
         error = cli("decide", *arguments, "--json", stdin=stdin).json["error"]
         assert field in [detail["field"] for detail in error["details"]]
 
-    def test_a_list_is_no_request(self, cli: Callable[..., Ran]) -> None:
-        """A request is an object."""
+    def test_a_list_is_not_a_request(self, cli: Callable[..., CommandResult]) -> None:
+        """A request must be an object."""
         ran = cli("decide", "--request", "-", stdin="[1]")
         assert ran.code == Exit.INVALID
         assert "--request - holds no JSON object" in ran.err
 
-    def test_what_is_not_json_is_named(self, cli: Callable[..., Ran]) -> None:
-        """A command line has no body: the option is what cannot be read."""
+    def test_invalid_json_is_reported_with_its_option(
+        self, cli: Callable[..., CommandResult]
+    ) -> None:
+        """The error names the option, because a command has no body."""
         ran = cli("decide", "--request", "-", stdin="{")
         assert ran.code == Exit.INVALID
         assert "pdp: --request - is not JSON: " in ran.err
 
     @pytest.mark.parametrize("name", ["decide", "simulate"])
-    def test_no_server(self, cli: Callable[..., Ran], closed_port: str, name: str) -> None:
-        """A server that is not there exits with 4, and says what to do."""
+    def test_no_server(
+        self, cli: Callable[..., CommandResult], closed_port: str, name: str
+    ) -> None:
+        """The exit code is 4 if there is no server, and the error says what to do."""
         ran = cli(name, "--text", "hello", "--server", closed_port)
         assert ran.code == Exit.UNAVAILABLE
         assert f"the server at {closed_port} did not answer" in ran.err
         assert "pdp serve --auth dev" in ran.err
         assert "--embedded" in ran.err
 
-    def test_a_server_of_another_kind(self, cli: Callable[..., Ran], server: Server) -> None:
-        """What answers, but not in gRPC, is no server of ours."""
+    def test_a_service_that_does_not_speak_grpc(
+        self, cli: Callable[..., CommandResult], server: Server
+    ) -> None:
+        """An HTTP port is not a server."""
         address = server.http_url.removeprefix("http://")
         assert cli("decide", "--text", "x", "--server", address).code == Exit.UNAVAILABLE
 
-    def test_a_revision_that_does_not_come(self, cli: Callable[..., Ran]) -> None:
-        """A server that is behind is not there to answer."""
+    def test_a_revision_that_is_not_reached(self, cli: Callable[..., CommandResult]) -> None:
+        """The exit code is 4 if the server does not reach the revision in time."""
         ran = cli("decide", "--text", "x", "--min-revision", "99999999", "--timeout", "0.2")
         assert ran.code == Exit.UNAVAILABLE
 
-    def test_embedded(self, cli: Callable[..., Ran], tmp_path: Path) -> None:
-        """Without a server the same answer comes from the database itself."""
+    def test_embedded(self, cli: Callable[..., CommandResult], tmp_path: Path) -> None:
+        """The result is the same without a server."""
         url = f"sqlite:///{tmp_path}/pdp.db"
         arguments = ("--text", ATTACK, "--json", "--embedded", "--database-url", url)
         embedded = cli("decide", *arguments)
-        asked = cli("decide", "--text", ATTACK, "--json")
-        assert embedded.code == asked.code == Exit.NO
-        assert list(embedded.json) == list(asked.json)
-        assert embedded.json["matches"] == asked.json["matches"]
+        remote = cli("decide", "--text", ATTACK, "--json")
+        assert embedded.code == remote.code == Exit.NO
+        assert list(embedded.json) == list(remote.json)
+        assert embedded.json["matches"] == remote.json["matches"]
         assert cli("decide", "--action", "X", *arguments).code == Exit.INVALID
 
     def test_embedded_beside_a_server(
-        self, cli: Callable[..., Ran], server: Server, blocked: str
+        self, cli: Callable[..., CommandResult], server: Server, blocked: str
     ) -> None:
-        """A server's database can be asked while it serves."""
+        """The database of a running server can be used."""
         url = server.database_url
         ran = cli(
             "decide", "--text", "rival", "--tenant", blocked, "--embedded", "--database-url", url
         )
         assert ran.code == Exit.NO
 
-    def test_embedded_without_a_database(self, cli: Callable[..., Ran]) -> None:
-        """A database that cannot be used exits with 78."""
+    def test_embedded_without_a_database(self, cli: Callable[..., CommandResult]) -> None:
+        """The exit code is 78 if the database cannot be used."""
         ran = cli("decide", "--text", "x", "--embedded", "--database-url", "nonsense")
         assert ran.code == Exit.CONFIG
         assert "sqlite:///" in ran.err

@@ -1,4 +1,4 @@
-"""`pdp simulate` and `pdp test`, against a real server and without one."""
+"""`pdp simulate` and `pdp test`, with a real server and without a server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.e2e.conftest import Ran
+    from tests.e2e.conftest import CommandResult
 
 SUITE: Final = """
 suite: Rivals
@@ -43,8 +43,8 @@ class TestSimulate:
 
     OVERLAY: Final = 'static_policies: [{name: Codes, pattern: "PROJ-[0-9]+", action: block}]'
 
-    def test_layers(self, cli: Callable[..., Ran]) -> None:
-        """Every layer is shown, run or not."""
+    def test_layers(self, cli: Callable[..., CommandResult]) -> None:
+        """The output has every layer, whether it ran or not."""
         ran = cli("simulate", "--text", "hello", "--json")
         assert ran.code == Exit.OK
         assert [layer["layer"] for layer in ran.json["layers"]] == [
@@ -58,8 +58,10 @@ class TestSimulate:
         ]
 
     @pytest.mark.parametrize("embedded", [False, True])
-    def test_overlay(self, cli: Callable[..., Ran], tmp_path: Path, embedded: bool) -> None:
-        """A candidate is in force for this request alone."""
+    def test_overlay(
+        self, cli: Callable[..., CommandResult], tmp_path: Path, embedded: bool
+    ) -> None:
+        """A candidate is in force only for this request."""
         file = tmp_path / "overlay.yaml"
         file.write_text(self.OVERLAY)
         url = f"sqlite:///{tmp_path}/pdp.db"
@@ -71,8 +73,8 @@ class TestSimulate:
         assert re.search(r"static +BLOCK +pattern found in the text, 5 to 12", layers)
         assert cli("decide", "--text", "ship PROJ-12", *where).code == Exit.OK
 
-    def test_overlay_in_json_from_standard_input(self, cli: Callable[..., Ran]) -> None:
-        """JSON is YAML."""
+    def test_overlay_in_json_from_standard_input(self, cli: Callable[..., CommandResult]) -> None:
+        """An overlay may be JSON, because JSON is YAML."""
         overlay = {"static_policies": [{"name": "N", "pattern": "x", "action": "warn"}]}
         ran = cli("simulate", "--text", "x", "--overlay", "-", "--json", stdin=json.dumps(overlay))
         assert ran.json["decision"]["outcome"] == "WARN"
@@ -87,15 +89,15 @@ class TestSimulate:
         ],
     )
     def test_bad_overlays(
-        self, cli: Callable[..., Ran], overlay: str, code: Exit, message: str
+        self, cli: Callable[..., CommandResult], overlay: str, code: Exit, message: str
     ) -> None:
-        """A fault in the overlay is named with its place."""
+        """An error in the overlay is reported with its place."""
         ran = cli("simulate", "--text", "x", "--overlay", "-", stdin=overlay)
         assert ran.code == code
         assert message in ran.err
 
-    def test_one_standard_input(self, cli: Callable[..., Ran]) -> None:
-        """It cannot be both."""
+    def test_one_standard_input(self, cli: Callable[..., CommandResult]) -> None:
+        """Standard input cannot be both the request and the overlay."""
         ran = cli("simulate", "--request", "-", "--overlay", "-", stdin="{}")
         assert ran.code == Exit.USAGE
         assert "either the request or the overlay" in ran.err
@@ -114,20 +116,20 @@ class TestTest:
     @pytest.mark.parametrize("remote", [False, True])
     def test_passed(
         self,
-        cli: Callable[..., Ran],
+        cli: Callable[..., CommandResult],
         suite: Path,
         server: Server,
         remote: bool,
     ) -> None:
-        """All passed exits with 0, here and on a server."""
+        """The exit code is 0 if all cases pass, in this process and on a server."""
         where = ("--server", server.grpc_address) if remote else ()
         ran = cli("test", str(suite), *where)
         assert ran.code == Exit.OK, ran.out + ran.err
         assert lines_of(ran.out)[0].startswith("1 passed, 0 failed")
         assert re.search(r"Rivals +1 +0 ", ran.out)
 
-    def test_failed(self, cli: Callable[..., Ran], suite: Path) -> None:
-        """A failure exits with 1, and shows what was expected and what was there."""
+    def test_failed(self, cli: Callable[..., CommandResult], suite: Path) -> None:
+        """The exit code is 1 if a case fails; the output has the expected and the actual value."""
         suite.write_text(SUITE + FAILING)
         ran = cli("test", str(suite))
         assert ran.code == Exit.NO
@@ -139,8 +141,8 @@ class TestTest:
         assert "- risk.score: 90" in shown
         assert "+ risk.score: 0" in shown
 
-    def test_json(self, cli: Callable[..., Ran], suite: Path) -> None:
-        """--json has all of it for programs."""
+    def test_json(self, cli: Callable[..., CommandResult], suite: Path) -> None:
+        """--json prints the same for programs."""
         suite.write_text(SUITE + FAILING)
         ran = cli("test", str(suite), "--json")
         assert ran.code == Exit.NO
@@ -153,31 +155,37 @@ class TestTest:
             "actual": "ALLOW",
         }
 
-    def test_an_unknown_key_fails_its_case(self, cli: Callable[..., Ran], suite: Path) -> None:
-        """A typo must not pass for a case that passed."""
+    def test_an_unknown_key_fails_its_case(
+        self, cli: Callable[..., CommandResult], suite: Path
+    ) -> None:
+        """A misspelt key must not make a case pass."""
         suite.write_text(SUITE + FAILING.replace("outcome", "outcom"))
         ran = cli("test", str(suite))
         assert ran.code == Exit.NO
         assert "expect.outcom: unknown field; did you mean outcome?" in ran.out
 
-    def test_unreadable(self, cli: Callable[..., Ran], suite: Path, tmp_path: Path) -> None:
-        """A path that is no suite exits with 2, and nothing is run."""
+    def test_unreadable(
+        self, cli: Callable[..., CommandResult], suite: Path, tmp_path: Path
+    ) -> None:
+        """The exit code is 2 if a path is not a suite; no case is run."""
         suite.write_text("suite: [")
         assert cli("test", str(suite)).code == Exit.USAGE
         ran = cli("test", str(tmp_path / "missing"))
         assert ran.code == Exit.USAGE
         assert "does not exist" in ran.err
 
-    def test_no_server(self, cli: Callable[..., Ran], suite: Path, closed_port: str) -> None:
-        """A server that is not there is no failure of a case."""
+    def test_no_server(
+        self, cli: Callable[..., CommandResult], suite: Path, closed_port: str
+    ) -> None:
+        """A missing server is not a failed case."""
         ran = cli("test", str(suite), "--server", closed_port)
         assert ran.code == Exit.UNAVAILABLE
         assert "passed" not in ran.out
 
     def test_nothing_is_left_on_the_server(
-        self, cli: Callable[..., Ran], suite: Path, server: Server, tenant: str
+        self, cli: Callable[..., CommandResult], suite: Path, server: Server, tenant: str
     ) -> None:
-        """Afterwards the suite's policies are out of force."""
+        """Afterwards, the policies of the suite are deleted."""
         suite.write_text(SUITE.replace("suite: Rivals", f"suite: {tenant}"))
         before = _changes(server)
         assert cli("test", str(suite), "--server", server.grpc_address).code == Exit.OK

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.e2e.conftest import Ran
+    from tests.e2e.conftest import CommandResult
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> str:
-    """A data directory whose spool has one event waiting and two that were refused."""
+    """A data directory; its spool has one waiting event and two dead letters."""
     spool = Spool(tmp_path / SPOOL_NAME, 1_000_000)
     spool.attach(["splunk"])
     spool.append([(str(number), 1.0, b'{"number":%d}' % number) for number in range(4)])
@@ -28,14 +28,14 @@ def directory(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
-def test_help_names_all(cli: Callable[..., Ran]) -> None:
+def test_help_lists_the_subcommands(cli: Callable[..., CommandResult]) -> None:
     ran = cli("siem", "--help")
     for name in ("status", "dead-letters", "resend"):
         assert f"  {name} " in ran.out
         assert "Exit codes:" in cli("siem", name, "--help").out
 
 
-def test_status(cli: Callable[..., Ran], directory: str) -> None:
+def test_status(cli: Callable[..., CommandResult], directory: str) -> None:
     ran = cli("siem", "status", "--data-dir", directory, "--json")
     [splunk] = ran.json
     assert ran.code == 0
@@ -44,7 +44,9 @@ def test_status(cli: Callable[..., Ran], directory: str) -> None:
     assert "splunk" in cli("siem", "status", "--data-dir", directory).out
 
 
-def test_status_of_trouble(cli: Callable[..., Ran], directory: str, tmp_path: Path) -> None:
+def test_status_of_a_failing_connector(
+    cli: Callable[..., CommandResult], directory: str, tmp_path: Path
+) -> None:
     spool = Spool(tmp_path / SPOOL_NAME, 1_000_000)
     spool.failed("splunk", "HTTP 503")
     spool.close()
@@ -53,7 +55,9 @@ def test_status_of_trouble(cli: Callable[..., Ran], directory: str, tmp_path: Pa
     assert "HTTP 503" in ran.out
 
 
-def test_dead_letters_are_listed_and_sent_again(cli: Callable[..., Ran], directory: str) -> None:
+def test_dead_letters_are_listed_and_sent_again(
+    cli: Callable[..., CommandResult], directory: str
+) -> None:
     ran = cli("siem", "dead-letters", "--data-dir", directory)
     assert ran.code == 0
     assert "2 dead letters" in ran.out
@@ -71,26 +75,26 @@ def test_dead_letters_are_listed_and_sent_again(cli: Callable[..., Ran], directo
     assert (splunk["waiting"], splunk["dead"]) == (3, 0)
 
 
-def test_what_to_send_must_be_said(cli: Callable[..., Ran], directory: str) -> None:
+def test_resend_needs_ids_or_all(cli: Callable[..., CommandResult], directory: str) -> None:
     assert cli("siem", "resend", "--data-dir", directory).code == 2
     assert cli("siem", "resend", "1", "--all", "--data-dir", directory).code == 2
 
 
-def test_no_spool(cli: Callable[..., Ran], tmp_path: Path) -> None:
+def test_no_spool(cli: Callable[..., CommandResult], tmp_path: Path) -> None:
     ran = cli("siem", "status", "--data-dir", str(tmp_path))
     assert (ran.code, ran.out) == (0, "no connector was ever configured\n")
     assert not (tmp_path / SPOOL_NAME).exists()
 
 
 @pytest.mark.parametrize("name", ["status", "dead-letters"])
-def test_no_data_directory(cli: Callable[..., Ran], tmp_path: Path, name: str) -> None:
-    """It is not the server's: that nothing waits would be untrue."""
+def test_no_data_directory(cli: Callable[..., CommandResult], tmp_path: Path, name: str) -> None:
+    """A mistyped directory must not look like an empty spool."""
     ran = cli("siem", name, "--data-dir", str(tmp_path / "mistyped"))
     assert (ran.code, ran.out) == (78, "")
     assert "there is no data directory" in ran.err
 
 
-def test_no_database(cli: Callable[..., Ran], tmp_path: Path) -> None:
+def test_a_spool_that_is_not_a_database(cli: Callable[..., CommandResult], tmp_path: Path) -> None:
     (tmp_path / SPOOL_NAME).write_bytes(b"no database " * 1000)
     ran = cli("siem", "status", "--data-dir", str(tmp_path))
     assert ran.code == 78

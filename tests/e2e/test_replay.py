@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import httpx2
 
-    from tests.e2e.conftest import Ran
+    from tests.e2e.conftest import CommandResult
     from tests.support.servers import Server
 
 SQLI: Final = "SELECT name FROM users WHERE id = 1 UNION SELECT password FROM users"
@@ -158,7 +158,11 @@ def test_what_makes_no_sense_is_refused(
 
 
 def test_the_command(
-    server: Server, client: httpx2.Client, tenant: str, cli: Callable[..., Ran], tmp_path: Path
+    server: Server,
+    client: httpx2.Client,
+    tenant: str,
+    cli: Callable[..., CommandResult],
+    tmp_path: Path,
 ) -> None:
     keep_all(client)
     decide(client, "a rival")
@@ -179,7 +183,7 @@ def test_the_command(
 
 
 def test_the_command_takes_times_as_other_commands_do(
-    client: httpx2.Client, tenant: str, cli: Callable[..., Ran]
+    client: httpx2.Client, tenant: str, cli: Callable[..., CommandResult]
 ) -> None:
     keep_all(client)
     decide(client, "hello")
@@ -192,7 +196,7 @@ def test_the_command_takes_times_as_other_commands_do(
 
 
 def test_the_command_names_the_line_that_is_no_request(
-    tenant: str, cli: Callable[..., Ran]
+    tenant: str, cli: Callable[..., CommandResult]
 ) -> None:
     lines = '{"content": {"text": "hello"}}\n\n{\n'
     base = ("replay", "--tenant", tenant, "--revision", "1", "--requests", "-")
@@ -202,7 +206,7 @@ def test_the_command_names_the_line_that_is_no_request(
 
 
 def test_the_command_wants_something_to_compare_with(
-    server: Server, cli: Callable[..., Ran]
+    server: Server, cli: Callable[..., CommandResult]
 ) -> None:
     ran = cli("replay", "--server", server.grpc_address)
     assert ran.code == Exit.USAGE

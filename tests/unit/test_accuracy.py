@@ -1,4 +1,4 @@
-"""The gate for entities; `python -m bench.accuracy` prints the table behind it."""
+"""The accuracy of entity detection; `python -m bench.accuracy` prints the table."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ SCORES = spans.scores(SENTENCES, spans.finder(), spans.ALL_TYPES)
 
 
 @pytest.mark.parametrize(("entity_type", "target"), spans.TARGETS.items())
-def test_entities_are_found_and_nothing_else_is_taken_for_them(
-    entity_type: str, target: float
-) -> None:
+def test_entities_reach_their_recall_and_precision(entity_type: str, target: float) -> None:
     score = SCORES[entity_type]
     assert score.labels > 0
     assert score.recall >= target
@@ -24,11 +22,11 @@ def test_entities_are_found_and_nothing_else_is_taken_for_them(
 
 
 @pytest.mark.parametrize("entity_type", spans.TARGETS)
-def test_spans_are_right_to_the_character(entity_type: str) -> None:
+def test_spans_are_exact(entity_type: str) -> None:
     assert SCORES[entity_type].exact >= 0.95 * SCORES[entity_type].labels
 
 
-def test_hardly_a_sentence_is_redacted_or_blocked_without_cause() -> None:
+def test_few_clean_sentences_are_redacted_or_blocked() -> None:
     flagged, clean = spans.false_actions(SENTENCES)
     assert clean >= 200
     assert flagged <= spans.MAX_FALSE * clean
@@ -55,17 +53,17 @@ HARMLESS = (
     "EAN 4006381333931, ssn 000-00-0000, id AKIAIOSFODNN7EXAMPLE",
     "loss 0.4111111111111111, value 0.2662102282047272",
     "The flight AB1234567 left at 12:34:56 for gate B12.",
-    "The password is required; the secret key of success is patience.",
+    "The password is required; the secret key of success is practice.",
 )
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_technical_tokens_are_no_entities(text: str) -> None:
+def test_technical_tokens_are_not_entities(text: str) -> None:
     assert spans.finder()(text) == []
 
 
 class TestScore:
-    def test_counts_finds_that_share_half_of_a_label(self) -> None:
+    def test_counts_findings_that_overlap_half_of_a_label(self) -> None:
         sentences = [
             Sentence("0123456789", (("A", 0, 4), ("A", 6, 10))),
             Sentence("0123456789", ()),
@@ -75,10 +73,10 @@ class TestScore:
         scored = spans.scores(sentences, lambda _: finds[next(texts)], ["A"])
         assert scored == {"A": Score(labels=2, hits=2, finds=3, exact=1)}
 
-    def test_weighs_recall_twice(self) -> None:
+    def test_weights_recall_twice(self) -> None:
         score = Score(labels=10, hits=5, finds=5, exact=5)
         assert (score.precision, score.recall) == (1.0, 0.5)
         assert round(score.f2, 4) == 0.5556
 
-    def test_of_nothing_is_whole(self) -> None:
+    def test_without_labels_the_score_is_one(self) -> None:
         assert Score(0, 0, 0, 0).f2 == 1.0

@@ -1,4 +1,4 @@
-"""`make audit`: what its check of pins accepts, and what it does not."""
+"""`make audit`: which pins it accepts."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def test_the_locks_are_complete(audit: Any) -> None:
         ("a==1", "no SHA-256"),
         ("a==1 --hash=md5:0", "no SHA-256"),
         ("a @ https://example.org/a.whl " + HASH, "not pinned"),
-        ("-e ./a", "no pinned requirement"),
+        ("-e ./a", "not a pinned requirement"),
     ],
 )
-def test_what_is_not_pinned_is_named(audit: Any, entry: str, fault: str) -> None:
+def test_a_requirement_without_a_pin_is_a_fault(audit: Any, entry: str, fault: str) -> None:
     good = f"b==2 \\\n    {HASH} \\\n    {HASH}\n    # via c\n"
     versions, faults = audit.pinned(good + entry + "\n", "x.txt")
     assert versions == {"b": "2"}
@@ -49,6 +49,7 @@ def test_what_is_not_pinned_is_named(audit: Any, entry: str, fault: str) -> None
     assert fault in faults[0]
 
 
-def test_what_is_installed_otherwise_is_named(audit: Any) -> None:
-    assert any("nothing is installed" in each for each in audit.strays({"no-such-package": "1"}))
-    assert any("is not pinned" in each for each in audit.strays({}))
+def test_a_package_that_differs_from_its_pin_is_a_fault(audit: Any) -> None:
+    missing = audit.unpinned_packages({"no-such-package": "1"})
+    assert any("nothing is installed" in each for each in missing)
+    assert any("is not pinned" in each for each in audit.unpinned_packages({}))

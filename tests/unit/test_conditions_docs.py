@@ -30,7 +30,7 @@ class Example(NamedTuple):
     """One row of a table that begins with a condition."""
 
     condition: str
-    comes_to: str
+    result: str
     request: str = ""
     timezone: str = "UTC"
 
@@ -69,19 +69,19 @@ THE_REQUEST: Final = fenced("json")[1]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[each.condition for each in EXAMPLES])
-def test_an_example_comes_to_what_the_page_says(example: Example) -> None:
-    if example.comes_to == "refused":
+def test_an_example_result_what_the_page_says(example: Example) -> None:
+    if example.result == "refused":
         with pytest.raises(InvalidCondition):
             compile_condition(example.condition, example.timezone)
         return
     condition = compile_condition(example.condition, example.timezone)
     request = request_of(example.request or THE_REQUEST)
-    assert condition.evaluate(request) is RESULTS[example.comes_to]
-    assert condition.explain(request).truth is RESULTS[example.comes_to]
+    assert condition.evaluate(request) is RESULTS[example.result]
+    assert condition.explain(request).truth is RESULTS[example.result]
 
 
 def test_every_function_and_operator_has_an_example() -> None:
-    shown = "\n".join(each.condition for each in EXAMPLES if each.comes_to != "refused")
+    shown = "\n".join(each.condition for each in EXAMPLES if each.result != "refused")
     for function in FUNCTIONS:
         assert f"{function}(" in shown
     for operator in ("=", "==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "%"):
@@ -95,7 +95,7 @@ def test_every_function_and_operator_has_an_example() -> None:
 def test_every_name_is_on_the_page_and_in_an_example() -> None:
     used: set[str] = set()
     for each in EXAMPLES:
-        if each.comes_to != "refused":
+        if each.result != "refused":
             used.update(compile_condition(each.condition).names)
     assert set(FIELDS) - {"arguments", "subject.attributes"} <= used
     assert all(f"`{name}`" in PAGE for name in set(FIELDS) - {"subject.attributes"})

@@ -1,4 +1,4 @@
-"""`pdp serve`: one option for every setting, read from the settings themselves."""
+"""`pdp serve`: one option for each setting, generated from the settings."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pdp.config import Settings
 
 EPILOG: Final = """
 \b
-A setting is taken from the first of: its option, its environment variable, the file, the default.
+The first of these that is given sets a value: option, environment variable, file, default.
 
 \b
 Exit codes:
   0    drained after SIGTERM or SIGINT
-  2    an option that does not exist
+  2    an option does not exist
   70   worker processes keep failing
-  78   the settings, an address or the database do not allow a start; stderr says what to do
+  78   the settings, an address or the database prevent the start; stderr says what to do
   130  ended at once by a second SIGINT (143 by a second SIGTERM)
 
 \b
@@ -72,10 +72,10 @@ _METAVARS: Final = {
 def _serve(config: Path | None, **flags: str | None) -> None:
     """Serve decisions over gRPC and HTTP, until SIGTERM or SIGINT.
 
-    The first signal drains: health says NOT_SERVING, calls under way get --drain-s seconds. A
-    second one ends the process at once.
+    The first signal drains the server: health is NOT_SERVING, and calls in progress get --drain-s
+    seconds. A second signal ends the process at once.
     """
-    from pdp.cli.run.serve import run_server  # noqa: PLC0415 - the whole server, once it is to run
+    from pdp.cli.run.serve import run_server  # noqa: PLC0415 - loads the server
 
     run_server(flags, config)
 
@@ -85,7 +85,7 @@ def _option(name: str, description: str, default: Any) -> inspect.Parameter:
     option = typer.Option(
         f"--{name.replace('_', '-')}",
         metavar=_METAVARS.get(name, "VALUE"),
-        # Read by the settings, not by typer, so that a file and its faults are treated alike.
+        # The settings parse the value, not typer, so that all sources are validated in one way.
         help=f"{description}  [env var: PDP_{name.upper()}; {shown}]",
         show_default=False,
     )

@@ -15,7 +15,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
-from pdp.admin.snapshots import Renewed, compile_snapshot, plan_renewal, read_news, renew
+from pdp.admin.snapshots import RefreshResult, compile_snapshot, plan_refresh, read_changes, refresh
 from pdp.audit.acknowledgements import ThreadAcknowledgements
 from pdp.bootstrap.policies import first_publisher, open_store, risk_table
 from pdp.bootstrap.recording import Recording, RecordingOptions, beside
@@ -249,12 +249,12 @@ class Engine:
             return
         publisher = self._publisher
         with self._store.read() as reader:
-            news = read_news(reader, publisher.revision)
+            news = read_changes(reader, publisher.revision)
             with self._publishing:
-                renewal = plan_renewal(publisher, news)
-            renewed = renew(reader, renewal) if renewal else Renewed()
+                renewal = plan_refresh(publisher, news)
+            renewed = refresh(reader, renewal) if renewal else RefreshResult()
         with self._publishing:
-            publisher.advance(news.revision, news.changed, renewed.fresh, renewed.platform)
+            publisher.advance(news.revision, news.tenants, renewed.snapshots, renewed.platform)
         self._seen = version
 
     def _reach(self, revision: int) -> None:

@@ -101,7 +101,7 @@ async def running(settings: Settings, worker: Worker | None = None) -> AsyncIter
         parts = await _assembled(stack, settings, worker)
         wiring, publisher, readiness = parts.wiring, parts.publisher, parts.readiness
         transports = await listening(stack, settings, wiring, readiness)
-        for work in (parts.security.follow(), parts.workspace.follow(), wiring.metering.keep()):
+        for work in (parts.security.follow(), parts.workspace.follow(), wiring.metering.run()):
             stack.push_async_callback(cancel, asyncio.create_task(work))
         # All that lives by now lives as long as the process: the collector need not look at it,
         # nor stop a decision to do so.
@@ -160,7 +160,7 @@ async def _assembled(stack: AsyncExitStack, settings: Settings, worker: Worker |
     keeping.recorder.subscribe(exporting.exporter)
     if worker is not None:
         worker.render, wiring.metrics.of_all = wiring.metrics.render, worker.metrics_of_all
-        worker.look, workspace.tell = workspace.look, worker.tell
+        worker.look, workspace.notify = workspace.wake, worker.tell
     stack.push_async_callback(wiring.metering.close)
     await wiring.metering.sync()
     readiness = Readiness()

@@ -13,11 +13,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from pdp.admin.versioned import ANYTHING, Expectation, Versioned
+from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
 from pdp.errors import InvalidArgument, Violation
 
 if TYPE_CHECKING:
-    from pdp.admin.workspace import Written
+    from pdp.admin.workspace import WriteResult
     from pdp.transport.call import Call
 
 ETAG_HEADER: Final = "etag"
@@ -34,7 +34,7 @@ _REVISION: Final = re.compile(r"0|[1-9][0-9]{0,15}")
 T = TypeVar("T")
 
 
-def expectation(call: Call) -> Expectation:
+def expectation(call: Call) -> Precondition:
     """Returns what the caller expects of the entity that it writes: its `If-Match`.
 
     Raises:
@@ -42,10 +42,10 @@ def expectation(call: Call) -> Expectation:
     """
     given = call.metadata.get(IF_MATCH_HEADER)
     if given is None:
-        return ANYTHING
+        return NO_PRECONDITION
     if given.strip() == "*":
-        return Expectation(None)
-    return Expectation(frozenset(_revisions(given)))
+        return Precondition(None)
+    return Precondition(frozenset(_revisions(given)))
 
 
 def shown(call: Call, versioned: Versioned[T]) -> T:
@@ -54,12 +54,12 @@ def shown(call: Call, versioned: Versioned[T]) -> T:
     return versioned.value
 
 
-def stored(call: Call, written: Written[Versioned[T]]) -> T:
+def stored(call: Call, written: WriteResult[Versioned[T]]) -> T:
     """Returns what was written, and shows the caller its new tag and what it is in force from."""
     return shown(call, settled(call, written))
 
 
-def settled(call: Call, written: Written[T]) -> T:
+def settled(call: Call, written: WriteResult[T]) -> T:
     """Returns the result of a write that leaves no entity to tag, such as a deletion."""
     call.reply[REVISION_HEADER] = str(written.revision)
     return written.value

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pdp.admin.static.policies import StaticPolicies
+from pdp.admin.static_policies import StaticPolicies
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap.policies import first_publisher, open_store
 from pdp.domain.request import Request

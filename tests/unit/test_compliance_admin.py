@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp.admin.compliance import bundles, history, members
+from pdp.admin import user_groups
+from pdp.admin.compliance import bundles, changes, versions
 from pdp.admin.compliance.bundles import ComplianceBundles
 from pdp.admin.dlp.rules import DlpRules
-from pdp.admin.groups import entities, user_groups
-from pdp.admin.groups.user_groups import UserGroups
+from pdp.admin.user_groups import UserGroups
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap.policies import first_publisher, open_store
 from pdp.catalog import detectors
@@ -75,11 +75,11 @@ async def test_a_tenant_has_so_many_bundles_and_no_more(
 async def test_a_bundle_has_so_many_rules_of_the_tenant_and_no_more(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(members, "MAX_RULES", 1)
+    monkeypatch.setattr(changes, "MAX_RULES", 1)
     rules = [await node.rule("One"), await node.rule("Two")]
     defined = [bundle_rule_id("pci_dss", "card"), bundle_rule_id("pci_dss", "track")]
     await node.bundles.update("acme", "me", PCI, {}, rule_ids=[*defined, rules[0], rules[0]])
-    with pytest.raises(InvalidArgument, match="1 rules at most"):
+    with pytest.raises(InvalidArgument, match="rule_ids: must have at most 1 items"):
         await node.bundles.update("acme", "me", PCI, {}, rule_ids=rules)
 
 
@@ -96,7 +96,7 @@ async def test_a_tenant_has_so_many_groups_and_no_more(
 async def test_a_group_has_so_much_and_no_more(
     node: Node, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(entities, "BOUNDS", {name: 1})
+    monkeypatch.setattr(user_groups, "MAX_LENGTHS", {name: 1})
     values: dict[str, list[Any]] = {
         "members": ["u1", "u2"],
         "bundle_ids": [PCI, bundle_id("sox")],
@@ -107,7 +107,7 @@ async def test_a_group_has_so_much_and_no_more(
     }
     group = (await node.groups.create("acme", "me", GROUP)).value.value
     await node.groups.update("acme", "me", group.id, {name: values[name][:1]})
-    with pytest.raises(InvalidArgument, match="may be 1 at most"):
+    with pytest.raises(InvalidArgument, match=f"{name}: must have at most 1 items"):
         await node.groups.update("acme", "me", group.id, {name: values[name]})
 
 
@@ -163,7 +163,7 @@ async def test_a_rule_keeps_its_name_and_history_in_a_bundle(node: Node) -> None
 
 
 async def test_the_newest_versions_can_be_read(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "MAX_VERSIONS", 2)
+    monkeypatch.setattr(versions, "MAX_VERSIONS", 2)
     for description in ("one", "two", "three"):
         await node.bundles.update("acme", "me", PCI, {"description": description})
     found = await node.bundles.versions("acme", PCI)

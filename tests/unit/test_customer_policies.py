@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.admin.customer_policies import CustomerPolicies, check
+from pdp.admin.customer_policies import CustomerPolicies, check_policy
 from pdp.domain import tenant_settings
 from pdp.domain.customer_policy import KIND, MAX_BYTES, CustomerPolicy, faults
 from pdp.domain.decision import Decision, Outcome
@@ -91,7 +91,7 @@ class TestFaults:
     )
     def test_any_document_is_judged_without_an_exception(self, document: dict[str, Any]) -> None:
         if not list(faults(document)):
-            check(CustomerPolicy("c", document))
+            check_policy(CustomerPolicy("c", document))
 
     def test_what_is_at_the_bounds_passes(self) -> None:
         document = {
@@ -117,13 +117,13 @@ class TestFaults:
 
     def test_a_document_of_faults_gets_an_answer_of_32(self) -> None:
         with pytest.raises(InvalidArgument) as caught:
-            check(CustomerPolicy("c", {"blocked_actions": ["x"] * 1000}))
+            check_policy(CustomerPolicy("c", {"blocked_actions": ["x"] * 1000}))
         assert len(caught.value.violations) == 32
 
     def test_conditions_are_refused_together(self) -> None:
         rules = {name: {"condition": "a >", "score_impact": 1} for name in ("x", "y z")}
         with pytest.raises(InvalidCondition) as caught:
-            check(CustomerPolicy("c", {"custom_rules": rules}), "policies.")
+            check_policy(CustomerPolicy("c", {"custom_rules": rules}), "policies.")
         fields = [violation.field for violation in caught.value.violations]
         assert fields == [
             "policies.custom_rules.x.condition",
@@ -134,7 +134,7 @@ class TestFaults:
 
     def test_a_document_over_the_bound(self) -> None:
         with pytest.raises(RequestTooLarge, match=str(MAX_BYTES)):
-            check(CustomerPolicy("c", {"sensitive_fields": ["ß" * MAX_BYTES]}))
+            check_policy(CustomerPolicy("c", {"sensitive_fields": ["ß" * MAX_BYTES]}))
 
 
 class TestLayer:

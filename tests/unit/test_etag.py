@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.admin.versioned import ANYTHING, Expectation, Versioned
-from pdp.admin.workspace import Written
+from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
+from pdp.admin.workspace import WriteResult
 from pdp.client import rpc
 from pdp.errors import InvalidArgument, PreconditionFailed
 from pdp.transport.call import Call
@@ -21,7 +21,7 @@ def call(**metadata: str) -> Call:
     return Call(rpc("UpdateStaticPolicy"), given, "http")
 
 
-def holds(expected: Expectation, revision: int | None) -> bool:
+def holds(expected: Precondition, revision: int | None) -> bool:
     try:
         expected.check(revision)
     except PreconditionFailed:
@@ -31,7 +31,7 @@ def holds(expected: Expectation, revision: int | None) -> bool:
 
 @pytest.mark.parametrize("revision", [None, 0, 42])
 def test_who_expects_nothing_is_always_served(revision: int | None) -> None:
-    assert expectation(call()) is ANYTHING
+    assert expectation(call()) is NO_PRECONDITION
     assert holds(expectation(call()), revision)
 
 
@@ -90,16 +90,16 @@ def test_what_is_shown_is_what_is_expected(revision: int) -> None:
 
 def test_a_write_shows_the_new_tag_and_what_it_is_in_force_from() -> None:
     writing = call()
-    assert stored(writing, Written(Versioned("thing", 7), 9)) == "thing"
+    assert stored(writing, WriteResult(Versioned("thing", 7), 9)) == "thing"
     assert writing.reply == {"etag": '"7"', "x-pdp-revision": "9"}
 
 
 def test_a_deletion_leaves_nothing_to_tag() -> None:
     writing = call()
-    settled(writing, Written(None, 9))
+    settled(writing, WriteResult(None, 9))
     assert writing.reply == {"x-pdp-revision": "9"}
 
 
 def test_the_refusal_says_what_to_do() -> None:
     with pytest.raises(PreconditionFailed, match=r'the entity is at "43"; read it again'):
-        Expectation(frozenset({42})).check(43)
+        Precondition(frozenset({42})).check(43)

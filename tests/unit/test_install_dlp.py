@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdp.admin.install import dlp_rules as module
-from pdp.admin.install.dlp_rules import install_dlp
+from pdp.admin.install import catalog as installation
+from pdp.admin.install.catalog import install_dlp_rules
 from pdp.catalog.dlp import dlp_rules, rule_id
 from pdp.domain.dlp_rule import KIND, DlpRule, body_of
 from pdp.domain.stored_entity import StoredEntity
@@ -29,9 +29,9 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 def install(store: SqliteStore, patch: pytest.MonkeyPatch, *rules: DlpRule) -> int:
     """Starts a release with these rules; returns the store's revision then."""
-    patch.setattr(module, "dlp_rules", lambda: rules)
+    patch.setattr(installation, "dlp_rules", lambda: rules)
     with store.write() as transaction:
-        install_dlp(transaction)
+        install_dlp_rules(transaction)
     with store.read() as reader:
         return reader.revision()
 
@@ -43,7 +43,7 @@ def stored(store: SqliteStore) -> dict[str, DlpRule]:
 
 def test_every_detector_has_a_rule_of_the_same_id_everywhere(store: SqliteStore) -> None:
     with store.write() as transaction:
-        install_dlp(transaction)
+        install_dlp_rules(transaction)
     rules = stored(store)
     assert rules.keys() == {each.id for each in dlp_rules()}
     card = rules[rule_id("credit_card")]

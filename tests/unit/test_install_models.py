@@ -9,8 +9,8 @@ import pytest
 
 from pdp import catalog
 from pdp.admin.install.catalog import install_catalog
-from pdp.admin.models.catalog import ModelCatalog, models_of
-from pdp.admin.models.kill_switch import KillSwitches
+from pdp.admin.kill_switch import KillSwitches
+from pdp.admin.model_catalog import ModelCatalog, read_models
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap.policies import first_publisher
 from pdp.domain.model_catalog import REASONS, TIERS, ModelConfig, config_id, folded
@@ -63,7 +63,7 @@ class Product:
 
     def models(self) -> dict[str, ModelConfig]:
         with self.store.read() as reader:
-            return {each.model_id: each for each in models_of(reader)}
+            return {each.model_id: each for each in read_models(reader)}
 
     def close(self) -> None:
         if self._workspace is not None:
@@ -204,7 +204,7 @@ class TestShipped:
     @pytest.mark.parametrize(
         "name", ["openai/gpt-4o", "openai/gpt-4o-mini", "anthropic/claude-opus-4"]
     )
-    def test_has_the_models_of_the_seeds(self, name: str) -> None:
+    def test_has_the_read_models_the_seeds(self, name: str) -> None:
         assert name in {each.name for each in self.MODELS}
 
     def test_anthropic_has_every_tier_and_is_first(self) -> None:

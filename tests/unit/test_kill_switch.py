@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp.admin.models.catalog import ModelCatalog
-from pdp.admin.models.kill_switch import KillSwitches
-from pdp.admin.static.policies import StaticPolicies
+from pdp.admin.kill_switch import KillSwitches
+from pdp.admin.model_catalog import ModelCatalog
+from pdp.admin.static_policies import StaticPolicies
 from pdp.cases import CallerTarget
 from pdp.client.local import LocalClient
 from pdp.domain.decision import Outcome

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from pdp.admin.limits import Limits
-from pdp.admin.versioned import Expectation
+from pdp.admin.preconditions import Precondition
 from pdp.domain.limits import KIND, Counts, Limit
 from pdp.domain.request import Request, Subject, Usage
 from pdp.embedded import Engine
@@ -22,7 +22,8 @@ from pdp.errors import (
     StoreUnavailable,
 )
 from pdp.store.sqlite.store import SqliteStore
-from pdp.usage import stored_meter, synchronization
+from pdp.usage import synchronization
+from pdp.usage.flush import Flush
 from pdp.usage.meter import Meter
 from pdp.usage.stored_meter import StoredMeter
 from pdp.usage.synchronization import UsageSynchronizer
@@ -120,7 +121,7 @@ class TestAdministration:
 
     async def test_a_writer_loses_no_change_of_another(self, node: Counting) -> None:
         made = (await node.limits.create("acme", "me", DRAFT)).value
-        stale = Expectation(frozenset({made.revision - 1}))
+        stale = Precondition(frozenset({made.revision - 1}))
         with pytest.raises(PreconditionFailed):
             await node.limits.update("acme", "me", made.value.id, {"is_active": False}, stale)
         with pytest.raises(PreconditionFailed):
@@ -190,15 +191,15 @@ class TestCounters:
     ) -> None:
         await node.limits.create("acme", "me", DRAFT)
         meter, learned = other.metering.meter, asyncio.Event()
-        finish = meter.finish
+        finish = meter.finish_flush
 
         def finished(counters: Sequence[Counter]) -> None:
             finish(counters)
             if counters:
                 learned.set()
 
-        monkeypatch.setattr(meter, "finish", finished)
-        tasks = [asyncio.create_task(each.metering.keep()) for each in (node, other)]
+        monkeypatch.setattr(meter, "finish_flush", finished)
+        tasks = [asyncio.create_task(each.metering.run()) for each in (node, other)]
         await node.allowed()
         await asyncio.wait_for(learned.wait(), 30)
         assert [await other.allowed() for _ in range(3)] == [True, True, False]
@@ -211,10 +212,10 @@ class TestCounters:
         """Or other processes would never learn what was used here."""
         monkeypatch.setattr(synchronization, "RETRY_INTERVAL_S", 0.001)
         await node.limits.create("acme", "me", DRAFT)
-        record, written = node.workspace.record, asyncio.Event()
+        record, written = node.workspace.transact, asyncio.Event()
 
         async def failing_once(work: Callable[[Transaction], T]) -> T:
-            monkeypatch.setattr(node.workspace, "record", recording)
+            monkeypatch.setattr(node.workspace, "transact", recording)
             raise ValueError("odd")
 
         async def recording(work: Callable[[Transaction], T]) -> T:
@@ -222,9 +223,9 @@ class TestCounters:
             written.set()
             return done
 
-        monkeypatch.setattr(node.workspace, "record", failing_once)
+        monkeypatch.setattr(node.workspace, "transact", failing_once)
         await node.allowed()
-        keeping = asyncio.create_task(node.metering.keep())
+        keeping = asyncio.create_task(node.metering.run())
         await asyncio.wait_for(written.wait(), 30)
         keeping.cancel()
         assert await node.used() == {"u": Counts(1)}
@@ -304,7 +305,7 @@ class TestEngine:
             raise fault
 
         with monkeypatch.context() as patched:
-            patched.setattr(stored_meter, "write_counters", failing)
+            patched.setattr(Flush, "write", failing)
             with pytest.raises(type(fault)):
                 meter.flush()
         meter.flush()

@@ -162,7 +162,7 @@ class TestCharges:
         blocked = evaluate(snapshot, charge.request, "d")._replace(outcome=Outcome.CANCEL)
         meter.settle(charge, blocked)
         assert used(meter, user())[1:] == (Counts(1, 1), Counts(2, 1))
-        written = meter.begin()
+        written = meter.begin_flush()
         assert written[CounterId("acme", "user", "u", "day", int(at("2026-02-14")))] == Counts(1)
 
     def test_a_request_without_counters_is_not_judged(self) -> None:
@@ -190,30 +190,30 @@ class TestStore:
         decide(meter, snapshot, tokens=7)
         decide(meter, snapshot, tokens=8)
         key = ("acme", "user", "u")
-        assert dict(meter.begin()) == {
+        assert dict(meter.begin_flush()) == {
             CounterId(*key, "second", int(NOON)): Counts(2),
             CounterId(*key, "day", int(at("2026-02-14"))): Counts(2, 15),
             CounterId(*key, "month", int(at("2026-02-01"))): Counts(2, 15),
         }
-        meter.finish(())
-        assert meter.begin() == {}
+        meter.finish_flush(())
+        assert meter.begin_flush() == {}
 
     def test_what_could_not_be_written_is_kept(self) -> None:
         meter, snapshot = Meter(Clock()), snapshot_of(user())
         decide(meter, snapshot)
-        first = meter.begin()
+        first = meter.begin_flush()
         decide(meter, snapshot)
-        meter.abandon()
+        meter.abandon_flush()
         assert sum(counts.requests for counts in first.values()) == 3
-        assert {counts.requests for counts in meter.begin().values()} == {2}
+        assert {counts.requests for counts in meter.begin_flush().values()} == {2}
 
     def test_what_others_have_counted_counts(self) -> None:
         meter, snapshot = Meter(Clock()), snapshot_of(user(daily_request_limit=5))
         decide(meter, snapshot)
-        meter.begin()
+        meter.begin_flush()
         decide(meter, snapshot)  # while it is being written
         day = CounterId("acme", "user", "u", "day", int(at("2026-02-14")))
-        meter.finish([Counter(day, Counts(4), 9)])
+        meter.finish_flush([Counter(day, Counts(4), 9)])
         assert used(meter, user())[1] == Counts(5)
         assert meter.stamp == 9
         assert not decide(meter, snapshot).allowed
@@ -223,7 +223,7 @@ class TestStore:
         meter, snapshot = Meter(clock), snapshot_of(user(daily_request_limit=2))
         decide(meter, snapshot)
         day = CounterId("acme", "user", "u", "day", int(at("2026-02-15")))
-        meter.finish([Counter(day, Counts(1), 1)])
+        meter.finish_flush([Counter(day, Counts(1), 1)])
         assert decide(meter, snapshot).allowed
         clock.now += 0.1
         assert not decide(meter, snapshot).allowed

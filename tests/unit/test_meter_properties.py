@@ -131,8 +131,8 @@ def test_a_meter_equals_a_recount_of_the_whole_history(
 def exchange(meters: Sequence[Meter], store: dict[CounterId, Counts]) -> None:
     """Adds what each has counted to the store's totals, which both then read."""
     for meter in meters:
-        for counter, counts in meter.begin().items():
+        for counter, counts in meter.begin_flush().items():
             before = store.get(counter, Counts())
             store[counter] = Counts(*(a + b for a, b in zip(before, counts, strict=True)))
     for meter in meters:
-        meter.finish(Counter(counter, counts, 1) for counter, counts in store.items())
+        meter.finish_flush(Counter(counter, counts, 1) for counter, counts in store.items())

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.admin.org_policy import OrgPolicies
-from pdp.admin.static.policies import StaticPolicies
-from pdp.admin.versioned import Expectation
+from pdp.admin.preconditions import Precondition
+from pdp.admin.static_policies import StaticPolicies
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap.policies import first_publisher
 from pdp.domain.decision import NO_VERDICT, Outcome, Risk
@@ -47,7 +47,7 @@ class Node:
         self.workspace = Workspace(self.store, self.publisher)
         self.policies = OrgPolicies(self.workspace)
 
-    async def update(self, expected: Expectation | None = None, **changes: Any) -> int:
+    async def update(self, expected: Precondition | None = None, **changes: Any) -> int:
         """Changes acme's policy and returns its revision."""
         given = () if expected is None else (expected,)
         written = await self.policies.update("acme", "me", changes, *given)
@@ -118,14 +118,14 @@ class TestChanging:
 
 class TestExpecting:
     async def test_a_default_is_at_revision_zero(self, node: Node) -> None:
-        assert await node.update(Expectation(frozenset({0})), soc2=True) > 0
+        assert await node.update(Precondition(frozenset({0})), soc2=True) > 0
         with pytest.raises(PreconditionFailed):
-            await node.update(Expectation(frozenset({0})), soc2=False)
+            await node.update(Precondition(frozenset({0})), soc2=False)
         assert (await node.policies.get("acme")).value.soc2
 
     async def test_of_two_writers_that_read_the_same_one_is_refused(self, node: Node) -> None:
         revision = await node.update(soc2=True)
-        read = Expectation(frozenset({revision}))
+        read = Precondition(frozenset({revision}))
         await node.update(read, logging_level="full")
         with pytest.raises(PreconditionFailed) as refused:
             await node.update(read, logging_level="minimal")
@@ -135,12 +135,12 @@ class TestExpecting:
     async def test_another_entity_of_the_tenant_does_not_count(self, node: Node) -> None:
         revision = await node.update(soc2=True)
         await StaticPolicies(node.workspace).create("acme", "me", LOGGED)
-        assert await node.update(Expectation(frozenset({revision})), soc2=False) > revision
+        assert await node.update(Precondition(frozenset({revision})), soc2=False) > revision
 
     async def test_a_refused_write_leaves_the_revision(self, node: Node) -> None:
         revision = await node.update(soc2=True)
         with pytest.raises(PreconditionFailed):
-            await node.update(Expectation(frozenset({revision + 1})), soc2=False)
+            await node.update(Precondition(frozenset({revision + 1})), soc2=False)
         assert (await node.policies.get("acme")).revision == revision
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pdp.admin.point_in_time import records_at
+from pdp.admin.point_in_time import entities_at
 from pdp.domain.stored_entity import StoredEntity
 from pdp.errors import InvalidArgument
 from pdp.policy_files.state import KINDS, state_at
@@ -59,7 +59,7 @@ def seen(reader: Reader, tenant: str) -> dict[str, Seen]:
 
 def seen_at(reader: Reader, tenant: str, revision: int) -> dict[str, Seen]:
     """Returns what there was, by kind, in order."""
-    found = records_at(reader, tenant, revision)
+    found = entities_at(reader, tenant, revision)
     return {
         kind: [(kind, each.id, each.body["number"]) for each in found if each.kind == kind]
         for kind in SOME_KINDS
@@ -83,7 +83,7 @@ def test_every_revision_is_as_it_was_then(
         assert reader.revision() == WRITES
         for revision, expected in then.items():
             assert {each: seen_at(reader, each, revision) for each in TENANTS} == expected
-        assert [records_at(reader, each, 0) for each in TENANTS] == [[], [], []]
+        assert [entities_at(reader, each, 0) for each in TENANTS] == [[], [], []]
 
 
 @pytest.mark.parametrize("revision", [-1, 2])
@@ -93,6 +93,6 @@ def test_a_revision_that_there_is_not(store: SqliteStore, revision: int) -> None
         put(transaction, "acme", KINDS[0], "a", 1)
     with store.read() as reader:
         with pytest.raises(InvalidArgument, match="revision: must be from 0 to 1"):
-            records_at(reader, "acme", revision)
+            entities_at(reader, "acme", revision)
         with pytest.raises(InvalidArgument, match="to: must be from 0 to 1"):
             state_at(reader, "acme", revision)

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdp.admin.packs import chains, packs, rule_drafts
-from pdp.admin.packs.chains import PackPlace, PolicyChains
-from pdp.admin.packs.packs import PolicyPacks
-from pdp.admin.packs.rule_drafts import RuleDraft
-from pdp.admin.packs.rules import PolicyRules
-from pdp.admin.simulation.overlay_packs import ChainCandidate, PackCandidate, lay_packs
+from pdp.admin.policy_packs import chains, packs, rules
+from pdp.admin.policy_packs.chains import ChainEntryDraft, PolicyChains
+from pdp.admin.policy_packs.packs import PolicyPacks
+from pdp.admin.policy_packs.rules import PolicyRules, RuleDraft, build_rules
+from pdp.admin.simulation.overlay import ChainCandidate, PackCandidate, add_packs
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap.policies import first_publisher, open_store
 from pdp.domain.policy_chain import DENY_OVERRIDES, FIRST_APPLICABLE, ORG_ID
@@ -122,8 +121,8 @@ async def test_a_bundle_itself_is_never_written(node: Node) -> None:
 
 async def test_bounds(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packs, "MAX_PACKS", 2)
-    monkeypatch.setattr(rule_drafts, "MAX_RULES", 2)
-    monkeypatch.setattr(rule_drafts, "MAX_TENANT_RULES", 3)
+    monkeypatch.setattr(rules, "MAX_RULES", 2)
+    monkeypatch.setattr(rules, "MAX_TENANT_RULES", 3)
     first = await _pack(node, ALLOW, named("second"))
     with pytest.raises(InvalidArgument, match="at most 2 rules"):
         await node.rules.create("acme", "me", first, ALLOW)
@@ -139,7 +138,7 @@ async def test_so_many_users_may_have_a_chain_beside_the_orgs(
     node: Node, monkeypatch: pytest.MonkeyPatch, order: list[str]
 ) -> None:
     monkeypatch.setattr(chains, "MAX_USER_CHAINS", 1)
-    places = [PackPlace(await _pack(node, ALLOW))]
+    places = [ChainEntryDraft(await _pack(node, ALLOW))]
 
     async def replace(user_id: str, algorithm: str = FIRST_APPLICABLE) -> None:
         await node.chains.replace("acme", "me", places, algorithm, user_id=user_id)
@@ -161,11 +160,12 @@ def test_an_overlay_replaces_a_pack_whole() -> None:
     old = PolicyPack("p1", "Pack")
     lay = [PackCandidate(PolicyPack("", "Pack"), [ALLOW], [""])]
     rules = {
-        f"r{number}": rule
-        for number, rule in enumerate(rule_drafts.new_rules("p1", (), [ALLOW, ALLOW], 0.0))
+        f"r{number}": rule for number, rule in enumerate(build_rules("p1", (), [ALLOW, ALLOW], 0.0))
     }
     own = PolicySet({KIND: {"p1": old}, RULE_KIND: rules})
-    laid = lay_packs(own, PolicySet(), lay, ChainCandidate([PackPlace("Pack")], DENY_OVERRIDES))
+    laid = add_packs(
+        own, PolicySet(), lay, ChainCandidate([ChainEntryDraft("Pack")], DENY_OVERRIDES)
+    )
     assert own.of_kind(KIND) == {"p1": old}
     active = [rule for rule in laid.of_kind(RULE_KIND).values() if rule.is_active]
     assert [rule.pack_id for rule in active] == ["p1"]

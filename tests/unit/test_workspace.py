@@ -110,7 +110,7 @@ async def test_others_are_told_of_a_write_once_it_is_there(
         record = StoredEntity(KIND, tenant_id, "pol_x", body, name=DRAFT.name)
         transaction.put(record, actor="me", summary="")
 
-    node.workspace.tell = tell
+    node.workspace.notify = tell
     await node.workspace.write(tenant_id, work)
     assert found == [1]
     with pytest.raises(ZeroDivisionError):

@@ -204,12 +204,12 @@ async def test_following_goes_on_whatever_went_wrong(
 
     monkeypatch.setattr(other.workspace, "catch_up", failing_twice)
     written = await node.policies.create("acme", "me", DRAFT)
-    known_at = other.workspace.progress.current_at
+    known_at = other.workspace.stats.current_at
     with structlog.testing.capture_logs() as logs:
         following = asyncio.create_task(other.workspace.follow())
         assert await other.workspace.reach(written.revision, 10)
     following.cancel()
-    assert other.workspace.progress.current_at > known_at
+    assert other.workspace.stats.current_at > known_at
     assert tried[:3] == [False, False, True]
-    assert [entry["event"] for entry in logs] == ["the store cannot be followed"]
+    assert [entry["event"] for entry in logs] == ["cannot read policy changes from the store"]
     assert await other.outcome("our rival") is Outcome.BLOCK

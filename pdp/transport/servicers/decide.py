@@ -241,7 +241,7 @@ class DecideServicer:
 
     def standing(self, snapshot: Snapshot, request: Request) -> Request:
         """Returns `request` with what its limits were used for so far, for a simulation."""
-        return self.meter.standing(snapshot, request)
+        return self.meter.with_usage(snapshot, request)
 
     def answer(self, decision: Decision) -> pb.DecideResponse:
         """Counts a decision, and returns it as it is sent."""

@@ -6,13 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from pdp._gen.pdp.v1 import simulate_pb2 as pb
-from pdp.admin.simulation.dlp_dry_run import (
-    Evaluation,
-    MatchedRule,
-    TrialMatch,
-    evaluate_rules,
+from pdp.admin.simulation.dry_runs import (
+    DlpEvaluation,
+    DryRunMatch,
+    MatchedDlpRule,
+    dry_run_dlp_rule,
+    evaluate_dlp_rules,
     subject_of,
-    try_rule,
 )
 from pdp.domain.request import Request
 
@@ -45,7 +45,7 @@ class DlpSimulationServicer:
         """
         asked = cast("pb.TestDlpRuleRequest", message)
         snapshot = await self._decide.snapshot(call, call.tenant_id, 0)
-        tried = await try_rule(
+        tried = await dry_run_dlp_rule(
             snapshot.platform, asked.rule_type, asked.pattern, asked.sample_text, self._ner
         )
         return pb.TestDlpRuleResponse(
@@ -67,11 +67,11 @@ class DlpSimulationServicer:
         subject = subject_of(asked.user_id, asked.group_id)
         request = Request(text=asked.text, tenant_id=call.tenant_id, subject=subject)
         request = await self._decide.named(snapshot, request)
-        found = await asyncio.to_thread(evaluate_rules, snapshot, request, asked.group_id)
+        found = await asyncio.to_thread(evaluate_dlp_rules, snapshot, request, asked.group_id)
         return _evaluation(found, call.tenant_id)
 
 
-def _evaluation(found: Evaluation, tenant_id: str) -> pb.EvaluateDlpRulesResponse:
+def _evaluation(found: DlpEvaluation, tenant_id: str) -> pb.EvaluateDlpRulesResponse:
     return pb.EvaluateDlpRulesResponse(
         text_length=found.length,
         org_id=tenant_id,
@@ -85,7 +85,7 @@ def _evaluation(found: Evaluation, tenant_id: str) -> pb.EvaluateDlpRulesRespons
     )
 
 
-def _matched(matched: MatchedRule) -> pb.MatchedDlpRule:
+def _matched(matched: MatchedDlpRule) -> pb.MatchedDlpRule:
     rule = matched.rule
     return pb.MatchedDlpRule(
         rule_id=rule.id,
@@ -99,7 +99,7 @@ def _matched(matched: MatchedRule) -> pb.MatchedDlpRule:
     )
 
 
-def _match(match: TrialMatch, confidence: float | None = None) -> pb.DlpMatch:
+def _match(match: DryRunMatch, confidence: float | None = None) -> pb.DlpMatch:
     return pb.DlpMatch(
         start=match.start,
         end=match.end,

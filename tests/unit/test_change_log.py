@@ -1,4 +1,4 @@
-"""What of a change an auditor is not shown."""
+"""Secrets in changes are masked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pdp.admin.change_log import MASK, mask_secrets
 
 
 @pytest.mark.parametrize(
-    ("body", "shown"),
+    ("body", "masked"),
     [
         ({"slack_webhook_url": "https://x"}, {"slack_webhook_url": MASK}),
         ({"a": [{"notify": {"webhook": "x"}}]}, {"a": [{"notify": {"webhook": MASK}}]}),
@@ -20,5 +20,5 @@ from pdp.admin.change_log import MASK, mask_secrets
         ({"api_key": "", "token": None}, {"api_key": "", "token": None}),
     ],
 )
-def test_secrets_are_masked(body: dict[str, Any], shown: dict[str, Any]) -> None:
-    assert mask_secrets(body) == shown
+def test_secrets_are_masked(body: dict[str, Any], masked: dict[str, Any]) -> None:
+    assert mask_secrets(body) == masked

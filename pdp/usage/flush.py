@@ -67,8 +67,8 @@ class Flush(NamedTuple):
 class Flusher:
     """Begins and ends the flushes of a meter. The caller runs each `Flush` against the store.
 
-    Call `write` of a flush that has additions, else `read`. All methods of the flusher must run
-    where the meter may be used.
+    If a flush has additions, run its `write`, else its `read`. Like the meter, a flusher belongs to
+    one thread, or one lock protects it.
     """
 
     def __init__(self, meter: Meter) -> None:

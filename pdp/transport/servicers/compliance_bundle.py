@@ -78,9 +78,10 @@ class ComplianceBundleServicer:
     async def get(self, call: Call, message: Message) -> pb.GetComplianceBundleResponse:
         """Returns a bundle with its rules."""
         request = cast("pb.GetComplianceBundleRequest", message)
-        bundle = shown(call, await self._bundles.get(call.tenant_id, request.bundle_id))
+        stored_bundle = shown(call, await self._bundles.get(call.tenant_id, request.bundle_id))
+        rules = stored_bundle.rules
         detail = pb.ComplianceBundleDetail(
-            **_fields(bundle.bundle, len(bundle.rules)), rules=map(_rule, bundle.rules)
+            **_fields(stored_bundle.bundle, len(rules)), rules=map(_rule, rules)
         )
         return pb.GetComplianceBundleResponse(bundle=detail)
 
@@ -146,16 +147,16 @@ class ComplianceBundleServicer:
             enabled=enabled,
             precondition=expectation(call),
         )
-        bundle = stored(call, written)
+        stored_bundle = stored(call, written)
         return {
-            "bundle_id": bundle.bundle.id,
-            "enabled": bundle.bundle.enabled,
-            "rules_updated": len(bundle.rules),
+            "bundle_id": stored_bundle.bundle.id,
+            "enabled": stored_bundle.bundle.enabled,
+            "rules_updated": len(stored_bundle.rules),
         }
 
 
-def _bundle(bundle: StoredBundle) -> pb.ComplianceBundle:
-    return pb.ComplianceBundle(**_fields(bundle.bundle, len(bundle.rules)))
+def _bundle(stored_bundle: StoredBundle) -> pb.ComplianceBundle:
+    return pb.ComplianceBundle(**_fields(stored_bundle.bundle, len(stored_bundle.rules)))
 
 
 def _fields(bundle: ComplianceBundle, rule_count: int) -> dict[str, Any]:

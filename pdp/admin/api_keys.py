@@ -1,4 +1,4 @@
-"""API keys: made, rotated and revoked (docs/access.md). They are the platform's records."""
+"""API keys: creation, rotation and revocation (docs/access.md). Keys belong to the platform."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from string import ascii_letters, digits
 from typing import TYPE_CHECKING, Final
 
-from pdp.admin.versioned import ANYTHING, Expectation, Versioned
+from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
 from pdp.domain.access import ALL_TENANTS
 from pdp.domain.api_key import (
     KEY_LENGTH,
@@ -30,71 +30,78 @@ from pdp.store.codec import check_texts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pdp.admin.workspace import Workspace, Written
+    from pdp.admin.workspace import Workspace, WriteResult
     from pdp.store.port import Reader, Transaction
 
 DEFAULT_OVERLAP_S: Final = 86_400
-"""How long an old secret counts where nobody says."""
+"""How long an old secret stays valid after a rotation that does not say."""
 
 MAX_LIFE_S: Final = 100 * 365 * 86_400
 
 _ALPHABET: Final = ascii_letters + digits
 
-Reach = frozenset[str] | None
-"""The tenants that a caller may act for; None for all of them."""
+CallerTenants = frozenset[str] | None
+"""The tenants that the caller may act for; None for all tenants."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A key that was just made: `text` is the key itself, which nobody will see again."""
+class IssuedKey:
+    """A new key. `text` is the key itself, which is shown only once."""
 
     text: str
     key: ApiKey
 
     def __repr__(self) -> str:
-        """Leaves the key out, for logs and tracebacks."""
-        return f"Shown({self.key.secrets[-1].prefix}…)"
+        """Leaves out the key itself, because this text may end up in logs and tracebacks."""
+        return f"IssuedKey({self.key.secrets[-1].prefix}…)"
 
 
 class ApiKeys:
-    """The use cases. Each takes how far its caller reaches: other keys do not exist for it."""
+    """Administers API keys.
+
+    Each method takes the tenants that its caller may act for. For this caller, keys of other
+    tenants do not exist.
+    """
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
-    async def list(self, reach: Reach) -> Sequence[ApiKey]:
+    async def list(self, caller_tenants: CallerTenants) -> Sequence[ApiKey]:
         """Returns the keys in order of creation."""
 
         def work(reader: Reader) -> list[ApiKey]:
-            keys = (ApiKey(**record.body) for record in reader.list(KIND, PLATFORM))
-            return [key for key in keys if _within(key.tenants, reach)]
+            keys = (ApiKey(**entity.body) for entity in reader.list(KIND, PLATFORM))
+            return [key for key in keys if _may_act_for(caller_tenants, key.tenants)]
 
         return await self._workspace.read(work)
 
-    async def get(self, reach: Reach, key_id: str) -> Versioned[ApiKey]:
+    async def get(self, caller_tenants: CallerTenants, key_id: str) -> Versioned[ApiKey]:
         """Returns one key.
 
         Raises:
-            KeyNotFound: there is none within reach.
+            KeyNotFound: the caller has no such key.
         """
-        return await self._workspace.read(lambda reader: _find(reader, reach, key_id))
+        return await self._workspace.read(lambda reader: _find(reader, caller_tenants, key_id))
 
-    async def create(self, actor: str, reach: Reach, draft: ApiKey) -> Written[Versioned[Shown]]:
-        """Makes a key; id, secrets, times and maker are those of `draft` no longer.
+    async def create(
+        self, actor: str, caller_tenants: CallerTenants, draft: ApiKey
+    ) -> WriteResult[Versioned[IssuedKey]]:
+        """Creates a key from `draft`; its id, secrets, times and creator are set here.
 
         Raises:
-            AccessDenied: it would act for all tenants, and its maker may not.
-            TenantMismatch: it would act for a tenant that its maker may not act for.
-            InvalidArgument: a field is out of its bounds, or there are too many keys.
+            AccessDenied: the key would act for all tenants, and its creator may not.
+            TenantMismatch: the key would act for a tenant that its creator may not act for.
+            InvalidArgument: a field is out of bounds, or there are too many keys.
         """
-        _check(draft, reach)
+        _check(draft, caller_tenants)
 
-        def work(transaction: Transaction) -> Versioned[Shown]:
+        def work(transaction: Transaction) -> Versioned[IssuedKey]:
             if transaction.count(KIND, PLATFORM) >= MAX_KEYS:
-                raise InvalidArgument.of(Violation("name", f"there may be {MAX_KEYS} keys at most"))
+                reason = f"there may be at most {MAX_KEYS} keys; revoke one first"
+                raise InvalidArgument.of(Violation("name", reason))
             now = transaction.now
             if draft.expires_at is not None and not now < draft.expires_at < now + MAX_LIFE_S:
-                reason = "must lie in the future, and within 100 years"
+                reason = "must be in the future, and within 100 years"
                 raise InvalidArgument.of(Violation("expires_at", reason))
             text, secret = _new_secret(transaction, now)
             key = replace(
@@ -106,103 +113,111 @@ class ApiKeys:
                 updated_at=now,
             )
             summary = f"Created {key.role} key {key.name} for {', '.join(key.tenants)}"
-            return Versioned(Shown(text, key), _put(transaction, actor, key, summary))
+            return Versioned(IssuedKey(text, key), _put(transaction, actor, key, summary))
 
         return await self._workspace.write(PLATFORM, work)
 
     async def rotate(
-        self, actor: str, reach: Reach, key_id: str, overlap_s: float = DEFAULT_OVERLAP_S
-    ) -> Written[Versioned[Shown]]:
-        """Gives a key a new secret; the old ones count for `overlap_s` more at most.
+        self,
+        actor: str,
+        caller_tenants: CallerTenants,
+        key_id: str,
+        overlap_s: float = DEFAULT_OVERLAP_S,
+    ) -> WriteResult[Versioned[IssuedKey]]:
+        """Gives a key a new secret; the old secrets stay valid for at most `overlap_s` more.
 
         Raises:
-            KeyNotFound: there is no such key within reach.
-            InvalidArgument: it has expired, or has been rotated too often of late.
+            KeyNotFound: the caller has no such key.
+            InvalidArgument: the key has expired, or has too many valid secrets.
         """
 
-        def work(transaction: Transaction) -> Versioned[Shown]:
-            key = _find(transaction, reach, key_id).value
+        def work(transaction: Transaction) -> Versioned[IssuedKey]:
+            key = _find(transaction, caller_tenants, key_id).value
             now = transaction.now
             if key.expires_at is not None and key.expires_at <= now:
-                raise InvalidArgument.of(Violation("key_id", "has expired; make another key"))
-            ends = now + overlap_s
-            kept = [
-                replace(each, expires_at=min(ends, each.expires_at or ends))
+                raise InvalidArgument.of(Violation("key_id", "has expired; create another key"))
+            end = now + overlap_s
+            valid = [
+                replace(each, expires_at=min(end, each.expires_at or end))
                 for each in key.secrets
                 if overlap_s and key.expiry_of(each) > now
             ]
-            if len(kept) >= MAX_SECRETS:
-                reason = f"has {MAX_SECRETS} secrets that count; wait, or set overlap_s to 0"
+            if len(valid) >= MAX_SECRETS:
+                reason = f"has {MAX_SECRETS} valid secrets; wait, or set overlap_s to 0"
                 raise InvalidArgument.of(Violation("key_id", reason))
             text, secret = _new_secret(transaction, now)
-            rotated = replace(key, secrets=(*kept, secret), updated_at=now)
+            rotated = replace(key, secrets=(*valid, secret), updated_at=now)
             summary = f"Rotated key {key.name}, with {overlap_s:g} s of overlap"
-            return Versioned(Shown(text, rotated), _put(transaction, actor, rotated, summary))
+            return Versioned(IssuedKey(text, rotated), _put(transaction, actor, rotated, summary))
 
         return await self._workspace.write(PLATFORM, work)
 
     async def revoke(
-        self, actor: str, reach: Reach, key_id: str, expected: Expectation = ANYTHING
-    ) -> Written[None]:
-        """Makes a key count no more.
+        self,
+        actor: str,
+        caller_tenants: CallerTenants,
+        key_id: str,
+        precondition: Precondition = NO_PRECONDITION,
+    ) -> WriteResult[None]:
+        """Revokes a key: from now on it is not accepted.
 
         Raises:
-            KeyNotFound: there is no such key within reach.
-            PreconditionFailed: it is not as expected.
+            KeyNotFound: the caller has no such key.
+            PreconditionFailed: `precondition` does not hold.
         """
 
         def work(transaction: Transaction) -> None:
-            present = _find(transaction, reach, key_id)
-            expected.check(present.revision)
-            summary = f"Revoked key {present.value.name}"
+            current = _find(transaction, caller_tenants, key_id)
+            precondition.check(current.revision)
+            summary = f"Revoked key {current.value.name}"
             transaction.delete(KIND, PLATFORM, key_id, actor=actor, summary=summary)
 
         return await self._workspace.write(PLATFORM, work)
 
 
-def _check(draft: ApiKey, reach: Reach) -> None:
+def _check(draft: ApiKey, caller_tenants: CallerTenants) -> None:
     check_texts(name=draft.name)
     if not draft.name.strip() or not draft.name.isprintable():
         raise InvalidArgument.of(Violation("name", "must be printable, and not empty"))
     if ALL_TENANTS in draft.tenants and len(draft.tenants) > 1:
-        raise InvalidArgument.of(Violation("tenants", "* stands alone"))
-    if ALL_TENANTS in draft.tenants and reach is not None:
-        raise AccessDenied("only a credential for all tenants can make one for all tenants")
-    if not _within(draft.tenants, reach):
+        raise InvalidArgument.of(Violation("tenants", "* must be the only entry"))
+    if ALL_TENANTS in draft.tenants and caller_tenants is not None:
+        raise AccessDenied("only a credential for all tenants can create a key for all tenants")
+    if not _may_act_for(caller_tenants, draft.tenants):
         raise TenantMismatch(
             "the credential may not act for all of these tenants",
             Violation("tenants", "not all are tenants of the credential"),
         )
 
 
-def _within(tenants: tuple[str, ...], reach: Reach) -> bool:
-    return reach is None or reach.issuperset(tenants)
+def _may_act_for(caller_tenants: CallerTenants, tenants: tuple[str, ...]) -> bool:
+    return caller_tenants is None or caller_tenants.issuperset(tenants)
 
 
-def _find(reader: Reader, reach: Reach, key_id: str) -> Versioned[ApiKey]:
-    record = reader.get(KIND, PLATFORM, key_id)
-    if record is not None:
-        key = ApiKey(**record.body)
-        if _within(key.tenants, reach):
-            return Versioned(key, record.revision)
+def _find(reader: Reader, caller_tenants: CallerTenants, key_id: str) -> Versioned[ApiKey]:
+    entity = reader.get(KIND, PLATFORM, key_id)
+    if entity is not None:
+        key = ApiKey(**entity.body)
+        if _may_act_for(caller_tenants, key.tenants):
+            return Versioned(key, entity.revision)
     raise KeyNotFound(f"there is no API key {key_id}")
 
 
 def _put(transaction: Transaction, actor: str, key: ApiKey, summary: str) -> int:
-    record = StoredEntity(KIND, PLATFORM, key.id, body_of(key))
-    return transaction.put(record, actor=actor, summary=summary).revision
+    entity = StoredEntity(KIND, PLATFORM, key.id, body_of(key))
+    return transaction.put(entity, actor=actor, summary=summary).revision
 
 
 def _new_secret(reader: Reader, now: float) -> tuple[str, KeySecret]:
-    """Returns a new key, and what is kept of it."""
-    taken = {
+    """Returns the text of a new key, and the secret to store for it."""
+    used_prefixes = {
         secret["prefix"]
-        for record in reader.list(KIND, PLATFORM)
-        for secret in record.body["secrets"]
+        for entity in reader.list(KIND, PLATFORM)
+        for secret in entity.body["secrets"]
     }
-    while (prefix := MARK + secrets.token_hex(6)) in taken:
+    while (prefix := MARK + secrets.token_hex(6)) in used_prefixes:
         continue
-    # 43 of 62 letters and digits are 256 bits.
+    # 43 characters out of 62 letters and digits have 256 bits.
     rest = (secrets.choice(_ALPHABET) for _ in range(KEY_LENGTH - PREFIX_LENGTH - 1))
     text = f"{prefix}_{''.join(rest)}"
     return text, KeySecret(prefix, digest(text).hex(), now)

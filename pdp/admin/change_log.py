@@ -1,4 +1,4 @@
-"""Reads the change log: who changed what, from what, to what (docs/audit.md)."""
+"""Reads the change log: who changed what, and the values before and after (docs/audit.md)."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from pdp.admin.workspace import Workspace
     from pdp.domain.stored_entity import Change
 
-MASKED: Final = "***"
+MASK: Final = "***"
 
 _SECRET: Final = re.compile(
     r"(?:^|_)(?:secret|password|passphrase|webhook|webhook_url|token|private_key|api_key|sha256"
     r"|hash)$"
 )
-"""What a field is called whose value no trail shows: whoever has it could act or write with it."""
+"""Names of fields whose values are never shown: with such a value, a reader could act or write."""
 
 
 class ChangePage(NamedTuple):
-    """Changes, newest first, their secrets masked.
+    """A page of changes, newest first.
 
     Attributes:
-        more: the revision below which the next page begins; None where there is none.
+        more: the revision below which the next page begins; None if this page is the last.
     """
 
     changes: Sequence[Change]
@@ -36,42 +36,42 @@ class ChangePage(NamedTuple):
 
 
 class ChangeLog:
-    """Reads what was changed."""
+    """Reads changes of policies."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
     async def list(
-        self, tenant_id: str, before: int | None, limit: int, **wanted: Any
+        self, tenant_id: str, before: int | None, limit: int, **filters: Any
     ) -> ChangePage:
         """Returns a page of changes.
 
         Args:
-            tenant_id: whose; `PLATFORM` for what all tenants share.
-            before: the revision that all of them are below; None for the newest.
-            limit: how many at most.
-            **wanted: which, by the fields of `ChangeFilter`.
+            tenant_id: the tenant; `PLATFORM` for the policies that all tenants share.
+            before: only changes below this revision; None starts with the newest.
+            limit: how many changes the page has at most.
+            **filters: further fields of `ChangeFilter`.
 
         Raises:
             StoreUnavailable: the store cannot be read.
         """
-        which = ChangeFilter(tenant_id, **wanted)
-        found = await self._workspace.read(
-            lambda reader: reader.select_changes(which, before=before, limit=limit + 1)
+        change_filter = ChangeFilter(tenant_id, **filters)
+        changes = await self._workspace.read(
+            lambda reader: reader.select_changes(change_filter, before=before, limit=limit + 1)
         )
-        more = found[limit - 1].revision if len(found) > limit else None
-        return ChangePage(found[:limit], more)
+        more = changes[limit - 1].revision if len(changes) > limit else None
+        return ChangePage(changes[:limit], more)
 
 
-def masked(value: Any) -> Any:
-    """Returns a record's body without what only its owner may know."""
+def mask_secrets(value: Any) -> Any:
+    """Returns the body of an entity with its secrets replaced by `MASK`."""
     if isinstance(value, Mapping):
         return {
-            name: MASKED if _is_secret(name) and item else masked(item)
+            name: MASK if _is_secret(name) and item else mask_secrets(item)
             for name, item in value.items()
         }
     if isinstance(value, (list, tuple)):
-        return [masked(item) for item in value]
+        return [mask_secrets(item) for item in value]
     return value
 
 

@@ -1,4 +1,4 @@
-"""Policies of a tenant's customers and their versions (seeds 001, 004)."""
+"""Policies of a tenant's customers, and their versions (the customer policy API)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.admin.versioned import ANYTHING, Expectation, Versioned
+from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
 from pdp.domain.customer_policy import KIND, MAX_BYTES, CustomerPolicy, body_of, find_violations
 from pdp.domain.stored_entity import StoredEntity
 from pdp.engine.rules.customers import compile_customer
@@ -22,19 +22,25 @@ from pdp.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pdp.admin.workspace import Workspace, Written
+    from pdp.admin.workspace import Workspace, WriteResult
     from pdp.store.port import Reader, Transaction
 
 MAX_CUSTOMERS: Final = 10_000
-"""Customers that one tenant may have policies of."""
+"""How many customers of one tenant may have a policy."""
 
 MAX_FAULTS: Final = 32
-"""Faults that one error names."""
+"""How many faults one error names."""
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerPolicyVersion:
-    """A policy as it once was, with who made it so, when (seconds since the epoch) and why."""
+    """A past or present version of a policy.
+
+    Attributes:
+        changed_by: who made the change.
+        changed_at: seconds since the epoch.
+        summary: what was changed, as a sentence.
+    """
 
     policy: CustomerPolicy
     changed_by: str
@@ -43,13 +49,13 @@ class CustomerPolicyVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class CustomerPolicyHistory:
     """A page of a policy's versions, newest first.
 
     Attributes:
-        versions: those of the page.
-        total: how many there are.
-        current: the version in force; None where the policy was deleted.
+        versions: the versions of the page.
+        total: how many versions there are.
+        current: the version in force; None if the policy was deleted.
     """
 
     versions: Sequence[CustomerPolicyVersion]
@@ -58,7 +64,7 @@ class History:
 
 
 class CustomerPolicies:
-    """The use cases. Each takes the tenant that acts, and writes take who acts for it."""
+    """Administers the policies of a tenant's customers."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -67,12 +73,12 @@ class CustomerPolicies:
         """Returns a customer's policy.
 
         Raises:
-            CustomerNotFound: there is none.
+            CustomerNotFound: the customer has no policy.
         """
 
         def work(reader: Reader) -> Versioned[CustomerPolicy]:
-            record = _find(reader, tenant_id, customer_id)
-            return Versioned(CustomerPolicy(**record.body), record.revision)
+            entity = _find(reader, tenant_id, customer_id)
+            return Versioned(CustomerPolicy(**entity.body), entity.revision)
 
         return await self._workspace.read(work)
 
@@ -82,26 +88,26 @@ class CustomerPolicies:
         actor: str,
         customer_id: str,
         document: Mapping[str, Any],
-        expected: Expectation = ANYTHING,
-    ) -> Written[Versioned[CustomerPolicy]]:
-        """Creates a customer's policy, or replaces it as a whole, and makes a version.
+        precondition: Precondition = NO_PRECONDITION,
+    ) -> WriteResult[Versioned[CustomerPolicy]]:
+        """Creates a customer's policy or replaces it as a whole, and adds a version.
 
         Raises:
-            InvalidArgument: the document has faults; it names them, up to `MAX_FAULTS`. Or the
-                customer's id cannot be kept, or is one too many.
-            InvalidCondition: so have its conditions.
-            RequestTooLarge: it is larger than `MAX_BYTES`.
-            PreconditionFailed: the policy is not as its writer expects.
+            InvalidArgument: the document has faults, of which the error names up to `MAX_FAULTS`;
+                or the customer's id cannot be stored, or there are too many customers.
+            InvalidCondition: the conditions of the document have faults.
+            RequestTooLarge: the document is larger than `MAX_BYTES`.
+            PreconditionFailed: `precondition` does not hold.
         """
         if "\0" in customer_id:
             raise InvalidArgument.of(Violation("customer_id", "must not contain NUL"))
-        # A document may have a thousand conditions: the event loop need not wait for them.
-        await asyncio.to_thread(check, CustomerPolicy(customer_id, document))
+        # A document may have a thousand conditions; they must not block the event loop.
+        await asyncio.to_thread(check_policy, CustomerPolicy(customer_id, document))
 
         def work(transaction: Transaction) -> Versioned[CustomerPolicy]:
-            present = transaction.get(KIND, tenant_id, customer_id)
-            expected.check(present.revision if present else None)
-            before = CustomerPolicy(**present.body) if present else None
+            entity = transaction.get(KIND, tenant_id, customer_id)
+            precondition.check(entity.revision if entity else None)
+            before = CustomerPolicy(**entity.body) if entity else None
             if before is None and transaction.count(KIND, tenant_id) >= MAX_CUSTOMERS:
                 reason = f"a tenant may have policies of at most {MAX_CUSTOMERS} customers"
                 raise InvalidArgument.of(Violation("customer_id", reason))
@@ -112,47 +118,54 @@ class CustomerPolicies:
                 created_at=before.created_at if before else transaction.now,
                 updated_at=transaction.now,
             )
-            record = StoredEntity(KIND, tenant_id, customer_id, body_of(policy))
-            record = transaction.put(record, actor=actor, summary=_summary(before, policy))
-            return Versioned(policy, record.revision)
+            stored = transaction.put(
+                StoredEntity(KIND, tenant_id, customer_id, body_of(policy)),
+                actor=actor,
+                summary=_summary(before, policy),
+            )
+            return Versioned(policy, stored.revision)
 
         return await self._workspace.write(tenant_id, work)
 
     async def delete(
-        self, tenant_id: str, actor: str, customer_id: str, expected: Expectation = ANYTHING
-    ) -> Written[None]:
-        """Takes a policy out of force, so that the customer is unknown; its history stays.
+        self,
+        tenant_id: str,
+        actor: str,
+        customer_id: str,
+        precondition: Precondition = NO_PRECONDITION,
+    ) -> WriteResult[None]:
+        """Deletes a policy; the customer is unknown afterwards. The history is kept.
 
         Raises:
-            CustomerNotFound: there is none.
-            PreconditionFailed: the policy is not as its writer expects.
+            CustomerNotFound: the customer has no policy.
+            PreconditionFailed: `precondition` does not hold.
         """
 
         def work(transaction: Transaction) -> None:
-            expected.check(_find(transaction, tenant_id, customer_id).revision)
+            precondition.check(_find(transaction, tenant_id, customer_id).revision)
             transaction.delete(KIND, tenant_id, customer_id, actor=actor, summary="Deleted")
 
         return await self._workspace.write(tenant_id, work)
 
     async def versions(
         self, tenant_id: str, customer_id: str, *, number: int, size: int
-    ) -> History:
-        """Returns a page of a policy's history; a deleted policy's too.
+    ) -> CustomerPolicyHistory:
+        """Returns a page of a policy's history, also if the policy was deleted.
 
         Args:
-            tenant_id: whose customer it is.
+            tenant_id: the tenant.
             customer_id: the customer.
-            number: of the page, from 1.
-            size: versions on a page.
+            number: the number of the page, from 1.
+            size: how many versions a page has.
 
         Raises:
-            CustomerNotFound: there has never been such a policy.
+            CustomerNotFound: the customer has never had a policy.
         """
 
-        def work(reader: Reader) -> History:
+        def work(reader: Reader) -> CustomerPolicyHistory:
             changes = reader.history(KIND, tenant_id, customer_id)
             if not changes:
-                raise _unknown(customer_id)
+                raise _not_found(customer_id)
             versions = [
                 CustomerPolicyVersion(
                     CustomerPolicy(**change.after), change.actor, change.at, change.summary
@@ -162,7 +175,7 @@ class CustomerPolicies:
             ]
             in_force = changes[0].after is not None
             start = (number - 1) * size
-            return History(
+            return CustomerPolicyHistory(
                 versions[start : start + size],
                 len(versions),
                 versions[0].policy.version if in_force else None,
@@ -171,49 +184,49 @@ class CustomerPolicies:
         return await self._workspace.read(work)
 
 
-def check(policy: CustomerPolicy, prefix: str = "") -> None:
-    """Holds a policy's document against its bounds and compiles its conditions.
+def check_policy(policy: CustomerPolicy, prefix: str = "") -> None:
+    """Checks a policy's document against its bounds and compiles its conditions.
 
     Args:
         policy: the policy.
-        prefix: put before the fields' paths, for a document that lies in another.
+        prefix: put before the paths of fields, if the document is part of another one.
 
     Raises:
-        InvalidArgument: it has faults; the error names them, up to `MAX_FAULTS`.
-        InvalidCondition: so have its conditions.
-        RequestTooLarge: it is larger than `MAX_BYTES`.
+        InvalidArgument: the document has faults; the error names up to `MAX_FAULTS`.
+        InvalidCondition: the conditions of the document have faults.
+        RequestTooLarge: the document is larger than `MAX_BYTES`.
     """
     size = len(json.dumps(policy.document, ensure_ascii=False, separators=(",", ":")).encode())
     if size > MAX_BYTES:
         raise RequestTooLarge(f"the policies are larger than {MAX_BYTES} bytes")
-    found = [
+    violations = [
         Violation(prefix + field, reason)
         for field, reason in islice(find_violations(policy.document), MAX_FAULTS)
     ]
-    if found:
-        raise InvalidArgument.of(*found)
+    if violations:
+        raise InvalidArgument.of(*violations)
     compile_customer(policy, prefix)
 
 
 def _find(reader: Reader, tenant_id: str, customer_id: str) -> StoredEntity:
-    record = reader.get(KIND, tenant_id, customer_id)
-    if record is None:
-        raise _unknown(customer_id)
-    return record
+    entity = reader.get(KIND, tenant_id, customer_id)
+    if entity is None:
+        raise _not_found(customer_id)
+    return entity
 
 
 def _last_version(
     reader: Reader, tenant_id: str, customer_id: str, before: CustomerPolicy | None
 ) -> int:
-    """Returns the newest version there has been, also of a policy that was deleted; 0 for none."""
+    """Returns the number of the newest version, also of a deleted policy; 0 if it is new."""
     if before is not None:
         return before.version
-    deleted = next(iter(reader.history(KIND, tenant_id, customer_id)), None)
-    return int(deleted.before["version"]) if deleted and deleted.before else 0
+    deletion = next(iter(reader.history(KIND, tenant_id, customer_id)), None)
+    return int(deletion.before["version"]) if deletion and deletion.before else 0
 
 
 def _summary(before: CustomerPolicy | None, after: CustomerPolicy) -> str:
-    """Says what changed, in words."""
+    """Returns a sentence that names the changed fields."""
     if before is None:
         return "Created"
     old, new = before.document, after.document
@@ -221,5 +234,5 @@ def _summary(before: CustomerPolicy | None, after: CustomerPolicy) -> str:
     return f"Changed {', '.join(changed)}" if changed else "No change"
 
 
-def _unknown(customer_id: str) -> CustomerNotFound:
+def _not_found(customer_id: str) -> CustomerNotFound:
     return CustomerNotFound(f"there is no policy of customer {customer_id}")

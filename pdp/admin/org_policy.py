@@ -1,73 +1,73 @@
-"""The org policy of a tenant: read whole, changed in part (seed 000)."""
+"""The org policy of a tenant: read as a whole, changed field by field (the org policy API)."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pdp.admin.versioned import ANYTHING, Expectation, Versioned
+from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY, ID, KIND, OrgPolicy, body_of
 from pdp.domain.stored_entity import StoredEntity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pdp.admin.workspace import Workspace, Written
+    from pdp.admin.workspace import Workspace, WriteResult
     from pdp.store.port import Reader, Transaction
 
 
 class OrgPolicies:
-    """The use cases. Each takes the tenant that acts, and writes take who acts for it."""
+    """Reads and updates the org policies of tenants."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
     async def get(self, tenant_id: str) -> Versioned[OrgPolicy]:
-        """Returns the tenant's policy; the default one, at revision 0, until it is changed."""
-        return await self._workspace.read(lambda reader: _policy(reader, tenant_id))
+        """Returns the tenant's policy. Until it is changed: the default, at revision 0."""
+        return await self._workspace.read(lambda reader: _read(reader, tenant_id))
 
     async def update(
         self,
         tenant_id: str,
         actor: str,
         changes: Mapping[str, Any],
-        expected: Expectation = ANYTHING,
-    ) -> Written[Versioned[OrgPolicy]]:
-        """Changes the fields in `changes`. Where they change nothing, nothing is written.
+        precondition: Precondition = NO_PRECONDITION,
+    ) -> WriteResult[Versioned[OrgPolicy]]:
+        """Changes the fields in `changes`. Writes nothing if they have these values already.
 
         Args:
-            tenant_id: whose policy it is.
-            actor: who changes it.
+            tenant_id: the tenant.
+            actor: who makes the change.
             changes: new values by field name.
-            expected: what the policy's revision must be.
+            precondition: checked against the revision of the policy.
 
         Raises:
-            PreconditionFailed: the policy is not as expected.
+            PreconditionFailed: `precondition` does not hold.
         """
 
         def work(transaction: Transaction) -> Versioned[OrgPolicy]:
-            present = _policy(transaction, tenant_id)
-            expected.check(present.revision)
-            changed = replace(present.value, **changes)
-            if changed == present.value:
-                return present
-            record = StoredEntity(KIND, tenant_id, ID, body_of(changed))
-            summary = _summary(present.value, changed)
-            kept = transaction.put(record, actor=actor, summary=summary)
-            return Versioned(changed, kept.revision)
+            current = _read(transaction, tenant_id)
+            precondition.check(current.revision)
+            policy = replace(current.value, **changes)
+            if policy == current.value:
+                return current
+            entity = StoredEntity(KIND, tenant_id, ID, body_of(policy))
+            summary = _summary(current.value, policy)
+            stored = transaction.put(entity, actor=actor, summary=summary)
+            return Versioned(policy, stored.revision)
 
         return await self._workspace.write(tenant_id, work)
 
 
-def _policy(reader: Reader, tenant_id: str) -> Versioned[OrgPolicy]:
-    record = reader.get(KIND, tenant_id, ID)
-    if record is None:
+def _read(reader: Reader, tenant_id: str) -> Versioned[OrgPolicy]:
+    entity = reader.get(KIND, tenant_id, ID)
+    if entity is None:
         return Versioned(DEFAULT_ORG_POLICY, 0)
-    return Versioned(OrgPolicy(**record.body), record.revision)
+    return Versioned(OrgPolicy(**entity.body), entity.revision)
 
 
 def _summary(before: OrgPolicy, after: OrgPolicy) -> str:
-    """Says which fields changed, in words."""
+    """Returns a sentence that names the changed fields."""
     changed = [
         name for name in OrgPolicy.__slots__ if getattr(before, name) != getattr(after, name)
     ]

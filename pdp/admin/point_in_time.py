@@ -1,4 +1,4 @@
-"""Policies as they were at a revision: those that there are, with what was changed since undone."""
+"""Policies as they were at a revision: the current ones, with the changes since then undone."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 _PAGE: Final = 1000
 
 
-def records_at(
+def entities_at(
     reader: Reader, tenant_id: str, revision: int, *, field: str = "revision"
 ) -> Sequence[StoredEntity]:
-    """Returns a tenant's records as they were at a revision, in order of creation.
+    """Returns a tenant's entities as they were at a revision, in order of creation.
 
-    It takes as long as there have been changes of the tenant since.
+    The cost grows with the number of the tenant's changes since that revision.
 
     Args:
-        reader: of the store.
-        tenant_id: whose; `PLATFORM` for what all tenants share.
-        revision: of the store; 0 is before anything was written.
-        field: what names the revision in an error.
+        reader: a view of the store.
+        tenant_id: the tenant; `PLATFORM` for the policies that all tenants share.
+        revision: a revision of the store; 0 is before the first write.
+        field: the name of the field that an error about the revision names.
 
     Raises:
         InvalidArgument: the store has no such revision.
@@ -43,51 +43,51 @@ def records_at(
     if not 0 <= revision <= newest:
         reason = f"must be from 0 to {newest}, the last revision"
         raise InvalidArgument.of(Violation(field, reason))
-    records = {(each.kind, each.id): each for each in reader.list_tenant(tenant_id)}
+    entities = {(each.kind, each.id): each for each in reader.list_tenant(tenant_id)}
     restored: set[tuple[str, str]] = set()
-    for change in _since(reader, tenant_id, revision):
+    for change in _changes_after(reader, tenant_id, revision):
         key = (change.kind, change.entity_id)
         if change.before is None:
-            records.pop(key, None)
-        elif key in records:
-            records[key] = replace(records[key], body=change.before)
+            entities.pop(key, None)
+        elif key in entities:
+            entities[key] = replace(entities[key], body=change.before)
         else:
             restored.add(key)
-            records[key] = StoredEntity(change.kind, tenant_id, change.entity_id, change.before)
-    for key in restored & records.keys():
-        records[key] = _dated(reader, records[key], revision)
-    found = list(records.values())
-    # Without any that were deleted since, they are in order as the store has them.
-    return sorted(found, key=lambda each: each.created_at) if restored else found
+            entities[key] = StoredEntity(change.kind, tenant_id, change.entity_id, change.before)
+    for key in restored & entities.keys():
+        entities[key] = _with_creation_time(reader, entities[key], revision)
+    result = list(entities.values())
+    # If none was deleted since, the store's own order is the order of creation.
+    return sorted(result, key=lambda each: each.created_at) if restored else result
 
 
 def snapshot_at(reader: Reader, platform: Platform, tenant_id: str, revision: int) -> Snapshot:
-    """Compiles a tenant as it was at `revision`, on the platform as it was then.
+    """Compiles a tenant's policies as they were at `revision`, on the platform of that revision.
 
     Args:
-        reader: of the store.
-        platform: as it is in force; what has not changed since is used again.
-        tenant_id: whose policies.
-        revision: of the store.
+        reader: a view of the store.
+        platform: the platform in force; its unchanged parts are reused.
+        tenant_id: the tenant.
+        revision: a revision of the store.
 
     Raises:
         InvalidArgument: the store has no such revision.
-        InvalidPattern: a pattern of then does not compile any more; it names them all.
+        InvalidPattern: patterns of that revision do not compile any more; the error names them all.
         StoreUnavailable: the store cannot be read.
     """
-    shared, own = (
-        read_policies(records_at(reader, owner, revision)) for owner in (PLATFORM, tenant_id)
+    platform_policies, tenant_policies = (
+        read_policies(entities_at(reader, owner, revision)) for owner in (PLATFORM, tenant_id)
     )
-    then = compile_platform(
-        shared, platform.validators, platform.risk, platform.patterns, platform.detectors
+    past_platform = compile_platform(
+        platform_policies, platform.validators, platform.risk, platform.patterns, platform.detectors
     )
-    return compile_tenant(then, tenant_id, own, revision)
+    return compile_tenant(past_platform, tenant_id, tenant_policies, revision)
 
 
-def _since(reader: Reader, tenant_id: str, revision: int) -> Iterator[Change]:
+def _changes_after(reader: Reader, tenant_id: str, revision: int) -> Iterator[Change]:
     """Yields the tenant's changes after a revision, newest first."""
-    wanted, before = ChangeFilter(tenant_id), None
-    while page := reader.select_changes(wanted, before=before, limit=_PAGE):
+    change_filter, before = ChangeFilter(tenant_id), None
+    while page := reader.select_changes(change_filter, before=before, limit=_PAGE):
         for change in page:
             if change.revision <= revision:
                 return
@@ -95,8 +95,8 @@ def _since(reader: Reader, tenant_id: str, revision: int) -> Iterator[Change]:
         before = page[-1].revision
 
 
-def _dated(reader: Reader, record: StoredEntity, revision: int) -> StoredEntity:
-    """Returns a record that is deleted by now with the time at which it had been created."""
-    history = reader.history(record.kind, record.tenant_id, record.id)
-    made = (each.at for each in history if each.op == "create" and each.revision <= revision)
-    return replace(record, created_at=next(made, 0.0))
+def _with_creation_time(reader: Reader, entity: StoredEntity, revision: int) -> StoredEntity:
+    """Returns an entity that is deleted now with the time when it was created."""
+    history = reader.history(entity.kind, entity.tenant_id, entity.id)
+    created = (each.at for each in history if each.op == "create" and each.revision <= revision)
+    return replace(entity, created_at=next(created, 0.0))

@@ -1,7 +1,7 @@
-"""Snapshots read from the store: a tenant's at its first use, and all that a change makes stale.
+"""Compiles snapshots from the store: at a tenant's first use, and when a change makes one stale.
 
-Shared by the server's `Workspace` and by `pdp.embedded.Engine`: they differ in which thread does
-what, not in what is done.
+The server's `Workspace` and `pdp.embedded.Engine` share this module. They differ only in which
+thread runs which step.
 """
 
 from __future__ import annotations
@@ -23,97 +23,102 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """What the change log says since a revision.
+class ChangesSince:
+    """The contents of the change log after a revision.
 
     Attributes:
-        revision: of the last change.
-        changed: the tenants that changed, each with the revision of its last change.
-        of_platform: the changes of what all tenants share.
+        revision: the revision of the last change.
+        tenants: the tenants that changed, each with the revision of its last change.
+        platform: the changes of the platform, which all tenants share.
     """
 
     revision: int
-    changed: Mapping[str, int]
-    of_platform: Sequence[Change] = ()
+    tenants: Mapping[str, int]
+    platform: Sequence[Change] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Renewal:
-    """What has to be compiled because of news; made where the publisher may be read.
+class RefreshPlan:
+    """What must be compiled because of changes.
+
+    Built on the publisher's thread, so that the compilation itself does not read the publisher.
 
     Attributes:
-        platform: as it is in force.
-        of_platform: the changes since of what all tenants share.
-        held: the tenants' snapshots that have become stale.
+        platform: the platform that is in force.
+        platform_changes: the changes of the platform since then.
+        stale: the tenant snapshots that have become stale.
     """
 
     platform: Platform
-    of_platform: Sequence[Change]
-    held: tuple[Snapshot, ...]
+    platform_changes: Sequence[Change]
+    stale: tuple[Snapshot, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Renewed:
-    """What was compiled because of news; the platform is None where it has not changed."""
+class RefreshResult:
+    """What was compiled because of changes; `platform` is None if it has not changed."""
 
-    fresh: tuple[Snapshot, ...] = ()
+    snapshots: tuple[Snapshot, ...] = ()
     platform: Platform | None = None
 
 
 def compile_snapshot(
-    reader: Reader, tenant_id: str, platform: Platform, held: Snapshot | None
+    reader: Reader, tenant_id: str, platform: Platform, previous: Snapshot | None
 ) -> Snapshot:
-    """Compiles a tenant as the store has it now; from `held` and the log where that is shorter.
+    """Compiles a tenant's policies as they are in the store now.
+
+    If `previous` can be reused, only the changes since its revision are read and compiled.
 
     Raises:
-        InvalidPattern: some patterns do not compile; it names them all.
+        InvalidPattern: some patterns do not compile; the error names them all.
         StoreUnavailable: the store cannot be read.
     """
     revision = reader.revision()
-    if held is None or not held.platform.compatible_with(platform):
+    if previous is None or not previous.platform.compatible_with(platform):
         policies = read_policies(reader.list_tenant(tenant_id))
         return compile_tenant(platform, tenant_id, policies, revision)
     changes: list[Change] = []
-    since = held.revision
+    since = previous.revision
     while page := reader.changes(since):
         changes += (change for change in page if change.tenant_id == tenant_id)
         since = page[-1].revision
-    return compile_tenant(
-        platform, tenant_id, apply_changes(held.policies, changes), revision, held
-    )
+    policies = apply_changes(previous.policies, changes)
+    return compile_tenant(platform, tenant_id, policies, revision, previous)
 
 
-def read_news(reader: Reader, since: int) -> News:
-    """Reads the change log on from revision `since`."""
-    changed: dict[str, int] = {}
-    of_platform: list[Change] = []
+def read_changes(reader: Reader, since: int) -> ChangesSince:
+    """Reads the change log after revision `since`."""
+    tenants: dict[str, int] = {}
+    platform: list[Change] = []
     revision = since
     while changes := reader.changes(revision):
-        changed.update((change.tenant_id, change.revision) for change in changes)
-        of_platform += (change for change in changes if change.tenant_id == PLATFORM)
+        tenants.update((change.tenant_id, change.revision) for change in changes)
+        platform += (change for change in changes if change.tenant_id == PLATFORM)
         revision = changes[-1].revision
-    return News(revision, changed, of_platform)
+    return ChangesSince(revision, tenants, platform)
 
 
-def plan_renewal(publisher: Publisher, news: News) -> Renewal | None:
-    """Returns what `news` makes stale; None where nothing has to be compiled."""
-    held = tuple(
+def plan_refresh(publisher: Publisher, changes: ChangesSince) -> RefreshPlan | None:
+    """Returns what `changes` make stale; None if nothing has to be compiled."""
+    stale = tuple(
         snapshot
-        for tenant_id, revision in news.changed.items()
+        for tenant_id, revision in changes.tenants.items()
         if (snapshot := publisher.cached(tenant_id)) is not None and snapshot.revision < revision
     )
-    if not (held or news.of_platform):
+    if not (stale or changes.platform):
         return None
-    return Renewal(publisher.platform, news.of_platform, held)
+    return RefreshPlan(publisher.platform, changes.platform, stale)
 
 
-def renew(reader: Reader, renewal: Renewal) -> Renewed:
-    """Compiles what `renewal` asks for, as the store has it now.
+def refresh(reader: Reader, plan: RefreshPlan) -> RefreshResult:
+    """Compiles the snapshots of `plan` from the store as it is now.
 
     Raises:
-        InvalidPattern: some patterns do not compile; it names them all.
+        InvalidPattern: some patterns do not compile; the error names them all.
         StoreUnavailable: the store cannot be read.
     """
-    platform = update_platform(renewal.platform, renewal.of_platform)
-    fresh = tuple(compile_snapshot(reader, held.tenant_id, platform, held) for held in renewal.held)
-    return Renewed(fresh, None if platform is renewal.platform else platform)
+    platform = update_platform(plan.platform, plan.platform_changes)
+    snapshots = tuple(
+        compile_snapshot(reader, stale.tenant_id, platform, stale) for stale in plan.stale
+    )
+    return RefreshResult(snapshots, None if platform is plan.platform else platform)

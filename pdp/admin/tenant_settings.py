@@ -1,66 +1,66 @@
-"""The settings of a tenant: read whole, changed in part (decide.md, Fail closed and Layers)."""
+"""The settings of a tenant: read as a whole, changed field by field (docs/decide.md)."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pdp.admin.versioned import ANYTHING, Expectation, Versioned
+from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
 from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant_settings import DEFAULT_SETTINGS, ID, KIND, TenantSettings, body_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pdp.admin.workspace import Workspace, Written
+    from pdp.admin.workspace import Workspace, WriteResult
     from pdp.store.port import Reader, Transaction
 
 
-class SettingsOfTenants:
-    """The use cases. Each takes the tenant that acts, and writes take who acts for it."""
+class TenantSettingsAdmin:
+    """Reads and updates the settings of tenants."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
     async def get(self, tenant_id: str) -> Versioned[TenantSettings]:
-        """Returns the tenant's settings; the default ones, at revision 0, until they change."""
-        return await self._workspace.read(lambda reader: _settings(reader, tenant_id))
+        """Returns the tenant's settings. Until they are changed: the defaults, at revision 0."""
+        return await self._workspace.read(lambda reader: _read(reader, tenant_id))
 
     async def update(
         self,
         tenant_id: str,
         actor: str,
         changes: Mapping[str, str],
-        expected: Expectation = ANYTHING,
-    ) -> Written[Versioned[TenantSettings]]:
-        """Changes the settings in `changes`. Where they change nothing, nothing is written.
+        precondition: Precondition = NO_PRECONDITION,
+    ) -> WriteResult[Versioned[TenantSettings]]:
+        """Changes the settings in `changes`. Writes nothing if they have these values already.
 
         Args:
-            tenant_id: whose settings they are.
-            actor: who changes them.
-            changes: new values by the settings' names, within the bounds of the contract.
-            expected: what the settings' revision must be.
+            tenant_id: the tenant.
+            actor: who makes the change.
+            changes: new values by the name of the setting, within the bounds of the contract.
+            precondition: checked against the revision of the settings.
 
         Raises:
-            PreconditionFailed: the settings are not as expected.
+            PreconditionFailed: `precondition` does not hold.
         """
 
         def work(transaction: Transaction) -> Versioned[TenantSettings]:
-            present = _settings(transaction, tenant_id)
-            expected.check(present.revision)
-            changed = replace(present.value, **changes)  # type: ignore[arg-type] # in bounds
-            if changed == present.value:
-                return present
-            record = StoredEntity(KIND, tenant_id, ID, body_of(changed))
-            told = ", ".join(f"{name} to {value}" for name, value in sorted(changes.items()))
-            kept = transaction.put(record, actor=actor, summary=f"Set {told}")
-            return Versioned(changed, kept.revision)
+            current = _read(transaction, tenant_id)
+            precondition.check(current.revision)
+            settings = replace(current.value, **changes)  # type: ignore[arg-type] # in bounds
+            if settings == current.value:
+                return current
+            entity = StoredEntity(KIND, tenant_id, ID, body_of(settings))
+            values = ", ".join(f"{name} to {value}" for name, value in sorted(changes.items()))
+            stored = transaction.put(entity, actor=actor, summary=f"Set {values}")
+            return Versioned(settings, stored.revision)
 
         return await self._workspace.write(tenant_id, work)
 
 
-def _settings(reader: Reader, tenant_id: str) -> Versioned[TenantSettings]:
-    record = reader.get(KIND, tenant_id, ID)
-    if record is None:
+def _read(reader: Reader, tenant_id: str) -> Versioned[TenantSettings]:
+    entity = reader.get(KIND, tenant_id, ID)
+    if entity is None:
         return Versioned(DEFAULT_SETTINGS, 0)
-    return Versioned(TenantSettings(**record.body), record.revision)
+    return Versioned(TenantSettings(**entity.body), entity.revision)

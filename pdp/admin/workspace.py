@@ -1,8 +1,9 @@
-"""Where use cases do their work: one thread for the store, one transaction for a write.
+"""Runs the use cases: one thread for the store, one transaction for each write.
 
-A write is compiled inside its transaction, so the store never holds what cannot be compiled;
-it is published after the commit. The change log is read on from the last revision that was seen,
-so that the writes of other processes come into force as this one's own do.
+A write compiles the tenant's policies inside its transaction, so the store never holds policies
+that cannot be compiled. The snapshot is published after the commit. The workspace also follows the
+change log from the last revision that it has read, so that the writes of other processes come into
+force here in the same way as its own.
 """
 
 from __future__ import annotations
@@ -16,7 +17,13 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import structlog
 
-from pdp.admin.snapshots import Renewed, compile_snapshot, plan_renewal, read_news, renew
+from pdp.admin.snapshots import (
+    RefreshResult,
+    compile_snapshot,
+    plan_refresh,
+    read_changes,
+    refresh,
+)
 from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import update_platform
 from pdp.errors import PdpError
@@ -29,10 +36,10 @@ if TYPE_CHECKING:
     from pdp.store.port import Reader, Store, Transaction
 
 POLL_INTERVAL_S: Final = 0.025
-"""How often the store is asked whether another process has written (docs/architecture.md)."""
+"""How often the store is polled for writes of other processes (docs/architecture.md)."""
 
 RETRY_INTERVAL_S: Final = 1.0
-"""How long a store that cannot be followed is left alone."""
+"""How long the workspace waits before it reads again from a store that could not be read."""
 
 _log: Final = structlog.get_logger("pdp.store")
 
@@ -40,22 +47,23 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Written(Generic[T]):
-    """The result of a write, and the revision that it is in force from."""
+class WriteResult(Generic[T]):
+    """The result of a write, and the first revision in which it is in force."""
 
     value: T
     revision: int
 
 
 @dataclass(slots=True)
-class Progress:
-    """How the workspace has been doing, for metrics.
+class WorkspaceStats:
+    """Counters of a workspace, for metrics.
 
     Attributes:
-        compilations: snapshots of tenants that were compiled.
-        compiling_s: seconds that took in all.
-        loads: tenants that were asked for and not held compiled.
-        current_at: when what is in force was last known to be the newest, by `time.monotonic`.
+        compilations: how many tenant snapshots were compiled.
+        compiling_s: total time of these compilations, in seconds.
+        loads: how many requests needed a tenant whose snapshot was not in memory.
+        current_at: when the policies in force were last known to be the newest, by
+            `time.monotonic`.
     """
 
     compilations: int = 0
@@ -64,8 +72,8 @@ class Progress:
     current_at: float = field(default_factory=time.monotonic)
 
 
-def _nobody() -> None:
-    """Tells nobody: this process is alone, or leaves it to the others to look."""
+def _no_op() -> None:
+    """Does nothing: there are no other processes to notify, or they poll by themselves."""
 
 
 class Workspace:
@@ -74,15 +82,15 @@ class Workspace:
     def __init__(self, store: Store, publisher: Publisher) -> None:
         self._store = store
         self._publisher = publisher
-        # SQLite is used by one thread; the single worker also puts all writes in order.
+        # One thread uses SQLite; the single worker also puts all writes in order.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._loading: dict[str, asyncio.Task[Snapshot]] = {}
         self._advanced = asyncio.Event()
         self._catching_up = asyncio.Lock()
-        self._news = asyncio.Event()
-        self.tell: Callable[[], None] = _nobody
-        """Tells other processes that something was written; they find it by themselves, too."""
-        self.progress = Progress()
+        self._wake_up = asyncio.Event()
+        self.notify: Callable[[], None] = _no_op
+        """Notifies other processes of a write. Without it they find the write by polling."""
+        self.stats = WorkspaceStats()
 
     async def read(self, work: Callable[[Reader], T]) -> T:
         """Runs `work` on a consistent view of the store and returns its result."""
@@ -93,8 +101,8 @@ class Workspace:
 
         return await self._run(run)
 
-    async def record(self, work: Callable[[Transaction], T]) -> T:
-        """Runs `work` in one transaction that changes no policy, so that nothing is compiled."""
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Runs `work` in one transaction that changes no policy. Compiles and publishes nothing."""
 
         def run() -> T:
             with self._store.write() as transaction:
@@ -103,59 +111,62 @@ class Workspace:
         return await self._run(run)
 
     def data_version(self) -> int:
-        """Returns a number that differs once anyone has written; see `Store.data_version`."""
+        """Returns a number that changes with every commit of any process.
+
+        See `Store.data_version`.
+        """
         return self._store.data_version()
 
-    async def write(self, tenant_id: str, work: Callable[[Transaction], T]) -> Written[T]:
+    async def write(self, tenant_id: str, work: Callable[[Transaction], T]) -> WriteResult[T]:
         """Runs `work` in one transaction, compiles the tenant, commits and publishes.
 
-        What is `PLATFORM`'s is in force for all tenants when it returns. A caller that goes away
-        does not stop it half-way.
+        A write for `PLATFORM` is in force for all tenants when this method returns. If the caller
+        is cancelled, the write still finishes.
 
         Raises:
-            PdpError: what `work` or the compilation raised; nothing was written.
+            PdpError: `work` or the compilation failed; nothing was written.
         """
         return await asyncio.shield(self._write(tenant_id, work))
 
-    async def _write(self, tenant_id: str, work: Callable[[Transaction], T]) -> Written[T]:
+    async def _write(self, tenant_id: str, work: Callable[[Transaction], T]) -> WriteResult[T]:
         if tenant_id == PLATFORM:
             return await self._write_platform(work)
-        held = self._publisher.cached(tenant_id)
+        previous = self._publisher.cached(tenant_id)
         platform = self._publisher.platform
 
         def run() -> tuple[T, Snapshot]:
             with self._store.write() as transaction:
                 value = work(transaction)
-                return value, self._compiled(transaction, tenant_id, platform, held)
+                return value, self._compile(transaction, tenant_id, platform, previous)
 
         value, snapshot = await self._run(run)
-        self.tell()
+        self.notify()
         self._publisher.publish(snapshot)
         try:
             await self.catch_up()
         except PdpError as error:
-            # What was asked for is written and in force; only what others wrote is not, yet.
-            _log.error("cannot catch up", reason=error.message)
-        return Written(value, snapshot.revision)
+            # This write is stored and in force. Only the writes of other processes are missing.
+            _log.error("cannot load policy changes of other processes", reason=error.message)
+        return WriteResult(value, snapshot.revision)
 
-    async def _write_platform(self, work: Callable[[Transaction], T]) -> Written[T]:
+    async def _write_platform(self, work: Callable[[Transaction], T]) -> WriteResult[T]:
         platform = self._publisher.platform
 
         def run() -> tuple[T, int]:
             with self._store.write() as transaction:
                 value = work(transaction)
-                update_platform(platform, transaction.written)  # only to see that it compiles
+                update_platform(platform, transaction.written)  # checks that it compiles
                 return value, transaction.revision()
 
         value, revision = await self._run(run)
-        self.tell()
+        self.notify()
         await self.catch_up()
-        return Written(value, revision)
+        return WriteResult(value, revision)
 
     async def load(self, tenant_id: str) -> Snapshot:
-        """Returns the tenant's snapshot, compiled from the store where it is not held.
+        """Returns the tenant's snapshot; compiles it from the store if it is not in memory.
 
-        Many callers at once share one compilation.
+        Concurrent callers share one compilation.
 
         Raises:
             StoreUnavailable: the store cannot be read.
@@ -167,50 +178,50 @@ class Workspace:
         return await asyncio.shield(task)
 
     async def _load(self, tenant_id: str) -> Snapshot:
-        self.progress.loads += 1
+        self.stats.loads += 1
         while True:
             platform = self._publisher.platform
 
             def run(platform: Platform = platform) -> Snapshot:
                 with self._store.read() as reader:
-                    return self._compiled(reader, tenant_id, platform, None)
+                    return self._compile(reader, tenant_id, platform, None)
 
             snapshot = await self._run(run)
             if self._publisher.publish(snapshot):
                 return snapshot
 
-    def _compiled(
-        self, reader: Reader, tenant_id: str, platform: Platform, held: Snapshot | None
+    def _compile(
+        self, reader: Reader, tenant_id: str, platform: Platform, previous: Snapshot | None
     ) -> Snapshot:
-        begin = time.perf_counter()
-        snapshot = compile_snapshot(reader, tenant_id, platform, held)
-        self.progress.compilations += 1
-        self.progress.compiling_s += time.perf_counter() - begin
+        start = time.perf_counter()
+        snapshot = compile_snapshot(reader, tenant_id, platform, previous)
+        self.stats.compilations += 1
+        self.stats.compiling_s += time.perf_counter() - start
         return snapshot
 
     async def catch_up(self) -> None:
-        """Puts in force whatever has been written since the last time, by anyone.
+        """Puts in force all changes in the store since the last call, of this or other processes.
 
         Raises:
             StoreUnavailable: the store cannot be read.
-            InvalidPattern: what another process has written does not compile.
+            InvalidPattern: the changes of another process do not compile.
         """
         publisher = self._publisher
         async with self._catching_up:
             since = publisher.revision
-            news = await self.read(lambda reader: read_news(reader, since))
-            if news.revision <= since:
+            changes = await self.read(lambda reader: read_changes(reader, since))
+            if changes.revision <= since:
                 return
-            renewal = plan_renewal(publisher, news)
-            renewed = Renewed()
-            if renewal is not None:
-                renewed = await self.read(lambda reader: renew(reader, renewal))
-            publisher.advance(news.revision, news.changed, renewed.fresh, renewed.platform)
+            plan = plan_refresh(publisher, changes)
+            result = RefreshResult()
+            if plan is not None:
+                result = await self.read(lambda reader: refresh(reader, plan))
+            publisher.advance(changes.revision, changes.tenants, result.snapshots, result.platform)
             self._advanced.set()
             self._advanced = asyncio.Event()
 
     async def reach(self, revision: int, timeout_s: float) -> bool:
-        """Waits until `revision` is in force; returns False where that takes too long."""
+        """Waits until `revision` is in force; returns False if the timeout expires first."""
         try:
             async with asyncio.timeout(timeout_s):
                 while self._publisher.revision < revision:
@@ -219,39 +230,39 @@ class Workspace:
             return False
         return True
 
-    def look(self) -> None:
-        """Has `follow` look at the store now: another process has written."""
-        self._news.set()
+    def wake(self) -> None:
+        """Makes `follow` read the store now, because another process has written to it."""
+        self._wake_up.set()
 
     async def follow(self) -> None:
         """Catches up whenever another process has written, until cancelled.
 
-        A store that cannot be read, or holds what does not compile, leaves in force what is: that
-        is logged, and tried again.
+        If the store cannot be read or its policies do not compile, the policies in force stay in
+        force. The error is logged once, and the read is retried.
         """
-        seen = -1
+        last_version = -1
         failing = False
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(RETRY_INTERVAL_S if failing else POLL_INTERVAL_S):
-                    await self._news.wait()
-            self._news.clear()
+                    await self._wake_up.wait()
+            self._wake_up.clear()
             try:
                 version = self._store.data_version()
-                if version != seen:
+                if version != last_version:
                     await self.catch_up()
-                seen, failing = version, False
-                self.progress.current_at = time.monotonic()
+                last_version, failing = version, False
+                self.stats.current_at = time.monotonic()
             except Exception as error:
-                # Whatever it is, nothing else would ever bring a kill switch here.
+                # Never give up: without this loop, kill switch changes would not reach this server.
                 if not failing:
                     reason = error.message if isinstance(error, PdpError) else repr(error)
-                    _log.error("the store cannot be followed", reason=reason)
+                    _log.error("cannot read policy changes from the store", reason=reason)
                 failing = True
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def close(self) -> None:
-        """Waits for the store's thread to finish what it has begun, and ends it."""
+        """Stops the store's thread after it has finished its current work."""
         self._thread.shutdown(wait=True)

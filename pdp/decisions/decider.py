@@ -77,7 +77,7 @@ class UsageMeter(Protocol):
 class ReadableMeter(UsageMeter, Protocol):
     """A meter that simulations can read."""
 
-    def standing(self, snapshot: Snapshot, request: Request) -> Request:
+    def with_usage(self, snapshot: Snapshot, request: Request) -> Request:
         """Returns the request with its counters as they are; adds nothing."""
 
 
@@ -211,7 +211,7 @@ class Decider(_Steps):
         super().__init__(meter, recorder, observe)
         self._policies = policies
         self._current = policies.current
-        self._standing = meter.standing
+        self._standing = meter.with_usage
         self._entity_finder = entity_finder
 
     async def decide(

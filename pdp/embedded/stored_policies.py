@@ -10,7 +10,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Final
 
-from pdp.admin.snapshots import Renewed, compile_snapshot, plan_renewal, read_news, renew
+from pdp.admin.snapshots import RefreshResult, compile_snapshot, plan_refresh, read_changes, refresh
 from pdp.errors import RevisionUnavailable
 
 if TYPE_CHECKING:
@@ -136,10 +136,10 @@ class StoredPolicies:
             return
         publisher = self._publisher
         with self._store.read() as reader:
-            news = read_news(reader, publisher.revision)
+            changes = read_changes(reader, publisher.revision)
             with self._publishing:
-                renewal = plan_renewal(publisher, news)
-            renewed = renew(reader, renewal) if renewal else Renewed()
+                plan = plan_refresh(publisher, changes)
+            result = refresh(reader, plan) if plan else RefreshResult()
         with self._publishing:
-            publisher.advance(news.revision, news.changed, renewed.fresh, renewed.platform)
+            publisher.advance(changes.revision, changes.tenants, result.snapshots, result.platform)
         self._data_version = version

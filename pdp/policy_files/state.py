@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.admin.point_in_time import records_at
+from pdp.admin.point_in_time import entities_at
 from pdp.domain import api_key, dlp_rule, limits, model_catalog, static_policy
 from pdp.domain.kinds import ENTITY_CLASSES
 
@@ -60,7 +60,7 @@ def state_at(reader: Reader, tenant_id: str, revision: int) -> State:
         InvalidArgument: there is no such revision yet.
     """
     state: State = {kind: {} for kind in KINDS}
-    for record in records_at(reader, tenant_id, revision, field="to"):
+    for record in entities_at(reader, tenant_id, revision, field="to"):
         if record.kind in state:
             state[record.kind][record.id] = dict(record.body)
     return state

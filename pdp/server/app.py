@@ -108,7 +108,7 @@ async def run_server(settings: Settings, worker: Worker | None = None) -> AsyncI
         parts = await _assemble(stack, settings, worker)
         wiring, publisher, readiness = parts.wiring, parts.publisher, parts.readiness
         transports = await start_transports(stack, settings, wiring, readiness)
-        for loop in (parts.security.follow(), parts.workspace.follow(), wiring.metering.keep()):
+        for loop in (parts.security.follow(), parts.workspace.follow(), wiring.metering.run()):
             stack.push_async_callback(cancel, asyncio.create_task(loop))
         # All objects up to now live as long as the process. The garbage collector must not scan
         # them again, since that would delay decisions.
@@ -167,7 +167,7 @@ async def _assemble(stack: AsyncExitStack, settings: Settings, worker: Worker | 
     recording.recorder.subscribe(exports.exporter)
     if worker is not None:
         worker.render, wiring.metrics.all_workers = wiring.metrics.render, worker.all_metrics
-        worker.on_write, workspace.tell = workspace.look, worker.notify_write
+        worker.on_write, workspace.notify = workspace.wake, worker.notify_write
     stack.push_async_callback(wiring.metering.close)
     await wiring.metering.sync()
     readiness = Readiness()

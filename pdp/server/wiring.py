@@ -10,20 +10,19 @@ from pdp.admin.api_keys import ApiKeys
 from pdp.admin.change_log import ChangeLog
 from pdp.admin.compliance.bundles import ComplianceBundles
 from pdp.admin.customer_policies import CustomerPolicies
+from pdp.admin.dlp.import_export import DlpRuleImportExport
 from pdp.admin.dlp.rules import DlpRules
-from pdp.admin.dlp.transfer import DlpTransfer
-from pdp.admin.groups.user_groups import UserGroups
+from pdp.admin.kill_switch import KillSwitches
 from pdp.admin.limits import Limits
-from pdp.admin.models.catalog import ModelCatalog
-from pdp.admin.models.kill_switch import KillSwitches
+from pdp.admin.model_catalog import ModelCatalog
 from pdp.admin.org_policy import OrgPolicies
-from pdp.admin.packs.chains import PolicyChains
-from pdp.admin.packs.packs import PolicyPacks
-from pdp.admin.packs.rules import PolicyRules
+from pdp.admin.policy_packs.chains import PolicyChains
+from pdp.admin.policy_packs.packs import PolicyPacks
+from pdp.admin.policy_packs.rules import PolicyRules
 from pdp.admin.published_policies import PublishedPolicies
-from pdp.admin.static.overrides import StaticOverrides
-from pdp.admin.static.policies import StaticPolicies
-from pdp.admin.tenant_settings import SettingsOfTenants
+from pdp.admin.static_policies import StaticOverrides, StaticPolicies
+from pdp.admin.tenant_settings import TenantSettingsAdmin
+from pdp.admin.user_groups import UserGroups
 from pdp.audit.reader import RecordReader
 from pdp.decisions.decider import Decider
 from pdp.decisions.recording import DecisionRecorder
@@ -61,7 +60,7 @@ from pdp.usage.synchronization import UsageSynchronizer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pdp.admin.workspace import Progress, Workspace
+    from pdp.admin.workspace import Workspace, WorkspaceStats
     from pdp.bootstrap.recording import Recording
     from pdp.domain.detector import EntityDetector
     from pdp.domain.ner import NerFinder
@@ -147,7 +146,7 @@ def _policy_handlers(
 ) -> dict[str, Endpoint]:
     """Returns the handlers of the policy systems that need nothing but the workspace."""
     packs = PolicyPackServicer(PolicyPacks(workspace), PolicyRules(workspace))
-    dlp = DlpRuleServicer(DlpRules(workspace, detectors), DlpTransfer(workspace, detectors))
+    dlp = DlpRuleServicer(DlpRules(workspace, detectors), DlpRuleImportExport(workspace, detectors))
     static = StaticPolicyServicer(StaticPolicies(workspace), StaticOverrides(workspace))
     return {
         **dlp.handlers(),
@@ -160,7 +159,7 @@ def _policy_handlers(
         **packs.handlers(),
         **PolicyChainServicer(PolicyChains(workspace)).handlers(),
         **static.handlers(),
-        **TenantSettingsServicer(SettingsOfTenants(workspace)).handlers(),
+        **TenantSettingsServicer(TenantSettingsAdmin(workspace)).handlers(),
     }
 
 
@@ -186,7 +185,7 @@ def _metrics(
     recording: Recording | None,
 ) -> Metrics:
     metrics = Metrics()
-    _measure_policies(metrics, publisher, workspace.progress)
+    _measure_policies(metrics, publisher, workspace.stats)
     metrics.gauge(
         "pdp_counters_unwritten",
         "Counters of limits whose last additions the store does not have yet.",
@@ -197,22 +196,22 @@ def _metrics(
     return metrics
 
 
-def _measure_policies(metrics: Metrics, publisher: Publisher, progress: Progress) -> None:
+def _measure_policies(metrics: Metrics, publisher: Publisher, stats: WorkspaceStats) -> None:
     metrics.gauge("pdp_snapshot_revision", "Revision in force.", lambda: publisher.revision)
     metrics.gauge(
         "pdp_snapshot_age_seconds",
         "Time since what is in force was last known to be the newest.",
-        lambda: time.monotonic() - progress.current_at,
+        lambda: time.monotonic() - stats.current_at,
     )
     metrics.gauge("pdp_tenants_compiled", "Tenants held compiled.", lambda: len(publisher))
     metrics.counter(
         "pdp_tenant_loads",
         "Tenants asked for that were not held compiled.",
-        lambda: progress.loads,
+        lambda: stats.loads,
     )
-    metrics.counter("pdp_compilations", "Compilations of tenants.", lambda: progress.compilations)
+    metrics.counter("pdp_compilations", "Compilations of tenants.", lambda: stats.compilations)
     metrics.counter(
         "pdp_compilation_seconds",
         "Time that compilations of tenants took.",
-        lambda: progress.compiling_s,
+        lambda: stats.compiling_s,
     )

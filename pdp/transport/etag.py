@@ -14,11 +14,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from pdp.admin.versioned import ANYTHING, Expectation, Versioned
+from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
 from pdp.errors import InvalidArgument, Violation
 
 if TYPE_CHECKING:
-    from pdp.admin.workspace import Written
+    from pdp.admin.workspace import WriteResult
     from pdp.transport.call import Call
 
 ETAG_HEADER: Final = "etag"
@@ -35,7 +35,7 @@ _REVISION: Final = re.compile(r"0|[1-9][0-9]{0,15}")
 T = TypeVar("T")
 
 
-def expectation(call: Call) -> Expectation:
+def expectation(call: Call) -> Precondition:
     """Returns the caller's `If-Match` header: the revisions that allow it to write an entity.
 
     Raises:
@@ -43,10 +43,10 @@ def expectation(call: Call) -> Expectation:
     """
     header = call.metadata.get(IF_MATCH_HEADER)
     if header is None:
-        return ANYTHING
+        return NO_PRECONDITION
     if header.strip() == "*":
-        return Expectation(None)
-    return Expectation(frozenset(_revisions(header)))
+        return Precondition(None)
+    return Precondition(frozenset(_revisions(header)))
 
 
 def with_etag(call: Call, versioned: Versioned[T]) -> T:
@@ -55,12 +55,12 @@ def with_etag(call: Call, versioned: Versioned[T]) -> T:
     return versioned.value
 
 
-def with_new_etag(call: Call, written: Written[Versioned[T]]) -> T:
+def with_new_etag(call: Call, written: WriteResult[Versioned[T]]) -> T:
     """Returns the entity that was written, and sets the response's ETag and revision."""
     return with_etag(call, with_revision(call, written))
 
 
-def with_revision(call: Call, written: Written[T]) -> T:
+def with_revision(call: Call, written: WriteResult[T]) -> T:
     """Returns the result of a write without an ETag, such as a deletion; sets the revision."""
     call.reply[REVISION_HEADER] = str(written.revision)
     return written.value

@@ -1,1 +1,1 @@
-"""Counts what users and groups use, in memory, and keeps it in step with the store."""
+"""Usage counters of users and groups, in memory and in the store (docs/decide.md, Limits)."""

@@ -1,10 +1,10 @@
-"""Counts in memory what users and groups have used, for as long as it takes to write it down.
+"""Counts in memory what users and groups use (docs/decide.md, Limits).
 
-Confined to one thread, or to one lock: a decision reads and adds plain numbers, and never waits.
-What was added is taken to the store by `pdp.usage.synchronization`, which also brings what others added.
+A meter belongs to one thread, or one lock protects it. A decision reads and adds plain numbers and
+never waits. `pdp.usage.flush` writes the additions to the store and reads those of other processes.
 
-What a subject has used is the store's total, as it was last read, and what this process has added
-since. Requests are counted by the second, so that the last 60 of them can be added up.
+A subject's usage is the store's total, as last read, plus this process's additions since then.
+Requests are counted by the second, so that the last 60 seconds can be added up.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pdp.domain.limits import ActiveLimit, counts_of
 from pdp.domain.usage import NOTHING, Calendar, Counts, UsageSnapshot
-from pdp.usage.usage_windows import Key, Place, UsageWindows, added
+from pdp.usage.usage_windows import SubjectKey, UsageWindows, WindowStarts, add_counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,41 +26,42 @@ if TYPE_CHECKING:
 
 
 class Charge(NamedTuple):
-    """What was added for a request before it was judged.
+    """The counts that were added for a request before its evaluation.
 
     Attributes:
-        request: with what had been used before.
-        asked: what was added.
-        accounts, places: what it was added to, and which windows were open there.
+        request: the request, with its subjects' usage before the charge.
+        counts: what was added.
+        windows: the windows of each subject that was charged.
+        starts: which windows of each subject were open then.
     """
 
     request: Request
-    asked: Counts
-    accounts: tuple[UsageWindows, ...]
-    places: tuple[Place, ...]
+    counts: Counts
+    windows: tuple[UsageWindows, ...]
+    starts: tuple[WindowStarts, ...]
 
 
 class Meter:
-    """The counters of all subjects that have limits."""
+    """The usage counters of all subjects that have limits."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        """Begins with nothing.
+        """Starts without counters.
 
         Args:
-            clock: returns the seconds since the epoch. Not the requests' own timestamps: those
-                could choose a window that is still empty.
+            clock: returns the seconds since the epoch. The timestamps of requests are not used:
+                a caller could choose a window that is still empty.
         """
         self.clock = clock
-        self._accounts: dict[Key, UsageWindows] = {}
+        self._windows: dict[SubjectKey, UsageWindows] = {}
         self._calendar = Calendar(0, 0, 0, 0)
         self._changed: set[UsageWindows] = set()
-        self._written: dict[CounterId, Counts] = {}
+        self._flushing: dict[CounterId, Counts] = {}
         self.stamp = 0
 
     @property
     def unwritten(self) -> int:
-        """How many subjects and counters the store does not know the last additions of."""
-        return len(self._changed) + len(self._written)
+        """How many subjects and counters have additions that are not in the store yet."""
+        return len(self._changed) + len(self._flushing)
 
     def spent(self, tenant_id: str, limits: Iterable[ActiveLimit]) -> UsageSnapshot:
         """Returns what the subjects of `limits` have used."""
@@ -69,13 +70,13 @@ class Meter:
         by_limit = {}
         for each in limits:
             limit = each.limit
-            account = self._account((tenant_id, limit.scope, limit.subject_id))
-            account.move_on(calendar, int(now))
-            by_limit[limit.id] = account.spending(limit.requests_per_minute)
+            windows = self._windows_of((tenant_id, limit.scope, limit.subject_id))
+            windows.advance(calendar, int(now))
+            by_limit[limit.id] = windows.spending(limit.requests_per_minute)
         return UsageSnapshot(now, calendar, by_limit)
 
-    def standing(self, snapshot: Snapshot, request: Request) -> Request:
-        """Returns `request` with the counters that it is to be judged by; nothing is added."""
+    def with_usage(self, snapshot: Snapshot, request: Request) -> Request:
+        """Returns `request` with the usage of its subjects. Adds nothing to the counters."""
         limits = snapshot.limits.of(request.subject) if snapshot.limits else ()
         return (
             request._replace(usage_snapshot=self.spent(snapshot.tenant_id, limits))
@@ -84,81 +85,81 @@ class Meter:
         )
 
     def charge(self, snapshot: Snapshot, request: Request) -> Charge | None:
-        """Adds a request and what it uses to the counters, until `settle` is called.
+        """Adds a request and its usage to the counters, until `settle` is called.
 
-        It is added before it is judged, so that two requests that are judged at once cannot both
-        have what is left. Returns None where no limit applies.
+        The request is counted before its evaluation, so that two concurrent requests cannot both
+        use the same remainder. Returns None if no limit applies.
         """
         limits = snapshot.limits.of(request.subject) if snapshot.limits else ()
         if not limits:
             return None
         tenant_id = snapshot.tenant_id
         spent = self.spent(tenant_id, limits)
-        asked = counts_of(request.usage)
-        accounts = tuple(
-            self._accounts[tenant_id, each.limit.scope, each.limit.subject_id] for each in limits
+        counts = counts_of(request.usage)
+        windows = tuple(
+            self._windows[tenant_id, each.limit.scope, each.limit.subject_id] for each in limits
         )
-        for account in accounts:
-            account.add(asked)
-        self._changed.update(accounts)
-        places = tuple(account.place() for account in accounts)
-        return Charge(request._replace(usage_snapshot=spent), asked, accounts, places)
+        for each in windows:
+            each.add(counts)
+        self._changed.update(windows)
+        starts = tuple(each.starts() for each in windows)
+        return Charge(request._replace(usage_snapshot=spent), counts, windows, starts)
 
     def settle(self, charge: Charge, decision: Decision) -> None:
-        """Takes back what a decided request does not use."""
-        asked = charge.asked
-        kept = kept_of(asked, decision)
-        if kept == asked:
+        """Takes back what the decided request does not use."""
+        charged = charge.counts
+        used = used_counts(charged, decision)
+        if used == charged:
             return
-        back = Counts(*(had - asked for had, asked in zip(kept, asked, strict=True)))
-        for account, place in zip(charge.accounts, charge.places, strict=True):
-            account.add_at(place, back)
-        self._changed.update(charge.accounts)
+        correction = Counts(*(after - before for after, before in zip(used, charged, strict=True)))
+        for windows, starts in zip(charge.windows, charge.starts, strict=True):
+            windows.add_at(starts, correction)
+        self._changed.update(charge.windows)
 
-    def _account(self, key: Key) -> UsageWindows:
-        account = self._accounts.get(key)
-        if account is None:
-            account = self._accounts[key] = UsageWindows(key)
-        return account
+    def _windows_of(self, key: SubjectKey) -> UsageWindows:
+        windows = self._windows.get(key)
+        if windows is None:
+            windows = self._windows[key] = UsageWindows(key)
+        return windows
 
     def _calendar_at(self, now: float) -> Calendar:
         if now >= self._calendar.day_end:
             self._calendar = Calendar.of(now)
         return self._calendar
 
-    def begin(self) -> Mapping[CounterId, Counts]:
-        """Returns what is to be added to the store, until `finish` or `abandon` is called."""
-        self._written = {
+    def begin_flush(self) -> Mapping[CounterId, Counts]:
+        """Returns the additions to write. Call `finish_flush` or `abandon_flush` after it."""
+        self._flushing = {
             counter: counts
-            for account in self._changed
-            for counter, counts in account.take().items()
+            for windows in self._changed
+            for counter, counts in windows.take_additions().items()
             if any(counts)
         }
         self._changed = set()
-        return self._written
+        return self._flushing
 
-    def finish(self, counters: Iterable[Counter]) -> None:
-        """Takes in what the store has said after it was added."""
-        self._written = {}
+    def finish_flush(self, counters: Iterable[Counter]) -> None:
+        """Takes over the totals that the store has after the flush."""
+        self._flushing = {}
         for counter, counts, stamp in counters:
-            self._account(counter[:3]).set(counter.window, counter.start, counts)
+            self._windows_of(counter[:3]).set_total(counter.window, counter.start, counts)
             self.stamp = max(self.stamp, stamp)
 
-    def abandon(self) -> None:
-        """Keeps what could not be added for the next time."""
-        for counter, counts in self._written.items():
-            account = self._account(counter[:3])
-            account.closed[counter] = added(counts, account.closed.get(counter, NOTHING))
-            self._changed.add(account)
-        self._written = {}
+    def abandon_flush(self) -> None:
+        """Keeps the additions of a failed flush for the next one."""
+        for counter, counts in self._flushing.items():
+            windows = self._windows_of(counter[:3])
+            windows.closed[counter] = add_counts(counts, windows.closed.get(counter, NOTHING))
+            self._changed.add(windows)
+        self._flushing = {}
 
 
-def kept_of(asked: Counts, decision: Decision) -> Counts:
-    """Returns what of `asked` a decided request uses.
+def used_counts(charged: Counts, decision: Decision) -> Counts:
+    """Returns which of the charged counts a decided request uses.
 
-    Nothing where a limit or the kill switch stopped it; where anything else did, itself, but
-    neither tokens nor cost (decide.md).
+    A request that a limit or the kill switch stopped uses nothing. A request that anything else
+    stopped counts as a request, but uses no tokens and no cost (docs/decide.md).
     """
     if not decision.counted:
         return NOTHING
-    return asked if decision.allowed else Counts(asked.requests)
+    return charged if decision.allowed else Counts(charged.requests)

@@ -1,4 +1,4 @@
-"""The counters of limits in an engine that decides in a caller's own process."""
+"""The meter of an engine that decides in its caller's process."""
 
 from __future__ import annotations
 
@@ -6,13 +6,8 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from pdp.errors import PdpError
+from pdp.usage.flush import FLUSH_INTERVAL_S, Flusher
 from pdp.usage.meter import Charge, Meter
-from pdp.usage.synchronization import (
-    FLUSH_INTERVAL_S,
-    PRUNE_INTERVAL_S,
-    read_counters,
-    write_counters,
-)
 
 if TYPE_CHECKING:
     import threading
@@ -27,22 +22,23 @@ _NEVER: Final = float("-inf")
 
 
 class StoredMeter:
-    """A meter that many threads use, and that its engine keeps of one mind with the store."""
+    """A meter that many threads may use, and that its engine keeps in step with the store."""
 
     def __init__(self, store: Store, lock: threading.Lock) -> None:
-        """Takes what the store has counted so far.
+        """Reads the counters of the store.
 
         Args:
-            store: to which one thread at a time may call `flush`.
-            lock: held for as long as a few numbers are added.
+            store: the store; one thread at a time may call `flush`.
+            lock: protects the meter; held only while a few numbers are added.
 
         Raises:
             StoreUnavailable: the store cannot be read.
         """
         self._meter = Meter()
+        self._flusher = Flusher(self._meter)
         self._store = store
         self._lock = lock
-        self._flushed_at = self._pruned_at = _NEVER
+        self._flushed_at = _NEVER
         self.flush()
 
     def charge(self, snapshot: Snapshot, request: Request) -> Charge | None:
@@ -58,38 +54,35 @@ class StoredMeter:
             self._meter.settle(charge, decision)
 
     def is_due(self) -> bool:
-        """Whether there is anything that should be written down by now."""
+        """Whether there are additions that should be written now."""
         meter = self._meter
         return bool(meter.unwritten) and meter.clock() - self._flushed_at >= FLUSH_INTERVAL_S
 
     def flush(self) -> None:
-        """Writes down what was counted, and learns what others have counted.
+        """Writes the additions to the store and reads the totals of all processes.
 
         Raises:
-            StoreUnavailable: the store cannot be used; what was counted is kept for the next time.
+            StoreUnavailable: the store cannot be used; the additions are kept for the next flush.
         """
-        meter = self._meter
-        now = self._flushed_at = meter.clock()
+        self._flushed_at = self._meter.clock()
         with self._lock:
-            additions, since = meter.begin(), meter.stamp
-        prune_at = now if now - self._pruned_at >= PRUNE_INTERVAL_S else 0.0
+            flush = self._flusher.begin()
         try:
-            if additions:
+            if flush.additions:
                 with self._store.write() as transaction:
-                    counters = write_counters(transaction, additions, since, prune_at=prune_at)
-                self._pruned_at = prune_at or self._pruned_at
+                    counters = flush.write(transaction)
             else:
                 with self._store.read() as reader:
-                    counters = read_counters(reader, since)
+                    counters = flush.read(reader)
         except BaseException:
             with self._lock:
-                meter.abandon()
+                self._flusher.abandon()
             raise
         with self._lock:
-            meter.finish(counters)
+            self._flusher.finish(flush, counters)
 
     def close(self) -> None:
-        """Writes down what is left; what cannot be is logged, and lost."""
+        """Writes the last additions. If that fails, logs the error and drops them."""
         try:
             if self._meter.unwritten:
                 self.flush()

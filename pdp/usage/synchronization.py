@@ -1,147 +1,111 @@
-"""Takes what the meter has counted to the store, and brings what other processes have counted.
+"""Keeps the meter of a server in step with the store.
 
-A decision waits for none of this. Every `FLUSH_INTERVAL_S` what was added since is added to the
-store's totals, in one transaction, and these are read back. So
+A decision waits for none of this. Every `FLUSH_INTERVAL_S` the additions since the last flush are
+added to the store's totals in one transaction, and the totals are read back. So
 
-- a process that is killed loses what it has counted since: that interval and the time of a commit
-  at most; one that drains loses nothing;
-- of several processes each knows what the others have counted up to as long ago. What is allowed
-  beyond a limit is at most what the others have let pass in that time.
+- a process that is killed loses its counts of one interval and of one commit at most; a process
+  that drains loses nothing;
+- each of several processes knows the counts of the others up to the same age. They can exceed a
+  limit by at most what the others let pass in that time.
 
 Why not the `limits` library: it takes one window at a time, its counters are in memory or behind a
-server (Redis, Memcached, MongoDB), and each hit is a call; a decision here is held against up to
-seven windows for each of its subjects, at once, and must neither wait nor lose its counters.
+server (Redis, Memcached, MongoDB), and each hit is a call. A decision here checks up to seven
+windows for each of its subjects at once, and must neither wait nor lose its counters.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import structlog
 
-from pdp.domain.usage import DAY_S, MINUTE_S, Calendar
 from pdp.errors import PdpError
-from pdp.usage.usage_windows import DAY, MONTH, SECOND
+from pdp.usage.flush import FLUSH_INTERVAL_S, Flusher
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable
 
-    from pdp.admin.workspace import Workspace
-    from pdp.domain.usage import Counter, CounterId, Counts
     from pdp.store.port import Reader, Transaction
     from pdp.usage.meter import Meter
 
-FLUSH_INTERVAL_S: Final = 0.1
-"""How often what was counted is written down."""
-
 RETRY_INTERVAL_S: Final = 1.0
-"""How long a store that cannot be written is left alone."""
-
-PRUNE_INTERVAL_S: Final = 60.0
-"""How often windows that have ended are removed from the store."""
-
-_PAGE: Final = 1000
+"""How long the synchronizer waits before it uses a store again that could not be used."""
 
 _log: Final = structlog.get_logger("pdp.limits")
 
-
-def read_counters(reader: Reader, since: int) -> Sequence[Counter]:
-    """Returns all counters that have changed since the stamp `since`."""
-    found: list[Counter] = []
-    while page := reader.counters(since, _PAGE):
-        found += page
-        since = page[-1].stamp
-    return found
+T = TypeVar("T")
 
 
-def write_counters(
-    transaction: Transaction, additions: Mapping[CounterId, Counts], since: int, *, prune_at: float
-) -> Sequence[Counter]:
-    """Adds to the store's counters, and returns all that have changed since the stamp `since`.
+class CounterStore(Protocol):
+    """The store, as the synchronizer uses it; `pdp.admin.workspace.Workspace` implements it."""
 
-    Args:
-        transaction: to do it in.
-        additions: what to add.
-        since: what the caller has seen.
-        prune_at: the time now, where windows that have ended are to be removed; else 0.
-    """
-    transaction.add_counts(additions)
-    counters = read_counters(transaction, since)
-    if prune_at:
-        # One more window of each kind is kept, for a process whose clock is behind.
-        calendar = Calendar.of(prune_at)
-        transaction.forget_counters(SECOND, int(prune_at) - 2 * MINUTE_S)
-        transaction.forget_counters(DAY, calendar.day_start - DAY_S)
-        transaction.forget_counters(MONTH, Calendar.of(calendar.month_start - 1).month_start)
-    return counters
+    async def read(self, work: Callable[[Reader], T]) -> T:
+        """Runs `work` on a consistent view of the store and returns its result."""
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Runs `work` in one transaction that changes no policy."""
+
+    def data_version(self) -> int:
+        """Returns a number that changes with every commit of any process."""
 
 
 class UsageSynchronizer:
-    """The meter of a server, and what keeps it and the store of one mind.
+    """Keeps a meter in step with the store.
 
-    All but the store's part runs on the event loop's thread.
+    Everything except the work on the store runs on the event loop's thread.
     """
 
-    def __init__(self, workspace: Workspace, meter: Meter) -> None:
+    def __init__(self, store: CounterStore, meter: Meter) -> None:
         self.meter = meter
-        self._workspace = workspace
+        self._store = store
+        self._flusher = Flusher(meter)
         self._syncing = asyncio.Lock()
-        self._pruned_at = 0.0
 
     async def sync(self) -> None:
-        """Writes down what was counted, and learns what others have counted.
+        """Writes the additions to the store and reads the totals of all processes.
 
-        A caller that goes away does not stop it half-way, or the next time would add twice.
+        If the caller is cancelled, the flush still finishes; otherwise the next one would add the
+        same counts again.
 
         Raises:
-            StoreUnavailable: the store cannot be used; what was counted is kept for the next time.
+            StoreUnavailable: the store cannot be used; the additions are kept for the next flush.
         """
         await asyncio.shield(self._sync())
 
     async def _sync(self) -> None:
         async with self._syncing:
-            meter, since = self.meter, self.meter.stamp
-            additions = meter.begin()
-            now = meter.clock()
-            prune_at = now if now - self._pruned_at >= PRUNE_INTERVAL_S else 0.0
-
-            def write(transaction: Transaction) -> Sequence[Counter]:
-                return write_counters(transaction, additions, since, prune_at=prune_at)
-
+            flush = self._flusher.begin()
             try:
-                if additions:
-                    counters = await self._workspace.record(write)
-                    self._pruned_at = prune_at or self._pruned_at
+                if flush.additions:
+                    counters = await self._store.transact(flush.write)
                 else:
-                    counters = await self._workspace.read(lambda r: read_counters(r, since))
+                    counters = await self._store.read(flush.read)
             except BaseException:
-                # Where it was the commit that failed, some may be there already and be added twice:
-                # rather too much than too little.
-                meter.abandon()
+                self._flusher.abandon()
                 raise
-            meter.finish(counters)
+            self._flusher.finish(flush, counters)
 
-    async def keep(self) -> None:
-        """Does so whenever there is anything to write or to learn, until cancelled."""
-        seen = -1
+    async def run(self) -> None:
+        """Synchronizes whenever this or another process has counted something, until cancelled."""
+        last_version = -1
         failing = False
         while True:
             await asyncio.sleep(RETRY_INTERVAL_S if failing else FLUSH_INTERVAL_S)
             try:
-                version = self._workspace.data_version()
-                if self.meter.unwritten or version != seen:
+                version = self._store.data_version()
+                if self.meter.unwritten or version != last_version:
                     await self.sync()
-                seen, failing = version, False
+                last_version, failing = version, False
             except Exception as error:
-                # Whatever it is, nothing else would ever tell other processes what was used.
+                # Never give up: without this loop, other processes would not learn of usage here.
                 if not failing:
                     reason = error.message if isinstance(error, PdpError) else repr(error)
-                    _log.error("counters of limits cannot be written down", reason=reason)
+                    _log.error("cannot write the counters of limits", reason=reason)
                 failing = True
 
     async def close(self) -> None:
-        """Writes down what is left; what cannot be is logged, and lost."""
+        """Writes the last additions. If that fails, logs the error and drops them."""
         try:
             if self.meter.unwritten:
                 await self.sync()

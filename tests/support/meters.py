@@ -1,4 +1,4 @@
-"""A meter at work, by a clock that tests set."""
+"""Helpers for tests of a meter, with a clock that tests set."""
 
 from __future__ import annotations
 
@@ -63,6 +63,6 @@ def decide(
 def used(meter: Meter, limit: Limit) -> tuple[Counts, Counts, Counts]:
     book = snapshot_of(limit).limits
     assert book is not None
-    each = (*book.users.values(), *book.groups.values())
-    spending = meter.spent("acme", each).by_limit[limit.id]
+    limits = (*book.users.values(), *book.groups.values())
+    spending = meter.spent("acme", limits).by_limit[limit.id]
     return spending.minute, spending.day, spending.month

@@ -1,4 +1,4 @@
-"""One process's part, without transports: a store, what is in force of it, and who writes."""
+"""A server process without transports: a store, a publisher and a workspace."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pdp.admin.static.policies import StaticPolicies
+from pdp.admin.static_policies import StaticPolicies
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap.policies import first_publisher, open_store
 from pdp.domain.request import Request
@@ -26,14 +26,14 @@ DRAFT: Final = StaticPolicy("", "No rivals", "custom", "(?i)rival", "block")
 
 
 class Node:
-    """A process that decides and administers; tests add the use cases that they want."""
+    """A process that decides and administers. Tests add the use cases that they need."""
 
     def __init__(self, path: Path, *, catalog: bool = False) -> None:
         """Opens the store.
 
         Args:
-            path: the file; several nodes may have the same.
-            catalog: with what ships with the product in it.
+            path: the database file; several nodes may use the same file.
+            catalog: whether to install the catalog that ships with the product.
         """
         url = f"sqlite:///{path}"
         self.store = open_store(url) if catalog else SqliteStore.open(url, busy_timeout_s=0.2)
@@ -41,18 +41,18 @@ class Node:
         self.workspace = Workspace(self.store, self.publisher)
 
     async def outcome(self, text: str = "", tenant_id: str = "acme", model: str = "") -> Outcome:
-        """Returns what a text, or a model, comes to."""
+        """Returns the outcome of a text or a model."""
         snapshot = self.publisher.current(tenant_id) or await self.workspace.load(tenant_id)
         return evaluate(snapshot, Request(text=text, model=model), "id").outcome
 
     def close(self) -> None:
-        """Ends the process's part."""
+        """Closes the workspace and the store."""
         self.workspace.close()
         self.store.close()
 
 
 class Policies(Node):
-    """With policies of tenants."""
+    """A node that administers static policies."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -61,7 +61,7 @@ class Policies(Node):
 
 @pytest.fixture
 def node(path: Path) -> Iterator[Policies]:
-    """A process that administers static policies."""
+    """A node that administers static policies."""
     node = Policies(path)
     yield node
     node.close()
@@ -69,7 +69,7 @@ def node(path: Path) -> Iterator[Policies]:
 
 @pytest.fixture
 def other(path: Path, node: Policies) -> Iterator[Policies]:
-    """Another one on the same file."""
+    """A second node on the same database file."""
     other = Policies(path)
     yield other
     other.close()

@@ -1,4 +1,4 @@
-"""What of a change an auditor is not shown."""
+"""Secrets in changes are masked."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 
-from pdp.admin.change_log import MASKED, masked
+from pdp.admin.change_log import MASK, mask_secrets
 
 
 @pytest.mark.parametrize(
-    ("body", "shown"),
+    ("body", "masked"),
     [
-        ({"slack_webhook_url": "https://x"}, {"slack_webhook_url": MASKED}),
-        ({"a": [{"notify": {"webhook": "x"}}]}, {"a": [{"notify": {"webhook": MASKED}}]}),
-        ({"secrets": [{"sha256": "x"}], "name": "n"}, {"secrets": MASKED, "name": "n"}),
-        ({"client_secret": "x", "password": "y"}, {"client_secret": MASKED, "password": MASKED}),
+        ({"slack_webhook_url": "https://x"}, {"slack_webhook_url": MASK}),
+        ({"a": [{"notify": {"webhook": "x"}}]}, {"a": [{"notify": {"webhook": MASK}}]}),
+        ({"secrets": [{"sha256": "x"}], "name": "n"}, {"secrets": MASK, "name": "n"}),
+        ({"client_secret": "x", "password": "y"}, {"client_secret": MASK, "password": MASK}),
         ({"daily_token_limit": 5, "pattern": "x"}, {"daily_token_limit": 5, "pattern": "x"}),
         ({"api_key": "", "token": None}, {"api_key": "", "token": None}),
     ],
 )
-def test_secrets_are_masked(body: dict[str, Any], shown: dict[str, Any]) -> None:
-    assert masked(body) == shown
+def test_secrets_are_masked(body: dict[str, Any], masked: dict[str, Any]) -> None:
+    assert mask_secrets(body) == masked

@@ -1,4 +1,4 @@
-"""Bundles and groups where HTTP does not reach: bounds, what is written, an upgrade in force."""
+"""Use cases of bundles and groups that HTTP tests do not reach: bounds and writes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp.admin.compliance import bundles, history, members
+from pdp.admin import user_groups
+from pdp.admin.compliance import bundles, changes, versions
 from pdp.admin.compliance.bundles import ComplianceBundles
 from pdp.admin.dlp.rules import DlpRules
-from pdp.admin.groups import entities, user_groups
-from pdp.admin.groups.user_groups import UserGroups
+from pdp.admin.user_groups import UserGroups
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap.policies import first_publisher, open_store
 from pdp.catalog import detectors
@@ -32,7 +32,7 @@ GROUP = UserGroup("", "Clerks")
 
 
 class Node:
-    """A store, and the use cases on it."""
+    """A store and its use cases."""
 
     def __init__(self, path: Path) -> None:
         self.store = open_store(f"sqlite:///{path}/pdp.db")
@@ -42,7 +42,7 @@ class Node:
         self.rules = DlpRules(self.workspace, detectors())
 
     async def rule(self, name: str = "Code") -> str:
-        """Makes a rule of the tenant; returns its id."""
+        """Creates a rule of the tenant; returns its id."""
         draft = DlpRule("", name, "regex", "CODE", "redact", config_json={"pattern": "CODE"})
         written = await self.rules.create("acme", "me", draft)
         return written.value.value.rule.id
@@ -62,7 +62,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
     node.store.close()
 
 
-async def test_a_tenant_has_so_many_bundles_and_no_more(
+async def test_the_number_of_bundles_is_bounded(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bundles, "MAX_BUNDLES", 1)
@@ -72,31 +72,29 @@ async def test_a_tenant_has_so_many_bundles_and_no_more(
     assert await node.count(compliance_bundle.KIND) == 1
 
 
-async def test_a_bundle_has_so_many_rules_of_the_tenant_and_no_more(
+async def test_the_number_of_own_rules_in_a_bundle_is_bounded(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(members, "MAX_RULES", 1)
+    monkeypatch.setattr(changes, "MAX_RULES", 1)
     rules = [await node.rule("One"), await node.rule("Two")]
     defined = [bundle_rule_id("pci_dss", "card"), bundle_rule_id("pci_dss", "track")]
     await node.bundles.update("acme", "me", PCI, {}, rule_ids=[*defined, rules[0], rules[0]])
-    with pytest.raises(InvalidArgument, match="1 rules at most"):
+    with pytest.raises(InvalidArgument, match="rule_ids: must have at most 1 items"):
         await node.bundles.update("acme", "me", PCI, {}, rule_ids=rules)
 
 
-async def test_a_tenant_has_so_many_groups_and_no_more(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_number_of_groups_is_bounded(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(user_groups, "MAX_GROUPS", 4)
-    await node.groups.create("acme", "me", GROUP)  # beside the three to begin with
+    await node.groups.create("acme", "me", GROUP)  # beside the three groups of the platform
     with pytest.raises(InvalidArgument, match="at most 4 user groups"):
         await node.groups.create("acme", "me", UserGroup("", "More"))
 
 
 @pytest.mark.parametrize("name", ["members", "bundle_ids", "dlp_rules"])
-async def test_a_group_has_so_much_and_no_more(
+async def test_the_lists_of_a_group_are_bounded(
     node: Node, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(entities, "BOUNDS", {name: 1})
+    monkeypatch.setattr(user_groups, "MAX_LENGTHS", {name: 1})
     values: dict[str, list[Any]] = {
         "members": ["u1", "u2"],
         "bundle_ids": [PCI, bundle_id("sox")],
@@ -107,35 +105,35 @@ async def test_a_group_has_so_much_and_no_more(
     }
     group = (await node.groups.create("acme", "me", GROUP)).value.value
     await node.groups.update("acme", "me", group.id, {name: values[name][:1]})
-    with pytest.raises(InvalidArgument, match="may be 1 at most"):
+    with pytest.raises(InvalidArgument, match=f"{name}: must have at most 1 items"):
         await node.groups.update("acme", "me", group.id, {name: values[name]})
 
 
-async def test_what_changes_nothing_writes_nothing(node: Node) -> None:
-    made = (await node.bundles.create("acme", "me", DRAFT)).value.value.bundle
+async def test_an_update_without_changes_writes_nothing(node: Node) -> None:
+    bundle = (await node.bundles.create("acme", "me", DRAFT)).value.value.bundle
     group = (await node.groups.create("acme", "me", GROUP)).value.value
     await node.bundles.switch("acme", "me", PCI, enabled=True)
     before = await node.revision()
     await node.bundles.switch("acme", "me", PCI, enabled=True)
     await node.bundles.update("acme", "me", PCI, {"enabled": True, "name": "PCI-DSS"})
-    await node.bundles.update("acme", "me", made.id, {"name": "Ours"}, rule_ids=[])
+    await node.bundles.update("acme", "me", bundle.id, {"name": "Ours"}, rule_ids=[])
     await node.groups.update("acme", "me", group.id, {"name": "Clerks", "members": []})
     await node.groups.remove_member("acme", "me", group.id, "nobody")
     await node.groups.unassign("acme", "me", group.id, PCI)
     assert await node.revision() == before
 
 
-async def test_a_bundle_that_is_as_it_ships_is_kept_as_no_change(node: Node) -> None:
-    """What the tenant has set back is the bundle's own again, and follows the releases."""
+async def test_a_field_that_is_set_back_is_not_stored(node: Node) -> None:
+    """It has the bundle's own value again, and follows the releases."""
     await node.bundles.update("acme", "me", PCI, {"name": "Cards"})
     await node.bundles.update("acme", "me", PCI, {"name": "PCI-DSS"})
-    (record,) = await node.workspace.read(
+    (entity,) = await node.workspace.read(
         lambda reader: list(reader.list(compliance_bundle.STATE_KIND, "acme"))
     )
-    assert (record.body["name"], record.body["version"]) == (None, "1.0")
+    assert (entity.body["name"], entity.body["version"]) == (None, "1.0")
 
 
-async def test_activation_takes_back_what_was_switched_off(node: Node) -> None:
+async def test_activation_removes_customisations_that_switch_rules_off(node: Node) -> None:
     card, track = (bundle_rule_id("pci_dss", key) for key in ("card", "track"))
     await node.rules.update("acme", "me", card, {"action_tier": "none"})
     await node.rules.update("acme", "me", track, {"enabled": False, "action_tier": "prompt"})
@@ -153,33 +151,35 @@ async def test_a_rule_keeps_its_name_and_history_in_a_bundle(node: Node) -> None
     await node.bundles.update("acme", "me", PCI, {}, rule_ids=[rule_id])
     await node.bundles.switch("acme", "me", PCI, enabled=True)
     await node.bundles.switch("acme", "me", PCI, enabled=False)
-    record = await node.workspace.read(lambda reader: reader.find(dlp_rule.KIND, "acme", "Code"))
-    assert record is not None
-    assert (record.body["bundle_id"], record.body["enabled"]) == (PCI, False)
+    entity = await node.workspace.read(lambda reader: reader.find(dlp_rule.KIND, "acme", "Code"))
+    assert entity is not None
+    assert (entity.body["bundle_id"], entity.body["enabled"]) == (PCI, False)
     history = await node.workspace.read(
         lambda reader: [each.summary for each in reader.history(dlp_rule.KIND, "acme", rule_id)]
     )
     assert history[:2] == ["Disabled with PCI-DSS", "Added to PCI-DSS"]
 
 
-async def test_the_newest_versions_can_be_read(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "MAX_VERSIONS", 2)
+async def test_only_the_newest_versions_can_be_read(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "MAX_VERSIONS", 2)
     for description in ("one", "two", "three"):
         await node.bundles.update("acme", "me", PCI, {"description": description})
-    found = await node.bundles.versions("acme", PCI)
-    assert [each.bundle.description for each in found] == ["three", "two"]
+    newest = await node.bundles.versions("acme", PCI)
+    assert [each.bundle.description for each in newest] == ["three", "two"]
 
 
-async def test_a_group_may_go_on_naming_what_has_gone(node: Node) -> None:
+async def test_a_group_may_keep_references_to_deleted_rules(node: Node) -> None:
     rule_id = await node.rule()
-    made = (await node.bundles.create("acme", "me", DRAFT)).value.value.bundle
+    bundle = (await node.bundles.create("acme", "me", DRAFT)).value.value.bundle
     changes = [{"rule_id": rule_id, "action_tier": "block"}]
-    draft = UserGroup("", "Clerks", bundle_ids=[made.id], dlp_rules=changes)
+    draft = UserGroup("", "Clerks", bundle_ids=[bundle.id], dlp_rules=changes)
     group = (await node.groups.create("acme", "me", draft)).value.value
     await node.rules.delete("acme", "me", rule_id)
-    await node.bundles.delete("acme", "me", made.id)
-    kept = (await node.groups.get("acme", group.id)).value
-    assert (kept.bundle_ids, kept.dlp_rules) == ([], changes)
-    again = {"dlp_rules": changes, "description": "Still the same"}
-    assert (await node.groups.update("acme", "me", group.id, again)).value.value.dlp_rules
+    await node.bundles.delete("acme", "me", bundle.id)
+    stored = (await node.groups.get("acme", group.id)).value
+    assert (stored.bundle_ids, stored.dlp_rules) == ([], changes)
+    update = {"dlp_rules": changes, "description": "Still the same"}
+    assert (await node.groups.update("acme", "me", group.id, update)).value.value.dlp_rules
     assert await node.count(user_group.KIND) == 1

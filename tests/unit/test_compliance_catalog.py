@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from pdp import catalog
-from pdp.admin.install import compliance_bundles as installing
+from pdp.admin.install import catalog as installing
 from pdp.admin.install.catalog import install_catalog
 from pdp.catalog.compliance import SeededBundle, bundle_id, compliance_bundles, user_groups
 from pdp.domain import compliance_bundle, dlp_rule, user_group
@@ -116,8 +116,8 @@ def test_all_are_installed(store: SqliteStore) -> None:
 
 def test_a_release_that_changes_nothing_writes_nothing(store: SqliteStore) -> None:
     with store.write() as transaction:
-        installing.install_bundles(transaction)
-        installing.install_groups(transaction)
+        installing.install_compliance_bundles(transaction)
+        installing.install_user_groups(transaction)
         assert not transaction.written
 
 
@@ -133,7 +133,7 @@ def test_a_release_leaves_tenants_what_they_have(
     release = [SeededBundle(bundle, (*pci.rules, added))]
     monkeypatch.setattr(installing, "compliance_bundles", lambda: release)
     with store.write() as transaction:
-        installing.install_bundles(transaction)
+        installing.install_compliance_bundles(transaction)
     now = records(store, dlp_rule.KIND)
     kept = {name for name, record in before.items() if not record.body["bundle_id"]}
     assert set(now) == kept | {rule.id for rule in pci.rules} | {added.id}

@@ -1,4 +1,4 @@
-"""`If-Match` is heard by every PUT and PATCH: one that ignored it would lose a change silently."""
+"""Every PUT and PATCH checks `If-Match`; otherwise it could overwrite a change silently."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONDITIONAL: Final = [
 
 @pytest.fixture
 def handlers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Endpoint]]:
-    """The handlers by path, without the guards: these would refuse an empty message."""
+    """The handlers by path, without the guards, which would reject an empty message."""
     store = SqliteStore.open(f"sqlite:///{tmp_path}/pdp.db")
     publisher = first_publisher(store, DEFAULT_RISK_TABLE)
     workspace = Workspace(store, publisher)
@@ -42,8 +42,8 @@ def handlers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[s
 
 
 @pytest.mark.parametrize("method", CONDITIONAL, ids=lambda method: method.name)
-async def test_it_is_heard(handlers: dict[str, Endpoint], method: Method) -> None:
+async def test_if_match_is_checked(handlers: dict[str, Endpoint], method: Method) -> None:
     call = Call(method, {"if-match": "no tag"}, "local", principal=ADMIN, tenant_id="acme")
-    with pytest.raises(InvalidArgument) as refused:
+    with pytest.raises(InvalidArgument) as error:
         await handlers[method.path](call, method.request())
-    assert [violation.field for violation in refused.value.violations] == ["If-Match"]
+    assert [violation.field for violation in error.value.violations] == ["If-Match"]

@@ -1,4 +1,4 @@
-"""Customer policies: action patterns, the layer, what is compiled again, and the use cases."""
+"""Customer policies: action patterns, validation, the layer, recompilation, the use cases."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.admin.customer_policies import CustomerPolicies, check
+from pdp.admin.customer_policies import CustomerPolicies, check_policy
 from pdp.domain import tenant_settings
 from pdp.domain.customer_policy import KIND, MAX_BYTES, CustomerPolicy, find_violations
 from pdp.domain.decision import Decision, Outcome
@@ -49,29 +49,29 @@ def decide(document: Mapping[str, Any], **fields: Any) -> Decision:
 
 class TestActionPatterns:
     @given(st.data())
-    def test_the_index_finds_what_trying_one_by_one_finds(self, data: st.DataObject) -> None:
+    def test_the_index_finds_what_a_linear_search_finds(self, data: st.DataObject) -> None:
         segment = st.sampled_from(["a", "b", "a.b", "ab", "*"])
         patterns = data.draw(st.lists(st.tuples(segment, segment, segment), max_size=8))
         action = data.draw(st.tuples(*[st.sampled_from(["a", "b", "a.b", "ab", "c"])] * 3))
-        naive = {
+        expected = {
             ":".join(pattern)
             for pattern in patterns
-            if all(want in {"*", given} for want, given in zip(pattern, action, strict=True))
+            if all(part in {"*", value} for part, value in zip(pattern, action, strict=True))
         }
-        found = ActionPatterns(":".join(pattern) for pattern in patterns).find(":".join(action))
-        assert found in naive if naive else found is None
+        match = ActionPatterns(":".join(pattern) for pattern in patterns).find(":".join(action))
+        assert match in expected if expected else match is None
 
-    def test_none_are_false(self) -> None:
+    def test_an_empty_index_is_false(self) -> None:
         assert not ActionPatterns(())
         assert ActionPatterns(["*:*:*"])
 
-    def test_the_one_that_is_spelt_out_first_is_named(self) -> None:
+    def test_the_most_specific_pattern_is_named(self) -> None:
         patterns = ["*:*:*", "a:*:*", "a:b:*", "a:b:c"]
         for left in range(4, 0, -1):
             assert ActionPatterns(patterns[:left]).find("a:b:c") == patterns[left - 1]
 
 
-class TestFaults:
+class TestValidation:
     @given(
         st.dictionaries(
             st.sampled_from(
@@ -89,11 +89,11 @@ class TestFaults:
             max_size=4,
         )
     )
-    def test_any_document_is_judged_without_an_exception(self, document: dict[str, Any]) -> None:
+    def test_any_document_is_checked_without_an_exception(self, document: dict[str, Any]) -> None:
         if not list(find_violations(document)):
-            check(CustomerPolicy("c", document))
+            check_policy(CustomerPolicy("c", document))
 
-    def test_what_is_at_the_bounds_passes(self) -> None:
+    def test_a_document_at_the_bounds_is_valid(self) -> None:
         document = {
             "sensitive_fields": ["x" * 256] * 1000,
             "blocked_actions": ["a1_:b_2:c.d.e_3"],
@@ -103,12 +103,12 @@ class TestFaults:
         }
         assert list(find_violations(document)) == []
 
-    def test_a_near_miss_is_told(self) -> None:
+    def test_an_error_suggests_the_closest_name(self) -> None:
         reasons = dict(find_violations({"senstive_fields": [], "timezone": "Europe/Berln"}))
         assert "sensitive_fields" in reasons["senstive_fields"]
         assert "Europe/Berlin" in reasons["timezone"]
 
-    def test_too_many_of_anything(self) -> None:
+    def test_too_many_items_are_rejected(self) -> None:
         document = {
             "custom_rules": {f"r{index}": RULE for index in range(1001)},
             "allowed_tools": ["x"] * 1001,
@@ -118,30 +118,30 @@ class TestFaults:
             "allowed_tools",
         }
 
-    def test_a_document_of_faults_gets_an_answer_of_32(self) -> None:
-        with pytest.raises(InvalidArgument) as caught:
-            check(CustomerPolicy("c", {"blocked_actions": ["x"] * 1000}))
-        assert len(caught.value.violations) == 32
+    def test_an_error_names_at_most_32_faults(self) -> None:
+        with pytest.raises(InvalidArgument) as error:
+            check_policy(CustomerPolicy("c", {"blocked_actions": ["x"] * 1000}))
+        assert len(error.value.violations) == 32
 
-    def test_conditions_are_refused_together(self) -> None:
+    def test_the_faults_of_all_conditions_are_reported_together(self) -> None:
         rules = {name: {"condition": "a >", "score_impact": 1} for name in ("x", "y z")}
-        with pytest.raises(InvalidCondition) as caught:
-            check(CustomerPolicy("c", {"custom_rules": rules}), "policies.")
-        fields = [violation.field for violation in caught.value.violations]
+        with pytest.raises(InvalidCondition) as error:
+            check_policy(CustomerPolicy("c", {"custom_rules": rules}), "policies.")
+        fields = [violation.field for violation in error.value.violations]
         assert fields == [
             "policies.custom_rules.x.condition",
             "policies.custom_rules['y z'].condition",
         ]
-        assert caught.value.message.count("policies.custom_rules") == 2
-        assert (caught.value.line, caught.value.column) == (1, 4)
+        assert error.value.message.count("policies.custom_rules") == 2
+        assert (error.value.line, error.value.column) == (1, 4)
 
-    def test_a_document_over_the_bound(self) -> None:
+    def test_a_document_that_is_too_large_is_rejected(self) -> None:
         with pytest.raises(RequestTooLarge, match=str(MAX_BYTES)):
-            check(CustomerPolicy("c", {"sensitive_fields": ["ß" * MAX_BYTES]}))
+            check_policy(CustomerPolicy("c", {"sensitive_fields": ["ß" * MAX_BYTES]}))
 
 
 class TestLayer:
-    def test_an_unknown_customer_passes_with_a_warning_where_the_tenant_says_so(self) -> None:
+    def test_an_unknown_customer_is_a_warning_if_the_tenant_sets_it(self) -> None:
         settings = {tenant_settings.ID: TenantSettings(unknown_customer="warn")}
         warned = snapshot(PolicySet({tenant_settings.KIND: settings}))
         decision = evaluate(warned, Request(customer_id="c"), "id")
@@ -149,12 +149,12 @@ class TestLayer:
         assert [warning.policy_id for warning in decision.warnings] == ["c"]
         assert decision.risk.score == 65
 
-    def test_keys_are_found_in_mappings_and_tuples_of_an_embedding_program(self) -> None:
+    def test_fields_are_found_in_nested_mappings_and_tuples(self) -> None:
         arguments = {"a": ({"ssn": 1}, [({"ssn": 2},)])}
         decision = decide({"sensitive_fields": ["ssn"]}, arguments=arguments)
         assert [obligation.fields for obligation in decision.obligations] == [("ssn",)]
 
-    def test_a_field_that_is_named_twice_is_masked_once(self) -> None:
+    def test_a_field_is_masked_once(self) -> None:
         decision = decide(
             {"sensitive_fields": ["ssn"]},
             target=Target(fields=("ssn", "ssn")),
@@ -162,44 +162,44 @@ class TestLayer:
         )
         assert decision.obligations[0].fields == ("ssn",)
 
-    def test_an_action_that_no_contract_lets_through_fails_closed(self) -> None:
+    def test_a_malformed_action_is_blocked(self) -> None:
         decision = decide({"blocked_action_patterns": ["a:b:*"]}, action="malformed")
         assert (decision.outcome, decision.incomplete) == (Outcome.BLOCK, True)
 
     @given(st.permutations(["ssn", "pin", "dob"]))
-    def test_the_order_of_arguments_does_not_count(self, keys: list[str]) -> None:
+    def test_the_order_of_arguments_has_no_effect(self, keys: list[str]) -> None:
         decision = decide(
             {"sensitive_fields": ["ssn", "pin", "dob"]}, arguments=dict.fromkeys(keys, 1)
         )
         assert decision.obligations[0].fields == ("dob", "pin", "ssn")
 
 
-class TestWhatIsCompiledAgain:
+class TestRecompilation:
     @pytest.fixture
     def compiled(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """The customers that have been compiled."""
-        found: list[str] = []
+        """The ids of the customers that were compiled."""
+        customer_ids: list[str] = []
         real = customers.compile_customer
 
-        def counted(policy: CustomerPolicy, prefix: str) -> customers.Customer:
-            found.append(policy.customer_id)
+        def record_and_compile(policy: CustomerPolicy, prefix: str) -> customers.Customer:
+            customer_ids.append(policy.customer_id)
             return real(policy, prefix)
 
-        monkeypatch.setattr("pdp.engine.layers.customer.compile_customer", counted)
-        return found
+        monkeypatch.setattr("pdp.engine.layers.customer.compile_customer", record_and_compile)
+        return customer_ids
 
-    def test_only_the_customer_that_was_written(self, compiled: list[str]) -> None:
+    def test_only_the_changed_customer_is_compiled(self, compiled: list[str]) -> None:
         first = snapshot(policies(a={}, b={"allowed_tools": ["x"]}, c={}))
         assert sorted(compiled) == ["a", "b", "c"]
         compiled.clear()
         changed = first.policies.with_policies(KIND, {"b": CustomerPolicy("b", {})})
         second = snapshot(changed, first)
         assert compiled == ["b"]
-        asked = Request(customer_id="b", tool="y")
-        assert evaluate(first, asked, "id").outcome is Outcome.BLOCK
-        assert evaluate(second, asked, "id").outcome is Outcome.ALLOW
+        request = Request(customer_id="b", tool="y")
+        assert evaluate(first, request, "id").outcome is Outcome.BLOCK
+        assert evaluate(second, request, "id").outcome is Outcome.ALLOW
 
-    def test_nothing_where_something_else_was_written(self, compiled: list[str]) -> None:
+    def test_nothing_is_compiled_if_no_customer_has_changed(self, compiled: list[str]) -> None:
         first = snapshot(policies(a={}, b={}))
         compiled.clear()
         second = snapshot(first.policies.with_changes(()), first)
@@ -208,7 +208,7 @@ class TestWhatIsCompiledAgain:
 
 
 class Customers(Node):
-    """One process's part, with the use cases."""
+    """A node that administers customer policies."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -230,17 +230,17 @@ def changes_of(node: Customers) -> list[Change]:
         return list(reader.history(KIND, "acme", "c"))
 
 
-async def test_what_is_refused_leaves_nothing(node: Customers) -> None:
+async def test_a_rejected_policy_changes_nothing(node: Customers) -> None:
     await node.put({"allowed_tools": ["x"]})
     with pytest.raises(InvalidArgument):
         await node.put({"allowed_tools": [1]})
     with pytest.raises(InvalidCondition):
         await node.put({"custom_rules": {"r": {"condition": "(", "score_impact": 1}}})
-    found = await node.customers.get("acme", "c")
-    assert found.value.document == {"allowed_tools": ["x"]}
+    policy = await node.customers.get("acme", "c")
+    assert policy.value.document == {"allowed_tools": ["x"]}
 
 
-async def test_every_post_is_a_version_even_of_the_same(node: Customers) -> None:
+async def test_every_put_adds_a_version(node: Customers) -> None:
     for _ in range(3):
         await node.put({"timezone": "UTC"})
     history = await node.customers.versions("acme", "c", number=1, size=2)
@@ -249,7 +249,7 @@ async def test_every_post_is_a_version_even_of_the_same(node: Customers) -> None
     assert (history.total, history.current) == (3, 3)
 
 
-async def test_a_change_keeps_when_the_policy_was_made(node: Customers) -> None:
+async def test_an_update_keeps_the_creation_time(node: Customers) -> None:
     await node.put({})
     first = (await node.customers.get("acme", "c")).value
     await node.put({"timezone": "UTC"})
@@ -258,7 +258,7 @@ async def test_a_change_keeps_when_the_policy_was_made(node: Customers) -> None:
     assert second.updated_at >= first.updated_at
 
 
-async def test_versions_go_on_after_a_deletion(node: Customers) -> None:
+async def test_version_numbers_continue_after_a_deletion(node: Customers) -> None:
     await node.put({})
     await node.put({})
     await node.customers.delete("acme", "me", "c")
@@ -270,7 +270,7 @@ async def test_versions_go_on_after_a_deletion(node: Customers) -> None:
     assert [change.op for change in changes_of(node)] == ["create", "delete", "update", "create"]
 
 
-async def test_a_tenant_may_not_have_more_customers_than_it_may(
+async def test_the_number_of_customers_is_bounded(
     node: Customers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pdp.admin.customer_policies.MAX_CUSTOMERS", 1)

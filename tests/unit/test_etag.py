@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.admin.versioned import ANYTHING, Expectation, Versioned
-from pdp.admin.workspace import Written
+from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
+from pdp.admin.workspace import WriteResult
 from pdp.client import rpc
 from pdp.errors import InvalidArgument, PreconditionFailed
 from pdp.transport.call import Call
@@ -21,7 +21,7 @@ def call(**metadata: str) -> Call:
     return Call(rpc("UpdateStaticPolicy"), headers, "http")
 
 
-def holds(expected: Expectation, revision: int | None) -> bool:
+def holds(expected: Precondition, revision: int | None) -> bool:
     try:
         expected.check(revision)
     except PreconditionFailed:
@@ -30,8 +30,8 @@ def holds(expected: Expectation, revision: int | None) -> bool:
 
 
 @pytest.mark.parametrize("revision", [None, 0, 42])
-def test_without_if_match_every_write_is_allowed(revision: int | None) -> None:
-    assert expectation(call()) is ANYTHING
+def test_who_expects_nothing_is_always_served(revision: int | None) -> None:
+    assert expectation(call()) is NO_PRECONDITION
     assert holds(expectation(call()), revision)
 
 
@@ -90,16 +90,16 @@ def test_the_etag_of_a_read_allows_a_write_of_that_revision_only(revision: int) 
 
 def test_a_write_returns_the_new_tag_and_the_revision() -> None:
     writing = call()
-    assert with_new_etag(writing, Written(Versioned("thing", 7), 9)) == "thing"
+    assert with_new_etag(writing, WriteResult(Versioned("thing", 7), 9)) == "thing"
     assert writing.reply == {"etag": '"7"', "x-pdp-revision": "9"}
 
 
 def test_a_deletion_returns_no_tag() -> None:
     writing = call()
-    with_revision(writing, Written(None, 9))
+    with_revision(writing, WriteResult(None, 9))
     assert writing.reply == {"x-pdp-revision": "9"}
 
 
 def test_the_error_says_what_to_do() -> None:
     with pytest.raises(PreconditionFailed, match=r'the entity is at "43"; read it again'):
-        Expectation(frozenset({42})).check(43)
+        Precondition(frozenset({42})).check(43)

@@ -1,4 +1,4 @@
-"""The platform's DLP rules over releases."""
+"""The platform's DLP rules are brought to each release."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdp.admin.install import dlp_rules as module
-from pdp.admin.install.dlp_rules import install_dlp
+from pdp.admin.install import catalog as installation
+from pdp.admin.install.catalog import install_dlp_rules
 from pdp.catalog.dlp import dlp_rules, rule_id
 from pdp.domain.dlp_rule import KIND, DlpRule, body_of
 from pdp.domain.stored_entity import StoredEntity
@@ -28,23 +28,23 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 def install(store: SqliteStore, patch: pytest.MonkeyPatch, *rules: DlpRule) -> int:
-    """Starts a release with these rules; returns the store's revision then."""
-    patch.setattr(module, "dlp_rules", lambda: rules)
+    """Installs a release with these rules; returns the store's revision after it."""
+    patch.setattr(installation, "dlp_rules", lambda: rules)
     with store.write() as transaction:
-        install_dlp(transaction)
+        install_dlp_rules(transaction)
     with store.read() as reader:
         return reader.revision()
 
 
-def stored(store: SqliteStore) -> dict[str, DlpRule]:
+def read_rules(store: SqliteStore) -> dict[str, DlpRule]:
     with store.read() as reader:
         return {each.id: DlpRule(**each.body) for each in reader.list(KIND, PLATFORM)}
 
 
-def test_every_detector_has_a_rule_of_the_same_id_everywhere(store: SqliteStore) -> None:
+def test_every_detector_has_a_rule_with_a_stable_id(store: SqliteStore) -> None:
     with store.write() as transaction:
-        install_dlp(transaction)
-    rules = stored(store)
+        install_dlp_rules(transaction)
+    rules = read_rules(store)
     assert rules.keys() == {each.id for each in dlp_rules()}
     card = rules[rule_id("credit_card")]
     assert card.id == "4bc36998-5371-5785-b5e9-8e5c3f12afc1"
@@ -59,26 +59,26 @@ def test_a_release_that_changes_nothing_writes_nothing(
     assert install(store, monkeypatch, *rules) == install(store, monkeypatch, *rules)
 
 
-def test_a_release_changes_adds_and_takes_out_rules(
+def test_a_release_changes_adds_and_removes_rules(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept, changed, gone, new = dlp_rules()[:4]
-    install(store, monkeypatch, kept, changed, gone)
-    before = stored(store)
-    install(store, monkeypatch, kept, replace(changed, action_tier="block"), new)
-    after = stored(store)
-    assert after.keys() == {kept.id, changed.id, new.id}
-    assert after[kept.id] == before[kept.id]
+    unchanged, changed, removed, new = dlp_rules()[:4]
+    install(store, monkeypatch, unchanged, changed, removed)
+    before = read_rules(store)
+    install(store, monkeypatch, unchanged, replace(changed, action_tier="block"), new)
+    after = read_rules(store)
+    assert after.keys() == {unchanged.id, changed.id, new.id}
+    assert after[unchanged.id] == before[unchanged.id]
     assert after[changed.id].action_tier == "block"
     assert after[changed.id].created_at == before[changed.id].created_at
 
 
-def test_rules_of_bundles_are_left_alone(
+def test_rules_of_bundles_are_not_changed(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rule = replace(dlp_rules()[0], id="of-a-bundle", bundle_id="bundle")
     with store.write() as transaction:
-        record = StoredEntity(KIND, PLATFORM, rule.id, body_of(rule))
-        transaction.put(record, actor="test", summary="Installed")
+        entity = StoredEntity(KIND, PLATFORM, rule.id, body_of(rule))
+        transaction.put(entity, actor="test", summary="Installed")
     install(store, monkeypatch)
-    assert stored(store).keys() == {"of-a-bundle"}
+    assert read_rules(store).keys() == {"of-a-bundle"}

@@ -1,4 +1,4 @@
-"""The model catalog over releases: what admins have said of a model stays."""
+"""The model catalog is brought to each release; changes of admins are kept."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from pdp import catalog
 from pdp.admin.install.catalog import install_catalog
-from pdp.admin.models.catalog import ModelCatalog, models_of
-from pdp.admin.models.kill_switch import KillSwitches
+from pdp.admin.kill_switch import KillSwitches
+from pdp.admin.model_catalog import ModelCatalog, read_models
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap.policies import first_publisher
 from pdp.domain.model_catalog import REASONS, TIERS, ModelConfig, config_id, normalize_name
@@ -28,7 +28,7 @@ def model(name: str, display_name: str = "", tier: str = "", provider: str = "la
 
 
 class Product:
-    """A store, the use cases, and releases that bring models."""
+    """A store, its use cases, and releases with models."""
 
     def __init__(self, path: Path, patch: pytest.MonkeyPatch) -> None:
         self.store = SqliteStore.open(f"sqlite:///{path}")
@@ -36,7 +36,7 @@ class Product:
         self._workspace: Workspace | None = None
 
     def release(self, *models: ModelConfig) -> bool:
-        """Starts a release with these models; returns whether it wrote anything."""
+        """Installs a release with these models; returns whether it wrote anything."""
         self._patch.setattr(catalog, "models", lambda: models)
         digest = catalog.digest
         self._patch.setattr(
@@ -63,7 +63,7 @@ class Product:
 
     def models(self) -> dict[str, ModelConfig]:
         with self.store.read() as reader:
-            return {each.model_id: each for each in models_of(reader)}
+            return {each.model_id: each for each in read_models(reader)}
 
     def close(self) -> None:
         if self._workspace is not None:
@@ -95,7 +95,7 @@ class TestUpgrade:
         assert (after["a"].display_name, after["a"].tier) == ("A", "opus")
         assert after["a"].created_at == first.created_at
 
-    def test_of_nothing_writes_nothing(self, product: Product) -> None:
+    def test_an_unchanged_release_writes_nothing(self, product: Product) -> None:
         assert product.release(model("a"))
         assert not product.release(model("a"))
 
@@ -106,8 +106,10 @@ class TestUpgrade:
         assert product.models() == before
 
 
-class TestAdminsWord:
-    async def test_on_a_field_stays_and_the_others_follow(self, product: Product) -> None:
+class TestChangesOfAdmins:
+    async def test_a_changed_field_is_kept_and_other_fields_follow_the_release(
+        self, product: Product
+    ) -> None:
         product.release(model("a", "A", "haiku"))
         await product.admin.update("ann", lab("a"), {"display_name": "Ours"})
         for name, tier in (("B", "sonnet"), ("C", "opus")):
@@ -115,14 +117,16 @@ class TestAdminsWord:
             after = product.models()["a"]
             assert (after.display_name, after.tier) == ("Ours", tier)
 
-    async def test_once_the_release_says_the_same_it_follows_again(self, product: Product) -> None:
+    async def test_a_field_with_the_shipped_value_follows_the_release_again(
+        self, product: Product
+    ) -> None:
         product.release(model("a", "A"))
         await product.admin.update("ann", lab("a"), {"display_name": "B"})
         product.release(model("a", "B"))
         product.release(model("a", "C"))
         assert product.models()["a"].display_name == "C"
 
-    async def test_a_kill_switch_stays(self, product: Product) -> None:
+    async def test_a_kill_switch_is_kept(self, product: Product) -> None:
         product.release(model("a"), model("b"))
         await product.switches.disable_model("ann", lab("a"), "security_event")
         before = product.models()["a"]
@@ -131,19 +135,19 @@ class TestAdminsWord:
         assert after.kill_switch_disabled_at == before.kill_switch_disabled_at
         assert (after.disabled_reason, after.tier) == ("security_event", "opus")
 
-    async def test_a_model_that_was_taken_out_stays_out(self, product: Product) -> None:
+    async def test_a_removed_model_is_not_installed_again(self, product: Product) -> None:
         product.release(model("a"), model("b"))
         await product.admin.delete("ann", lab("a"))
         product.release(model("a", "A"), model("b"))
         assert list(product.models()) == ["b"]
 
-    async def test_a_model_of_their_own_stays(self, product: Product) -> None:
+    async def test_a_custom_model_is_kept(self, product: Product) -> None:
         product.release(model("a"))
         await product.admin.create("ann", replace(model("own", "Own"), id=""))
         product.release(model("b"))
         assert set(product.models()) == {"own", "b"}
 
-    async def test_a_model_of_their_own_that_a_release_ships_keeps_their_words(
+    async def test_a_custom_model_that_a_release_ships_keeps_its_values(
         self, product: Product
     ) -> None:
         product.release(model("a"))
@@ -153,7 +157,7 @@ class TestAdminsWord:
         assert set(after) == {"a", "own"}
         assert (after["own"].display_name, after["own"].tier) == ("Own", "")
 
-    async def test_a_changed_model_that_is_shipped_no_more_is_theirs(
+    async def test_a_changed_model_that_no_longer_ships_becomes_custom(
         self, product: Product
     ) -> None:
         product.release(model("a"), model("b"))
@@ -161,8 +165,8 @@ class TestAdminsWord:
         product.release(model("b"))
         assert product.models()["a"].shipped is None
 
-    async def test_a_model_that_is_off_is_not_forgotten(self, product: Product) -> None:
-        """Once it was unknown, requests for it would pass."""
+    async def test_a_disabled_model_is_not_deleted(self, product: Product) -> None:
+        """An unknown model would be allowed."""
         product.release(model("a"), model("b"))
         await product.switches.disable_model("ann", lab("a"), "other")
         product.release(model("b"))
@@ -170,7 +174,7 @@ class TestAdminsWord:
         assert after.killed
         assert after.shipped is None
 
-    async def test_a_new_model_of_a_provider_that_is_off_is_off(self, product: Product) -> None:
+    async def test_a_new_model_of_a_disabled_provider_is_disabled(self, product: Product) -> None:
         product.release(model("a"))
         await product.switches.disable_provider("ann", "lab", "cost_runaway")
         product.release(model("a"), model("b"), model("c", provider="other"))
@@ -179,14 +183,14 @@ class TestAdminsWord:
         assert not after["c"].killed
 
 
-def test_a_model_that_a_release_took_out_may_come_back(product: Product) -> None:
+def test_a_model_that_a_release_removed_can_be_installed_again(product: Product) -> None:
     product.release(model("a"), model("b"))
     product.release(model("b"))
     product.release(model("b"), model("a"))
     assert list(product.models()) == ["b", "a"]
 
 
-async def test_a_model_that_no_release_knows_is_not_found(product: Product) -> None:
+async def test_a_model_of_no_release_is_not_found(product: Product) -> None:
     product.release(model("a"))
     with pytest.raises(ModelNotFound):
         await product.admin.get(lab("b"))
@@ -197,22 +201,22 @@ class TestShipped:
 
     MODELS = catalog.models()
 
-    def test_has_the_providers_that_are_asked_for(self) -> None:
+    def test_the_required_providers_are_present(self) -> None:
         providers = {each.provider for each in self.MODELS}
         assert providers >= {"openai", "anthropic", "google", "mistral", "meta", "cohere"}
 
     @pytest.mark.parametrize(
         "name", ["openai/gpt-4o", "openai/gpt-4o-mini", "anthropic/claude-opus-4"]
     )
-    def test_has_the_models_of_the_seeds(self, name: str) -> None:
+    def test_the_models_of_the_api_examples_are_present(self, name: str) -> None:
         assert name in {each.name for each in self.MODELS}
 
-    def test_anthropic_has_every_tier_and_is_first(self) -> None:
+    def test_anthropic_is_first_and_has_every_tier(self) -> None:
         tiers = {each.tier for each in self.MODELS if each.provider == "anthropic"}
         assert tiers == set(TIERS)
         assert self.MODELS[0].provider == "anthropic"
 
-    def test_keeps_the_rules_that_admins_are_held_to(self) -> None:
+    def test_models_obey_the_rules_of_the_use_cases(self) -> None:
         for each in self.MODELS:
             assert each.provider == normalize_name(each.provider)
             assert normalize_name(each.model_id) not in TIERS
@@ -221,5 +225,5 @@ class TestShipped:
         ids = [each.id for each in self.MODELS]
         assert len(set(ids)) == len(ids)
 
-    def test_reasons_are_the_seeds(self) -> None:
+    def test_reasons_are_those_of_the_api(self) -> None:
         assert {*REASONS} == {"maintenance", "cost_runaway", "security_event", "other"}

@@ -1,4 +1,4 @@
-"""The kill switch as use cases: in force at once and everywhere, and nothing is compiled for it."""
+"""The kill switch is in force at once in all processes, and needs no compilation."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pdp.admin.models.catalog import ModelCatalog
-from pdp.admin.models.kill_switch import KillSwitches
-from pdp.admin.static.policies import StaticPolicies
+from pdp.admin.kill_switch import KillSwitches
+from pdp.admin.model_catalog import ModelCatalog
+from pdp.admin.static_policies import StaticPolicies
 from pdp.cases import ClientTarget
 from pdp.client.local import LocalClient
 from pdp.domain.decision import Outcome
@@ -36,7 +36,7 @@ RIVALS = StaticPolicy("", "No rivals", "custom", "(?i)rival", "block")
 
 
 class Models(Node):
-    """With switches, and models to switch."""
+    """A node with kill switches, the model catalog and static policies."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, catalog=True)
@@ -69,7 +69,7 @@ def other(path: Path, node: Models) -> Iterator[Models]:
 
 
 class TestInForce:
-    async def test_when_the_write_returns_for_every_tenant(self, node: Models) -> None:
+    async def test_for_every_tenant_when_the_write_returns(self, node: Models) -> None:
         await node.policies.create("acme", "me", RIVALS)
         assert await node.outcome(tenant_id="fresh") is Outcome.ALLOW
         written = await node.switches.disable_model("me", GPT, "other")
@@ -82,28 +82,28 @@ class TestInForce:
         for tenant_id in ("acme", "fresh", "never-seen"):
             assert await node.outcome(tenant_id=tenant_id) is Outcome.ALLOW
 
-    async def test_and_the_tenants_own_policies_stay_so(self, node: Models) -> None:
+    async def test_together_with_the_tenants_own_policies(self, node: Models) -> None:
         await node.policies.create("acme", "me", RIVALS)
         await node.switches.disable_model("me", GPT, "other")
         assert await node.outcome("our rival", model="gpt-4o-mini") is Outcome.BLOCK
         assert await node.outcome(model="gpt-4o-mini") is Outcome.ALLOW
 
-    async def test_a_batch_that_has_begun_ends_as_it_began(self, node: Models) -> None:
-        taken = node.publisher.current("acme")
-        assert taken is not None
+    async def test_not_in_a_snapshot_that_was_taken_before(self, node: Models) -> None:
+        snapshot = node.publisher.current("acme")
+        assert snapshot is not None
         await node.switches.disable_model("me", GPT, "other")
-        assert evaluate(taken, Request(model="gpt-4o"), "id").outcome is Outcome.ALLOW
+        assert evaluate(snapshot, Request(model="gpt-4o"), "id").outcome is Outcome.ALLOW
 
     async def test_in_other_processes(self, node: Models, other: Models) -> None:
         assert await other.outcome() is Outcome.ALLOW
         following = asyncio.create_task(other.workspace.follow())
-        await asyncio.sleep(0)  # lets it look at the store once
+        await asyncio.sleep(0)  # lets it read the store once
         written = await node.switches.disable_provider("me", "openai", "security_event")
         assert await other.workspace.reach(written.revision, 10)
         assert await other.outcome() is Outcome.BLOCK
         following.cancel()
 
-    async def test_a_tenants_write_does_not_undo_what_another_process_switched(
+    async def test_after_a_tenants_write_in_another_process(
         self, node: Models, other: Models
     ) -> None:
         await other.outcome()
@@ -112,7 +112,7 @@ class TestInForce:
         assert await other.outcome() is Outcome.BLOCK
         assert await other.outcome("rival", model="x") is Outcome.BLOCK
 
-    async def test_amid_writes_of_tenants(self, node: Models) -> None:
+    async def test_during_writes_of_tenants(self, node: Models) -> None:
         writes = [
             node.policies.create(tenant_id, "me", RIVALS) for tenant_id in ("a", "b", "c", "d")
         ]
@@ -131,7 +131,7 @@ class TestInForce:
 
 
 class TestNothingIsCompiled:
-    async def test_what_tenants_hold_stays(
+    async def test_a_switch_compiles_no_patterns(
         self, node: Models, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await node.policies.create("acme", "me", RIVALS)
@@ -139,28 +139,28 @@ class TestNothingIsCompiled:
         platform = node.publisher.platform
         assert before is not None
 
-        def compiled(*arguments: Any) -> None:
+        def fail(*arguments: Any) -> None:
             raise AssertionError("a pattern set is compiled")
 
-        monkeypatch.setattr(Shard, "__init__", compiled)
+        monkeypatch.setattr(Shard, "__init__", fail)
         await node.switches.disable_provider("me", "openai", "other")
         after = node.publisher.current("acme")
         assert after is not None
         assert after.shards is before.shards
         assert after.policies is before.policies
-        kept = [layer for layer in before.layers if not hasattr(layer, "with_models")]
-        assert kept
-        assert all(any(layer is each for each in after.layers) for layer in kept)
+        unaffected = [layer for layer in before.layers if not hasattr(layer, "with_models")]
+        assert unaffected
+        assert all(any(layer is each for each in after.layers) for layer in unaffected)
         assert node.publisher.platform.patterns is platform.patterns
 
-    async def test_other_changes_of_the_platform_compile_what_is_new(self, node: Models) -> None:
+    async def test_a_new_system_policy_compiles_only_its_pattern(self, node: Models) -> None:
         await node.policies.create("acme", "me", RIVALS)
         before = node.publisher.platform
         added = StaticPolicy("sys_x", "X", "custom", "xyzzy", "block", system=True)
 
         def work(transaction: Transaction) -> None:
-            record = StoredEntity(POLICY_KIND, PLATFORM, added.id, body_of(added), name=added.name)
-            transaction.put(record, actor="me", summary="")
+            entity = StoredEntity(POLICY_KIND, PLATFORM, added.id, body_of(added), name=added.name)
+            transaction.put(entity, actor="me", summary="")
 
         await node.workspace.write(PLATFORM, work)
         compiled = node.publisher.platform.patterns.compiled
@@ -169,14 +169,14 @@ class TestNothingIsCompiled:
         assert await node.outcome("rival", model="x") is Outcome.BLOCK
         assert await node.outcome("xyzzy", "fresh", "x") is Outcome.BLOCK
 
-    async def test_what_does_not_compile_is_rolled_back(self, node: Models) -> None:
+    async def test_a_system_policy_that_does_not_compile_is_rolled_back(self, node: Models) -> None:
         broken = StaticPolicy("sys_x", "X", "custom", "(", "block", system=True)
 
         def work(transaction: Transaction) -> None:
-            record = StoredEntity(
+            entity = StoredEntity(
                 POLICY_KIND, PLATFORM, broken.id, body_of(broken), name=broken.name
             )
-            transaction.put(record, actor="me", summary="")
+            transaction.put(entity, actor="me", summary="")
 
         revision = node.publisher.revision
         with pytest.raises(InvalidPattern, match="sys_x"):
@@ -186,7 +186,7 @@ class TestNothingIsCompiled:
 
 
 class TestAudit:
-    async def test_a_provider_is_one_entry_a_model(self, node: Models) -> None:
+    async def test_switching_a_provider_logs_one_change_for_each_model(self, node: Models) -> None:
         since = node.publisher.revision
         written = await node.switches.disable_provider("ann", "openai", "security_event")
         changes = node.changes(since)
@@ -200,7 +200,7 @@ class TestAudit:
             assert change.after["kill_switch_disabled_at"] == change.at
             assert change.after["disabled_reason"] == "security_event"
 
-    async def test_what_is_so_already_has_none(self, node: Models) -> None:
+    async def test_a_model_in_the_requested_state_is_not_logged(self, node: Models) -> None:
         await node.switches.disable_model("ann", GPT, "other")
         since = node.publisher.revision
         await node.switches.disable_model("bob", GPT, "other")
@@ -215,7 +215,7 @@ class TestAudit:
         await node.switches.enable_model("bob", GPT)
         assert node.changes(since) == []
 
-    async def test_another_reason_is_a_change_and_since_when_stays(self, node: Models) -> None:
+    async def test_another_reason_is_a_change_and_the_time_is_kept(self, node: Models) -> None:
         first = (await node.switches.disable_model("ann", GPT, "maintenance")).value.value
         since = node.publisher.revision
         second = (await node.switches.disable_model("bob", GPT, "security_event")).value.value
@@ -224,7 +224,7 @@ class TestAudit:
         [change] = node.changes(since)
         assert change.actor == "bob"
 
-    async def test_what_does_not_exist_changes_nothing(self, node: Models) -> None:
+    async def test_an_unknown_provider_or_model_changes_nothing(self, node: Models) -> None:
         since = node.publisher.revision
         with pytest.raises(ProviderNotFound):
             await node.switches.disable_provider("ann", "nobody", "other")
@@ -234,7 +234,7 @@ class TestAudit:
 
 
 class TestCatalog:
-    async def test_a_model_that_is_added_again_is_the_same_one(self, node: Models) -> None:
+    async def test_a_model_that_is_added_again_has_the_same_id(self, node: Models) -> None:
         draft = ModelConfig("", "acme", "One", "One")
         first = (await node.catalog.create("ann", draft)).value.value
         await node.catalog.delete("ann", first.id)
@@ -244,12 +244,12 @@ class TestCatalog:
             history = reader.history(KIND, PLATFORM, first.id)
         assert [each.op for each in history] == ["create", "delete", "create"]
 
-    async def test_removing_what_is_off_is_refused(self, node: Models) -> None:
+    async def test_a_disabled_model_cannot_be_removed(self, node: Models) -> None:
         await node.switches.disable_model("ann", GPT, "other")
         with pytest.raises(ModelDisabled):
             await node.catalog.delete("ann", GPT)
 
-    async def test_a_change_of_nothing_writes_nothing(self, node: Models) -> None:
+    async def test_an_update_without_changes_writes_nothing(self, node: Models) -> None:
         since = node.publisher.revision
         await node.catalog.update("ann", GPT, {"tier": "sonnet", "provider": "openai"})
         assert node.changes(since) == []
@@ -258,15 +258,15 @@ class TestCatalog:
         assert change.summary == "Updated tier, is_active"
         assert written.value.revision == change.revision
 
-    async def test_a_new_tiers_model_is_in_force_at_once(self, node: Models) -> None:
+    async def test_a_new_model_of_a_tier_is_in_force_at_once(self, node: Models) -> None:
         draft = ModelConfig("", "anthropic", "claude-opus-9", "Opus 9", tier="opus")
         model = (await node.catalog.create("ann", draft)).value.value
         await node.switches.disable_model("ann", model.id, "other")
         assert await node.outcome(model="opus") is Outcome.BLOCK
 
 
-def test_a_route_that_was_compiled_before_is_closed_at_once(tmp_path: Path) -> None:
-    """The chain keeps what the catalog said of its targets, so it must be told."""
+def test_an_existing_route_to_a_disabled_model_is_blocked_at_once(tmp_path: Path) -> None:
+    """A chain layer keeps the catalog's state of its targets, so it must be updated."""
     with LocalClient(f"sqlite:///{tmp_path}/pdp.db") as local:
         target = ClientTarget(local)
 
@@ -276,9 +276,9 @@ def test_a_route_that_was_compiled_before_is_closed_at_once(tmp_path: Path) -> N
         rule = {"name": "Route", "action": {"type": "ROUTE_TO", "route_to_model": "gpt-4o"}}
         pack = call("CreatePolicyPack", name="Routes", rules=[rule])["pack"]
         call("ReplaceOrgPolicyChain", packs=[{"id": pack["id"], "sequence": 0}])
-        asked = {"content": {"text": "Hello"}}
-        assert target.decide("acme", asked)["outcome"] == "ROUTE_TO"
+        request = {"content": {"text": "Hello"}}
+        assert target.decide("acme", request)["outcome"] == "ROUTE_TO"
         call("DisableModel", model_config_id=GPT, reason="other")
-        assert target.decide("acme", asked)["outcome"] == "BLOCK"
+        assert target.decide("acme", request)["outcome"] == "BLOCK"
         call("EnableModel", model_config_id=GPT)
-        assert target.decide("acme", asked)["outcome"] == "ROUTE_TO"
+        assert target.decide("acme", request)["outcome"] == "ROUTE_TO"

@@ -1,4 +1,4 @@
-"""Limits' use cases, and counters that outlive the process that counted them."""
+"""The use cases of limits, and counters that are shared through the store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from pdp.admin.limits import Limits
-from pdp.admin.versioned import Expectation
+from pdp.admin.preconditions import Precondition
 from pdp.domain.limits import KIND, Limit
 from pdp.domain.request import Request, Subject, Usage
 from pdp.domain.usage import Counts
@@ -23,7 +23,8 @@ from pdp.errors import (
     StoreUnavailable,
 )
 from pdp.store.sqlite.store import SqliteStore
-from pdp.usage import stored_meter, synchronization
+from pdp.usage import synchronization
+from pdp.usage.flush import Flush
 from pdp.usage.meter import Meter
 from pdp.usage.stored_meter import StoredMeter
 from pdp.usage.synchronization import UsageSynchronizer
@@ -42,7 +43,7 @@ DRAFT = Limit("", "user", "u", daily_request_limit=3)
 
 
 class Counting(Node):
-    """With counters, and limits on them."""
+    """A node with limits and usage counters."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -60,8 +61,8 @@ class Counting(Node):
         return decision.allowed
 
     async def used(self) -> dict[str, Counts]:
-        usage = await self.limits.usage("acme")
-        return {limit.subject_id: usage.spent.by_limit[limit.id].day for limit in usage.limits}
+        report = await self.limits.usage("acme")
+        return {limit.subject_id: report.spent.by_limit[limit.id].day for limit in report.limits}
 
 
 @pytest.fixture
@@ -79,70 +80,70 @@ def other(path: Path, node: Counting) -> Iterator[Counting]:
 
 
 class TestAdministration:
-    async def test_a_limit_is_in_force_when_it_is_made_and_out_when_it_is_deleted(
+    async def test_a_limit_is_in_force_from_its_creation_to_its_deletion(
         self, node: Counting
     ) -> None:
         draft = Limit("x", "user", "u", daily_request_limit=0)
-        made = (await node.limits.create("acme", "me", draft)).value
-        assert made.value.id != "x"
+        created = (await node.limits.create("acme", "me", draft)).value
+        assert created.value.id != "x"
         assert not await node.allowed()
-        await node.limits.delete("acme", "me", made.value.id)
+        await node.limits.delete("acme", "me", created.value.id)
         assert await node.allowed()
         with pytest.raises(LimitNotFound):
-            await node.limits.get("acme", made.value.id)
+            await node.limits.get("acme", created.value.id)
 
-    async def test_a_subject_has_one_limit_until_it_is_deleted(self, node: Counting) -> None:
-        made = (await node.limits.create("acme", "me", DRAFT)).value.value
-        with pytest.raises(LimitExists) as refused:
+    async def test_a_subject_has_at_most_one_limit(self, node: Counting) -> None:
+        created = (await node.limits.create("acme", "me", DRAFT)).value.value
+        with pytest.raises(LimitExists) as error:
             await node.limits.create("acme", "me", DRAFT)
-        assert refused.value.violations[0].reason == f"has the limit {made.id}"
+        assert error.value.violations[0].reason == f"has the limit {created.id}"
         await node.limits.create("acme", "me", Limit("", "group", "u"))
         await node.limits.create("other", "me", DRAFT)
-        await node.limits.delete("acme", "me", made.id)
+        await node.limits.delete("acme", "me", created.id)
         await node.limits.create("acme", "me", DRAFT)
 
-    async def test_a_change_keeps_what_was_counted(self, node: Counting) -> None:
-        made = (await node.limits.create("acme", "me", DRAFT)).value.value
+    async def test_an_update_keeps_the_counters(self, node: Counting) -> None:
+        created = (await node.limits.create("acme", "me", DRAFT)).value.value
         assert [await node.allowed() for _ in range(4)] == [True, True, True, False]
-        changed = await node.limits.update("acme", "me", made.id, {"daily_request_limit": 4})
+        changed = await node.limits.update("acme", "me", created.id, {"daily_request_limit": 4})
         assert changed.value.value.daily_request_limit == 4
         assert [await node.allowed() for _ in range(2)] == [True, False]
         assert await node.used() == {"u": Counts(4)}
 
-    async def test_a_change_of_nothing_writes_nothing(self, node: Counting) -> None:
-        made = (await node.limits.create("acme", "me", DRAFT)).value
-        same = await node.limits.update("acme", "me", made.value.id, {"subject_id": "u"})
-        assert same.value == made
+    async def test_an_update_without_changes_writes_nothing(self, node: Counting) -> None:
+        created = (await node.limits.create("acme", "me", DRAFT)).value
+        same = await node.limits.update("acme", "me", created.value.id, {"subject_id": "u"})
+        assert same.value == created
 
-    async def test_a_limit_stays_whose_it_is(self, node: Counting) -> None:
-        made = (await node.limits.create("acme", "me", DRAFT)).value.value
+    async def test_the_subject_of_a_limit_cannot_be_changed(self, node: Counting) -> None:
+        created = (await node.limits.create("acme", "me", DRAFT)).value.value
         with pytest.raises(InvalidArgument, match="subject_id: cannot be changed"):
-            await node.limits.update("acme", "me", made.id, {"subject_id": "v"})
+            await node.limits.update("acme", "me", created.id, {"subject_id": "v"})
 
-    async def test_a_writer_loses_no_change_of_another(self, node: Counting) -> None:
-        made = (await node.limits.create("acme", "me", DRAFT)).value
-        stale = Expectation(frozenset({made.revision - 1}))
+    async def test_a_stale_precondition_is_rejected(self, node: Counting) -> None:
+        created = (await node.limits.create("acme", "me", DRAFT)).value
+        stale = Precondition(frozenset({created.revision - 1}))
         with pytest.raises(PreconditionFailed):
-            await node.limits.update("acme", "me", made.value.id, {"is_active": False}, stale)
+            await node.limits.update("acme", "me", created.value.id, {"is_active": False}, stale)
         with pytest.raises(PreconditionFailed):
-            await node.limits.delete("acme", "me", made.value.id, stale)
-        assert (await node.limits.get("acme", made.value.id)).value.is_active
+            await node.limits.delete("acme", "me", created.value.id, stale)
+        assert (await node.limits.get("acme", created.value.id)).value.is_active
 
     @pytest.mark.parametrize("subject_id", ["nul\0", "\ud800"])
-    async def test_an_id_that_cannot_be_kept_is_refused(
+    async def test_an_id_that_cannot_be_stored_is_rejected(
         self, node: Counting, subject_id: str
     ) -> None:
         with pytest.raises(InvalidArgument):
             await node.limits.create("acme", "me", Limit("", "user", subject_id))
 
-    async def test_every_write_is_in_the_log_and_no_count_is(self, node: Counting) -> None:
-        made = (await node.limits.create("acme", "me", DRAFT)).value.value
-        await node.limits.update("acme", "you", made.id, {"is_active": False})
-        await node.limits.update("acme", "you", made.id, {"is_active": True})
+    async def test_the_change_log_has_all_writes_and_no_counts(self, node: Counting) -> None:
+        created = (await node.limits.create("acme", "me", DRAFT)).value.value
+        await node.limits.update("acme", "you", created.id, {"is_active": False})
+        await node.limits.update("acme", "you", created.id, {"is_active": True})
         await node.allowed()
         await node.metering.sync()
-        await node.limits.delete("acme", "me", made.id)
-        history = await node.workspace.read(lambda reader: reader.history(KIND, "acme", made.id))
+        await node.limits.delete("acme", "me", created.id)
+        history = await node.workspace.read(lambda reader: reader.history(KIND, "acme", created.id))
         assert [change.summary for change in history] == [
             "Deleted the limit of user u",
             "Updated is_active",
@@ -163,9 +164,7 @@ class TestCounters:
         assert [await late.allowed() for _ in range(2)] == [True, False]
         late.close()
 
-    async def test_workers_know_what_each_other_counts(
-        self, node: Counting, other: Counting
-    ) -> None:
+    async def test_workers_share_their_counts(self, node: Counting, other: Counting) -> None:
         await node.limits.create("acme", "me", DRAFT)
         assert await node.allowed()
         await node.metering.sync()
@@ -175,62 +174,62 @@ class TestCounters:
         assert await node.used() == {"u": Counts(2)}
         assert [await node.allowed() for _ in range(2)] == [True, False]
 
-    async def test_the_error_of_two_workers_is_what_one_lets_pass_between_two_looks(
+    async def test_two_workers_exceed_a_limit_only_between_two_flushes(
         self, node: Counting, other: Counting
     ) -> None:
         await node.limits.create("acme", "me", DRAFT)
-        passed = sum([await each.allowed() for each in (node, other) for _ in range(5)])
-        assert passed == 6
+        allowed_count = sum([await each.allowed() for each in (node, other) for _ in range(5)])
+        assert allowed_count == 6
         await node.metering.sync()
         await other.metering.sync()
         assert await node.used() == {"u": Counts(6)}
         assert not await other.allowed()
 
-    async def test_what_is_counted_is_written_without_being_asked(
+    async def test_counts_are_written_in_the_background(
         self, node: Counting, other: Counting, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await node.limits.create("acme", "me", DRAFT)
-        meter, learned = other.metering.meter, asyncio.Event()
-        finish = meter.finish
+        meter, received = other.metering.meter, asyncio.Event()
+        finish = meter.finish_flush
 
-        def finished(counters: Sequence[Counter]) -> None:
+        def finish_and_signal(counters: Sequence[Counter]) -> None:
             finish(counters)
             if counters:
-                learned.set()
+                received.set()
 
-        monkeypatch.setattr(meter, "finish", finished)
-        tasks = [asyncio.create_task(each.metering.keep()) for each in (node, other)]
+        monkeypatch.setattr(meter, "finish_flush", finish_and_signal)
+        tasks = [asyncio.create_task(each.metering.run()) for each in (node, other)]
         await node.allowed()
-        await asyncio.wait_for(learned.wait(), 30)
+        await asyncio.wait_for(received.wait(), 30)
         assert [await other.allowed() for _ in range(3)] == [True, True, False]
         for task in tasks:
             task.cancel()
 
-    async def test_counting_goes_on_whatever_went_wrong(
+    async def test_synchronization_continues_after_any_error(
         self, node: Counting, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Or other processes would never learn what was used here."""
+        """Otherwise other processes would not learn of the usage here."""
         monkeypatch.setattr(synchronization, "RETRY_INTERVAL_S", 0.001)
         await node.limits.create("acme", "me", DRAFT)
-        record, written = node.workspace.record, asyncio.Event()
+        transact, written = node.workspace.transact, asyncio.Event()
 
-        async def failing_once(work: Callable[[Transaction], T]) -> T:
-            monkeypatch.setattr(node.workspace, "record", recording)
+        async def fail_once(work: Callable[[Transaction], T]) -> T:
+            monkeypatch.setattr(node.workspace, "transact", transact_and_signal)
             raise ValueError("odd")
 
-        async def recording(work: Callable[[Transaction], T]) -> T:
-            done = await record(work)
+        async def transact_and_signal(work: Callable[[Transaction], T]) -> T:
+            result = await transact(work)
             written.set()
-            return done
+            return result
 
-        monkeypatch.setattr(node.workspace, "record", failing_once)
+        monkeypatch.setattr(node.workspace, "transact", fail_once)
         await node.allowed()
-        keeping = asyncio.create_task(node.metering.keep())
+        running = asyncio.create_task(node.metering.run())
         await asyncio.wait_for(written.wait(), 30)
-        keeping.cancel()
+        running.cancel()
         assert await node.used() == {"u": Counts(1)}
 
-    async def test_a_store_that_cannot_be_written_stops_no_decision_and_no_count(
+    async def test_decisions_and_counts_continue_if_the_store_cannot_be_written(
         self, node: Counting, path: Path
     ) -> None:
         await node.limits.create("acme", "me", DRAFT)
@@ -245,7 +244,7 @@ class TestCounters:
         assert await node.used() == {"u": Counts(2)}
         blocker.close()
 
-    async def test_a_caller_that_goes_away_makes_nothing_count_twice(self, node: Counting) -> None:
+    async def test_a_cancelled_caller_does_not_count_twice(self, node: Counting) -> None:
         await node.limits.create("acme", "me", DRAFT)
         await node.allowed()
         task = asyncio.create_task(node.metering.sync())
@@ -255,7 +254,7 @@ class TestCounters:
         await node.metering.close()
         assert await node.used() == {"u": Counts(1)}
 
-    async def test_windows_that_have_ended_are_removed(self, node: Counting) -> None:
+    async def test_counters_of_past_windows_are_removed(self, node: Counting) -> None:
         await node.limits.create("acme", "me", DRAFT)
         now = node.metering.meter.clock()
         node.metering.meter.clock = lambda: now - 70 * 86_400
@@ -270,29 +269,31 @@ class TestCounters:
 
 
 class TestEngine:
-    async def test_an_engine_in_this_process_counts_too(self, node: Counting, path: Path) -> None:
+    async def test_an_embedded_engine_counts_too(self, node: Counting, path: Path) -> None:
         await node.limits.create("acme", "me", DRAFT)
         with Engine.open(f"sqlite:///{path}") as engine:
-            ask = Subject("u")
-            decisions = [engine.decide(subject=ask, tenant_id="acme") for _ in range(4)]
+            subject = Subject("u")
+            decisions = [engine.decide(subject=subject, tenant_id="acme") for _ in range(4)]
             assert [each.allowed for each in decisions] == [True, True, True, False]
         assert await node.used() == {"u": Counts(3)}
         assert not await node.allowed()
 
-    async def test_many_threads_do_not_pass_a_limit(self, node: Counting, path: Path) -> None:
+    async def test_many_threads_do_not_exceed_a_limit(self, node: Counting, path: Path) -> None:
         await node.limits.create("acme", "me", Limit("", "user", "u", daily_request_limit=100))
         with Engine.open(f"sqlite:///{path}") as engine:
 
             def work() -> int:
-                ask = Subject("u")
-                return sum(engine.decide(subject=ask, tenant_id="acme").allowed for _ in range(50))
+                subject = Subject("u")
+                return sum(
+                    engine.decide(subject=subject, tenant_id="acme").allowed for _ in range(50)
+                )
 
-            passed = await asyncio.gather(*(asyncio.to_thread(work) for _ in range(4)))
-        assert sum(passed) == 100
+            counts = await asyncio.gather(*(asyncio.to_thread(work) for _ in range(4)))
+        assert sum(counts) == 100
         assert await node.used() == {"u": Counts(100)}
 
     @pytest.mark.parametrize("fault", [StoreUnavailable("gone"), ValueError("odd")], ids=repr)
-    async def test_what_could_not_be_written_is_kept_for_the_next_time(
+    async def test_additions_of_a_failed_flush_are_kept(
         self, node: Counting, monkeypatch: pytest.MonkeyPatch, fault: Exception
     ) -> None:
         await node.limits.create("acme", "me", DRAFT)
@@ -301,11 +302,11 @@ class TestEngine:
         assert snapshot is not None
         assert meter.charge(snapshot, Request(subject=Subject("u"))) is not None
 
-        def failing(*_: object, **__: object) -> Sequence[Counter]:
+        def fail(*_: object, **__: object) -> Sequence[Counter]:
             raise fault
 
         with monkeypatch.context() as patched:
-            patched.setattr(stored_meter, "write_counters", failing)
+            patched.setattr(Flush, "write", fail)
             with pytest.raises(type(fault)):
                 meter.flush()
         meter.flush()

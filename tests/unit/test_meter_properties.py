@@ -1,4 +1,4 @@
-"""Counters in memory equal a recount of all that ever happened."""
+"""Counters in memory equal a recount of the whole history."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Ask(NamedTuple):
-    """A request, so long after the one before."""
+class Step(NamedTuple):
+    """A request, and the time since the one before."""
 
     after: float
     user_id: str
@@ -39,29 +39,29 @@ class Reference:
         self._limits = limits
         self._history: list[tuple[float, tuple[str, ...], Counts]] = []
 
-    def allows(self, now: float, ask: Ask) -> bool:
-        """Whether all limits have room; records what is used if so."""
-        asked = Counts(1, ask.tokens, ask.micros)
-        mine = [
+    def allows(self, now: float, step: Step) -> bool:
+        """Whether all limits allow the request; adds it to the history if so."""
+        counts = Counts(1, step.tokens, step.micros)
+        applicable = [
             limit
             for limit in self._limits
-            if limit.subject_id in ([ask.user_id] if limit.scope == "user" else list(ask.groups))
+            if limit.subject_id in ([step.user_id] if limit.scope == "user" else list(step.groups))
         ]
-        for limit in mine:
+        for limit in applicable:
             for bound in BOUNDS:
                 allowed = getattr(limit, bound.attribute)
                 if allowed is None:
                     continue
                 total = sum(
-                    getattr(counts, bound.measure)
-                    for when, ids, counts in self._history
+                    getattr(each, bound.measure)
+                    for when, ids, each in self._history
                     if limit.id in ids and self._same(bound.window, when, now)
                 )
-                if total >= allowed or total + getattr(asked, bound.measure) > allowed:
+                if total >= allowed or total + getattr(counts, bound.measure) > allowed:
                     return False
-        if not ask.killed:
-            kept = Counts(1) if ask.denied else asked
-            self._history.append((now, tuple(limit.id for limit in mine), kept))
+        if not step.killed:
+            used = Counts(1) if step.denied else counts
+            self._history.append((now, tuple(limit.id for limit in applicable), used))
         return True
 
     @staticmethod
@@ -84,8 +84,8 @@ LIMITS = st.builds(
     st.sampled_from(["a", "b"]),
     st.tuples(*(st.none() | st.integers(0, 6) for _ in BOUNDS)),
 )
-ASKS = st.builds(
-    Ask,
+STEPS = st.builds(
+    Step,
     st.sampled_from([0.0, 0.5, 1.0, 20.0, 59.5, 61.0, 40_000.0, 86_400.0, 1_300_000.0]),
     st.sampled_from(["a", "b", "c"]),
     st.lists(st.sampled_from(["a", "b"]), max_size=3).map(tuple),
@@ -99,40 +99,41 @@ ASKS = st.builds(
 @settings(deadline=None, max_examples=200)
 @given(
     st.lists(LIMITS, max_size=4, unique_by=lambda limit: limit.id),
-    st.lists(ASKS, max_size=25),
+    st.lists(STEPS, max_size=25),
     st.lists(st.booleans(), min_size=25, max_size=25),
 )
 def test_a_meter_equals_a_recount_of_the_whole_history(
-    limits: list[Limit], asks: list[Ask], flushes: list[bool]
+    limits: list[Limit], steps: list[Step], flushes: list[bool]
 ) -> None:
-    """In two processes that exchange what they count, in any order."""
+    """Two processes exchange their counts in any order."""
     clock = Clock(at("2026-01-30T23:59:58.7"))
     meters = [Meter(clock), Meter(clock)]
     snapshot, reference = snapshot_of(*limits), Reference(limits)
     store: dict[CounterId, Counts] = {}
-    for ask, turn in zip(asks, flushes, strict=False):
-        clock.now += ask.after
+    for step, turn in zip(steps, flushes, strict=False):
+        clock.now += step.after
         meter = meters[turn]
         request = Request(
-            subject=Subject(ask.user_id, ask.groups), usage=Usage(ask.tokens, ask.micros / MICROS)
+            subject=Subject(step.user_id, step.groups),
+            usage=Usage(step.tokens, step.micros / MICROS),
         )
         charge = meter.charge(snapshot, request)
         decision = evaluate(snapshot, charge.request if charge else request, "d")
-        assert decision.allowed is reference.allows(clock.now, ask)
+        assert decision.allowed is reference.allows(clock.now, step)
         if charge:
-            if decision.allowed and ask.killed:
+            if decision.allowed and step.killed:
                 decision = decision._replace(outcome=Outcome.BLOCK, counted=False)
-            elif decision.allowed and ask.denied:
+            elif decision.allowed and step.denied:
                 decision = decision._replace(outcome=Outcome.BLOCK)
             meter.settle(charge, decision)
         exchange(meters, store)
 
 
 def exchange(meters: Sequence[Meter], store: dict[CounterId, Counts]) -> None:
-    """Adds what each has counted to the store's totals, which both then read."""
+    """Adds the counts of each meter to the store's totals, which both then read."""
     for meter in meters:
-        for counter, counts in meter.begin().items():
+        for counter, counts in meter.begin_flush().items():
             before = store.get(counter, Counts())
             store[counter] = Counts(*(a + b for a, b in zip(before, counts, strict=True)))
     for meter in meters:
-        meter.finish(Counter(counter, counts, 1) for counter, counts in store.items())
+        meter.finish_flush(Counter(counter, counts, 1) for counter, counts in store.items())

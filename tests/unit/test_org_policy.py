@@ -1,4 +1,4 @@
-"""The org policy: changed in part, never lost, and blocking from a risk on."""
+"""The org policy: updates, preconditions, and blocking by risk level."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.admin.org_policy import OrgPolicies
-from pdp.admin.static.policies import StaticPolicies
-from pdp.admin.versioned import Expectation
+from pdp.admin.preconditions import Precondition
+from pdp.admin.static_policies import StaticPolicies
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap.policies import first_publisher
 from pdp.domain.decision import NO_VERDICT, Outcome, Risk
@@ -39,7 +39,7 @@ LOGGED = StaticPolicy("", "Rivals", "custom", "rival", "log")
 
 
 class Node:
-    """A store, what is in force of it, and the use cases."""
+    """A store, a publisher and the use cases."""
 
     def __init__(self, path: Path) -> None:
         self.store = SqliteStore.open(f"sqlite:///{path}", busy_timeout_s=0.2)
@@ -47,14 +47,14 @@ class Node:
         self.workspace = Workspace(self.store, self.publisher)
         self.policies = OrgPolicies(self.workspace)
 
-    async def update(self, expected: Expectation | None = None, **changes: Any) -> int:
+    async def update(self, precondition: Precondition | None = None, **changes: Any) -> int:
         """Changes acme's policy and returns its revision."""
-        given = () if expected is None else (expected,)
-        written = await self.policies.update("acme", "me", changes, *given)
+        preconditions = () if precondition is None else (precondition,)
+        written = await self.policies.update("acme", "me", changes, *preconditions)
         return written.value.revision
 
     async def outcome(self, text: str) -> Outcome:
-        """Returns what a text of acme comes to."""
+        """Returns the outcome of a text for acme."""
         snapshot = self.publisher.current("acme") or await self.workspace.load("acme")
         return evaluate(snapshot, Request(text=text), "id").outcome
 
@@ -70,27 +70,27 @@ def node(tmp_path: Path) -> Iterator[Node]:
     node.close()
 
 
-class TestChanging:
-    async def test_until_it_is_changed_it_is_the_default(self, node: Node) -> None:
-        found = await node.policies.get("acme")
-        assert found.value == DEFAULT_ORG_POLICY
-        assert found.revision == 0
+class TestUpdate:
+    async def test_the_default_applies_until_the_first_update(self, node: Node) -> None:
+        policy = await node.policies.get("acme")
+        assert policy.value == DEFAULT_ORG_POLICY
+        assert policy.revision == 0
 
-    async def test_only_what_is_sent_changes(self, node: Node) -> None:
+    async def test_only_the_given_fields_change(self, node: Node) -> None:
         await node.update(soc2=True, block_on="high")
         await node.update(logging_level="full", gdpr=False)
         assert (await node.policies.get("acme")).value == OrgPolicy(
             logging_level="full", gdpr=False, soc2=True, block_on="high"
         )
 
-    async def test_alert_rules_are_replaced_whole(self, node: Node) -> None:
+    async def test_alert_rules_are_replaced_as_a_whole(self, node: Node) -> None:
         await node.update(alert_rules=[RULE, {**RULE, "condition": {}}])
         await node.update(alert_rules=[{**RULE, "name": "Other"}])
         assert (await node.policies.get("acme")).value.alert_rules == [{**RULE, "name": "Other"}]
         await node.update(alert_rules=[])
         assert (await node.policies.get("acme")).value == DEFAULT_ORG_POLICY
 
-    async def test_it_is_a_tenants_own(self, node: Node) -> None:
+    async def test_each_tenant_has_its_own_policy(self, node: Node) -> None:
         await node.update(logging_level="paranoid")
         assert (await node.policies.get("another")).value == DEFAULT_ORG_POLICY
 
@@ -100,14 +100,14 @@ class TestChanging:
             (change,) = reader.history(KIND, "acme", ID)
         assert (change.actor, change.summary) == ("me", "Updated soc2, block_on")
 
-    async def test_what_changes_nothing_is_not_written(self, node: Node) -> None:
+    async def test_an_update_without_changes_writes_nothing(self, node: Node) -> None:
         revision = await node.update(soc2=True)
         assert await node.update(soc2=True) == revision
         assert await node.update() == revision
         with node.store.read() as reader:
             assert len(reader.history(KIND, "acme", ID)) == 1
 
-    async def test_it_is_in_force_when_the_write_returns(self, node: Node) -> None:
+    async def test_an_update_is_in_force_when_it_returns(self, node: Node) -> None:
         await StaticPolicies(node.workspace).create("acme", "me", LOGGED)
         assert await node.outcome("a rival") is Outcome.ALLOW
         await node.update(blocking_enabled=True, block_on="medium")
@@ -116,35 +116,35 @@ class TestChanging:
         assert await node.outcome("a rival") is Outcome.ALLOW
 
 
-class TestExpecting:
+class TestPreconditions:
     async def test_a_default_is_at_revision_zero(self, node: Node) -> None:
-        assert await node.update(Expectation(frozenset({0})), soc2=True) > 0
+        assert await node.update(Precondition(frozenset({0})), soc2=True) > 0
         with pytest.raises(PreconditionFailed):
-            await node.update(Expectation(frozenset({0})), soc2=False)
+            await node.update(Precondition(frozenset({0})), soc2=False)
         assert (await node.policies.get("acme")).value.soc2
 
-    async def test_of_two_writers_that_read_the_same_one_is_refused(self, node: Node) -> None:
+    async def test_the_second_of_two_writers_is_rejected(self, node: Node) -> None:
         revision = await node.update(soc2=True)
-        read = Expectation(frozenset({revision}))
-        await node.update(read, logging_level="full")
-        with pytest.raises(PreconditionFailed) as refused:
-            await node.update(read, logging_level="minimal")
-        assert [violation.field for violation in refused.value.violations] == ["If-Match"]
+        precondition = Precondition(frozenset({revision}))
+        await node.update(precondition, logging_level="full")
+        with pytest.raises(PreconditionFailed) as error:
+            await node.update(precondition, logging_level="minimal")
+        assert [violation.field for violation in error.value.violations] == ["If-Match"]
         assert (await node.policies.get("acme")).value.logging_level == "full"
 
-    async def test_another_entity_of_the_tenant_does_not_count(self, node: Node) -> None:
+    async def test_changes_of_other_entities_do_not_count(self, node: Node) -> None:
         revision = await node.update(soc2=True)
         await StaticPolicies(node.workspace).create("acme", "me", LOGGED)
-        assert await node.update(Expectation(frozenset({revision})), soc2=False) > revision
+        assert await node.update(Precondition(frozenset({revision})), soc2=False) > revision
 
-    async def test_a_refused_write_leaves_the_revision(self, node: Node) -> None:
+    async def test_a_rejected_write_keeps_the_revision(self, node: Node) -> None:
         revision = await node.update(soc2=True)
         with pytest.raises(PreconditionFailed):
-            await node.update(Expectation(frozenset({revision + 1})), soc2=False)
+            await node.update(Precondition(frozenset({revision + 1})), soc2=False)
         assert (await node.policies.get("acme")).revision == revision
 
 
-class TestClosing:
+class TestBlocking:
     @pytest.mark.parametrize(
         ("block_on", "below", "at"), [("medium", 30, 31), ("high", 55, 56), ("critical", 80, 81)]
     )
@@ -158,24 +158,24 @@ class TestClosing:
         assert verdict.rows == ()
 
     @given(st.sampled_from(["medium", "high", "critical"]), st.integers(0, 100))
-    def test_it_blocks_what_is_not_below(self, block_on: str, score: int) -> None:
+    def test_every_level_from_block_on_is_blocked(self, block_on: str, score: int) -> None:
         level = DEFAULT_RISK_TABLE.level(score)
         verdict = OrgCloser(block_on, levels_from(block_on)).conclude(Request(), Risk(score, level))
         above = RISK_LEVELS.index(level) >= RISK_LEVELS.index(block_on)
         assert (verdict.outcome is Outcome.BLOCK) is above
 
-    def test_the_levels_are_those_of_the_risk_table(self) -> None:
+    def test_the_levels_equal_those_of_the_risk_table(self) -> None:
         assert tuple(level for _, level in reversed(DEFAULT_RISK_TABLE.bands)) == RISK_LEVELS
 
-    def test_explained_it_says_what_it_compared(self) -> None:
+    def test_the_trace_shows_the_comparison(self) -> None:
         closer = OrgCloser("high", levels_from("high"))
-        passed = closer.conclude(Request(explain=True), Risk(55, "medium"))
-        stopped = closer.conclude(Request(explain=True), Risk(56, "high"))
-        assert [row.reason for row in (*passed.rows, *stopped.rows)] == [
+        below = closer.conclude(Request(explain=True), Risk(55, "medium"))
+        above = closer.conclude(Request(explain=True), Risk(56, "high"))
+        assert [row.reason for row in (*below.rows, *above.rows)] == [
             "risk medium (55) is below high",
             "risk high (56) is at or above high",
         ]
-        assert passed._replace(rows=()) == NO_VERDICT
+        assert below._replace(rows=()) == NO_VERDICT
 
     @pytest.mark.parametrize(
         ("policy", "blocks"),
@@ -187,5 +187,5 @@ class TestClosing:
             (OrgPolicy(block_on="medium"), False),
         ],
     )
-    def test_when_blocking_is_on(self, policy: OrgPolicy, blocks: bool) -> None:
+    def test_which_settings_switch_blocking_on(self, policy: OrgPolicy, blocks: bool) -> None:
         assert policy.blocks is blocks

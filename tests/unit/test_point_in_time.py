@@ -1,4 +1,4 @@
-"""Policies of an earlier revision: what there was then, whatever has been done since."""
+"""Entities of an earlier revision are returned as they were then."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pdp.admin.point_in_time import records_at
+from pdp.admin.point_in_time import entities_at
 from pdp.domain.stored_entity import StoredEntity
 from pdp.errors import InvalidArgument
 from pdp.policy_files.state import KINDS, state_at
@@ -24,7 +24,7 @@ TENANTS: Final = ("", "acme", "other")
 SOME_KINDS: Final = KINDS[:2]
 WRITES: Final = 120
 
-Seen = list[tuple[str, str, int]]
+Listing = list[tuple[str, str, int]]
 
 
 @pytest.fixture
@@ -34,65 +34,65 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 def put(transaction: Transaction, tenant: str, kind: str, name: str, number: int) -> None:
-    record = StoredEntity(kind, tenant, name, {"number": number})
-    transaction.put(record, actor="a", summary="s")
+    entity = StoredEntity(kind, tenant, name, {"number": number})
+    transaction.put(entity, actor="a", summary="s")
 
 
 def write(transaction: Transaction, chance: random.Random, number: int) -> None:
-    """Creates, changes or deletes a record of anyone's."""
+    """Creates, changes or deletes a random entity."""
     tenant, kind = chance.choice(TENANTS), chance.choice(SOME_KINDS)
-    there = transaction.list(kind, tenant)
-    if there and chance.random() < 0.4:
-        gone = chance.choice(there).id
-        transaction.delete(kind, tenant, gone, actor="a", summary="s")
+    entities = transaction.list(kind, tenant)
+    if entities and chance.random() < 0.4:
+        entity_id = chance.choice(entities).id
+        transaction.delete(kind, tenant, entity_id, actor="a", summary="s")
     else:
         put(transaction, tenant, kind, chance.choice("abcdef"), number)
 
 
-def seen(reader: Reader, tenant: str) -> dict[str, Seen]:
-    """Returns what there is, by kind, in order."""
+def listing(reader: Reader, tenant: str) -> dict[str, Listing]:
+    """Returns the present entities by kind, in order of creation."""
     return {
         kind: [(kind, each.id, each.body["number"]) for each in reader.list(kind, tenant)]
         for kind in SOME_KINDS
     }
 
 
-def seen_at(reader: Reader, tenant: str, revision: int) -> dict[str, Seen]:
-    """Returns what there was, by kind, in order."""
-    found = records_at(reader, tenant, revision)
+def listing_at(reader: Reader, tenant: str, revision: int) -> dict[str, Listing]:
+    """Returns the entities of a revision by kind, in order of creation."""
+    entities = entities_at(reader, tenant, revision)
     return {
-        kind: [(kind, each.id, each.body["number"]) for each in found if each.kind == kind]
+        kind: [(kind, each.id, each.body["number"]) for each in entities if each.kind == kind]
         for kind in SOME_KINDS
     }
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_every_revision_is_as_it_was_then(
+def test_every_revision_is_returned_as_it_was(
     store: SqliteStore, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Created, changed, deleted, and created again by the same id: in order of creation."""
+    """Entities are created, changed, deleted, and created again with the same id."""
     monkeypatch.setattr("pdp.admin.point_in_time._PAGE", 7)
     chance = random.Random(seed)  # noqa: S311 - no secret
-    then: dict[int, dict[str, dict[str, Seen]]] = {}
+    listings: dict[int, dict[str, dict[str, Listing]]] = {}
     for number in range(WRITES):
         with store.write() as transaction:
             write(transaction, chance, number)
         with store.read() as reader:
-            then[reader.revision()] = {each: seen(reader, each) for each in TENANTS}
+            listings[reader.revision()] = {each: listing(reader, each) for each in TENANTS}
     with store.read() as reader:
         assert reader.revision() == WRITES
-        for revision, expected in then.items():
-            assert {each: seen_at(reader, each, revision) for each in TENANTS} == expected
-        assert [records_at(reader, each, 0) for each in TENANTS] == [[], [], []]
+        for revision, expected in listings.items():
+            assert {each: listing_at(reader, each, revision) for each in TENANTS} == expected
+        assert [entities_at(reader, each, 0) for each in TENANTS] == [[], [], []]
 
 
 @pytest.mark.parametrize("revision", [-1, 2])
-def test_a_revision_that_there_is_not(store: SqliteStore, revision: int) -> None:
-    """It is refused by the name that the caller knows it by."""
+def test_an_unknown_revision_is_rejected(store: SqliteStore, revision: int) -> None:
+    """The error names the field that the caller uses."""
     with store.write() as transaction:
         put(transaction, "acme", KINDS[0], "a", 1)
     with store.read() as reader:
         with pytest.raises(InvalidArgument, match="revision: must be from 0 to 1"):
-            records_at(reader, "acme", revision)
+            entities_at(reader, "acme", revision)
         with pytest.raises(InvalidArgument, match="to: must be from 0 to 1"):
             state_at(reader, "acme", revision)

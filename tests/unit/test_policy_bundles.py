@@ -11,7 +11,7 @@ import re2
 import yaml
 
 from pdp import catalog
-from pdp.admin.install import policy_packs as installing
+from pdp.admin.install import catalog as installing
 from pdp.admin.install.catalog import install_catalog
 from pdp.domain import policy_chain
 from pdp.domain.decision import Outcome
@@ -126,7 +126,7 @@ def test_a_release_changes_what_it_changes(
     )
     monkeypatch.setattr(catalog, "policy_packs", lambda: (shorter, *rest))
     with store.write() as transaction:
-        installing.install_packs(transaction)
+        installing.install_policy_packs(transaction)
         changed = {change.entity_id for change in transaction.written}
     assert changed == {
         first.pack.id,

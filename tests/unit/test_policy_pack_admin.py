@@ -1,4 +1,4 @@
-"""Packs, rules and chains where HTTP does not reach: atomicity, history, bounds."""
+"""Use cases of packs, rules and chains that HTTP tests do not reach: atomicity, history, bounds."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdp.admin.packs import chains, packs, rule_drafts
-from pdp.admin.packs.chains import PackPlace, PolicyChains
-from pdp.admin.packs.packs import PolicyPacks
-from pdp.admin.packs.rule_drafts import RuleDraft
-from pdp.admin.packs.rules import PolicyRules
-from pdp.admin.simulation.overlay_packs import ChainCandidate, PackCandidate, lay_packs
+from pdp.admin.policy_packs import chains, packs, rules
+from pdp.admin.policy_packs.chains import ChainEntryDraft, PolicyChains
+from pdp.admin.policy_packs.packs import PolicyPacks
+from pdp.admin.policy_packs.rules import PolicyRules, RuleDraft, build_rules
+from pdp.admin.simulation.overlay import ChainCandidate, PackCandidate, add_packs
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap.policies import first_publisher, open_store
 from pdp.domain.policy_chain import DENY_OVERRIDES, FIRST_APPLICABLE, ORG_ID
@@ -34,7 +33,7 @@ ALLOW = RuleDraft("allow", {"type": "ALLOW"}, {})
 
 
 class Node:
-    """A store, and the use cases on it."""
+    """A store and its use cases."""
 
     def __init__(self, path: Path) -> None:
         self.store = open_store(f"sqlite:///{path}/pdp.db")
@@ -44,7 +43,7 @@ class Node:
         self.rules = PolicyRules(self.workspace)
         self.chains = PolicyChains(self.workspace)
 
-    async def records(self, kind: str, tenant_id: str = "acme") -> list[StoredEntity]:
+    async def entities(self, kind: str, tenant_id: str = "acme") -> list[StoredEntity]:
         return list(await self.workspace.read(lambda reader: reader.list(kind, tenant_id)))
 
 
@@ -65,7 +64,7 @@ def named(name: str) -> RuleDraft:
     return ALLOW._replace(name=name)
 
 
-async def test_a_reorder_that_swaps_is_one_transaction(node: Node) -> None:
+async def test_a_reorder_can_swap_two_rules(node: Node) -> None:
     pack_id = await _pack(node, ALLOW, named("second"))
     first, second = await node.rules.list("acme", pack_id)
     written = await node.rules.reorder("acme", "me", pack_id, [(first.id, 1), (second.id, 0)])
@@ -73,7 +72,7 @@ async def test_a_reorder_that_swaps_is_one_transaction(node: Node) -> None:
     assert node.publisher.revision >= written.revision
 
 
-async def test_a_write_that_is_refused_leaves_nothing(node: Node) -> None:
+async def test_a_rejected_write_changes_nothing(node: Node) -> None:
     pack_id = await _pack(node, ALLOW)
     revision = node.publisher.revision
     bad = ALLOW._replace(conditions={"content_regex": "("})
@@ -84,18 +83,18 @@ async def test_a_write_that_is_refused_leaves_nothing(node: Node) -> None:
     with pytest.raises(RuleNotFound):
         await node.rules.delete("acme", "me", pack_id, "nothing")
     assert node.publisher.revision == revision
-    assert len(await node.records(KIND)) == len(await node.records(RULE_KIND)) == 1
+    assert len(await node.entities(KIND)) == len(await node.entities(RULE_KIND)) == 1
 
 
-async def test_a_pack_goes_with_its_rules(node: Node) -> None:
+async def test_a_pack_is_deleted_with_its_rules(node: Node) -> None:
     pack_id = await _pack(node, ALLOW, named("second"))
-    kept = await _pack(node, ALLOW)
+    other_id = await _pack(node, ALLOW)
     await node.packs.delete("acme", "me", pack_id)
-    assert [record.id for record in await node.records(KIND)] == [kept]
-    assert {record.body["pack_id"] for record in await node.records(RULE_KIND)} == {kept}
+    assert [entity.id for entity in await node.entities(KIND)] == [other_id]
+    assert {entity.body["pack_id"] for entity in await node.entities(RULE_KIND)} == {other_id}
 
 
-async def test_the_change_log_says_who_did_what(node: Node) -> None:
+async def test_the_change_log_has_actors_and_summaries(node: Node) -> None:
     pack_id = await _pack(node)
     rule = (await node.rules.create("acme", "ann", pack_id, ALLOW)).value.value
     await node.rules.update("acme", "bob", pack_id, rule.id, {"name": "new"})
@@ -112,18 +111,20 @@ async def test_the_change_log_says_who_did_what(node: Node) -> None:
     assert packs[0].after["rule_count"] == 0
 
 
-async def test_a_bundle_itself_is_never_written(node: Node) -> None:
+async def test_a_toggle_does_not_change_the_bundle_itself(node: Node) -> None:
     (bundle, *_) = await node.packs.bundles("acme")
-    before = await node.records(KIND, PLATFORM)
+    before = await node.entities(KIND, PLATFORM)
     await node.packs.update("acme", "me", bundle.pack.id, {"is_active": False})
-    assert await node.records(KIND, PLATFORM) == before
-    assert [record.id for record in await node.records(TOGGLE_KIND)] == [bundle.pack.id]
+    assert await node.entities(KIND, PLATFORM) == before
+    assert [entity.id for entity in await node.entities(TOGGLE_KIND)] == [bundle.pack.id]
 
 
-async def test_bounds(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_numbers_of_packs_and_rules_are_bounded(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(packs, "MAX_PACKS", 2)
-    monkeypatch.setattr(rule_drafts, "MAX_RULES", 2)
-    monkeypatch.setattr(rule_drafts, "MAX_TENANT_RULES", 3)
+    monkeypatch.setattr(rules, "MAX_RULES", 2)
+    monkeypatch.setattr(rules, "MAX_TENANT_RULES", 3)
     first = await _pack(node, ALLOW, named("second"))
     with pytest.raises(InvalidArgument, match="at most 2 rules"):
         await node.rules.create("acme", "me", first, ALLOW)
@@ -135,40 +136,41 @@ async def test_bounds(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("order", [["", "u1"], ["u1", ""]], ids=["org first", "org last"])
-async def test_so_many_users_may_have_a_chain_beside_the_orgs(
+async def test_the_number_of_user_chains_is_bounded(
     node: Node, monkeypatch: pytest.MonkeyPatch, order: list[str]
 ) -> None:
     monkeypatch.setattr(chains, "MAX_USER_CHAINS", 1)
-    places = [PackPlace(await _pack(node, ALLOW))]
+    drafts = [ChainEntryDraft(await _pack(node, ALLOW))]
 
     async def replace(user_id: str, algorithm: str = FIRST_APPLICABLE) -> None:
-        await node.chains.replace("acme", "me", places, algorithm, user_id=user_id)
+        await node.chains.replace("acme", "me", drafts, algorithm, user_id=user_id)
 
-    for done, user_id in enumerate(order):
+    for index, user_id in enumerate(order):
         await replace(user_id)
-        if "u1" in order[: done + 1]:
+        if "u1" in order[: index + 1]:
             with pytest.raises(InvalidArgument, match="at most 1 users"):
                 await replace("u2")
     await replace("u1", DENY_OVERRIDES)
-    listed = [each.chain for each in await node.chains.list("acme")]
-    assert [(each.user_id, each.combining_algorithm) for each in listed] == [
+    listed_chains = [each.chain for each in await node.chains.list("acme")]
+    assert [(each.user_id, each.combining_algorithm) for each in listed_chains] == [
         ("", FIRST_APPLICABLE),
         ("u1", DENY_OVERRIDES),
     ]
 
 
-def test_an_overlay_replaces_a_pack_whole() -> None:
+def test_an_overlay_replaces_a_whole_pack() -> None:
     old = PolicyPack("p1", "Pack")
-    lay = [PackCandidate(PolicyPack("", "Pack"), [ALLOW], [""])]
+    candidates = [PackCandidate(PolicyPack("", "Pack"), [ALLOW], [""])]
     rules = {
-        f"r{number}": rule
-        for number, rule in enumerate(rule_drafts.new_rules("p1", (), [ALLOW, ALLOW], 0.0))
+        f"r{number}": rule for number, rule in enumerate(build_rules("p1", (), [ALLOW, ALLOW], 0.0))
     }
     own = PolicySet({KIND: {"p1": old}, RULE_KIND: rules})
-    laid = lay_packs(own, PolicySet(), lay, ChainCandidate([PackPlace("Pack")], DENY_OVERRIDES))
+    merged = add_packs(
+        own, PolicySet(), candidates, ChainCandidate([ChainEntryDraft("Pack")], DENY_OVERRIDES)
+    )
     assert own.of_kind(KIND) == {"p1": old}
-    active = [rule for rule in laid.of_kind(RULE_KIND).values() if rule.is_active]
+    active = [rule for rule in merged.of_kind(RULE_KIND).values() if rule.is_active]
     assert [rule.pack_id for rule in active] == ["p1"]
-    chain = laid.of_kind(CHAIN_KIND)[ORG_ID]
+    chain = merged.of_kind(CHAIN_KIND)[ORG_ID]
     assert [entry.pack_id for entry in chain.packs] == ["p1"]
-    assert laid.of_kind(KIND)["p1"] == replace(old, rule_count=1)
+    assert merged.of_kind(KIND)["p1"] == replace(old, rule_count=1)

@@ -9,7 +9,7 @@ import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.admin.published_policies import PublishedPolicies
-from pdp.admin.static.policies import StaticPolicies
+from pdp.admin.static_policies import StaticPolicies
 from pdp.admin.workspace import Workspace
 from pdp.auth.principal import principal_for
 from pdp.bootstrap.policies import first_publisher, open_store

@@ -1,4 +1,4 @@
-"""Writes: compiled inside the transaction, published after it."""
+"""Writes are compiled inside the transaction and published after it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_a_write_is_in_force_when_it_returns(node: Policies) -> None:
     assert node.publisher.revision >= written.revision
 
 
-async def test_a_write_that_fails_leaves_nothing(node: Policies) -> None:
+async def test_a_failed_write_changes_nothing(node: Policies) -> None:
     await node.policies.create("acme", "me", DRAFT)
     revision = node.publisher.revision
     with pytest.raises(PolicyNameExists):
@@ -39,16 +39,14 @@ async def test_a_write_that_fails_leaves_nothing(node: Policies) -> None:
     assert await node.outcome("harmless") is Outcome.ALLOW
 
 
-async def test_what_does_not_compile_is_rolled_back_and_the_last_snapshot_stays(
-    node: Policies,
-) -> None:
-    """Past the use case's own check, the compilation within the transaction refuses."""
+async def test_policies_that_do_not_compile_are_rolled_back(node: Policies) -> None:
+    """The compilation inside the transaction rejects what the use case has not checked."""
     await node.policies.create("acme", "me", DRAFT)
 
     def work(transaction: Transaction) -> None:
         broken = replace(DRAFT, id="pol_broken", name="Broken", pattern="(")
-        record = StoredEntity(KIND, "acme", broken.id, body_of(broken), name=broken.name)
-        transaction.put(record, actor="me", summary="")
+        entity = StoredEntity(KIND, "acme", broken.id, body_of(broken), name=broken.name)
+        transaction.put(entity, actor="me", summary="")
 
     with pytest.raises(InvalidPattern, match="static policy pol_broken"):
         await node.workspace.write("acme", work)
@@ -57,14 +55,14 @@ async def test_what_does_not_compile_is_rolled_back_and_the_last_snapshot_stays(
     assert await node.outcome("our rival") is Outcome.BLOCK
 
 
-async def test_writes_at_once_are_all_kept(node: Policies) -> None:
+async def test_concurrent_writes_are_all_stored(node: Policies) -> None:
     drafts = [replace(DRAFT, name=f"Policy {index}", pattern=f"w{index}x") for index in range(20)]
     await asyncio.gather(*(node.policies.create("acme", "me", draft) for draft in drafts))
     for index in range(20):
         assert await node.outcome(f"w{index}x") is Outcome.BLOCK
 
 
-async def test_a_caller_that_goes_away_does_not_stop_a_write_half_way(node: Policies) -> None:
+async def test_a_cancelled_caller_does_not_stop_a_write(node: Policies) -> None:
     task = asyncio.create_task(node.policies.create("acme", "me", DRAFT))
     await asyncio.sleep(0)
     task.cancel()
@@ -75,7 +73,7 @@ async def test_a_caller_that_goes_away_does_not_stop_a_write_half_way(node: Poli
     assert await node.outcome("rival") is Outcome.BLOCK
 
 
-async def test_decisions_go_on_with_the_store_closed(node: Policies) -> None:
+async def test_decisions_continue_when_the_store_is_closed(node: Policies) -> None:
     await node.policies.create("acme", "me", DRAFT)
     node.store.close()
     assert await node.outcome("rival") is Outcome.BLOCK
@@ -84,7 +82,7 @@ async def test_decisions_go_on_with_the_store_closed(node: Policies) -> None:
         await node.policies.create("acme", "me", replace(DRAFT, name="Other"))
 
 
-async def test_a_write_that_is_in_force_is_no_error_though_others_cannot_be_read(
+async def test_a_write_succeeds_when_the_writes_of_others_cannot_be_read(
     node: Policies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def unreadable() -> None:
@@ -96,23 +94,23 @@ async def test_a_write_that_is_in_force_is_no_error_though_others_cannot_be_read
 
 
 @pytest.mark.parametrize("tenant_id", ["acme", PLATFORM], ids=["a tenant", "the platform"])
-async def test_others_are_told_of_a_write_once_it_is_there(
+async def test_other_processes_are_notified_after_the_commit(
     node: Policies, other: Policies, tenant_id: str
 ) -> None:
-    found: list[int] = []
+    changes: list[int] = []
 
-    def tell() -> None:
+    def notify() -> None:
         with other.store.read() as reader:
-            found.append(len(reader.history(KIND, tenant_id, "pol_x")))
+            changes.append(len(reader.history(KIND, tenant_id, "pol_x")))
 
     def work(transaction: Transaction) -> None:
         body = body_of(replace(DRAFT, id="pol_x"))
-        record = StoredEntity(KIND, tenant_id, "pol_x", body, name=DRAFT.name)
-        transaction.put(record, actor="me", summary="")
+        entity = StoredEntity(KIND, tenant_id, "pol_x", body, name=DRAFT.name)
+        transaction.put(entity, actor="me", summary="")
 
-    node.workspace.tell = tell
+    node.workspace.notify = notify
     await node.workspace.write(tenant_id, work)
-    assert found == [1]
+    assert changes == [1]
     with pytest.raises(ZeroDivisionError):
         await node.workspace.write(tenant_id, lambda _: 1 // 0)
-    assert found == [1]
+    assert changes == [1]

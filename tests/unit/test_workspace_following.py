@@ -1,4 +1,4 @@
-"""What others have written comes into force: by the change log, and at a tenant's first use."""
+"""Writes of other processes come into force: through the change log, and at first use."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ if TYPE_CHECKING:
 __all__ = ["node", "other"]
 
 
-async def test_another_process_sees_the_write(node: Policies, other: Policies) -> None:
+async def test_another_process_follows_the_write(node: Policies, other: Policies) -> None:
     assert await other.outcome("our rival") is Outcome.ALLOW
     following = asyncio.create_task(other.workspace.follow())
-    await asyncio.sleep(0)  # lets it look at the store once
+    await asyncio.sleep(0)  # lets it read the store once
     written = await node.policies.create("acme", "me", DRAFT)
     assert await other.workspace.reach(written.revision, 10)
     assert await other.outcome("our rival") is Outcome.BLOCK
     following.cancel()
 
 
-async def test_own_and_foreign_writes_of_one_tenant_are_both_in_force(
+async def test_writes_of_two_processes_for_one_tenant_are_both_in_force(
     node: Policies, other: Policies
 ) -> None:
     await other.outcome("x")
@@ -64,12 +64,12 @@ async def test_own_and_foreign_writes_of_one_tenant_are_both_in_force(
 
 def put(transaction: Transaction, tenant_id: str, number: int, pattern: str) -> int:
     policy = replace(DRAFT, id=f"pol_{number}", name=f"Policy {number}", pattern=pattern)
-    record = StoredEntity(KIND, tenant_id, policy.id, body_of(policy), name=policy.name)
-    return transaction.put(record, actor="me", summary="").revision
+    entity = StoredEntity(KIND, tenant_id, policy.id, body_of(policy), name=policy.name)
+    return transaction.put(entity, actor="me", summary="").revision
 
 
-async def test_what_another_tenant_has_written_is_its_own(node: Policies, other: Policies) -> None:
-    """Though it is read from the same change log, on the way to a tenant's own change."""
+async def test_writes_of_another_tenant_have_no_effect(node: Policies, other: Policies) -> None:
+    """Although both are read from the same change log."""
     await node.policies.create("acme", "me", DRAFT)
     await other.policies.create("another", "me", replace(DRAFT, pattern="foe"))
     await node.policies.create("acme", "me", replace(DRAFT, name="More", pattern="enemy"))
@@ -79,7 +79,7 @@ async def test_what_another_tenant_has_written_is_its_own(node: Policies, other:
 
 
 async def test_the_change_log_is_read_to_its_end(node: Policies, other: Policies) -> None:
-    """However many changes there are, which are read in pages."""
+    """The changes are read in pages."""
     await node.policies.create("acme", "me", DRAFT)
     await other.outcome("x")
     with node.store.write() as transaction:
@@ -91,11 +91,11 @@ async def test_the_change_log_is_read_to_its_end(node: Policies, other: Policies
     assert await other.outcome("enemy") is Outcome.BLOCK
 
 
-async def test_a_revision_that_does_not_come_is_not_waited_for_forever(node: Policies) -> None:
+async def test_waiting_for_a_revision_times_out(node: Policies) -> None:
     assert not await node.workspace.reach(node.publisher.revision + 1, 0.01)
 
 
-async def test_a_tenant_that_is_not_in_memory_is_not_guessed(path: Path, node: Policies) -> None:
+async def test_a_tenant_that_is_not_in_memory_must_be_loaded(path: Path, node: Policies) -> None:
     await node.policies.create("acme", "me", DRAFT)
     late = Policies(path)
     late.store.close()
@@ -106,12 +106,12 @@ async def test_a_tenant_that_is_not_in_memory_is_not_guessed(path: Path, node: P
 
 
 @pytest.mark.parametrize("fault", ["store closed", "policy that does not compile"])
-async def test_a_request_whose_policies_cannot_be_had_is_blocked(
+async def test_a_request_is_blocked_if_its_policies_cannot_be_loaded(
     path: Path, node: Policies, fault: str
 ) -> None:
     await node.policies.create("acme", "me", DRAFT)
     if fault == "policy that does not compile":
-        with node.store.write() as transaction:  # as another release might have
+        with node.store.write() as transaction:  # as another release might
             put(transaction, "acme", 1, "(")
     late = Policies(path)
     if fault == "store closed":
@@ -133,7 +133,7 @@ async def test_a_request_whose_policies_cannot_be_had_is_blocked(
     late.close()
 
 
-async def test_many_first_requests_of_a_tenant_share_one_compilation(
+async def test_concurrent_loads_of_a_tenant_share_one_compilation(
     path: Path, node: Policies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await node.policies.create("acme", "me", DRAFT)
@@ -152,8 +152,8 @@ async def test_many_first_requests_of_a_tenant_share_one_compilation(
     late.close()
 
 
-async def test_a_tenant_that_is_loaded_again_is_read_again(path: Path, node: Policies) -> None:
-    """As it is where it had to make room for others and was written to meanwhile."""
+async def test_each_load_reads_the_store_again(path: Path, node: Policies) -> None:
+    """As after an eviction, during which the tenant was changed."""
     await node.policies.create("acme", "me", DRAFT)
     late = Policies(path)
     first = await late.workspace.load("acme")
@@ -164,7 +164,7 @@ async def test_a_tenant_that_is_loaded_again_is_read_again(path: Path, node: Pol
     late.close()
 
 
-async def test_a_caller_that_goes_away_does_not_stop_a_load_that_others_wait_for(
+async def test_a_cancelled_caller_does_not_stop_a_load_that_others_wait_for(
     path: Path, node: Policies
 ) -> None:
     await node.policies.create("acme", "me", DRAFT)
@@ -177,7 +177,7 @@ async def test_a_caller_that_goes_away_does_not_stop_a_load_that_others_wait_for
     late.close()
 
 
-async def test_what_has_missed_a_change_while_it_was_compiled_is_loaded_again(
+async def test_a_snapshot_that_misses_a_change_is_loaded_again(
     path: Path, node: Policies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await node.policies.create("acme", "me", DRAFT)
@@ -200,28 +200,28 @@ async def test_what_has_missed_a_change_while_it_was_compiled_is_loaded_again(
 
 
 @pytest.mark.parametrize("fault", [StoreUnavailable("gone"), ValueError("odd")], ids=repr)
-async def test_following_goes_on_whatever_went_wrong(
+async def test_following_continues_after_any_error(
     node: Policies, other: Policies, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
-    """Nothing else would bring a kill switch here; what is in force stays so until then."""
+    """Without it, kill switch changes would not arrive. Until then the old policies stay."""
     monkeypatch.setattr(workspace, "RETRY_INTERVAL_S", 0.001)
     catch_up = other.workspace.catch_up
-    tried: list[bool] = []
+    attempts: list[bool] = []
 
-    async def failing_twice() -> None:
-        tried.append(len(tried) > 1)
-        if not tried[-1]:
+    async def fail_twice() -> None:
+        attempts.append(len(attempts) > 1)
+        if not attempts[-1]:
             raise fault
         await catch_up()
 
-    monkeypatch.setattr(other.workspace, "catch_up", failing_twice)
+    monkeypatch.setattr(other.workspace, "catch_up", fail_twice)
     written = await node.policies.create("acme", "me", DRAFT)
-    known_at = other.workspace.progress.current_at
+    current_at = other.workspace.stats.current_at
     with structlog.testing.capture_logs() as logs:
         following = asyncio.create_task(other.workspace.follow())
         assert await other.workspace.reach(written.revision, 10)
     following.cancel()
-    assert other.workspace.progress.current_at > known_at
-    assert tried[:3] == [False, False, True]
-    assert [entry["event"] for entry in logs] == ["the store cannot be followed"]
+    assert other.workspace.stats.current_at > current_at
+    assert attempts[:3] == [False, False, True]
+    assert [entry["event"] for entry in logs] == ["cannot read policy changes from the store"]
     assert await other.outcome("our rival") is Outcome.BLOCK

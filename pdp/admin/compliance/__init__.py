@@ -1,1 +1,1 @@
-"""Compliance bundles: changes, members, history."""
+"""Compliance bundles: administration, changes of their rules, version history."""

@@ -1,4 +1,4 @@
-"""Compliance bundles (seed 002): those that ship with the product, and a tenant's own."""
+"""Compliance bundles: those that ship with the product, and a tenant's own (the bundle API)."""
 
 from __future__ import annotations
 
@@ -7,27 +7,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 from pdp.admin.compliance.changes import (
-    Upgrade,
+    BundleUpgrade,
     change_bundle,
     check_upgrade,
+    release_rules_and_groups,
+    set_rules,
     switch_bundle,
     upgrade_bundle,
 )
 from pdp.admin.compliance.entities import (
-    BUNDLE_KINDS,
-    GROUP_KINDS,
-    KeptBundle,
-    ListedBundle,
+    BundleSummary,
+    StoredBundle,
     check_name,
     find_bundle,
-    holdings,
     list_bundles,
     put_bundle,
     put_snapshot,
 )
-from pdp.admin.compliance.history import BundleVersion, versions_of
-from pdp.admin.compliance.members import place_rules, release_bundle
-from pdp.admin.versioned import ANYTHING, Expectation, Versioned
+from pdp.admin.compliance.versions import BundleVersion, read_versions
+from pdp.admin.policy_sets import BUNDLE_KINDS, GROUP_KINDS, read_policy_sets
+from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
 from pdp.domain.compliance_bundle import (
     KIND,
     MAX_BUNDLES,
@@ -41,38 +40,39 @@ from pdp.errors import InvalidArgument, PlatformReadonly, Violation
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pdp.admin.workspace import Workspace, Written
+    from pdp.admin.workspace import Workspace, WriteResult
     from pdp.store.port import Reader, Transaction
 
 
 class MatrixRow(NamedTuple):
-    """A user group with all bundles, each with whether it is in force for the group's users."""
+    """A user group and all bundles, each with whether it is in force for the group's users."""
 
     group: UserGroup
     bundles: Sequence[tuple[ComplianceBundle, bool]]
 
 
 class ComplianceBundles:
-    """The use cases. Each takes the tenant that acts, and writes take who acts for it."""
+    """Administers the compliance bundles of a tenant."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
     async def list(
         self, tenant_id: str, enabled: bool | None = None, framework: str = ""
-    ) -> Sequence[ListedBundle]:
+    ) -> Sequence[BundleSummary]:
         """Returns the seeded bundles, then the tenant's own, each in order of creation.
 
         Args:
-            tenant_id: whose they are.
-            enabled: those alone that are, or are not, in force for all users; None for both.
-            framework: those alone of a regulation, by its code in any case; empty for all.
+            tenant_id: the tenant.
+            enabled: True for the bundles that are in force for all users, False for the others;
+                None for all.
+            framework: the code of a regulation, in any case; empty for all.
         """
-        found = await self._workspace.read(lambda reader: list_bundles(reader, tenant_id))
+        bundles = await self._workspace.read(lambda reader: list_bundles(reader, tenant_id))
         code = framework.casefold()
         return [
             each
-            for each in found
+            for each in bundles
             if enabled in {None, each.bundle.enabled}
             and code in {"", each.bundle.regulatory_framework.casefold()}
         ]
@@ -81,43 +81,45 @@ class ComplianceBundles:
         """Returns all user groups with all bundles."""
 
         def work(reader: Reader) -> Sequence[MatrixRow]:
-            held = holdings(reader, tenant_id, (*BUNDLE_KINDS, *GROUP_KINDS))
-            bundles = all_bundles(*held).values()
+            policies = read_policy_sets(reader, tenant_id, (*BUNDLE_KINDS, *GROUP_KINDS))
+            bundles = all_bundles(*policies).values()
             return [
                 MatrixRow(
                     group, [(each, each.enabled or each.id in group.bundle_ids) for each in bundles]
                 )
-                for group in all_groups(*held).values()
+                for group in all_groups(*policies).values()
             ]
 
         return await self._workspace.read(work)
 
-    async def get(self, tenant_id: str, bundle_id: str) -> Versioned[KeptBundle]:
+    async def get(self, tenant_id: str, bundle_id: str) -> Versioned[StoredBundle]:
         """Returns a bundle with its rules.
 
         Raises:
-            BundleNotFound: the tenant has none.
+            BundleNotFound: the tenant has no such bundle.
         """
-        kept = await self._workspace.read(lambda reader: find_bundle(reader, tenant_id, bundle_id))
-        return Versioned(kept, kept.revision)
+        bundle = await self._workspace.read(
+            lambda reader: find_bundle(reader, tenant_id, bundle_id)
+        )
+        return Versioned(bundle, bundle.revision)
 
     async def create(
         self, tenant_id: str, actor: str, draft: ComplianceBundle, rule_ids: Sequence[str] = ()
-    ) -> Written[Versioned[KeptBundle]]:
-        """Makes a bundle of the tenant.
+    ) -> WriteResult[Versioned[StoredBundle]]:
+        """Creates a bundle of the tenant.
 
         Args:
-            tenant_id: whose it will be.
-            actor: who makes it.
-            draft: whose id and times do not count.
-            rule_ids: the tenant's own rules to put into it; they stay enabled or disabled.
+            tenant_id: the tenant.
+            actor: who makes the change.
+            draft: the bundle; its id and times are set here.
+            rule_ids: the tenant's own rules to add to it; they stay enabled or disabled.
 
         Raises:
             InvalidArgument: a rule is not the tenant's own, or there are too many bundles.
             NameExists: another bundle has the name.
         """
 
-        def work(transaction: Transaction) -> Versioned[KeptBundle]:
+        def work(transaction: Transaction) -> Versioned[StoredBundle]:
             if transaction.count(KIND, tenant_id) >= MAX_BUNDLES:
                 reason = f"a tenant may have at most {MAX_BUNDLES} compliance bundles"
                 raise InvalidArgument(reason, Violation("name", reason))
@@ -125,11 +127,11 @@ class ComplianceBundles:
             bundle = replace(draft, id=str(uuid4()), created_at=transaction.now)
             summary = f'Created compliance bundle "{bundle.name}"'
             put_bundle(transaction, tenant_id, bundle, actor=actor, summary=summary)
-            place_rules(transaction, tenant_id, bundle, rule_ids, actor=actor)
-            kept = put_snapshot(
+            set_rules(transaction, tenant_id, bundle, rule_ids, actor=actor)
+            created = put_snapshot(
                 transaction, tenant_id, bundle.id, "create", actor=actor, summary=summary
             )
-            return Versioned(kept, kept.revision)
+            return Versioned(created, created.revision)
 
         return await self._workspace.write(tenant_id, work)
 
@@ -141,59 +143,66 @@ class ComplianceBundles:
         changes: Mapping[str, Any],
         *,
         rule_ids: Sequence[str] | None = None,
-        expected: Expectation = ANYTHING,
-    ) -> Written[Versioned[KeptBundle]]:
-        """Changes the fields in `changes`; of a seeded bundle, for the tenant alone.
+        precondition: Precondition = NO_PRECONDITION,
+    ) -> WriteResult[Versioned[StoredBundle]]:
+        """Changes the fields in `changes`; of a seeded bundle, for this tenant only.
 
-        Without any change nothing is written.
+        Writes nothing if nothing would change.
 
         Args:
-            tenant_id: whose it is.
-            actor: who changes it.
+            tenant_id: the tenant.
+            actor: who makes the change.
             bundle_id: the bundle.
-            changes: of its metadata and of `enabled`, which switches the bundle's rules with it.
-            rule_ids: the tenant's own rules that are to be in it from now on; None for those that
-                are.
-            expected: what the bundle must be.
+            changes: new values of the metadata and of `enabled`, which also enables or disables
+                the bundle's rules.
+            rule_ids: the tenant's own rules that the bundle has afterwards; None leaves its rules
+                as they are.
+            precondition: checked against the revision of the bundle.
 
         Raises:
             BundleNotFound: the tenant has no such bundle.
             InvalidArgument: a rule is not the tenant's own.
             NameExists: another bundle has the name.
-            PreconditionFailed: the bundle is not as expected.
+            PreconditionFailed: `precondition` does not hold.
         """
 
-        def work(transaction: Transaction) -> Versioned[KeptBundle]:
-            kept = find_bundle(transaction, tenant_id, bundle_id)
-            expected.check(kept.revision)
-            kept = change_bundle(transaction, tenant_id, actor, kept, changes, rule_ids=rule_ids)
-            return Versioned(kept, kept.revision)
+        def work(transaction: Transaction) -> Versioned[StoredBundle]:
+            current = find_bundle(transaction, tenant_id, bundle_id)
+            precondition.check(current.revision)
+            changed = change_bundle(
+                transaction, tenant_id, actor, current, changes, rule_ids=rule_ids
+            )
+            return Versioned(changed, changed.revision)
 
         return await self._workspace.write(tenant_id, work)
 
     async def delete(
-        self, tenant_id: str, actor: str, bundle_id: str, expected: Expectation = ANYTHING
-    ) -> Written[None]:
-        """Deletes a bundle of the tenant; its rules stay, and its history can still be read.
+        self,
+        tenant_id: str,
+        actor: str,
+        bundle_id: str,
+        precondition: Precondition = NO_PRECONDITION,
+    ) -> WriteResult[None]:
+        """Deletes a bundle of the tenant; its rules and its history are kept.
 
         Raises:
             BundleNotFound: the tenant has no such bundle.
-            PlatformReadonly: it is seeded.
-            PreconditionFailed: the bundle is not as expected.
+            PlatformReadonly: the bundle is seeded.
+            PreconditionFailed: `precondition` does not hold.
         """
 
         def work(transaction: Transaction) -> None:
-            kept = find_bundle(transaction, tenant_id, bundle_id)
-            if kept.bundle.is_seeded:
+            current = find_bundle(transaction, tenant_id, bundle_id)
+            bundle = current.bundle
+            if bundle.is_seeded:
                 raise PlatformReadonly(
-                    f'"{kept.bundle.name}" ships with the product and cannot be deleted; '
-                    "deactivate it",
+                    f'"{bundle.name}" ships with the product and cannot be deleted; deactivate it',
                     Violation("bundle_id", "names a seeded bundle"),
                 )
-            expected.check(kept.revision)
-            summary = f'Deleted compliance bundle "{kept.bundle.name}"'
+            precondition.check(current.revision)
+            summary = f'Deleted compliance bundle "{bundle.name}"'
             put_snapshot(transaction, tenant_id, bundle_id, "delete", actor=actor, summary=summary)
-            release_bundle(transaction, tenant_id, kept.bundle, actor=actor)
+            release_rules_and_groups(transaction, tenant_id, bundle, actor=actor)
             for kind in (SNAPSHOT_KIND, KIND):
                 transaction.delete(kind, tenant_id, bundle_id, actor=actor, summary=summary)
 
@@ -206,48 +215,52 @@ class ComplianceBundles:
         bundle_id: str,
         *,
         enabled: bool,
-        expected: Expectation = ANYTHING,
-    ) -> Written[Versioned[KeptBundle]]:
-        """Puts a bundle and all its rules in force for all users, or out of it.
+        precondition: Precondition = NO_PRECONDITION,
+    ) -> WriteResult[Versioned[StoredBundle]]:
+        """Enables or disables a bundle and all its rules for all users.
 
         Raises:
             BundleNotFound: the tenant has no such bundle.
-            PreconditionFailed: the bundle is not as expected.
+            PreconditionFailed: `precondition` does not hold.
         """
 
-        def work(transaction: Transaction) -> Versioned[KeptBundle]:
-            kept = find_bundle(transaction, tenant_id, bundle_id)
-            expected.check(kept.revision)
-            kept = switch_bundle(transaction, tenant_id, actor, kept, enabled=enabled)
-            return Versioned(kept, kept.revision)
+        def work(transaction: Transaction) -> Versioned[StoredBundle]:
+            current = find_bundle(transaction, tenant_id, bundle_id)
+            precondition.check(current.revision)
+            changed = switch_bundle(transaction, tenant_id, actor, current, enabled=enabled)
+            return Versioned(changed, changed.revision)
 
         return await self._workspace.write(tenant_id, work)
 
     async def upgrade(
-        self, tenant_id: str, actor: str, bundle_id: str, expected: Expectation = ANYTHING
-    ) -> Written[Versioned[Upgrade]]:
-        """Brings a seeded bundle to its latest definition, with a version before and after.
+        self,
+        tenant_id: str,
+        actor: str,
+        bundle_id: str,
+        precondition: Precondition = NO_PRECONDITION,
+    ) -> WriteResult[Versioned[BundleUpgrade]]:
+        """Upgrades a seeded bundle to its latest definition; adds a version before and after.
 
         Raises:
             BundleNotFound: the tenant has no such bundle.
-            NoUpgrade: it is not seeded, or is at its latest definition.
-            PreconditionFailed: the bundle is not as expected.
+            NoUpgrade: the bundle is not seeded, or has its latest definition.
+            PreconditionFailed: `precondition` does not hold.
         """
 
-        def work(transaction: Transaction) -> Versioned[Upgrade]:
-            kept = find_bundle(transaction, tenant_id, bundle_id)
-            check_upgrade(kept.bundle)
-            expected.check(kept.revision)
-            return upgrade_bundle(transaction, tenant_id, actor, kept.bundle)
+        def work(transaction: Transaction) -> Versioned[BundleUpgrade]:
+            current = find_bundle(transaction, tenant_id, bundle_id)
+            check_upgrade(current.bundle)
+            precondition.check(current.revision)
+            return upgrade_bundle(transaction, tenant_id, actor, current.bundle)
 
         return await self._workspace.write(tenant_id, work)
 
     async def versions(self, tenant_id: str, bundle_id: str) -> Sequence[BundleVersion]:
-        """Returns what a bundle was after each of its changes, newest first.
-
-        Those of a deleted one can still be read.
+        """Returns a bundle's versions, newest first, also if the bundle was deleted.
 
         Raises:
-            BundleNotFound: the tenant has no such bundle, and had none.
+            BundleNotFound: the tenant has never had such a bundle.
         """
-        return await self._workspace.read(lambda reader: versions_of(reader, tenant_id, bundle_id))
+        return await self._workspace.read(
+            lambda reader: read_versions(reader, tenant_id, bundle_id)
+        )

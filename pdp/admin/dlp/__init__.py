@@ -1,1 +1,1 @@
-"""DLP rules: the rules, their versions, export and import."""
+"""DLP rules: administration, version history, export and import."""

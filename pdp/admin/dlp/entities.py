@@ -1,11 +1,11 @@
-"""DLP rules as the store has them, for the use cases on rules, versions, exports and imports."""
+"""Reads and writes DLP rules in the store, for the use cases of this folder."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pdp.admin.compliance.entities import BUNDLE_KINDS, Holdings, holdings
+from pdp.admin.policy_sets import BUNDLE_KINDS, DLP_RULE_KINDS, PolicySets, read_policy_sets
 from pdp.domain.compliance_bundle import STATE_KIND, all_bundles
 from pdp.domain.dlp_rule import (
     CUSTOMISATION_KIND,
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
     from pdp.store.port import Reader, Transaction
 
 MAX_RULES: Final = 10_000
-"""DLP rules that one tenant may have of its own."""
+"""How many DLP rules of its own one tenant may have."""
 
-SETTABLE: Final = ("enabled", "action_tier", "confidence_threshold")
-"""What a tenant may set of a platform rule."""
+CUSTOMISABLE: Final = ("enabled", "action_tier", "confidence_threshold")
+"""The fields of a platform rule that a tenant may set."""
 
 
-class KeptRule(NamedTuple):
-    """A rule as a tenant has it.
+class StoredDlpRule(NamedTuple):
+    """A rule with its owner and revision.
 
     Attributes:
-        rule: with what the tenant has customised, where it is the platform's.
-        owner: whose it is; `PLATFORM` for one that ships with the product.
-        revision: of the last change of it or, where it is the platform's, of what the tenant has
-            set of it or of its bundle.
+        rule: the rule; a platform rule with the tenant's customisation applied.
+        owner: the tenant, or `PLATFORM` for a rule that ships with the product.
+        revision: the revision of its last change. For a platform rule, changes of the tenant's
+            customisation and of the tenant's state of its bundle count too.
     """
 
     rule: DlpRule
@@ -55,129 +55,130 @@ class KeptRule(NamedTuple):
 
     @property
     def of_platform(self) -> bool:
-        """Whether it ships with the product."""
+        """Whether the rule ships with the product."""
         return self.owner == PLATFORM
 
 
-def held(reader: Reader, tenant_id: str) -> Holdings:
-    """Returns the policies that tell which rules a tenant has, and how."""
-    return holdings(reader, tenant_id, (KIND, CUSTOMISATION_KIND, *BUNDLE_KINDS))
+def read_rule_policies(reader: Reader, tenant_id: str) -> PolicySets:
+    """Returns the policies that determine a tenant's rules."""
+    return read_policy_sets(reader, tenant_id, (*DLP_RULE_KINDS, *BUNDLE_KINDS))
 
 
-def all_rules(reader: Reader, tenant_id: str) -> list[KeptRule]:
+def read_rules(reader: Reader, tenant_id: str) -> list[StoredDlpRule]:
     """Returns the platform's rules, then the tenant's own, each in order of creation.
 
-    Their revisions are not told.
+    The revisions of the result are 0; use `find_rule` to get the revision of a rule.
     """
-    platform, own = held(reader, tenant_id)
+    platform, own = read_rule_policies(reader, tenant_id)
     shipped = platform_rules(platform, own).values()
-    found = [KeptRule(rule, PLATFORM, 0) for rule in shipped]
-    return found + [KeptRule(rule, tenant_id, 0) for rule in own.of_kind(KIND).values()]
+    rules = [StoredDlpRule(rule, PLATFORM, 0) for rule in shipped]
+    return rules + [StoredDlpRule(rule, tenant_id, 0) for rule in own.of_kind(KIND).values()]
 
 
-def find_rule(reader: Reader, tenant_id: str, rule_id: str) -> KeptRule:
+def find_rule(reader: Reader, tenant_id: str, rule_id: str) -> StoredDlpRule:
     """Returns a rule of the platform or the tenant.
 
     Raises:
-        RuleNotFound: the tenant has none.
+        RuleNotFound: the tenant has no such rule.
     """
-    record = reader.get(KIND, tenant_id, rule_id)
-    if record is not None:
-        return KeptRule(DlpRule(**record.body), tenant_id, record.revision)
+    entity = reader.get(KIND, tenant_id, rule_id)
+    if entity is not None:
+        return StoredDlpRule(DlpRule(**entity.body), tenant_id, entity.revision)
     shipped = reader.get(KIND, PLATFORM, rule_id)
     if shipped is not None:
-        rule = platform_rules(*held(reader, tenant_id)).get(rule_id)
+        rule = platform_rules(*read_rule_policies(reader, tenant_id)).get(rule_id)
         if rule is not None:
-            own = reader.get(CUSTOMISATION_KIND, tenant_id, rule_id)
+            customisation = reader.get(CUSTOMISATION_KIND, tenant_id, rule_id)
             state = reader.get(STATE_KIND, tenant_id, rule.bundle_id) if rule.bundle_id else None
-            revisions = [each.revision for each in (shipped, own, state) if each is not None]
-            return KeptRule(rule, PLATFORM, max(revisions))
+            entities = (shipped, customisation, state)
+            revision = max(each.revision for each in entities if each is not None)
+            return StoredDlpRule(rule, PLATFORM, revision)
     raise RuleNotFound(f"there is no DLP rule {rule_id}")
 
 
 def put_rule(
     transaction: Transaction, tenant_id: str, rule: DlpRule, *, actor: str, summary: str
-) -> KeptRule:
-    """Writes a rule of the tenant's own.
+) -> StoredDlpRule:
+    """Writes a rule of the tenant.
 
     Raises:
-        NameExists: another one of its own has the name.
+        NameExists: another rule of the tenant has the name.
     """
-    record = StoredEntity(KIND, tenant_id, rule.id, body_of(rule), name=rule.detector_name)
+    entity = StoredEntity(KIND, tenant_id, rule.id, body_of(rule), name=rule.detector_name)
     try:
-        kept = transaction.put(record, actor=actor, summary=summary)
-    except NameTaken as taken:
+        stored = transaction.put(entity, actor=actor, summary=summary)
+    except NameTaken as error:
         raise NameExists(
             f'there is a DLP rule "{rule.detector_name}" already',
-            Violation("detector_name", f"is the name of {taken.holder_id}"),
+            Violation("detector_name", f"is the name of {error.holder_id}"),
         ) from None
-    return KeptRule(rule, tenant_id, kept.revision)
+    return StoredDlpRule(rule, tenant_id, stored.revision)
 
 
-def customise(
+def customise_rule(
     transaction: Transaction,
     tenant_id: str,
     actor: str,
-    kept: KeptRule,
+    stored_rule: StoredDlpRule,
     changes: Mapping[str, Any],
-) -> KeptRule:
-    """Keeps what a tenant sets of a platform rule as its own; returns the rule as it then has it.
+) -> StoredDlpRule:
+    """Writes a tenant's customisation of a platform rule; returns the customised rule.
 
     Raises:
-        PlatformReadonly: something else was to be changed.
-        RuleRequired: it was to be switched off, and an enabled bundle requires it.
+        PlatformReadonly: `changes` would change another field than the `CUSTOMISABLE` ones.
+        RuleRequired: `changes` would switch the rule off, and an enabled bundle requires it.
     """
-    _check_settable(kept.rule, changes)
-    rule_id = kept.rule.id
-    _check_required(transaction, tenant_id, kept.rule, changes)
-    present = transaction.get(CUSTOMISATION_KIND, tenant_id, rule_id)
-    own = DlpCustomisation(**present.body) if present else DlpCustomisation(rule_id)
-    settings = {name: changes[name] for name in SETTABLE if name in changes}
-    changed = replace(own, **settings, updated_at=transaction.now)
+    rule = stored_rule.rule
+    _check_customisable(rule, changes)
+    _check_not_required(transaction, tenant_id, rule, changes)
+    entity = transaction.get(CUSTOMISATION_KIND, tenant_id, rule.id)
+    current = DlpCustomisation(**entity.body) if entity else DlpCustomisation(rule.id)
+    settings = {name: changes[name] for name in CUSTOMISABLE if name in changes}
+    customisation = replace(current, **settings, updated_at=transaction.now)
     summary = f"Set {', '.join(settings)}" if settings else "No change"
-    record = StoredEntity(CUSTOMISATION_KIND, tenant_id, rule_id, body_of(changed))
-    transaction.put(record, actor=actor, summary=summary)
-    return find_rule(transaction, tenant_id, rule_id)
+    entity = StoredEntity(CUSTOMISATION_KIND, tenant_id, rule.id, body_of(customisation))
+    transaction.put(entity, actor=actor, summary=summary)
+    return find_rule(transaction, tenant_id, rule.id)
 
 
-def check_room(reader: Reader, tenant_id: str, more: int) -> None:
-    """Checks that a tenant may have `more` rules.
+def check_rule_count(reader: Reader, tenant_id: str, new_rules: int) -> None:
+    """Checks that a tenant may have `new_rules` more rules.
 
     Raises:
-        InvalidArgument: it may not.
+        InvalidArgument: the tenant would have too many rules.
     """
-    if reader.count(KIND, tenant_id) + more > MAX_RULES:
+    if reader.count(KIND, tenant_id) + new_rules > MAX_RULES:
         reason = f"a tenant may have at most {MAX_RULES} DLP rules"
         raise InvalidArgument(reason, Violation("detector_name", reason))
 
 
-def _check_settable(rule: DlpRule, changes: Mapping[str, Any]) -> None:
+def _check_customisable(rule: DlpRule, changes: Mapping[str, Any]) -> None:
     violations = [
         Violation(name, "is read-only in a platform rule")
         for name, value in changes.items()
-        if name not in SETTABLE and value != getattr(rule, name)
+        if name not in CUSTOMISABLE and value != getattr(rule, name)
     ]
     if violations:
+        fields = ", ".join(CUSTOMISABLE)
         raise PlatformReadonly(
-            f'"{rule.detector_name}" ships with the product; only {", ".join(SETTABLE)} can be set',
-            *violations,
+            f'"{rule.detector_name}" ships with the product; only {fields} can be set', *violations
         )
 
 
-def _check_required(
+def _check_not_required(
     reader: Reader, tenant_id: str, rule: DlpRule, changes: Mapping[str, Any]
 ) -> None:
-    off = [
+    off_switches = [
         name
         for name, value in (("enabled", False), ("action_tier", "none"))
         if changes.get(name) == value and name in changes
     ]
-    if not (off and rule.bundle_id):
+    if not (off_switches and rule.bundle_id):
         return
-    bundle = all_bundles(*held(reader, tenant_id)).get(rule.bundle_id)
+    bundle = all_bundles(*read_rule_policies(reader, tenant_id)).get(rule.bundle_id)
     if bundle is not None and bundle.enabled:
         raise RuleRequired(
             f'bundle "{bundle.name}" requires rule "{rule.detector_name}"; '
             "deactivate the bundle first",
-            *(Violation(name, "is required by an enabled bundle") for name in off),
+            *(Violation(name, "is required by an enabled bundle") for name in off_switches),
         )

@@ -1,8 +1,8 @@
-"""The history of a DLP rule, read from the change log (seed 002).
+"""The version history of a DLP rule, read from the change log (the DLP API).
 
-Of a platform rule it is what releases have changed of it, what the tenant has set, and when its
-bundle was switched on and off: all are put together here, in the order in which they came, so that
-each record says how the tenant had the rule before and after.
+The history of a platform rule has three sources: releases that changed the rule, the tenant's
+customisations of it, and the tenant's activations and deactivations of its bundle. This module
+merges them by revision. Each version shows the rule of this tenant before and after the change.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pdp.domain.stored_entity import Change
     from pdp.store.port import Reader
 
-SHOWN: Final = (
+VERSION_FIELDS: Final = (
     "detector_name",
     "detector_type",
     "entity_type",
@@ -38,20 +38,20 @@ SHOWN: Final = (
     "config_json",
     "bundle_id",
 )
-"""The fields that a record may hold."""
+"""The fields that a version may show."""
 
-ALWAYS: Final = ("enabled", "action_tier")
-"""Those that a record of an update always holds, so that a reader sees what the rule did."""
+ALWAYS_SHOWN: Final = ("enabled", "action_tier")
+"""The fields that a version shows even if they have not changed: they say what the rule does."""
 
 _NAMESPACE: Final = UUID("7d0c3e55-0b43-5a86-9a5f-1f6a4c1d2b90")
 
 
-class DlpVersion(NamedTuple):
+class DlpRuleVersion(NamedTuple):
     """One change of a rule.
 
     Attributes:
         change_type: `create`, `update` or `delete`.
-        old_values, new_values: None where there was, or is, no rule.
+        old_values, new_values: None if the rule did not exist before, or does not exist after.
         changed_at: seconds since the epoch.
     """
 
@@ -64,8 +64,8 @@ class DlpVersion(NamedTuple):
     changed_at: float
 
 
-def versions_of(reader: Reader, tenant_id: str, rule_id: str) -> list[DlpVersion]:
-    """Returns the history of a rule as a tenant has had it, newest first.
+def read_versions(reader: Reader, tenant_id: str, rule_id: str) -> list[DlpRuleVersion]:
+    """Returns the history of a rule for a tenant, newest first.
 
     Raises:
         RuleNotFound: the tenant has never had such a rule.
@@ -86,42 +86,42 @@ def versions_of(reader: Reader, tenant_id: str, rule_id: str) -> list[DlpVersion
     for bundle_id in bundle_ids - {""}:
         changes += reader.history(STATE_KIND, tenant_id, bundle_id)
     changes.sort(key=lambda change: change.revision)
-    past = _Past()
-    found: list[DlpVersion] = []
+    state = _RuleState()
+    versions: list[DlpRuleVersion] = []
     for change in changes:
-        before = past.rule
-        past.take(change)
-        # Another change of its bundle, its name for instance, is none of the rule.
-        if (before or past.rule) and (change.kind != STATE_KIND or before != past.rule):
-            found.append(_version(tenant_id, rule_id, change, before, past.rule))
-    found.reverse()
-    return found
+        before = state.rule
+        state.apply(change)
+        # A change of the bundle that leaves the rule as it is, such as a new name, is no version.
+        if (before or state.rule) and (change.kind != STATE_KIND or before != state.rule):
+            versions.append(_version(tenant_id, rule_id, change, before, state.rule))
+    versions.reverse()
+    return versions
 
 
-class _Past:
-    """A rule as a tenant had it, while its changes are gone through."""
+class _RuleState:
+    """A tenant's rule at one point of its history, while the changes are replayed."""
 
     def __init__(self) -> None:
-        self._shipped: DlpRule | None = None
-        self._own: DlpCustomisation | None = None
+        self._stored: DlpRule | None = None
+        self._customisation: DlpCustomisation | None = None
         self._activated = False
 
-    def take(self, change: Change) -> None:
+    def apply(self, change: Change) -> None:
         after = change.after
         if change.kind == CUSTOMISATION_KIND:
-            self._own = DlpCustomisation(**after) if after else None
+            self._customisation = DlpCustomisation(**after) if after else None
         elif change.kind == STATE_KIND:
             self._activated = bool(after and after["enabled"])
         else:
-            self._shipped = DlpRule(**after) if after else None
+            self._stored = DlpRule(**after) if after else None
 
     @property
     def rule(self) -> DlpRule | None:
-        if self._shipped is None:
+        if self._stored is None:
             return None
         if self._activated:
-            return rule_in_bundle(self._shipped, self._own, enabled=True)
-        return apply_customisation(self._shipped, self._own)
+            return rule_in_bundle(self._stored, self._customisation, enabled=True)
+        return apply_customisation(self._stored, self._customisation)
 
 
 def _version(
@@ -130,21 +130,25 @@ def _version(
     change: Change,
     before: DlpRule | None,
     after: DlpRule | None,
-) -> DlpVersion:
-    kind = "update"
+) -> DlpRuleVersion:
+    change_type = "update"
     if before is None:
-        kind = "create"
+        change_type = "create"
     elif after is None:
-        kind = "delete"
+        change_type = "delete"
     old, new = _values(before), _values(after)
     if old is not None and new is not None:
-        told = [name for name in SHOWN if old.get(name) != new.get(name) or name in ALWAYS]
-        old, new = ({name: values.get(name) for name in told} for values in (old, new))
-    return DlpVersion(
+        fields = [
+            name
+            for name in VERSION_FIELDS
+            if old.get(name) != new.get(name) or name in ALWAYS_SHOWN
+        ]
+        old, new = ({name: values.get(name) for name in fields} for values in (old, new))
+    return DlpRuleVersion(
         id=str(uuid5(_NAMESPACE, f"{tenant_id}/{change.revision}")),
         rule_id=rule_id,
         changed_by=change.actor,
-        change_type=kind,
+        change_type=change_type,
         old_values=old,
         new_values=new,
         changed_at=change.at,
@@ -154,7 +158,7 @@ def _version(
 def _values(rule: DlpRule | None) -> dict[str, Any] | None:
     if rule is None:
         return None
-    values = {name: getattr(rule, name) for name in SHOWN}
+    values = {name: getattr(rule, name) for name in VERSION_FIELDS}
     if not rule.bundle_id:
         del values["bundle_id"]
     return values

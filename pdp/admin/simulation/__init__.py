@@ -1,1 +1,1 @@
-"""What-if: candidate policies, dry runs and replays. Nothing is written."""
+"""Simulation: candidate policies and dry runs. Nothing is written."""

@@ -1,1 +1,1 @@
-"""Servicers: convert, call, convert back. One file a service."""
+"""Servicers, one file for each service: convert the message, call, convert the result."""

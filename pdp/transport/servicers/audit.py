@@ -1,24 +1,31 @@
-"""AuditService: reads what has been recorded (docs/audit.md)."""
+"""AuditService: reads decision records and changes of policies (docs/audit.md)."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pdp._gen.pdp.v1 import audit_pb2 as pb
-from pdp.admin.change_log import masked
+from pdp.admin.change_log import mask_secrets
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import RecordNotFound, StoreUnavailable
-from pdp.transport.record_formats import CSV_TYPE, NDJSON_TYPE, csv_header, csv_lines, ndjson_lines
+from pdp.transport.record_formats import (
+    CSV_TYPE,
+    NDJSON_TYPE,
+    csv_header,
+    csv_lines,
+    ndjson_lines,
+)
 from pdp.transport.record_messages import to_record
+from pdp.transport.servicers.fields import to_struct
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from google.protobuf.message import Message
+    from google.protobuf.struct_pb2 import Struct
 
     from pdp.admin.change_log import ChangeLog, ChangePage
     from pdp.audit.reader import Read, RecordReader
@@ -27,28 +34,31 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT: Final = 100
 
-_AT_ONCE: Final = 25
-"""Records that an export writes before it lets decisions by: some 5 ms."""
+_CHUNK: Final = 25
+"""How many records an export writes, in about 5 ms, before it lets decisions run."""
 
-_TEXTS: Final = (
+_RECORD_FIELDS: Final = (
     "user_id", "agent_id", "customer_id", "provider", "model", "action", "policy_id",
     "reason_code", "request_id",
 )  # fmt: skip
-_CHANGE_TEXTS: Final = ("kind", "entity_id", "actor", "op")
+_CHANGE_FIELDS: Final = ("kind", "entity_id", "actor", "op")
 
 
 class AuditServicer:
-    """Reads the records and changes of the tenant that a call acts for."""
+    """Reads the decision records and policy changes of the call's tenant."""
 
     def __init__(self, reader: RecordReader | None, changes: ChangeLog) -> None:
-        """Takes what reads records (None where none are kept), and what reads changes."""
+        """Args:
+        reader: reads decision records; None if this server has none.
+        changes: reads changes of policies.
+        """
         self._records = reader
         self._changes = changes
 
     @property
     def _reader(self) -> RecordReader:
         if self._records is None:
-            raise StoreUnavailable("no decision records are kept here")
+            raise StoreUnavailable("this server does not record decisions")
         return self._records
 
     def handlers(self) -> Mapping[str, Endpoint]:
@@ -65,79 +75,81 @@ class AuditServicer:
 
     async def list(self, call: Call, message: Message) -> pb.ListRecordsResponse:
         """Lists records, newest first."""
-        asked = cast("pb.ListRecordsRequest", message)
-        limit = asked.limit or DEFAULT_LIMIT
-        found = await self._reader.list(
-            call.tenant_id, _cursor(asked.cursor), limit + 1, **_wanted(asked)
+        request = cast("pb.ListRecordsRequest", message)
+        limit = request.limit or DEFAULT_LIMIT
+        records = await self._reader.list(
+            call.tenant_id, _cursor(request.cursor), limit + 1, **_record_filters(request)
         )
-        page = found[:limit]
+        page = records[:limit]
         return pb.ListRecordsResponse(
             records=[to_record(each) for each in page],
-            next_cursor=str(page[-1].cursor) if len(found) > limit else "",
+            next_cursor=str(page[-1].cursor) if len(records) > limit else "",
         )
 
     async def get(self, call: Call, message: Message) -> pb.GetRecordResponse:
         """Returns one record.
 
         Raises:
-            RecordNotFound: the tenant has none of that decision.
+            RecordNotFound: the tenant has no record of that decision.
         """
-        asked = cast("pb.GetRecordRequest", message)
-        found = await self._reader.get(call.tenant_id, asked.decision_id)
-        if found is None:
-            raise RecordNotFound(f"there is no record of decision {asked.decision_id}")
-        return pb.GetRecordResponse(record=to_record(found))
+        request = cast("pb.GetRecordRequest", message)
+        record = await self._reader.get(call.tenant_id, request.decision_id)
+        if record is None:
+            raise RecordNotFound(f"there is no record of decision {request.decision_id}")
+        return pb.GetRecordResponse(record=to_record(record))
 
     async def export(self, call: Call, message: Message) -> pb.ExportRecordsResponse:
-        """Sends all records, as a stream of texts."""
-        asked = cast("pb.ExportRecordsRequest", message)
-        pages = self._reader.export(call.tenant_id, **_wanted(asked))
-        as_csv = asked.format == "csv"
-        call.stream = _texts(pages, as_csv=as_csv)
+        """Streams all records as text."""
+        request = cast("pb.ExportRecordsRequest", message)
+        pages = self._reader.export(call.tenant_id, **_record_filters(request))
+        as_csv = request.format == "csv"
+        call.stream = _export_responses(pages, as_csv=as_csv)
         return pb.ExportRecordsResponse(content_type=CSV_TYPE if as_csv else NDJSON_TYPE)
 
     async def tail(self, call: Call, message: Message) -> pb.TailRecordsResponse:
-        """Sends records as they are written."""
-        asked = cast("pb.TailRecordsRequest", message)
-        after = _cursor(asked.cursor)
-        call.stream = _records(self._reader.tail(call.tenant_id, after, **_wanted(asked)))
+        """Streams records as they are written."""
+        request = cast("pb.TailRecordsRequest", message)
+        after = _cursor(request.cursor)
+        call.stream = _tail_responses(
+            self._reader.tail(call.tenant_id, after, **_record_filters(request))
+        )
         return pb.TailRecordsResponse()
 
     async def verify(self, call: Call, message: Message) -> pb.VerifyRecordsResponse:
-        """Looks at the whole log."""
-        found = await self._reader.verify(cast("pb.VerifyRecordsRequest", message).anchor)
+        """Verifies the whole log of records."""
+        report = await self._reader.verify(cast("pb.VerifyRecordsRequest", message).anchor)
         return pb.VerifyRecordsResponse(
-            intact=found.intact,
-            problems=found.problems,
-            batches=found.batches,
-            records=found.records,
-            first_batch=found.first_batch,
-            last_batch=found.last_batch,
-            removed_batches=found.removed_batches,
-            head=found.head,
+            intact=report.intact,
+            problems=report.problems,
+            batches=report.batches,
+            records=report.records,
+            first_batch=report.first_batch,
+            last_batch=report.last_batch,
+            removed_batches=report.removed_batches,
+            head=report.head,
         )
 
     async def changes(self, call: Call, message: Message) -> pb.ListChangesResponse:
-        """Lists what was changed of a tenant's policies."""
+        """Lists the changes of the tenant's policies."""
         page = await self._page(call.tenant_id, cast("pb.ListChangesRequest", message))
-        changes, cursor = _shown(page)
+        changes, cursor = _change_messages(page)
         return pb.ListChangesResponse(changes=changes, next_cursor=cursor)
 
     async def platform_changes(
         self, call: Call, message: Message
     ) -> pb.ListPlatformChangesResponse:
-        """Lists what was changed of what all tenants share."""
+        """Lists the changes of the policies that all tenants share."""
         page = await self._page(PLATFORM, cast("pb.ListPlatformChangesRequest", message))
-        changes, cursor = _shown(page)
+        changes, cursor = _change_messages(page)
         return pb.ListPlatformChangesResponse(changes=changes, next_cursor=cursor)
 
     async def _page(
-        self, tenant_id: str, asked: pb.ListChangesRequest | pb.ListPlatformChangesRequest
+        self, tenant_id: str, request: pb.ListChangesRequest | pb.ListPlatformChangesRequest
     ) -> ChangePage:
-        wanted = {name: getattr(asked, name) for name in _CHANGE_TEXTS}
-        limit = asked.limit or DEFAULT_LIMIT
+        filters = {name: getattr(request, name) for name in _CHANGE_FIELDS}
+        limit = request.limit or DEFAULT_LIMIT
         return await self._changes.list(
-            tenant_id, _cursor(asked.cursor), limit, **wanted, **_times(asked)
+            tenant_id, _cursor(request.cursor), limit, **filters, **_times(request)
         )
 
 
@@ -145,25 +157,25 @@ def _cursor(text: str) -> int | None:
     return int(text) if text else None
 
 
-def _times(asked: Any) -> dict[str, float | None]:
+def _times(request: Any) -> dict[str, float | None]:
     return {
-        name: getattr(asked, name).ToNanoseconds() / 1e9 if asked.HasField(name) else None
+        name: getattr(request, name).ToNanoseconds() / 1e9 if request.HasField(name) else None
         for name in ("since", "until")
     }
 
 
-def _wanted(asked: Any) -> dict[str, Any]:
-    """Returns the filter that a request for records asks for; the three of them name it alike."""
+def _record_filters(request: Any) -> dict[str, Any]:
+    """Returns the filters of a request for records. All such requests have the same fields."""
     return {
-        **{name: getattr(asked, name) for name in _TEXTS},
-        **_times(asked),
-        "outcomes": tuple(asked.outcome),
-        "risk_levels": tuple(asked.risk_level),
-        "pii_detected": asked.pii_detected if asked.HasField("pii_detected") else None,
+        **{name: getattr(request, name) for name in _RECORD_FIELDS},
+        **_times(request),
+        "outcomes": tuple(request.outcome),
+        "risk_levels": tuple(request.risk_level),
+        "pii_detected": request.pii_detected if request.HasField("pii_detected") else None,
     }
 
 
-async def _records(
+async def _tail_responses(
     pages: AsyncIterator[Sequence[Read]],
 ) -> AsyncIterator[pb.TailRecordsResponse]:
     async for page in pages:
@@ -171,20 +183,20 @@ async def _records(
             yield pb.TailRecordsResponse(record=to_record(each))
 
 
-async def _texts(
+async def _export_responses(
     pages: AsyncIterator[Sequence[Read]], *, as_csv: bool
 ) -> AsyncIterator[pb.ExportRecordsResponse]:
-    content_type, written = (CSV_TYPE, csv_lines) if as_csv else (NDJSON_TYPE, ndjson_lines)
+    content_type, write = (CSV_TYPE, csv_lines) if as_csv else (NDJSON_TYPE, ndjson_lines)
     if as_csv:
         yield pb.ExportRecordsResponse(text=csv_header(), content_type=content_type)
     async for page in pages:
-        for start in range(0, len(page), _AT_ONCE):
-            text = written(page[start : start + _AT_ONCE])
+        for start in range(0, len(page), _CHUNK):
+            text = write(page[start : start + _CHUNK])
             yield pb.ExportRecordsResponse(text=text, content_type=content_type)
             await asyncio.sleep(0)
 
 
-def _shown(page: ChangePage) -> tuple[list[pb.PolicyChange], str]:
+def _change_messages(page: ChangePage) -> tuple[list[pb.PolicyChange], str]:
     return [_change(each) for each in page.changes], str(page.more or "")
 
 
@@ -205,8 +217,4 @@ def _change(change: Change) -> pb.PolicyChange:
 
 
 def _struct(body: Mapping[str, Any] | None) -> Struct | None:
-    if body is None:
-        return None
-    struct = Struct()
-    struct.update(masked(body))
-    return struct
+    return None if body is None else to_struct(mask_secrets(body))

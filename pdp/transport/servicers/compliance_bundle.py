@@ -1,15 +1,13 @@
-"""ComplianceBundleService (seed 002)."""
+"""ComplianceBundleService (the compliance bundle API)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from pdp._gen.pdp.v1 import compliance_bundle_pb2 as pb
 from pdp.domain.compliance_bundle import ComplianceBundle
 from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
-from pdp.transport.servicers.policy_pack import document
+from pdp.transport.servicers.fields import present_fields, to_struct, to_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,11 +15,10 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pdp.admin.compliance.bundles import ComplianceBundles, MatrixRow
-    from pdp.admin.compliance.entities import KeptBundle
-    from pdp.admin.compliance.history import BundleVersion
+    from pdp.admin.compliance.entities import StoredBundle
+    from pdp.admin.compliance.versions import BundleVersion
     from pdp.domain.dlp_rule import DlpRule
     from pdp.transport.call import Call, Endpoint
-
 
 _FIELDS: Final = ("name", "description", "regulatory_framework", "enabled")
 
@@ -49,119 +46,117 @@ class ComplianceBundleServicer:
 
     async def list(self, call: Call, message: Message) -> pb.ListComplianceBundlesResponse:
         """Lists bundles."""
-        asked = cast("pb.ListComplianceBundlesRequest", message)
-        enabled = asked.enabled if asked.HasField("enabled") else None
-        found = await self._bundles.list(call.tenant_id, enabled, asked.framework)
+        request = cast("pb.ListComplianceBundlesRequest", message)
+        enabled = request.enabled if request.HasField("enabled") else None
+        bundles = await self._bundles.list(call.tenant_id, enabled, request.framework)
         return pb.ListComplianceBundlesResponse(
-            bundles=[pb.ComplianceBundle(**_fields(each.bundle, each.rule_count)) for each in found]
+            bundles=[
+                pb.ComplianceBundle(**_fields(each.bundle, each.rule_count)) for each in bundles
+            ]
         )
 
     async def matrix(self, call: Call, message: Message) -> pb.GetComplianceMatrixResponse:
-        """Tells which bundles are in force for which user groups."""
-        found = await self._bundles.matrix(call.tenant_id)
-        return pb.GetComplianceMatrixResponse(groups=map(_row, found))
+        """Returns which bundles are in force for which user groups."""
+        rows = await self._bundles.matrix(call.tenant_id)
+        return pb.GetComplianceMatrixResponse(groups=map(_row, rows))
 
     async def create(self, call: Call, message: Message) -> pb.CreateComplianceBundleResponse:
-        """Makes a bundle."""
-        asked = cast("pb.CreateComplianceBundleRequest", message)
+        """Creates a bundle."""
+        request = cast("pb.CreateComplianceBundleRequest", message)
         draft = ComplianceBundle(
             id="",
-            name=asked.name,
-            description=asked.description,
-            regulatory_framework=asked.regulatory_framework,
-            enabled=asked.enabled if asked.HasField("enabled") else True,
+            name=request.name,
+            description=request.description,
+            regulatory_framework=request.regulatory_framework,
+            enabled=request.enabled if request.HasField("enabled") else True,
         )
         written = await self._bundles.create(
-            call.tenant_id, call.principal.name, draft, list(asked.rule_ids.rule_ids)
+            call.tenant_id, call.principal.name, draft, list(request.rule_ids.rule_ids)
         )
         return pb.CreateComplianceBundleResponse(bundle=_bundle(with_new_etag(call, written)))
 
     async def get(self, call: Call, message: Message) -> pb.GetComplianceBundleResponse:
         """Returns a bundle with its rules."""
-        asked = cast("pb.GetComplianceBundleRequest", message)
-        kept = with_etag(call, await self._bundles.get(call.tenant_id, asked.bundle_id))
+        request = cast("pb.GetComplianceBundleRequest", message)
+        stored_bundle = with_etag(call, await self._bundles.get(call.tenant_id, request.bundle_id))
+        rules = stored_bundle.rules
         detail = pb.ComplianceBundleDetail(
-            **_fields(kept.bundle, len(kept.rules)), rules=map(_rule, kept.rules)
+            **_fields(stored_bundle.bundle, len(rules)), rules=map(_rule, rules)
         )
         return pb.GetComplianceBundleResponse(bundle=detail)
 
     async def update(self, call: Call, message: Message) -> pb.UpdateComplianceBundleResponse:
-        """Changes the fields that were sent."""
-        asked = cast("pb.UpdateComplianceBundleRequest", message)
+        """Changes the fields that are set in the request."""
+        request = cast("pb.UpdateComplianceBundleRequest", message)
         written = await self._bundles.update(
             call.tenant_id,
             call.principal.name,
-            asked.bundle_id,
-            {name: getattr(asked, name) for name in _FIELDS if asked.HasField(name)},
-            rule_ids=list(asked.rule_ids.rule_ids) if asked.HasField("rule_ids") else None,
-            expected=expectation(call),
+            request.bundle_id,
+            present_fields(request, _FIELDS),
+            rule_ids=list(request.rule_ids.rule_ids) if request.HasField("rule_ids") else None,
+            precondition=expectation(call),
         )
         return pb.UpdateComplianceBundleResponse(bundle=_bundle(with_new_etag(call, written)))
 
     async def delete(self, call: Call, message: Message) -> pb.DeleteComplianceBundleResponse:
         """Deletes a bundle."""
-        asked = cast("pb.DeleteComplianceBundleRequest", message)
+        request = cast("pb.DeleteComplianceBundleRequest", message)
         written = await self._bundles.delete(
-            call.tenant_id, call.principal.name, asked.bundle_id, expectation(call)
+            call.tenant_id, call.principal.name, request.bundle_id, expectation(call)
         )
         with_revision(call, written)
         return pb.DeleteComplianceBundleResponse()
 
     async def activate(self, call: Call, message: Message) -> pb.ActivateComplianceBundleResponse:
-        """Puts a bundle and all its rules in force."""
-        asked = cast("pb.ActivateComplianceBundleRequest", message)
+        """Enables a bundle and all its rules."""
+        request = cast("pb.ActivateComplianceBundleRequest", message)
         return pb.ActivateComplianceBundleResponse(
-            **await self._switched(call, asked.bundle_id, enabled=True)
+            **await self._switch(call, request.bundle_id, enabled=True)
         )
 
     async def deactivate(
         self, call: Call, message: Message
     ) -> pb.DeactivateComplianceBundleResponse:
-        """Takes a bundle and all its rules out of force."""
-        asked = cast("pb.DeactivateComplianceBundleRequest", message)
+        """Disables a bundle and all its rules."""
+        request = cast("pb.DeactivateComplianceBundleRequest", message)
         return pb.DeactivateComplianceBundleResponse(
-            **await self._switched(call, asked.bundle_id, enabled=False)
+            **await self._switch(call, request.bundle_id, enabled=False)
         )
 
     async def versions(
         self, call: Call, message: Message
     ) -> pb.ListComplianceBundleVersionsResponse:
-        """Lists what a bundle was, newest first."""
-        asked = cast("pb.ListComplianceBundleVersionsRequest", message)
-        found = await self._bundles.versions(call.tenant_id, asked.bundle_id)
-        return pb.ListComplianceBundleVersionsResponse(versions=map(_version, found))
+        """Lists the versions of a bundle, newest first."""
+        request = cast("pb.ListComplianceBundleVersionsRequest", message)
+        versions = await self._bundles.versions(call.tenant_id, request.bundle_id)
+        return pb.ListComplianceBundleVersionsResponse(versions=map(_version, versions))
 
     async def upgrade(self, call: Call, message: Message) -> pb.UpgradeComplianceBundleResponse:
-        """Brings a seeded bundle to its latest definition."""
-        asked = cast("pb.UpgradeComplianceBundleRequest", message)
+        """Upgrades a seeded bundle to its latest definition."""
+        request = cast("pb.UpgradeComplianceBundleRequest", message)
         written = await self._bundles.upgrade(
-            call.tenant_id, call.principal.name, asked.bundle_id, expectation(call)
+            call.tenant_id, call.principal.name, request.bundle_id, expectation(call)
         )
         return pb.UpgradeComplianceBundleResponse(**with_new_etag(call, written)._asdict())
 
-    async def _switched(self, call: Call, bundle_id: str, *, enabled: bool) -> dict[str, Any]:
+    async def _switch(self, call: Call, bundle_id: str, *, enabled: bool) -> dict[str, Any]:
         written = await self._bundles.switch(
             call.tenant_id,
             call.principal.name,
             bundle_id,
             enabled=enabled,
-            expected=expectation(call),
+            precondition=expectation(call),
         )
-        kept = with_new_etag(call, written)
+        stored_bundle = with_new_etag(call, written)
         return {
-            "bundle_id": kept.bundle.id,
-            "enabled": kept.bundle.enabled,
-            "rules_updated": len(kept.rules),
+            "bundle_id": stored_bundle.bundle.id,
+            "enabled": stored_bundle.bundle.enabled,
+            "rules_updated": len(stored_bundle.rules),
         }
 
 
-def _time(seconds: float) -> Timestamp:
-    """Whole seconds, as the seeds show times."""
-    return Timestamp(seconds=int(seconds))
-
-
-def _bundle(kept: KeptBundle) -> pb.ComplianceBundle:
-    return pb.ComplianceBundle(**_fields(kept.bundle, len(kept.rules)))
+def _bundle(stored_bundle: StoredBundle) -> pb.ComplianceBundle:
+    return pb.ComplianceBundle(**_fields(stored_bundle.bundle, len(stored_bundle.rules)))
 
 
 def _fields(bundle: ComplianceBundle, rule_count: int) -> dict[str, Any]:
@@ -174,8 +169,8 @@ def _fields(bundle: ComplianceBundle, rule_count: int) -> dict[str, Any]:
         "is_seeded": bundle.is_seeded,
         "version": bundle.version,
         "rule_count": rule_count,
-        "created_at": _time(bundle.created_at),
-        "updated_at": _time(bundle.updated_at),
+        "created_at": to_timestamp(bundle.created_at),
+        "updated_at": to_timestamp(bundle.updated_at),
     }
 
 
@@ -188,7 +183,7 @@ def _rule(rule: DlpRule) -> pb.BundleRule:
         action_tier=rule.action_tier,
         enabled=rule.enabled,
         confidence_threshold=rule.confidence_threshold,
-        config_json=document(rule.config_json),
+        config_json=to_struct(rule.config_json),
         clause=rule.clause,
     )
 
@@ -229,5 +224,5 @@ def _version(version: BundleVersion) -> pb.ComplianceBundleVersion:
         enabled=bundle.enabled,
         rule_count=len(version.rules),
         rules=map(_rule, version.rules),
-        created_at=_time(version.created_at),
+        created_at=to_timestamp(version.created_at),
     )

@@ -1,19 +1,17 @@
-"""DlpRuleService (seed 002)."""
+"""DlpRuleService (the DLP API)."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, cast
-
-from google.protobuf.timestamp_pb2 import Timestamp
+from typing import TYPE_CHECKING, Final, cast
 
 from pdp._gen.pdp.v1 import dlp_rule_pb2 as pb
-from pdp.admin.dlp.transfer import SKIP
+from pdp.admin.dlp.import_export import SKIP
 from pdp.domain.dlp_rule import DlpRule
 from pdp.jsonpb.structs import struct_object, value_of
 from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
-from pdp.transport.servicers.policy_pack import document
+from pdp.transport.servicers.fields import present_fields, to_struct, to_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,16 +19,16 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pdp._gen.pdp.v1 import simulate_pb2
-    from pdp.admin.dlp.entities import KeptRule
+    from pdp.admin.dlp.entities import StoredDlpRule
+    from pdp.admin.dlp.import_export import DlpRuleImportExport
     from pdp.admin.dlp.rules import DlpRules
-    from pdp.admin.dlp.transfer import DlpTransfer
-    from pdp.admin.dlp.versions import DlpVersion
+    from pdp.admin.dlp.versions import DlpRuleVersion
     from pdp.domain.detector import EntityDetector
     from pdp.transport.call import Call, Endpoint
 
 EXPORT_VERSION: Final = "1.0"
 
-_PLAIN: Final = (
+_FIELDS: Final = (
     "detector_name",
     "detector_type",
     "entity_type",
@@ -43,17 +41,17 @@ _PLAIN: Final = (
 class DlpRuleServicer:
     """Administers DLP rules for the tenant that a call acts for."""
 
-    def __init__(self, rules: DlpRules, transfer: DlpTransfer) -> None:
+    def __init__(self, rules: DlpRules, import_export: DlpRuleImportExport) -> None:
         self._rules = rules
-        self._transfer = transfer
+        self._import_export = import_export
 
     def handlers(self) -> Mapping[str, Endpoint]:
         """Returns the handler of each RPC, by its name."""
         return {
             "ListDlpRules": self.list,
             "CreateDlpRule": self.create,
-            "ExportDlpRules": self.export,
-            "ImportDlpRules": self.take_in,
+            "ExportDlpRules": self.export_rules,
+            "ImportDlpRules": self.import_rules,
             "ListAvailablePatterns": self.patterns,
             "GetDlpRule": self.get,
             "UpdateDlpRule": self.update,
@@ -63,140 +61,133 @@ class DlpRuleServicer:
 
     async def list(self, call: Call, message: Message) -> pb.ListDlpRulesResponse:
         """Lists rules."""
-        asked = cast("pb.ListDlpRulesRequest", message)
-        enabled = asked.enabled if asked.HasField("enabled") else None
-        found = await self._rules.list(
-            call.tenant_id, enabled=enabled, detector_type=asked.detector_type
+        request = cast("pb.ListDlpRulesRequest", message)
+        enabled = request.enabled if request.HasField("enabled") else None
+        rules = await self._rules.list(
+            call.tenant_id, enabled=enabled, detector_type=request.detector_type
         )
-        return pb.ListDlpRulesResponse(rules=map(_rule, found))
+        return pb.ListDlpRulesResponse(rules=map(_rule, rules))
 
     async def create(self, call: Call, message: Message) -> pb.CreateDlpRuleResponse:
-        """Makes a rule."""
-        asked = cast("pb.CreateDlpRuleRequest", message)
-        written = await self._rules.create(call.tenant_id, call.principal.name, rule_draft(asked))
+        """Creates a rule."""
+        request = cast("pb.CreateDlpRuleRequest", message)
+        written = await self._rules.create(call.tenant_id, call.principal.name, rule_draft(request))
         return pb.CreateDlpRuleResponse(rule=_rule(with_new_etag(call, written)))
 
     async def get(self, call: Call, message: Message) -> pb.GetDlpRuleResponse:
         """Returns a rule."""
-        asked = cast("pb.GetDlpRuleRequest", message)
-        rule = with_etag(call, await self._rules.get(call.tenant_id, asked.rule_id))
+        request = cast("pb.GetDlpRuleRequest", message)
+        rule = with_etag(call, await self._rules.get(call.tenant_id, request.rule_id))
         return pb.GetDlpRuleResponse(rule=_rule(rule))
 
     async def update(self, call: Call, message: Message) -> pb.UpdateDlpRuleResponse:
-        """Changes the fields that were sent."""
-        asked = cast("pb.UpdateDlpRuleRequest", message)
-        changes: dict[str, Any] = {
-            name: getattr(asked, name) for name in _PLAIN if asked.HasField(name)
-        }
-        if asked.HasField("config_json"):
-            changes["config_json"] = struct_object(asked.config_json)
+        """Changes the fields that are set in the request."""
+        request = cast("pb.UpdateDlpRuleRequest", message)
+        changes = present_fields(request, _FIELDS)
+        if request.HasField("config_json"):
+            changes["config_json"] = struct_object(request.config_json)
         written = await self._rules.update(
-            call.tenant_id, call.principal.name, asked.rule_id, changes, expectation(call)
+            call.tenant_id, call.principal.name, request.rule_id, changes, expectation(call)
         )
         return pb.UpdateDlpRuleResponse(rule=_rule(with_new_etag(call, written)))
 
     async def delete(self, call: Call, message: Message) -> pb.DeleteDlpRuleResponse:
         """Deletes a rule."""
-        asked = cast("pb.DeleteDlpRuleRequest", message)
+        request = cast("pb.DeleteDlpRuleRequest", message)
         written = await self._rules.delete(
-            call.tenant_id, call.principal.name, asked.rule_id, expectation(call)
+            call.tenant_id, call.principal.name, request.rule_id, expectation(call)
         )
         with_revision(call, written)
         return pb.DeleteDlpRuleResponse()
 
     async def versions(self, call: Call, message: Message) -> pb.ListDlpRuleVersionsResponse:
         """Returns a rule's history."""
-        asked = cast("pb.ListDlpRuleVersionsRequest", message)
-        found = await self._rules.versions(call.tenant_id, asked.rule_id)
-        return pb.ListDlpRuleVersionsResponse(versions=map(_version, found))
+        request = cast("pb.ListDlpRuleVersionsRequest", message)
+        versions = await self._rules.versions(call.tenant_id, request.rule_id)
+        return pb.ListDlpRuleVersionsResponse(versions=map(_version, versions))
 
-    async def export(self, call: Call, message: Message) -> pb.ExportDlpRulesResponse:
-        """Returns a backup."""
-        found = await self._transfer.export(call.tenant_id)
+    async def export_rules(self, call: Call, message: Message) -> pb.ExportDlpRulesResponse:
+        """Exports the tenant's rules for a backup."""
+        rules = await self._import_export.export_rules(call.tenant_id)
         return pb.ExportDlpRulesResponse(
             version=EXPORT_VERSION,
-            exported_at=_time(time.time()),
-            count=len(found),
-            rules=map(_rule, found),
+            exported_at=to_timestamp(time.time()),
+            count=len(rules),
+            rules=map(_rule, rules),
         )
 
-    async def take_in(self, call: Call, message: Message) -> pb.ImportDlpRulesResponse:
-        """Makes or replaces many rules."""
-        asked = cast("pb.ImportDlpRulesRequest", message)
-        documents = [value_of(each) for each in asked.rules]
-        written = await self._transfer.take_in(
-            call.tenant_id, call.principal.name, documents, asked.mode or SKIP
+    async def import_rules(self, call: Call, message: Message) -> pb.ImportDlpRulesResponse:
+        """Creates or replaces many rules."""
+        request = cast("pb.ImportDlpRulesRequest", message)
+        documents = [value_of(each) for each in request.rules]
+        written = await self._import_export.import_rules(
+            call.tenant_id, call.principal.name, documents, request.mode or SKIP
         )
-        imported = with_revision(call, written)
+        result = with_revision(call, written)
         return pb.ImportDlpRulesResponse(
-            created=imported.created,
-            skipped=imported.skipped,
-            overwritten=imported.overwritten,
-            errors=[pb.DlpImportError(**fault._asdict()) for fault in imported.errors],
+            created=result.created,
+            skipped=result.skipped,
+            overwritten=result.overwritten,
+            errors=[pb.DlpImportError(**error._asdict()) for error in result.errors],
         )
 
     async def patterns(self, call: Call, message: Message) -> pb.ListAvailablePatternsResponse:
-        """Lists what ships with the product."""
-        asked = cast("pb.ListAvailablePatternsRequest", message)
-        found = self._rules.patterns(asked.category)
+        """Lists the detectors that ship with the product."""
+        request = cast("pb.ListAvailablePatternsRequest", message)
+        by_category = self._rules.patterns(request.category)
         return pb.ListAvailablePatternsResponse(
             categories=[
                 pb.PatternCategory(
                     category=category, count=len(detectors), patterns=map(_pattern, detectors)
                 )
-                for category, detectors in found.items()
+                for category, detectors in by_category.items()
             ],
-            total=sum(map(len, found.values())),
+            total=sum(map(len, by_category.values())),
         )
 
 
-def rule_draft(asked: pb.CreateDlpRuleRequest | simulate_pb2.OverlayDlpRule) -> DlpRule:
-    """Returns the rule that a message asks to make."""
-    threshold = asked.confidence_threshold if asked.HasField("confidence_threshold") else 0.5
+def rule_draft(message: pb.CreateDlpRuleRequest | simulate_pb2.OverlayDlpRule) -> DlpRule:
+    """Returns the new rule in a message."""
+    threshold = message.confidence_threshold if message.HasField("confidence_threshold") else 0.5
     return DlpRule(
         id="",
-        detector_name=asked.detector_name,
-        detector_type=asked.detector_type,
-        entity_type=asked.entity_type,
-        action_tier=asked.action_tier,
-        enabled=asked.enabled if asked.HasField("enabled") else True,
+        detector_name=message.detector_name,
+        detector_type=message.detector_type,
+        entity_type=message.entity_type,
+        action_tier=message.action_tier,
+        enabled=message.enabled if message.HasField("enabled") else True,
         confidence_threshold=threshold,
-        config_json=struct_object(asked.config_json),
+        config_json=struct_object(message.config_json),
     )
 
 
-def dlp_candidate(asked: simulate_pb2.OverlayDlpRule) -> DlpRule:
-    """Returns the candidate of an overlay."""
-    return replace(rule_draft(asked), id=asked.id)
+def dlp_candidate(message: simulate_pb2.OverlayDlpRule) -> DlpRule:
+    """Returns a candidate rule of an overlay."""
+    return replace(rule_draft(message), id=message.id)
 
 
-def _time(seconds: float) -> Timestamp:
-    """Whole seconds, as the seeds show times."""
-    return Timestamp(seconds=int(seconds))
-
-
-def _rule(kept: KeptRule) -> pb.DlpRule:
-    rule = kept.rule
+def _rule(stored_rule: StoredDlpRule) -> pb.DlpRule:
+    rule = stored_rule.rule
     return pb.DlpRule(
         id=rule.id,
-        **{name: getattr(rule, name) for name in _PLAIN},
-        config_json=document(rule.config_json),
-        source="platform" if kept.of_platform else "",
+        **{name: getattr(rule, name) for name in _FIELDS},
+        config_json=to_struct(rule.config_json),
+        source="platform" if stored_rule.of_platform else "",
         bundle_id=rule.bundle_id,
         clause=rule.clause,
     )
 
 
-def _version(version: DlpVersion) -> pb.DlpRuleVersion:
+def _version(version: DlpRuleVersion) -> pb.DlpRuleVersion:
     old, new = version.old_values, version.new_values
     return pb.DlpRuleVersion(
         id=version.id,
         rule_id=version.rule_id,
         changed_by=version.changed_by,
         change_type=version.change_type,
-        old_values=None if old is None else document(old),
-        new_values=None if new is None else document(new),
-        changed_at=_time(version.changed_at),
+        old_values=None if old is None else to_struct(old),
+        new_values=None if new is None else to_struct(new),
+        changed_at=to_timestamp(version.changed_at),
     )
 
 

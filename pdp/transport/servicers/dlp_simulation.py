@@ -6,13 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from pdp._gen.pdp.v1 import simulate_pb2 as pb
-from pdp.admin.simulation.dlp_dry_run import (
-    Evaluation,
-    MatchedRule,
-    TrialMatch,
-    evaluate_rules,
+from pdp.admin.simulation.dry_runs import (
+    DlpEvaluation,
+    DryRunMatch,
+    MatchedDlpRule,
+    dry_run_dlp_rule,
+    evaluate_dlp_rules,
     subject_of,
-    try_rule,
 )
 from pdp.domain.request import Request
 
@@ -45,7 +45,7 @@ class DlpSimulationServicer:
         """
         body = cast("pb.TestDlpRuleRequest", message)
         snapshot = await self._decider.snapshot(call.tenant_id)
-        result = await try_rule(
+        result = await dry_run_dlp_rule(
             snapshot.platform,
             body.rule_type,
             body.pattern,
@@ -71,11 +71,11 @@ class DlpSimulationServicer:
         subject = subject_of(body.user_id, body.group_id)
         request = Request(text=body.text, tenant_id=call.tenant_id, subject=subject)
         request = await self._decider.find_entities(snapshot, request)
-        evaluation = await asyncio.to_thread(evaluate_rules, snapshot, request, body.group_id)
+        evaluation = await asyncio.to_thread(evaluate_dlp_rules, snapshot, request, body.group_id)
         return _evaluation(evaluation, call.tenant_id)
 
 
-def _evaluation(evaluation: Evaluation, tenant_id: str) -> pb.EvaluateDlpRulesResponse:
+def _evaluation(evaluation: DlpEvaluation, tenant_id: str) -> pb.EvaluateDlpRulesResponse:
     return pb.EvaluateDlpRulesResponse(
         text_length=evaluation.length,
         org_id=tenant_id,
@@ -89,7 +89,7 @@ def _evaluation(evaluation: Evaluation, tenant_id: str) -> pb.EvaluateDlpRulesRe
     )
 
 
-def _matched(matched: MatchedRule) -> pb.MatchedDlpRule:
+def _matched(matched: MatchedDlpRule) -> pb.MatchedDlpRule:
     rule = matched.rule
     return pb.MatchedDlpRule(
         rule_id=rule.id,
@@ -103,7 +103,7 @@ def _matched(matched: MatchedRule) -> pb.MatchedDlpRule:
     )
 
 
-def _match(match: TrialMatch, confidence: float | None = None) -> pb.DlpMatch:
+def _match(match: DryRunMatch, confidence: float | None = None) -> pb.DlpMatch:
     return pb.DlpMatch(
         start=match.start,
         end=match.end,

@@ -1,4 +1,4 @@
-"""KillSwitchService (seed 002)."""
+"""KillSwitchService (the kill switch API)."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, cast
 
 from pdp._gen.pdp.v1 import kill_switch_pb2 as pb
 from pdp.transport.etag import with_etag, with_new_etag, with_revision
-from pdp.transport.servicers.model_catalog import seconds
+from pdp.transport.servicers.fields import to_optional_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from google.protobuf.message import Message
 
-    from pdp.admin.models.kill_switch import KillSwitches, ProviderState
+    from pdp.admin.kill_switch import KillSwitches, ProviderState
     from pdp.domain.model_catalog import ModelConfig
     from pdp.transport.call import Call, Endpoint
 
 
 class KillSwitchServicer:
-    """Switches models and providers off and on."""
+    """Disables and enables models and providers."""
 
     def __init__(self, switches: KillSwitches) -> None:
         self._switches = switches
@@ -37,41 +37,41 @@ class KillSwitchServicer:
 
     async def providers(self, call: Call, message: Message) -> pb.ListProviderKillSwitchesResponse:
         """Lists all providers."""
-        found = await self._switches.providers()
-        return pb.ListProviderKillSwitchesResponse(providers=[_summary(each) for each in found])
+        providers = await self._switches.providers()
+        return pb.ListProviderKillSwitchesResponse(providers=[_summary(each) for each in providers])
 
     async def disable_provider(self, call: Call, message: Message) -> pb.DisableProviderResponse:
-        """Switches all models of a provider off."""
-        asked = cast("pb.DisableProviderRequest", message)
+        """Disables all models of a provider."""
+        request = cast("pb.DisableProviderRequest", message)
         written = await self._switches.disable_provider(
-            call.principal.name, asked.provider, asked.reason
+            call.principal.name, request.provider, request.reason
         )
         return pb.DisableProviderResponse(summary=_summary(with_revision(call, written)))
 
     async def enable_provider(self, call: Call, message: Message) -> pb.EnableProviderResponse:
-        """Switches all models of a provider on."""
-        asked = cast("pb.EnableProviderRequest", message)
-        written = await self._switches.enable_provider(call.principal.name, asked.provider)
+        """Enables all models of a provider."""
+        request = cast("pb.EnableProviderRequest", message)
+        written = await self._switches.enable_provider(call.principal.name, request.provider)
         return pb.EnableProviderResponse(summary=_summary(with_revision(call, written)))
 
     async def model(self, call: Call, message: Message) -> pb.GetModelKillSwitchResponse:
-        """Returns the state of a model."""
-        asked = cast("pb.GetModelKillSwitchRequest", message)
-        model = with_etag(call, await self._switches.model(asked.model_config_id))
+        """Returns the kill switch state of a model."""
+        request = cast("pb.GetModelKillSwitchRequest", message)
+        model = with_etag(call, await self._switches.model(request.model_config_id))
         return pb.GetModelKillSwitchResponse(state=_state(model))
 
     async def disable_model(self, call: Call, message: Message) -> pb.DisableModelResponse:
-        """Switches a model off."""
-        asked = cast("pb.DisableModelRequest", message)
+        """Disables a model."""
+        request = cast("pb.DisableModelRequest", message)
         written = await self._switches.disable_model(
-            call.principal.name, asked.model_config_id, asked.reason
+            call.principal.name, request.model_config_id, request.reason
         )
         return pb.DisableModelResponse(state=_state(with_new_etag(call, written)))
 
     async def enable_model(self, call: Call, message: Message) -> pb.EnableModelResponse:
-        """Switches a model on."""
-        asked = cast("pb.EnableModelRequest", message)
-        written = await self._switches.enable_model(call.principal.name, asked.model_config_id)
+        """Enables a model."""
+        request = cast("pb.EnableModelRequest", message)
+        written = await self._switches.enable_model(call.principal.name, request.model_config_id)
         return pb.EnableModelResponse(state=_state(with_new_etag(call, written)))
 
 
@@ -93,6 +93,6 @@ def _state(model: ModelConfig) -> pb.KillSwitchState:
         display_name=model.display_name,
         is_active=model.is_active,
         kill_switch_active=model.killed,
-        kill_switch_disabled_at=seconds(model.kill_switch_disabled_at),
+        kill_switch_disabled_at=to_optional_timestamp(model.kill_switch_disabled_at),
         disabled_reason=model.disabled_reason,
     )

@@ -5,13 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from pdp._gen.pdp.v1 import limits_pb2 as pb
 from pdp.domain.limits import BOUNDS, MICROS, QUOTAS, RATE, Bound, Limit, counts_of, find_breach
 from pdp.domain.usage import MAX_COUNT, MINUTE_S, SubjectUsage, UsageSnapshot
 from pdp.errors import InvalidArgument, Violation
 from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
+from pdp.transport.servicers.fields import to_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,11 +25,11 @@ if TYPE_CHECKING:
 
 MAX_DOLLARS: Final = 1_000_000_000
 _COST: Final = "cost"
-_PLAIN: Final = ("scope", "subject_id", "is_active")
+_PLAIN_FIELDS: Final = ("scope", "subject_id", "is_active")
 
 
 class LimitServicer:
-    """Administers the limits of the tenant that a call acts for."""
+    """Administers the limits of the call's tenant and reports their usage."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -48,55 +47,56 @@ class LimitServicer:
 
     async def list(self, call: Call, message: Message) -> pb.ListLimitsResponse:
         """Lists all limits."""
-        found = await self._limits.list(call.tenant_id)
-        return pb.ListLimitsResponse(limits=[_limit(each) for each in found])
+        limits = await self._limits.list(call.tenant_id)
+        return pb.ListLimitsResponse(limits=[_limit(each) for each in limits])
 
     async def create(self, call: Call, message: Message) -> pb.CreateLimitResponse:
-        """Makes a limit."""
-        asked = cast("pb.CreateLimitRequest", message)
-        sent = _sent(asked)
+        """Creates a limit."""
+        request = cast("pb.CreateLimitRequest", message)
         draft = Limit(
             id="",
-            scope="user" if asked.scope == "user" else "group",
-            subject_id=asked.subject_id,
-            is_active=asked.is_active if asked.HasField("is_active") else True,
-            **_amounts(sent),
+            scope="user" if request.scope == "user" else "group",
+            subject_id=request.subject_id,
+            is_active=request.is_active if request.HasField("is_active") else True,
+            **_amounts(_bounds(request)),
         )
         written = await self._limits.create(call.tenant_id, call.principal.name, draft)
         return pb.CreateLimitResponse(limit=_limit(with_new_etag(call, written)))
 
     async def get(self, call: Call, message: Message) -> pb.GetLimitResponse:
         """Returns a limit."""
-        asked = cast("pb.GetLimitRequest", message)
-        limit = with_etag(call, await self._limits.get(call.tenant_id, asked.limit_id))
+        request = cast("pb.GetLimitRequest", message)
+        limit = with_etag(call, await self._limits.get(call.tenant_id, request.limit_id))
         return pb.GetLimitResponse(limit=_limit(limit))
 
     async def update(self, call: Call, message: Message) -> pb.UpdateLimitResponse:
-        """Changes the fields that were sent."""
-        asked = cast("pb.UpdateLimitRequest", message)
-        present = {field.name for field, _ in asked.ListFields()}
-        changes: dict[str, Any] = {name: getattr(asked, name) for name in _PLAIN if name in present}
+        """Changes the fields that are set in the request."""
+        request = cast("pb.UpdateLimitRequest", message)
+        present = {field.name for field, _ in request.ListFields()}
+        changes: dict[str, Any] = {
+            name: getattr(request, name) for name in _PLAIN_FIELDS if name in present
+        }
         written = await self._limits.update(
             call.tenant_id,
             call.principal.name,
-            asked.limit_id,
-            {**changes, **_amounts(_numbers(_sent(asked)))},
+            request.limit_id,
+            {**changes, **_amounts(_numbers(_bounds(request)))},
             expectation(call),
         )
         return pb.UpdateLimitResponse(limit=_limit(with_new_etag(call, written)))
 
     async def delete(self, call: Call, message: Message) -> pb.DeleteLimitResponse:
         """Deletes a limit."""
-        asked = cast("pb.DeleteLimitRequest", message)
+        request = cast("pb.DeleteLimitRequest", message)
         written = await self._limits.delete(
-            call.tenant_id, call.principal.name, asked.limit_id, expectation(call)
+            call.tenant_id, call.principal.name, request.limit_id, expectation(call)
         )
         with_revision(call, written)
         return pb.DeleteLimitResponse()
 
     async def usage(self, call: Call, message: Message) -> pb.GetLimitUsageResponse:
-        """Tells how all limits stand."""
-        found = await self._limits.usage(call.tenant_id)
+        """Returns the usage of all limits."""
+        report = await self._limits.usage(call.tenant_id)
         return pb.GetLimitUsageResponse(
             usage=[
                 pb.LimitUsage(
@@ -104,47 +104,47 @@ class LimitServicer:
                     scope=limit.scope,
                     subject_id=limit.subject_id,
                     is_active=limit.is_active,
-                    **_usages(limit, found.spent, BOUNDS),
+                    **_usages(limit, report.spent, BOUNDS),
                 )
-                for limit in found.limits
+                for limit in report.limits
             ]
         )
 
 
 def quotas_of(limits: Iterable[ActiveLimit], request: Request) -> pb.Quotas:
-    """Returns how the quotas that apply to a simulated request stand."""
-    found = pb.Quotas()
+    """Returns the usage of the quotas that apply to a simulated request."""
+    quotas = pb.Quotas()
     for limit, spent, bounds in _applying(limits, request, QUOTAS):
-        found.quotas.add(
+        quotas.quotas.add(
             limit_id=limit.id,
             scope=limit.scope,
             subject_id=limit.subject_id,
             exceeded=_exceeded(bounds, spent, limit, request),
             **_usages(limit, spent, bounds),
         )
-    return found
+    return quotas
 
 
 def rate_limits_of(limits: Iterable[ActiveLimit], request: Request) -> pb.RateLimits:
-    """Returns how the rate limits that apply to a simulated request stand."""
-    found = pb.RateLimits()
+    """Returns the usage of the rate limits that apply to a simulated request."""
+    rate_limits = pb.RateLimits()
     for limit, spent, bounds in _applying(limits, request, (RATE,)):
-        found.rate_limits.add(
+        rate_limits.rate_limits.add(
             limit_id=limit.id,
             scope=limit.scope,
             subject_id=limit.subject_id,
             exceeded=_exceeded(bounds, spent, limit, request),
             **_usages(limit, spent, bounds),
         )
-    return found
+    return rate_limits
 
 
 def _applying(
-    limits: Iterable[ActiveLimit], request: Request, among: Iterable[Bound]
+    limits: Iterable[ActiveLimit], request: Request, candidates: Iterable[Bound]
 ) -> Iterable[tuple[Limit, UsageSnapshot, list[Bound]]]:
-    """Yields each limit that sets any of the bounds, with what was spent and those it sets."""
+    """Yields each limit that sets some of the bounds, with its usage and these bounds."""
     for each in limits:
-        bounds = [bound for bound, _ in each.bounds if bound in among]
+        bounds = [bound for bound, _ in each.bounds if bound in candidates]
         if bounds and request.usage_snapshot is not None:
             yield each.limit, request.usage_snapshot, bounds
 
@@ -152,52 +152,54 @@ def _applying(
 def _exceeded(
     bounds: Iterable[Bound], spent: UsageSnapshot, limit: Limit, request: Request
 ) -> bool:
-    spending, asked = spent.by_limit[limit.id], counts_of(request.usage)
+    spending, counts = spent.by_limit[limit.id], counts_of(request.usage)
     return any(
-        find_breach(spending, spent, bound, getattr(limit, bound.attribute), asked) is not None
+        find_breach(spending, spent, bound, getattr(limit, bound.attribute), counts) is not None
         for bound in bounds
     )
 
 
-def _sent(asked: Message) -> dict[Bound, Any]:
-    """Returns the bounds that a message holds; those that are not sent are no fields of it."""
-    present = {field.name: value for field, value in asked.ListFields()}
+def _bounds(message: Message) -> dict[Bound, Any]:
+    """Returns the bounds that are set in a message."""
+    present = {field.name: value for field, value in message.ListFields()}
     return {bound: present[bound.name] for bound in BOUNDS if bound.name in present}
 
 
-def _numbers(sent: Mapping[Bound, Value]) -> dict[Bound, float | None]:
-    """Returns the numbers that were sent as values, None for null.
+def _numbers(values: Mapping[Bound, Value]) -> dict[Bound, float | None]:
+    """Returns the numbers in JSON values; None for null.
 
     Raises:
-        InvalidArgument: some are no numbers from 0; it names them.
+        InvalidArgument: some values are not numbers in the allowed range; the error names them.
     """
     numbers: dict[Bound, float | None] = {}
     violations = []
-    for bound, value in sent.items():
+    for bound, value in values.items():
         if value.WhichOneof("kind") == "null_value":
             numbers[bound] = None
             continue
         number = value.number_value
-        cost = bound.measure == _COST
-        fits = 0 <= number <= (MAX_DOLLARS if cost else MAX_COUNT)
-        whole = cost or (fits and number.is_integer())
-        if value.WhichOneof("kind") == "number_value" and fits and whole:
+        is_cost = bound.measure == _COST
+        in_range = 0 <= number <= (MAX_DOLLARS if is_cost else MAX_COUNT)
+        has_form = is_cost or (in_range and number.is_integer())
+        if value.WhichOneof("kind") == "number_value" and in_range and has_form:
             numbers[bound] = number
             continue
-        kind = (
-            f"a number from 0 to {MAX_DOLLARS}" if cost else f"a whole number from 0 to {MAX_COUNT}"
+        allowed = (
+            f"a number from 0 to {MAX_DOLLARS}"
+            if is_cost
+            else f"a whole number from 0 to {MAX_COUNT}"
         )
-        violations.append(Violation(bound.name, f"must be {kind}, or null"))
+        violations.append(Violation(bound.name, f"must be {allowed}, or null"))
     if violations:
         raise InvalidArgument.of(*violations)
     return numbers
 
 
 def _amounts(numbers: Mapping[Bound, float | None]) -> dict[str, Any]:
-    """Returns the fields of `Limit` for `numbers`: costs in micro-dollars.
+    """Returns the fields of `Limit` for `numbers`; costs are in micro-dollars.
 
     Raises:
-        InvalidArgument: some costs have too many decimals; it names them.
+        InvalidArgument: some costs have too many decimals; the error names them.
     """
     amounts: dict[str, int | None] = {}
     violations = []
@@ -205,7 +207,7 @@ def _amounts(numbers: Mapping[Bound, float | None]) -> dict[str, Any]:
         if number is None:
             amounts[bound.attribute] = None
             continue
-        # By its decimal digits: 0.29 * 1e6 is no whole number in binary.
+        # Uses the decimal digits, because 0.29 * 1e6 is not a whole number in binary.
         exact = Decimal(repr(number)) * (MICROS if bound.measure == _COST else 1)
         amounts[bound.attribute] = int(exact)
         if exact != int(exact):
@@ -221,9 +223,9 @@ def _limit(limit: Limit) -> pb.Limit:
         scope=limit.scope,
         subject_id=limit.subject_id,
         is_active=limit.is_active,
-        created_at=_time(limit.created_at),
-        updated_at=_time(limit.updated_at),
-        **{bound.name: _shown(bound, getattr(limit, bound.attribute)) for bound in BOUNDS},
+        created_at=to_timestamp(limit.created_at),
+        updated_at=to_timestamp(limit.updated_at),
+        **{bound.name: _amount(bound, getattr(limit, bound.attribute)) for bound in BOUNDS},
     )
 
 
@@ -245,19 +247,14 @@ def _usage(
         "month": (calendar.month_start, calendar.month_end),
     }[bound.window]
     return kind(
-        used=_shown(bound, used),
-        limit=_shown(bound, allowed),
-        remaining=_shown(bound, None if allowed is None else max(0, allowed - used)),
-        window_start=_time(start),
-        resets_at=_time(end),
+        used=_amount(bound, used),
+        limit=_amount(bound, allowed),
+        remaining=_amount(bound, None if allowed is None else max(0, allowed - used)),
+        window_start=to_timestamp(start),
+        resets_at=to_timestamp(end),
     )
 
 
-def _shown(bound: Bound, amount: int | None) -> Any:
-    """Returns an amount as callers see it: costs in dollars."""
+def _amount(bound: Bound, amount: int | None) -> Any:
+    """Returns an amount for the response; costs are in dollars."""
     return amount if amount is None or bound.measure != _COST else amount / MICROS
-
-
-def _time(seconds: float) -> Timestamp:
-    """Whole seconds, as the seeds show times."""
-    return Timestamp(seconds=int(seconds))

@@ -1,4 +1,4 @@
-"""OrgPolicyService (seed 000)."""
+"""OrgPolicyService (the org policy API)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pdp._gen.pdp.v1 import org_policy_pb2 as pb
 from pdp.domain.access import ADMIN
 from pdp.transport.etag import expectation, with_etag, with_new_etag
+from pdp.transport.servicers.fields import present_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,7 @@ _CONDITIONS = ("risk_level_gte", "action_contains", "pii_detected", "agent_id_eq
 
 
 class OrgPolicyServicer:
-    """Administers the policy of the tenant that a call acts for."""
+    """Administers the org policy of the call's tenant, and tests its alert rules."""
 
     def __init__(self, policies: OrgPolicies, trials: AlertTrials) -> None:
         self._policies = policies
@@ -44,22 +45,22 @@ class OrgPolicyServicer:
         return pb.GetOrgPolicyResponse(policy=_policy(policy, call))
 
     async def update(self, call: Call, message: Message) -> pb.UpdateOrgPolicyResponse:
-        """Changes the fields that were sent."""
-        asked = cast("pb.UpdateOrgPolicyRequest", message)
+        """Changes the fields that are set in the request."""
+        request = cast("pb.UpdateOrgPolicyRequest", message)
         written = await self._policies.update(
-            call.tenant_id, call.principal.name, changes_of(asked), expectation(call)
+            call.tenant_id, call.principal.name, changes_of(request), expectation(call)
         )
         return pb.UpdateOrgPolicyResponse(policy=_policy(with_new_etag(call, written), call))
 
     async def test_alerts(self, call: Call, message: Message) -> pb.TestAlertRulesResponse:
-        """Sends a message to the webhooks of alert rules that says that it is a test."""
-        asked = cast("pb.TestAlertRulesRequest", message)
+        """Sends a test message to the webhooks of alert rules."""
+        request = cast("pb.TestAlertRulesRequest", message)
         policy = (await self._policies.get(call.tenant_id)).value
         results = await self._trials.run(
             policy.alert_rules,
             call.tenant_id,
             call.principal.name,
-            asked.name if asked.HasField("name") else None,
+            request.name if request.HasField("name") else None,
         )
         return pb.TestAlertRulesResponse(
             results=[
@@ -69,14 +70,14 @@ class OrgPolicyServicer:
         )
 
 
-def changes_of(asked: pb.UpdateOrgPolicyRequest) -> dict[str, Any]:
-    """Returns the fields of an `OrgPolicy` that are to be changed, by name."""
-    changes = _sent(asked.frameworks, _FRAMEWORKS)
-    if asked.HasField("logging_level"):
-        changes["logging_level"] = asked.logging_level
-    if asked.HasField("alert_rules"):
-        changes["alert_rules"] = [_document(rule) for rule in asked.alert_rules.alert_rules]
-    blocking = asked.blocking_rules
+def changes_of(request: pb.UpdateOrgPolicyRequest) -> dict[str, Any]:
+    """Returns the changed fields of an `OrgPolicy`, by name."""
+    changes = present_fields(request.frameworks, _FRAMEWORKS)
+    if request.HasField("logging_level"):
+        changes["logging_level"] = request.logging_level
+    if request.HasField("alert_rules"):
+        changes["alert_rules"] = [_document(rule) for rule in request.alert_rules.alert_rules]
+    blocking = request.blocking_rules
     if blocking.HasField("enabled"):
         changes["blocking_enabled"] = blocking.enabled
     if blocking.HasField("block_on"):
@@ -84,15 +85,11 @@ def changes_of(asked: pb.UpdateOrgPolicyRequest) -> dict[str, Any]:
     return changes
 
 
-def _sent(message: Message, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: getattr(message, name) for name in names if message.HasField(name)}
-
-
 def _document(rule: pb.AlertRule) -> dict[str, Any]:
-    """Returns a rule as it was posted: what is absent in it stays absent."""
+    """Returns a rule as it was posted: absent fields stay absent."""
     document: dict[str, Any] = {"name": rule.name}
     if rule.HasField("condition"):
-        document["condition"] = _sent(rule.condition, _CONDITIONS)
+        document["condition"] = present_fields(rule.condition, _CONDITIONS)
     return {**document, "notify": {"slack_webhook_url": rule.notify.slack_webhook_url}}
 
 
@@ -108,17 +105,18 @@ def _policy(policy: OrgPolicy, call: Call) -> pb.OrgPolicy:
 
 def _rule(document: Mapping[str, Any], *, is_admin: bool) -> pb.AlertRule:
     condition = document.get("condition")
-    address: str = document["notify"]["slack_webhook_url"]
+    url: str = document["notify"]["slack_webhook_url"]
     return pb.AlertRule(
         name=document["name"],
         condition=None if condition is None else pb.AlertCondition(**condition),
-        notify=pb.AlertNotify(slack_webhook_url=address if is_admin else _masked(address)),
+        notify=pb.AlertNotify(slack_webhook_url=url if is_admin else _mask(url)),
     )
 
 
-def _masked(address: str) -> str:
-    """Returns what others than admins see of a webhook: who has its path can post to it.
+def _mask(url: str) -> str:
+    """Returns the part of a webhook's URL that is shown to callers who are not admins.
 
-    A PUT that sends it back is refused, for `…` is in no address.
+    Anyone who has the path can post to the webhook. A PUT with the masked URL is rejected, because
+    no URL contains `…`.
     """
-    return f"https://{urlsplit(address).netloc}/…"
+    return f"https://{urlsplit(url).netloc}/…"

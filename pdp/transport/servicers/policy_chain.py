@@ -1,30 +1,31 @@
-"""PolicyChainService, and the trial of a chain that SimulateService serves (seed 002)."""
+"""PolicyChainService (the policy chain API), candidate chains and dry runs of chains."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, cast
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from pdp._gen.pdp.v1 import policy_chain_pb2 as pb
 from pdp._gen.pdp.v1 import simulate_pb2
-from pdp.admin.packs.chains import PackPlace
+from pdp.admin.policy_packs.chains import ChainEntryDraft
+from pdp.admin.simulation.overlay import ChainCandidate
 from pdp.domain.policy_chain import FIRST_APPLICABLE
+from pdp.domain.request import Request, Subject
 from pdp.transport.etag import expectation, with_new_etag, with_revision
-from pdp.transport.servicers.policy_pack import document
+from pdp.transport.servicers.fields import to_struct, to_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from google.protobuf.message import Message
 
-    from pdp.admin.packs.chains import ChainView, PolicyChains
+    from pdp.admin.policy_packs.chains import ChainView, PolicyChains
     from pdp.domain.policy_chain import ChainEntry
     from pdp.engine.layers.chain import ChainDryRun
     from pdp.engine.layers.chain_words import Looked
     from pdp.transport.call import Call, Endpoint
 
-    AnyPlace = pb.ChainPack | simulate_pb2.OverlayChainPack
+    AnyChainPack = pb.ChainPack | simulate_pb2.OverlayChainPack
 
 
 class PolicyChainServicer:
@@ -44,84 +45,99 @@ class PolicyChainServicer:
 
     async def list(self, call: Call, message: Message) -> pb.ListPolicyChainsResponse:
         """Lists all chains."""
-        found = await self._chains.list(call.tenant_id)
-        return pb.ListPolicyChainsResponse(chains=[_chain(each) for each in found])
+        chains = await self._chains.list(call.tenant_id)
+        return pb.ListPolicyChainsResponse(chains=[_chain(each) for each in chains])
 
     async def replace_org(self, call: Call, message: Message) -> pb.ReplaceOrgPolicyChainResponse:
         """Replaces the tenant's own chain."""
-        asked = cast("pb.ReplaceOrgPolicyChainRequest", message)
+        request = cast("pb.ReplaceOrgPolicyChainRequest", message)
         written = await self._chains.replace(
             call.tenant_id,
             call.principal.name,
-            places(asked.packs),
-            asked.combining_algorithm or FIRST_APPLICABLE,
-            expected=expectation(call),
+            _entry_drafts(request.packs),
+            request.combining_algorithm or FIRST_APPLICABLE,
+            precondition=expectation(call),
         )
         return pb.ReplaceOrgPolicyChainResponse(chain=_chain(with_new_etag(call, written)))
 
     async def replace_user(self, call: Call, message: Message) -> pb.ReplaceUserPolicyChainResponse:
         """Replaces a user's chain."""
-        asked = cast("pb.ReplaceUserPolicyChainRequest", message)
+        request = cast("pb.ReplaceUserPolicyChainRequest", message)
         written = await self._chains.replace(
             call.tenant_id,
             call.principal.name,
-            places(asked.packs),
-            asked.combining_algorithm or FIRST_APPLICABLE,
-            user_id=asked.user_id,
-            expected=expectation(call),
+            _entry_drafts(request.packs),
+            request.combining_algorithm or FIRST_APPLICABLE,
+            user_id=request.user_id,
+            precondition=expectation(call),
         )
         return pb.ReplaceUserPolicyChainResponse(chain=_chain(with_new_etag(call, written)))
 
     async def delete_user(self, call: Call, message: Message) -> pb.DeleteUserPolicyChainResponse:
         """Deletes a user's chain."""
-        asked = cast("pb.DeleteUserPolicyChainRequest", message)
+        request = cast("pb.DeleteUserPolicyChainRequest", message)
         written = await self._chains.delete(
-            call.tenant_id, call.principal.name, asked.user_id, expectation(call)
+            call.tenant_id, call.principal.name, request.user_id, expectation(call)
         )
         with_revision(call, written)
         return pb.DeleteUserPolicyChainResponse()
 
 
-def places(asked: Iterable[AnyPlace]) -> list[PackPlace]:
-    """Returns the packs that a message puts into a chain."""
-    return [
-        PackPlace(each.id, each.sequence if each.HasField("sequence") else None) for each in asked
-    ]
+def chain_of(overlay: simulate_pb2.Overlay) -> ChainCandidate | None:
+    """Returns the candidate chain of an overlay, or None."""
+    if not overlay.HasField("chain"):
+        return None
+    algorithm = overlay.chain.combining_algorithm or FIRST_APPLICABLE
+    return ChainCandidate(_entry_drafts(overlay.chain.packs), algorithm)
 
 
-def trial_response(trial: ChainDryRun) -> simulate_pb2.SimulatePolicyChainResponse:
-    """Returns the wire form of what a chain comes to."""
-    response = simulate_pb2.SimulatePolicyChainResponse(
-        evaluation_trace=[_evaluation(each) for each in trial.looked]
+def chain_request(message: simulate_pb2.SimulatePolicyChainRequest, tenant_id: str) -> Request:
+    """Returns the decision request of a dry run of the chain."""
+    return Request(
+        text=message.prompt,
+        provider=message.provider,
+        model=message.model,
+        tenant_id=tenant_id,
+        subject=Subject(groups=tuple(message.user_groups)),
+        timestamp=time.time(),
     )
-    decided = trial.decided
+
+
+def chain_response(dry_run: ChainDryRun) -> simulate_pb2.SimulatePolicyChainResponse:
+    """Returns the response of a dry run of the chain."""
+    response = simulate_pb2.SimulatePolicyChainResponse(
+        evaluation_trace=[_evaluation(each) for each in dry_run.looked]
+    )
+    decided = dry_run.decided
     if decided is not None:
         rule, pack = decided.rule.rule, decided.rule.pack
         response.matched = True
         response.matched_pack_id, response.matched_pack_name = pack.id, pack.name
         response.matched_rule_id, response.matched_rule_name = rule.id, rule.name
         response.matched_sequence = rule.sequence
-        response.action.CopyFrom(document(rule.action))
+        response.action.CopyFrom(to_struct(rule.action))
         response.match_reason = decided.held.reason
     return response
 
 
-def _evaluation(looked: Looked) -> simulate_pb2.ChainEvaluation:
-    rule, pack = looked.rule.rule, looked.rule.pack
+def _entry_drafts(packs: Iterable[AnyChainPack]) -> list[ChainEntryDraft]:
+    return [
+        ChainEntryDraft(each.id, each.sequence if each.HasField("sequence") else None)
+        for each in packs
+    ]
+
+
+def _evaluation(evaluated: Looked) -> simulate_pb2.ChainEvaluation:
+    rule, pack = evaluated.rule.rule, evaluated.rule.pack
     return simulate_pb2.ChainEvaluation(
         pack_id=pack.id,
         pack_name=pack.name,
         rule_id=rule.id,
         rule_name=rule.name,
         sequence=rule.sequence,
-        matched=looked.held.matched,
-        match_reason=looked.held.reason,
+        matched=evaluated.held.matched,
+        match_reason=evaluated.held.reason,
     )
-
-
-def _time(seconds: float) -> Timestamp:
-    """Whole seconds, as the seeds show times."""
-    return Timestamp(seconds=int(seconds))
 
 
 def _chain(view: ChainView) -> pb.PolicyChain:
@@ -132,16 +148,17 @@ def _chain(view: ChainView) -> pb.PolicyChain:
         user_id=chain.user_id,
         combining_algorithm=chain.combining_algorithm,
         packs=[_entry(each, view) for each in chain.packs],
-        created_at=_time(chain.created_at),
-        updated_at=_time(chain.updated_at),
+        created_at=to_timestamp(chain.created_at),
+        updated_at=to_timestamp(chain.updated_at),
     )
 
 
 def _entry(entry: ChainEntry, view: ChainView) -> pb.PolicyChainEntry:
-    shown = pb.PolicyChainEntry(id=entry.id, pack_id=entry.pack_id, sequence=entry.sequence)
-    kept = view.packs.get(entry.pack_id)
-    # A bundle may be gone with a release; its place is shown all the same.
-    if kept is not None:
-        shown.pack_name, shown.pack_type = kept.pack.name, kept.pack.pack_type
-        shown.rule_count, shown.is_active = kept.pack.rule_count, kept.pack.is_active
-    return shown
+    message = pb.PolicyChainEntry(id=entry.id, pack_id=entry.pack_id, sequence=entry.sequence)
+    stored_pack = view.packs.get(entry.pack_id)
+    # A release may have removed a bundle; the entry is shown even then.
+    if stored_pack is not None:
+        pack = stored_pack.pack
+        message.pack_name, message.pack_type = pack.name, pack.pack_type
+        message.rule_count, message.is_active = pack.rule_count, pack.is_active
+    return message

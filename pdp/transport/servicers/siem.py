@@ -1,4 +1,4 @@
-"""SiemService (seed 002)."""
+"""SiemService (the SIEM API)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SiemServicer:
-    """Shows the connectors and tests them."""
+    """Lists the SIEM connectors and tests them."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
@@ -32,21 +32,21 @@ class SiemServicer:
 
     async def connectors(self, call: Call, message: Message) -> pb.ListSiemConnectorsResponse:
         """Lists all connectors."""
-        found = await self._directory.connectors()
+        connectors = await self._directory.connectors()
         return pb.ListSiemConnectorsResponse(
-            connectors=[_connector(each) for each in found], total=len(found)
+            connectors=[_connector(each) for each in connectors], total=len(connectors)
         )
 
     async def health(self, call: Call, message: Message) -> pb.GetSiemHealthResponse:
         """Counts the connectors by their health."""
-        found = await self._directory.connectors()
-        counts = Counter(str(each.status) for each in found)
-        return pb.GetSiemHealthResponse(total=len(found), **counts)
+        connectors = await self._directory.connectors()
+        counts = Counter(str(each.status) for each in connectors)
+        return pb.GetSiemHealthResponse(total=len(connectors), **counts)
 
     async def test(self, call: Call, message: Message) -> pb.TestSiemConnectorResponse:
-        """Sends a made-up event to a connector's product."""
-        asked = cast("pb.TestSiemConnectorRequest", message)
-        delivery = await self._directory.test(asked.connector_id, call.principal.name)
+        """Sends a test event to a connector's product."""
+        request = cast("pb.TestSiemConnectorRequest", message)
+        delivery = await self._directory.test(request.connector_id, call.principal.name)
         success = delivery.error is None
         return pb.TestSiemConnectorResponse(
             connector_id=delivery.connector_id,

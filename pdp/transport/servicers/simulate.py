@@ -6,9 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from pdp._gen.pdp.v1 import simulate_pb2 as pb
-from pdp.admin.simulation.chain_dry_run import try_chain
-from pdp.admin.simulation.overlay import overlaid
-from pdp.admin.simulation.pattern_dry_run import PatternDryRun, try_pattern
+from pdp.admin.simulation.dry_runs import PatternDryRun, dry_run_chain, dry_run_pattern
+from pdp.admin.simulation.overlay import apply_overlay
 from pdp.domain.layers import LIMITS
 from pdp.domain.static_policy import StaticPolicy
 from pdp.messages.conversion import to_match, to_request, to_response
@@ -18,8 +17,8 @@ from pdp.transport.servicers.customer_policy import candidate_of
 from pdp.transport.servicers.dlp_rule import dlp_candidate
 from pdp.transport.servicers.limits import quotas_of, rate_limits_of
 from pdp.transport.servicers.org_policy import changes_of
-from pdp.transport.servicers.overlay_packs import chain_of, chain_request, packs_of
-from pdp.transport.servicers.policy_chain import trial_response
+from pdp.transport.servicers.policy_chain import chain_of, chain_request, chain_response
+from pdp.transport.servicers.policy_pack import packs_of
 from pdp.transport.servicers.policy_simulation import decide_request
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ class SimulateServicer:
             InvalidPattern: it is not RE2.
         """
         body = cast("pb.TestStaticPatternRequest", message)
-        results = [_result(trial) for trial in try_pattern(body.pattern, body.test_inputs)]
+        results = [_result(trial) for trial in dry_run_pattern(body.pattern, body.test_inputs)]
         return pb.TestStaticPatternResponse(
             pattern=body.pattern,
             results=results,
@@ -123,11 +122,11 @@ class SimulateServicer:
         body = cast("pb.SimulatePolicyChainRequest", message)
         snapshot = await self._decider.snapshot(call.tenant_id)
         request = chain_request(body, call.tenant_id)
-        return trial_response(await asyncio.to_thread(try_chain, snapshot, request))
+        return chain_response(await asyncio.to_thread(dry_run_chain, snapshot, request))
 
 
 def with_candidates(snapshot: Snapshot, overlay: pb.Overlay) -> Snapshot:
-    return overlaid(
+    return apply_overlay(
         snapshot,
         static_policies=_candidates(overlay),
         org_policy=changes_of(overlay.org_policy),

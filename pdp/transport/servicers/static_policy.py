@@ -1,24 +1,22 @@
-"""StaticPolicyService (seed 003)."""
+"""StaticPolicyService (the static policy API)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from pdp._gen.pdp.v1 import static_policy_pb2 as pb
 from pdp.domain.static_policy import StaticPolicy
 from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
+from pdp.transport.servicers.fields import present_fields, to_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from google.protobuf.message import Message
 
-    from pdp.admin.static.overrides import Effective, StaticOverrides
-    from pdp.admin.static.policies import StaticPolicies
-    from pdp.admin.versioned import Versioned
-    from pdp.admin.workspace import Written
+    from pdp.admin.preconditions import Versioned
+    from pdp.admin.static_policies import EffectiveStaticPolicy, StaticOverrides, StaticPolicies
+    from pdp.admin.workspace import WriteResult
     from pdp.transport.call import Call, Endpoint
 
 DEFAULT_PAGE_SIZE: Final = 50
@@ -60,13 +58,13 @@ class StaticPolicyServicer:
 
     async def list(self, call: Call, message: Message) -> pb.ListStaticPoliciesResponse:
         """Lists one page."""
-        asked = cast("pb.ListStaticPoliciesRequest", message)
+        request = cast("pb.ListStaticPoliciesRequest", message)
         page = await self._policies.list(
             call.tenant_id,
-            enabled=asked.enabled if asked.HasField("enabled") else None,
-            category=asked.category,
-            number=asked.page or 1,
-            size=asked.page_size or DEFAULT_PAGE_SIZE,
+            enabled=request.enabled if request.HasField("enabled") else None,
+            category=request.category,
+            number=request.page or 1,
+            size=request.page_size or DEFAULT_PAGE_SIZE,
         )
         return pb.ListStaticPoliciesResponse(
             policies=[_summary(policy) for policy in page.policies],
@@ -79,18 +77,18 @@ class StaticPolicyServicer:
         )
 
     async def create(self, call: Call, message: Message) -> pb.CreateStaticPolicyResponse:
-        """Makes a policy."""
-        asked = cast("pb.CreateStaticPolicyRequest", message)
+        """Creates a policy."""
+        request = cast("pb.CreateStaticPolicyRequest", message)
         draft = StaticPolicy(
             id="",
-            name=asked.name,
-            description=asked.description,
-            category=asked.category,
-            pattern=asked.pattern,
-            action=asked.action,
-            severity=asked.severity or "medium",
-            enabled=asked.enabled if asked.HasField("enabled") else True,
-            message=asked.message,
+            name=request.name,
+            description=request.description,
+            category=request.category,
+            pattern=request.pattern,
+            action=request.action,
+            severity=request.severity or "medium",
+            enabled=request.enabled if request.HasField("enabled") else True,
+            message=request.message,
         )
         written = await self._policies.create(call.tenant_id, call.principal.name, draft)
         return pb.CreateStaticPolicyResponse(
@@ -99,15 +97,15 @@ class StaticPolicyServicer:
 
     async def get(self, call: Call, message: Message) -> pb.GetStaticPolicyResponse:
         """Returns a policy."""
-        asked = cast("pb.GetStaticPolicyRequest", message)
-        policy = with_etag(call, await self._policies.get(call.tenant_id, asked.id))
+        request = cast("pb.GetStaticPolicyRequest", message)
+        policy = with_etag(call, await self._policies.get(call.tenant_id, request.id))
         return pb.GetStaticPolicyResponse(policy=_policy(policy))
 
     async def update(self, call: Call, message: Message) -> pb.UpdateStaticPolicyResponse:
-        """Changes the fields that were sent."""
-        asked = cast("pb.UpdateStaticPolicyRequest", message)
-        changes = {name: getattr(asked, name) for name in _UPDATABLE if asked.HasField(name)}
-        policy = with_new_etag(call, await self._change(call, asked, changes))
+        """Changes the fields that are set in the request."""
+        request = cast("pb.UpdateStaticPolicyRequest", message)
+        changes = present_fields(request, _UPDATABLE)
+        policy = with_new_etag(call, await self._change(call, request, changes))
         return pb.UpdateStaticPolicyResponse(
             success=True,
             policy=pb.UpdatedStaticPolicy(
@@ -116,54 +114,56 @@ class StaticPolicyServicer:
                 pattern=policy.pattern,
                 enabled=policy.enabled,
                 version=policy.version,
-                updated_at=_time(policy.updated_at),
+                updated_at=to_timestamp(policy.updated_at),
             ),
         )
 
     async def toggle(self, call: Call, message: Message) -> pb.ToggleStaticPolicyResponse:
         """Enables or disables a policy."""
-        asked = cast("pb.ToggleStaticPolicyRequest", message)
-        policy = with_new_etag(call, await self._change(call, asked, {"enabled": asked.enabled}))
+        request = cast("pb.ToggleStaticPolicyRequest", message)
+        policy = with_new_etag(
+            call, await self._change(call, request, {"enabled": request.enabled})
+        )
         return pb.ToggleStaticPolicyResponse(
             success=True,
             policy=pb.ToggledStaticPolicy(
-                id=policy.id, enabled=policy.enabled, updated_at=_time(policy.updated_at)
+                id=policy.id, enabled=policy.enabled, updated_at=to_timestamp(policy.updated_at)
             ),
         )
 
     async def _change(
         self,
         call: Call,
-        asked: pb.UpdateStaticPolicyRequest | pb.ToggleStaticPolicyRequest,
+        request: pb.UpdateStaticPolicyRequest | pb.ToggleStaticPolicyRequest,
         changes: Mapping[str, Any],
-    ) -> Written[Versioned[StaticPolicy]]:
-        summary = asked.change_summary if asked.HasField("change_summary") else None
+    ) -> WriteResult[Versioned[StaticPolicy]]:
+        summary = request.change_summary if request.HasField("change_summary") else None
         return await self._policies.update(
             call.tenant_id,
             call.principal.name,
-            asked.id,
+            request.id,
             changes,
             summary,
-            expected=expectation(call),
+            precondition=expectation(call),
         )
 
     async def delete(self, call: Call, message: Message) -> pb.DeleteStaticPolicyResponse:
-        """Deletes a policy softly."""
-        asked = cast("pb.DeleteStaticPolicyRequest", message)
+        """Deletes a policy; its history is kept."""
+        request = cast("pb.DeleteStaticPolicyRequest", message)
         written = await self._policies.delete(
-            call.tenant_id, call.principal.name, asked.id, expectation(call)
+            call.tenant_id, call.principal.name, request.id, expectation(call)
         )
         with_revision(call, written)
         return pb.DeleteStaticPolicyResponse(
-            success=True, message="Policy soft-deleted", policy_id=asked.id
+            success=True, message="Policy soft-deleted", policy_id=request.id
         )
 
     async def versions(self, call: Call, message: Message) -> pb.ListStaticPolicyVersionsResponse:
         """Returns a policy's history."""
-        asked = cast("pb.ListStaticPolicyVersionsRequest", message)
-        versions = await self._policies.versions(call.tenant_id, asked.id)
+        request = cast("pb.ListStaticPolicyVersionsRequest", message)
+        versions = await self._policies.versions(call.tenant_id, request.id)
         return pb.ListStaticPolicyVersionsResponse(
-            policy_id=asked.id,
+            policy_id=request.id,
             versions=[
                 pb.StaticPolicyVersion(
                     version=version.policy.version,
@@ -171,7 +171,7 @@ class StaticPolicyServicer:
                     action=version.policy.action,
                     enabled=version.policy.enabled,
                     changed_by=version.changed_by,
-                    changed_at=_time(version.changed_at),
+                    changed_at=to_timestamp(version.changed_at),
                     change_summary=version.summary,
                 )
                 for version in versions
@@ -183,21 +183,21 @@ class StaticPolicyServicer:
         self, call: Call, message: Message
     ) -> pb.ListEffectiveStaticPoliciesResponse:
         """Lists all policies with their overrides."""
-        found = await self._overrides.effective(call.tenant_id)
-        system = sum(each.policy.system for each in found)
+        policies = await self._overrides.effective(call.tenant_id)
+        system = sum(each.policy.system for each in policies)
         return pb.ListEffectiveStaticPoliciesResponse(
             tenant_id=call.tenant_id,
-            effective_policies=[_effective(each) for each in found],
+            effective_policies=[_effective(each) for each in policies],
             system_policies_count=system,
-            tenant_policies_count=len(found) - system,
-            overrides_count=sum(each.override is not None for each in found),
+            tenant_policies_count=len(policies) - system,
+            overrides_count=sum(each.override is not None for each in policies),
         )
 
     async def override(self, call: Call, message: Message) -> pb.CreateStaticPolicyOverrideResponse:
         """Overrides a system policy."""
-        asked = cast("pb.CreateStaticPolicyOverrideRequest", message)
+        request = cast("pb.CreateStaticPolicyOverrideRequest", message)
         written = await self._overrides.set(
-            call.tenant_id, call.principal.name, asked.id, asked.action, asked.reason
+            call.tenant_id, call.principal.name, request.id, request.action, request.reason
         )
         override = with_revision(call, written)
         return pb.CreateStaticPolicyOverrideResponse(
@@ -207,18 +207,18 @@ class StaticPolicyServicer:
                 tenant_id=call.tenant_id,
                 action=override.action,
                 reason=override.reason,
-                created_at=_time(override.created_at),
+                created_at=to_timestamp(override.created_at),
             ),
         )
 
     async def remove_override(
         self, call: Call, message: Message
     ) -> pb.DeleteStaticPolicyOverrideResponse:
-        """Takes an override away."""
-        asked = cast("pb.DeleteStaticPolicyOverrideRequest", message)
+        """Removes an override."""
+        request = cast("pb.DeleteStaticPolicyOverrideRequest", message)
         with_revision(
             call,
-            await self._overrides.remove(call.tenant_id, call.principal.name, asked.id),
+            await self._overrides.remove(call.tenant_id, call.principal.name, request.id),
         )
         return pb.DeleteStaticPolicyOverrideResponse(
             success=True, message="Override removed, policy reverted to system default"
@@ -226,27 +226,22 @@ class StaticPolicyServicer:
 
     async def overrides(self, call: Call, message: Message) -> pb.ListStaticPolicyOverridesResponse:
         """Lists the tenant's overrides."""
-        found = await self._overrides.list(call.tenant_id)
-        listed = [
+        policies = await self._overrides.list(call.tenant_id)
+        overrides = [
             pb.ListedOverride(
                 policy_id=each.policy.id,
                 policy_name=each.policy.name,
                 system_action=each.policy.action,
                 override_action=each.override.action,
                 reason=each.override.reason,
-                created_at=_time(each.override.created_at),
+                created_at=to_timestamp(each.override.created_at),
             )
-            for each in found
+            for each in policies
             if each.override is not None
         ]
         return pb.ListStaticPolicyOverridesResponse(
-            tenant_id=call.tenant_id, overrides=listed, count=len(listed)
+            tenant_id=call.tenant_id, overrides=overrides, count=len(overrides)
         )
-
-
-def _time(seconds: float) -> Timestamp:
-    """Whole seconds, as the seeds show times."""
-    return Timestamp(seconds=int(seconds))
 
 
 def _policy(policy: StaticPolicy) -> pb.StaticPolicy:
@@ -262,8 +257,8 @@ def _policy(policy: StaticPolicy) -> pb.StaticPolicy:
         message=policy.message,
         system=policy.system,
         version=policy.version,
-        created_at=_time(policy.created_at),
-        updated_at=_time(policy.updated_at),
+        created_at=to_timestamp(policy.created_at),
+        updated_at=to_timestamp(policy.updated_at),
     )
 
 
@@ -278,14 +273,14 @@ def _summary(policy: StaticPolicy) -> pb.StaticPolicySummary:
         severity=policy.severity,
         enabled=policy.enabled,
         system=policy.system,
-        created_at=_time(policy.created_at),
-        updated_at=_time(policy.updated_at),
+        created_at=to_timestamp(policy.created_at),
+        updated_at=to_timestamp(policy.updated_at),
     )
 
 
-def _effective(each: Effective) -> pb.EffectiveStaticPolicy:
+def _effective(each: EffectiveStaticPolicy) -> pb.EffectiveStaticPolicy:
     policy, override = each.policy, each.override
-    with_etag = pb.EffectiveStaticPolicy(
+    message = pb.EffectiveStaticPolicy(
         id=policy.id,
         name=policy.name,
         enabled=policy.enabled,
@@ -293,7 +288,7 @@ def _effective(each: Effective) -> pb.EffectiveStaticPolicy:
         source="system" if policy.system else "tenant",
     )
     if policy.system:
-        with_etag.override.SetInParent()
+        message.override.SetInParent()
     if override is not None:
-        with_etag.override.action, with_etag.override.reason = override.action, override.reason
-    return with_etag
+        message.override.action, message.override.reason = override.action, override.reason
+    return message

@@ -1,4 +1,4 @@
-"""TenantSettingsService (decide.md, Fail closed and Layers)."""
+"""TenantSettingsService (docs/decide.md, Fail closed and Layers)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from pdp.admin.tenant_settings import SettingsOfTenants
+    from pdp.admin.tenant_settings import TenantSettingsAdmin
     from pdp.domain.tenant_settings import TenantSettings
     from pdp.transport.call import Call, Endpoint
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class TenantSettingsServicer:
     """Administers the settings of the tenant that a call acts for."""
 
-    def __init__(self, settings: SettingsOfTenants) -> None:
+    def __init__(self, settings: TenantSettingsAdmin) -> None:
         self._settings = settings
 
     def handlers(self) -> Mapping[str, Endpoint]:
@@ -34,9 +34,9 @@ class TenantSettingsServicer:
         return pb.GetTenantSettingsResponse(settings=_message(settings))
 
     async def update(self, call: Call, message: Message) -> pb.UpdateTenantSettingsResponse:
-        """Changes the settings that were sent."""
-        asked = cast("pb.UpdateTenantSettingsRequest", message)
-        changes: dict[str, str] = {field.name: value for field, value in asked.ListFields()}
+        """Changes the settings that are set in the request."""
+        request = cast("pb.UpdateTenantSettingsRequest", message)
+        changes: dict[str, str] = {field.name: value for field, value in request.ListFields()}
         written = await self._settings.update(
             call.tenant_id, call.principal.name, changes, expectation(call)
         )

@@ -1,25 +1,24 @@
-"""UserGroupService: who is in which group, and what holds for its users."""
+"""UserGroupService: the members of groups, and their bundles and stricter rules."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from pdp._gen.pdp.v1 import user_group_pb2 as pb
 from pdp.domain.user_group import UserGroup
 from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
+from pdp.transport.servicers.fields import present_fields, to_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from google.protobuf.message import Message
 
-    from pdp.admin.groups.user_groups import UserGroups
+    from pdp.admin.user_groups import UserGroups
     from pdp.transport.call import Call, Endpoint
 
 _TEXTS: Final = ("name", "description")
-_STRICTER: Final = ("enabled", "action_tier", "confidence_threshold")
+_RULE_FIELDS: Final = ("enabled", "action_tier", "confidence_threshold")
 
 
 class UserGroupServicer:
@@ -44,103 +43,111 @@ class UserGroupServicer:
 
     async def list(self, call: Call, message: Message) -> pb.ListUserGroupsResponse:
         """Lists all groups."""
-        found = await self._groups.list(call.tenant_id)
-        return pb.ListUserGroupsResponse(groups=map(_group, found))
+        groups = await self._groups.list(call.tenant_id)
+        return pb.ListUserGroupsResponse(groups=map(_group, groups))
 
     async def create(self, call: Call, message: Message) -> pb.CreateUserGroupResponse:
-        """Makes a group."""
-        asked = cast("pb.CreateUserGroupRequest", message)
-        draft = UserGroup(id="", name=asked.name, description=asked.description, **_lists(asked))
+        """Creates a group."""
+        request = cast("pb.CreateUserGroupRequest", message)
+        draft = UserGroup(
+            id="", name=request.name, description=request.description, **_lists(request)
+        )
         written = await self._groups.create(call.tenant_id, call.principal.name, draft)
         return pb.CreateUserGroupResponse(group=_group(with_new_etag(call, written)))
 
     async def get(self, call: Call, message: Message) -> pb.GetUserGroupResponse:
         """Returns a group."""
-        asked = cast("pb.GetUserGroupRequest", message)
-        group = with_etag(call, await self._groups.get(call.tenant_id, asked.group_id))
+        request = cast("pb.GetUserGroupRequest", message)
+        group = with_etag(call, await self._groups.get(call.tenant_id, request.group_id))
         return pb.GetUserGroupResponse(group=_group(group))
 
     async def update(self, call: Call, message: Message) -> pb.UpdateUserGroupResponse:
-        """Changes the fields that were sent."""
-        asked = cast("pb.UpdateUserGroupRequest", message)
-        changes = {name: getattr(asked, name) for name in _TEXTS if asked.HasField(name)}
+        """Changes the fields that are set in the request."""
+        request = cast("pb.UpdateUserGroupRequest", message)
+        changes = present_fields(request, _TEXTS)
         written = await self._groups.update(
             call.tenant_id,
             call.principal.name,
-            asked.group_id,
-            {**changes, **_lists(asked)},
+            request.group_id,
+            {**changes, **_lists(request)},
             expectation(call),
         )
         return pb.UpdateUserGroupResponse(group=_group(with_new_etag(call, written)))
 
     async def delete(self, call: Call, message: Message) -> pb.DeleteUserGroupResponse:
         """Deletes a group."""
-        asked = cast("pb.DeleteUserGroupRequest", message)
+        request = cast("pb.DeleteUserGroupRequest", message)
         written = await self._groups.delete(
-            call.tenant_id, call.principal.name, asked.group_id, expectation(call)
+            call.tenant_id, call.principal.name, request.group_id, expectation(call)
         )
         with_revision(call, written)
         return pb.DeleteUserGroupResponse()
 
     async def add_members(self, call: Call, message: Message) -> pb.AddUserGroupMembersResponse:
         """Adds users to a group."""
-        asked = cast("pb.AddUserGroupMembersRequest", message)
+        request = cast("pb.AddUserGroupMembersRequest", message)
         written = await self._groups.add_members(
             call.tenant_id,
             call.principal.name,
-            asked.group_id,
-            list(asked.user_ids),
+            request.group_id,
+            list(request.user_ids),
             expectation(call),
         )
         return pb.AddUserGroupMembersResponse(group=_group(with_new_etag(call, written)))
 
     async def remove_member(self, call: Call, message: Message) -> pb.RemoveUserGroupMemberResponse:
-        """Takes a user out of a group."""
-        asked = cast("pb.RemoveUserGroupMemberRequest", message)
+        """Removes a user from a group."""
+        request = cast("pb.RemoveUserGroupMemberRequest", message)
         written = await self._groups.remove_member(
-            call.tenant_id, call.principal.name, asked.group_id, asked.user_id, expectation(call)
+            call.tenant_id,
+            call.principal.name,
+            request.group_id,
+            request.user_id,
+            expectation(call),
         )
         with_new_etag(call, written)
         return pb.RemoveUserGroupMemberResponse()
 
     async def assign(self, call: Call, message: Message) -> pb.AssignUserGroupBundleResponse:
-        """Puts a bundle in force for a group's users."""
-        asked = cast("pb.AssignUserGroupBundleRequest", message)
+        """Assigns a bundle to a group."""
+        request = cast("pb.AssignUserGroupBundleRequest", message)
         written = await self._groups.assign(
-            call.tenant_id, call.principal.name, asked.group_id, asked.bundle_id, expectation(call)
+            call.tenant_id,
+            call.principal.name,
+            request.group_id,
+            request.bundle_id,
+            expectation(call),
         )
         return pb.AssignUserGroupBundleResponse(group=_group(with_new_etag(call, written)))
 
     async def unassign(self, call: Call, message: Message) -> pb.UnassignUserGroupBundleResponse:
-        """Takes a bundle away from a group."""
-        asked = cast("pb.UnassignUserGroupBundleRequest", message)
+        """Removes a bundle from a group."""
+        request = cast("pb.UnassignUserGroupBundleRequest", message)
         written = await self._groups.unassign(
-            call.tenant_id, call.principal.name, asked.group_id, asked.bundle_id, expectation(call)
+            call.tenant_id,
+            call.principal.name,
+            request.group_id,
+            request.bundle_id,
+            expectation(call),
         )
         with_new_etag(call, written)
         return pb.UnassignUserGroupBundleResponse()
 
 
-def _lists(asked: pb.CreateUserGroupRequest | pb.UpdateUserGroupRequest) -> dict[str, Any]:
-    """Returns the lists that were sent; ids that are sent twice count once."""
-    found: dict[str, Any] = {}
-    if asked.HasField("members"):
-        found["members"] = list(dict.fromkeys(asked.members.members))
-    if asked.HasField("bundle_ids"):
-        found["bundle_ids"] = list(dict.fromkeys(asked.bundle_ids.bundle_ids))
-    if asked.HasField("dlp_rules"):
-        found["dlp_rules"] = [_stricter(each) for each in asked.dlp_rules.dlp_rules]
-    return found
+def _lists(request: pb.CreateUserGroupRequest | pb.UpdateUserGroupRequest) -> dict[str, Any]:
+    """Returns the lists that are set in a request, without duplicate ids."""
+    lists: dict[str, Any] = {}
+    if request.HasField("members"):
+        lists["members"] = list(dict.fromkeys(request.members.members))
+    if request.HasField("bundle_ids"):
+        lists["bundle_ids"] = list(dict.fromkeys(request.bundle_ids.bundle_ids))
+    if request.HasField("dlp_rules"):
+        lists["dlp_rules"] = [_group_rule(each) for each in request.dlp_rules.dlp_rules]
+    return lists
 
 
-def _stricter(asked: pb.GroupDlpRule) -> dict[str, Any]:
-    set_ = {name: getattr(asked, name) for name in _STRICTER if asked.HasField(name)}
-    return {"rule_id": asked.rule_id, **set_}
-
-
-def _time(seconds: float) -> Timestamp:
-    """Whole seconds, as the seeds show times."""
-    return Timestamp(seconds=int(seconds))
+def _group_rule(rule: pb.GroupDlpRule) -> dict[str, Any]:
+    return {"rule_id": rule.rule_id, **present_fields(rule, _RULE_FIELDS)}
 
 
 def _group(group: UserGroup) -> pb.UserGroup:
@@ -152,6 +159,6 @@ def _group(group: UserGroup) -> pb.UserGroup:
         members=group.members,
         bundle_ids=group.bundle_ids,
         dlp_rules=[pb.GroupDlpRule(**each) for each in group.dlp_rules],
-        created_at=_time(group.created_at),
-        updated_at=_time(group.updated_at),
+        created_at=to_timestamp(group.created_at),
+        updated_at=to_timestamp(group.updated_at),
     )

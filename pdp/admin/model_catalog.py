@@ -1,6 +1,6 @@
-"""The model catalog: models added, changed and taken out by admins (docs/decide.md).
+"""The model catalog: admins add, change and remove models (docs/decide.md).
 
-It is the platform's: what is written here is in force for all tenants.
+The catalog belongs to the platform: a change is in force for all tenants.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.admin.versioned import ANYTHING, Expectation, Versioned
+from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
 from pdp.domain.model_catalog import KIND, TIERS, ModelConfig, body_of, config_id, normalize_name
 from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
@@ -17,48 +17,48 @@ from pdp.errors import InvalidArgument, ModelDisabled, ModelExists, ModelNotFoun
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pdp.admin.workspace import Workspace, Written
+    from pdp.admin.workspace import Workspace, WriteResult
     from pdp.store.port import Reader, Transaction
 
 MAX_MODELS: Final = 10_000
-"""Models that the catalog may have."""
+"""How many models the catalog may have."""
 
 
 class ModelCatalog:
-    """The use cases. Writes take who acts."""
+    """Administers the model catalog."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
     async def list(self, *, provider: str = "", tier: str = "") -> Sequence[ModelConfig]:
-        """Returns the models in the order in which they were added; empty filters keep all."""
-        wanted = normalize_name(provider)
+        """Returns the models in order of creation. An empty filter matches all models."""
+        provider = normalize_name(provider)
         return [
             model
-            for model in await self._workspace.read(models_of)
-            if wanted in {"", normalize_name(model.provider)} and tier in {"", model.tier}
+            for model in await self._workspace.read(read_models)
+            if provider in {"", normalize_name(model.provider)} and tier in {"", model.tier}
         ]
 
     async def get(self, model_config_id: str) -> Versioned[ModelConfig]:
         """Returns a model.
 
         Raises:
-            ModelNotFound: there is none of that id.
+            ModelNotFound: the catalog has no such model.
         """
         return await self._workspace.read(lambda reader: find_model(reader, model_config_id))
 
-    async def create(self, actor: str, draft: ModelConfig) -> Written[Versioned[ModelConfig]]:
-        """Adds a model from `draft`, whose id, state and times do not count.
+    async def create(self, actor: str, draft: ModelConfig) -> WriteResult[Versioned[ModelConfig]]:
+        """Adds a model from `draft`; its id, state and times are set here.
 
-        A model of a provider whose models are all switched off is so too, for nothing that is asked
-        of such a provider may pass.
+        If all models of the provider are disabled, the new model is disabled too: no request to a
+        disabled provider may pass.
 
         Raises:
-            InvalidArgument: the model id is a tier's name, or there are too many models.
-            ModelExists: the catalog has it, however it is spelt.
+            InvalidArgument: the model id is the name of a tier, or there are too many models.
+            ModelExists: the catalog has the model already, in any spelling.
         """
         if normalize_name(draft.model_id) in TIERS:
-            reason = f"{draft.model_id} is a tier, which stands for its current model"
+            reason = f"{draft.model_id} is the name of a tier, which stands for its current model"
             raise InvalidArgument.of(Violation("model_id", reason))
 
         def work(transaction: Transaction) -> Versioned[ModelConfig]:
@@ -73,7 +73,7 @@ class ModelCatalog:
                 )
             now = transaction.now
             model = replace(draft, id=model_id, created_at=now, updated_at=now)
-            model = as_its_provider(model, models_of(transaction), now)
+            model = with_provider_state(model, read_models(transaction), now)
             summary = "Added, switched off like its provider" if model.killed else "Added"
             return put_model(transaction, actor, model, summary)
 
@@ -84,59 +84,59 @@ class ModelCatalog:
         actor: str,
         model_config_id: str,
         changes: Mapping[str, Any],
-        expected: Expectation = ANYTHING,
-    ) -> Written[Versioned[ModelConfig]]:
-        """Changes the fields in `changes`. Where they change nothing, nothing is written.
+        precondition: Precondition = NO_PRECONDITION,
+    ) -> WriteResult[Versioned[ModelConfig]]:
+        """Changes the fields in `changes`. Writes nothing if they have these values already.
 
         Args:
-            actor: who changes it.
+            actor: who makes the change.
             model_config_id: the model.
-            changes: new values by field name; provider and model id, which are what the model is,
-                may stand there as they are.
-            expected: what the model's revision must be.
+            changes: new values by field name. `provider` and `model_id` identify the model and may
+                only have their present values.
+            precondition: checked against the revision of the model.
 
         Raises:
-            InvalidArgument: the provider or the model id would change.
-            ModelNotFound: there is no such model.
-            PreconditionFailed: the model is not as expected.
+            InvalidArgument: `changes` would change the provider or the model id.
+            ModelNotFound: the catalog has no such model.
+            PreconditionFailed: `precondition` does not hold.
         """
 
         def work(transaction: Transaction) -> Versioned[ModelConfig]:
-            present = find_model(transaction, model_config_id)
-            expected.check(present.revision)
-            model = present.value
-            fixed = [
+            current = find_model(transaction, model_config_id)
+            precondition.check(current.revision)
+            model = current.value
+            violations = [
                 Violation(name, f"is {getattr(model, name)} and cannot be changed; add a model")
                 for name in ("provider", "model_id")
                 if changes.get(name, getattr(model, name)) != getattr(model, name)
             ]
-            if fixed:
-                raise InvalidArgument.of(*fixed)
+            if violations:
+                raise InvalidArgument.of(*violations)
             changed = replace(model, **changes)
             if changed == model:
-                return present
+                return current
             changed = replace(changed, updated_at=transaction.now)
             return put_model(transaction, actor, changed, _summary(model, changed))
 
         return await self._workspace.write(PLATFORM, work)
 
     async def delete(
-        self, actor: str, model_config_id: str, expected: Expectation = ANYTHING
-    ) -> Written[None]:
-        """Takes a model out of the catalog; its history stays.
+        self, actor: str, model_config_id: str, precondition: Precondition = NO_PRECONDITION
+    ) -> WriteResult[None]:
+        """Removes a model from the catalog; its history is kept.
 
         Raises:
-            ModelDisabled: it is switched off, and would pass once the catalog did not know it.
-            ModelNotFound: there is no such model.
-            PreconditionFailed: the model is not as expected.
+            ModelDisabled: the model is disabled. Unknown models are allowed.
+            ModelNotFound: the catalog has no such model.
+            PreconditionFailed: `precondition` does not hold.
         """
 
         def work(transaction: Transaction) -> None:
-            present = find_model(transaction, model_config_id)
-            expected.check(present.revision)
-            if present.value.killed:
+            current = find_model(transaction, model_config_id)
+            precondition.check(current.revision)
+            if current.value.killed:
                 raise ModelDisabled(
-                    f"{present.value.name} is disabled, and would pass once it was unknown; "
+                    f"{current.value.name} is disabled, and would pass once it was unknown; "
                     "enable it first, or leave it in the catalog",
                     Violation("model_config_id", "is disabled"),
                 )
@@ -145,33 +145,35 @@ class ModelCatalog:
         return await self._workspace.write(PLATFORM, work)
 
 
-def models_of(reader: Reader) -> list[ModelConfig]:
-    """Returns the catalog's models in the order in which they were added."""
-    return [ModelConfig(**record.body) for record in reader.list(KIND, PLATFORM)]
+def read_models(reader: Reader) -> list[ModelConfig]:
+    """Returns the models of the catalog in order of creation."""
+    return [ModelConfig(**entity.body) for entity in reader.list(KIND, PLATFORM)]
 
 
 def find_model(reader: Reader, model_config_id: str) -> Versioned[ModelConfig]:
     """Returns a model.
 
     Raises:
-        ModelNotFound: there is none of that id.
+        ModelNotFound: the catalog has no such model.
     """
-    record = reader.get(KIND, PLATFORM, model_config_id)
-    if record is None:
+    entity = reader.get(KIND, PLATFORM, model_config_id)
+    if entity is None:
         raise ModelNotFound(f"there is no model {model_config_id} in the catalog")
-    return Versioned(ModelConfig(**record.body), record.revision)
+    return Versioned(ModelConfig(**entity.body), entity.revision)
 
 
 def put_model(
     transaction: Transaction, actor: str, model: ModelConfig, summary: str
 ) -> Versioned[ModelConfig]:
-    """Writes a model into the catalog."""
-    record = StoredEntity(KIND, PLATFORM, model.id, body_of(model))
-    return Versioned(model, transaction.put(record, actor=actor, summary=summary).revision)
+    """Writes a model to the catalog."""
+    entity = StoredEntity(KIND, PLATFORM, model.id, body_of(model))
+    return Versioned(model, transaction.put(entity, actor=actor, summary=summary).revision)
 
 
-def as_its_provider(model: ModelConfig, models: Iterable[ModelConfig], now: float) -> ModelConfig:
-    """Returns a new model, switched off where all `models` of its provider are."""
+def with_provider_state(
+    model: ModelConfig, models: Iterable[ModelConfig], now: float
+) -> ModelConfig:
+    """Returns a new model, disabled if all `models` of its provider are disabled."""
     siblings = [
         each for each in models if normalize_name(each.provider) == normalize_name(model.provider)
     ]
@@ -182,7 +184,7 @@ def as_its_provider(model: ModelConfig, models: Iterable[ModelConfig], now: floa
 
 
 def _summary(before: ModelConfig, after: ModelConfig) -> str:
-    """Says which fields changed, in words."""
+    """Returns a sentence that names the changed fields."""
     changed = [
         field
         for field in ModelConfig.__slots__

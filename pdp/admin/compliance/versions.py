@@ -1,4 +1,4 @@
-"""The version histories of compliance bundles (seed 002), read from the change log."""
+"""The version history of a compliance bundle, read from the change log (the bundle API)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid5
 
-from pdp.admin.compliance.entities import RULE_KINDS, holdings, snapshot_body
+from pdp.admin.compliance.entities import snapshot_body
+from pdp.admin.policy_sets import DLP_RULE_KINDS, read_policy_sets
 from pdp.catalog import ACTOR
 from pdp.domain.compliance_bundle import KIND, SNAPSHOT_KIND, ComplianceBundle
 from pdp.domain.dlp_rule import DlpRule
@@ -21,25 +22,28 @@ if TYPE_CHECKING:
     from pdp.store.port import Reader
 
 MAX_VERSIONS: Final = 1000
-"""Of one bundle, that can be read; the newest."""
+"""How many versions of one bundle can be read; the newest ones."""
 
 INSTALL: Final = "install"
 
-_VERSIONS: Final = UUID("5b0c2f3e-1d44-5b6a-8b8e-6f3a9d6c7e21")
-"""Names versions by their revisions, and what ships by its bundle, so that an id stays."""
+_NAMESPACE: Final = UUID("5b0c2f3e-1d44-5b6a-8b8e-6f3a9d6c7e21")
+"""Makes the id of a version from its revision, and that of the first version from the bundle's id.
+
+So the ids do not change.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class BundleVersion:
-    """What a bundle was.
+    """A past or present version of a bundle.
 
     Attributes:
         id: a UUID.
-        bundle: as it was, without its definitions.
-        rules: as they were.
-        change_type: why it was kept.
-        summary: what had been changed, in words.
-        changed_by: who had changed it.
+        bundle: the bundle in this version, without its definitions.
+        rules: the rules in this version.
+        change_type: the kind of change that the version follows.
+        summary: what was changed, as a sentence.
+        changed_by: who made the change.
         created_at: seconds since the epoch.
     """
 
@@ -52,34 +56,34 @@ class BundleVersion:
     created_at: float
 
 
-def versions_of(reader: Reader, tenant_id: str, bundle_id: str) -> list[BundleVersion]:
-    """Returns a bundle's versions, newest first; those of a deleted one too.
+def read_versions(reader: Reader, tenant_id: str, bundle_id: str) -> list[BundleVersion]:
+    """Returns a bundle's versions, newest first, also if the bundle was deleted.
 
     Raises:
-        BundleNotFound: the tenant has no such bundle, and had none.
+        BundleNotFound: the tenant has never had such a bundle.
     """
-    found = [
+    versions = [
         _version(change.after, str(change.revision), change.actor, change.at)
         for change in reader.history(SNAPSHOT_KIND, tenant_id, bundle_id)
         if change.after is not None
     ]
-    shipped = reader.get(KIND, PLATFORM, bundle_id)
-    if shipped is not None:
-        # What the tenant began with, which it has not changed itself.
-        bundle = ComplianceBundle(**shipped.body)
-        platform, _ = holdings(reader, tenant_id, RULE_KINDS)
+    seeded = reader.get(KIND, PLATFORM, bundle_id)
+    if seeded is not None:
+        # The first version is the bundle as it ships; the tenant has not written it.
+        bundle = ComplianceBundle(**seeded.body)
+        platform, _ = read_policy_sets(reader, tenant_id, DLP_RULE_KINDS)
         rules = rules_of_bundle(bundle, platform, PolicySet())
         summary = f'Compliance bundle "{bundle.name}" as it ships'
         body = snapshot_body(bundle, rules, INSTALL, summary)
-        found.append(_version(body, bundle_id, ACTOR, shipped.created_at))
-    if not found:
+        versions.append(_version(body, bundle_id, ACTOR, seeded.created_at))
+    if not versions:
         raise BundleNotFound(f"there is no compliance bundle {bundle_id}")
-    return found[:MAX_VERSIONS]
+    return versions[:MAX_VERSIONS]
 
 
-def _version(body: Mapping[str, Any], key: str, actor: str, at: float) -> BundleVersion:
+def _version(body: Mapping[str, Any], name: str, actor: str, at: float) -> BundleVersion:
     return BundleVersion(
-        id=str(uuid5(_VERSIONS, key)),
+        id=str(uuid5(_NAMESPACE, name)),
         bundle=ComplianceBundle(**body["bundle"]),
         rules=tuple(DlpRule(**rule) for rule in body["rules"]),
         change_type=body["change_type"],

@@ -1,1 +1,0 @@
-"""The model catalog and the kill switch."""

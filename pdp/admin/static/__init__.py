@@ -1,1 +1,0 @@
-"""Static policies and their overrides."""

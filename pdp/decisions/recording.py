@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pdp.audit.recorder import Recorder
     from pdp.domain.decision import Decision
     from pdp.domain.request import Request
-    from pdp.engine.evaluate import Mark
+    from pdp.engine.evaluation import Mark
     from pdp.engine.snapshot import Snapshot
 
 _ITEM: Final = 50

@@ -28,8 +28,10 @@ from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.domain.static_policy import KIND, StaticPolicy
 from pdp.domain.tenant_settings import TenantSettings
 from pdp.engine import evaluate as evaluate_module
+from pdp.engine.combine import combine, plain_allow
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate, unjudged
+from pdp.engine.evaluation import EvaluationState
 from pdp.engine.scan import Findings, PatternsExhausted
 from pdp.errors import InvalidPattern
 from tests.unit.test_chains import chained as chained_rules
@@ -250,6 +252,14 @@ class TestCombining:
 
     def test_without_explain_there_is_no_trace(self) -> None:
         assert decide(snapshot_of(policy("p", "x")), text="x").trace == ()
+
+    @pytest.mark.parametrize("classifications", [(), ("public",), ("PII",)])
+    def test_plain_allow_equals_combine(self, classifications: tuple[str, ...]) -> None:
+        request = Request(request_id="r1", target=Target(classifications=classifications))
+        evaluation = EvaluationState(with_layers(), request, "d1")
+        fast, slow = plain_allow(evaluation), combine(evaluation)
+        assert fast._replace(plain=False) == slow
+        assert fast.plain is not fast.pii_detected
 
     @pytest.mark.parametrize("classification", ["PII", "PHI"])
     def test_a_personal_classification_is_personal_data(self, classification: str) -> None:

@@ -26,7 +26,7 @@ from pdp.engine.evaluate import evaluate
 from pdp.engine.layers.chain import ChainLayer
 from pdp.engine.rules.documents import Conditions
 from pdp.engine.rules.index import RuleIndex
-from pdp.engine.rules.matching import MAX_SPANS, Facts, hold, redactions
+from pdp.engine.rules.matching import MAX_SPANS, Facts, check_conditions, redactions
 from pdp.engine.scan import NO_FINDINGS
 from pdp.engine.text.locations import Location, Segment
 from tests.support.dlp import DETECTORS, judged, platform_of, policies, rule
@@ -74,25 +74,25 @@ def test_the_index_finds_what_the_slow_reading_finds(
 ) -> None:
     index = RuleIndex([("both", each) for each in rules])
     held = facts(*scanned, own=tuple(own))
-    slow = sum(1 << bit for bit, each in enumerate(rules) if hold(each, held).matched)
+    slow = sum(1 << bit for bit, each in enumerate(rules) if check_conditions(each, held).matched)
     assert index.matching(held) == slow
 
 
 def test_a_mere_likeness_stops_nobody() -> None:
     """Without a least confidence, a finding of the scan counts from 0.5, the caller's always."""
     asked = Conditions(entity_types=("CREDIT_CARD",))
-    assert not hold(asked, facts(finding("CREDIT_CARD", 0.49))).matched
-    assert hold(asked, facts(finding("CREDIT_CARD", 0.5))).matched
-    assert hold(asked, facts(own=(Entity("CREDIT_CARD", 0.1),))).matched
+    assert not check_conditions(asked, facts(finding("CREDIT_CARD", 0.49))).matched
+    assert check_conditions(asked, facts(finding("CREDIT_CARD", 0.5))).matched
+    assert check_conditions(asked, facts(own=(Entity("CREDIT_CARD", 0.1),))).matched
     least = asked._replace(entity_confidence_min=0.2)
-    assert hold(least, facts(finding("CREDIT_CARD", 0.3))).matched
+    assert check_conditions(least, facts(finding("CREDIT_CARD", 0.3))).matched
 
 
 def test_a_name_for_many_types_means_them_all() -> None:
     asked = Conditions(entity_types=("NATIONAL_ID",))
     for entity_type in ("US_SSN", "PL_PESEL", "NATIONAL_ID"):
-        assert hold(asked, facts(finding(entity_type, 0.9))).matched
-    assert not hold(asked, facts(finding("CREDIT_CARD", 0.9))).matched
+        assert check_conditions(asked, facts(finding(entity_type, 0.9))).matched
+    assert not check_conditions(asked, facts(finding("CREDIT_CARD", 0.9))).matched
 
 
 def test_what_a_name_covers_is_what_detectors_find() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.domain.model_catalog import TIERS, ModelConfig, config_id, folded
-from pdp.engine.rules.models import ModelIndex, ModelState, Resolved
+from pdp.engine.rules.models import ModelIndex, ModelState, ResolvedModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,22 +130,22 @@ def test_a_tier_moves_on_with_the_catalog() -> None:
     assert ModelIndex([old, foreign, new]).resolve("opus").model is new
     retired = model("anthropic", "opus-5", tier="opus", active=False)
     assert ModelIndex([old, foreign, retired]).resolve("opus").model is old
-    assert ModelIndex([foreign]).resolve("opus", "anthropic") == Resolved(ModelState.UNKNOWN)
+    assert ModelIndex([foreign]).resolve("opus", "anthropic") == ResolvedModel(ModelState.UNKNOWN)
 
 
 def test_a_tier_does_not_fall_back_from_a_model_that_is_off() -> None:
     old = model("anthropic", "opus-4", tier="opus")
     new = model("anthropic", "opus-5", tier="opus", killed=True)
-    assert ModelIndex([old, new]).resolve("opus") == Resolved(ModelState.KILLED, new)
+    assert ModelIndex([old, new]).resolve("opus") == ResolvedModel(ModelState.KILLED, new)
 
 
 def test_a_model_that_is_offered_no_more_is_unknown_but_told() -> None:
     retired = model(active=False)
-    assert ModelIndex([retired]).resolve("gpt-4o") == Resolved(ModelState.UNKNOWN, retired)
+    assert ModelIndex([retired]).resolve("gpt-4o") == ResolvedModel(ModelState.UNKNOWN, retired)
 
 
 def test_an_empty_catalog_stops_nothing() -> None:
     index = ModelIndex()
     assert not index.any_killed
     assert index.killed("", "") is None
-    assert index.resolve("") == Resolved(ModelState.UNKNOWN)
+    assert index.resolve("") == ResolvedModel(ModelState.UNKNOWN)

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from pdp.admin.packs.chains import ChainView, PolicyChains
     from pdp.domain.policy_chain import ChainEntry
-    from pdp.engine.layers.chain import ChainDryRun
-    from pdp.engine.layers.chain_words import Looked
+    from pdp.engine.layers.chain import ChainDryRun, EvaluatedRule
     from pdp.transport.call import Call, Endpoint
 
     AnyPlace = pb.ChainPack | simulate_pb2.OverlayChainPack
@@ -92,30 +91,30 @@ def places(asked: Iterable[AnyPlace]) -> list[PackPlace]:
 def trial_response(trial: ChainDryRun) -> simulate_pb2.SimulatePolicyChainResponse:
     """Returns the wire form of what a chain comes to."""
     response = simulate_pb2.SimulatePolicyChainResponse(
-        evaluation_trace=[_evaluation(each) for each in trial.looked]
+        evaluation_trace=[_evaluation(each) for each in trial.rules]
     )
-    decided = trial.decided
+    decided = trial.deciding
     if decided is not None:
-        rule, pack = decided.rule.rule, decided.rule.pack
+        rule, pack = decided.chain_rule.rule, decided.chain_rule.pack
         response.matched = True
         response.matched_pack_id, response.matched_pack_name = pack.id, pack.name
         response.matched_rule_id, response.matched_rule_name = rule.id, rule.name
         response.matched_sequence = rule.sequence
         response.action.CopyFrom(document(rule.action))
-        response.match_reason = decided.held.reason
+        response.match_reason = decided.result.reason
     return response
 
 
-def _evaluation(looked: Looked) -> simulate_pb2.ChainEvaluation:
-    rule, pack = looked.rule.rule, looked.rule.pack
+def _evaluation(looked: EvaluatedRule) -> simulate_pb2.ChainEvaluation:
+    rule, pack = looked.chain_rule.rule, looked.chain_rule.pack
     return simulate_pb2.ChainEvaluation(
         pack_id=pack.id,
         pack_name=pack.name,
         rule_id=rule.id,
         rule_name=rule.name,
         sequence=rule.sequence,
-        matched=looked.held.matched,
-        match_reason=looked.held.reason,
+        matched=looked.result.matched,
+        match_reason=looked.result.reason,
     )
 
 

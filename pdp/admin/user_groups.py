@@ -287,7 +287,7 @@ def _put(
         new: the group after the change.
 
     Raises:
-        InvalidArgument: the group names an unknown bundle or rule, a rule is not apply_group_rule, or a
+        InvalidArgument: the group names an unknown bundle or rule, a rule is not stricter, or a
             list has too many items.
         NameExists: another group has the name.
     """

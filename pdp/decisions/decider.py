@@ -28,7 +28,7 @@ from pdp.errors import RevisionUnavailable, StoreUnavailable
 if TYPE_CHECKING:
     from pdp.decisions.recording import DecisionRecorder
     from pdp.domain.ner import NerFinder, NerFindings
-    from pdp.engine.evaluate import Mark
+    from pdp.engine.evaluation import Mark
     from pdp.engine.snapshot import Snapshot
     from pdp.usage.meter import Charge
 

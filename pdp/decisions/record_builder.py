@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pdp.domain.request import Request
-    from pdp.engine.evaluate import Mark
+    from pdp.engine.evaluation import Mark
     from pdp.engine.snapshot import Platform, Snapshot
 
 MAX_TEXT: Final = 65_536

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pdp.domain.decision import Decision
     from pdp.domain.request import Request
-    from pdp.engine.evaluate import Mark
+    from pdp.engine.evaluation import Mark
     from pdp.engine.snapshot import Snapshot
 
 _NODE_WEIGHT: Final = 50

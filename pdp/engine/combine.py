@@ -1,4 +1,7 @@
-"""Makes one decision of the layers' verdicts: the strongest outcome, all risk, one trace."""
+"""Combines the verdicts of all layers into one decision.
+
+The strongest outcome counts, all risk adds up, and there is one trace.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from pdp.domain.decision import (
     NO_VERDICT,
     Decision,
-    Fault,
     LayerResult,
     Obligation,
     ObligationType,
@@ -28,13 +30,14 @@ from pdp.domain.layers import (
     ORG,
     STATIC,
 )
-from pdp.domain.risk import MAX_SCORE, RiskTable
+from pdp.domain.risk import MAX_SCORE
 from pdp.engine.text.redaction import NOTHING_REDACTED, Redacted, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from pdp.domain.request import Request
+    from pdp.engine.evaluation import EvaluationState
     from pdp.engine.snapshot import Snapshot
 
 ENGINE_ERROR: Final = "ENGINE_ERROR"
@@ -43,13 +46,27 @@ _PASSED: Final = "Part of the request could not be judged; the tenant lets such 
 
 _FAILED: Final = "failed; the server's log says why"
 _NOT_SCANNED: Final = "could not look into the request: the scan failed"
-_SCANNED: Final = (STATIC, CHAIN, DLP)
-"""The layers that a scan which failed leaves without findings."""
+_SCAN_LAYERS: Final = (STATIC, CHAIN, DLP)
+"""The layers that need the findings of the scan."""
 
 _NO_RISK: Final = Risk(0, "none")
+_PLAIN_ALLOW: Final = Decision(
+    decision_id="",
+    request_id="",
+    outcome=Outcome.ALLOW,
+    message="",
+    reason_code="",
+    status_hint=NO_VERDICT.status_hint,
+    risk=_NO_RISK,
+    revision=0,
+    plain=True,
+)
+_REVISION: Final = Decision._fields.index("revision")
+_BEFORE_REVISION: Final = _PLAIN_ALLOW[2:_REVISION]
+_AFTER_REVISION: Final = _PLAIN_ALLOW[_REVISION + 1 :]
 _PERSONAL_CLASSIFICATIONS: Final = frozenset({"PII", "PHI"})
 
-_IDLE: Final = {
+_IDLE_REASONS: Final = {
     KILL_SWITCH: "no model is switched off",
     LIMITS: "no limit applies",
     CUSTOMER: "the request names no customer",
@@ -60,139 +77,68 @@ _IDLE: Final = {
 }
 
 
-def combine(
-    snapshot: Snapshot,
-    request: Request,
-    decision_id: str,
-    verdicts: dict[str, Verdict],
-    faults: list[Fault],
-    *,
-    stopped_by: str = "",
-) -> Decision:
-    """Returns the decision, after the closers have been asked.
-
-    Args:
-        snapshot: what was decided on.
-        request: what was asked.
-        decision_id: the id of the decision.
-        verdicts: by layer, of those that have something to say; the closers' are added.
-        faults: what could not be judged; any makes the decision incomplete.
-        stopped_by: the gate that ended the decision, so that nothing else is asked.
-    """
-    spoken = list(verdicts.values())
-    if not stopped_by:
-        _close(snapshot, request, verdicts, spoken, faults)
-    return _combined(
-        snapshot, request, decision_id, verdicts, faults, spoken=spoken, stopped_by=stopped_by
-    )
-
-
-def _combined(
-    snapshot: Snapshot,
-    request: Request,
-    decision_id: str,
-    verdicts: dict[str, Verdict],
-    faults: list[Fault],
-    *,
-    spoken: list[Verdict],
-    stopped_by: str,
-) -> Decision:
-    """Returns the decision, when all have spoken."""
-    risk = _risk(spoken, faults, snapshot.platform.risk)
+def combine(evaluation: EvaluationState) -> Decision:
+    """Returns the decision that the verdicts and faults of `evaluation` give together."""
+    snapshot, request, faults = evaluation.snapshot, evaluation.request, evaluation.faults
+    verdicts = [*evaluation.verdicts.values()]
     if faults:
-        spoken.insert(0, _fault_verdict(snapshot))
-    safe = _safe_outcome(snapshot)
-    strongest = max(spoken, key=lambda verdict: verdict.outcome, default=NO_VERDICT)
+        verdicts.insert(0, _fault_verdict(snapshot))
+    strongest = max(verdicts, key=lambda verdict: verdict.outcome, default=NO_VERDICT)
     outcome = strongest.outcome
-    redacted = _redacted(request, spoken, outcome)
+    redacted = _redacted(request, verdicts, outcome)
     return Decision(
-        decision_id=decision_id,
+        decision_id=evaluation.decision_id,
         request_id=request.request_id,
         outcome=outcome,
         message=strongest.message,
         reason_code=strongest.reason_code,
         status_hint=strongest.status_hint,
-        risk=risk,
+        risk=risk_of(evaluation),
         revision=snapshot.revision,
-        obligations=(*redacted.obligations, *_obligations(spoken, outcome)),
+        obligations=(*redacted.obligations, *_obligations(verdicts, outcome)),
         redacted_text=redacted.text,
         redacted_arguments=redacted.arguments,
-        warnings=tuple(warning for verdict in spoken for warning in verdict.warnings),
-        matches=tuple(match for verdict in spoken for match in verdict.matches),
-        pii_detected=_personal(request) or any(verdict.pii_detected for verdict in spoken),
-        frameworks=_frameworks(spoken),
-        trace=_trace(verdicts, faults, safe, stopped_by) if request.explain else (),
+        warnings=tuple(warning for verdict in verdicts for warning in verdict.warnings),
+        matches=tuple(match for verdict in verdicts for match in verdict.matches),
+        pii_detected=_is_personal(request) or any(verdict.pii_detected for verdict in verdicts),
+        frameworks=_frameworks(verdicts),
+        trace=_trace(evaluation) if request.explain else (),
         incomplete=bool(faults),
-        layers=_results(verdicts, faults, safe, stopped_by) if request.explain else (),
+        layers=_layer_results(evaluation) if request.explain else (),
         faults=tuple(faults),
         retry_after_s=strongest.retry_after_s,
-        counted=not stopped_by and verdicts.get(LIMITS, NO_VERDICT).outcome is not Outcome.BLOCK,
+        counted=_counts_against_limits(evaluation),
     )
 
 
-def _close(
-    snapshot: Snapshot,
-    request: Request,
-    verdicts: dict[str, Verdict],
-    spoken: list[Verdict],
-    faults: list[Fault],
-) -> None:
-    """Asks the closers, each with the risk of what has been said before it."""
-    for closer in snapshot.closers:
-        risk = _risk(spoken, faults, snapshot.platform.risk)
-        try:
-            verdict = verdicts[closer.name] = closer.conclude(request, risk)
-            spoken.append(verdict)
-        except Exception as error:
-            faults.append(Fault(closer.name, error))
+def plain_allow(evaluation: EvaluationState) -> Decision:
+    """Returns what `combine` returns if there is no verdict, no fault and no `explain`, but faster.
 
-
-def plain_allow(snapshot: Snapshot, request: Request, decision_id: str) -> Decision:
-    """Returns the decision on a request that no layer has anything to say of."""
-    personal = bool(request.target.classifications) and _personal(request)
-    return Decision(
-        decision_id,
-        request.request_id,
-        Outcome.ALLOW,
-        "",
-        "",
-        NO_VERDICT.status_hint,
-        _NO_RISK,
-        snapshot.revision,
-        pii_detected=personal,
-        plain=not personal,
+    Most decisions are made here.
+    """
+    request = evaluation.request
+    decision = Decision._make(
+        (
+            evaluation.decision_id,
+            request.request_id,
+            *_BEFORE_REVISION,
+            evaluation.snapshot.revision,
+            *_AFTER_REVISION,
+        )
     )
+    if request.target.classifications and _is_personal(request):
+        return decision._replace(pii_detected=True, plain=False)
+    return decision
 
 
-def _frameworks(verdicts: list[Verdict]) -> tuple[str, ...]:
-    """Every article once, in the order of the layers."""
-    return tuple(dict.fromkeys(article for verdict in verdicts for article in verdict.frameworks))
-
-
-def _safe_outcome(snapshot: Snapshot) -> Outcome:
-    """What a request that cannot be judged comes to for this tenant."""
-    return Outcome.BLOCK if snapshot.settings.failure_mode == "closed" else Outcome.ALLOW
-
-
-def _personal(request: Request) -> bool:
-    return not _PERSONAL_CLASSIFICATIONS.isdisjoint(request.target.classifications)
-
-
-def _fault_verdict(snapshot: Snapshot) -> Verdict:
-    outcome = _safe_outcome(snapshot)
-    closed = outcome is Outcome.BLOCK
-    return Verdict(
-        outcome=outcome,
-        reason_code=ENGINE_ERROR,
-        message=NOT_JUDGED if closed else _PASSED,
-        status_hint=503 if closed else 200,
-    )
-
-
-def _risk(verdicts: list[Verdict], faults: list[Fault], table: RiskTable) -> Risk:
-    """The highest floor, named once, plus every impact (decide.md, Risk)."""
+def risk_of(evaluation: EvaluationState) -> Risk:
+    """Returns the risk so far: the highest floor plus every impact (decide.md, Risk)."""
+    table = evaluation.snapshot.platform.risk
+    verdicts = evaluation.verdicts.values()
     floors = [floor for verdict in verdicts for floor in verdict.floors]
-    floors += (RiskFactor(fault.layer, ENGINE_ERROR, table.engine_error) for fault in faults)
+    floors += (
+        RiskFactor(fault.layer, ENGINE_ERROR, table.engine_error) for fault in evaluation.faults
+    )
     factors = [impact for verdict in verdicts for impact in verdict.impacts if impact.points]
     if floors:
         factors.insert(0, max(floors, key=lambda floor: floor.points))
@@ -202,8 +148,39 @@ def _risk(verdicts: list[Verdict], faults: list[Fault], table: RiskTable) -> Ris
     return Risk(score, table.level(score), tuple(factors))
 
 
-def _obligations(verdicts: list[Verdict], outcome: Outcome) -> tuple[Obligation, ...]:
-    """All obligations; but what is stopped is routed nowhere."""
+def _counts_against_limits(evaluation: EvaluationState) -> bool:
+    """Returns False if a gate or a limit stopped the request."""
+    limits = evaluation.verdicts.get(LIMITS, NO_VERDICT)
+    return not evaluation.stopped_by and limits.outcome is not Outcome.BLOCK
+
+
+def _frameworks(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    """Returns every article once, in the order of the layers."""
+    return tuple(dict.fromkeys(article for verdict in verdicts for article in verdict.frameworks))
+
+
+def _fault_outcome(snapshot: Snapshot) -> Outcome:
+    """Returns the outcome that the tenant's `failure_mode` gives to an incomplete decision."""
+    return Outcome.BLOCK if snapshot.settings.failure_mode == "closed" else Outcome.ALLOW
+
+
+def _fault_verdict(snapshot: Snapshot) -> Verdict:
+    outcome = _fault_outcome(snapshot)
+    closed = outcome is Outcome.BLOCK
+    return Verdict(
+        outcome=outcome,
+        reason_code=ENGINE_ERROR,
+        message=NOT_JUDGED if closed else _PASSED,
+        status_hint=503 if closed else 200,
+    )
+
+
+def _is_personal(request: Request) -> bool:
+    return not _PERSONAL_CLASSIFICATIONS.isdisjoint(request.target.classifications)
+
+
+def _obligations(verdicts: Sequence[Verdict], outcome: Outcome) -> tuple[Obligation, ...]:
+    """Returns all obligations, without ROUTE_TO if the request is stopped."""
     stopped = outcome >= Outcome.CANCEL
     return tuple(
         obligation
@@ -213,59 +190,59 @@ def _obligations(verdicts: list[Verdict], outcome: Outcome) -> tuple[Obligation,
     )
 
 
-def _redacted(request: Request, verdicts: list[Verdict], outcome: Outcome) -> Redacted:
-    """What all layers redact together; what is stopped carries no text."""
-    redactions = [each for verdict in verdicts for each in verdict.redactions]
+def _redacted(request: Request, verdicts: Sequence[Verdict], outcome: Outcome) -> Redacted:
+    """Applies the redactions of all layers. The result has no text if the request is stopped."""
+    redactions = [redaction for verdict in verdicts for redaction in verdict.redactions]
     if not redactions:
         return NOTHING_REDACTED
     return redact(request, redactions, carry=outcome < Outcome.CANCEL)
 
 
-def _trace(
-    verdicts: Mapping[str, Verdict], faults: list[Fault], outcome: Outcome, stopped_by: str
-) -> tuple[TraceRow, ...]:
-    """At least one row for every layer, run or not; first what went wrong in none of them."""
-    failed = [TraceRow(fault.layer, _FAILED, outcome=outcome) for fault in faults]
-    rows = [row for row in failed if row.layer not in LAYERS]
-    if any(fault.layer == ENGINE for fault in faults):
-        failed += (TraceRow(layer, _NOT_SCANNED, outcome=outcome) for layer in _SCANNED)
+def _trace(evaluation: EvaluationState) -> tuple[TraceRow, ...]:
+    """Returns the faults outside the layers, then at least one row for every layer."""
+    outcome = _fault_outcome(evaluation.snapshot)
+    failures = [TraceRow(fault.layer, _FAILED, outcome=outcome) for fault in evaluation.faults]
+    rows = [row for row in failures if row.layer not in LAYERS]
+    if any(fault.layer == ENGINE for fault in evaluation.faults):
+        failures += (TraceRow(layer, _NOT_SCANNED, outcome=outcome) for layer in _SCAN_LAYERS)
     for layer in LAYERS:
-        spoken = verdicts.get(layer, NO_VERDICT).rows
-        own = [*(row for row in failed if row.layer == layer), *spoken]
-        rows += own or [TraceRow(layer, _idle(layer, stopped_by))]
+        verdict = evaluation.verdicts.get(layer, NO_VERDICT)
+        layer_rows = [*(row for row in failures if row.layer == layer), *verdict.rows]
+        rows += layer_rows or [TraceRow(layer, _idle_reason(evaluation, layer))]
     return tuple(rows)
 
 
-def _results(
-    verdicts: Mapping[str, Verdict], faults: list[Fault], outcome: Outcome, stopped_by: str
-) -> tuple[LayerResult, ...]:
-    """One entry for every layer, run or not."""
-    failed = {fault.layer: _FAILED for fault in faults}
-    if ENGINE in failed:
-        failed = dict.fromkeys(_SCANNED, _NOT_SCANNED) | failed
-    found = []
-    for layer in LAYERS:
-        verdict = verdicts.get(layer, NO_VERDICT)
-        if layer in failed:
-            # What it could judge stands beside what it could not.
-            strongest = max(outcome, verdict.outcome)
-            found.append(LayerResult(layer, strongest, failed[layer], verdict.matches))
-        else:
-            found.append(_result(layer, verdict, _idle(layer, stopped_by)))
-    return tuple(found)
+def _layer_results(evaluation: EvaluationState) -> tuple[LayerResult, ...]:
+    """Returns one entry for every layer, in order, even for a layer that did not run."""
+    failures = {fault.layer: _FAILED for fault in evaluation.faults}
+    if ENGINE in failures:
+        failures = dict.fromkeys(_SCAN_LAYERS, _NOT_SCANNED) | failures
+    return tuple(_layer_result(evaluation, layer, failures.get(layer, "")) for layer in LAYERS)
 
 
-def _idle(layer: str, stopped_by: str) -> str:
-    """Why a layer has nothing to say."""
-    if stopped_by and LAYERS.index(layer) > LAYERS.index(stopped_by):
-        return f"not asked: {stopped_by} had stopped the request"
-    return _IDLE[layer]
-
-
-def _result(layer: str, verdict: Verdict, idle: str) -> LayerResult:
-    reason = "; ".join(match.reason for match in verdict.matches)
-    if not reason:
-        # A row that stands alone says why nothing matched, and so does one that is about no rule.
-        rows = verdict.rows
-        reason = rows[0].reason if rows and (len(rows) == 1 or not rows[0].rule_id) else idle
+def _layer_result(evaluation: EvaluationState, layer: str, failure: str) -> LayerResult:
+    verdict = evaluation.verdicts.get(layer, NO_VERDICT)
+    if failure:
+        # The layer may have matches too: a fault can concern a part of the request only.
+        outcome = max(_fault_outcome(evaluation.snapshot), verdict.outcome)
+        return LayerResult(layer, outcome, failure, verdict.matches)
+    reason = "; ".join(match.reason for match in verdict.matches) or _row_reason(verdict)
+    reason = reason or _idle_reason(evaluation, layer)
     return LayerResult(layer, verdict.outcome, reason, verdict.matches)
+
+
+def _row_reason(verdict: Verdict) -> str:
+    """Returns the reason of the row that explains the whole verdict; empty if there is none.
+
+    That is the only row, or a first row that belongs to no rule.
+    """
+    rows = verdict.rows
+    return rows[0].reason if rows and (len(rows) == 1 or not rows[0].rule_id) else ""
+
+
+def _idle_reason(evaluation: EvaluationState, layer: str) -> str:
+    """Returns why a layer has no verdict."""
+    gate = evaluation.stopped_by
+    if gate and LAYERS.index(layer) > LAYERS.index(gate):
+        return f"not asked: {gate} had stopped the request"
+    return _IDLE_REASONS[layer]

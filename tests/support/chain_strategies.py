@@ -1,4 +1,4 @@
-"""Made-up chains and requests, out of few words, so that rules often match."""
+"""Hypothesis strategies for policy chains and requests. Few words, so that rules often match."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _CONDITIONS: Final[Mapping[str, st.SearchStrategy[Any]]] = {
     "channel": _some(("interactive", "api")),
 }
 
-# Few at a time: a rule that asks for everything never matches.
+# At most three at a time: a rule with all conditions would never match.
 conditions: Final[st.SearchStrategy[Mapping[str, Any]]] = st.lists(
     st.sampled_from(sorted(_CONDITIONS)), max_size=3, unique=True
 ).flatmap(lambda names: st.fixed_dictionaries({name: _CONDITIONS[name] for name in names}))
@@ -74,7 +74,7 @@ actions: Final[st.SearchStrategy[Mapping[str, Any]]] = st.sampled_from(
 
 @st.composite
 def policies(draw: st.DrawFn) -> PolicySet:
-    """Packs of rules, an org chain and a chain of the user `u1`."""
+    """Returns packs of rules, and often an org chain and a chain of the user `u1`."""
     packs: dict[str, PolicyPack] = {}
     rules: dict[str, PolicyRule] = {}
     for number in range(draw(st.integers(1, 4))):
@@ -85,7 +85,7 @@ def policies(draw: st.DrawFn) -> PolicySet:
             rules[rule_id] = PolicyRule(
                 rule_id,
                 pack_id,
-                100 - place,  # looked at in the reverse of their creation
+                100 - place,  # evaluated in the reverse order of creation
                 rule_id,
                 draw(actions),
                 draw(conditions),
@@ -128,9 +128,9 @@ entities: Final = st.builds(
 texts: Final = st.lists(st.sampled_from((*WORDS, "é🎉", "-")), max_size=4).map(" ".join)
 
 
-def _of(kind: type[T], **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[T]:
-    """Like `builds`, which would make up the fields that have defaults too."""
-    return st.fixed_dictionaries(fields).map(lambda made: kind(**made))
+def _of(cls: type[T], **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[T]:
+    """Like `st.builds`, but fields with defaults keep their defaults."""
+    return st.fixed_dictionaries(fields).map(lambda values: cls(**values))
 
 
 subjects: Final = _of(

@@ -1,4 +1,4 @@
-"""Conditions and requests to try at random, as hypothesis strategies."""
+"""Hypothesis strategies for conditions and requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TYPED_NAMES: Final = {
     "text": ("t", "arguments.t", "subject.user_id", "action.domain", "direction"),
     "list": ("l", "subject.groups", "target.classifications"),
 }
-"""Names that mostly hold what they are listed under, so that not all is unknown."""
+"""Names by the type that their values usually have, so that not every result is unknown."""
 
 DOCUMENT_NAMES: Final = (
     "a",
@@ -28,7 +28,7 @@ DOCUMENT_NAMES: Final = (
     "arguments.q.r",
     "subject.team",
     "subject.attributes.team",
-    "not_there",
+    "unset",
 )
 FIELD_NAMES: Final = (
     "action",
@@ -97,7 +97,7 @@ def _call(functions: list[str], *arguments: st.SearchStrategy[Tree]) -> st.Searc
 
 
 def _values(inner: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
-    """Returns values that hold `inner`."""
+    """Returns expressions with `inner` as operands."""
     units = st.sampled_from(sorted(UNITS)).map(lambda unit: ("text", unit))
     return st.one_of(
         st.tuples(st.sampled_from(["+", "-", "*", "/", "%"]), inner, inner),
@@ -131,9 +131,9 @@ comparisons: st.SearchStrategy[Tree] = st.one_of(
 )
 
 
-def _typed(kind: str, constants: st.SearchStrategy[Any]) -> st.SearchStrategy[Tree]:
-    return st.tuples(st.just("name"), st.sampled_from(TYPED_NAMES[kind])) | constants.map(
-        lambda value: (kind, value)
+def _typed(type_name: str, constants: st.SearchStrategy[Any]) -> st.SearchStrategy[Tree]:
+    return st.tuples(st.just("name"), st.sampled_from(TYPED_NAMES[type_name])) | constants.map(
+        lambda value: (type_name, value)
     )
 
 
@@ -229,10 +229,10 @@ documents = st.fixed_dictionaries(
 
 
 def request_of(document: Mapping[str, Any]) -> Request:
-    """Returns the request that a document says: what is not there, or null, is not given."""
-    given = {name: value for name, value in document.items() if value is not None}
-    model = given.pop("model", {})
-    given |= {name: model[name] for name in ("provider",) if model.get(name)}
-    given["subject"] = Subject(**{k: v for k, v in given["subject"].items() if v is not None})
-    given["target"] = Target(**{k: v for k, v in given["target"].items() if v is not None})
-    return Request(**given)
+    """Returns the request for a JSON document. Null members count as missing."""
+    fields = {name: value for name, value in document.items() if value is not None}
+    model = fields.pop("model", {})
+    fields |= {name: model[name] for name in ("provider",) if model.get(name)}
+    fields["subject"] = Subject(**{k: v for k, v in fields["subject"].items() if v is not None})
+    fields["target"] = Target(**{k: v for k, v in fields["target"].items() if v is not None})
+    return Request(**fields)

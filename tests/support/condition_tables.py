@@ -1,4 +1,4 @@
-"""Tables of conditions with what they come to, all for one request."""
+"""Tables of conditions with their results, all for one request."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ REQUEST = Request(
 
 
 def of(source: str, timezone: str = "UTC", request: Request = REQUEST) -> Truth:
-    """Returns what a condition comes to, compiled; explained it must come to the same."""
+    """Returns the result of a compiled condition, which must equal that of its explanation."""
     condition = compile_condition(source, timezone)
     truth = condition.evaluate(request)
     assert condition.explain(request).truth is truth
@@ -69,5 +69,5 @@ def of(source: str, timezone: str = "UTC", request: Request = REQUEST) -> Truth:
 
 
 def table(*rows: tuple[str, Truth]) -> pytest.MarkDecorator:
-    """Runs a test for each condition and what it comes to."""
+    """Parametrizes a test with conditions and their results."""
     return pytest.mark.parametrize(("source", "expected"), rows, ids=[row[0] for row in rows])

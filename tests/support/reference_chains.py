@@ -1,7 +1,7 @@
-"""Chains judged rule by rule, as seed 002 and decide.md say it, and as slowly as that reads.
+"""A second implementation of policy chains (decide.md): simple, slow and independent of the engine.
 
-Shares nothing with the engine but the documents: it reads conditions out of them one by one, looks
-for words where the engine runs patterns, and redacts character by character.
+It reads the conditions from their documents one rule after another, searches for words instead of
+patterns, and redacts character by character.
 """
 
 from __future__ import annotations
@@ -30,16 +30,22 @@ STRENGTH = (
 )
 
 
-class Judged(NamedTuple):
-    """What all chains come to: the rules that count, in order, the outcome, and the text left."""
+class ChainResult(NamedTuple):
+    """The result of all chains.
+
+    Attributes:
+        rules: the IDs of the rules that count, in order.
+        outcome: the strongest outcome.
+        text: the redacted text; None if nothing is redacted or the request is stopped.
+    """
 
     rules: list[str]
     outcome: str
     text: str | None
 
 
-def judge(policies: PolicySet, request: Request) -> Judged:
-    """Judges a request by the chain of its user and by the org's."""
+def judge(policies: PolicySet, request: Request) -> ChainResult:
+    """Evaluates a request on the chain of its user and on the org chain."""
     counting: list[PolicyRule] = []
     for user in dict.fromkeys((request.subject.user_id, "")):
         chain = policies.of_kind(policy_chain.KIND).get(policy_chain.entity_id(user))
@@ -47,17 +53,17 @@ def judge(policies: PolicySet, request: Request) -> Judged:
             counting += [rule for rule in _run(policies, chain, request) if rule not in counting]
     effects = [_effect(rule.action) for rule in counting]
     outcome = max(effects, key=STRENGTH.index, default="ALLOW")
-    carried = STRENGTH.index(outcome) < STRENGTH.index("CANCEL")
+    has_text = STRENGTH.index(outcome) < STRENGTH.index("CANCEL")
     redactions = [rule for rule in counting if rule.action["type"] == "REDACT"]
-    text = _redacted(redactions, request) if carried else None
-    return Judged([rule.id for rule in counting], outcome, text)
+    text = _redacted(redactions, request) if has_text else None
+    return ChainResult([rule.id for rule in counting], outcome, text)
 
 
 def _run(policies: PolicySet, chain: PolicyChain, request: Request) -> list[PolicyRule]:
     redactions: list[PolicyRule] = []
     terminal: list[PolicyRule] = []
     for rule in _rules(policies, chain):
-        if rule.applies_to not in (request.direction, "both") or not _meets(rule, request):
+        if rule.applies_to not in (request.direction, "both") or not _matches(rule, request):
             continue
         if rule.action["type"] == "REDACT":
             redactions.append(rule)
@@ -84,42 +90,42 @@ def _rules(policies: PolicySet, chain: PolicyChain) -> Iterator[PolicyRule]:
 
 
 def _effect(action: Mapping[str, Any]) -> str:
-    kind: str = action["type"]
-    if kind != "ROUTE_TO":
-        return kind
+    action_type: str = action["type"]
+    if action_type != "ROUTE_TO":
+        return action_type
     target = action.get("route_to_model") or action["route_to_tier"]
-    alive = [
+    available = [
         model
         for model in CATALOG
         if target in (model.model_id, model.tier) and model.kill_switch_disabled_at is None
     ]
-    return kind if alive else "BLOCK"
+    return action_type if available else "BLOCK"
 
 
-def _meets(rule: PolicyRule, request: Request) -> bool:
+def _matches(rule: PolicyRule, request: Request) -> bool:
     return all(_checks(rule.conditions, request))
 
 
-def _checks(asked: Mapping[str, Any], request: Request) -> Iterator[bool]:
-    subject, named = request.subject, _model(request)
-    if asked.get("user_groups"):
-        yield bool(set(asked["user_groups"]) & set(subject.groups))
-    if _asks_for_entities(asked):
-        yield bool(_entities(asked, request))
-    if asked.get("content_regex"):
+def _checks(conditions: Mapping[str, Any], request: Request) -> Iterator[bool]:
+    subject, model = request.subject, _model(request)
+    if conditions.get("user_groups"):
+        yield bool(set(conditions["user_groups"]) & set(subject.groups))
+    if _has_entity_conditions(conditions):
+        yield bool(_entities(conditions, request))
+    if conditions.get("content_regex"):
         texts = (request.text, *(request.arguments or {}).values())
-        yield any(asked["content_regex"] in text for text in texts)
-    if asked.get("providers"):
-        yield named["provider"] in asked["providers"]
-    if asked.get("models"):
-        yield any(name.lower() in named["names"] for name in asked["models"])
-    if asked.get("user_risk_score_min") is not None:
+        yield any(conditions["content_regex"] in text for text in texts)
+    if conditions.get("providers"):
+        yield model["provider"] in conditions["providers"]
+    if conditions.get("models"):
+        yield any(name.lower() in model["names"] for name in conditions["models"])
+    if conditions.get("user_risk_score_min") is not None:
         score = subject.risk_score
-        yield score is not None and score >= asked["user_risk_score_min"]
-    if asked.get("intent_complexity"):
-        yield asked["intent_complexity"] == request.intent_complexity
-    if asked.get("channel"):
-        yield request.channel in asked["channel"]
+        yield score is not None and score >= conditions["user_risk_score_min"]
+    if conditions.get("intent_complexity"):
+        yield conditions["intent_complexity"] == request.intent_complexity
+    if conditions.get("channel"):
+        yield request.channel in conditions["channel"]
 
 
 def _model(request: Request) -> dict[str, Any]:
@@ -130,32 +136,34 @@ def _model(request: Request) -> dict[str, Any]:
     return {"provider": request.provider, "names": {name} - {""}}
 
 
-def _asks_for_entities(asked: Mapping[str, Any]) -> bool:
-    return bool(asked.get("entity_types")) or asked.get("entity_confidence_min") is not None
+def _has_entity_conditions(conditions: Mapping[str, Any]) -> bool:
+    return (
+        bool(conditions.get("entity_types")) or conditions.get("entity_confidence_min") is not None
+    )
 
 
-def _entities(asked: Mapping[str, Any], request: Request) -> list[Any]:
-    types = asked.get("entity_types")
+def _entities(conditions: Mapping[str, Any], request: Request) -> list[Any]:
+    types = conditions.get("entity_types")
     return [
         entity
         for entity in request.entities
         if (not types or entity.entity_type in types)
-        and entity.confidence >= (asked.get("entity_confidence_min") or 0)
+        and entity.confidence >= (conditions.get("entity_confidence_min") or 0)
     ]
 
 
 def _redacted(redactions: list[PolicyRule], request: Request) -> str | None:
-    """Marks every character with the runs that it is in; runs that share one are one."""
+    """Returns the redacted text. Runs of characters that overlap are merged into one."""
     text = request.text
     runs: list[tuple[int, set[int]]] = []
     for order, rule in enumerate(redactions):
         runs += [(order, set(range(start, end))) for start, end in _places(rule, request)]
     merged: list[tuple[int, set[int]]] = []
     for order, run in runs:
-        touching = [each for each in merged if each[1] & run]
+        overlapping = [each for each in merged if each[1] & run]
         merged = [each for each in merged if not each[1] & run]
-        lead = min(order, *(each[0] for each in touching)) if touching else order
-        merged.append((lead, run.union(*(each[1] for each in touching))))
+        lead = min(order, *(each[0] for each in overlapping)) if overlapping else order
+        merged.append((lead, run.union(*(each[1] for each in overlapping))))
     if not merged:
         return None
     for order, run in sorted(merged, key=lambda each: -min(each[1])):
@@ -172,10 +180,10 @@ def _places(rule: PolicyRule, request: Request) -> Iterator[tuple[int, int]]:
             yield start, start + len(word)
             start = text.find(word, start + len(word))
         return
-    if not _asks_for_entities(rule.conditions):
+    if not _has_entity_conditions(rule.conditions):
         places = [(0, len(text))]
     else:
-        found = _entities(rule.conditions, request)
-        clipped = [(each.start, min(each.end, len(text))) for each in found]
+        entities = _entities(rule.conditions, request)
+        clipped = [(each.start, min(each.end, len(text))) for each in entities]
         places = [(a, b) if a < b else (0, len(text)) for a, b in clipped]
     yield from (place for place in places if place[0] < place[1])

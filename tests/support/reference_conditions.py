@@ -1,6 +1,6 @@
-"""The condition language once more, written to be read: slow, and nothing of the product in it.
+"""A second implementation of the condition language: simple, slow and independent of the product.
 
-`value_of` walks a tree with the request as a JSON document. None is null and unknown.
+`value_of` evaluates a tree on a request, which is a JSON document. None is both null and unknown.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ ROOTS: Final = {"action", "tool", "direction", "channel", "subject", "model", "t
 DOCUMENTS: Final = {"arguments", "context"}
 
 
-def kind(value: Any) -> str:
-    """Returns what a value is."""
+def type_name(value: Any) -> str:
+    """Returns the name of the type of a value."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -38,14 +38,14 @@ def kind(value: Any) -> str:
 
 def conjunction(truths: Iterable[Truth]) -> Truth:
     """AND."""
-    seen = list(truths)
-    return False if False in seen else None if None in seen else True
+    values = list(truths)
+    return False if False in values else None if None in values else True
 
 
 def disjunction(truths: Iterable[Truth]) -> Truth:
     """OR."""
-    seen = list(truths)
-    return True if True in seen else None if None in seen else False
+    values = list(truths)
+    return True if True in values else None if None in values else False
 
 
 def negation(truth: Truth) -> Truth:
@@ -53,11 +53,11 @@ def negation(truth: Truth) -> Truth:
     return None if truth is None else not truth
 
 
-def compare(operator: str, left: Any, right: Any) -> Truth:  # noqa: PLR0911 - one each
+def compare(operator: str, left: Any, right: Any) -> Truth:  # noqa: PLR0911 - one for each operator
     """Compares two values."""
     ordered = {"number", "text"}
     comparable = ordered | {"boolean"} if operator in {"=", "==", "!="} else ordered
-    if kind(left) != kind(right) or kind(left) not in comparable:
+    if type_name(left) != type_name(right) or type_name(left) not in comparable:
         return None
     match operator:
         case "=" | "==":
@@ -75,13 +75,13 @@ def compare(operator: str, left: Any, right: Any) -> Truth:  # noqa: PLR0911 - o
 
 
 def is_one_of(value: Any, candidates: Iterable[Any]) -> Truth:
-    """Whether a value equals one of several."""
+    """Returns whether a value equals any of `candidates`."""
     return disjunction(compare("=", value, each) for each in candidates)
 
 
 def calculate(operator: str, left: Any, right: Any) -> float | None:
-    """Calculates exactly, and rounds to a double at the end."""
-    if kind(left) != "number" or kind(right) != "number":
+    """Calculates with exact fractions, and rounds the result to a double."""
+    if type_name(left) != "number" or type_name(right) != "number":
         return None
     try:
         one, other = Fraction(float(left)), Fraction(float(right))
@@ -100,7 +100,7 @@ def calculate(operator: str, left: Any, right: Any) -> float | None:
 
 
 def is_like(text: str, pattern: str) -> bool:
-    """LIKE, tried out character by character."""
+    """LIKE, by trying every split of the text."""
     if not pattern:
         return not text
     head, rest = pattern[0], pattern[1:]
@@ -114,13 +114,13 @@ def is_like(text: str, pattern: str) -> bool:
 
 
 def seconds_of(value: Any, zone: tzinfo) -> float | None:
-    """Reads a time that is written as a text."""
-    found = re.fullmatch(
+    """Parses a text as a time; returns None if it is invalid."""
+    match = re.fullmatch(
         r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d):(\d\d)(?:\.\d+)?([Zz]|[+-]\d\d:\d\d)?)?",
         value if isinstance(value, str) else "",
         re.ASCII,
     )
-    if not found:
+    if not match:
         return None
     text = value.upper().replace("Z", "+00:00")
     try:
@@ -140,12 +140,12 @@ class Reference:
         self.zone = zone
 
     def truth_of(self, tree: Tree) -> Truth:
-        """Returns what a condition comes to."""
+        """Returns the result of a condition."""
         value = self.value_of(tree)
         return value if isinstance(value, bool) else None
 
     def value_of(self, tree: Tree) -> Any:  # noqa: PLR0911, PLR0912 - a case for each construct
-        """Returns what a tree comes to."""
+        """Returns the value of a tree."""
         match tree:
             case ("null",):
                 return None
@@ -167,8 +167,8 @@ class Reference:
                 return conjunction(map(self.truth_of, operands))
             case ("or", *operands):
                 return disjunction(map(self.truth_of, operands))
-            case (str(how), *parts) if how.startswith("not "):
-                return negation(self.truth_of((how.removeprefix("not "), *parts)))
+            case (str(operator), *operands) if operator.startswith("not "):
+                return negation(self.truth_of((operator.removeprefix("not "), *operands)))
             case ("is null", value):
                 return value != TIMESTAMP and self.value_of(value) is None
             case ("is not null", value):
@@ -176,8 +176,8 @@ class Reference:
             case _:
                 return self.predicate(tree)
 
-    def predicate(self, tree: Tree) -> Truth:
-        """Returns what one of the comparisons comes to."""
+    def predicate(self, tree: Tree) -> Truth:  # noqa: PLR0911 - a case for each construct
+        """Returns the result of a comparison."""
         match tree:
             case ("between", value, low, high):
                 return conjunction(
@@ -188,14 +188,18 @@ class Reference:
                     return None
                 values = map(self.value_of, items)
                 flat = [
-                    each for item in values for each in (item if kind(item) == "list" else [item])
+                    each
+                    for item in values
+                    for each in (item if type_name(item) == "list" else [item])
                 ]
                 return is_one_of(self.value_of(value), flat)
-            case ("like" | "matches" as how, value, pattern):
+            case ("like" | "matches" as operator, value, pattern):
                 text = self.value_of(value)
-                if kind(text) != "text":
+                if type_name(text) != "text":
                     return None
-                return is_like(text, pattern) if how == "like" else bool(re.search(pattern, text))
+                if operator == "like":
+                    return is_like(text, pattern)
+                return bool(re.search(pattern, text))
             case (operator, left, right):
                 side = self.moment_of if TIMESTAMP in (left, right) else self.value_of
                 return compare(operator, side(left), side(right))
@@ -203,7 +207,7 @@ class Reference:
                 raise AssertionError(tree)
 
     def lookup(self, path: str) -> Any:
-        """Returns what a name stands for."""
+        """Returns the value of a name."""
         keys = path.split(".")
         if path == "risk_score":
             keys = ["subject", "risk_score"]
@@ -220,13 +224,13 @@ class Reference:
         return value
 
     def moment_of(self, tree: Tree) -> float | None:
-        """Returns the seconds that a tree stands for where a time is wanted."""
+        """Returns the value of a tree as a time in seconds."""
         if tree == TIMESTAMP:
             return float(self.request["timestamp"])
         return seconds_of(self.value_of(tree), self.zone)
 
     def local(self, tree: Tree) -> datetime | None:
-        """Returns the same as a calendar and a clock on the wall show it."""
+        """Returns the value of a tree as a local date and time."""
         seconds = self.moment_of(tree)
         if seconds is None:
             return None
@@ -236,7 +240,7 @@ class Reference:
             return None
 
     def call(self, function: str, arguments: list[Tree]) -> Any:
-        """Returns what a function comes to."""
+        """Returns the result of a function."""
         if function == "has":
             return not self.truth_of(("is null", arguments[0]))
         if function in {"hour", "minute", "day_of_week", "date"}:
@@ -258,9 +262,9 @@ class Reference:
         return apply(function, *map(self.value_of, arguments))
 
 
-def apply(function: str, value: Any, *others: Any) -> Any:  # noqa: PLR0911 - one each
-    """Returns what a function of values alone comes to."""
-    match function, kind(value), *map(kind, others):
+def apply(function: str, value: Any, *others: Any) -> Any:  # noqa: PLR0911 - one for each function
+    """Returns the result of a function that depends on its arguments only."""
+    match function, type_name(value), *map(type_name, others):
         case "length", "text" | "list":
             return len(value)
         case "lower", "text":
@@ -286,14 +290,14 @@ def apply(function: str, value: Any, *others: Any) -> Any:  # noqa: PLR0911 - on
             return None
 
 
-def quantify(function: str, values: list[Any], *wanted: Any) -> Any:
-    """Returns what `any`, `all` and `count` come to for a list."""
+def quantify(function: str, values: list[Any], *items: Any) -> Any:
+    """Returns the result of `any`, `all` or `count` for a list."""
     truths: list[Truth] = [each if isinstance(each, bool) else None for each in values]
-    if wanted:
-        candidates = wanted[0] if kind(wanted[0]) == "list" else [wanted[0]]
+    if items:
+        candidates = items[0] if type_name(items[0]) == "list" else [items[0]]
         truths = [is_one_of(each, candidates) for each in values]
     if function == "any":
         return disjunction(truths)
     if function == "all":
         return conjunction(truths)
-    return truths.count(True) if wanted else len(values)
+    return truths.count(True) if items else len(values)

@@ -1,4 +1,4 @@
-"""What compiled conditions are made of, and proof that it is nothing else."""
+"""Asserts that compiled conditions consist of safe code only."""
 
 from __future__ import annotations
 
@@ -13,15 +13,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ATTRIBUTES: Final = {*Request._fields, *Subject._fields, *Target._fields, "get"}
-"""The request's own fields, and the one method of its documents that is called."""
+"""The fields of the request, and the only method of its documents that may be called."""
 
-_LOOPS: Final = ("BACKWARD", "FOR_ITER", "GET_ITER", "YIELD", "SEND")
-_REACHES: Final = ("GLOBAL", "LOAD_NAME", "IMPORT", "STORE_ATTR", "STORE_SUBSCR", "MAKE_FUNCTION")
-_BOUND: Final = (bool, int, float, str, type(None), Members)
+_LOOP_OPERATIONS: Final = ("BACKWARD", "FOR_ITER", "GET_ITER", "YIELD", "SEND")
+_OUTER_OPERATIONS: Final = (
+    "GLOBAL",
+    "LOAD_NAME",
+    "IMPORT",
+    "STORE_ATTR",
+    "STORE_SUBSCR",
+    "MAKE_FUNCTION",
+)
+_CONSTANT_TYPES: Final = (bool, int, float, str, type(None), Members)
 
 
 def assert_harmless(evaluate: Callable[[Request], Any]) -> None:
-    """Fails where a compiled condition could loop, or reach what it was not given."""
+    """Fails if a compiled condition could loop, or reach anything but its inputs."""
     assert isinstance(evaluate, FunctionType)
     code = evaluate.__code__
     assert evaluate.__globals__ == {"__builtins__": {}}
@@ -34,7 +41,9 @@ def assert_harmless(evaluate: Callable[[Request], Any]) -> None:
         assert name.rstrip("0123456789") in {"value", "constant"}
     for instruction in dis.get_instructions(code):
         operation = instruction.opname
-        assert not any(each in operation for each in (*_LOOPS, *_REACHES)), operation
+        assert not any(each in operation for each in (*_LOOP_OPERATIONS, *_OUTER_OPERATIONS)), (
+            operation
+        )
     for cell in evaluate.__closure__ or ():
         assert _is_harmless(cell.cell_contents), cell.cell_contents
 
@@ -42,7 +51,7 @@ def assert_harmless(evaluate: Callable[[Request], Any]) -> None:
 def _is_harmless(value: object) -> bool:
     match value:
         case tuple() | frozenset():
-            return all(isinstance(item, _BOUND) for item in value)
+            return all(isinstance(item, _CONSTANT_TYPES) for item in value)
         case MethodType() | FunctionType():
             return value.__module__.startswith("pdp.engine.conditions.")
         case BuiltinMethodType():
@@ -50,4 +59,4 @@ def _is_harmless(value: object) -> bool:
         case type():
             return value in {type, float, int, str}
         case _:
-            return isinstance(value, _BOUND)
+            return isinstance(value, _CONSTANT_TYPES)

@@ -1,4 +1,4 @@
-"""Chain rules on what the scan finds: what is looked for; the index and the slow reading agree."""
+"""Chain rules with entity conditions: the detectors that they need, and the findings that match."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pdp.engine.evaluate import evaluate
 from pdp.engine.layers.chain import ChainLayer
 from pdp.engine.rules.documents import Conditions
 from pdp.engine.rules.index import RuleIndex
-from pdp.engine.rules.matching import MAX_SPANS, Facts, hold, redactions
+from pdp.engine.rules.matching import MAX_SPANS, Facts, check_conditions, redactions
 from pdp.engine.scan import NO_FINDINGS
 from pdp.engine.text.locations import Location, Segment
 from tests.support.dlp import DETECTORS, judged, platform_of, policies, rule
@@ -45,8 +45,8 @@ conditions = st.builds(
     entity_confidence_min=st.none() | CONFIDENCES,
 )
 findings = st.builds(
-    lambda kind, confidence, start, length: EntityFinding(
-        "d", kind, PII, confidence, Location(SEGMENT, start, start + length)
+    lambda entity_type, confidence, start, length: EntityFinding(
+        "d", entity_type, PII, confidence, Location(SEGMENT, start, start + length)
     ),
     st.sampled_from(TYPES),
     CONFIDENCES,
@@ -60,8 +60,8 @@ def finding(entity_type: str, confidence: float, start: int = 0, end: int = 5) -
     return EntityFinding("d", entity_type, PII, confidence, Location(SEGMENT, start, end))
 
 
-def facts(*scanned: EntityFinding, own: tuple[Entity, ...] = ()) -> Facts:
-    return Facts(Request(text=SEGMENT.text), NO_FINDINGS, "", (), own, scanned)
+def facts(*findings: EntityFinding, entities: tuple[Entity, ...] = ()) -> Facts:
+    return Facts(Request(text=SEGMENT.text), NO_FINDINGS, "", (), entities, findings)
 
 
 @given(
@@ -69,42 +69,42 @@ def facts(*scanned: EntityFinding, own: tuple[Entity, ...] = ()) -> Facts:
     st.lists(findings, max_size=4),
     st.lists(entities, max_size=2),
 )
-def test_the_index_finds_what_the_slow_reading_finds(
-    rules: list[Conditions], scanned: list[EntityFinding], own: list[Entity]
+def test_the_index_agrees_with_check_conditions(
+    rules: list[Conditions], entity_findings: list[EntityFinding], own: list[Entity]
 ) -> None:
     index = RuleIndex([("both", each) for each in rules])
-    held = facts(*scanned, own=tuple(own))
-    slow = sum(1 << bit for bit, each in enumerate(rules) if hold(each, held).matched)
-    assert index.matching(held) == slow
+    known = facts(*entity_findings, entities=tuple(own))
+    slow = sum(1 << bit for bit, each in enumerate(rules) if check_conditions(each, known).matched)
+    assert index.matching(known) == slow
 
 
-def test_a_mere_likeness_stops_nobody() -> None:
-    """Without a least confidence, a finding of the scan counts from 0.5, the caller's always."""
-    asked = Conditions(entity_types=("CREDIT_CARD",))
-    assert not hold(asked, facts(finding("CREDIT_CARD", 0.49))).matched
-    assert hold(asked, facts(finding("CREDIT_CARD", 0.5))).matched
-    assert hold(asked, facts(own=(Entity("CREDIT_CARD", 0.1),))).matched
-    least = asked._replace(entity_confidence_min=0.2)
-    assert hold(least, facts(finding("CREDIT_CARD", 0.3))).matched
+def test_a_finding_with_low_confidence_does_not_match() -> None:
+    """Without `entity_confidence_min`, a finding of the scan counts from 0.5, a caller's always."""
+    card_rule = Conditions(entity_types=("CREDIT_CARD",))
+    assert not check_conditions(card_rule, facts(finding("CREDIT_CARD", 0.49))).matched
+    assert check_conditions(card_rule, facts(finding("CREDIT_CARD", 0.5))).matched
+    assert check_conditions(card_rule, facts(entities=(Entity("CREDIT_CARD", 0.1),))).matched
+    with_minimum = card_rule._replace(entity_confidence_min=0.2)
+    assert check_conditions(with_minimum, facts(finding("CREDIT_CARD", 0.3))).matched
 
 
-def test_a_name_for_many_types_means_them_all() -> None:
-    asked = Conditions(entity_types=("NATIONAL_ID",))
+def test_a_family_name_matches_all_its_types() -> None:
+    id_rule = Conditions(entity_types=("NATIONAL_ID",))
     for entity_type in ("US_SSN", "PL_PESEL", "NATIONAL_ID"):
-        assert hold(asked, facts(finding(entity_type, 0.9))).matched
-    assert not hold(asked, facts(finding("CREDIT_CARD", 0.9))).matched
+        assert check_conditions(id_rule, facts(finding(entity_type, 0.9))).matched
+    assert not check_conditions(id_rule, facts(finding("CREDIT_CARD", 0.9))).matched
 
 
-def test_what_a_name_covers_is_what_detectors_find() -> None:
-    found = {each.entity_type for each in catalog.detectors().values()}
-    assert frozenset().union(*FAMILIES.values()) <= found
-    assert found.isdisjoint(FAMILIES)  # else a find of that very type would mean more than itself
+def test_family_names_cover_types_of_detectors_only() -> None:
+    types = {each.entity_type for each in catalog.detectors().values()}
+    assert frozenset().union(*FAMILIES.values()) <= types
+    assert types.isdisjoint(FAMILIES)  # a type of a detector must not mean other types too
 
 
-def test_only_what_a_rule_names_is_looked_for() -> None:
+def test_only_detectors_that_a_rule_requires_are_used() -> None:
     def ids(*rules: Conditions, own: PolicySet | None = None) -> set[str]:
-        found = entity_detectors(rules, own or PolicySet(), DETECTORS)
-        return {detector.id for each in found.values() for detector in each}
+        by_pattern = entity_detectors(rules, own or PolicySet(), DETECTORS)
+        return {detector.id for each in by_pattern.values() for detector in each}
 
     assert ids(Conditions(content_regex="x")) == set()
     assert ids(Conditions(entity_types=("CREDIT_CARD_NUMBER",))) == {"card"}
@@ -113,20 +113,20 @@ def test_only_what_a_rule_names_is_looked_for() -> None:
     assert ids(Conditions(entity_types=("OWN",)), own=own) == {"mine"}
 
 
-def test_what_models_found_counts() -> None:
-    named = NamedEntity(EntityLabel("llm", "employee id"), 0.8, 3, 7, "/a/0")
-    request = Request(arguments={"a": ["id 1234"]}, ner=NerFindings((named,)))
-    (found,) = collect_entities({}, request, NO_FINDINGS)
-    assert (found.entity_type, found.confidence) == ("EMPLOYEE_ID", 0.8)
-    assert (found.location.segment.path, found.location.value) == ("/a/0", "1234")
+def test_findings_of_models_count() -> None:
+    named_entity = NamedEntity(EntityLabel("llm", "employee id"), 0.8, 3, 7, "/a/0")
+    request = Request(arguments={"a": ["id 1234"]}, ner=NerFindings((named_entity,)))
+    (result,) = collect_entities({}, request, NO_FINDINGS)
+    assert (result.entity_type, result.confidence) == ("EMPLOYEE_ID", 0.8)
+    assert (result.location.segment.path, result.location.value) == ("/a/0", "1234")
 
 
 @pytest.mark.parametrize("types", [["PERSON"], ["US_SSN", "PERSON"], []], ids=str)
-def test_what_models_alone_can_find_is_seen_by_a_chain(types: list[str]) -> None:
-    """No detector of the catalog finds names: there is nothing to seek, and yet something found."""
+def test_a_chain_matches_types_that_only_models_find(types: list[str]) -> None:
+    """No detector of the catalog finds names, so the chain requires none, and still matches."""
     names = DlpRule("names", "Names", NER, "PERSON", "log_only")
-    asked = {"entity_types": types, "entity_confidence_min": 0.8}
-    own = chained(asked).with_policies(dlp_rule.KIND, {"names": names})
+    requirement = {"entity_types": types, "entity_confidence_min": 0.8}
+    own = blocking_chain(requirement).with_policies(dlp_rule.KIND, {"names": names})
     snapshot = compile_tenant(platform_of(policies()), "t", own, 1)
     greta = NerFindings((NamedEntity(EntityLabel("ner", "PERSON"), 0.9, 5, 10),))
     assert snapshot.ner
@@ -136,18 +136,18 @@ def test_what_models_alone_can_find_is_seen_by_a_chain(types: list[str]) -> None
         assert any(row.matched for row in decision.trace if row.layer == "chain") == (ner is greta)
 
 
-def test_findings_are_redacted_in_their_places() -> None:
-    asked = Conditions(entity_types=("CREDIT_CARD",))
-    scanned = [finding("CREDIT_CARD", 1.0, 3, 8), finding("CREDIT_CARD", 0.1, 20, 30)]
-    (found,) = redactions(asked, "[X]", facts(*scanned))
-    assert (found.span.start, found.span.end, found.span.path) == (3, 8, None)
+def test_findings_are_redacted_in_place() -> None:
+    card_rule = Conditions(entity_types=("CREDIT_CARD",))
+    both = [finding("CREDIT_CARD", 1.0, 3, 8), finding("CREDIT_CARD", 0.1, 20, 30)]
+    (single,) = redactions(card_rule, "[X]", facts(*both))
+    assert (single.span.start, single.span.end, single.span.path) == (3, 8, None)
     many = [finding("CREDIT_CARD", 1.0, 3, 8)] * (MAX_SPANS + 1)
-    (whole,) = redactions(asked, "[X]", facts(*many))
+    (whole,) = redactions(card_rule, "[X]", facts(*many))
     assert (whole.span.start, whole.span.end) == (0, len(SEGMENT.text))
 
 
-def test_a_new_detector_is_seen_and_no_chain_compiled_anew() -> None:
-    platform, own = platform_of(policies()), chained({"entity_types": ["OWN"]})
+def test_a_new_detector_is_used_without_compiling_the_chains_again() -> None:
+    platform, own = platform_of(policies()), blocking_chain({"entity_types": ["OWN"]})
     first = compile_tenant(platform, "t", own, 1)
     mine = {"mine": rule("mine", pattern="x", tier="none")}
     second = compile_tenant(platform, "t", own.with_policies(dlp_rule.KIND, mine), 2, first)
@@ -157,14 +157,14 @@ def test_a_new_detector_is_seen_and_no_chain_compiled_anew() -> None:
     assert judged(second, "y").outcome is Outcome.ALLOW
 
 
-def chained(conditions: JsonObject) -> PolicySet:
-    """Returns policies with one chain rule, that blocks."""
-    blocks = PolicyRule("r", "p", 0, "Rule", {"type": "BLOCK"}, conditions)
+def blocking_chain(conditions: JsonObject) -> PolicySet:
+    """Returns policies with one chain of one BLOCK rule."""
+    block = PolicyRule("r", "p", 0, "Rule", {"type": "BLOCK"}, conditions)
     chain = PolicyChain("c", packs=(ChainEntry("e", "p", 0),))
     return PolicySet(
         {
             policy_pack.KIND: {"p": PolicyPack("p", "Pack")},
-            policy_pack.RULE_KIND: {"r": blocks},
+            policy_pack.RULE_KIND: {"r": block},
             policy_chain.KIND: {policy_chain.ORG_ID: chain},
         }
     )

@@ -1,4 +1,4 @@
-"""Chains in the engine: documents of rules, the index, redactions, compiling."""
+"""Policy chains in the engine: rule documents, redactions and compilation."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def rule(
     *,
     sequence: int = 0,
 ) -> PolicyRule:
-    """A rule of the pack `p`."""
+    """Returns a rule of the pack `p`."""
     return PolicyRule(f"r{sequence}", "p", sequence, f"rule {sequence}", action, conditions or {})
 
 
-def chained(*rules: PolicyRule) -> PolicySet:
-    """A tenant with these rules in one pack, and that in its chain."""
+def chain_of(*rules: PolicyRule) -> PolicySet:
+    """Returns the policies of a tenant whose org chain is one pack with these rules."""
     return PolicySet(
         {
             policy_pack.KIND: {"p": PolicyPack("p", "Pack")},
@@ -52,7 +52,7 @@ def chained(*rules: PolicyRule) -> PolicySet:
     )
 
 
-def compiled(policies: PolicySet, previous: Snapshot | None = None) -> Snapshot:
+def snapshot_of(policies: PolicySet, previous: Snapshot | None = None) -> Snapshot:
     return compile_tenant(PLATFORM, "t", policies, 1, previous)
 
 
@@ -86,7 +86,7 @@ def compiled(policies: PolicySet, previous: Snapshot | None = None) -> Snapshot:
         ({"content_regex": 7}, "conditions.content_regex", "must be a string"),
     ],
 )
-def test_conditions_are_held_against_their_types(
+def test_invalid_conditions_are_refused(
     conditions: Mapping[str, Any], field: str, reason: str
 ) -> None:
     with pytest.raises(InvalidArgument) as refused:
@@ -95,7 +95,7 @@ def test_conditions_are_held_against_their_types(
 
 
 @pytest.mark.parametrize("pattern", ["(?=x)", "(", "x{2000}", "a" * 1001, r"(x)\1"])
-def test_a_pattern_that_is_not_re2_is_refused_with_the_reason(pattern: str) -> None:
+def test_a_pattern_that_is_not_re2_is_refused_with_all_other_faults(pattern: str) -> None:
     with pytest.raises(InvalidPattern) as refused:
         read_rule({"content_regex": pattern, "foo": 1}, BLOCK, "rules[3].")
     assert [each.field for each in refused.value.violations] == [
@@ -154,15 +154,13 @@ def test_a_pattern_that_is_not_re2_is_refused_with_the_reason(pattern: str) -> N
         ),
     ],
 )
-def test_actions_are_held_against_their_types(
-    action: Mapping[str, Any], field: str, reason: str
-) -> None:
+def test_invalid_actions_are_refused(action: Mapping[str, Any], field: str, reason: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         read_rule({}, action)
     assert (field, reason) in refused.value.violations
 
 
-def test_what_is_null_or_empty_is_not_set() -> None:
+def test_null_and_empty_fields_are_not_set() -> None:
     conditions, action = read_rule(
         {"user_groups": None, "models": [], "content_regex": "", "intent_complexity": ""},
         {"type": "REDACT", "redact_replacement": None},
@@ -175,7 +173,7 @@ def test_overlaps_merge_with_the_replacement_of_the_first_in_order() -> None:
     def at(start: int, end: int, replacement: str, path: str | None = None) -> Redaction:
         return Redaction(replacement, Span(start, end, replacement, path))
 
-    given = [
+    redactions = [
         at(8, 12, "third"),
         at(4, 9, "second"),
         at(0, 5, "first"),
@@ -183,24 +181,24 @@ def test_overlaps_merge_with_the_replacement_of_the_first_in_order() -> None:
         at(12, 13, "fourth"),
         at(20, 20, "empty"),
     ]
-    assert merge(given) == [
+    assert merge(redactions) == [
         Redaction("third", Span(0, 12, "third")),
         Redaction("fourth", Span(12, 13, "fourth")),
         Redaction("other", Span(0, 2, "other", "/a")),
     ]
 
 
-def test_arguments_are_redacted_where_the_pointer_says() -> None:
+def test_arguments_are_redacted_at_the_json_pointer() -> None:
     arguments = {"a/b": [{"~x": "secret"}, 7, None], "c": "secret"}
     request = Request(text="t", arguments=arguments)
-    found = redact(request, [Redaction("-", Span(0, 6, "", "/a~1b/0/~0x"))])
-    assert found.text is None
-    assert found.arguments == {"a/b": [{"~x": "-"}, 7, None], "c": "secret"}
+    redacted = redact(request, [Redaction("-", Span(0, 6, "", "/a~1b/0/~0x"))])
+    assert redacted.text is None
+    assert redacted.arguments == {"a/b": [{"~x": "-"}, 7, None], "c": "secret"}
     assert arguments["c"] == "secret"
 
 
-def test_a_text_with_too_many_places_is_redacted_whole() -> None:
-    snapshot = compiled(chained(rule({"type": "REDACT"}, {"content_regex": "."})))
+def test_a_text_with_too_many_matches_is_redacted_whole() -> None:
+    snapshot = snapshot_of(chain_of(rule({"type": "REDACT"}, {"content_regex": "."})))
     some = evaluate(snapshot, Request(text="x" * 1000), "id")
     assert some.redacted_text == "[REDACTED]" * 1000
     many = evaluate(snapshot, Request(text="x" * 1001), "id")
@@ -208,42 +206,42 @@ def test_a_text_with_too_many_places_is_redacted_whole() -> None:
     assert many.obligations[0].spans == (Span(0, 1001),)
 
 
-def test_a_pattern_that_finds_places_without_length_redacts_the_string() -> None:
-    snapshot = compiled(chained(rule({"type": "REDACT"}, {"content_regex": r"\b"})))
+def test_a_pattern_with_empty_matches_redacts_the_whole_string() -> None:
+    snapshot = snapshot_of(chain_of(rule({"type": "REDACT"}, {"content_regex": r"\b"})))
     assert evaluate(snapshot, Request(text="a b"), "id").redacted_text == "[REDACTED]"
 
 
 def test_findings_are_redacted_within_the_text() -> None:
-    snapshot = compiled(chained(rule({"type": "REDACT"}, {"entity_types": ["SSN"]})))
+    snapshot = snapshot_of(chain_of(rule({"type": "REDACT"}, {"entity_types": ["SSN"]})))
     request = Request(text="abcdef", entities=(Entity("SSN", 1, 3, 99),))
     assert evaluate(snapshot, request, "id").redacted_text == "abc[REDACTED]"
 
 
-def test_a_catch_all_redacts_every_string_of_the_arguments() -> None:
-    snapshot = compiled(chained(rule({"type": "REDACT"})))
+def test_a_rule_without_conditions_redacts_every_string() -> None:
+    snapshot = snapshot_of(chain_of(rule({"type": "REDACT"})))
     decision = evaluate(snapshot, Request(text="t", arguments={"a": ["x", ""], "n": 1}), "id")
     assert decision.redacted_text == "[REDACTED]"
     assert decision.redacted_arguments == {"a": ["[REDACTED]", ""], "n": 1}
 
 
-def test_without_a_rule_in_force_there_is_no_layer() -> None:
+def test_there_is_no_layer_without_a_rule_in_force() -> None:
     empty = PolicySet({policy_chain.KIND: {policy_chain.ORG_ID: PolicyChain("c")}})
-    for policies in (PolicySet(), empty, chained()):
-        assert CHAIN not in {layer.name for layer in compiled(policies).layers}
+    for policies in (PolicySet(), empty, chain_of()):
+        assert CHAIN not in {layer.name for layer in snapshot_of(policies).layers}
 
 
-def test_a_pack_that_is_gone_is_passed_over() -> None:
-    policies = chained(rule(BLOCK))
-    chain = PolicyChain("c", packs=(ChainEntry("e", "gone", 0), ChainEntry("f", "p", 1)))
+def test_a_missing_pack_is_skipped() -> None:
+    policies = chain_of(rule(BLOCK))
+    chain = PolicyChain("c", packs=(ChainEntry("e", "missing", 0), ChainEntry("f", "p", 1)))
     policies = policies.with_policies(policy_chain.KIND, {policy_chain.ORG_ID: chain})
-    assert evaluate(compiled(policies), Request(text="x"), "id").outcome is Outcome.BLOCK
+    assert evaluate(snapshot_of(policies), Request(text="x"), "id").outcome is Outcome.BLOCK
 
 
-def test_chains_that_have_not_changed_are_not_compiled_again() -> None:
-    policies = chained(rule(BLOCK, {"content_regex": "x"}))
-    first = compiled(policies)
-    again = compiled(policies.with_policies("customer_policy", {}), first)
-    changed = compiled(policies.with_policies(policy_pack.RULE_KIND, {"r0": rule(BLOCK)}), first)
+def test_unchanged_chains_are_reused() -> None:
+    policies = chain_of(rule(BLOCK, {"content_regex": "x"}))
+    first = snapshot_of(policies)
+    again = snapshot_of(policies.with_policies("customer_policy", {}), first)
+    changed = snapshot_of(policies.with_policies(policy_pack.RULE_KIND, {"r0": rule(BLOCK)}), first)
 
     def chains(snapshot: Snapshot) -> object:
         (layer,) = (each for each in snapshot.layers if isinstance(each, ChainLayer))

@@ -1,4 +1,4 @@
-"""Gates, layers and closers in their order: who is asked, with what, and what a trace says."""
+"""The order of gates, layers and closers, and what they do to the decision and its trace."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Says:
-    """A gate, a layer and a closer in one, that always says the same, or always fails."""
+class FixedParticipant:
+    """A gate, layer and closer that always returns the same verdict, or always raises."""
 
     verdict: Verdict | Exception
     name: str = "static"
@@ -31,16 +31,16 @@ class Says:
     risks: list[Risk] = field(default_factory=list)
 
     def admit(self, request: Request) -> Verdict:
-        return self.said()
+        return self.result()
 
     def judge(self, request: Request, findings: Findings) -> Verdict:
-        return self.said()
+        return self.result()
 
     def conclude(self, request: Request, risk: Risk) -> Verdict:
         self.risks.append(risk)
-        return self.said()
+        return self.result()
 
-    def said(self) -> Verdict:
+    def result(self) -> Verdict:
         if isinstance(self.verdict, Exception):
             raise self.verdict
         return self.verdict
@@ -52,8 +52,8 @@ def paranoid(block_on: str = "medium") -> Snapshot:
     return compile_tenant(compile_platform(PolicySet(), {}), "acme", own, 7)
 
 
-def risky(points: int, outcome: Outcome = Outcome.ALLOW, *impacts: int) -> Says:
-    return Says(
+def risky(points: int, outcome: Outcome = Outcome.ALLOW, *impacts: int) -> FixedParticipant:
+    return FixedParticipant(
         Verdict(
             outcome=outcome,
             floors=(RiskFactor("static", "floor", points),),
@@ -78,7 +78,7 @@ def decide(snapshot: Snapshot, *, explain: bool = False) -> Decision:
         ("critical", 90, 100, Outcome.BLOCK),
     ],
 )
-def test_floors_and_impacts_together_meet_the_band(
+def test_floors_and_impacts_together_are_compared_with_the_band(
     block_on: str, floor: int, impact: int, outcome: Outcome
 ) -> None:
     snapshot = replace(paranoid(block_on), layers=(risky(floor, Outcome.ALLOW, impact),))
@@ -87,25 +87,27 @@ def test_floors_and_impacts_together_meet_the_band(
     assert decision.risk.score == min(100, floor + impact)
 
 
-def test_a_closer_is_not_asked_about_what_nobody_spoke_of() -> None:
-    closer = Says(Verdict(), "org")
+def test_closers_do_not_run_without_any_verdict() -> None:
+    closer = FixedParticipant(Verdict(), "org")
     decide(replace(paranoid(), layers=(), closers=(closer,)))
     assert closer.risks == []
 
 
 @pytest.mark.parametrize("mode", ["closed", "open"])
-def test_what_could_not_be_judged_is_critical_to_the_org(mode: str) -> None:
-    """A tenant that lets faults pass, and blocks by risk, blocks them by risk."""
+def test_a_fault_has_a_critical_risk_for_the_org_policy(mode: str) -> None:
+    """A tenant with failure mode open that blocks by risk blocks faults by their risk."""
     snapshot = paranoid("critical")
     settings = replace(snapshot.settings, failure_mode=mode)  # type: ignore[arg-type]
-    decision = decide(replace(snapshot, settings=settings, layers=(Says(ValueError()),)))
+    decision = decide(
+        replace(snapshot, settings=settings, layers=(FixedParticipant(ValueError()),))
+    )
     assert (decision.outcome, decision.incomplete) == (Outcome.BLOCK, True)
     code = "ENGINE_ERROR" if mode == "closed" else "ORG_RISK_BLOCK"
     assert decision.reason_code == code
 
 
 def test_a_closer_that_raises_is_a_block() -> None:
-    closers = (Says(ValueError("boom"), "org"),)
+    closers = (FixedParticipant(ValueError("boom"), "org"),)
     decision = decide(replace(paranoid(), layers=(risky(15),), closers=closers), explain=True)
     assert (decision.outcome, decision.reason_code) == (Outcome.BLOCK, "ENGINE_ERROR")
     assert decision.risk.score == 90
@@ -124,46 +126,52 @@ class TestGates:
     )
 
     def stopped(self, *, explain: bool = False) -> Decision:
-        gate, layer = Says(self.STOP, "kill_switch"), Says(AssertionError("asked"))
+        gate, layer = (
+            FixedParticipant(self.STOP, "kill_switch"),
+            FixedParticipant(AssertionError("must not run")),
+        )
         snapshot = replace(paranoid(), gates=(gate,), layers=(layer,))
         return decide(snapshot, explain=explain)
 
-    def test_nobody_is_asked_behind_a_gate_that_blocks(self) -> None:
+    def test_nothing_runs_after_a_gate_that_blocks(self) -> None:
         decision = self.stopped()
         assert (decision.reason_code, decision.status_hint) == ("MODEL_KILL_SWITCH", 503)
         assert [match.layer for match in decision.matches] == ["kill_switch"]
         assert not decision.incomplete
         assert not decision.counted  # by limits
 
-    def test_the_trace_says_so(self) -> None:
+    def test_the_trace_names_the_gate(self) -> None:
         rows = {row.layer: row.reason for row in self.stopped(explain=True).trace}
         assert rows["static"] == rows["org"] == "not asked: kill_switch had stopped the request"
         assert not rows["kill_switch"].startswith("not asked")
 
-    def test_a_simulation_says_so(self) -> None:
+    def test_the_layers_of_a_simulation_name_the_gate(self) -> None:
         layers = {each.layer: each for each in self.stopped(explain=True).layers}
         assert layers["kill_switch"].reason == "switched off"
         assert layers["org"].reason == "not asked: kill_switch had stopped the request"
         assert layers["org"].outcome is Outcome.ALLOW
 
     @pytest.mark.parametrize("other", [Outcome.ALLOW, Outcome.CANCEL], ids=lambda each: each.name)
-    def test_a_gate_that_raises_is_a_block_and_the_others_are_asked(self, other: Outcome) -> None:
-        said = Verdict(outcome=other)
-        gates = (Says(ValueError("boom"), "kill_switch"), Says(said, "limits"))
-        layer = Says(Verdict(pii_detected=True))
+    def test_a_gate_that_raises_is_a_block_and_the_others_run(self, other: Outcome) -> None:
+        verdict = Verdict(outcome=other)
+        gates = (
+            FixedParticipant(ValueError("boom"), "kill_switch"),
+            FixedParticipant(verdict, "limits"),
+        )
+        layer = FixedParticipant(Verdict(pii_detected=True))
         snapshot = replace(paranoid(), gates=gates, layers=(layer,), closers=())
         decision = decide(snapshot)
         assert (decision.outcome, decision.reason_code) == (Outcome.BLOCK, "ENGINE_ERROR")
         assert [fault.layer for fault in decision.faults] == ["kill_switch"]
         assert decision.pii_detected
 
-    def test_a_gate_that_only_warns_ends_nothing(self) -> None:
-        gate = Says(Verdict(outcome=Outcome.WARN, floors=self.STOP.floors), "limits")
+    def test_a_gate_that_only_warns_does_not_stop_the_request(self) -> None:
+        gate = FixedParticipant(Verdict(outcome=Outcome.WARN, floors=self.STOP.floors), "limits")
         decision = decide(replace(paranoid(), gates=(gate,), layers=()))
         assert decision.reason_code == "ORG_RISK_BLOCK"
 
 
-def test_a_closer_says_in_a_simulation_why_it_lets_pass() -> None:
+def test_a_closer_that_allows_has_a_reason_in_a_simulation() -> None:
     closer = OrgCloser("high", frozenset({"high", "critical"}))
     snapshot = replace(paranoid(), layers=(risky(40),), closers=(closer,))
     layers = {each.layer: each.reason for each in decide(snapshot, explain=True).layers}

@@ -1,4 +1,4 @@
-"""The page on conditions: every example on it is true."""
+"""The examples in docs/conditions.md are correct."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RESULTS: Final = {"true": True, "false": False, "unknown": None}
 
 
 class Example(NamedTuple):
-    """One row of a table that begins with a condition."""
+    """One row of a table whose first column is a condition."""
 
     condition: str
     result: str
@@ -53,23 +53,23 @@ EXAMPLES: Final = list(examples())
 
 
 def request_of(body: str) -> Request:
-    """Returns the request that a JSON document asks."""
+    """Returns the request for a JSON document."""
     message = decide_pb2.DecideRequest()
     decode(json.loads(body), message)
     return to_request(message, "default", "r1")
 
 
 def fenced(language: str) -> list[str]:
-    """Returns the blocks of the page in that language."""
+    """Returns the code blocks of the page in a language."""
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    return [text for spoken, text in blocks if spoken == language]
+    return [text for tag, text in blocks if tag == language]
 
 
 THE_REQUEST: Final = fenced("json")[1]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=[each.condition for each in EXAMPLES])
-def test_an_example_result_what_the_page_says(example: Example) -> None:
+def test_an_example_has_the_result_on_the_page(example: Example) -> None:
     if example.result == "refused":
         with pytest.raises(InvalidCondition):
             compile_condition(example.condition, example.timezone)
@@ -81,15 +81,15 @@ def test_an_example_result_what_the_page_says(example: Example) -> None:
 
 
 def test_every_function_and_operator_has_an_example() -> None:
-    shown = "\n".join(each.condition for each in EXAMPLES if each.result != "refused")
+    conditions = "\n".join(each.condition for each in EXAMPLES if each.result != "refused")
     for function in FUNCTIONS:
-        assert f"{function}(" in shown
+        assert f"{function}(" in conditions
     for operator in ("=", "==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "%"):
-        assert f" {operator} " in shown
+        assert f" {operator} " in conditions
     for words in ("AND", "OR", "NOT", "IN", "LIKE", "MATCHES", "BETWEEN"):
-        assert f" {words} " in shown
-        assert words in {"AND", "OR", "NOT"} or f" NOT {words} " in shown
-    assert {"IS NULL", "IS NOT NULL"} <= set(re.findall(r"IS (?:NOT )?NULL", shown))
+        assert f" {words} " in conditions
+        assert words in {"AND", "OR", "NOT"} or f" NOT {words} " in conditions
+    assert {"IS NULL", "IS NOT NULL"} <= set(re.findall(r"IS (?:NOT )?NULL", conditions))
 
 
 def test_every_name_is_on_the_page_and_in_an_example() -> None:

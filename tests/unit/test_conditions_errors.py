@@ -1,4 +1,4 @@
-"""What people are told who write a condition that is refused, and one that is always unknown."""
+"""The error messages for invalid conditions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pdp.errors import InvalidArgument, InvalidCondition
 
 
 def refusal(source: str) -> InvalidCondition:
-    """Returns the error that `source` is refused with."""
+    """Returns the error that compiling `source` raises."""
     with pytest.raises(InvalidCondition) as refused:
         compile_condition(source)
     return refused.value
@@ -74,7 +74,7 @@ line 1, column 221: expected a value, found OR
         ),
     ],
 )
-def test_a_message_points_to_the_place(source: str, message: str) -> None:
+def test_the_message_has_a_caret_at_the_fault(source: str, message: str) -> None:
     assert refusal(source).message == message.strip("\n")
 
 
@@ -127,7 +127,7 @@ def test_a_message_points_to_the_place(source: str, message: str) -> None:
         ("a = 'b\nc'", 5, "the text that begins here has no closing ' on its line"),
     ],
 )
-def test_what_does_not_parse_says_what_was_expected(source: str, column: int, reason: str) -> None:
+def test_a_syntax_error_says_what_was_expected(source: str, column: int, reason: str) -> None:
     error = refusal(source)
     assert error.violations == (("condition", f"line 1, column {column}: {reason}"),)
     assert (error.line, error.column) == (1, column)
@@ -136,14 +136,14 @@ def test_what_does_not_parse_says_what_was_expected(source: str, column: int, re
 @pytest.mark.parametrize(
     ("source", "column", "reason"),
     [
-        ("hour() < 6", 1, "hour takes 1 argument, and here it has 0"),
-        ("hour(timestamp, 1) < 6", 1, "hour takes 1 argument, and here it has 2"),
-        ("any()", 1, "any takes 1 or 2 arguments, and here it has 0"),
-        ("contains(a)", 1, "contains takes 2 arguments, and here it has 1"),
-        ("timestamp_diff(a) > 1", 1, "timestamp_diff takes 2 or 3 arguments, and here it has 1"),
+        ("hour() < 6", 1, "hour takes 1 argument, not 0"),
+        ("hour(timestamp, 1) < 6", 1, "hour takes 1 argument, not 2"),
+        ("any()", 1, "any takes 1 or 2 arguments, not 0"),
+        ("contains(a)", 1, "contains takes 2 arguments, not 1"),
+        ("timestamp_diff(a) > 1", 1, "timestamp_diff takes 2 or 3 arguments, not 1"),
         ("HOUR(timestamp) < 6", 1, "there is no function HOUR; did you mean hour?"),
-        ("eval('1')", 1, f"there is no function eval; there are {', '.join(FUNCTIONS)}"),
-        ("a.b(1)", 1, f"there is no function a.b; there are {', '.join(FUNCTIONS)}"),
+        ("eval('1')", 1, f"there is no function eval; use one of {', '.join(FUNCTIONS)}"),
+        ("a.b(1)", 1, f"there is no function a.b; use one of {', '.join(FUNCTIONS)}"),
         ("has(1)", 5, "has takes a name, such as target.resource_id"),
         ("has(lower(a))", 5, "has takes a name, such as target.resource_id"),
         (
@@ -159,22 +159,22 @@ def test_what_does_not_parse_says_what_was_expected(source: str, column: int, re
         (
             "target > 1",
             1,
-            "target is no value itself: name one of target.resource_type, "
+            "target is not a value: name one of target.resource_type, "
             "target.resource_id, target.sensitivity_level, target.classifications, target.fields",
         ),
-        ("model = 'x'", 1, "model is no value itself: name one of model.provider, model.model"),
-        ("context = 1", 1, "context is no value itself: name one of its keys"),
+        ("model = 'x'", 1, "model is not a value: name one of model.provider, model.model"),
+        ("context = 1", 1, "context is not a value: name one of its keys"),
         ("action.vreb = 'x'", 1, "a request has no action.vreb; did you mean action.verb?"),
         (
             "target.x = 1",
             1,
-            "a request has no target.x; there are target.resource_type, "
+            "a request has no target.x; use one of target.resource_type, "
             "target.resource_id, target.sensitivity_level, target.classifications, target.fields",
         ),
-        ("tool.name = 1", 1, "tool has no fields of its own"),
-        ("action.verb.x = 1", 1, "action.verb has no fields of its own"),
-        ("subject.groups.x = 1", 1, "subject.groups has no fields of its own"),
-        ("timestamp.year = 1", 1, "timestamp has no fields of its own"),
+        ("tool.name = 1", 1, "tool has no fields"),
+        ("action.verb.x = 1", 1, "action.verb has no fields"),
+        ("subject.groups.x = 1", 1, "subject.groups has no fields"),
+        ("timestamp.year = 1", 1, "timestamp has no fields"),
         ("1 + 2", 1, "expected something that is true or false, found a number"),
         ("'a'", 1, "expected something that is true or false, found a text"),
         ("a AND tool", 7, "expected something that is true or false, found a text"),
@@ -188,24 +188,26 @@ def test_what_does_not_parse_says_what_was_expected(source: str, column: int, re
         (f"a MATCHES '{'x' * 1001}'", 11, "must be at most 1000 characters"),
         ("a = 1e999", 5, "the number is too large"),
         ("a = 9007199254740993", 5, "whole numbers go up to 9007199254740992"),
-        (r"a = '\ud83d'", 5, "the text holds half of a surrogate pair"),
-        ("a = '\ud83d'", 6, "half of a surrogate pair stands for no character"),
+        (r"a = '\ud83d'", 5, "the text contains half of a surrogate pair"),
+        ("a = '\ud83d'", 6, "half of a surrogate pair is not a character"),
     ],
 )
-def test_what_cannot_be_asked_is_refused(source: str, column: int, reason: str) -> None:
+def test_invalid_names_calls_and_literals_are_refused(
+    source: str, column: int, reason: str
+) -> None:
     assert refusal(source).violations == (("condition", f"line 1, column {column}: {reason}"),)
 
 
-def test_ten_problems_are_told_at_most() -> None:
+def test_an_error_lists_at_most_ten_faults() -> None:
     assert len(refusal(" OR ".join(f"f{i}()" for i in range(30))).violations) == 10
 
 
-def test_the_message_holds_nothing_that_a_terminal_would_obey() -> None:
+def test_the_message_has_no_control_characters() -> None:
     message = refusal("a = '\x1b[31m' AND").message
     assert message.replace("\n", "").isprintable()
 
 
-def test_an_error_is_an_invalid_argument_with_a_reason_of_its_own() -> None:
+def test_an_error_is_an_invalid_argument_with_its_own_reason() -> None:
     error = refusal("a\n AND OR")
     assert isinstance(error, InvalidArgument)
     assert error.reason == "INVALID_CONDITION"
@@ -214,4 +216,4 @@ def test_an_error_is_an_invalid_argument_with_a_reason_of_its_own() -> None:
 
 def test_a_condition_is_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
-        compile_condition("a").source = "b"  # type: ignore[misc] # that is the point
+        compile_condition("a").source = "b"  # type: ignore[misc] # the test is about this

@@ -1,4 +1,4 @@
-"""The functions of conditions: tables of what each comes to."""
+"""The functions of conditions: tables of conditions and their results."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_timestamp_diff(source: str, expected: Truth) -> None:
     ("timestamp LIKE '2%'", U),
     ("when < day", F),  # two texts are compared as texts
 )
-def test_times_are_compared_with_times(source: str, expected: Truth) -> None:
+def test_the_timestamp_is_compared_with_times_only(source: str, expected: Truth) -> None:
     assert of(source) is expected
 
 
@@ -179,7 +179,9 @@ BERLIN = "Europe/Berlin"
         ("hour(timestamp) = 3", "Etc/UTC", T),
     ],
 )
-def test_times_are_in_the_policys_time_zone(source: str, timezone: str, expected: Truth) -> None:
+def test_times_are_in_the_time_zone_of_the_policy(
+    source: str, timezone: str, expected: Truth
+) -> None:
     assert of(source, timezone) is expected
 
 
@@ -210,12 +212,12 @@ def test_an_unknown_time_zone_is_refused(timezone: str) -> None:
     assert "there is no time zone" in violation.reason
 
 
-def test_a_condition_is_compiled_once() -> None:
+def test_compiled_conditions_are_cached() -> None:
     assert compile_condition("a = 1") is compile_condition("a = 1")
     assert compile_condition("a = 1", BERLIN) is not compile_condition("a = 1")
 
 
-def test_a_condition_says_what_it_asks_for() -> None:
+def test_a_condition_lists_its_names() -> None:
     condition = compile_condition("risk_score > 0.5 AND a.b = 1 OR a.b = 2 AND hour(timestamp) < 6")
     assert condition.names == ("a.b", "risk_score", "timestamp")
     assert condition.evaluate(REQUEST) is None

@@ -1,4 +1,4 @@
-"""Whatever is written, it is compiled or refused, at once; and nothing compiled can do harm."""
+"""Every input is compiled or refused, quickly, and compiled conditions are safe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pdp.domain.request import Request, Subject
 from pdp.engine.conditions import compile_condition
 from pdp.errors import InvalidCondition
 from tests.support.condition_strategies import conditions, documents, request_of
-from tests.support.condition_trees import written
+from tests.support.condition_trees import source_of
 from tests.support.safe_code import assert_harmless
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ REQUEST: Final = Request(
 
 
 def check(source: str, request: Request = REQUEST) -> None:
-    """Compiles what may be a condition; if it is one, evaluates it."""
+    """Compiles `source`, and evaluates it if it is a valid condition."""
     try:
         condition = compile_condition(source)
     except InvalidCondition as refused:
@@ -65,7 +65,7 @@ def check(source: str, request: Request = REQUEST) -> None:
 
 
 def check_refusal(error: InvalidCondition) -> None:
-    """A refusal has a place and a reason, and can be sent."""
+    """Checks that an error has a position and a reason, and can be encoded."""
     assert error.violations
     assert error.line >= 1
     assert error.column >= 1
@@ -86,10 +86,10 @@ def test_any_text(source: str) -> None:
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(condition=conditions, document=documents, data=st.data())
-def test_conditions_with_parts_cut_out_doubled_and_replaced(
+def test_conditions_with_parts_removed_doubled_and_replaced(
     condition: Any, document: Mapping[str, Any], data: st.DataObject
 ) -> None:
-    source = written(condition)
+    source = source_of(condition)
     for _ in range(data.draw(st.integers(1, 3))):
         start = data.draw(st.integers(0, len(source)))
         end = data.draw(st.integers(start, min(len(source), start + 12)))
@@ -111,7 +111,7 @@ def test_conditions_with_parts_cut_out_doubled_and_replaced(
         *("subject.count", "type", "str", "None", "True.real", "import", "lambda", "yield", "bind"),
     ],
 )
-def test_names_of_python_are_keys_of_the_request_and_nothing_else(name: str) -> None:
+def test_python_names_are_keys_of_the_request_only(name: str) -> None:
     condition = compile_condition(f"{name} IS NOT NULL OR {name} = 'x'")
     assert_harmless(condition.evaluate)
     assert condition.evaluate(Request(context={"other": 1.0}, arguments={})) is None
@@ -120,11 +120,11 @@ def test_names_of_python_are_keys_of_the_request_and_nothing_else(name: str) -> 
     for key in reversed(keys[1:] if keys[0] in {"arguments", "subject"} else keys):
         value = {key: value}
     attributes = value.get("attributes", value)
-    asked = Request(context=value, arguments=value, subject=Subject(attributes=attributes))
-    assert condition.evaluate(asked) is True
+    request = Request(context=value, arguments=value, subject=Subject(attributes=attributes))
+    assert condition.evaluate(request) is True
 
 
-def test_what_is_compiled_holds_no_text_of_the_author() -> None:
+def test_compiled_code_has_no_text_of_the_policy() -> None:
     evaluate = compile_condition(
         "evil_name.part = 'evil text' OR any(x, ['evil item']) AND lower(evil) LIKE 'evil%'"
     ).evaluate
@@ -161,13 +161,13 @@ COLLIDING = [float(2**61) ** power * 3 for power in range(17)] * 6000
     ids=["like", "wildcards", "matches", "plus", "contains", "cases", "any", "all", "hashes", "in",
          "texts", "integers", "products", "numbers"],
 )  # fmt: skip
-def test_large_values_are_only_values(source: str, context: dict[str, Any]) -> None:
+def test_large_values_are_evaluated(source: str, context: dict[str, Any]) -> None:
     condition = compile_condition(source)
     assert condition.evaluate(Request(context=context)) in {True, False, None}
 
 
 def between(depth: int) -> str:
-    """Returns a condition that a compiler could copy out twice at each of its levels."""
+    """Returns a condition whose code would double at each level if the compiler copied operands."""
     return f"{'(' * depth}a{' BETWEEN b AND c)' * depth} IS NULL"
 
 

@@ -1,4 +1,4 @@
-"""What null, arithmetic, logic and names come to: tables of conditions."""
+"""Null, arithmetic, logic and names: tables of conditions and their results."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_three_valued_truth_tables(left: str, right: str) -> None:
 
 @pytest.mark.parametrize("third", TRUTHS)
 @pytest.mark.parametrize("operator", ["AND", "OR"])
-def test_chains_are_joined_from_left_to_right(operator: str, third: str) -> None:
+def test_chains_are_evaluated_from_left_to_right(operator: str, third: str) -> None:
     for first in TRUTHS:
         for second in TRUTHS:
             chain = of(f"{first} {operator} {second} {operator} {third}")
@@ -180,18 +180,18 @@ def test_names(source: str, expected: Truth) -> None:
         "anything",
     ],
 )
-def test_what_a_request_does_not_give_is_missing(name: str) -> None:
+def test_names_without_a_value_in_the_request_are_missing(name: str) -> None:
     assert of(f"{name} IS NULL", request=Request()) is True
     assert of(f"{name} = 1", request=Request()) is None
 
 
 @pytest.mark.parametrize("name", ["subject.groups", "target.classifications", "target.fields"])
-def test_a_list_that_is_not_given_is_empty(name: str) -> None:
+def test_lists_without_a_value_in_the_request_are_empty(name: str) -> None:
     assert of(f"count({name}) = 0", request=Request()) is True
     assert of(f"'a' IN {name}", request=Request()) is False
 
 
-def test_a_name_may_be_any_word_and_in_any_script() -> None:
+def test_a_name_can_be_any_word_in_any_script() -> None:
     context: dict[str, Any] = {"größe": 1.0, "名前": "x", "is_null": 1.0, "In": 3.0}
     request = Request(context={**context, "hour": 5.0})
     assert of("größe = 1 AND 名前 = 'x' AND is_null = 1", request=request) is True

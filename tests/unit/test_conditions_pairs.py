@@ -1,4 +1,4 @@
-"""Every operator and function on operands of every kind, compiled and read slowly."""
+"""Every operator and function on operands of every type, compared with the reference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from pdp.engine.conditions import compile_condition
 from tests.support.condition_strategies import request_of
-from tests.support.condition_trees import TIMESTAMP, Tree, written
+from tests.support.condition_trees import TIMESTAMP, Tree, source_of
 from tests.support.reference_conditions import Reference
 
 DOCUMENT: Final[dict[str, Any]] = {
@@ -58,8 +58,8 @@ REQUEST: Final = request_of(DOCUMENT)
 
 
 def assert_agrees(tree: Tree) -> None:
-    """Fails where a condition comes to something else than the reference says."""
-    source = written(tree)
+    """Asserts that a condition has the same result as the reference."""
+    source = source_of(tree)
     condition = compile_condition(source)
     expected = REFERENCE.truth_of(tree)
     assert condition.evaluate(REQUEST) is expected, source
@@ -67,36 +67,36 @@ def assert_agrees(tree: Tree) -> None:
 
 
 def assert_value_agrees(tree: Tree) -> None:
-    """The same for what comes to a number or a text."""
+    """Asserts that an expression for a number or a text has the same value as the reference."""
     expected = REFERENCE.value_of(tree)
     if expected is None:
         assert_agrees(("is null", tree))
     else:
-        kind = "text" if isinstance(expected, str) else "number"
-        assert REFERENCE.truth_of(("=", tree, (kind, expected))) is True
-        assert_agrees(("=", tree, (kind, expected)))
+        literal = ("text" if isinstance(expected, str) else "number", expected)
+        assert REFERENCE.truth_of(("=", tree, literal)) is True
+        assert_agrees(("=", tree, literal))
 
 
 @pytest.mark.parametrize("operator", ["=", "!=", "<", "<=", ">", ">=", "in", "not in"])
-def test_comparisons_of_any_two(operator: str) -> None:
+def test_comparisons_of_all_pairs(operator: str) -> None:
     for left, right in product(OPERANDS, OPERANDS):
         assert_agrees((operator, left, right))
 
 
 @pytest.mark.parametrize("operator", ["+", "-", "*", "/", "%"])
-def test_arithmetic_on_any_two(operator: str) -> None:
+def test_arithmetic_on_all_pairs(operator: str) -> None:
     for left, right in product(OPERANDS, OPERANDS):
         assert_value_agrees((operator, left, right))
 
 
 @pytest.mark.parametrize("function", ["contains", "starts_with", "ends_with", "any", "all"])
-def test_truths_of_any_two(function: str) -> None:
+def test_boolean_functions_of_all_pairs(function: str) -> None:
     for left, right in product(OPERANDS, OPERANDS):
         assert_agrees(("call", function, left, right))
 
 
 @pytest.mark.parametrize("function", ["count", "timestamp_diff"])
-def test_numbers_of_any_two(function: str) -> None:
+def test_numeric_functions_of_all_pairs(function: str) -> None:
     for left, right in product(OPERANDS, OPERANDS):
         assert_value_agrees(("call", function, left, right))
 
@@ -104,45 +104,45 @@ def test_numbers_of_any_two(function: str) -> None:
 @pytest.mark.parametrize(
     "function", ["hour", "minute", "day_of_week", "date", "length", "lower", "upper", "count"]
 )
-def test_values_of_any_one(function: str) -> None:
+def test_functions_of_all_operands(function: str) -> None:
     for operand in OPERANDS:
         assert_value_agrees(("call", function, operand))
 
 
 @pytest.mark.parametrize("function", ["any", "all"])
-def test_truths_of_any_one(function: str) -> None:
+def test_any_and_all_of_all_operands(function: str) -> None:
     for operand in OPERANDS:
         assert_agrees(("call", function, operand))
 
 
-@pytest.mark.parametrize("how", ["is null", "is not null"])
-def test_presence_of_any(how: str) -> None:
+@pytest.mark.parametrize("operator", ["is null", "is not null"])
+def test_presence_of_all_operands(operator: str) -> None:
     for operand in OPERANDS:
-        assert_agrees((how, operand))
+        assert_agrees((operator, operand))
         if operand[0] == "name":
             assert_agrees(("call", "has", operand))
 
 
-def test_negatives_and_patterns_of_any() -> None:
+def test_negatives_and_patterns_of_all_operands() -> None:
     for operand in OPERANDS:
         assert_value_agrees(("negative", operand))
-        for how, pattern in product(("like", "not like"), ("a", "a%", "%a", "%a%", "_", "")):
-            assert_agrees((how, operand, pattern))
+        for operator, pattern in product(("like", "not like"), ("a", "a%", "%a", "%a%", "_", "")):
+            assert_agrees((operator, operand, pattern))
         assert_agrees(("matches", operand, "^[ab]$"))
 
 
-def test_membership_among_several_of_any_kind() -> None:
+def test_membership_in_lists_of_all_types() -> None:
     for value, item in product(OPERANDS, OPERANDS):
         assert_agrees(("in", value, ("text", "b"), item))
 
 
-def test_bounds_of_any_kind() -> None:
+def test_between_with_bounds_of_all_types() -> None:
     few = (*OPERANDS[:6], *LITERALS[2:5], TIMESTAMP, ("name", "day"))
     for value, low, high in product(few, few, few):
         assert_agrees(("between", value, low, high))
 
 
-def test_any_two_joined() -> None:
+def test_logic_of_all_pairs() -> None:
     truths = [("name", "yes"), ("boolean", False), ("name", "missing"), ("name", "a"), COMPUTED[2]]
     for operator, left, right in product(("and", "or"), truths, truths):
         assert_agrees((operator, left, right))

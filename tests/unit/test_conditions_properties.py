@@ -1,4 +1,4 @@
-"""What is compiled held to a slow reading of the same condition, on requests at random."""
+"""Compiled conditions agree with a slow reference implementation on random requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pdp.engine.conditions import compile_condition
 from pdp.errors import InvalidCondition
 from tests.support.condition_strategies import conditions, documents, request_of
-from tests.support.condition_trees import Tree, written
+from tests.support.condition_trees import Tree, source_of
 from tests.support.reference_conditions import Reference
 from tests.support.safe_code import assert_harmless
 
@@ -35,12 +35,12 @@ ZONES = ("UTC", "Europe/Berlin", "Asia/Kolkata", "America/St_Johns")
 def test_compiled_and_reference_agree(
     condition: Tree, requests: list[Mapping[str, Any]], timezone: str
 ) -> None:
-    """Compiled, explained and read slowly, a condition comes to the same for every request."""
-    source = written(condition)
+    """A compiled condition, its explanation and the reference have the same result."""
+    source = source_of(condition)
     try:
         compiled = compile_condition(source, timezone)
     except InvalidCondition as refused:
-        # The only thing at random that is: a text or a number where a truth must be.
+        # The only error that random conditions have: a text or a number instead of a condition.
         if "true or false" not in refused.message:
             raise
         return
@@ -48,7 +48,7 @@ def test_compiled_and_reference_agree(
     for document in requests:
         expected = Reference(document, ZoneInfo(timezone)).truth_of(condition)
         request = request_of(document)
-        event(f"comes to {expected}")
+        event(f"the result is {expected}")
         assert compiled.evaluate(request) is expected, source
         explanation = compiled.explain(request)
         assert explanation.truth is expected, source
@@ -56,6 +56,6 @@ def test_compiled_and_reference_agree(
 
 
 @pytest.mark.parametrize("timezone", ZONES)
-def test_an_empty_request_is_judged(timezone: str) -> None:
+def test_an_empty_request_can_be_evaluated(timezone: str) -> None:
     condition = compile_condition("hour(timestamp) = 0 OR a > 1 OR NOT has(b)", timezone)
     assert condition.evaluate(request_of({"subject": {}, "target": {}})) is True

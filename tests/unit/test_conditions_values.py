@@ -1,4 +1,4 @@
-"""What comparisons come to: tables of conditions that are true, false and unknown."""
+"""Comparisons: tables of conditions that are true, false and unknown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     ("batch_size > 100 AND target.sensitivity_level >= 3", T),
     ("hour(timestamp) < 6 OR hour(timestamp) > 22", T),
 )
-def test_the_seeds_conditions(source: str, expected: Truth) -> None:
+def test_the_conditions_of_the_api_examples(source: str, expected: Truth) -> None:
     assert of(source) is expected
 
 

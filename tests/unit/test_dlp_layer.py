@@ -1,4 +1,4 @@
-"""The DLP layer: which rules hold for whom, and how strictly."""
+"""The DLP layer: which rules are in force for whom, and with which settings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NO_FRAMEWORKS = OrgPolicy(gdpr=False, ai_act=False)
 
 
 class TestPlatformRules:
-    def test_they_hold_for_every_tenant(self) -> None:
+    def test_they_are_in_force_for_every_tenant(self) -> None:
         decision = judged(tenant_of(policies([rule("cards", "card")])), f"pay {CARD}")
         assert decision.outcome is Outcome.REDACT
         assert decision.redacted_text == "pay [REDACTED]"
@@ -49,15 +49,13 @@ class TestPlatformRules:
             (DlpCustomisation("cards", confidence_threshold=1.0), Outcome.REDACT),
         ],
     )
-    def test_a_tenant_sets_how_strict_they_are(
-        self, change: DlpCustomisation, outcome: Outcome
-    ) -> None:
+    def test_a_tenant_can_customise_them(self, change: DlpCustomisation, outcome: Outcome) -> None:
         shipped = policies([rule("cards", "card")])
         decision = judged(tenant_of(shipped, policies(customisations=[change])), CARD)
         assert decision.outcome is outcome
         assert judged(tenant_of(shipped), CARD).outcome is Outcome.REDACT
 
-    def test_a_tenants_own_add_to_them_and_give_the_replacement(self) -> None:
+    def test_own_rules_of_a_tenant_come_first_and_set_the_replacement(self) -> None:
         shipped = policies([rule("cards", "card")])
         config = {"detector": "card", "replacement": "[CARD]"}
         own = policies([rule("mine", "card", config_json=config)])
@@ -67,28 +65,28 @@ class TestPlatformRules:
 
 
 class TestConfidence:
-    @pytest.mark.parametrize(("threshold", "found"), [(0.4, True), (0.41, False)])
-    def test_what_is_below_the_threshold_does_not_count(
-        self, threshold: float, found: bool
+    @pytest.mark.parametrize(("threshold", "matched"), [(0.4, True), (0.41, False)])
+    def test_findings_below_the_threshold_do_not_count(
+        self, threshold: float, matched: bool
     ) -> None:
         own = policies([rule("guess", "guess", "block", confidence_threshold=threshold)])
         decision = judged(tenant_of(policies(), own), "a GUESS")
-        assert (decision.outcome is Outcome.BLOCK) is found
+        assert (decision.outcome is Outcome.BLOCK) is matched
         (row,) = [each for each in decision.trace if each.policy_id == "guess"]
-        assert row.matched is found
+        assert row.matched is matched
         assert "0.4" in row.reason
 
-    def test_what_its_check_refuses_is_told_in_the_trace(self) -> None:
+    def test_the_trace_shows_values_that_fail_the_validator(self) -> None:
         decision = judged(tenant_of(policies([rule("cards", "card")])), "4111111111111112")
         assert decision.outcome is Outcome.ALLOW
         (row,) = [each for each in decision.trace if each.policy_id == "cards"]
         assert row.reason == "its pattern was found, but no value passed the check"
 
-    def test_a_trace_holds_no_value(self) -> None:
+    def test_a_trace_has_no_values(self) -> None:
         decision = judged(tenant_of(policies([rule("cards", "card")])), f"pay {CARD}")
         assert CARD not in repr(decision._replace(redacted_text=None))
 
-    def test_what_is_met_by_nothing_finds_nothing(self) -> None:
+    def test_empty_matches_do_not_count(self) -> None:
         own = policies([rule("empty", pattern="x*", tier="block")])
         assert judged(tenant_of(policies(), own), "abc").outcome is Outcome.ALLOW
         assert judged(tenant_of(policies(), own), "axc").outcome is Outcome.BLOCK
@@ -100,7 +98,7 @@ class TestGroups:
     def group(self, name: str, **change: object) -> UserGroup:
         return UserGroup(name, f"Group {name}", dlp_rules=[{"rule_id": "cards", **change}])
 
-    def test_it_holds_for_who_names_it_or_is_a_member(self) -> None:
+    def test_a_group_applies_to_requests_that_name_it_and_to_its_members(self) -> None:
         stricter = UserGroup(
             "g", "Finance", members=["u1"], dlp_rules=[{"rule_id": "cards", "action_tier": "block"}]
         )
@@ -115,7 +113,7 @@ class TestGroups:
             assert decision.outcome is Outcome.BLOCK
             assert decision.matches[-1].action == "block"
 
-    def test_of_several_the_strictest_of_each_setting_counts(self) -> None:
+    def test_the_strictest_setting_of_several_groups_counts(self) -> None:
         groups = [
             self.group("a", action_tier="prompt", confidence_threshold=0.95),
             self.group("b", action_tier="redact"),
@@ -125,20 +123,20 @@ class TestGroups:
         assert judged(tenant, CARD, "b").outcome is Outcome.REDACT
         assert judged(tenant, CARD, "a", "b").outcome is Outcome.REDACT
 
-    def test_it_can_only_tighten(self) -> None:
+    def test_a_group_cannot_weaken_a_rule(self) -> None:
         shipped = policies([rule("cards", "card", "block")])
         weaker = self.group("a", action_tier="log_only", enabled=False, confidence_threshold=1.0)
         tenant = tenant_of(shipped, policies(groups=[weaker]))
         assert judged(tenant, CARD, "a").outcome is Outcome.BLOCK
 
-    def test_it_puts_a_disabled_rule_in_force_for_itself(self) -> None:
+    def test_a_group_can_enable_a_disabled_rule_for_its_members(self) -> None:
         off = DlpCustomisation("cards", enabled=False, action_tier="redact")
         own = policies(customisations=[off], groups=[self.group("a", enabled=True)])
         tenant = tenant_of(self.SHIPPED, own)
         assert judged(tenant, CARD).matches == ()
         assert judged(tenant, CARD, "a").outcome is Outcome.REDACT
 
-    def test_its_bundle_holds_for_its_users_alone(self) -> None:
+    def test_a_bundle_of_a_group_applies_to_its_members_only(self) -> None:
         shipped = policies(
             [rule("pci", "card", "block", bundle_id="pci_dss", clause="PCI-DSS 3.4")],
             bundles=[bundle("pci_dss", "pci")],
@@ -163,12 +161,12 @@ class TestBundles:
         assert [match.action for match in decision.matches] == ["log_only"]
         assert decision.frameworks == ("GDPR Art. 9",)
 
-    def test_a_framework_that_is_off_says_nothing(self) -> None:
+    def test_a_framework_that_is_off_has_no_effect(self) -> None:
         tenant = tenant_of(self.SHIPPED, policies(org=NO_FRAMEWORKS))
         decision = judged(tenant, "ann@example.org")
         assert (decision.matches, decision.frameworks) == ((), ())
 
-    def test_an_activated_bundle_has_its_rules_own_tiers(self) -> None:
+    def test_an_activated_bundle_uses_the_tiers_of_its_rules(self) -> None:
         shipped = policies(
             self.SHIPPED.of_kind("dlp_rule").values(),
             bundles=[bundle("gdpr", "art9", enabled=True)],
@@ -177,12 +175,12 @@ class TestBundles:
         assert decision.outcome is Outcome.BLOCK
         assert decision.frameworks == ("GDPR Art. 9",)
 
-    def test_what_nobody_looks_for_has_no_articles(self) -> None:
+    def test_a_request_without_findings_has_no_articles(self) -> None:
         assert judged(tenant_of(self.SHIPPED), "nothing").frameworks == ()
 
 
-class TestManyFinds:
-    def test_more_than_can_be_told_are_the_whole_string(self) -> None:
+class TestManyFindings:
+    def test_too_many_findings_redact_the_whole_string(self) -> None:
         own = policies([rule("xs", pattern="x", tier="redact")])
         tenant = tenant_of(policies(), own)
         few = judged(tenant, "x." * MAX_SPANS)
@@ -197,7 +195,7 @@ class TestModels:
         "people", "mail", "redact", detector_type="ner", entity_type="PERSON", config_json={}
     )
 
-    def test_what_no_model_was_asked_for_is_incomplete(self) -> None:
+    def test_a_decision_without_a_required_model_is_incomplete(self) -> None:
         tenant = tenant_of(policies(), policies([self.PERSON]))
         assert tenant.ner == {EntityLabel("ner", "PERSON")}
         decision = judged(tenant, "Ann")
@@ -206,48 +204,48 @@ class TestModels:
         assert [warning.policy_id for warning in decision.warnings] == ["people"]
         assert not judged(tenant, "").incomplete
 
-    def test_what_a_model_found_is_redacted_in_its_place(self) -> None:
+    def test_findings_of_a_model_are_redacted_in_place(self) -> None:
         tenant = tenant_of(policies(), policies([self.PERSON]))
-        wanted = EntityLabel("ner", "PERSON")
-        found = NerFindings(
+        person = EntityLabel("ner", "PERSON")
+        ner = NerFindings(
             (
-                NamedEntity(wanted, 0.85, 0, 3),
-                NamedEntity(wanted, 0.2, 4, 7),
-                NamedEntity(wanted, 0.9, 1, 4, "/to"),
+                NamedEntity(person, 0.85, 0, 3),
+                NamedEntity(person, 0.2, 4, 7),
+                NamedEntity(person, 0.9, 1, 4, "/to"),
             )
         )
-        request = Request(text="Ann and Bob", arguments={"to": "=Bob"}, ner=found)
+        request = Request(text="Ann and Bob", arguments={"to": "=Bob"}, ner=ner)
         decision = evaluate(tenant, request, "id")
         assert not decision.incomplete
         assert decision.redacted_text == "[REDACTED] and Bob"
         assert decision.redacted_arguments == {"to": "=[REDACTED]"}
         assert decision.pii_detected
 
-    def test_patterns_answer_for_what_they_can_find(self) -> None:
+    def test_patterns_replace_models_for_types_that_they_can_find(self) -> None:
         mail = rule("m", "mail", detector_type="ner", entity_type="EMAIL_ADDRESS", config_json={})
         tenant = tenant_of(policies(), policies([mail]))
         assert tenant.ner == frozenset()
         assert judged(tenant, "to ann@example.org").redacted_text == "to [REDACTED]"
 
-    def test_several_labels_each_keep_their_type(self) -> None:
+    def test_findings_of_several_labels_keep_their_types(self) -> None:
         config = {"entities": ["EMAIL_ADDRESS", "PERSON"], "replacement": "[{entity_type}]"}
         both = rule("b", "mail", detector_type="ner", entity_type="PERSONAL", config_json=config)
         tenant = tenant_of(policies(), policies([both]))
-        found = NerFindings((NamedEntity(EntityLabel("ner", "PERSON"), 0.9, 0, 3),))
-        decision = evaluate(tenant, Request(text="Ann ann@example.org", ner=found), "id")
+        ner = NerFindings((NamedEntity(EntityLabel("ner", "PERSON"), 0.9, 0, 3),))
+        decision = evaluate(tenant, Request(text="Ann ann@example.org", ner=ner), "id")
         assert decision.redacted_text == "[PERSON] [EMAIL_ADDRESS]"
 
 
 class TestCompilation:
-    def test_a_write_of_something_else_compiles_nothing_anew(self) -> None:
+    def test_a_write_of_another_kind_reuses_the_layer(self) -> None:
         platform = platform_of(policies([rule("cards", "card")]))
         first = compile_tenant(platform, "t", policies(), 1)
-        # As a store's change would: other kinds stay the same objects.
+        # A change in the store also replaces one kind only; other kinds stay the same objects.
         own = first.policies.with_policies("static_policy", {})
         second = compile_tenant(platform, "t", own, 2, first)
         assert _layer(first) is _layer(second)
 
-    def test_a_write_of_one_rule_compiles_that_one_alone(self) -> None:
+    def test_a_write_of_one_rule_compiles_that_rule_only(self) -> None:
         platform = platform_of(policies([rule("cards", "card")]))
         own = policies([rule("a", pattern="a"), rule("b", pattern="b"), rule("c", pattern="c")])
         first = compile_tenant(platform, "t", own, 1)
@@ -261,13 +259,13 @@ class TestCompilation:
         assert judged(second, "c", "G").outcome is Outcome.BLOCK
         assert judged(second, "c").outcome is Outcome.REDACT
 
-    def test_what_several_rules_look_for_is_watched_once(self) -> None:
+    def test_rules_with_the_same_detector_share_a_watch(self) -> None:
         own = policies([rule("a", "card"), rule("b", "card", "block")])
         book = _layer(tenant_of(policies(), own)).book
         (watch,) = book.by_pattern[r"\b[0-9]{16}\b"]
         assert watch.rule_indexes == (0, 1)
 
-    def test_without_a_rule_there_is_no_layer(self) -> None:
+    def test_there_is_no_layer_without_a_rule_in_force(self) -> None:
         own = policies([rule("a", "card", enabled=False), rule("b", "card", "none")])
         assert not any(isinstance(each, DlpLayer) for each in tenant_of(policies(), own).layers)
 

@@ -1,4 +1,4 @@
-"""Evaluate and combine: the strongest verdict, whole-number risk, and failing closed."""
+"""`evaluate` and `combine`: the strongest verdict, the risk, and failing closed."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.domain.static_policy import KIND, StaticPolicy
 from pdp.domain.tenant_settings import TenantSettings
 from pdp.engine import evaluate as evaluate_module
+from pdp.engine.combine import combine, plain_allow
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate, unjudged
+from pdp.engine.evaluation import EvaluationState
 from pdp.engine.scan import Findings, ScanMemoryExhausted
 from pdp.errors import InvalidPattern
-from tests.unit.test_chains import chained as chained_rules
+from tests.unit.test_chains import chain_of
 from tests.unit.test_chains import rule as chain_rule
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FixedLayer:
-    """A layer that always says the same, or always fails."""
+    """A layer that always returns the same verdict, or always raises."""
 
     verdict: Verdict | Exception
     name: str = "static"
@@ -106,7 +108,7 @@ class TestFailingClosed:
     def test_redactions_that_cannot_be_made_are_a_block(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Whatever the failure mode: what would be left of the text is not known."""
+        """The failure mode does not matter: how much of the text may be shown is unknown."""
 
         def fails(*_: object, **__: object) -> Redacted:
             raise RecursionError
@@ -119,18 +121,18 @@ class TestFailingClosed:
         assert decision.incomplete
 
     @pytest.mark.parametrize("mode", ["closed", "open"])
-    def test_what_was_not_scanned_is_not_said_to_hold_nothing(
+    def test_a_failed_scan_is_not_reported_as_no_findings(
         self, monkeypatch: pytest.MonkeyPatch, mode: str
     ) -> None:
-        """In the trace and in a simulation's layers, which says nothing of faults beside them."""
+        """Neither in the trace nor in the layers of a simulation, which has no list of faults."""
 
         def exhausted(*_: object) -> Findings:
             raise ScanMemoryExhausted
 
         monkeypatch.setattr(evaluate_module, "scan", exhausted)
-        chained = chained_rules(chain_rule({"type": "BLOCK"}, {"content_regex": "x"}))
+        policies = chain_of(chain_rule({"type": "BLOCK"}, {"content_regex": "x"}))
         platform = compile_platform(PolicySet(), {})
-        snapshot = compile_tenant(platform, "acme", failing(chained, mode), 7)
+        snapshot = compile_tenant(platform, "acme", failing(policies, mode), 7)
         decision = decide(snapshot, text="x", explain=True)
         safe = Outcome.BLOCK if mode == "closed" else Outcome.ALLOW
         not_scanned = "could not look into the request: the scan failed"
@@ -142,34 +144,34 @@ class TestFailingClosed:
         reasons = [row.reason for row in decision.trace if row.rule_id]
         assert reasons == ["content_regex could not be looked for"]
 
-    def test_text_that_is_no_unicode_is_a_block(self) -> None:
+    def test_text_with_invalid_unicode_is_a_block(self) -> None:
         assert decide(snapshot_of(policy("p", "x")), text="\ud800").incomplete
 
-    def test_failure_mode_open_lets_pass_and_says_so(self) -> None:
+    def test_failure_mode_open_allows_an_incomplete_decision(self) -> None:
         decision = decide(with_layers(FixedLayer(ValueError()), mode="open"), text="x")
         assert decision.outcome is Outcome.ALLOW
         assert decision.incomplete
         assert (decision.reason_code, decision.status_hint) == ("ENGINE_ERROR", 200)
 
-    def test_failure_mode_open_does_not_weaken_what_other_layers_say(self) -> None:
+    def test_failure_mode_open_does_not_weaken_other_layers(self) -> None:
         block = Verdict(outcome=Outcome.BLOCK, reason_code="STATIC_POLICY_BLOCK")
         layers = (FixedLayer(ValueError(), "customer"), FixedLayer(block))
         decision = decide(with_layers(*layers, mode="open"), text="x")
         assert (decision.outcome, decision.incomplete) == (Outcome.BLOCK, True)
 
-    def test_the_other_layers_are_asked_all_the_same(self) -> None:
+    def test_other_layers_run_after_a_fault(self) -> None:
         log = Verdict(pii_detected=True)
         layers = (FixedLayer(ValueError(), "customer"), FixedLayer(log))
         assert decide(with_layers(*layers), text="x").pii_detected
 
-    def test_verdicts_that_cannot_be_combined_are_a_block_of_their_revision(self) -> None:
+    def test_verdicts_that_cannot_be_combined_are_a_block_with_the_revision(self) -> None:
         broken = Verdict(outcome=Outcome.REDACT, redactions=(None,))  # type: ignore[arg-type]
         for mode in ("closed", "open"):
             decision = decide(with_layers(FixedLayer(broken), mode=mode), text="x")
             assert (decision.outcome, decision.incomplete) == (Outcome.BLOCK, True)
             assert decision.revision == 7
 
-    def test_a_request_that_no_snapshot_was_there_for_is_a_block(self) -> None:
+    def test_a_request_without_a_snapshot_is_a_block(self) -> None:
         decision = unjudged("r1", "d1")
         assert (decision.outcome, decision.incomplete) == (Outcome.BLOCK, True)
         assert decision.risk.level == "critical"
@@ -216,7 +218,7 @@ class TestCombining:
         assert DEFAULT_RISK_TABLE.level(score) == level
 
     @pytest.mark.parametrize("stop", [Outcome.CANCEL, Outcome.BLOCK])
-    def test_what_is_stopped_is_routed_nowhere(self, stop: Outcome) -> None:
+    def test_a_stopped_request_is_not_routed(self, stop: Outcome) -> None:
         route = Obligation(ObligationType.ROUTE_TO, model="gpt-4o-mini")
         prompt = Obligation(ObligationType.PROMPT, message="Why?")
         layers = (
@@ -227,14 +229,14 @@ class TestCombining:
         assert decide(with_layers(layers[0])).obligations == (route, prompt)
 
     @pytest.mark.parametrize("stop", [Outcome.PROMPT, Outcome.CANCEL, Outcome.BLOCK])
-    def test_what_is_stopped_carries_no_text(self, stop: Outcome) -> None:
-        redaction = Redaction("[GONE]", Span(0, 6, "T", None))
+    def test_the_decision_on_a_stopped_request_has_no_text(self, stop: Outcome) -> None:
+        redaction = Redaction("[REMOVED]", Span(0, 6, "T", None))
         redacts = FixedLayer(Verdict(outcome=Outcome.REDACT, redactions=(redaction,)), "chain")
         decision = decide(with_layers(redacts, FixedLayer(Verdict(outcome=stop))), text="secret")
-        assert decision.redacted_text == ("[GONE]" if stop is Outcome.PROMPT else None)
+        assert decision.redacted_text == ("[REMOVED]" if stop is Outcome.PROMPT else None)
         assert decision.obligations
 
-    def test_an_article_is_named_once(self) -> None:
+    def test_an_article_is_listed_once(self) -> None:
         layers = [FixedLayer(Verdict(frameworks=("B", "A")), name) for name in ("static", "dlp")]
         assert decide(with_layers(*layers)).frameworks == ("B", "A")
 
@@ -243,22 +245,32 @@ class TestCombining:
         assert [row.layer for row in decision.trace] == list(LAYERS)
         assert [layer.layer for layer in decision.layers] == list(LAYERS)
 
-    def test_a_layer_that_failed_is_in_the_trace(self) -> None:
+    def test_a_failed_layer_is_in_the_trace(self) -> None:
         decision = decide(with_layers(FixedLayer(ValueError())), text="y", explain=True)
         row = next(row for row in decision.trace if row.layer == "static")
         assert (row.outcome, row.reason) == (Outcome.BLOCK, "failed; the server's log says why")
 
-    def test_without_explain_there_is_no_trace(self) -> None:
+    def test_there_is_no_trace_without_explain(self) -> None:
         assert decide(snapshot_of(policy("p", "x")), text="x").trace == ()
 
+    @pytest.mark.parametrize("classifications", [(), ("public",), ("PII",)])
+    def test_plain_allow_equals_combine(self, classifications: tuple[str, ...]) -> None:
+        request = Request(request_id="r1", target=Target(classifications=classifications))
+        evaluation = EvaluationState(with_layers(), request, "d1")
+        fast, slow = plain_allow(evaluation), combine(evaluation)
+        assert fast._replace(plain=False) == slow
+        assert fast.plain is not fast.pii_detected
+
     @pytest.mark.parametrize("classification", ["PII", "PHI"])
-    def test_a_personal_classification_is_personal_data(self, classification: str) -> None:
+    def test_a_target_with_a_personal_classification_is_personal_data(
+        self, classification: str
+    ) -> None:
         target = Target(classifications=("public", classification))
         assert decide(with_layers(FixedLayer(NO_VERDICT)), target=target).pii_detected
 
 
 class TestSnapshots:
-    def test_a_snapshot_does_not_change_when_the_next_is_compiled(self) -> None:
+    def test_a_snapshot_does_not_change_when_the_next_one_is_compiled(self) -> None:
         first = snapshot_of(policy("p", "alpha"))
         more = first.policies.with_policies(KIND, {"q": policy("q", "beta")})
         second = compile_tenant(first.platform, "acme", more, 8, first)
@@ -266,7 +278,7 @@ class TestSnapshots:
         assert decide(second, text="beta").outcome is Outcome.BLOCK
         assert decide(second, text="alpha").outcome is Outcome.BLOCK
 
-    def test_what_does_not_compile_is_reported_whole_and_sorted(self) -> None:
+    def test_all_invalid_patterns_are_reported_in_order(self) -> None:
         with pytest.raises(InvalidPattern) as refused:
             snapshot_of(policy("b", "["), policy("a", "("), policy("c", "fine"))
         assert [violation.field for violation in refused.value.violations] == [
@@ -274,7 +286,7 @@ class TestSnapshots:
             "static policy b",
         ]
 
-    def test_the_platforms_patterns_are_compiled_once_for_all_tenants(self) -> None:
+    def test_patterns_of_the_platform_are_compiled_once_for_all_tenants(self) -> None:
         system = {"sys_x": policy("sys_x", "x", system=True)}
         platform = compile_platform(PolicySet({KIND: system}), {})
         own = PolicySet({KIND: {"p": policy("p", "x")}})
@@ -282,7 +294,7 @@ class TestSnapshots:
         assert snapshot.shards == platform.patterns.shards
         assert {match.policy_id for match in decide(snapshot, text="x").matches} == {"sys_x", "p"}
 
-    def test_a_system_policy_that_is_switched_off_is_in_force_for_nobody(self) -> None:
+    def test_a_disabled_system_policy_is_not_in_force(self) -> None:
         system = {"sys_x": policy("sys_x", "x", system=True, enabled=False)}
         platform = compile_platform(PolicySet({KIND: system}), {})
         assert decide(compile_tenant(platform, "acme", PolicySet(), 1), text="x").plain

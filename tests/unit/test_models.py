@@ -1,4 +1,4 @@
-"""The model catalog, compiled: held against a reading of the rules that looks at every model."""
+"""The compiled model catalog agrees with a slow implementation that checks every model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.domain.model_catalog import TIERS, ModelConfig, config_id, normalize_name
-from pdp.engine.rules.models import ModelIndex, ModelState, Resolved
+from pdp.engine.rules.models import ModelIndex, ModelState, ResolvedModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,29 +38,35 @@ def model(
 
 
 def current(models: Sequence[ModelConfig], tier: str) -> ModelConfig | None:
-    """The last model of a tier that is offered."""
-    found = [each for each in models if each.tier == tier and each.is_active]
-    return found[-1] if found else None
+    """Returns the last model of a tier that the catalog offers."""
+    active = [each for each in models if each.tier == tier and each.is_active]
+    return active[-1] if active else None
 
 
-def meant(models: Sequence[ModelConfig], name: str, provider: str) -> list[ModelConfig]:
-    """All models that a name may stand for, by the rules as `ModelIndex` tells them."""
-    within = {each.provider: [m for m in models if m.provider == each.provider] for each in models}
+def models_named(models: Sequence[ModelConfig], name: str, provider: str) -> list[ModelConfig]:
+    """Returns all models that a name can mean, by the rules in the docstring of `ModelIndex`."""
+    by_provider = {
+        each.provider: [m for m in models if m.provider == each.provider] for each in models
+    }
     name, provider = normalize_name(name), normalize_name(provider)
     if provider:
-        return _of_provider(within.get(provider, []), name) or _of_provider(
-            within.get(provider, []), name.removeprefix(f"{provider}/")
+        return _of_provider(by_provider.get(provider, []), name) or _of_provider(
+            by_provider.get(provider, []), name.removeprefix(f"{provider}/")
         )
     if name in TIERS:
-        return next(filter(None, (_of_provider(own, name) for own in within.values())), [])
+        return next(filter(None, (_of_provider(own, name) for own in by_provider.values())), [])
     owner, _, rest = name.partition("/")
-    named = [each for each in models if normalize_name(each.model_id) == name]
-    return named + (_of_provider(within.get(owner, []), rest) if rest else [])
+    same_name = [each for each in models if normalize_name(each.model_id) == name]
+    return same_name + (_of_provider(by_provider.get(owner, []), rest) if rest else [])
 
 
 def _of_provider(own: Sequence[ModelConfig], name: str) -> list[ModelConfig]:
-    found = current(own, name) if name in TIERS else None
-    return [found] if found else [each for each in own if normalize_name(each.model_id) == name]
+    model_of_tier = current(own, name) if name in TIERS else None
+    return (
+        [model_of_tier]
+        if model_of_tier
+        else [each for each in own if normalize_name(each.model_id) == name]
+    )
 
 
 def state(models: Sequence[ModelConfig]) -> ModelState:
@@ -69,12 +75,12 @@ def state(models: Sequence[ModelConfig]) -> ModelState:
     return ModelState.KNOWN if any(each.is_active for each in models) else ModelState.UNKNOWN
 
 
-def closed(models: Sequence[ModelConfig], name: str, provider: str) -> bool:
-    """Whether all models of the provider that is named are off."""
-    named = normalize_name(provider) or (
+def provider_is_killed(models: Sequence[ModelConfig], name: str, provider: str) -> bool:
+    """Returns whether all models of the provider in the request are switched off."""
+    provider = normalize_name(provider) or (
         normalize_name(name).partition("/")[0] if "/" in name else ""
     )
-    own = [each for each in models if each.provider == named]
+    own = [each for each in models if each.provider == provider]
     return bool(own) and all(each.killed for each in own)
 
 
@@ -90,7 +96,7 @@ catalogs = st.lists(
     max_size=8,
     unique_by=lambda each: each.id,
 )
-asked_names = st.sampled_from(
+request_names = st.sampled_from(
     (
         "",
         "turbo",
@@ -105,49 +111,49 @@ asked_names = st.sampled_from(
         "openai/opus",
     )
 )
-asked_providers = st.sampled_from(("", "openai", "OpenAI", " lab", "anthropic", "nobody"))
+request_providers = st.sampled_from(("", "openai", "OpenAI", " lab", "anthropic", "unknown"))
 
 
-@given(catalogs, asked_names, asked_providers)
-def test_it_is_as_a_look_at_every_model(
+@given(catalogs, request_names, request_providers)
+def test_the_index_agrees_with_a_check_of_every_model(
     models: list[ModelConfig], name: str, provider: str
 ) -> None:
     index = ModelIndex(models)
-    found = meant(models, name, provider)
-    assert index.resolve(name, provider).state == (state(found) if found else ModelState.UNKNOWN)
-    stopped = any(each.killed for each in found) or closed(models, name, provider)
+    named = models_named(models, name, provider)
+    assert index.resolve(name, provider).state == (state(named) if named else ModelState.UNKNOWN)
+    stopped = any(each.killed for each in named) or provider_is_killed(models, name, provider)
     assert (index.killed(name, provider) is not None) == stopped
     assert index.any_killed == any(each.killed for each in models)
 
 
-def test_what_is_stopped_is_told_by_its_own_name() -> None:
+def test_the_killed_model_is_the_one_that_the_request_names() -> None:
     first, second = model(killed=True), model(model_id="o3", killed=True)
     assert ModelIndex([first, second]).killed("O3", "OPENAI") is second
 
 
-def test_a_tier_moves_on_with_the_catalog() -> None:
+def test_a_tier_follows_the_catalog() -> None:
     old, new = model("anthropic", "opus-4", tier="opus"), model("anthropic", "opus-5", tier="opus")
     foreign = model("lab", "big", tier="opus")
     assert ModelIndex([old, foreign]).resolve("opus").model is old
     assert ModelIndex([old, foreign, new]).resolve("opus").model is new
     retired = model("anthropic", "opus-5", tier="opus", active=False)
     assert ModelIndex([old, foreign, retired]).resolve("opus").model is old
-    assert ModelIndex([foreign]).resolve("opus", "anthropic") == Resolved(ModelState.UNKNOWN)
+    assert ModelIndex([foreign]).resolve("opus", "anthropic") == ResolvedModel(ModelState.UNKNOWN)
 
 
-def test_a_tier_does_not_fall_back_from_a_model_that_is_off() -> None:
+def test_a_tier_does_not_fall_back_if_its_current_model_is_switched_off() -> None:
     old = model("anthropic", "opus-4", tier="opus")
     new = model("anthropic", "opus-5", tier="opus", killed=True)
-    assert ModelIndex([old, new]).resolve("opus") == Resolved(ModelState.KILLED, new)
+    assert ModelIndex([old, new]).resolve("opus") == ResolvedModel(ModelState.KILLED, new)
 
 
-def test_a_model_that_is_offered_no_more_is_unknown_but_told() -> None:
+def test_a_model_that_is_no_longer_offered_is_unknown_but_returned() -> None:
     retired = model(active=False)
-    assert ModelIndex([retired]).resolve("gpt-4o") == Resolved(ModelState.UNKNOWN, retired)
+    assert ModelIndex([retired]).resolve("gpt-4o") == ResolvedModel(ModelState.UNKNOWN, retired)
 
 
-def test_an_empty_catalog_stops_nothing() -> None:
+def test_an_empty_catalog_blocks_no_model() -> None:
     index = ModelIndex()
     assert not index.any_killed
     assert index.killed("", "") is None
-    assert index.resolve("") == Resolved(ModelState.UNKNOWN)
+    assert index.resolve("") == ResolvedModel(ModelState.UNKNOWN)

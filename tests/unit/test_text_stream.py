@@ -24,7 +24,7 @@ from pdp.domain.policy_set import PolicySet
 from pdp.domain.static_policy import KIND, StaticPolicy
 from pdp.engine.compiler import compile_platform, compile_tenant
 from tests.support.text_streams import ask, chunked, pieces, spans_of, stream
-from tests.unit.test_chains import chained, rule
+from tests.unit.test_chains import chain_of, rule
 
 if TYPE_CHECKING:
     from pdp.domain.policy_pack import PolicyRule
@@ -52,7 +52,7 @@ def redact(pattern: str, index: int = 0) -> PolicyRule:
 
 def redacting(*patterns: str, blocks: str = "") -> Snapshot:
     """Rules that redact patterns, and a policy that blocks one."""
-    policies = chained(*(redact(pattern, index) for index, pattern in enumerate(patterns)))
+    policies = chain_of(*(redact(pattern, index) for index, pattern in enumerate(patterns)))
     if blocks:
         policy = StaticPolicy("s", "Phrase", "custom", blocks, "block")
         policies = policies.with_policies(KIND, {"s": policy})
@@ -159,7 +159,7 @@ def test_invisible_characters_do_not_stretch_a_value_out_of_the_window() -> None
 
 def test_what_does_not_hang_on_the_text_stops_it_at_its_first_chunk() -> None:
     always = rule({"type": "BLOCK", "message": "No."}, {"channel": ["interactive"]})
-    policies = chained(replace(always, applies_to="output"))
+    policies = chain_of(replace(always, applies_to="output"))
     snapshot = compile_tenant(PLATFORM, "t", policies, 1)
     streamed = stream(snapshot, ["word"] * 1000)
     assert streamed.decision.message == "No."

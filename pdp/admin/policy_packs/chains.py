@@ -125,12 +125,12 @@ class PolicyChains:
         """
 
         def work(transaction: Transaction) -> None:
-            entity_id = entity_id(user_id)
-            entity = transaction.get(KIND, tenant_id, entity_id) if user_id else None
+            chain_id = entity_id(user_id)
+            entity = transaction.get(KIND, tenant_id, chain_id) if user_id else None
             if entity is None:
                 raise ChainNotFound(f"user {user_id} has no policy chain")
             precondition.check(entity.revision)
-            transaction.delete(KIND, tenant_id, entity_id, actor=actor, summary="Deleted")
+            transaction.delete(KIND, tenant_id, chain_id, actor=actor, summary="Deleted")
 
         return await self._workspace.write(tenant_id, work)
 

@@ -1,5 +1,7 @@
-"""The condition language of custom rules (decide.md; docs/conditions.md): compiled when a policy is
-written, to Python that a request is held against in a fraction of a microsecond.
+"""The condition language of custom rules (decide.md; docs/conditions.md).
+
+A condition is compiled to Python when its policy is written. Its evaluation on a request takes a
+fraction of a microsecond.
 """
 
 from __future__ import annotations

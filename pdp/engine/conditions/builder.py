@@ -1,4 +1,4 @@
-"""From lark's tree to ours, rule by rule."""
+"""Builds nodes from the parse tree of lark, with one function for each rule of the grammar."""
 
 from __future__ import annotations
 
@@ -8,32 +8,34 @@ from typing import Final
 from lark import Token, Tree
 
 from pdp.engine.conditions import nodes
-from pdp.engine.conditions.literals import Unreadable, read_number, read_text
+from pdp.engine.conditions.diagnostics import Diagnostic
+from pdp.engine.conditions.literals import InvalidLiteral, read_number, read_text
 from pdp.engine.conditions.nodes import Node, SourceRange
-from pdp.engine.conditions.problems import Problem
 
 Parts = Sequence[Node | Token]
-"""What a rule holds: nodes, and the tokens that the grammar keeps."""
+"""The children of a rule: nodes, and the tokens that the grammar does not drop."""
 
 Builder = Callable[[SourceRange, Parts], Node]
 
 
-def build(tree: Tree[Token]) -> tuple[Node, list[Problem]]:
-    """Returns the node that `tree` stands for, and which literals in it cannot be read.
+def build(tree: Tree[Token]) -> tuple[Node, list[Diagnostic]]:
+    """Returns the node of `tree`, and the faults of its literals.
 
-    Goes from the leaves up, without recursion: a condition may be one deep chain.
+    Works from the leaves up, without recursion, because the tree can be deep.
     """
-    built: dict[int, Node] = {}
-    problems: list[Problem] = []
-    for part in tree.iter_subtrees():
-        place = SourceRange(part.meta.start_pos, part.meta.end_pos)
-        inner = [built[id(each)] if isinstance(each, Tree) else each for each in part.children]
+    node_of: dict[int, Node] = {}
+    faults: list[Diagnostic] = []
+    for subtree in tree.iter_subtrees():
+        place = SourceRange(subtree.meta.start_pos, subtree.meta.end_pos)
+        parts = [
+            node_of[id(child)] if isinstance(child, Tree) else child for child in subtree.children
+        ]
         try:
-            built[id(part)] = _BUILDERS[part.data](place, inner)
-        except Unreadable as error:
-            problems.append(Problem(place.start, str(error)))
-            built[id(part)] = nodes.Null(place)
-    return built[id(tree)], problems
+            node_of[id(subtree)] = _BUILDERS[subtree.data](place, parts)
+        except InvalidLiteral as error:
+            faults.append(Diagnostic(place.start, str(error)))
+            node_of[id(subtree)] = nodes.Null(place)
+    return node_of[id(tree)], faults
 
 
 def _nodes(parts: Parts) -> tuple[Node, ...]:
@@ -90,8 +92,8 @@ def _membership(place: SourceRange, parts: Parts) -> Node:
 def _text_match(operator: str) -> Builder:
     def build_match(place: SourceRange, parts: Parts) -> Node:
         (value,) = _nodes(parts)
-        written = str(parts[-1])
-        pattern = nodes.Text(SourceRange(place.end - len(written), place.end), read_text(written))
+        literal = str(parts[-1])
+        pattern = nodes.Text(SourceRange(place.end - len(literal), place.end), read_text(literal))
         return nodes.TextMatch(place, operator, value, pattern)
 
     return build_match

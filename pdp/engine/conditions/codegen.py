@@ -1,6 +1,6 @@
-"""From tree to Python: one flat function a condition, of assignments, and branches for AND and OR.
+"""Generates one Python function for a condition: assignments, with branches for AND and OR.
 
-What it computes is defined by `truth`, `functions` and `names`; `fastpaths` shortens the common.
+`truth`, `functions` and `names` define the results. `fastpaths` has faster code for common cases.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Callable
 from functools import partial, singledispatchmethod
 from typing import TYPE_CHECKING, Final
 
-from pdp.engine.conditions import nodes, python
+from pdp.engine.conditions import nodes, python_ast
 from pdp.engine.conditions.checker import is_timestamp
-from pdp.engine.conditions.fastpaths import compared, found
-from pdp.engine.conditions.functions import FUNCTIONS, WANTED
-from pdp.engine.conditions.kinds import ValueType
+from pdp.engine.conditions.code_writer import CodeWriter, Slot
+from pdp.engine.conditions.fastpaths import write_comparison, write_membership
+from pdp.engine.conditions.functions import FUNCTIONS, ITEM_TYPES
 from pdp.engine.conditions.names import ActionPart, Field, Member, action_part, member, resolve
 from pdp.engine.conditions.truth import CALCULATORS, Members, Truth, among, negative
-from pdp.engine.conditions.writer import Slot, Writer
+from pdp.engine.conditions.value_types import ValueType
 
 if TYPE_CHECKING:
     import ast
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pdp.domain.request import Request
     from pdp.engine.conditions.nodes import Node
-    from pdp.engine.conditions.patterns import Tests
+    from pdp.engine.conditions.patterns import TextTests
     from pdp.engine.conditions.times import Clock
 
 Evaluate = Callable[["Request"], Truth]
@@ -33,41 +33,42 @@ Evaluate = Callable[["Request"], Truth]
 _LEAVES: Final = (nodes.Null, nodes.Boolean, nodes.Number, nodes.Text, nodes.ListOf, nodes.Name)
 
 
-def generate(root: Node, clock: Clock, tests: Tests) -> Evaluate:
-    """Returns the function that a condition is compiled to.
+def generate(root: Node, clock: Clock, tests: TextTests) -> Evaluate:
+    """Returns the function for a condition.
 
     Args:
-        root: a condition that `checker` has nothing against.
-        clock: of the policy's time zone.
-        tests: those of its LIKE and MATCHES.
+        root: the condition, in which `checker` found no errors.
+        clock: the clock of the policy's time zone.
+        tests: the tests for LIKE and MATCHES.
     """
-    coder = _Coder(clock, tests)
-    coder.share(root)
-    result = coder.truth(root)
-    return python.function(coder.writer.block, result.load, coder.writer.constants)
+    generator = _CodeGenerator(clock, tests)
+    generator.share(root)
+    result = generator.truth(root)
+    writer = generator.writer
+    return python_ast.function(writer.block, result.load, writer.constants)
 
 
-class _Coder:
-    """Writes node by node. Each method returns where the value of its node then is."""
+class _CodeGenerator:
+    """Writes the code of each node. Each method returns the slot with the value of its node."""
 
-    def __init__(self, clock: Clock, tests: Tests) -> None:
-        self.writer = Writer()
+    def __init__(self, clock: Clock, tests: TextTests) -> None:
+        self.writer = CodeWriter()
         self._clock = clock
         self._tests = tests
         self._shared: dict[Node, Slot] = {}
         self._documents: dict[tuple[str, ...], Slot] = {}
 
     def share(self, root: Node) -> None:
-        """Computes first, and once, what is asked for more than once."""
-        everything = [node for node, _ in nodes.walk(root)]
-        for node in everything:
+        """Writes code that computes repeated names and calls once, before the rest."""
+        all_nodes = [node for node, _ in nodes.walk(root)]
+        for node in all_nodes:
             if isinstance(node, nodes.Name):
                 source = resolve(node.path)
                 if isinstance(source, Member) and source.attributes not in self._documents:
                     document = self.writer.store(_attributes(source.attributes))
                     self._documents[source.attributes] = document
         counts = Counter(
-            node for node in everything if isinstance(node, nodes.Name | nodes.FunctionCall)
+            node for node in all_nodes if isinstance(node, nodes.Name | nodes.FunctionCall)
         )
         repeated = [node for node, count in counts.items() if count > 1 and not is_timestamp(node)]
         for node in sorted(repeated, key=lambda node: isinstance(node, nodes.FunctionCall)):
@@ -75,21 +76,23 @@ class _Coder:
                 self._shared[node] = self._value(node)
 
     def value(self, node: Node) -> Slot:
-        """The value of a node."""
+        """Writes the value of a node."""
         shared = self._shared.get(node)
         return self._value(node) if shared is None else shared
 
     def truth(self, node: Node) -> Slot:
-        """The value of an operand of AND, OR or NOT: what is not a boolean is unknown there."""
+        """Writes an operand of AND, OR or NOT. A value that is not a boolean becomes unknown."""
         slot = self.value(node)
-        if slot.kind is ValueType.BOOLEAN:
+        if slot.type is ValueType.BOOLEAN:
             return slot
-        boolean = python.either(python.is_(slot.name, True), python.is_(slot.name, False))
-        known = python.choice(boolean, slot.load, python.constant(None))
+        boolean = python_ast.either(
+            python_ast.is_(slot.name, True), python_ast.is_(slot.name, False)
+        )
+        known = python_ast.choice(boolean, slot.load, python_ast.constant(None))
         return self.writer.store(known, ValueType.BOOLEAN)
 
     def moment(self, node: Node) -> Slot:
-        """The value of a node as a time, in seconds."""
+        """Writes the value of a node as a time, in seconds."""
         if is_timestamp(node):
             return self.writer.store(_attributes(("timestamp",)), ValueType.NUMBER, nullable=False)
         if isinstance(node, nodes.Text):
@@ -100,7 +103,7 @@ class _Coder:
 
     @singledispatchmethod
     def _value(self, node: Node) -> Slot:
-        raise TypeError(f"there is no code for {type(node).__name__}")
+        raise TypeError(f"no code is defined for {type(node).__name__}")
 
     @_value.register(nodes.Null)
     def _(self, _node: nodes.Null) -> Slot:
@@ -119,25 +122,25 @@ class _Coder:
     @_value.register(nodes.Name)
     def _(self, node: nodes.Name) -> Slot:
         if is_timestamp(node):
-            return self.writer.constant(None)  # where times mean nothing; elsewhere see `moment`
+            return self.writer.constant(None)  # not allowed as a value; see `moment` for times
         return self.writer.store(self._source(node))
 
     def _source(self, node: nodes.Name) -> ast.expr:
         writer = self.writer
         match resolve(node.path):
             case Field(attributes, ValueType.TEXT):
-                return python.either(_attributes(attributes), python.constant(None))
+                return python_ast.either(_attributes(attributes), python_ast.constant(None))
             case Field(attributes):
                 return _attributes(attributes)
-            case ActionPart(number):
+            case ActionPart(position):
                 action = writer.store(_attributes(("action",)))
-                return writer.call(action_part, action, writer.constant(number))
+                return writer.call(action_part, action, writer.constant(position))
             case Member(attributes, [key]):
                 document = self._documents[attributes]
-                return python.choice(
-                    python.is_(document.name, None),
-                    python.constant(None),
-                    python.call(python.attribute(document.load, "get"), writer.bind(key)),
+                return python_ast.choice(
+                    python_ast.is_(document.name, None),
+                    python_ast.constant(None),
+                    python_ast.call(python_ast.attribute(document.load, "get"), writer.bind(key)),
                 )
             case Member(attributes, keys):
                 return writer.call(member, self._documents[attributes], writer.constant(keys))
@@ -145,20 +148,19 @@ class _Coder:
     @_value.register(nodes.FunctionCall)
     def _(self, node: nodes.FunctionCall) -> Slot:
         function = FUNCTIONS[node.function]
-        if function.names:
+        if function.takes_name:
             return self._presence(node.arguments[0], present=True)
         arguments = [
-            self._argument(argument, kinds)
-            for argument, kinds in zip(node.arguments, function.takes, strict=False)
+            self._argument(argument, types)
+            for argument, types in zip(node.arguments, function.parameters, strict=False)
         ]
-        return self.writer.store(
-            self.writer.call(function.of_clock(self._clock), *arguments), function.gives
-        )
+        implementation = function.implementation(self._clock)
+        return self.writer.store(self.writer.call(implementation, *arguments), function.result)
 
-    def _argument(self, node: Node, kinds: frozenset[ValueType]) -> Slot:
-        if ValueType.TIME in kinds:
+    def _argument(self, node: Node, types: frozenset[ValueType]) -> Slot:
+        if ValueType.TIME in types:
             return self.moment(node)
-        if isinstance(node, nodes.ListOf) and kinds == WANTED:
+        if isinstance(node, nodes.ListOf) and types == ITEM_TYPES:
             return self.writer.constant(Members(nodes.constants_of(node.items)))
         return self.value(node)
 
@@ -178,22 +180,22 @@ class _Coder:
 
     @_value.register(nodes.Comparison)
     def _(self, node: nodes.Comparison) -> Slot:
-        return self._compared(node.operator, node.left, node.right)
+        return self._comparison(node.operator, node.left, node.right)
 
-    def _compared(self, operator: str, left: Node, right: Node) -> Slot:
+    def _comparison(self, operator: str, left: Node, right: Node) -> Slot:
         side = self.moment if is_timestamp(left) or is_timestamp(right) else self.value
-        return compared(self.writer, operator, side(left), side(right))
+        return write_comparison(self.writer, operator, side(left), side(right))
 
     @_value.register(nodes.Between)
     def _(self, node: nodes.Between) -> Slot:
         value = node.value
-        own = value not in self._shared and not is_timestamp(value)
-        if own:  # once, though it is compared twice
+        share_here = value not in self._shared and not is_timestamp(value)
+        if share_here:  # compute the value once for both comparisons
             self._shared[value] = self._value(value)
-        low = self._compared(">=", value, node.low)
+        low = self._comparison(">=", value, node.low)
         result = self.writer.store(low.load, ValueType.BOOLEAN)
-        self._join("AND", result, lambda: self._compared("<=", value, node.high))
-        if own:
+        self._join("AND", result, lambda: self._comparison("<=", value, node.high))
+        if share_here:
             del self._shared[value]
         return result
 
@@ -209,10 +211,10 @@ class _Coder:
         ]
         scalars = [item for item in flat if isinstance(item, nodes.Scalar)]
         if len(scalars) == len(flat):
-            return found(self.writer, value, nodes.constants_of(scalars))
-        items = python.items(*(self.value(item).load for item in flat))
-        looked_up = python.call(self.writer.bind(among), value.load, items)
-        return self.writer.store(looked_up, ValueType.BOOLEAN)
+            return write_membership(self.writer, value, nodes.constants_of(scalars))
+        items = python_ast.items(*(self.value(item).load for item in flat))
+        membership = python_ast.call(self.writer.bind(among), value.load, items)
+        return self.writer.store(membership, ValueType.BOOLEAN)
 
     @_value.register(nodes.TextMatch)
     def _(self, node: nodes.TextMatch) -> Slot:
@@ -227,15 +229,17 @@ class _Coder:
         if is_timestamp(node):
             return self.writer.constant(present)
         name = self.value(node).name
-        test = python.is_not(name, None) if present else python.is_(name, None)
+        test = python_ast.is_not(name, None) if present else python_ast.is_(name, None)
         return self.writer.store(test, ValueType.BOOLEAN, nullable=False)
 
     @_value.register(nodes.Not)
     def _(self, node: nodes.Not) -> Slot:
         slot = self.truth(node.operand)
-        negated = python.negation(slot.load)
+        negated = python_ast.negation(slot.load)
         if slot.nullable:
-            negated = python.choice(python.is_(slot.name, None), python.constant(None), negated)
+            negated = python_ast.choice(
+                python_ast.is_(slot.name, None), python_ast.constant(None), negated
+            )
         return self.writer.store(negated, ValueType.BOOLEAN, nullable=slot.nullable)
 
     @_value.register(nodes.Logic)
@@ -247,20 +251,20 @@ class _Coder:
         return result
 
     def _join(self, operator: str, result: Slot, other: Callable[[], Slot]) -> None:
-        """Makes of `result` what it and `other` come to together; skips `other` where it can.
+        """Writes the code that joins `other` to `result`, which skips `other` if it can.
 
-        True decides OR and false does nothing to it, so what is not false takes the place of a
-        result that is not true. AND is the other way round.
+        True decides an OR, and false does not change it. So if `result` is not true, a value of
+        `other` that is not false replaces it. AND is the same with true and false exchanged.
         """
         deciding = operator == "OR"
-        with self.writer.branch(python.is_not(result.name, deciding)):
+        with self.writer.branch(python_ast.is_not(result.name, deciding)):
             slot = other()
-            with self.writer.branch(python.is_not(slot.name, not deciding)):
-                self.writer.block.append(python.assign(result.name, slot.load))
+            with self.writer.branch(python_ast.is_not(slot.name, not deciding)):
+                self.writer.block.append(python_ast.assign(result.name, slot.load))
 
 
 def _attributes(names: Sequence[str]) -> ast.expr:
-    value = python.load(python.REQUEST)
+    value = python_ast.load(python_ast.REQUEST)
     for name in names:
-        value = python.attribute(value, name)
+        value = python_ast.attribute(value, name)
     return value

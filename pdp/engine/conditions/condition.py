@@ -1,4 +1,4 @@
-"""A condition, compiled once and evaluated ever after."""
+"""Compiles a condition to an object that evaluates it and explains the result."""
 
 from __future__ import annotations
 
@@ -7,35 +7,38 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from pdp.engine.conditions import nodes
-from pdp.engine.conditions.checker import refusals, warnings
+from pdp.engine.conditions.checker import errors_in, warnings_in
 from pdp.engine.conditions.codegen import Evaluate, generate
+from pdp.engine.conditions.diagnostics import invalid_condition, position
 from pdp.engine.conditions.explanation import Explainer, Explanation
-from pdp.engine.conditions.patterns import Tests, tests_in
-from pdp.engine.conditions.problems import invalid, position
+from pdp.engine.conditions.patterns import TextTests, compile_tests
 from pdp.engine.conditions.times import Clock, clock_of
 
 if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.engine.conditions.nodes import Node
 
-CACHED: Final = 1024
-"""Compiled conditions that are kept: a policy that is written again brings most of its old ones."""
+CACHE_SIZE: Final = 1024
+"""The number of compiled conditions in the cache. A new version of a policy has most of the
+conditions of the last one."""
 
-CACHED_LENGTH: Final = 512
-"""Characters. The longest conditions take half a megabyte each, and nobody writes many of them."""
+MAX_CACHED_LENGTH: Final = 512
+"""The length of the longest source in the cache, in characters. The longest conditions take half a
+megabyte each, and they are rare."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition that is ready to be evaluated.
+    """A compiled condition.
 
     Attributes:
-        source: as it was written.
-        timezone: what its times are in.
-        names: the names that it asks for, sorted.
-        warnings: what in it is always unknown, each with line and column.
-        evaluate: returns what it comes to for a request: True, False, or None for unknown, which
-            does not match. Never raises. A function and no method, so that it costs one call.
+        source: the condition in the policy.
+        timezone: the time zone of its times.
+        names: the names in it, sorted.
+        warnings: the parts that are always unknown, each with line and column.
+        evaluate: returns the result for a request: True, False, or None for unknown. An unknown
+            condition does not match. Never raises. It is a function, not a method, so that an
+            evaluation costs one call.
     """
 
     source: str
@@ -45,10 +48,10 @@ class Condition:
     evaluate: Evaluate = field(compare=False, repr=False)
     _root: Node = field(compare=False, repr=False)
     _clock: Clock = field(compare=False, repr=False)
-    _tests: Tests = field(compare=False, repr=False)
+    _tests: TextTests = field(compare=False, repr=False)
 
     def explain(self, request: Request) -> Explanation:
-        """Returns what `evaluate` does, and what of it was unknown and why."""
+        """Returns the result of `evaluate`, and the reasons for all that was unknown."""
         return Explainer(self.source, self._clock, self._tests, request).explain(self._root)
 
 
@@ -57,32 +60,34 @@ def compile_condition(source: str, timezone: str = "UTC") -> Condition:
 
     Args:
         source: the condition.
-        timezone: an IANA name; what hours, dates and times without an offset are in.
+        timezone: the time zone of hours, dates and times without an offset, as an IANA name.
 
     Raises:
-        InvalidCondition: it does not parse, asks for what there is not, or is out of its bounds.
-        InvalidArgument: there is no such time zone.
+        InvalidCondition: the condition does not parse, has an unknown name or function, or exceeds
+            a bound.
+        InvalidArgument: the time zone does not exist.
     """
-    return (_kept if len(source) <= CACHED_LENGTH else _compiled)(source, timezone)
+    compile_source = _compile_cached if len(source) <= MAX_CACHED_LENGTH else _compile
+    return compile_source(source, timezone)
 
 
-def _compiled(source: str, timezone: str) -> Condition:
-    from pdp.engine.conditions.parser import parse  # noqa: PLC0415 - lark, once one is written
+def _compile(source: str, timezone: str) -> Condition:
+    from pdp.engine.conditions.parser import parse  # noqa: PLC0415 - imports lark only if needed
 
     clock = clock_of(timezone)
     root = parse(source)
-    tests, problems = tests_in(root)
-    problems += refusals(root)
-    if problems:
-        raise invalid(source, problems)
-    everything = [node for node, _ in nodes.walk(root)]
+    tests, faults = compile_tests(root)
+    faults += errors_in(root)
+    if faults:
+        raise invalid_condition(source, faults)
+    all_nodes = [node for node, _ in nodes.walk(root)]
     return Condition(
         source=source,
         timezone=timezone,
-        names=tuple(sorted({node.path for node in everything if isinstance(node, nodes.Name)})),
+        names=tuple(sorted({node.path for node in all_nodes if isinstance(node, nodes.Name)})),
         warnings=tuple(
             "line {}, column {}: {}".format(*position(source, start), reason)
-            for start, reason in sorted(warnings(root, clock))
+            for start, reason in sorted(warnings_in(root, clock))
         ),
         evaluate=generate(root, clock, tests),
         _root=root,
@@ -91,4 +96,4 @@ def _compiled(source: str, timezone: str) -> Condition:
     )
 
 
-_kept: Final = lru_cache(maxsize=CACHED)(_compiled)
+_compile_cached: Final = lru_cache(maxsize=CACHE_SIZE)(_compile)

@@ -1,4 +1,4 @@
-"""Why a condition is unknown: its tree walked with one request, slowly, for the trace."""
+"""Explains why a condition is unknown for one request. Slow: for traces only."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdp.engine.conditions import nodes
 from pdp.engine.conditions.checker import is_timestamp
+from pdp.engine.conditions.diagnostics import excerpt
 from pdp.engine.conditions.functions import FUNCTIONS
-from pdp.engine.conditions.kinds import ValueType, kind_of
 from pdp.engine.conditions.names import absence, find, resolve
-from pdp.engine.conditions.problems import excerpt
 from pdp.engine.conditions.truth import (
     CALCULATORS,
     COMPARATORS,
@@ -19,29 +18,30 @@ from pdp.engine.conditions.truth import (
     negative,
     truth_of,
 )
+from pdp.engine.conditions.value_types import ValueType, type_of
 
 if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.engine.conditions.nodes import Node
-    from pdp.engine.conditions.patterns import Tests
+    from pdp.engine.conditions.patterns import TextTests
     from pdp.engine.conditions.times import Clock
 
 
 class Explanation(NamedTuple):
-    """What a condition comes to for a request, and what of it was unknown on the way.
+    """The result of a condition for a request, and the parts that were unknown.
 
     Attributes:
-        truth: what `evaluate` says too.
-        unknown: a sentence for each name that was missing, each comparison of unlike kinds, and so
-            on, in the order in which they were met. They hold what the policy says, never a value
-            of the request. Not empty where `truth` is None.
+        truth: the result of `Condition.evaluate`.
+        unknown: a sentence for each missing name, each comparison of different types, and so on, in
+            the order of evaluation. The sentences quote the policy, never the request. Not empty if
+            `truth` is None.
     """
 
     truth: Truth
     unknown: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """One line for a trace."""
+        """Returns the explanation as one line for a trace."""
         reasons = "; ".join(self.unknown)
         if self.truth is None:
             return f"unknown: {reasons}"
@@ -50,9 +50,9 @@ class Explanation(NamedTuple):
 
 
 class Explainer:
-    """Evaluates one condition on one request, and remembers what was unknown."""
+    """Evaluates one condition on one request, and collects the parts that are unknown."""
 
-    def __init__(self, source: str, clock: Clock, tests: Tests, request: Request) -> None:
+    def __init__(self, source: str, clock: Clock, tests: TextTests, request: Request) -> None:
         self._source = source
         self._clock = clock
         self._tests = tests
@@ -60,7 +60,7 @@ class Explainer:
         self._notes: dict[str, None] = {}
 
     def explain(self, root: Node) -> Explanation:
-        """Returns what the condition comes to, and why."""
+        """Returns the result of the condition, and the parts that are unknown."""
         truth = self._truth(root)
         return Explanation(truth, tuple(self._notes))
 
@@ -74,7 +74,7 @@ class Explainer:
         value = self._value(node)
         truth = truth_of(value)
         if truth is None and value is not None:
-            self._note(f"{self._text(node)} is {kind_of(value).value}, neither true nor false")
+            self._note(f"{self._text(node)} is {type_of(value).value}, neither true nor false")
         return truth
 
     def _moment(self, node: Node) -> float | None:
@@ -83,16 +83,16 @@ class Explainer:
         value = self._value(node)
         moment = self._clock.read(value)
         if moment is None and value is not None:
-            self._note(f"{self._text(node)} is no time such as 2026-02-26T03:00:00Z")
+            self._note(f"{self._text(node)} is not a time such as 2026-02-26T03:00:00Z")
         return moment
 
     @singledispatchmethod
     def _value(self, node: Node) -> Any:
-        raise TypeError(f"there is no meaning of {type(node).__name__}")
+        raise TypeError(f"no value is defined for {type(node).__name__}")
 
     @_value.register(nodes.Null)
     def _(self, _node: nodes.Null) -> None:
-        self._note("null is compared with nothing; use IS NULL")
+        self._note("a comparison with null is unknown; use IS NULL")
 
     @_value.register(nodes.Boolean)
     @_value.register(nodes.Number)
@@ -107,7 +107,7 @@ class Explainer:
     @_value.register(nodes.Name)
     def _(self, node: nodes.Name) -> Any:
         if is_timestamp(node):
-            self._note("timestamp is a time, and none is expected here")
+            self._note("timestamp is a time, which is not allowed here")
             return None
         source = resolve(node.path)
         value = find(source, self._request)
@@ -118,36 +118,38 @@ class Explainer:
     @_value.register(nodes.FunctionCall)
     def _(self, node: nodes.FunctionCall) -> Any:
         function = FUNCTIONS[node.function]
-        if function.names:
-            return self._is_there(node.arguments[0])
+        if function.takes_name:
+            return self._is_present(node.arguments[0])
         values = [
-            self._moment(argument) if ValueType.TIME in kinds else self._value(argument)
-            for argument, kinds in zip(node.arguments, function.takes, strict=False)
+            self._moment(argument) if ValueType.TIME in types else self._value(argument)
+            for argument, types in zip(node.arguments, function.parameters, strict=False)
         ]
-        result = function.of_clock(self._clock)(*values)
+        result = function.implementation(self._clock)(*values)
         if result is None and None not in values:
-            self._note(self._why_not(node, values))
+            self._note(self._reason_of_call(node, values))
         return result
 
-    def _why_not(self, node: nodes.FunctionCall, values: list[Any]) -> str:
-        takes = FUNCTIONS[node.function].takes
-        for argument, value, kinds in zip(node.arguments, values, takes, strict=False):
-            kind = kind_of(value)
-            if ValueType.TIME not in kinds and kind not in kinds:
-                wanted = " or ".join(sorted(each.value for each in kinds))
-                return f"{node.function} takes {wanted}, and {self._text(argument)} is {kind.value}"
-        if ValueType.TIME in takes[0]:
-            return f"{self._text(node)} lies beyond the years 1 to 9999"
+    def _reason_of_call(self, node: nodes.FunctionCall, values: list[Any]) -> str:
+        """Returns why a call without null arguments is unknown."""
+        parameters = FUNCTIONS[node.function].parameters
+        for argument, value, types in zip(node.arguments, values, parameters, strict=False):
+            actual = type_of(value)
+            if ValueType.TIME not in types and actual not in types:
+                allowed = " or ".join(sorted(each.value for each in types))
+                text = self._text(argument)
+                return f"{node.function} takes {allowed}, and {text} is {actual.value}"
+        if ValueType.TIME in parameters[0]:
+            return f"{self._text(node)} is outside the years 1 to 9999"
         if len(values) == 1:
             return f"{self._text(node)} has items that are neither true nor false"
-        return f"{self._text(node)} compares values of unlike kinds"
+        return f"{self._text(node)} compares values of different types"
 
     @_value.register(nodes.Negative)
     def _(self, node: nodes.Negative) -> Any:
         value = self._value(node.operand)
         result = negative(value)
         if result is None and value is not None:
-            self._note(f"{self._text(node.operand)} is {kind_of(value).value}, not a number")
+            self._note(f"{self._text(node.operand)} is {type_of(value).value}, not a number")
         return result
 
     @_value.register(nodes.Arithmetic)
@@ -156,37 +158,37 @@ class Explainer:
         for operator, operand in node.rest:
             value = self._value(operand)
             if result is not None and value is not None:
-                kinds = {kind_of(result), kind_of(value)}
+                types = {type_of(result), type_of(value)}
                 result = CALCULATORS[operator](result, value)
                 if result is None:
-                    self._note(f"{self._text(node)} {_no_result(operator, value, kinds)}")
+                    self._note(f"{self._text(node)} {_arithmetic_reason(operator, value, types)}")
             else:
                 result = None
         return result
 
     @_value.register(nodes.Comparison)
     def _(self, node: nodes.Comparison) -> Truth:
-        timely = is_timestamp(node.left) or is_timestamp(node.right)
-        side = self._moment if timely else self._value
-        return self._compared(node, node.operator, side(node.left), side(node.right))
+        has_timestamp = is_timestamp(node.left) or is_timestamp(node.right)
+        side = self._moment if has_timestamp else self._value
+        return self._compare(node, node.operator, side(node.left), side(node.right))
 
-    def _compared(self, node: Node, operator: str, left: Any, right: Any) -> Truth:
+    def _compare(self, node: Node, operator: str, left: Any, right: Any) -> Truth:
         result = COMPARATORS[operator](left, right)
         if result is None and left is not None and right is not None:
-            one, other = kind_of(left).value, kind_of(right).value
+            one, other = type_of(left).value, type_of(right).value
             self._note(f"{self._text(node)} compares {one} with {other}")
         return result
 
     @_value.register(nodes.Between)
     def _(self, node: nodes.Between) -> Truth:
-        seen: dict[bool, Any] = {}
+        values: dict[bool, Any] = {}  # by whether the value is read as a time
         result: Truth = True
         for operator, bound in ((">=", node.low), ("<=", node.high)):
-            timely = is_timestamp(node.value) or is_timestamp(bound)
-            side = self._moment if timely else self._value
-            if timely not in seen:
-                seen[timely] = side(node.value)
-            truth = self._compared(node, operator, seen[timely], side(bound))
+            has_timestamp = is_timestamp(node.value) or is_timestamp(bound)
+            side = self._moment if has_timestamp else self._value
+            if has_timestamp not in values:
+                values[has_timestamp] = side(node.value)
+            truth = self._compare(node, operator, values[has_timestamp], side(bound))
             if truth is False:
                 return False
             result = result and truth
@@ -196,10 +198,10 @@ class Explainer:
     def _(self, node: nodes.Membership) -> Truth:
         value = self._value(node.value)
         items = tuple(self._value(item) for item in node.items)
-        timely = any(map(is_timestamp, (node.value, *node.items)))
-        result = None if timely else among(value, items)
+        has_timestamp = any(map(is_timestamp, (node.value, *node.items)))
+        result = None if has_timestamp else among(value, items)
         if result is None and value is not None:
-            self._note(f"{self._text(node)} compares values of unlike kinds")
+            self._note(f"{self._text(node)} compares values of different types")
         return result
 
     @_value.register(nodes.TextMatch)
@@ -207,16 +209,16 @@ class Explainer:
         value = self._value(node.value)
         result = self._tests[node.operator, node.pattern.value](value)
         if result is None and value is not None:
-            kind = kind_of(value).value
-            self._note(f"{node.operator} takes a text, and {self._text(node.value)} is {kind}")
+            actual = type_of(value).value
+            self._note(f"{node.operator} takes a text, and {self._text(node.value)} is {actual}")
         return result
 
     @_value.register(nodes.IsNull)
     def _(self, node: nodes.IsNull) -> Truth:
-        return not self._is_there(node.value)
+        return not self._is_present(node.value)
 
-    def _is_there(self, node: Node) -> bool:
-        """Whether a node has a value; that it has none is the answer here, and nothing to note."""
+    def _is_present(self, node: Node) -> bool:
+        """Returns whether a node has a value. A missing value is the answer, so it is not noted."""
         if is_timestamp(node):
             return True
         notes = dict(self._notes)
@@ -242,7 +244,7 @@ class Explainer:
         return result
 
 
-def _no_result(operator: str, value: Any, kinds: set[ValueType]) -> str:
-    if kinds != {ValueType.NUMBER}:
-        return f"calculates with {' and '.join(sorted(kind.value for kind in kinds))}"
+def _arithmetic_reason(operator: str, value: Any, types: set[ValueType]) -> str:
+    if types != {ValueType.NUMBER}:
+        return f"calculates with {' and '.join(sorted(each.value for each in types))}"
     return "divides by zero" if operator in "/%" and not value else "is out of range"

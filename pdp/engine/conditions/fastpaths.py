@@ -1,65 +1,70 @@
-"""Code that compares: in place where the kinds are what they mostly are, else by `truth`.
+"""Writes comparisons that run inline for the usual types, and call `truth` for all others.
 
-Each gives what `COMPARATORS` and `Members` give, which a property test holds it to.
+The results are those of `COMPARATORS` and `Members`. A property test checks this.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pdp.engine.conditions import python
-from pdp.engine.conditions.kinds import ValueType
-from pdp.engine.conditions.truth import COMPARATORS, EQUATED, ORDERED, Members
+from pdp.engine.conditions import python_ast
+from pdp.engine.conditions.truth import COMPARATORS, EQUATABLE_TYPES, ORDERED_TYPES, Members
+from pdp.engine.conditions.value_types import ValueType
 
 if TYPE_CHECKING:
     import ast
 
-    from pdp.engine.conditions.writer import Slot, Writer
+    from pdp.engine.conditions.code_writer import CodeWriter, Slot
 
 _ZERO: Final = 0.0
 _EQUALITIES: Final = frozenset({"=", "!="})
 
 
-def compared(writer: Writer, operator: str, left: Slot, right: Slot) -> Slot:
-    """Writes a comparison."""
+def write_comparison(writer: CodeWriter, operator: str, left: Slot, right: Slot) -> Slot:
+    """Writes the comparison of two values."""
     slow = writer.call(COMPARATORS[operator], left, right)
-    fast = python.compare(left.load, operator, right.load)
-    comparable = EQUATED if operator in _EQUALITIES else ORDERED
-    if left.kind is right.kind and left.kind in comparable:
-        missing = [python.is_(slot.name, None) for slot in (left, right) if slot.nullable]
+    fast = python_ast.compare(left.load, operator, right.load)
+    comparable = EQUATABLE_TYPES if operator in _EQUALITIES else ORDERED_TYPES
+    if left.type is right.type and left.type in comparable:
+        missing = [python_ast.is_(slot.name, None) for slot in (left, right) if slot.nullable]
         if missing:
-            fast = python.choice(python.either(*missing), python.constant(None), fast)
+            either_missing = python_ast.either(*missing)
+            fast = python_ast.choice(either_missing, python_ast.constant(None), fast)
         return writer.store(fast, ValueType.BOOLEAN, nullable=bool(missing))
-    unsure, sure = (left, right) if left.kind is ValueType.ANY else (right, left)
-    if unsure.kind is ValueType.ANY and not sure.nullable:
-        if sure.kind is ValueType.NUMBER:
-            fast = python.choice(_is_number(writer, unsure), fast, slow)
+    dynamic, static = (left, right) if left.type is ValueType.ANY else (right, left)
+    if dynamic.type is ValueType.ANY and not static.nullable:
+        if static.type is ValueType.NUMBER:
+            fast = python_ast.choice(_is_number(writer, dynamic), fast, slow)
             return writer.store(fast, ValueType.BOOLEAN)
-        if sure.kind is ValueType.TEXT:
-            fast = python.choice(_is_text(writer, unsure), fast, slow)
+        if static.type is ValueType.TEXT:
+            fast = python_ast.choice(_is_text(writer, dynamic), fast, slow)
             return writer.store(fast, ValueType.BOOLEAN)
     return writer.store(slow, ValueType.BOOLEAN)
 
 
-def found(writer: Writer, value: Slot, constants: tuple[object, ...]) -> Slot:
-    """Writes the search for a value among constants."""
+def write_membership(writer: CodeWriter, value: Slot, constants: tuple[object, ...]) -> Slot:
+    """Writes the test whether a value is one of `constants`."""
     members = Members(constants)
-    slow = python.call(writer.bind(members.holds), value.load)
-    if all(type(constant) is str for constant in constants) and value.kind is ValueType.ANY:
-        fast = python.compare(value.load, "in", writer.bind(frozenset(constants)))
-        return writer.store(python.choice(_is_text(writer, value), fast, slow), ValueType.BOOLEAN)
+    slow = python_ast.call(writer.bind(members.contain), value.load)
+    only_texts = all(type(constant) is str for constant in constants)
+    if only_texts and value.type is ValueType.ANY:
+        fast = python_ast.compare(value.load, "in", writer.bind(frozenset(constants)))
+        either = python_ast.choice(_is_text(writer, value), fast, slow)
+        return writer.store(either, ValueType.BOOLEAN)
     return writer.store(slow, ValueType.BOOLEAN)
 
 
-def _is_text(writer: Writer, slot: Slot) -> ast.expr:
-    return python.compare(python.call(writer.bind(type), slot.load), "is", writer.bind(str))
+def _is_text(writer: CodeWriter, slot: Slot) -> ast.expr:
+    python_type = python_ast.call(writer.bind(type), slot.load)
+    return python_ast.compare(python_type, "is", writer.bind(str))
 
 
-def _is_number(writer: Writer, slot: Slot) -> ast.expr:
-    """A finite float, which is what numbers of documents are, or an integer."""
-    kind = writer.store(python.call(writer.bind(type), slot.load))
-    is_float = python.compare(kind.load, "is", writer.bind(float))
-    # Infinity minus itself is not zero, nor is what is not a number.
-    is_finite = python.compare(python.minus(slot.load, slot.load), "=", writer.bind(_ZERO))
-    is_int = python.compare(kind.load, "is", writer.bind(int))
-    return python.either(python.both(is_float, is_finite), is_int)
+def _is_number(writer: CodeWriter, slot: Slot) -> ast.expr:
+    """Returns the test for a finite float, the usual number in documents, or an integer."""
+    python_type = writer.store(python_ast.call(writer.bind(type), slot.load))
+    is_float = python_ast.compare(python_type.load, "is", writer.bind(float))
+    # Subtracted from itself, only a finite number gives zero.
+    difference = python_ast.minus(slot.load, slot.load)
+    is_finite = python_ast.compare(difference, "=", writer.bind(_ZERO))
+    is_int = python_ast.compare(python_type.load, "is", writer.bind(int))
+    return python_ast.either(python_ast.both(is_float, is_finite), is_int)

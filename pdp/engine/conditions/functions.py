@@ -1,13 +1,13 @@
-"""The functions of conditions: what each takes, what it gives, and what it does."""
+"""The functions of conditions: their parameters, result types and implementations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pdp.engine.conditions.kinds import ValueType, kind_of
 from pdp.engine.conditions.times import UNITS, Clock
 from pdp.engine.conditions.truth import is_in, members_of
+from pdp.engine.conditions.value_types import ValueType, type_of
 
 if TYPE_CHECKING:
     from pdp.engine.conditions.truth import Truth
@@ -19,39 +19,39 @@ _TEXT: Final = frozenset({ValueType.TEXT})
 _LIST: Final = frozenset({ValueType.LIST})
 _TEXT_OR_LIST: Final = _TEXT | _LIST
 _SCALAR: Final = frozenset({ValueType.TEXT, ValueType.NUMBER, ValueType.BOOLEAN})
-WANTED: Final = _SCALAR | _LIST
-"""What the items of a list are compared with: one value, or several."""
+ITEM_TYPES: Final = _SCALAR | _LIST
+"""The types with which the items of a list are compared: one value, or a list of values."""
 
 
 class Function(NamedTuple):
     """One function.
 
     Attributes:
-        takes: the kinds that each argument may be of; one of another kind, and null, makes the
-            result unknown. A time is handed over as its seconds.
-        gives: the kind of the result, where it is not unknown.
-        of_clock: makes the implementation, given the clock of the policy's time zone.
-        optional: how many of the last arguments may be left out.
-        names: whether it takes names alone, and asks whether they are there.
-        words: the only texts that the last argument may be, where it must be a constant.
+        parameters: the types that each argument can have. The result is unknown if an argument has
+            another type or is null. A time is passed as its seconds.
+        result: the type of the result, unless it is unknown.
+        implementation: returns the implementation for the clock of the policy's time zone.
+        optional: the number of parameters at the end that can be omitted.
+        takes_name: whether the argument must be a name; the result is whether it has a value.
+        words: the only values of the last argument, which must then be a constant.
     """
 
-    takes: tuple[frozenset[ValueType], ...]
-    gives: ValueType
-    of_clock: Callable[[Clock], Implementation]
+    parameters: tuple[frozenset[ValueType], ...]
+    result: ValueType
+    implementation: Callable[[Clock], Implementation]
     optional: int = 0
-    names: bool = False
+    takes_name: bool = False
     words: tuple[str, ...] = ()
 
     @property
     def arity(self) -> str:
-        """How many arguments it takes, in words."""
-        most, least = len(self.takes), len(self.takes) - self.optional
-        count = str(most) if least == most else f"{least} or {most}"
-        return f"{count} argument{'s' if most > 1 else ''}"
+        """The number of arguments, in words."""
+        maximum, minimum = len(self.parameters), len(self.parameters) - self.optional
+        count = str(maximum) if minimum == maximum else f"{minimum} or {maximum}"
+        return f"{count} argument{'s' if maximum > 1 else ''}"
 
 
-def _pure(implementation: Implementation) -> Callable[[Clock], Implementation]:
+def _without_clock(implementation: Implementation) -> Callable[[Clock], Implementation]:
     return lambda _: implementation
 
 
@@ -68,7 +68,7 @@ def _seconds_between(
 
 
 def _length(value: Any) -> int | None:
-    return len(value) if kind_of(value) in _TEXT_OR_LIST else None
+    return len(value) if type_of(value) in _TEXT_OR_LIST else None
 
 
 def _lower(value: Any) -> str | None:
@@ -91,26 +91,31 @@ def _ends_with(value: Any, end: Any) -> Truth:
     return None
 
 
-def _contains(value: Any, wanted: Any) -> Truth:
+def _contains(value: Any, item: Any) -> Truth:
     if isinstance(value, str):
-        return wanted in value if isinstance(wanted, str) else None
-    if kind_of(value) is not ValueType.LIST or kind_of(wanted) not in _SCALAR:
+        return item in value if isinstance(item, str) else None
+    if type_of(value) is not ValueType.LIST or type_of(item) not in _SCALAR:
         return None
-    return is_in(wanted, value)
+    return is_in(item, value)
 
 
-def _truths(values: Any, wanted: tuple[Any, ...]) -> list[Any] | None:
-    """Returns for each of `values` whether it is wanted; itself where nothing is said to be."""
-    if kind_of(values) is not ValueType.LIST:
+def _truths(values: Any, items: tuple[Any, ...]) -> list[Any] | None:
+    """Returns for each of `values` whether it is one of the items; itself if there are no items.
+
+    Args:
+        values: a list; the result is None for other types.
+        items: the second argument of the function, if it has one.
+    """
+    if type_of(values) is not ValueType.LIST:
         return None
-    if not wanted:
+    if not items:
         return list(values)
-    members = members_of(wanted[0])
-    return None if members is None else [members.holds(value) for value in values]
+    members = members_of(items[0])
+    return None if members is None else [members.contain(value) for value in values]
 
 
-def _any(values: Any, *wanted: Any) -> Truth:
-    truths = _truths(values, wanted)
+def _any(values: Any, *items: Any) -> Truth:
+    truths = _truths(values, items)
     if truths is None:
         return None
     if any(truth is True for truth in truths):
@@ -118,8 +123,8 @@ def _any(values: Any, *wanted: Any) -> Truth:
     return False if all(truth is False for truth in truths) else None
 
 
-def _all(values: Any, *wanted: Any) -> Truth:
-    truths = _truths(values, wanted)
+def _all(values: Any, *items: Any) -> Truth:
+    truths = _truths(values, items)
     if truths is None:
         return None
     if any(truth is False for truth in truths):
@@ -127,11 +132,11 @@ def _all(values: Any, *wanted: Any) -> Truth:
     return True if all(truth is True for truth in truths) else None
 
 
-def _count(values: Any, *wanted: Any) -> int | None:
-    truths = _truths(values, wanted)
+def _count(values: Any, *items: Any) -> int | None:
+    truths = _truths(values, items)
     if truths is None:
         return None
-    return sum(truth is True for truth in truths) if wanted else len(truths)
+    return sum(truth is True for truth in truths) if items else len(truths)
 
 
 FUNCTIONS: Final[Mapping[str, Function]] = {
@@ -142,18 +147,20 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
     "timestamp_diff": Function(
         (_TIME, _TIME, _TEXT),
         ValueType.NUMBER,
-        _pure(_seconds_between),
+        _without_clock(_seconds_between),
         optional=1,
         words=tuple(UNITS),
     ),
-    "length": Function((_TEXT_OR_LIST,), ValueType.NUMBER, _pure(_length)),
-    "lower": Function((_TEXT,), ValueType.TEXT, _pure(_lower)),
-    "upper": Function((_TEXT,), ValueType.TEXT, _pure(_upper)),
-    "contains": Function((_TEXT_OR_LIST, _SCALAR), ValueType.BOOLEAN, _pure(_contains)),
-    "starts_with": Function((_TEXT, _TEXT), ValueType.BOOLEAN, _pure(_starts_with)),
-    "ends_with": Function((_TEXT, _TEXT), ValueType.BOOLEAN, _pure(_ends_with)),
-    "any": Function((_LIST, WANTED), ValueType.BOOLEAN, _pure(_any), optional=1),
-    "all": Function((_LIST, WANTED), ValueType.BOOLEAN, _pure(_all), optional=1),
-    "count": Function((_LIST, WANTED), ValueType.NUMBER, _pure(_count), optional=1),
-    "has": Function((frozenset({ValueType.ANY}),), ValueType.BOOLEAN, _pure(_present), names=True),
+    "length": Function((_TEXT_OR_LIST,), ValueType.NUMBER, _without_clock(_length)),
+    "lower": Function((_TEXT,), ValueType.TEXT, _without_clock(_lower)),
+    "upper": Function((_TEXT,), ValueType.TEXT, _without_clock(_upper)),
+    "contains": Function((_TEXT_OR_LIST, _SCALAR), ValueType.BOOLEAN, _without_clock(_contains)),
+    "starts_with": Function((_TEXT, _TEXT), ValueType.BOOLEAN, _without_clock(_starts_with)),
+    "ends_with": Function((_TEXT, _TEXT), ValueType.BOOLEAN, _without_clock(_ends_with)),
+    "any": Function((_LIST, ITEM_TYPES), ValueType.BOOLEAN, _without_clock(_any), optional=1),
+    "all": Function((_LIST, ITEM_TYPES), ValueType.BOOLEAN, _without_clock(_all), optional=1),
+    "count": Function((_LIST, ITEM_TYPES), ValueType.NUMBER, _without_clock(_count), optional=1),
+    "has": Function(
+        (frozenset({ValueType.ANY}),), ValueType.BOOLEAN, _without_clock(_present), takes_name=True
+    ),
 }

@@ -1,4 +1,4 @@
-"""Numbers and quoted texts, read from how they are written."""
+"""Parses the literals of conditions: numbers and quoted texts."""
 
 from __future__ import annotations
 
@@ -7,66 +7,67 @@ from math import isinf
 from typing import Final
 
 MAX_EXACT: Final = 1 << 53
-"""Up to here every whole number is one that JSON's numbers can hold."""
+"""JSON numbers are doubles. Up to this bound they represent every whole number exactly."""
 
-_SIMPLE: Final = {"n": "\n", "r": "\r", "t": "\t"}
+_SIMPLE_ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t"}
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _escapes: Final = re.compile(
-    r"\\u([Dd][89ABab][0-9A-Fa-f]{2})\\u([Dd][C-Fc-f][0-9A-Fa-f]{2})"  # one beyond U+FFFF, in two
+    r"\\u([Dd][89ABab][0-9A-Fa-f]{2})\\u([Dd][C-Fc-f][0-9A-Fa-f]{2})"  # a surrogate pair
     r"|\\u([0-9A-Fa-f]{4})"
     r"|\\([nrt\\'\"])"
 )
 
 
-class Unreadable(Exception):
-    """A literal that stands for no value; the message says why."""
+class InvalidLiteral(Exception):
+    """A literal has no value. The message gives the reason."""
 
 
-def read_number(written: str) -> float:
-    """Returns the number that is written; a whole one as an `int`.
+def read_number(literal: str) -> float:
+    """Returns the value of a number; an `int` if it is a whole number.
 
     Raises:
-        Unreadable: it is beyond what a double holds, or holds exactly.
+        InvalidLiteral: the number is too large for a double, or for an exact whole number.
     """
-    if not written.isdecimal():
-        number = float(written)
+    if not literal.isdecimal():
+        number = float(literal)
         if isinf(number):
-            raise Unreadable("the number is too large")
+            raise InvalidLiteral("the number is too large")
         return number
-    whole = int(written)
+    whole = int(literal)
     if whole > MAX_EXACT:
-        raise Unreadable(f"whole numbers go up to {MAX_EXACT}")
+        raise InvalidLiteral(f"whole numbers go up to {MAX_EXACT}")
     return whole
 
 
-def read_text(written: str) -> str:
-    r"""Returns the text between the quotes that `written` begins and ends with.
+def read_text(literal: str) -> str:
+    r"""Returns the value of a text in quotes.
 
-    A quote is doubled or has a backslash before it; `\\`, `\n`, `\r`, `\t` and `\u00e9` are as in
-    JSON. Before all else a backslash stands for itself, so that '\d+' needs no doubling.
+    Inside the text, a quote is doubled or has a backslash before it. `\\`, `\n`, `\r`, `\t` and
+    `\u00e9` are escapes as in JSON. Before any other character, a backslash is an ordinary
+    character, so '\d+' needs no double backslash.
 
     Raises:
-        Unreadable: it holds half of a surrogate pair.
+        InvalidLiteral: the text contains half of a surrogate pair.
     """
-    quote = written[0]
-    text = "".join(_pieces(written[1:-1], quote))
+    quote = literal[0]
+    text = "".join(_pieces(literal[1:-1], quote))
     if _SURROGATES.search(text):
-        raise Unreadable("the text holds half of a surrogate pair")
+        raise InvalidLiteral("the text contains half of a surrogate pair")
     return text
 
 
 def _pieces(inner: str, quote: str) -> list[str]:
-    """Reads what stands between escapes, and the escapes, piece by piece."""
+    """Returns the values of the escapes and of the pieces between them."""
     pieces: list[str] = []
     end = 0
-    for found in _escapes.finditer(inner):
-        pieces += [inner[end : found.start()].replace(quote * 2, quote), _meant(found)]
-        end = found.end()
+    for escape in _escapes.finditer(inner):
+        pieces += [inner[end : escape.start()].replace(quote * 2, quote), _unescaped(escape)]
+        end = escape.end()
     return [*pieces, inner[end:].replace(quote * 2, quote)]
 
 
-def _meant(found: re.Match[str]) -> str:
-    high, low, code, simple = found.groups()
+def _unescaped(escape: re.Match[str]) -> str:
+    high, low, code, simple = escape.groups()
     if high:
         return chr(0x10000 + ((int(high, 16) - 0xD800) << 10) + int(low, 16) - 0xDC00)
-    return chr(int(code, 16)) if code else _SIMPLE.get(simple, simple)
+    return chr(int(code, 16)) if code else _SIMPLE_ESCAPES.get(simple, simple)

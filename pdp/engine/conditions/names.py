@@ -1,4 +1,4 @@
-"""The names that conditions may use, and where in a request each is found (decide.md)."""
+"""The names in conditions, and the part of the request that each refers to (decide.md)."""
 
 from __future__ import annotations
 
@@ -6,41 +6,50 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pdp.engine.conditions.kinds import ValueType
+from pdp.engine.conditions.value_types import ValueType
 
 if TYPE_CHECKING:
     from pdp.domain.request import Request
 
 
 class Field(NamedTuple):
-    """A field of the request, by the attributes that lead to it.
+    """A field of the request.
 
-    A text that is empty was not given, so it is missing; a list that is empty is an empty list,
-    which the wire does not tell from one that was not given.
+    An empty text is missing, because the request has none. An empty list is an empty list, because
+    the wire format has no difference between an empty list and a missing one.
+
+    Attributes:
+        attributes: the attributes that lead from the request to the value.
+        type: the type of the value.
     """
 
     attributes: tuple[str, ...]
-    kind: ValueType
+    type: ValueType
 
 
 class Member(NamedTuple):
-    """A member of one of the request's documents, by the names that lead to it."""
+    """A member of one of the documents of the request.
+
+    Attributes:
+        attributes: the attributes that lead from the request to the document.
+        keys: the keys that lead from the document to the value.
+    """
 
     attributes: tuple[str, ...]
     keys: tuple[str, ...]
 
 
 class ActionPart(NamedTuple):
-    """A part of the action, by its number."""
+    """A part of the action, by its position."""
 
-    number: int
+    position: int
 
 
 Source = Field | Member | ActionPart
 
 
 class UnknownName(Exception):
-    """A name that can never be in a request; the message says which there are."""
+    """A name that no request can have. The message suggests valid names."""
 
 
 TIMESTAMP: Final = "timestamp"
@@ -74,16 +83,16 @@ FIELDS: Final[Mapping[str, Source]] = {
     "target.classifications": Field(("target", "classifications"), ValueType.LIST),
     "target.fields": Field(("target", "fields"), ValueType.LIST),
 }
-"""The names that stand for one thing each; all others are members of documents."""
+"""The names of fixed parts of a request. All other names are members of documents."""
 
 _ROOTS: Final = frozenset(path.partition(".")[0] for path in FIELDS)
 
 
 def resolve(path: str) -> Source:
-    """Returns where the name `path` is found.
+    """Returns the part of the request that the name `path` refers to.
 
     Raises:
-        UnknownName: it lies in a part of the request that has no such field.
+        UnknownName: that part of the request has no such field.
     """
     field = FIELDS.get(path)
     if field is not None:
@@ -97,18 +106,18 @@ def resolve(path: str) -> Source:
         case "subject", [name, *_] if f"subject.{name}" not in FIELDS:
             return Member(_ATTRIBUTES, tuple(inner))
         case "context", []:
-            raise UnknownName("context is no value itself: name one of its keys")
+            raise UnknownName("context is not a value: name one of its keys")
         case _ if root in _ROOTS:
             raise UnknownName(_no_such_field(path, root))
         case _:
             return Member(_CONTEXT, (root, *inner))
 
 
-def kind_of_source(source: Source) -> ValueType:
-    """Returns what kind of value is found there, if any is."""
+def type_of_source(source: Source) -> ValueType:
+    """Returns the type of the value; ANY if it depends on the request."""
     match source:
-        case Field(_, kind):
-            return kind
+        case Field(_, value_type):
+            return value_type
         case ActionPart():
             return ValueType.TEXT
         case _:
@@ -116,12 +125,12 @@ def kind_of_source(source: Source) -> ValueType:
 
 
 def find(source: Source, request: Request) -> Any:
-    """Returns what is found there in `request`; None where nothing is.
+    """Returns the value in `request`; None if it has none.
 
-    What conditions are compiled to does the same in less time.
+    Compiled conditions do the same, but faster.
     """
     if isinstance(source, ActionPart):
-        return action_part(request.action, source.number)
+        return action_part(request.action, source.position)
     value: Any = request
     for attribute in source.attributes:
         value = getattr(value, attribute)
@@ -131,7 +140,7 @@ def find(source: Source, request: Request) -> Any:
 
 
 def member(document: Any, keys: tuple[str, ...]) -> Any:
-    """Returns the member of a document that `keys` lead to; None where there is none."""
+    """Returns the member of a document that `keys` lead to; None if there is none."""
     for key in keys:
         if type(document) is not dict and not isinstance(document, Mapping):
             return None
@@ -140,29 +149,30 @@ def member(document: Any, keys: tuple[str, ...]) -> Any:
 
 
 def absence(source: Source, request: Request) -> str:
-    """Returns how it is that `find` finds nothing: "missing", or "null" where that was sent."""
+    """Returns why `find` returned None: "missing", or "null" if the request has a null there."""
     if isinstance(source, Member):
         *parents, last = source.keys
-        holder = member(find(Field(source.attributes, ValueType.OBJECT), request), tuple(parents))
-        if isinstance(holder, Mapping) and last in holder:
+        document = find(Field(source.attributes, ValueType.OBJECT), request)
+        parent = member(document, tuple(parents))
+        if isinstance(parent, Mapping) and last in parent:
             return "null"
     return "missing"
 
 
-def action_part(action: str, number: int) -> str | None:
-    """Returns one part of `domain:scope:verb`; None where there is no such action."""
+def action_part(action: str, position: int) -> str | None:
+    """Returns one part of `domain:scope:verb`; None if the action does not have this form."""
     parts = action.split(":", 2)
-    return (parts[number] or None) if len(parts) == 3 else None  # noqa: PLR2004 - as just said
+    return (parts[position] or None) if len(parts) == 3 else None  # noqa: PLR2004 - domain:scope:verb
 
 
 def _no_such_field(path: str, root: str) -> str:
-    own = [name for name in FIELDS if name.startswith(f"{root}.")]
+    names = [name for name in FIELDS if name.startswith(f"{root}.")]
     if path == root:
-        return f"{root} is no value itself: name one of {', '.join(own)}"
-    within = next((name for name in FIELDS if path.startswith(f"{name}.") and name != root), root)
-    if within != root or not own:
-        return f"{within} has no fields of its own"
-    parts = {name.removeprefix(f"{root}."): name for name in own}
+        return f"{root} is not a value: name one of {', '.join(names)}"
+    parent = next((name for name in FIELDS if path.startswith(f"{name}.") and name != root), root)
+    if parent != root or not names:
+        return f"{parent} has no fields"
+    parts = {name.removeprefix(f"{root}."): name for name in names}
     close = get_close_matches(path.removeprefix(f"{root}."), parts, n=1)
-    hint = f"did you mean {parts[close[0]]}?" if close else f"there are {', '.join(own)}"
+    hint = f"did you mean {parts[close[0]]}?" if close else f"use one of {', '.join(names)}"
     return f"a request has no {path}; {hint}"

@@ -1,4 +1,4 @@
-"""What a condition is once it is parsed: a tree of frozen nodes, each knowing its place."""
+"""The syntax tree of a condition: frozen nodes that know their position in the source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class SourceRange(NamedTuple):
-    """Where a node is written: offsets of its first character and of the one behind its last."""
+    """The offsets of the first character of a node and of the character after its last."""
 
     start: int
     end: int
@@ -18,7 +18,7 @@ class SourceRange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One part of a condition. Two are equal where they say the same, wherever they stand."""
+    """One part of a condition. Equal nodes can have different places."""
 
     place: SourceRange = field(compare=False)
 
@@ -44,7 +44,7 @@ class Number(Node):
 
 @dataclass(frozen=True, slots=True)
 class Text(Node):
-    """A text in quotes, without them and its escapes."""
+    """A text in quotes. The value has no quotes and no escapes."""
 
     value: str
 
@@ -61,7 +61,7 @@ class ListOf(Node):
 
 @dataclass(frozen=True, slots=True)
 class Name(Node):
-    """Something of the request, for instance `target.sensitivity_level`."""
+    """A part of the request, for instance `target.sensitivity_level`."""
 
     path: str
 
@@ -91,7 +91,7 @@ class Arithmetic(Node):
 
 @dataclass(frozen=True, slots=True)
 class Comparison(Node):
-    """Two values and `=`, `!=`, `<`, `<=`, `>` or `>=`."""
+    """Two values with `=`, `!=`, `<`, `<=`, `>` or `>=`."""
 
     operator: str
     left: Node
@@ -100,7 +100,7 @@ class Comparison(Node):
 
 @dataclass(frozen=True, slots=True)
 class Between(Node):
-    """A value and its bounds, both included."""
+    """A value and its bounds, both inclusive."""
 
     value: Node
     low: Node
@@ -109,7 +109,7 @@ class Between(Node):
 
 @dataclass(frozen=True, slots=True)
 class Membership(Node):
-    """`IN`: a value, and those it may be; a list among them stands for its items."""
+    """`IN`: a value and the items that it may equal. A list among the items means its own items."""
 
     value: Node
     items: tuple[Node, ...]
@@ -117,7 +117,7 @@ class Membership(Node):
 
 @dataclass(frozen=True, slots=True)
 class TextMatch(Node):
-    """`LIKE` or `MATCHES`: a value, and the pattern it is held against."""
+    """`LIKE` or `MATCHES`: a value and a pattern."""
 
     operator: str
     value: Node
@@ -133,14 +133,14 @@ class IsNull(Node):
 
 @dataclass(frozen=True, slots=True)
 class Not(Node):
-    """`NOT`, of any kind: `x NOT IN y` is `NOT (x IN y)`."""
+    """`NOT`. `x NOT IN y` is parsed as `NOT (x IN y)`, and so are the other operators with NOT."""
 
     operand: Node
 
 
 @dataclass(frozen=True, slots=True)
 class Logic(Node):
-    """Operands joined by `AND`, or by `OR`."""
+    """Operands with `AND` between them, or with `OR`."""
 
     operator: str
     operands: tuple[Node, ...]
@@ -152,7 +152,7 @@ def constants_of(items: Iterable[Scalar]) -> tuple[object, ...]:
 
 
 def children(node: Node) -> Iterator[Node]:
-    """Yields the nodes directly in `node`, from left to right."""
+    """Yields the direct children of `node`, from left to right."""
     for each in fields(node):
         yield from _nodes_in(getattr(node, each.name))
 
@@ -166,9 +166,9 @@ def _nodes_in(value: object) -> Iterator[Node]:
 
 
 def walk(node: Node) -> Iterator[tuple[Node, int]]:
-    """Yields `node` and all nodes in it, each with its depth. Does not recurse."""
+    """Yields `node` and all its descendants, each with its depth, without recursion."""
     pending = [(node, 1)]
     while pending:
-        here, depth = pending.pop()
-        yield here, depth
-        pending += [(child, depth + 1) for child in children(here)]
+        current, depth = pending.pop()
+        yield current, depth
+        pending += [(child, depth + 1) for child in children(current)]

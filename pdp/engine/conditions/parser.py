@@ -1,4 +1,4 @@
-"""From text to tree: lark's LALR parser over `grammar.lark`, made once, and lazily."""
+"""Parses conditions with the LALR parser of lark, which is created once, when it is needed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from lark.exceptions import UnexpectedInput
 
 from pdp.engine.conditions import nodes
 from pdp.engine.conditions.builder import build
-from pdp.engine.conditions.expectations import unexpected
-from pdp.engine.conditions.problems import Problem, invalid
+from pdp.engine.conditions.diagnostics import Diagnostic, invalid_condition
+from pdp.engine.conditions.syntax_errors import syntax_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,37 +20,37 @@ if TYPE_CHECKING:
     from pdp.errors import InvalidCondition
 
 MAX_BYTES: Final = 4096
-"""Of UTF-8 (decide.md)."""
+"""The size of a condition in UTF-8 (decide.md)."""
 
 MAX_DEPTH: Final = 64
-"""Of parentheses, lists and calls in each other, and of nodes in each other (decide.md)."""
+"""The nesting depth of parentheses, lists and calls, and that of nodes (decide.md)."""
 
 MAX_ITEMS: Final = 256
-"""In one list, and in the parentheses of one IN."""
+"""The number of items in one list, and in the parentheses of one IN."""
 
-_NESTING: Final = frozenset({"group", "call", "list"})
+_NESTED_RULES: Final = frozenset({"group", "call", "list"})
 
 
 def parse(source: str) -> Node:
     """Returns the tree of a condition.
 
     Raises:
-        InvalidCondition: it does not parse, or is out of its bounds.
+        InvalidCondition: the condition does not parse or exceeds a bound.
     """
     _check_size(source)
     try:
         tree = _parser().parse(source)
     except UnexpectedInput as error:
-        raise invalid(source, [unexpected(source, error, _parser())]) from None
-    assert isinstance(tree, Tree)  # noqa: S101 - no token of the grammar stands alone
+        raise invalid_condition(source, [syntax_error(source, error, _parser())]) from None
+    assert isinstance(tree, Tree)  # noqa: S101 - the grammar has no rule that is one token
     _check_nesting(source, tree)
-    root, problems = build(tree)
+    root, faults = build(tree)
     for node, depth in nodes.walk(root):
         if depth > MAX_DEPTH:
             raise _too_deep(source, node.place.start)
-        problems += _crowded(node)
-    if problems:
-        raise invalid(source, problems)
+        faults += _item_faults(node)
+    if faults:
+        raise invalid_condition(source, faults)
     return root
 
 
@@ -70,28 +70,28 @@ def _check_size(source: str) -> None:
     try:
         size = len(source.encode())
     except UnicodeEncodeError as error:
-        reason = "half of a surrogate pair stands for no character"
-        raise invalid(source, [Problem(error.start, reason)]) from None
+        reason = "half of a surrogate pair is not a character"
+        raise invalid_condition(source, [Diagnostic(error.start, reason)]) from None
     if size > MAX_BYTES:
         reason = f"a condition must be at most {MAX_BYTES} bytes, and this one has {size}"
-        raise invalid(source[:MAX_BYTES], [Problem(0, reason)])
+        raise invalid_condition(source[:MAX_BYTES], [Diagnostic(0, reason)])
 
 
 def _check_nesting(source: str, tree: Tree[Token]) -> None:
     pending = [(tree, 0)]
     while pending:
-        part, depth = pending.pop()
-        depth += part.data in _NESTING
+        subtree, depth = pending.pop()
+        depth += subtree.data in _NESTED_RULES
         if depth > MAX_DEPTH:
-            raise _too_deep(source, part.meta.start_pos)
-        pending += [(each, depth) for each in part.children if isinstance(each, Tree)]
+            raise _too_deep(source, subtree.meta.start_pos)
+        pending += [(child, depth) for child in subtree.children if isinstance(child, Tree)]
 
 
 def _too_deep(source: str, start: int) -> InvalidCondition:
-    return invalid(source, [Problem(start, f"nested more than {MAX_DEPTH} deep")])
+    return invalid_condition(source, [Diagnostic(start, f"nested more than {MAX_DEPTH} deep")])
 
 
-def _crowded(node: Node) -> Iterator[Problem]:
+def _item_faults(node: Node) -> Iterator[Diagnostic]:
     if isinstance(node, nodes.ListOf | nodes.Membership) and len(node.items) > MAX_ITEMS:
         reason = f"a list must have at most {MAX_ITEMS} items, and this one has {len(node.items)}"
-        yield Problem(node.place.start, reason)
+        yield Diagnostic(node.place.start, reason)

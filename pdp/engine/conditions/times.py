@@ -1,7 +1,6 @@
-"""Times: read from texts, and read off a clock in the policy's time zone.
+"""Parses times, and returns hours, dates and so on in the time zone of a policy.
 
-A time is a number of seconds since the epoch. One that no calendar date of the years 1 to 9999
-stands for is unknown.
+A time is a number of seconds since the epoch. A time outside the years 1 to 9999 is unknown.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
-from pdp.engine.conditions.kinds import ValueType, kind_of
+from pdp.engine.conditions.value_types import ValueType, type_of
 from pdp.errors import InvalidArgument, Violation
 
 if TYPE_CHECKING:
@@ -23,12 +22,12 @@ if TYPE_CHECKING:
 UNITS: Final[Mapping[str, int]] = MappingProxyType(
     {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400}
 )
-"""What `timestamp_diff` counts in."""
+"""The units of `timestamp_diff`, in seconds."""
 
 _FIRST: Final = -62_135_596_800  # 0001-01-01T00:00:00Z
 _BEYOND: Final = 253_402_300_800  # 10000-01-01T00:00:00Z
 _DAY: Final = 86_400
-_LONGEST: Final = 40
+_MAX_LENGTH: Final = 40
 _is_time: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"([Tt ]([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})?)?"
@@ -36,7 +35,7 @@ _is_time: Final = re.compile(
 
 
 class Clock:
-    """What conditions ask about times, in one time zone."""
+    """The functions of conditions on times, in one time zone."""
 
     __slots__ = ("zone",)
 
@@ -44,12 +43,12 @@ class Clock:
         self.zone = zone
 
     def read(self, value: Any) -> float | None:
-        """Returns the time that a text says; None for all else.
+        """Parses a text in RFC 3339, such as `2026-02-26T03:00:00Z`; returns None if it is invalid.
 
-        A text is RFC 3339, `2026-02-26T03:00:00Z`. Without an offset it is in the zone, and
-        without a time of day it is midnight there.
+        A text without an offset is in the time zone of the clock. A text without a time of day
+        means midnight there.
         """
-        if kind_of(value) is not ValueType.TEXT or len(value) > _LONGEST or not _is_time(value):
+        if type_of(value) is not ValueType.TEXT or len(value) > _MAX_LENGTH or not _is_time(value):
             return None
         try:
             moment = datetime.fromisoformat(str(value).upper())
@@ -84,12 +83,12 @@ class Clock:
             return None
         try:
             return datetime.fromtimestamp(floor(seconds), self.zone)
-        except (ValueError, OverflowError):  # on the first or last day there is, elsewhere
+        except (ValueError, OverflowError):  # the first or the last day, in another time zone
             return None
 
 
 class UtcClock(Clock):
-    """The same in UTC, where the time of day is plain arithmetic, twice as fast."""
+    """A clock in UTC. It uses plain arithmetic, which is twice as fast."""
 
     __slots__ = ()
 
@@ -123,19 +122,20 @@ def clock_of(timezone: str) -> Clock:
         timezone: its name in the IANA database, for instance `Europe/Berlin`.
 
     Raises:
-        InvalidArgument: there is no such time zone.
+        InvalidArgument: the time zone does not exist.
     """
     if timezone == "UTC":
         return UtcClock()
-    # The name ends up in a path: zoneinfo refuses those that leave its directory, and what is no
-    # zone there ("posixrules", "localtime", a directory) differs from machine to machine.
+    # The name becomes part of a path. zoneinfo rejects names that leave its directory. Its other
+    # entries ("posixrules", "localtime", directories) differ between machines, so they are rejected
+    # here.
     if timezone[:1].isupper() and timezone.isascii():
         try:
             return Clock(ZoneInfo(timezone))
         except (ValueError, OSError, KeyError):
             pass
     reason = (
-        f'there is no time zone "{timezone[:64]}"; name one of the IANA database, '
-        'for instance "UTC" or "Europe/Berlin"'
+        f'there is no time zone "{timezone[:64]}"; use a name from the IANA database, '
+        'for example "UTC" or "Europe/Berlin"'
     )
     raise InvalidArgument.of(Violation("timezone", reason))

@@ -1,8 +1,8 @@
-"""Values compared, calculated with and looked up, by the three-valued logic of SQL.
+"""Comparison, arithmetic and membership in the three-valued logic of SQL.
 
-None stands for null and for unknown, which are one and the same: what comes of a name that is
-missing, of values of unlike kinds, or of a division by zero. No function here raises, loops over
-anything but its arguments, or takes more than linear time in them.
+None is both null and unknown. It is the result if a name is missing, if values have different
+types, and for a division by zero. No function raises. Each takes at most linear time in the size of
+its arguments.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import fmod, isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.engine.conditions.kinds import ValueType, kind_of
+from pdp.engine.conditions.value_types import ValueType, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,46 +18,46 @@ if TYPE_CHECKING:
 Truth = bool | None
 """True, false, or None for unknown."""
 
-EQUATED: Final = frozenset({ValueType.BOOLEAN, ValueType.NUMBER, ValueType.TEXT})
-"""What can be equal."""
+EQUATABLE_TYPES: Final = frozenset({ValueType.BOOLEAN, ValueType.NUMBER, ValueType.TEXT})
+"""The types whose values can be equal."""
 
-ORDERED: Final = frozenset({ValueType.NUMBER, ValueType.TEXT})
-"""What can be less or greater; texts by their code points."""
+ORDERED_TYPES: Final = frozenset({ValueType.NUMBER, ValueType.TEXT})
+"""The types whose values can be less or greater. Texts are ordered by their code points."""
 
 
-def _like(left: Any, right: Any, kinds: frozenset[ValueType]) -> bool:
-    kind = kind_of(left)
-    return kind in kinds and kind is kind_of(right)
+def _comparable(left: Any, right: Any, types: frozenset[ValueType]) -> bool:
+    value_type = type_of(left)
+    return value_type in types and value_type is type_of(right)
 
 
 def equal(left: Any, right: Any) -> Truth:
     """`=`."""
-    return bool(left == right) if _like(left, right, EQUATED) else None
+    return bool(left == right) if _comparable(left, right, EQUATABLE_TYPES) else None
 
 
 def unequal(left: Any, right: Any) -> Truth:
     """`!=`."""
-    return bool(left != right) if _like(left, right, EQUATED) else None
+    return bool(left != right) if _comparable(left, right, EQUATABLE_TYPES) else None
 
 
 def less(left: Any, right: Any) -> Truth:
     """`<`."""
-    return bool(left < right) if _like(left, right, ORDERED) else None
+    return bool(left < right) if _comparable(left, right, ORDERED_TYPES) else None
 
 
 def at_most(left: Any, right: Any) -> Truth:
     """`<=`."""
-    return bool(left <= right) if _like(left, right, ORDERED) else None
+    return bool(left <= right) if _comparable(left, right, ORDERED_TYPES) else None
 
 
 def greater(left: Any, right: Any) -> Truth:
     """`>`."""
-    return bool(left > right) if _like(left, right, ORDERED) else None
+    return bool(left > right) if _comparable(left, right, ORDERED_TYPES) else None
 
 
 def at_least(left: Any, right: Any) -> Truth:
     """`>=`."""
-    return bool(left >= right) if _like(left, right, ORDERED) else None
+    return bool(left >= right) if _comparable(left, right, ORDERED_TYPES) else None
 
 
 COMPARATORS: Final[Mapping[str, Callable[[Any, Any], Truth]]] = {
@@ -71,8 +71,8 @@ COMPARATORS: Final[Mapping[str, Callable[[Any, Any], Truth]]] = {
 
 
 def double(value: Any) -> float | None:
-    """Returns a number as a double, as all arithmetic is done; None for all else."""
-    if kind_of(value) is not ValueType.NUMBER:
+    """Returns a number as a double, for arithmetic; None if the value is not a number."""
+    if type_of(value) is not ValueType.NUMBER:
         return None
     try:
         return float(value)
@@ -113,7 +113,7 @@ CALCULATORS: Final[Mapping[str, Callable[[Any, Any], float | None]]] = {
     "-": _calculator(lambda one, other: one - other),
     "*": _calculator(lambda one, other: one * other),
     "/": _divider(lambda one, other: one / other),
-    "%": _divider(fmod),  # the sign is the first operand's, as in SQL
+    "%": _divider(fmod),  # the result has the sign of the first operand, as in SQL
 }
 
 
@@ -124,71 +124,71 @@ def negative(value: Any) -> float | None:
 
 
 def truth_of(value: Any) -> Truth:
-    """Returns a value as an operand of AND, OR and NOT, which take nothing but booleans."""
+    """Returns the value as an operand of AND, OR and NOT; None if it is not a boolean."""
     return value if value is True or value is False else None
 
 
 class Members:
-    """What `is_in` looks values up in, for many of them: each takes constant time."""
+    """An index of values that gives the result of `is_in` in constant time."""
 
-    __slots__ = ("_keys", "_kinds")
+    __slots__ = ("_keys", "_types")
 
     def __init__(self, values: Iterable[Any]) -> None:
         self._keys: set[tuple[ValueType, Any]] = set()
-        self._kinds: set[ValueType] = set()
+        self._types: set[ValueType] = set()
         for value in values:
-            kind = kind_of(value)
-            self._kinds.add(kind)
-            if kind in EQUATED:
-                self._keys.add((kind, value))
+            value_type = type_of(value)
+            self._types.add(value_type)
+            if value_type in EQUATABLE_TYPES:
+                self._keys.add((value_type, value))
 
-    def holds(self, value: Any) -> Truth:
-        """What `is_in` comes to for `value` and these."""
-        if not self._kinds:
+    def contain(self, value: Any) -> Truth:
+        """Returns the result of `is_in` for `value`."""
+        if not self._types:
             return False
-        kind = kind_of(value)
-        if kind not in EQUATED:
+        value_type = type_of(value)
+        if value_type not in EQUATABLE_TYPES:
             return None
-        if (kind, value) in self._keys:
+        if (value_type, value) in self._keys:
             return True
-        return False if self._kinds == {kind} else None
+        return False if self._types == {value_type} else None
 
 
 def members_of(value: Any) -> Members | None:
-    """Returns the members that a list, or a single value, stands for; None for all else."""
+    """Returns the members of a list, or a single value as its own member; None for other types."""
     if type(value) is Members:
         return value
-    kind = kind_of(value)
-    if kind is ValueType.LIST:
+    value_type = type_of(value)
+    if value_type is ValueType.LIST:
         return Members(value)
-    return Members((value,)) if kind in EQUATED else None
+    return Members((value,)) if value_type in EQUATABLE_TYPES else None
 
 
 def is_in(value: Any, values: Sequence[Any]) -> Truth:
-    """What `value = each`, for each of `values` and joined by OR, comes to."""
+    """Returns the result of `value = each`, for each of `values`, with OR between them."""
     if not values:
         return False
-    kind = kind_of(value)
-    if kind not in EQUATED:
+    value_type = type_of(value)
+    if value_type not in EQUATABLE_TYPES:
         return None
-    is_text = kind is ValueType.TEXT
-    unlike = False
+    is_text = value_type is ValueType.TEXT
+    other_types = False
     for each in values:
-        if (is_text and type(each) is str) or kind_of(each) is kind:
+        if (is_text and type(each) is str) or type_of(each) is value_type:
             if each == value:
                 return True
         else:
-            unlike = True
-    return None if unlike else False
+            other_types = True
+    return None if other_types else False
 
 
 def among(value: Any, items: tuple[Any, ...]) -> Truth:
-    """`IN`: a list among `items` stands for its own."""
-    if len(items) == 1 and kind_of(items[0]) is ValueType.LIST:
+    """`IN`. A list among `items` means its own items."""
+    if len(items) == 1 and type_of(items[0]) is ValueType.LIST:
         return is_in(value, items[0])
     flat: list[Any] = []
     for item in items:
-        if kind_of(item) is ValueType.LIST:
+        if type_of(item) is ValueType.LIST:
             flat += item
         else:
             flat.append(item)

@@ -1,7 +1,7 @@
-"""The layers of a decision, one file each.
+"""The layers of a decision, one module each.
 
-To add one: its file, with a `build` function, and its place in one of the lists below. Each list is
-in the order of `pdp.domain.layers.LAYERS`.
+To add a layer, write a module with a `build` function and add that to one of the lists below. Each
+list is in the order of `pdp.domain.layers.LAYERS`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pdp.engine.layers.base import Builder, CloserBuilder, GateBuilder
 
 GATES: Final[tuple[GateBuilder, ...]] = (kill_switch.build,)
-"""Asked before the scan; a BLOCK of one ends the decision."""
+"""Gates run before the scan. A BLOCK of one ends the decision."""
 
 BUILDERS: Final[tuple[Builder, ...]] = (
     limits.build,
@@ -23,7 +23,7 @@ BUILDERS: Final[tuple[Builder, ...]] = (
     chain.build,
     dlp.build,
 )
-"""Asked with the findings of the scan."""
+"""Layers run with the findings of the scan."""
 
 CLOSERS: Final[tuple[CloserBuilder, ...]] = (org.build,)
-"""Asked last, when the risk is known."""
+"""Closers run last, when the risk is known."""

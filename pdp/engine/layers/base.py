@@ -1,4 +1,4 @@
-"""What a layer is, and what it is compiled from."""
+"""The interfaces of layers, gates and closers, and the policies that they are compiled from."""
 
 from __future__ import annotations
 
@@ -19,14 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """All that a layer is compiled from: the platform's policies and the tenant's own.
+    """The sources of a layer.
 
     Attributes:
-        models: the model catalog. A layer that keeps it, or anything read from it, has a method
+        platform: the policies of the platform.
+        own: the policies of the tenant.
+        settings: the settings of the tenant.
+        risk: the risk points.
+        models: the model catalog. A layer that keeps the catalog, or data from it, has the method
             `with_models`: see `ModelAware`.
-        previous: the layers of an earlier snapshot of the tenant, by name. What has not changed
-            since, which its policies being the same objects shows, can be taken from them.
-        detectors: what ships with the product to recognise kinds of data, by id.
+        previous: the layers of an earlier snapshot of the tenant, by name. A layer can reuse their
+            compiled parts if the policies are still the same objects.
+        detectors: the detectors that ship with the product, by ID.
     """
 
     platform: PolicySet
@@ -39,7 +43,7 @@ class Policies:
 
 
 class Layer(Protocol):
-    """One layer, compiled for one tenant: a pure function of (request, findings)."""
+    """A layer, compiled for one tenant: a pure function of the request and its findings."""
 
     @property
     def name(self) -> str:
@@ -47,47 +51,47 @@ class Layer(Protocol):
 
     @property
     def patterns(self) -> Mapping[str, str]:
-        """The RE2 patterns that the layer asks findings for, each with the policy it is of."""
+        """The RE2 patterns that the scan must look for, each with the policy that it belongs to."""
 
     def judge(self, request: Request, findings: Findings) -> Verdict:
-        """Returns the layer's verdict; `NO_VERDICT` where nothing of it applies."""
+        """Returns the verdict of the layer; `NO_VERDICT` if no policy applies."""
 
 
 class ModelAware(Protocol):
-    """What a layer, gate or closer is that keeps the model catalog, or anything read from it.
+    """A layer, gate or closer that keeps the model catalog, or data from it.
 
-    Models are switched off within milliseconds, for all tenants at once. Nothing is compiled for
-    that: a snapshot is given the new catalog by this method, and its other layers stay as they are.
+    A model is switched off within milliseconds for all tenants at once, so nothing is compiled
+    then. The snapshot gets the new catalog through this method, and its other layers stay.
     """
 
     def with_models(self, models: ModelIndex) -> Self:
-        """Returns the layer as it is with another model catalog; cheap, and it cannot fail."""
+        """Returns the same layer with another model catalog. Must be cheap and must not fail."""
 
 
 class Gate(Protocol):
-    """A layer that is asked before the scan: a BLOCK of it ends the decision."""
+    """A layer that runs before the scan. Its BLOCK ends the decision."""
 
     @property
     def name(self) -> str:
         """One of `pdp.domain.layers.LAYERS`."""
 
     def admit(self, request: Request) -> Verdict:
-        """Returns the gate's verdict; `NO_VERDICT` where nothing of it applies."""
+        """Returns the verdict of the gate; `NO_VERDICT` if no policy applies."""
 
 
 class Closer(Protocol):
-    """A layer that is asked last, when the risk is known."""
+    """A layer that runs last, when the risk is known."""
 
     @property
     def name(self) -> str:
         """One of `pdp.domain.layers.LAYERS`."""
 
     def conclude(self, request: Request, risk: Risk) -> Verdict:
-        """Returns the closer's verdict; `NO_VERDICT` where nothing of it applies."""
+        """Returns the verdict of the closer; `NO_VERDICT` if no policy applies."""
 
 
 Builder = Callable[[Policies], Layer | None]
-"""Compiles a layer; None where the tenant has no policies for it."""
+"""Compiles a layer; returns None if the tenant has no policies for it."""
 
 GateBuilder = Callable[[Policies], Gate | None]
 CloserBuilder = Callable[[Policies], Closer | None]

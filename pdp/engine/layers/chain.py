@@ -1,8 +1,8 @@
-"""The chain layer (seed 002): the user's chain and the org's, of which the stronger verdict counts.
+"""The chain layer: evaluates the policy chain of the user and the one of the organization.
 
-Which rules match is found for all at once (`engine.rule_index`), and which of them count is chosen
-chain by chain (`engine.chains`). Reasons are made only for those that count, and for every rule
-that was looked at where a trace is asked for.
+Of the two, the stronger verdict counts. `pdp.engine.rules.index` finds all rules that match at
+once, and `pdp.engine.rules.chains` selects those that count in each chain. Reasons are computed
+only for the rules that count, and for every evaluated rule if the request asks for a trace.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pdp.domain import dlp_rule, policy_chain, policy_pack
 from pdp.domain.decision import (
     NO_VERDICT,
+    Match,
     Obligation,
     ObligationType,
     Outcome,
@@ -25,12 +26,17 @@ from pdp.domain.decision import (
 from pdp.domain.layers import CHAIN
 from pdp.domain.model_catalog import normalize_name
 from pdp.engine.dlp.entity_detectors import collect_entities, entity_detectors, personal_types
-from pdp.engine.layers.chain_words import Looked, match, message, reason_code, row, status
-from pdp.engine.rules.chains import ChainSet, Choice, Plan, compile_chains
-from pdp.engine.rules.matching import Facts, Held, found_personal, hold, redactions
+from pdp.engine.rules.chains import ChainPlan, ChainRule, ChainSet, EffectiveRules, compile_chains
+from pdp.engine.rules.matching import (
+    ConditionResult,
+    Facts,
+    check_conditions,
+    matches_personal_data,
+    redactions,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pdp.domain.decision import Redaction
     from pdp.domain.request import Request
@@ -43,30 +49,60 @@ if TYPE_CHECKING:
 
 
 MAX_NAMES: Final = 1024
-"""Names of models that a layer keeps resolved."""
+"""The number of resolved model names that a layer caches."""
 
-_KINDS: Final = (
+ROUTE_UNAVAILABLE: Final = "CHAIN_ROUTE_UNAVAILABLE"
+
+_SEVERITIES: Final = {
+    Outcome.BLOCK: "high",
+    Outcome.CANCEL: "high",
+    Outcome.PROMPT: "medium",
+    Outcome.REDACT: "low",
+}
+_VERBS: Final = {
+    policy_pack.BLOCK: "Blocked",
+    policy_pack.CANCEL: "Cancelled",
+    policy_pack.REDACT: "Redacted",
+}
+_FORBIDDEN: Final = 403
+_UNAVAILABLE: Final = 503
+
+_CHAIN_KINDS: Final = (
     policy_chain.KIND,
     policy_pack.KIND,
     policy_pack.RULE_KIND,
     policy_pack.TOGGLE_KIND,
 )
-"""The kinds of records that chains are compiled from."""
+"""The kinds of entities that chains are compiled from."""
 
 Names = tuple[str, tuple[str, ...]]
-"""The provider of a request's model, and every name that this goes by; all folded."""
+"""The provider of the request's model, and all names of that model. Folded."""
+
+
+class EvaluatedRule(NamedTuple):
+    """A rule that was evaluated.
+
+    Attributes:
+        chain_rule: the rule.
+        result: whether its conditions are met.
+        outcome: the outcome of the rule if it counts.
+    """
+
+    chain_rule: ChainRule
+    result: ConditionResult
+    outcome: Outcome
 
 
 class ChainDryRun(NamedTuple):
-    """What the org's chain alone comes to.
+    """The result of the org chain alone.
 
     Attributes:
-        decided: the rule that decided, else the first that redacts; None where none matched.
-        looked: all rules that were looked at, in order.
+        deciding: the rule that decided, else the first rule that redacts; None if none matched.
+        rules: all rules that were evaluated, in order.
     """
 
-    decided: Looked | None
-    looked: tuple[Looked, ...]
+    deciding: EvaluatedRule | None
+    rules: tuple[EvaluatedRule, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,188 +110,199 @@ class ChainLayer:
     """The chains of a tenant.
 
     Attributes:
-        chains: compiled.
-        names: resolves a provider and a model; see `_namer`.
-        points: the floor of each outcome that has one.
-        sources: what the chains are compiled from: while it is the same, so are they.
-        entity_detectors: the detectors that rules ask for by entity type, by the patterns that they have.
-        personal: the names of the types of personal data that these find.
+        chains: the compiled chains.
+        names: resolves a provider and a model to their names; see `_name_resolver`.
+        points: the risk floor of each outcome that has one.
+        chain_sources: the policies from which `chains` were compiled. If they are unchanged, the
+            chains are reused.
+        entity_detectors: the detectors that the rules require by entity type, by pattern.
+        personal_types: the names of the types of personal data that these detectors find.
         patterns: see `Layer`.
-        seen: what `entity_detectors` were chosen from.
+        detector_sources: the policies from which `entity_detectors` were selected.
     """
 
     chains: ChainSet
     names: Callable[[str, str], Names]
     points: Mapping[Outcome, int]
-    sources: Sequence[object]
+    chain_sources: Sequence[object]
     entity_detectors: EntityDetectors = field(default_factory=dict)
-    personal: frozenset[str] = frozenset()
+    personal_types: frozenset[str] = frozenset()
     patterns: Mapping[str, str] = field(default_factory=dict)
-    seen: Sequence[object] = ()
+    detector_sources: Sequence[object] = ()
     name: str = CHAIN
 
     def judge(self, request: Request, findings: Findings) -> Verdict:
-        """Returns the verdict of the rules that count in the user's chain and the org's."""
+        """Returns the verdict of the rules that count in the user's chain and the org chain."""
         chains = self.chains
         index = chains.index
         provider, models = (
             self.names(request.provider, request.model) if index.asks_for_models else ("", ())
         )
-        scanned = self._scanned(request, findings)
-        facts = Facts(request, findings, provider, models, request.entities, scanned)
+        entity_findings = self._entity_findings(request, findings)
+        facts = Facts(request, findings, provider, models, request.entities, entity_findings)
         matching = index.matching(facts)
         if not (matching or request.explain):
             return NO_VERDICT
         user = chains.users.get(request.subject.user_id)
         plans = [plan for plan in (user, chains.org) if plan is not None]
         rows = self._rows(plans, facts) if request.explain else ()
-        counting = _counting([chains.choose(plan, matching) for plan in plans])
-        if not counting:
+        bits = _effective_bits(chains.effective_rules(plan, matching) for plan in plans)
+        if not bits:
             return NO_VERDICT._replace(rows=rows) if rows else NO_VERDICT
-        return self._verdict(counting, facts, rows)
+        return self._verdict(bits, facts, rows)
 
     def try_org(self, request: Request, findings: Findings) -> ChainDryRun:
-        """Returns what the org's chain alone comes to, and how."""
+        """Evaluates the org chain alone."""
         chains, plan = self.chains, self.chains.org
         if plan is None:
             return ChainDryRun(None, ())
-        facts = self._facts(request, findings)
-        looked = {bit: self._look(bit, facts) for bit in self._looked_at(plan, facts)}
-        choice = chains.choose(plan, chains.index.matching(facts))
-        if not choice:
-            return ChainDryRun(None, tuple(looked.values()))
-        bit = choice.deciding if choice.deciding >= 0 else choice.redactions[0]
-        return ChainDryRun(looked[bit], tuple(looked.values()))
+        names = self.names(request.provider, request.model)
+        entity_findings = self._entity_findings(request, findings)
+        facts = Facts(request, findings, *names, request.entities, entity_findings)
+        evaluated = {bit: self._evaluate(bit, facts) for bit in self._evaluated_bits(plan, facts)}
+        effective = chains.effective_rules(plan, chains.index.matching(facts))
+        if not effective:
+            return ChainDryRun(None, tuple(evaluated.values()))
+        bit = effective.deciding if effective.deciding >= 0 else effective.redactions[0]
+        return ChainDryRun(evaluated[bit], tuple(evaluated.values()))
 
     def with_models(self, models: ModelIndex) -> ChainLayer:
         """See `ModelAware`."""
-        return replace(self, names=_namer(models), chains=self.chains.with_models(models))
+        return replace(self, names=_name_resolver(models), chains=self.chains.with_models(models))
 
-    def _facts(self, request: Request, findings: Findings) -> Facts:
-        names = self.names(request.provider, request.model)
-        scanned = self._scanned(request, findings)
-        return Facts(request, findings, *names, request.entities, scanned)
-
-    def _scanned(self, request: Request, findings: Findings) -> Sequence[EntityFinding]:
-        # What models found is nothing that a detector has to be sought for: no pattern finds names.
+    def _entity_findings(self, request: Request, findings: Findings) -> Sequence[EntityFinding]:
+        # The findings of NER models count even if no detector is required: no pattern finds names.
         if request.ner is not None or (self.entity_detectors and findings.hits):
             return collect_entities(self.entity_detectors, request, findings)
         return ()
 
     def _verdict(self, bits: Sequence[int], facts: Facts, rows: tuple[TraceRow, ...]) -> Verdict:
         chains = self.chains
-        counting = [
-            Looked(each, hold(each.conditions, facts), chains.outcome(bit))
+        rules = [
+            EvaluatedRule(rule, check_conditions(rule.conditions, facts), chains.outcome(bit))
             for bit in bits
-            for each in (chains.rules[bit],)
+            for rule in (chains.rules[bit],)
         ]
-        place = max(range(len(bits)), key=lambda index: counting[index].outcome)
-        strongest = counting[place]
-        target = chains.targets.get(bits[place])
-        outcome = strongest.outcome
-        dead = target == ""
+        strongest = max(range(len(bits)), key=lambda index: rules[index].outcome)
+        chain_rule, _, outcome = rules[strongest]
+        target = chains.targets.get(bits[strongest])
+        unavailable = target == ""
         return Verdict(
             outcome=outcome,
-            reason_code=reason_code(strongest.rule, dead=dead),
-            message=message(strongest.rule, target),
-            status_hint=status(outcome, dead=dead),
-            matches=tuple(match(each) for each in counting),
+            reason_code=_reason_code(chain_rule, unavailable=unavailable),
+            message=_message(chain_rule, target),
+            status_hint=_status_hint(outcome, unavailable=unavailable),
+            matches=tuple(_match(each) for each in rules),
             obligations=tuple(self._obligations(bits)),
-            redactions=tuple(_redactions(counting, facts)),
+            redactions=tuple(_redactions(rules, facts)),
             warnings=tuple(
-                PolicyWarning(each.rule.rule.id, each.rule.action.message)
-                for each in counting
+                PolicyWarning(each.chain_rule.rule.id, each.chain_rule.action.message)
+                for each in rules
                 if each.outcome is Outcome.ALLOW_WITH_OVERRIDE
             ),
             floors=tuple(
-                RiskFactor(CHAIN, each.rule.rule.id, self.points[each.outcome])
-                for each in counting
+                RiskFactor(CHAIN, each.chain_rule.rule.id, self.points[each.outcome])
+                for each in rules
                 if each.outcome in self.points
             ),
             pii_detected=any(
-                found_personal(each.rule.conditions, facts, self.personal) for each in counting
+                matches_personal_data(each.chain_rule.conditions, facts, self.personal_types)
+                for each in rules
             ),
             rows=rows,
         )
 
     def _obligations(self, bits: Sequence[int]) -> list[Obligation]:
-        """What the rules ask for, but to be routed by the first alone: none can go two ways."""
-        found: list[Obligation] = []
+        """Returns all prompts, and the first route only: a request has one destination."""
+        obligations: list[Obligation] = []
         target = ""
         for bit in bits:
             action = self.chains.rules[bit].action
             if action.type == policy_pack.PROMPT:
-                found.append(Obligation(ObligationType.PROMPT, message=action.message))
+                obligations.append(Obligation(ObligationType.PROMPT, message=action.message))
             elif self.chains.targets.get(bit) and not target:
                 target = self.chains.targets[bit]
-                found.append(Obligation(ObligationType.ROUTE_TO, model=target))
-        return found
+                obligations.append(Obligation(ObligationType.ROUTE_TO, model=target))
+        return obligations
 
-    def _rows(self, plans: Sequence[Plan], facts: Facts) -> tuple[TraceRow, ...]:
+    def _rows(self, plans: Sequence[ChainPlan], facts: Facts) -> tuple[TraceRow, ...]:
         return tuple(
-            row(self._look(bit, facts)) for plan in plans for bit in self._looked_at(plan, facts)
+            _row(self._evaluate(bit, facts))
+            for plan in plans
+            for bit in self._evaluated_bits(plan, facts)
         )
 
-    def _look(self, bit: int, facts: Facts) -> Looked:
-        rule = self.chains.rules[bit]
-        applies_to, direction = rule.rule.applies_to, facts.request.direction
+    def _evaluate(self, bit: int, facts: Facts) -> EvaluatedRule:
+        chain_rule = self.chains.rules[bit]
+        applies_to, direction = chain_rule.rule.applies_to, facts.request.direction
         if applies_to not in {direction, "both"}:
-            held = Held(False, f"applies to {applies_to}, and this is {direction}")
+            result = ConditionResult(False, f"applies to {applies_to}, and this is {direction}")
         else:
-            held = hold(rule.conditions, facts)
-        return Looked(rule, held, self.chains.outcome(bit))
+            result = check_conditions(chain_rule.conditions, facts)
+        return EvaluatedRule(chain_rule, result, self.chains.outcome(bit))
 
-    def _looked_at(self, plan: Plan, facts: Facts) -> list[int]:
-        """The rules on the way through a chain, up to the one that ends it."""
-        found: list[int] = []
+    def _evaluated_bits(self, plan: ChainPlan, facts: Facts) -> list[int]:
+        """Returns the rules of a chain in order, up to the one that ends the chain."""
+        bits: list[int] = []
         for bit in plan.bits():
-            found.append(bit)
+            bits.append(bit)
             if plan.deny_overrides or not self.chains.terminal >> bit & 1:
                 continue
-            if self._look(bit, facts).held.matched:
+            if self._evaluate(bit, facts).result.matched:
                 break
-        return found
+        return bits
 
 
 def build(policies: Policies) -> Layer | None:
-    """Compiles the layer; None where no rule is in force."""
+    """Compiles the layer; returns None if no rule is in force."""
     owners = (policies.own, policies.platform)
-    sources = [owner.of_kind(kind) for owner in owners for kind in _KINDS]
-    seen = (policies.own.of_kind(dlp_rule.KIND), policies.detectors)
+    chain_sources = [owner.of_kind(kind) for owner in owners for kind in _CHAIN_KINDS]
+    detector_sources = (policies.own.of_kind(dlp_rule.KIND), policies.detectors)
     previous = policies.previous.get(CHAIN)
-    if isinstance(previous, ChainLayer) and _same(previous.sources, sources):
-        # The platform may have been compiled anew with other models.
-        kept = previous.with_models(policies.models)
-        return kept if _same(kept.seen, seen) else _seeing(kept, policies, seen)
+    if isinstance(previous, ChainLayer) and _same(previous.chain_sources, chain_sources):
+        # The model catalog of the platform may be newer than that of `previous`.
+        layer = previous.with_models(policies.models)
+        if _same(layer.detector_sources, detector_sources):
+            return layer
+        return _with_detectors(layer, policies, detector_sources)
     chains = compile_chains(policies)
     if chains is None:
         return None
-    names, points = _namer(policies.models), _points(policies.risk)
-    return _seeing(ChainLayer(chains, names, points, sources), policies, seen)
+    names, points = _name_resolver(policies.models), _points(policies.risk)
+    layer = ChainLayer(chains, names, points, chain_sources)
+    return _with_detectors(layer, policies, detector_sources)
 
 
-def _seeing(layer: ChainLayer, policies: Policies, seen: Sequence[object]) -> ChainLayer:
-    """Returns the layer with the detectors that its rules ask for."""
+def _with_detectors(
+    layer: ChainLayer, policies: Policies, detector_sources: Sequence[object]
+) -> ChainLayer:
+    """Returns the layer with the detectors that its rules require."""
     rules = layer.chains.rules
-    found = entity_detectors([each.conditions for each in rules], policies.own, policies.detectors)
-    places = {pattern: f"detector {detectors[0].id}" for pattern, detectors in found.items()}
-    places |= {
+    conditions = [each.conditions for each in rules]
+    by_pattern = entity_detectors(conditions, policies.own, policies.detectors)
+    patterns = {pattern: f"detector {detectors[0].id}" for pattern, detectors in by_pattern.items()}
+    patterns |= {
         each.conditions.content_regex: f"policy rule {each.rule.id}"
         for each in reversed(rules)
         if each.conditions.content_regex
     }
-    personal = personal_types(found)
-    return replace(layer, entity_detectors=found, personal=personal, patterns=places, seen=seen)
+    return replace(
+        layer,
+        entity_detectors=by_pattern,
+        personal_types=personal_types(by_pattern),
+        patterns=patterns,
+        detector_sources=detector_sources,
+    )
 
 
 def _same(before: Sequence[object], now: Sequence[object]) -> bool:
     return all(each is other for each, other in zip(before, now, strict=True))
 
 
-def _namer(models: ModelIndex) -> Callable[[str, str], Names]:
-    """Returns what tells the names that a request's model goes by.
+def _name_resolver(models: ModelIndex) -> Callable[[str, str], Names]:
+    """Returns a function that resolves a provider and a model to `Names`.
 
-    Requests name few models, over and over: what was told before is kept.
+    The function caches its results, because requests repeat a few models.
     """
 
     @lru_cache(MAX_NAMES)
@@ -265,8 +312,12 @@ def _namer(models: ModelIndex) -> Callable[[str, str], Names]:
         model = models.resolve(name, provider).model
         if model is None:
             return normalize_name(provider), (normalize_name(name),)
-        known = (normalize_name(name), normalize_name(model.model_id), normalize_name(model.name))
-        return normalize_name(provider) or normalize_name(model.provider), known
+        all_names = (
+            normalize_name(name),
+            normalize_name(model.model_id),
+            normalize_name(model.name),
+        )
+        return normalize_name(provider) or normalize_name(model.provider), all_names
 
     return names
 
@@ -280,20 +331,75 @@ def _points(risk: RiskTable) -> dict[Outcome, int]:
     }
 
 
-def _counting(chosen: Sequence[Choice]) -> list[int]:
-    """The rules that count in any chain, each once, in the order in which they were looked at."""
+def _effective_bits(chains: Iterable[EffectiveRules]) -> list[int]:
+    """Returns the rules that count in any chain, each once, in the order of evaluation."""
     bits: dict[int, None] = {}
-    for choice in chosen:
-        bits.update(dict.fromkeys(choice.redactions))
-        if choice.deciding >= 0:
-            bits[choice.deciding] = None
+    for effective in chains:
+        bits.update(dict.fromkeys(effective.redactions))
+        if effective.deciding >= 0:
+            bits[effective.deciding] = None
     return list(bits)
 
 
-def _redactions(counting: Sequence[Looked], facts: Facts) -> list[Redaction]:
+def _redactions(rules: Sequence[EvaluatedRule], facts: Facts) -> list[Redaction]:
     return [
         redaction
-        for each in counting
+        for each in rules
         if each.outcome is Outcome.REDACT
-        for redaction in redactions(each.rule.conditions, each.rule.action.replacement, facts)
+        for redaction in redactions(
+            each.chain_rule.conditions, each.chain_rule.action.replacement, facts
+        )
     ]
+
+
+def _reason_code(chain_rule: ChainRule, *, unavailable: bool) -> str:
+    if unavailable:
+        return ROUTE_UNAVAILABLE
+    action_type = chain_rule.action.type
+    return "" if action_type == policy_pack.ALLOW else f"CHAIN_{action_type}"
+
+
+def _status_hint(outcome: Outcome, *, unavailable: bool) -> int:
+    if unavailable:
+        return _UNAVAILABLE
+    return _FORBIDDEN if outcome >= Outcome.PROMPT else 200
+
+
+def _message(chain_rule: ChainRule, target: str | None) -> str:
+    """Returns the message for people.
+
+    Args:
+        chain_rule: the rule.
+        target: the model that the rule routes to, empty if it is unavailable; None if the rule
+            does not route.
+    """
+    action, name = chain_rule.action, chain_rule.rule.name
+    if target == "":
+        destination = action.model or action.tier
+        return f'Blocked: rule "{name}" routes to {destination}, which is not available.'
+    if target:
+        return f'Routed to {target} by rule "{name}".'
+    verb = _VERBS.get(action.type)
+    return action.message or (f'{verb} by rule "{name}".' if verb else "")
+
+
+def _match(evaluated: EvaluatedRule) -> Match:
+    rule, action = evaluated.chain_rule.rule, evaluated.chain_rule.action
+    severity = _SEVERITIES.get(evaluated.outcome, "")
+    return Match(CHAIN, rule.id, rule.name, action.type, severity, evaluated.result.reason)
+
+
+def _row(evaluated: EvaluatedRule) -> TraceRow:
+    rule, pack = evaluated.chain_rule.rule, evaluated.chain_rule.pack
+    matched, reason = evaluated.result
+    return TraceRow(
+        layer=CHAIN,
+        reason=reason,
+        matched=matched,
+        outcome=evaluated.outcome if matched else Outcome.ALLOW,
+        policy_id=pack.id,
+        policy_name=pack.name,
+        rule_id=rule.id,
+        rule_name=rule.name,
+        sequence=rule.sequence,
+    )

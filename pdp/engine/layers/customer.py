@@ -1,7 +1,7 @@
-"""The customer layer (seeds 001, 004): what a request's customer may do.
+"""The customer layer: applies the policy of the customer that a request names.
 
-A request whose customer is not known cannot be judged by that customer's policy, so it is blocked,
-or let pass with a warning where the tenant's settings say so (decide.md).
+If the customer is unknown, the request is blocked. If the tenant's settings say so, it passes with
+a warning instead (decide.md).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from pdp.domain import customer_policy as names
+from pdp.domain import customer_policy as keys
 from pdp.domain.decision import (
     NO_VERDICT,
     Match,
@@ -23,7 +23,6 @@ from pdp.domain.decision import (
 )
 from pdp.domain.layers import CUSTOMER
 from pdp.domain.risk import MAX_SCORE
-from pdp.engine.layers.customer_trace import rows_of
 from pdp.engine.rules.customers import NO_HITS, Customer, Hits, compile_customer
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.domain.risk import RiskTable
     from pdp.engine.layers.base import Layer, Policies
+    from pdp.engine.rules.customers import CompiledCustomRule
     from pdp.engine.scan import Findings
 
 UNKNOWN: Final = "CUSTOMER_UNKNOWN"
@@ -46,13 +46,13 @@ _FORBIDDEN: Final = 403
 
 @dataclass(frozen=True, slots=True)
 class CustomerLayer:
-    """Judges requests that name a customer.
+    """Applies customer policies to requests that name a customer.
 
     Attributes:
-        customers: the customers of the tenant, by id.
-        unknown_outcome: what a request of any other comes to.
-        risk: the points of what applies.
-        severities: of a custom rule, by its points.
+        customers: the compiled policies of the tenant's customers, by customer ID.
+        unknown_outcome: the outcome if the customer is unknown.
+        risk: the risk points.
+        severities: the severity of a custom rule, by its points.
     """
 
     customers: Mapping[str, Customer]
@@ -63,7 +63,7 @@ class CustomerLayer:
     patterns: dict[str, str] = field(default_factory=dict)
 
     def judge(self, request: Request, findings: Findings) -> Verdict:
-        """Returns the verdict of the policy of the request's customer."""
+        """Returns the verdict of the customer's policy; `NO_VERDICT` if the request names none."""
         if not request.customer_id:
             return NO_VERDICT
         customer = self.customers.get(request.customer_id)
@@ -74,7 +74,7 @@ class CustomerLayer:
             return NO_VERDICT
         verdict = NO_VERDICT if hits is NO_HITS else self._verdict(request, hits)
         if request.explain:
-            return verdict._replace(rows=rows_of(customer, request, hits, verdict.outcome))
+            return verdict._replace(rows=_rows(customer, request, hits, verdict.outcome))
         return verdict
 
     def _unknown(self, request: Request) -> Verdict:
@@ -96,7 +96,7 @@ class CustomerLayer:
 
     def _verdict(self, request: Request, hits: Hits) -> Verdict:
         customer, risk = request.customer_id, self.risk
-        outcome, reason_code, message = _judged(request, hits)
+        outcome, reason_code, message = _strongest(request, hits)
         return Verdict(
             outcome=outcome,
             reason_code=reason_code,
@@ -112,8 +112,8 @@ class CustomerLayer:
         )
 
 
-def _judged(request: Request, hits: Hits) -> tuple[Outcome, str, str]:
-    """Returns outcome, reason code and message of the strongest of what applies."""
+def _strongest(request: Request, hits: Hits) -> tuple[Outcome, str, str]:
+    """Returns the outcome, the reason code and the message of the strongest hit."""
     action, tool = request.action, request.tool
     if hits.blocked is not None:
         message = f"The action {action} is blocked for this customer."
@@ -133,7 +133,7 @@ def _judged(request: Request, hits: Hits) -> tuple[Outcome, str, str]:
 def _matches(
     customer: str, request: Request, hits: Hits, severities: Sequence[str]
 ) -> Iterator[Match]:
-    """Yields what applies, strongest first; each is named by the list or the rule that it is of."""
+    """Yields a match for each hit, strongest first. Its name is the list or the rule."""
 
     def match(name: str, action: str, severity: str, reason: str) -> Match:
         return Match(CUSTOMER, customer, name, action, severity, reason)
@@ -144,16 +144,16 @@ def _matches(
         yield match(key, "block", "critical", reason)
     if hits.tool_refused:
         reason = f"tool {request.tool} is not allowed"
-        yield match(names.ALLOWED_TOOLS, "block", "high", reason)
+        yield match(keys.ALLOWED_TOOLS, "block", "high", reason)
     if hits.action_refused:
         reason = f"action {request.action} fits no allowed pattern"
-        yield match(names.ALLOWED_ACTION_PATTERNS, "block", "high", reason)
+        yield match(keys.ALLOWED_ACTION_PATTERNS, "block", "high", reason)
     if hits.fields:
         reason = f"sensitive fields: {', '.join(hits.fields)}"
-        yield match(names.SENSITIVE_FIELDS, "mask", "medium", reason)
+        yield match(keys.SENSITIVE_FIELDS, "mask", "medium", reason)
     if hits.classifications:
         reason = f"sensitive classifications: {', '.join(hits.classifications)}"
-        yield match(names.SENSITIVE_CLASSIFICATIONS, "log", "medium", reason)
+        yield match(keys.SENSITIVE_CLASSIFICATIONS, "log", "medium", reason)
     for _, (_, name, points) in hits.rules:
         yield match(name, "score", severities[points], f"the condition is true: {points:+d}")
 
@@ -162,26 +162,113 @@ def _floors(hits: Hits, risk: RiskTable) -> Iterator[RiskFactor]:
     if hits.blocked is not None:
         yield RiskFactor(CUSTOMER, hits.blocked[0], risk.blocked_action)
     if hits.tool_refused:
-        yield RiskFactor(CUSTOMER, names.ALLOWED_TOOLS, risk.not_allowed)
+        yield RiskFactor(CUSTOMER, keys.ALLOWED_TOOLS, risk.not_allowed)
     if hits.action_refused:
-        yield RiskFactor(CUSTOMER, names.ALLOWED_ACTION_PATTERNS, risk.not_allowed)
+        yield RiskFactor(CUSTOMER, keys.ALLOWED_ACTION_PATTERNS, risk.not_allowed)
     if hits.fields:
-        yield RiskFactor(CUSTOMER, names.SENSITIVE_FIELDS, risk.sensitive)
+        yield RiskFactor(CUSTOMER, keys.SENSITIVE_FIELDS, risk.sensitive)
     if hits.classifications:
-        yield RiskFactor(CUSTOMER, names.SENSITIVE_CLASSIFICATIONS, risk.sensitive)
+        yield RiskFactor(CUSTOMER, keys.SENSITIVE_CLASSIFICATIONS, risk.sensitive)
+
+
+def _rows(
+    customer: Customer, request: Request, hits: Hits, outcome: Outcome
+) -> tuple[TraceRow, ...]:
+    """Returns a trace row for the whole policy, then one for each part that was evaluated.
+
+    Args:
+        customer: the policy.
+        request: the request.
+        hits: the parts of the policy that apply to the request.
+        outcome: the outcome of these parts together.
+    """
+    customer_id = customer.policy.customer_id
+    matched = any(hits)
+    reason = f"judged by the policy of customer {customer_id!r}"
+    if not matched:
+        reason += ", of which nothing applies"
+    true_rules = {rule.impact.id for rule in hits.rules}
+    rows = [
+        TraceRow(CUSTOMER, reason, matched, outcome),
+        *_action_rows(customer, request, hits),
+        *_tool_rows(customer, request, hits),
+        *_target_rows(customer, hits),
+        *(_rule_row(rule, request, rule.impact.id in true_rules) for _, rule in customer.rules),
+    ]
+    return tuple(
+        row._replace(
+            policy_id=customer_id, policy_name=customer_id, rule_name=row.rule_id, sequence=index
+        )
+        for index, row in enumerate(rows)
+    )
+
+
+def _action_rows(customer: Customer, request: Request, hits: Hits) -> Iterator[TraceRow]:
+    action = request.action
+    if not action:
+        return
+    if hits.blocked is not None:
+        key, entry = hits.blocked
+        reason = f"action {action} is blocked by {entry}"
+        yield TraceRow(CUSTOMER, reason, True, Outcome.BLOCK, rule_id=key)
+        return
+    if customer.blocked_actions or customer.blocked_patterns:
+        yield TraceRow(CUSTOMER, f"action {action} is not blocked", rule_id=keys.BLOCKED_ACTIONS)
+    if customer.allowed_patterns:
+        key = keys.ALLOWED_ACTION_PATTERNS
+        if hits.action_refused:
+            reason = f"action {action} fits no allowed pattern"
+            yield TraceRow(CUSTOMER, reason, True, Outcome.BLOCK, rule_id=key)
+        else:
+            pattern = customer.allowed_patterns.find(action)
+            yield TraceRow(CUSTOMER, f"action {action} is allowed by {pattern}", rule_id=key)
+
+
+def _tool_rows(customer: Customer, request: Request, hits: Hits) -> Iterator[TraceRow]:
+    if not (request.tool and customer.allowed_tools):
+        return
+    key = keys.ALLOWED_TOOLS
+    if hits.tool_refused:
+        reason = f"tool {request.tool} is not allowed"
+        yield TraceRow(CUSTOMER, reason, True, Outcome.BLOCK, rule_id=key)
+    else:
+        yield TraceRow(CUSTOMER, f"tool {request.tool} is allowed", rule_id=key)
+
+
+def _target_rows(customer: Customer, hits: Hits) -> Iterator[TraceRow]:
+    if customer.sensitive_fields:
+        key = keys.SENSITIVE_FIELDS
+        if hits.fields:
+            reason = f"to be masked: {', '.join(hits.fields)}"
+            yield TraceRow(CUSTOMER, reason, True, Outcome.REDACT, rule_id=key)
+        else:
+            yield TraceRow(CUSTOMER, "the request names no sensitive field", rule_id=key)
+    if customer.classifications:
+        matched = bool(hits.classifications)
+        reason = "the target has no sensitive classification"
+        if matched:
+            reason = f"the target is {', '.join(hits.classifications)}"
+        yield TraceRow(CUSTOMER, reason, matched, rule_id=keys.SENSITIVE_CLASSIFICATIONS)
+
+
+def _rule_row(rule: CompiledCustomRule, request: Request, matched: bool) -> TraceRow:
+    _, name, points = rule.impact
+    if matched:
+        return TraceRow(CUSTOMER, f"the condition is true: {points:+d}", True, rule_id=name)
+    return TraceRow(CUSTOMER, f"the condition is {rule.condition.explain(request)}", rule_id=name)
 
 
 def build(policies: Policies) -> Layer:
-    """Compiles the layer; what has not changed since `policies.previous` is not compiled again.
+    """Compiles the layer. Policies that have not changed since the last time are reused.
 
     Raises:
         InvalidCondition: a custom rule does not compile.
     """
     block = policies.settings.unknown_customer == "block"
     previous = policies.previous.get(CUSTOMER)
-    held = previous.customers if isinstance(previous, CustomerLayer) else {}
+    compiled = previous.customers if isinstance(previous, CustomerLayer) else {}
     return CustomerLayer(
-        customers=_customers(policies.own.of_kind(names.KIND), held),
+        customers=_customers(policies.own.of_kind(keys.KIND), compiled),
         unknown_outcome=Outcome.BLOCK if block else Outcome.WARN,
         risk=policies.risk,
         severities=_severities(policies.risk),
@@ -189,22 +276,21 @@ def build(policies: Policies) -> Layer:
 
 
 def _severities(risk: RiskTable) -> Sequence[str]:
-    """Returns the severity of each number of points: its level, and low where that is none."""
+    """Returns the severity for each number of points: its risk level, or low if that is none."""
     levels = [risk.level(points) for points in range(MAX_SCORE + 1)]
     return ["low" if level == "none" else level for level in levels]
 
 
 def _customers(
-    wanted: Mapping[str, CustomerPolicy], held: Mapping[str, Customer]
+    policies: Mapping[str, CustomerPolicy], previous: Mapping[str, Customer]
 ) -> Mapping[str, Customer]:
-    """Compiles those of `wanted` that `held` was not compiled from.
+    """Compiles `policies`, and reuses those of `previous` that have not changed.
 
-    A policy never changes and is replaced by another object when its customer's is, so the same
-    object is the same policy.
+    Policies are immutable: a write replaces the object. So the same object is the same policy.
     """
     customers: dict[str, Customer] = {}
-    for customer_id, policy in wanted.items():
-        compiled = held.get(customer_id)
+    for customer_id, policy in policies.items():
+        compiled = previous.get(customer_id)
         if compiled is None or compiled.policy is not policy:
             compiled = compile_customer(policy, f"customer policy {customer_id}: ")
         customers[customer_id] = compiled

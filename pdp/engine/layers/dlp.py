@@ -1,7 +1,7 @@
-"""The DLP layer (seed 002): what is done where a kind of data is found.
+"""The DLP layer: applies the DLP rules whose kind of data was found in the request.
 
-Of the tiers of the rules that match, block beats redact beats prompt beats log_only; what the
-weaker ones oblige to stays (decide.md). Redactions are one for each place and rule.
+The strongest action tier of the matching rules decides: block, then redact, prompt and log_only.
+The obligations of weaker tiers stay (decide.md). Each rule gives one redaction for each finding.
 """
 
 from __future__ import annotations
@@ -41,10 +41,9 @@ if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.engine.dlp.entities import EntityFinding
     from pdp.engine.dlp.named_entities import UnsearchedLabel
-    from pdp.engine.dlp.rules import RuleBook
+    from pdp.engine.dlp.rules import CompiledDlpRule, RuleBook
     from pdp.engine.layers.base import Layer, Policies
     from pdp.engine.scan import Findings
-    from pdp.engine.text.locations import Segment
 
 OUTCOMES: Final = {
     "none": Outcome.ALLOW,
@@ -57,7 +56,7 @@ _REASON_CODES: Final = {"prompt": "DLP_PROMPT", "redact": "DLP_REDACT", "block":
 _STATUS_HINTS: Final = {"prompt": 403, "block": 403}
 _SEVERITIES: Final = {"log_only": "low", "prompt": "medium", "redact": "medium", "block": "high"}
 
-_SOURCES: Final = (
+_KINDS: Final = (
     dlp_rule.KIND,
     dlp_rule.CUSTOMISATION_KIND,
     compliance_bundle.KIND,
@@ -65,7 +64,7 @@ _SOURCES: Final = (
     user_group.KIND,
     org_policy.KIND,
 )
-"""The kinds of records that the layer is compiled from."""
+"""The kinds of entities that the layer is compiled from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +72,12 @@ class DlpLayer:
     """The DLP rules of a tenant.
 
     Attributes:
-        book: the rules, compiled.
+        book: the compiled rules.
         patterns: see `Layer`.
-        points: the floor of each tier that has one.
-        sources: what it is compiled from: while that is the same, so is this.
-        ner_wanted: what models are needed for; see `Snapshot.ner`.
+        points: the risk floor of each tier that has one.
+        sources: the policies from which the layer was compiled. If they are unchanged, the layer is
+            reused.
+        ner_wanted: the entity types that need an NER model; see `Snapshot.ner`.
     """
 
     book: RuleBook
@@ -88,17 +88,17 @@ class DlpLayer:
     name: str = DLP
 
     def judge(self, request: Request, findings: Findings) -> Verdict:
-        """Returns the verdict of the rules that found anything."""
+        """Returns the verdict of the rules that have findings."""
         if not (findings.hits or self.book.model_rules or request.entities):
             return NO_VERDICT
-        looked = collect_rule_findings(self.book, request, findings)
-        verdict = self._of(looked, request) if looked else NO_VERDICT
+        rules = collect_rule_findings(self.book, request, findings)
+        verdict = self._rules_verdict(rules, request) if rules else NO_VERDICT
         missing = collect_unsearched_labels(self.book, request) if self.book.model_rules else ()
         return _incomplete(verdict, missing, request) if missing else verdict
 
-    def _of(self, looked: Sequence[RuleFindings], request: Request) -> Verdict:
-        rows = tuple(map(_row, looked)) if request.explain else ()
-        matched = [each for each in looked if each.findings]
+    def _rules_verdict(self, rules: Sequence[RuleFindings], request: Request) -> Verdict:
+        rows = tuple(map(_row, rules)) if request.explain else ()
+        matched = [each for each in rules if each.findings]
         if not matched:
             return NO_VERDICT._replace(rows=rows) if rows else NO_VERDICT
         return self._verdict(matched, rows)
@@ -106,7 +106,7 @@ class DlpLayer:
     def _verdict(self, matched: list[RuleFindings], rows: tuple[TraceRow, ...]) -> Verdict:
         ranks = {each.setting.rank for each in matched}
         redactions = tuple(_redactions(matched)) if TIER_RANKS["redact"] in ranks else ()
-        matched.sort(key=lambda each: -each.setting.rank)  # stable: as the rules are, within a tier
+        matched.sort(key=lambda each: -each.setting.rank)  # stable: keeps the order within a tier
         strongest = matched[0]
         tier = strongest.setting.tier
         clauses = (each.rule.rule.clause for each in matched)
@@ -133,32 +133,36 @@ class DlpLayer:
 
 
 def build(policies: Policies) -> Layer | None:
-    """Compiles the layer; None where no rule is in force for anyone."""
+    """Compiles the layer; returns None if no rule is in force for anyone."""
     owners = (policies.platform, policies.own)
-    sources = [owner.of_kind(kind) for owner in owners for kind in _SOURCES]
+    sources = [owner.of_kind(kind) for owner in owners for kind in _KINDS]
     sources.append(policies.detectors)
     previous = policies.previous.get(DLP)
-    known = None
+    previous_book = None
     if isinstance(previous, DlpLayer):
         same = [before is now for before, now in zip(previous.sources, sources, strict=True)]
         if all(same):
             return previous
-        known = previous.book if same[-1] else None
-    book = compile_rules(policies.platform, policies.own, policies.detectors, known)
+        same_detectors = same[-1]
+        previous_book = previous.book if same_detectors else None
+    book = compile_rules(policies.platform, policies.own, policies.detectors, previous_book)
     if not book.rules:
         return None
-    places = {
+    patterns = {
         pattern: f"DLP rule {book.rules[watches[0].rule_indexes[0]].rule.id}"
         for pattern, watches in book.by_pattern.items()
     }
-    sought = frozenset(
+    ner_wanted = frozenset(
         each for place in book.model_rules for each in book.rules[place].model_entities
     )
-    return DlpLayer(book, places, policies.risk.dlp, sources, sought)
+    return DlpLayer(book, patterns, policies.risk.dlp, sources, ner_wanted)
 
 
 def _incomplete(verdict: Verdict, missing: Sequence[UnsearchedLabel], request: Request) -> Verdict:
-    """Returns `verdict` with what nothing has looked for: the decision is incomplete."""
+    """Returns `verdict` with the entity types that no model searched for.
+
+    The decision is incomplete then.
+    """
     rows = verdict.rows
     if request.explain:
         rows = (*rows, *map(_unanswered_row, missing))
@@ -169,43 +173,43 @@ def _incomplete(verdict: Verdict, missing: Sequence[UnsearchedLabel], request: R
     )
 
 
-def _message(found: RuleFindings) -> str:
-    tier, name = found.setting.tier, found.rule.rule.detector_name
+def _message(finding: RuleFindings) -> str:
+    tier, name = finding.setting.tier, finding.rule.rule.detector_name
     if tier == "redact":
         return f'Redacted by DLP rule "{name}".'
-    if tier in {"block", "prompt"} and found.rule.message:
-        return found.rule.message
+    if tier in {"block", "prompt"} and finding.rule.message:
+        return finding.rule.message
     if tier == "block":
         return f'Blocked by DLP rule "{name}".'
     return f'"{name}" was found. Do you want to go on?' if tier == "prompt" else ""
 
 
 def _prompts(matched: Sequence[RuleFindings]) -> Iterator[Obligation]:
-    """One for each thing that there is to be asked."""
-    asked = dict.fromkeys(_message(each) for each in matched if each.setting.tier == "prompt")
-    for message in asked:
+    """Yields one obligation for each distinct prompt."""
+    messages = dict.fromkeys(_message(each) for each in matched if each.setting.tier == "prompt")
+    for message in messages:
         yield Obligation(ObligationType.PROMPT, message=message)
 
 
 def _redactions(matched: Sequence[RuleFindings]) -> Iterator[Redaction]:
-    for found in matched:
-        if found.setting.tier != "redact":
+    for finding in matched:
+        if finding.setting.tier != "redact":
             continue
         by_segment: dict[str | None, list[EntityFinding]] = {}
-        for each in found.findings:
+        for each in finding.findings:
             by_segment.setdefault(each.location.segment.path, []).append(each)
         for findings in by_segment.values():
-            yield from _in_segment(found, findings)
+            yield from _segment_redactions(finding.rule, findings)
 
 
-def _in_segment(found: RuleFindings, findings: Sequence[EntityFinding]) -> Iterator[Redaction]:
-    """One redaction a place; where they are too many to be told one by one, the whole string."""
-    rule = found.rule
+def _segment_redactions(
+    rule: CompiledDlpRule, findings: Sequence[EntityFinding]
+) -> Iterator[Redaction]:
+    """Yields one redaction for each finding in a string. Too many redact the whole string."""
     if len(findings) > MAX_SPANS:
-        first = findings[0]
-        yield _redaction(
-            rule.replacement_of(first), rule.entity_type(first), first.location.segment
-        )
+        first, segment = findings[0], findings[0].location.segment
+        span = Span(0, len(segment.text), rule.entity_type(first), segment.path)
+        yield Redaction(rule.replacement_of(first), span)
         return
     for each in findings:
         entity_type = rule.entity_type(each)
@@ -213,23 +217,19 @@ def _in_segment(found: RuleFindings, findings: Sequence[EntityFinding]) -> Itera
         yield Redaction(rule.replacement_of(each), span)
 
 
-def _redaction(replacement: str, entity_type: str, segment: Segment) -> Redaction:
-    return Redaction(replacement, Span(0, len(segment.text), entity_type, segment.path))
+def _match(finding: RuleFindings) -> Match:
+    rule, tier = finding.rule.rule, finding.setting.tier
+    return Match(DLP, rule.id, rule.detector_name, tier, _SEVERITIES[tier], describe(finding))
 
 
-def _match(found: RuleFindings) -> Match:
-    rule, tier = found.rule.rule, found.setting.tier
-    return Match(DLP, rule.id, rule.detector_name, tier, _SEVERITIES[tier], describe(found))
-
-
-def _row(found: RuleFindings) -> TraceRow:
-    rule = found.rule.rule
-    matched = bool(found.findings)
+def _row(finding: RuleFindings) -> TraceRow:
+    rule = finding.rule.rule
+    matched = bool(finding.findings)
     return TraceRow(
         layer=DLP,
-        reason=describe(found),
+        reason=describe(finding),
         matched=matched,
-        outcome=OUTCOMES[found.setting.tier] if matched else Outcome.ALLOW,
+        outcome=OUTCOMES[finding.setting.tier] if matched else Outcome.ALLOW,
         policy_id=rule.id,
         policy_name=rule.detector_name,
     )

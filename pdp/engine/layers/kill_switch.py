@@ -1,7 +1,7 @@
-"""The kill switch (seed 002): what is asked of a model that is switched off goes no further.
+"""The kill switch: blocks requests for a model that is switched off.
 
-Asked before everything else. What the catalog does not know passes, unless it is of a provider
-whose models are all off (decide.md, Kill switch).
+It runs before all other layers. A model that the catalog does not know passes, unless all models of
+its provider are switched off (decide.md, Kill switch).
 """
 
 from __future__ import annotations
@@ -25,14 +25,19 @@ STATUS_HINT: Final = 503
 
 @dataclass(frozen=True, slots=True)
 class KillSwitch:
-    """Stops requests for models that are switched off."""
+    """Blocks requests for models that are switched off.
+
+    Attributes:
+        models: the model catalog.
+        points: the risk floor of a blocked request.
+    """
 
     models: ModelIndex
     points: int
     name: str = KILL_SWITCH
 
     def admit(self, request: Request) -> Verdict:
-        """Returns a BLOCK for a model or a provider that is off."""
+        """Returns a BLOCK if the model of the request, or its provider, is switched off."""
         models = self.models
         if not models.any_killed:
             return NO_VERDICT
@@ -46,35 +51,37 @@ class KillSwitch:
         return replace(self, models=models)
 
     def _block(self, request: Request, model: ModelConfig) -> Verdict:
-        asked = self.models.resolve(request.model, request.provider).model
-        # What the catalog does not know is stopped for its provider's sake: then `model` is any.
-        by, name = (model.id, model.display_name) if asked else (model.provider, model.provider)
-        what = f"model {model.name}" if asked else f"provider {model.provider}"
-        reason = f"{what} is disabled since {_time(model)}: {model.disabled_reason}"
+        if self.models.resolve(request.model, request.provider).model is not None:
+            target, policy_id, name = f"model {model.name}", model.id, model.display_name
+        else:
+            # The catalog does not know the model of the request: its whole provider is off.
+            # `model` is then any model of that provider.
+            target, policy_id, name = f"provider {model.provider}", model.provider, model.provider
+        reason = f"{target} is disabled since {_time(model)}: {model.disabled_reason}"
         return Verdict(
             outcome=Outcome.BLOCK,
             reason_code=REASON_CODE,
-            message=f"The {what} is disabled at the moment. Choose another, or try again later.",
+            message=f"The {target} is disabled at the moment. Choose another, or try again later.",
             status_hint=STATUS_HINT,
-            matches=(Match(KILL_SWITCH, by, name, "block", "high", reason),),
-            floors=(RiskFactor(KILL_SWITCH, by, self.points),),
-            rows=(TraceRow(KILL_SWITCH, reason, True, Outcome.BLOCK, by, name),),
+            matches=(Match(KILL_SWITCH, policy_id, name, "block", "high", reason),),
+            floors=(RiskFactor(KILL_SWITCH, policy_id, self.points),),
+            rows=(TraceRow(KILL_SWITCH, reason, True, Outcome.BLOCK, policy_id, name),),
         )
 
     def _row(self, request: Request) -> TraceRow:
-        """Says why a request passes though there are models that are off."""
+        """Returns the trace row of a request that passes while some models are switched off."""
         if not request.model:
             return TraceRow(KILL_SWITCH, "the request names no model")
         state, model = self.models.resolve(request.model, request.provider)
         if model is None:
             return TraceRow(KILL_SWITCH, f"the catalog does not know {request.model!r}")
-        offered = "is enabled" if state is ModelState.KNOWN else "is not offered, but not disabled"
-        reason = f"model {model.name} {offered}"
+        status = "is enabled" if state is ModelState.KNOWN else "is not offered, but not disabled"
+        reason = f"model {model.name} {status}"
         return TraceRow(KILL_SWITCH, reason, False, Outcome.ALLOW, model.id, model.display_name)
 
 
 def build(policies: Policies) -> Gate:
-    """Compiles the gate. There is always one: a model may be switched off at any time."""
+    """Compiles the gate. Every snapshot has it, since a model can be switched off at any time."""
     return KillSwitch(policies.models, policies.risk.kill_switch)
 
 

@@ -1,7 +1,7 @@
-"""The limits layer: blocks what a user, or a group as a whole, has no more room for.
+"""The limits layer: blocks a request if its user, or a group of the user, has reached a limit.
 
-A function of the request and the compiled limits: what has been used already comes in with the
-request, as `spent`, and what the request uses is added by whoever has the counters (decide.md).
+The layer is a function of the request and the compiled limits. The request brings the counters in
+`spent`. The owner of the counters adds what the request uses (decide.md).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NO_PATTERNS: Final[Mapping[str, str]] = {}
 
 
 class NotCounted(LookupError):
-    """A request that limits apply to came without counters, so it cannot be judged."""
+    """Limits apply to a request that has no counters, so it cannot be evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class LimitsLayer:
     """The limits in force for a tenant.
 
     Attributes:
-        book: the limits, by whom they are for.
-        source: what it was compiled from.
-        points: floor of a request that is over one.
+        book: the limits, by user and by group.
+        source: the policies from which `book` was compiled.
+        points: the risk floor of a request that exceeds a limit.
     """
 
     book: LimitIndex
@@ -48,14 +48,14 @@ class LimitsLayer:
 
     @property
     def patterns(self) -> Mapping[str, str]:
-        """None: no text is looked at."""
+        """Empty: limits do not depend on the text."""
         return _NO_PATTERNS
 
     def judge(self, request: Request, findings: Findings) -> Verdict:
-        """Returns a BLOCK where the request is over any limit.
+        """Returns a BLOCK if the request exceeds any limit.
 
         Raises:
-            NotCounted: limits apply, and what has been used of them is not known.
+            NotCounted: a limit applies, and the request has no counters for it.
         """
         limits = self.book.of(request.subject)
         if not limits:
@@ -63,28 +63,30 @@ class LimitsLayer:
         spent = request.usage_snapshot
         if spent is None:
             raise NotCounted
-        asked = counts_of(request.usage)
-        over = [
-            (each.limit, found)
+        requested = counts_of(request.usage)
+        breaches = [
+            (each.limit, exceeded)
             for each in limits
-            if not each.has_room(spending := _spending(spent, each), asked)
+            if not each.has_room(spending := _spending(spent, each), requested)
             for bound, allowed in each.bounds
-            if (found := find_breach(spending, spent, bound, allowed, asked)) is not None
+            if (exceeded := find_breach(spending, spent, bound, allowed, requested)) is not None
         ]
-        rows = tuple(_rows(limits, spent, asked)) if request.explain else ()
-        if not over:
+        rows = tuple(_rows(limits, spent, requested)) if request.explain else ()
+        if not breaches:
             return NO_VERDICT._replace(rows=rows) if rows else NO_VERDICT
-        return _verdict(over, spent.at, self.points)._replace(rows=rows)
+        return _verdict(breaches, spent.at, self.points)._replace(rows=rows)
 
 
 def build(policies: Policies) -> Layer | None:
-    """Compiles the layer; None where no limit is in force."""
+    """Compiles the layer; returns None if no limit is in force."""
     source: Mapping[str, Limit] = policies.own.of_kind(KIND)
-    held = policies.previous.get(LIMITS)
-    previous = held if isinstance(held, LimitsLayer) else None
-    if previous is not None and previous.source is source:
-        return previous
-    book = LimitIndex.from_limits(source.values(), previous.book if previous else None)
+    previous = policies.previous.get(LIMITS)
+    book = None
+    if isinstance(previous, LimitsLayer):
+        if previous.source is source:
+            return previous
+        book = previous.book
+    book = LimitIndex.from_limits(source.values(), book)
     return LimitsLayer(book, source, policies.risk.limit) if book else None
 
 
@@ -95,51 +97,56 @@ def _spending(spent: UsageSnapshot, each: ActiveLimit) -> SubjectUsage:
         raise NotCounted from None
 
 
-def _verdict(over: list[tuple[Limit, Breach]], now: float, points: int) -> Verdict:
-    retries = [None if found.retry_at is None else found.retry_at - now for _, found in over]
-    # All of them must have room again; where one never has, no time would be true.
-    waits = [wait for wait in retries if wait is not None]
-    retry_after_s = max(1, ceil(max(waits))) if len(waits) == len(retries) else None
-    limit, first = over[0]
-    again = "" if retry_after_s is None else f" Try again in {retry_after_s} s."
+def _verdict(breaches: list[tuple[Limit, Breach]], now: float, points: int) -> Verdict:
+    limit, first = breaches[0]
+    retry_after_s = _retry_after_s(breaches, now)
+    retry = "" if retry_after_s is None else f" Try again in {retry_after_s} s."
     return Verdict(
         outcome=Outcome.BLOCK,
         reason_code=REASON_CODE,
-        message=f"The {first.bound.title} of {limit.subject} is reached.{again}",
+        message=f"The {first.bound.title} of {limit.subject} is reached.{retry}",
         status_hint=429,
         matches=tuple(
             Match(
                 LIMITS,
                 limit.id,
-                f"{found.bound.name} of {limit.subject}",
+                f"{each.bound.name} of {limit.subject}",
                 "block",
                 "medium",
-                _reason(found.bound, found.used, found.allowed, found.requested),
+                _reason(each.bound, each.used, each.allowed, each.requested),
             )
-            for limit, found in over
+            for limit, each in breaches
         ),
         floors=tuple(
             RiskFactor(LIMITS, limit_id, points)
-            for limit_id in dict.fromkeys(limit.id for limit, _ in over)
+            for limit_id in dict.fromkeys(limit.id for limit, _ in breaches)
         ),
         retry_after_s=retry_after_s,
     )
 
 
+def _retry_after_s(breaches: list[tuple[Limit, Breach]], now: float) -> int | None:
+    """Returns when all limits have room again; None if one of them never has."""
+    times = [each.retry_at for _, each in breaches if each.retry_at is not None]
+    if len(times) < len(breaches):
+        return None
+    return max(1, ceil(max(times) - now))
+
+
 def _rows(
-    limits: tuple[ActiveLimit, ...], spent: UsageSnapshot, asked: Counts
+    limits: tuple[ActiveLimit, ...], spent: UsageSnapshot, requested: Counts
 ) -> Iterator[TraceRow]:
-    """Yields a row for each bound that was looked at."""
+    """Yields a trace row for each bound of each limit."""
     for each in limits:
         spending = _spending(spent, each)
         for bound, allowed in each.bounds:
-            over = find_breach(spending, spent, bound, allowed, asked) is not None
+            exceeded = find_breach(spending, spent, bound, allowed, requested) is not None
             _, measure = bound.place
             yield TraceRow(
                 layer=LIMITS,
-                reason=_reason(bound, bound.count_in(spending), allowed, asked[measure]),
-                matched=over,
-                outcome=Outcome.BLOCK if over else Outcome.ALLOW,
+                reason=_reason(bound, bound.count_in(spending), allowed, requested[measure]),
+                matched=exceeded,
+                outcome=Outcome.BLOCK if exceeded else Outcome.ALLOW,
                 policy_id=each.limit.id,
                 policy_name=each.limit.subject,
                 rule_id=bound.name,
@@ -147,11 +154,11 @@ def _rows(
             )
 
 
-def _reason(bound: Bound, used: int, allowed: int, asked: int) -> str:
+def _reason(bound: Bound, used: int, allowed: int, requested: int) -> str:
     show = _dollars if bound.measure == "cost" else str
-    wanted = f", {show(asked)} asked for" if bound.measure != "requests" else ""
+    request = f", {show(requested)} asked for" if bound.measure != "requests" else ""
     window = "last 60 s" if bound.window == "minute" else f"{bound.window} (UTC)"
-    return f"{show(used)} of {show(allowed)} {bound.measure} used in the {window}{wanted}"
+    return f"{show(used)} of {show(allowed)} {bound.measure} used in the {window}{request}"
 
 
 def _dollars(micros: int) -> str:

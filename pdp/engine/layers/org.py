@@ -1,6 +1,6 @@
-"""The org layer (seed 000): blocks by risk, where the org policy says so.
+"""The org layer: blocks requests by their risk, if the org policy says so.
 
-It is asked last, when all other layers have said what they add to the risk. Blocking is on where
+It runs last, when the verdicts of all other layers have been added to the risk. Blocking is on if
 `blocking_rules.enabled` is true or the logging level is `paranoid` (decide.md, Org policy).
 """
 
@@ -23,19 +23,24 @@ RISK_BLOCK = "ORG_RISK_BLOCK"
 
 @dataclass(frozen=True, slots=True)
 class OrgCloser:
-    """Blocks requests whose risk is at one of `blocked`, the levels from `block_on` up."""
+    """Blocks requests with a high risk.
+
+    Attributes:
+        block_on: the lowest risk level that is blocked.
+        blocked: that level and all higher ones.
+    """
 
     block_on: str
     blocked: frozenset[str]
     name: str = ORG
 
     def conclude(self, request: Request, risk: Risk) -> Verdict:
-        """Returns a BLOCK where the risk is at or above `block_on`."""
+        """Returns a BLOCK if the risk is at or above `block_on`."""
         blocks = risk.level in self.blocked
         if not (blocks or request.explain):
             return NO_VERDICT
-        place = "at or above" if blocks else "below"
-        reason = f"risk {risk.level} ({risk.score}) is {place} {self.block_on}"
+        relation = "at or above" if blocks else "below"
+        reason = f"risk {risk.level} ({risk.score}) is {relation} {self.block_on}"
         outcome = Outcome.BLOCK if blocks else Outcome.ALLOW
         rows = (TraceRow(ORG, reason, blocks, outcome, ID, NAME),) if request.explain else ()
         if not blocks:
@@ -51,6 +56,6 @@ class OrgCloser:
 
 
 def build(policies: Policies) -> Closer | None:
-    """Compiles the layer; None where blocking is off."""
+    """Compiles the layer; returns None if blocking is off."""
     policy: OrgPolicy = policies.own.of_kind(KIND).get(ID, DEFAULT_ORG_POLICY)
     return OrgCloser(policy.block_on, levels_from(policy.block_on)) if policy.blocks else None

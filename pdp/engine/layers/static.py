@@ -1,7 +1,11 @@
-"""The static layer (seed 003): policies whose pattern was found in the request.
+"""The static layer: applies the policies whose pattern was found in the request.
 
-System policies with the tenant's overrides, which may weaken as well as strengthen, then the
-tenant's own. block is a BLOCK, warn a WARN with a warning, log a match and nothing more.
+These are the system policies and the tenant's own policies. An override of the tenant can make a
+system policy stricter or weaker. The action of a policy gives the outcome:
+
+- block: BLOCK
+- warn: WARN, with a warning
+- log: a match, and no other effect
 """
 
 from __future__ import annotations
@@ -46,12 +50,19 @@ _REASON_CODES: Final = {
 _STATUS_HINTS: Final = {"block": 403, "warn": 200, "log": 200}
 _RANKS: Final = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
-Hit = tuple[StaticPolicy, Location | None]
+PolicyHit = tuple[StaticPolicy, Location | None]
+"""A policy whose pattern was found, and the location; None if its validator accepts no value."""
 
 
 @dataclass(frozen=True, slots=True)
 class StaticLayer:
-    """The policies in force for a tenant, by the pattern that each looks for."""
+    """The static policies in force for a tenant.
+
+    Attributes:
+        by_pattern: the policies by their pattern.
+        patterns: see `Layer`.
+        points: the risk floor of each severity.
+    """
 
     by_pattern: Mapping[str, tuple[StaticPolicy, ...]]
     patterns: Mapping[str, str]
@@ -64,7 +75,7 @@ class StaticLayer:
             return NO_VERDICT
         hits = list(self._hits(findings))
         matched = [hit for hit in hits if hit[1] is not None]
-        rows = tuple(_row(policy, where) for policy, where in hits) if request.explain else ()
+        rows = tuple(_row(policy, location) for policy, location in hits) if request.explain else ()
         if not matched:
             return NO_VERDICT._replace(rows=rows)
         matched.sort(key=_strength)
@@ -74,7 +85,7 @@ class StaticLayer:
             reason_code=_REASON_CODES[strongest.action],
             message="" if strongest.action == "log" else _message(strongest),
             status_hint=_STATUS_HINTS[strongest.action],
-            matches=tuple(_match(policy, where) for policy, where in matched),
+            matches=tuple(_match(policy, location) for policy, location in matched),
             warnings=tuple(
                 PolicyWarning(policy.id, _message(policy))
                 for policy, _ in matched
@@ -87,8 +98,7 @@ class StaticLayer:
             rows=rows,
         )
 
-    def _hits(self, findings: Findings) -> Iterator[Hit]:
-        """Yields each policy whose pattern occurs, and where; None where its check refused."""
+    def _hits(self, findings: Findings) -> Iterator[PolicyHit]:
         for pattern in findings.hits:
             for policy in self.by_pattern.get(pattern, ()):
                 yield policy, findings.first(PatternDetector(pattern, policy.validator))
@@ -100,7 +110,7 @@ def effective_policies(policies: Policies) -> Iterator[StaticPolicy]:
     own: Mapping[str, StaticPolicy] = policies.own.of_kind(KIND)
     system: Mapping[str, StaticPolicy] = policies.platform.of_kind(KIND)
     for policy in system.values():
-        # An overlay may hold a candidate for a system policy, under its id.
+        # The tenant's part of an overlay can have a candidate for a system policy, with its ID.
         if policy.id in own or not policy.enabled:
             continue
         override = overrides.get(policy.id)
@@ -111,18 +121,21 @@ def effective_policies(policies: Policies) -> Iterator[StaticPolicy]:
 
 
 def build(policies: Policies) -> Layer | None:
-    """Compiles the layer; None where no policy is in force."""
+    """Compiles the layer; returns None if no policy is in force."""
     by_pattern: dict[str, tuple[StaticPolicy, ...]] = {}
     for policy in effective_policies(policies):
         by_pattern[policy.pattern] = (*by_pattern.get(policy.pattern, ()), policy)
     if not by_pattern:
         return None
-    places = {pattern: f"static policy {found[0].id}" for pattern, found in by_pattern.items()}
-    return StaticLayer(by_pattern, places, policies.risk.severity)
+    patterns = {
+        pattern: f"static policy {with_pattern[0].id}"
+        for pattern, with_pattern in by_pattern.items()
+    }
+    return StaticLayer(by_pattern, patterns, policies.risk.severity)
 
 
-def _strength(hit: Hit) -> tuple[int, int, str]:
-    """Strongest first, then by id, so that the same findings give the same answer."""
+def _strength(hit: PolicyHit) -> tuple[int, int, str]:
+    """Sort key: strongest first, then by ID, so that equal findings give equal decisions."""
     policy = hit[0]
     return (-_OUTCOMES[policy.action], -_RANKS[policy.severity], policy.id)
 
@@ -134,23 +147,24 @@ def _message(policy: StaticPolicy) -> str:
     return f'{verb} by policy "{policy.name}".'
 
 
-def _where(where: Location) -> str:
-    path = where.segment.path
+def _location_reason(location: Location) -> str:
+    path = location.segment.path
     place = "the text" if path is None else f"arguments at {path}"
-    return f"pattern found in {place}, {where.start} to {where.end}"
+    return f"pattern found in {place}, {location.start} to {location.end}"
 
 
-def _match(policy: StaticPolicy, where: Location | None) -> Match:
-    reason = _where(where) if where else ""
+def _match(policy: StaticPolicy, location: Location | None) -> Match:
+    reason = _location_reason(location) if location else ""
     return Match(STATIC, policy.id, policy.name, policy.action, policy.severity, reason)
 
 
-def _row(policy: StaticPolicy, where: Location | None) -> TraceRow:
+def _row(policy: StaticPolicy, location: Location | None) -> TraceRow:
+    reason = f"pattern found, but no value passed {policy.validator}"
     return TraceRow(
         layer=STATIC,
-        reason=_where(where) if where else f"pattern found, but no value passed {policy.validator}",
-        matched=where is not None,
-        outcome=_OUTCOMES[policy.action] if where else Outcome.ALLOW,
+        reason=_location_reason(location) if location else reason,
+        matched=location is not None,
+        outcome=_OUTCOMES[policy.action] if location else Outcome.ALLOW,
         policy_id=policy.id,
         policy_name=policy.name,
     )

@@ -1,1 +1,1 @@
-"""Compiled rules: chains, conditions of pack rules, customer policies, models."""
+"""Compiled rules: policy chains, conditions of pack rules, customer policies, the model catalog."""

@@ -1,4 +1,4 @@
-"""Action patterns, indexed by their segments: a lookup, however many there are."""
+"""An index of action patterns: the time of a lookup does not depend on their number."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ANY: Final = "*"
-"""Stands for exactly one whole segment."""
+"""Matches exactly one whole segment."""
 
 _Tree = dict[str, dict[str, dict[str, str]]]
 
@@ -16,8 +16,8 @@ _Tree = dict[str, dict[str, dict[str, str]]]
 class ActionPatterns:
     """Patterns of `domain:scope:verb` actions. Immutable.
 
-    A tree of dicts, a level for each segment, so that at most fourteen lookups find the pattern of
-    an action among any number.
+    A tree of dicts with one level for each segment. At most fourteen lookups find the pattern of
+    an action, however many patterns exist.
     """
 
     __slots__ = ("_tree",)
@@ -31,13 +31,13 @@ class ActionPatterns:
         self._tree = tree
 
     def __bool__(self) -> bool:
-        """Whether there is any pattern."""
+        """Returns whether the index has any pattern."""
         return bool(self._tree)
 
     def find(self, action: str) -> str | None:
-        """Returns a pattern that `action` fits; None where there is none.
+        """Returns the pattern that matches `action`; None if no pattern does.
 
-        Of several it is the one whose segments are spelt out first, from the left.
+        If several match, a literal segment wins over `*`; the leftmost segment decides first.
         """
         domain, scope, verb = action.split(":")
         tree = self._tree
@@ -47,7 +47,7 @@ class ActionPatterns:
             for verbs in (scopes.get(scope), scopes.get(ANY)):
                 if verbs is None:
                     continue
-                found = verbs.get(verb) or verbs.get(ANY)
-                if found is not None:
-                    return found
+                pattern = verbs.get(verb) or verbs.get(ANY)
+                if pattern is not None:
+                    return pattern
         return None

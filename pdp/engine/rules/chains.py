@@ -1,8 +1,11 @@
-"""A tenant's chains, compiled: which rules they look at, in which order, and which of them decide.
+"""The policy chains of a tenant, compiled: which rules they have, in which order, and which count.
 
-Seed 002 and decide.md, chain. Only REDACT lets the chain go on, and adds up. `first_applicable`:
-the first other rule that matches decides, and nothing behind it is looked at. `deny_overrides`:
-every rule is looked at, and a BLOCK, else a CANCEL, beats all others wherever it stands.
+Only a REDACT rule lets the chain continue; all REDACT rules that match count (decide.md, chain).
+
+- `first_applicable`: the first other rule that matches decides. The rules after it are not
+  evaluated.
+- `deny_overrides`: every rule is evaluated. A BLOCK wins over all other rules, then a CANCEL,
+  wherever in the chain they are.
 """
 
 from __future__ import annotations
@@ -37,7 +40,14 @@ OUTCOMES: Final[Mapping[str, Outcome]] = {
 
 
 class ChainRule(NamedTuple):
-    """A rule that is in force, with what its documents say."""
+    """An active rule with its parsed documents.
+
+    Attributes:
+        pack: the pack of the rule.
+        rule: the rule.
+        conditions: its conditions, parsed.
+        action: its action, parsed.
+    """
 
     pack: PolicyPack
     rule: PolicyRule
@@ -45,67 +55,69 @@ class ChainRule(NamedTuple):
     action: Action
 
 
-class Plan(NamedTuple):
-    """The way through one chain.
+class ChainPlan(NamedTuple):
+    """The order in which one chain evaluates its rules.
 
     Attributes:
-        spans: the rules of its packs, a number with a bit for each; packs in order, rules within
-            one from the lowest bit up.
-        deny_overrides: every rule is looked at.
+        spans: one bit mask of rules for each pack, in the order of the packs. Within a pack, the
+            lowest bit is the first rule.
+        deny_overrides: whether every rule is evaluated.
     """
 
     spans: tuple[int, ...]
     deny_overrides: bool
 
     def bits(self) -> Iterator[int]:
-        """Yields the rules in the order in which they are looked at."""
+        """Yields the bits of the rules in the order of evaluation."""
         for span in self.spans:
             yield from bits_of(span)
 
 
-class Choice(NamedTuple):
-    """What of the rules that match counts in one chain.
+class EffectiveRules(NamedTuple):
+    """The rules of one chain that count for a request.
 
     Attributes:
-        redactions: the REDACT rules, in order.
-        deciding: the rule that decides; -1 where none does.
+        redactions: the bits of the REDACT rules, in order.
+        deciding: the bit of the rule that decides; -1 if there is none.
     """
 
     redactions: tuple[int, ...] = ()
     deciding: int = -1
 
     def __bool__(self) -> bool:
-        """Whether any rule counts."""
+        """Returns whether any rule counts."""
         return self.deciding >= 0 or bool(self.redactions)
 
 
 @dataclass(frozen=True, slots=True)
 class ChainSet:
-    """All chains of a tenant, and the rules that they look at. A rule's bit is its place.
+    """All chains of a tenant and their rules. The bit of a rule is its position in `rules`.
 
     Attributes:
-        rules: of all packs that a chain names, the org chain's in its order first.
-        index: finds those that a request meets.
-        org: the tenant's own chain.
-        users: its users' chains.
-        targets: of each ROUTE_TO rule, the model that it routes to; empty where that is switched
-            off or not in the catalog, so that the rule is a BLOCK.
-        terminal, blocks, cancels: the rules that end a chain, and two kinds of them.
+        rules: the rules of all packs in any chain. Those of the org chain come first, in its order.
+        index: finds the rules that match a request.
+        org: the chain of the tenant itself.
+        users: the chains of its users, by user ID.
+        targets: the model that each ROUTE_TO rule routes to, by bit. It is empty if that model is
+            switched off or not in the catalog; the rule is then a BLOCK.
+        terminal: a mask of the rules that end a chain.
+        blocks: a mask of the BLOCK rules.
+        cancels: a mask of the CANCEL rules.
     """
 
     rules: tuple[ChainRule, ...]
     index: RuleIndex
-    org: Plan | None
-    users: Mapping[str, Plan]
+    org: ChainPlan | None
+    users: Mapping[str, ChainPlan]
     targets: Mapping[int, str]
     terminal: int
     blocks: int
     cancels: int
 
-    def choose(self, plan: Plan, matching: int) -> Choice:
-        """Returns which of the rules in `matching` count on the way through `plan`."""
-        deciding, redactions = -1, 0
-        found: list[int] = []
+    def effective_rules(self, plan: ChainPlan, matching: int) -> EffectiveRules:
+        """Returns which of the rules in the mask `matching` count in the chain of `plan`."""
+        deciding = -1
+        redaction_bits: list[int] = []
         for span in plan.spans:
             part = matching & span
             if not part:
@@ -117,49 +129,52 @@ class ChainSet:
                 if deciding < 0:
                     deciding = first.bit_length() - 1
                 if not plan.deny_overrides:
-                    found += bits_of(redactions & (first - 1))
+                    redaction_bits += bits_of(redactions & (first - 1))
                     break
-            found += bits_of(redactions)
+            redaction_bits += bits_of(redactions)
         if plan.deny_overrides and deciding >= 0:
-            denying = _first(plan.spans, matching & self.blocks)
+            denying = _first_bit(plan.spans, matching & self.blocks)
             if denying < 0:
-                denying = _first(plan.spans, matching & self.cancels)
+                denying = _first_bit(plan.spans, matching & self.cancels)
             if denying >= 0:
                 deciding = denying
-        return Choice(tuple(found), deciding)
+        return EffectiveRules(tuple(redaction_bits), deciding)
 
     def outcome(self, bit: int) -> Outcome:
-        """Returns what a rule comes to where it counts."""
+        """Returns the outcome of a rule if it counts."""
         if self.targets.get(bit) == "":
             return Outcome.BLOCK
         return OUTCOMES[self.rules[bit].action.type]
 
     def with_models(self, models: ModelIndex) -> ChainSet:
-        """Returns the chains as they are with another model catalog."""
+        """Returns the same chains with another model catalog."""
         targets = {bit: route_target(self.rules[bit].action, models) for bit in self.targets}
         if targets == self.targets:
             return self
         return replace(self, targets=targets, blocks=_blocks(self.rules, targets))
 
 
-def bits_of(number: int) -> Iterator[int]:
-    """Yields the places of a number's bits, from the lowest up."""
-    while number:
-        lowest = number & -number
+def bits_of(mask: int) -> Iterator[int]:
+    """Yields the positions of the bits that are set in `mask`, lowest first."""
+    while mask:
+        lowest = mask & -mask
         yield lowest.bit_length() - 1
-        number ^= lowest
+        mask ^= lowest
 
 
-def _first(spans: Sequence[int], wanted: int) -> int:
+def _first_bit(spans: Sequence[int], mask: int) -> int:
     for span in spans:
-        part = wanted & span
+        part = mask & span
         if part:
             return (part & -part).bit_length() - 1
     return -1
 
 
 def route_target(action: Action, models: ModelIndex) -> str:
-    """Returns the model that a ROUTE_TO goes to; empty where it is off, or there is none."""
+    """Returns the model that a ROUTE_TO action routes to.
+
+    The result is empty if the model is switched off or not in the catalog.
+    """
     state, model = models.resolve(action.model or action.tier)
     if state is not ModelState.KNOWN or model is None:
         return ""
@@ -167,27 +182,26 @@ def route_target(action: Action, models: ModelIndex) -> str:
 
 
 def compile_chains(policies: Policies) -> ChainSet | None:
-    """Compiles all chains of a tenant; None where they have no rule that is in force."""
+    """Compiles all chains of a tenant; returns None if they have no active rule."""
     chains: Mapping[str, PolicyChain] = policies.own.of_kind(policy_chain.KIND)
-    wanted = frozenset(entry.pack_id for chain in chains.values() for entry in chain.packs)
-    if not wanted:
+    pack_ids = frozenset(entry.pack_id for chain in chains.values() for entry in chain.packs)
+    if not pack_ids:
         return None
-    found = packs_with_rules(policies.platform, policies.own, wanted)
-    ordered = _in_order(chains, found)
+    packs = packs_with_rules(policies.platform, policies.own, pack_ids)
     rules: list[ChainRule] = []
     spans: dict[str, int] = {}
-    for pack_id in ordered:
+    for pack_id in _active_packs(chains, packs):
         begin = len(rules)
-        rules += _compiled(found[pack_id])
+        rules += _active_rules(packs[pack_id])
         spans[pack_id] = (1 << len(rules)) - (1 << begin)
     if not rules:
         return None
-    plans = {each.user_id: _plan(each, spans) for each in chains.values()}
-    kinds = [each.action.type for each in rules]
+    plans = {chain.user_id: _plan(chain, spans) for chain in chains.values()}
+    types = [each.action.type for each in rules]
     targets = {
         bit: route_target(rules[bit].action, policies.models)
-        for bit, kind in enumerate(kinds)
-        if kind == policy_pack.ROUTE_TO
+        for bit, action_type in enumerate(types)
+        if action_type == policy_pack.ROUTE_TO
     }
     return ChainSet(
         rules=tuple(rules),
@@ -195,31 +209,33 @@ def compile_chains(policies: Policies) -> ChainSet | None:
         org=plans.pop("", None),
         users=plans,
         targets=targets,
-        terminal=_mask(bit for bit, kind in enumerate(kinds) if kind != policy_pack.REDACT),
+        terminal=_mask(bit for bit, each in enumerate(types) if each != policy_pack.REDACT),
         blocks=_blocks(rules, targets),
-        cancels=_mask(bit for bit, kind in enumerate(kinds) if kind == policy_pack.CANCEL),
+        cancels=_mask(bit for bit, each in enumerate(types) if each == policy_pack.CANCEL),
     )
 
 
-def _in_order(chains: Mapping[str, PolicyChain], found: Mapping[str, PackRules]) -> Iterable[str]:
-    """The packs in force, the org chain's first: its rules then lie side by side."""
-    by_scope = sorted(chains.values(), key=lambda chain: chain.user_id)
+def _active_packs(
+    chains: Mapping[str, PolicyChain], packs: Mapping[str, PackRules]
+) -> Iterable[str]:
+    """Returns the IDs of the active packs. Those of the org chain come first, to be adjacent."""
+    org_first = sorted(chains.values(), key=lambda chain: chain.user_id)
     return dict.fromkeys(
         entry.pack_id
-        for chain in by_scope
+        for chain in org_first
         for entry in chain.packs
-        if entry.pack_id in found and found[entry.pack_id].pack.is_active
+        if entry.pack_id in packs and packs[entry.pack_id].pack.is_active
     )
 
 
-def _compiled(pack: PackRules) -> Iterator[ChainRule]:
+def _active_rules(pack: PackRules) -> Iterator[ChainRule]:
     for rule in pack.rules:
         if rule.is_active:
             yield ChainRule(pack.pack, rule, *known_rule(rule.conditions, rule.action))
 
 
-def _plan(chain: PolicyChain, spans: Mapping[str, int]) -> Plan:
-    """Packs whose bits follow on one another are looked at as one."""
+def _plan(chain: PolicyChain, spans: Mapping[str, int]) -> ChainPlan:
+    """Returns the plan of a chain. Packs whose bits are adjacent share one span."""
     joined: list[int] = []
     for entry in chain.packs:
         span = spans.get(entry.pack_id, 0)
@@ -229,7 +245,7 @@ def _plan(chain: PolicyChain, spans: Mapping[str, int]) -> Plan:
             joined[-1] |= span
         else:
             joined.append(span)
-    return Plan(tuple(joined), chain.combining_algorithm == policy_chain.DENY_OVERRIDES)
+    return ChainPlan(tuple(joined), chain.combining_algorithm == policy_chain.DENY_OVERRIDES)
 
 
 def _mask(bits: Iterable[int]) -> int:

@@ -1,6 +1,6 @@
-"""One customer's policy, compiled: what of it applies to a request.
+"""The policy of one customer, compiled: it returns what applies to a request.
 
-Compiled when the policy is written, and used again for as long as it is not: see `build` in
+A policy is compiled when it is written, and the result is used until the next write: see `build` in
 `pdp.engine.layers.customer`.
 """
 
@@ -23,28 +23,33 @@ if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.engine.conditions.codegen import Evaluate
 
-MAX_REFUSED: Final = 32
-"""Conditions that one error names."""
+MAX_INVALID_CONDITIONS: Final = 32
+"""The number of conditions that one error reports."""
 
-_LEAVES: Final = frozenset({str, float, int, bool, NoneType})
+_LEAF_TYPES: Final = frozenset({str, float, int, bool, NoneType})
 
 
 class CompiledCustomRule(NamedTuple):
-    """A custom rule: its condition, and what it adds to the risk where that is true."""
+    """A custom rule.
+
+    Attributes:
+        condition: the condition.
+        impact: what the rule adds to the risk if the condition is true.
+    """
 
     condition: Condition
     impact: RiskFactor
 
 
 class Hits(NamedTuple):
-    """What of a policy applies to a request.
+    """The parts of a customer policy that apply to a request.
 
     Attributes:
-        blocked: the list that blocks the action, and its entry; None where none does.
-        action_refused: the action is not among those that alone are allowed.
-        tool_refused: the tool is not among those that alone are allowed.
-        fields: the sensitive fields that the request names, as it names them.
-        classifications: the sensitive classifications that the target has.
+        blocked: the list that blocks the action, and the entry of it; None if no list does.
+        action_refused: whether the policy has allowed actions and the action is not one of them.
+        tool_refused: whether the policy has allowed tools and the tool is not one of them.
+        fields: the sensitive fields in the request, spelled as in the request.
+        classifications: the sensitive classifications of the target.
         rules: the custom rules whose condition is true.
     """
 
@@ -61,11 +66,17 @@ NO_HITS: Final = Hits()
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A customer's policy, ready to be asked. Allow-lists that are empty allow everything.
+    """The compiled policy of a customer. An empty allow-list allows everything.
 
     Attributes:
-        policy: what it was compiled from.
-        rules: the custom rules, each behind the function that evaluates its condition.
+        policy: the source of the compilation.
+        blocked_actions: the actions that are blocked by name.
+        blocked_patterns: the patterns of blocked actions.
+        allowed_patterns: the patterns of allowed actions.
+        allowed_tools: the names of the allowed tools.
+        sensitive_fields: the names of the sensitive fields.
+        classifications: the sensitive classifications.
+        rules: the custom rules, each after the function that evaluates its condition.
     """
 
     policy: CustomerPolicy
@@ -78,10 +89,10 @@ class Customer:
     rules: tuple[tuple[Evaluate, CompiledCustomRule], ...]
 
     def hits(self, request: Request) -> Hits:
-        """Returns what applies to `request`; `NO_HITS` where nothing does."""
+        """Returns the parts that apply to `request`; `NO_HITS` if none do."""
         action, tool, target = request.action, request.tool, request.target
         blocked = self._blocked(action) if action else None
-        # What is blocked is blocked: whether it would be allowed is not asked any more.
+        # A blocked action is reported as blocked only, not as missing from the allowed actions too.
         action_refused = (
             bool(action and self.allowed_patterns)
             and blocked is None
@@ -91,8 +102,8 @@ class Customer:
         fields = self._fields(target.fields, request.arguments) if self.sensitive_fields else ()
         classifications = target.classifications
         if classifications:
-            known = self.classifications
-            classifications = tuple([each for each in classifications if each in known])
+            sensitive = self.classifications
+            classifications = tuple([each for each in classifications if each in sensitive])
         rules = [rule for evaluate, rule in self.rules if evaluate(request)]
         if not (blocked or action_refused or tool_refused or fields or classifications or rules):
             return NO_HITS
@@ -107,40 +118,40 @@ class Customer:
                 return names.BLOCKED_ACTION_PATTERNS, pattern
         return None
 
-    def _fields(self, named: tuple[str, ...], arguments: Any) -> tuple[str, ...]:
+    def _fields(self, target_fields: tuple[str, ...], arguments: Any) -> tuple[str, ...]:
         sensitive = self.sensitive_fields
-        found = [name for name in named if name in sensitive] if named else []
+        fields = [name for name in target_fields if name in sensitive] if target_fields else []
         if arguments:
             keys: set[str] = set()
             _add_keys(arguments, sensitive, keys)
-            # The wire keeps no order of keys, and the same request gets the same answer.
-            found += sorted(keys)
-        return tuple(dict.fromkeys(found)) if found else ()
+            # The wire format does not keep the order of keys. Sorting makes the result repeatable.
+            fields += sorted(keys)
+        return tuple(dict.fromkeys(fields)) if fields else ()
 
 
-def _add_keys(value: Any, wanted: frozenset[str], found: set[str]) -> None:
-    """Adds the keys anywhere in a JSON value that are wanted."""
+def _add_keys(value: Any, names_to_find: frozenset[str], keys: set[str]) -> None:
+    """Adds to `keys` all of `names_to_find` that are keys anywhere in a JSON value."""
     if isinstance(value, Mapping):
         for key, member in value.items():
-            if key in wanted:
-                found.add(key)
-            if type(member) not in _LEAVES:
-                _add_keys(member, wanted, found)
+            if key in names_to_find:
+                keys.add(key)
+            if type(member) not in _LEAF_TYPES:
+                _add_keys(member, names_to_find, keys)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            if type(item) not in _LEAVES:
-                _add_keys(item, wanted, found)
+            if type(item) not in _LEAF_TYPES:
+                _add_keys(item, names_to_find, keys)
 
 
 def compile_customer(policy: CustomerPolicy, prefix: str = "") -> Customer:
-    """Compiles a policy in whose document `faults` finds nothing.
+    """Compiles a policy. Its document must have passed `pdp.domain.customer_policy.faults`.
 
     Args:
         policy: the policy.
-        prefix: put before the fields' paths in errors, for a document that lies in another.
+        prefix: a prefix for the field paths in errors, if the document is part of another message.
 
     Raises:
-        InvalidCondition: some conditions do not compile; it names them all.
+        InvalidCondition: some conditions do not compile. The error lists them.
     """
     return Customer(
         policy=policy,
@@ -158,28 +169,28 @@ def _compile_rules(
     policy: CustomerPolicy, prefix: str
 ) -> tuple[tuple[Evaluate, CompiledCustomRule], ...]:
     rules: list[tuple[Evaluate, CompiledCustomRule]] = []
-    refused: list[tuple[str, InvalidCondition]] = []
+    errors: list[tuple[str, InvalidCondition]] = []
     for rule in policy.rules():
         try:
             condition = compile_condition(rule.condition, policy.timezone)
         except InvalidCondition as error:
-            refused.append((prefix + rule_path(rule.name, "condition"), error))
-            if len(refused) >= MAX_REFUSED:
+            errors.append((prefix + rule_path(rule.name, "condition"), error))
+            if len(errors) >= MAX_INVALID_CONDITIONS:
                 break
         else:
             impact = RiskFactor(CUSTOMER, rule.name, rule.score_impact)
             rules.append((condition.evaluate, CompiledCustomRule(condition, impact)))
-    if refused:
-        raise _invalid(refused)
+    if errors:
+        raise _joined(errors)
     return tuple(rules)
 
 
-def _invalid(refused: list[tuple[str, InvalidCondition]]) -> InvalidCondition:
-    """Returns one error for many: each path with its message, in which a caret shows the place."""
-    first = refused[0][1]
+def _joined(errors: list[tuple[str, InvalidCondition]]) -> InvalidCondition:
+    """Returns one error for many. Each message follows its path; a caret marks the position."""
+    first = errors[0][1]
     return InvalidCondition(
-        "\n".join(f"{path}: {error.message}" for path, error in refused),
-        *(Violation(path, each.reason) for path, error in refused for each in error.violations),
+        "\n".join(f"{path}: {error.message}" for path, error in errors),
+        *(Violation(path, each.reason) for path, error in errors for each in error.violations),
         line=first.line,
         column=first.column,
     )

@@ -1,7 +1,7 @@
-"""The documents of a policy rule, read: what its conditions ask for, and what its action does.
+"""Parses and validates the documents of a pack rule: its conditions and its action.
 
-Seed 002 has the fields. All conditions that are set must hold, any entry of a list will do, and
-what is null or empty is not set; without any, every request meets them.
+A request matches a rule if it meets all conditions that are set. A list is met by any of its
+entries. A field that is null or empty is not set. Every request matches a rule without conditions.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pdp.engine.text.patterns import CompiledPattern
 from pdp.errors import InvalidArgument, InvalidPattern, Violation
 
 MAX_ITEMS: Final = 1000
-"""Entries of one list."""
+"""The number of entries in one list."""
 
 MAX_NAME: Final = 256
-"""Characters of a group, model, provider or entity type, as in DecideRequest."""
+"""The length of a group, model, provider or entity type in characters, as in DecideRequest."""
 
 MAX_MESSAGE: Final = 2048
 MAX_REPLACEMENT: Final = 256
@@ -32,17 +32,19 @@ _MAX_SHOWN: Final = 64
 
 
 class Conditions(NamedTuple):
-    """What a request must meet; what is empty or None is not asked for.
+    """The conditions of a rule. A condition that is empty or None is not set.
 
     Attributes:
-        user_groups: the subject is in any of them.
-        entity_types: a finding is of any of them, ...
-        entity_confidence_min: ... at this confidence at least; without types, a finding of any.
-        content_regex: found in the text, or in a string of the arguments.
-        providers, models: the request is for any of them.
-        user_risk_score_min: the subject's risk, at least.
-        intent_complexity: the request's, exactly.
-        channel: the request's is any of them.
+        user_groups: the subject is in one of these groups.
+        entity_types: a finding has one of these types.
+        entity_confidence_min: a finding has at least this confidence. If `entity_types` is set,
+            the finding must have one of these types too.
+        content_regex: the pattern matches the text or a string of the arguments.
+        providers: the model of the request is from one of these providers.
+        models: the request is for one of these models.
+        user_risk_score_min: the subject has at least this risk score.
+        intent_complexity: the request has this complexity.
+        channel: the request came through one of these channels.
     """
 
     user_groups: tuple[str, ...] = ()
@@ -57,13 +59,15 @@ class Conditions(NamedTuple):
 
 
 class Action(NamedTuple):
-    """What is done with a request that meets the conditions.
+    """The action of a rule on a request that matches.
 
     Attributes:
-        type: one of those in `pdp.domain.policy_pack`.
-        message: of BLOCK, CANCEL, PROMPT and ALLOW_WITH_OVERRIDE; may be empty for the first two.
-        replacement: of REDACT.
-        model, tier: of ROUTE_TO, one of them.
+        type: one of the action types in `pdp.domain.policy_pack`.
+        message: for BLOCK, CANCEL, PROMPT and ALLOW_WITH_OVERRIDE. It may be empty for BLOCK and
+            CANCEL.
+        replacement: for REDACT: the text that replaces what is redacted.
+        model: for ROUTE_TO: the model to route to, if `tier` is empty.
+        tier: for ROUTE_TO: the tier to route to, if `model` is empty.
     """
 
     type: str
@@ -73,81 +77,84 @@ class Action(NamedTuple):
     tier: str = ""
 
 
-class _Refused(ValueError):
-    """A value is not what its field takes."""
+class _InvalidValue(ValueError):
+    """The value of a field is invalid. The message says what is required."""
 
 
-Read = Callable[[Any], Any]
-"""Takes a value that is not null, returns it read; raises `_Refused` or `InvalidPattern`."""
+Parse = Callable[[Any], Any]
+"""Takes a value that is not null and returns it parsed.
+
+Raises `_InvalidValue` or `InvalidPattern`.
+"""
 
 
-def _text(most: int) -> Read:
-    def read(value: Any) -> str:
+def _text(max_length: int) -> Parse:
+    def parse(value: Any) -> str:
         if type(value) is not str:
-            raise _Refused("must be a string")
-        if len(value) > most:
-            raise _Refused(f"must be at most {most} characters")
+            raise _InvalidValue("must be a string")
+        if len(value) > max_length:
+            raise _InvalidValue(f"must be at most {max_length} characters")
         return value
 
-    return read
+    return parse
 
 
-def _one_of(*allowed: str) -> Read:
-    def read(value: Any) -> str:
+def _one_of(*allowed: str) -> Parse:
+    def parse(value: Any) -> str:
         if value != "" and value not in allowed:
-            raise _Refused(f"must be one of {', '.join(allowed)}")
+            raise _InvalidValue(f"must be one of {', '.join(allowed)}")
         return str(value)
 
-    return read
+    return parse
 
 
 def _names(value: Any) -> tuple[str, ...]:
     if type(value) is not list:
-        raise _Refused("must be a list of strings")
+        raise _InvalidValue("must be a list of strings")
     if len(value) > MAX_ITEMS:
-        raise _Refused(f"must have at most {MAX_ITEMS} entries")
+        raise _InvalidValue(f"must have at most {MAX_ITEMS} entries")
     for name in value:
         if type(name) is not str or not name:
-            raise _Refused("must be a list of strings that are not empty")
+            raise _InvalidValue("must be a list of strings that are not empty")
         if len(name) > MAX_NAME:
-            raise _Refused(f"must have entries of at most {MAX_NAME} characters")
+            raise _InvalidValue(f"must have entries of at most {MAX_NAME} characters")
     return tuple(dict.fromkeys(value))
 
 
-def _some_of(*allowed: str) -> Read:
-    def read(value: Any) -> tuple[str, ...]:
+def _some_of(*allowed: str) -> Parse:
+    def parse(value: Any) -> tuple[str, ...]:
         if type(value) is not list or any(name not in allowed for name in value):
-            raise _Refused(f"must be a list of {', '.join(allowed)}")
+            raise _InvalidValue(f"must be a list of {', '.join(allowed)}")
         return tuple(dict.fromkeys(value))
 
-    return read
+    return parse
 
 
 def _number(value: Any) -> float:
     if type(value) not in {int, float} or not isfinite(value):
-        raise _Refused("must be a number")
+        raise _InvalidValue("must be a number")
     return float(value)
 
 
-def _share(value: Any) -> float:
+def _fraction(value: Any) -> float:
     number = _number(value)
     if not 0 <= number <= 1:
-        raise _Refused("must be from 0 to 1")
+        raise _InvalidValue("must be from 0 to 1")
     return number
 
 
 def _pattern(value: Any) -> str:
     if type(value) is not str:
-        raise _Refused("must be a string")
+        raise _InvalidValue("must be a string")
     if value:
         CompiledPattern(value)
     return value
 
 
-_CONDITIONS: Final[Mapping[str, Read]] = {
+_CONDITIONS: Final[Mapping[str, Parse]] = {
     "user_groups": _names,
     "entity_types": _names,
-    "entity_confidence_min": _share,
+    "entity_confidence_min": _fraction,
     "content_regex": _pattern,
     "providers": _names,
     "models": _names,
@@ -159,66 +166,71 @@ _CONDITIONS: Final[Mapping[str, Read]] = {
 _message: Final = _text(MAX_MESSAGE)
 
 
-class _Form(NamedTuple):
-    """The fields of one type of action: where each value goes, and how it is read."""
+class _ActionSchema(NamedTuple):
+    """The fields of one type of action.
 
-    fields: Mapping[str, tuple[str, Read]]
+    Attributes:
+        fields: for each field, the attribute of `Action` that takes its value, and its parser.
+        required: the field that must not be blank; empty if there is none.
+    """
+
+    fields: Mapping[str, tuple[str, Parse]]
     required: str = ""
 
 
-_ACTIONS: Final[Mapping[str, _Form]] = {
-    packs.ALLOW: _Form({}),
-    packs.BLOCK: _Form({"message": ("message", _message)}),
-    packs.CANCEL: _Form({"message": ("message", _message)}),
-    packs.REDACT: _Form({"redact_replacement": ("replacement", _text(MAX_REPLACEMENT))}),
-    packs.ROUTE_TO: _Form(
+_ACTIONS: Final[Mapping[str, _ActionSchema]] = {
+    packs.ALLOW: _ActionSchema({}),
+    packs.BLOCK: _ActionSchema({"message": ("message", _message)}),
+    packs.CANCEL: _ActionSchema({"message": ("message", _message)}),
+    packs.REDACT: _ActionSchema({"redact_replacement": ("replacement", _text(MAX_REPLACEMENT))}),
+    packs.ROUTE_TO: _ActionSchema(
         {
             "route_to_model": ("model", _text(MAX_NAME)),
             "route_to_tier": ("tier", _one_of(*TIERS)),
         }
     ),
-    packs.PROMPT: _Form({"prompt_message": ("message", _message)}, "prompt_message"),
-    packs.ALLOW_WITH_OVERRIDE: _Form(
+    packs.PROMPT: _ActionSchema({"prompt_message": ("message", _message)}, "prompt_message"),
+    packs.ALLOW_WITH_OVERRIDE: _ActionSchema(
         {"override_message": ("message", _message)}, "override_message"
     ),
 }
 
 
 def read_rule(
-    conditions: Mapping[str, Any], action: Mapping[str, Any], place: str = ""
+    conditions: Mapping[str, Any], action: Mapping[str, Any], prefix: str = ""
 ) -> tuple[Conditions, Action]:
-    """Returns what the documents of a rule say.
+    """Parses and validates the documents of a rule.
 
     Args:
-        conditions: as it was posted.
-        action: as it was posted.
-        place: put before the fields' paths, for a rule that lies in another message.
+        conditions: the document of the conditions, as it was sent.
+        action: the document of the action, as it was sent.
+        prefix: a prefix for the field paths in errors, if the rule is part of another message.
 
     Raises:
-        InvalidPattern: `content_regex` is not RE2; all other faults are named too.
-        InvalidArgument: a field is unknown, or is not what it takes; all faults are named.
+        InvalidPattern: `content_regex` is not valid RE2. The error lists all other faults too.
+        InvalidArgument: a field is unknown or its value is invalid. The error lists all faults.
     """
     faults: list[Violation] = []
-    found = _read_conditions(conditions, f"{place}conditions", faults)
+    parsed_conditions = _read_conditions(conditions, f"{prefix}conditions", faults)
     bad_pattern = any(fault.field.endswith(".content_regex") for fault in faults)
-    read = _read_action(action, f"{place}action", faults)
+    parsed_action = _read_action(action, f"{prefix}action", faults)
     if faults:
-        kind = InvalidPattern if bad_pattern else InvalidArgument
-        raise kind.of(*faults)
-    return found, read
+        error = InvalidPattern if bad_pattern else InvalidArgument
+        raise error.of(*faults)
+    return parsed_conditions, parsed_action
 
 
 def known_rule(
     conditions: Mapping[str, Any], action: Mapping[str, Any]
 ) -> tuple[Conditions, Action]:
-    """Returns what documents say that `read_rule` has accepted before; checks nothing again."""
-    found: dict[str, Any] = {
+    """Parses documents that `read_rule` has accepted before, without validating them again."""
+    values: dict[str, Any] = {
         name: tuple(dict.fromkeys(value)) if type(value) is list else value
         for name, value in conditions.items()
         if value is not None
     }
     fields = _ACTIONS[action["type"]].fields
-    return Conditions(**found), Action(
+    return Conditions(**values), Action(
         action["type"],
         **{
             fields[name][0]: value
@@ -228,65 +240,67 @@ def known_rule(
     )
 
 
-def _read_conditions(
-    document: Mapping[str, Any], place: str, faults: list[Violation]
-) -> Conditions:
-    found: dict[str, Any] = {}
+def _read_conditions(document: Mapping[str, Any], path: str, faults: list[Violation]) -> Conditions:
+    values: dict[str, Any] = {}
     for name, value in document.items():
-        read = _CONDITIONS.get(name)
-        if read is None:
-            faults.append(Violation(f"{place}.{_shown(name)}", _unknown(name, _CONDITIONS)))
+        parse = _CONDITIONS.get(name)
+        if parse is None:
+            reason = _unknown_field(name, _CONDITIONS)
+            faults.append(Violation(f"{path}.{_shortened(name)}", reason))
         elif value is not None:
-            found[name] = _checked(read, value, f"{place}.{name}", faults)
-    return Conditions(**found)
+            values[name] = _parsed(parse, value, f"{path}.{name}", faults)
+    return Conditions(**values)
 
 
-def _read_action(document: Mapping[str, Any], place: str, faults: list[Violation]) -> Action:
-    kind = document.get("type")
-    if type(kind) is not str or kind not in _ACTIONS:
-        why = "is required" if kind is None else f"must be one of {', '.join(_ACTIONS)}"
-        faults.append(Violation(f"{place}.type", why))
+def _read_action(document: Mapping[str, Any], path: str, faults: list[Violation]) -> Action:
+    action_type = document.get("type")
+    if type(action_type) is not str or action_type not in _ACTIONS:
+        missing = action_type is None
+        reason = "is required" if missing else f"must be one of {', '.join(_ACTIONS)}"
+        faults.append(Violation(f"{path}.type", reason))
         return Action("")
-    form = _ACTIONS[kind]
-    found: dict[str, Any] = {}
+    schema = _ACTIONS[action_type]
+    values: dict[str, Any] = {}
     for name, value in document.items():
         if name == "type":
             continue
-        field = form.fields.get(name)
+        field = schema.fields.get(name)
         if field is None:
-            faults.append(Violation(f"{place}.{_shown(name)}", _foreign(name, kind, form)))
+            reason = _field_of_other_action(name, action_type, schema)
+            faults.append(Violation(f"{path}.{_shortened(name)}", reason))
         elif value is not None:
-            to, read = field
-            found[to] = _checked(read, value, f"{place}.{name}", faults)
-    if form.required and not str(document.get(form.required) or "").strip():
-        faults.append(Violation(f"{place}.{form.required}", f"is required for {kind}"))
-    if kind == packs.ROUTE_TO and bool(found.get("model")) == bool(found.get("tier")):
-        why = "exactly one of route_to_model and route_to_tier is required for ROUTE_TO"
-        faults.append(Violation(f"{place}.route_to_model", why))
-    return Action(kind, **found)
+            attribute, parse = field
+            values[attribute] = _parsed(parse, value, f"{path}.{name}", faults)
+    if schema.required and not str(document.get(schema.required) or "").strip():
+        faults.append(Violation(f"{path}.{schema.required}", f"is required for {action_type}"))
+    is_route = action_type == packs.ROUTE_TO
+    if is_route and bool(values.get("model")) == bool(values.get("tier")):
+        reason = "exactly one of route_to_model and route_to_tier is required for ROUTE_TO"
+        faults.append(Violation(f"{path}.route_to_model", reason))
+    return Action(action_type, **values)
 
 
-def _checked(read: Read, value: Any, place: str, faults: list[Violation]) -> Any:
+def _parsed(parse: Parse, value: Any, path: str, faults: list[Violation]) -> Any:
     try:
-        return read(value)
-    except _Refused as refusal:
-        faults.append(Violation(place, str(refusal)))
+        return parse(value)
+    except _InvalidValue as error:
+        faults.append(Violation(path, str(error)))
     except InvalidPattern as error:
-        faults.append(Violation(place, error.violations[0].reason))
+        faults.append(Violation(path, error.violations[0].reason))
     return None
 
 
-def _unknown(name: str, known: Mapping[str, Any]) -> str:
-    near = get_close_matches(name[:_MAX_SHOWN], known, n=1)
-    return f"unknown field; did you mean {near[0]}?" if near else "unknown field"
+def _unknown_field(name: str, fields: Mapping[str, Any]) -> str:
+    close = get_close_matches(name[:_MAX_SHOWN], fields, n=1)
+    return f"unknown field; did you mean {close[0]}?" if close else "unknown field"
 
 
-def _foreign(name: str, kind: str, form: _Form) -> str:
+def _field_of_other_action(name: str, action_type: str, schema: _ActionSchema) -> str:
     if any(name in other.fields for other in _ACTIONS.values()):
-        allowed = " and ".join(form.fields) or "no fields"
-        return f"is not a field of {kind}, which has {allowed}"
-    return _unknown(name, form.fields)
+        allowed = " and ".join(schema.fields) or "no fields"
+        return f"is not a field of {action_type}, which has {allowed}"
+    return _unknown_field(name, schema.fields)
 
 
-def _shown(name: str) -> str:
+def _shortened(name: str) -> str:
     return name if len(name) <= _MAX_SHOWN else f"{name[:_MAX_SHOWN]}..."

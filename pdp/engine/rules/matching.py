@@ -1,7 +1,7 @@
-"""Whether one rule's conditions hold, and why: the slow and plain way, for traces and reasons.
+"""Evaluates the conditions of one rule, with reasons. Slow: for traces and matches only.
 
-`pdp.engine.rules.index` answers the same for all rules at once; a property test holds the two
-together.
+`pdp.engine.rules.index` gives the same answers for all rules at once. A property test compares the
+two.
 """
 
 from __future__ import annotations
@@ -30,17 +30,20 @@ if TYPE_CHECKING:
 NO_CONDITIONS: Final = "no conditions: every request matches"
 
 MAX_SPANS: Final = 1000
-"""Places of one pattern in one string; where there are more, the whole string is redacted."""
+"""Spans for one pattern in one string. If there are more, the whole string is redacted."""
 
 
 class Facts(NamedTuple):
-    """What conditions are held against.
+    """The facts on which conditions are evaluated.
 
     Attributes:
-        provider: of the model that the request is for; the catalog's where it names none.
-        models: that model, by every name that it goes by. Both are folded, as in the catalog.
-        entities: findings with a type: the request's own.
-        scanned: the same, of the scan.
+        request: the request.
+        findings: the findings of the scan.
+        provider: the provider of the request's model. If the request names none, it is the one in
+            the catalog. Folded, as in the catalog.
+        models: all names of the request's model. Folded, as in the catalog.
+        entities: the caller's own findings.
+        entity_findings: the findings of the scan that have an entity type.
     """
 
     request: Request
@@ -48,182 +51,201 @@ class Facts(NamedTuple):
     provider: str
     models: Sequence[str]
     entities: Sequence[Entity]
-    scanned: Sequence[EntityFinding] = ()
+    entity_findings: Sequence[EntityFinding] = ()
 
 
-class Held(NamedTuple):
-    """Whether conditions hold, and which of them by what, or the first that does not."""
+class ConditionResult(NamedTuple):
+    """The result of evaluating conditions.
+
+    Attributes:
+        matched: whether all conditions are met.
+        reason: what met each condition, or the first condition that is not met.
+    """
 
     matched: bool
     reason: str
 
 
-def hold(conditions: Conditions, facts: Facts) -> Held:
-    """Holds `conditions` against `facts`."""
+def check_conditions(conditions: Conditions, facts: Facts) -> ConditionResult:
+    """Evaluates `conditions` on `facts`."""
     reasons: list[str] = []
-    for matched, reason in _checks(conditions, facts):
+    for matched, reason in _results(conditions, facts):
         if not matched:
-            return Held(False, reason)
+            return ConditionResult(False, reason)
         reasons.append(reason)
-    return Held(True, "; ".join(reasons) or NO_CONDITIONS)
+    return ConditionResult(True, "; ".join(reasons) or NO_CONDITIONS)
 
 
-def _checks(conditions: Conditions, facts: Facts) -> Iterator[Held]:
+def _results(conditions: Conditions, facts: Facts) -> Iterator[ConditionResult]:
     request = facts.request
     if conditions.user_groups:
         yield _any_of("user_groups", conditions.user_groups, request.subject.groups)
-    if conditions.entity_types or conditions.entity_confidence_min is not None:
-        yield _entities(conditions, facts)
+    if _has_entity_conditions(conditions):
+        yield _entities_result(conditions, facts)
     if conditions.content_regex:
-        yield _content(conditions.content_regex, facts.findings)
+        yield _content_result(conditions.content_regex, facts.findings)
     if conditions.providers:
-        yield _named("providers", conditions.providers, (facts.provider,))
+        yield _any_folded("providers", conditions.providers, (facts.provider,))
     if conditions.models:
-        yield _named("models", conditions.models, facts.models)
+        yield _any_folded("models", conditions.models, facts.models)
     if conditions.user_risk_score_min is not None:
-        yield _risk(conditions.user_risk_score_min, request.subject.risk_score)
+        yield _risk_result(conditions.user_risk_score_min, request.subject.risk_score)
     if conditions.intent_complexity:
-        wanted = (conditions.intent_complexity,)
-        yield _any_of("intent_complexity", wanted, (request.intent_complexity,))
+        allowed = (conditions.intent_complexity,)
+        yield _any_of("intent_complexity", allowed, (request.intent_complexity,))
     if conditions.channel:
         yield _any_of("channel", conditions.channel, (request.channel,))
 
 
-def _any_of(name: str, wanted: Sequence[str], present: Sequence[str]) -> Held:
-    both = [each for each in wanted if each in present]
-    return Held(True, f"{name} matched: {both}") if both else Held(False, f"{name} did not match")
+def _any_of(name: str, allowed: Sequence[str], values: Sequence[str]) -> ConditionResult:
+    common = [each for each in allowed if each in values]
+    if common:
+        return ConditionResult(True, f"{name} matched: {common}")
+    return ConditionResult(False, f"{name} did not match")
 
 
-def _named(name: str, wanted: Sequence[str], present: Sequence[str]) -> Held:
-    return _any_of(name, wanted, [each for each in wanted if normalize_name(each) in present])
+def _any_folded(name: str, allowed: Sequence[str], values: Sequence[str]) -> ConditionResult:
+    return _any_of(name, allowed, [each for each in allowed if normalize_name(each) in values])
 
 
-def _risk(least: float, score: float | None) -> Held:
+def _risk_result(minimum: float, score: float | None) -> ConditionResult:
+    name = "user_risk_score_min"
     if score is None:
-        return Held(False, "user_risk_score_min did not match: the request has no risk score")
-    if score < least:
-        return Held(False, f"user_risk_score_min did not match: {score:g} is below {least:g}")
-    return Held(True, f"user_risk_score_min matched: {score:g} is at least {least:g}")
+        return ConditionResult(False, f"{name} did not match: the request has no risk score")
+    if score < minimum:
+        return ConditionResult(False, f"{name} did not match: {score:g} is below {minimum:g}")
+    return ConditionResult(True, f"{name} matched: {score:g} is at least {minimum:g}")
 
 
-def entities_of(conditions: Conditions, entities: Sequence[Entity]) -> list[Entity]:
-    """Returns the findings that the entity conditions are met by."""
-    least = conditions.entity_confidence_min or 0.0
+def _has_entity_conditions(conditions: Conditions) -> bool:
+    return bool(conditions.entity_types) or conditions.entity_confidence_min is not None
+
+
+def matching_entities(conditions: Conditions, entities: Sequence[Entity]) -> list[Entity]:
+    """Returns the caller's findings that meet the entity conditions."""
+    minimum = conditions.entity_confidence_min or 0.0
     types = expand_entity_types(conditions.entity_types)
     return [
         each
         for each in entities
-        if (not types or each.entity_type in types) and each.confidence >= least
+        if (not types or each.entity_type in types) and each.confidence >= minimum
     ]
 
 
-def scanned_of(conditions: Conditions, scanned: Sequence[EntityFinding]) -> list[EntityFinding]:
-    """Returns the findings of the scan that the entity conditions are met by."""
-    least = conditions.entity_confidence_min
-    least = DEFAULT_CONFIDENCE if least is None else least
+def matching_findings(
+    conditions: Conditions, entity_findings: Sequence[EntityFinding]
+) -> list[EntityFinding]:
+    """Returns the findings of the scan that meet the entity conditions."""
+    minimum = conditions.entity_confidence_min
+    minimum = DEFAULT_CONFIDENCE if minimum is None else minimum
     types = expand_entity_types(conditions.entity_types)
     return [
         each
-        for each in scanned
+        for each in entity_findings
         if (not types or each.entity_type in types)
-        and each.confidence >= least
+        and each.confidence >= minimum
         and each.location.start < each.location.end
     ]
 
 
-def found_personal(conditions: Conditions, facts: Facts, personal: Collection[str]) -> bool:
-    """Whether conditions on findings are met by personal data.
+def matches_personal_data(
+    conditions: Conditions, facts: Facts, personal_types: Collection[str]
+) -> bool:
+    """Returns whether personal data meets the entity conditions.
 
     Args:
-        conditions: that hold.
-        facts: what they are held against.
-        personal: names of types of personal data, to know the caller's own findings by.
+        conditions: conditions that are met.
+        facts: the facts that meet them.
+        personal_types: the names of the types of personal data. The caller's own findings are
+            classified by them.
     """
-    if not (conditions.entity_types or conditions.entity_confidence_min is not None):
+    if not _has_entity_conditions(conditions):
         return False
-    scanned = scanned_of(conditions, facts.scanned)
-    own = entities_of(conditions, facts.entities)
-    return any(each.category in PERSONAL_CATEGORIES for each in scanned) or any(
-        each.entity_type in personal for each in own
+    findings = matching_findings(conditions, facts.entity_findings)
+    entities = matching_entities(conditions, facts.entities)
+    return any(each.category in PERSONAL_CATEGORIES for each in findings) or any(
+        each.entity_type in personal_types for each in entities
     )
 
 
-def _entities(conditions: Conditions, facts: Facts) -> Held:
-    own = entities_of(conditions, facts.entities)
-    scanned = scanned_of(conditions, facts.scanned)
-    found = dict.fromkeys([each.entity_type for each in own])
-    found.update(dict.fromkeys(each.entity_type for each in scanned))
+def _entities_result(conditions: Conditions, facts: Facts) -> ConditionResult:
+    entities = matching_entities(conditions, facts.entities)
+    findings = matching_findings(conditions, facts.entity_findings)
+    types = dict.fromkeys([each.entity_type for each in entities])
+    types.update(dict.fromkeys(each.entity_type for each in findings))
     name = "entity_types" if conditions.entity_types else "entity_confidence_min"
-    if found:
-        return Held(True, f"{name} matched: {list(found)}")
-    return Held(False, f"{name} did not match")
+    if types:
+        return ConditionResult(True, f"{name} matched: {list(types)}")
+    return ConditionResult(False, f"{name} did not match")
 
 
-def _content(pattern: str, findings: Findings) -> Held:
+def _content_result(pattern: str, findings: Findings) -> ConditionResult:
     hit = findings.hits.get(pattern)
     if hit is None:
-        looked = "did not match" if findings is not NOT_SCANNED else "could not be looked for"
-        return Held(False, f"content_regex {looked}")
+        failure = "did not match" if findings is not NOT_SCANNED else "could not be looked for"
+        return ConditionResult(False, f"content_regex {failure}")
     compiled, segments = hit
     segment = segments[0]
     place = "the text" if segment.path is None else f"arguments at {segment.path}"
     start, end = next(compiled.spans(segment.text, segment.data), (0, 0))
     _, start, end = locate(segment, start, end)
-    return Held(True, f"content_regex matched: {place}, {start} to {end}")
+    return ConditionResult(True, f"content_regex matched: {place}, {start} to {end}")
 
 
 def redactions(conditions: Conditions, replacement: str, facts: Facts) -> Iterator[Redaction]:
-    """Yields what a REDACT rule that matched takes out of the request (decide.md, chain).
+    """Yields the redactions of a REDACT rule that matches (decide.md, chain).
 
-    That is what its pattern matched, else its findings, else the whole text with every string of
-    the arguments. A finding that lies nowhere in the text cannot be taken out alone: then all of
-    that is.
+    A rule with a pattern redacts the matches of the pattern. Otherwise, a rule with entity
+    conditions redacts the findings. Any other rule redacts the whole text and every string of the
+    arguments. A finding without a position in the text cannot be redacted on its own, so it also
+    redacts everything.
     """
     if conditions.content_regex:
         _, segments = facts.findings.hits[conditions.content_regex]
-        spans = _matched(conditions.content_regex, segments, facts.findings)
-    elif conditions.entity_types or conditions.entity_confidence_min is not None:
+        spans = _pattern_spans(conditions.content_regex, segments, facts.findings)
+    elif _has_entity_conditions(conditions):
         spans = chain(
-            _found(entities_of(conditions, facts.entities), facts.request),
-            _located(scanned_of(conditions, facts.scanned)),
+            _entity_spans(matching_entities(conditions, facts.entities), facts.request),
+            _finding_spans(matching_findings(conditions, facts.entity_findings)),
         )
     else:
-        spans = _everything(facts)
+        spans = _whole_request(facts)
     for span in spans:
         yield Redaction(replacement, span)
 
 
-def _matched(pattern: str, segments: Sequence[Segment], findings: Findings) -> Iterator[Span]:
+def _pattern_spans(pattern: str, segments: Sequence[Segment], findings: Findings) -> Iterator[Span]:
     compiled = findings.hits[pattern][0]
     for segment in segments:
-        places = islice(compiled.spans(segment.text, segment.data), MAX_SPANS + 1)
-        found = [locate(segment, start, end) for start, end in places if start < end]
-        if 0 < len(found) <= MAX_SPANS:
-            yield from (Span(where.start, where.end, "", segment.path) for where in found)
+        spans = islice(compiled.spans(segment.text, segment.data), MAX_SPANS + 1)
+        locations = [locate(segment, start, end) for start, end in spans if start < end]
+        if 0 < len(locations) <= MAX_SPANS:
+            yield from (Span(each.start, each.end, "", segment.path) for each in locations)
         else:
-            # Too many to be told one by one, or nothing but places without a length.
+            # There are too many spans, or all of them are empty.
             whole = locate(segment, 0, len(segment.text))
             yield Span(0, len(whole.segment.text), "", segment.path)
 
 
-def _found(entities: Sequence[Entity], request: Request) -> Iterator[Span]:
-    for each, where in caller_locations(entities, request):
-        yield Span(where.start, where.end, each.entity_type, where.segment.path)
+def _entity_spans(entities: Sequence[Entity], request: Request) -> Iterator[Span]:
+    for each, location in caller_locations(entities, request):
+        yield Span(location.start, location.end, each.entity_type, location.segment.path)
 
 
-def _located(findings: Sequence[EntityFinding]) -> Iterator[Span]:
-    """Where findings of the scan lie; too many in one string are the whole string."""
+def _finding_spans(findings: Sequence[EntityFinding]) -> Iterator[Span]:
+    """Yields the spans of findings of the scan; too many in one string become the whole string."""
     by_path: dict[str | None, list[EntityFinding]] = {}
     for each in findings:
         by_path.setdefault(each.location.segment.path, []).append(each)
-    for path, found in by_path.items():
-        if len(found) > MAX_SPANS:
-            yield Span(0, len(found[0].location.segment.text), found[0].entity_type, path)
+    for path, in_segment in by_path.items():
+        if len(in_segment) > MAX_SPANS:
+            first = in_segment[0]
+            yield Span(0, len(first.location.segment.text), first.entity_type, path)
         else:
-            for each in found:
+            for each in in_segment:
                 yield Span(each.location.start, each.location.end, each.entity_type, path)
 
 
-def _everything(facts: Facts) -> Iterator[Span]:
+def _whole_request(facts: Facts) -> Iterator[Span]:
     for segment in all_texts(facts.request):
         yield Span(0, len(segment.text), "", segment.path)

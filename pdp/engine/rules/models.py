@@ -1,4 +1,4 @@
-"""The model catalog, compiled: one lookup says what a name stands for, and whether it is off."""
+"""The model catalog, compiled: resolves a name to a model and says whether it is switched off."""
 
 from __future__ import annotations
 
@@ -12,42 +12,50 @@ if TYPE_CHECKING:
 
 
 class ModelState(Enum):
-    """What the catalog knows of a model."""
+    """The state of a model in the catalog."""
 
     KNOWN = "known"
     KILLED = "killed"
     UNKNOWN = "unknown"
-    """It is not in the catalog, or the catalog offers it no more."""
+    """The model is not in the catalog, or the catalog no longer offers it."""
 
 
-class Resolved(NamedTuple):
-    """What a name stands for; `model` is None where the catalog has no such model at all."""
+class ResolvedModel(NamedTuple):
+    """The model that a name means. `model` is None if the catalog has no model with that name."""
 
     state: ModelState
     model: ModelConfig | None = None
 
 
-_UNKNOWN: Final = Resolved(ModelState.UNKNOWN)
+_UNKNOWN: Final = ResolvedModel(ModelState.UNKNOWN)
 
 
 class ModelIndex:
     """All models of the catalog. Immutable.
 
-    Names are compared without regard to case. A model may be named
+    Names are compared without regard to case. A request can name a model in these ways:
 
     * with its provider;
-    * without it: then every model of that name is meant, and where one of them is switched off, so
-      is the name, since nobody knows which of them would be asked;
-    * as `provider/model` or `provider/tier`, whether or not the provider is named beside it;
-    * by a tier (`haiku`, `sonnet`, `opus`): the provider's current model of it, else that of the
-      first provider that has one. Current is the model that was added last of those that the
-      catalog offers; that it is switched off makes no other one current.
+    * without a provider: the name means every model with that name. If one of them is switched off,
+      so is the name, because it is unknown which of them would be used;
+    * as `provider/model` or `provider/tier`, with or without the provider in its own field;
+    * by a tier (`haiku`, `sonnet`, `opus`): the name means the provider's current model of that
+      tier. Without a provider, it means the one of the first provider that has the tier.
+
+    The current model of a tier is the one that was added last, among those that the catalog offers.
+    It stays the current model when it is switched off.
     """
 
-    __slots__ = ("_by_name", "_by_provider", "_killed_names", "_killed_providers", "_killed_within")
+    __slots__ = (
+        "_by_name",
+        "_by_provider",
+        "_killed_by_provider",
+        "_killed_names",
+        "_killed_providers",
+    )
 
     def __init__(self, models: Iterable[ModelConfig] = ()) -> None:
-        """Indexes `models`, given in the order in which they were added."""
+        """Indexes `models`, which must be in the order in which they were added."""
         by_provider: dict[str, dict[str, ModelConfig]] = {}
         for model in models:
             by_provider.setdefault(normalize_name(model.provider), {})[
@@ -55,29 +63,29 @@ class ModelIndex:
             ] = model
         by_name: dict[str, list[ModelConfig]] = {}
         tiers: dict[str, list[ModelConfig]] = {}
-        for provider, named in by_provider.items():
-            current = _current([*named.values()])
-            named.update(current)
+        for provider, by_short_name in by_provider.items():
+            current = _current_models([*by_short_name.values()])
+            by_short_name.update(current)
             for tier, model in current.items():
                 tiers.setdefault(tier, [model])
-            for name, model in named.items():
+            for name, model in by_short_name.items():
                 by_name.setdefault(name, []).append(model)
                 by_name.setdefault(f"{provider}/{name}", []).append(model)
-            spelt_out = {f"{provider}/{name}": model for name, model in named.items()}
-            by_provider[provider] = spelt_out | named
+            by_full_name = {f"{provider}/{name}": model for name, model in by_short_name.items()}
+            by_provider[provider] = by_full_name | by_short_name
         self._by_provider = by_provider
         self._by_name = by_name | tiers
         self._index_killed()
 
     def _index_killed(self) -> None:
-        self._killed_within = {
+        self._killed_by_provider = {
             provider: killed
-            for provider, named in self._by_provider.items()
-            if (killed := {name: model for name, model in named.items() if model.killed})
+            for provider, by_name in self._by_provider.items()
+            if (killed := {name: model for name, model in by_name.items() if model.killed})
         }
         self._killed_providers = {
             provider: next(iter(killed.values()))
-            for provider, killed in self._killed_within.items()
+            for provider, killed in self._killed_by_provider.items()
             if len(killed) == len(self._by_provider[provider])
         }
         self._killed_names = {
@@ -91,15 +99,15 @@ class ModelIndex:
         """Whether any model is switched off."""
         return bool(self._killed_names)
 
-    def resolve(self, name: str, provider: str = "") -> Resolved:
-        """Returns what a model or tier stands for.
+    def resolve(self, name: str, provider: str = "") -> ResolvedModel:
+        """Returns the model that a name means.
 
         Args:
-            name: of a model, or a tier.
-            provider: whose model is meant; empty where that is not said.
+            name: a model or a tier.
+            provider: the provider of the model; empty if unknown.
         """
         name, provider = normalize_name(name), normalize_name(provider)
-        if provider:  # blanks alone name none
+        if provider:  # a provider of blanks only counts as no provider
             model = self._by_provider.get(provider, {}).get(name)
             models: Sequence[ModelConfig] = () if model is None else (model,)
         else:
@@ -108,36 +116,36 @@ class ModelIndex:
             return _UNKNOWN
         for model in models:
             if model.killed:
-                return Resolved(ModelState.KILLED, model)
+                return ResolvedModel(ModelState.KILLED, model)
         for model in models:
             if model.is_active:
-                return Resolved(ModelState.KNOWN, model)
-        return Resolved(ModelState.UNKNOWN, models[0])
+                return ResolvedModel(ModelState.KNOWN, model)
+        return ResolvedModel(ModelState.UNKNOWN, models[0])
 
     def killed(self, name: str, provider: str = "") -> ModelConfig | None:
-        """Returns the model that is off and therefore stands against a request; None for none.
+        """Returns the switched-off model that stops a request; None if nothing stops it.
 
-        Where all models of a provider are off, so is the provider: whatever is asked of it, one of
-        its models is returned.
+        If all models of a provider are switched off, every request for that provider is stopped.
+        The result is then one of its models.
 
         Args:
-            name: of the model that the request is for, a tier, or empty.
-            provider: of the request; empty where it names none.
+            name: the model of the request, a tier, or empty.
+            provider: the provider of the request; empty if it names none.
         """
         name, provider = normalize_name(name), normalize_name(provider)
         if provider:
-            killed = self._killed_within.get(provider)
-            found = killed.get(name) if killed else None
+            by_name = self._killed_by_provider.get(provider)
+            model = by_name.get(name) if by_name else None
         else:
-            found = self._killed_names.get(name)
+            model = self._killed_names.get(name)
             provider = name.partition("/")[0] if "/" in name else ""
-        return found or self._killed_providers.get(provider)
+        return model or self._killed_providers.get(provider)
 
 
-def _current(models: Sequence[ModelConfig]) -> dict[str, ModelConfig]:
-    """Returns the current model of each tier that one provider's models have."""
+def _current_models(models: Sequence[ModelConfig]) -> dict[str, ModelConfig]:
+    """Returns the current model of each tier, for the models of one provider."""
     return {
-        tier: found[-1]
+        tier: active[-1]
         for tier in TIERS
-        if (found := [model for model in models if model.tier == tier and model.is_active])
+        if (active := [model for model in models if model.tier == tier and model.is_active])
     }

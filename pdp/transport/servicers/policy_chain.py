@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from pdp.admin.policy_packs.chains import ChainView, PolicyChains
     from pdp.domain.policy_chain import ChainEntry
-    from pdp.engine.layers.chain import ChainDryRun
-    from pdp.engine.layers.chain_words import Looked
+    from pdp.engine.layers.chain import ChainDryRun, EvaluatedRule
     from pdp.transport.call import Call, Endpoint
 
     AnyChainPack = pb.ChainPack | simulate_pb2.OverlayChainPack
@@ -106,17 +105,17 @@ def chain_request(message: simulate_pb2.SimulatePolicyChainRequest, tenant_id: s
 def chain_response(dry_run: ChainDryRun) -> simulate_pb2.SimulatePolicyChainResponse:
     """Returns the response of a dry run of the chain."""
     response = simulate_pb2.SimulatePolicyChainResponse(
-        evaluation_trace=[_evaluation(each) for each in dry_run.looked]
+        evaluation_trace=[_evaluation(each) for each in dry_run.rules]
     )
-    decided = dry_run.decided
-    if decided is not None:
-        rule, pack = decided.rule.rule, decided.rule.pack
+    deciding = dry_run.deciding
+    if deciding is not None:
+        rule, pack = deciding.chain_rule.rule, deciding.chain_rule.pack
         response.matched = True
         response.matched_pack_id, response.matched_pack_name = pack.id, pack.name
         response.matched_rule_id, response.matched_rule_name = rule.id, rule.name
         response.matched_sequence = rule.sequence
         response.action.CopyFrom(to_struct(rule.action))
-        response.match_reason = decided.held.reason
+        response.match_reason = deciding.result.reason
     return response
 
 
@@ -127,16 +126,16 @@ def _entry_drafts(packs: Iterable[AnyChainPack]) -> list[ChainEntryDraft]:
     ]
 
 
-def _evaluation(evaluated: Looked) -> simulate_pb2.ChainEvaluation:
-    rule, pack = evaluated.rule.rule, evaluated.rule.pack
+def _evaluation(evaluated: EvaluatedRule) -> simulate_pb2.ChainEvaluation:
+    rule, pack = evaluated.chain_rule.rule, evaluated.chain_rule.pack
     return simulate_pb2.ChainEvaluation(
         pack_id=pack.id,
         pack_name=pack.name,
         rule_id=rule.id,
         rule_name=rule.name,
         sequence=rule.sequence,
-        matched=evaluated.held.matched,
-        match_reason=evaluated.held.reason,
+        matched=evaluated.result.matched,
+        match_reason=evaluated.result.reason,
     )
 
 

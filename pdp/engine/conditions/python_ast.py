@@ -1,7 +1,7 @@
-"""Pieces of Python, as syntax trees: what conditions are compiled to is built of these alone.
+"""Builds the Python syntax trees that conditions are compiled to.
 
-No text that an author wrote ever becomes part of a piece: constants are bound to numbered names,
-and attributes are those that `names` lists.
+No text of a policy becomes part of a tree. Constants are bound to numbered names, and the only
+attributes are those that `names` lists.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 REQUEST: Final = "request"
-"""The only argument."""
+"""The name of the only argument."""
 
 OPERATORS: Final[Mapping[str, type[ast.cmpop]]] = {
     "=": ast.Eq,
@@ -65,7 +65,7 @@ def is_not(name: str, value: bool | None) -> ast.expr:
 
 
 def either(*values: ast.expr) -> ast.expr:
-    """`a or b`; `a` where it is alone."""
+    """`a or b`; `a` if it is the only value."""
     return values[0] if len(values) == 1 else ast.BoolOp(ast.Or(), list(values))
 
 
@@ -99,7 +99,7 @@ def assign(name: str, value: ast.expr) -> ast.stmt:
     return ast.Assign([ast.Name(name, ast.Store())], value)
 
 
-def when(test: ast.expr, body: Sequence[ast.stmt]) -> ast.stmt:
+def if_(test: ast.expr, body: Sequence[ast.stmt]) -> ast.stmt:
     """`if test: body`."""
     return ast.If(test, list(body), [])
 
@@ -109,13 +109,13 @@ def function(
 ) -> Callable[[Any], Any]:
     """Returns a function of the request that runs `body` and returns `result`.
 
-    It sees its argument, its own variables and `constants`, and nothing else: no builtins, no
-    module. It is put together of compiled code; no text is ever executed.
+    The function sees its argument, its own variables and `constants` only: no builtins and no
+    module. It is created from syntax trees, so no source text is executed.
 
     Args:
-        body: what runs.
-        result: what is returned.
-        constants: what names stand for that `body` does not assign.
+        body: the statements.
+        result: the value to return.
+        constants: the values of the names that `body` does not assign.
     """
     inner = _definition("condition", [REQUEST], [*body, ast.Return(result)])
     outer = _definition("bind", list(constants), [inner, ast.Return(load("condition"))])

@@ -1,0 +1,41 @@
+"""The state of one evaluation: `evaluate` fills it, `combine` turns it into a decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pdp.domain.decision import Fault, Verdict
+    from pdp.domain.request import Request
+    from pdp.engine.snapshot import Snapshot
+
+Mark = tuple[str, float]
+"""A stage that finished, and the time at which it did, by `time.perf_counter`.
+
+A list of marks begins with one that has no name: the time at which the evaluation started.
+"""
+
+
+@dataclass(slots=True)
+class EvaluationState:
+    """What is known so far about the decision on one request.
+
+    Attributes:
+        snapshot: the policies in force.
+        request: the request.
+        decision_id: the ID of the decision.
+        marks: if not None, a mark is added when the scan and each layer finish.
+        verdicts: by layer, in the order in which the layers ran. A layer to which nothing applies
+            has no entry.
+        faults: the errors so far. Any fault makes the decision incomplete.
+        stopped_by: the gate that stopped the request; empty if none did.
+    """
+
+    snapshot: Snapshot
+    request: Request
+    decision_id: str
+    marks: list[Mark] | None = None
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    stopped_by: str = ""

@@ -144,7 +144,7 @@ class Workspace:
         def run() -> tuple[T, int]:
             with self._store.write() as transaction:
                 value = work(transaction)
-                changed_platform(platform, transaction.written)  # only to see that it compiles
+                changed_platform(platform, transaction.new_changes)  # only to see that it compiles
                 return value, transaction.revision()
 
         value, revision = await self._run(run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pdp.bootstrap.recording import RecordingOptions
 from pdp.config import Settings, load
 from pdp.errors import ConfigError
-from pdp.store.sqlite.store import path_of
+from pdp.store.opening import AUDIT_SETTING, exists, location
 
 
 def settings_for(database_url: str | None, *, make: bool) -> Settings:
@@ -20,10 +20,10 @@ def settings_for(database_url: str | None, *, make: bool) -> Settings:
         ConfigError: a setting cannot be used, or there is no database.
     """
     settings = load({"database_url": database_url})
-    path = path_of(settings.store_url)
-    if not (make or path.is_file()):
+    if not (make or exists(settings.store_url)):
         raise ConfigError(
-            f"there is no database at {path}; name it with --database-url or PDP_DATABASE_URL"
+            f"there is no database at {location(settings.store_url)}; name it with --database-url "
+            "or PDP_DATABASE_URL"
         )
     return settings
 
@@ -37,6 +37,9 @@ def check_log(database_url: str | None) -> None:
     Raises:
         ConfigError: a setting cannot be used, or there is no database or no log.
     """
-    path = path_of(RecordingOptions.of(settings_for(database_url, make=False)).url)
-    if not path.is_file():
-        raise ConfigError(f"there is no log of decisions at {path}; PDP_AUDIT_URL names another")
+    url = RecordingOptions.of(settings_for(database_url, make=False)).url
+    if not exists(url, AUDIT_SETTING):
+        raise ConfigError(
+            f"there is no log of decisions at {location(url, AUDIT_SETTING)}; PDP_AUDIT_URL names "
+            "another"
+        )

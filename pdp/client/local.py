@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pdp.admin.workspace import Workspace
 from pdp.audit.acknowledgements import LoopAcknowledgements
-from pdp.bootstrap.policies import first_publisher, open_store, risk_table
-from pdp.bootstrap.recording import Recording, RecordingOptions, beside
+from pdp.bootstrap.policies import create_publisher, load_risk_table, open_policies
+from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.client.base import CallFailed, Reply, rpc
 from pdp.errors import InternalError, PdpError, RevisionUnavailable, StoreUnavailable
 from pdp.server.security import for_owner
 from pdp.server.wiring import wire
+from pdp.store import default_audit_url
 from pdp.transport.call import Call
 from pdp.transport.response_streams import sent
 
@@ -55,17 +56,19 @@ class LocalClient:
             StoreUnavailable: it cannot be read or written now.
 
         """
-        risk = risk_table(risk_file)
+        risk = load_risk_table(risk_file)
         with ExitStack() as undo:
-            store = open_store(database_url)
+            store = open_policies(database_url)
             undo.callback(store.close)
-            publisher = first_publisher(store, risk)
+            publisher = create_publisher(store, risk)
             workspace = Workspace(store, publisher)
             undo.callback(workspace.close)
             # Each call brings the loop as far as its answer; between calls nothing runs.
             self._runner = undo.enter_context(asyncio.Runner())
             tickets = LoopAcknowledgements(self._runner.get_loop())
-            keeping = Recording(records or RecordingOptions(beside(database_url)), tickets)
+            keeping = Recording(
+                records or RecordingOptions(default_audit_url(database_url)), tickets
+            )
             undo.callback(keeping.close)
             if ner is not None:
                 undo.callback(ner.close)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from pdp.admin.snapshots import Renewed, compile_snapshot, plan_renewal, read_news, renew
 from pdp.audit.acknowledgements import ThreadAcknowledgements
-from pdp.bootstrap.policies import first_publisher, open_store, risk_table
-from pdp.bootstrap.recording import Recording, RecordingOptions, beside
+from pdp.bootstrap.policies import create_publisher, load_risk_table, open_policies
+from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.decisions.recording import Records, unrecorded
 from pdp.detect.ner import open_engine
 from pdp.domain.decision import Decision, Fault
@@ -29,6 +29,7 @@ from pdp.embedded.validation import check
 from pdp.engine.dlp.named_entities import texts_of, with_findings
 from pdp.engine.evaluate import evaluate, stopped, unjudged
 from pdp.errors import RevisionUnavailable
+from pdp.store import default_audit_url
 from pdp.usage.stored_meter import StoredMeter
 
 if TYPE_CHECKING:
@@ -114,14 +115,16 @@ class Engine:
             StoreUnavailable: the store cannot be read or written now.
 
         """
-        risk = risk_table(risk_file)
+        risk = load_risk_table(risk_file)
         url = database_url or _configured_url()
         with ExitStack() as undo:
-            store = open_store(url)
+            store = open_policies(url)
             undo.callback(store.close)
-            keeping = Recording(records or RecordingOptions(beside(url)), ThreadAcknowledgements())
+            keeping = Recording(
+                records or RecordingOptions(default_audit_url(url)), ThreadAcknowledgements()
+            )
             undo.callback(keeping.close)
-            engine = cls(store, first_publisher(store, risk), keeping, ner)
+            engine = cls(store, create_publisher(store, risk), keeping, ner)
             undo.pop_all()
         return engine
 

@@ -6,7 +6,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Final
 
 from pdp.errors import ConfigError
-from pdp.store.sqlite.schema import enable_wal
+from pdp.store.files import enable_wal
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -215,11 +215,11 @@ def test_a_transaction_sees_what_it_writes_and_nobody_else_does(
         kept = add(transaction, policy(name="n"))
         assert transaction.get("policy", "acme", "p1") == kept
         assert transaction.revision() == kept.revision == 1
-        assert transaction.changes(0) == transaction.written
-        assert [change.at for change in transaction.written] == [transaction.now]
+        assert transaction.changes(0) == transaction.new_changes
+        assert [change.at for change in transaction.new_changes] == [transaction.now]
         assert get(other, kept) is None
     assert get(other, kept) == kept
-    assert [change.entity_id for change in transaction.written] == ["p1"]  # for who publishes
+    assert [change.entity_id for change in transaction.new_changes] == ["p1"]  # for who publishes
 
 
 def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
@@ -235,7 +235,7 @@ def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert not transactions[0].written
+    assert not transactions[0].new_changes
     with store.read() as reader:
         assert ids(reader.list_tenant("acme")) == ["kept"]
         assert reader.find("policy", "acme", "n") is not None

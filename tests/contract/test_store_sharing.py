@@ -179,7 +179,7 @@ def test_a_transaction_does_not_outlive_its_store(
 
     with pytest.raises(StoreUnavailable):
         outlive()
-    assert not transactions[0].written
+    assert not transactions[0].new_changes
     assert ids(open_store()) == []
 
 

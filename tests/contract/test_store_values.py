@@ -121,4 +121,4 @@ def test_what_was_kept_does_not_follow_the_object_that_was_put(store: Store) -> 
             StoredEntity("policy", "acme", "p1", body), actor="ann", summary="Put"
         )
         body["list"].append(2)
-        assert transaction.written[0].after == kept.body == {"list": [1]}
+        assert transaction.new_changes[0].after == kept.body == {"list": [1]}

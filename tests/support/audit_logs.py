@@ -13,11 +13,13 @@ from pdp.audit.record_json import body_of
 from pdp.domain.audit_log import Filter
 from pdp.domain.decision import Outcome, Risk
 from pdp.domain.decision_record import DecisionRecord
-from pdp.store.sqlite.audit_log import SqliteAuditLog
+from pdp.store import open_audit_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pdp.domain.audit_log import AuditLog
 
 KEY: Final = b"a key of at least thirty-two bytes, for tests"
 EVERYTHING: Final = Filter("acme")
@@ -46,17 +48,17 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def log(file: Path) -> Iterator[SqliteAuditLog]:
-    with closing(SqliteAuditLog.open(f"sqlite:///{file}")) as opened:
+def log(file: Path) -> Iterator[AuditLog]:
+    with closing(open_audit_log(f"sqlite:///{file}")) as opened:
         yield opened
 
 
-def filled(log: SqliteAuditLog, batches: int = 4, size: int = 3) -> None:
+def filled(log: AuditLog, batches: int = 4, size: int = 3) -> None:
     for batch in range(batches):
         log.append([body(batch * size + n) for n in range(size)])
 
 
-def ids(log: SqliteAuditLog, **wanted: Any) -> list[str]:
+def ids(log: AuditLog, **wanted: Any) -> list[str]:
     found = log.select(Filter("acme", **wanted), before=None, limit=1000)
     return [json.loads(each.body)["decision_id"] for each in found]
 

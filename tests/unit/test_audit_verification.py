@@ -10,12 +10,14 @@ import pytest
 
 from pdp.domain.audit_log import Retention
 from pdp.errors import ConfigError, StoreUnavailable
+from pdp.store import open_audit_log
 from pdp.store.hash_chain import Batch, digest
-from pdp.store.sqlite.audit_log import SqliteAuditLog
 from tests.support.audit_logs import KEY, body, file, filled, log, run
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pdp.domain.audit_log import AuditLog
 
 __all__ = ["file", "log"]
 
@@ -83,17 +85,17 @@ TAMPERING: Final = {
 
 
 class TestVerification:
-    def test_an_empty_log_is_intact(self, log: SqliteAuditLog) -> None:
+    def test_an_empty_log_is_intact(self, log: AuditLog) -> None:
         found = log.verify()
         assert (found.intact, found.batches, found.last_batch) == (True, 0, 0)
 
-    def test_an_untouched_log_is_intact(self, log: SqliteAuditLog) -> None:
+    def test_an_untouched_log_is_intact(self, log: AuditLog) -> None:
         filled(log)
         found = log.verify()
         assert (found.problems, found.batches, found.records) == ((), 4, 12)
 
     @pytest.mark.parametrize("name", TAMPERING)
-    def test_tampering_is_found(self, log: SqliteAuditLog, file: Path, name: str) -> None:
+    def test_tampering_is_found(self, log: AuditLog, file: Path, name: str) -> None:
         statement, problem = TAMPERING[name]
         filled(log)
         run(file, statement)
@@ -113,19 +115,19 @@ class TestVerification:
         ],
     )
     def test_an_end_that_is_cut_off_shows_however_the_log_goes_on(
-        self, log: SqliteAuditLog, file: Path, left: int, cut: tuple[str, ...]
+        self, log: AuditLog, file: Path, left: int, cut: tuple[str, ...]
     ) -> None:
         """What comes then must not take the places of what has gone."""
         filled(log)
         run(file, *cut)
-        with closing(SqliteAuditLog.open(f"sqlite:///{file}")) as reopened:
+        with closing(open_audit_log(f"sqlite:///{file}")) as reopened:
             for number in range(6):
                 reopened.append([body(number)])
             [problem] = reopened.verify().problems
             assert f"batches {left + 1} to 4 are missing" in problem
 
     def test_an_end_that_is_cut_off_shows_after_a_removal_too(
-        self, log: SqliteAuditLog, file: Path
+        self, log: AuditLog, file: Path
     ) -> None:
         filled(log)
         run(
@@ -136,14 +138,14 @@ class TestVerification:
         assert log.retain(Retention(max_age_s=0), now=2e9) == 6
         assert log.verify().problems == ("batches 4 to 4 are missing",)
 
-    def test_a_record_in_the_way_is_told_of_at_once(self, log: SqliteAuditLog, file: Path) -> None:
+    def test_a_record_in_the_way_is_told_of_at_once(self, log: AuditLog, file: Path) -> None:
         """It is no other writer, and waiting would not help."""
         filled(log)
         run(file, "INSERT INTO records (sequence, body) VALUES (13, '{}')")
         with pytest.raises(StoreUnavailable, match="pdp audit verify"):
             log.append([body(1)])
 
-    def test_a_rewritten_end_is_found_by_an_anchor(self, log: SqliteAuditLog, file: Path) -> None:
+    def test_a_rewritten_end_is_found_by_an_anchor(self, log: AuditLog, file: Path) -> None:
         """Whoever knows SQLite well can cut the end off unseen, and no further than the anchor."""
         filled(log)
         anchor = log.verify().head
@@ -153,7 +155,7 @@ class TestVerification:
             "DELETE FROM records WHERE sequence > 9",
             "UPDATE sqlite_sequence SET seq = 3 WHERE name = 'batches'",
         )
-        with closing(SqliteAuditLog.open(f"sqlite:///{file}")) as reopened:
+        with closing(open_audit_log(f"sqlite:///{file}")) as reopened:
             assert reopened.verify().intact
             assert not reopened.verify(anchor).intact
             reopened.append([body(9)])
@@ -161,7 +163,7 @@ class TestVerification:
             assert "was cut or rewritten" in problem
 
     def test_a_batch_that_was_forged_with_its_own_hash_does_not_fit(
-        self, log: SqliteAuditLog, file: Path
+        self, log: AuditLog, file: Path
     ) -> None:
         """Whoever makes its hash anew has to make all that follow anew, too."""
         filled(log, size=1)
@@ -175,7 +177,7 @@ class TestVerification:
             forger.execute("UPDATE batches SET hash = ? WHERE sequence = 2", (forged,))
         assert log.verify().problems == ("batch 3 does not follow from batch 2",)
 
-    def test_an_anchor_holds_as_the_log_grows(self, log: SqliteAuditLog) -> None:
+    def test_an_anchor_holds_as_the_log_grows(self, log: AuditLog) -> None:
         filled(log)
         anchor = log.verify().head
         filled(log)
@@ -183,17 +185,17 @@ class TestVerification:
 
     def test_with_a_key_nobody_else_can_write_a_chain_that_holds(self, file: Path) -> None:
         url = f"sqlite:///{file}"
-        with closing(SqliteAuditLog.open(url, key=KEY)) as log:
+        with closing(open_audit_log(url, key=KEY)) as log:
             log.append([body(1)])
         run(file, "UPDATE chain SET key_id = ''")
-        with closing(SqliteAuditLog.open(url)) as forger:
+        with closing(open_audit_log(url)) as forger:
             forger.append([body(2)])
         run(file, "DELETE FROM chain")
-        with closing(SqliteAuditLog.open(url, key=KEY)) as log:
+        with closing(open_audit_log(url, key=KEY)) as log:
             assert log.verify().problems == ("batch 2 (records 2 to 2) is not what was written",)
 
     @pytest.mark.parametrize(("first", "then"), [(b"", KEY), (KEY, b""), (KEY, KEY[::-1])])
     def test_another_key_is_refused(self, file: Path, first: bytes, then: bytes) -> None:
-        SqliteAuditLog.open(f"sqlite:///{file}", key=first).close()
+        open_audit_log(f"sqlite:///{file}", key=first).close()
         with pytest.raises(ConfigError, match="key"):
-            SqliteAuditLog.open(f"sqlite:///{file}", key=then)
+            open_audit_log(f"sqlite:///{file}", key=then)

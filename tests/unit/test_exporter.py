@@ -19,7 +19,7 @@ from pdp.export.exporter import SPOOL_NAME, Exporter
 from pdp.export.siem.registry import registered
 from pdp.export.sources import Sources
 from pdp.export.spool import Spool
-from pdp.store.sqlite.audit_log import SqliteAuditLog
+from pdp.store import open_audit_log
 from tests.support.records import record, recorded
 from tests.support.siem_product import Asked, Product, Say
 
@@ -38,7 +38,7 @@ class Recording:
     """A server's log of records, and an exporter of what is in it."""
 
     def __init__(self, directory: Path, made: Exporter, changes: Log | None = None) -> None:
-        self.log = SqliteAuditLog.open(f"sqlite:///{directory / 'audit.db'}")
+        self.log = open_audit_log(f"sqlite:///{directory / 'audit.db'}")
         self.exporter = made
         made.start(Sources(self.log, changes or Log(0)))
 

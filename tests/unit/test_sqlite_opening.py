@@ -61,7 +61,7 @@ def test_a_url_that_is_not_of_a_file_is_refused(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=r"must be sqlite:///"):
+    with pytest.raises(ConfigError, match=r"^PDP_DATABASE_URL: .* Use sqlite:///PATH"):
         SqliteStore.open(url)
     assert not list(tmp_path.iterdir())
 
@@ -70,7 +70,7 @@ def test_a_url_that_is_not_of_a_file_is_refused(
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, size: int) -> None:
     file = tmp_path / "notes.txt"
     file.write_bytes(b"n" * size)
-    with pytest.raises(ConfigError, match="not a store of this product"):
+    with pytest.raises(ConfigError, match="not a database of this product"):
         opened(file)
     assert file.read_bytes() == b"n" * size
 
@@ -101,7 +101,7 @@ def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be opened or created"):
         opened(tmp_path / "directory.db")
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="directory cannot be made"):
+    with pytest.raises(ConfigError, match="directory of the database cannot be created"):
         opened(tmp_path / "file" / "store.db")
 
 

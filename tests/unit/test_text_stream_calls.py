@@ -11,7 +11,7 @@ from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.admin.static.policies import StaticPolicies
 from pdp.admin.workspace import Workspace
 from pdp.auth.principal import principal_for
-from pdp.bootstrap.policies import first_publisher, open_store
+from pdp.bootstrap.policies import create_publisher, open_policies
 from pdp.decisions.text_stream import HOLD_BACK, MAX_TEXT_BYTES, STEP
 from pdp.domain.dlp_rule import KIND, NER, DlpRule, body_of
 from pdp.domain.ner import NamedEntity, NerFindings
@@ -69,8 +69,8 @@ class Node:
     """A servicer on a store of its own."""
 
     def __init__(self, url: str) -> None:
-        self.store = open_store(url)
-        self.publisher = first_publisher(self.store, DEFAULT_RISK_TABLE)
+        self.store = open_policies(url)
+        self.publisher = create_publisher(self.store, DEFAULT_RISK_TABLE)
         self.workspace = Workspace(self.store, self.publisher)
         self.metrics = Metrics()
         self.meter = Meter()

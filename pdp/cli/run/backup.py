@@ -5,38 +5,41 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.backup import key_changes
 from pdp.backup.archive import (
     OWNER_ONLY,
     POLICIES,
     RECORDS,
     Manifest,
-    described,
     digest,
     pack,
+    read_manifest,
     unpack,
 )
-from pdp.backup.encryption import damaged, read_passphrase
+from pdp.backup.encryption import read_passphrase, unusable
+from pdp.backup.key_changes import preserve_keys
 from pdp.bootstrap.recording import RecordingOptions
 from pdp.cli.asking import Misused, actor_here, ending
 from pdp.cli.exit_codes import Exit
 from pdp.config import load
+from pdp.domain.api_key import KIND
+from pdp.domain.tenant import PLATFORM
 from pdp.errors import ConfigError
-from pdp.store.sqlite import backup as database_files
-from pdp.store.sqlite.store import path_of, place_for
+from pdp.store import maintenance, open_store
+from pdp.store.opening import AUDIT_SETTING, DATABASE_SETTING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pdp.config import Settings
 
-_KINDS: Final = {POLICIES: database_files.POLICIES, RECORDS: database_files.RECORDS}
+_KINDS: Final = {POLICIES: maintenance.POLICIES, RECORDS: maintenance.RECORDS}
 _AS_THEN: Final = "count as they did then; see pdp keys list, and revoke what was revoked since"
 
 
@@ -58,8 +61,8 @@ def backup(
         passphrase = None if passphrase_file is None else read_passphrase(passphrase_file)
         with _scratch(file.absolute().parent) as scratch:
             copied = Path(scratch) / "copy.db"
-            database_files.copy(path_of(_url(settings, holds)), copied, _KINDS[holds])
-            schema, last = database_files.check(copied, _KINDS[holds])
+            maintenance.copy(_file(settings, holds), copied, _KINDS[holds])
+            schema, last = maintenance.check(copied, _KINDS[holds])
             head, problems = _chain(settings, holds, copied)
             manifest = Manifest(
                 created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -87,8 +90,9 @@ def restore(
     """Restores a backup, says what was in it, and exits with the codes that --help lists."""
     with ending(as_json=as_json):
         settings = load({"database_url": url})
-        holds = described(file).holds
-        database = place_for(_url(settings, holds))
+        holds = read_manifest(file).holds
+        database = _file(settings, holds)
+        maintenance.prepare_directory(database)
         if database.exists() and not (force or check):
             raise Misused(f"{database} is there already; replace it with --force")
         passphrase = None if passphrase_file is None else read_passphrase(passphrase_file)
@@ -96,29 +100,31 @@ def restore(
             copied = Path(scratch) / database.name
             with os.fdopen(os.open(copied, os.O_WRONLY | os.O_CREAT, OWNER_ONLY), "wb") as target:
                 manifest = unpack(file, target, passphrase)
-            found = database_files.check(copied, _KINDS[holds])
+            found = maintenance.check(copied, _KINDS[holds])
             if found != (manifest.schema, manifest.revision):
-                raise damaged("its manifest speaks of another database")
+                raise unusable("its manifest describes another database")
             _, problems = _chain(settings, holds, copied)
             facts = {"file": str(file), **_shown(manifest)}
             if not check:
                 if holds == POLICIES:
                     facts["keys"] = _go_on(database, copied, manifest, revive_keys=revive_keys)
-                kept = database_files.replace(database, copied)
+                kept = maintenance.replace(database, copied)
                 facts |= {"database": str(database), "kept": kept and str(kept)}
     _finish(facts, problems, as_json=as_json)
 
 
-def _url(settings: Settings, holds: str) -> str:
-    """Returns where the database of policies is, or that of records."""
-    return settings.store_url if holds == POLICIES else RecordingOptions.of(settings).url
+def _file(settings: Settings, holds: str) -> Path:
+    """Returns the file of the database of policies, or of the audit log."""
+    if holds == POLICIES:
+        return maintenance.database_file(settings.store_url, DATABASE_SETTING)
+    return maintenance.database_file(RecordingOptions.of(settings).url, AUDIT_SETTING)
 
 
 def _chain(settings: Settings, holds: str, copied: Path) -> tuple[str, Sequence[str]]:
     """Returns the head of a chain of records, and what is wrong with the log."""
     if holds == POLICIES:
         return "", ()
-    found = database_files.verified(copied, RecordingOptions.of(settings).key)
+    found = maintenance.verify_copy(copied, RecordingOptions.of(settings).key)
     return found.head, found.problems
 
 
@@ -130,11 +136,14 @@ def _go_on(
     Returns:
         What became of the keys; None where they count as they did then.
     """
-    done = key_changes.since(database, manifest.revision)
-    if done is None:
+    changes = maintenance.latest_changes(database, KIND, PLATFORM, manifest.revision)
+    if changes is None:
         return None
-    database_files.count_on(copied, done.revision)
-    return None if revive_keys else asdict(key_changes.keep(copied, done, actor_here()))
+    maintenance.advance_revision(copied, changes.revision)
+    if revive_keys:
+        return None
+    with closing(open_store(f"sqlite:///{copied}")) as store:
+        return asdict(preserve_keys(store, changes.bodies, actor_here()))
 
 
 def _scratch(folder: Path) -> TemporaryDirectory[str]:

@@ -9,7 +9,7 @@ from difflib import unified_diff
 from typing import TYPE_CHECKING
 
 from pdp.backup.archive import replacing
-from pdp.bootstrap.policies import first_publisher, open_store, risk_table
+from pdp.bootstrap.policies import create_publisher, load_risk_table, open_policies
 from pdp.cli.asking import Misused, actor_here, ending, read_source
 from pdp.cli.databases import settings_for
 from pdp.cli.exit_codes import Exit
@@ -110,9 +110,9 @@ def _check_tenant(tenant: str) -> None:
 def _database(url: str | None, *, make: bool = False) -> Iterator[tuple[Store, Platform]]:
     settings = settings_for(url, make=make)
     with logging_to_stderr("warning"):
-        store = open_store(settings.store_url)
+        store = open_policies(settings.store_url)
         try:
-            yield store, first_publisher(store, risk_table(settings.risk_file)).platform
+            yield store, create_publisher(store, load_risk_table(settings.risk_file)).platform
         finally:
             store.close()
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pdp.errors import ConfigError
-from pdp.export.alerts.addresses import Reach, hosts_of, networks_of
-from pdp.export.alerts.delivery_check import AlertTrials
+from pdp.export.alerts.addresses import AllowedDestinations, parse_hosts, parse_networks
+from pdp.export.alerts.delivery_check import DeliveryChecker
 from pdp.export.deliveries import ExportSettings
-from pdp.export.delivery_worker import Pace
+from pdp.export.delivery_worker import DeliveryTiming
 from pdp.export.exporter import Exporter
-from pdp.export.siem.directory import Directory
-from pdp.export.siem.registry import registered
+from pdp.export.siem.directory import ConnectorDirectory
+from pdp.export.siem.registry import load_connectors
 from pdp.export.siem.text import timestamp
 from pdp.export.sources import Sources
 
@@ -43,8 +43,8 @@ class Exporting:
     """
 
     exporter: Exporter
-    directory: Directory
-    trials: AlertTrials
+    directory: ConnectorDirectory
+    trials: DeliveryChecker
 
     @classmethod
     def of(cls, settings: Settings, environ: Mapping[str, str] = os.environ) -> Exporting:
@@ -53,25 +53,31 @@ class Exporting:
         Raises:
             ConfigError: a setting, or a variable of a connector, makes no sense.
         """
-        reach = Reach(networks_of(settings.alert_networks), hosts_of(settings.alert_hosts))
-        known = registered(environ)
+        destinations = AllowedDestinations(
+            parse_networks(settings.alert_networks), parse_hosts(settings.alert_hosts)
+        )
+        known = load_connectors(environ)
         exporter = Exporter(
             ExportSettings(
                 directory=settings.data_dir,
                 max_bytes=settings.siem_spool_mb * _MEGABYTE,
                 window_s=settings.alert_window_s,
-                reach=reach,
-                pace=Pace(linger_s=settings.siem_flush_s),
+                destinations=destinations,
+                timing=DeliveryTiming(linger_s=settings.siem_flush_s),
             ),
             {name: each.connector for name, each in known.items() if each.connector is not None},
         )
-        return cls(exporter, Directory(lambda: known, exporter), AlertTrials(reach))
+        return cls(
+            exporter, ConnectorDirectory(lambda: known, exporter), DeliveryChecker(destinations)
+        )
 
     @classmethod
     def nowhere(cls) -> Exporting:
         """Makes what exports nothing, for what has no settings: it is not to be started."""
         exporter = Exporter(ExportSettings(Path()), {})
-        return cls(exporter, Directory(lambda: registered({}), exporter), AlertTrials())
+        return cls(
+            exporter, ConnectorDirectory(lambda: load_connectors({}), exporter), DeliveryChecker()
+        )
 
     def start(
         self, records: RecordLog, publisher: Publisher, workspace: Workspace, metrics: Metrics
@@ -104,17 +110,17 @@ class Exporting:
 
         Anyone may read that, so a product's own words are for the log and `pdp siem status`.
         """
-        exports = self.exporter.exports
+        status = self.exporter.status
         found = {
             f"siem_{name}": f"failing since {timestamp(each.failing_since)}"
             if each.failing_since
             else "ok"
-            for name, each in exports.standings.items()
+            for name, each in status.connectors.items()
         }
-        if exports.faulty:
+        if status.faulty:
             found["exports"] = "failing: the spool cannot be written"
-        elif exports.dropped:
-            found["exports"] = f"ok; {exports.dropped} events were dropped"
+        elif status.dropped:
+            found["exports"] = f"ok; {status.dropped} events were dropped"
         return found
 
 
@@ -143,25 +149,25 @@ def _measure(exporter: Exporter, metrics: Metrics) -> None:
     gauges = {
         "pdp_siem_waiting": (
             "Events that the SIEM which is furthest behind has not taken yet.",
-            lambda: max((each.waiting for each in exporter.exports.standings.values()), default=0),
+            lambda: max((each.waiting for each in exporter.status.connectors.values()), default=0),
         ),
         "pdp_siem_spool_bytes": (
             "Bytes of the events that wait.",
-            lambda: exporter.exports.held_bytes,
+            lambda: exporter.status.waiting_bytes,
         ),
         "pdp_siem_failing": (
             "Connectors that nothing can be delivered to now.",
             lambda: sum(
-                each.failing_since is not None for each in exporter.exports.standings.values()
+                each.failing_since is not None for each in exporter.status.connectors.values()
             ),
         ),
         "pdp_alerts_waiting": (
             "Alerts that are not delivered yet.",
-            lambda: exporter.exports.alerts_waiting,
+            lambda: exporter.status.alerts_waiting,
         ),
         "pdp_dead_letters": (
             "Events and alerts that nobody would take.",
-            lambda: exporter.exports.dead_letters,
+            lambda: exporter.status.dead_letters,
         ),
     }
     for name, (help_text, read) in gauges.items():
@@ -169,10 +175,10 @@ def _measure(exporter: Exporter, metrics: Metrics) -> None:
     metrics.counter(
         "pdp_siem_dropped",
         "Events that were dropped for want of room.",
-        lambda: exporter.exports.dropped,
+        lambda: exporter.status.dropped,
     )
     metrics.counter(
         "pdp_alerts_dropped",
         "Alerts that were dropped, since too many waited.",
-        lambda: exporter.exports.alerts_dropped,
+        lambda: exporter.status.alerts_dropped,
     )

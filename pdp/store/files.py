@@ -1,4 +1,4 @@
-"""Helpers for files that several processes share: the SQLite backend and the export spool use them."""
+"""Helpers for files that processes share; the SQLite backend and the export spool use them."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def test_several_workers_send_everything_once_even_if_one_dies(tmp_path: Path) -
 def until_acknowledged(directory: Path) -> None:
     """Waits until the server knows of everything that came that it did."""
     spool = Spool(directory / SPOOL_NAME, 1_000_000_000)
-    while spool.standings()["splunk"].waiting:
+    while spool.statuses()["splunk"].waiting:
         threading.Event().wait(0.01)
     spool.close()
 

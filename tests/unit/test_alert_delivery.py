@@ -13,14 +13,13 @@ from pdp.domain.decision import Match
 from pdp.domain.decision_record import RecordedSubject
 from pdp.domain.org_policy import OrgPolicy
 from pdp.export.alerts import outbox, sender
-from pdp.export.alerts.addresses import Reach, networks_of
+from pdp.export.alerts.addresses import AllowedDestinations, parse_networks
 from pdp.export.alerts.messages import alert_message
-from pdp.export.alerts.webhook import Webhooks
-from pdp.export.dead_letters import dead_letters, resend
+from pdp.export.alerts.webhook import WebhookClient
 from pdp.export.deliveries import ExportSettings
-from pdp.export.delivery_worker import Pace
+from pdp.export.delivery_worker import DeliveryTiming
 from pdp.export.exporter import SPOOL_NAME, Exporter
-from pdp.export.spool import Spool
+from pdp.export.spool import ALERTS_DROPPED, Spool
 from tests.support.certificates import authority
 from tests.support.records import card, record, recorded
 from tests.support.siem_product import Product, Say
@@ -29,7 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FAST = Pace(linger_s=0.05, poll_s=0.02, first_s=0.001, most_s=0.005, grace_s=60.0)
+FAST = DeliveryTiming(
+    linger_s=0.05, poll_s=0.02, min_backoff_s=0.001, max_backoff_s=0.005, grace_s=60.0
+)
 
 
 @pytest.fixture
@@ -50,7 +51,11 @@ def exporter(tmp_path: Path) -> Iterator[Exporter]:
 
 
 def started(directory: Path, **settings: Any) -> Exporter:
-    whole = {"reach": Reach(networks_of("127.0.0.0/8,::1/128")), "pace": FAST, **settings}
+    whole = {
+        "destinations": AllowedDestinations(parse_networks("127.0.0.0/8,::1/128")),
+        "timing": FAST,
+        **settings,
+    }
     made = Exporter(ExportSettings(directory, **whole), {})
     made.start()
     return made
@@ -98,7 +103,7 @@ def test_what_is_said_holds_no_text_and_is_within_slacks_bounds() -> None:
     assert "Pay with" not in message
     assert "<!channel>" not in message
     assert "and 15 more" in message
-    assert "3 more like it" in message
+    assert "3 similar alerts" in message
 
     header, who, why, _ = json.loads(message)["blocks"]
     assert len(header["text"]["text"]) <= 150
@@ -116,23 +121,25 @@ def test_alike_decisions_are_told_of_once_a_window(tmp_path: Path, slack: Produc
     told = [each.json["blocks"][1]["fields"][6]["text"] for each in slack.asked]
     assert told == ["*Decision*\ndecision-0", "*Decision*\ndecision-9"]
     spool = opened(tmp_path)
-    spool.connection.execute("UPDATE windows SET ends_at = 1")
+    spool._connection.execute("UPDATE windows SET ends_at = 1")
     outbox.close_windows(spool)
-    [alert] = outbox.due_alerts(spool, 10)
-    assert b"High risk: 4 more like the last one" in alert.body
-    assert spool.connection.execute("SELECT COUNT(*) FROM windows").fetchone() == (0,)
+    [alert] = spool.due_alerts(10)
+    assert b"High risk: 4 more similar alerts" in alert.body
+    assert spool._connection.execute("SELECT COUNT(*) FROM windows").fetchone() == (0,)
     spool.close()
 
 
 def test_what_was_suppressed_is_told_with_the_next(tmp_path: Path, slack: Product) -> None:
     spool = opened(tmp_path)
-    met = outbox.Matcher().met(recorded(record(1), record(2), record(3), policy=policy(slack)))
+    met = outbox.AlertMatcher().match(
+        recorded(record(1), record(2), record(3), policy=policy(slack))
+    )
     outbox.enqueue(spool, met, 3600.0)
-    spool.connection.execute("UPDATE windows SET ends_at = 1")
+    spool._connection.execute("UPDATE windows SET ends_at = 1")
     outbox.enqueue(spool, met[:1], 3600.0)
-    first, second = outbox.due_alerts(spool, 10)
-    assert b"more like it" not in first.body
-    assert b"2 more like it since the last message" in second.body
+    first, second = spool.due_alerts(10)
+    assert b"similar alert" not in first.body
+    assert b"2 similar alerts since the last message" in second.body
     spool.close()
 
 
@@ -189,7 +196,7 @@ def test_what_is_never_taken_is_a_dead_letter_that_can_be_sent_again(
     slack.until(lambda: len(slack.asked) == 1 + sender.MAX_ATTEMPTS)
     exporter.close()
     spool = opened(tmp_path)
-    refused, given_up = dead_letters(spool)
+    refused, given_up = spool.dead_letters()
     assert (refused.kind, refused.destination, refused.uid) == (
         "alert",
         "acme/High risk",
@@ -197,8 +204,8 @@ def test_what_is_never_taken_is_a_dead_letter_that_can_be_sent_again(
     )
     assert refused.reason == "HTTP 404 no_service"
     assert given_up.reason == f"{sender.MAX_ATTEMPTS} attempts: HTTP 500"
-    assert resend(spool, [given_up.id]) == 1
-    assert [each.id for each in dead_letters(spool)] == [refused.id]
+    assert spool.resend([given_up.id]) == 1
+    assert [each.id for each in spool.dead_letters()] == [refused.id]
     spool.close()
     again = started(tmp_path)
     slack.until(lambda: len(slack.asked) == 2 + sender.MAX_ATTEMPTS)
@@ -210,14 +217,16 @@ async def test_a_webhook_that_is_refused_is_a_dead_letter_at_once(
     tmp_path: Path, slack: Product
 ) -> None:
     spool = opened(tmp_path)
-    outbox.enqueue(spool, outbox.Matcher().met(recorded(record(1), policy=policy(slack))), 0.0)
-    sending = asyncio.create_task(sender.Sender(Webhooks(), spool, FAST).run())
-    while not dead_letters(spool):  # noqa: ASYNC110 - a file tells nobody
+    outbox.enqueue(
+        spool, outbox.AlertMatcher().match(recorded(record(1), policy=policy(slack))), 0.0
+    )
+    sending = asyncio.create_task(sender.AlertSender(WebhookClient(), spool, FAST).run())
+    while not spool.dead_letters():  # noqa: ASYNC110 - a file tells nobody
         await asyncio.sleep(0)
     sending.cancel()
-    [letter] = dead_letters(spool)
+    [letter] = spool.dead_letters()
     spool.close()
-    assert letter.reason == "the webhook is refused: it leads to an address that is not public"
+    assert letter.reason == "the webhook is refused: its address is not public"
     assert slack.asked == []
 
 
@@ -227,7 +236,7 @@ def test_alerts_that_nobody_takes_do_not_fill_the_disk(
     monkeypatch.setattr(outbox, "MAX_WAITING", 3)
     spool = opened(tmp_path)
     decisions = recorded(*(record(number) for number in range(5)), policy=policy(slack))
-    outbox.enqueue(spool, outbox.Matcher().met(decisions), 0.0)
-    assert outbox.count_waiting(spool) == 3
-    assert spool.mark(outbox.DROPPED) == 2
+    outbox.enqueue(spool, outbox.AlertMatcher().match(decisions), 0.0)
+    assert spool.count_alerts() == 3
+    assert spool.mark(ALERTS_DROPPED) == 2
     spool.close()

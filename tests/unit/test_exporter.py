@@ -12,11 +12,10 @@ import pytest
 
 from pdp.domain.org_policy import OrgPolicy
 from pdp.domain.stored_entity import Change
-from pdp.export.dead_letters import dead_letters
 from pdp.export.deliveries import ExportSettings
-from pdp.export.delivery_worker import Pace
+from pdp.export.delivery_worker import DeliveryTiming
 from pdp.export.exporter import SPOOL_NAME, Exporter
-from pdp.export.siem.registry import registered
+from pdp.export.siem.registry import load_connectors
 from pdp.export.sources import Sources
 from pdp.export.spool import Spool
 from pdp.store import open_audit_log
@@ -29,7 +28,9 @@ if TYPE_CHECKING:
 
     from pdp.domain.decision_record import DecisionRecord
 
-FAST = Pace(linger_s=0.05, poll_s=0.02, first_s=0.01, most_s=0.05, grace_s=0.05)
+FAST = DeliveryTiming(
+    linger_s=0.05, poll_s=0.02, min_backoff_s=0.01, max_backoff_s=0.05, grace_s=0.05
+)
 MANY = 10_000 if os.environ.get("PDP_SOAK") else 1_000
 OK = Say(200, {"text": "Success", "code": 0})
 
@@ -68,9 +69,9 @@ def started(
 
 def exporter(directory: Path, product: Product, **settings: Any) -> Exporter:
     environ = {"SPLUNK_HEC_URL": product.url, "SPLUNK_HEC_TOKEN": "s3cret"}
-    connector = registered(environ)["splunk"].connector
+    connector = load_connectors(environ)["splunk"].connector
     assert connector is not None
-    whole = ExportSettings(**{"directory": directory, "pace": FAST, **settings})
+    whole = ExportSettings(**{"directory": directory, "timing": FAST, **settings})
     return Exporter(whole, {"splunk": connector})
 
 
@@ -257,16 +258,16 @@ def test_a_poisoned_event_is_a_dead_letter_and_the_others_arrive(tmp_path: Path)
         taken = [each for each in splunk.asked if choosy(each) is OK]
         assert decisions(taken) == [each for each in expected(40) if each != "decision-13"]
         spool = Spool(tmp_path / SPOOL_NAME, 1_000_000)
-        [letter] = dead_letters(spool)
+        [letter] = spool.dead_letters()
         assert (letter.kind, letter.destination, letter.uid) == ("siem", "splunk", "decision-13")
         assert "Invalid data format" in letter.reason
-        standing = spool.standings()["splunk"]
+        standing = spool.statuses()["splunk"]
         assert (standing.delivered, standing.dead, standing.waiting) == (39, 1, 0)
         spool.close()
 
 
 def test_without_connectors_and_rules_nothing_is_kept(tmp_path: Path) -> None:
-    exports = Recording(tmp_path, Exporter(ExportSettings(tmp_path, pace=FAST), {}))
+    exports = Recording(tmp_path, Exporter(ExportSettings(tmp_path, timing=FAST), {}))
     exports.add(*(record(number) for number in range(100)))
     exports.close()
     assert not (tmp_path / SPOOL_NAME).exists()
@@ -293,7 +294,7 @@ def test_what_was_recorded_while_nobody_was_to_be_told_is_no_news(
     tmp_path: Path, splunk: Product
 ) -> None:
     started(tmp_path, splunk).close()
-    nobody = Recording(tmp_path, Exporter(ExportSettings(tmp_path, pace=FAST), {}))
+    nobody = Recording(tmp_path, Exporter(ExportSettings(tmp_path, timing=FAST), {}))
     nobody.add(record(0))
     nobody.close()
     again = started(tmp_path, splunk)
@@ -318,7 +319,7 @@ def test_a_spool_that_cannot_be_written_loses_nothing_but_says_so(
     monkeypatch.setattr(Spool, "append", failing)
     monkeypatch.setattr("pdp.export.deliveries.RETRY_S", 0.01)
     exports.add(*(record(number, matches=()) for number in range(30)))
-    while not exports.exporter.exports.faulty:
+    while not exports.exporter.status.faulty:
         full.wait(0.001)
     full.set()
     splunk.until(lambda: len(decisions(splunk.asked)) == 30)
@@ -350,22 +351,24 @@ def test_a_delivery_that_cannot_be_noted_is_not_repeated(
 def test_what_is_too_much_to_hand_over_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pdp.export.exporter.MAX_HANDED", 10)
+    monkeypatch.setattr("pdp.export.exporter.MAX_QUEUED", 10)
     rule = {"name": "All", "notify": {"slack_webhook_url": "https://127.0.0.1:1/"}}
     policy = OrgPolicy(alert_rules=[rule])
-    exports = Exporter(ExportSettings(tmp_path, pace=FAST), {})
+    exports = Exporter(ExportSettings(tmp_path, timing=FAST), {})
     exports.consume(recorded(*(record(number) for number in range(10)), policy=policy))
     exports.consume(recorded(*(record(number) for number in range(7)), policy=policy))
     exports.start()
-    while exports.exports.alerts_dropped != 7:
+    while exports.status.alerts_dropped != 7:
         threading.Event().wait(0.001)
     exports.close()
 
 
 def test_a_siem_that_is_down_does_not_hold_up_the_end(tmp_path: Path, splunk: Product) -> None:
     splunk.said.extend([Say(503)] * 100)
-    patient = Pace(linger_s=0.05, poll_s=0.02, first_s=0.01, most_s=0.05, grace_s=3600.0)
-    exports = started(tmp_path, splunk, pace=patient)
+    patient = DeliveryTiming(
+        linger_s=0.05, poll_s=0.02, min_backoff_s=0.01, max_backoff_s=0.05, grace_s=3600.0
+    )
+    exports = started(tmp_path, splunk, timing=patient)
     exports.add(record(0))
     splunk.until(lambda: len(splunk.asked) > 1)
     exports.close()

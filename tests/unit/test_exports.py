@@ -8,20 +8,20 @@ import pytest
 
 from pdp.config import load
 from pdp.errors import ConfigError
-from pdp.export.exporter import Exports
-from pdp.export.spool import Standing
+from pdp.export.exporter import ExportStatus
+from pdp.export.spool import DeliveryStatus
 from pdp.server.exports import Exporting
 from pdp.transport.metrics import Metrics
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TROUBLED = Exports(
-    standings={
-        "splunk": Standing(waiting=7, dropped=3, failing_since=1.0, last_error="HTTP 503"),
-        "file": Standing(waiting=1, dropped=2),
+TROUBLED = ExportStatus(
+    connectors={
+        "splunk": DeliveryStatus(waiting=7, dropped=3, failing_since=1.0, last_error="HTTP 503"),
+        "file": DeliveryStatus(waiting=1, dropped=2),
     },
-    held_bytes=512,
+    waiting_bytes=512,
     alerts_waiting=4,
     alerts_dropped=5,
     dead_letters=6,
@@ -32,24 +32,24 @@ TROUBLED = Exports(
 class Standstill:
     """An exporter that stands as it does."""
 
-    def __init__(self, exports: Exports) -> None:
-        self.exports = exports
+    def __init__(self, exports: ExportStatus) -> None:
+        self.status = exports
 
 
-def exporting(exports: Exports) -> Exporting:
+def exporting(exports: ExportStatus) -> Exporting:
     whole = Exporting.nowhere()
     stand_in: Any = Standstill(exports)
     return Exporting(stand_in, whole.directory, whole.trials)
 
 
 def test_readiness_says_what_fails_and_what_was_dropped() -> None:
-    assert exporting(Exports()).checks() == {}
+    assert exporting(ExportStatus()).checks() == {}
     assert exporting(TROUBLED).checks() == {
         "siem_splunk": "failing since 1970-01-01T00:00:01.000Z",
         "siem_file": "ok",
         "exports": "ok; 6 events were dropped",
     }
-    faulty = Exports(faulty=True)
+    faulty = ExportStatus(faulty=True)
     assert exporting(faulty).checks() == {"exports": "failing: the spool cannot be written"}
 
 

@@ -13,9 +13,9 @@ from pdp.domain.decision import Match, Outcome
 from pdp.domain.decision_record import RecordedEntity, RecordedSubject, RecordedTarget
 from pdp.domain.stored_entity import Change
 from pdp.export.ocsf import schema
-from pdp.export.ocsf.changes import event_of
-from pdp.export.ocsf.decisions import events_of
-from pdp.export.siem.directory import trial_event
+from pdp.export.ocsf.changes import change_event
+from pdp.export.ocsf.decisions import decision_events
+from pdp.export.siem.directory import make_test_event
 from pdp.export.siem.text import compact
 from tests.support.ocsf_schema import faults
 from tests.support.records import NOW, card, record
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def events(decided: DecisionRecord) -> dict[int, dict[str, Any]]:
     """Returns the events of a decision by class."""
-    found = list(events_of(decided))
+    found = list(decision_events(decided))
     by_class = {each["class_uid"]: each for each in found}
     assert len(by_class) == len(found)
     return by_class
@@ -88,7 +88,7 @@ def test_a_decision_is_an_api_activity() -> None:
     ],
 )
 def test_every_outcome_has_a_disposition(outcome: Outcome, disposition: int, action: int) -> None:
-    for event in events_of(record(outcome=outcome)):
+    for event in decision_events(record(outcome=outcome)):
         assert (event["disposition_id"], event["action_id"]) == (disposition, action)
         assert faults(event) == []
 
@@ -176,11 +176,11 @@ DECISIONS = st.builds(
 @given(DECISIONS)
 def test_whatever_was_decided_the_events_are_valid(decided: DecisionRecord) -> None:
     uids = set()
-    for event in events_of(decided):
+    for event in decision_events(decided):
         assert faults(event) == []
         uids.add(event["metadata"]["uid"])
         assert json.loads(compact(event))["class_uid"] == event["class_uid"]
-    assert len(uids) == len(list(events_of(decided)))
+    assert len(uids) == len(list(decision_events(decided)))
 
 
 def change(op: str = "update", **fields: Any) -> Change:
@@ -201,7 +201,7 @@ def change(op: str = "update", **fields: Any) -> Change:
 
 
 def test_an_admin_change_is_entity_management() -> None:
-    event = event_of(change())
+    event = change_event(change())
     assert faults(event) == []
     assert event["type_uid"] == 300403
     assert event["actor"]["user"]["name"] == "alice"
@@ -242,12 +242,12 @@ def test_an_admin_change_is_entity_management() -> None:
     ],
 )
 def test_what_was_done_is_told(op: str, fields: dict[str, Any], expected: int) -> None:
-    event = event_of(change(op, **fields))
+    event = change_event(change(op, **fields))
     assert faults(event) == []
     assert event["type_uid"] == expected
 
 
 def test_the_event_of_a_test_is_valid() -> None:
-    event = trial_event("alice")
+    event = make_test_event("alice")
     assert faults(event.document) == []
     assert event.document["metadata"]["labels"] == ["test"]

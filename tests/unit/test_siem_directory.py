@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import pytest
 
 from pdp.errors import ConfigError, ConnectorNotFound
-from pdp.export.exporter import Exports
+from pdp.export.exporter import ExportStatus
 from pdp.export.siem import directory
 from pdp.export.siem.base import DeliveryFailed
-from pdp.export.siem.directory import Directory
-from pdp.export.siem.environment import shown_url
-from pdp.export.siem.registry import Registered, registered, specs
-from pdp.export.spool import Standing
+from pdp.export.siem.directory import ConnectorDirectory
+from pdp.export.siem.environment import public_url
+from pdp.export.siem.registry import RegisteredConnector, load_connectors, specs
+from pdp.export.spool import DeliveryStatus
 from tests.unit.test_siem_http import ENVIRONMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
-    from pdp.export.siem.base import Spec
+    from pdp.export.siem.base import ConnectorSpec
 
 PAGE: Final = (Path(__file__).parents[2] / "docs/siem.md").read_text(encoding="utf-8")
 
@@ -56,19 +56,21 @@ class Fake:
 class Here:
     """Runs things where they are asked for."""
 
-    def __init__(self, standing: Standing) -> None:
-        self.exports = Exports({"splunk": standing})
+    def __init__(self, standing: DeliveryStatus) -> None:
+        self.status = ExportStatus({"splunk": standing})
 
     async def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return await work
 
 
-def made(fake: Fake, standing: Standing = Standing()) -> Directory:  # noqa: B008 - immutable
-    spec = registered({})["splunk"].spec
-    return Directory(lambda: {"splunk": Registered(spec, fake, lambda: fake)}, Here(standing))
+def made(fake: Fake, standing: DeliveryStatus = DeliveryStatus()) -> ConnectorDirectory:  # noqa: B008 - immutable
+    spec = load_connectors({})["splunk"].spec
+    return ConnectorDirectory(
+        lambda: {"splunk": RegisteredConnector(spec, fake, lambda: fake)}, Here(standing)
+    )
 
 
-async def status(fake: Fake, standing: Standing = Standing()) -> tuple[str, str]:  # noqa: B008
+async def status(fake: Fake, standing: DeliveryStatus = DeliveryStatus()) -> tuple[str, str]:  # noqa: B008
     [state] = await made(fake, standing).connectors()
     return state.status, state.detail
 
@@ -87,10 +89,10 @@ async def test_health_is_what_the_product_says() -> None:
 async def test_health_is_what_deliveries_say_too() -> None:
     now = time.time()
     fake = Fake()
-    assert (await status(fake, Standing(waiting=999, oldest_at=now)))[0] == "healthy"
-    assert (await status(fake, Standing(waiting=1000, oldest_at=now)))[0] == "degraded"
-    assert (await status(fake, Standing(waiting=1, oldest_at=now - 61)))[0] == "degraded"
-    failing = Standing(waiting=1, failing_since=now, last_error="HTTP 404 index not found")
+    assert (await status(fake, DeliveryStatus(waiting=999, oldest_at=now)))[0] == "healthy"
+    assert (await status(fake, DeliveryStatus(waiting=1000, oldest_at=now)))[0] == "degraded"
+    assert (await status(fake, DeliveryStatus(waiting=1, oldest_at=now - 61)))[0] == "degraded"
+    failing = DeliveryStatus(waiting=1, failing_since=now, last_error="HTTP 404 index not found")
     assert await status(fake, failing) == ("degraded", "HTTP 404 index not found")
     assert (await status(fake, failing._replace(failing_since=now - 301)))[0] == "error"
 
@@ -114,7 +116,7 @@ async def test_a_fault_of_ours_is_no_ones_error() -> None:
 
 
 async def test_nothing_is_configured_by_nothing() -> None:
-    shown = Directory(lambda: registered({}), Here(Standing()))
+    shown = ConnectorDirectory(lambda: load_connectors({}), Here(DeliveryStatus()))
     states = await shown.connectors()
     assert {each.status for each in states} == {"not_configured"}
     for state in states:
@@ -127,13 +129,13 @@ async def test_nothing_is_configured_by_nothing() -> None:
 @pytest.mark.parametrize("name", sorted(ENVIRONMENTS))
 def test_half_a_configuration_is_refused_by_name(name: str) -> None:
     environ = ENVIRONMENTS[name]("https://siem.example.com")
-    spec = registered({})[name].spec
+    spec = load_connectors({})[name].spec
     needed = [each.name for each in spec.variables if each.required]
     for missing in needed[1:]:
         with pytest.raises(ConfigError, match=missing):
-            registered({key: value for key, value in environ.items() if key != missing})
+            load_connectors({key: value for key, value in environ.items() if key != missing})
     optional = {each.name: "x" for each in spec.variables if not each.required}
-    assert registered(optional)[name].connector is None
+    assert load_connectors(optional)[name].connector is None
 
 
 @pytest.mark.parametrize(
@@ -141,7 +143,7 @@ def test_half_a_configuration_is_refused_by_name(name: str) -> None:
 )
 def test_an_address_must_be_one_and_is_not_shown(url: str) -> None:
     with pytest.raises(ConfigError, match="SPLUNK_HEC_URL") as refused:
-        registered({"SPLUNK_HEC_URL": url, "SPLUNK_HEC_TOKEN": "t"})
+        load_connectors({"SPLUNK_HEC_URL": url, "SPLUNK_HEC_TOKEN": "t"})
     assert url not in str(refused.value)
 
 
@@ -162,15 +164,15 @@ def test_an_address_must_be_one_and_is_not_shown(url: str) -> None:
 def test_a_value_out_of_bounds_is_refused_by_name(environ: dict[str, str], name: str) -> None:
     whole = {"SPLUNK_HEC_URL": "https://s", "SPLUNK_HEC_TOKEN": "t", **environ}
     with pytest.raises(ConfigError, match=name):
-        registered(whole)
+        load_connectors(whole)
 
 
 def test_an_address_is_shown_without_credentials() -> None:
-    assert shown_url("https://u:p@[::1]:8088/x?token=t#f") == "https://[::1]:8088/x"
+    assert public_url("https://u:p@[::1]:8088/x?token=t#f") == "https://[::1]:8088/x"
 
 
 @pytest.mark.parametrize("spec", specs(), ids=lambda each: each.id)
-def test_every_variable_is_documented(spec: Spec) -> None:
+def test_every_variable_is_documented(spec: ConnectorSpec) -> None:
     section = PAGE.partition(f"\n### {spec.display_name}\n")[2].partition("\n#")[0]
     assert section.lstrip().startswith(f"`{spec.id}`")
     for variable in spec.variables:

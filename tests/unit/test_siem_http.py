@@ -130,7 +130,7 @@ async def test_garbage_is_tried_again(product: Product, name: str, answer: Say) 
 
 async def test_an_endless_answer_is_cut_off(product: Product, name: str) -> None:
     async with connected(name, **ENVIRONMENTS[name](product.url)) as connector:
-        say(product, name, Say(200, b"x" * (http.MAX_ANSWER + 1)))
+        say(product, name, Say(200, b"x" * (http.MAX_RESPONSE + 1)))
         assert "longer than" in (await failure(connector)).reason
 
 
@@ -191,7 +191,7 @@ async def test_what_is_sent_again_can_be_told(product: Product, name: str) -> No
 
 async def test_a_secret_is_known_where_an_answer_is_cut(product: Product, name: str) -> None:
     async with connected(name, **ENVIRONMENTS[name](product.url)) as connector:
-        say(product, name, Say(500, "x" * (http.SHOWN - 5) + SECRET))
+        say(product, name, Say(500, "x" * (http.MAX_REASON - 5) + SECRET))
         assert SECRET[:5] not in (await failure(connector)).reason
 
 

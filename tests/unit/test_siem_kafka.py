@@ -61,7 +61,7 @@ async def test_no_broker() -> None:
 
 
 async def test_a_topic_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka, "_PATIENCE_MS", 200)
+    monkeypatch.setattr(kafka, "_TIMEOUT_MS", 200)
     async with Broker("pdp-audit") as broker:
         broker.has_topic = False
         async with connected("kafka", KAFKA_BOOTSTRAP_SERVERS=broker.address) as connector:

@@ -144,7 +144,7 @@ class TestSyslog:
             async with connected("syslog", **environ) as connector:
                 large = events(1)[0]._replace(body=events(1)[0].body[:-1] + b" " * 70_000 + b"}")
                 assert await connector.send([*events(2), large]) == [
-                    Refusal(2, "longer than a datagram can be")
+                    Refusal(2, "longer than the limit of a datagram")
                 ]
                 assert await connector.check() == ""
             messages = [await asyncio.to_thread(receiver.recv, 65_536) for _ in range(2)]

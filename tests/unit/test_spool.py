@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdp.errors import ConfigError
-from pdp.export.dead_letters import count_dead, dead_letters, resend
 from pdp.export.spool import DEAD_DROPPED, Spool
 
 if TYPE_CHECKING:
@@ -45,9 +44,9 @@ def test_each_connector_has_its_own_place(spool: Spool) -> None:
     assert (waiting(spool, "a"), waiting(spool, "b")) == (["3"], ["1", "2", "3"])
     take(spool, "b", 3)
     take(spool, "a", 1)
-    assert spool.held_bytes == 0
-    assert spool.connection.execute("SELECT COUNT(*) FROM events").fetchone() == (0,)
-    assert spool.standings()["a"].delivered == 3
+    assert spool.waiting_bytes == 0
+    assert spool._connection.execute("SELECT COUNT(*) FROM events").fetchone() == (0,)
+    assert spool.statuses()["a"].delivered == 3
 
 
 def test_a_batch_is_bounded_and_never_empty(spool: Spool) -> None:
@@ -61,11 +60,11 @@ def test_where_there_is_no_room_the_oldest_make_it_and_are_counted(spool: Spool)
     add(spool, *(str(number) for number in range(10)), size=900)
     take(spool, "a", 8)
     add(spool, "10", "11", size=900)
-    standings = spool.standings()
+    statuses = spool.statuses()
     assert waiting(spool, "a") == ["8", "9", "10", "11"]
     assert waiting(spool, "b") == [str(number) for number in range(2, 12)]
-    assert (standings["a"].dropped, standings["b"].dropped) == (0, 2)
-    assert spool.held_bytes == 9_000
+    assert (statuses["a"].dropped, statuses["b"].dropped) == (0, 2)
+    assert spool.waiting_bytes == 9_000
 
 
 def test_a_new_connector_begins_with_what_comes_next(spool: Spool) -> None:
@@ -74,7 +73,7 @@ def test_a_new_connector_begins_with_what_comes_next(spool: Spool) -> None:
     add(spool, "2")
     assert waiting(spool, "a") == ["1", "2"]
     assert waiting(spool, "c") == ["2"]
-    assert spool.standings().keys() == {"a", "c"}
+    assert spool.statuses().keys() == {"a", "c"}
     take(spool, "a", 2)
     assert waiting(spool, "c") == ["2"], "what waited for b is not waited for"
 
@@ -83,16 +82,16 @@ def test_it_is_as_it_was_when_it_is_opened_again(spool: Spool, tmp_path: Path) -
     add(spool, "1", "2")
     spool.append([("3", 1.0, b"y")], {"changes": 7})
     take(spool, "a", 1)
-    spool.failed("b", "down")
+    spool.record_failure("b", "down")
     other = Spool(tmp_path / "exports.db", 10_000)
     other.attach(["a", "b"])
     assert waiting(other, "a") == ["2", "3"]
     assert other.mark("changes") == 7
-    standing = other.standings()["b"]
+    standing = other.statuses()["b"]
     assert (standing.waiting, standing.last_error) == (3, "down")
     assert standing.failing_since is not None
     take(other, "b", 1)
-    assert other.standings()["b"].failing_since is None
+    assert other.statuses()["b"].failing_since is None
     other.close()
     mode = (tmp_path / "exports.db").stat().st_mode
     assert stat.S_IMODE(mode) == 0o600, "it holds webhook addresses"
@@ -107,7 +106,7 @@ def test_nothing_is_kept_of_a_transaction_that_fails(spool: Spool) -> None:
     with pytest.raises(ZeroDivisionError):
         fail()
     assert waiting(spool, "a") == []
-    assert spool.held_bytes == 0
+    assert spool.waiting_bytes == 0
 
 
 def test_dead_letters_go_to_their_own_connector_again(spool: Spool) -> None:
@@ -115,17 +114,17 @@ def test_dead_letters_go_to_their_own_connector_again(spool: Spool) -> None:
     for connector in ("a", "b"):
         batch = spool.batch(connector, 2, 1_000)
         spool.acknowledge(connector, batch, [(batch[0], "no good")])
-    assert [(each.destination, each.uid) for each in dead_letters(spool)] == [
+    assert [(each.destination, each.uid) for each in spool.dead_letters()] == [
         ("a", "1"),
         ("b", "1"),
     ]
-    assert (spool.standings()["a"].dead, spool.standings()["a"].delivered) == (1, 1)
-    assert resend(spool, destination="a") == 1
+    assert (spool.statuses()["a"].dead, spool.statuses()["a"].delivered) == (1, 1)
+    assert spool.resend(destination="a") == 1
     assert (waiting(spool, "a"), waiting(spool, "b")) == (["1"], [])
-    assert count_dead(spool) == 1
-    assert resend(spool, [99]) == 0
+    assert spool.count_dead_letters() == 1
+    assert spool.resend([99]) == 0
     take(spool, "a", 1)
-    assert resend(spool) == 1
+    assert spool.resend() == 1
     assert (waiting(spool, "a"), waiting(spool, "b")) == ([], ["1"])
 
 
@@ -134,7 +133,7 @@ def test_dead_letters_do_not_fill_the_disk(spool: Spool, monkeypatch: pytest.Mon
     add(spool, *"12345")
     batch = spool.batch("a", 5, 1_000)
     spool.acknowledge("a", batch, [(each, "no good") for each in batch])
-    assert [each.uid for each in dead_letters(spool)] == ["3", "4", "5"]
+    assert [each.uid for each in spool.dead_letters()] == ["3", "4", "5"]
     assert spool.mark(DEAD_DROPPED) == 2
 
 
@@ -147,7 +146,7 @@ def test_a_file_that_is_no_spool_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        ("CREATE TABLE events (x)", "is no spool"),
+        ("CREATE TABLE events (x)", "is not a spool"),
         ("PRAGMA user_version = 99", "newer version"),
     ],
     ids=["another program's", "a newer version's"],

@@ -14,13 +14,13 @@ from pdp.errors import ConfigError
 from pdp.export.alerts import addresses, webhook
 from pdp.export.alerts.addresses import (
     AddressRefused,
-    Reach,
-    hosts_of,
+    AllowedDestinations,
     is_public,
-    networks_of,
-    place_of,
+    parse_hosts,
+    parse_networks,
+    resolve,
 )
-from pdp.export.alerts.webhook import Webhooks
+from pdp.export.alerts.webhook import WebhookClient
 from pdp.export.siem.base import BatchRefused, DeliveryFailed
 from tests.support.certificates import authority
 from tests.support.siem_product import Product, Say
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LOOPBACK = Reach(networks_of("127.0.0.0/8, ::1/128"))
+LOOPBACK = AllowedDestinations(parse_networks("127.0.0.0/8, ::1/128"))
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def slack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Product]:
 
 
 async def post(url: str, allowed: str = "127.0.0.0/8,::1/128") -> None:
-    webhooks = Webhooks(Reach(networks_of(allowed)))
+    webhooks = WebhookClient(AllowedDestinations(parse_networks(allowed)))
     try:
         await webhooks.post(url, b'{"text":"hello"}')
     finally:
@@ -131,7 +131,7 @@ async def test_a_name_is_resolved_once_and_all_its_addresses_are_judged(
     assert answers == [["10.0.0.1"]], "the connection resolved the name again"
     answers[:] = [["127.0.0.1", "10.0.0.1"]]
     with pytest.raises(AddressRefused):
-        await place_of(f"https://localhost:{slack.port}/", LOOPBACK)
+        await resolve(f"https://localhost:{slack.port}/", LOOPBACK)
 
 
 async def test_redirects_are_followed_only_to_where_a_webhook_may_be(slack: Product) -> None:
@@ -174,7 +174,7 @@ async def test_a_certificate_of_another_name_is_refused(
     async def pretended(url: str, allowed: Any) -> addresses.Destination:
         return addresses.Destination("hooks.example.com", slack.port, "127.0.0.1")
 
-    monkeypatch.setattr("pdp.export.alerts.webhook.place_of", pretended)
+    monkeypatch.setattr("pdp.export.alerts.webhook.resolve", pretended)
     with pytest.raises(DeliveryFailed, match="ConnectError"):
         await post(f"https://hooks.example.com:{slack.port}/")
     assert slack.asked == []
@@ -192,13 +192,13 @@ async def test_an_address_is_nowhere_in_an_error(slack: Product) -> None:
 
 
 def test_networks_are_checked() -> None:
-    assert networks_of("") == ()
+    assert parse_networks("") == ()
     with pytest.raises(ConfigError, match="PDP_ALERT_NETWORKS"):
-        networks_of("10.0.0.0/8, here")
+        parse_networks("10.0.0.0/8, here")
 
 
 async def test_nothing_is_left_open(slack: Product) -> None:
-    webhooks = Webhooks(LOOPBACK)
+    webhooks = WebhookClient(LOOPBACK)
     await asyncio.gather(
         *(webhooks.post(f"https://localhost:{slack.port}/", b"{}") for _ in range(5))
     )
@@ -208,18 +208,18 @@ async def test_nothing_is_left_open(slack: Product) -> None:
 
 async def test_only_the_hosts_that_are_named_are_asked(slack: Product) -> None:
     """Not even their names are resolved."""
-    reach = LOOPBACK._replace(hosts=hosts_of("Localhost, hooks.example.com"))
-    place = await place_of(f"https://LOCALHOST:{slack.port}/", reach)
+    reach = LOOPBACK._replace(hosts=parse_hosts("Localhost, hooks.example.com"))
+    place = await resolve(f"https://LOCALHOST:{slack.port}/", reach)
     assert place.host == "localhost"
-    with pytest.raises(AddressRefused, match="not among those"):
-        await place_of(f"https://127.0.0.1:{slack.port}/", reach)
+    with pytest.raises(AddressRefused, match="host is not allowed"):
+        await resolve(f"https://127.0.0.1:{slack.port}/", reach)
 
 
 async def test_who_answers_without_end_is_left(
     slack: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However little comes at a time: the whole post has its time, and not each byte of it."""
-    monkeypatch.setattr(webhook, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(webhook, "TIMEOUT_S", 0.05)
     never = threading.Event()
     slack.said.append(Say(200, wait=never))
     with pytest.raises(DeliveryFailed, match="no answer in time"):

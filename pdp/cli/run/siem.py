@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from pdp.cli.exit_codes import Exit, complain
 from pdp.cli.report import Report, Table, show
 from pdp.errors import ConfigError
-from pdp.export.dead_letters import dead_letters, resend
 from pdp.export.exporter import SPOOL_NAME
 from pdp.export.siem.text import timestamp
 from pdp.export.spool import Spool
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from pdp.export.dead_letters import DeadLetter
-    from pdp.export.spool import Standing
+    from pdp.export.spool import DeadLetter, DeliveryStatus
 
 _NO_BOUND = sys.maxsize
 
@@ -29,10 +27,10 @@ _NO_BOUND = sys.maxsize
 def show_status(data_dir: Path, *, as_json: bool) -> None:
     """Shows how deliveries stand, and exits."""
     with _spool(data_dir) as spool:
-        standings = spool.standings() if spool else {}
-    troubled = any(each.failing_since or each.dropped for each in standings.values())
+        statuses = spool.statuses() if spool else {}
+    troubled = any(each.failing_since or each.dropped for each in statuses.values())
     if as_json:
-        _print_json([{"connector": name, **_facts(each)} for name, each in standings.items()])
+        _print_json([{"connector": name, **_facts(each)} for name, each in statuses.items()])
     else:
         columns = ("connector", "waiting", "delivered", "dropped", "dead", "oldest", "failing")
         rows = [
@@ -45,7 +43,7 @@ def show_status(data_dir: Path, *, as_json: bool) -> None:
                 timestamp(each.oldest_at) if each.oldest_at else "",
                 each.last_error,
             )
-            for name, each in standings.items()
+            for name, each in statuses.items()
         ]
         headline = f"{len(rows)} connectors" if rows else "no connector has ever had settings"
         show(Report(headline, tables=[Table("Deliveries", columns, rows)]))
@@ -57,7 +55,7 @@ def show_dead_letters(
 ) -> None:
     """Lists dead letters, and exits."""
     with _spool(data_dir) as spool:
-        letters = dead_letters(spool, of, limit) if spool else []
+        letters = spool.dead_letters(of, limit) if spool else []
     if as_json:
         _print_json([_letter(each, body=body) for each in letters])
     else:
@@ -71,7 +69,7 @@ def show_dead_letters(
 def send_again(data_dir: Path, ids: Sequence[int] | None, of: str | None, *, as_json: bool) -> None:
     """Has dead letters delivered again, and exits."""
     with _spool(data_dir) as spool:
-        count = resend(spool, ids, of) if spool else 0
+        count = spool.resend(ids, of) if spool else 0
     if as_json:
         _print_json({"resent": count})
     else:
@@ -103,15 +101,15 @@ def _spool(data_dir: Path) -> Iterator[Spool | None]:
         sys.exit(Exit.CONFIG)
 
 
-def _facts(standing: Standing) -> dict[str, Any]:
+def _facts(status: DeliveryStatus) -> dict[str, Any]:
     times = {
         name: None if value is None else timestamp(value)
         for name, value in (
-            ("oldest_at", standing.oldest_at),
-            ("failing_since", standing.failing_since),
+            ("oldest_at", status.oldest_at),
+            ("failing_since", status.failing_since),
         )
     }
-    return {**standing._asdict(), **times}
+    return {**status._asdict(), **times}
 
 
 def _letter(letter: DeadLetter, *, body: bool) -> dict[str, Any]:

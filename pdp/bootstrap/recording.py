@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
-from pdp.audit.maintenance import Checkpoints
+from pdp.audit.maintenance import CheckpointThread
 from pdp.audit.recorder import Recorder
 from pdp.decisions.recording import Records
 from pdp.decisions.records import RecordMaker
@@ -107,7 +107,7 @@ class Recording:
             retention=options.retention,
         )
         self.records = Records(self.recorder)
-        self._checkpoints = Checkpoints(self.log)
+        self._checkpoints = CheckpointThread(self.log)
 
     def measure(self, metrics: MetricsRegistry) -> None:
         """Adds the metrics of recording."""

@@ -14,7 +14,7 @@ from pdp.transport.record_messages import timestamp_of, to_record
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pdp.audit.reader import Read
+    from pdp.audit.reader import LogEntry
     from pdp.domain.decision_record import DecisionRecord
 
 NDJSON_TYPE: Final = "application/x-ndjson"
@@ -57,7 +57,7 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for a formula at the beginning of a cell, whoever wrote it."""
 
 
-def ndjson_lines(page: Sequence[Read]) -> str:
+def ndjson_lines(page: Sequence[LogEntry]) -> str:
     """Returns a line for each record, in the shape in which lists have it."""
     return "".join(f"{json.dumps(encode(to_record(each)), ensure_ascii=False)}\n" for each in page)
 
@@ -67,7 +67,7 @@ def csv_head() -> str:
     return _lines([list(_COLUMNS)])
 
 
-def csv_lines(page: Sequence[Read]) -> str:
+def csv_lines(page: Sequence[LogEntry]) -> str:
     """Returns a line for each record."""
     return _lines([[_cell(column(each.record)) for column in _COLUMNS.values()] for each in page])
 

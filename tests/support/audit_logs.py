@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pdp.audit.record_json import body_of
+from pdp.audit.record_json import encode_record
 from pdp.domain.audit_log import Filter
 from pdp.domain.decision import Outcome, Risk
 from pdp.domain.decision_record import DecisionRecord
@@ -39,7 +39,7 @@ def record(number: int, **fields: Any) -> DecisionRecord:
 
 
 def body(number: int, **fields: Any) -> str:
-    return body_of(record(number, **fields))
+    return encode_record(record(number, **fields))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pdp.audit.acknowledgements import ThreadAcknowledgements
-from pdp.audit.record_json import body_of
+from pdp.audit.record_json import encode_record
 from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.domain.audit_log import Retention
 from pdp.domain.decision import Match, Outcome, Risk
@@ -44,7 +44,7 @@ class TestReading:
             matches=(Match("static", "p", "n", "block", "high", "found"),),
             redacted_arguments={"a": [1, None, {"b": "c"}]},
         )
-        log.append([body_of(whole)])
+        log.append([encode_record(whole)])
         found = log.get("acme", "d1")
         assert found is not None
         assert DecisionRecord.from_json(json.loads(found.body)) == whole

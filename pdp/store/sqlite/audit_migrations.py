@@ -33,7 +33,7 @@ def batches_and_records(db: Database) -> None:
     db.execute(
         """
         CREATE TABLE batches (
-            sequence     INTEGER PRIMARY KEY AUTOINCREMENT, -- remembers the highest number
+            sequence     INTEGER PRIMARY KEY AUTOINCREMENT, -- remembers the highest there was
             first_record INTEGER NOT NULL,
             records      INTEGER NOT NULL,
             at           INTEGER NOT NULL, -- microseconds since the epoch

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pdp.admin.change_log import ChangeLog, ChangePage
-    from pdp.audit.reader import Read, RecordReader
+    from pdp.audit.reader import LogEntry, RecordReader
     from pdp.domain.stored_entity import Change
     from pdp.transport.call import Call, Endpoint
 
@@ -164,7 +164,7 @@ def _wanted(asked: Any) -> dict[str, Any]:
 
 
 async def _records(
-    pages: AsyncIterator[Sequence[Read]],
+    pages: AsyncIterator[Sequence[LogEntry]],
 ) -> AsyncIterator[pb.TailRecordsResponse]:
     async for page in pages:
         for each in page:
@@ -172,7 +172,7 @@ async def _records(
 
 
 async def _texts(
-    pages: AsyncIterator[Sequence[Read]], *, as_csv: bool
+    pages: AsyncIterator[Sequence[LogEntry]], *, as_csv: bool
 ) -> AsyncIterator[pb.ExportRecordsResponse]:
     content_type, written = (CSV_TYPE, csv_lines) if as_csv else (NDJSON_TYPE, ndjson_lines)
     if as_csv:

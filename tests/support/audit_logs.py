@@ -1,4 +1,4 @@
-"""A log of decision records in a file, and what is written into it, by hand too."""
+"""An audit log in a file, and functions to fill it and to tamper with it."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def log(file: Path) -> Iterator[AuditLog]:
-    with closing(open_audit_log(f"sqlite:///{file}")) as opened:
-        yield opened
+    with closing(open_audit_log(f"sqlite:///{file}")) as audit_log:
+        yield audit_log
 
 
-def filled(log: AuditLog, batches: int = 4, size: int = 3) -> None:
+def fill(log: AuditLog, batches: int = 4, size: int = 3) -> None:
     for batch in range(batches):
         log.append([body(batch * size + n) for n in range(size)])
 
 
-def ids(log: AuditLog, **wanted: Any) -> list[str]:
-    found = log.select(Filter("acme", **wanted), before=None, limit=1000)
-    return [json.loads(each.body)["decision_id"] for each in found]
+def ids(log: AuditLog, **conditions: Any) -> list[str]:
+    rows = log.select(Filter("acme", **conditions), before=None, limit=1000)
+    return [json.loads(each.body)["decision_id"] for each in rows]
 
 
 def run(file: Path, *statements: str) -> None:

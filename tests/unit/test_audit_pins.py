@@ -1,4 +1,4 @@
-"""`make audit`: what its check of pins accepts, and what it does not."""
+"""The check of pinned dependencies in `make audit`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HASH = "--hash=sha256:" + "0" * 64
 
 @pytest.fixture(scope="module")
 def audit() -> Any:
-    """The script, as a module."""
+    """The script as a module."""
     spec = importlib.util.spec_from_file_location("audit", FOLDER / "audit.py")
     assert spec is not None
     assert spec.loader is not None
@@ -23,7 +23,7 @@ def audit() -> Any:
     return module
 
 
-def test_the_locks_are_complete(audit: Any) -> None:
+def test_the_lock_files_are_complete(audit: Any) -> None:
     run, faults = audit.pinned((FOLDER / "run.txt").read_text(), "run.txt")
     dev, more = audit.pinned((FOLDER / "dev.txt").read_text(), "dev.txt")
     assert faults + more + audit.differences(run, dev) == []
@@ -41,7 +41,7 @@ def test_the_locks_are_complete(audit: Any) -> None:
         ("-e ./a", "no pinned requirement"),
     ],
 )
-def test_what_is_not_pinned_is_named(audit: Any, entry: str, fault: str) -> None:
+def test_a_requirement_that_is_not_pinned_is_reported(audit: Any, entry: str, fault: str) -> None:
     good = f"b==2 \\\n    {HASH} \\\n    {HASH}\n    # via c\n"
     versions, faults = audit.pinned(good + entry + "\n", "x.txt")
     assert versions == {"b": "2"}
@@ -49,6 +49,6 @@ def test_what_is_not_pinned_is_named(audit: Any, entry: str, fault: str) -> None
     assert fault in faults[0]
 
 
-def test_what_is_installed_otherwise_is_named(audit: Any) -> None:
+def test_a_package_that_is_not_pinned_is_reported(audit: Any) -> None:
     assert any("nothing is installed" in each for each in audit.strays({"no-such-package": "1"}))
     assert any("is not pinned" in each for each in audit.strays({}))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def connected(connector_id: str, **environ: str) -> AsyncIterator[Connector]:
-    """Makes a connector of variables, and closes it."""
+    """Creates a connector from environment variables, and closes it at the end."""
     connector = load_connectors(environ)[connector_id].connector
     assert connector is not None
     try:
@@ -29,13 +29,13 @@ async def connected(connector_id: str, **environ: str) -> AsyncIterator[Connecto
 
 
 def events(count: int) -> Sequence[Event]:
-    """Returns API Activity events as the spool has them, numbered from 1."""
-    found = []
+    """Returns API Activity events as the spool holds them, numbered from 1."""
+    result = []
     for number in range(1, count + 1):
         document = next(iter(decision_events(record(number))))
         uid = document["metadata"]["uid"]
-        found.append(Event(number, uid, NOW + number, compact(document)))
-    return found
+        result.append(Event(number, uid, NOW + number, compact(document)))
+    return result
 
 
 def uids(count: int) -> list[str]:

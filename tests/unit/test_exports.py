@@ -1,4 +1,4 @@
-"""What leaves the server, composed: how it stands is in readiness and metrics."""
+"""The status of exports in readiness checks and metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pdp.transport.metrics import Metrics
 if TYPE_CHECKING:
     from pathlib import Path
 
-TROUBLED = ExportStatus(
+FAILING = ExportStatus(
     connectors={
         "splunk": DeliveryStatus(waiting=7, dropped=3, failing_since=1.0, last_error="HTTP 503"),
         "file": DeliveryStatus(waiting=1, dropped=2),
@@ -29,22 +29,22 @@ TROUBLED = ExportStatus(
 )
 
 
-class Standstill:
-    """An exporter that stands as it does."""
+class StatusStub:
+    """An exporter with a fixed status."""
 
-    def __init__(self, exports: ExportStatus) -> None:
-        self.status = exports
-
-
-def exporting(exports: ExportStatus) -> Exporting:
-    whole = Exporting.nowhere()
-    stand_in: Any = Standstill(exports)
-    return Exporting(stand_in, whole.directory, whole.trials)
+    def __init__(self, status: ExportStatus) -> None:
+        self.status = status
 
 
-def test_readiness_says_what_fails_and_what_was_dropped() -> None:
+def exporting(status: ExportStatus) -> Exporting:
+    complete = Exporting.nowhere()
+    exporter: Any = StatusStub(status)
+    return Exporting(exporter, complete.directory, complete.trials)
+
+
+def test_readiness_reports_failures_and_dropped_events() -> None:
     assert exporting(ExportStatus()).checks() == {}
-    assert exporting(TROUBLED).checks() == {
+    assert exporting(FAILING).checks() == {
         "siem_splunk": "failing since 1970-01-01T00:00:01.000Z",
         "siem_file": "ok",
         "exports": "ok; 6 events were dropped",
@@ -53,9 +53,9 @@ def test_readiness_says_what_fails_and_what_was_dropped() -> None:
     assert exporting(faulty).checks() == {"exports": "failing: the spool cannot be written"}
 
 
-def test_metrics_say_it_in_numbers() -> None:
+def test_metrics_report_the_status() -> None:
     metrics = Metrics()
-    exporting(TROUBLED).measure(metrics)
+    exporting(FAILING).measure(metrics)
     text = metrics.render().decode()
     for name, value in {
         "pdp_siem_waiting": 7,
@@ -70,16 +70,16 @@ def test_metrics_say_it_in_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environ", "said"),
+    ("environ", "message"),
     [
         ({"SPLUNK_HEC_URL": "https://splunk"}, "SPLUNK_HEC_TOKEN is not"),
         ({"SYSLOG_HOST": "h", "SYSLOG_PROTOCOL": "x"}, "SYSLOG_PROTOCOL"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(
-    tmp_path: Path, environ: dict[str, str], said: str
+def test_invalid_settings_are_refused(
+    tmp_path: Path, environ: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         Exporting.of(load({"data_dir": tmp_path}), environ)
     with pytest.raises(ConfigError, match="PDP_ALERT_NETWORKS"):
         Exporting.of(load({"data_dir": tmp_path, "alert_networks": "1.2.3"}), {})

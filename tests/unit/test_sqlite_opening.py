@@ -33,7 +33,7 @@ INVALID_URLS: Final = """
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """The file of the store."""
-    return tmp_path / "data" / "store.db"
+    return tmp_path / "nested" / "store.db"
 
 
 def open_file(file: Path, busy_timeout_s: float = 60.0) -> SqliteStore:
@@ -98,7 +98,7 @@ def test_a_store_of_a_newer_version_is_refused(file: Path) -> None:
 
 def test_a_path_that_cannot_be_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "directory.db").mkdir()
-    with pytest.raises(ConfigError, match="cannot be open_file or created"):
+    with pytest.raises(ConfigError, match="cannot be opened or created"):
         open_file(tmp_path / "directory.db")
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="directory of the database cannot be created"):

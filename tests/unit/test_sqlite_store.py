@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """The file of the store."""
-    return tmp_path / "data" / "store.db"
+    return tmp_path / "nested" / "store.db"
 
 
 @pytest.fixture
@@ -190,8 +190,8 @@ def test_messages_contain_neither_sql_nor_paths(store: SqliteStore, file: Path) 
     errors: list[PdpError] = []
 
     def collect(kind: type[PdpError], at: Path) -> None:
-        with pytest.raises(kind) as caught, closing(open_file(at, 0.01)) as store:
-            put(store, "second")
+        with pytest.raises(kind) as caught, closing(open_file(at, 0.01)) as opened:
+            put(opened, "second")
         errors.append(caught.value)
 
     with store.write():

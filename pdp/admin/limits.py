@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
 from pdp.domain.limits import KIND, ActiveLimit, Limit, body_of
 from pdp.domain.stored_entity import StoredEntity
-from pdp.domain.usage import UsageSnapshot
 from pdp.errors import InvalidArgument, LimitExists, LimitNotFound, Violation
 from pdp.store.codec import check_texts
 from pdp.store.port import NameTaken
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pdp.admin.workspace import Workspace, WriteResult
+    from pdp.domain.usage import UsageSnapshot
     from pdp.store.port import Reader, Transaction
     from pdp.usage.synchronization import UsageSynchronizer
 

@@ -155,7 +155,7 @@ class Workspace:
         def run() -> tuple[T, int]:
             with self._store.write() as transaction:
                 value = work(transaction)
-                update_platform(platform, transaction.written)  # checks that it compiles
+                update_platform(platform, transaction.new_changes)  # checks that it compiles
                 return value, transaction.revision()
 
         value, revision = await self._run(run)

@@ -1,4 +1,4 @@
-"""What a caller waits for until its record is on disk."""
+"""Acknowledgements: a caller waits for one until its record is on disk."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 
 class Acknowledgements(Protocol):
-    """Makes tickets, and settles them from the recorder's thread."""
+    """Creates acknowledgements, and settles them from the recorder's thread."""
 
     def new(self) -> Any:
-        """Returns a ticket."""
+        """Returns a new acknowledgement."""
 
-    def settle(self, tickets: Sequence[Any], *, written: bool) -> None:
-        """Tells those who wait for `tickets` whether their records are on disk."""
+    def settle(self, acknowledgements: Sequence[Any], *, written: bool) -> None:
+        """Wakes the callers that wait, and passes on whether their records are on disk."""
 
 
 class LoopAcknowledgements:
-    """Tickets are futures of an event loop, which is woken once for a whole batch."""
+    """Acknowledgements for an event loop: futures. The loop is woken once per batch."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -31,20 +31,20 @@ class LoopAcknowledgements:
         """See `Acknowledgements.new`."""
         return self._loop.create_future()
 
-    def settle(self, tickets: Sequence[asyncio.Future[bool]], *, written: bool) -> None:
+    def settle(self, acknowledgements: Sequence[asyncio.Future[bool]], *, written: bool) -> None:
         """See `Acknowledgements.settle`."""
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(_settle, tickets, written)
+        with suppress(RuntimeError):  # the loop is closed, so no caller waits
+            self._loop.call_soon_threadsafe(_settle, acknowledgements, written)
 
 
-def _settle(tickets: Sequence[asyncio.Future[bool]], written: bool) -> None:
-    for ticket in tickets:
-        if not ticket.done():  # a caller may have gone away
-            ticket.set_result(written)
+def _settle(futures: Sequence[asyncio.Future[bool]], written: bool) -> None:
+    for future in futures:
+        if not future.done():  # the caller may have been cancelled
+            future.set_result(written)
 
 
-class ThreadTicket:
-    """A ticket for a thread."""
+class ThreadAcknowledgement:
+    """An acknowledgement for a thread."""
 
     __slots__ = ("_lock", "written")
 
@@ -59,19 +59,19 @@ class ThreadTicket:
             return self.written
 
     def settle(self, *, written: bool) -> None:
-        """Ends the waiting."""
+        """Wakes the thread that waits."""
         self.written = written
         self._lock.release()
 
 
 class ThreadAcknowledgements:
-    """Tickets are for threads, each to be waited for by one."""
+    """Acknowledgements for threads. One thread waits for each."""
 
-    def new(self) -> ThreadTicket:
+    def new(self) -> ThreadAcknowledgement:
         """See `Acknowledgements.new`."""
-        return ThreadTicket()
+        return ThreadAcknowledgement()
 
-    def settle(self, tickets: Sequence[ThreadTicket], *, written: bool) -> None:
+    def settle(self, acknowledgements: Sequence[ThreadAcknowledgement], *, written: bool) -> None:
         """See `Acknowledgements.settle`."""
-        for ticket in tickets:
-            ticket.settle(written=written)
+        for acknowledgement in acknowledgements:
+            acknowledgement.settle(written=written)

@@ -1,4 +1,4 @@
-"""What takes records from the queue."""
+"""The protocol of consumers: they receive the records that were written to the log."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 
 class Consumer(Protocol):
-    """Takes records, batch by batch, in the order in which they were decided.
+    """Receives records in batches, in the order of their decisions.
 
-    It is called on the recorder's own thread, once the batch is in the store of records. It must
-    not take long (a queue or a spool of its own is where waiting belongs), and what it raises is
-    logged and counted; the other consumers and the decisions go on.
+    The recorder's thread calls it after the batch was written to the log. It must return quickly:
+    slow work belongs to a queue or a spool of the consumer. Its exceptions are logged and counted,
+    and affect neither other consumers nor decisions.
     """
 
     @property
     def name(self) -> str:
-        """What logs and metrics call it."""
+        """The name for logs and metrics."""
 
     def consume(self, batch: Sequence[Recorded]) -> None:
-        """Takes a batch, which is not empty."""
+        """Receives a batch, which is not empty."""

@@ -1,4 +1,4 @@
-"""What is done for the log besides appending: old records are removed."""
+"""Maintenance of the log: the removal of expired records, and checkpoints."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from pdp.domain.audit_log import AuditLog, Retention
 
 CHECKPOINT_S: Final = 1.0
-"""How often the log is given time for its own upkeep."""
+"""The time between two checkpoints."""
 
 INTERVAL_S: Final = 60.0
-"""How often it is looked whether anything is over."""
+"""The time between two checks for expired records."""
 
 PAUSE_S: Final = 0.25
-"""Between two steps of removing, each of which is short: others want to append."""
+"""The pause between two steps of a removal. Steps are short, so that appends do not wait long."""
 
 _log: Final = logging.getLogger("pdp.audit")
 
 
-class Housekeeping:
-    """Removes what is over, in short steps. On the recorder's thread."""
+class RetentionTask:
+    """Removes expired records in short steps, on the recorder's thread."""
 
     def __init__(self, log: AuditLog, retention: Retention) -> None:
         self._log = log
@@ -34,40 +34,40 @@ class Housekeeping:
         self._removed = 0
 
     def due_in(self) -> float:
-        """Returns in how many seconds there may be something to do."""
+        """Returns the seconds until the next step."""
         return max(0.0, self._due_at - time.monotonic())
 
-    def work_if_due(self) -> None:
-        """Does one step where it is time."""
+    def run_if_due(self) -> None:
+        """Runs one step if it is due."""
         if time.monotonic() >= self._due_at:
-            self.work()
+            self.run()
 
-    def work(self) -> None:
-        """Does one step; says so when all that was over has gone."""
+    def run(self) -> None:
+        """Runs one step. Logs the total after the last step of a removal."""
         try:
             removed = self._log.retain(self._retention, time.time())
         except PdpError as error:
-            _log.error("old decision records cannot be removed: %s", error.message)
+            _log.error("expired decision records cannot be removed: %s", error.message)
             removed = 0
         self._removed += removed
         self._due_at = time.monotonic() + (PAUSE_S if removed else INTERVAL_S)
         if not removed and self._removed:
-            _log.info("%d old decision records were removed", self._removed)
+            _log.info("%d expired decision records were removed", self._removed)
             self._removed = 0
 
 
-class Checkpoints:
-    """Gives the log time for its upkeep, on a thread of its own: nobody waits for it."""
+class CheckpointThread:
+    """Runs the checkpoints of the log on a separate thread, so that no append waits for them."""
 
     def __init__(self, log: AuditLog) -> None:
-        """Begins."""
+        """Starts the thread."""
         self._log = log
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pdp-audit-upkeep", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="pdp-audit-checkpoints", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Ends, once what is under way is done."""
+        """Stops the thread after the current checkpoint."""
         self._closing.set()
         self._thread.join()
 
@@ -79,5 +79,5 @@ class Checkpoints:
                 failing = False
             except PdpError as error:
                 if not failing:
-                    _log.error("the log of records cannot be kept up: %s", error.message)
+                    _log.error("the audit log cannot be checkpointed: %s", error.message)
                 failing = True

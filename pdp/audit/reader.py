@@ -1,4 +1,4 @@
-"""Reads decision records: pages of them, one, all of them, and those that come."""
+"""Reads decision records: one, pages, all, and new ones as they are written."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from pdp.domain.audit_log import AuditLog, StoredRecord, Verification
 
 PAGE: Final = 500
-"""Records that an export reads at once."""
+"""The number of records that an export reads at a time."""
 
 POLL_S: Final = 0.1
-"""How often a tail looks for new records; those of other processes are seen as well."""
+"""How often a tail polls for new records, also of other processes."""
 
 
-class Read(NamedTuple):
-    """A record that was read.
+class LogEntry(NamedTuple):
+    """A record from the log.
 
     Attributes:
-        cursor: its place in the log.
-        body: its JSON, as it is kept.
+        cursor: its position in the log.
+        body: its JSON, as stored.
     """
 
     record: DecisionRecord
@@ -35,92 +35,95 @@ class Read(NamedTuple):
 
 
 class RecordReader:
-    """Reads a log of records, in threads, so that no decision waits for it."""
+    """Reads the log on worker threads, so that no decision waits for it.
+
+    The keyword arguments `conditions` of the methods are the fields of `RecordFilter`.
+    """
 
     def __init__(self, log: AuditLog) -> None:
         self._log = log
         self._ending = asyncio.Event()
 
     async def list(
-        self, tenant_id: str, before: int | None, limit: int, **wanted: Any
-    ) -> Sequence[Read]:
+        self, tenant_id: str, before: int | None, limit: int, **conditions: Any
+    ) -> Sequence[LogEntry]:
         """Returns up to `limit` records of a tenant, newest first.
 
         Args:
-            tenant_id: whose.
-            before: the cursor that all of them come before; None for the newest.
-            limit: how many at most.
-            **wanted: which, by the fields of `RecordFilter`.
+            tenant_id: the tenant.
+            before: only records before this cursor; None for the newest.
+            limit: the most records.
+            **conditions: see the class.
 
         Raises:
             StoreUnavailable: the log cannot be read.
         """
-        which = RecordFilter(tenant_id, **wanted)
-        found = await asyncio.to_thread(self._log.select, which, before=before, limit=limit)
-        return [_read(each) for each in found]
+        filter_ = RecordFilter(tenant_id, **conditions)
+        rows = await asyncio.to_thread(self._log.select, filter_, before=before, limit=limit)
+        return [_entry(each) for each in rows]
 
-    async def get(self, tenant_id: str, decision_id: str) -> Read | None:
-        """Returns the record of a decision; None where there is none.
-
-        Raises:
-            StoreUnavailable: the log cannot be read.
-        """
-        found = await asyncio.to_thread(self._log.get, tenant_id, decision_id)
-        return None if found is None else _read(found)
-
-    async def export(self, tenant_id: str, **wanted: Any) -> AsyncIterator[Sequence[Read]]:
-        """Yields all records that are there now, oldest first, a page at a time.
+    async def get(self, tenant_id: str, decision_id: str) -> LogEntry | None:
+        """Returns the record of a decision; None if there is none.
 
         Raises:
             StoreUnavailable: the log cannot be read.
         """
-        which = RecordFilter(tenant_id, **wanted)
+        row = await asyncio.to_thread(self._log.get, tenant_id, decision_id)
+        return None if row is None else _entry(row)
+
+    async def export(self, tenant_id: str, **conditions: Any) -> AsyncIterator[Sequence[LogEntry]]:
+        """Yields all records that exist at the start, oldest first, page by page.
+
+        Raises:
+            StoreUnavailable: the log cannot be read.
+        """
+        filter_ = RecordFilter(tenant_id, **conditions)
         end = await asyncio.to_thread(self._log.last)
         after = 0
         while True:
-            page = await asyncio.to_thread(self._log.follow, which, after=after, limit=PAGE)
-            found = [_read(each) for each in page if each.sequence <= end]
-            if found:
-                yield found
-            if len(found) < PAGE:
+            rows = await asyncio.to_thread(self._log.follow, filter_, after=after, limit=PAGE)
+            page = [_entry(each) for each in rows if each.sequence <= end]
+            if page:
+                yield page
+            if len(page) < PAGE:
                 return
-            after = found[-1].cursor
+            after = page[-1].cursor
 
     async def tail(
-        self, tenant_id: str, after: int | None, **wanted: Any
-    ) -> AsyncIterator[Sequence[Read]]:
+        self, tenant_id: str, after: int | None, **conditions: Any
+    ) -> AsyncIterator[Sequence[LogEntry]]:
         """Yields records as they are written, until `end_tails` is called.
 
         Args:
-            tenant_id: whose.
-            after: the cursor that all of them come after; None for those from now on.
-            **wanted: which, by the fields of `RecordFilter`.
+            tenant_id: the tenant.
+            after: only records after this cursor; None for records from now on.
+            **conditions: see the class.
 
         Raises:
             StoreUnavailable: the log cannot be read.
         """
-        which = RecordFilter(tenant_id, **wanted)
+        filter_ = RecordFilter(tenant_id, **conditions)
         log = self._log
-        seen = await asyncio.to_thread(log.last) if after is None else after
+        cursor = await asyncio.to_thread(log.last) if after is None else after
         while not self._ending.is_set():
-            # The end of the log first: what comes after it is looked for the next time.
+            # Read the end of the log first. Records after it are read in the next round.
             last = await asyncio.to_thread(log.last)
-            if last > seen:
-                page = await asyncio.to_thread(log.follow, which, after=seen, limit=PAGE)
-                seen = page[-1].sequence if len(page) == PAGE else max(last, seen)
-                found = [_read(each) for each in page]
-                if found:
-                    seen = max(seen, found[-1].cursor)
-                    yield found
+            if last > cursor:
+                rows = await asyncio.to_thread(log.follow, filter_, after=cursor, limit=PAGE)
+                cursor = rows[-1].sequence if len(rows) == PAGE else max(last, cursor)
+                page = [_entry(each) for each in rows]
+                if page:
+                    cursor = max(cursor, page[-1].cursor)
+                    yield page
                     continue
             await self._pause()
 
     async def verify(self, anchor: str) -> Verification:
-        """Looks at the whole log; see `AuditLog.verify`."""
+        """Verifies the whole log; see `AuditLog.verify`."""
         return await asyncio.to_thread(self._log.verify, anchor)
 
     def end_tails(self) -> None:
-        """Ends all tails, so that a server that drains need not wait for their callers."""
+        """Ends all tails, so that a draining server does not wait for their callers."""
         self._ending.set()
 
     async def _pause(self) -> None:
@@ -131,5 +134,5 @@ class RecordReader:
             pass
 
 
-def _read(kept: StoredRecord) -> Read:
-    return Read(DecisionRecord.from_json(json.loads(kept.body)), kept.sequence, kept.body)
+def _entry(row: StoredRecord) -> LogEntry:
+    return LogEntry(DecisionRecord.from_json(json.loads(row.body)), row.sequence, row.body)

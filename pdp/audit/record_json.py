@@ -1,4 +1,4 @@
-"""Records as the texts that are kept."""
+"""Encodes decision records as JSON."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ _to_json: Final = json.JSONEncoder(
 _to_ascii: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
-def body_of(record: DecisionRecord) -> str:
-    """Returns a record as JSON, whatever numbers and characters a caller has put into it.
+def encode_record(record: DecisionRecord) -> str:
+    """Returns a record as JSON that every store can hold.
 
-    What the store could not read would keep it from taking the records of others as well.
+    A request may contain numbers and characters that JSON or UTF-8 cannot represent. They are
+    replaced or escaped: otherwise the store would refuse the whole batch.
     """
     value = record.to_json()
     try:
         text = _to_json(value)
         text.encode()
-    except ValueError:  # NaN or infinity, or a lone surrogate
-        return _to_ascii(_finite(value))
+    except ValueError:  # NaN, infinity or a lone surrogate
+        return _to_ascii(_replace_non_finite(value))
     return text
 
 
-def _finite(value: Any) -> Any:
-    """Returns `value` with words in place of the numbers that JSON has not."""
+def _replace_non_finite(value: Any) -> Any:
+    """Returns `value` with NaN and infinities replaced by their names."""
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: _replace_non_finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [_replace_non_finite(item) for item in value]
     return value

@@ -1,11 +1,14 @@
-"""The queue of decisions that are to be recorded, and the thread that writes them down.
+"""The recorder: a queue of decisions, and the thread that writes their records to the log.
 
-A decision comes in as it is, a few references. The thread makes records of those that wait, writes
-them as one batch (a group commit) and then passes them on to the consumers.
+The queue holds references only. The thread makes the records of the queued decisions, writes them
+as one batch (a group commit), and passes them to the consumers.
 
-Durable: who put a decision in gets a ticket, and answers when that says that the batch is on disk.
-Where it could not be written, the ticket says so and nothing is answered as allowed. Async: nobody
-waits; the queue is bounded, and what finds it full is dropped: counted, logged, shown in `/readyz`.
+There are two modes:
+
+- Durable: the caller waits for an acknowledgement before it answers. If the batch cannot be
+  written, the acknowledgement says so, and the caller must not answer ALLOW.
+- Async: no caller waits. The queue is bounded, and decisions that do not fit are dropped, counted,
+  logged, and shown in `/readyz`.
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from pdp.audit.failure_log import FailureLog
-from pdp.audit.maintenance import Housekeeping
-from pdp.audit.record_json import body_of
+from pdp.audit.maintenance import RetentionTask
+from pdp.audit.record_json import encode_record
 from pdp.errors import PdpError
 
 if TYPE_CHECKING:
@@ -33,23 +36,23 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_BATCH: Final = 256
-"""Records that are written at once."""
+"""The most records in a batch."""
 
 MAX_WEIGHT: Final = 64 << 20
-"""Characters of texts that may wait in async mode, and be written at once in both, whatever the
-number of decisions: SQLite takes no more than 1,000,000,000 bytes at once."""
+"""The most characters of text in the queue (async mode) and in a batch (both modes), whatever the
+number of decisions. SQLite accepts at most 1,000,000,000 bytes at a time."""
 
 LINGER_S: Final = 0.02
-"""In async mode nobody waits, so a batch is let grow for this long: fewer are cheaper."""
+"""Async mode: how long a batch may grow. No caller waits, and larger batches are cheaper."""
 
 GATHER_S: Final = 0.00025
-"""In durable mode, how long a batch is let grow for each record that the last one had: a commit
-and the change of threads around it cost as much as ten records. Who comes alone waits for none."""
+"""Durable mode: how long a batch may grow for each record of the last batch. A commit and its
+thread switches cost as much as ten records. After a batch of one record there is no wait."""
 
-MOST_GATHER_S: Final = 0.003
+MAX_GATHER_S: Final = 0.003
 
 RETRY_S: Final = 0.5
-"""In async mode, how long a store that cannot be written is left alone."""
+"""Async mode: the pause after a failed write."""
 
 _log: Final = logging.getLogger("pdp.audit")
 
@@ -57,22 +60,22 @@ _log: Final = logging.getLogger("pdp.audit")
 class _Entry(NamedTuple, Generic[T]):
     pending: T
     weight: int
-    ticket: Any
+    acknowledgement: Any
 
 
-class _Made(NamedTuple):
+class _EncodedRecord(NamedTuple):
     recorded: Recorded
     body: str
 
 
 class Recorder(Generic[T]):
-    """Takes decisions of type `T` and sees to it that they are recorded."""
+    """Records decisions of type `T`."""
 
     def __init__(
         self,
         log: AuditLog,
         make: Callable[[T], Recorded],
-        tickets: Acknowledgements | None,
+        acknowledgements: Acknowledgements | None,
         *,
         bound: int,
         retention: Retention,
@@ -80,17 +83,17 @@ class Recorder(Generic[T]):
         """Starts the thread.
 
         Args:
-            log: where records are kept; the thread alone appends to it.
-            make: makes the record of a decision; called on the thread alone.
-            tickets: makes what callers wait for; None for async mode.
-            bound: how many decisions may wait in async mode.
-            retention: what the log keeps.
+            log: the log; only the thread appends to it.
+            make: makes the record of a decision; called on the thread only.
+            acknowledgements: creates what callers wait for; None for async mode.
+            bound: the most decisions in the queue in async mode.
+            retention: when records are removed.
         """
         self._log = log
         self._make = make
-        self._tickets = tickets
+        self._acknowledgements = acknowledgements
         self._bound = bound
-        self._housekeeping = Housekeeping(log, retention)
+        self._retention_task = RetentionTask(log, retention)
         self._queue: queue.SimpleQueue[_Entry[T] | None] = queue.SimpleQueue()
         self._weight = 0
         self._last_batch = 0
@@ -101,104 +104,105 @@ class Recorder(Generic[T]):
         self.dropped = 0
         self.unwritten = 0
         self.consumer_failures = 0
-        self._trouble = FailureLog()
+        self._failures = FailureLog()
         self._thread = threading.Thread(target=self._run, name="pdp-audit", daemon=True)
         self._thread.start()
 
     def subscribe(self, consumer: Consumer) -> None:
-        """Passes records on to `consumer`, from the next batch on."""
+        """Passes records to `consumer`, from the next batch on."""
         self._consumers = (*self._consumers, consumer)
 
     @property
     def depth(self) -> int:
-        """How many decisions wait."""
+        """The number of decisions in the queue."""
         return self._queue.qsize()
 
     @property
     def alive(self) -> bool:
-        """Whether it still records."""
+        """Whether the recorder still records."""
         return not self._ended
 
     def status(self) -> str:
-        """Returns how recording is, in words for `/readyz`."""
+        """Returns the status of recording for `/readyz`."""
         if self._ended:
             return "ended: decisions are not recorded"
-        if self._trouble.reason:
-            return f"failing: {self._trouble.reason}"
+        if self._failures.reason:
+            return f"failing: {self._failures.reason}"
         if self.dropped:
             return f"ok; {self.dropped} records were dropped since the start"
         return "ok"
 
     def record(self, pending: T, weight: int = 0) -> Any:
-        """Takes a decision; never raises, and waits for nothing.
+        """Queues a decision. Never raises and never waits.
 
         Args:
-            pending: what `make` makes a record of.
-            weight: how much memory it holds, roughly, in characters.
+            pending: the argument of `make`.
+            weight: the approximate memory that it holds, in characters.
 
         Returns:
-            A ticket to wait for, in durable mode; else None.
+            The acknowledgement to wait for in durable mode, else None.
         """
-        if self._tickets is None:
+        if self._acknowledgements is None:
             if self._ended or self.depth >= self._bound or self._weight + weight > MAX_WEIGHT:
                 self._failed("the queue is full", 1)
             else:
-                # Not exact where threads meet, until the queue is empty again: enough for a bound.
+                # Concurrent updates may get lost until the queue is empty again. The bound need
+                # not be exact.
                 self._weight += weight
                 self._queue.put(_Entry(pending, weight, None))
             return None
-        ticket = self._tickets.new()
-        self._queue.put(_Entry(pending, weight, ticket))
-        if self._ended:  # looked at after the entry is in: nobody may wait for a thread that ended
-            self._abandon()
-        return ticket
+        acknowledgement = self._acknowledgements.new()
+        self._queue.put(_Entry(pending, weight, acknowledgement))
+        if self._ended:  # checked after the put, so that no caller waits for a thread that ended
+            self._abandon_queue()
+        return acknowledgement
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Writes down what waits, and ends; what cannot be written in that time is given up."""
+        """Writes the queued decisions and ends. Decisions that take longer are given up."""
         self._closing.set()
         self._queue.put(None)
         self._thread.join(timeout_s)
         if self._thread.is_alive():
-            _log.error("%d decision records could not be written down in time", self.depth)
+            _log.error("%d decision records could not be written in time", self.depth)
         self._ended = True
-        self._abandon()
+        self._abandon_queue()
 
     def _run(self) -> None:
         try:
-            while self._turn():
+            while self._run_once():
                 pass
         except BaseException as error:
-            _log.critical("decisions are not recorded any more: %s", type(error).__name__)
+            _log.critical("decisions are no longer recorded: %s", type(error).__name__)
             raise
         finally:
             self._ended = True
-            self._abandon()
+            self._abandon_queue()
 
-    def _turn(self) -> bool:
-        """Writes down what waits; returns False once the recorder is closed and nothing waits."""
+    def _run_once(self) -> bool:
+        """Writes the next batch. Returns False when the recorder is closed and the queue empty."""
         try:
-            first = self._queue.get(timeout=self._housekeeping.due_in())
+            first = self._queue.get(timeout=self._retention_task.due_in())
         except queue.Empty:
-            self._housekeeping.work()
+            self._retention_task.run()
             return True
         if first is not None and self.depth < MAX_BATCH:
             self._gather()
-        batch, last = self._rest(first)
+        batch, is_last = self._next_batch(first)
         self._last_batch = len(batch)
         self._write(batch)
-        if not last:
-            self._housekeeping.work_if_due()
-        return not last
+        if not is_last:
+            self._retention_task.run_if_due()
+        return not is_last
 
     def _gather(self) -> None:
-        """Lets a batch grow, where that costs less than it saves."""
-        if self._tickets is None:
+        """Lets a batch grow if this costs less than it saves."""
+        if self._acknowledgements is None:
             self._closing.wait(LINGER_S)
         elif self._last_batch > 1:
-            time.sleep(min(MOST_GATHER_S, GATHER_S * self._last_batch))
+            time.sleep(min(MAX_GATHER_S, GATHER_S * self._last_batch))
 
-    def _rest(self, first: _Entry[T] | None) -> tuple[list[_Entry[T]], bool]:
-        """Returns what waits, up to the size of a batch, and whether it is the last."""
+    def _next_batch(self, first: _Entry[T] | None) -> tuple[list[_Entry[T]], bool]:
+        """Returns the queued entries, up to the batch limits, and whether the queue has ended."""
         batch: list[_Entry[T]] = []
         entry, weight = first, 0
         while entry is not None:
@@ -213,46 +217,48 @@ class Recorder(Generic[T]):
         return batch, True
 
     def _write(self, batch: Sequence[_Entry[T]]) -> None:
-        made: list[tuple[_Entry[T], _Made | None]] = [(entry, None) for entry in batch]
-        written: list[_Made] = []
+        encoded: list[tuple[_Entry[T], _EncodedRecord | None]] = [(entry, None) for entry in batch]
+        written: list[_EncodedRecord] = []
         try:
-            made = [(entry, self._made(entry)) for entry in batch]
-            whole = [each for _, each in made if each is not None]
-            self._append([each.body for each in whole])
-            written = whole
+            encoded = [(entry, self._encode(entry)) for entry in batch]
+            records = [record for _, record in encoded if record is not None]
+            self._append([each.body for each in records])
+            written = records
         except Exception as error:
             reason = error.message if isinstance(error, PdpError) else type(error).__name__
-            self._failed(reason, sum(each is not None for _, each in made))
+            self._failed(reason, sum(record is not None for _, record in encoded))
         finally:
-            if self._tickets is None:
+            if self._acknowledgements is None:
                 weight = sum(entry.weight for entry in batch)
                 self._weight = 0 if self._queue.empty() else self._weight - weight
-            self._settle([entry for entry, each in made if each is None], written=False)
-            self._settle([entry for entry, each in made if each], written=bool(written))
+            self._settle([entry for entry, record in encoded if record is None], written=False)
+            self._settle([entry for entry, record in encoded if record], written=bool(written))
         if written:
             self.written += len(written)
             if self.depth < self._bound:
-                self._trouble.over(self._toll())
-            self._pass_on([each.recorded for each in written])
+                self._failures.recovered(self._totals())
+            self._notify_consumers([each.recorded for each in written])
 
-    def _made(self, entry: _Entry[T]) -> _Made | None:
-        """Returns a record; None where it cannot be made, which is not the others' fault."""
+    def _encode(self, entry: _Entry[T]) -> _EncodedRecord | None:
+        """Returns the encoded record; None if it cannot be made. The rest of the batch goes on."""
         try:
             recorded = self._make(entry.pending)
-            return _Made(recorded, body_of(recorded.record))
+            return _EncodedRecord(recorded, encode_record(recorded.record))
         except Exception as error:
-            # The error's own words may hold what a request said.
+            # Only the class: the message may contain text of the request.
             self._failed(f"a record cannot be made ({type(error).__name__})", 1)
             return None
 
     def _settle(self, entries: Sequence[_Entry[T]], *, written: bool) -> None:
-        if self._tickets is not None and entries:
-            self._tickets.settle([entry.ticket for entry in entries], written=written)
+        if self._acknowledgements is not None and entries:
+            self._acknowledgements.settle(
+                [entry.acknowledgement for entry in entries], written=written
+            )
 
     def _append(self, bodies: list[str]) -> None:
         if not bodies:
             return
-        if self._tickets is not None:
+        if self._acknowledgements is not None:
             self._log.append(bodies)
             return
         while True:
@@ -261,37 +267,37 @@ class Recorder(Generic[T]):
             except PdpError as error:
                 if self._closing.is_set():
                     raise
-                self._trouble.met(error.message, self._toll())
+                self._failures.failed(error.message, self._totals())
                 self._closing.wait(RETRY_S)
             else:
                 return
 
-    def _pass_on(self, made: Sequence[Recorded]) -> None:
+    def _notify_consumers(self, records: Sequence[Recorded]) -> None:
         for consumer in self._consumers:
             try:
-                consumer.consume(made)
+                consumer.consume(records)
             except Exception as error:
                 self.consumer_failures += 1
                 kind = type(error).__name__
-                _log.error("%s did not take a batch of records: %s", consumer.name, kind)
+                _log.error("%s failed to process a batch of records: %s", consumer.name, kind)
 
     def _failed(self, reason: str, count: int) -> None:
-        if self._tickets is None:
+        if self._acknowledgements is None:
             self.dropped += count
         else:
             self.unwritten += count
-        self._trouble.met(reason, self._toll())
+        self._failures.failed(reason, self._totals())
 
-    def _toll(self) -> str:
-        return f"so far {self.dropped} dropped, {self.unwritten} decisions blocked for it"
+    def _totals(self) -> str:
+        return f"so far {self.dropped} records dropped, {self.unwritten} decisions blocked"
 
-    def _abandon(self) -> None:
-        """Gives up whatever waits: nobody will write it."""
-        given_up: list[_Entry[T]] = []
+    def _abandon_queue(self) -> None:
+        """Empties the queue after the end of the thread: its entries are never written."""
+        abandoned: list[_Entry[T]] = []
         with suppress(queue.Empty):
             while True:
                 entry = self._queue.get_nowait()
-                given_up += () if entry is None else (entry,)
-        if given_up:
-            self._failed("recording has ended", len(given_up))
-            self._settle(given_up, written=False)
+                abandoned += () if entry is None else (entry,)
+        if abandoned:
+            self._failed("recording has ended", len(abandoned))
+            self._settle(abandoned, written=False)

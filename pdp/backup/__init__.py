@@ -1,1 +1,1 @@
-"""Backups of the database of policies: one file, verified, encrypted on request."""
+"""Backups of a database: a single file, verified, and encrypted on request."""

@@ -1,8 +1,8 @@
-"""Encryption of a backup: AES-256-GCM under a key that scrypt makes of a passphrase.
+"""Encryption of a backup: AES-256-GCM with a key that scrypt derives from a passphrase.
 
-What is encrypted is cut into chunks, each with its number and whether it is the last in its nonce,
-so that chunks can be neither left out, nor exchanged, nor cut off at the end (the STREAM
-construction). The manifest is authenticated with every chunk.
+The contents are encrypted in chunks. The nonce of a chunk holds its number and whether it is the
+last one, so chunks cannot be removed, reordered or cut off (the STREAM construction). Every chunk
+also authenticates the manifest.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ TAG_BYTES: Final = 16
 SALT_BYTES: Final = 16
 PREFIX_BYTES: Final = 7
 MIN_PASSPHRASE: Final = 12
-"""Characters. A backup can be tried offline for as long as one likes."""
+"""In characters. An attacker who has a backup can guess offline, without a limit."""
 
 COST: Final = 1 << 15
-"""scrypt's n: 32 MiB and some 0.1 s for one try."""
+"""scrypt's n: one guess needs 32 MiB and about 0.1 s."""
 
 
 def read_passphrase(file: Path) -> bytes:
-    """Returns the passphrase in a file, without the line break at its end.
+    """Returns the passphrase in a file, without the line break at the end.
 
     Raises:
-        ConfigError: the file cannot be read, or holds too short a passphrase.
+        ConfigError: the file cannot be read, or the passphrase is too short.
     """
     try:
         passphrase = file.read_bytes().rstrip(b"\r\n")
@@ -54,16 +54,19 @@ class Sealer:
     """Encrypts and decrypts the chunks of one backup."""
 
     def __init__(self, passphrase: bytes, salt: bytes, prefix: bytes, cost: int) -> None:
-        """Makes the key.
+        """Derives the key.
 
         Args:
-            passphrase: what the key is made of.
-            salt: random, and kept in the manifest.
-            prefix: of all nonces; the same.
+            passphrase: the secret.
+            salt: random bytes; the manifest holds them.
+            prefix: the prefix of all nonces; the manifest holds it.
             cost: scrypt's n.
+
+        Raises:
+            InvalidArgument: a value differs from those that this product writes.
         """
         if not COST <= cost <= COST << 5 or len(salt) != SALT_BYTES or len(prefix) != PREFIX_BYTES:
-            raise damaged("its encryption is described as no backup of this product is")
+            raise unusable("its manifest describes an unknown encryption")
         key = Scrypt(salt=salt, length=32, n=cost, r=8, p=1).derive(passphrase)
         self._cipher = AESGCM(key)
         self._prefix = prefix
@@ -79,10 +82,10 @@ class Sealer:
             number, chunk = number + 1, following
 
     def open(self, sealed: BinaryIO, manifest: bytes) -> Iterator[bytes]:
-        """Yields what was encrypted.
+        """Yields the decrypted chunks of a file.
 
         Raises:
-            InvalidArgument: the passphrase is another, or the file was changed.
+            InvalidArgument: the passphrase is wrong, or the file was changed.
         """
         size = CHUNK_BYTES + TAG_BYTES
         number, chunk = 0, sealed.read(size)
@@ -91,7 +94,7 @@ class Sealer:
             try:
                 yield self._cipher.decrypt(self._nonce(number, not following), chunk, manifest)
             except InvalidTag:
-                raise damaged("the passphrase is another, or the file was changed") from None
+                raise unusable("the passphrase is wrong, or the file was changed") from None
             if not following:
                 return
             number, chunk = number + 1, following
@@ -100,11 +103,11 @@ class Sealer:
         return self._prefix + number.to_bytes(4, "big") + bytes([last])
 
 
-def fresh() -> tuple[bytes, bytes]:
-    """Returns a random salt and nonce prefix."""
+def new_salt_and_prefix() -> tuple[bytes, bytes]:
+    """Returns a random salt and a random nonce prefix."""
     return os.urandom(SALT_BYTES), os.urandom(PREFIX_BYTES)
 
 
-def damaged(reason: str) -> InvalidArgument:
-    """Returns the error of a backup that cannot be used."""
+def unusable(reason: str) -> InvalidArgument:
+    """Returns the error for a backup that cannot be used."""
     return InvalidArgument(f"the backup cannot be used: {reason}", Violation("FILE", reason))

@@ -1,1 +1,1 @@
-"""What every process needs before it can decide: the policies and the log of records."""
+"""What every process sets up before it can decide: the policies and the recording of decisions."""

@@ -1,10 +1,11 @@
-"""What any process needs before it can decide: a store, a risk table and the platform compiled.
+"""Opens the policies: the store with the catalog in it, the risk table and the compiled platform.
 
-The server, the in-process engine and the command line begin here.
+The server, the embedded engine and the command line start here.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -19,7 +20,7 @@ from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import compile_platform
 from pdp.errors import ConfigError
 from pdp.publisher import Publisher
-from pdp.store.sqlite.store import SqliteStore
+from pdp.store import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,21 +28,23 @@ if TYPE_CHECKING:
     from pdp.store.port import Store
 
 MAX_POINTS: Final = 100
-"""What anything may add to a risk."""
+"""The most points that one factor may add to a risk score."""
+
+_POSITION: Final = re.compile(r"line \d+, column \d+")
 
 
-def open_store(url: str) -> SqliteStore:
-    """Opens the database, makes it where it is not there, and installs the catalog.
+def open_policies(url: str) -> Store:
+    """Opens the store of policies and installs the catalog of this release.
 
     Args:
-        url: `sqlite:///PATH`.
+        url: see `pdp.store.open_store`.
 
     Raises:
         ConfigError: the database cannot be used.
-        StoreUnavailable: it cannot be read or written now.
+        StoreUnavailable: the database cannot be read or written now.
 
     """
-    store = SqliteStore.open(url)
+    store = open_store(url)
     try:
         install_catalog(store)
     except BaseException:
@@ -50,8 +53,8 @@ def open_store(url: str) -> SqliteStore:
     return store
 
 
-def first_publisher(store: Store, risk: RiskTable) -> Publisher:
-    """Returns a publisher with the platform compiled; tenants are compiled at their first use."""
+def create_publisher(store: Store, risk: RiskTable) -> Publisher:
+    """Returns a publisher with the compiled platform. A tenant is compiled at its first use."""
     with store.read() as reader:
         revision = reader.revision()
         policies = read_policies(reader.list_tenant(PLATFORM))
@@ -60,39 +63,49 @@ def first_publisher(store: Store, risk: RiskTable) -> Publisher:
     return Publisher(platform, revision, changed)
 
 
-def risk_table(file: Path | None) -> RiskTable:
-    """Returns the risk table, with what `file` (TOML) sets in place of the defaults.
+def load_risk_table(file: Path | None) -> RiskTable:
+    """Returns the default risk table with the values in `file` (TOML) in place of its own.
 
     Raises:
-        ConfigError: the file cannot be read, or sets what is not in the table.
+        ConfigError: the file cannot be read, or sets an unknown or invalid value.
 
     """
     if file is None:
         return DEFAULT_RISK_TABLE
     try:
-        given: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+        values: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"PDP_RISK_FILE: {file} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise ConfigError(f"PDP_RISK_FILE: {file} cannot be read: {error}") from None
-    known = {each.name: getattr(DEFAULT_RISK_TABLE, each.name) for each in fields(RiskTable)}
-    del known["bands"]
-    return replace(DEFAULT_RISK_TABLE, **_laid_over(known, given, f"PDP_RISK_FILE: {file}"))
+        position = _POSITION.search(str(error))
+        where = f" at {position.group()}" if position else ""
+        raise ConfigError(
+            f"PDP_RISK_FILE: {file} cannot be read: it is not valid TOML{where}"
+        ) from None
+    defaults = {each.name: getattr(DEFAULT_RISK_TABLE, each.name) for each in fields(RiskTable)}
+    del defaults["bands"]
+    return replace(DEFAULT_RISK_TABLE, **_override(defaults, values, f"PDP_RISK_FILE: {file}"))
 
 
-def _laid_over(known: Mapping[str, Any], given: Any, place: str) -> dict[str, Any]:
-    """Returns points, and tables of them, with those that are given in place of those known."""
-    if not isinstance(given, dict):
-        raise ConfigError(f"{place} must be a table")
-    unknown = sorted(given.keys() - known.keys())
+def _override(defaults: Mapping[str, Any], values: Any, path: str) -> dict[str, Any]:
+    """Returns `defaults`, a table of points and of such tables, with `values` in place of its own.
+
+    Args:
+        defaults: the table.
+        values: the new values; untrusted.
+        path: the position of the table in the file, for error messages.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must be a table")
+    unknown = sorted(values.keys() - defaults.keys())
     if unknown:
-        raise ConfigError(f"{place} sets {unknown[0]}; it may set {', '.join(sorted(known))}")
-    table = dict(known)
-    for name, value in given.items():
-        if isinstance(known[name], Mapping):
-            table[name] = _laid_over(known[name], value, f"{place}: {name}")
+        raise ConfigError(f"{path} sets {unknown[0]}; it may set {', '.join(sorted(defaults))}")
+    table = dict(defaults)
+    for name, value in values.items():
+        if isinstance(defaults[name], Mapping):
+            table[name] = _override(defaults[name], value, f"{path}: {name}")
         elif type(value) is int and 0 <= value <= MAX_POINTS:
             table[name] = value
         else:
-            raise ConfigError(f"{place}: {name} must be a whole number from 0 to {MAX_POINTS}")
+            raise ConfigError(f"{path}: {name} must be a whole number from 0 to {MAX_POINTS}")
     return table

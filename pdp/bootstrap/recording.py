@@ -1,30 +1,27 @@
-"""The records of decisions, composed: where they are kept, what writes them, what reads them."""
+"""Composes the recording of decisions: the audit log, the recorder, and their settings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
-from pdp.audit.maintenance import Checkpoints
+from pdp.audit.maintenance import CheckpointThread
 from pdp.audit.recorder import Recorder
 from pdp.decisions.record_builder import RecordBuilder
 from pdp.decisions.recording import DecisionRecorder
 from pdp.domain.audit_log import Retention
 from pdp.errors import ConfigError, StoreUnavailable
-from pdp.store.sqlite.audit_log import SqliteAuditLog
-from pdp.store.sqlite.store import path_of
+from pdp.store import default_audit_url, open_audit_log
+from pdp.store.opening import AUDIT_SETTING, location
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pdp.audit.acknowledgements import Acknowledgements
     from pdp.config import Settings
     from pdp.decisions.record_builder import PendingRecord
     from pdp.domain.audit_log import AuditLog
-    from pdp.transport.metrics import Metrics
-
-FILE_NAME: Final = "audit.db"
-"""Beside the database of policies, unless a setting names another place."""
 
 DURABLE: Final = "durable"
 
@@ -34,7 +31,17 @@ _DAY_S: Final = 86_400
 _MIB: Final = 1 << 20
 
 DEFAULT_RETENTION: Final = Retention(365 * _DAY_S, 10_240 * _MIB)
-"""That of the settings."""
+"""The retention by the default settings."""
+
+
+class MetricsRegistry(Protocol):
+    """Takes metrics that it reads whenever they are scraped."""
+
+    def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """Adds a gauge."""
+
+    def counter(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """Adds a counter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +49,11 @@ class RecordingOptions:
     """How decisions are recorded.
 
     Attributes:
-        url: where, as `sqlite:///PATH`.
-        durable: answer only what is on disk.
-        bound: decisions that may wait where it is not.
-        retention: what is kept.
-        key: of the chain; empty for none.
+        url: the URL of the audit log; see `pdp.store.open_audit_log`.
+        durable: answer a decision only when its record is on disk.
+        bound: the most decisions that may wait if `durable` is false.
+        retention: when records are removed.
+        key: the key of the hash chain; empty for none.
     """
 
     url: str
@@ -57,53 +64,53 @@ class RecordingOptions:
 
     @classmethod
     def of(cls, settings: Settings, database_url: str | None = None) -> Self:
-        """Reads the settings.
+        """Returns the options by the settings.
 
         Args:
             settings: the settings.
-            database_url: the database of policies, where it is not the settings' own.
+            database_url: the store of policies; None for the one in the settings.
 
         Raises:
-            ConfigError: the file of the key cannot be read, or is too short.
+            ConfigError: the key file cannot be read or is too short, or a URL is not valid.
         """
         days, mib = settings.audit_retention_days, settings.audit_max_mb
         return cls(
-            url=settings.audit_url or beside(database_url or settings.store_url),
+            url=settings.audit_url or default_audit_url(database_url or settings.store_url),
             durable=settings.audit_mode == DURABLE,
             bound=settings.audit_queue,
             retention=Retention(days * _DAY_S if days else None, mib * _MIB if mib else None),
-            key=_key(settings.audit_key_file),
+            key=_read_key(settings.audit_key_file),
         )
 
 
 class Recording:
-    """The log of records and what writes it, while a process decides."""
+    """The audit log and its recorder, open while the process decides."""
 
-    def __init__(self, options: RecordingOptions, tickets: Acknowledgements) -> None:
-        """Opens the log, made where it is not there, and starts to record.
+    def __init__(self, options: RecordingOptions, acknowledgements: Acknowledgements) -> None:
+        """Opens the audit log and starts the recorder.
 
         Args:
-            options: how.
-            tickets: what callers wait for, in durable mode.
+            options: how decisions are recorded.
+            acknowledgements: creates what callers wait for in durable mode.
 
         Raises:
             ConfigError: the log cannot be used.
-            StoreUnavailable: it cannot be read or written now.
+            StoreUnavailable: the log cannot be read or written now.
         """
-        self.log = _opened(options)
+        self.log = _open_log(options)
         self.maker = RecordBuilder()
         self.recorder: Recorder[PendingRecord] = Recorder(
             self.log,
             self.maker.make,
-            tickets if options.durable else None,
+            acknowledgements if options.durable else None,
             bound=options.bound,
             retention=options.retention,
         )
         self.records = DecisionRecorder(self.recorder)
-        self._checkpoints = Checkpoints(self.log)
+        self._checkpoints = CheckpointThread(self.log)
 
-    def measure(self, metrics: Metrics) -> None:
-        """Adds how recording is to the metrics."""
+    def measure(self, metrics: MetricsRegistry) -> None:
+        """Adds the metrics of recording."""
         recorder = self.recorder
         metrics.gauge(
             "pdp_audit_queue_depth", "Decisions that wait to be recorded.", lambda: recorder.depth
@@ -111,61 +118,51 @@ class Recording:
         metrics.counter("pdp_audit_records", "Decisions recorded.", lambda: recorder.written)
         metrics.counter(
             "pdp_audit_withheld",
-            "Records without what could not be looked through for secrets.",
+            "Records that omit a text because it could not be searched for secrets.",
             lambda: self.maker.withheld,
         )
         metrics.counter(
             "pdp_audit_dropped",
-            "Decisions that were answered and not recorded (async mode).",
+            "Decisions that were answered but not recorded (async mode).",
             lambda: recorder.dropped,
         )
         metrics.counter(
             "pdp_audit_unrecorded",
-            "Decisions that were blocked, since they could not be recorded (durable mode).",
+            "Decisions that were blocked because they could not be recorded (durable mode).",
             lambda: recorder.unwritten,
         )
         metrics.counter(
             "pdp_audit_consumer_failures",
-            "Batches of records that an exporter did not take.",
+            "Batches of records that a consumer failed to process.",
             lambda: recorder.consumer_failures,
         )
 
     def close(self) -> None:
-        """Writes down what waits, and releases the log."""
+        """Records the waiting decisions, and closes the log."""
         self.recorder.close()
         self._checkpoints.close()
         self.log.close()
 
 
-def _opened(options: RecordingOptions) -> AuditLog:
+def _open_log(options: RecordingOptions) -> AuditLog:
     try:
-        return SqliteAuditLog.open(options.url, key=options.key)
+        return open_audit_log(options.url, key=options.key)
     except (ConfigError, StoreUnavailable) as error:
-        # Its errors speak of a store: there are two of them, and this is the other one.
-        raise type(error)(
-            f"The log of decisions, {path_of(options.url)}: {error.message}"
-        ) from error
+        # The error does not say which of the two databases it is about.
+        file = location(options.url, AUDIT_SETTING)
+        raise type(error)(f"The log of decisions, {file}: {error.message}") from error
 
 
-def beside(database_url: str) -> str:
-    """Returns where records are kept that belong to a database of policies.
-
-    Raises:
-        ConfigError: the URL is none.
-    """
-    return f"sqlite:///{path_of(database_url).with_name(FILE_NAME)}"
-
-
-def _key(file: Path | None) -> bytes:
+def _read_key(file: Path | None) -> bytes:
     if file is None:
         return b""
     try:
         key = file.read_bytes().strip()
     except OSError as error:
-        raise ConfigError(f"PDP_AUDIT_KEY_FILE {file} cannot be read: {error.strerror}") from None
+        raise ConfigError(f"PDP_AUDIT_KEY_FILE: {file} cannot be read: {error.strerror}") from None
     if len(key) < MIN_KEY_BYTES:
         raise ConfigError(
-            f"PDP_AUDIT_KEY_FILE {file} holds {len(key)} bytes; write at least {MIN_KEY_BYTES}, "
-            "for instance by: openssl rand -hex 32"
+            f"PDP_AUDIT_KEY_FILE: {file} holds {len(key)} bytes; write at least {MIN_KEY_BYTES}, "
+            "for instance with: openssl rand -hex 32"
         )
     return key

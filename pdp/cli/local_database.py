@@ -8,7 +8,7 @@ import os
 from pdp.bootstrap.recording import RecordingOptions
 from pdp.config import Settings, load
 from pdp.errors import ConfigError
-from pdp.store.sqlite.store import path_of
+from pdp.store.opening import AUDIT_SETTING, exists, location
 
 
 def load_settings(database_url: str | None, *, create: bool) -> Settings:
@@ -23,10 +23,10 @@ def load_settings(database_url: str | None, *, create: bool) -> Settings:
         ConfigError: a setting cannot be used, or the database does not exist.
     """
     settings = load({"database_url": database_url})
-    path = path_of(settings.store_url)
-    if not (create or path.is_file()):
+    if not (create or exists(settings.store_url)):
+        place = location(settings.store_url)
         raise ConfigError(
-            f"there is no database at {path}; name it with --database-url or PDP_DATABASE_URL"
+            f"there is no database at {place}; name it with --database-url or PDP_DATABASE_URL"
         )
     return settings
 
@@ -41,10 +41,11 @@ def require_audit_log(database_url: str | None) -> None:
     Raises:
         ConfigError: a setting cannot be used, or the database or the log does not exist.
     """
-    path = path_of(RecordingOptions.of(load_settings(database_url, create=False)).url)
-    if not path.is_file():
+    url = RecordingOptions.of(load_settings(database_url, create=False)).url
+    if not exists(url, AUDIT_SETTING):
+        place = location(url, AUDIT_SETTING)
         raise ConfigError(
-            f"there is no log of decision records at {path}; name it with PDP_AUDIT_URL"
+            f"there is no log of decision records at {place}; name it with PDP_AUDIT_URL"
         )
 
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pdp.admin.workspace import Workspace
 from pdp.audit.acknowledgements import LoopAcknowledgements
-from pdp.bootstrap.policies import first_publisher, open_store, risk_table
-from pdp.bootstrap.recording import Recording, RecordingOptions, beside
+from pdp.bootstrap.policies import create_publisher, load_risk_table, open_policies
+from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.client.base import CallFailed, Reply, rpc
 from pdp.errors import InternalError, PdpError, RevisionUnavailable, StoreUnavailable
 from pdp.server.security import local_services
 from pdp.server.wiring import wire
+from pdp.store import default_audit_url
 from pdp.transport.call import Call
 from pdp.transport.response_streams import stream_messages
 
@@ -55,18 +56,18 @@ class LocalClient:
             ConfigError: the database cannot be used; the message says what to do.
             StoreUnavailable: the database cannot be read or written now.
         """
-        risk = risk_table(risk_file)
+        risk = load_risk_table(risk_file)
         with ExitStack() as resources:
-            store = open_store(database_url)
+            store = open_policies(database_url)
             resources.callback(store.close)
-            publisher = first_publisher(store, risk)
+            publisher = create_publisher(store, risk)
             workspace = Workspace(store, publisher)
             resources.callback(workspace.close)
             # The loop runs only during a call; nothing runs between calls.
             self._runner = resources.enter_context(asyncio.Runner())
             acknowledgements = LoopAcknowledgements(self._runner.get_loop())
             recording = Recording(
-                records or RecordingOptions(beside(database_url)), acknowledgements
+                records or RecordingOptions(default_audit_url(database_url)), acknowledgements
             )
             resources.callback(recording.close)
             if ner is not None:

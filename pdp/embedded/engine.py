@@ -15,14 +15,15 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from pdp.audit.acknowledgements import ThreadAcknowledgements
-from pdp.bootstrap.policies import first_publisher, open_store, risk_table
-from pdp.bootstrap.recording import Recording, RecordingOptions, beside
+from pdp.bootstrap.policies import create_publisher, load_risk_table, open_policies
+from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.decisions.decider import BlockingDecider
 from pdp.decisions.recording import DecisionRecorder
 from pdp.detect.ner import open_engine
 from pdp.embedded.requests import RequestFields, read
 from pdp.embedded.stored_policies import StoredPolicies
 from pdp.embedded.validation import check
+from pdp.store import default_audit_url
 from pdp.usage.stored_meter import StoredMeter
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Engine:
             database_url: `sqlite:///PATH`. If None, what the server would use: the environment
                 (`PDP_DATABASE_URL`, `PDP_DATA_DIR`), else `sqlite:///var/pdp.db`.
             risk_file: TOML file that replaces risk points.
-            records: how decisions are recorded; if None, durably, beside the database.
+            records: how decisions are recorded; if None, durably the database.
             ner: what `pdp.detect.ner.open_engine` returns; None for no models.
 
         Raises:
@@ -106,15 +107,15 @@ class Engine:
             StoreUnavailable: the store cannot be read or written now.
 
         """
-        risk = risk_table(risk_file)
+        risk = load_risk_table(risk_file)
         url = database_url or _configured_url()
         with ExitStack() as undo:
-            store = open_store(url)
+            store = open_policies(url)
             undo.callback(store.close)
-            options = records or RecordingOptions(beside(url))
+            options = records or RecordingOptions(default_audit_url(url))
             recording = Recording(options, ThreadAcknowledgements())
             undo.callback(recording.close)
-            engine = cls(store, first_publisher(store, risk), recording, ner)
+            engine = cls(store, create_publisher(store, risk), recording, ner)
             undo.pop_all()
         return engine
 

@@ -1,1 +1,1 @@
-"""What leaves the server: the spool, its delivery, OCSF events, SIEM connectors, alerts."""
+"""Exports to other systems: the spool, deliveries, OCSF events, SIEM connectors, and alerts."""

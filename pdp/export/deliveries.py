@@ -1,4 +1,4 @@
-"""What is done by the one process that delivers: logs are read, a courier a connector, alerts."""
+"""The tasks of the process that delivers: read the logs, deliver to each connector, send alerts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from pdp.errors import PdpError
-from pdp.export.alerts.addresses import EVERYWHERE, Reach
-from pdp.export.alerts.sender import Sender
-from pdp.export.alerts.webhook import Webhooks
-from pdp.export.delivery_worker import DeliveryWorker, Pace
+from pdp.export.alerts.addresses import ANY_PUBLIC, AllowedDestinations
+from pdp.export.alerts.sender import AlertSender
+from pdp.export.alerts.webhook import WebhookClient
+from pdp.export.delivery_worker import DeliveryTiming, DeliveryWorker
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -25,35 +25,34 @@ if TYPE_CHECKING:
     from pdp.export.spool import Spool
 
 RETRY_S: Final = 1.0
-"""How long a file that cannot be used is left alone."""
+"""The pause after the spool or a log could not be used."""
 
-_TROUBLES: Final = (sqlite3.Error, OSError, PdpError)
-"""What a disk may do to us."""
+_STORAGE_ERRORS: Final = (sqlite3.Error, OSError, PdpError)
 
 _log: Final = structlog.get_logger("pdp.exports")
 
 
 @dataclass(frozen=True, slots=True)
 class ExportSettings:
-    """How exports are done.
+    """The settings of exports.
 
     Attributes:
-        directory: where the spool lies.
-        max_bytes: of the events that wait in it.
-        window_s: how long decisions alike are alerted of once.
-        reach: where webhooks may lead.
-        pace: how fast things are done.
+        directory: the directory of the spool.
+        max_bytes: the limit for the events that wait in the spool.
+        window_s: similar alerts are sent once in this time.
+        destinations: which webhooks are allowed.
+        timing: the timing of deliveries.
     """
 
     directory: Path
     max_bytes: int = 1_000_000_000
     window_s: float = 300.0
-    reach: Reach = EVERYWHERE
-    pace: Pace = field(default_factory=Pace)
+    destinations: AllowedDestinations = ANY_PUBLIC
+    timing: DeliveryTiming = field(default_factory=DeliveryTiming)
 
 
 class Deliveries:
-    """Couriers for all connectors, the sender of alerts, and the readers of both logs."""
+    """Runs a worker for each connector, the sender of alerts, and the reader of both logs."""
 
     def __init__(
         self,
@@ -64,91 +63,92 @@ class Deliveries:
     ) -> None:
         self._faulty = False
         self._spool = spool
-        self._pace = settings.pace
+        self._timing = settings.timing
         self._sources = sources if connectors else None
-        self._webhooks = Webhooks(settings.reach)
-        self._couriers = [
-            DeliveryWorker(each, made, spool, self._pace) for each, made in connectors.items()
+        self._webhooks = WebhookClient(settings.destinations)
+        self._workers = [
+            DeliveryWorker(name, connector, spool, self._timing)
+            for name, connector in connectors.items()
         ]
-        self._sender = Sender(self._webhooks, spool, self._pace)
-        self._news = asyncio.Event()
+        self._sender = AlertSender(self._webhooks, spool, self._timing)
+        self._wakeup = asyncio.Event()
 
     @property
     def faulty(self) -> bool:
-        """Whether something of it cannot be done now, for want of a disk."""
-        return self._faulty or any(each.stuck for each in self._couriers)
+        """Whether deliveries are blocked because the spool or a log cannot be used."""
+        return self._faulty or any(each.stuck for each in self._workers)
 
     def wake(self) -> None:
-        """Says that there is something new in the logs or in the spool."""
-        self._news.set()
+        """Signals that a log or the spool has new entries."""
+        self._wakeup.set()
         self._sender.wake()
 
-    async def run(self, look: Callable[[], None]) -> None:
-        """Delivers until it is cancelled, and then what waits as far as it goes in a short time.
+    async def run(self, on_poll: Callable[[], None]) -> None:
+        """Delivers until it is cancelled, then flushes for `grace_s` seconds.
 
         Args:
-            look: called now and then, to see how things stand.
+            on_poll: called once per poll interval.
         """
-        work = [*(each.run for each in self._couriers), self._sender.run, self._read_on]
-        running = [asyncio.create_task(self._kept(each)) for each in work]
+        work = [*(each.run for each in self._workers), self._sender.run, self._read_logs]
+        tasks = [asyncio.create_task(self._restart_on_failure(each)) for each in work]
         try:
             while True:
-                look()
-                await asyncio.sleep(self._pace.poll_s)
+                on_poll()
+                await asyncio.sleep(self._timing.poll_s)
         finally:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._pace.grace_s):
-                    await self._wind_up(running[-1])
-            for task in running:
+                async with asyncio.timeout(self._timing.grace_s):
+                    await self._flush(tasks[-1])
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self._webhooks.close()
 
-    async def _wind_up(self, reader: asyncio.Task[None]) -> None:
+    async def _flush(self, reader: asyncio.Task[None]) -> None:
         reader.cancel()
         more = self._sources is not None
-        with suppress(*_TROUBLES):
+        with suppress(*_STORAGE_ERRORS):
             while more and self._sources is not None:
-                more = self._sources.take_records(self._spool)
+                more = self._sources.export_records(self._spool)
                 await asyncio.sleep(0)
-        for courier in self._couriers:
-            courier.hurry()
-        await asyncio.gather(self._sender.end(), *(each.idle() for each in self._couriers))
+        for worker in self._workers:
+            worker.flush()
+        await asyncio.gather(self._sender.end(), *(each.idle() for each in self._workers))
 
-    async def _read_on(self) -> None:
-        """Reads both logs on, whenever there is something new in one."""
+    async def _read_logs(self) -> None:
+        """Exports new entries of both logs."""
         sources = self._sources
         while sources is not None:
-            self._news.clear()
-            while sources.take_records(self._spool):
-                self._wake_couriers()
+            self._wakeup.clear()
+            while sources.export_records(self._spool):
+                self._wake_workers()
                 await asyncio.sleep(0)
-            while await sources.take_changes(self._spool):
-                self._wake_couriers()
+            while await sources.export_changes(self._spool):
+                self._wake_workers()
             self._faulty = False
-            self._wake_couriers()
+            self._wake_workers()
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._pace.poll_s):
-                    await self._news.wait()
-                # Who comes alone is often followed: one commit for all of them.
-                await asyncio.sleep(self._pace.gather_s)
+                async with asyncio.timeout(self._timing.poll_s):
+                    await self._wakeup.wait()
+                # More records often follow the first one; one commit can take them all.
+                await asyncio.sleep(self._timing.gather_s)
 
-    def _wake_couriers(self) -> None:
-        for courier in self._couriers:
-            courier.wake()
+    def _wake_workers(self) -> None:
+        for worker in self._workers:
+            worker.wake()
 
-    async def _kept(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Runs `work` again whenever it fails: a fault must not end deliveries for good."""
+    async def _restart_on_failure(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Runs `work` again whenever it fails, so that an error never stops deliveries for good."""
         while True:
             try:
                 await work()
-            except _TROUBLES as error:
+            except _STORAGE_ERRORS as error:
                 if not self._faulty:
-                    _log.error("exports cannot be written down", reason=str(error))
+                    _log.error("the spool or a log cannot be used", reason=str(error))
                 self._faulty = True
                 await asyncio.sleep(RETRY_S)
             except Exception:
-                _log.exception("deliveries were interrupted")
+                _log.exception("a delivery task failed and is restarted")
                 await asyncio.sleep(RETRY_S)
             else:
                 return

@@ -1,5 +1,7 @@
-"""Takes the events of one connector from the spool to the product: in order, each once as far as
-the protocol lets one tell, for as long as it takes.
+"""Delivers the events of one connector from the spool to the product.
+
+The order is kept. An event is delivered once, as far as the protocol of the product allows, and the
+worker retries until the product takes it.
 """
 
 from __future__ import annotations
@@ -26,79 +28,82 @@ _log: Final = structlog.get_logger("pdp.siem")
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast things are done, in seconds.
+class DeliveryTiming:
+    """The timing of deliveries, in seconds.
 
     Attributes:
-        linger_s: how long a batch that is not full waits for more.
-        poll_s: how often the spool is looked into for what other processes have put there.
-        first_s, most_s: the bounds of the time between two attempts, which doubles.
-        gather_s: how long more records are waited for where some have come.
-        grace_s: what deliveries under way, and what waits for a batch, get when the server ends.
+        linger_s: how long a batch that is not full waits for more events.
+        poll_s: how often the spool is polled for events from other processes.
+        min_backoff_s, max_backoff_s: the bounds of the pause between two attempts.
+        gather_s: how long to wait for more records after the first one.
+        grace_s: how long deliveries may continue when the server stops.
     """
 
     linger_s: float = 5.0
     poll_s: float = 0.5
-    first_s: float = 0.5
-    most_s: float = 60.0
+    min_backoff_s: float = 0.5
+    max_backoff_s: float = 60.0
     gather_s: float = 0.05
     grace_s: float = 3.0
 
-    def after(self, attempts: int) -> float:
-        """Returns how long to wait after so many failed attempts: at random up to a bound that
-        doubles, so that servers which failed together do not come back together.
+    def backoff_s(self, attempts: int) -> float:
+        """Returns the pause after a number of failed attempts.
+
+        It is exponential with jitter, so that servers which failed together do not retry together.
         """
-        bound = min(self.most_s, self.first_s * 2 ** min(attempts - 1, 30))
-        return random.uniform(bound / 2, bound)  # noqa: S311 - no secret
+        bound = min(self.max_backoff_s, self.min_backoff_s * 2 ** min(attempts - 1, 30))
+        return random.uniform(bound / 2, bound)  # noqa: S311 - not a secret
 
 
 class DeliveryWorker:
-    """Delivers to one connector, until it is cancelled.
+    """Delivers to one connector until it is cancelled.
 
     Attributes:
-        stuck: what was delivered cannot be noted, so nothing more is.
+        stuck: a delivery cannot be recorded in the spool, so no more is delivered.
     """
 
-    def __init__(self, connector_id: str, connector: Connector, spool: Spool, pace: Pace) -> None:
+    def __init__(
+        self, connector_id: str, connector: Connector, spool: Spool, timing: DeliveryTiming
+    ) -> None:
         self.id = connector_id
         self._connector = connector
         self._spool = spool
-        self._pace = pace
-        self._news = asyncio.Event()
-        self._hurried = False
+        self._timing = timing
+        self._wakeup = asyncio.Event()
+        self._flushing = False
         self._failing = False
         self.stuck = False
         self._idle = asyncio.Event()
 
     def wake(self) -> None:
-        """Says that there is something new in the spool."""
-        self._news.set()
+        """Signals that the spool has new events."""
+        self._wakeup.set()
 
-    def hurry(self) -> None:
-        """Has what there is delivered without waiting for more, as far as the product takes it."""
-        self._hurried = True
-        self._news.set()
+    def flush(self) -> None:
+        """Delivers the waiting events without waiting for full batches."""
+        self._flushing = True
+        self._wakeup.set()
         if self._failing:
             self._idle.set()
 
     async def run(self) -> None:
-        """Delivers what there is, and what comes."""
+        """Delivers the waiting events, and new ones as they come."""
         while True:
             events = self._next()
             if self._is_due(events):
                 await self._deliver(events)
                 continue
-            self._news.clear()
-            if self._hurried:
+            self._wakeup.clear()
+            if self._flushing:
                 self._idle.set()
             try:
-                async with asyncio.timeout(self._pace.poll_s):
-                    await self._news.wait()
+                async with asyncio.timeout(self._timing.poll_s):
+                    await self._wakeup.wait()
             except TimeoutError:
-                continue  # another process may have put something there
+                continue  # another process may have added events
 
     async def idle(self) -> None:
-        """Waits until nothing waits, or nothing is taken, once `hurry` was called."""
+        """After `flush`: waits until no event waits or the product takes none."""
         await self._idle.wait()
 
     def _next(self) -> list[Event]:
@@ -109,29 +114,28 @@ class DeliveryWorker:
             return False
         full = len(events) == self._connector.max_events
         size = sum(len(each.body) for each in events)
-        waited = self._spool.queued_since(events[0].seq)
         return (
             full
-            or self._hurried
+            or self._flushing
             or size * 2 > self._connector.max_bytes
-            or time.time() - waited >= self._pace.linger_s
+            or time.time() - self._spool.queued_at(events[0].seq) >= self._timing.linger_s
         )
 
     async def _deliver(self, events: Sequence[Event]) -> None:
-        """Delivers a batch; where it is refused, its halves, until what is at fault is found."""
+        """Delivers a batch. If it is refused, delivers its halves, to find the faulty event."""
         attempts = 0
         while True:
             try:
                 refusals = await self._send(events)
             except BatchRefused as refused:
-                await self._divide(events, refused.reason)
+                await self._split(events, refused.reason)
                 return
             except DeliveryFailed as failed:
                 attempts += 1
                 self._failing = True
-                if self._hurried:
+                if self._flushing:
                     self._idle.set()
-                await asyncio.sleep(self._note(attempts, failed.reason, failed.after_s))
+                await asyncio.sleep(self._record_failure(attempts, failed.reason, failed.after_s))
                 continue
             self._failing = False
             if attempts:
@@ -147,11 +151,13 @@ class DeliveryWorker:
         except (DeliveryFailed, BatchRefused):
             raise
         except Exception as error:
-            # A fault of ours: the events stay, and whoever reads the log can do something.
+            # A bug in the connector: the events stay in the spool until it is fixed.
             _log.exception("a connector failed", connector=self.id)
-            raise DeliveryFailed(f"a fault of the connector: {type(error).__name__}") from error
+            raise DeliveryFailed(
+                f"internal error of the connector: {type(error).__name__}"
+            ) from error
 
-    async def _divide(self, events: Sequence[Event], reason: str) -> None:
+    async def _split(self, events: Sequence[Event], reason: str) -> None:
         if len(events) == 1:
             await self._acknowledge(events, [(events[0], reason)])
             return
@@ -162,7 +168,10 @@ class DeliveryWorker:
     async def _acknowledge(
         self, events: Sequence[Event], refused: Sequence[tuple[Event, str]]
     ) -> None:
-        """Notes that events were taken, however long that takes: else they would be sent again."""
+        """Records that events were delivered, and retries until this succeeds.
+
+        Otherwise the events would be sent again.
+        """
         if refused:
             _log.error(
                 "events were refused and are dead letters",
@@ -175,17 +184,21 @@ class DeliveryWorker:
                 self._spool.acknowledge(self.id, events, refused)
             except sqlite3.Error as error:
                 if not self.stuck:
-                    _log.error("a delivery cannot be noted", connector=self.id, reason=str(error))
+                    _log.error(
+                        "a delivery cannot be recorded in the spool",
+                        connector=self.id,
+                        reason=str(error),
+                    )
                 self.stuck = True
-                await asyncio.sleep(self._pace.after(3))
+                await asyncio.sleep(self._timing.backoff_s(3))
             else:
                 self.stuck = False
                 return
 
-    def _note(self, attempts: int, reason: str, after_s: float | None) -> float:
-        with suppress(sqlite3.Error):  # it is for people to see; delivering goes on without
-            self._spool.failed(self.id, reason)
-        wait = max(self._pace.after(attempts), after_s or 0.0)
+    def _record_failure(self, attempts: int, reason: str, after_s: float | None) -> float:
+        """Records a failed attempt, and returns the pause before the next one."""
+        with suppress(sqlite3.Error):  # the status is informative only
+            self._spool.record_failure(self.id, reason)
         if attempts == 1:
             _log.warning("events cannot be delivered", connector=self.id, reason=reason)
-        return wait
+        return max(self._timing.backoff_s(attempts), after_s or 0.0)

@@ -1,6 +1,6 @@
-"""One process of a server delivers for all of them: the one that holds a lock.
+"""Elects the process that delivers for all processes of a server: the one that holds a file lock.
 
-The kernel gives the lock up with the process, however that ends, and the next one takes it.
+The kernel releases the lock when the process ends in any way, and another process acquires it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Leadership:
-    """A lock on a file, held by one process at a time."""
+    """A lock on a file that one process holds at a time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -22,11 +22,11 @@ class Leadership:
 
     @property
     def held(self) -> bool:
-        """Whether this process holds it."""
+        """Whether this process holds the lock."""
         return self._descriptor is not None
 
-    def take(self) -> bool:
-        """Takes the lock where nobody holds it; returns whether this process does now."""
+    def acquire(self) -> bool:
+        """Acquires the lock if it is free. Returns whether this process holds it now."""
         if self._descriptor is not None:
             return True
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -38,8 +38,8 @@ class Leadership:
         self._descriptor = descriptor
         return True
 
-    def give_up(self) -> None:
-        """Gives the lock to whoever wants it."""
+    def release(self) -> None:
+        """Releases the lock if this process holds it."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -1,7 +1,7 @@
-"""Where events come from: the log of decision records and the change log, each read on from a mark.
+"""Reads the audit log and the change log, and puts their entries into the spool as events.
 
-The mark is moved in the transaction that puts the events into the spool. So each record and each
-change is exported once, whatever processes end in between, and however.
+The read position of each log is a mark in the spool. It moves in the transaction that stores the
+events, so each record and each change is exported once, even if a process crashes in between.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from pdp.domain.decision_record import DecisionRecord
-from pdp.export.ocsf.changes import change_uid, event_of
-from pdp.export.ocsf.decisions import events_of
+from pdp.export.ocsf.changes import change_event, change_uid
+from pdp.export.ocsf.decisions import decision_events
 from pdp.export.siem.text import compact
 
 if TYPE_CHECKING:
@@ -25,105 +25,109 @@ if TYPE_CHECKING:
 
 RECORDS: Final = "records"
 CHANGES: Final = "changes"
-"""The spool's marks: the last sequence and the last revision that was exported."""
+"""The marks in the spool: the last exported record number and the last exported revision."""
 
-AT_ONCE: Final = 128
+PAGE: Final = 128
+"""Entries that are read at a time."""
 
 _log: Final = structlog.get_logger("pdp.exports")
 
 
 class RecordLog(Protocol):
-    """The log of decision records, of all tenants. Used by one thread."""
+    """The audit log of all tenants. Used by one thread."""
 
     def last(self) -> int:
-        """Returns the sequence of the newest record; 0 where there is none."""
+        """Returns the sequence number of the newest record; 0 if there is none."""
 
     def read_on(self, after: int, limit: int) -> Sequence[StoredRecord]:
-        """Returns up to `limit` records with a sequence above `after`, oldest first."""
+        """Returns up to `limit` records with a sequence number above `after`, oldest first."""
 
 
 class ChangeLogSource(Protocol):
-    """The change log, as the server has it."""
+    """The change log, read through the server."""
 
     @property
     def revision(self) -> int:
-        """The last revision that is known."""
+        """The last revision that this process knows."""
 
     def newest(self) -> Awaitable[int]:
-        """Returns the last revision that there is; awaited in the exporter."""
+        """Returns the last revision in the store."""
 
     def changes(self, since: int, limit: int) -> Awaitable[Sequence[Change]]:
-        """Returns up to `limit` changes after `since`, oldest first; awaited in the exporter."""
+        """Returns up to `limit` changes after revision `since`, oldest first."""
 
 
 class Sources:
-    """Both logs, and how far they were read."""
+    """The two logs that are exported."""
 
     def __init__(self, records: RecordLog, changes: ChangeLogSource) -> None:
         self._records = records
         self._changes = changes
-        self._at_first = changes.revision
+        self._initial_revision = changes.revision
 
-    def begin(self, spool: Spool) -> None:
-        """Marks what was there before there was anyone to tell of it: that is no news.
+    def start(self, spool: Spool) -> None:
+        """Sets the marks for the first export: entries that exist by now are not exported.
 
-        Called before this process writes to either log. One that ends before its mark is not the
-        log that the mark was made in: it was begun anew, or an older copy was put in its place.
-        What is in it by now is no news either, what comes is.
+        Call it before this process writes to either log. If a log ends before its mark, it was
+        started anew or replaced by an older copy. Then, too, only later entries are exported.
         """
         mark = spool.mark(RECORDS)
-        last = self._records.last()  # after the mark, which others move on with the log
+        last = self._records.last()  # read after the mark: other processes advance both
         if mark is None:
             spool.append([], {RECORDS: last})
         elif last < mark:
             _restart(spool, RECORDS, mark, last)
         if spool.mark(CHANGES) is None:
-            spool.append([], {CHANGES: self._at_first})
+            spool.append([], {CHANGES: self._initial_revision})
 
-    def take_records(self, spool: Spool) -> bool:
-        """Puts records into the spool; returns whether there may be more."""
-        kept = self._records.read_on(spool.mark(RECORDS) or 0, AT_ONCE)
-        if kept:
-            spool.append(list(_events(kept)), {RECORDS: kept[-1].sequence})
-        return len(kept) == AT_ONCE
+    def export_records(self, spool: Spool) -> bool:
+        """Puts the next decision records into the spool. Returns whether there may be more."""
+        rows = self._records.read_on(spool.mark(RECORDS) or 0, PAGE)
+        if rows:
+            spool.append(list(_record_events(rows)), {RECORDS: rows[-1].sequence})
+        return len(rows) == PAGE
 
-    async def take_changes(self, spool: Spool) -> bool:
-        """Puts admin changes into the spool; returns whether there may be more."""
+    async def export_changes(self, spool: Spool) -> bool:
+        """Puts the next admin changes into the spool. Returns whether there may be more."""
         since = spool.mark(CHANGES) or 0
         known = self._changes.revision
-        if known < since and await self._changes.newest() < since:  # see `begin`
-            _restart(spool, CHANGES, since, self._at_first)
+        if known < since and await self._changes.newest() < since:  # see `start`
+            _restart(spool, CHANGES, since, self._initial_revision)
             return True
         if known <= since:
             return False
-        changes = await self._changes.changes(since, AT_ONCE)
-        events = [(change_uid(each), each.at, compact(event_of(each))) for each in changes]
+        changes = await self._changes.changes(since, PAGE)
+        events = [(change_uid(each), each.at, compact(change_event(each))) for each in changes]
         if changes:
             spool.append(events, {CHANGES: changes[-1].revision})
-        return len(changes) == AT_ONCE
+        return len(changes) == PAGE
 
 
 def _restart(spool: Spool, log: str, mark: int, last: int) -> None:
-    _log.warning("a log ends before what was exported of it", log=log, exported=mark, last=last)
+    _log.warning(
+        "a log ends before its export position and is exported from its end",
+        log=log,
+        exported=mark,
+        last=last,
+    )
     spool.append([], {log: last})
 
 
-def forget(spool: Spool) -> None:
-    """Forgets how far was read: nobody is told of what comes now."""
-    with spool.transaction() as connection:
-        connection.execute("DELETE FROM marks WHERE name IN (?, ?)", (RECORDS, CHANGES))
+def reset(spool: Spool) -> None:
+    """Deletes the marks, because no connector is configured: the next start sets new ones."""
+    spool.delete_marks(RECORDS, CHANGES)
 
 
-def _events(kept: Sequence[StoredRecord]) -> Iterator[tuple[str, float, bytes]]:
-    for each in kept:
+def _record_events(rows: Sequence[StoredRecord]) -> Iterator[tuple[str, float, bytes]]:
+    for row in rows:
         try:
-            record = DecisionRecord.from_json(json.loads(each.body))
-            found = [
+            record = DecisionRecord.from_json(json.loads(row.body))
+            events = [
                 (event["metadata"]["uid"], record.time, compact(event))
-                for event in events_of(record)
+                for event in decision_events(record)
             ]
         except (KeyError, TypeError, ValueError):
-            # Made by a release that keeps other things: it must not keep all others from going.
-            _log.exception("a record cannot be exported", sequence=each.sequence)
+            # Another release may have written the record. It must not block the others.
+            _log.exception("a record cannot be exported", sequence=row.sequence)
         else:
-            yield from found
+            yield from events

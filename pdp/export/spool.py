@@ -1,48 +1,86 @@
-"""What is still to be delivered, on disk: events for SIEMs, alerts, and what nobody would take.
+"""The spool: events, alerts and dead letters on disk until they are delivered.
 
-An event is written once; each connector has a cursor over all of them, moved when the product has
-acknowledged, so what it has not taken stays, in order, for as long as there is room. One thread
-uses a `Spool`; processes share the file.
+An event is stored once, for all connectors. Each connector has a cursor, which moves when the
+product has acknowledged a batch. So the events that a product has not taken stay in order, as long
+as there is room. This module alone knows the SQL of the spool.
 """
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pdp.errors import ConfigError
 from pdp.export.siem.base import Event
-from pdp.export.spool_file import opened
+from pdp.store.files import enable_wal, read_header
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-_TIMEOUT_S: Final = 10.0
-"""How long another process that writes is waited for."""
-
 MAX_DEAD: Final = 100_000
-"""Dead letters that are kept; of more, the oldest go, and are counted as dropped."""
+"""The most dead letters. If there are more, the oldest are removed and count as dropped."""
 
 DEAD_DROPPED: Final = "dead_dropped"
-"""The mark of how many went."""
+ALERTS_DROPPED: Final = "alerts_dropped"
+"""The marks that count dropped dead letters and dropped alerts."""
+
+_APPLICATION_ID: Final = 0x50445053
+"""Marks a SQLite file as a spool: "PDPS"."""
+
+_VERSION: Final = 1
+_TIMEOUT_S: Final = 10.0
+"""How long to wait for another process that writes."""
 
 _BYTES: Final = "bytes"
-_KEEP: Final = 0.9  # of the room, when there is no more of it
-_MINE: Final = "(connector IS NULL OR connector = ?)"
+"""The mark that counts the bytes of all waiting events."""
+
+_TARGET_SHARE: Final = 0.9
+"""A full spool shrinks to this share of its limit."""
+
+_FOR_CONNECTOR: Final = "(connector IS NULL OR connector = ?)"
+
+# One transaction: processes that start at the same time see all of the schema or nothing.
+_SCHEMA: Final = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS events (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, connector TEXT, uid TEXT NOT NULL,
+  at REAL NOT NULL, queued_at REAL NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS cursors (
+  connector TEXT PRIMARY KEY, seq INTEGER NOT NULL, delivered INTEGER NOT NULL DEFAULT 0,
+  dropped INTEGER NOT NULL DEFAULT 0, failing_since REAL, last_error TEXT NOT NULL DEFAULT '');
+CREATE TABLE IF NOT EXISTS dead_letters (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, destination TEXT NOT NULL,
+  uid TEXT NOT NULL, at REAL NOT NULL, died_at REAL NOT NULL, reason TEXT NOT NULL,
+  address TEXT NOT NULL DEFAULT '', body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS alerts (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, due_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+  at REAL NOT NULL, destination TEXT NOT NULL, address TEXT NOT NULL, uid TEXT NOT NULL,
+  body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS alerts_due ON alerts (due_at);
+CREATE TABLE IF NOT EXISTS windows (
+  key TEXT PRIMARY KEY, ends_at REAL NOT NULL, suppressed INTEGER NOT NULL,
+  destination TEXT NOT NULL, address TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {_VERSION};
+COMMIT;
+"""
 
 
-class Standing(NamedTuple):
-    """How a connector's deliveries stand.
+class DeliveryStatus(NamedTuple):
+    """The status of the deliveries to a connector.
 
     Attributes:
-        waiting: events that it has not taken yet.
-        oldest_at: since when the oldest of them has waited; None where there is none.
-        delivered, dropped: events so far; dropped for want of room.
-        failing_since: since when nothing could be delivered; None where it can.
-        last_error: why not.
-        dead: events that it will never take.
+        waiting: events that are not delivered yet.
+        oldest_at: when the oldest of them was queued; None if there is none.
+        delivered, dropped: events so far; dropped because the spool was full.
+        failing_since: when deliveries began to fail; None if they succeed.
+        last_error: why they fail.
+        dead: dead letters of the connector.
     """
 
     waiting: int = 0
@@ -54,49 +92,120 @@ class Standing(NamedTuple):
     dead: int = 0
 
 
+class DeadLetter(NamedTuple):
+    """An event or an alert that could not be delivered.
+
+    Attributes:
+        id: identifies it.
+        kind: `siem` or `alert`.
+        destination: the connector; for an alert, the tenant and the name of the alert rule.
+        uid: of the event, or of the decision.
+        at: when the event happened or the alert was queued.
+        died_at: when the delivery was given up.
+        reason: why it was given up.
+        body: the content to deliver.
+    """
+
+    id: int
+    kind: str
+    destination: str
+    uid: str
+    at: float
+    died_at: float
+    reason: str
+    body: bytes
+
+
+class Alert(NamedTuple):
+    """A queued alert.
+
+    Attributes:
+        attempts: the number of failed deliveries.
+        at: when it was queued.
+        destination: the tenant and the name of the rule.
+        address: the webhook.
+        uid: of the decision; empty for a summary.
+        body: the message.
+    """
+
+    id: int
+    attempts: int
+    at: float
+    destination: str
+    address: str
+    uid: str
+    body: bytes
+
+
+class AlertWindow(NamedTuple):
+    """A time window in which only the first of several similar alerts is sent.
+
+    Attributes:
+        key: what the alerts have in common.
+        suppressed: how many alerts were not sent.
+        destination, address: see `Alert`.
+    """
+
+    key: str
+    suppressed: int
+    destination: str
+    address: str
+
+
 class Spool:
-    """The file. Every method raises `sqlite3.Error` where it cannot be read or written."""
+    """The spool file. Used by one thread; several processes may share the file.
+
+    Every method raises `sqlite3.Error` if the file cannot be read or written.
+    """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
-        """Opens the file, made where it is not there.
+        """Opens the file, and creates it if it does not exist.
+
+        Args:
+            path: the file.
+            max_bytes: the limit for the bodies of waiting events.
 
         Raises:
-            ConfigError: it is another program's, or a newer version's.
-            OSError: it cannot be made.
+            ConfigError: the file belongs to another program or to a newer version.
+            OSError: the file cannot be created.
         """
         self._max_bytes = max_bytes
-        self.connection = opened(path, _TIMEOUT_S)
+        self._connection = _open(path)
 
     def close(self) -> None:
         """Closes the file."""
-        self.connection.close()
+        self._connection.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Opens a transaction, the only one of all processes; within one, goes on with that."""
-        if self.connection.in_transaction:
-            yield self.connection
+    def transaction(self) -> Iterator[None]:
+        """Groups calls into one write transaction. A nested call joins the outer transaction."""
+        if self._connection.in_transaction:
+            yield
             return
-        self.connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute("BEGIN IMMEDIATE")
         try:
-            yield self.connection
+            yield
         except BaseException:
-            self.connection.execute("ROLLBACK")
+            self._connection.execute("ROLLBACK")
             raise
-        self.connection.execute("COMMIT")
+        self._connection.execute("COMMIT")
+
+    # Events
 
     def attach(self, connectors: Sequence[str]) -> None:
-        """Says which connectors there are: a new one begins with what comes next, and what waited
-        for one that is no more is forgotten.
+        """Sets the configured connectors.
+
+        A new connector starts with the next event. The waiting events of a removed connector are
+        discarded.
         """
-        with self.transaction() as connection:
+        with self.transaction():
             last = self._last_seq()
-            known = {row[0] for row in connection.execute("SELECT connector FROM cursors")}
-            connection.executemany(
+            known = {row[0] for row in self._connection.execute("SELECT connector FROM cursors")}
+            self._connection.executemany(
                 "INSERT INTO cursors (connector, seq) VALUES (?, ?)",
                 [(each, last) for each in connectors if each not in known],
             )
-            connection.executemany(
+            self._connection.executemany(
                 "DELETE FROM cursors WHERE connector = ?",
                 [(each,) for each in known.difference(connectors)],
             )
@@ -110,31 +219,32 @@ class Spool:
     ) -> None:
         """Adds events (uid, time, body) for all connectors, or for one.
 
-        Where there is no room, the oldest events make it; they are counted as dropped for each
-        connector that had not taken them.
+        If the spool is full, the oldest events are removed. An event counts as dropped for each
+        connector that had not taken it.
 
         Args:
-            events: in the order in which they are to be delivered.
-            marks: what has been read of a source, kept with the events that were made of it.
-            connector: the only one that is to have them; None for all.
+            events: in the order of delivery.
+            marks: the read positions of the sources, stored in the same transaction.
+            connector: the only connector that gets the events; None for all.
         """
         now = time.time()
-        with self.transaction() as connection:
-            connection.executemany(
+        with self.transaction():
+            self._connection.executemany(
                 "INSERT INTO events (connector, uid, at, queued_at, body) VALUES (?, ?, ?, ?, ?)",
                 [(connector, uid, at, now, body) for uid, at, body in events],
             )
             for name, value in (marks or {}).items():
                 self._set_mark(name, value)
-            held = self.add_held(sum(len(body) for _, _, body in events))
-            if held > self._max_bytes:
-                self._make_room(held - int(self._max_bytes * _KEEP))
+            waiting = self._add_bytes(sum(len(body) for _, _, body in events))
+            if waiting > self._max_bytes:
+                self._drop_oldest(waiting - int(self._max_bytes * _TARGET_SHARE))
 
     def batch(self, connector: str, max_events: int, max_bytes: int) -> list[Event]:
-        """Returns the next events of a connector, one at least where there is any."""
-        rows = self.connection.execute(
+        """Returns the next events of a connector: at least one if any wait."""
+        rows = self._connection.execute(
             f"SELECT seq, uid, at, body FROM events WHERE seq > "  # noqa: S608 - no input in it
-            f"(SELECT seq FROM cursors WHERE connector = ?) AND {_MINE} ORDER BY seq LIMIT ?",
+            f"(SELECT seq FROM cursors WHERE connector = ?) AND {_FOR_CONNECTOR} "
+            "ORDER BY seq LIMIT ?",
             (connector, connector, max_events),
         )
         events: list[Event] = []
@@ -146,9 +256,9 @@ class Spool:
             events.append(Event(*row))
         return events
 
-    def queued_since(self, seq: int) -> float:
-        """Returns since when an event waits; 0 where it is there no more."""
-        row = self.connection.execute(
+    def queued_at(self, seq: int) -> float:
+        """Returns when an event was queued; 0 if it no longer exists."""
+        row = self._connection.execute(
             "SELECT queued_at FROM events WHERE seq = ?", (seq,)
         ).fetchone()
         return row[0] if row else 0.0
@@ -156,41 +266,42 @@ class Spool:
     def acknowledge(
         self, connector: str, events: Sequence[Event], refused: Sequence[tuple[Event, str]] = ()
     ) -> None:
-        """Moves a connector's cursor behind `events`; those that it refused become dead letters."""
-        with self.transaction() as connection:
-            self._bury(connector, refused)
-            # Never back: somebody may have made room meanwhile.
-            connection.execute(
+        """Moves a connector's cursor behind `events`. The refused ones become dead letters."""
+        with self.transaction():
+            self._bury_events(connector, refused)
+            # MAX: if another process has dropped events, the cursor is already further.
+            self._connection.execute(
                 "UPDATE cursors SET seq = MAX(seq, ?), delivered = delivered + ?, "
                 "failing_since = NULL, last_error = '' WHERE connector = ?",
                 (events[-1].seq, len(events) - len(refused), connector),
             )
             self._prune()
 
-    def failed(self, connector: str, reason: str) -> None:
-        """Notes that nothing can be delivered now."""
-        self.connection.execute(
+    def record_failure(self, connector: str, reason: str) -> None:
+        """Records that deliveries to a connector fail."""
+        self._connection.execute(
             "UPDATE cursors SET failing_since = COALESCE(failing_since, ?), last_error = ? "
             "WHERE connector = ?",
             (time.time(), reason, connector),
         )
 
-    def standings(self) -> dict[str, Standing]:
-        """Returns how the connectors stand, by id."""
+    def statuses(self) -> dict[str, DeliveryStatus]:
+        """Returns the delivery status of each connector by id."""
         dead = dict(
-            self.connection.execute(
+            self._connection.execute(
                 "SELECT destination, COUNT(*) FROM dead_letters WHERE kind = 'siem' GROUP BY 1"
             ).fetchall()
         )
         last = self._last_seq()
-        found: dict[str, Standing] = {}
-        for row in self.connection.execute("SELECT * FROM cursors").fetchall():
+        statuses: dict[str, DeliveryStatus] = {}
+        for row in self._connection.execute("SELECT * FROM cursors").fetchall():
             connector, seq, delivered, dropped, failing_since, last_error = row
-            oldest = self.connection.execute(
-                f"SELECT queued_at FROM events WHERE seq > ? AND {_MINE} ORDER BY seq LIMIT 1",  # noqa: S608
+            oldest = self._connection.execute(
+                f"SELECT queued_at FROM events WHERE seq > ? AND {_FOR_CONNECTOR} "  # noqa: S608
+                "ORDER BY seq LIMIT 1",
                 (seq, connector),
             ).fetchone()
-            found[connector] = Standing(
+            statuses[connector] = DeliveryStatus(
                 waiting=last - seq if oldest else 0,
                 oldest_at=oldest[0] if oldest else None,
                 delivered=delivered,
@@ -199,83 +310,292 @@ class Spool:
                 last_error=last_error,
                 dead=dead.get(connector, 0),
             )
-        return found
+        return statuses
+
+    # Marks: read positions of sources, and counters
 
     def mark(self, name: str) -> int | None:
-        """Returns what has been read of a source; None where nothing has."""
-        row = self.connection.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
+        """Returns a read position or a counter; None if it is not set."""
+        row = self._connection.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
-    @property
-    def held_bytes(self) -> int:
-        """Bytes of the events that wait."""
-        return self.mark(_BYTES) or 0
-
-    def add_held(self, size: int) -> int:
-        """Counts bytes of events that were added or removed; returns those that wait now."""
-        held = self.held_bytes + size
-        self._set_mark(_BYTES, held)
-        return held
+    def delete_marks(self, *names: str) -> None:
+        """Deletes read positions or counters."""
+        with self.transaction():
+            self._connection.executemany(
+                "DELETE FROM marks WHERE name = ?", [(each,) for each in names]
+            )
 
     def count(self, name: str, number: int = 1) -> None:
-        """Adds to a mark that counts something."""
+        """Adds to a counter."""
         self._set_mark(name, (self.mark(name) or 0) + number)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """The size of all waiting events."""
+        return self.mark(_BYTES) or 0
+
+    # Alerts
+
+    def open_window(self, key: str, destination: str, address: str, length_s: float) -> int | None:
+        """Opens a window for similar alerts, if none is open.
+
+        Args:
+            key: what the alerts have in common.
+            destination: see `Alert`.
+            address: see `Alert`.
+            length_s: the length of the window; 0 opens none.
+
+        Returns:
+            None if a window is open: the alert is counted as suppressed and must not be sent. Else
+            how many alerts the previous window suppressed without reporting them.
+        """
+        now = time.time()
+        row = self._connection.execute(
+            "SELECT ends_at, suppressed FROM windows WHERE key = ?", (key,)
+        ).fetchone()
+        if row and now < row[0]:
+            self._connection.execute(
+                "UPDATE windows SET suppressed = suppressed + 1 WHERE key = ?", (key,)
+            )
+            return None
+        if length_s > 0:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO windows VALUES (?, ?, 0, ?, ?)",
+                (key, now + length_s, destination, address),
+            )
+        return row[1] if row else 0
+
+    def expired_windows(self) -> list[AlertWindow]:
+        """Returns the windows that have ended."""
+        rows = self._connection.execute(
+            "SELECT key, suppressed, destination, address FROM windows WHERE ends_at <= ?",
+            (time.time(),),
+        )
+        return [AlertWindow(*row) for row in rows]
+
+    def delete_window(self, key: str) -> None:
+        """Deletes a window."""
+        self._connection.execute("DELETE FROM windows WHERE key = ?", (key,))
+
+    def add_alert(self, destination: str, address: str, uid: str, body: bytes) -> None:
+        """Queues an alert for delivery now; see `Alert` for the arguments."""
+        now = time.time()
+        self._insert_alert((now, now, destination, address, uid, body))
+
+    def due_addresses(self, exclude: Collection[str], limit: int) -> list[str]:
+        """Returns up to `limit` webhooks with due alerts, except those in `exclude`."""
+        rows = self._connection.execute(
+            "SELECT address FROM alerts WHERE due_at <= ? GROUP BY address ORDER BY MIN(due_at)",
+            (time.time(),),
+        )
+        return list(islice((address for (address,) in rows if address not in exclude), limit))
+
+    def due_alerts(self, limit: int, address: str | None = None) -> list[Alert]:
+        """Returns up to `limit` due alerts, oldest first, for one webhook or for all."""
+        rows = self._connection.execute(
+            "SELECT id, attempts, at, destination, address, uid, body FROM alerts "
+            "WHERE due_at <= ?1 AND (?2 IS NULL OR address = ?2) ORDER BY due_at, id LIMIT ?3",
+            (time.time(), address, limit),
+        )
+        return [Alert(*row) for row in rows]
+
+    def count_alerts(self) -> int:
+        """Returns how many alerts are queued."""
+        return int(self._connection.execute("SELECT COUNT(*) FROM alerts").fetchone()[0])
+
+    def delete_alert(self, alert: Alert) -> None:
+        """Deletes a delivered alert."""
+        self._connection.execute("DELETE FROM alerts WHERE id = ?", (alert.id,))
+
+    def postpone_alert(self, alert: Alert, wait_s: float) -> None:
+        """Delays an alert, and all other alerts for its webhook, after a failed delivery."""
+        due_at = time.time() + wait_s
+        with self.transaction():
+            self._connection.execute(
+                "UPDATE alerts SET attempts = attempts + 1 WHERE id = ?", (alert.id,)
+            )
+            self._connection.execute(
+                "UPDATE alerts SET due_at = MAX(due_at, ?) WHERE address = ?",
+                (due_at, alert.address),
+            )
+
+    def bury_alert(self, alert: Alert, reason: str) -> None:
+        """Turns an alert into a dead letter."""
+        with self.transaction():
+            self._connection.execute(
+                "INSERT INTO dead_letters "
+                "(kind, destination, uid, at, died_at, reason, address, body) "
+                "VALUES ('alert', ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    alert.destination,
+                    alert.uid,
+                    alert.at,
+                    time.time(),
+                    reason,
+                    alert.address,
+                    alert.body,
+                ),
+            )
+            self.delete_alert(alert)
+            self._limit_dead_letters()
+
+    # Dead letters
+
+    def dead_letters(self, destination: str | None = None, limit: int = 100) -> list[DeadLetter]:
+        """Returns the oldest dead letters, of all destinations or of one."""
+        rows = self._connection.execute(
+            "SELECT id, kind, destination, uid, at, died_at, reason, body FROM dead_letters "
+            "WHERE ?1 IS NULL OR destination = ?1 ORDER BY id LIMIT ?2",
+            (destination, limit),
+        )
+        return [DeadLetter(*row) for row in rows]
+
+    def count_dead_letters(self) -> int:
+        """Returns how many dead letters there are."""
+        return int(self._connection.execute("SELECT COUNT(*) FROM dead_letters").fetchone()[0])
+
+    def resend(self, ids: Sequence[int] | None = None, destination: str | None = None) -> int:
+        """Queues dead letters again, behind everything that waits, and returns how many.
+
+        Args:
+            ids: the dead letters to send; None for all.
+            destination: only those of this destination; None for all.
+        """
+        now = time.time()
+        with self.transaction():
+            rows = self._connection.execute(
+                "SELECT id, kind, destination, uid, at, address, body FROM dead_letters "
+                "WHERE ?1 IS NULL OR destination = ?1 ORDER BY id",
+                (destination,),
+            ).fetchall()
+            selection = [row for row in rows if ids is None or row[0] in ids]
+            for letter_id, kind, target, uid, at, address, body in selection:
+                if kind == "siem":
+                    self._connection.execute(
+                        "INSERT INTO events (connector, uid, at, queued_at, body) "
+                        "VALUES (?, ?, ?, ?, ?)",
+                        (target, uid, at, now, body),
+                    )
+                    self._add_bytes(len(body))
+                else:
+                    self._insert_alert((now, at, target, address, uid, body))
+                self._connection.execute("DELETE FROM dead_letters WHERE id = ?", (letter_id,))
+        return len(selection)
+
     def _set_mark(self, name: str, value: int) -> None:
-        self.connection.execute(
+        self._connection.execute(
             "INSERT INTO marks VALUES (?, ?) "
             "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (name, value),
         )
 
+    def _add_bytes(self, size: int) -> int:
+        """Adds to the size of all waiting events, and returns it."""
+        waiting = self.waiting_bytes + size
+        self._set_mark(_BYTES, waiting)
+        return waiting
+
+    def _insert_alert(self, row: tuple[float, float, str, str, str, bytes]) -> None:
+        self._connection.execute(
+            "INSERT INTO alerts (due_at, at, destination, address, uid, body) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            row,
+        )
+
     def _last_seq(self) -> int:
-        row = self.connection.execute(
+        row = self._connection.execute(
             "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
         ).fetchone()
         return row[0] if row else 0
 
-    def _bury(self, connector: str, refused: Sequence[tuple[Event, str]]) -> None:
+    def _bury_events(self, connector: str, refused: Sequence[tuple[Event, str]]) -> None:
         if not refused:
             return
         now = time.time()
-        self.connection.executemany(
+        self._connection.executemany(
             "INSERT INTO dead_letters (kind, destination, uid, at, died_at, reason, body) "
             "VALUES ('siem', ?, ?, ?, ?, ?, ?)",
             [(connector, each.uid, each.at, now, reason, each.body) for each, reason in refused],
         )
-        self.bound_dead_letters()
+        self._limit_dead_letters()
 
-    def bound_dead_letters(self) -> None:
-        """Removes the oldest dead letters, where there are too many."""
-        gone = self.connection.execute(
+    def _limit_dead_letters(self) -> None:
+        """Removes the oldest dead letters if there are more than `MAX_DEAD`."""
+        removed = self._connection.execute(
             "DELETE FROM dead_letters WHERE id <= (SELECT MAX(id) FROM dead_letters) - ?",
             (MAX_DEAD,),
         ).rowcount
-        if gone:
-            self.count(DEAD_DROPPED, gone)
+        if removed:
+            self.count(DEAD_DROPPED, removed)
 
-    def _make_room(self, wanted: int) -> None:
-        freed = cut = 0
-        rows = self.connection.execute("SELECT seq, LENGTH(body) FROM events ORDER BY 1")
-        while freed < wanted and (row := rows.fetchone()):
-            cut = row[0]
+    def _drop_oldest(self, size: int) -> None:
+        """Removes the oldest events, at least `size` bytes of them."""
+        freed = last = 0
+        rows = self._connection.execute("SELECT seq, LENGTH(body) FROM events ORDER BY 1")
+        while freed < size and (row := rows.fetchone()):
+            last = row[0]
             freed += row[1]
-        self.connection.execute(
+        self._connection.execute(
             "UPDATE cursors SET dropped = dropped + (SELECT COUNT(*) FROM events AS e WHERE "
             "e.seq > cursors.seq AND e.seq <= ?1 AND "
             "(e.connector IS NULL OR e.connector = cursors.connector)), seq = MAX(seq, ?1) "
             "WHERE seq < ?1",
-            (cut,),
+            (last,),
         )
         self._prune()
 
     def _prune(self) -> None:
-        """Removes what every connector has taken, or all where there are none."""
-        row = self.connection.execute("SELECT MIN(seq) FROM cursors").fetchone()
+        """Removes the events that all connectors have taken; all events if there is none."""
+        row = self._connection.execute("SELECT MIN(seq) FROM cursors").fetchone()
         taken = self._last_seq() if row[0] is None else row[0]
-        freed = self.connection.execute(
+        freed = self._connection.execute(
             "SELECT COALESCE(SUM(LENGTH(body)), 0) FROM events WHERE seq <= ?", (taken,)
         ).fetchone()[0]
         if freed:
-            self.connection.execute("DELETE FROM events WHERE seq <= ?", (taken,))
-            self.add_held(-freed)
+            self._connection.execute("DELETE FROM events WHERE seq <= ?", (taken,))
+            self._add_bytes(-freed)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Opens the file without implicit transactions, and creates it if it does not exist.
+
+    Raises:
+        ConfigError: the file belongs to another program or to a newer version. It is unchanged.
+        OSError, sqlite3.Error: the file cannot be read or written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    connection = sqlite3.connect(
+        path, timeout=_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        if not _has_schema(connection, path):
+            enable_wal(connection, _TIMEOUT_S)
+            connection.executescript(_SCHEMA)
+        # A power failure may lose the last commits. Their marks are lost with them, so the events
+        # are read again from the logs, which are synced (FULL).
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _has_schema(connection: sqlite3.Connection, path: Path) -> bool:
+    """Returns whether the file has the current schema.
+
+    Raises:
+        ConfigError: see `_open`.
+    """
+    header = read_header(connection)
+    if header.tables and header.application_id != _APPLICATION_ID:
+        raise ConfigError(
+            f"{path} is not a spool of this product. Move it away, and a new one is created."
+        )
+    if header.version > _VERSION:
+        raise ConfigError(
+            f"{path} was created by a newer version of this product. Run that version, or move the "
+            "file away: the events and alerts in it are then not delivered."
+        )
+    return bool(header.tables) and header.version == _VERSION

@@ -14,7 +14,7 @@ import structlog
 
 from pdp.admin.workspace import Workspace
 from pdp.audit.acknowledgements import LoopAcknowledgements
-from pdp.bootstrap.policies import first_publisher, open_store, risk_table
+from pdp.bootstrap.policies import create_publisher, load_risk_table, open_policies
 from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.config import Settings, check_auth
 from pdp.detect.ner import NerEngine, open_engine
@@ -143,9 +143,9 @@ class _Parts:
 
 
 async def _assemble(stack: AsyncExitStack, settings: Settings, worker: Worker | None) -> _Parts:
-    store = open_store(settings.store_url)
+    store = open_policies(settings.store_url)
     stack.callback(store.close)
-    publisher = first_publisher(store, risk_table(settings.risk_file))
+    publisher = create_publisher(store, load_risk_table(settings.risk_file))
     workspace = Workspace(store, publisher)
     stack.callback(workspace.close)
     ner = _models(settings)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pdp.errors import ConfigError
-from pdp.export.alerts.addresses import Reach, hosts_of, networks_of
-from pdp.export.alerts.delivery_check import AlertTrials
+from pdp.export.alerts.addresses import AllowedDestinations, parse_hosts, parse_networks
+from pdp.export.alerts.delivery_check import DeliveryChecker
 from pdp.export.deliveries import ExportSettings
-from pdp.export.delivery_worker import Pace
+from pdp.export.delivery_worker import DeliveryTiming
 from pdp.export.exporter import Exporter
-from pdp.export.siem.directory import Directory
-from pdp.export.siem.registry import registered
+from pdp.export.siem.directory import ConnectorDirectory
+from pdp.export.siem.registry import load_connectors
 from pdp.export.siem.text import timestamp
 from pdp.export.sources import Sources
 
@@ -43,8 +43,8 @@ class ExportSubsystem:
     """
 
     exporter: Exporter
-    directory: Directory
-    trials: AlertTrials
+    directory: ConnectorDirectory
+    trials: DeliveryChecker
 
     @classmethod
     def from_settings(
@@ -55,15 +55,17 @@ class ExportSubsystem:
         Raises:
             ConfigError: a setting, or an environment variable of a connector, is invalid.
         """
-        reach = Reach(networks_of(settings.alert_networks), hosts_of(settings.alert_hosts))
-        connectors = registered(environ)
+        destinations = AllowedDestinations(
+            parse_networks(settings.alert_networks), parse_hosts(settings.alert_hosts)
+        )
+        connectors = load_connectors(environ)
         exporter = Exporter(
             ExportSettings(
                 directory=settings.data_dir,
                 max_bytes=settings.siem_spool_mb * _MEGABYTE,
                 window_s=settings.alert_window_s,
-                reach=reach,
-                pace=Pace(linger_s=settings.siem_flush_s),
+                destinations=destinations,
+                timing=DeliveryTiming(linger_s=settings.siem_flush_s),
             ),
             {
                 name: each.connector
@@ -71,13 +73,16 @@ class ExportSubsystem:
                 if each.connector is not None
             },
         )
-        return cls(exporter, Directory(lambda: connectors, exporter), AlertTrials(reach))
+        directory = ConnectorDirectory(lambda: connectors, exporter)
+        return cls(exporter, directory, DeliveryChecker(destinations))
 
     @classmethod
     def disabled(cls) -> ExportSubsystem:
         """Returns an export that delivers nothing, for use without settings. It cannot start."""
         exporter = Exporter(ExportSettings(Path()), {})
-        return cls(exporter, Directory(lambda: registered({}), exporter), AlertTrials())
+        return cls(
+            exporter, ConnectorDirectory(lambda: load_connectors({}), exporter), DeliveryChecker()
+        )
 
     def start(
         self, records: RecordLog, publisher: Publisher, workspace: Workspace, metrics: Metrics
@@ -111,17 +116,17 @@ class ExportSubsystem:
         Everyone may read `/readyz`. So the errors of SIEM products appear only in the log and in
         `pdp siem status`.
         """
-        exports = self.exporter.exports
+        status = self.exporter.status
         checks = {
             f"siem_{name}": f"failing since {timestamp(each.failing_since)}"
             if each.failing_since
             else "ok"
-            for name, each in exports.standings.items()
+            for name, each in status.connectors.items()
         }
-        if exports.faulty:
+        if status.faulty:
             checks["exports"] = "failing: the spool cannot be written"
-        elif exports.dropped:
-            checks["exports"] = f"ok; {exports.dropped} events were dropped"
+        elif status.dropped:
+            checks["exports"] = f"ok; {status.dropped} events were dropped"
         return checks
 
 
@@ -150,25 +155,25 @@ def _measure(exporter: Exporter, metrics: Metrics) -> None:
     gauges = {
         "pdp_siem_waiting": (
             "Events not delivered yet to the SIEM that is furthest behind.",
-            lambda: max((each.waiting for each in exporter.exports.standings.values()), default=0),
+            lambda: max((each.waiting for each in exporter.status.connectors.values()), default=0),
         ),
         "pdp_siem_spool_bytes": (
             "Bytes of events in the spool.",
-            lambda: exporter.exports.held_bytes,
+            lambda: exporter.status.waiting_bytes,
         ),
         "pdp_siem_failing": (
             "Connectors whose deliveries fail now.",
             lambda: sum(
-                each.failing_since is not None for each in exporter.exports.standings.values()
+                each.failing_since is not None for each in exporter.status.connectors.values()
             ),
         ),
         "pdp_alerts_waiting": (
             "Alerts not delivered yet.",
-            lambda: exporter.exports.alerts_waiting,
+            lambda: exporter.status.alerts_waiting,
         ),
         "pdp_dead_letters": (
             "Events and alerts that could not be delivered.",
-            lambda: exporter.exports.dead_letters,
+            lambda: exporter.status.dead_letters,
         ),
     }
     for name, (help_text, read) in gauges.items():
@@ -176,10 +181,10 @@ def _measure(exporter: Exporter, metrics: Metrics) -> None:
     metrics.counter(
         "pdp_siem_dropped",
         "Events dropped because the spool was full.",
-        lambda: exporter.exports.dropped,
+        lambda: exporter.status.dropped,
     )
     metrics.counter(
         "pdp_alerts_dropped",
         "Alerts dropped because too many waited.",
-        lambda: exporter.exports.alerts_dropped,
+        lambda: exporter.status.alerts_dropped,
     )

@@ -1,1 +1,9 @@
-"""The store: a port, and its backends. Only `admin` and `app` use it; decisions never do."""
+"""The store: its port, and one folder for each backend. Decisions never read it.
+
+`open_store` and `open_audit_log` take a URL and choose the backend by its scheme. No other package
+imports a backend.
+"""
+
+from pdp.store.opening import default_audit_url, open_audit_log, open_store
+
+__all__ = ["default_audit_url", "open_audit_log", "open_store"]

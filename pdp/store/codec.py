@@ -1,4 +1,4 @@
-"""What a store keeps of a record, the same for every backend: bodies as JSON, and which texts."""
+"""The encoding of stored values, the same for every backend: JSON bodies, and the allowed texts."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def _is_unicode(text: str) -> bool:
 
 
 def check_texts(**texts: str | None) -> None:
-    """Checks that every backend can keep `texts`, named by the fields that they come from.
+    """Checks that every backend can store `texts`. The keywords are the names of the fields.
 
     Raises:
-        InvalidArgument: a text holds NUL, which PostgreSQL cannot keep, or a lone surrogate,
-            which is not Unicode. All fields at fault are named.
+        InvalidArgument: a text contains NUL, which PostgreSQL cannot store, or a lone surrogate,
+            which is not Unicode. The error names all such fields.
 
     """
     violations = []
@@ -41,8 +41,8 @@ def dump(body: Mapping[str, Any]) -> str:
     """Returns `body` as JSON.
 
     Raises:
-        InvalidArgument: it holds NaN, infinity or a lone surrogate, or is nested too deeply.
-        TypeError: it holds something that JSON has no form for: a fault of the program.
+        InvalidArgument: it contains NaN, infinity or a lone surrogate, or is nested too deeply.
+        TypeError: it contains a value that JSON cannot represent. This is a bug in the caller.
 
     """
     try:
@@ -56,10 +56,10 @@ def dump(body: Mapping[str, Any]) -> str:
 
 
 def load(text: str) -> dict[str, Any]:
-    """Returns the body that `dump` has written.
+    """Returns the body that `dump` encoded.
 
     Raises:
-        StoreUnavailable: the text is not the JSON of a body, so the store is damaged.
+        StoreUnavailable: the text is not a JSON object, so the store is damaged.
 
     """
     try:

@@ -1,7 +1,7 @@
-"""How batches of records are chained, the same for every backend.
+"""The hash chain over the batches of decision records, the same for every backend.
 
-Each batch has the hash of what it holds and of the hash before it. With a key the hashes are MACs,
-which nobody can make who has the file and not the key.
+The hash of a batch covers its records and the hash of the previous batch. With a key, the hashes
+are MACs: someone who has the file but not the key cannot forge them.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 GENESIS: Final = bytes(32)
-"""What the first batch has for the hash before it."""
+"""The previous hash of the first batch."""
 
 _MAGIC: Final = b"pdp-audit-1"
 
 
 class Batch(NamedTuple):
-    """The head of a batch.
+    """The header of a batch.
 
     Attributes:
-        sequence: 1 for the first, one more for each.
-        first_record: the sequence number of its first record, which go on from batch to batch.
-        records: how many it holds.
+        sequence: the number of the batch; the first is 1.
+        first_record: the sequence number of its first record. Record numbers continue from batch
+            to batch.
+        records: the number of its records.
         at: when it was written, in microseconds since the epoch.
-        note: what was done to the log itself, as JSON; empty for most.
-        previous: the hash of the batch before it.
-        hash: its own.
+        note: JSON about a change to the log itself, such as a removal; usually empty.
+        previous: the hash of the previous batch.
+        hash: the hash of this batch.
     """
 
     sequence: int
@@ -42,31 +43,31 @@ class Batch(NamedTuple):
 
     @property
     def next_record(self) -> int:
-        """The sequence number of the record that comes after its last."""
+        """The sequence number that follows the last record of the batch."""
         return self.first_record + self.records
 
 
 NO_BATCH: Final = Batch(0, 1, 0, 0, "", GENESIS, GENESIS)
-"""What comes before the first."""
+"""Stands for the batch before the first one."""
 
 
 def key_id(key: bytes) -> str:
-    """Returns what tells one key from another and says nothing of it; empty for none."""
+    """Returns an identifier of `key` that reveals nothing about it; empty if there is no key."""
     return hmac.new(key, b"pdp-audit-key-id", "sha256").hexdigest()[:16] if key else ""
 
 
-def chained(
+def next_batch(
     head: Batch, bodies: Sequence[str], at: int, *, note: str = "", key: bytes = b""
 ) -> Batch:
-    """Returns the batch of `bodies` that comes after `head`."""
+    """Returns the header of the batch of `bodies` that follows `head`."""
     batch = Batch(head.sequence + 1, head.next_record, len(bodies), at, note, head.hash, b"")
     return batch._replace(hash=digest(batch, (body.encode() for body in bodies), key))
 
 
 def digest(batch: Batch, bodies: Iterable[bytes], key: bytes) -> bytes:
-    """Returns the hash that a batch of `bodies` has.
+    """Returns the hash of a batch with these bodies.
 
-    Lengths go before what they are of, so that no two batches are hashed as the same bytes.
+    Each part is preceded by its length, so two different batches never hash the same bytes.
     """
     head = (
         f"{batch.sequence},{batch.first_record},{batch.records},{batch.at},{len(batch.note)},"

@@ -1,4 +1,4 @@
-"""What any store must do. Every backend passes `tests/contract/test_store*.py`."""
+"""The port of the store. Every backend passes `tests/contract/test_store*.py`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChangeFilter:
-    """Which changes are asked for; what is empty or None filters nothing, and all else ANDs.
+    """Selects changes. A change must match every field; an empty or None field matches all.
 
     Attributes:
-        tenant_id: whose; `PLATFORM` for what all tenants share. Always compared.
-        since, until: seconds since the epoch; the first is included, the last is not.
+        tenant_id: the tenant, always compared; `PLATFORM` for entities that all tenants share.
+        since, until: seconds since the epoch; `since` is inclusive, `until` is exclusive.
     """
 
     tenant_id: str
@@ -32,63 +32,63 @@ class ChangeFilter:
 
 
 class Reader(Protocol):
-    """A consistent view of the store, as it was when its context was opened.
+    """A consistent view of the store, as of the moment when its context was opened.
 
-    Ids and names are compared exactly: by their characters, case and all. What cannot be kept (see
-    `Transaction.put`) is not there either. Every method raises `StoreUnavailable` where the store
-    cannot be read, and `RuntimeError` once its context is closed.
+    Ids and names are compared exactly, character by character and case-sensitive. A lookup with a
+    text that the store cannot hold (see `Transaction.put`) finds nothing. Every method raises
+    `StoreUnavailable` if the store cannot be read, and `RuntimeError` if the context is closed.
     """
 
     def get(self, kind: str, tenant_id: str, entity_id: str) -> StoredEntity | None:
-        """Returns the record, or None where there is none or it is deleted."""
+        """Returns the entity, or None if there is none or if it is deleted."""
 
     def find(self, kind: str, tenant_id: str, name: str) -> StoredEntity | None:
-        """Returns the record of that name, compared exactly, or None."""
+        """Returns the entity with exactly that name, or None."""
 
     def list(self, kind: str, tenant_id: str) -> Sequence[StoredEntity]:
-        """Returns the records that are not deleted, in order of creation."""
+        """Returns the entities that are not deleted, in order of creation."""
 
     def count(self, kind: str, tenant_id: str) -> int:
-        """Returns how many records `list` would return."""
+        """Returns how many entities `list` would return."""
 
     def list_tenant(self, tenant_id: str) -> Sequence[StoredEntity]:
-        """Returns a tenant's records of all kinds, as `list` does those of one."""
+        """Returns a tenant's entities of all kinds, in the order of `list`."""
 
     def tenants(self) -> frozenset[str]:
-        """Returns the tenants that have ever changed anything, `PLATFORM` counted as one."""
+        """Returns the tenants that have ever changed anything, including `PLATFORM`."""
 
     def history(self, kind: str, tenant_id: str, entity_id: str) -> Sequence[Change]:
-        """Returns the changes of one entity, newest first; those of a deleted one too."""
+        """Returns the changes of one entity, newest first. The entity may be deleted."""
 
     def changes(self, since: int, limit: int = 1000) -> Sequence[Change]:
         """Returns up to `limit` changes of all tenants after revision `since`, oldest first.
 
-        There are none where `limit` is not positive. Who has read up to a revision has missed
-        nothing below it: changes become visible in the order of their revisions.
+        Returns nothing if `limit` is not positive. Changes become visible in the order of their
+        revisions: a reader that has read up to a revision has missed nothing below it.
         """
 
     def select_changes(
-        self, wanted: ChangeFilter, *, before: int | None = None, limit: int = 100
+        self, filter_: ChangeFilter, *, before: int | None = None, limit: int = 100
     ) -> Sequence[Change]:
         """Returns up to `limit` changes below revision `before`, newest first."""
 
     def revision(self) -> int:
-        """Returns the revision of the last change; 0 where there is none."""
+        """Returns the revision of the last change; 0 if there is none."""
 
     def counters(self, since: int, limit: int = 1000) -> Sequence[Counter]:
         """Returns up to `limit` counters with a stamp above `since`, in the order of their stamps.
 
-        Who reads on from the last stamp that it has seen misses nothing: additions become visible
-        in the order of their stamps, and no two counters have the same one.
+        Additions become visible in the order of their stamps, and no two counters have the same
+        stamp: a reader that continues from the last stamp it has read misses nothing.
         """
 
 
 class Transaction(Reader, Protocol):
-    """A view that can be written through. Nothing is kept unless its context ends cleanly.
+    """A view that can also write. It commits only if its context ends without an exception.
 
-    It sees what it has written. Once the store has failed to write in it, all its methods raise
-    `StoreUnavailable`, and so does the end of its context, even where the first error was caught:
-    half of a transaction is never committed.
+    It sees its own writes. If the store fails to write within it, all its methods raise
+    `StoreUnavailable` from then on, and so does the end of its context, even if the caller caught
+    the first error: half a transaction is never committed.
     """
 
     @property
@@ -96,21 +96,21 @@ class Transaction(Reader, Protocol):
         """The time of the transaction, in seconds since the epoch: the `at` of its changes."""
 
     @property
-    def written(self) -> Sequence[Change]:
-        """The changes made so far in this transaction; none once it was rolled back."""
+    def new_changes(self) -> Sequence[Change]:
+        """The changes that this transaction has made so far; none after a rollback."""
 
-    def put(self, record: StoredEntity, *, actor: str, summary: str) -> StoredEntity:
-        """Creates or replaces the record of that (kind, tenant_id, id) and logs the change.
+    def put(self, entity: StoredEntity, *, actor: str, summary: str) -> StoredEntity:
+        """Creates or replaces the entity of that (kind, tenant_id, id) and logs the change.
 
-        Returns it with its revision and times: `created_at` is kept from the record that it
-        replaces, `updated_at` is `now`. A record that was deleted is not replaced but created
-        again, as the youngest.
+        Returns the entity with its revision and times. `created_at` is that of the replaced
+        entity, if there is one; `updated_at` is `now`. A deleted entity is not replaced but
+        created again, as the newest in the list.
 
         Raises:
-            NameTaken: another record of that kind and tenant has the name; the transaction can go
-                on.
-            InvalidArgument: a text has NUL or a lone surrogate in it, or the body a number that is
-                not finite, or a lone surrogate; the transaction can go on.
+            NameTaken: another entity of that kind and tenant has the name. The transaction can
+                continue.
+            InvalidArgument: a text contains NUL or a lone surrogate, or the body contains a
+                number that is not finite or a lone surrogate. The transaction can continue.
             StoreUnavailable: the store cannot be written.
 
         """
@@ -118,30 +118,31 @@ class Transaction(Reader, Protocol):
     def delete(
         self, kind: str, tenant_id: str, entity_id: str, *, actor: str, summary: str
     ) -> Change:
-        """Deletes the record softly and logs the change.
+        """Deletes the entity softly and logs the change.
 
-        It is out of `get`, `find` and lists, its name free again, its history kept.
+        `get`, `find` and the lists no longer return the entity, and its name is free again. Its
+        history stays.
 
         Raises:
-            KeyError: there is no such record.
+            KeyError: the entity does not exist.
             InvalidArgument: see `put`.
             StoreUnavailable: the store cannot be written.
 
         """
 
     def add_counts(self, additions: Mapping[CounterId, Counts]) -> None:
-        """Adds to counters, made where they are not there; nothing is logged and no revision made.
+        """Adds to counters and creates missing ones. Logs nothing and makes no revision.
 
-        A total stays between 0 and `pdp.domain.limits.MOST`; an addition may be negative.
+        A total stays between 0 and `pdp.domain.limits.MOST`. An addition may be negative.
 
         Raises:
-            InvalidArgument: an id has NUL or a lone surrogate in it; nothing was added.
+            InvalidArgument: an id contains NUL or a lone surrogate; nothing was added.
             StoreUnavailable: the store cannot be written.
 
         """
 
     def forget_counters(self, window: str, before: int) -> None:
-        """Removes the counters of a window that began before `before`.
+        """Removes the counters of a kind of window that began before `before`.
 
         Raises:
             StoreUnavailable: the store cannot be written.
@@ -150,7 +151,7 @@ class Transaction(Reader, Protocol):
 
 
 class NameTaken(Exception):
-    """Another record of the same kind and tenant has the name."""
+    """Another entity of the same kind and tenant has the name."""
 
     def __init__(self, holder_id: str) -> None:
         super().__init__(holder_id)
@@ -158,32 +159,32 @@ class NameTaken(Exception):
 
 
 class Store(Protocol):
-    """A store. One thread at a time may use it, except `data_version`.
+    """A store. One thread at a time may use it; `data_version` may be called from any thread.
 
-    It has one view or transaction open at a time; a second one raises `RuntimeError`.
+    It has one view or transaction open at a time. Opening a second one raises `RuntimeError`.
     """
 
     def read(self) -> AbstractContextManager[Reader]:
         """Opens a consistent view for reading."""
 
     def write(self) -> AbstractContextManager[Transaction]:
-        """Opens a transaction, the only one there is in any process.
+        """Opens a transaction. Only one exists at a time, across all processes.
 
-        It is committed, and on disk, when its context ends cleanly, and rolled back whole when
-        that ends with an exception.
+        If its context ends without an exception, the transaction is committed and on disk. If it
+        ends with an exception, the whole transaction is rolled back.
 
         Raises:
             StoreUnavailable: another writer holds the store for longer than the busy time-out,
-                or the store cannot be written; also at the end of the context.
+                or the store cannot be written. Also raised at the end of the context.
 
         """
 
     def data_version(self) -> int:
-        """Returns a number that differs once anyone, in any process, has committed a change.
+        """Returns a number that changes whenever any process commits a change.
 
-        This store's own commits count as well. Numbers of two stores cannot be compared. Cheap
-        enough to be asked 40 times a second, waits for no writer, and may be called from a thread
-        of its own, during a transaction too.
+        The commits of this store object count as well. The numbers of two stores cannot be
+        compared. The call is cheap enough for 40 calls a second and never waits for a writer. Any
+        thread may call it, also during a transaction.
 
         Raises:
             StoreUnavailable: the store cannot be read.
@@ -193,6 +194,5 @@ class Store(Protocol):
     def close(self) -> None:
         """Releases the store; may be called again.
 
-        After it, everything raises `StoreUnavailable`. A transaction that is still open is rolled
-        back.
+        An open transaction is rolled back. Every later call raises `StoreUnavailable`.
         """

@@ -14,7 +14,7 @@ from pdp.transport.record_messages import to_record, to_timestamp
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pdp.audit.reader import Read
+    from pdp.audit.reader import LogEntry
     from pdp.domain.decision_record import DecisionRecord
 
 NDJSON_TYPE: Final = "application/x-ndjson"
@@ -57,7 +57,7 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """The first characters of a cell that a spreadsheet would run as a formula."""
 
 
-def ndjson_lines(page: Sequence[Read]) -> str:
+def ndjson_lines(page: Sequence[LogEntry]) -> str:
     """Returns a line of JSON for each record, in the same form as in lists of records."""
     return "".join(f"{json.dumps(encode(to_record(each)), ensure_ascii=False)}\n" for each in page)
 
@@ -67,7 +67,7 @@ def csv_header() -> str:
     return _lines([list(_COLUMNS)])
 
 
-def csv_lines(page: Sequence[Read]) -> str:
+def csv_lines(page: Sequence[LogEntry]) -> str:
     """Returns a CSV line for each record."""
     return _lines([[_cell(column(each.record)) for column in _COLUMNS.values()] for each in page])
 

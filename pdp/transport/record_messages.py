@@ -12,11 +12,11 @@ from pdp.domain.decision import Decision
 from pdp.messages.conversion import to_response
 
 if TYPE_CHECKING:
-    from pdp.audit.reader import Read
+    from pdp.audit.reader import LogEntry
     from pdp.domain.decision_record import DecisionRecord
 
 
-def to_record(read: Read) -> pb.DecisionRecord:
+def to_record(read: LogEntry) -> pb.DecisionRecord:
     """Returns the message of a record."""
     record = read.record
     message = pb.DecisionRecord(

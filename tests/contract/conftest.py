@@ -1,4 +1,4 @@
-"""The backends that the store's contract suite is run on. A new one is one more entry."""
+"""The backends that the contract suite of the store runs on. Each is one entry of `URLS`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pdp.store.sqlite.store import SqliteStore
+from pdp.store import open_store as open_by_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -15,34 +15,37 @@ if TYPE_CHECKING:
 
     from pdp.store.port import Store
 
-PATIENT_S: Final = 60.0
+LONG_TIMEOUT_S: Final = 60.0
 """A busy time-out that only a deadlock reaches."""
 
 
-def _sqlite(directory: Path, busy_timeout_s: float) -> Store:
-    return SqliteStore.open(f"sqlite:///{directory}/store.db", busy_timeout_s=busy_timeout_s)
+def _sqlite(directory: Path) -> str:
+    return f"sqlite:///{directory}/store.db"
 
 
-BACKENDS: Final[Mapping[str, Callable[[Path, float], Store]]] = {"sqlite": _sqlite}
+URLS: Final[Mapping[str, Callable[[Path], str]]] = {"sqlite": _sqlite}
+"""By backend: makes the URL of a new database for a test's directory."""
 
 
-@pytest.fixture(params=sorted(BACKENDS))
+@pytest.fixture(params=sorted(URLS))
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Store]]:
-    """Opens the test's one store, again at each call, as other processes would.
+    """Returns a function that opens the test's store.
 
-    What it returns takes the busy time-out in seconds. All are closed after the test.
+    Each call opens it again, as another process would. The function takes the busy time-out in
+    seconds. All opened stores are closed after the test.
     """
+    url = URLS[request.param](tmp_path)
     with ExitStack() as stores:
 
-        def opened(busy_timeout_s: float = PATIENT_S) -> Store:
-            store = BACKENDS[request.param](tmp_path, busy_timeout_s)
+        def open_again(busy_timeout_s: float = LONG_TIMEOUT_S) -> Store:
+            store = open_by_url(url, busy_timeout_s=busy_timeout_s)
             stores.callback(store.close)
             return store
 
-        yield opened
+        yield open_again
 
 
 @pytest.fixture
 def store(open_store: Callable[..., Store]) -> Store:
-    """A store with nothing in it."""
+    """A new, empty store."""
     return open_store()

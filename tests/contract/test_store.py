@@ -1,7 +1,7 @@
-"""What every store promises (`pdp.store.port`), asked of each backend in the same words.
+"""The contract of the store (`pdp.store.port`), tested on each backend.
 
-Here: records, the log of their changes, and transactions. `test_store_values.py` asks what can be
-kept, `test_store_sharing.py` how several users of one store get on.
+This file tests entities, the log of their changes, and transactions. `test_store_values.py` tests
+which values can be stored, `test_store_sharing.py` the use of one store by several processes.
 """
 
 from __future__ import annotations
@@ -31,36 +31,36 @@ def policy(
     return StoredEntity(kind, tenant, entity_id, body, name)
 
 
-def add(transaction: Transaction, record: StoredEntity) -> StoredEntity:
-    return transaction.put(record, actor="ann", summary=f"Put {record.id}")
+def add(transaction: Transaction, entity: StoredEntity) -> StoredEntity:
+    return transaction.put(entity, actor="ann", summary=f"Put {entity.id}")
 
 
-def remove(transaction: Transaction, record: StoredEntity) -> None:
+def remove(transaction: Transaction, entity: StoredEntity) -> None:
     transaction.delete(
-        record.kind, record.tenant_id, record.id, actor="bob", summary=f"Deleted {record.id}"
+        entity.kind, entity.tenant_id, entity.id, actor="bob", summary=f"Deleted {entity.id}"
     )
 
 
-def put(store: Store, *records: StoredEntity) -> list[StoredEntity]:
+def put(store: Store, *entities: StoredEntity) -> list[StoredEntity]:
     with store.write() as transaction:
-        return [add(transaction, record) for record in records]
+        return [add(transaction, entity) for entity in entities]
 
 
-def delete(store: Store, record: StoredEntity) -> None:
+def delete(store: Store, entity: StoredEntity) -> None:
     with store.write() as transaction:
-        remove(transaction, record)
+        remove(transaction, entity)
 
 
-def get(store: Store, record: StoredEntity) -> StoredEntity | None:
+def get(store: Store, entity: StoredEntity) -> StoredEntity | None:
     with store.read() as reader:
-        return reader.get(record.kind, record.tenant_id, record.id)
+        return reader.get(entity.kind, entity.tenant_id, entity.id)
 
 
-def ids(records: Sequence[StoredEntity]) -> list[str]:
-    return [record.id for record in records]
+def ids(entities: Sequence[StoredEntity]) -> list[str]:
+    return [entity.id for entity in entities]
 
 
-def test_a_fresh_store_has_nothing(store: Store) -> None:
+def test_a_new_store_is_empty(store: Store) -> None:
     with store.read() as reader:
         assert reader.get("policy", "acme", "p1") is None
         assert not reader.list("policy", "acme")
@@ -70,31 +70,31 @@ def test_a_fresh_store_has_nothing(store: Store) -> None:
         assert reader.revision() == 0
 
 
-def test_a_record_comes_back_as_it_was_put(store: Store) -> None:
+def test_an_entity_is_read_as_it_was_put(store: Store) -> None:
     before = time.time()
-    record = policy(name="No cards", action="block", nested={"list": [1, 2.5, None, True, "é"]})
-    [kept] = put(store, record)
-    assert kept == replace(
-        record, revision=1, created_at=kept.created_at, updated_at=kept.created_at
+    entity = policy(name="No cards", action="block", nested={"list": [1, 2.5, None, True, "é"]})
+    [stored] = put(store, entity)
+    assert stored == replace(
+        entity, revision=1, created_at=stored.created_at, updated_at=stored.created_at
     )
-    assert before <= kept.created_at <= time.time()
-    assert get(store, record) == kept
+    assert before <= stored.created_at <= time.time()
+    assert get(store, entity) == stored
 
 
-def test_an_update_keeps_what_the_creation_has_set(store: Store) -> None:
+def test_an_update_keeps_creation_time_and_order(store: Store) -> None:
     [first, _] = put(store, policy("p1", v=1), policy("p2"))
     [second] = put(store, policy("p1", v=2))
     assert (second.created_at, second.revision) == (first.created_at, 3)
     assert second.updated_at >= first.updated_at
     with store.read() as reader:
-        assert reader.list("policy", "acme")[0] == second  # still the first
+        assert reader.list("policy", "acme")[0] == second  # the order of creation
         update, creation = reader.history("policy", "acme", "p1")
     assert (creation.op, creation.before, creation.after) == ("create", None, {"v": 1})
     assert (update.op, update.before, update.after) == ("update", {"v": 1}, {"v": 2})
     assert (update.actor, update.summary, update.at) == ("ann", "Put p1", second.updated_at)
 
 
-def test_tenants_and_kinds_are_apart(store: Store) -> None:
+def test_tenants_and_kinds_are_separate(store: Store) -> None:
     mine = policy(name="same", v=1)
     others = [
         policy(tenant="other", name="same", v=2),
@@ -106,9 +106,9 @@ def test_tenants_and_kinds_are_apart(store: Store) -> None:
     with store.read() as reader:
         assert not reader.list("policy", "acme")
         for other in others:
-            found = reader.find(other.kind, other.tenant_id, "same")
-            assert found is not None
-            assert found.body == other.body
+            entity = reader.find(other.kind, other.tenant_id, "same")
+            assert entity is not None
+            assert entity.body == other.body
         assert ids(reader.list("policy", "other")) == ["p1"]
         assert len(reader.history("policy", "acme", "p1")) == 2
         assert len(reader.history("policy", "other", "p1")) == 1
@@ -125,11 +125,11 @@ def test_ids_names_kinds_and_tenants_are_compared_exactly(store: Store, text: st
     put(store, policy("a", tenant="a", kind=text, name="a"))
     with store.read() as reader:
         for key in (("a", "a", "a"), ("a", "a", text), ("a", text, "a"), (text, "a", "a")):
-            got = reader.get(*key)
-            assert got is not None
-            assert (got.kind, got.tenant_id, got.id) == key
-            assert reader.find(*key) == got
-            assert [change.revision for change in reader.history(*key)] == [got.revision]
+            entity = reader.get(*key)
+            assert entity is not None
+            assert (entity.kind, entity.tenant_id, entity.id) == key
+            assert reader.find(*key) == entity
+            assert [change.revision for change in reader.history(*key)] == [entity.revision]
         assert ids(reader.list("a", "a")) == ["a", text]
         assert ids(reader.list("a", text)) == ids(reader.list(text, "a")) == ["a"]
         assert ids(reader.list_tenant("a")) == ["a", text, "a"]
@@ -146,29 +146,31 @@ def test_lists_are_in_order_of_creation(store: Store) -> None:
         assert ids(reader.list_tenant("acme")) == ["z", "b", "m", "y", "a"]
 
 
-def test_a_name_belongs_to_one_record_until_it_is_deleted_or_renamed(store: Store) -> None:
-    put(store, policy("p1", name="n"), policy("p2"), policy("p3"))  # no name is not a name
+def test_a_name_belongs_to_one_entity_until_it_is_deleted_or_renamed(store: Store) -> None:
+    put(
+        store, policy("p1", name="n"), policy("p2"), policy("p3")
+    )  # two entities without a name do not conflict
     with store.write() as transaction:
-        with pytest.raises(NameTaken) as taken:
+        with pytest.raises(NameTaken) as refusal:
             add(transaction, policy("p2", name="n"))
-        assert taken.value.holder_id == "p1"
-        add(transaction, policy("p1", name="n", v=2))  # its own, and the transaction goes on
+        assert refusal.value.holder_id == "p1"
+        add(transaction, policy("p1", name="n", v=2))  # its own name; the transaction continues
     delete(store, policy("p1"))
     put(store, policy("p2", name="n"))
     put(store, policy("p2", name="other"))
     put(store, policy("p1", name="n"))
     with store.read() as reader:
-        found = reader.find("policy", "acme", "n")
-        assert found is not None
-        assert found.id == "p1"
+        entity = reader.find("policy", "acme", "n")
+        assert entity is not None
+        assert entity.id == "p1"
         assert [change.revision for change in reader.changes(3)] == [4, 5, 6, 7, 8]
 
 
-def test_a_deleted_record_is_gone_but_for_its_history(store: Store) -> None:
-    record = policy(name="n", v=1)
-    put(store, record)
-    delete(store, record)
-    assert get(store, record) is None
+def test_a_deleted_entity_leaves_only_its_history(store: Store) -> None:
+    entity = policy(name="n", v=1)
+    put(store, entity)
+    delete(store, entity)
+    assert get(store, entity) is None
     with store.read() as reader:
         assert reader.find("policy", "acme", "n") is None
         assert not reader.list_tenant("acme")
@@ -177,12 +179,12 @@ def test_a_deleted_record_is_gone_but_for_its_history(store: Store) -> None:
         assert (deletion.actor, deletion.summary) == ("bob", "Deleted p1")
         assert reader.tenants() == {"acme"}
     with pytest.raises(KeyError):
-        delete(store, record)
+        delete(store, entity)
     with pytest.raises(KeyError):
         delete(store, policy("never"))
 
 
-def test_a_record_put_again_after_its_deletion_is_created_anew(store: Store) -> None:
+def test_a_deleted_entity_that_is_put_again_is_created_anew(store: Store) -> None:
     [first] = put(store, policy(v=1))
     delete(store, first)
     [again] = put(store, policy(v=2))
@@ -193,7 +195,7 @@ def test_a_record_put_again_after_its_deletion_is_created_anew(store: Store) -> 
     assert (creation.op, creation.before, creation.after) == ("create", None, {"v": 2})
 
 
-def test_revisions_are_global_and_the_log_can_be_read_on_from_any(store: Store) -> None:
+def test_revisions_are_global_and_changes_can_be_read_from_any_revision(store: Store) -> None:
     put(store, *(policy(f"p{n}", tenant=f"t{n % 3}") for n in range(10)))
     with store.read() as reader:
         everything = reader.changes(0)
@@ -207,37 +209,39 @@ def test_revisions_are_global_and_the_log_can_be_read_on_from_any(store: Store) 
         assert reader.revision() == 10
 
 
-def test_a_transaction_sees_what_it_writes_and_nobody_else_does(
+def test_only_the_transaction_sees_its_writes_before_the_commit(
     store: Store, open_store: Callable[[], Store]
 ) -> None:
     other = open_store()
     with store.write() as transaction:
-        kept = add(transaction, policy(name="n"))
-        assert transaction.get("policy", "acme", "p1") == kept
-        assert transaction.revision() == kept.revision == 1
-        assert transaction.changes(0) == transaction.written
-        assert [change.at for change in transaction.written] == [transaction.now]
-        assert get(other, kept) is None
-    assert get(other, kept) == kept
-    assert [change.entity_id for change in transaction.written] == ["p1"]  # for who publishes
+        stored = add(transaction, policy(name="n"))
+        assert transaction.get("policy", "acme", "p1") == stored
+        assert transaction.revision() == stored.revision == 1
+        assert transaction.changes(0) == transaction.new_changes
+        assert [change.at for change in transaction.new_changes] == [transaction.now]
+        assert get(other, stored) is None
+    assert get(other, stored) == stored
+    assert [change.entity_id for change in transaction.new_changes] == [
+        "p1"
+    ]  # readable after the commit, for publishing
 
 
-def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
-    put(store, policy("kept", name="n"))
+def test_a_failed_transaction_changes_nothing(store: Store) -> None:
+    put(store, policy("p0", name="n"))
     transactions = []
 
     def fail() -> None:
         with store.write() as transaction:
             transactions.append(transaction)
-            remove(transaction, policy("kept"))
+            remove(transaction, policy("p0"))
             add(transaction, policy("p1", tenant="new", name="n"))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert not transactions[0].written
+    assert not transactions[0].new_changes
     with store.read() as reader:
-        assert ids(reader.list_tenant("acme")) == ["kept"]
+        assert ids(reader.list_tenant("acme")) == ["p0"]
         assert reader.find("policy", "acme", "n") is not None
         assert not reader.history("policy", "new", "p1")
         assert (len(reader.changes(0)), reader.revision()) == (1, 1)

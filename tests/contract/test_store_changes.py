@@ -1,4 +1,4 @@
-"""The change log looked through from its end, by whoever audits it: `Reader.select_changes`."""
+"""The contract of `Reader.select_changes`: filtered changes, newest first."""
 
 from __future__ import annotations
 
@@ -20,42 +20,44 @@ WRITES: Final = (
     ("acme", "policy", "p1", "bob"),
     (PLATFORM, "model", "m1", "ann"),
 )
-"""Whose, what, its id, who; the third of a policy of the same id is an update."""
+"""Tenant, kind, id and actor. The second write to a policy of a tenant is an update."""
 
 
 @pytest.fixture
 def filled(store: Store) -> Store:
-    """A store with these writes, each in a transaction of its own, and a deletion."""
+    """A store with `WRITES`, each in its own transaction, and a deletion."""
     for tenant, kind, entity_id, actor in WRITES:
         with store.write() as transaction:
-            record = StoredEntity(kind, tenant, entity_id, {"by": actor})
-            transaction.put(record, actor=actor, summary="Put")
+            entity = StoredEntity(kind, tenant, entity_id, {"by": actor})
+            transaction.put(entity, actor=actor, summary="Put")
     with store.write() as transaction:
         transaction.delete("limit", "acme", "l1", actor="ann", summary="Deleted")
     return store
 
 
-def found(store: Store, tenant: str = "acme", **wanted: Any) -> list[tuple[str, str, str]]:
-    before, limit = wanted.pop("before", None), wanted.pop("limit", 100)
+def selected(store: Store, tenant: str = "acme", **conditions: Any) -> list[tuple[str, str, str]]:
+    before, limit = conditions.pop("before", None), conditions.pop("limit", 100)
     with store.read() as reader:
-        changes = reader.select_changes(ChangeFilter(tenant, **wanted), before=before, limit=limit)
+        changes = reader.select_changes(
+            ChangeFilter(tenant, **conditions), before=before, limit=limit
+        )
     return [(each.kind, each.op, each.actor) for each in changes]
 
 
-def test_a_tenants_changes_newest_first(filled: Store) -> None:
-    assert found(filled) == [
+def test_the_changes_of_a_tenant_are_returned_newest_first(filled: Store) -> None:
+    assert selected(filled) == [
         ("limit", "delete", "ann"),
         ("policy", "update", "bob"),
         ("limit", "create", "bob"),
         ("policy", "create", "ann"),
     ]
-    assert found(filled, "other") == [("policy", "create", "ann")]
-    assert found(filled, PLATFORM) == [("model", "create", "ann")]
-    assert found(filled, "nobody") == []
+    assert selected(filled, "other") == [("policy", "create", "ann")]
+    assert selected(filled, PLATFORM) == [("model", "create", "ann")]
+    assert selected(filled, "unknown") == []
 
 
 @pytest.mark.parametrize(
-    ("wanted", "count"),
+    ("conditions", "count"),
     [
         ({"kind": "policy"}, 2),
         ({"kind": "policy", "entity_id": "p2"}, 0),
@@ -70,11 +72,11 @@ def test_a_tenants_changes_newest_first(filled: Store) -> None:
         ({"limit": 0}, 0),
     ],
 )
-def test_filters(filled: Store, wanted: dict[str, Any], count: int) -> None:
-    assert len(found(filled, **wanted)) == count
+def test_each_condition_filters(filled: Store, conditions: dict[str, Any], count: int) -> None:
+    assert len(selected(filled, **conditions)) == count
 
 
-def test_pages(filled: Store) -> None:
+def test_pages_continue_below_a_revision(filled: Store) -> None:
     with filled.read() as reader:
         first = reader.select_changes(ChangeFilter("acme"), limit=3)
         rest = reader.select_changes(ChangeFilter("acme"), before=first[-1].revision, limit=3)

@@ -1,4 +1,4 @@
-"""What every store promises of counters: exact totals, stamps that miss nothing, and no changes."""
+"""The contract of counters: exact totals, complete reads by stamp, and no logged changes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_additions_add_up(store: Store) -> None:
     assert totals(store) == {day(): Counts(3, 50, 700), day("u2"): Counts(5)}
 
 
-def test_counters_are_told_apart_by_every_part_of_their_id(store: Store) -> None:
+def test_every_part_of_the_id_identifies_a_counter(store: Store) -> None:
     ids = [
         CounterId("a", "user", "x", "day", 0),
         CounterId("b", "user", "x", "day", 0),
@@ -53,7 +53,7 @@ def test_counters_are_told_apart_by_every_part_of_their_id(store: Store) -> None
     assert totals(store) == {each: Counts(number) for number, each in enumerate(ids, 1)}
 
 
-def test_a_negative_addition_takes_back(store: Store) -> None:
+def test_a_negative_addition_subtracts(store: Store) -> None:
     add(store, {day(): Counts(3, 50, 70)})
     add(store, {day(): Counts(-1, -50, 0)})
     assert totals(store) == {day(): Counts(2, 0, 70)}
@@ -66,13 +66,13 @@ def test_a_total_is_never_negative(store: Store, first: Counts) -> None:
     assert totals(store) == {day(): Counts()}
 
 
-def test_a_total_stays_a_number_of_json(store: Store) -> None:
+def test_a_total_stays_within_the_numbers_of_json(store: Store) -> None:
     for _ in range(3):
         add(store, {day(): Counts(1, MAX_COUNT, MAX_COUNT * 1000)})
     assert totals(store) == {day(): Counts(3, MAX_COUNT, MAX_COUNT)}
 
 
-def test_who_reads_on_from_a_stamp_misses_nothing_and_sees_nothing_twice(store: Store) -> None:
+def test_reading_from_the_last_stamp_misses_nothing_and_repeats_nothing(store: Store) -> None:
     add(store, {day(f"u{n}"): Counts(1) for n in range(5)})
     first = read(store, limit=3)
     rest = read(store, first[-1].stamp)
@@ -80,21 +80,21 @@ def test_who_reads_on_from_a_stamp_misses_nothing_and_sees_nothing_twice(store: 
         {counter.stamp for counter in first + rest}
     )
     assert {counter.id for counter in first + rest} == {day(f"u{n}") for n in range(5)}
-    seen = rest[-1].stamp
-    assert read(store, seen) == []
+    stamp = rest[-1].stamp
+    assert read(store, stamp) == []
     add(store, {day("u1"): Counts(1)})
-    assert [(counter.id, counter.counts) for counter in read(store, seen)] == [
+    assert [(counter.id, counter.counts) for counter in read(store, stamp)] == [
         (day("u1"), Counts(2))
     ]
 
 
 @pytest.mark.parametrize("limit", [0, -1])
-def test_no_counters_where_none_are_asked_for(store: Store, limit: int) -> None:
+def test_a_limit_that_is_not_positive_returns_no_counters(store: Store, limit: int) -> None:
     add(store, {day(): Counts(1)})
     assert read(store, limit=limit) == []
 
 
-def test_old_windows_are_forgotten_and_stamps_do_not_come_again(store: Store) -> None:
+def test_old_windows_are_removed_and_stamps_are_never_used_again(store: Store) -> None:
     add(store, {day(start=0): Counts(1), day(start=86_400): Counts(2)})
     last = read(store)[-1].stamp
     with store.write() as transaction:
@@ -105,7 +105,7 @@ def test_old_windows_are_forgotten_and_stamps_do_not_come_again(store: Store) ->
     assert read(store, last)[0].stamp > last
 
 
-def test_only_windows_from_before_are_forgotten(store: Store) -> None:
+def test_only_windows_that_began_before_are_removed(store: Store) -> None:
     add(store, {day(start=0): Counts(1), day(start=86_400): Counts(2)})
     with store.write() as transaction:
         transaction.forget_counters("day", 86_400)
@@ -120,7 +120,7 @@ def test_counting_makes_no_change_and_no_revision(store: Store) -> None:
     assert store.data_version() != version
 
 
-def test_what_is_rolled_back_was_never_counted(store: Store) -> None:
+def test_a_rollback_undoes_additions(store: Store) -> None:
     def failing() -> None:
         with store.write() as transaction:
             transaction.add_counts({day(): Counts(1)})
@@ -132,7 +132,7 @@ def test_what_is_rolled_back_was_never_counted(store: Store) -> None:
 
 
 @pytest.mark.parametrize("subject_id", ["nul\0", "\ud800"])
-def test_an_id_that_cannot_be_kept_is_refused(store: Store, subject_id: str) -> None:
+def test_an_id_that_cannot_be_stored_is_refused(store: Store, subject_id: str) -> None:
     with store.write() as transaction:
         with pytest.raises(InvalidArgument, match="subject_id"):
             transaction.add_counts({day(): Counts(1), day(subject_id): Counts(1)})
@@ -140,9 +140,7 @@ def test_an_id_that_cannot_be_kept_is_refused(store: Store, subject_id: str) -> 
     assert totals(store) == {day("fine"): Counts(1)}
 
 
-def test_a_counter_is_there_again_after_the_store_is_opened_anew(
-    store: Store, open_store: Callable[..., Store]
-) -> None:
+def test_counters_persist(store: Store, open_store: Callable[..., Store]) -> None:
     add(store, {day(): Counts(1, 2, 3)})
     store.close()
     assert totals(open_store()) == {day(): Counts(1, 2, 3)}

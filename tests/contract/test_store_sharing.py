@@ -1,4 +1,4 @@
-"""How several users of one store get on: views, writers, watchers, and what comes after the end."""
+"""The contract of sharing: consistent views, one writer at a time, data versions, and closing."""
 
 from __future__ import annotations
 
@@ -33,61 +33,61 @@ def put(store: Store, entity_id: str) -> StoredEntity:
 
 def ids(store: Store) -> list[str]:
     with store.read() as reader:
-        return [record.id for record in reader.list("policy", "acme")]
+        return [entity.id for entity in reader.list("policy", "acme")]
 
 
-def test_a_view_is_of_the_moment_when_it_was_opened(
+def test_a_view_shows_the_moment_when_it_was_opened(
     store: Store, open_store: Callable[..., Store]
 ) -> None:
     put(store, "before")
     writer = open_store()
     with store.read() as reader:
         put(writer, "after")
-        assert [record.id for record in reader.list("policy", "acme")] == ["before"]
+        assert [entity.id for entity in reader.list("policy", "acme")] == ["before"]
         assert reader.get("policy", "acme", "after") is None
         assert (reader.revision(), len(reader.changes(0))) == (1, 1)
     assert ids(store) == ["before", "after"]
 
 
-def test_a_second_writer_gives_up_after_its_time_out(
+def test_a_second_writer_gives_up_after_the_busy_time_out(
     store: Store, open_store: Callable[..., Store]
 ) -> None:
-    hasty = open_store(busy_timeout_s=0.05)
+    impatient = open_store(busy_timeout_s=0.05)
     with store.write() as transaction:
         add(transaction, "first")
         with pytest.raises(StoreUnavailable, match="Another writer"):
-            put(hasty, "refused")
-        assert ids(hasty) == []  # reading needs no turn
-    put(hasty, "second")
+            put(impatient, "refused")
+        assert ids(impatient) == []  # reading does not wait
+    put(impatient, "second")
     assert ids(store) == ["first", "second"]
 
 
-def test_a_second_writer_waits_and_then_sees_what_the_first_has_written(
+def test_a_second_writer_waits_and_then_sees_the_writes_of_the_first(
     store: Store, open_store: Callable[..., Store]
 ) -> None:
     waiting = open_store()
-    begun = threading.Event()
+    started = threading.Event()
 
     def second() -> list[str]:
-        begun.set()
+        started.set()
         with waiting.write() as transaction:
-            seen = [record.id for record in transaction.list("policy", "acme")]
+            entities = [entity.id for entity in transaction.list("policy", "acme")]
             add(transaction, "second")
-            return seen
+            return entities
 
     with ThreadPoolExecutor(1) as thread:
         with store.write() as transaction:
-            seen = thread.submit(second)
-            begun.wait()
+            entities = thread.submit(second)
+            started.wait()
             add(transaction, "first")
-        assert seen.result() == ["first"]
+        assert entities.result() == ["first"]
     assert ids(store) == ["first", "second"]
 
 
-def test_nothing_is_lost_between_two_writers_and_a_follower(
+def test_a_follower_reads_all_changes_of_two_writers(
     store: Store, open_store: Callable[..., Store]
 ) -> None:
-    """The follower reads on from its last revision while both write, as other workers do."""
+    """The follower reads from its last revision while both write, as the workers of a server do."""
     writers = {name: open_store() for name in ("a", "b")}
 
     def write(name: str) -> list[int]:
@@ -105,12 +105,12 @@ def test_nothing_is_lost_between_two_writers_and_a_follower(
 
 def _follow(store: Store, followed: list[Change]) -> bool:
     with store.read() as reader:
-        news = reader.changes(followed[-1].revision if followed else 0, limit=3)
-    followed += news
-    return bool(news)
+        changes = reader.changes(followed[-1].revision if followed else 0, limit=3)
+    followed += changes
+    return bool(changes)
 
 
-def test_the_data_version_tells_of_commits_of_one_s_own_and_of_others(
+def test_the_data_version_changes_with_every_commit_of_any_store(
     store: Store, open_store: Callable[..., Store]
 ) -> None:
     other = open_store()
@@ -121,7 +121,7 @@ def test_the_data_version_tells_of_commits_of_one_s_own_and_of_others(
     assert all(a != b for a, b in pairwise(versions)), versions
 
 
-def test_the_data_version_stays_while_nothing_is_committed(store: Store) -> None:
+def test_the_data_version_stays_without_a_commit(store: Store) -> None:
     put(store, "p1")
     version = store.data_version()
     ids(store)
@@ -136,7 +136,7 @@ def test_the_data_version_stays_while_nothing_is_committed(store: Store) -> None
     assert store.data_version() == version
 
 
-def test_the_data_version_can_be_asked_from_another_thread_during_a_transaction(
+def test_another_thread_can_read_the_data_version_during_a_transaction(
     store: Store,
 ) -> None:
     with ThreadPoolExecutor(1) as thread:
@@ -147,7 +147,7 @@ def test_the_data_version_can_be_asked_from_another_thread_during_a_transaction(
         assert thread.submit(store.data_version).result() != before
 
 
-def test_the_store_may_move_from_thread_to_thread(store: Store) -> None:
+def test_different_threads_may_use_the_store_in_turn(store: Store) -> None:
     with ThreadPoolExecutor(1) as thread:
         thread.submit(put, store, "p1").result()
         assert ids(store) == ["p1"]
@@ -164,12 +164,12 @@ def test_a_closed_store_is_unavailable(store: Store, open_store: Callable[..., S
     assert ids(open_store()) == ["p1"]
 
 
-def test_a_transaction_does_not_outlive_its_store(
+def test_closing_the_store_ends_its_transaction(
     store: Store, open_store: Callable[..., Store]
 ) -> None:
     transactions = []
 
-    def outlive() -> None:
+    def close_within() -> None:
         with store.write() as transaction:
             transactions.append(transaction)
             add(transaction, "p1")
@@ -178,8 +178,8 @@ def test_a_transaction_does_not_outlive_its_store(
                 add(transaction, "p2")
 
     with pytest.raises(StoreUnavailable):
-        outlive()
-    assert not transactions[0].written
+        close_within()
+    assert not transactions[0].new_changes
     assert ids(open_store()) == []
 
 
@@ -195,7 +195,7 @@ def test_a_view_or_transaction_ends_with_its_context(store: Store) -> None:
     assert ids(store) == ["p1"]
 
 
-def test_one_view_or_transaction_is_open_at_a_time(store: Store) -> None:
+def test_only_one_view_or_transaction_is_open_at_a_time(store: Store) -> None:
     with store.write() as transaction:
         add(transaction, "p1")
         with pytest.raises(RuntimeError):

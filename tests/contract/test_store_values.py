@@ -1,4 +1,4 @@
-"""What every store can keep, to the letter, and what it refuses before anything is written."""
+"""The contract of values: which values are stored exactly, and which are refusal before a write."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ JSON = st.recursive(
     | st.booleans()
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
-    # NUL is legal within a body: JSON escapes it.
+    # NUL is allowed in a body, because JSON escapes it.
     | st.text(st.characters(exclude_categories=["Cs"])),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=10,
 )
-FRESH = count()
+NUMBERS = count()
 
 
 def put(
-    store: Store, record: StoredEntity, actor: str = "ann", summary: str = "Put"
+    store: Store, entity: StoredEntity, actor: str = "ann", summary: str = "Put"
 ) -> StoredEntity:
     with store.write() as transaction:
-        return transaction.put(record, actor=actor, summary=summary)
+        return transaction.put(entity, actor=actor, summary=summary)
 
 
 @settings(
@@ -45,42 +45,42 @@ def put(
     suppress_health_check=[HealthCheck.function_scoped_fixture],  # one store serves all examples
 )
 @given(kind=TEXT, tenant=TEXT, entity=TEXT, name=TEXT, note=TEXT, body=st.dictionaries(TEXT, JSON))
-def test_whatever_is_kept_comes_back_to_the_letter(
+def test_values_are_read_exactly_as_they_were_stored(
     store: Store, *, kind: str, tenant: str, entity: str, name: str, note: str, body: dict[str, Any]
 ) -> None:
-    name = f"{next(FRESH)}:{name}"
-    kept = put(store, StoredEntity(kind, tenant, entity, body, name), note, note)
+    name = f"{next(NUMBERS)}:{name}"
+    stored = put(store, StoredEntity(kind, tenant, entity, body, name), note, note)
     with store.read() as reader:
-        assert reader.get(kind, tenant, entity) == reader.find(kind, tenant, name) == kept
-        assert kept in reader.list(kind, tenant)
+        assert reader.get(kind, tenant, entity) == reader.find(kind, tenant, name) == stored
+        assert stored in reader.list(kind, tenant)
         change = reader.history(kind, tenant, entity)[0]
         assert tenant in reader.tenants()
-    assert (kept.kind, kept.tenant_id, kept.id, kept.name) == (kind, tenant, entity, name)
-    assert kept.body == change.after == body
+    assert (stored.kind, stored.tenant_id, stored.id, stored.name) == (kind, tenant, entity, name)
+    assert stored.body == change.after == body
     assert (change.kind, change.tenant_id, change.entity_id) == (kind, tenant, entity)
     assert (change.actor, change.summary) == (note, note)
 
 
 @pytest.mark.parametrize("bad", ["a\0b", "a\ud800b"], ids=["NUL", "surrogate"])
 @pytest.mark.parametrize("field", ["kind", "tenant_id", "id", "name", "actor", "summary"])
-def test_text_that_not_every_backend_can_keep_is_refused(
+def test_a_text_that_some_backend_cannot_store_is_refused(
     store: Store, field: str, bad: str
 ) -> None:
     fields = dict.fromkeys(("kind", "tenant_id", "id", "name", "actor", "summary"), "x")
     fields[field] = bad
     actor, summary = fields.pop("actor"), fields.pop("summary")
     with store.write() as transaction:
-        with pytest.raises(InvalidArgument) as refused:
-            transaction.put(StoredEntity(**fields, body={}), actor=actor, summary=summary)  # type: ignore[arg-type]  # the fields given are texts
+        with pytest.raises(InvalidArgument) as refusal:
+            transaction.put(StoredEntity(**fields, body={}), actor=actor, summary=summary)  # type: ignore[arg-type]  # all fields are texts
         transaction.put(StoredEntity("kind", "acme", "good", {}), actor="ann", summary="Put")
-    assert [violation.field for violation in refused.value.violations] == [field]
-    assert bad not in str(refused.value)
+    assert [violation.field for violation in refusal.value.violations] == [field]
+    assert bad not in str(refusal.value)
     with store.read() as reader:
         assert [change.entity_id for change in reader.changes(0)] == ["good"]
 
 
 @pytest.mark.parametrize("bad", ["p1\0", "p1\ud800"], ids=["NUL", "surrogate"])
-def test_what_cannot_be_kept_is_not_there(store: Store, bad: str) -> None:
+def test_a_lookup_with_a_text_that_cannot_be_stored_finds_nothing(store: Store, bad: str) -> None:
     put(store, StoredEntity("policy", "acme", "p1", {}, "p1"))
     with store.write() as transaction:
         assert transaction.get("policy", "acme", bad) is None
@@ -106,19 +106,19 @@ def test_a_body_that_is_not_json_is_refused(store: Store, body: Mapping[str, Any
         assert not transaction.changes(0)
 
 
-def test_bodies_of_megabytes_are_kept(store: Store) -> None:
+def test_bodies_of_megabytes_are_stored(store: Store) -> None:
     body = {"patterns": [f"{n}é" * 100 for n in range(20_000)]}
-    kept = put(store, StoredEntity("policy", "acme", "p1", body))
+    stored = put(store, StoredEntity("policy", "acme", "p1", body))
     put(store, StoredEntity("policy", "acme", "p1", {}))
     with store.read() as reader:
-        assert reader.history("policy", "acme", "p1")[0].before == body == kept.body
+        assert reader.history("policy", "acme", "p1")[0].before == body == stored.body
 
 
-def test_what_was_kept_does_not_follow_the_object_that_was_put(store: Store) -> None:
+def test_a_later_change_of_the_body_object_does_not_change_the_stored_entity(store: Store) -> None:
     body: dict[str, Any] = {"list": [1]}
     with store.write() as transaction:
-        kept = transaction.put(
+        stored = transaction.put(
             StoredEntity("policy", "acme", "p1", body), actor="ann", summary="Put"
         )
         body["list"].append(2)
-        assert transaction.written[0].after == kept.body == {"list": [1]}
+        assert transaction.new_changes[0].after == stored.body == {"list": [1]}

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import resource
+import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ from pdp import Engine
 from pdp._gen.pdp.v1 import audit_pb2, audit_pb2_grpc, decide_pb2, decide_pb2_grpc
 from pdp.domain.audit_log import RecordFilter
 from pdp.domain.request import Subject
-from pdp.store.sqlite.audit_log import SqliteAuditLog
+from pdp.store import open_audit_log
 from tests.support import servers as running
 
 if TYPE_CHECKING:
@@ -302,10 +303,11 @@ class TestCommands:
         url = f"sqlite:///{tmp_path}/pdp.db"
         with Engine.open(url) as engine:
             engine.decide(text=ATTACK, subject=Subject("u1"))
-        with closing(SqliteAuditLog.open(f"sqlite:///{tmp_path}/audit.db")) as log:
+        with closing(open_audit_log(f"sqlite:///{tmp_path}/audit.db")) as log:
             [kept] = log.select(RecordFilter("default"), before=None, limit=9)
             assert json.loads(kept.body)["subject"]["user_id"] == "u1"
-            log._writer.execute("UPDATE records SET body = replace(body, '\"u1\"', '\"u2\"')")
+        with closing(sqlite3.connect(tmp_path / "audit.db", isolation_level=None)) as connection:
+            connection.execute("UPDATE records SET body = replace(body, '\"u1\"', '\"u2\"')")
         embedded = ("--embedded", "--database-url", url)
         assert running.pdp("audit", "verify", *embedded).returncode == 1
 
@@ -353,7 +355,7 @@ class TestFailure:
                     lines = [json.loads(line) for line in tail.iter_lines()]
             assert server.wait() == 0
         assert {each["decision_id"] for each in lines} <= set(ids)
-        with closing(SqliteAuditLog.open(f"sqlite:///{tmp_path}/audit.db")) as log:
+        with closing(open_audit_log(f"sqlite:///{tmp_path}/audit.db")) as log:
             found = log.follow(RecordFilter("default"), after=0, limit=100)
             assert [json.loads(each.body)["decision_id"] for each in found] == ids
             assert log.verify().intact

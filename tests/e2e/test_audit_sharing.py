@@ -12,11 +12,11 @@ import pytest
 
 from pdp import Engine
 from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
-from pdp.bootstrap.recording import RecordingOptions, beside
+from pdp.bootstrap.recording import RecordingOptions
 from pdp.client.remote import open_channel
 from pdp.domain.audit_log import RecordFilter
 from pdp.errors import ConfigError
-from pdp.store.sqlite.audit_log import SqliteAuditLog
+from pdp.store import default_audit_url, open_audit_log
 from tests.support import servers as running
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ ATTACK: Final = "1 UNION SELECT password FROM users"
 
 
 def recorded(folder: Path) -> set[str]:
-    with closing(SqliteAuditLog.open(f"sqlite:///{folder}/audit.db")) as log:
+    with closing(open_audit_log(f"sqlite:///{folder}/audit.db")) as log:
         assert log.verify().problems == ()
         found = log.follow(RecordFilter("default"), after=0, limit=10_000)
         return {json.loads(each.body)["decision_id"] for each in found}
@@ -63,7 +63,7 @@ class TestEngine:
 
     def test_async_is_written_by_the_end(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/pdp.db"
-        options = RecordingOptions(beside(url), durable=False)
+        options = RecordingOptions(default_audit_url(url), durable=False)
         with Engine.open(url, records=options) as engine:
             ids = {engine.decide(text=ATTACK).decision_id for _ in range(50)}
         assert recorded(tmp_path) == ids
@@ -82,7 +82,7 @@ class TestEngine:
 
     def test_another_key_than_the_logs_is_refused(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/pdp.db"
-        Engine.open(url, records=RecordingOptions(beside(url), key=b"k" * 32)).close()
+        Engine.open(url, records=RecordingOptions(default_audit_url(url), key=b"k" * 32)).close()
         with pytest.raises(ConfigError, match="PDP_AUDIT_KEY_FILE"):
             Engine.open(url)
 

@@ -118,7 +118,7 @@ def test_a_backup_takes_the_place_of_files_alone(tmp_path: Path, database: Path)
     backup = ("--database-url", url_of(database), "--force")
     refused = pdp("backup", str(pipe), *backup)
     assert refused.returncode == Exit.CONFIG
-    assert "is no file" in refused.stderr
+    assert "not a regular file" in refused.stderr
     assert pipe.is_fifo()
     assert pdp("backup", str(link), *backup).returncode == Exit.OK
     assert link.is_symlink()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pdp.cli.exit_codes import Exit
-from pdp.store.sqlite.store import SqliteStore
+from pdp.store import open_store
 from tests.support.servers import Server, lines_of
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ class TestTest:
 
 
 def _changes(server: Server) -> list[tuple[str, str]]:
-    store = SqliteStore.open(server.database_url)
+    store = open_store(server.database_url)
     with store.read() as reader:
         found: list[tuple[str, str]] = [
             (change.tenant_id, change.op)

@@ -48,7 +48,7 @@ def test_status_of_a_failing_connector(
     cli: Callable[..., CommandResult], directory: str, tmp_path: Path
 ) -> None:
     spool = Spool(tmp_path / SPOOL_NAME, 1_000_000)
-    spool.failed("splunk", "HTTP 503")
+    spool.record_failure("splunk", "HTTP 503")
     spool.close()
     ran = cli("siem", "status", "--data-dir", directory)
     assert ran.code == 1

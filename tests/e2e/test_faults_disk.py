@@ -20,7 +20,7 @@ import pytest
 
 from tests.support.faults import ROUNDS, Tenant, tenant_of, unavailable
 from tests.support.servers import PATIENCE_S, start
-from tests.support.siem_product import Product, Say
+from tests.support.siem_product import PlannedResponse, Product
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -140,10 +140,10 @@ class Splunk:
         self._held = threading.Event()
         self.product = Product(self._answer)
 
-    def _answer(self, _asked: Any) -> Say:
+    def _answer(self, _asked: Any) -> PlannedResponse:
         if not self._answers.is_set():
             self._held.set()
-        return Say(200, {"text": "Success", "code": 0}, wait=self._answers)
+        return PlannedResponse(200, {"text": "Success", "code": 0}, wait=self._answers)
 
     def hold(self) -> None:
         """Takes events from now on, and does not say so."""
@@ -162,7 +162,7 @@ class Splunk:
         """Returns the decisions that it was sent, in their order."""
         return [
             each["event"]["metadata"]["uid"]
-            for asked in self.product.asked
+            for asked in self.product.requests
             for each in asked.lines
             if each["event"]["class_uid"] == 6003
         ]

@@ -25,7 +25,7 @@ from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
 from pdp.client.remote import open_channel
 from pdp.domain.audit_log import RecordFilter
 from pdp.domain.decision_record import DecisionRecord
-from pdp.store.sqlite.audit_log import SqliteAuditLog
+from pdp.store import open_audit_log
 from tests.support import servers as running
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def kill_under_load(data_dir: Path, heard: Heard, answers: int) -> None:
 
 def recorded(data_dir: Path) -> set[str]:
     """Returns the decisions that are recorded, after the whole log has been verified."""
-    with closing(SqliteAuditLog.open(f"sqlite:///{data_dir}/audit.db")) as log:
+    with closing(open_audit_log(f"sqlite:///{data_dir}/audit.db")) as log:
         assert log.verify().problems == ()
         ids: set[str] = set()
         after = 0

@@ -216,7 +216,7 @@ def test_records_that_were_tampered_with_are_backed_up_and_told_of(
     database.key_file = tmp_path / "other.key"
     database.key_file.write_text(KEY[::-1])
     refused = database.run("backup", file, "--records", "--force", code=Exit.CONFIG)
-    assert "chained with another key" in refused.stderr
+    assert "started with another key" in refused.stderr
 
 
 def test_a_backup_of_something_else_is_refused(database: Database, tmp_path: Path) -> None:

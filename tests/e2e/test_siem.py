@@ -15,7 +15,7 @@ from pdp.client.remote import open_channel
 from tests.support import servers as running
 from tests.support.certificates import authority
 from tests.support.ocsf_schema import faults
-from tests.support.siem_product import Asked, Product, Say
+from tests.support.siem_product import PlannedResponse, Product, ReceivedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,13 +29,13 @@ CARD: Final = "4111 1111 1111 1111"
 ATTACK: Final = " -- ".join(("1 UNION SELECT password FROM users", CARD))
 
 
-def hec(asked: Asked) -> Say:
+def hec(asked: ReceivedRequest) -> PlannedResponse:
     """Answers as Splunk's collector does."""
     if asked.path == "/services/collector/health":
-        return Say(200, {"text": "HEC is healthy", "code": 17})
+        return PlannedResponse(200, {"text": "HEC is healthy", "code": 17})
     if asked.headers.get("authorization") != f"Splunk {TOKEN}":
-        return Say(403, {"text": "Invalid token", "code": 4})
-    return Say(200, {"text": "Success", "code": 0})
+        return PlannedResponse(403, {"text": "Invalid token", "code": 4})
+    return PlannedResponse(200, {"text": "Success", "code": 0})
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def events(splunk: Product, tenant: str) -> list[dict[str, Any]]:
     """Returns what has come of a tenant."""
     return [
         each["event"]
-        for asked in splunk.asked
+        for asked in splunk.requests
         if asked.path == "/services/collector/event"
         for each in asked.lines
         if each["event"]["metadata"]["tenant_uid"] == tenant
@@ -128,7 +128,7 @@ class TestTheSeed:
         assert "SENTINEL_CLIENT_SECRET" in body["error"]
 
     def test_a_product_that_refuses(self, client: httpx2.Client, splunk: Product) -> None:
-        splunk.said.append(Say(403, {"text": f"Invalid token {TOKEN}", "code": 4}))
+        splunk.responses.append(PlannedResponse(403, {"text": f"Invalid token {TOKEN}", "code": 4}))
         body = client.post(f"{TEST}/splunk").json()
         assert (body["success"], body["events_sent"]) == (False, 0)
         assert body["error"] == 'HTTP 403 {"text": "Invalid token ***", "code": 4}'
@@ -197,7 +197,7 @@ def slack(tmp_path: Path) -> Iterator[tuple[Product, Path]]:
     signer = authority()
     ca_file, _ = signer.write(tmp_path, "ca")
     certificate, key = signer.signs("localhost").write(tmp_path, "server")
-    with Product(lambda _: Say(200, "ok"), (str(certificate), str(key))) as product:
+    with Product(lambda _: PlannedResponse(200, "ok"), (str(certificate), str(key))) as product:
         yield product, ca_file
 
 
@@ -224,7 +224,7 @@ def test_alerts_are_tested_and_delivered(slack: tuple[Product, Path], tmp_path: 
                 {"name": "Personal data", "success": True, "error": None},
             ]
         }
-        product.said.append(Say(404, "no_service"))
+        product.responses.append(PlannedResponse(404, "no_service"))
         answer = client.post("/v1/org/policy/alerts/test", json={"name": "Attacks"})
         assert answer.json()["results"] == [
             {"name": "Attacks", "success": False, "error": "HTTP 404 no_service"}
@@ -235,8 +235,8 @@ def test_alerts_are_tested_and_delivered(slack: tuple[Product, Path], tmp_path: 
         assert answer.status_code == 422
         body = {"content": {"text": ATTACK.partition(" --")[0]}, "subject": {"user_id": "u1"}}
         decision = client.post("/v1/decide", json=body).json()
-        product.until(lambda: len(product.asked) == 4)
-        message = product.asked[-1].body.decode()
+        product.until(lambda: len(product.requests) == 4)
+        message = product.requests[-1].body.decode()
         assert "Attacks: BLOCK" in message
         assert decision["decision_id"] in message
         assert "password" not in message
@@ -254,7 +254,7 @@ def test_webhooks_in_the_servers_network_are_refused_unless_allowed(
     [result] = client.post("/v1/org/policy/alerts/test", json={}, headers=headers).json()["results"]
     assert result["success"] is False
     assert "not public" in result["error"]
-    assert product.asked == []
+    assert product.requests == []
 
 
 @pytest.mark.parametrize(

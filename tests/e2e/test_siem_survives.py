@@ -17,7 +17,7 @@ from tests.e2e.test_siem import TOKEN, hec
 from tests.e2e.test_workers import workers_of
 from tests.support import servers as running
 from tests.support.servers import start_workers
-from tests.support.siem_product import Product, Say
+from tests.support.siem_product import PlannedResponse, Product
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ def arrived(splunk: Product, class_uid: int = 6003) -> list[str]:
     """Returns the uids of the events that came, in their order."""
     return [
         each["event"]["metadata"]["uid"]
-        for asked in splunk.asked
+        for asked in splunk.requests
         if asked.path.endswith("/event")
         for each in asked.lines
         if each["event"]["class_uid"] == class_uid
@@ -70,7 +70,7 @@ def until_all(splunk: Product, wanted: Sequence[str]) -> None:
 
     def all_are_there() -> bool:
         nonlocal place
-        asked, place = splunk.asked[place:], len(splunk.asked)
+        asked, place = splunk.requests[place:], len(splunk.requests)
         seen.update(
             each["event"]["metadata"]["uid"] for one in asked if one.body for each in one.lines
         )
@@ -122,7 +122,7 @@ def test_several_workers_send_everything_once_even_if_one_dies(tmp_path: Path) -
 def until_acknowledged(directory: Path) -> None:
     """Waits until the server knows of everything that came that it did."""
     spool = Spool(directory / SPOOL_NAME, 1_000_000_000)
-    while spool.standings()["splunk"].waiting:
+    while spool.statuses()["splunk"].waiting:
         threading.Event().wait(0.01)
     spool.close()
 
@@ -137,11 +137,11 @@ def decide_with_many(url: str) -> list[str]:
 def test_a_siem_that_is_down_holds_up_no_decision(tmp_path: Path) -> None:
     stuck = threading.Event()
     with (
-        Product(lambda _: Say(200, wait=stuck)) as splunk,
+        Product(lambda _: PlannedResponse(200, wait=stuck)) as splunk,
         running.start(tmp_path, **settings(splunk)) as server,
     ):
         record_all(server.http_url)
         assert len(decide(server.http_url, 100)) == 100
-        splunk.until(lambda: bool(splunk.asked))
+        splunk.until(lambda: bool(splunk.requests))
         assert len(decide(server.http_url, 100)) == 100
         stuck.set()

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pdp.store.sqlite.store import SqliteStore
+from pdp.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,7 +136,7 @@ def _digest(changes: list[Change]) -> str:
 
 def check(file: Path, ledger: Ledger, acknowledged: Acknowledged) -> int:
     """Checks the file and follows its log; returns how many transactions were new."""
-    with closing(SqliteStore.open(f"sqlite:///{file}")) as store, store.read() as reader:
+    with closing(open_store(f"sqlite:///{file}")) as store, store.read() as reader:
         new = ledger.follow(reader, dict(acknowledged))
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -1,4 +1,4 @@
-"""A log of decision records in a file, and what is written into it, by hand too."""
+"""An audit log in a file, and functions to fill it and to tamper with it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pdp.audit.record_json import body_of
+from pdp.audit.record_json import encode_record
 from pdp.domain.audit_log import RecordFilter
 from pdp.domain.decision import Outcome, Risk
 from pdp.domain.decision_record import DecisionRecord
-from pdp.store.sqlite.audit_log import SqliteAuditLog
+from pdp.store import open_audit_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pdp.domain.audit_log import AuditLog
 
 KEY: Final = b"a key of at least thirty-two bytes, for tests"
 EVERYTHING: Final = RecordFilter("acme")
@@ -37,7 +39,7 @@ def record(number: int, **fields: Any) -> DecisionRecord:
 
 
 def body(number: int, **fields: Any) -> str:
-    return body_of(record(number, **fields))
+    return encode_record(record(number, **fields))
 
 
 @pytest.fixture
@@ -46,19 +48,19 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def log(file: Path) -> Iterator[SqliteAuditLog]:
-    with closing(SqliteAuditLog.open(f"sqlite:///{file}")) as opened:
-        yield opened
+def log(file: Path) -> Iterator[AuditLog]:
+    with closing(open_audit_log(f"sqlite:///{file}")) as audit_log:
+        yield audit_log
 
 
-def filled(log: SqliteAuditLog, batches: int = 4, size: int = 3) -> None:
+def fill(log: AuditLog, batches: int = 4, size: int = 3) -> None:
     for batch in range(batches):
         log.append([body(batch * size + n) for n in range(size)])
 
 
-def ids(log: SqliteAuditLog, **wanted: Any) -> list[str]:
-    found = log.select(RecordFilter("acme", **wanted), before=None, limit=1000)
-    return [json.loads(each.body)["decision_id"] for each in found]
+def ids(log: AuditLog, **conditions: Any) -> list[str]:
+    rows = log.select(RecordFilter("acme", **conditions), before=None, limit=1000)
+    return [json.loads(each.body)["decision_id"] for each in rows]
 
 
 def run(file: Path, *statements: str) -> None:

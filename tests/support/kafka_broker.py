@@ -1,5 +1,6 @@
-"""A Kafka broker with one topic of one partition, as far as a producer needs one: real sockets, the
-protocol's own messages, and errors on demand.
+"""A fake Kafka broker with one topic and one partition, with what a producer needs.
+
+It uses real sockets and the real protocol, and sends errors on demand.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ VERSIONS: Final = {PRODUCE: 3, METADATA: 1, API_VERSIONS: 0, INIT_PRODUCER_ID: 0
 
 
 class Message(NamedTuple):
-    """A message that was produced."""
+    """A message from a producer."""
 
     key: bytes
     value: bytes
@@ -36,9 +37,9 @@ class Broker:
     """The broker.
 
     Attributes:
-        messages: what was produced, and acknowledged.
-        errors: error codes that the next produce requests are answered with, in order.
-        has_topic: whether the topic is there.
+        messages: the acknowledged messages.
+        errors: error codes for the next produce requests, in order.
+        has_topic: whether the topic exists.
     """
 
     def __init__(self, topic: str) -> None:
@@ -52,7 +53,7 @@ class Broker:
 
     @property
     def address(self) -> str:
-        """Where it listens."""
+        """The address that it listens on."""
         return f"127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Broker:
@@ -81,25 +82,25 @@ class Broker:
                 api_key, _ = Int16.decode(request), Int16.decode(request)
                 correlation_id = Int32.decode(request)
                 String("utf-8").decode(request)
-                body = Int32.encode(correlation_id) + self._answer(api_key, request)
+                body = Int32.encode(correlation_id) + self._respond(api_key, request)
                 writer.write(struct.pack(">i", len(body)) + body)
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
             self._writers.discard(writer)
 
-    def _answer(self, api_key: int, request: BytesIO) -> bytes:
-        answer: Any
+    def _respond(self, api_key: int, request: BytesIO) -> bytes:
+        response: Any
         if api_key == API_VERSIONS:
             versions = [(key, version, version) for key, version in VERSIONS.items()]
-            answer = ApiVersionResponse_v0(0, versions)
+            response = ApiVersionResponse_v0(0, versions)
         elif api_key == METADATA:
             topics = [(0, self.topic, False, [(0, 0, 0, [0], [0])])] if self.has_topic else []
-            answer = MetadataResponse_v1([(0, "127.0.0.1", self.port, None)], 0, topics)
+            response = MetadataResponse_v1([(0, "127.0.0.1", self.port, None)], 0, topics)
         elif api_key == INIT_PRODUCER_ID:
-            answer = InitProducerIdResponse_v0(0, 0, 4711, 0)
+            response = InitProducerIdResponse_v0(0, 0, 4711, 0)
         else:
-            answer = self._produce(ProduceRequest_v3.decode(request))
-        encoded: bytes = answer.encode()
+            response = self._produce(ProduceRequest_v3.decode(request))
+        encoded: bytes = response.encode()
         return encoded
 
     def _produce(self, request: Any) -> Any:

@@ -16,7 +16,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from pdp.domain.stored_entity import StoredEntity
-from pdp.store.sqlite.store import SqliteStore
+from pdp.store import open_store
 
 if TYPE_CHECKING:
     from pdp.store.port import Transaction
@@ -66,7 +66,7 @@ def digest(transaction: Transaction) -> str:
     """Returns a digest of all that the transaction has changed."""
     changes = [
         [change.revision, change.tenant_id, change.op, change.entity_id, change.after]
-        for change in transaction.written
+        for change in transaction.new_changes
     ]
     return hashlib.sha256(json.dumps(changes).encode()).hexdigest()
 
@@ -75,11 +75,11 @@ def main(url: str) -> None:
     """Writes for ever."""
     signal.alarm(LONGEST_S)
     print("opening", flush=True)
-    store = SqliteStore.open(url)
+    store = open_store(url)
     while True:
         with store.write() as transaction:
             number = write(transaction)
-        line = (number, transaction.written[-1].revision, digest(transaction))
+        line = (number, transaction.new_changes[-1].revision, digest(transaction))
         print(*line, flush=True)
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from pdp.admin.static_policies import StaticPolicies
 from pdp.admin.workspace import Workspace
-from pdp.bootstrap.policies import first_publisher, open_store
+from pdp.bootstrap.policies import create_publisher, open_policies
 from pdp.domain.request import Request
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.domain.static_policy import StaticPolicy
 from pdp.engine.evaluate import evaluate
-from pdp.store.sqlite.store import SqliteStore
+from pdp.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +36,8 @@ class Node:
             catalog: whether to install the catalog that ships with the product.
         """
         url = f"sqlite:///{path}"
-        self.store = open_store(url) if catalog else SqliteStore.open(url, busy_timeout_s=0.2)
-        self.publisher: Publisher = first_publisher(self.store, DEFAULT_RISK_TABLE)
+        self.store = open_policies(url) if catalog else open_store(url, busy_timeout_s=0.2)
+        self.publisher: Publisher = create_publisher(self.store, DEFAULT_RISK_TABLE)
         self.workspace = Workspace(self.store, self.publisher)
 
     async def outcome(self, text: str = "", tenant_id: str = "acme", model: str = "") -> Outcome:

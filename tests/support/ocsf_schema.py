@@ -1,10 +1,10 @@
-"""What OCSF 1.8.0 asks of the events that we make.
+"""Checks events against the parts of the OCSF 1.8.0 schema that they use.
 
 Source: the schema of version 1.8.0 as `schema.ocsf.io/1.8.0` describes it, from the repository
 `ocsf/ocsf-schema`: `events/application/api_activity.json`, `events/findings/finding.json`,
 `events/findings/data_security_finding.json`, `events/findings/detection_finding.json`,
 `events/iam/entity_management.json`, `events/base_event.json`, `profiles/security_control.json`,
-`dictionary.json`, and the objects by their names in `objects/`. Typed off by hand: attributes whose
+`dictionary.json`, and the objects by their names in `objects/`. Copied by hand: attributes whose
 requirement is `required`, constraints of objects, and the numbers of enumerations.
 """
 
@@ -41,7 +41,7 @@ PROFILES: Final = {
     "security_control": {"action_id", "disposition_id"},
     "ai_operation": {"ai_model"},
 }
-"""What a profile must bring along; in `security_control` the two are what it is for."""
+"""The attributes that a profile requires. In `security_control`, both are its purpose."""
 
 OBJECTS: Final = {
     "metadata": {"product", "version"},
@@ -80,38 +80,38 @@ INTEGERS: Final = {"time", "type_uid", "class_uid", "category_uid", "duration", 
 
 
 def faults(event: Mapping[str, Any]) -> list[str]:
-    """Returns what is wrong with an event by the schema."""
+    """Returns the violations of the schema in an event."""
     class_uid = event["class_uid"]
-    found = [f"no {name}" for name in sorted(REQUIRED[class_uid] - event.keys())]
+    problems = [f"no {name}" for name in sorted(REQUIRED[class_uid] - event.keys())]
     if event["category_uid"] != class_uid // 1000:
-        found.append("category_uid")
+        problems.append("category_uid")
     if event["activity_id"] not in ACTIVITIES[class_uid]:
-        found.append("activity_id")
+        problems.append("activity_id")
     if event["type_uid"] != class_uid * 100 + event["activity_id"]:
-        found.append("type_uid")
+        problems.append("type_uid")
     if event["activity_id"] == 99 and not event.get("activity_name"):
-        found.append("activity_name")
+        problems.append("activity_name")
     for profile in event["metadata"].get("profiles", ()):
         missing = PROFILES[profile] - event.keys()
-        found += [f"{profile} without {name}" for name in sorted(missing)]
+        problems += [f"{profile} without {name}" for name in sorted(missing)]
     if "disposition_id" in event and "security_control" not in event["metadata"]["profiles"]:
-        found.append("disposition_id without its profile")
-    return found + list(_object_faults("event", event))
+        problems.append("disposition_id without its profile")
+    return problems + list(_object_faults("event", event))
 
 
 def _object_faults(name: str, value: Any) -> list[str]:
-    found: list[str] = []
+    problems: list[str] = []
     if isinstance(value, list):
         for each in value:
-            found += _object_faults(name.removesuffix("s"), each)
+            problems += _object_faults(name.removesuffix("s"), each)
     elif isinstance(value, Mapping) and name != "unmapped":
-        found += [f"{name}.{each}" for each in sorted(OBJECTS.get(name, set()) - value.keys())]
+        problems += [f"{name}.{each}" for each in sorted(OBJECTS.get(name, set()) - value.keys())]
         if name in AT_LEAST_ONE and not AT_LEAST_ONE[name] & value.keys():
-            found.append(f"{name} has none of those that it needs")
+            problems.append(f"{name} has none of the attributes of which it needs one")
         for each, field in value.items():
-            found += _object_faults(each, field)
+            problems += _object_faults(each, field)
     elif name in ENUMS and value not in ENUMS[name]:
-        found.append(f"{name}={value}")
+        problems.append(f"{name}={value}")
     elif name in INTEGERS and type(value) is not int:
-        found.append(f"{name} is no integer")
-    return found
+        problems.append(f"{name} is not an integer")
+    return problems

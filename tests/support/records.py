@@ -19,8 +19,8 @@ NOW = 1_790_000_000.25
 
 
 def record(number: int = 1, score: int = 65, **fields: Any) -> DecisionRecord:
-    """Returns a record, by default one of a blocked SQL injection."""
-    whole: dict[str, Any] = {
+    """Returns a record, by default of a blocked SQL injection."""
+    values: dict[str, Any] = {
         "decision_id": f"decision-{number}",
         "request_id": f"request-{number}",
         "time": NOW + number,
@@ -49,11 +49,11 @@ def record(number: int = 1, score: int = 65, **fields: Any) -> DecisionRecord:
         "logging_level": "standard",
         **fields,
     }
-    return DecisionRecord(**whole)
+    return DecisionRecord(**values)
 
 
 def card(number: int = 1, **fields: Any) -> DecisionRecord:
-    """Returns a record of a redacted card number."""
+    """Returns the record of a redacted card number."""
     return record(
         number,
         outcome=Outcome.REDACT,
@@ -65,5 +65,5 @@ def card(number: int = 1, **fields: Any) -> DecisionRecord:
 
 
 def recorded(*records: DecisionRecord, policy: OrgPolicy = DEFAULT_ORG_POLICY) -> list[Recorded]:
-    """Returns records on their way, all made under `policy`."""
+    """Returns records with the policy under which they were made, as consumers get them."""
     return [Recorded(each, policy) for each in records]

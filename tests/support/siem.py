@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from pdp.export.ocsf.decisions import events_of
+from pdp.export.ocsf.decisions import decision_events
 from pdp.export.siem.base import Event
-from pdp.export.siem.registry import registered
+from pdp.export.siem.registry import load_connectors
 from pdp.export.siem.text import compact
 from tests.support.records import NOW, record
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def connected(connector_id: str, **environ: str) -> AsyncIterator[Connector]:
-    """Makes a connector of variables, and closes it."""
-    connector = registered(environ)[connector_id].connector
+    """Creates a connector from environment variables, and closes it at the end."""
+    connector = load_connectors(environ)[connector_id].connector
     assert connector is not None
     try:
         yield connector
@@ -29,13 +29,13 @@ async def connected(connector_id: str, **environ: str) -> AsyncIterator[Connecto
 
 
 def events(count: int) -> Sequence[Event]:
-    """Returns API Activity events as the spool has them, numbered from 1."""
-    found = []
+    """Returns API Activity events as the spool holds them, numbered from 1."""
+    result = []
     for number in range(1, count + 1):
-        document = next(iter(events_of(record(number))))
+        document = next(iter(decision_events(record(number))))
         uid = document["metadata"]["uid"]
-        found.append(Event(number, uid, NOW + number, compact(document)))
-    return found
+        result.append(Event(number, uid, NOW + number, compact(document)))
+    return result
 
 
 def uids(count: int) -> list[str]:

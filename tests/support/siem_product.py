@@ -1,5 +1,6 @@
-"""A product as connectors meet it: an HTTP server in this process that keeps what it was sent and
-answers as it is told to, wrongly as well.
+"""A fake product for connectors and webhooks: an HTTP server in this process.
+
+It stores the requests, and answers as planned, also with invalid responses.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
-PATIENCE_S: Final = 60.0
+TIMEOUT_S: Final = 60.0
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request that came."""
+class ReceivedRequest:
+    """A request that the product received."""
 
     method: str
     path: str
@@ -32,24 +33,24 @@ class Asked:
 
     @property
     def json(self) -> Any:
-        """The body, as JSON."""
+        """The body as JSON."""
         return json.loads(self.body)
 
     @property
     def lines(self) -> list[Any]:
-        """The body's lines, each as JSON."""
+        """The lines of the body, each as JSON."""
         return [json.loads(each) for each in self.body.splitlines() if each]
 
 
 @dataclass(frozen=True)
-class Say:
-    """An answer.
+class PlannedResponse:
+    """A response to send.
 
     Attributes:
-        status, body, headers: of it.
-        raw: what is sent instead, as it is; the connection is closed then.
-        reset: the connection is reset instead.
-        wait: the answer is sent when this is set.
+        status, body, headers: the response.
+        raw: bytes to send instead of a response; the connection is then closed.
+        reset: reset the connection instead of a response.
+        wait: send the response when this event is set.
     """
 
     status: int = 200
@@ -64,15 +65,23 @@ class Product:
     """The server.
 
     Args:
-        answer: what is said to a request for which nothing is `said` beforehand.
-        tls: certificate and key files, to serve HTTPS.
+        respond: returns the response to a request if `responses` is empty.
+        tls: the certificate file and the key file; None to serve HTTP.
+
+    Attributes:
+        requests: the received requests.
+        responses: the responses to the next requests.
     """
 
-    def __init__(self, answer: Callable[[Asked], Say], tls: tuple[str, str] | None = None) -> None:
-        self.asked: list[Asked] = []
-        self.said: deque[Say] = deque()
-        self._answer = answer
-        self._came = threading.Condition()
+    def __init__(
+        self,
+        respond: Callable[[ReceivedRequest], PlannedResponse],
+        tls: tuple[str, str] | None = None,
+    ) -> None:
+        self.requests: list[ReceivedRequest] = []
+        self.responses: deque[PlannedResponse] = deque()
+        self._respond = respond
+        self._received = threading.Condition()
         self._scheme = "https" if tls else "http"
         product = self
 
@@ -82,14 +91,14 @@ class Product:
             def _serve(self) -> None:
                 product.serve(self)
 
-            do_GET = do_POST = _serve  # noqa: N815 - names of the protocol
+            do_GET = do_POST = _serve  # noqa: N815 - names of the base class
 
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its own name
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - name of the base class
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self._server.handle_error = lambda *_: None  # type: ignore[method-assign] # resets are meant
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign] # resets are intended
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*tls)
@@ -98,40 +107,44 @@ class Product:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens on."""
         return int(self._server.server_address[1])
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """Its base URL."""
         return f"{self._scheme}://127.0.0.1:{self.port}"
 
     def serve(self, handler: BaseHTTPRequestHandler) -> None:
-        """Takes a request and answers it."""
+        """Receives a request and sends the response."""
         length = int(handler.headers.get("content-length", 0))
         headers = {name.lower(): value for name, value in handler.headers.items()}
-        asked = Asked(handler.command, handler.path, headers, handler.rfile.read(length))
-        with self._came:
-            say = self.said.popleft() if self.said else self._answer(asked)
-            self.asked.append(asked)
-            self._came.notify_all()
-        if say.wait is not None:
-            say.wait.wait(PATIENCE_S)
-        if say.reset:
+        request = ReceivedRequest(
+            handler.command, handler.path, headers, handler.rfile.read(length)
+        )
+        with self._received:
+            response = self.responses.popleft() if self.responses else self._respond(request)
+            self.requests.append(request)
+            self._received.notify_all()
+        if response.wait is not None:
+            response.wait.wait(TIMEOUT_S)
+        if response.reset:
             linger = struct.pack("ii", 1, 0)
             handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             handler.connection.close()
             handler.close_connection = True
-        elif say.raw is not None:
-            handler.wfile.write(say.raw)
+        elif response.raw is not None:
+            handler.wfile.write(response.raw)
             handler.close_connection = True
         else:
-            _write(handler, say)
+            _write(handler, response)
 
-    def until(self, met: Callable[[], bool]) -> None:
-        """Waits until `met` holds; it is looked at after each request."""
-        with self._came:
-            assert self._came.wait_for(met, PATIENCE_S), [each.path for each in self.asked][-5:]
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Waits until `condition` is true. It is checked after each request."""
+        with self._received:
+            assert self._received.wait_for(condition, TIMEOUT_S), [
+                each.path for each in self.requests
+            ][-5:]
 
     def __enter__(self) -> Product:
         self._thread.start()
@@ -148,15 +161,15 @@ class Product:
         self._thread.join()
 
 
-def _write(handler: BaseHTTPRequestHandler, say: Say) -> None:
-    body = say.body
+def _write(handler: BaseHTTPRequestHandler, response: PlannedResponse) -> None:
+    body = response.body
     if isinstance(body, dict):
         body = json.dumps(body)
     if isinstance(body, str):
         body = body.encode()
     assert isinstance(body, bytes)
-    handler.send_response(say.status)
-    for name, value in say.headers.items():
+    handler.send_response(response.status)
+    for name, value in response.headers.items():
         handler.send_header(name, value)
     handler.send_header("content-length", str(len(body)))
     handler.end_headers()

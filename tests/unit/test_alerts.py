@@ -1,4 +1,4 @@
-"""Which alert rules a decision meets: conditions AND, an absent one filters nothing."""
+"""Which alert rules match a decision: all conditions must hold, a missing one always holds."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def decision(
     )
 
 
-def met(condition: dict[str, Any] | None, decided: DecisionRecord) -> bool:
-    return bool(alerts_for(compile_alerts([rule(condition)]), decided))
+def matches(condition: dict[str, Any] | None, record: DecisionRecord) -> bool:
+    return bool(alerts_for(compile_alerts([rule(condition)]), record))
 
 
 @pytest.mark.parametrize("condition", [None, {}])
-def test_a_rule_without_conditions_is_met_by_everything(condition: dict[str, Any] | None) -> None:
-    assert met(condition, decision())
-    assert met(condition, decision(100, pii=True, action="shell:run:now", agent="claude-code"))
+def test_a_rule_without_conditions_matches_every_decision(condition: dict[str, Any] | None) -> None:
+    assert matches(condition, decision())
+    assert matches(condition, decision(100, pii=True, action="shell:run:now", agent="claude-code"))
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_a_rule_without_conditions_is_met_by_everything(condition: dict[str, Any
         ("critical", 81, True),
     ],
 )
-def test_a_level_is_met_from_its_first_point_on(lowest: str, score: int, expected: bool) -> None:
-    assert met({"risk_level_gte": lowest}, decision(score)) is expected
+def test_a_level_matches_from_its_lowest_score(lowest: str, score: int, expected: bool) -> None:
+    assert matches({"risk_level_gte": lowest}, decision(score)) is expected
 
 
 @pytest.mark.parametrize(
@@ -78,22 +78,22 @@ def test_a_level_is_met_from_its_first_point_on(lowest: str, score: int, expecte
         ("STRASSE", "straße", True),
     ],
 )
-def test_part_of_an_action_is_met_in_any_case(part: str, action: str, expected: bool) -> None:
-    assert met({"action_contains": part}, decision(action=action)) is expected
+def test_part_of_an_action_matches_in_any_case(part: str, action: str, expected: bool) -> None:
+    assert matches({"action_contains": part}, decision(action=action)) is expected
 
 
-@pytest.mark.parametrize("wanted", [True, False])
-@pytest.mark.parametrize("found", [True, False])
-def test_personal_data_is_asked_for_either_way(wanted: bool, found: bool) -> None:
-    assert met({"pii_detected": wanted}, decision(pii=found)) is (wanted is found)
+@pytest.mark.parametrize("required", [True, False])
+@pytest.mark.parametrize("detected", [True, False])
+def test_a_rule_can_require_personal_data_or_its_absence(required: bool, detected: bool) -> None:
+    assert matches({"pii_detected": required}, decision(pii=detected)) is (required is detected)
 
 
 @pytest.mark.parametrize(
     ("agent", "expected"),
     [("claude-code", True), ("Claude-Code", False), ("claude-code-2", False), ("", False)],
 )
-def test_an_agent_is_met_exactly(agent: str, expected: bool) -> None:
-    assert met({"agent_id_eq": "claude-code"}, decision(agent=agent)) is expected
+def test_an_agent_matches_exactly(agent: str, expected: bool) -> None:
+    assert matches({"agent_id_eq": "claude-code"}, decision(agent=agent)) is expected
 
 
 FULL = {
@@ -104,19 +104,19 @@ FULL = {
 }
 
 
-def test_all_conditions_together() -> None:
-    whole = decision(65, pii=True, action="os:shell:run", agent="claude-code")
-    assert met(FULL, whole)
-    assert not met(FULL, whole._replace(risk=Risk(40, "medium")))
-    assert not met(FULL, whole._replace(pii_detected=False))
-    assert not met(FULL, whole._replace(action="os:file:run"))
-    assert not met(FULL, whole._replace(subject=RecordedSubject(agent_id="other")))
+def test_all_conditions_must_hold() -> None:
+    full = decision(65, pii=True, action="os:shell:run", agent="claude-code")
+    assert matches(FULL, full)
+    assert not matches(FULL, full._replace(risk=Risk(40, "medium")))
+    assert not matches(FULL, full._replace(pii_detected=False))
+    assert not matches(FULL, full._replace(action="os:file:run"))
+    assert not matches(FULL, full._replace(subject=RecordedSubject(agent_id="other")))
 
 
-def test_every_rule_that_is_met_is_named_in_order() -> None:
+def test_all_matching_rules_are_returned_in_order() -> None:
     documents = [rule(None, "a"), rule({"pii_detected": True}, "b"), rule({}, "c")]
-    found = alerts_for(compile_alerts(documents), decision())
-    assert [(each.name, each.webhook) for each in found] == [("a", WEBHOOK), ("c", WEBHOOK)]
+    rules = alerts_for(compile_alerts(documents), decision())
+    assert [(each.name, each.webhook) for each in rules] == [("a", WEBHOOK), ("c", WEBHOOK)]
 
 
 @given(
@@ -137,8 +137,8 @@ def test_every_rule_that_is_met_is_named_in_order() -> None:
         agent=st.sampled_from(["", "claude-code"]),
     ),
 )
-def test_a_rule_is_met_where_each_of_its_conditions_is(
-    condition: dict[str, Any], decided: DecisionRecord
+def test_a_rule_matches_if_each_of_its_conditions_matches(
+    condition: dict[str, Any], record: DecisionRecord
 ) -> None:
-    one_by_one = all(met({name: value}, decided) for name, value in condition.items())
-    assert met(condition, decided) is one_by_one
+    one_by_one = all(matches({name: value}, record) for name, value in condition.items())
+    assert matches(condition, record) is one_by_one

@@ -1,4 +1,4 @@
-"""The log of decision records is verified: what is tampered with shows."""
+"""The verification of the audit log detects tampering."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import pytest
 
 from pdp.domain.audit_log import Retention
 from pdp.errors import ConfigError, StoreUnavailable
+from pdp.store import open_audit_log
 from pdp.store.hash_chain import Batch, digest
-from pdp.store.sqlite.audit_log import SqliteAuditLog
-from tests.support.audit_logs import KEY, body, file, filled, log, run
+from tests.support.audit_logs import KEY, body, file, fill, log, run
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pdp.domain.audit_log import AuditLog
 
 __all__ = ["file", "log"]
 
@@ -29,7 +31,7 @@ TAMPERING: Final = {
         "DELETE FROM records WHERE sequence = 5",
         "batch 2 lacks 1 of its 3 records",
     ),
-    "records that changed places": (
+    "swapped records": (
         """UPDATE records SET body = (SELECT body FROM records r
            WHERE r.sequence = 11 - records.sequence) WHERE sequence IN (5, 6)""",
         "batch 2 (records 4 to 6) is not what was written",
@@ -46,36 +48,36 @@ TAMPERING: Final = {
         "UPDATE batches SET at = at + 1 WHERE sequence = 3",
         "batch 3 (records 7 to 9) is not what was written",
     ),
-    "a beginning that is cut off": (
+    "a cut beginning": (
         "DELETE FROM batches WHERE sequence = 1",
         "batches 1 to 1 are missing, and no note says that the retention removed them",
     ),
-    "an end that is cut off": (
+    "a cut end": (
         "DELETE FROM batches WHERE sequence = 4",
         "the end is missing: batches 4 to 4",
     ),
-    "a text that is no UTF-8": (
+    "a text that is not UTF-8": (
         """UPDATE records SET body = CAST(X'7b2261223a22ff227d' AS TEXT) WHERE sequence = 5""",
         "batch 2 (records 4 to 6) is not what was written",
     ),
-    "a note that is no UTF-8": (
+    "a note that is not UTF-8": (
         "UPDATE batches SET note = CAST(X'ff' AS TEXT) WHERE sequence = 2",
         "the note of batch 2 cannot be read",
     ),
-    "a note of more than there is": (
+    "a note with an infinite number": (
         """UPDATE batches SET note = '{"removed_through": 1e999, "hash": 1}' WHERE sequence = 2""",
         "the note of batch 2 cannot be read",
     ),
-    "a note that is nested deep": (
+    "a deeply nested note": (
         """UPDATE batches SET note = replace(hex(zeroblob(50000)), '0', '[')
            WHERE sequence = 2""",
         "the note of batch 2 cannot be read",
     ),
-    "a batch of more records than there can be": (
+    "a batch with too many records": (
         "UPDATE batches SET records = 9223372036854775807 WHERE sequence = 2",
         "batch 3 does not follow from batch 2",
     ),
-    "a batch of less than no records": (
+    "a batch with a negative number of records": (
         "UPDATE batches SET records = -5 WHERE sequence = 2",
         "3 records before batch 3 belong to no batch",
     ),
@@ -83,19 +85,19 @@ TAMPERING: Final = {
 
 
 class TestVerification:
-    def test_an_empty_log_is_intact(self, log: SqliteAuditLog) -> None:
-        found = log.verify()
-        assert (found.intact, found.batches, found.last_batch) == (True, 0, 0)
+    def test_an_empty_log_is_intact(self, log: AuditLog) -> None:
+        verification = log.verify()
+        assert (verification.intact, verification.batches, verification.last_batch) == (True, 0, 0)
 
-    def test_an_untouched_log_is_intact(self, log: SqliteAuditLog) -> None:
-        filled(log)
-        found = log.verify()
-        assert (found.problems, found.batches, found.records) == ((), 4, 12)
+    def test_an_untouched_log_is_intact(self, log: AuditLog) -> None:
+        fill(log)
+        verification = log.verify()
+        assert (verification.problems, verification.batches, verification.records) == ((), 4, 12)
 
     @pytest.mark.parametrize("name", TAMPERING)
-    def test_tampering_is_found(self, log: SqliteAuditLog, file: Path, name: str) -> None:
+    def test_tampering_is_detected(self, log: AuditLog, file: Path, name: str) -> None:
         statement, problem = TAMPERING[name]
-        filled(log)
+        fill(log)
         run(file, statement)
         assert problem in log.verify().problems
 
@@ -112,22 +114,22 @@ class TestVerification:
             (0, ("DELETE FROM batches", "DELETE FROM records")),
         ],
     )
-    def test_an_end_that_is_cut_off_shows_however_the_log_goes_on(
-        self, log: SqliteAuditLog, file: Path, left: int, cut: tuple[str, ...]
+    def test_a_cut_end_is_detected_after_further_appends(
+        self, log: AuditLog, file: Path, left: int, cut: tuple[str, ...]
     ) -> None:
-        """What comes then must not take the places of what has gone."""
-        filled(log)
+        """New batches must not get the numbers of the removed ones."""
+        fill(log)
         run(file, *cut)
-        with closing(SqliteAuditLog.open(f"sqlite:///{file}")) as reopened:
+        with closing(open_audit_log(f"sqlite:///{file}")) as reopened:
             for number in range(6):
                 reopened.append([body(number)])
             [problem] = reopened.verify().problems
             assert f"batches {left + 1} to 4 are missing" in problem
 
-    def test_an_end_that_is_cut_off_shows_after_a_removal_too(
-        self, log: SqliteAuditLog, file: Path
+    def test_a_cut_end_is_detected_after_a_removal_by_the_retention(
+        self, log: AuditLog, file: Path
     ) -> None:
-        filled(log)
+        fill(log)
         run(
             file,
             "DELETE FROM batches WHERE sequence = 4",
@@ -136,16 +138,16 @@ class TestVerification:
         assert log.retain(Retention(max_age_s=0), now=2e9) == 6
         assert log.verify().problems == ("batches 4 to 4 are missing",)
 
-    def test_a_record_in_the_way_is_told_of_at_once(self, log: SqliteAuditLog, file: Path) -> None:
-        """It is no other writer, and waiting would not help."""
-        filled(log)
+    def test_a_conflicting_record_fails_the_append_at_once(self, log: AuditLog, file: Path) -> None:
+        """No other writer caused the conflict, so a retry would not help."""
+        fill(log)
         run(file, "INSERT INTO records (sequence, body) VALUES (13, '{}')")
         with pytest.raises(StoreUnavailable, match="pdp audit verify"):
             log.append([body(1)])
 
-    def test_a_rewritten_end_is_found_by_an_anchor(self, log: SqliteAuditLog, file: Path) -> None:
-        """Whoever knows SQLite well can cut the end off unseen, and no further than the anchor."""
-        filled(log)
+    def test_an_anchor_detects_a_rewritten_end(self, log: AuditLog, file: Path) -> None:
+        """An attacker who also resets the counter can cut the end, but only behind the anchor."""
+        fill(log)
         anchor = log.verify().head
         run(
             file,
@@ -153,18 +155,16 @@ class TestVerification:
             "DELETE FROM records WHERE sequence > 9",
             "UPDATE sqlite_sequence SET seq = 3 WHERE name = 'batches'",
         )
-        with closing(SqliteAuditLog.open(f"sqlite:///{file}")) as reopened:
+        with closing(open_audit_log(f"sqlite:///{file}")) as reopened:
             assert reopened.verify().intact
             assert not reopened.verify(anchor).intact
             reopened.append([body(9)])
             [problem] = reopened.verify(anchor).problems
             assert "was cut or rewritten" in problem
 
-    def test_a_batch_that_was_forged_with_its_own_hash_does_not_fit(
-        self, log: SqliteAuditLog, file: Path
-    ) -> None:
-        """Whoever makes its hash anew has to make all that follow anew, too."""
-        filled(log, size=1)
+    def test_a_forged_batch_breaks_the_chain(self, log: AuditLog, file: Path) -> None:
+        """An attacker who replaces one hash must also replace the hashes of all later batches."""
+        fill(log, size=1)
         with closing(sqlite3.connect(file, isolation_level=None)) as forger:
             row = forger.execute(
                 "SELECT sequence, first_record, records, at, note, previous, hash FROM batches"
@@ -175,25 +175,25 @@ class TestVerification:
             forger.execute("UPDATE batches SET hash = ? WHERE sequence = 2", (forged,))
         assert log.verify().problems == ("batch 3 does not follow from batch 2",)
 
-    def test_an_anchor_holds_as_the_log_grows(self, log: SqliteAuditLog) -> None:
-        filled(log)
+    def test_an_anchor_stays_valid_as_the_log_grows(self, log: AuditLog) -> None:
+        fill(log)
         anchor = log.verify().head
-        filled(log)
+        fill(log)
         assert log.verify(anchor).intact
 
-    def test_with_a_key_nobody_else_can_write_a_chain_that_holds(self, file: Path) -> None:
+    def test_a_chain_with_a_key_cannot_be_forged_without_the_key(self, file: Path) -> None:
         url = f"sqlite:///{file}"
-        with closing(SqliteAuditLog.open(url, key=KEY)) as log:
+        with closing(open_audit_log(url, key=KEY)) as log:
             log.append([body(1)])
         run(file, "UPDATE chain SET key_id = ''")
-        with closing(SqliteAuditLog.open(url)) as forger:
+        with closing(open_audit_log(url)) as forger:
             forger.append([body(2)])
         run(file, "DELETE FROM chain")
-        with closing(SqliteAuditLog.open(url, key=KEY)) as log:
+        with closing(open_audit_log(url, key=KEY)) as log:
             assert log.verify().problems == ("batch 2 (records 2 to 2) is not what was written",)
 
     @pytest.mark.parametrize(("first", "then"), [(b"", KEY), (KEY, b""), (KEY, KEY[::-1])])
     def test_another_key_is_refused(self, file: Path, first: bytes, then: bytes) -> None:
-        SqliteAuditLog.open(f"sqlite:///{file}", key=first).close()
+        open_audit_log(f"sqlite:///{file}", key=first).close()
         with pytest.raises(ConfigError, match="key"):
-            SqliteAuditLog.open(f"sqlite:///{file}", key=then)
+            open_audit_log(f"sqlite:///{file}", key=then)

@@ -12,7 +12,7 @@ from pdp.admin.compliance.bundles import ComplianceBundles
 from pdp.admin.dlp.rules import DlpRules
 from pdp.admin.user_groups import UserGroups
 from pdp.admin.workspace import Workspace
-from pdp.bootstrap.policies import first_publisher, open_store
+from pdp.bootstrap.policies import create_publisher, open_policies
 from pdp.catalog import detectors
 from pdp.catalog.compliance import bundle_id, bundle_rule_id
 from pdp.domain import compliance_bundle, dlp_rule, user_group
@@ -35,8 +35,8 @@ class Node:
     """A store and its use cases."""
 
     def __init__(self, path: Path) -> None:
-        self.store = open_store(f"sqlite:///{path}/pdp.db")
-        self.workspace = Workspace(self.store, first_publisher(self.store, DEFAULT_RISK_TABLE))
+        self.store = open_policies(f"sqlite:///{path}/pdp.db")
+        self.workspace = Workspace(self.store, create_publisher(self.store, DEFAULT_RISK_TABLE))
         self.bundles = ComplianceBundles(self.workspace)
         self.groups = UserGroups(self.workspace)
         self.rules = DlpRules(self.workspace, detectors())

@@ -21,13 +21,14 @@ from pdp.domain.effective_dlp_rules import platform_rules
 from pdp.domain.kinds import read_policies
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.tenant import PLATFORM
-from pdp.store.sqlite.store import SqliteStore
+from pdp.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from pdp.domain.stored_entity import StoredEntity
+    from pdp.store.port import Store
 
 BUNDLES = compliance_bundles()
 RULES = [(each.bundle, rule) for each in BUNDLES for rule in each.rules]
@@ -96,33 +97,33 @@ def test_two_bundles_can_be_upgraded() -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    opened = SqliteStore.open(f"sqlite:///{tmp_path}/pdp.db")
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(f"sqlite:///{tmp_path}/pdp.db")
     install_catalog(opened)
     yield opened
     opened.close()
 
 
-def records(store: SqliteStore, kind: str) -> dict[str, StoredEntity]:
+def records(store: Store, kind: str) -> dict[str, StoredEntity]:
     with store.read() as reader:
         return {record.id: record for record in reader.list(kind, PLATFORM)}
 
 
-def test_all_are_installed(store: SqliteStore) -> None:
+def test_all_are_installed(store: Store) -> None:
     assert list(records(store, compliance_bundle.KIND)) == [each.bundle.id for each in BUNDLES]
     assert {rule.id for _, rule in RULES} <= set(records(store, dlp_rule.KIND))
     assert list(records(store, user_group.KIND)) == [each.id for each in user_groups()]
 
 
-def test_a_release_that_changes_nothing_writes_nothing(store: SqliteStore) -> None:
+def test_a_release_that_changes_nothing_writes_nothing(store: Store) -> None:
     with store.write() as transaction:
         installing.install_compliance_bundles(transaction)
         installing.install_user_groups(transaction)
-        assert not transaction.written
+        assert not transaction.new_changes
 
 
 def test_a_release_leaves_tenants_what_they_have(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A definition that is added is an upgrade to come, and no rule of other kinds is touched."""
     before = records(store, dlp_rule.KIND)

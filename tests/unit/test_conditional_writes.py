@@ -8,11 +8,11 @@ import pytest
 
 from pdp.admin.workspace import Workspace
 from pdp.auth.principal import Principal
-from pdp.bootstrap.policies import first_publisher
+from pdp.bootstrap.policies import create_publisher
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.errors import InvalidArgument
 from pdp.server import wiring
-from pdp.store.sqlite.store import SqliteStore
+from pdp.store import open_store
 from pdp.transport.call import Call, Endpoint
 from pdp.transport.http.binding import bindings
 from pdp.transport.methods import Method, methods
@@ -32,8 +32,8 @@ CONDITIONAL: Final = [
 @pytest.fixture
 def handlers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Endpoint]]:
     """The handlers by path, without the guards, which would reject an empty message."""
-    store = SqliteStore.open(f"sqlite:///{tmp_path}/pdp.db")
-    publisher = first_publisher(store, DEFAULT_RISK_TABLE)
+    store = open_store(f"sqlite:///{tmp_path}/pdp.db")
+    publisher = create_publisher(store, DEFAULT_RISK_TABLE)
     workspace = Workspace(store, publisher)
     monkeypatch.setattr(wiring, "endpoints", lambda _, by_path, __: by_path)
     yield dict(wiring.wire(publisher, workspace).endpoints)

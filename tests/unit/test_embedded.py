@@ -15,7 +15,7 @@ from pdp.domain.static_policy import KIND, body_of
 from pdp.domain.tenant import PLATFORM
 from pdp.embedded.requests import RequestFields
 from pdp.errors import ConfigError
-from pdp.store.sqlite.store import SqliteStore
+from pdp.store import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -209,7 +209,7 @@ class TestOpening:
 
     def test_the_catalog_is_there(self, engine: Engine, url: str) -> None:
         """A new store has this release's system policies."""
-        store = SqliteStore.open(url)
+        store = open_store(url)
         with store.read() as reader:
             policies = [record.body for record in reader.list(KIND, PLATFORM)]
         store.close()

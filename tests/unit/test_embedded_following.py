@@ -14,7 +14,7 @@ from pdp.domain.static_policy import KIND
 from pdp.domain.tenant import PLATFORM
 from pdp.embedded import stored_policies as module
 from pdp.errors import StoreUnavailable
-from pdp.store.sqlite.store import SqliteStore
+from pdp.store import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +89,7 @@ class TestFollowing:
     def test_a_change_of_the_platform(self, engine: Engine, url: str) -> None:
         """What ships with the product can change too, for all tenants."""
         assert engine.decide(text=ATTACK, tenant_id="acme").outcome is Outcome.BLOCK
-        store = SqliteStore.open(url)
+        store = open_store(url)
         with store.write() as transaction:
             for record in transaction.list(KIND, PLATFORM):
                 transaction.delete(KIND, PLATFORM, record.id, actor="test", summary="")
@@ -143,7 +143,7 @@ class TestWithoutTheStore:
         """What another release has written, and this one cannot read, changes nothing here."""
         monkeypatch.setattr(module, "POLL_INTERVAL_S", 0.0)
         assert engine.decide(text=ATTACK).outcome is Outcome.BLOCK
-        store = SqliteStore.open(url)
+        store = open_store(url)
         with store.write() as transaction:
             for record in transaction.list(KIND, PLATFORM):
                 body = {**record.body, "validator": "of-the-next-release"}

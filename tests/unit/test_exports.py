@@ -1,4 +1,4 @@
-"""What leaves the server, composed: how it stands is in readiness and metrics."""
+"""The status of exports in readiness checks and metrics."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import pytest
 
 from pdp.config import load
 from pdp.errors import ConfigError
-from pdp.export.exporter import Exports
-from pdp.export.spool import Standing
+from pdp.export.exporter import ExportStatus
+from pdp.export.spool import DeliveryStatus
 from pdp.server.exports import ExportSubsystem
 from pdp.transport.metrics import Metrics
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TROUBLED = Exports(
-    standings={
-        "splunk": Standing(waiting=7, dropped=3, failing_since=1.0, last_error="HTTP 503"),
-        "file": Standing(waiting=1, dropped=2),
+FAILING = ExportStatus(
+    connectors={
+        "splunk": DeliveryStatus(waiting=7, dropped=3, failing_since=1.0, last_error="HTTP 503"),
+        "file": DeliveryStatus(waiting=1, dropped=2),
     },
-    held_bytes=512,
+    waiting_bytes=512,
     alerts_waiting=4,
     alerts_dropped=5,
     dead_letters=6,
@@ -29,33 +29,33 @@ TROUBLED = Exports(
 )
 
 
-class Standstill:
-    """An exporter that stands as it does."""
+class StatusStub:
+    """An exporter with a fixed status."""
 
-    def __init__(self, exports: Exports) -> None:
-        self.exports = exports
-
-
-def exporting(exports: Exports) -> ExportSubsystem:
-    whole = ExportSubsystem.disabled()
-    stand_in: Any = Standstill(exports)
-    return ExportSubsystem(stand_in, whole.directory, whole.trials)
+    def __init__(self, status: ExportStatus) -> None:
+        self.status = status
 
 
-def test_readiness_says_what_fails_and_what_was_dropped() -> None:
-    assert exporting(Exports()).checks() == {}
-    assert exporting(TROUBLED).checks() == {
+def exporting(status: ExportStatus) -> ExportSubsystem:
+    complete = ExportSubsystem.disabled()
+    exporter: Any = StatusStub(status)
+    return ExportSubsystem(exporter, complete.directory, complete.trials)
+
+
+def test_readiness_reports_failures_and_dropped_events() -> None:
+    assert exporting(ExportStatus()).checks() == {}
+    assert exporting(FAILING).checks() == {
         "siem_splunk": "failing since 1970-01-01T00:00:01.000Z",
         "siem_file": "ok",
         "exports": "ok; 6 events were dropped",
     }
-    faulty = Exports(faulty=True)
+    faulty = ExportStatus(faulty=True)
     assert exporting(faulty).checks() == {"exports": "failing: the spool cannot be written"}
 
 
-def test_metrics_say_it_in_numbers() -> None:
+def test_metrics_report_the_status() -> None:
     metrics = Metrics()
-    exporting(TROUBLED).measure(metrics)
+    exporting(FAILING).measure(metrics)
     text = metrics.render().decode()
     for name, value in {
         "pdp_siem_waiting": 7,
@@ -70,16 +70,16 @@ def test_metrics_say_it_in_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environ", "said"),
+    ("environ", "message"),
     [
         ({"SPLUNK_HEC_URL": "https://splunk"}, "SPLUNK_HEC_TOKEN is not"),
         ({"SYSLOG_HOST": "h", "SYSLOG_PROTOCOL": "x"}, "SYSLOG_PROTOCOL"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(
-    tmp_path: Path, environ: dict[str, str], said: str
+def test_invalid_settings_are_refused(
+    tmp_path: Path, environ: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         ExportSubsystem.from_settings(load({"data_dir": tmp_path}), environ)
     with pytest.raises(ConfigError, match="PDP_ALERT_NETWORKS"):
         ExportSubsystem.from_settings(load({"data_dir": tmp_path, "alert_networks": "1.2.3"}), {})

@@ -13,21 +13,23 @@ from pdp.catalog.dlp import dlp_rules, rule_id
 from pdp.domain.dlp_rule import KIND, DlpRule, body_of
 from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
-from pdp.store.sqlite.store import SqliteStore
+from pdp.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pdp.store.port import Store
+
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    opened = SqliteStore.open(f"sqlite:///{tmp_path / 'pdp.db'}")
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(f"sqlite:///{tmp_path / 'pdp.db'}")
     yield opened
     opened.close()
 
 
-def install(store: SqliteStore, patch: pytest.MonkeyPatch, *rules: DlpRule) -> int:
+def install(store: Store, patch: pytest.MonkeyPatch, *rules: DlpRule) -> int:
     """Installs a release with these rules; returns the store's revision after it."""
     patch.setattr(installation, "dlp_rules", lambda: rules)
     with store.write() as transaction:
@@ -36,12 +38,12 @@ def install(store: SqliteStore, patch: pytest.MonkeyPatch, *rules: DlpRule) -> i
         return reader.revision()
 
 
-def read_rules(store: SqliteStore) -> dict[str, DlpRule]:
+def read_rules(store: Store) -> dict[str, DlpRule]:
     with store.read() as reader:
         return {each.id: DlpRule(**each.body) for each in reader.list(KIND, PLATFORM)}
 
 
-def test_every_detector_has_a_rule_with_a_stable_id(store: SqliteStore) -> None:
+def test_every_detector_has_a_rule_with_a_stable_id(store: Store) -> None:
     with store.write() as transaction:
         install_dlp_rules(transaction)
     rules = read_rules(store)
@@ -53,14 +55,14 @@ def test_every_detector_has_a_rule_with_a_stable_id(store: SqliteStore) -> None:
 
 
 def test_a_release_that_changes_nothing_writes_nothing(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rules = dlp_rules()[:3]
     assert install(store, monkeypatch, *rules) == install(store, monkeypatch, *rules)
 
 
 def test_a_release_changes_adds_and_removes_rules(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unchanged, changed, removed, new = dlp_rules()[:4]
     install(store, monkeypatch, unchanged, changed, removed)
@@ -73,9 +75,7 @@ def test_a_release_changes_adds_and_removes_rules(
     assert after[changed.id].created_at == before[changed.id].created_at
 
 
-def test_rules_of_bundles_are_not_changed(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rules_of_bundles_are_not_changed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     rule = replace(dlp_rules()[0], id="of-a-bundle", bundle_id="bundle")
     with store.write() as transaction:
         entity = StoredEntity(KIND, PLATFORM, rule.id, body_of(rule))

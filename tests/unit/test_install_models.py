@@ -12,11 +12,11 @@ from pdp.admin.install.catalog import install_catalog
 from pdp.admin.kill_switch import KillSwitches
 from pdp.admin.model_catalog import ModelCatalog, read_models
 from pdp.admin.workspace import Workspace
-from pdp.bootstrap.policies import first_publisher
+from pdp.bootstrap.policies import create_publisher
 from pdp.domain.model_catalog import REASONS, TIERS, ModelConfig, config_id, normalize_name
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.errors import ModelNotFound
-from pdp.store.sqlite.store import SqliteStore
+from pdp.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ class Product:
     """A store, its use cases, and releases with models."""
 
     def __init__(self, path: Path, patch: pytest.MonkeyPatch) -> None:
-        self.store = SqliteStore.open(f"sqlite:///{path}")
+        self.store = open_store(f"sqlite:///{path}")
         self._patch = patch
         self._workspace: Workspace | None = None
 
@@ -49,7 +49,7 @@ class Product:
     @property
     def workspace(self) -> Workspace:
         if self._workspace is None:
-            publisher = first_publisher(self.store, DEFAULT_RISK_TABLE)
+            publisher = create_publisher(self.store, DEFAULT_RISK_TABLE)
             self._workspace = Workspace(self.store, publisher)
         return self._workspace
 

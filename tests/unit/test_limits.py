@@ -22,7 +22,7 @@ from pdp.errors import (
     PreconditionFailed,
     StoreUnavailable,
 )
-from pdp.store.sqlite.store import SqliteStore
+from pdp.store import open_store
 from pdp.usage import synchronization
 from pdp.usage.flush import Flush
 from pdp.usage.meter import Meter
@@ -234,7 +234,7 @@ class TestCounters:
     ) -> None:
         await node.limits.create("acme", "me", DRAFT)
         await node.allowed()
-        blocker = SqliteStore.open(f"sqlite:///{path}")
+        blocker = open_store(f"sqlite:///{path}")
         with blocker.write():
             with pytest.raises(StoreUnavailable):
                 await node.metering.sync()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import pytest
 
 from pdp import catalog
-from pdp.bootstrap.policies import open_store
+from pdp.bootstrap.policies import open_policies
 from pdp.cases import ClientTarget, EngineTarget
 from pdp.client.local import LocalClient
 from pdp.detect.ner import open_engine
@@ -184,7 +184,7 @@ def test_a_model_that_is_switched_off_costs_no_look_at_the_text(url: str) -> Non
 
 def test_an_engine_in_process_asks_models_where_it_is_given_some(url: str, tmp_path: Path) -> None:
     rule = DlpRule("r", "Code names", LLM, "CODE_NAME", "block", config_json={"labels": ["falcon"]})
-    store = open_store(url)
+    store = open_policies(url)
     with store.write() as transaction:
         record = StoredEntity(
             dlp_rule.KIND, "acme", rule.id, body_of(rule), name=rule.detector_name

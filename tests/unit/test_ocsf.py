@@ -1,4 +1,4 @@
-"""Events are valid OCSF, and say what a decision or a change was."""
+"""Events are valid OCSF and describe the decision or the change."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pdp.domain.decision import Match, Outcome
 from pdp.domain.decision_record import RecordedEntity, RecordedSubject, RecordedTarget
 from pdp.domain.stored_entity import Change
 from pdp.export.ocsf import schema
-from pdp.export.ocsf.changes import event_of
-from pdp.export.ocsf.decisions import events_of
-from pdp.export.siem.directory import trial_event
+from pdp.export.ocsf.changes import change_event
+from pdp.export.ocsf.decisions import decision_events
+from pdp.export.siem.directory import make_test_event
 from pdp.export.siem.text import compact
 from tests.support.ocsf_schema import faults
 from tests.support.records import NOW, card, record
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from pdp.domain.decision_record import DecisionRecord
 
 
-def events(decided: DecisionRecord) -> dict[int, dict[str, Any]]:
+def events(decision: DecisionRecord) -> dict[int, dict[str, Any]]:
     """Returns the events of a decision by class."""
-    found = list(events_of(decided))
-    by_class = {each["class_uid"]: each for each in found}
-    assert len(by_class) == len(found)
+    all_events = list(decision_events(decision))
+    by_class = {each["class_uid"]: each for each in all_events}
+    assert len(by_class) == len(all_events)
     return by_class
 
 
-def test_a_checker_that_finds_nothing_would_be_none() -> None:
+def test_the_checker_of_the_tests_detects_violations() -> None:
     event = events(record())[6003]
     assert faults(event) == []
     broken: list[dict[str, Any]] = [
@@ -88,15 +88,15 @@ def test_a_decision_is_an_api_activity() -> None:
     ],
 )
 def test_every_outcome_has_a_disposition(outcome: Outcome, disposition: int, action: int) -> None:
-    for event in events_of(record(outcome=outcome)):
+    for event in decision_events(record(outcome=outcome)):
         assert (event["disposition_id"], event["action_id"]) == (disposition, action)
         assert faults(event) == []
 
 
-def test_what_was_found_is_a_data_security_finding() -> None:
-    found = events(card())
-    assert found.keys() == {6003, 2006}
-    event = found[2006]
+def test_detected_data_is_a_data_security_finding() -> None:
+    by_class = events(card())
+    assert by_class.keys() == {6003, 2006}
+    event = by_class[2006]
     assert event["finding_info"]["uid"] == event["metadata"]["uid"] == "decision-1/data"
     assert event["finding_info"]["title"] == "Data found: CREDIT_CARD"
     assert event["finding_info"]["related_events"] == [{"uid": "decision-1", "type_uid": 600304}]
@@ -108,9 +108,9 @@ def test_what_was_found_is_a_data_security_finding() -> None:
 
 
 def test_an_attack_is_a_detection_finding() -> None:
-    found = events(record())
-    assert found.keys() == {6003, 2004}
-    event = found[2004]
+    by_class = events(record())
+    assert by_class.keys() == {6003, 2004}
+    event = by_class[2004]
     assert event["metadata"]["uid"] == "decision-1/attack"
     assert (event["severity_id"], event["is_alert"]) == (5, True)
     [attack] = event["finding_info"]["attacks"]
@@ -118,18 +118,18 @@ def test_an_attack_is_a_detection_finding() -> None:
     assert event["attacks"] == event["finding_info"]["attacks"]
 
 
-def test_a_tenants_own_policy_is_about_an_attack_unless_it_found_data() -> None:
+def test_a_match_of_a_tenants_policy_is_an_attack_unless_it_detects_data() -> None:
     own = Match("static", "pol_1", "No rivals", "block", "high", "matched")
     assert events(record(matches=(own,))).keys() == {6003, 2004}
     entity = RecordedEntity("EMPLOYEE_ID", "pii", "pol_1")
     assert events(record(matches=(own,), entities=(entity,))).keys() == {6003, 2006}
 
 
-def test_a_calm_decision_is_one_event() -> None:
-    calm = record(score=0, outcome=Outcome.ALLOW, matches=(), provider="", model="", action="")
-    found = events(calm._replace(subject=RecordedSubject(), target=RecordedTarget()))
-    assert found.keys() == {6003}
-    event = found[6003]
+def test_a_decision_without_findings_is_one_event() -> None:
+    decision = record(score=0, outcome=Outcome.ALLOW, matches=(), provider="", model="", action="")
+    by_class = events(decision._replace(subject=RecordedSubject(), target=RecordedTarget()))
+    assert by_class.keys() == {6003}
+    event = by_class[6003]
     assert event["metadata"]["profiles"] == ["security_control"]
     assert (event["status_id"], event["is_alert"], event["type_uid"]) == (1, False, 600399)
     assert faults(event) == []
@@ -174,17 +174,17 @@ DECISIONS = st.builds(
 
 
 @given(DECISIONS)
-def test_whatever_was_decided_the_events_are_valid(decided: DecisionRecord) -> None:
+def test_the_events_of_every_decision_are_valid(decision: DecisionRecord) -> None:
     uids = set()
-    for event in events_of(decided):
+    for event in decision_events(decision):
         assert faults(event) == []
         uids.add(event["metadata"]["uid"])
         assert json.loads(compact(event))["class_uid"] == event["class_uid"]
-    assert len(uids) == len(list(events_of(decided)))
+    assert len(uids) == len(list(decision_events(decision)))
 
 
 def change(op: str = "update", **fields: Any) -> Change:
-    whole: dict[str, Any] = {
+    values: dict[str, Any] = {
         "revision": 42,
         "tenant_id": "acme",
         "kind": "static_policy",
@@ -197,11 +197,11 @@ def change(op: str = "update", **fields: Any) -> Change:
         "summary": "Updated pattern, action",
         **fields,
     }
-    return Change(**whole)
+    return Change(**values)
 
 
 def test_an_admin_change_is_entity_management() -> None:
-    event = event_of(change())
+    event = change_event(change())
     assert faults(event) == []
     assert event["type_uid"] == 300403
     assert event["actor"]["user"]["name"] == "alice"
@@ -213,7 +213,7 @@ def test_an_admin_change_is_entity_management() -> None:
         "version": "42",
     }
     assert event["unmapped"]["changed_fields"] == ["action", "pattern"]
-    assert "secret-word" not in str(event), "values are for admins"
+    assert "secret-word" not in str(event), "values are for admins only"
 
 
 @pytest.mark.parametrize(
@@ -241,13 +241,13 @@ def test_an_admin_change_is_entity_management() -> None:
         ),
     ],
 )
-def test_what_was_done_is_told(op: str, fields: dict[str, Any], expected: int) -> None:
-    event = event_of(change(op, **fields))
+def test_the_activity_is_that_of_the_change(op: str, fields: dict[str, Any], expected: int) -> None:
+    event = change_event(change(op, **fields))
     assert faults(event) == []
     assert event["type_uid"] == expected
 
 
-def test_the_event_of_a_test_is_valid() -> None:
-    event = trial_event("alice")
+def test_the_event_of_a_test_delivery_is_valid() -> None:
+    event = make_test_event("alice")
     assert faults(event.document) == []
     assert event.document["metadata"]["labels"] == ["test"]

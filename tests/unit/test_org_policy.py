@@ -12,7 +12,7 @@ from pdp.admin.org_policy import OrgPolicies
 from pdp.admin.preconditions import Precondition
 from pdp.admin.static_policies import StaticPolicies
 from pdp.admin.workspace import Workspace
-from pdp.bootstrap.policies import first_publisher
+from pdp.bootstrap.policies import create_publisher
 from pdp.domain.decision import NO_VERDICT, Outcome, Risk
 from pdp.domain.org_policy import (
     DEFAULT_ORG_POLICY,
@@ -28,7 +28,7 @@ from pdp.domain.static_policy import StaticPolicy
 from pdp.engine.evaluate import evaluate
 from pdp.engine.layers.org import OrgCloser
 from pdp.errors import PreconditionFailed
-from pdp.store.sqlite.store import SqliteStore
+from pdp.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +42,8 @@ class Node:
     """A store, a publisher and the use cases."""
 
     def __init__(self, path: Path) -> None:
-        self.store = SqliteStore.open(f"sqlite:///{path}", busy_timeout_s=0.2)
-        self.publisher = first_publisher(self.store, DEFAULT_RISK_TABLE)
+        self.store = open_store(f"sqlite:///{path}", busy_timeout_s=0.2)
+        self.publisher = create_publisher(self.store, DEFAULT_RISK_TABLE)
         self.workspace = Workspace(self.store, self.publisher)
         self.policies = OrgPolicies(self.workspace)
 

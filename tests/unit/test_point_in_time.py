@@ -12,13 +12,13 @@ from pdp.admin.point_in_time import entities_at
 from pdp.domain.stored_entity import StoredEntity
 from pdp.errors import InvalidArgument
 from pdp.policy_files.state import KINDS, state_at
-from pdp.store.sqlite.store import SqliteStore
+from pdp.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pdp.store.port import Reader, Transaction
+    from pdp.store.port import Reader, Store, Transaction
 
 TENANTS: Final = ("", "acme", "other")
 SOME_KINDS: Final = KINDS[:2]
@@ -28,8 +28,8 @@ Listing = list[tuple[str, str, int]]
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    with closing(SqliteStore.open(f"sqlite:///{tmp_path}/pdp.db")) as opened:
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(open_store(f"sqlite:///{tmp_path}/pdp.db")) as opened:
         yield opened
 
 
@@ -68,7 +68,7 @@ def listing_at(reader: Reader, tenant: str, revision: int) -> dict[str, Listing]
 
 @pytest.mark.parametrize("seed", range(4))
 def test_every_revision_is_returned_as_it_was(
-    store: SqliteStore, seed: int, monkeypatch: pytest.MonkeyPatch
+    store: Store, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Entities are created, changed, deleted, and created again with the same id."""
     monkeypatch.setattr("pdp.admin.point_in_time._PAGE", 7)
@@ -87,7 +87,7 @@ def test_every_revision_is_returned_as_it_was(
 
 
 @pytest.mark.parametrize("revision", [-1, 2])
-def test_an_unknown_revision_is_rejected(store: SqliteStore, revision: int) -> None:
+def test_an_unknown_revision_is_rejected(store: Store, revision: int) -> None:
     """The error names the field that the caller uses."""
     with store.write() as transaction:
         put(transaction, "acme", KINDS[0], "a", 1)

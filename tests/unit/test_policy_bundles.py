@@ -23,10 +23,12 @@ from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate
 from pdp.engine.rules.documents import read_rule
-from pdp.store.sqlite.store import SqliteStore
+from pdp.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pdp.store.port import Store
 
 FILES = sorted((Path(catalog.__file__).parent / "policy_packs").glob("*.yaml"))
 ENTRIES = [
@@ -91,7 +93,7 @@ def test_a_rule_does_what_its_examples_say(pack: dict[str, Any], rule: dict[str,
     assert [text for text in rule["examples"]["no_match"] if search(text)] == []
 
 
-def _installed(store: SqliteStore) -> tuple[dict[str, PolicyPack], dict[str, PolicyRule]]:
+def _installed(store: Store) -> tuple[dict[str, PolicyPack], dict[str, PolicyRule]]:
     with store.read() as reader:
         packs = {each.id: PolicyPack(**each.body) for each in reader.list(KIND, PLATFORM)}
         rules = {each.id: PolicyRule(**each.body) for each in reader.list(RULE_KIND, PLATFORM)}
@@ -99,13 +101,13 @@ def _installed(store: SqliteStore) -> tuple[dict[str, PolicyPack], dict[str, Pol
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    opened = SqliteStore.open(f"sqlite:///{tmp_path}/pdp.db")
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(f"sqlite:///{tmp_path}/pdp.db")
     yield opened
     opened.close()
 
 
-def test_installed_once(store: SqliteStore) -> None:
+def test_installed_once(store: Store) -> None:
     assert install_catalog(store)
     packs, rules = _installed(store)
     assert packs.keys() == {each.pack.id for each in BUNDLES}
@@ -114,9 +116,7 @@ def test_installed_once(store: SqliteStore) -> None:
     assert not install_catalog(store)
 
 
-def test_a_release_changes_what_it_changes(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_release_changes_what_it_changes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     install_catalog(store)
     packs, rules = _installed(store)
     first, second, *rest = BUNDLES
@@ -127,7 +127,7 @@ def test_a_release_changes_what_it_changes(
     monkeypatch.setattr(catalog, "policy_packs", lambda: (shorter, *rest))
     with store.write() as transaction:
         installing.install_policy_packs(transaction)
-        changed = {change.entity_id for change in transaction.written}
+        changed = {change.entity_id for change in transaction.new_changes}
     assert changed == {
         first.pack.id,
         gone.id,

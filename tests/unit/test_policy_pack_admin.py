@@ -13,7 +13,7 @@ from pdp.admin.policy_packs.packs import PolicyPacks
 from pdp.admin.policy_packs.rules import PolicyRules, RuleDraft, build_rules
 from pdp.admin.simulation.overlay import ChainCandidate, PackCandidate, add_packs
 from pdp.admin.workspace import Workspace
-from pdp.bootstrap.policies import first_publisher, open_store
+from pdp.bootstrap.policies import create_publisher, open_policies
 from pdp.domain.policy_chain import DENY_OVERRIDES, FIRST_APPLICABLE, ORG_ID
 from pdp.domain.policy_chain import KIND as CHAIN_KIND
 from pdp.domain.policy_pack import KIND, RULE_KIND, TOGGLE_KIND, PolicyPack
@@ -36,8 +36,8 @@ class Node:
     """A store and its use cases."""
 
     def __init__(self, path: Path) -> None:
-        self.store = open_store(f"sqlite:///{path}/pdp.db")
-        self.publisher = first_publisher(self.store, DEFAULT_RISK_TABLE)
+        self.store = open_policies(f"sqlite:///{path}/pdp.db")
+        self.publisher = create_publisher(self.store, DEFAULT_RISK_TABLE)
         self.workspace = Workspace(self.store, self.publisher)
         self.packs = PolicyPacks(self.workspace)
         self.rules = PolicyRules(self.workspace)

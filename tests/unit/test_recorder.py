@@ -1,4 +1,4 @@
-"""The recorder: what it takes is written, and where it cannot be, nobody is told that it was."""
+"""The recorder: it acknowledges a record only when the record is on disk."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 
     from pdp.audit.acknowledgements import Acknowledgements
 
-PATIENCE_S: Final = 30.0
+TIMEOUT_S: Final = 30.0
 
 
 class MemoryLog:
-    """An `AuditLog` that can be held up, and can fail."""
+    """An `AuditLog` whose appends can be blocked and can fail."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
         self.failure: Exception | BaseException | None = None
         self.gate = threading.Event()
         self.gate.set()
-        self.asked = threading.Semaphore(0)
-        self.retained: list[Retention] = []
-        self.tidy = threading.Event()
+        self.appends = threading.Semaphore(0)
+        self.retentions: list[Retention] = []
+        self.retained_thrice = threading.Event()
 
     def append(self, bodies: Sequence[str]) -> None:
-        self.asked.release()
-        assert self.gate.wait(PATIENCE_S)
+        self.appends.release()
+        assert self.gate.wait(TIMEOUT_S)
         if self.failure is not None:
             raise self.failure
         self.batches.append(list(bodies))
@@ -70,10 +70,10 @@ class MemoryLog:
         raise NotImplementedError
 
     def retain(self, retention: Retention, now: float) -> int:
-        self.retained.append(retention)
-        if len(self.retained) == 3:
-            self.tidy.set()
-        return max(0, 3 - len(self.retained))
+        self.retentions.append(retention)
+        if len(self.retentions) == 3:
+            self.retained_thrice.set()
+        return max(0, 3 - len(self.retentions))
 
     def size(self) -> int:
         return 0
@@ -82,7 +82,7 @@ class MemoryLog:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Has nothing to release."""
+        """Does nothing."""
 
 
 class Listener:
@@ -91,31 +91,31 @@ class Listener:
     name = "listener"
 
     def __init__(self, *, fails: bool = False) -> None:
-        self.heard: list[str] = []
-        self.told = threading.Event()
+        self.decision_ids: list[str] = []
+        self.called = threading.Event()
         self._fails = fails
 
     def consume(self, batch: Sequence[Recorded]) -> None:
         if self._fails:
-            raise RuntimeError("cannot take it")
-        self.heard += [each.record.decision_id for each in batch]
-        self.told.set()
+            raise RuntimeError("a bug")
+        self.decision_ids += [each.record.decision_id for each in batch]
+        self.called.set()
 
 
 FATAL: Final = -2
 
 
-class Told:
-    """`Acknowledgements` that tell how each was settled."""
+class SettledAcknowledgements:
+    """`Acknowledgements` that note how each was settled."""
 
     def __init__(self) -> None:
         self.settled: SimpleQueue[bool] = SimpleQueue()
 
     def new(self) -> None:
-        """Makes none: nobody waits for a certain one."""
+        """Returns None: the tests only read `settled`."""
 
-    def settle(self, tickets: Sequence[None], *, written: bool) -> None:
-        for _ in tickets:
+    def settle(self, acknowledgements: Sequence[None], *, written: bool) -> None:
+        for _ in acknowledgements:
             self.settled.put(written)
 
 
@@ -137,36 +137,38 @@ def log() -> MemoryLog:
 def start(log: MemoryLog) -> Iterator[Callable[..., Recorder[int]]]:
     started: list[Recorder[int]] = []
 
-    def begin(tickets: Acknowledgements | None = None, bound: int = 100) -> Recorder[int]:
-        started.append(Recorder(log, make, tickets, bound=bound, retention=Retention()))
+    def start_recorder(
+        acknowledgements: Acknowledgements | None = None, bound: int = 100
+    ) -> Recorder[int]:
+        started.append(Recorder(log, make, acknowledgements, bound=bound, retention=Retention()))
         return started[-1]
 
-    yield begin
+    yield start_recorder
     log.gate.set()
     for each in started:
         each.close()
 
 
 class TestDurable:
-    def test_a_ticket_is_good_once_the_record_is_written(
+    def test_a_record_is_acknowledged_when_it_is_written(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
         recorder = start(ThreadAcknowledgements())
         log.gate.clear()
-        ticket = recorder.record(1)
-        assert log.asked.acquire(timeout=PATIENCE_S)
-        assert log.batches == []  # it waits: nothing has been written yet
+        acknowledgement = recorder.record(1)
+        assert log.appends.acquire(timeout=TIMEOUT_S)
+        assert log.batches == []  # nothing is written yet
         log.gate.set()
-        assert ticket.wait() is True
+        assert acknowledgement.wait() is True
         assert log.count == 1
 
-    def test_what_waits_is_one_batch(
+    def test_queued_records_are_written_as_one_batch(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
         recorder = start(ThreadAcknowledgements())
         log.gate.clear()
         first = recorder.record(0)
-        assert log.asked.acquire(timeout=PATIENCE_S)
+        assert log.appends.acquire(timeout=TIMEOUT_S)
         others = [recorder.record(number) for number in range(1, 40)]
         log.gate.set()
         assert all(each.wait() for each in [first, *others])
@@ -175,11 +177,11 @@ class TestDurable:
     def test_large_requests_are_written_in_several_batches(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
-        """All at once they may be more than the store takes, and then none of them is written."""
+        """In one batch they could exceed the limit of the store, and none would be written."""
         recorder = start(ThreadAcknowledgements())
         log.gate.clear()
         first = recorder.record(0)
-        assert log.asked.acquire(timeout=PATIENCE_S)
+        assert log.appends.acquire(timeout=TIMEOUT_S)
         others = [
             recorder.record(number, recorder_module.MAX_WEIGHT // 2) for number in range(1, 6)
         ]
@@ -187,7 +189,7 @@ class TestDurable:
         assert all(each.wait() for each in [first, *others])
         assert [len(each) for each in log.batches] == [1, 2, 2, 1]
 
-    def test_a_store_that_fails_is_told_of_and_recovers(
+    def test_a_failed_write_is_reported_and_recording_recovers(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
         recorder = start(ThreadAcknowledgements())
@@ -199,7 +201,7 @@ class TestDurable:
         assert recorder.record(2).wait() is True
         assert recorder.status() == "ok"
 
-    def test_a_record_that_cannot_be_made_is_none_that_was_written(
+    def test_a_record_that_cannot_be_made_is_reported_as_not_written(
         self, start: Callable[..., Recorder[int]]
     ) -> None:
         recorder = start(ThreadAcknowledgements())
@@ -207,14 +209,14 @@ class TestDurable:
         assert "ValueError" in recorder.status()
         assert recorder.record(1).wait() is True
 
-    def test_a_record_that_cannot_be_made_is_no_others_loss(
+    def test_a_record_that_cannot_be_made_does_not_affect_others(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
-        """They are other callers' and other tenants', and came together by chance."""
+        """The others may belong to other tenants, and share the batch by chance."""
         recorder = start(ThreadAcknowledgements())
         log.gate.clear()
         first = recorder.record(0)
-        assert log.asked.acquire(timeout=PATIENCE_S)
+        assert log.appends.acquire(timeout=TIMEOUT_S)
         others = [recorder.record(number) for number in (1, -1, 2)]
         log.gate.set()
         assert [each.wait() for each in (first, *others)] == [True, True, False, True]
@@ -222,36 +224,36 @@ class TestDurable:
         assert recorder.unwritten == 1
 
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-    def test_a_maker_that_dies_leaves_nobody_waiting(
+    def test_a_fatal_error_while_making_a_record_settles_all_acknowledgements(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
         recorder = start(ThreadAcknowledgements())
         log.gate.clear()
         first = recorder.record(0)
-        assert log.asked.acquire(timeout=PATIENCE_S)
+        assert log.appends.acquire(timeout=TIMEOUT_S)
         others = [recorder.record(number) for number in (1, FATAL, 2)]
         log.gate.set()
         assert [each.wait() for each in (first, *others)] == [True, False, False, False]
         assert recorder.record(3).wait() is False
 
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-    def test_nobody_waits_for_a_recorder_that_has_ended(
+    def test_the_end_of_the_recorder_settles_all_acknowledgements(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
-        """Neither whose record was being written, nor who waited behind that."""
-        told = Told()
-        recorder = start(told)
+        """Those of the batch that was being written, and those behind it."""
+        acknowledgements = SettledAcknowledgements()
+        recorder = start(acknowledgements)
         log.gate.clear()
         recorder.record(0)
-        assert log.asked.acquire(timeout=PATIENCE_S)
+        assert log.appends.acquire(timeout=TIMEOUT_S)
         for number in range(1, 4):
             recorder.record(number)
         log.failure = SystemExit()
         log.gate.set()
-        assert [told.settled.get(timeout=PATIENCE_S) for _ in range(4)] == [False] * 4
+        assert [acknowledgements.settled.get(timeout=TIMEOUT_S) for _ in range(4)] == [False] * 4
 
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-    def test_a_writer_that_dies_leaves_nobody_waiting(
+    def test_a_fatal_error_while_writing_settles_all_acknowledgements(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
         recorder = start(ThreadAcknowledgements())
@@ -262,29 +264,29 @@ class TestDurable:
         assert recorder.status() == "ended: decisions are not recorded"
         assert recorder.record(2).wait() is False
 
-    def test_closing_writes_what_waits(
+    def test_closing_writes_the_queue(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
         recorder = start(ThreadAcknowledgements())
         log.gate.clear()
-        tickets = [recorder.record(number) for number in range(600)]
+        acknowledgements = [recorder.record(number) for number in range(600)]
         log.gate.set()
         recorder.close()
         assert log.count == 600
-        assert all(each.wait() for each in tickets)
+        assert all(each.wait() for each in acknowledgements)
 
-    async def test_tickets_of_a_loop_are_awaited(
+    async def test_acknowledgements_of_an_event_loop_are_awaited(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
         recorder = start(LoopAcknowledgements(asyncio.get_running_loop()))
-        tickets = [recorder.record(number) for number in range(5)]
-        tickets[2].cancel()  # a caller that goes away
-        assert await asyncio.gather(*tickets[:2], *tickets[3:]) == [True] * 4
+        futures = [recorder.record(number) for number in range(5)]
+        futures[2].cancel()  # a caller that is cancelled
+        assert await asyncio.gather(*futures[:2], *futures[3:]) == [True] * 4
         assert log.count == 5
 
 
 class TestAsync:
-    def test_nobody_waits_and_all_is_written(
+    def test_no_caller_waits_and_all_records_are_written(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
         recorder = start()
@@ -292,13 +294,13 @@ class TestAsync:
         recorder.close()
         assert (log.count, recorder.dropped) == (50, 0)
 
-    def test_a_full_queue_drops_and_says_so(
+    def test_a_full_queue_drops_decisions_and_reports_it(
         self, log: MemoryLog, start: Callable[..., Recorder[int]], caplog: pytest.LogCaptureFixture
     ) -> None:
         recorder = start(bound=10)
         log.gate.clear()
         recorder.record(0)
-        assert log.asked.acquire(timeout=PATIENCE_S)
+        assert log.appends.acquire(timeout=TIMEOUT_S)
         for number in range(1, 31):
             recorder.record(number)
         assert (recorder.depth, recorder.dropped) == (10, 20)
@@ -308,32 +310,34 @@ class TestAsync:
         recorder.close()
         assert log.count == 11
 
-    def test_drops_stay_visible(self, log: MemoryLog, start: Callable[..., Recorder[int]]) -> None:
+    def test_dropped_records_stay_in_the_status(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
         recorder = start(bound=1)
         listener = Listener()
         recorder.subscribe(listener)
         log.gate.clear()
         recorder.record(0)
-        assert log.asked.acquire(timeout=PATIENCE_S)
+        assert log.appends.acquire(timeout=TIMEOUT_S)
         recorder.record(1)
         recorder.record(2)
         log.gate.set()
-        assert log.asked.acquire(timeout=PATIENCE_S)
-        assert listener.told.wait(PATIENCE_S)
+        assert log.appends.acquire(timeout=TIMEOUT_S)
+        assert listener.called.wait(TIMEOUT_S)
         assert recorder.status() == "ok; 1 records were dropped since the start"
 
-    def test_large_texts_are_bounded_too(
+    def test_the_size_of_queued_texts_is_bounded(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
         recorder = start()
         log.gate.clear()
         recorder.record(0)
-        assert log.asked.acquire(timeout=PATIENCE_S)
+        assert log.appends.acquire(timeout=TIMEOUT_S)
         recorder.record(1, recorder_module.MAX_WEIGHT)
         recorder.record(2, 1)
         assert recorder.dropped == 1
 
-    def test_what_is_written_makes_room_for_more(
+    def test_written_records_free_room_in_the_queue(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
         recorder = start()
@@ -341,10 +345,10 @@ class TestAsync:
             listener = Listener()
             recorder.subscribe(listener)
             recorder.record(number, recorder_module.MAX_WEIGHT)
-            assert listener.told.wait(PATIENCE_S)
+            assert listener.called.wait(TIMEOUT_S)
         assert (recorder.dropped, log.count) == (0, 3)
 
-    def test_a_store_that_fails_is_tried_again(
+    def test_a_failed_write_is_retried(
         self, log: MemoryLog, start: Callable[..., Recorder[int]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(recorder_module, "RETRY_S", 0.01)
@@ -352,13 +356,13 @@ class TestAsync:
         log.failure = StoreUnavailable("The store's disk is full.")
         recorder.record(1)
         for _ in range(3):
-            assert log.asked.acquire(timeout=PATIENCE_S)
+            assert log.appends.acquire(timeout=TIMEOUT_S)
         assert recorder.status() == "failing: The store's disk is full."
         log.failure = None
         recorder.close()
         assert (log.count, recorder.dropped) == (1, 0)
 
-    def test_closing_gives_up_what_cannot_be_written(
+    def test_closing_drops_records_that_cannot_be_written(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
         recorder = start()
@@ -369,17 +373,17 @@ class TestAsync:
         assert (log.count, recorder.dropped) == (0, 5)
 
 
-class TestHousekeeping:
-    def test_what_is_over_goes_by_and_by_also_while_nothing_comes(self, log: MemoryLog) -> None:
+class TestRetention:
+    def test_expired_records_are_removed_while_no_decisions_come(self, log: MemoryLog) -> None:
         retention = Retention(max_age_s=60)
         recorder: Recorder[int] = Recorder(log, make, None, bound=9, retention=retention)
-        assert log.tidy.wait(PATIENCE_S)
+        assert log.retained_thrice.wait(TIMEOUT_S)
         recorder.close()
-        assert log.retained[:3] == [retention] * 3
+        assert log.retentions[:3] == [retention] * 3
 
 
 class TestConsumers:
-    def test_all_hear_of_what_was_written_in_order(
+    def test_consumers_get_written_records_in_order(
         self, start: Callable[..., Recorder[int]]
     ) -> None:
         recorder = start(ThreadAcknowledgements())
@@ -389,10 +393,12 @@ class TestConsumers:
         for number in range(20):
             recorder.record(number).wait()
         recorder.close()
-        assert listeners[0].heard == listeners[2].heard == [f"d{n}" for n in range(20)]
+        assert (
+            listeners[0].decision_ids == listeners[2].decision_ids == [f"d{n}" for n in range(20)]
+        )
         assert recorder.consumer_failures == 20
 
-    def test_nobody_hears_of_what_was_not_written(
+    def test_consumers_get_no_record_that_was_not_written(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:
         recorder = start(ThreadAcknowledgements())
@@ -401,4 +407,4 @@ class TestConsumers:
         log.failure = StoreUnavailable("The store's disk is full.")
         recorder.record(1).wait()
         recorder.close()
-        assert listener.heard == []
+        assert listener.decision_ids == []

@@ -10,7 +10,7 @@ from pdp._gen.pdp.v1 import decide_pb2
 from pdp.admin.api_keys import ApiKeys
 from pdp.admin.workspace import Workspace
 from pdp.auth.keys import KeyRing
-from pdp.bootstrap.policies import first_publisher, open_store
+from pdp.bootstrap.policies import create_publisher, open_policies
 from pdp.config import load
 from pdp.domain.api_key import ApiKey
 from pdp.domain.risk import DEFAULT_RISK_TABLE
@@ -32,8 +32,8 @@ class Node:
     """A server without its transports."""
 
     def __init__(self, path: Path, **settings: str) -> None:
-        self.store = open_store(f"sqlite:///{path}/pdp.db")
-        self.publisher = first_publisher(self.store, DEFAULT_RISK_TABLE)
+        self.store = open_policies(f"sqlite:///{path}/pdp.db")
+        self.publisher = create_publisher(self.store, DEFAULT_RISK_TABLE)
         self.workspace = Workspace(self.store, self.publisher)
         self.keys = ApiKeys(self.workspace)
         self.security = Security(load({"auth": "required", **settings}), self.publisher)

@@ -1,4 +1,4 @@
-"""Which connectors there are, how they are, and what their settings must be."""
+"""The connector directory: list, health and tests of connectors, and their settings."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import pytest
 
 from pdp.errors import ConfigError, ConnectorNotFound
-from pdp.export.exporter import Exports
+from pdp.export.exporter import ExportStatus
 from pdp.export.siem import directory
 from pdp.export.siem.base import DeliveryFailed
-from pdp.export.siem.directory import Directory
-from pdp.export.siem.environment import shown_url
-from pdp.export.siem.registry import Registered, registered, specs
-from pdp.export.spool import Standing
+from pdp.export.siem.directory import ConnectorDirectory
+from pdp.export.siem.environment import public_url
+from pdp.export.siem.registry import RegisteredConnector, load_connectors, specs
+from pdp.export.spool import DeliveryStatus
 from tests.unit.test_siem_http import ENVIRONMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
-    from pdp.export.siem.base import Spec
+    from pdp.export.siem.base import ConnectorSpec
 
 PAGE: Final = (Path(__file__).parents[2] / "docs/siem.md").read_text(encoding="utf-8")
 
 
 class Fake:
-    """A connector that is as it is told to be."""
+    """A connector with a configurable health."""
 
     max_events: ClassVar[int] = 1
     max_bytes: ClassVar[int] = 1
 
     def __init__(self) -> None:
-        self.asked = 0
-        self.trouble: Exception | None = None
-        self.note = ""
+        self.checks = 0
+        self.error: Exception | None = None
+        self.warning = ""
 
     def config_summary(self) -> Mapping[str, str]:
         return {"index": "audit"}
@@ -44,77 +44,79 @@ class Fake:
         raise ZeroDivisionError
 
     async def check(self) -> str:
-        self.asked += 1
-        if self.trouble is not None:
-            raise self.trouble
-        return self.note
+        self.checks += 1
+        if self.error is not None:
+            raise self.error
+        return self.warning
 
     async def close(self) -> None:
         pass
 
 
-class Here:
-    """Runs things where they are asked for."""
+class InlineRunner:
+    """A `Runner` on the event loop of the test."""
 
-    def __init__(self, standing: Standing) -> None:
-        self.exports = Exports({"splunk": standing})
+    def __init__(self, deliveries: DeliveryStatus) -> None:
+        self.status = ExportStatus({"splunk": deliveries})
 
     async def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return await work
 
 
-def made(fake: Fake, standing: Standing = Standing()) -> Directory:  # noqa: B008 - immutable
-    spec = registered({})["splunk"].spec
-    return Directory(lambda: {"splunk": Registered(spec, fake, lambda: fake)}, Here(standing))
+def directory_of(fake: Fake, deliveries: DeliveryStatus = DeliveryStatus()) -> ConnectorDirectory:  # noqa: B008 - immutable
+    spec = load_connectors({})["splunk"].spec
+    return ConnectorDirectory(
+        lambda: {"splunk": RegisteredConnector(spec, fake, lambda: fake)}, InlineRunner(deliveries)
+    )
 
 
-async def status(fake: Fake, standing: Standing = Standing()) -> tuple[str, str]:  # noqa: B008
-    [state] = await made(fake, standing).connectors()
+async def status(fake: Fake, deliveries: DeliveryStatus = DeliveryStatus()) -> tuple[str, str]:  # noqa: B008
+    [state] = await directory_of(fake, deliveries).connectors()
     return state.status, state.detail
 
 
-async def test_health_is_what_the_product_says() -> None:
+async def test_health_follows_the_health_check() -> None:
     fake = Fake()
     assert await status(fake) == ("healthy", "")
-    fake.note = "yellow"
+    fake.warning = "yellow"
     assert await status(fake) == ("degraded", "yellow")
-    fake.trouble = DeliveryFailed("HTTP 503")
+    fake.error = DeliveryFailed("HTTP 503")
     assert await status(fake) == ("error", "HTTP 503")
-    fake.trouble = ZeroDivisionError("secret")
+    fake.error = ZeroDivisionError("secret")
     assert await status(fake) == ("error", "ZeroDivisionError")
 
 
-async def test_health_is_what_deliveries_say_too() -> None:
+async def test_health_follows_the_deliveries() -> None:
     now = time.time()
     fake = Fake()
-    assert (await status(fake, Standing(waiting=999, oldest_at=now)))[0] == "healthy"
-    assert (await status(fake, Standing(waiting=1000, oldest_at=now)))[0] == "degraded"
-    assert (await status(fake, Standing(waiting=1, oldest_at=now - 61)))[0] == "degraded"
-    failing = Standing(waiting=1, failing_since=now, last_error="HTTP 404 index not found")
+    assert (await status(fake, DeliveryStatus(waiting=999, oldest_at=now)))[0] == "healthy"
+    assert (await status(fake, DeliveryStatus(waiting=1000, oldest_at=now)))[0] == "degraded"
+    assert (await status(fake, DeliveryStatus(waiting=1, oldest_at=now - 61)))[0] == "degraded"
+    failing = DeliveryStatus(waiting=1, failing_since=now, last_error="HTTP 404 index not found")
     assert await status(fake, failing) == ("degraded", "HTTP 404 index not found")
     assert (await status(fake, failing._replace(failing_since=now - 301)))[0] == "error"
 
 
-async def test_a_product_is_not_asked_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_health_check_is_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = Fake()
-    shown = made(fake)
+    shown = directory_of(fake)
     await shown.connectors()
     await shown.connectors()
-    assert fake.asked == 1
+    assert fake.checks == 1
     monkeypatch.setattr(directory, "CACHE_S", 0.0)
     await shown.connectors()
-    assert fake.asked == 2
+    assert fake.checks == 2
 
 
-async def test_a_fault_of_ours_is_no_ones_error() -> None:
-    delivery = await made(Fake()).test("splunk", "alice")
+async def test_an_internal_error_fails_the_test_delivery() -> None:
+    delivery = await directory_of(Fake()).test("splunk", "alice")
     assert delivery.error == "ZeroDivisionError"
     with pytest.raises(ConnectorNotFound):
-        await made(Fake()).test("Splunk", "alice")
+        await directory_of(Fake()).test("Splunk", "alice")
 
 
-async def test_nothing_is_configured_by_nothing() -> None:
-    shown = Directory(lambda: registered({}), Here(Standing()))
+async def test_without_variables_no_connector_is_configured() -> None:
+    shown = ConnectorDirectory(lambda: load_connectors({}), InlineRunner(DeliveryStatus()))
     states = await shown.connectors()
     assert {each.status for each in states} == {"not_configured"}
     for state in states:
@@ -125,24 +127,24 @@ async def test_nothing_is_configured_by_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ENVIRONMENTS))
-def test_half_a_configuration_is_refused_by_name(name: str) -> None:
+def test_an_incomplete_configuration_names_the_missing_variable(name: str) -> None:
     environ = ENVIRONMENTS[name]("https://siem.example.com")
-    spec = registered({})[name].spec
-    needed = [each.name for each in spec.variables if each.required]
-    for missing in needed[1:]:
+    spec = load_connectors({})[name].spec
+    required = [each.name for each in spec.variables if each.required]
+    for missing in required[1:]:
         with pytest.raises(ConfigError, match=missing):
-            registered({key: value for key, value in environ.items() if key != missing})
+            load_connectors({key: value for key, value in environ.items() if key != missing})
     optional = {each.name: "x" for each in spec.variables if not each.required}
-    assert registered(optional)[name].connector is None
+    assert load_connectors(optional)[name].connector is None
 
 
 @pytest.mark.parametrize(
     "url", ["splunk:8088", "ftp://splunk", "https://", "https://a:b@splunk", "https://splunk:0"]
 )
-def test_an_address_must_be_one_and_is_not_shown(url: str) -> None:
-    with pytest.raises(ConfigError, match="SPLUNK_HEC_URL") as refused:
-        registered({"SPLUNK_HEC_URL": url, "SPLUNK_HEC_TOKEN": "t"})
-    assert url not in str(refused.value)
+def test_an_invalid_url_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(ConfigError, match="SPLUNK_HEC_URL") as refusal:
+        load_connectors({"SPLUNK_HEC_URL": url, "SPLUNK_HEC_TOKEN": "t"})
+    assert url not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -159,18 +161,18 @@ def test_an_address_must_be_one_and_is_not_shown(url: str) -> None:
         ),
     ],
 )
-def test_a_value_out_of_bounds_is_refused_by_name(environ: dict[str, str], name: str) -> None:
-    whole = {"SPLUNK_HEC_URL": "https://s", "SPLUNK_HEC_TOKEN": "t", **environ}
+def test_an_invalid_value_names_the_variable(environ: dict[str, str], name: str) -> None:
+    environment = {"SPLUNK_HEC_URL": "https://s", "SPLUNK_HEC_TOKEN": "t", **environ}
     with pytest.raises(ConfigError, match=name):
-        registered(whole)
+        load_connectors(environment)
 
 
-def test_an_address_is_shown_without_credentials() -> None:
-    assert shown_url("https://u:p@[::1]:8088/x?token=t#f") == "https://[::1]:8088/x"
+def test_a_url_is_shown_without_credentials() -> None:
+    assert public_url("https://u:p@[::1]:8088/x?token=t#f") == "https://[::1]:8088/x"
 
 
 @pytest.mark.parametrize("spec", specs(), ids=lambda each: each.id)
-def test_every_variable_is_documented(spec: Spec) -> None:
+def test_every_variable_is_documented(spec: ConnectorSpec) -> None:
     section = PAGE.partition(f"\n### {spec.display_name}\n")[2].partition("\n#")[0]
     assert section.lstrip().startswith(f"`{spec.id}`")
     for variable in spec.variables:

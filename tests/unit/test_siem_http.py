@@ -1,4 +1,4 @@
-"""What all connectors that speak HTTP have in common: what may go wrong, and what is made of it."""
+"""The handling of errors that all HTTP connectors share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pdp.export.siem import http
 from pdp.export.siem.base import BatchRefused, DeliveryFailed
 from tests.support.certificates import authority
 from tests.support.siem import connected, events, uids
-from tests.support.siem_product import Asked, Product, Say
+from tests.support.siem_product import PlannedResponse, Product, ReceivedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,17 +46,17 @@ ENVIRONMENTS: Final[dict[str, Callable[[str], dict[str, str]]]] = {
 }
 
 
-def granted(asked: Asked) -> Say:
-    """Grants tokens, and answers deliveries as nobody expects."""
-    if asked.path.endswith("/token"):
-        return Say(200, {"access_token": "granted", "expires_in": 3599})
-    return Say(500, "not what was asked for")
+def grant_token(request: ReceivedRequest) -> PlannedResponse:
+    """Grants tokens, and fails all other requests."""
+    if request.path.endswith("/token"):
+        return PlannedResponse(200, {"access_token": "granted", "expires_in": 3599})
+    return PlannedResponse(500, "unexpected")
 
 
 @pytest.fixture
 def product() -> Iterator[Product]:
-    with Product(granted) as opened:
-        yield opened
+    with Product(grant_token) as server:
+        yield server
 
 
 @pytest.fixture(params=sorted(ENVIRONMENTS))
@@ -70,83 +70,93 @@ async def failure(connector: Connector) -> DeliveryFailed:
     return failed.value
 
 
-def say(product: Product, name: str, answer: Say) -> None:
-    """Has a delivery answered so, whatever else is asked before."""
+def plan(product: Product, name: str, response: PlannedResponse) -> None:
+    """Plans the response to the next delivery, and to the token request before it."""
     if name == "sentinel":
-        product.said.append(Say(200, {"access_token": "granted", "expires_in": 3599}))
-    product.said.append(answer)
+        product.responses.append(
+            PlannedResponse(200, {"access_token": "granted", "expires_in": 3599})
+        )
+    product.responses.append(response)
 
 
-async def test_throttling_is_obeyed(product: Product, name: str) -> None:
+async def test_retry_after_is_obeyed(product: Product, name: str) -> None:
     async with connected(name, **ENVIRONMENTS[name](product.url)) as connector:
-        say(product, name, Say(429, "slow down", {"Retry-After": "17"}))
+        plan(product, name, PlannedResponse(429, "slow down", {"Retry-After": "17"}))
         assert (await failure(connector)).after_s == 17
         at = datetime.now(UTC) + timedelta(minutes=10)
-        product.said.append(Say(503, headers={"Retry-After": format_datetime(at, usegmt=True)}))
+        product.responses.append(
+            PlannedResponse(503, headers={"Retry-After": format_datetime(at, usegmt=True)})
+        )
         after_s = (await failure(connector)).after_s
         assert after_s is not None
         assert 500 < after_s <= 600
-        product.said.append(Say(503, headers={"Retry-After": "soon"}))
+        product.responses.append(PlannedResponse(503, headers={"Retry-After": "soon"}))
         assert (await failure(connector)).after_s is None
-        product.said.append(Say(503, headers={"Retry-After": "1e9"}))
+        product.responses.append(PlannedResponse(503, headers={"Retry-After": "1e9"}))
         assert (await failure(connector)).after_s == http.MAX_RETRY_AFTER_S
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 408, 429, 500, 502, 503, 504, 302])
-async def test_what_is_no_events_fault_is_tried_again(
+async def test_a_failure_that_no_event_causes_is_retried(
     product: Product, name: str, status: int
 ) -> None:
     async with connected(name, **ENVIRONMENTS[name](product.url)) as connector:
-        say(product, name, Say(status, "no", {"location": "http://127.0.0.1:1/"}))
+        plan(product, name, PlannedResponse(status, "no", {"location": "http://127.0.0.1:1/"}))
         assert f"HTTP {status}" in (await failure(connector)).reason
-        assert len(product.asked) == (2 if name == "sentinel" else 1), "a redirect was followed"
+        assert len(product.requests) == (2 if name == "sentinel" else 1), "a redirect was followed"
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-async def test_what_is_the_batchs_fault_is_not(product: Product, name: str, status: int) -> None:
+async def test_a_failure_that_the_batch_causes_is_not_retried(
+    product: Product, name: str, status: int
+) -> None:
     async with connected(name, **ENVIRONMENTS[name](product.url)) as connector:
-        say(product, name, Say(status, "bad"))
+        plan(product, name, PlannedResponse(status, "bad"))
         with pytest.raises(BatchRefused, match=f"HTTP {status} bad"):
             await connector.send(events(2))
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
-        Say(reset=True),
-        Say(raw=b""),
-        Say(raw=b"SSH-2.0-OpenSSH_9.6\r\n"),
-        Say(raw=b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\ncut off"),
-        Say(raw=b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"),
-        Say(raw=b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nabc"),
+        PlannedResponse(reset=True),
+        PlannedResponse(raw=b""),
+        PlannedResponse(raw=b"SSH-2.0-OpenSSH_9.6\r\n"),
+        PlannedResponse(raw=b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\ncut off"),
+        PlannedResponse(raw=b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"),
+        PlannedResponse(
+            raw=b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nabc"
+        ),
     ],
     ids=["reset", "closed", "other protocol", "cut off", "bad chunk", "bad gzip"],
 )
-async def test_garbage_is_tried_again(product: Product, name: str, answer: Say) -> None:
+async def test_an_invalid_response_is_retried(
+    product: Product, name: str, response: PlannedResponse
+) -> None:
     async with connected(name, **ENVIRONMENTS[name](product.url)) as connector:
-        say(product, name, answer)
+        plan(product, name, response)
         assert (await failure(connector)).reason
 
 
-async def test_an_endless_answer_is_cut_off(product: Product, name: str) -> None:
+async def test_a_response_that_is_too_long_is_cut_off(product: Product, name: str) -> None:
     async with connected(name, **ENVIRONMENTS[name](product.url)) as connector:
-        say(product, name, Say(200, b"x" * (http.MAX_ANSWER + 1)))
+        plan(product, name, PlannedResponse(200, b"x" * (http.MAX_RESPONSE + 1)))
         assert "longer than" in (await failure(connector)).reason
 
 
-async def test_a_slow_answer_is_not_waited_for_for_ever(
+async def test_a_slow_response_times_out(
     product: Product, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "_TIMEOUT", httpx2.Timeout(0.05))
     never = threading.Event()
     async with connected(name, **ENVIRONMENTS[name](product.url)) as connector:
-        product.said.append(Say(200, wait=never))
+        product.responses.append(PlannedResponse(200, wait=never))
         assert "no answer in time" in (await failure(connector)).reason
     never.set()
 
 
-async def test_nobody_there(name: str) -> None:
-    with Product(granted) as gone:
+async def test_a_refused_connection_is_a_failure(name: str) -> None:
+    with Product(grant_token) as gone:
         environ = ENVIRONMENTS[name](gone.url)
     async with connected(name, **environ) as connector:
         assert "ConnectError" in (await failure(connector)).reason
@@ -154,44 +164,44 @@ async def test_nobody_there(name: str) -> None:
             await connector.check()
 
 
-async def test_secrets_never_show(
+async def test_secrets_are_never_shown(
     product: Product, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
     async with connected(name, **ENVIRONMENTS[name](product.url)) as connector:
         assert SECRET not in str(connector.config_summary())
-        say(product, name, Say(400, f"bad {SECRET}"))
-        product.said.append(Say(500, f"worse {SECRET}"))
+        plan(product, name, PlannedResponse(400, f"bad {SECRET}"))
+        product.responses.append(PlannedResponse(500, f"worse {SECRET}"))
         for _ in range(2):
             with pytest.raises((BatchRefused, DeliveryFailed)) as failed:
                 await connector.send(events(1))
             assert "***" in str(failed.value)
             assert SECRET not in str(failed.value)
-        product.said.extend([Say(500, SECRET)] * 2)
+        product.responses.extend([PlannedResponse(500, SECRET)] * 2)
         with pytest.raises(DeliveryFailed) as unhealthy:
             await connector.check()
         assert SECRET not in str(unhealthy.value)
     assert SECRET not in caplog.text
 
 
-async def test_what_is_sent_again_can_be_told(product: Product, name: str) -> None:
-    """The connection broke after the product had taken the events: it knows them by their uids."""
+async def test_events_keep_their_uids_if_they_are_sent_again(product: Product, name: str) -> None:
+    """If the connection breaks after a delivery, the product can recognize the events."""
     async with connected(name, **ENVIRONMENTS[name](product.url)) as connector:
-        say(product, name, Say(reset=True))
+        plan(product, name, PlannedResponse(reset=True))
         with pytest.raises(DeliveryFailed):
             await connector.send(events(3))
-        product.said.append(Say(500))
+        product.responses.append(PlannedResponse(500))
         with pytest.raises(DeliveryFailed):
             await connector.send(events(3))
-    first, second = product.asked[-2:]
+    first, second = product.requests[-2:]
     for uid in uids(3):
         assert uid.encode() in first.body
         assert uid.encode() in second.body
 
 
-async def test_a_secret_is_known_where_an_answer_is_cut(product: Product, name: str) -> None:
+async def test_a_secret_is_masked_before_truncation(product: Product, name: str) -> None:
     async with connected(name, **ENVIRONMENTS[name](product.url)) as connector:
-        say(product, name, Say(500, "x" * (http.SHOWN - 5) + SECRET))
+        plan(product, name, PlannedResponse(500, "x" * (http.MAX_REASON - 5) + SECRET))
         assert SECRET[:5] not in (await failure(connector)).reason
 
 
@@ -211,27 +221,27 @@ async def test_a_secret_is_known_where_an_answer_is_cut(product: Product, name: 
     ],
     ids=["percent", "form", "json", "decoded header", "basic", "token"],
 )
-async def test_a_secret_is_known_however_it_is_written(
+async def test_a_secret_is_masked_in_every_encoding(
     product: Product, name: str, environ: dict[str, str], repeated: str
 ) -> None:
-    """A gateway in between may show the request that it refuses."""
+    """A gateway may repeat the request that it refuses in its response."""
     async with connected(name, **{**ENVIRONMENTS[name](product.url), **environ}) as connector:
-        say(product, name, Say(500, f"refused: {repeated}!"))
+        plan(product, name, PlannedResponse(500, f"refused: {repeated}!"))
         assert (await failure(connector)).reason == "HTTP 500 refused: ***!"
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused(name: str, tmp_path: Path) -> None:
+async def test_an_untrusted_certificate_is_refused(name: str, tmp_path: Path) -> None:
     certificate, key = authority().signs("localhost").write(tmp_path, "server")
-    with Product(granted, (str(certificate), str(key))) as product:
+    with Product(grant_token, (str(certificate), str(key))) as product:
         async with connected(name, **ENVIRONMENTS[name](product.url)) as connector:
             assert "CERTIFICATE_VERIFY_FAILED" in (await failure(connector)).reason
-        assert product.asked == []
+        assert product.requests == []
 
 
-async def test_a_certificate_may_be_let_pass(tmp_path: Path) -> None:
+async def test_certificate_verification_can_be_switched_off(tmp_path: Path) -> None:
     certificate, key = authority().signs("localhost").write(tmp_path, "server")
     with Product(
-        lambda _: Say(200, {"text": "Success", "code": 0}), (str(certificate), str(key))
+        lambda _: PlannedResponse(200, {"text": "Success", "code": 0}), (str(certificate), str(key))
     ) as product:
         environ = ENVIRONMENTS["splunk"](product.url)
         async with connected("splunk", **environ, SPLUNK_HEC_TLS_VERIFY="false") as connector:

@@ -1,4 +1,4 @@
-"""Kafka, against a broker on a real socket."""
+"""The Kafka connector against a fake broker on a real socket."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.siem import connected, events, uids
 
 NOT_LEADER = 6
 REBALANCE = 43
-"""A code that is about other things: no use in trying the same again."""
+"""An error code that a producer does not retry."""
 
 
 async def test_events_are_messages_of_an_idempotent_producer() -> None:
@@ -32,7 +32,7 @@ async def test_events_are_messages_of_an_idempotent_producer() -> None:
     assert {each.producer_id for each in broker.messages} == {4711}
 
 
-async def test_what_a_broker_may_get_over_is_tried_again() -> None:
+async def test_a_temporary_error_is_retried() -> None:
     async with Broker("pdp-audit") as broker:
         broker.errors = [NOT_LEADER, NOT_LEADER]
         async with connected("kafka", KAFKA_BOOTSTRAP_SERVERS=broker.address) as connector:
@@ -40,7 +40,7 @@ async def test_what_a_broker_may_get_over_is_tried_again() -> None:
     assert [each.value for each in broker.messages] == [each.body for each in events(2)]
 
 
-async def test_what_it_may_not_fails_the_delivery_and_the_next_begins_anew() -> None:
+async def test_a_permanent_error_fails_the_delivery_and_the_next_one_reconnects() -> None:
     async with Broker("pdp-audit") as broker:
         broker.errors = [REBALANCE]
         async with connected("kafka", KAFKA_BOOTSTRAP_SERVERS=broker.address) as connector:
@@ -50,7 +50,7 @@ async def test_what_it_may_not_fails_the_delivery_and_the_next_begins_anew() -> 
     assert len(broker.messages) == 1
 
 
-async def test_no_broker() -> None:
+async def test_without_a_broker_deliveries_fail() -> None:
     async with Broker("pdp-audit") as gone:
         address = gone.address
     async with connected("kafka", KAFKA_BOOTSTRAP_SERVERS=address) as connector:
@@ -60,8 +60,8 @@ async def test_no_broker() -> None:
             await connector.check()
 
 
-async def test_a_topic_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka, "_PATIENCE_MS", 200)
+async def test_the_health_check_fails_without_the_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka, "_TIMEOUT_MS", 200)
     async with Broker("pdp-audit") as broker:
         broker.has_topic = False
         async with connected("kafka", KAFKA_BOOTSTRAP_SERVERS=broker.address) as connector:

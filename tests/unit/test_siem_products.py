@@ -1,4 +1,4 @@
-"""Each product's own protocol: requests as its documentation describes them, and its answers."""
+"""The protocol of each product: requests and responses as its documentation describes them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from pdp.export.siem.base import DeliveryFailed, Refusal
 from tests.support.records import NOW
 from tests.support.siem import connected, events, uids
-from tests.support.siem_product import Asked, Product, Say
+from tests.support.siem_product import PlannedResponse, Product, ReceivedRequest
 from tests.unit.test_siem_http import ENVIRONMENTS
 
 if TYPE_CHECKING:
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 HOST: Final = socket.gethostname()
 
 
-def answering(say: Callable[[Asked], Say] | Say) -> Product:
-    return Product(say if callable(say) else lambda _: say)
+def product_with(
+    response: Callable[[ReceivedRequest], PlannedResponse] | PlannedResponse,
+) -> Product:
+    return Product(response if callable(response) else lambda _: response)
 
 
 def body_uids(documents: list[Any]) -> list[str]:
@@ -31,93 +33,97 @@ def body_uids(documents: list[Any]) -> list[str]:
 
 
 class TestSplunk:
-    OK = Say(200, {"text": "Success", "code": 0})
+    OK = PlannedResponse(200, {"text": "Success", "code": 0})
 
-    async def test_a_batch_is_a_row_of_json_objects(self) -> None:
-        with answering(self.OK) as product:
+    async def test_a_batch_is_a_sequence_of_json_objects(self) -> None:
+        with product_with(self.OK) as product:
             more = {"SPLUNK_HEC_INDEX": "audit", "SPLUNK_HEC_SOURCE": "gateway"}
             environ = {"SPLUNK_HEC_URL": f"{product.url}/services/collector/", **more}
             async with connected("splunk", SPLUNK_HEC_TOKEN="tok", **environ) as connector:
                 assert await connector.send(events(3)) == ()
                 assert connector.config_summary() == {"hec_url": product.url, "index": "audit"}
-        [asked] = product.asked
-        assert (asked.method, asked.path) == ("POST", "/services/collector/event")
-        assert asked.headers["authorization"] == "Splunk tok"
-        assert body_uids([each.pop("event") for each in asked.lines]) == uids(3)
-        assert [each["time"] for each in asked.lines] == [NOW + 1, NOW + 2, NOW + 3]
-        about = {"host": HOST, "source": "gateway", "sourcetype": "ocsf:json", "index": "audit"}
-        assert {**asked.lines[0], "time": 0, "event": 0} == {**about, "time": 0, "event": 0}
+        [request] = product.requests
+        assert (request.method, request.path) == ("POST", "/services/collector/event")
+        assert request.headers["authorization"] == "Splunk tok"
+        assert body_uids([each.pop("event") for each in request.lines]) == uids(3)
+        assert [each["time"] for each in request.lines] == [NOW + 1, NOW + 2, NOW + 3]
+        common = {"host": HOST, "source": "gateway", "sourcetype": "ocsf:json", "index": "audit"}
+        assert {**request.lines[0], "time": 0, "event": 0} == {**common, "time": 0, "event": 0}
 
     @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", {"text": "No", "code": 9}])
     async def test_only_code_0_is_success(self, body: Any) -> None:
-        with answering(Say(200, body)) as product:
+        with product_with(PlannedResponse(200, body)) as product:
             async with connected("splunk", **ENVIRONMENTS["splunk"](product.url)) as connector:
                 with pytest.raises(DeliveryFailed):
                     await connector.send(events(1))
 
-    async def test_a_wrong_index_is_no_events_fault(self) -> None:
-        with answering(Say(400, {"text": "Incorrect index", "code": 7})) as product:
+    async def test_a_wrong_index_is_retried(self) -> None:
+        with product_with(PlannedResponse(400, {"text": "Incorrect index", "code": 7})) as product:
             async with connected("splunk", **ENVIRONMENTS["splunk"](product.url)) as connector:
                 with pytest.raises(DeliveryFailed, match="Incorrect index"):
                     await connector.send(events(1))
 
-    async def test_health(self) -> None:
-        with answering(Say(200, {"text": "HEC is healthy", "code": 17})) as product:
+    async def test_health_is_that_of_the_collector(self) -> None:
+        with product_with(PlannedResponse(200, {"text": "HEC is healthy", "code": 17})) as product:
             async with connected("splunk", **ENVIRONMENTS["splunk"](product.url)) as connector:
                 assert await connector.check() == ""
-                product.said.append(Say(503, {"text": "HEC is unhealthy", "code": 18}))
+                product.responses.append(
+                    PlannedResponse(503, {"text": "HEC is unhealthy", "code": 18})
+                )
                 with pytest.raises(DeliveryFailed, match="unhealthy"):
                     await connector.check()
-        assert product.asked[0].path == "/services/collector/health"
+        assert product.requests[0].path == "/services/collector/health"
 
 
-def bulk(asked: Asked) -> Say:
-    """Answers as Elastic's bulk API does: everything created."""
-    items = [{"create": {"_id": each["create"]["_id"], "status": 201}} for each in asked.lines[::2]]
-    return Say(200, {"errors": False, "items": items})
+def bulk(request: ReceivedRequest) -> PlannedResponse:
+    """Responds as the bulk API of Elastic: all documents were created."""
+    items = [
+        {"create": {"_id": each["create"]["_id"], "status": 201}} for each in request.lines[::2]
+    ]
+    return PlannedResponse(200, {"errors": False, "items": items})
 
 
-def items(*statuses: int) -> Say:
-    found = [
+def items(*statuses: int) -> PlannedResponse:
+    results = [
         {"create": {"status": each, "error": {"type": "kind", "reason": "why"}}}
         for each in statuses
     ]
-    return Say(200, {"errors": True, "items": found})
+    return PlannedResponse(200, {"errors": True, "items": results})
 
 
 class TestElastic:
     async def test_each_event_is_created_under_its_own_id(self) -> None:
-        with answering(bulk) as product:
+        with product_with(bulk) as product:
             environ = ENVIRONMENTS["elastic"](product.url)
             async with connected("elastic", **environ, ELASTIC_INDEX="logs-pdp") as connector:
                 assert await connector.send(events(2)) == []
                 summary = connector.config_summary()
         assert summary == {"url": product.url, "index": "logs-pdp"}
-        [asked] = product.asked
-        assert (asked.method, asked.path) == ("POST", "/_bulk")
-        assert asked.headers["content-type"] == "application/x-ndjson"
-        assert asked.headers["authorization"].startswith("ApiKey ")
-        assert asked.body.endswith(b"\n")
-        actions, documents = asked.lines[::2], asked.lines[1::2]
+        [request] = product.requests
+        assert (request.method, request.path) == ("POST", "/_bulk")
+        assert request.headers["content-type"] == "application/x-ndjson"
+        assert request.headers["authorization"].startswith("ApiKey ")
+        assert request.body.endswith(b"\n")
+        actions, documents = request.lines[::2], request.lines[1::2]
         assert actions == [{"create": {"_index": "logs-pdp", "_id": uid}} for uid in uids(2)]
         assert body_uids(documents) == uids(2)
         assert documents[0]["@timestamp"] == "2026-09-21T14:13:21.250Z"
 
-    async def test_a_user_and_a_password(self) -> None:
-        with answering(bulk) as product:
+    async def test_a_user_and_a_password_are_sent_as_basic_authentication(self) -> None:
+        with product_with(bulk) as product:
             user = {"ELASTIC_USERNAME": "u", "ELASTIC_PASSWORD": "p"}
             async with connected("elastic", ELASTIC_URL=product.url, **user) as connector:
                 await connector.send(events(1))
         expected = f"Basic {b64encode(b'u:p').decode()}"
-        assert product.asked[0].headers["authorization"] == expected
+        assert product.requests[0].headers["authorization"] == expected
 
-    async def test_item_errors_count(self) -> None:
-        with answering(items(201, 409, 400)) as product:
+    async def test_errors_of_items_are_refusals_or_failures(self) -> None:
+        with product_with(items(201, 409, 400)) as product:
             async with connected("elastic", **ENVIRONMENTS["elastic"](product.url)) as connector:
-                refused = await connector.send(events(3))
-                assert refused == [Refusal(2, "status 400 kind: why")]
+                refusals = await connector.send(events(3))
+                assert refusals == [Refusal(2, "status 400 kind: why")]
                 for status in (403, 404, 429, 503):
-                    product.said.append(items(201, status, 400))
+                    product.responses.append(items(201, status, 400))
                     with pytest.raises(DeliveryFailed, match=f"status {status}"):
                         await connector.send(events(3))
 
@@ -131,44 +137,46 @@ class TestElastic:
             {"items": ["x"]},
         ],
     )
-    async def test_an_answer_that_does_not_speak_of_the_event_is_none(self, body: Any) -> None:
-        with answering(Say(200, body)) as product:
+    async def test_a_response_that_does_not_cover_the_event_is_a_failure(self, body: Any) -> None:
+        with product_with(PlannedResponse(200, body)) as product:
             async with connected("elastic", **ENVIRONMENTS["elastic"](product.url)) as connector:
                 with pytest.raises(DeliveryFailed):
                     await connector.send(events(1))
 
-    async def test_health_is_the_clusters(self) -> None:
-        with answering(Say(200, {"status": "green"})) as product:
+    async def test_health_is_that_of_the_cluster(self) -> None:
+        with product_with(PlannedResponse(200, {"status": "green"})) as product:
             async with connected("elastic", **ENVIRONMENTS["elastic"](product.url)) as connector:
                 assert await connector.check() == ""
-                product.said.append(Say(200, {"status": "yellow"}))
+                product.responses.append(PlannedResponse(200, {"status": "yellow"}))
                 assert "yellow" in await connector.check()
-                product.said.append(Say(200, {"status": "red"}))
+                product.responses.append(PlannedResponse(200, {"status": "red"}))
                 with pytest.raises(DeliveryFailed, match="red"):
                     await connector.check()
-                product.said.extend([Say(410), Say(200, {"name": "serverless"})])
+                product.responses.extend(
+                    [PlannedResponse(410), PlannedResponse(200, {"name": "serverless"})]
+                )
                 assert await connector.check() == ""
-        assert [each.path for each in product.asked][-3:] == ["/_cluster/health"] * 2 + ["/"]
+        assert [each.path for each in product.requests][-3:] == ["/_cluster/health"] * 2 + ["/"]
 
 
 class TestSentinel:
     async def test_records_go_to_the_stream_with_a_token(self) -> None:
-        def azure(asked: Asked) -> Say:
-            if asked.path == "/directory/oauth2/v2.0/token":
-                return Say(200, {"access_token": "granted", "expires_in": 3599})
-            return Say(204)
+        def azure(request: ReceivedRequest) -> PlannedResponse:
+            if request.path == "/directory/oauth2/v2.0/token":
+                return PlannedResponse(200, {"access_token": "granted", "expires_in": 3599})
+            return PlannedResponse(204)
 
-        with answering(azure) as product:
+        with product_with(azure) as product:
             async with connected("sentinel", **ENVIRONMENTS["sentinel"](product.url)) as connector:
                 assert await connector.send(events(2)) == ()
                 assert await connector.send(events(1)) == ()
                 assert "secret" not in str(connector.config_summary())
-                product.said.append(Say(401))
+                product.responses.append(PlannedResponse(401))
                 with pytest.raises(DeliveryFailed):
                     await connector.send(events(1))
                 await connector.send(events(1))
-        token, first, _, _, anew, _ = product.asked
-        assert token.path == anew.path, "a token that is refused is not used again"
+        token, first, _, _, second_token, _ = product.requests
+        assert token.path == second_token.path, "a refusals token must not be used again"
         assert parse_qs(token.body.decode()) == {
             "grant_type": ["client_credentials"],
             "client_id": ["app"],
@@ -182,63 +190,70 @@ class TestSentinel:
         assert first.json[0]["TimeGenerated"] == "2026-09-21T14:13:21.250Z"
 
     @pytest.mark.parametrize(
-        "answer", [Say(401, {"error": "invalid_client"}), Say(200, {}), Say(200, b"x")]
+        "response",
+        [
+            PlannedResponse(401, {"error": "invalid_client"}),
+            PlannedResponse(200, {}),
+            PlannedResponse(200, b"x"),
+        ],
     )
-    async def test_without_a_token_nothing_is_sent(self, answer: Say) -> None:
-        with answering(answer) as product:
+    async def test_without_a_token_nothing_is_sent(self, response: PlannedResponse) -> None:
+        with product_with(response) as product:
             async with connected("sentinel", **ENVIRONMENTS["sentinel"](product.url)) as connector:
                 with pytest.raises(DeliveryFailed):
                     await connector.send(events(1))
                 with pytest.raises(DeliveryFailed):
                     await connector.check()
-        assert {each.path for each in product.asked} == {"/directory/oauth2/v2.0/token"}
+        assert {each.path for each in product.requests} == {"/directory/oauth2/v2.0/token"}
 
 
 class TestDatadog:
-    async def test_logs_have_datadogs_own_fields(self) -> None:
-        with answering(Say(202, b"{}")) as product:
+    async def test_logs_have_the_attributes_of_datadog(self) -> None:
+        with product_with(PlannedResponse(202, b"{}")) as product:
             environ = ENVIRONMENTS["datadog"](product.url)
             async with connected("datadog", **environ, DATADOG_TAGS="env:prod") as connector:
                 assert await connector.send(events(2)) == ()
-        [asked] = product.asked
-        assert (asked.method, asked.path) == ("POST", "/api/v2/logs")
-        assert asked.headers["dd-api-key"] == "sup3r-s3cret"
-        first = asked.json[0]
-        assert body_uids([each["ocsf"] for each in asked.json]) == uids(2)
+        [request] = product.requests
+        assert (request.method, request.path) == ("POST", "/api/v2/logs")
+        assert request.headers["dd-api-key"] == "sup3r-s3cret"
+        first = request.json[0]
+        assert body_uids([each["ocsf"] for each in request.json]) == uids(2)
         assert first["message"] == first["ocsf"]["message"]
         assert (first["ddsource"], first["service"], first["hostname"]) == ("pdp", "pdp", HOST)
         assert (first["ddtags"], first["status"]) == ("env:prod", "error")
         assert first["timestamp"] == round((NOW + 1) * 1000)
 
-    async def test_the_site_names_the_hosts(self) -> None:
+    async def test_the_site_determines_the_hosts(self) -> None:
         environ = {"DATADOG_API_KEY": "k", "DATADOG_SITE": "datadoghq.eu"}
         async with connected("datadog", **environ) as connector:
             summary = connector.config_summary()
         assert summary["logs_url"] == "https://http-intake.logs.datadoghq.eu"
 
-    async def test_health_is_the_keys(self) -> None:
-        with answering(Say(200, {"valid": True})) as product:
+    async def test_health_is_that_of_the_api_key(self) -> None:
+        with product_with(PlannedResponse(200, {"valid": True})) as product:
             async with connected("datadog", **ENVIRONMENTS["datadog"](product.url)) as connector:
                 assert await connector.check() == ""
-                product.said.extend([Say(403, {"errors": ["Forbidden"]}), Say(200, {})])
+                product.responses.extend(
+                    [PlannedResponse(403, {"errors": ["Forbidden"]}), PlannedResponse(200, {})]
+                )
                 for _ in range(2):
                     with pytest.raises(DeliveryFailed):
                         await connector.check()
-        assert product.asked[0].path == "/api/v1/validate"
+        assert product.requests[0].path == "/api/v1/validate"
 
 
 class TestSumoLogic:
     async def test_events_are_lines(self) -> None:
-        with answering(Say(200)) as product:
+        with product_with(PlannedResponse(200)) as product:
             environ = ENVIRONMENTS["sumo_logic"](product.url)
             async with connected("sumo_logic", **environ, SUMO_LOGIC_CATEGORY="ai") as connector:
                 assert await connector.send(events(3)) == ()
                 assert connector.config_summary() == {"host": "127.0.0.1", "category": "ai"}
                 assert await connector.check() == ""
-                product.said.append(Say(401))
+                product.responses.append(PlannedResponse(401))
                 with pytest.raises(DeliveryFailed, match="HTTP 401"):
                     await connector.check()
-        first, empty, _ = product.asked
+        first, empty, _ = product.requests
         assert (first.method, first.path) == ("POST", "/receiver/v1/http/sup3r-s3cret")
         assert first.headers["x-sumo-category"] == "ai"
         assert body_uids(first.lines) == uids(3)
@@ -247,18 +262,18 @@ class TestSumoLogic:
 
 class TestOtlp:
     async def test_events_are_log_records(self) -> None:
-        with answering(Say(200, {"partialSuccess": {}})) as product:
+        with product_with(PlannedResponse(200, {"partialSuccess": {}})) as product:
             environ = {"OTLP_LOGS_ENDPOINT": product.url, "OTLP_LOGS_HEADERS": "X-Key=a%20b"}
             async with connected("otlp", **environ) as connector:
                 assert await connector.send(events(2)) == ()
                 assert await connector.check() == ""
-        asked, empty = product.asked
-        assert (asked.method, asked.path) == ("POST", "/v1/logs")
-        assert (asked.headers["content-type"], asked.headers["x-key"]) == (
+        request, empty = product.requests
+        assert (request.method, request.path) == ("POST", "/v1/logs")
+        assert (request.headers["content-type"], request.headers["x-key"]) == (
             "application/json",
             "a b",
         )
-        [logs] = asked.json["resourceLogs"]
+        [logs] = request.json["resourceLogs"]
         assert {"key": "service.name", "value": {"stringValue": "pdp"}} in logs["resource"][
             "attributes"
         ]
@@ -269,10 +284,10 @@ class TestOtlp:
         assert (records[0]["severityNumber"], records[0]["severityText"]) == (17, "ERROR")
         assert empty.json == {"resourceLogs": []}
 
-    async def test_a_partial_success_refuses_the_batch_it_does_not_say_more_of(self) -> None:
+    async def test_a_partial_success_refuses_the_whole_batch(self) -> None:
         body = {"partialSuccess": {"rejectedLogRecords": "1", "errorMessage": "too old"}}
-        with answering(Say(200, body)) as product:
+        with product_with(PlannedResponse(200, body)) as product:
             async with connected("otlp", **ENVIRONMENTS["otlp"](product.url)) as connector:
-                refused = await connector.send(events(2))
-        assert [each.position for each in refused] == [0, 1]
-        assert "too old" in refused[0].reason
+                refusals = await connector.send(events(2))
+        assert [each.position for each in refusals] == [0, 1]
+        assert "too old" in refusals[0].reason

@@ -1,4 +1,4 @@
-"""Syslog against real sockets, and the file against a real directory."""
+"""The syslog connector on real sockets, and the file connector in a real directory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HEADER: Final = re.compile(
 
 
 class Server:
-    """A syslog server on a stream: reads octet-counted messages."""
+    """A syslog server that reads octet-counted messages from a stream."""
 
     def __init__(self) -> None:
         self.messages: asyncio.Queue[bytes] = asyncio.Queue()
@@ -77,14 +77,14 @@ class TestSyslog:
                     "protocol": "tcp",
                     "format": "json",
                 }
-        found = HEADER.fullmatch(messages[0])
-        assert found is not None
-        assert int(found["pri"]) == 13 * 8 + 3, "log audit, error"
-        assert found["app"] == b"gate"
+        header = HEADER.fullmatch(messages[0])
+        assert header is not None
+        assert int(header["pri"]) == 13 * 8 + 3, "log audit, error"
+        assert header["app"] == b"gate"
         bodies = [json.loads(each.partition(b"\xef\xbb\xbf")[2]) for each in messages]
         assert [each["metadata"]["uid"] for each in bodies] == [*uids(3), *uids(1)]
 
-    async def test_cef(self) -> None:
+    async def test_messages_may_have_the_cef_format(self) -> None:
         async with listening() as (server, port):
             environ = {"SYSLOG_HOST": "127.0.0.1", "SYSLOG_PORT": port, "SYSLOG_FORMAT": "CEF"}
             async with connected("syslog", **environ) as connector:
@@ -99,12 +99,12 @@ class TestSyslog:
         assert " cs1=acme " in body
         assert "\n" not in body
 
-    async def test_a_server_that_comes_back_is_sent_what_it_missed(self) -> None:
+    async def test_a_restarted_server_gets_the_events_that_it_missed(self) -> None:
         environ = {"SYSLOG_HOST": "127.0.0.1"}
         async with listening() as (server, port):
             environ["SYSLOG_PORT"] = port
-            connecting = connected("syslog", **environ)
-            connector = await connecting.__aenter__()
+            context = connected("syslog", **environ)
+            connector = await context.__aenter__()
             await connector.send(events(1))
             await server.take(1)
         with pytest.raises(DeliveryFailed):
@@ -114,28 +114,28 @@ class TestSyslog:
         async with listening(port=int(port)) as (server, _):
             await connector.send(events(2))
             assert len(await server.take(2)) == 2
-        await connecting.__aexit__(None, None, None)
+        await context.__aexit__(None, None, None)
 
-    async def test_tls(self, tmp_path: Path) -> None:
+    async def test_tls_verifies_the_certificate(self, tmp_path: Path) -> None:
         signer = authority()
         ca_file, _ = signer.write(tmp_path, "ca")
         certificate, key = signer.signs("localhost").write(tmp_path, "server")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        async with listening(context) as (server, port):
+        tls_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls_context.load_cert_chain(certificate, key)
+        async with listening(tls_context) as (server, port):
             environ = {
                 "SYSLOG_HOST": "localhost",
                 "SYSLOG_PORT": port,
                 "SYSLOG_PROTOCOL": "tls",
             }
-            async with connected("syslog", **environ) as distrustful:
+            async with connected("syslog", **environ) as without_ca:
                 with pytest.raises(DeliveryFailed, match="CERTIFICATE_VERIFY_FAILED"):
-                    await distrustful.send(events(1))
+                    await without_ca.send(events(1))
             async with connected("syslog", **environ, SYSLOG_TLS_CA_FILE=str(ca_file)) as connector:
                 await connector.send(events(2))
                 assert len(await server.take(2)) == 2
 
-    async def test_udp_is_a_datagram_an_event(self) -> None:
+    async def test_udp_sends_a_datagram_per_event(self) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
             receiver.bind(("127.0.0.1", 0))
             receiver.settimeout(60)
@@ -144,7 +144,7 @@ class TestSyslog:
             async with connected("syslog", **environ) as connector:
                 large = events(1)[0]._replace(body=events(1)[0].body[:-1] + b" " * 70_000 + b"}")
                 assert await connector.send([*events(2), large]) == [
-                    Refusal(2, "longer than a datagram can be")
+                    Refusal(2, "longer than the limit of a datagram")
                 ]
                 assert await connector.check() == ""
             messages = [await asyncio.to_thread(receiver.recv, 65_536) for _ in range(2)]
@@ -162,14 +162,14 @@ class TestSyslog:
             ("SYSLOG_TLS_CA_FILE", "/nowhere.pem"),
         ],
     )
-    async def test_a_setting_out_of_bounds_is_named(self, name: str, value: str) -> None:
+    async def test_an_invalid_setting_is_named(self, name: str, value: str) -> None:
         with pytest.raises(ConfigError, match=name):
             async with connected("syslog", **{"SYSLOG_HOST": "h", name: value}):
                 pass
 
 
 class TestFile:
-    async def test_events_are_lines_that_only_the_owner_reads(self, tmp_path: Path) -> None:
+    async def test_events_are_lines_that_only_the_owner_can_read(self, tmp_path: Path) -> None:
         path = tmp_path / "audit.ndjson"
         async with connected("file", SIEM_FILE_PATH=str(path)) as connector:
             assert await connector.check() == ""
@@ -178,7 +178,7 @@ class TestFile:
         assert lines(path) == uids(3)
         assert path.stat().st_mode & 0o777 == 0o600
 
-    async def test_it_is_rotated(self, tmp_path: Path) -> None:
+    async def test_the_file_is_rotated(self, tmp_path: Path) -> None:
         path = tmp_path / "audit.ndjson"
         environ = {"SIEM_FILE_MAX_MB": "1", "SIEM_FILE_BACKUPS": "2"}
         one = events(1)[0]
@@ -188,26 +188,26 @@ class TestFile:
                 await connector.send([one._replace(seq=number, uid=str(number), body=wide)] * 2)
         assert sorted(os.listdir(tmp_path)) == ["audit.ndjson.1", "audit.ndjson.2"]
 
-    async def test_what_a_crash_has_cut_off_is_written_anew_and_only_that(
+    async def test_only_the_incomplete_line_of_a_crash_is_written_again(
         self, tmp_path: Path
     ) -> None:
         path = tmp_path / "audit.ndjson"
-        whole = events(4)
-        path.write_bytes(b"".join(each.body + b"\n" for each in whole[:2]) + whole[2].body[:50])
+        all_events = events(4)
+        path.write_bytes(
+            b"".join(each.body + b"\n" for each in all_events[:2]) + all_events[2].body[:50]
+        )
         async with connected("file", SIEM_FILE_PATH=str(path)) as connector:
-            await connector.send(whole)
+            await connector.send(all_events)
         assert lines(path) == uids(4)
 
-    async def test_what_was_written_before_a_rotation_is_not_written_again(
-        self, tmp_path: Path
-    ) -> None:
+    async def test_events_before_a_rotation_are_not_written_again(self, tmp_path: Path) -> None:
         path = tmp_path / "audit.ndjson"
         path.with_name("audit.ndjson.1").write_bytes(events(1)[0].body + b"\n")
         async with connected("file", SIEM_FILE_PATH=str(path)) as connector:
             await connector.send(events(2))
         assert lines(path) == uids(2)[1:]
 
-    async def test_a_directory_that_is_not_there(self, tmp_path: Path) -> None:
+    async def test_a_missing_directory_fails_until_it_exists(self, tmp_path: Path) -> None:
         path = tmp_path / "nowhere" / "audit.ndjson"
         async with connected("file", SIEM_FILE_PATH=str(path)) as connector:
             with pytest.raises(DeliveryFailed):
@@ -220,5 +220,4 @@ class TestFile:
 
 
 def lines(path: Path) -> list[str]:
-    found = path.read_bytes().splitlines()
-    return [json.loads(each)["metadata"]["uid"] for each in found]
+    return [json.loads(each)["metadata"]["uid"] for each in path.read_bytes().splitlines()]

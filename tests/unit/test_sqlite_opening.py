@@ -1,4 +1,4 @@
-"""How a SQLite store is opened: from which URLs, on which files, and by many at once."""
+"""Opening a SQLite store: URLs, files, and several processes at the same time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 OPENERS: Final = 8
 
-NO_FILES: Final = """
+INVALID_URLS: Final = """
     store.db /store.db sqlite:/a sqlite:// sqlite:/// sqlite://host/store.db sqlite:///:memory:
     sqlite:///directory/ sqlite:///a.db?mode=ro sqlite:///a\0b SQLITE:///a.db postgresql:///a.db
 """
@@ -32,21 +32,21 @@ NO_FILES: Final = """
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Where the store of the test is."""
-    return tmp_path / "kept" / "store.db"
+    """The file of the store."""
+    return tmp_path / "nested" / "store.db"
 
 
-def opened(file: Path, busy_timeout_s: float = 60.0) -> SqliteStore:
+def open_file(file: Path, busy_timeout_s: float = 60.0) -> SqliteStore:
     return SqliteStore.open(f"sqlite:///{file}", busy_timeout_s=busy_timeout_s)
 
 
 def run(file: Path, *statements: str) -> list[tuple[object, ...]]:
-    """What another program does to the file; returns the rows of the last statement."""
+    """Runs statements as another program would; returns the rows of the last one."""
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         return [connection.execute(statement).fetchall() for statement in statements][-1]
 
 
-def test_a_relative_url_is_below_the_working_directory(
+def test_a_relative_path_is_below_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -56,82 +56,82 @@ def test_a_relative_url_is_below_the_working_directory(
     assert (tmp_path / "new/dir/a%20b é.db").is_file()
 
 
-@pytest.mark.parametrize("url", ["", *NO_FILES.split()])
-def test_a_url_that_is_not_of_a_file_is_refused(
+@pytest.mark.parametrize("url", ["", *INVALID_URLS.split()])
+def test_an_invalid_url_is_refused(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=r"must be sqlite:///"):
+    with pytest.raises(ConfigError, match=r"^PDP_DATABASE_URL: .* Use sqlite:///PATH"):
         SqliteStore.open(url)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("size", [10, 100_000])
-def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, size: int) -> None:
+def test_a_file_that_is_not_a_database_is_refused_and_unchanged(tmp_path: Path, size: int) -> None:
     file = tmp_path / "notes.txt"
     file.write_bytes(b"n" * size)
-    with pytest.raises(ConfigError, match="not a store of this product"):
-        opened(file)
+    with pytest.raises(ConfigError, match="not a database of this product"):
+        open_file(file)
     assert file.read_bytes() == b"n" * size
 
 
 @pytest.mark.parametrize(
     "statement", ["CREATE TABLE mine (a)", "PRAGMA application_id = 7", "PRAGMA user_version = 7"]
 )
-def test_a_database_of_another_program_is_refused_and_left_alone(
+def test_a_database_of_another_program_is_refused_and_unchanged(
     tmp_path: Path, statement: str
 ) -> None:
     file = tmp_path / "other.db"
     run(file, statement)
     content = file.read_bytes()
     with pytest.raises(ConfigError, match="another program"):
-        opened(file)
+        open_file(file)
     assert file.read_bytes() == content
 
 
 def test_a_store_of_a_newer_version_is_refused(file: Path) -> None:
-    opened(file).close()
+    open_file(file).close()
     run(file, f"PRAGMA user_version = {schema.SCHEMA_VERSION + 1}")
     with pytest.raises(ConfigError, match="newer version"):
-        opened(file)
+        open_file(file)
 
 
-def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "directory.db").mkdir()
     with pytest.raises(ConfigError, match="cannot be opened or created"):
-        opened(tmp_path / "directory.db")
+        open_file(tmp_path / "directory.db")
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="directory cannot be made"):
-        opened(tmp_path / "file" / "store.db")
+    with pytest.raises(ConfigError, match="directory of the database cannot be created"):
+        open_file(tmp_path / "file" / "store.db")
 
 
-def test_many_may_open_a_new_store_at_once(tmp_path: Path) -> None:
+def test_many_threads_can_open_a_new_store_at_the_same_time(tmp_path: Path) -> None:
     barrier = threading.Barrier(OPENERS)
 
     def start(file: Path) -> None:
         barrier.wait()
-        opened(file).close()
+        open_file(file).close()
 
     with ThreadPoolExecutor(OPENERS) as threads:
         for round_ in range(10):
             list(threads.map(start, [tmp_path / f"{round_}.db"] * OPENERS))
 
 
-def test_opening_waits_for_a_writer_only_where_it_must_migrate(tmp_path: Path, file: Path) -> None:
-    with closing(opened(file)) as store, store.write():
-        opened(file, busy_timeout_s=0.01).close()
+def test_opening_waits_for_a_writer_only_if_it_must_migrate(tmp_path: Path, file: Path) -> None:
+    with closing(open_file(file)) as store, store.write():
+        open_file(file, busy_timeout_s=0.01).close()
     new = tmp_path / "new.db"
     with closing(sqlite3.connect(new, isolation_level=None)) as other, ThreadPoolExecutor() as pool:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailable, match="Another writer"):
-            opened(new, busy_timeout_s=0.05)
-        waiting = pool.submit(opened, new)
+            open_file(new, busy_timeout_s=0.05)
+        waiting = pool.submit(open_file, new)
         assert not wait([waiting], timeout=0.2).done
         other.execute("ROLLBACK")
         waiting.result().close()
 
 
-def test_a_migration_that_fails_leaves_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_migration_changes_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failing = Migrations("pdp")
 
     @failing()
@@ -145,16 +145,16 @@ def test_a_migration_that_fails_leaves_nothing(file: Path, monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr(migrations, "MIGRATIONS", failing)
         with pytest.raises(ConfigError):
-            opened(file)
+            open_file(file)
     assert run(file, "SELECT * FROM sqlite_master") == []
-    opened(file).close()
+    open_file(file).close()
 
 
 @pytest.mark.parametrize("kind", [SqliteStore, SqliteAuditLog], ids=["policies", "records"])
-def test_the_files_are_for_their_owner_alone(
+def test_only_the_owner_can_read_the_files(
     file: Path, kind: type[SqliteStore | SqliteAuditLog]
 ) -> None:
-    """Whatever the umask; SQLite gives its own files the rights of ours."""
+    """The umask does not matter. SQLite gives its own files the permissions of the database."""
     before = os.umask(0)
     try:
         with closing(kind.open(f"sqlite:///{file}")):

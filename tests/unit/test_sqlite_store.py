@@ -1,4 +1,4 @@
-"""The SQLite store beyond the contract: its file, its schema, and what it says when it fails."""
+"""The SQLite store beyond the contract: file, schema and error messages."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Where the store of the test is."""
-    return tmp_path / "kept" / "store.db"
+    """The file of the store."""
+    return tmp_path / "nested" / "store.db"
 
 
 @pytest.fixture
 def store(file: Path) -> Iterator[SqliteStore]:
-    """A store that has one record, `first`."""
-    with closing(opened(file)) as store:
+    """A store with one entity, `first`."""
+    with closing(open_file(file)) as store:
         put(store, "first")
         yield store
 
 
-def opened(file: Path, busy_timeout_s: float = 60.0) -> SqliteStore:
+def open_file(file: Path, busy_timeout_s: float = 60.0) -> SqliteStore:
     return SqliteStore.open(f"sqlite:///{file}", busy_timeout_s=busy_timeout_s)
 
 
 def add(transaction: Transaction, entity_id: str, text: str = "") -> None:
-    record = StoredEntity("policy", "acme", entity_id, {"text": text}, entity_id)
-    transaction.put(record, actor="ann", summary="Put")
+    entity = StoredEntity("policy", "acme", entity_id, {"text": text}, entity_id)
+    transaction.put(entity, actor="ann", summary="Put")
 
 
 def put(store: SqliteStore, entity_id: str, text: str = "") -> None:
@@ -50,42 +50,44 @@ def put(store: SqliteStore, entity_id: str, text: str = "") -> None:
 
 
 def ids(store: SqliteStore) -> list[str]:
-    """The ids of the records, which must be those of the changes."""
+    """Returns the ids of the entities, and checks that the changes have the same ids."""
     with store.read() as reader:
-        found = [record.id for record in reader.list("policy", "acme")]
-        assert [change.entity_id for change in reader.changes(0)] == found
-        return found
+        entity_ids = [entity.id for entity in reader.list("policy", "acme")]
+        assert [change.entity_id for change in reader.changes(0)] == entity_ids
+        return entity_ids
 
 
 def run(file: Path, *statements: str) -> list[tuple[object, ...]]:
-    """What another program does to the file; returns the rows of the last statement."""
+    """Runs statements as another program would; returns the rows of the last one."""
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         return [connection.execute(statement).fetchall() for statement in statements][-1]
 
 
-def test_reopening_keeps_everything(store: SqliteStore, file: Path) -> None:
+def test_entities_persist(store: SqliteStore, file: Path) -> None:
     store.close()
-    with closing(opened(file)) as again:
+    with closing(open_file(file)) as again:
         put(again, "second")
         assert ids(again) == ["first", "second"]
 
 
-def test_the_file_is_durable_marked_and_strict(store: SqliteStore, file: Path) -> None:
+def test_the_file_is_durable_and_marked_and_its_tables_are_strict(
+    store: SqliteStore, file: Path
+) -> None:
     assert run(file, "PRAGMA journal_mode") == [("wal",)]
     assert run(file, "PRAGMA application_id") == [(schema.APPLICATION_ID,)]
     assert run(file, "PRAGMA user_version") == [(schema.SCHEMA_VERSION,)]
     connection = store._connection
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
     assert connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
-    assert store._watcher.execute("PRAGMA busy_timeout").fetchone() == (0,)
+    assert store._version_connection.execute("PRAGMA busy_timeout").fetchone() == (0,)
     strict = "SELECT name FROM pragma_table_list WHERE strict ORDER BY name"
-    kept = ["changes", "counter_stamps", "counters", "records"]
-    assert run(file, strict) == [(name,) for name in kept]
+    tables = ["changes", "counter_stamps", "counters", "records"]
+    assert run(file, strict) == [(name,) for name in tables]
     applied = migrations.MIGRATIONS.applied(Database(connection))
     assert len(applied) == schema.SCHEMA_VERSION
 
 
-def test_the_schema_itself_keeps_names_apart(store: SqliteStore, file: Path) -> None:
+def test_the_schema_enforces_unique_names(store: SqliteStore, file: Path) -> None:
     with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
         run(
             file,
@@ -95,7 +97,7 @@ def test_the_schema_itself_keeps_names_apart(store: SqliteStore, file: Path) -> 
     assert ids(store) == ["first"]
 
 
-def test_no_statement_reads_a_whole_table(store: SqliteStore) -> None:
+def test_no_statement_scans_a_whole_table(store: SqliteStore) -> None:
     statements: list[str] = []
     store._connection.set_trace_callback(statements.append)
     put(store, "second")
@@ -119,18 +121,18 @@ def test_no_statement_reads_a_whole_table(store: SqliteStore) -> None:
         "SCAN tenant",
         "SCAN CONSTANT ROW",
     }
-    # Only the list of a tenant's records, whose index orders them within each kind, is sorted.
+    # Only the list of a tenant needs a sort: the index is ordered within each kind only.
     assert [step for step in steps if "TEMP" in step] == ["USE TEMP B-TREE FOR ORDER BY"]
 
 
-def test_a_store_that_can_only_be_read_says_so(store: SqliteStore) -> None:
+def test_a_write_to_a_read_only_store_is_refused(store: SqliteStore) -> None:
     store._connection.execute("PRAGMA query_only = ON")
-    with pytest.raises(StoreUnavailable, match="only be read"):
+    with pytest.raises(StoreUnavailable, match="read-only"):
         put(store, "second")
     assert ids(store) == ["first"]
 
 
-def test_a_full_disk_leaves_nothing_and_can_be_survived(store: SqliteStore, file: Path) -> None:
+def test_a_full_disk_changes_nothing_and_the_store_recovers(store: SqliteStore, file: Path) -> None:
     [(pages,)] = run(file, "PRAGMA page_count")
     store._connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreUnavailable, match="full"), store.write() as transaction:
@@ -141,7 +143,9 @@ def test_a_full_disk_leaves_nothing_and_can_be_survived(store: SqliteStore, file
     assert ids(store) == ["first", "second"]
 
 
-def test_an_error_that_was_caught_does_not_commit_the_half(store: SqliteStore, file: Path) -> None:
+def test_half_a_transaction_is_never_committed_after_a_caught_error(
+    store: SqliteStore, file: Path
+) -> None:
     refuse = "WHEN new.id = 'second' BEGIN SELECT RAISE(ABORT, 'no'); END"
     run(file, f"CREATE TRIGGER refuse BEFORE INSERT ON records {refuse}")
 
@@ -149,7 +153,7 @@ def test_an_error_that_was_caught_does_not_commit_the_half(store: SqliteStore, f
         with store.write() as transaction:
             add(transaction, "third")
             with pytest.raises(StoreUnavailable):
-                add(transaction, "second")  # its change was logged by then
+                add(transaction, "second")  # fails after its change was logged
             with pytest.raises(StoreUnavailable):
                 transaction.revision()
 
@@ -161,31 +165,33 @@ def test_an_error_that_was_caught_does_not_commit_the_half(store: SqliteStore, f
     assert ids(store) == ["first", "second"]
 
 
-def test_a_commit_that_fails_leaves_nothing(store: SqliteStore, file: Path) -> None:
+def test_a_failed_commit_changes_nothing(store: SqliteStore, file: Path) -> None:
     child = "(revision INTEGER REFERENCES changes DEFERRABLE INITIALLY DEFERRED)"
-    break_it = "BEGIN INSERT INTO child VALUES (0); END"
-    run(file, f"CREATE TABLE child {child}", f"CREATE TRIGGER t AFTER INSERT ON changes {break_it}")
+    violation = "BEGIN INSERT INTO child VALUES (0); END"
+    run(
+        file, f"CREATE TABLE child {child}", f"CREATE TRIGGER t AFTER INSERT ON changes {violation}"
+    )
     with pytest.raises(StoreUnavailable), store.write() as transaction:
         add(transaction, "second")
-    assert not transaction.written
+    assert not transaction.new_changes
     assert ids(store) == ["first"]
     run(file, "DROP TRIGGER t")
     put(store, "second")
 
 
-def test_a_damaged_body_is_not_taken_for_a_policy(store: SqliteStore, file: Path) -> None:
+def test_a_damaged_body_is_an_error(store: SqliteStore, file: Path) -> None:
     for damage in ("UPDATE records SET body = '{'", "UPDATE records SET body = '[]'"):
         run(file, damage)
         with pytest.raises(StoreUnavailable, match="damaged"), store.read() as reader:
             reader.get("policy", "acme", "first")
 
 
-def test_messages_hold_neither_sql_nor_paths(store: SqliteStore, file: Path) -> None:
+def test_messages_contain_neither_sql_nor_paths(store: SqliteStore, file: Path) -> None:
     errors: list[PdpError] = []
 
     def collect(kind: type[PdpError], at: Path) -> None:
-        with pytest.raises(kind) as caught, closing(opened(at, 0.01)) as opened_:
-            put(opened_, "second")
+        with pytest.raises(kind) as caught, closing(open_file(at, 0.01)) as opened:
+            put(opened, "second")
         errors.append(caught.value)
 
     with store.write():
@@ -201,19 +207,21 @@ def test_messages_hold_neither_sql_nor_paths(store: SqliteStore, file: Path) -> 
             assert secret not in error.message
 
 
-class TestWhereTheFileIsGone:
-    """It lives on for who has it open; what would be committed to it is not acknowledged."""
+class TestDeletedFile:
+    """The process can still write to the deleted file, but the store must not acknowledge it."""
 
-    def test_no_write_begins(self, store: SqliteStore, file: Path) -> None:
+    def test_no_write_starts(self, store: SqliteStore, file: Path) -> None:
         file.rename(file.with_name("moved.db"))
         with pytest.raises(StoreUnavailable, match="deleted or replaced"):
             store.data_version()
-        begun = False
+        started = False
         with pytest.raises(StoreUnavailable, match="deleted or replaced"), store.write():
-            begun = True
-        assert not begun
+            started = True
+        assert not started
 
-    def test_no_write_that_has_begun_is_acknowledged(self, store: SqliteStore, file: Path) -> None:
+    def test_a_write_that_has_started_is_not_acknowledged(
+        self, store: SqliteStore, file: Path
+    ) -> None:
         def write() -> None:
             with store.write() as transaction:
                 add(transaction, "second")

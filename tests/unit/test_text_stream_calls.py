@@ -12,7 +12,7 @@ from pdp.admin.published_policies import PublishedPolicies
 from pdp.admin.static_policies import StaticPolicies
 from pdp.admin.workspace import Workspace
 from pdp.auth.principal import principal_for
-from pdp.bootstrap.policies import first_publisher, open_store
+from pdp.bootstrap.policies import create_publisher, open_policies
 from pdp.decisions import text_streams
 from pdp.decisions.decider import BATCH_SLICE, Decider
 from pdp.decisions.recording import DecisionRecorder
@@ -70,8 +70,8 @@ class Node:
     """A servicer on a store of its own."""
 
     def __init__(self, url: str) -> None:
-        self.store = open_store(url)
-        self.publisher = first_publisher(self.store, DEFAULT_RISK_TABLE)
+        self.store = open_policies(url)
+        self.publisher = create_publisher(self.store, DEFAULT_RISK_TABLE)
         self.workspace = Workspace(self.store, self.publisher)
         self.metrics = Metrics()
         self.meter = Meter()

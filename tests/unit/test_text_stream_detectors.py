@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp import catalog
-from pdp.bootstrap.policies import first_publisher, open_store
+from pdp.bootstrap.policies import create_publisher, open_policies
 from pdp.decisions.text_stream import HOLD_BACK
 from pdp.detect.validators import VALIDATORS
 from pdp.domain import dlp_rule
@@ -48,8 +48,8 @@ def snapshot() -> Snapshot:
 @pytest.fixture(scope="module")
 def out_of_the_box(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     """What a tenant has that has set nothing."""
-    store = open_store(f"sqlite:///{tmp_path_factory.mktemp('fresh')}/pdp.db")
-    platform = first_publisher(store, DEFAULT_RISK_TABLE).platform
+    store = open_policies(f"sqlite:///{tmp_path_factory.mktemp('fresh')}/pdp.db")
+    platform = create_publisher(store, DEFAULT_RISK_TABLE).platform
     store.close()
     return empty_snapshot(platform, 1)
 

@@ -1,4 +1,4 @@
-"""Webhooks are reached where they may be, and nowhere else."""
+"""Webhooks: only allowed addresses are contacted."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from pdp.errors import ConfigError
 from pdp.export.alerts import addresses, webhook
 from pdp.export.alerts.addresses import (
     AddressRefused,
-    Reach,
-    hosts_of,
+    AllowedDestinations,
     is_public,
-    networks_of,
-    place_of,
+    parse_hosts,
+    parse_networks,
+    resolve,
 )
-from pdp.export.alerts.webhook import Webhooks
+from pdp.export.alerts.webhook import WebhookClient
 from pdp.export.siem.base import BatchRefused, DeliveryFailed
 from tests.support.certificates import authority
-from tests.support.siem_product import Product, Say
+from tests.support.siem_product import PlannedResponse, Product
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LOOPBACK = Reach(networks_of("127.0.0.0/8, ::1/128"))
+LOOPBACK = AllowedDestinations(parse_networks("127.0.0.0/8, ::1/128"))
 
 
 @pytest.fixture
 def slack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Product]:
-    """A webhook over TLS, with a certificate for localhost and 127.0.0.1 that is trusted."""
+    """A webhook over TLS with a trusted certificate for localhost and 127.0.0.1."""
     signer = authority()
     ca_file, _ = signer.write(tmp_path, "ca")
     monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
     certificate, key = signer.signs("localhost").write(tmp_path, "server")
-    with Product(lambda _: Say(200, "ok"), (str(certificate), str(key))) as product:
+    with Product(lambda _: PlannedResponse(200, "ok"), (str(certificate), str(key))) as product:
         yield product
 
 
 async def post(url: str, allowed: str = "127.0.0.0/8,::1/128") -> None:
-    webhooks = Webhooks(Reach(networks_of(allowed)))
+    webhooks = WebhookClient(AllowedDestinations(parse_networks(allowed)))
     try:
         await webhooks.post(url, b'{"text":"hello"}')
     finally:
@@ -53,11 +53,11 @@ async def post(url: str, allowed: str = "127.0.0.0/8,::1/128") -> None:
 
 async def test_a_message_is_posted(slack: Product) -> None:
     await post(f"https://localhost:{slack.port}/services/T/B?x=1")
-    [asked] = slack.asked
-    assert (asked.method, asked.path) == ("POST", "/services/T/B?x=1")
-    assert asked.headers["host"] == f"localhost:{slack.port}"
-    assert asked.headers["content-type"] == "application/json"
-    assert asked.json == {"text": "hello"}
+    [request] = slack.requests
+    assert (request.method, request.path) == ("POST", "/services/T/B?x=1")
+    assert request.headers["host"] == f"localhost:{slack.port}"
+    assert request.headers["content-type"] == "application/json"
+    assert request.json == {"text": "hello"}
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,10 @@ async def test_a_message_is_posted(slack: Product) -> None:
         "https://localhost:99999/",
     ],
 )
-async def test_the_servers_own_network_is_refused(slack: Product, url: str) -> None:
+async def test_private_addresses_and_invalid_urls_are_refused(slack: Product, url: str) -> None:
     with pytest.raises(BatchRefused, match="the webhook is refused"):
         await post(url.format(port=slack.port), allowed="")
-    assert slack.asked == []
+    assert slack.requests == []
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ async def test_the_servers_own_network_is_refused(slack: Product, url: str) -> N
         ("172.16.0.1", False),
         ("192.168.1.1", False),
         ("127.0.0.1", False),
-        ("0.0.0.0", False),  # noqa: S104 - an address that is refused
+        ("0.0.0.0", False),  # noqa: S104 - a refused address
         ("100.64.0.1", False),
         ("169.254.169.254", False),
         ("224.0.0.1", False),
@@ -110,11 +110,11 @@ async def test_the_servers_own_network_is_refused(slack: Product, url: str) -> N
         ("2002:808:808::1", True),
     ],
 )
-def test_what_is_public(address: str, public: bool) -> None:
+def test_public_addresses(address: str, public: bool) -> None:
     assert is_public(ipaddress.ip_address(address)) is public
 
 
-async def test_a_name_is_resolved_once_and_all_its_addresses_are_judged(
+async def test_a_name_is_resolved_once_and_all_its_addresses_are_checked(
     slack: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = [["127.0.0.1"], ["10.0.0.1"]]
@@ -127,113 +127,117 @@ async def test_a_name_is_resolved_once_and_all_its_addresses_are_judged(
 
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
     await post(f"https://localhost:{slack.port}/")
-    assert len(slack.asked) == 1
+    assert len(slack.requests) == 1
     assert answers == [["10.0.0.1"]], "the connection resolved the name again"
     answers[:] = [["127.0.0.1", "10.0.0.1"]]
     with pytest.raises(AddressRefused):
-        await place_of(f"https://localhost:{slack.port}/", LOOPBACK)
+        await resolve(f"https://localhost:{slack.port}/", LOOPBACK)
 
 
-async def test_redirects_are_followed_only_to_where_a_webhook_may_be(slack: Product) -> None:
+async def test_redirects_are_followed_only_to_allowed_destinations(slack: Product) -> None:
     here = f"https://localhost:{slack.port}"
-    slack.said.append(Say(308, headers={"location": "/moved"}))
+    slack.responses.append(PlannedResponse(308, headers={"location": "/moved"}))
     await post(here)
-    assert [each.path for each in slack.asked] == ["/", "/moved"]
-    assert slack.asked[1].json == {"text": "hello"}
+    assert [each.path for each in slack.requests] == ["/", "/moved"]
+    assert slack.requests[1].json == {"text": "hello"}
     for location in (f"http://localhost:{slack.port}/", "https://10.0.0.1/", "https://[fe80::1]/"):
-        slack.said.append(Say(307, headers={"location": location}))
+        slack.responses.append(PlannedResponse(307, headers={"location": location}))
         with pytest.raises(BatchRefused, match="the webhook is refused"):
             await post(here)
-    slack.said.append(Say(302, headers={"location": "/elsewhere"}))
+    slack.responses.append(PlannedResponse(302, headers={"location": "/elsewhere"}))
     with pytest.raises(BatchRefused, match="HTTP 302"):
         await post(here)
-    slack.said.extend([Say(307, headers={"location": "/again"})] * 9)
+    slack.responses.extend([PlannedResponse(307, headers={"location": "/again"})] * 9)
     with pytest.raises(BatchRefused, match="redirects"):
         await post(here)
-    assert "/elsewhere" not in [each.path for each in slack.asked]
+    assert "/elsewhere" not in [each.path for each in slack.requests]
 
 
-async def test_what_may_pass_is_tried_again_and_what_may_not_is_not(slack: Product) -> None:
+async def test_temporary_failures_are_retried_and_permanent_ones_are_not(slack: Product) -> None:
     here = f"https://localhost:{slack.port}"
-    slack.said.append(Say(429, headers={"retry-after": "30"}))
+    slack.responses.append(PlannedResponse(429, headers={"retry-after": "30"}))
     with pytest.raises(DeliveryFailed) as failed:
         await post(here)
     assert failed.value.after_s == 30
-    for answer in (Say(500, "oops"), Say(reset=True), Say(raw=b"garbage\r\n\r\n")):
-        slack.said.append(answer)
+    for response in (
+        PlannedResponse(500, "oops"),
+        PlannedResponse(reset=True),
+        PlannedResponse(raw=b"garbage\r\n\r\n"),
+    ):
+        slack.responses.append(response)
         with pytest.raises(DeliveryFailed):
             await post(here)
-    slack.said.append(Say(404, "no_service"))
+    slack.responses.append(PlannedResponse(404, "no_service"))
     with pytest.raises(BatchRefused, match="HTTP 404 no_service"):
         await post(here)
 
 
-async def test_a_certificate_of_another_name_is_refused(
+async def test_a_certificate_for_another_name_is_refused(
     slack: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def pretended(url: str, allowed: Any) -> addresses.Destination:
+    async def fake_resolve(url: str, allowed: Any) -> addresses.Destination:
         return addresses.Destination("hooks.example.com", slack.port, "127.0.0.1")
 
-    monkeypatch.setattr("pdp.export.alerts.webhook.place_of", pretended)
+    monkeypatch.setattr("pdp.export.alerts.webhook.resolve", fake_resolve)
     with pytest.raises(DeliveryFailed, match="ConnectError"):
         await post(f"https://hooks.example.com:{slack.port}/")
-    assert slack.asked == []
+    assert slack.requests == []
 
 
-async def test_a_name_that_does_not_resolve_is_tried_again() -> None:
+async def test_a_name_that_does_not_resolve_is_retried() -> None:
     with pytest.raises(DeliveryFailed, match="gaierror"):
         await post("https://nowhere.invalid/")
 
 
-async def test_an_address_is_nowhere_in_an_error(slack: Product) -> None:
+async def test_an_error_never_contains_the_url(slack: Product) -> None:
     with pytest.raises((DeliveryFailed, BatchRefused)) as failed:
         await post("https://127.0.0.1:1/services/T000/s3cret")
     assert "s3cret" not in str(failed.value)
 
 
-def test_networks_are_checked() -> None:
-    assert networks_of("") == ()
+def test_an_invalid_network_is_refused() -> None:
+    assert parse_networks("") == ()
     with pytest.raises(ConfigError, match="PDP_ALERT_NETWORKS"):
-        networks_of("10.0.0.0/8, here")
+        parse_networks("10.0.0.0/8, here")
 
 
-async def test_nothing_is_left_open(slack: Product) -> None:
-    webhooks = Webhooks(LOOPBACK)
+async def test_concurrent_posts_share_a_client(slack: Product) -> None:
+    webhooks = WebhookClient(LOOPBACK)
     await asyncio.gather(
         *(webhooks.post(f"https://localhost:{slack.port}/", b"{}") for _ in range(5))
     )
     await webhooks.close()
-    assert len(slack.asked) == 5
+    assert len(slack.requests) == 5
 
 
-async def test_only_the_hosts_that_are_named_are_asked(slack: Product) -> None:
-    """Not even their names are resolved."""
-    reach = LOOPBACK._replace(hosts=hosts_of("Localhost, hooks.example.com"))
-    place = await place_of(f"https://LOCALHOST:{slack.port}/", reach)
-    assert place.host == "localhost"
-    with pytest.raises(AddressRefused, match="not among those"):
-        await place_of(f"https://127.0.0.1:{slack.port}/", reach)
+async def test_only_allowed_hosts_are_contacted(slack: Product) -> None:
+    """Other host names are not even resolved."""
+    allowed = LOOPBACK._replace(hosts=parse_hosts("Localhost, hooks.example.com"))
+    destination = await resolve(f"https://LOCALHOST:{slack.port}/", allowed)
+    assert destination.host == "localhost"
+    with pytest.raises(AddressRefused, match="host is not allowed"):
+        await resolve(f"https://127.0.0.1:{slack.port}/", allowed)
 
 
-async def test_who_answers_without_end_is_left(
-    slack: Product, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However little comes at a time: the whole post has its time, and not each byte of it."""
-    monkeypatch.setattr(webhook, "PATIENCE_S", 0.05)
+async def test_a_slow_webhook_times_out(slack: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time-out covers the whole post, so a server that sends byte by byte gets no more."""
+    monkeypatch.setattr(webhook, "TIMEOUT_S", 0.05)
     never = threading.Event()
-    slack.said.append(Say(200, wait=never))
+    slack.responses.append(PlannedResponse(200, wait=never))
     with pytest.raises(DeliveryFailed, match="no answer in time"):
         await post(f"https://localhost:{slack.port}/")
     never.set()
 
 
 @pytest.mark.parametrize("status", [404, 500])
-@pytest.mark.parametrize("before", ["", "x" * 80], ids=["whole", "where it is cut"])
-async def test_an_answer_that_repeats_the_address_does_not_show_it(
+@pytest.mark.parametrize("before", ["", "x" * 80], ids=["complete", "truncated"])
+async def test_a_url_that_a_response_repeats_is_masked(
     slack: Product, status: int, before: str
 ) -> None:
-    """What comes after the host is a secret: who knows it can post there."""
-    slack.said.append(Say(status, f"{before}Cannot POST /services/T/B/s3cret?key=an0ther"))
+    """Everything after the host is secret: it allows to post to the webhook."""
+    slack.responses.append(
+        PlannedResponse(status, f"{before}Cannot POST /services/T/B/s3cret?key=an0ther")
+    )
     with pytest.raises((BatchRefused, DeliveryFailed)) as failed:
         await post(f"https://localhost:{slack.port}/services/T/B/s3cret?key=an0ther")
     assert "Cannot POST" in str(failed.value)

@@ -17,15 +17,15 @@ from pdp.cli.failures import UsageError, exit_on_failure
 from pdp.cli.output.report import Report, Table, print_json, show
 from pdp.config import load
 from pdp.errors import ConfigError
-from pdp.store.sqlite import backup as database_files
-from pdp.store.sqlite.store import path_of
+from pdp.store import maintenance
+from pdp.store.opening import AUDIT_SETTING, DATABASE_SETTING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pdp.config import Settings
 
-KINDS: Final = {POLICIES: database_files.POLICIES, RECORDS: database_files.RECORDS}
+KINDS: Final = {POLICIES: maintenance.POLICIES, RECORDS: maintenance.RECORDS}
 """The kind of database, by what a backup holds."""
 
 
@@ -47,8 +47,8 @@ def backup(
         passphrase = None if passphrase_file is None else read_passphrase(passphrase_file)
         with private_directory(file.absolute().parent) as directory:
             copy = Path(directory) / "copy.db"
-            database_files.copy(path_of(source_url(settings, holds)), copy, KINDS[holds])
-            schema, last = database_files.check(copy, KINDS[holds])
+            maintenance.copy(database_file(settings, holds), copy, KINDS[holds])
+            schema, last = maintenance.check(copy, KINDS[holds])
             head, problems = verify_log(settings, holds, copy)
             manifest = Manifest(
                 created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -63,9 +63,11 @@ def backup(
     finish({"file": str(file), **manifest_facts(manifest)}, problems, as_json=as_json)
 
 
-def source_url(settings: Settings, holds: str) -> str:
-    """Returns the URL of the database of policies, or of the log of decision records."""
-    return settings.store_url if holds == POLICIES else RecordingOptions.of(settings).url
+def database_file(settings: Settings, holds: str) -> Path:
+    """Returns the file of the database of policies, or of the log of decision records."""
+    if holds == POLICIES:
+        return maintenance.database_file(settings.store_url, DATABASE_SETTING)
+    return maintenance.database_file(RecordingOptions.of(settings).url, AUDIT_SETTING)
 
 
 def verify_log(settings: Settings, holds: str, copy: Path) -> tuple[str, Sequence[str]]:
@@ -75,7 +77,7 @@ def verify_log(settings: Settings, holds: str, copy: Path) -> tuple[str, Sequenc
     """
     if holds == POLICIES:
         return "", ()
-    verification = database_files.verified(copy, RecordingOptions.of(settings).key)
+    verification = maintenance.verify_copy(copy, RecordingOptions.of(settings).key)
     return verification.head, verification.problems
 
 

@@ -8,7 +8,7 @@ from difflib import unified_diff
 from typing import TYPE_CHECKING
 
 from pdp.backup.archive import replacing
-from pdp.bootstrap.policies import first_publisher, open_store, risk_table
+from pdp.bootstrap.policies import create_publisher, load_risk_table, open_policies
 from pdp.cli.exit_codes import Exit
 from pdp.cli.failures import UsageError, exit_on_failure
 from pdp.cli.input import read_bytes
@@ -111,9 +111,9 @@ def _check_tenant(tenant: str) -> None:
 def _open_store(url: str | None, *, create: bool = False) -> Iterator[tuple[Store, Platform]]:
     settings = load_settings(url, create=create)
     with logging_to_stderr("warning"):
-        store = open_store(settings.store_url)
+        store = open_policies(settings.store_url)
         try:
-            yield store, first_publisher(store, risk_table(settings.risk_file)).platform
+            yield store, create_publisher(store, load_risk_table(settings.risk_file)).platform
         finally:
             store.close()
 

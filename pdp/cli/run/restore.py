@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.backup import key_changes
-from pdp.backup.archive import OWNER_ONLY, POLICIES, Manifest, described, unpack
-from pdp.backup.encryption import damaged, read_passphrase
+from pdp.backup.archive import OWNER_ONLY, POLICIES, Manifest, read_manifest, unpack
+from pdp.backup.encryption import read_passphrase, unusable
+from pdp.backup.key_changes import preserve_keys
 from pdp.cli.failures import UsageError, exit_on_failure
 from pdp.cli.local_database import local_actor
 from pdp.cli.run.backup import (
     KINDS,
+    database_file,
     finish,
     manifest_facts,
     private_directory,
-    source_url,
     verify_log,
 )
 from pdp.config import load
-from pdp.store.sqlite import backup as database_files
-from pdp.store.sqlite.store import place_for
+from pdp.domain.api_key import KIND
+from pdp.domain.tenant import PLATFORM
+from pdp.store import maintenance, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,8 +45,9 @@ def restore(
     """Restores a backup, prints its manifest, and exits."""
     with exit_on_failure(as_json=as_json):
         settings = load({"database_url": url})
-        holds = described(file).holds
-        database = place_for(source_url(settings, holds))
+        holds = read_manifest(file).holds
+        database = database_file(settings, holds)
+        maintenance.prepare_directory(database)
         if database.exists() and not (force or check):
             raise UsageError(f"{database} already exists; replace it with --force")
         passphrase = None if passphrase_file is None else read_passphrase(passphrase_file)
@@ -52,8 +55,8 @@ def restore(
             copy = Path(directory) / database.name
             with os.fdopen(os.open(copy, os.O_WRONLY | os.O_CREAT, OWNER_ONLY), "wb") as target:
                 manifest = unpack(file, target, passphrase)
-            if database_files.check(copy, KINDS[holds]) != (manifest.schema, manifest.revision):
-                raise damaged("its manifest describes another database")
+            if maintenance.check(copy, KINDS[holds]) != (manifest.schema, manifest.revision):
+                raise unusable("its manifest describes another database")
             _, problems = verify_log(settings, holds, copy)
             facts = {"file": str(file), **manifest_facts(manifest)}
             key_facts = None
@@ -61,7 +64,7 @@ def restore(
                 if holds == POLICIES:
                     facts["keys"] = _carry_over(database, copy, manifest, revive_keys=revive_keys)
                     key_facts = _key_facts(facts["keys"])
-                previous = database_files.replace(database, copy)
+                previous = maintenance.replace(database, copy)
                 facts |= {"database": str(database), "kept": previous and str(previous)}
     finish(facts, problems, key_facts, as_json=as_json)
 
@@ -74,11 +77,14 @@ def _carry_over(
     Returns:
         What was carried over of the keys; None if they are valid as in the backup.
     """
-    changes = key_changes.since(database, manifest.revision)
+    changes = maintenance.latest_changes(database, KIND, PLATFORM, manifest.revision)
     if changes is None:
         return None
-    database_files.count_on(copy, changes.revision)
-    return None if revive_keys else asdict(key_changes.keep(copy, changes, local_actor()))
+    maintenance.advance_revision(copy, changes.revision)
+    if revive_keys:
+        return None
+    with closing(open_store(f"sqlite:///{copy}")) as store:
+        return asdict(preserve_keys(store, changes.bodies, local_actor()))
 
 
 def _key_facts(keys: Mapping[str, Any] | None) -> dict[str, str]:

@@ -12,7 +12,6 @@ from pdp.cli.exit_codes import Exit
 from pdp.cli.failures import print_error
 from pdp.cli.output.report import Report, Table, print_json, show
 from pdp.errors import ConfigError
-from pdp.export.dead_letters import dead_letters, resend
 from pdp.export.exporter import SPOOL_NAME
 from pdp.export.siem.text import timestamp
 from pdp.export.spool import Spool
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from pdp.export.dead_letters import DeadLetter
-    from pdp.export.spool import Standing
+    from pdp.export.spool import DeadLetter, DeliveryStatus
 
 _NO_BOUND = sys.maxsize
 
@@ -30,10 +28,10 @@ _NO_BOUND = sys.maxsize
 def show_status(data_dir: Path, *, as_json: bool) -> None:
     """Prints the state of the deliveries, and exits with 1 if a connector has trouble."""
     with _spool(data_dir) as spool:
-        standings = spool.standings() if spool else {}
-    failing = any(each.failing_since or each.dropped for each in standings.values())
+        statuses = spool.statuses() if spool else {}
+    failing = any(each.failing_since or each.dropped for each in statuses.values())
     if as_json:
-        print_json([{"connector": name, **_facts(each)} for name, each in standings.items()])
+        print_json([{"connector": name, **_facts(each)} for name, each in statuses.items()])
     else:
         columns = ("connector", "waiting", "delivered", "dropped", "dead", "oldest", "failing")
         rows = [
@@ -46,7 +44,7 @@ def show_status(data_dir: Path, *, as_json: bool) -> None:
                 timestamp(each.oldest_at) if each.oldest_at else "",
                 each.last_error,
             )
-            for name, each in standings.items()
+            for name, each in statuses.items()
         ]
         headline = f"{len(rows)} connectors" if rows else "no connector was ever configured"
         show(Report(headline, tables=[Table("Deliveries", columns, rows)]))
@@ -58,7 +56,7 @@ def show_dead_letters(
 ) -> None:
     """Prints dead letters, and exits with 0 if there are any."""
     with _spool(data_dir) as spool:
-        letters = dead_letters(spool, of, limit) if spool else []
+        letters = spool.dead_letters(of, limit) if spool else []
     if as_json:
         print_json([_letter(each, body=body) for each in letters])
     else:
@@ -82,7 +80,7 @@ def resend_dead_letters(
 ) -> None:
     """Queues dead letters for delivery again, and exits with 0 if there were any."""
     with _spool(data_dir) as spool:
-        count = resend(spool, ids, of) if spool else 0
+        count = spool.resend(ids, of) if spool else 0
     if as_json:
         print_json({"resent": count})
     else:
@@ -118,15 +116,15 @@ def _spool(data_dir: Path) -> Iterator[Spool | None]:
         sys.exit(Exit.CONFIG)
 
 
-def _facts(standing: Standing) -> dict[str, Any]:
+def _facts(status: DeliveryStatus) -> dict[str, Any]:
     times = {
         name: None if value is None else timestamp(value)
         for name, value in (
-            ("oldest_at", standing.oldest_at),
-            ("failing_since", standing.failing_since),
+            ("oldest_at", status.oldest_at),
+            ("failing_since", status.failing_since),
         )
     }
-    return {**standing._asdict(), **times}
+    return {**status._asdict(), **times}
 
 
 def _letter(letter: DeadLetter, *, body: bool) -> dict[str, Any]:

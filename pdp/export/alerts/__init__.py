@@ -1,1 +1,1 @@
-"""Alerts: which decisions a tenant wants to be told of, and how it is (seed 000)."""
+"""Alerts: messages to a tenant's webhooks about decisions that match its alert rules."""

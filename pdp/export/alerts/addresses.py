@@ -1,8 +1,9 @@
-"""Where a webhook may lead: never into the server's own network, unless that is allowed.
+"""Decides which addresses a webhook may have: public ones, unless the settings allow others.
 
-A tenant's admin writes webhook addresses, so each is a request that the server makes on someone
-else's behalf. Names are resolved here, all their addresses are judged, and the connection is made
-to one that was judged: what a name resolves to a moment later does not matter.
+The admins of a tenant choose webhook URLs, and the server sends requests to them. To protect the
+server's own network, this module resolves the host name, checks all its addresses, and returns one
+of the checked addresses for the connection. So a name that resolves differently a moment later
+cannot bypass the check.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
 
 
 class AddressRefused(Exception):
-    """A webhook may not be there."""
+    """A webhook URL is not allowed."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -35,57 +36,65 @@ class AddressRefused(Exception):
 
 
 class Destination(NamedTuple):
-    """Where a webhook is, once its name is resolved."""
+    """The resolved destination of a webhook."""
 
     host: str
     port: int
     address: str
 
 
-class Reach(NamedTuple):
-    """Where webhooks may lead.
+class AllowedDestinations(NamedTuple):
+    """The destinations that webhooks may have.
 
     Attributes:
-        networks: networks that are not public, and allowed all the same.
-        hosts: the only hosts that are allowed, in lower case; empty for any.
+        networks: networks that are allowed although they are not public.
+        hosts: the only allowed hosts, in lower case; empty for any host.
     """
 
     networks: Sequence[Network] = ()
     hosts: frozenset[str] = frozenset()
 
 
-EVERYWHERE: Final = Reach()
-"""Any public address."""
+ANY_PUBLIC: Final = AllowedDestinations()
+"""Allows any public address."""
 
 
-def hosts_of(text: str) -> frozenset[str]:
+def parse_hosts(text: str) -> frozenset[str]:
     """Returns the hosts in a comma-separated list, in lower case."""
     return frozenset(each.strip().lower() for each in text.split(",") if each.strip())
 
 
-def networks_of(text: str) -> tuple[Network, ...]:
+def parse_networks(text: str) -> tuple[Network, ...]:
     """Returns the networks in a comma-separated list.
 
     Raises:
-        ConfigError: one of them is none.
+        ConfigError: an entry is not a network.
     """
+    return tuple(_parse_network(each.strip()) for each in text.split(",") if each.strip())
+
+
+def _parse_network(text: str) -> Network:
     try:
-        return tuple(ipaddress.ip_network(each.strip()) for each in text.split(",") if each.strip())
-    except ValueError as error:
-        raise ConfigError(f"alert_networks (PDP_ALERT_NETWORKS): {error}") from None
+        return ipaddress.ip_network(text)
+    except ValueError:
+        raise ConfigError(
+            f"alert_networks (PDP_ALERT_NETWORKS): {text!r} is not a network; write an address and "
+            "a prefix length, for instance 10.0.0.0/8"
+        ) from None
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is one of the internet, seen through what can stand for it: an IPv6
-    address may carry an IPv4 one.
+    """Returns whether an address is on the public internet.
+
+    If an IPv6 address embeds an IPv4 address, the IPv4 address decides.
     """
-    carried = _carried(address)
-    if carried is not None:
-        return is_public(carried)
+    embedded = _embedded_ipv4(address)
+    if embedded is not None:
+        return is_public(embedded)
     return address.is_global and not address.is_multicast
 
 
-def _carried(address: Address) -> ipaddress.IPv4Address | None:
+def _embedded_ipv4(address: Address) -> ipaddress.IPv4Address | None:
     if isinstance(address, ipaddress.IPv4Address):
         return None
     if address.ipv4_mapped or address.sixtofour:
@@ -95,17 +104,17 @@ def _carried(address: Address) -> ipaddress.IPv4Address | None:
     return address.teredo[1] if address.teredo else None
 
 
-async def place_of(url: str, reach: Reach) -> Destination:
-    """Returns where a webhook is to be reached.
+async def resolve(url: str, allowed: AllowedDestinations) -> Destination:
+    """Resolves and checks a webhook URL.
 
     Args:
-        url: its address.
-        reach: where it may lead.
+        url: the webhook.
+        allowed: the destinations that it may have.
 
     Raises:
-        AddressRefused: it is no https address, or its host, or any of its host's addresses, is
-            refused.
-        OSError: its name cannot be resolved.
+        AddressRefused: the URL is not https, its host is not allowed, or an address of its host is
+            not allowed.
+        OSError: the host name cannot be resolved.
     """
     try:
         parts = urlsplit(url)
@@ -113,18 +122,18 @@ async def place_of(url: str, reach: Reach) -> Destination:
     except ValueError:
         host, port = None, 0
     if host is None or parts.scheme != "https" or parts.username is not None:
-        raise AddressRefused("it is no https address")
-    if reach.hosts and host not in reach.hosts:
-        raise AddressRefused("its host is not among those that are allowed")
+        raise AddressRefused("it is not an https URL")
+    if allowed.hosts and host not in allowed.hosts:
+        raise AddressRefused("its host is not allowed")
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except UnicodeError:  # a label that is empty or too long
-        raise AddressRefused("its name is none that can be resolved") from None
-    addresses = [str(each[4][0]) for each in found]
+        entries = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # a label is empty or too long
+        raise AddressRefused("its host name is not valid") from None
+    addresses = [str(each[4][0]) for each in entries]
     for each in addresses:
         address = ipaddress.ip_address(each.partition("%")[0])
-        if not is_public(address) and not any(address in network for network in reach.networks):
-            raise AddressRefused("it leads to an address that is not public")
+        if not is_public(address) and not any(address in network for network in allowed.networks):
+            raise AddressRefused("its address is not public")
     if not addresses:
-        raise AddressRefused("its name has no address")
+        raise AddressRefused("its host name has no address")
     return Destination(host, port, addresses[0])

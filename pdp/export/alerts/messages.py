@@ -1,4 +1,4 @@
-"""What an alert says: message blocks as Slack takes them, and nothing of the request's text."""
+"""The messages of alerts, as Slack message blocks. They never contain text of the request."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ if TYPE_CHECKING:
 
 _MAX_HEADER: Final = 150
 _MAX_FIELD: Final = 2000
+"""The limits of Slack, in characters."""
+
 _MAX_MATCHES: Final = 5
-"""Slack's own bounds; and how many matches are worth reading in a message."""
+"""The most matches that a message lists."""
 
 
 def alert_message(rule_name: str, record: DecisionRecord, suppressed: int = 0) -> bytes:
-    """Returns the message of a decision that a rule was met by.
+    """Returns the message about a decision that matches a rule.
 
     Args:
-        rule_name: of the rule.
-        record: of the decision.
-        suppressed: how many alike came before and were not told of.
+        rule_name: the name of the rule.
+        record: the decision.
+        suppressed: how many similar alerts before were not sent.
     """
     verb = "allowed" if record.allowed else "not allowed"
     head = f"{rule_name}: {record.outcome.name} ({verb})"
@@ -37,31 +39,31 @@ def alert_message(rule_name: str, record: DecisionRecord, suppressed: int = 0) -
         "Decision": record.decision_id,
         "Time": timestamp(record.time),
     }
-    note = f"{suppressed} more like it since the last message" if suppressed else ""
-    return _message(head, fields, _why(record), note)
+    note = f"{suppressed} similar alerts since the last message" if suppressed else ""
+    return _message(head, fields, _reasons(record), note)
 
 
 def summary_message(rule_name: str, suppressed: int) -> bytes:
-    """Returns the message of how many decisions alike were not told of one by one."""
+    """Returns the message about the alerts that a window suppressed."""
     return _message(
-        f"{rule_name}: {suppressed} more like the last one",
+        f"{rule_name}: {suppressed} more similar alerts",
         {},
-        "They came within the de-duplication window of the message before.",
+        "They came within the de-duplication window of the previous message.",
         "",
     )
 
 
-def trial_message(rule_name: str, tenant_id: str, actor: str) -> bytes:
+def make_test_message(rule_name: str, tenant_id: str, actor: str) -> bytes:
     """Returns the message of a test delivery."""
     return _message(
         f"{rule_name}: test",
-        {"Tenant": tenant_id, "Asked for by": actor},
+        {"Tenant": tenant_id, "Requested by": actor},
         "This is a test of the alert rule. No decision was made.",
         "",
     )
 
 
-def _why(record: DecisionRecord) -> str:
+def _reasons(record: DecisionRecord) -> str:
     reasons = [record.message] if record.message else []
     reasons += [
         f"{each.layer}: {each.name} ({each.action}, {each.severity})"
@@ -72,31 +74,31 @@ def _why(record: DecisionRecord) -> str:
     return "\n".join(reasons) or "no policy matched"
 
 
-def _message(head: str, fields: Mapping[str, str], why: str, note: str) -> bytes:
+def _message(head: str, fields: Mapping[str, str], reasons: str, note: str) -> bytes:
     blocks: list[dict[str, Any]] = [
-        {"type": "header", "text": {"type": "plain_text", "text": _cut(head, _MAX_HEADER)}}
+        {"type": "header", "text": {"type": "plain_text", "text": _truncate(head, _MAX_HEADER)}}
     ]
     if fields:
         blocks.append(
             {
                 "type": "section",
-                "fields": [_text(f"*{name}*\n{_escaped(value)}") for name, value in fields.items()],
+                "fields": [_text(f"*{name}*\n{_escape(value)}") for name, value in fields.items()],
             }
         )
-    blocks.append({"type": "section", "text": _text(_escaped(why))})
+    blocks.append({"type": "section", "text": _text(_escape(reasons))})
     if note:
         blocks.append({"type": "context", "elements": [_text(note)]})
-    return compact({"text": _escaped(head), "blocks": blocks})
+    return compact({"text": _escape(head), "blocks": blocks})
 
 
 def _text(text: str) -> dict[str, str]:
-    return {"type": "mrkdwn", "text": _cut(text, _MAX_FIELD)}
+    return {"type": "mrkdwn", "text": _truncate(text, _MAX_FIELD)}
 
 
-def _escaped(text: str) -> str:
-    """Returns `text` with what Slack would take for a link or a mention made plain."""
+def _escape(text: str) -> str:
+    """Escapes the characters that start a link or a mention in Slack."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _cut(text: str, length: int) -> str:
+def _truncate(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"

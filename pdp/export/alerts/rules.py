@@ -1,6 +1,6 @@
-"""Which alert rules a recorded decision meets (seed 000): a pure function.
+"""Compiles alert rules and matches recorded decisions against them. Pure functions.
 
-A rule's conditions AND; a condition that is absent filters nothing.
+A rule matches if all its conditions hold. A missing condition matches every decision.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AlertRule:
-    """An alert rule, compiled.
+    """A compiled alert rule.
 
     Attributes:
         name: for people.
-        webhook: where it is told.
-        levels: the risk levels that it is for; None for all.
-        action: part of the request's action, case-folded; empty for any.
-        pii_detected: whether personal data was found; None for either.
-        agent_id: of the agent that asks, exactly; None for any.
+        webhook: the URL that gets the alerts.
+        levels: the matching risk levels; None for all.
+        action: a substring of the action, case-folded; empty for any action.
+        pii_detected: whether personal data was detected; None for either.
+        agent_id: the exact id of the agent; None for any agent.
     """
 
     name: str
@@ -37,7 +37,7 @@ class AlertRule:
     agent_id: str | None = None
 
     def matches(self, record: DecisionRecord) -> bool:
-        """Whether a decision meets all conditions."""
+        """Returns whether a decision meets all conditions."""
         return (
             (self.levels is None or record.risk.level in self.levels)
             and (self.pii_detected is None or record.pii_detected is self.pii_detected)
@@ -47,16 +47,16 @@ class AlertRule:
 
 
 def compile_alerts(documents: Iterable[Mapping[str, Any]]) -> tuple[AlertRule, ...]:
-    """Compiles the `alert_rules` of an org policy, as they were posted."""
-    return tuple(map(_compiled, documents))
+    """Compiles the `alert_rules` of an org policy."""
+    return tuple(map(_compile, documents))
 
 
 def alerts_for(rules: Iterable[AlertRule], record: DecisionRecord) -> tuple[AlertRule, ...]:
-    """Returns the rules that a decision meets, in their order."""
+    """Returns the rules that a decision matches, in their order."""
     return tuple(rule for rule in rules if rule.matches(record))
 
 
-def _compiled(document: Mapping[str, Any]) -> AlertRule:
+def _compile(document: Mapping[str, Any]) -> AlertRule:
     condition = document.get("condition") or {}
     lowest = condition.get("risk_level_gte")
     return AlertRule(

@@ -1,1 +1,1 @@
-"""Decisions and admin changes as OCSF 1.8.0 events."""
+"""OCSF events: their schema, and the events of decisions and of admin changes."""

@@ -1,4 +1,4 @@
-"""Admin changes as OCSF events: Entity Management, one for each row of the change log."""
+"""Converts admin changes to OCSF events: one Entity Management event per change."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ _KILLED: Final = "kill_switch_disabled_at"
 
 
 def change_uid(change: Change) -> str:
-    """Returns the uid of a change's event: no other change has it, on a server that was restored
-    from a backup and counts on from there either.
+    """Returns the uid of a change's event.
+
+    It stays unique if a server is restored from a backup and uses revisions again.
     """
     return f"change-{change.revision}-{round(change.at * 1000)}"
 
 
-def event_of(change: Change) -> dict[str, Any]:
+def change_event(change: Change) -> dict[str, Any]:
     """Returns the event of a change.
 
-    It names the fields that changed and not their values: those hold webhook addresses, patterns
-    and whatever else is for admins alone. They are in the admin audit trail, by the same revision.
+    The event names the changed fields but not their values, because values such as webhook URLs and
+    patterns are for admins only. The admin audit trail has them under the same revision.
     """
     event = schema.event(
         schema.ENTITY_MANAGEMENT,
@@ -55,18 +56,18 @@ def event_of(change: Change) -> dict[str, Any]:
         "unmapped": {
             "kind": change.kind,
             "revision": change.revision,
-            "changed_fields": _changed(change),
+            "changed_fields": _changed_fields(change),
         },
     }
     return event
 
 
 def _activity(change: Change) -> tuple[int, str]:
-    """Returns what was done; a kill switch that is turned is neither more nor less than that."""
+    """Returns the activity. A change of a kill switch counts as enabling or disabling only."""
     if change.before is not None and change.after is not None:
-        was, is_ = change.before.get(_KILLED), change.after.get(_KILLED)
-        if (was is None) != (is_ is None):
-            return _DISABLE if was is None else _ENABLE
+        before, after = change.before.get(_KILLED), change.after.get(_KILLED)
+        if (before is None) != (after is None):
+            return _DISABLE if before is None else _ENABLE
     return _ACTIVITIES[change.op]
 
 
@@ -82,7 +83,7 @@ def _name(change: Change) -> str:
     return name if isinstance(name, str) else change.entity_id
 
 
-def _changed(change: Change) -> list[str]:
+def _changed_fields(change: Change) -> list[str]:
     before, after = change.before or {}, change.after or {}
     return sorted(
         name for name in before.keys() | after.keys() if before.get(name) != after.get(name)

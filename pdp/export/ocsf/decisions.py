@@ -1,6 +1,6 @@
-"""Decisions as OCSF events: one API Activity each, and findings where there were any.
+"""Converts decisions to OCSF events: one API Activity each, and findings if there are any.
 
-Everything comes from the decision record, so nothing here has ever seen a raw text.
+The input is the decision record, so no event contains raw text of the request.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ACTIVITIES: Final = {
     **dict.fromkeys(("update", "alter", "set", "modify", "rename"), (3, "Update")),
     **dict.fromkeys(("delete", "drop", "remove", "truncate", "purge"), (4, "Delete")),
 }
-"""By the verb of the action that was asked for."""
+"""The activity by the verb of the requested action."""
 
 _DECIDE: Final = (schema.OTHER, "Decide")
 
@@ -34,7 +34,7 @@ DATA_CATEGORIES: Final = {
     "financial": (3, "Financial"),
     "secret": (6, "Security"),
 }
-"""Categories of findings that are data to protect, as OCSF calls them."""
+"""The OCSF data categories of the entity categories that are protected data."""
 
 _APPLICATION_LEVEL_DLP: Final = 10
 _IN_USE: Final = 3
@@ -45,13 +45,13 @@ _ATTACKS: Final = {
     "sys_sqli_": ("T1190", "Exploit Public-Facing Application", "TA0001", "Initial Access"),
     "sys_command_": ("T1059", "Command and Scripting Interpreter", "TA0002", "Execution"),
 }
-"""ATT&CK technique and tactic of the system policies that look for attacks, by their prefix."""
+"""The ATT&CK technique and tactic of system policies against attacks, by id prefix."""
 
 _DATA_POLICIES: Final = ("sys_pii_", "sys_secret_", "sys_financial_", "sys_medical_")
 
 
-def events_of(record: DecisionRecord) -> Iterator[dict[str, Any]]:
-    """Yields the events of a decision: what was asked and answered, then what was found."""
+def decision_events(record: DecisionRecord) -> Iterator[dict[str, Any]]:
+    """Yields the events of a decision: its API Activity, then its findings."""
     yield _activity(record)
     leaks = _leaks(record)
     data = [each for each in record.entities if each.category in DATA_CATEGORIES]
@@ -63,7 +63,7 @@ def events_of(record: DecisionRecord) -> Iterator[dict[str, Any]]:
 
 
 def _leaks(record: DecisionRecord) -> list[Match]:
-    """Returns the matches of policies that protect data."""
+    """Returns the matches of policies against data leaks."""
     return [
         each
         for each in record.matches
@@ -73,14 +73,14 @@ def _leaks(record: DecisionRecord) -> list[Match]:
 
 
 def _attacks(record: DecisionRecord) -> list[Match]:
-    """Returns the matches of static policies that are about no data that was found."""
-    data = {each.detector_id for each in record.entities if each.category in DATA_CATEGORIES}
+    """Returns the matches of static policies that are not about detected data."""
+    detectors = {each.detector_id for each in record.entities if each.category in DATA_CATEGORIES}
     return [
         each
         for each in record.matches
         if each.layer == _STATIC
         and not each.policy_id.startswith(_DATA_POLICIES)
-        and each.policy_id not in data
+        and each.policy_id not in detectors
     ]
 
 
@@ -117,9 +117,9 @@ def _data_finding(
     record: DecisionRecord, matches: Sequence[Match], entities: Sequence[RecordedEntity]
 ) -> dict[str, Any]:
     types = sorted({each.entity_type for each in entities})
-    what = ", ".join(types) or ", ".join(dict.fromkeys(each.name for each in matches))
+    names = ", ".join(types) or ", ".join(dict.fromkeys(each.name for each in matches))
     event = _finding(
-        record, schema.DATA_SECURITY_FINDING, f"{record.decision_id}/data", f"Data found: {what}"
+        record, schema.DATA_SECURITY_FINDING, f"{record.decision_id}/data", f"Data found: {names}"
     )
     event["finding_info"]["types"] = types
     security: dict[str, Any] = {
@@ -201,7 +201,7 @@ def _has_model(record: DecisionRecord) -> bool:
 
 
 def _actor(record: DecisionRecord) -> dict[str, Any]:
-    """Returns who asked; the schema wants at least one of user and application."""
+    """Returns the caller. The schema requires a user or an application."""
     subject = record.subject
     actor: dict[str, Any] = {}
     if subject.user_id:
@@ -225,14 +225,14 @@ def _api(record: DecisionRecord) -> dict[str, Any]:
 def _resources(record: DecisionRecord) -> list[dict[str, Any]]:
     target = record.target
     resource = {"type": target.resource_type, "uid": target.resource_id}
-    given = {name: value for name, value in resource.items() if value}
-    if given and target.classifications:
-        given["labels"] = list(target.classifications)  # type: ignore[assignment] # a list beside texts
-    return [given] if given else []
+    attributes: dict[str, Any] = {name: value for name, value in resource.items() if value}
+    if attributes and target.classifications:
+        attributes["labels"] = list(target.classifications)
+    return [attributes] if attributes else []
 
 
 def _control(record: DecisionRecord) -> dict[str, Any]:
-    """Returns the profile `security_control`: what was done about it, and the risk."""
+    """Returns the attributes of the profile `security_control`: the disposition and the risk."""
     (action_id, action), (disposition_id, disposition) = schema.DISPOSITIONS[record.outcome]
     level_id, level = schema.RISK_LEVELS[record.risk.level]
     severity = schema.SEVERITY_OF_LEVEL.get(record.risk.level, schema.INFORMATIONAL)
@@ -273,7 +273,7 @@ def _entity(entity: RecordedEntity) -> dict[str, Any]:
 
 
 def _unmapped(record: DecisionRecord) -> dict[str, Any]:
-    """Returns what OCSF has no attribute for, and who reads an event wants to know."""
+    """Returns useful facts that OCSF has no attribute for."""
     return {
         "decision_id": record.decision_id,
         "outcome": record.outcome.name,

@@ -1,6 +1,6 @@
-"""OCSF 1.8.0 events: what all of them have, and the numbers of its vocabularies.
+"""OCSF 1.8.0: the attributes that all events have, and the numbers of its enumerations.
 
-Written by hand: no kept library has the classes that a policy decision point needs.
+Written by hand, because no maintained library has the event classes that are needed here.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ CATEGORY_NAMES: Final = {
 
 OTHER: Final = 99
 CREATE: Final = 1
-"""The activity of a finding that is new, and of anything that is created."""
+"""The activity id of a new finding or entity."""
 
 SUCCESS: Final = 1
 FAILURE: Final = 2
 STATUSES: Final = {SUCCESS: "Success", FAILURE: "Failure"}
 NEW: Final = 1
-"""The status of a finding that nobody has looked at."""
+"""The status id of a new finding."""
 
 INFORMATIONAL: Final = 1
 SEVERITIES: Final = {1: "Informational", 2: "Low", 3: "Medium", 4: "High", 5: "Critical"}
 SEVERITY_OF_LEVEL: Final = {"none": 1, "low": 2, "medium": 3, "high": 4, "critical": 5}
-"""By risk level, and by the severity of a policy: they are called alike."""
+"""The severity id by risk level or by policy severity; both use the same names."""
 
 RISK_LEVELS: Final = {
     "none": (0, "Info"),
@@ -63,7 +63,7 @@ RISK_LEVELS: Final = {
 }
 
 ALERTABLE: Final = 4
-"""The severity from which an event is a signal for people."""
+"""The lowest severity id of an alert."""
 
 _ALLOWED: Final = (1, "Allowed")
 _DENIED: Final = (2, "Denied")
@@ -80,7 +80,7 @@ DISPOSITIONS: Final = {
     Outcome.CANCEL: (_DENIED, (2, "Blocked")),
     Outcome.BLOCK: (_DENIED, (2, "Blocked")),
 }
-"""Action and disposition of each outcome, for the profile `security_control`."""
+"""The action and the disposition of each outcome, for the profile `security_control`."""
 
 
 def event(
@@ -95,18 +95,18 @@ def event(
     profiles: tuple[str, ...] = (),
     correlation_uid: str = "",
 ) -> dict[str, Any]:
-    """Returns what every event has.
+    """Returns the attributes that every event has.
 
     Args:
-        class_uid: its class.
-        activity: id and name of what was done.
-        uid: of the event, the same whenever it is told again.
+        class_uid: the event class.
+        activity: the id and the name of the activity.
+        uid: identifies the event; the same if it is sent again.
         at: when it happened, in seconds since the epoch.
         severity_id: one of `SEVERITIES`.
         message: for people.
-        tenant_id: whose event it is.
-        profiles: what it has attributes of besides its class's.
-        correlation_uid: what events that belong together have in common.
+        tenant_id: the tenant.
+        profiles: the profiles whose attributes it has.
+        correlation_uid: the same for related events.
     """
     name, category_uid = CLASS_NAMES[class_uid], class_uid // 1000
     metadata = {

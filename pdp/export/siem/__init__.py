@@ -1,1 +1,1 @@
-"""SIEM connectors: one file a product, behind the protocol of `base`; `registry` knows them all."""
+"""SIEM connectors: one module per product. `base` has their protocol, `registry` lists them."""

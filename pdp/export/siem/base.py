@@ -1,4 +1,4 @@
-"""What a connector is: it takes batches of events to a product, and says how that product is."""
+"""The protocol of connectors. A connector delivers batches of events to a product."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class Event(NamedTuple):
-    """One OCSF event on its way.
+    """An OCSF event to deliver.
 
     Attributes:
-        seq: its place in the spool; 0 for one that never was there.
-        uid: `metadata.uid`; the same whenever the event is sent again.
+        seq: its number in the spool; 0 if it bypasses the spool.
+        uid: `metadata.uid`; the same if the event is sent again.
         at: its time, in seconds since the epoch.
         body: the event as compact JSON.
     """
@@ -29,7 +29,7 @@ class Event(NamedTuple):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The event, read."""
+        """The decoded event."""
         document: dict[str, Any] = json.loads(self.body)
         return document
 
@@ -42,11 +42,11 @@ class Refusal(NamedTuple):
 
 
 class DeliveryFailed(Exception):
-    """A batch was not taken, for now: the same batch is sent again.
+    """A delivery failed for now. The same batch is sent again.
 
     Args:
         reason: why, without secrets.
-        after_s: how long the product asks to be left alone; None where it does not say.
+        after_s: the pause that the product asks for; None if it does not say.
     """
 
     def __init__(self, reason: str, after_s: float | None = None) -> None:
@@ -56,7 +56,7 @@ class DeliveryFailed(Exception):
 
 
 class BatchRefused(Exception):
-    """A batch as it is will never be taken: it is too large, or something in it is wrong."""
+    """The product will never take this batch: it is too large, or an event in it is invalid."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -64,50 +64,53 @@ class BatchRefused(Exception):
 
 
 class Connector(Protocol):
-    """Takes events to one product. Used by one event loop, one call at a time of each kind."""
+    """Delivers events to a product.
+
+    One event loop uses it, with one call of each kind at a time.
+    """
 
     max_events: ClassVar[int]
     max_bytes: ClassVar[int]
-    """The most that is given to `send` at once; a single event may be larger than `max_bytes`."""
+    """The limits of a batch. A single event may be larger than `max_bytes`."""
 
     def config_summary(self) -> Mapping[str, str]:
-        """Returns what admins may see of its settings: nothing in it is secret."""
+        """Returns the settings that admins may see, without secrets."""
 
     async def send(self, events: Sequence[Event]) -> Sequence[Refusal]:
-        """Delivers a batch, in order; all of it is taken when this returns, but for the refusals.
+        """Delivers a batch in order. When it returns, all events are delivered except the refusals.
 
         Raises:
-            DeliveryFailed: it is to be sent again.
-            BatchRefused: it never will be taken as it is.
+            DeliveryFailed: send the batch again.
+            BatchRefused: the product will never take this batch.
         """
 
     async def check(self) -> str:
-        """Asks the product how it is; returns what is not quite well with it, empty for nothing.
+        """Checks the health of the product. Returns a warning; empty if it is healthy.
 
         Raises:
-            DeliveryFailed: it cannot be reached, or does not take events.
+            DeliveryFailed: the product cannot be reached or does not take events.
         """
 
     async def close(self) -> None:
-        """Gives connections back; the connector may be used again afterwards."""
+        """Closes all connections. The connector may be used again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
-    """A connector that there is, whether it has settings or not.
+class ConnectorSpec:
+    """The specification of a connector, configured or not.
 
     Attributes:
-        id: by which it is named in paths.
+        id: identifies it in paths.
         display_name: for people.
-        connector_type: the class that it is made of.
+        connector_type: the name of its class.
         variables: the environment variables that it reads.
-        make: makes it of them; raises `ConfigError` where they make no sense.
-        aliases: other names that it goes by.
+        create: creates it; raises `ConfigError` if a variable is invalid.
+        aliases: other names of it.
     """
 
     id: str
     display_name: str
     connector_type: str
     variables: tuple[EnvironmentVariable, ...]
-    make: Callable[[Environment], Connector]
+    create: Callable[[Environment], Connector]
     aliases: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""The Common Event Format: an OCSF event as one line of ArcSight's vocabulary."""
+"""Converts an OCSF event to a line of the Common Event Format (CEF) of ArcSight."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ _SEVERITIES: Final = {1: 1, 2: 3, 3: 5, 4: 8, 5: 10}
 
 def cef(document: Mapping[str, Any]) -> str:
     """Returns an event as a CEF line."""
-    head = (
+    header = (
         "CEF:0",
-        _in_header(schema.VENDOR),
-        _in_header(str(schema.PRODUCT["name"])),
-        _in_header(str(schema.PRODUCT["version"])),
+        _escape_header(schema.VENDOR),
+        _escape_header(str(schema.PRODUCT["name"])),
+        _escape_header(str(schema.PRODUCT["version"])),
         str(document["type_uid"]),
-        _in_header(document["type_name"]),
+        _escape_header(document["type_name"]),
         str(_SEVERITIES.get(document["severity_id"], 1)),
     )
     fields = {name: value for name, value in _extension(document).items() if value}
-    extension = " ".join(f"{name}={_in_extension(str(value))}" for name, value in fields.items())
-    return "|".join((*head, extension))
+    extension = " ".join(
+        f"{name}={_escape_extension(str(value))}" for name, value in fields.items()
+    )
+    return "|".join((*header, extension))
 
 
 def _extension(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,14 +55,14 @@ def _extension(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _in_header(text: str) -> str:
-    return _on_a_line(text.replace("\\", "\\\\").replace("|", "\\|"))
+def _escape_header(text: str) -> str:
+    return _one_line(text.replace("\\", "\\\\").replace("|", "\\|"))
 
 
-def _in_extension(text: str) -> str:
+def _escape_extension(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace("=", "\\=")
     return escaped.replace("\r", "\\r").replace("\n", "\\n")
 
 
-def _on_a_line(text: str) -> str:
+def _one_line(text: str) -> str:
     return text.replace("\r", " ").replace("\n", " ")

@@ -1,6 +1,4 @@
-"""The connectors as admins see them: which there are, how they are, and whether a test arrives
-(seed 002).
-"""
+"""The connectors for admins: their list, their health, and test deliveries."""
 
 from __future__ import annotations
 
@@ -21,47 +19,47 @@ from pdp.export.siem.text import compact
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
-    from pdp.export.exporter import Exports
-    from pdp.export.siem.base import Connector, Spec
-    from pdp.export.siem.registry import Registered
-    from pdp.export.spool import Standing
+    from pdp.export.exporter import ExportStatus
+    from pdp.export.siem.base import Connector, ConnectorSpec
+    from pdp.export.siem.registry import RegisteredConnector
+    from pdp.export.spool import DeliveryStatus
 
 Status = Literal["healthy", "degraded", "error", "not_configured"]
 STATUSES: Final[tuple[Status, ...]] = ("healthy", "degraded", "error", "not_configured")
 
 CACHE_S: Final = 15.0
-"""How long an answer of a product about its health is good."""
+"""How long the result of a health check is cached."""
 
-PATIENCE_S: Final = 10.0
-TEST_PATIENCE_S: Final = 30.0
+CHECK_TIMEOUT_S: Final = 10.0
+TEST_TIMEOUT_S: Final = 30.0
 
 MANY_WAITING: Final = 1_000
 LONG_WAITING_S: Final = 60.0
-"""From so many events, or such an age of the oldest, a spool counts as growing."""
+"""A backlog of so many events, or so old an event, makes a connector degraded."""
 
 LONG_FAILING_S: Final = 300.0
-"""From then on deliveries that fail are more than a passing trouble."""
+"""Deliveries that fail for longer make it an error."""
 
 _log: Final = structlog.get_logger("pdp.siem")
 T = TypeVar("T")
 
 
 class Runner(Protocol):
-    """What runs where the connectors live, and knows how deliveries stand."""
+    """Runs coroutines on the event loop of the connectors, and has the status of exports."""
 
     @property
-    def exports(self) -> Exports:
-        """How exports stand."""
+    def status(self) -> ExportStatus:
+        """The status of exports."""
 
     def run(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
-        """Runs `work` where the connectors live."""
+        """Runs `work` on the event loop of the connectors."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectorState:
-    """A connector, as lists show it. `detail` is for the log: why it is not healthy."""
+    """The state of a connector in lists. `detail`, for the log, says why it is not healthy."""
 
-    spec: Spec
+    spec: ConnectorSpec
     status: Status
     config_summary: Mapping[str, str]
     detail: str = ""
@@ -69,7 +67,7 @@ class ConnectorState:
 
 @dataclass(frozen=True, slots=True)
 class TestDelivery:
-    """What came of a test; `error` is None where it arrived."""
+    """The result of a test delivery; `error` is None if it was delivered."""
 
     connector_id: str
     error: str | None
@@ -77,113 +75,121 @@ class TestDelivery:
     __test__ = False
 
 
-class Directory:
-    """All connectors that there are.
+class ConnectorDirectory:
+    """All connectors, configured or not.
 
     Args:
-        registered: returns them, by id; called when they are first asked for.
-        runner: runs what is asked of them.
+        load: returns the connectors by id; called once, at the first use.
+        runner: runs checks and tests.
     """
 
-    def __init__(self, registered: Callable[[], Mapping[str, Registered]], runner: Runner) -> None:
-        self._registered = cache(registered)
+    def __init__(
+        self, load: Callable[[], Mapping[str, RegisteredConnector]], runner: Runner
+    ) -> None:
+        self._load = cache(load)
         self._runner = runner
         self._states: dict[str, tuple[float, ConnectorState]] = {}
 
     async def connectors(self) -> Sequence[ConnectorState]:
-        """Returns all connectors; their health is as of a few seconds ago."""
-        return await asyncio.gather(*(self._state(each) for each in self._registered().values()))
+        """Returns all connectors. Their health may be some seconds old."""
+        return await asyncio.gather(*(self._state(each) for each in self._load().values()))
 
     async def test(self, connector_id: str, actor: str) -> TestDelivery:
-        """Delivers a made-up event, past the spool.
+        """Delivers a test event, bypassing the spool.
 
         Args:
-            connector_id: which one; an alias will do.
-            actor: who asks.
+            connector_id: the id or an alias of the connector.
+            actor: who requested the test.
 
         Raises:
-            ConnectorNotFound: there is none of that id.
+            ConnectorNotFound: there is no such connector.
         """
-        found = self._find(connector_id)
-        if found.connector is None:
-            return TestDelivery(found.spec.id, found.why_not)
-        error = await self._runner.run(_delivered(found.make(), trial_event(actor)))
-        return TestDelivery(found.spec.id, error)
+        registered = self._find(connector_id)
+        if registered.connector is None:
+            return TestDelivery(registered.spec.id, registered.hint)
+        error = await self._runner.run(_send(registered.create(), make_test_event(actor)))
+        return TestDelivery(registered.spec.id, error)
 
-    def _find(self, connector_id: str) -> Registered:
-        for each in self._registered().values():
+    def _find(self, connector_id: str) -> RegisteredConnector:
+        for each in self._load().values():
             if connector_id == each.spec.id or connector_id in each.spec.aliases:
                 return each
         raise ConnectorNotFound(f"there is no SIEM connector {connector_id}")
 
-    async def _state(self, registered: Registered) -> ConnectorState:
+    async def _state(self, registered: RegisteredConnector) -> ConnectorState:
         spec, connector = registered.spec, registered.connector
         if connector is None:
             return ConnectorState(spec, "not_configured", {})
-        held = self._states.get(spec.id)
-        if held is not None and time.monotonic() - held[0] < CACHE_S:
-            return held[1]
-        trouble, note = await self._runner.run(_asked(registered.make()))
-        standing = self._runner.exports.standings.get(spec.id)
-        status, detail = _judged(trouble, note, standing)
+        cached = self._states.get(spec.id)
+        if cached is not None and time.monotonic() - cached[0] < CACHE_S:
+            return cached[1]
+        error, warning = await self._runner.run(_check(registered.create()))
+        deliveries = self._runner.status.connectors.get(spec.id)
+        status, detail = _assess(error, warning, deliveries)
         state = ConnectorState(spec, status, connector.config_summary(), detail)
-        if held is None or held[1].status != status:
+        if cached is None or cached[1].status != status:
             _log.info("siem connector", connector=spec.id, status=status, detail=detail)
         self._states[spec.id] = (time.monotonic(), state)
         return state
 
 
-def _judged(trouble: str, note: str, standing: Standing | None) -> tuple[Status, str]:
-    """Returns how a connector is, from what the product says and from how deliveries stand."""
+def _assess(error: str, warning: str, deliveries: DeliveryStatus | None) -> tuple[Status, str]:
+    """Returns the status of a connector and its reason.
+
+    Args:
+        error: the error of the health check; empty for none.
+        warning: the warning of the health check; empty for none.
+        deliveries: the status of its deliveries.
+    """
     now = time.time()
-    if trouble:
-        return "error", trouble
-    if standing is not None:
-        if standing.failing_since is not None:
-            long_ = now - standing.failing_since >= LONG_FAILING_S
-            return ("error" if long_ else "degraded"), standing.last_error
-        if standing.waiting >= MANY_WAITING:
-            return "degraded", f"{standing.waiting} events wait"
-        if standing.oldest_at is not None and now - standing.oldest_at >= LONG_WAITING_S:
-            return "degraded", f"an event has waited for {now - standing.oldest_at:.0f} s"
-    return ("degraded", note) if note else ("healthy", "")
+    if error:
+        return "error", error
+    if deliveries is not None:
+        if deliveries.failing_since is not None:
+            is_long = now - deliveries.failing_since >= LONG_FAILING_S
+            return ("error" if is_long else "degraded"), deliveries.last_error
+        if deliveries.waiting >= MANY_WAITING:
+            return "degraded", f"{deliveries.waiting} events wait"
+        if deliveries.oldest_at is not None and now - deliveries.oldest_at >= LONG_WAITING_S:
+            return "degraded", f"an event has waited for {now - deliveries.oldest_at:.0f} s"
+    return ("degraded", warning) if warning else ("healthy", "")
 
 
-async def _asked(connector: Connector) -> tuple[str, str]:
-    """Asks a product how it is; returns its trouble and, where there is none, its note."""
+async def _check(connector: Connector) -> tuple[str, str]:
+    """Checks the health of a product; returns an error and a warning, both empty if healthy."""
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
             return "", await connector.check()
     except TimeoutError:
         return "no answer in time", ""
     except DeliveryFailed as error:
         return error.reason, ""
     except Exception as error:
-        _log.exception("a connector cannot be asked")
+        _log.exception("the health check of a connector failed")
         return type(error).__name__, ""
     finally:
         await connector.close()
 
 
-async def _delivered(connector: Connector, event: Event) -> str | None:
-    """Delivers one event; returns why it was not taken, None where it was."""
+async def _send(connector: Connector, event: Event) -> str | None:
+    """Delivers one event; returns the error, or None if it was delivered."""
     try:
-        async with asyncio.timeout(TEST_PATIENCE_S):
+        async with asyncio.timeout(TEST_TIMEOUT_S):
             refusals = await connector.send([event])
     except TimeoutError:
         return "no answer in time"
     except (DeliveryFailed, BatchRefused) as error:
         return error.reason
     except Exception as error:
-        _log.exception("a connector failed")
+        _log.exception("the test delivery of a connector failed")
         return type(error).__name__
     finally:
         await connector.close()
     return refusals[0].reason if refusals else None
 
 
-def trial_event(actor: str) -> Event:
-    """Returns a made-up event that says of itself that it is one."""
+def make_test_event(actor: str) -> Event:
+    """Returns an event that is marked as a test."""
     at = time.time()
     uid = f"test-{uuid4()}"
     event = schema.event(

@@ -1,4 +1,4 @@
-"""Settings of connectors: environment variables, each with its bounds and its errors."""
+"""Reads the settings of connectors from environment variables, and validates them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class EnvironmentVariable:
     """An environment variable.
 
     Attributes:
-        name: of it.
+        name: the name.
         description: for the documentation.
-        default: what holds where it is not set.
-        required: the connector is configured by it, and needs it.
+        default: the value if it is not set.
+        required: the connector needs it; setting it configures the connector.
         secret: its value is never shown.
     """
 
@@ -43,108 +43,111 @@ class Environment:
         self, variables: Sequence[EnvironmentVariable], environ: Mapping[str, str]
     ) -> None:
         self._variables = {each.name: each for each in variables}
-        self._given = {
+        self._values = {
             name: value for name in self._variables if (value := environ.get(name, "").strip())
         }
 
     @property
     def is_configured(self) -> bool:
-        """Whether any variable is set that the connector needs."""
-        return any(self._variables[name].required for name in self._given)
+        """Whether a required variable is set."""
+        return any(self._variables[name].required for name in self._values)
 
     def check_complete(self) -> None:
-        """Refuses half a configuration.
+        """Checks that all required variables are set.
 
         Raises:
-            ConfigError: it names the variables that are missing.
+            ConfigError: some are missing; the message names them.
         """
         missing = [
             name for name, each in self._variables.items() if each.required and not self.has(name)
         ]
         if missing:
-            present = next(name for name in self._given if self._variables[name].required)
+            present = next(name for name in self._values if self._variables[name].required)
             raise ConfigError(
-                f"{present} is set, but {', '.join(missing)} is not; set both or none"
+                f"{present} is set, but {', '.join(missing)} is not; set all of them or none"
             )
 
     def secrets(self) -> tuple[str, ...]:
         """Returns the values that must not be shown."""
-        return tuple(v for name, v in self._given.items() if self._variables[name].secret)
+        return tuple(v for name, v in self._values.items() if self._variables[name].secret)
 
     def has(self, name: str) -> bool:
-        """Whether the variable is set."""
-        return name in self._given
+        """Returns whether the variable is set."""
+        return name in self._values
 
     def text(self, name: str) -> str:
         """Returns the value, or the default."""
-        return self._given.get(name, self._variables[name].default)
+        return self._values.get(name, self._variables[name].default)
 
     def flag(self, name: str) -> bool:
-        """Returns a value that is `true` or `false`.
+        """Returns a Boolean value.
 
         Raises:
-            ConfigError: it is neither.
+            ConfigError: the value is neither true nor false.
         """
         value = self.text(name).lower()
         if value not in _TRUE | _FALSE:
-            raise ConfigError(f'{name}: "{value}" is neither true nor false')
+            raise ConfigError(f'{name}: "{value}" is not a Boolean; write true or false')
         return value in _TRUE
 
     def number(self, name: str, lowest: int, highest: int) -> int:
         """Returns a whole number.
 
         Raises:
-            ConfigError: it is none, or out of its bounds.
+            ConfigError: the value is not a whole number or out of bounds.
         """
         value = self.text(name)
         if not value.isdecimal() or not lowest <= int(value) <= highest:
-            raise ConfigError(f'{name}: "{value}" is no whole number from {lowest} to {highest}')
+            raise ConfigError(
+                f'{name}: "{value}" is not valid; write a whole number from {lowest} to {highest}'
+            )
         return int(value)
 
     def port(self, name: str) -> int:
         """Returns a port.
 
         Raises:
-            ConfigError: it is none.
+            ConfigError: the value is not a port.
         """
         return self.number(name, 1, _MAX_PORT)
 
     def choice(self, name: str, choices: Sequence[str]) -> str:
-        """Returns one of `choices`, whatever the case that it is written in.
+        """Returns one of `choices`. The case of the value does not matter.
 
         Raises:
-            ConfigError: it is none of them.
+            ConfigError: the value is not one of them.
         """
         value = self.text(name)
         for each in choices:
             if each.lower() == value.lower():
                 return each
-        raise ConfigError(f'{name}: "{value}" is none of {", ".join(choices)}')
+        raise ConfigError(f'{name}: "{value}" is not valid; write one of {", ".join(choices)}')
 
     def url(self, name: str) -> str:
-        """Returns an HTTP address without a trailing slash.
+        """Returns an HTTP URL without a trailing slash.
 
         Raises:
-            ConfigError: it is none; the message does not show it, since it may hold a secret.
+            ConfigError: the value is not an HTTP URL. The message does not show the value, which
+                may contain a secret.
         """
         value = self.text(name)
         try:
             parts = urlsplit(value)
             valid = parts.scheme in {"http", "https"} and bool(parts.hostname)
-            named = parts.username is not None or parts.port == 0
+            forbidden = parts.username is not None or parts.port == 0
         except ValueError:
-            valid = named = False
+            valid = forbidden = False
         if not valid:
-            raise ConfigError(f"{name}: it is no http or https address")
-        if named:
-            raise ConfigError(f"{name}: write the address without credentials, and a port above 0")
+            raise ConfigError(f"{name}: the value is not an http or https URL")
+        if forbidden:
+            raise ConfigError(f"{name}: write the URL without credentials, and with a port above 0")
         return value.rstrip("/")
 
     def file(self, name: str) -> Path | None:
-        """Returns a file that exists; None where the variable is not set.
+        """Returns the path of an existing file; None if the variable is not set.
 
         Raises:
-            ConfigError: there is no such file.
+            ConfigError: the file does not exist.
         """
         if not self.has(name):
             return None
@@ -154,10 +157,10 @@ class Environment:
         return path
 
 
-def shown_url(url: str) -> str:
-    """Returns an address as anyone may see it: without credentials, query and fragment."""
+def public_url(url: str) -> str:
+    """Returns a URL without credentials, query and fragment, so that it can be shown."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
-    place = f"{host}:{parts.port}" if parts.port else host
-    return urlunsplit((parts.scheme, place, parts.path, "", ""))
+    netloc = f"{host}:{parts.port}" if parts.port else host
+    return urlunsplit((parts.scheme, netloc, parts.path, "", ""))

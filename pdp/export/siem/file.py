@@ -1,4 +1,4 @@
-"""A file of JSON lines, rotated by size: for shippers that read files, and for keeping."""
+"""A file of JSON lines, rotated by size: for log shippers and for archives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, Final
 
-from pdp.export.siem.base import DeliveryFailed, Event, Refusal, Spec
+from pdp.export.siem.base import ConnectorSpec, DeliveryFailed, Event, Refusal
 from pdp.export.siem.environment import Environment, EnvironmentVariable
 from pdp.export.siem.text import compact
 
@@ -18,19 +18,22 @@ if TYPE_CHECKING:
 
 VARIABLES: Final = (
     EnvironmentVariable("SIEM_FILE_PATH", "the file; its directory must exist", "", True),
-    EnvironmentVariable("SIEM_FILE_MAX_MB", "megabytes from which it is rotated", "100"),
     EnvironmentVariable(
-        "SIEM_FILE_BACKUPS", "rotated files that are kept, as `PATH.1` and so on", "10"
+        "SIEM_FILE_MAX_MB", "size in megabytes at which the file is rotated", "100"
+    ),
+    EnvironmentVariable(
+        "SIEM_FILE_BACKUPS", "number of rotated files to keep, named `PATH.1` and so on", "10"
     ),
 )
 _MEGABYTE: Final = 1_000_000
 _TAIL: Final = 1_000_000
-"""Bytes at the end of the file in which events are looked for that are there already."""
+"""How many bytes at the end of the file are searched for events that are written already."""
 
 
 class FileConnector:
-    """Appends events to a file. What a crash has cut off is taken away, what it left is not
-    written twice.
+    """Appends events to a file.
+
+    After a crash, it removes an incomplete last line, and does not write an event twice.
     """
 
     max_events: ClassVar[int] = 1000
@@ -40,10 +43,10 @@ class FileConnector:
         self._path = Path(environment.text("SIEM_FILE_PATH"))
         self._max_bytes = environment.number("SIEM_FILE_MAX_MB", 1, 1_000_000) * _MEGABYTE
         self._backups = environment.number("SIEM_FILE_BACKUPS", 0, 10_000)
-        self._resuming = True
+        self._check_tail = True
 
     def config_summary(self) -> Mapping[str, str]:
-        """Returns where events go."""
+        """Returns the destination of the events."""
         return {
             "path": str(self._path),
             "max_mb": str(self._max_bytes // _MEGABYTE),
@@ -51,7 +54,7 @@ class FileConnector:
         }
 
     async def send(self, events: Sequence[Event]) -> Sequence[Refusal]:
-        """Appends a batch and waits until it is on disk."""
+        """Appends a batch, and returns when it is on disk."""
         try:
             await asyncio.to_thread(self._append, events)
         except OSError as error:
@@ -60,27 +63,27 @@ class FileConnector:
 
     def _append(self, events: Sequence[Event]) -> None:
         with self._locked() as file:
-            resuming, self._resuming = self._resuming, True
-            if resuming:
-                _cut_torn_line(file)
-                there = _tail(file) + self._backup_tail()
-                events = [each for each in events if not each.seq or _mark(each) not in there]
+            check_tail, self._check_tail = self._check_tail, True
+            if check_tail:
+                _remove_incomplete_line(file)
+                tail = _tail(file) + self._backup_tail()
+                events = [each for each in events if not each.seq or _marker(each) not in tail]
             file.seek(0, os.SEEK_END)
             file.write(b"".join(each.body + b"\n" for each in events))
             file.flush()
             os.fsync(file.fileno())
             if file.tell() >= self._max_bytes:
                 self._rotate()
-        self._resuming = False
+        self._check_tail = False
 
     @contextmanager
     def _locked(self) -> Iterator[BinaryIO]:
-        """Opens the file as the only writer of all processes."""
+        """Opens the file with an exclusive lock across processes."""
         while True:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "r+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                # Another process may have rotated it between the two.
+                # Another process may have rotated the file between open and lock.
                 if self._path.exists() and os.path.samestat(
                     os.fstat(descriptor), self._path.stat()
                 ):
@@ -97,7 +100,7 @@ class FileConnector:
             self._path.rename(self._backup(1))
 
     def _backup_tail(self) -> bytes:
-        """Returns the end of the file before this one: it may have been rotated since."""
+        """Returns the end of the latest rotated file: its last events may be sent again."""
         try:
             with self._backup(1).open("rb") as file:
                 return _tail(file)
@@ -108,32 +111,32 @@ class FileConnector:
         return self._path.with_name(f"{self._path.name}.{number}")
 
     async def check(self) -> str:
-        """Sees whether the file can be written."""
+        """Checks that the file can be written."""
         writable = await asyncio.to_thread(self._is_writable)
         if not writable:
             raise DeliveryFailed(f"cannot be written: {self._path}")
         return ""
 
     def _is_writable(self) -> bool:
-        there = self._path if self._path.exists() else self._path.parent
-        return os.access(there, os.W_OK)
+        path = self._path if self._path.exists() else self._path.parent
+        return os.access(path, os.W_OK)
 
     async def close(self) -> None:
-        """Does nothing: the file is open only while it is written."""
+        """Does nothing: the file is open only during a write."""
 
 
-def _cut_torn_line(file: BinaryIO) -> None:
-    """Takes away a last line that has no end."""
+def _remove_incomplete_line(file: BinaryIO) -> None:
+    """Removes the last line if it does not end with a line break."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _TAIL))
     tail = file.read()
-    whole = tail.rfind(b"\n") + 1
-    if whole or len(tail) == size:
-        file.truncate(size - len(tail) + whole)
+    complete = tail.rfind(b"\n") + 1
+    if complete or len(tail) == size:
+        file.truncate(size - len(tail) + complete)
 
 
-def _mark(event: Event) -> bytes:
-    """Returns what stands in the line of an event and in no other, whatever a caller says."""
+def _marker(event: Event) -> bytes:
+    """Returns bytes that occur only in the line of this event, even if a caller forges texts."""
     return b'"uid":%b,"profiles":' % compact(event.uid)
 
 
@@ -143,4 +146,4 @@ def _tail(file: BinaryIO) -> bytes:
     return file.read()
 
 
-SPEC: Final = Spec("file", "File", FileConnector.__name__, VARIABLES, FileConnector)
+SPEC: Final = ConnectorSpec("file", "File", FileConnector.__name__, VARIABLES, FileConnector)

@@ -1,4 +1,4 @@
-"""HTTP as connectors need it: short patience, bounded answers, errors without secrets."""
+"""An HTTP client for connectors: short time-outs, bounded responses, errors without secrets."""
 
 from __future__ import annotations
 
@@ -12,54 +12,54 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import httpx2
 
 from pdp.export.siem.base import BatchRefused, DeliveryFailed
-from pdp.export.siem.hiding import Hiding
+from pdp.export.siem.secret_mask import SecretMask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pdp.export.siem.environment import Environment
 
-MAX_ANSWER: Final = 4 * 1024 * 1024
-"""Bytes of an answer that are read; a product that says more is not one that we know."""
+MAX_RESPONSE: Final = 4 * 1024 * 1024
+"""The most bytes of a response that are read."""
 
 MAX_RETRY_AFTER_S: Final = 3600.0
-SHOWN: Final = 200
-"""Characters of an answer that an error shows."""
+MAX_REASON: Final = 200
+"""The most characters of a response that an error contains."""
 
 _TIMEOUT: Final = httpx2.Timeout(30.0, connect=5.0)
 _OK: Final = range(200, 300)
 _THROTTLED: Final = frozenset({408, 425, 429})
-_NOT_OURS: Final = frozenset({401, 403, 404, 405, 407})
-"""Statuses that speak of credentials and addresses: no event is at fault."""
+_CONFIGURATION: Final = frozenset({401, 403, 404, 405, 407})
+"""Statuses about credentials and URLs: no event is at fault."""
 
 
-# The client logs every address that it asks, and an address may be a credential.
+# The client logs every URL, and a URL may contain credentials.
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 logging.getLogger("httpcore2").setLevel(logging.WARNING)
 
 
 class ProductResponse(NamedTuple):
-    """What came back."""
+    """The response of a product."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
 
-class Http:
+class ProductClient:
     """A client for one product.
 
     Args:
-        environment: whose secrets are kept out of errors.
-        verify: whether the product's certificate is checked.
+        environment: its secrets are masked in errors.
+        verify: whether to verify the certificate of the product.
     """
 
     def __init__(self, environment: Environment, *, verify: bool = True) -> None:
-        self._hiding = Hiding(environment.secrets())
+        self._mask = SecretMask(environment.secrets())
         self._verify = verify
         self._client: httpx2.AsyncClient | None = None
 
-    async def ask(
+    async def request(
         self,
         method: str,
         url: str,
@@ -67,10 +67,10 @@ class Http:
         content: bytes = b"",
         headers: Mapping[str, str] | None = None,
     ) -> ProductResponse:
-        """Sends a request and returns the answer, whatever its status.
+        """Sends a request and returns the response, with any status.
 
         Raises:
-            DeliveryFailed: there is none, or it is none of HTTP's, or endless.
+            DeliveryFailed: there is no valid HTTP response, or it is too long.
         """
         client = self._open()
         try:
@@ -78,49 +78,48 @@ class Http:
                 body = bytearray()
                 async for part in response.aiter_bytes():
                     body += part
-                    if len(body) > MAX_ANSWER:
-                        raise DeliveryFailed(f"the answer is longer than {MAX_ANSWER} bytes")
+                    if len(body) > MAX_RESPONSE:
+                        raise DeliveryFailed(f"the answer is longer than {MAX_RESPONSE} bytes")
                 return ProductResponse(response.status_code, response.headers, bytes(body))
         except httpx2.TimeoutException as error:
             raise DeliveryFailed(f"no answer in time ({type(error).__name__})") from error
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, OSError) as error:
-            raise DeliveryFailed(self.scrubbed(f"{type(error).__name__}: {error}")) from error
+            raise DeliveryFailed(self.mask(f"{type(error).__name__}: {error}")) from error
 
     async def deliver(
         self, method: str, url: str, *, content: bytes, headers: Mapping[str, str]
     ) -> ProductResponse:
-        """Sends a batch; returns the answer where its status is one of success.
+        """Sends a batch and returns the response if its status is a success.
 
         Raises:
-            DeliveryFailed: it is to be sent again, perhaps after a while, or when someone has put
-                the settings right.
-            BatchRefused: it is at fault itself.
+            DeliveryFailed: send the batch again, possibly later or after a change of the settings.
+            BatchRefused: the batch itself is at fault.
         """
-        answer = await self.ask(method, url, content=content, headers=headers)
-        status = answer.status
+        response = await self.request(method, url, content=content, headers=headers)
+        status = response.status
         if status in _OK:
-            return answer
-        reason = self.told(answer)
-        if status in _THROTTLED or status >= 500:  # noqa: PLR2004 - the product's own faults
-            raise DeliveryFailed(reason, retry_after(answer))
-        if status in _NOT_OURS or status < 400:  # noqa: PLR2004 - redirects: not where it lives
+            return response
+        reason = self.describe(response)
+        if status in _THROTTLED or status >= 500:  # noqa: PLR2004 - errors of the product
+            raise DeliveryFailed(reason, retry_after(response))
+        if status in _CONFIGURATION or status < 400:  # noqa: PLR2004 - a redirect: a wrong URL
             raise DeliveryFailed(reason)
         raise BatchRefused(reason)
 
-    def told(self, answer: ProductResponse) -> str:
-        """Returns an answer in a few words, without secrets."""
-        text = " ".join(answer.body[:MAX_ANSWER].decode("utf-8", "replace").split())
+    def describe(self, response: ProductResponse) -> str:
+        """Returns the status and the beginning of the text of a response, without secrets."""
+        text = " ".join(response.body[:MAX_RESPONSE].decode("utf-8", "replace").split())
         text = "".join(each if each.isprintable() else "?" for each in text)
-        # Cut last: of a secret that is cut, the rest would not be known for one.
-        return f"HTTP {answer.status} {self.scrubbed(text)[:SHOWN]}".rstrip()
+        # Truncate last: a truncated secret would not be recognized and masked.
+        return f"HTTP {response.status} {self.mask(text)[:MAX_REASON]}".rstrip()
 
-    def hide(self, secret: str) -> None:
-        """Keeps one more secret out of errors, in place of the last one that was given here."""
-        self._hiding.also(secret)
+    def set_token(self, token: str) -> None:
+        """Masks a token in errors as well. It replaces the previous token."""
+        self._mask.set_token(token)
 
-    def scrubbed(self, text: str) -> str:
-        """Returns `text` without any secret of the connector."""
-        return self._hiding.hidden(text)
+    def mask(self, text: str) -> str:
+        """Returns `text` with the secrets of the connector masked."""
+        return self._mask.apply(text)
 
     async def close(self) -> None:
         """Closes all connections."""
@@ -136,7 +135,7 @@ class Http:
             self._client = httpx2.AsyncClient(
                 timeout=_TIMEOUT,
                 verify=verify,
-                # Credentials stay with the address that they were given for.
+                # Credentials must not go to another address.
                 follow_redirects=False,
                 limits=httpx2.Limits(max_connections=4),
                 headers={"user-agent": "pdp"},
@@ -144,9 +143,9 @@ class Http:
         return self._client
 
 
-def retry_after(answer: ProductResponse) -> float | None:
+def retry_after(response: ProductResponse) -> float | None:
     """Returns the seconds that `Retry-After` asks for, as a number or as a date."""
-    value = answer.headers.get("retry-after", "").strip()
+    value = response.headers.get("retry-after", "").strip()
     if not value:
         return None
     try:
@@ -161,16 +160,16 @@ def retry_after(answer: ProductResponse) -> float | None:
     return min(seconds, MAX_RETRY_AFTER_S)
 
 
-def json_of(answer: ProductResponse) -> dict[str, Any]:
-    """Returns the JSON object that an answer is.
+def json_object(response: ProductResponse) -> dict[str, Any]:
+    """Returns the body of a response as a JSON object.
 
     Raises:
-        DeliveryFailed: it is none: whoever answered is not the product.
+        DeliveryFailed: the body is not a JSON object, so another server has answered.
     """
     try:
-        value = json.loads(answer.body)
+        value = json.loads(response.body)
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise DeliveryFailed(f"HTTP {answer.status}, but the answer is no JSON object")
+        raise DeliveryFailed(f"HTTP {response.status}, but the answer is not a JSON object")
     return value

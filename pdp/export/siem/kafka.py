@@ -1,4 +1,4 @@
-"""Apache Kafka, by an idempotent producer. Needs the extra `kafka`."""
+"""Apache Kafka, through an idempotent producer. Requires the extra `kafka`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pdp.errors import ConfigError
-from pdp.export.siem.base import DeliveryFailed, Event, Refusal, Spec
+from pdp.export.siem.base import ConnectorSpec, DeliveryFailed, Event, Refusal
 from pdp.export.siem.environment import Environment, EnvironmentVariable
-from pdp.export.siem.hiding import Hiding
+from pdp.export.siem.secret_mask import SecretMask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,19 +25,21 @@ VARIABLES: Final = (
     EnvironmentVariable(
         "KAFKA_SASL_MECHANISM", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", "SCRAM-SHA-512"
     ),
-    EnvironmentVariable("KAFKA_SASL_USERNAME", "user, with a SASL protocol"),
-    EnvironmentVariable("KAFKA_SASL_PASSWORD", "the user's password", "", False, True),
-    EnvironmentVariable("KAFKA_SSL_CA_FILE", "certificates to trust instead of the system's"),
+    EnvironmentVariable("KAFKA_SASL_USERNAME", "user name, for a SASL protocol"),
+    EnvironmentVariable("KAFKA_SASL_PASSWORD", "password of the user", "", False, True),
+    EnvironmentVariable(
+        "KAFKA_SSL_CA_FILE", "CA certificates to trust instead of those of the system"
+    ),
 )
 _PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
-_PATIENCE_MS: Final = 30_000
+_TIMEOUT_MS: Final = 30_000
 
 
 class KafkaConnector:
-    """Sends events as messages, the tenant as their key: a tenant's events stay in order.
+    """Sends events as messages. The key is the tenant, so the events of a tenant stay in order.
 
-    The producer is idempotent, so what it repeats of itself is there once.
+    The producer is idempotent: its own retries cause no duplicates.
     """
 
     max_events: ClassVar[int] = 100
@@ -56,11 +58,11 @@ class KafkaConnector:
             self._options["ssl_context"] = context
         if self._protocol.startswith("SASL"):
             self._options |= _credentials(environment)
-        self._hiding = Hiding(environment.secrets())
+        self._mask = SecretMask(environment.secrets())
         self._producer: Any = None
 
     def config_summary(self) -> Mapping[str, str]:
-        """Returns where events go."""
+        """Returns the destination of the events."""
         return {
             "bootstrap_servers": self._servers,
             "topic": self._topic,
@@ -68,13 +70,13 @@ class KafkaConnector:
         }
 
     async def send(self, events: Sequence[Event]) -> Sequence[Refusal]:
-        """Delivers a batch; it is there when all of it is acknowledged by all replicas."""
+        """Sends a batch, and returns when all replicas have acknowledged all of it."""
         from aiokafka.errors import (  # noqa: PLC0415 - an extra
             KafkaError,
             MessageSizeTooLargeError,
         )
 
-        producer = await self._started()
+        producer = await self._started_producer()
         refusals: list[Refusal] = []
         acknowledgements = []
         try:
@@ -84,31 +86,31 @@ class KafkaConnector:
                 try:
                     future = await producer.send(self._topic, event.body, key=key, headers=headers)
                 except MessageSizeTooLargeError:
-                    refusals.append(Refusal(position, "larger than the broker takes"))
+                    refusals.append(Refusal(position, "larger than the limit of the broker"))
                 else:
                     acknowledgements.append(future)
             for future in acknowledgements:
                 await future
         except (KafkaError, OSError, TimeoutError) as error:
             await self.close()
-            raise DeliveryFailed(self._told(error)) from error
+            raise DeliveryFailed(self._describe(error)) from error
         return refusals
 
     async def check(self) -> str:
-        """Asks the brokers for the topic's partitions."""
+        """Requests the partitions of the topic from the brokers."""
         from aiokafka.errors import KafkaError  # noqa: PLC0415 - an extra
 
-        producer = await self._started()
+        producer = await self._started_producer()
         try:
             partitions = await producer.partitions_for(self._topic)
         except (KafkaError, OSError, TimeoutError) as error:
             await self.close()
-            raise DeliveryFailed(self._told(error)) from error
+            raise DeliveryFailed(self._describe(error)) from error
         if not partitions:
             raise DeliveryFailed(f"topic {self._topic} has no partitions")
         return ""
 
-    async def _started(self) -> Any:
+    async def _started_producer(self) -> Any:
         from aiokafka import AIOKafkaProducer  # noqa: PLC0415 - an extra
         from aiokafka.errors import KafkaError  # noqa: PLC0415
 
@@ -117,19 +119,19 @@ class KafkaConnector:
                 bootstrap_servers=self._servers,
                 client_id="pdp",
                 enable_idempotence=True,
-                request_timeout_ms=_PATIENCE_MS,
+                request_timeout_ms=_TIMEOUT_MS,
                 **self._options,
             )
             try:
                 await producer.start()
             except (KafkaError, OSError, TimeoutError) as error:
                 await producer.stop()
-                raise DeliveryFailed(self._told(error)) from error
+                raise DeliveryFailed(self._describe(error)) from error
             self._producer = producer
         return self._producer
 
-    def _told(self, error: BaseException) -> str:
-        return self._hiding.hidden(f"{type(error).__name__}: {error}")
+    def _describe(self, error: BaseException) -> str:
+        return self._mask.apply(f"{type(error).__name__}: {error}")
 
     async def close(self) -> None:
         """Closes all connections."""
@@ -141,7 +143,7 @@ class KafkaConnector:
 def _credentials(environment: Environment) -> dict[str, Any]:
     if not (environment.has("KAFKA_SASL_USERNAME") and environment.has("KAFKA_SASL_PASSWORD")):
         raise ConfigError(
-            "KAFKA_SECURITY_PROTOCOL asks for SASL: set KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+            "KAFKA_SECURITY_PROTOCOL requires SASL: set KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
         )
     return {
         "sasl_mechanism": environment.choice("KAFKA_SASL_MECHANISM", _MECHANISMS),
@@ -150,4 +152,6 @@ def _credentials(environment: Environment) -> dict[str, Any]:
     }
 
 
-SPEC: Final = Spec("kafka", "Apache Kafka", KafkaConnector.__name__, VARIABLES, KafkaConnector)
+SPEC: Final = ConnectorSpec(
+    "kafka", "Apache Kafka", KafkaConnector.__name__, VARIABLES, KafkaConnector
+)

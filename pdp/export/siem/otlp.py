@@ -8,9 +8,9 @@ from urllib.parse import unquote
 
 from pdp.errors import ConfigError
 from pdp.export.ocsf import schema
-from pdp.export.siem.base import Event, Refusal, Spec
-from pdp.export.siem.environment import Environment, EnvironmentVariable, shown_url
-from pdp.export.siem.http import Http, json_of
+from pdp.export.siem.base import ConnectorSpec, Event, Refusal
+from pdp.export.siem.environment import Environment, EnvironmentVariable, public_url
+from pdp.export.siem.http import ProductClient, json_object
 from pdp.export.siem.text import compact
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 VARIABLES: Final = (
     EnvironmentVariable(
-        "OTLP_LOGS_ENDPOINT", "address of the collector, such as `http://host:4318`", "", True
+        "OTLP_LOGS_ENDPOINT", "URL of the collector, such as `http://host:4318`", "", True
     ),
     EnvironmentVariable(
         "OTLP_LOGS_HEADERS", "headers, such as `name=value,other=value`", "", False, True
     ),
-    EnvironmentVariable("OTLP_LOGS_SERVICE", "the resource's `service.name`", "pdp"),
-    EnvironmentVariable("OTLP_LOGS_TLS_VERIFY", "whether the certificate is checked", "true"),
+    EnvironmentVariable("OTLP_LOGS_SERVICE", "`service.name` of the resource", "pdp"),
+    EnvironmentVariable("OTLP_LOGS_TLS_VERIFY", "whether to verify the certificate", "true"),
 )
 _PATH: Final = "/v1/logs"
 _SEVERITIES: Final = {1: (9, "INFO"), 2: (10, "INFO2"), 3: (13, "WARN"), 4: (17, "ERROR")}
@@ -33,7 +33,7 @@ _SCHEMA: Final = f"https://schema.ocsf.io/{schema.SCHEMA_VERSION}"
 
 
 class OtlpConnector:
-    """Sends events as log records whose body is the OCSF event, in OTLP's JSON form."""
+    """Sends events as log records in OTLP/JSON. The body of a log record is the OCSF event."""
 
     max_events: ClassVar[int] = 100
     max_bytes: ClassVar[int] = 3_000_000
@@ -45,25 +45,25 @@ class OtlpConnector:
             **_headers(environment.text("OTLP_LOGS_HEADERS")),
             "content-type": "application/json",
         }
-        self._http = Http(environment, verify=environment.flag("OTLP_LOGS_TLS_VERIFY"))
+        self._client = ProductClient(environment, verify=environment.flag("OTLP_LOGS_TLS_VERIFY"))
 
     def config_summary(self) -> Mapping[str, str]:
-        """Returns where events go."""
-        return {"endpoint": shown_url(self._url), "service": self._service}
+        """Returns the destination of the events."""
+        return {"endpoint": public_url(self._url), "service": self._service}
 
     async def send(self, events: Sequence[Event]) -> Sequence[Refusal]:
-        """Delivers a batch as one export request."""
-        answer = await self._export([_log_record(event) for event in events])
-        partial = json_of(answer).get("partialSuccess") if answer.body else None
+        """Sends a batch as one export request."""
+        response = await self._export([_log_record(event) for event in events])
+        partial = json_object(response).get("partialSuccess") if response.body else None
         rejected = partial.get("rejectedLogRecords", 0) if isinstance(partial, dict) else 0
         if str(rejected) == "0":
             return ()
-        # The protocol does not say which, and forbids to send them again unasked.
-        why = self._http.scrubbed(str(partial))[:200]
-        return [Refusal(each, f"some of the batch: {why}") for each in range(len(events))]
+        # The protocol does not say which records were rejected, and forbids to send them again.
+        message = self._client.mask(str(partial))[:200]
+        return [Refusal(each, f"some of the batch: {message}") for each in range(len(events))]
 
     async def check(self) -> str:
-        """Exports nothing, which the protocol allows: it has no health call."""
+        """Sends an empty export request, because the protocol has no health call."""
         await self._export([])
         return ""
 
@@ -80,11 +80,11 @@ class OtlpConnector:
             "scopeLogs": [{"scope": scope, "schemaUrl": _SCHEMA, "logRecords": records}],
         }
         content = compact({"resourceLogs": [logs] if records else []})
-        return await self._http.deliver("POST", self._url, content=content, headers=self._headers)
+        return await self._client.deliver("POST", self._url, content=content, headers=self._headers)
 
     async def close(self) -> None:
         """Closes all connections."""
-        await self._http.close()
+        await self._client.close()
 
 
 def _headers(text: str) -> dict[str, str]:
@@ -92,7 +92,7 @@ def _headers(text: str) -> dict[str, str]:
     for pair in filter(None, (each.strip() for each in text.split(","))):
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
-            raise ConfigError("OTLP_LOGS_HEADERS: write name=value, with commas between headers")
+            raise ConfigError("OTLP_LOGS_HEADERS: write name=value pairs, separated by commas")
         headers[name.strip().lower()] = unquote(value.strip())
     return headers
 
@@ -119,4 +119,6 @@ def _attribute(key: str, value: str) -> dict[str, Any]:
     return {"key": key, "value": {"stringValue": value}}
 
 
-SPEC: Final = Spec("otlp", "OpenTelemetry logs", OtlpConnector.__name__, VARIABLES, OtlpConnector)
+SPEC: Final = ConnectorSpec(
+    "otlp", "OpenTelemetry logs", OtlpConnector.__name__, VARIABLES, OtlpConnector
+)

@@ -1,4 +1,4 @@
-"""All connectors that there are, and those of them that have settings."""
+"""Lists all connectors, and creates the configured ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pdp.export.siem.environment import Environment
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pdp.export.siem.base import Connector, Spec
+    from pdp.export.siem.base import Connector, ConnectorSpec
 
 _MODULES: Final = (
     "splunk",
@@ -24,52 +24,53 @@ _MODULES: Final = (
     "file",
     "kafka",
 )
-"""In the order in which lists show them."""
+"""In the order of lists."""
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
-    """A connector that there is.
+class RegisteredConnector:
+    """A connector with its specification.
 
     Attributes:
-        spec: what it is.
-        connector: what delivers; None where it has no settings.
-        make: makes another one with the same settings, to ask and to test with: deliveries go on
-            meanwhile, and know nothing of it.
+        spec: the specification.
+        connector: delivers events; None if it is not configured.
+        create: creates another one with the same settings, for checks and tests that run beside
+            the deliveries.
     """
 
-    spec: Spec
+    spec: ConnectorSpec
     connector: Connector | None
-    make: Callable[[], Connector]
+    create: Callable[[], Connector]
 
     @property
-    def why_not(self) -> str:
-        """What is to be done for it to be configured."""
-        needed = [each.name for each in self.spec.variables if each.required]
-        return f"not configured: set {' and '.join(needed)}"
+    def hint(self) -> str:
+        """How to configure the connector."""
+        required = [each.name for each in self.spec.variables if each.required]
+        return f"not configured: set {' and '.join(required)}"
 
 
-def specs() -> tuple[Spec, ...]:
-    """Returns all connectors that there are."""
+def specs() -> tuple[ConnectorSpec, ...]:
+    """Returns the specifications of all connectors."""
     return tuple(import_module(f"pdp.export.siem.{name}").SPEC for name in _MODULES)
 
 
-def registered(environ: Mapping[str, str]) -> dict[str, Registered]:
-    """Returns all connectors by id, made where `environ` has their settings.
+def load_connectors(environ: Mapping[str, str]) -> dict[str, RegisteredConnector]:
+    """Returns all connectors by id. Creates those that `environ` configures.
 
     Raises:
-        ConfigError: settings are incomplete or make no sense; it names the variable.
+        ConfigError: the settings of a connector are incomplete or invalid. The message names the
+            variable.
     """
-    return {spec.id: _registered(spec, environ) for spec in specs()}
+    return {spec.id: _load(spec, environ) for spec in specs()}
 
 
-def _registered(spec: Spec, environ: Mapping[str, str]) -> Registered:
+def _load(spec: ConnectorSpec, environ: Mapping[str, str]) -> RegisteredConnector:
     environment = Environment(spec.variables, environ)
 
-    def make() -> Connector:
-        return spec.make(environment)
+    def create() -> Connector:
+        return spec.create(environment)
 
     if not environment.is_configured:
-        return Registered(spec, None, make)
+        return RegisteredConnector(spec, None, create)
     environment.check_complete()
-    return Registered(spec, make(), make)
+    return RegisteredConnector(spec, create(), create)

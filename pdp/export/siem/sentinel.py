@@ -1,4 +1,4 @@
-"""Microsoft Sentinel, by the Logs Ingestion API of Azure Monitor."""
+"""Microsoft Sentinel, through the Logs Ingestion API of Azure Monitor."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import quote, urlencode
 
-from pdp.export.siem.base import DeliveryFailed, Event, Refusal, Spec
-from pdp.export.siem.environment import Environment, EnvironmentVariable, shown_url
-from pdp.export.siem.http import Http, json_of, retry_after
+from pdp.export.siem.base import ConnectorSpec, DeliveryFailed, Event, Refusal
+from pdp.export.siem.environment import Environment, EnvironmentVariable, public_url
+from pdp.export.siem.http import ProductClient, json_object, retry_after
 from pdp.export.siem.text import timestamp
 
 if TYPE_CHECKING:
@@ -16,35 +16,33 @@ if TYPE_CHECKING:
 
 VARIABLES: Final = (
     EnvironmentVariable(
-        "SENTINEL_ENDPOINT", "address of the data collection endpoint or rule", "", True
+        "SENTINEL_ENDPOINT", "URL of the data collection endpoint or rule", "", True
     ),
     EnvironmentVariable(
         "SENTINEL_RULE_ID", "immutable id of the data collection rule, `dcr-…`", "", True
     ),
     EnvironmentVariable("SENTINEL_STREAM", "stream of the rule, such as `Custom-Pdp_CL`", "", True),
-    EnvironmentVariable("SENTINEL_TENANT_ID", "the directory's id", "", True),
-    EnvironmentVariable("SENTINEL_CLIENT_ID", "the application's id", "", True),
-    EnvironmentVariable("SENTINEL_CLIENT_SECRET", "the application's secret", "", True, True),
+    EnvironmentVariable("SENTINEL_TENANT_ID", "id of the directory", "", True),
+    EnvironmentVariable("SENTINEL_CLIENT_ID", "id of the application", "", True),
+    EnvironmentVariable("SENTINEL_CLIENT_SECRET", "secret of the application", "", True, True),
     EnvironmentVariable(
-        "SENTINEL_AUTHORITY", "where tokens are had", "https://login.microsoftonline.com"
+        "SENTINEL_AUTHORITY", "URL of the token authority", "https://login.microsoftonline.com"
     ),
-    EnvironmentVariable(
-        "SENTINEL_SCOPE", "what tokens are for", "https://monitor.azure.com/.default"
-    ),
+    EnvironmentVariable("SENTINEL_SCOPE", "scope of tokens", "https://monitor.azure.com/.default"),
 )
 _API_VERSION: Final = "2023-01-01"
 _EARLY_S: Final = 120.0
-"""How long before its end a token is renewed."""
+"""How long before its expiry a token is renewed."""
 
-_REFUSED_TOKEN: Final = 401
+_UNAUTHORIZED: Final = 401
 
 
 class SentinelConnector:
-    """Sends events as records of a stream, with a token of the client credentials grant."""
+    """Sends events as records of a stream, with a token from the client credentials grant."""
 
     max_events: ClassVar[int] = 100
     max_bytes: ClassVar[int] = 900_000
-    """The API takes 1 MB a call."""
+    """The API accepts 1 MB per call."""
 
     def __init__(self, environment: Environment) -> None:
         self._endpoint = environment.url("SENTINEL_ENDPOINT")
@@ -62,18 +60,18 @@ class SentinelConnector:
         ).encode()
         self._token = ""
         self._renew_at = 0.0
-        self._http = Http(environment)
+        self._client = ProductClient(environment)
 
     def config_summary(self) -> Mapping[str, str]:
-        """Returns where events go."""
+        """Returns the destination of the events."""
         return {
-            "endpoint": shown_url(self._endpoint),
+            "endpoint": public_url(self._endpoint),
             "rule_id": self._rule,
             "stream": self._stream,
         }
 
     async def send(self, events: Sequence[Event]) -> Sequence[Refusal]:
-        """Delivers a batch as a JSON array; each record has the `TimeGenerated` of its event."""
+        """Sends a batch as a JSON array. `TimeGenerated` of a record is the time of the event."""
         token = await self._valid_token()
         rule, stream = quote(self._rule, safe=""), quote(self._stream, safe="")
         url = (
@@ -86,15 +84,15 @@ class SentinelConnector:
         )
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
         try:
-            await self._http.deliver("POST", url, content=b"[%b]" % records, headers=headers)
+            await self._client.deliver("POST", url, content=b"[%b]" % records, headers=headers)
         except DeliveryFailed as error:
-            if f"HTTP {_REFUSED_TOKEN}" in error.reason:
-                self._renew_at = 0.0  # it may have been revoked before its time
+            if f"HTTP {_UNAUTHORIZED}" in error.reason:
+                self._renew_at = 0.0  # the token may have been revoked
             raise
         return ()
 
     async def check(self) -> str:
-        """Asks for a token: the API has no health call of its own."""
+        """Requests a token, because the API has no health endpoint."""
         self._renew_at = 0.0
         await self._valid_token()
         return ""
@@ -102,28 +100,30 @@ class SentinelConnector:
     async def _valid_token(self) -> str:
         if monotonic() < self._renew_at:
             return self._token
-        answer = await self._http.ask(
+        response = await self._client.request(
             "POST",
             self._token_url,
             content=self._grant,
             headers={"content-type": "application/x-www-form-urlencoded"},
         )
-        if answer.status != 200:  # noqa: PLR2004 - the only good one
-            raise DeliveryFailed(f"no token: {self._http.told(answer)}", retry_after(answer))
-        given = json_of(answer)
-        token, lifetime = given.get("access_token"), given.get("expires_in")
+        if response.status != 200:  # noqa: PLR2004 - success
+            raise DeliveryFailed(
+                f"no token: {self._client.describe(response)}", retry_after(response)
+            )
+        document = json_object(response)
+        token, lifetime = document.get("access_token"), document.get("expires_in")
         if not isinstance(token, str) or not token:
             raise DeliveryFailed("the answer has no access_token")
         seconds = float(lifetime) if isinstance(lifetime, (int, float)) else 0.0
-        self._http.hide(token)
+        self._client.set_token(token)
         self._token, self._renew_at = token, monotonic() + seconds - _EARLY_S
         return token
 
     async def close(self) -> None:
         """Closes all connections."""
-        await self._http.close()
+        await self._client.close()
 
 
-SPEC: Final = Spec(
+SPEC: Final = ConnectorSpec(
     "sentinel", "Microsoft Sentinel", SentinelConnector.__name__, VARIABLES, SentinelConnector
 )

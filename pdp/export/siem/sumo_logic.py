@@ -1,26 +1,22 @@
-"""Sumo Logic, by an HTTP source. The source's address is its credential."""
+"""Sumo Logic, through an HTTP source. The URL of the source is its credential."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import urlsplit
 
-from pdp.export.siem.base import DeliveryFailed, Event, Refusal, Spec
+from pdp.export.siem.base import ConnectorSpec, DeliveryFailed, Event, Refusal
 from pdp.export.siem.environment import Environment, EnvironmentVariable
-from pdp.export.siem.http import Http
+from pdp.export.siem.http import ProductClient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 VARIABLES: Final = (
-    EnvironmentVariable(
-        "SUMO_LOGIC_URL", "address of the HTTP source, its token included", "", True, True
-    ),
-    EnvironmentVariable(
-        "SUMO_LOGIC_CATEGORY", "source category; the source's own where it is not set"
-    ),
-    EnvironmentVariable("SUMO_LOGIC_NAME", "source name; the same"),
-    EnvironmentVariable("SUMO_LOGIC_HOST", "source host; the same"),
+    EnvironmentVariable("SUMO_LOGIC_URL", "URL of the HTTP source, with its token", "", True, True),
+    EnvironmentVariable("SUMO_LOGIC_CATEGORY", "source category; by default that of the source"),
+    EnvironmentVariable("SUMO_LOGIC_NAME", "source name; by default that of the source"),
+    EnvironmentVariable("SUMO_LOGIC_HOST", "source host; by default that of the source"),
 )
 _HEADERS: Final = {
     "x-sumo-category": "SUMO_LOGIC_CATEGORY",
@@ -30,46 +26,46 @@ _HEADERS: Final = {
 
 
 class SumoLogicConnector:
-    """Sends events as lines of JSON."""
+    """Sends events as JSON lines."""
 
     max_events: ClassVar[int] = 100
     max_bytes: ClassVar[int] = 900_000
-    """The source wants 100 kB to 1 MB a call."""
+    """The source expects 100 kB to 1 MB per call."""
 
     def __init__(self, environment: Environment) -> None:
         self._url = environment.url("SUMO_LOGIC_URL")
         self._category = environment.text("SUMO_LOGIC_CATEGORY")
-        given = {
+        headers = {
             header: environment.text(name)
             for header, name in _HEADERS.items()
             if environment.has(name)
         }
-        self._headers = {"content-type": "application/json", **given}
-        self._http = Http(environment)
+        self._headers = {"content-type": "application/json", **headers}
+        self._client = ProductClient(environment)
 
     def config_summary(self) -> Mapping[str, str]:
-        """Returns where events go: the host alone, since the path is the credential."""
+        """Returns the destination of the events: the host only, as the path is the credential."""
         parts = urlsplit(self._url)
         return {"host": parts.hostname or "", "category": self._category}
 
     async def send(self, events: Sequence[Event]) -> Sequence[Refusal]:
-        """Delivers a batch, an event a line."""
+        """Sends a batch, one event per line."""
         content = b"\n".join(event.body for event in events)
-        await self._http.deliver("POST", self._url, content=content, headers=self._headers)
+        await self._client.deliver("POST", self._url, content=content, headers=self._headers)
         return ()
 
     async def check(self) -> str:
-        """Posts nothing, which the source takes if it takes anything: it has no health call."""
-        answer = await self._http.ask("POST", self._url, headers=self._headers)
-        if answer.status != 200:  # noqa: PLR2004 - the only good one
-            raise DeliveryFailed(self._http.told(answer))
+        """Posts an empty body, because the source has no health endpoint."""
+        response = await self._client.request("POST", self._url, headers=self._headers)
+        if response.status != 200:  # noqa: PLR2004 - success
+            raise DeliveryFailed(self._client.describe(response))
         return ""
 
     async def close(self) -> None:
         """Closes all connections."""
-        await self._http.close()
+        await self._client.close()
 
 
-SPEC: Final = Spec(
+SPEC: Final = ConnectorSpec(
     "sumo_logic", "Sumo Logic", SumoLogicConnector.__name__, VARIABLES, SumoLogicConnector
 )

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from pdp.errors import ConfigError
-from pdp.export.siem.base import DeliveryFailed, Event, Refusal, Spec
+from pdp.export.siem.base import ConnectorSpec, DeliveryFailed, Event, Refusal
 from pdp.export.siem.cef import cef
 from pdp.export.siem.environment import Environment, EnvironmentVariable
 from pdp.export.siem.text import timestamp
@@ -20,32 +20,35 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 VARIABLES: Final = (
-    EnvironmentVariable("SYSLOG_HOST", "the server", "", True),
-    EnvironmentVariable("SYSLOG_PORT", "its port; 6514 for TLS, 514 otherwise"),
+    EnvironmentVariable("SYSLOG_HOST", "host of the server", "", True),
+    EnvironmentVariable("SYSLOG_PORT", "port; by default 6514 for TLS, else 514"),
     EnvironmentVariable("SYSLOG_PROTOCOL", "`tcp`, `tls` or `udp`", "tcp"),
     EnvironmentVariable("SYSLOG_FORMAT", "`json` (OCSF) or `cef`", "json"),
     EnvironmentVariable("SYSLOG_FACILITY", "facility, 0 to 23; 13 is log audit", "13"),
     EnvironmentVariable("SYSLOG_APP_NAME", "APP-NAME", "pdp"),
-    EnvironmentVariable("SYSLOG_TLS_CA_FILE", "certificates to trust instead of the system's"),
+    EnvironmentVariable(
+        "SYSLOG_TLS_CA_FILE", "CA certificates to trust instead of those of the system"
+    ),
 )
 _PROTOCOLS: Final = ("tcp", "tls", "udp")
 _PORTS: Final = {"tcp": 514, "tls": 6514, "udp": 514}
 _APP_NAME: Final = re.compile(r"[!-~]{1,48}")
-_PATIENCE_S: Final = 10.0
-_SILENCE_S: Final = 0.02
-"""How long the server's silence is listened to after a batch."""
+_TIMEOUT_S: Final = 10.0
+_CLOSE_CHECK_S: Final = 0.02
+"""How long to check after a batch whether the server has closed the connection."""
 
 _MAX_DATAGRAM: Final = 65_000
 _BOM: Final = b"\xef\xbb\xbf"
-"""Says that a message is UTF-8 (RFC 5424, 6.4)."""
+"""Marks a message as UTF-8 (RFC 5424, 6.4)."""
 
 _SEVERITIES: Final = {1: 6, 2: 5, 3: 4, 4: 3, 5: 2}
-"""Syslog's severities by OCSF's: informational, notice, warning, error, critical."""
+"""Syslog severities by OCSF severity: informational, notice, warning, error, critical."""
 
 
 class SyslogConnector:
-    """Sends events as messages. Over UDP nobody says whether they arrive; over TCP the kernel does
-    to the extent that it knows.
+    """Sends events as messages.
+
+    UDP does not confirm that messages arrive. TCP reports only what the kernel knows.
     """
 
     max_events: ClassVar[int] = 100
@@ -73,10 +76,12 @@ class SyslogConnector:
         try:
             return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
         except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"SYSLOG_TLS_CA_FILE: {ca_file} holds no certificate") from error
+            raise ConfigError(
+                f"SYSLOG_TLS_CA_FILE: {ca_file} does not contain a valid certificate"
+            ) from error
 
     def config_summary(self) -> Mapping[str, str]:
-        """Returns where events go."""
+        """Returns the destination of the events."""
         return {
             "host": self._host,
             "port": str(self._port),
@@ -85,26 +90,26 @@ class SyslogConnector:
         }
 
     async def send(self, events: Sequence[Event]) -> Sequence[Refusal]:
-        """Delivers a batch, a message an event."""
+        """Sends a batch, one message per event."""
         messages = [self._message(event) for event in events]
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(_TIMEOUT_S):
                 if self._protocol == "udp":
                     return await self._send_datagrams(messages)
                 await self._send_stream(messages)
         except (OSError, ssl.SSLError, TimeoutError) as error:
             await self.close()
-            raise DeliveryFailed(_told(error)) from error
+            raise DeliveryFailed(_describe(error)) from error
         return ()
 
     async def _send_stream(self, messages: Sequence[bytes]) -> None:
         reader, writer = await self._connected()
         writer.write(b"".join(b"%d %b" % (len(each), each) for each in messages))
         await writer.drain()
-        # A server never speaks: what can be read is its end, and then nothing more arrives there.
-        # Who has gone before the messages came says so within a round trip.
+        # A syslog server sends nothing. If it has closed the connection, the end of the stream can
+        # be read within a round trip, and the messages are lost.
         with suppress(TimeoutError):
-            async with asyncio.timeout(_SILENCE_S):
+            async with asyncio.timeout(_CLOSE_CHECK_S):
                 while await reader.read(4096):
                     pass
                 raise ConnectionResetError("the server has closed the connection")
@@ -118,7 +123,7 @@ class SyslogConnector:
         try:
             for position, message in enumerate(messages):
                 if len(message) > _MAX_DATAGRAM:
-                    refusals.append(Refusal(position, "longer than a datagram can be"))
+                    refusals.append(Refusal(position, "longer than the limit of a datagram"))
                 else:
                     transport.sendto(message)
         finally:
@@ -141,9 +146,9 @@ class SyslogConnector:
         return head.encode() + _BOM + body
 
     async def check(self) -> str:
-        """Connects, or finds the server's address: syslog has no health call."""
+        """Connects to the server; for UDP, resolves its address. Syslog has no health call."""
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(_TIMEOUT_S):
                 if self._protocol == "udp":
                     loop = asyncio.get_running_loop()
                     await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
@@ -151,7 +156,7 @@ class SyslogConnector:
                     _, writer = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
                     writer.close()
         except (OSError, ssl.SSLError, TimeoutError) as error:
-            raise DeliveryFailed(_told(error)) from error
+            raise DeliveryFailed(_describe(error)) from error
         return ""
 
     async def close(self) -> None:
@@ -161,8 +166,10 @@ class SyslogConnector:
             streams[1].close()
 
 
-def _told(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-SPEC: Final = Spec("syslog", "Syslog", SyslogConnector.__name__, VARIABLES, SyslogConnector)
+SPEC: Final = ConnectorSpec(
+    "syslog", "Syslog", SyslogConnector.__name__, VARIABLES, SyslogConnector
+)

@@ -1,4 +1,4 @@
-"""JSON and times, as events are written down."""
+"""Formats JSON and times for events."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any, Final
 
-# Made once: `json.dumps` makes one for every call that is not all defaults.
+# Created once: `json.dumps` creates an encoder for each call with non-default options.
 _encode: Final = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, separators=(",", ":")
 ).encode

@@ -1,4 +1,4 @@
-"""The migrations of the store of decision records; see `migrations.py` for how they are kept."""
+"""The migrations of the audit log; `migrations.py` has the rules for changing them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _COLUMNS: Final = (
 
 @MIGRATIONS()
 def batches_and_records(db: Database) -> None:
-    """Makes the chain of batches, and the records in them.
+    """Creates the tables of batches and of records.
 
-    What records are looked for by is generated from their bodies, so that an index cannot say what
-    the body does not. A batch is appended through a view: one statement, and thus one transaction
-    that takes the interpreter's lock once.
+    The indexed columns are generated from the bodies, so an index cannot contradict a body. A batch
+    is appended through a view: this is one statement, so the append is one transaction and takes
+    the interpreter lock once.
     """
     db.execute(
         """

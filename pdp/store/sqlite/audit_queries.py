@@ -1,4 +1,4 @@
-"""What is asked of a SQLite store of decision records, as SQL."""
+"""The queries of the audit log, as SQL."""
 
 from __future__ import annotations
 
@@ -31,12 +31,13 @@ Condition = tuple[str, tuple[str | float, ...]]
 
 
 def read_head(connection: sqlite3.Connection) -> Batch:
-    """Returns what the next batch comes after.
+    """Returns the batch that the next batch follows.
 
-    The numbers of batches that someone has cut off at the end are not given again: however the log
-    grows, it goes on to lack them.
+    The numbers of batches that someone cut off at the end are never used again: verification
+    reports them as missing, however long the log grows.
     """
-    # The counter first: what another process appends in between is then no batch that is missing.
+    # Read the counter first. Otherwise a batch that another process appends in between would count
+    # as missing.
     highest = read_highest(connection)
     row = connection.execute(_HEAD).fetchone()
     head = Batch(*row) if row else NO_BATCH
@@ -44,53 +45,53 @@ def read_head(connection: sqlite3.Connection) -> Batch:
 
 
 def read_highest(connection: sqlite3.Connection) -> int:
-    """Returns the highest number that a batch has ever had."""
+    """Returns the highest batch number that was ever used."""
     row = connection.execute(_HIGHEST).fetchone()
     return int(row[0]) if row else 0
 
 
-def select(wanted: RecordFilter, before: int | None, limit: int) -> Condition:
-    """Returns the statement for the newest records, and its parameters."""
-    place: list[Condition] = [] if before is None else [("sequence < ?", (before,))]
-    return _statement([*_conditions(wanted), *place], "DESC", limit)
+def select(filter_: RecordFilter, before: int | None, limit: int) -> Condition:
+    """Returns the statement that selects the newest records, and its parameters."""
+    cursor: list[Condition] = [] if before is None else [("sequence < ?", (before,))]
+    return _statement([*_conditions(filter_), *cursor], "DESC", limit)
 
 
-def follow(wanted: RecordFilter, after: int, limit: int) -> Condition:
-    """Returns the statement for the records after a place, and its parameters."""
-    return _statement([*_conditions(wanted), ("sequence > ?", (after,))], "ASC", limit)
+def follow(filter_: RecordFilter, after: int, limit: int) -> Condition:
+    """Returns the statement that selects the records after a cursor, and its parameters."""
+    return _statement([*_conditions(filter_), ("sequence > ?", (after,))], "ASC", limit)
 
 
 def _statement(conditions: list[Condition], order: str, limit: int) -> Condition:
     where = " AND ".join(condition for condition, _ in conditions)
-    # Nothing of the caller's is in the text: conditions come from the list below.
+    # The text contains no input: the conditions come from the list below.
     sql = f"SELECT sequence, body FROM records WHERE {where} ORDER BY sequence {order} LIMIT ?"  # noqa: S608 - as above
     return sql, (*(each for _, values in conditions for each in values), limit)
 
 
-def _conditions(wanted: RecordFilter) -> Iterator[Condition]:
-    yield "tenant_id = ?", (wanted.tenant_id,)
-    if wanted.since is not None:
-        yield "time >= ?", (wanted.since,)
-    if wanted.until is not None:
-        yield "time < ?", (wanted.until,)
-    for column, values in (("outcome", wanted.outcomes), ("risk_level", wanted.risk_levels)):
+def _conditions(filter_: RecordFilter) -> Iterator[Condition]:
+    yield "tenant_id = ?", (filter_.tenant_id,)
+    if filter_.since is not None:
+        yield "time >= ?", (filter_.since,)
+    if filter_.until is not None:
+        yield "time < ?", (filter_.until,)
+    for column, values in (("outcome", filter_.outcomes), ("risk_level", filter_.risk_levels)):
         if values:
             yield f"{column} IN ({', '.join('?' * len(values))})", values
     equal = {
-        "user_id": wanted.user_id,
-        "customer_id": wanted.customer_id,
-        "json_extract(body, '$.subject.agent_id')": wanted.agent_id,
-        "json_extract(body, '$.provider')": wanted.provider,
-        "json_extract(body, '$.action')": wanted.action,
-        "json_extract(body, '$.reason_code')": wanted.reason_code,
-        "json_extract(body, '$.request_id')": wanted.request_id,
+        "user_id": filter_.user_id,
+        "customer_id": filter_.customer_id,
+        "json_extract(body, '$.subject.agent_id')": filter_.agent_id,
+        "json_extract(body, '$.provider')": filter_.provider,
+        "json_extract(body, '$.action')": filter_.action,
+        "json_extract(body, '$.reason_code')": filter_.reason_code,
+        "json_extract(body, '$.request_id')": filter_.request_id,
     }
     for column, value in equal.items():
         if value:
             yield f"{column} = ?", (value,)
-    if wanted.model:
-        yield _MODEL, (wanted.model,)
-    if wanted.policy_id:
-        yield _POLICY, (wanted.policy_id,)
-    if wanted.pii_detected is not None:
-        yield "json_extract(body, '$.pii_detected') = ?", (int(wanted.pii_detected),)
+    if filter_.model:
+        yield _MODEL, (filter_.model,)
+    if filter_.policy_id:
+        yield _POLICY, (filter_.policy_id,)
+    if filter_.pii_detected is not None:
+        yield "json_extract(body, '$.pii_detected') = ?", (int(filter_.pii_detected),)

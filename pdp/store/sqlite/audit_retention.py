@@ -1,8 +1,8 @@
-"""How a log of records is shortened at its beginning, so that what is left can still be verified.
+"""Removes the oldest batches of the audit log, so that the rest can still be verified.
 
-What is removed is whole batches, the oldest. In the same transaction a batch without records goes
-to the end of the chain, whose note says up to where, with the hash of the last one removed: that is
-what the oldest batch that is left must name as the one before it.
+Only whole batches are removed. The same transaction appends a batch without records whose note
+holds the number and the hash of the last removed batch. The oldest remaining batch must name this
+hash as the previous one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.store.hash_chain import Batch, chained
+from pdp.store.hash_chain import Batch, next_batch
 from pdp.store.sqlite.audit_queries import read_head
 
 if TYPE_CHECKING:
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from pdp.domain.audit_log import Retention
 
 MAX_BATCHES: Final = 1000
-"""Removed at once at most: appending waits meanwhile."""
+"""The most batches to remove in one step. Appends wait during a step."""
 
 MAX_RECORDS: Final = 2000
-"""The same, unless the oldest batch alone holds more."""
+"""The most records to remove in one step, unless the oldest batch alone holds more."""
 
 MAX_PAGES: Final = 2000
-"""Given back to the file system at once."""
+"""The most pages to return to the file system in one step."""
 
-_FULL: Final = 0.95
-"""What a log that has grown too large is brought down to, as a share of its bound."""
+_TARGET_SHARE: Final = 0.95
+"""A log that exceeds its size limit shrinks to this share of the limit."""
 
 _OLDEST: Final = """
     SELECT sequence, first_record, records, at, note, previous, hash FROM batches
@@ -43,72 +43,74 @@ _APPEND: Final = """
 def retain(
     connection: sqlite3.Connection, retention: Retention, now: float, used: int, key: bytes
 ) -> int:
-    """Removes the oldest batches that are over, and returns how many records went with them.
-
-    The newest batch always stays.
+    """Removes the oldest expired batches. The newest batch always stays.
 
     Args:
-        connection: in a transaction that may write.
-        retention: what is kept.
+        connection: is in a transaction that may write.
+        retention: the limits of age and size.
         now: in seconds since the epoch.
-        used: how many bytes the log takes.
-        key: of the chain.
+        used: the size of the log in bytes.
+        key: the key of the chain.
+
+    Returns:
+        The number of removed records, or 1 if only batches without records were removed; 0 if
+        there was nothing to remove.
     """
     oldest = [Batch(*row) for row in connection.execute(_OLDEST, (MAX_BATCHES,))]
-    over = max(
-        _over_age(oldest, retention.max_age_s, now),
-        _over_size(connection, len(oldest), retention.max_bytes, used),
+    excess = max(
+        _too_old(oldest, retention.max_age_s, now),
+        _too_large(connection, len(oldest), retention.max_bytes, used),
     )
-    if not over or not oldest:
+    if not excess or not oldest:
         return 0
-    gone = _bounded(oldest[:over])
-    removed = gone[-1].next_record - gone[0].first_record
-    connection.execute("DELETE FROM records WHERE sequence < ?", (gone[-1].next_record,))
-    connection.execute("DELETE FROM batches WHERE sequence <= ?", (gone[-1].sequence,))
-    note = {
-        "removed_through": gone[-1].sequence,
-        "hash": gone[-1].hash.hex(),
-        "records": removed,
-    }
-    batch = chained(read_head(connection), (), int(now * 1e6), note=json.dumps(note), key=key)
+    expired = _first_step(oldest[:excess])
+    last = expired[-1]
+    removed = last.next_record - expired[0].first_record
+    connection.execute("DELETE FROM records WHERE sequence < ?", (last.next_record,))
+    connection.execute("DELETE FROM batches WHERE sequence <= ?", (last.sequence,))
+    note = {"removed_through": last.sequence, "hash": last.hash.hex(), "records": removed}
+    batch = next_batch(read_head(connection), (), int(now * 1e6), note=json.dumps(note), key=key)
     connection.execute(_APPEND, batch)
-    return removed or 1  # notes that went count for something, so that the caller goes on
+    return removed or 1  # so that the caller continues
 
 
-def removal(note: str) -> tuple[int, str]:
-    """Returns what a note says: up to which batch was removed, and the hash of that; else (0, "").
+def parse_removal(note: str) -> tuple[int, str]:
+    """Returns the number and the hash of the last removed batch by a note; (0, "") if it is empty.
 
     Raises:
-        ValueError: it is no note that `retain` writes.
+        ValueError: `retain` did not write this note.
     """
     if not note:
         return 0, ""
     try:
-        said: Any = json.loads(note)
-        return int(said["removed_through"]), str(said["hash"])
+        fields: Any = json.loads(note)
+        return int(fields["removed_through"]), str(fields["hash"])
     except (KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise ValueError("no note of a removal") from error
+        raise ValueError("not a note of a removal") from error
 
 
-def _over_age(oldest: list[Batch], max_age_s: float | None, now: float) -> int:
-    """How many of the oldest batches are too old, up to the first that is not."""
+def _too_old(oldest: list[Batch], max_age_s: float | None, now: float) -> int:
+    """Returns how many of the oldest batches are too old, up to the first that is not."""
     if max_age_s is None:
         return 0
     cutoff = (now - max_age_s) * 1e6
     return next((n for n, batch in enumerate(oldest) if batch.at >= cutoff), len(oldest))
 
 
-def _over_size(
+def _too_large(
     connection: sqlite3.Connection, oldest: int, max_bytes: int | None, used: int
 ) -> int:
-    """How many of the oldest batches are to go so that the rest has room; they are of like size."""
+    """Returns how many of the oldest batches to remove to get below the size limit.
+
+    This is an estimate: it assumes that all batches have the same size.
+    """
     if max_bytes is None or used <= max_bytes:
         return 0
     [(batches,)] = connection.execute("SELECT count(*) FROM batches").fetchall()
-    excess = (used - _FULL * max_bytes) / used
+    excess = (used - _TARGET_SHARE * max_bytes) / used
     return min(oldest, max(1, round(int(batches) * excess)))
 
 
-def _bounded(batches: list[Batch]) -> list[Batch]:
+def _first_step(batches: list[Batch]) -> list[Batch]:
     end = batches[0].first_record + MAX_RECORDS
     return [each for each in batches if each.next_record <= end] or batches[:1]

@@ -1,7 +1,8 @@
-"""Copies of a database's file: taken while others write, checked, and put in its place."""
+"""Copies a database file while others write, checks copies, and restores them."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -9,186 +10,212 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pdp.errors import ConfigError, StoreUnavailable
+from pdp.store.files import is_busy, sync
 from pdp.store.sqlite import audit_log, schema
 from pdp.store.sqlite.audit_verification import verify
-from pdp.store.sqlite.errors import converted_at_opening
+from pdp.store.sqlite.errors import convert_opening_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pdp.domain.audit_log import Verification
 
 _IN_USE: Final = (
-    "Another process has the database open, a server for instance; end it, then restore again."
+    "Another process, for instance a server, has the database open. Stop it, then restore again."
 )
+_LAST_REVISION: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'changes'"
+# SQLite takes the other columns from the row that has the maximum.
+_LATEST_CHANGES: Final = """
+    SELECT entity_id, after, max(revision) FROM changes
+    WHERE tenant_id = ? AND kind = ? AND revision > ? GROUP BY entity_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseKind:
-    """A kind of database that is backed up.
+    """A kind of database that can be backed up.
 
     Attributes:
-        form: what marks its file.
-        last: SQL for the number of what was written last.
+        schema: the schema of its file.
+        last: SQL for the number of the last entry.
     """
 
-    form: schema.Form
+    schema: schema.Schema
     last: str
 
 
 POLICIES: Final = DatabaseKind(schema.POLICIES, "SELECT coalesce(max(revision), 0) FROM changes")
 RECORDS: Final = DatabaseKind(
-    audit_log.FORM, "SELECT coalesce(max(first_record + records - 1), 0) FROM batches"
+    audit_log.SCHEMA, "SELECT coalesce(max(first_record + records - 1), 0) FROM batches"
 )
 
 
+@dataclass(frozen=True, slots=True)
+class LatestChanges:
+    """The changes of entities after a revision.
+
+    Attributes:
+        revision: the last revision of the database.
+        bodies: the current bodies of the changed entities by id; None for a deleted entity.
+    """
+
+    revision: int
+    bodies: Mapping[str, Any]
+
+
 def copy(path: Path, target: Path, kind: DatabaseKind = POLICIES) -> None:
-    """Copies the database as it is now, with all that was committed, while others may write.
+    """Copies all committed data of a database to a new file. Others may write meanwhile.
 
     Raises:
-        ConfigError: it is not there, or is no store.
-        StoreUnavailable: it cannot be read now.
+        ConfigError: the database does not exist, or is not of this kind.
+        StoreUnavailable: the database cannot be read now.
     """
     if not path.is_file():
         raise ConfigError(f"there is no database at {path}")
-    with converted_at_opening(), closing(open_as_it_is(path)) as source:
-        schema.version_of(source, kind.form)
+    with convert_opening_errors(), closing(_open(path, "ro")) as source:
+        schema.version_of(source, kind.schema)
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        with closing(sqlite3.connect(target, isolation_level=None)) as copied:
-            source.backup(copied)
-            copied.execute("PRAGMA journal_mode = DELETE")  # one file, complete in itself
+        with closing(sqlite3.connect(target, isolation_level=None)) as target_connection:
+            source.backup(target_connection)
+            target_connection.execute("PRAGMA journal_mode = DELETE")  # leaves a single file
 
 
 def check(path: Path, kind: DatabaseKind = POLICIES) -> tuple[int, int]:
-    """Returns the schema's version and the number of what was last written to a whole copy.
+    """Checks a copy, and returns its schema version and the number of its last entry.
 
     Raises:
-        ConfigError: it is no store, was made by a newer version, or is damaged.
+        ConfigError: the copy is not of this kind, is of a newer version, or is damaged.
     """
-    with converted_at_opening(), closing(open_as_it_is(path)) as connection:
-        version = schema.version_of(connection, kind.form)
-        found = connection.execute("PRAGMA integrity_check(1)").fetchall()
-        if version == 0 or found != [("ok",)]:
-            raise ConfigError("the database is damaged, or has nothing in it")
+    with convert_opening_errors(), closing(_open(path, "ro")) as connection:
+        version = schema.version_of(connection, kind.schema)
+        result = connection.execute("PRAGMA integrity_check(1)").fetchall()
+        if version == 0 or result != [("ok",)]:
+            raise ConfigError("the database is damaged or empty")
         [(last,)] = connection.execute(kind.last).fetchall()
     return version, int(last)
 
 
-def verified(path: Path, key: bytes) -> Verification:
-    """Looks at the chain of a copy of records.
+def verify_copy(path: Path, key: bytes) -> Verification:
+    """Verifies the hash chain of a copy of an audit log.
 
     Args:
-        path: of the copy.
-        key: of the chain; empty for none.
+        path: the file of the copy.
+        key: the key of the chain; empty for none.
 
     Raises:
-        ConfigError: the records are chained with another key, or cannot be read.
+        ConfigError: the chain has another key, or the copy cannot be read.
     """
-    with converted_at_opening(), closing(open_as_it_is(path)) as connection:
+    with convert_opening_errors(), closing(_open(path, "ro")) as connection:
         audit_log.check_key(connection, key)
         return verify(connection, key, "")
 
 
-def count_on(path: Path, revision: int) -> None:
-    """Has the revisions of a copy go on behind `revision`, so that none is given twice."""
-    with converted_at_opening(), closing(_open(path, "rw")) as connection:
+def latest_changes(path: Path, kind: str, tenant_id: str, revision: int) -> LatestChanges | None:
+    """Returns the changes of entities of a kind after `revision`.
+
+    Args:
+        path: a database of policies of any version.
+        kind: the kind of the entities.
+        tenant_id: their tenant.
+        revision: the changes after it are returned.
+
+    Returns:
+        None if the file does not exist or cannot be read.
+    """
+    try:
+        with closing(_open(path, "ro")) as connection:
+            (last,) = connection.execute(_LAST_REVISION).fetchone() or (0,)
+            rows = connection.execute(_LATEST_CHANGES, (tenant_id, kind, revision)).fetchall()
+        bodies = {
+            entity_id: None if after is None else json.loads(after) for entity_id, after, _ in rows
+        }
+    except (sqlite3.Error, ValueError):  # damaged or of another program
+        return None
+    return LatestChanges(last, bodies)
+
+
+def advance_revision(path: Path, revision: int) -> None:
+    """Makes the next revision of a copy follow `revision`, so that no revision is used twice."""
+    with convert_opening_errors(), closing(_open(path, "rw")) as connection:
         connection.execute(
             "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'changes'", (revision,)
         )
 
 
-def replace(path: Path, copied: Path) -> Path | None:
-    """Puts a copy in the place of the database; returns where the old one is kept.
+def replace(path: Path, replacement: Path) -> Path | None:
+    """Replaces a database by a copy, and returns the path that the old database was moved to.
 
-    At any moment there is one or the other, whatever happens to the process or the machine.
+    The replacement is atomic: if the process or the machine stops, `path` is either the old or the
+    new database.
 
     Raises:
         StoreUnavailable: another process has the database open.
         ConfigError: the files cannot be moved.
     """
-    kept: Path | None = None
+    saved: Path | None = None
     try:
-        sync(copied)
+        sync(replacement)
         if path.exists():
-            kept = _free_name(path)
-            _keep(path, kept)
+            saved = _free_name(path)
+            _save(path, saved)
         for suffix in ("-wal", "-shm"):
             with suppress(FileNotFoundError):
                 Path(f"{path}{suffix}").unlink()
-        copied.replace(path)
+        replacement.replace(path)
         sync(path.parent)
     except OSError as error:
         raise ConfigError(f"{path} cannot be replaced: {error.strerror}") from None
-    return kept
-
-
-def sync(path: Path) -> None:
-    """Waits until a file, or the names in a directory, are on disk.
-
-    Raises:
-        OSError: they cannot be.
-    """
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def open_as_it_is(path: Path) -> sqlite3.Connection:
-    """Opens a database to read it, whatever its version.
-
-    Raises:
-        sqlite3.Error: it cannot be opened.
-    """
-    return _open(path, "ro")
+    return saved
 
 
 def _free_name(path: Path) -> Path:
-    """Returns a name for the old database under which none is kept yet."""
+    """Returns an unused name for the old database."""
     first = path.with_name(f"{path.name}.before-restore")
     numbered = (first.with_name(f"{first.name}.{number}") for number in count(1))
     return first if not first.exists() else next(each for each in numbered if not each.exists())
 
 
-def _keep(path: Path, kept: Path) -> None:
-    """Gives the old database, which nobody may have open, a second name.
+def _save(path: Path, saved: Path) -> None:
+    """Gives the old database a second name.
 
     Raises:
-        StoreUnavailable: another process has it open.
-        OSError: it cannot have that name.
+        StoreUnavailable: another process has the database open.
+        OSError: it cannot get that name.
     """
-    # Of one that is damaged, what was written last may be in its log alone: SQLite would remove it.
-    log = Path(f"{kept}-wal")
+    # The latest data of a damaged database may be in its write-ahead log only, and SQLite would
+    # remove the log.
+    log = Path(f"{saved}-wal")
     with suppress(OSError):
         os.link(f"{path}-wal", log)
-    whole = False
+    complete = False
     try:
-        whole = _is_whole(path)
+        complete = _merge_wal(path)
         try:
-            os.link(path, kept)
-        except OSError:  # a file system without such names
-            shutil.copy2(path, kept)
+            os.link(path, saved)
+        except OSError:  # the file system does not support hard links
+            shutil.copy2(path, saved)
     finally:
-        if whole or not kept.exists():
+        if complete or not saved.exists():
             log.unlink(missing_ok=True)
 
 
-def _is_whole(path: Path) -> bool:
-    """Brings all of a database into its one file; returns whether that could be done.
+def _merge_wal(path: Path) -> bool:
+    """Merges the write-ahead log into the file. Returns False if the file cannot be read.
 
     Raises:
-        StoreUnavailable: another process has it open.
+        StoreUnavailable: another process has the database open.
     """
-    # SQLite leaves WAL mode only while nobody else has the file open.
+    # SQLite leaves WAL mode only if no other process has the file open.
     try:
         with closing(_open(path, "rw")) as connection:
             connection.execute("PRAGMA journal_mode = DELETE")
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        if is_busy(error):
             raise StoreUnavailable(_IN_USE) from None
-        # What cannot be read cannot be in use by a server that works; it is kept all the same.
+        # No working server has an unreadable file open.
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""Counters in SQLite, read and written through an open transaction."""
+"""Reads and writes counters through an open SQLite transaction."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _READ: Final = """
     WHERE stamp > ? ORDER BY stamp LIMIT ?
 """
 _STAMP: Final = "UPDATE counter_stamps SET last = last + ? RETURNING last"
-_COUNT: Final = """
+_ADD: Final = """
     INSERT INTO counters
         (tenant_id, scope, subject_id, window, start, requests, tokens, cost, stamp)
     VALUES (?1, ?2, ?3, ?4, ?5, max(0, ?6), max(0, ?7), max(0, ?8), ?9)
@@ -38,7 +38,7 @@ def read_counters(execute: Execute, since: int, limit: int) -> Sequence[Counter]
     """See `Reader.counters`."""
     rows = execute(_READ, min(since, _INT64_MAX), min(max(limit, 0), _INT64_MAX))
     return tuple(
-        Counter(CounterId(*row[:5]), Counts(*row[5:8]), row[8])  # as they are selected
+        Counter(CounterId(*row[:5]), Counts(*row[5:8]), row[8])  # in the order of the columns
         for row in rows
     )
 
@@ -56,9 +56,9 @@ def add_counts(execute: Execute, additions: Mapping[CounterId, Counts]) -> None:
         count(last - len(additions) + 1), additions.items(), strict=False
     ):
         bounded = (max(-MAX_COUNT, min(MAX_COUNT, each)) for each in counts)
-        execute(_COUNT, *counter, *bounded, stamp, MAX_COUNT)
+        execute(_ADD, *counter, *bounded, stamp, MAX_COUNT)
 
 
-def forget(execute: Execute, window: str, before: int) -> None:
+def forget_counters(execute: Execute, window: str, before: int) -> None:
     """See `Transaction.forget_counters`."""
     execute(_FORGET, window, before)

@@ -1,7 +1,7 @@
-"""Whether a store's files are still where they were opened.
+"""Detects that the files of an open database were deleted or replaced.
 
-A file that was deleted or replaced lives on for those who have it open: what they commit to it is
-acknowledged, and lost when they end. SQLite does not notice in WAL mode, so we look.
+A process that has a deleted file open can still write to it: such commits succeed and are lost when
+the process ends. SQLite does not notice this in WAL mode, so the store checks.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MOVED: Final = (
-    "The store's file was deleted or replaced; nothing can be written until the server is "
-    "started again."
+    "The store's file was deleted or replaced. Nothing can be written until the server is"
+    " restarted."
 )
 
 
 class FileIdentity:
-    """The identities of a database's file and its write-ahead log, as they were opened."""
+    """The identities of a database file and its write-ahead log at the time of opening."""
 
     def __init__(self, path: Path) -> None:
-        """Looks at the files; they are open by now.
+        """Reads the identities. The files must be open.
 
         Raises:
-            StoreUnavailable: they have gone already.
+            StoreUnavailable: the files do not exist any more.
         """
         self._paths = (os.fspath(path), f"{os.fspath(path)}-wal")
-        self._seen = self._look()
+        self._identities = self._read()
 
     def check(self) -> None:
-        """Raises where the files are others by now, or none.
+        """Checks that the paths still name the same files.
 
         Raises:
-            StoreUnavailable: they are.
+            StoreUnavailable: a file was deleted or replaced.
         """
-        if self._look() != self._seen:
+        if self._read() != self._identities:
             raise StoreUnavailable(_MOVED)
 
-    def _look(self) -> list[tuple[int, int]]:
+    def _read(self) -> list[tuple[int, int]]:
         try:
-            found = [os.stat(path) for path in self._paths]
+            stats = [os.stat(path) for path in self._paths]
         except OSError:
             raise StoreUnavailable(_MOVED) from None
-        return [(each.st_dev, each.st_ino) for each in found]
+        return [(each.st_dev, each.st_ino) for each in stats]

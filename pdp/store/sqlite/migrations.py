@@ -1,7 +1,7 @@
-"""The migrations of the SQLite store's schema.
+"""The migrations of the store of policies.
 
-A migration, once released, is never edited: a change of the schema is a new one at the end, with
-`SCHEMA_VERSION` in `schema.py` raised by one. All that are pending are applied in one transaction.
+Never edit a released migration. To change the schema, append a migration and raise `SCHEMA_VERSION`
+in `schema.py` by one. All pending migrations are applied in one transaction.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 MIGRATIONS: Final = Migrations("pdp")
 
 
-# sqlite-utils has no partial indices and no AUTOINCREMENT of its own, hence the SQL.
+# SQL, because sqlite-utils supports neither partial indices nor AUTOINCREMENT.
 @MIGRATIONS()
 def records_and_changes(db: Database) -> None:
-    """Makes the two tables: what is, and the log of how it came to be."""
+    """Creates the table of entities (`records`) and the change log."""
     db.execute(
         """
         CREATE TABLE records (
@@ -62,13 +62,13 @@ def records_and_changes(db: Database) -> None:
         ) STRICT
         """
     )
-    # Serves the history of an entity and, by its first column, the list of tenants.
+    # Serves the history of an entity and, through its first column, the list of tenants.
     db.execute("CREATE INDEX changes_of_entity ON changes (tenant_id, kind, entity_id, revision)")
 
 
 @MIGRATIONS()
 def counters(db: Database) -> None:
-    """Makes the counters of limits, and the one number that their stamps are taken from."""
+    """Creates the counters of limits, and the sequence of their stamps."""
     db.execute(
         """
         CREATE TABLE counters (
@@ -86,16 +86,17 @@ def counters(db: Database) -> None:
         """
     )
     db.execute("CREATE INDEX counters_by_age ON counters (window, start)")
-    # Not the highest stamp there is: that one may be forgotten, and stamps must not come again.
+    # The sequence is stored: the counter with the highest stamp may be removed, and stamps must not
+    # repeat.
     db.execute("CREATE TABLE counter_stamps (last INTEGER NOT NULL) STRICT")
     db.execute("INSERT INTO counter_stamps VALUES (0)")
 
 
 @MIGRATIONS()
 def model_configs(db: Database) -> None:
-    """Shows the model catalog as the table that seed 002 keeps the kill switch in.
+    """Creates a view of the model catalog in the form of the table `model_configs`.
 
-    A view, so that there is one truth: it is for those who look into the file; records are written.
+    The view is for people and tools that read the file. The server writes the entities only.
     """
     db.execute(
         """

@@ -1,4 +1,4 @@
-"""How a SQLite file comes to be a store of the present schema, in WAL mode."""
+"""Brings a SQLite file to the current schema, in WAL mode."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pdp.errors import ConfigError
-from pdp.store.sqlite.busy_retry import retry_while_busy
+from pdp.store.files import enable_wal, read_header
 
 if TYPE_CHECKING:
     import sqlite3
@@ -15,12 +15,10 @@ if TYPE_CHECKING:
     from sqlite_utils.migrations import Migrations
 
 APPLICATION_ID: Final = 0x50445031
-"""Marks a SQLite file as ours: "PDP1"."""
+"""Marks a SQLite file as a store of policies: "PDP1"."""
 
 SCHEMA_VERSION: Final = 3
-"""How many migrations there are."""
-
-_PAUSE_S: Final = 0.01
+"""The number of migrations."""
 
 
 def _migrations() -> Migrations:
@@ -30,13 +28,13 @@ def _migrations() -> Migrations:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """What a file is to become.
+class Schema:
+    """The schema of a kind of database.
 
     Attributes:
         application_id: marks the file.
-        version: how many migrations there are.
-        migrations: gives them; only a file that is not of the present version asks.
+        version: the number of migrations.
+        migrations: returns the migrations; called only if the file needs one.
     """
 
     application_id: int
@@ -44,91 +42,69 @@ class Form:
     migrations: Callable[[], Migrations]
 
 
-POLICIES: Final = Form(APPLICATION_ID, SCHEMA_VERSION, _migrations)
-"""The store of policies."""
+POLICIES: Final = Schema(APPLICATION_ID, SCHEMA_VERSION, _migrations)
+"""The schema of the store of policies."""
 
 
 def prepare(
-    connection: sqlite3.Connection, *, busy_timeout_s: float, form: Form = POLICIES
+    connection: sqlite3.Connection, *, busy_timeout_s: float, schema: Schema = POLICIES
 ) -> None:
-    """Makes the file behind `connection` a store of the present schema, in WAL mode.
+    """Brings the file behind `connection` to the current schema, in WAL mode.
 
-    Any number of processes may do so at once.
+    Any number of processes may do so at the same time.
 
     Args:
-        connection: without implicit transactions (`isolation_level=None`).
+        connection: has no implicit transactions (`isolation_level=None`).
         busy_timeout_s: how long to wait for other processes that open the file.
-        form: what it is to become.
+        schema: the schema of the file.
 
     Raises:
-        ConfigError: the file is not ours, or was made by a newer version; it is left untouched.
+        ConfigError: the file belongs to another program or to a newer version. It is unchanged.
         sqlite3.Error: the file cannot be read or written.
 
     """
-    version_of(connection, form)
+    version_of(connection, schema)
     enable_wal(connection, busy_timeout_s)
-    if version_of(connection, form) < form.version:
-        _migrate(connection, form)
+    if version_of(connection, schema) < schema.version:
+        _migrate(connection, schema)
 
 
-def version_of(connection: sqlite3.Connection, form: Form = POLICIES) -> int:
-    """Returns the schema's version; 0 for a file with nothing in it.
+def version_of(connection: sqlite3.Connection, schema: Schema = POLICIES) -> int:
+    """Returns the schema version of a file; 0 for a new file.
 
     Raises:
-        ConfigError: the file is not ours, or was made by a newer version.
+        ConfigError: the file belongs to another program or to a newer version.
         sqlite3.Error: the file cannot be read.
     """
-    application_id, version, tables = connection.execute(
-        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)"
-        " FROM pragma_application_id, pragma_user_version"
-    ).fetchone()
-    if (application_id, version, tables) == (0, 0, 0):
+    header = read_header(connection)
+    if header.is_empty:
         return 0
-    if application_id != form.application_id:
+    if header.application_id != schema.application_id:
         raise ConfigError(
-            "The store URL names a database of another program; name a new file, or a store that"
-            " this product has made."
+            "The database URL names a database of another program. Name a new file, or a database"
+            " that this product has created."
         )
-    if version > form.version:
+    if header.version > schema.version:
         raise ConfigError(
-            "The store was made by a newer version of this product; run that version, or restore"
-            " a backup from before the upgrade."
+            "The database was created by a newer version of this product. Run that version, or"
+            " restore a backup from before the upgrade."
         )
-    return int(version)
+    return header.version
 
 
-def enable_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
-    """Puts the file behind `connection` into WAL mode.
-
-    Raises:
-        ConfigError: it is where SQLite cannot keep a write-ahead log.
-        sqlite3.Error: it cannot be read or written, or others were in the way all the time.
-    """
-    # SQLite does not wait here, whatever the busy time-out, when several processes make the
-    # change at once, as the workers of a first start do.
-    (mode,) = retry_while_busy(
-        lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone(), busy_timeout_s, _PAUSE_S
-    )
-    if mode != "wal":
-        raise ConfigError(
-            "The store's file is where SQLite cannot keep a write-ahead log; put it on a local"
-            " disk."
-        )
-
-
-def _migrate(connection: sqlite3.Connection, form: Form) -> None:
-    # Imported here, since it takes a tenth of a second that only a file's first start needs.
+def _migrate(connection: sqlite3.Connection, schema: Schema) -> None:
+    # The import takes 0.1 s, and only a new or old file needs it.
     from sqlite_utils import Database  # noqa: PLC0415
 
-    # One transaction around all: sqlite-utils nests its own in it, and of several processes that
-    # start at once the first migrates while the others wait, then find nothing to do.
+    # All migrations run in one transaction; those of sqlite-utils nest within it. If several
+    # processes start at once, the first one migrates while the others wait.
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if version_of(connection, form) < form.version:
+        if version_of(connection, schema) < schema.version:
             database = Database(connection, recursive_triggers=False, execute_plugins=False)
-            form.migrations().apply(database)
-            connection.execute(f"PRAGMA application_id = {form.application_id}")
-            connection.execute(f"PRAGMA user_version = {form.version}")
+            schema.migrations().apply(database)
+            connection.execute(f"PRAGMA application_id = {schema.application_id}")
+            connection.execute(f"PRAGMA user_version = {schema.version}")
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:

@@ -1,4 +1,4 @@
-"""What is read and written through one open SQLite transaction."""
+"""Reads and writes through an open SQLite transaction. Entities are the rows of `records`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from pdp.domain.stored_entity import Change, Op, StoredEntity
 from pdp.errors import StoreUnavailable
 from pdp.store import codec
 from pdp.store.port import NameTaken
-from pdp.store.sqlite import changes
-from pdp.store.sqlite.counters import add_counts, forget, read_counters
-from pdp.store.sqlite.errors import converted
+from pdp.store.sqlite.counters import add_counts, forget_counters, read_counters
+from pdp.store.sqlite.errors import convert_errors
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from pdp.store.port import ChangeFilter
 
 Rows = list[tuple[Any, ...]]
-Changes = list[Change]  # within the readers, `list` is a method
+Changes = list[Change]  # within the classes, `list` is a method
 
 _INT64_MAX: Final = 2**63 - 1
 
@@ -44,7 +43,7 @@ _LIST_TENANT = """
     SELECT kind, tenant_id, id, body, name, revision, created_at, updated_at FROM records
     WHERE tenant_id = ? AND deleted_at IS NULL ORDER BY seq
 """
-# Steps from tenant to tenant in the index: as many steps as tenants, not as changes.
+# Steps through the index from tenant to tenant: the cost is per tenant, not per change.
 _TENANTS = """
     WITH RECURSIVE tenant (id) AS (
         SELECT min(tenant_id) FROM changes
@@ -58,6 +57,9 @@ _HISTORY = """
     SELECT revision, tenant_id, kind, entity_id, op, before, after, actor, at, summary FROM changes
     WHERE tenant_id = ? AND kind = ? AND entity_id = ? ORDER BY revision DESC
 """
+_CHANGE_COLUMNS: Final = (
+    "revision, tenant_id, kind, entity_id, op, before, after, actor, at, summary"
+)
 _CHANGES = """
     SELECT revision, tenant_id, kind, entity_id, op, before, after, actor, at, summary FROM changes
     WHERE revision > ? ORDER BY revision LIMIT ?
@@ -90,7 +92,7 @@ _DELETE = """
 """
 
 
-def _record(row: tuple[Any, ...]) -> StoredEntity:
+def _entity(row: tuple[Any, ...]) -> StoredEntity:
     kind, tenant_id, entity_id, body, *rest = row
     return StoredEntity(kind, tenant_id, entity_id, codec.load(body), *rest)
 
@@ -98,6 +100,30 @@ def _record(row: tuple[Any, ...]) -> StoredEntity:
 def _change(row: tuple[Any, ...]) -> Change:
     revision, tenant_id, kind, entity_id, op, before, after, *rest = row
     return Change(revision, tenant_id, kind, entity_id, op, _body(before), _body(after), *rest)
+
+
+def _selection(
+    filter_: ChangeFilter, before: int | None, limit: int
+) -> tuple[str, list[str | int]]:
+    """Returns the statement that selects the newest changes, and its parameters."""
+    conditions: dict[str, str | float | None] = {
+        "tenant_id = ?": filter_.tenant_id,
+        "kind = ?": filter_.kind or None,
+        "entity_id = ?": filter_.entity_id or None,
+        "actor = ?": filter_.actor or None,
+        "op = ?": filter_.op or None,
+        "at >= ?": filter_.since,
+        "at < ?": filter_.until,
+        "revision < ?": before,
+    }
+    parameters = {text: value for text, value in conditions.items() if value is not None}
+    where = " AND ".join(parameters)
+    # The text contains no input: the conditions come from the list above.
+    sql = (
+        f"SELECT {_CHANGE_COLUMNS} FROM changes WHERE {where}"  # noqa: S608 - as above
+        " ORDER BY revision DESC LIMIT ?"
+    )
+    return sql, [*parameters.values(), limit]  # type: ignore[list-item] # SQLite takes floats as well
 
 
 def _body(text: str | None) -> dict[str, Any] | None:
@@ -115,16 +141,16 @@ class SqliteReader:
     def get(self, kind: str, tenant_id: str, entity_id: str) -> StoredEntity | None:
         """See `Reader.get`."""
         rows = self._select(_GET, tenant_id, kind, entity_id)
-        return _record(rows[0]) if rows else None
+        return _entity(rows[0]) if rows else None
 
     def find(self, kind: str, tenant_id: str, name: str) -> StoredEntity | None:
         """See `Reader.find`."""
         rows = self._select(_FIND, tenant_id, kind, name)
-        return _record(rows[0]) if rows else None
+        return _entity(rows[0]) if rows else None
 
     def list(self, kind: str, tenant_id: str) -> Sequence[StoredEntity]:
         """See `Reader.list`."""
-        return tuple(map(_record, self._select(_LIST, tenant_id, kind)))
+        return tuple(map(_entity, self._select(_LIST, tenant_id, kind)))
 
     def count(self, kind: str, tenant_id: str) -> int:
         """See `Reader.count`."""
@@ -133,7 +159,7 @@ class SqliteReader:
 
     def list_tenant(self, tenant_id: str) -> Sequence[StoredEntity]:
         """See `Reader.list_tenant`."""
-        return tuple(map(_record, self._select(_LIST_TENANT, tenant_id)))
+        return tuple(map(_entity, self._select(_LIST_TENANT, tenant_id)))
 
     def tenants(self) -> frozenset[str]:
         """See `Reader.tenants`."""
@@ -145,15 +171,15 @@ class SqliteReader:
 
     def changes(self, since: int, limit: int = 1000) -> Sequence[Change]:
         """See `Reader.changes`."""
-        # To SQLite a negative limit is none, and a number beyond 64 bits an error.
+        # SQLite takes a negative limit for no limit, and rejects a number of more than 64 bits.
         bounds = min(since, _INT64_MAX), min(max(limit, 0), _INT64_MAX)
         return tuple(map(_change, self._select(_CHANGES, *bounds)))
 
     def select_changes(
-        self, wanted: ChangeFilter, *, before: int | None = None, limit: int = 100
+        self, filter_: ChangeFilter, *, before: int | None = None, limit: int = 100
     ) -> Sequence[Change]:
         """See `Reader.select_changes`."""
-        sql, parameters = changes.statement(wanted, before, limit)
+        sql, parameters = _selection(filter_, before, limit)
         return tuple(map(_change, self._select(sql, *parameters)))
 
     def revision(self) -> int:
@@ -166,47 +192,51 @@ class SqliteReader:
         return read_counters(self._execute, since, limit)
 
     def end(self) -> None:
-        """Ends the view: whatever is asked of it from now on is refused."""
+        """Ends the view. Every later call raises `RuntimeError`."""
         self._ended = True
 
     def _select(self, sql: str, *parameters: str | int) -> Rows:
         try:
             return self._execute(sql, *parameters)
-        except UnicodeEncodeError:  # a lone surrogate: what cannot be kept is not there
+        except UnicodeEncodeError:  # a lone surrogate: no stored text contains one
             return []
 
     def _execute(self, sql: str, *parameters: str | float | None) -> Rows:
-        # Past its end, a statement would be a transaction of its own; after an error, SQLite may
-        # have rolled back already, to the same effect.
+        # After the end, or if SQLite rolled back after an error, a statement would run in a new
+        # transaction.
         if self._ended:
             raise RuntimeError("the view has ended: its context is closed")
         self.check()
         try:
-            with converted():
+            with convert_errors():
                 return self._connection.execute(sql, parameters).fetchall()
         except StoreUnavailable:
             self._failed = True
             raise
 
     def check(self) -> None:
-        """Raises `StoreUnavailable` where a statement has failed: none of it can be kept then."""
+        """Checks that no statement has failed, so that the transaction may commit.
+
+        Raises:
+            StoreUnavailable: a statement has failed.
+        """
         if self._failed:
-            raise StoreUnavailable("The store failed within this transaction; nothing is kept.")
+            raise StoreUnavailable("The store failed in this transaction; nothing was written.")
 
 
 class SqliteTransaction(SqliteReader):
-    """A `Transaction` on a connection that holds SQLite's one write lock.
+    """A `Transaction` on a connection that holds the write lock of SQLite.
 
     Args:
-        connection: where it was begun.
-        now: the time of all its changes.
+        connection: is in the transaction.
+        now: the time of all changes.
 
     """
 
     def __init__(self, connection: sqlite3.Connection, now: float) -> None:
         super().__init__(connection)
         self._now = now
-        self._written: Changes = []
+        self._new_changes: Changes = []
 
     @property
     def now(self) -> float:
@@ -214,24 +244,24 @@ class SqliteTransaction(SqliteReader):
         return self._now
 
     @property
-    def written(self) -> Sequence[Change]:
-        """See `Transaction.written`."""
-        return tuple(self._written)
+    def new_changes(self) -> Sequence[Change]:
+        """See `Transaction.new_changes`."""
+        return tuple(self._new_changes)
 
-    def put(self, record: StoredEntity, *, actor: str, summary: str) -> StoredEntity:
+    def put(self, entity: StoredEntity, *, actor: str, summary: str) -> StoredEntity:
         """See `Transaction.put`."""
-        key = (record.tenant_id, record.kind, record.id)
-        _check_texts(key, record.name, actor, summary)
-        body = codec.dump(record.body)
-        self._check_name(record)
+        key = (entity.tenant_id, entity.kind, entity.id)
+        _check_texts(key, entity.name, actor, summary)
+        body = codec.dump(entity.body)
+        self._check_name(entity)
         current = self._execute(_CURRENT, *key)
         before, created_at = current[0] if current else (None, self._now)
         op: Op = "update" if current else "create"
         change = self._log(key, op, before=before, after=body, actor=actor, summary=summary)
         times = (created_at, self._now)
-        self._execute(_PUT, *key, record.name, body, change.revision, change.revision, *times)
+        self._execute(_PUT, *key, entity.name, body, change.revision, change.revision, *times)
         return replace(
-            record,
+            entity,
             body=codec.load(body),
             revision=change.revision,
             created_at=created_at,
@@ -258,18 +288,18 @@ class SqliteTransaction(SqliteReader):
 
     def forget_counters(self, window: str, before: int) -> None:
         """See `Transaction.forget_counters`."""
-        forget(self._execute, window, before)
+        forget_counters(self._execute, window, before)
 
     def discard(self) -> None:
-        """Forgets what was written, since it is being rolled back."""
-        self._written.clear()
+        """Discards the changes: the transaction is being rolled back."""
+        self._new_changes.clear()
 
-    def _check_name(self, record: StoredEntity) -> None:
-        # Asked before anything is written, so that a name taken leaves the transaction usable.
-        # Nobody can take it in between; the unique index stands behind this all the same.
-        if record.name is None:
+    def _check_name(self, entity: StoredEntity) -> None:
+        # Check before writing, so that the transaction stays usable if the name is taken. No other
+        # writer can take it in between, and a unique index enforces it in any case.
+        if entity.name is None:
             return
-        holders = self._execute(_HOLDER, record.tenant_id, record.kind, record.name, record.id)
+        holders = self._execute(_HOLDER, entity.tenant_id, entity.kind, entity.name, entity.id)
         if holders:
             raise NameTaken(str(holders[0][0]))
 
@@ -283,11 +313,11 @@ class SqliteTransaction(SqliteReader):
         actor: str,
         summary: str,
     ) -> Change:
-        was, is_now = _body(before), _body(after)  # first: nothing may fail after the insert
+        bodies = _body(before), _body(after)  # decoded first: nothing may fail after the insert
         row = (*key, op, before, after, actor, self._now, summary)
         [(revision,)] = self._execute(_LOG, *row)
-        change = Change(revision, *key, op, was, is_now, actor, self._now, summary)
-        self._written.append(change)
+        change = Change(revision, *key, op, *bodies, actor, self._now, summary)
+        self._new_changes.append(change)
         return change
 
 

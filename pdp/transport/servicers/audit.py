@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Struct
 
     from pdp.admin.change_log import ChangeLog, ChangePage
-    from pdp.audit.reader import Read, RecordReader
+    from pdp.audit.reader import LogEntry, RecordReader
     from pdp.domain.stored_entity import Change
     from pdp.transport.call import Call, Endpoint
 
@@ -176,7 +176,7 @@ def _record_filters(request: Any) -> dict[str, Any]:
 
 
 async def _tail_responses(
-    pages: AsyncIterator[Sequence[Read]],
+    pages: AsyncIterator[Sequence[LogEntry]],
 ) -> AsyncIterator[pb.TailRecordsResponse]:
     async for page in pages:
         for each in page:
@@ -184,7 +184,7 @@ async def _tail_responses(
 
 
 async def _export_responses(
-    pages: AsyncIterator[Sequence[Read]], *, as_csv: bool
+    pages: AsyncIterator[Sequence[LogEntry]], *, as_csv: bool
 ) -> AsyncIterator[pb.ExportRecordsResponse]:
     content_type, write = (CSV_TYPE, csv_lines) if as_csv else (NDJSON_TYPE, ndjson_lines)
     if as_csv:

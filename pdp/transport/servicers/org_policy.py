@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pdp.admin.org_policy import OrgPolicies
     from pdp.domain.org_policy import OrgPolicy
-    from pdp.export.alerts.delivery_check import AlertTrials
+    from pdp.export.alerts.delivery_check import DeliveryChecker
     from pdp.transport.call import Call, Endpoint
 
 _FRAMEWORKS = ("gdpr", "ai_act", "soc2")
@@ -27,7 +27,7 @@ _CONDITIONS = ("risk_level_gte", "action_contains", "pii_detected", "agent_id_eq
 class OrgPolicyServicer:
     """Administers the org policy of the call's tenant, and tests its alert rules."""
 
-    def __init__(self, policies: OrgPolicies, trials: AlertTrials) -> None:
+    def __init__(self, policies: OrgPolicies, trials: DeliveryChecker) -> None:
         self._policies = policies
         self._trials = trials
 

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from pdp.export.siem.directory import ConnectorState, Directory
+    from pdp.export.siem.directory import ConnectorDirectory, ConnectorState
     from pdp.transport.call import Call, Endpoint
 
 
 class SiemServicer:
     """Lists the SIEM connectors and tests them."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: ConnectorDirectory) -> None:
         self._directory = directory
 
     def handlers(self) -> Mapping[str, Endpoint]:

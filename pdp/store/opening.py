@@ -1,0 +1,158 @@
+"""Opens databases by URL. The scheme of the URL selects the backend.
+
+To add a backend, add an entry to `_BACKENDS` and run the contract suite on it (see
+`tests/contract/conftest.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from pdp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from pdp.domain.audit_log import AuditLog
+    from pdp.store.port import Store
+
+DATABASE_SETTING: Final = "PDP_DATABASE_URL"
+AUDIT_SETTING: Final = "PDP_AUDIT_URL"
+"""The settings that hold URLs; error messages name them."""
+
+BUSY_TIMEOUT_S: Final = 5.0
+"""How long to wait for another process that writes."""
+
+_USERINFO: Final = re.compile(r"^([^/]*//)?.*@")
+
+
+class Backend(Protocol):
+    """What a backend provides. It gets URLs of its own scheme only.
+
+    `setting` is the name of the setting that holds the URL, for error messages. Every method raises
+    `ConfigError` if the URL is not valid.
+    """
+
+    def open_store(self, url: str, *, busy_timeout_s: float) -> Store:
+        """See `pdp.store.open_store`."""
+
+    def open_audit_log(self, url: str, *, key: bytes, busy_timeout_s: float) -> AuditLog:
+        """See `pdp.store.open_audit_log`."""
+
+    def exists(self, url: str, setting: str) -> bool:
+        """Returns whether the database exists; never creates it."""
+
+    def location(self, url: str, setting: str) -> str:
+        """Returns the location of the database for messages, without credentials."""
+
+    def default_audit_url(self, database_url: str) -> str:
+        """Returns the URL of the audit log that belongs to a database."""
+
+    def database_file(self, url: str, setting: str) -> Path | None:
+        """Returns the file of the database; None if it is not a single file."""
+
+
+def _sqlite() -> Backend:
+    from pdp.store.sqlite import backend  # noqa: PLC0415 - only the backend in use is imported
+
+    return backend
+
+
+class _Entry(NamedTuple):
+    form: str
+    load: Callable[[], Backend]
+
+
+_BACKENDS: Final[Mapping[str, _Entry]] = {"sqlite": _Entry("sqlite:///PATH", _sqlite)}
+"""The backends by URL scheme, each with the form of its URLs."""
+
+
+def open_store(url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Store:
+    """Opens the store. Creates or upgrades the database if necessary.
+
+    Args:
+        url: `sqlite:///relative/path.db` or `sqlite:////absolute/path.db`. The path is taken
+            literally, without %-escapes. Missing directories are created.
+        busy_timeout_s: how long to wait for another writer.
+
+    Raises:
+        ConfigError: the URL or the database cannot be used. The message says what to do.
+        StoreUnavailable: another process held the database for longer than `busy_timeout_s`.
+    """
+    return _backend(url, DATABASE_SETTING).open_store(url, busy_timeout_s=busy_timeout_s)
+
+
+def open_audit_log(
+    url: str, *, key: bytes = b"", busy_timeout_s: float = BUSY_TIMEOUT_S
+) -> AuditLog:
+    """Opens the audit log. Creates or upgrades the database if necessary.
+
+    Args:
+        url: see `open_store`.
+        key: turns the hashes of the chain into MACs; empty for plain hashes.
+        busy_timeout_s: how long to wait for another writer.
+
+    Raises:
+        ConfigError: the URL or the database cannot be used, or its chain has another key. The
+            message says what to do.
+        StoreUnavailable: another process held the database for longer than `busy_timeout_s`.
+    """
+    backend = _backend(url, AUDIT_SETTING)
+    return backend.open_audit_log(url, key=key, busy_timeout_s=busy_timeout_s)
+
+
+def exists(url: str, setting: str = DATABASE_SETTING) -> bool:
+    """Returns whether the database exists; never creates it.
+
+    Raises:
+        ConfigError: the URL is not valid.
+    """
+    return _backend(url, setting).exists(url, setting)
+
+
+def location(url: str, setting: str = DATABASE_SETTING) -> str:
+    """Returns the location of a database for messages, without credentials.
+
+    Raises:
+        ConfigError: the URL is not valid.
+    """
+    return _backend(url, setting).location(url, setting)
+
+
+def default_audit_url(database_url: str) -> str:
+    """Returns the URL of the audit log that belongs to a database.
+
+    Raises:
+        ConfigError: the URL is not valid.
+    """
+    return _backend(database_url, DATABASE_SETTING).default_audit_url(database_url)
+
+
+def database_file(url: str, setting: str = DATABASE_SETTING) -> Path:
+    """Returns the file of a database.
+
+    Raises:
+        ConfigError: the URL is not valid, or the database is not a single file.
+    """
+    file = _backend(url, setting).database_file(url, setting)
+    if file is None:
+        raise ConfigError(
+            f"{setting}: this command needs a database in a file. Use the backup tools of your "
+            "database instead."
+        )
+    return file
+
+
+def _backend(url: str, setting: str) -> Backend:
+    scheme, separator, _ = url.partition("://")
+    entry = _BACKENDS.get(scheme)
+    if entry is not None and separator:
+        return entry.load()
+    forms = " or ".join(each.form for each in _BACKENDS.values())
+    if separator:
+        raise ConfigError(f"{setting}: the scheme {scheme!r} is not supported. Use {forms}.")
+    # The text may hold a password.
+    text = _USERINFO.sub(r"\1***@", url)
+    raise ConfigError(f"{setting}: {text!r} is not a URL. Use {forms}.")

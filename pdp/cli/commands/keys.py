@@ -13,7 +13,7 @@ _CODES: Final = """
 Exit codes:
   0   done
   2   an option is missing or does not exist
-  3   a value is invalid; stderr says why
+  3   refused: a value is invalid, or there is no such key; stderr says why
   4   the database cannot be read or written now
   78  the database or the settings cannot be used
 """

@@ -59,7 +59,7 @@ def command(
     """Replace the database with a backup.
 
     The backup holds the policies or the log of decision records. It is verified completely first.
-    Stop the servers on that database before. API keys that were revoked or rotated after the backup
+    Stop the servers on that database first. API keys that were revoked or rotated after the backup
     stay revoked or rotated.
     """
     from pdp.cli.run.restore import restore  # noqa: PLC0415 - loads the store

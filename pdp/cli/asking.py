@@ -179,7 +179,7 @@ def read_overlay(name: str) -> dict[str, Any]:
     """
     import yaml  # noqa: PLC0415 - no decision needs it
 
-    from pdp.cases.yaml_source import parse  # noqa: PLC0415 - as above
+    from pdp.cases.strict_yaml import parse  # noqa: PLC0415 - as above
 
     try:
         value = parse(read_source(name, "--overlay").decode())

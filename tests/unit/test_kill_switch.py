@@ -10,7 +10,7 @@ import pytest
 from pdp.admin.models.catalog import ModelCatalog
 from pdp.admin.models.kill_switch import KillSwitches
 from pdp.admin.static.policies import StaticPolicies
-from pdp.cases import CallerTarget
+from pdp.cases import ClientTarget
 from pdp.client.local import LocalClient
 from pdp.domain.decision import Outcome
 from pdp.domain.model_catalog import KIND, ModelConfig, config_id
@@ -268,7 +268,7 @@ class TestCatalog:
 def test_a_route_that_was_compiled_before_is_closed_at_once(tmp_path: Path) -> None:
     """The chain keeps what the catalog said of its targets, so it must be told."""
     with LocalClient(f"sqlite:///{tmp_path}/pdp.db") as local:
-        target = CallerTarget(local)
+        target = ClientTarget(local)
 
         def call(rpc: str, **body: Any) -> Any:
             return target.administer("acme", rpc, body)[0]

@@ -8,7 +8,7 @@ import pytest
 
 from pdp import catalog
 from pdp.bootstrap.policies import open_store
-from pdp.cases import CallerTarget, EngineTarget
+from pdp.cases import ClientTarget, EngineTarget
 from pdp.client.local import LocalClient
 from pdp.detect.ner import open_engine
 from pdp.detect.validators import VALIDATORS
@@ -173,7 +173,7 @@ def test_a_model_that_is_switched_off_costs_no_look_at_the_text(url: str) -> Non
         off = {"provider": "openai", "reason": "maintenance"}
         _, revision = target.administer("acme", "DisableProvider", off)
         request = {"content": {"text": "x"}, "min_revision": revision}
-        for decide in (target.decide, CallerTarget(local).decide):
+        for decide in (target.decide, ClientTarget(local).decide):
             counting.asked = 0
             killed = {**request, "model": {"provider": "openai", "model": "gpt-4o"}}
             assert decide("acme", killed)["reason_code"] == "MODEL_KILL_SWITCH"

@@ -16,7 +16,7 @@ from pdp.cli.exit_codes import Exit
 from pdp.domain.tenant import is_tenant_id
 from pdp.logs import logging_to_stderr
 from pdp.policy_files import change, signing
-from pdp.policy_files.document import dumped, loaded
+from pdp.policy_files.document import dump, load
 from pdp.policy_files.state import state_at, state_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdp.engine.snapshot import Platform
-    from pdp.policy_files.change import Made
+    from pdp.policy_files.change import StateChange
     from pdp.policy_files.state import State
     from pdp.store.port import Reader, Store
 
@@ -37,7 +37,7 @@ def export(file: Path, tenant: str, key: Path | None, url: str | None, *, force:
             if path.exists() and not force:
                 raise Misused(f"{path} is there already; replace it with --force")
         with _database(url) as (store, _), store.read() as reader:
-            raw = dumped(state_of(reader, tenant), tenant, reader.revision()).encode()
+            raw = dump(state_of(reader, tenant), tenant, reader.revision()).encode()
         if key is not None:
             signature = signing.sign(raw, key)
             with replacing(signing.signature_of(file)) as opened:
@@ -61,7 +61,7 @@ def import_(
         raw = read_source(str(file), "FILE")
         if key is not None:
             signing.verify(raw, file, key)
-        named, wanted = loaded(raw)
+        named, wanted = load(raw)
         tenant = tenant or named
         _check_tenant(tenant)
         with _database(url, make=not dry_run) as (store, platform):
@@ -95,9 +95,9 @@ def _make(
     summary: str,
     *,
     dry_run: bool,
-) -> Made:
-    return change.make(
-        store, platform, tenant, wanted_of, actor=actor_here(), summary=summary, keep=not dry_run
+) -> StateChange:
+    return change.apply_state(
+        store, platform, tenant, wanted_of, actor=actor_here(), summary=summary, commit=not dry_run
     )
 
 
@@ -117,7 +117,7 @@ def _database(url: str | None, *, make: bool = False) -> Iterator[tuple[Store, P
             store.close()
 
 
-def _finish(made: Made, tenant: str, *, dry_run: bool, as_json: bool) -> None:
+def _finish(made: StateChange, tenant: str, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         steps = [{"op": each.op, "kind": each.kind, "id": each.entity_id} for each in made.steps]
         answer = {"tenant": tenant, "dry_run": dry_run, "steps": steps}
@@ -125,7 +125,7 @@ def _finish(made: Made, tenant: str, *, dry_run: bool, as_json: bool) -> None:
             answer["revision"] = made.revision
         print(json.dumps(answer, ensure_ascii=False, indent=2))
         sys.exit(Exit.OK)
-    before, after = (dumped(state, tenant).splitlines(keepends=True) for state in made.states)
+    before, after = (dump(state, tenant).splitlines(keepends=True) for state in made.states)
     sys.stdout.writelines(unified_diff(before, after, "before", "after"))
     done = "would change" if dry_run else f"changed, in force from revision {made.revision}"
     print(f"{len(made.steps)} policies of {tenant} {done}")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from pdp.cases import CallerTarget, CasesUnreadable, SuiteResult, find, load, run
+from pdp.cases import CasesUnreadable, ClientTarget, SuiteResult, find, load, run
 from pdp.cli.asking import ending
 from pdp.cli.exit_codes import Exit, complain
 from pdp.cli.report import Report, Table, show
@@ -56,12 +56,12 @@ def test(
 @contextmanager
 def _target(
     server: str | None, timeout_s: float, tls: TlsOptions, who: CredentialOptions
-) -> Iterator[CallerTarget]:
+) -> Iterator[ClientTarget]:
     if server is not None:
         with RemoteClient(
             server, timeout_s=timeout_s, tls=tls.client_tls(), credential=who.credential()
         ) as remote:
-            yield CallerTarget(remote)
+            yield ClientTarget(remote)
         return
     from pdp.client.local import LocalClient  # noqa: PLC0415 - not where a server is asked
     from pdp.logs import logging_to_stderr  # noqa: PLC0415 - as above
@@ -71,7 +71,7 @@ def _target(
         TemporaryDirectory(prefix="pdp-test-") as directory,
         LocalClient(f"sqlite:///{directory}/pdp.db") as local,
     ):
-        yield CallerTarget(local)
+        yield ClientTarget(local)
 
 
 def _failure(suite: Suite, failure: Result) -> Report:

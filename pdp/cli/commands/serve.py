@@ -1,4 +1,4 @@
-"""`pdp serve`: one option for every setting, read from the settings themselves."""
+"""`pdp serve`: its options are generated from the settings."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pdp.config import Settings
 
 EPILOG: Final = """
 \b
-A setting is taken from the first of: its option, its environment variable, the file, the default.
+Precedence of settings: option, environment variable, file, default.
 
 \b
 Exit codes:
-  0    drained after SIGTERM or SIGINT
-  2    an option that does not exist
+  0    stopped by SIGTERM or SIGINT, after draining
+  2    unknown option
   70   worker processes keep failing
-  78   the settings, an address or the database do not allow a start; stderr says what to do
-  130  ended at once by a second SIGINT (143 by a second SIGTERM)
+  78   a setting, an address or the database cannot be used; stderr says what to do
+  130  stopped at once by a second SIGINT (143 by a second SIGTERM)
 
 \b
 Examples:
@@ -72,10 +72,10 @@ _METAVARS: Final = {
 def _serve(config: Path | None, **flags: str | None) -> None:
     """Serve decisions over gRPC and HTTP, until SIGTERM or SIGINT.
 
-    The first signal drains: health says NOT_SERVING, calls under way get --drain-s seconds. A
-    second one ends the process at once.
+    After the first signal, health says NOT_SERVING, and calls in progress get --drain-s seconds. A
+    second signal stops the process at once.
     """
-    from pdp.cli.run.serve import run_server  # noqa: PLC0415 - the whole server, once it is to run
+    from pdp.cli.run.serve import run_server  # noqa: PLC0415 - imports the whole server
 
     run_server(flags, config)
 
@@ -85,7 +85,7 @@ def _option(name: str, description: str, default: Any) -> inspect.Parameter:
     option = typer.Option(
         f"--{name.replace('_', '-')}",
         metavar=_METAVARS.get(name, "VALUE"),
-        # Read by the settings, not by typer, so that a file and its faults are treated alike.
+        # The settings read the value, not typer, so that all sources have the same errors.
         help=f"{description}  [env var: PDP_{name.upper()}; {shown}]",
         show_default=False,
     )
@@ -96,7 +96,9 @@ def _option(name: str, description: str, default: Any) -> inspect.Parameter:
 
 def _signature() -> inspect.Signature:
     config = typer.Option(
-        "--config", metavar="FILE", help="TOML file of settings, by the names of these options."
+        "--config",
+        metavar="FILE",
+        help="TOML file of settings; its keys are the names of these options.",
     )
     return inspect.Signature(
         [

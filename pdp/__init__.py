@@ -1,6 +1,6 @@
 """The policy decision point.
 
-In-process use begins with `Engine`:
+`Engine` decides in this process:
 
     from pdp import Engine
 
@@ -8,7 +8,7 @@ In-process use begins with `Engine`:
         decision = engine.decide(text="…", tenant_id="acme")
         print(decision.outcome.name, decision.allowed)
 
-Everything here is loaded when it is first asked for, so that `import pdp` costs nothing.
+Names are imported when they are first used, so that `import pdp` is cheap.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ __all__ = [
 
 __version__: str
 
-_HOMES: Final = ("pdp.domain.decision", "pdp.domain.request", "pdp.errors", "pdp.embedded")
-"""Where the names come from; the costly one last."""
+_MODULES: Final = ("pdp.domain.decision", "pdp.domain.request", "pdp.errors", "pdp.embedded")
+"""The modules with the names; the slowest to import is last."""
 
 
-if not TYPE_CHECKING:  # a checker knows the names, and is to refuse others
+if not TYPE_CHECKING:  # with __getattr__, a type checker would accept unknown names
 
     def __getattr__(name: str) -> Any:
         if name not in __all__:
@@ -82,10 +82,10 @@ def _version() -> str:
 
 
 def _find(name: str) -> Any:
-    for home in _HOMES:
-        found = getattr(import_module(home), name, None)
-        if found is not None:
-            return found
+    for module in _MODULES:
+        value = getattr(import_module(module), name, None)
+        if value is not None:
+            return value
     raise AttributeError(name)
 
 

@@ -1,6 +1,6 @@
-"""Structured logs on stderr: JSON lines, or readable ones on a terminal.
+"""Structured logs on stderr: JSON lines, or readable text on a terminal.
 
-Written by a thread of their own, so that nothing that logs waits for the terminal or the disk.
+A separate thread writes them, so that no other code waits for the terminal or the disk.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def logging_to_stderr(level: LogLevel) -> Iterator[None]:
-    """Sends all logs of at least `level` to stderr, until the context ends."""
+    """Writes all logs of at least `level` to stderr until the context ends."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -46,11 +46,11 @@ def logging_to_stderr(level: LogLevel) -> Iterator[None]:
         foreign_pre_chain=[*shared, structlog.processors.format_exc_info],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
     )
-    sink = logging.StreamHandler(sys.stderr)
-    sink.setFormatter(formatter)
-    waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    enqueue = _Enqueue(waiting)
-    listener = logging.handlers.QueueListener(waiting, sink)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    log_queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    enqueue = _Enqueue(log_queue)
+    listener = logging.handlers.QueueListener(log_queue, handler)
     root = logging.getLogger()
     root.setLevel(level.upper())
     root.addHandler(enqueue)
@@ -63,7 +63,7 @@ def logging_to_stderr(level: LogLevel) -> Iterator[None]:
 
 
 class _Enqueue(logging.handlers.QueueHandler):
-    """Puts records into the queue as they are: the listener's formatter renders them."""
+    """Queues log records without changes: the listener's formatter renders them."""
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         return record

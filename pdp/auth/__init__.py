@@ -1,1 +1,1 @@
-"""Credentials to principals."""
+"""Authentication: from the credentials of a call to a principal (docs/access.md)."""

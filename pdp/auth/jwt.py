@@ -1,9 +1,13 @@
-"""Signed tokens to principals (RFC 7519): PyJWT checks the signature, this what PyJWT leaves open.
+"""The principals of signed tokens (RFC 7519). PyJWT verifies the signature.
 
-What is closed here: an algorithm is taken only together with a key of its own kind, so neither
-`none` nor a public key used as an HMAC secret gets anywhere; keys come from the settings alone,
-whatever `jwk`, `jku`, `x5u` or `x5c` a token brings; `kid` is compared, never a path or a query; a
-token with `crit` is refused; issuer, audience, subject and expiry have to be there.
+This module adds what PyJWT leaves to its caller:
+
+- A key is used only with the algorithm of its type. So `none` is refused, and a public key cannot
+  be used as an HMAC secret.
+- Keys come only from the settings. `jwk`, `jku`, `x5u` and `x5c` of a token are ignored.
+- `kid` is only compared, never used as a path or in a query.
+- A token with `crit` is refused.
+- Issuer, audience, subject and expiry are required.
 """
 
 from __future__ import annotations
@@ -16,8 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import jwt
 from cachetools import TLRUCache, TTLCache
 
-from pdp.auth.principal import Principal, principal_for
-from pdp.auth.rejections import CredentialRejected
+from pdp.auth.principal import CredentialRejected, Principal, principal_for
 from pdp.domain.access import ALL_TENANTS, expand_roles
 from pdp.domain.tenant import is_tenant_id
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pdp.auth.jwks import KeySet
-    from pdp.auth.rejections import Why
+    from pdp.auth.principal import RejectionReason
 
 MAX_TOKEN_LENGTH: Final = 8192
 MAX_KID_LENGTH: Final = 256
@@ -33,9 +36,9 @@ MAX_SUBJECT_LENGTH: Final = 256
 MAX_TENANTS: Final = 1000
 
 VERIFIED_TTL_S: Final = 60.0
-"""How long a token counts without its signature being checked again; never beyond its expiry."""
+"""How long a verified token is cached; never beyond its expiry."""
 
-REFUSED_TTL_S: Final = 10.0
+REJECTED_TTL_S: Final = 10.0
 MAX_CACHED: Final = 10_000
 
 _REQUIRED: Final = ("exp", "iss", "aud", "sub")
@@ -43,13 +46,13 @@ _REQUIRED: Final = ("exp", "iss", "aud", "sub")
 
 @dataclass(frozen=True, slots=True)
 class TokenRules:
-    """What a token must say, and where it says who its subject is.
+    """The requirements on tokens, and the claims with roles and tenants.
 
     Attributes:
-        issuer, audience: what `iss` and `aud` must be.
-        leeway_s: by how much clocks may differ.
-        roles_claim: lists roles, as a list or separated by spaces.
-        tenants_claim: lists tenants in the same way; `*` stands for all.
+        issuer, audience: the required values of `iss` and `aud`.
+        leeway_s: the accepted difference of clocks.
+        roles_claim: the claim with the roles, as a list or separated by spaces.
+        tenants_claim: the claim with the tenants, in the same form; `*` means all tenants.
     """
 
     issuer: str
@@ -59,7 +62,7 @@ class TokenRules:
     tenants_claim: str = "tenants"
 
 
-class _Verified:
+class _VerifiedToken:
     __slots__ = ("expires_at", "principal")
 
     def __init__(self, principal: Principal, expires_at: float) -> None:
@@ -67,7 +70,7 @@ class _Verified:
         self.expires_at = expires_at
 
 
-def _until(_digest: bytes, verified: _Verified, now: float) -> float:
+def _until(_digest: bytes, verified: _VerifiedToken, now: float) -> float:
     return min(now + VERIFIED_TTL_S, verified.expires_at)
 
 
@@ -78,51 +81,55 @@ class TokenVerifier:
         self,
         rules: TokenRules,
         keys: Callable[[], KeySet],
-        unknown_key: Callable[[], None],
+        report_unknown_key: Callable[[], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Args:
-        rules: what tokens must say.
-        keys: returns the keys that count: the same set until they change.
-        unknown_key: told of a token that is signed by a key not among them.
-        clock: tells what is cached when it expires.
+        """Initialises the verifier.
+
+        Args:
+            rules: the requirements on tokens.
+            keys: returns the valid keys: the same set until they change.
+            report_unknown_key: called if a token's key is not in the set.
+            clock: returns the time for the caches, in seconds since the epoch.
         """
         self._rules = rules
         self._keys = keys
-        self._unknown_key = unknown_key
-        self._seen = keys()
-        self._verified: TLRUCache[bytes, _Verified] = TLRUCache(MAX_CACHED, _until, clock)
-        self._refused: TTLCache[bytes, Why] = TTLCache(MAX_CACHED, REFUSED_TTL_S, clock)
+        self._report_unknown_key = report_unknown_key
+        self._last_keys = keys()
+        self._verified: TLRUCache[bytes, _VerifiedToken] = TLRUCache(MAX_CACHED, _until, clock)
+        self._rejected: TTLCache[bytes, RejectionReason] = TTLCache(
+            MAX_CACHED, REJECTED_TTL_S, clock
+        )
 
     def principal_of(self, token: str) -> Principal:
         """Returns the subject of a token.
 
         Raises:
-            Refused: the token does not count.
+            CredentialRejected: the token is not valid.
         """
         if len(token) > MAX_TOKEN_LENGTH or not token.isascii():
             raise CredentialRejected("malformed")
         keys = self._keys()
-        if keys is not self._seen:  # what old keys have signed, new ones may not have
+        if keys is not self._last_keys:  # cached results belong to the old keys
             self._verified.clear()
-            self._refused.clear()
-            self._seen = keys
+            self._rejected.clear()
+            self._last_keys = keys
         digest = hashlib.sha256(token.encode()).digest()
-        found = self._verified.get(digest)
-        if found is not None:
-            return found.principal
-        why = self._refused.get(digest)
-        if why is not None:
-            raise CredentialRejected(why)
+        known = self._verified.get(digest)
+        if known is not None:
+            return known.principal
+        reason = self._rejected.get(digest)
+        if reason is not None:
+            raise CredentialRejected(reason)
         try:
             verified = self._verify(token, keys)
-        except CredentialRejected as refusal:
-            self._refused[digest] = refusal.why
+        except CredentialRejected as rejection:
+            self._rejected[digest] = rejection.reason
             raise
         self._verified[digest] = verified
         return verified.principal
 
-    def _verify(self, token: str, keys: KeySet) -> _Verified:
+    def _verify(self, token: str, keys: KeySet) -> _VerifiedToken:
         key = self._key(token, keys)
         try:
             claims: dict[str, Any] = jwt.decode(
@@ -139,10 +146,10 @@ class TokenVerifier:
             raise CredentialRejected("expired") from None
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
             raise CredentialRejected("invalid") from None
-        return _Verified(self._principal(claims), expires_at)
+        return _VerifiedToken(self._principal(claims), expires_at)
 
     def _key(self, token: str, keys: KeySet) -> Any:
-        """Returns the key that the token says to be signed by, if that is one of ours."""
+        """Returns the key that the token names."""
         try:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, ValueError, RecursionError):
@@ -153,7 +160,7 @@ class TokenVerifier:
         algorithm = header.get("alg")
         key = keys.find(kid, algorithm) if isinstance(algorithm, str) else None
         if key is None:
-            self._unknown_key()
+            self._report_unknown_key()
             raise CredentialRejected("unknown")
         return key
 
@@ -161,20 +168,20 @@ class TokenVerifier:
         subject = claims["sub"]
         if not 0 < len(subject) <= MAX_SUBJECT_LENGTH or not subject.isprintable():
             raise CredentialRejected("invalid")
-        roles = expand_roles(_listed(claims.get(self._rules.roles_claim, ())))
-        named = _listed(claims.get(self._rules.tenants_claim, ()))
-        if ALL_TENANTS in named:
+        roles = expand_roles(_values(claims.get(self._rules.roles_claim, ())))
+        tenants = _values(claims.get(self._rules.tenants_claim, ()))
+        if ALL_TENANTS in tenants:
             return principal_for(f"jwt:{subject}", roles, None)
-        if len(named) > MAX_TENANTS or not all(map(is_tenant_id, named)):
+        if len(tenants) > MAX_TENANTS or not all(map(is_tenant_id, tenants)):
             raise CredentialRejected("invalid")
-        return principal_for(f"jwt:{subject}", roles, frozenset(named))
+        return principal_for(f"jwt:{subject}", roles, frozenset(tenants))
 
 
-def _listed(claim: Any) -> list[str]:
-    """Returns what a claim lists.
+def _values(claim: Any) -> list[str]:
+    """Returns the values of a claim that is a list of strings, or words in one string.
 
     Raises:
-        Refused: it is no list of strings, and no string.
+        CredentialRejected: the claim has another type.
     """
     if isinstance(claim, str):
         return claim.split()

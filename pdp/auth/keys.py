@@ -1,8 +1,7 @@
-"""API keys to principals, from memory: keys are in the platform's policies, as they are in force.
+"""The principals of API keys, from memory: the platform's policies in force include the keys.
 
-Nothing is cached: a key is looked up by its prefix, hashed and compared, which takes less than a
-look-up in a cache. So a key that is revoked counts no more from the moment that its change is in
-force, in every worker.
+Nothing is cached. A key is looked up by its prefix, hashed and compared, which is faster than a
+cache. So a revoked key is refused as soon as its change is in force, in every worker.
 """
 
 from __future__ import annotations
@@ -11,8 +10,7 @@ import time
 from hmac import compare_digest
 from typing import TYPE_CHECKING, NamedTuple
 
-from pdp.auth.principal import Principal, principal_for
-from pdp.auth.rejections import CredentialRejected
+from pdp.auth.principal import CredentialRejected, Principal, principal_for
 from pdp.domain.access import ALL_TENANTS, expand_roles
 from pdp.domain.api_key import KEY_LENGTH, PREFIX_LENGTH, digest
 
@@ -22,49 +20,61 @@ if TYPE_CHECKING:
     from pdp.domain.api_key import ApiKey
 
 
-class _Held(NamedTuple):
+class _KeyEntry(NamedTuple):
     digest: bytes
-    until: float
+    expires_at: float
     principal: Principal
 
 
 class KeyRing:
-    """The API keys that count."""
+    """The valid API keys."""
 
-    def __init__(self, keys: Callable[[], Mapping[str, ApiKey]]) -> None:
-        """Takes what returns the keys in force by id: the same mapping until one changes."""
+    def __init__(
+        self,
+        keys: Callable[[], Mapping[str, ApiKey]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Initialises the key ring.
+
+        Args:
+            keys: returns the keys in force by id: the same mapping until a key changes.
+            clock: returns the time, in seconds since the epoch.
+        """
         self._keys = keys
-        self._seen: Mapping[str, ApiKey] = {}
-        self._held: dict[str, _Held] = {}
+        self._clock = clock
+        self._last_keys: Mapping[str, ApiKey] = {}
+        self._entries: dict[str, _KeyEntry] = {}
 
     def __len__(self) -> int:
-        """How many keys count."""
-        now = time.time()
+        """Returns how many keys are valid."""
+        now = self._clock()
         return sum(
             any(key.expiry_of(secret) > now for secret in key.secrets)
             for key in self._keys().values()
         )
 
     def principal_of(self, key: str) -> Principal:
-        """Returns who holds a key.
+        """Returns the principal of a key.
 
         Raises:
-            Refused: nobody does, or it counts no more.
+            CredentialRejected: the key is unknown or has expired.
         """
         keys = self._keys()
-        if keys is not self._seen:
-            self._held, self._seen = _by_prefix(keys), keys
-        held = self._held.get(key[:PREFIX_LENGTH])
-        if held is None or len(key) != KEY_LENGTH or not compare_digest(digest(key), held.digest):
+        if keys is not self._last_keys:
+            self._entries, self._last_keys = _by_prefix(keys), keys
+        entry = self._entries.get(key[:PREFIX_LENGTH])
+        if entry is None or len(key) != KEY_LENGTH or not compare_digest(digest(key), entry.digest):
             raise CredentialRejected("unknown")
-        if held.until <= time.time():
+        if entry.expires_at <= self._clock():
             raise CredentialRejected("expired")
-        return held.principal
+        return entry.principal
 
 
-def _by_prefix(keys: Mapping[str, ApiKey]) -> dict[str, _Held]:
+def _by_prefix(keys: Mapping[str, ApiKey]) -> dict[str, _KeyEntry]:
     return {
-        secret.prefix: _Held(bytes.fromhex(secret.sha256), key.expiry_of(secret), _principal(key))
+        secret.prefix: _KeyEntry(
+            bytes.fromhex(secret.sha256), key.expiry_of(secret), _principal(key)
+        )
         for key in keys.values()
         for secret in key.secrets
     }

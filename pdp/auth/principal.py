@@ -1,9 +1,9 @@
-"""Who calls, and how that is found out."""
+"""Principals, and the interface of authentication."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from pdp.domain.access import ADMIN, INCLUDED_ROLES
 from pdp.domain.tenant import DEFAULT_TENANT
@@ -11,16 +11,27 @@ from pdp.domain.tenant import DEFAULT_TENANT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+RejectionReason = Literal["missing", "malformed", "unknown", "expired", "invalid"]
+"""Why a credential is rejected, for metrics. The caller does not get it."""
+
+
+class CredentialRejected(Exception):
+    """A credential is not valid."""
+
+    def __init__(self, reason: RejectionReason) -> None:
+        super().__init__(reason)
+        self.reason: RejectionReason = reason
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who calls.
+    """A caller.
 
     Attributes:
-        name: as it is written into the change log.
-        tenants: the tenants that it may act for; None for all, and for what they share.
-        tenant_id: the tenant that it acts for where a call names none; empty where it must.
-        roles: all that it has, those that others include too.
+        name: the caller's name in the change log.
+        tenants: the tenants that it may act for; None for all tenants and the platform.
+        tenant_id: the tenant that it acts for if a call names none; empty if a call must name one.
+        roles: its roles, with the roles that they include.
     """
 
     name: str
@@ -29,7 +40,7 @@ class Principal:
     roles: frozenset[str] = frozenset()
 
     def may_act_for(self, tenant_id: str) -> bool:
-        """Whether it may act for the tenant."""
+        """Returns whether the principal may act for the tenant."""
         return self.tenants is None or tenant_id in self.tenants
 
 
@@ -37,10 +48,10 @@ ANONYMOUS: Final = Principal("anonymous")
 
 
 def principal_for(name: str, roles: frozenset[str], tenants: frozenset[str] | None) -> Principal:
-    """Returns a principal that acts for its only tenant where a call names none.
+    """Returns a principal with the tenant for calls that name none.
 
-    One for all tenants acts for `default` then, as development mode does; one for several has to be
-    told.
+    A principal for one tenant acts for that tenant. A principal for all tenants acts for `default`,
+    as in development mode. A principal for several tenants has to name one in each call.
     """
     tenant_id = DEFAULT_TENANT if tenants is None else ""
     if tenants is not None and len(tenants) == 1:
@@ -49,31 +60,31 @@ def principal_for(name: str, roles: frozenset[str], tenants: frozenset[str] | No
 
 
 class Authenticator(Protocol):
-    """Finds out who calls."""
+    """Identifies the caller."""
 
     def authenticate(self, metadata: Mapping[str, str], peer: tuple[str, ...] = ()) -> Principal:
         """Returns the principal of a call.
 
         Args:
-            metadata: with its credentials; names in lower case.
-            peer: the names in the client's certificate, where the connection has one.
+            metadata: the headers of the call, with credentials; names in lower case.
+            peer: the names in the client's certificate; empty if the connection has none.
 
         Raises:
-            Unauthenticated: there is no credential, or it does not count.
+            Unauthenticated: the call has no credential, or an invalid one.
         """
 
 
 class DevelopmentAuthenticator:
-    """Takes everyone for an admin of every tenant (`PDP_AUTH=dev`).
+    """Treats every caller as an admin of every tenant (`PDP_AUTH=dev`).
 
-    Safe only on a loopback address, where `pdp.config` refuses any other, and for whoever has the
-    database itself.
+    This is safe only on a loopback address (`pdp.config` refuses others), and in a process that has
+    the database itself.
     """
 
     def __init__(self, name: str = "dev-admin") -> None:
-        """Takes the name that is written into the change log."""
+        """Takes the caller's name for the change log."""
         self._admin = principal_for(name, INCLUDED_ROLES[ADMIN], None)
 
     def authenticate(self, metadata: Mapping[str, str], peer: tuple[str, ...] = ()) -> Principal:
-        """Returns the development admin, with any credential or none."""
+        """Returns the development admin, with or without a credential."""
         return self._admin

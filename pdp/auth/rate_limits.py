@@ -1,4 +1,4 @@
-"""How often one principal may call: a token bucket for each (docs/access.md)."""
+"""Rate limits of principals: a token bucket for each (docs/access.md)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_BUCKETS: Final = 10_000
-"""Principals that are remembered; the one that has not called for longest begins anew."""
+"""Principals with a bucket. The least recent one is evicted and starts with a full bucket again."""
 
 
-class Rates:
-    """Lets each principal call `per_s` times a second on average, and `burst` times at once.
+class RateLimiter:
+    """Allows each principal `per_s` calls per second on average, and `burst` calls at once.
 
-    A call passes while there is a token. A batch is worth as many as it has items; where that is
-    more than there are, it passes all the same and leaves a debt.
+    A call is allowed while the bucket has a token. A batch costs as many tokens as it has items. It
+    is allowed even if that is more than the bucket has, and leaves a debt.
     """
 
     def __init__(
@@ -32,10 +32,10 @@ class Rates:
         self._buckets: LRUCache[str, list[float]] = LRUCache(MAX_BUCKETS)
 
     def take(self, name: str) -> None:
-        """Takes the token of a call of the principal `name`.
+        """Takes the token for a call of the principal `name`.
 
         Raises:
-            RateLimited: there is none left.
+            RateLimited: the bucket is empty.
         """
         now = self._clock()
         bucket = self._buckets.get(name)
@@ -53,8 +53,8 @@ class Rates:
             )
         bucket[0] = tokens - 1
 
-    def charge(self, name: str, worth: int) -> None:
-        """Takes `worth` tokens more of a call that has passed, if need be as a debt."""
+    def charge(self, name: str, tokens: int) -> None:
+        """Takes more tokens for a call that was allowed, if necessary as a debt."""
         bucket = self._buckets.get(name)
-        if bucket is not None and worth > 0:
-            bucket[0] -= worth
+        if bucket is not None and tokens > 0:
+            bucket[0] -= tokens

@@ -1,15 +1,14 @@
-"""Decision cases: requests and what they must come to, as YAML that anyone can read.
+"""Decision cases: requests and their expected decisions, as readable YAML.
 
-A file is one suite: policies, and cases that are judged under them. `load` reads suites, `run`
-judges them on a `CaseTarget`, and `tests/cases` has examples. `schema.json` is for editors; what a
-request, a policy and an expectation may hold is read from the contracts themselves, so an unknown
-key anywhere fails the case that has it.
+A file is one suite: policies, and cases that are run under them. `load` reads a suite, `run` runs
+it on a `CaseTarget`, and `tests/cases` has examples. `schema.json` is for editors. Requests,
+policies and expectations are checked against the contracts, so a case with an unknown key fails.
 """
 
 from __future__ import annotations
 
 from pdp.cases.loader import CasesUnreadable, find, load
-from pdp.cases.model import Case, Difference, Error, Result, Suite, SuiteResult
+from pdp.cases.model import Case, Difference, ExpectedError, Result, Suite, SuiteResult
 from pdp.cases.runner import run
 from pdp.cases.targets import CaseTarget, ClientTarget, EngineTarget
 
@@ -20,7 +19,7 @@ __all__ = [
     "ClientTarget",
     "Difference",
     "EngineTarget",
-    "Error",
+    "ExpectedError",
     "Result",
     "Suite",
     "SuiteResult",

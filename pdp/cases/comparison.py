@@ -1,4 +1,4 @@
-"""Compares an answer with the part of it that a case expects."""
+"""Compares a response with the part of it that a case expects."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ABSENT: Final = "(absent)"
-"""Stands in a difference for a value that is not there."""
+"""In a difference: the value does not exist."""
 
 OTHERS: Final = "..."
-"""Stands in an expected list for any entries, or none."""
+"""In an expected list: any number of entries."""
 
 
 def differences(expected: Any, actual: Any, path: str = "") -> Iterator[Difference]:
-    """Yields what of `expected` is not so in `actual`.
+    """Yields the differences between `expected` and `actual`.
 
-    Objects may have more than is expected; lists may where `...` stands in them, and their order
-    counts. An expected null stands for a value that is not there, and a text in place of a match or
-    a warning for the id or the name of its policy.
+    - Objects may have more members than expected.
+    - Lists must have the expected entries in order. `...` matches any number of entries.
+    - An expected null means that the value does not exist.
+    - A text in place of a match or a warning is the id or the name of its policy.
     """
     if isinstance(expected, dict) and isinstance(actual, dict):
         for key, value in expected.items():
             yield from differences(value, actual.get(key), f"{path}.{key}" if path else key)
     elif isinstance(expected, list) and isinstance(actual, list):
-        yield from _of_lists(expected, actual, path)
+        yield from _list_differences(expected, actual, path)
     elif isinstance(expected, str) and isinstance(actual, dict):
         if expected not in {actual.get("policy_id"), actual.get("name")}:
             yield Difference(path, expected, _brief(actual))
@@ -35,36 +36,36 @@ def differences(expected: Any, actual: Any, path: str = "") -> Iterator[Differen
         yield Difference(path, expected, ABSENT if actual is None else actual)
 
 
-def _of_lists(expected: list[Any], actual: list[Any], path: str) -> Iterator[Difference]:
+def _list_differences(expected: list[Any], actual: list[Any], path: str) -> Iterator[Difference]:
     if OTHERS in expected:
-        if not _fits(expected, actual):
+        if not _list_matches(expected, actual):
             yield Difference(path, expected, [_brief(each) for each in actual])
     elif len(expected) != len(actual):
         yield Difference(path, expected, [_brief(each) for each in actual])
     else:
-        for index, (value, found) in enumerate(zip(expected, actual, strict=True)):
-            yield from differences(value, found, f"{path}[{index}]")
+        for index, (value, entry) in enumerate(zip(expected, actual, strict=True)):
+            yield from differences(value, entry, f"{path}[{index}]")
 
 
-def _fits(expected: list[Any], actual: list[Any]) -> bool:
-    """Whether `actual` is as `expected`, with any entries where that has `...`."""
+def _list_matches(expected: list[Any], actual: list[Any]) -> bool:
+    """Returns whether `actual` matches `expected`, in which `...` matches any entries."""
     if not expected:
         return not actual
     first, rest = expected[0], expected[1:]
     if first == OTHERS:
-        return any(_fits(rest, actual[skipped:]) for skipped in range(len(actual) + 1))
+        return any(_list_matches(rest, actual[skipped:]) for skipped in range(len(actual) + 1))
     if not actual or any(differences(first, actual[0])):
         return False
-    return _fits(rest, actual[1:])
+    return _list_matches(rest, actual[1:])
 
 
 def _same(expected: Any, actual: Any) -> bool:
-    """Whether two JSON values are equal; 1 and 1.0 are, 1 and true are not."""
+    """Returns whether two JSON values are equal. 1 equals 1.0, but not true."""
     return isinstance(expected, bool) is isinstance(actual, bool) and bool(expected == actual)
 
 
 def _brief(value: Any) -> Any:
-    """Returns what tells a match or a warning from others; other values as they are."""
+    """Returns the name or id of a match or a warning; other values unchanged."""
     if not isinstance(value, dict):
         return value
     return value.get("name") or value.get("policy_id") or value

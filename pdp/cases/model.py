@@ -1,4 +1,4 @@
-"""What a suite is made of, and what running it comes to."""
+"""The parts of a suite, and the results of running it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ class CaseStep(NamedTuple):
     Attributes:
         rpc: for instance `CreateStaticPolicy`.
         body: its request, as JSON.
-
     """
 
     rpc: str
     body: JsonObject
 
 
-class Error(NamedTuple):
-    """The error that a request must be refused with; `field` is empty for any."""
+class ExpectedError(NamedTuple):
+    """The expected error of a request; `field` is empty for any field."""
 
     code: str
     field: str = ""
@@ -34,19 +33,18 @@ class Error(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A request, and the decision or the error that it must come to.
+    """A request, and the expected decision or error.
 
     Attributes:
-        name: unique within its suite.
-        why: what is shown by it, in one line.
-        before: requests that are decided first, whatever they come to.
+        name: unique within the suite.
+        why: what the case shows, in one line.
+        before: requests that are decided first; their outcome is ignored.
         request: a DecideRequest, as JSON.
-        expect: the part of the DecideResponse that matters.
-        error: in place of `expect`.
-        tenant: asks as another tenant, that has none of the suite's policies; empty for the
-            suite's own.
-        problems: why it cannot be run; such a case fails.
-
+        expect: the relevant part of the DecideResponse.
+        error: the expected error, in place of `expect`.
+        tenant: another tenant for the request, without the suite's policies; empty for the
+            suite's own tenant.
+        problems: why the case cannot be run; a case with problems fails.
     """
 
     name: str
@@ -54,14 +52,14 @@ class Case:
     request: JsonObject = field(default_factory=dict)
     before: tuple[JsonObject, ...] = ()
     expect: JsonObject | None = None
-    error: Error | None = None
+    error: ExpectedError | None = None
     tenant: str = ""
     problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """The cases of one file, with the policies that they are judged under."""
+    """The cases of one file, and the steps that put their policies in force."""
 
     name: str
     description: str
@@ -71,7 +69,7 @@ class Suite:
 
 
 class Difference(NamedTuple):
-    """One value that is not as it must be, and where it stands in the answer."""
+    """A value that is not as expected, with its path in the response."""
 
     path: str
     expected: Any
@@ -80,7 +78,7 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a case came to. It has passed where there are neither differences nor a problem."""
+    """The result of a case. The case passed if there are no differences and no problem."""
 
     case: Case
     differences: tuple[Difference, ...] = ()
@@ -89,18 +87,18 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        """Whether the answer was as it must be."""
+        """Whether the response was as expected."""
         return not (self.differences or self.problem)
 
 
 @dataclass(frozen=True, slots=True)
 class SuiteResult:
-    """What a suite came to."""
+    """The results of a suite."""
 
     suite: Suite
     results: tuple[Result, ...]
 
     @property
     def failures(self) -> tuple[Result, ...]:
-        """The cases that failed."""
+        """The results of the cases that failed."""
         return tuple(result for result in self.results if not result.passed)

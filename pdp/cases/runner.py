@@ -23,35 +23,33 @@ _MAX_NAME: Final = 60
 
 
 def run(suite: Suite, target: CaseTarget) -> SuiteResult:
-    """Judges a suite's cases under its policies, which are out of force again afterwards.
+    """Runs a suite's cases under its policies, and removes the policies afterwards.
 
-    The suite gets a tenant of its own that nobody has used before.
+    The suite gets a new tenant.
 
     Raises:
-        CallFailed: the target is not there to be asked.
-
+        CallFailed: the target cannot be reached.
     """
-    with_policies = Installed(suite, target)
+    installed = InstalledSuite(suite, target)
     try:
-        return SuiteResult(suite, tuple(with_policies.results()))
+        return SuiteResult(suite, tuple(installed.results()))
     finally:
-        with_policies.remove()
+        installed.remove()
 
 
-class Installed:
+class InstalledSuite:
     """A suite with its policies in force on a target."""
 
     def __init__(self, suite: Suite, target: CaseTarget) -> None:
         """Puts the policies in force.
 
         Raises:
-            CallFailed: the target is not there to be asked.
-
+            CallFailed: the target cannot be reached.
         """
         self.suite = suite
-        self.tenant_id = _fresh_tenant(suite.name)
+        self.tenant_id = _new_tenant(suite.name)
         self._target = target
-        self._undo: list[tuple[str, JsonObject]] = []
+        self._removals: list[tuple[str, JsonObject]] = []
         self._revision = 0
         self._problem = ""
         try:
@@ -63,37 +61,36 @@ class Installed:
 
     def _install(self) -> None:
         earlier: list[tuple[str, JsonObject]] = []
-        for name, written in self.suite.steps:
+        for name, entry in self.suite.steps:
             section = _BY_CREATE[name]
-            body = section.refer(written, earlier)
+            body = section.resolve(entry, earlier)
             answer, revision = self._target.administer(self.tenant_id, name, body)
-            self._undo.append((section.delete, section.identify(body, answer)))
+            self._removals.append((section.delete, section.identify(body, answer)))
             self._revision = max(self._revision, revision)
             earlier.append((name, answer))
 
     def remove(self) -> None:
-        """Takes the policies out of force, the last one first."""
-        while self._undo:
-            name, body = self._undo.pop()
+        """Removes the policies, the last one first."""
+        while self._removals:
+            name, body = self._removals.pop()
             self._target.administer(self.tenant_id, name, body)
 
     def results(self) -> Iterator[Result]:
-        """Yields what each case comes to."""
+        """Yields the result of each case."""
         for case in self.suite.cases:
-            yield self.judge(case)
+            yield self.run_case(case)
 
-    def judge(self, case: Case) -> Result:
-        """Returns what a case comes to.
+    def run_case(self, case: Case) -> Result:
+        """Returns the result of a case.
 
         Raises:
-            CallFailed: the target is not there to be asked.
-
+            CallFailed: the target cannot be reached.
         """
         problem = "; ".join(filter(None, (*case.problems, self._problem)))
         if problem:
             return Result(case, problem=problem)
         tenant_id = f"{self.tenant_id}.{case.tenant}" if case.tenant else self.tenant_id
-        # Whoever answers must have seen the policies, though another worker have taken them.
+        # Another worker may answer, which must have loaded the policies.
         request = {"min_revision": self._revision, **case.request}
         begin = time.perf_counter()
         try:
@@ -102,7 +99,7 @@ class Installed:
             begin = time.perf_counter()
             answer = self._target.decide(tenant_id, request)
         except CallFailed as failure:
-            return _of_failure(case, failure, time.perf_counter() - begin)
+            return _failure_result(case, failure, time.perf_counter() - begin)
         seconds = time.perf_counter() - begin
         if case.error is not None:
             brief = {key: answer.get(key) for key in ("outcome", "reason_code")}
@@ -110,20 +107,20 @@ class Installed:
         return Result(case, tuple(differences(case.expect, answer)), seconds=seconds)
 
 
-def _of_failure(case: Case, failure: CallFailed, seconds: float) -> Result:
+def _failure_result(case: Case, failure: CallFailed, seconds: float) -> Result:
     if case.error is None:
         if failure.unavailable:
             raise failure
         return Result(case, problem=f"{failure.code}: {failure.message}", seconds=seconds)
-    found: list[Difference] = []
+    unexpected: list[Difference] = []
     if failure.code != case.error.code:
-        found.append(Difference("error.code", case.error.code, failure.code))
+        unexpected.append(Difference("error.code", case.error.code, failure.code))
     fields = [field for field, _ in failure.details]
     if case.error.field and case.error.field not in fields:
-        found.append(Difference("error.field", case.error.field, ", ".join(fields) or ABSENT))
-    return Result(case, tuple(found), seconds=seconds)
+        unexpected.append(Difference("error.field", case.error.field, ", ".join(fields) or ABSENT))
+    return Result(case, tuple(unexpected), seconds=seconds)
 
 
-def _fresh_tenant(name: str) -> str:
+def _new_tenant(name: str) -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:_MAX_NAME]
     return f"test-{slug}-{secrets.token_hex(6)}"

@@ -1,7 +1,7 @@
-"""Makes `schema.json`, which editors check and complete cases by.
+"""Generates `schema.json`, with which editors check and complete cases.
 
-Requests, policies and expectations are taken from the contracts' descriptors. `python -m
-pdp.cases.schema` writes the file; a test fails where it is stale.
+Requests, policies and expectations come from the contracts' descriptors. `python -m
+pdp.cases.schema` writes the file. A test fails if the file is out of date.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ def schema() -> dict[str, Any]:
             "why": {**_TEXT, "description": "What the case shows, in one line."},
             "tenant": {
                 **_TEXT,
-                "description": "Asks as another tenant, without the suite's policies.",
+                "description": "Another tenant for the request, without the suite's policies.",
             },
             "before": {
                 "type": "array",
                 "items": _message(rpc("Decide").request.DESCRIPTOR),
-                "description": "Requests that are decided first, whatever they come to.",
+                "description": "Requests that are decided first; their outcome is ignored.",
             },
             "request": {"type": "object"},
             "expect": _message(rpc("Decide").response.DESCRIPTOR),
@@ -60,7 +60,7 @@ def schema() -> dict[str, Any]:
         "name",
         "why",
     )
-    # A request that must be refused may be wrong in any way.
+    # A request that must be refused may have any fault.
     request = _message(rpc("Decide").request.DESCRIPTOR)
     case["oneOf"] = [
         {"required": ["expect"], "properties": {"request": request}},
@@ -69,7 +69,7 @@ def schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Decision cases",
-        "description": "Requests and what they must come to. Run with `pdp test`.",
+        "description": "Requests and their expected decisions. Run with `pdp test`.",
         **_object(
             {
                 "suite": _TEXT,
@@ -92,12 +92,12 @@ def _section(key: str) -> dict[str, Any]:
 
 
 def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
-    made: dict[str, Any] = {
+    schema: dict[str, Any] = {
         "type": "object",
         "additionalProperties": False,
         "properties": properties,
     }
-    return {**made, "required": list(required)} if required else made
+    return {**schema, "required": list(required)} if required else schema
 
 
 def _message(descriptor: Any) -> dict[str, Any]:
@@ -106,24 +106,24 @@ def _message(descriptor: Any) -> dict[str, Any]:
 
 def _field(field: FieldDescriptor) -> dict[str, Any]:
     field = bare_list(field) or field
-    one = _one(field)
+    value = _value(field)
     if not field.is_repeated:
-        return one
-    return {"type": ["array", "null"], "items": {"anyOf": [{"const": OTHERS}, one]}}
+        return value
+    return {"type": ["array", "null"], "items": {"anyOf": [{"const": OTHERS}, value]}}
 
 
-def _one(field: FieldDescriptor) -> dict[str, Any]:
+def _value(field: FieldDescriptor) -> dict[str, Any]:
     if field.enum_type is not None:
         prefix = field.enum_type.values[0].name.removesuffix("UNSPECIFIED")
         return {"enum": [value.name.removeprefix(prefix) for value in field.enum_type.values[1:]]}
     if field.message_type is None:
         kind = _SCALARS[_TYPE_NAMES[field.type]]
-        # Null stands for a value that is not there, which only these fields can lack.
+        # Null means that the value does not exist, which is possible only for these fields.
         return {"type": [kind, "null"] if field.has_presence else kind}
     name = field.message_type.full_name
     if name in _ANYTHING:
         anything = dict(_ANYTHING[name])
-        # A document may be expected not to be there, as a scalar may.
+        # A case may expect that a document does not exist, as for a scalar.
         return {"anyOf": [anything, {"type": "null"}]} if anything else anything
     message = _message(field.message_type)
     return {"anyOf": [_TEXT, message]} if name in _BY_POLICY else message

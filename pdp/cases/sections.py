@@ -1,7 +1,10 @@
-"""The keys that a suite may have under `policies`, one for each system of policies.
+"""The keys that a suite may have under `policies`, one or more for each policy system.
 
-To add a system: one more entry. Its policies are put in force by the RPCs that its users call, so
-what an entry may hold is what the RPC's request may hold.
+To add a policy system, add an entry to `SECTIONS`. The policies are put in force by the RPCs that
+users call, so an entry may have the fields of the RPC's request.
+
+Entities get their ids only during a run. So suites refer to policies by name, and the functions
+`_resolve_…` replace names by ids.
 """
 
 from __future__ import annotations
@@ -9,12 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from pdp.cases.compliance_names import (
-    bundle_by_name,
-    group_by_name,
-    rule_by_name,
-    rules_by_name,
-)
+from pdp.catalog.compliance import bundle_id, bundle_rule_id
+from pdp.catalog.dlp import rule_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,29 +21,28 @@ if TYPE_CHECKING:
     from pdp.cases.model import JsonObject
 
 
-def _as_it_is(body: JsonObject, earlier: Sequence[tuple[str, JsonObject]]) -> JsonObject:
+def _resolve_nothing(body: JsonObject, earlier: Sequence[tuple[str, JsonObject]]) -> JsonObject:
     return body
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """How the entries under one key are put in force, and out of it.
+    """How entries under one key are put in force and removed.
 
     Attributes:
         create: the RPC that puts an entry in force; the entry is its request.
-        delete: the RPC that takes it out of force.
-        identify: returns the request of `delete`, from the entry and the answer of `create`.
-        aliases: names that entries have, by what the RPC's request calls them.
-        refer: returns an entry with the ids of what it names, from the calls before it: the RPC and
-            the answer of each.
-
+        delete: the RPC that removes it.
+        identify: returns the request of `delete`, from the entry and the response of `create`.
+        aliases: key names in suites, with the field of the RPC's request that each stands for.
+        resolve: returns an entry with ids in place of names, from the earlier calls: the RPC and
+            the response of each.
     """
 
     create: str
     delete: str
     identify: Callable[[JsonObject, JsonObject], JsonObject]
     aliases: Mapping[str, str]
-    refer: Callable[[JsonObject, Sequence[tuple[str, JsonObject]]], JsonObject] = _as_it_is
+    resolve: Callable[[JsonObject, Sequence[tuple[str, JsonObject]]], JsonObject] = _resolve_nothing
 
 
 def _policy_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
@@ -60,7 +58,7 @@ def _customer_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
 
 
 def _default_org_policy(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
-    """There is always an org policy: it is taken out of force by the default one."""
+    """An org policy cannot be deleted: the default one replaces it."""
     return {
         "logging_level": "standard",
         "frameworks": {"gdpr": True, "ai_act": True, "soc2": False},
@@ -70,7 +68,7 @@ def _default_org_policy(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
 
 
 def _default_settings(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
-    """There are always settings: they are taken out of force by the default ones."""
+    """Settings cannot be deleted: the default ones replace them."""
     return {"failure_mode": "closed", "unknown_customer": "block"}
 
 
@@ -88,16 +86,16 @@ def _user_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
 
 
 def _empty_chain(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
-    """The org's chain cannot be deleted: an empty one takes it out of force."""
+    """The org's chain cannot be deleted: an empty one replaces it."""
     return {"packs": []}
 
 
-def _packs_by_name(body: JsonObject, earlier: Sequence[tuple[str, JsonObject]]) -> JsonObject:
-    """A chain may name the suite's packs by their names, since their ids are not known before."""
-    made = [_of_pack(answer) for name, answer in earlier if name == "CreatePolicyPack"]
-    ids = {pack["name"]: pack["id"] for pack in made}
-    packs = [{**each, "id": ids.get(each["id"], each["id"])} for each in body.get("packs", ())]
-    return {**body, "packs": packs}
+def _resolve_packs(body: JsonObject, earlier: Sequence[tuple[str, JsonObject]]) -> JsonObject:
+    """Replaces the names of the suite's packs in a chain."""
+    packs = [_of_pack(answer) for name, answer in earlier if name == "CreatePolicyPack"]
+    ids = {pack["name"]: pack["id"] for pack in packs}
+    entries = [{**each, "id": ids.get(each["id"], each["id"])} for each in body.get("packs", ())]
+    return {**body, "packs": entries}
 
 
 def _of_model(answer: JsonObject) -> JsonObject:
@@ -119,12 +117,12 @@ def _limit_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
     return {"limit_id": limit["id"]}
 
 
-def _models_by_name(body: JsonObject, earlier: Sequence[tuple[str, JsonObject]]) -> JsonObject:
-    """A switch may name the suite's models as `provider/model_id`."""
-    made = [_of_model(answer) for name, answer in earlier if name == "CreateModelConfig"]
-    ids = {f"{model['provider']}/{model['model_id']}": model["id"] for model in made}
-    named = body.get("model_config_id", "")
-    return {**body, "model_config_id": ids.get(named, named)}
+def _resolve_models(body: JsonObject, earlier: Sequence[tuple[str, JsonObject]]) -> JsonObject:
+    """Replaces `provider/model_id` of the suite's models in a kill switch."""
+    models = [_of_model(answer) for name, answer in earlier if name == "CreateModelConfig"]
+    ids = {f"{model['provider']}/{model['model_id']}": model["id"] for model in models}
+    name = body.get("model_config_id", "")
+    return {**body, "model_config_id": ids.get(name, name)}
 
 
 def _dlp_rule_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
@@ -142,7 +140,7 @@ def _same_bundle(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
 
 
 def _same_rule(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
-    """It stays as it was set: no other suite has this tenant."""
+    """The settings stay: no other suite uses this tenant."""
     return dict(body)
 
 
@@ -151,11 +149,64 @@ def _group_id(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
     return {"group_id": group["id"]}
 
 
+_BUNDLE: Final = "CreateComplianceBundle"
+_RULE: Final = "CreateDlpRule"
+
+
+def _resolve_bundle(body: JsonObject, earlier: Sequence[tuple[str, JsonObject]]) -> JsonObject:
+    """Replaces the name of a bundle of the suite, or the key of a seeded bundle."""
+    return {**body, "bundle_id": _bundle(body.get("bundle_id", ""), earlier)}
+
+
+def _resolve_rules(body: JsonObject, earlier: Sequence[tuple[str, JsonObject]]) -> JsonObject:
+    """Replaces the names of the suite's rules in a bundle."""
+    if "rule_ids" not in body:
+        return body
+    return {**body, "rule_ids": [_rule(each, earlier) for each in body["rule_ids"]]}
+
+
+def _resolve_group(body: JsonObject, earlier: Sequence[tuple[str, JsonObject]]) -> JsonObject:
+    """Replaces names in a group: bundles as in `_bundle`, rules as in `_rule`."""
+    resolved: dict[str, Any] = dict(body)
+    if "bundle_ids" in body:
+        resolved["bundle_ids"] = [_bundle(each, earlier) for each in body["bundle_ids"]]
+    if "dlp_rules" in body:
+        resolved["dlp_rules"] = [
+            {**each, "rule_id": _rule(each["rule_id"], earlier)} for each in body["dlp_rules"]
+        ]
+    return resolved
+
+
+def _resolve_rule(body: JsonObject, earlier: Sequence[tuple[str, JsonObject]]) -> JsonObject:
+    """Replaces the name of the rule; see `_rule`."""
+    return {**body, "rule_id": _rule(body.get("rule_id", ""), earlier)}
+
+
+def _bundle(name: str, earlier: Sequence[tuple[str, JsonObject]]) -> str:
+    ids = _created_ids(_BUNDLE, "bundle", "name", earlier)
+    return ids.get(name) or bundle_id(name)
+
+
+def _rule(name: str, earlier: Sequence[tuple[str, JsonObject]]) -> str:
+    """Returns the id of a rule: by name in the suite, `pci_dss/card` in a bundle, or detector."""
+    ids = _created_ids(_RULE, "rule", "detector_name", earlier)
+    bundle, slash, rule = name.partition("/")
+    return ids.get(name) or (bundle_rule_id(bundle, rule) if slash else rule_id(name))
+
+
+def _created_ids(
+    create: str, key: str, name: str, earlier: Sequence[tuple[str, JsonObject]]
+) -> dict[str, str]:
+    """Returns the ids of created entities by name; over HTTP a response is the whole body."""
+    entities = (answer.get(key, answer) for rpc_name, answer in earlier if rpc_name == create)
+    return {each[name]: each["id"] for each in entities}
+
+
 SECTIONS: Final[Mapping[str, Section]] = {
-    # The platform's, hence every tenant's: a suite adds models of a provider of its own.
+    # Models belong to the platform, so a suite should use its own provider name.
     "models": Section("CreateModelConfig", "DeleteModelConfig", _model_config_id, {}),
     "kill_switch": Section(
-        "DisableModel", "EnableModel", _switched_id, {"model": "model_config_id"}, _models_by_name
+        "DisableModel", "EnableModel", _switched_id, {"model": "model_config_id"}, _resolve_models
     ),
     "static_policies": Section("CreateStaticPolicy", "DeleteStaticPolicy", _policy_id, {}),
     "overrides": Section(
@@ -172,32 +223,32 @@ SECTIONS: Final[Mapping[str, Section]] = {
     ),
     "packs": Section("CreatePolicyPack", "DeletePolicyPack", _pack_id, {}),
     "chain": Section(
-        "ReplaceOrgPolicyChain", "ReplaceOrgPolicyChain", _empty_chain, {}, _packs_by_name
+        "ReplaceOrgPolicyChain", "ReplaceOrgPolicyChain", _empty_chain, {}, _resolve_packs
     ),
     "user_chains": Section(
-        "ReplaceUserPolicyChain", "DeleteUserPolicyChain", _user_id, {}, _packs_by_name
+        "ReplaceUserPolicyChain", "DeleteUserPolicyChain", _user_id, {}, _resolve_packs
     ),
     "dlp": Section("CreateDlpRule", "DeleteDlpRule", _dlp_rule_id, {}),
     "compliance_bundles": Section(
-        "CreateComplianceBundle", "DeleteComplianceBundle", _bundle_id, {}, rules_by_name
+        "CreateComplianceBundle", "DeleteComplianceBundle", _bundle_id, {}, _resolve_rules
     ),
     "upgraded_bundles": Section(
         "UpgradeComplianceBundle",
         "DeactivateComplianceBundle",
         _same_bundle,
         {"bundle": "bundle_id"},
-        bundle_by_name,
+        _resolve_bundle,
     ),
     "active_bundles": Section(
         "ActivateComplianceBundle",
         "DeactivateComplianceBundle",
         _same_bundle,
         {"bundle": "bundle_id"},
-        bundle_by_name,
+        _resolve_bundle,
     ),
     "dlp_settings": Section(
-        "UpdateDlpRule", "UpdateDlpRule", _same_rule, {"rule": "rule_id"}, rule_by_name
+        "UpdateDlpRule", "UpdateDlpRule", _same_rule, {"rule": "rule_id"}, _resolve_rule
     ),
-    "user_groups": Section("CreateUserGroup", "DeleteUserGroup", _group_id, {}, group_by_name),
+    "user_groups": Section("CreateUserGroup", "DeleteUserGroup", _group_id, {}, _resolve_group),
 }
-"""In the order in which they are put in force."""
+"""In the order in which entries are put in force."""

@@ -1,4 +1,4 @@
-"""What cases are run on."""
+"""The targets on which cases run."""
 
 from __future__ import annotations
 
@@ -19,22 +19,20 @@ REVISION_HEADER = "x-pdp-revision"
 
 
 class CaseTarget(Protocol):
-    """Something that decides, and the way to give it policies."""
+    """A decision point that accepts policies."""
 
     def administer(self, tenant_id: str, name: str, body: JsonObject) -> tuple[JsonObject, int]:
-        """Calls the RPC `name` for a tenant; returns its answer and the revision that it made.
+        """Calls the RPC `name` for a tenant; returns the response and the new revision.
 
         Raises:
-            CallFailed: it was refused.
-
+            CallFailed: the call was refused.
         """
 
     def decide(self, tenant_id: str, request: JsonObject) -> JsonObject:
         """Returns the DecideResponse.
 
         Raises:
-            CallFailed: the request could not be judged.
-
+            CallFailed: the request was refused, or the target cannot be reached.
         """
 
 
@@ -51,7 +49,7 @@ class ClientTarget:
 
     def decide(self, tenant_id: str, request: JsonObject) -> JsonObject:
         """See `CaseTarget.decide`."""
-        # A request that names a tenant is left to say so itself: two names would have to agree.
+        # If the request names a tenant, the header must not name another one.
         return self._call("" if request.get("tenant_id") else tenant_id, "Decide", request)[0]
 
     def _call(
@@ -79,11 +77,11 @@ class EngineTarget:
 
     def decide(self, tenant_id: str, request: JsonObject) -> JsonObject:
         """See `CaseTarget.decide`."""
-        asked = dict(request)
-        if asked.get("tenant_id") is None:
-            asked["tenant_id"] = tenant_id
+        body = dict(request)
+        if body.get("tenant_id") is None:
+            body["tenant_id"] = tenant_id
         try:
-            decision = self._engine.decide(asked)
+            decision = self._engine.decide(body)
         except PdpError as error:
             raise CallFailed.of(error) from None
         return encode(to_response(decision))

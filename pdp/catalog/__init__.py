@@ -1,4 +1,4 @@
-"""What ships with the product, as versioned data: a part is `<name>.yaml` or all of `<name>/`."""
+"""The catalog: data that ships with the product. A part is `<name>.yaml` or all of `<name>/`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ACTOR: Final = "catalog"
-"""Who changes what ships with the product, in the change log."""
-
+"""The actor in the change log for changes by the catalog."""
 
 _BUNDLES: Final = UUID("2c1a8f53-66b4-5e0d-9d7f-0c5b7a3e4d18")
-"""Names bundles and their rules, so that they have the same ids everywhere."""
+"""Namespace of the ids of bundles and rules, so that they are the same everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class SystemPolicy:
-    """A system static policy, with the texts that it must and must not match."""
+    """A system policy, with texts that it must and must not match."""
 
     policy: StaticPolicy
     matching: tuple[str, ...]
@@ -34,18 +33,18 @@ class SystemPolicy:
 
 
 def static_policies() -> tuple[SystemPolicy, ...]:
-    """Returns the system static policies, in the order of the files and within each."""
+    """Returns the system static policies, in the order of the files and of their entries."""
     return tuple(_system_policy(entry) for entry in entries("static_policies", "policies"))
 
 
 def detectors() -> Mapping[str, EntityDetector]:
-    """Returns the detectors by id, in the order of the files and within each."""
-    found = (_detector(entry) for entry in entries("detectors", "detectors"))
-    return {each.id: each for each in found}
+    """Returns the detectors by id, in the order of the files and of their entries."""
+    shipped = (_detector(entry) for entry in entries("detectors", "detectors"))
+    return {each.id: each for each in shipped}
 
 
 def models() -> tuple[ModelConfig, ...]:
-    """Returns the models, in the order in which they are to be added."""
+    """Returns the models, in the order in which they are added."""
     return tuple(
         ModelConfig(**entry, id=config_id(entry["provider"], entry["model_id"]))
         for entry in entries("models", "models")
@@ -53,21 +52,21 @@ def models() -> tuple[ModelConfig, ...]:
 
 
 def policy_packs() -> tuple[PackRules, ...]:
-    """Returns the bundles with their rules by sequence; ids are made of their keys."""
+    """Returns the bundles with their rules by sequence; ids are derived from keys."""
     return tuple(_bundle(entry) for entry in entries("policy_packs", "packs"))
 
 
 def digest(part: str) -> str:
-    """Returns a number that differs when anything in a part does; cheap, no YAML is read."""
-    whole = hashlib.sha256()
+    """Returns a hash of all files of a part, without parsing YAML."""
+    combined = hashlib.sha256()
     for text in _sources(part):
-        whole.update(hashlib.sha256(text).digest())
-    return whole.hexdigest()
+        combined.update(hashlib.sha256(text).digest())
+    return combined.hexdigest()
 
 
 def entries(part: str, key: str) -> Iterator[dict[str, Any]]:
-    """Yields what the list `key` holds in each file of a part, in the order of the files."""
-    # Imported here: a store that holds this catalog already is started without reading YAML.
+    """Yields the entries of the list `key` in each file of a part, in the order of the files."""
+    # Imported here: if the store has this catalog already, a start parses no YAML.
     import yaml  # noqa: PLC0415
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -93,20 +92,21 @@ def _system_policy(entry: dict[str, Any]) -> SystemPolicy:
 
 
 def _detector(entry: dict[str, Any]) -> EntityDetector:
-    left_out = {"examples", "rule", "weak"}
-    rest = {name: value for name, value in entry.items() if name not in left_out}
+    other_fields = {"examples", "rule", "weak"}
+    rest = {name: value for name, value in entry.items() if name not in other_fields}
     lists = {name: tuple(entry.get(name, ())) for name in ("patterns", "context", "against")}
     weak = {each["pattern"]: each["confidence"] for each in entry.get("weak", ())}
     patterns = (*lists["patterns"], *weak)
     allowed = frozenset(value.lower() for value in entry.get("allowlist", ()))
-    made = {**rest, **lists, "patterns": patterns, "weak": weak, "allowlist": allowed}
-    return EntityDetector(**made)
+    return EntityDetector(
+        **{**rest, **lists, "patterns": patterns, "weak": weak, "allowlist": allowed}
+    )
 
 
 def _bundle(entry: dict[str, Any]) -> PackRules:
     key, rules = entry.pop("key"), entry.pop("rules")
     pack_id = str(uuid5(_BUNDLES, key))
-    made = tuple(
+    pack_rules = tuple(
         PolicyRule(
             **{name: value for name, value in rule.items() if name not in {"key", "examples"}},
             id=str(uuid5(_BUNDLES, f"{key}/{rule['key']}")),
@@ -115,4 +115,5 @@ def _bundle(entry: dict[str, Any]) -> PackRules:
         )
         for sequence, rule in enumerate(rules)
     )
-    return PackRules(PolicyPack(**entry, id=pack_id, pack_type=BUNDLE, rule_count=len(made)), made)
+    pack = PolicyPack(**entry, id=pack_id, pack_type=BUNDLE, rule_count=len(pack_rules))
+    return PackRules(pack, pack_rules)

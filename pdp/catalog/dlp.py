@@ -1,4 +1,4 @@
-"""DLP rules that ship with the product: one for each detector, beside it in its data."""
+"""DLP rules of the catalog: one for each detector, in the detector's entry."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PART: Final = "detectors"
-"""The part of the catalog that holds them."""
+"""The part of the catalog with the rules."""
 
 _RULES: Final = UUID("5b0c8e2f-9d41-5f6a-8c37-1e2a4d6b8f90")
-"""Names the rules, so that they have the same ids everywhere."""
+"""Namespace of the ids of rules, so that they are the same everywhere."""
 
 
 def dlp_rules() -> tuple[DlpRule, ...]:
-    """Returns the rules, in the order of the files and within each; ids are of their detectors."""
+    """Returns the rules in the order of the files; ids are derived from detector ids."""
     return tuple(_rule(entry) for entry in entries(PART, "detectors"))
 
 
 def rule_id(detector_id: str) -> str:
-    """Returns the id of the rule that ships for a detector."""
+    """Returns the id of a detector's rule."""
     return str(uuid5(_RULES, detector_id))
 
 
@@ -39,6 +39,6 @@ def _rule(entry: Mapping[str, Any]) -> DlpRule:
         action_tier=rule["tier"],
         enabled=rule.get("enabled", True),
         confidence_threshold=float(rule["threshold"]),
-        # The detector has more than one pattern, a check and context words; the first is for show.
+        # `pattern` is only for display: the detector has more patterns, a check and context words.
         config_json={"detector": entry["id"], "pattern": patterns[0]},
     )

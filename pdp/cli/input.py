@@ -63,7 +63,7 @@ def read_overlay(name: str) -> dict[str, Any]:
     """
     import yaml  # noqa: PLC0415 - only overlays need it
 
-    from pdp.cases.yaml_source import parse  # noqa: PLC0415 - as above
+    from pdp.cases.strict_yaml import parse  # noqa: PLC0415 - as above
 
     raw = read_bytes(name, "--overlay")
     try:

@@ -1,1 +1,1 @@
-"""A tenant's policies as one YAML file, for git: out of the database, and back into it."""
+"""Export and import of a tenant's policies as one YAML file, for version control."""

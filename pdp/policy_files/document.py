@@ -1,4 +1,4 @@
-"""The file: YAML, one mapping a kind, the policies in it by their ids.
+"""The file: YAML with one mapping for each kind, and in it the policies by id.
 
     format: pdp-policies/1
     tenant: acme
@@ -7,8 +7,7 @@
       static_policy:
         pol_1: {id: pol_1, name: No rivals, category: custom, pattern: rival, action: block}
 
-It has what the policies say, and nothing of when they were written, so that two exports differ only
-where the policies do.
+The file has no times of creation or change, so that two exports differ only if the policies do.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from pdp.cases.yaml_source import parse
+from pdp.cases.strict_yaml import describe, parse
 from pdp.client import rpc
 from pdp.domain import (
     customer_policy,
@@ -38,7 +37,7 @@ from pdp.domain.tenant import is_tenant_id
 from pdp.errors import InvalidArgument, Violation
 from pdp.jsonpb import decode
 from pdp.messages.validation import validate
-from pdp.policy_files.state import KINDS, Body, State, kept_by_the_store, meant
+from pdp.policy_files.state import KINDS, Body, State, policy_fields, store_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,22 +55,22 @@ _CREATED_BY: Final[Mapping[str, str]] = {
     org_policy.KIND: "UpdateOrgPolicy",
     tenant_settings.KIND: "UpdateTenantSettings",
 }
-"""The RPC whose contract bounds what a policy of the kind may say."""
+"""The RPC whose contract bounds the fields of each kind."""
 
 _Loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes no aliases: each policy stands for itself."""
+    """Writes no aliases, so that each policy is complete."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
-def dumped(state: State, tenant_id: str, revision: int | None = None) -> str:
-    """Returns the file of a tenant's policies; kinds without any are left out."""
+def dump(state: State, tenant_id: str, revision: int | None = None) -> str:
+    """Returns the text of the file for a tenant's policies, without empty kinds."""
     policies = {
-        kind: {entity_id: meant(kind, body) for entity_id, body in entities.items()}
+        kind: {entity_id: policy_fields(kind, body) for entity_id, body in entities.items()}
         for kind, entities in state.items()
         if entities
     }
@@ -88,14 +87,14 @@ def dumped(state: State, tenant_id: str, revision: int | None = None) -> str:
     return text
 
 
-def loaded(raw: bytes) -> tuple[str, State]:
-    """Reads a file; returns its tenant, and the policies of the kinds that it has.
+def load(raw: bytes) -> tuple[str, State]:
+    """Reads a file; returns its tenant, and the policies of its kinds.
 
     Raises:
-        InvalidArgument: it is no such file, or what it says is not within the bounds that hold for
-            anyone who writes policies; all faults are named, each with its place.
+        InvalidArgument: the file has another format, or a policy exceeds the bounds of the API. The
+            error has all violations, each with its path.
     """
-    document = _parsed(raw)
+    document = _parse(raw)
     violations = list(_head(document))
     policies = document.get("policies")
     state: State = {}
@@ -103,24 +102,27 @@ def loaded(raw: bytes) -> tuple[str, State]:
         for kind, entities in policies.items():
             state[kind] = {}
             for place, entity_id, body in _entities(kind, entities, violations):
-                violations += _faults(kind, entity_id, body, place)
+                violations += _violations(kind, entity_id, body, place)
                 state[kind][entity_id] = body
     if violations:
         raise InvalidArgument.of(*violations)
     return document["tenant"], state
 
 
-def _parsed(raw: bytes) -> Body:
+def _parse(raw: bytes) -> Body:
     if len(raw) > MAX_FILE_BYTES:
         raise InvalidArgument.of(Violation("FILE", f"is larger than {MAX_FILE_BYTES} bytes"))
     try:
         text = raw.decode()
-        # A few lines of aliases can stand for more than any memory holds.
+        # A few lines of aliases can expand to more than fits into memory.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_Loader)):
             raise InvalidArgument.of(Violation("FILE", "must have no YAML aliases"))
         document = parse(text)
-    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise InvalidArgument.of(Violation("FILE", f"is not YAML: {error}")) from None
+    except (UnicodeDecodeError, RecursionError):
+        reason = "is not YAML: it is not UTF-8 text, or nested too deeply"
+        raise InvalidArgument.of(Violation("FILE", reason)) from None
+    except yaml.YAMLError as error:
+        raise InvalidArgument.of(Violation("FILE", f"is not YAML: {describe(error)}")) from None
     if not isinstance(document, dict):
         raise InvalidArgument.of(Violation("FILE", "must be a mapping"))
     return document
@@ -128,7 +130,7 @@ def _parsed(raw: bytes) -> Body:
 
 def _head(document: Body) -> Iterator[Violation]:
     for name in document.keys() - {"format", "tenant", "revision", "policies"}:
-        yield Violation(name, "is not known")
+        yield Violation(name, "is unknown")
     if document.get("format") != FORMAT:
         yield Violation("format", f"must be {FORMAT}")
     tenant = document.get("tenant")
@@ -157,39 +159,54 @@ def _entities(
             yield place, entity_id, body
 
 
-def _faults(kind: str, entity_id: str, body: Body, place: str) -> Iterator[Violation]:
+def _violations(kind: str, entity_id: str, body: Body, place: str) -> Iterator[Violation]:
     known = {each.name: each for each in fields(ENTITY_CLASSES[kind])}
-    allowed = known.keys() - kept_by_the_store(kind)
+    allowed = known.keys() - store_fields(kind)
     for name in body.keys() - allowed:
-        yield Violation(f"{place}.{name}", "is not known")
+        yield Violation(f"{place}.{name}", "is unknown")
     for name in sorted(allowed - body.keys()):
         if known[name].default is known[name].default_factory is MISSING:
             yield Violation(f"{place}.{name}", "is required")
     if "id" in known and body.get("id", entity_id) != entity_id and kind != "policy_chain":
-        yield Violation(f"{place}.id", "differs from the id that the policy stands under")
+        yield Violation(f"{place}.id", "differs from the policy's key")
     try:
         _adapter(kind).validate_json(json.dumps(body), strict=True)
     except ValidationError as error:
         for each in error.errors():
             path = ".".join(str(step) for step in each["loc"])
             if each["type"] != "missing":
-                yield Violation(f"{place}.{path}", each["msg"])
-    except (TypeError, ValueError, KeyError) as error:
-        yield Violation(place, f"cannot be read: {error}")
+                yield Violation(f"{place}.{path}", _TYPE_REASONS.get(each["type"], _OTHER_REASON))
+    except (TypeError, ValueError, KeyError):
+        yield Violation(place, "has an invalid structure")
     else:
-        yield from _out_of_bounds(kind, body, place)
+        yield from _contract_violations(kind, body, place)
+
+
+_OTHER_REASON: Final = "has a value of another type"
+_TYPE_REASONS: Final = {
+    "bool_type": "must be true or false",
+    "dict_type": "must be a mapping",
+    "float_type": "must be a number",
+    "int_from_float": "must be a whole number",
+    "int_type": "must be a whole number",
+    "list_type": "must be a list",
+    "mapping_type": "must be a mapping",
+    "string_type": "must be a string",
+    "tuple_type": "must be a list",
+}
+"""What is wrong with a value, by the type of pydantic's error."""
 
 
 @cache
 def _adapter(kind: str) -> TypeAdapter[Any]:
     adapter: TypeAdapter[Any] = TypeAdapter(ENTITY_CLASSES[kind])
-    # The domain imports types for type checkers alone; here they are needed.
+    # The domain imports these types only for type checkers; pydantic needs them.
     adapter.rebuild(_types_namespace={"Mapping": abc.Mapping, "Sequence": abc.Sequence, "Any": Any})
     return adapter
 
 
-def _out_of_bounds(kind: str, body: Body, place: str) -> Iterator[Violation]:
-    """Holds a policy against the contract that everyone else writes it by."""
+def _contract_violations(kind: str, body: Body, place: str) -> Iterator[Violation]:
+    """Checks a policy against the contract of the RPC that creates it."""
     if kind == customer_policy.KIND:
         for violation in customer_policy.find_violations(body["document"]):
             yield Violation(f"{place}.document.{violation.field}", violation.reason)
@@ -200,9 +217,9 @@ def _out_of_bounds(kind: str, body: Body, place: str) -> Iterator[Violation]:
         return
     message = rpc(_CREATED_BY[kind]).request()
     shared = message.DESCRIPTOR.fields_by_name.keys() & body.keys()
-    given = {name: body[name] for name in shared if body[name] is not None}
+    fields_of_body = {name: body[name] for name in shared if body[name] is not None}
     try:
-        decode(given, message)
+        decode(fields_of_body, message)
         validate(message)
     except InvalidArgument as error:
         for violation in error.violations:

@@ -1,4 +1,4 @@
-"""Signatures of policy files: Ed25519, in a file of their own beside the file that they are of."""
+"""Ed25519 signatures of policy files; the signature is a separate file beside the policy file."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CONTEXT: Final = b"pdp-policies/1 signature\n"
-"""Signed before the file, so that a signature of something else is none of a policy file."""
+"""A prefix of the signed bytes, so that only signatures of policy files are valid."""
 
 
 def signature_of(file: Path) -> Path:
-    """Returns where the signature of a file lies."""
+    """Returns the path of a file's signature."""
     return file.with_name(f"{file.name}.sig")
 
 
@@ -28,7 +28,7 @@ def sign(raw: bytes, key_file: Path) -> bytes:
     """Returns the signature of a file's contents, as one line of base64.
 
     Raises:
-        ConfigError: the key cannot be read, or is no private Ed25519 key in PEM form.
+        ConfigError: the key cannot be read, or is not a private Ed25519 key in PEM form.
     """
     try:
         key = load_pem_private_key(_contents(key_file), None)
@@ -36,31 +36,39 @@ def sign(raw: bytes, key_file: Path) -> bytes:
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigError(
-            f"{key_file} holds no private Ed25519 key in PEM form without a passphrase; make one "
-            "with openssl genpkey -algorithm ed25519"
+            f"{key_file} is not a private Ed25519 key in PEM form without a passphrase. Create one "
+            "with openssl genpkey -algorithm ed25519."
         )
     return base64.b64encode(key.sign(_CONTEXT + raw)) + b"\n"
 
 
 def verify(raw: bytes, file: Path, key_file: Path) -> None:
-    """Raises where the signature beside `file` is not that of its contents by the key.
+    """Verifies the signature beside `file`.
+
+    Args:
+        raw: the content of the file.
+        file: the path of the file.
+        key_file: the public key.
 
     Raises:
-        ConfigError: the key or the signature cannot be read, or it is no public Ed25519 key.
-        InvalidArgument: the signature is missing, or is another's, or the file was changed.
+        ConfigError: the key or the signature cannot be read, or the key is not public Ed25519.
+        InvalidArgument: the signature is of another key or of other content.
     """
     try:
         key = load_pem_public_key(_contents(key_file))
     except ValueError:
         key = None
     if not isinstance(key, Ed25519PublicKey):
-        raise ConfigError(f"{key_file} holds no public Ed25519 key in PEM form")
+        raise ConfigError(
+            f"{key_file} is not a public Ed25519 key in PEM form. Create one with openssl pkey "
+            "-pubout."
+        )
     try:
         key.verify(
             base64.b64decode(_contents(signature_of(file)).strip(), validate=True), _CONTEXT + raw
         )
     except (InvalidSignature, binascii.Error):
-        reason = f"{signature_of(file)} is no signature of it by the key in {key_file}"
+        reason = f"{signature_of(file)} is not its signature with the key in {key_file}"
         raise InvalidArgument(f"{file}: {reason}", Violation("FILE", reason)) from None
 
 
@@ -68,4 +76,4 @@ def _contents(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{file} cannot be read: {error.strerror}. Name another file.") from None

@@ -1,4 +1,4 @@
-"""The policies of one tenant, as they are or as they were at a revision."""
+"""The stored policies of one tenant, now or at a revision."""
 
 from __future__ import annotations
 
@@ -21,43 +21,42 @@ State = dict[str, dict[str, Body]]
 KINDS: Final = tuple(
     kind for kind in ENTITY_CLASSES if kind not in {api_key.KIND, model_catalog.KIND}
 )
-"""What is a tenant's to have in a file: credentials and the platform's models are not."""
+"""The kinds in a file: all except credentials and the platform's models."""
 
 NAMES: Final[Mapping[str, Callable[[Body], str]]] = {
     static_policy.KIND: lambda body: str(body["name"]),
     limits.KIND: lambda body: f"{body['scope']}:{body['subject_id']}",
     dlp_rule.KIND: lambda body: str(body["detector_name"]),
 }
-"""The names that are unique within a tenant, as the use cases give them to records."""
+"""How the use cases form the names of entities, which are unique within a tenant."""
 
 
-def kept_by_the_store(kind: str) -> frozenset[str]:
-    """Returns the fields that say when a record came to be, not what it is."""
-    counted = {each.name for each in fields(ENTITY_CLASSES[kind]) if each.type == "int"} & {
-        "version"
-    }
-    return frozenset({"created_at", "updated_at", *counted})
+def store_fields(kind: str) -> frozenset[str]:
+    """Returns the fields that the store sets: times and version."""
+    # In a policy pack, `version` is a string of its author.
+    integers = {each.name for each in fields(ENTITY_CLASSES[kind]) if each.type == "int"}
+    return frozenset({"created_at", "updated_at", *(integers & {"version"})})
 
 
-def meant(kind: str, body: Mapping[str, Any]) -> Body:
-    """Returns what a body says, without the fields that the store keeps."""
-    left_out = kept_by_the_store(kind)
-    return {name: value for name, value in body.items() if name not in left_out}
+def policy_fields(kind: str, body: Mapping[str, Any]) -> Body:
+    """Returns a body without the fields that the store sets."""
+    excluded = store_fields(kind)
+    return {name: value for name, value in body.items() if name not in excluded}
 
 
 def state_of(reader: Reader, tenant_id: str) -> State:
-    """Returns the tenant's policies as they are."""
+    """Returns the tenant's current policies."""
     return {
-        kind: {record.id: dict(record.body) for record in reader.list(kind, tenant_id)}
+        kind: {entity.id: dict(entity.body) for entity in reader.list(kind, tenant_id)}
         for kind in KINDS
     }
 
 
 def state_at(reader: Reader, tenant_id: str, revision: int) -> State:
-    """Returns the tenant's policies as they were at a revision, by the change log.
+    """Returns the tenant's policies at a revision, from the change log.
 
     Raises:
-        InvalidArgument: there is no such revision yet.
+        InvalidArgument: the revision does not exist yet.
     """
     state: State = {kind: {} for kind in KINDS}
     for record in entities_at(reader, tenant_id, revision, field="to"):

@@ -8,15 +8,15 @@ from pdp.auth.client_certificates import read_clients
 from pdp.auth.credentials import CredentialAuthenticator
 from pdp.auth.keys import KeyRing
 from pdp.auth.principal import DevelopmentAuthenticator
-from pdp.auth.rate_limits import Rates
+from pdp.auth.rate_limits import RateLimiter
 from pdp.domain.api_key import KIND
 from pdp.transport.admission import Services
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pdp.auth.jwks_source import KeySource
     from pdp.auth.jwt import TokenVerifier
+    from pdp.auth.key_source import KeySource
     from pdp.config import Settings
     from pdp.publisher import Publisher
     from pdp.transport.metrics import Metrics
@@ -47,12 +47,12 @@ class Security:
         if settings.auth == "dev" or not settings.jwt_audience:
             return
         # These modules are slow to import, and needed only for JWTs.
-        from pdp.auth.jwks import shared_secret  # noqa: PLC0415
-        from pdp.auth.jwks_source import FixedKeys, key_source  # noqa: PLC0415
+        from pdp.auth.jwks import read_secret  # noqa: PLC0415
         from pdp.auth.jwt import TokenRules, TokenVerifier  # noqa: PLC0415
+        from pdp.auth.key_source import FixedKeys, key_source  # noqa: PLC0415
 
         if settings.jwt_secret_file is not None:
-            source: KeySource = FixedKeys(shared_secret(settings.jwt_secret_file))
+            source: KeySource = FixedKeys(read_secret(settings.jwt_secret_file))
         else:
             source = key_source(settings.jwt_jwks)
         await source.start()
@@ -63,7 +63,7 @@ class Security:
             tenants_claim=settings.jwt_tenants_claim,
         )
         self._source = source
-        self._tokens = TokenVerifier(rules, source.current, source.unknown_key)
+        self._tokens = TokenVerifier(rules, source.current, source.report_unknown_key)
 
     async def follow(self) -> None:
         """Refreshes the keys of JWTs, until cancelled."""
@@ -75,7 +75,9 @@ class Security:
         settings = self._settings
         rates = None
         if settings.rate_per_s:
-            rates = Rates(settings.rate_per_s, settings.rate_burst or max(1, settings.rate_per_s))
+            rates = RateLimiter(
+                settings.rate_per_s, settings.rate_burst or max(1, settings.rate_per_s)
+            )
         if settings.auth == "dev":
             return Services(DevelopmentAuthenticator(), metrics, rates)
         metrics.gauge("pdp_api_keys", "Valid API keys.", lambda: len(self._keys))

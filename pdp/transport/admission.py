@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pdp.auth.principal import Authenticator
-    from pdp.auth.rate_limits import Rates
+    from pdp.auth.rate_limits import RateLimiter
     from pdp.transport.call import Call
     from pdp.transport.methods import Method
     from pdp.transport.metrics import Metrics
@@ -56,7 +56,7 @@ class Services:
 
     authenticator: Authenticator
     metrics: Metrics
-    rates: Rates | None = None
+    rates: RateLimiter | None = None
 
 
 Check = Callable[["Call"], None]
@@ -125,7 +125,7 @@ def paced(method: Method, services: Services) -> Check:
 
     def check(call: Call) -> None:
         try:
-            cast("Rates", rates).take(call.principal.name)
+            cast("RateLimiter", rates).take(call.principal.name)
         except RateLimited as error:
             call.reply["retry-after"] = str(math.ceil(error.retry_after_s))
             raise

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from pdp.cases import ClientTarget, EngineTarget, find, load
-from pdp.cases.runner import Installed
+from pdp.cases.runner import InstalledSuite
 from pdp.client import CallFailed
 from pdp.client.local import LocalClient
 from pdp.embedded import Engine
@@ -125,13 +125,13 @@ def target(request: pytest.FixtureRequest) -> CaseTarget:
 
 
 @pytest.fixture(scope="module")
-def installed(target: CaseTarget) -> Iterator[Callable[[Suite], Installed]]:
+def installed(target: CaseTarget) -> Iterator[Callable[[Suite], InstalledSuite]]:
     """Puts a suite's policies in force on the target, once for all its cases."""
-    suites: dict[str, Installed] = {}
+    suites: dict[str, InstalledSuite] = {}
 
-    def install(suite: Suite) -> Installed:
+    def install(suite: Suite) -> InstalledSuite:
         if suite.name not in suites:
-            suites[suite.name] = Installed(suite, target)
+            suites[suite.name] = InstalledSuite(suite, target)
         return suites[suite.name]
 
     yield install
@@ -147,8 +147,8 @@ def _cases() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("suite", "case"), list(_cases()))
-def test_case(suite: Suite, case: Case, installed: Callable[[Suite], Installed]) -> None:
+def test_case(suite: Suite, case: Case, installed: Callable[[Suite], InstalledSuite]) -> None:
     """A request comes to the decision that its case expects, whoever is asked."""
-    result = installed(suite).judge(case)
+    result = installed(suite).run_case(case)
     assert not result.problem
     assert not result.differences

@@ -40,9 +40,9 @@ FAULTS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "bound": ({"pattern": "x" * 1001}, "1000"),
     "enum": ({"action": "explode"}, "must be one of"),
     "type": ({"enabled": "yes"}, "enabled"),
-    "unknown": ({"colour": "red"}, "colour: is not known"),
-    "id": ({"id": "pol_other"}, "differs from the id"),
-    "time": ({"created_at": 1.0}, "created_at: is not known"),
+    "unknown": ({"colour": "red"}, "colour: is unknown"),
+    "id": ({"id": "pol_other"}, "differs from the policy's key"),
+    "time": ({"created_at": 1.0}, "created_at: is unknown"),
 }
 
 

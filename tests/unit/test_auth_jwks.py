@@ -1,4 +1,4 @@
-"""Key sets: which keys are taken, and how they are kept fresh."""
+"""Key sets: which keys are accepted, and how they are refreshed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from structlog.testing import capture_logs
 
-from pdp.auth import jwks_source
-from pdp.auth.jwks import MAX_JWKS_BYTES, MAX_KEYS, NO_KEYS, parse_jwks, shared_secret
-from pdp.auth.jwks_source import JwksFile, JwksUrl, key_source
+from pdp.auth import key_source as key_source_module
+from pdp.auth.jwks import MAX_JWKS_BYTES, MAX_KEYS, NO_KEYS, parse_jwks, read_secret
+from pdp.auth.key_source import JwksFile, JwksUrl, key_source
 from pdp.errors import ConfigError
 from tests.support.tokens import EC, RSA, SECRET, jwk, jwks
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def weak_rsa() -> dict[str, Any]:
-    key = rsa.generate_private_key(65537, 1024).public_key()  # noqa: S505 - that is its point
+    key = rsa.generate_private_key(65537, 1024).public_key()  # noqa: S505 - it is weak on purpose
     return {**RSAAlgorithm.to_jwk(key, as_dict=True), "kid": "weak"}
 
 
@@ -36,13 +36,13 @@ def other_curve() -> dict[str, Any]:
 
 
 def test_keys_are_found_by_id_and_algorithm() -> None:
-    """A key is used with the algorithm of its kind, and with no other."""
+    """A key is used only with the algorithm of its type."""
     keys = parse_jwks(jwks())
     assert len(keys) == 3
     for algorithm in ("RS256", "ES256", "EdDSA"):
-        found = keys.find(algorithm, algorithm)
-        assert found is not None
-        assert found.algorithm == algorithm
+        key = keys.find(algorithm, algorithm)
+        assert key is not None
+        assert key.algorithm == algorithm
     assert keys.find("RS256", "ES256") is None
     assert keys.find("RS256", "HS256") is None
     assert keys.find("none", "RS256") is None
@@ -65,8 +65,8 @@ def test_keys_are_found_by_id_and_algorithm() -> None:
     ],
     ids=range(11),
 )
-def test_keys_of_other_kinds_are_left_out(ignored: Any) -> None:
-    """A set may have keys for others; one that has none for us is refused."""
+def test_keys_of_other_types_are_skipped(ignored: Any) -> None:
+    """Other keys in a set are skipped; a set without a usable key is refused."""
     assert len(parse_jwks(jwks(jwk("EdDSA"), ignored))) == 1
     with pytest.raises(ValueError, match="no key for RS256"):
         parse_jwks(jwks(ignored))
@@ -75,8 +75,8 @@ def test_keys_of_other_kinds_are_left_out(ignored: Any) -> None:
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        (b"", "Expecting"),
-        (b"\xff", "decode|utf"),
+        (b"", "it is not JSON"),
+        (b"\xff", "it is not JSON"),
         (b"[]", '"keys"'),
         (b'{"keys": {}}', '"keys"'),
         (b"[" * 100_000, "deep"),
@@ -89,41 +89,41 @@ def test_keys_of_other_kinds_are_left_out(ignored: Any) -> None:
     ids=range(10),
 )
 def test_sets_that_are_refused(raw: bytes, message: str) -> None:
-    """What is no set of public keys is not used in part."""
+    """A text that is not a set of public keys is refused as a whole."""
     with pytest.raises(ValueError, match=message):
         parse_jwks(raw)
 
 
 def test_a_short_secret_is_refused(tmp_path: Path) -> None:
-    """As long as its hash, at least."""
+    """A secret must be at least as long as the hash."""
     file = tmp_path / "secret"
     file.write_bytes(SECRET[:31])
     with pytest.raises(ConfigError, match="31 bytes"):
-        shared_secret(file)
+        read_secret(file)
     file.write_bytes(SECRET[:16] + b" " * 32)
     with pytest.raises(ConfigError, match="16 bytes"):
-        shared_secret(file)
+        read_secret(file)
     with pytest.raises(ConfigError, match="PDP_JWT_SECRET_FILE"):
-        shared_secret(tmp_path / "missing")
+        read_secret(tmp_path / "missing")
 
 
 @pytest.fixture
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sources look as often as they can."""
-    monkeypatch.setattr(jwks_source, "FILE_INTERVAL_S", 0.001)
-    monkeypatch.setattr(jwks_source, "COOLDOWN_S", 0.001)
+def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets sources refresh without waiting."""
+    monkeypatch.setattr(key_source_module, "FILE_INTERVAL_S", 0.001)
+    monkeypatch.setattr(key_source_module, "COOLDOWN_S", 0.001)
 
 
 async def until(condition: Any) -> None:
-    """Waits until something is so."""
+    """Waits until the condition is true."""
     async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+        while not condition():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.001)
 
 
-@pytest.mark.usefixtures("no_waiting")
-async def test_a_file_is_read_again(tmp_path: Path) -> None:
-    """Keys change with it; a faulty one leaves the last in force."""
+@pytest.mark.usefixtures("short_intervals")
+async def test_a_changed_file_is_reloaded(tmp_path: Path) -> None:
+    """The keys change with the file. If the file is faulty, the last keys stay."""
     file = tmp_path / "keys.json"
     file.write_bytes(jwks(jwk("RS256")))
     source = key_source(str(file))
@@ -143,10 +143,8 @@ async def test_a_file_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("contents", [None, b"{ broken", b'{"keys": []}'])
-async def test_a_file_that_cannot_be_used_at_the_start(
-    tmp_path: Path, contents: bytes | None
-) -> None:
-    """The server does not start, and says which file it is."""
+async def test_an_unusable_file_at_the_start(tmp_path: Path, contents: bytes | None) -> None:
+    """The server does not start, and the message names the file."""
     file = tmp_path / "keys.json"
     if contents is not None:
         file.write_bytes(contents)
@@ -155,27 +153,27 @@ async def test_a_file_that_cannot_be_used_at_the_start(
 
 
 class Provider:
-    """What answers at an address."""
+    """An identity provider with a key set."""
 
     def __init__(self) -> None:
         self.answer: tuple[int, bytes] = (200, jwks())
-        self.asked = 0
+        self.fetches = 0
         self.url = ""
 
 
 @contextmanager
 def provider() -> Iterator[Provider]:
     """Serves a key set over HTTP, on loopback."""
-    told = Provider()
+    provided = Provider()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            told.asked += 1
-            status, body = told.answer
+            provided.fetches += 1
+            status, body = provided.answer
             self.send_response(status)
             if status == 302:
-                self.send_header("location", f"{told.url}/elsewhere")
-                told.answer = (200, jwks())
+                self.send_header("location", f"{provided.url}/elsewhere")
+                provided.answer = (200, jwks())
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -184,79 +182,79 @@ def provider() -> Iterator[Provider]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    told.url = f"http://127.0.0.1:{server.server_address[1]}"
+    provided.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield told
+        yield provided
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-@pytest.mark.usefixtures("no_waiting")
-async def test_an_address_is_asked_again_when_a_key_is_unknown() -> None:
-    """A provider that has changed its keys is asked at once, and calls do not wait for it."""
-    with provider() as told:
-        told.answer = (200, jwks(jwk("RS256")))
-        source = key_source(told.url)
+@pytest.mark.usefixtures("short_intervals")
+async def test_an_unknown_key_causes_a_fetch() -> None:
+    """New keys of the provider are fetched soon, and calls do not wait for them."""
+    with provider() as provided:
+        provided.answer = (200, jwks(jwk("RS256")))
+        source = key_source(provided.url)
         await source.start()
         first = source.current()
         assert first.find("RS256", "RS256")
         follower = asyncio.create_task(source.follow())
-        told.answer = (200, jwks(jwk("ES256")))
-        source.unknown_key()
+        provided.answer = (200, jwks(jwk("ES256")))
+        source.report_unknown_key()
         await until(lambda: source.current() is not first)
         assert source.current().find("ES256", "ES256")
         follower.cancel()
 
 
-@pytest.mark.usefixtures("no_waiting")
-async def test_unknown_keys_do_not_make_a_flood() -> None:
-    """However many tokens name unknown keys, one question follows another, not a token."""
-    with provider() as told:
-        source = JwksUrl(told.url)
+@pytest.mark.usefixtures("short_intervals")
+async def test_many_unknown_keys_cause_one_fetch() -> None:
+    """The number of fetches does not depend on the number of tokens with unknown keys."""
+    with provider() as provided:
+        source = JwksUrl(provided.url)
         await source.start()
         for _ in range(1000):
-            source.unknown_key()
+            source.report_unknown_key()
         follower = asyncio.create_task(source.follow())
-        await until(lambda: told.asked == 2)
-        source.unknown_key()
-        await until(lambda: told.asked > 2)
-        assert told.asked == 3
+        await until(lambda: provided.fetches == 2)
+        source.report_unknown_key()
+        await until(lambda: provided.fetches > 2)
+        assert provided.fetches == 3
         follower.cancel()
 
 
-@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.usefixtures("short_intervals")
 @pytest.mark.parametrize(
     "fault", [(500, b""), (200, b"{ broken"), (302, b""), (200, b" " * (MAX_JWKS_BYTES + 9))]
 )
-async def test_an_address_that_does_not_answer_at_first(fault: tuple[int, bytes]) -> None:
-    """Tokens are refused until it does; a redirection is not followed."""
-    with provider() as told:
-        told.answer = fault
-        source = JwksUrl(told.url)
+async def test_a_url_without_a_usable_response_at_first(fault: tuple[int, bytes]) -> None:
+    """Tokens are refused until the URL responds; a redirect is not followed."""
+    with provider() as provided:
+        provided.answer = fault
+        source = JwksUrl(provided.url)
         await source.start()
         assert source.current() is NO_KEYS
-        told.answer = (200, jwks())
+        provided.answer = (200, jwks())
         follower = asyncio.create_task(source.follow())
         await until(lambda: len(source.current()) == 3)
         follower.cancel()
 
 
-@pytest.mark.usefixtures("no_waiting")
-async def test_keys_that_cannot_be_asked_for_do_not_count_for_ever(
+@pytest.mark.usefixtures("short_intervals")
+async def test_keys_expire_if_they_cannot_be_fetched(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Else one that was withdrawn would, where its address is kept from answering."""
-    with provider() as told:
-        source = JwksUrl(told.url)
+    """Otherwise a withdrawn key would stay valid while its URL does not respond."""
+    with provider() as provided:
+        source = JwksUrl(provided.url)
         await source.start()
         assert len(source.current()) == 3
-        monkeypatch.setattr(jwks_source, "MAX_STALE_S", -1.0)
+        monkeypatch.setattr(key_source_module, "MAX_STALE_S", -1.0)
         assert source.current() is NO_KEYS
-        monkeypatch.setattr(jwks_source, "MAX_STALE_S", 3600.0)
+        monkeypatch.setattr(key_source_module, "MAX_STALE_S", 3600.0)
         follower = asyncio.create_task(source.follow())
         await until(lambda: len(source.current()) == 3)
         follower.cancel()
@@ -273,8 +271,8 @@ async def test_keys_that_cannot_be_asked_for_do_not_count_for_ever(
         "https://",
     ],
 )
-def test_addresses_that_are_refused(url: str) -> None:
-    """Keys come from where nobody can put others in between."""
+def test_refused_urls(url: str) -> None:
+    """Only URLs with a protected connection, and without a password, are accepted."""
     with pytest.raises(ConfigError, match="PDP_JWT_JWKS") as refused:
         key_source(url)
     assert "password@" not in str(refused.value)

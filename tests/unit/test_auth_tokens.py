@@ -1,4 +1,4 @@
-"""Which tokens count, and for whom; and what is refused of those that are made to deceive."""
+"""Tokens: which are valid, for whom, and which forged tokens are rejected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.auth.jwks import NO_KEYS, KeySet, parse_jwks, shared_secret
+from pdp.auth.jwks import NO_KEYS, KeySet, parse_jwks, read_secret
 from pdp.auth.jwt import (
     MAX_CACHED,
     MAX_KID_LENGTH,
@@ -20,7 +20,7 @@ from pdp.auth.jwt import (
     TokenRules,
     TokenVerifier,
 )
-from pdp.auth.rejections import CredentialRejected
+from pdp.auth.principal import CredentialRejected
 from tests.support.tokens import (
     AUDIENCE,
     ISSUER,
@@ -39,7 +39,7 @@ KEYS = parse_jwks(jwks())
 
 
 class Verifier:
-    """A verifier whose keys a test may change."""
+    """A verifier with keys that a test may change."""
 
     def __init__(self, keys: KeySet = KEYS, rules: TokenRules = RULES) -> None:
         self.keys = keys
@@ -50,18 +50,18 @@ class Verifier:
     def _count(self) -> None:
         self.unknown += 1
 
-    def why_not(self, given: str) -> str:
-        """Returns why a token is refused; empty where it counts."""
+    def rejection_of(self, text: str) -> str:
+        """Returns why a token is rejected; empty if it is valid."""
         try:
-            self.verifier.principal_of(given)
-        except CredentialRejected as refusal:
-            return refusal.why
+            self.verifier.principal_of(text)
+        except CredentialRejected as rejection:
+            return rejection.reason
         return ""
 
 
 @pytest.mark.parametrize("algorithm", sorted(PRIVATE))
-def test_a_good_token_says_who_calls(algorithm: str) -> None:
-    """Whichever algorithm its key is for; roles include what they include."""
+def test_a_valid_token(algorithm: str) -> None:
+    """Tokens of all algorithms are accepted; roles include other roles."""
     principal = Verifier().verifier.principal_of(token(algorithm))
     assert principal.name == "jwt:ada"
     assert principal.tenants == frozenset({"acme"})
@@ -81,14 +81,14 @@ def test_a_good_token_says_who_calls(algorithm: str) -> None:
     ],
 )
 def test_claims(changes: dict[str, Any], roles: set[str], tenants: set[str] | None) -> None:
-    """Roles and tenants are lists, or words; what is missing gives nothing."""
+    """Roles and tenants are lists, or words in a string. A missing claim gives no access."""
     principal = Verifier().verifier.principal_of(token(**changes))
     assert principal.roles == roles
     assert principal.tenants == (None if tenants is None else frozenset(tenants))
 
 
 def test_claims_by_other_names() -> None:
-    """The settings say where an identity provider puts them."""
+    """The settings name the claims of the identity provider."""
     rules = TokenRules(ISSUER, AUDIENCE, roles_claim="https://pdp/roles", tenants_claim="org")
     changes: dict[str, Any] = {"https://pdp/roles": ["pep"], "org": "globex"}
     principal = Verifier(rules=rules).verifier.principal_of(token(**changes))
@@ -119,16 +119,16 @@ def test_claims_by_other_names() -> None:
     ],
     ids=str,
 )
-def test_what_a_token_must_say(changes: dict[str, Any]) -> None:
-    """Issuer, audience, subject and expiry are ours, or the token is nobody's."""
-    assert Verifier().why_not(token(**changes)) == "invalid"
+def test_required_claims(changes: dict[str, Any]) -> None:
+    """Issuer, audience, subject and expiry must be valid."""
+    assert Verifier().rejection_of(token(**changes)) == "invalid"
 
 
 def test_an_expired_token() -> None:
-    """Clocks may differ by half a minute, and no more."""
+    """Clocks may differ by 30 seconds."""
     now = int(time.time())
-    assert Verifier().why_not(token(exp=now - 10)) == ""
-    assert Verifier().why_not(token(exp=now - 60)) == "expired"
+    assert Verifier().rejection_of(token(exp=now - 10)) == ""
+    assert Verifier().rejection_of(token(exp=now - 60)) == "expired"
 
 
 def signed_with(secret: bytes, header: dict[str, Any]) -> str:
@@ -164,34 +164,37 @@ def signed_with(secret: bytes, header: dict[str, Any]) -> str:
     ],
 )
 def test_forged_tokens(forged: str) -> None:
-    """None of them counts, however it was meant to."""
-    assert Verifier().why_not(forged) in {"malformed", "unknown", "invalid"}
+    """Every forged token is rejected."""
+    assert Verifier().rejection_of(forged) in {"malformed", "unknown", "invalid"}
 
 
 def test_a_key_in_the_token_is_not_used() -> None:
-    """A token cannot bring the key that it is to be checked with."""
+    """A token cannot supply the key that verifies it."""
     own = {"jwk": jwk("ES256"), "jku": "https://evil.example/keys", "x5u": "https://evil.example"}
-    assert Verifier(parse_jwks(jwks(jwk("RS256")))).why_not(token("ES256", header=own)) == "unknown"
+    assert (
+        Verifier(parse_jwks(jwks(jwk("RS256")))).rejection_of(token("ES256", header=own))
+        == "unknown"
+    )
 
 
 @given(st.text(max_size=200) | st.binary(max_size=200).map(lambda raw: raw.decode("latin-1")))
-def test_whatever_is_sent(text: str) -> None:
-    """Nothing but a refusal comes of what is no token."""
-    assert Verifier().why_not(text)
+def test_any_text(text: str) -> None:
+    """Any other text is rejected, without another error."""
+    assert Verifier().rejection_of(text)
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(max_size=8), st.lists, max_leaves=8))
-def test_whatever_the_parts_are(value: Any) -> None:
-    """Nor of one whose parts are not what they should be."""
-    assert Verifier().why_not(by_hand(value, claims(), b"s"))
-    assert Verifier().why_not(by_hand({"alg": "RS256", "kid": "RS256"}, value, b"s"))
+def test_any_header_and_claims(value: Any) -> None:
+    """So is a token with any other JSON as header or claims."""
+    assert Verifier().rejection_of(by_hand(value, claims(), b"s"))
+    assert Verifier().rejection_of(by_hand({"alg": "RS256", "kid": "RS256"}, value, b"s"))
 
 
-def test_a_token_is_not_looked_at_beyond_its_bound() -> None:
-    """Though it is signed by a key of ours."""
-    assert Verifier().why_not(token(pad="x" * 1000)) == ""
+def test_the_size_of_a_token_is_bounded() -> None:
+    """A longer token is rejected even if its signature is valid."""
+    assert Verifier().rejection_of(token(pad="x" * 1000)) == ""
     assert len(token(pad="x" * MAX_TOKEN_LENGTH)) > MAX_TOKEN_LENGTH
-    assert Verifier().why_not(token(pad="x" * MAX_TOKEN_LENGTH)) == "malformed"
+    assert Verifier().rejection_of(token(pad="x" * MAX_TOKEN_LENGTH)) == "malformed"
 
 
 @pytest.mark.parametrize(
@@ -199,89 +202,87 @@ def test_a_token_is_not_looked_at_beyond_its_bound() -> None:
 )
 def test_a_key_id_has_a_bound(length: int, why: str) -> None:
     kid = "k" * length
-    assert Verifier(parse_jwks(jwks(jwk("RS256", kid=kid)))).why_not(token(kid=kid)) == why
+    assert Verifier(parse_jwks(jwks(jwk("RS256", kid=kid)))).rejection_of(token(kid=kid)) == why
 
 
-def test_a_token_without_a_kid_where_one_key_can_be_meant() -> None:
-    """Two keys of a kind have to be told apart."""
+def test_a_token_without_a_kid() -> None:
+    """It is accepted if only one key has its algorithm."""
     one = parse_jwks(jwks(jwk("RS256")))
     two = parse_jwks(jwks(jwk("RS256"), jwk("RS256", kid="other")))
-    assert Verifier(one).why_not(token(kid="")) == ""
-    assert Verifier(two).why_not(token(kid="")) == "unknown"
+    assert Verifier(one).rejection_of(token(kid="")) == ""
+    assert Verifier(two).rejection_of(token(kid="")) == "unknown"
 
 
 class TestCaches:
-    """What is remembered, and until when."""
+    """The caches of verified and rejected tokens."""
 
-    def test_new_keys_forget_what_old_ones_have_signed(self) -> None:
-        """A key that is withdrawn takes its tokens with it."""
+    def test_new_keys_clear_the_caches(self) -> None:
+        """Tokens of a withdrawn key are rejected at once."""
         verifier = Verifier()
-        given = token()
-        assert verifier.why_not(given) == ""
+        text = token()
+        assert verifier.rejection_of(text) == ""
         verifier.keys = parse_jwks(jwks(jwk("ES256")))
-        assert verifier.why_not(given) == "unknown"
+        assert verifier.rejection_of(text) == "unknown"
         verifier.keys = parse_jwks(jwks())
-        assert verifier.why_not(given) == ""
+        assert verifier.rejection_of(text) == ""
 
     def test_no_keys(self) -> None:
-        """Until keys are there, nobody's token counts."""
-        assert Verifier(NO_KEYS).why_not(token()) == "unknown"
+        """Without keys, every token is rejected."""
+        assert Verifier(NO_KEYS).rejection_of(token()) == "unknown"
 
     def test_a_verified_token_is_not_verified_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Its signature is checked once, until the keys change or it expires."""
+        """Its signature is verified once, until the keys change or the token expires."""
         verifier = Verifier()
-        given = token()
-        assert verifier.why_not(given) == ""
+        text = token()
+        assert verifier.rejection_of(text) == ""
         monkeypatch.setattr("jwt.decode", None)
-        assert verifier.why_not(given) == ""
+        assert verifier.rejection_of(text) == ""
 
     def test_a_verified_token_expires(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The cache never keeps it beyond its own expiry, and not for long before that."""
+        """The cache keeps a token only for a short time, and never beyond its expiry."""
         verifier = Verifier()
         short, long = token(exp=int(verifier.now) + 5), token()
-        assert [verifier.why_not(each) for each in (short, long)] == ["", ""]
+        assert [verifier.rejection_of(each) for each in (short, long)] == ["", ""]
         monkeypatch.setattr("jwt.decode", None)
         verifier.now += 5 + RULES.leeway_s + 1
-        assert [verifier.why_not(each) for each in (short, long)] == ["invalid", ""]
+        assert [verifier.rejection_of(each) for each in (short, long)] == ["invalid", ""]
         verifier.now += VERIFIED_TTL_S
-        assert verifier.why_not(long) == "invalid"
+        assert verifier.rejection_of(long) == "invalid"
 
-    def test_a_refused_token_is_refused_without_being_looked_at(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """A flood of one bad token costs its hashes."""
+    def test_a_rejected_token_is_not_parsed_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Repeating a bad token costs only its hash."""
         verifier = Verifier()
         bad, old = token(aud="another"), token(exp=1)
-        assert [verifier.why_not(each) for each in (bad, old)] == ["invalid", "expired"]
+        assert [verifier.rejection_of(each) for each in (bad, old)] == ["invalid", "expired"]
         monkeypatch.setattr("jwt.get_unverified_header", None)
-        assert [verifier.why_not(each) for each in (bad, old)] == ["invalid", "expired"]
+        assert [verifier.rejection_of(each) for each in (bad, old)] == ["invalid", "expired"]
 
-    def test_floods_are_bounded(self) -> None:
-        """However many tokens are made up, no more than so many are remembered."""
+    def test_the_cache_is_bounded(self) -> None:
+        """Many different bad tokens do not use unbounded memory."""
         verifier = Verifier()
         for number in range(MAX_CACHED + 100):
-            verifier.why_not(f"{number}.x.x")
-        assert len(verifier.verifier._refused) <= MAX_CACHED
+            verifier.rejection_of(f"{number}.x.x")
+        assert len(verifier.verifier._rejected) <= MAX_CACHED
 
-    def test_an_unknown_key_is_told(self) -> None:
-        """So that a key set which has changed is fetched soon, beside the calls."""
+    def test_an_unknown_key_is_reported(self) -> None:
+        """Then a changed key set is fetched soon, in the background."""
         verifier = Verifier()
-        assert verifier.why_not(token(kid="new")) == "unknown"
+        assert verifier.rejection_of(token(kid="new")) == "unknown"
         assert verifier.unknown == 1
-        assert verifier.why_not("garbage") == "malformed"
+        assert verifier.rejection_of("garbage") == "malformed"
         assert verifier.unknown == 1
 
 
 class TestSharedSecret:
-    """HS256, by a secret in a file."""
+    """HS256, with a secret in a file."""
 
-    def test_counts_for_hs256_alone(self, tmp_path: Any) -> None:
-        """Whatever its kid; tokens of public keys do not count beside it."""
+    def test_only_hs256(self, tmp_path: Any) -> None:
+        """Any kid is accepted; tokens of other algorithms are rejected."""
         file = tmp_path / "secret"
         file.write_bytes(SECRET + b"\n")
-        verifier = Verifier(shared_secret(file))
-        assert verifier.why_not(token("HS256", SECRET)) == ""
-        assert verifier.why_not(token("HS256", SECRET, kid="any")) == ""
-        assert verifier.why_not(token("HS256", SECRET[::-1])) == "invalid"
-        assert verifier.why_not(token("HS512", SECRET * 2)) == "unknown"
-        assert verifier.why_not(token("RS256")) == "unknown"
+        verifier = Verifier(read_secret(file))
+        assert verifier.rejection_of(token("HS256", SECRET)) == ""
+        assert verifier.rejection_of(token("HS256", SECRET, kid="any")) == ""
+        assert verifier.rejection_of(token("HS256", SECRET[::-1])) == "invalid"
+        assert verifier.rejection_of(token("HS512", SECRET * 2)) == "unknown"
+        assert verifier.rejection_of(token("RS256")) == "unknown"

@@ -1,4 +1,4 @@
-"""Decision cases: how answers are compared and suites are run."""
+"""Decision cases: comparing responses and running suites."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from pdp.cases import Case, Error, Suite, load, run
+from pdp.cases import Case, ExpectedError, Suite, load, run
 from pdp.cases.comparison import ABSENT, differences
 from pdp.client import CallFailed
 from pdp.errors import Violation
@@ -24,14 +24,14 @@ CASE: Final = """
 
 
 def suite_of(tmp_path: Path, text: str) -> Suite:
-    """Returns the suite that `text` is."""
+    """Returns the suite with this text."""
     file = tmp_path / "suite.yaml"
     file.write_text(text, encoding="utf-8")
     return load(file)
 
 
 class TestComparing:
-    """What is a difference."""
+    """Differences between an expectation and a response."""
 
     ACTUAL: Final[Mapping[str, Any]] = {
         "outcome": "BLOCK",
@@ -64,7 +64,7 @@ class TestComparing:
         ],
     )
     def test_as_expected(self, expected: Mapping[str, Any]) -> None:
-        """A part of the answer is enough; lists are whole, unless `...` stands in them."""
+        """A part of the response is enough. Lists must be complete, unless they have `...`."""
         assert list(differences(expected, self.ACTUAL)) == []
 
     @pytest.mark.parametrize(
@@ -86,13 +86,15 @@ class TestComparing:
             ),
         ],
     )
-    def test_otherwise(self, expected: Mapping[str, Any], difference: tuple[str, Any, Any]) -> None:
-        """A difference says where it is, what was expected and what was there."""
+    def test_differences(
+        self, expected: Mapping[str, Any], difference: tuple[str, Any, Any]
+    ) -> None:
+        """A difference has the path, the expected value and the actual value."""
         assert list(differences(expected, self.ACTUAL)) == [difference]
 
 
 class Scripted:
-    """A target that answers as it is told."""
+    """A target with a fixed response."""
 
     def __init__(self, answer: Mapping[str, Any] | CallFailed) -> None:
         self.answer = answer
@@ -101,12 +103,12 @@ class Scripted:
     def administer(
         self, tenant_id: str, name: str, body: Mapping[str, Any]
     ) -> tuple[Mapping[str, Any], int]:
-        """Notes the call."""
+        """Records the call."""
         self.calls.append((tenant_id, name, body))
         return {"policy": {"id": f"pol_{len(self.calls)}"}}, 40 + len(self.calls)
 
     def decide(self, tenant_id: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Answers as told."""
+        """Returns the response, or raises the error."""
         self.calls.append((tenant_id, "Decide", request))
         if isinstance(self.answer, CallFailed):
             raise self.answer
@@ -114,27 +116,27 @@ class Scripted:
 
 
 def refused(code: str = "INVALID_ARGUMENT", *fields: str, unavailable: bool = False) -> CallFailed:
-    """A call that failed."""
+    """Returns the error of a refused call."""
     return CallFailed(code, "no", [Violation(f, "bad") for f in fields], unavailable=unavailable)
 
 
 class TestRunning:
-    """What a case comes to."""
+    """Results of cases."""
 
-    def judge(self, case: Case, answer: Mapping[str, Any] | CallFailed) -> Any:
+    def result_of(self, case: Case, answer: Mapping[str, Any] | CallFailed) -> Any:
         """Returns the result of one case."""
         suite = Suite("S", "", Path("s.yaml"), (), (case,))
         return run(suite, Scripted(answer)).results[0]
 
     def test_passed(self) -> None:
-        """The answer is as expected."""
-        result = self.judge(Case("n", "w", expect={"outcome": "ALLOW"}), {"outcome": "ALLOW"})
+        """The response is as expected."""
+        result = self.result_of(Case("n", "w", expect={"outcome": "ALLOW"}), {"outcome": "ALLOW"})
         assert result.passed
 
     def test_error_as_expected(self) -> None:
         """The error and one of its fields are as expected."""
-        case = Case("n", "w", error=Error("INVALID_ARGUMENT", "action"))
-        assert self.judge(case, refused("INVALID_ARGUMENT", "tool", "action")).passed
+        case = Case("n", "w", error=ExpectedError("INVALID_ARGUMENT", "action"))
+        assert self.result_of(case, refused("INVALID_ARGUMENT", "tool", "action")).passed
 
     @pytest.mark.parametrize(
         ("answer", "difference"),
@@ -145,29 +147,31 @@ class TestRunning:
         ],
     )
     def test_another_error(self, answer: Any, difference: tuple[str, str]) -> None:
-        """Another error, another field, or a decision where an error was due."""
-        result = self.judge(Case("n", "w", error=Error("INVALID_ARGUMENT", "action")), answer)
+        """The result is another error, another field, or a decision."""
+        result = self.result_of(
+            Case("n", "w", error=ExpectedError("INVALID_ARGUMENT", "action")), answer
+        )
         assert result.differences[0][:2] == difference
 
-    def test_an_error_that_was_not_due(self) -> None:
-        """A decision was expected."""
-        result = self.judge(Case("n", "w", expect={}), refused())
+    def test_an_unexpected_error(self) -> None:
+        """An error is a problem if a decision was expected."""
+        result = self.result_of(Case("n", "w", expect={}), refused())
         assert result.problem == "INVALID_ARGUMENT: no"
 
-    def test_a_target_that_is_gone(self) -> None:
-        """A server that does not answer fails no case: nothing was learnt of them."""
+    def test_an_unavailable_target(self) -> None:
+        """If the server does not answer, the run fails, and not the case."""
         with pytest.raises(CallFailed):
-            self.judge(Case("n", "w", expect={}), refused("UNAVAILABLE", unavailable=True))
+            self.result_of(Case("n", "w", expect={}), refused("UNAVAILABLE", unavailable=True))
 
-    def test_a_case_with_a_problem_is_not_asked(self) -> None:
-        """It has failed before it is run."""
+    def test_a_case_with_a_problem_is_not_run(self) -> None:
+        """The case fails without a call."""
         target = Scripted({})
         suite = Suite("S", "", Path("s.yaml"), (), (Case("n", "w", problems=("typo",)),))
         assert run(suite, target).failures[0].problem == "typo"
         assert target.calls == []
 
-    def test_policies_come_and_go(self, tmp_path: Path) -> None:
-        """Each suite has a tenant of its own, and leaves nothing in force."""
+    def test_policies_are_removed(self, tmp_path: Path) -> None:
+        """Each suite has a new tenant, and its policies are removed afterwards."""
         suite = suite_of(
             tmp_path,
             "suite: My suite!\npolicies:\n"
@@ -190,7 +194,7 @@ class TestRunning:
         ]
 
     def test_policies_that_are_refused(self, tmp_path: Path) -> None:
-        """All cases of the suite fail, and say why."""
+        """All cases of the suite fail, with the reason."""
 
         class Refusing(Scripted):
             def administer(self, tenant_id: str, name: str, body: Mapping[str, Any]) -> Any:

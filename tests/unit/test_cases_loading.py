@@ -1,4 +1,4 @@
-"""Decision cases: how suites are read, and what is wrong with them."""
+"""Decision cases: reading suites, and their problems."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from pdp.cases import CasesUnreadable, Suite, find, load
 from pdp.cases.schema import FILE, render
-from pdp.cases.yaml_source import parse
+from pdp.cases.strict_yaml import parse
 from pdp.domain.decision import Decision, Outcome
 
 if TYPE_CHECKING:
@@ -28,17 +28,17 @@ CASE: Final = """
 
 
 def suite_of(tmp_path: Path, text: str) -> Suite:
-    """Returns the suite that `text` is."""
+    """Returns the suite with this text."""
     file = tmp_path / "suite.yaml"
     file.write_text(text, encoding="utf-8")
     return load(file)
 
 
 class TestLoading:
-    """What a suite may hold."""
+    """Suites and their problems."""
 
     def test_a_suite(self, tmp_path: Path) -> None:
-        """Policies become calls, in the order of the sections."""
+        """Policies become steps, in the order of the sections."""
         suite = suite_of(
             tmp_path,
             "suite: S\ndescription: D\npolicies:\n"
@@ -58,11 +58,11 @@ class TestLoading:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("[]", "a suite is a mapping"),
+            ("[]", "a suite must be a mapping"),
             ("suite: S", "cases: must be a list"),
             ("suite: S\ncases: []", "cases: must be a list of at least one"),
             (f"cases:{CASE}", "suite: must be the name"),
-            (f"suite: S\nsweet: T\ncases:{CASE}", "sweet: unknown key; known are suite"),
+            (f"suite: S\nsweet: T\ncases:{CASE}", "sweet: unknown key; the known keys are suite"),
             (f"suite: S\ndescription: [x]\ncases:{CASE}", "description: must be a text"),
             (f"suite: S\npolicies: []\ncases:{CASE}", "policies: must be a mapping"),
             (f"suite: S\npolicies: {{static: []}}\ncases:{CASE}", "policies.static: unknown key"),
@@ -75,26 +75,26 @@ class TestLoading:
                 f"suite: S\npolicies: {{overrides: [{{action: 3}}]}}\ncases:{CASE}",
                 r"policies.overrides\[0\].action: must be a string",
             ),
-            ("a: b: c", "mapping values are not allowed"),
-            ("suite: S\nsuite: T", 'the key "suite" stands twice'),
+            ("a: b: c", "is not YAML: line 1, column 5: mapping values are not allowed here$"),
+            ("suite: S\nsuite: T", 'the key "suite" occurs twice'),
             ("1: x", "put it in quotes"),
             ("x: !!python/object:os.system {}", "could not determine a constructor"),
         ],
     )
-    def test_no_suite(self, tmp_path: Path, text: str, message: str) -> None:
-        """A file that is no suite is refused with what is wrong in it."""
+    def test_refused_files(self, tmp_path: Path, text: str, message: str) -> None:
+        """A file that is not a suite is refused, with its problems."""
         with pytest.raises(CasesUnreadable, match=message):
             suite_of(tmp_path, text)
 
     @pytest.mark.parametrize(
         ("entry", "message"),
         [
-            ("[]", "a case is a mapping"),
+            ("[]", "a case must be a mapping"),
             ("{why: w, expect: {}}", "name: must be one line"),
             ("{name: n, expect: {}}", "why: must be one line"),
             ('{name: n, why: "two\\nlines", expect: {}}', "why: must be one line"),
-            ("{name: n, why: w}", "either expect or error"),
-            ("{name: n, why: w, expect: {}, error: {code: X}}", "either expect or error"),
+            ("{name: n, why: w}", "must have either expect or error"),
+            ("{name: n, why: w, expect: {}, error: {code: X}}", "must have either expect or error"),
             ("{name: n, why: w, expct: {}}", "expct: unknown key"),
             ("{name: n, why: w, expect: {outcoem: BLOCK}}", "expect.outcoem: unknown field"),
             ("{name: n, why: w, expect: {outcome: DENY}}", "expect.outcome"),
@@ -105,29 +105,29 @@ class TestLoading:
             ("{name: n, why: w, error: INVALID}", "error: must be a mapping"),
             ("{name: n, why: w, error: {reason: X}}", "error.reason: unknown key"),
             ("{name: n, why: w, error: {field: x}}", "code must be a text"),
-            ("{name: n, why: w, tenant: a b, expect: {}}", "tenant: must be made of"),
+            ("{name: n, why: w, tenant: a b, expect: {}}", "tenant: must consist of"),
             ("{name: n, why: w, request: [], expect: {}}", "request: must be a mapping"),
             ("{name: n, why: w, before: {}, expect: {}}", "before: must be a list of requests"),
             ("{name: n, why: w, before: [x], expect: {}}", r"before\[0\]: must be a mapping"),
             ("{name: n, why: w, before: [{tol: x}], expect: {}}", r"before\[0\].tol: unknown"),
         ],
     )
-    def test_a_case_with_a_fault(self, tmp_path: Path, entry: str, message: str) -> None:
-        """A fault in one case fails that case, and leaves the others alone."""
+    def test_a_case_with_a_problem(self, tmp_path: Path, entry: str, message: str) -> None:
+        """A problem of one case does not affect the others."""
         suite = suite_of(tmp_path, f"suite: S\ncases:{CASE}  - {entry}\n")
         good, bad = suite.cases
         assert good.problems == ()
         with pytest.raises(AssertionError, match=message):
             raise AssertionError("; ".join(bad.problems))
 
-    def test_namesakes(self, tmp_path: Path) -> None:
-        """Two cases of one name could not be told apart."""
+    def test_duplicate_names(self, tmp_path: Path) -> None:
+        """The second case with the same name has a problem."""
         suite = suite_of(tmp_path, f"suite: S\ncases:{CASE}{CASE}")
         assert suite.cases[0].problems == ()
         assert suite.cases[1].problems == ("another case has the same name",)
 
     def test_find(self, tmp_path: Path) -> None:
-        """A file is itself, a directory all YAML below it."""
+        """A directory stands for all YAML files below it."""
         for name in ("b.yaml", "a.yml", "note.txt", "deep/c.yaml"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text("")
@@ -136,7 +136,7 @@ class TestLoading:
         assert list(find([tmp_path / "note.txt"])) == [tmp_path / "note.txt"]
 
     def test_find_nothing(self, tmp_path: Path) -> None:
-        """Nothing to run is no success."""
+        """A path without cases is an error."""
         with pytest.raises(CasesUnreadable, match="has no YAML files"):
             list(find([tmp_path]))
         with pytest.raises(CasesUnreadable, match="does not exist"):
@@ -144,7 +144,7 @@ class TestLoading:
 
 
 class TestYaml:
-    """YAML, strictly."""
+    """The strict form of YAML."""
 
     @pytest.mark.parametrize(
         ("text", "value"),
@@ -158,33 +158,33 @@ class TestYaml:
         ],
     )
     def test_values(self, text: str, value: Any) -> None:
-        """Dates are texts, long texts can be written short."""
+        """Dates are texts, and long texts have a short form."""
         assert parse(text) == value
 
     @pytest.mark.parametrize(
         "text", ["!repeat x", "!repeat [x]", "!repeat [1, 2]", "!repeat [x, -1]"]
     )
     def test_repeat_misused(self, text: str) -> None:
-        """What repeats nothing is refused."""
+        """An invalid `!repeat` is refused."""
         with pytest.raises(Exception, match="repeat"):
             parse(text)
 
-    def test_repeat_without_end(self) -> None:
-        """A case cannot ask for all the memory there is."""
+    def test_repeat_is_bounded(self) -> None:
+        """A case cannot use unbounded memory."""
         with pytest.raises(Exception, match="at most"):
             parse("!repeat [x, 999999999]")
 
 
 class TestSchema:
-    """The schema that editors use."""
+    """The schema for editors."""
 
-    def test_fresh(self) -> None:
-        """It says what the contracts say; `python -m pdp.cases.schema` writes it."""
+    def test_up_to_date(self) -> None:
+        """The file matches the contracts; `python -m pdp.cases.schema` writes it."""
         assert FILE.read_text(encoding="utf-8") == render()
 
     @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
     def test_shipped_suites(self, file: Path) -> None:
-        """It takes every suite that we ship, and each of their cases can be run."""
+        """Every suite in `tests/cases` is valid, and all of its cases can be run."""
         jsonschema.validate(parse(file.read_text(encoding="utf-8")), json.loads(FILE.read_text()))
         assert [case.problems for case in load(file).cases if case.problems] == []
 
@@ -199,13 +199,13 @@ class TestSchema:
             {"name": "n", "why": "w", "expect": {}, "extra": 1},
         ],
     )
-    def test_faults(self, case: Mapping[str, Any]) -> None:
-        """It refuses what is refused when a suite is read."""
+    def test_invalid_cases(self, case: Mapping[str, Any]) -> None:
+        """The schema refuses what `load` refuses."""
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({"suite": "S", "cases": [case]}, json.loads(FILE.read_text()))
 
-    def test_there_are_many(self) -> None:
-        """At least 60 cases ship with the product."""
+    def test_number_of_cases(self) -> None:
+        """At least 60 cases exist."""
         assert sum(len(load(file).cases) for file in SHIPPED) >= 60
 
 

@@ -1,4 +1,4 @@
-"""The system policies: each finds what its examples say, and together they are accurate."""
+"""The system policies match their examples, and are accurate together."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ each_policy = pytest.mark.parametrize(
 
 
 def matches(policy: StaticPolicy, text: str) -> bool:
-    """Whether `policy` matches `text`, decided as a request is: one scan, then the validator."""
+    """Returns whether `policy` matches `text`: one scan and the validator, as in a decision."""
     shards = PatternSet().with_patterns([policy.pattern]).shards
     findings = scan(shards, text, None, VALIDATORS)
     return findings.first(PatternDetector(policy.pattern, policy.validator)) is not None
@@ -63,16 +63,16 @@ class TestEachPolicy:
         assert len(system.matching) >= 2
         assert missed == []
 
-    def test_lets_its_near_misses_pass(self, system: SystemPolicy) -> None:
+    def test_does_not_match_its_negative_examples(self, system: SystemPolicy) -> None:
         flagged = [text for text in system.not_matching if matches(system.policy, text)]
         assert len(system.not_matching) >= 2
         assert flagged == []
 
-    def test_matches_no_empty_text(self, system: SystemPolicy) -> None:
+    def test_does_not_match_an_empty_text(self, system: SystemPolicy) -> None:
         compiled = CompiledPattern(system.policy.pattern)
         assert list(compiled.spans("", b"")) == []
 
-    def test_uses_the_vocabulary(self, system: SystemPolicy) -> None:
+    def test_has_valid_values(self, system: SystemPolicy) -> None:
         policy = system.policy
         assert re.fullmatch(r"sys_[a-z0-9_]+", policy.id)
         assert policy.category == FAMILIES[policy.family]
@@ -80,7 +80,7 @@ class TestEachPolicy:
         assert policy.severity in {"critical", "high", "medium", "low"}
         assert not policy.validator or policy.validator in VALIDATORS
 
-    def test_explains_itself(self, system: SystemPolicy) -> None:
+    def test_has_a_description(self, system: SystemPolicy) -> None:
         policy = system.policy
         assert len(policy.description) > 20
         assert policy.message.endswith(".")
@@ -92,7 +92,7 @@ class TestCatalog:
         assert len(SYSTEM_POLICIES) >= 40
 
     @pytest.mark.parametrize("attribute", ["id", "name", "pattern"])
-    def test_repeats_no(self, attribute: str) -> None:
+    def test_values_are_unique(self, attribute: str) -> None:
         values = [getattr(system.policy, attribute) for system in SYSTEM_POLICIES]
         assert sorted(set(values)) == sorted(values)
 
@@ -115,8 +115,8 @@ class TestCatalog:
         actions = {p.policy.action for p in SYSTEM_POLICIES if p.policy.family == "secret"}
         assert actions == {"warn"}
 
-    def test_holds_the_policies_that_the_api_documents(self) -> None:
-        found = {
+    def test_has_the_policies_that_the_api_documents(self) -> None:
+        by_id = {
             system.policy.id: (
                 system.policy.name,
                 system.policy.pattern,
@@ -127,12 +127,12 @@ class TestCatalog:
             )
             for system in SYSTEM_POLICIES
         }
-        assert found["sys_sqli_union"] == (
+        assert by_id["sys_sqli_union"] == (
             "SQL Injection - UNION",
             r"(?i)union\s+(all\s+)?select",
             *("security", "block", "critical", ""),
         )
-        assert found["sys_pii_credit_card"] == (
+        assert by_id["sys_pii_credit_card"] == (
             "PII - Credit Card Detection",
             r"\b(?:4[0-9]{12}(?:[0-9]{3})?|5[1-5][0-9]{14})\b",
             *("compliance", "warn", "high", "luhn"),
@@ -143,7 +143,7 @@ class TestFiles:
     FILES = sorted((Path(catalog.__file__).parent / "static_policies").glob("*.yaml"))
 
     @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
-    def test_holds_a_version_and_known_keys_only(self, file: Path) -> None:
+    def test_has_a_version_and_only_known_keys(self, file: Path) -> None:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
         assert content.keys() == {"version", "policies"}
         assert content["version"] >= 1
@@ -152,8 +152,8 @@ class TestFiles:
             assert entry["examples"].keys() == {"match", "no_match"}
 
 
-class TestEverydayTextIsLetThrough:
-    """Texts that an AI assistant sees all day; none may be blocked."""
+class TestEverydayTexts:
+    """Common texts in the work with an AI assistant, which must not be blocked."""
 
     TEXTS = (
         "SELECT id, name FROM users WHERE email = 'a@b.c' AND active = 1 ORDER BY name LIMIT 10;",
@@ -184,11 +184,11 @@ class TestEverydayTextIsLetThrough:
 
 
 class TestAccuracy:
-    """The gate; `python -m bench.accuracy` prints the table behind it."""
+    """The required accuracy; `python -m bench.accuracy` prints details."""
 
     @staticmethod
     def share(rows: list[str]) -> float:
-        """Returns the share of `rows` that any security policy matches."""
+        """Returns the share of `rows` that a security policy matches."""
         policies = [p.policy for p in SYSTEM_POLICIES if p.policy.category == "security"]
         shards = PatternSet().with_patterns(policy.pattern for policy in policies).shards
         detectors = [PatternDetector(policy.pattern, policy.validator) for policy in policies]

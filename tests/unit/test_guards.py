@@ -10,7 +10,7 @@ import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.auth.principal import DevelopmentAuthenticator
-from pdp.auth.rate_limits import Rates
+from pdp.auth.rate_limits import RateLimiter
 from pdp.errors import (
     DeadlineExceeded,
     InternalError,
@@ -61,7 +61,7 @@ class Refusing:
 
 
 def services_of(
-    authenticator: Authenticator | None = None, rates: Rates | None = None
+    authenticator: Authenticator | None = None, rates: RateLimiter | None = None
 ) -> tuple[Services, Counter[str]]:
     metrics = Counted()
     return Services(authenticator or DevelopmentAuthenticator(), metrics, rates), metrics.codes
@@ -98,7 +98,7 @@ async def test_nothing_is_begun_for_who_has_stopped_waiting(by_adapter: bool) ->
 
 async def test_a_call_that_was_admitted_is_not_asked_again() -> None:
     """It would pay its rate twice."""
-    services, codes = services_of(rates=Rates(0.3, 2, lambda: 0.0))
+    services, codes = services_of(rates=RateLimiter(0.3, 2, lambda: 0.0))
     admit, endpoint = admission(DECIDE, services), guarded(DECIDE, answered, services)
     for _ in range(2):
         asked = call()

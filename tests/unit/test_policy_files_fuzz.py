@@ -1,4 +1,4 @@
-"""Fuzz of what people and programs hand in: policy files, patterns, action patterns, backups."""
+"""Fuzz tests of input files: policy files, patterns, backups."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pdp.domain.customer_policy import KIND as CUSTOMER
 from pdp.domain.static_policy import KIND as STATIC
 from pdp.engine.text.patterns import MAX_PATTERN_LENGTH, CompiledPattern
 from pdp.errors import InvalidArgument, InvalidPattern
-from pdp.policy_files.document import dumped, loaded
+from pdp.policy_files.document import dump, load
 from pdp.policy_files.state import KINDS
 
 if TYPE_CHECKING:
@@ -35,23 +35,23 @@ PARTS = st.sampled_from([*WORDS.split(), r"\Q", r"\C", r"\\C", r"\E", "\0", " "]
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
-def test_any_bytes_are_a_policy_file_or_are_refused(raw: bytes) -> None:
+def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     with suppress(InvalidArgument):
-        loaded(raw)
+        load(raw)
 
 
 @given(st.dictionaries(st.sampled_from(KINDS) | st.text(max_size=9), VALUES, max_size=3))
-def test_any_document_is_a_policy_file_or_is_refused(policies: dict[str, Any]) -> None:
+def test_any_document_is_read_or_refused(policies: dict[str, Any]) -> None:
     document = {"format": "pdp-policies/1", "tenant": "t", "policies": policies}
     with suppress(InvalidArgument):
-        loaded(yaml.safe_dump(document, allow_unicode=True).encode())
+        load(yaml.safe_dump(document, allow_unicode=True).encode())
 
 
 @given(st.sampled_from(KINDS), st.dictionaries(st.text(max_size=12), VALUES, max_size=4))
-def test_any_body_is_a_policy_or_is_refused(kind: str, body: dict[str, Any]) -> None:
+def test_any_body_is_read_or_refused(kind: str, body: dict[str, Any]) -> None:
     document = {"format": "pdp-policies/1", "tenant": "t", "policies": {kind: {"x": body}}}
     with suppress(InvalidArgument):
-        loaded(json.dumps(document).encode())
+        load(json.dumps(document).encode())
 
 
 @given(st.lists(PARTS, max_size=40).map("".join))
@@ -67,15 +67,15 @@ def test_any_pattern_compiles_or_is_refused(source: str) -> None:
 
 
 @given(name=st.text(min_size=1, max_size=30), pattern=st.lists(PARTS, max_size=9).map("".join))
-def test_what_is_written_is_read_as_it_was(name: str, pattern: str) -> None:
+def test_a_dumped_file_is_read_unchanged(name: str, pattern: str) -> None:
     body = {"id": "p", "name": name, "category": "custom", "pattern": pattern, "action": "log"}
-    text = dumped({STATIC: {"p": body}, CUSTOMER: {}}, "t", 7)
+    text = dump({STATIC: {"p": body}, CUSTOMER: {}}, "t", 7)
     with suppress(InvalidArgument):
-        assert loaded(text.encode()) == ("t", {STATIC: {"p": body}})
+        assert load(text.encode()) == ("t", {STATIC: {"p": body}})
 
 
 @given(raw=st.binary(max_size=200), manifest=VALUES)
-def test_any_bytes_are_a_backup_or_are_refused(
+def test_any_backup_is_unpacked_or_refused(
     tmp_path_factory: pytest.TempPathFactory, raw: bytes, manifest: Any
 ) -> None:
     file: Path = tmp_path_factory.getbasetemp() / "fuzz.backup"

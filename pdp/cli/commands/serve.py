@@ -96,7 +96,9 @@ def _option(name: str, description: str, default: Any) -> inspect.Parameter:
 
 def _signature() -> inspect.Signature:
     config = typer.Option(
-        "--config", metavar="FILE", help="TOML file of settings, by the names of these options."
+        "--config",
+        metavar="FILE",
+        help="TOML file of settings; its keys are the names of these options.",
     )
     return inspect.Signature(
         [

@@ -17,7 +17,7 @@ from pdp.cli.output.report import print_json
 from pdp.domain.tenant import is_tenant_id
 from pdp.logs import logging_to_stderr
 from pdp.policy_files import change, signing
-from pdp.policy_files.document import dumped, loaded
+from pdp.policy_files.document import dump, load
 from pdp.policy_files.state import state_at, state_of
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pdp.engine.snapshot import Platform
-    from pdp.policy_files.change import Made
+    from pdp.policy_files.change import StateChange
     from pdp.policy_files.state import State
     from pdp.store.port import Reader, Store
 
@@ -38,7 +38,7 @@ def export(file: Path, tenant: str, key: Path | None, url: str | None, *, force:
             if path.exists() and not force:
                 raise UsageError(f"{path} already exists; replace it with --force")
         with _open_store(url) as (store, _), store.read() as reader:
-            raw = dumped(state_of(reader, tenant), tenant, reader.revision()).encode()
+            raw = dump(state_of(reader, tenant), tenant, reader.revision()).encode()
         if key is not None:
             signature = signing.sign(raw, key)
             with replacing(signing.signature_of(file)) as target:
@@ -62,7 +62,7 @@ def import_(
         raw = read_bytes(str(file), "FILE")
         if key is not None:
             signing.verify(raw, file, key)
-        file_tenant, state = loaded(raw)
+        file_tenant, state = load(raw)
         tenant = tenant or file_tenant
         _check_tenant(tenant)
         with _open_store(url, create=not dry_run) as (store, platform):
@@ -96,9 +96,9 @@ def _change(
     summary: str,
     *,
     dry_run: bool,
-) -> Made:
-    return change.make(
-        store, platform, tenant, new_state, actor=local_actor(), summary=summary, keep=not dry_run
+) -> StateChange:
+    return change.apply_state(
+        store, platform, tenant, new_state, actor=local_actor(), summary=summary, commit=not dry_run
     )
 
 
@@ -118,7 +118,7 @@ def _open_store(url: str | None, *, create: bool = False) -> Iterator[tuple[Stor
             store.close()
 
 
-def _finish(result: Made, tenant: str, *, dry_run: bool, as_json: bool) -> None:
+def _finish(result: StateChange, tenant: str, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         steps = [{"op": each.op, "kind": each.kind, "id": each.entity_id} for each in result.steps]
         answer = {"tenant": tenant, "dry_run": dry_run, "steps": steps}
@@ -126,7 +126,7 @@ def _finish(result: Made, tenant: str, *, dry_run: bool, as_json: bool) -> None:
             answer["revision"] = result.revision
         print_json(answer)
         sys.exit(Exit.OK)
-    before, after = (dumped(state, tenant).splitlines(keepends=True) for state in result.states)
+    before, after = (dump(state, tenant).splitlines(keepends=True) for state in result.states)
     sys.stdout.writelines(unified_diff(before, after, "before", "after"))
     outcome = "would change" if dry_run else f"changed, in force from revision {result.revision}"
     print(f"{len(result.steps)} policies of {tenant} {outcome}")

@@ -1,4 +1,4 @@
-"""Where a key set comes from, and how it is kept fresh: beside the calls, never within one."""
+"""Sources of key sets: they refresh the keys in the background, never within a call."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FILE_INTERVAL_S: Final = 1.0
-"""How often a file is looked at."""
+"""Interval of checking a file."""
 
 URL_INTERVAL_S: Final = 300.0
-"""How often an address is asked."""
+"""Interval of fetching a URL."""
 
 COOLDOWN_S: Final = 10.0
-"""How often at most, whatever unknown keys tokens name; and how soon after a failure."""
+"""Shortest interval of fetching, even if tokens name unknown keys or a fetch fails."""
 
 MAX_STALE_S: Final = 3600.0
-"""How long keys count whose address does not answer: else one that was withdrawn would for ever."""
+"""How long keys stay valid if their URL does not respond, so that withdrawn keys expire."""
 
 TIMEOUT_S: Final = 5.0
-"""How long an address may keep silent; it has twice as long for the whole."""
+"""Timeout of one read from a URL; the whole fetch has twice as long."""
 
 _log: Final = structlog.get_logger("pdp.auth")
 
 
 class KeySource(Protocol):
-    """Keys, and what keeps them fresh."""
+    """A source of keys."""
 
     def current(self) -> KeySet:
-        """Returns the keys that count: the same set until they change."""
+        """Returns the valid keys: the same set until they change."""
 
-    def unknown_key(self) -> None:
-        """Is told of a token that is signed by a key not among them."""
+    def report_unknown_key(self) -> None:
+        """Reports a token whose key is not in the set: the keys may have changed."""
 
     async def start(self) -> None:
         """Reads the keys for the first time.
@@ -52,11 +52,11 @@ class KeySource(Protocol):
         """
 
     async def follow(self) -> None:
-        """Keeps the keys fresh, until cancelled."""
+        """Refreshes the keys until cancelled."""
 
 
 class FixedKeys:
-    """Keys that stay as they are."""
+    """Keys that never change."""
 
     def __init__(self, keys: KeySet) -> None:
         self._keys = keys
@@ -65,8 +65,8 @@ class FixedKeys:
         """See `KeySource`."""
         return self._keys
 
-    def unknown_key(self) -> None:
-        """Does nothing: there is nowhere to look for others."""
+    def report_unknown_key(self) -> None:
+        """Does nothing: there are no other keys."""
 
     async def start(self) -> None:
         """Does nothing."""
@@ -76,7 +76,7 @@ class FixedKeys:
 
 
 class JwksFile(FixedKeys):
-    """A key set in a file, read again when that changes. A faulty one leaves the last in force."""
+    """A key set in a file, reloaded when the file changes. If that fails, the last keys stay."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(NO_KEYS)
@@ -87,15 +87,21 @@ class JwksFile(FixedKeys):
         """Reads the file.
 
         Raises:
-            ConfigError: it is missing, unreadable or no key set.
+            ConfigError: the file is missing, unreadable or not a key set.
         """
         try:
             self._stamp = self._stat()
             self._keys = parse_jwks(self._path.read_bytes())
         except OSError as error:
-            raise ConfigError(f"PDP_JWT_JWKS: {self._path}: {error.strerror}") from None
+            raise ConfigError(
+                f"PDP_JWT_JWKS: {self._path} cannot be read: {error.strerror}. Name a file that "
+                "this process can read."
+            ) from None
         except ValueError as error:
-            raise ConfigError(f"PDP_JWT_JWKS: {self._path}: {error}") from None
+            raise ConfigError(
+                f"PDP_JWT_JWKS: {self._path} cannot be used: {error}. Correct it, or name another "
+                "file."
+            ) from None
 
     async def follow(self) -> None:
         """See `KeySource`."""
@@ -107,38 +113,38 @@ class JwksFile(FixedKeys):
                 if stamp != self._stamp:
                     self._keys = parse_jwks(self._path.read_bytes())
                     self._stamp = stamp
-                    _log.info("the keys of tokens were read again", keys=len(self._keys))
+                    _log.info("token keys reloaded", keys=len(self._keys))
                 failing = False
             except Exception as error:
-                # Whatever it is, nothing else would ever bring other keys here.
+                # Never give up: without this loop, new keys would not reach this process.
                 if not failing:
-                    _log.error("the keys of tokens cannot be read", reason=str(error))
+                    _log.error("token keys cannot be read", reason=str(error))
                 failing = True
 
     def _stat(self) -> tuple[int, int, int]:
-        found = self._path.stat()
-        return found.st_ino, found.st_mtime_ns, found.st_size
+        status = self._path.stat()
+        return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 class JwksUrl(FixedKeys):
-    """A key set at an address.
+    """A key set at a URL.
 
-    Where it does not answer at the start, the server starts all the same: API keys work, tokens
-    are refused until it does.
+    If the URL does not respond at the start, the server starts nevertheless: API keys work, and
+    tokens are refused until the URL responds.
     """
 
     def __init__(self, url: str) -> None:
-        """Takes the address.
+        """Takes the URL.
 
         Raises:
-            ConfigError: it is not `https`; `http` is for loopback addresses alone.
+            ConfigError: the URL is not `https`; `http` is accepted only for loopback addresses.
         """
         super().__init__(NO_KEYS)
         _check_url(url)
         self._url = url
         self._fetched_at = 0.0
         self._raw = b""
-        self._wanted = asyncio.Event()
+        self._refresh = asyncio.Event()
 
     def current(self) -> KeySet:
         """See `KeySource`."""
@@ -146,12 +152,12 @@ class JwksUrl(FixedKeys):
             self._keys = NO_KEYS
         return self._keys
 
-    def unknown_key(self) -> None:
-        """Asks the address again, soon: its keys may have changed."""
-        self._wanted.set()
+    def report_unknown_key(self) -> None:
+        """Schedules a fetch soon: the keys may have changed."""
+        self._refresh.set()
 
     async def start(self) -> None:
-        """Asks the address once."""
+        """Fetches the keys once."""
         await self._fetch()
 
     async def follow(self) -> None:
@@ -161,14 +167,14 @@ class JwksUrl(FixedKeys):
             if self._keys is not NO_KEYS:
                 try:
                     async with asyncio.timeout(URL_INTERVAL_S - COOLDOWN_S):
-                        await self._wanted.wait()
+                        await self._refresh.wait()
                 except TimeoutError:
                     pass
-            self._wanted.clear()
+            self._refresh.clear()
             await self._fetch()
 
     async def _fetch(self) -> None:
-        import httpx2  # noqa: PLC0415 - takes longer to load than all else, for those who need it
+        import httpx2  # noqa: PLC0415 - slow to import, and only this class needs it
 
         try:
             async with (
@@ -177,7 +183,7 @@ class JwksUrl(FixedKeys):
                 client.stream("GET", self._url, headers=_HEADERS) as response,
             ):
                 if response.status_code != _OK:
-                    raise ValueError(f"it answers {response.status_code}")
+                    raise ValueError(f"it responds with status {response.status_code}")
                 raw = b""
                 async for chunk in response.aiter_bytes():
                     raw += chunk
@@ -185,13 +191,13 @@ class JwksUrl(FixedKeys):
                         break
             keys = parse_jwks(raw)
         except Exception as error:
-            # Whatever it is, nothing else would ever bring other keys here.
-            _log.error("the keys of tokens cannot be fetched", url=self._url, reason=repr(error))
+            # Never give up: without this loop, new keys would not reach this process.
+            _log.error("token keys cannot be fetched", url=self._url, reason=repr(error))
             return
         self._fetched_at = time.monotonic()
         if self._raw != raw:
             self._raw, self._keys = raw, keys
-            _log.info("the keys of tokens were fetched", keys=len(keys))
+            _log.info("token keys fetched", keys=len(keys))
         elif self._keys is NO_KEYS:
             self._keys = keys
 
@@ -200,24 +206,24 @@ _OK: Final = 200
 _HEADERS: Final[Mapping[str, str]] = {"accept": "application/jwk-set+json, application/json"}
 
 
-def key_source(place: str) -> KeySource:
-    """Returns the source of keys at `place`: a file, or an address.
+def key_source(location: str) -> KeySource:
+    """Returns the source of the keys at `location`, a file or a URL.
 
     Raises:
-        ConfigError: the address is not `https`.
+        ConfigError: the URL is not `https`.
     """
-    return JwksUrl(place) if "://" in place else JwksFile(Path(place))
+    return JwksUrl(location) if "://" in location else JwksFile(Path(location))
 
 
 def _check_url(url: str) -> None:
     parts = urlsplit(url)
     if parts.username or parts.password:
-        raise ConfigError("PDP_JWT_JWKS: an address must not have a name or a password in it")
+        raise ConfigError("PDP_JWT_JWKS: the URL has a user name or a password. Remove it.")
     if parts.scheme == "https" and parts.hostname:
         return
     if parts.scheme == "http" and _is_loopback(parts.hostname or ""):
         return
-    raise ConfigError("PDP_JWT_JWKS: give a file, or an https address")
+    raise ConfigError(f"PDP_JWT_JWKS: {url} is not an https URL. Use https://…, or a file.")
 
 
 def _is_loopback(host: str) -> bool:

@@ -57,7 +57,7 @@ RETRY_S: Final = 0.5
 _log: Final = logging.getLogger("pdp.audit")
 
 
-class _Entry(NamedTuple, Generic[T]):
+class _QueuedDecision(NamedTuple, Generic[T]):
     pending: T
     weight: int
     acknowledgement: Any
@@ -94,7 +94,7 @@ class Recorder(Generic[T]):
         self._acknowledgements = acknowledgements
         self._bound = bound
         self._retention_task = RetentionTask(log, retention)
-        self._queue: queue.SimpleQueue[_Entry[T] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_QueuedDecision[T] | None] = queue.SimpleQueue()
         self._weight = 0
         self._last_batch = 0
         self._consumers: tuple[Consumer, ...] = ()
@@ -149,10 +149,10 @@ class Recorder(Generic[T]):
                 # Concurrent updates may get lost until the queue is empty again. The bound need
                 # not be exact.
                 self._weight += weight
-                self._queue.put(_Entry(pending, weight, None))
+                self._queue.put(_QueuedDecision(pending, weight, None))
             return None
         acknowledgement = self._acknowledgements.new()
-        self._queue.put(_Entry(pending, weight, acknowledgement))
+        self._queue.put(_QueuedDecision(pending, weight, acknowledgement))
         if self._ended:  # checked after the put, so that no caller waits for a thread that ended
             self._abandon_queue()
         return acknowledgement
@@ -201,9 +201,11 @@ class Recorder(Generic[T]):
         elif self._last_batch > 1:
             time.sleep(min(MAX_GATHER_S, GATHER_S * self._last_batch))
 
-    def _next_batch(self, first: _Entry[T] | None) -> tuple[list[_Entry[T]], bool]:
+    def _next_batch(
+        self, first: _QueuedDecision[T] | None
+    ) -> tuple[list[_QueuedDecision[T]], bool]:
         """Returns the queued entries, up to the batch limits, and whether the queue has ended."""
-        batch: list[_Entry[T]] = []
+        batch: list[_QueuedDecision[T]] = []
         entry, weight = first, 0
         while entry is not None:
             batch.append(entry)
@@ -216,8 +218,10 @@ class Recorder(Generic[T]):
                 return batch, False
         return batch, True
 
-    def _write(self, batch: Sequence[_Entry[T]]) -> None:
-        encoded: list[tuple[_Entry[T], _EncodedRecord | None]] = [(entry, None) for entry in batch]
+    def _write(self, batch: Sequence[_QueuedDecision[T]]) -> None:
+        encoded: list[tuple[_QueuedDecision[T], _EncodedRecord | None]] = [
+            (entry, None) for entry in batch
+        ]
         written: list[_EncodedRecord] = []
         try:
             encoded = [(entry, self._encode(entry)) for entry in batch]
@@ -239,7 +243,7 @@ class Recorder(Generic[T]):
                 self._failures.recovered(self._totals())
             self._notify_consumers([each.recorded for each in written])
 
-    def _encode(self, entry: _Entry[T]) -> _EncodedRecord | None:
+    def _encode(self, entry: _QueuedDecision[T]) -> _EncodedRecord | None:
         """Returns the encoded record; None if it cannot be made. The rest of the batch goes on."""
         try:
             recorded = self._make(entry.pending)
@@ -249,7 +253,7 @@ class Recorder(Generic[T]):
             self._failed(f"a record cannot be made ({type(error).__name__})", 1)
             return None
 
-    def _settle(self, entries: Sequence[_Entry[T]], *, written: bool) -> None:
+    def _settle(self, entries: Sequence[_QueuedDecision[T]], *, written: bool) -> None:
         if self._acknowledgements is not None and entries:
             self._acknowledgements.settle(
                 [entry.acknowledgement for entry in entries], written=written
@@ -293,7 +297,7 @@ class Recorder(Generic[T]):
 
     def _abandon_queue(self) -> None:
         """Empties the queue after the end of the thread: its entries are never written."""
-        abandoned: list[_Entry[T]] = []
+        abandoned: list[_QueuedDecision[T]] = []
         with suppress(queue.Empty):
             while True:
                 entry = self._queue.get_nowait()

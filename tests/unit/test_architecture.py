@@ -27,7 +27,7 @@ NESTING = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, as
 
 
 def nesting(node: ast.AST, depth: int = 0) -> int:
-    """Returns how deep the blocks of a function are nested; an `elif` is no deeper than its `if`."""
+    """Returns how deep blocks are nested; an `elif` is no deeper than its `if`."""
     deepest = depth
     for child in ast.iter_child_nodes(node):
         is_elif = isinstance(node, ast.If) and isinstance(child, ast.If) and [child] == node.orelse

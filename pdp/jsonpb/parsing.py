@@ -21,7 +21,8 @@ def decode_json(raw: bytes) -> object:
     try:
         value: object = _DECODER.decode(raw.decode("utf-8"))
     except json.JSONDecodeError as error:
-        raise _malformed(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+        place = f"line {error.lineno}, column {error.colno}"
+        raise _malformed(f"{_syntax_problem(error.msg)} at {place}") from None
     except UnicodeDecodeError as error:
         raise _malformed(f"byte {error.start} is not UTF-8") from None
     except RecursionError:
@@ -29,6 +30,25 @@ def decode_json(raw: bytes) -> object:
     except ValueError as error:  # a repeated name, NaN or Infinity, or thousands of digits
         raise _malformed(_reason(error)) from None
     return value
+
+
+_SYNTAX_PROBLEMS: Final = {
+    "Expecting value": "expected a value",
+    "Expecting property name": "expected a name in double quotes",
+    "Expecting ':'": "expected a colon",
+    "Expecting ','": "expected a comma or the end",
+    "Illegal trailing comma": "a comma before the end",
+    "Unterminated string": "a string without an end",
+    "Invalid control character": "a control character in a string; escape it",
+    "Invalid \\": "an invalid escape",
+    "Extra data": "text after the value",
+}
+"""What is wrong, by the beginning of the message of `json`."""
+
+
+def _syntax_problem(message: str) -> str:
+    problems = (text for begin, text in _SYNTAX_PROBLEMS.items() if message.startswith(begin))
+    return next(problems, "invalid syntax")
 
 
 class _Forbidden(ValueError):

@@ -45,7 +45,7 @@ def test_json_may_have_parameters_but_no_compression(api: Api) -> None:
     ("body", "code", "violations"),
     [
         (b"", "MALFORMED_REQUEST", {"body": "is required"}),
-        (b'{"tool"', "MALFORMED_REQUEST", {"body": "Expecting ':' delimiter at line 1, column 8"}),
+        (b'{"tool"', "MALFORMED_REQUEST", {"body": "expected a colon at line 1, column 8"}),
         (b"[]", "INVALID_ARGUMENT", {"body": "must be an object, not an array"}),
         (b"\xff", "MALFORMED_REQUEST", {"body": "byte 0 is not UTF-8"}),
         (

@@ -228,9 +228,9 @@ def test_numbers_that_json_does_not_know_are_null() -> None:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        (b'{"tool": ', "Expecting value at line 1, column 10"),
-        (b'{\n"tool" 1}', "Expecting ':' delimiter at line 2, column 8"),
-        (b"{} {}", "Extra data at line 1, column 4"),
+        (b'{"tool": ', "expected a value at line 1, column 10"),
+        (b'{\n"tool" 1}', "expected a colon at line 2, column 8"),
+        (b"{} {}", "text after the value at line 1, column 4"),
         (b'{"a": NaN}', "NaN is not a JSON number"),
         (b'{"a": -Infinity}', "-Infinity is not a JSON number"),
         (b'{"a": {"b": 1, "b": 2}}', 'the name "b" occurs twice in one object'),
@@ -239,7 +239,7 @@ def test_numbers_that_json_does_not_know_are_null() -> None:
         (b"[" * 100_000, "nested too deep"),
         (b'{"a":' * 100_000, "nested too deep"),
         ("{}".encode("utf-16"), "byte 0 is not UTF-8"),
-        (b"\xef\xbb\xbf{}", "Expecting value at line 1, column 1"),
+        (b"\xef\xbb\xbf{}", "expected a value at line 1, column 1"),
     ],
 )
 def test_invalid_json_is_refused_with_the_position(raw: bytes, reason: str) -> None:

@@ -35,8 +35,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     not valid JSON, a required body is missing, or the bytes are not a valid
     message.
 
-        {"error": {"code": "MALFORMED_REQUEST", "message": "the body is not JSON: Expecting value at line 1, column 9",
-         "details": [{"field": "body", "reason": "Expecting value at line 1, column 9"}]}}
+        {"error": {"code": "MALFORMED_REQUEST", "message": "the body is not JSON: expected a value at line 1, column 9",
+         "details": [{"field": "body", "reason": "expected a value at line 1, column 9"}]}}
     """
     ERROR_REASON_INVALID_PATTERN: _ErrorReason.ValueType  # 3
     """ERROR_REASON_INVALID_PATTERN is sent if RE2 does not accept a pattern, or
@@ -118,7 +118,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ERROR_REASON_DEADLINE_EXCEEDED is sent if the caller's deadline passed
     before the work began or finished.
 
-        {"error": {"code": "DEADLINE_EXCEEDED", "message": "the deadline passed before the request was judged", "details": []}}
+        {"error": {"code": "DEADLINE_EXCEEDED", "message": "the deadline passed before the work began", "details": []}}
     """
     ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 16
     """ERROR_REASON_STORE_UNAVAILABLE is sent if the store cannot be read or
@@ -144,7 +144,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     that `If-Match` names, because another caller has changed it since it was
     read.
 
-        {"error": {"code": "PRECONDITION_FAILED", "message": "nothing was changed, for If-Match does not hold: the entity is at \\"43\\"; read it again",
+        {"error": {"code": "PRECONDITION_FAILED", "message": "nothing was changed because If-Match does not hold: the entity is at \\"43\\"; read it again",
          "details": [{"field": "If-Match", "reason": "the entity is at \\"43\\"; read it again"}]}}
     """
     ERROR_REASON_PACK_NOT_FOUND: _ErrorReason.ValueType  # 20
@@ -331,8 +331,8 @@ ERROR_REASON_MALFORMED_REQUEST: ErrorReason.ValueType  # 2
 not valid JSON, a required body is missing, or the bytes are not a valid
 message.
 
-    {"error": {"code": "MALFORMED_REQUEST", "message": "the body is not JSON: Expecting value at line 1, column 9",
-     "details": [{"field": "body", "reason": "Expecting value at line 1, column 9"}]}}
+    {"error": {"code": "MALFORMED_REQUEST", "message": "the body is not JSON: expected a value at line 1, column 9",
+     "details": [{"field": "body", "reason": "expected a value at line 1, column 9"}]}}
 """
 ERROR_REASON_INVALID_PATTERN: ErrorReason.ValueType  # 3
 """ERROR_REASON_INVALID_PATTERN is sent if RE2 does not accept a pattern, or
@@ -414,7 +414,7 @@ ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 15
 """ERROR_REASON_DEADLINE_EXCEEDED is sent if the caller's deadline passed
 before the work began or finished.
 
-    {"error": {"code": "DEADLINE_EXCEEDED", "message": "the deadline passed before the request was judged", "details": []}}
+    {"error": {"code": "DEADLINE_EXCEEDED", "message": "the deadline passed before the work began", "details": []}}
 """
 ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 16
 """ERROR_REASON_STORE_UNAVAILABLE is sent if the store cannot be read or
@@ -440,7 +440,7 @@ ERROR_REASON_PRECONDITION_FAILED: ErrorReason.ValueType  # 19
 that `If-Match` names, because another caller has changed it since it was
 read.
 
-    {"error": {"code": "PRECONDITION_FAILED", "message": "nothing was changed, for If-Match does not hold: the entity is at \\"43\\"; read it again",
+    {"error": {"code": "PRECONDITION_FAILED", "message": "nothing was changed because If-Match does not hold: the entity is at \\"43\\"; read it again",
      "details": [{"field": "If-Match", "reason": "the entity is at \\"43\\"; read it again"}]}}
 """
 ERROR_REASON_PACK_NOT_FOUND: ErrorReason.ValueType  # 20

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
-PATIENCE_S: Final = 60.0
+TIMEOUT_S: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Product:
             self.asked.append(asked)
             self._came.notify_all()
         if say.wait is not None:
-            say.wait.wait(PATIENCE_S)
+            say.wait.wait(TIMEOUT_S)
         if say.reset:
             linger = struct.pack("ii", 1, 0)
             handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -131,7 +131,7 @@ class Product:
     def until(self, met: Callable[[], bool]) -> None:
         """Waits until `met` holds; it is looked at after each request."""
         with self._came:
-            assert self._came.wait_for(met, PATIENCE_S), [each.path for each in self.asked][-5:]
+            assert self._came.wait_for(met, TIMEOUT_S), [each.path for each in self.asked][-5:]
 
     def __enter__(self) -> Product:
         self._thread.start()

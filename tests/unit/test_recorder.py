@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pdp.audit.acknowledgements import Acknowledgements
 
-PATIENCE_S: Final = 30.0
+TIMEOUT_S: Final = 30.0
 
 
 class MemoryLog:
@@ -40,7 +40,7 @@ class MemoryLog:
 
     def append(self, bodies: Sequence[str]) -> None:
         self.asked.release()
-        assert self.gate.wait(PATIENCE_S)
+        assert self.gate.wait(TIMEOUT_S)
         if self.failure is not None:
             raise self.failure
         self.batches.append(list(bodies))
@@ -154,7 +154,7 @@ class TestDurable:
         recorder = start(ThreadAcknowledgements())
         log.gate.clear()
         ticket = recorder.record(1)
-        assert log.asked.acquire(timeout=PATIENCE_S)
+        assert log.asked.acquire(timeout=TIMEOUT_S)
         assert log.batches == []  # it waits: nothing has been written yet
         log.gate.set()
         assert ticket.wait() is True
@@ -166,7 +166,7 @@ class TestDurable:
         recorder = start(ThreadAcknowledgements())
         log.gate.clear()
         first = recorder.record(0)
-        assert log.asked.acquire(timeout=PATIENCE_S)
+        assert log.asked.acquire(timeout=TIMEOUT_S)
         others = [recorder.record(number) for number in range(1, 40)]
         log.gate.set()
         assert all(each.wait() for each in [first, *others])
@@ -179,7 +179,7 @@ class TestDurable:
         recorder = start(ThreadAcknowledgements())
         log.gate.clear()
         first = recorder.record(0)
-        assert log.asked.acquire(timeout=PATIENCE_S)
+        assert log.asked.acquire(timeout=TIMEOUT_S)
         others = [
             recorder.record(number, recorder_module.MAX_WEIGHT // 2) for number in range(1, 6)
         ]
@@ -214,7 +214,7 @@ class TestDurable:
         recorder = start(ThreadAcknowledgements())
         log.gate.clear()
         first = recorder.record(0)
-        assert log.asked.acquire(timeout=PATIENCE_S)
+        assert log.asked.acquire(timeout=TIMEOUT_S)
         others = [recorder.record(number) for number in (1, -1, 2)]
         log.gate.set()
         assert [each.wait() for each in (first, *others)] == [True, True, False, True]
@@ -228,7 +228,7 @@ class TestDurable:
         recorder = start(ThreadAcknowledgements())
         log.gate.clear()
         first = recorder.record(0)
-        assert log.asked.acquire(timeout=PATIENCE_S)
+        assert log.asked.acquire(timeout=TIMEOUT_S)
         others = [recorder.record(number) for number in (1, FATAL, 2)]
         log.gate.set()
         assert [each.wait() for each in (first, *others)] == [True, False, False, False]
@@ -243,12 +243,12 @@ class TestDurable:
         recorder = start(told)
         log.gate.clear()
         recorder.record(0)
-        assert log.asked.acquire(timeout=PATIENCE_S)
+        assert log.asked.acquire(timeout=TIMEOUT_S)
         for number in range(1, 4):
             recorder.record(number)
         log.failure = SystemExit()
         log.gate.set()
-        assert [told.settled.get(timeout=PATIENCE_S) for _ in range(4)] == [False] * 4
+        assert [told.settled.get(timeout=TIMEOUT_S) for _ in range(4)] == [False] * 4
 
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
     def test_a_writer_that_dies_leaves_nobody_waiting(
@@ -298,7 +298,7 @@ class TestAsync:
         recorder = start(bound=10)
         log.gate.clear()
         recorder.record(0)
-        assert log.asked.acquire(timeout=PATIENCE_S)
+        assert log.asked.acquire(timeout=TIMEOUT_S)
         for number in range(1, 31):
             recorder.record(number)
         assert (recorder.depth, recorder.dropped) == (10, 20)
@@ -314,12 +314,12 @@ class TestAsync:
         recorder.subscribe(listener)
         log.gate.clear()
         recorder.record(0)
-        assert log.asked.acquire(timeout=PATIENCE_S)
+        assert log.asked.acquire(timeout=TIMEOUT_S)
         recorder.record(1)
         recorder.record(2)
         log.gate.set()
-        assert log.asked.acquire(timeout=PATIENCE_S)
-        assert listener.told.wait(PATIENCE_S)
+        assert log.asked.acquire(timeout=TIMEOUT_S)
+        assert listener.told.wait(TIMEOUT_S)
         assert recorder.status() == "ok; 1 records were dropped since the start"
 
     def test_large_texts_are_bounded_too(
@@ -328,7 +328,7 @@ class TestAsync:
         recorder = start()
         log.gate.clear()
         recorder.record(0)
-        assert log.asked.acquire(timeout=PATIENCE_S)
+        assert log.asked.acquire(timeout=TIMEOUT_S)
         recorder.record(1, recorder_module.MAX_WEIGHT)
         recorder.record(2, 1)
         assert recorder.dropped == 1
@@ -341,7 +341,7 @@ class TestAsync:
             listener = Listener()
             recorder.subscribe(listener)
             recorder.record(number, recorder_module.MAX_WEIGHT)
-            assert listener.told.wait(PATIENCE_S)
+            assert listener.told.wait(TIMEOUT_S)
         assert (recorder.dropped, log.count) == (0, 3)
 
     def test_a_store_that_fails_is_tried_again(
@@ -352,7 +352,7 @@ class TestAsync:
         log.failure = StoreUnavailable("The store's disk is full.")
         recorder.record(1)
         for _ in range(3):
-            assert log.asked.acquire(timeout=PATIENCE_S)
+            assert log.asked.acquire(timeout=TIMEOUT_S)
         assert recorder.status() == "failing: The store's disk is full."
         log.failure = None
         recorder.close()
@@ -373,7 +373,7 @@ class TestHousekeeping:
     def test_what_is_over_goes_by_and_by_also_while_nothing_comes(self, log: MemoryLog) -> None:
         retention = Retention(max_age_s=60)
         recorder: Recorder[int] = Recorder(log, make, None, bound=9, retention=retention)
-        assert log.tidy.wait(PATIENCE_S)
+        assert log.tidy.wait(TIMEOUT_S)
         recorder.close()
         assert log.retained[:3] == [retention] * 3
 

@@ -31,15 +31,23 @@ class _Held(NamedTuple):
 class KeyRing:
     """The API keys that count."""
 
-    def __init__(self, keys: Callable[[], Mapping[str, ApiKey]]) -> None:
-        """Takes what returns the keys in force by id: the same mapping until one changes."""
+    def __init__(
+        self, keys: Callable[[], Mapping[str, ApiKey]], clock: Callable[[], float] = time.time
+    ) -> None:
+        """Creates a ring.
+
+        Args:
+            keys: returns the keys in force by id; the same mapping until one changes.
+            clock: returns the time, in seconds since 1970.
+        """
         self._keys = keys
+        self._clock = clock
         self._seen: Mapping[str, ApiKey] = {}
         self._held: dict[str, _Held] = {}
 
     def __len__(self) -> int:
         """How many keys count."""
-        now = time.time()
+        now = self._clock()
         return sum(
             any(key.expiry_of(secret) > now for secret in key.secrets)
             for key in self._keys().values()
@@ -57,7 +65,7 @@ class KeyRing:
         held = self._held.get(key[:PREFIX_LENGTH])
         if held is None or len(key) != KEY_LENGTH or not compare_digest(digest(key), held.digest):
             raise CredentialRejected("unknown")
-        if held.until <= time.time():
+        if held.until <= self._clock():
             raise CredentialRejected("expired")
         return held.principal
 

@@ -262,7 +262,9 @@ class TestStream:
             )
             yield asked
 
-        answers = [each.response.allowed for each in stub.DecideStream(messages(), timeout=60)]
+        answers = [
+            each.response.allowed for each in stub.DecideStream(messages(), timeout=TIMEOUT_S)
+        ]
         assert answers == [True, False]
 
 

@@ -199,7 +199,9 @@ class TestState:
         for outcome in ("ALLOW", "BLOCK"):
             with (
                 servers.start(folder) as started,
-                httpx2.Client(base_url=started.http_url, timeout=60.0, trust_env=False) as asking,
+                httpx2.Client(
+                    base_url=started.http_url, timeout=servers.TIMEOUT_S, trust_env=False
+                ) as asking,
             ):
                 assert decide(asking, "google", "gemini-2.5-pro")["outcome"] == outcome
                 body = {"reason": "cost_runaway"}

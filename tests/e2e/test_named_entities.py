@@ -12,8 +12,7 @@ from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import decide_pb2_grpc
 from pdp.cli.exit_codes import Exit
 from pdp.client.remote import open_channel
-from tests.support import ner_models
-from tests.support import servers
+from tests.support import ner_models, servers
 from tests.support.rest.dlp import RULES, decided, rule
 from tests.support.rest.packs import found
 

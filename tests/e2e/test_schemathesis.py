@@ -126,5 +126,5 @@ def test_the_server_does_what_the_document_says(case: Case[Any], server: servers
 
 
 def test_the_document_is_the_one_that_is_served(server: servers.Server) -> None:
-    with urlopen(f"{server.http_url}/openapi.json", timeout=10) as answer:  # noqa: S310 - loopback
+    with urlopen(f"{server.http_url}/openapi.json", timeout=servers.TIMEOUT_S) as answer:  # noqa: S310 - loopback
         assert answer.read() == PATH.read_bytes()

@@ -58,7 +58,9 @@ def server(splunk: Product, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def client(server: servers.Server) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=server.http_url, timeout=60.0, trust_env=False) as opened:
+    with httpx2.Client(
+        base_url=server.http_url, timeout=servers.TIMEOUT_S, trust_env=False
+    ) as opened:
         yield opened
 
 
@@ -213,7 +215,9 @@ def test_alerts_are_tested_and_delivered(slack: tuple[Product, Path], tmp_path: 
     settings = {"SSL_CERT_FILE": str(ca_file), "PDP_ALERT_NETWORKS": "127.0.0.0/8,::1/128"}
     with (
         servers.start(tmp_path / "data", **settings) as server,
-        httpx2.Client(base_url=server.http_url, timeout=60.0, trust_env=False) as client,
+        httpx2.Client(
+            base_url=server.http_url, timeout=servers.TIMEOUT_S, trust_env=False
+        ) as client,
     ):
         client.put("/v1/org/policy", json={"alert_rules": rules}).raise_for_status()
         answer = client.post("/v1/org/policy/alerts/test", json={})

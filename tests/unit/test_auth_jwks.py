@@ -18,6 +18,7 @@ from pdp.auth import jwks_source
 from pdp.auth.jwks import MAX_JWKS_BYTES, MAX_KEYS, NO_KEYS, parse_jwks, shared_secret
 from pdp.auth.jwks_source import JwksFile, JwksUrl, key_source
 from pdp.errors import ConfigError
+from tests.support.servers import TIMEOUT_S
 from tests.support.tokens import EC, RSA, SECRET, jwk, jwks
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def until(condition: Any) -> None:
     """Waits until something is so."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(TIMEOUT_S):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.001)
 

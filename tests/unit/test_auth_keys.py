@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +21,7 @@ from pdp.errors import ConfigError, Unauthenticated
 if TYPE_CHECKING:
     from pathlib import Path
 
-NOW = time.time()
+NOW = 1_800_000_000.0
 PREFIX = "aa_live_0123456789ab"
 TEXT = f"{PREFIX}_{'k' * 43}"
 
@@ -41,7 +40,7 @@ class Ring:
 
     def __init__(self, *keys: ApiKey) -> None:
         self.keys = {each.id: each for each in keys}
-        self.ring = KeyRing(lambda: self.keys)
+        self.ring = KeyRing(lambda: self.keys, clock=lambda: NOW)
 
     def why_not(self, text: str) -> str:
         """Returns why a key is refused; empty where it counts."""

@@ -84,8 +84,9 @@ async def test_health_is_what_the_product_says() -> None:
     assert await status(fake) == ("error", "ZeroDivisionError")
 
 
-async def test_health_is_what_deliveries_say_too() -> None:
+async def test_health_is_what_deliveries_say_too(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
     fake = Fake()
     assert (await status(fake, Standing(waiting=999, oldest_at=now)))[0] == "healthy"
     assert (await status(fake, Standing(waiting=1000, oldest_at=now)))[0] == "degraded"

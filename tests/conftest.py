@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 
 from pdp.client.remote import RemoteClient, open_channel
-from tests.support import servers as running
+from tests.support import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +28,9 @@ hypothesis.settings.load_profile("pdp")
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
     """A real server in development mode, shared by all tests: each takes a tenant of its own."""
-    with running.start(tmp_path_factory.mktemp("server")) as started:
+    with servers.start(tmp_path_factory.mktemp("server")) as started:
         yield started
 
 
@@ -41,14 +41,14 @@ def tenant() -> str:
 
 
 @pytest.fixture(scope="session")
-def channel(server: running.Server) -> Iterator[grpc.Channel]:
+def channel(server: servers.Server) -> Iterator[grpc.Channel]:
     """A gRPC channel to the server, for the stubs of `pdp._gen`."""
     with open_channel(server.grpc_address) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
-def remote(server: running.Server) -> Iterator[RemoteClient]:
+def remote(server: servers.Server) -> Iterator[RemoteClient]:
     """Calls the server's RPCs by name."""
-    with RemoteClient(server.grpc_address, timeout_s=running.PATIENCE_S) as client:
+    with RemoteClient(server.grpc_address, timeout_s=servers.TIMEOUT_S) as client:
         yield client

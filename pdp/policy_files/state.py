@@ -59,7 +59,7 @@ def state_at(reader: Reader, tenant_id: str, revision: int) -> State:
         InvalidArgument: the revision does not exist yet.
     """
     state: State = {kind: {} for kind in KINDS}
-    for record in entities_at(reader, tenant_id, revision, field="to"):
-        if record.kind in state:
-            state[record.kind][record.id] = dict(record.body)
+    for entity in entities_at(reader, tenant_id, revision, field="to"):
+        if entity.kind in state:
+            state[entity.kind][entity.id] = dict(entity.body)
     return state

@@ -11,6 +11,7 @@ import pytest
 
 from pdp.domain.stored_entity import Change, StoredEntity
 from pdp.errors import StoreUnavailable
+from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,7 +144,7 @@ def test_another_thread_can_read_the_data_version_during_a_transaction(
         before = thread.submit(store.data_version).result()
         with store.write() as transaction:
             add(transaction, "p1")
-            assert thread.submit(store.data_version).result(timeout=30) == before
+            assert thread.submit(store.data_version).result(TIMEOUT_S) == before
         assert thread.submit(store.data_version).result() != before
 
 

@@ -15,7 +15,7 @@ from pdp.domain.access import ROLES
 from pdp.transport.http.binding import bindings
 from pdp.transport.methods import methods
 from tests.support.secured_servers import Locked, locked
-from tests.support.servers import PATIENCE_S
+from tests.support.servers import TIMEOUT_S
 from tools import access_table
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def over_grpc(server: Locked, method: Method, key: str, tenant: str, wanted: str
             response_deserializer=method.response.FromString,
         )
         metadata = (*credential, *((("x-tenant-id", tenant),) if tenant else ()))
-        timeout = WAIT_S if method.server_streaming and not wanted else PATIENCE_S
+        timeout = WAIT_S if method.server_streaming and not wanted else TIMEOUT_S
         try:
             answer: Any = call(method.request(), timeout=timeout, metadata=metadata)
             if method.server_streaming:
@@ -147,7 +147,7 @@ def test_streams(server: Locked, method: Method) -> None:
                 request_serializer=method.request.SerializeToString,
                 response_deserializer=method.response.FromString,
             )
-            answers = call(iter([method.request()]), metadata=credential, timeout=PATIENCE_S)
+            answers = call(iter([method.request()]), metadata=credential, timeout=TIMEOUT_S)
             try:
                 next(answers)
             except Exception as error:
@@ -189,14 +189,14 @@ def test_grpc_health_and_reflection_need_no_credential(server: Locked) -> None:
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
         )
-        assert check(health_pb2.HealthCheckRequest(), timeout=PATIENCE_S).status == 1
+        assert check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S).status == 1
         reflect = channel.stream_stream(
             "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
             request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
             response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
         )
         asked = reflection_pb2.ServerReflectionRequest(list_services="")
-        listed = next(reflect(iter([asked]), timeout=PATIENCE_S))
+        listed = next(reflect(iter([asked]), timeout=TIMEOUT_S))
         assert len(listed.list_services_response.service) > 2
 
 

@@ -14,7 +14,7 @@ from pdp.client.remote import RemoteClient
 from pdp.client.tls import ClientTls
 from tests.support.certificates import authority
 from tests.support.secured_servers import Locked, locked
-from tests.support.servers import PATIENCE_S
+from tests.support.servers import TIMEOUT_S
 from tests.support.tls_servers import settings_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def by_http(
     context.load_cert_chain(folder / f"{client}.crt", folder / f"{client}.key")
     url = f"{server.server.http_url}/v1/decide"
     headers = {"X-API-Key": key} if key else {}
-    with httpx2.Client(verify=context, trust_env=False, timeout=PATIENCE_S) as opened:
+    with httpx2.Client(verify=context, trust_env=False, timeout=TIMEOUT_S) as opened:
         answer = opened.post(url, json={"tenant_id": tenant}, headers=headers)
     return answer.status_code, answer.json().get("error", {}).get("code", "OK")
 
@@ -68,7 +68,7 @@ def by_grpc(server: Locked, folder: Path, client: str, tenant: str) -> str:
     """Decides over gRPC with the certificate of that name; returns the reason."""
     names = (str(folder / f"{client}.{kind}") for kind in ("crt", "key"))
     tls = ClientTls(str(folder / "ca.crt"), *names)
-    with RemoteClient(server.server.grpc_address, timeout_s=PATIENCE_S, tls=tls) as remote:
+    with RemoteClient(server.server.grpc_address, timeout_s=TIMEOUT_S, tls=tls) as remote:
         try:
             remote.call("Decide", decide_pb2.DecideRequest(tenant_id=tenant))
         except CallFailed as refusal:

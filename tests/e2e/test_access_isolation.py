@@ -21,7 +21,7 @@ from pdp.client.remote import failure, open_channel
 from pdp.transport.http.binding import bindings
 from pdp.transport.methods import methods
 from tests.support.secured_servers import Locked, locked
-from tests.support.servers import PATIENCE_S
+from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -228,7 +228,7 @@ def twice(server: Locked, transport: str, given: list[tuple[str, str]]) -> str:
     with open_channel(server.server.grpc_address) as channel:
         decide: Any = channel.unary_unary("/pdp.v1.DecideService/Decide")
         try:
-            decide(b"", metadata=given, timeout=PATIENCE_S)
+            decide(b"", metadata=given, timeout=TIMEOUT_S)
         except grpc.RpcError as error:
             return failure(error, "").code
     return "OK"

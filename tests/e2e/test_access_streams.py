@@ -12,7 +12,7 @@ import pytest
 
 from pdp._gen.pdp.v1 import audit_pb2, decide_pb2, decide_pb2_grpc
 from tests.support.secured_servers import KEYS, Locked, locked
-from tests.support.servers import PATIENCE_S
+from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,7 @@ def test_a_stream_for_several_tenants(server: Locked, channel: grpc.Channel) -> 
         ),
     ]
     answers = decide_pb2_grpc.DecideServiceStub(channel).DecideStream(
-        iter(messages), metadata=(("x-api-key", key),), timeout=PATIENCE_S
+        iter(messages), metadata=(("x-api-key", key),), timeout=TIMEOUT_S
     )
     assert [(each.response.allowed, each.response.reason_code) for each in answers] == [
         (True, ""),
@@ -84,7 +84,7 @@ def test_a_stream_of_requests(server: Locked, channel: grpc.Channel) -> None:
 
     def messages() -> Iterator[decide_pb2.DecideStreamRequest]:
         yield decide_pb2.DecideStreamRequest()
-        assert answered.wait(PATIENCE_S)
+        assert answered.wait(TIMEOUT_S)
         server.ask("DELETE", f"{KEYS}/{made['api_key']['id']}", server.admin)
         yield decide_pb2.DecideStreamRequest()
 
@@ -93,7 +93,7 @@ def test_a_stream_of_requests(server: Locked, channel: grpc.Channel) -> None:
         request_serializer=decide_pb2.DecideStreamRequest.SerializeToString,
         response_deserializer=decide_pb2.DecideStreamResponse.FromString,
     )
-    answers: Any = stream(messages(), metadata=(("x-api-key", made["key"]),), timeout=PATIENCE_S)
+    answers: Any = stream(messages(), metadata=(("x-api-key", made["key"]),), timeout=TIMEOUT_S)
     assert next(answers).response.allowed
     answered.set()
     with pytest.raises(grpc.RpcError) as refused:
@@ -118,7 +118,7 @@ def test_a_stream_of_answers(server: Locked, channel: grpc.Channel, tenant: str)
         response_deserializer=audit_pb2.TailRecordsResponse.FromString,
     )
     asked = audit_pb2.TailRecordsRequest(cursor="0")
-    answers: Any = tail(asked, metadata=(("x-api-key", made["key"]),), timeout=PATIENCE_S)
+    answers: Any = tail(asked, metadata=(("x-api-key", made["key"]),), timeout=TIMEOUT_S)
     record(server, tenant)
     assert next(answers).record.outcome
     server.ask("DELETE", f"{KEYS}/{made['api_key']['id']}", server.admin)
@@ -138,7 +138,7 @@ def test_a_stream_of_lines(server: Locked) -> None:
         "GET",
         f"{server.server.http_url}/api/admin/audit/tail?cursor=0",
         headers={"x-api-key": made["key"]},
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
         trust_env=False,
     ) as answer:
         lines = answer.iter_lines()

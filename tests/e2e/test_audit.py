@@ -19,7 +19,7 @@ from pdp._gen.pdp.v1 import audit_pb2, audit_pb2_grpc, decide_pb2, decide_pb2_gr
 from pdp.domain.audit_log import RecordFilter
 from pdp.domain.request import Subject
 from pdp.store import open_audit_log
-from tests.support import servers as running
+from tests.support import servers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,7 +173,7 @@ class TestReading:
         tail = stub.TailRecords(
             audit_pb2.TailRecordsRequest(outcome=["BLOCK"], cursor=str(int(cursor) - 1)),
             metadata=(("x-tenant-id", tenant),),
-            timeout=running.PATIENCE_S,
+            timeout=servers.TIMEOUT_S,
         )
         assert next(tail).record.decision_id == before
         decide(client, CARD)
@@ -275,27 +275,27 @@ def test_a_number_that_json_has_not_is_recorded(
 
 class TestCommands:
     def test_search_export_verify_and_changes(
-        self, server: running.Server, client: httpx2.Client, tenant: str, tmp_path: Path
+        self, server: servers.Server, client: httpx2.Client, tenant: str, tmp_path: Path
     ) -> None:
         set_level(client, "full")
         ids = [decide(client, text)["decision_id"] for text in (ATTACK, PLAIN)]
         target = ("--server", server.grpc_address)
         mine = ("--tenant", tenant)
-        found = running.pdp("audit", "search", *mine, "--outcome", "block", "--json", *target)
-        assert [each["decision_id"] for each in running.json_of(found)["records"]] == ids[:1]
-        assert ids[1] in running.pdp("audit", "search", *mine, "--since", "1h", *target).stdout
+        found = servers.pdp("audit", "search", *mine, "--outcome", "block", "--json", *target)
+        assert [each["decision_id"] for each in servers.json_of(found)["records"]] == ids[:1]
+        assert ids[1] in servers.pdp("audit", "search", *mine, "--since", "1h", *target).stdout
         file = tmp_path / "export.ndjson"
-        running.pdp("audit", "export", *mine, "--output", str(file), *target)
+        servers.pdp("audit", "export", *mine, "--output", str(file), *target)
         lines = file.read_text(encoding="utf-8").splitlines()
         assert [json.loads(line)["decision_id"] for line in lines] == ids
-        verified = running.pdp("audit", "verify", "--json", *target)
-        assert (verified.returncode, running.json_of(verified)["intact"]) == (0, True)
-        assert "logging_level" in running.pdp("audit", "changes", *mine, *target).stdout
-        assert running.pdp("audit", "search", "--since", "soon", *target).returncode == 2
+        verified = servers.pdp("audit", "verify", "--json", *target)
+        assert (verified.returncode, servers.json_of(verified)["intact"]) == (0, True)
+        assert "logging_level" in servers.pdp("audit", "changes", *mine, *target).stdout
+        assert servers.pdp("audit", "search", "--since", "soon", *target).returncode == 2
 
-    def test_an_export_that_cannot_be_written_says_so(self, server: running.Server) -> None:
+    def test_an_export_that_cannot_be_written_says_so(self, server: servers.Server) -> None:
         target = ("--server", server.grpc_address, "--format", "csv")
-        refused = running.pdp("audit", "export", "--output", "/dev/full", *target)
+        refused = servers.pdp("audit", "export", "--output", "/dev/full", *target)
         assert refused.returncode == 2
         assert refused.stderr.startswith("pdp: --output /dev/full cannot be written: No space left")
 
@@ -309,15 +309,15 @@ class TestCommands:
         with closing(sqlite3.connect(tmp_path / "audit.db", isolation_level=None)) as connection:
             connection.execute("UPDATE records SET body = replace(body, '\"u1\"', '\"u2\"')")
         embedded = ("--embedded", "--database-url", url)
-        assert running.pdp("audit", "verify", *embedded).returncode == 1
+        assert servers.pdp("audit", "verify", *embedded).returncode == 1
 
 
 class TestFailure:
     def test_a_full_disk_blocks_what_cannot_be_recorded(self, tmp_path: Path) -> None:
         """The disk is full as far as this process can tell: no file may grow beyond a bound."""
         with (
-            running.start(tmp_path) as server,
-            httpx2.Client(base_url=server.http_url, timeout=running.PATIENCE_S) as client,
+            servers.start(tmp_path) as server,
+            httpx2.Client(base_url=server.http_url, timeout=servers.TIMEOUT_S) as client,
         ):
             set_level(client, "full")
             assert decide(client, PLAIN)["allowed"] is True
@@ -336,8 +336,8 @@ class TestFailure:
 
     def test_what_need_not_be_recorded_goes_on(self, tmp_path: Path) -> None:
         with (
-            running.start(tmp_path) as server,
-            httpx2.Client(base_url=server.http_url, timeout=running.PATIENCE_S) as client,
+            servers.start(tmp_path) as server,
+            httpx2.Client(base_url=server.http_url, timeout=servers.TIMEOUT_S) as client,
         ):
             bound_files_of(server, 0)
             assert decide(client, PLAIN)["allowed"] is True
@@ -347,8 +347,8 @@ class TestFailure:
         self, tmp_path: Path
     ) -> None:
         ids: list[str] = []
-        with running.start(tmp_path, PDP_AUDIT_MODE="async") as server:
-            with httpx2.Client(base_url=server.http_url, timeout=running.PATIENCE_S) as client:
+        with servers.start(tmp_path, PDP_AUDIT_MODE="async") as server:
+            with httpx2.Client(base_url=server.http_url, timeout=servers.TIMEOUT_S) as client:
                 ids += [decide(client, ATTACK)["decision_id"] for _ in range(20)]
                 with client.stream("GET", f"{AUDIT}/tail", params={"cursor": "0"}) as tail:
                     server.process.terminate()
@@ -362,11 +362,11 @@ class TestFailure:
 
     def test_an_old_log_of_another_program_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "audit.db").write_bytes(b"not a database, but a diary" * 99)
-        with running.launch(tmp_path) as server:
+        with servers.launch(tmp_path) as server:
             assert server.wait() == 78
 
 
-def bound_files_of(server: running.Server, most: int) -> None:
+def bound_files_of(server: servers.Server, most: int) -> None:
     """Bounds the size of any file that the server's process may write to."""
     _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (most, hard))

@@ -17,7 +17,7 @@ from pdp.client.remote import open_channel
 from pdp.domain.audit_log import RecordFilter
 from pdp.errors import ConfigError
 from pdp.store import default_audit_url, open_audit_log
-from tests.support import servers as running
+from tests.support import servers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,12 +37,12 @@ def ask(address: str, count: int) -> list[str]:
     request = decide_pb2.DecideRequest(content=decide_pb2.Content(text=ATTACK))
     with open_channel(address) as channel:
         stub = decide_pb2_grpc.DecideServiceStub(channel)
-        grpc.channel_ready_future(channel).result(running.PATIENCE_S)
-        return [stub.Decide(request, timeout=running.PATIENCE_S).decision_id for _ in range(count)]
+        grpc.channel_ready_future(channel).result(servers.TIMEOUT_S)
+        return [stub.Decide(request, timeout=servers.TIMEOUT_S).decision_id for _ in range(count)]
 
 
 def test_workers_and_engines_write_one_chain(tmp_path: Path) -> None:
-    with running.start_workers(tmp_path) as server:
+    with servers.start_workers(tmp_path) as server:
         with (
             ThreadPoolExecutor(6) as pool,
             Engine.open(f"sqlite:///{tmp_path}/pdp.db") as engine,
@@ -90,6 +90,6 @@ class TestEngine:
 def test_a_key_file_that_is_too_short_is_refused(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("short\n")
-    with running.launch(tmp_path / "data", PDP_AUDIT_KEY_FILE=str(key)) as server:
+    with servers.launch(tmp_path / "data", PDP_AUDIT_KEY_FILE=str(key)) as server:
         assert server.wait() == 78
     assert any("at least 32" in line for line in server.lines)

@@ -15,7 +15,7 @@ from pdp.cli import main
 from pdp.cli.exit_codes import Exit
 from pdp.cli.output.report import Report, Table, show
 from pdp.config import Settings
-from tests.support.servers import COMMAND, PATIENCE_S, Server, environment, json_of, pdp
+from tests.support.servers import COMMAND, TIMEOUT_S, Server, environment, json_of, pdp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -210,7 +210,7 @@ class TestProcess:
                 env=environment(),
                 capture_output=True,
                 text=True,
-                timeout=PATIENCE_S,
+                timeout=TIMEOUT_S,
                 check=False,
             )
             assert (answer.returncode, answer.stderr) == (code, "")

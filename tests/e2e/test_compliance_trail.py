@@ -14,6 +14,7 @@ from pdp.catalog.compliance import bundle_id
 from tests.e2e.test_grpc import refused as refused_rpc
 from tests.support.rest.compliance import BUNDLES, GROUPS, bundle, detail, dlp_rule, group, seeded
 from tests.support.rest.packs import NOBODY, found, refused
+from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     import httpx2
@@ -120,7 +121,7 @@ def test_errors_over_grpc(
         getattr(stub, name)(
             getattr(module, f"{name}Request")(**fields),
             metadata=(("x-tenant-id", tenant),),
-            timeout=30,
+            timeout=TIMEOUT_S,
         )
     assert refused_rpc(error) == expected
 
@@ -132,14 +133,14 @@ def test_the_same_over_grpc(channel: grpc.Channel, client: httpx2.Client, tenant
     done = stub.ActivateComplianceBundle(
         bundles_pb.ActivateComplianceBundleRequest(bundle_id=bundle_id("hipaa")),
         metadata=metadata,
-        timeout=30,
+        timeout=TIMEOUT_S,
     )
     shown = detail(client, bundle_id("hipaa"))
     assert (done.enabled, done.rules_updated) == (shown["enabled"], shown["rule_count"])
     answer = stub.GetComplianceBundle(
         bundles_pb.GetComplianceBundleRequest(bundle_id=bundle_id("hipaa")),
         metadata=metadata,
-        timeout=30,
+        timeout=TIMEOUT_S,
     )
     assert [each.clause for each in answer.bundle.rules] == [
         each["clause"] for each in shown["rules"]

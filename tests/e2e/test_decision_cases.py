@@ -16,6 +16,7 @@ from pdp.client import CallFailed
 from pdp.client.local import LocalClient
 from pdp.embedded import Engine
 from pdp.errors import Violation
+from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -113,7 +114,7 @@ def grpc_target(remote: RemoteClient) -> CaseTarget:
 @pytest.fixture(scope="module")
 def http_target(server: Server) -> Iterator[CaseTarget]:
     """A real server, over HTTP."""
-    with httpx2.Client(base_url=server.http_url, timeout=60.0, trust_env=False) as client:
+    with httpx2.Client(base_url=server.http_url, timeout=TIMEOUT_S, trust_env=False) as client:
         yield HttpTarget(client)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pdp.config import Settings
-from tests.support import servers as running
+from tests.support import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def includes(actual: Any, expected: Any) -> bool:
     return bool(actual == expected)
 
 
-def run(language: str, code: str, server: running.Server) -> subprocess.CompletedProcess[str]:
+def run(language: str, code: str, server: servers.Server) -> subprocess.CompletedProcess[str]:
     """Runs an example as a newcomer would, but on the test's server and database."""
     here = (
         code.replace("http://127.0.0.1:8080", server.http_url)
@@ -62,22 +62,22 @@ def run(language: str, code: str, server: running.Server) -> subprocess.Complete
     paths = {"PYTHONPATH": f"{ROOT}:{ROOT / 'clients/python'}"}
     return subprocess.run(
         command,
-        env=running.environment(PDP_SERVER=server.grpc_address, **paths),
+        env=servers.environment(PDP_SERVER=server.grpc_address, **paths),
         capture_output=True,
         text=True,
-        timeout=running.PATIENCE_S,
+        timeout=servers.TIMEOUT_S,
         check=False,
     )
 
 
 @pytest.fixture(scope="module")
-def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]:
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
     """A server of its own: the README's examples build on each other."""
-    with running.start(tmp_path_factory.mktemp("newcomer")) as started:
+    with servers.start(tmp_path_factory.mktemp("newcomer")) as started:
         yield started
 
 
-def test_the_readmes_examples_work_from_top_to_bottom(newcomer: running.Server) -> None:
+def test_the_readmes_examples_work_from_top_to_bottom(newcomer: servers.Server) -> None:
     examples = [example.values for example in readme_examples()]
     assert len(examples) >= 7
     for language, code, expected in examples:
@@ -98,7 +98,7 @@ def test_the_readmes_examples_work_from_top_to_bottom(newcomer: running.Server) 
             assert "65 static sys_pii_credit_card, 30 customer bulk" in done.stdout
 
 
-def test_the_readmes_policy_blocks_what_it_says(newcomer: running.Server) -> None:
+def test_the_readmes_policy_blocks_what_it_says(newcomer: servers.Server) -> None:
     body = {"name": "No rivals", "category": "custom", "pattern": "rival", "action": "block"}
     script = (
         f"curl -s {newcomer.http_url}/api/v1/static-policies -H 'Content-Type: application/json' "
@@ -110,14 +110,14 @@ def test_the_readmes_policy_blocks_what_it_says(newcomer: running.Server) -> Non
     assert json.loads(done.stdout)["outcome"] == "BLOCK"
 
 
-def test_the_example_client_works(newcomer: running.Server) -> None:
+def test_the_example_client_works(newcomer: servers.Server) -> None:
     code = (ROOT / "clients/python/decide.py").read_text(encoding="utf-8")
     done = run("python", code.replace("sys.argv[1]", "'1 UNION SELECT 2'"), newcomer)
     assert done.returncode == 1
     assert done.stdout.startswith("OUTCOME_BLOCK ")
 
 
-def test_the_example_of_a_stream_works(newcomer: running.Server) -> None:
+def test_the_example_of_a_stream_works(newcomer: servers.Server) -> None:
     code = (ROOT / "clients/python/stream.py").read_text(encoding="utf-8")
     for text, stopped in (("A harmless answer, in pieces.", False), ("1 UNION SELECT 2", True)):
         stdin = f"import io\nimport sys\n\nsys.stdin = io.StringIO({text!r})\n"
@@ -131,9 +131,9 @@ def test_the_documented_suite_passes(tmp_path: Path) -> None:
         code for language, code in blocks("docs/testing-policies.md") if language == "yaml"
     )
     (tmp_path / "suite.yaml").write_text(suite, encoding="utf-8")
-    answer = running.pdp("test", str(tmp_path), "--json")
+    answer = servers.pdp("test", str(tmp_path), "--json")
     assert answer.returncode == 0, answer.stdout
-    assert running.json_of(answer)["passed"] == 3
+    assert servers.json_of(answer)["passed"] == 3
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))

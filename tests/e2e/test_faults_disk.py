@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.support.faults import ROUNDS, Tenant, tenant_of, unavailable
-from tests.support.servers import PATIENCE_S, start
+from tests.support.servers import TIMEOUT_S, start
 from tests.support.siem_product import PlannedResponse, Product
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def checks(acting: Tenant) -> dict[str, str]:
 
 def until(met: Callable[[], bool]) -> None:
     """Asks until something is so."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     while not met():
         assert time.monotonic() < deadline
 
@@ -152,7 +152,7 @@ class Splunk:
 
     def wait_held(self) -> None:
         """Waits until it holds an answer back."""
-        assert self._held.wait(PATIENCE_S)
+        assert self._held.wait(TIMEOUT_S)
 
     def release(self) -> None:
         """Says so."""

@@ -13,7 +13,7 @@ from pdp._gen.pdp.v1 import decide_pb2
 from pdp.client.remote import RemoteClient
 from pdp.domain.layers import LAYERS
 from tests.support.faults import Tenant, still_blocks, tenant_of
-from tests.support.servers import PATIENCE_S, Server, start
+from tests.support.servers import TIMEOUT_S, Server, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ def by_grpc(server: Server, tenant: str, text: str) -> decide_pb2.DecideResponse
     content = decide_pb2.Content(text=text)
     # Explained: the org policy is not asked about a request without any risk, unless it is.
     asked = decide_pb2.DecideRequest(tenant_id=tenant, content=content, explain=True)
-    with RemoteClient(server.grpc_address, timeout_s=PATIENCE_S) as remote:
+    with RemoteClient(server.grpc_address, timeout_s=TIMEOUT_S) as remote:
         answer = remote.call("Decide", asked).message
     assert isinstance(answer, decide_pb2.DecideResponse)
     return answer

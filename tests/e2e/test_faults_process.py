@@ -17,7 +17,7 @@ from pdp.cli.exit_codes import Exit
 from pdp.client.remote import open_channel
 from tests.e2e.test_workers import workers_of
 from tests.support.faults import RIVAL, ROUNDS, Load, Tenant, load_of, still_blocks, tenant_of
-from tests.support.servers import PATIENCE_S, start, start_workers
+from tests.support.servers import TIMEOUT_S, start, start_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ def asking_by_grpc(address: str, tenant: Tenant) -> Callable[[Load], None]:
             decide: Any = channel.unary_unary(DECIDE)
             while not load.stop.is_set():
                 try:
-                    answer = decide_pb2.DecideResponse.FromString(decide(asked, timeout=PATIENCE_S))
+                    answer = decide_pb2.DecideResponse.FromString(decide(asked, timeout=TIMEOUT_S))
                 except grpc.RpcError as error:
                     failed: Any = error
                     if failed.code() is grpc.StatusCode.UNAVAILABLE:
@@ -169,7 +169,7 @@ def test_the_supervisor_is_killed_and_started_again(tmp_path: Path, tenant: str)
 def _wait_for_end(pidfd: int) -> None:
     import select  # noqa: PLC0415 - for this test
 
-    ready, _, _ = select.select([pidfd], [], [], PATIENCE_S)
+    ready, _, _ = select.select([pidfd], [], [], TIMEOUT_S)
     os.close(pidfd)
     assert ready, "a worker has outlived its parent"
 
@@ -208,7 +208,7 @@ def test_a_watch_does_not_hold_the_end(tmp_path: Path) -> None:
     with start(tmp_path, PDP_DRAIN_S="600") as server, open_channel(server.grpc_address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         watches = [
-            stub.Watch(health_pb2.HealthCheckRequest(service=name), timeout=PATIENCE_S)
+            stub.Watch(health_pb2.HealthCheckRequest(service=name), timeout=TIMEOUT_S)
             for name in ("", "pdp.v1.DecideService", "no.such.Service")
         ]
         first = [next(watch).status for watch in watches]

@@ -14,7 +14,7 @@ import pytest
 
 from pdp.cli.exit_codes import Exit
 from tests.support.faults import ROUNDS, Tenant, files_of, still_blocks, tenant_of, unavailable
-from tests.support.servers import COMMAND, PATIENCE_S, Server, environment, launch, start
+from tests.support.servers import COMMAND, TIMEOUT_S, Server, environment, launch, start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,7 +115,7 @@ def test_no_room_for_the_first_start(tmp_path: Path) -> None:
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, small),
         capture_output=True,
         text=True,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
         check=False,
     )
     assert process.returncode == Exit.CONFIG
@@ -138,7 +138,7 @@ def test_read_only(tmp_path: Path) -> None:
         preexec_fn=_without_override,
         capture_output=True,
         text=True,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
         check=False,
     )
     tmp_path.chmod(0o700)

@@ -23,7 +23,7 @@ from pdp._gen.pdp.v1 import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support import servers as running
+    from tests.support import servers
 
 ATTACK = "1 UNION SELECT password FROM users"
 TIMEOUT_S = 30.0
@@ -58,7 +58,7 @@ def refused(error: pytest.ExceptionInfo[grpc.RpcError]) -> tuple[grpc.StatusCode
 
 class TestDecide:
     def test_a_policy_created_over_rest_changes_the_next_decision_over_grpc(
-        self, server: running.Server, stub: decide_pb2_grpc.DecideServiceStub, tenant: str
+        self, server: servers.Server, stub: decide_pb2_grpc.DecideServiceStub, tenant: str
     ) -> None:
         asked = request("our rival", tenant_id=tenant)
         assert stub.Decide(asked, timeout=TIMEOUT_S).outcome == decide_pb2.OUTCOME_ALLOW
@@ -262,7 +262,9 @@ class TestStream:
             )
             yield asked
 
-        answers = [each.response.allowed for each in stub.DecideStream(messages(), timeout=60)]
+        answers = [
+            each.response.allowed for each in stub.DecideStream(messages(), timeout=TIMEOUT_S)
+        ]
         assert answers == [True, False]
 
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from tests.support.servers import PATIENCE_S
+from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ FAULTS = ("Traceback", "sqlite", "SELECT ", "/pdp/", ".py", "Exception")
 def connected(server: Server) -> Iterator[socket.socket]:
     """Opens a connection."""
     place = urlsplit(server.http_url)
-    with socket.create_connection((place.hostname, place.port or 0), PATIENCE_S) as opened:
+    with socket.create_connection((place.hostname, place.port or 0), TIMEOUT_S) as opened:
         yield opened
 
 
@@ -201,7 +201,7 @@ def test_a_body_has_a_bound(server: Server) -> None:
         content=body,
         headers={"content-type": "application/json"},
         trust_env=False,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
     )
     assert answer.status_code == 413
 
@@ -226,7 +226,7 @@ def test_a_document_that_is_too_much_is_refused(server: Server, body: bytes) -> 
         content=body,
         headers={"content-type": "application/json"},
         trust_env=False,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
     )
     assert answer.status_code in {400, 422}
     assert not any(word in answer.text for word in FAULTS)
@@ -234,7 +234,7 @@ def test_a_document_that_is_too_much_is_refused(server: Server, body: bytes) -> 
 
 def test_no_page_of_another_origin_is_let_in(server: Server) -> None:
     """There is no CORS: a browser is told nothing that would let a foreign page read answers."""
-    asked: dict[str, Any] = {"trust_env": False, "timeout": PATIENCE_S}
+    asked: dict[str, Any] = {"trust_env": False, "timeout": TIMEOUT_S}
     foreign = {"origin": "https://evil.example", "access-control-request-method": "POST"}
     preflight = httpx2.options(f"{server.http_url}/v1/decide", headers=foreign, **asked)
     local = {"origin": "http://localhost:5173", "access-control-request-method": "POST"}
@@ -281,7 +281,7 @@ def test_a_client_that_leaves_in_the_middle_costs_nothing(server: Server) -> Non
 def test_an_action_is_written_in_one_way(server: Server, action: str) -> None:
     """What another case would slip past a pattern is no action at all."""
     answer = httpx2.post(
-        f"{server.http_url}/v1/decide", json={"action": action}, trust_env=False, timeout=PATIENCE_S
+        f"{server.http_url}/v1/decide", json={"action": action}, trust_env=False, timeout=TIMEOUT_S
     )
     assert answer.status_code in {400, 422}
     assert "allowed" not in answer.json()

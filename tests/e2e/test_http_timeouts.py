@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.test_http_edges import connected, decide, exchange, statuses, to_the_end
-from tests.support.servers import PATIENCE_S, Server, start
+from tests.support.servers import TIMEOUT_S, Server, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,7 @@ def test_an_answer_that_nobody_reads_is_given_up(impatient: Server) -> None:
     asked = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with connected(impatient) as opened:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        opened.settimeout(PATIENCE_S)
+        opened.settimeout(TIMEOUT_S)
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             _send_without_end(opened, asked * 100)
 

@@ -15,7 +15,7 @@ import pytest
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.cli.exit_codes import Exit
 from pdp.client import CallFailed
-from tests.support import servers as running
+from tests.support import servers
 from tests.support.secured_servers import KEYS, Locked, locked
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class TestCommand:
     """`pdp keys`, on the database of a server that is running."""
 
     def run(self, server: Locked, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return running.pdp("keys", *arguments, PDP_DATABASE_URL=server.server.database_url)
+        return servers.pdp("keys", *arguments, PDP_DATABASE_URL=server.server.database_url)
 
     def test_from_creation_to_revocation(self, server: Locked) -> None:
         """What it does counts for the server within moments."""
@@ -150,7 +150,7 @@ class TestCommand:
         assert key[:20] in listed
         assert key not in listed
         rotated = self.run(server, "rotate", key_id, "--overlap-s", "0", "--json")
-        fresh = running.json_of(rotated)["key"]
+        fresh = servers.json_of(rotated)["key"]
         wait_until(lambda: counts(server, fresh))
         assert not counts(server, key)
         assert self.run(server, "revoke", key_id).returncode == Exit.OK
@@ -187,14 +187,14 @@ class TestClients:
         """By an option, or by the environment."""
         key = server.key("pep", "acme")
         ask = ("decide", "--text", "hello", "--json", "--server", server.server.grpc_address)
-        assert running.pdp(*ask, PDP_API_KEY=key).returncode == Exit.OK
-        assert running.pdp(*ask, "--key", key).returncode == Exit.OK
-        assert running.pdp(*ask, "--token", key).returncode == Exit.OK
-        refused = running.pdp(*ask)
+        assert servers.pdp(*ask, PDP_API_KEY=key).returncode == Exit.OK
+        assert servers.pdp(*ask, "--key", key).returncode == Exit.OK
+        assert servers.pdp(*ask, "--token", key).returncode == Exit.OK
+        refused = servers.pdp(*ask)
         assert refused.returncode == Exit.INVALID
-        assert running.json_of(refused)["error"]["code"] == "UNAUTHENTICATED"
+        assert servers.json_of(refused)["error"]["code"] == "UNAUTHENTICATED"
         assert "PDP_API_KEY" in refused.stderr
-        both = running.pdp(*ask, "--key", key, "--token", key)
+        both = servers.pdp(*ask, "--key", key, "--token", key)
         assert both.returncode == Exit.CONFIG
         assert key not in both.stderr
 
@@ -223,10 +223,10 @@ def python(code: str, *arguments: str, **settings: str) -> list[str]:
     """Runs a program that uses the client; returns what it writes."""
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        env=running.environment(PYTHONPATH=str(ROOT / "clients/python"), **settings),
+        env=servers.environment(PYTHONPATH=str(ROOT / "clients/python"), **settings),
         capture_output=True,
         text=True,
-        timeout=running.PATIENCE_S,
+        timeout=servers.TIMEOUT_S,
         check=True,
     )
     return done.stdout.split()
@@ -242,7 +242,7 @@ def wait_until(condition: Any) -> None:
 
 def test_a_revocation_counts_in_every_worker(tmp_path: Path) -> None:
     """Whichever process a connection comes to."""
-    grpc_address, http_address = running.free_addresses()
+    grpc_address, http_address = servers.free_addresses()
     told = {"PDP_WORKERS": "2", "PDP_GRPC_LISTEN": grpc_address, "PDP_HTTP_LISTEN": http_address}
 
     def all_say(server: Locked, key: str, status: int) -> bool:
@@ -252,7 +252,7 @@ def test_a_revocation_counts_in_every_worker(tmp_path: Path) -> None:
                 json={},
                 headers={"X-API-Key": key},
                 trust_env=False,
-                timeout=running.PATIENCE_S,
+                timeout=servers.TIMEOUT_S,
             ).status_code
             == status
             for _ in range(16)

@@ -14,7 +14,7 @@ import pytest
 from pdp._gen.pdp.v1 import kill_switch_pb2 as pb
 from pdp._gen.pdp.v1.kill_switch_pb2_grpc import KillSwitchServiceStub
 from pdp.client.remote import open_channel
-from tests.support import servers as running
+from tests.support import servers
 from tests.support.rest.kill_switch import (
     MODELS,
     NOBODY,
@@ -178,7 +178,7 @@ class TestReasons:
 
 class TestState:
     def test_is_one_table_that_survives(
-        self, client: httpx2.Client, server: running.Server
+        self, client: httpx2.Client, server: servers.Server
     ) -> None:
         """Seed 002: persisted in model_configs, in kill_switch_disabled_at."""
         config_id = model_id(client, "mistral", "codestral-latest")
@@ -198,8 +198,10 @@ class TestState:
         folder = tmp_path_factory.mktemp("restarted")
         for outcome in ("ALLOW", "BLOCK"):
             with (
-                running.start(folder) as started,
-                httpx2.Client(base_url=started.http_url, timeout=60.0, trust_env=False) as asking,
+                servers.start(folder) as started,
+                httpx2.Client(
+                    base_url=started.http_url, timeout=servers.TIMEOUT_S, trust_env=False
+                ) as asking,
             ):
                 assert decide(asking, "google", "gemini-2.5-pro")["outcome"] == outcome
                 body = {"reason": "cost_runaway"}
@@ -226,7 +228,7 @@ class TestState:
         body = {"model": {"provider": "openai"}, "min_revision": revision}
         assert client.post("/v1/decide", json=body).json()["outcome"] == "BLOCK"
 
-    def test_over_grpc(self, server: running.Server) -> None:
+    def test_over_grpc(self, server: servers.Server) -> None:
         with open_channel(server.grpc_address) as channel:
             stub = KillSwitchServiceStub(channel)
             answer = stub.DisableProvider(pb.DisableProviderRequest(provider="xai", reason="other"))

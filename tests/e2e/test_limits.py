@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
-from tests.support import servers as running
+from tests.support import servers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,7 +131,7 @@ class TestAdministration:
         make(client, subject_id="U1")
         assert len(client.get(PATH).json()) == 3
 
-    def test_what_is_not_there(self, client: httpx2.Client, server: running.Server) -> None:
+    def test_what_is_not_there(self, client: httpx2.Client, server: servers.Server) -> None:
         made = make(client)
         for verb, body in (("GET", None), ("PUT", {"is_active": True}), ("DELETE", None)):
             answer = client.request(verb, f"{PATH}nothing", json=body)
@@ -256,27 +256,27 @@ class TestUse:
 
 class TestLives:
     def test_a_server_that_drains_loses_no_count(self, tmp_path: Path) -> None:
-        with running.start(tmp_path) as first, first.client("acme") as client:
+        with servers.start(tmp_path) as first, first.client("acme") as client:
             make(client, daily_request_limit=3)
             assert [outcome(client), outcome(client)] == ["ALLOW", "ALLOW"]
             first.process.send_signal(signal.SIGTERM)
             assert first.wait() == 0
-        with running.start(tmp_path) as second, second.client("acme") as client:
+        with servers.start(tmp_path) as second, second.client("acme") as client:
             assert [outcome(client), outcome(client)] == ["ALLOW", "BLOCK"]
 
     def test_a_server_that_is_killed_keeps_what_was_written(self, tmp_path: Path) -> None:
-        with running.start(tmp_path) as first, first.client("acme") as client:
+        with servers.start(tmp_path) as first, first.client("acme") as client:
             make(client, daily_request_limit=3)
             assert [outcome(client), outcome(client)] == ["ALLOW", "ALLOW"]
             client.get(f"{PATH}usage")  # writes down what was counted
             first.process.kill()
             first.wait()
-        with running.start(tmp_path) as second, second.client("acme") as client:
+        with servers.start(tmp_path) as second, second.client("acme") as client:
             assert [outcome(client), outcome(client)] == ["ALLOW", "BLOCK"]
 
     def test_workers_count_together_what_each_lets_pass(self, tmp_path: Path) -> None:
         """Each connection may be another worker's. All come to refuse, and no count is lost."""
-        with running.start_workers(tmp_path) as fleet:
+        with servers.start_workers(tmp_path) as fleet:
             with fleet.client("acme") as client:
                 make(client, daily_request_limit=20)
             outcomes: list[str] = []
@@ -287,7 +287,7 @@ class TestLives:
             assert fleet.wait() == 0
         passed = outcomes.count("ALLOW")
         assert passed >= 20
-        with running.start(tmp_path) as alone, alone.client("acme") as client:
+        with servers.start(tmp_path) as alone, alone.client("acme") as client:
             used = client.get(f"{PATH}usage").json()[0]["daily_request_limit"]["used"]
         # What a worker let pass before it knew the limit is no count of it.
         assert 20 <= used <= passed

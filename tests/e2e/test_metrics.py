@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.servers import TIMEOUT_S
+
 if TYPE_CHECKING:
     from tests.support.servers import Server
 
@@ -30,7 +32,7 @@ SECURED: Final = frozenset(
 
 def scraped(server: Server) -> dict[str, dict[Labels, float]]:
     """Returns the samples by name, each by its labels."""
-    text = httpx2.get(f"{server.http_url}/metrics", timeout=60.0, trust_env=False).text
+    text = httpx2.get(f"{server.http_url}/metrics", timeout=TIMEOUT_S, trust_env=False).text
     samples: dict[str, dict[Labels, float]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -41,13 +43,15 @@ def scraped(server: Server) -> dict[str, dict[Labels, float]]:
 
 def names(server: Server) -> set[str]:
     """Returns the metrics' names, those of counters with `_total`, histograms' without an end."""
-    text = httpx2.get(f"{server.http_url}/metrics", timeout=60.0, trust_env=False).text
+    text = httpx2.get(f"{server.http_url}/metrics", timeout=TIMEOUT_S, trust_env=False).text
     return set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
 
 
 def decide(server: Server, tenant: str, text: str) -> None:
     body = {"tenant_id": tenant, "content": {"text": text}}
-    answer = httpx2.post(f"{server.http_url}/v1/decide", json=body, timeout=60.0, trust_env=False)
+    answer = httpx2.post(
+        f"{server.http_url}/v1/decide", json=body, timeout=TIMEOUT_S, trust_env=False
+    )
     assert answer.status_code == 200
 
 
@@ -73,7 +77,7 @@ def test_a_change_of_policies_shows(server: Server, tenant: str) -> None:
         f"{server.http_url}/api/v1/static-policies",
         json=policy,
         headers={"X-Tenant-ID": tenant},
-        timeout=60.0,
+        timeout=TIMEOUT_S,
         trust_env=False,
     )
     assert created.status_code == 201

@@ -12,8 +12,7 @@ from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import decide_pb2_grpc
 from pdp.cli.exit_codes import Exit
 from pdp.client.remote import open_channel
-from tests.support import ner_models
-from tests.support import servers as running
+from tests.support import ner_models, servers
 from tests.support.rest.dlp import RULES, decided, rule
 from tests.support.rest.packs import found
 
@@ -53,15 +52,15 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def bare_server(
     tmp_path_factory: pytest.TempPathFactory, bare_python: str
-) -> Iterator[running.Server]:
+) -> Iterator[servers.Server]:
     """A server without the extras."""
     directory = tmp_path_factory.mktemp("bare-server")
-    with running.start(directory, PYTHONPATH=bare_python) as started:
+    with servers.start(directory, PYTHONPATH=bare_python) as started:
         yield started
 
 
 @pytest.fixture
-def bare(bare_server: running.Server, tenant: str) -> Iterator[httpx2.Client]:
+def bare(bare_server: servers.Server, tenant: str) -> Iterator[httpx2.Client]:
     """Speaks to it for a tenant that nobody has used."""
     with bare_server.client(tenant) as client:
         yield client
@@ -76,9 +75,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def model_server(
     tmp_path_factory: pytest.TempPathFactory, models: tuple[Path, Path]
-) -> Iterator[running.Server]:
+) -> Iterator[servers.Server]:
     """A server with both models; a request waits for them as long as they take to load."""
-    with running.start(
+    with servers.start(
         tmp_path_factory.mktemp("model-server"),
         PDP_NER_MODEL_DIR=str(models[0]),
         PDP_GLINER_MODEL_DIR=str(models[1]),
@@ -88,7 +87,7 @@ def model_server(
 
 
 @pytest.fixture
-def modelled(model_server: running.Server, tenant: str) -> Iterator[httpx2.Client]:
+def modelled(model_server: servers.Server, tenant: str) -> Iterator[httpx2.Client]:
     """Speaks to it for a tenant that nobody has used."""
     with model_server.client(tenant) as client:
         yield client
@@ -145,7 +144,7 @@ class TestWithoutExtras:
             ("PDP_GLINER_MODEL_DIR", models[1], "gliner"),
         ):
             settings = {variable: str(directory), "PYTHONPATH": bare_python}
-            with running.launch(tmp_path, **settings) as server:
+            with servers.launch(tmp_path, **settings) as server:
                 assert server.wait() == Exit.CONFIG
             assert f"install pdp[{extra}] or unset it" in "".join(server.lines)
 
@@ -209,7 +208,7 @@ class TestWithModels:
         assert [each["outcome"] for each in answer["responses"]] == ["REDACT", "ALLOW"]
 
     def test_a_name_split_over_two_chunks_does_not_get_out(
-        self, model_server: running.Server, modelled: httpx2.Client, tenant: str
+        self, model_server: servers.Server, modelled: httpx2.Client, tenant: str
     ) -> None:
         names(modelled)
         filler = "The weather is fine . " * 30
@@ -224,7 +223,7 @@ class TestWithModels:
         messages[0].request.tenant_id = tenant
         with open_channel(model_server.grpc_address) as channel:
             stub = decide_pb2_grpc.DecideServiceStub(channel)
-            answers = list(stub.DecideStream(iter(messages), timeout=running.PATIENCE_S))
+            answers = list(stub.DecideStream(iter(messages), timeout=servers.TIMEOUT_S))
         out = "".join(each.release.released_text for each in answers)
         assert out == text.replace("Greta Weber", "[REDACTED]")
 
@@ -235,7 +234,7 @@ class TestWithModels:
 
 
 def test_a_directory_without_a_model_stops_the_start(tmp_path: Path) -> None:
-    with running.launch(tmp_path, PDP_NER_MODEL_DIR=str(tmp_path / "none")) as server:
+    with servers.launch(tmp_path, PDP_NER_MODEL_DIR=str(tmp_path / "none")) as server:
         assert server.wait() == Exit.CONFIG
     assert "PDP_NER_MODEL_DIR" in "".join(server.lines)
 
@@ -254,15 +253,15 @@ def test_a_command_that_asks_no_server_has_the_models_of_its_settings(
 ) -> None:
     database = f"sqlite:///{tmp_path}/pdp.db"
     with (
-        running.start(tmp_path, PDP_DATABASE_URL=database) as server,
+        servers.start(tmp_path, PDP_DATABASE_URL=database) as server,
         server.client("acme") as client,
     ):
         names(client)
     command = ("decide", "--embedded", "--tenant", "acme", "--text", NAMED, "--json")
-    without = running.json_of(running.pdp(*command, PDP_DATABASE_URL=database))
+    without = servers.json_of(servers.pdp(*command, PDP_DATABASE_URL=database))
     assert (without["outcome"], without["incomplete"]) == ("BLOCK", True)
-    answer = running.json_of(
-        running.pdp(
+    answer = servers.json_of(
+        servers.pdp(
             *command,
             PDP_DATABASE_URL=database,
             PDP_NER_MODEL_DIR=str(models[0]),

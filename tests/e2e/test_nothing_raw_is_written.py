@@ -14,7 +14,7 @@ import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
 from pdp.client.remote import open_channel
-from tests.support import servers as running
+from tests.support import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ def body(**fields: Any) -> dict[str, Any]:
     }
 
 
-def ask_everywhere(server: running.Server, client: httpx2.Client, tenant: str) -> None:
+def ask_everywhere(server: servers.Server, client: httpx2.Client, tenant: str) -> None:
     """Asks one by one, in a batch, in a stream and in chunks."""
     headers = {"X-Tenant-ID": tenant}
     one = body()
@@ -95,7 +95,7 @@ def ask_everywhere(server: running.Server, client: httpx2.Client, tenant: str) -
     with open_channel(server.grpc_address) as channel:
         stub = decide_pb2_grpc.DecideServiceStub(channel)
         asked = iter([decide_pb2.DecideStreamRequest(request=request), *chunks])
-        assert len(list(stub.DecideStream(asked, timeout=running.PATIENCE_S))) == 3
+        assert len(list(stub.DecideStream(asked, timeout=servers.TIMEOUT_S))) == 3
 
 
 def read_everything(client: httpx2.Client, tenant: str) -> Iterator[str]:
@@ -124,8 +124,8 @@ def test_nothing_raw_reaches_a_disk_a_log_or_a_siem(tmp_path: Path, mode: str) -
     siem.mkdir()
     settings = {"PDP_AUDIT_MODE": mode, "SIEM_FILE_PATH": str(siem / "events.ndjson")}
     read: list[str] = []
-    with running.start(data, "--log-level", "debug", **settings) as server:
-        with httpx2.Client(base_url=server.http_url, timeout=running.PATIENCE_S) as client:
+    with servers.start(data, "--log-level", "debug", **settings) as server:
+        with httpx2.Client(base_url=server.http_url, timeout=servers.TIMEOUT_S) as client:
             for level in LEVELS:
                 client.put(
                     "/v1/org/policy", json={"logging_level": level}, headers={"X-Tenant-ID": level}

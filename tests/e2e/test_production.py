@@ -11,13 +11,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from tests.e2e.test_documentation import ROOT, blocks
-from tests.support import servers as running
+from tests.support import servers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def run(language: str, code: str, folder: Path, server: running.Server | None) -> str:
+def run(language: str, code: str, folder: Path, server: servers.Server | None) -> str:
     """Runs a block of the page in `folder`; returns what it writes."""
     here = code.replace(".venv/bin/pdp", f"{shlex.quote(sys.executable)} -m pdp")
     settings = {"PDP_DATA_DIR": str(folder / "pdp-data"), "PYTHONPATH": f"{ROOT}/clients/python"}
@@ -31,10 +31,10 @@ def run(language: str, code: str, folder: Path, server: running.Server | None) -
     done = subprocess.run(
         command,
         cwd=folder,
-        env=running.environment(**settings),
+        env=servers.environment(**settings),
         capture_output=True,
         text=True,
-        timeout=running.PATIENCE_S,
+        timeout=servers.TIMEOUT_S,
         check=False,
     )
     assert done.returncode == 0, (code, done.stderr)
@@ -49,7 +49,7 @@ def test_from_nothing_to_a_gateway_with_a_key(tmp_path: Path) -> None:
     run(*found[0], tmp_path, None)
     assert stat.S_IMODE(os.stat(tmp_path / "admin.key").st_mode) == 0o600
     assert "pdp serve" in found[1][1]
-    with running.start(tmp_path / "pdp-data", PDP_AUTH="required") as server:
+    with servers.start(tmp_path / "pdp-data", PDP_AUTH="required") as server:
         assert not any("NO CALLER HAS ACCESS" in line for line in server.lines)
         run(*found[2], tmp_path, server)
         assert (tmp_path / "gateway.key").read_text().startswith("aa_live_")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.support import servers as running
+from tests.support import servers
 
 if TYPE_CHECKING:
     from tests.support.servers import Server
@@ -24,10 +24,10 @@ def python(code: str, *arguments: str) -> list[str]:
     """Runs a program that uses the client; returns its output lines."""
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        env=running.environment(PYTHONPATH=str(CLIENT)),
+        env=servers.environment(PYTHONPATH=str(CLIENT)),
         capture_output=True,
         text=True,
-        timeout=running.PATIENCE_S,
+        timeout=servers.TIMEOUT_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

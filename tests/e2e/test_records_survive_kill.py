@@ -26,7 +26,7 @@ from pdp.client.remote import open_channel
 from pdp.domain.audit_log import RecordFilter
 from pdp.domain.decision_record import DecisionRecord
 from pdp.store import open_audit_log
-from tests.support import servers as running
+from tests.support import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,13 +75,13 @@ def request() -> decide_pb2.DecideRequest:
 
 def one_by_one(stub: decide_pb2_grpc.DecideServiceStub, heard: Heard) -> None:
     for _ in count():
-        heard.add([stub.Decide(request(), timeout=running.PATIENCE_S)])
+        heard.add([stub.Decide(request(), timeout=servers.TIMEOUT_S)])
 
 
 def in_batches(stub: decide_pb2_grpc.DecideServiceStub, heard: Heard) -> None:
     batch = decide_pb2.DecideBatchRequest(tenant_id=TENANT, requests=[request()] * BATCH)
     for _ in count():
-        heard.add(list(stub.DecideBatch(batch, timeout=running.PATIENCE_S).responses))
+        heard.add(list(stub.DecideBatch(batch, timeout=servers.TIMEOUT_S).responses))
 
 
 def in_a_stream(stub: decide_pb2_grpc.DecideServiceStub, heard: Heard) -> None:
@@ -89,14 +89,14 @@ def in_a_stream(stub: decide_pb2_grpc.DecideServiceStub, heard: Heard) -> None:
         for _ in count():
             yield decide_pb2.DecideStreamRequest(request=request())
 
-    for answer in stub.DecideStream(asked(), timeout=running.PATIENCE_S):
+    for answer in stub.DecideStream(asked(), timeout=servers.TIMEOUT_S):
         heard.add([answer.response])
 
 
 CALLERS: Final = (one_by_one, one_by_one, one_by_one, in_batches, in_a_stream)
 
 
-def call(server: running.Server, heard: Heard, killed: threading.Event) -> list[threading.Thread]:
+def call(server: servers.Server, heard: Heard, killed: threading.Event) -> list[threading.Thread]:
     """Starts all callers; each ends when its server does."""
 
     def run(caller: object) -> None:
@@ -116,14 +116,14 @@ def kill_under_load(data_dir: Path, heard: Heard, answers: int) -> None:
     """Runs a server, and kills it once `answers` decisions have been heard of."""
     killed = threading.Event()
     heard.wait_for(answers)
-    with running.start(data_dir) as server:
+    with servers.start(data_dir) as server:
         threads = call(server, heard, killed)
-        assert heard.enough.wait(running.PATIENCE_S), "answers are missing"
+        assert heard.enough.wait(servers.TIMEOUT_S), "answers are missing"
         killed.set()
         server.process.kill()
-        server.process.wait(running.PATIENCE_S)
+        server.process.wait(servers.TIMEOUT_S)
         for thread in threads:
-            thread.join(running.PATIENCE_S)
+            thread.join(servers.TIMEOUT_S)
 
 
 def recorded(data_dir: Path) -> set[str]:

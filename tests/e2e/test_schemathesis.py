@@ -22,7 +22,7 @@ from schemathesis.checks import (
     unsupported_method,
 )
 
-from tests.support import servers as running
+from tests.support import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,9 +104,9 @@ schema = document.exclude(operation_id="TailRecords")
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
     """A server of its own: what is made up switches models off for everyone."""
-    with running.start(tmp_path_factory.mktemp("schemathesis")) as started:
+    with servers.start(tmp_path_factory.mktemp("schemathesis")) as started:
         yield started
 
 
@@ -118,13 +118,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]
     deadline=None,
     suppress_health_check=[*HealthCheck],
 )
-def test_the_server_does_what_the_document_says(case: Case[Any], server: running.Server) -> None:
+def test_the_server_does_what_the_document_says(case: Case[Any], server: servers.Server) -> None:
     name = case.operation.definition.raw["operationId"]
     case.call_and_validate(
         base_url=server.http_url, checks=CHECKS, excluded_checks=ANSWERED_IN_PLACE.get(name, [])
     )
 
 
-def test_the_document_is_the_one_that_is_served(server: running.Server) -> None:
-    with urlopen(f"{server.http_url}/openapi.json", timeout=10) as answer:  # noqa: S310 - loopback
+def test_the_document_is_the_one_that_is_served(server: servers.Server) -> None:
+    with urlopen(f"{server.http_url}/openapi.json", timeout=servers.TIMEOUT_S) as answer:  # noqa: S310 - loopback
         assert answer.read() == PATH.read_bytes()

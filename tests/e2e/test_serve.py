@@ -19,7 +19,7 @@ from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
 from pdp.cli.exit_codes import Exit
 from pdp.client.remote import RemoteClient, open_channel
 from tests.support.kubernetes import THREE_SERVICES
-from tests.support.servers import COMMAND, PATIENCE_S, Server, environment, launch, pdp, start
+from tests.support.servers import COMMAND, TIMEOUT_S, Server, environment, launch, pdp, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ class TestStart:
         while b"!!" not in shown:
             shown += os.read(ours, 4096)
         process.terminate()
-        assert process.wait(PATIENCE_S) == 0
+        assert process.wait(TIMEOUT_S) == 0
         os.close(ours)
         text = shown.decode()
         for part in ("is SERVING", "gRPC      127.0.0.1:", "Docs      http://", "DEVELOPMENT MODE"):
@@ -271,7 +271,7 @@ def stream(tmp_path: Path) -> Iterator[tuple[Server, Any, threading.Event]]:
 
     def requests() -> Iterator[decide_pb2.DecideStreamRequest]:
         yield decide_pb2.DecideStreamRequest()
-        going_on.wait(PATIENCE_S)
+        going_on.wait(TIMEOUT_S)
         yield decide_pb2.DecideStreamRequest()
 
     with start(tmp_path, PDP_DRAIN_S="60") as server, open_channel(server.grpc_address) as channel:
@@ -335,12 +335,12 @@ class TestEnd:
 
 def _first_then_wait(waiting: threading.Event) -> Iterator[decide_pb2.DecideStreamRequest]:
     yield decide_pb2.DecideStreamRequest()
-    waiting.wait(PATIENCE_S)
+    waiting.wait(TIMEOUT_S)
 
 
 def _health_of(server: Server) -> Any:
     """Returns what health says from now on, once it has said SERVING."""
     stub = health_pb2_grpc.HealthStub(open_channel(server.grpc_address))
-    watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE_S)
+    watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
     assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
     return watch

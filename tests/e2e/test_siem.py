@@ -12,7 +12,7 @@ import pytest
 from pdp._gen.pdp.v1 import siem_pb2 as pb
 from pdp._gen.pdp.v1.siem_pb2_grpc import SiemServiceStub
 from pdp.client.remote import open_channel
-from tests.support import servers as running
+from tests.support import servers
 from tests.support.certificates import authority
 from tests.support.ocsf_schema import faults
 from tests.support.siem_product import PlannedResponse, Product, ReceivedRequest
@@ -45,20 +45,22 @@ def splunk() -> Iterator[Product]:
 
 
 @pytest.fixture(scope="module")
-def server(splunk: Product, tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]:
+def server(splunk: Product, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
     settings = {
         "SPLUNK_HEC_URL": splunk.url,
         "SPLUNK_HEC_TOKEN": TOKEN,
         "SPLUNK_HEC_INDEX": "pdp_audit",
         "PDP_SIEM_FLUSH_S": "0.05",
     }
-    with running.start(tmp_path_factory.mktemp("siem"), **settings) as started:
+    with servers.start(tmp_path_factory.mktemp("siem"), **settings) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def client(server: running.Server) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=server.http_url, timeout=60.0, trust_env=False) as opened:
+def client(server: servers.Server) -> Iterator[httpx2.Client]:
+    with httpx2.Client(
+        base_url=server.http_url, timeout=servers.TIMEOUT_S, trust_env=False
+    ) as opened:
         yield opened
 
 
@@ -141,7 +143,7 @@ class TestTheSeed:
 
 class TestEvents:
     def test_decisions_and_findings_arrive_without_the_text(
-        self, client: httpx2.Client, splunk: Product, server: running.Server, tenant: str
+        self, client: httpx2.Client, splunk: Product, server: servers.Server, tenant: str
     ) -> None:
         headers = {"X-Tenant-ID": tenant}
         body = {"content": {"text": ATTACK}, "arguments": {"card": CARD}}
@@ -174,7 +176,7 @@ class TestEvents:
         assert "s3cret" not in str(event)
         assert faults(event) == []
 
-    def test_over_grpc(self, server: running.Server) -> None:
+    def test_over_grpc(self, server: servers.Server) -> None:
         with open_channel(server.grpc_address) as channel:
             stub = SiemServiceStub(channel)
             health = stub.GetSiemHealth(pb.GetSiemHealthRequest())
@@ -212,8 +214,10 @@ def test_alerts_are_tested_and_delivered(slack: tuple[Product, Path], tmp_path: 
         rule["notify"] = {"slack_webhook_url": webhook}
     settings = {"SSL_CERT_FILE": str(ca_file), "PDP_ALERT_NETWORKS": "127.0.0.0/8,::1/128"}
     with (
-        running.start(tmp_path / "data", **settings) as server,
-        httpx2.Client(base_url=server.http_url, timeout=60.0, trust_env=False) as client,
+        servers.start(tmp_path / "data", **settings) as server,
+        httpx2.Client(
+            base_url=server.http_url, timeout=servers.TIMEOUT_S, trust_env=False
+        ) as client,
     ):
         client.put("/v1/org/policy", json={"alert_rules": rules}).raise_for_status()
         answer = client.post("/v1/org/policy/alerts/test", json={})
@@ -244,7 +248,7 @@ def test_alerts_are_tested_and_delivered(slack: tuple[Product, Path], tmp_path: 
 
 
 def test_webhooks_in_the_servers_network_are_refused_unless_allowed(
-    slack: tuple[Product, Path], server: running.Server, client: httpx2.Client, tenant: str
+    slack: tuple[Product, Path], server: servers.Server, client: httpx2.Client, tenant: str
 ) -> None:
     product, _ = slack
     webhook = f"https://localhost:{product.port}/"
@@ -269,6 +273,6 @@ def test_webhooks_in_the_servers_network_are_refused_unless_allowed(
 def test_half_a_configuration_refuses_the_start(
     tmp_path: Path, settings: dict[str, str], said: str
 ) -> None:
-    with running.launch(tmp_path, **settings) as server:
+    with servers.launch(tmp_path, **settings) as server:
         assert server.wait() == 78
     assert said in "".join(server.lines)

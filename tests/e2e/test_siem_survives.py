@@ -15,7 +15,7 @@ from pdp.export.exporter import SPOOL_NAME
 from pdp.export.spool import Spool
 from tests.e2e.test_siem import TOKEN, hec
 from tests.e2e.test_workers import workers_of
-from tests.support import servers as running
+from tests.support import servers
 from tests.support.servers import start_workers
 from tests.support.siem_product import PlannedResponse, Product
 
@@ -49,7 +49,7 @@ def arrived(splunk: Product, class_uid: int = 6003) -> list[str]:
 def decide(url: str, count: int) -> list[str]:
     """Asks for decisions until the server is gone; returns those that were answered."""
     answered = []
-    with httpx2.Client(base_url=url, timeout=60.0, trust_env=False) as client:
+    with httpx2.Client(base_url=url, timeout=servers.TIMEOUT_S, trust_env=False) as client:
         try:
             for _ in range(count):
                 answer = client.post("/v1/decide", json={"content": {"text": "hello"}})
@@ -60,7 +60,7 @@ def decide(url: str, count: int) -> list[str]:
 
 
 def record_all(url: str) -> None:
-    with httpx2.Client(base_url=url, timeout=60.0, trust_env=False) as client:
+    with httpx2.Client(base_url=url, timeout=servers.TIMEOUT_S, trust_env=False) as client:
         client.put("/v1/org/policy", json=FULL).raise_for_status()
 
 
@@ -85,7 +85,7 @@ def test_no_answered_decision_is_lost_where_the_server_is_killed(tmp_path: Path)
     answered: list[str] = []
     with Product(hec) as splunk:
         for _ in range(3):
-            with running.start(tmp_path, **settings(splunk)) as server:
+            with servers.start(tmp_path, **settings(splunk)) as server:
                 record_all(server.http_url)
                 with ThreadPoolExecutor(4) as pool:
                     asking = [pool.submit(decide, server.http_url, MANY) for _ in range(4)]
@@ -94,7 +94,7 @@ def test_no_answered_decision_is_lost_where_the_server_is_killed(tmp_path: Path)
                     server.process.kill()
                     for each in asking:
                         answered += each.result()
-        with running.start(tmp_path, **settings(splunk)):
+        with servers.start(tmp_path, **settings(splunk)):
             until_all(splunk, answered)
         came = arrived(splunk)
     assert set(answered) <= set(came)
@@ -138,7 +138,7 @@ def test_a_siem_that_is_down_holds_up_no_decision(tmp_path: Path) -> None:
     stuck = threading.Event()
     with (
         Product(lambda _: PlannedResponse(200, wait=stuck)) as splunk,
-        running.start(tmp_path, **settings(splunk)) as server,
+        servers.start(tmp_path, **settings(splunk)) as server,
     ):
         record_all(server.http_url)
         assert len(decide(server.http_url, 100)) == 100

@@ -19,7 +19,7 @@ from pdp.decisions.text_stream import HOLD_BACK, MAX_TEXT_BYTES
 from pdp.decisions.text_streams import MAX_OPEN
 from pdp.jsonpb import decode, encode
 from tests.e2e.test_documentation import includes
-from tests.support import servers as running
+from tests.support import servers
 from tests.support.rest.packs import found, made, pack
 from tests.support.text_streams import chunked
 
@@ -281,7 +281,7 @@ def _between(
 
 
 def test_a_caller_that_goes_away_leaves_nothing_behind(tmp_path: Path) -> None:
-    with running.start(tmp_path) as server, open_channel(server.grpc_address) as channel:
+    with servers.start(tmp_path) as server, open_channel(server.grpc_address) as channel:
         sending = threading.Event()
         answers = decide_pb2_grpc.DecideServiceStub(channel).DecideStream(_held(sending))
         assert next(answers).release.released_text == ""
@@ -299,7 +299,7 @@ def _held(sending: threading.Event) -> Iterator[pb.DecideStreamRequest]:
     sending.wait(TIMEOUT_S)
 
 
-def under_way(server: running.Server) -> float:
+def under_way(server: servers.Server) -> float:
     """How many texts the server has under way."""
     page = httpx2.get(f"{server.http_url}/metrics", trust_env=False).text
     lines = [line for line in page.splitlines() if line.startswith("pdp_texts_under_way")]

@@ -14,7 +14,7 @@ from pdp._gen.pdp.v1 import decide_pb2
 from pdp.client.base import CallFailed
 from pdp.client.remote import RemoteClient
 from pdp.client.tls import ClientTls
-from tests.support.servers import PATIENCE_S
+from tests.support.servers import TIMEOUT_S
 from tests.support.tls_servers import Secured, address_of, secured_server, shown_at, spoil
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class TestReload:
                 httpx2.Client(
                     base_url=secured.server.http_url, verify=context, trust_env=False
                 ) as http,
-                RemoteClient(secured.server.grpc_address, timeout_s=PATIENCE_S, tls=tls) as remote,
+                RemoteClient(secured.server.grpc_address, timeout_s=TIMEOUT_S, tls=tls) as remote,
             ):
                 assert http.get("/healthz").status_code == 200
                 remote.call("Decide", decide_pb2.DecideRequest())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pdp.cli.exit_codes import Exit
-from tests.support.servers import PATIENCE_S, pdp
+from tests.support.servers import TIMEOUT_S, pdp
 from tests.support.tls_servers import Secured, secured_server
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class TestCommands:
             env={**os.environ, "PYTHONPATH": str(CLIENTS)},
             capture_output=True,
             text=True,
-            timeout=PATIENCE_S,
+            timeout=TIMEOUT_S,
             check=False,
         )
         assert ran.stdout.split() == ["True", "True", "refused"], ran.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -11,8 +10,8 @@ import pytest
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.client import CallFailed
 from pdp.client.remote import RemoteClient
-from tests.support import servers as running
-from tests.support.tokens import AUDIENCE, ISSUER, SECRET, jwk, jwks, token
+from tests.support import servers
+from tests.support.tokens import AUDIENCE, ISSUER, LONG_AGO, SECRET, jwk, jwks, token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,15 +29,15 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[running.Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[servers.Server]:
     """A server that takes tokens by a key set."""
     folder = tmp_path_factory.mktemp("tokens")
-    with running.start(folder, PDP_JWT_JWKS=str(keys), **SETTINGS) as started:
+    with servers.start(folder, PDP_JWT_JWKS=str(keys), **SETTINGS) as started:
         yield started
 
 
 def ask(
-    server: running.Server, bearer: str, verb: str = "POST", path: str = "/v1/decide"
+    server: servers.Server, bearer: str, verb: str = "POST", path: str = "/v1/decide"
 ) -> tuple[int, str]:
     """Asks over HTTP; returns status and reason."""
     more: dict[str, Any] = {"json": {}} if verb == "POST" else {}
@@ -46,18 +45,18 @@ def ask(
         verb,
         server.http_url + path,
         headers={"Authorization": f"Bearer {bearer}"},
-        timeout=running.PATIENCE_S,
+        timeout=servers.TIMEOUT_S,
         trust_env=False,
         **more,
     )
     return answer.status_code, answer.json().get("error", {}).get("code", "OK")
 
 
-def over_grpc(server: running.Server, bearer: str) -> str:
+def over_grpc(server: servers.Server, bearer: str) -> str:
     """Decides over gRPC; returns the reason."""
     credential = (("authorization", f"Bearer {bearer}"),)
     with RemoteClient(
-        server.grpc_address, timeout_s=running.PATIENCE_S, credential=credential
+        server.grpc_address, timeout_s=servers.TIMEOUT_S, credential=credential
     ) as remote:
         try:
             remote.call("Decide", decide_pb2.DecideRequest())
@@ -66,13 +65,13 @@ def over_grpc(server: running.Server, bearer: str) -> str:
     return "OK"
 
 
-def test_nobody_is_told_to_make_a_key(server: running.Server) -> None:
+def test_nobody_is_told_to_make_a_key(server: servers.Server) -> None:
     """Where tokens are taken, somebody can call."""
     assert not any("NO CALLER HAS ACCESS" in line for line in server.lines)
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
-def test_claims_decide_what_a_token_may(server: running.Server, algorithm: str) -> None:
+def test_claims_decide_what_a_token_may(server: servers.Server, algorithm: str) -> None:
     """Role and tenant are the token's."""
     pep = token(algorithm, roles=["pep"])
     assert ask(server, pep) == (200, "OK")
@@ -86,28 +85,28 @@ def test_claims_decide_what_a_token_may(server: running.Server, algorithm: str) 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"aud": "other"}, {"iss": "other"}, {"exp": int(time.time()) - 600}, {"kid": "other"}],
+    [{"aud": "other"}, {"iss": "other"}, {"exp": LONG_AGO}, {"kid": "other"}],
     ids=("audience", "issuer", "expired", "key"),
 )
-def test_what_does_not_count(server: running.Server, changes: dict[str, str]) -> None:
+def test_what_does_not_count(server: servers.Server, changes: dict[str, str]) -> None:
     """Whatever is wrong with it, the answer is the same."""
     assert ask(server, token(**changes)) == (401, "UNAUTHENTICATED")
     assert over_grpc(server, token(**changes)) == "UNAUTHENTICATED"
 
 
-def test_the_change_log_names_the_subject(server: running.Server) -> None:
+def test_the_change_log_names_the_subject(server: servers.Server) -> None:
     """So that it says who it was, not which token."""
     editor = token(roles=["editor"], sub="grace@example.org")
     headers = {"Authorization": f"Bearer {editor}"}
     with httpx2.Client(
-        base_url=server.http_url, headers=headers, timeout=running.PATIENCE_S, trust_env=False
+        base_url=server.http_url, headers=headers, timeout=servers.TIMEOUT_S, trust_env=False
     ) as client:
         client.post("/policies/cust_1", json={"sensitive_fields": ["ssn"]})
         (version,) = client.get("/policies/cust_1/versions").json()["versions"]
     assert version["changed_by"] == "jwt:grace@example.org"
 
 
-def test_keys_change_without_a_restart(server: running.Server, keys: Path) -> None:
+def test_keys_change_without_a_restart(server: servers.Server, keys: Path) -> None:
     """What a withdrawn key has signed counts no more."""
     old, new = token("RS256"), token("ES256")
     keys.write_bytes(jwks(jwk("ES256")))
@@ -124,12 +123,12 @@ def test_a_shared_secret(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_bytes(SECRET)
     told = {**SETTINGS, "PDP_JWT_SECRET_FILE": str(file)}
-    with running.start(tmp_path / "data", **told) as server:
+    with servers.start(tmp_path / "data", **told) as server:
         assert ask(server, token("HS256", SECRET, kid="any")) == (200, "OK")
         assert ask(server, token("HS256", SECRET[::-1])) == (401, "UNAUTHENTICATED")
         assert over_grpc(server, token("RS256")) == "UNAUTHENTICATED"
         assert SECRET.decode() not in "".join(server.lines)
     file.write_bytes(SECRET[:31])
-    with running.launch(tmp_path / "data", **told) as refused:
+    with servers.launch(tmp_path / "data", **told) as refused:
         assert refused.wait() == 78
     assert "PDP_JWT_SECRET_FILE" in refused.lines[0]

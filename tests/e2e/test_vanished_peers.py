@@ -22,7 +22,7 @@ import pytest
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import decide_pb2_grpc
 from pdp.transport.http.server import DEAD_PEER_TIMEOUT_S, _listen
-from tests.support.servers import PATIENCE_S, Server, start
+from tests.support.servers import TIMEOUT_S, Server, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ class Proxy:
     def __init__(self, server: str) -> None:
         host, _, port = server.rpartition(":")
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._server = socket.create_connection((host, int(port)), PATIENCE_S)
+        self._server = socket.create_connection((host, int(port)), TIMEOUT_S)
         self._server.settimeout(None)
         self._client = self._server
         self._passes = True
@@ -90,7 +90,7 @@ def proxied(server: Server) -> Iterator[tuple[Proxy, grpc.Channel]]:
     proxy = Proxy(server.grpc_address)
     try:
         with grpc.insecure_channel(proxy.address) as channel:
-            grpc.channel_ready_future(channel).result(PATIENCE_S)
+            grpc.channel_ready_future(channel).result(TIMEOUT_S)
             yield proxy, channel
     finally:
         proxy.close()
@@ -113,8 +113,8 @@ def test_a_peer_that_vanishes_with_a_stream_open(impatient: Server) -> None:
         assert next(answers).release.stream_id == "t"
         assert under_way(impatient) == 1
         proxy.fall_silent()
-        assert proxy.given_up.wait(PATIENCE_S)
-        deadline = time.monotonic() + PATIENCE_S
+        assert proxy.given_up.wait(TIMEOUT_S)
+        deadline = time.monotonic() + TIMEOUT_S
         while under_way(impatient):
             assert time.monotonic() < deadline
         answers.cancel()
@@ -125,9 +125,9 @@ def test_a_peer_that_vanishes_while_it_asks_nothing(impatient: Server) -> None:
     """A connection without a call is held for nobody either."""
     with proxied(impatient) as (proxy, channel):
         decide = decide_pb2_grpc.DecideServiceStub(channel).Decide
-        assert decide(pb.DecideRequest(), timeout=PATIENCE_S).allowed
+        assert decide(pb.DecideRequest(), timeout=TIMEOUT_S).allowed
         proxy.fall_silent()
-        assert proxy.given_up.wait(PATIENCE_S)
+        assert proxy.given_up.wait(TIMEOUT_S)
 
 
 def test_a_peer_that_vanishes_over_http() -> None:

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pdp._gen.pdp.v1 import decide_pb2, static_policy_pb2
 from pdp.cli.exit_codes import Exit
 from pdp.client.remote import RemoteClient
-from tests.support.servers import PATIENCE_S, Server, free_addresses, launch, start_workers
+from tests.support.servers import TIMEOUT_S, Server, free_addresses, launch, start_workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def outcome(address: str, tenant: str, revision: int) -> int:
         content=decide_pb2.Content(text="rival"),
         min_revision=revision,
     )
-    with RemoteClient(address, timeout_s=PATIENCE_S) as remote:
+    with RemoteClient(address, timeout_s=TIMEOUT_S) as remote:
         answer = remote.call("Decide", asked).message
     assert isinstance(answer, decide_pb2.DecideResponse)
     return answer.outcome
@@ -54,7 +54,7 @@ def block_rivals(address: str, tenant: str) -> int:
     message = static_policy_pb2.CreateStaticPolicyRequest(
         name="No rivals", category="custom", pattern="rival", action="block"
     )
-    with RemoteClient(address, timeout_s=PATIENCE_S) as remote:
+    with RemoteClient(address, timeout_s=TIMEOUT_S) as remote:
         metadata = remote.call("CreateStaticPolicy", message, tenant).metadata
     return int(metadata["x-pdp-revision"])
 
@@ -121,7 +121,7 @@ def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
 def _wait_for_end(pidfd: int) -> None:
     import select  # noqa: PLC0415 - for this test
 
-    ready, _, _ = select.select([pidfd], [], [], PATIENCE_S)
+    ready, _, _ = select.select([pidfd], [], [], TIMEOUT_S)
     assert ready, "a worker has outlived its parent"
 
 

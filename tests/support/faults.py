@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 
-from tests.support.servers import PATIENCE_S
+from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ class Tenant:
     name: str
     written: list[str] = field(default_factory=list)
 
-    def client(self, timeout_s: float = PATIENCE_S) -> httpx2.Client:
+    def client(self, timeout_s: float = TIMEOUT_S) -> httpx2.Client:
         """Returns a client with a connection of its own."""
         return httpx2.Client(
             base_url=self.url,
@@ -129,7 +129,7 @@ class Load:
     def wait_for(self, answers: int) -> None:
         """Waits until so many more have been answered."""
         goal = self.answers.total() + answers
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + TIMEOUT_S
         while self.answers.total() < goal:
             assert time.monotonic() < deadline, f"no answers: {self}"
             self.stop.wait(0.001)
@@ -147,5 +147,5 @@ def load_of(*clients: Any) -> Iterator[Load]:
     finally:
         load.stop.set()
         for thread in threads:
-            thread.join(PATIENCE_S)
+            thread.join(TIMEOUT_S)
     assert not any(thread.is_alive() for thread in threads), "a call was never answered"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 
 from pdp.client.remote import RemoteClient
-from tests.support import servers as running
+from tests.support import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ KEYS = "/api/admin/api-keys"
 class Locked:
     """A server that requires credentials, with the key of its first admin."""
 
-    server: running.Server
+    server: servers.Server
     admin: str
     made: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
 
@@ -63,14 +63,14 @@ class Locked:
 
     def __post_init__(self) -> None:
         self._client = httpx2.Client(
-            base_url=self.server.http_url, timeout=running.PATIENCE_S, trust_env=False
+            base_url=self.server.http_url, timeout=servers.TIMEOUT_S, trust_env=False
         )
 
     def remote(self, key: str = "") -> RemoteClient:
         """Calls over gRPC with a key."""
         credential = (("x-api-key", key),) if key else ()
         return RemoteClient(
-            self.server.grpc_address, timeout_s=running.PATIENCE_S, credential=credential
+            self.server.grpc_address, timeout_s=servers.TIMEOUT_S, credential=credential
         )
 
     def close(self) -> None:
@@ -82,10 +82,10 @@ class Locked:
 def locked(data_dir: Path, **settings: str) -> Iterator[Locked]:
     """Starts a server whose first key is made beforehand, by `pdp keys create`."""
     url = f"sqlite:///{data_dir}/pdp.db"
-    made = running.pdp("keys", "create", "--role", "admin", "--tenant", "*", PDP_DATABASE_URL=url)
+    made = servers.pdp("keys", "create", "--role", "admin", "--tenant", "*", PDP_DATABASE_URL=url)
     assert made.returncode == 0, made.stderr
     key = made.stdout.splitlines()[-1]
-    with running.start(data_dir, PDP_AUTH="required", **settings) as server:
+    with servers.start(data_dir, PDP_AUTH="required", **settings) as server:
         opened = Locked(server, key)
         try:
             yield opened

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-PATIENCE_S: Final = 60.0
+TIMEOUT_S: Final = 60.0
 """How long anything is waited for: only what never comes takes so long."""
 
 COMMAND: Final = (sys.executable, "-m", "pdp")
@@ -74,7 +74,7 @@ class Server:
         return httpx2.Client(
             base_url=self.http_url,
             headers={**named, **headers},
-            timeout=PATIENCE_S,
+            timeout=TIMEOUT_S,
             trust_env=False,
         )
 
@@ -96,7 +96,7 @@ class Server:
         """Waits for the next event of that name on stderr."""
         while True:
             try:
-                event = self._events.get(timeout=PATIENCE_S)
+                event = self._events.get(timeout=TIMEOUT_S)
             except Empty:
                 raise AssertionError(f"no {name} in time: {self.lines}") from None
             if event is None:
@@ -107,8 +107,8 @@ class Server:
 
     def wait(self) -> int:
         """Returns the exit code, once all that was said has been read."""
-        code = self.process.wait(PATIENCE_S)
-        self._reader.join(PATIENCE_S)
+        code = self.process.wait(TIMEOUT_S)
+        self._reader.join(TIMEOUT_S)
         return code
 
     def __enter__(self) -> Server:
@@ -123,7 +123,7 @@ class Server:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(PATIENCE_S)
+                self.process.wait(TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self.wait()
@@ -209,7 +209,7 @@ def pdp(
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
         check=False,
     )
 

@@ -15,7 +15,7 @@ from pdp._gen.pdp.v1 import decide_pb2
 from pdp.client.remote import RemoteClient
 from pdp.client.tls import ClientTls
 from tests.support.certificates import Pair, authority
-from tests.support.servers import PATIENCE_S, Server, start
+from tests.support.servers import TIMEOUT_S, Server, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,7 @@ class Secured:
         """Asks by gRPC, with the certificate of that name, on a connection of its own."""
         cert, key = (f"{self.folder}/{client}.{kind}" if client else "" for kind in ("crt", "key"))
         tls = ClientTls(f"{self.folder}/{ca}.crt", cert, key)
-        with RemoteClient(self.server.grpc_address, timeout_s=PATIENCE_S, tls=tls) as remote:
+        with RemoteClient(self.server.grpc_address, timeout_s=TIMEOUT_S, tls=tls) as remote:
             answer = remote.call("Decide", decide_pb2.DecideRequest()).message
         assert isinstance(answer, decide_pb2.DecideResponse)
         return answer.allowed
@@ -77,7 +77,7 @@ def shown_at(address: str, context: ssl.SSLContext | None = None) -> str:
         context.set_alpn_protocols(["h2", "http/1.1"])
     host, _, port = address.rpartition(":")
     with (
-        socket.create_connection((host, int(port)), PATIENCE_S) as plain,
+        socket.create_connection((host, int(port)), TIMEOUT_S) as plain,
         context.wrap_socket(plain, server_hostname=host) as secured,
     ):
         shown = secured.getpeercert(binary_form=True)

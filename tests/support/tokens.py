@@ -1,10 +1,9 @@
-"""Tokens and keys as tests make them."""
+"""Signed tokens and their keys."""
 
 from __future__ import annotations
 
 import base64
 import json
-import time
 from typing import Any, Final
 
 import jwt
@@ -15,6 +14,12 @@ ISSUER: Final = "https://id.example"
 AUDIENCE: Final = "pdp"
 SECRET: Final = b"0123456789abcdef0123456789abcdef"
 
+LONG_AGO: Final = 1_000_000_000
+"""In 2001: tokens are issued then. So no test depends on when it runs or how long it takes."""
+
+FAR_AHEAD: Final = 4_102_444_800
+"""In 2100: tokens expire then."""
+
 RSA: Final = rsa.generate_private_key(65537, 2048)
 EC: Final = ec.generate_private_key(ec.SECP256R1())
 ED: Final = ed25519.Ed25519PrivateKey.generate()
@@ -22,18 +27,17 @@ PRIVATE: Final[dict[str, Any]] = {"RS256": RSA, "ES256": EC, "EdDSA": ED}
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    """Returns what a good token says, with `changes`; None takes a claim out."""
-    now = time.time()
-    good = {
+    """Returns the claims of a valid token, with `changes`; None removes a claim."""
+    valid = {
         "iss": ISSUER,
         "aud": AUDIENCE,
         "sub": "ada",
-        "iat": int(now),
-        "exp": int(now) + 600,
+        "iat": LONG_AGO,
+        "exp": FAR_AHEAD,
         "roles": ["editor"],
         "tenants": ["acme"],
     }
-    return {name: value for name, value in {**good, **changes}.items() if value is not None}
+    return {name: value for name, value in {**valid, **changes}.items() if value is not None}
 
 
 def token(
@@ -51,13 +55,13 @@ def token(
 
 
 def by_hand(header: Any, body: Any, signature: bytes = b"") -> str:
-    """Returns a token of any parts, as an attacker would write it."""
+    """Returns a token of arbitrary parts, as an attacker would build it."""
     parts = [json.dumps(header).encode(), json.dumps(body).encode(), signature]
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
 
 
 def public_pem(algorithm: str) -> bytes:
-    """Returns a public key as a secret that everyone knows."""
+    """Returns a public key in PEM form, for attacks that use it as the secret of HS256."""
     pem: bytes = (
         PRIVATE[algorithm]
         .public_key()
@@ -67,12 +71,12 @@ def public_pem(algorithm: str) -> bytes:
 
 
 def jwk(algorithm: str, **changes: Any) -> dict[str, Any]:
-    """Returns the public key of an algorithm."""
+    """Returns the public key of an algorithm as a JWK."""
     public = PRIVATE[algorithm].public_key()
     described = jwt.algorithms.get_default_algorithms()[algorithm].to_jwk(public, as_dict=True)
     return {**described, "kid": algorithm, "use": "sig", "alg": algorithm, **changes}
 
 
 def jwks(*keys: dict[str, Any]) -> bytes:
-    """Returns a key set; of all three algorithms where no keys are named."""
+    """Returns a key set; if no keys are named, one key for each algorithm."""
     return json.dumps({"keys": list(keys) or [jwk(each) for each in PRIVATE]}).encode()

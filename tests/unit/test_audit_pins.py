@@ -50,5 +50,7 @@ def test_a_requirement_that_is_not_pinned_is_reported(audit: Any, entry: str, fa
 
 
 def test_a_package_that_is_not_pinned_is_reported(audit: Any) -> None:
-    assert any("nothing is installed" in each for each in audit.unpinned_packages({"no-such-package": "1"}))
+    assert any(
+        "nothing is installed" in each for each in audit.unpinned_packages({"no-such-package": "1"})
+    )
     assert any("is not pinned" in each for each in audit.unpinned_packages({}))

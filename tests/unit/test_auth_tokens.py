@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import time
 from typing import Any
 
 import pytest
@@ -23,7 +22,9 @@ from pdp.auth.jwt import (
 from pdp.auth.principal import CredentialRejected
 from tests.support.tokens import (
     AUDIENCE,
+    FAR_AHEAD,
     ISSUER,
+    LONG_AGO,
     PRIVATE,
     SECRET,
     by_hand,
@@ -44,7 +45,7 @@ class Verifier:
     def __init__(self, keys: KeySet = KEYS, rules: TokenRules = RULES) -> None:
         self.keys = keys
         self.unknown = 0
-        self.now = time.time()
+        self.now = 0.0
         self.verifier = TokenVerifier(rules, lambda: self.keys, self._count, lambda: self.now)
 
     def _count(self) -> None:
@@ -125,10 +126,11 @@ def test_required_claims(changes: dict[str, Any]) -> None:
 
 
 def test_an_expired_token() -> None:
-    """Clocks may differ by 30 seconds."""
-    now = int(time.time())
-    assert Verifier().rejection_of(token(exp=now - 10)) == ""
-    assert Verifier().rejection_of(token(exp=now - 60)) == "expired"
+    """An expired token is refused, unless it expired within the leeway of half a minute."""
+    assert RULES.leeway_s == 30
+    assert Verifier().rejection_of(token(exp=LONG_AGO)) == "expired"
+    long_leeway = TokenRules(ISSUER, AUDIENCE, leeway_s=FAR_AHEAD)
+    assert Verifier(rules=long_leeway).rejection_of(token(exp=LONG_AGO)) == ""
 
 
 def signed_with(secret: bytes, header: dict[str, Any]) -> str:
@@ -241,7 +243,8 @@ class TestCaches:
     def test_a_verified_token_expires(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The cache keeps a token only for a short time, and never beyond its expiry."""
         verifier = Verifier()
-        short, long = token(exp=int(verifier.now) + 5), token()
+        verifier.now = FAR_AHEAD - 5
+        short, long = token(exp=FAR_AHEAD), token(exp=FAR_AHEAD + 600)
         assert [verifier.rejection_of(each) for each in (short, long)] == ["", ""]
         monkeypatch.setattr("jwt.decode", None)
         verifier.now += 5 + RULES.leeway_s + 1

@@ -12,7 +12,7 @@ from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.errors import InvalidArgument, Violation
 from pdp.transport.grpc.server import GrpcServer
 from pdp.transport.methods import methods
-from tests.support.servers import PATIENCE_S
+from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -60,7 +60,7 @@ async def test_each_call_of_a_batch_gets_its_own_response() -> None:
         calls = [
             decide(
                 pb.DecideRequest(request_id=str(number), tool="fault" if number % 3 == 1 else ""),
-                timeout=PATIENCE_S,
+                timeout=TIMEOUT_S,
             )
             for number in range(99)
         ]
@@ -89,11 +89,11 @@ async def test_a_stopping_server_responds_to_all_calls_that_it_has_started() -> 
 
     async with running_server(endpoint) as (server, decide):
         calls = [
-            decide(pb.DecideRequest(request_id=str(number)), timeout=PATIENCE_S)
+            decide(pb.DecideRequest(request_id=str(number)), timeout=TIMEOUT_S)
             for number in range(20)
         ]
         await started.wait()
-        stopping = asyncio.create_task(server.stop(PATIENCE_S))
+        stopping = asyncio.create_task(server.stop(TIMEOUT_S))
         proceed.set()
         codes = await asyncio.gather(*(call.code() for call in calls))
         await stopping

@@ -17,7 +17,7 @@ from pdp.transport.http.client_certificates import ClientCertificateProtocol
 from pdp.transport.http.connection import BoundedProtocol, DrainConfig
 from pdp.transport.http.server import _listen, _Uvicorn
 from pdp.transport.http.uvicorn_hooks import check_hooks
-from tests.support.servers import PATIENCE_S
+from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -44,7 +44,7 @@ async def test_the_active_request_notices_a_closed_connection() -> None:
     await http.started_up.wait()
     _, writer = await asyncio.open_connection(*listener.getsockname())
     writer.write(GET + GET)
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         await started.wait()
         writer.close()
         await closed.wait()

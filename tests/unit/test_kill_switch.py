@@ -24,6 +24,7 @@ from pdp.engine.evaluate import evaluate
 from pdp.engine.scan import Shard
 from pdp.errors import InvalidPattern, ModelDisabled, ModelNotFound, ProviderNotFound
 from tests.support.nodes import Node
+from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +100,7 @@ class TestInForce:
         following = asyncio.create_task(other.workspace.follow())
         await asyncio.sleep(0)  # lets it read the store once
         written = await node.switches.disable_provider("me", "openai", "security_event")
-        assert await other.workspace.reach(written.revision, 10)
+        assert await other.workspace.reach(written.revision, TIMEOUT_S)
         assert await other.outcome() is Outcome.BLOCK
         following.cancel()
 

@@ -17,13 +17,12 @@ from pdp.domain.decision import Outcome, Risk
 from pdp.domain.decision_record import DecisionRecord, Recorded
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY
 from pdp.errors import StoreUnavailable
+from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pdp.audit.acknowledgements import Acknowledgements
-
-TIMEOUT_S: Final = 30.0
 
 
 class MemoryLog:

@@ -86,8 +86,9 @@ async def test_health_follows_the_health_check() -> None:
     assert await status(fake) == ("error", "ZeroDivisionError")
 
 
-async def test_health_follows_the_deliveries() -> None:
+async def test_health_follows_the_deliveries(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
     fake = Fake()
     assert (await status(fake, DeliveryStatus(waiting=999, oldest_at=now)))[0] == "healthy"
     assert (await status(fake, DeliveryStatus(waiting=1000, oldest_at=now)))[0] == "degraded"

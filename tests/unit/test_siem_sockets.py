@@ -16,6 +16,7 @@ import pytest
 from pdp.errors import ConfigError
 from pdp.export.siem.base import DeliveryFailed, Refusal
 from tests.support.certificates import authority
+from tests.support.servers import TIMEOUT_S
 from tests.support.siem import connected, events, uids
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Server:
             writer.close()
 
     async def take(self, count: int) -> list[bytes]:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(TIMEOUT_S):
             return [await self.messages.get() for _ in range(count)]
 
 
@@ -138,7 +139,7 @@ class TestSyslog:
     async def test_udp_sends_a_datagram_per_event(self) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
             receiver.bind(("127.0.0.1", 0))
-            receiver.settimeout(60)
+            receiver.settimeout(TIMEOUT_S)
             port = str(receiver.getsockname()[1])
             environ = {"SYSLOG_HOST": "127.0.0.1", "SYSLOG_PORT": port, "SYSLOG_PROTOCOL": "udp"}
             async with connected("syslog", **environ) as connector:

@@ -14,7 +14,7 @@ import pytest
 
 from pdp.config import load
 from pdp.server import supervisor, worker
-from tests.support.servers import PATIENCE_S
+from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -89,7 +89,7 @@ async def test_the_messages_between_a_worker_and_its_parent(
 ) -> None:
     """A worker sends its addresses, and its metrics on request. It ends with its parent."""
     parent_end, worker_end = socket.socketpair()
-    parent_end.settimeout(PATIENCE_S)
+    parent_end.settimeout(TIMEOUT_S)
     monkeypatch.setenv(worker.SOCKET_VARIABLE, str(worker_end.detach()))
     one = worker.Worker.from_environment()
     assert one is not None
@@ -110,4 +110,4 @@ async def test_the_messages_between_a_worker_and_its_parent(
         message = {"response": number, "metrics": {"0": "calls 1", "1": None}}
         parent.write(json.dumps(message).encode() + b'\n{"cut o')
         assert await metrics == {0: "calls 1", 1: None}
-    await asyncio.wait_for(stop.wait(), PATIENCE_S)
+    await asyncio.wait_for(stop.wait(), TIMEOUT_S)

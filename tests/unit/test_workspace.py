@@ -14,6 +14,7 @@ from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import InvalidPattern, PolicyNameExists, StoreUnavailable
 from tests.support.nodes import DRAFT, Policies, node, other
+from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from pdp.store.port import Transaction
@@ -69,7 +70,7 @@ async def test_a_cancelled_caller_does_not_stop_a_write(node: Policies) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     before = node.publisher.revision
-    assert await node.workspace.reach(before + 1, 10)
+    assert await node.workspace.reach(before + 1, TIMEOUT_S)
     assert await node.outcome("rival") is Outcome.BLOCK
 
 

@@ -29,6 +29,7 @@ from pdp.transport.metrics import Metrics
 from pdp.transport.servicers.decide import DecideServicer
 from pdp.usage.meter import Meter
 from tests.support.nodes import DRAFT, Policies, node, other
+from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -45,7 +46,7 @@ async def test_another_process_follows_the_write(node: Policies, other: Policies
     following = asyncio.create_task(other.workspace.follow())
     await asyncio.sleep(0)  # lets it read the store once
     written = await node.policies.create("acme", "me", DRAFT)
-    assert await other.workspace.reach(written.revision, 10)
+    assert await other.workspace.reach(written.revision, TIMEOUT_S)
     assert await other.outcome("our rival") is Outcome.BLOCK
     following.cancel()
 
@@ -219,7 +220,7 @@ async def test_following_continues_after_any_error(
     current_at = other.workspace.stats.current_at
     with structlog.testing.capture_logs() as logs:
         following = asyncio.create_task(other.workspace.follow())
-        assert await other.workspace.reach(written.revision, 10)
+        assert await other.workspace.reach(written.revision, TIMEOUT_S)
     following.cancel()
     assert other.workspace.stats.current_at > current_at
     assert attempts[:3] == [False, False, True]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.support import servers as running
+from tests.support import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,13 +29,13 @@ STATE: Final = ["id", "provider", "model_id", "display_name", "is_active", *sort
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[running.Server]:
-    with running.start(tmp_path_factory.mktemp("kill_switch")) as started:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
+    with servers.start(tmp_path_factory.mktemp("kill_switch")) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def client(server: running.Server) -> Iterator[httpx2.Client]:
+def client(server: servers.Server) -> Iterator[httpx2.Client]:
     with server.client(Authorization="Bearer x") as opened:
         yield opened
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from google.protobuf import descriptor_pb2
-from jsonschema import Draft202012Validator
-from openapi_spec_validator import validate as validate_document
 
 from pdp._gen.buf.validate import validate_pb2
 from pdp.errors import InvalidArgument
@@ -19,6 +17,7 @@ from pdp.transport.http.binding import WHOLE, Binding, bindings
 from pdp.transport.http.responses import NO_CONTENT
 from pdp.transport.methods import methods, services
 from pdp.transport.status import STATUSES
+from tests.support.json_schemas import schema_errors
 from tools.openapi.bounds import Untranslated, bounds
 from tools.openapi.comments import comments, first_sentence
 
@@ -59,7 +58,7 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
 def faults(value: object, schema: dict[str, Any]) -> list[str]:
     """Returns how a value breaks a schema of the document."""
     whole = {"allOf": [schema], "components": DOCUMENT["components"]}
-    return [error.message for error in Draft202012Validator(whole).iter_errors(value)]
+    return schema_errors(value, whole)
 
 
 by_name = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.method.name)
@@ -69,6 +68,9 @@ with_body = pytest.mark.parametrize(
 
 
 def test_the_document_is_valid_openapi() -> None:
+    # It imports jsonschema, see tests.support.json_schemas.
+    from openapi_spec_validator import validate as validate_document  # noqa: PLC0415
+
     validate_document(DOCUMENT)
 
 

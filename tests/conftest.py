@@ -1,9 +1,10 @@
-"""What all tests may ask for: a real server, and tenants that nobody has used."""
+"""Fixtures of all tests: a real server and clients for it, and a tenant per test."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import sys
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
     import grpc
 
 
+# Some environments turn bytecode files off. Each server that a test starts would then compile all
+# modules again, which takes a third of its start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # Commands that run in this process would warn of `PDP_SOAK` and the like.
 os.environ["PDP_IGNORE_SETTINGS"] = ",".join(name for name in os.environ if "PDP_" in name)
 
-# Property tests have a short form, which gates, and a long one: `make soak`.
+# Property tests have a short form, which gates changes, and a long form: `make soak`.
 EXAMPLES = 3_000 if os.environ.get("PDP_SOAK") else 100
 hypothesis.settings.register_profile("pdp", max_examples=EXAMPLES, deadline=None)
 hypothesis.settings.load_profile("pdp")
@@ -29,14 +35,14 @@ hypothesis.settings.load_profile("pdp")
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
-    """A real server in development mode, shared by all tests: each takes a tenant of its own."""
-    with servers.start(tmp_path_factory.mktemp("server")) as started:
-        yield started
+    """A real server in development mode, shared by all tests: each test uses its own tenant."""
+    with servers.start(tmp_path_factory.mktemp("server")) as server:
+        yield server
 
 
 @pytest.fixture
 def tenant() -> str:
-    """A tenant that nobody has used."""
+    """The id of a tenant that no other test uses."""
     return f"tenant-{secrets.token_hex(8)}"
 
 

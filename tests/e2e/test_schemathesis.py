@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 import pytest
+import requests
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import (
@@ -21,13 +22,15 @@ from schemathesis.checks import (
     status_code_conformance,
     unsupported_method,
 )
+from schemathesis.core.failures import FailureGroup, as_reported_failure
+from schemathesis.pytest.lazy import get_all_tests
 
 from tests.support import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from schemathesis import Case, CheckContext, Response
+    from schemathesis import BaseSchema, Case, CheckContext, Response
 
 
 def no_fault(_context: CheckContext, response: Response, _case: Case[Any]) -> None:
@@ -98,9 +101,13 @@ ANSWERED_IN_PLACE = {"DecideBatch": [negative_data_rejection]}
 
 # The committed document: that the server serves the same bytes is tested on its own below.
 PATH = resources.files("pdp._gen") / "openapi.json"
-document = schemathesis.openapi.from_dict(json.loads(PATH.read_text(encoding="utf-8")))
-# An answer that has no end is none that can be checked; tests/e2e/test_audit.py reads it.
-schema = document.exclude(operation_id="TailRecords")
+DOCUMENT = json.loads(PATH.read_text(encoding="utf-8"))
+OPERATIONS = sorted(
+    operation["operationId"]
+    for operations in DOCUMENT["paths"].values()
+    for operation in operations.values()
+    if operation["operationId"] != "TailRecords"  # endless; tests/e2e/test_audit.py reads it
+)
 
 
 @pytest.fixture(scope="session")
@@ -110,19 +117,52 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]
         yield started
 
 
-# Every example is a call over a socket, and breaking a schema on purpose filters much: neither is
-# a fault of the test.
-@schema.parametrize()
-@settings(
+@pytest.fixture(scope="session")
+def document() -> BaseSchema:
+    """The API document."""
+    return schemathesis.openapi.from_dict(DOCUMENT)
+
+
+@pytest.fixture(scope="session")
+def connection() -> Iterator[requests.Session]:
+    """Keeps connections open between calls."""
+    with requests.Session() as session:
+        session.trust_env = False
+        yield session
+
+
+# Each example is a call over a socket, and to break a schema on purpose filters many examples. So
+# the health checks of Hypothesis do not apply.
+SETTINGS = settings(
     max_examples=300 if os.environ.get("PDP_SOAK") else 15,
     deadline=None,
     suppress_health_check=[*HealthCheck],
 )
-def test_the_server_does_what_the_document_says(case: Case[Any], server: servers.Server) -> None:
-    name = case.operation.definition.raw["operationId"]
-    case.call_and_validate(
-        base_url=server.http_url, checks=CHECKS, excluded_checks=ANSWERED_IN_PLACE.get(name, [])
-    )
+
+
+@pytest.mark.parametrize("operation_id", OPERATIONS)
+def test_the_server_does_what_the_document_says(
+    operation_id: str, document: BaseSchema, server: servers.Server, connection: requests.Session
+) -> None:
+    """The server answers requests that are generated from the document as the document says."""
+
+    def check(case: Case[Any]) -> None:
+        case.call_and_validate(
+            base_url=server.http_url,
+            session=connection,
+            checks=CHECKS,
+            excluded_checks=ANSWERED_IN_PLACE.get(operation_id, []),
+        )
+
+    # Not `document.parametrize()`: it generates the requests when pytest collects the tests, and
+    # each process of pytest-xdist collects all tests.
+    schema = document.include(operation_id=operation_id)
+    [test] = get_all_tests(schema=schema, test_func=check, settings=SETTINGS, given_kwargs={})
+    _, run = test.ok()
+    try:
+        run()
+    except FailureGroup as failures:
+        raise as_reported_failure(failures) from None
 
 
 def test_the_document_is_the_one_that_is_served(server: servers.Server) -> None:

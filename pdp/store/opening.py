@@ -60,12 +60,12 @@ def _sqlite() -> Backend:
     return backend
 
 
-class _Entry(NamedTuple):
+class _BackendEntry(NamedTuple):
     form: str
     load: Callable[[], Backend]
 
 
-_BACKENDS: Final[Mapping[str, _Entry]] = {"sqlite": _Entry("sqlite:///PATH", _sqlite)}
+_BACKENDS: Final[Mapping[str, _BackendEntry]] = {"sqlite": _BackendEntry("sqlite:///PATH", _sqlite)}
 """The backends by URL scheme, each with the form of its URLs."""
 
 

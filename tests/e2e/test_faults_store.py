@@ -143,7 +143,7 @@ def test_read_only(tmp_path: Path) -> None:
     )
     tmp_path.chmod(0o700)
     assert process.returncode == Exit.CONFIG, process.stderr
-    assert "let this process write it" in process.stderr
+    assert "Give this process write access" in process.stderr
     assert file.read_bytes() == before
 
 

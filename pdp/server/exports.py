@@ -103,8 +103,8 @@ class ExportSubsystem:
             self.exporter.start(Sources(records, _ChangeLog(publisher, workspace)))
         except (OSError, sqlite3.Error) as error:
             raise ConfigError(
-                f"PDP_DATA_DIR: the spool of SIEM events cannot be opened ({type(error).__name__}). "
-                "Make the directory writable, or remove exports.db if it is damaged."
+                "PDP_DATA_DIR: the spool of SIEM events, exports.db, cannot be opened "
+                f"({type(error).__name__}). Make it writable, or move it away if it is damaged."
             ) from error
 
     def measure(self, metrics: Metrics) -> None:

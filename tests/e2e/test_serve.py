@@ -243,7 +243,7 @@ class TestRefusal:
         file = tmp_path / "notes.txt"
         file.write_text("my notes\n" * 1000)
         line = refused(tmp_path, PDP_DATABASE_URL=f"sqlite:///{file}")
-        assert "not a store" in line
+        assert "not a database of this product" in line
         assert file.read_text() == "my notes\n" * 1000
 
     def test_unusable_database(self, tmp_path: Path) -> None:

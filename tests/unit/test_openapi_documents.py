@@ -8,7 +8,7 @@ import pytest
 
 from pdp.engine.rules.documents import read_rule
 from pdp.errors import InvalidArgument
-from tests.unit.test_openapi import ROUTES, schema_errors
+from tests.unit.test_openapi import ROUTES, document_errors
 from tools.openapi.free_form import FREE_FORM_SCHEMAS
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def test_the_schema_of_conditions_matches_the_server(
     conditions: dict[str, Any], good: bool
 ) -> None:
     assert (
-        schema_errors(conditions, {"$ref": "#/components/schemas/RuleConditions"}) == []
+        document_errors(conditions, {"$ref": "#/components/schemas/RuleConditions"}) == []
     ) is good
     assert is_refused(conditions, {"type": "ALLOW"}) is not good
 
@@ -77,7 +77,7 @@ def test_the_schema_of_conditions_matches_the_server(
     ],
 )
 def test_the_schema_of_actions_matches_the_server(action: dict[str, Any], good: bool) -> None:
-    assert (schema_errors(action, {"$ref": "#/components/schemas/RuleAction"}) == []) is good
+    assert (document_errors(action, {"$ref": "#/components/schemas/RuleAction"}) == []) is good
     assert is_refused({}, action) is not good
 
 

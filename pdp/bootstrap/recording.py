@@ -12,7 +12,8 @@ from pdp.decisions.recording import DecisionRecorder
 from pdp.domain.audit_log import Retention
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.store import default_audit_url, open_audit_log
-from pdp.store.opening import AUDIT_SETTING, location
+from pdp.store.opening import location
+from pdp.store.setting_names import AUDIT_SETTING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,8 @@ import os
 from pdp.bootstrap.recording import RecordingOptions
 from pdp.config import Settings, load
 from pdp.errors import ConfigError
-from pdp.store.opening import AUDIT_SETTING, exists, location
+from pdp.store.opening import exists, location
+from pdp.store.setting_names import AUDIT_SETTING
 
 
 def load_settings(database_url: str | None, *, create: bool) -> Settings:

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from pdp.errors import ConfigError
+from pdp.store.setting_names import AUDIT_SETTING, DATABASE_SETTING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from pdp.domain.audit_log import AuditLog
     from pdp.store.port import Store
 
-DATABASE_SETTING: Final = "PDP_DATABASE_URL"
-AUDIT_SETTING: Final = "PDP_AUDIT_URL"
 """The settings that hold URLs; error messages name them."""
 
 BUSY_TIMEOUT_S: Final = 5.0

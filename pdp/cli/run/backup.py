@@ -18,7 +18,7 @@ from pdp.cli.output.report import Report, Table, print_json, show
 from pdp.config import load
 from pdp.errors import ConfigError
 from pdp.store import maintenance
-from pdp.store.opening import AUDIT_SETTING, DATABASE_SETTING
+from pdp.store.setting_names import AUDIT_SETTING, DATABASE_SETTING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

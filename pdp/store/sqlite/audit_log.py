@@ -13,7 +13,7 @@ from pdp.domain.audit_log import StoredRecord
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.store.files import retry_while_busy
 from pdp.store.hash_chain import key_id, next_batch
-from pdp.store.opening import AUDIT_SETTING
+from pdp.store.setting_names import AUDIT_SETTING
 from pdp.store.sqlite import audit_queries, schema
 from pdp.store.sqlite.audit_retention import MAX_PAGES, retain
 from pdp.store.sqlite.audit_verification import verify

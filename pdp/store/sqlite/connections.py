@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pdp.errors import ConfigError
-from pdp.store.opening import DATABASE_SETTING
+from pdp.store.setting_names import DATABASE_SETTING
 
 SCHEME: Final = "sqlite:///"
 

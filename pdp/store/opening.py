@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from pdp.domain.audit_log import AuditLog
     from pdp.store.port import Store
 
-"""The settings that hold URLs; error messages name them."""
-
 BUSY_TIMEOUT_S: Final = 5.0
 """How long to wait for another process that writes."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import logging.config
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,21 @@ def test_no_class_name_stands_in_two_modules() -> None:
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
     assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
+def test_no_modules_import_each_other_even_for_types_only() -> None:
+    paths = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in OWN
+    }
+    imports: dict[str, set[str]] = {}
+    for module, path in paths.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = {f"{node.module}.{alias.name}" for alias in node.names}
+                targets = {name if name in paths else node.module for name in names}
+                imports.setdefault(module, set()).update(targets & paths.keys() - {module})
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the modules
 
 
 def test_no_code_is_left_for_later() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from pdp.cli.main import run
-from tests.support.servers import json_of, lines_of, pdp
+from tests.support.servers import json_output, non_empty_lines, run_pdp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +58,7 @@ def request_file(tmp_path: Path) -> str:
 
 def test_check_shows_what_a_condition_asks_for(conditions: Conditions) -> None:
     answer = conditions("check", SEED)
-    assert lines_of(answer.stdout) == [
+    assert non_empty_lines(answer.stdout) == [
         "valid",
         "time zone: UTC",
         "reads:     batch_size, target.sensitivity_level",
@@ -68,7 +68,7 @@ def test_check_shows_what_a_condition_asks_for(conditions: Conditions) -> None:
 
 def test_check_warns_of_what_is_always_unknown(conditions: Conditions) -> None:
     answer = conditions("check", "tool > 5", "--json")
-    assert json_of(answer) == {
+    assert json_output(answer) == {
         "valid": True,
         "condition": "tool > 5",
         "timezone": "UTC",
@@ -95,7 +95,7 @@ def test_check_points_to_what_is_wrong(conditions: Conditions, tmp_path: Path) -
 def test_check_answers_in_json_what_is_wrong(conditions: Conditions) -> None:
     answer = conditions("check", "--json", "--file", "-", stdin="batch_size >")
     assert answer.returncode == 3
-    error = json_of(answer)["error"]
+    error = json_output(answer)["error"]
     assert error["code"] == "INVALID_CONDITION"
     reason = "line 1, column 13: expected a value, found the end of the condition"
     assert error["details"] == [{"field": "condition", "reason": reason}]
@@ -109,13 +109,13 @@ def test_eval_on_a_request_in_a_file(conditions: Conditions, request_file: str) 
 def test_eval_on_a_request_on_standard_input(conditions: Conditions) -> None:
     answer = conditions("eval", SEED, "-r", "-", "--json", stdin=json.dumps(REQUEST))
     assert answer.returncode == 0
-    assert json_of(answer) == {"result": True, "matches": True, "unknown": [], "warnings": []}
+    assert json_output(answer) == {"result": True, "matches": True, "unknown": [], "warnings": []}
 
 
 def test_eval_says_what_was_missing(conditions: Conditions) -> None:
     answer = conditions("eval", SEED, "--context", '{"batch_size": 200}')
     assert answer.returncode == 1
-    assert lines_of(answer.stdout) == [
+    assert non_empty_lines(answer.stdout) == [
         "unknown (does not match)",
         "unknown: target.sensitivity_level is missing",
     ]
@@ -124,7 +124,7 @@ def test_eval_says_what_was_missing(conditions: Conditions) -> None:
 def test_eval_of_what_is_false(conditions: Conditions) -> None:
     answer = conditions("eval", "tool = 'a'", "--tool", "b", "--json")
     assert answer.returncode == 1
-    assert json_of(answer)["result"] is False
+    assert json_output(answer)["result"] is False
 
 
 @pytest.mark.parametrize(
@@ -197,5 +197,5 @@ def test_a_condition_that_is_no_text_is_refused(conditions: Conditions, tmp_path
 
 
 def test_the_command_itself() -> None:
-    answer = pdp("conditions", "eval", "batch_size > 1", "-r", "-", stdin=json.dumps(REQUEST))
+    answer = run_pdp("conditions", "eval", "batch_size > 1", "-r", "-", stdin=json.dumps(REQUEST))
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "true (matches)\n", "")

@@ -35,7 +35,7 @@ def test_deleted(tmp_path: Path, tenant: str) -> None:
                 file.unlink()
             assert unavailable(acting.create("Lost"))
             assert still_blocks(acting)
-            server.event("the store cannot be followed")
+            server.wait_for_event("the store cannot be followed")
         assert not (folder / "pdp.db").exists()
 
 

@@ -23,6 +23,7 @@ from schemathesis.checks import (
     unsupported_method,
 )
 from schemathesis.core.failures import FailureGroup, as_reported_failure
+from schemathesis.core.result import Ok
 from schemathesis.pytest.lazy import get_all_tests
 
 from tests.support import servers
@@ -158,6 +159,7 @@ def test_the_server_does_what_the_document_says(
     # each process of pytest-xdist collects all tests.
     schema = document.include(operation_id=operation_id)
     [test] = get_all_tests(schema=schema, test_func=check, settings=SETTINGS, given_kwargs={})
+    assert isinstance(test, Ok)
     _, run = test.ok()
     try:
         run()

@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 
 from pdp.client.remote import RemoteClient, open_channel
-from tests.support import servers
+from tests.support import fork_server, servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,13 @@ os.environ["PDP_IGNORE_SETTINGS"] = ",".join(name for name in os.environ if "PDP
 EXAMPLES = 3_000 if os.environ.get("PDP_SOAK") else 100
 hypothesis.settings.register_profile("pdp", max_examples=EXAMPLES, deadline=None)
 hypothesis.settings.load_profile("pdp")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fork_server() -> Iterator[None]:
+    """Ends the fork server after all tests."""
+    yield
+    fork_server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -281,21 +281,21 @@ class TestCommands:
         ids = [decide(client, text)["decision_id"] for text in (ATTACK, PLAIN)]
         target = ("--server", server.grpc_address)
         mine = ("--tenant", tenant)
-        found = servers.pdp("audit", "search", *mine, "--outcome", "block", "--json", *target)
-        assert [each["decision_id"] for each in servers.json_of(found)["records"]] == ids[:1]
-        assert ids[1] in servers.pdp("audit", "search", *mine, "--since", "1h", *target).stdout
+        found = servers.run_pdp("audit", "search", *mine, "--outcome", "block", "--json", *target)
+        assert [each["decision_id"] for each in servers.json_output(found)["records"]] == ids[:1]
+        assert ids[1] in servers.run_pdp("audit", "search", *mine, "--since", "1h", *target).stdout
         file = tmp_path / "export.ndjson"
-        servers.pdp("audit", "export", *mine, "--output", str(file), *target)
+        servers.run_pdp("audit", "export", *mine, "--output", str(file), *target)
         lines = file.read_text(encoding="utf-8").splitlines()
         assert [json.loads(line)["decision_id"] for line in lines] == ids
-        verified = servers.pdp("audit", "verify", "--json", *target)
-        assert (verified.returncode, servers.json_of(verified)["intact"]) == (0, True)
-        assert "logging_level" in servers.pdp("audit", "changes", *mine, *target).stdout
-        assert servers.pdp("audit", "search", "--since", "soon", *target).returncode == 2
+        verified = servers.run_pdp("audit", "verify", "--json", *target)
+        assert (verified.returncode, servers.json_output(verified)["intact"]) == (0, True)
+        assert "logging_level" in servers.run_pdp("audit", "changes", *mine, *target).stdout
+        assert servers.run_pdp("audit", "search", "--since", "soon", *target).returncode == 2
 
     def test_an_export_that_cannot_be_written_says_so(self, server: servers.Server) -> None:
         target = ("--server", server.grpc_address, "--format", "csv")
-        refused = servers.pdp("audit", "export", "--output", "/dev/full", *target)
+        refused = servers.run_pdp("audit", "export", "--output", "/dev/full", *target)
         assert refused.returncode == 2
         assert refused.stderr.startswith("pdp: --output /dev/full cannot be written: No space left")
 
@@ -309,7 +309,7 @@ class TestCommands:
         with closing(sqlite3.connect(tmp_path / "audit.db", isolation_level=None)) as connection:
             connection.execute("UPDATE records SET body = replace(body, '\"u1\"', '\"u2\"')")
         embedded = ("--embedded", "--database-url", url)
-        assert servers.pdp("audit", "verify", *embedded).returncode == 1
+        assert servers.run_pdp("audit", "verify", *embedded).returncode == 1
 
 
 class TestFailure:

@@ -13,7 +13,7 @@ import pytest
 
 from pdp.cli.exit_codes import Exit
 from tests.support.faults import Load, Tenant, load_of, still_blocks, tenant_of
-from tests.support.servers import json_of, pdp, start
+from tests.support.servers import json_output, run_pdp, start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,15 +49,19 @@ def test_there_and_back(
     """What is restored is what was backed up, and its owner's alone."""
     flags = ("--passphrase-file", str(passphrase)) if encrypted else ()
     file = tmp_path / "pdp.backup"
-    made = json_of(pdp("backup", str(file), "--database-url", url_of(database), "--json", *flags))
+    made = json_output(
+        run_pdp("backup", str(file), "--database-url", url_of(database), "--json", *flags)
+    )
     assert made["encryption"] == ("scrypt" if encrypted else None)
     assert (file.read_bytes().count(b"No rivals") == 0) is encrypted
     restored = tmp_path / "restored" / "pdp.db"
-    there = json_of(pdp("restore", str(file), "--database-url", url_of(restored), "--json", *flags))
+    there = json_output(
+        run_pdp("restore", str(file), "--database-url", url_of(restored), "--json", *flags)
+    )
     assert (there["revision"], there["sha256"]) == (made["revision"], made["sha256"])
     assert {each.stat().st_mode & 0o777 for each in (file, restored)} == {0o600}
     with start(restored.parent) as server:
-        assert server.announced["revision"] == made["revision"]
+        assert server.announcement["revision"] == made["revision"]
         assert still_blocks(Tenant(server.http_url, tenant))
 
 
@@ -76,15 +80,15 @@ def test_while_a_server_writes(tmp_path: Path, tenant: str) -> None:
             for round_ in range(3):
                 load.wait_for(3)
                 file = tmp_path / f"{round_}.backup"
-                made = json_of(
-                    pdp("backup", str(file), "--database-url", server.database_url, "--json")
+                made = json_output(
+                    run_pdp("backup", str(file), "--database-url", server.database_url, "--json")
                 )
                 _check_state(tmp_path / f"{round_}.db", file, made)
         assert set(load.answers) == {"201"}
 
 
 def _check_state(database: Path, file: Path, made: dict[str, Any]) -> None:
-    assert pdp("restore", str(file), "--database-url", url_of(database)).returncode == Exit.OK
+    assert run_pdp("restore", str(file), "--database-url", url_of(database)).returncode == Exit.OK
     with closing(sqlite3.connect(database)) as connection:
         found = connection.execute(
             "SELECT count(*), (SELECT count(DISTINCT entity_id) FROM changes WHERE kind ="
@@ -100,13 +104,13 @@ def test_nothing_is_replaced_unasked(tmp_path: Path, database: Path) -> None:
     file = tmp_path / "pdp.backup"
     backup = ("backup", str(file), "--database-url", url_of(database))
     restore = ("restore", str(file), "--database-url", url_of(database))
-    assert pdp(*backup).returncode == Exit.OK
-    assert pdp(*backup).returncode == Exit.USAGE
-    assert pdp(*backup, "--force").returncode == Exit.OK
+    assert run_pdp(*backup).returncode == Exit.OK
+    assert run_pdp(*backup).returncode == Exit.USAGE
+    assert run_pdp(*backup, "--force").returncode == Exit.OK
     before = database.read_bytes()
-    assert pdp(*restore).returncode == Exit.USAGE
+    assert run_pdp(*restore).returncode == Exit.USAGE
     assert database.read_bytes() == before
-    assert pdp(*restore, "--force").returncode == Exit.OK
+    assert run_pdp(*restore, "--force").returncode == Exit.OK
     assert database.with_name("pdp.db.before-restore").exists()
 
 
@@ -116,13 +120,13 @@ def test_a_backup_takes_the_place_of_files_alone(tmp_path: Path, database: Path)
     os.mkfifo(pipe)
     link.symlink_to(file)
     backup = ("--database-url", url_of(database), "--force")
-    refused = pdp("backup", str(pipe), *backup)
+    refused = run_pdp("backup", str(pipe), *backup)
     assert refused.returncode == Exit.CONFIG
     assert "not a regular file" in refused.stderr
     assert pipe.is_fifo()
-    assert pdp("backup", str(link), *backup).returncode == Exit.OK
+    assert run_pdp("backup", str(link), *backup).returncode == Exit.OK
     assert link.is_symlink()
-    assert pdp("restore", str(file), "--check").returncode == Exit.OK
+    assert run_pdp("restore", str(file), "--check").returncode == Exit.OK
 
 
 def test_a_database_in_use_is_not_replaced(tmp_path: Path, tenant: str) -> None:
@@ -130,8 +134,8 @@ def test_a_database_in_use_is_not_replaced(tmp_path: Path, tenant: str) -> None:
     file = tmp_path / "pdp.backup"
     with start(tmp_path / "data") as server:
         acting = tenant_of(server, tenant)
-        assert pdp("backup", str(file), "--database-url", server.database_url).returncode == 0
-        refused = pdp("restore", str(file), "--database-url", server.database_url, "--force")
+        assert run_pdp("backup", str(file), "--database-url", server.database_url).returncode == 0
+        refused = run_pdp("restore", str(file), "--database-url", server.database_url, "--force")
         assert refused.returncode == Exit.UNAVAILABLE
         assert "has the database open" in refused.stderr
         assert acting.create("Goes on", "other").status_code == httpx2.codes.CREATED
@@ -145,13 +149,13 @@ def test_a_backup_that_was_changed(
     """It is refused before anything is replaced, whatever was changed in it."""
     file = tmp_path / "pdp.backup"
     flags = ("--passphrase-file", str(passphrase)) if encrypted else ()
-    assert pdp("backup", str(file), "--database-url", url_of(database), *flags).returncode == 0
+    assert run_pdp("backup", str(file), "--database-url", url_of(database), *flags).returncode == 0
     file.write_bytes(_changed(file.read_bytes(), fault))
     before = database.read_bytes()
-    refused = pdp("restore", str(file), "--database-url", url_of(database), "--force", *flags)
+    refused = run_pdp("restore", str(file), "--database-url", url_of(database), "--force", *flags)
     assert refused.returncode == Exit.INVALID, refused.stderr
     assert "the backup cannot be used" in refused.stderr
-    assert pdp("restore", str(file), "--check", *flags).returncode == Exit.INVALID
+    assert run_pdp("restore", str(file), "--check", *flags).returncode == Exit.INVALID
     assert database.read_bytes() == before
 
 
@@ -175,15 +179,15 @@ def test_passphrases(tmp_path: Path, passphrase: Path, database: Path) -> None:
     url = url_of(database)
     short = tmp_path / "short"
     short.write_text("hunter2")
-    tiny = pdp("backup", str(file), "--database-url", url, "--passphrase-file", str(short))
+    tiny = run_pdp("backup", str(file), "--database-url", url, "--passphrase-file", str(short))
     assert tiny.returncode == Exit.CONFIG
     assert not file.exists()
-    pdp("backup", str(file), "--database-url", url, "--passphrase-file", str(passphrase))
-    missing = pdp("restore", str(file), "--database-url", target)
+    run_pdp("backup", str(file), "--database-url", url, "--passphrase-file", str(passphrase))
+    missing = run_pdp("restore", str(file), "--database-url", target)
     assert missing.returncode == Exit.INVALID
     assert "--passphrase-file" in missing.stderr
     passphrase.write_text("another horse battery staple")
-    wrong = pdp(
+    wrong = run_pdp(
         "restore", str(file), "--database-url", target, "--passphrase-file", str(passphrase)
     )
     assert wrong.returncode == Exit.INVALID
@@ -194,5 +198,7 @@ def test_passphrases(tmp_path: Path, passphrase: Path, database: Path) -> None:
 def test_no_database(tmp_path: Path) -> None:
     """Nothing is made where there is nothing to back up."""
     missing = url_of(tmp_path / "missing.db")
-    assert pdp("backup", str(tmp_path / "x"), "--database-url", missing).returncode == Exit.CONFIG
+    assert (
+        run_pdp("backup", str(tmp_path / "x"), "--database-url", missing).returncode == Exit.CONFIG
+    )
     assert list(tmp_path.iterdir()) == []

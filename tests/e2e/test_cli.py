@@ -15,7 +15,7 @@ from pdp.cli import main
 from pdp.cli.exit_codes import Exit
 from pdp.cli.output.report import Report, Table, show
 from pdp.config import Settings
-from tests.support.servers import COMMAND, TIMEOUT_S, Server, environment, json_of, pdp
+from tests.support.servers import COMMAND, TIMEOUT_S, Server, environment, json_output, run_pdp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,16 +188,16 @@ class TestProcess:
 
     def test_decide(self, server: Server) -> None:
         """Scripts rely on the exit code, standard output and standard error."""
-        answer = pdp("decide", "--text", ATTACK, "--json", "--server", server.grpc_address)
+        answer = run_pdp("decide", "--text", ATTACK, "--json", "--server", server.grpc_address)
         assert answer.returncode == Exit.NO
-        assert json_of(answer)["outcome"] == "BLOCK"
+        assert json_output(answer)["outcome"] == "BLOCK"
         assert answer.stderr == ""
 
     @pytest.mark.parametrize("flags", [(), ("--json",)], ids=["text", "json"])
     def test_output_is_utf_8_in_every_locale(self, server: Server, flags: tuple[str, ...]) -> None:
         """The output is UTF-8, whatever the locale."""
         arguments = ("decide", "--text", "grüße 4111111111111111", "--server", server.grpc_address)
-        answer = pdp(*arguments, *flags, PYTHONIOENCODING="ascii")
+        answer = run_pdp(*arguments, *flags, PYTHONIOENCODING="ascii")
         assert (answer.returncode, answer.stderr) == (Exit.OK, "")
         assert "grüße [REDACTED]" in answer.stdout
 
@@ -217,13 +217,15 @@ class TestProcess:
 
     def test_health_without_options(self, server: Server) -> None:
         """The fast path for containers also reads the environment."""
-        answer = pdp("health", PDP_SERVER=server.grpc_address)
+        answer = run_pdp("health", PDP_SERVER=server.grpc_address)
         assert (answer.returncode, answer.stdout) == (Exit.OK, "SERVING\n")
 
     def test_embedded_writes_nothing_but_the_answer(self, tmp_path: Path) -> None:
         """Logs are not mixed with JSON."""
-        answer = pdp("decide", "--text", "x", "--json", "--embedded", PDP_DATA_DIR=str(tmp_path))
-        assert json_of(answer)["outcome"] == "ALLOW"
+        answer = run_pdp(
+            "decide", "--text", "x", "--json", "--embedded", PDP_DATA_DIR=str(tmp_path)
+        )
+        assert json_output(answer)["outcome"] == "ALLOW"
         assert answer.stderr == ""
         assert (tmp_path / "pdp.db").exists()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from pdp.cli.main import run
-from tests.support.servers import json_of, lines_of, pdp
+from tests.support.servers import json_output, non_empty_lines, run_pdp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +58,7 @@ def request_file(tmp_path: Path) -> str:
 
 def test_check_shows_which_names_a_condition_reads(conditions: Conditions) -> None:
     answer = conditions("check", CONDITION)
-    assert lines_of(answer.stdout) == [
+    assert non_empty_lines(answer.stdout) == [
         "valid",
         "time zone: UTC",
         "reads:     batch_size, target.sensitivity_level",
@@ -68,7 +68,7 @@ def test_check_shows_which_names_a_condition_reads(conditions: Conditions) -> No
 
 def test_check_warns_about_what_is_always_unknown(conditions: Conditions) -> None:
     answer = conditions("check", "tool > 5", "--json")
-    assert json_of(answer) == {
+    assert json_output(answer) == {
         "valid": True,
         "condition": "tool > 5",
         "timezone": "UTC",
@@ -95,7 +95,7 @@ def test_check_shows_the_place_of_an_error(conditions: Conditions, tmp_path: Pat
 def test_check_prints_errors_as_json(conditions: Conditions) -> None:
     answer = conditions("check", "--json", "--file", "-", stdin="batch_size >")
     assert answer.returncode == 3
-    error = json_of(answer)["error"]
+    error = json_output(answer)["error"]
     assert error["code"] == "INVALID_CONDITION"
     reason = "line 1, column 13: expected a value, found the end of the condition"
     assert error["details"] == [{"field": "condition", "reason": reason}]
@@ -109,13 +109,13 @@ def test_eval_on_a_request_in_a_file(conditions: Conditions, request_file: str) 
 def test_eval_on_a_request_on_standard_input(conditions: Conditions) -> None:
     answer = conditions("eval", CONDITION, "-r", "-", "--json", stdin=json.dumps(REQUEST))
     assert answer.returncode == 0
-    assert json_of(answer) == {"result": True, "matches": True, "unknown": [], "warnings": []}
+    assert json_output(answer) == {"result": True, "matches": True, "unknown": [], "warnings": []}
 
 
 def test_eval_says_which_name_is_missing(conditions: Conditions) -> None:
     answer = conditions("eval", CONDITION, "--context", '{"batch_size": 200}')
     assert answer.returncode == 1
-    assert lines_of(answer.stdout) == [
+    assert non_empty_lines(answer.stdout) == [
         "unknown (does not match)",
         "unknown: target.sensitivity_level is missing",
     ]
@@ -124,7 +124,7 @@ def test_eval_says_which_name_is_missing(conditions: Conditions) -> None:
 def test_eval_of_a_false_condition(conditions: Conditions) -> None:
     answer = conditions("eval", "tool = 'a'", "--tool", "b", "--json")
     assert answer.returncode == 1
-    assert json_of(answer)["result"] is False
+    assert json_output(answer)["result"] is False
 
 
 @pytest.mark.parametrize(
@@ -197,5 +197,5 @@ def test_a_file_that_is_not_text_is_refused(conditions: Conditions, tmp_path: Pa
 
 
 def test_eval_in_its_own_process() -> None:
-    answer = pdp("conditions", "eval", "batch_size > 1", "-r", "-", stdin=json.dumps(REQUEST))
+    answer = run_pdp("conditions", "eval", "batch_size > 1", "-r", "-", stdin=json.dumps(REQUEST))
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "true (matches)\n", "")

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from pdp.cli.exit_codes import Exit
-from tests.support.servers import Server, lines_of
+from tests.support.servers import Server, non_empty_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,13 +27,13 @@ class TestDecide:
         """The exit code is 0 if the request is allowed."""
         ran = cli("decide", "--text", "What is the weather?")
         assert ran.code == Exit.OK
-        assert lines_of(ran.out)[0] == "ALLOW (allowed)"
+        assert non_empty_lines(ran.out)[0] == "ALLOW (allowed)"
 
     def test_blocked(self, cli: Callable[..., CommandResult], blocked: str) -> None:
         """The exit code is 1 if the request is blocked, and the output says why."""
         ran = cli("decide", "--text", "a rival", "--tenant", blocked)
         assert ran.code == Exit.NO
-        assert lines_of(ran.out)[0] == "BLOCK (not allowed)"
+        assert non_empty_lines(ran.out)[0] == "BLOCK (not allowed)"
         assert "message:  No!" in ran.out
         assert "STATIC_POLICY_BLOCK (status 403)" in ran.out
         assert "pattern found in the text, 2 to 7" in ran.out

@@ -10,7 +10,7 @@ import pytest
 
 from pdp.cli.exit_codes import Exit
 from pdp.store import open_store
-from tests.support.servers import Server, lines_of
+from tests.support.servers import Server, non_empty_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +68,7 @@ class TestSimulate:
         where = ("--embedded", "--database-url", url) if embedded else ()
         ran = cli("simulate", "--text", "ship PROJ-12", "--overlay", str(file), *where)
         assert ran.code == Exit.NO
-        assert lines_of(ran.out)[0] == "BLOCK (not allowed)"
+        assert non_empty_lines(ran.out)[0] == "BLOCK (not allowed)"
         layers = ran.out.partition("Layers:")[2]
         assert re.search(r"static +BLOCK +pattern found in the text, 5 to 12", layers)
         assert cli("decide", "--text", "ship PROJ-12", *where).code == Exit.OK
@@ -125,7 +125,7 @@ class TestTest:
         where = ("--server", server.grpc_address) if remote else ()
         ran = cli("test", str(suite), *where)
         assert ran.code == Exit.OK, ran.out + ran.err
-        assert lines_of(ran.out)[0].startswith("1 passed, 0 failed")
+        assert non_empty_lines(ran.out)[0].startswith("1 passed, 0 failed")
         assert re.search(r"Rivals +1 +0 ", ran.out)
 
     def test_failed(self, cli: Callable[..., CommandResult], suite: Path) -> None:
@@ -133,7 +133,7 @@ class TestTest:
         suite.write_text(SUITE + FAILING)
         ran = cli("test", str(suite))
         assert ran.code == Exit.NO
-        shown = [" ".join(line.split()) for line in lines_of(ran.out)]
+        shown = [" ".join(line.split()) for line in non_empty_lines(ran.out)]
         assert "FAILED Rivals > expects too much" in shown
         assert "why: it shows what a failure looks like" in shown
         assert '- outcome: "BLOCK"' in shown

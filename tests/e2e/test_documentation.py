@@ -131,9 +131,9 @@ def test_the_documented_suite_passes(tmp_path: Path) -> None:
         code for language, code in blocks("docs/testing-policies.md") if language == "yaml"
     )
     (tmp_path / "suite.yaml").write_text(suite, encoding="utf-8")
-    answer = servers.pdp("test", str(tmp_path), "--json")
+    answer = servers.run_pdp("test", str(tmp_path), "--json")
     assert answer.returncode == 0, answer.stdout
-    assert servers.json_of(answer)["passed"] == 3
+    assert servers.json_output(answer)["passed"] == 3
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))

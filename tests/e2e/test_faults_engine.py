@@ -48,7 +48,7 @@ def test_a_layer_that_raises(tmp_path: Path, tenant: str, layer: str) -> None:
         assert (decision["outcome"], decision["allowed"]) == ("BLOCK", False)
         assert (decision["reason_code"], decision["incomplete"]) == ("ENGINE_ERROR", True)
         assert "passwd" not in str(decision)
-        assert server.event("could not judge")["layer"] == layer
+        assert server.wait_for_event("could not judge")["layer"] == layer
         again = by_grpc(server, tenant, "hello")
         assert (again.outcome, again.incomplete) == (decide_pb2.OUTCOME_BLOCK, True)
         assert not any("passwd" in line for line in server.lines)

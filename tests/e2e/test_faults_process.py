@@ -129,7 +129,7 @@ def test_a_worker_is_killed_under_load(tmp_path: Path, tenant: str) -> None:
                 os.kill(victim, signal.SIGKILL)
                 # The other one answers while the supervisor starts a new one.
                 load.wait_for(50)
-                server.event("a worker serves again")
+                server.wait_for_event("a worker serves again")
                 assert victim not in workers_of(server)
         assert load.wrong == []
         assert acting.create("After the kills").status_code == 201
@@ -145,7 +145,7 @@ def test_a_worker_is_ended_under_load(tmp_path: Path, tenant: str) -> None:
             for _ in range(ROUNDS):
                 load.wait_for(200)
                 os.kill(min(workers_of(server)), signal.SIGTERM)
-                server.event("a worker serves again")
+                server.wait_for_event("a worker serves again")
         assert (load.lost, load.wrong) == ([], [])
 
 

@@ -35,7 +35,7 @@ def test_deleted(tmp_path: Path, tenant: str) -> None:
                 file.unlink()
             assert unavailable(acting.create("Lost"))
             assert still_blocks(acting)
-            server.event("cannot read policy changes from the store")
+            server.wait_for_event("cannot read policy changes from the store")
         assert not (folder / "pdp.db").exists()
 
 

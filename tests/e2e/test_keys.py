@@ -136,7 +136,7 @@ class TestCommand:
     """`pdp keys`, on the database of a server that is running."""
 
     def run(self, server: Locked, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return servers.pdp("keys", *arguments, PDP_DATABASE_URL=server.server.database_url)
+        return servers.run_pdp("keys", *arguments, PDP_DATABASE_URL=server.server.database_url)
 
     def test_from_creation_to_revocation(self, server: Locked) -> None:
         """What it does counts for the server within moments."""
@@ -150,7 +150,7 @@ class TestCommand:
         assert key[:20] in listed
         assert key not in listed
         rotated = self.run(server, "rotate", key_id, "--overlap-s", "0", "--json")
-        fresh = servers.json_of(rotated)["key"]
+        fresh = servers.json_output(rotated)["key"]
         wait_until(lambda: counts(server, fresh))
         assert not counts(server, key)
         assert self.run(server, "revoke", key_id).returncode == Exit.OK
@@ -187,14 +187,14 @@ class TestClients:
         """By an option, or by the environment."""
         key = server.key("pep", "acme")
         ask = ("decide", "--text", "hello", "--json", "--server", server.server.grpc_address)
-        assert servers.pdp(*ask, PDP_API_KEY=key).returncode == Exit.OK
-        assert servers.pdp(*ask, "--key", key).returncode == Exit.OK
-        assert servers.pdp(*ask, "--token", key).returncode == Exit.OK
-        refused = servers.pdp(*ask)
+        assert servers.run_pdp(*ask, PDP_API_KEY=key).returncode == Exit.OK
+        assert servers.run_pdp(*ask, "--key", key).returncode == Exit.OK
+        assert servers.run_pdp(*ask, "--token", key).returncode == Exit.OK
+        refused = servers.run_pdp(*ask)
         assert refused.returncode == Exit.INVALID
-        assert servers.json_of(refused)["error"]["code"] == "UNAUTHENTICATED"
+        assert servers.json_output(refused)["error"]["code"] == "UNAUTHENTICATED"
         assert "PDP_API_KEY" in refused.stderr
-        both = servers.pdp(*ask, "--key", key, "--token", key)
+        both = servers.run_pdp(*ask, "--key", key, "--token", key)
         assert both.returncode == Exit.CONFIG
         assert key not in both.stderr
 

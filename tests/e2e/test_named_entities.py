@@ -258,10 +258,10 @@ def test_a_command_that_asks_no_server_has_the_models_of_its_settings(
     ):
         names(client)
     command = ("decide", "--embedded", "--tenant", "acme", "--text", NAMED, "--json")
-    without = servers.json_of(servers.pdp(*command, PDP_DATABASE_URL=database))
+    without = servers.json_output(servers.run_pdp(*command, PDP_DATABASE_URL=database))
     assert (without["outcome"], without["incomplete"]) == ("BLOCK", True)
-    answer = servers.json_of(
-        servers.pdp(
+    answer = servers.json_output(
+        servers.run_pdp(
             *command,
             PDP_DATABASE_URL=database,
             PDP_NER_MODEL_DIR=str(models[0]),

@@ -18,7 +18,7 @@ from pdp.cli.exit_codes import Exit
 from pdp.policy_files.state import KINDS
 from tests.support.faults import POLICIES, RIVAL, Tenant
 from tests.support.policy_files import export, fill, policies_in, policies_of
-from tests.support.servers import json_of
+from tests.support.servers import json_output
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ def test_every_kind_there_and_back(tmp_path: Path, run: Run, acting: Tenant) -> 
     file = export(run, tmp_path, acting.name)
     assert sorted(policies_in(file)) == sorted(KINDS)
     other = Tenant(acting.url, f"{acting.name}-copy")
-    done = json_of(run("import", str(file), "--tenant", other.name, "--json"))
+    done = json_output(run("import", str(file), "--tenant", other.name, "--json"))
     assert {step["op"] for step in done["steps"]} == {"create"}
     for text in (RIVAL, "a stop-word", "TCK-4711", "hello"):
         asked = {"text": text, "min_revision": done["revision"]}
@@ -54,7 +54,7 @@ def test_every_kind_there_and_back(tmp_path: Path, run: Run, acting: Tenant) -> 
         assert mine.get("redacted_text") == theirs.get("redacted_text")
     assert other.decide("a stop-word")["outcome"] == "BLOCK"
     assert policies_in(export(run, tmp_path, other.name, "again.yaml")) == policies_in(file)
-    again = json_of(run("import", str(file), "--tenant", other.name, "--json"))
+    again = json_output(run("import", str(file), "--tenant", other.name, "--json"))
     assert again["steps"] == []
 
 
@@ -80,7 +80,7 @@ def test_what_the_file_does_not_name_is_deleted(tmp_path: Path, run: Run, acting
     renamed = {"pol_new": {**policy, "id": "pol_new", "pattern": "competitor"}}
     document["policies"] = {"static_policy": renamed}
     file.write_text(yaml.safe_dump(document))
-    done = json_of(run("import", str(file), "--json"))
+    done = json_output(run("import", str(file), "--json"))
     assert [(step["op"], step["kind"]) for step in done["steps"]] == [
         ("delete", "static_policy"),
         ("create", "static_policy"),
@@ -110,10 +110,10 @@ def test_rollback(tmp_path: Path, run: Run, acting: Tenant) -> None:
     later = yaml.safe_load(changed.read_text())["revision"]
     assert acting.decide(RIVAL, min_revision=later)["outcome"] == "ALLOW"
 
-    dry = json_of(
+    dry = json_output(
         run("rollback", "--tenant", acting.name, "--to", str(revision), "--dry-run", "--json")
     )
-    done = json_of(run("rollback", "--tenant", acting.name, "--to", str(revision), "--json"))
+    done = json_output(run("rollback", "--tenant", acting.name, "--to", str(revision), "--json"))
     assert dry["steps"] == done["steps"] != []
     assert done["revision"] > later
     assert acting.decide(RIVAL, min_revision=done["revision"])["outcome"] == "BLOCK"
@@ -121,7 +121,7 @@ def test_rollback(tmp_path: Path, run: Run, acting: Tenant) -> None:
     assert acting.decide("our competitor")["outcome"] == "ALLOW"
     assert _sorted(export(run, tmp_path, acting.name, "after.yaml")) == _sorted(before)
 
-    json_of(run("rollback", "--tenant", acting.name, "--to", str(later), "--json"))
+    json_output(run("rollback", "--tenant", acting.name, "--to", str(later), "--json"))
     assert _sorted(export(run, tmp_path, acting.name, "undone.yaml")) == _sorted(changed)
 
 

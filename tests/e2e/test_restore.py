@@ -11,7 +11,7 @@ import pytest
 
 from pdp.cli.exit_codes import Exit
 from tests.support.faults import Tenant, tenant_of
-from tests.support.servers import json_of, lines_of, pdp, start
+from tests.support.servers import json_output, non_empty_lines, run_pdp, start
 
 if TYPE_CHECKING:
     import subprocess
@@ -32,30 +32,30 @@ class Database:
         """Runs a command on it, and asserts how that ends."""
         key = {"PDP_AUDIT_KEY_FILE": str(self.key_file)} if self.key_file else {}
         settings = {"PDP_DATABASE_URL": f"sqlite:///{self.file}", **key}
-        done = pdp(*arguments, stdin="", cwd=None, **settings)
+        done = run_pdp(*arguments, stdin="", cwd=None, **settings)
         assert done.returncode == code, done.stderr
         return done
 
     def make_key(self, name: str) -> tuple[str, str]:
         """Makes a key; returns its id and the key."""
-        made = json_of(
+        made = json_output(
             self.run("keys", "create", "--role", "pep", "--tenant", "t", "--name", name, "--json")
         )
         return made["api_key"]["id"], made["key"]
 
     def keys(self) -> dict[str, list[str]]:
         """Returns the prefixes of the keys that there are, by their ids."""
-        listed = json_of(self.run("keys", "list", "--json"))
+        listed = json_output(self.run("keys", "list", "--json"))
         return {key["id"]: [each["prefix"] for each in key["secrets"]] for key in listed}
 
     def backup(self) -> Any:
         """Makes a backup."""
-        return json_of(self.run("backup", str(self.backup_file), "--force", "--json"))
+        return json_output(self.run("backup", str(self.backup_file), "--force", "--json"))
 
     def restore(self, *flags: str) -> Any:
         """Restores it; returns what the command says."""
         flags = (*flags, "--force", "--json")
-        return json_of(self.run("restore", str(self.backup_file), *flags))
+        return json_output(self.run("restore", str(self.backup_file), *flags))
 
     def select(self, sql: str) -> Any:
         """Returns the first row of an answer."""
@@ -77,7 +77,7 @@ def test_keys_revoked_and_rotated_since_stay_so(database: Database) -> None:
     before = database.keys()
     database.backup()
     database.run("keys", "revoke", revoked)
-    new = json_of(database.run("keys", "rotate", rotated, "--overlap-s", "0", "--json"))["key"]
+    new = json_output(database.run("keys", "rotate", rotated, "--overlap-s", "0", "--json"))["key"]
     made, _ = database.make_key("made since")
     done = database.restore()
     assert done["keys"] == {"revoked": [revoked], "rotated": [rotated], "gone": [made]}
@@ -163,24 +163,24 @@ def decided(database: Database, tmp_path: Path, tenant: str) -> Tenant:
 def searched(database: Database, tenant: Tenant) -> list[str]:
     """Returns the outcomes of the tenant's recorded decisions."""
     found = database.run("audit", "search", "--embedded", "--tenant", tenant.name, "--json")
-    return [each["outcome"] for each in json_of(found)["records"]]
+    return [each["outcome"] for each in json_output(found)["records"]]
 
 
 def test_records_there_and_back(database: Database, decided: Tenant, tmp_path: Path) -> None:
     """The log of decisions is a backup of its own, which says how the log ended."""
     assert searched(database, decided) == ["BLOCK"]
     file = str(tmp_path / "records.backup")
-    made = json_of(database.run("backup", file, "--records", "--json"))
+    made = json_output(database.run("backup", file, "--records", "--json"))
     assert (made["holds"], made["revision"], made["problems"]) == ("records", 1, [])
     policies = database.file.read_bytes()
     audit = database.file.with_name("audit.db")
     audit.unlink()
-    done = json_of(database.run("restore", file, "--json"))
+    done = json_output(database.run("restore", file, "--json"))
     assert (done["database"], done["head"]) == (str(audit), made["head"])
     assert database.file.read_bytes() == policies
     assert searched(database, decided) == ["BLOCK"]
     verified = database.run("audit", "verify", "--embedded", "--anchor", made["head"], "--json")
-    assert json_of(verified)["intact"]
+    assert json_output(verified)["intact"]
     refused = database.run("restore", file, code=Exit.USAGE)
     assert "audit.db already exists" in refused.stderr
 
@@ -193,11 +193,11 @@ def test_records_of_a_server_are_backed_up_and_not_replaced_under_it(
     file = str(tmp_path / "records.backup")
     with start(database.file.parent) as server:
         acting = tenant_of(server, tenant)
-        assert json_of(database.run("backup", file, "--records", "--json"))["revision"] == 1
+        assert json_output(database.run("backup", file, "--records", "--json"))["revision"] == 1
         refused = database.run("restore", file, "--force", code=Exit.UNAVAILABLE)
         assert "has the database open" in refused.stderr
         assert acting.decide()["reason_code"] == "STATIC_POLICY_BLOCK"
-        again = json_of(database.run("backup", file, "--records", "--force", "--json"))
+        again = json_output(database.run("backup", file, "--records", "--force", "--json"))
         assert again["revision"] == 2
 
 
@@ -209,10 +209,10 @@ def test_records_that_were_tampered_with_are_backed_up_and_told_of(
     with closing(sqlite3.connect(audit, isolation_level=None)) as connection:
         connection.execute("UPDATE records SET body = replace(body, 'BLOCK', 'ALLOW')")
     file = str(tmp_path / "records.backup")
-    made = json_of(database.run("backup", file, "--records", "--json", code=Exit.NO))
+    made = json_output(database.run("backup", file, "--records", "--json", code=Exit.NO))
     assert made["problems"] == ["batch 1 (records 1 to 1) is not what was written"]
     shown = database.run("restore", file, "--check", code=Exit.NO).stdout
-    assert "TAMPERED" in lines_of(shown)[0]
+    assert "TAMPERED" in non_empty_lines(shown)[0]
     database.key_file = tmp_path / "other.key"
     database.key_file.write_text(KEY[::-1])
     refused = database.run("backup", file, "--records", "--force", code=Exit.CONFIG)

@@ -19,16 +19,18 @@ from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
 from pdp.cli.exit_codes import Exit
 from pdp.client.remote import RemoteClient, open_channel
 from tests.support.kubernetes import THREE_SERVICES
-from tests.support.servers import COMMAND, TIMEOUT_S, Server, environment, launch, pdp, start
+from tests.support.servers import COMMAND, TIMEOUT_S, Server, environment, launch, run_pdp, start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
-def refused(tmp_path: Path, *flags: str, **settings: str) -> str:
-    """Starts a server that must not start; returns the line that says why."""
-    with launch(tmp_path, *flags, **settings) as server:
+def refused(
+    tmp_path: Path, *flags: str, command: Sequence[str] | None = None, **settings: str
+) -> str:
+    """Starts a server that must not start; returns its only line on stderr."""
+    with launch(tmp_path, *flags, command=command, **settings) as server:
         assert server.wait() == Exit.CONFIG, server.lines
     (line,) = server.lines
     assert line.startswith("pdp: ")
@@ -40,7 +42,7 @@ class TestStart:
 
     def test_announcement(self, server: Server) -> None:
         """It says where it serves, what it serves, and how long it took."""
-        said = server.announced
+        said = server.announcement
         assert said["grpc"].startswith("127.0.0.1:")
         assert said["http"].startswith("http://127.0.0.1:")
         assert said["docs"] == f"{said['http']}/docs"
@@ -57,7 +59,7 @@ class TestStart:
     def test_quiet_logs_still_announce(self, tmp_path: Path) -> None:
         """The announcement is no log entry."""
         with start(tmp_path, PDP_LOG_LEVEL="error") as server:
-            assert server.announced["grpc"]
+            assert server.announcement["grpc"]
             assert any("DEVELOPMENT MODE" in line for line in server.lines)
 
     def test_on_a_terminal(self, tmp_path: Path) -> None:
@@ -88,9 +90,9 @@ class TestStart:
     def test_again(self, tmp_path: Path) -> None:
         """A second start finds what the first one left, and installs nothing again."""
         with start(tmp_path) as server:
-            first = server.announced["revision"]
+            first = server.announcement["revision"]
         with start(tmp_path) as server:
-            assert server.announced["revision"] == first
+            assert server.announcement["revision"] == first
 
     def test_unix_sockets(self, tmp_path: Path) -> None:
         """Both transports can be on a socket of the file system."""
@@ -98,7 +100,7 @@ class TestStart:
         with start(tmp_path, PDP_GRPC_LISTEN=grpc_socket, PDP_HTTP_LISTEN=http_socket) as server:
             assert server.grpc_address == grpc_socket
             assert server.http_url == http_socket
-            assert pdp("health", "--server", grpc_socket).returncode == Exit.OK
+            assert run_pdp("health", "--server", grpc_socket).returncode == Exit.OK
             transport = httpx2.HTTPTransport(uds=f"{tmp_path}/http.sock")
             with httpx2.Client(transport=transport, base_url="http://localhost") as client:
                 assert client.get("/healthz").status_code == 200
@@ -141,7 +143,7 @@ class TestStart:
         with start(tmp_path / "environment", *flags) as server:
             assert server.database_url == f"sqlite:///{tmp_path}/flag/pdp.db"
             server.process.terminate()
-            assert server.event("draining")["seconds"] == 0.5
+            assert server.wait_for_event("draining")["seconds"] == 0.5
 
 
 class TestRefusal:
@@ -174,15 +176,15 @@ class TestRefusal:
     def test_other_commands_warn(self) -> None:
         """A command other than `pdp serve` warns of an unknown variable, and goes on."""
         injected = {"PDP_SERVICE_HOST": "10.0.0.1", "PDP_PORT": "tcp://10.0.0.1:8080"}
-        answer = pdp("version", cwd=None, PDP_TLS_CERT="server.crt", **injected)
+        answer = run_pdp("version", cwd=None, PDP_TLS_CERT="server.crt", **injected)
         assert answer.returncode == Exit.OK
         (line,) = answer.stderr.splitlines()
         assert line.startswith("pdp: warning: PDP_TLS_CERT: no such setting.")
-        assert pdp("version", cwd=None, **injected).stderr == ""
+        assert run_pdp("version", cwd=None, **injected).stderr == ""
 
     def test_health_warns(self, closed_port: str) -> None:
         """So does `pdp health` without options, which starts without the parser."""
-        answer = pdp("health", PDP_SERVER=closed_port, PDP_WORKER="2")
+        answer = run_pdp("health", PDP_SERVER=closed_port, PDP_WORKER="2")
         assert answer.stderr.startswith("pdp: warning: PDP_WORKER: no such setting.")
 
     def test_tokens_without_an_audience(self, tmp_path: Path) -> None:
@@ -216,7 +218,7 @@ class TestRefusal:
             stderr=subprocess.PIPE,
         )
         with Server(process, tmp_path) as server:
-            assert server.event("serving")["auth"] == "required"
+            assert server.wait_for_event("serving")["auth"] == "required"
             assert any("pdp keys create --role admin" in line for line in server.lines)
 
     def test_unknown_setting(self, tmp_path: Path) -> None:
@@ -259,7 +261,8 @@ class TestRefusal:
         """A port where somebody listens is named, with the setting to change."""
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = f"127.0.0.1:{taken.getsockname()[1]}"
-            line = refused(tmp_path, **{name: address})
+            # The fork server, which others are forked from, does not let gRPC log anything.
+            line = refused(tmp_path, command=(*COMMAND, "serve"), **{name: address})
         assert address in line
         assert name in line
 
@@ -298,10 +301,10 @@ class TestEnd:
         server, answers, going_on = stream
         watch = _health_of(server)
         server.process.terminate()
-        server.event("draining")
+        server.wait_for_event("draining")
         assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
         watch.cancel()  # a watch is a call under way too
-        assert pdp("health", "--server", server.grpc_address).returncode != Exit.OK
+        assert run_pdp("health", "--server", server.grpc_address).returncode != Exit.OK
         going_on.set()
         assert next(answers).response.allowed
         assert server.wait() == Exit.OK
@@ -328,7 +331,7 @@ class TestEnd:
         """Whoever asks twice will not wait."""
         server, _, _ = stream
         server.process.terminate()
-        server.event("draining")
+        server.wait_for_event("draining")
         server.process.terminate()
         assert server.wait() == 128 + signal.SIGTERM
 

@@ -110,7 +110,7 @@ def test_several_workers_send_everything_once_even_if_one_dies(tmp_path: Path) -
         until_acknowledged(tmp_path)
         victim = min(workers_of(server))
         os.kill(victim, signal.SIGKILL)
-        server.event("a worker serves again")
+        server.wait_for_event("a worker serves again")
         answered += decide_with_many(server.http_url)
         until_all(splunk, answered)
         came = arrived(splunk)

@@ -43,7 +43,7 @@ class TestServing:
         """Whoever trusts its authority is served, and it says that it speaks TLS."""
         assert secured.http().status_code == 200
         assert secured.decide()
-        assert secured.server.announced["tls"] is True
+        assert secured.server.announcement["tls"] is True
         assert secured.server.http_url.startswith("https://")
 
     def test_a_client_that_trusts_another_authority_ends_the_connection(
@@ -125,7 +125,7 @@ class TestReload:
                 remote.call("Decide", decide_pb2.DecideRequest())
                 before = secured.served()
                 secured.ca.signs("another").write(tmp_path, "server")
-                secured.server.event("the TLS certificate was replaced")
+                secured.server.wait_for_event("the TLS certificate was replaced")
                 after = secured.served()
                 assert before["http"] == before["grpc"] != after["http"] == after["grpc"]
                 assert http.get("/healthz").status_code == 200
@@ -139,7 +139,7 @@ class TestReload:
             (tmp_path / "own-ca.crt").write_bytes(secured.ca.chain)
             (tmp_path / "ca.new").write_bytes((tmp_path / "other-ca.crt").read_bytes())
             (tmp_path / "ca.new").replace(tmp_path / "ca.crt")
-            secured.server.event("the TLS certificate was replaced")
+            secured.server.wait_for_event("the TLS certificate was replaced")
             assert secured.http(client="stranger", ca="own-ca").status_code == 200
             assert secured.decide(client="stranger", ca="own-ca")
             with pytest.raises(CallFailed):
@@ -153,12 +153,12 @@ class TestReload:
         with secured_server(tmp_path) as secured:
             before = secured.served()
             spoil(tmp_path, fault)
-            reason = secured.server.event("the TLS certificate was not replaced")["reason"]
+            reason = secured.server.wait_for_event("the TLS certificate was not replaced")["reason"]
             assert str(tmp_path / "server.") in reason
             assert secured.served() == before
             assert _metric(secured, "pdp_tls_reload_failures_total") == 1
             secured.ca.signs("repaired").write(tmp_path, "server")
-            secured.server.event("the TLS certificate was replaced")
+            secured.server.wait_for_event("the TLS certificate was replaced")
             assert secured.served() != before
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pdp.cli.exit_codes import Exit
-from tests.support.servers import TIMEOUT_S, pdp
+from tests.support.servers import TIMEOUT_S, run_pdp
 from tests.support.tls_servers import Secured, secured_server
 
 if TYPE_CHECKING:
@@ -46,28 +46,28 @@ class TestCommands:
             "PDP_TLS_CLIENT_CERT_FILE": str(folder / "client.crt"),
             "PDP_TLS_CLIENT_KEY_FILE": str(folder / "client.key"),
         }
-        asked = pdp("health", **environment)  # type: ignore[arg-type] # settings are texts
+        asked = run_pdp("health", **environment)  # type: ignore[arg-type] # settings are texts
         assert (asked.returncode, asked.stdout) == (Exit.OK, "SERVING\n")
-        assert pdp("health", "--server", address).returncode == Exit.UNAVAILABLE
-        assert pdp("health", "--server", address, "--tls").returncode == Exit.UNAVAILABLE
+        assert run_pdp("health", "--server", address).returncode == Exit.UNAVAILABLE
+        assert run_pdp("health", "--server", address, "--tls").returncode == Exit.UNAVAILABLE
 
     def test_decide(self, secured: Secured) -> None:
         """A name that the certificate lacks is refused, unless the right one is given."""
         _, _, port = secured.server.grpc_address.rpartition(":")
         ca = str(secured.folder / "ca.crt")
         flags = ("--server", f"localhost:{port}", "--tls-ca-file", ca, "--text", "hello")
-        assert pdp("decide", *flags).returncode == Exit.OK
-        wrong = pdp("decide", *flags, "--tls-server-name", "pdp.example")
+        assert run_pdp("decide", *flags).returncode == Exit.OK
+        wrong = run_pdp("decide", *flags, "--tls-server-name", "pdp.example")
         assert wrong.returncode == Exit.UNAVAILABLE
 
     @pytest.mark.parametrize("command", ["health", "decide"])
     def test_files_that_cannot_be_used(self, command: str) -> None:
         """They are named; nothing is asked without them."""
         flags = ["--text", "hello"] if command == "decide" else []
-        missing = pdp(command, *flags, "--tls-ca-file", "missing.pem")
+        missing = run_pdp(command, *flags, "--tls-ca-file", "missing.pem")
         assert missing.returncode == Exit.CONFIG
         assert "missing.pem cannot be read" in missing.stderr
-        half = pdp(command, *flags, "--tls-client-cert-file", "x.pem")
+        half = run_pdp(command, *flags, "--tls-client-cert-file", "x.pem")
         assert half.returncode == Exit.CONFIG
         assert "belong together" in half.stderr
 

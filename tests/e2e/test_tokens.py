@@ -110,11 +110,11 @@ def test_keys_change_without_a_restart(server: servers.Server, keys: Path) -> No
     """What a withdrawn key has signed counts no more."""
     old, new = token("RS256"), token("ES256")
     keys.write_bytes(jwks(jwk("ES256")))
-    server.event("token keys reloaded")
+    server.wait_for_event("token keys reloaded")
     assert ask(server, old) == (401, "UNAUTHENTICATED")
     assert ask(server, new) == (200, "OK")
     keys.write_bytes(jwks())
-    server.event("token keys reloaded")
+    server.wait_for_event("token keys reloaded")
     assert ask(server, old) == (200, "OK")
 
 

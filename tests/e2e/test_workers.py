@@ -61,7 +61,7 @@ def block_rivals(address: str, tenant: str) -> int:
 
 def test_all_are_there(server: Server) -> None:
     """The parent has as many children as it was told to."""
-    assert server.announced["workers"] == WORKERS
+    assert server.announcement["workers"] == WORKERS
     assert len(workers_of(server)) == WORKERS
 
 
@@ -87,9 +87,9 @@ def test_one_that_dies_is_replaced(tmp_path: Path, tenant: str) -> None:
         before = workers_of(server)
         victim = min(before)
         os.kill(victim, signal.SIGKILL)
-        died = server.event("a worker died; it is restarted")
+        died = server.wait_for_event("a worker died; it is restarted")
         assert (died["pid"], died["code"]) == (victim, 128 + signal.SIGKILL)
-        server.event("a worker serves again")
+        server.wait_for_event("a worker serves again")
         after = workers_of(server)
         assert len(after) == WORKERS
         assert victim not in after

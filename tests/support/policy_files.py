@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pdp.cli.exit_codes import Exit
-from tests.support.servers import pdp
+from tests.support.servers import run_pdp
 
 if TYPE_CHECKING:
     import subprocess
@@ -30,7 +30,7 @@ def policies_of(server: Server) -> Run:
     """Returns what runs `pdp policies` on the server's database."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return pdp("policies", *arguments, "--database-url", server.database_url)
+        return run_pdp("policies", *arguments, "--database-url", server.database_url)
 
     return run
 

@@ -82,7 +82,9 @@ class Locked:
 def locked(data_dir: Path, **settings: str) -> Iterator[Locked]:
     """Starts a server whose first key is made beforehand, by `pdp keys create`."""
     url = f"sqlite:///{data_dir}/pdp.db"
-    made = servers.pdp("keys", "create", "--role", "admin", "--tenant", "*", PDP_DATABASE_URL=url)
+    made = servers.run_pdp(
+        "keys", "create", "--role", "admin", "--tenant", "*", PDP_DATABASE_URL=url
+    )
     assert made.returncode == 0, made.stderr
     key = made.stdout.splitlines()[-1]
     with servers.start(data_dir, PDP_AUTH="required", **settings) as server:

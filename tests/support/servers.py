@@ -1,4 +1,4 @@
-"""Real servers for tests: `pdp serve` in a process of its own, on ports that the kernel chooses."""
+"""Real servers and commands for tests: `pdp` in processes of their own, on free ports."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -14,74 +15,82 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 
+from tests.support.fork_server import ForkedProcess
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
 TIMEOUT_S: Final = 60.0
-"""How long anything is waited for: only what never comes takes so long."""
+"""How long tests wait for anything. Only what never happens takes so long."""
 
 COMMAND: Final = (sys.executable, "-m", "pdp")
+"""The command `pdp` in a new interpreter. Only tests of the start itself need it."""
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """Returns this process's environment without its PDP settings, and with `settings`."""
+    """Returns the environment of this process without its PDP settings, and with `settings`."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PDP_")}
     return {**inherited, **settings}
 
 
-class Ended(AssertionError):
-    """The server ended, though it was to serve."""
+class ServerEnded(AssertionError):
+    """The server ended before it served."""
 
 
 @dataclass
 class Server:
-    """A server, as it was started.
+    """A running server.
 
     Attributes:
         process: the process that was started; with several workers, their parent.
-        data_dir: where its database lies.
-        announced: what it said when it served.
+        data_dir: the directory of its database.
+        announcement: what it logged when it served.
         lines: what it has written to stderr so far.
 
     """
 
-    process: subprocess.Popen[bytes]
+    process: ForkedProcess | subprocess.Popen[bytes]
     data_dir: Path
-    announced: Mapping[str, Any] = field(default_factory=dict)
+    announcement: Mapping[str, Any] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._events: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
-        # Someone must read, or the server stands still once the pipe is full.
+        # The server would block as soon as the pipe was full.
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     @property
     def grpc_address(self) -> str:
-        """Where it serves gRPC."""
-        return str(self.announced["grpc"])
+        """The address of gRPC."""
+        return str(self.announcement["grpc"])
 
     @property
     def http_url(self) -> str:
-        """Where it serves HTTP."""
-        return str(self.announced["http"])
-
-    def client(self, tenant: str = "", **headers: str) -> httpx2.Client:
-        """Returns an HTTP client that speaks for a tenant; empty for the default one."""
-        named = {"X-Tenant-ID": tenant} if tenant else {}
-        return httpx2.Client(
-            base_url=self.http_url,
-            headers={**named, **headers},
-            timeout=TIMEOUT_S,
-            trust_env=False,
-        )
+        """The URL of HTTP."""
+        return str(self.announcement["http"])
 
     @property
     def database_url(self) -> str:
-        """Its database."""
-        return str(self.announced["database"])
+        """The URL of its database."""
+        return str(self.announcement["database"])
+
+    def client(self, tenant: str = "", **headers: str) -> httpx2.Client:
+        """Returns an HTTP client.
+
+        Args:
+            tenant: the tenant of its calls; empty for the default tenant.
+            **headers: of its calls.
+        """
+        tenant_header = {"X-Tenant-ID": tenant} if tenant else {}
+        return httpx2.Client(
+            base_url=self.http_url,
+            headers={**tenant_header, **headers},
+            timeout=TIMEOUT_S,
+            trust_env=False,
+        )
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -92,21 +101,25 @@ class Server:
                 self._events.put(json.loads(line))
         self._events.put(None)
 
-    def event(self, name: str) -> dict[str, Any]:
-        """Waits for the next event of that name on stderr."""
+    def wait_for_event(self, name: str) -> dict[str, Any]:
+        """Waits for the next log entry of that name, and returns it.
+
+        Raises:
+            ServerEnded: the server ended before.
+        """
         while True:
             try:
                 event = self._events.get(timeout=TIMEOUT_S)
             except Empty:
-                raise AssertionError(f"no {name} in time: {self.lines}") from None
+                raise AssertionError(f"no event {name!r}: {self.lines}") from None
             if event is None:
                 self._events.put(None)
-                raise Ended("".join(self.lines))
+                raise ServerEnded("".join(self.lines))
             if event["event"] == name:
                 return event
 
     def wait(self) -> int:
-        """Returns the exit code, once all that was said has been read."""
+        """Waits until the server has ended and `lines` is complete; returns the exit code."""
         code = self.process.wait(TIMEOUT_S)
         self._reader.join(TIMEOUT_S)
         return code
@@ -132,15 +145,15 @@ class Server:
 
 
 def launch(
-    data_dir: Path, *flags: str, command: Sequence[str] = (*COMMAND, "serve"), **settings: str
+    data_dir: Path, *flags: str, command: Sequence[str] | None = None, **settings: str
 ) -> Server:
-    """Starts `pdp serve` in development mode, and waits for nothing.
+    """Starts `pdp serve` in development mode, and does not wait until it serves.
 
     Args:
-        data_dir: where its database lies.
+        data_dir: the directory of its database.
         *flags: of the command.
-        command: another one that serves.
-        **settings: of the environment, in place of ports that the kernel chooses.
+        command: another command that serves, in a new interpreter.
+        **settings: environment variables; by default, the kernel chooses the ports.
 
     """
     defaults = {
@@ -148,29 +161,29 @@ def launch(
         "PDP_GRPC_LISTEN": "127.0.0.1:0",
         "PDP_HTTP_LISTEN": "127.0.0.1:0",
         "PDP_DATA_DIR": str(data_dir),
-        "PDP_ALERT_HOSTS": "localhost",  # tests send nothing further than to this machine
+        "PDP_ALERT_HOSTS": "localhost",  # tests send nothing to other machines
     }
+    env = environment(**{**defaults, **settings})
+    if command is None:
+        return Server(ForkedProcess(["serve", *flags], env, stderr=subprocess.PIPE), data_dir)
     process = subprocess.Popen(
-        [*command, *flags],
-        env=environment(**{**defaults, **settings}),
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        [*command, *flags], env=env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     return Server(process, data_dir)
 
 
 def start(
-    data_dir: Path, *flags: str, command: Sequence[str] = (*COMMAND, "serve"), **settings: str
+    data_dir: Path, *flags: str, command: Sequence[str] | None = None, **settings: str
 ) -> Server:
     """Starts `pdp serve` and waits until it serves; see `launch`.
 
     Raises:
-        Ended: it ended before.
+        ServerEnded: it ended before.
 
     """
     server = launch(data_dir, *flags, command=command, **settings)
     try:
-        server.announced = server.event("serving")
+        server.announcement = server.wait_for_event("serving")
     except BaseException:
         server.__exit__(None, None, None)
         raise
@@ -178,48 +191,67 @@ def start(
 
 
 def start_workers(data_dir: Path, workers: int = 2, **settings: str) -> Server:
-    """Starts a server with several workers; on other ports where somebody was faster."""
+    """Starts a server with several workers; see `launch`.
+
+    Workers cannot let the kernel choose their ports. If another process takes a free port first,
+    this function tries others.
+    """
     for _ in range(5):
         grpc_address, http_address = free_addresses()
         listen = {"PDP_GRPC_LISTEN": grpc_address, "PDP_HTTP_LISTEN": http_address}
         try:
             return start(data_dir, PDP_WORKERS=str(workers), **{**listen, **settings})
-        except Ended as ended:
-            if "is another server running there?" not in str(ended):
+        except ServerEnded as error:
+            if "is another server running there?" not in str(error):
                 raise
     raise AssertionError("no ports are free")
 
 
 def free_addresses() -> tuple[str, str]:
-    """Returns two addresses that were free a moment ago: workers share ports that have a number."""
+    """Returns two addresses that are free now."""
     with socket.socket() as one, socket.socket() as two:
         one.bind(("127.0.0.1", 0))
         two.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{one.getsockname()[1]}", f"127.0.0.1:{two.getsockname()[1]}"
 
 
-def pdp(
+def run_pdp(
     *arguments: str, stdin: str = "", cwd: Path | None = None, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `pdp` to its end."""
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        env=environment(**settings),
-        input=stdin,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    """Runs `pdp` until it ends.
+
+    Args:
+        *arguments: of the command line.
+        stdin: its input.
+        cwd: its working directory.
+        **settings: environment variables.
+    """
+    with (
+        tempfile.TemporaryFile() as input_,
+        tempfile.TemporaryFile() as output,
+        tempfile.TemporaryFile() as errors,
+    ):
+        input_.write(stdin.encode())
+        input_.seek(0)
+        files = {"stdin": input_.fileno(), "stdout": output.fileno(), "stderr": errors.fileno()}
+        process = ForkedProcess(arguments, environment(**settings), cwd=cwd, **files)
+        try:
+            code = process.wait(TIMEOUT_S)
+        finally:
+            process.kill()
+        output.seek(0)
+        errors.seek(0)
+        return subprocess.CompletedProcess(
+            ["pdp", *arguments], code, output.read().decode(), errors.read().decode()
+        )
 
 
-def json_of(answer: subprocess.CompletedProcess[str]) -> Any:
+def json_output(result: subprocess.CompletedProcess[str]) -> Any:
     """Returns the JSON that a command wrote."""
-    assert answer.stdout, answer.stderr
-    return json.loads(answer.stdout)
+    assert result.stdout, result.stderr
+    return json.loads(result.stdout)
 
 
-def lines_of(text: str) -> Sequence[str]:
+def non_empty_lines(text: str) -> Sequence[str]:
     """Returns the lines that are not empty."""
     return [line for line in text.splitlines() if line.strip()]

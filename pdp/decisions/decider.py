@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -211,7 +212,7 @@ class Decider(_Steps):
         super().__init__(meter, recorder, observe)
         self._policies = policies
         self._current = policies.current
-        self._standing = meter.with_usage
+        self._with_usage = meter.with_usage
         self._entity_finder = entity_finder
 
     async def decide(
@@ -300,18 +301,17 @@ class Decider(_Steps):
         # Models take what waits for them together. With limits, an item must be decided before it
         # is known what is left for the next.
         together = bool(snapshot.ner) and snapshot.limits is None
-        waiting: list[Awaitable[Judgement]] = []
-        for count, item in enumerate(items, 1):
-            work = self._judge_item(snapshot, item)
+        remaining = iter(items)
+        while group := list(islice(remaining, BATCH_SLICE)):
             if together:
-                waiting.append(work)
+                judgements += await asyncio.gather(
+                    *(self._judge_item(snapshot, item) for item in group)
+                )
             else:
-                judgements.append(await work)
-            if count % BATCH_SLICE == 0:
-                judgements += await asyncio.gather(*waiting)
-                waiting = []
+                for item in group:
+                    judgements.append(await self._judge_item(snapshot, item))
+            if len(group) == BATCH_SLICE:
                 await asyncio.sleep(0)
-        judgements += await asyncio.gather(*waiting)
         return judgements
 
     async def _judge_item(self, snapshot: Snapshot, item: BatchItem | InvalidItem) -> Judgement:
@@ -362,7 +362,7 @@ class Decider(_Steps):
             past_gates: ask the layers behind a gate even if that gate stops the request.
         """
         request = await self.find_entities(snapshot, request)
-        request = self._standing(snapshot, request._replace(explain=True))
+        request = self._with_usage(snapshot, request._replace(explain=True))
         decision = evaluate(snapshot, request, new_id())
         layers = decision.layers
         gates = {gate.name for gate in snapshot.gates}

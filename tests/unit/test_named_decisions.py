@@ -151,12 +151,12 @@ class Counting:
 
     calls = 0
 
-    def find_now(self, texts: object, wanted: object) -> NerFindings:
+    def find_now(self, texts: object, labels: object) -> NerFindings:
         self.calls += 1
         return NerFindings()
 
-    async def find(self, texts: object, wanted: object) -> NerFindings:
-        return self.find_now(texts, wanted)
+    async def find(self, texts: object, labels: object) -> NerFindings:
+        return self.find_now(texts, labels)
 
     def close(self) -> None:
         pass

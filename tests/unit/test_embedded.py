@@ -56,7 +56,7 @@ class TestPackage:
             _ = pdp.Nothing  # type: ignore[attr-defined] # mypy refuses it too
 
     def test_the_fields_of_a_request_are_the_keywords_of_decide(self) -> None:
-        """Except for the fields that the engine sets itself."""
+        """The engine sets the other fields itself."""
         assert set(RequestFields.__annotations__) == set(Request._fields) - {
             "usage_snapshot",
             "ner",
@@ -83,7 +83,7 @@ class TestDecide:
         assert engine.decide(request_, text=ATTACK).outcome is Outcome.BLOCK
 
     def test_an_empty_request_is_allowed(self, engine: Engine) -> None:
-        """As over gRPC and HTTP."""
+        """gRPC and HTTP allow it too."""
         assert engine.decide().outcome is Outcome.ALLOW
 
     def test_each_decision_has_its_own_id(self, engine: Engine) -> None:

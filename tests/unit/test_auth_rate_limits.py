@@ -60,9 +60,9 @@ def test_a_call_is_allowed_after_retry_after_s() -> None:
     clock = Clock()
     limiter = RateLimiter(4, 1, clock)
     limiter.take("a")
-    with pytest.raises(RateLimited) as limited:
+    with pytest.raises(RateLimited) as caught:
         limiter.take("a")
-    assert limited.value.retry_after_s == 0.25
+    assert caught.value.retry_after_s == 0.25
     clock.now = 0.24
     assert not passes(limiter)
     clock.now = 0.25
@@ -112,8 +112,8 @@ def test_calls_never_exceed_the_burst_and_the_rate(
     """In any period, at most the burst plus the rate's calls are allowed."""
     clock = Clock()
     limiter = RateLimiter(per_s, burst, clock)
-    passed = 0
+    allowed = 0
     for wait in waits:
         clock.now += wait
-        passed += passes(limiter)
-        assert passed <= burst + clock.now * per_s + 1e-6
+        allowed += passes(limiter)
+        assert allowed <= burst + clock.now * per_s + 1e-6

@@ -205,9 +205,9 @@ def test_a_time_without_a_date_is_unknown(seconds: float, timezone: str) -> None
     ["Europe/Nowhere", "", "../UTC", "/etc/localtime", "localtime", "Europe", "EUROPE\0", "Ä"],
 )
 def test_an_unknown_time_zone_is_refused(timezone: str) -> None:
-    with pytest.raises(InvalidArgument) as refused:
+    with pytest.raises(InvalidArgument) as caught:
         compile_condition("true", timezone)
-    (violation,) = refused.value.violations
+    (violation,) = caught.value.violations
     assert violation.field == "timezone"
     assert "there is no time zone" in violation.reason
 

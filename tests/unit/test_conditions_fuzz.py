@@ -53,8 +53,8 @@ def check(source: str, request: Request = REQUEST) -> None:
     """Compiles `source`, and evaluates it if it is a valid condition."""
     try:
         condition = compile_condition(source)
-    except InvalidCondition as refused:
-        check_refusal(refused)
+    except InvalidCondition as caught:
+        check_refusal(caught)
         return
     assert_harmless(condition.evaluate)
     truth = condition.evaluate(request)

@@ -83,7 +83,7 @@ class TestDecide:
         assert engine.decide(request_, text=ATTACK).outcome is Outcome.BLOCK
 
     def test_an_empty_request_is_allowed(self, engine: Engine) -> None:
-        """gRPC and HTTP allow it too."""
+        """It is also allowed over gRPC and HTTP."""
         assert engine.decide().outcome is Outcome.ALLOW
 
     def test_each_decision_has_its_own_id(self, engine: Engine) -> None:

@@ -104,10 +104,10 @@ async def test_an_admitted_call_is_not_admitted_again() -> None:
         admitted = call()
         admit(admitted)
         await endpoint(admitted, REQUEST)
-    refused = call()
+    limited_call = call()
     with pytest.raises(RateLimited):
-        admit(refused)
-    assert refused.reply["retry-after"] == "4"  # rounded up to whole seconds
+        admit(limited_call)
+    assert limited_call.reply["retry-after"] == "4"  # rounded up to whole seconds
     assert codes == {"OK": 2, "RATE_LIMITED": 1}
 
 

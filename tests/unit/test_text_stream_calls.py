@@ -170,9 +170,9 @@ async def test_too_many_open_texts_or_characters_are_refused(
     monkeypatch.setattr(text_streams, "MAX_HELD", 2 * len(WORDS))
     await node.send(WORDS)
     await node.send(WORDS, stream_id="other")
-    refused = await node.send("more", stream_id="third")
-    assert refused.response.reason_code == "RATE_LIMITED"
-    assert refused.release.closed
+    answer = await node.send("more", stream_id="third")
+    assert answer.response.reason_code == "RATE_LIMITED"
+    assert answer.release.closed
     closed = await node.send("more", stream_id="other")
     assert closed.response.reason_code == "RATE_LIMITED"
     assert node.open_texts == (1, len(WORDS))
@@ -186,8 +186,8 @@ async def test_a_call_may_send_a_bounded_number_of_texts(
     monkeypatch.setattr(text_streams, "MAX_TEXTS", 2)
     for name in ("one", "two"):
         assert (await node.send("x", stream_id=name, last=True)).release.released_text == "x"
-    refused = await node.send("x", stream_id="three", last=True)
-    assert "begin another call" in refused.response.message
+    answer = await node.send("x", stream_id="three", last=True)
+    assert "begin another call" in answer.response.message
 
 
 @pytest.mark.parametrize(
@@ -211,9 +211,9 @@ async def test_a_text_with_an_invalid_first_message_releases_nothing(
 
 
 async def test_a_text_of_another_tenant_is_refused(node: Node) -> None:
-    refused = await node.send("x", request=pb.DecideRequest(tenant_id="other"), last=True)
-    assert refused.response.reason_code == "TENANT_MISMATCH"
-    assert refused.release.released_text == ""
+    answer = await node.send("x", request=pb.DecideRequest(tenant_id="other"), last=True)
+    assert answer.response.reason_code == "TENANT_MISMATCH"
+    assert answer.release.released_text == ""
 
 
 async def test_a_text_is_blocked_if_its_policies_cannot_be_loaded(node: Node, url: str) -> None:

@@ -187,5 +187,7 @@ class TestBlocking:
             (OrgPolicy(block_on="medium"), False),
         ],
     )
-    def test_which_settings_switch_blocking_on(self, policy: OrgPolicy, blocks: bool) -> None:
+    def test_enabled_or_paranoid_switches_blocking_on(
+        self, policy: OrgPolicy, blocks: bool
+    ) -> None:
         assert policy.blocks is blocks

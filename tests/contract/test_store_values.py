@@ -1,4 +1,4 @@
-"""The contract of values: which values are stored exactly, and which are refusal before a write."""
+"""The contract of values: which values are stored exactly, and which are refused before a write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An engine in this process, and somebody else who writes to its database."""
+"""An engine in this process, and another client that writes to its database."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A database that is not there yet."""
+    """The path of a database that does not exist yet."""
     return tmp_path / "pdp.db"
 
 
 @pytest.fixture
 def url(path: Path) -> str:
-    """Its address."""
+    """The URL of the database."""
     return f"sqlite:///{path}"
 
 
 @pytest.fixture
 def engine(url: str) -> Iterator[Engine]:
-    """An engine on it."""
-    with Engine.open(url) as opened:
-        yield opened
+    """An engine that reads the database."""
+    with Engine.open(url) as new_engine:
+        yield new_engine
 
 
 @pytest.fixture
 def local(url: str) -> Iterator[LocalClient]:
-    """Somebody else who writes to it."""
+    """Another client that writes to the database."""
     with LocalClient(url) as client:
         yield client

@@ -70,8 +70,8 @@ class TestScore:
         ]
         finds = {True: [("A", 0, 4), ("A", 8, 10), ("B", 0, 1)], False: [("A", 0, 9)]}
         texts = iter([True, False])
-        scored = spans.scores(sentences, lambda _: finds[next(texts)], ["A"])
-        assert scored == {"A": Score(labels=2, hits=2, finds=3, exact=1)}
+        scores = spans.scores(sentences, lambda _: finds[next(texts)], ["A"])
+        assert scores == {"A": Score(labels=2, hits=2, finds=3, exact=1)}
 
     def test_weights_recall_twice(self) -> None:
         score = Score(labels=10, hits=5, finds=5, exact=5)

@@ -50,6 +50,6 @@ def test_a_request_with_an_invalid_action_is_refused(action: str) -> None:
     if not action or is_action(action):
         assert to_request(message, "acme", "r1").action == action
         return
-    with pytest.raises(InvalidArgument) as refused:
+    with pytest.raises(InvalidArgument) as caught:
         to_request(message, "acme", "r1")
-    assert [fault.field for fault in refused.value.violations] == ["action"]
+    assert [fault.field for fault in caught.value.violations] == ["action"]

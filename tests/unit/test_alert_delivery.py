@@ -45,9 +45,9 @@ def slack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Product]:
 
 @pytest.fixture
 def exporter(tmp_path: Path) -> Iterator[Exporter]:
-    running = started(tmp_path)
-    yield running
-    running.close()
+    new_exporter = started(tmp_path)
+    yield new_exporter
+    new_exporter.close()
 
 
 def started(directory: Path, **settings: Any) -> Exporter:
@@ -209,16 +209,16 @@ def test_an_alert_that_is_never_accepted_is_a_dead_letter_and_can_be_resent(
     slack.until(lambda: len(slack.requests) == 1 + sender.MAX_ATTEMPTS)
     exporter.close()
     spool = open_spool(tmp_path)
-    refused, given_up = spool.dead_letters()
-    assert (refused.kind, refused.destination, refused.uid) == (
+    refused_letter, expired_letter = spool.dead_letters()
+    assert (refused_letter.kind, refused_letter.destination, refused_letter.uid) == (
         "alert",
         "acme/High risk",
         "decision-1",
     )
-    assert refused.reason == "HTTP 404 no_service"
-    assert given_up.reason == f"{sender.MAX_ATTEMPTS} attempts: HTTP 500"
-    assert spool.resend([given_up.id]) == 1
-    assert [each.id for each in spool.dead_letters()] == [refused.id]
+    assert refused_letter.reason == "HTTP 404 no_service"
+    assert expired_letter.reason == f"{sender.MAX_ATTEMPTS} attempts: HTTP 500"
+    assert spool.resend([expired_letter.id]) == 1
+    assert [each.id for each in spool.dead_letters()] == [refused_letter.id]
     spool.close()
     again = started(tmp_path)
     slack.until(lambda: len(slack.requests) == 2 + sender.MAX_ATTEMPTS)

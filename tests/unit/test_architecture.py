@@ -1,4 +1,4 @@
-"""The rooms of the code: who may import whom, and how large functions grow."""
+"""The architecture: which packages may import which, and the size of functions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ ROOT = Path(__file__).parents[2]
 OWN = [path for path in (ROOT / "pdp").rglob("*.py") if "_gen" not in path.parts]
 
 
-def test_every_room_imports_what_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages_import_only_what_they_may(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    # It would switch off all loggers that there are, and other tests read them.
+    # Otherwise it would disable all existing loggers, which other tests read.
     monkeypatch.setattr(logging.config, "dictConfig", lambda _config: None)
     status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), cache_dir=None)
     assert status == EXIT_STATUS_SUCCESS
@@ -28,7 +28,7 @@ NESTING = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, as
 
 
 def nesting(node: ast.AST, depth: int = 0) -> int:
-    """Returns how deep blocks are nested; an `elif` is no deeper than its `if`."""
+    """Returns the depth of nested blocks; an `elif` is not deeper than its `if`."""
     deepest = depth
     for child in ast.iter_child_nodes(node):
         is_elif = isinstance(node, ast.If) and isinstance(child, ast.If) and [child] == node.orelse
@@ -38,14 +38,14 @@ def nesting(node: ast.AST, depth: int = 0) -> int:
 
 
 @pytest.mark.parametrize("path", OWN, ids=lambda path: str(path.relative_to(ROOT)))
-def test_functions_stay_short_and_shallow(path: Path) -> None:
+def test_functions_are_short_and_not_deeply_nested(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             assert (node.end_lineno or 0) - node.lineno < MAX_FUNCTION_LINES, node.name
             assert nesting(node) <= MAX_NESTING, node.name
 
 
-def test_no_class_name_stands_in_two_modules() -> None:
+def test_no_class_name_is_used_in_two_modules() -> None:
     places: dict[str, list[str]] = {}
     for path in OWN:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -69,10 +69,10 @@ def test_no_modules_import_each_other_even_for_types_only() -> None:
     TopologicalSorter(imports).prepare()  # raises CycleError, which names the modules
 
 
-def test_no_code_is_left_for_later() -> None:
-    left = [
+def test_no_code_has_a_note_for_later() -> None:
+    unfinished = [
         path.name
         for path in OWN
         if any(mark in path.read_text(encoding="utf-8") for mark in ("TO" + "DO", "FIX" + "ME"))
     ]
-    assert left == []
+    assert unfinished == []

@@ -35,7 +35,7 @@ def other_curve() -> dict[str, Any]:
     return {**ECAlgorithm.to_jwk(key, as_dict=True), "kid": "curve"}
 
 
-def test_keys_are_found_by_id_and_algorithm() -> None:
+def test_a_key_is_selected_by_id_and_algorithm() -> None:
     """A key is used only with the algorithm of its type."""
     keys = parse_jwks(jwks())
     assert len(keys) == 3
@@ -88,7 +88,7 @@ def test_keys_of_other_types_are_skipped(ignored: Any) -> None:
     ],
     ids=range(10),
 )
-def test_sets_that_are_refused(raw: bytes, message: str) -> None:
+def test_an_invalid_key_set_is_refused(raw: bytes, message: str) -> None:
     """A text that is not a set of public keys is refused as a whole."""
     with pytest.raises(ValueError, match=message):
         parse_jwks(raw)
@@ -143,7 +143,7 @@ async def test_a_changed_file_is_reloaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("contents", [None, b"{ broken", b'{"keys": []}'])
-async def test_an_unusable_file_at_the_start(tmp_path: Path, contents: bytes | None) -> None:
+async def test_an_invalid_file_stops_the_start(tmp_path: Path, contents: bytes | None) -> None:
     """The server does not start, and the message names the file."""
     file = tmp_path / "keys.json"
     if contents is not None:
@@ -164,16 +164,16 @@ class Provider:
 @contextmanager
 def provider() -> Iterator[Provider]:
     """Serves a key set over HTTP, on loopback."""
-    provided = Provider()
+    new_provider = Provider()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            provided.fetches += 1
-            status, body = provided.answer
+            new_provider.fetches += 1
+            status, body = new_provider.answer
             self.send_response(status)
             if status == 302:
-                self.send_header("location", f"{provided.url}/elsewhere")
-                provided.answer = (200, jwks())
+                self.send_header("location", f"{new_provider.url}/elsewhere")
+                new_provider.answer = (200, jwks())
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -182,11 +182,11 @@ def provider() -> Iterator[Provider]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    provided.url = f"http://127.0.0.1:{server.server_address[1]}"
+    new_provider.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield provided
+        yield new_provider
     finally:
         server.shutdown()
         server.server_close()
@@ -196,14 +196,14 @@ def provider() -> Iterator[Provider]:
 @pytest.mark.usefixtures("short_intervals")
 async def test_an_unknown_key_causes_a_fetch() -> None:
     """New keys of the provider are fetched soon, and calls do not wait for them."""
-    with provider() as provided:
-        provided.answer = (200, jwks(jwk("RS256")))
-        source = key_source(provided.url)
+    with provider() as identity_provider:
+        identity_provider.answer = (200, jwks(jwk("RS256")))
+        source = key_source(identity_provider.url)
         await source.start()
         first = source.current()
         assert first.find("RS256", "RS256")
         follower = asyncio.create_task(source.follow())
-        provided.answer = (200, jwks(jwk("ES256")))
+        identity_provider.answer = (200, jwks(jwk("ES256")))
         source.report_unknown_key()
         await until(lambda: source.current() is not first)
         assert source.current().find("ES256", "ES256")
@@ -213,16 +213,16 @@ async def test_an_unknown_key_causes_a_fetch() -> None:
 @pytest.mark.usefixtures("short_intervals")
 async def test_many_unknown_keys_cause_one_fetch() -> None:
     """The number of fetches does not depend on the number of tokens with unknown keys."""
-    with provider() as provided:
-        source = JwksUrl(provided.url)
+    with provider() as identity_provider:
+        source = JwksUrl(identity_provider.url)
         await source.start()
         for _ in range(1000):
             source.report_unknown_key()
         follower = asyncio.create_task(source.follow())
-        await until(lambda: provided.fetches == 2)
+        await until(lambda: identity_provider.fetches == 2)
         source.report_unknown_key()
-        await until(lambda: provided.fetches > 2)
-        assert provided.fetches == 3
+        await until(lambda: identity_provider.fetches > 2)
+        assert identity_provider.fetches == 3
         follower.cancel()
 
 
@@ -230,14 +230,16 @@ async def test_many_unknown_keys_cause_one_fetch() -> None:
 @pytest.mark.parametrize(
     "fault", [(500, b""), (200, b"{ broken"), (302, b""), (200, b" " * (MAX_JWKS_BYTES + 9))]
 )
-async def test_a_url_without_a_usable_response_at_first(fault: tuple[int, bytes]) -> None:
+async def test_without_a_valid_response_there_are_no_keys_until_the_next_fetch(
+    fault: tuple[int, bytes],
+) -> None:
     """Tokens are refused until the URL responds; a redirect is not followed."""
-    with provider() as provided:
-        provided.answer = fault
-        source = JwksUrl(provided.url)
+    with provider() as identity_provider:
+        identity_provider.answer = fault
+        source = JwksUrl(identity_provider.url)
         await source.start()
         assert source.current() is NO_KEYS
-        provided.answer = (200, jwks())
+        identity_provider.answer = (200, jwks())
         follower = asyncio.create_task(source.follow())
         await until(lambda: len(source.current()) == 3)
         follower.cancel()
@@ -248,8 +250,8 @@ async def test_keys_expire_if_they_cannot_be_fetched(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Otherwise a withdrawn key would stay valid while its URL does not respond."""
-    with provider() as provided:
-        source = JwksUrl(provided.url)
+    with provider() as identity_provider:
+        source = JwksUrl(identity_provider.url)
         await source.start()
         assert len(source.current()) == 3
         monkeypatch.setattr(key_source_module, "MAX_STALE_S", -1.0)
@@ -271,8 +273,8 @@ async def test_keys_expire_if_they_cannot_be_fetched(
         "https://",
     ],
 )
-def test_refused_urls(url: str) -> None:
+def test_an_insecure_url_is_refused(url: str) -> None:
     """Only URLs with a protected connection, and without a password, are accepted."""
-    with pytest.raises(ConfigError, match="PDP_JWT_JWKS") as refused:
+    with pytest.raises(ConfigError, match="PDP_JWT_JWKS") as caught:
         key_source(url)
-    assert "password@" not in str(refused.value)
+    assert "password@" not in str(caught.value)

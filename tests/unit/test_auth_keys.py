@@ -50,7 +50,7 @@ class Ring:
         return ""
 
 
-def test_a_role_includes_others() -> None:
+def test_a_role_includes_weaker_roles() -> None:
     """An admin may do what an editor may, and an editor what an auditor and a PEP may."""
     assert expand_roles([ADMIN]) == set(ROLES)
     assert expand_roles([EDITOR]) == {EDITOR, AUDITOR, PEP}
@@ -62,19 +62,18 @@ def test_a_role_includes_others() -> None:
 class TestKeys:
     """The keys in force."""
 
-    def test_the_principal_of_a_key(self) -> None:
-        """The principal has the key's id; its name is only for people."""
+    def test_the_principal_is_named_by_the_id_of_the_key(self) -> None:
+        """The name of a key is only for people."""
         principal = Ring(key()).ring.principal_of(TEXT)
         assert principal == Principal("key:k1", frozenset({"acme"}), "acme", frozenset({"pep"}))
 
-    def test_a_key_for_all_tenants(self) -> None:
-        """If a call names no tenant, the key acts for the default tenant."""
+    def test_a_key_for_all_tenants_acts_for_the_default_tenant(self) -> None:
+        """It does so if the call names no tenant."""
         principal = Ring(key(tenants=("*",))).ring.principal_of(TEXT)
         assert principal.tenants is None
         assert principal.tenant_id == "default"
 
-    def test_a_key_for_several_tenants(self) -> None:
-        """A call has to name the tenant."""
+    def test_a_key_for_several_tenants_requires_a_tenant_in_the_call(self) -> None:
         principal = Ring(key(tenants=("a", "b"))).ring.principal_of(TEXT)
         assert principal.tenant_id == ""
         assert not principal.may_act_for("")
@@ -96,18 +95,17 @@ class TestKeys:
             "\ud800" * KEY_LENGTH,
         ],
     )
-    def test_other_texts(self, wrong: str) -> None:
-        """A text that only resembles the key is unknown."""
+    def test_a_text_that_resembles_the_key_is_unknown(self, wrong: str) -> None:
         assert Ring(key()).rejection_of(wrong) == "unknown"
 
     @given(st.text(max_size=100))
-    def test_any_text(self, text: str) -> None:
-        """Any other text is rejected, without another error."""
+    def test_any_other_text_is_unknown(self, text: str) -> None:
+        """No text causes another error."""
         assert Ring(key()).rejection_of(text) == "unknown"
         assert Ring(key()).rejection_of(PREFIX + text) == "unknown"
 
-    def test_expiry(self) -> None:
-        """A key expires as a whole, or its rotated secret does."""
+    def test_an_expired_key_or_secret_is_refused(self) -> None:
+        """A key expires as a whole, and a rotated secret by itself."""
         assert Ring(key(expires_at=NOW - 1)).rejection_of(TEXT) == "expired"
         assert Ring(key(secret(TEXT, NOW - 1))).rejection_of(TEXT) == "expired"
         assert Ring(key(secret(TEXT, NOW + 600), expires_at=NOW + 900)).rejection_of(TEXT) == ""
@@ -139,17 +137,17 @@ class TestCredentials:
 
     def authenticate(self, metadata: dict[str, str], *peer: str) -> str:
         """Returns the name of the caller, or why the call is refused."""
-        refused: list[str] = []
+        rejections: list[str] = []
         clients = ClientTable({"gw": Principal("mtls:gw", frozenset({"acme"}), "acme")})
         ring = Ring(key()).ring
-        authenticator = CredentialAuthenticator(ring, None, clients, refused.append)
+        authenticator = CredentialAuthenticator(ring, None, clients, rejections.append)
         try:
             return authenticator.authenticate(metadata, peer).name
         except Unauthenticated:
-            return refused[0]
+            return rejections[0]
 
     @pytest.mark.parametrize(
-        ("metadata", "found"),
+        ("metadata", "expected"),
         [
             ({"x-api-key": TEXT}, "key:k1"),
             ({"authorization": f"Bearer {TEXT}"}, "key:k1"),
@@ -166,12 +164,13 @@ class TestCredentials:
             ({}, "missing"),
         ],
     )
-    def test_headers(self, metadata: dict[str, str], found: str) -> None:
-        """A call has one credential, in one of two headers."""
-        assert self.authenticate(metadata) == found
+    def test_a_call_has_one_credential_in_one_header(
+        self, metadata: dict[str, str], expected: str
+    ) -> None:
+        assert self.authenticate(metadata) == expected
 
-    def test_certificates(self) -> None:
-        """A known name identifies its client. A certificate does not replace an invalid key."""
+    def test_a_certificate_identifies_its_client(self) -> None:
+        """A certificate does not replace an invalid key."""
         assert self.authenticate({}, "other", "gw") == "mtls:gw"
         assert self.authenticate({}, "other") == "unknown"
         assert self.authenticate({"x-api-key": "no"}, "gw") == "unknown"
@@ -181,17 +180,16 @@ class TestCredentials:
 class TestClients:
     """The table of client certificates."""
 
-    def test_table(self, tmp_path: Path) -> None:
-        """Each client is a `pep`, for its tenants or for all."""
+    def test_each_client_is_a_pep_for_its_tenants(self, tmp_path: Path) -> None:
         file = tmp_path / "clients.toml"
         file.write_text(
             '[[client]]\nidentity = "a"\ntenants = ["x"]\n'
             '[[client]]\nidentity = "b"\ntenants = ["*"]\n'
         )
         table = read_clients(file)
-        one, every = table.principal_of(("a",)), table.principal_of(("z", "b"))
-        assert one == Principal("mtls:a", frozenset({"x"}), "x", frozenset({"pep"}))
-        assert every == Principal("mtls:b", None, "default", frozenset({"pep"}))
+        one_tenant, all_tenants = table.principal_of(("a",)), table.principal_of(("z", "b"))
+        assert one_tenant == Principal("mtls:a", frozenset({"x"}), "x", frozenset({"pep"}))
+        assert all_tenants == Principal("mtls:b", None, "default", frozenset({"pep"}))
         assert table.principal_of(("A",)) is None
         assert len(read_clients(None)) == 0
 
@@ -210,14 +208,14 @@ class TestClients:
             ('[[client]]\nidentity = "a"\ntenants = ["x"]\n' * 2, "twice"),
         ],
     )
-    def test_refused(self, tmp_path: Path, text: str, message: str) -> None:
-        """A table that is ambiguous or incomplete is refused."""
+    def test_an_ambiguous_or_incomplete_table_is_refused(
+        self, tmp_path: Path, text: str, message: str
+    ) -> None:
         file = tmp_path / "clients.toml"
         file.write_text(text)
         with pytest.raises(ConfigError, match=message):
             read_clients(file)
 
-    def test_missing(self, tmp_path: Path) -> None:
-        """The file must exist."""
+    def test_a_missing_file_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="PDP_CLIENTS_FILE"):
             read_clients(tmp_path / "missing.toml")

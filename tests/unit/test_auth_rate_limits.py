@@ -39,8 +39,7 @@ def passes(limiter: RateLimiter, name: str = "a") -> bool:
     return True
 
 
-def test_a_burst_and_then_the_rate() -> None:
-    """A burst is allowed at once; after that, calls are allowed at the rate."""
+def test_after_a_burst_calls_are_allowed_at_the_rate() -> None:
     clock = Clock()
     limiter = RateLimiter(2, 3, clock)
     assert [passes(limiter) for _ in range(4)] == [True, True, True, False]
@@ -56,14 +55,14 @@ def test_principals_have_separate_buckets() -> None:
     assert [passes(limiter, "a"), passes(limiter, "a"), passes(limiter, "b")] == [True, False, True]
 
 
-def test_retry_after() -> None:
-    """A call is allowed after `retry_after_s`, and not before."""
+def test_a_call_is_allowed_after_retry_after_s() -> None:
+    """An earlier call is refused."""
     clock = Clock()
     limiter = RateLimiter(4, 1, clock)
     limiter.take("a")
-    with pytest.raises(RateLimited) as limited:
+    with pytest.raises(RateLimited) as caught:
         limiter.take("a")
-    assert limited.value.retry_after_s == 0.25
+    assert caught.value.retry_after_s == 0.25
     clock.now = 0.24
     assert not passes(limiter)
     clock.now = 0.25
@@ -107,12 +106,14 @@ def test_the_number_of_buckets_is_bounded() -> None:
 
 
 @given(st.lists(st.floats(0, 2), max_size=60), st.integers(1, 20), st.integers(1, 20))
-def test_never_more_than_the_rate(waits: list[float], per_s: int, burst: int) -> None:
+def test_calls_never_exceed_the_burst_and_the_rate(
+    waits: list[float], per_s: int, burst: int
+) -> None:
     """In any period, at most the burst plus the rate's calls are allowed."""
     clock = Clock()
     limiter = RateLimiter(per_s, burst, clock)
-    passed = 0
+    allowed = 0
     for wait in waits:
         clock.now += wait
-        passed += passes(limiter)
-        assert passed <= burst + clock.now * per_s + 1e-6
+        allowed += passes(limiter)
+        assert allowed <= burst + clock.now * per_s + 1e-6

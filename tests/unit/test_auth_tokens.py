@@ -61,7 +61,7 @@ class Verifier:
 
 
 @pytest.mark.parametrize("algorithm", sorted(PRIVATE))
-def test_a_valid_token(algorithm: str) -> None:
+def test_a_valid_token_is_accepted(algorithm: str) -> None:
     """Tokens of all algorithms are accepted; roles include other roles."""
     principal = Verifier().verifier.principal_of(token(algorithm))
     assert principal.name == "jwt:ada"
@@ -81,15 +81,17 @@ def test_a_valid_token(algorithm: str) -> None:
         ({"tenants": None}, {"editor", "auditor", "pep"}, set()),
     ],
 )
-def test_claims(changes: dict[str, Any], roles: set[str], tenants: set[str] | None) -> None:
-    """Roles and tenants are lists, or words in a string. A missing claim gives no access."""
+def test_roles_and_tenants_are_lists_or_words_in_a_string(
+    changes: dict[str, Any], roles: set[str], tenants: set[str] | None
+) -> None:
+    """A missing claim gives no access."""
     principal = Verifier().verifier.principal_of(token(**changes))
     assert principal.roles == roles
     assert principal.tenants == (None if tenants is None else frozenset(tenants))
 
 
-def test_claims_by_other_names() -> None:
-    """The settings name the claims of the identity provider."""
+def test_the_settings_name_the_claims() -> None:
+    """Identity providers use different claims for roles and tenants."""
     rules = TokenRules(ISSUER, AUDIENCE, roles_claim="https://pdp/roles", tenants_claim="org")
     changes: dict[str, Any] = {"https://pdp/roles": ["pep"], "org": "globex"}
     principal = Verifier(rules=rules).verifier.principal_of(token(**changes))
@@ -120,13 +122,13 @@ def test_claims_by_other_names() -> None:
     ],
     ids=str,
 )
-def test_required_claims(changes: dict[str, Any]) -> None:
+def test_a_token_without_valid_claims_is_refused(changes: dict[str, Any]) -> None:
     """Issuer, audience, subject and expiry must be valid."""
     assert Verifier().rejection_of(token(**changes)) == "invalid"
 
 
-def test_an_expired_token() -> None:
-    """An expired token is refused, unless it expired within the leeway of half a minute."""
+def test_an_expired_token_is_refused() -> None:
+    """If it expired within the leeway (by default 30 s), it is still accepted."""
     assert RULES.leeway_s == 30
     assert Verifier().rejection_of(token(exp=LONG_AGO)) == "expired"
     long_leeway = TokenRules(ISSUER, AUDIENCE, leeway_s=FAR_AHEAD)
@@ -165,8 +167,7 @@ def signed_with(secret: bytes, header: dict[str, Any]) -> str:
         pytest.param("a.b.c.d.e", id="encrypted"),
     ],
 )
-def test_forged_tokens(forged: str) -> None:
-    """Every forged token is rejected."""
+def test_a_forged_token_is_refused(forged: str) -> None:
     assert Verifier().rejection_of(forged) in {"malformed", "unknown", "invalid"}
 
 
@@ -180,14 +181,14 @@ def test_a_key_in_the_token_is_not_used() -> None:
 
 
 @given(st.text(max_size=200) | st.binary(max_size=200).map(lambda raw: raw.decode("latin-1")))
-def test_any_text(text: str) -> None:
-    """Any other text is rejected, without another error."""
+def test_any_other_text_is_refused(text: str) -> None:
+    """No text causes another error."""
     assert Verifier().rejection_of(text)
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(max_size=8), st.lists, max_leaves=8))
-def test_any_header_and_claims(value: Any) -> None:
-    """So is a token with any other JSON as header or claims."""
+def test_any_other_header_and_claims_are_refused(value: Any) -> None:
+    """No JSON causes another error."""
     assert Verifier().rejection_of(by_hand(value, claims(), b"s"))
     assert Verifier().rejection_of(by_hand({"alg": "RS256", "kid": "RS256"}, value, b"s"))
 
@@ -200,15 +201,16 @@ def test_the_size_of_a_token_is_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("length", "why"), [(MAX_KID_LENGTH, ""), (MAX_KID_LENGTH + 1, "malformed")]
+    ("length", "rejection"), [(MAX_KID_LENGTH, ""), (MAX_KID_LENGTH + 1, "malformed")]
 )
-def test_a_key_id_has_a_bound(length: int, why: str) -> None:
+def test_the_length_of_a_key_id_is_bounded(length: int, rejection: str) -> None:
     kid = "k" * length
-    assert Verifier(parse_jwks(jwks(jwk("RS256", kid=kid)))).rejection_of(token(kid=kid)) == why
+    assert (
+        Verifier(parse_jwks(jwks(jwk("RS256", kid=kid)))).rejection_of(token(kid=kid)) == rejection
+    )
 
 
-def test_a_token_without_a_kid() -> None:
-    """It is accepted if only one key has its algorithm."""
+def test_a_token_without_a_key_id_is_accepted_if_one_key_has_its_algorithm() -> None:
     one = parse_jwks(jwks(jwk("RS256")))
     two = parse_jwks(jwks(jwk("RS256"), jwk("RS256", kid="other")))
     assert Verifier(one).rejection_of(token(kid="")) == ""
@@ -228,8 +230,7 @@ class TestCaches:
         verifier.keys = parse_jwks(jwks())
         assert verifier.rejection_of(text) == ""
 
-    def test_no_keys(self) -> None:
-        """Without keys, every token is rejected."""
+    def test_without_keys_every_token_is_refused(self) -> None:
         assert Verifier(NO_KEYS).rejection_of(token()) == "unknown"
 
     def test_a_verified_token_is_not_verified_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +280,7 @@ class TestCaches:
 class TestSharedSecret:
     """HS256, with a secret in a file."""
 
-    def test_only_hs256(self, tmp_path: Any) -> None:
+    def test_only_hs256_tokens_are_accepted(self, tmp_path: Any) -> None:
         """Any kid is accepted; tokens of other algorithms are rejected."""
         file = tmp_path / "secret"
         file.write_bytes(SECRET + b"\n")

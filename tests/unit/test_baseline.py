@@ -26,13 +26,13 @@ def breaking(change: Callable[[DescriptorProto], object], folder: Path) -> str:
     change(next(each for each in file.message_type if each.name == "DecideRequest"))
     changed = folder / "changed.binpb"
     changed.write_bytes(contracts.SerializeToString())
-    done = subprocess.run(
+    completed = subprocess.run(
         [BUF, "breaking", changed, "--against", BASELINE, "--config", ROOT / "buf.yaml"],
         capture_output=True,
         text=True,
         check=False,
     )
-    return done.stdout + done.stderr
+    return completed.stdout + completed.stderr
 
 
 def test_an_added_field_is_compatible(tmp_path: Path) -> None:

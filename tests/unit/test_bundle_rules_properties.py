@@ -1,4 +1,4 @@
-"""Whatever a tenant has set: more bundles, frameworks and groups never make anything weaker."""
+"""Property: further bundles, frameworks and groups never make a rule weaker."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ OWN_RULES = st.lists(
     unique_by=lambda each: each.id,
 )
 CHANGES = st.fixed_dictionaries(
-    {"rule_id": st.sampled_from([*IDS, "own1", "gone"])},
+    {"rule_id": st.sampled_from([*IDS, "own1", "deleted"])},
     optional={
         "enabled": st.just(True),
         "action_tier": st.sampled_from(ACTION_TIERS[1:]),
@@ -79,17 +79,17 @@ POLICIES = st.builds(OrgPolicy, gdpr=st.booleans(), ai_act=st.just(False))
 
 @st.composite
 def tenants(draw: st.DrawFn) -> tuple[list[Any], OrgPolicy]:
-    """What a tenant has, and its org policy."""
+    """Returns entities of a tenant, and its org policy."""
     custom = ComplianceBundle("custom", "C", "C", enabled=draw(st.booleans()))
     entities: list[Any] = [custom]
-    for drawn in (CUSTOMISATIONS, STATES, OWN_RULES, GROUP_LISTS):
-        entities += draw(drawn)
+    for strategy in (CUSTOMISATIONS, STATES, OWN_RULES, GROUP_LISTS):
+        entities += draw(strategy)
     return entities, draw(POLICIES)
 
 
-def held_to(policies: PolicySet, groups: tuple[str, ...]) -> dict[str, tuple[int, float]]:
-    """How strict each rule is for who is in `groups`: its tier's rank and its threshold."""
-    found = effective_dlp_rules(PLATFORM, policies)
+def strictness_of(policies: PolicySet, groups: tuple[str, ...]) -> dict[str, tuple[int, float]]:
+    """Returns the rank of the tier and the threshold of each rule for members of `groups`."""
+    rules = effective_dlp_rules(PLATFORM, policies)
     strictness: dict[str, tuple[int, float]] = {}
 
     def add(each: DlpRule) -> None:
@@ -97,16 +97,16 @@ def held_to(policies: PolicySet, groups: tuple[str, ...]) -> dict[str, tuple[int
         tier = ACTION_TIERS.index(each.action_tier)
         strictness[each.id] = max(rank, tier), min(threshold, each.confidence_threshold)
 
-    for each in found.everyone.values():
+    for each in rules.everyone.values():
         add(each)
     for group in groups:
-        for each in found.groups.get(group, {}).values():
+        for each in rules.groups.get(group, {}).values():
             add(each)
     return strictness
 
 
 def weaker(one: dict[str, tuple[int, float]], other: dict[str, tuple[int, float]]) -> list[str]:
-    """Names the rules that `one` holds its users less strictly to than `other`."""
+    """Returns the names of the rules that are less strict in `one` than in `other`."""
     return [
         name
         for name, (rank, threshold) in other.items()
@@ -115,47 +115,49 @@ def weaker(one: dict[str, tuple[int, float]], other: dict[str, tuple[int, float]
 
 
 @given(tenants())
-def test_a_group_never_makes_anything_weaker(tenant: tuple[list[Any], OrgPolicy]) -> None:
+def test_a_group_never_makes_a_rule_weaker(tenant: tuple[list[Any], OrgPolicy]) -> None:
     policies = own(*tenant[0], policy=tenant[1])
-    nobody, one, both = (held_to(policies, GROUPS[:number]) for number in range(3))
-    assert weaker(one, nobody) == []
+    no_group, one, both = (strictness_of(policies, GROUPS[:number]) for number in range(3))
+    assert weaker(one, no_group) == []
     assert weaker(both, one) == []
 
 
 @given(tenants(), st.sampled_from([(), *((each,) for each in GROUPS), GROUPS]))
-def test_an_activated_bundle_never_makes_anything_weaker(
+def test_an_active_bundle_never_makes_a_rule_weaker(
     tenant: tuple[list[Any], OrgPolicy], groups: tuple[str, ...]
 ) -> None:
     entities, policy = tenant
     before = own(*entities, policy=policy)
     states = before.of_kind(compliance_bundle.STATE_KIND)
     active = replace(states.get("pci", BundleState("pci")), enabled=True)
-    # Activation enables the bundle's rules in bulk, the tenant's own among them.
+    # Activation enables all rules of the bundle, including the tenant's own.
     enabled = [
         replace(each, enabled=True) if getattr(each, "bundle_id", "") == "pci" else each
         for each in entities
     ]
     after = own(*enabled, active, policy=policy)
-    assert weaker(held_to(after, groups), held_to(before, groups)) == []
+    assert weaker(strictness_of(after, groups), strictness_of(before, groups)) == []
 
 
 @given(tenants(), st.sampled_from([(), GROUPS]))
-def test_a_framework_never_makes_anything_weaker(
+def test_a_framework_never_makes_a_rule_weaker(
     tenant: tuple[list[Any], OrgPolicy], groups: tuple[str, ...]
 ) -> None:
     entities, policy = tenant
     before = own(*entities, policy=replace(policy, gdpr=False))
     after = own(*entities, policy=replace(policy, gdpr=True))
-    assert weaker(held_to(after, groups), held_to(before, groups)) == []
+    assert weaker(strictness_of(after, groups), strictness_of(before, groups)) == []
 
 
 @given(tenants())
-def test_all_that_is_in_force_acts_and_is_the_tenants(tenant: tuple[list[Any], OrgPolicy]) -> None:
-    """Nothing that is disabled, of tier none, or of another definition is ever in force."""
+def test_rules_in_force_are_enabled_and_of_the_tenants_definition(
+    tenant: tuple[list[Any], OrgPolicy],
+) -> None:
+    """Rules that are disabled, have tier none, or are of another definition are not in force."""
     policies = own(*tenant[0], policy=tenant[1])
-    found = effective_dlp_rules(PLATFORM, policies)
+    effective = effective_dlp_rules(PLATFORM, policies)
     versions = compliance_bundle.all_bundles(PLATFORM, policies)
     other = {"mail", "key", "card"} - set(versions["pci"].defined_rules)
-    for rules in (found.everyone, *found.groups.values()):
+    for rules in (effective.everyone, *effective.groups.values()):
         assert all(each.enabled and each.action_tier != "none" for each in rules.values())
         assert not other & set(rules)

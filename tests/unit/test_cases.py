@@ -63,8 +63,8 @@ class TestComparing:
             {"redacted_text": None},
         ],
     )
-    def test_as_expected(self, expected: Mapping[str, Any]) -> None:
-        """A part of the response is enough. Lists must be complete, unless they have `...`."""
+    def test_a_response_may_have_more_than_is_expected(self, expected: Mapping[str, Any]) -> None:
+        """Lists must be complete, unless they contain `...`."""
         assert list(differences(expected, self.ACTUAL)) == []
 
     @pytest.mark.parametrize(
@@ -86,14 +86,13 @@ class TestComparing:
             ),
         ],
     )
-    def test_differences(
+    def test_a_difference_has_a_path_and_both_values(
         self, expected: Mapping[str, Any], difference: tuple[str, Any, Any]
     ) -> None:
-        """A difference has the path, the expected value and the actual value."""
         assert list(differences(expected, self.ACTUAL)) == [difference]
 
 
-class Scripted:
+class FixedTarget:
     """A target with a fixed response."""
 
     def __init__(self, answer: Mapping[str, Any] | CallFailed) -> None:
@@ -115,7 +114,7 @@ class Scripted:
         return self.answer
 
 
-def refused(code: str = "INVALID_ARGUMENT", *fields: str, unavailable: bool = False) -> CallFailed:
+def refusal(code: str = "INVALID_ARGUMENT", *fields: str, unavailable: bool = False) -> CallFailed:
     """Returns the error of a refused call."""
     return CallFailed(code, "no", [Violation(f, "bad") for f in fields], unavailable=unavailable)
 
@@ -126,52 +125,52 @@ class TestRunning:
     def result_of(self, case: Case, answer: Mapping[str, Any] | CallFailed) -> Any:
         """Returns the result of one case."""
         suite = Suite("S", "", Path("s.yaml"), (), (case,))
-        return run(suite, Scripted(answer)).results[0]
+        return run(suite, FixedTarget(answer)).results[0]
 
-    def test_passed(self) -> None:
-        """The response is as expected."""
+    def test_a_case_passes_if_the_response_is_as_expected(self) -> None:
         result = self.result_of(Case("n", "w", expect={"outcome": "ALLOW"}), {"outcome": "ALLOW"})
         assert result.passed
 
-    def test_error_as_expected(self) -> None:
-        """The error and one of its fields are as expected."""
+    def test_a_case_passes_if_the_error_is_as_expected(self) -> None:
+        """One of the fields of the error is enough."""
         case = Case("n", "w", error=ExpectedError("INVALID_ARGUMENT", "action"))
-        assert self.result_of(case, refused("INVALID_ARGUMENT", "tool", "action")).passed
+        assert self.result_of(case, refusal("INVALID_ARGUMENT", "tool", "action")).passed
 
     @pytest.mark.parametrize(
         ("answer", "difference"),
         [
-            (refused("TENANT_MISMATCH", "action"), ("error.code", "INVALID_ARGUMENT")),
-            (refused("INVALID_ARGUMENT", "tool"), ("error.field", "action")),
+            (refusal("TENANT_MISMATCH", "action"), ("error.code", "INVALID_ARGUMENT")),
+            (refusal("INVALID_ARGUMENT", "tool"), ("error.field", "action")),
             ({"outcome": "ALLOW"}, ("error", "INVALID_ARGUMENT")),
         ],
     )
-    def test_another_error(self, answer: Any, difference: tuple[str, str]) -> None:
-        """The result is another error, another field, or a decision."""
+    def test_a_case_fails_if_the_error_differs(
+        self, answer: Any, difference: tuple[str, str]
+    ) -> None:
+        """The result has another error, another field, or a decision."""
         result = self.result_of(
             Case("n", "w", error=ExpectedError("INVALID_ARGUMENT", "action")), answer
         )
         assert result.differences[0][:2] == difference
 
-    def test_an_unexpected_error(self) -> None:
-        """An error is a problem if a decision was expected."""
-        result = self.result_of(Case("n", "w", expect={}), refused())
+    def test_an_unexpected_error_is_a_problem(self) -> None:
+        result = self.result_of(Case("n", "w", expect={}), refusal())
         assert result.problem == "INVALID_ARGUMENT: no"
 
-    def test_an_unavailable_target(self) -> None:
-        """If the server does not answer, the run fails, and not the case."""
+    def test_an_unavailable_server_fails_the_run(self) -> None:
+        """The case has no result."""
         with pytest.raises(CallFailed):
-            self.result_of(Case("n", "w", expect={}), refused("UNAVAILABLE", unavailable=True))
+            self.result_of(Case("n", "w", expect={}), refusal("UNAVAILABLE", unavailable=True))
 
     def test_a_case_with_a_problem_is_not_run(self) -> None:
         """The case fails without a call."""
-        target = Scripted({})
+        target = FixedTarget({})
         suite = Suite("S", "", Path("s.yaml"), (), (Case("n", "w", problems=("typo",)),))
         assert run(suite, target).failures[0].problem == "typo"
         assert target.calls == []
 
-    def test_policies_are_removed(self, tmp_path: Path) -> None:
-        """Each suite has a new tenant, and its policies are removed afterwards."""
+    def test_the_policies_of_a_suite_are_removed_after_the_run(self, tmp_path: Path) -> None:
+        """Each suite has a new tenant."""
         suite = suite_of(
             tmp_path,
             "suite: My suite!\npolicies:\n"
@@ -181,7 +180,7 @@ class TestRunning:
             "  - {name: a, why: w, expect: {}}\n"
             "  - {name: b, why: w, tenant: other, request: {min_revision: 7}, expect: {}}\n",
         )
-        target = Scripted({})
+        target = FixedTarget({})
         run(suite, target)
         tenants = [tenant_id for tenant_id, _, _ in target.calls]
         assert tenants[0].startswith("test-my-suite-")
@@ -193,12 +192,10 @@ class TestRunning:
             ("DeleteStaticPolicy", {"id": "pol_1"}),
         ]
 
-    def test_policies_that_are_refused(self, tmp_path: Path) -> None:
-        """All cases of the suite fail, with the reason."""
-
-        class Refusing(Scripted):
+    def test_invalid_policies_fail_all_cases_of_the_suite(self, tmp_path: Path) -> None:
+        class RefusingTarget(FixedTarget):
             def administer(self, tenant_id: str, name: str, body: Mapping[str, Any]) -> Any:
-                raise refused("INVALID_PATTERN")
+                raise refusal("INVALID_PATTERN")
 
         suite = suite_of(
             tmp_path,
@@ -206,5 +203,5 @@ class TestRunning:
             "  static_policies: [{name: N, category: custom, pattern: '(', action: block}]\n"
             f"cases:{CASE}",
         )
-        (result,) = run(suite, Refusing({})).results
+        (result,) = run(suite, RefusingTarget({})).results
         assert result.problem == "the suite's policies were refused: no"

@@ -37,8 +37,7 @@ def suite_of(tmp_path: Path, text: str) -> Suite:
 class TestLoading:
     """Suites and their problems."""
 
-    def test_a_suite(self, tmp_path: Path) -> None:
-        """Policies become steps, in the order of the sections."""
+    def test_policies_become_steps_in_the_order_of_the_sections(self, tmp_path: Path) -> None:
         suite = suite_of(
             tmp_path,
             "suite: S\ndescription: D\npolicies:\n"
@@ -81,8 +80,8 @@ class TestLoading:
             ("x: !!python/object:os.system {}", "could not determine a constructor"),
         ],
     )
-    def test_refused_files(self, tmp_path: Path, text: str, message: str) -> None:
-        """A file that is not a suite is refused, with its problems."""
+    def test_an_invalid_file_is_refused(self, tmp_path: Path, text: str, message: str) -> None:
+        """The error has all problems of the file."""
         with pytest.raises(CasesUnreadable, match=message):
             suite_of(tmp_path, text)
 
@@ -112,31 +111,31 @@ class TestLoading:
             ("{name: n, why: w, before: [{tol: x}], expect: {}}", r"before\[0\].tol: unknown"),
         ],
     )
-    def test_a_case_with_a_problem(self, tmp_path: Path, entry: str, message: str) -> None:
-        """A problem of one case does not affect the others."""
+    def test_an_invalid_case_does_not_affect_other_cases(
+        self, tmp_path: Path, entry: str, message: str
+    ) -> None:
         suite = suite_of(tmp_path, f"suite: S\ncases:{CASE}  - {entry}\n")
         good, bad = suite.cases
         assert good.problems == ()
         with pytest.raises(AssertionError, match=message):
             raise AssertionError("; ".join(bad.problems))
 
-    def test_duplicate_names(self, tmp_path: Path) -> None:
-        """The second case with the same name has a problem."""
+    def test_a_duplicate_name_is_a_problem(self, tmp_path: Path) -> None:
+        """The second case with the name has the problem."""
         suite = suite_of(tmp_path, f"suite: S\ncases:{CASE}{CASE}")
         assert suite.cases[0].problems == ()
         assert suite.cases[1].problems == ("another case has the same name",)
 
-    def test_find(self, tmp_path: Path) -> None:
-        """A directory stands for all YAML files below it."""
+    def test_a_directory_stands_for_its_yaml_files(self, tmp_path: Path) -> None:
+        """This includes files in subdirectories."""
         for name in ("b.yaml", "a.yml", "note.txt", "deep/c.yaml"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text("")
-        found = [file.relative_to(tmp_path).as_posix() for file in find([tmp_path])]
-        assert found == ["a.yml", "b.yaml", "deep/c.yaml"]
+        files = [file.relative_to(tmp_path).as_posix() for file in find([tmp_path])]
+        assert files == ["a.yml", "b.yaml", "deep/c.yaml"]
         assert list(find([tmp_path / "note.txt"])) == [tmp_path / "note.txt"]
 
-    def test_find_nothing(self, tmp_path: Path) -> None:
-        """A path without cases is an error."""
+    def test_a_path_without_cases_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(CasesUnreadable, match="has no YAML files"):
             list(find([tmp_path]))
         with pytest.raises(CasesUnreadable, match="does not exist"):
@@ -157,15 +156,13 @@ class TestYaml:
             ("a: {b: [1, 2.5, true, null]}", {"a": {"b": [1, 2.5, True, None]}}),
         ],
     )
-    def test_values(self, text: str, value: Any) -> None:
-        """Dates are texts, and long texts have a short form."""
+    def test_dates_are_texts_and_repeat_makes_long_texts(self, text: str, value: Any) -> None:
         assert parse(text) == value
 
     @pytest.mark.parametrize(
         "text", ["!repeat x", "!repeat [x]", "!repeat [1, 2]", "!repeat [x, -1]"]
     )
-    def test_repeat_misused(self, text: str) -> None:
-        """An invalid `!repeat` is refused."""
+    def test_an_invalid_repeat_is_refused(self, text: str) -> None:
         with pytest.raises(Exception, match="repeat"):
             parse(text)
 
@@ -178,13 +175,13 @@ class TestYaml:
 class TestSchema:
     """The schema for editors."""
 
-    def test_up_to_date(self) -> None:
-        """The file matches the contracts; `python -m pdp.cases.schema` writes it."""
+    def test_the_schema_matches_the_contracts(self) -> None:
+        """`python -m pdp.cases.schema` writes the file."""
         assert FILE.read_text(encoding="utf-8") == render()
 
     @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
-    def test_shipped_suites(self, file: Path) -> None:
-        """It takes every suite that we ship, and each of their cases can be run."""
+    def test_the_schema_accepts_every_suite_of_the_project(self, file: Path) -> None:
+        """Each case of the suites can also be run."""
         suite = parse(file.read_text(encoding="utf-8"))
         assert schema_errors(suite, json.loads(FILE.read_text())) == []
         assert [case.problems for case in load(file).cases if case.problems] == []
@@ -200,18 +197,17 @@ class TestSchema:
             {"name": "n", "why": "w", "expect": {}, "extra": 1},
         ],
     )
-    def test_invalid_cases(self, case: Mapping[str, Any]) -> None:
-        """The schema refuses what `load` refuses."""
+    def test_the_schema_refuses_invalid_cases(self, case: Mapping[str, Any]) -> None:
+        """`load` refuses the same cases."""
         suite = {"suite": "S", "cases": [case]}
         assert schema_errors(suite, json.loads(FILE.read_text()))
 
-    def test_number_of_cases(self) -> None:
-        """At least 60 cases exist."""
+    def test_there_are_at_least_60_cases(self) -> None:
         assert sum(len(load(file).cases) for file in SHIPPED) >= 60
 
 
-def test_outcomes_of_the_schema() -> None:
-    """The outcomes are those of the engine, from weakest to strongest."""
+def test_the_schema_has_the_outcomes_of_the_engine() -> None:
+    """They are sorted from weakest to strongest."""
     expect = json.loads(FILE.read_text())["properties"]["cases"]["items"]["properties"]["expect"]
     assert expect["properties"]["outcome"]["enum"] == [outcome.name for outcome in Outcome]
     assert set(expect["properties"]) == {*Decision._fields, "allowed"} - {

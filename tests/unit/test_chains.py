@@ -89,16 +89,16 @@ def snapshot_of(policies: PolicySet, previous: Snapshot | None = None) -> Snapsh
 def test_invalid_conditions_are_refused(
     conditions: Mapping[str, Any], field: str, reason: str
 ) -> None:
-    with pytest.raises(InvalidArgument) as refused:
+    with pytest.raises(InvalidArgument) as caught:
         read_rule(conditions, BLOCK)
-    assert refused.value.violations == ((field, reason),)
+    assert caught.value.violations == ((field, reason),)
 
 
 @pytest.mark.parametrize("pattern", ["(?=x)", "(", "x{2000}", "a" * 1001, r"(x)\1"])
 def test_a_pattern_that_is_not_re2_is_refused_with_all_other_faults(pattern: str) -> None:
-    with pytest.raises(InvalidPattern) as refused:
+    with pytest.raises(InvalidPattern) as caught:
         read_rule({"content_regex": pattern, "foo": 1}, BLOCK, "rules[3].")
-    assert [each.field for each in refused.value.violations] == [
+    assert [each.field for each in caught.value.violations] == [
         "rules[3].conditions.content_regex",
         "rules[3].conditions.foo",
     ]
@@ -155,9 +155,9 @@ def test_a_pattern_that_is_not_re2_is_refused_with_all_other_faults(pattern: str
     ],
 )
 def test_invalid_actions_are_refused(action: Mapping[str, Any], field: str, reason: str) -> None:
-    with pytest.raises(InvalidArgument) as refused:
+    with pytest.raises(InvalidArgument) as caught:
         read_rule({}, action)
-    assert (field, reason) in refused.value.violations
+    assert (field, reason) in caught.value.violations
 
 
 def test_null_and_empty_fields_are_not_set() -> None:

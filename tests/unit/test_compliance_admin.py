@@ -44,8 +44,8 @@ class Node:
     async def rule(self, name: str = "Code") -> str:
         """Creates a rule of the tenant; returns its id."""
         draft = DlpRule("", name, "regex", "CODE", "redact", config_json={"pattern": "CODE"})
-        written = await self.rules.create("acme", "me", draft)
-        return written.value.value.rule.id
+        result = await self.rules.create("acme", "me", draft)
+        return result.value.value.rule.id
 
     async def revision(self) -> int:
         return await self.workspace.read(lambda reader: reader.revision())

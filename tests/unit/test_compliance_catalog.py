@@ -1,4 +1,4 @@
-"""The compliance bundles that ship with the product: their data, installing, releases."""
+"""The compliance bundles of the product: their data, installation and releases."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BUNDLES = compliance_bundles()
 RULES = [(each.bundle, rule) for each in BUNDLES for rule in each.rules]
 DETECTORS = catalog.detectors()
 
-# How each regulation names its clauses.
+# The form of clauses in each regulation.
 CLAUSES = {
     "ccpa": r"CCPA 1798\.140\((v|ae)\)\([12]\)\([A-L]\)",
     "eu_ai_act": r"EU AI Act Art\. \d+\(\d\)",
@@ -48,11 +48,11 @@ CLAUSES = {
 }
 
 
-def _named(each: tuple[ComplianceBundle, DlpRule]) -> str:
+def _name_of(each: tuple[ComplianceBundle, DlpRule]) -> str:
     return each[1].detector_name
 
 
-def test_every_regulation_has_its_bundle() -> None:
+def test_every_regulation_has_a_bundle() -> None:
     assert {each.bundle.key for each in BUNDLES} == set(CLAUSES)
     assert set(FRAMEWORK_BUNDLES.values()) <= set(CLAUSES)
 
@@ -69,64 +69,64 @@ def test_ids_and_names_are_unique_and_stable() -> None:
     ]
 
 
-@pytest.mark.parametrize("each", RULES, ids=map(_named, RULES))
-def test_a_rule_can_find_what_it_says(each: tuple[ComplianceBundle, DlpRule]) -> None:
+@pytest.mark.parametrize("each", RULES, ids=map(_name_of, RULES))
+def test_a_rule_can_match_and_has_a_valid_clause(each: tuple[ComplianceBundle, DlpRule]) -> None:
     bundle, rule = each
     detector = DETECTORS[rule.config_json["detector"]]
     assert rule.entity_type == detector.entity_type
-    assert rule.confidence_threshold <= detector.context_confidence, "else nothing ever counts"
+    assert rule.confidence_threshold <= detector.context_confidence, "otherwise no finding counts"
     assert rule.action_tier in set(ACTION_TIERS) - {"none"}
     assert re.fullmatch(CLAUSES[bundle.key], rule.clause), rule.clause
-    assert not rule.enabled, "it is in force where its bundle is"
+    assert not rule.enabled, "only its bundle puts it in force"
 
 
 @pytest.mark.parametrize("each", BUNDLES, ids=lambda each: each.bundle.key)
-def test_a_rule_is_in_a_definition_and_no_definition_is_as_the_one_before(
+def test_each_rule_is_in_a_definition_and_each_definition_differs_from_the_previous_one(
     each: SeededBundle,
 ) -> None:
-    defined = [set(definition["rule_ids"]) for definition in each.bundle.definitions]
-    assert set().union(*defined) == {rule.id for rule in each.rules}
-    assert all(one != other for one, other in pairwise(defined))
+    definitions = [set(definition["rule_ids"]) for definition in each.bundle.definitions]
+    assert set().union(*definitions) == {rule.id for rule in each.rules}
+    assert all(previous != following for previous, following in pairwise(definitions))
     assert all(definition["summary"] for definition in each.bundle.definitions)
     assert each.bundle.version == each.bundle.definitions[0]["version"]
 
 
 def test_two_bundles_can_be_upgraded() -> None:
-    found = [each.bundle.key for each in BUNDLES if each.bundle.upgrade_available]
-    assert found == ["hipaa", "pci_dss"]
+    upgradable = [each.bundle.key for each in BUNDLES if each.bundle.upgrade_available]
+    assert upgradable == ["hipaa", "pci_dss"]
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path}/pdp.db")
-    install_catalog(opened)
-    yield opened
-    opened.close()
+    new_store = open_store(f"sqlite:///{tmp_path}/pdp.db")
+    install_catalog(new_store)
+    yield new_store
+    new_store.close()
 
 
-def records(store: Store, kind: str) -> dict[str, StoredEntity]:
+def entities_of(store: Store, kind: str) -> dict[str, StoredEntity]:
     with store.read() as reader:
-        return {record.id: record for record in reader.list(kind, PLATFORM)}
+        return {entity.id: entity for entity in reader.list(kind, PLATFORM)}
 
 
-def test_all_are_installed(store: Store) -> None:
-    assert list(records(store, compliance_bundle.KIND)) == [each.bundle.id for each in BUNDLES]
-    assert {rule.id for _, rule in RULES} <= set(records(store, dlp_rule.KIND))
-    assert list(records(store, user_group.KIND)) == [each.id for each in user_groups()]
+def test_all_bundles_rules_and_groups_are_installed(store: Store) -> None:
+    assert list(entities_of(store, compliance_bundle.KIND)) == [each.bundle.id for each in BUNDLES]
+    assert {rule.id for _, rule in RULES} <= set(entities_of(store, dlp_rule.KIND))
+    assert list(entities_of(store, user_group.KIND)) == [each.id for each in user_groups()]
 
 
-def test_a_release_that_changes_nothing_writes_nothing(store: Store) -> None:
+def test_an_unchanged_release_writes_nothing(store: Store) -> None:
     with store.write() as transaction:
         installing.install_compliance_bundles(transaction)
         installing.install_user_groups(transaction)
         assert not transaction.new_changes
 
 
-def test_a_release_leaves_tenants_what_they_have(
+def test_a_new_definition_does_not_change_the_rules_of_tenants(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A definition that is added is an upgrade to come, and no rule of other kinds is touched."""
-    before = records(store, dlp_rule.KIND)
+    """A new definition is only offered as an upgrade, and other DLP rules do not change."""
+    before = entities_of(store, dlp_rule.KIND)
     pci = next(each for each in BUNDLES if each.bundle.key == "pci_dss")
     added = replace(pci.rules[0], id=str(UUID(int=1)), detector_name="PCI-DSS newest")
     newest = {"version": "2.0", "summary": "New", "rule_ids": [added.id]}
@@ -135,20 +135,18 @@ def test_a_release_leaves_tenants_what_they_have(
     monkeypatch.setattr(installing, "compliance_bundles", lambda: release)
     with store.write() as transaction:
         installing.install_compliance_bundles(transaction)
-    now = records(store, dlp_rule.KIND)
-    kept = {name for name, record in before.items() if not record.body["bundle_id"]}
-    assert set(now) == kept | {rule.id for rule in pci.rules} | {added.id}
-    platform = read_policies([*records(store, compliance_bundle.KIND).values(), *now.values()])
+    now = entities_of(store, dlp_rule.KIND)
+    other_rules = {name for name, rule in before.items() if not rule.body["bundle_id"]}
+    assert set(now) == other_rules | {rule.id for rule in pci.rules} | {added.id}
+    platform = read_policies([*entities_of(store, compliance_bundle.KIND).values(), *now.values()])
     own = PolicySet({compliance_bundle.STATE_KIND: {pci.bundle.id: BundleState(pci.bundle.id)}})
     assert added.id not in platform_rules(platform, own)
-    (found,) = platform.of_kind(compliance_bundle.KIND).values()
-    assert (found.version, found.latest_version) == ("1.0", "2.0")
+    (installed,) = platform.of_kind(compliance_bundle.KIND).values()
+    assert (installed.version, installed.latest_version) == ("1.0", "2.0")
 
 
 @pytest.mark.parametrize("field", ["since", "until"])
-def test_a_version_that_there_is_not_is_refused(
-    monkeypatch: pytest.MonkeyPatch, field: str
-) -> None:
+def test_an_unknown_version_is_refused(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
     rule: dict[str, Any] = {
         "key": "r",
         "name": "R",

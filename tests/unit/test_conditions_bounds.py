@@ -59,7 +59,7 @@ def test_conditions_can_be_nested_64_deep(nesting: str) -> None:
     ],
     ids=["bytes", "utf-8", "in", "list", "patterns"],
 )
-def test_size_bounds(most: str, too_much: str, reason: str) -> None:
+def test_a_condition_beyond_a_size_bound_is_refused(most: str, too_much: str, reason: str) -> None:
     compile_condition(most)
     assert refusal(too_much).violations == (("condition", f"line 1, {reason}"),)
 
@@ -134,7 +134,7 @@ def test_long_chains_do_not_count_as_nesting() -> None:
         ),
     ],
 )
-def test_warnings_about_parts_that_are_always_unknown(source: str, warning: str) -> None:
+def test_parts_that_are_always_unknown_cause_warnings(source: str, warning: str) -> None:
     condition = compile_condition(source)
     assert condition.warnings == (warning,)
 
@@ -155,5 +155,5 @@ def test_warnings_about_parts_that_are_always_unknown(source: str, warning: str)
         "NOT null",
     ],
 )
-def test_no_warnings_about_parts_that_can_be_known(source: str) -> None:
+def test_parts_that_can_be_known_cause_no_warnings(source: str) -> None:
     assert compile_condition(source).warnings == ()

@@ -104,6 +104,6 @@ def test_every_name_is_on_the_page_and_in_an_example() -> None:
 def test_the_first_example_and_its_message_are_real() -> None:
     rule: dict[str, Any] = json.loads(fenced("json")[0])["custom_rules"]
     assert compile_condition(rule["max_sensitivity_for_batch"]["condition"]).warnings == ()
-    with pytest.raises(InvalidCondition) as refused:
+    with pytest.raises(InvalidCondition) as caught:
         compile_condition("batch_size >")
-    assert refused.value.message + "\n" in fenced("")
+    assert caught.value.message + "\n" in fenced("")

@@ -13,9 +13,9 @@ from pdp.errors import InvalidArgument, InvalidCondition
 
 def refusal(source: str) -> InvalidCondition:
     """Returns the error that compiling `source` raises."""
-    with pytest.raises(InvalidCondition) as refused:
+    with pytest.raises(InvalidCondition) as caught:
         compile_condition(source)
-    return refused.value
+    return caught.value
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,9 @@ from tests.support.condition_tables import REQUEST, F, T, U, of, table
     ("hour('2026-02-26T24:00:00Z') = 0", U),
     ("hour('٢٠٢٦-02-26') = 0", U),
 )
-def test_calendar_and_clock(source: str, expected: Truth) -> None:
+def test_functions_of_calendar_and_clock_have_the_listed_results(
+    source: str, expected: Truth
+) -> None:
     assert of(source) is expected
 
 
@@ -54,7 +56,7 @@ def test_calendar_and_clock(source: str, expected: Truth) -> None:
     ("timestamp_diff(missing, timestamp) > 0", U),
     ("timestamp_diff(1, 2) = -1", U),
 )
-def test_timestamp_diff(source: str, expected: Truth) -> None:
+def test_differences_of_timestamps_have_the_listed_results(source: str, expected: Truth) -> None:
     assert of(source) is expected
 
 
@@ -110,7 +112,7 @@ def test_the_timestamp_is_compared_with_times_only(source: str, expected: Truth)
     ("contains(batch_size, 2)", U),
     ("contains(missing, 'x')", U),
 )
-def test_texts_and_lists(source: str, expected: Truth) -> None:
+def test_functions_of_texts_and_lists_have_the_listed_results(source: str, expected: Truth) -> None:
     assert of(source) is expected
 
 
@@ -157,7 +159,7 @@ def test_texts_and_lists(source: str, expected: Truth) -> None:
     ("count(missing) = 0", U),
     ("count(tags, missing) = 0", U),
 )
-def test_any_all_and_count(source: str, expected: Truth) -> None:
+def test_any_all_and_count_have_the_listed_results(source: str, expected: Truth) -> None:
     assert of(source) is expected
 
 
@@ -205,9 +207,9 @@ def test_a_time_without_a_date_is_unknown(seconds: float, timezone: str) -> None
     ["Europe/Nowhere", "", "../UTC", "/etc/localtime", "localtime", "Europe", "EUROPE\0", "Ä"],
 )
 def test_an_unknown_time_zone_is_refused(timezone: str) -> None:
-    with pytest.raises(InvalidArgument) as refused:
+    with pytest.raises(InvalidArgument) as caught:
         compile_condition("true", timezone)
-    (violation,) = refused.value.violations
+    (violation,) = caught.value.violations
     assert violation.field == "timezone"
     assert "there is no time zone" in violation.reason
 

@@ -53,8 +53,8 @@ def check(source: str, request: Request = REQUEST) -> None:
     """Compiles `source`, and evaluates it if it is a valid condition."""
     try:
         condition = compile_condition(source)
-    except InvalidCondition as refused:
-        check_refusal(refused)
+    except InvalidCondition as caught:
+        check_refusal(caught)
         return
     assert_harmless(condition.evaluate)
     truth = condition.evaluate(request)
@@ -74,19 +74,19 @@ def check_refusal(error: InvalidCondition) -> None:
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.sampled_from(WORDS), max_size=30).map(" ".join))
-def test_words_in_any_order(source: str) -> None:
+def test_words_in_any_order_are_compiled_or_refused(source: str) -> None:
     check(source)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.text(max_size=60) | st.text(st.sampled_from("ab'\"\\ .()[]=<>!%_-+*/,1e\n"), max_size=60))
-def test_any_text(source: str) -> None:
+def test_any_text_is_compiled_or_refused(source: str) -> None:
     check(source)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(condition=conditions, document=documents, data=st.data())
-def test_conditions_with_parts_removed_doubled_and_replaced(
+def test_changed_conditions_are_compiled_or_refused(
     condition: Any, document: Mapping[str, Any], data: st.DataObject
 ) -> None:
     source = source_of(condition)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     ("has(context.name)", T),
     ("NOT has(missing)", T),
 )
-def test_null_and_has(source: str, expected: Truth) -> None:
+def test_conditions_with_null_and_has_have_the_listed_results(source: str, expected: Truth) -> None:
     assert of(source) is expected
 
 
@@ -73,7 +73,7 @@ def test_null_and_has(source: str, expected: Truth) -> None:
     ("tags + tags = tags", U),
     ("9007199254740992 + 1 = 9007199254740992", T),
 )
-def test_arithmetic(source: str, expected: Truth) -> None:
+def test_arithmetic_conditions_have_the_listed_results(source: str, expected: Truth) -> None:
     assert of(source) is expected
 
 
@@ -98,7 +98,7 @@ def test_arithmetic(source: str, expected: Truth) -> None:
     ("order_by OR flag", T),
     ("flag AND NOT (missing AND off)", T),
 )
-def test_logic_and_its_precedence(source: str, expected: Truth) -> None:
+def test_logical_operators_have_the_listed_precedence(source: str, expected: Truth) -> None:
     assert of(source) is expected
 
 
@@ -109,7 +109,7 @@ OR = {(T, T): T, (T, F): T, (T, U): T, (F, F): F, (F, U): U, (U, U): U}
 
 @pytest.mark.parametrize("left", TRUTHS)
 @pytest.mark.parametrize("right", TRUTHS)
-def test_three_valued_truth_tables(left: str, right: str) -> None:
+def test_logic_follows_the_three_valued_truth_tables(left: str, right: str) -> None:
     pair = (TRUTHS[left], TRUTHS[right])
     assert of(f"{left} AND {right}") is AND.get(pair, AND.get(pair[::-1]))
     assert of(f"{left} OR {right}") is OR.get(pair, OR.get(pair[::-1]))
@@ -159,7 +159,7 @@ def test_chains_are_evaluated_from_left_to_right(operator: str, third: str) -> N
     ("batch_size.deeper = 1", U),
     ("Batch_size = 200", U),
 )
-def test_names(source: str, expected: Truth) -> None:
+def test_conditions_with_names_have_the_listed_results(source: str, expected: Truth) -> None:
     assert of(source) is expected
 
 

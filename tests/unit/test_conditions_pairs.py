@@ -78,25 +78,25 @@ def assert_value_agrees(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize("operator", ["=", "!=", "<", "<=", ">", ">=", "in", "not in"])
-def test_comparisons_of_all_pairs(operator: str) -> None:
+def test_comparisons_of_all_pairs_agree_with_the_reference(operator: str) -> None:
     for left, right in product(OPERANDS, OPERANDS):
         assert_agrees((operator, left, right))
 
 
 @pytest.mark.parametrize("operator", ["+", "-", "*", "/", "%"])
-def test_arithmetic_on_all_pairs(operator: str) -> None:
+def test_arithmetic_on_all_pairs_agrees_with_the_reference(operator: str) -> None:
     for left, right in product(OPERANDS, OPERANDS):
         assert_value_agrees((operator, left, right))
 
 
 @pytest.mark.parametrize("function", ["contains", "starts_with", "ends_with", "any", "all"])
-def test_boolean_functions_of_all_pairs(function: str) -> None:
+def test_boolean_functions_of_all_pairs_agree_with_the_reference(function: str) -> None:
     for left, right in product(OPERANDS, OPERANDS):
         assert_agrees(("call", function, left, right))
 
 
 @pytest.mark.parametrize("function", ["count", "timestamp_diff"])
-def test_numeric_functions_of_all_pairs(function: str) -> None:
+def test_numeric_functions_of_all_pairs_agree_with_the_reference(function: str) -> None:
     for left, right in product(OPERANDS, OPERANDS):
         assert_value_agrees(("call", function, left, right))
 
@@ -104,26 +104,26 @@ def test_numeric_functions_of_all_pairs(function: str) -> None:
 @pytest.mark.parametrize(
     "function", ["hour", "minute", "day_of_week", "date", "length", "lower", "upper", "count"]
 )
-def test_functions_of_all_operands(function: str) -> None:
+def test_functions_of_all_operands_agree_with_the_reference(function: str) -> None:
     for operand in OPERANDS:
         assert_value_agrees(("call", function, operand))
 
 
 @pytest.mark.parametrize("function", ["any", "all"])
-def test_any_and_all_of_all_operands(function: str) -> None:
+def test_any_and_all_of_all_operands_agree_with_the_reference(function: str) -> None:
     for operand in OPERANDS:
         assert_agrees(("call", function, operand))
 
 
 @pytest.mark.parametrize("operator", ["is null", "is not null"])
-def test_presence_of_all_operands(operator: str) -> None:
+def test_presence_of_all_operands_agrees_with_the_reference(operator: str) -> None:
     for operand in OPERANDS:
         assert_agrees((operator, operand))
         if operand[0] == "name":
             assert_agrees(("call", "has", operand))
 
 
-def test_negatives_and_patterns_of_all_operands() -> None:
+def test_negatives_and_patterns_of_all_operands_agree_with_the_reference() -> None:
     for operand in OPERANDS:
         assert_value_agrees(("negative", operand))
         for operator, pattern in product(("like", "not like"), ("a", "a%", "%a", "%a%", "_", "")):
@@ -131,18 +131,18 @@ def test_negatives_and_patterns_of_all_operands() -> None:
         assert_agrees(("matches", operand, "^[ab]$"))
 
 
-def test_membership_in_lists_of_all_types() -> None:
+def test_membership_in_lists_of_all_types_agrees_with_the_reference() -> None:
     for value, item in product(OPERANDS, OPERANDS):
         assert_agrees(("in", value, ("text", "b"), item))
 
 
-def test_between_with_bounds_of_all_types() -> None:
+def test_between_with_bounds_of_all_types_agrees_with_the_reference() -> None:
     few = (*OPERANDS[:6], *LITERALS[2:5], TIMESTAMP, ("name", "day"))
     for value, low, high in product(few, few, few):
         assert_agrees(("between", value, low, high))
 
 
-def test_logic_of_all_pairs() -> None:
+def test_logic_of_all_pairs_agrees_with_the_reference() -> None:
     truths = [("name", "yes"), ("boolean", False), ("name", "missing"), ("name", "a"), COMPUTED[2]]
     for operator, left, right in product(("and", "or"), truths, truths):
         assert_agrees((operator, left, right))

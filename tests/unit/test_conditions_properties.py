@@ -39,9 +39,9 @@ def test_compiled_and_reference_agree(
     source = source_of(condition)
     try:
         compiled = compile_condition(source, timezone)
-    except InvalidCondition as refused:
+    except InvalidCondition as caught:
         # The only error that random conditions have: a text or a number instead of a condition.
-        if "true or false" not in refused.message:
+        if "true or false" not in caught.message:
             raise
         return
     assert_harmless(compiled.evaluate)

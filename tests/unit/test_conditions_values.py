@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     ("batch_size > 100 AND target.sensitivity_level >= 3", T),
     ("hour(timestamp) < 6 OR hour(timestamp) > 22", T),
 )
-def test_the_conditions_of_the_api_examples(source: str, expected: Truth) -> None:
+def test_the_conditions_of_the_api_examples_have_the_listed_results(
+    source: str, expected: Truth
+) -> None:
     assert of(source) is expected
 
 
@@ -55,7 +57,7 @@ def test_the_conditions_of_the_api_examples(source: str, expected: Truth) -> Non
     ("(batch_size > 100) = flag", T),
     ("(missing > 100) = flag", U),
 )
-def test_comparisons(source: str, expected: Truth) -> None:
+def test_comparisons_have_the_listed_results(source: str, expected: Truth) -> None:
     assert of(source) is expected
 
 
@@ -77,7 +79,7 @@ def test_comparisons(source: str, expected: Truth) -> None:
     ("'2026-02-26' BETWEEN timestamp AND timestamp", F),
     ("(timestamp > day) BETWEEN true AND true", U),
 )
-def test_between(source: str, expected: Truth) -> None:
+def test_conditions_with_between_have_the_listed_results(source: str, expected: Truth) -> None:
     assert of(source) is expected
 
 
@@ -116,7 +118,7 @@ def test_between(source: str, expected: Truth) -> None:
     ("timestamp IN ('2026-02-26')", U),
     ("tool IN ('a', timestamp)", U),
 )
-def test_in(source: str, expected: Truth) -> None:
+def test_conditions_with_in_have_the_listed_results(source: str, expected: Truth) -> None:
     assert of(source) is expected
 
 
@@ -153,7 +155,7 @@ def test_in(source: str, expected: Truth) -> None:
     ("missing LIKE '%'", U),
     ("missing NOT LIKE '%'", U),
 )
-def test_like(source: str, expected: Truth) -> None:
+def test_conditions_with_like_have_the_listed_results(source: str, expected: Truth) -> None:
     assert of(source) is expected
 
 
@@ -168,5 +170,5 @@ def test_like(source: str, expected: Truth) -> None:
     (r"tool MATCHES '\bfile'", F),
     (r"'a file' MATCHES '\bfile\b'", T),
 )
-def test_matches(source: str, expected: Truth) -> None:
+def test_conditions_with_matches_have_the_listed_results(source: str, expected: Truth) -> None:
     assert of(source) is expected

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Removes the settings of the person that runs the tests."""
+    """Removes the settings of the user who runs the tests."""
     for name in list(os.environ):
         if name.startswith("PDP_"):
             monkeypatch.delenv(name)
 
 
-def test_defaults() -> None:
-    """The defaults are safe: loopback, and credentials required."""
+def test_the_defaults_are_safe() -> None:
+    """They are loopback addresses and required credentials."""
     settings = load({})
     assert settings.grpc_listen == "127.0.0.1:50051"
     assert settings.http_listen == "127.0.0.1:8080"
@@ -33,8 +33,9 @@ def test_defaults() -> None:
     assert settings.log_level == "info"
 
 
-def test_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Precedence: flag, environment, file, default."""
+def test_flags_override_the_environment_which_overrides_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "pdp.toml"
     file.write_text('grpc_listen = "127.0.0.1:1"\nhttp_listen = "127.0.0.1:1"\nworkers = 2\n')
     monkeypatch.setenv("PDP_GRPC_LISTEN", "127.0.0.1:2")
@@ -47,16 +48,16 @@ def test_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
-def test_every_setting_is_described(name: str) -> None:
-    """Each has a description for `--help`."""
+def test_every_setting_has_a_description(name: str) -> None:
+    """`--help` shows it."""
     assert (Settings.model_fields[name].description or "").endswith(".")
 
 
-def test_database_url_beats_the_directory() -> None:
+def test_the_database_url_overrides_the_directory() -> None:
     """The data directory holds the database only if no URL is set."""
     assert load({"data_dir": "/data"}).store_url == "sqlite:////data/pdp.db"
-    named = load({"data_dir": "/data", "database_url": "sqlite:///x.db"})
-    assert named.store_url == "sqlite:///x.db"
+    settings = load({"data_dir": "/data", "database_url": "sqlite:///x.db"})
+    assert settings.store_url == "sqlite:///x.db"
 
 
 @pytest.mark.parametrize(
@@ -68,10 +69,10 @@ def test_database_url_beats_the_directory() -> None:
         ("audit_mode", "ASYNC", "async"),
     ],
 )
-def test_enumerations_in_any_case(
+def test_enumerations_are_accepted_in_any_case(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
 ) -> None:
-    """Enumerations accept upper and lower case, from each source."""
+    """Every source accepts them."""
     assert getattr(load({name: value}), name) == expected
     file = tmp_path / "pdp.toml"
     file.write_text(f'{name} = "{value}"')
@@ -101,11 +102,11 @@ REFUSED = [
     ("database_url", "foo", "'foo' is not a URL. Use sqlite:///PATH."),
     ("audit_url", "audit.db", "'audit.db' is not a URL. Use sqlite:///PATH."),
 ]
-"""Settings with a value that is refused, and the message."""
+"""Settings with an invalid value, and the message."""
 
 
 @pytest.mark.parametrize(("name", "value", "message"), REFUSED)
-def test_refused_values(
+def test_an_invalid_value_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
     """The message names the variable and the source, and says what to do."""
@@ -120,10 +121,10 @@ def test_refused_values(
 
 
 def refusal(flags: dict[str, Any], file: Path | None = None) -> str:
-    """Returns the message for settings that are refused."""
-    with pytest.raises(ConfigError) as refused:
+    """Returns the message for invalid settings."""
+    with pytest.raises(ConfigError) as caught:
         load(flags, file)
-    return refused.value.message
+    return caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -141,15 +142,17 @@ def refusal(flags: dict[str, Any], file: Path | None = None) -> str:
         ("a = 1\nb = c", "--config: {} is not valid TOML (at line 2, column 5). Correct it."),
     ],
 )
-def test_refused_files(tmp_path: Path, text: str, message: str) -> None:
-    """A file with an unknown key, with a value of another type, or that is not TOML, is refused."""
+def test_an_invalid_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    """It has an unknown key or a value of another type, or it is not TOML."""
     file = tmp_path / "pdp.toml"
     file.write_text(text)
     assert refusal({}, file).startswith(message.format(file))
 
 
-def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file without text, or without permission, is refused."""
+def test_a_file_that_cannot_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not text, or the process has no permission to read it."""
     file = tmp_path / "pdp.toml"
     file.write_bytes(b'data_dir = "\xff"')
     assert refusal({}, file) == f"--config: {file} is not UTF-8 text. Save it as UTF-8."
@@ -163,12 +166,11 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
 
 
-def test_an_unknown_name() -> None:
-    """A name that is not a setting is refused."""
+def test_an_unknown_setting_is_refused() -> None:
     assert refusal({"colour": "red"}).startswith("colour: no such setting.")
 
 
-def test_a_long_value_is_cut() -> None:
+def test_a_long_value_is_truncated_in_the_message() -> None:
     """A message shows at most 100 characters of a value."""
     message = refusal({"workers": "9" * 10_000})
     assert message.startswith("PDP_WORKERS (--workers): '999")
@@ -176,14 +178,12 @@ def test_a_long_value_is_cut() -> None:
     assert len(message) < 200
 
 
-def test_missing_file(tmp_path: Path) -> None:
-    """The file must exist."""
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not exist"):
         load({}, tmp_path / "missing.toml")
 
 
-def test_all_faults_at_once() -> None:
-    """One message explains all settings that are refused."""
+def test_one_message_names_all_invalid_settings() -> None:
     with pytest.raises(ConfigError, match=r"PDP_AUTH.*PDP_WORKERS|PDP_WORKERS.*PDP_AUTH"):
         load({"auth": "none", "workers": "0"})
 
@@ -196,16 +196,16 @@ def test_all_faults_at_once() -> None:
         ("localhost:0", ("localhost", 0)),
     ],
 )
-def test_addresses(address: str, parts: tuple[str, int]) -> None:
-    """Host and port, with brackets around IPv6."""
+def test_an_address_has_a_host_and_a_port(address: str, parts: tuple[str, int]) -> None:
+    """IPv6 hosts have brackets."""
     assert split_address(address) == parts
 
 
 @pytest.mark.parametrize(
     "address", ["", "8080", "localhost", ":8080", "host:", "host:65536", "h:x"]
 )
-def test_malformed_addresses(address: str) -> None:
-    """Any other form is refused, and the message shows the forms."""
+def test_a_malformed_address_is_refused(address: str) -> None:
+    """The message shows the valid forms."""
     with pytest.raises(ConfigError, match="Use HOST:PORT or unix:PATH"):
         split_address(address)
 
@@ -225,21 +225,20 @@ def test_malformed_addresses(address: str) -> None:
         ("localhost.example.com:1", False),
     ],
 )
-def test_loopback(address: str, expected: bool) -> None:
-    """Only this machine can reach a loopback address."""
+def test_only_loopback_addresses_count_as_loopback(address: str, expected: bool) -> None:
+    """Only this machine can reach them."""
     assert is_loopback(address) is expected
 
 
 @pytest.mark.parametrize("field", ["grpc_listen", "http_listen"])
-def test_development_mode_needs_loopback(field: str) -> None:
-    """If every caller is an admin, other machines must not reach the server."""
+def test_development_mode_requires_loopback_addresses(field: str) -> None:
+    """Every caller is an admin, so other machines must not reach the server."""
     check_auth(load({"auth": "dev"}))
     with pytest.raises(ConfigError, match=f"^PDP_{field.upper()}: 0.0.0.0:1 is not a loopback"):
         check_auth(load({"auth": "dev", field: "0.0.0.0:1"}))
 
 
-def test_credentials_are_required_anywhere() -> None:
-    """With credentials required, other machines may reach the server."""
+def test_with_required_credentials_any_address_is_allowed() -> None:
     check_auth(load({"auth": "required", "grpc_listen": "0.0.0.0:1", "http_listen": "[::]:1"}))
 
 
@@ -257,8 +256,8 @@ TOKENS = {"jwt_issuer": "https://id.example", "jwt_audience": "pdp", "jwt_jwks":
         ({"clients_file": "clients.toml"}, "PDP_TLS_CLIENT_CA_FILE"),
     ],
 )
-def test_incomplete_credentials(changes: dict[str, Any], message: str) -> None:
-    """Settings that would accept tokens or certificates of others are refused."""
+def test_incomplete_credential_settings_are_refused(changes: dict[str, Any], message: str) -> None:
+    """They would accept tokens or certificates of others."""
     check_auth(load({"auth": "required", **TOKENS}))
     with pytest.raises(ConfigError, match=message):
         check_auth(load({"auth": "required", **TOKENS, **changes}))

@@ -28,21 +28,21 @@ class Models:
     def __init__(self) -> None:
         self.requests: list[frozenset[EntityLabel]] = []
 
-    def available(self, wanted: Collection[EntityLabel]) -> Mapping[EntityLabel, str]:
+    def available(self, labels: Collection[EntityLabel]) -> Mapping[EntityLabel, str]:
         return {}
 
     async def find(
-        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[EntityLabel]
+        self, texts: Sequence[tuple[str | None, str]], labels: Collection[EntityLabel]
     ) -> NerFindings:
-        self.requests.append(frozenset(wanted))
+        self.requests.append(frozenset(labels))
         entities = [
             NamedEntity(each, 0.8, text.index("Ann"), text.index("Ann") + 3, path)
-            for each in wanted
+            for each in labels
             for path, text in texts
             if "Ann" in text and each.name != "SECRET"
         ]
         return NerFindings(
-            tuple(entities), {each: "unknown" for each in wanted if each.name == "SECRET"}
+            tuple(entities), {each: "unknown" for each in labels if each.name == "SECRET"}
         )
 
 

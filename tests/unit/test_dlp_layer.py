@@ -34,7 +34,7 @@ NO_FRAMEWORKS = OrgPolicy(gdpr=False, ai_act=False)
 
 
 class TestPlatformRules:
-    def test_they_are_in_force_for_every_tenant(self) -> None:
+    def test_platform_rules_are_in_force_for_every_tenant(self) -> None:
         decision = judged(tenant_of(policies([rule("cards", "card")])), f"pay {CARD}")
         assert decision.outcome is Outcome.REDACT
         assert decision.redacted_text == "pay [REDACTED]"
@@ -49,7 +49,9 @@ class TestPlatformRules:
             (DlpCustomisation("cards", confidence_threshold=1.0), Outcome.REDACT),
         ],
     )
-    def test_a_tenant_can_customise_them(self, change: DlpCustomisation, outcome: Outcome) -> None:
+    def test_a_tenant_can_customise_platform_rules(
+        self, change: DlpCustomisation, outcome: Outcome
+    ) -> None:
         shipped = policies([rule("cards", "card")])
         decision = judged(tenant_of(shipped, policies(customisations=[change])), CARD)
         assert decision.outcome is outcome

@@ -1,4 +1,4 @@
-"""Decisions in this process: `pdp.Engine`."""
+"""The embedded engine, `pdp.Engine`: requests, decisions and opening."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ATTACK = "1 UNION SELECT password FROM users"
 
 
 def nested(depth: int) -> dict[str, Any]:
-    """Returns arguments nested so deep."""
+    """Returns arguments with `depth` levels."""
     value: dict[str, Any] = {}
     for _ in range(depth - 1):
         value = {"a": value}
@@ -32,33 +32,31 @@ def nested(depth: int) -> dict[str, Any]:
 
 
 class TestPackage:
-    """What `import pdp` gives."""
+    """The public names of the package `pdp`."""
 
-    def test_import_costs_nothing(self) -> None:
-        """Nothing is loaded before it is asked for."""
+    def test_the_import_loads_no_modules(self) -> None:
+        """A module is loaded when one of its names is used."""
         code = "import sys, pdp; print([name for name in sys.modules if name.startswith('pdp.')])"
         output = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
         assert output.stdout.strip() == b"[]"
 
-    def test_engine_needs_no_server(self) -> None:
-        """Who decides in-process does not load gRPC or the HTTP server."""
+    def test_the_engine_does_not_load_a_server(self) -> None:
+        """An embedded engine needs neither gRPC nor the HTTP server."""
         code = "import sys; from pdp import Engine; print({'grpc', 'uvicorn'} & set(sys.modules))"
         output = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
         assert output.stdout.strip() == b"set()"
 
     @pytest.mark.parametrize("name", sorted(set(pdp.__all__) - {"__version__"}))
-    def test_every_name_is_there(self, name: str) -> None:
-        """All that is listed can be had."""
+    def test_every_public_name_can_be_imported(self, name: str) -> None:
         assert getattr(pdp, name).__name__ == name
         assert name in dir(pdp)
 
-    def test_unknown_names(self) -> None:
-        """A name that is not listed is an AttributeError, as of any module."""
+    def test_an_unknown_name_is_an_attribute_error(self) -> None:
         with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
-            _ = pdp.Nothing  # type: ignore[attr-defined] # a checker refuses it, too
+            _ = pdp.Nothing  # type: ignore[attr-defined] # mypy refuses it too
 
-    def test_fields_of_a_request_are_keywords(self) -> None:
-        """The keywords of `decide` are fields of `Request`, but for what the engine fills in."""
+    def test_the_fields_of_a_request_are_the_keywords_of_decide(self) -> None:
+        """The engine sets the other fields itself."""
         assert set(RequestFields.__annotations__) == set(Request._fields) - {
             "usage_snapshot",
             "ner",
@@ -66,10 +64,9 @@ class TestPackage:
 
 
 class TestDecide:
-    """What a decision is made from."""
+    """Requests, and the decisions on them."""
 
-    def test_three_ways_to_ask(self, engine: Engine) -> None:
-        """Keywords, a Request and a mapping are the same request."""
+    def test_keywords_a_request_and_a_mapping_are_equivalent(self, engine: Engine) -> None:
         decisions = [
             engine.decide(text=ATTACK, tenant_id="acme", request_id="r"),
             engine.decide(Request(text=ATTACK, tenant_id="acme", request_id="r")),
@@ -82,37 +79,34 @@ class TestDecide:
             assert decision._replace(decision_id="") == decisions[0]._replace(decision_id="")
 
     @pytest.mark.parametrize("request_", [Request(text="hi"), {"content": {"text": "hi"}}])
-    def test_keywords_on_top(self, engine: Engine, request_: Any) -> None:
-        """Keywords replace fields of a request."""
+    def test_keywords_replace_fields_of_a_request(self, engine: Engine, request_: Any) -> None:
         assert engine.decide(request_, text=ATTACK).outcome is Outcome.BLOCK
 
-    def test_nothing_to_judge(self, engine: Engine) -> None:
-        """An empty request is allowed, as over the wire."""
+    def test_an_empty_request_is_allowed(self, engine: Engine) -> None:
+        """It is also allowed over gRPC and HTTP."""
         assert engine.decide().outcome is Outcome.ALLOW
 
-    def test_ids(self, engine: Engine) -> None:
-        """Each decision has an id of its own; a request without one gets one."""
+    def test_each_decision_has_its_own_id(self, engine: Engine) -> None:
+        """A request without an id gets one."""
         first, second = engine.decide(), engine.decide()
         assert first.decision_id != second.decision_id
         assert first.request_id
         assert engine.decide(request_id="mine").request_id == "mine"
 
     def test_arguments_are_scanned(self, engine: Engine) -> None:
-        """Strings in the arguments are judged like the text."""
+        """Strings in the arguments are scanned like the text."""
         decision = engine.decide(tool="run", arguments={"a": [{"sql": ATTACK}, ("x",)]})
         assert decision.outcome is Outcome.BLOCK
 
-    def test_explain(self, engine: Engine) -> None:
-        """The trace is there when it is asked for."""
+    def test_a_trace_is_returned_only_on_request(self, engine: Engine) -> None:
         assert engine.decide(explain=True).trace
         assert not engine.decide().trace
 
-    def test_revision(self, engine: Engine) -> None:
-        """A decision names the revision that it was made on."""
+    def test_a_decision_has_the_revision_of_its_policies(self, engine: Engine) -> None:
         assert engine.decide().revision == engine.revision > 0
 
     @pytest.mark.parametrize(
-        ("fields", "at_fault"),
+        ("fields", "invalid_field"),
         [
             ({"action": "Database:table:drop"}, "action"),
             ({"tenant_id": "my tenant"}, "tenant_id"),
@@ -132,57 +126,58 @@ class TestDecide:
             ({"timestamp": float("nan")}, "timestamp"),
         ],
     )
-    def test_bounds(self, engine: Engine, fields: dict[str, Any], at_fault: str) -> None:
-        """A request that the contract refuses is refused here, by the same name."""
+    def test_an_invalid_request_is_refused(
+        self, engine: Engine, fields: dict[str, Any], invalid_field: str
+    ) -> None:
+        """The error names the field as in the contract."""
         with pytest.raises(InvalidArgument) as caught:
             engine.decide(**fields)
-        assert at_fault in [violation.field for violation in caught.value.violations]
+        assert invalid_field in [violation.field for violation in caught.value.violations]
 
-    def test_bounds_of_a_mapping(self, engine: Engine) -> None:
-        """A misspelt field is refused, not left out."""
+    def test_an_unknown_field_of_a_mapping_is_refused(self, engine: Engine) -> None:
+        """A misspelt field is not ignored."""
         with pytest.raises(InvalidArgument, match="contnet: unknown field"):
             engine.decide({"contnet": {"text": ATTACK}})
 
-    def test_the_deepest_arguments(self, engine: Engine) -> None:
-        """32 deep is allowed."""
+    def test_arguments_can_be_nested_32_deep(self, engine: Engine) -> None:
         assert engine.decide(arguments=nested(32)).outcome is Outcome.ALLOW
 
-    def test_a_text_by_itself_is_no_request(self, engine: Engine) -> None:
-        """The likeliest mistake is answered with what to say instead."""
-        wrong: Any = "hello"
+    def test_a_text_instead_of_a_request_is_a_type_error(self, engine: Engine) -> None:
+        """It is the most likely mistake, so the message says what to write instead."""
+        text: Any = "hello"
         with pytest.raises(TypeError, match=r"not str; for a text say text=…"):
-            engine.decide(wrong)
+            engine.decide(text)
 
-    def test_unknown_keywords(self, engine: Engine) -> None:
-        """A misspelt keyword is a TypeError, as of any function."""
+    def test_an_unknown_keyword_is_a_type_error(self, engine: Engine) -> None:
         with pytest.raises(TypeError):
-            engine.decide(txt=ATTACK)  # type: ignore[call-arg] # the point
+            engine.decide(txt=ATTACK)  # type: ignore[call-arg] # invalid on purpose
 
 
 class TestOpening:
-    """How a store is found, and what makes it unusable."""
+    """Opening an engine: its store and its risk file."""
 
     @pytest.mark.parametrize("url", ["nonsense", "sqlite:///", "mysql://host/db"])
-    def test_unusable_addresses(self, url: str) -> None:
-        """What is no address of a store is refused with what to write."""
+    def test_an_invalid_url_is_refused(self, url: str) -> None:
+        """The message shows a valid URL."""
         with pytest.raises(ConfigError, match="sqlite:///"):
             Engine.open(url)
 
-    def test_the_environment(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Without an address it is the server's."""
+    def test_the_default_url_is_that_of_the_server(
+        self, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is read from the environment."""
         Engine.open(url).close()
         monkeypatch.setenv("PDP_DATABASE_URL", url)
         with Engine.open() as engine:
             assert engine.decide(text=ATTACK).outcome is Outcome.BLOCK
 
-    def test_risk_file(self, url: str, tmp_path: Path) -> None:
-        """Risk points can be replaced."""
+    def test_a_risk_file_replaces_risk_points(self, url: str, tmp_path: Path) -> None:
         file = tmp_path / "risk.toml"
         file.write_text("[severity]\ncritical = 77\nmedium = 1\nlow = 1\n[dlp]\nlog_only = 7\n")
         with Engine.open(url, risk_file=file) as engine:
             assert engine.decide(text=ATTACK).risk.score == 77
-            logged = engine.decide(text="Write to ann.miller@corp-mail.com, please.")
-            assert logged.risk.score == 7
+            decision = engine.decide(text="Write to ann.miller@corp-mail.com, please.")
+            assert decision.risk.score == 7
 
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -199,29 +194,31 @@ class TestOpening:
             ("not toml", "cannot be read"),
         ],
     )
-    def test_bad_risk_files(self, url: str, tmp_path: Path, text: str, message: str) -> None:
-        """A risk file with a fault is refused, before the store is opened."""
+    def test_an_invalid_risk_file_is_refused(
+        self, url: str, tmp_path: Path, text: str, message: str
+    ) -> None:
+        """It is read before the store is opened."""
         file = tmp_path / "risk.toml"
         file.write_text(text)
         with pytest.raises(ConfigError, match=message):
             Engine.open(url, risk_file=file)
         assert not (tmp_path / "pdp.db").exists()
 
-    def test_the_catalog_is_there(self, engine: Engine, url: str) -> None:
-        """A new store has this release's system policies."""
+    def test_a_new_store_has_the_system_policies_of_the_release(
+        self, engine: Engine, url: str
+    ) -> None:
         store = open_store(url)
         with store.read() as reader:
-            policies = [record.body for record in reader.list(KIND, PLATFORM)]
+            policies = [entity.body for entity in reader.list(KIND, PLATFORM)]
         store.close()
         assert len(policies) >= 40
-        held = engine._policies._publisher.platform.policies.of_kind(KIND)
+        compiled = engine._policies._publisher.platform.policies.of_kind(KIND)
         assert {each["id"]: each for each in policies} == {
-            policy_id: body_of(policy) for policy_id, policy in held.items()
+            policy_id: body_of(policy) for policy_id, policy in compiled.items()
         }
 
 
-def test_documented() -> None:
-    """Every public member says what it does."""
+def test_every_public_member_has_a_docstring() -> None:
     for name, member in inspect.getmembers(Engine):
         if not name.startswith("_"):
             assert inspect.getdoc(member), name

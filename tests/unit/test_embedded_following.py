@@ -1,4 +1,4 @@
-"""The engine in this process, beside others who write, and without its store."""
+"""The embedded engine with other writers, and without its store."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ATTACK = "1 UNION SELECT password FROM users"
 
 
 def block(local: LocalClient, tenant_id: str, word: str) -> int:
-    """Blocks a word for a tenant; returns the revision that it is in force from."""
+    """Blocks a word for a tenant; returns the revision of the new policy."""
     message = static_policy_pb2.CreateStaticPolicyRequest(
         name=f"No {word}", category="custom", pattern=word, action="block"
     )
@@ -34,10 +34,11 @@ def block(local: LocalClient, tenant_id: str, word: str) -> int:
 
 
 class TestFollowing:
-    """What others write comes into force."""
+    """Writes of other processes come into force."""
 
-    def test_a_write_by_another(self, engine: Engine, local: LocalClient) -> None:
-        """A policy is in force for whoever names its revision."""
+    def test_a_policy_is_in_force_for_a_request_with_its_revision(
+        self, engine: Engine, local: LocalClient
+    ) -> None:
         assert engine.decide(text="rival", tenant_id="acme").outcome is Outcome.ALLOW
         revision = block(local, "acme", "rival")
         decision = engine.decide(text="rival", tenant_id="acme", min_revision=revision)
@@ -45,54 +46,52 @@ class TestFollowing:
         assert decision.revision >= revision
         assert engine.decide(text="rival", tenant_id="other").outcome is Outcome.ALLOW
 
-    def test_without_being_named(
+    def test_new_policies_are_in_force_after_the_poll_interval(
         self, engine: Engine, local: LocalClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Any decision looks, once a look is due."""
+        """The next decision after the interval reads the changes."""
         monkeypatch.setattr(module, "POLL_INTERVAL_S", 0.0)
         engine.decide(tenant_id="acme")
         block(local, "acme", "rival")
         assert engine.decide(text="rival", tenant_id="acme").outcome is Outcome.BLOCK
 
-    def test_not_before_it_is_due(
+    def test_decisions_within_the_poll_interval_do_not_read_the_store(
         self, engine: Engine, local: LocalClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Between looks a decision costs the store nothing."""
         monkeypatch.setattr(module, "POLL_INTERVAL_S", 3600.0)
         engine.decide()
-        monkeypatch.setattr(engine._policies, "_catch_up", lambda: pytest.fail("asked the store"))
+        monkeypatch.setattr(engine._policies, "_catch_up", lambda: pytest.fail("reads the store"))
         block(local, "acme", "rival")
         engine.decide()
 
-    def test_a_second_write(self, engine: Engine, local: LocalClient) -> None:
-        """A tenant that is in memory is compiled again from what has changed."""
+    def test_further_writes_are_compiled_for_a_loaded_tenant(
+        self, engine: Engine, local: LocalClient
+    ) -> None:
         for word in ("one", "two", "three"):
             revision = block(local, "acme", word)
             decision = engine.decide(text=word, tenant_id="acme", min_revision=revision)
             assert decision.outcome is Outcome.BLOCK
         assert engine.decide(text="one two", tenant_id="acme").outcome is Outcome.BLOCK
 
-    def test_min_revision_in_a_mapping(self, engine: Engine, local: LocalClient) -> None:
-        """A DecideRequest has the field itself."""
+    def test_a_mapping_can_have_a_min_revision(self, engine: Engine, local: LocalClient) -> None:
         revision = block(local, "acme", "rival")
-        asked = {"content": {"text": "rival"}, "tenant_id": "acme", "min_revision": revision}
-        assert engine.decide(asked).outcome is Outcome.BLOCK
+        request = {"content": {"text": "rival"}, "tenant_id": "acme", "min_revision": revision}
+        assert engine.decide(request).outcome is Outcome.BLOCK
 
-    def test_a_revision_that_does_not_come(
+    def test_waiting_for_a_revision_times_out(
         self, engine: Engine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A revision is waited for, but not for ever."""
         monkeypatch.setattr(module, "MAX_WAIT_S", 0.0)
         with pytest.raises(RevisionUnavailable, match="this engine is at"):
             engine.decide(min_revision=10**9)
 
-    def test_a_change_of_the_platform(self, engine: Engine, url: str) -> None:
-        """What ships with the product can change too, for all tenants."""
+    def test_changes_of_the_platform_come_into_force(self, engine: Engine, url: str) -> None:
+        """The policies of the product can change too, for all tenants."""
         assert engine.decide(text=ATTACK, tenant_id="acme").outcome is Outcome.BLOCK
         store = open_store(url)
         with store.write() as transaction:
-            for record in transaction.list(KIND, PLATFORM):
-                transaction.delete(KIND, PLATFORM, record.id, actor="test", summary="")
+            for entity in transaction.list(KIND, PLATFORM):
+                transaction.delete(KIND, PLATFORM, entity.id, actor="test", summary="")
             revision = transaction.revision()
         store.close()
         decision = engine.decide(text=ATTACK, tenant_id="acme", min_revision=revision)
@@ -102,8 +101,10 @@ class TestFollowing:
 class TestWithoutTheStore:
     """Decisions do not need the store."""
 
-    def test_closed(self, url: str, local: LocalClient) -> None:
-        """Tenants in memory are decided for; one that cannot be read is blocked, not allowed."""
+    def test_after_close_only_loaded_tenants_are_decided_for(
+        self, url: str, local: LocalClient
+    ) -> None:
+        """A request of a tenant whose policies cannot be read is blocked, not allowed."""
         for tenant_id in ("loaded", "unread"):
             block(local, tenant_id, "rival")
         engine = Engine.open(url)
@@ -112,20 +113,19 @@ class TestWithoutTheStore:
         engine.close()
         assert engine.decide(text="rival", tenant_id="loaded").reason_code == "STATIC_POLICY_BLOCK"
         assert engine.decide(text="hello", tenant_id="loaded").outcome is Outcome.ALLOW
-        assert_not_judged(engine.decide(text="hello", tenant_id="unread", request_id="r"))
+        assert_not_evaluated(engine.decide(text="hello", tenant_id="unread", request_id="r"))
 
-    def test_deleted(self, engine: Engine, tmp_path: Path) -> None:
-        """The file may go away under a running engine."""
+    def test_decisions_continue_if_the_database_is_deleted(
+        self, engine: Engine, tmp_path: Path
+    ) -> None:
         engine.decide(tenant_id="acme")
         for file in tmp_path.iterdir():
             file.unlink()
         assert engine.decide(text=ATTACK, tenant_id="acme").outcome is Outcome.BLOCK
 
-    def test_unreadable(
+    def test_a_store_that_fails_is_logged_once_and_decisions_continue(
         self, engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """A store that fails is reported once, and decisions go on."""
-
         def fail() -> int:
             raise StoreUnavailable("the disk is gone")
 
@@ -137,17 +137,17 @@ class TestWithoutTheStore:
             "the store cannot be followed; deciding goes on: the disk is gone"
         ]
 
-    def test_what_does_not_compile(
+    def test_policies_that_do_not_compile_leave_the_old_ones_in_force(
         self, engine: Engine, url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What another release has written, and this one cannot read, changes nothing here."""
+        """Another release may have written them."""
         monkeypatch.setattr(module, "POLL_INTERVAL_S", 0.0)
         assert engine.decide(text=ATTACK).outcome is Outcome.BLOCK
         store = open_store(url)
         with store.write() as transaction:
-            for record in transaction.list(KIND, PLATFORM):
-                body = {**record.body, "validator": "of-the-next-release"}
-                transaction.put(replace(record, body=body), actor="test", summary="")
+            for entity in transaction.list(KIND, PLATFORM):
+                body = {**entity.body, "validator": "of-the-next-release"}
+                transaction.put(replace(entity, body=body), actor="test", summary="")
         store.close()
         for _ in range(2):
             decision = engine.decide(text=ATTACK)
@@ -157,7 +157,7 @@ class TestWithoutTheStore:
     def test_a_fault_is_logged_without_the_request(
         self, url: str, local: LocalClient, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """The log says what kind of thing went wrong, and for which request."""
+        """The log has the class of the error and the id of the request."""
         block(local, "unread", "rival")
         engine = Engine.open(url)
         engine.close()
@@ -166,30 +166,29 @@ class TestWithoutTheStore:
         assert "my secret" not in caplog.text
 
 
-def assert_not_judged(decision: Decision) -> None:
-    """A decision that says that the request could not be judged."""
+def assert_not_evaluated(decision: Decision) -> None:
+    """Asserts that the request could not be evaluated."""
     assert decision.outcome is Outcome.BLOCK
     assert decision.incomplete
     assert decision.reason_code == "ENGINE_ERROR"
     assert decision.request_id == "r"
 
 
-def test_threads(url: str, local: LocalClient) -> None:
-    """Many threads decide for many tenants while policies are written; each answer is right."""
+def test_threads_decide_correctly_while_policies_are_written(url: str, local: LocalClient) -> None:
     tenants = [f"tenant-{number}" for number in range(12)]
 
-    def ask(engine: Engine, number: int) -> list[Outcome]:
-        found = []
+    def decide(engine: Engine, number: int) -> list[Outcome]:
+        outcomes = []
         for turn in range(60):
             tenant_id = tenants[(number + turn) % len(tenants)]
-            found.append(engine.decide(text=f"{ATTACK} {turn}", tenant_id=tenant_id).outcome)
-            found.append(engine.decide(text=f"hello {turn}", tenant_id=tenant_id).outcome)
-        return found
+            outcomes.append(engine.decide(text=f"{ATTACK} {turn}", tenant_id=tenant_id).outcome)
+            outcomes.append(engine.decide(text=f"hello {turn}", tenant_id=tenant_id).outcome)
+        return outcomes
 
     with Engine.open(url) as engine, ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(ask, engine, number) for number in range(8)]
+        futures = [pool.submit(decide, engine, number) for number in range(8)]
         revision = max(block(local, tenant_id, "rival") for tenant_id in tenants)
-        for future in asked:
+        for future in futures:
             assert future.result() == [Outcome.BLOCK, Outcome.ALLOW] * 60
         for tenant_id in tenants:
             decision = engine.decide(text="rival", tenant_id=tenant_id, min_revision=revision)

@@ -214,7 +214,7 @@ class TestCombining:
         [(0, "none"), (10, "none"), (11, "low"), (30, "low"), (31, "medium"), (55, "medium"),
          (56, "high"), (80, "high"), (81, "critical"), (100, "critical")],
     )  # fmt: skip
-    def test_bands(self, score: int, level: str) -> None:
+    def test_a_score_has_the_level_of_its_band(self, score: int, level: str) -> None:
         assert DEFAULT_RISK_TABLE.level(score) == level
 
     @pytest.mark.parametrize("stop", [Outcome.CANCEL, Outcome.BLOCK])
@@ -279,9 +279,9 @@ class TestSnapshots:
         assert decide(second, text="alpha").outcome is Outcome.BLOCK
 
     def test_all_invalid_patterns_are_reported_in_order(self) -> None:
-        with pytest.raises(InvalidPattern) as refused:
+        with pytest.raises(InvalidPattern) as caught:
             snapshot_of(policy("b", "["), policy("a", "("), policy("c", "fine"))
-        assert [violation.field for violation in refused.value.violations] == [
+        assert [violation.field for violation in caught.value.violations] == [
             "static policy a",
             "static policy b",
         ]

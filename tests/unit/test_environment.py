@@ -19,53 +19,52 @@ UNKNOWN = [
     ("pdp_tls_cert", "server.crt", "PDP_TLS_CERT_FILE"),
     ("pdp_api_key", "secret", "PDP_API_KEY"),
 ]
-"""Each with a value, and what the message points to."""
+"""Each with a value, and a part of the message."""
 
 
 def test_the_list_of_settings_is_complete() -> None:
-    """The list is the settings: it stands apart from them so that it is cheap to import."""
+    """It is separate from the settings, so that it can be imported quickly."""
     assert {f"PDP_{name.upper()}" for name in Settings.model_fields} == SETTINGS
 
 
 @pytest.mark.parametrize("name", sorted(SETTINGS | CLIENT | {IGNORED}))
-def test_known_variables(name: str) -> None:
-    """What the product reads is known."""
+def test_known_variables_are_accepted(name: str) -> None:
     check_variables({name: "x"})
 
 
-def test_settings_are_known_in_any_case() -> None:
-    """Settings are read in any case."""
+def test_settings_are_accepted_in_any_case() -> None:
     check_variables({"pdp_auth": "dev", "Pdp_Workers": "2"})
 
 
 @pytest.mark.parametrize(("name", "value", "advice"), UNKNOWN)
 @pytest.mark.parametrize("services", [{}, THREE_SERVICES], ids=["alone", "in Kubernetes"])
-def test_unknown_variables(services: dict[str, str], name: str, value: str, advice: str) -> None:
-    """Any other is refused with the closest names, also beside the variables of Kubernetes."""
+def test_unknown_variables_are_refused(
+    services: dict[str, str], name: str, value: str, advice: str
+) -> None:
+    """The message has the closest names, even if the variables of Kubernetes are set too."""
     with pytest.raises(ConfigError, match=f"^{name}: no such setting. .*{advice}"):
         check_variables({**services, name: value})
 
 
-def test_all_unknown_variables_are_named() -> None:
-    """One message names all unknown variables."""
+def test_one_message_names_all_unknown_variables() -> None:
     with pytest.raises(ConfigError, match=r"PDP_A1: .* PDP_B2: .* list it in PDP_IGNORE_SETTINGS"):
         check_variables({"PDP_B2": "", "PDP_A1": ""})
 
 
-def test_other_programs_variables() -> None:
-    """Variables without the prefix are no concern of ours."""
+def test_variables_of_other_programs_are_ignored() -> None:
+    """They do not have the prefix."""
     check_variables({"PATH": "/bin", "XPDP_TLS_CERT": "x", "PDPX": "x", "_PDP_WORKER_FD": "3"})
 
 
 @pytest.mark.parametrize(("name", "value"), sorted(THREE_SERVICES.items()))
-def test_variables_of_kubernetes(name: str, value: str) -> None:
-    """What Kubernetes sets for Services named pdp, pdp-http and pdp-valkey is not refused."""
+def test_variables_of_kubernetes_are_accepted(name: str, value: str) -> None:
+    """Kubernetes sets them for Services named pdp, pdp-http and pdp-valkey."""
     check_variables({name: value})
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp", "sctp"])
-def test_protocols_of_kubernetes(protocol: str) -> None:
-    """Services have one of three protocols."""
+def test_all_protocols_of_kubernetes_are_accepted(protocol: str) -> None:
+    """A Service has one of three protocols."""
     check_variables(service_variables("pdp-tls-cert", {"a": 1, "b-2": 65535}, protocol=protocol))
 
 
@@ -88,22 +87,21 @@ def test_protocols_of_kubernetes(protocol: str) -> None:
         ("pdp_service_host", "10.0.0.1"),
     ],
 )
-def test_what_kubernetes_does_not_set(name: str, value: str) -> None:
-    """A variable that only resembles those of Kubernetes is refused."""
+def test_variables_that_resemble_those_of_kubernetes_are_refused(name: str, value: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name}: no such setting"):
         check_variables({name: value})
 
 
-def test_ignored_variables() -> None:
-    """A rollback to an older release need not remove the variables of the newer one."""
+def test_variables_in_pdp_ignore_settings_are_accepted() -> None:
+    """So a rollback need not remove the variables of the newer release."""
     newer = {"PDP_VALKEY_URL": "valkey://x", "PDP_NEW": "1"}
     check_variables({**newer, "PDP_IGNORE_SETTINGS": "PDP_VALKEY_URL, PDP_NEW"})
     with pytest.raises(ConfigError, match=r"^PDP_NEW: no such setting"):
         check_variables({**newer, "PDP_IGNORE_SETTINGS": "PDP_VALKEY_URL,"})
 
 
-def test_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
-    """Commands other than `pdp serve` warn on stderr, in one line."""
+def test_other_commands_warn_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Commands other than `pdp serve` warn on stderr."""
     warn_of_variables({**THREE_SERVICES, "PDP_AUTH": "dev"})
     assert capsys.readouterr() == ("", "")
     warn_of_variables({"PDP_SERVR": "localhost:1", "PDP_TLS_CERT": "x"})

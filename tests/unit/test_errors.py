@@ -39,9 +39,9 @@ def test_the_tree_in_the_docstring_is_complete() -> None:
     """The docstring of `pdp.errors` shows each class once, below its parent."""
     for module in iter_modules(errors.__path__, "pdp.errors."):
         import_module(module.name)
-    shown = list(documented(errors.__doc__ or ""))
-    assert len(shown) == len(set(shown))
-    assert set(shown) == set(subclasses(PdpError))
+    pairs = list(documented(errors.__doc__ or ""))
+    assert len(pairs) == len(set(pairs))
+    assert set(pairs) == set(subclasses(PdpError))
 
 
 def test_all_errors_are_exported() -> None:

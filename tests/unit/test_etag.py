@@ -30,13 +30,13 @@ def holds(expected: Precondition, revision: int | None) -> bool:
 
 
 @pytest.mark.parametrize("revision", [None, 0, 42])
-def test_who_expects_nothing_is_always_served(revision: int | None) -> None:
+def test_a_call_without_if_match_is_always_accepted(revision: int | None) -> None:
     assert expectation(call()) is NO_PRECONDITION
     assert holds(expectation(call()), revision)
 
 
 @pytest.mark.parametrize(
-    ("header", "revision", "met"),
+    ("header", "revision", "matches"),
     [
         ('"42"', 42, True),
         ('"42"', 43, False),
@@ -55,8 +55,10 @@ def test_who_expects_nothing_is_always_served(revision: int | None) -> None:
         ('""', 0, False),
     ],
 )
-def test_tags_are_compared_as_rfc_9110_says(header: str, revision: int | None, met: bool) -> None:
-    assert holds(expectation(call(if_match=header)), revision) is met
+def test_tags_are_compared_as_rfc_9110_says(
+    header: str, revision: int | None, matches: bool
+) -> None:
+    assert holds(expectation(call(if_match=header)), revision) is matches
 
 
 @pytest.mark.parametrize(

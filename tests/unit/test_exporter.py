@@ -111,7 +111,7 @@ def test_all_events_arrive_once_and_in_order_at_a_siem_that_fails(
         ]
     )
     slow = threading.Event()
-    refused = len(splunk.responses)
+    refusals = len(splunk.responses)
     splunk.responses.extend([PlannedResponse(200, {"text": "Success", "code": 0}, wait=slow)])
     exports = started(tmp_path, splunk)
     third = MANY // 3
@@ -120,11 +120,11 @@ def test_all_events_arrive_once_and_in_order_at_a_siem_that_fails(
             numbers = range(first, min(first + 50, end))
             exports.add(*(record(number, matches=()) for number in numbers))
         if begin == third:
-            splunk.until(lambda: len(splunk.requests) > refused)
+            splunk.until(lambda: len(splunk.requests) > refusals)
             slow.set()
-    splunk.until(lambda: len(decisions(splunk.requests[refused:])) >= MANY)
+    splunk.until(lambda: len(decisions(splunk.requests[refusals:])) >= MANY)
     exports.close()
-    assert decisions(splunk.requests[refused:]) == expected(MANY)
+    assert decisions(splunk.requests[refusals:]) == expected(MANY)
     assert all(len(each.lines) <= 100 for each in splunk.requests)
 
 

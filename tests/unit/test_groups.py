@@ -31,11 +31,13 @@ GROUPS = GroupIndex(
         ("u1", ("Engineering", "Sales", "Engineering"), {"id-1", "id-2"}),
     ],
 )
-def test_the_groups_of_a_subject(user_id: str, groups: tuple[str, ...], expected: set[str]) -> None:
+def test_a_subject_is_in_the_groups_that_it_names_or_is_a_member_of(
+    user_id: str, groups: tuple[str, ...], expected: set[str]
+) -> None:
     assert GROUPS.ids_of(Subject(user_id=user_id, groups=groups)) == expected
 
 
-def test_without_groups_a_subject_is_in_none() -> None:
+def test_without_groups_a_subject_is_in_no_group() -> None:
     empty = GroupIndex()
     assert empty.ids_of(NO_SUBJECT) is NO_GROUPS
     assert empty.ids_of(Subject(user_id="u1", groups=("Finance",))) is NO_GROUPS

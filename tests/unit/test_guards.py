@@ -1,4 +1,4 @@
-"""The guards around every call: what it must pass, once, and how its end is counted."""
+"""The guards of every call: each runs once, and the result is counted."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from pdp.auth.principal import Authenticator, Principal
 
 DECIDE = next(method for method in methods() if method.name == "Decide")
-ASKED = decide_pb2.DecideRequest(request_id="r1")
+REQUEST = decide_pb2.DecideRequest(request_id="r1")
 
 
-class Counted(Metrics):
-    """Metrics that tell how calls ended."""
+class CountingMetrics(Metrics):
+    """Metrics that count the codes of calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,8 +50,8 @@ class Counted(Metrics):
         super().call(transport, method, code, seconds)
 
 
-class Refusing:
-    """Knows nobody, or fails."""
+class FailingAuthenticator:
+    """An authenticator that always raises an error."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -63,132 +63,134 @@ class Refusing:
 def services_of(
     authenticator: Authenticator | None = None, rates: RateLimiter | None = None
 ) -> tuple[Services, Counter[str]]:
-    metrics = Counted()
+    metrics = CountingMetrics()
     return Services(authenticator or DevelopmentAuthenticator(), metrics, rates), metrics.codes
 
 
 def call(deadline: float | None = None, **metadata: str) -> Call:
-    named = {name.replace("_", "-"): value for name, value in metadata.items()}
-    return Call(DECIDE, named, "grpc", deadline)
+    headers = {name.replace("_", "-"): value for name, value in metadata.items()}
+    return Call(DECIDE, headers, "grpc", deadline)
 
 
-async def answered(asked: Call, message: Message) -> Message:
-    """Stands for a handler."""
-    return decide_pb2.DecideResponse(request_id=asked.request_id)
+async def respond(call: Call, message: Message) -> Message:
+    """Returns a response with the id of the call, like a handler."""
+    return decide_pb2.DecideResponse(request_id=call.request_id)
 
 
 @pytest.mark.parametrize("by_adapter", [True, False])
-async def test_nothing_is_begun_for_who_has_stopped_waiting(by_adapter: bool) -> None:
-    """Whether an adapter asks for admission, or the chain itself."""
+async def test_a_call_after_its_deadline_does_not_start(by_adapter: bool) -> None:
+    """Whether the adapter or the endpoint checks admission."""
     services, codes = services_of()
-    endpoint = guarded(DECIDE, answered, services)
+    endpoint = guarded(DECIDE, respond, services)
 
-    async def ask(asked: Call) -> Message:
+    async def send(new_call: Call) -> Message:
         if by_adapter:
-            admission(DECIDE, services)(asked)
-        return await endpoint(asked, ASKED)
+            admission(DECIDE, services)(new_call)
+        return await endpoint(new_call, REQUEST)
 
     with pytest.raises(DeadlineExceeded):
-        await ask(call(time.monotonic()))
+        await send(call(time.monotonic()))
     assert codes == {"DEADLINE_EXCEEDED": 1}
     in_time = call(time.monotonic() + 3600)
-    assert await ask(in_time) == decide_pb2.DecideResponse(request_id="r1")
+    assert await send(in_time) == decide_pb2.DecideResponse(request_id="r1")
     assert codes == {"DEADLINE_EXCEEDED": 1, "OK": 1}
 
 
-async def test_a_call_that_was_admitted_is_not_asked_again() -> None:
-    """It would pay its rate twice."""
+async def test_an_admitted_call_is_not_admitted_again() -> None:
+    """Otherwise it would count twice for the rate limit."""
     services, codes = services_of(rates=RateLimiter(0.3, 2, lambda: 0.0))
-    admit, endpoint = admission(DECIDE, services), guarded(DECIDE, answered, services)
+    admit, endpoint = admission(DECIDE, services), guarded(DECIDE, respond, services)
     for _ in range(2):
-        asked = call()
-        admit(asked)
-        await endpoint(asked, ASKED)
-    refused = call()
+        admitted = call()
+        admit(admitted)
+        await endpoint(admitted, REQUEST)
+    limited_call = call()
     with pytest.raises(RateLimited):
-        admit(refused)
-    assert refused.reply["retry-after"] == "4"  # whole seconds, and none too few
+        admit(limited_call)
+    assert limited_call.reply["retry-after"] == "4"  # rounded up to whole seconds
     assert codes == {"OK": 2, "RATE_LIMITED": 1}
 
 
-def test_who_is_not_known_is_told_how_to_be_known() -> None:
-    services, codes = services_of(Refusing(Unauthenticated("who?")))
-    asked = call()
+def test_an_unauthenticated_caller_gets_the_challenge() -> None:
+    services, codes = services_of(FailingAuthenticator(Unauthenticated("who?")))
+    refused_call = call()
     with pytest.raises(Unauthenticated):
-        admission(DECIDE, services)(asked)
-    assert asked.reply["www-authenticate"] == "Bearer"
-    assert asked.reply[REQUEST_ID_HEADER]
+        admission(DECIDE, services)(refused_call)
+    assert refused_call.reply["www-authenticate"] == "Bearer"
+    assert refused_call.reply[REQUEST_ID_HEADER]
     assert codes == {"UNAUTHENTICATED": 1}
 
 
-def test_a_fault_of_ours_lets_nobody_in_and_shows_nothing() -> None:
-    services, codes = services_of(Refusing(ValueError("a secret")))
-    asked = call()
-    with pytest.raises(InternalError) as failed:
-        admission(DECIDE, services)(asked)
-    assert not asked.admitted
-    assert failed.value.message == f"internal error; request id {asked.request_id}"
+def test_an_internal_error_refuses_the_call_and_is_not_shown() -> None:
+    services, codes = services_of(FailingAuthenticator(ValueError("a secret")))
+    refused_call = call()
+    with pytest.raises(InternalError) as caught:
+        admission(DECIDE, services)(refused_call)
+    assert not refused_call.admitted
+    assert caught.value.message == f"internal error; request id {refused_call.request_id}"
     assert codes == {"INTERNAL": 1}
 
 
-def test_a_refusal_names_the_callers_own_id_as_far_as_a_header_can() -> None:
-    services, _ = services_of(Refusing(Unauthenticated("who?")))
-    asked = call(x_request_id="é\n" + "x" * 300)
+def test_a_refusal_has_the_callers_request_id_in_ascii() -> None:
+    services, _ = services_of(FailingAuthenticator(Unauthenticated("who?")))
+    refused_call = call(x_request_id="é\n" + "x" * 300)
     with pytest.raises(PdpError):
-        admission(DECIDE, services)(asked)
-    assert asked.request_id == "é\n" + "x" * 254
-    assert asked.reply[REQUEST_ID_HEADER] == "??" + "x" * 254
+        admission(DECIDE, services)(refused_call)
+    assert refused_call.request_id == "é\n" + "x" * 254
+    assert refused_call.reply[REQUEST_ID_HEADER] == "??" + "x" * 254
 
 
 class TestTenants:
-    """Which tenant a call acts for, by message and header (decide.md, Tenants)."""
+    """The tenant of a call, from the message and the header (docs/decide.md, Tenants)."""
 
     @staticmethod
-    async def tenant(named: str, header: str | None) -> str:
-        """Returns the tenant that the handler is called for."""
+    async def tenant(tenant_id: str, header: str | None) -> str:
+        """Returns the tenant of the call that the handler gets."""
         services, _ = services_of()
         metadata = {} if header is None else {"x-tenant-id": header}
-        asked = Call(DECIDE, metadata, "local")
-        message = decide_pb2.DecideRequest(tenant_id=named)
-        await guarded(DECIDE, answered, services)(asked, message)
-        return asked.tenant_id
+        local_call = Call(DECIDE, metadata, "local")
+        message = decide_pb2.DecideRequest(tenant_id=tenant_id)
+        await guarded(DECIDE, respond, services)(local_call, message)
+        return local_call.tenant_id
 
     @pytest.mark.parametrize(
-        ("named", "header", "tenant"),
+        ("tenant_id", "header", "tenant"),
         [("", None, "default"), ("", "a", "a"), ("a", None, "a"), ("a", "a", "a"), ("a", "", "a")],
     )
-    async def test_one_that_is_named(self, named: str, header: str | None, tenant: str) -> None:
-        assert await self.tenant(named, header) == tenant
+    async def test_the_message_and_the_header_name_the_tenant(
+        self, tenant_id: str, header: str | None, tenant: str
+    ) -> None:
+        assert await self.tenant(tenant_id, header) == tenant
 
-    @pytest.mark.parametrize(("named", "header"), [("a", "b"), ("acme", "Acme")])
-    async def test_two_that_differ(self, named: str, header: str) -> None:
+    @pytest.mark.parametrize(("tenant_id", "header"), [("a", "b"), ("acme", "Acme")])
+    async def test_two_different_tenants_are_refused(self, tenant_id: str, header: str) -> None:
         with pytest.raises(TenantMismatch):
-            await self.tenant(named, header)
+            await self.tenant(tenant_id, header)
 
     @pytest.mark.parametrize("header", ["a b", "../a", "é", "a" * 129, " "])
-    async def test_a_header_that_names_none(self, header: str) -> None:
-        with pytest.raises(InvalidArgument) as refused:
+    async def test_an_invalid_header_is_refused(self, header: str) -> None:
+        with pytest.raises(InvalidArgument) as caught:
             await self.tenant("", header)
-        assert [each.field for each in refused.value.violations] == ["X-Tenant-ID"]
+        assert [each.field for each in caught.value.violations] == ["X-Tenant-ID"]
 
 
 class TestFaults:
-    """What a handler raises."""
+    """Errors that a handler raises."""
 
-    async def ask(self, error: Exception) -> tuple[PdpError, Counter[str]]:
-        async def failing(asked: Call, message: Message) -> Message:
+    async def call_with(self, error: Exception) -> tuple[PdpError, Counter[str]]:
+        async def fail(call: Call, message: Message) -> Message:
             raise error
 
         services, codes = services_of()
-        with pytest.raises(PdpError) as failed:
-            await guarded(DECIDE, failing, services)(call(), ASKED)
-        return failed.value, codes
+        with pytest.raises(PdpError) as caught:
+            await guarded(DECIDE, fail, services)(call(), REQUEST)
+        return caught.value, codes
 
-    async def test_an_error_of_ours_is_told_and_counted_as_it_is(self) -> None:
+    async def test_an_error_of_the_product_is_raised_and_counted_unchanged(self) -> None:
         error = StoreUnavailable("gone")
-        assert await self.ask(error) == (error, {error.reason: 1})
+        assert await self.call_with(error) == (error, {error.reason: 1})
 
-    async def test_any_other_shows_the_requests_id_and_nothing_else(self) -> None:
-        error, codes = await self.ask(ValueError("a secret"))
+    async def test_any_other_error_shows_only_the_id_of_the_request(self) -> None:
+        error, codes = await self.call_with(ValueError("a secret"))
         assert error.message == "internal error; request id r1"
         assert codes == {"INTERNAL": 1}

@@ -109,18 +109,18 @@ async def test_a_body_that_does_not_arrive_times_out(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(requests, "BODY_TIMEOUT_S", 0.01)
-    sent: list[Any] = []
+    messages: list[Any] = []
 
     async def receive() -> Any:
         await asyncio.Event().wait()
 
     async def send(message: Any) -> None:
-        sent.append(message)
+        messages.append(message)
 
     scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/v1/decide"}
     scope |= {"query_string": b"", "headers": [(b"host", b"localhost")]}
     await api.app()(scope, receive, send)
-    assert sent[0]["status"] == 504
+    assert messages[0]["status"] == 504
 
 
 def test_a_closed_connection_gets_no_response(api: Api) -> None:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path / 'pdp.db'}")
-    yield opened
-    opened.close()
+    new_store = open_store(f"sqlite:///{tmp_path / 'pdp.db'}")
+    yield new_store
+    new_store.close()
 
 
 def install(store: Store, patch: pytest.MonkeyPatch, *rules: DlpRule) -> int:

@@ -84,7 +84,7 @@ def lab(name: str) -> str:
 
 
 class TestUpgrade:
-    def test_adds_changes_and_retires(self, product: Product) -> None:
+    def test_a_release_adds_changes_and_retires_models(self, product: Product) -> None:
         assert product.release(model("a"), model("b"))
         first = product.models()["a"]
         assert first.shipped == {"display_name": "a", "tier": "", "is_active": True}

@@ -111,9 +111,9 @@ def read(kind: type[Message], data: object) -> Message:
 def test_an_encoded_message_decodes_to_the_same_message(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(ALL), label="message")
     message = read(kind, data.draw(messages(kind.DESCRIPTOR)))  # type: ignore[arg-type] # upb's
-    written = encode(message)
-    again = read(kind, decode_json(to_json(written).encode()))
-    assert encode(again) == written
+    encoded = encode(message)
+    again = read(kind, decode_json(to_json(encoded).encode()))
+    assert encode(again) == encoded
 
 
 @settings(deadline=None)  # the first draw builds the strategies
@@ -122,22 +122,22 @@ def test_a_decoded_value_is_encoded_again(data: st.DataObject) -> None:
     """Every member keeps its value; only members that are always present are added."""
     kind = data.draw(st.sampled_from(ALL), label="message")
     posted = data.draw(messages(kind.DESCRIPTOR))  # type: ignore[arg-type] # upb's own class
-    written = encode(read(kind, posted))
+    encoded = encode(read(kind, posted))
     for name, value in posted.items():
-        if name in written or value:
-            assert _agrees(value, written.get(name)), name
+        if name in encoded or value:
+            assert _agrees(value, encoded.get(name)), name
 
 
-def _agrees(posted: Any, written: Any) -> bool:
+def _agrees(posted: Any, encoded: Any) -> bool:
     match posted:
         case dict():
-            return written is None or all(
-                _agrees(each, written.get(name)) for name, each in posted.items() if each
+            return encoded is None or all(
+                _agrees(each, encoded.get(name)) for name, each in posted.items() if each
             )
         case list():
-            return len(posted) == len(written or []) and all(map(_agrees, posted, written or []))
+            return len(posted) == len(encoded or []) and all(map(_agrees, posted, encoded or []))
         case _:
-            return bool(posted == written)
+            return bool(posted == encoded)
 
 
 NAMES = sorted({field.name for kind in ALL for field in kind.DESCRIPTOR.fields})
@@ -180,13 +180,13 @@ def test_maps_enums_and_values_are_decoded() -> None:
             "large": 2**64 - 1,
         },
     )
-    written = encode(message)
-    assert written["outcome"] == "BLOCK"
-    assert written["outcomes"] == ["ALLOW", "WARN"]
-    assert written["counts"] == {"a": 1}
-    assert written["models"] == {"m": {"provider": "", "model": "x"}}
-    assert written["anything"] is None
-    assert written["large"] == 2**64 - 1
+    encoded = encode(message)
+    assert encoded["outcome"] == "BLOCK"
+    assert encoded["outcomes"] == ["ALLOW", "WARN"]
+    assert encoded["counts"] == {"a": 1}
+    assert encoded["models"] == {"m": {"provider": "", "model": "x"}}
+    assert encoded["anything"] is None
+    assert encoded["large"] == 2**64 - 1
 
 
 def test_invalid_values_in_maps_and_enums_are_named() -> None:
@@ -215,11 +215,11 @@ def test_invalid_values_in_maps_and_enums_are_named() -> None:
 
 
 def test_the_forms_of_unset_fields() -> None:
-    written = encode(Everything())
-    assert written["nullable"] is None
-    assert not {"omitted", "hidden", "few", "anything", "list"} & set(written)
-    assert written["outcome"] == "UNSPECIFIED"
-    assert written["counts"] == {}
+    encoded = encode(Everything())
+    assert encoded["nullable"] is None
+    assert not {"omitted", "hidden", "few", "anything", "list"} & set(encoded)
+    assert encoded["outcome"] == "UNSPECIFIED"
+    assert encoded["counts"] == {}
 
 
 @pytest.mark.parametrize("kind", [struct_pb2.Value, descriptor_pb2.UninterpretedOption])

@@ -70,41 +70,45 @@ def other(path: Path, node: Models) -> Iterator[Models]:
 
 
 class TestInForce:
-    async def test_for_every_tenant_when_the_write_returns(self, node: Models) -> None:
+    async def test_a_switch_is_in_force_for_every_tenant_when_the_write_returns(
+        self, node: Models
+    ) -> None:
         await node.policies.create("acme", "me", RIVALS)
         assert await node.outcome(tenant_id="fresh") is Outcome.ALLOW
-        written = await node.switches.disable_model("me", GPT, "other")
+        result = await node.switches.disable_model("me", GPT, "other")
         for tenant_id in ("acme", "fresh", "never-seen"):
             assert await node.outcome(tenant_id=tenant_id) is Outcome.BLOCK
         snapshot = node.publisher.current("acme")
         assert snapshot is not None
-        assert snapshot.revision >= written.revision
+        assert snapshot.revision >= result.revision
         await node.switches.enable_model("me", GPT)
         for tenant_id in ("acme", "fresh", "never-seen"):
             assert await node.outcome(tenant_id=tenant_id) is Outcome.ALLOW
 
-    async def test_together_with_the_tenants_own_policies(self, node: Models) -> None:
+    async def test_a_switch_does_not_change_the_policies_of_tenants(self, node: Models) -> None:
         await node.policies.create("acme", "me", RIVALS)
         await node.switches.disable_model("me", GPT, "other")
         assert await node.outcome("our rival", model="gpt-4o-mini") is Outcome.BLOCK
         assert await node.outcome(model="gpt-4o-mini") is Outcome.ALLOW
 
-    async def test_not_in_a_snapshot_that_was_taken_before(self, node: Models) -> None:
+    async def test_a_switch_does_not_change_an_older_snapshot(self, node: Models) -> None:
         snapshot = node.publisher.current("acme")
         assert snapshot is not None
         await node.switches.disable_model("me", GPT, "other")
         assert evaluate(snapshot, Request(model="gpt-4o"), "id").outcome is Outcome.ALLOW
 
-    async def test_in_other_processes(self, node: Models, other: Models) -> None:
+    async def test_a_switch_is_in_force_in_other_processes(
+        self, node: Models, other: Models
+    ) -> None:
         assert await other.outcome() is Outcome.ALLOW
-        following = asyncio.create_task(other.workspace.follow())
+        follower = asyncio.create_task(other.workspace.follow())
         await asyncio.sleep(0)  # lets it read the store once
-        written = await node.switches.disable_provider("me", "openai", "security_event")
-        assert await other.workspace.reach(written.revision, TIMEOUT_S)
+        result = await node.switches.disable_provider("me", "openai", "security_event")
+        assert await other.workspace.reach(result.revision, TIMEOUT_S)
         assert await other.outcome() is Outcome.BLOCK
-        following.cancel()
+        follower.cancel()
 
-    async def test_after_a_tenants_write_in_another_process(
+    async def test_a_switch_is_in_force_after_a_write_in_another_process(
         self, node: Models, other: Models
     ) -> None:
         await other.outcome()
@@ -113,7 +117,7 @@ class TestInForce:
         assert await other.outcome() is Outcome.BLOCK
         assert await other.outcome("rival", model="x") is Outcome.BLOCK
 
-    async def test_during_writes_of_tenants(self, node: Models) -> None:
+    async def test_a_switch_during_writes_of_tenants_is_in_force(self, node: Models) -> None:
         writes = [
             node.policies.create(tenant_id, "me", RIVALS) for tenant_id in ("a", "b", "c", "d")
         ]
@@ -123,11 +127,13 @@ class TestInForce:
             assert await node.outcome(tenant_id=tenant_id) is Outcome.BLOCK
             assert await node.outcome("rival", tenant_id, "x") is Outcome.BLOCK
 
-    async def test_in_an_embedded_engine(self, node: Models, path: Path) -> None:
+    async def test_a_switch_is_in_force_in_an_embedded_engine(
+        self, node: Models, path: Path
+    ) -> None:
         with Engine.open(f"sqlite:///{path}") as engine:
             assert engine.decide(model="gpt-4o").allowed
-            written = await node.switches.disable_model("me", GPT, "other")
-            decision = engine.decide(model="gpt-4o", min_revision=written.revision)
+            result = await node.switches.disable_model("me", GPT, "other")
+            decision = engine.decide(model="gpt-4o", min_revision=result.revision)
             assert (decision.outcome, decision.status_hint) == (Outcome.BLOCK, 503)
 
 
@@ -189,9 +195,9 @@ class TestNothingIsCompiled:
 class TestAudit:
     async def test_switching_a_provider_logs_one_change_for_each_model(self, node: Models) -> None:
         since = node.publisher.revision
-        written = await node.switches.disable_provider("ann", "openai", "security_event")
+        result = await node.switches.disable_provider("ann", "openai", "security_event")
         changes = node.changes(since)
-        assert [each.entity_id for each in changes] == [each.id for each in written.value.models]
+        assert [each.entity_id for each in changes] == [each.id for each in result.value.models]
         for change in changes:
             assert change.before is not None
             assert change.after is not None
@@ -254,10 +260,10 @@ class TestCatalog:
         since = node.publisher.revision
         await node.catalog.update("ann", GPT, {"tier": "sonnet", "provider": "openai"})
         assert node.changes(since) == []
-        written = await node.catalog.update("ann", GPT, {"tier": "opus", "is_active": False})
+        result = await node.catalog.update("ann", GPT, {"tier": "opus", "is_active": False})
         [change] = node.changes(since)
         assert change.summary == "Updated tier, is_active"
-        assert written.value.revision == change.revision
+        assert result.value.revision == change.revision
 
     async def test_a_new_model_of_a_tier_is_in_force_at_once(self, node: Models) -> None:
         draft = ModelConfig("", "anthropic", "claude-opus-9", "Opus 9", tier="opus")

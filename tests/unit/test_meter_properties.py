@@ -40,7 +40,7 @@ class Reference:
         self._history: list[tuple[float, tuple[str, ...], Counts]] = []
 
     def allows(self, now: float, step: Step) -> bool:
-        """Whether all limits allow the request; adds it to the history if so."""
+        """Returns whether all limits allow the request; if they do, adds it to the history."""
         counts = Counts(1, step.tokens, step.micros)
         applicable = [
             limit

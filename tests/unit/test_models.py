@@ -119,9 +119,11 @@ def test_the_index_agrees_with_a_check_of_every_model(
     models: list[ModelConfig], name: str, provider: str
 ) -> None:
     index = ModelIndex(models)
-    named = models_named(models, name, provider)
-    assert index.resolve(name, provider).state == (state(named) if named else ModelState.UNKNOWN)
-    stopped = any(each.killed for each in named) or provider_is_killed(models, name, provider)
+    candidates = models_named(models, name, provider)
+    assert index.resolve(name, provider).state == (
+        state(candidates) if candidates else ModelState.UNKNOWN
+    )
+    stopped = any(each.killed for each in candidates) or provider_is_killed(models, name, provider)
     assert (index.killed(name, provider) is not None) == stopped
     assert index.any_killed == any(each.killed for each in models)
 

@@ -1,4 +1,4 @@
-"""Named entities in decisions: what rules ask models for, and what comes of what is missing."""
+"""Named entities in decisions: what rules require of models, and how missing results count."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PROJECTS = DlpRule(
 )
 
 
-def judged(
+def decide_on_text(
     *rules: DlpRule,
     ner: NerFindings | None,
     failure_mode: Literal["closed", "open"] = "closed",
@@ -67,13 +67,13 @@ def judged(
         ({"labels": []}, ("PERSON",)),
     ],
 )
-def test_a_rule_looks_for_its_labels_else_for_its_entity_type(
+def test_a_rule_without_labels_looks_for_its_entity_type(
     config: dict[str, list[str]], labels: tuple[str, ...]
 ) -> None:
     assert labels_of(DlpRule("r", "r", NER, "PERSON", "redact", config_json=config)) == labels
 
 
-def test_labels_are_entity_types_in_other_words() -> None:
+def test_a_label_is_converted_to_an_entity_type() -> None:
     assert entity_type_of(" e-mail  address") == "E_MAIL_ADDRESS"
     assert entity_type_of("email address") == entity_type_of("EMAIL_ADDRESS") == "EMAIL_ADDRESS"
 
@@ -81,30 +81,30 @@ def test_labels_are_entity_types_in_other_words() -> None:
 @pytest.mark.parametrize(
     "label", ["EMAIL_ADDRESS", "PHONE_NUMBER", "IP_ADDRESS", "CREDIT_CARD", "US_SSN", "IBAN_CODE"]
 )
-def test_models_are_not_asked_for_what_patterns_find(label: str) -> None:
+def test_models_are_not_used_for_types_that_patterns_find(label: str) -> None:
     for kind in (NER, LLM):
         assert model_entities(DlpRule("r", "r", kind, label, "redact"), PATTERNED) == ()
 
 
-def test_models_are_asked_for_the_rest_and_never_by_a_regex_rule() -> None:
+def test_models_are_used_for_other_types_but_never_by_a_regex_rule() -> None:
     assert model_entities(NAMES, PATTERNED) == (PERSON,)
     assert model_entities(PROJECTS, PATTERNED) == ()
 
 
-def test_all_texts_of_a_request_are_looked_through() -> None:
+def test_all_texts_of_a_request_are_searched() -> None:
     request = Request(text="a", arguments={"b": ["c", {"d": "e"}], "f": ""})
     assert texts_of(request) == [(None, "a"), ("/b/0", "c"), ("/b/1/d", "e")]
 
 
-def test_what_models_find_is_redacted() -> None:
-    decision = judged(NAMES, ner=GRETA)
+def test_findings_of_models_are_redacted() -> None:
+    decision = decide_on_text(NAMES, ner=GRETA)
     assert decision.redacted_text == "Call [REDACTED] about PROJ-1234"
     assert not decision.incomplete
 
 
-@pytest.mark.parametrize("ner", [None, MISSING], ids=["not asked", "no time"])
-def test_what_is_missing_blocks_and_says_what_it_is(ner: NerFindings | None) -> None:
-    decision = judged(NAMES, ner=ner, explain=True)
+@pytest.mark.parametrize("ner", [None, MISSING], ids=["no model", "no time"])
+def test_missing_results_block_and_the_warning_names_them(ner: NerFindings | None) -> None:
+    decision = decide_on_text(NAMES, ner=ner, explain=True)
     assert (decision.outcome, decision.incomplete) == (Outcome.BLOCK, True)
     assert decision.reason_code == "ENGINE_ERROR"
     reason = "no model was asked" if ner is None else "the time budget of 5 ms ran out"
@@ -113,11 +113,11 @@ def test_what_is_missing_blocks_and_says_what_it_is(ner: NerFindings | None) -> 
     assert any(reason in row.reason for row in decision.trace)
 
 
-def test_with_an_open_failure_mode_what_else_is_found_still_counts() -> None:
-    decision = judged(NAMES, ner=MISSING, failure_mode="open")
+def test_with_failure_mode_open_other_findings_still_count() -> None:
+    decision = decide_on_text(NAMES, ner=MISSING, failure_mode="open")
     assert (decision.outcome, decision.incomplete) == (Outcome.ALLOW, True)
     assert decision.warnings
-    decision = judged(NAMES, PROJECTS, ner=MISSING, failure_mode="open", explain=True)
+    decision = decide_on_text(NAMES, PROJECTS, ner=MISSING, failure_mode="open", explain=True)
     assert (decision.outcome, decision.incomplete) == (Outcome.BLOCK, True)
     assert [match.policy_id for match in decision.matches] == ["projects"]
     [dlp] = [layer for layer in decision.layers if layer.layer == "dlp"]
@@ -125,7 +125,7 @@ def test_with_an_open_failure_mode_what_else_is_found_still_counts() -> None:
     assert dlp.matches == decision.matches
 
 
-def test_what_the_caller_has_found_counts_beside_what_a_model_has() -> None:
+def test_findings_of_the_caller_and_of_models_both_count() -> None:
     policies = PolicySet({dlp_rule.KIND: {"names": NAMES}})
     snapshot = compile_tenant(PLATFORM, "t", policies, 1)
     own = (Entity("PERSON_NAME", 0.9, 0, 4),)
@@ -136,7 +136,7 @@ def test_what_the_caller_has_found_counts_beside_what_a_model_has() -> None:
     assert (missing.outcome, missing.incomplete) == (Outcome.BLOCK, True)
 
 
-def test_a_request_without_a_text_lacks_nothing() -> None:
+def test_a_request_without_text_needs_no_model() -> None:
     policies = PolicySet({dlp_rule.KIND: {"names": NAMES}})
     snapshot = compile_tenant(PLATFORM, "t", policies, 1)
     for request in (
@@ -147,49 +147,49 @@ def test_a_request_without_a_text_lacks_nothing() -> None:
 
 
 class Counting:
-    """Finds nothing, and counts how often it is asked."""
+    """Finds nothing, and counts its calls."""
 
-    asked = 0
+    calls = 0
 
-    def find_now(self, texts: object, wanted: object) -> NerFindings:
-        self.asked += 1
+    def find_now(self, texts: object, labels: object) -> NerFindings:
+        self.calls += 1
         return NerFindings()
 
-    async def find(self, texts: object, wanted: object) -> NerFindings:
-        return self.find_now(texts, wanted)
+    async def find(self, texts: object, labels: object) -> NerFindings:
+        return self.find_now(texts, labels)
 
     def close(self) -> None:
         pass
 
 
-def test_a_model_that_is_switched_off_costs_no_look_at_the_text(url: str) -> None:
-    """The kill switch comes before all else (decide.md): nothing else runs."""
+def test_a_text_for_a_disabled_model_is_not_searched(url: str) -> None:
+    """The kill switch is evaluated first, and nothing runs after it (docs/decide.md)."""
     counting = Counting()
     models = cast("NerEngine", counting)
     with Engine.open(url, ner=models) as engine, LocalClient(url, ner=models) as local:
         target = EngineTarget(engine, local)
         rule = {"detector_name": "N", "detector_type": "ner", "entity_type": "PERSON"}
         target.administer("acme", "CreateDlpRule", {**rule, "action_tier": "block"})
-        off = {"provider": "openai", "reason": "maintenance"}
-        _, revision = target.administer("acme", "DisableProvider", off)
+        switch = {"provider": "openai", "reason": "maintenance"}
+        _, revision = target.administer("acme", "DisableProvider", switch)
         request = {"content": {"text": "x"}, "min_revision": revision}
         for decide in (target.decide, ClientTarget(local).decide):
-            counting.asked = 0
-            killed = {**request, "model": {"provider": "openai", "model": "gpt-4o"}}
-            assert decide("acme", killed)["reason_code"] == "MODEL_KILL_SWITCH"
-            assert counting.asked == 0
+            counting.calls = 0
+            disabled = {**request, "model": {"provider": "openai", "model": "gpt-4o"}}
+            assert decide("acme", disabled)["reason_code"] == "MODEL_KILL_SWITCH"
+            assert counting.calls == 0
             assert decide("acme", request)["outcome"] == "ALLOW"
-            assert counting.asked == 1
+            assert counting.calls == 1
 
 
-def test_an_engine_in_process_asks_models_where_it_is_given_some(url: str, tmp_path: Path) -> None:
+def test_an_embedded_engine_uses_the_models_that_it_gets(url: str, tmp_path: Path) -> None:
     rule = DlpRule("r", "Code names", LLM, "CODE_NAME", "block", config_json={"labels": ["falcon"]})
     store = open_policies(url)
     with store.write() as transaction:
-        record = StoredEntity(
+        entity = StoredEntity(
             dlp_rule.KIND, "acme", rule.id, body_of(rule), name=rule.detector_name
         )
-        transaction.put(record, actor="me", summary="")
+        transaction.put(entity, actor="me", summary="")
     store.close()
     models = open_engine(None, ner_models.gliner_model(tmp_path / "model"), budget_s=60.0)
     for ner, incomplete in ((models, False), (None, True)):

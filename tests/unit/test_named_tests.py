@@ -1,4 +1,4 @@
-"""Pages that say what a test shows: the test must be there."""
+"""Pages that name tests: each named test must exist."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_CLAIM = {"| **cannot** | |"}
 
 @cache
 def names_in(path: Path) -> frozenset[str]:
-    """Returns the tests of a file, each with its class before it where it is in one."""
+    """Returns the names of the tests in a file; a method has the form `Class::name`."""
     names: set[str] = set()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -28,7 +28,7 @@ def names_in(path: Path) -> frozenset[str]:
 
 
 def rows_of(page: str) -> list[str]:
-    """Returns the lines of a page's tables, without their heads."""
+    """Returns the rows of the tables of a page, without the heads."""
     lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
     rows = [line for line in lines if line.startswith("|") and line not in NO_CLAIM]
     heads = {rows[index - 1] for index, row in enumerate(rows) if set(row) <= set("|- ")}
@@ -36,15 +36,15 @@ def rows_of(page: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_line_names_tests_that_exist(page: str) -> None:
+def test_every_row_names_tests_that_exist(page: str) -> None:
     rows = rows_of(page)
     assert len(rows) > 20
-    unproven = [row for row in rows if not NAMED.search(row)]
-    assert unproven == []
+    without_test = [row for row in rows if not NAMED.search(row)]
+    assert without_test == []
     missing = []
-    for named in {found for row in rows for found in NAMED.findall(row)}:
-        file, _, name = named.partition("::")
+    for reference in {match for row in rows for match in NAMED.findall(row)}:
+        file, _, name = reference.partition("::")
         path = ROOT / "tests" / file
         if not path.exists() or (name and name not in names_in(path)):
-            missing.append(named)
+            missing.append(reference)
     assert missing == []

@@ -89,9 +89,11 @@ def test_the_success_status_is_the_one_in_the_contract(route: Binding) -> None:
 
 @by_name
 def test_parameters_and_body_match_the_binding(route: Binding) -> None:
-    named = {(each.get("name"), each.get("in")) for each in operation(route)["parameters"]}
-    assert {name for name, place in named if place == "path"} == {each.name for each in route.path}
-    assert {name for name, place in named if place == "query"} == {
+    parameters = {(each.get("name"), each.get("in")) for each in operation(route)["parameters"]}
+    assert {name for name, place in parameters if place == "path"} == {
+        each.name for each in route.path
+    }
+    assert {name for name, place in parameters if place == "query"} == {
         each.name for each in route.query.values()
     }
     assert ("requestBody" in operation(route)) == bool(route.body)
@@ -146,15 +148,15 @@ def test_an_example_is_valid_for_schema_and_server(route: Binding) -> None:
 @by_name
 def test_a_response_has_what_its_schema_requires(route: Binding) -> None:
     """An empty response holds exactly the required fields."""
-    written: Any = encode(route.method.response())
+    encoded: Any = encode(route.method.response())
     if route.method.success_status == NO_CONTENT:
-        assert written == {}
+        assert encoded == {}
         return
     schema = media(operation(route)["responses"][str(route.method.success_status)]).get("schema")
     if schema is None:
         assert route.method.success_status == 204 or route.method.server_streaming
     elif not route.response_body:
-        assert sorted(written) == sorted(resolved(schema).get("required", []))
+        assert sorted(encoded) == sorted(resolved(schema).get("required", []))
 
 
 @pytest.mark.parametrize(

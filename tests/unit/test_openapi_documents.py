@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def is_refused(conditions: dict[str, Any], action: dict[str, Any]) -> bool:
-    """Whether the server refuses the conditions or the action of a rule."""
+    """Returns whether the server refuses the conditions or the action of a rule."""
     try:
         read_rule(conditions, action)
     except InvalidArgument:

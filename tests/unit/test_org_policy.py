@@ -50,8 +50,8 @@ class Node:
     async def update(self, precondition: Precondition | None = None, **changes: Any) -> int:
         """Changes acme's policy and returns its revision."""
         preconditions = () if precondition is None else (precondition,)
-        written = await self.policies.update("acme", "me", changes, *preconditions)
-        return written.value.revision
+        result = await self.policies.update("acme", "me", changes, *preconditions)
+        return result.value.revision
 
     async def outcome(self, text: str) -> Outcome:
         """Returns the outcome of a text for acme."""
@@ -187,5 +187,7 @@ class TestBlocking:
             (OrgPolicy(block_on="medium"), False),
         ],
     )
-    def test_which_settings_switch_blocking_on(self, policy: OrgPolicy, blocks: bool) -> None:
+    def test_enabled_or_paranoid_switches_blocking_on(
+        self, policy: OrgPolicy, blocks: bool
+    ) -> None:
         assert policy.blocks is blocks

@@ -29,8 +29,8 @@ Listing = list[tuple[str, str, int]]
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(open_store(f"sqlite:///{tmp_path}/pdp.db")) as opened:
-        yield opened
+    with closing(open_store(f"sqlite:///{tmp_path}/pdp.db")) as new_store:
+        yield new_store
 
 
 def put(transaction: Transaction, tenant: str, kind: str, name: str, number: int) -> None:

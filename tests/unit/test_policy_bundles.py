@@ -1,4 +1,4 @@
-"""The bundles that ship with the product: ids, documents, examples, installing, releases."""
+"""The built-in policy packs: ids, documents, examples, installation and releases."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ ENTRIES = [
     for rule in pack["rules"]
 ]
 BUNDLES = catalog.policy_packs()
-CALM = ("ALLOW", "ALLOW_WITH_OVERRIDE", "ROUTE_TO")
+ALLOWING = ("ALLOW", "ALLOW_WITH_OVERRIDE", "ROUTE_TO")
 
 
 def _name(value: Any) -> str:
     return str(value["key"])
 
 
-def test_every_standard_has_its_bundle() -> None:
+def test_every_standard_has_a_bundle() -> None:
     standards = [each.pack.compliance_standard for each in BUNDLES]
     assert sorted(filter(None, standards)) == [
         "CCPA",
@@ -60,17 +60,17 @@ def test_every_standard_has_its_bundle() -> None:
 
 
 def test_ids_are_stable_and_unique() -> None:
-    """Chains name bundles by them: a change of these ids would empty chains."""
+    """Chains refer to bundles by id, so a changed id would remove the bundle from chains."""
     ids = {each.pack.name: each.pack.id for each in BUNDLES}
     assert ids["PCI-DSS v4.0 Compliance Bundle"] == "1628a98d-e540-570c-a358-e617de40f6f9"
     assert ids["OWASP LLM Top 10 Bundle"] == "3dc51e27-33d0-50fa-92fa-dba0597a3bb3"
-    every = [*ids.values(), *(rule.id for each in BUNDLES for rule in each.rules)]
-    assert len(set(every)) == len(every)
-    assert all(UUID(each).version == 5 for each in every)
+    all_ids = [*ids.values(), *(rule.id for each in BUNDLES for rule in each.rules)]
+    assert len(set(all_ids)) == len(all_ids)
+    assert all(UUID(each).version == 5 for each in all_ids)
 
 
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda bundle: bundle.pack.name)
-def test_a_bundle_is_whole(bundle: PackRules) -> None:
+def test_a_bundle_is_complete(bundle: PackRules) -> None:
     pack, rules = bundle
     assert pack.pack_type == BUNDLE
     assert pack.description
@@ -81,10 +81,10 @@ def test_a_bundle_is_whole(bundle: PackRules) -> None:
 
 
 @pytest.mark.parametrize(("pack", "rule"), ENTRIES, ids=_name)
-def test_a_rule_does_what_its_examples_say(pack: dict[str, Any], rule: dict[str, Any]) -> None:
+def test_a_rule_matches_its_examples(pack: dict[str, Any], rule: dict[str, Any]) -> None:
     conditions, action = read_rule(rule["conditions"], rule["action"])
-    # What lets pass would end the chain before the bundles behind it.
-    assert action.type not in CALM
+    # A rule that allows would end the chain before the following bundles.
+    assert action.type not in ALLOWING
     if not conditions.content_regex:
         assert "examples" not in rule
         return
@@ -93,7 +93,7 @@ def test_a_rule_does_what_its_examples_say(pack: dict[str, Any], rule: dict[str,
     assert [text for text in rule["examples"]["no_match"] if search(text)] == []
 
 
-def _installed(store: Store) -> tuple[dict[str, PolicyPack], dict[str, PolicyRule]]:
+def installed_packs_and_rules(store: Store) -> tuple[dict[str, PolicyPack], dict[str, PolicyRule]]:
     with store.read() as reader:
         packs = {each.id: PolicyPack(**each.body) for each in reader.list(KIND, PLATFORM)}
         rules = {each.id: PolicyRule(**each.body) for each in reader.list(RULE_KIND, PLATFORM)}
@@ -102,27 +102,28 @@ def _installed(store: Store) -> tuple[dict[str, PolicyPack], dict[str, PolicyRul
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path}/pdp.db")
-    yield opened
-    opened.close()
+    new_store = open_store(f"sqlite:///{tmp_path}/pdp.db")
+    yield new_store
+    new_store.close()
 
 
-def test_installed_once(store: Store) -> None:
+def test_bundles_are_installed_once(store: Store) -> None:
     assert install_catalog(store)
-    packs, rules = _installed(store)
+    packs, rules = installed_packs_and_rules(store)
     assert packs.keys() == {each.pack.id for each in BUNDLES}
     assert len(rules) == sum(each.pack.rule_count for each in BUNDLES)
     assert all(each.created_at == each.updated_at > 0 for each in packs.values())
     assert not install_catalog(store)
 
 
-def test_a_release_changes_what_it_changes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_release_changes_only_what_differs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     install_catalog(store)
-    packs, rules = _installed(store)
+    packs, rules = installed_packs_and_rules(store)
     first, second, *rest = BUNDLES
-    gone, *kept = first.rules
+    removed_rule, *other_rules = first.rules
     shorter = PackRules(
-        PolicyPack(first.pack.id, "Renamed", pack_type=BUNDLE, rule_count=len(kept)), tuple(kept)
+        PolicyPack(first.pack.id, "Renamed", pack_type=BUNDLE, rule_count=len(other_rules)),
+        tuple(other_rules),
     )
     monkeypatch.setattr(catalog, "policy_packs", lambda: (shorter, *rest))
     with store.write() as transaction:
@@ -130,19 +131,19 @@ def test_a_release_changes_what_it_changes(store: Store, monkeypatch: pytest.Mon
         changed = {change.entity_id for change in transaction.new_changes}
     assert changed == {
         first.pack.id,
-        gone.id,
+        removed_rule.id,
         second.pack.id,
         *(rule.id for rule in second.rules),
     }
-    after, after_rules = _installed(store)
+    after, after_rules = installed_packs_and_rules(store)
     assert after[first.pack.id].created_at == packs[first.pack.id].created_at
     assert after[first.pack.id].name == "Renamed"
     assert second.pack.id not in after
     assert after_rules == {key: rule for key, rule in rules.items() if key not in changed}
 
 
-def test_all_bundles_together_judge_a_long_text_of_their_own_examples() -> None:
-    """An automaton of all their patterns keeps within its memory, whatever it reads."""
+def test_all_bundles_together_can_evaluate_a_long_text_of_their_examples() -> None:
+    """The automaton of all their patterns stays within its memory limit."""
     policies = PolicySet(
         {
             KIND: {each.pack.id: each.pack for each in BUNDLES},

@@ -56,8 +56,8 @@ def node(tmp_path: Path) -> Iterator[Node]:
 
 
 async def _pack(node: Node, *rules: RuleDraft) -> str:
-    written = await node.packs.create("acme", "me", DRAFT, rules)
-    return written.value.value.pack.id
+    result = await node.packs.create("acme", "me", DRAFT, rules)
+    return result.value.value.pack.id
 
 
 def named(name: str) -> RuleDraft:
@@ -67,9 +67,9 @@ def named(name: str) -> RuleDraft:
 async def test_a_reorder_can_swap_two_rules(node: Node) -> None:
     pack_id = await _pack(node, ALLOW, named("second"))
     first, second = await node.rules.list("acme", pack_id)
-    written = await node.rules.reorder("acme", "me", pack_id, [(first.id, 1), (second.id, 0)])
-    assert [rule.id for rule in written.value] == [second.id, first.id]
-    assert node.publisher.revision >= written.revision
+    result = await node.rules.reorder("acme", "me", pack_id, [(first.id, 1), (second.id, 0)])
+    assert [rule.id for rule in result.value] == [second.id, first.id]
+    assert node.publisher.revision >= result.revision
 
 
 async def test_a_rejected_write_changes_nothing(node: Node) -> None:
@@ -165,12 +165,12 @@ def test_an_overlay_replaces_a_whole_pack() -> None:
         f"r{number}": rule for number, rule in enumerate(build_rules("p1", (), [ALLOW, ALLOW], 0.0))
     }
     own = PolicySet({KIND: {"p1": old}, RULE_KIND: rules})
-    merged = add_packs(
+    overlay = add_packs(
         own, PolicySet(), candidates, ChainCandidate([ChainEntryDraft("Pack")], DENY_OVERRIDES)
     )
     assert own.of_kind(KIND) == {"p1": old}
-    active = [rule for rule in merged.of_kind(RULE_KIND).values() if rule.is_active]
+    active = [rule for rule in overlay.of_kind(RULE_KIND).values() if rule.is_active]
     assert [rule.pack_id for rule in active] == ["p1"]
-    chain = merged.of_kind(CHAIN_KIND)[ORG_ID]
+    chain = overlay.of_kind(CHAIN_KIND)[ORG_ID]
     assert [entry.pack_id for entry in chain.packs] == ["p1"]
-    assert merged.of_kind(KIND)["p1"] == replace(old, rule_count=1)
+    assert overlay.of_kind(KIND)["p1"] == replace(old, rule_count=1)

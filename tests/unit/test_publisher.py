@@ -105,12 +105,12 @@ def test_a_new_platform_is_in_force_for_all_tenants() -> None:
     publisher = Publisher(base, 5, {})
     publisher.publish(snapshot(base, "acme", 5))
     publisher.current("fresh")
-    renewed = platform()
-    publisher.advance(6, {"": 6}, platform=renewed)
+    new_platform = platform()
+    publisher.advance(6, {"": 6}, platform=new_platform)
     assert publisher.current("acme") is None
     fresh = publisher.current("fresh")
     assert fresh is not None
-    assert fresh.platform is renewed
+    assert fresh.platform is new_platform
 
 
 def other_models(base: Platform) -> Platform:
@@ -124,13 +124,13 @@ def test_new_models_are_in_force_for_all_tenants_without_compilation() -> None:
     cached = snapshot(base, "acme", 5)
     publisher.publish(cached)
     publisher.current("fresh")
-    renewed = other_models(base)
-    publisher.advance(6, {"": 6}, platform=renewed)
+    new_platform = other_models(base)
+    publisher.advance(6, {"": 6}, platform=new_platform)
     for tenant_id in ("acme", "fresh", "never-seen"):
         current = publisher.current(tenant_id)
         assert current is not None
         assert (current.tenant_id, current.revision) == (tenant_id, 6)
-        assert current.platform is renewed
+        assert current.platform is new_platform
         assert publisher.current(tenant_id) is current
     acme = publisher.current("acme")
     assert acme is not None
@@ -142,22 +142,22 @@ def test_a_snapshot_with_old_models_gets_the_new_ones() -> None:
     """The models changed while it was compiled."""
     base = platform()
     publisher = Publisher(base, 5, {"acme": 0})
-    renewed = other_models(base)
-    publisher.advance(6, {"": 6}, platform=renewed)
+    new_platform = other_models(base)
+    publisher.advance(6, {"": 6}, platform=new_platform)
     assert publisher.publish(snapshot(base, "acme", 7))
     current = publisher.current("acme")
     assert current is not None
-    assert (current.platform is renewed, current.revision) == (True, 7)
+    assert (current.platform is new_platform, current.revision) == (True, 7)
 
 
 def test_a_tenant_that_changed_together_with_the_models_is_loaded_again() -> None:
     base = platform()
     publisher = Publisher(base, 5, {"acme": 0})
     publisher.publish(snapshot(base, "acme", 5))
-    renewed = other_models(base)
-    publisher.advance(7, {"": 6, "acme": 7}, platform=renewed)
+    new_platform = other_models(base)
+    publisher.advance(7, {"": 6, "acme": 7}, platform=new_platform)
     assert publisher.current("acme") is None
-    assert publisher.publish(snapshot(renewed, "acme", 7))
+    assert publisher.publish(snapshot(new_platform, "acme", 7))
 
 
 def test_the_revision_never_decreases() -> None:

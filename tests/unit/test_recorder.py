@@ -49,11 +49,13 @@ class MemoryLog:
         return sum(map(len, self.batches))
 
     def select(
-        self, wanted: RecordFilter, *, before: int | None, limit: int
+        self, record_filter: RecordFilter, *, before: int | None, limit: int
     ) -> Sequence[StoredRecord]:
         raise NotImplementedError
 
-    def follow(self, wanted: RecordFilter, *, after: int, limit: int) -> Sequence[StoredRecord]:
+    def follow(
+        self, record_filter: RecordFilter, *, after: int, limit: int
+    ) -> Sequence[StoredRecord]:
         raise NotImplementedError
 
     def read_on(self, after: int, limit: int) -> Sequence[StoredRecord]:

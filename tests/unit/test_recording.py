@@ -1,4 +1,4 @@
-"""What is made of a decision before it is written down: which are kept, and what of them."""
+"""Records of decisions: which decisions are recorded, and the redacted contents of a record."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def at(snapshot: Snapshot, level: str) -> Snapshot:
     return replace(snapshot, org=OrgPolicy(logging_level=level))
 
 
-def recorded(snapshot: Snapshot, **fields: Any) -> DecisionRecord:
+def record_of(snapshot: Snapshot, **fields: Any) -> DecisionRecord:
     request = Request(**fields)
     decision = evaluate(snapshot, request, "d1")
     return RecordBuilder().make(PendingRecord(snapshot, request, decision, 2.0, 0.001)).record
@@ -86,75 +86,79 @@ def decision(**fields: Any) -> Decision:
         ),
     ],
 )
-def test_which_decisions_are_kept(fields: dict[str, Any], levels: set[str]) -> None:
+def test_the_logging_level_selects_the_recorded_decisions(
+    fields: dict[str, Any], levels: set[str]
+) -> None:
     every = ("minimal", "standard", "full", "paranoid")
     assert {level for level in every if is_recorded(level, decision(**fields))} == levels
 
 
 class TestText:
-    def test_below_full_there_is_a_hash_and_no_text(self, snapshot: Snapshot) -> None:
-        record = recorded(snapshot, text=f"{ATTACK} {CARD}")
+    def test_below_the_level_full_a_record_has_a_hash_and_no_text(self, snapshot: Snapshot) -> None:
+        record = record_of(snapshot, text=f"{ATTACK} {CARD}")
         digest = hashlib.sha256(f"{ATTACK} {CARD}".encode()).hexdigest()
         assert (record.text_sha256, record.text_length) == (digest, 51)
         assert record.redacted_text is None
 
-    def test_what_a_policy_redacts_keeps_its_replacement(self, snapshot: Snapshot) -> None:
+    def test_redactions_of_policies_keep_their_replacement(self, snapshot: Snapshot) -> None:
         text = f"secret plan, card {CARD}"
         obligation = Obligation(ObligationType.REDACT, "[PLAN]", (Span(0, 11),))
-        what = decision(outcome=Outcome.REDACT, obligations=(obligation,))
-        record = RecordBuilder().make(PendingRecord(snapshot, Request(text=text), what, 0.0)).record
+        redaction = decision(outcome=Outcome.REDACT, obligations=(obligation,))
+        record = (
+            RecordBuilder().make(PendingRecord(snapshot, Request(text=text), redaction, 0.0)).record
+        )
         assert record.redacted_text == "[PLAN], card [CREDIT_CARD]"
 
-    def test_what_models_and_callers_found_goes_too(self, snapshot: Snapshot) -> None:
-        found = NamedEntity(EntityLabel("ner", "PERSON"), 0.9, 3, 6)
-        record = recorded(
+    def test_findings_of_models_and_callers_are_redacted(self, snapshot: Snapshot) -> None:
+        person = NamedEntity(EntityLabel("ner", "PERSON"), 0.9, 3, 6)
+        record = record_of(
             at(snapshot, "full"),
             text="Dr Who lives at 1 Elm Road",
             entities=(Entity("ADDRESS", 0.8, 16, 26),),
-            ner=NerFindings((found,)),
+            ner=NerFindings((person,)),
         )
         assert record.redacted_text == "Dr [PERSON] lives at [ADDRESS]"
         assert {each.entity_type for each in record.entities} == {"PERSON", "ADDRESS"}
 
-    def test_text_that_is_mostly_data_is_not_kept(
+    def test_a_text_with_too_many_findings_is_redacted_whole(
         self, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(record_redaction, "MAX_FINDINGS", 3)
-        record = recorded(at(snapshot, "full"), text=f"{CARD}, " * 5)
+        record = record_of(at(snapshot, "full"), text=f"{CARD}, " * 5)
         assert (record.redacted_text, len(record.entities)) == ("[REDACTED]", 3)
 
-    def test_a_long_text_is_cut_after_it_was_redacted(self, snapshot: Snapshot) -> None:
-        record = recorded(at(snapshot, "full"), text="word " * 20_000 + CARD)
+    def test_a_long_text_is_truncated_after_the_redaction(self, snapshot: Snapshot) -> None:
+        record = record_of(at(snapshot, "full"), text="word " * 20_000 + CARD)
         assert record.redacted_text is not None
         assert record.redacted_text.endswith("… (34477 characters more)")
 
-    def test_what_cannot_be_looked_through_is_withheld_and_counted(
+    def test_values_that_cannot_be_scanned_are_withheld_and_counted(
         self, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(*_: object) -> None:
             raise MemoryError
 
         request = Request(text=CARD, tool=CARD, subject=Subject(CARD))
-        what = evaluate(snapshot, request, "d1")
+        block = evaluate(snapshot, request, "d1")
         monkeypatch.setattr(record_redaction, "scan", fail)
-        maker = RecordBuilder()
-        record = maker.make(PendingRecord(at(snapshot, "full"), request, what, 0.0)).record
-        assert maker.withheld == 2
+        builder = RecordBuilder()
+        record = builder.make(PendingRecord(at(snapshot, "full"), request, block, 0.0)).record
+        assert builder.withheld == 2
         assert CARD not in json.dumps(record.to_json())
-        assert (record.decision_id, record.outcome) == ("d1", what.outcome)
+        assert (record.decision_id, record.outcome) == ("d1", block.outcome)
 
-    def test_without_a_snapshot_nothing_of_the_callers_is_kept(self) -> None:
+    def test_without_a_snapshot_no_value_of_the_caller_is_recorded(self) -> None:
         request = Request(text=CARD, tool=CARD, tenant_id="acme")
-        what = unjudged("r1", "d1")
-        record = RecordBuilder().make(PendingRecord(None, request, what, 0.0)).record
+        failure = unjudged("r1", "d1")
+        record = RecordBuilder().make(PendingRecord(None, request, failure, 0.0)).record
         assert CARD not in json.dumps(record.to_json())
         assert (record.tenant_id, record.reason_code) == ("acme", "ENGINE_ERROR")
 
 
 class TestArguments:
-    def test_values_keys_and_numbers(self, snapshot: Snapshot) -> None:
+    def test_values_keys_and_numbers_are_redacted(self, snapshot: Snapshot) -> None:
         arguments = {"a": [f"card {CARD}", {CARD: 1}], "n": float(CARD), "small": 42, "t": True}
-        record = recorded(at(snapshot, "full"), arguments=arguments)
+        record = record_of(at(snapshot, "full"), arguments=arguments)
         assert record.redacted_arguments == {
             "a": ["card [CREDIT_CARD]", {"[CREDIT_CARD]": 1}],
             "n": "[CREDIT_CARD]",
@@ -163,17 +167,19 @@ class TestArguments:
         }
         assert len(record.arguments_sha256) == 64
 
-    def test_masked_fields_are_masked(self, snapshot: Snapshot) -> None:
+    def test_fields_that_a_policy_masks_are_masked(self, snapshot: Snapshot) -> None:
         obligation = Obligation(ObligationType.MASK_FIELDS, fields=("dob",))
-        what = decision(outcome=Outcome.REDACT, obligations=(obligation,))
+        redaction = decision(outcome=Outcome.REDACT, obligations=(obligation,))
         request = Request(arguments={"who": {"dob": "1990-01-01", "name": "x"}})
-        record = RecordBuilder().make(PendingRecord(snapshot, request, what, 0.0)).record
+        record = RecordBuilder().make(PendingRecord(snapshot, request, redaction, 0.0)).record
         assert record.redacted_arguments == {"who": {"dob": "[MASKED]", "name": "x"}}
 
 
 class TestNames:
-    def test_secrets_go_and_addresses_of_persons_stay(self, snapshot: Snapshot) -> None:
-        record = recorded(
+    def test_secrets_are_redacted_and_addresses_of_persons_are_not(
+        self, snapshot: Snapshot
+    ) -> None:
+        record = record_of(
             snapshot,
             text=ATTACK,
             request_id=f"r {CARD}",
@@ -191,7 +197,7 @@ class TestNames:
 
 
 def test_a_record_survives_json(snapshot: Snapshot) -> None:
-    record = recorded(
+    record = record_of(
         at(snapshot, "full"),
         text=f"{ATTACK} {CARD}",
         arguments={"k": [CARD, None]},
@@ -203,26 +209,26 @@ def test_a_record_survives_json(snapshot: Snapshot) -> None:
     assert DecisionRecord.from_json({**json.loads(text), "later": 1}) == record
 
 
-def test_the_hash_of_policies_is_of_what_they_say(snapshot: Snapshot) -> None:
-    def hashed(**fields: Any) -> str:
+def test_the_policy_hash_depends_only_on_the_content_of_policies(snapshot: Snapshot) -> None:
+    def policy_hash(**fields: Any) -> str:
         policy = StaticPolicy("p", "P", "custom", "rival", "block", **fields)
         own = PolicySet({KIND: {"p": policy}})
         return PolicyHasher().of(compile_tenant(snapshot.platform, "t", own, 7))
 
-    assert hashed() == hashed(created_at=1.0, updated_at=2.0, version=9)
-    assert hashed() != hashed(severity="high")
-    assert hashed() != PolicyHasher().of(snapshot)
+    assert policy_hash() == policy_hash(created_at=1.0, updated_at=2.0, version=9)
+    assert policy_hash() != policy_hash(severity="high")
+    assert policy_hash() != PolicyHasher().of(snapshot)
 
 
-def test_what_waits_is_weighed_whole() -> None:
-    class Scales:
+def test_the_size_of_a_pending_record_includes_all_values() -> None:
+    class FakeRecorder:
         weight = 0
 
         def record(self, pending: PendingRecord, weight: int) -> None:
             self.weight = weight
 
-    scales = Scales()
-    records = DecisionRecorder(scales)  # type: ignore[arg-type] # a recorder as far as it is asked
+    recorder = FakeRecorder()
+    records = DecisionRecorder(recorder)  # type: ignore[arg-type] # has all methods that are used
     request = Request(
         text="x" * 100,
         arguments={"a": ["y" * 1000]},
@@ -230,4 +236,4 @@ def test_what_waits_is_weighed_whole() -> None:
         subject=Subject(attributes={"c": "w" * 100_000}),
     )
     records.take(None, request, decision(outcome=Outcome.BLOCK))
-    assert 111_100 <= scales.weight < 112_000
+    assert 111_100 <= recorder.weight < 112_000

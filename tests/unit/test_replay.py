@@ -1,4 +1,4 @@
-"""Recorded decisions judged again: what a change of policies would do to them."""
+"""Replay: evaluates recorded decisions with changed policies."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def snapshot(**kinds: dict[str, Any]) -> Snapshot:
     return compile_tenant(PLATFORM, "acme", PolicySet(kinds), 7)
 
 
-def recorded(request: Request, before: Snapshot, *, redacted: str | None = None) -> DecisionRecord:
-    """What is kept of the decision on `request`, without its text where none is given."""
+def record_of(request: Request, before: Snapshot, *, redacted: str | None = None) -> DecisionRecord:
+    """Returns the record of the decision on `request`, with `redacted` as its text."""
     decision = evaluate(before, request, "d1")
     return DecisionRecord(
         decision_id=decision.decision_id,
@@ -80,19 +80,19 @@ def recorded(request: Request, before: Snapshot, *, redacted: str | None = None)
     )
 
 
-def test_the_same_policies_decide_the_same() -> None:
+def test_the_same_policies_give_the_same_outcome() -> None:
     same = snapshot()
     for text in (SQLI, "hello", "rm -rf / --no-preserve-root", "my card: 4111111111111111"):
-        record = recorded(Request(text=text), same)
+        record = record_of(Request(text=text), same)
         again = replay(record, same, same)
         assert again.decision is not None
         assert again.decision.outcome is record.outcome, text
         assert again.gaps == ()
 
 
-def test_an_override_weakens_what_was_blocked() -> None:
+def test_an_override_can_change_a_block_to_an_allow() -> None:
     before = snapshot()
-    record = recorded(Request(text=SQLI), before)
+    record = record_of(Request(text=SQLI), before)
     assert record.outcome is Outcome.BLOCK
     overrides = {
         match.policy_id: StaticOverride(match.policy_id, "log") for match in record.matches
@@ -103,9 +103,9 @@ def test_an_override_weakens_what_was_blocked() -> None:
     assert again.decision.outcome is Outcome.ALLOW
 
 
-def test_blocking_by_risk_reads_what_was_found() -> None:
+def test_blocking_by_risk_uses_the_recorded_matches() -> None:
     before = snapshot()
-    record = recorded(Request(text="my card: 4111111111111111"), before)
+    record = record_of(Request(text="my card: 4111111111111111"), before)
     assert record.outcome < Outcome.BLOCK
     strict = {org_policy.ID: OrgPolicy(blocking_enabled=True, block_on="low")}
     again = replay(record, before, snapshot(**{org_policy.KIND: strict}))
@@ -114,38 +114,40 @@ def test_blocking_by_risk_reads_what_was_found() -> None:
 
 
 def rule(**conditions: Any) -> dict[str, dict[str, Any]]:
-    made = PolicyRule("rule", "pack", 0, "A rule", {"type": "BLOCK", "message": "no"}, conditions)
+    new_rule = PolicyRule(
+        "rule", "pack", 0, "A rule", {"type": "BLOCK", "message": "no"}, conditions
+    )
     return {
         policy_pack.KIND: {"pack": PolicyPack("pack", "Pack")},
-        policy_pack.RULE_KIND: {"rule": made},
+        policy_pack.RULE_KIND: {"rule": new_rule},
         policy_chain.KIND: {"org": PolicyChain("org", packs=(ChainEntry("e", "pack", 0),))},
     }
 
 
-def test_a_rule_for_groups_needs_no_text() -> None:
+def test_a_rule_for_groups_can_be_replayed_without_text() -> None:
     before = snapshot()
-    record = recorded(Request(text="hi", subject=Subject("u", ("contractors",))), before)
+    record = record_of(Request(text="hi", subject=Subject("u", ("contractors",))), before)
     again = replay(record, before, snapshot(**rule(user_groups=["contractors"])))
     assert again.decision is not None
     assert again.decision.outcome is Outcome.BLOCK
     assert again.gaps == ()
 
 
-def test_a_rule_that_had_matched_a_text_still_does() -> None:
+def test_a_recorded_match_of_a_rule_still_blocks() -> None:
     before = snapshot(**rule(content_regex="(?i)project x"))
-    record = recorded(Request(text="about Project X"), before)
+    record = record_of(Request(text="about Project X"), before)
     assert record.outcome is Outcome.BLOCK
     again = replay(record, before, before)
     assert again.decision is not None
     assert (again.decision.reason_code, again.decision.incomplete) == ("CHAIN_BLOCK", False)
 
 
-def test_a_rule_that_had_redacted_still_does() -> None:
-    redacts = rule(content_regex="(?i)project x")
-    made = redacts[policy_pack.RULE_KIND]["rule"]
-    redacts[policy_pack.RULE_KIND]["rule"] = replace(made, action={"type": "REDACT"})
-    before = snapshot(**redacts)
-    again = replay(recorded(Request(text="about Project X"), before), before, before)
+def test_a_recorded_redaction_of_a_rule_still_redacts() -> None:
+    policies = rule(content_regex="(?i)project x")
+    block = policies[policy_pack.RULE_KIND]["rule"]
+    policies[policy_pack.RULE_KIND]["rule"] = replace(block, action={"type": "REDACT"})
+    before = snapshot(**policies)
+    again = replay(record_of(Request(text="about Project X"), before), before, before)
     assert again.decision is not None
     assert (again.decision.outcome, again.decision.reason_code) == (Outcome.REDACT, "CHAIN_REDACT")
 
@@ -159,42 +161,42 @@ EXAMPLES = [
 ]
 
 
-def test_every_example_of_the_catalog_is_replayed_as_it_was_decided() -> None:
-    """Records as the recorder makes them: what was found counts again, examples never do."""
+def test_every_example_of_the_catalog_has_the_same_outcome_in_a_replay() -> None:
+    """In the recorder's own records, findings count again, and example values do not."""
     platform = compile_platform(PLATFORM.policies, VALIDATORS, detectors=catalog.detectors())
     rules = {
         key: DlpRule(key, key, REGEX, each.entity_type, "redact", config_json={"detector": key})
         for key, each in platform.detectors.items()
     }
     policies = compile_tenant(platform, "acme", PolicySet({dlp_rule.KIND: rules}), 7)
-    maker, outcomes, differing = RecordBuilder(), set(), []
+    builder, outcomes, differences = RecordBuilder(), set(), []
     for text in EXAMPLES:
         request = Request(text=text, tenant_id="acme", timestamp=1.0)
         decision = evaluate(policies, request, "d1")
-        record = maker.make(PendingRecord(policies, request, decision, 1.0)).record
+        record = builder.make(PendingRecord(policies, request, decision, 1.0)).record
         again = replay(record, policies, policies).decision
         outcomes.add(decision.outcome)
         if again is None or (again.outcome, again.incomplete) != (decision.outcome, False):
-            differing.append(text)
-    assert differing == []
+            differences.append(text)
+    assert differences == []
     assert outcomes == {Outcome.ALLOW, Outcome.WARN, Outcome.REDACT, Outcome.BLOCK}
 
 
-def test_a_new_pattern_runs_on_the_text_that_is_kept() -> None:
+def test_a_new_pattern_runs_on_the_recorded_text() -> None:
     before = snapshot()
     rivals = StaticPolicy("p", "No rivals", "custom", "rival-product", "block")
     after = snapshot(**{static_policy.KIND: {"p": rivals}})
-    kept = recorded(Request(text="the rival-product"), before, redacted="the rival-product")
-    again = replay(kept, before, after)
+    record = record_of(Request(text="the rival-product"), before, redacted="the rival-product")
+    again = replay(record, before, after)
     assert again.decision is not None
     assert (again.decision.outcome, again.gaps) == (Outcome.BLOCK, ())
 
 
-def test_a_new_pattern_without_a_text_is_a_gap_and_no_guess() -> None:
+def test_a_new_pattern_without_a_recorded_text_is_a_gap() -> None:
     before = snapshot()
     rivals = StaticPolicy("p", "No rivals", "custom", "rival-product", "block")
     after = snapshot(**{static_policy.KIND: {"p": rivals}})
-    again = replay(recorded(Request(text="the rival-product"), before), before, after)
+    again = replay(record_of(Request(text="the rival-product"), before), before, after)
     assert again.decision is not None
     assert (again.decision.outcome, again.gaps) == (Outcome.ALLOW, (replays.NO_TEXT,))
 
@@ -206,32 +208,32 @@ def customer(condition: str) -> Snapshot:
 
 def test_custom_rules_that_read_the_context_cannot_be_replayed() -> None:
     policies = customer("batch_size > 100")
-    record = recorded(Request(customer_id="c1", action="a:b:c"), policies)
+    record = record_of(Request(customer_id="c1", action="a:b:c"), policies)
     again = replay(record, policies, policies)
     assert again.decision is None
     assert again.obstacle == replays.NO_CONTEXT
 
 
-def test_custom_rules_that_read_what_is_recorded_can() -> None:
+def test_custom_rules_that_read_recorded_fields_can_be_replayed() -> None:
     policies = customer("action.verb = 'c' AND subject.user_id IS NOT NULL")
-    record = recorded(Request(customer_id="c1", action="a:b:c", subject=Subject("u")), policies)
+    record = record_of(Request(customer_id="c1", action="a:b:c", subject=Subject("u")), policies)
     again = replay(record, policies, policies)
     assert again.decision is not None
     assert again.decision.risk.score == record.risk.score > 0
 
 
-def test_what_could_not_be_judged_is_not_replayed() -> None:
+def test_an_incomplete_decision_is_not_replayed() -> None:
     before = snapshot()
-    record = recorded(Request(text="hi"), before)._replace(incomplete=True)
+    record = record_of(Request(text="hi"), before)._replace(incomplete=True)
     assert replay(record, before, before).obstacle == replays.NOT_JUDGED
 
 
-def test_the_tally_names_what_changes_and_what_did_it() -> None:
+def test_the_tally_names_changes_and_responsible_policies() -> None:
     before = snapshot()
     records = [
-        *(recorded(Request(text=SQLI), before) for _ in range(3)),
-        *(recorded(Request(text="hi"), before) for _ in range(5)),
-        recorded(Request(text="hi"), before)._replace(incomplete=True),
+        *(record_of(Request(text=SQLI), before) for _ in range(3)),
+        *(record_of(Request(text="hi"), before) for _ in range(5)),
+        record_of(Request(text="hi"), before)._replace(incomplete=True),
     ]
     blocking = [match for match in records[0].matches if match.action == "block"]
     overrides = {
@@ -249,16 +251,16 @@ def test_the_tally_names_what_changes_and_what_did_it() -> None:
             assert change.policies[each] == 3
 
 
-def test_decisions_on_other_policies_are_counted_by_what_those_say() -> None:
-    """Another tenant's write makes a revision, and changes nothing for this one."""
+def test_decisions_of_other_policies_are_counted_separately() -> None:
+    """A write of another tenant makes a revision, but does not change this tenant's policies."""
     before = snapshot()
-    same = recorded(Request(text="hi"), before)._replace(revision=before.revision - 3)
-    other = recorded(Request(text="hi"), snapshot(**rule(user_groups=["contractors"])))
+    same = record_of(Request(text="hi"), before)._replace(revision=before.revision - 3)
+    other = record_of(Request(text="hi"), snapshot(**rule(user_groups=["contractors"])))
     tally = replay_records([same, other], before, before, examples=0)
     assert (tally.replayed, tally.elsewhere) == (2, 1)
 
 
-def test_requests_are_judged_on_both_sides() -> None:
+def test_requests_are_evaluated_before_and_after_the_change() -> None:
     before = snapshot()
     after = snapshot(**rule(content_regex="(?i)project x"))
     requests = [Request(text="about Project X", request_id="1"), Request(text="hi", request_id="2")]

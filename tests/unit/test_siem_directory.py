@@ -100,12 +100,12 @@ async def test_health_follows_the_deliveries(monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_the_health_check_is_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = Fake()
-    shown = directory_of(fake)
-    await shown.connectors()
-    await shown.connectors()
+    connector_directory = directory_of(fake)
+    await connector_directory.connectors()
+    await connector_directory.connectors()
     assert fake.checks == 1
     monkeypatch.setattr(directory, "CACHE_S", 0.0)
-    await shown.connectors()
+    await connector_directory.connectors()
     assert fake.checks == 2
 
 
@@ -117,11 +117,13 @@ async def test_an_internal_error_fails_the_test_delivery() -> None:
 
 
 async def test_without_variables_no_connector_is_configured() -> None:
-    shown = ConnectorDirectory(lambda: load_connectors({}), InlineRunner(DeliveryStatus()))
-    states = await shown.connectors()
+    connector_directory = ConnectorDirectory(
+        lambda: load_connectors({}), InlineRunner(DeliveryStatus())
+    )
+    states = await connector_directory.connectors()
     assert {each.status for each in states} == {"not_configured"}
     for state in states:
-        delivery = await shown.test(state.spec.id, "alice")
+        delivery = await connector_directory.test(state.spec.id, "alice")
         assert delivery.error is not None
         for variable in state.spec.variables:
             assert (variable.name in delivery.error) is variable.required
@@ -178,6 +180,6 @@ def test_every_variable_is_documented(spec: ConnectorSpec) -> None:
     assert section.lstrip().startswith(f"`{spec.id}`")
     for variable in spec.variables:
         default = "needed" if variable.required else f"`{variable.default}`"
-        shown = default if variable.required or variable.default else "none"
-        assert f"| `{variable.name}` | {shown} | {variable.description} |\n" in section
+        default_text = default if variable.required or variable.default else "none"
+        assert f"| `{variable.name}` | {default_text} | {variable.description} |\n" in section
     assert section.count("\n| `") == len(spec.variables)

@@ -158,8 +158,8 @@ async def test_a_slow_response_times_out(
 
 
 async def test_a_refused_connection_is_a_failure(name: str) -> None:
-    with Product(grant_token) as gone:
-        environ = ENVIRONMENTS[name](gone.url)
+    with Product(grant_token) as closed_server:
+        environ = ENVIRONMENTS[name](closed_server.url)
     async with connected(name, **environ) as connector:
         assert "ConnectError" in (await failure(connector)).reason
         with pytest.raises(DeliveryFailed):

@@ -51,8 +51,8 @@ async def test_a_permanent_error_fails_the_delivery_and_the_next_one_reconnects(
 
 
 async def test_without_a_broker_deliveries_fail() -> None:
-    async with Broker("pdp-audit") as gone:
-        address = gone.address
+    async with Broker("pdp-audit") as closed_broker:
+        address = closed_broker.address
     async with connected("kafka", KAFKA_BOOTSTRAP_SERVERS=address) as connector:
         with pytest.raises(DeliveryFailed, match="KafkaConnectionError"):
             await connector.send(events(1))

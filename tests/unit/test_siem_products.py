@@ -176,7 +176,7 @@ class TestSentinel:
                     await connector.send(events(1))
                 await connector.send(events(1))
         token, first, _, _, second_token, _ = product.requests
-        assert token.path == second_token.path, "a refusals token must not be used again"
+        assert token.path == second_token.path, "a refused token must not be used again"
         assert parse_qs(token.body.decode()) == {
             "grant_type": ["client_credentials"],
             "client_id": ["app"],

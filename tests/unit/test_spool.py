@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Iterator[Spool]:
-    opened = Spool(tmp_path / "exports.db", 10_000)
-    opened.attach(["a", "b"])
-    yield opened
-    opened.close()
+    new_spool = Spool(tmp_path / "exports.db", 10_000)
+    new_spool.attach(["a", "b"])
+    yield new_spool
+    new_spool.close()
 
 
 def add(spool: Spool, *names: str, size: int = 10) -> None:

@@ -49,28 +49,27 @@ def supervise(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     return run
 
 
-def test_a_worker_that_never_serves(supervise: Callable[..., int]) -> None:
-    """If the first worker cannot start, the parent ends with its exit code."""
-    announced: list[Any] = []
-    assert supervise(READY + "raise SystemExit(78)", announced.append) == 78
-    assert announced == []
+def test_the_parent_ends_with_the_exit_code_of_a_failed_first_worker(
+    supervise: Callable[..., int],
+) -> None:
+    announcements: list[Any] = []
+    assert supervise(READY + "raise SystemExit(78)", announcements.append) == 78
+    assert announcements == []
 
 
-def test_a_worker_that_exits_with_0_before_it_serves(supervise: Callable[..., int]) -> None:
-    """A worker that ends before it serves is a failure, whatever its exit code."""
+def test_a_worker_that_ends_before_it_serves_is_a_failure(supervise: Callable[..., int]) -> None:
+    """Its exit code does not matter."""
     assert supervise(READY) == supervisor.EX_SOFTWARE
 
 
-def test_workers_that_keep_dying(supervise: Callable[..., int]) -> None:
-    """The parent does not restart a worker endlessly."""
-    announced: list[Any] = []
-    assert supervise(SERVE + "raise SystemExit(3)", announced.append) == supervisor.EX_SOFTWARE
-    assert announced == [{}]
+def test_the_parent_stops_after_repeated_failures_of_workers(supervise: Callable[..., int]) -> None:
+    """It does not restart a worker endlessly."""
+    announcements: list[Any] = []
+    assert supervise(SERVE + "raise SystemExit(3)", announcements.append) == supervisor.EX_SOFTWARE
+    assert announcements == [{}]
 
 
-def test_a_worker_that_does_not_drain(supervise: Callable[..., int]) -> None:
-    """A worker that does not end in time is killed."""
-
+def test_a_worker_that_does_not_drain_is_killed(supervise: Callable[..., int]) -> None:
     def announce(_: Mapping[str, Any]) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -84,10 +83,9 @@ def test_a_process_without_the_variable_is_not_a_worker(monkeypatch: pytest.Monk
     assert worker.Worker.from_environment() is None
 
 
-async def test_the_messages_between_a_worker_and_its_parent(
+async def test_a_worker_sends_its_addresses_and_metrics_and_ends_with_its_parent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A worker sends its addresses, and its metrics on request. It ends with its parent."""
     parent_end, worker_end = socket.socketpair()
     parent_end.settimeout(TIMEOUT_S)
     monkeypatch.setenv(worker.SOCKET_VARIABLE, str(worker_end.detach()))

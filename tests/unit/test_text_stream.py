@@ -1,4 +1,4 @@
-"""Texts in chunks: however they are cut, what goes out is the redaction of the whole."""
+"""Texts in chunks: the released text is the redacted whole text, wherever it is divided."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ PHRASE = "forbidden phrase"
 
 
 def redact(pattern: str, index: int = 0) -> PolicyRule:
-    """A rule that replaces what its pattern finds by its own number."""
-    made = rule(
+    """Returns a rule that replaces the matches of its pattern with the rule's number."""
+    new_rule = rule(
         {"type": "REDACT", "redact_replacement": f"[{index}]"},
         {"content_regex": pattern},
         sequence=index,
     )
-    return replace(made, applies_to="both")
+    return replace(new_rule, applies_to="both")
 
 
 def redacting(*patterns: str, blocks: str = "") -> Snapshot:
-    """Rules that redact patterns, and a policy that blocks one."""
+    """Returns policies that redact `patterns` and block the pattern `blocks`."""
     policies = chain_of(*(redact(pattern, index) for index, pattern in enumerate(patterns)))
     if blocks:
         policy = StaticPolicy("s", "Phrase", "custom", blocks, "block")
@@ -68,7 +68,7 @@ with_phrase = st.tuples(
 
 
 @given(chunked())
-def test_what_is_released_is_the_redaction_of_the_whole(chunks: list[str]) -> None:
+def test_the_released_text_is_the_redacted_whole_text(chunks: list[str]) -> None:
     text = "".join(chunks)
     whole = ask(REDACTING, text)
     streamed = stream(REDACTING, chunks)
@@ -80,7 +80,7 @@ def test_what_is_released_is_the_redaction_of_the_whole(chunks: list[str]) -> No
 
 
 @given(chunked(with_phrase))
-def test_a_text_is_stopped_where_the_whole_would_be_and_before_what_it_is_stopped_for(
+def test_a_blocked_text_is_stopped_before_the_match(
     chunks: list[str],
 ) -> None:
     text = "".join(chunks)
@@ -91,16 +91,16 @@ def test_a_text_is_stopped_where_the_whole_would_be_and_before_what_it_is_stoppe
     assert passing.startswith(streamed.text)
     assert ask(BLOCKING, text[: streamed.end]).allowed
     if whole.outcome is Outcome.BLOCK:
-        found = re.search(rf"\b{PHRASE}\b", text, re.ASCII)
-        assert found is not None
-        assert streamed.end <= found.start()
+        match = re.search(rf"\b{PHRASE}\b", text, re.ASCII)
+        assert match is not None
+        assert streamed.end <= match.start()
         assert streamed.decision.reason_code == whole.reason_code
     else:
         assert streamed.text == passing
 
 
 @given(chunked())
-def test_a_text_that_does_not_end_releases_nothing_that_could_be_a_value(
+def test_the_end_of_an_unfinished_text_is_held_back(
     chunks: list[str],
 ) -> None:
     text = TextStream()
@@ -111,7 +111,7 @@ def test_a_text_that_does_not_end_releases_nothing_that_could_be_a_value(
     assert text.released <= max(0, text.length - HOLD_BACK)
 
 
-def test_a_value_is_whole_wherever_a_text_of_any_length_is_cut() -> None:
+def test_a_value_is_redacted_wherever_the_text_is_divided() -> None:
     card = "4111 1111 1111 1111"
     before, after = "word " * 100, " word" * 100
     text = before + card + after
@@ -120,10 +120,10 @@ def test_a_value_is_whole_wherever_a_text_of_any_length_is_cut() -> None:
         assert streamed.text == before + "[0]" + after
 
 
-def test_a_token_longer_than_the_window_is_held_back_as_a_whole() -> None:
+def test_a_token_longer_than_the_window_is_held_back_completely() -> None:
     token = "eyJ" + "x" * (MAX_RUN - 3)
     text = f"{'word ' * 100}{token} {'word ' * 100}"
-    # Only the end tells that it is one.
+    # The pattern matches only when the end of the token has arrived.
     snapshot = redacting(r"eyJx{500,}x{500,}x{500,}x{500,}\b")
     streamed = stream(snapshot, [text[start : start + 7] for start in range(0, len(text), 7)])
     assert token not in streamed.text
@@ -141,7 +141,7 @@ def test_a_private_key_is_held_back_until_it_ends() -> None:
     assert streamed.text == ask(snapshot, text).redacted_text
 
 
-def test_a_redaction_that_grows_is_one() -> None:
+def test_a_match_that_grows_is_redacted_once() -> None:
     snapshot = redacting(r"<<[^>]*>>", r"<<[^>]*")
     text = f"{'word ' * 100}<<{'secret words ' * 500}>>{' word' * 100}"
     streamed = stream(snapshot, [text[start : start + 50] for start in range(0, len(text), 50)])
@@ -149,7 +149,7 @@ def test_a_redaction_that_grows_is_one() -> None:
     assert "secret" not in streamed.text
 
 
-def test_invisible_characters_do_not_stretch_a_value_out_of_the_window() -> None:
+def test_a_value_with_invisible_characters_is_held_back_too() -> None:
     card = ("\u200b" * 100).join("4111111111111111")
     text = f"{'word ' * 100}{card}{' word' * 100}"
     streamed = stream(REDACTING, [text[start : start + 20] for start in range(0, len(text), 20)])
@@ -157,7 +157,7 @@ def test_invisible_characters_do_not_stretch_a_value_out_of_the_window() -> None
     assert streamed.text == ask(REDACTING, text).redacted_text
 
 
-def test_what_does_not_hang_on_the_text_stops_it_at_its_first_chunk() -> None:
+def test_a_rule_without_text_conditions_blocks_at_the_first_chunk() -> None:
     always = rule({"type": "BLOCK", "message": "No."}, {"channel": ["interactive"]})
     policies = chain_of(replace(always, applies_to="output"))
     snapshot = compile_tenant(PLATFORM, "t", policies, 1)
@@ -166,13 +166,13 @@ def test_what_does_not_hang_on_the_text_stops_it_at_its_first_chunk() -> None:
     assert streamed.judged == 2
 
 
-def test_a_word_that_goes_on_does_not_stop_a_text() -> None:
+def test_a_word_that_continues_in_the_next_chunk_does_not_match() -> None:
     chunks = ["word " * 100 + PHRASE, "book" + " word" * 100]
     streamed = stream(BLOCKING, chunks)
     assert streamed.text == "".join(chunks)
 
 
-def test_a_match_over_more_than_the_window_stops_what_is_left() -> None:
+def test_a_match_longer_than_the_window_blocks_the_rest() -> None:
     snapshot = redacting(blocks=r"(?s)begin.*end")
     text = f"begin {'word ' * 1000} end {'word ' * 1000}"
     streamed = stream(snapshot, [text[start : start + 100] for start in range(0, len(text), 100)])
@@ -181,7 +181,7 @@ def test_a_match_over_more_than_the_window_stops_what_is_left() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 10, 5000])
-def test_however_small_the_chunks_a_text_is_looked_at_a_bounded_number_of_times(size: int) -> None:
+def test_the_number_of_scans_is_bounded_for_any_size_of_chunks(size: int) -> None:
     text = "word " * 20_000
     streamed = stream(REDACTING, [text[at : at + size] for at in range(0, len(text), size)])
     assert streamed.characters <= (MAX_SCANS + 2) * len(text)
@@ -200,7 +200,7 @@ def test_short_texts_are_released_every_few_words() -> None:
     assert text.released > text.length - HOLD_BACK - 2 * STEP
 
 
-def test_a_text_that_is_too_long_ends() -> None:
+def test_a_text_that_is_too_long_is_refused_and_closed() -> None:
     text = TextStream()
     text.add("é" * (MAX_TEXT_BYTES // 2))
     with pytest.raises(TextTooLong):
@@ -208,14 +208,14 @@ def test_a_text_that_is_too_long_ends() -> None:
     assert text.closed
 
 
-def test_between_two_judgements_there_is_nothing_to_say_before_the_first() -> None:
+def test_there_is_no_decision_before_the_first_evaluation() -> None:
     with pytest.raises(ValueError, match="there is no decision"):
         TextStream().wait()
 
 
 @settings(max_examples=30)
 @given(chunked())
-def test_an_error_while_judging_releases_nothing_more(chunks: list[str]) -> None:
+def test_nothing_is_released_after_an_error(chunks: list[str]) -> None:
     incomplete = ask(REDACTING, "")._replace(outcome=Outcome.BLOCK, incomplete=True)
     text = TextStream()
     text.add("".join(chunks))

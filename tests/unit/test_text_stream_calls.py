@@ -1,4 +1,4 @@
-"""Texts in chunks in the servicer: what is kept of them, for how long, and what it comes to."""
+"""Texts in chunks in the servicer: memory for open texts, bounds, and models."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ WORDS = "word " * 100
 
 
 class Names:
-    """A model that finds every "Greta", and remembers what it was shown."""
+    """A model that finds every "Greta", and records the texts that it gets."""
 
     def __init__(self) -> None:
-        self.shown: list[str] = []
-        self.at_once = self.most_at_once = 0
+        self.texts: list[str] = []
+        self.active_calls = self.max_active_calls = 0
 
     async def find(
-        self, texts: Sequence[tuple[str | None, str]], wanted: Collection[EntityLabel]
+        self, texts: Sequence[tuple[str | None, str]], labels: Collection[EntityLabel]
     ) -> NerFindings:
-        self.shown += (text for _, text in texts)
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
+        self.texts += (text for _, text in texts)
+        self.active_calls += 1
+        self.max_active_calls = max(self.max_active_calls, self.active_calls)
         await asyncio.sleep(0)
-        self.at_once -= 1
+        self.active_calls -= 1
         return NerFindings(
             tuple(
                 NamedEntity(each, 0.9, at, at + 5, path)
-                for each in wanted
+                for each in labels
                 for path, text in texts
                 for at in range(len(text))
                 if text.startswith("Greta", at)
@@ -67,7 +67,7 @@ class Names:
 
 
 class Node:
-    """A servicer on a store of its own."""
+    """A servicer with its own store."""
 
     def __init__(self, url: str) -> None:
         self.store = open_policies(url)
@@ -107,7 +107,7 @@ class Node:
         return await self.servicer.stream_message(call, message)
 
     async def look_for_names(self) -> None:
-        """Puts a rule in force that redacts names."""
+        """Creates a rule that redacts names."""
         rule = DlpRule("r", "Names", NER, "PERSON", "redact")
         with self.store.write() as transaction:
             transaction.put(
@@ -118,62 +118,64 @@ class Node:
         await self.workspace.catch_up()
 
     @property
-    def kept(self) -> tuple[int, int]:
-        """Texts under way, and characters of them."""
+    def open_texts(self) -> tuple[int, int]:
+        """The number of open texts, and of their characters in memory."""
         return self.streams.open, self.streams.held
 
     def decisions(self) -> str:
-        """Lines of the metrics that count decisions."""
+        """Returns the metrics that count decisions."""
         lines = self.metrics.render().decode().splitlines()
         return "\n".join(line for line in lines if line.startswith("pdp_decisions_total{"))
 
 
 @pytest.fixture
 def node(url: str) -> Iterator[Node]:
-    made = Node(url)
-    yield made
-    made.workspace.close()
-    made.store.close()
+    new_node = Node(url)
+    yield new_node
+    new_node.workspace.close()
+    new_node.store.close()
 
 
-async def test_nothing_of_a_text_is_kept_behind_its_end(node: Node) -> None:
+async def test_the_memory_of_a_text_is_freed_when_it_ends(node: Node) -> None:
     await node.send(WORDS)
-    assert node.kept == (1, len(WORDS))
+    assert node.open_texts == (1, len(WORDS))
     await node.send(WORDS, stream_id="other")
-    assert node.kept == (2, 2 * len(WORDS))
+    assert node.open_texts == (2, 2 * len(WORDS))
     await node.send("", last=True)
-    assert node.kept == (1, len(WORDS))
+    assert node.open_texts == (1, len(WORDS))
     await node.send("é" * MAX_TEXT_BYTES, stream_id="other")
-    assert node.kept == (0, 0)
+    assert node.open_texts == (0, 0)
 
 
-async def test_a_call_that_ends_releases_and_keeps_nothing_and_its_texts_count(node: Node) -> None:
+async def test_the_end_of_a_call_frees_its_open_texts_and_counts_them(node: Node) -> None:
     await node.send(WORDS)
     await node.send(WORDS, stream_id="other")
     assert node.decisions() == ""
     node.session.end()
-    assert node.kept == (0, 0)
+    assert node.open_texts == (0, 0)
     assert 'outcome="ALLOW"' in node.decisions()
     assert node.decisions().endswith(" 2.0")
 
 
-async def test_a_text_counts_once(node: Node) -> None:
+async def test_a_text_counts_as_one_decision(node: Node) -> None:
     for _ in range(10):
         await node.send(WORDS)
     await node.send("", last=True)
     assert node.decisions().endswith(" 1.0")
 
 
-async def test_too_much_under_way_is_refused(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_open_texts_or_characters_are_refused(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(text_streams, "MAX_HELD", 2 * len(WORDS))
     await node.send(WORDS)
     await node.send(WORDS, stream_id="other")
-    refused = await node.send("more", stream_id="third")
-    assert refused.response.reason_code == "RATE_LIMITED"
-    assert refused.release.closed
-    ended = await node.send("more", stream_id="other")
-    assert ended.response.reason_code == "RATE_LIMITED"
-    assert node.kept == (1, len(WORDS))
+    answer = await node.send("more", stream_id="third")
+    assert answer.response.reason_code == "RATE_LIMITED"
+    assert answer.release.closed
+    closed = await node.send("more", stream_id="other")
+    assert closed.response.reason_code == "RATE_LIMITED"
+    assert node.open_texts == (1, len(WORDS))
     monkeypatch.setattr(text_streams, "MAX_OPEN_IN_PROCESS", 1)
     assert (await node.send("x", stream_id="fourth")).response.status_hint == 429
 
@@ -184,8 +186,8 @@ async def test_a_call_may_send_a_bounded_number_of_texts(
     monkeypatch.setattr(text_streams, "MAX_TEXTS", 2)
     for name in ("one", "two"):
         assert (await node.send("x", stream_id=name, last=True)).release.released_text == "x"
-    refused = await node.send("x", stream_id="three", last=True)
-    assert "begin another call" in refused.response.message
+    answer = await node.send("x", stream_id="three", last=True)
+    assert "begin another call" in answer.response.message
 
 
 @pytest.mark.parametrize(
@@ -197,24 +199,24 @@ async def test_a_call_may_send_a_bounded_number_of_texts(
     ],
     ids=["tenant", "text", "direction"],
 )
-async def test_behind_a_beginning_at_fault_nothing_of_a_text_is_released(
+async def test_a_text_with_an_invalid_first_message_releases_nothing(
     node: Node, first: pb.DecideRequest
 ) -> None:
-    begun = await node.send("4111 1111 ", request=first)
-    behind = await node.send("1111 1111", last=True)
-    for answer in (begun, behind):
+    first_answer = await node.send("4111 1111 ", request=first)
+    second_answer = await node.send("1111 1111", last=True)
+    for answer in (first_answer, second_answer):
         assert answer.response.outcome == pb.OUTCOME_BLOCK
         assert (answer.release.released_text, answer.release.closed) == ("", True)
-    assert node.kept == (0, 0)
+    assert node.open_texts == (0, 0)
 
 
 async def test_a_text_of_another_tenant_is_refused(node: Node) -> None:
-    refused = await node.send("x", request=pb.DecideRequest(tenant_id="other"), last=True)
-    assert refused.response.reason_code == "TENANT_MISMATCH"
-    assert refused.release.released_text == ""
+    answer = await node.send("x", request=pb.DecideRequest(tenant_id="other"), last=True)
+    assert answer.response.reason_code == "TENANT_MISMATCH"
+    assert answer.release.released_text == ""
 
 
-async def test_a_text_whose_policies_cannot_be_had_is_stopped(node: Node, url: str) -> None:
+async def test_a_text_is_blocked_if_its_policies_cannot_be_loaded(node: Node, url: str) -> None:
     policies = StaticPolicies(node.workspace)
     await policies.create("acme", "me", StaticPolicy("", "No", "custom", "never", "block"))
     late = Node(url)
@@ -226,7 +228,7 @@ async def test_a_text_whose_policies_cannot_be_had_is_stopped(node: Node, url: s
     late.workspace.close()
 
 
-async def test_models_are_shown_what_is_new_and_little_more(node: Node) -> None:
+async def test_models_get_only_the_new_part_of_a_text_and_an_overlap(node: Node) -> None:
     await node.look_for_names()
     text = f"{WORDS}my name is Greta. {WORDS}Greta again. {WORDS}"
     answers = [
@@ -235,11 +237,11 @@ async def test_models_are_shown_what_is_new_and_little_more(node: Node) -> None:
     ]
     released = "".join(each.release.released_text for each in answers)
     assert released == text.replace("Greta", "[REDACTED]")
-    assert max(map(len, node.names.shown)) <= HOLD_BACK + NAME_OVERLAP + 2 * 50 + STEP
-    assert len(node.names.shown) < len(answers)
+    assert max(map(len, node.names.texts)) <= HOLD_BACK + NAME_OVERLAP + 2 * 50 + STEP
+    assert len(node.names.texts) < len(answers)
 
 
-async def test_a_large_text_is_judged_beside_the_event_loop(node: Node) -> None:
+async def test_a_large_text_does_not_block_the_event_loop(node: Node) -> None:
     large = WORDS * 300
     turns = 0
 
@@ -256,7 +258,7 @@ async def test_a_large_text_is_judged_beside_the_event_loop(node: Node) -> None:
     assert turns > 1
 
 
-async def test_items_of_a_batch_ask_models_together_and_are_answered_in_order(node: Node) -> None:
+async def test_items_of_a_batch_use_models_together_and_stay_in_order(node: Node) -> None:
     await node.look_for_names()
     texts = [f"{number} Greta" if number % 2 else str(number) for number in range(100)]
     items = [pb.DecideRequest(content=pb.Content(text=text)) for text in texts]
@@ -265,4 +267,4 @@ async def test_items_of_a_batch_ask_models_together_and_are_answered_in_order(no
     assert [each.redacted_text for each in answer.responses] == [
         f"{number} [REDACTED]" if number % 2 else "" for number in range(100)
     ]
-    assert node.names.most_at_once == BATCH_SLICE
+    assert node.names.max_active_calls == BATCH_SLICE

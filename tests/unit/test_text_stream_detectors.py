@@ -1,4 +1,4 @@
-"""Every built-in detector's examples in chunks: none is larger than what is held back."""
+"""The examples of every built-in detector in chunks: each fits into the text held back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FILLER = "lorem ipsum dolor sit amet " * 20
 
 @pytest.fixture(scope="module")
 def snapshot() -> Snapshot:
-    """Rules that redact whatever any detector finds, however unsure it is."""
+    """Policies that redact the findings of all detectors, at any confidence."""
     platform = compile_platform(PolicySet(), VALIDATORS, detectors=catalog.detectors())
     rules = {
         key: DlpRule(
@@ -46,8 +46,8 @@ def snapshot() -> Snapshot:
 
 
 @pytest.fixture(scope="module")
-def out_of_the_box(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
-    """What a tenant has that has set nothing."""
+def default_policies(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """The policies of a new tenant."""
     store = open_policies(f"sqlite:///{tmp_path_factory.mktemp('fresh')}/pdp.db")
     platform = create_publisher(store, DEFAULT_RISK_TABLE).platform
     store.close()
@@ -55,7 +55,7 @@ def out_of_the_box(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
 
 
 @pytest.mark.parametrize("entry", DETECTORS, ids=lambda entry: str(entry["id"]))
-def test_examples_are_redacted_in_chunks_as_they_are_whole(
+def test_examples_in_chunks_are_redacted_like_whole_texts(
     snapshot: Snapshot, entry: dict[str, Any]
 ) -> None:
     for example in entry["examples"]["match"]:
@@ -69,7 +69,7 @@ def test_examples_are_redacted_in_chunks_as_they_are_whole(
             assert list(streamed.spans) == spans_of(whole)
 
 
-def test_fillers_are_longer_than_what_is_held_back() -> None:
+def test_the_filler_is_longer_than_the_text_held_back() -> None:
     assert len(FILLER) > 2 * HOLD_BACK
 
 
@@ -80,7 +80,7 @@ EXAMPLES = [
     for kind in ("match", "no_match")
     for example in entry["examples"][kind]
 ]
-of_all = st.lists(
+any_text = st.lists(
     st.tuples(
         st.sampled_from((*EXAMPLES, *FILLERS, *VALUES, *NEARLY)),
         st.sampled_from((" ", "\n", ". ", ", ")),
@@ -90,13 +90,13 @@ of_all = st.lists(
 ).map("".join)
 
 
-@given(chunked(of_all))
-def test_streams_come_to_what_wholes_do_out_of_the_box(
-    out_of_the_box: Snapshot, chunks: list[str]
+@given(chunked(any_text))
+def test_streams_and_whole_texts_have_the_same_decisions_by_default(
+    default_policies: Snapshot, chunks: list[str]
 ) -> None:
     text = "".join(chunks)
-    whole = ask(out_of_the_box, text)
-    streamed = stream(out_of_the_box, chunks)
+    whole = ask(default_policies, text)
+    streamed = stream(default_policies, chunks)
     assert streamed.decision.outcome is whole.outcome
     if whole.allowed:
         assert streamed.text == (text if whole.redacted_text is None else whole.redacted_text)

@@ -197,23 +197,25 @@ assert decide_pb2.DecideRequest.DESCRIPTOR.fields_by_name["direction"].has_optio
 
 def test_another_package_may_register_its_own_version_of_the_rules() -> None:
     """The default pool of protobuf holds only one version of a file."""
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", _BESIDE], capture_output=True, text=True, check=True
     )
-    assert done.stdout == "direction: must be one of input, output\n"
+    assert completed.stdout == "direction: must be one of input, output\n"
 
 
 @pytest.mark.parametrize(
-    ("items", "prefix", "named"),
+    ("items", "prefix", "violation_count"),
     [(20, "", 20), (100, "", MAX_VIOLATIONS), (100_000, "", 1), (400, "requests[0].", 1)],
 )
-def test_an_error_names_a_bounded_number_of_fields(items: int, prefix: str, named: int) -> None:
+def test_an_error_names_a_bounded_number_of_fields(
+    items: int, prefix: str, violation_count: int
+) -> None:
     """8 MiB can hold four million violations, and collecting them takes half a minute."""
     message = decide_pb2.DecideRequest(entities=[decide_pb2.Entity()] * items)
-    with pytest.raises(InvalidArgument) as refused:
+    with pytest.raises(InvalidArgument) as caught:
         validate(message, prefix)
-    assert len(refused.value.violations) == named
-    assert refused.value.violations[0].field.startswith(f"{prefix}entities")
+    assert len(caught.value.violations) == violation_count
+    assert caught.value.violations[0].field.startswith(f"{prefix}entities")
 
 
 def policy(**fields: Any) -> static_policy_pb2.CreateStaticPolicyRequest:
@@ -252,16 +254,16 @@ def policy(**fields: Any) -> static_policy_pb2.CreateStaticPolicyRequest:
 def test_a_violation_names_its_field(
     message: Message, error: type[PdpError], violation: tuple[str, str]
 ) -> None:
-    with pytest.raises(InvalidArgument) as refused:
+    with pytest.raises(InvalidArgument) as caught:
         validate(message)
-    assert type(refused.value) is error
-    assert refused.value.violations == (Violation(*violation),)
+    assert type(caught.value) is error
+    assert caught.value.violations == (Violation(*violation),)
 
 
 def test_all_violations_are_named_and_the_declared_error_comes_first() -> None:
-    with pytest.raises(InvalidAction) as refused:
+    with pytest.raises(InvalidAction) as caught:
         validate(policy(name="", action="deny"), "overlay.")
-    assert [violation.field for violation in refused.value.violations] == [
+    assert [violation.field for violation in caught.value.violations] == [
         "overlay.action",
         "overlay.name",
     ]

@@ -110,7 +110,7 @@ async def test_private_addresses_and_invalid_urls_are_refused(slack: Product, ur
         ("2002:808:808::1", True),
     ],
 )
-def test_public_addresses(address: str, public: bool) -> None:
+def test_only_global_addresses_are_public(address: str, public: bool) -> None:
     assert is_public(ipaddress.ip_address(address)) is public
 
 

@@ -39,12 +39,12 @@ class NerEngine:
         loaded = {kind: worker.state for kind, worker in self._workers.items()}
         return {**self._absent, **loaded}
 
-    def missing(self, entities: Collection[EntityLabel]) -> Mapping[EntityLabel, str]:
+    def missing(self, labels: Collection[EntityLabel]) -> Mapping[EntityLabel, str]:
         """Returns the entities that no model can search for, each with the reason.
 
         Entities of a model that is still loading are not included, because its labels are unknown.
         """
-        return {each: reason for each in entities if (reason := self._obstacle(each))}
+        return {each: reason for each in labels if (reason := self._obstacle(each))}
 
     def _obstacle(self, entity: EntityLabel) -> str:
         worker = self._workers.get(entity.detector_type)
@@ -57,20 +57,20 @@ class NerEngine:
         return ""
 
     async def find(
-        self, texts: Sequence[tuple[str | None, str]], entities: Collection[EntityLabel]
+        self, texts: Sequence[tuple[str | None, str]], labels: Collection[EntityLabel]
     ) -> NerFindings:
-        """Searches all `texts` (each with its path) for `entities`, within the time budget.
+        """Searches all `texts` (each with its path) for `labels`, within the time budget.
 
         Lack of a model or of time raises no error: the entities that were not searched for are in
         `missing`.
         """
-        if not (texts and entities):
+        if not (texts and labels):
             return NerFindings()
         deadline = time.monotonic() + self.budget_s
-        loading = [each.ready for each in self._workers_for(entities) if each.state == LOADING]
+        loading = [each.ready for each in self._workers_for(labels) if each.state == LOADING]
         if loading:
             await asyncio.wait(map(asyncio.wrap_future, loading), timeout=self.budget_s)
-        search = _EntityRequest(self, texts, entities)
+        search = _EntityRequest(self, texts, labels)
         for kind, future in search.futures.items():
             left = max(0.0, deadline - time.monotonic())
             try:
@@ -80,15 +80,15 @@ class NerEngine:
         return search.findings()
 
     def find_now(
-        self, texts: Sequence[tuple[str | None, str]], entities: Collection[EntityLabel]
+        self, texts: Sequence[tuple[str | None, str]], labels: Collection[EntityLabel]
     ) -> NerFindings:
         """Does the same as `find` for callers without an event loop; blocks up to the budget."""
-        if not (texts and entities):
+        if not (texts and labels):
             return NerFindings()
         deadline = time.monotonic() + self.budget_s
-        for worker in self._workers_for(entities):
+        for worker in self._workers_for(labels):
             worker.wait(max(0.0, deadline - time.monotonic()))
-        search = _EntityRequest(self, texts, entities)
+        search = _EntityRequest(self, texts, labels)
         for kind, future in search.futures.items():
             left = max(0.0, deadline - time.monotonic())
             try:
@@ -97,8 +97,8 @@ class NerEngine:
                 search.fail(kind, error)
         return search.findings()
 
-    def _workers_for(self, entities: Collection[EntityLabel]) -> Iterator[ModelWorker]:
-        for kind in {each.detector_type for each in entities}:
+    def _workers_for(self, labels: Collection[EntityLabel]) -> Iterator[ModelWorker]:
+        for kind in {each.detector_type for each in labels}:
             if kind in self._workers:
                 yield self._workers[kind]
 
@@ -134,14 +134,14 @@ class _EntityRequest:
         self,
         engine: NerEngine,
         texts: Sequence[tuple[str | None, str]],
-        entities: Collection[EntityLabel],
+        labels: Collection[EntityLabel],
     ) -> None:
         self._texts = texts
         self._budget_ms = round(engine.budget_s * 1000)
-        self._missing = dict(engine.missing(entities))
+        self._missing = dict(engine.missing(labels))
         self._found: list[NamedEntity] = []
         self._by_kind: dict[str, list[EntityLabel]] = {}
-        for each in sorted(entities):
+        for each in sorted(labels):
             if each not in self._missing:
                 self._by_kind.setdefault(each.detector_type, []).append(each)
         self.futures: dict[str, Future[EntitiesByText]] = {}

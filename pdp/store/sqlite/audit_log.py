@@ -150,14 +150,16 @@ class SqliteAuditLog:
         retry_while_busy(work, self._busy_timeout_s, _PAUSE_S)
 
     def select(
-        self, wanted: RecordFilter, *, before: int | None, limit: int
+        self, record_filter: RecordFilter, *, before: int | None, limit: int
     ) -> Sequence[StoredRecord]:
         """See `AuditLog.select`."""
-        return self._records(*audit_queries.select(wanted, before, limit))
+        return self._records(*audit_queries.select(record_filter, before, limit))
 
-    def follow(self, wanted: RecordFilter, *, after: int, limit: int) -> Sequence[StoredRecord]:
+    def follow(
+        self, record_filter: RecordFilter, *, after: int, limit: int
+    ) -> Sequence[StoredRecord]:
         """See `AuditLog.follow`."""
-        return self._records(*audit_queries.follow(wanted, after, limit))
+        return self._records(*audit_queries.follow(record_filter, after, limit))
 
     def read_on(self, after: int, limit: int) -> Sequence[StoredRecord]:
         """See `AuditLog.read_on`."""

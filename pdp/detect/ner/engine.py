@@ -139,7 +139,7 @@ class _EntityRequest:
         self._texts = texts
         self._budget_ms = round(engine.budget_s * 1000)
         self._missing = dict(engine.missing(labels))
-        self._found: list[NamedEntity] = []
+        self._entities: list[NamedEntity] = []
         self._by_kind: dict[str, list[EntityLabel]] = {}
         for each in sorted(labels):
             if each not in self._missing:
@@ -149,15 +149,15 @@ class _EntityRequest:
             if engine.loading(kind):
                 self._add_missing(kind, "the model is still loading")
                 continue
-            labels = tuple(each.name for each in of_kind)
+            names = tuple(each.name for each in of_kind)
             try:
-                self.futures[kind] = engine.submit(kind, [text for _, text in texts], labels)
+                self.futures[kind] = engine.submit(kind, [text for _, text in texts], names)
             except ModelOverloaded:
                 self._add_missing(kind, OVERLOADED)
 
     def add(self, kind: str, entities_by_text: EntitiesByText) -> None:
         """Adds the entities that a model found."""
-        self._found += (
+        self._entities += (
             NamedEntity(EntityLabel(kind, each.label), each.confidence, each.start, each.end, path)
             for (path, _), entities in zip(self._texts, entities_by_text, strict=True)
             for each in entities
@@ -175,4 +175,4 @@ class _EntityRequest:
 
     def findings(self) -> NerFindings:
         """Returns the entities that were found, and the missing ones."""
-        return NerFindings(tuple(self._found), self._missing)
+        return NerFindings(tuple(self._entities), self._missing)

@@ -297,7 +297,9 @@ class TestCommands:
         target = ("--server", server.grpc_address, "--format", "csv")
         refused = servers.run_pdp("audit", "export", "--output", "/dev/full", *target)
         assert refused.returncode == 2
-        assert refused.stderr.startswith("pdp: --output: /dev/full cannot be written: No space left")
+        assert refused.stderr.startswith(
+            "pdp: --output: /dev/full cannot be written: No space left"
+        )
 
     def test_a_tampered_log_is_an_exit_code(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/pdp.db"

@@ -15,7 +15,14 @@ from pdp.cli import main
 from pdp.cli.exit_codes import Exit
 from pdp.cli.output.report import Report, Table, show
 from pdp.config import Settings
-from tests.support.servers import COMMAND, TIMEOUT_S, Server, environment, json_output, run_pdp
+from tests.support.servers import (
+    COMMAND,
+    TIMEOUT_S,
+    Server,
+    environment,
+    json_output,
+    run_interpreter,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,7 +195,9 @@ class TestProcess:
 
     def test_decide(self, server: Server) -> None:
         """Scripts rely on the exit code, standard output and standard error."""
-        answer = run_pdp("decide", "--text", ATTACK, "--json", "--server", server.grpc_address)
+        answer = run_interpreter(
+            "decide", "--text", ATTACK, "--json", "--server", server.grpc_address
+        )
         assert answer.returncode == Exit.NO
         assert json_output(answer)["outcome"] == "BLOCK"
         assert answer.stderr == ""
@@ -197,7 +206,7 @@ class TestProcess:
     def test_output_is_utf_8_in_every_locale(self, server: Server, flags: tuple[str, ...]) -> None:
         """The output is UTF-8, whatever the locale."""
         arguments = ("decide", "--text", "grüße 4111111111111111", "--server", server.grpc_address)
-        answer = run_pdp(*arguments, *flags, PYTHONIOENCODING="ascii")
+        answer = run_interpreter(*arguments, *flags, PYTHONIOENCODING="ascii")
         assert (answer.returncode, answer.stderr) == (Exit.OK, "")
         assert "grüße [REDACTED]" in answer.stdout
 
@@ -217,12 +226,12 @@ class TestProcess:
 
     def test_health_without_options(self, server: Server) -> None:
         """The fast path for containers also reads the environment."""
-        answer = run_pdp("health", PDP_SERVER=server.grpc_address)
+        answer = run_interpreter("health", PDP_SERVER=server.grpc_address)
         assert (answer.returncode, answer.stdout) == (Exit.OK, "SERVING\n")
 
     def test_embedded_writes_nothing_but_the_answer(self, tmp_path: Path) -> None:
         """Logs are not mixed with JSON."""
-        answer = run_pdp(
+        answer = run_interpreter(
             "decide", "--text", "x", "--json", "--embedded", PDP_DATA_DIR=str(tmp_path)
         )
         assert json_output(answer)["outcome"] == "ALLOW"

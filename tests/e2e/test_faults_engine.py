@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,20 +10,21 @@ import pytest
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.client.remote import RemoteClient
 from pdp.domain.layers import LAYERS
+from tests.support.fault_injection import CLOCK_COMMAND
 from tests.support.faults import Tenant, still_blocks, tenant_of
 from tests.support.servers import TIMEOUT_S, Server, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-SCRIPT = Path(__file__).parents[1] / "support" / "faulty_server.py"
 DAY_S = 24 * 60 * 60
 
 
 @contextmanager
 def faulty(folder: Path, fault: str) -> Iterator[Server]:
     """Starts a server with a fault."""
-    with start(folder, command=(sys.executable, str(SCRIPT), fault)) as server:
+    with start(folder, fault=fault) as server:
         yield server
 
 
@@ -90,7 +89,7 @@ def test_a_clock_that_jumps(tmp_path: Path, tenant: str, seconds: int) -> None:
     """Policies stay in force, writes stay in order, and waiting takes no notice of it."""
     clock = tmp_path / "clock"
     clock.write_text("0")
-    with faulty(tmp_path, "clock") as server:
+    with start(tmp_path, command=CLOCK_COMMAND) as server:
         acting = tenant_of(server, tenant)
         with acting.client() as http:
             limit = {"scope": "user", "subject_id": "u1", "daily_request_limit": 1000}

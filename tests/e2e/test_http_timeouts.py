@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,14 +13,12 @@ from tests.support.servers import TIMEOUT_S, Server, start
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCRIPT = Path(__file__).parents[1] / "support" / "faulty_server.py"
-
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose bounds are a few tenths of a second."""
     folder = tmp_path_factory.mktemp("impatient")
-    with start(folder, command=(sys.executable, str(SCRIPT), "impatient")) as server:
+    with start(folder, fault="short-timeouts") as server:
         yield server
 
 

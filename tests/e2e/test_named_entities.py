@@ -55,7 +55,8 @@ def bare_server(
 ) -> Iterator[servers.Server]:
     """A server without the extras."""
     directory = tmp_path_factory.mktemp("bare-server")
-    with servers.start(directory, PYTHONPATH=bare_python) as started:
+    command = (*servers.COMMAND, "serve")
+    with servers.start(directory, command=command, PYTHONPATH=bare_python) as started:
         yield started
 
 
@@ -144,7 +145,8 @@ class TestWithoutExtras:
             ("PDP_GLINER_MODEL_DIR", models[1], "gliner"),
         ):
             settings = {variable: str(directory), "PYTHONPATH": bare_python}
-            with servers.launch(tmp_path, **settings) as server:
+            command = (*servers.COMMAND, "serve")
+            with servers.launch(tmp_path, command=command, **settings) as server:
                 assert server.wait() == Exit.CONFIG
             assert f"install pdp[{extra}] or unset it" in "".join(server.lines)
 

@@ -7,11 +7,9 @@ as after a power cut or behind a firewall that has forgotten the connection.
 from __future__ import annotations
 
 import socket
-import sys
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +24,6 @@ from tests.support.servers import TIMEOUT_S, Server, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-SCRIPT = Path(__file__).parents[1] / "support" / "faulty_server.py"
 
 
 class Proxy:
@@ -80,7 +76,7 @@ class Proxy:
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that asks its peers every other second whether they are there."""
     folder = tmp_path_factory.mktemp("vanished")
-    with start(folder, command=(sys.executable, str(SCRIPT), "impatient")) as server:
+    with start(folder, fault="short-timeouts") as server:
         yield server
 
 

@@ -28,6 +28,8 @@ from pathlib import Path
 from pkgutil import walk_packages
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from tests.support.fault_injection import inject
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -54,6 +56,7 @@ class ForkedProcess:
         stdin: int = subprocess.DEVNULL,
         stdout: int | None = None,
         stderr: int | None = None,
+        fault: str = "",
     ) -> None:
         """Starts the process.
 
@@ -64,10 +67,16 @@ class ForkedProcess:
             stdin: a file descriptor; by default there is no input.
             stdout: a file descriptor; None for that of this process.
             stderr: as `stdout`, or `subprocess.PIPE`.
+            fault: one of `tests.support.fault_injection`; by default there is none.
         """
         self.returncode: int | None = None
         self.stderr: IO[bytes] | None = None
-        request = {"arguments": arguments, "env": dict(env), "cwd": str(cwd or os.getcwd())}
+        request = {
+            "arguments": arguments,
+            "env": dict(env),
+            "cwd": str(cwd or os.getcwd()),
+            "fault": fault,
+        }
         no_input = os.open(os.devnull, os.O_RDONLY)
         opened = [no_input]
         if stderr == subprocess.PIPE:
@@ -222,7 +231,10 @@ def main(requests: socket.socket) -> None:
         for descriptor in files:
             os.close(descriptor)
     requests.close()
-    _become(json.loads(raw), files)
+    request = json.loads(raw)
+    _become(request, files)
+    if request["fault"]:
+        inject(request["fault"])
     import_module("pdp.__main__").main()
 
 

@@ -10,6 +10,8 @@ import sys
 import tempfile
 import threading
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +21,6 @@ from tests.support.fork_server import ForkedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
     from types import TracebackType
 
 TIMEOUT_S: Final = 60.0
@@ -145,35 +146,61 @@ class Server:
 
 
 def launch(
-    data_dir: Path, *flags: str, command: Sequence[str] | None = None, **settings: str
+    data_dir: Path,
+    *flags: str,
+    command: Sequence[str] | None = None,
+    fault: str = "",
+    **settings: str,
 ) -> Server:
     """Starts `pdp serve` in development mode, and does not wait until it serves.
 
     Args:
         data_dir: the directory of its database.
         *flags: of the command.
-        command: another command that serves, in a new interpreter.
-        **settings: environment variables; by default, the kernel chooses the ports.
+        command: another command that serves, in a new interpreter. If `data_dir` has no database,
+            it must install the policies that ship; by default, it gets a database with them.
+        fault: one of `tests.support.fault_injection`; by default there is none.
+        **settings: environment variables. By default, the kernel chooses the ports, and the server
+            does not wait for running calls when it ends.
 
     """
+    database = data_dir / "pdp.db"
+    if command is None and not database.exists():
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        database.touch(mode=0o600)
+        database.write_bytes(_installed_database())
     defaults = {
         "PDP_AUTH": "dev",
         "PDP_GRPC_LISTEN": "127.0.0.1:0",
         "PDP_HTTP_LISTEN": "127.0.0.1:0",
         "PDP_DATA_DIR": str(data_dir),
         "PDP_ALERT_HOSTS": "localhost",  # tests send nothing to other machines
+        "PDP_DRAIN_S": "0",
     }
     env = environment(**{**defaults, **settings})
     if command is None:
-        return Server(ForkedProcess(["serve", *flags], env, stderr=subprocess.PIPE), data_dir)
+        arguments = ("serve", *flags)
+        return Server(ForkedProcess(arguments, env, stderr=subprocess.PIPE, fault=fault), data_dir)
     process = subprocess.Popen(
         [*command, *flags], env=env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     return Server(process, data_dir)
 
 
+@cache
+def _installed_database() -> bytes:
+    """Returns a database in which a command has installed the policies that ship."""
+    with tempfile.TemporaryDirectory() as folder:
+        run_pdp("decide", "--embedded", "--text", "hello", PDP_DATA_DIR=folder)
+        return Path(folder, "pdp.db").read_bytes()
+
+
 def start(
-    data_dir: Path, *flags: str, command: Sequence[str] | None = None, **settings: str
+    data_dir: Path,
+    *flags: str,
+    command: Sequence[str] | None = None,
+    fault: str = "",
+    **settings: str,
 ) -> Server:
     """Starts `pdp serve` and waits until it serves; see `launch`.
 
@@ -181,7 +208,7 @@ def start(
         ServerEnded: it ended before.
 
     """
-    server = launch(data_dir, *flags, command=command, **settings)
+    server = launch(data_dir, *flags, command=command, fault=fault, **settings)
     try:
         server.announcement = server.wait_for_event("serving")
     except BaseException:
@@ -233,8 +260,14 @@ def run_pdp(
     ):
         input_.write(stdin.encode())
         input_.seek(0)
-        files = {"stdin": input_.fileno(), "stdout": output.fileno(), "stderr": errors.fileno()}
-        process = ForkedProcess(arguments, environment(**settings), cwd=cwd, **files)
+        process = ForkedProcess(
+            arguments,
+            environment(**settings),
+            cwd=cwd,
+            stdin=input_.fileno(),
+            stdout=output.fileno(),
+            stderr=errors.fileno(),
+        )
         try:
             code = process.wait(TIMEOUT_S)
         finally:
@@ -244,6 +277,24 @@ def run_pdp(
         return subprocess.CompletedProcess(
             ["pdp", *arguments], code, output.read().decode(), errors.read().decode()
         )
+
+
+def run_interpreter(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Runs `pdp` in a new interpreter until it ends.
+
+    Args:
+        *arguments: of the command line.
+        **settings: environment variables.
+    """
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env=environment(**settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
 
 
 def json_output(result: subprocess.CompletedProcess[str]) -> Any:

@@ -1,0 +1,125 @@
+"""Faults that tests build into a server.
+
+    layer:NAME      a layer of that name that raises in each evaluation
+    patterns        the result that RE2 gives when it runs out of memory, for texts with EXHAUST
+    short-timeouts  limits for slow and dead clients of about a second
+    model           a model for named entities that never answers
+    clock           a wall clock that is off by the number of seconds in the file PDP_DATA_DIR/clock
+
+The product has no switches for these. `inject` replaces parts of it before the server starts; see
+`tests.support.servers.launch`. Only the clock must be replaced before any module is imported, so
+`python fault_injection.py clock` runs a server in a new interpreter.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+CLOCK_COMMAND: Final = (sys.executable, __file__, "clock")
+"""Serves with the fault `clock`."""
+
+
+class Broken:
+    """A layer, a gate or a closer that raises."""
+
+    patterns: dict[str, str] = {}  # noqa: RUF012 - as layers have it
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def judge(self, *_arguments: Any) -> NoReturn:
+        """Raises."""
+        raise RuntimeError("SELECT secret FROM /etc/passwd")
+
+    admit = conclude = judge
+
+
+def inject(fault: str) -> None:
+    """Builds a fault into this process; see the module."""
+    if fault == "patterns":
+        _exhaust_patterns()
+    elif fault == "short-timeouts":
+        _shorten_timeouts()
+    elif fault == "model":
+        _hang_model()
+    else:
+        _break_layer(fault.removeprefix("layer:"))
+
+
+def _break_layer(name: str) -> None:
+    from pdp.engine import compiler  # noqa: PLC0415 - only in the server
+
+    def build(*_policies: Any) -> Any:
+        return Broken(name)
+
+    place = {"kill_switch": "GATES", "org": "CLOSERS"}.get(name, "BUILDERS")
+    setattr(compiler, place, (*getattr(compiler, place), build))
+
+
+def _exhaust_patterns() -> None:
+    import re2  # noqa: PLC0415 - as above
+
+    match = re2.Set.Match
+    re2.Set.Match = lambda self, data: [] if b"EXHAUST" in data else match(self, data)
+
+
+def _shorten_timeouts() -> None:
+    from pdp.transport.grpc import server as grpc_server  # noqa: PLC0415 - as above
+    from pdp.transport.http import connection, requests, server  # noqa: PLC0415 - as above
+
+    times = {
+        "grpc.keepalive_time_ms": 1000,
+        "grpc.keepalive_timeout_ms": 5000,
+        "grpc.http2.ping_timeout_ms": 5000,
+    }
+    options = {**dict(grpc_server._OPTIONS), **times}
+    grpc_server._OPTIONS = tuple(options.items())  # type: ignore[misc,assignment] # a test's own
+
+    connection.FIRST_BYTE_TIMEOUT_S = 1.0  # type: ignore[misc]
+    connection.REQUEST_TIMEOUT_S = connection.WRITE_TIMEOUT_S = 1.0  # type: ignore[misc]
+    requests.BODY_TIMEOUT_S = 0.8  # type: ignore[misc]
+    server._KEEP_ALIVE_S = 1
+
+
+def _shift_clock() -> None:
+    """Shifts the wall clock by the offset in a file; the monotonic clock stays as it is."""
+    offset = Path(os.environ["PDP_DATA_DIR"]) / "clock"
+    true_ns = time.time_ns
+
+    def shifted_ns() -> int:
+        return true_ns() + int(offset.read_text() or 0) * 1_000_000_000
+
+    time.time_ns = shifted_ns
+    time.time = lambda: shifted_ns() / 1e9
+
+
+def _hang_model() -> None:
+    import threading  # noqa: PLC0415 - as above
+
+    from pdp.detect.ner import NerEngine  # noqa: PLC0415 - as above
+    from pdp.detect.ner.worker import ModelWorker  # noqa: PLC0415 - as above
+    from pdp.domain.dlp_rule import LLM, NER  # noqa: PLC0415 - as above
+    from pdp.server import app  # noqa: PLC0415 - as above
+
+    class Hanging:
+        labels = None
+
+        def recognize(self, *_arguments: Any) -> NoReturn:
+            while True:
+                threading.Event().wait()
+
+    def models(_settings: Any) -> NerEngine:
+        return NerEngine({NER: ModelWorker("hanging", Hanging)}, {LLM: "there is none"}, 0.05)
+
+    app._models = models  # type: ignore[assignment] # a test's own
+
+
+if __name__ == "__main__":
+    _shift_clock()
+    from pdp.cli.run.serve import run_server
+
+    run_server({}, None)

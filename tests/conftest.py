@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     import grpc
 
 
-# Some environments turn bytecode files off. Each server that a test starts would then compile all
+# Some environments disable bytecode files. Then each server that a test starts would compile all
 # modules again, which takes a third of its start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# Commands that run in this process would warn of `PDP_SOAK` and the like.
+# Commands that run in this process would warn of `PDP_SOAK` and similar variables.
 os.environ["PDP_IGNORE_SETTINGS"] = ",".join(name for name in os.environ if "PDP_" in name)
 
 # Property tests have a short form, which gates changes, and a long form: `make soak`.

@@ -1,4 +1,4 @@
-"""ETag and If-Match on real transports: a change that somebody else has made is not lost."""
+"""ETag and If-Match on both transports: a client does not overwrite a change of another client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""API keys on real servers: made, rotated and revoked, over the API and by `pdp keys`."""
+"""API keys on real servers: created, rotated and revoked, over the API and by `pdp keys`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
 
 
 def counts(server: Locked, key: str) -> bool:
-    """Whether a key counts, for either transport."""
+    """Returns whether the server accepts the key; both transports must agree."""
     over_http = server.ask("POST", DECIDE, key, json={})
     with server.remote(key) as remote:
         try:
@@ -47,7 +47,7 @@ def counts(server: Locked, key: str) -> bool:
 
 
 def test_a_new_key_counts_at_once_until_it_is_revoked(server: Locked) -> None:
-    """From the answer to the one call, until the answer to the other."""
+    """A key works as soon as it is created, and stops as soon as the revocation is answered."""
     made = server.new_key("pep", "acme")
     key, path = made["key"], f"{KEYS}/{made['api_key']['id']}"
     assert counts(server, key)
@@ -58,7 +58,7 @@ def test_a_new_key_counts_at_once_until_it_is_revoked(server: Locked) -> None:
 
 
 def test_a_rotated_key_counts_beside_the_new_one(server: Locked) -> None:
-    """For as long as was asked for; with no overlap the old one counts no more."""
+    """The old secret works during the overlap; without an overlap it stops at once."""
     made = server.new_key("pep", "acme")
     path = f"{KEYS}/{made['api_key']['id']}/rotate"
     second = server.ask("POST", path, server.admin, json={"overlap_s": 600}).json()
@@ -75,14 +75,14 @@ def test_a_rotated_key_counts_beside_the_new_one(server: Locked) -> None:
 
 
 def test_only_so_many_secrets_at_once(server: Locked) -> None:
-    """A key that is rotated again and again is no key for everyone."""
+    """A key has a limited number of secrets, so a rotation can be refused."""
     path = f"{KEYS}/{server.new_key('pep', 'acme')['api_key']['id']}/rotate"
     answers = [server.ask("POST", path, server.admin, json={}) for _ in range(6)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 400, 400]
 
 
 def test_a_key_is_shown_once_and_kept_nowhere(server: Locked) -> None:
-    """Neither the lists, nor the audit trail, nor the database, nor the log has it."""
+    """No list, audit trail, database or log contains the secret of a key."""
     made = server.new_key("auditor", "acme")
     secret = made["key"].rpartition("_")[2]
     shown = [
@@ -116,7 +116,7 @@ def test_a_key_is_shown_once_and_kept_nowhere(server: Locked) -> None:
     ],
 )
 def test_what_cannot_be_a_key(server: Locked, fields: dict[str, Any], at_fault: str) -> None:
-    """Each field that is wrong is named."""
+    """The error names the invalid field."""
     body = {"name": "n", "role": "pep", "tenants": ["acme"], **fields}
     answer = server.ask("POST", KEYS, server.admin, json=body)
     assert answer.status_code == 400
@@ -124,7 +124,7 @@ def test_what_cannot_be_a_key(server: Locked, fields: dict[str, Any], at_fault: 
 
 
 def test_the_change_log_says_who_it_was(server: Locked) -> None:
-    """By the id of the key that a call was made with."""
+    """The change log shows the id of the key that the call used."""
     made = server.new_key("editor", "acme")
     body = {"sensitive_fields": ["ssn"]}
     server.ask("POST", "/policies/cust_1", made["key"], json=body)
@@ -133,13 +133,13 @@ def test_the_change_log_says_who_it_was(server: Locked) -> None:
 
 
 class TestCommand:
-    """`pdp keys`, on the database of a server that is running."""
+    """`pdp keys`, on the database of a running server."""
 
     def run(self, server: Locked, *arguments: str) -> subprocess.CompletedProcess[str]:
         return servers.run_pdp("keys", *arguments, PDP_DATABASE_URL=server.server.database_url)
 
     def test_from_creation_to_revocation(self, server: Locked) -> None:
-        """What it does counts for the server within moments."""
+        """The server applies each change of the command within moments."""
         made = self.run(server, "create", "--role", "pep", "--tenant", "acme", "--name", "gw")
         assert made.returncode == Exit.OK
         key = made.stdout.splitlines()[-1]
@@ -173,7 +173,7 @@ class TestCommand:
     def test_refused(
         self, server: Locked, arguments: tuple[str, ...], code: Exit, message: str
     ) -> None:
-        """It says why, and makes nothing."""
+        """The command shows the reason and creates no key."""
         answer = self.run(server, *arguments)
         assert answer.returncode == code, answer.stderr
         assert message in answer.stderr
@@ -181,10 +181,10 @@ class TestCommand:
 
 
 class TestClients:
-    """Clients send what they are given."""
+    """Clients send the credential that they are configured with."""
 
     def test_the_command_line(self, server: Locked) -> None:
-        """By an option, or by the environment."""
+        """The command takes the key from an option or from the environment."""
         key = server.key("pep", "acme")
         ask = ("decide", "--text", "hello", "--json", "--server", server.server.grpc_address)
         assert servers.run_pdp(*ask, PDP_API_KEY=key).returncode == Exit.OK
@@ -199,7 +199,7 @@ class TestClients:
         assert key not in both.stderr
 
     def test_the_python_client(self, server: Locked) -> None:
-        """By an argument, or by the environment."""
+        """The client takes the key from an argument or from the environment."""
         code = (
             "import asyncio, sys, pdp_client as pdp\n"
             "key = sys.argv[2] if len(sys.argv) > 2 else None\n"
@@ -220,7 +220,7 @@ class TestClients:
 
 
 def python(code: str, *arguments: str, **settings: str) -> list[str]:
-    """Runs a program that uses the client; returns what it writes."""
+    """Runs a program that uses the client; returns its output."""
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         env=servers.environment(PYTHONPATH=str(ROOT / "clients/python"), **settings),
@@ -233,15 +233,15 @@ def python(code: str, *arguments: str, **settings: str) -> list[str]:
 
 
 def wait_until(condition: Any) -> None:
-    """Asks until something is so; what never is ends the test."""
+    """Polls until the condition is true. Fails if it stays false."""
     for _ in range(10_000):
         if condition():
             return
-    raise AssertionError("it never came to that")
+    raise AssertionError("the condition stayed false")
 
 
 def test_a_revocation_counts_in_every_worker(tmp_path: Path) -> None:
-    """Whichever process a connection comes to."""
+    """Every worker refuses the key after its revocation."""
     grpc_address, http_address = servers.free_addresses()
     told = {"PDP_WORKERS": "2", "PDP_GRPC_LISTEN": grpc_address, "PDP_HTTP_LISTEN": http_address}
 
@@ -266,10 +266,10 @@ def test_a_revocation_counts_in_every_worker(tmp_path: Path) -> None:
 
 
 class TestRates:
-    """`PDP_RATE_PER_S`: so many calls of one credential, and no more."""
+    """`PDP_RATE_PER_S` limits the calls of each credential."""
 
     def test_http(self, tmp_path: Path) -> None:
-        """429, with when to try again; others are not affected."""
+        """The response is 429 with Retry-After; other credentials are not affected."""
         told = {"PDP_RATE_PER_S": "0.001", "PDP_RATE_BURST": "2"}
         with locked(tmp_path, **told) as slow:
             one, two = slow.key("pep", "one"), slow.key("pep", "two")
@@ -280,7 +280,7 @@ class TestRates:
             assert slow.ask("POST", DECIDE, two, json={}).status_code == 200
 
     def test_grpc(self, tmp_path: Path) -> None:
-        """RESOURCE_EXHAUSTED, with RetryInfo."""
+        """The status is RESOURCE_EXHAUSTED, with RetryInfo."""
         from google.rpc import error_details_pb2, status_pb2  # noqa: PLC0415 - for this test
 
         told = {"PDP_RATE_PER_S": "0.001", "PDP_RATE_BURST": "1"}
@@ -304,7 +304,7 @@ class TestRates:
 
 
 def test_a_flood_of_strangers_is_counted_and_served_beside(server: Locked) -> None:
-    """Whoever has a key is served as ever; the metrics tell of the others."""
+    """A valid key still works during many calls with unknown keys, which the metrics count."""
     for number in range(300):
         assert server.ask("POST", DECIDE, f"aa_live_{number}", json={}).status_code == 401
     assert server.ask("POST", DECIDE, server.admin, json={}).status_code == 200

@@ -1,4 +1,4 @@
-"""Seed 002's kill switch from top to bottom over HTTP."""
+"""The kill switch API over HTTP, from the first operation to the last."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = ["client", "server", "switched_on"]
 
 
 class TestTheSeed:
-    """In the order of its document."""
+    """The operations in the order of the API's contract."""
 
     def test_providers(self, client: httpx2.Client) -> None:
         openai = provider(client, "openai")
@@ -136,7 +136,7 @@ class TestTheSeed:
 
     @pytest.mark.parametrize("name", [NOBODY, "gpt-4o", "x"])
     def test_a_model_that_is_not_there(self, client: httpx2.Client, name: str) -> None:
-        """By the UUID, not by the model's own name."""
+        """Models are addressed by their UUID, not by their name."""
         assert code(client.get(f"{MODELS}/{name}")) == (404, "MODEL_NOT_FOUND")
         answer = client.post(f"{MODELS}/{name}/disable", json={"reason": "other"})
         assert code(answer) == (404, "MODEL_NOT_FOUND")
@@ -180,7 +180,7 @@ class TestState:
     def test_is_one_table_that_survives(
         self, client: httpx2.Client, server: servers.Server
     ) -> None:
-        """Seed 002: persisted in model_configs, in kill_switch_disabled_at."""
+        """The state is persisted in `model_configs`, in the column `kill_switch_disabled_at`."""
         config_id = model_id(client, "mistral", "codestral-latest")
         state = client.post(f"{MODELS}/{config_id}/disable", json={"reason": "other"}).json()
         file = server.database_url.removeprefix("sqlite:///")

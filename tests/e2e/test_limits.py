@@ -275,7 +275,10 @@ class TestLives:
             assert [outcome(client), outcome(client)] == ["ALLOW", "BLOCK"]
 
     def test_workers_count_together_what_each_lets_pass(self, tmp_path: Path) -> None:
-        """Each connection may be another worker's. All come to refuse, and no count is lost."""
+        """All workers refuse after some time, and no counted request is lost.
+
+        Each connection can reach another worker.
+        """
         with servers.start_workers(tmp_path) as fleet:
             with fleet.client("acme") as client:
                 make(client, daily_request_limit=20)
@@ -289,5 +292,5 @@ class TestLives:
         assert passed >= 20
         with servers.start(tmp_path) as alone, alone.client("acme") as client:
             used = client.get(f"{PATH}usage").json()[0]["daily_request_limit"]["used"]
-        # What a worker let pass before it knew the limit is no count of it.
+        # The count excludes requests that a worker allowed before it loaded the limit.
         assert 20 <= used <= passed

@@ -1,4 +1,4 @@
-"""Metrics of a real server, and what is drawn and told of them."""
+"""The metrics of a real server, and the dashboards and pages that refer to them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ SECURED: Final = frozenset(
         "pdp_tls_certificate_expires_at_seconds",
     }
 )
-"""Those of servers that require credentials, or speak TLS."""
+"""Metrics that exist only if the server requires credentials or uses TLS."""
 
 
 def scraped(server: Server) -> dict[str, dict[Labels, float]]:
-    """Returns the samples by name, each by its labels."""
+    """Returns the samples by metric name and by labels."""
     text = httpx2.get(f"{server.http_url}/metrics", timeout=TIMEOUT_S, trust_env=False).text
     samples: dict[str, dict[Labels, float]] = {}
     for family in text_string_to_metric_families(text):
@@ -42,7 +42,7 @@ def scraped(server: Server) -> dict[str, dict[Labels, float]]:
 
 
 def names(server: Server) -> set[str]:
-    """Returns the metrics' names, those of counters with `_total`, histograms' without an end."""
+    """Returns the metric names: counters with `_total`, histograms without a suffix."""
     text = httpx2.get(f"{server.http_url}/metrics", timeout=TIMEOUT_S, trust_env=False).text
     return set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
 

@@ -146,7 +146,7 @@ class TestCatalog:
         assert client.get(path).json()["display_name"] == "E"
 
     def test_a_model_that_is_off_stays_in_the_catalog(self, client: httpx2.Client) -> None:
-        """Otherwise it would be unknown, and pass."""
+        """A disabled model cannot be deleted: it would be unknown, and so allowed."""
         model = added(client, provider="leaving", model_id="m-1")
         client.post(f"{MODELS}/{model['id']}/disable", json={"reason": "security_event"})
         answer = client.delete(f"{CATALOG}/{model['id']}")
@@ -156,7 +156,7 @@ class TestCatalog:
         assert client.delete(f"{CATALOG}/{model['id']}").status_code == 204
 
     def test_a_model_of_a_provider_that_is_off_is_off(self, client: httpx2.Client) -> None:
-        """Otherwise adding one would open what an admin has closed."""
+        """A new model of a provider that an admin has disabled is disabled too."""
         added(client, provider="closed", model_id="m-1")
         client.post(f"{PROVIDERS}/CLOSED/disable", json={"reason": "security_event"})
         model = added(client, provider="closed", model_id="m-2")

@@ -1,4 +1,4 @@
-"""Rules of type ner and llm on real servers: with models, without them, and without the extras."""
+"""Rules of type ner and llm on servers with models, without models and without the extras."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PathFinder.find_spec = find_spec
 
 @pytest.fixture(scope="module")
 def bare_python(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A PYTHONPATH on which the extras are not installed."""
+    """A PYTHONPATH that hides the extras."""
     directory = tmp_path_factory.mktemp("bare")
     (directory / "sitecustomize.py").write_text(_BLOCKER, encoding="utf-8")
     return str(directory)
@@ -62,7 +62,7 @@ def bare_server(
 
 @pytest.fixture
 def bare(bare_server: servers.Server, tenant: str) -> Iterator[httpx2.Client]:
-    """Speaks to it for a tenant that nobody has used."""
+    """A client of the server without extras, for a new tenant."""
     with bare_server.client(tenant) as client:
         yield client
 
@@ -77,7 +77,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def model_server(
     tmp_path_factory: pytest.TempPathFactory, models: tuple[Path, Path]
 ) -> Iterator[servers.Server]:
-    """A server with both models; a request waits for them as long as they take to load."""
+    """A server with both models. Requests wait until the models are loaded."""
     with servers.start(
         tmp_path_factory.mktemp("model-server"),
         PDP_NER_MODEL_DIR=str(models[0]),
@@ -89,13 +89,13 @@ def model_server(
 
 @pytest.fixture
 def modelled(model_server: servers.Server, tenant: str) -> Iterator[httpx2.Client]:
-    """Speaks to it for a tenant that nobody has used."""
+    """A client of the server with models, for a new tenant."""
     with model_server.client(tenant) as client:
         yield client
 
 
 def names(client: httpx2.Client, tier: str = "redact", **fields: Any) -> Any:
-    """Makes a rule that looks for names of persons."""
+    """Creates a rule that detects names of persons."""
     made = {**FOUND, "action_tier": tier, "confidence_threshold": 0.5, "config_json": {}}
     return rule(client, **{**made, **fields})
 

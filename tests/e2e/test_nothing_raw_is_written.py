@@ -1,8 +1,8 @@
-"""Card numbers and secrets are planted in every part of a request; none of them is ever written.
+"""Card numbers and secrets in any part of a request are never written anywhere.
 
-A real server, at every logging level, with a SIEM connector that writes files. What it has written
-by its end is read byte by byte: databases with their write-ahead logs, spools, the SIEM's file, its
-log, and what it answers to those who read the records.
+A real server runs with every logging level and with a SIEM connector that writes files. The test
+searches every byte that the server has written: databases with their write-ahead logs, spools, the
+SIEM's file and the server log. It also searches what the server returns for record queries.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ NAMES: Final = {
     "customer_id": f"c-{AWS_KEY}",
     "tool": f"tool {GITHUB}",
 }
-"""In what a caller names, secrets and card numbers are looked for; who asks may be an address."""
+"""Names in a request are scanned for secrets and card numbers. A subject can be an address."""
 
 LEVELS: Final = ("minimal", "standard", "full", "paranoid")
 
@@ -75,7 +75,7 @@ def body(**fields: Any) -> dict[str, Any]:
 
 
 def ask_everywhere(server: servers.Server, client: httpx2.Client, tenant: str) -> None:
-    """Asks one by one, in a batch, in a stream and in chunks."""
+    """Sends requests one by one, in a batch, in a stream and in chunks."""
     headers = {"X-Tenant-ID": tenant}
     one = body()
     assert client.post("/v1/decide", json=one, headers=headers).status_code == 200
@@ -99,7 +99,7 @@ def ask_everywhere(server: servers.Server, client: httpx2.Client, tenant: str) -
 
 
 def read_everything(client: httpx2.Client, tenant: str) -> Iterator[str]:
-    """Yields all that can be read of the records."""
+    """Yields every response that shows records."""
     headers = {"X-Tenant-ID": tenant}
     for path in ("records?limit=1000", "export", "export?format=csv", "changes"):
         answer = client.get(f"/api/admin/audit/{path}", headers=headers)
@@ -108,7 +108,7 @@ def read_everything(client: httpx2.Client, tenant: str) -> Iterator[str]:
 
 
 def findings(name: str, data: bytes) -> list[str]:
-    """Returns which planted values are in `data`, however they may be written there."""
+    """Returns the planted values that occur in `data`, in any notation or encoding."""
     found = []
     for planted in PLANTED:
         for form in {planted, planted.replace(" ", ""), planted.replace("-", "")}:
@@ -134,11 +134,11 @@ def test_nothing_raw_reaches_a_disk_a_log_or_a_siem(tmp_path: Path, mode: str) -
             for level in LEVELS:
                 read += read_everything(client, level)
             read.append(client.get("/metrics").text)
-        # What is open is looked at as well: a write-ahead log is gone once its database is closed.
+        # Also read the open files: a database removes its write-ahead log when it is closed.
         written = contents(tmp_path)
     written |= contents(tmp_path)
     assert any(b"decision_id" in each for name, each in written.items() if "audit.db" in name)
-    assert written[str(siem / "events.ndjson")], "the SIEM was told nothing"
+    assert written[str(siem / "events.ndjson")], "the SIEM received no event"
     found = [hit for name, each in written.items() for hit in findings(name, each)]
     found += [hit for text in read for hit in findings("an answer", text.encode())]
     found += [hit for line in server.lines for hit in findings("the log", line.encode())]

@@ -1,4 +1,4 @@
-"""Seed 000 from top to bottom over HTTP, then what it leaves to be expected."""
+"""The organisation policy API over HTTP, from the first operation to the last, and its errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def fields(answer: httpx2.Response) -> list[str]:
 
 
 class TestTheSeed:
-    """In the order of its document."""
+    """The operations in the order of the API's contract."""
 
     def test_the_default(self, client: httpx2.Client) -> None:
         answer = client.get(PATH)
@@ -78,7 +78,7 @@ class TestTheSeed:
 
 
 class TestPartialUpdates:
-    """Only what is sent changes."""
+    """Only fields in the request change."""
 
     def test_within_frameworks(self, client: httpx2.Client) -> None:
         put(client, {"frameworks": {"soc2": True}})
@@ -150,7 +150,7 @@ class TestPartialUpdates:
 
 
 class TestRefusals:
-    """Values that parse as JSON and are wrong are 422, naming the field; the rest is 400."""
+    """An invalid value in valid JSON is 422 and names the field; other errors are 400."""
 
     @pytest.mark.parametrize(
         ("body", "field"),
@@ -232,7 +232,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("body", [b"[]", b'"paranoid"', b"null", b"1"])
     def test_bodies_that_are_no_object(self, client: httpx2.Client, body: bytes) -> None:
-        """They are JSON, so it is their value that is wrong."""
+        """The body is valid JSON, so the error is 422 for its value."""
         answer = client.put(PATH, content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code == 422
         assert fields(answer) == ["body"]
@@ -251,7 +251,7 @@ class TestRefusals:
 
 
 class TestDeciding:
-    """The policy is in force on the very next decision."""
+    """The policy applies to the next decision."""
 
     def test_blocking(self, client: httpx2.Client) -> None:
         asked = {"content": {"text": "PROJ-1234"}}

@@ -1,4 +1,4 @@
-"""Seed 002's policy chains from top to bottom over HTTP, and what they do to decisions."""
+"""The policy chain API over HTTP, and the effect of chains on decisions."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_simulate_a_chain(client: httpx2.Client) -> None:
 
 
 def test_simulate_what_does_not_match(client: httpx2.Client) -> None:
-    """Nothing matched is told from the empty chain by the trace alone."""
+    """Only the trace shows whether no rule matched or the chain is empty."""
     nothing: dict[str, Any] = {
         "matched": False,
         "matched_pack_id": None,
@@ -201,7 +201,7 @@ def test_a_rule_is_in_force_on_the_next_decision(client: httpx2.Client) -> None:
 
 
 def test_candidates_are_laid_over(client: httpx2.Client) -> None:
-    """A simulation takes packs and a chain as their REST objects, and writes nothing."""
+    """A simulation takes packs and a chain in their REST form, and writes nothing."""
     made_pack = pack(client, rules=[{"name": "r", "action": BLOCK}])
     found(client.put(f"{CHAINS}/org", json={"packs": [{"id": made_pack["id"]}]}))
     listed = found(client.get(PACKS)), found(client.get(CHAINS))

@@ -1,4 +1,4 @@
-"""`pdp policies`: a tenant's policies out into a file and back in, and back to what they were."""
+"""`pdp policies`: export a tenant's policies to a file, import them, and roll them back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def acting(server: Server, tenant: str) -> Tenant:
-    """A tenant of the shared server."""
+    """A tenant on the shared server."""
     return Tenant(server.http_url, tenant)
 
 
@@ -40,7 +40,7 @@ def run(server: Server) -> Run:
 
 
 def test_every_kind_there_and_back(tmp_path: Path, run: Run, acting: Tenant) -> None:
-    """What is exported from one tenant and imported into another decides there as it did."""
+    """A tenant that imports the export of another tenant gets the same decisions."""
     fill(acting)
     file = export(run, tmp_path, acting.name)
     assert sorted(policies_in(file)) == sorted(KINDS)
@@ -59,7 +59,7 @@ def test_every_kind_there_and_back(tmp_path: Path, run: Run, acting: Tenant) -> 
 
 
 def test_a_dry_run_shows_and_changes_nothing(tmp_path: Path, run: Run, acting: Tenant) -> None:
-    """The difference is that of the files."""
+    """A dry run shows the difference between the two files, and changes no policy."""
     acting.create("No rivals")
     file = export(run, tmp_path, acting.name)
     file.write_text(file.read_text().replace("pattern: rival", "pattern: competitor"))
@@ -72,7 +72,10 @@ def test_a_dry_run_shows_and_changes_nothing(tmp_path: Path, run: Run, acting: T
 
 
 def test_what_the_file_does_not_name_is_deleted(tmp_path: Path, run: Run, acting: Tenant) -> None:
-    """Of the kinds that it has; others are left alone, and names are free at once."""
+    """An import deletes policies that the file does not name, if the file has their kind.
+
+    Other kinds do not change. The name of a deleted policy is available at once.
+    """
     fill(acting)
     file = export(run, tmp_path, acting.name)
     document = yaml.safe_load(file.read_text())
@@ -92,7 +95,7 @@ def test_what_the_file_does_not_name_is_deleted(tmp_path: Path, run: Run, acting
 
 
 def test_rollback(tmp_path: Path, run: Run, acting: Tenant) -> None:
-    """All kinds become what they were; the rollback is a change of its own, and can be undone."""
+    """A rollback restores all kinds. It is a change, so another rollback can undo it."""
     fill(acting)
     before = export(run, tmp_path, acting.name, "before.yaml")
     revision = yaml.safe_load(before.read_text())["revision"]
@@ -126,19 +129,19 @@ def test_rollback(tmp_path: Path, run: Run, acting: Tenant) -> None:
 
 
 def _sorted(file: Path) -> Any:
-    # What was deleted and came back is the youngest of its kind now.
+    # A policy that was deleted and restored is now the newest of its kind.
     return {kind: dict(sorted(each.items())) for kind, each in policies_in(file).items()}
 
 
 def test_a_revision_that_is_not_there_yet(run: Run, acting: Tenant) -> None:
-    """It is no wish for the latest."""
+    """A future revision is an error; it does not mean the latest revision."""
     refused = run("rollback", "--tenant", acting.name, "--to", "99999999")
     assert refused.returncode == Exit.INVALID
     assert "the last revision" in refused.stderr
 
 
 def key_files(folder: Path, name: str) -> tuple[Path, Path]:
-    """Makes an Ed25519 key; returns the files of its private and its public half."""
+    """Creates an Ed25519 key; returns the files of the private key and of the public key."""
     key = Ed25519PrivateKey.generate()
     private, public = folder / f"{name}.key", folder / f"{name}.pub"
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -150,7 +153,7 @@ def key_files(folder: Path, name: str) -> tuple[Path, Path]:
 
 
 def test_signatures(tmp_path: Path, run: Run, acting: Tenant) -> None:
-    """A file that was signed is taken by its key alone, and not once it was changed."""
+    """Verification fails if the key is wrong, the file was changed or the signature is missing."""
     acting.create("No rivals")
     private, public = key_files(tmp_path, "release")
     _, other = key_files(tmp_path, "other")
@@ -167,7 +170,7 @@ def test_signatures(tmp_path: Path, run: Run, acting: Tenant) -> None:
 
 
 def test_nothing_is_replaced_unasked(tmp_path: Path, run: Run, acting: Tenant) -> None:
-    """An export does not overwrite a file that may have been edited."""
+    """An export does not overwrite a file without `--force`: it may contain edits."""
     file = export(run, tmp_path, acting.name)
     assert run("export", str(file), "--tenant", acting.name).returncode == Exit.USAGE
     export(run, tmp_path, acting.name, "policies.yaml", "--force")

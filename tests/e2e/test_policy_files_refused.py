@@ -1,4 +1,4 @@
-"""`pdp policies import`: what a file may not say, and that nothing of it is in force then."""
+"""`pdp policies import` refuses invalid files, and then changes no policy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run(server: Server) -> Run:
 def whole(
     server: Server, run: Run, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Tenant, Path]:
-    """A tenant with policies of every kind, which no test changes, and its file."""
+    """A tenant with policies of every kind, and its export. No test changes the tenant."""
     folder = tmp_path_factory.mktemp("whole")
     tenant = Tenant(server.http_url, f"tenant-{folder.parent.name}-{folder.name}")
     fill(tenant)
@@ -50,7 +50,7 @@ FAULTS: Final[dict[str, tuple[dict[str, Any], str]]] = {
 def test_nothing_is_imported_by_halves(
     tmp_path: Path, run: Run, whole: tuple[Tenant, Path], fault: str
 ) -> None:
-    """One policy that cannot be used refuses the file, and says which and why."""
+    """One invalid policy makes the import fail; the message names the policy and the fault."""
     tenant, exported = whole
     document = yaml.safe_load(exported.read_text())
     [(policy_id, policy)] = document["policies"]["static_policy"].items()
@@ -86,7 +86,7 @@ def test_nothing_is_imported_by_halves(
 def test_every_kind_is_held_to_its_bounds(
     tmp_path: Path, run: Run, whole: tuple[Tenant, Path], kind: str, change: dict[str, Any]
 ) -> None:
-    """What nobody could write through the API cannot be written by a file."""
+    """An import accepts only values that the API accepts."""
     tenant, exported = whole
     revision = tenant.decide()["revision"]
     document = yaml.safe_load(exported.read_text())
@@ -115,7 +115,7 @@ def test_every_kind_is_held_to_its_bounds(
     ],
 )  # fmt: skip
 def test_files_that_are_none(tmp_path: Path, run: Run, text: str, said: str) -> None:
-    """Each is refused, with its reason."""
+    """A file that is not a policy file is refused, with the reason."""
     file = tmp_path / "x.yaml"
     file.write_text(text)
     refused = run("import", str(file))

@@ -1,4 +1,4 @@
-"""Seed 002's policy packs from top to bottom over HTTP."""
+"""The policy pack API over HTTP, from the first operation to the last."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def test_list_packs(client: httpx2.Client, tenant: str) -> None:
-    """Bundles first, then the tenant's own, each by name."""
+    """Bundles come first, then the tenant's own packs, each sorted by name."""
     for name in ("b pack", "A pack", "C pack"):
         pack(client, name)
     packs = found(client.get(f"{PACKS}/"))
@@ -41,7 +41,7 @@ def test_list_packs(client: httpx2.Client, tenant: str) -> None:
 
 
 def test_bundles(client: httpx2.Client) -> None:
-    """At least eight ship with the product, each with real rules."""
+    """The product ships at least eight bundles, and each has rules."""
     bundles = found(client.get(f"{PACKS}/bundles/"))
     assert len(bundles) >= 8
     standards = {each["compliance_standard"] for each in bundles}
@@ -131,7 +131,7 @@ def test_a_pack_that_is_not_there(client: httpx2.Client) -> None:
 
 
 def test_another_tenants_pack(client: httpx2.Client) -> None:
-    """What one tenant has, no other sees, changes or puts into its chain."""
+    """A tenant cannot read or change another tenant's pack, or add it to a chain."""
     made_pack = pack(client)
     made_rule = rule(client, made_pack["id"])
     other = {"X-Tenant-ID": f"{made_pack['tenant_id']}.other"}
@@ -147,7 +147,7 @@ def test_another_tenants_pack(client: httpx2.Client) -> None:
 
 
 def test_update_a_pack(client: httpx2.Client) -> None:
-    """Only what is sent changes."""
+    """Only fields in the request change."""
     before = pack(client, description="first", compliance_standard="INTERNAL")
     path = f"{PACKS}/{before['id']}"
     changes = {
@@ -236,7 +236,7 @@ def test_a_hundred_thousand_rules_are_refused(client: httpx2.Client) -> None:
 
 
 def test_a_write_needs_no_second_look(client: httpx2.Client) -> None:
-    """Whoever read a pack before one of its rules changed does not overwrite it."""
+    """If-Match protects a pack against stale writes, also after a change to one of its rules."""
     pack_id = pack(client)["id"]
     path = f"{PACKS}/{pack_id}"
     tag = client.get(path).headers["etag"]

@@ -1,4 +1,4 @@
-"""Seed 002's rules of policy packs from top to bottom over HTTP."""
+"""The API of rules in policy packs over HTTP, from the first operation to the last."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_create_a_rule(client: httpx2.Client) -> None:
 
 
 def test_a_rule_by_default(client: httpx2.Client) -> None:
-    """The next sequence, for prompts, without conditions, in force."""
+    """A new rule gets the next sequence, applies to prompts, has no conditions and is active."""
     pack_id = pack(client)["id"]
     rule(client, pack_id, sequence=7)
     answer = rule(client, pack_id)
@@ -52,7 +52,7 @@ def test_a_rule_by_default(client: httpx2.Client) -> None:
 
 
 def test_documents_come_back_as_posted(client: httpx2.Client) -> None:
-    """Absent stays absent, [] stays [], null stays null, and no default is filled in."""
+    """A document comes back as posted: absent, [] and null stay so, and no default is added."""
     pack_id = pack(client)["id"]
     documents: list[tuple[dict[str, Any], dict[str, Any]]] = [
         ({}, {"type": "REDACT"}),
@@ -97,7 +97,7 @@ def test_what_is_no_rule(client: httpx2.Client) -> None:
 
 
 def test_update_a_rule(client: httpx2.Client) -> None:
-    """Only what is sent changes; conditions and action are replaced whole."""
+    """Only fields in the request change; conditions and action are replaced as a whole."""
     pack_id = pack(client)["id"]
     before = rule(client, pack_id, conditions=CONDITIONS, action=BLOCK, description="d")
     rule(client, pack_id)

@@ -1,4 +1,4 @@
-"""Simulations of limits, and seed 002's full simulator, over HTTP."""
+"""Simulations of limits, and the full policy simulator, over HTTP."""
 
 from __future__ import annotations
 

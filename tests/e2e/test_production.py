@@ -1,4 +1,4 @@
-"""`docs/production.md` does what it says, from its first command to its last."""
+"""Runs every command of `docs/production.md`, from the first to the last."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def run(language: str, code: str, folder: Path, server: servers.Server | None) -> str:
-    """Runs a block of the page in `folder`; returns what it writes."""
+    """Runs a code block of the page in `folder`; returns its output."""
     here = code.replace(".venv/bin/pdp", f"{shlex.quote(sys.executable)} -m pdp")
     settings = {"PDP_DATA_DIR": str(folder / "pdp-data"), "PYTHONPATH": f"{ROOT}/clients/python"}
     if server is not None:
@@ -42,7 +42,7 @@ def run(language: str, code: str, folder: Path, server: servers.Server | None) -
 
 
 def test_from_nothing_to_a_gateway_with_a_key(tmp_path: Path) -> None:
-    """An admin's key, a server that requires it, a gateway's key, and what that may do."""
+    """An admin's key, a server that requires it, a gateway's key, and the gateway's permissions."""
     found = [block for block in blocks("docs/production.md") if block[0] != "toml"]
     languages = [language for language, _ in found]
     assert languages == ["sh", "sh", "sh", "sh", "python", "sh", "json"]

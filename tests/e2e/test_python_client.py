@@ -1,4 +1,4 @@
-"""The Python client: its exports, large responses, its page and its distributions."""
+"""The Python client: its exports, large responses, documentation page and distributions."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""A server under load is killed (SIGKILL), over and over: no decision that it answered is lost.
+"""A server under load is killed (SIGKILL) many times; no decision that it answered is lost.
 
-Decisions come one by one, in batches and in a stream, from several callers at once. After each kill
-the log of records is whole, and holds a record of every decision that any caller has heard of. Now
-and then the next server is let on to the log just as the kill has left it.
+Several callers request decisions at the same time: one by one, in batches and in a stream. After
+most kills, the test checks that the log of records is intact, and that it has a record of every
+decision that a caller received. After the other kills, the next server opens the log unchecked.
 
-`PDP_SOAK_ROUNDS` sets how many kills there are: 4 by default, with some 2,000 decisions.
-`PDP_SOAK_SEED` chooses other points to kill at.
+`PDP_SOAK_ROUNDS` sets the number of kills: 4 by default, with some 2,000 decisions.
+`PDP_SOAK_SEED` selects other points for the kills.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ ATTACK: Final = "1 UNION SELECT password FROM users"
 TENANT: Final = "kill"
 BATCH: Final = 20
 ANSWERS: Final = (300, 800)
-"""After how many answers a server is killed, at the least and at the most."""
+"""The smallest and the largest number of answers before a kill."""
 
 
 class Heard:
-    """The decisions that callers have heard of, from all rounds."""
+    """The decisions that callers received, in all rounds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -54,14 +54,14 @@ class Heard:
         self.enough = threading.Event()
 
     def wait_for(self, more: int) -> None:
-        """Sets `enough` once so many more have been heard of."""
+        """Sets `enough` when callers have received `more` further decisions."""
         with self._lock:
             self._waiting_for = len(self.ids) + more
             self.enough.clear()
 
     def add(self, responses: list[decide_pb2.DecideResponse]) -> None:
-        """Takes answers."""
-        # A BLOCK whose record could not be written says so; there is none in this test.
+        """Adds the decisions of one response."""
+        # The reason differs if the server could not write the record. This must not happen here.
         assert all(each.reason_code == "STATIC_POLICY_BLOCK" for each in responses)
         with self._lock:
             self.ids.update(each.decision_id for each in responses)
@@ -97,7 +97,7 @@ CALLERS: Final = (one_by_one, one_by_one, one_by_one, in_batches, in_a_stream)
 
 
 def call(server: servers.Server, heard: Heard, killed: threading.Event) -> list[threading.Thread]:
-    """Starts all callers; each ends when its server does."""
+    """Starts all callers; each ends when the server ends."""
 
     def run(caller: object) -> None:
         with open_channel(server.grpc_address) as channel:
@@ -113,7 +113,7 @@ def call(server: servers.Server, heard: Heard, killed: threading.Event) -> list[
 
 
 def kill_under_load(data_dir: Path, heard: Heard, answers: int) -> None:
-    """Runs a server, and kills it once `answers` decisions have been heard of."""
+    """Runs a server, and kills it when callers have received `answers` decisions."""
     killed = threading.Event()
     heard.wait_for(answers)
     with servers.start(data_dir) as server:
@@ -127,7 +127,7 @@ def kill_under_load(data_dir: Path, heard: Heard, answers: int) -> None:
 
 
 def recorded(data_dir: Path) -> set[str]:
-    """Returns the decisions that are recorded, after the whole log has been verified."""
+    """Verifies the whole log; returns the ids of the recorded decisions."""
     with closing(open_audit_log(f"sqlite:///{data_dir}/audit.db")) as log:
         assert log.verify().problems == ()
         ids: set[str] = set()

@@ -1,4 +1,4 @@
-"""Replay against a real server: decisions that it has recorded, and a caller's own requests."""
+"""Replay on a real server: of recorded decisions, and of requests in the call."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def decide(client: httpx2.Client, text: str, **fields: Any) -> dict[str, Any]:
 
 
 def keep_all(client: httpx2.Client) -> None:
-    """Has every decision recorded, with its redacted text."""
+    """Makes the server record every decision, with its redacted text."""
     assert client.put("/v1/org/policy", json={"logging_level": "full"}).status_code == 200
 
 

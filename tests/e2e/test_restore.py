@@ -1,4 +1,4 @@
-"""What a restore leaves as it is: keys that were revoked, numbers that were given, the old file."""
+"""A restore does not revive revoked keys, reuse revisions or lose the old database file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEY: Final = "a key of at least thirty-two bytes, for tests"
 
 
 class Database:
-    """A database that commands work on."""
+    """A database for commands to work on."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "data" / "pdp.db"
@@ -29,7 +29,7 @@ class Database:
         self.key_file: Path | None = None
 
     def run(self, *arguments: str, code: Exit = Exit.OK) -> subprocess.CompletedProcess[str]:
-        """Runs a command on it, and asserts how that ends."""
+        """Runs a command on the database, and checks its exit code."""
         key = {"PDP_AUDIT_KEY_FILE": str(self.key_file)} if self.key_file else {}
         settings = {"PDP_DATABASE_URL": f"sqlite:///{self.file}", **key}
         done = run_pdp(*arguments, stdin="", cwd=None, **settings)
@@ -37,40 +37,40 @@ class Database:
         return done
 
     def make_key(self, name: str) -> tuple[str, str]:
-        """Makes a key; returns its id and the key."""
+        """Creates a key; returns its id and the key."""
         made = json_output(
             self.run("keys", "create", "--role", "pep", "--tenant", "t", "--name", name, "--json")
         )
         return made["api_key"]["id"], made["key"]
 
     def keys(self) -> dict[str, list[str]]:
-        """Returns the prefixes of the keys that there are, by their ids."""
+        """Returns the prefixes of the existing keys, by key id."""
         listed = json_output(self.run("keys", "list", "--json"))
         return {key["id"]: [each["prefix"] for each in key["secrets"]] for key in listed}
 
     def backup(self) -> Any:
-        """Makes a backup."""
+        """Makes a backup; returns the report of the command."""
         return json_output(self.run("backup", str(self.backup_file), "--force", "--json"))
 
     def restore(self, *flags: str) -> Any:
-        """Restores it; returns what the command says."""
+        """Restores the backup; returns the report of the command."""
         flags = (*flags, "--force", "--json")
         return json_output(self.run("restore", str(self.backup_file), *flags))
 
     def select(self, sql: str) -> Any:
-        """Returns the first row of an answer."""
+        """Returns the first row of the result."""
         with closing(sqlite3.connect(self.file)) as connection:
             return connection.execute(sql).fetchone()
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
-    """A database without policies of anyone."""
+    """A database without tenant policies."""
     return Database(tmp_path)
 
 
 def test_keys_revoked_and_rotated_since_stay_so(database: Database) -> None:
-    """Whoever has a key that was revoked must not have it back by way of a backup."""
+    """A restore does not make a revoked or rotated key valid again."""
     kept, _ = database.make_key("kept")
     revoked, _ = database.make_key("revoked")
     rotated, _ = database.make_key("rotated")
@@ -93,7 +93,7 @@ def test_keys_revoked_and_rotated_since_stay_so(database: Database) -> None:
 
 
 def test_keys_can_be_revived(database: Database) -> None:
-    """Where someone says so."""
+    """The option `--revive-keys` restores revoked keys."""
     revoked, _ = database.make_key("revoked")
     database.backup()
     database.run("keys", "revoke", revoked)
@@ -102,7 +102,10 @@ def test_keys_can_be_revived(database: Database) -> None:
 
 
 def test_a_database_that_cannot_be_asked_leaves_keys_as_they_were(database: Database) -> None:
-    """It is damaged, or not there: then someone must revoke them, and is told so."""
+    """If the old database cannot be read, keys are restored as they were at the backup.
+
+    The message then asks the operator to revoke keys again.
+    """
     revoked, _ = database.make_key("revoked")
     database.backup()
     database.run("keys", "revoke", revoked)
@@ -113,7 +116,7 @@ def test_a_database_that_cannot_be_asked_leaves_keys_as_they_were(database: Data
 
 
 def test_no_revision_is_given_twice(database: Database) -> None:
-    """What a record, a client or a SIEM knows by its revision is never anything else."""
+    """New changes get new revisions, so that a revision in a record or a SIEM is unambiguous."""
     database.make_key("first")
     made = database.backup()
     for number in range(3):
@@ -125,7 +128,7 @@ def test_no_revision_is_given_twice(database: Database) -> None:
 
 
 def test_no_old_database_is_lost(database: Database) -> None:
-    """Who has restored the wrong backup has not lost what was there before."""
+    """A restore keeps the previous database file."""
     first, _ = database.make_key("first")
     database.backup()
     second, _ = database.make_key("second")
@@ -137,7 +140,7 @@ def test_no_old_database_is_lost(database: Database) -> None:
 
 
 def test_the_log_of_a_damaged_database_is_kept_beside_it(database: Database) -> None:
-    """What was written last may be in there alone."""
+    """The write-ahead log is kept too, as it may hold the last writes."""
     database.make_key("first")
     database.backup()
     log = database.file.with_name("pdp.db-wal")
@@ -153,7 +156,7 @@ def test_the_log_of_a_damaged_database_is_kept_beside_it(database: Database) -> 
 
 @pytest.fixture
 def decided(database: Database, tmp_path: Path, tenant: str) -> Tenant:
-    """A tenant with a recorded decision, whose server has ended."""
+    """A tenant with a recorded decision, whose server has stopped."""
     database.key_file = tmp_path / "audit.key"
     database.key_file.write_text(KEY)
     with start(database.file.parent, PDP_AUDIT_KEY_FILE=str(database.key_file)) as server:
@@ -167,7 +170,7 @@ def searched(database: Database, tenant: Tenant) -> list[str]:
 
 
 def test_records_there_and_back(database: Database, decided: Tenant, tmp_path: Path) -> None:
-    """The log of decisions is a backup of its own, which says how the log ended."""
+    """The log of decisions has a separate backup, which contains the head of the log."""
     assert searched(database, decided) == ["BLOCK"]
     file = str(tmp_path / "records.backup")
     made = json_output(database.run("backup", file, "--records", "--json"))
@@ -188,7 +191,7 @@ def test_records_there_and_back(database: Database, decided: Tenant, tmp_path: P
 def test_records_of_a_server_are_backed_up_and_not_replaced_under_it(
     tmp_path: Path, tenant: str
 ) -> None:
-    """While it goes on to record."""
+    """A running server can be backed up; a restore under it is refused."""
     database = Database(tmp_path)
     file = str(tmp_path / "records.backup")
     with start(database.file.parent) as server:
@@ -204,7 +207,7 @@ def test_records_of_a_server_are_backed_up_and_not_replaced_under_it(
 def test_records_that_were_tampered_with_are_backed_up_and_told_of(
     database: Database, decided: Tenant, tmp_path: Path
 ) -> None:
-    """They are evidence; who looks at the exit code knows."""
+    """A log that was modified is backed up as evidence; the exit code reports the problem."""
     audit = database.file.with_name("audit.db")
     with closing(sqlite3.connect(audit, isolation_level=None)) as connection:
         connection.execute("UPDATE records SET body = replace(body, 'BLOCK', 'ALLOW')")
@@ -220,7 +223,7 @@ def test_records_that_were_tampered_with_are_backed_up_and_told_of(
 
 
 def test_a_backup_of_something_else_is_refused(database: Database, tmp_path: Path) -> None:
-    """By what it says it holds."""
+    """A restore refuses a backup whose header names another content."""
     database.make_key("first")
     database.backup()
     magic, line, raw = database.backup_file.read_bytes().split(b"\n", 2)

@@ -1,4 +1,4 @@
-"""The running server held against its own API document, by requests made up from it."""
+"""Tests the running server against its API document, with generated requests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def no_fault(_context: CheckContext, response: Response, _case: Case[Any]) -> None:
-    """No 5xx, except that a revision of the far future cannot be waited for."""
+    """Fails on a 5xx response, except for a future revision that the server cannot wait for."""
     if response.status_code >= 500:
         assert response.status_code == 503
         assert response.json()["error"]["code"] == "REVISION_UNAVAILABLE"
@@ -65,19 +65,22 @@ CHECKED_IN_CODE = {
     "UpdateUserGroup": r"bundle_ids\[\d+\]|dlp_rules\[\d+\]\.rule_id",
     "UpgradeComplianceBundle": r"bundle_id",
 }
-"""Fields with rules that no schema can say, by operation and as patterns: what they name must be
-there, be free, lie in the future or go with another field; or they are documents of their own."""
+"""Fields with rules that a schema cannot express, by operation, as patterns.
+
+Such a field must name an existing object, be unused, lie in the future or go with another field. Or
+it is a document with a schema of its own.
+"""
 
 
 def takes_what_it_describes(_context: CheckContext, response: Response, case: Case[Any]) -> None:
-    """A request that the document allows is refused for what no schema can say, if at all."""
+    """A valid request is refused only for a rule that a schema cannot express."""
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     assert response.status_code != 415
     if response.status_code in {400, 422}:
         error = response.json()["error"]
         fields = {detail["field"] for detail in error["details"]}
-        # Headers are made up without regard to their patterns.
+        # Generated headers ignore the patterns of the document.
         excused = fields == {"If-Match"} or "NUL" in error["message"]
         said = CHECKED_IN_CODE.get(case.operation.definition.raw["operationId"], "")
         by_code = fields and all(re.fullmatch(said, field, re.DOTALL) for field in fields)
@@ -96,11 +99,11 @@ CHECKS = [
     negative_data_rejection,
 ]
 
-# Items of a batch are validated each on its own: one out of its bounds is answered in its place.
+# The server validates each item of a batch, and answers an invalid item with an error in its place.
 ANSWERED_IN_PLACE = {"DecideBatch": [negative_data_rejection]}
 
 
-# The committed document: that the server serves the same bytes is tested on its own below.
+# The committed document. Another test checks that the server serves the same bytes.
 PATH = resources.files("pdp._gen") / "openapi.json"
 DOCUMENT = json.loads(PATH.read_text(encoding="utf-8"))
 OPERATIONS = sorted(
@@ -113,7 +116,7 @@ OPERATIONS = sorted(
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
-    """A server of its own: what is made up switches models off for everyone."""
+    """A separate server: generated requests disable models for all tenants."""
     with servers.start(tmp_path_factory.mktemp("schemathesis")) as started:
         yield started
 
@@ -126,14 +129,14 @@ def document() -> BaseSchema:
 
 @pytest.fixture(scope="session")
 def connection() -> Iterator[requests.Session]:
-    """Keeps connections open between calls."""
+    """A client that keeps connections open between calls."""
     with requests.Session() as session:
         session.trust_env = False
         yield session
 
 
-# Each example is a call over a socket, and to break a schema on purpose filters many examples. So
-# the health checks of Hypothesis do not apply.
+# Each example is a call over a socket, and negative tests filter many examples. So the health
+# checks of Hypothesis do not apply.
 SETTINGS = settings(
     max_examples=300 if os.environ.get("PDP_SOAK") else 15,
     deadline=None,

@@ -1,4 +1,4 @@
-"""`pdp serve` as a process: how it starts, refuses to, drains and ends."""
+"""The process `pdp serve`: start, refusal to start, drain and end."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def refused(
 
 
 class TestStart:
-    """What a server says and does when it serves."""
+    """What a server logs and does when it serves."""
 
     def test_announcement(self, server: Server) -> None:
-        """It says where it serves, what it serves, and how long it took."""
+        """The announcement has the addresses, the content and the duration of the start."""
         said = server.announcement
         assert said["grpc"].startswith("127.0.0.1:")
         assert said["http"].startswith("http://127.0.0.1:")
@@ -53,17 +53,17 @@ class TestStart:
         assert said["workers"] == 1
 
     def test_development_mode_is_loud(self, server: Server) -> None:
-        """Nobody can overlook that everyone is an admin."""
+        """The log warns clearly that every caller is an admin."""
         assert any("DEVELOPMENT MODE" in line and "admin" in line for line in server.lines)
 
     def test_quiet_logs_still_announce(self, tmp_path: Path) -> None:
-        """The announcement is no log entry."""
+        """The log level does not hide the announcement."""
         with start(tmp_path, PDP_LOG_LEVEL="error") as server:
             assert server.announcement["grpc"]
             assert any("DEVELOPMENT MODE" in line for line in server.lines)
 
     def test_on_a_terminal(self, tmp_path: Path) -> None:
-        """People get lines, not JSON."""
+        """On a terminal, log entries are readable lines instead of JSON."""
         ours, theirs = pty.openpty()
         settings = {"PDP_GRPC_LISTEN": "127.0.0.1:0", "PDP_HTTP_LISTEN": "127.0.0.1:0"}
         process = subprocess.Popen(
@@ -84,18 +84,18 @@ class TestStart:
 
     @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"])
     def test_http(self, server: Server, path: str) -> None:
-        """What is not an RPC is there too."""
+        """The HTTP address also serves pages that are not RPCs."""
         assert httpx2.get(server.http_url + path, trust_env=False).status_code == 200
 
     def test_again(self, tmp_path: Path) -> None:
-        """A second start finds what the first one left, and installs nothing again."""
+        """A second start uses the existing database, and installs nothing again."""
         with start(tmp_path) as server:
             first = server.announcement["revision"]
         with start(tmp_path) as server:
             assert server.announcement["revision"] == first
 
     def test_unix_sockets(self, tmp_path: Path) -> None:
-        """Both transports can be on a socket of the file system."""
+        """Both transports can listen on Unix sockets."""
         grpc_socket, http_socket = f"unix:{tmp_path}/grpc.sock", f"unix:{tmp_path}/http.sock"
         with start(tmp_path, PDP_GRPC_LISTEN=grpc_socket, PDP_HTTP_LISTEN=http_socket) as server:
             assert server.grpc_address == grpc_socket
@@ -106,7 +106,7 @@ class TestStart:
                 assert client.get("/healthz").status_code == 200
 
     def test_a_socket_that_is_left_over_is_replaced(self, tmp_path: Path) -> None:
-        """A killed server leaves its socket; the next one takes its place."""
+        """A server replaces the socket that a killed server left."""
         path = tmp_path / "http.sock"
         with socket.socket(socket.AF_UNIX) as dead:
             dead.bind(str(path))
@@ -115,7 +115,7 @@ class TestStart:
 
     @pytest.mark.parametrize("alive", [True, False])
     def test_what_is_somebody_elses_is_not_replaced(self, tmp_path: Path, alive: bool) -> None:
-        """Neither a socket that a server listens on nor a file."""
+        """A server replaces neither a socket with a listener nor a regular file."""
         path = tmp_path / "http.sock"
         with socket.socket(socket.AF_UNIX) as other:
             if alive:
@@ -128,13 +128,13 @@ class TestStart:
         assert path.exists()
 
     def test_variables_of_kubernetes(self, tmp_path: Path) -> None:
-        """What Kubernetes sets for Services is no misspelt setting; nor is what is ignored."""
+        """Variables of Kubernetes Services and ignored variables cause no warning."""
         ignored = {"PDP_NEWER": "1", "PDP_IGNORE_SETTINGS": "PDP_NEWER"}
         with start(tmp_path, **THREE_SERVICES, **ignored, PDP_LOG_LEVEL="INFO") as server:
             assert not [line for line in server.lines if "no such setting" in line]
 
     def test_order_of_settings(self, tmp_path: Path) -> None:
-        """A flag beats the environment beats the file."""
+        """A flag overrides the environment, which overrides the file."""
         file = tmp_path / "pdp.toml"
         file.write_text(
             f'data_dir = "{tmp_path}/file"\nhttp_listen = "127.0.0.1:0"\ndrain_s = 0.5\n'
@@ -147,11 +147,11 @@ class TestStart:
 
 
 class TestRefusal:
-    """What does not allow a start is said in one line, and exits with 78."""
+    """If the server cannot start, it prints one line with the reason and exits with 78."""
 
     @pytest.mark.parametrize("name", ["PDP_GRPC_LISTEN", "PDP_HTTP_LISTEN"])
     def test_development_mode_for_others(self, tmp_path: Path, name: str) -> None:
-        """Where others can reach it, not everyone is an admin."""
+        """Development mode is refused on an address that other machines can reach."""
         line = refused(tmp_path, **{name: "0.0.0.0:0"})
         assert line.startswith(f"pdp: {name}: 0.0.0.0:0 is not a loopback address")
 
@@ -168,13 +168,13 @@ class TestRefusal:
     def test_unknown_variables(
         self, tmp_path: Path, flags: tuple[str, ...], name: str, value: str, advice: str
     ) -> None:
-        """An unknown variable is a misspelt setting, also beside those of Kubernetes."""
+        """An unknown variable is refused as a misspelt setting, also beside those of Kubernetes."""
         line = refused(tmp_path, *flags, **{**THREE_SERVICES, name: value})
         assert line.startswith(f"pdp: {name}: no such setting. {advice}")
         assert "PDP_IGNORE_SETTINGS" in line
 
     def test_other_commands_warn(self) -> None:
-        """A command other than `pdp serve` warns of an unknown variable, and goes on."""
+        """A command other than `pdp serve` warns of an unknown variable, and continues."""
         injected = {"PDP_SERVICE_HOST": "10.0.0.1", "PDP_PORT": "tcp://10.0.0.1:8080"}
         answer = run_pdp("version", cwd=None, PDP_TLS_CERT="server.crt", **injected)
         assert answer.returncode == Exit.OK
@@ -183,12 +183,12 @@ class TestRefusal:
         assert run_pdp("version", cwd=None, **injected).stderr == ""
 
     def test_health_warns(self, closed_port: str) -> None:
-        """So does `pdp health` without options, which starts without the parser."""
+        """`pdp health` without options also warns, although it starts without the parser."""
         answer = run_pdp("health", PDP_SERVER=closed_port, PDP_WORKER="2")
         assert answer.stderr.startswith("pdp: warning: PDP_WORKER: no such setting.")
 
     def test_tokens_without_an_audience(self, tmp_path: Path) -> None:
-        """Tokens that were made for others would count."""
+        """Tokens require an audience: tokens for other services would be valid otherwise."""
         line = refused(tmp_path, PDP_AUTH="required", PDP_JWT_ISSUER="https://id.example")
         assert "PDP_JWT_AUDIENCE" in line
 
@@ -203,13 +203,13 @@ class TestRefusal:
     def test_keys_of_tokens_that_cannot_be_read(
         self, tmp_path: Path, settings: dict[str, str], message: str
     ) -> None:
-        """A file that is missing is no reason to take no tokens quietly."""
+        """If a key file cannot be read, the server does not start."""
         told = {name: value.format(tmp_path) for name, value in settings.items()}
         issuer = {"PDP_JWT_ISSUER": "https://id.example", "PDP_JWT_AUDIENCE": "pdp"}
         assert message in refused(tmp_path, PDP_AUTH="required", **issuer, **told)
 
     def test_nothing_said(self, tmp_path: Path) -> None:
-        """Development mode is never the default: credentials are, and there are none at first."""
+        """By default the server requires credentials, and says how to create the first key."""
         listen = {"PDP_GRPC_LISTEN": "127.0.0.1:0", "PDP_HTTP_LISTEN": "127.0.0.1:0"}
         process = subprocess.Popen(
             [*COMMAND, "serve"],
@@ -222,17 +222,17 @@ class TestRefusal:
             assert any("pdp keys create --role admin" in line for line in server.lines)
 
     def test_unknown_setting(self, tmp_path: Path) -> None:
-        """A key of the file that is no setting is named."""
+        """The message names the unknown key of the file."""
         file = tmp_path / "pdp.toml"
         file.write_text("grpc_lisen = '127.0.0.1:0'")
         assert "grpc_lisen" in refused(tmp_path, "--config", str(file))
 
     def test_setting_out_of_bounds(self, tmp_path: Path) -> None:
-        """A setting is named by its variable, however it was given."""
+        """The message names the variable of the setting, also if a flag set it."""
         assert "PDP_WORKERS" in refused(tmp_path, "--workers", "0")
 
     def test_missing_file(self, tmp_path: Path) -> None:
-        """A file that was named must be there."""
+        """A configuration file that was named must exist."""
         assert "does not exist" in refused(tmp_path, "--config", str(tmp_path / "missing"))
 
     def test_unknown_option(self, tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ class TestRefusal:
             assert server.wait() == Exit.USAGE
 
     def test_another_database(self, tmp_path: Path) -> None:
-        """A file that is no store of ours is left as it is."""
+        """The server does not change a file that is not its database."""
         file = tmp_path / "notes.txt"
         file.write_text("my notes\n" * 1000)
         line = refused(tmp_path, PDP_DATABASE_URL=f"sqlite:///{file}")
@@ -249,19 +249,19 @@ class TestRefusal:
         assert file.read_text() == "my notes\n" * 1000
 
     def test_unusable_database(self, tmp_path: Path) -> None:
-        """An address that is none says how to write one."""
+        """The message for an invalid address shows valid forms."""
         assert "sqlite:///" in refused(tmp_path, PDP_DATABASE_URL="postgres://db/pdp")
 
     def test_bad_risk_file(self, tmp_path: Path) -> None:
-        """A risk file is read before anything is served."""
+        """The server reads the risk file before it serves."""
         assert "cannot be read" in refused(tmp_path, PDP_RISK_FILE=str(tmp_path / "missing"))
 
     @pytest.mark.parametrize("name", ["PDP_GRPC_LISTEN", "PDP_HTTP_LISTEN"])
     def test_port_taken(self, tmp_path: Path, name: str) -> None:
-        """A port where somebody listens is named, with the setting to change."""
+        """The message has the address in use and the setting to change."""
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = f"127.0.0.1:{taken.getsockname()[1]}"
-            # The fork server, which others are forked from, does not let gRPC log anything.
+            # Processes of the fork server do not show gRPC's log entries.
             line = refused(tmp_path, command=(*COMMAND, "serve"), **{name: address})
         assert address in line
         assert name in line
@@ -269,7 +269,7 @@ class TestRefusal:
 
 @pytest.fixture
 def stream(tmp_path: Path) -> Iterator[tuple[Server, Any, threading.Event]]:
-    """A server with a stream under way: the server, its answers, and what lets the stream end."""
+    """A server with an open stream: the server, the answers and the event that ends the stream."""
     going_on = threading.Event()
 
     def requests() -> Iterator[decide_pb2.DecideStreamRequest]:
@@ -287,30 +287,30 @@ def stream(tmp_path: Path) -> Iterator[tuple[Server, Any, threading.Event]]:
 
 
 class TestEnd:
-    """How it ends."""
+    """How a server ends."""
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_idle(self, tmp_path: Path, number: signal.Signals) -> None:
-        """With nothing under way a signal ends it with 0."""
+        """If no call is running, a signal ends the server with 0."""
         with start(tmp_path) as server:
             server.process.send_signal(number)
             assert server.wait() == Exit.OK
 
     def test_drain(self, stream: tuple[Server, Any, threading.Event]) -> None:
-        """A call under way is answered to its end; new ones are not taken."""
+        """Running calls are completed; new ones are refused."""
         server, answers, going_on = stream
         watch = _health_of(server)
         server.process.terminate()
         server.wait_for_event("draining")
         assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
-        watch.cancel()  # a watch is a call under way too
+        watch.cancel()  # a watch is a running call too
         assert run_pdp("health", "--server", server.grpc_address).returncode != Exit.OK
         going_on.set()
         assert next(answers).response.allowed
         assert server.wait() == Exit.OK
 
     def test_drain_is_bounded(self, tmp_path: Path) -> None:
-        """What takes longer than it may is cut off."""
+        """Calls that exceed the drain time are cut off."""
         with (
             start(tmp_path, PDP_DRAIN_S="0") as server,
             RemoteClient(server.grpc_address) as remote,
@@ -328,7 +328,7 @@ class TestEnd:
                 waiting.set()
 
     def test_second_signal(self, stream: tuple[Server, Any, threading.Event]) -> None:
-        """Whoever asks twice will not wait."""
+        """A second signal ends the server at once."""
         server, _, _ = stream
         server.process.terminate()
         server.wait_for_event("draining")
@@ -342,7 +342,7 @@ def _first_then_wait(waiting: threading.Event) -> Iterator[decide_pb2.DecideStre
 
 
 def _health_of(server: Server) -> Any:
-    """Returns what health says from now on, once it has said SERVING."""
+    """Returns the watch on the server's health, after its first status SERVING."""
     stub = health_pb2_grpc.HealthStub(open_channel(server.grpc_address))
     watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
     assert next(watch).status == health_pb2.HealthCheckResponse.SERVING

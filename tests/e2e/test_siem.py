@@ -1,4 +1,4 @@
-"""Seed 002's SIEM operations over HTTP, and what reaches a SIEM from a real server."""
+"""The SIEM API over HTTP, and the events that a real server sends to a SIEM."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ATTACK: Final = " -- ".join(("1 UNION SELECT password FROM users", CARD))
 
 
 def hec(asked: ReceivedRequest) -> PlannedResponse:
-    """Answers as Splunk's collector does."""
+    """Responds as Splunk's collector does."""
     if asked.path == "/services/collector/health":
         return PlannedResponse(200, {"text": "HEC is healthy", "code": 17})
     if asked.headers.get("authorization") != f"Splunk {TOKEN}":
@@ -65,7 +65,7 @@ def client(server: servers.Server) -> Iterator[httpx2.Client]:
 
 
 def events(splunk: Product, tenant: str) -> list[dict[str, Any]]:
-    """Returns what has come of a tenant."""
+    """Returns the events that arrived for a tenant."""
     return [
         each["event"]
         for asked in splunk.requests
@@ -76,7 +76,7 @@ def events(splunk: Product, tenant: str) -> list[dict[str, Any]]:
 
 
 class TestTheSeed:
-    """In the order of its document."""
+    """The operations in the order of the API's contract."""
 
     def test_connectors(self, client: httpx2.Client, splunk: Product) -> None:
         answer = client.get(CONNECTORS)

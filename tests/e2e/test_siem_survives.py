@@ -1,4 +1,4 @@
-"""What a SIEM is sent by several workers, and by a server that is killed."""
+"""The events that a SIEM receives from several workers and from a server that is killed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def settings(splunk: Product) -> dict[str, str]:
 
 
 def arrived(splunk: Product, class_uid: int = 6003) -> list[str]:
-    """Returns the uids of the events that came, in their order."""
+    """Returns the uids of the events in the order of arrival."""
     return [
         each["event"]["metadata"]["uid"]
         for asked in splunk.requests
@@ -47,7 +47,7 @@ def arrived(splunk: Product, class_uid: int = 6003) -> list[str]:
 
 
 def decide(url: str, count: int) -> list[str]:
-    """Asks for decisions until the server is gone; returns those that were answered."""
+    """Requests decisions until the server ends; returns the ids of those it answered."""
     answered = []
     with httpx2.Client(base_url=url, timeout=servers.TIMEOUT_S, trust_env=False) as client:
         try:
@@ -81,7 +81,7 @@ def until_all(splunk: Product, wanted: Sequence[str]) -> None:
 
 @pytest.mark.soak
 def test_no_answered_decision_is_lost_where_the_server_is_killed(tmp_path: Path) -> None:
-    """What was on its way when it was killed may come twice; that is one batch at most."""
+    """The batch that is in delivery at a kill can arrive twice; no other event can."""
     answered: list[str] = []
     with Product(hec) as splunk:
         for _ in range(3):
@@ -106,7 +106,7 @@ def test_several_workers_send_everything_once_even_if_one_dies(tmp_path: Path) -
         record_all(server.http_url)
         answered = decide_with_many(server.http_url)
         until_all(splunk, answered)
-        # Nothing is on its way then, so whichever worker dies, nothing may come twice.
+        # When all events are acknowledged, no worker's death can cause a duplicate.
         until_acknowledged(tmp_path)
         victim = min(workers_of(server))
         os.kill(victim, signal.SIGKILL)
@@ -120,7 +120,7 @@ def test_several_workers_send_everything_once_even_if_one_dies(tmp_path: Path) -
 
 
 def until_acknowledged(directory: Path) -> None:
-    """Waits until the server knows of everything that came that it did."""
+    """Waits until the server has processed the acknowledgements of all events."""
     spool = Spool(directory / SPOOL_NAME, 1_000_000_000)
     while spool.statuses()["splunk"].waiting:
         threading.Event().wait(0.01)
@@ -128,7 +128,7 @@ def until_acknowledged(directory: Path) -> None:
 
 
 def decide_with_many(url: str) -> list[str]:
-    """Asks by several connections, which the kernel spreads over the workers."""
+    """Sends requests on several connections, which the kernel spreads over the workers."""
     with ThreadPoolExecutor(4) as pool:
         found = pool.map(lambda _: decide(url, MANY // 4), range(4))
         return [each for one in found for each in one]

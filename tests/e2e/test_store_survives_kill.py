@@ -1,12 +1,17 @@
-"""A writer is killed (SIGKILL) at a random point, over and over; nothing acknowledged is lost.
+"""A writer is killed (SIGKILL) at random points; no acknowledged transaction is lost.
 
-After a kill the file is whole, every transaction that was acknowledged is there, every other one is
-there whole or not at all, and the records are those that the log of changes comes to. Now and then
-the next writer is let on to the file just as the kill has left it.
+After most kills, the test checks:
 
-`PDP_SOAK_ROUNDS` sets how many kills there are: 15 by default, some 300 for a long run.
-`PDP_SOAK_SEED` chooses other points to kill at. A kill of the process, not of the machine: what the
-disk does with a power cut is not tried here.
+- The file is intact.
+- Every acknowledged transaction is present.
+- Every other transaction is present completely or not at all.
+- The entities match the log of changes.
+
+After the other kills, the next writer opens the file unchecked.
+
+`PDP_SOAK_ROUNDS` sets the number of kills: 15 by default, some 300 for a long run.
+`PDP_SOAK_SEED` selects other points for the kills. Only the process is killed, not the machine: the
+test does not cover what a disk does when the power fails.
 """
 
 from __future__ import annotations
@@ -43,14 +48,14 @@ TENANTS: Final = ("t0", "t1", "t2")
 
 MOST_LINES: Final = 40
 LONGEST_SPIN: Final = 40_000
-"""Steps of an empty loop: about three commits, so that a kill may fall anywhere in one."""
+"""Steps of an empty loop. They take about three commits, so a kill can hit any part of one."""
 
 Acknowledged = dict[int, tuple[int, str]]
-"""By number of transaction: the revision of its last change, and the digest of all."""
+"""By number of transaction: the revision of its last change, and the digest of all changes."""
 
 
 def killed(file: Path, lines: int, spin: int) -> Acknowledged:
-    """Runs a writer, kills it `spin` steps after its line `lines`, and returns what it had told."""
+    """Runs a writer and kills it `spin` steps after line `lines`; returns what it acknowledged."""
     command = [sys.executable, str(WRITER), f"sqlite:///{file}"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with (
@@ -69,13 +74,13 @@ def killed(file: Path, lines: int, spin: int) -> Acknowledged:
         told += writer.stdout.readlines()
         errors.seek(0)
         assert all(told[:lines]), f"the writer ended by itself: {errors.read()}"
-    # A line that the kill has cut off acknowledges nothing.
+    # A line that the kill cut off acknowledges nothing.
     whole = [line.split() for line in told[1:] if line.endswith("\n")]
     return {int(number): (int(revision), digest) for number, revision, digest in whole}
 
 
 class Ledger:
-    """What the log of changes comes to, followed from transaction to transaction."""
+    """The state that results from the log of changes, read transaction by transaction."""
 
     def __init__(self) -> None:
         self.revision = 0
@@ -83,7 +88,7 @@ class Ledger:
         self._state: dict[tuple[str, str, str], tuple[int, Any]] = {}
 
     def follow(self, reader: Reader, acknowledged: Acknowledged) -> int:
-        """Reads on, checks each transaction and then the records; returns how many were new."""
+        """Reads and checks new transactions, then the entities; returns the number of new ones."""
         before = self.transaction
         for number, group in groupby(self._changes(reader), key=_number):
             changes = list(group)
@@ -135,7 +140,7 @@ def _digest(changes: list[Change]) -> str:
 
 
 def check(file: Path, ledger: Ledger, acknowledged: Acknowledged) -> int:
-    """Checks the file and follows its log; returns how many transactions were new."""
+    """Checks the file and follows its log; returns the number of new transactions."""
     with closing(open_store(f"sqlite:///{file}")) as store, store.read() as reader:
         new = ledger.follow(reader, dict(acknowledged))
     with closing(sqlite3.connect(file)) as connection:
@@ -156,7 +161,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_half_written(tmp_path: Path
         if chance.random() < 0.75 or round_ == ROUNDS - 1:
             everything |= pending
             new = check(file, ledger, pending)
-            # A kill can fall between a commit and its acknowledgement, but only once.
+            # A kill can fall between a commit and its acknowledgement, but only once per kill.
             assert 0 <= new - len(pending) <= kills
             pending, kills = {}, 0
     assert len(everything) >= ROUNDS // 2, "hardly anything was written"
@@ -168,6 +173,6 @@ def test_a_kill_while_the_store_is_made_leaves_one_that_can_be_opened(tmp_path: 
     for round_ in range(ROUNDS // 3):
         directory = tmp_path / str(round_)
         directory.mkdir()
-        # Opening takes some milliseconds: spins of up to as long.
+        # Opening takes some milliseconds, so the spins are up to as long.
         acknowledged = killed(directory / "store.db", 1, chance.randrange(10 * LONGEST_SPIN))
         check(directory / "store.db", Ledger(), acknowledged)

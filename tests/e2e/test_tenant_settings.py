@@ -1,4 +1,4 @@
-"""How a tenant wants to be judged where its policies cannot say: over HTTP, and in decisions."""
+"""The settings of a tenant for cases that no policy covers: over HTTP and in decisions."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def decided(client: httpx2.Client, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_safe_ones_until_they_are_changed(client: httpx2.Client) -> None:
-    """In the order of the contract."""
+    """A new tenant has the safe defaults, in the order of the contract."""
     answer = client.get(PATH)
     assert (answer.status_code, answer.json()) == (200, SAFE)
     assert list(answer.json()) == list(SAFE)
 
 
 def test_what_is_sent_is_changed_and_the_rest_stays(client: httpx2.Client) -> None:
-    """A null counts as not sent."""
+    """Only fields in the request change; null means that the field is not sent."""
     warned = client.put(PATH, json={"unknown_customer": "warn", "failure_mode": None})
     assert (warned.status_code, warned.json()) == (200, {**SAFE, "unknown_customer": "warn"})
     opened = client.put(PATH, json={"failure_mode": "open"})
@@ -40,7 +40,7 @@ def test_what_is_sent_is_changed_and_the_rest_stays(client: httpx2.Client) -> No
 def test_a_change_counts_from_the_next_decision_and_for_its_tenant_alone(
     client: httpx2.Client,
 ) -> None:
-    """And back."""
+    """A change applies to the next decision of its tenant only, and can be undone."""
     assert decided(client, UNKNOWN)["outcome"] == "BLOCK"
     assert client.put(PATH, json={"unknown_customer": "warn"}).status_code == 200
     warned = decided(client, UNKNOWN)
@@ -63,7 +63,7 @@ def test_a_change_counts_from_the_next_decision_and_for_its_tenant_alone(
     ids=["unknown mode", "unknown outcome", "empty", "of another type", "unknown setting"],
 )
 def test_refused(client: httpx2.Client, body: dict[str, Any], field: str) -> None:
-    """The field is named, and nothing is changed."""
+    """The error names the field, and no setting changes."""
     answer = client.put(PATH, json={"unknown_customer": "warn", **body})
     assert answer.status_code == 400
     assert [each["field"] for each in answer.json()["error"]["details"]] == [field]
@@ -71,7 +71,7 @@ def test_refused(client: httpx2.Client, body: dict[str, Any], field: str) -> Non
 
 
 def test_a_change_that_expects_other_settings_is_refused(client: httpx2.Client) -> None:
-    """As everywhere: If-Match."""
+    """The server checks If-Match."""
     etag = client.get(PATH).headers["etag"]
     assert client.put(PATH, json={"failure_mode": "open"}).status_code == 200
     answer = client.put(PATH, json={"failure_mode": "open"}, headers={"If-Match": etag})
@@ -79,7 +79,7 @@ def test_a_change_that_expects_other_settings_is_refused(client: httpx2.Client) 
 
 
 def test_a_change_is_in_the_audit_trail(client: httpx2.Client) -> None:
-    """With who made it; one that changes nothing is none."""
+    """The trail shows who changed the settings; a request without an effect adds no entry."""
     for _ in range(2):
         client.put(PATH, json={"failure_mode": "open"})
     found = client.get("/api/admin/audit/changes", params={"kind": "tenant_settings"}).json()

@@ -1,4 +1,4 @@
-"""Texts in chunks over a real server: no value gets out that is split between two of them."""
+"""Texts in chunks on a real server: a value that spans chunks is never released."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ Chunk = pb.StreamChunk
 
 @pytest.fixture
 def redacting(client: httpx2.Client, tenant: str) -> str:
-    """A tenant whose answers are redacted of what looks like a card number."""
+    """A tenant whose answers are redacted if they contain card numbers."""
     answers = pack(client, "Answers", rules=[redact(CARDS)])
     found(client.put("/api/admin/policy-chains/org", json=chain_of(answers)))
     return tenant
 
 
 def redact(pattern: str) -> dict[str, Any]:
-    """A rule for answers."""
+    """A redaction rule for answers."""
     return {
         "sequence": 0,
         "name": "Cards",
@@ -66,7 +66,7 @@ def chain_of(*packs: dict[str, Any]) -> dict[str, Any]:
 def chunks_of(
     texts: Sequence[str], tenant: str, stream_id: str = "", **fields: Any
 ) -> Iterator[pb.DecideStreamRequest]:
-    """The messages of one text; its first says for whom it is."""
+    """The messages of one text. The first one names the tenant."""
     for index, text in enumerate(texts):
         chunk = Chunk(stream_id=stream_id, text=text, last=index == len(texts) - 1)
         message = Request(chunk=chunk)
@@ -78,18 +78,18 @@ def chunks_of(
 def sent(
     channel: grpc.Channel, messages: Iterable[pb.DecideStreamRequest]
 ) -> list[pb.DecideStreamResponse]:
-    """Sends messages in one call, and returns their answers."""
+    """Sends messages in one call; returns the responses."""
     stub = decide_pb2_grpc.DecideServiceStub(channel)
     return list(stub.DecideStream(iter(messages), timeout=TIMEOUT_S))
 
 
 def released(answers: Iterable[pb.DecideStreamResponse]) -> str:
-    """All that was released, one after the other."""
+    """Returns the released text of all answers."""
     return "".join(each.release.released_text for each in answers)
 
 
 def spans(answers: Iterable[pb.DecideStreamResponse]) -> list[tuple[int, int]]:
-    """All that was redacted, in the coordinates of the whole text."""
+    """Returns the redacted spans, as offsets in the whole text."""
     return [
         (span.start, span.end)
         for each in answers
@@ -202,7 +202,7 @@ def test_one_decision_has_one_id(channel: grpc.Channel, tenant: str) -> None:
 
 def test_an_input_may_come_in_chunks_too(channel: grpc.Channel, redacting: str) -> None:
     answers = sent(channel, chunks_of([CARD], redacting, direction="input"))
-    # The chain's rule is for answers; that of the platform is for both.
+    # The rule of the chain is for answers; the rule of the platform is for both directions.
     assert released(answers) == "[REDACTED]"
 
 
@@ -300,7 +300,7 @@ def _held(sending: threading.Event) -> Iterator[pb.DecideStreamRequest]:
 
 
 def under_way(server: servers.Server) -> float:
-    """How many texts the server has under way."""
+    """Returns the number of open texts on the server."""
     page = httpx2.get(f"{server.http_url}/metrics", trust_env=False).text
     lines = [line for line in page.splitlines() if line.startswith("pdp_texts_under_way")]
     return float(lines[0].rpartition(" ")[2])

@@ -1,4 +1,4 @@
-"""TLS on both transports: who is served, and certificates that change."""
+"""TLS on both transports: accepted clients, and certificates that change."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    """A server with a certificate; its clients need none."""
+    """A server with a certificate; clients need none."""
     with secured_server(tmp_path_factory.mktemp("tls")) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def mutual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    """A server that serves clients with a certificate only."""
+    """A server that requires client certificates."""
     with secured_server(tmp_path_factory.mktemp("tls"), mutual=True) as started:
         yield started
 
 
 class TestServing:
-    """Who is served."""
+    """Connections that the server accepts or refuses."""
 
     def test_both_transports(self, secured: Secured) -> None:
-        """Whoever trusts its authority is served, and it says that it speaks TLS."""
+        """A client that trusts the authority is served; the announcement says that TLS is on."""
         assert secured.http().status_code == 200
         assert secured.decide()
         assert secured.server.announcement["tls"] is True
@@ -49,7 +49,7 @@ class TestServing:
     def test_a_client_that_trusts_another_authority_ends_the_connection(
         self, secured: Secured
     ) -> None:
-        """The certificate is the one that was named, not one made up."""
+        """The server uses the configured certificate, so a client with another authority fails."""
         with pytest.raises(httpx2.ConnectError):
             secured.http(ca="other-ca")
         with pytest.raises(CallFailed) as failed:
@@ -57,7 +57,7 @@ class TestServing:
         assert failed.value.unavailable
 
     def test_plaintext_is_not_answered(self, secured: Secured) -> None:
-        """Nothing is served without TLS once it is set."""
+        """With TLS on, the server answers no plaintext."""
         address = urlsplit(secured.server.http_url).netloc
         with pytest.raises(httpx2.HTTPError):
             httpx2.get(f"http://{address}/healthz", trust_env=False)
@@ -69,7 +69,7 @@ class TestServing:
     def test_old_versions_are_refused(
         self, secured: Secured, transport: str, version: ssl.TLSVersion
     ) -> None:
-        """TLS 1.2 is the oldest that is spoken."""
+        """The server refuses versions before TLS 1.2."""
         address = address_of(secured.server, transport)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of Python, for old versions
@@ -81,7 +81,7 @@ class TestServing:
 
 
 def _context_of(version: ssl.TLSVersion) -> ssl.SSLContext:
-    """Returns a context for one version, willing to speak even an old one."""
+    """Returns a context for exactly one version, also an old one."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2", "http/1.1"])
@@ -91,16 +91,16 @@ def _context_of(version: ssl.TLSVersion) -> ssl.SSLContext:
 
 
 class TestClientCertificates:
-    """Mutual TLS: a certificate of the right authority, or nothing."""
+    """Mutual TLS: the server accepts only certificates of the configured authority."""
 
     def test_own(self, mutual: Secured) -> None:
-        """Clients of the authority are served."""
+        """Clients with a certificate of the authority are served."""
         assert mutual.http(client="client").status_code == 200
         assert mutual.decide(client="client")
 
     @pytest.mark.parametrize("client", ["", "stranger"])
     def test_none_and_strangers(self, mutual: Secured, client: str) -> None:
-        """Who has no certificate, or one of another authority, gets no answer at all."""
+        """A client without a certificate, or with one of another authority, gets no response."""
         with pytest.raises(httpx2.HTTPError):
             mutual.http(client=client)
         with pytest.raises(CallFailed):
@@ -108,10 +108,10 @@ class TestClientCertificates:
 
 
 class TestReload:
-    """Files that change while it serves."""
+    """Certificate files that change while the server runs."""
 
     def test_another_certificate(self, tmp_path: Path) -> None:
-        """New connections get it, open ones live on."""
+        """New connections get the new certificate; open connections stay open."""
         with secured_server(tmp_path) as secured:
             context = ssl.create_default_context(cafile=tmp_path / "ca.crt")
             tls = ClientTls(f"{tmp_path}/ca.crt")
@@ -133,7 +133,7 @@ class TestReload:
             assert _metric(secured, "pdp_tls_reloads_total") == 1
 
     def test_another_authority_of_clients(self, tmp_path: Path) -> None:
-        """Who was trusted is trusted no more, and the other way round."""
+        """Clients of the new authority are accepted, and clients of the old one refused."""
         with secured_server(tmp_path, mutual=True) as secured:
             assert secured.decide(client="client")
             (tmp_path / "own-ca.crt").write_bytes(secured.ca.chain)
@@ -149,7 +149,7 @@ class TestReload:
 
     @pytest.mark.parametrize("fault", ["missing", "malformed", "mismatched", "unusable"])
     def test_what_cannot_be_used_changes_nothing(self, tmp_path: Path, fault: str) -> None:
-        """The old certificate stays; that is logged and counted."""
+        """If the new files are invalid, the old certificate stays; this is logged and counted."""
         with secured_server(tmp_path) as secured:
             before = secured.served()
             spoil(tmp_path, fault)

@@ -1,4 +1,4 @@
-"""`pdp health`, `pdp decide` and the Python client, by TLS."""
+"""`pdp health`, `pdp decide` and the Python client over TLS."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ CLIENTS: Final = Path(__file__).parents[2] / "clients" / "python"
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    """A server with a certificate; its clients need none."""
+    """A server with a certificate; clients need none."""
     with secured_server(tmp_path_factory.mktemp("tls")) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def mutual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    """A server that serves clients with a certificate only."""
+    """A server that requires client certificates."""
     with secured_server(tmp_path_factory.mktemp("tls"), mutual=True) as started:
         yield started
 
@@ -38,7 +38,7 @@ class TestCommands:
     """`pdp health`, `pdp decide` and the Python client."""
 
     def test_health(self, mutual: Secured) -> None:
-        """By options, and by the environment alone, as a container's check has it."""
+        """TLS settings come from options, or from the environment, as in a container check."""
         address, folder = mutual.server.grpc_address, mutual.folder
         environment = {
             "PDP_SERVER": address,
@@ -52,7 +52,7 @@ class TestCommands:
         assert run_pdp("health", "--server", address, "--tls").returncode == Exit.UNAVAILABLE
 
     def test_decide(self, secured: Secured) -> None:
-        """A name that the certificate lacks is refused, unless the right one is given."""
+        """A name that the certificate lacks is refused, unless an option sets the right name."""
         _, _, port = secured.server.grpc_address.rpartition(":")
         ca = str(secured.folder / "ca.crt")
         flags = ("--server", f"localhost:{port}", "--tls-ca-file", ca, "--text", "hello")
@@ -62,7 +62,7 @@ class TestCommands:
 
     @pytest.mark.parametrize("command", ["health", "decide"])
     def test_files_that_cannot_be_used(self, command: str) -> None:
-        """They are named; nothing is asked without them."""
+        """The message names the invalid file, and the command sends no request."""
         flags = ["--text", "hello"] if command == "decide" else []
         missing = run_pdp(command, *flags, "--tls-ca-file", "missing.pem")
         assert missing.returncode == Exit.CONFIG
@@ -72,7 +72,7 @@ class TestCommands:
         assert "belong together" in half.stderr
 
     def test_python_client(self, mutual: Secured) -> None:
-        """Its channels take the same files."""
+        """The channels of the client take the same files."""
         names = ("ca.crt", "client.crt", "client.key")
         files = [str(mutual.folder / name) for name in names]
         ran = subprocess.run(

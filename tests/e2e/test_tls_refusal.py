@@ -1,4 +1,4 @@
-"""TLS settings that do not allow a start."""
+"""TLS settings that make the server refuse to start."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _fault(folder: Path, fault: str) -> str:
-    """Spoils the files of a server that has not started; returns what it must say."""
+    """Damages the files of a server before its start; returns a part of the expected message."""
     ca = authority()
     certificate, key = folder / "server.crt", folder / "server.key"
     if fault == "weak key":
@@ -58,11 +58,11 @@ FAULTS = (
 
 
 class TestRefusal:
-    """What does not allow a start is said in one line: there is never plaintext instead."""
+    """The server prints one line and exits; it never serves plaintext instead."""
 
     @pytest.mark.parametrize("fault", FAULTS)
     def test_files(self, tmp_path: Path, fault: str) -> None:
-        """A file that cannot be used is named by its setting and its path."""
+        """The message has the setting and the path of the invalid file."""
         ca = authority()
         ca.write(tmp_path, "ca")
         ca.signs("server").write(tmp_path, "server")
@@ -73,14 +73,14 @@ class TestRefusal:
 
     @pytest.mark.parametrize("missing", ["PDP_TLS_CERT_FILE", "PDP_TLS_KEY_FILE"])
     def test_half_of_a_pair(self, tmp_path: Path, missing: str) -> None:
-        """A certificate without its key, or the other way round, is a mistake."""
+        """A certificate without its key, or a key without a certificate, is an error."""
         authority().write(tmp_path, "server")
         settings = settings_of(tmp_path)
         del settings[missing]
         assert missing in _refused(tmp_path, settings)
 
     def test_client_authority_alone(self, tmp_path: Path) -> None:
-        """Clients' certificates cannot be asked for without TLS."""
+        """Client certificates require TLS."""
         authority().write(tmp_path, "ca")
         settings = {"PDP_TLS_CLIENT_CA_FILE": str(tmp_path / "ca.crt")}
         assert "PDP_TLS_CERT_FILE" in _refused(tmp_path, settings)
@@ -94,7 +94,7 @@ def _refused(folder: Path, settings: dict[str, str]) -> str:
 
 
 def test_an_expired_certificate_is_said_loudly(tmp_path: Path) -> None:
-    """It is not ours to judge: clients refuse it; the log says why."""
+    """The server starts with an expired certificate and warns: clients reject the certificate."""
     authority().signs("old", days=-1).write(tmp_path, "server")
     with start(tmp_path / "data", **settings_of(tmp_path)) as server:
         assert any("the TLS certificate has expired" in line for line in server.lines)

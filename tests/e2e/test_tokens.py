@@ -22,7 +22,7 @@ SETTINGS = {"PDP_AUTH": "required", "PDP_JWT_ISSUER": ISSUER, "PDP_JWT_AUDIENCE"
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of the server's key set."""
+    """The key set file of the server."""
     file = tmp_path_factory.mktemp("keys") / "keys.json"
     file.write_bytes(jwks())
     return file
@@ -30,7 +30,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[servers.Server]:
-    """A server that takes tokens by a key set."""
+    """A server that accepts tokens signed with a key set."""
     folder = tmp_path_factory.mktemp("tokens")
     with servers.start(folder, PDP_JWT_JWKS=str(keys), **SETTINGS) as started:
         yield started
@@ -39,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[ser
 def ask(
     server: servers.Server, bearer: str, verb: str = "POST", path: str = "/v1/decide"
 ) -> tuple[int, str]:
-    """Asks over HTTP; returns status and reason."""
+    """Requests a decision over HTTP; returns the status and the reason."""
     more: dict[str, Any] = {"json": {}} if verb == "POST" else {}
     answer = httpx2.request(
         verb,
@@ -53,7 +53,7 @@ def ask(
 
 
 def over_grpc(server: servers.Server, bearer: str) -> str:
-    """Decides over gRPC; returns the reason."""
+    """Requests a decision over gRPC; returns the reason."""
     credential = (("authorization", f"Bearer {bearer}"),)
     with RemoteClient(
         server.grpc_address, timeout_s=servers.TIMEOUT_S, credential=credential
@@ -66,13 +66,13 @@ def over_grpc(server: servers.Server, bearer: str) -> str:
 
 
 def test_nobody_is_told_to_make_a_key(server: servers.Server) -> None:
-    """Where tokens are taken, somebody can call."""
+    """If tokens are accepted, the log does not ask for a first key: callers can exist already."""
     assert not any("NO CALLER HAS ACCESS" in line for line in server.lines)
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
 def test_claims_decide_what_a_token_may(server: servers.Server, algorithm: str) -> None:
-    """Role and tenant are the token's."""
+    """The role and the tenant come from the token's claims."""
     pep = token(algorithm, roles=["pep"])
     assert ask(server, pep) == (200, "OK")
     assert over_grpc(server, pep) == "OK"
@@ -89,13 +89,13 @@ def test_claims_decide_what_a_token_may(server: servers.Server, algorithm: str) 
     ids=("audience", "issuer", "expired", "key"),
 )
 def test_what_does_not_count(server: servers.Server, changes: dict[str, str]) -> None:
-    """Whatever is wrong with it, the answer is the same."""
+    """The response is the same for every fault of a token."""
     assert ask(server, token(**changes)) == (401, "UNAUTHENTICATED")
     assert over_grpc(server, token(**changes)) == "UNAUTHENTICATED"
 
 
 def test_the_change_log_names_the_subject(server: servers.Server) -> None:
-    """So that it says who it was, not which token."""
+    """The change log shows the subject of the token."""
     editor = token(roles=["editor"], sub="grace@example.org")
     headers = {"Authorization": f"Bearer {editor}"}
     with httpx2.Client(
@@ -107,7 +107,7 @@ def test_the_change_log_names_the_subject(server: servers.Server) -> None:
 
 
 def test_keys_change_without_a_restart(server: servers.Server, keys: Path) -> None:
-    """What a withdrawn key has signed counts no more."""
+    """When a key is removed from the set, tokens signed with it become invalid."""
     old, new = token("RS256"), token("ES256")
     keys.write_bytes(jwks(jwk("ES256")))
     server.wait_for_event("token keys reloaded")
@@ -119,7 +119,7 @@ def test_keys_change_without_a_restart(server: servers.Server, keys: Path) -> No
 
 
 def test_a_shared_secret(tmp_path: Path) -> None:
-    """HS256 by a file; a short one refuses to start."""
+    """A secret file enables HS256; a secret that is too short prevents the start."""
     file = tmp_path / "secret"
     file.write_bytes(SECRET)
     told = {**SETTINGS, "PDP_JWT_SECRET_FILE": str(file)}

@@ -1,4 +1,4 @@
-"""User groups over HTTP: the groups to begin with, members, bundles and stricter rules."""
+"""User groups over HTTP: initial groups, members, bundles and stricter rules."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A client that is gone without a word: its connection is given up, and what it held is free again.
+"""A client disappears without closing its connection: the server closes it and frees its resources.
 
-A proxy stands between the two. Once it passes nothing on any more, neither side hears of the other,
-as after a power cut or behind a firewall that has forgotten the connection.
+A proxy stands between client and server. When it stops forwarding, neither side gets any signal, as
+after a power failure or behind a firewall that dropped the connection.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 class Proxy:
-    """Passes bytes on between one client and a server, until it is told to fall silent.
+    """Forwards bytes between one client and a server until `fall_silent` is called.
 
     Attributes:
-        address: where it listens.
-        given_up: set once the server has closed its end.
+        address: the address that it listens on.
+        given_up: set when the server has closed its connection.
     """
 
     def __init__(self, server: str) -> None:
@@ -60,21 +60,21 @@ class Proxy:
                 if self._passes:
                     taker.sendall(part)
         except OSError:
-            pass  # reset, or closed by the test: as gone as at its end
+            pass  # reset, or closed by the test: the same as the end of the connection
 
     def fall_silent(self) -> None:
-        """Takes what either side sends, and passes nothing on."""
+        """Continues to receive from both sides, and forwards nothing."""
         self._passes = False
 
     def close(self) -> None:
-        """Closes all ends."""
+        """Closes all sockets."""
         for each in (self._listener, self._client, self._server):
             each.close()
 
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that asks its peers every other second whether they are there."""
+    """A server that checks its peers every other second."""
     folder = tmp_path_factory.mktemp("vanished")
     with start(folder, fault="short-timeouts") as server:
         yield server
@@ -93,14 +93,14 @@ def proxied(server: Server) -> Iterator[tuple[Proxy, grpc.Channel]]:
 
 
 def under_way(server: Server) -> float:
-    """Returns how many texts in chunks are under way."""
+    """Returns the number of open texts in chunks."""
     page = httpx2.get(f"{server.http_url}/metrics", trust_env=False).text
     (line,) = (each for each in page.splitlines() if each.startswith("pdp_texts_under_way "))
     return float(line.split()[1])
 
 
 def test_a_peer_that_vanishes_with_a_stream_open(impatient: Server) -> None:
-    """Its call ends, and with it the text that was under way."""
+    """The server ends the call and the open text."""
     sent: SimpleQueue[pb.DecideStreamRequest] = SimpleQueue()
     sent.put(pb.DecideStreamRequest(chunk=pb.StreamChunk(stream_id="t", text="hello ")))
     with proxied(impatient) as (proxy, channel):
@@ -118,7 +118,7 @@ def test_a_peer_that_vanishes_with_a_stream_open(impatient: Server) -> None:
 
 
 def test_a_peer_that_vanishes_while_it_asks_nothing(impatient: Server) -> None:
-    """A connection without a call is held for nobody either."""
+    """The server also closes an idle connection."""
     with proxied(impatient) as (proxy, channel):
         decide = decide_pb2_grpc.DecideServiceStub(channel).Decide
         assert decide(pb.DecideRequest(), timeout=TIMEOUT_S).allowed
@@ -127,7 +127,7 @@ def test_a_peer_that_vanishes_while_it_asks_nothing(impatient: Server) -> None:
 
 
 def test_a_peer_that_vanishes_over_http() -> None:
-    """The kernel asks for it, since HTTP/1.1 cannot: a tail that rests has nothing to send."""
+    """The kernel checks the peer: HTTP/1.1 has no ping, and an idle tail sends nothing."""
     with _listen("127.0.0.1:0", shared=False) as listener:
         listener.setblocking(True)
         with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:

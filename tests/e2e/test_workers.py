@@ -31,13 +31,13 @@ def workers_of(server: Server) -> set[int]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with several workers, in place of the shared one."""
+    """A server with several workers, which replaces the shared one."""
     with start_workers(tmp_path_factory.mktemp("workers")) as started:
         yield started
 
 
 def outcome(address: str, tenant: str, revision: int) -> int:
-    """Asks by a connection of its own, which the kernel gives to any worker."""
+    """Sends a request on a new connection, which can reach any worker."""
     asked = decide_pb2.DecideRequest(
         tenant_id=tenant,
         content=decide_pb2.Content(text="rival"),
@@ -50,7 +50,7 @@ def outcome(address: str, tenant: str, revision: int) -> int:
 
 
 def block_rivals(address: str, tenant: str) -> int:
-    """Blocks the word; returns the revision that this is in force from."""
+    """Blocks the word; returns the revision of this change."""
     message = static_policy_pb2.CreateStaticPolicyRequest(
         name="No rivals", category="custom", pattern="rival", action="block"
     )
@@ -60,18 +60,18 @@ def block_rivals(address: str, tenant: str) -> int:
 
 
 def test_all_are_there(server: Server) -> None:
-    """The parent has as many children as it was told to."""
+    """The parent has the configured number of workers."""
     assert server.announcement["workers"] == WORKERS
     assert len(workers_of(server)) == WORKERS
 
 
 def test_said_once(server: Server) -> None:
-    """Workers leave the announcement to their parent."""
+    """Only the parent prints the announcement."""
     assert sum('"serving"' in line for line in server.lines) == 1
 
 
 def test_a_write_is_in_force_in_all(server: Server, tenant: str) -> None:
-    """Whichever worker is asked has seen the revision that it is asked for."""
+    """Every worker waits for the revision that a request requires."""
     address = server.grpc_address
     assert outcome(address, tenant, 0) == decide_pb2.OUTCOME_ALLOW
     revision = block_rivals(address, tenant)
@@ -81,7 +81,7 @@ def test_a_write_is_in_force_in_all(server: Server, tenant: str) -> None:
 
 
 def test_one_that_dies_is_replaced(tmp_path: Path, tenant: str) -> None:
-    """The parent starts another, and the server serves on."""
+    """The parent starts a new worker, and the server continues to serve."""
     with start_workers(tmp_path) as server:
         revision = block_rivals(server.grpc_address, tenant)
         before = workers_of(server)
@@ -100,7 +100,7 @@ def test_one_that_dies_is_replaced(tmp_path: Path, tenant: str) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_end(tmp_path: Path, number: signal.Signals) -> None:
-    """A signal to the parent ends all workers, and the parent after them."""
+    """A signal to the parent ends all workers, then the parent."""
     with start_workers(tmp_path) as server:
         workers = workers_of(server)
         server.process.send_signal(number)
@@ -109,7 +109,7 @@ def test_end(tmp_path: Path, number: signal.Signals) -> None:
 
 
 def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
-    """A parent that is killed cannot end its workers, so they end by themselves."""
+    """If the parent is killed, the workers end by themselves."""
     with start_workers(tmp_path) as server:
         workers = [os.pidfd_open(pid) for pid in workers_of(server)]
         server.process.kill()
@@ -135,7 +135,7 @@ def _wait_for_end(pidfd: int) -> None:
     ],
 )
 def test_what_cannot_be_shared(tmp_path: Path, name: str, address: str, reason: str) -> None:
-    """Workers share a port that is named, and nothing else."""
+    """Workers can share only a port with a fixed number."""
     one, two = free_addresses()
     listen = {"PDP_GRPC_LISTEN": one, "PDP_HTTP_LISTEN": two, name: address}
     with launch(tmp_path, PDP_WORKERS="2", **listen) as server:
@@ -147,7 +147,7 @@ def test_what_cannot_be_shared(tmp_path: Path, name: str, address: str, reason: 
 
 
 def test_one_port_for_both(tmp_path: Path) -> None:
-    """GRPC and HTTP cannot have the same port, though the kernel would let them share it."""
+    """The server refuses one port for gRPC and HTTP, although the kernel would allow it."""
     one, _ = free_addresses()
     listen = {"PDP_GRPC_LISTEN": one, "PDP_HTTP_LISTEN": one}
     with launch(tmp_path, PDP_WORKERS="2", **listen) as server:
@@ -156,7 +156,7 @@ def test_one_port_for_both(tmp_path: Path) -> None:
 
 
 def test_a_port_that_others_share(server: Server, tmp_path: Path) -> None:
-    """A second server does not take half of the first one's calls."""
+    """A second server cannot take a part of the first one's calls."""
     _, other = free_addresses()
     listen = {"PDP_GRPC_LISTEN": server.grpc_address, "PDP_HTTP_LISTEN": other}
     with launch(tmp_path, PDP_WORKERS="2", **listen) as second:
@@ -165,7 +165,7 @@ def test_a_port_that_others_share(server: Server, tmp_path: Path) -> None:
 
 
 def test_a_fault_is_said_once(tmp_path: Path) -> None:
-    """What does not allow a start is said by the first worker, and by no other."""
+    """Only the first worker prints why the server cannot start."""
     one, two = free_addresses()
     listen = {"PDP_GRPC_LISTEN": one, "PDP_HTTP_LISTEN": two}
     with launch(tmp_path, PDP_WORKERS="2", PDP_DATABASE_URL="nonsense", **listen) as server:
@@ -175,7 +175,7 @@ def test_a_fault_is_said_once(tmp_path: Path) -> None:
 
 
 def test_metrics_are_of_all_workers(server: Server, tenant: str) -> None:
-    """Whichever worker is scraped tells the series of each, with the worker's number."""
+    """Every worker returns the series of all workers, labelled with the worker's number."""
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(outcome, server.grpc_address, tenant, 0) for _ in range(32)]
         assert {each.result() for each in asked} == {decide_pb2.OUTCOME_ALLOW}
@@ -188,7 +188,7 @@ def test_metrics_are_of_all_workers(server: Server, tenant: str) -> None:
 
 
 def _served(server: Server) -> dict[str, float]:
-    """Returns how many calls each worker has served, as one of them tells it."""
+    """Returns how many calls each worker has served, from one scrape."""
     page = httpx2.get(f"{server.http_url}/metrics", trust_env=False).text
     families = {each.name: each for each in text_string_to_metric_families(page)}
     up = {each.labels["worker"]: each.value for each in families["pdp_worker_up"].samples}
@@ -201,7 +201,7 @@ def _served(server: Server) -> dict[str, float]:
 
 
 def test_writes_are_read_through_any_worker(server: Server, tenant: str) -> None:
-    """Who has written asks for that revision, and is never judged by an older one."""
+    """After a write, a request for its revision is never evaluated on an older one."""
     with ThreadPoolExecutor(4) as pool:
         for number in range(10):
             name = f"{tenant}-{number}"

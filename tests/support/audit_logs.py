@@ -1,4 +1,4 @@
-"""An audit log in a file, and functions to fill it and to tamper with it."""
+"""An audit log in a file, and functions that fill it and tamper with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority, and what it signs."""
+"""Certificates for tests: an authority and the certificates that it signs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Pair:
     """A certificate and its key.
 
     Attributes:
-        certificate: signed by whoever made it.
+        certificate: the certificate.
         key: its private key.
     """
 
@@ -36,17 +36,17 @@ class Pair:
 
     @property
     def chain(self) -> bytes:
-        """The certificate, PEM."""
+        """The certificate in PEM form."""
         return self.certificate.public_bytes(Encoding.PEM)
 
     def key_pem(self, passphrase: bytes = b"") -> bytes:
-        """Returns the key, PEM."""
+        """Returns the key in PEM form, encrypted if there is a passphrase."""
         encryption = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
         pem: bytes = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
         return pem
 
     def write(self, folder: Path, name: str) -> tuple[Path, Path]:
-        """Writes both into `folder`, in place of what is there; returns their paths."""
+        """Writes both files into `folder`, replacing existing ones; returns their paths."""
         paths = folder / f"{name}.crt", folder / f"{name}.key"
         for path, contents in zip(paths, (self.chain, self.key_pem()), strict=True):
             fresh = path.with_suffix(".new")
@@ -55,19 +55,19 @@ class Pair:
         return paths
 
     def signs(self, name: str, *, days: int = 2, bits: int = 0, uri: str = "") -> Pair:
-        """Returns a certificate for localhost, or for a URI, that this one has signed.
+        """Returns a certificate that this authority signed, for localhost or for a URI.
 
         Args:
             name: its common name.
-            days: how long it is valid; negative for one that has expired.
-            bits: of an RSA key; 0 for one on an elliptic curve.
-            uri: in place of the names of localhost.
+            days: its validity; negative if it has expired.
+            bits: the size of an RSA key; 0 for an elliptic curve key.
+            uri: the URI that replaces the names of localhost.
         """
         return _pair(name, self, days=days, bits=bits, uri=uri)
 
 
 def authority(name: str = "test authority") -> Pair:
-    """Returns an authority of its own."""
+    """Returns a new self-signed authority."""
     return _pair(name, None)
 
 

@@ -17,7 +17,7 @@ TYPED_NAMES: Final = {
     "text": ("t", "arguments.t", "subject.user_id", "action.domain", "direction"),
     "list": ("l", "subject.groups", "target.classifications"),
 }
-"""Names by the type that their values usually have, so that not every result is unknown."""
+"""Names by the usual type of their values, so that some results are not unknown."""
 
 DOCUMENT_NAMES: Final = (
     "a",

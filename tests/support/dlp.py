@@ -1,4 +1,4 @@
-"""DLP rules, groups and bundles as unit tests make them, and a tenant compiled of them."""
+"""DLP rules, groups and bundles for unit tests, and tenants compiled from them."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ DETECTORS: Final[Mapping[str, EntityDetector]] = {
     ),
     "guess": EntityDetector("guess", "Guess", "GUESS", PII, (r"\bGUESS\b",), confidence=0.4),
 }
-"""Stand in for those that ship: these tests are about rules, not about what is found."""
+"""They replace the detectors of the product, as the tests are about rules, not about detection."""
 
 CARD: Final = "4111111111111111"
 
 
 def rule(rule_id: str, detector: str = "", tier: str = "redact", **fields: Any) -> DlpRule:
-    """Returns a rule by a detector, or by a pattern of its own."""
+    """Returns a rule with a detector, or with a pattern from `fields`."""
     config = {"detector": detector} if detector else {"pattern": fields.pop("pattern")}
     entity_type = DETECTORS[detector].entity_type if detector else "OWN"
     made = DlpRule(rule_id, rule_id, dlp_rule.REGEX, entity_type, tier, config_json=config)
@@ -46,7 +46,7 @@ def rule(rule_id: str, detector: str = "", tier: str = "redact", **fields: Any) 
 
 
 def bundle(key: str, *rule_ids: str, enabled: bool = False) -> ComplianceBundle:
-    """Returns a seeded bundle of the platform's rules, with its key as its id."""
+    """Returns a seeded bundle of platform rules, whose key is also its id."""
     definition = {"version": "1.0", "rule_ids": rule_ids, "summary": ""}
     return ComplianceBundle(
         key, key, key, is_seeded=True, enabled=enabled, key=key, definitions=(definition,)
@@ -60,7 +60,7 @@ def policies(
     bundles: Iterable[ComplianceBundle] = (),
     org: OrgPolicy | None = None,
 ) -> PolicySet:
-    """Returns what an owner has."""
+    """Returns the policies of one owner."""
     return PolicySet(
         {
             dlp_rule.KIND: {each.id: each for each in rules},
@@ -73,12 +73,12 @@ def policies(
 
 
 def platform_of(shipped: PolicySet) -> Platform:
-    """Returns a platform that ships with `shipped` and the detectors of these tests."""
+    """Returns a platform with the policies `shipped` and the detectors of these tests."""
     return compile_platform(shipped, VALIDATORS, detectors=DETECTORS)
 
 
 def tenant_of(shipped: PolicySet, own: PolicySet | None = None) -> Snapshot:
-    """Returns a tenant's snapshot."""
+    """Returns a tenant's snapshot, compiled from the platform's policies and its own."""
     return compile_tenant(platform_of(shipped), "t", own or PolicySet(), 1)
 
 

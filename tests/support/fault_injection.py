@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 CLOCK_COMMAND: Final = (sys.executable, __file__, "clock")
-"""Serves with the fault `clock`."""
+"""Starts a server with the fault `clock`."""
 
 
 class Broken:
@@ -39,7 +39,7 @@ class Broken:
 
 
 def inject(fault: str) -> None:
-    """Builds a fault into this process; see the module."""
+    """Builds a fault into this process; the module's docstring lists the faults."""
     if fault == "patterns":
         _exhaust_patterns()
     elif fault == "short-timeouts":

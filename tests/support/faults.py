@@ -1,6 +1,6 @@
-"""What the tests of faults work with: a tenant that blocks, a record of its writes, and load.
+"""Support for the tests of faults: a tenant that blocks, a list of its writes, and load.
 
-`PDP_SOAK_ROUNDS` says how often each fault is injected; docs/faults.md has the figures.
+`PDP_SOAK_ROUNDS` sets how often each fault is injected; docs/faults.md has the figures.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from tests.support.servers import Server
 
 ROUNDS: Final = max(1, int(os.environ.get("PDP_SOAK_ROUNDS", "15")) // 5)
-"""How often a fault is injected that takes a second or so."""
+"""How often to inject a fault that takes about a second."""
 
 POLICIES: Final = "/api/v1/static-policies"
 RIVAL: Final = "Buy from our rival instead"
-"""What the tenant of these tests blocks."""
+"""A text that the tenant of these tests blocks."""
 
 
 @dataclass
 class Tenant:
-    """A tenant that blocks a word, and all that was acknowledged to it.
+    """A tenant that blocks a word, with the list of its acknowledged writes.
 
     Attributes:
-        url: of the server.
-        name: of the tenant.
+        url: the URL of the server.
+        name: the tenant's name.
         written: the names of the policies whose creation was acknowledged.
     """
 
@@ -46,7 +46,7 @@ class Tenant:
     written: list[str] = field(default_factory=list)
 
     def client(self, timeout_s: float = TIMEOUT_S) -> httpx2.Client:
-        """Returns a client with a connection of its own."""
+        """Returns a client with a new connection."""
         return httpx2.Client(
             base_url=self.url,
             headers={"X-Tenant-ID": self.name},
@@ -55,7 +55,7 @@ class Tenant:
         )
 
     def create(self, name: str, pattern: str = "rival") -> httpx2.Response:
-        """Creates a policy that blocks; what is acknowledged is remembered."""
+        """Creates a policy that blocks; adds it to `written` if the server acknowledges it."""
         body = {"name": name, "category": "custom", "pattern": pattern, "action": "block"}
         with self.client() as http:
             answer = http.post(POLICIES, json=body)
@@ -79,7 +79,7 @@ class Tenant:
         return [each["name"] for each in answer.json()["policies"]]
 
     def lost(self) -> set[str]:
-        """Returns what was acknowledged and is not there."""
+        """Returns the acknowledged policies that the server no longer has."""
         return set(self.written) - set(self.names())
 
 
@@ -93,12 +93,12 @@ def tenant_of(server: Server, name: str, *, blocks: bool = True) -> Tenant:
 
 
 def still_blocks(tenant: Tenant) -> bool:
-    """Whether what is blocked is, and what is not is not."""
+    """Returns whether the tenant blocks the word, and still allows other texts."""
     return (tenant.decide()["outcome"], tenant.decide("hello")["outcome"]) == ("BLOCK", "ALLOW")
 
 
 def unavailable(answer: httpx2.Response) -> bool:
-    """Whether a write was refused because of the store, in words that show nothing of it."""
+    """Returns whether the store was unavailable for a write. The error must show no internals."""
     text = answer.text
     assert not any(word in text for word in ("sqlite", "SELECT", "INSERT", "/pdp.db", "Traceback"))
     return (answer.status_code, answer.json()["error"]["code"]) == (503, "STORE_UNAVAILABLE")
@@ -111,13 +111,13 @@ def files_of(folder: Path) -> list[Path]:
 
 @dataclass
 class Load:
-    """What several clients saw while they asked without a pause.
+    """The results of several clients that send requests without a pause.
 
     Attributes:
-        answers: how often each outcome was answered.
-        unserved: calls that no server took: refused connections, and UNAVAILABLE.
-        lost: what was neither answered nor refused, in words.
-        wrong: decisions that the policies would not give.
+        answers: the number of answers by outcome.
+        unserved: calls that no server accepted: refused connections and UNAVAILABLE.
+        lost: descriptions of calls without an answer or an error.
+        wrong: decisions that contradict the policies.
     """
 
     answers: Counter[str] = field(default_factory=Counter)
@@ -127,7 +127,7 @@ class Load:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def wait_for(self, answers: int) -> None:
-        """Waits until so many more have been answered."""
+        """Waits for this number of further answers."""
         goal = self.answers.total() + answers
         deadline = time.monotonic() + TIMEOUT_S
         while self.answers.total() < goal:
@@ -137,7 +137,7 @@ class Load:
 
 @contextmanager
 def load_of(*clients: Any) -> Iterator[Load]:
-    """Lets clients ask until the context ends: each is called with the `Load`, in a thread."""
+    """Runs clients until the context ends: each is called with the `Load`, in a thread."""
     load = Load()
     threads = [threading.Thread(target=client, args=(load,), daemon=True) for client in clients]
     for thread in threads:

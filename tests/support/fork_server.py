@@ -1,8 +1,8 @@
 """Starts `pdp` processes fast: forks them from a process that has imported all modules.
 
-The suite starts hundreds of servers and commands, and imports take most of the time that each of
-them needs to start. A forked process has its own memory, signals and exit code, so it behaves like
-`python -m pdp`. Tests of the start itself run `COMMAND` of `tests.support.servers`.
+The suite starts hundreds of servers and commands, and imports take most of the start time of each.
+A forked process has its own memory, signals and exit code, so it behaves like `python -m pdp`.
+Tests of the start itself run `COMMAND` of `tests.support.servers`.
 
 This module is both sides. `ForkedProcess` sends a request over a socket to the fork server, which
 is this module run as a script. The server forks, and sends the id and later the exit status of the
@@ -44,7 +44,7 @@ class ForkedProcess:
     Attributes:
         pid: the id of the process.
         returncode: its exit code, negative for a signal; None until `poll` or `wait` sees its end.
-        stderr: what it writes to standard error, if that is a pipe.
+        stderr: its standard error, if that is a pipe.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class ForkedProcess:
         """Starts the process.
 
         Args:
-            arguments: of the command `pdp`.
+            arguments: the arguments of the command `pdp`.
             env: its environment.
             cwd: its working directory; None for that of this process.
             stdin: a file descriptor; by default there is no input.
@@ -146,7 +146,7 @@ def _start() -> tuple[subprocess.Popen[bytes], socket.socket]:
         process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(theirs.fileno())],
             cwd=Path(__file__).parents[2],
-            # As `pdp serve` sets it before it imports grpc.
+            # `pdp serve` sets the same value before it imports grpc.
             env={**os.environ, "GRPC_VERBOSITY": "NONE"},
             pass_fds=(theirs.fileno(),),
         )
@@ -169,7 +169,7 @@ def _import_all() -> None:
         import_module(name)
     for module in walk_packages(import_module("pdp.cli").__path__, "pdp.cli."):
         import_module(module.name)
-    # The garbage collector of a forked process need not look at what was imported.
+    # Excludes the imported objects from garbage collection in forked processes.
     gc.collect()
     gc.freeze()
 

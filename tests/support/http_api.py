@@ -1,4 +1,4 @@
-"""The HTTP application for unit tests: without a socket, with endpoints of the test."""
+"""The HTTP application for unit tests: without a socket, with the endpoints of a test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fake Kafka broker with one topic and one partition, with what a producer needs.
+"""A fake Kafka broker with one topic and one partition, as far as a producer needs it.
 
 It uses real sockets and the real protocol, and sends errors on demand.
 """

@@ -1,8 +1,8 @@
-"""Writes to a store, transaction after transaction, until it is killed: `kill_writer.py URL`.
+"""Writes transactions to a store until it is killed: `kill_writer.py URL`.
 
-The summaries of the changes tell `<transaction> <change> of <changes>`, so that whoever reads the
-log knows a whole transaction from a half. A line is printed before the store is opened, and one for
-each transaction once it is committed: its number, the revision of its last change, and a digest of
+The summary of each change is `<transaction> <change> of <changes>`, so that a reader of the log can
+recognise an incomplete transaction. The writer prints one line before it opens the store, and one
+line after each commit: the transaction's number, the revision of its last change, and a digest of
 all its changes.
 """
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from pdp.store.port import Transaction
 
 LONGEST_S: Final = 60
-"""No test takes as long; a writer that nobody kills ends by itself."""
+"""The longest run of a writer, longer than any test. Then it ends by itself."""
 
 COUNTER: Final = "counter"
 
 
 def last_transaction(transaction: Transaction) -> int:
-    """Returns the number of the last transaction, which each of them writes down."""
+    """Returns the number of the last transaction, which each transaction stores."""
     counter = transaction.get(COUNTER, "t0", COUNTER)
     return 0 if counter is None else int(counter.body["transaction"])
 
 
 def write(transaction: Transaction) -> int:
-    """Creates up to seven records, updates one and deletes those of two transactions ago."""
+    """Creates up to seven entities, updates one, and deletes those of two transactions ago."""
     number = last_transaction(transaction) + 1
     tenant, old_tenant = f"t{number % 3}", f"t{(number - 2) % 3}"
     old = [
@@ -63,7 +63,7 @@ def write(transaction: Transaction) -> int:
 
 
 def digest(transaction: Transaction) -> str:
-    """Returns a digest of all that the transaction has changed."""
+    """Returns a digest of all changes in the transaction."""
     changes = [
         [change.revision, change.tenant_id, change.op, change.entity_id, change.after]
         for change in transaction.new_changes
@@ -72,7 +72,7 @@ def digest(transaction: Transaction) -> str:
 
 
 def main(url: str) -> None:
-    """Writes for ever."""
+    """Writes transactions until the process is killed."""
     signal.alarm(LONGEST_S)
     print("opening", flush=True)
     store = open_store(url)

@@ -1,4 +1,4 @@
-"""Tiny models that tests make themselves, in the form in which real ones come on disk."""
+"""Tiny models that tests build, in the file formats of real models."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SENTENCES: Final = (
 def spacy_model(directory: Path) -> Path:
     """Trains a blank English pipeline on a few dozen sentences, and saves it.
 
-    It knows PERSON and GPE, which Presidio calls LOCATION.
+    It detects PERSON and GPE, which Presidio calls LOCATION.
     """
     import spacy  # noqa: PLC0415 - two seconds, for those that need it
     from spacy.training import Example  # noqa: PLC0415
@@ -68,11 +68,11 @@ WORDS: Final = ["[UNK]", "<<ENT>>", "<<SEP>>", "the", "badge", "falcon", "opens"
 
 
 def gliner_model(directory: Path) -> Path:
-    """Writes a model with the inputs and outputs of GLiNER's own export, and what goes with it.
+    """Writes a model with the inputs and outputs of GLiNER's own export, and its other files.
 
-    It finds a word for the label that is the same word: "falcon" is a falcon. It reads the words by
-    `words_mask` and the spans by `span_idx` and `span_mask`, so that it finds nothing where one of
-    these is wrong.
+    A label matches the same word: the label "falcon" detects the word "falcon". The model reads
+    words through `words_mask`, and spans through `span_idx` and `span_mask`. So it detects nothing
+    if one of these inputs is wrong.
     """
     directory.mkdir(parents=True, exist_ok=True)
     config = {"max_width": MAX_WIDTH, "max_len": MAX_LEN, "span_mode": "markerV0"}
@@ -118,7 +118,7 @@ def _finds_the_same_word() -> bytes:
 
 
 def _word_ids(graph: Graph, ids: str, mask: str, lengths: str) -> str:
-    """The piece of each word that `words_mask` numbers: batch x words."""
+    """Returns the piece of each word in `words_mask`: batch x words."""
     one = graph.constant(1)
     longest = graph("ReduceMax", lengths, keepdims=0)
     numbers = graph("Range", one, graph("Add", longest, one), one)
@@ -134,7 +134,7 @@ def _word_ids(graph: Graph, ids: str, mask: str, lengths: str) -> str:
 
 
 def _label_ids(graph: Graph, ids: str) -> str:
-    """The piece behind each mark of a label, of the first text: they are the same in all."""
+    """Returns the piece behind each label mark of the first text; all texts share labels."""
     row = graph("Gather", ids, graph.constant(0), axis=0)
     marks = graph("NonZero", graph("Equal", row, graph.constant(WORDS.index("<<ENT>>"))))
     behind = graph("Add", graph("Squeeze", marks, graph.constant([0])), graph.constant(1))

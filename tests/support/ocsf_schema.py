@@ -41,7 +41,7 @@ PROFILES: Final = {
     "security_control": {"action_id", "disposition_id"},
     "ai_operation": {"ai_model"},
 }
-"""The attributes that a profile requires. In `security_control`, both are its purpose."""
+"""The attributes that a profile requires. For `security_control`, both are its purpose."""
 
 OBJECTS: Final = {
     "metadata": {"product", "version"},

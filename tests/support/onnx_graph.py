@@ -1,4 +1,4 @@
-"""Writes ONNX graphs: as much of the format as tests need, without the `onnx` package."""
+"""Writes ONNX graphs without the `onnx` package, as far as tests need the format."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _INT, _INTS = 2, 7
 _Field = descriptor_pb2.FieldDescriptorProto
 _SCALARS: Final = {"i": _Field.TYPE_INT64, "s": _Field.TYPE_STRING, "b": _Field.TYPE_BYTES}
 
-# onnx.proto's messages, as far as they are used: (field, number, type, is it a list).
+# The messages of onnx.proto that are used here: (field, number, type, whether it is a list).
 _MESSAGES: Final[Mapping[str, Sequence[tuple[str, int, str, bool]]]] = {
     "Attribute": (
         ("name", 1, "s", False),
@@ -89,7 +89,7 @@ def _message(name: str) -> Any:
 
 
 class Graph:
-    """A graph under construction; every value in it goes by a name."""
+    """A graph under construction. Each of its values has a name."""
 
     def __init__(self) -> None:
         self._model = _message("Model")(ir_version=_IR_VERSION)
@@ -104,7 +104,7 @@ class Graph:
         return name
 
     def output(self, value: str, name: str, *shape: str) -> None:
-        """Declares `value`, of floats, as an output."""
+        """Declares `value`, a tensor of floats, as an output."""
         self._graph.node.add(op_type="Identity", input=[value], output=[name])
         _declare(self._graph.output.add(name=name), FLOAT, shape)
 
@@ -132,7 +132,7 @@ class Graph:
         return name
 
     def serialised(self) -> bytes:
-        """Returns the model as a file holds it."""
+        """Returns the model in its file format."""
         data: bytes = self._model.SerializeToString()
         return data
 

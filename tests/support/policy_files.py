@@ -27,7 +27,7 @@ RULE = {
 
 
 def policies_of(server: Server) -> Run:
-    """Returns what runs `pdp policies` on the server's database."""
+    """Returns a function that runs `pdp policies` on the server's database."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return run_pdp("policies", *arguments, "--database-url", server.database_url)
@@ -36,7 +36,7 @@ def policies_of(server: Server) -> Run:
 
 
 def fill(acting: Tenant) -> None:
-    """Gives the tenant policies of every kind that there is."""
+    """Creates policies of every kind for the tenant."""
     assert acting.create("No rivals").status_code == 201
     with acting.client() as http:
 
@@ -89,5 +89,5 @@ def export(run: Run, folder: Path, tenant: str, name: str = "policies.yaml", *fl
 
 
 def policies_in(file: Path) -> Any:
-    """Returns what a file says."""
+    """Returns the policies in a file."""
     return yaml.safe_load(file.read_text())["policies"]

@@ -65,5 +65,5 @@ def card(number: int = 1, **fields: Any) -> DecisionRecord:
 
 
 def recorded(*records: DecisionRecord, policy: OrgPolicy = DEFAULT_ORG_POLICY) -> list[Recorded]:
-    """Returns records with the policy under which they were made, as consumers get them."""
+    """Returns records with the policy that applied to them, in the form that consumers get."""
     return [Recorded(each, policy) for each in records]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ATTRIBUTES: Final = {*Request._fields, *Subject._fields, *Target._fields, "get"}
-"""The fields of the request, and the only method of its documents that may be called."""
+"""The fields of the request, and the only document method that a condition may call."""
 
 _LOOP_OPERATIONS: Final = ("BACKWARD", "FOR_ITER", "GET_ITER", "YIELD", "SEND")
 _OUTER_OPERATIONS: Final = (
@@ -28,7 +28,7 @@ _CONSTANT_TYPES: Final = (bool, int, float, str, type(None), Members)
 
 
 def assert_harmless(evaluate: Callable[[Request], Any]) -> None:
-    """Fails if a compiled condition could loop, or reach anything but its inputs."""
+    """Fails if a compiled condition could loop, or access anything except its inputs."""
     assert isinstance(evaluate, FunctionType)
     code = evaluate.__code__
     assert evaluate.__globals__ == {"__builtins__": {}}

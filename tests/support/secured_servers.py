@@ -1,4 +1,4 @@
-"""Real servers that require credentials, and who calls them."""
+"""Real servers that require credentials, with clients for them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Locked:
     made: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
 
     def key(self, role: str, *tenants: str) -> str:
-        """Returns a key of that role for these tenants; always the same one."""
+        """Returns a key with the role for these tenants; the same arguments return the same key."""
         if (role, tenants) not in self.made:
             self.made[role, tenants] = self.new_key(role, *tenants)["key"]
         return self.made[role, tenants]
 
     def new_key(self, role: str, *tenants: str, **fields: Any) -> dict[str, Any]:
-        """Makes a key; returns what the server answers."""
+        """Creates a key; returns the response."""
         body = {"name": f"{role} of a test", "role": role, "tenants": tenants, **fields}
         answer = self.ask("POST", KEYS, self.admin, json=body)
         assert answer.status_code == 201, answer.text
@@ -44,7 +44,7 @@ class Locked:
     def ask(
         self, method: str, path: str, key: str = "", tenant: str = "", **more: Any
     ) -> httpx2.Response:
-        """Asks over HTTP with a key, for a tenant, where they are given."""
+        """Sends an HTTP request, with the key and the tenant if these are set."""
         headers = {
             **({"X-API-Key": key} if key else {}),
             **({"X-Tenant-ID": tenant} if tenant else {}),
@@ -53,7 +53,7 @@ class Locked:
         return self._client.request(method, path, headers=headers, **more)
 
     def begin(self, method: str, path: str, key: str = "", tenant: str = "") -> tuple[int, str]:
-        """Asks for an answer that may never end; returns its status, and why it is refused."""
+        """Starts a request whose response may never end; returns the status and the error code."""
         given = {"X-API-Key": key, "X-Tenant-ID": tenant}
         headers = {name: value for name, value in given.items() if value}
         with self._client.stream(method, path, headers=headers) as answer:
@@ -67,7 +67,7 @@ class Locked:
         )
 
     def remote(self, key: str = "") -> RemoteClient:
-        """Calls over gRPC with a key."""
+        """Returns a gRPC client with the key."""
         credential = (("x-api-key", key),) if key else ()
         return RemoteClient(
             self.server.grpc_address, timeout_s=servers.TIMEOUT_S, credential=credential
@@ -80,7 +80,7 @@ class Locked:
 
 @contextmanager
 def locked(data_dir: Path, **settings: str) -> Iterator[Locked]:
-    """Starts a server whose first key is made beforehand, by `pdp keys create`."""
+    """Starts a server whose first key `pdp keys create` created before."""
     url = f"sqlite:///{data_dir}/pdp.db"
     made = servers.run_pdp(
         "keys", "create", "--role", "admin", "--tenant", "*", PDP_DATABASE_URL=url

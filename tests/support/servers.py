@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 TIMEOUT_S: Final = 60.0
-"""How long tests wait for anything. Only what never happens takes so long."""
+"""The longest time that tests wait. Only an event that never happens takes so long."""
 
 COMMAND: Final = (sys.executable, "-m", "pdp")
 """The command `pdp` in a new interpreter. Only tests of the start itself need it."""
@@ -47,9 +47,8 @@ class Server:
     Attributes:
         process: the process that was started; with several workers, their parent.
         data_dir: the directory of its database.
-        announcement: what it logged when it served.
-        lines: what it has written to stderr so far.
-
+        announcement: its log entry when it started to serve.
+        lines: the lines that it has written to stderr so far.
     """
 
     process: ForkedProcess | subprocess.Popen[bytes]
@@ -83,7 +82,7 @@ class Server:
 
         Args:
             tenant: the tenant of its calls; empty for the default tenant.
-            **headers: of its calls.
+            **headers: the headers of its calls.
         """
         tenant_header = {"X-Tenant-ID": tenant} if tenant else {}
         return httpx2.Client(
@@ -106,7 +105,7 @@ class Server:
         """Waits for the next log entry of that name, and returns it.
 
         Raises:
-            ServerEnded: the server ended before.
+            ServerEnded: the server ended first.
         """
         while True:
             try:
@@ -156,13 +155,12 @@ def launch(
 
     Args:
         data_dir: the directory of its database.
-        *flags: of the command.
+        *flags: the flags of the command.
         command: another command that serves, in a new interpreter. If `data_dir` has no database,
             it must install the policies that ship; by default, it gets a database with them.
         fault: one of `tests.support.fault_injection`; by default there is none.
         **settings: environment variables. By default, the kernel chooses the ports, and the server
             does not wait for running calls when it ends.
-
     """
     database = data_dir / "pdp.db"
     if command is None and not database.exists():
@@ -248,7 +246,7 @@ def run_pdp(
     """Runs `pdp` until it ends.
 
     Args:
-        *arguments: of the command line.
+        *arguments: the arguments of the command line.
         stdin: its input.
         cwd: its working directory.
         **settings: environment variables.
@@ -283,7 +281,7 @@ def run_interpreter(*arguments: str, **settings: str) -> subprocess.CompletedPro
     """Runs `pdp` in a new interpreter until it ends.
 
     Args:
-        *arguments: of the command line.
+        *arguments: the arguments of the command line.
         **settings: environment variables.
     """
     return subprocess.run(

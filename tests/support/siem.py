@@ -1,4 +1,4 @@
-"""Connectors and events for the tests of connectors."""
+"""Connectors and events for connector tests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def connected(connector_id: str, **environ: str) -> AsyncIterator[Connecto
 
 
 def events(count: int) -> Sequence[Event]:
-    """Returns API Activity events as the spool holds them, numbered from 1."""
+    """Returns API Activity events in the form of the spool, numbered from 1."""
     result = []
     for number in range(1, count + 1):
         document = next(iter(decision_events(record(number))))

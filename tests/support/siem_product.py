@@ -1,6 +1,6 @@
 """A fake product for connectors and webhooks: an HTTP server in this process.
 
-It stores the requests, and answers as planned, also with invalid responses.
+It stores the requests, and sends the planned responses, which may be invalid.
 """
 
 from __future__ import annotations

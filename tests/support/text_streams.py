@@ -1,4 +1,4 @@
-"""Texts with values in them, cut into chunks in any way, and what a stream releases of them."""
+"""Texts with sensitive values, cut into chunks in any way, and the output of a stream for them."""
 
 from __future__ import annotations
 
@@ -68,14 +68,15 @@ def chunked(draw: st.DrawFn, made_of: st.SearchStrategy[str] = texts) -> list[st
 
 
 class Streamed(NamedTuple):
-    """What a stream has come to.
+    """The result of a stream.
 
     Attributes:
-        text: all that was released.
-        end: how far that goes in the whole.
-        spans: those of all answers.
-        decision: the last one.
-        evaluations: how often a text was judged, and how many characters in all.
+        text: the released text.
+        end: the end of the released text, as an offset in the whole text.
+        spans: the spans of all answers.
+        decision: the last decision.
+        judged: how often a text was evaluated.
+        characters: the number of evaluated characters.
     """
 
     text: str
@@ -87,7 +88,7 @@ class Streamed(NamedTuple):
 
 
 def ask(snapshot: Snapshot, text: str) -> Decision:
-    """Judges a whole text."""
+    """Evaluates a whole text."""
     return evaluate(snapshot, Request(text=text, direction="output"), "id")
 
 
@@ -127,7 +128,7 @@ def _releases(text: TextStream, chunks: Sequence[str], judge: object) -> Iterato
 
 
 def spans_of(decision: Decision) -> list[Span]:
-    """Returns what is redacted of the text, in order."""
+    """Returns the redacted spans of the text, in order."""
     return sorted(_spans(decision))
 
 

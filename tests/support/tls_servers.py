@@ -1,4 +1,4 @@
-"""Servers that speak TLS, for the tests of it."""
+"""Servers with TLS, for TLS tests."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ MD4CAQEEDql9RiMOnZR0uu1nyLxPoAcGBSuBBAAGoSADHgAEsgKj/aJL0A34w/bu
 /52NrMfFJ81xwM4rEQoExQ==
 -----END EC PRIVATE KEY-----
 """
-"""Well-formed, and of a curve (secp112r1) that nothing here knows."""
+"""A well-formed key of a curve (secp112r1) that the TLS libraries do not support."""
 
 
 @dataclass
 class Secured:
-    """A server that speaks TLS, and the files that it reads.
+    """A server with TLS, and its certificate files.
 
     Attributes:
         server: the process.
-        folder: where all files lie.
-        ca: who has signed its certificate, and its clients' where it asks for theirs.
+        folder: the folder of all files.
+        ca: the authority of the server's certificate, and of the client certificates if the server
+            requires them.
     """
 
     server: Server
@@ -45,14 +46,14 @@ class Secured:
     ca: Pair
 
     def http(self, *, client: str = "", ca: str = "ca") -> httpx2.Response:
-        """Gets a page by HTTP, with the certificate of that name, on a connection of its own."""
+        """Gets a page over HTTP on a new connection, with the named client certificate."""
         context = ssl.create_default_context(cafile=self.folder / f"{ca}.crt")
         if client:
             context.load_cert_chain(self.folder / f"{client}.crt", self.folder / f"{client}.key")
         return httpx2.get(f"{self.server.http_url}/healthz", verify=context, trust_env=False)
 
     def decide(self, *, client: str = "", ca: str = "ca") -> bool:
-        """Asks by gRPC, with the certificate of that name, on a connection of its own."""
+        """Requests a decision over gRPC on a new connection, with the named client certificate."""
         cert, key = (f"{self.folder}/{client}.{kind}" if client else "" for kind in ("crt", "key"))
         tls = ClientTls(f"{self.folder}/{ca}.crt", cert, key)
         with RemoteClient(self.server.grpc_address, timeout_s=TIMEOUT_S, tls=tls) as remote:
@@ -61,7 +62,7 @@ class Secured:
         return answer.allowed
 
     def served(self) -> dict[str, str]:
-        """Returns the certificate that each transport shows."""
+        """Returns the certificate that each transport presents."""
         addresses = {
             "http": urlsplit(self.server.http_url).netloc,
             "grpc": self.server.grpc_address,
@@ -70,7 +71,7 @@ class Secured:
 
 
 def shown_at(address: str, context: ssl.SSLContext | None = None) -> str:
-    """Returns the certificate that is shown at `address`, PEM."""
+    """Returns the certificate that `address` presents, in PEM form."""
     if context is None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -95,13 +96,13 @@ def settings_of(folder: Path, *, mutual: bool = False) -> dict[str, str]:
 
 
 def address_of(server: Server, transport: str) -> str:
-    """Returns where `grpc` or `http` is served."""
+    """Returns the address of the transport, `grpc` or `http`."""
     return server.grpc_address if transport == "grpc" else urlsplit(server.http_url).netloc
 
 
 @contextmanager
 def secured_server(folder: Path, *, mutual: bool = False) -> Iterator[Secured]:
-    """Starts a server with a certificate of its own, which asks for its clients' where `mutual`."""
+    """Starts a server with a new certificate; if `mutual`, it requires client certificates."""
     ca, other = authority(), authority("another authority")
     ca.write(folder, "ca")
     other.write(folder, "other-ca")
@@ -113,7 +114,7 @@ def secured_server(folder: Path, *, mutual: bool = False) -> Iterator[Secured]:
 
 
 def spoil(folder: Path, fault: str) -> None:
-    """Makes the server's files unusable."""
+    """Damages the server's files."""
     if fault == "missing":
         (folder / "server.crt").unlink()
     elif fault == "unusable":

@@ -15,10 +15,10 @@ AUDIENCE: Final = "pdp"
 SECRET: Final = b"0123456789abcdef0123456789abcdef"
 
 LONG_AGO: Final = 1_000_000_000
-"""In 2001: tokens are issued then. So no test depends on when it runs or how long it takes."""
+"""A time in 2001 when tokens are issued, so that no test depends on the current time."""
 
 FAR_AHEAD: Final = 4_102_444_800
-"""In 2100: tokens expire then."""
+"""A time in 2100 when tokens expire."""
 
 RSA: Final = rsa.generate_private_key(65537, 2048)
 EC: Final = ec.generate_private_key(ec.SECP256R1())

@@ -1,1 +1,1 @@
-"""Calls of the JSON shim, one file a policy system."""
+"""Calls of the REST API, one file for each policy system."""

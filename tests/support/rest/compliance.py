@@ -1,4 +1,4 @@
-"""Seed 002's compliance bundles and user groups over HTTP: what their tests ask with."""
+"""Calls of the compliance bundle API and the user group API, for their tests."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def detail(client: httpx2.Client, bundle_id: str) -> Any:
 
 
 def dlp_rule(client: httpx2.Client, name: str = "Project code", **fields: Any) -> Any:
-    """Makes a DLP rule of the tenant."""
+    """Creates a DLP rule of the tenant."""
     body = {
         "detector_name": name,
         "detector_type": "regex",
@@ -81,16 +81,16 @@ def dlp_rule(client: httpx2.Client, name: str = "Project code", **fields: Any) -
 
 
 def group(client: httpx2.Client, name: str = "Finance Ops", **fields: Any) -> Any:
-    """Makes a user group."""
+    """Creates a user group."""
     return made(client.post(f"{GROUPS}/", json={"name": name, **fields}))
 
 
 def bundle(client: httpx2.Client, name: str = "Internal Data Policy", **fields: Any) -> Any:
-    """Makes a custom bundle."""
+    """Creates a custom bundle."""
     body = {"name": name, "regulatory_framework": "INTERNAL", **fields}
     return made(client.post(f"{BUNDLES}/", json=body))
 
 
 def listed(client: httpx2.Client, **query: Any) -> list[str]:
-    """Names the bundles of a list."""
+    """Returns the names of the bundles in a list."""
     return [each["name"] for each in found(client.get(f"{BUNDLES}/", params=query))]

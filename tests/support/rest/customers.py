@@ -1,4 +1,4 @@
-"""Seeds 001 and 004 over HTTP: what their tests ask with."""
+"""Requests of the decision API and the customer policy API, for their tests."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def decide(client: httpx2.Client, **request: Any) -> dict[str, Any]:
 
 
 def error_of(answer: httpx2.Response, status: int) -> dict[str, Any]:
-    """Returns the error that an answer must be."""
+    """Returns the error of a response, which must have the status and the error format."""
     assert answer.status_code == status, answer.text
     body = answer.json()
     assert set(body) == {"error"}

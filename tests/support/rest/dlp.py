@@ -1,4 +1,4 @@
-"""Seed 002's DLP rules over HTTP: what its tests ask with."""
+"""Calls of the DLP rule API, for its tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RULE: Final = [
     "confidence_threshold",
     "config_json",
 ]
-"""The fields of a rule of a tenant's own, in order."""
+"""The fields of a tenant's own rule, in order."""
 
 PROJECT: Final = {
     "detector_name": "Internal Project Code",
@@ -37,7 +37,7 @@ CARD_TEXT: Final = "Please process payment for card 4111111111111111."
 
 
 def rule(client: httpx2.Client, **fields: Any) -> Any:
-    """Makes the seed's rule, with `fields` in place of its own."""
+    """Creates the rule of the contract's example; `fields` replace its fields."""
     return made(client.post(f"{RULES}/", json={**PROJECT, **fields}))
 
 

@@ -1,6 +1,7 @@
-"""The kill switch and the model catalog over HTTP: what their tests ask with.
+"""Calls of the kill switch API and the model catalog API, for their tests.
 
-On a server of their own: both are the platform's, and would stop the requests of other tests.
+Both APIs change the whole platform, and could block requests of other tests. So these tests use a
+separate server.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def client(server: servers.Server) -> Iterator[httpx2.Client]:
 
 @pytest.fixture(autouse=True)
 def switched_on(client: httpx2.Client) -> Iterator[None]:
-    """Every test leaves all models on."""
+    """Enables all models after each test."""
     yield
     for provider in providers(client):
         if provider["kill_switch_disabled_count"]:

@@ -1,4 +1,4 @@
-"""Limits over HTTP: what their tests ask with."""
+"""Calls of the limits API, for its tests."""
 
 from __future__ import annotations
 

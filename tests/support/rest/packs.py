@@ -1,4 +1,4 @@
-"""Seed 002's packs over HTTP: what its tests ask with, and hold answers against."""
+"""Calls of the policy pack API, and checks of its responses."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def found(answer: httpx2.Response) -> Any:
 
 
 def refused(answer: httpx2.Response, status: int, code: str, *fields: str) -> str:
-    """Checks an error's envelope; returns its message."""
+    """Checks the format of an error; returns its message."""
     assert answer.status_code == status, answer.text
     error = answer.json()["error"]
     assert error["code"] == code

@@ -68,7 +68,7 @@ CHECKED_IN_CODE = {
 """Fields with rules that a schema cannot express, by operation, as patterns.
 
 Such a field must name an existing object, be unused, lie in the future or go with another field. Or
-it is a document with a schema of its own.
+it belongs to an embedded document that has its own rules.
 """
 
 

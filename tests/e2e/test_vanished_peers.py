@@ -14,7 +14,6 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import grpc
-import httpx2
 import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
@@ -94,7 +93,7 @@ def proxied(server: Server) -> Iterator[tuple[Proxy, grpc.Channel]]:
 
 def under_way(server: Server) -> float:
     """Returns how many texts in chunks are under way."""
-    page = httpx2.get(f"{server.http_url}/metrics", trust_env=False).text
+    page = server.request("GET", "/metrics").text
     (line,) = (each for each in page.splitlines() if each.startswith("pdp_texts_under_way "))
     return float(line.split()[1])
 

@@ -31,7 +31,9 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[servers.Server]:
     """A server that takes tokens by a key set."""
     folder = tmp_path_factory.mktemp("tokens")
-    with servers.start(folder, PDP_JWT_JWKS=str(keys), **SETTINGS) as started:
+    with servers.start(
+        folder, patch="short-polling", PDP_JWT_JWKS=str(keys), **SETTINGS
+    ) as started:
         yield started
 
 

@@ -30,8 +30,8 @@ TIMEOUT_S: Final = 60.0
 COMMAND: Final = (sys.executable, "-m", "pdp")
 """The command `pdp` in a new interpreter. Only tests of the start itself need it."""
 
-
 SERVE: Final = (*COMMAND, "serve")
+"""`pdp serve` in a new interpreter."""
 
 DRAIN_S: Final = "10"
 """`PDP_DRAIN_S` for tests that end a server while calls run."""
@@ -63,30 +63,6 @@ def http_client(url: str, tenant: str = "", **headers: str) -> httpx2.Client:
         base_url=url,
         headers={**tenant_header, **headers},
         timeout=TIMEOUT_S,
-        trust_env=False,
-        verify=_NO_TLS,  # by default, each client loads the authorities, which takes 20 ms
-    )
-
-
-_NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-def http_client(
-    url: str, tenant: str = "", *, timeout_s: float = TIMEOUT_S, **headers: str
-) -> httpx2.Client:
-    """Returns an HTTP client without TLS.
-
-    Args:
-        url: of the server.
-        tenant: the tenant of its calls; empty for the default tenant.
-        timeout_s: how long a call may take.
-        **headers: of its calls.
-    """
-    tenant_header = {"X-Tenant-ID": tenant} if tenant else {}
-    return httpx2.Client(
-        base_url=url,
-        headers={**tenant_header, **headers},
-        timeout=timeout_s,
         trust_env=False,
         verify=_NO_TLS,  # by default, each client loads the authorities, which takes 20 ms
     )
@@ -201,7 +177,7 @@ def launch(
     data_dir: Path,
     *flags: str,
     command: Sequence[str] | None = None,
-    fault: str = "",
+    patch: str = "",
     **settings: str,
 ) -> Server:
     """Starts `pdp serve` in development mode, and does not wait until it serves.
@@ -211,7 +187,7 @@ def launch(
         *flags: of the command.
         command: another command that serves, in a new interpreter. If `data_dir` has no database,
             it must install the policies that ship; by default, it gets a database with them.
-        fault: one of `tests.support.fault_injection`; by default there is none.
+        patch: one of `tests.support.server_patches`; by default there is none.
         **settings: environment variables. By default, the kernel chooses the ports, and the server
             does not wait for running calls when it ends.
 
@@ -232,7 +208,7 @@ def launch(
     env = environment(**{**defaults, **settings})
     if command is None:
         arguments = ("serve", *flags)
-        return Server(ForkedProcess(arguments, env, stderr=subprocess.PIPE, fault=fault), data_dir)
+        return Server(ForkedProcess(arguments, env, stderr=subprocess.PIPE, patch=patch), data_dir)
     process = subprocess.Popen(
         [*command, *flags], env=env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
@@ -251,7 +227,7 @@ def start(
     data_dir: Path,
     *flags: str,
     command: Sequence[str] | None = None,
-    fault: str = "",
+    patch: str = "",
     **settings: str,
 ) -> Server:
     """Starts `pdp serve` and waits until it serves; see `launch`.
@@ -260,7 +236,7 @@ def start(
         ServerEnded: it ended before.
 
     """
-    server = launch(data_dir, *flags, command=command, fault=fault, **settings)
+    server = launch(data_dir, *flags, command=command, patch=patch, **settings)
     try:
         server.announcement = server.wait_for_event("serving")
     except BaseException:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import grpc
-import httpx2
 import pytest
 
 from pdp.client.remote import failure, open_channel
@@ -221,9 +220,7 @@ def test_webhooks_are_for_admins_eyes(server: Locked) -> None:
 def twice(server: Locked, transport: str, given: list[tuple[str, str]]) -> str:
     """Returns why a Decide with these headers or metadata is refused; `OK` where it is not."""
     if transport == "http":
-        answer = httpx2.post(
-            f"{server.server.http_url}/v1/decide", json={}, headers=given, trust_env=False
-        )
+        answer = server.server.request("POST", "/v1/decide", json={}, headers=given)
         return "OK" if answer.is_success else str(answer.json()["error"]["code"])
     with open_channel(server.server.grpc_address) as channel:
         decide: Any = channel.unary_unary("/pdp.v1.DecideService/Decide")

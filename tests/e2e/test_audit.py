@@ -11,7 +11,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
-import httpx2
 import pytest
 
 from pdp import Engine
@@ -23,6 +22,8 @@ from tests.support import servers
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import httpx2
 
 ATTACK: Final = "1 UNION SELECT password FROM users"
 CARD: Final = "my card is 4539578763621486"
@@ -186,7 +187,8 @@ class TestReading:
         cursor = listed(client)[0]["cursor"]
         with client.stream("GET", f"{AUDIT}/tail", params={"cursor": cursor}) as tail:
             assert tail.headers["content-type"] == "application/x-ndjson"
-            with httpx2.Client(base_url=client.base_url, headers=client.headers) as another:
+            tenant = client.headers["x-tenant-id"]
+            with servers.http_client(str(client.base_url), tenant) as another:
                 ids = [decide(another, ATTACK)["decision_id"] for _ in range(2)]
             lines = tail.iter_lines()
             assert [json.loads(next(lines))["decision_id"] for _ in ids] == ids
@@ -319,7 +321,7 @@ class TestFailure:
         """The disk is full as far as this process can tell: no file may grow beyond a bound."""
         with (
             servers.start(tmp_path) as server,
-            httpx2.Client(base_url=server.http_url, timeout=servers.TIMEOUT_S) as client,
+            server.client() as client,
         ):
             set_level(client, "full")
             assert decide(client, PLAIN)["allowed"] is True
@@ -339,7 +341,7 @@ class TestFailure:
     def test_what_need_not_be_recorded_goes_on(self, tmp_path: Path) -> None:
         with (
             servers.start(tmp_path) as server,
-            httpx2.Client(base_url=server.http_url, timeout=servers.TIMEOUT_S) as client,
+            server.client() as client,
         ):
             bound_files_of(server, 0)
             assert decide(client, PLAIN)["allowed"] is True
@@ -349,8 +351,9 @@ class TestFailure:
         self, tmp_path: Path
     ) -> None:
         ids: list[str] = []
-        with servers.start(tmp_path, PDP_AUDIT_MODE="async") as server:
-            with httpx2.Client(base_url=server.http_url, timeout=servers.TIMEOUT_S) as client:
+        settings = {"PDP_AUDIT_MODE": "async", "PDP_DRAIN_S": servers.DRAIN_S}
+        with servers.start(tmp_path, **settings) as server:
+            with server.client() as client:
                 ids += [decide(client, ATTACK)["decision_id"] for _ in range(20)]
                 with client.stream("GET", f"{AUDIT}/tail", params={"cursor": "0"}) as tail:
                     server.process.terminate()

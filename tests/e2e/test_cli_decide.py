@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-import httpx2
 import pytest
 
 from pdp.cli.exit_codes import Exit
@@ -53,11 +52,8 @@ class TestDecide:
         """--json prints the same as HTTP, except for ids and the revision."""
         ran = cli("decide", "--text", "a rival", "--tenant", blocked, "--explain", "--json")
         assert ran.code == Exit.NO
-        answer = httpx2.post(
-            f"{server.http_url}/v1/decide",
-            json={"content": {"text": "a rival"}, "tenant_id": blocked, "explain": True},
-            trust_env=False,
-        ).json()
+        body = {"content": {"text": "a rival"}, "tenant_id": blocked, "explain": True}
+        answer = server.request("POST", "/v1/decide", json=body).json()
         printed = ran.json
         assert list(printed) == list(answer)
         for key in ("decision_id", "request_id", "revision"):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-import httpx2
 import pytest
 
 from pdp.cases import ClientTarget, EngineTarget, find, load
@@ -16,10 +15,11 @@ from pdp.client import CallFailed
 from pdp.client.local import LocalClient
 from pdp.embedded import Engine
 from pdp.errors import Violation
-from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    import httpx2
 
     from pdp.cases import Case, CaseTarget, Suite
     from pdp.client.remote import RemoteClient
@@ -114,7 +114,7 @@ def grpc_target(remote: RemoteClient) -> CaseTarget:
 @pytest.fixture(scope="module")
 def http_target(server: Server) -> Iterator[CaseTarget]:
     """A real server, over HTTP."""
-    with httpx2.Client(base_url=server.http_url, timeout=TIMEOUT_S, trust_env=False) as client:
+    with server.client() as client:
         yield HttpTarget(client)
 
 

@@ -10,8 +10,8 @@ import pytest
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.client.remote import RemoteClient
 from pdp.domain.layers import LAYERS
-from tests.support.fault_injection import CLOCK_COMMAND
 from tests.support.faults import Tenant, still_blocks, tenant_of
+from tests.support.server_patches import CLOCK_COMMAND
 from tests.support.servers import TIMEOUT_S, Server, start
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ DAY_S = 24 * 60 * 60
 @contextmanager
 def faulty(folder: Path, fault: str) -> Iterator[Server]:
     """Starts a server with a fault."""
-    with start(folder, fault=fault) as server:
+    with start(folder, patch=fault) as server:
         yield server
 
 

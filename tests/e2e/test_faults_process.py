@@ -17,7 +17,7 @@ from pdp.cli.exit_codes import Exit
 from pdp.client.remote import open_channel
 from tests.e2e.test_workers import workers_of
 from tests.support.faults import RIVAL, ROUNDS, Load, Tenant, load_of, still_blocks, tenant_of
-from tests.support.servers import TIMEOUT_S, start, start_workers
+from tests.support.servers import DRAIN_S, TIMEOUT_S, start, start_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +109,7 @@ def clients_of(address: str, tenant: Tenant) -> list[Callable[[Load], None]]:
 def test_ended_under_load(tmp_path: Path, tenant: str, number: signal.Signals) -> None:
     """Every call that was taken is answered; those after are refused as not taken."""
     for round_ in range(ROUNDS):
-        with start(tmp_path / str(round_)) as server:
+        with start(tmp_path / str(round_), PDP_DRAIN_S=DRAIN_S) as server:
             acting = tenant_of(server, tenant)
             with load_of(*clients_of(server.grpc_address, acting)) as load:
                 load.wait_for(200)
@@ -138,7 +138,7 @@ def test_a_worker_is_killed_under_load(tmp_path: Path, tenant: str) -> None:
 
 def test_a_worker_is_ended_under_load(tmp_path: Path, tenant: str) -> None:
     """One worker that is told to end drains as a server does, and is replaced."""
-    with start_workers(tmp_path) as server:
+    with start_workers(tmp_path, PDP_DRAIN_S=DRAIN_S) as server:
         acting = tenant_of(server, tenant)
         clients = [asking_by_grpc(server.grpc_address, acting) for _ in range(2 * CLIENTS)]
         with load_of(*clients) as load:

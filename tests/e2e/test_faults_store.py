@@ -14,7 +14,7 @@ import pytest
 
 from pdp.cli.exit_codes import Exit
 from tests.support.faults import ROUNDS, Tenant, files_of, still_blocks, tenant_of, unavailable
-from tests.support.servers import COMMAND, TIMEOUT_S, Server, environment, launch, start
+from tests.support.servers import SERVE, TIMEOUT_S, Server, environment, launch, start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,7 +110,7 @@ def test_no_room_for_the_first_start(tmp_path: Path) -> None:
     """A disk without room refuses the start, and what is there can be started from later."""
     small = (4096, 4096)
     process = subprocess.run(
-        [*COMMAND, "serve"],
+        SERVE,
         env=environment(PDP_AUTH="dev", PDP_DATA_DIR=str(tmp_path)),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, small),
         capture_output=True,
@@ -133,7 +133,7 @@ def test_read_only(tmp_path: Path) -> None:
     file.chmod(0o400)
     tmp_path.chmod(0o500)
     process = subprocess.run(
-        [*COMMAND, "serve"],
+        SERVE,
         env=environment(PDP_AUTH="dev", PDP_DATA_DIR=str(tmp_path)),
         preexec_fn=_without_override,
         capture_output=True,
@@ -207,7 +207,7 @@ def _damage(file: Path, table: str, *, checkpoint: bool = False) -> None:
 
 def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
     """Whatever the umask says, others on the host cannot read the policies."""
-    with start(tmp_path):
+    with start(tmp_path, command=SERVE):
         rights = {file.name: file.stat().st_mode & 0o777 for file in files_of(tmp_path)}
     assert rights == {"pdp.db": 0o600, "pdp.db-wal": 0o600, "pdp.db-shm": 0o600}
 

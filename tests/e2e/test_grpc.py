@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import grpc
-import httpx2
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -63,12 +62,8 @@ class TestDecide:
         asked = request("our rival", tenant_id=tenant)
         assert stub.Decide(asked, timeout=TIMEOUT_S).outcome == decide_pb2.OUTCOME_ALLOW
         body = {"name": "Rivals", "category": "custom", "pattern": "rival", "action": "block"}
-        answer = httpx2.post(
-            f"{server.http_url}/api/v1/static-policies",
-            json=body,
-            headers={"X-Tenant-ID": tenant},
-            timeout=TIMEOUT_S,
-        )
+        with server.client(tenant) as client:
+            answer = client.post("/api/v1/static-policies", json=body)
         revision = int(answer.headers["x-pdp-revision"])
         decision = stub.Decide(asked, timeout=TIMEOUT_S)
         assert decision.outcome == decide_pb2.OUTCOME_BLOCK

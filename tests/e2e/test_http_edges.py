@@ -8,10 +8,9 @@ import re
 import resource
 import socket
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import httpx2
 import pytest
 
 from tests.support.servers import TIMEOUT_S
@@ -196,12 +195,8 @@ def test_a_head_without_an_end_has_the_same_bound(server: Server) -> None:
 def test_a_body_has_a_bound(server: Server) -> None:
     """8 MiB; it is said, not cut off."""
     body = json.dumps({"content": {"text": "x" * (9 << 20)}}).encode()
-    answer = httpx2.post(
-        f"{server.http_url}/v1/decide",
-        content=body,
-        headers={"content-type": "application/json"},
-        trust_env=False,
-        timeout=TIMEOUT_S,
+    answer = server.request(
+        "POST", "/v1/decide", content=body, headers={"content-type": "application/json"}
     )
     assert answer.status_code == 413
 
@@ -221,12 +216,8 @@ def test_a_body_has_a_bound(server: Server) -> None:
 )
 def test_a_document_that_is_too_much_is_refused(server: Server, body: bytes) -> None:
     """Depth, numbers and texts have bounds; the answer shows nothing of how it was found."""
-    answer = httpx2.post(
-        f"{server.http_url}/v1/decide",
-        content=body,
-        headers={"content-type": "application/json"},
-        trust_env=False,
-        timeout=TIMEOUT_S,
+    answer = server.request(
+        "POST", "/v1/decide", content=body, headers={"content-type": "application/json"}
     )
     assert answer.status_code in {400, 422}
     assert not any(word in answer.text for word in FAULTS)
@@ -234,11 +225,10 @@ def test_a_document_that_is_too_much_is_refused(server: Server, body: bytes) -> 
 
 def test_no_page_of_another_origin_is_let_in(server: Server) -> None:
     """There is no CORS: a browser is told nothing that would let a foreign page read answers."""
-    asked: dict[str, Any] = {"trust_env": False, "timeout": TIMEOUT_S}
     foreign = {"origin": "https://evil.example", "access-control-request-method": "POST"}
-    preflight = httpx2.options(f"{server.http_url}/v1/decide", headers=foreign, **asked)
+    preflight = server.request("OPTIONS", "/v1/decide", headers=foreign)
     local = {"origin": "http://localhost:5173", "access-control-request-method": "POST"}
-    own = httpx2.options(f"{server.http_url}/v1/decide", headers=local, **asked)
+    own = server.request("OPTIONS", "/v1/decide", headers=local)
     for answer in (preflight, own):
         assert not [name for name in answer.headers if name.startswith("access-control-")]
 
@@ -246,7 +236,7 @@ def test_no_page_of_another_origin_is_let_in(server: Server) -> None:
 @pytest.mark.parametrize("path", ["/healthz", "/docs", "/openapi.json", "/metrics", "/nothing"])
 def test_security_headers(server: Server, path: str) -> None:
     """No answer is sniffed for a type, none names the software, and none is kept by a cache."""
-    answer = httpx2.get(f"{server.http_url}{path}", trust_env=False)
+    answer = server.request("GET", path)
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["cache-control"] in {"no-store", "no-cache"}
     assert "server" not in answer.headers
@@ -280,8 +270,6 @@ def test_a_client_that_leaves_in_the_middle_costs_nothing(server: Server) -> Non
 @pytest.mark.parametrize("action", ["Database:table:drop", "database:table:DROP", "database:table"])
 def test_an_action_is_written_in_one_way(server: Server, action: str) -> None:
     """What another case would slip past a pattern is no action at all."""
-    answer = httpx2.post(
-        f"{server.http_url}/v1/decide", json={"action": action}, trust_env=False, timeout=TIMEOUT_S
-    )
+    answer = server.request("POST", "/v1/decide", json={"action": action})
     assert answer.status_code in {400, 422}
     assert "allowed" not in answer.json()

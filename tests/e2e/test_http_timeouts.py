@@ -1,8 +1,9 @@
-"""Who keeps the server waiting is closed; bounds of seconds are set to tenths for the tests."""
+"""The server closes connections of slow clients. The tests set the limits to about a second."""
 
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,46 +14,56 @@ from tests.support.servers import TIMEOUT_S, Server, start
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+BEGINNINGS = {
+    "nothing": b"",
+    "part of the request line": b"POST /v1/de",
+    "part of a header": b"POST /v1/decide HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
+    "part of the body": decide(b"Content-Length: 30\r\n", body=b"{"),
+    "part of a body that is not read": (
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30\r\n\r\n{"
+    ),
+    "a request": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+}
+
 
 @pytest.fixture(scope="module")
-def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose bounds are a few tenths of a second."""
-    folder = tmp_path_factory.mktemp("impatient")
-    with start(folder, fault="short-timeouts") as server:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose limits for slow clients are about a second."""
+    with start(tmp_path_factory.mktemp("timeouts"), patch="short-timeouts") as server:
         yield server
 
 
-@pytest.mark.parametrize(
-    "begun",
-    [
-        b"",
-        b"POST /v1/de",
-        b"POST /v1/decide HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
-        b"POST /v1/decide HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30\r\n\r\n{",
-        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30\r\n\r\n{",
-        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    ],
-    ids=["nothing", "line", "header", "body", "body of a page", "rests"],
-)
-def test_who_keeps_the_server_waiting_is_closed(impatient: Server, begun: bytes) -> None:
-    """Whatever it has begun, the server closes in the end; here the client never does."""
-    with connected(impatient) as opened:
-        opened.sendall(begun)
-        received = to_the_end(opened)
-    assert b"outcome" not in received
-    assert statuses(exchange(impatient, decide(b"Content-Length: 30\r\n"))) == [200]
+@pytest.fixture(scope="module")
+def received(server: Server) -> dict[str, bytes]:
+    """What the server sends after each of the `BEGINNINGS`, until it closes the connection."""
+    with ExitStack() as stack:
+        connections = {name: stack.enter_context(connected(server)) for name in BEGINNINGS}
+        for name, connection in connections.items():
+            connection.sendall(BEGINNINGS[name])
+        return {name: to_the_end(connection) for name, connection in connections.items()}
 
 
-def test_an_answer_that_nobody_reads_is_given_up(impatient: Server) -> None:
-    """A client that asks and asks and never reads does not fill the server's memory."""
-    asked = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    with connected(impatient) as opened:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        opened.settimeout(TIMEOUT_S)
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_the_server_closes_a_connection_that_waits_for_the_client(
+    server: Server, received: dict[str, bytes], beginning: str
+) -> None:
+    """It does so whatever the client has sent, and goes on to serve others."""
+    assert b"outcome" not in received[beginning]
+    # A busy machine may delay even a complete request by more than a second.
+    attempts = (exchange(server, decide(b"Content-Length: 30\r\n")) for _ in range(30))
+    assert any(statuses(response) == [200] for response in attempts)
+
+
+def test_the_server_gives_up_a_response_that_the_client_does_not_read(server: Server) -> None:
+    """A client that sends requests and never reads does not fill the memory of the server."""
+    request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with connected(server) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(TIMEOUT_S)
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
-            _send_without_end(opened, asked * 100)
+            _send_without_end(connection, request * 100)
 
 
-def _send_without_end(opened: socket.socket, asked: bytes) -> None:
+def _send_without_end(connection: socket.socket, request: bytes) -> None:
     while True:
-        opened.sendall(asked)
+        connection.sendall(request)

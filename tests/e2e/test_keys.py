@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
-import httpx2
 import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2
@@ -247,13 +246,7 @@ def test_a_revocation_counts_in_every_worker(tmp_path: Path) -> None:
 
     def all_say(server: Locked, key: str, status: int) -> bool:
         return all(
-            httpx2.post(
-                server.server.http_url + DECIDE,
-                json={},
-                headers={"X-API-Key": key},
-                trust_env=False,
-                timeout=servers.TIMEOUT_S,
-            ).status_code
+            server.server.request("POST", DECIDE, json={}, headers={"X-API-Key": key}).status_code
             == status
             for _ in range(16)
         )

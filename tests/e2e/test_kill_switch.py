@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import grpc
-import httpx2
 import pytest
 
 from pdp._gen.pdp.v1 import kill_switch_pb2 as pb
@@ -32,6 +31,9 @@ from tests.support.rest.kill_switch import (
     server,
     switched_on,
 )
+
+if TYPE_CHECKING:
+    import httpx2
 
 __all__ = ["client", "server", "switched_on"]
 
@@ -199,9 +201,7 @@ class TestState:
         for outcome in ("ALLOW", "BLOCK"):
             with (
                 servers.start(folder) as started,
-                httpx2.Client(
-                    base_url=started.http_url, timeout=servers.TIMEOUT_S, trust_env=False
-                ) as asking,
+                started.client() as asking,
             ):
                 assert decide(asking, "google", "gemini-2.5-pro")["outcome"] == outcome
                 body = {"reason": "cost_runaway"}

@@ -256,7 +256,10 @@ class TestUse:
 
 class TestLives:
     def test_a_server_that_drains_loses_no_count(self, tmp_path: Path) -> None:
-        with servers.start(tmp_path) as first, first.client("acme") as client:
+        with (
+            servers.start(tmp_path, PDP_DRAIN_S=servers.DRAIN_S) as first,
+            first.client("acme") as client,
+        ):
             make(client, daily_request_limit=3)
             assert [outcome(client), outcome(client)] == ["ALLOW", "ALLOW"]
             first.process.send_signal(signal.SIGTERM)
@@ -275,11 +278,8 @@ class TestLives:
             assert [outcome(client), outcome(client)] == ["ALLOW", "BLOCK"]
 
     def test_workers_count_together_what_each_lets_pass(self, tmp_path: Path) -> None:
-        """All workers refuse after some time, and no counted request is lost.
-
-        Each connection can reach another worker.
-        """
-        with servers.start_workers(tmp_path) as fleet:
+        """Each connection may be another worker's. All come to refuse, and no count is lost."""
+        with servers.start_workers(tmp_path, PDP_DRAIN_S=servers.DRAIN_S) as fleet:
             with fleet.client("acme") as client:
                 make(client, daily_request_limit=20)
             outcomes: list[str] = []

@@ -7,10 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx2
 from prometheus_client.parser import text_string_to_metric_families
-
-from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from tests.support.servers import Server
@@ -31,8 +28,8 @@ SECURED: Final = frozenset(
 
 
 def scraped(server: Server) -> dict[str, dict[Labels, float]]:
-    """Returns the samples by metric name and by labels."""
-    text = httpx2.get(f"{server.http_url}/metrics", timeout=TIMEOUT_S, trust_env=False).text
+    """Returns the samples by name, each by its labels."""
+    text = server.request("GET", "/metrics").text
     samples: dict[str, dict[Labels, float]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -42,16 +39,14 @@ def scraped(server: Server) -> dict[str, dict[Labels, float]]:
 
 
 def names(server: Server) -> set[str]:
-    """Returns the metric names: counters with `_total`, histograms without a suffix."""
-    text = httpx2.get(f"{server.http_url}/metrics", timeout=TIMEOUT_S, trust_env=False).text
+    """Returns the metrics' names, those of counters with `_total`, histograms' without an end."""
+    text = server.request("GET", "/metrics").text
     return set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
 
 
 def decide(server: Server, tenant: str, text: str) -> None:
     body = {"tenant_id": tenant, "content": {"text": text}}
-    answer = httpx2.post(
-        f"{server.http_url}/v1/decide", json=body, timeout=TIMEOUT_S, trust_env=False
-    )
+    answer = server.request("POST", "/v1/decide", json=body)
     assert answer.status_code == 200
 
 
@@ -73,13 +68,8 @@ def test_decisions_are_counted_by_outcome_and_layer(server: Server, tenant: str)
 def test_a_change_of_policies_shows(server: Server, tenant: str) -> None:
     before = scraped(server)
     policy = {"name": "No rivals", "category": "custom", "pattern": "rival", "action": "block"}
-    created = httpx2.post(
-        f"{server.http_url}/api/v1/static-policies",
-        json=policy,
-        headers={"X-Tenant-ID": tenant},
-        timeout=TIMEOUT_S,
-        trust_env=False,
-    )
+    with server.client(tenant) as client:
+        created = client.post("/api/v1/static-policies", json=policy)
     assert created.status_code == 201
     after = scraped(server)
     for name in (

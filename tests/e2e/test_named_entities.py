@@ -55,8 +55,7 @@ def bare_server(
 ) -> Iterator[servers.Server]:
     """A server without the extras."""
     directory = tmp_path_factory.mktemp("bare-server")
-    command = (*servers.COMMAND, "serve")
-    with servers.start(directory, command=command, PYTHONPATH=bare_python) as started:
+    with servers.start(directory, command=servers.SERVE, PYTHONPATH=bare_python) as started:
         yield started
 
 
@@ -145,8 +144,7 @@ class TestWithoutExtras:
             ("PDP_GLINER_MODEL_DIR", models[1], "gliner"),
         ):
             settings = {variable: str(directory), "PYTHONPATH": bare_python}
-            command = (*servers.COMMAND, "serve")
-            with servers.launch(tmp_path, command=command, **settings) as server:
+            with servers.launch(tmp_path, command=servers.SERVE, **settings) as server:
                 assert server.wait() == Exit.CONFIG
             assert f"install pdp[{extra}] or unset it" in "".join(server.lines)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx2
 import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
@@ -19,6 +18,8 @@ from tests.support import servers
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import httpx2
 
 CARD: Final = "4539578763621486"
 GROUPED: Final = "5425 2334 3010 9903"
@@ -125,7 +126,7 @@ def test_nothing_raw_reaches_a_disk_a_log_or_a_siem(tmp_path: Path, mode: str) -
     settings = {"PDP_AUDIT_MODE": mode, "SIEM_FILE_PATH": str(siem / "events.ndjson")}
     read: list[str] = []
     with servers.start(data, "--log-level", "debug", **settings) as server:
-        with httpx2.Client(base_url=server.http_url, timeout=servers.TIMEOUT_S) as client:
+        with server.client() as client:
             for level in LEVELS:
                 client.put(
                     "/v1/org/policy", json={"logging_level": level}, headers={"X-Tenant-ID": level}

@@ -19,7 +19,16 @@ from pdp._gen.pdp.v1 import decide_pb2, decide_pb2_grpc
 from pdp.cli.exit_codes import Exit
 from pdp.client.remote import RemoteClient, open_channel
 from tests.support.kubernetes import THREE_SERVICES
-from tests.support.servers import COMMAND, TIMEOUT_S, Server, environment, launch, run_pdp, start
+from tests.support.servers import (
+    COMMAND,
+    SERVE,
+    TIMEOUT_S,
+    Server,
+    environment,
+    launch,
+    run_pdp,
+    start,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,8 +93,8 @@ class TestStart:
 
     @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"])
     def test_http(self, server: Server, path: str) -> None:
-        """The HTTP address also serves pages that are not RPCs."""
-        assert httpx2.get(server.http_url + path, trust_env=False).status_code == 200
+        """What is not an RPC is there too."""
+        assert server.request("GET", path).status_code == 200
 
     def test_again(self, tmp_path: Path) -> None:
         """A second start uses the existing database, and installs nothing again."""
@@ -136,14 +145,16 @@ class TestStart:
     def test_order_of_settings(self, tmp_path: Path) -> None:
         """A flag overrides the environment, which overrides the file."""
         file = tmp_path / "pdp.toml"
+        records = tmp_path / "records.db"
         file.write_text(
-            f'data_dir = "{tmp_path}/file"\nhttp_listen = "127.0.0.1:0"\ndrain_s = 0.5\n'
+            f'data_dir = "{tmp_path}/file"\ndrain_s = 3\naudit_url = "sqlite:///{records}"\n'
         )
         flags = ("--config", str(file), "--data-dir", f"{tmp_path}/flag")
-        with start(tmp_path / "environment", *flags) as server:
+        with start(tmp_path / "environment", *flags, PDP_DRAIN_S="0.5") as server:
             assert server.database_url == f"sqlite:///{tmp_path}/flag/pdp.db"
             server.process.terminate()
             assert server.wait_for_event("draining")["seconds"] == 0.5
+        assert records.exists()
 
 
 class TestRefusal:
@@ -261,8 +272,8 @@ class TestRefusal:
         """The message has the address in use and the setting to change."""
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = f"127.0.0.1:{taken.getsockname()[1]}"
-            # Processes of the fork server do not show gRPC's log entries.
-            line = refused(tmp_path, command=(*COMMAND, "serve"), **{name: address})
+            # The fork server, which others are forked from, does not let gRPC log anything.
+            line = refused(tmp_path, command=SERVE, **{name: address})
         assert address in line
         assert name in line
 

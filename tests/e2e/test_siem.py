@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
-import httpx2
 import pytest
 
 from pdp._gen.pdp.v1 import siem_pb2 as pb
@@ -20,6 +19,8 @@ from tests.support.siem_product import PlannedResponse, Product, ReceivedRequest
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import httpx2
 
 CONNECTORS: Final = "/api/admin/siem/connectors"
 HEALTH: Final = "/api/admin/siem/health"
@@ -58,9 +59,7 @@ def server(splunk: Product, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def client(server: servers.Server) -> Iterator[httpx2.Client]:
-    with httpx2.Client(
-        base_url=server.http_url, timeout=servers.TIMEOUT_S, trust_env=False
-    ) as opened:
+    with server.client() as opened:
         yield opened
 
 
@@ -215,9 +214,7 @@ def test_alerts_are_tested_and_delivered(slack: tuple[Product, Path], tmp_path: 
     settings = {"SSL_CERT_FILE": str(ca_file), "PDP_ALERT_NETWORKS": "127.0.0.0/8,::1/128"}
     with (
         servers.start(tmp_path / "data", **settings) as server,
-        httpx2.Client(
-            base_url=server.http_url, timeout=servers.TIMEOUT_S, trust_env=False
-        ) as client,
+        server.client() as client,
     ):
         client.put("/v1/org/policy", json={"alert_rules": rules}).raise_for_status()
         answer = client.post("/v1/org/policy/alerts/test", json={})

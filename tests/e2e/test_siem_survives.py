@@ -49,7 +49,7 @@ def arrived(splunk: Product, class_uid: int = 6003) -> list[str]:
 def decide(url: str, count: int) -> list[str]:
     """Requests decisions until the server ends; returns the ids of those it answered."""
     answered = []
-    with httpx2.Client(base_url=url, timeout=servers.TIMEOUT_S, trust_env=False) as client:
+    with servers.http_client(url) as client:
         try:
             for _ in range(count):
                 answer = client.post("/v1/decide", json={"content": {"text": "hello"}})
@@ -60,7 +60,7 @@ def decide(url: str, count: int) -> list[str]:
 
 
 def record_all(url: str) -> None:
-    with httpx2.Client(base_url=url, timeout=servers.TIMEOUT_S, trust_env=False) as client:
+    with servers.http_client(url) as client:
         client.put("/v1/org/policy", json=FULL).raise_for_status()
 
 

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     import grpc
+    import httpx2
 
 
 ROOT = Path(__file__).parents[2]
@@ -300,7 +300,7 @@ def _held(sending: threading.Event) -> Iterator[pb.DecideStreamRequest]:
 
 
 def under_way(server: servers.Server) -> float:
-    """Returns the number of open texts on the server."""
-    page = httpx2.get(f"{server.http_url}/metrics", trust_env=False).text
+    """How many texts the server has under way."""
+    page = server.request("GET", "/metrics").text
     lines = [line for line in page.splitlines() if line.startswith("pdp_texts_under_way")]
     return float(lines[0].rpartition(" ")[2])

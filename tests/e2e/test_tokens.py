@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import httpx2
 import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2
@@ -32,7 +31,9 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[servers.Server]:
     """A server that accepts tokens signed with a key set."""
     folder = tmp_path_factory.mktemp("tokens")
-    with servers.start(folder, PDP_JWT_JWKS=str(keys), **SETTINGS) as started:
+    with servers.start(
+        folder, patch="short-polling", PDP_JWT_JWKS=str(keys), **SETTINGS
+    ) as started:
         yield started
 
 
@@ -41,14 +42,7 @@ def ask(
 ) -> tuple[int, str]:
     """Requests a decision over HTTP; returns the status and the reason."""
     more: dict[str, Any] = {"json": {}} if verb == "POST" else {}
-    answer = httpx2.request(
-        verb,
-        server.http_url + path,
-        headers={"Authorization": f"Bearer {bearer}"},
-        timeout=servers.TIMEOUT_S,
-        trust_env=False,
-        **more,
-    )
+    answer = server.request(verb, path, headers={"Authorization": f"Bearer {bearer}"}, **more)
     return answer.status_code, answer.json().get("error", {}).get("code", "OK")
 
 
@@ -97,10 +91,7 @@ def test_what_does_not_count(server: servers.Server, changes: dict[str, str]) ->
 def test_the_change_log_names_the_subject(server: servers.Server) -> None:
     """The change log shows the subject of the token."""
     editor = token(roles=["editor"], sub="grace@example.org")
-    headers = {"Authorization": f"Bearer {editor}"}
-    with httpx2.Client(
-        base_url=server.http_url, headers=headers, timeout=servers.TIMEOUT_S, trust_env=False
-    ) as client:
+    with server.client(Authorization=f"Bearer {editor}") as client:
         client.post("/policies/cust_1", json={"sensitive_fields": ["ssn"]})
         (version,) = client.get("/policies/cust_1/versions").json()["versions"]
     assert version["changed_by"] == "jwt:grace@example.org"

@@ -1,7 +1,7 @@
-"""A client disappears without closing its connection: the server closes it and frees its resources.
+"""Clients that vanish without closing their connections: the server closes them, and frees memory.
 
-A proxy stands between client and server. When it stops forwarding, neither side gets any signal, as
-after a power failure or behind a firewall that dropped the connection.
+A proxy stands between client and server. When it stops to forward, neither side hears of the other,
+as after a power cut or behind a firewall that has dropped the connection.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import grpc
-import httpx2
-import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import decide_pb2_grpc
@@ -24,14 +22,15 @@ from tests.support.servers import TIMEOUT_S, Server, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 class Proxy:
-    """Forwards bytes between one client and a server until `fall_silent` is called.
+    """Forwards bytes between one client and a server until `fall_silent`.
 
     Attributes:
-        address: the address that it listens on.
-        given_up: set when the server has closed its connection.
+        address: the address for the client.
+        closed_by_server: set when the server has closed its connection.
     """
 
     def __init__(self, server: str) -> None:
@@ -40,44 +39,36 @@ class Proxy:
         self._server = socket.create_connection((host, int(port)), TIMEOUT_S)
         self._server.settimeout(None)
         self._client = self._server
-        self._passes = True
+        self._forwards = True
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self.given_up = threading.Event()
+        self.closed_by_server = threading.Event()
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
         self._client, _ = self._listener.accept()
-        threading.Thread(target=self._upwards, daemon=True).start()
-        self._pass_on(self._server, self._client)
-        self.given_up.set()
+        upstream = threading.Thread(
+            target=self._forward, args=(self._client, self._server), daemon=True
+        )
+        upstream.start()
+        self._forward(self._server, self._client)
+        self.closed_by_server.set()
 
-    def _upwards(self) -> None:
-        self._pass_on(self._client, self._server)
-
-    def _pass_on(self, giver: socket.socket, taker: socket.socket) -> None:
+    def _forward(self, source: socket.socket, target: socket.socket) -> None:
         try:
-            while part := giver.recv(65536):
-                if self._passes:
-                    taker.sendall(part)
+            while part := source.recv(65536):
+                if self._forwards:
+                    target.sendall(part)
         except OSError:
-            pass  # reset, or closed by the test: the same as the end of the connection
+            pass  # reset, or closed by the test
 
     def fall_silent(self) -> None:
-        """Continues to receive from both sides, and forwards nothing."""
-        self._passes = False
+        """Accepts what either side sends, and forwards nothing."""
+        self._forwards = False
 
     def close(self) -> None:
-        """Closes all sockets."""
+        """Closes all connections."""
         for each in (self._listener, self._client, self._server):
             each.close()
-
-
-@pytest.fixture(scope="module")
-def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that checks its peers every other second."""
-    folder = tmp_path_factory.mktemp("vanished")
-    with start(folder, fault="short-timeouts") as server:
-        yield server
 
 
 @contextmanager
@@ -92,42 +83,41 @@ def proxied(server: Server) -> Iterator[tuple[Proxy, grpc.Channel]]:
         proxy.close()
 
 
-def under_way(server: Server) -> float:
-    """Returns the number of open texts in chunks."""
-    page = httpx2.get(f"{server.http_url}/metrics", trust_env=False).text
+def open_texts(server: Server) -> float:
+    """Returns how many texts in chunks are open."""
+    page = server.request("GET", "/metrics").text
     (line,) = (each for each in page.splitlines() if each.startswith("pdp_texts_under_way "))
     return float(line.split()[1])
 
 
-def test_a_peer_that_vanishes_with_a_stream_open(impatient: Server) -> None:
-    """The server ends the call and the open text."""
-    sent: SimpleQueue[pb.DecideStreamRequest] = SimpleQueue()
-    sent.put(pb.DecideStreamRequest(chunk=pb.StreamChunk(stream_id="t", text="hello ")))
-    with proxied(impatient) as (proxy, channel):
-        asked: Any = iter(sent.get, None)
-        answers = decide_pb2_grpc.DecideServiceStub(channel).DecideStream(asked)
+def test_the_server_closes_connections_of_vanished_grpc_clients(tmp_path: Path) -> None:
+    """It closes an idle connection, and one with a running call; the call and its text end."""
+    messages: SimpleQueue[pb.DecideStreamRequest] = SimpleQueue()
+    messages.put(pb.DecideStreamRequest(chunk=pb.StreamChunk(stream_id="t", text="hello ")))
+    with (
+        start(tmp_path, patch="short-timeouts") as server,
+        proxied(server) as (idle_proxy, idle_channel),
+        proxied(server) as (proxy, channel),
+    ):
+        decide = decide_pb2_grpc.DecideServiceStub(idle_channel).Decide
+        assert decide(pb.DecideRequest(), timeout=TIMEOUT_S).allowed
+        requests: Any = iter(messages.get, None)
+        answers = decide_pb2_grpc.DecideServiceStub(channel).DecideStream(requests)
         assert next(answers).release.stream_id == "t"
-        assert under_way(impatient) == 1
-        proxy.fall_silent()
-        assert proxy.given_up.wait(TIMEOUT_S)
+        assert open_texts(server) == 1
+        for each in (proxy, idle_proxy):
+            each.fall_silent()
+        for each in (proxy, idle_proxy):
+            assert each.closed_by_server.wait(TIMEOUT_S)
         deadline = time.monotonic() + TIMEOUT_S
-        while under_way(impatient):
+        while open_texts(server):
             assert time.monotonic() < deadline
         answers.cancel()
-        sent.put(pb.DecideStreamRequest())
+        messages.put(pb.DecideStreamRequest())
 
 
-def test_a_peer_that_vanishes_while_it_asks_nothing(impatient: Server) -> None:
-    """The server also closes an idle connection."""
-    with proxied(impatient) as (proxy, channel):
-        decide = decide_pb2_grpc.DecideServiceStub(channel).Decide
-        assert decide(pb.DecideRequest(), timeout=TIMEOUT_S).allowed
-        proxy.fall_silent()
-        assert proxy.given_up.wait(TIMEOUT_S)
-
-
-def test_a_peer_that_vanishes_over_http() -> None:
-    """The kernel checks the peer: HTTP/1.1 has no ping, and an idle tail sends nothing."""
+def test_the_kernel_probes_http_clients() -> None:
+    """HTTP/1.1 has no ping, and an idle stream of records sends nothing."""
     with _listen("127.0.0.1:0", shared=False) as listener:
         listener.setblocking(True)
         with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:

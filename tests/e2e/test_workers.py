@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pdp._gen.pdp.v1 import decide_pb2, static_policy_pb2
 from pdp.cli.exit_codes import Exit
 from pdp.client.remote import RemoteClient
-from tests.support.servers import TIMEOUT_S, Server, free_addresses, launch, start_workers
+from tests.support.servers import DRAIN_S, TIMEOUT_S, Server, free_addresses, launch, start_workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,8 +100,8 @@ def test_one_that_dies_is_replaced(tmp_path: Path, tenant: str) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_end(tmp_path: Path, number: signal.Signals) -> None:
-    """A signal to the parent ends all workers, then the parent."""
-    with start_workers(tmp_path) as server:
+    """A signal to the parent ends all workers, and the parent after them."""
+    with start_workers(tmp_path, PDP_DRAIN_S=DRAIN_S) as server:
         workers = workers_of(server)
         server.process.send_signal(number)
         assert server.wait() == Exit.OK
@@ -188,10 +188,14 @@ def test_metrics_are_of_all_workers(server: Server, tenant: str) -> None:
 
 
 def _served(server: Server) -> dict[str, float]:
-    """Returns how many calls each worker has served, from one scrape."""
-    page = httpx2.get(f"{server.http_url}/metrics", trust_env=False).text
-    families = {each.name: each for each in text_string_to_metric_families(page)}
-    up = {each.labels["worker"]: each.value for each in families["pdp_worker_up"].samples}
+    """Returns how many calls each worker has served, from the metrics of one of them."""
+    deadline = time.monotonic() + TIMEOUT_S
+    up = {"": 0.0}
+    while 0.0 in up.values():  # a busy worker did not respond within a second
+        assert time.monotonic() < deadline, up
+        page = server.request("GET", "/metrics").text
+        families = {each.name: each for each in text_string_to_metric_families(page)}
+        up = {each.labels["worker"]: each.value for each in families["pdp_worker_up"].samples}
     assert up == {str(number): 1.0 for number in range(WORKERS)}
     served = dict.fromkeys(up, 0.0)
     for sample in families["pdp_calls"].samples:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections import Counter
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 
-from tests.support.servers import TIMEOUT_S
+from tests.support.servers import TIMEOUT_S, http_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,20 +40,17 @@ class Tenant:
         url: the URL of the server.
         name: the tenant's name.
         written: the names of the policies whose creation was acknowledged.
+        revision: the revision of the last of them.
     """
 
     url: str
     name: str
     written: list[str] = field(default_factory=list)
+    revision: int = 0
 
-    def client(self, timeout_s: float = TIMEOUT_S) -> httpx2.Client:
-        """Returns a client with a new connection."""
-        return httpx2.Client(
-            base_url=self.url,
-            headers={"X-Tenant-ID": self.name},
-            timeout=timeout_s,
-            trust_env=False,
-        )
+    def client(self) -> httpx2.Client:
+        """Returns a client with a connection of its own."""
+        return http_client(self.url, self.name)
 
     def create(self, name: str, pattern: str = "rival") -> httpx2.Response:
         """Creates a policy that blocks; adds it to `written` if the server acknowledges it."""
@@ -61,6 +59,7 @@ class Tenant:
             answer = http.post(POLICIES, json=body)
         if answer.status_code == httpx2.codes.CREATED:
             self.written.append(name)
+            self.revision = int(answer.headers["x-pdp-revision"])
         return answer
 
     def decide(self, text: str = RIVAL, **fields: Any) -> dict[str, Any]:
@@ -88,8 +87,23 @@ def tenant_of(server: Server, name: str, *, blocks: bool = True) -> Tenant:
     tenant = Tenant(server.http_url, name)
     if blocks:
         assert tenant.create("No rivals").status_code == httpx2.codes.CREATED
+        _wait_for_revision(server, tenant.revision)
         assert tenant.decide()["outcome"] == "BLOCK"
     return tenant
+
+
+def _wait_for_revision(server: Server, revision: int) -> None:
+    """Waits until the revision is in force in all workers, which do not read it at once."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        page = server.request("GET", "/metrics").text
+        revisions = re.findall(r"^pdp_snapshot_revision(?:{.*})? (\S+)$", page, re.MULTILINE)
+        if len(revisions) == server.announcement["workers"] and all(
+            float(each) >= revision for each in revisions
+        ):
+            return
+        assert time.monotonic() < deadline, revisions
+        time.sleep(0.01)
 
 
 def still_blocks(tenant: Tenant) -> bool:

@@ -28,7 +28,7 @@ from pathlib import Path
 from pkgutil import walk_packages
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from tests.support.fault_injection import inject
+from tests.support.server_patches import apply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ class ForkedProcess:
         stdin: int = subprocess.DEVNULL,
         stdout: int | None = None,
         stderr: int | None = None,
-        fault: str = "",
+        patch: str = "",
     ) -> None:
         """Starts the process.
 
@@ -67,7 +67,7 @@ class ForkedProcess:
             stdin: a file descriptor; by default there is no input.
             stdout: a file descriptor; None for that of this process.
             stderr: as `stdout`, or `subprocess.PIPE`.
-            fault: one of `tests.support.fault_injection`; by default there is none.
+            patch: one of `tests.support.server_patches`; by default there is none.
         """
         self.returncode: int | None = None
         self.stderr: IO[bytes] | None = None
@@ -75,7 +75,7 @@ class ForkedProcess:
             "arguments": arguments,
             "env": dict(env),
             "cwd": str(cwd or os.getcwd()),
-            "fault": fault,
+            "patch": patch,
         }
         no_input = os.open(os.devnull, os.O_RDONLY)
         opened = [no_input]
@@ -233,8 +233,8 @@ def main(requests: socket.socket) -> None:
     requests.close()
     request = json.loads(raw)
     _become(request, files)
-    if request["fault"]:
-        inject(request["fault"])
+    if request["patch"]:
+        apply(request["patch"])
     import_module("pdp.__main__").main()
 
 

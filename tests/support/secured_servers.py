@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import httpx2
-
 from pdp.client.remote import RemoteClient
 from tests.support import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import httpx2
 
 KEYS = "/api/admin/api-keys"
 
@@ -62,9 +62,7 @@ class Locked:
             return answer.status_code, json.loads(answer.read())["error"]["code"]
 
     def __post_init__(self) -> None:
-        self._client = httpx2.Client(
-            base_url=self.server.http_url, timeout=servers.TIMEOUT_S, trust_env=False
-        )
+        self._client = self.server.client()
 
     def remote(self, key: str = "") -> RemoteClient:
         """Returns a gRPC client with the key."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,12 @@ TIMEOUT_S: Final = 60.0
 COMMAND: Final = (sys.executable, "-m", "pdp")
 """The command `pdp` in a new interpreter. Only tests of the start itself need it."""
 
+SERVE: Final = (*COMMAND, "serve")
+"""`pdp serve` in a new interpreter."""
+
+DRAIN_S: Final = "10"
+"""`PDP_DRAIN_S` for tests that end a server while calls run."""
+
 
 def environment(**settings: str) -> dict[str, str]:
     """Returns the environment of this process without its PDP settings, and with `settings`."""
@@ -38,6 +45,27 @@ def environment(**settings: str) -> dict[str, str]:
 
 class ServerEnded(AssertionError):
     """The server ended before it served."""
+
+
+_NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def http_client(url: str, tenant: str = "", **headers: str) -> httpx2.Client:
+    """Returns an HTTP client without TLS.
+
+    Args:
+        url: of the server.
+        tenant: the tenant of its calls; empty for the default tenant.
+        **headers: of its calls.
+    """
+    tenant_header = {"X-Tenant-ID": tenant} if tenant else {}
+    return httpx2.Client(
+        base_url=url,
+        headers={**tenant_header, **headers},
+        timeout=TIMEOUT_S,
+        trust_env=False,
+        verify=_NO_TLS,  # by default, each client loads the authorities, which takes 20 ms
+    )
 
 
 @dataclass
@@ -78,19 +106,19 @@ class Server:
         return str(self.announcement["database"])
 
     def client(self, tenant: str = "", **headers: str) -> httpx2.Client:
-        """Returns an HTTP client.
+        """Returns an HTTP client; see `http_client`."""
+        return http_client(self.http_url, tenant, **headers)
+
+    def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        """Sends an HTTP request on a new connection.
 
         Args:
-            tenant: the tenant of its calls; empty for the default tenant.
-            **headers: the headers of its calls.
+            method: the verb.
+            path: of the URL.
+            **options: of `httpx2.Client.request`.
         """
-        tenant_header = {"X-Tenant-ID": tenant} if tenant else {}
-        return httpx2.Client(
-            base_url=self.http_url,
-            headers={**tenant_header, **headers},
-            timeout=TIMEOUT_S,
-            trust_env=False,
-        )
+        with self.client() as client:
+            return client.request(method, path, **options)
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -148,7 +176,7 @@ def launch(
     data_dir: Path,
     *flags: str,
     command: Sequence[str] | None = None,
-    fault: str = "",
+    patch: str = "",
     **settings: str,
 ) -> Server:
     """Starts `pdp serve` in development mode, and does not wait until it serves.
@@ -158,7 +186,7 @@ def launch(
         *flags: the flags of the command.
         command: another command that serves, in a new interpreter. If `data_dir` has no database,
             it must install the policies that ship; by default, it gets a database with them.
-        fault: one of `tests.support.fault_injection`; by default there is none.
+        patch: one of `tests.support.server_patches`; by default there is none.
         **settings: environment variables. By default, the kernel chooses the ports, and the server
             does not wait for running calls when it ends.
     """
@@ -178,7 +206,7 @@ def launch(
     env = environment(**{**defaults, **settings})
     if command is None:
         arguments = ("serve", *flags)
-        return Server(ForkedProcess(arguments, env, stderr=subprocess.PIPE, fault=fault), data_dir)
+        return Server(ForkedProcess(arguments, env, stderr=subprocess.PIPE, patch=patch), data_dir)
     process = subprocess.Popen(
         [*command, *flags], env=env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
@@ -197,7 +225,7 @@ def start(
     data_dir: Path,
     *flags: str,
     command: Sequence[str] | None = None,
-    fault: str = "",
+    patch: str = "",
     **settings: str,
 ) -> Server:
     """Starts `pdp serve` and waits until it serves; see `launch`.
@@ -206,7 +234,7 @@ def start(
         ServerEnded: it ended before.
 
     """
-    server = launch(data_dir, *flags, command=command, fault=fault, **settings)
+    server = launch(data_dir, *flags, command=command, patch=patch, **settings)
     try:
         server.announcement = server.wait_for_event("serving")
     except BaseException:

@@ -109,7 +109,8 @@ def secured_server(folder: Path, *, mutual: bool = False) -> Iterator[Secured]:
     ca.signs("server").write(folder, "server")
     ca.signs("client").write(folder, "client")
     other.signs("stranger").write(folder, "stranger")
-    with start(folder / "data", **settings_of(folder, mutual=mutual)) as server:
+    settings = settings_of(folder, mutual=mutual)
+    with start(folder / "data", patch="short-polling", **settings) as server:
         yield Secured(server, folder, ca)
 
 

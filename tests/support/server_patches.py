@@ -1,14 +1,15 @@
-"""Faults that tests build into a server.
+"""Patches that tests apply to a server: faults, and shorter times.
 
     layer:NAME      a layer of that name that raises in each evaluation
     patterns        the result that RE2 gives when it runs out of memory, for texts with EXHAUST
-    short-timeouts  limits for slow and dead clients of about a second
     model           a model for named entities that never answers
+    short-timeouts  limits for slow and dead clients of about a second
+    short-polling   files of certificates and token keys are checked ten times a second
     clock           a wall clock that is off by the number of seconds in the file PDP_DATA_DIR/clock
 
-The product has no switches for these. `inject` replaces parts of it before the server starts; see
+The product has no switches for these. `apply` replaces parts of it before the server starts; see
 `tests.support.servers.launch`. Only the clock must be replaced before any module is imported, so
-`python fault_injection.py clock` runs a server in a new interpreter.
+`CLOCK_COMMAND` runs a server in a new interpreter.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 CLOCK_COMMAND: Final = (sys.executable, __file__, "clock")
-"""Starts a server with the fault `clock`."""
+"""Serves with the patch `clock`."""
 
 
 class Broken:
@@ -38,16 +39,18 @@ class Broken:
     admit = conclude = judge
 
 
-def inject(fault: str) -> None:
-    """Builds a fault into this process; the module's docstring lists the faults."""
-    if fault == "patterns":
+def apply(patch: str) -> None:
+    """Applies a patch to this process; see the module."""
+    if patch == "patterns":
         _exhaust_patterns()
-    elif fault == "short-timeouts":
-        _shorten_timeouts()
-    elif fault == "model":
+    elif patch == "model":
         _hang_model()
+    elif patch == "short-timeouts":
+        _shorten_timeouts()
+    elif patch == "short-polling":
+        _shorten_polling()
     else:
-        _break_layer(fault.removeprefix("layer:"))
+        _break_layer(patch.removeprefix("layer:"))
 
 
 def _break_layer(name: str) -> None:
@@ -83,6 +86,13 @@ def _shorten_timeouts() -> None:
     connection.REQUEST_TIMEOUT_S = connection.WRITE_TIMEOUT_S = 1.0  # type: ignore[misc]
     requests.BODY_TIMEOUT_S = 0.8  # type: ignore[misc]
     server._KEEP_ALIVE_S = 1
+
+
+def _shorten_polling() -> None:
+    from pdp.auth import key_source  # noqa: PLC0415 - as above
+    from pdp.transport import tls  # noqa: PLC0415 - as above
+
+    tls.POLL_INTERVAL_S = key_source.FILE_INTERVAL_S = 0.1  # type: ignore[misc]
 
 
 def _shift_clock() -> None:

@@ -67,6 +67,16 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    """Quotes a text with a line break other than a newline: YAML folds it in every other style."""
+    style = '"' if not _UNICODE_BREAKS.isdisjoint(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_UNICODE_BREAKS: Final = frozenset("\x85\u2028\u2029")
+_Dumper.add_representer(str, _represent_text)
+
+
 def dump(state: State, tenant_id: str, revision: int | None = None) -> str:
     """Returns the text of the file for a tenant's policies, without empty kinds."""
     policies = {

@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pdp.backup.archive import MAGIC, unpack
@@ -67,6 +67,8 @@ def test_any_pattern_compiles_or_is_refused(source: str) -> None:
 
 
 @given(name=st.text(min_size=1, max_size=30), pattern=st.lists(PARTS, max_size=9).map("".join))
+@example(name="0\x85", pattern="a")
+@example(name="a\u2028b\x85 c\u2029", pattern="a")
 def test_a_dumped_file_is_read_unchanged(name: str, pattern: str) -> None:
     body = {"id": "p", "name": name, "category": "custom", "pattern": pattern, "action": "log"}
     text = dump({STATIC: {"p": body}, CUSTOMER: {}}, "t", 7)

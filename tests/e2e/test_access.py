@@ -83,7 +83,7 @@ def over_grpc(channel: grpc.Channel, method: Method, key: str, tenant: str, want
         response_deserializer=method.response.FromString,
     )
     values = {"x-api-key": key, "x-tenant-id": tenant}
-    metadata = [(name, value) for name, value in values.items() if value]
+    metadata = tuple((name, value) for name, value in values.items() if value)
     timeout = WAIT_S if method.server_streaming and not wanted else TIMEOUT_S
     try:
         response: Any = call(method.request(), timeout=timeout, metadata=metadata)

@@ -1,6 +1,6 @@
-"""Every method, asked by every role for its own tenant, another's and none (docs/access.md).
+"""Each role calls each method for its own tenant, for another and for none (docs/access.md).
 
-The methods come from the contracts' descriptors, so one that is new is held to this, too.
+The methods come from the descriptors of the contracts, so the tests cover new methods too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pdp.client.remote import failure, open_channel
 from pdp.domain.access import ROLES
 from pdp.transport.http.binding import bindings
 from pdp.transport.methods import methods
-from tests.support.secured_servers import Locked, locked
+from tests.support.authenticated_servers import AuthenticatedServer, authenticated_server
 from tests.support.servers import TIMEOUT_S
 from tools import access_table
 
@@ -29,13 +29,13 @@ OTHER: Final = "other-tenant"
 ALL: Final = "*"
 
 WAIT_S: Final = 0.2
-"""How long a stream of answers that nothing is in is listened to."""
+"""How long to wait for the first response of a stream, which may never come."""
 
-KEPT_OUT: Final = {"UNAUTHENTICATED", "ACCESS_DENIED", "TENANT_MISMATCH"}
+REFUSALS: Final = {"UNAUTHENTICATED", "ACCESS_DENIED", "TENANT_MISMATCH"}
 
 
-def named(method: Method) -> str:
-    """Returns what a test of a method is called."""
+def name_of(method: Method) -> str:
+    """Returns the id of a test of a method."""
     return method.name
 
 
@@ -49,14 +49,21 @@ ROUTES: Final = [
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuthenticatedServer]:
     """A server that requires credentials."""
-    with locked(tmp_path_factory.mktemp("access")) as opened:
+    with authenticated_server(tmp_path_factory.mktemp("access")) as opened:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def channel(server: AuthenticatedServer) -> Iterator[grpc.Channel]:
+    """A gRPC channel to the server."""
+    with open_channel(server.server.grpc_address) as channel:
+        yield channel
+
+
 def expected(method: Method, role: str, bound_to: str, tenant: str) -> str:
-    """Returns the reason that a call is refused for; empty where it is let in."""
+    """Returns the reason code if the call must be refused; empty if it must be accepted."""
     if not access_table.may_call(role, method):
         return "ACCESS_DENIED"
     if method.scope == "platform" and bound_to != ALL:
@@ -64,63 +71,70 @@ def expected(method: Method, role: str, bound_to: str, tenant: str) -> str:
     return "TENANT_MISMATCH" if tenant == OTHER and bound_to != ALL else ""
 
 
-def over_grpc(server: Locked, method: Method, key: str, tenant: str, wanted: str) -> str:
-    """Returns the reason that an empty message is refused for; `OK` where it is not.
+def over_grpc(channel: grpc.Channel, method: Method, key: str, tenant: str, wanted: str) -> str:
+    """Returns the reason code if an empty message is refused; `OK` if it is accepted.
 
-    One that is let in to a stream of answers may wait for them as long as it likes.
+    A stream of responses that was accepted may send nothing; then this function stops waiting.
     """
-    credential = (("x-api-key", key),) if key else ()
-    with open_channel(server.server.grpc_address) as channel:
-        connect = channel.unary_stream if method.server_streaming else channel.unary_unary
-        call = connect(
-            method.path,
-            request_serializer=method.request.SerializeToString,
-            response_deserializer=method.response.FromString,
-        )
-        metadata = (*credential, *((("x-tenant-id", tenant),) if tenant else ()))
-        timeout = WAIT_S if method.server_streaming and not wanted else TIMEOUT_S
-        try:
-            answer: Any = call(method.request(), timeout=timeout, metadata=metadata)
-            if method.server_streaming:
-                next(answer, None)
-        except grpc.RpcError as error:
-            return failure(error, "").code
+    connect = channel.unary_stream if method.server_streaming else channel.unary_unary
+    call = connect(
+        method.path,
+        request_serializer=method.request.SerializeToString,
+        response_deserializer=method.response.FromString,
+    )
+    values = {"x-api-key": key, "x-tenant-id": tenant}
+    metadata = tuple((name, value) for name, value in values.items() if value)
+    timeout = WAIT_S if method.server_streaming and not wanted else TIMEOUT_S
+    try:
+        response: Any = call(method.request(), timeout=timeout, metadata=metadata)
+        if method.server_streaming:
+            next(response, None)
+    except grpc.RpcError as error:
+        return failure(error, "").code
     return "OK"
 
 
-def over_http(server: Locked, binding: Binding, key: str, tenant: str) -> tuple[int, str]:
-    """Returns status and reason of a request with an empty body, and ids that do not exist."""
+def over_http(
+    server: AuthenticatedServer, binding: Binding, key: str, tenant: str
+) -> tuple[int, str]:
+    """Returns the status and reason code of a request with an empty body and unknown ids."""
     path = binding.template
     for variable in binding.path:
         path = path.replace(f"{{{variable.name}}}", "x")
     body: dict[str, Any] = {"json": {}} if binding.body else {}
     if binding.method.server_streaming:
-        return server.begin(binding.http_method, path, key, tenant)
-    answer = server.ask(binding.http_method, path, key, tenant, **body)
+        return server.start_stream(binding.http_method, path, key, tenant)
+    answer = server.request(binding.http_method, path, key, tenant, **body)
     if answer.is_success:
         return answer.status_code, "OK"
     assert answer.headers["x-request-id"]
     return answer.status_code, answer.json()["error"]["code"]
 
 
-@pytest.mark.parametrize("method", [each for each in METHODS if not each.bidirectional], ids=named)
-def test_grpc(server: Locked, method: Method) -> None:
-    """Over gRPC, each is let in, or kept out for the right reason, before its message counts."""
-    assert over_grpc(server, method, "", OWN, "UNAUTHENTICATED") == "UNAUTHENTICATED"
+@pytest.mark.parametrize(
+    "method", [each for each in METHODS if not each.bidirectional], ids=name_of
+)
+def test_grpc_calls_need_the_right_role_and_tenant(
+    server: AuthenticatedServer, channel: grpc.Channel, method: Method
+) -> None:
+    """Over gRPC, access is checked before the message, and refused for the right reason."""
+    assert over_grpc(channel, method, "", OWN, "UNAUTHENTICATED") == "UNAUTHENTICATED"
     for role in ROLES:
         for bound_to in (OWN, ALL):
             key = server.key(role, bound_to)
             for tenant in (OWN, OTHER, ""):
                 wanted = expected(method, role, bound_to, tenant)
-                found = over_grpc(server, method, key, tenant, wanted)
-                assert found == wanted if wanted else found not in KEPT_OUT, (
+                found = over_grpc(channel, method, key, tenant, wanted)
+                assert found == wanted if wanted else found not in REFUSALS, (
                     role, bound_to, tenant, found,
                 )  # fmt: skip
 
 
 @pytest.mark.parametrize(("method", "binding"), ROUTES)
-def test_http(server: Locked, method: Method, binding: Binding) -> None:
-    """Over HTTP, the same: 401 without a credential, 403 beyond its role and its tenants."""
+def test_http_requests_need_the_right_role_and_tenant(
+    server: AuthenticatedServer, method: Method, binding: Binding
+) -> None:
+    """Over HTTP, the same: 401 without a credential, 403 for another role or tenant."""
     assert over_http(server, binding, "", OWN) == (401, "UNAUTHENTICATED")
     for role in ROLES:
         for bound_to in (OWN, ALL):
@@ -131,27 +145,28 @@ def test_http(server: Locked, method: Method, binding: Binding) -> None:
                 if wanted:
                     assert found == (403, wanted), (role, bound_to, tenant)
                 else:
-                    assert found[1] not in KEPT_OUT, (role, bound_to, tenant)
+                    assert found[1] not in REFUSALS, (role, bound_to, tenant)
                     assert found[0] < 500, found
 
 
-@pytest.mark.parametrize("method", [each for each in METHODS if each.bidirectional], ids=named)
-def test_streams(server: Locked, method: Method) -> None:
-    """A stream is refused with its first message."""
+@pytest.mark.parametrize("method", [each for each in METHODS if each.bidirectional], ids=name_of)
+def test_a_stream_is_refused_with_its_first_message(
+    server: AuthenticatedServer, channel: grpc.Channel, method: Method
+) -> None:
+    """A stream of requests is refused with its first message."""
 
     def ask(key: str) -> str:
         credential = (("x-api-key", key),) if key else ()
-        with open_channel(server.server.grpc_address) as channel:
-            call = channel.stream_stream(
-                method.path,
-                request_serializer=method.request.SerializeToString,
-                response_deserializer=method.response.FromString,
-            )
-            answers = call(iter([method.request()]), metadata=credential, timeout=TIMEOUT_S)
-            try:
-                next(answers)
-            except Exception as error:
-                return failure(error, "").code
+        call = channel.stream_stream(
+            method.path,
+            request_serializer=method.request.SerializeToString,
+            response_deserializer=method.response.FromString,
+        )
+        answers = call(iter([method.request()]), metadata=credential, timeout=TIMEOUT_S)
+        try:
+            next(answers)
+        except Exception as error:
+            return failure(error, "").code
         return "OK"
 
     assert ask("") == "UNAUTHENTICATED"
@@ -160,53 +175,54 @@ def test_streams(server: Locked, method: Method) -> None:
         assert found == (expected(method, role, OWN, OWN) or "OK"), role
 
 
-def test_a_key_for_several_tenants_has_to_say_for_which(server: Locked) -> None:
-    """Nobody guesses whose policies are meant."""
+def test_a_key_for_several_tenants_must_name_one(server: AuthenticatedServer) -> None:
+    """The server does not guess the tenant."""
     key = server.key("admin", OWN, "a-third")
-    answer = server.ask("GET", "/v1/org/policy", key)
+    answer = server.request("GET", "/v1/org/policy", key)
     assert answer.status_code == 422
     assert answer.json()["error"]["code"] == "INVALID_ARGUMENT"
-    assert server.ask("GET", "/v1/org/policy", key, "a-third").status_code == 200
-    assert server.ask("GET", "/v1/org/policy", key, OTHER).status_code == 403
+    assert server.request("GET", "/v1/org/policy", key, "a-third").status_code == 200
+    assert server.request("GET", "/v1/org/policy", key, OTHER).status_code == 403
 
 
 @pytest.mark.parametrize(
     "path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/docs.js", "/"]
 )
-def test_what_needs_no_credential(server: Locked, path: str) -> None:
-    """Health, metrics and the description of the API are no one's own."""
-    assert server.ask("GET", path).status_code == 200
+def test_public_pages_need_no_credential(server: AuthenticatedServer, path: str) -> None:
+    """Health, metrics and the description of the API are public."""
+    assert server.request("GET", path).status_code == 200
 
 
-def test_grpc_health_and_reflection_need_no_credential(server: Locked) -> None:
-    """Load balancers and tools ask for them before they have any."""
+def test_grpc_health_and_reflection_need_no_credential(channel: grpc.Channel) -> None:
+    """Load balancers and tools call them without a credential."""
     from grpc_health.v1 import health_pb2  # noqa: PLC0415 - for this test
     from grpc_reflection.v1alpha import reflection_pb2  # noqa: PLC0415 - as above
 
-    with open_channel(server.server.grpc_address) as channel:
-        check = channel.unary_unary(
-            "/grpc.health.v1.Health/Check",
-            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-            response_deserializer=health_pb2.HealthCheckResponse.FromString,
-        )
-        assert check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S).status == 1
-        reflect = channel.stream_stream(
-            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
-            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
-        )
-        asked = reflection_pb2.ServerReflectionRequest(list_services="")
-        listed = next(reflect(iter([asked]), timeout=TIMEOUT_S))
-        assert len(listed.list_services_response.service) > 2
+    check = channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
+    assert check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S).status == 1
+    reflect = channel.stream_stream(
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    services = next(reflect(iter([request]), timeout=TIMEOUT_S)).list_services_response.service
+    assert len(services) > 2
 
 
-def test_a_stranger_is_refused_before_the_message_is_read(server: Locked) -> None:
-    """What has not been let in is not parsed: there is nothing to learn from how it fails."""
-    answer = server.ask("POST", "/v1/decide", content=b"{ no json", headers={"content-type": "x"})
+def test_an_unauthenticated_message_is_not_parsed(server: AuthenticatedServer) -> None:
+    """An unauthenticated message is not parsed, so that parser errors reveal nothing."""
+    answer = server.request(
+        "POST", "/v1/decide", content=b"{ no json", headers={"content-type": "x"}
+    )
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-def test_the_table_is_current() -> None:
-    """`docs/access.md` says who may call what, as the contracts do."""
+def test_the_table_in_the_docs_is_current() -> None:
+    """`docs/access.md` has the same table of access as the contracts."""
     assert access_table.in_page() == access_table.table(), "run python -m tools.access_table"

@@ -1,7 +1,7 @@
-"""Nothing of one tenant is read or changed by another, by guessing its ids too (docs/access.md).
+"""A tenant cannot read or change another tenant's data, even with its ids (docs/access.md).
 
-The first tenant makes one of everything that the API's own examples show how to make. The second,
-an admin of itself alone, then asks every route with every id that the first has seen.
+The first tenant creates one entity of each kind, as the API's examples show. The second, which is
+an admin of itself only, then calls every route with every id of the first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pytest
 from pdp.client.remote import failure, open_channel
 from pdp.transport.http.binding import bindings
 from pdp.transport.methods import methods
-from tests.support.secured_servers import Locked, locked
+from tests.support.authenticated_servers import AuthenticatedServer, authenticated_server
 from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 FIRST, SECOND = "first-tenant", "second-tenant"
 MARK: Final = "ofthefirsttenantalone"
-"""Stands in every name and description of the first tenant's things."""
+"""A part of every name and description of the first tenant's entities."""
 
 EXAMPLES: Final[dict[str, Any]] = json.loads(
     (resources.files("tools.openapi") / "examples.json").read_text(encoding="utf-8")
@@ -49,11 +49,11 @@ BODIES: Final[dict[str, Any]] = {
     "ReplaceOrgPolicyChain": {"packs": []},
     "ReplaceUserPolicyChain": {"packs": []},
 }
-"""What is sent; examples that name ids of their own are replaced."""
+"""The request bodies by method; examples with ids are replaced."""
 
 ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[a-z]{2,8}_[0-9a-f]{8,}")
 NOW: Final = re.compile(r'"(exported_at|(window_)?(start|end|resets_at))":"[^"]*"')
-"""What an answer says of when it was asked for."""
+"""The fields of a response that depend on the time of the request."""
 
 ROUTES: Final[list[tuple[Method, Binding]]] = [
     (method, binding)
@@ -64,14 +64,14 @@ ROUTES: Final[list[tuple[Method, Binding]]] = [
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuthenticatedServer]:
     """A server that requires credentials."""
-    with locked(tmp_path_factory.mktemp("isolation")) as opened:
+    with authenticated_server(tmp_path_factory.mktemp("isolation")) as opened:
         yield opened
 
 
 def marked(value: Any) -> Any:
-    """Returns an example with the mark in its names and descriptions."""
+    """Returns an example with `MARK` in its names and descriptions."""
     if isinstance(value, list):
         return [marked(each) for each in value]
     if not isinstance(value, dict):
@@ -85,7 +85,7 @@ def marked(value: Any) -> Any:
 
 
 def ids_in(value: Any) -> Iterator[str]:
-    """Yields every text in an answer that is an id."""
+    """Yields every id in a response."""
     if isinstance(value, dict):
         for each in value.values():
             yield from ids_in(each)
@@ -99,40 +99,40 @@ def ids_in(value: Any) -> Iterator[str]:
 class Tenant:
     """An admin of one tenant."""
 
-    def __init__(self, server: Locked, name: str) -> None:
+    def __init__(self, server: AuthenticatedServer, name: str) -> None:
         self._server = server
         self._key = server.key("admin", name)
 
-    def ask(self, binding: Binding, values: tuple[str, ...], body: Any) -> Any:
-        """Asks a route; returns the answer."""
+    def request(self, binding: Binding, values: tuple[str, ...], body: Any) -> Any:
+        """Calls a route; returns the response."""
         path = binding.template
         for variable, value in zip(binding.path, values, strict=True):
             path = path.replace(f"{{{variable.name}}}", quote(value, safe=""))
         more = {"json": body} if binding.body else {}
-        return self._server.ask(binding.http_method, path, self._key, **more)
+        return self._server.request(binding.http_method, path, self._key, **more)
 
-    def sees(self, ids: list[str]) -> dict[str, str]:
-        """Returns all that can be read: every GET, with every id."""
-        seen: dict[str, str] = {}
+    def read_all(self, ids: list[str]) -> dict[str, str]:
+        """Returns all that the tenant can read: every GET route with every id."""
+        texts: dict[str, str] = {}
         for method, binding in ROUTES:
             if binding.http_method != "GET" or len(binding.path) > 1:
                 continue
             for values in product(ids, repeat=len(binding.path)):
-                answer = self.ask(binding, values, None)
+                answer = self.request(binding, values, None)
                 if answer.is_success:
-                    seen[f"{method.name} {values}"] = NOW.sub("", answer.text)
-        return seen
+                    texts[f"{method.name} {values}"] = NOW.sub("", answer.text)
+        return texts
 
 
-def furnish(tenant: Tenant) -> list[str]:
-    """Makes one of everything, and what belongs to it; returns the ids of what was made."""
+def create_all(tenant: Tenant) -> list[str]:
+    """Creates one entity of each kind, and those that belong to it; returns their ids."""
     ids: list[str] = []
     for depth in range(2):
         for method, binding in ROUTES:
             if not method.writes or binding.http_method == "DELETE" or len(binding.path) != depth:
                 continue
             for values in product(ids[:], repeat=depth):
-                answer = tenant.ask(binding, values, marked(BODIES.get(method.name, {})))
+                answer = tenant.request(binding, values, marked(BODIES.get(method.name, {})))
                 assert answer.status_code < 500, (method.name, answer.text)
                 if method.name.startswith("Create") and not depth:
                     assert answer.is_success, (method.name, answer.text)
@@ -141,52 +141,54 @@ def furnish(tenant: Tenant) -> list[str]:
     return ids
 
 
-def test_ids_of_another_tenant_lead_nowhere(server: Locked) -> None:
-    """What the first tenant has stays unseen and as it was, whatever the second asks for."""
+def test_ids_of_another_tenant_give_no_access(server: AuthenticatedServer) -> None:
+    """Another tenant's calls with these ids neither show nor change the entities."""
     first, second = Tenant(server, FIRST), Tenant(server, SECOND)
-    ids = furnish(first)
+    ids = create_all(first)
     assert len(ids) >= 8, ids
-    before = first.sees(ids)
+    before = first.read_all(ids)
     assert any(MARK in text for text in before.values())
     assert sum(MARK in text for text in before.values()) >= 8
     found = []
     for method, binding in ROUTES:
         body = BODIES.get(method.name, {})
         for values in product(ids, repeat=len(binding.path)):
-            answer = second.ask(binding, values, body)
+            answer = second.request(binding, values, body)
             if MARK in answer.text or answer.status_code >= 500:
                 found.append((method.name, values, answer.status_code, answer.text[:300]))
     assert found == []
-    after = first.sees(ids)
+    after = first.read_all(ids)
     assert after == before
-    for text in second.sees(ids).values():
+    for text in second.read_all(ids).values():
         assert MARK not in text
 
 
-def test_a_nested_tenant_is_held_to_the_same(server: Locked) -> None:
-    """A tenant that is named deep in a message, or in each item, opens nothing."""
+def test_a_tenant_id_inside_a_message_gives_no_access(server: AuthenticatedServer) -> None:
+    """A tenant id inside a message, or in an item of a batch, gives no access."""
     key = server.key("admin", FIRST)
-    single = server.ask("POST", "/v1/simulate", key, json={"request": {"tenant_id": SECOND}})
+    single = server.request("POST", "/v1/simulate", key, json={"request": {"tenant_id": SECOND}})
     assert single.json()["error"]["code"] == "TENANT_MISMATCH"
-    batch = server.ask("POST", "/v1/decide/batch", key, json={"requests": [{"tenant_id": SECOND}]})
+    batch = server.request(
+        "POST", "/v1/decide/batch", key, json={"requests": [{"tenant_id": SECOND}]}
+    )
     (item,) = batch.json()["responses"]
     assert item["reason_code"] == "TENANT_MISMATCH"
     assert item["allowed"] is False
 
 
-def test_keys_beyond_reach_do_not_exist(server: Locked) -> None:
-    """An admin of one tenant neither sees nor touches keys that act for others, too."""
+def test_keys_of_other_tenants_are_not_found(server: AuthenticatedServer) -> None:
+    """An admin of one tenant cannot see or change keys that also act for other tenants."""
     own = server.new_key("pep", FIRST)["api_key"]["id"]
     shared = server.new_key("pep", FIRST, SECOND)["api_key"]["id"]
     everywhere = server.new_key("pep", "*")["api_key"]["id"]
     admin = server.key("admin", FIRST)
-    listed = {each["id"] for each in server.ask("GET", "/api/admin/api-keys", admin).json()}
+    listed = {each["id"] for each in server.request("GET", "/api/admin/api-keys", admin).json()}
     assert own in listed
     assert not {shared, everywhere} & listed
     for key_id in (shared, everywhere):
         for verb, path in (("GET", ""), ("DELETE", ""), ("POST", "/rotate")):
             body: dict[str, Any] = {"json": {}} if verb == "POST" else {}
-            answer = server.ask(verb, f"/api/admin/api-keys/{key_id}{path}", admin, **body)
+            answer = server.request(verb, f"/api/admin/api-keys/{key_id}{path}", admin, **body)
             assert (answer.status_code, answer.json()["error"]["code"]) == (404, "KEY_NOT_FOUND")
 
 
@@ -194,38 +196,40 @@ def test_keys_beyond_reach_do_not_exist(server: Locked) -> None:
     ("tenants", "code"),
     [(["*"], "ACCESS_DENIED"), ([SECOND], "TENANT_MISMATCH"), ([FIRST, SECOND], "TENANT_MISMATCH")],
 )
-def test_nobody_gives_more_than_they_have(server: Locked, tenants: list[str], code: str) -> None:
-    """An admin of one tenant makes keys for that alone."""
+def test_an_admin_cannot_create_keys_for_other_tenants(
+    server: AuthenticatedServer, tenants: list[str], code: str
+) -> None:
+    """An admin of one tenant can create keys only for that tenant."""
     body = {"name": "more", "role": "pep", "tenants": tenants}
-    answer = server.ask("POST", "/api/admin/api-keys", server.key("admin", FIRST), json=body)
+    answer = server.request("POST", "/api/admin/api-keys", server.key("admin", FIRST), json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, code)
 
 
-def test_webhooks_are_for_admins_eyes(server: Locked) -> None:
-    """Who has a webhook's address can post to it."""
+def test_only_admins_see_webhook_urls(server: AuthenticatedServer) -> None:
+    """Only admins see the URL of a webhook, because anyone with the URL can post to it."""
     rule = {"name": "n", "condition": {}, "notify": {"slack_webhook_url": "https://h.test/s3cret"}}
     path = "/v1/org/policy"
-    put = server.ask("PUT", path, server.key("editor", FIRST), json={"alert_rules": [rule]})
+    put = server.request("PUT", path, server.key("editor", FIRST), json={"alert_rules": [rule]})
     assert put.status_code == 200
-    assert "s3cret" in server.ask("GET", path, server.key("admin", FIRST)).text
+    assert "s3cret" in server.request("GET", path, server.key("admin", FIRST)).text
     for role in ("editor", "auditor"):
-        shown = server.ask("GET", path, server.key(role, FIRST))
+        shown = server.request("GET", path, server.key(role, FIRST))
         assert "s3cret" not in shown.text
         rules = shown.json()["alert_rules"]
         assert rules[0]["notify"]["slack_webhook_url"] == "https://h.test/…"
-        back = server.ask("PUT", path, server.key("editor", FIRST), json={"alert_rules": rules})
+        back = server.request("PUT", path, server.key("editor", FIRST), json={"alert_rules": rules})
         assert back.status_code == 422
 
 
-def twice(server: Locked, transport: str, given: list[tuple[str, str]]) -> str:
-    """Returns why a Decide with these headers or metadata is refused; `OK` where it is not."""
+def decide_with(server: AuthenticatedServer, transport: str, headers: list[tuple[str, str]]) -> str:
+    """Returns the reason code of a Decide with these headers or metadata; `OK` if accepted."""
     if transport == "http":
-        answer = server.server.request("POST", "/v1/decide", json={}, headers=given)
+        answer = server.server.request("POST", "/v1/decide", json={}, headers=headers)
         return "OK" if answer.is_success else str(answer.json()["error"]["code"])
     with open_channel(server.server.grpc_address) as channel:
         decide: Any = channel.unary_unary("/pdp.v1.DecideService/Decide")
         try:
-            decide(b"", metadata=given, timeout=TIMEOUT_S)
+            decide(b"", metadata=headers, timeout=TIMEOUT_S)
         except grpc.RpcError as error:
             return failure(error, "").code
     return "OK"
@@ -233,26 +237,26 @@ def twice(server: Locked, transport: str, given: list[tuple[str, str]]) -> str:
 
 @pytest.mark.parametrize("transport", ["grpc", "http"])
 @pytest.mark.parametrize("tenants", [(FIRST, SECOND), (SECOND, FIRST), ("third", FIRST)])
-def test_of_two_tenants_in_the_headers_neither_is_taken(
-    server: Locked, transport: str, tenants: tuple[str, str]
+def test_two_tenant_headers_are_refused(
+    server: AuthenticatedServer, transport: str, tenants: tuple[str, str]
 ) -> None:
-    """A proxy may have added the one and its client the other: neither counts for being last."""
+    """A proxy may have added one and its client the other, so the order must not decide."""
     key = ("x-api-key", server.key("pep", FIRST, SECOND))
-    named = [("x-tenant-id", tenant) for tenant in tenants]
-    assert twice(server, transport, [key, *named]) == "INVALID_ARGUMENT"
-    assert twice(server, transport, [key, named[1]]) == "OK"
+    headers = [("x-tenant-id", tenant) for tenant in tenants]
+    assert decide_with(server, transport, [key, *headers]) == "INVALID_ARGUMENT"
+    assert decide_with(server, transport, [key, headers[1]]) == "OK"
 
 
 @pytest.mark.parametrize("transport", ["grpc", "http"])
 @pytest.mark.parametrize("name", ["x-api-key", "authorization"])
 @pytest.mark.parametrize("last", [True, False], ids=["last", "first"])
-def test_of_two_credentials_neither_counts(
-    server: Locked, transport: str, name: str, last: bool
+def test_two_credentials_are_refused(
+    server: AuthenticatedServer, transport: str, name: str, last: bool
 ) -> None:
-    """They may be two people's, and what checked the one may not have looked at the other."""
+    """They may belong to two callers, and a proxy may have checked only one of them."""
     scheme = "Bearer " if name == "authorization" else ""
     good = (name, scheme + server.key("pep", FIRST))
     bad = (name, scheme + "aa_live_none")
-    given = [bad, good] if last else [good, bad]
-    assert twice(server, transport, given) == "UNAUTHENTICATED"
-    assert twice(server, transport, [good]) == "OK"
+    headers = [bad, good] if last else [good, bad]
+    assert decide_with(server, transport, headers) == "UNAUTHENTICATED"
+    assert decide_with(server, transport, [good]) == "OK"

@@ -15,7 +15,7 @@ from pdp._gen.pdp.v1 import decide_pb2
 from pdp.cli.exit_codes import Exit
 from pdp.client import CallFailed
 from tests.support import servers
-from tests.support.secured_servers import KEYS, Locked, locked
+from tests.support.authenticated_servers import KEYS, AuthenticatedServer, authenticated_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,15 +25,15 @@ ROOT: Final = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuthenticatedServer]:
     """A server that requires credentials."""
-    with locked(tmp_path_factory.mktemp("keys")) as opened:
+    with authenticated_server(tmp_path_factory.mktemp("keys")) as opened:
         yield opened
 
 
-def counts(server: Locked, key: str) -> bool:
+def counts(server: AuthenticatedServer, key: str) -> bool:
     """Returns whether the server accepts the key; both transports must agree."""
-    over_http = server.ask("POST", DECIDE, key, json={})
+    over_http = server.request("POST", DECIDE, key, json={})
     with server.remote(key) as remote:
         try:
             remote.call("Decide", decide_pb2.DecideRequest())
@@ -45,47 +45,47 @@ def counts(server: Locked, key: str) -> bool:
     return over_grpc == "OK"
 
 
-def test_a_new_key_counts_at_once_until_it_is_revoked(server: Locked) -> None:
+def test_a_new_key_counts_at_once_until_it_is_revoked(server: AuthenticatedServer) -> None:
     """A key works as soon as it is created, and stops as soon as the revocation is answered."""
     made = server.new_key("pep", "acme")
     key, path = made["key"], f"{KEYS}/{made['api_key']['id']}"
     assert counts(server, key)
-    assert server.ask("DELETE", path, server.admin).status_code == 204
+    assert server.request("DELETE", path, server.admin).status_code == 204
     assert not counts(server, key)
-    assert server.ask("GET", path, server.admin).status_code == 404
-    assert server.ask("DELETE", path, server.admin).status_code == 404
+    assert server.request("GET", path, server.admin).status_code == 404
+    assert server.request("DELETE", path, server.admin).status_code == 404
 
 
-def test_a_rotated_key_counts_beside_the_new_one(server: Locked) -> None:
+def test_a_rotated_key_counts_beside_the_new_one(server: AuthenticatedServer) -> None:
     """The old secret works during the overlap; without an overlap it stops at once."""
     made = server.new_key("pep", "acme")
     path = f"{KEYS}/{made['api_key']['id']}/rotate"
-    second = server.ask("POST", path, server.admin, json={"overlap_s": 600}).json()
+    second = server.request("POST", path, server.admin, json={"overlap_s": 600}).json()
     assert counts(server, made["key"])
     assert counts(server, second["key"])
     expiries = [each["expires_at"] for each in second["api_key"]["secrets"]]
     assert expiries[0] is not None
     assert expiries[1] is None
-    third = server.ask("POST", path, server.admin, json={"overlap_s": 0}).json()
+    third = server.request("POST", path, server.admin, json={"overlap_s": 0}).json()
     assert not counts(server, made["key"])
     assert not counts(server, second["key"])
     assert counts(server, third["key"])
     assert len(third["api_key"]["secrets"]) == 1
 
 
-def test_only_so_many_secrets_at_once(server: Locked) -> None:
+def test_only_so_many_secrets_at_once(server: AuthenticatedServer) -> None:
     """A key has a limited number of secrets, so a rotation can be refused."""
     path = f"{KEYS}/{server.new_key('pep', 'acme')['api_key']['id']}/rotate"
-    answers = [server.ask("POST", path, server.admin, json={}) for _ in range(6)]
+    answers = [server.request("POST", path, server.admin, json={}) for _ in range(6)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 400, 400]
 
 
-def test_a_key_is_shown_once_and_kept_nowhere(server: Locked) -> None:
+def test_a_key_is_shown_once_and_kept_nowhere(server: AuthenticatedServer) -> None:
     """No list, audit trail, database or log contains the secret of a key."""
     made = server.new_key("auditor", "acme")
     secret = made["key"].rpartition("_")[2]
     shown = [
-        server.ask("GET", path, server.admin).text
+        server.request("GET", path, server.admin).text
         for path in (KEYS, f"{KEYS}/{made['api_key']['id']}", "/api/admin/audit/platform-changes")
     ]
     assert made["api_key"]["id"] in shown[2]
@@ -114,30 +114,32 @@ def test_a_key_is_shown_once_and_kept_nowhere(server: Locked) -> None:
         ({"expires_at": "9999-01-01T00:00:00Z"}, "expires_at"),
     ],
 )
-def test_what_cannot_be_a_key(server: Locked, fields: dict[str, Any], at_fault: str) -> None:
+def test_what_cannot_be_a_key(
+    server: AuthenticatedServer, fields: dict[str, Any], at_fault: str
+) -> None:
     """The error names the invalid field."""
     body = {"name": "n", "role": "pep", "tenants": ["acme"], **fields}
-    answer = server.ask("POST", KEYS, server.admin, json=body)
+    answer = server.request("POST", KEYS, server.admin, json=body)
     assert answer.status_code == 400
     assert [each["field"] for each in answer.json()["error"]["details"]] == [at_fault]
 
 
-def test_the_change_log_says_who_it_was(server: Locked) -> None:
+def test_the_change_log_says_who_it_was(server: AuthenticatedServer) -> None:
     """The change log shows the id of the key that the call used."""
     made = server.new_key("editor", "acme")
     body = {"sensitive_fields": ["ssn"]}
-    server.ask("POST", "/policies/cust_1", made["key"], json=body)
-    versions = server.ask("GET", "/policies/cust_1/versions", made["key"]).json()["versions"]
+    server.request("POST", "/policies/cust_1", made["key"], json=body)
+    versions = server.request("GET", "/policies/cust_1/versions", made["key"]).json()["versions"]
     assert versions[0]["changed_by"] == f"key:{made['api_key']['id']}"
 
 
 class TestCommand:
     """`pdp keys`, on the database of a running server."""
 
-    def run(self, server: Locked, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, server: AuthenticatedServer, *arguments: str) -> subprocess.CompletedProcess[str]:
         return servers.run_pdp("keys", *arguments, PDP_DATABASE_URL=server.server.database_url)
 
-    def test_from_creation_to_revocation(self, server: Locked) -> None:
+    def test_from_creation_to_revocation(self, server: AuthenticatedServer) -> None:
         """The server applies each change of the command within moments."""
         made = self.run(server, "create", "--role", "pep", "--tenant", "acme", "--name", "gw")
         assert made.returncode == Exit.OK
@@ -170,7 +172,7 @@ class TestCommand:
         ],
     )
     def test_refused(
-        self, server: Locked, arguments: tuple[str, ...], code: Exit, message: str
+        self, server: AuthenticatedServer, arguments: tuple[str, ...], code: Exit, message: str
     ) -> None:
         """The command shows the reason and creates no key."""
         answer = self.run(server, *arguments)
@@ -182,7 +184,7 @@ class TestCommand:
 class TestClients:
     """Clients send the credential that they are configured with."""
 
-    def test_the_command_line(self, server: Locked) -> None:
+    def test_the_command_line(self, server: AuthenticatedServer) -> None:
         """The command takes the key from an option or from the environment."""
         key = server.key("pep", "acme")
         ask = ("decide", "--text", "hello", "--json", "--server", server.server.grpc_address)
@@ -197,7 +199,7 @@ class TestClients:
         assert both.returncode == Exit.CONFIG
         assert key not in both.stderr
 
-    def test_the_python_client(self, server: Locked) -> None:
+    def test_the_python_client(self, server: AuthenticatedServer) -> None:
         """The client takes the key from an argument or from the environment."""
         code = (
             "import asyncio, sys, pdp_client as pdp\n"
@@ -244,17 +246,17 @@ def test_a_revocation_counts_in_every_worker(tmp_path: Path) -> None:
     grpc_address, http_address = servers.free_addresses()
     told = {"PDP_WORKERS": "2", "PDP_GRPC_LISTEN": grpc_address, "PDP_HTTP_LISTEN": http_address}
 
-    def all_say(server: Locked, key: str, status: int) -> bool:
+    def all_say(server: AuthenticatedServer, key: str, status: int) -> bool:
         return all(
             server.server.request("POST", DECIDE, json={}, headers={"X-API-Key": key}).status_code
             == status
             for _ in range(16)
         )
 
-    with locked(tmp_path, **told) as server:
+    with authenticated_server(tmp_path, **told) as server:
         made = server.new_key("pep", "acme")
         wait_until(lambda: all_say(server, made["key"], 200))
-        server.ask("DELETE", f"{KEYS}/{made['api_key']['id']}", server.admin)
+        server.request("DELETE", f"{KEYS}/{made['api_key']['id']}", server.admin)
         wait_until(lambda: all_say(server, made["key"], 401))
 
 
@@ -264,20 +266,20 @@ class TestRates:
     def test_http(self, tmp_path: Path) -> None:
         """The response is 429 with Retry-After; other credentials are not affected."""
         told = {"PDP_RATE_PER_S": "0.001", "PDP_RATE_BURST": "2"}
-        with locked(tmp_path, **told) as slow:
+        with authenticated_server(tmp_path, **told) as slow:
             one, two = slow.key("pep", "one"), slow.key("pep", "two")
-            found = [slow.ask("POST", DECIDE, one, json={}) for _ in range(3)]
+            found = [slow.request("POST", DECIDE, one, json={}) for _ in range(3)]
             assert [each.status_code for each in found] == [200, 200, 429]
             assert found[2].json()["error"]["code"] == "RATE_LIMITED"
             assert 900 < int(found[2].headers["retry-after"]) <= 1000
-            assert slow.ask("POST", DECIDE, two, json={}).status_code == 200
+            assert slow.request("POST", DECIDE, two, json={}).status_code == 200
 
     def test_grpc(self, tmp_path: Path) -> None:
         """The status is RESOURCE_EXHAUSTED, with RetryInfo."""
         from google.rpc import error_details_pb2, status_pb2  # noqa: PLC0415 - for this test
 
         told = {"PDP_RATE_PER_S": "0.001", "PDP_RATE_BURST": "1"}
-        with locked(tmp_path, **told) as server:
+        with authenticated_server(tmp_path, **told) as server:
             credential = (("x-api-key", server.admin),)
             with grpc.insecure_channel(server.server.grpc_address) as channel:
                 decide = channel.unary_unary(
@@ -296,12 +298,12 @@ class TestRates:
         assert 900 < retry.retry_delay.seconds <= 1000
 
 
-def test_a_flood_of_strangers_is_counted_and_served_beside(server: Locked) -> None:
+def test_a_flood_of_strangers_is_counted_and_served_beside(server: AuthenticatedServer) -> None:
     """A valid key still works during many calls with unknown keys, which the metrics count."""
     for number in range(300):
-        assert server.ask("POST", DECIDE, f"aa_live_{number}", json={}).status_code == 401
-    assert server.ask("POST", DECIDE, server.admin, json={}).status_code == 200
-    metrics = server.ask("GET", "/metrics").text
+        assert server.request("POST", DECIDE, f"aa_live_{number}", json={}).status_code == 401
+    assert server.request("POST", DECIDE, server.admin, json={}).status_code == 200
+    metrics = server.request("GET", "/metrics").text
     (line,) = (
         line
         for line in metrics.splitlines()

@@ -12,7 +12,7 @@ from pdp._gen.pdp.v1 import siem_pb2 as pb
 from pdp._gen.pdp.v1.siem_pb2_grpc import SiemServiceStub
 from pdp.client.remote import open_channel
 from tests.support import servers
-from tests.support.certificates import authority
+from tests.support.certificates import new_authority
 from tests.support.ocsf_schema import faults
 from tests.support.siem_product import PlannedResponse, Product, ReceivedRequest
 
@@ -195,9 +195,9 @@ class TestEvents:
 
 @pytest.fixture
 def slack(tmp_path: Path) -> Iterator[tuple[Product, Path]]:
-    signer = authority()
+    signer = new_authority()
     ca_file, _ = signer.write(tmp_path, "ca")
-    certificate, key = signer.signs("localhost").write(tmp_path, "server")
+    certificate, key = signer.issue("localhost").write(tmp_path, "server")
     with Product(lambda _: PlannedResponse(200, "ok"), (str(certificate), str(key))) as product:
         yield product, ca_file
 

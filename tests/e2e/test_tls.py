@@ -15,7 +15,13 @@ from pdp.client.base import CallFailed
 from pdp.client.remote import RemoteClient
 from pdp.client.tls import ClientTls
 from tests.support.servers import TIMEOUT_S
-from tests.support.tls_servers import Secured, address_of, secured_server, shown_at, spoil
+from tests.support.tls_servers import (
+    TlsServer,
+    address_of,
+    presented_certificate,
+    spoil,
+    tls_server,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,23 +29,23 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
     """A server with a certificate; clients need none."""
-    with secured_server(tmp_path_factory.mktemp("tls")) as started:
+    with tls_server(tmp_path_factory.mktemp("tls")) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def mutual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+def mutual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
     """A server that requires client certificates."""
-    with secured_server(tmp_path_factory.mktemp("tls"), mutual=True) as started:
+    with tls_server(tmp_path_factory.mktemp("tls"), mutual=True) as started:
         yield started
 
 
 class TestServing:
     """Connections that the server accepts or refuses."""
 
-    def test_both_transports(self, secured: Secured) -> None:
+    def test_both_transports(self, secured: TlsServer) -> None:
         """A client that trusts the authority is served; the announcement says that TLS is on."""
         assert secured.http().status_code == 200
         assert secured.decide()
@@ -47,7 +53,7 @@ class TestServing:
         assert secured.server.http_url.startswith("https://")
 
     def test_a_client_that_trusts_another_authority_ends_the_connection(
-        self, secured: Secured
+        self, secured: TlsServer
     ) -> None:
         """The server uses the configured certificate, so a client with another authority fails."""
         with pytest.raises(httpx2.ConnectError):
@@ -56,7 +62,7 @@ class TestServing:
             secured.decide(ca="other-ca")
         assert failed.value.unavailable
 
-    def test_plaintext_is_not_answered(self, secured: Secured) -> None:
+    def test_plaintext_is_not_answered(self, secured: TlsServer) -> None:
         """With TLS on, the server answers no plaintext."""
         address = urlsplit(secured.server.http_url).netloc
         with pytest.raises(httpx2.HTTPError):
@@ -67,7 +73,7 @@ class TestServing:
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
     @pytest.mark.parametrize("transport", ["http", "grpc"])
     def test_old_versions_are_refused(
-        self, secured: Secured, transport: str, version: ssl.TLSVersion
+        self, secured: TlsServer, transport: str, version: ssl.TLSVersion
     ) -> None:
         """The server refuses versions before TLS 1.2."""
         address = address_of(secured.server, transport)
@@ -75,9 +81,9 @@ class TestServing:
             warnings.simplefilter("ignore", DeprecationWarning)  # of Python, for old versions
             old = _context_of(version)
         with pytest.raises((ssl.SSLError, ConnectionError)):
-            shown_at(address, old)
-        assert shown_at(address, _context_of(ssl.TLSVersion.TLSv1_2))
-        assert shown_at(address, _context_of(ssl.TLSVersion.TLSv1_3))
+            presented_certificate(address, old)
+        assert presented_certificate(address, _context_of(ssl.TLSVersion.TLSv1_2))
+        assert presented_certificate(address, _context_of(ssl.TLSVersion.TLSv1_3))
 
 
 def _context_of(version: ssl.TLSVersion) -> ssl.SSLContext:
@@ -93,13 +99,13 @@ def _context_of(version: ssl.TLSVersion) -> ssl.SSLContext:
 class TestClientCertificates:
     """Mutual TLS: the server accepts only certificates of the configured authority."""
 
-    def test_own(self, mutual: Secured) -> None:
+    def test_own(self, mutual: TlsServer) -> None:
         """Clients with a certificate of the authority are served."""
         assert mutual.http(client="client").status_code == 200
         assert mutual.decide(client="client")
 
     @pytest.mark.parametrize("client", ["", "stranger"])
-    def test_none_and_strangers(self, mutual: Secured, client: str) -> None:
+    def test_none_and_strangers(self, mutual: TlsServer, client: str) -> None:
         """A client without a certificate, or with one of another authority, gets no response."""
         with pytest.raises(httpx2.HTTPError):
             mutual.http(client=client)
@@ -112,7 +118,7 @@ class TestReload:
 
     def test_another_certificate(self, tmp_path: Path) -> None:
         """New connections get the new certificate; open connections stay open."""
-        with secured_server(tmp_path) as secured:
+        with tls_server(tmp_path) as secured:
             context = ssl.create_default_context(cafile=tmp_path / "ca.crt")
             tls = ClientTls(f"{tmp_path}/ca.crt")
             with (
@@ -123,10 +129,10 @@ class TestReload:
             ):
                 assert http.get("/healthz").status_code == 200
                 remote.call("Decide", decide_pb2.DecideRequest())
-                before = secured.served()
-                secured.ca.signs("another").write(tmp_path, "server")
+                before = secured.certificates()
+                secured.ca.issue("another").write(tmp_path, "server")
                 secured.server.wait_for_event("the TLS certificate was replaced")
-                after = secured.served()
+                after = secured.certificates()
                 assert before["http"] == before["grpc"] != after["http"] == after["grpc"]
                 assert http.get("/healthz").status_code == 200
                 remote.call("Decide", decide_pb2.DecideRequest())
@@ -134,7 +140,7 @@ class TestReload:
 
     def test_another_authority_of_clients(self, tmp_path: Path) -> None:
         """Clients of the new authority are accepted, and clients of the old one refused."""
-        with secured_server(tmp_path, mutual=True) as secured:
+        with tls_server(tmp_path, mutual=True) as secured:
             assert secured.decide(client="client")
             (tmp_path / "own-ca.crt").write_bytes(secured.ca.chain)
             (tmp_path / "ca.new").write_bytes((tmp_path / "other-ca.crt").read_bytes())
@@ -150,19 +156,19 @@ class TestReload:
     @pytest.mark.parametrize("fault", ["missing", "malformed", "mismatched", "unusable"])
     def test_what_cannot_be_used_changes_nothing(self, tmp_path: Path, fault: str) -> None:
         """If the new files are invalid, the old certificate stays; this is logged and counted."""
-        with secured_server(tmp_path) as secured:
-            before = secured.served()
+        with tls_server(tmp_path) as secured:
+            before = secured.certificates()
             spoil(tmp_path, fault)
             reason = secured.server.wait_for_event("the TLS certificate was not replaced")["reason"]
             assert str(tmp_path / "server.") in reason
-            assert secured.served() == before
+            assert secured.certificates() == before
             assert _metric(secured, "pdp_tls_reload_failures_total") == 1
-            secured.ca.signs("repaired").write(tmp_path, "server")
+            secured.ca.issue("repaired").write(tmp_path, "server")
             secured.server.wait_for_event("the TLS certificate was replaced")
-            assert secured.served() != before
+            assert secured.certificates() != before
 
 
-def _metric(secured: Secured, name: str) -> float:
+def _metric(secured: TlsServer, name: str) -> float:
     context = ssl.create_default_context(cafile=secured.folder / "ca.crt")
     text = httpx2.get(f"{secured.server.http_url}/metrics", verify=context, trust_env=False).text
     [line] = [line for line in text.splitlines() if line.startswith(f"{name} ")]

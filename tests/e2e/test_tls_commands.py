@@ -12,7 +12,7 @@ import pytest
 
 from pdp.cli.exit_codes import Exit
 from tests.support.servers import TIMEOUT_S, run_pdp
-from tests.support.tls_servers import Secured, secured_server
+from tests.support.tls_servers import TlsServer, tls_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,23 +21,23 @@ CLIENTS: Final = Path(__file__).parents[2] / "clients" / "python"
 
 
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
     """A server with a certificate; clients need none."""
-    with secured_server(tmp_path_factory.mktemp("tls")) as started:
+    with tls_server(tmp_path_factory.mktemp("tls")) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def mutual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+def mutual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
     """A server that requires client certificates."""
-    with secured_server(tmp_path_factory.mktemp("tls"), mutual=True) as started:
+    with tls_server(tmp_path_factory.mktemp("tls"), mutual=True) as started:
         yield started
 
 
 class TestCommands:
     """`pdp health`, `pdp decide` and the Python client."""
 
-    def test_health(self, mutual: Secured) -> None:
+    def test_health(self, mutual: TlsServer) -> None:
         """TLS settings come from options, or from the environment, as in a container check."""
         address, folder = mutual.server.grpc_address, mutual.folder
         environment = {
@@ -51,7 +51,7 @@ class TestCommands:
         assert run_pdp("health", "--server", address).returncode == Exit.UNAVAILABLE
         assert run_pdp("health", "--server", address, "--tls").returncode == Exit.UNAVAILABLE
 
-    def test_decide(self, secured: Secured) -> None:
+    def test_decide(self, secured: TlsServer) -> None:
         """A name that the certificate lacks is refused, unless an option sets the right name."""
         _, _, port = secured.server.grpc_address.rpartition(":")
         ca = str(secured.folder / "ca.crt")
@@ -71,7 +71,7 @@ class TestCommands:
         assert half.returncode == Exit.CONFIG
         assert "belong together" in half.stderr
 
-    def test_python_client(self, mutual: Secured) -> None:
+    def test_python_client(self, mutual: TlsServer) -> None:
         """The channels of the client take the same files."""
         names = ("ca.crt", "client.crt", "client.key")
         files = [str(mutual.folder / name) for name in names]

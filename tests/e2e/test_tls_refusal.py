@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pdp.cli.exit_codes import Exit
-from tests.support.certificates import authority
+from tests.support.certificates import new_authority
 from tests.support.servers import launch, start
 from tests.support.tls_servers import settings_of, spoil
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 def _fault(folder: Path, fault: str) -> str:
     """Damages the files of a server before its start; returns a part of the expected message."""
-    ca = authority()
+    ca = new_authority()
     certificate, key = folder / "server.crt", folder / "server.key"
     if fault == "weak key":
-        ca.signs("server", bits=1024).write(folder, "server")
+        ca.issue("server", bits=1024).write(folder, "server")
         return "OpenSSL refuses"
     if fault == "encrypted key":
         key.write_bytes(ca.key_pem(b"secret"))
@@ -63,9 +63,9 @@ class TestRefusal:
     @pytest.mark.parametrize("fault", FAULTS)
     def test_files(self, tmp_path: Path, fault: str) -> None:
         """The message has the setting and the path of the invalid file."""
-        ca = authority()
+        ca = new_authority()
         ca.write(tmp_path, "ca")
-        ca.signs("server").write(tmp_path, "server")
+        ca.issue("server").write(tmp_path, "server")
         expected = _fault(tmp_path, fault)
         said = _refused(tmp_path, settings_of(tmp_path, mutual=True))
         assert expected in said
@@ -74,14 +74,14 @@ class TestRefusal:
     @pytest.mark.parametrize("missing", ["PDP_TLS_CERT_FILE", "PDP_TLS_KEY_FILE"])
     def test_half_of_a_pair(self, tmp_path: Path, missing: str) -> None:
         """A certificate without its key, or a key without a certificate, is an error."""
-        authority().write(tmp_path, "server")
+        new_authority().write(tmp_path, "server")
         settings = settings_of(tmp_path)
         del settings[missing]
         assert missing in _refused(tmp_path, settings)
 
     def test_client_authority_alone(self, tmp_path: Path) -> None:
         """Client certificates require TLS."""
-        authority().write(tmp_path, "ca")
+        new_authority().write(tmp_path, "ca")
         settings = {"PDP_TLS_CLIENT_CA_FILE": str(tmp_path / "ca.crt")}
         assert "PDP_TLS_CERT_FILE" in _refused(tmp_path, settings)
 
@@ -95,6 +95,6 @@ def _refused(folder: Path, settings: dict[str, str]) -> str:
 
 def test_an_expired_certificate_is_said_loudly(tmp_path: Path) -> None:
     """The server starts with an expired certificate and warns: clients reject the certificate."""
-    authority().signs("old", days=-1).write(tmp_path, "server")
+    new_authority().issue("old", days=-1).write(tmp_path, "server")
     with start(tmp_path / "data", **settings_of(tmp_path)) as server:
         assert any("the TLS certificate has expired" in line for line in server.lines)

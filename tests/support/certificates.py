@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Pair:
+class KeyPair:
     """A certificate and its key.
 
     Attributes:
@@ -54,7 +54,7 @@ class Pair:
             fresh.replace(path)
         return paths
 
-    def signs(self, name: str, *, days: int = 2, bits: int = 0, uri: str = "") -> Pair:
+    def issue(self, name: str, *, days: int = 2, bits: int = 0, uri: str = "") -> KeyPair:
         """Returns a certificate that this authority signed, for localhost or for a URI.
 
         Args:
@@ -66,12 +66,14 @@ class Pair:
         return _pair(name, self, days=days, bits=bits, uri=uri)
 
 
-def authority(name: str = "test authority") -> Pair:
+def new_authority(name: str = "test authority") -> KeyPair:
     """Returns a new self-signed authority."""
     return _pair(name, None)
 
 
-def _pair(name: str, issuer: Pair | None, *, days: int = 2, bits: int = 0, uri: str = "") -> Pair:
+def _pair(
+    name: str, issuer: KeyPair | None, *, days: int = 2, bits: int = 0, uri: str = ""
+) -> KeyPair:
     key = rsa.generate_private_key(65537, bits) if bits else ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -93,4 +95,4 @@ def _pair(name: str, issuer: Pair | None, *, days: int = 2, bits: int = 0, uri: 
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
     )
     certificate = builder.sign(issuer.key if issuer else key, hashes.SHA256())
-    return Pair(certificate, key)
+    return KeyPair(certificate, key)

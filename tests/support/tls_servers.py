@@ -14,7 +14,7 @@ import httpx2
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.client.remote import RemoteClient
 from pdp.client.tls import ClientTls
-from tests.support.certificates import Pair, authority
+from tests.support.certificates import KeyPair, new_authority
 from tests.support.servers import TIMEOUT_S, Server, start
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ MD4CAQEEDql9RiMOnZR0uu1nyLxPoAcGBSuBBAAGoSADHgAEsgKj/aJL0A34w/bu
 
 
 @dataclass
-class Secured:
+class TlsServer:
     """A server with TLS, and its certificate files.
 
     Attributes:
@@ -43,7 +43,7 @@ class Secured:
 
     server: Server
     folder: Path
-    ca: Pair
+    ca: KeyPair
 
     def http(self, *, client: str = "", ca: str = "ca") -> httpx2.Response:
         """Gets a page over HTTP on a new connection, with the named client certificate."""
@@ -61,16 +61,16 @@ class Secured:
         assert isinstance(answer, decide_pb2.DecideResponse)
         return answer.allowed
 
-    def served(self) -> dict[str, str]:
+    def certificates(self) -> dict[str, str]:
         """Returns the certificate that each transport presents."""
         addresses = {
             "http": urlsplit(self.server.http_url).netloc,
             "grpc": self.server.grpc_address,
         }
-        return {name: shown_at(address) for name, address in addresses.items()}
+        return {name: presented_certificate(address) for name, address in addresses.items()}
 
 
-def shown_at(address: str, context: ssl.SSLContext | None = None) -> str:
+def presented_certificate(address: str, context: ssl.SSLContext | None = None) -> str:
     """Returns the certificate that `address` presents, in PEM form."""
     if context is None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -101,17 +101,17 @@ def address_of(server: Server, transport: str) -> str:
 
 
 @contextmanager
-def secured_server(folder: Path, *, mutual: bool = False) -> Iterator[Secured]:
+def tls_server(folder: Path, *, mutual: bool = False) -> Iterator[TlsServer]:
     """Starts a server with a new certificate; if `mutual`, it requires client certificates."""
-    ca, other = authority(), authority("another authority")
+    ca, other = new_authority(), new_authority("another authority")
     ca.write(folder, "ca")
     other.write(folder, "other-ca")
-    ca.signs("server").write(folder, "server")
-    ca.signs("client").write(folder, "client")
-    other.signs("stranger").write(folder, "stranger")
+    ca.issue("server").write(folder, "server")
+    ca.issue("client").write(folder, "client")
+    other.issue("stranger").write(folder, "stranger")
     settings = settings_of(folder, mutual=mutual)
     with start(folder / "data", patch="short-polling", **settings) as server:
-        yield Secured(server, folder, ca)
+        yield TlsServer(server, folder, ca)
 
 
 def spoil(folder: Path, fault: str) -> None:
@@ -123,5 +123,5 @@ def spoil(folder: Path, fault: str) -> None:
     elif fault == "malformed":
         (folder / "server.crt").write_text("-----BEGIN CERTIFICATE-----\nno\n")
     else:
-        authority().write(folder, "other")
+        new_authority().write(folder, "other")
         (folder / "other.key").replace(folder / "server.key")

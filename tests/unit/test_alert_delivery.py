@@ -20,7 +20,7 @@ from pdp.export.deliveries import ExportSettings
 from pdp.export.delivery_worker import DeliveryTiming
 from pdp.export.exporter import SPOOL_NAME, Exporter
 from pdp.export.spool import ALERTS_DROPPED, Spool
-from tests.support.certificates import authority
+from tests.support.certificates import new_authority
 from tests.support.records import card, record, recorded
 from tests.support.siem_product import PlannedResponse, Product
 
@@ -35,10 +35,10 @@ FAST = DeliveryTiming(
 
 @pytest.fixture
 def slack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Product]:
-    signer = authority()
+    signer = new_authority()
     ca_file, _ = signer.write(tmp_path, "ca")
     monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
-    certificate, key = signer.signs("localhost").write(tmp_path, "server")
+    certificate, key = signer.issue("localhost").write(tmp_path, "server")
     with Product(lambda _: PlannedResponse(200, "ok"), (str(certificate), str(key))) as product:
         yield product
 

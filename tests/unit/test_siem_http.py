@@ -12,7 +12,7 @@ import pytest
 
 from pdp.export.siem import http
 from pdp.export.siem.base import BatchRefused, DeliveryFailed
-from tests.support.certificates import authority
+from tests.support.certificates import new_authority
 from tests.support.siem import connected, events, uids
 from tests.support.siem_product import PlannedResponse, Product, ReceivedRequest
 
@@ -233,7 +233,7 @@ async def test_a_secret_is_masked_in_every_encoding(
 
 
 async def test_an_untrusted_certificate_is_refused(name: str, tmp_path: Path) -> None:
-    certificate, key = authority().signs("localhost").write(tmp_path, "server")
+    certificate, key = new_authority().issue("localhost").write(tmp_path, "server")
     with Product(grant_token, (str(certificate), str(key))) as product:
         async with connected(name, **ENVIRONMENTS[name](product.url)) as connector:
             assert "CERTIFICATE_VERIFY_FAILED" in (await failure(connector)).reason
@@ -241,7 +241,7 @@ async def test_an_untrusted_certificate_is_refused(name: str, tmp_path: Path) ->
 
 
 async def test_certificate_verification_can_be_switched_off(tmp_path: Path) -> None:
-    certificate, key = authority().signs("localhost").write(tmp_path, "server")
+    certificate, key = new_authority().issue("localhost").write(tmp_path, "server")
     with Product(
         lambda _: PlannedResponse(200, {"text": "Success", "code": 0}), (str(certificate), str(key))
     ) as product:

@@ -15,7 +15,7 @@ import pytest
 
 from pdp.errors import ConfigError
 from pdp.export.siem.base import DeliveryFailed, Refusal
-from tests.support.certificates import authority
+from tests.support.certificates import new_authority
 from tests.support.servers import TIMEOUT_S
 from tests.support.siem import connected, events, uids
 
@@ -118,9 +118,9 @@ class TestSyslog:
         await context.__aexit__(None, None, None)
 
     async def test_tls_verifies_the_certificate(self, tmp_path: Path) -> None:
-        signer = authority()
+        signer = new_authority()
         ca_file, _ = signer.write(tmp_path, "ca")
-        certificate, key = signer.signs("localhost").write(tmp_path, "server")
+        certificate, key = signer.issue("localhost").write(tmp_path, "server")
         tls_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls_context.load_cert_chain(certificate, key)
         async with listening(tls_context) as (server, port):

@@ -22,7 +22,7 @@ from pdp.export.alerts.addresses import (
 )
 from pdp.export.alerts.webhook import WebhookClient
 from pdp.export.siem.base import BatchRefused, DeliveryFailed
-from tests.support.certificates import authority
+from tests.support.certificates import new_authority
 from tests.support.siem_product import PlannedResponse, Product
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ LOOPBACK = AllowedDestinations(parse_networks("127.0.0.0/8, ::1/128"))
 @pytest.fixture
 def slack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Product]:
     """A webhook over TLS with a trusted certificate for localhost and 127.0.0.1."""
-    signer = authority()
+    signer = new_authority()
     ca_file, _ = signer.write(tmp_path, "ca")
     monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
-    certificate, key = signer.signs("localhost").write(tmp_path, "server")
+    certificate, key = signer.issue("localhost").write(tmp_path, "server")
     with Product(lambda _: PlannedResponse(200, "ok"), (str(certificate), str(key))) as product:
         yield product
 

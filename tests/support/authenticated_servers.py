@@ -20,28 +20,28 @@ KEYS = "/api/admin/api-keys"
 
 
 @dataclass
-class Locked:
+class AuthenticatedServer:
     """A server that requires credentials, with the key of its first admin."""
 
     server: servers.Server
     admin: str
-    made: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
+    _keys: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
 
     def key(self, role: str, *tenants: str) -> str:
         """Returns a key with the role for these tenants; the same arguments return the same key."""
-        if (role, tenants) not in self.made:
-            self.made[role, tenants] = self.new_key(role, *tenants)["key"]
-        return self.made[role, tenants]
+        if (role, tenants) not in self._keys:
+            self._keys[role, tenants] = self.new_key(role, *tenants)["key"]
+        return self._keys[role, tenants]
 
     def new_key(self, role: str, *tenants: str, **fields: Any) -> dict[str, Any]:
         """Creates a key; returns the response."""
         body = {"name": f"{role} of a test", "role": role, "tenants": tenants, **fields}
-        answer = self.ask("POST", KEYS, self.admin, json=body)
+        answer = self.request("POST", KEYS, self.admin, json=body)
         assert answer.status_code == 201, answer.text
         made: dict[str, Any] = answer.json()
         return made
 
-    def ask(
+    def request(
         self, method: str, path: str, key: str = "", tenant: str = "", **more: Any
     ) -> httpx2.Response:
         """Sends an HTTP request, with the key and the tenant if these are set."""
@@ -52,7 +52,9 @@ class Locked:
         }
         return self._client.request(method, path, headers=headers, **more)
 
-    def begin(self, method: str, path: str, key: str = "", tenant: str = "") -> tuple[int, str]:
+    def start_stream(
+        self, method: str, path: str, key: str = "", tenant: str = ""
+    ) -> tuple[int, str]:
         """Starts a request whose response may never end; returns the status and the error code."""
         given = {"X-API-Key": key, "X-Tenant-ID": tenant}
         headers = {name: value for name, value in given.items() if value}
@@ -77,7 +79,7 @@ class Locked:
 
 
 @contextmanager
-def locked(data_dir: Path, **settings: str) -> Iterator[Locked]:
+def authenticated_server(data_dir: Path, **settings: str) -> Iterator[AuthenticatedServer]:
     """Starts a server whose first key `pdp keys create` created before."""
     url = f"sqlite:///{data_dir}/pdp.db"
     made = servers.run_pdp(
@@ -86,7 +88,7 @@ def locked(data_dir: Path, **settings: str) -> Iterator[Locked]:
     assert made.returncode == 0, made.stderr
     key = made.stdout.splitlines()[-1]
     with servers.start(data_dir, PDP_AUTH="required", **settings) as server:
-        opened = Locked(server, key)
+        opened = AuthenticatedServer(server, key)
         try:
             yield opened
         finally:

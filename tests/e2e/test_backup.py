@@ -196,7 +196,7 @@ def test_passphrases(tmp_path: Path, passphrase: Path, database: Path) -> None:
 
 
 def test_no_database(tmp_path: Path) -> None:
-    """Nothing is made where there is nothing to back up."""
+    """Without a database, no backup is written."""
     missing = url_of(tmp_path / "missing.db")
     assert (
         run_pdp("backup", str(tmp_path / "x"), "--database-url", missing).returncode == Exit.CONFIG

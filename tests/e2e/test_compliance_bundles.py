@@ -1,4 +1,4 @@
-"""Seed 002's compliance bundles as they are written over HTTP."""
+"""Compliance bundles over HTTP: writes."""
 
 from __future__ import annotations
 

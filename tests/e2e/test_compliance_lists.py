@@ -1,4 +1,4 @@
-"""Seed 002's compliance bundles as they are read over HTTP: list, matrix, detail."""
+"""Compliance bundles over HTTP: list, matrix and detail."""
 
 from __future__ import annotations
 

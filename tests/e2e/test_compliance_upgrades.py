@@ -1,4 +1,4 @@
-"""Seed 002's versions and upgrades of compliance bundles, over HTTP."""
+"""Compliance bundles over HTTP: versions and upgrades."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from tests.support.rest.customers import CUSTOMER, POLICIES, _is_time, decide, e
 
 @pytest.fixture
 def client(server: Server, tenant: str) -> Iterator[httpx2.Client]:
-    """Calls the server as a tenant that nobody has used."""
+    """Calls the server as a new tenant."""
     with server.client(tenant, **{"X-API-Key": "your-api-key"}) as opened:
         yield opened
 

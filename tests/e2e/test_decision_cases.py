@@ -149,7 +149,7 @@ def _cases() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("suite", "case"), list(_cases()))
 def test_case(suite: Suite, case: Case, installed: Callable[[Suite], InstalledSuite]) -> None:
-    """A request comes to the decision that its case expects, whoever is asked."""
+    """Every target returns the decision that the case expects."""
     result = installed(suite).run_case(case)
     assert not result.problem
     assert not result.differences

@@ -1,4 +1,4 @@
-"""Seed 002's DLP rules from top to bottom over HTTP."""
+"""The DLP rules API over HTTP, from top to bottom."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose DLP rules hold, over HTTP: bundles, frameworks, groups, simulations (seed 002)."""
+"""Which DLP rules are in force, over HTTP: bundles, frameworks, groups, simulations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seed 002's export and import of DLP rules over HTTP."""
+"""Export and import of DLP rules over HTTP."""
 
 from __future__ import annotations
 

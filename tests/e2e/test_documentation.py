@@ -28,7 +28,7 @@ def blocks(page: str) -> list[tuple[str, str]]:
 
 
 def readme_examples() -> Iterator[Any]:
-    """Yields each example of the README with the JSON that follows it, where some does."""
+    """Yields each example of the README with the JSON that follows it, if there is any."""
     found = blocks("README.md")
     for index, (language, code) in enumerate(found):
         if language not in {"sh", "python"}:

@@ -214,7 +214,7 @@ def test_durable(tmp_path: Path, tenant: str, disk: Any) -> None:
 
 
 def is_unrecorded(decision: dict[str, Any]) -> bool:
-    """Whether it is what is answered where nothing can be recorded."""
+    """Whether this is the answer if a decision cannot be recorded."""
     return (decision["reason_code"], decision["incomplete"]) == ("ENGINE_ERROR", True)
 
 

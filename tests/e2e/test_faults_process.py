@@ -30,9 +30,9 @@ CLIENTS = 4
 
 
 def asking_by_http(tenant: Tenant) -> Callable[[Load], None]:
-    """Returns a client as a balancer is: it keeps a connection until it is asked to leave.
+    """Returns a client like a load balancer: it keeps a connection until the server closes it.
 
-    Before it connects again it asks whether the server is ready, and is done where it is not.
+    Before it connects again, it asks whether the server is ready, and ends if it is not.
     """
 
     def ask(load: Load) -> None:
@@ -137,7 +137,7 @@ def test_a_worker_is_killed_under_load(tmp_path: Path, tenant: str) -> None:
 
 
 def test_a_worker_is_ended_under_load(tmp_path: Path, tenant: str) -> None:
-    """One worker that is told to end drains as a server does, and is replaced."""
+    """A worker that gets SIGTERM drains like a server, and is replaced."""
     with start_workers(tmp_path, PDP_DRAIN_S=DRAIN_S) as server:
         acting = tenant_of(server, tenant)
         clients = [asking_by_grpc(server.grpc_address, acting) for _ in range(2 * CLIENTS)]
@@ -204,7 +204,7 @@ def test_writes_survive_kills_under_load(tmp_path: Path, tenant: str) -> None:
 
 
 def test_a_watch_does_not_hold_the_end(tmp_path: Path) -> None:
-    """Who watches the health is told that it ends, and the server does not wait for them."""
+    """Health watches see that the server ends, and the server does not wait for them."""
     with start(tmp_path, PDP_DRAIN_S="600") as server, open_channel(server.grpc_address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         watches = [

@@ -26,7 +26,7 @@ PR_CAPBSET_DROP = 24
 
 
 def test_deleted(tmp_path: Path, tenant: str) -> None:
-    """What would go into a file that nobody can find again is not acknowledged."""
+    """A write to a file that was deleted is not acknowledged."""
     for round_ in range(ROUNDS):
         folder = tmp_path / str(round_)
         with start(folder) as server:
@@ -40,7 +40,7 @@ def test_deleted(tmp_path: Path, tenant: str) -> None:
 
 
 def test_records_deleted(tmp_path: Path, tenant: str) -> None:
-    """A decision whose record would go into a file that nobody finds again is not given."""
+    """A decision whose record would go to a deleted file is a BLOCK."""
     with start(tmp_path) as server:
         acting = tenant_of(server, tenant)
         with acting.client() as http:

@@ -99,7 +99,7 @@ def test_what_could_be_read_in_two_ways_is_refused(server: Server, fault: str) -
 
 
 def test_a_refusal_has_the_form_of_all_errors(server: Server) -> None:
-    """Even where no request could be read."""
+    """An error has the usual form even if the request could not be read."""
     head, _, body = exchange(server, AMBIGUOUS["two lengths"]).partition(b"\r\n\r\n")
     assert json.loads(body)["error"]["code"] == "MALFORMED_REQUEST"
     assert b"connection: close" in head
@@ -224,7 +224,7 @@ def test_a_document_that_is_too_much_is_refused(server: Server, body: bytes) -> 
 
 
 def test_no_page_of_another_origin_is_let_in(server: Server) -> None:
-    """There is no CORS: a browser is told nothing that would let a foreign page read answers."""
+    """There is no CORS: no header lets a foreign page read answers."""
     foreign = {"origin": "https://evil.example", "access-control-request-method": "POST"}
     preflight = server.request("OPTIONS", "/v1/decide", headers=foreign)
     local = {"origin": "http://localhost:5173", "access-control-request-method": "POST"}

@@ -1,4 +1,4 @@
-"""Seed 002's DLP rules tried out: the dry run of a rule, and of all rules on a text."""
+"""Dry runs of DLP rules over HTTP: of one rule, and of all rules on a text."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["client", "server", "switched_on"]
 
 
-class TestTheSeed:
+class TestDocumentedBehaviour:
     """The operations in the order of the API's contract."""
 
     def test_providers(self, client: httpx2.Client) -> None:

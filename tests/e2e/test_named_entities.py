@@ -100,7 +100,7 @@ def names(client: httpx2.Client, tier: str = "redact", **fields: Any) -> Any:
 
 
 class TestWithoutExtras:
-    def test_the_seeds_test_finds_the_address(self, bare: httpx2.Client) -> None:
+    def test_the_documented_dry_run_finds_the_address(self, bare: httpx2.Client) -> None:
         asked = {
             "rule_type": "ner",
             "pattern": "PERSON,EMAIL_ADDRESS",

@@ -74,7 +74,7 @@ def events(splunk: Product, tenant: str) -> list[dict[str, Any]]:
     ]
 
 
-class TestTheSeed:
+class TestDocumentedBehaviour:
     """The operations in the order of the API's contract."""
 
     def test_connectors(self, client: httpx2.Client, splunk: Product) -> None:

@@ -168,7 +168,9 @@ class Splunk:
         ]
 
 
-def test_durable(tmp_path: Path, tenant: str, disk: Any) -> None:
+def test_durable_decisions_are_blocked_while_the_disk_fails(
+    tmp_path: Path, tenant: str, disk: Any
+) -> None:
     """What is to be recorded is blocked, writes are 503; then all goes on, and nothing is lost."""
     splunk = Splunk()
     settings = {"SPLUNK_HEC_TOKEN": "s3cret", "PDP_SIEM_FLUSH_S": "0.05"}
@@ -218,7 +220,7 @@ def is_unrecorded(decision: dict[str, Any]) -> bool:
     return (decision["reason_code"], decision["incomplete"]) == ("ENGINE_ERROR", True)
 
 
-def test_async(tmp_path: Path, tenant: str, disk: Any) -> None:
+def test_async_records_wait_while_the_disk_fails(tmp_path: Path, tenant: str, disk: Any) -> None:
     """Decisions wait in the queue, and are written down in order once that can be done."""
     with disk(tmp_path, PDP_AUDIT_MODE="async") as failing:
         acting = record_all(tenant_of(failing.server, tenant))

@@ -40,7 +40,7 @@ def by_grpc(server: Server, tenant: str, text: str) -> decide_pb2.DecideResponse
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_layer_that_raises(tmp_path: Path, tenant: str, layer: str) -> None:
+def test_a_layer_that_raises_blocks_requests(tmp_path: Path, tenant: str, layer: str) -> None:
     """Every request is blocked, by both transports, in words that show nothing of the fault."""
     with faulty(tmp_path, f"layer:{layer}") as server:
         decision = Tenant(server.http_url, tenant).decide("hello", explain=True)
@@ -53,7 +53,7 @@ def test_a_layer_that_raises(tmp_path: Path, tenant: str, layer: str) -> None:
         assert not any("passwd" in line for line in server.lines)
 
 
-def test_patterns_without_memory(tmp_path: Path, tenant: str) -> None:
+def test_patterns_without_memory_block_requests(tmp_path: Path, tenant: str) -> None:
     """RE2 answers "nothing found" then; a request for which it did is blocked, others are not."""
     with faulty(tmp_path, "patterns") as server:
         acting = tenant_of(server, tenant)
@@ -64,7 +64,7 @@ def test_patterns_without_memory(tmp_path: Path, tenant: str) -> None:
         assert still_blocks(acting)
 
 
-def test_a_model_that_hangs(tmp_path: Path, tenant: str) -> None:
+def test_a_hanging_model_blocks_only_requests_that_need_it(tmp_path: Path, tenant: str) -> None:
     """What it was needed for is blocked in time; all else goes on, and so does the end."""
     with faulty(tmp_path, "model") as server:
         acting = tenant_of(server, tenant)
@@ -85,7 +85,9 @@ def test_a_model_that_hangs(tmp_path: Path, tenant: str) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-365 * DAY_S, -DAY_S, DAY_S, 365 * DAY_S])
-def test_a_clock_that_jumps(tmp_path: Path, tenant: str, seconds: int) -> None:
+def test_policies_stay_in_force_when_the_clock_jumps(
+    tmp_path: Path, tenant: str, seconds: int
+) -> None:
     """Policies stay in force, writes stay in order, and waiting takes no notice of it."""
     clock = tmp_path / "clock"
     clock.write_text("0")

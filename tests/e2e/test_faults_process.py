@@ -106,7 +106,9 @@ def clients_of(address: str, tenant: Tenant) -> list[Callable[[Load], None]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_ended_under_load(tmp_path: Path, tenant: str, number: signal.Signals) -> None:
+def test_a_server_that_ends_under_load_answers_its_calls(
+    tmp_path: Path, tenant: str, number: signal.Signals
+) -> None:
     """Every call that was taken is answered; those after are refused as not taken."""
     for round_ in range(ROUNDS):
         with start(tmp_path / str(round_), PDP_DRAIN_S=DRAIN_S) as server:
@@ -118,7 +120,7 @@ def test_ended_under_load(tmp_path: Path, tenant: str, number: signal.Signals) -
             assert (load.lost, load.wrong) == ([], [])
 
 
-def test_a_worker_is_killed_under_load(tmp_path: Path, tenant: str) -> None:
+def test_a_worker_killed_under_load_is_replaced(tmp_path: Path, tenant: str) -> None:
     """The others serve, the supervisor replaces it, and nothing passes that is blocked."""
     with start_workers(tmp_path) as server:
         acting = tenant_of(server, tenant)
@@ -136,7 +138,7 @@ def test_a_worker_is_killed_under_load(tmp_path: Path, tenant: str) -> None:
         assert acting.lost() == set()
 
 
-def test_a_worker_is_ended_under_load(tmp_path: Path, tenant: str) -> None:
+def test_a_worker_that_ends_under_load_answers_its_calls(tmp_path: Path, tenant: str) -> None:
     """One worker that is told to end drains as a server does, and is replaced."""
     with start_workers(tmp_path, PDP_DRAIN_S=DRAIN_S) as server:
         acting = tenant_of(server, tenant)
@@ -149,7 +151,7 @@ def test_a_worker_is_ended_under_load(tmp_path: Path, tenant: str) -> None:
         assert (load.lost, load.wrong) == ([], [])
 
 
-def test_the_supervisor_is_killed_and_started_again(tmp_path: Path, tenant: str) -> None:
+def test_acknowledged_writes_survive_a_kill_of_the_supervisor(tmp_path: Path, tenant: str) -> None:
     """What was acknowledged before is in force after, whichever worker is asked."""
     written: list[str] = []
     for round_ in range(ROUNDS):
@@ -174,7 +176,7 @@ def _wait_for_end(pidfd: int) -> None:
     assert ready, "a worker has outlived its parent"
 
 
-def test_writes_survive_kills_under_load(tmp_path: Path, tenant: str) -> None:
+def test_acknowledged_writes_survive_kills_under_load(tmp_path: Path, tenant: str) -> None:
     """A server is killed while policies are written: each that was acknowledged is there."""
     acting = Tenant("", tenant)
     for round_ in range(ROUNDS):
@@ -203,7 +205,7 @@ def test_writes_survive_kills_under_load(tmp_path: Path, tenant: str) -> None:
         assert acting.decide("rival0-1")["outcome"] == "BLOCK"
 
 
-def test_a_watch_does_not_hold_the_end(tmp_path: Path) -> None:
+def test_health_watches_do_not_delay_the_end(tmp_path: Path) -> None:
     """Who watches the health is told that it ends, and the server does not wait for them."""
     with start(tmp_path, PDP_DRAIN_S="600") as server, open_channel(server.grpc_address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)

@@ -25,7 +25,7 @@ CAP_DAC_OVERRIDE = 1
 PR_CAPBSET_DROP = 24
 
 
-def test_deleted(tmp_path: Path, tenant: str) -> None:
+def test_a_deleted_database_gets_no_acknowledged_writes(tmp_path: Path, tenant: str) -> None:
     """What would go into a file that nobody can find again is not acknowledged."""
     for round_ in range(ROUNDS):
         folder = tmp_path / str(round_)
@@ -39,7 +39,7 @@ def test_deleted(tmp_path: Path, tenant: str) -> None:
         assert not (folder / "pdp.db").exists()
 
 
-def test_records_deleted(tmp_path: Path, tenant: str) -> None:
+def test_a_deleted_log_blocks_decisions_with_a_record(tmp_path: Path, tenant: str) -> None:
     """A decision whose record would go into a file that nobody finds again is not given."""
     with start(tmp_path) as server:
         acting = tenant_of(server, tenant)
@@ -57,7 +57,7 @@ def test_records_deleted(tmp_path: Path, tenant: str) -> None:
     assert not (tmp_path / "audit.db").exists()
 
 
-def test_replaced(tmp_path: Path, tenant: str) -> None:
+def test_a_replaced_database_gets_no_writes(tmp_path: Path, tenant: str) -> None:
     """Another file in its place is not written to by halves, nor taken for the old one."""
     with start(tmp_path) as server:
         acting = tenant_of(server, tenant)
@@ -78,7 +78,7 @@ def test_replaced(tmp_path: Path, tenant: str) -> None:
         assert still_blocks(acting)
 
 
-def test_full_disk(tmp_path: Path, tenant: str) -> None:
+def test_writes_are_refused_while_the_disk_is_full(tmp_path: Path, tenant: str) -> None:
     """Writes are refused whole while the disk is full, and go on once it is not."""
     with start(tmp_path) as server:
         acting = tenant_of(server, tenant)
@@ -106,7 +106,7 @@ def _limit_files(server: Server, size: int) -> int:
     return soft
 
 
-def test_no_room_for_the_first_start(tmp_path: Path) -> None:
+def test_a_start_on_a_full_disk_can_be_repeated(tmp_path: Path) -> None:
     """A disk without room refuses the start, and what is there can be started from later."""
     small = (4096, 4096)
     process = subprocess.run(
@@ -124,7 +124,7 @@ def test_no_room_for_the_first_start(tmp_path: Path) -> None:
         assert still_blocks(tenant_of(server, "t"))
 
 
-def test_read_only(tmp_path: Path) -> None:
+def test_a_read_only_database_refuses_the_start(tmp_path: Path) -> None:
     """A file that cannot be written refuses the start; it is left as it is."""
     with start(tmp_path):
         pass
@@ -152,7 +152,7 @@ def _without_override() -> None:
     ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
 
 
-def test_locked_by_another_writer(tmp_path: Path, tenant: str) -> None:
+def test_decisions_do_not_wait_for_another_writer(tmp_path: Path, tenant: str) -> None:
     """Writes wait, then are refused; decisions do not wait at all."""
     with start(tmp_path) as server:
         acting = tenant_of(server, tenant)
@@ -167,7 +167,7 @@ def test_locked_by_another_writer(tmp_path: Path, tenant: str) -> None:
 
 
 @pytest.mark.parametrize("table", ["records", "changes"])
-def test_corrupted_page(tmp_path: Path, tenant: str, table: str) -> None:
+def test_a_damaged_database_refuses_the_start(tmp_path: Path, tenant: str, table: str) -> None:
     """A damaged file is never read as one without policies: it refuses the start."""
     with start(tmp_path) as server:
         tenant_of(server, tenant)
@@ -178,7 +178,9 @@ def test_corrupted_page(tmp_path: Path, tenant: str, table: str) -> None:
     assert "damaged" in line
 
 
-def test_corrupted_under_a_running_server(tmp_path: Path, tenant: str) -> None:
+def test_a_database_damaged_at_run_time_blocks_unloaded_tenants(
+    tmp_path: Path, tenant: str
+) -> None:
     """Who is not in memory is blocked, not let through; who is, is judged as before."""
     with start(tmp_path) as server:
         tenant_of(server, tenant)
@@ -205,14 +207,14 @@ def _damage(file: Path, table: str, *, checkpoint: bool = False) -> None:
         raw.write(b"\xff" * page_size)
 
 
-def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_database(tmp_path: Path) -> None:
     """Whatever the umask says, others on the host cannot read the policies."""
     with start(tmp_path, command=SERVE):
         rights = {file.name: file.stat().st_mode & 0o777 for file in files_of(tmp_path)}
     assert rights == {"pdp.db": 0o600, "pdp.db-wal": 0o600, "pdp.db-shm": 0o600}
 
 
-def test_a_backup_of_before_takes_the_place_of_a_damaged_file(tmp_path: Path, tenant: str) -> None:
+def test_a_backup_can_replace_a_damaged_database(tmp_path: Path, tenant: str) -> None:
     """What the refusal says to do, works."""
     with start(tmp_path) as server:
         tenant_of(server, tenant)

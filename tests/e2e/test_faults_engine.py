@@ -1,4 +1,4 @@
-"""A layer that raises, patterns without memory, a clock that jumps: nothing passes for that."""
+"""A layer that raises, patterns without memory, a clock that jumps: no request is allowed by it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DAY_S = 24 * 60 * 60
 
 @contextmanager
 def faulty(folder: Path, fault: str) -> Iterator[Server]:
-    """Starts a server with a fault."""
+    """Starts a server with a fault, see `tests.support.server_patches`."""
     with start(folder, patch=fault) as server:
         yield server
 
@@ -31,7 +31,7 @@ def faulty(folder: Path, fault: str) -> Iterator[Server]:
 def by_grpc(server: Server, tenant: str, text: str) -> decide_pb2.DecideResponse:
     """Returns the decision on a text, over gRPC."""
     content = decide_pb2.Content(text=text)
-    # Explained: the org policy is not asked about a request without any risk, unless it is.
+    # With an explanation, because the org policy does not run for a request without risk otherwise.
     asked = decide_pb2.DecideRequest(tenant_id=tenant, content=content, explain=True)
     with RemoteClient(server.grpc_address, timeout_s=TIMEOUT_S) as remote:
         answer = remote.call("Decide", asked).message
@@ -41,7 +41,7 @@ def by_grpc(server: Server, tenant: str, text: str) -> decide_pb2.DecideResponse
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_layer_that_raises_blocks_requests(tmp_path: Path, tenant: str, layer: str) -> None:
-    """Every request is blocked, by both transports, in words that show nothing of the fault."""
+    """Both transports block every request, with a message that shows no internals."""
     with faulty(tmp_path, f"layer:{layer}") as server:
         decision = Tenant(server.http_url, tenant).decide("hello", explain=True)
         assert (decision["outcome"], decision["allowed"]) == ("BLOCK", False)
@@ -54,7 +54,7 @@ def test_a_layer_that_raises_blocks_requests(tmp_path: Path, tenant: str, layer:
 
 
 def test_patterns_without_memory_block_requests(tmp_path: Path, tenant: str) -> None:
-    """RE2 answers "nothing found" then; a request for which it did is blocked, others are not."""
+    """RE2 then reports no match; the server blocks such a request, and serves others."""
     with faulty(tmp_path, "patterns") as server:
         acting = tenant_of(server, tenant)
         for text in ("EXHAUST hello", "hello " * 20_000 + "EXHAUST"):
@@ -65,7 +65,7 @@ def test_patterns_without_memory_block_requests(tmp_path: Path, tenant: str) -> 
 
 
 def test_a_hanging_model_blocks_only_requests_that_need_it(tmp_path: Path, tenant: str) -> None:
-    """What it was needed for is blocked in time; all else goes on, and so does the end."""
+    """Requests that need the model are blocked in time; others are served, and the server ends."""
     with faulty(tmp_path, "model") as server:
         acting = tenant_of(server, tenant)
         rule = {
@@ -88,7 +88,7 @@ def test_a_hanging_model_blocks_only_requests_that_need_it(tmp_path: Path, tenan
 def test_policies_stay_in_force_when_the_clock_jumps(
     tmp_path: Path, tenant: str, seconds: int
 ) -> None:
-    """Policies stay in force, writes stay in order, and waiting takes no notice of it."""
+    """Policies stay in force, writes stay in order, and timeouts do not change."""
     clock = tmp_path / "clock"
     clock.write_text("0")
     with start(tmp_path, command=CLOCK_COMMAND) as server:

@@ -1,4 +1,4 @@
-"""Processes are ended and killed under load: calls are answered or refused, never lost."""
+"""Processes end or are killed under load: calls are answered or refused, never lost."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ CLIENTS = 4
 
 
 def asking_by_http(tenant: Tenant) -> Callable[[Load], None]:
-    """Returns a client as a balancer is: it keeps a connection until it is asked to leave.
+    """Returns a client that acts like a load balancer.
 
-    Before it connects again it asks whether the server is ready, and is done where it is not.
+    It keeps a connection until the server asks it to close. Before it connects again, it checks
+    whether the server is ready. If it is not, the client ends.
     """
 
     def ask(load: Load) -> None:
@@ -42,7 +43,7 @@ def asking_by_http(tenant: Tenant) -> Callable[[Load], None]:
                     if http.get("/readyz").status_code != httpx2.codes.OK:
                         load.unserved += 1
                         return
-                    _ask_until_told_to_leave(http, load)
+                    _ask_until_closed(http, load)
             except httpx2.ConnectError:
                 load.unserved += 1
                 load.stop.wait(0.01)
@@ -52,7 +53,7 @@ def asking_by_http(tenant: Tenant) -> Callable[[Load], None]:
     return ask
 
 
-def _ask_until_told_to_leave(http: httpx2.Client, load: Load) -> None:
+def _ask_until_closed(http: httpx2.Client, load: Load) -> None:
     while not load.stop.is_set():
         answer = http.post("/v1/decide", json={"content": {"text": RIVAL}})
         _count(load, answer.json().get("outcome", answer.text))
@@ -64,11 +65,11 @@ BALANCED: Final = {
     "loadBalancingConfig": [{"round_robin": {}}],
     "healthCheckConfig": {"serviceName": ""},
 }
-"""gRPC's own way for a client to watch the health of its server."""
+"""The service config of a gRPC client that watches the health of its server."""
 
 
 def asking_by_grpc(address: str, tenant: Tenant) -> Callable[[Load], None]:
-    """Returns a client that keeps one channel, and watches the server's health."""
+    """Returns a client that keeps one channel and watches the health of the server."""
     asked = decide_pb2.DecideRequest(
         tenant_id=tenant.name, content=decide_pb2.Content(text=RIVAL)
     ).SerializeToString()
@@ -100,7 +101,7 @@ def _count(load: Load, outcome: str) -> None:
 
 
 def clients_of(address: str, tenant: Tenant) -> list[Callable[[Load], None]]:
-    """Returns clients of both transports."""
+    """Returns clients for both transports."""
     by_http = [asking_by_http(tenant) for _ in range(CLIENTS)]
     return [*by_http, *(asking_by_grpc(address, tenant) for _ in range(CLIENTS))]
 
@@ -109,7 +110,7 @@ def clients_of(address: str, tenant: Tenant) -> list[Callable[[Load], None]]:
 def test_a_server_that_ends_under_load_answers_its_calls(
     tmp_path: Path, tenant: str, number: signal.Signals
 ) -> None:
-    """Every call that was taken is answered; those after are refused as not taken."""
+    """The server answers every accepted call, and refuses later calls as not accepted."""
     for round_ in range(ROUNDS):
         with start(tmp_path / str(round_), PDP_DRAIN_S=DRAIN_S) as server:
             acting = tenant_of(server, tenant)
@@ -121,7 +122,7 @@ def test_a_server_that_ends_under_load_answers_its_calls(
 
 
 def test_a_worker_killed_under_load_is_replaced(tmp_path: Path, tenant: str) -> None:
-    """The others serve, the supervisor replaces it, and nothing passes that is blocked."""
+    """The other workers serve, the supervisor replaces it, and no blocked request is allowed."""
     with start_workers(tmp_path) as server:
         acting = tenant_of(server, tenant)
         with load_of(*clients_of(server.grpc_address, acting)) as load:
@@ -129,7 +130,7 @@ def test_a_worker_killed_under_load_is_replaced(tmp_path: Path, tenant: str) -> 
                 load.wait_for(200)
                 victim = min(workers_of(server))
                 os.kill(victim, signal.SIGKILL)
-                # The other one answers while the supervisor starts a new one.
+                # The other worker answers while the supervisor starts a new one.
                 load.wait_for(50)
                 server.wait_for_event("a worker serves again")
                 assert victim not in workers_of(server)
@@ -139,7 +140,7 @@ def test_a_worker_killed_under_load_is_replaced(tmp_path: Path, tenant: str) -> 
 
 
 def test_a_worker_that_ends_under_load_answers_its_calls(tmp_path: Path, tenant: str) -> None:
-    """One worker that is told to end drains as a server does, and is replaced."""
+    """A worker that gets SIGTERM drains like a server, and is replaced."""
     with start_workers(tmp_path, PDP_DRAIN_S=DRAIN_S) as server:
         acting = tenant_of(server, tenant)
         clients = [asking_by_grpc(server.grpc_address, acting) for _ in range(2 * CLIENTS)]
@@ -152,7 +153,7 @@ def test_a_worker_that_ends_under_load_answers_its_calls(tmp_path: Path, tenant:
 
 
 def test_acknowledged_writes_survive_a_kill_of_the_supervisor(tmp_path: Path, tenant: str) -> None:
-    """What was acknowledged before is in force after, whichever worker is asked."""
+    """After a restart, every worker has the acknowledged writes."""
     written: list[str] = []
     for round_ in range(ROUNDS):
         with start_workers(tmp_path) as server:
@@ -177,7 +178,7 @@ def _wait_for_end(pidfd: int) -> None:
 
 
 def test_acknowledged_writes_survive_kills_under_load(tmp_path: Path, tenant: str) -> None:
-    """A server is killed while policies are written: each that was acknowledged is there."""
+    """After a kill during writes, the server has every acknowledged policy."""
     acting = Tenant("", tenant)
     for round_ in range(ROUNDS):
         with start(tmp_path) as server:
@@ -206,7 +207,7 @@ def test_acknowledged_writes_survive_kills_under_load(tmp_path: Path, tenant: st
 
 
 def test_health_watches_do_not_delay_the_end(tmp_path: Path) -> None:
-    """Who watches the health is told that it ends, and the server does not wait for them."""
+    """Health watches receive NOT_SERVING, and the server does not wait for their clients."""
     with start(tmp_path, PDP_DRAIN_S="600") as server, open_channel(server.grpc_address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         watches = [

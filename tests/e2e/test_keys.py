@@ -73,7 +73,7 @@ def test_a_rotated_key_is_valid_beside_the_new_one(server: AuthenticatedServer) 
     assert len(third["api_key"]["secrets"]) == 1
 
 
-def test_the_number_of_secrets_is_limited(server: AuthenticatedServer) -> None:
+def test_the_number_of_secrets_of_a_key_is_limited(server: AuthenticatedServer) -> None:
     """A key has a limited number of secrets, so a rotation can be refused."""
     path = f"{KEYS}/{server.new_key('pep', 'acme')['api_key']['id']}/rotate"
     answers = [server.request("POST", path, server.admin, json={}) for _ in range(6)]

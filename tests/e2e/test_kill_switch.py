@@ -179,7 +179,7 @@ class TestReasons:
 
 
 class TestState:
-    def test_providers_and_models_share_their_state(
+    def test_the_state_is_in_the_documented_table(
         self, client: httpx2.Client, server: servers.Server
     ) -> None:
         """The state is persisted in `model_configs`, in the column `kill_switch_disabled_at`."""

@@ -237,7 +237,7 @@ def test_a_hundred_thousand_rules_are_refused(client: httpx2.Client) -> None:
     check_error(answer, 400, "INVALID_ARGUMENT", "rules")
 
 
-def test_a_write_returns_the_complete_pack(client: httpx2.Client) -> None:
+def test_writes_with_a_stale_etag_are_refused(client: httpx2.Client) -> None:
     """If-Match protects a pack against stale writes, also after a change to one of its rules."""
     pack_id = pack(client)["id"]
     path = f"{PACKS}/{pack_id}"

@@ -224,7 +224,7 @@ def test_an_invalid_chunk_ends_its_text(
     assert field in answers[1].response.message
 
 
-def test_chunks_after_the_last_are_refused(channel: grpc.Channel, tenant: str) -> None:
+def test_a_request_with_a_text_and_a_chunk_is_refused(channel: grpc.Channel, tenant: str) -> None:
     asked = pb.DecideRequest(tenant_id=tenant, content=pb.Content(text="whole"))
     [answer] = sent(channel, [Request(request=asked, chunk=Chunk(text="piece", last=True))])
     assert "request.content.text" in answer.response.message

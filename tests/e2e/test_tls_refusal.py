@@ -93,7 +93,7 @@ def _refused(folder: Path, settings: dict[str, str]) -> str:
     return line
 
 
-def test_an_expired_certificate_is_logged_as_an_error(tmp_path: Path) -> None:
+def test_an_expired_certificate_is_logged(tmp_path: Path) -> None:
     """The server starts with an expired certificate and warns: clients reject the certificate."""
     new_authority().issue("old", days=-1).write(tmp_path, "server")
     with start(tmp_path / "data", **settings_of(tmp_path)) as server:

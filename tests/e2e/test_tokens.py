@@ -109,7 +109,7 @@ def test_token_keys_change_without_a_restart(server: servers.Server, keys: Path)
     assert ask(server, old) == (200, "OK")
 
 
-def test_a_shared_secret_must_be_long(tmp_path: Path) -> None:
+def test_tokens_can_be_signed_with_a_shared_secret(tmp_path: Path) -> None:
     """A secret file enables HS256; a secret that is too short prevents the start."""
     file = tmp_path / "secret"
     file.write_bytes(SECRET)

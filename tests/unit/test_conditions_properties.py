@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.soak
 
-EXAMPLES = max(1000, 100 * int(os.environ.get("PDP_SOAK_ROUNDS", "0")))
+EXAMPLES = max(400, 100 * int(os.environ.get("PDP_SOAK_ROUNDS", "0")))
 ZONES = ("UTC", "Europe/Berlin", "Asia/Kolkata", "America/St_Johns")
 
 

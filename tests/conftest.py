@@ -33,6 +33,11 @@ hypothesis.settings.register_profile("pdp", max_examples=EXAMPLES, deadline=None
 hypothesis.settings.load_profile("pdp")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Returns the number of processes for `-n auto`: one more than processors, since tests wait."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _fork_server() -> Iterator[None]:
     """Ends the fork server after all tests."""

@@ -1,4 +1,4 @@
-"""What was recorded, as its readers meet it: over HTTP, over gRPC and on the command line."""
+"""Decision records and changes: over HTTP, over gRPC and on the command line."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def decide(client: httpx2.Client, text: str, **fields: Any) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def listed(client: httpx2.Client, **wanted: Any) -> list[dict[str, Any]]:
-    answer = client.get(f"{AUDIT}/records", params=wanted)
+def records(client: httpx2.Client, **filters: Any) -> list[dict[str, Any]]:
+    answer = client.get(f"{AUDIT}/records", params=filters)
     assert answer.status_code == 200, answer.text
     return list(answer.json()["records"])
 
@@ -47,7 +47,7 @@ def set_level(client: httpx2.Client, level: str) -> None:
     client.put("/v1/org/policy", json={"logging_level": level}).raise_for_status()
 
 
-class TestWhatIsRecorded:
+class TestRecording:
     @pytest.mark.parametrize(
         ("level", "texts"),
         [
@@ -57,15 +57,15 @@ class TestWhatIsRecorded:
             ("paranoid", [CARD, ATTACK, PLAIN]),
         ],
     )
-    def test_the_logging_level_says_which_decisions(
+    def test_the_logging_level_selects_the_decisions(
         self, client: httpx2.Client, level: str, texts: list[str]
     ) -> None:
         set_level(client, level)
         decided = {text: decide(client, text)["decision_id"] for text in (CARD, ATTACK, PLAIN)}
-        found = {each["decision_id"] for each in listed(client)}
+        found = {each["decision_id"] for each in records(client)}
         assert found == {decided[text] for text in texts}
 
-    def test_a_record_says_who_what_and_why(self, client: httpx2.Client) -> None:
+    def test_a_record_has_subject_request_and_decision(self, client: httpx2.Client) -> None:
         set_level(client, "full")
         decision = decide(
             client,
@@ -96,12 +96,12 @@ class TestWhatIsRecorded:
     def test_simulations_are_not_recorded(self, client: httpx2.Client) -> None:
         body = {"request": {"content": {"text": ATTACK}}}
         client.post("/v1/simulate", json=body).raise_for_status()
-        assert listed(client) == []
+        assert records(client) == []
 
-    def test_items_of_a_batch_that_are_at_fault_are_recorded(self, client: httpx2.Client) -> None:
+    def test_invalid_items_of_a_batch_are_recorded(self, client: httpx2.Client) -> None:
         body = {"requests": [{"action": "Not An Action"}, {"content": {"text": ATTACK}}]}
         client.post("/v1/decide/batch", json=body).raise_for_status()
-        assert {each["reason_code"] for each in listed(client)} == {
+        assert {each["reason_code"] for each in records(client)} == {
             "INVALID_ARGUMENT", "STATIC_POLICY_BLOCK",
         }  # fmt: skip
 
@@ -110,12 +110,12 @@ class TestReading:
     def test_filters_and_pages(self, client: httpx2.Client) -> None:
         for number in range(7):
             decide(client, ATTACK, subject={"user_id": f"u{number % 2}"})
-        assert len(listed(client, user_id="u0")) == 4
-        assert listed(client, outcome="WARN") == []
-        assert len(listed(client, outcome=["WARN", "BLOCK"], risk_level="critical")) == 7
-        assert len(listed(client, policy_id="sys_sqli_union")) == 7
-        assert listed(client, until="2020-01-01T00:00:00Z") == []
-        assert len(listed(client, since="2020-01-01T00:00:00Z")) == 7
+        assert len(records(client, user_id="u0")) == 4
+        assert records(client, outcome="WARN") == []
+        assert len(records(client, outcome=["WARN", "BLOCK"], risk_level="critical")) == 7
+        assert len(records(client, policy_id="sys_sqli_union")) == 7
+        assert records(client, until="2020-01-01T00:00:00Z") == []
+        assert len(records(client, since="2020-01-01T00:00:00Z")) == 7
         seen: list[str] = []
         cursor = ""
         while True:
@@ -138,14 +138,14 @@ class TestReading:
             ({"since": "yesterday"}, "since"),
         ],
     )
-    def test_nonsense_is_refused_by_its_field(
+    def test_an_invalid_filter_is_refused_with_its_field(
         self, client: httpx2.Client, wanted: dict[str, Any], field: str
     ) -> None:
         answer = client.get(f"{AUDIT}/records", params=wanted)
         assert answer.status_code == 400
         assert [each["field"] for each in answer.json()["error"]["details"]] == [field]
 
-    def test_nobody_reads_the_records_of_another_tenant(self, client: httpx2.Client) -> None:
+    def test_records_of_another_tenant_are_not_found(self, client: httpx2.Client) -> None:
         found = decide(client, ATTACK)["decision_id"]
         answer = client.get(f"{AUDIT}/records/{found}", headers={"X-Tenant-ID": "somebody-else"})
         assert answer.status_code == 404
@@ -157,7 +157,7 @@ class TestReading:
         assert answer.headers["content-type"] == "application/x-ndjson"
         lines = [json.loads(line) for line in answer.text.splitlines()]
         assert [each["decision_id"] for each in lines] == ids
-        assert lines == listed(client)[::-1]
+        assert lines == records(client)[::-1]
         answer = client.get(f"{AUDIT}/export", params={"format": "csv", "outcome": "BLOCK"})
         assert answer.headers["content-type"] == "text/csv; charset=utf-8"
         rows = list(csv.DictReader(io.StringIO(answer.text)))
@@ -165,11 +165,11 @@ class TestReading:
         assert [each["time"] for each in rows] == [each["time"] for each in lines]
         assert rows[0]["tool"] == "'=1+1", "a spreadsheet would run it"
 
-    def test_a_tail_over_grpc(
+    def test_a_tail_over_grpc_sends_new_records(
         self, client: httpx2.Client, channel: grpc.Channel, tenant: str
     ) -> None:
         before = decide(client, ATTACK)["decision_id"]
-        cursor = listed(client)[0]["cursor"]
+        cursor = records(client)[0]["cursor"]
         stub = audit_pb2_grpc.AuditServiceStub(channel)
         tail = stub.TailRecords(
             audit_pb2.TailRecordsRequest(outcome=["BLOCK"], cursor=str(int(cursor) - 1)),
@@ -182,9 +182,9 @@ class TestReading:
         assert next(tail).record.decision_id == after
         tail.cancel()
 
-    def test_a_tail_over_http(self, client: httpx2.Client) -> None:
+    def test_a_tail_over_http_sends_new_records(self, client: httpx2.Client) -> None:
         decide(client, ATTACK)
-        cursor = listed(client)[0]["cursor"]
+        cursor = records(client)[0]["cursor"]
         with client.stream("GET", f"{AUDIT}/tail", params={"cursor": cursor}) as tail:
             assert tail.headers["content-type"] == "application/x-ndjson"
             tenant = client.headers["x-tenant-id"]
@@ -193,7 +193,7 @@ class TestReading:
             lines = tail.iter_lines()
             assert [json.loads(next(lines))["decision_id"] for _ in ids] == ids
 
-    def test_bad_requests_for_streams_are_answered_as_any(
+    def test_invalid_requests_for_streams_are_refused(
         self, client: httpx2.Client, channel: grpc.Channel
     ) -> None:
         assert client.get(f"{AUDIT}/export", params={"format": "xml"}).status_code == 400
@@ -202,7 +202,7 @@ class TestReading:
             list(stub.ExportRecords(audit_pb2.ExportRecordsRequest(format="xml")))
         assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
-    def test_the_log_is_verified(self, client: httpx2.Client) -> None:
+    def test_verify_finds_a_wrong_anchor(self, client: httpx2.Client) -> None:
         decide(client, ATTACK)
         found = client.get(f"{AUDIT}/verify").json()
         assert (found["intact"], found["problems"]) == (True, [])
@@ -213,7 +213,7 @@ class TestReading:
 
 
 class TestChanges:
-    def test_every_write_has_its_actor_its_before_and_its_after(
+    def test_a_change_has_its_actor_and_both_versions_without_secrets(
         self, client: httpx2.Client
     ) -> None:
         set_level(client, "full")
@@ -256,16 +256,16 @@ class TestChanges:
         assert revisions == sorted(revisions, reverse=True)
         assert (len(revisions), rest["next_cursor"]) == (4, "")
 
-    def test_what_all_tenants_share_has_a_list_of_its_own(self, client: httpx2.Client) -> None:
+    def test_changes_of_the_platform_have_their_own_list(self, client: httpx2.Client) -> None:
         found = client.get(f"{AUDIT}/platform-changes", params={"kind": "static_policy"}).json()
         assert {each["actor"] for each in found["changes"]} == {"catalog"}
         assert client.get(f"{AUDIT}/changes").json()["changes"] == []
 
 
-def test_a_number_that_json_has_not_is_recorded(
+def test_a_number_that_json_does_not_have_is_recorded(
     client: httpx2.Client, channel: grpc.Channel, tenant: str
 ) -> None:
-    """It would have kept the log from taking whatever came at the same time, from anyone."""
+    """Otherwise the log would reject the batch, with the records of other callers in it."""
     set_level(client, "full")
     request = decide_pb2.DecideRequest(tenant_id=tenant)
     request.arguments.fields["ratio"].number_value = float("nan")
@@ -276,7 +276,7 @@ def test_a_number_that_json_has_not_is_recorded(
 
 
 class TestCommands:
-    def test_search_export_verify_and_changes(
+    def test_commands_search_export_and_verify_records(
         self, server: servers.Server, client: httpx2.Client, tenant: str, tmp_path: Path
     ) -> None:
         set_level(client, "full")
@@ -295,7 +295,7 @@ class TestCommands:
         assert "logging_level" in servers.run_pdp("audit", "changes", *mine, *target).stdout
         assert servers.run_pdp("audit", "search", "--since", "soon", *target).returncode == 2
 
-    def test_an_export_that_cannot_be_written_says_so(self, server: servers.Server) -> None:
+    def test_export_reports_a_file_that_cannot_be_written(self, server: servers.Server) -> None:
         target = ("--server", server.grpc_address, "--format", "csv")
         refused = servers.run_pdp("audit", "export", "--output", "/dev/full", *target)
         assert refused.returncode == 2
@@ -303,7 +303,7 @@ class TestCommands:
             "pdp: --output: /dev/full cannot be written: No space left"
         )
 
-    def test_a_tampered_log_is_an_exit_code(self, tmp_path: Path) -> None:
+    def test_verify_exits_with_1_for_a_tampered_log(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/pdp.db"
         with Engine.open(url) as engine:
             engine.decide(text=ATTACK, subject=Subject("u1"))
@@ -317,15 +317,15 @@ class TestCommands:
 
 
 class TestFailure:
-    def test_a_full_disk_blocks_what_cannot_be_recorded(self, tmp_path: Path) -> None:
-        """The disk is full as far as this process can tell: no file may grow beyond a bound."""
+    def test_a_decision_that_cannot_be_recorded_is_blocked(self, tmp_path: Path) -> None:
+        """A limit on the size of files has the effect of a full disk."""
         with (
             servers.start(tmp_path) as server,
             server.client() as client,
         ):
             set_level(client, "full")
             assert decide(client, PLAIN)["allowed"] is True
-            bound_files_of(server, 0)
+            limit_file_size(server, 0)
             blocked = decide(client, PLAIN)
             assert (blocked["outcome"], blocked["incomplete"], blocked["reason_code"]) == (
                 "BLOCK", True, "ENGINE_ERROR",
@@ -333,23 +333,21 @@ class TestFailure:
             checks = client.get("/readyz").json()["checks"]
             assert checks["audit"].startswith("failing")
             assert "pdp_audit_unrecorded_total 1.0" in client.get("/metrics").text
-            bound_files_of(server, resource.RLIM_INFINITY)
+            limit_file_size(server, resource.RLIM_INFINITY)
             assert decide(client, PLAIN)["allowed"] is True
             assert client.get("/readyz").json()["checks"]["audit"] == "ok"
             assert client.get(f"{AUDIT}/verify").json()["intact"] is True
 
-    def test_what_need_not_be_recorded_goes_on(self, tmp_path: Path) -> None:
+    def test_decisions_without_a_record_continue_on_a_full_disk(self, tmp_path: Path) -> None:
         with (
             servers.start(tmp_path) as server,
             server.client() as client,
         ):
-            bound_files_of(server, 0)
+            limit_file_size(server, 0)
             assert decide(client, PLAIN)["allowed"] is True
             assert decide(client, ATTACK)["reason_code"] == "ENGINE_ERROR"
 
-    def test_a_server_that_drains_ends_its_tails_and_writes_what_waits(
-        self, tmp_path: Path
-    ) -> None:
+    def test_a_draining_server_ends_tails_and_writes_pending_records(self, tmp_path: Path) -> None:
         ids: list[str] = []
         settings = {"PDP_AUDIT_MODE": "async", "PDP_DRAIN_S": servers.DRAIN_S}
         with servers.start(tmp_path, **settings) as server:
@@ -365,13 +363,13 @@ class TestFailure:
             assert [json.loads(each.body)["decision_id"] for each in found] == ids
             assert log.verify().intact
 
-    def test_an_old_log_of_another_program_is_refused(self, tmp_path: Path) -> None:
+    def test_a_file_of_another_program_is_refused_as_log(self, tmp_path: Path) -> None:
         (tmp_path / "audit.db").write_bytes(b"not a database, but a diary" * 99)
         with servers.launch(tmp_path) as server:
             assert server.wait() == 78
 
 
-def bound_files_of(server: servers.Server, most: int) -> None:
-    """Bounds the size of any file that the server's process may write to."""
+def limit_file_size(server: servers.Server, limit: int) -> None:
+    """Limits the size of the files that the server writes."""
     _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (most, hard))
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (limit, hard))

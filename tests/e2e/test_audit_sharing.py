@@ -1,4 +1,4 @@
-"""One log for all who decide on a database: workers, and engines in processes of their own."""
+"""Workers and embedded engines of one database share one log of decision records."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def recorded(folder: Path) -> set[str]:
 
 
 def ask(address: str, count: int) -> list[str]:
-    """Asks on a connection of its own, which the kernel gives to one of the workers."""
+    """Requests decisions on a new connection, which the kernel gives to one of the workers."""
     request = decide_pb2.DecideRequest(content=decide_pb2.Content(text=ATTACK))
     with open_channel(address) as channel:
         stub = decide_pb2_grpc.DecideServiceStub(channel)
@@ -41,7 +41,7 @@ def ask(address: str, count: int) -> list[str]:
         return [stub.Decide(request, timeout=servers.TIMEOUT_S).decision_id for _ in range(count)]
 
 
-def test_workers_and_engines_write_one_chain(tmp_path: Path) -> None:
+def test_workers_and_engines_write_one_hash_chain(tmp_path: Path) -> None:
     with servers.start_workers(tmp_path) as server:
         with (
             ThreadPoolExecutor(6) as pool,
@@ -61,14 +61,14 @@ class TestEngine:
             engine.decide(text="hello")
             assert recorded(tmp_path) == {blocked.decision_id}
 
-    def test_async_is_written_by_the_end(self, tmp_path: Path) -> None:
+    def test_async_records_are_written_when_the_engine_closes(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/pdp.db"
         options = RecordingOptions(default_audit_url(url), durable=False)
         with Engine.open(url, records=options) as engine:
             ids = {engine.decide(text=ATTACK).decision_id for _ in range(50)}
         assert recorded(tmp_path) == ids
 
-    def test_many_threads(self, tmp_path: Path) -> None:
+    def test_many_threads_record_all_decisions(self, tmp_path: Path) -> None:
         with (
             Engine.open(f"sqlite:///{tmp_path}/pdp.db") as engine,
             ThreadPoolExecutor(8) as pool,
@@ -80,7 +80,7 @@ class TestEngine:
             assert recorded(tmp_path) == ids
             assert len(ids) == 200
 
-    def test_another_key_than_the_logs_is_refused(self, tmp_path: Path) -> None:
+    def test_a_key_that_does_not_match_the_log_is_refused(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/pdp.db"
         Engine.open(url, records=RecordingOptions(default_audit_url(url), key=b"k" * 32)).close()
         with pytest.raises(ConfigError, match="PDP_AUDIT_KEY_FILE"):

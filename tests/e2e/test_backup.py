@@ -1,4 +1,4 @@
-"""`pdp backup` and `pdp restore`: taken while a server writes, verified, and put back."""
+"""`pdp backup` and `pdp restore`: backups while a server writes, verification and restore."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ PASSPHRASE = "correct horse battery staple"
 
 @pytest.fixture
 def passphrase(tmp_path: Path) -> Path:
-    """A file with a passphrase."""
+    """The path of a file with a passphrase."""
     file = tmp_path / "passphrase"
     file.write_text(f"{PASSPHRASE}\n")
     return file
 
 
 def url_of(file: Path) -> str:
-    """Returns the database's address."""
+    """Returns the URL of a database file."""
     return f"sqlite:///{file}"
 
 
@@ -43,10 +43,10 @@ def database(tmp_path: Path, tenant: str) -> Path:
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-def test_there_and_back(
+def test_a_restored_database_is_the_same(
     tmp_path: Path, tenant: str, passphrase: Path, database: Path, encrypted: bool
 ) -> None:
-    """What is restored is what was backed up, and its owner's alone."""
+    """The restored database is the same, and only its owner can read the files."""
     flags = ("--passphrase-file", str(passphrase)) if encrypted else ()
     file = tmp_path / "pdp.backup"
     made = json_output(
@@ -65,8 +65,8 @@ def test_there_and_back(
         assert still_blocks(Tenant(server.http_url, tenant))
 
 
-def test_while_a_server_writes(tmp_path: Path, tenant: str) -> None:
-    """Each backup is one consistent state: all up to its revision, and nothing after."""
+def test_a_backup_is_consistent_while_a_server_writes(tmp_path: Path, tenant: str) -> None:
+    """Each backup is consistent: it has all changes up to its revision, and none after it."""
     with start(tmp_path / "data") as server:
         acting = tenant_of(server, tenant)
 
@@ -99,8 +99,8 @@ def _check_state(database: Path, file: Path, made: dict[str, Any]) -> None:
     assert found[2] == made["revision"]
 
 
-def test_nothing_is_replaced_unasked(tmp_path: Path, database: Path) -> None:
-    """Neither a backup nor a database; with --force the old database is kept beside the new."""
+def test_files_are_replaced_only_with_force(tmp_path: Path, database: Path) -> None:
+    """Files are replaced only with --force; a restore then keeps the old database."""
     file = tmp_path / "pdp.backup"
     backup = ("backup", str(file), "--database-url", url_of(database))
     restore = ("restore", str(file), "--database-url", url_of(database))
@@ -114,8 +114,8 @@ def test_nothing_is_replaced_unasked(tmp_path: Path, database: Path) -> None:
     assert database.with_name("pdp.db.before-restore").exists()
 
 
-def test_a_backup_takes_the_place_of_files_alone(tmp_path: Path, database: Path) -> None:
-    """A device or a pipe is not taken away; of a link, what it leads to is replaced."""
+def test_a_backup_replaces_only_regular_files(tmp_path: Path, database: Path) -> None:
+    """A backup never replaces a device or a pipe; it replaces the target of a link."""
     pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "pdp.backup"
     os.mkfifo(pipe)
     link.symlink_to(file)
@@ -130,7 +130,7 @@ def test_a_backup_takes_the_place_of_files_alone(tmp_path: Path, database: Path)
 
 
 def test_a_database_in_use_is_not_replaced(tmp_path: Path, tenant: str) -> None:
-    """A server would write on into the file that is gone."""
+    """Otherwise the server would continue to write into a deleted file."""
     file = tmp_path / "pdp.backup"
     with start(tmp_path / "data") as server:
         acting = tenant_of(server, tenant)
@@ -143,10 +143,10 @@ def test_a_database_in_use_is_not_replaced(tmp_path: Path, tenant: str) -> None:
 
 @pytest.mark.parametrize("encrypted", [False, True])
 @pytest.mark.parametrize("fault", ["cut", "changed", "manifest", "foreign", "swapped"])
-def test_a_backup_that_was_changed(
+def test_a_changed_backup_is_refused(
     tmp_path: Path, passphrase: Path, database: Path, encrypted: bool, fault: str
 ) -> None:
-    """It is refused before anything is replaced, whatever was changed in it."""
+    """Restore refuses it before it replaces anything."""
     file = tmp_path / "pdp.backup"
     flags = ("--passphrase-file", str(passphrase)) if encrypted else ()
     assert run_pdp("backup", str(file), "--database-url", url_of(database), *flags).returncode == 0
@@ -173,8 +173,8 @@ def _changed(raw: bytes, fault: str) -> bytes:
     return b"\n".join((magic, json.dumps(manifest).encode(), database))
 
 
-def test_passphrases(tmp_path: Path, passphrase: Path, database: Path) -> None:
-    """One that is missing, wrong or too short is said to be; nothing is written."""
+def test_invalid_passphrases_are_refused(tmp_path: Path, passphrase: Path, database: Path) -> None:
+    """A missing, wrong or short passphrase is an error, and no file is written."""
     file, target = tmp_path / "pdp.backup", url_of(tmp_path / "target.db")
     url = url_of(database)
     short = tmp_path / "short"
@@ -195,8 +195,8 @@ def test_passphrases(tmp_path: Path, passphrase: Path, database: Path) -> None:
     assert not list(tmp_path.glob(".pdp-backup-*"))
 
 
-def test_no_database(tmp_path: Path) -> None:
-    """Without a database, no backup is written."""
+def test_a_missing_database_is_refused(tmp_path: Path) -> None:
+    """Backup of a missing database is an error, and creates no file."""
     missing = url_of(tmp_path / "missing.db")
     assert (
         run_pdp("backup", str(tmp_path / "x"), "--database-url", missing).returncode == Exit.CONFIG

@@ -1,4 +1,4 @@
-"""The page on compliance bundles: its examples work from top to bottom."""
+"""The examples of the page on compliance bundles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compliance audit events of bundles and groups, and their errors over gRPC."""
+"""Changes of bundles and groups in the change log, and their errors over gRPC."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pdp._gen.pdp.v1 import compliance_bundle_pb2 as bundles_pb
 from pdp._gen.pdp.v1 import compliance_bundle_pb2_grpc, user_group_pb2_grpc
 from pdp._gen.pdp.v1 import user_group_pb2 as groups_pb
 from pdp.catalog.compliance import bundle_id
-from tests.e2e.test_grpc import refused as refused_rpc
+from tests.e2e.test_grpc import error_details
 from tests.support.rest.compliance import BUNDLES, GROUPS, bundle, detail, dlp_rule, group, seeded
-from tests.support.rest.packs import NOBODY, found, refused
+from tests.support.rest.packs import NOBODY, check_error, ok_json
 from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 
 def summaries(client: httpx2.Client, kind: str) -> list[str]:
-    """Returns the summaries of a kind's changes, oldest first."""
-    page = found(client.get("/api/admin/audit/changes", params={"kind": kind}))
+    """Returns the summaries of the changes of one kind, oldest first."""
+    page = ok_json(client.get("/api/admin/audit/changes", params={"kind": kind}))
     return [each["summary"] for each in reversed(page["changes"])]
 
 
 class TestAuditEvents:
-    def test_of_a_custom_bundle(self, client: httpx2.Client) -> None:
+    def test_of_custom_bundles(self, client: httpx2.Client) -> None:
         created = bundle(client, "Ours", rule_ids=[dlp_rule(client)["id"]])
         path = f"{BUNDLES}/{created['id']}"
-        found(client.put(path, json={"description": "New"}))
-        found(client.put(path, json={"description": "New"}))
-        found(client.post(f"{path}/deactivate"))
-        found(client.post(f"{path}/deactivate"))
+        ok_json(client.put(path, json={"description": "New"}))
+        ok_json(client.put(path, json={"description": "New"}))
+        ok_json(client.post(f"{path}/deactivate"))
+        ok_json(client.post(f"{path}/deactivate"))
         assert client.delete(path).status_code == 204
         assert summaries(client, "compliance_bundle") == [
             'Created compliance bundle "Ours"',
@@ -42,20 +42,20 @@ class TestAuditEvents:
             'Deleted compliance bundle "Ours"',
         ]
 
-    def test_of_a_seeded_bundle(self, client: httpx2.Client) -> None:
+    def test_of_seeded_bundles(self, client: httpx2.Client) -> None:
         path = f"{BUNDLES}/{seeded(client)['id']}"
-        found(client.post(f"{path}/activate"))
-        found(client.post(f"{path}/upgrade"))
+        ok_json(client.post(f"{path}/activate"))
+        ok_json(client.post(f"{path}/upgrade"))
         assert client.post(f"{path}/upgrade").status_code == 400
         assert summaries(client, "bundle_state") == [
             'Activated compliance bundle "PCI-DSS"; rules: 8',
             'Upgraded compliance bundle "PCI-DSS" from 1.0 to 1.1; rules added: 3, removed: 1',
         ]
 
-    def test_of_a_group(self, client: httpx2.Client) -> None:
+    def test_of_groups(self, client: httpx2.Client) -> None:
         path = f"{GROUPS}/{group(client, 'Clerks')['id']}"
-        found(client.post(f"{path}/members", json={"user_ids": ["u1"]}))
-        found(client.put(f"{path}/bundles/{seeded(client)['id']}"))
+        ok_json(client.post(f"{path}/members", json={"user_ids": ["u1"]}))
+        ok_json(client.put(f"{path}/bundles/{seeded(client)['id']}"))
         assert client.delete(path).status_code == 204
         assert summaries(client, "user_group") == [
             'Created user group "Clerks"',
@@ -65,13 +65,13 @@ class TestAuditEvents:
         ]
 
 
-def test_a_change_that_is_refused_in_part_is_not_made_at_all(client: httpx2.Client) -> None:
+def test_a_partly_invalid_change_changes_nothing(client: httpx2.Client) -> None:
     rule = dlp_rule(client)
     created = bundle(client, "Ours")
     before = detail(client, created["id"])
     body = {"name": "New", "enabled": False, "rule_ids": [rule["id"], NOBODY]}
     answer = client.put(f"{BUNDLES}/{created['id']}", json=body)
-    refused(answer, 400, "INVALID_ARGUMENT", "rule_ids[1]")
+    check_error(answer, 400, "INVALID_ARGUMENT", "rule_ids[1]")
     assert detail(client, created["id"]) == before
     assert len(summaries(client, "compliance_bundle")) == 1
 
@@ -123,11 +123,13 @@ def test_errors_over_grpc(
             metadata=(("x-tenant-id", tenant),),
             timeout=TIMEOUT_S,
         )
-    assert refused_rpc(error) == expected
+    assert error_details(error) == expected
 
 
-def test_the_same_over_grpc(channel: grpc.Channel, client: httpx2.Client, tenant: str) -> None:
-    """What is done over one transport is seen over the other, field by field."""
+def test_grpc_and_http_return_the_same(
+    channel: grpc.Channel, client: httpx2.Client, tenant: str
+) -> None:
+    """A write over one transport is read over the other, field by field."""
     stub = compliance_bundle_pb2_grpc.ComplianceBundleServiceStub(channel)
     metadata = (("x-tenant-id", tenant),)
     done = stub.ActivateComplianceBundle(

@@ -1,4 +1,4 @@
-"""Compliance bundles over HTTP: versions and upgrades."""
+"""Versions and upgrades of compliance bundles, over HTTP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from tests.support.rest.compliance import BUNDLES, RULES, bundle, detail, dlp_rule, seeded
-from tests.support.rest.packs import NOBODY, TIME, found, refused
+from tests.support.rest.packs import NOBODY, TIME, check_error, ok_json
 
 if TYPE_CHECKING:
     import httpx2
@@ -31,7 +31,7 @@ VERSION = [
 
 
 def versions(client: httpx2.Client, bundle_id: str) -> Any:
-    return found(client.get(f"{BUNDLES}/{bundle_id}/versions"))
+    return ok_json(client.get(f"{BUNDLES}/{bundle_id}/versions"))
 
 
 def ids(client: httpx2.Client, bundle_id: str) -> list[str]:
@@ -39,11 +39,13 @@ def ids(client: httpx2.Client, bundle_id: str) -> list[str]:
 
 
 def upgraded(client: httpx2.Client, bundle_id: str) -> Any:
-    return found(client.post(f"{BUNDLES}/{bundle_id}/upgrade"))
+    return ok_json(client.post(f"{BUNDLES}/{bundle_id}/upgrade"))
 
 
 class TestVersions:
-    def test_of_a_seeded_bundle_begin_with_what_ships(self, client: httpx2.Client) -> None:
+    def test_of_a_seeded_bundle_begin_with_the_shipped_definition(
+        self, client: httpx2.Client
+    ) -> None:
         pci = seeded(client)
         (version,) = versions(client, pci["id"])
         assert list(version) == VERSION
@@ -56,10 +58,10 @@ class TestVersions:
     def test_are_newest_first(self, client: httpx2.Client) -> None:
         created = bundle(client, "First")
         path = f"{BUNDLES}/{created['id']}"
-        found(client.put(path, json={"name": "Second"}))
-        found(client.put(path, json={"name": "Second"}))
-        found(client.post(f"{path}/deactivate"))
-        found(client.post(f"{path}/activate"))
+        ok_json(client.put(path, json={"name": "Second"}))
+        ok_json(client.put(path, json={"name": "Second"}))
+        ok_json(client.post(f"{path}/deactivate"))
+        ok_json(client.post(f"{path}/activate"))
         shown = versions(client, created["id"])
         assert [(each["change_type"], each["name"], each["enabled"]) for each in shown] == [
             ("activate", "Second", True),
@@ -80,12 +82,12 @@ class TestVersions:
         assert [each["change_type"] for each in shown] == ["delete", "create"]
         assert [each["rule_count"] for each in shown] == [1, 1]
 
-    def test_of_one_that_there_is_not(self, client: httpx2.Client) -> None:
-        refused(client.get(f"{BUNDLES}/{NOBODY}/versions"), 404, "BUNDLE_NOT_FOUND")
+    def test_of_an_unknown_bundle_are_not_found(self, client: httpx2.Client) -> None:
+        check_error(client.get(f"{BUNDLES}/{NOBODY}/versions"), 404, "BUNDLE_NOT_FOUND")
 
 
 class TestUpgrade:
-    def test_brings_the_latest_definition(self, client: httpx2.Client) -> None:
+    def test_applies_the_latest_definition(self, client: httpx2.Client) -> None:
         pci = seeded(client)
         before = ids(client, pci["id"])
         answer = upgraded(client, pci["id"])
@@ -97,11 +99,11 @@ class TestUpgrade:
         shown = seeded(client)
         assert (shown["version"], shown["rule_count"]) == ("1.1", len(after))
 
-    def test_is_the_tenants_alone(self, client: httpx2.Client, tenant: str) -> None:
+    def test_changes_only_the_tenants_bundle(self, client: httpx2.Client, tenant: str) -> None:
         pci = seeded(client)
         upgraded(client, pci["id"])
         other = client.get(f"{BUNDLES}/{pci['id']}", headers={"X-Tenant-ID": f"{tenant}-other"})
-        assert found(other)["version"] == "1.0"
+        assert ok_json(other)["version"] == "1.0"
 
     def test_writes_a_version_before_and_after(self, client: httpx2.Client) -> None:
         pci = seeded(client)
@@ -119,31 +121,31 @@ class TestUpgrade:
         assert "from 1.0 to 1.1" in after["summary"]
 
     @pytest.mark.parametrize("active", [True, False])
-    def test_leaves_a_bundle_in_force_or_out_of_it(
+    def test_does_not_change_whether_a_bundle_is_enabled(
         self, client: httpx2.Client, active: bool
     ) -> None:
         pci = seeded(client)
         if active:
-            found(client.post(f"{BUNDLES}/{pci['id']}/activate"))
+            ok_json(client.post(f"{BUNDLES}/{pci['id']}/activate"))
         upgraded(client, pci["id"])
         shown = detail(client, pci["id"])
         assert shown["enabled"] is active
         assert {each["enabled"] for each in shown["rules"]} == {active}
 
-    def test_keeps_what_the_tenant_has_added_and_set(self, client: httpx2.Client) -> None:
+    def test_keeps_the_tenants_additions_and_settings(self, client: httpx2.Client) -> None:
         pci = seeded(client)
         path = f"{BUNDLES}/{pci['id']}"
         rule = dlp_rule(client)
         body = {"name": "Cards", "description": "Ours", "rule_ids": [rule["id"]]}
-        found(client.put(path, json=body))
-        found(client.post(f"{path}/activate"))
+        ok_json(client.put(path, json=body))
+        ok_json(client.post(f"{path}/activate"))
         card = next(
             each
             for each in detail(client, pci["id"])["rules"]
             if each["entity_type"] == "CREDIT_CARD"
         )
         setting = {"action_tier": "block", "confidence_threshold": 0.3}
-        found(client.put(f"{RULES}/{card['id']}", json=setting))
+        ok_json(client.put(f"{RULES}/{card['id']}", json=setting))
         before = ids(client, pci["id"])
         answer = upgraded(client, pci["id"])
         shown = detail(client, pci["id"])
@@ -155,23 +157,23 @@ class TestUpgrade:
         kept = next(each for each in shown["rules"] if each["id"] == card["id"])
         assert {name: kept[name] for name in setting} == setting
 
-    def test_is_refused_where_there_is_none(self, client: httpx2.Client) -> None:
+    def test_without_a_newer_definition_is_refused(self, client: httpx2.Client) -> None:
         pci = seeded(client)
         upgraded(client, pci["id"])
         done = versions(client, pci["id"])
         again = client.post(f"{BUNDLES}/{pci['id']}/upgrade")
-        assert "latest version, 1.1" in refused(again, 400, "NO_UPGRADE", "bundle_id")
+        assert "latest version, 1.1" in check_error(again, 400, "NO_UPGRADE", "bundle_id")
         own = client.post(f"{BUNDLES}/{bundle(client)['id']}/upgrade")
-        assert "no definition" in refused(own, 400, "NO_UPGRADE", "bundle_id")
+        assert "no definition" in check_error(own, 400, "NO_UPGRADE", "bundle_id")
         current = client.post(f"{BUNDLES}/{seeded(client, 'SOX')['id']}/upgrade")
-        refused(current, 400, "NO_UPGRADE", "bundle_id")
-        refused(client.post(f"{BUNDLES}/{NOBODY}/upgrade"), 404, "BUNDLE_NOT_FOUND")
+        check_error(current, 400, "NO_UPGRADE", "bundle_id")
+        check_error(client.post(f"{BUNDLES}/{NOBODY}/upgrade"), 404, "BUNDLE_NOT_FOUND")
         assert versions(client, pci["id"]) == done, "a refused upgrade leaves no version"
 
-    def test_shows_in_the_matrix(self, client: httpx2.Client) -> None:
+    def test_changes_the_version_in_the_matrix(self, client: httpx2.Client) -> None:
         pci = seeded(client)
         upgraded(client, pci["id"])
-        for row in found(client.get(f"{BUNDLES}/matrix")):
+        for row in ok_json(client.get(f"{BUNDLES}/matrix")):
             cell = next(each for each in row["bundles"] if each["bundle_id"] == pci["id"])
             assert cell["version_status"] == "current"
             assert cell["upgrade_available"] is False

@@ -1,4 +1,4 @@
-"""Seeds 001 and 004 from top to bottom, over HTTP."""
+"""The API of customer policies, over HTTP."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.support.rest.customers import CUSTOMER, POLICIES, _is_time, decide, e
 
 @pytest.fixture
 def client(server: Server, tenant: str) -> Iterator[httpx2.Client]:
-    """Calls the server as a new tenant."""
+    """An HTTP client for a new tenant."""
     with server.client(tenant, **{"X-API-Key": "your-api-key"}) as opened:
         yield opened
 
 
-def test_post_answers_with_what_was_posted(client: httpx2.Client) -> None:
+def test_post_returns_the_policy(client: httpx2.Client) -> None:
     answer = client.post(f"/policies/{CUSTOMER}", json=POLICIES)
     assert answer.status_code == 200
     body = answer.json()
@@ -37,7 +37,7 @@ def test_post_answers_with_what_was_posted(client: httpx2.Client) -> None:
     assert _is_time(body["updated_at"])
 
 
-def test_get_reads_it_back(client: httpx2.Client) -> None:
+def test_get_returns_the_policy(client: httpx2.Client) -> None:
     posted = client.post(f"/policies/{CUSTOMER}", json=POLICIES)
     answer = client.get(f"/policies/{CUSTOMER}")
     assert answer.status_code == 200
@@ -45,7 +45,7 @@ def test_get_reads_it_back(client: httpx2.Client) -> None:
     assert answer.headers["etag"] == posted.headers["etag"]
 
 
-def test_it_is_in_force_on_the_next_decision(client: httpx2.Client) -> None:
+def test_a_policy_is_in_force_for_the_next_decision(client: httpx2.Client) -> None:
     assert decide(client)["reason_code"] == "CUSTOMER_UNKNOWN"
     client.post(f"/policies/{CUSTOMER}", json=POLICIES)
     assert decide(client)["outcome"] == "ALLOW"
@@ -77,14 +77,14 @@ def test_a_policy_is_replaced_as_a_whole(client: httpx2.Client) -> None:
         {"sensitive_fields": ["ssn", "ssn", "größe", " "], "timezone": "Europe/Berlin"},
     ],
 )
-def test_absent_stays_absent_and_empty_stays_empty(
+def test_absent_and_empty_fields_stay_distinct(
     client: httpx2.Client, document: dict[str, Any]
 ) -> None:
     assert client.post(f"/policies/{CUSTOMER}", json=document).json()["policies"] == document
     assert client.get(f"/policies/{CUSTOMER}").json()["policies"] == document
 
 
-def test_an_unknown_customer_is_404(client: httpx2.Client) -> None:
+def test_an_unknown_customer_is_not_found(client: httpx2.Client) -> None:
     for answer in (
         client.get("/policies/cust_nobody"),
         client.delete("/policies/cust_nobody"),
@@ -95,13 +95,13 @@ def test_an_unknown_customer_is_404(client: httpx2.Client) -> None:
         assert "cust_nobody" in error["message"]
 
 
-def test_customers_belong_to_their_tenant(client: httpx2.Client) -> None:
+def test_customers_of_another_tenant_are_not_found(client: httpx2.Client) -> None:
     client.post(f"/policies/{CUSTOMER}", json=POLICIES)
     answer = client.get(f"/policies/{CUSTOMER}", headers={"X-Tenant-ID": "somebody-else"})
     error_of(answer, 404)
 
 
-def test_the_history_tells_every_version(client: httpx2.Client) -> None:
+def test_the_history_has_every_version(client: httpx2.Client) -> None:
     first = {"allowed_tools": ["read_file"]}
     second = {"allowed_tools": ["read_file", "shell"], "timezone": "UTC"}
     for document in (first, second):
@@ -142,7 +142,7 @@ def test_a_deleted_policy_is_out_of_force_and_keeps_its_history(client: httpx2.C
     history = client.get(f"/policies/{CUSTOMER}/versions").json()
     assert history["current_version"] is None
     assert [version["policies"] for version in history["versions"]] == [POLICIES]
-    # Made again, it goes on in the same history.
+    # A new policy of the same customer continues the history.
     client.post(f"/policies/{CUSTOMER}", json={})
     history = client.get(f"/policies/{CUSTOMER}/versions").json()
     assert [version["version"] for version in history["versions"]] == [2, 1]
@@ -150,7 +150,7 @@ def test_a_deleted_policy_is_out_of_force_and_keeps_its_history(client: httpx2.C
     assert decide(client)["outcome"] == "ALLOW"
 
 
-def test_no_change_of_somebody_else_is_lost(client: httpx2.Client) -> None:
+def test_an_update_with_a_stale_etag_is_refused(client: httpx2.Client) -> None:
     tag = client.post(f"/policies/{CUSTOMER}", json=POLICIES).headers["etag"]
     path = f"/policies/{CUSTOMER}"
     second = client.post(path, json={}, headers={"If-Match": tag})
@@ -162,7 +162,7 @@ def test_no_change_of_somebody_else_is_lost(client: httpx2.Client) -> None:
     assert client.delete(path, headers={"If-Match": second.headers["etag"]}).status_code == 204
 
 
-def test_an_overlay_shows_what_a_policy_would_do(client: httpx2.Client) -> None:
+def test_an_overlay_simulates_a_policy(client: httpx2.Client) -> None:
     client.post(f"/policies/{CUSTOMER}", json=POLICIES)
     asked = {
         "request": {"customer_id": CUSTOMER, "action": "database:table:drop"},
@@ -186,7 +186,7 @@ def test_an_overlay_shows_what_a_policy_would_do(client: httpx2.Client) -> None:
     ]
 
 
-def test_what_get_answers_can_be_laid_over(client: httpx2.Client) -> None:
+def test_the_response_of_get_is_a_valid_overlay(client: httpx2.Client) -> None:
     shown = client.post(f"/policies/{CUSTOMER}", json=POLICIES).json()
     asked = {
         "request": {"customer_id": CUSTOMER, "tool": "shell"},
@@ -196,8 +196,8 @@ def test_what_get_answers_can_be_laid_over(client: httpx2.Client) -> None:
     assert simulated["decision"]["reason_code"] == "CUSTOMER_TOOL_NOT_ALLOWED"
 
 
-def test_grpc_answers_the_same(remote: RemoteClient, tenant: str) -> None:
-    """The same RPCs without HTTP: documents whole, errors with their reasons and fields."""
+def test_grpc_returns_the_same(remote: RemoteClient, tenant: str) -> None:
+    """Over gRPC, documents are complete, and errors have reasons and fields."""
     request = pb.PutCustomerPolicyRequest(customer_id=CUSTOMER)
     request.policies.update(POLICIES)
     remote.call("PutCustomerPolicy", request, tenant)

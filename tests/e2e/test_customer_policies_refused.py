@@ -1,4 +1,4 @@
-"""What is no customer policy, by seeds 001 and 004: every status and error."""
+"""Invalid customer policies: every status and error of the API."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
         ({"timezone": 1}, "timezone"),
     ],
 )
-def test_an_invalid_value_is_422_and_named(
+def test_an_invalid_value_is_422_with_its_field(
     client: httpx2.Client, document: dict[str, Any], field: str
 ) -> None:
     error = error_of(client.post(f"/policies/{CUSTOMER}", json=document), 422)
@@ -89,18 +89,18 @@ def test_a_condition_that_does_not_compile_is_422_with_its_place(client: httpx2.
     assert "line 1, column 18" in detail["reason"]
     *_, line, caret = error["message"].split("\n")
     assert (line, caret) == ("  hour(timestamp) <", "                   ^")
-    # Nothing is half-written: the policy is as it was.
+    # A refused write changes nothing.
     assert client.get(f"/policies/{CUSTOMER}").json()["policies"] == POLICIES
 
 
-def test_all_faults_are_named_at_once(client: httpx2.Client) -> None:
+def test_one_response_names_all_errors(client: httpx2.Client) -> None:
     document = {"blocked_actions": ["x", "a:b:c", "y"], "timezone": "x", "unknown": 1}
     error = error_of(client.post(f"/policies/{CUSTOMER}", json=document), 422)
     fields = {detail["field"] for detail in error["details"]}
     assert fields == {"blocked_actions[0]", "blocked_actions[2]", "timezone", "unknown"}
 
 
-def test_what_is_no_policy_at_all(client: httpx2.Client) -> None:
+def test_a_body_that_is_not_an_object_is_refused(client: httpx2.Client) -> None:
     assert error_of(client.post(f"/policies/{CUSTOMER}", content=b"{", headers=JSON), 400)
     error = error_of(client.post(f"/policies/{CUSTOMER}", json=[]), 422)
     assert error["details"][0]["field"] == "policies"
@@ -112,7 +112,7 @@ def test_what_is_no_policy_at_all(client: httpx2.Client) -> None:
         assert error["details"][0]["field"] == "customer_id"
 
 
-def test_a_document_over_its_bound_is_413(client: httpx2.Client) -> None:
+def test_a_document_over_the_size_limit_is_413(client: httpx2.Client) -> None:
     rules = {
         f"r{index}": {"condition": "a > 1", "score_impact": 1, "description": "x" * 4000}
         for index in range(300)

@@ -1,4 +1,4 @@
-"""Every decision case, unchanged, on the engine in this process, over gRPC and over HTTP."""
+"""Runs every decision case on an engine in this process, over gRPC and over HTTP."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ ROUTES: Final = {
     "CreateStaticPolicyOverride": ("POST", "/api/v1/static-policies/{id}/override"),
     "DeleteStaticPolicyOverride": ("DELETE", "/api/v1/static-policies/{id}/override"),
 }
-"""Written down here as the seeds have them, not read from where the server reads them."""
+"""The routes as documented; not read from the descriptors, as the server does."""
 
 BODIES: Final = {"PutCustomerPolicy": "policies"}
-"""The RPCs whose body is one field, alone."""
+"""The RPCs whose HTTP body is one field of the message."""
 
 
 class HttpTarget:
@@ -99,7 +99,7 @@ def _checked(answer: httpx2.Response) -> Mapping[str, Any]:
 
 @pytest.fixture(scope="module")
 def engine_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CaseTarget]:
-    """An engine in this process, on a database that others write to."""
+    """An engine in this process, and a client that writes to its database."""
     url = f"sqlite:///{tmp_path_factory.mktemp('cases')}/pdp.db"
     with Engine.open(url) as engine, LocalClient(url) as local:
         yield EngineTarget(engine, local)
@@ -107,27 +107,27 @@ def engine_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CaseTarg
 
 @pytest.fixture(scope="module")
 def grpc_target(remote: RemoteClient) -> CaseTarget:
-    """A real server, over gRPC."""
+    """The server, over gRPC."""
     return ClientTarget(remote)
 
 
 @pytest.fixture(scope="module")
 def http_target(server: Server) -> Iterator[CaseTarget]:
-    """A real server, over HTTP."""
+    """The server, over HTTP."""
     with server.client() as client:
         yield HttpTarget(client)
 
 
 @pytest.fixture(scope="module", params=["engine", "grpc", "http"])
 def target(request: pytest.FixtureRequest) -> CaseTarget:
-    """Each target in turn."""
+    """Each target."""
     found: CaseTarget = request.getfixturevalue(f"{request.param}_target")
     return found
 
 
 @pytest.fixture(scope="module")
 def installed(target: CaseTarget) -> Iterator[Callable[[Suite], InstalledSuite]]:
-    """Puts a suite's policies in force on the target, once for all its cases."""
+    """A function that installs the policies of a suite on the target, once for all its cases."""
     suites: dict[str, InstalledSuite] = {}
 
     def install(suite: Suite) -> InstalledSuite:
@@ -148,8 +148,10 @@ def _cases() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("suite", "case"), list(_cases()))
-def test_case(suite: Suite, case: Case, installed: Callable[[Suite], InstalledSuite]) -> None:
-    """Every target returns the decision that the case expects."""
+def test_a_case_gets_the_expected_decision(
+    suite: Suite, case: Case, installed: Callable[[Suite], InstalledSuite]
+) -> None:
+    """Every target makes the decision that the case expects."""
     result = installed(suite).run_case(case)
     assert not result.problem
     assert not result.differences

@@ -1,4 +1,4 @@
-"""The page on DLP rules: its examples work from top to bottom."""
+"""The examples of the page on DLP rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dry runs of DLP rules over HTTP: of one rule, and of all rules on a text."""
+"""Dry runs of one DLP rule, and of all rules on a text."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from tests.support.rest.dlp import (
     CARD_TEXT,
     RULES,
-    evaluated,
+    evaluate,
     platform_rule,
     rule,
 )
-from tests.support.rest.packs import found, refused
+from tests.support.rest.packs import check_error, ok_json
 
 if TYPE_CHECKING:
     import httpx2
@@ -66,18 +66,18 @@ if TYPE_CHECKING:
         ),
     ],
 )
-def test_dry_run(client: httpx2.Client, body: Any, expected: Any) -> None:
-    assert found(client.post(f"{RULES}/test", json=body)) == expected
+def test_a_dry_run_returns_the_matches(client: httpx2.Client, body: Any, expected: Any) -> None:
+    assert ok_json(client.post(f"{RULES}/test", json=body)) == expected
 
 
-def test_dry_run_of_named_entities(client: httpx2.Client) -> None:
-    """Without a model, patterns answer for what they can find, and what is lacking is said."""
+def test_a_dry_run_of_named_entities_without_a_model(client: httpx2.Client) -> None:
+    """Without a model, patterns find some entities, and the response says what is missing."""
     body = {
         "rule_type": "ner",
         "pattern": "PERSON,EMAIL_ADDRESS",
         "sample_text": "Ann Miller can be reached at ann.miller@corp-mail.com.",
     }
-    answer = found(client.post(f"{RULES}/test", json=body))
+    answer = ok_json(client.post(f"{RULES}/test", json=body))
     (match,) = answer["matches"]
     assert match["matched_text"] == "ann.miller@corp-mail.com"
     assert match["entity_type"] == "EMAIL_ADDRESS"
@@ -86,17 +86,17 @@ def test_dry_run_of_named_entities(client: httpx2.Client) -> None:
     assert "EMAIL_ADDRESS" not in answer["error"]
 
 
-def test_dry_run_by_free_labels(client: httpx2.Client) -> None:
+def test_a_dry_run_with_labels(client: httpx2.Client) -> None:
     body = {"rule_type": "gliner", "pattern": "employee id,passport number", "sample_text": "x"}
-    answer = found(client.post(f"{RULES}/test", json=body))
+    answer = ok_json(client.post(f"{RULES}/test", json=body))
     assert (answer["rule_type"], answer["match_count"]) == ("gliner", 0)
     assert "employee id" in answer["error"]
 
 
-def test_what_cannot_be_tried(client: httpx2.Client) -> None:
+def test_invalid_dry_runs_are_refused(client: httpx2.Client) -> None:
     body = {"rule_type": "bert", "pattern": "x", "sample_text": "x"}
-    refused(client.post(f"{RULES}/test", json=body), 400, "INVALID_ARGUMENT", "rule_type")
-    refused(
+    check_error(client.post(f"{RULES}/test", json=body), 400, "INVALID_ARGUMENT", "rule_type")
+    check_error(
         client.post(f"{RULES}/test", json={"rule_type": "regex"}),
         400,
         "INVALID_ARGUMENT",
@@ -104,9 +104,9 @@ def test_what_cannot_be_tried(client: httpx2.Client) -> None:
     )
 
 
-def test_evaluate(client: httpx2.Client, tenant: str) -> None:
+def test_evaluate_returns_the_matched_rules(client: httpx2.Client, tenant: str) -> None:
     body = {"text": CARD_TEXT, "org_id": tenant, "group_id": None, "user_id": None}
-    answer = found(client.post(f"{RULES}/evaluate", json=body))
+    answer = ok_json(client.post(f"{RULES}/evaluate", json=body))
     card = platform_rule(client)
     matched = answer["matched_rules"][0]
     assert list(answer) == [
@@ -153,10 +153,10 @@ def test_evaluate(client: httpx2.Client, tenant: str) -> None:
     assert trace[-1] == "Final action determined: redact"
 
 
-def test_evaluate_an_orgs_own(client: httpx2.Client) -> None:
-    before = evaluated(client, "nothing")
+def test_evaluate_uses_rules_of_the_tenant(client: httpx2.Client) -> None:
+    before = evaluate(client, "nothing")
     own = rule(client, action_tier="prompt")
-    answer = evaluated(client, "👍 PROJ-1234 and PROJ-5678")
+    answer = evaluate(client, "👍 PROJ-1234 and PROJ-5678")
     assert answer["custom_org_patterns"] == 1
     assert answer["rules_evaluated"] == before["rules_evaluated"] + 1
     assert answer["final_action"] == "prompt"
@@ -167,13 +167,13 @@ def test_evaluate_an_orgs_own(client: httpx2.Client) -> None:
     assert "Loaded 1 enabled org rule(s)" in answer["decision_trace"]
 
 
-def test_evaluate_nothing(client: httpx2.Client) -> None:
-    answer = evaluated(client, "")
+def test_evaluate_a_text_without_matches(client: httpx2.Client) -> None:
+    answer = evaluate(client, "")
     assert (answer["text_length"], answer["rules_matched"]) == (0, 0)
     assert (answer["final_action"], answer["matched_rules"]) == ("none", [])
     assert answer["decision_trace"][-1] == "Final action determined: none"
 
 
-def test_evaluate_for_another_tenant(client: httpx2.Client) -> None:
+def test_evaluate_for_another_tenant_is_refused(client: httpx2.Client) -> None:
     body = {"text": "x", "org_id": "somebody-else"}
-    refused(client.post(f"{RULES}/evaluate", json=body), 403, "TENANT_MISMATCH", "org_id")
+    check_error(client.post(f"{RULES}/evaluate", json=body), 403, "TENANT_MISMATCH", "org_id")

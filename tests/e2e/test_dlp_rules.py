@@ -1,4 +1,4 @@
-"""The DLP rules API over HTTP, from top to bottom."""
+"""The API of DLP rules, over HTTP."""
 
 from __future__ import annotations
 
@@ -10,73 +10,73 @@ from tests.support.rest.dlp import (
     PROJECT,
     RULE,
     RULES,
-    decided,
-    evaluated,
+    decide,
+    evaluate,
     platform_rule,
     rule,
 )
-from tests.support.rest.packs import NOBODY, TIME, found, made, refused
+from tests.support.rest.packs import NOBODY, TIME, check_error, created_json, ok_json
 
 if TYPE_CHECKING:
     import httpx2
 
 
-def test_list_rules(client: httpx2.Client) -> None:
-    """The platform's as the tenant has them, then its own."""
+def test_the_list_has_platform_rules_then_own_rules(client: httpx2.Client) -> None:
+    """The list has the platform's rules, as customised by the tenant, and then its own."""
     own = rule(client)
-    rules = found(client.get(f"{RULES}/"))
-    assert rules == found(client.get(RULES))
+    rules = ok_json(client.get(f"{RULES}/"))
+    assert rules == ok_json(client.get(RULES))
     assert len(rules) > 30
     assert rules[-1] == own
     assert all(each.get("source") == "platform" for each in rules[:-1])
     assert all(list(each)[: len(RULE)] == RULE for each in rules)
 
 
-def test_filters(client: httpx2.Client) -> None:
+def test_the_list_is_filtered(client: httpx2.Client) -> None:
     rule(client, enabled=False)
     rule(client, detector_name="Names", detector_type="ner", entity_type="PERSON", config_json={})
-    rules = found(client.get(f"{RULES}/"))
+    rules = ok_json(client.get(f"{RULES}/"))
     for enabled in ("true", "false"):
-        kept = found(client.get(f"{RULES}/?enabled={enabled}"))
+        kept = ok_json(client.get(f"{RULES}/?enabled={enabled}"))
         assert kept == [each for each in rules if each["enabled"] is (enabled == "true")]
         assert kept
     for kind in ("regex", "ner", "llm"):
-        kept = found(client.get(f"{RULES}/", params={"detector_type": kind}))
+        kept = ok_json(client.get(f"{RULES}/", params={"detector_type": kind}))
         assert kept == [each for each in rules if each["detector_type"] == kind]
-    refused(client.get(f"{RULES}/?detector_type=x"), 400, "INVALID_ARGUMENT", "detector_type")
+    check_error(client.get(f"{RULES}/?detector_type=x"), 400, "INVALID_ARGUMENT", "detector_type")
 
 
 def test_create_a_rule(client: httpx2.Client) -> None:
-    answer = made(client.post(f"{RULES}/", json=PROJECT))
+    answer = created_json(client.post(f"{RULES}/", json=PROJECT))
     assert list(answer) == RULE
     assert answer == {"id": answer["id"], **PROJECT}
     UUID(answer["id"])
-    (record,) = found(client.get(f"{RULES}/{answer['id']}/versions"))
+    (record,) = ok_json(client.get(f"{RULES}/{answer['id']}/versions"))
     assert record["change_type"] == "create"
     assert record["old_values"] is None
     assert record["new_values"] == PROJECT
 
 
-def test_a_rule_by_default(client: httpx2.Client) -> None:
+def test_a_rule_has_defaults(client: httpx2.Client) -> None:
     body = {
         name: value
         for name, value in PROJECT.items()
         if name not in {"enabled", "confidence_threshold"}
     }
-    answer = made(client.post(f"{RULES}/", json=body))
+    answer = created_json(client.post(f"{RULES}/", json=body))
     assert (answer["enabled"], answer["confidence_threshold"]) == (True, 0.5)
 
 
-def test_what_is_no_rule(client: httpx2.Client) -> None:
+def test_invalid_rules_are_refused(client: httpx2.Client) -> None:
     def post(**fields: Any) -> httpx2.Response:
         return client.post(f"{RULES}/", json={**PROJECT, **fields})
 
-    before = found(client.get(f"{RULES}/"))
-    refused(client.post(f"{RULES}/", json={}), 400, "INVALID_ARGUMENT", *RULE[1:5])
-    refused(post(detector_type="bert"), 400, "INVALID_ARGUMENT", "detector_type")
-    refused(post(action_tier="shout"), 400, "INVALID_ARGUMENT", "action_tier")
-    refused(post(confidence_threshold=1.1), 400, "INVALID_ARGUMENT", "confidence_threshold")
-    refused(post(nome="x"), 400, "INVALID_ARGUMENT", "nome")
+    before = ok_json(client.get(f"{RULES}/"))
+    check_error(client.post(f"{RULES}/", json={}), 400, "INVALID_ARGUMENT", *RULE[1:5])
+    check_error(post(detector_type="bert"), 400, "INVALID_ARGUMENT", "detector_type")
+    check_error(post(action_tier="shout"), 400, "INVALID_ARGUMENT", "action_tier")
+    check_error(post(confidence_threshold=1.1), 400, "INVALID_ARGUMENT", "confidence_threshold")
+    check_error(post(nome="x"), 400, "INVALID_ARGUMENT", "nome")
     patterns: list[tuple[dict[str, Any], str]] = [
         ({}, "config_json.pattern"),
         ({"pattern": "(x"}, "config_json.pattern"),
@@ -85,7 +85,7 @@ def test_what_is_no_rule(client: httpx2.Client) -> None:
         ({"pattern": ""}, "config_json.pattern"),
     ]
     for config, field in patterns:
-        refused(post(config_json=config), 400, "INVALID_PATTERN", field)
+        check_error(post(config_json=config), 400, "INVALID_PATTERN", field)
     others: list[tuple[dict[str, Any], str]] = [
         ({"pattern": "x", "patern": "y"}, "config_json.patern"),
         ({"pattern": "x", "replacement": 7}, "config_json.replacement"),
@@ -93,27 +93,27 @@ def test_what_is_no_rule(client: httpx2.Client) -> None:
         ({"detector": "credit_card", "pattern": "x"}, "config_json.pattern"),
     ]
     for config, field in others:
-        refused(post(config_json=config), 400, "INVALID_ARGUMENT", field)
-    assert found(client.get(f"{RULES}/")) == before
+        check_error(post(config_json=config), 400, "INVALID_ARGUMENT", field)
+    assert ok_json(client.get(f"{RULES}/")) == before
 
 
-def test_names_are_a_tenants_own(client: httpx2.Client) -> None:
+def test_names_are_unique_within_a_tenant(client: httpx2.Client) -> None:
     first = rule(client)
-    refused(client.post(f"{RULES}/", json=PROJECT), 409, "NAME_EXISTS", "detector_name")
-    rule(client, detector_name="Credit Card Number")  # the platform's names are not taken
+    check_error(client.post(f"{RULES}/", json=PROJECT), 409, "NAME_EXISTS", "detector_name")
+    rule(client, detector_name="Credit Card Number")  # names of platform rules are free
     assert client.delete(f"{RULES}/{first['id']}").status_code == 204
     rule(client)
 
 
 def test_get_a_rule(client: httpx2.Client) -> None:
     own = rule(client)
-    assert found(client.get(f"{RULES}/{own['id']}")) == own
+    assert ok_json(client.get(f"{RULES}/{own['id']}")) == own
     shipped = platform_rule(client)
-    assert found(client.get(f"{RULES}/{shipped['id']}")) == shipped
-    refused(client.get(f"{RULES}/{NOBODY}"), 404, "RULE_NOT_FOUND")
+    assert ok_json(client.get(f"{RULES}/{shipped['id']}")) == shipped
+    check_error(client.get(f"{RULES}/{NOBODY}"), 404, "RULE_NOT_FOUND")
 
 
-def test_another_tenants_rule(client: httpx2.Client, tenant: str) -> None:
+def test_another_tenants_rule_is_not_found(client: httpx2.Client, tenant: str) -> None:
     own = rule(client)
     headers = {"X-Tenant-ID": f"{tenant}-other"}
     for answer in (
@@ -122,17 +122,17 @@ def test_another_tenants_rule(client: httpx2.Client, tenant: str) -> None:
         client.delete(f"{RULES}/{own['id']}", headers=headers),
         client.get(f"{RULES}/{own['id']}/versions", headers=headers),
     ):
-        refused(answer, 404, "RULE_NOT_FOUND")
-    assert found(client.get(f"{RULES}/{own['id']}")) == own
+        check_error(answer, 404, "RULE_NOT_FOUND")
+    assert ok_json(client.get(f"{RULES}/{own['id']}")) == own
 
 
 def test_update_a_rule(client: httpx2.Client) -> None:
     own = rule(client)
-    assert decided(client, "PROJ-1234")["outcome"] == "ALLOW"
-    answer = found(client.put(f"{RULES}/{own['id']}", json={"action_tier": "redact"}))
+    assert decide(client, "PROJ-1234")["outcome"] == "ALLOW"
+    answer = ok_json(client.put(f"{RULES}/{own['id']}", json={"action_tier": "redact"}))
     assert answer == {**own, "action_tier": "redact"}
-    assert decided(client, "PROJ-1234")["redacted_text"] == "[REDACTED]"
-    newest, oldest = found(client.get(f"{RULES}/{own['id']}/versions"))
+    assert decide(client, "PROJ-1234")["redacted_text"] == "[REDACTED]"
+    newest, oldest = ok_json(client.get(f"{RULES}/{own['id']}/versions"))
     assert oldest["change_type"] == "create"
     assert newest == {
         "id": newest["id"],
@@ -148,24 +148,24 @@ def test_update_a_rule(client: httpx2.Client) -> None:
     assert newest["id"] != oldest["id"]
 
 
-def test_a_record_tells_what_changed(client: httpx2.Client) -> None:
+def test_a_change_has_a_summary(client: httpx2.Client) -> None:
     own = rule(client)
     config = {"pattern": r"\bP-[0-9]+\b", "replacement": "[P]"}
-    answer = found(client.put(f"{RULES}/{own['id']}", json={"config_json": config}))
+    answer = ok_json(client.put(f"{RULES}/{own['id']}", json={"config_json": config}))
     assert answer["config_json"] == config
-    newest = found(client.get(f"{RULES}/{own['id']}/versions"))[0]
+    newest = ok_json(client.get(f"{RULES}/{own['id']}/versions"))[0]
     always = {"enabled": True, "action_tier": "log_only"}
     assert newest["old_values"] == {**always, "config_json": PROJECT["config_json"]}
     assert newest["new_values"] == {**always, "config_json": config}
 
 
-def test_what_no_rule_can_become(client: httpx2.Client) -> None:
+def test_invalid_updates_are_refused(client: httpx2.Client) -> None:
     own = rule(client)
     url = f"{RULES}/{own['id']}"
     bad = {"config_json": {"pattern": "(x"}, "action_tier": "block"}
-    refused(client.put(url, json=bad), 400, "INVALID_PATTERN", "config_json.pattern")
-    refused(client.put(url, json={"enabled": "yes"}), 400, "INVALID_ARGUMENT", "enabled")
-    refused(
+    check_error(client.put(url, json=bad), 400, "INVALID_PATTERN", "config_json.pattern")
+    check_error(client.put(url, json={"enabled": "yes"}), 400, "INVALID_ARGUMENT", "enabled")
+    check_error(
         client.put(url, json={"detector_type": "ner"}),
         400,
         "INVALID_ARGUMENT",
@@ -174,87 +174,87 @@ def test_what_no_rule_can_become(client: httpx2.Client) -> None:
     other = rule(client, detector_name="Another")
     taken = client.put(url, json={"detector_name": "Another"})
     assert other["id"] in taken.json()["error"]["details"][0]["reason"]
-    refused(taken, 409, "NAME_EXISTS", "detector_name")
-    assert found(client.get(url)) == own
-    assert len(found(client.get(f"{url}/versions"))) == 1
-    refused(client.put(f"{RULES}/{NOBODY}", json={}), 404, "RULE_NOT_FOUND")
+    check_error(taken, 409, "NAME_EXISTS", "detector_name")
+    assert ok_json(client.get(url)) == own
+    assert len(ok_json(client.get(f"{url}/versions"))) == 1
+    check_error(client.put(f"{RULES}/{NOBODY}", json={}), 404, "RULE_NOT_FOUND")
 
 
-def test_a_writer_who_read_something_else(client: httpx2.Client) -> None:
+def test_an_update_with_a_stale_etag_is_refused(client: httpx2.Client) -> None:
     own = rule(client)
     url = f"{RULES}/{own['id']}"
     tag = client.get(url).headers["etag"]
     assert client.put(url, json={"enabled": False}, headers={"If-Match": tag}).status_code == 200
     late = client.put(url, json={"enabled": True}, headers={"If-Match": tag})
-    refused(late, 412, "PRECONDITION_FAILED", "If-Match")
+    check_error(late, 412, "PRECONDITION_FAILED", "If-Match")
     assert client.delete(url, headers={"If-Match": tag}).status_code == 412
 
 
 def test_delete_a_rule(client: httpx2.Client) -> None:
     own = rule(client, action_tier="block")
     url = f"{RULES}/{own['id']}"
-    assert decided(client, "PROJ-1234")["outcome"] == "BLOCK"
+    assert decide(client, "PROJ-1234")["outcome"] == "BLOCK"
     answer = client.delete(url)
     assert (answer.status_code, answer.content) == (204, b"")
-    assert decided(client, "PROJ-1234")["outcome"] == "ALLOW"
-    refused(client.get(url), 404, "RULE_NOT_FOUND")
-    refused(client.delete(url), 404, "RULE_NOT_FOUND")
-    newest, oldest = found(client.get(f"{url}/versions"))
+    assert decide(client, "PROJ-1234")["outcome"] == "ALLOW"
+    check_error(client.get(url), 404, "RULE_NOT_FOUND")
+    check_error(client.delete(url), 404, "RULE_NOT_FOUND")
+    newest, oldest = ok_json(client.get(f"{url}/versions"))
     assert (newest["change_type"], oldest["change_type"]) == ("delete", "create")
     assert newest["old_values"] == {**PROJECT, "action_tier": "block"}
     assert newest["new_values"] is None
-    refused(client.get(f"{RULES}/{NOBODY}/versions"), 404, "RULE_NOT_FOUND")
+    check_error(client.get(f"{RULES}/{NOBODY}/versions"), 404, "RULE_NOT_FOUND")
 
 
 def test_a_platform_rule_is_customised(client: httpx2.Client, tenant: str) -> None:
     shipped = platform_rule(client)
     url = f"{RULES}/{shipped['id']}"
     settings = {"action_tier": "block", "confidence_threshold": 0.5}
-    answer = found(client.put(url, json=settings))
+    answer = ok_json(client.put(url, json=settings))
     assert answer == {**shipped, **settings}
-    assert found(client.get(url)) == answer
-    assert decided(client, CARD_TEXT)["reason_code"] == "DLP_BLOCK"
-    newest = found(client.get(f"{url}/versions"))[0]
+    assert ok_json(client.get(url)) == answer
+    assert decide(client, CARD_TEXT)["reason_code"] == "DLP_BLOCK"
+    newest = ok_json(client.get(f"{url}/versions"))[0]
     assert newest["change_type"] == "update"
     assert newest["old_values"]["action_tier"] == shipped["action_tier"]
     assert newest["new_values"] == {"enabled": True, **settings}
     others = client.get(url, headers={"X-Tenant-ID": f"{tenant}-other"})
-    assert found(others) == shipped
+    assert ok_json(others) == shipped
 
 
-def test_what_stays_as_it_ships(client: httpx2.Client) -> None:
+def test_fixed_fields_of_platform_rules_cannot_change(client: httpx2.Client) -> None:
     shipped = platform_rule(client)
     url = f"{RULES}/{shipped['id']}"
-    refused(client.delete(url), 403, "PLATFORM_READONLY", "rule_id")
-    refused(
+    check_error(client.delete(url), 403, "PLATFORM_READONLY", "rule_id")
+    check_error(
         client.put(url, json={"detector_name": "Mine", "enabled": False}),
         403,
         "PLATFORM_READONLY",
         "detector_name",
     )
     whole = {name: shipped[name] for name in RULE[1:]}
-    assert found(client.put(url, json=whole)) == shipped  # what does not change may be sent
+    assert ok_json(client.put(url, json=whole)) == shipped  # unchanged fields are accepted
 
 
-def test_a_suppressed_rule(client: httpx2.Client) -> None:
+def test_a_rule_can_be_suppressed(client: httpx2.Client) -> None:
     shipped = platform_rule(client)
-    before = evaluated(client, CARD_TEXT)
-    found(client.put(f"{RULES}/{shipped['id']}", json={"enabled": False}))
-    after = evaluated(client, CARD_TEXT)
+    before = evaluate(client, CARD_TEXT)
+    ok_json(client.put(f"{RULES}/{shipped['id']}", json={"enabled": False}))
+    after = evaluate(client, CARD_TEXT)
     assert after["suppressed_rule_ids"] == [shipped["id"]]
     assert after["rules_evaluated"] == before["rules_evaluated"] - 1
     assert shipped["id"] not in [each["rule_id"] for each in after["matched_rules"]]
-    assert "redacted_text" not in decided(client, CARD_TEXT)
+    assert "redacted_text" not in decide(client, CARD_TEXT)
     assert "Left out 1 suppressed platform rule(s)" in after["decision_trace"]
 
 
-def test_available_patterns(client: httpx2.Client) -> None:
-    everything = found(client.get(f"{RULES}/available-patterns"))
+def test_available_patterns_are_listed(client: httpx2.Client) -> None:
+    everything = ok_json(client.get(f"{RULES}/available-patterns"))
     by_category = {each["category"]: each for each in everything["categories"]}
     assert set(by_category) == {"secret", "pii", "financial", "medical", "infrastructure"}
     assert everything["total"] == sum(each["count"] for each in by_category.values()) >= 45
     for category, listed in by_category.items():
-        one = found(client.get(f"{RULES}/available-patterns?category={category}"))
+        one = ok_json(client.get(f"{RULES}/available-patterns?category={category}"))
         assert one == {"categories": [listed], "total": listed["count"]}
         assert len(listed["patterns"]) == listed["count"]
         for pattern in listed["patterns"]:
@@ -262,12 +262,12 @@ def test_available_patterns(client: httpx2.Client) -> None:
             assert pattern["id"]
             assert pattern["description"]
             assert "pattern" not in pattern
-    refused(
+    check_error(
         client.get(f"{RULES}/available-patterns?category=x"), 400, "INVALID_ARGUMENT", "category"
     )
 
 
-def test_a_rule_of_an_available_pattern(client: httpx2.Client) -> None:
+def test_a_rule_can_use_an_available_pattern(client: httpx2.Client) -> None:
     rule(
         client,
         entity_type="IBAN",
@@ -275,17 +275,17 @@ def test_a_rule_of_an_available_pattern(client: httpx2.Client) -> None:
         confidence_threshold=0.5,
         config_json={"detector": "iban"},
     )
-    assert decided(client, "IBAN DE89370400440532013000")["reason_code"] == "DLP_BLOCK"
-    assert decided(client, "IBAN DE89370400440532013001")["reason_code"] != "DLP_BLOCK"
+    assert decide(client, "IBAN DE89370400440532013000")["reason_code"] == "DLP_BLOCK"
+    assert decide(client, "IBAN DE89370400440532013001")["reason_code"] != "DLP_BLOCK"
 
 
-def test_defaults_are_calm(client: httpx2.Client) -> None:
-    """Live secrets and card numbers are redacted, other personal data is logged (decide.md)."""
-    assert decided(client, CARD_TEXT)["redacted_text"] == (
+def test_default_actions_redact_secrets_and_log_other_data(client: httpx2.Client) -> None:
+    """Secrets and card numbers are redacted, other personal data is logged (docs/decide.md)."""
+    assert decide(client, CARD_TEXT)["redacted_text"] == (
         "Please process payment for card [REDACTED]."
     )
-    mail = decided(client, "Write to ann.miller@corp-mail.com, please.")
+    mail = decide(client, "Write to ann.miller@corp-mail.com, please.")
     assert (mail["outcome"], mail["pii_detected"]) == ("ALLOW", True)
     assert "redacted_text" not in mail
-    plain = decided(client, "The weather is fine.")
+    plain = decide(client, "The weather is fine.")
     assert (plain["outcome"], plain["matches"]) == ("ALLOW", [])

@@ -1,4 +1,4 @@
-"""Which DLP rules are in force, over HTTP: bundles, frameworks, groups, simulations."""
+"""Scopes of DLP rules, over HTTP: bundles, frameworks, groups, simulations."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from tests.support.rest.dlp import (
     CARD_TEXT,
     PROJECT,
     RULES,
-    decided,
-    evaluated,
+    decide,
+    evaluate,
     platform_rule,
     rule,
 )
-from tests.support.rest.packs import found, made, refused
+from tests.support.rest.packs import check_error, created_json, ok_json
 
 if TYPE_CHECKING:
     import httpx2
@@ -25,83 +25,83 @@ NO_FRAMEWORKS = {"frameworks": {"gdpr": False, "ai_act": False, "soc2": False}}
 
 def bundle(client: httpx2.Client, framework: str = "PCI-DSS") -> Any:
     """Returns a seeded bundle with its rules."""
-    (listed,) = found(client.get(f"{BUNDLES}/", params={"framework": framework}))
-    return found(client.get(f"{BUNDLES}/{listed['id']}"))
+    (listed,) = ok_json(client.get(f"{BUNDLES}/", params={"framework": framework}))
+    return ok_json(client.get(f"{BUNDLES}/{listed['id']}"))
 
 
 def test_an_activated_bundle_requires_its_rules(client: httpx2.Client) -> None:
     pci = bundle(client)
     rule_id = pci["rules"][0]["id"]
     url = f"{RULES}/{rule_id}"
-    assert found(client.get(url))["bundle_id"] == pci["id"]
+    assert ok_json(client.get(url))["bundle_id"] == pci["id"]
     tag = client.get(url).headers["etag"]
-    found(client.post(f"{BUNDLES}/{pci['id']}/activate"))
-    assert found(client.get(url))["enabled"] is True
+    ok_json(client.post(f"{BUNDLES}/{pci['id']}/activate"))
+    assert ok_json(client.get(url))["enabled"] is True
     late = client.put(url, json={"action_tier": "block"}, headers={"If-Match": tag})
-    refused(late, 412, "PRECONDITION_FAILED", "If-Match")
-    newest = found(client.get(f"{url}/versions"))[0]
+    check_error(late, 412, "PRECONDITION_FAILED", "If-Match")
+    newest = ok_json(client.get(f"{url}/versions"))[0]
     assert (newest["rule_id"], newest["change_type"]) == (rule_id, "update")
     told = (newest["old_values"]["enabled"], newest["new_values"]["enabled"])
     assert told == (False, True)
-    message = refused(client.put(url, json={"enabled": False}), 409, "RULE_REQUIRED", "enabled")
+    message = check_error(client.put(url, json={"enabled": False}), 409, "RULE_REQUIRED", "enabled")
     assert pci["name"] in message
-    refused(client.put(url, json={"action_tier": "none"}), 409, "RULE_REQUIRED", "action_tier")
-    assert found(client.put(url, json={"action_tier": "block"}))["action_tier"] == "block"
-    refused(client.delete(url), 403, "PLATFORM_READONLY", "rule_id")
-    found(client.post(f"{BUNDLES}/{pci['id']}/deactivate"))
-    assert found(client.put(url, json={"enabled": False}))["enabled"] is False
+    check_error(client.put(url, json={"action_tier": "none"}), 409, "RULE_REQUIRED", "action_tier")
+    assert ok_json(client.put(url, json={"action_tier": "block"}))["action_tier"] == "block"
+    check_error(client.delete(url), 403, "PLATFORM_READONLY", "rule_id")
+    ok_json(client.post(f"{BUNDLES}/{pci['id']}/deactivate"))
+    assert ok_json(client.put(url, json={"enabled": False}))["enabled"] is False
 
 
-def test_other_rules_can_be_suppressed_all_the_same(client: httpx2.Client) -> None:
-    found(client.post(f"{BUNDLES}/{bundle(client)['id']}/activate"))
+def test_rules_outside_the_bundle_can_be_suppressed(client: httpx2.Client) -> None:
+    ok_json(client.post(f"{BUNDLES}/{bundle(client)['id']}/activate"))
     card = platform_rule(client)
-    assert found(client.put(f"{RULES}/{card['id']}", json={"enabled": False}))["enabled"] is False
-    answer = evaluated(client, CARD_TEXT)
+    assert ok_json(client.put(f"{RULES}/{card['id']}", json={"enabled": False}))["enabled"] is False
+    answer = evaluate(client, CARD_TEXT)
     assert answer["suppressed_rule_ids"] == [card["id"]]
     assert answer["rules_matched"] > 0  # the bundle's own rule
 
 
-def test_a_framework_names_its_articles(client: httpx2.Client) -> None:
+def test_a_match_names_the_articles_of_the_framework(client: httpx2.Client) -> None:
     text = "Write to ann.miller@corp-mail.com, please."
-    on = decided(client, text)
+    on = decide(client, text)
     assert any(article.startswith("GDPR") for article in on["frameworks"])
     assert on["outcome"] == "ALLOW"
-    found(client.put("/v1/org/policy", json=NO_FRAMEWORKS))
-    off = decided(client, text)
+    ok_json(client.put("/v1/org/policy", json=NO_FRAMEWORKS))
+    off = decide(client, text)
     assert off["frameworks"] == []
     assert len(off["matches"]) < len(on["matches"])
-    assert decided(client, "The weather is fine.")["frameworks"] == []
+    assert decide(client, "The weather is fine.")["frameworks"] == []
 
 
-def test_a_groups_stricter_rules(client: httpx2.Client) -> None:
+def test_a_group_can_have_stricter_rules(client: httpx2.Client) -> None:
     own = rule(client)
     strict = [{"rule_id": own["id"], "action_tier": "block"}]
-    made(
+    created_json(
         client.post(
             f"{GROUPS}/",
             json={"name": "Night shift", "members": ["u1"], "dlp_rules": strict},
         )
     )
-    assert evaluated(client, "PROJ-1234")["final_action"] == "log_only"
+    assert evaluate(client, "PROJ-1234")["final_action"] == "log_only"
     for who in ({"group_id": "Night shift"}, {"user_id": "u1"}):
-        answer = evaluated(client, "PROJ-1234", **who)
+        answer = evaluate(client, "PROJ-1234", **who)
         assert answer["final_action"] == "block"
         assert answer["matched_rules"][0]["action_tier"] == "block"
-    trace = evaluated(client, "PROJ-1234", group_id="Night shift")["decision_trace"]
+    trace = evaluate(client, "PROJ-1234", group_id="Night shift")["decision_trace"]
     assert "Group 'Night shift' changes 1 rule(s)" in trace
-    assert evaluated(client, "PROJ-1234", user_id="u2")["final_action"] == "log_only"
-    member = decided(client, "PROJ-1234", subject={"user_id": "u1"})
-    named = decided(client, "PROJ-1234", subject={"groups": ["Night shift"]})
-    other = decided(client, "PROJ-1234", subject={"user_id": "u2"})
+    assert evaluate(client, "PROJ-1234", user_id="u2")["final_action"] == "log_only"
+    member = decide(client, "PROJ-1234", subject={"user_id": "u1"})
+    named = decide(client, "PROJ-1234", subject={"groups": ["Night shift"]})
+    other = decide(client, "PROJ-1234", subject={"user_id": "u2"})
     assert [each["outcome"] for each in (member, named, other)] == ["BLOCK", "BLOCK", "ALLOW"]
 
 
 def simulated(client: httpx2.Client, text: str, rules: list[Any]) -> Any:
     body = {"request": {"content": {"text": text}}, "overlay": {"dlp_rules": rules}}
-    return found(client.post("/v1/simulate", json=body))
+    return ok_json(client.post("/v1/simulate", json=body))
 
 
-def test_candidates_of_a_simulation(client: httpx2.Client) -> None:
+def test_a_simulation_applies_candidate_rules(client: httpx2.Client) -> None:
     own = rule(client)
     block = {**PROJECT, "action_tier": "block"}
     for candidate in ({**own, "action_tier": "block"}, block):  # by id, and by name
@@ -114,17 +114,17 @@ def test_candidates_of_a_simulation(client: httpx2.Client) -> None:
     assert simulated(client, "rival", [added])["decision"]["outcome"] == "BLOCK"
     card = {**platform_rule(client), "action_tier": "block"}
     assert simulated(client, CARD_TEXT, [card])["decision"]["reason_code"] == "DLP_BLOCK"
-    assert decided(client, "PROJ-1234 rival")["outcome"] == "ALLOW"
-    assert found(client.get(f"{RULES}/{own['id']}")) == own
+    assert decide(client, "PROJ-1234 rival")["outcome"] == "ALLOW"
+    assert ok_json(client.get(f"{RULES}/{own['id']}")) == own
 
 
-def test_what_is_no_candidate(client: httpx2.Client) -> None:
+def test_invalid_candidates_are_refused(client: httpx2.Client) -> None:
     def post(*rules: Any) -> httpx2.Response:
         overlay = {"dlp_rules": rules}
         return client.post("/v1/simulate", json={"request": {}, "overlay": overlay})
 
     place = "overlay.dlp_rules[1]"
     bad = {**PROJECT, "detector_name": "Bad", "config_json": {"pattern": "(x"}}
-    refused(post(PROJECT, bad), 400, "INVALID_PATTERN", f"{place}.config_json.pattern")
+    check_error(post(PROJECT, bad), 400, "INVALID_PATTERN", f"{place}.config_json.pattern")
     other = {**platform_rule(client), "entity_type": "OTHER"}
-    refused(post(PROJECT, other), 400, "INVALID_ARGUMENT", f"{place}.entity_type")
+    check_error(post(PROJECT, other), 400, "INVALID_ARGUMENT", f"{place}.entity_type")

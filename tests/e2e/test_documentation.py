@@ -1,4 +1,4 @@
-"""The README's first screens and the docs do what they say, on a real server."""
+"""The examples of the README and the docs work, on a real server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def blocks(page: str) -> list[tuple[str, str]]:
 
 
 def readme_examples() -> Iterator[Any]:
-    """Yields each example of the README with the JSON that follows it, if there is any."""
+    """Yields each example of the README, with the JSON that follows it, if any."""
     found = blocks("README.md")
     for index, (language, code) in enumerate(found):
         if language not in {"sh", "python"}:
@@ -40,7 +40,7 @@ def readme_examples() -> Iterator[Any]:
 
 
 def includes(actual: Any, expected: Any) -> bool:
-    """Whether `actual` has all that `expected` has; lists item by item, as far as it goes."""
+    """Returns whether `actual` has all of `expected`; lists are compared item by item."""
     if isinstance(expected, dict):
         return all(key in actual and includes(actual[key], expected[key]) for key in expected)
     if isinstance(expected, list):
@@ -49,7 +49,7 @@ def includes(actual: Any, expected: Any) -> bool:
 
 
 def run(language: str, code: str, server: servers.Server) -> subprocess.CompletedProcess[str]:
-    """Runs an example as a newcomer would, but on the test's server and database."""
+    """Runs an example on the server and database of the test."""
     here = (
         code.replace("http://127.0.0.1:8080", server.http_url)
         .replace("127.0.0.1:50051", server.grpc_address)
@@ -71,17 +71,17 @@ def run(language: str, code: str, server: servers.Server) -> subprocess.Complete
 
 
 @pytest.fixture(scope="module")
-def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
-    """A server of its own: the README's examples build on each other."""
-    with servers.start(tmp_path_factory.mktemp("newcomer")) as started:
+def example_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
+    """A server for the examples of the README, which build on each other."""
+    with servers.start(tmp_path_factory.mktemp("example_server")) as started:
         yield started
 
 
-def test_the_readmes_examples_work_from_top_to_bottom(newcomer: servers.Server) -> None:
+def test_the_readmes_examples_work_from_top_to_bottom(example_server: servers.Server) -> None:
     examples = [example.values for example in readme_examples()]
     assert len(examples) >= 7
     for language, code, expected in examples:
-        done = run(language, code, newcomer)
+        done = run(language, code, example_server)
         if "pdp decide" in code:
             assert done.returncode in {0, 1}, (code, done.stderr)
         else:
@@ -98,30 +98,30 @@ def test_the_readmes_examples_work_from_top_to_bottom(newcomer: servers.Server) 
             assert "65 static sys_pii_credit_card, 30 customer bulk" in done.stdout
 
 
-def test_the_readmes_policy_blocks_what_it_says(newcomer: servers.Server) -> None:
+def test_the_policy_of_the_readme_blocks_its_text(example_server: servers.Server) -> None:
     body = {"name": "No rivals", "category": "custom", "pattern": "rival", "action": "block"}
     script = (
-        f"curl -s {newcomer.http_url}/api/v1/static-policies -H 'Content-Type: application/json' "
-        f"-H 'X-Tenant-ID: readme' -d {shlex.quote(json.dumps(body))} >/dev/null\n"
+        f"curl -s {example_server.http_url}/api/v1/static-policies -H 'X-Tenant-ID: readme' "
+        f"-H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))} >/dev/null\n"
         ".venv/bin/pdp decide --tenant readme --text 'a rival' --json"
     )
-    done = run("sh", script, newcomer)
+    done = run("sh", script, example_server)
     assert done.returncode == 1
     assert json.loads(done.stdout)["outcome"] == "BLOCK"
 
 
-def test_the_example_client_works(newcomer: servers.Server) -> None:
+def test_the_example_client_works(example_server: servers.Server) -> None:
     code = (ROOT / "clients/python/decide.py").read_text(encoding="utf-8")
-    done = run("python", code.replace("sys.argv[1]", "'1 UNION SELECT 2'"), newcomer)
+    done = run("python", code.replace("sys.argv[1]", "'1 UNION SELECT 2'"), example_server)
     assert done.returncode == 1
     assert done.stdout.startswith("OUTCOME_BLOCK ")
 
 
-def test_the_example_of_a_stream_works(newcomer: servers.Server) -> None:
+def test_the_example_of_a_stream_works(example_server: servers.Server) -> None:
     code = (ROOT / "clients/python/stream.py").read_text(encoding="utf-8")
     for text, stopped in (("A harmless answer, in pieces.", False), ("1 UNION SELECT 2", True)):
         stdin = f"import io\nimport sys\n\nsys.stdin = io.StringIO({text!r})\n"
-        done = run("python", code.replace("import sys\n", stdin), newcomer)
+        done = run("python", code.replace("import sys\n", stdin), example_server)
         assert done.returncode == int(stopped), done.stderr
         assert done.stdout == ("" if stopped else text)
 
@@ -147,7 +147,7 @@ PAGES = [Path("README.md"), *(Path("docs") / path.name for path in (ROOT / "docs
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_targets(page: Path) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
         if "://" not in target:

@@ -1,7 +1,7 @@
-"""The disk fails under a running server: policies, records and exports at once; then it is back.
+"""The disk of a running server fails for policies, records and exports, and recovers later.
 
-`full` is a small file system of the server's own that another program fills to the last byte.
-`unwritable` refuses every write to a file, as a disk does that has turned read-only under way.
+`full` is a small file system for the server alone, which another program fills to the last byte.
+`unwritable` refuses every write to a file, like a disk that has become read-only.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ OWN_FILES: Final = ("unshare", "--user", "--map-root-user", "--mount")
 
 
 class Unwritable:
-    """A disk that refuses all writes from some moment on."""
+    """A disk that can refuse all writes."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.server = start(folder, **settings)
         self._pid = self.server.process.pid
 
     def fail(self) -> None:
-        """Lets nothing more be written to any file."""
+        """Refuses writes to all files."""
         self._usual = resource.prlimit(self._pid, resource.RLIMIT_FSIZE)
         resource.prlimit(self._pid, resource.RLIMIT_FSIZE, (0, self._usual[1]))
 
     def recover(self) -> None:
-        """Lets files be written again."""
+        """Accepts writes again."""
         resource.prlimit(self._pid, resource.RLIMIT_FSIZE, self._usual)
 
 
 class Full:
-    """A disk of a few megabytes that somebody else fills."""
+    """A disk of a few megabytes that another program can fill."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         mount = 'mount -t tmpfs -o size=24m none "$0" && exec "$@"'
@@ -63,12 +63,12 @@ class Full:
                 file.write(bytes(4096))
 
     def recover(self) -> None:
-        """Makes room."""
+        """Frees the space."""
         self._filler.unlink()
 
 
 def may_mount() -> bool:
-    """Whether a file system of one's own can be had here."""
+    """Returns whether this user can mount a file system."""
     command = (*OWN_FILES, "mount", "-t", "tmpfs", "none", "/mnt")
     if shutil.which(command[0]) is None:
         return False
@@ -77,10 +77,10 @@ def may_mount() -> bool:
 
 @pytest.fixture(params=[Unwritable, Full], ids=["unwritable", "full"])
 def disk(request: pytest.FixtureRequest) -> Any:
-    """Starts a server on a disk that can be made to fail."""
+    """A function that starts a server on a disk that can fail."""
     kind: type[Unwritable | Full] = request.param
     if kind is Full and not may_mount():
-        pytest.skip("this machine allows no file system of one's own")
+        pytest.skip("this user cannot mount a file system")
 
     @contextmanager
     def started(folder: Path, **settings: str) -> Iterator[Unwritable | Full]:
@@ -92,7 +92,7 @@ def disk(request: pytest.FixtureRequest) -> Any:
 
 
 def checks(acting: Tenant) -> dict[str, str]:
-    """Returns what `/readyz` says, which goes on to say that the server may be asked."""
+    """Returns the checks of `/readyz`; the server must still be ready."""
     with acting.client() as http:
         answer = http.get("/readyz")
     assert answer.status_code == 200
@@ -100,15 +100,15 @@ def checks(acting: Tenant) -> dict[str, str]:
     return found
 
 
-def until(met: Callable[[], bool]) -> None:
-    """Asks until something is so."""
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Waits wait_until a condition is true."""
     deadline = time.monotonic() + TIMEOUT_S
-    while not met():
+    while not condition():
         assert time.monotonic() < deadline
 
 
 def unrecorded(acting: Tenant) -> int:
-    """Returns how many decisions were blocked since they could not be recorded."""
+    """Returns how many decisions were blocked because they could not be recorded."""
     with acting.client() as http:
         lines = http.get("/metrics").text.splitlines()
     [line] = [each for each in lines if each.startswith("pdp_audit_unrecorded_total ")]
@@ -116,7 +116,7 @@ def unrecorded(acting: Tenant) -> int:
 
 
 def records(acting: Tenant) -> dict[str, str]:
-    """Returns the outcomes of recorded decisions, newest first; the log is verified whole."""
+    """Returns the outcomes of recorded decisions, newest first; the log must be intact."""
     with acting.client() as http:
         verified = http.get("/api/admin/audit/verify").json()
         assert verified["intact"], verified
@@ -125,14 +125,14 @@ def records(acting: Tenant) -> dict[str, str]:
 
 
 def record_all(acting: Tenant) -> Tenant:
-    """Has every decision of the tenant recorded."""
+    """Makes the server record every decision of the tenant."""
     with acting.client() as http:
         assert http.put("/v1/org/policy", json={"logging_level": "full"}).status_code == 200
     return acting
 
 
 class Splunk:
-    """A SIEM that can be made to wait before it says that it has taken events."""
+    """A SIEM that can delay its responses."""
 
     def __init__(self) -> None:
         self._answers = threading.Event()
@@ -146,20 +146,20 @@ class Splunk:
         return PlannedResponse(200, {"text": "Success", "code": 0}, wait=self._answers)
 
     def hold(self) -> None:
-        """Takes events from now on, and does not say so."""
+        """Accepts events from now on, but delays the responses."""
         self._held.clear()
         self._answers.clear()
 
     def wait_held(self) -> None:
-        """Waits until it holds an answer back."""
+        """Waits wait_until it delays a response."""
         assert self._held.wait(TIMEOUT_S)
 
     def release(self) -> None:
-        """Says so."""
+        """Sends the responses."""
         self._answers.set()
 
     def decisions(self) -> list[str]:
-        """Returns the decisions that it was sent, in their order."""
+        """Returns the ids of the decisions that it received, in order."""
         return [
             each["event"]["metadata"]["uid"]
             for asked in self.product.requests
@@ -168,8 +168,10 @@ class Splunk:
         ]
 
 
-def test_durable(tmp_path: Path, tenant: str, disk: Any) -> None:
-    """What is to be recorded is blocked, writes are 503; then all goes on, and nothing is lost."""
+def test_durable_decisions_are_blocked_while_the_disk_fails(
+    tmp_path: Path, tenant: str, disk: Any
+) -> None:
+    """Decisions with a record are blocked and writes are 503; later all recovers without loss."""
     splunk = Splunk()
     settings = {"SPLUNK_HEC_TOKEN": "s3cret", "PDP_SIEM_FLUSH_S": "0.05"}
     with (
@@ -185,7 +187,7 @@ def test_durable(tmp_path: Path, tenant: str, disk: Any) -> None:
             answered.add(acting.decide("hello")["decision_id"])
             splunk.wait_held()
             failing.fail()
-            # What the write-ahead logs have room for is still written.
+            # The write-ahead logs may still have room for some writes.
             while (decision := acting.decide("hello"))["outcome"] == "ALLOW":
                 answered.add(decision["decision_id"])
             others = [acting.decide(), quiet.decide()]
@@ -198,12 +200,14 @@ def test_durable(tmp_path: Path, tenant: str, disk: Any) -> None:
             assert unavailable(refused)
             assert checks(acting)["audit"].startswith("failing: The store's disk")
             splunk.release()
-            until(lambda: checks(acting).get("exports") == "failing: the spool cannot be written")
+            wait_until(
+                lambda: checks(acting).get("exports") == "failing: the spool cannot be written"
+            )
             failing.recover()
             assert acting.create(f"Back {round_}").status_code == 201
             answered.add(acting.decide("hello")["decision_id"])
             assert checks(acting)["audit"] == "ok"
-            until(lambda: "exports" not in checks(acting))
+            wait_until(lambda: "exports" not in checks(acting))
         assert unrecorded(acting) == blocked
         assert sorted(acting.names()) == sorted(acting.written), "whole, or not at all"
         kept = records(acting)
@@ -214,16 +218,16 @@ def test_durable(tmp_path: Path, tenant: str, disk: Any) -> None:
 
 
 def is_unrecorded(decision: dict[str, Any]) -> bool:
-    """Whether this is the answer if a decision cannot be recorded."""
+    """Returns whether a decision was blocked because it could not be recorded."""
     return (decision["reason_code"], decision["incomplete"]) == ("ENGINE_ERROR", True)
 
 
-def test_async(tmp_path: Path, tenant: str, disk: Any) -> None:
-    """Decisions wait in the queue, and are written down in order once that can be done."""
+def test_async_records_wait_while_the_disk_fails(tmp_path: Path, tenant: str, disk: Any) -> None:
+    """Records wait in the queue, and are written in order when the disk has recovered."""
     with disk(tmp_path, PDP_AUDIT_MODE="async") as failing:
         acting = record_all(tenant_of(failing.server, tenant))
         acting.decide("hello")
-        until(lambda: len(records(acting)) > 0)
+        wait_until(lambda: len(records(acting)) > 0)
         failing.fail()
         answered: list[str] = []
         while not checks(acting)["audit"].startswith("failing: The store's disk"):
@@ -231,5 +235,5 @@ def test_async(tmp_path: Path, tenant: str, disk: Any) -> None:
             assert decision["outcome"] == "ALLOW"
             answered.insert(0, decision["decision_id"])
         failing.recover()
-        until(lambda: list(records(acting))[: len(answered)] == answered)
+        wait_until(lambda: list(records(acting))[: len(answered)] == answered)
         assert checks(acting)["audit"] == "ok"

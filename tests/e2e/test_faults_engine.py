@@ -1,4 +1,4 @@
-"""A layer that raises, patterns without memory, a clock that jumps: nothing passes for that."""
+"""A layer that raises, patterns without memory, a clock that jumps: no request is allowed by it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DAY_S = 24 * 60 * 60
 
 @contextmanager
 def faulty(folder: Path, fault: str) -> Iterator[Server]:
-    """Starts a server with a fault."""
+    """Starts a server with a fault, see `tests.support.server_patches`."""
     with start(folder, patch=fault) as server:
         yield server
 
@@ -31,7 +31,7 @@ def faulty(folder: Path, fault: str) -> Iterator[Server]:
 def by_grpc(server: Server, tenant: str, text: str) -> decide_pb2.DecideResponse:
     """Returns the decision on a text, over gRPC."""
     content = decide_pb2.Content(text=text)
-    # Explained: the org policy is not asked about a request without any risk, unless it is.
+    # With an explanation, because the org policy does not run for a request without risk otherwise.
     asked = decide_pb2.DecideRequest(tenant_id=tenant, content=content, explain=True)
     with RemoteClient(server.grpc_address, timeout_s=TIMEOUT_S) as remote:
         answer = remote.call("Decide", asked).message
@@ -40,8 +40,8 @@ def by_grpc(server: Server, tenant: str, text: str) -> decide_pb2.DecideResponse
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_layer_that_raises(tmp_path: Path, tenant: str, layer: str) -> None:
-    """Every request is blocked, by both transports, in words that show nothing of the fault."""
+def test_a_layer_that_raises_blocks_requests(tmp_path: Path, tenant: str, layer: str) -> None:
+    """Both transports block every request, with a message that shows no internals."""
     with faulty(tmp_path, f"layer:{layer}") as server:
         decision = Tenant(server.http_url, tenant).decide("hello", explain=True)
         assert (decision["outcome"], decision["allowed"]) == ("BLOCK", False)
@@ -53,8 +53,8 @@ def test_a_layer_that_raises(tmp_path: Path, tenant: str, layer: str) -> None:
         assert not any("passwd" in line for line in server.lines)
 
 
-def test_patterns_without_memory(tmp_path: Path, tenant: str) -> None:
-    """RE2 answers "nothing found" then; a request for which it did is blocked, others are not."""
+def test_patterns_without_memory_block_requests(tmp_path: Path, tenant: str) -> None:
+    """RE2 then reports no match; the server blocks such a request, and serves others."""
     with faulty(tmp_path, "patterns") as server:
         acting = tenant_of(server, tenant)
         for text in ("EXHAUST hello", "hello " * 20_000 + "EXHAUST"):
@@ -64,8 +64,8 @@ def test_patterns_without_memory(tmp_path: Path, tenant: str) -> None:
         assert still_blocks(acting)
 
 
-def test_a_model_that_hangs(tmp_path: Path, tenant: str) -> None:
-    """What it was needed for is blocked in time; all else goes on, and so does the end."""
+def test_a_hanging_model_blocks_only_requests_that_need_it(tmp_path: Path, tenant: str) -> None:
+    """Requests that need the model are blocked in time; others are served, and the server ends."""
     with faulty(tmp_path, "model") as server:
         acting = tenant_of(server, tenant)
         rule = {
@@ -85,8 +85,10 @@ def test_a_model_that_hangs(tmp_path: Path, tenant: str) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-365 * DAY_S, -DAY_S, DAY_S, 365 * DAY_S])
-def test_a_clock_that_jumps(tmp_path: Path, tenant: str, seconds: int) -> None:
-    """Policies stay in force, writes stay in order, and waiting takes no notice of it."""
+def test_policies_stay_in_force_when_the_clock_jumps(
+    tmp_path: Path, tenant: str, seconds: int
+) -> None:
+    """Policies stay in force, writes stay in order, and timeouts do not change."""
     clock = tmp_path / "clock"
     clock.write_text("0")
     with start(tmp_path, command=CLOCK_COMMAND) as server:

@@ -1,4 +1,4 @@
-"""Processes are ended and killed under load: calls are answered or refused, never lost."""
+"""Processes end or are killed under load: calls are answered or refused, never lost."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ CLIENTS = 4
 
 
 def asking_by_http(tenant: Tenant) -> Callable[[Load], None]:
-    """Returns a client like a load balancer: it keeps a connection until the server closes it.
+    """Returns a client that acts like a load balancer.
 
-    Before it connects again, it asks whether the server is ready, and ends if it is not.
+    It keeps a connection until the server asks it to close. Before it connects again, it checks
+    whether the server is ready. If it is not, the client ends.
     """
 
     def ask(load: Load) -> None:
@@ -42,7 +43,7 @@ def asking_by_http(tenant: Tenant) -> Callable[[Load], None]:
                     if http.get("/readyz").status_code != httpx2.codes.OK:
                         load.unserved += 1
                         return
-                    _ask_until_told_to_leave(http, load)
+                    _ask_until_closed(http, load)
             except httpx2.ConnectError:
                 load.unserved += 1
                 load.stop.wait(0.01)
@@ -52,7 +53,7 @@ def asking_by_http(tenant: Tenant) -> Callable[[Load], None]:
     return ask
 
 
-def _ask_until_told_to_leave(http: httpx2.Client, load: Load) -> None:
+def _ask_until_closed(http: httpx2.Client, load: Load) -> None:
     while not load.stop.is_set():
         answer = http.post("/v1/decide", json={"content": {"text": RIVAL}})
         _count(load, answer.json().get("outcome", answer.text))
@@ -64,11 +65,11 @@ BALANCED: Final = {
     "loadBalancingConfig": [{"round_robin": {}}],
     "healthCheckConfig": {"serviceName": ""},
 }
-"""gRPC's own way for a client to watch the health of its server."""
+"""The service config of a gRPC client that watches the health of its server."""
 
 
 def asking_by_grpc(address: str, tenant: Tenant) -> Callable[[Load], None]:
-    """Returns a client that keeps one channel, and watches the server's health."""
+    """Returns a client that keeps one channel and watches the health of the server."""
     asked = decide_pb2.DecideRequest(
         tenant_id=tenant.name, content=decide_pb2.Content(text=RIVAL)
     ).SerializeToString()
@@ -100,14 +101,16 @@ def _count(load: Load, outcome: str) -> None:
 
 
 def clients_of(address: str, tenant: Tenant) -> list[Callable[[Load], None]]:
-    """Returns clients of both transports."""
+    """Returns clients for both transports."""
     by_http = [asking_by_http(tenant) for _ in range(CLIENTS)]
     return [*by_http, *(asking_by_grpc(address, tenant) for _ in range(CLIENTS))]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_ended_under_load(tmp_path: Path, tenant: str, number: signal.Signals) -> None:
-    """Every call that was taken is answered; those after are refused as not taken."""
+def test_a_server_that_ends_under_load_answers_its_calls(
+    tmp_path: Path, tenant: str, number: signal.Signals
+) -> None:
+    """The server answers every accepted call, and refuses later calls as not accepted."""
     for round_ in range(ROUNDS):
         with start(tmp_path / str(round_), PDP_DRAIN_S=DRAIN_S) as server:
             acting = tenant_of(server, tenant)
@@ -118,8 +121,8 @@ def test_ended_under_load(tmp_path: Path, tenant: str, number: signal.Signals) -
             assert (load.lost, load.wrong) == ([], [])
 
 
-def test_a_worker_is_killed_under_load(tmp_path: Path, tenant: str) -> None:
-    """The others serve, the supervisor replaces it, and nothing passes that is blocked."""
+def test_a_worker_killed_under_load_is_replaced(tmp_path: Path, tenant: str) -> None:
+    """The other workers serve, the supervisor replaces it, and no blocked request is allowed."""
     with start_workers(tmp_path) as server:
         acting = tenant_of(server, tenant)
         with load_of(*clients_of(server.grpc_address, acting)) as load:
@@ -127,7 +130,7 @@ def test_a_worker_is_killed_under_load(tmp_path: Path, tenant: str) -> None:
                 load.wait_for(200)
                 victim = min(workers_of(server))
                 os.kill(victim, signal.SIGKILL)
-                # The other one answers while the supervisor starts a new one.
+                # The other worker answers while the supervisor starts a new one.
                 load.wait_for(50)
                 server.wait_for_event("a worker serves again")
                 assert victim not in workers_of(server)
@@ -136,7 +139,7 @@ def test_a_worker_is_killed_under_load(tmp_path: Path, tenant: str) -> None:
         assert acting.lost() == set()
 
 
-def test_a_worker_is_ended_under_load(tmp_path: Path, tenant: str) -> None:
+def test_a_worker_that_ends_under_load_answers_its_calls(tmp_path: Path, tenant: str) -> None:
     """A worker that gets SIGTERM drains like a server, and is replaced."""
     with start_workers(tmp_path, PDP_DRAIN_S=DRAIN_S) as server:
         acting = tenant_of(server, tenant)
@@ -149,8 +152,8 @@ def test_a_worker_is_ended_under_load(tmp_path: Path, tenant: str) -> None:
         assert (load.lost, load.wrong) == ([], [])
 
 
-def test_the_supervisor_is_killed_and_started_again(tmp_path: Path, tenant: str) -> None:
-    """What was acknowledged before is in force after, whichever worker is asked."""
+def test_acknowledged_writes_survive_a_kill_of_the_supervisor(tmp_path: Path, tenant: str) -> None:
+    """After a restart, every worker has the acknowledged writes."""
     written: list[str] = []
     for round_ in range(ROUNDS):
         with start_workers(tmp_path) as server:
@@ -174,8 +177,8 @@ def _wait_for_end(pidfd: int) -> None:
     assert ready, "a worker has outlived its parent"
 
 
-def test_writes_survive_kills_under_load(tmp_path: Path, tenant: str) -> None:
-    """A server is killed while policies are written: each that was acknowledged is there."""
+def test_acknowledged_writes_survive_kills_under_load(tmp_path: Path, tenant: str) -> None:
+    """After a kill during writes, the server has every acknowledged policy."""
     acting = Tenant("", tenant)
     for round_ in range(ROUNDS):
         with start(tmp_path) as server:
@@ -203,8 +206,8 @@ def test_writes_survive_kills_under_load(tmp_path: Path, tenant: str) -> None:
         assert acting.decide("rival0-1")["outcome"] == "BLOCK"
 
 
-def test_a_watch_does_not_hold_the_end(tmp_path: Path) -> None:
-    """Health watches see that the server ends, and the server does not wait for them."""
+def test_health_watches_do_not_delay_the_end(tmp_path: Path) -> None:
+    """Health watches receive NOT_SERVING, and the server does not wait for their clients."""
     with start(tmp_path, PDP_DRAIN_S="600") as server, open_channel(server.grpc_address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         watches = [

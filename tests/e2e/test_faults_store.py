@@ -1,4 +1,4 @@
-"""The store fails under a running server: decisions stand, and no acknowledged write is lost."""
+"""The store of a running server fails: decisions continue, and no acknowledged write is lost."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ CAP_DAC_OVERRIDE = 1
 PR_CAPBSET_DROP = 24
 
 
-def test_deleted(tmp_path: Path, tenant: str) -> None:
-    """A write to a file that was deleted is not acknowledged."""
+def test_a_deleted_database_gets_no_acknowledged_writes(tmp_path: Path, tenant: str) -> None:
+    """A write to a deleted file is not acknowledged."""
     for round_ in range(ROUNDS):
         folder = tmp_path / str(round_)
         with start(folder) as server:
@@ -39,8 +39,8 @@ def test_deleted(tmp_path: Path, tenant: str) -> None:
         assert not (folder / "pdp.db").exists()
 
 
-def test_records_deleted(tmp_path: Path, tenant: str) -> None:
-    """A decision whose record would go to a deleted file is a BLOCK."""
+def test_a_deleted_log_blocks_decisions_with_a_record(tmp_path: Path, tenant: str) -> None:
+    """A decision is blocked if its record would be written to a deleted file."""
     with start(tmp_path) as server:
         acting = tenant_of(server, tenant)
         with acting.client() as http:
@@ -57,8 +57,8 @@ def test_records_deleted(tmp_path: Path, tenant: str) -> None:
     assert not (tmp_path / "audit.db").exists()
 
 
-def test_replaced(tmp_path: Path, tenant: str) -> None:
-    """Another file in its place is not written to by halves, nor taken for the old one."""
+def test_a_replaced_database_gets_no_writes(tmp_path: Path, tenant: str) -> None:
+    """The server writes nothing to another file in its place, and does not use its policies."""
     with start(tmp_path) as server:
         acting = tenant_of(server, tenant)
         copy = tmp_path / "copy.db"
@@ -78,8 +78,8 @@ def test_replaced(tmp_path: Path, tenant: str) -> None:
         assert still_blocks(acting)
 
 
-def test_full_disk(tmp_path: Path, tenant: str) -> None:
-    """Writes are refused whole while the disk is full, and go on once it is not."""
+def test_writes_are_refused_while_the_disk_is_full(tmp_path: Path, tenant: str) -> None:
+    """Writes are refused completely while the disk is full, and accepted again later."""
     with start(tmp_path) as server:
         acting = tenant_of(server, tenant)
         for round_ in range(ROUNDS):
@@ -100,14 +100,14 @@ def test_full_disk(tmp_path: Path, tenant: str) -> None:
 
 
 def _limit_files(server: Server, size: int) -> int:
-    """Bounds the size of the server's files, as a full disk would; returns the old bound."""
+    """Limits the size of the server's files, like a full disk; returns the old limit."""
     soft, hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, hard))
     return soft
 
 
-def test_no_room_for_the_first_start(tmp_path: Path) -> None:
-    """A disk without room refuses the start, and what is there can be started from later."""
+def test_a_start_on_a_full_disk_can_be_repeated(tmp_path: Path) -> None:
+    """A full disk prevents the first start; a later start works with the files of the first."""
     small = (4096, 4096)
     process = subprocess.run(
         SERVE,
@@ -124,8 +124,8 @@ def test_no_room_for_the_first_start(tmp_path: Path) -> None:
         assert still_blocks(tenant_of(server, "t"))
 
 
-def test_read_only(tmp_path: Path) -> None:
-    """A file that cannot be written refuses the start; it is left as it is."""
+def test_a_read_only_database_refuses_the_start(tmp_path: Path) -> None:
+    """A read-only file prevents the start, and does not change."""
     with start(tmp_path):
         pass
     file = tmp_path / "pdp.db"
@@ -148,12 +148,12 @@ def test_read_only(tmp_path: Path) -> None:
 
 
 def _without_override() -> None:
-    """Makes the rights of files count for root too, from the next program on."""
+    """Makes file permissions apply to root too, from the next program on."""
     ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
 
 
-def test_locked_by_another_writer(tmp_path: Path, tenant: str) -> None:
-    """Writes wait, then are refused; decisions do not wait at all."""
+def test_decisions_do_not_wait_for_another_writer(tmp_path: Path, tenant: str) -> None:
+    """Writes wait and are then refused; decisions do not wait."""
     with start(tmp_path) as server:
         acting = tenant_of(server, tenant)
         with closing(sqlite3.connect(tmp_path / "pdp.db", isolation_level=None)) as other:
@@ -167,8 +167,8 @@ def test_locked_by_another_writer(tmp_path: Path, tenant: str) -> None:
 
 
 @pytest.mark.parametrize("table", ["records", "changes"])
-def test_corrupted_page(tmp_path: Path, tenant: str, table: str) -> None:
-    """A damaged file is never read as one without policies: it refuses the start."""
+def test_a_damaged_database_refuses_the_start(tmp_path: Path, tenant: str, table: str) -> None:
+    """A damaged file prevents the start: it must not be read as a file without policies."""
     with start(tmp_path) as server:
         tenant_of(server, tenant)
     _damage(tmp_path / "pdp.db", table)
@@ -178,8 +178,10 @@ def test_corrupted_page(tmp_path: Path, tenant: str, table: str) -> None:
     assert "damaged" in line
 
 
-def test_corrupted_under_a_running_server(tmp_path: Path, tenant: str) -> None:
-    """Who is not in memory is blocked, not let through; who is, is judged as before."""
+def test_a_database_damaged_at_run_time_blocks_unloaded_tenants(
+    tmp_path: Path, tenant: str
+) -> None:
+    """Requests of a tenant that is not in memory are blocked; loaded tenants are not affected."""
     with start(tmp_path) as server:
         tenant_of(server, tenant)
     with start(tmp_path) as server:
@@ -192,7 +194,7 @@ def test_corrupted_under_a_running_server(tmp_path: Path, tenant: str) -> None:
 
 
 def _damage(file: Path, table: str, *, checkpoint: bool = False) -> None:
-    """Overwrites all leaves of a table, and leaves the rest as it is."""
+    """Overwrites the root page of a table."""
     with closing(sqlite3.connect(file)) as connection:
         if checkpoint:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -205,15 +207,15 @@ def _damage(file: Path, table: str, *, checkpoint: bool = False) -> None:
         raw.write(b"\xff" * page_size)
 
 
-def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
-    """Whatever the umask says, others on the host cannot read the policies."""
+def test_only_the_owner_can_read_the_database(tmp_path: Path) -> None:
+    """Other users of the host cannot read the policies, whatever the umask is."""
     with start(tmp_path, command=SERVE):
         rights = {file.name: file.stat().st_mode & 0o777 for file in files_of(tmp_path)}
     assert rights == {"pdp.db": 0o600, "pdp.db-wal": 0o600, "pdp.db-shm": 0o600}
 
 
-def test_a_backup_of_before_takes_the_place_of_a_damaged_file(tmp_path: Path, tenant: str) -> None:
-    """What the refusal says to do, works."""
+def test_a_backup_can_replace_a_damaged_database(tmp_path: Path, tenant: str) -> None:
+    """The advice of the error message works."""
     with start(tmp_path) as server:
         tenant_of(server, tenant)
     shutil.copy(tmp_path / "pdp.db", tmp_path / "backup.db")

@@ -1,4 +1,4 @@
-"""The gRPC server as its callers meet it: decisions, batches, streams, errors, health."""
+"""The gRPC API: decisions, batches, streams, errors, health."""
 
 from __future__ import annotations
 
@@ -43,8 +43,10 @@ def policies(channel: grpc.Channel) -> static_policy_pb2_grpc.StaticPolicyServic
     return static_policy_pb2_grpc.StaticPolicyServiceStub(channel)
 
 
-def refused(error: pytest.ExceptionInfo[grpc.RpcError]) -> tuple[grpc.StatusCode, str, list[str]]:
-    """Returns an error's status, its reason and the fields that it names."""
+def error_details(
+    error: pytest.ExceptionInfo[grpc.RpcError],
+) -> tuple[grpc.StatusCode, str, list[str]]:
+    """Returns the status, the reason and the fields of an error."""
     metadata = {each.key: each.value for each in error.value.trailing_metadata()}
     status = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
     info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
@@ -69,7 +71,7 @@ class TestDecide:
         assert decision.outcome == decide_pb2.OUTCOME_BLOCK
         assert decision.revision >= revision
 
-    def test_the_answer_echoes_the_requests_id(
+    def test_a_response_has_the_id_of_its_request(
         self, stub: decide_pb2_grpc.DecideServiceStub, tenant: str
     ) -> None:
         answer = stub.Decide(request("x", request_id="mine", tenant_id=tenant), timeout=TIMEOUT_S)
@@ -78,7 +80,7 @@ class TestDecide:
         assert made.request_id
         assert made.decision_id not in {"", made.request_id}
 
-    def test_the_tenant_may_come_in_the_metadata(
+    def test_the_tenant_can_be_in_the_metadata(
         self, stub: decide_pb2_grpc.DecideServiceStub, tenant: str
     ) -> None:
         with pytest.raises(grpc.RpcError) as error:
@@ -87,20 +89,20 @@ class TestDecide:
                 metadata=(("x-tenant-id", tenant),),
                 timeout=TIMEOUT_S,
             )
-        assert refused(error) == (
+        assert error_details(error) == (
             grpc.StatusCode.PERMISSION_DENIED,
             "TENANT_MISMATCH",
             ["tenant_id"],
         )
 
-    def test_a_revision_that_does_not_come_is_unavailable(
+    def test_a_revision_that_does_not_arrive_is_unavailable(
         self, stub: decide_pb2_grpc.DecideServiceStub
     ) -> None:
         with pytest.raises(grpc.RpcError) as error:
             stub.Decide(request("x", min_revision=10**9), timeout=TIMEOUT_S)
-        assert refused(error)[:2] == (grpc.StatusCode.UNAVAILABLE, "REVISION_UNAVAILABLE")
+        assert error_details(error)[:2] == (grpc.StatusCode.UNAVAILABLE, "REVISION_UNAVAILABLE")
 
-    def test_a_deadline_that_has_passed_is_told(
+    def test_a_deadline_that_has_passed_is_an_error(
         self, stub: decide_pb2_grpc.DecideServiceStub
     ) -> None:
         with pytest.raises(grpc.RpcError) as error:
@@ -108,7 +110,7 @@ class TestDecide:
         code = error.value.code()
         assert code in {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE}
 
-    def test_a_large_text_is_judged(
+    def test_a_large_text_is_evaluated(
         self, stub: decide_pb2_grpc.DecideServiceStub, tenant: str
     ) -> None:
         text = "word " * 200_000 + ATTACK
@@ -120,13 +122,13 @@ class TestDecide:
     ) -> None:
         with pytest.raises(grpc.RpcError) as error:
             stub.Decide(request("x" * 1_048_577), timeout=TIMEOUT_S)
-        assert refused(error) == (
+        assert error_details(error) == (
             grpc.StatusCode.INVALID_ARGUMENT,
             "INVALID_ARGUMENT",
             ["content.text"],
         )
 
-    def test_a_message_over_eight_mebibytes_is_refused_and_the_server_goes_on(
+    def test_a_message_over_eight_mebibytes_is_refused(
         self, stub: decide_pb2_grpc.DecideServiceStub
     ) -> None:
         with pytest.raises(grpc.RpcError) as error:
@@ -135,12 +137,12 @@ class TestDecide:
         assert stub.Decide(request("x"), timeout=TIMEOUT_S).allowed
 
     @pytest.mark.parametrize("raw", [b"\xff\xff\xff", b"\x0a\x02\xff\xfe"])
-    def test_bytes_that_are_no_message_are_refused(self, channel: grpc.Channel, raw: bytes) -> None:
-        """Invalid UTF-8 in a text among them."""
+    def test_malformed_messages_are_refused(self, channel: grpc.Channel, raw: bytes) -> None:
+        """One of them has invalid UTF-8 in a text."""
         send: Any = channel.unary_unary("/pdp.v1.DecideService/Decide")
         with pytest.raises(grpc.RpcError) as error:
             send(raw, timeout=TIMEOUT_S)
-        assert refused(error) == (
+        assert error_details(error) == (
             grpc.StatusCode.INVALID_ARGUMENT,
             "MALFORMED_REQUEST",
             ["body"],
@@ -154,20 +156,20 @@ class TestDecide:
         ],
         ids=["many faults", "a tenant of many letters"],
     )
-    def test_an_error_fits_into_the_metadata_of_an_answer(
+    def test_an_error_fits_into_the_metadata_of_a_response(
         self, stub: decide_pb2_grpc.DecideServiceStub, asked: decide_pb2.DecideRequest
     ) -> None:
-        """Else clients would show RESOURCE_EXHAUSTED, which asks them to try again."""
+        """Otherwise clients would report RESOURCE_EXHAUSTED and retry."""
         with pytest.raises(grpc.RpcError) as error:
             stub.Decide(asked, timeout=TIMEOUT_S, metadata=(("x-tenant-id", "acme"),))
-        status, _, fields = refused(error)
+        status, _, fields = error_details(error)
         assert status in {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.PERMISSION_DENIED}
         assert fields
         sizes = (len(each.key) + len(each.value) for each in error.value.trailing_metadata())
         assert len(error.value.details() or "") + sum(sizes) < 6 * 1024
 
     @pytest.mark.parametrize(("depth", "fits"), [(32, True), (33, False)])
-    def test_arguments_may_be_nested_so_deep_and_no_deeper(
+    def test_the_depth_of_arguments_is_limited(
         self, stub: decide_pb2_grpc.DecideServiceStub, depth: int, fits: bool
     ) -> None:
         asked = request()
@@ -184,7 +186,7 @@ class TestDecide:
 
 
 class TestBatch:
-    def test_items_are_answered_in_order_and_each_with_its_own_facts(
+    def test_items_are_answered_in_order_by_their_own_attributes(
         self, stub: decide_pb2_grpc.DecideServiceStub, tenant: str
     ) -> None:
         items = [request(ATTACK if n % 3 == 0 else "fine", request_id=str(n)) for n in range(100)]
@@ -194,7 +196,7 @@ class TestBatch:
         assert [each.allowed for each in answer.responses] == [n % 3 != 0 for n in range(100)]
         assert {each.revision for each in answer.responses} == {answer.revision}
 
-    def test_an_item_at_fault_is_answered_in_its_place(
+    def test_an_invalid_item_is_answered_in_its_place(
         self, stub: decide_pb2_grpc.DecideServiceStub, tenant: str
     ) -> None:
         items = [
@@ -217,15 +219,17 @@ class TestBatch:
             assert answer.reason_code == code
         assert "requests[1].action" in invalid.message
 
-    def test_no_more_than_a_thousand_items(self, stub: decide_pb2_grpc.DecideServiceStub) -> None:
+    def test_a_batch_has_at_most_a_thousand_items(
+        self, stub: decide_pb2_grpc.DecideServiceStub
+    ) -> None:
         batch = decide_pb2.DecideBatchRequest(requests=[request("x")] * 1001)
         with pytest.raises(grpc.RpcError) as error:
             stub.DecideBatch(batch, timeout=TIMEOUT_S)
-        assert refused(error)[1:] == ("INVALID_ARGUMENT", ["requests"])
+        assert error_details(error)[1:] == ("INVALID_ARGUMENT", ["requests"])
 
 
 class TestStream:
-    def test_messages_are_answered_in_order_and_faults_in_their_place(
+    def test_messages_and_errors_are_answered_in_order(
         self, stub: decide_pb2_grpc.DecideServiceStub, tenant: str
     ) -> None:
         texts = ["fine", ATTACK, None, "fine again"]
@@ -239,7 +243,7 @@ class TestStream:
         assert [answer.allowed for answer in answers] == [True, False, False, True]
         assert [answer.incomplete for answer in answers] == [False, False, True, False]
 
-    def test_a_stream_sees_a_policy_that_is_written_while_it_is_open(
+    def test_a_policy_is_in_force_in_open_streams(
         self,
         stub: decide_pb2_grpc.DecideServiceStub,
         policies: static_policy_pb2_grpc.StaticPolicyServiceStub,
@@ -263,7 +267,7 @@ class TestStream:
         assert answers == [True, False]
 
 
-def test_simulate_lays_candidates_over_the_tenants_policies_and_keeps_nothing(
+def test_simulate_applies_candidates_and_stores_nothing(
     channel: grpc.Channel, stub: decide_pb2_grpc.DecideServiceStub, tenant: str
 ) -> None:
     asked = request("Ship PROJ-1234", tenant_id=tenant)
@@ -280,7 +284,7 @@ def test_simulate_lays_candidates_over_the_tenants_policies_and_keeps_nothing(
     assert stub.Decide(asked, timeout=TIMEOUT_S).allowed
 
 
-def test_writes_tell_their_revision_and_reads_carry_a_request_id(
+def test_metadata_has_the_revision_and_the_request_id(
     policies: static_policy_pb2_grpc.StaticPolicyServiceStub, tenant: str
 ) -> None:
     policy = static_policy_pb2.CreateStaticPolicyRequest(
@@ -294,7 +298,7 @@ def test_writes_tell_their_revision_and_reads_carry_a_request_id(
     assert int(metadata["x-pdp-revision"]) > 0
 
 
-def test_health_is_told_for_the_server_and_for_each_service(channel: grpc.Channel) -> None:
+def test_health_covers_the_server_and_each_service(channel: grpc.Channel) -> None:
     stub = health_pb2_grpc.HealthStub(channel)
     for service in ("", "pdp.v1.DecideService", "pdp.v1.StaticPolicyService"):
         asked = health_pb2.HealthCheckRequest(service=service)

@@ -1,4 +1,4 @@
-"""HTTP on raw sockets: what can be read in two ways, what is too much, and who keeps us waiting."""
+"""HTTP on raw sockets: ambiguous requests, size limits and slow clients."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ def connected(server: Server) -> Iterator[socket.socket]:
 
 
 def exchange(server: Server, raw: bytes, *, half_closed: bool = True) -> bytes:
-    """Sends bytes, and returns all that comes back until the server closes."""
+    """Sends bytes, and returns all that the server sends until it closes the connection."""
     with connected(server) as opened:
         opened.sendall(raw)
         if half_closed:
             opened.shutdown(socket.SHUT_WR)
-        return to_the_end(opened)
+        return receive_all(opened)
 
 
-def to_the_end(opened: socket.socket) -> bytes:
-    """Returns all that arrives until the server has closed the connection."""
+def receive_all(opened: socket.socket) -> bytes:
+    """Returns all that the server sends until it closes the connection."""
     received = b""
     try:
         while part := opened.recv(65536):
             received += part
     except ConnectionResetError:
-        pass  # closed with something of ours unread: as ended as by a close
+        pass  # the server closed the connection before it had read all
     return received
 
 
 def statuses(raw: bytes) -> list[int]:
-    """Returns the status of each answer."""
+    """Returns the status of each response."""
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", raw)]
 
 
@@ -90,16 +90,16 @@ AMBIGUOUS = {
 
 
 @pytest.mark.parametrize("fault", AMBIGUOUS)
-def test_what_could_be_read_in_two_ways_is_refused(server: Server, fault: str) -> None:
-    """One refusal, the connection is closed, and nothing behind it is taken for a request."""
+def test_an_ambiguous_request_is_refused(server: Server, fault: str) -> None:
+    """The server sends one error and closes the connection; it does not read further requests."""
     answer = exchange(server, AMBIGUOUS[fault])
     assert statuses(answer) in ([400], [501]), answer
     assert b"SERVING" not in answer
     assert not any(word.encode() in answer for word in FAULTS)
 
 
-def test_a_refusal_has_the_form_of_all_errors(server: Server) -> None:
-    """An error has the usual form even if the request could not be read."""
+def test_a_refusal_has_the_format_of_all_errors(server: Server) -> None:
+    """Even an unreadable request gets an error in JSON."""
     head, _, body = exchange(server, AMBIGUOUS["two lengths"]).partition(b"\r\n\r\n")
     assert json.loads(body)["error"]["code"] == "MALFORMED_REQUEST"
     assert b"connection: close" in head
@@ -107,7 +107,7 @@ def test_a_refusal_has_the_form_of_all_errors(server: Server) -> None:
 
 
 def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
-    """Two that are well-formed are two."""
+    """Two well-formed requests get two responses."""
     last = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     answer = exchange(server, decide(LENGTH) + last, half_closed=False)
     assert statuses(answer) == [200, 200]
@@ -115,10 +115,10 @@ def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
 
 
 @pytest.mark.parametrize("between", [b"", decide(LENGTH)], ids=["at once", "behind another"])
-def test_what_is_no_request_does_not_answer_the_one_before_it(
+def test_a_malformed_request_does_not_affect_the_one_before_it(
     server: Server, between: bytes
 ) -> None:
-    """A write that is carried out is answered as that; nothing behind the fault is taken."""
+    """The write before it gets its own response; the server reads nothing after the error."""
     tenant = f"X-Tenant-ID: pipelined-{len(between)}\r\n".encode()
     body = b'{"name": "P", "category": "custom", "pattern": "p", "action": "log"}'
     created = b"POST /api/v1/static-policies HTTP/1.1\r\nContent-Length: %d\r\n" % len(body)
@@ -128,8 +128,8 @@ def test_what_is_no_request_does_not_answer_the_one_before_it(
     assert b"connection: close" in answer
 
 
-def test_an_upgrade_is_not_made(server: Server) -> None:
-    """Whatever is asked for, it stays HTTP/1.1."""
+def test_upgrades_are_ignored(server: Server) -> None:
+    """The connection stays HTTP/1.1."""
     upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
     answer = exchange(server, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + upgrade + b"\r\n")
     assert 101 not in statuses(answer)
@@ -160,8 +160,8 @@ PATHS = {
 
 
 @pytest.mark.parametrize(("path", "status"), PATHS.items())
-def test_a_path_is_matched_as_it_stands(server: Server, path: str, status: int) -> None:
-    """No other reading of a path passes by a gateway's rules; one slash at the end is the same."""
+def test_a_path_is_not_normalized(server: Server, path: str, status: int) -> None:
+    """Except one last slash, a path is used as it is: it cannot bypass the rules of a gateway."""
     raw = decide(LENGTH).replace(b"/v1/decide", path.encode(), 1)
     assert statuses(exchange(server, raw)) == [status]
 
@@ -174,13 +174,13 @@ def test_a_path_is_matched_as_it_stands(server: Server, path: str, status: int) 
     ],
     ids=["one", "many"],
 )
-def test_a_head_has_a_bound(server: Server, head: bytes) -> None:
-    """64 KiB of headers are enough; nothing above is kept in memory."""
+def test_the_size_of_headers_is_limited(server: Server, head: bytes) -> None:
+    """Headers have at most 64 KiB."""
     assert statuses(exchange(server, decide(LENGTH, head))) == [400]
 
 
-def test_a_head_without_an_end_has_the_same_bound(server: Server) -> None:
-    """A header that never ends is refused while it still comes."""
+def test_a_header_without_an_end_is_refused(server: Server) -> None:
+    """A header without an end is refused while it still arrives."""
     with connected(server) as opened:
         opened.sendall(b"GET / HTTP/1.1\r\nX-Long: ")
         received = b""
@@ -192,8 +192,8 @@ def test_a_head_without_an_end_has_the_same_bound(server: Server) -> None:
         assert received == b"refused"
 
 
-def test_a_body_has_a_bound(server: Server) -> None:
-    """8 MiB; it is said, not cut off."""
+def test_the_size_of_a_body_is_limited(server: Server) -> None:
+    """A body over 8 MiB gets an error; the connection is not cut off."""
     body = json.dumps({"content": {"text": "x" * (9 << 20)}}).encode()
     answer = server.request(
         "POST", "/v1/decide", content=body, headers={"content-type": "application/json"}
@@ -214,8 +214,8 @@ def test_a_body_has_a_bound(server: Server) -> None:
         b"{" + b",".join(b'"k%d": 1' % number for number in range(10_000)) + b"}",
     ],
 )
-def test_a_document_that_is_too_much_is_refused(server: Server, body: bytes) -> None:
-    """Depth, numbers and texts have bounds; the answer shows nothing of how it was found."""
+def test_a_document_over_the_limits_is_refused(server: Server, body: bytes) -> None:
+    """Depth, numbers and texts are limited; the error shows no internals."""
     answer = server.request(
         "POST", "/v1/decide", content=body, headers={"content-type": "application/json"}
     )
@@ -223,8 +223,8 @@ def test_a_document_that_is_too_much_is_refused(server: Server, body: bytes) -> 
     assert not any(word in answer.text for word in FAULTS)
 
 
-def test_no_page_of_another_origin_is_let_in(server: Server) -> None:
-    """There is no CORS: no header lets a foreign page read answers."""
+def test_cross_origin_requests_get_no_permission(server: Server) -> None:
+    """No CORS header allows a page of another origin to read responses."""
     foreign = {"origin": "https://evil.example", "access-control-request-method": "POST"}
     preflight = server.request("OPTIONS", "/v1/decide", headers=foreign)
     local = {"origin": "http://localhost:5173", "access-control-request-method": "POST"}
@@ -234,8 +234,8 @@ def test_no_page_of_another_origin_is_let_in(server: Server) -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/docs", "/openapi.json", "/metrics", "/nothing"])
-def test_security_headers(server: Server, path: str) -> None:
-    """No answer is sniffed for a type, none names the software, and none is kept by a cache."""
+def test_responses_have_security_headers(server: Server, path: str) -> None:
+    """Responses forbid content sniffing and caching, and do not name the software."""
     answer = server.request("GET", path)
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["cache-control"] in {"no-store", "no-cache"}
@@ -243,8 +243,8 @@ def test_security_headers(server: Server, path: str) -> None:
 
 
 @pytest.mark.soak
-def test_idle_connections_keep_nobody_waiting(server: Server) -> None:
-    """Others are answered beside them; `make soak` opens 10,000 where the machine lets it."""
+def test_idle_connections_do_not_delay_others(server: Server) -> None:
+    """Other clients are served; `make soak` opens 10,000 connections if the machine allows it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     count = min(MANY, hard // 2)
@@ -252,12 +252,12 @@ def test_idle_connections_keep_nobody_waiting(server: Server) -> None:
         for number in range(count):
             opened = stack.enter_context(connected(server))
             if number % 2:
-                opened.sendall(b"POST /v1/decide HTTP/1.1\r\nHost: local")  # and no more
+                opened.sendall(b"POST /v1/decide HTTP/1.1\r\nHost: local")  # incomplete
         assert statuses(exchange(server, decide(LENGTH, b"Connection: close\r\n"))) == [200]
 
 
-def test_a_client_that_leaves_in_the_middle_costs_nothing(server: Server) -> None:
-    """Half a request, half an answer: the next client is served."""
+def test_a_disconnected_client_does_not_affect_others(server: Server) -> None:
+    """After half a request or half a response, the next client is served."""
     for cut in (10, 60, len(decide(LENGTH)) - 1):
         with connected(server) as opened:
             opened.sendall(decide(LENGTH)[:cut])
@@ -268,8 +268,8 @@ def test_a_client_that_leaves_in_the_middle_costs_nothing(server: Server) -> Non
 
 
 @pytest.mark.parametrize("action", ["Database:table:drop", "database:table:DROP", "database:table"])
-def test_an_action_is_written_in_one_way(server: Server, action: str) -> None:
-    """What another case would slip past a pattern is no action at all."""
+def test_an_action_must_be_in_lower_case(server: Server, action: str) -> None:
+    """An action in upper case, which could bypass a pattern, is invalid."""
     answer = server.request("POST", "/v1/decide", json={"action": action})
     assert answer.status_code in {400, 422}
     assert "allowed" not in answer.json()

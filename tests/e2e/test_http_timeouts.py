@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.test_http_edges import connected, decide, exchange, statuses, to_the_end
+from tests.e2e.test_http_edges import connected, decide, exchange, receive_all, statuses
 from tests.support.servers import TIMEOUT_S, Server, start
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def received(server: Server) -> dict[str, bytes]:
         connections = {name: stack.enter_context(connected(server)) for name in BEGINNINGS}
         for name, connection in connections.items():
             connection.sendall(BEGINNINGS[name])
-        return {name: to_the_end(connection) for name, connection in connections.items()}
+        return {name: receive_all(connection) for name, connection in connections.items()}
 
 
 @pytest.mark.parametrize("beginning", BEGINNINGS)

@@ -25,13 +25,13 @@ def fields(answer: httpx2.Response) -> list[str]:
     return [each["field"] for each in answer.json()["error"]["details"]]
 
 
-def test_a_tag_of_a_default(client: httpx2.Client) -> None:
+def test_defaults_have_a_tag(client: httpx2.Client) -> None:
     assert client.get(PATH).headers["etag"] == '"0"'
     assert put(client, {"logging_level": "full"}, '"0"').status_code == 200
     assert put(client, {"logging_level": "minimal"}, '"0"').status_code == 412
 
 
-def test_of_two_writers_the_second_is_refused(client: httpx2.Client) -> None:
+def test_the_second_of_two_writers_is_refused(client: httpx2.Client) -> None:
     put(client, {"frameworks": {"soc2": True}})
     tag = client.get(PATH).headers["etag"]
     first = put(client, {"logging_level": "full"}, tag)
@@ -45,13 +45,13 @@ def test_of_two_writers_the_second_is_refused(client: httpx2.Client) -> None:
     assert put(client, {"logging_level": "minimal"}, first.headers["etag"]).is_success
 
 
-def test_what_does_not_parse_is_no_tag(client: httpx2.Client) -> None:
+def test_a_malformed_tag_is_refused(client: httpx2.Client) -> None:
     answer = put(client, {"logging_level": "full"}, "42")
     assert (answer.status_code, fields(answer)) == (422, ["If-Match"])
 
 
 @pytest.mark.parametrize("header", ["*", '"0"', '"7", "0"'])
-def test_any_of_several(client: httpx2.Client, header: str) -> None:
+def test_one_of_several_tags_may_match(client: httpx2.Client, header: str) -> None:
     assert put(client, {"logging_level": "full"}, header).status_code == 200
 
 
@@ -59,11 +59,11 @@ def test_a_weak_tag_never_matches(client: httpx2.Client) -> None:
     assert put(client, {"logging_level": "full"}, 'W/"0"').status_code == 412
 
 
-def test_an_invalid_value_is_told_before(client: httpx2.Client) -> None:
+def test_an_invalid_value_is_reported_before_a_stale_tag(client: httpx2.Client) -> None:
     assert put(client, {"logging_level": "loud"}, '"9"').status_code == 422
 
 
-def test_over_grpc(channel: grpc.Channel, tenant: str) -> None:
+def test_tags_in_grpc_metadata(channel: grpc.Channel, tenant: str) -> None:
     stub: Any = OrgPolicyServiceStub(channel)
     metadata = [("x-tenant-id", tenant)]
     expecting = [*metadata, ("if-match", '"0"')]
@@ -82,7 +82,7 @@ def test_over_grpc(channel: grpc.Channel, tenant: str) -> None:
     assert info.reason == "PRECONDITION_FAILED"
 
 
-def test_a_static_policy(client: httpx2.Client) -> None:
+def test_updates_of_a_static_policy_need_the_current_tag(client: httpx2.Client) -> None:
     path = "/api/v1/static-policies"
     draft = {"name": "P", "category": "custom", "pattern": "p", "action": "log"}
     made = client.post(path, json=draft)
@@ -103,7 +103,7 @@ def test_a_static_policy(client: httpx2.Client) -> None:
     assert client.delete(one, headers={"If-Match": toggled.headers["etag"]}).status_code == 200
 
 
-def test_what_is_not_there_or_not_to_be_changed_is_told_first(client: httpx2.Client) -> None:
+def test_missing_and_read_only_entities_are_reported_first(client: httpx2.Client) -> None:
     path, stale = "/api/v1/static-policies", {"If-Match": '"1"'}
     body = {"action": "warn"}
     assert client.put(f"{path}/pol_none", json=body, headers=stale).status_code == 404

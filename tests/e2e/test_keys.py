@@ -45,7 +45,7 @@ def counts(server: AuthenticatedServer, key: str) -> bool:
     return over_grpc == "OK"
 
 
-def test_a_new_key_counts_at_once_until_it_is_revoked(server: AuthenticatedServer) -> None:
+def test_a_key_is_valid_from_creation_to_revocation(server: AuthenticatedServer) -> None:
     """A key works as soon as it is created, and stops as soon as the revocation is answered."""
     made = server.new_key("pep", "acme")
     key, path = made["key"], f"{KEYS}/{made['api_key']['id']}"
@@ -56,7 +56,7 @@ def test_a_new_key_counts_at_once_until_it_is_revoked(server: AuthenticatedServe
     assert server.request("DELETE", path, server.admin).status_code == 404
 
 
-def test_a_rotated_key_counts_beside_the_new_one(server: AuthenticatedServer) -> None:
+def test_a_rotated_key_is_valid_beside_the_new_one(server: AuthenticatedServer) -> None:
     """The old secret works during the overlap; without an overlap it stops at once."""
     made = server.new_key("pep", "acme")
     path = f"{KEYS}/{made['api_key']['id']}/rotate"
@@ -73,14 +73,14 @@ def test_a_rotated_key_counts_beside_the_new_one(server: AuthenticatedServer) ->
     assert len(third["api_key"]["secrets"]) == 1
 
 
-def test_only_so_many_secrets_at_once(server: AuthenticatedServer) -> None:
+def test_the_number_of_secrets_of_a_key_is_limited(server: AuthenticatedServer) -> None:
     """A key has a limited number of secrets, so a rotation can be refused."""
     path = f"{KEYS}/{server.new_key('pep', 'acme')['api_key']['id']}/rotate"
     answers = [server.request("POST", path, server.admin, json={}) for _ in range(6)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 400, 400]
 
 
-def test_a_key_is_shown_once_and_kept_nowhere(server: AuthenticatedServer) -> None:
+def test_a_key_is_returned_once_and_not_stored(server: AuthenticatedServer) -> None:
     """No list, audit trail, database or log contains the secret of a key."""
     made = server.new_key("auditor", "acme")
     secret = made["key"].rpartition("_")[2]
@@ -114,7 +114,7 @@ def test_a_key_is_shown_once_and_kept_nowhere(server: AuthenticatedServer) -> No
         ({"expires_at": "9999-01-01T00:00:00Z"}, "expires_at"),
     ],
 )
-def test_what_cannot_be_a_key(
+def test_invalid_keys_are_refused(
     server: AuthenticatedServer, fields: dict[str, Any], at_fault: str
 ) -> None:
     """The error names the invalid field."""
@@ -124,7 +124,7 @@ def test_what_cannot_be_a_key(
     assert [each["field"] for each in answer.json()["error"]["details"]] == [at_fault]
 
 
-def test_the_change_log_says_who_it_was(server: AuthenticatedServer) -> None:
+def test_the_change_log_names_the_key(server: AuthenticatedServer) -> None:
     """The change log shows the id of the key that the call used."""
     made = server.new_key("editor", "acme")
     body = {"sensitive_fields": ["ssn"]}
@@ -139,7 +139,9 @@ class TestCommand:
     def run(self, server: AuthenticatedServer, *arguments: str) -> subprocess.CompletedProcess[str]:
         return servers.run_pdp("keys", *arguments, PDP_DATABASE_URL=server.server.database_url)
 
-    def test_from_creation_to_revocation(self, server: AuthenticatedServer) -> None:
+    def test_the_command_creates_rotates_and_revokes_keys(
+        self, server: AuthenticatedServer
+    ) -> None:
         """The server applies each change of the command within moments."""
         made = self.run(server, "create", "--role", "pep", "--tenant", "acme", "--name", "gw")
         assert made.returncode == Exit.OK
@@ -171,7 +173,7 @@ class TestCommand:
             (("revoke", "none"), Exit.INVALID, "there is no API key none"),
         ],
     )
-    def test_refused(
+    def test_invalid_commands_are_refused(
         self, server: AuthenticatedServer, arguments: tuple[str, ...], code: Exit, message: str
     ) -> None:
         """The command shows the reason and creates no key."""
@@ -184,7 +186,7 @@ class TestCommand:
 class TestClients:
     """Clients send the credential that they are configured with."""
 
-    def test_the_command_line(self, server: AuthenticatedServer) -> None:
+    def test_the_command_line_sends_its_key(self, server: AuthenticatedServer) -> None:
         """The command takes the key from an option or from the environment."""
         key = server.key("pep", "acme")
         ask = ("decide", "--text", "hello", "--json", "--server", server.server.grpc_address)
@@ -199,7 +201,7 @@ class TestClients:
         assert both.returncode == Exit.CONFIG
         assert key not in both.stderr
 
-    def test_the_python_client(self, server: AuthenticatedServer) -> None:
+    def test_the_python_client_sends_its_key(self, server: AuthenticatedServer) -> None:
         """The client takes the key from an argument or from the environment."""
         code = (
             "import asyncio, sys, pdp_client as pdp\n"
@@ -241,7 +243,7 @@ def wait_until(condition: Any) -> None:
     raise AssertionError("the condition stayed false")
 
 
-def test_a_revocation_counts_in_every_worker(tmp_path: Path) -> None:
+def test_a_revocation_is_in_force_in_every_worker(tmp_path: Path) -> None:
     """Every worker refuses the key after its revocation."""
     grpc_address, http_address = servers.free_addresses()
     told = {"PDP_WORKERS": "2", "PDP_GRPC_LISTEN": grpc_address, "PDP_HTTP_LISTEN": http_address}
@@ -263,7 +265,7 @@ def test_a_revocation_counts_in_every_worker(tmp_path: Path) -> None:
 class TestRates:
     """`PDP_RATE_PER_S` limits the calls of each credential."""
 
-    def test_http(self, tmp_path: Path) -> None:
+    def test_http_calls_over_the_rate_are_refused(self, tmp_path: Path) -> None:
         """The response is 429 with Retry-After; other credentials are not affected."""
         told = {"PDP_RATE_PER_S": "0.001", "PDP_RATE_BURST": "2"}
         with authenticated_server(tmp_path, **told) as slow:
@@ -274,7 +276,7 @@ class TestRates:
             assert 900 < int(found[2].headers["retry-after"]) <= 1000
             assert slow.request("POST", DECIDE, two, json={}).status_code == 200
 
-    def test_grpc(self, tmp_path: Path) -> None:
+    def test_grpc_calls_over_the_rate_are_refused(self, tmp_path: Path) -> None:
         """The status is RESOURCE_EXHAUSTED, with RetryInfo."""
         from google.rpc import error_details_pb2, status_pb2  # noqa: PLC0415 - for this test
 
@@ -298,7 +300,9 @@ class TestRates:
         assert 900 < retry.retry_delay.seconds <= 1000
 
 
-def test_a_flood_of_strangers_is_counted_and_served_beside(server: AuthenticatedServer) -> None:
+def test_many_unauthenticated_calls_are_counted_and_do_not_affect_others(
+    server: AuthenticatedServer,
+) -> None:
     """A valid key still works during many calls with unknown keys, which the metrics count."""
     for number in range(300):
         assert server.request("POST", DECIDE, f"aa_live_{number}", json={}).status_code == 401

@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 __all__ = ["client", "server", "switched_on"]
 
 
-class TestDocumentedBehaviour:
+class TestSwitches:
     """The operations in the order of the API's contract."""
 
-    def test_providers(self, client: httpx2.Client) -> None:
+    def test_the_list_of_providers(self, client: httpx2.Client) -> None:
         openai = provider(client, "openai")
         assert list(openai) == [
             "provider",
@@ -101,12 +101,12 @@ class TestDocumentedBehaviour:
             assert model["disabled_reason"] is None
         assert decide(client, "openai", "gpt-4o")["outcome"] == "ALLOW"
 
-    def test_a_provider_without_models(self, client: httpx2.Client) -> None:
+    def test_an_unknown_provider_is_not_found(self, client: httpx2.Client) -> None:
         answer = client.post(f"{PROVIDERS}/nobody/disable", json={"reason": "other"})
         assert code(answer) == (404, "PROVIDER_NOT_FOUND")
         assert code(client.post(f"{PROVIDERS}/nobody/enable")) == (404, "PROVIDER_NOT_FOUND")
 
-    def test_a_model(self, client: httpx2.Client) -> None:
+    def test_the_state_of_a_model(self, client: httpx2.Client) -> None:
         config_id = model_id(client, "openai", "gpt-4o")
         answer = client.get(f"{MODELS}/{config_id}")
         assert answer.status_code == 200
@@ -137,7 +137,7 @@ class TestDocumentedBehaviour:
         assert decide(client, "openai", "gpt-4o")["outcome"] == "ALLOW"
 
     @pytest.mark.parametrize("name", [NOBODY, "gpt-4o", "x"])
-    def test_a_model_that_is_not_there(self, client: httpx2.Client, name: str) -> None:
+    def test_an_unknown_model_is_not_found(self, client: httpx2.Client, name: str) -> None:
         """Models are addressed by their UUID, not by their name."""
         assert code(client.get(f"{MODELS}/{name}")) == (404, "MODEL_NOT_FOUND")
         answer = client.post(f"{MODELS}/{name}/disable", json={"reason": "other"})
@@ -147,7 +147,7 @@ class TestDocumentedBehaviour:
 
 class TestReasons:
     @pytest.mark.parametrize("reason", REASONS)
-    def test_each_is_kept(self, client: httpx2.Client, reason: str) -> None:
+    def test_each_reason_is_stored(self, client: httpx2.Client, reason: str) -> None:
         config_id = model_id(client, "openai", "o3")
         answer = client.post(f"{MODELS}/{config_id}/disable", json={"reason": reason})
         assert answer.json()["disabled_reason"] == reason
@@ -156,13 +156,13 @@ class TestReasons:
         "body", [{}, {"reason": ""}, {"reason": None}, {"reason": "Maintenance"}, {"reason": "fun"}]
     )
     @pytest.mark.parametrize("path", [f"{PROVIDERS}/openai", f"{MODELS}/{NOBODY}"])
-    def test_others_are_refused(self, client: httpx2.Client, path: str, body: Any) -> None:
+    def test_other_reasons_are_refused(self, client: httpx2.Client, path: str, body: Any) -> None:
         answer = client.post(f"{path}/disable", json=body)
         assert code(answer) == (400, "INVALID_ARGUMENT")
         assert fields(answer) == ["reason"]
 
     @pytest.mark.parametrize("content", ["", "{", "[]", '"other"'])
-    def test_no_body_that_says_one(self, client: httpx2.Client, content: str) -> None:
+    def test_a_body_without_a_reason_is_refused(self, client: httpx2.Client, content: str) -> None:
         answer = client.post(
             f"{PROVIDERS}/openai/disable",
             content=content,
@@ -171,7 +171,7 @@ class TestReasons:
         assert answer.status_code == 400
         assert provider(client, "openai")["kill_switch_disabled_count"] == 0
 
-    def test_enabling_needs_no_body_and_takes_an_empty_one(self, client: httpx2.Client) -> None:
+    def test_enabling_accepts_an_empty_body_or_none(self, client: httpx2.Client) -> None:
         assert client.post(f"{PROVIDERS}/openai/enable").status_code == 200
         assert client.post(f"{PROVIDERS}/openai/enable", json={}).status_code == 200
         answer = client.post(f"{PROVIDERS}/openai/enable", json={"reason": "other"})
@@ -179,7 +179,7 @@ class TestReasons:
 
 
 class TestState:
-    def test_is_one_table_that_survives(
+    def test_the_state_is_in_the_documented_table(
         self, client: httpx2.Client, server: servers.Server
     ) -> None:
         """The state is persisted in `model_configs`, in the column `kill_switch_disabled_at`."""
@@ -196,7 +196,7 @@ class TestState:
         off = [each["id"] for each in rows if each["kill_switch_disabled_at"] is not None]
         assert off == [config_id]
 
-    def test_survives_a_restart(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+    def test_the_state_survives_a_restart(self, tmp_path_factory: pytest.TempPathFactory) -> None:
         folder = tmp_path_factory.mktemp("restarted")
         for outcome in ("ALLOW", "BLOCK"):
             with (
@@ -207,7 +207,7 @@ class TestState:
                 body = {"reason": "cost_runaway"}
                 asking.post(f"{PROVIDERS}/google/disable", json=body).raise_for_status()
 
-    def test_is_the_platforms(self, client: httpx2.Client) -> None:
+    def test_the_state_is_the_same_for_all_tenants(self, client: httpx2.Client) -> None:
         config_id = model_id(client, "openai", "o3")
         client.post(
             f"{MODELS}/{config_id}/disable",
@@ -222,13 +222,13 @@ class TestState:
         state = client.get(f"{MODELS}/{config_id}", headers={"X-Tenant-ID": "two"}).json()
         assert state["kill_switch_active"] is True
 
-    def test_a_write_tells_its_revision(self, client: httpx2.Client) -> None:
+    def test_a_write_returns_its_revision(self, client: httpx2.Client) -> None:
         answer = client.post(f"{PROVIDERS}/openai/disable", json={"reason": "other"})
         revision = int(answer.headers["x-pdp-revision"])
         body = {"model": {"provider": "openai"}, "min_revision": revision}
         assert client.post("/v1/decide", json=body).json()["outcome"] == "BLOCK"
 
-    def test_over_grpc(self, server: servers.Server) -> None:
+    def test_grpc_has_the_same_state(self, server: servers.Server) -> None:
         with open_channel(server.grpc_address) as channel:
             stub = KillSwitchServiceStub(channel)
             answer = stub.DisableProvider(pb.DisableProviderRequest(provider="xai", reason="other"))

@@ -19,7 +19,7 @@ from tests.support.rest.limits import NULLS, PATH, TIME, UUID, ask, code, make, 
 
 
 class TestAdministration:
-    def test_from_creation_to_deletion(self, client: httpx2.Client) -> None:
+    def test_a_limit_is_created_read_changed_and_deleted(self, client: httpx2.Client) -> None:
         assert client.get(PATH).json() == []
         answer = client.post(PATH, json={"scope": "user", "subject_id": "u1"})
         assert answer.status_code == 201
@@ -44,7 +44,7 @@ class TestAdministration:
         assert code(client.get(place)) == (404, "LIMIT_NOT_FOUND")
         assert client.get(PATH).json() == []
 
-    def test_all_bounds_come_back_as_they_were_sent(self, client: httpx2.Client) -> None:
+    def test_a_response_has_all_bounds(self, client: httpx2.Client) -> None:
         bounds = {
             "daily_request_limit": 100,
             "monthly_request_limit": 0,
@@ -59,7 +59,7 @@ class TestAdministration:
         assert (made["scope"], made["is_active"]) == ("group", False)
         assert client.get(f"{PATH}{made['id']}").json() == made
 
-    def test_a_put_changes_what_is_sent_and_null_makes_unlimited(
+    def test_an_update_changes_only_its_fields_and_null_removes_a_bound(
         self, client: httpx2.Client
     ) -> None:
         made = make(client, daily_request_limit=5, daily_cost_limit_usd=1.5, requests_per_minute=9)
@@ -88,7 +88,7 @@ class TestAdministration:
             ({"daily_limit": 5}, "daily_limit"),
         ],
     )
-    def test_a_limit_that_is_none(
+    def test_invalid_limits_are_refused(
         self, client: httpx2.Client, body: dict[str, Any], field: str
     ) -> None:
         body = {"scope": "user", "subject_id": "u", **body}
@@ -113,7 +113,7 @@ class TestAdministration:
             ({"name": "x"}, "name"),
         ],
     )
-    def test_a_change_that_is_none(
+    def test_invalid_changes_are_refused(
         self, client: httpx2.Client, body: dict[str, Any], field: str
     ) -> None:
         made = make(client, daily_request_limit=5)
@@ -122,7 +122,7 @@ class TestAdministration:
         assert [each["field"] for each in answer.json()["error"]["details"]] == [field]
         assert client.get(f"{PATH}{made['id']}").json() == made
 
-    def test_one_limit_a_subject(self, client: httpx2.Client) -> None:
+    def test_a_subject_has_one_limit(self, client: httpx2.Client) -> None:
         make(client)
         answer = client.post(PATH, json={"scope": "user", "subject_id": "u1"})
         assert code(answer) == (409, "LIMIT_EXISTS")
@@ -131,7 +131,9 @@ class TestAdministration:
         make(client, subject_id="U1")
         assert len(client.get(PATH).json()) == 3
 
-    def test_what_is_not_there(self, client: httpx2.Client, server: servers.Server) -> None:
+    def test_unknown_limits_are_not_found(
+        self, client: httpx2.Client, server: servers.Server
+    ) -> None:
         made = make(client)
         for verb, body in (("GET", None), ("PUT", {"is_active": True}), ("DELETE", None)):
             answer = client.request(verb, f"{PATH}nothing", json=body)
@@ -140,7 +142,7 @@ class TestAdministration:
                 answer = stranger.request(verb, f"{PATH}{made['id']}", json=body)
                 assert code(answer) == (404, "LIMIT_NOT_FOUND")
 
-    def test_no_writer_loses_a_change(self, client: httpx2.Client) -> None:
+    def test_an_update_with_a_stale_etag_is_refused(self, client: httpx2.Client) -> None:
         place = f"{PATH}{make(client)['id']}"
         tag = client.get(place).headers["etag"]
         first = client.put(place, json={"daily_request_limit": 1}, headers={"If-Match": tag})
@@ -153,7 +155,7 @@ class TestAdministration:
 
 
 class TestUse:
-    def test_a_limit_is_in_force_on_the_next_decision(self, client: httpx2.Client) -> None:
+    def test_a_limit_is_in_force_for_the_next_decision(self, client: httpx2.Client) -> None:
         made = make(client, daily_request_limit=1)
         assert [outcome(client), outcome(client)] == ["ALLOW", "BLOCK"]
         client.put(f"{PATH}{made['id']}", json={"daily_request_limit": 2})
@@ -165,7 +167,7 @@ class TestUse:
         client.delete(f"{PATH}{made['id']}")
         assert outcome(client) == "ALLOW"
 
-    def test_a_refusal_says_when_to_try_again(self, client: httpx2.Client) -> None:
+    def test_a_refusal_has_the_time_to_retry(self, client: httpx2.Client) -> None:
         make(client, requests_per_minute=1)
         outcome(client)
         answer = client.post("/v1/decide", json=ask()).json()
@@ -206,7 +208,7 @@ class TestUse:
         assert second["daily_token_limit"]["remaining"] == 50
         assert first["daily_request_limit"]["window_start"].endswith("T00:00:00Z")
 
-    def test_items_of_a_batch_use_a_limit_in_order(self, client: httpx2.Client) -> None:
+    def test_items_of_a_batch_count_in_order(self, client: httpx2.Client) -> None:
         make(client, daily_token_limit=10)
         sizes = [4, 4, 4, 2, 1]
         answer = client.post(
@@ -216,7 +218,7 @@ class TestUse:
             "ALLOW", "ALLOW", "BLOCK", "ALLOW", "BLOCK"
         ]  # fmt: skip
 
-    def test_messages_of_a_stream_use_a_limit_in_order(
+    def test_messages_of_a_stream_count_in_order(
         self, client: httpx2.Client, channel: grpc.Channel, tenant: str
     ) -> None:
         make(client, daily_request_limit=2)
@@ -232,13 +234,15 @@ class TestUse:
         assert refused.HasField("retry_after_s")
         assert not answers[0].response.HasField("retry_after_s")
 
-    def test_a_large_text_uses_a_limit_as_a_small_one_does(self, client: httpx2.Client) -> None:
+    def test_a_large_text_counts_like_a_small_one(self, client: httpx2.Client) -> None:
         make(client, daily_request_limit=2)
         large = {**ask(), "content": {"text": "word " * 20_000}}
         outcomes = [client.post("/v1/decide", json=large).json()["outcome"] for _ in range(3)]
         assert outcomes == ["ALLOW", "ALLOW", "BLOCK"]
 
-    def test_a_killed_model_uses_nothing(self, client: httpx2.Client, tenant: str) -> None:
+    def test_requests_for_a_disabled_model_do_not_count(
+        self, client: httpx2.Client, tenant: str
+    ) -> None:
         make(client, daily_request_limit=1)
         name = f"model-{tenant}"
         models = client.post(
@@ -254,8 +258,8 @@ class TestUse:
         assert [outcome(client), outcome(client)] == ["ALLOW", "BLOCK"]
 
 
-class TestLives:
-    def test_a_server_that_drains_loses_no_count(self, tmp_path: Path) -> None:
+class TestRestarts:
+    def test_a_draining_server_writes_its_counts(self, tmp_path: Path) -> None:
         with (
             servers.start(tmp_path, PDP_DRAIN_S=servers.DRAIN_S) as first,
             first.client("acme") as client,
@@ -267,7 +271,7 @@ class TestLives:
         with servers.start(tmp_path) as second, second.client("acme") as client:
             assert [outcome(client), outcome(client)] == ["ALLOW", "BLOCK"]
 
-    def test_a_server_that_is_killed_keeps_what_was_written(self, tmp_path: Path) -> None:
+    def test_written_counts_survive_a_kill(self, tmp_path: Path) -> None:
         with servers.start(tmp_path) as first, first.client("acme") as client:
             make(client, daily_request_limit=3)
             assert [outcome(client), outcome(client)] == ["ALLOW", "ALLOW"]
@@ -277,7 +281,7 @@ class TestLives:
         with servers.start(tmp_path) as second, second.client("acme") as client:
             assert [outcome(client), outcome(client)] == ["ALLOW", "BLOCK"]
 
-    def test_workers_count_together_what_each_lets_pass(self, tmp_path: Path) -> None:
+    def test_workers_add_their_counts(self, tmp_path: Path) -> None:
         """Each connection may be another worker's. All come to refuse, and no count is lost."""
         with servers.start_workers(tmp_path, PDP_DRAIN_S=servers.DRAIN_S) as fleet:
             with fleet.client("acme") as client:

@@ -65,7 +65,7 @@ def test_decisions_are_counted_by_outcome_and_layer(server: Server, tenant: str)
     assert risen("pdp_call_seconds_count", transport="http", method="Decide")
 
 
-def test_a_change_of_policies_shows(server: Server, tenant: str) -> None:
+def test_metrics_change_with_the_policies(server: Server, tenant: str) -> None:
     before = scraped(server)
     policy = {"name": "No rivals", "category": "custom", "pattern": "rival", "action": "block"}
     with server.client(tenant) as client:
@@ -90,7 +90,7 @@ def test_every_metric_is_documented(server: Server) -> None:
     assert names(server) == documented - SECURED
 
 
-def test_the_dashboard_draws_what_there_is(server: Server) -> None:
+def test_the_dashboard_uses_existing_metrics(server: Server) -> None:
     dashboard: dict[str, Any] = json.loads(
         (DOCS / "grafana-dashboard.json").read_text(encoding="utf-8")
     )

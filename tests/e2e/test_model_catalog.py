@@ -31,7 +31,7 @@ __all__ = ["client", "server", "switched_on"]
 
 
 class TestCatalog:
-    def test_the_list_is_bare_and_filtered(self, client: httpx2.Client) -> None:
+    def test_the_list_is_an_array_and_can_be_filtered(self, client: httpx2.Client) -> None:
         answer = client.get(CATALOG)
         assert answer.status_code == 200
         assert {each["provider"] for each in answer.json()} >= {
@@ -84,12 +84,12 @@ class TestCatalog:
         assert code(client.put(path, json={})) == (404, "MODEL_NOT_FOUND")
         assert "acme" not in {each["provider"] for each in providers(client)}
 
-    def test_the_display_name_defaults_to_the_models(self, client: httpx2.Client) -> None:
+    def test_the_display_name_defaults_to_the_model(self, client: httpx2.Client) -> None:
         model = added(client, provider="named", model_id="x-1", tier="opus", is_active=False)
         assert (model["display_name"], model["tier"]) == ("x-1", "opus")
         assert model["is_active"] is False
 
-    def test_a_model_is_added_once(self, client: httpx2.Client) -> None:
+    def test_a_model_cannot_be_added_twice(self, client: httpx2.Client) -> None:
         body = {"provider": "openai", "model_id": "GPT-4o"}
         answer = client.post(CATALOG, json=body)
         assert (code(answer), fields(answer)) == ((409, "MODEL_EXISTS"), ["model_id"])
@@ -134,7 +134,7 @@ class TestCatalog:
         after = client.get(f"{CATALOG}/{config_id}")
         assert (after.json(), after.headers["etag"]) == (before.json(), before.headers["etag"])
 
-    def test_no_writer_loses_another_ones_change(self, client: httpx2.Client) -> None:
+    def test_an_update_with_a_stale_etag_is_refused(self, client: httpx2.Client) -> None:
         path = f"{CATALOG}/{model_id(client, 'cohere', 'embed-v4.0')}"
         tag = client.get(path).headers["etag"]
         answer = client.put(path, json={"display_name": "E"}, headers={"If-Match": tag})
@@ -145,7 +145,7 @@ class TestCatalog:
         assert code(client.delete(path, headers={"If-Match": tag})) == (412, "PRECONDITION_FAILED")
         assert client.get(path).json()["display_name"] == "E"
 
-    def test_a_model_that_is_off_stays_in_the_catalog(self, client: httpx2.Client) -> None:
+    def test_a_disabled_model_stays_in_the_catalog(self, client: httpx2.Client) -> None:
         """A disabled model cannot be deleted: it would be unknown, and so allowed."""
         model = added(client, provider="leaving", model_id="m-1")
         client.post(f"{MODELS}/{model['id']}/disable", json={"reason": "security_event"})
@@ -155,7 +155,7 @@ class TestCatalog:
         client.post(f"{MODELS}/{model['id']}/enable")
         assert client.delete(f"{CATALOG}/{model['id']}").status_code == 204
 
-    def test_a_model_of_a_provider_that_is_off_is_off(self, client: httpx2.Client) -> None:
+    def test_a_model_of_a_disabled_provider_is_disabled(self, client: httpx2.Client) -> None:
         """A new model of a provider that an admin has disabled is disabled too."""
         added(client, provider="closed", model_id="m-1")
         client.post(f"{PROVIDERS}/CLOSED/disable", json={"reason": "security_event"})

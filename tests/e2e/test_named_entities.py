@@ -13,8 +13,8 @@ from pdp._gen.pdp.v1 import decide_pb2_grpc
 from pdp.cli.exit_codes import Exit
 from pdp.client.remote import open_channel
 from tests.support import ner_models, servers
-from tests.support.rest.dlp import RULES, decided, rule
-from tests.support.rest.packs import found
+from tests.support.rest.dlp import RULES, decide, rule
+from tests.support.rest.packs import ok_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,28 +100,28 @@ def names(client: httpx2.Client, tier: str = "redact", **fields: Any) -> Any:
 
 
 class TestWithoutExtras:
-    def test_the_documented_dry_run_finds_the_address(self, bare: httpx2.Client) -> None:
+    def test_a_dry_run_finds_what_patterns_find(self, bare: httpx2.Client) -> None:
         asked = {
             "rule_type": "ner",
             "pattern": "PERSON,EMAIL_ADDRESS",
             "sample_text": "Write to greta.weber@corp.com soon.",
         }
-        answer = found(bare.post(f"{RULES}/test", json=asked))
+        answer = ok_json(bare.post(f"{RULES}/test", json=asked))
         assert answer["valid_pattern"] is True
         assert answer["match_count"] == 1
         assert answer["matches"][0]["matched_text"] == "greta.weber@corp.com"
         assert answer["matches"][0]["entity_type"] == "EMAIL_ADDRESS"
         assert answer["error"] == f"could not look for PERSON: {NO_MODEL}"
 
-    def test_what_patterns_find_needs_no_model(self, bare: httpx2.Client) -> None:
+    def test_rules_with_patterns_need_no_model(self, bare: httpx2.Client) -> None:
         names(bare, "block", entity_type="EMAIL_ADDRESS")
-        answer = decided(bare, "Write to greta.weber@corp.com soon.")
+        answer = decide(bare, "Write to greta.weber@corp.com soon.")
         assert (answer["outcome"], answer["incomplete"]) == ("BLOCK", False)
-        assert decided(bare, "Nothing here.")["outcome"] == "ALLOW"
+        assert decide(bare, "Nothing here.")["outcome"] == "ALLOW"
 
-    def test_what_only_a_model_finds_makes_decisions_incomplete(self, bare: httpx2.Client) -> None:
+    def test_rules_that_need_a_model_make_decisions_incomplete(self, bare: httpx2.Client) -> None:
         made = names(bare)
-        answer = decided(bare, NAMED)
+        answer = decide(bare, NAMED)
         assert (answer["outcome"], answer["incomplete"]) == ("BLOCK", True)
         assert (answer["reason_code"], answer["status_hint"]) == ("ENGINE_ERROR", 503)
         assert answer["warnings"] == [
@@ -131,8 +131,8 @@ class TestWithoutExtras:
             }
         ]
 
-    def test_readiness_says_what_there_is(self, bare: httpx2.Client) -> None:
-        checks = found(bare.get("/readyz"))["checks"]
+    def test_readiness_reports_missing_models(self, bare: httpx2.Client) -> None:
+        checks = ok_json(bare.get("/readyz"))["checks"]
         assert checks["model_ner"] == NO_MODEL
         assert checks["model_llm"] == "no GLiNER model is configured (PDP_GLINER_MODEL_DIR)"
 
@@ -152,7 +152,7 @@ class TestWithoutExtras:
 class TestWithModels:
     def test_names_are_redacted(self, modelled: httpx2.Client) -> None:
         names(modelled)
-        answer = decided(modelled, f"👩 {NAMED}")
+        answer = decide(modelled, f"👩 {NAMED}")
         assert answer["outcome"] == "REDACT"
         assert answer["redacted_text"].endswith("call [REDACTED] tomorrow .")
         assert answer["incomplete"] is False
@@ -160,54 +160,52 @@ class TestWithModels:
 
     def test_names_in_arguments_are_redacted(self, modelled: httpx2.Client) -> None:
         names(modelled)
-        answer = decided(modelled, "", tool="send", arguments={"note": {"text": NAMED}})
+        answer = decide(modelled, "", tool="send", arguments={"note": {"text": NAMED}})
         redacted = {"note": {"text": "Please call [REDACTED] tomorrow ."}}
         assert answer["redacted_arguments"] == redacted
 
-    def test_any_words_are_labels_of_gliner(self, modelled: httpx2.Client) -> None:
+    def test_gliner_accepts_any_label(self, modelled: httpx2.Client) -> None:
         fields = {"detector_type": "llm", "config_json": {"labels": ["falcon"]}}
         names(modelled, "block", detector_name="Code name", entity_type="CODE_NAME", **fields)
-        answer = decided(modelled, "The falcon opens the door")
+        answer = decide(modelled, "The falcon opens the door")
         assert (answer["outcome"], answer["incomplete"]) == ("BLOCK", False)
-        assert decided(modelled, "The heron opens the door")["outcome"] == "ALLOW"
+        assert decide(modelled, "The heron opens the door")["outcome"] == "ALLOW"
 
-    def test_a_threshold_above_the_confidence_keeps_a_finding_out(
-        self, modelled: httpx2.Client
-    ) -> None:
+    def test_a_finding_below_the_threshold_is_ignored(self, modelled: httpx2.Client) -> None:
         names(modelled, confidence_threshold=0.99)
-        assert decided(modelled, NAMED)["outcome"] == "ALLOW"
+        assert decide(modelled, NAMED)["outcome"] == "ALLOW"
 
-    def test_a_label_that_the_model_does_not_know_is_said(self, modelled: httpx2.Client) -> None:
+    def test_an_unknown_label_is_a_warning(self, modelled: httpx2.Client) -> None:
         names(modelled, entity_type="BLOOD_TYPE")
-        answer = decided(modelled, NAMED)
+        answer = decide(modelled, NAMED)
         assert answer["incomplete"]
         assert "finds LOCATION, PERSON only" in answer["warnings"][0]["message"]
 
-    def test_dry_runs_ask_the_models_too(self, modelled: httpx2.Client) -> None:
+    def test_dry_runs_use_the_models(self, modelled: httpx2.Client) -> None:
         names(modelled)
         for kind, pattern, text, value in (
             ("ner", "PERSON", NAMED, "Greta Weber"),
             ("gliner", "falcon,heron", "the falcon", "falcon"),
         ):
             tried = {"rule_type": kind, "pattern": pattern, "sample_text": text}
-            answer = found(modelled.post(f"{RULES}/test", json=tried))
+            answer = ok_json(modelled.post(f"{RULES}/test", json=tried))
             assert [each["matched_text"] for each in answer["matches"]] == [value]
             assert answer["error"] is None
         request = {"request": {"content": {"text": NAMED}}}
-        simulated = found(modelled.post("/v1/simulate", json=request))
+        simulated = ok_json(modelled.post("/v1/simulate", json=request))
         assert simulated["decision"]["outcome"] == "REDACT"
-        evaluated = found(modelled.post(f"{RULES}/evaluate", json={"text": NAMED}))
+        evaluated = ok_json(modelled.post(f"{RULES}/evaluate", json={"text": NAMED}))
         assert evaluated["final_action"] == "redact"
         assert evaluated["matched_rules"][0]["detector_type"] == "ner"
 
-    def test_a_batch_is_looked_through(self, modelled: httpx2.Client) -> None:
+    def test_items_of_a_batch_are_searched(self, modelled: httpx2.Client) -> None:
         names(modelled)
         texts = [NAMED, "Nothing to see ."]
         items = [{"content": {"text": text}} for text in texts]
-        answer = found(modelled.post("/v1/decide/batch", json={"requests": items}))
+        answer = ok_json(modelled.post("/v1/decide/batch", json={"requests": items}))
         assert [each["outcome"] for each in answer["responses"]] == ["REDACT", "ALLOW"]
 
-    def test_a_name_split_over_two_chunks_does_not_get_out(
+    def test_a_name_in_two_chunks_is_redacted(
         self, model_server: servers.Server, modelled: httpx2.Client, tenant: str
     ) -> None:
         names(modelled)
@@ -227,10 +225,10 @@ class TestWithModels:
         out = "".join(each.release.released_text for each in answers)
         assert out == text.replace("Greta Weber", "[REDACTED]")
 
-    def test_readiness_says_that_they_are_loaded(self, modelled: httpx2.Client) -> None:
+    def test_readiness_reports_loaded_models(self, modelled: httpx2.Client) -> None:
         names(modelled)
-        decided(modelled, NAMED)  # which waits until they are
-        assert found(modelled.get("/readyz"))["checks"]["model_ner"] == "loaded"
+        decide(modelled, NAMED)  # which waits until they are
+        assert ok_json(modelled.get("/readyz"))["checks"]["model_ner"] == "loaded"
 
 
 def test_a_directory_without_a_model_stops_the_start(tmp_path: Path) -> None:
@@ -239,7 +237,7 @@ def test_a_directory_without_a_model_stops_the_start(tmp_path: Path) -> None:
     assert "PDP_NER_MODEL_DIR" in "".join(server.lines)
 
 
-def test_nothing_of_the_extras_is_imported_before_a_model_is_there() -> None:
+def test_extras_are_not_imported_without_a_model() -> None:
     code = (
         "import sys, pdp.cli.main, pdp.server.app; "
         f"print(sorted(set({EXTRAS!r}) & set(sys.modules)))"
@@ -248,7 +246,7 @@ def test_nothing_of_the_extras_is_imported_before_a_model_is_there() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_command_that_asks_no_server_has_the_models_of_its_settings(
+def test_an_embedded_command_uses_the_models_of_its_settings(
     tmp_path: Path, models: tuple[Path, Path]
 ) -> None:
     database = f"sqlite:///{tmp_path}/pdp.db"

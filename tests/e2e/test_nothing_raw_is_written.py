@@ -120,7 +120,7 @@ def findings(name: str, data: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("mode", ["durable", "async"])
-def test_nothing_raw_reaches_a_disk_a_log_or_a_siem(tmp_path: Path, mode: str) -> None:
+def test_no_raw_text_is_written_to_a_disk_a_log_or_a_siem(tmp_path: Path, mode: str) -> None:
     data, siem = tmp_path / "data", tmp_path / "siem"
     siem.mkdir()
     settings = {"PDP_AUDIT_MODE": mode, "SIEM_FILE_PATH": str(siem / "events.ndjson")}

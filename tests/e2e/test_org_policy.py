@@ -37,7 +37,7 @@ def fields(answer: httpx2.Response) -> list[str]:
     return [each["field"] for each in answer.json()["error"]["details"]]
 
 
-class TestTheSeed:
+class TestPolicy:
     """The operations in the order of the API's contract."""
 
     def test_the_default(self, client: httpx2.Client) -> None:
@@ -80,17 +80,17 @@ class TestTheSeed:
 class TestPartialUpdates:
     """Only fields in the request change."""
 
-    def test_within_frameworks(self, client: httpx2.Client) -> None:
+    def test_one_framework_can_be_changed(self, client: httpx2.Client) -> None:
         put(client, {"frameworks": {"soc2": True}})
         answer = put(client, {"frameworks": {"gdpr": False}})
         assert answer.json()["frameworks"] == {"gdpr": False, "ai_act": True, "soc2": True}
 
-    def test_within_blocking_rules(self, client: httpx2.Client) -> None:
+    def test_one_blocking_rule_can_be_changed(self, client: httpx2.Client) -> None:
         put(client, {"blocking_rules": {"block_on": "medium"}})
         answer = put(client, {"blocking_rules": {"enabled": True}})
         assert answer.json()["blocking_rules"] == {"enabled": True, "block_on": "medium"}
 
-    def test_alert_rules_are_replaced_whole(self, client: httpx2.Client) -> None:
+    def test_alert_rules_are_replaced_as_a_whole(self, client: httpx2.Client) -> None:
         put(client, {"alert_rules": [rule({}, "a"), rule({}, "b")]})
         assert put(client, {"logging_level": "full"}).json()["alert_rules"] == [
             rule({}, "a"),
@@ -104,7 +104,7 @@ class TestPartialUpdates:
     @pytest.mark.parametrize(
         "condition", [None, {}, {"pii_detected": False}, {"agent_id_eq": "claude-code"}]
     )
-    def test_a_condition_comes_back_as_posted(
+    def test_a_condition_is_returned_as_posted(
         self, client: httpx2.Client, condition: dict[str, Any] | None
     ) -> None:
         posted = [rule(condition)]
@@ -120,7 +120,7 @@ class TestPartialUpdates:
             {"frameworks": {}, "blocking_rules": {"enabled": None}},
         ],
     )
-    def test_null_and_nothing_change_nothing(
+    def test_null_and_missing_fields_change_nothing(
         self, client: httpx2.Client, body: dict[str, Any]
     ) -> None:
         before = put(client, {"logging_level": "full", "alert_rules": [rule()]})
@@ -128,11 +128,11 @@ class TestPartialUpdates:
         assert (after.status_code, after.json()) == (200, before.json())
         assert after.headers["etag"] == before.headers["etag"]
 
-    def test_the_whole_policy_may_be_put(self, client: httpx2.Client) -> None:
+    def test_a_complete_policy_is_accepted(self, client: httpx2.Client) -> None:
         whole = {**DEFAULT, "logging_level": "full", "alert_rules": [rule({"pii_detected": True})]}
         assert put(client, whole).json() == whole
 
-    def test_lower_camel_case(self, client: httpx2.Client) -> None:
+    def test_names_in_lower_camel_case_are_accepted(self, client: httpx2.Client) -> None:
         answer = put(client, {"loggingLevel": "full", "blockingRules": {"blockOn": "high"}})
         assert answer.json()["logging_level"] == "full"
         assert answer.json()["blocking_rules"]["block_on"] == "high"
@@ -195,7 +195,9 @@ class TestRefusals:
             ({"alert_rules": [rule()] * 101}, "alert_rules"),
         ],
     )
-    def test_values(self, client: httpx2.Client, body: dict[str, Any], field: str) -> None:
+    def test_invalid_values_are_refused(
+        self, client: httpx2.Client, body: dict[str, Any], field: str
+    ) -> None:
         answer = put(client, body)
         assert answer.status_code == 422
         assert answer.json()["error"]["code"] == "INVALID_ARGUMENT"
@@ -217,34 +219,34 @@ class TestRefusals:
             "https://hooks.slack.com/" + "x" * 2048,
         ],
     )
-    def test_webhooks(self, client: httpx2.Client, url: str) -> None:
+    def test_invalid_webhooks_are_refused(self, client: httpx2.Client, url: str) -> None:
         answer = put(client, {"alert_rules": [rule(url=url)]})
         assert answer.status_code == 422
         assert "alert_rules[0].notify.slack_webhook_url" in fields(answer)
 
-    def test_everything_that_is_wrong_is_named(self, client: httpx2.Client) -> None:
+    def test_all_errors_are_reported(self, client: httpx2.Client) -> None:
         answer = put(client, {"loud": 1, "frameworks": {"hipaa": True}, "alert_rules": "x"})
         assert set(fields(answer)) == {"loud", "frameworks.hipaa", "alert_rules"}
 
-    def test_what_is_right_beside_what_is_wrong_is_not_written(self, client: httpx2.Client) -> None:
+    def test_a_partly_invalid_policy_is_not_written(self, client: httpx2.Client) -> None:
         assert put(client, {"logging_level": "full", "alert_rules": [{}]}).status_code == 422
         assert client.get(PATH).json() == DEFAULT
 
     @pytest.mark.parametrize("body", [b"[]", b'"paranoid"', b"null", b"1"])
-    def test_bodies_that_are_no_object(self, client: httpx2.Client, body: bytes) -> None:
+    def test_bodies_must_be_objects(self, client: httpx2.Client, body: bytes) -> None:
         """The body is valid JSON, so the error is 422 for its value."""
         answer = client.put(PATH, content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code == 422
         assert fields(answer) == ["body"]
 
     @pytest.mark.parametrize("body", [b"", b"{", b'{"logging_level": full}'])
-    def test_malformed_bodies(self, client: httpx2.Client, body: bytes) -> None:
+    def test_malformed_bodies_are_refused(self, client: httpx2.Client, body: bytes) -> None:
         answer = client.put(PATH, content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code == 400
         assert answer.json()["error"]["code"] == "MALFORMED_REQUEST"
 
     @pytest.mark.parametrize("verb", ["POST", "PATCH", "DELETE"])
-    def test_other_methods(self, client: httpx2.Client, verb: str) -> None:
+    def test_other_methods_are_refused(self, client: httpx2.Client, verb: str) -> None:
         answer = client.request(verb, PATH)
         assert answer.status_code == 405
         assert answer.headers["allow"] == "GET, PUT, HEAD, OPTIONS"
@@ -253,7 +255,7 @@ class TestRefusals:
 class TestDeciding:
     """The policy applies to the next decision."""
 
-    def test_blocking(self, client: httpx2.Client) -> None:
+    def test_the_policy_blocks_requests(self, client: httpx2.Client) -> None:
         asked = {"content": {"text": "PROJ-1234"}}
         policy = {"name": "P", "category": "custom", "pattern": "PROJ-", "action": "log"}
         client.post("/api/v1/static-policies", json=policy)
@@ -264,7 +266,7 @@ class TestDeciding:
         put(client, {"blocking_rules": {"block_on": "high"}})
         assert client.post("/v1/decide", json=asked).json()["outcome"] == "ALLOW"
 
-    def test_what_if(self, client: httpx2.Client) -> None:
+    def test_an_overlay_is_simulated(self, client: httpx2.Client) -> None:
         policy = {"name": "P", "category": "custom", "pattern": "PROJ-", "action": "warn"}
         client.post("/api/v1/static-policies", json=policy)
         asked: dict[str, Any] = {"request": {"content": {"text": "PROJ-1234"}}}
@@ -281,7 +283,7 @@ class TestDeciding:
         assert (org["outcome"], org["matches"][0]["policy_id"]) == ("BLOCK", "org_policy")
         assert client.get(PATH).json() == DEFAULT
 
-    def test_an_overlay_is_held_against_the_same_bounds(self, client: httpx2.Client) -> None:
+    def test_an_overlay_is_validated_like_a_policy(self, client: httpx2.Client) -> None:
         for overlay, field in (
             ({"org_policy": {"logging_level": "loud"}}, "overlay.org_policy.logging_level"),
             ({"org_policy": {"alert_rules": [{}]}}, "overlay.org_policy.alert_rules[0].name"),

@@ -39,7 +39,7 @@ def run(server: Server) -> Run:
     return policies_of(server)
 
 
-def test_every_kind_there_and_back(tmp_path: Path, run: Run, acting: Tenant) -> None:
+def test_every_kind_can_be_exported_and_imported(tmp_path: Path, run: Run, acting: Tenant) -> None:
     """A tenant that imports the export of another tenant gets the same decisions."""
     fill(acting)
     file = export(run, tmp_path, acting.name)
@@ -58,7 +58,9 @@ def test_every_kind_there_and_back(tmp_path: Path, run: Run, acting: Tenant) -> 
     assert again["steps"] == []
 
 
-def test_a_dry_run_shows_and_changes_nothing(tmp_path: Path, run: Run, acting: Tenant) -> None:
+def test_a_dry_run_shows_the_changes_and_makes_none(
+    tmp_path: Path, run: Run, acting: Tenant
+) -> None:
     """A dry run shows the difference between the two files, and changes no policy."""
     acting.create("No rivals")
     file = export(run, tmp_path, acting.name)
@@ -71,7 +73,7 @@ def test_a_dry_run_shows_and_changes_nothing(tmp_path: Path, run: Run, acting: T
     assert policies_in(export(run, tmp_path, acting.name, "after.yaml")) != policies_in(file)
 
 
-def test_what_the_file_does_not_name_is_deleted(tmp_path: Path, run: Run, acting: Tenant) -> None:
+def test_policies_that_the_file_lacks_are_deleted(tmp_path: Path, run: Run, acting: Tenant) -> None:
     """An import deletes policies that the file does not name, if the file has their kind.
 
     Other kinds do not change. The name of a deleted policy is available at once.
@@ -94,7 +96,7 @@ def test_what_the_file_does_not_name_is_deleted(tmp_path: Path, run: Run, acting
     assert acting.decide("a stop-word")["outcome"] == "BLOCK"
 
 
-def test_rollback(tmp_path: Path, run: Run, acting: Tenant) -> None:
+def test_a_rollback_restores_an_earlier_revision(tmp_path: Path, run: Run, acting: Tenant) -> None:
     """A rollback restores all kinds. It is a change, so another rollback can undo it."""
     fill(acting)
     before = export(run, tmp_path, acting.name, "before.yaml")
@@ -133,7 +135,7 @@ def _sorted(file: Path) -> Any:
     return {kind: dict(sorted(each.items())) for kind, each in policies_in(file).items()}
 
 
-def test_a_revision_that_is_not_there_yet(run: Run, acting: Tenant) -> None:
+def test_a_future_revision_is_refused(run: Run, acting: Tenant) -> None:
     """A future revision is an error; it does not mean the latest revision."""
     refused = run("rollback", "--tenant", acting.name, "--to", "99999999")
     assert refused.returncode == Exit.INVALID
@@ -152,7 +154,7 @@ def key_files(folder: Path, name: str) -> tuple[Path, Path]:
     return private, public
 
 
-def test_signatures(tmp_path: Path, run: Run, acting: Tenant) -> None:
+def test_a_signature_is_verified(tmp_path: Path, run: Run, acting: Tenant) -> None:
     """Verification fails if the key is wrong, the file was changed or the signature is missing."""
     acting.create("No rivals")
     private, public = key_files(tmp_path, "release")
@@ -169,7 +171,7 @@ def test_signatures(tmp_path: Path, run: Run, acting: Tenant) -> None:
     assert run("import", str(file), "--verify", str(public)).returncode == Exit.CONFIG
 
 
-def test_nothing_is_replaced_unasked(tmp_path: Path, run: Run, acting: Tenant) -> None:
+def test_a_file_is_replaced_only_with_force(tmp_path: Path, run: Run, acting: Tenant) -> None:
     """An export does not overwrite a file without `--force`: it may contain edits."""
     file = export(run, tmp_path, acting.name)
     assert run("export", str(file), "--tenant", acting.name).returncode == Exit.USAGE

@@ -47,7 +47,7 @@ FAULTS: Final[dict[str, tuple[dict[str, Any], str]]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_nothing_is_imported_by_halves(
+def test_a_partly_invalid_file_imports_nothing(
     tmp_path: Path, run: Run, whole: tuple[Tenant, Path], fault: str
 ) -> None:
     """One invalid policy makes the import fail; the message names the policy and the fault."""
@@ -83,7 +83,7 @@ def test_nothing_is_imported_by_halves(
         ("limit", {"scope": "planet"}),
     ],
 )
-def test_every_kind_is_held_to_its_bounds(
+def test_policies_of_every_kind_are_validated(
     tmp_path: Path, run: Run, whole: tuple[Tenant, Path], kind: str, change: dict[str, Any]
 ) -> None:
     """An import accepts only values that the API accepts."""
@@ -114,7 +114,7 @@ def test_every_kind_is_held_to_its_bounds(
          "[{id: e, pack_id: nowhere, sequence: 0}]}}}", "no pack nowhere"),
     ],
 )  # fmt: skip
-def test_files_that_are_none(tmp_path: Path, run: Run, text: str, said: str) -> None:
+def test_malformed_files_are_refused(tmp_path: Path, run: Run, text: str, said: str) -> None:
     """A file that is not a policy file is refused, with the reason."""
     file = tmp_path / "x.yaml"
     file.write_text(text)

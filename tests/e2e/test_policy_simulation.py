@@ -12,7 +12,7 @@ from tests.support.rest.limits import LAYERS, ask, code, make, outcome
 
 
 class TestSimulations:
-    def test_a_simulation_shows_the_limits_and_uses_nothing(self, client: httpx2.Client) -> None:
+    def test_a_simulation_shows_the_limits_and_does_not_count(self, client: httpx2.Client) -> None:
         made = make(client, daily_request_limit=2, requests_per_minute=9)
         outcome(client)
         for _ in range(5):
@@ -33,7 +33,7 @@ class TestSimulations:
         assert (limits["outcome"], limits["quotas"][0]["exceeded"]) == ("BLOCK", True)
         assert limits["rate_limits"][0]["exceeded"] is False
 
-    def test_the_full_simulator_takes_the_shape_of_seed_002(self, client: httpx2.Client) -> None:
+    def test_the_full_simulator_accepts_its_own_request_format(self, client: httpx2.Client) -> None:
         answer = client.post(
             "/api/admin/policy/simulate",
             json={
@@ -56,7 +56,7 @@ class TestSimulations:
         assert list(dict.fromkeys(row["layer"] for row in found["trace"])) == LAYERS
         assert any(row["policy_id"].startswith("sys_sqli") for row in found["trace"])
 
-    def test_the_full_simulator_takes_any_field_of_a_decide_request(
+    def test_the_full_simulator_accepts_every_field_of_a_decide_request(
         self, client: httpx2.Client
     ) -> None:
         make(client, scope="group", subject_id="g1", daily_token_limit=10)
@@ -87,7 +87,7 @@ class TestSimulations:
         assert (layers["limits"], layers["customer"]) == ("BLOCK", "BLOCK")
         assert {match["layer"] for match in found["decision"]["matches"]} >= {"limits", "customer"}
 
-    def test_the_full_simulator_asks_all_layers_of_a_killed_model(
+    def test_the_full_simulator_runs_all_layers_for_a_disabled_model(
         self, client: httpx2.Client, tenant: str
     ) -> None:
         make(client, daily_request_limit=0)
@@ -120,7 +120,7 @@ class TestSimulations:
             ({"usage": {"tokens": -1}}, "usage.tokens"),
         ],
     )
-    def test_what_cannot_be_simulated(
+    def test_invalid_simulations_are_refused(
         self, client: httpx2.Client, body: dict[str, Any], field: str
     ) -> None:
         answer = client.post("/api/admin/policy/simulate", json=body)

@@ -41,7 +41,7 @@ def run(language: str, code: str, folder: Path, server: servers.Server | None) -
     return done.stdout
 
 
-def test_from_nothing_to_a_gateway_with_a_key(tmp_path: Path) -> None:
+def test_the_production_setup_of_the_docs_works(tmp_path: Path) -> None:
     """An admin's key, a server that requires it, a gateway's key, and the gateway's permissions."""
     found = [block for block in blocks("docs/production.md") if block[0] != "toml"]
     languages = [language for language, _ in found]

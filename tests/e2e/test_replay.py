@@ -26,7 +26,7 @@ OVERLAY: Final = {
 }
 
 
-def asked(client: httpx2.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
+def post(client: httpx2.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
     answer = client.post(path, json=body)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
@@ -34,7 +34,7 @@ def asked(client: httpx2.Client, path: str, body: dict[str, Any]) -> dict[str, A
 
 
 def decide(client: httpx2.Client, text: str, **fields: Any) -> dict[str, Any]:
-    return asked(client, "/v1/decide", {"content": {"text": text}, **fields})
+    return post(client, "/v1/decide", {"content": {"text": text}, **fields})
 
 
 def keep_all(client: httpx2.Client) -> None:
@@ -42,7 +42,7 @@ def keep_all(client: httpx2.Client) -> None:
     assert client.put("/v1/org/policy", json={"logging_level": "full"}).status_code == 200
 
 
-def test_a_weaker_policy_lets_pass_what_was_blocked(client: httpx2.Client) -> None:
+def test_a_weaker_policy_allows_blocked_requests(client: httpx2.Client) -> None:
     keep_all(client)
     blocked = decide(client, SQLI)
     decide(client, "hello")
@@ -52,7 +52,7 @@ def test_a_weaker_policy_lets_pass_what_was_blocked(client: httpx2.Client) -> No
         policy = client.get(f"/api/v1/static-policies/{policy_id}").json()
         kept = {key: policy[key] for key in ("id", "name", "category", "pattern", "severity")}
         candidates.append({**kept, "action": "log"})
-    answer = asked(client, "/v1/simulate/replay", {"overlay": {"static_policies": candidates}})
+    answer = post(client, "/v1/simulate/replay", {"overlay": {"static_policies": candidates}})
     assert (answer["replayed"], answer["changed"], answer["progress"]) == (2, 1, 1.0)
     [change] = answer["changes"]
     assert (change["from"], change["to"], change["count"]) == ("BLOCK", "ALLOW", 1)
@@ -65,14 +65,14 @@ def test_a_new_pattern_runs_on_redacted_texts(client: httpx2.Client) -> None:
     keep_all(client)
     decide(client, "our RIVAL is cheaper")
     decide(client, "hello")
-    answer = asked(client, "/v1/simulate/replay", {"overlay": OVERLAY})
+    answer = post(client, "/v1/simulate/replay", {"overlay": OVERLAY})
     assert [(each["from"], each["to"], each["count"]) for each in answer["changes"]] == [
         ("ALLOW", "BLOCK", 1)
     ]
     assert answer["gaps"] == []
 
 
-def test_an_earlier_revision(client: httpx2.Client) -> None:
+def test_records_can_be_replayed_on_an_earlier_revision(client: httpx2.Client) -> None:
     keep_all(client)
     created = client.post(
         "/api/v1/static-policies",
@@ -82,7 +82,7 @@ def test_an_earlier_revision(client: httpx2.Client) -> None:
     blocked = decide(client, "a rival")
     assert blocked["outcome"] == "BLOCK"
     before = blocked["revision"] - 1
-    answer = asked(client, "/v1/simulate/replay", {"revision": before})
+    answer = post(client, "/v1/simulate/replay", {"revision": before})
     assert [(each["from"], each["to"]) for each in answer["changes"]] == [("BLOCK", "ALLOW")]
 
 
@@ -93,7 +93,7 @@ def test_pages_add_up(client: httpx2.Client) -> None:
     cursor, replayed, changed, shares = "", 0, 0, []
     while True:
         body = {"overlay": OVERLAY, "limit": 3, "cursor": cursor}
-        page = asked(client, "/v1/simulate/replay", body)
+        page = post(client, "/v1/simulate/replay", body)
         replayed += page["replayed"]
         changed += page["changed"]
         shares.append(page["progress"])
@@ -109,11 +109,11 @@ def test_nothing_is_recorded_by_a_replay(client: httpx2.Client) -> None:
     keep_all(client)
     decide(client, "hello")
     for _ in range(2):
-        answer = asked(client, "/v1/simulate/replay", {"overlay": OVERLAY})
+        answer = post(client, "/v1/simulate/replay", {"overlay": OVERLAY})
         assert answer["replayed"] == 1
 
 
-def test_selections(client: httpx2.Client) -> None:
+def test_records_can_be_selected(client: httpx2.Client) -> None:
     keep_all(client)
     decide(client, SQLI, subject={"user_id": "eve"})
     decide(client, "hello", subject={"user_id": "ada"})
@@ -125,12 +125,12 @@ def test_selections(client: httpx2.Client) -> None:
         ({"until": "2100-01-01T00:00:00Z"}, 2),
     ):
         body = {"overlay": OVERLAY, "recorded": selection}
-        assert asked(client, "/v1/simulate/replay", body)["replayed"] == expected, selection
+        assert post(client, "/v1/simulate/replay", body)["replayed"] == expected, selection
 
 
-def test_requests_of_the_callers_own(client: httpx2.Client) -> None:
+def test_requests_of_the_caller_can_be_replayed(client: httpx2.Client) -> None:
     requests = [{"content": {"text": text}} for text in ("a rival", "hello", SQLI)]
-    answer = asked(client, "/v1/simulate/replay", {"overlay": OVERLAY, "requests": requests})
+    answer = post(client, "/v1/simulate/replay", {"overlay": OVERLAY, "requests": requests})
     assert (answer["replayed"], answer["changed"]) == (3, 1)
     assert answer["changes"][0]["examples"][0]["decision_id"] == "requests[0]"
 
@@ -149,7 +149,7 @@ def test_requests_of_the_callers_own(client: httpx2.Client) -> None:
         ({"requests": [{"action": "NO"}]}, "requests[0].action"),
     ],
 )
-def test_what_makes_no_sense_is_refused(
+def test_invalid_replays_are_refused(
     client: httpx2.Client, body: dict[str, Any], field: str
 ) -> None:
     answer = client.post("/v1/simulate/replay", json=body)
@@ -157,7 +157,7 @@ def test_what_makes_no_sense_is_refused(
     assert answer.json()["error"]["details"][0]["field"] == field
 
 
-def test_the_command(
+def test_the_command_prints_the_changes(
     server: Server,
     client: httpx2.Client,
     tenant: str,
@@ -182,7 +182,7 @@ def test_the_command(
     assert (whole["replayed"], whole["changed"]) == (2, 0)
 
 
-def test_the_command_takes_times_as_other_commands_do(
+def test_the_command_accepts_relative_times(
     client: httpx2.Client, tenant: str, cli: Callable[..., CommandResult]
 ) -> None:
     keep_all(client)
@@ -195,7 +195,7 @@ def test_the_command_takes_times_as_other_commands_do(
     assert '--since: "yesterday" is not a time' in ran.err
 
 
-def test_the_command_names_the_line_that_is_no_request(
+def test_the_command_reports_the_line_of_an_invalid_request(
     tenant: str, cli: Callable[..., CommandResult]
 ) -> None:
     lines = '{"content": {"text": "hello"}}\n\n{\n'
@@ -205,7 +205,7 @@ def test_the_command_names_the_line_that_is_no_request(
     assert "--requests -, line 3 is not JSON: " in ran.err
 
 
-def test_the_command_wants_something_to_compare_with(
+def test_the_command_needs_a_revision_or_an_overlay(
     server: Server, cli: Callable[..., CommandResult]
 ) -> None:
     ran = cli("replay", "--server", server.grpc_address)

@@ -69,7 +69,7 @@ def database(tmp_path: Path) -> Database:
     return Database(tmp_path)
 
 
-def test_keys_revoked_and_rotated_since_stay_so(database: Database) -> None:
+def test_a_restore_keeps_revocations_and_rotations(database: Database) -> None:
     """A restore does not make a revoked or rotated key valid again."""
     kept, _ = database.make_key("kept")
     revoked, _ = database.make_key("revoked")
@@ -101,7 +101,7 @@ def test_keys_can_be_revived(database: Database) -> None:
     assert list(database.keys()) == [revoked]
 
 
-def test_a_database_that_cannot_be_asked_leaves_keys_as_they_were(database: Database) -> None:
+def test_a_restore_over_a_damaged_database_does_not_revoke_keys(database: Database) -> None:
     """If the old database cannot be read, keys are restored as they were at the backup.
 
     The message then asks the operator to revoke keys again.
@@ -115,7 +115,7 @@ def test_a_database_that_cannot_be_asked_leaves_keys_as_they_were(database: Data
     assert list(database.keys()) == [revoked]
 
 
-def test_no_revision_is_given_twice(database: Database) -> None:
+def test_revisions_are_not_reused_after_a_restore(database: Database) -> None:
     """New changes get new revisions, so that a revision in a record or a SIEM is unambiguous."""
     database.make_key("first")
     made = database.backup()
@@ -127,7 +127,7 @@ def test_no_revision_is_given_twice(database: Database) -> None:
     assert database.select("SELECT max(revision) FROM changes") == (made["revision"] + 4,)
 
 
-def test_no_old_database_is_lost(database: Database) -> None:
+def test_a_restore_keeps_every_old_database(database: Database) -> None:
     """A restore keeps the previous database file."""
     first, _ = database.make_key("first")
     database.backup()
@@ -139,7 +139,7 @@ def test_no_old_database_is_lost(database: Database) -> None:
     assert {each for (each,) in rows} == {first, second}
 
 
-def test_the_log_of_a_damaged_database_is_kept_beside_it(database: Database) -> None:
+def test_a_restore_keeps_the_write_ahead_log_of_a_damaged_database(database: Database) -> None:
     """The write-ahead log is kept too, as it may hold the last writes."""
     database.make_key("first")
     database.backup()
@@ -155,7 +155,7 @@ def test_the_log_of_a_damaged_database_is_kept_beside_it(database: Database) -> 
 
 
 @pytest.fixture
-def decided(database: Database, tmp_path: Path, tenant: str) -> Tenant:
+def tenant_with_record(database: Database, tmp_path: Path, tenant: str) -> Tenant:
     """A tenant with a recorded decision, whose server has stopped."""
     database.key_file = tmp_path / "audit.key"
     database.key_file.write_text(KEY)
@@ -163,15 +163,17 @@ def decided(database: Database, tmp_path: Path, tenant: str) -> Tenant:
         return tenant_of(server, tenant)
 
 
-def searched(database: Database, tenant: Tenant) -> list[str]:
+def recorded_outcomes(database: Database, tenant: Tenant) -> list[str]:
     """Returns the outcomes of the tenant's recorded decisions."""
     found = database.run("audit", "search", "--embedded", "--tenant", tenant.name, "--json")
     return [each["outcome"] for each in json_output(found)["records"]]
 
 
-def test_records_there_and_back(database: Database, decided: Tenant, tmp_path: Path) -> None:
+def test_records_can_be_backed_up_and_restored(
+    database: Database, tenant_with_record: Tenant, tmp_path: Path
+) -> None:
     """The log of decisions has a separate backup, which contains the head of the log."""
-    assert searched(database, decided) == ["BLOCK"]
+    assert recorded_outcomes(database, tenant_with_record) == ["BLOCK"]
     file = str(tmp_path / "records.backup")
     made = json_output(database.run("backup", file, "--records", "--json"))
     assert (made["holds"], made["revision"], made["problems"]) == ("records", 1, [])
@@ -181,16 +183,14 @@ def test_records_there_and_back(database: Database, decided: Tenant, tmp_path: P
     done = json_output(database.run("restore", file, "--json"))
     assert (done["database"], done["head"]) == (str(audit), made["head"])
     assert database.file.read_bytes() == policies
-    assert searched(database, decided) == ["BLOCK"]
+    assert recorded_outcomes(database, tenant_with_record) == ["BLOCK"]
     verified = database.run("audit", "verify", "--embedded", "--anchor", made["head"], "--json")
     assert json_output(verified)["intact"]
     refused = database.run("restore", file, code=Exit.USAGE)
     assert "audit.db already exists" in refused.stderr
 
 
-def test_records_of_a_server_are_backed_up_and_not_replaced_under_it(
-    tmp_path: Path, tenant: str
-) -> None:
+def test_records_of_a_running_server_are_not_replaced(tmp_path: Path, tenant: str) -> None:
     """A running server can be backed up; a restore under it is refused."""
     database = Database(tmp_path)
     file = str(tmp_path / "records.backup")
@@ -204,8 +204,8 @@ def test_records_of_a_server_are_backed_up_and_not_replaced_under_it(
         assert again["revision"] == 2
 
 
-def test_records_that_were_tampered_with_are_backed_up_and_told_of(
-    database: Database, decided: Tenant, tmp_path: Path
+def test_a_backup_of_tampered_records_reports_the_problems(
+    database: Database, tenant_with_record: Tenant, tmp_path: Path
 ) -> None:
     """A log that was modified is backed up as evidence; the exit code reports the problem."""
     audit = database.file.with_name("audit.db")
@@ -222,7 +222,7 @@ def test_records_that_were_tampered_with_are_backed_up_and_told_of(
     assert "started with another key" in refused.stderr
 
 
-def test_a_backup_of_something_else_is_refused(database: Database, tmp_path: Path) -> None:
+def test_a_backup_of_another_kind_is_refused(database: Database, tmp_path: Path) -> None:
     """A restore refuses a backup whose header names another content."""
     database.make_key("first")
     database.backup()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def refused(
+def start_error(
     tmp_path: Path, *flags: str, command: Sequence[str] | None = None, **settings: str
 ) -> str:
     """Starts a server that must not start; returns its only line on stderr."""
@@ -49,7 +49,7 @@ def refused(
 class TestStart:
     """What a server logs and does when it serves."""
 
-    def test_announcement(self, server: Server) -> None:
+    def test_the_announcement_has_addresses_and_revision(self, server: Server) -> None:
         """The announcement has the addresses, the content and the duration of the start."""
         said = server.announcement
         assert said["grpc"].startswith("127.0.0.1:")
@@ -61,17 +61,17 @@ class TestStart:
         assert said["seconds"] > 0
         assert said["workers"] == 1
 
-    def test_development_mode_is_loud(self, server: Server) -> None:
+    def test_development_mode_is_logged_as_a_warning(self, server: Server) -> None:
         """The log warns clearly that every caller is an admin."""
         assert any("DEVELOPMENT MODE" in line and "admin" in line for line in server.lines)
 
-    def test_quiet_logs_still_announce(self, tmp_path: Path) -> None:
+    def test_the_announcement_does_not_depend_on_the_log_level(self, tmp_path: Path) -> None:
         """The log level does not hide the announcement."""
         with start(tmp_path, PDP_LOG_LEVEL="error") as server:
             assert server.announcement["grpc"]
             assert any("DEVELOPMENT MODE" in line for line in server.lines)
 
-    def test_on_a_terminal(self, tmp_path: Path) -> None:
+    def test_the_announcement_on_a_terminal_is_text(self, tmp_path: Path) -> None:
         """On a terminal, log entries are readable lines instead of JSON."""
         ours, theirs = pty.openpty()
         settings = {"PDP_GRPC_LISTEN": "127.0.0.1:0", "PDP_HTTP_LISTEN": "127.0.0.1:0"}
@@ -92,11 +92,11 @@ class TestStart:
             assert part in text
 
     @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"])
-    def test_http(self, server: Server, path: str) -> None:
+    def test_public_pages_are_served(self, server: Server, path: str) -> None:
         """What is not an RPC is there too."""
         assert server.request("GET", path).status_code == 200
 
-    def test_again(self, tmp_path: Path) -> None:
+    def test_a_second_start_installs_nothing(self, tmp_path: Path) -> None:
         """A second start uses the existing database, and installs nothing again."""
         with start(tmp_path) as server:
             first = server.announcement["revision"]
@@ -114,7 +114,7 @@ class TestStart:
             with httpx2.Client(transport=transport, base_url="http://localhost") as client:
                 assert client.get("/healthz").status_code == 200
 
-    def test_a_socket_that_is_left_over_is_replaced(self, tmp_path: Path) -> None:
+    def test_a_stale_socket_is_replaced(self, tmp_path: Path) -> None:
         """A server replaces the socket that a killed server left."""
         path = tmp_path / "http.sock"
         with socket.socket(socket.AF_UNIX) as dead:
@@ -123,7 +123,7 @@ class TestStart:
             assert server.http_url == f"unix:{path}"
 
     @pytest.mark.parametrize("alive", [True, False])
-    def test_what_is_somebody_elses_is_not_replaced(self, tmp_path: Path, alive: bool) -> None:
+    def test_other_sockets_and_files_are_not_replaced(self, tmp_path: Path, alive: bool) -> None:
         """A server replaces neither a socket with a listener nor a regular file."""
         path = tmp_path / "http.sock"
         with socket.socket(socket.AF_UNIX) as other:
@@ -132,17 +132,17 @@ class TestStart:
                 other.listen()
             else:
                 path.write_text("mine")
-            line = refused(tmp_path, PDP_HTTP_LISTEN=f"unix:{path}")
+            line = start_error(tmp_path, PDP_HTTP_LISTEN=f"unix:{path}")
         assert "PDP_HTTP_LISTEN" in line
         assert path.exists()
 
-    def test_variables_of_kubernetes(self, tmp_path: Path) -> None:
+    def test_variables_of_kubernetes_are_accepted(self, tmp_path: Path) -> None:
         """Variables of Kubernetes Services and ignored variables cause no warning."""
         ignored = {"PDP_NEWER": "1", "PDP_IGNORE_SETTINGS": "PDP_NEWER"}
         with start(tmp_path, **THREE_SERVICES, **ignored, PDP_LOG_LEVEL="INFO") as server:
             assert not [line for line in server.lines if "no such setting" in line]
 
-    def test_order_of_settings(self, tmp_path: Path) -> None:
+    def test_flags_override_variables_which_override_the_file(self, tmp_path: Path) -> None:
         """A flag overrides the environment, which overrides the file."""
         file = tmp_path / "pdp.toml"
         records = tmp_path / "records.db"
@@ -161,9 +161,9 @@ class TestRefusal:
     """If the server cannot start, it prints one line with the reason and exits with 78."""
 
     @pytest.mark.parametrize("name", ["PDP_GRPC_LISTEN", "PDP_HTTP_LISTEN"])
-    def test_development_mode_for_others(self, tmp_path: Path, name: str) -> None:
+    def test_development_mode_needs_a_loopback_address(self, tmp_path: Path, name: str) -> None:
         """Development mode is refused on an address that other machines can reach."""
-        line = refused(tmp_path, **{name: "0.0.0.0:0"})
+        line = start_error(tmp_path, **{name: "0.0.0.0:0"})
         assert line.startswith(f"pdp: {name}: 0.0.0.0:0 is not a loopback address")
 
     @pytest.mark.parametrize(
@@ -176,15 +176,15 @@ class TestRefusal:
         ],
     )
     @pytest.mark.parametrize("flags", [(), ("--auth", "dev")], ids=["no flags", "flags"])
-    def test_unknown_variables(
+    def test_unknown_variables_are_refused(
         self, tmp_path: Path, flags: tuple[str, ...], name: str, value: str, advice: str
     ) -> None:
         """An unknown variable is refused as a misspelt setting, also beside those of Kubernetes."""
-        line = refused(tmp_path, *flags, **{**THREE_SERVICES, name: value})
+        line = start_error(tmp_path, *flags, **{**THREE_SERVICES, name: value})
         assert line.startswith(f"pdp: {name}: no such setting. {advice}")
         assert "PDP_IGNORE_SETTINGS" in line
 
-    def test_other_commands_warn(self) -> None:
+    def test_other_commands_warn_of_unknown_variables(self) -> None:
         """A command other than `pdp serve` warns of an unknown variable, and continues."""
         injected = {"PDP_SERVICE_HOST": "10.0.0.1", "PDP_PORT": "tcp://10.0.0.1:8080"}
         answer = run_pdp("version", cwd=None, PDP_TLS_CERT="server.crt", **injected)
@@ -193,14 +193,14 @@ class TestRefusal:
         assert line.startswith("pdp: warning: PDP_TLS_CERT: no such setting.")
         assert run_pdp("version", cwd=None, **injected).stderr == ""
 
-    def test_health_warns(self, closed_port: str) -> None:
+    def test_health_warns_of_unknown_variables(self, closed_port: str) -> None:
         """`pdp health` without options also warns, although it starts without the parser."""
         answer = run_pdp("health", PDP_SERVER=closed_port, PDP_WORKER="2")
         assert answer.stderr.startswith("pdp: warning: PDP_WORKER: no such setting.")
 
-    def test_tokens_without_an_audience(self, tmp_path: Path) -> None:
+    def test_tokens_need_an_audience(self, tmp_path: Path) -> None:
         """Tokens require an audience: tokens for other services would be valid otherwise."""
-        line = refused(tmp_path, PDP_AUTH="required", PDP_JWT_ISSUER="https://id.example")
+        line = start_error(tmp_path, PDP_AUTH="required", PDP_JWT_ISSUER="https://id.example")
         assert "PDP_JWT_AUDIENCE" in line
 
     @pytest.mark.parametrize(
@@ -211,15 +211,15 @@ class TestRefusal:
             ({"PDP_JWT_SECRET_FILE": "{}/missing"}, "PDP_JWT_SECRET_FILE"),
         ],
     )
-    def test_keys_of_tokens_that_cannot_be_read(
+    def test_unreadable_token_keys_are_refused(
         self, tmp_path: Path, settings: dict[str, str], message: str
     ) -> None:
         """If a key file cannot be read, the server does not start."""
         told = {name: value.format(tmp_path) for name, value in settings.items()}
         issuer = {"PDP_JWT_ISSUER": "https://id.example", "PDP_JWT_AUDIENCE": "pdp"}
-        assert message in refused(tmp_path, PDP_AUTH="required", **issuer, **told)
+        assert message in start_error(tmp_path, PDP_AUTH="required", **issuer, **told)
 
-    def test_nothing_said(self, tmp_path: Path) -> None:
+    def test_credentials_are_required_by_default(self, tmp_path: Path) -> None:
         """By default the server requires credentials, and says how to create the first key."""
         listen = {"PDP_GRPC_LISTEN": "127.0.0.1:0", "PDP_HTTP_LISTEN": "127.0.0.1:0"}
         process = subprocess.Popen(
@@ -232,48 +232,48 @@ class TestRefusal:
             assert server.wait_for_event("serving")["auth"] == "required"
             assert any("pdp keys create --role admin" in line for line in server.lines)
 
-    def test_unknown_setting(self, tmp_path: Path) -> None:
+    def test_an_unknown_setting_is_refused(self, tmp_path: Path) -> None:
         """The message names the unknown key of the file."""
         file = tmp_path / "pdp.toml"
         file.write_text("grpc_lisen = '127.0.0.1:0'")
-        assert "grpc_lisen" in refused(tmp_path, "--config", str(file))
+        assert "grpc_lisen" in start_error(tmp_path, "--config", str(file))
 
-    def test_setting_out_of_bounds(self, tmp_path: Path) -> None:
+    def test_a_setting_out_of_bounds_is_refused(self, tmp_path: Path) -> None:
         """The message names the variable of the setting, also if a flag set it."""
-        assert "PDP_WORKERS" in refused(tmp_path, "--workers", "0")
+        assert "PDP_WORKERS" in start_error(tmp_path, "--workers", "0")
 
-    def test_missing_file(self, tmp_path: Path) -> None:
+    def test_a_missing_settings_file_is_refused(self, tmp_path: Path) -> None:
         """A configuration file that was named must exist."""
-        assert "does not exist" in refused(tmp_path, "--config", str(tmp_path / "missing"))
+        assert "does not exist" in start_error(tmp_path, "--config", str(tmp_path / "missing"))
 
-    def test_unknown_option(self, tmp_path: Path) -> None:
+    def test_an_unknown_option_is_refused(self, tmp_path: Path) -> None:
         """An option that does not exist is a usage error."""
         with launch(tmp_path, "--colour", "red") as server:
             assert server.wait() == Exit.USAGE
 
-    def test_another_database(self, tmp_path: Path) -> None:
+    def test_a_file_of_another_program_is_refused(self, tmp_path: Path) -> None:
         """The server does not change a file that is not its database."""
         file = tmp_path / "notes.txt"
         file.write_text("my notes\n" * 1000)
-        line = refused(tmp_path, PDP_DATABASE_URL=f"sqlite:///{file}")
+        line = start_error(tmp_path, PDP_DATABASE_URL=f"sqlite:///{file}")
         assert "not a database of this product" in line
         assert file.read_text() == "my notes\n" * 1000
 
-    def test_unusable_database(self, tmp_path: Path) -> None:
+    def test_an_invalid_database_url_is_refused(self, tmp_path: Path) -> None:
         """The message for an invalid address shows valid forms."""
-        assert "sqlite:///" in refused(tmp_path, PDP_DATABASE_URL="postgres://db/pdp")
+        assert "sqlite:///" in start_error(tmp_path, PDP_DATABASE_URL="postgres://db/pdp")
 
-    def test_bad_risk_file(self, tmp_path: Path) -> None:
+    def test_a_missing_risk_file_is_refused(self, tmp_path: Path) -> None:
         """The server reads the risk file before it serves."""
-        assert "cannot be read" in refused(tmp_path, PDP_RISK_FILE=str(tmp_path / "missing"))
+        assert "cannot be read" in start_error(tmp_path, PDP_RISK_FILE=str(tmp_path / "missing"))
 
     @pytest.mark.parametrize("name", ["PDP_GRPC_LISTEN", "PDP_HTTP_LISTEN"])
-    def test_port_taken(self, tmp_path: Path, name: str) -> None:
+    def test_a_port_in_use_is_refused(self, tmp_path: Path, name: str) -> None:
         """The message has the address in use and the setting to change."""
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = f"127.0.0.1:{taken.getsockname()[1]}"
             # The fork server, which others are forked from, does not let gRPC log anything.
-            line = refused(tmp_path, command=SERVE, **{name: address})
+            line = start_error(tmp_path, command=SERVE, **{name: address})
         assert address in line
         assert name in line
 
@@ -301,13 +301,13 @@ class TestEnd:
     """How a server ends."""
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_idle(self, tmp_path: Path, number: signal.Signals) -> None:
+    def test_a_signal_ends_an_idle_server(self, tmp_path: Path, number: signal.Signals) -> None:
         """If no call is running, a signal ends the server with 0."""
         with start(tmp_path) as server:
             server.process.send_signal(number)
             assert server.wait() == Exit.OK
 
-    def test_drain(self, stream: tuple[Server, Any, threading.Event]) -> None:
+    def test_running_calls_are_completed(self, stream: tuple[Server, Any, threading.Event]) -> None:
         """Running calls are completed; new ones are refused."""
         server, answers, going_on = stream
         watch = _health_of(server)
@@ -320,7 +320,7 @@ class TestEnd:
         assert next(answers).response.allowed
         assert server.wait() == Exit.OK
 
-    def test_drain_is_bounded(self, tmp_path: Path) -> None:
+    def test_the_time_for_running_calls_is_limited(self, tmp_path: Path) -> None:
         """Calls that exceed the drain time are cut off."""
         with (
             start(tmp_path, PDP_DRAIN_S="0") as server,
@@ -338,7 +338,9 @@ class TestEnd:
                     next(answers)
                 waiting.set()
 
-    def test_second_signal(self, stream: tuple[Server, Any, threading.Event]) -> None:
+    def test_a_second_signal_ends_the_server_at_once(
+        self, stream: tuple[Server, Any, threading.Event]
+    ) -> None:
         """A second signal ends the server at once."""
         server, _, _ = stream
         server.process.terminate()

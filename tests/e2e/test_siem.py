@@ -74,10 +74,10 @@ def events(splunk: Product, tenant: str) -> list[dict[str, Any]]:
     ]
 
 
-class TestDocumentedBehaviour:
+class TestConnectors:
     """The operations in the order of the API's contract."""
 
-    def test_connectors(self, client: httpx2.Client, splunk: Product) -> None:
+    def test_the_list_of_connectors(self, client: httpx2.Client, splunk: Product) -> None:
         answer = client.get(CONNECTORS)
         assert answer.status_code == 200
         body = answer.json()
@@ -97,7 +97,7 @@ class TestDocumentedBehaviour:
         ]
         assert others[0]["config_summary"] == {}
 
-    def test_health(self, client: httpx2.Client) -> None:
+    def test_the_health_of_connectors(self, client: httpx2.Client) -> None:
         answer = client.get(HEALTH)
         assert answer.status_code == 200
         assert answer.json() == {
@@ -109,7 +109,9 @@ class TestDocumentedBehaviour:
         }
 
     @pytest.mark.parametrize("name", ["splunk", "splunk_hec"])
-    def test_test(self, client: httpx2.Client, splunk: Product, name: str) -> None:
+    def test_a_test_delivers_an_event(
+        self, client: httpx2.Client, splunk: Product, name: str
+    ) -> None:
         before = len(events(splunk, ""))
         answer = client.post(f"{TEST}/{name}")
         assert answer.status_code == 200
@@ -122,19 +124,21 @@ class TestDocumentedBehaviour:
         sent = events(splunk, "")[before:]
         assert [faults(each) for each in sent] == [[]]
 
-    def test_a_connector_without_settings(self, client: httpx2.Client) -> None:
+    def test_a_connector_without_settings_cannot_be_tested(self, client: httpx2.Client) -> None:
         answer = client.post(f"{TEST}/sentinel")
         body = answer.json()
         assert (answer.status_code, body["success"], body["events_sent"]) == (200, False, 0)
         assert "SENTINEL_CLIENT_SECRET" in body["error"]
 
-    def test_a_product_that_refuses(self, client: httpx2.Client, splunk: Product) -> None:
+    def test_a_test_reports_the_error_of_the_product(
+        self, client: httpx2.Client, splunk: Product
+    ) -> None:
         splunk.responses.append(PlannedResponse(403, {"text": f"Invalid token {TOKEN}", "code": 4}))
         body = client.post(f"{TEST}/splunk").json()
         assert (body["success"], body["events_sent"]) == (False, 0)
         assert body["error"] == 'HTTP 403 {"text": "Invalid token ***", "code": 4}'
 
-    def test_no_such_connector(self, client: httpx2.Client) -> None:
+    def test_an_unknown_connector_is_not_found(self, client: httpx2.Client) -> None:
         answer = client.post(f"{TEST}/arcsight")
         assert answer.status_code == 404
         assert answer.json()["error"]["code"] == "CONNECTOR_NOT_FOUND"
@@ -186,7 +190,7 @@ class TestEvents:
                 stub.TestSiemConnector(pb.TestSiemConnectorRequest(connector_id="nobody"))
         assert failed.value.code() is grpc.StatusCode.NOT_FOUND
 
-    def test_how_it_stands_is_in_readiness_and_metrics(self, client: httpx2.Client) -> None:
+    def test_readiness_and_metrics_have_the_state_of_exports(self, client: httpx2.Client) -> None:
         assert client.get("/readyz").json()["checks"]["siem_splunk"] == "ok"
         metrics = client.get("/metrics").text
         for name in ("pdp_siem_waiting", "pdp_siem_spool_bytes", "pdp_siem_dropped_total"):
@@ -267,7 +271,7 @@ def test_webhooks_in_the_servers_network_are_refused_unless_allowed(
         ({"PDP_ALERT_NETWORKS": "here"}, "PDP_ALERT_NETWORKS"),
     ],
 )
-def test_half_a_configuration_refuses_the_start(
+def test_an_incomplete_configuration_refuses_the_start(
     tmp_path: Path, settings: dict[str, str], said: str
 ) -> None:
     with servers.launch(tmp_path, **settings) as server:

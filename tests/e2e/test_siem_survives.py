@@ -80,7 +80,7 @@ def until_all(splunk: Product, wanted: Sequence[str]) -> None:
 
 
 @pytest.mark.soak
-def test_no_answered_decision_is_lost_where_the_server_is_killed(tmp_path: Path) -> None:
+def test_no_answered_decision_is_lost_if_the_server_is_killed(tmp_path: Path) -> None:
     """The batch that is in delivery at a kill can arrive twice; no other event can."""
     answered: list[str] = []
     with Product(hec) as splunk:
@@ -134,7 +134,7 @@ def decide_with_many(url: str) -> list[str]:
         return [each for one in found for each in one]
 
 
-def test_a_siem_that_is_down_holds_up_no_decision(tmp_path: Path) -> None:
+def test_decisions_do_not_wait_for_a_siem_that_is_down(tmp_path: Path) -> None:
     stuck = threading.Event()
     with (
         Product(lambda _: PlannedResponse(200, wait=stuck)) as splunk,

@@ -148,7 +148,7 @@ def check(file: Path, ledger: Ledger, acknowledged: Acknowledged) -> int:
     return new
 
 
-def test_nothing_acknowledged_is_lost_and_nothing_is_half_written(tmp_path: Path) -> None:
+def test_a_kill_loses_no_acknowledged_transaction(tmp_path: Path) -> None:
     chance = random.Random(SEED)  # noqa: S311 - no secret
     file = tmp_path / "store.db"
     everything: Acknowledged = {}
@@ -168,7 +168,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_half_written(tmp_path: Path
     check(file, Ledger(), everything)
 
 
-def test_a_kill_while_the_store_is_made_leaves_one_that_can_be_opened(tmp_path: Path) -> None:
+def test_a_store_opens_after_a_kill_during_its_creation(tmp_path: Path) -> None:
     chance = random.Random(SEED)  # noqa: S311 - no secret
     for round_ in range(ROUNDS // 3):
         directory = tmp_path / str(round_)

@@ -14,20 +14,20 @@ SAFE: Final = {"failure_mode": "closed", "unknown_customer": "block"}
 UNKNOWN: Final = {"customer_id": "nobody"}
 
 
-def decided(client: httpx2.Client, request: dict[str, Any]) -> dict[str, Any]:
+def decide(client: httpx2.Client, request: dict[str, Any]) -> dict[str, Any]:
     """Returns the decision on a request."""
     answer: dict[str, Any] = client.post("/v1/decide", json=request).json()
     return answer
 
 
-def test_the_safe_ones_until_they_are_changed(client: httpx2.Client) -> None:
+def test_the_defaults_are_the_safe_settings(client: httpx2.Client) -> None:
     """A new tenant has the safe defaults, in the order of the contract."""
     answer = client.get(PATH)
     assert (answer.status_code, answer.json()) == (200, SAFE)
     assert list(answer.json()) == list(SAFE)
 
 
-def test_what_is_sent_is_changed_and_the_rest_stays(client: httpx2.Client) -> None:
+def test_an_update_changes_only_its_fields(client: httpx2.Client) -> None:
     """Only fields in the request change; null means that the field is not sent."""
     warned = client.put(PATH, json={"unknown_customer": "warn", "failure_mode": None})
     assert (warned.status_code, warned.json()) == (200, {**SAFE, "unknown_customer": "warn"})
@@ -37,18 +37,18 @@ def test_what_is_sent_is_changed_and_the_rest_stays(client: httpx2.Client) -> No
     assert client.get(PATH).headers["etag"] == opened.headers["etag"]
 
 
-def test_a_change_counts_from_the_next_decision_and_for_its_tenant_alone(
+def test_a_change_is_in_force_for_the_next_decision_of_its_tenant(
     client: httpx2.Client,
 ) -> None:
     """A change applies to the next decision of its tenant only, and can be undone."""
-    assert decided(client, UNKNOWN)["outcome"] == "BLOCK"
+    assert decide(client, UNKNOWN)["outcome"] == "BLOCK"
     assert client.put(PATH, json={"unknown_customer": "warn"}).status_code == 200
-    warned = decided(client, UNKNOWN)
+    warned = decide(client, UNKNOWN)
     assert (warned["outcome"], warned["reason_code"]) == ("WARN", "CUSTOMER_UNKNOWN")
     other = client.post("/v1/decide", json=UNKNOWN, headers={"X-Tenant-ID": "another"})
     assert other.json()["outcome"] == "BLOCK"
     assert client.put(PATH, json=SAFE).json() == SAFE
-    assert decided(client, UNKNOWN)["outcome"] == "BLOCK"
+    assert decide(client, UNKNOWN)["outcome"] == "BLOCK"
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,9 @@ def test_a_change_counts_from_the_next_decision_and_for_its_tenant_alone(
     ],
     ids=["unknown mode", "unknown outcome", "empty", "of another type", "unknown setting"],
 )
-def test_refused(client: httpx2.Client, body: dict[str, Any], field: str) -> None:
+def test_invalid_settings_are_refused(
+    client: httpx2.Client, body: dict[str, Any], field: str
+) -> None:
     """The error names the field, and no setting changes."""
     answer = client.put(PATH, json={"unknown_customer": "warn", **body})
     assert answer.status_code == 400
@@ -70,7 +72,7 @@ def test_refused(client: httpx2.Client, body: dict[str, Any], field: str) -> Non
     assert client.get(PATH).json() == SAFE
 
 
-def test_a_change_that_expects_other_settings_is_refused(client: httpx2.Client) -> None:
+def test_an_update_with_a_stale_etag_is_refused(client: httpx2.Client) -> None:
     """The server checks If-Match."""
     etag = client.get(PATH).headers["etag"]
     assert client.put(PATH, json={"failure_mode": "open"}).status_code == 200

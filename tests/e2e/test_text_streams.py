@@ -19,7 +19,7 @@ from pdp.decisions.text_streams import MAX_OPEN
 from pdp.jsonpb import decode, encode
 from tests.e2e.test_documentation import includes
 from tests.support import servers
-from tests.support.rest.packs import found, made, pack
+from tests.support.rest.packs import created_json, ok_json, pack
 from tests.support.text_streams import chunked
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ Chunk = pb.StreamChunk
 def redacting(client: httpx2.Client, tenant: str) -> str:
     """A tenant whose answers are redacted if they contain card numbers."""
     answers = pack(client, "Answers", rules=[redact(CARDS)])
-    found(client.put("/api/admin/policy-chains/org", json=chain_of(answers)))
+    ok_json(client.put("/api/admin/policy-chains/org", json=chain_of(answers)))
     return tenant
 
 
@@ -98,9 +98,7 @@ def spans(answers: Iterable[pb.DecideStreamResponse]) -> list[tuple[int, int]]:
     ]
 
 
-def test_a_card_number_split_over_two_chunks_does_not_get_out(
-    channel: grpc.Channel, redacting: str
-) -> None:
+def test_a_card_number_in_two_chunks_is_redacted(channel: grpc.Channel, redacting: str) -> None:
     text = f"{FILLER}Your card is {CARD}, is it not? {FILLER}"
     start = text.index(CARD)
     for cut in range(start + 1, start + len(CARD)):
@@ -110,7 +108,7 @@ def test_a_card_number_split_over_two_chunks_does_not_get_out(
         assert [each.release.closed for each in answers] == [False, True]
 
 
-def test_a_fresh_tenant_is_guarded_too(channel: grpc.Channel, tenant: str) -> None:
+def test_a_new_tenant_has_the_default_rules(channel: grpc.Channel, tenant: str) -> None:
     text = f"{FILLER}Your card is {CARD}, is it not? {FILLER}"
     chunks = [text[start : start + 4] for start in range(0, len(text), 4)]
     answers = sent(channel, chunks_of(chunks, tenant))
@@ -118,7 +116,7 @@ def test_a_fresh_tenant_is_guarded_too(channel: grpc.Channel, tenant: str) -> No
     assert answers[-1].response.outcome == pb.OUTCOME_REDACT
 
 
-def test_the_documented_exchange_is_what_happens(channel: grpc.Channel, tenant: str) -> None:
+def test_the_example_of_the_docs_works(channel: grpc.Channel, tenant: str) -> None:
     page = (ROOT / "docs/decide.md").read_text(encoding="utf-8")
     example = page.partition("## Texts in chunks")[2].split("```")[1].strip()
     lines = [line.replace(", …", "") for line in example.splitlines()]
@@ -139,7 +137,7 @@ def test_the_documented_exchange_is_what_happens(channel: grpc.Channel, tenant: 
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(chunks=chunked())
-def test_what_is_released_is_the_redaction_of_the_whole(
+def test_the_released_text_is_the_redaction_of_the_whole_text(
     channel: grpc.Channel, redacting: str, chunks: list[str]
 ) -> None:
     text = "".join(chunks)
@@ -153,7 +151,9 @@ def test_what_is_released_is_the_redaction_of_the_whole(
     assert answers[-1].release.released_end == len(text)
 
 
-def test_a_value_is_not_released_before_it_is_whole(channel: grpc.Channel, redacting: str) -> None:
+def test_a_value_is_not_released_before_it_is_complete(
+    channel: grpc.Channel, redacting: str
+) -> None:
     answers = sent(channel, chunks_of([FILLER + CARD[:10], CARD[10:] + " "], redacting))
     first, second = answers
     assert 0 < first.release.released_end <= len(FILLER) + 10 - HOLD_BACK
@@ -163,14 +163,12 @@ def test_a_value_is_not_released_before_it_is_whole(channel: grpc.Channel, redac
     assert not second.response.HasField("redacted_text")
 
 
-def test_what_is_not_allowed_ends_the_text(
-    channel: grpc.Channel, client: httpx2.Client, tenant: str
-) -> None:
+def test_a_block_ends_the_text(channel: grpc.Channel, client: httpx2.Client, tenant: str) -> None:
     policy = {
         "name": "Rival", "category": "custom", "pattern": r"\brival\b", "action": "block",
         "message": "No rivals.",
     }  # fmt: skip
-    made(client.post("/api/v1/static-policies", json=policy))
+    created_json(client.post("/api/v1/static-policies", json=policy))
     texts = [FILLER, "our ri", f"val is good. {FILLER}", FILLER]
     *before, stopped, behind = sent(channel, chunks_of(texts, tenant))
     assert released(before) == FILLER[: len(released(before))]
@@ -183,7 +181,7 @@ def test_what_is_not_allowed_ends_the_text(
     assert (behind.release.released_text, behind.release.closed) == ("", True)
 
 
-def test_texts_of_one_call_are_kept_apart(channel: grpc.Channel, redacting: str) -> None:
+def test_texts_of_one_call_are_independent(channel: grpc.Channel, redacting: str) -> None:
     one = list(chunks_of([CARD[:10], CARD[10:]], redacting, "one"))
     two = list(chunks_of(["nothing ", "here"], redacting, "two"))
     plain = Request(request=pb.DecideRequest(tenant_id=redacting, content=pb.Content(text="hi")))
@@ -194,13 +192,13 @@ def test_texts_of_one_call_are_kept_apart(channel: grpc.Channel, redacting: str)
     assert released(each for each in answers if each.release.stream_id == "two") == "nothing here"
 
 
-def test_one_decision_has_one_id(channel: grpc.Channel, tenant: str) -> None:
+def test_all_responses_of_a_text_have_one_decision_id(channel: grpc.Channel, tenant: str) -> None:
     answers = sent(channel, chunks_of([FILLER] * 5, tenant, request_id="mine"))
     assert {each.response.request_id for each in answers} == {"mine"}
     assert len({each.response.decision_id for each in answers}) == 1
 
 
-def test_an_input_may_come_in_chunks_too(channel: grpc.Channel, redacting: str) -> None:
+def test_an_input_can_also_be_sent_in_chunks(channel: grpc.Channel, redacting: str) -> None:
     answers = sent(channel, chunks_of([CARD], redacting, direction="input"))
     # The rule of the chain is for answers; the rule of the platform is for both directions.
     assert released(answers) == "[REDACTED]"
@@ -215,7 +213,7 @@ def test_an_input_may_come_in_chunks_too(channel: grpc.Channel, redacting: str) 
     ],
     ids=["said again", "too long together", "too long"],
 )
-def test_a_chunk_at_fault_ends_its_text(
+def test_an_invalid_chunk_ends_its_text(
     channel: grpc.Channel, tenant: str, second: pb.DecideStreamRequest, field: str
 ) -> None:
     first = Request(request=pb.DecideRequest(tenant_id=tenant), chunk=Chunk(text="held"))
@@ -226,14 +224,14 @@ def test_a_chunk_at_fault_ends_its_text(
     assert field in answers[1].response.message
 
 
-def test_a_text_is_not_sent_twice(channel: grpc.Channel, tenant: str) -> None:
+def test_a_request_with_a_text_and_a_chunk_is_refused(channel: grpc.Channel, tenant: str) -> None:
     asked = pb.DecideRequest(tenant_id=tenant, content=pb.Content(text="whole"))
     [answer] = sent(channel, [Request(request=asked, chunk=Chunk(text="piece", last=True))])
     assert "request.content.text" in answer.response.message
     assert answer.release.closed
 
 
-def test_a_call_has_a_bounded_number_of_open_texts(channel: grpc.Channel, tenant: str) -> None:
+def test_the_number_of_open_texts_is_limited(channel: grpc.Channel, tenant: str) -> None:
     asked = pb.DecideRequest(tenant_id=tenant)
     messages = [
         Request(request=asked, chunk=Chunk(stream_id=str(index), text="x"))
@@ -247,11 +245,11 @@ def test_a_call_has_a_bounded_number_of_open_texts(channel: grpc.Channel, tenant
     assert (ended.release.released_text, more.release.released_text) == ("x", "y")
 
 
-def test_a_text_counts_as_one_request(
+def test_a_text_counts_as_one_request_for_limits(
     channel: grpc.Channel, client: httpx2.Client, tenant: str
 ) -> None:
     limit = {"scope": "user", "subject_id": "u1", "daily_request_limit": 2}
-    made(client.post("/api/admin/limits/", json=limit))
+    created_json(client.post("/api/admin/limits/", json=limit))
     subject = pb.Subject(user_id="u1")
     for _ in range(2):
         assert sent(channel, chunks_of([FILLER] * 20, tenant, subject=subject))[-1].response.allowed
@@ -260,7 +258,7 @@ def test_a_text_counts_as_one_request(
     assert answer.release.closed
 
 
-def test_a_policy_is_in_force_in_the_middle_of_a_text(
+def test_a_new_policy_is_in_force_for_an_open_text(
     channel: grpc.Channel, client: httpx2.Client, tenant: str
 ) -> None:
     stub = decide_pb2_grpc.DecideServiceStub(channel)
@@ -276,11 +274,11 @@ def _between(
 ) -> Iterator[pb.DecideStreamRequest]:
     yield next(messages)
     policy = {"name": "All", "category": "custom", "pattern": "word", "action": "block"}
-    made(client.post("/api/v1/static-policies", json=policy))
+    created_json(client.post("/api/v1/static-policies", json=policy))
     yield from messages
 
 
-def test_a_caller_that_goes_away_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_cancelled_call_frees_its_texts(tmp_path: Path) -> None:
     with servers.start(tmp_path) as server, open_channel(server.grpc_address) as channel:
         sending = threading.Event()
         answers = decide_pb2_grpc.DecideServiceStub(channel).DecideStream(_held(sending))

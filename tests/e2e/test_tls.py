@@ -45,14 +45,14 @@ def mutual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
 class TestServing:
     """Connections that the server accepts or refuses."""
 
-    def test_both_transports(self, secured: TlsServer) -> None:
+    def test_both_transports_use_tls(self, secured: TlsServer) -> None:
         """A client that trusts the authority is served; the announcement says that TLS is on."""
         assert secured.http().status_code == 200
         assert secured.decide()
         assert secured.server.announcement["tls"] is True
         assert secured.server.http_url.startswith("https://")
 
-    def test_a_client_that_trusts_another_authority_ends_the_connection(
+    def test_a_client_that_trusts_another_authority_rejects_the_server(
         self, secured: TlsServer
     ) -> None:
         """The server uses the configured certificate, so a client with another authority fails."""
@@ -62,7 +62,7 @@ class TestServing:
             secured.decide(ca="other-ca")
         assert failed.value.unavailable
 
-    def test_plaintext_is_not_answered(self, secured: TlsServer) -> None:
+    def test_plaintext_is_refused(self, secured: TlsServer) -> None:
         """With TLS on, the server answers no plaintext."""
         address = urlsplit(secured.server.http_url).netloc
         with pytest.raises(httpx2.HTTPError):
@@ -72,7 +72,7 @@ class TestServing:
 
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
     @pytest.mark.parametrize("transport", ["http", "grpc"])
-    def test_old_versions_are_refused(
+    def test_old_versions_of_tls_are_refused(
         self, secured: TlsServer, transport: str, version: ssl.TLSVersion
     ) -> None:
         """The server refuses versions before TLS 1.2."""
@@ -99,13 +99,13 @@ def _context_of(version: ssl.TLSVersion) -> ssl.SSLContext:
 class TestClientCertificates:
     """Mutual TLS: the server accepts only certificates of the configured authority."""
 
-    def test_own(self, mutual: TlsServer) -> None:
+    def test_a_certificate_of_the_authority_is_accepted(self, mutual: TlsServer) -> None:
         """Clients with a certificate of the authority are served."""
         assert mutual.http(client="client").status_code == 200
         assert mutual.decide(client="client")
 
     @pytest.mark.parametrize("client", ["", "stranger"])
-    def test_none_and_strangers(self, mutual: TlsServer, client: str) -> None:
+    def test_other_clients_are_refused(self, mutual: TlsServer, client: str) -> None:
         """A client without a certificate, or with one of another authority, gets no response."""
         with pytest.raises(httpx2.HTTPError):
             mutual.http(client=client)
@@ -116,7 +116,7 @@ class TestClientCertificates:
 class TestReload:
     """Certificate files that change while the server runs."""
 
-    def test_another_certificate(self, tmp_path: Path) -> None:
+    def test_a_new_certificate_is_used_for_new_connections(self, tmp_path: Path) -> None:
         """New connections get the new certificate; open connections stay open."""
         with tls_server(tmp_path) as secured:
             context = ssl.create_default_context(cafile=tmp_path / "ca.crt")
@@ -138,7 +138,7 @@ class TestReload:
                 remote.call("Decide", decide_pb2.DecideRequest())
             assert _metric(secured, "pdp_tls_reloads_total") == 1
 
-    def test_another_authority_of_clients(self, tmp_path: Path) -> None:
+    def test_a_new_client_authority_replaces_the_old_one(self, tmp_path: Path) -> None:
         """Clients of the new authority are accepted, and clients of the old one refused."""
         with tls_server(tmp_path, mutual=True) as secured:
             assert secured.decide(client="client")
@@ -154,7 +154,7 @@ class TestReload:
                 secured.http(client="client", ca="own-ca")
 
     @pytest.mark.parametrize("fault", ["missing", "malformed", "mismatched", "unusable"])
-    def test_what_cannot_be_used_changes_nothing(self, tmp_path: Path, fault: str) -> None:
+    def test_unusable_files_change_nothing(self, tmp_path: Path, fault: str) -> None:
         """If the new files are invalid, the old certificate stays; this is logged and counted."""
         with tls_server(tmp_path) as secured:
             before = secured.certificates()

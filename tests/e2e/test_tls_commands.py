@@ -37,7 +37,7 @@ def mutual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
 class TestCommands:
     """`pdp health`, `pdp decide` and the Python client."""
 
-    def test_health(self, mutual: TlsServer) -> None:
+    def test_health_over_tls(self, mutual: TlsServer) -> None:
         """TLS settings come from options, or from the environment, as in a container check."""
         address, folder = mutual.server.grpc_address, mutual.folder
         environment = {
@@ -51,7 +51,7 @@ class TestCommands:
         assert run_pdp("health", "--server", address).returncode == Exit.UNAVAILABLE
         assert run_pdp("health", "--server", address, "--tls").returncode == Exit.UNAVAILABLE
 
-    def test_decide(self, secured: TlsServer) -> None:
+    def test_decide_over_tls(self, secured: TlsServer) -> None:
         """A name that the certificate lacks is refused, unless an option sets the right name."""
         _, _, port = secured.server.grpc_address.rpartition(":")
         ca = str(secured.folder / "ca.crt")
@@ -61,7 +61,7 @@ class TestCommands:
         assert wrong.returncode == Exit.UNAVAILABLE
 
     @pytest.mark.parametrize("command", ["health", "decide"])
-    def test_files_that_cannot_be_used(self, command: str) -> None:
+    def test_unusable_files_are_reported(self, command: str) -> None:
         """The message names the invalid file, and the command sends no request."""
         flags = ["--text", "hello"] if command == "decide" else []
         missing = run_pdp(command, *flags, "--tls-ca-file", "missing.pem")
@@ -71,7 +71,7 @@ class TestCommands:
         assert half.returncode == Exit.CONFIG
         assert "belong together" in half.stderr
 
-    def test_python_client(self, mutual: TlsServer) -> None:
+    def test_the_python_client_over_tls(self, mutual: TlsServer) -> None:
         """The channels of the client take the same files."""
         names = ("ca.crt", "client.crt", "client.key")
         files = [str(mutual.folder / name) for name in names]

@@ -61,7 +61,7 @@ class TestRefusal:
     """The server prints one line and exits; it never serves plaintext instead."""
 
     @pytest.mark.parametrize("fault", FAULTS)
-    def test_files(self, tmp_path: Path, fault: str) -> None:
+    def test_unusable_files_refuse_the_start(self, tmp_path: Path, fault: str) -> None:
         """The message has the setting and the path of the invalid file."""
         ca = new_authority()
         ca.write(tmp_path, "ca")
@@ -72,14 +72,14 @@ class TestRefusal:
         assert "PDP_TLS_" in said
 
     @pytest.mark.parametrize("missing", ["PDP_TLS_CERT_FILE", "PDP_TLS_KEY_FILE"])
-    def test_half_of_a_pair(self, tmp_path: Path, missing: str) -> None:
+    def test_certificate_and_key_are_needed_together(self, tmp_path: Path, missing: str) -> None:
         """A certificate without its key, or a key without a certificate, is an error."""
         new_authority().write(tmp_path, "server")
         settings = settings_of(tmp_path)
         del settings[missing]
         assert missing in _refused(tmp_path, settings)
 
-    def test_client_authority_alone(self, tmp_path: Path) -> None:
+    def test_a_client_authority_needs_a_certificate(self, tmp_path: Path) -> None:
         """Client certificates require TLS."""
         new_authority().write(tmp_path, "ca")
         settings = {"PDP_TLS_CLIENT_CA_FILE": str(tmp_path / "ca.crt")}
@@ -93,7 +93,7 @@ def _refused(folder: Path, settings: dict[str, str]) -> str:
     return line
 
 
-def test_an_expired_certificate_is_said_loudly(tmp_path: Path) -> None:
+def test_an_expired_certificate_is_logged(tmp_path: Path) -> None:
     """The server starts with an expired certificate and warns: clients reject the certificate."""
     new_authority().issue("old", days=-1).write(tmp_path, "server")
     with start(tmp_path / "data", **settings_of(tmp_path)) as server:

@@ -59,13 +59,13 @@ def over_grpc(server: servers.Server, bearer: str) -> str:
     return "OK"
 
 
-def test_nobody_is_told_to_make_a_key(server: servers.Server) -> None:
+def test_no_warning_asks_for_a_key(server: servers.Server) -> None:
     """If tokens are accepted, the log does not ask for a first key: callers can exist already."""
     assert not any("NO CALLER HAS ACCESS" in line for line in server.lines)
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
-def test_claims_decide_what_a_token_may(server: servers.Server, algorithm: str) -> None:
+def test_claims_set_role_and_tenants(server: servers.Server, algorithm: str) -> None:
     """The role and the tenant come from the token's claims."""
     pep = token(algorithm, roles=["pep"])
     assert ask(server, pep) == (200, "OK")
@@ -82,7 +82,7 @@ def test_claims_decide_what_a_token_may(server: servers.Server, algorithm: str) 
     [{"aud": "other"}, {"iss": "other"}, {"exp": LONG_AGO}, {"kid": "other"}],
     ids=("audience", "issuer", "expired", "key"),
 )
-def test_what_does_not_count(server: servers.Server, changes: dict[str, str]) -> None:
+def test_invalid_tokens_are_refused(server: servers.Server, changes: dict[str, str]) -> None:
     """The response is the same for every fault of a token."""
     assert ask(server, token(**changes)) == (401, "UNAUTHENTICATED")
     assert over_grpc(server, token(**changes)) == "UNAUTHENTICATED"
@@ -97,7 +97,7 @@ def test_the_change_log_names_the_subject(server: servers.Server) -> None:
     assert version["changed_by"] == "jwt:grace@example.org"
 
 
-def test_keys_change_without_a_restart(server: servers.Server, keys: Path) -> None:
+def test_token_keys_change_without_a_restart(server: servers.Server, keys: Path) -> None:
     """When a key is removed from the set, tokens signed with it become invalid."""
     old, new = token("RS256"), token("ES256")
     keys.write_bytes(jwks(jwk("ES256")))
@@ -109,7 +109,7 @@ def test_keys_change_without_a_restart(server: servers.Server, keys: Path) -> No
     assert ask(server, old) == (200, "OK")
 
 
-def test_a_shared_secret(tmp_path: Path) -> None:
+def test_tokens_can_be_signed_with_a_shared_secret(tmp_path: Path) -> None:
     """A secret file enables HS256; a secret that is too short prevents the start."""
     file = tmp_path / "secret"
     file.write_bytes(SECRET)

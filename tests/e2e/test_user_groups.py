@@ -9,7 +9,7 @@ import pytest
 
 from pdp.catalog.compliance import user_groups
 from tests.support.rest.compliance import BUNDLES, GROUP, GROUPS, group, seeded
-from tests.support.rest.packs import NOBODY, TIME, found, made, refused
+from tests.support.rest.packs import NOBODY, TIME, check_error, created_json, ok_json
 
 if TYPE_CHECKING:
     import httpx2
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 DEFAULTS = ["Finance", "Engineering", "Contractors"]
 
 
-def test_a_fresh_tenant_has_groups_without_members(client: httpx2.Client) -> None:
-    groups = found(client.get(f"{GROUPS}/"))
+def test_a_new_tenant_has_groups_without_members(client: httpx2.Client) -> None:
+    groups = ok_json(client.get(f"{GROUPS}/"))
     assert [each["name"] for each in groups] == DEFAULTS
     assert [each["id"] for each in groups] == [each.id for each in user_groups()]
     for each in groups:
@@ -28,123 +28,121 @@ def test_a_fresh_tenant_has_groups_without_members(client: httpx2.Client) -> Non
         assert TIME.fullmatch(each["created_at"])
 
 
-def test_from_creation_to_deletion(client: httpx2.Client) -> None:
+def test_a_group_is_created_read_and_deleted(client: httpx2.Client) -> None:
     answer = client.post(f"{GROUPS}/", json={"name": "Auditors"})
-    created = made(answer)
+    created = created_json(answer)
     assert list(created) == GROUP
     assert UUID(created["id"]).version == 4
     assert (created["name"], created["description"], created["members"]) == ("Auditors", "", [])
     assert TIME.fullmatch(created["updated_at"])
     assert int(answer.headers["x-pdp-revision"]) > 0
-    assert found(client.get(f"{GROUPS}/{created['id']}")) == created
-    assert [each["name"] for each in found(client.get(GROUPS))] == [*DEFAULTS, "Auditors"]
+    assert ok_json(client.get(f"{GROUPS}/{created['id']}")) == created
+    assert [each["name"] for each in ok_json(client.get(GROUPS))] == [*DEFAULTS, "Auditors"]
 
     body = {"name": "External auditors", "description": "From outside", "members": ["u1", "u2"]}
-    changed = found(client.put(f"{GROUPS}/{created['id']}", json=body))
+    changed = ok_json(client.put(f"{GROUPS}/{created['id']}", json=body))
     assert {**created, **body, "member_count": 2, "updated_at": changed["updated_at"]} == changed
 
     gone = client.delete(f"{GROUPS}/{created['id']}")
     assert (gone.status_code, gone.content) == (204, b"")
-    refused(client.get(f"{GROUPS}/{created['id']}"), 404, "GROUP_NOT_FOUND")
-    assert [each["name"] for each in found(client.get(GROUPS))] == DEFAULTS
+    check_error(client.get(f"{GROUPS}/{created['id']}"), 404, "GROUP_NOT_FOUND")
+    assert [each["name"] for each in ok_json(client.get(GROUPS))] == DEFAULTS
 
 
-def test_a_put_changes_what_it_sends_alone(client: httpx2.Client) -> None:
+def test_an_update_changes_only_its_fields(client: httpx2.Client) -> None:
     made_ = group(client, description="Money", members=["u1"])
     path = f"{GROUPS}/{made_['id']}"
-    assert found(client.put(path, json={})) == made_
-    assert found(client.put(path, json={"description": "", "members": None}))["members"] == ["u1"]
-    assert found(client.put(path, json={"members": []}))["member_count"] == 0
+    assert ok_json(client.put(path, json={})) == made_
+    assert ok_json(client.put(path, json={"description": "", "members": None}))["members"] == ["u1"]
+    assert ok_json(client.put(path, json={"members": []}))["member_count"] == 0
 
 
-def test_members_are_added_and_removed_one_by_one(client: httpx2.Client) -> None:
+def test_members_can_be_added_and_removed(client: httpx2.Client) -> None:
     path = f"{GROUPS}/{group(client, members=['u1'])['id']}"
-    added = found(client.post(f"{path}/members", json={"user_ids": ["u2", "u1", "u3", "u2"]}))
+    added = ok_json(client.post(f"{path}/members", json={"user_ids": ["u2", "u1", "u3", "u2"]}))
     assert (added["members"], added["member_count"]) == (["u1", "u2", "u3"], 3)
     assert client.delete(f"{path}/members/u2").status_code == 204
     assert client.delete(f"{path}/members/u2").status_code == 204, "it is not there, as asked"
-    assert found(client.get(path))["members"] == ["u1", "u3"]
-    refused(client.post(f"{path}/members", json={"user_ids": []}), 400, "INVALID_ARGUMENT",
+    assert ok_json(client.get(path))["members"] == ["u1", "u3"]
+    check_error(client.post(f"{path}/members", json={"user_ids": []}), 400, "INVALID_ARGUMENT",
             "user_ids")  # fmt: skip
     for call in (
         client.post(f"{GROUPS}/{NOBODY}/members", json={"user_ids": ["u"]}),
         client.delete(f"{GROUPS}/{NOBODY}/members/u"),
     ):
-        refused(call, 404, "GROUP_NOT_FOUND")
+        check_error(call, 404, "GROUP_NOT_FOUND")
 
 
-def test_bundles_are_assigned_and_taken_away(client: httpx2.Client) -> None:
+def test_bundles_can_be_assigned_and_unassigned(client: httpx2.Client) -> None:
     bundle = seeded(client)
     path = f"{GROUPS}/{group(client)['id']}"
     for _ in range(2):
-        assigned = found(client.put(f"{path}/bundles/{bundle['id']}"))
+        assigned = ok_json(client.put(f"{path}/bundles/{bundle['id']}"))
         assert assigned["bundle_ids"] == [bundle["id"]]
     for _ in range(2):
         assert client.delete(f"{path}/bundles/{bundle['id']}").status_code == 204
-    assert found(client.get(path))["bundle_ids"] == []
-    refused(client.put(f"{path}/bundles/{NOBODY}"), 404, "BUNDLE_NOT_FOUND")
-    refused(client.put(f"{GROUPS}/{NOBODY}/bundles/{bundle['id']}"), 404, "GROUP_NOT_FOUND")
-    refused(client.delete(f"{GROUPS}/{NOBODY}/bundles/{NOBODY}"), 404, "GROUP_NOT_FOUND")
+    assert ok_json(client.get(path))["bundle_ids"] == []
+    check_error(client.put(f"{path}/bundles/{NOBODY}"), 404, "BUNDLE_NOT_FOUND")
+    check_error(client.put(f"{GROUPS}/{NOBODY}/bundles/{bundle['id']}"), 404, "GROUP_NOT_FOUND")
+    check_error(client.delete(f"{GROUPS}/{NOBODY}/bundles/{NOBODY}"), 404, "GROUP_NOT_FOUND")
     put = client.put(path, json={"bundle_ids": [bundle["id"], NOBODY, bundle["id"]]})
-    refused(put, 400, "INVALID_ARGUMENT", "bundle_ids[1]")
+    check_error(put, 400, "INVALID_ARGUMENT", "bundle_ids[1]")
     twice = client.put(path, json={"bundle_ids": [bundle["id"], bundle["id"]]})
-    assert found(twice)["bundle_ids"] == [bundle["id"]]
+    assert ok_json(twice)["bundle_ids"] == [bundle["id"]]
 
 
-class TestGroupsToBeginWith:
-    def test_one_that_is_changed_is_the_tenants_own(
+class TestDefaultGroups:
+    def test_a_changed_group_belongs_to_the_tenant(
         self, client: httpx2.Client, tenant: str
     ) -> None:
-        finance = found(client.get(GROUPS))[0]
+        finance = ok_json(client.get(GROUPS))[0]
         path = f"{GROUPS}/{finance['id']}"
-        found(client.post(f"{path}/members", json={"user_ids": ["u1"]}))
-        groups = found(client.get(GROUPS))
+        ok_json(client.post(f"{path}/members", json={"user_ids": ["u1"]}))
+        groups = ok_json(client.get(GROUPS))
         assert [(each["name"], each["member_count"]) for each in groups] == [
             ("Finance", 1),
             ("Engineering", 0),
             ("Contractors", 0),
         ]
         other = client.get(path, headers={"X-Tenant-ID": f"{tenant}-other"})
-        assert found(other)["members"] == []
+        assert ok_json(other)["members"] == []
 
-    def test_one_that_is_deleted_is_gone_for_the_tenant_alone(
-        self, client: httpx2.Client, tenant: str
-    ) -> None:
-        path = f"{GROUPS}/{found(client.get(GROUPS))[1]['id']}"
+    def test_a_deletion_affects_only_the_tenant(self, client: httpx2.Client, tenant: str) -> None:
+        path = f"{GROUPS}/{ok_json(client.get(GROUPS))[1]['id']}"
         assert client.delete(path).status_code == 204
-        refused(client.get(path), 404, "GROUP_NOT_FOUND")
-        refused(client.delete(path), 404, "GROUP_NOT_FOUND")
-        assert [each["name"] for each in found(client.get(GROUPS))] == ["Finance", "Contractors"]
+        check_error(client.get(path), 404, "GROUP_NOT_FOUND")
+        check_error(client.delete(path), 404, "GROUP_NOT_FOUND")
+        assert [each["name"] for each in ok_json(client.get(GROUPS))] == ["Finance", "Contractors"]
         assert group(client, "Engineering")["name"] == "Engineering", "its name is free again"
-        found(client.get(path, headers={"X-Tenant-ID": f"{tenant}-other"}))
+        ok_json(client.get(path, headers={"X-Tenant-ID": f"{tenant}-other"}))
 
 
 class TestNames:
     @pytest.mark.parametrize("taken", ["Finance", "Auditors"])
-    def test_no_two_groups_have_the_same(self, client: httpx2.Client, taken: str) -> None:
+    def test_names_are_unique(self, client: httpx2.Client, taken: str) -> None:
         mine = group(client, "Auditors")
-        refused(client.post(GROUPS, json={"name": taken}), 409, "NAME_EXISTS", "name")
+        check_error(client.post(GROUPS, json={"name": taken}), 409, "NAME_EXISTS", "name")
         other = group(client, "Clerks")
         path = f"{GROUPS}/{other['id']}"
-        refused(client.put(path, json={"name": taken}), 409, "NAME_EXISTS", "name")
-        assert found(client.get(path)) == other
-        assert found(client.put(f"{GROUPS}/{mine['id']}", json={"name": "Auditors"})) == mine
+        check_error(client.put(path, json={"name": taken}), 409, "NAME_EXISTS", "name")
+        assert ok_json(client.get(path)) == other
+        assert ok_json(client.put(f"{GROUPS}/{mine['id']}", json={"name": "Auditors"})) == mine
 
-    def test_they_are_compared_exactly(self, client: httpx2.Client) -> None:
+    def test_names_are_compared_exactly(self, client: httpx2.Client) -> None:
         assert group(client, "FINANCE")["name"] == "FINANCE"
 
 
 class TestStricterRules:
-    def test_are_kept_as_they_were_posted(self, client: httpx2.Client) -> None:
-        rule_id = found(client.get(f"{BUNDLES}/{seeded(client)['id']}"))["rules"][0]["id"]
+    def test_stricter_rules_are_returned_as_posted(self, client: httpx2.Client) -> None:
+        rule_id = ok_json(client.get(f"{BUNDLES}/{seeded(client)['id']}"))["rules"][0]["id"]
         entries: list[dict[str, Any]] = [{"rule_id": rule_id, "action_tier": "block"}]
         made_ = group(client, dlp_rules=entries)
         assert made_["dlp_rules"] == entries
         path = f"{GROUPS}/{made_['id']}"
         entries = [{"rule_id": rule_id, "enabled": True, "confidence_threshold": 0.1}]
-        assert found(client.put(path, json={"dlp_rules": entries}))["dlp_rules"] == entries
-        assert found(client.get(path))["dlp_rules"] == entries
-        assert found(client.put(path, json={"dlp_rules": []}))["dlp_rules"] == []
+        assert ok_json(client.put(path, json={"dlp_rules": entries}))["dlp_rules"] == entries
+        assert ok_json(client.get(path))["dlp_rules"] == entries
+        assert ok_json(client.put(path, json={"dlp_rules": []}))["dlp_rules"] == []
 
     @pytest.mark.parametrize(
         ("entry", "field"),
@@ -163,21 +161,21 @@ class TestStricterRules:
             ),
         ],
     )
-    def test_must_be_stricter_and_of_a_rule_that_there_is(
+    def test_invalid_stricter_rules_are_refused(
         self, client: httpx2.Client, entry: dict[str, Any], field: str
     ) -> None:
         bundle = seeded(client)
         if entry.get("rule_id") == "of":
-            rule = found(client.get(f"{BUNDLES}/{bundle['id']}"))["rules"][0]
+            rule = ok_json(client.get(f"{BUNDLES}/{bundle['id']}"))["rules"][0]
             entry = {**entry, "rule_id": rule["id"]}
         path = f"{GROUPS}/{group(client)['id']}"
-        refused(client.put(path, json={"dlp_rules": [entry]}), 400, "INVALID_ARGUMENT", field)
-        assert found(client.get(path))["dlp_rules"] == []
+        check_error(client.put(path, json={"dlp_rules": [entry]}), 400, "INVALID_ARGUMENT", field)
+        assert ok_json(client.get(path))["dlp_rules"] == []
 
-    def test_name_each_rule_once(self, client: httpx2.Client) -> None:
-        rule = found(client.get(f"{BUNDLES}/{seeded(client)['id']}"))["rules"][0]
+    def test_a_rule_can_be_named_once(self, client: httpx2.Client) -> None:
+        rule = ok_json(client.get(f"{BUNDLES}/{seeded(client)['id']}"))["rules"][0]
         entry = {"rule_id": rule["id"], "action_tier": "block"}
-        refused(client.post(GROUPS, json={"name": "G", "dlp_rules": [entry, entry]}),
+        check_error(client.post(GROUPS, json={"name": "G", "dlp_rules": [entry, entry]}),
                 400, "INVALID_ARGUMENT", "dlp_rules[1].rule_id")  # fmt: skip
 
 
@@ -192,33 +190,37 @@ class TestStricterRules:
         ({"name": "x", "members": [str(each) for each in range(2001)]}, "members"),
     ],
 )
-def test_bounds(client: httpx2.Client, body: dict[str, Any], field: str) -> None:
-    refused(client.post(GROUPS, json=body), 400, "INVALID_ARGUMENT", field)
+def test_fields_out_of_bounds_are_refused(
+    client: httpx2.Client, body: dict[str, Any], field: str
+) -> None:
+    check_error(client.post(GROUPS, json=body), 400, "INVALID_ARGUMENT", field)
 
 
-def test_members_have_a_bound_however_they_come(client: httpx2.Client) -> None:
+def test_the_number_of_members_is_limited(client: httpx2.Client) -> None:
     made_ = group(client, members=[f"u{each}" for each in range(2000)])
     path = f"{GROUPS}/{made_['id']}"
-    assert found(client.post(f"{path}/members", json={"user_ids": ["u0"]}))["member_count"] == 2000
+    assert (
+        ok_json(client.post(f"{path}/members", json={"user_ids": ["u0"]}))["member_count"] == 2000
+    )
     more = client.post(f"{path}/members", json={"user_ids": ["one more"]})
-    refused(more, 400, "INVALID_ARGUMENT", "members")
+    check_error(more, 400, "INVALID_ARGUMENT", "members")
 
 
-def test_who_has_read_an_old_group_does_not_overwrite_a_new_one(client: httpx2.Client) -> None:
+def test_an_update_with_a_stale_etag_is_refused(client: httpx2.Client) -> None:
     path = f"{GROUPS}/{group(client)['id']}"
     read = client.get(path).headers["etag"]
     written = client.put(path, json={"description": "new"}, headers={"If-Match": read})
-    assert found(written)["description"] == "new"
+    assert ok_json(written)["description"] == "new"
     assert written.headers["etag"] != read
     for method, body in (("PUT", {"description": "old"}), ("DELETE", None)):
         late = client.request(method, path, json=body, headers={"If-Match": read})
-        refused(late, 412, "PRECONDITION_FAILED", "If-Match")
-    assert found(client.get(path))["description"] == "new"
+        check_error(late, 412, "PRECONDITION_FAILED", "If-Match")
+    assert ok_json(client.get(path))["description"] == "new"
 
 
-def test_groups_of_other_tenants_cannot_be_seen(client: httpx2.Client, tenant: str) -> None:
+def test_groups_of_other_tenants_are_not_found(client: httpx2.Client, tenant: str) -> None:
     path = f"{GROUPS}/{group(client)['id']}"
     other = {"X-Tenant-ID": f"{tenant}-other"}
-    refused(client.get(path, headers=other), 404, "GROUP_NOT_FOUND")
-    refused(client.put(path, json={"name": "x"}, headers=other), 404, "GROUP_NOT_FOUND")
-    refused(client.delete(path, headers=other), 404, "GROUP_NOT_FOUND")
+    check_error(client.get(path, headers=other), 404, "GROUP_NOT_FOUND")
+    check_error(client.put(path, json={"name": "x"}, headers=other), 404, "GROUP_NOT_FOUND")
+    check_error(client.delete(path, headers=other), 404, "GROUP_NOT_FOUND")

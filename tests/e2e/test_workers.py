@@ -59,18 +59,18 @@ def block_rivals(address: str, tenant: str) -> int:
     return int(metadata["x-pdp-revision"])
 
 
-def test_all_are_there(server: Server) -> None:
+def test_the_server_starts_all_workers(server: Server) -> None:
     """The parent has the configured number of workers."""
     assert server.announcement["workers"] == WORKERS
     assert len(workers_of(server)) == WORKERS
 
 
-def test_said_once(server: Server) -> None:
+def test_the_announcement_is_logged_once(server: Server) -> None:
     """Only the parent prints the announcement."""
     assert sum('"serving"' in line for line in server.lines) == 1
 
 
-def test_a_write_is_in_force_in_all(server: Server, tenant: str) -> None:
+def test_a_write_is_in_force_in_all_workers(server: Server, tenant: str) -> None:
     """Every worker waits for the revision that a request requires."""
     address = server.grpc_address
     assert outcome(address, tenant, 0) == decide_pb2.OUTCOME_ALLOW
@@ -80,7 +80,7 @@ def test_a_write_is_in_force_in_all(server: Server, tenant: str) -> None:
         assert {each.result() for each in asked} == {decide_pb2.OUTCOME_BLOCK}
 
 
-def test_one_that_dies_is_replaced(tmp_path: Path, tenant: str) -> None:
+def test_a_worker_that_dies_is_replaced(tmp_path: Path, tenant: str) -> None:
     """The parent starts a new worker, and the server continues to serve."""
     with start_workers(tmp_path) as server:
         revision = block_rivals(server.grpc_address, tenant)
@@ -99,7 +99,7 @@ def test_one_that_dies_is_replaced(tmp_path: Path, tenant: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_end(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_ends_all_workers(tmp_path: Path, number: signal.Signals) -> None:
     """A signal to the parent ends all workers, and the parent after them."""
     with start_workers(tmp_path, PDP_DRAIN_S=DRAIN_S) as server:
         workers = workers_of(server)
@@ -134,7 +134,9 @@ def _wait_for_end(pidfd: int) -> None:
         ("PDP_HTTP_LISTEN", "unix:/tmp/pdp.sock", "has one listener"),
     ],
 )
-def test_what_cannot_be_shared(tmp_path: Path, name: str, address: str, reason: str) -> None:
+def test_addresses_that_workers_cannot_share_are_refused(
+    tmp_path: Path, name: str, address: str, reason: str
+) -> None:
     """Workers can share only a port with a fixed number."""
     one, two = free_addresses()
     listen = {"PDP_GRPC_LISTEN": one, "PDP_HTTP_LISTEN": two, name: address}
@@ -146,7 +148,7 @@ def test_what_cannot_be_shared(tmp_path: Path, name: str, address: str, reason: 
     assert "PDP_WORKERS=1" in line
 
 
-def test_one_port_for_both(tmp_path: Path) -> None:
+def test_grpc_and_http_need_different_ports(tmp_path: Path) -> None:
     """The server refuses one port for gRPC and HTTP, although the kernel would allow it."""
     one, _ = free_addresses()
     listen = {"PDP_GRPC_LISTEN": one, "PDP_HTTP_LISTEN": one}
@@ -155,7 +157,7 @@ def test_one_port_for_both(tmp_path: Path) -> None:
     assert "the same port" in server.lines[0]
 
 
-def test_a_port_that_others_share(server: Server, tmp_path: Path) -> None:
+def test_a_port_of_another_server_is_refused(server: Server, tmp_path: Path) -> None:
     """A second server cannot take a part of the first one's calls."""
     _, other = free_addresses()
     listen = {"PDP_GRPC_LISTEN": server.grpc_address, "PDP_HTTP_LISTEN": other}
@@ -164,7 +166,7 @@ def test_a_port_that_others_share(server: Server, tmp_path: Path) -> None:
     assert "is another server running there?" in second.lines[0]
 
 
-def test_a_fault_is_said_once(tmp_path: Path) -> None:
+def test_an_error_at_the_start_is_logged_once(tmp_path: Path) -> None:
     """Only the first worker prints why the server cannot start."""
     one, two = free_addresses()
     listen = {"PDP_GRPC_LISTEN": one, "PDP_HTTP_LISTEN": two}
@@ -174,7 +176,7 @@ def test_a_fault_is_said_once(tmp_path: Path) -> None:
     assert "sqlite:///" in server.lines[0]
 
 
-def test_metrics_are_of_all_workers(server: Server, tenant: str) -> None:
+def test_any_worker_returns_the_metrics_of_all(server: Server, tenant: str) -> None:
     """Every worker returns the series of all workers, labelled with the worker's number."""
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(outcome, server.grpc_address, tenant, 0) for _ in range(32)]
@@ -204,7 +206,7 @@ def _served(server: Server) -> dict[str, float]:
     return served
 
 
-def test_writes_are_read_through_any_worker(server: Server, tenant: str) -> None:
+def test_any_worker_has_the_revision_of_a_write(server: Server, tenant: str) -> None:
     """After a write, a request for its revision is never evaluated on an older one."""
     with ThreadPoolExecutor(4) as pool:
         for number in range(10):

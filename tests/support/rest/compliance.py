@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.support.rest.packs import found, made
+from tests.support.rest.packs import created_json, ok_json
 
 if TYPE_CHECKING:
     import httpx2
@@ -54,7 +54,7 @@ def seeded(client: httpx2.Client, framework: str = "PCI-DSS") -> Any:
     """Returns the seeded bundle of a framework."""
     (bundle,) = [
         each
-        for each in found(client.get(f"{BUNDLES}/", params={"framework": framework}))
+        for each in ok_json(client.get(f"{BUNDLES}/", params={"framework": framework}))
         if each["is_seeded"]
     ]
     return bundle
@@ -62,7 +62,7 @@ def seeded(client: httpx2.Client, framework: str = "PCI-DSS") -> Any:
 
 def detail(client: httpx2.Client, bundle_id: str) -> Any:
     """Returns a bundle with its rules."""
-    return found(client.get(f"{BUNDLES}/{bundle_id}"))
+    return ok_json(client.get(f"{BUNDLES}/{bundle_id}"))
 
 
 def dlp_rule(client: httpx2.Client, name: str = "Project code", **fields: Any) -> Any:
@@ -77,20 +77,20 @@ def dlp_rule(client: httpx2.Client, name: str = "Project code", **fields: Any) -
         "config_json": {"pattern": r"\bPROJ-[0-9]{4,6}\b"},
         **fields,
     }
-    return made(client.post(f"{RULES}/", json=body))
+    return created_json(client.post(f"{RULES}/", json=body))
 
 
 def group(client: httpx2.Client, name: str = "Finance Ops", **fields: Any) -> Any:
     """Creates a user group."""
-    return made(client.post(f"{GROUPS}/", json={"name": name, **fields}))
+    return created_json(client.post(f"{GROUPS}/", json={"name": name, **fields}))
 
 
 def bundle(client: httpx2.Client, name: str = "Internal Data Policy", **fields: Any) -> Any:
     """Creates a custom bundle."""
     body = {"name": name, "regulatory_framework": "INTERNAL", **fields}
-    return made(client.post(f"{BUNDLES}/", json=body))
+    return created_json(client.post(f"{BUNDLES}/", json=body))
 
 
-def listed(client: httpx2.Client, **query: Any) -> list[str]:
+def bundle_names(client: httpx2.Client, **query: Any) -> list[str]:
     """Returns the names of the bundles in a list."""
-    return [each["name"] for each in found(client.get(f"{BUNDLES}/", params=query))]
+    return [each["name"] for each in ok_json(client.get(f"{BUNDLES}/", params=query))]

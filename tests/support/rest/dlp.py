@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.support.rest.packs import found, made
+from tests.support.rest.packs import created_json, ok_json
 
 if TYPE_CHECKING:
     import httpx2
@@ -38,18 +38,18 @@ CARD_TEXT: Final = "Please process payment for card 4111111111111111."
 
 def rule(client: httpx2.Client, **fields: Any) -> Any:
     """Creates the rule of the contract's example; `fields` replace its fields."""
-    return made(client.post(f"{RULES}/", json={**PROJECT, **fields}))
+    return created_json(client.post(f"{RULES}/", json={**PROJECT, **fields}))
 
 
 def platform_rule(client: httpx2.Client, name: str = "Credit Card Number") -> Any:
     """Returns a platform rule by its name."""
-    rules = found(client.get(f"{RULES}/"))
+    rules = ok_json(client.get(f"{RULES}/"))
     return next(each for each in rules if each["detector_name"] == name)
 
 
-def evaluated(client: httpx2.Client, text: str, **fields: Any) -> Any:
-    return found(client.post(f"{RULES}/evaluate", json={"text": text, **fields}))
+def evaluate(client: httpx2.Client, text: str, **fields: Any) -> Any:
+    return ok_json(client.post(f"{RULES}/evaluate", json={"text": text, **fields}))
 
 
-def decided(client: httpx2.Client, text: str, **fields: Any) -> Any:
-    return found(client.post("/v1/decide", json={"content": {"text": text}, **fields}))
+def decide(client: httpx2.Client, text: str, **fields: Any) -> Any:
+    return ok_json(client.post("/v1/decide", json={"content": {"text": text}, **fields}))

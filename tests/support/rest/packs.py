@@ -47,17 +47,17 @@ CONDITIONS: Final = {
 }
 
 
-def made(answer: httpx2.Response) -> Any:
+def created_json(answer: httpx2.Response) -> Any:
     assert answer.status_code == 201, answer.text
     return answer.json()
 
 
-def found(answer: httpx2.Response) -> Any:
+def ok_json(answer: httpx2.Response) -> Any:
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-def refused(answer: httpx2.Response, status: int, code: str, *fields: str) -> str:
+def check_error(answer: httpx2.Response, status: int, code: str, *fields: str) -> str:
     """Checks the format of an error; returns its message."""
     assert answer.status_code == status, answer.text
     error = answer.json()["error"]
@@ -68,14 +68,14 @@ def refused(answer: httpx2.Response, status: int, code: str, *fields: str) -> st
 
 
 def pack(client: httpx2.Client, name: str = "Contractor Restrictions", **fields: Any) -> Any:
-    return made(client.post(f"{PACKS}/", json={"name": name, **fields}))
+    return created_json(client.post(f"{PACKS}/", json={"name": name, **fields}))
 
 
 def rule(client: httpx2.Client, pack_id: str, name: str = "Rule", **fields: Any) -> Any:
     body = {"name": name, "action": {"type": "ALLOW"}, **fields}
-    return made(client.post(f"{PACKS}/{pack_id}/rules/", json=body))
+    return created_json(client.post(f"{PACKS}/{pack_id}/rules/", json=body))
 
 
 def bundle(client: httpx2.Client, standard: str = "PCI-DSS") -> Any:
-    bundles = found(client.get(f"{PACKS}/bundles/"))
+    bundles = ok_json(client.get(f"{PACKS}/bundles/"))
     return next(each for each in bundles if each["compliance_standard"] == standard)

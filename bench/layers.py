@@ -81,7 +81,7 @@ def shares(tenant: Snapshot) -> tuple[float, list[Share]]:
             microseconds(lambda: scan(tenant.shards, example.text, example.arguments, validators)),
         ),
         *(
-            Share(layer.name, microseconds(lambda one=layer: one.judge(example, findings)))  # type: ignore[misc]
+            Share(layer.name, microseconds(lambda one=layer: one.evaluate(example, findings)))  # type: ignore[misc]
             for layer in tenant.layers
         ),
     ]

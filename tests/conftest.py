@@ -35,7 +35,9 @@ hypothesis.settings.load_profile("pdp")
 
 def pytest_xdist_auto_num_workers() -> int:
     """Returns the number of processes for `-n auto`: one more than processors, since tests wait."""
-    return len(os.sched_getaffinity(0)) + 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) + 1
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session", autouse=True)

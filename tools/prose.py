@@ -67,12 +67,10 @@ def files() -> list[Path]:
         text=True,
         check=True,
     ).stdout.splitlines()
-    kept = (
-        ROOT / name for name in listed if "_gen/" not in name and not name.startswith("LICENSE")
-    )
+    own = (ROOT / name for name in listed if "_gen/" not in name and not name.startswith("LICENSE"))
     return [
         path
-        for path in kept
+        for path in own
         if path.suffix in {".py", ".md", ".proto"} and path.exists() and path != Path(__file__)
     ]
 
@@ -112,8 +110,8 @@ def offences(path: Path) -> Iterator[str]:
         for phrase, advice in BANNED.items():
             for match in re.finditer(phrase.replace(" ", r"\s"), flat, re.IGNORECASE):
                 line = passage.line + flat.count("\n", 0, match.start())
-                found = " ".join(match.group().split())
-                yield f'{path.relative_to(ROOT)}:{line}: "{found}": {advice}'
+                phrase_ = " ".join(match.group().split())
+                yield f'{path.relative_to(ROOT)}:{line}: "{phrase_}": {advice}'
 
 
 def ratios(paths: Iterable[Path]) -> str:
@@ -134,15 +132,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     roots = [(ROOT / each).resolve() for each in options.paths] or [ROOT]
     chosen = [path for path in files() if any(path.is_relative_to(root) for root in roots)]
-    found = [each for path in chosen for each in offences(path)]
-    print("\n".join(found)) if found else None
+    problems = [each for path in chosen for each in offences(path)]
+    print("\n".join(problems)) if problems else None
     for suffix, name in ((".py", "code"), (".proto", "contracts"), (".md", "pages")):
         of_kind = [path for path in chosen if path.suffix == suffix]
         if of_kind:
             print(f"{name}: {ratios(of_kind)}")
-    if found:
-        print(f"{len(found)} banned phrases; tools/prose.py has the list", file=sys.stderr)
-    return 1 if found else 0
+    if problems:
+        print(f"{len(problems)} banned phrases; tools/prose.py has the list", file=sys.stderr)
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.domain.audit_log import RecordFilter
@@ -127,11 +128,9 @@ class RecordReader:
         self._ending.set()
 
     async def _pause(self) -> None:
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(POLL_S):
                 await self._ending.wait()
-        except TimeoutError:
-            pass
 
 
 def _entry(row: StoredRecord) -> LogEntry:

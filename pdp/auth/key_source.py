@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
@@ -165,11 +166,9 @@ class JwksUrl(FixedKeys):
         while True:
             await asyncio.sleep(COOLDOWN_S)
             if self._keys is not NO_KEYS:
-                try:
+                with suppress(TimeoutError):
                     async with asyncio.timeout(URL_INTERVAL_S - COOLDOWN_S):
                         await self._refresh.wait()
-                except TimeoutError:
-                    pass
             self._refresh.clear()
             await self._fetch()
 

@@ -23,7 +23,7 @@ from pdp.domain.ids import new_id
 from pdp.domain.layers import ENGINE
 from pdp.domain.request import Request
 from pdp.engine.dlp.named_entities import texts_of, with_findings
-from pdp.engine.evaluate import evaluate, stopped, unjudged
+from pdp.engine.evaluate import evaluate, failed_decision, stopped
 from pdp.errors import RevisionUnavailable, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class BatchItem(NamedTuple):
     encoded_bytes: int = 0
 
 
-Judgement = tuple[Decision, Any]
+PendingDecision = tuple[Decision, Any]
 """A decision, and the acknowledgement that its answer waits for: see `DecisionRecorder.take`. A
 plain tuple, because making a named one costs as much as a layer."""
 
@@ -147,7 +147,7 @@ class _Steps:
         self._recorder = recorder
         self._observe = observe
 
-    def _evaluate(self, snapshot: Snapshot, request: Request) -> Judgement:
+    def _evaluate(self, snapshot: Snapshot, request: Request) -> PendingDecision:
         """Decides a request to which no limit applies."""
         began = perf_counter()
         marks = [("", began)] if snapshot.timed else None
@@ -163,18 +163,18 @@ class _Steps:
         *,
         began: float,
         marks: list[Mark] | None,
-    ) -> Judgement:
+    ) -> PendingDecision:
         if charge is not None:
             self.meter.settle(charge, decision)
         return decision, self._recorder.take(snapshot, request, decision, began, marks or ())
 
-    def _undecidable(self, request: Request, error: BaseException) -> Judgement:
+    def _undecidable(self, request: Request, error: BaseException) -> PendingDecision:
         """Returns the BLOCK for a request whose policies cannot be loaded or evaluated."""
-        decision = unjudged(request.request_id, new_id(), fault=Fault(ENGINE, error))
+        decision = failed_decision(request.request_id, new_id(), fault=Fault(ENGINE, error))
         return decision, self._recorder.take(None, request, decision)
 
-    def _refused(self, item: InvalidItem) -> Judgement:
-        decision = unjudged(
+    def _refused(self, item: InvalidItem) -> PendingDecision:
+        decision = failed_decision(
             item.request_id,
             new_id(),
             reason_code=item.reason_code,
@@ -251,7 +251,7 @@ class Decider(_Steps):
                 self._observe(decision)
                 return decision
         else:
-            decision, acknowledgement = await self._judge(snapshot, request, encoded_bytes)
+            decision, acknowledgement = await self._run_steps(snapshot, request, encoded_bytes)
         return await self._answer(decision, acknowledgement)
 
     async def decide_batch(
@@ -281,7 +281,7 @@ class Decider(_Steps):
             snapshot = await self.snapshot(tenant_id, min_revision, deadline)
         except PoliciesUnavailable as error:
             cause = error.__cause__ or error
-            judgements = [
+            pending = [
                 self._refused(item)
                 if isinstance(item, InvalidItem)
                 else self._undecidable(item.request, cause)
@@ -289,35 +289,33 @@ class Decider(_Steps):
             ]
             revision = 0
         else:
-            judgements = await self._judge_batch(snapshot, items)
+            pending = await self._run_batch(snapshot, items)
             revision = snapshot.revision
         # All items are decided before the first record is waited for: one commit writes them all.
-        return revision, [await self._answer(*judgement) for judgement in judgements]
+        return revision, [await self._answer(*each) for each in pending]
 
-    async def _judge_batch(
+    async def _run_batch(
         self, snapshot: Snapshot, items: Iterable[BatchItem | InvalidItem]
-    ) -> list[Judgement]:
-        judgements: list[Judgement] = []
+    ) -> list[PendingDecision]:
+        pending: list[PendingDecision] = []
         # Models take what waits for them together. With limits, an item must be decided before it
         # is known what is left for the next.
         together = bool(snapshot.ner) and snapshot.limits is None
         remaining = iter(items)
         while group := list(islice(remaining, BATCH_SLICE)):
             if together:
-                judgements += await asyncio.gather(
-                    *(self._judge_item(snapshot, item) for item in group)
-                )
+                pending += await asyncio.gather(*(self._run_item(snapshot, item) for item in group))
             else:
                 for item in group:
-                    judgements.append(await self._judge_item(snapshot, item))
+                    pending.append(await self._run_item(snapshot, item))
             if len(group) == BATCH_SLICE:
                 await asyncio.sleep(0)
-        return judgements
+        return pending
 
-    async def _judge_item(self, snapshot: Snapshot, item: BatchItem | InvalidItem) -> Judgement:
+    async def _run_item(self, snapshot: Snapshot, item: BatchItem | InvalidItem) -> PendingDecision:
         if isinstance(item, InvalidItem):
             return self._refused(item)
-        return await self._judge(snapshot, item.request, item.encoded_bytes)
+        return await self._run_steps(snapshot, item.request, item.encoded_bytes)
 
     async def refuse(self, item: InvalidItem) -> Decision:
         """Returns the recorded BLOCK for an item that is itself invalid."""
@@ -383,7 +381,9 @@ class Decider(_Steps):
             return request
         return with_findings(request, await self._entity_finder.find(texts, snapshot.ner))
 
-    async def _judge(self, snapshot: Snapshot, request: Request, encoded_bytes: int) -> Judgement:
+    async def _run_steps(
+        self, snapshot: Snapshot, request: Request, encoded_bytes: int
+    ) -> PendingDecision:
         """Decides a request that may have limits, need models or be large.
 
         If the caller goes away meanwhile, what was charged stays charged.
@@ -459,16 +459,16 @@ class BlockingDecider(_Steps):
     def decide(self, request: Request) -> Decision:
         """Decides one request; see `Decider.decide`. Never raises."""
         try:
-            judgement = self._judge(request)
+            pending = self._run_steps(request)
         except Exception as error:  # any error leaves nothing to decide on
-            judgement = self._undecidable(request, error)
-        decision, acknowledgement = judgement
+            pending = self._undecidable(request, error)
+        decision, acknowledgement = pending
         if acknowledgement is not None and not acknowledgement.wait():
             decision = unrecorded(decision)
         self._observe(decision)
         return decision
 
-    def _judge(self, request: Request) -> Judgement:
+    def _run_steps(self, request: Request) -> PendingDecision:
         snapshot = self._snapshot(request.tenant_id)
         charge = self.meter.charge(snapshot, request)
         if charge is not None:

@@ -63,7 +63,7 @@ class PendingRecord(NamedTuple):
 def is_recorded(level: str, decision: Decision) -> bool:
     """Whether a decision is recorded at a logging level.
 
-    A request that could not be judged and was allowed anyway is recorded at every level.
+    A request that could not be evaluated and was allowed anyway is recorded at every level.
     """
     if decision.pii_detected:
         return True

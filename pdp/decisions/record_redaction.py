@@ -85,8 +85,8 @@ class Redactor:
         by_pattern, shards = self._for(snapshot)
         findings = scan(shards, request.text, request.arguments, self._validators)
         entity_findings = list(_entity_findings(findings, by_pattern))
-        given = [*_caller_entities(request), *_named_entities(request)]
-        entities = (*given, *map(self._recorded, entity_findings))
+        request_entities = [*_caller_entities(request), *_named_entities(request)]
+        entities = (*request_entities, *map(self._recorded, entity_findings))
         if len(entity_findings) > MAX_FINDINGS:
             return Cleaned(WITHHELD, None, entities[:MAX_FINDINGS])
         redactions = [

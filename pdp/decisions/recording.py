@@ -10,7 +10,7 @@ from pdp.decisions.record_builder import PendingRecord, is_recorded
 from pdp.domain.decision import Fault
 from pdp.domain.layers import ENGINE
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY
-from pdp.engine.evaluate import unjudged
+from pdp.engine.evaluate import failed_decision
 from pdp.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -95,4 +95,6 @@ def unrecorded(decision: Decision) -> Decision:
     It replaces every outcome, so that the answer does not depend on the state of the disk.
     """
     fault = Fault(ENGINE, StoreUnavailable("the record could not be written"))
-    return unjudged(decision.request_id, decision.decision_id, message=NOT_RECORDED, fault=fault)
+    return failed_decision(
+        decision.request_id, decision.decision_id, message=NOT_RECORDED, fault=fault
+    )

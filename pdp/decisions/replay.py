@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pdp.engine.text.patterns import PatternDetector
 
 NO_LIMITS: Final = "limits: how much of them had been used then is not recorded"
-NOT_JUDGED: Final = "part of it could not be judged then either"
+NOT_EVALUATED: Final = "part of it could not be judged then either"
 NO_CONTEXT: Final = "custom rules: the context that they read is not recorded"
 NO_TEXT: Final = "new patterns: the text is not recorded, so they were not run"
 NO_ARGUMENTS: Final = "sensitive fields: the arguments are not recorded, so their keys are not seen"
@@ -165,7 +165,7 @@ def recorded_request(record: DecisionRecord) -> Request:
 
 def _obstacle(record: DecisionRecord, after: Snapshot) -> str:
     if record.incomplete:
-        return NOT_JUDGED
+        return NOT_EVALUATED
     if any(match.layer == LIMITS for match in record.matches):
         return NO_LIMITS
     if record.customer_id and _reads_context(record.customer_id, after):

@@ -157,22 +157,22 @@ class TextStream:
             raise ValueError("there is no decision yet")
         return self._hold(self._decision)
 
-    def advance(self, judge: Callable[[str], Decision], *, last: bool) -> Release:
+    def advance(self, decide: Callable[[str], Decision], *, last: bool) -> Release:
         """Decides the text so far, and returns the part that may be released.
 
         Args:
-            judge: returns the decision on a text.
+            decide: returns the decision on a text.
             last: whether the text has ended.
         """
         text = self.text
         self._decided_length = len(text)
-        decision = judge(text)
+        decision = decide(text)
         settled = len(text) if last else self._settled(text)
         if not decision.allowed:
             if last:
                 return self._stop(decision)
             # A value at the end may be cut off, so a finding there is not settled yet.
-            settled_decision = judge(text[:settled])
+            settled_decision = decide(text[:settled])
             if settled_decision.allowed:
                 return self._hold(settled_decision)
             return self._stop(decision)

@@ -218,12 +218,14 @@ class CallTexts:
             raise RateLimited("too much text is held; try again later", 1.0)
         if not stream.is_due(last=last):
             return stream.wait()
-        judge = await self._judge(text, deadline)
+        decide = await self._decision_function(text, deadline)
         if stream.length >= LARGE:
-            return await asyncio.to_thread(stream.advance, judge, last=last)
-        return stream.advance(judge, last=last)
+            return await asyncio.to_thread(stream.advance, decide, last=last)
+        return stream.advance(decide, last=last)
 
-    async def _judge(self, text: _Text, deadline: float | None) -> Callable[[str], Decision]:
+    async def _decision_function(
+        self, text: _Text, deadline: float | None
+    ) -> Callable[[str], Decision]:
         """Returns a function that decides the text so far, on the policies in force now."""
         request, decider = text.request, self._decider
         snapshot = await decider.snapshot(request.tenant_id, text.min_revision, deadline)
@@ -237,7 +239,7 @@ class CallTexts:
             findings = await self._find_entities(text, snapshot)
         decision_id = text.decision_id
 
-        def judge(so_far: str) -> Decision:
+        def decide(so_far: str) -> Decision:
             part = request._replace(text=so_far)
             if findings is not None:
                 within = tuple(
@@ -248,7 +250,7 @@ class CallTexts:
                 part = part._replace(ner=findings._replace(entities=within))
             return evaluate(snapshot, part, decision_id)
 
-        return judge
+        return decide
 
     async def _find_entities(self, text: _Text, snapshot: Snapshot) -> NerFindings:
         """Runs models on the new part of a text and a little before it; adds what they find."""

@@ -113,7 +113,7 @@ class Verdict(NamedTuple):
         redactions: become one REDACT obligation and the redacted text when verdicts are combined.
         floors: minimum scores; only the highest floor of all layers counts (docs/decide.md, Risk).
         impacts: points that are added to the score.
-        unjudged: errors of single policies, when the rest of the verdict is valid. Each makes the
+        failures: errors of single policies, when the rest of the verdict is valid. Each makes the
             decision incomplete, like an exception of the whole layer.
     """
 
@@ -131,7 +131,7 @@ class Verdict(NamedTuple):
     frameworks: tuple[str, ...] = ()
     rows: tuple[TraceRow, ...] = ()
     retry_after_s: int | None = None
-    unjudged: tuple[Exception, ...] = ()
+    failures: tuple[Exception, ...] = ()
 
 
 NO_VERDICT = Verdict()

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pdp.engine.snapshot import Snapshot
 
 ENGINE_ERROR: Final = "ENGINE_ERROR"
-NOT_JUDGED: Final = "The request could not be judged, so it is blocked to be safe."
+NOT_EVALUATED: Final = "The request could not be judged, so it is blocked to be safe."
 _PASSED: Final = "Part of the request could not be judged; the tenant lets such requests pass."
 
 _FAILED: Final = "failed; the server's log says why"
@@ -170,7 +170,7 @@ def _fault_verdict(snapshot: Snapshot) -> Verdict:
     return Verdict(
         outcome=outcome,
         reason_code=ENGINE_ERROR,
-        message=NOT_JUDGED if closed else _PASSED,
+        message=NOT_EVALUATED if closed else _PASSED,
         status_hint=503 if closed else 200,
     )
 

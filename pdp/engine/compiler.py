@@ -188,5 +188,4 @@ def _compile(previous: PatternSet, patterns: Mapping[str, str]) -> PatternSet:
         violations = sorted(
             Violation(patterns[pattern], reason) for pattern, reason in errors.reasons.items()
         )
-        message = "; ".join(f"{place}: {reason}" for place, reason in violations)
-        raise InvalidPattern(message, *violations) from None
+        raise InvalidPattern.of(*violations) from None

@@ -18,7 +18,7 @@ from pdp.domain.decision import (
 )
 from pdp.domain.layers import ENGINE, SCAN
 from pdp.domain.risk import DEFAULT_RISK_TABLE
-from pdp.engine.combine import ENGINE_ERROR, NOT_JUDGED, combine, plain_allow, risk_of
+from pdp.engine.combine import ENGINE_ERROR, NOT_EVALUATED, combine, plain_allow, risk_of
 from pdp.engine.evaluation import EvaluationState
 from pdp.engine.findings import NOT_SCANNED
 from pdp.engine.scan import Findings, scan
@@ -60,7 +60,7 @@ def evaluate(
         return combine(evaluation)
     except Exception as error:
         # For instance a redaction failed: how much of the text may be shown is unknown.
-        decision = unjudged(request.request_id, decision_id, fault=Fault(ENGINE, error))
+        decision = failed_decision(request.request_id, decision_id, fault=Fault(ENGINE, error))
         return decision._replace(revision=snapshot.revision)
 
 
@@ -88,13 +88,13 @@ def _run_layers(evaluation: EvaluationState, known: Findings | None) -> None:
         marks.append((SCAN, perf_counter()))
     for layer in snapshot.layers:
         try:
-            verdict = layer.judge(request, findings)
+            verdict = layer.evaluate(request, findings)
         except Exception as error:
             evaluation.faults.append(Fault(layer.name, error))
         else:
             if verdict is not NO_VERDICT:
                 evaluation.verdicts[layer.name] = verdict
-                evaluation.faults += (Fault(layer.name, error) for error in verdict.unjudged)
+                evaluation.faults += (Fault(layer.name, error) for error in verdict.failures)
         if marks is not None:
             marks.append((layer.name, perf_counter()))
 
@@ -128,12 +128,12 @@ def stopped(snapshot: Snapshot, request: Request) -> bool:
         return False
 
 
-def unjudged(
+def failed_decision(
     request_id: str,
     decision_id: str,
     *,
     reason_code: str = ENGINE_ERROR,
-    message: str = NOT_JUDGED,
+    message: str = NOT_EVALUATED,
     status_hint: int = 503,
     fault: Fault | None = None,
 ) -> Decision:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pdp.errors.base import PdpError, Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class InvalidArgument(PdpError):
@@ -14,6 +19,16 @@ class InvalidArgument(PdpError):
     def of(cls, *violations: Violation) -> InvalidArgument:
         """Returns the error for `violations`, with the message made from them."""
         return cls("; ".join(f"{field}: {reason}" for field, reason in violations), *violations)
+
+    @staticmethod
+    def merged(errors: Sequence[InvalidArgument]) -> InvalidArgument:
+        """Returns one error with the violations of all `errors`, of which there is at least one.
+
+        It is an `InvalidPattern` if one of them is.
+        """
+        is_pattern = any(isinstance(error, InvalidPattern) for error in errors)
+        error_class = InvalidPattern if is_pattern else InvalidArgument
+        return error_class.of(*(violation for error in errors for violation in error.violations))
 
 
 class InvalidPattern(InvalidArgument):

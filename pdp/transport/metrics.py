@@ -133,12 +133,12 @@ class Metrics(Collector):
         for layer, count in self._faults.items():
             faults.add_metric((layer,), count)
         yield faults
-        refused = CounterMetricFamily(
+        refusals = CounterMetricFamily(
             "pdp_credentials_refused", "Calls without a valid credential.", labels=("reason",)
         )
         for reason, count in self._refused_credentials.items():
-            refused.add_metric((reason,), count)
-        yield refused
+            refusals.add_metric((reason,), count)
+        yield refusals
         for name, (help_text, read) in self._gauges.items():
             yield GaugeMetricFamily(name, help_text, value=read())
         for name, (help_text, read) in self._counters.items():

@@ -71,7 +71,7 @@ def expected(method: Method, role: str, bound_to: str, tenant: str) -> str:
     return "TENANT_MISMATCH" if tenant == OTHER and bound_to != ALL else ""
 
 
-def over_grpc(channel: grpc.Channel, method: Method, key: str, tenant: str, wanted: str) -> str:
+def over_grpc(channel: grpc.Channel, method: Method, key: str, tenant: str, reason: str) -> str:
     """Returns the reason code if an empty message is refused; `OK` if it is accepted.
 
     A stream of responses that was accepted may send nothing; then this function stops waiting.
@@ -84,7 +84,7 @@ def over_grpc(channel: grpc.Channel, method: Method, key: str, tenant: str, want
     )
     values = {"x-api-key": key, "x-tenant-id": tenant}
     metadata = tuple((name, value) for name, value in values.items() if value)
-    timeout = WAIT_S if method.server_streaming and not wanted else TIMEOUT_S
+    timeout = WAIT_S if method.server_streaming and not reason else TIMEOUT_S
     try:
         response: Any = call(method.request(), timeout=timeout, metadata=metadata)
         if method.server_streaming:
@@ -123,10 +123,10 @@ def test_grpc_calls_need_the_right_role_and_tenant(
         for bound_to in (OWN, ALL):
             key = server.key(role, bound_to)
             for tenant in (OWN, OTHER, ""):
-                wanted = expected(method, role, bound_to, tenant)
-                found = over_grpc(channel, method, key, tenant, wanted)
-                assert found == wanted if wanted else found not in REFUSALS, (
-                    role, bound_to, tenant, found,
+                reason = expected(method, role, bound_to, tenant)
+                code = over_grpc(channel, method, key, tenant, reason)
+                assert code == reason if reason else code not in REFUSALS, (
+                    role, bound_to, tenant, code,
                 )  # fmt: skip
 
 
@@ -140,13 +140,13 @@ def test_http_requests_need_the_right_role_and_tenant(
         for bound_to in (OWN, ALL):
             key = server.key(role, bound_to)
             for tenant in (OWN, OTHER, ""):
-                found = over_http(server, binding, key, tenant)
-                wanted = expected(method, role, bound_to, tenant)
-                if wanted:
-                    assert found == (403, wanted), (role, bound_to, tenant)
+                answer = over_http(server, binding, key, tenant)
+                reason = expected(method, role, bound_to, tenant)
+                if reason:
+                    assert answer == (403, reason), (role, bound_to, tenant)
                 else:
-                    assert found[1] not in REFUSALS, (role, bound_to, tenant)
-                    assert found[0] < 500, found
+                    assert answer[1] not in REFUSALS, (role, bound_to, tenant)
+                    assert answer[0] < 500, answer
 
 
 @pytest.mark.parametrize("method", [each for each in METHODS if each.bidirectional], ids=name_of)
@@ -171,8 +171,8 @@ def test_a_stream_is_refused_with_its_first_message(
 
     assert ask("") == "UNAUTHENTICATED"
     for role in ROLES:
-        found = ask(server.key(role, OWN))
-        assert found == (expected(method, role, OWN, OWN) or "OK"), role
+        response = ask(server.key(role, OWN))
+        assert response == (expected(method, role, OWN, OWN) or "OK"), role
 
 
 def test_a_key_for_several_tenants_must_name_one(server: AuthenticatedServer) -> None:

@@ -46,8 +46,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[AuthenticatedServer]:
     """A server that requires client certificates."""
-    told = {**settings_of(folder, mutual=True), "PDP_CLIENTS_FILE": str(folder / "clients.toml")}
-    with authenticated_server(folder / "data", **told) as opened:
+    settings = {
+        **settings_of(folder, mutual=True),
+        "PDP_CLIENTS_FILE": str(folder / "clients.toml"),
+    }
+    with authenticated_server(folder / "data", **settings) as opened:
         yield opened
 
 

@@ -149,14 +149,14 @@ def test_ids_of_another_tenant_give_no_access(server: AuthenticatedServer) -> No
     before = first.read_all(ids)
     assert any(MARK in text for text in before.values())
     assert sum(MARK in text for text in before.values()) >= 8
-    found = []
+    leaks = []
     for method, binding in ROUTES:
         body = BODIES.get(method.name, {})
         for values in product(ids, repeat=len(binding.path)):
             answer = second.request(binding, values, body)
             if MARK in answer.text or answer.status_code >= 500:
-                found.append((method.name, values, answer.status_code, answer.text[:300]))
-    assert found == []
+                leaks.append((method.name, values, answer.status_code, answer.text[:300]))
+    assert leaks == []
     after = first.read_all(ids)
     assert after == before
     for text in second.read_all(ids).values():

@@ -81,13 +81,13 @@ def test_a_stream_of_requests_ends_when_its_key_is_revoked(
     server: AuthenticatedServer, channel: grpc.Channel
 ) -> None:
     """The credential is checked for each message: after the revocation, messages are refused."""
-    made = server.new_key("pep", "acme")
+    creation = server.new_key("pep", "acme")
     answered = threading.Event()
 
     def messages() -> Iterator[decide_pb2.DecideStreamRequest]:
         yield decide_pb2.DecideStreamRequest()
         assert answered.wait(TIMEOUT_S)
-        server.request("DELETE", f"{KEYS}/{made['api_key']['id']}", server.admin)
+        server.request("DELETE", f"{KEYS}/{creation['api_key']['id']}", server.admin)
         yield decide_pb2.DecideStreamRequest()
 
     stream = channel.stream_stream(
@@ -95,12 +95,12 @@ def test_a_stream_of_requests_ends_when_its_key_is_revoked(
         request_serializer=decide_pb2.DecideStreamRequest.SerializeToString,
         response_deserializer=decide_pb2.DecideStreamResponse.FromString,
     )
-    answers: Any = stream(messages(), metadata=(("x-api-key", made["key"]),), timeout=TIMEOUT_S)
+    answers: Any = stream(messages(), metadata=(("x-api-key", creation["key"]),), timeout=TIMEOUT_S)
     assert next(answers).response.allowed
     answered.set()
-    with pytest.raises(grpc.RpcError) as refused:
+    with pytest.raises(grpc.RpcError) as refusal:
         next(answers)
-    error: Any = refused.value
+    error: Any = refusal.value
     assert error.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
@@ -115,17 +115,17 @@ def test_a_stream_of_responses_ends_when_its_key_is_revoked(
     server: AuthenticatedServer, channel: grpc.Channel, tenant: str
 ) -> None:
     """Records after the revocation are not sent; the stream also ends if there are none."""
-    made = server.new_key("auditor", tenant)
+    creation = server.new_key("auditor", tenant)
     tail = channel.unary_stream(
         "/pdp.v1.AuditService/TailRecords",
         request_serializer=audit_pb2.TailRecordsRequest.SerializeToString,
         response_deserializer=audit_pb2.TailRecordsResponse.FromString,
     )
     request = audit_pb2.TailRecordsRequest(cursor="0")
-    answers: Any = tail(request, metadata=(("x-api-key", made["key"]),), timeout=TIMEOUT_S)
+    answers: Any = tail(request, metadata=(("x-api-key", creation["key"]),), timeout=TIMEOUT_S)
     record(server, tenant)
     assert next(answers).record.outcome
-    server.request("DELETE", f"{KEYS}/{made['api_key']['id']}", server.admin)
+    server.request("DELETE", f"{KEYS}/{creation['api_key']['id']}", server.admin)
     if tenant != "idle":
         record(server, tenant)
     with pytest.raises(grpc.RpcError) as ended:
@@ -136,17 +136,17 @@ def test_a_stream_of_responses_ends_when_its_key_is_revoked(
 
 def test_a_stream_of_lines_ends_when_its_key_is_revoked(server: AuthenticatedServer) -> None:
     """Over HTTP, the last line has the error, even if there were no further records."""
-    made = server.new_key("auditor", "lines")
+    creation = server.new_key("auditor", "lines")
     record(server, "lines")
     with httpx2.stream(
         "GET",
         f"{server.server.http_url}/api/admin/audit/tail?cursor=0",
-        headers={"x-api-key": made["key"]},
+        headers={"x-api-key": creation["key"]},
         timeout=TIMEOUT_S,
         trust_env=False,
     ) as answer:
         lines = answer.iter_lines()
         assert json.loads(next(lines))["outcome"] == "BLOCK"
-        server.request("DELETE", f"{KEYS}/{made['api_key']['id']}", server.admin)
+        server.request("DELETE", f"{KEYS}/{creation['api_key']['id']}", server.admin)
         (last,) = lines
     assert json.loads(last)["error"]["code"] == "UNAUTHENTICATED"

@@ -62,8 +62,8 @@ class TestRecording:
     ) -> None:
         set_level(client, level)
         decided = {text: decide(client, text)["decision_id"] for text in (CARD, ATTACK, PLAIN)}
-        found = {each["decision_id"] for each in records(client)}
-        assert found == {decided[text] for text in texts}
+        ids = {each["decision_id"] for each in records(client)}
+        assert ids == {decided[text] for text in texts}
 
     def test_a_record_has_subject_request_and_decision(self, client: httpx2.Client) -> None:
         set_level(client, "full")
@@ -116,18 +116,18 @@ class TestReading:
         assert len(records(client, policy_id="sys_sqli_union")) == 7
         assert records(client, until="2020-01-01T00:00:00Z") == []
         assert len(records(client, since="2020-01-01T00:00:00Z")) == 7
-        seen: list[str] = []
+        ids: list[str] = []
         cursor = ""
         while True:
             page = client.get(
                 f"{AUDIT}/records", params={"limit": 3, **({"cursor": cursor} if cursor else {})}
             ).json()
-            seen += [each["decision_id"] for each in page["records"]]
+            ids += [each["decision_id"] for each in page["records"]]
             cursor = page["next_cursor"]
             if not cursor:
                 break
-        assert seen == sorted(set(seen), reverse=True)
-        assert len(seen) == 7
+        assert ids == sorted(set(ids), reverse=True)
+        assert len(ids) == 7
 
     @pytest.mark.parametrize(
         ("wanted", "field"),
@@ -139,15 +139,17 @@ class TestReading:
         ],
     )
     def test_an_invalid_filter_is_refused_with_its_field(
-        self, client: httpx2.Client, wanted: dict[str, Any], field: str
+        self, client: httpx2.Client, filters: dict[str, Any], field: str
     ) -> None:
-        answer = client.get(f"{AUDIT}/records", params=wanted)
+        answer = client.get(f"{AUDIT}/records", params=filters)
         assert answer.status_code == 400
         assert [each["field"] for each in answer.json()["error"]["details"]] == [field]
 
     def test_records_of_another_tenant_are_not_found(self, client: httpx2.Client) -> None:
-        found = decide(client, ATTACK)["decision_id"]
-        answer = client.get(f"{AUDIT}/records/{found}", headers={"X-Tenant-ID": "somebody-else"})
+        decision_id = decide(client, ATTACK)["decision_id"]
+        answer = client.get(
+            f"{AUDIT}/records/{decision_id}", headers={"X-Tenant-ID": "somebody-else"}
+        )
         assert answer.status_code == 404
         assert answer.json()["error"]["code"] == "RECORD_NOT_FOUND"
 
@@ -198,17 +200,17 @@ class TestReading:
     ) -> None:
         assert client.get(f"{AUDIT}/export", params={"format": "xml"}).status_code == 400
         stub = audit_pb2_grpc.AuditServiceStub(channel)
-        with pytest.raises(grpc.RpcError) as refused:
+        with pytest.raises(grpc.RpcError) as refusal:
             list(stub.ExportRecords(audit_pb2.ExportRecordsRequest(format="xml")))
-        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
     def test_verify_finds_a_wrong_anchor(self, client: httpx2.Client) -> None:
         decide(client, ATTACK)
-        found = client.get(f"{AUDIT}/verify").json()
-        assert (found["intact"], found["problems"]) == (True, [])
-        again = client.get(f"{AUDIT}/verify", params={"anchor": found["head"]}).json()
+        verification = client.get(f"{AUDIT}/verify").json()
+        assert (verification["intact"], verification["problems"]) == (True, [])
+        again = client.get(f"{AUDIT}/verify", params={"anchor": verification["head"]}).json()
         assert again["intact"] is True
-        forged = f"{found['last_batch']}:{'0' * 64}"
+        forged = f"{verification['last_batch']}:{'0' * 64}"
         assert client.get(f"{AUDIT}/verify", params={"anchor": forged}).json()["intact"] is False
 
 
@@ -240,14 +242,14 @@ class TestChanges:
         body = {"scope": "user", "subject_id": "u1", "requests_per_minute": 5}
         client.post("/api/admin/limits", json=body).raise_for_status()
         assert len(client.get(f"{AUDIT}/changes").json()["changes"]) == 4
-        for wanted, count in (
+        for filters, count in (
             ({"kind": "org_policy"}, 3),
             ({"kind": "org_policy", "op": "create"}, 1),
             ({"actor": "nobody"}, 0),
             ({"until": "2020-01-01T00:00:00Z"}, 0),
         ):
-            found = client.get(f"{AUDIT}/changes", params=wanted).json()["changes"]
-            assert len(found) == count, wanted
+            page = client.get(f"{AUDIT}/changes", params=filters).json()["changes"]
+            assert len(page) == count, filters
         first = client.get(f"{AUDIT}/changes", params={"limit": 3}).json()
         rest = client.get(
             f"{AUDIT}/changes", params={"limit": 3, "cursor": first["next_cursor"]}
@@ -257,8 +259,8 @@ class TestChanges:
         assert (len(revisions), rest["next_cursor"]) == (4, "")
 
     def test_changes_of_the_platform_have_their_own_list(self, client: httpx2.Client) -> None:
-        found = client.get(f"{AUDIT}/platform-changes", params={"kind": "static_policy"}).json()
-        assert {each["actor"] for each in found["changes"]} == {"catalog"}
+        page = client.get(f"{AUDIT}/platform-changes", params={"kind": "static_policy"}).json()
+        assert {each["actor"] for each in page["changes"]} == {"catalog"}
         assert client.get(f"{AUDIT}/changes").json()["changes"] == []
 
 
@@ -271,8 +273,8 @@ def test_a_number_that_json_does_not_have_is_recorded(
     request.arguments.fields["ratio"].number_value = float("nan")
     decision = decide_pb2_grpc.DecideServiceStub(channel).Decide(request)
     assert (decision.allowed, decision.incomplete) == (True, False)
-    found = client.get(f"{AUDIT}/records/{decision.decision_id}").json()
-    assert found["redacted_arguments"] == {"ratio": "nan"}
+    record = client.get(f"{AUDIT}/records/{decision.decision_id}").json()
+    assert record["redacted_arguments"] == {"ratio": "nan"}
 
 
 class TestCommands:
@@ -283,8 +285,8 @@ class TestCommands:
         ids = [decide(client, text)["decision_id"] for text in (ATTACK, PLAIN)]
         target = ("--server", server.grpc_address)
         mine = ("--tenant", tenant)
-        found = servers.run_pdp("audit", "search", *mine, "--outcome", "block", "--json", *target)
-        assert [each["decision_id"] for each in servers.json_output(found)["records"]] == ids[:1]
+        search = servers.run_pdp("audit", "search", *mine, "--outcome", "block", "--json", *target)
+        assert [each["decision_id"] for each in servers.json_output(search)["records"]] == ids[:1]
         assert ids[1] in servers.run_pdp("audit", "search", *mine, "--since", "1h", *target).stdout
         file = tmp_path / "export.ndjson"
         servers.run_pdp("audit", "export", *mine, "--output", str(file), *target)
@@ -297,9 +299,9 @@ class TestCommands:
 
     def test_export_reports_a_file_that_cannot_be_written(self, server: servers.Server) -> None:
         target = ("--server", server.grpc_address, "--format", "csv")
-        refused = servers.run_pdp("audit", "export", "--output", "/dev/full", *target)
-        assert refused.returncode == 2
-        assert refused.stderr.startswith(
+        refusal = servers.run_pdp("audit", "export", "--output", "/dev/full", *target)
+        assert refusal.returncode == 2
+        assert refusal.stderr.startswith(
             "pdp: --output: /dev/full cannot be written: No space left"
         )
 
@@ -308,8 +310,8 @@ class TestCommands:
         with Engine.open(url) as engine:
             engine.decide(text=ATTACK, subject=Subject("u1"))
         with closing(open_audit_log(f"sqlite:///{tmp_path}/audit.db")) as log:
-            [kept] = log.select(RecordFilter("default"), before=None, limit=9)
-            assert json.loads(kept.body)["subject"]["user_id"] == "u1"
+            [record] = log.select(RecordFilter("default"), before=None, limit=9)
+            assert json.loads(record.body)["subject"]["user_id"] == "u1"
         with closing(sqlite3.connect(tmp_path / "audit.db", isolation_level=None)) as connection:
             connection.execute("UPDATE records SET body = replace(body, '\"u1\"', '\"u2\"')")
         embedded = ("--embedded", "--database-url", url)
@@ -332,7 +334,7 @@ class TestFailure:
             )  # fmt: skip
             checks = client.get("/readyz").json()["checks"]
             assert checks["audit"].startswith("failing")
-            assert "pdp_audit_unrecorded_total 1.0" in client.get("/metrics").text
+            assert server.metric("pdp_audit_unrecorded_total") == 1
             limit_file_size(server, resource.RLIM_INFINITY)
             assert decide(client, PLAIN)["allowed"] is True
             assert client.get("/readyz").json()["checks"]["audit"] == "ok"
@@ -359,8 +361,8 @@ class TestFailure:
             assert server.wait() == 0
         assert {each["decision_id"] for each in lines} <= set(ids)
         with closing(open_audit_log(f"sqlite:///{tmp_path}/audit.db")) as log:
-            found = log.follow(RecordFilter("default"), after=0, limit=100)
-            assert [json.loads(each.body)["decision_id"] for each in found] == ids
+            rows = log.follow(RecordFilter("default"), after=0, limit=100)
+            assert [json.loads(each.body)["decision_id"] for each in rows] == ids
             assert log.verify().intact
 
     def test_a_file_of_another_program_is_refused_as_log(self, tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ ATTACK: Final = "1 UNION SELECT password FROM users"
 def recorded(folder: Path) -> set[str]:
     with closing(open_audit_log(f"sqlite:///{folder}/audit.db")) as log:
         assert log.verify().problems == ()
-        found = log.follow(RecordFilter("default"), after=0, limit=10_000)
-        return {json.loads(each.body)["decision_id"] for each in found}
+        rows = log.follow(RecordFilter("default"), after=0, limit=10_000)
+        return {json.loads(each.body)["decision_id"] for each in rows}
 
 
 def ask(address: str, count: int) -> list[str]:
@@ -47,9 +47,9 @@ def test_workers_and_engines_write_one_hash_chain(tmp_path: Path) -> None:
             ThreadPoolExecutor(6) as pool,
             Engine.open(f"sqlite:///{tmp_path}/pdp.db") as engine,
         ):
-            asked = [pool.submit(ask, server.grpc_address, 15) for _ in range(6)]
+            futures = [pool.submit(ask, server.grpc_address, 15) for _ in range(6)]
             mine = [engine.decide(text=ATTACK).decision_id for _ in range(15)]
-            answered = {each for future in asked for each in future.result()} | set(mine)
+            answered = {each for future in futures for each in future.result()} | set(mine)
         assert len(answered) == 7 * 15
         assert recorded(tmp_path) == answered
 

@@ -49,19 +49,19 @@ def test_a_restored_database_is_the_same(
     """The restored database is the same, and only its owner can read the files."""
     flags = ("--passphrase-file", str(passphrase)) if encrypted else ()
     file = tmp_path / "pdp.backup"
-    made = json_output(
+    backup = json_output(
         run_pdp("backup", str(file), "--database-url", url_of(database), "--json", *flags)
     )
-    assert made["encryption"] == ("scrypt" if encrypted else None)
+    assert backup["encryption"] == ("scrypt" if encrypted else None)
     assert (file.read_bytes().count(b"No rivals") == 0) is encrypted
     restored = tmp_path / "restored" / "pdp.db"
     there = json_output(
         run_pdp("restore", str(file), "--database-url", url_of(restored), "--json", *flags)
     )
-    assert (there["revision"], there["sha256"]) == (made["revision"], made["sha256"])
+    assert (there["revision"], there["sha256"]) == (backup["revision"], backup["sha256"])
     assert {each.stat().st_mode & 0o777 for each in (file, restored)} == {0o600}
     with start(restored.parent) as server:
-        assert server.announcement["revision"] == made["revision"]
+        assert server.announcement["revision"] == backup["revision"]
         assert still_blocks(Tenant(server.http_url, tenant))
 
 
@@ -80,23 +80,23 @@ def test_a_backup_is_consistent_while_a_server_writes(tmp_path: Path, tenant: st
             for round_ in range(3):
                 load.wait_for(3)
                 file = tmp_path / f"{round_}.backup"
-                made = json_output(
+                backup = json_output(
                     run_pdp("backup", str(file), "--database-url", server.database_url, "--json")
                 )
-                _check_state(tmp_path / f"{round_}.db", file, made)
+                _check_state(tmp_path / f"{round_}.db", file, backup)
         assert set(load.answers) == {"201"}
 
 
-def _check_state(database: Path, file: Path, made: dict[str, Any]) -> None:
+def _check_state(database: Path, file: Path, backup: dict[str, Any]) -> None:
     assert run_pdp("restore", str(file), "--database-url", url_of(database)).returncode == Exit.OK
     with closing(sqlite3.connect(database)) as connection:
-        found = connection.execute(
+        names = connection.execute(
             "SELECT count(*), (SELECT count(DISTINCT entity_id) FROM changes WHERE kind ="
             " 'static_policy' AND tenant_id <> ''), (SELECT max(revision) FROM changes)"
             " FROM records WHERE kind = 'static_policy' AND tenant_id <> ''"
         ).fetchone()
-    assert found[0] == found[1] > 0
-    assert found[2] == made["revision"]
+    assert names[0] == names[1] > 0
+    assert names[2] == backup["revision"]
 
 
 def test_files_are_replaced_only_with_force(tmp_path: Path, database: Path) -> None:
@@ -120,9 +120,9 @@ def test_a_backup_replaces_only_regular_files(tmp_path: Path, database: Path) ->
     os.mkfifo(pipe)
     link.symlink_to(file)
     backup = ("--database-url", url_of(database), "--force")
-    refused = run_pdp("backup", str(pipe), *backup)
-    assert refused.returncode == Exit.CONFIG
-    assert "not a regular file" in refused.stderr
+    refusal = run_pdp("backup", str(pipe), *backup)
+    assert refusal.returncode == Exit.CONFIG
+    assert "not a regular file" in refusal.stderr
     assert pipe.is_fifo()
     assert run_pdp("backup", str(link), *backup).returncode == Exit.OK
     assert link.is_symlink()
@@ -135,9 +135,9 @@ def test_a_database_in_use_is_not_replaced(tmp_path: Path, tenant: str) -> None:
     with start(tmp_path / "data") as server:
         acting = tenant_of(server, tenant)
         assert run_pdp("backup", str(file), "--database-url", server.database_url).returncode == 0
-        refused = run_pdp("restore", str(file), "--database-url", server.database_url, "--force")
-        assert refused.returncode == Exit.UNAVAILABLE
-        assert "has the database open" in refused.stderr
+        refusal = run_pdp("restore", str(file), "--database-url", server.database_url, "--force")
+        assert refusal.returncode == Exit.UNAVAILABLE
+        assert "has the database open" in refusal.stderr
         assert acting.create("Goes on", "other").status_code == httpx2.codes.CREATED
 
 
@@ -152,9 +152,9 @@ def test_a_changed_backup_is_refused(
     assert run_pdp("backup", str(file), "--database-url", url_of(database), *flags).returncode == 0
     file.write_bytes(_changed(file.read_bytes(), fault))
     before = database.read_bytes()
-    refused = run_pdp("restore", str(file), "--database-url", url_of(database), "--force", *flags)
-    assert refused.returncode == Exit.INVALID, refused.stderr
-    assert "the backup cannot be used" in refused.stderr
+    refusal = run_pdp("restore", str(file), "--database-url", url_of(database), "--force", *flags)
+    assert refusal.returncode == Exit.INVALID, refusal.stderr
+    assert "the backup cannot be used" in refusal.stderr
     assert run_pdp("restore", str(file), "--check", *flags).returncode == Exit.INVALID
     assert database.read_bytes() == before
 

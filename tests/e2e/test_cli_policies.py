@@ -198,10 +198,10 @@ class TestTest:
 def _changes(server: Server) -> list[tuple[str, str]]:
     store = open_store(server.database_url)
     with store.read() as reader:
-        found: list[tuple[str, str]] = [
+        lines: list[tuple[str, str]] = [
             (change.tenant_id, change.op)
             for since in range(0, reader.revision(), 1000)
             for change in reader.changes(since)
         ]
     store.close()
-    return found
+    return lines

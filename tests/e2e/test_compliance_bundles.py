@@ -12,7 +12,6 @@ from tests.support.rest.compliance import (
     BUNDLES,
     GROUPS,
     RULE,
-    RULES,
     SEEDED,
     bundle,
     bundle_names,
@@ -21,7 +20,8 @@ from tests.support.rest.compliance import (
     group,
     seeded,
 )
-from tests.support.rest.packs import NOBODY, check_error, created_json, ok_json
+from tests.support.rest.dlp import RULES
+from tests.support.rest.packs import UNKNOWN_ID, check_error, created_json, ok_json
 
 if TYPE_CHECKING:
     import httpx2
@@ -71,7 +71,7 @@ class TestCreation:
             ({"name": "x", "regulatory_framework": "y" * 65}, "regulatory_framework"),
             ({"name": "x", "enabled": "yes"}, "enabled"),
             ({"name": "x", "rule_ids": [""]}, "rule_ids[0]"),
-            ({"name": "x", "rule_ids": [NOBODY]}, "rule_ids[0]"),
+            ({"name": "x", "rule_ids": [UNKNOWN_ID]}, "rule_ids[0]"),
         ],
     )
     def test_rejects_fields_out_of_bounds(
@@ -139,7 +139,7 @@ class TestUpdate:
         assert ok_json(client.put(path, json={"name": "Mine"}))["name"] == "Mine"
 
     def test_of_an_unknown_bundle_is_not_found(self, client: httpx2.Client) -> None:
-        check_error(client.put(f"{BUNDLES}/{NOBODY}", json={}), 404, "BUNDLE_NOT_FOUND")
+        check_error(client.put(f"{BUNDLES}/{UNKNOWN_ID}", json={}), 404, "BUNDLE_NOT_FOUND")
 
     def test_adds_and_removes_rules(self, client: httpx2.Client) -> None:
         first, second = dlp_rule(client, "First"), dlp_rule(client, "Second")
@@ -226,12 +226,12 @@ class TestActivation:
 
     @pytest.mark.parametrize("verb", ["activate", "deactivate"])
     def test_of_an_unknown_bundle_is_not_found(self, client: httpx2.Client, verb: str) -> None:
-        check_error(client.post(f"{BUNDLES}/{NOBODY}/{verb}"), 404, "BUNDLE_NOT_FOUND")
+        check_error(client.post(f"{BUNDLES}/{UNKNOWN_ID}/{verb}"), 404, "BUNDLE_NOT_FOUND")
 
 
 def test_an_update_with_a_stale_etag_is_refused(client: httpx2.Client) -> None:
-    for made_ in (bundle(client), seeded(client)):
-        path = f"{BUNDLES}/{made_['id']}"
+    for target in (bundle(client), seeded(client)):
+        path = f"{BUNDLES}/{target['id']}"
         old = {"If-Match": client.get(path).headers["etag"]}
         written = client.put(path, json={"description": "new"}, headers=old)
         assert ok_json(written)["description"] == "new"

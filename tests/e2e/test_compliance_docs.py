@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def test_the_examples_work_from_top_to_bottom(server: Server) -> None:
-    found = blocks("docs/compliance.md")
-    assert [language for language, _ in found] == ["sh", "json"] * 3
-    for (language, code), (_, expected) in zip(found[::2], found[1::2], strict=True):
+    examples = blocks("docs/compliance.md")
+    assert [language for language, _ in examples] == ["sh", "json"] * 3
+    for (language, code), (_, expected) in zip(examples[::2], examples[1::2], strict=True):
         ran = run(language, code, server)
         assert ran.returncode == 0, ran.stderr
         assert includes(json.loads(ran.stdout), json.loads(expected)), ran.stdout

@@ -15,7 +15,7 @@ from tests.support.rest.compliance import (
     bundle_names,
     seeded,
 )
-from tests.support.rest.packs import NOBODY, TIME, check_error, ok_json
+from tests.support.rest.packs import TIME, UNKNOWN_ID, check_error, ok_json
 
 if TYPE_CHECKING:
     import httpx2
@@ -145,4 +145,4 @@ class TestDetail:
         assert cards["config_json"] == {"detector": "credit_card"}
 
     def test_of_an_unknown_bundle_is_not_found(self, client: httpx2.Client) -> None:
-        check_error(client.get(f"{BUNDLES}/{NOBODY}"), 404, "BUNDLE_NOT_FOUND")
+        check_error(client.get(f"{BUNDLES}/{UNKNOWN_ID}"), 404, "BUNDLE_NOT_FOUND")

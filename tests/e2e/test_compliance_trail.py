@@ -13,7 +13,7 @@ from pdp._gen.pdp.v1 import user_group_pb2 as groups_pb
 from pdp.catalog.compliance import bundle_id
 from tests.e2e.test_grpc import error_details
 from tests.support.rest.compliance import BUNDLES, GROUPS, bundle, detail, dlp_rule, group, seeded
-from tests.support.rest.packs import NOBODY, check_error, ok_json
+from tests.support.rest.packs import UNKNOWN_ID, check_error, ok_json
 from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def test_a_partly_invalid_change_changes_nothing(client: httpx2.Client) -> None:
     rule = dlp_rule(client)
     created = bundle(client, "Ours")
     before = detail(client, created["id"])
-    body = {"name": "New", "enabled": False, "rule_ids": [rule["id"], NOBODY]}
+    body = {"name": "New", "enabled": False, "rule_ids": [rule["id"], UNKNOWN_ID]}
     answer = client.put(f"{BUNDLES}/{created['id']}", json=body)
     check_error(answer, 400, "INVALID_ARGUMENT", "rule_ids[1]")
     assert detail(client, created["id"]) == before
@@ -86,7 +86,7 @@ def test_a_partly_invalid_change_changes_nothing(client: httpx2.Client) -> None:
         ),
         (
             "GetComplianceBundle",
-            {"bundle_id": NOBODY},
+            {"bundle_id": UNKNOWN_ID},
             (grpc.StatusCode.NOT_FOUND, "BUNDLE_NOT_FOUND", []),
         ),
         (
@@ -101,7 +101,7 @@ def test_a_partly_invalid_change_changes_nothing(client: httpx2.Client) -> None:
         ),
         (
             "GetUserGroup",
-            {"group_id": NOBODY},
+            {"group_id": UNKNOWN_ID},
             (grpc.StatusCode.NOT_FOUND, "GROUP_NOT_FOUND", []),
         ),
     ],

@@ -7,8 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from tests.support.rest.compliance import BUNDLES, RULES, bundle, detail, dlp_rule, seeded
-from tests.support.rest.packs import NOBODY, TIME, check_error, ok_json
+from tests.support.rest.compliance import BUNDLES, bundle, detail, dlp_rule, seeded
+from tests.support.rest.dlp import RULES
+from tests.support.rest.packs import TIME, UNKNOWN_ID, check_error, ok_json
 
 if TYPE_CHECKING:
     import httpx2
@@ -83,7 +84,7 @@ class TestVersions:
         assert [each["rule_count"] for each in shown] == [1, 1]
 
     def test_of_an_unknown_bundle_are_not_found(self, client: httpx2.Client) -> None:
-        check_error(client.get(f"{BUNDLES}/{NOBODY}/versions"), 404, "BUNDLE_NOT_FOUND")
+        check_error(client.get(f"{BUNDLES}/{UNKNOWN_ID}/versions"), 404, "BUNDLE_NOT_FOUND")
 
 
 class TestUpgrade:
@@ -154,8 +155,8 @@ class TestUpgrade:
         assert len(shown["rules"]) == (
             len(before) + answer["rules_added"] - answer["rules_removed"]
         )
-        kept = next(each for each in shown["rules"] if each["id"] == card["id"])
-        assert {name: kept[name] for name in setting} == setting
+        card_rule = next(each for each in shown["rules"] if each["id"] == card["id"])
+        assert {name: card_rule[name] for name in setting} == setting
 
     def test_without_a_newer_definition_is_refused(self, client: httpx2.Client) -> None:
         pci = seeded(client)
@@ -167,7 +168,7 @@ class TestUpgrade:
         assert "no definition" in check_error(own, 400, "NO_UPGRADE", "bundle_id")
         current = client.post(f"{BUNDLES}/{seeded(client, 'SOX')['id']}/upgrade")
         check_error(current, 400, "NO_UPGRADE", "bundle_id")
-        check_error(client.post(f"{BUNDLES}/{NOBODY}/upgrade"), 404, "BUNDLE_NOT_FOUND")
+        check_error(client.post(f"{BUNDLES}/{UNKNOWN_ID}/upgrade"), 404, "BUNDLE_NOT_FOUND")
         assert versions(client, pci["id"]) == done, "a refused upgrade leaves no version"
 
     def test_changes_the_version_in_the_matrix(self, client: httpx2.Client) -> None:

@@ -164,11 +164,11 @@ def test_an_update_with_a_stale_etag_is_refused(client: httpx2.Client) -> None:
 
 def test_an_overlay_simulates_a_policy(client: httpx2.Client) -> None:
     client.post(f"/policies/{CUSTOMER}", json=POLICIES)
-    asked = {
+    body = {
         "request": {"customer_id": CUSTOMER, "action": "database:table:drop"},
         "overlay": {"customer_policy": {"customer_id": CUSTOMER, "policies": {}}},
     }
-    simulated = client.post("/v1/simulate", json=asked).json()
+    simulated = client.post("/v1/simulate", json=body).json()
     assert simulated["decision"]["outcome"] == "ALLOW"
     (layer,) = [layer for layer in simulated["layers"] if layer["layer"] == "customer"]
     assert layer["reason"].startswith(f"judged by the policy of customer '{CUSTOMER}'")
@@ -188,11 +188,11 @@ def test_an_overlay_simulates_a_policy(client: httpx2.Client) -> None:
 
 def test_the_response_of_get_is_a_valid_overlay(client: httpx2.Client) -> None:
     shown = client.post(f"/policies/{CUSTOMER}", json=POLICIES).json()
-    asked = {
+    body = {
         "request": {"customer_id": CUSTOMER, "tool": "shell"},
         "overlay": {"customer_policy": shown},
     }
-    simulated = client.post("/v1/simulate", json=asked).json()
+    simulated = client.post("/v1/simulate", json=body).json()
     assert simulated["decision"]["reason_code"] == "CUSTOMER_TOOL_NOT_ALLOWED"
 
 
@@ -207,10 +207,10 @@ def test_grpc_returns_the_same(remote: RemoteClient, tenant: str) -> None:
     assert encode(answer.message)["policy"]["policies"] == POLICIES
 
     request.policies["custom_rules"] = {"r": {"condition": "a >", "score_impact": 1}}
-    with pytest.raises(CallFailed) as refused:
+    with pytest.raises(CallFailed) as refusal:
         remote.call("PutCustomerPolicy", request, tenant)
-    assert refused.value.code == "INVALID_CONDITION"
-    assert [field for field, _ in refused.value.details] == ["custom_rules.r.condition"]
+    assert refusal.value.code == "INVALID_CONDITION"
+    assert [field for field, _ in refusal.value.details] == ["custom_rules.r.condition"]
     with pytest.raises(CallFailed) as unknown:
         remote.call("GetCustomerPolicy", pb.GetCustomerPolicyRequest(customer_id="x"), tenant)
     assert unknown.value.code == "CUSTOMER_NOT_FOUND"

@@ -76,7 +76,7 @@ class HttpTarget:
         """See `CaseTarget.administer`."""
         verb, path = ROUTES[name]
         sent = dict(body)
-        path = re.sub(r"{(\w+)}", lambda found: quote(sent.pop(found[1]), safe=""), path)
+        path = re.sub(r"{(\w+)}", lambda match: quote(sent.pop(match[1]), safe=""), path)
         json = sent[BODIES[name]] if name in BODIES else sent or None
         answer = self._client.request(verb, path, json=json, headers={"X-Tenant-ID": tenant_id})
         return _checked(answer), int(answer.headers.get("x-pdp-revision", 0))
@@ -89,8 +89,8 @@ class HttpTarget:
 
 def _checked(answer: httpx2.Response) -> Mapping[str, Any]:
     if answer.is_success:
-        found: Mapping[str, Any] = answer.json() if answer.content else {}
-        return found
+        body: Mapping[str, Any] = answer.json() if answer.content else {}
+        return body
     error = answer.json()["error"]
     details = [Violation(each["field"], each["reason"]) for each in error["details"]]
     unavailable = answer.is_server_error
@@ -121,8 +121,8 @@ def http_target(server: Server) -> Iterator[CaseTarget]:
 @pytest.fixture(scope="module", params=["engine", "grpc", "http"])
 def target(request: pytest.FixtureRequest) -> CaseTarget:
     """Each target."""
-    found: CaseTarget = request.getfixturevalue(f"{request.param}_target")
-    return found
+    case_target: CaseTarget = request.getfixturevalue(f"{request.param}_target")
+    return case_target
 
 
 @pytest.fixture(scope="module")

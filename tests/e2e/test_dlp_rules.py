@@ -15,7 +15,7 @@ from tests.support.rest.dlp import (
     platform_rule,
     rule,
 )
-from tests.support.rest.packs import NOBODY, TIME, check_error, created_json, ok_json
+from tests.support.rest.packs import TIME, UNKNOWN_ID, check_error, created_json, ok_json
 
 if TYPE_CHECKING:
     import httpx2
@@ -37,12 +37,12 @@ def test_the_list_is_filtered(client: httpx2.Client) -> None:
     rule(client, detector_name="Names", detector_type="ner", entity_type="PERSON", config_json={})
     rules = ok_json(client.get(f"{RULES}/"))
     for enabled in ("true", "false"):
-        kept = ok_json(client.get(f"{RULES}/?enabled={enabled}"))
-        assert kept == [each for each in rules if each["enabled"] is (enabled == "true")]
-        assert kept
+        page = ok_json(client.get(f"{RULES}/?enabled={enabled}"))
+        assert page == [each for each in rules if each["enabled"] is (enabled == "true")]
+        assert page
     for kind in ("regex", "ner", "llm"):
-        kept = ok_json(client.get(f"{RULES}/", params={"detector_type": kind}))
-        assert kept == [each for each in rules if each["detector_type"] == kind]
+        page = ok_json(client.get(f"{RULES}/", params={"detector_type": kind}))
+        assert page == [each for each in rules if each["detector_type"] == kind]
     check_error(client.get(f"{RULES}/?detector_type=x"), 400, "INVALID_ARGUMENT", "detector_type")
 
 
@@ -110,7 +110,7 @@ def test_get_a_rule(client: httpx2.Client) -> None:
     assert ok_json(client.get(f"{RULES}/{own['id']}")) == own
     shipped = platform_rule(client)
     assert ok_json(client.get(f"{RULES}/{shipped['id']}")) == shipped
-    check_error(client.get(f"{RULES}/{NOBODY}"), 404, "RULE_NOT_FOUND")
+    check_error(client.get(f"{RULES}/{UNKNOWN_ID}"), 404, "RULE_NOT_FOUND")
 
 
 def test_another_tenants_rule_is_not_found(client: httpx2.Client, tenant: str) -> None:
@@ -172,12 +172,12 @@ def test_invalid_updates_are_refused(client: httpx2.Client) -> None:
         "config_json.pattern",
     )
     other = rule(client, detector_name="Another")
-    taken = client.put(url, json={"detector_name": "Another"})
-    assert other["id"] in taken.json()["error"]["details"][0]["reason"]
-    check_error(taken, 409, "NAME_EXISTS", "detector_name")
+    conflict = client.put(url, json={"detector_name": "Another"})
+    assert other["id"] in conflict.json()["error"]["details"][0]["reason"]
+    check_error(conflict, 409, "NAME_EXISTS", "detector_name")
     assert ok_json(client.get(url)) == own
     assert len(ok_json(client.get(f"{url}/versions"))) == 1
-    check_error(client.put(f"{RULES}/{NOBODY}", json={}), 404, "RULE_NOT_FOUND")
+    check_error(client.put(f"{RULES}/{UNKNOWN_ID}", json={}), 404, "RULE_NOT_FOUND")
 
 
 def test_an_update_with_a_stale_etag_is_refused(client: httpx2.Client) -> None:
@@ -203,7 +203,7 @@ def test_delete_a_rule(client: httpx2.Client) -> None:
     assert (newest["change_type"], oldest["change_type"]) == ("delete", "create")
     assert newest["old_values"] == {**PROJECT, "action_tier": "block"}
     assert newest["new_values"] is None
-    check_error(client.get(f"{RULES}/{NOBODY}/versions"), 404, "RULE_NOT_FOUND")
+    check_error(client.get(f"{RULES}/{UNKNOWN_ID}/versions"), 404, "RULE_NOT_FOUND")
 
 
 def test_a_platform_rule_is_customised(client: httpx2.Client, tenant: str) -> None:

@@ -41,8 +41,8 @@ def test_an_activated_bundle_requires_its_rules(client: httpx2.Client) -> None:
     check_error(late, 412, "PRECONDITION_FAILED", "If-Match")
     newest = ok_json(client.get(f"{url}/versions"))[0]
     assert (newest["rule_id"], newest["change_type"]) == (rule_id, "update")
-    told = (newest["old_values"]["enabled"], newest["new_values"]["enabled"])
-    assert told == (False, True)
+    change = (newest["old_values"]["enabled"], newest["new_values"]["enabled"])
+    assert change == (False, True)
     message = check_error(client.put(url, json={"enabled": False}), 409, "RULE_REQUIRED", "enabled")
     assert pci["name"] in message
     check_error(client.put(url, json={"action_tier": "none"}), 409, "RULE_REQUIRED", "action_tier")

@@ -29,11 +29,11 @@ def blocks(page: str) -> list[tuple[str, str]]:
 
 def readme_examples() -> Iterator[Any]:
     """Yields each example of the README, with the JSON that follows it, if any."""
-    found = blocks("README.md")
-    for index, (language, code) in enumerate(found):
+    examples = blocks("README.md")
+    for index, (language, code) in enumerate(examples):
         if language not in {"sh", "python"}:
             continue
-        following = found[index + 1] if index + 1 < len(found) else ("", "")
+        following = examples[index + 1] if index + 1 < len(examples) else ("", "")
         expected = json.loads(following[1]) if following[0] == "json" else None
         title = " ".join(code.split()[:3])
         yield pytest.param(language, code, expected, id=f"{index}-{title}")

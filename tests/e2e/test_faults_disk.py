@@ -21,9 +21,10 @@ import pytest
 from tests.support.faults import ROUNDS, Tenant, tenant_of, unavailable
 from tests.support.servers import TIMEOUT_S, start
 from tests.support.siem_product import PlannedResponse, Product
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.soak
 
@@ -84,9 +85,9 @@ def disk(request: pytest.FixtureRequest) -> Any:
 
     @contextmanager
     def started(folder: Path, **settings: str) -> Iterator[Unwritable | Full]:
-        made = kind(folder, **settings)
-        with made.server:
-            yield made
+        disk_ = kind(folder, **settings)
+        with disk_.server:
+            yield disk_
 
     return started
 
@@ -96,23 +97,8 @@ def checks(acting: Tenant) -> dict[str, str]:
     with acting.client() as http:
         answer = http.get("/readyz")
     assert answer.status_code == 200
-    found: dict[str, str] = answer.json()["checks"]
-    return found
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Waits wait_until a condition is true."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline
-
-
-def unrecorded(acting: Tenant) -> int:
-    """Returns how many decisions were blocked because they could not be recorded."""
-    with acting.client() as http:
-        lines = http.get("/metrics").text.splitlines()
-    [line] = [each for each in lines if each.startswith("pdp_audit_unrecorded_total ")]
-    return int(float(line.split()[1]))
+    results: dict[str, str] = answer.json()["checks"]
+    return results
 
 
 def records(acting: Tenant) -> dict[str, str]:
@@ -140,7 +126,7 @@ class Splunk:
         self._held = threading.Event()
         self.product = Product(self._answer)
 
-    def _answer(self, _asked: Any) -> PlannedResponse:
+    def _answer(self, _request: Any) -> PlannedResponse:
         if not self._answers.is_set():
             self._held.set()
         return PlannedResponse(200, {"text": "Success", "code": 0}, wait=self._answers)
@@ -151,7 +137,7 @@ class Splunk:
         self._answers.clear()
 
     def wait_held(self) -> None:
-        """Waits wait_until it delays a response."""
+        """Waits until it delays a response."""
         assert self._held.wait(TIMEOUT_S)
 
     def release(self) -> None:
@@ -162,8 +148,8 @@ class Splunk:
         """Returns the ids of the decisions that it received, in order."""
         return [
             each["event"]["metadata"]["uid"]
-            for asked in self.product.requests
-            for each in asked.lines
+            for request in self.product.requests
+            for each in request.lines
             if each["event"]["class_uid"] == 6003
         ]
 
@@ -195,26 +181,27 @@ def test_durable_decisions_are_blocked_while_the_disk_fails(
             assert quiet.decide("hello")["outcome"] == "ALLOW", "it need not be recorded"
             blocked += sum(map(is_unrecorded, [decision, *others]))
             assert is_unrecorded(decision)
-            while (refused := acting.create(f"Policy {time.monotonic_ns()}")).is_success:
+            while (refusal := acting.create(f"Policy {time.monotonic_ns()}")).is_success:
                 pass
-            assert unavailable(refused)
+            assert unavailable(refusal)
             assert checks(acting)["audit"].startswith("failing: The store's disk")
             splunk.release()
             wait_until(
-                lambda: checks(acting).get("exports") == "failing: the spool cannot be written"
+                lambda: checks(acting).get("exports") == "failing: the spool cannot be written",
+                "the server reports that its spool cannot be written",
             )
             failing.recover()
             assert acting.create(f"Back {round_}").status_code == 201
             answered.add(acting.decide("hello")["decision_id"])
             assert checks(acting)["audit"] == "ok"
-            wait_until(lambda: "exports" not in checks(acting))
-        assert unrecorded(acting) == blocked
+            wait_until(lambda: "exports" not in checks(acting), "exports work again")
+        assert failing.server.metric("pdp_audit_unrecorded_total") == blocked
         assert sorted(acting.names()) == sorted(acting.written), "whole, or not at all"
-        kept = records(acting)
-        assert {each for each, outcome in kept.items() if outcome == "ALLOW"} == answered
+        outcomes = records(acting)
+        assert {each for each, outcome in outcomes.items() if outcome == "ALLOW"} == answered
         splunk.product.until(lambda: answered <= set(splunk.decisions()))
-        told = splunk.decisions()
-        assert len(told) == len(set(told)), "none of them twice"
+        events = splunk.decisions()
+        assert len(events) == len(set(events)), "none of them twice"
 
 
 def is_unrecorded(decision: dict[str, Any]) -> bool:
@@ -227,7 +214,7 @@ def test_async_records_wait_while_the_disk_fails(tmp_path: Path, tenant: str, di
     with disk(tmp_path, PDP_AUDIT_MODE="async") as failing:
         acting = record_all(tenant_of(failing.server, tenant))
         acting.decide("hello")
-        wait_until(lambda: len(records(acting)) > 0)
+        wait_until(lambda: records(acting), "a decision is recorded")
         failing.fail()
         answered: list[str] = []
         while not checks(acting)["audit"].startswith("failing: The store's disk"):
@@ -235,5 +222,8 @@ def test_async_records_wait_while_the_disk_fails(tmp_path: Path, tenant: str, di
             assert decision["outcome"] == "ALLOW"
             answered.insert(0, decision["decision_id"])
         failing.recover()
-        wait_until(lambda: list(records(acting))[: len(answered)] == answered)
+        wait_until(
+            lambda: list(records(acting))[: len(answered)] == answered,
+            "all decisions are recorded, in order",
+        )
         assert checks(acting)["audit"] == "ok"

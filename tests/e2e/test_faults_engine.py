@@ -32,9 +32,9 @@ def by_grpc(server: Server, tenant: str, text: str) -> decide_pb2.DecideResponse
     """Returns the decision on a text, over gRPC."""
     content = decide_pb2.Content(text=text)
     # With an explanation, because the org policy does not run for a request without risk otherwise.
-    asked = decide_pb2.DecideRequest(tenant_id=tenant, content=content, explain=True)
+    message = decide_pb2.DecideRequest(tenant_id=tenant, content=content, explain=True)
     with RemoteClient(server.grpc_address, timeout_s=TIMEOUT_S) as remote:
-        answer = remote.call("Decide", asked).message
+        answer = remote.call("Decide", message).message
     assert isinstance(answer, decide_pb2.DecideResponse)
     return answer
 

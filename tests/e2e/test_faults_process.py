@@ -70,7 +70,7 @@ BALANCED: Final = {
 
 def asking_by_grpc(address: str, tenant: Tenant) -> Callable[[Load], None]:
     """Returns a client that keeps one channel and watches the health of the server."""
-    asked = decide_pb2.DecideRequest(
+    message = decide_pb2.DecideRequest(
         tenant_id=tenant.name, content=decide_pb2.Content(text=RIVAL)
     ).SerializeToString()
     options = (("grpc.service_config", json.dumps(BALANCED)), ("grpc.enable_http_proxy", 0))
@@ -80,7 +80,9 @@ def asking_by_grpc(address: str, tenant: Tenant) -> Callable[[Load], None]:
             decide: Any = channel.unary_unary(DECIDE)
             while not load.stop.is_set():
                 try:
-                    answer = decide_pb2.DecideResponse.FromString(decide(asked, timeout=TIMEOUT_S))
+                    answer = decide_pb2.DecideResponse.FromString(
+                        decide(message, timeout=TIMEOUT_S)
+                    )
                 except grpc.RpcError as error:
                     failed: Any = error
                     if failed.code() is grpc.StatusCode.UNAVAILABLE:

@@ -61,13 +61,13 @@ class TestDecide:
     def test_a_policy_created_over_rest_changes_the_next_decision_over_grpc(
         self, server: servers.Server, stub: decide_pb2_grpc.DecideServiceStub, tenant: str
     ) -> None:
-        asked = request("our rival", tenant_id=tenant)
-        assert stub.Decide(asked, timeout=TIMEOUT_S).outcome == decide_pb2.OUTCOME_ALLOW
+        message = request("our rival", tenant_id=tenant)
+        assert stub.Decide(message, timeout=TIMEOUT_S).outcome == decide_pb2.OUTCOME_ALLOW
         body = {"name": "Rivals", "category": "custom", "pattern": "rival", "action": "block"}
         with server.client(tenant) as client:
             answer = client.post("/api/v1/static-policies", json=body)
         revision = int(answer.headers["x-pdp-revision"])
-        decision = stub.Decide(asked, timeout=TIMEOUT_S)
+        decision = stub.Decide(message, timeout=TIMEOUT_S)
         assert decision.outcome == decide_pb2.OUTCOME_BLOCK
         assert decision.revision >= revision
 
@@ -76,9 +76,9 @@ class TestDecide:
     ) -> None:
         answer = stub.Decide(request("x", request_id="mine", tenant_id=tenant), timeout=TIMEOUT_S)
         assert answer.request_id == "mine"
-        made = stub.Decide(request("x"), timeout=TIMEOUT_S)
-        assert made.request_id
-        assert made.decision_id not in {"", made.request_id}
+        response = stub.Decide(request("x"), timeout=TIMEOUT_S)
+        assert response.request_id
+        assert response.decision_id not in {"", response.request_id}
 
     def test_the_tenant_can_be_in_the_metadata(
         self, stub: decide_pb2_grpc.DecideServiceStub, tenant: str
@@ -157,11 +157,11 @@ class TestDecide:
         ids=["many faults", "a tenant of many letters"],
     )
     def test_an_error_fits_into_the_metadata_of_a_response(
-        self, stub: decide_pb2_grpc.DecideServiceStub, asked: decide_pb2.DecideRequest
+        self, stub: decide_pb2_grpc.DecideServiceStub, message: decide_pb2.DecideRequest
     ) -> None:
         """Otherwise clients would report RESOURCE_EXHAUSTED and retry."""
         with pytest.raises(grpc.RpcError) as error:
-            stub.Decide(asked, timeout=TIMEOUT_S, metadata=(("x-tenant-id", "acme"),))
+            stub.Decide(message, timeout=TIMEOUT_S, metadata=(("x-tenant-id", "acme"),))
         status, _, fields = error_details(error)
         assert status in {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.PERMISSION_DENIED}
         assert fields
@@ -172,16 +172,16 @@ class TestDecide:
     def test_the_depth_of_arguments_is_limited(
         self, stub: decide_pb2_grpc.DecideServiceStub, depth: int, fits: bool
     ) -> None:
-        asked = request()
-        inside = asked.arguments
+        message = request()
+        inside = message.arguments
         for _ in range(depth - 1):
             inside = inside.fields["a"].struct_value
         inside.fields["a"].string_value = ATTACK
         if fits:
-            assert stub.Decide(asked, timeout=TIMEOUT_S).outcome == decide_pb2.OUTCOME_BLOCK
+            assert stub.Decide(message, timeout=TIMEOUT_S).outcome == decide_pb2.OUTCOME_BLOCK
             return
         with pytest.raises(grpc.RpcError) as error:
-            stub.Decide(asked, timeout=TIMEOUT_S)
+            stub.Decide(message, timeout=TIMEOUT_S)
         assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
@@ -236,8 +236,8 @@ class TestStream:
 
         def messages() -> Iterator[decide_pb2.DecideStreamRequest]:
             for text in texts:
-                asked = request(text, tenant_id=tenant) if text else request(action="BAD")
-                yield decide_pb2.DecideStreamRequest(request=asked)
+                message = request(text, tenant_id=tenant) if text else request(action="BAD")
+                yield decide_pb2.DecideStreamRequest(request=message)
 
         answers = [each.response for each in stub.DecideStream(messages(), timeout=TIMEOUT_S)]
         assert [answer.allowed for answer in answers] == [True, False, False, True]
@@ -249,17 +249,17 @@ class TestStream:
         policies: static_policy_pb2_grpc.StaticPolicyServiceStub,
         tenant: str,
     ) -> None:
-        asked = decide_pb2.DecideStreamRequest(request=request("our rival", tenant_id=tenant))
+        message = decide_pb2.DecideStreamRequest(request=request("our rival", tenant_id=tenant))
         policy = static_policy_pb2.CreateStaticPolicyRequest(
             name="Rivals", category="custom", pattern="rival", action="block"
         )
 
         def messages() -> Iterator[decide_pb2.DecideStreamRequest]:
-            yield asked
+            yield message
             policies.CreateStaticPolicy(
                 policy, metadata=(("x-tenant-id", tenant),), timeout=TIMEOUT_S
             )
-            yield asked
+            yield message
 
         answers = [
             each.response.allowed for each in stub.DecideStream(messages(), timeout=TIMEOUT_S)
@@ -270,18 +270,18 @@ class TestStream:
 def test_simulate_applies_candidates_and_stores_nothing(
     channel: grpc.Channel, stub: decide_pb2_grpc.DecideServiceStub, tenant: str
 ) -> None:
-    asked = request("Ship PROJ-1234", tenant_id=tenant)
+    message = request("Ship PROJ-1234", tenant_id=tenant)
     candidate = simulate_pb2.OverlayStaticPolicy(name="Codes", pattern="PROJ-", action="block")
     overlay = simulate_pb2.Overlay(static_policies=[candidate])
     answer = simulate_pb2_grpc.SimulateServiceStub(channel).Simulate(
-        simulate_pb2.SimulateRequest(request=asked, overlay=overlay), timeout=TIMEOUT_S
+        simulate_pb2.SimulateRequest(request=message, overlay=overlay), timeout=TIMEOUT_S
     )
     assert answer.decision.outcome == decide_pb2.OUTCOME_BLOCK
     assert [layer.layer for layer in answer.layers] == [
         "kill_switch", "limits", "customer", "static", "chain", "dlp", "org",
     ]  # fmt: skip
     assert not answer.decision.trace
-    assert stub.Decide(asked, timeout=TIMEOUT_S).allowed
+    assert stub.Decide(message, timeout=TIMEOUT_S).allowed
 
 
 def test_metadata_has_the_revision_and_the_request_id(
@@ -301,8 +301,8 @@ def test_metadata_has_the_revision_and_the_request_id(
 def test_health_covers_the_server_and_each_service(channel: grpc.Channel) -> None:
     stub = health_pb2_grpc.HealthStub(channel)
     for service in ("", "pdp.v1.DecideService", "pdp.v1.StaticPolicyService"):
-        asked = health_pb2.HealthCheckRequest(service=service)
-        assert stub.Check(asked, timeout=TIMEOUT_S).status == 1
+        message = health_pb2.HealthCheckRequest(service=service)
+        assert stub.Check(message, timeout=TIMEOUT_S).status == 1
     with pytest.raises(grpc.RpcError) as error:
         stub.Check(health_pb2.HealthCheckRequest(service="nothing"), timeout=TIMEOUT_S)
     assert error.value.code() is grpc.StatusCode.NOT_FOUND
@@ -310,8 +310,8 @@ def test_health_covers_the_server_and_each_service(channel: grpc.Channel) -> Non
 
 def test_reflection_lists_the_services(channel: grpc.Channel) -> None:
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-    asked = reflection_pb2.ServerReflectionRequest(list_services="")
-    [answer] = stub.ServerReflectionInfo(iter([asked]), timeout=TIMEOUT_S)
+    message = reflection_pb2.ServerReflectionRequest(list_services="")
+    [answer] = stub.ServerReflectionInfo(iter([message]), timeout=TIMEOUT_S)
     names = {service.name for service in answer.list_services_response.service}
     assert {"pdp.v1.DecideService", "pdp.v1.SimulateService", "grpc.health.v1.Health"} <= names
 

@@ -67,14 +67,14 @@ def test_tags_in_grpc_metadata(channel: grpc.Channel, tenant: str) -> None:
     stub: Any = OrgPolicyServiceStub(channel)
     metadata = [("x-tenant-id", tenant)]
     expecting = [*metadata, ("if-match", '"0"')]
-    asked = pb.UpdateOrgPolicyRequest(logging_level="full")
-    _, write = stub.UpdateOrgPolicy.with_call(asked, metadata=expecting)
-    found, read = stub.GetOrgPolicy.with_call(pb.GetOrgPolicyRequest(), metadata=metadata)
-    assert found.policy.logging_level == "full"
+    message = pb.UpdateOrgPolicyRequest(logging_level="full")
+    _, write = stub.UpdateOrgPolicy.with_call(message, metadata=expecting)
+    policy, read = stub.GetOrgPolicy.with_call(pb.GetOrgPolicyRequest(), metadata=metadata)
+    assert policy.policy.logging_level == "full"
     assert dict(read.trailing_metadata())["etag"] == dict(write.trailing_metadata())["etag"]
-    with pytest.raises(grpc.RpcError) as refused:
-        stub.UpdateOrgPolicy(asked, metadata=expecting)
-    error: Any = refused.value
+    with pytest.raises(grpc.RpcError) as refusal:
+        stub.UpdateOrgPolicy(message, metadata=expecting)
+    error: Any = refusal.value
     assert error.code() is grpc.StatusCode.ABORTED
     details = dict(error.trailing_metadata())["grpc-status-details-bin"]
     info = error_details_pb2.ErrorInfo()
@@ -85,9 +85,9 @@ def test_tags_in_grpc_metadata(channel: grpc.Channel, tenant: str) -> None:
 def test_updates_of_a_static_policy_need_the_current_tag(client: httpx2.Client) -> None:
     path = "/api/v1/static-policies"
     draft = {"name": "P", "category": "custom", "pattern": "p", "action": "log"}
-    made = client.post(path, json=draft)
-    one = f"{path}/{made.json()['policy']['id']}"
-    tag = made.headers["etag"]
+    policy = client.post(path, json=draft)
+    one = f"{path}/{policy.json()['policy']['id']}"
+    tag = policy.headers["etag"]
     assert client.get(one).headers["etag"] == tag
     changed = client.put(one, json={"action": "warn"}, headers={"If-Match": tag})
     assert changed.status_code == 200

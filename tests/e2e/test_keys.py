@@ -16,6 +16,7 @@ from pdp.cli.exit_codes import Exit
 from pdp.client import CallFailed
 from tests.support import servers
 from tests.support.authenticated_servers import KEYS, AuthenticatedServer, authenticated_server
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,8 +48,8 @@ def counts(server: AuthenticatedServer, key: str) -> bool:
 
 def test_a_key_is_valid_from_creation_to_revocation(server: AuthenticatedServer) -> None:
     """A key works as soon as it is created, and stops as soon as the revocation is answered."""
-    made = server.new_key("pep", "acme")
-    key, path = made["key"], f"{KEYS}/{made['api_key']['id']}"
+    creation = server.new_key("pep", "acme")
+    key, path = creation["key"], f"{KEYS}/{creation['api_key']['id']}"
     assert counts(server, key)
     assert server.request("DELETE", path, server.admin).status_code == 204
     assert not counts(server, key)
@@ -58,16 +59,16 @@ def test_a_key_is_valid_from_creation_to_revocation(server: AuthenticatedServer)
 
 def test_a_rotated_key_is_valid_beside_the_new_one(server: AuthenticatedServer) -> None:
     """The old secret works during the overlap; without an overlap it stops at once."""
-    made = server.new_key("pep", "acme")
-    path = f"{KEYS}/{made['api_key']['id']}/rotate"
+    creation = server.new_key("pep", "acme")
+    path = f"{KEYS}/{creation['api_key']['id']}/rotate"
     second = server.request("POST", path, server.admin, json={"overlap_s": 600}).json()
-    assert counts(server, made["key"])
+    assert counts(server, creation["key"])
     assert counts(server, second["key"])
     expiries = [each["expires_at"] for each in second["api_key"]["secrets"]]
     assert expiries[0] is not None
     assert expiries[1] is None
     third = server.request("POST", path, server.admin, json={"overlap_s": 0}).json()
-    assert not counts(server, made["key"])
+    assert not counts(server, creation["key"])
     assert not counts(server, second["key"])
     assert counts(server, third["key"])
     assert len(third["api_key"]["secrets"]) == 1
@@ -82,13 +83,17 @@ def test_the_number_of_secrets_of_a_key_is_limited(server: AuthenticatedServer) 
 
 def test_a_key_is_returned_once_and_not_stored(server: AuthenticatedServer) -> None:
     """No list, audit trail, database or log contains the secret of a key."""
-    made = server.new_key("auditor", "acme")
-    secret = made["key"].rpartition("_")[2]
+    creation = server.new_key("auditor", "acme")
+    secret = creation["key"].rpartition("_")[2]
     shown = [
         server.request("GET", path, server.admin).text
-        for path in (KEYS, f"{KEYS}/{made['api_key']['id']}", "/api/admin/audit/platform-changes")
+        for path in (
+            KEYS,
+            f"{KEYS}/{creation['api_key']['id']}",
+            "/api/admin/audit/platform-changes",
+        )
     ]
-    assert made["api_key"]["id"] in shown[2]
+    assert creation["api_key"]["id"] in shown[2]
     database = server.server.data_dir / "pdp.db"
     with sqlite3.connect(database) as opened:
         (digest,) = opened.execute("SELECT after FROM changes ORDER BY revision DESC").fetchone()
@@ -126,11 +131,13 @@ def test_invalid_keys_are_refused(
 
 def test_the_change_log_names_the_key(server: AuthenticatedServer) -> None:
     """The change log shows the id of the key that the call used."""
-    made = server.new_key("editor", "acme")
+    creation = server.new_key("editor", "acme")
     body = {"sensitive_fields": ["ssn"]}
-    server.request("POST", "/policies/cust_1", made["key"], json=body)
-    versions = server.request("GET", "/policies/cust_1/versions", made["key"]).json()["versions"]
-    assert versions[0]["changed_by"] == f"key:{made['api_key']['id']}"
+    server.request("POST", "/policies/cust_1", creation["key"], json=body)
+    versions = server.request("GET", "/policies/cust_1/versions", creation["key"]).json()[
+        "versions"
+    ]
+    assert versions[0]["changed_by"] == f"key:{creation['api_key']['id']}"
 
 
 class TestCommand:
@@ -143,21 +150,21 @@ class TestCommand:
         self, server: AuthenticatedServer
     ) -> None:
         """The server applies each change of the command within moments."""
-        made = self.run(server, "create", "--role", "pep", "--tenant", "acme", "--name", "gw")
-        assert made.returncode == Exit.OK
-        key = made.stdout.splitlines()[-1]
-        (key_id,) = (line.split()[-1] for line in made.stdout.splitlines() if "id:" in line)
-        wait_until(lambda: counts(server, key))
+        creation = self.run(server, "create", "--role", "pep", "--tenant", "acme", "--name", "gw")
+        assert creation.returncode == Exit.OK
+        key = creation.stdout.splitlines()[-1]
+        (key_id,) = (line.split()[-1] for line in creation.stdout.splitlines() if "id:" in line)
+        wait_until(lambda: counts(server, key), "the use of the key is counted")
         listed = self.run(server, "list").stdout
         assert key_id in listed
         assert key[:20] in listed
         assert key not in listed
         rotated = self.run(server, "rotate", key_id, "--overlap-s", "0", "--json")
         fresh = servers.json_output(rotated)["key"]
-        wait_until(lambda: counts(server, fresh))
+        wait_until(lambda: counts(server, fresh), "the use of the rotated key is counted")
         assert not counts(server, key)
         assert self.run(server, "revoke", key_id).returncode == Exit.OK
-        wait_until(lambda: not counts(server, fresh))
+        wait_until(lambda: not counts(server, fresh), "the counts of the key are gone")
 
     @pytest.mark.parametrize(
         ("arguments", "code", "message"),
@@ -193,10 +200,10 @@ class TestClients:
         assert servers.run_pdp(*ask, PDP_API_KEY=key).returncode == Exit.OK
         assert servers.run_pdp(*ask, "--key", key).returncode == Exit.OK
         assert servers.run_pdp(*ask, "--token", key).returncode == Exit.OK
-        refused = servers.run_pdp(*ask)
-        assert refused.returncode == Exit.INVALID
-        assert servers.json_output(refused)["error"]["code"] == "UNAUTHENTICATED"
-        assert "PDP_API_KEY" in refused.stderr
+        refusal = servers.run_pdp(*ask)
+        assert refusal.returncode == Exit.INVALID
+        assert servers.json_output(refusal)["error"]["code"] == "UNAUTHENTICATED"
+        assert "PDP_API_KEY" in refusal.stderr
         both = servers.run_pdp(*ask, "--key", key, "--token", key)
         assert both.returncode == Exit.CONFIG
         assert key not in both.stderr
@@ -235,18 +242,14 @@ def python(code: str, *arguments: str, **settings: str) -> list[str]:
     return done.stdout.split()
 
 
-def wait_until(condition: Any) -> None:
-    """Polls until the condition is true. Fails if it stays false."""
-    for _ in range(10_000):
-        if condition():
-            return
-    raise AssertionError("the condition stayed false")
-
-
 def test_a_revocation_is_in_force_in_every_worker(tmp_path: Path) -> None:
     """Every worker refuses the key after its revocation."""
     grpc_address, http_address = servers.free_addresses()
-    told = {"PDP_WORKERS": "2", "PDP_GRPC_LISTEN": grpc_address, "PDP_HTTP_LISTEN": http_address}
+    settings = {
+        "PDP_WORKERS": "2",
+        "PDP_GRPC_LISTEN": grpc_address,
+        "PDP_HTTP_LISTEN": http_address,
+    }
 
     def all_say(server: AuthenticatedServer, key: str, status: int) -> bool:
         return all(
@@ -255,11 +258,11 @@ def test_a_revocation_is_in_force_in_every_worker(tmp_path: Path) -> None:
             for _ in range(16)
         )
 
-    with authenticated_server(tmp_path, **told) as server:
-        made = server.new_key("pep", "acme")
-        wait_until(lambda: all_say(server, made["key"], 200))
-        server.request("DELETE", f"{KEYS}/{made['api_key']['id']}", server.admin)
-        wait_until(lambda: all_say(server, made["key"], 401))
+    with authenticated_server(tmp_path, **settings) as server:
+        creation = server.new_key("pep", "acme")
+        wait_until(lambda: all_say(server, creation["key"], 200), "every worker accepts the key")
+        server.request("DELETE", f"{KEYS}/{creation['api_key']['id']}", server.admin)
+        wait_until(lambda: all_say(server, creation["key"], 401), "every worker refuses the key")
 
 
 class TestRates:
@@ -267,21 +270,21 @@ class TestRates:
 
     def test_http_calls_over_the_rate_are_refused(self, tmp_path: Path) -> None:
         """The response is 429 with Retry-After; other credentials are not affected."""
-        told = {"PDP_RATE_PER_S": "0.001", "PDP_RATE_BURST": "2"}
-        with authenticated_server(tmp_path, **told) as slow:
+        settings = {"PDP_RATE_PER_S": "0.001", "PDP_RATE_BURST": "2"}
+        with authenticated_server(tmp_path, **settings) as slow:
             one, two = slow.key("pep", "one"), slow.key("pep", "two")
-            found = [slow.request("POST", DECIDE, one, json={}) for _ in range(3)]
-            assert [each.status_code for each in found] == [200, 200, 429]
-            assert found[2].json()["error"]["code"] == "RATE_LIMITED"
-            assert 900 < int(found[2].headers["retry-after"]) <= 1000
+            answers = [slow.request("POST", DECIDE, one, json={}) for _ in range(3)]
+            assert [each.status_code for each in answers] == [200, 200, 429]
+            assert answers[2].json()["error"]["code"] == "RATE_LIMITED"
+            assert 900 < int(answers[2].headers["retry-after"]) <= 1000
             assert slow.request("POST", DECIDE, two, json={}).status_code == 200
 
     def test_grpc_calls_over_the_rate_are_refused(self, tmp_path: Path) -> None:
         """The status is RESOURCE_EXHAUSTED, with RetryInfo."""
         from google.rpc import error_details_pb2, status_pb2  # noqa: PLC0415 - for this test
 
-        told = {"PDP_RATE_PER_S": "0.001", "PDP_RATE_BURST": "1"}
-        with authenticated_server(tmp_path, **told) as server:
+        settings = {"PDP_RATE_PER_S": "0.001", "PDP_RATE_BURST": "1"}
+        with authenticated_server(tmp_path, **settings) as server:
             credential = (("x-api-key", server.admin),)
             with grpc.insecure_channel(server.server.grpc_address) as channel:
                 decide = channel.unary_unary(

@@ -16,11 +16,9 @@ from pdp.client.remote import open_channel
 from tests.support import servers
 from tests.support.rest.kill_switch import (
     MODELS,
-    NOBODY,
     PROVIDERS,
     REASONS,
     STATE,
-    TIME,
     client,
     code,
     decide,
@@ -31,6 +29,7 @@ from tests.support.rest.kill_switch import (
     server,
     switched_on,
 )
+from tests.support.rest.packs import TIME, UNKNOWN_ID
 
 if TYPE_CHECKING:
     import httpx2
@@ -136,7 +135,7 @@ class TestSwitches:
         assert (answer.status_code, answer.json()) == (200, before)
         assert decide(client, "openai", "gpt-4o")["outcome"] == "ALLOW"
 
-    @pytest.mark.parametrize("name", [NOBODY, "gpt-4o", "x"])
+    @pytest.mark.parametrize("name", [UNKNOWN_ID, "gpt-4o", "x"])
     def test_an_unknown_model_is_not_found(self, client: httpx2.Client, name: str) -> None:
         """Models are addressed by their UUID, not by their name."""
         assert code(client.get(f"{MODELS}/{name}")) == (404, "MODEL_NOT_FOUND")
@@ -155,7 +154,7 @@ class TestReasons:
     @pytest.mark.parametrize(
         "body", [{}, {"reason": ""}, {"reason": None}, {"reason": "Maintenance"}, {"reason": "fun"}]
     )
-    @pytest.mark.parametrize("path", [f"{PROVIDERS}/openai", f"{MODELS}/{NOBODY}"])
+    @pytest.mark.parametrize("path", [f"{PROVIDERS}/openai", f"{MODELS}/{UNKNOWN_ID}"])
     def test_other_reasons_are_refused(self, client: httpx2.Client, path: str, body: Any) -> None:
         answer = client.post(f"{path}/disable", json=body)
         assert code(answer) == (400, "INVALID_ARGUMENT")
@@ -236,5 +235,5 @@ class TestState:
             listed = stub.ListProviderKillSwitches(pb.ListProviderKillSwitchesRequest()).providers
             assert [each.provider for each in listed if each.kill_switch_active] == ["xai"]
             with pytest.raises(grpc.RpcError) as failed:
-                stub.GetModelKillSwitch(pb.GetModelKillSwitchRequest(model_config_id=NOBODY))
+                stub.GetModelKillSwitch(pb.GetModelKillSwitchRequest(model_config_id=UNKNOWN_ID))
         assert failed.value.code() is grpc.StatusCode.NOT_FOUND

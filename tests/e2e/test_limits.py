@@ -23,22 +23,22 @@ class TestAdministration:
         assert client.get(PATH).json() == []
         answer = client.post(PATH, json={"scope": "user", "subject_id": "u1"})
         assert answer.status_code == 201
-        made = answer.json()
-        assert UUID.fullmatch(made["id"])
-        assert TIME.fullmatch(made["created_at"])
-        assert made == {
-            "id": made["id"],
+        limit = answer.json()
+        assert UUID.fullmatch(limit["id"])
+        assert TIME.fullmatch(limit["created_at"])
+        assert limit == {
+            "id": limit["id"],
             "scope": "user",
             "subject_id": "u1",
             **NULLS,
             "is_active": True,
-            "created_at": made["created_at"],
-            "updated_at": made["created_at"],
+            "created_at": limit["created_at"],
+            "updated_at": limit["created_at"],
         }
-        assert list(made)[:3] == ["id", "scope", "subject_id"]
-        place = f"{PATH}{made['id']}"
-        assert client.get(place).json() == made
-        assert client.get(PATH).json() == [made]
+        assert list(limit)[:3] == ["id", "scope", "subject_id"]
+        place = f"{PATH}{limit['id']}"
+        assert client.get(place).json() == limit
+        assert client.get(PATH).json() == [limit]
         gone = client.delete(place)
         assert (gone.status_code, gone.content) == (204, b"")
         assert code(client.get(place)) == (404, "LIMIT_NOT_FOUND")
@@ -54,19 +54,19 @@ class TestAdministration:
             "monthly_cost_limit_usd": 999999.999999,
             "requests_per_minute": 60,
         }
-        made = make(client, scope="group", is_active=False, **bounds)
-        assert {name: made[name] for name in bounds} == bounds
-        assert (made["scope"], made["is_active"]) == ("group", False)
-        assert client.get(f"{PATH}{made['id']}").json() == made
+        limit = make(client, scope="group", is_active=False, **bounds)
+        assert {name: limit[name] for name in bounds} == bounds
+        assert (limit["scope"], limit["is_active"]) == ("group", False)
+        assert client.get(f"{PATH}{limit['id']}").json() == limit
 
     def test_an_update_changes_only_its_fields_and_null_removes_a_bound(
         self, client: httpx2.Client
     ) -> None:
-        made = make(client, daily_request_limit=5, daily_cost_limit_usd=1.5, requests_per_minute=9)
-        place = f"{PATH}{made['id']}"
+        limit = make(client, daily_request_limit=5, daily_cost_limit_usd=1.5, requests_per_minute=9)
+        place = f"{PATH}{limit['id']}"
         changed = client.put(place, json={"daily_request_limit": None, "monthly_token_limit": 7})
         assert changed.status_code == 200
-        expected = {**made, "daily_request_limit": None, "monthly_token_limit": 7}
+        expected = {**limit, "daily_request_limit": None, "monthly_token_limit": 7}
         expected["updated_at"] = changed.json()["updated_at"]
         assert changed.json() == expected == client.get(place).json()
         assert client.put(place, json={"is_active": False}).json()["is_active"] is False
@@ -116,11 +116,11 @@ class TestAdministration:
     def test_invalid_changes_are_refused(
         self, client: httpx2.Client, body: dict[str, Any], field: str
     ) -> None:
-        made = make(client, daily_request_limit=5)
-        answer = client.put(f"{PATH}{made['id']}", json={"is_active": False, **body})
+        limit = make(client, daily_request_limit=5)
+        answer = client.put(f"{PATH}{limit['id']}", json={"is_active": False, **body})
         assert code(answer) == (400, "INVALID_ARGUMENT")
         assert [each["field"] for each in answer.json()["error"]["details"]] == [field]
-        assert client.get(f"{PATH}{made['id']}").json() == made
+        assert client.get(f"{PATH}{limit['id']}").json() == limit
 
     def test_a_subject_has_one_limit(self, client: httpx2.Client) -> None:
         make(client)
@@ -134,12 +134,12 @@ class TestAdministration:
     def test_unknown_limits_are_not_found(
         self, client: httpx2.Client, server: servers.Server
     ) -> None:
-        made = make(client)
+        limit = make(client)
         for verb, body in (("GET", None), ("PUT", {"is_active": True}), ("DELETE", None)):
             answer = client.request(verb, f"{PATH}nothing", json=body)
             assert code(answer) == (404, "LIMIT_NOT_FOUND")
             with server.client("somebody-else") as stranger:
-                answer = stranger.request(verb, f"{PATH}{made['id']}", json=body)
+                answer = stranger.request(verb, f"{PATH}{limit['id']}", json=body)
                 assert code(answer) == (404, "LIMIT_NOT_FOUND")
 
     def test_an_update_with_a_stale_etag_is_refused(self, client: httpx2.Client) -> None:
@@ -156,15 +156,15 @@ class TestAdministration:
 
 class TestUse:
     def test_a_limit_is_in_force_for_the_next_decision(self, client: httpx2.Client) -> None:
-        made = make(client, daily_request_limit=1)
+        limit = make(client, daily_request_limit=1)
         assert [outcome(client), outcome(client)] == ["ALLOW", "BLOCK"]
-        client.put(f"{PATH}{made['id']}", json={"daily_request_limit": 2})
+        client.put(f"{PATH}{limit['id']}", json={"daily_request_limit": 2})
         assert [outcome(client), outcome(client)] == ["ALLOW", "BLOCK"]
-        client.put(f"{PATH}{made['id']}", json={"is_active": False})
+        client.put(f"{PATH}{limit['id']}", json={"is_active": False})
         assert outcome(client) == "ALLOW"
-        client.put(f"{PATH}{made['id']}", json={"is_active": True})
+        client.put(f"{PATH}{limit['id']}", json={"is_active": True})
         assert outcome(client) == "BLOCK"
-        client.delete(f"{PATH}{made['id']}")
+        client.delete(f"{PATH}{limit['id']}")
         assert outcome(client) == "ALLOW"
 
     def test_a_refusal_has_the_time_to_retry(self, client: httpx2.Client) -> None:
@@ -230,8 +230,8 @@ class TestUse:
         )
         answers = list(stub.DecideStream(iter([item] * 3)))
         assert [each.response.allowed for each in answers] == [True, True, False]
-        refused = answers[2].response
-        assert refused.HasField("retry_after_s")
+        refusal = answers[2].response
+        assert refusal.HasField("retry_after_s")
         assert not answers[0].response.HasField("retry_after_s")
 
     def test_a_large_text_counts_like_a_small_one(self, client: httpx2.Client) -> None:
@@ -250,9 +250,9 @@ class TestUse:
         )
         place = f"/api/admin/kill-switch/models/{models.json()['id']}"
         assert client.post(f"{place}/disable", json={"reason": "other"}).is_success
-        asked = {**ask(), "model": {"provider": f"p-{tenant}", "model": name}}
+        body = {**ask(), "model": {"provider": f"p-{tenant}", "model": name}}
         for _ in range(3):
-            answer = client.post("/v1/decide", json=asked).json()
+            answer = client.post("/v1/decide", json=body).json()
             assert answer["reason_code"] == "MODEL_KILL_SWITCH"
         client.post(f"{place}/enable")
         assert [outcome(client), outcome(client)] == ["ALLOW", "BLOCK"]

@@ -11,7 +11,6 @@ from tests.support.rest.kill_switch import (
     CATALOG,
     MODELS,
     PROVIDERS,
-    TIME,
     added,
     client,
     code,
@@ -23,6 +22,7 @@ from tests.support.rest.kill_switch import (
     server,
     switched_on,
 )
+from tests.support.rest.packs import TIME
 
 if TYPE_CHECKING:
     import httpx2

@@ -95,18 +95,18 @@ def modelled(model_server: servers.Server, tenant: str) -> Iterator[httpx2.Clien
 
 def names(client: httpx2.Client, tier: str = "redact", **fields: Any) -> Any:
     """Creates a rule that detects names of persons."""
-    made = {**FOUND, "action_tier": tier, "confidence_threshold": 0.5, "config_json": {}}
-    return rule(client, **{**made, **fields})
+    rule_body = {**FOUND, "action_tier": tier, "confidence_threshold": 0.5, "config_json": {}}
+    return rule(client, **{**rule_body, **fields})
 
 
 class TestWithoutExtras:
     def test_a_dry_run_finds_what_patterns_find(self, bare: httpx2.Client) -> None:
-        asked = {
+        body = {
             "rule_type": "ner",
             "pattern": "PERSON,EMAIL_ADDRESS",
             "sample_text": "Write to greta.weber@corp.com soon.",
         }
-        answer = ok_json(bare.post(f"{RULES}/test", json=asked))
+        answer = ok_json(bare.post(f"{RULES}/test", json=body))
         assert answer["valid_pattern"] is True
         assert answer["match_count"] == 1
         assert answer["matches"][0]["matched_text"] == "greta.weber@corp.com"
@@ -120,13 +120,13 @@ class TestWithoutExtras:
         assert decide(bare, "Nothing here.")["outcome"] == "ALLOW"
 
     def test_rules_that_need_a_model_make_decisions_incomplete(self, bare: httpx2.Client) -> None:
-        made = names(bare)
+        rule = names(bare)
         answer = decide(bare, NAMED)
         assert (answer["outcome"], answer["incomplete"]) == ("BLOCK", True)
         assert (answer["reason_code"], answer["status_hint"]) == ("ENGINE_ERROR", 503)
         assert answer["warnings"] == [
             {
-                "policy_id": made["id"],
+                "policy_id": rule["id"],
                 "message": f'Rule "Names" could not look for PERSON: {NO_MODEL}.',
             }
         ]

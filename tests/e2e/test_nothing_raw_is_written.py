@@ -95,8 +95,8 @@ def ask_everywhere(server: servers.Server, client: httpx2.Client, tenant: str) -
     ]
     with open_channel(server.grpc_address) as channel:
         stub = decide_pb2_grpc.DecideServiceStub(channel)
-        asked = iter([decide_pb2.DecideStreamRequest(request=request), *chunks])
-        assert len(list(stub.DecideStream(asked, timeout=servers.TIMEOUT_S))) == 3
+        messages = iter([decide_pb2.DecideStreamRequest(request=request), *chunks])
+        assert len(list(stub.DecideStream(messages, timeout=servers.TIMEOUT_S))) == 3
 
 
 def read_everything(client: httpx2.Client, tenant: str) -> Iterator[str]:
@@ -110,13 +110,13 @@ def read_everything(client: httpx2.Client, tenant: str) -> Iterator[str]:
 
 def findings(name: str, data: bytes) -> list[str]:
     """Returns the planted values that occur in `data`, in any notation or encoding."""
-    found = []
+    hits = []
     for planted in PLANTED:
         for form in {planted, planted.replace(" ", ""), planted.replace("-", "")}:
             encodings = {form.encode(), form.encode("utf-16-le")}
             if any(each in data for each in encodings):
-                found.append(f"{form} in {name}")
-    return found
+                hits.append(f"{form} in {name}")
+    return hits
 
 
 @pytest.mark.parametrize("mode", ["durable", "async"])
@@ -140,10 +140,10 @@ def test_no_raw_text_is_written_to_a_disk_a_log_or_a_siem(tmp_path: Path, mode: 
     written |= contents(tmp_path)
     assert any(b"decision_id" in each for name, each in written.items() if "audit.db" in name)
     assert written[str(siem / "events.ndjson")], "the SIEM received no event"
-    found = [hit for name, each in written.items() for hit in findings(name, each)]
-    found += [hit for text in read for hit in findings("an answer", text.encode())]
-    found += [hit for line in server.lines for hit in findings("the log", line.encode())]
-    assert found == []
+    hits = [hit for name, each in written.items() for hit in findings(name, each)]
+    hits += [hit for text in read for hit in findings("an answer", text.encode())]
+    hits += [hit for line in server.lines for hit in findings("the log", line.encode())]
+    assert hits == []
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -141,12 +141,12 @@ class TestPartialUpdates:
         stub: Any = OrgPolicyServiceStub(channel)
         metadata = [("x-tenant-id", tenant)]
         rules = [pb.AlertRule(name="A", notify=pb.AlertNotify(slack_webhook_url=WEBHOOK))]
-        asked = pb.UpdateOrgPolicyRequest(alert_rules=pb.AlertRules(alert_rules=rules))
-        assert len(stub.UpdateOrgPolicy(asked, metadata=metadata).policy.alert_rules) == 1
-        asked = pb.UpdateOrgPolicyRequest(logging_level="full")
-        assert len(stub.UpdateOrgPolicy(asked, metadata=metadata).policy.alert_rules) == 1
-        asked = pb.UpdateOrgPolicyRequest(alert_rules=pb.AlertRules())
-        assert not stub.UpdateOrgPolicy(asked, metadata=metadata).policy.alert_rules
+        message = pb.UpdateOrgPolicyRequest(alert_rules=pb.AlertRules(alert_rules=rules))
+        assert len(stub.UpdateOrgPolicy(message, metadata=metadata).policy.alert_rules) == 1
+        message = pb.UpdateOrgPolicyRequest(logging_level="full")
+        assert len(stub.UpdateOrgPolicy(message, metadata=metadata).policy.alert_rules) == 1
+        message = pb.UpdateOrgPolicyRequest(alert_rules=pb.AlertRules())
+        assert not stub.UpdateOrgPolicy(message, metadata=metadata).policy.alert_rules
 
 
 class TestRefusals:
@@ -256,28 +256,28 @@ class TestDeciding:
     """The policy applies to the next decision."""
 
     def test_the_policy_blocks_requests(self, client: httpx2.Client) -> None:
-        asked = {"content": {"text": "PROJ-1234"}}
+        body = {"content": {"text": "PROJ-1234"}}
         policy = {"name": "P", "category": "custom", "pattern": "PROJ-", "action": "log"}
         client.post("/api/v1/static-policies", json=policy)
-        assert client.post("/v1/decide", json=asked).json()["outcome"] == "ALLOW"
+        assert client.post("/v1/decide", json=body).json()["outcome"] == "ALLOW"
         put(client, {"blocking_rules": {"enabled": True, "block_on": "medium"}})
-        decision = client.post("/v1/decide", json=asked).json()
+        decision = client.post("/v1/decide", json=body).json()
         assert (decision["outcome"], decision["reason_code"]) == ("BLOCK", "ORG_RISK_BLOCK")
         put(client, {"blocking_rules": {"block_on": "high"}})
-        assert client.post("/v1/decide", json=asked).json()["outcome"] == "ALLOW"
+        assert client.post("/v1/decide", json=body).json()["outcome"] == "ALLOW"
 
     def test_an_overlay_is_simulated(self, client: httpx2.Client) -> None:
         policy = {"name": "P", "category": "custom", "pattern": "PROJ-", "action": "warn"}
         client.post("/api/v1/static-policies", json=policy)
-        asked: dict[str, Any] = {"request": {"content": {"text": "PROJ-1234"}}}
-        asked["overlay"] = {"org_policy": {"blocking_rules": {"enabled": True, "block_on": "high"}}}
-        calm = client.post("/v1/simulate", json=asked).json()
+        body: dict[str, Any] = {"request": {"content": {"text": "PROJ-1234"}}}
+        body["overlay"] = {"org_policy": {"blocking_rules": {"enabled": True, "block_on": "high"}}}
+        calm = client.post("/v1/simulate", json=body).json()
         assert calm["decision"]["outcome"] == "WARN"
         org = next(each for each in calm["layers"] if each["layer"] == "org")
         assert org["reason"] == "risk medium (40) is below high"
-        asked["overlay"] = {"org_policy": {**DEFAULT, "logging_level": "paranoid"}}
-        asked["overlay"]["org_policy"]["blocking_rules"] = {"block_on": "medium"}
-        strict = client.post("/v1/simulate", json=asked).json()
+        body["overlay"] = {"org_policy": {**DEFAULT, "logging_level": "paranoid"}}
+        body["overlay"]["org_policy"]["blocking_rules"] = {"block_on": "medium"}
+        strict = client.post("/v1/simulate", json=body).json()
         assert strict["decision"]["reason_code"] == "ORG_RISK_BLOCK"
         org = next(each for each in strict["layers"] if each["layer"] == "org")
         assert (org["outcome"], org["matches"][0]["policy_id"]) == ("BLOCK", "org_policy")

@@ -9,8 +9,8 @@ from tests.support.rest.packs import (
     BLOCK,
     CHAINS,
     CONDITIONS,
-    NOBODY,
     PACKS,
+    UNKNOWN_ID,
     bundle,
     check_error,
     ok_json,
@@ -75,12 +75,12 @@ def test_a_chain_is_replaced_as_a_whole(client: httpx2.Client) -> None:
 
 def test_invalid_chains_are_refused(client: httpx2.Client) -> None:
     first, second = pack(client)["id"], pack(client)["id"]
-    kept = ok_json(client.put(f"{CHAINS}/org", json={"packs": [{"id": first}]}))
+    chain = ok_json(client.put(f"{CHAINS}/org", json={"packs": [{"id": first}]}))
 
     def put(*packs: dict[str, Any], **fields: Any) -> httpx2.Response:
         return client.put(f"{CHAINS}/org", json={"packs": [*packs], **fields})
 
-    check_error(put({"id": first}, {"id": NOBODY}), 400, "INVALID_ARGUMENT", "packs[1].id")
+    check_error(put({"id": first}, {"id": UNKNOWN_ID}), 400, "INVALID_ARGUMENT", "packs[1].id")
     check_error(put({"id": first}, {"id": first}), 400, "INVALID_ARGUMENT", "packs[1].id")
     same = put({"id": first, "sequence": 1}, {"id": second, "sequence": 1})
     check_error(same, 400, "INVALID_ARGUMENT", "packs[1].sequence")
@@ -88,7 +88,7 @@ def test_invalid_chains_are_refused(client: httpx2.Client) -> None:
     unknown = put({"id": first}, combining_algorithm="majority")
     check_error(unknown, 400, "INVALID_ARGUMENT", "combining_algorithm")
     check_error(put(*[{"id": first}] * 101), 400, "INVALID_ARGUMENT", "packs")
-    assert ok_json(client.get(CHAINS)) == [kept]
+    assert ok_json(client.get(CHAINS)) == [chain]
 
 
 def test_chains_of_users(client: httpx2.Client) -> None:

@@ -48,8 +48,8 @@ def test_every_kind_can_be_exported_and_imported(tmp_path: Path, run: Run, actin
     done = json_output(run("import", str(file), "--tenant", other.name, "--json"))
     assert {step["op"] for step in done["steps"]} == {"create"}
     for text in (RIVAL, "a stop-word", "TCK-4711", "hello"):
-        asked = {"text": text, "min_revision": done["revision"]}
-        mine, theirs = (each.decide(**asked) for each in (acting, other))
+        body = {"text": text, "min_revision": done["revision"]}
+        mine, theirs = (each.decide(**body) for each in (acting, other))
         assert mine["outcome"] == theirs["outcome"]
         assert mine.get("redacted_text") == theirs.get("redacted_text")
     assert other.decide("a stop-word")["outcome"] == "BLOCK"
@@ -137,9 +137,9 @@ def _sorted(file: Path) -> Any:
 
 def test_a_future_revision_is_refused(run: Run, acting: Tenant) -> None:
     """A future revision is an error; it does not mean the latest revision."""
-    refused = run("rollback", "--tenant", acting.name, "--to", "99999999")
-    assert refused.returncode == Exit.INVALID
-    assert "the last revision" in refused.stderr
+    refusal = run("rollback", "--tenant", acting.name, "--to", "99999999")
+    assert refusal.returncode == Exit.INVALID
+    assert "the last revision" in refusal.stderr
 
 
 def key_files(folder: Path, name: str) -> tuple[Path, Path]:
@@ -164,8 +164,8 @@ def test_a_signature_is_verified(tmp_path: Path, run: Run, acting: Tenant) -> No
     assert run("import", str(file), "--verify", str(other)).returncode == Exit.INVALID
     assert run("import", str(file), "--verify", str(private)).returncode == Exit.CONFIG
     file.write_text(file.read_text().replace("rival", "river"))
-    refused = run("import", str(file), "--verify", str(public))
-    assert refused.returncode == Exit.INVALID
+    refusal = run("import", str(file), "--verify", str(public))
+    assert refusal.returncode == Exit.INVALID
     assert acting.decide()["outcome"] == "BLOCK"
     (tmp_path / "signed.yaml.sig").unlink()
     assert run("import", str(file), "--verify", str(public)).returncode == Exit.CONFIG

@@ -54,14 +54,14 @@ def test_a_partly_invalid_file_imports_nothing(
     tenant, exported = whole
     document = yaml.safe_load(exported.read_text())
     [(policy_id, policy)] = document["policies"]["static_policy"].items()
-    change, said = FAULTS[fault]
+    change, message = FAULTS[fault]
     good = {**policy, "id": "pol_good", "name": "Good", "pattern": "goodword"}
     document["policies"]["static_policy"] = {"pol_good": good, policy_id: {**policy, **change}}
     file = tmp_path / "policies.yaml"
     file.write_text(yaml.safe_dump(document))
-    refused = run("import", str(file))
-    assert refused.returncode == Exit.INVALID, refused.stderr
-    assert said in refused.stderr
+    refusal = run("import", str(file))
+    assert refusal.returncode == Exit.INVALID, refusal.stderr
+    assert message in refusal.stderr
     assert tenant.names() == ["No rivals"]
     assert tenant.decide("goodword")["outcome"] == "ALLOW"
     assert tenant.decide()["outcome"] == "BLOCK"
@@ -94,9 +94,9 @@ def test_policies_of_every_kind_are_validated(
         body.update(change)
     file = tmp_path / "policies.yaml"
     file.write_text(yaml.safe_dump(document))
-    refused = run("import", str(file))
-    assert refused.returncode == Exit.INVALID, refused.stderr
-    assert "Traceback" not in refused.stderr
+    refusal = run("import", str(file))
+    assert refusal.returncode == Exit.INVALID, refusal.stderr
+    assert "Traceback" not in refusal.stderr
     assert tenant.decide()["revision"] == revision
 
 
@@ -114,10 +114,10 @@ def test_policies_of_every_kind_are_validated(
          "[{id: e, pack_id: nowhere, sequence: 0}]}}}", "no pack nowhere"),
     ],
 )  # fmt: skip
-def test_malformed_files_are_refused(tmp_path: Path, run: Run, text: str, said: str) -> None:
+def test_malformed_files_are_refused(tmp_path: Path, run: Run, text: str, message: str) -> None:
     """A file that is not a policy file is refused, with the reason."""
     file = tmp_path / "x.yaml"
     file.write_text(text)
-    refused = run("import", str(file))
-    assert refused.returncode == Exit.INVALID, refused.stderr
-    assert said in refused.stderr
+    refusal = run("import", str(file))
+    assert refusal.returncode == Exit.INVALID, refusal.stderr
+    assert message in refusal.stderr

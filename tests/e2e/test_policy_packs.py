@@ -8,11 +8,11 @@ from uuid import UUID
 from tests.support.rest.packs import (
     BLOCK,
     CHAINS,
-    NOBODY,
     PACK,
     PACKS,
     RULE,
     TIME,
+    UNKNOWN_ID,
     bundle,
     check_error,
     created_json,
@@ -118,15 +118,15 @@ def test_get_a_pack(client: httpx2.Client) -> None:
 
 
 def test_an_unknown_pack_is_not_found(client: httpx2.Client) -> None:
-    path = f"{PACKS}/{NOBODY}"
+    path = f"{PACKS}/{UNKNOWN_ID}"
     check_error(client.get(path), 404, "PACK_NOT_FOUND")
     check_error(client.put(path, json={"name": "x"}), 404, "PACK_NOT_FOUND")
     check_error(client.delete(path), 404, "PACK_NOT_FOUND")
     check_error(client.get(f"{path}/rules/"), 404, "PACK_NOT_FOUND")
     body = {"name": "x", "action": {"type": "ALLOW"}}
     check_error(client.post(f"{path}/rules/", json=body), 404, "PACK_NOT_FOUND")
-    check_error(client.put(f"{path}/rules/{NOBODY}", json={}), 404, "PACK_NOT_FOUND")
-    check_error(client.delete(f"{path}/rules/{NOBODY}"), 404, "PACK_NOT_FOUND")
+    check_error(client.put(f"{path}/rules/{UNKNOWN_ID}", json={}), 404, "PACK_NOT_FOUND")
+    check_error(client.delete(f"{path}/rules/{UNKNOWN_ID}"), 404, "PACK_NOT_FOUND")
     check_error(client.post(f"{path}/rules/reorder", json={"entries": []}), 404, "PACK_NOT_FOUND")
 
 
@@ -181,8 +181,8 @@ def test_a_bundle_is_enabled_for_one_tenant(client: httpx2.Client) -> None:
 
 
 def test_a_bundle_is_read_only(client: httpx2.Client) -> None:
-    kept = bundle(client)
-    path = f"{PACKS}/{kept['id']}"
+    seeded = bundle(client)
+    path = f"{PACKS}/{seeded['id']}"
     for field in ("name", "description", "version"):
         answer = client.put(path, json={field: "other", "is_active": False})
         check_error(answer, 400, "BUNDLE_READONLY", field)
@@ -195,7 +195,7 @@ def test_a_bundle_is_read_only(client: httpx2.Client) -> None:
     check_error(client.delete(rule_path), 400, "BUNDLE_READONLY", "pack_id")
     answer = client.post(f"{path}/rules/reorder", json={"entries": []})
     check_error(answer, 400, "BUNDLE_READONLY", "pack_id")
-    assert bundle(client) == kept
+    assert bundle(client) == seeded
 
 
 def test_delete_a_pack(client: httpx2.Client) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from tests.support.rest.packs import (
     BLOCK,
     CONDITIONS,
-    NOBODY,
     PACKS,
     RULE,
     TIME,
+    UNKNOWN_ID,
     check_error,
     created_json,
     ok_json,
@@ -73,7 +73,7 @@ def test_documents_are_returned_as_posted(client: httpx2.Client) -> None:
 
 def test_invalid_rules_are_refused(client: httpx2.Client) -> None:
     pack_id = pack(client)["id"]
-    kept = rule(client, pack_id, sequence=3)
+    original = rule(client, pack_id, sequence=3)
 
     def post(**fields: Any) -> httpx2.Response:
         body = {"name": "x", "action": {"type": "ALLOW"}, **fields}
@@ -89,11 +89,11 @@ def test_invalid_rules_are_refused(client: httpx2.Client) -> None:
     check_error(post(conditions=[]), 400, "INVALID_ARGUMENT", "conditions")
     check_error(post(applies_to="sideways"), 400, "INVALID_ARGUMENT", "applies_to")
     check_error(post(sequence=-1), 400, "INVALID_ARGUMENT", "sequence")
-    assert kept["name"] in check_error(post(sequence=3), 400, "INVALID_ARGUMENT", "sequence")
+    assert original["name"] in check_error(post(sequence=3), 400, "INVALID_ARGUMENT", "sequence")
     two = post(conditions={"foo": 1}, action={"type": "PROMPT", "message": "x"})
     fields = ("conditions.foo", "action.message", "action.prompt_message")
     check_error(two, 400, "INVALID_ARGUMENT", *fields)
-    assert ok_json(client.get(f"{PACKS}/{pack_id}/rules/")) == [kept]
+    assert ok_json(client.get(f"{PACKS}/{pack_id}/rules/")) == [original]
 
 
 def test_update_a_rule(client: httpx2.Client) -> None:
@@ -114,14 +114,14 @@ def test_update_a_rule(client: httpx2.Client) -> None:
     check_error(
         client.put(path, json={"action": {"type": "X"}}), 400, "INVALID_ARGUMENT", "action.type"
     )
-    check_error(client.put(path, json={"pack_id": NOBODY}), 400, "INVALID_ARGUMENT", "pack_id")
+    check_error(client.put(path, json={"pack_id": UNKNOWN_ID}), 400, "INVALID_ARGUMENT", "pack_id")
     assert ok_json(client.get(f"{PACKS}/{pack_id}/rules"))[1]["name"] == "Renamed"
 
 
 def test_a_rule_of_another_pack_is_not_found(client: httpx2.Client) -> None:
     mine, other = pack(client)["id"], pack(client)["id"]
     foreign = rule(client, other)["id"]
-    for rule_id in (NOBODY, foreign):
+    for rule_id in (UNKNOWN_ID, foreign):
         path = f"{PACKS}/{mine}/rules/{rule_id}"
         check_error(client.put(path, json={"name": "x"}), 404, "RULE_NOT_FOUND")
         check_error(client.delete(path), 404, "RULE_NOT_FOUND")
@@ -129,11 +129,11 @@ def test_a_rule_of_another_pack_is_not_found(client: httpx2.Client) -> None:
 
 def test_delete_a_rule(client: httpx2.Client) -> None:
     pack_id = pack(client)["id"]
-    gone, kept = rule(client, pack_id), rule(client, pack_id)
+    gone, other = rule(client, pack_id), rule(client, pack_id)
     answer = client.delete(f"{PACKS}/{pack_id}/rules/{gone['id']}")
     assert (answer.status_code, answer.content) == (204, b"")
     after = ok_json(client.get(f"{PACKS}/{pack_id}"))
-    assert (after["rule_count"], after["rules"]) == (1, [kept])
+    assert (after["rule_count"], after["rules"]) == (1, [other])
 
 
 def test_rules_can_be_reordered(client: httpx2.Client) -> None:

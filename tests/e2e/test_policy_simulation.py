@@ -13,14 +13,14 @@ from tests.support.rest.limits import LAYERS, ask, code, make, outcome
 
 class TestSimulations:
     def test_a_simulation_shows_the_limits_and_does_not_count(self, client: httpx2.Client) -> None:
-        made = make(client, daily_request_limit=2, requests_per_minute=9)
+        limit = make(client, daily_request_limit=2, requests_per_minute=9)
         outcome(client)
         for _ in range(5):
             answer = client.post("/v1/simulate", json={"request": ask()}).json()
             assert answer["decision"]["outcome"] == "ALLOW"
         limits = next(each for each in answer["layers"] if each["layer"] == "limits")
         [quota], [rate] = limits["quotas"], limits["rate_limits"]
-        assert (quota["limit_id"], quota["exceeded"]) == (made["id"], False)
+        assert (quota["limit_id"], quota["exceeded"]) == (limit["id"], False)
         assert quota["daily_request_limit"]["used"] == 1
         assert "daily_token_limit" not in quota
         assert rate["requests_per_minute"]["remaining"] == 8
@@ -45,16 +45,16 @@ class TestSimulations:
             },
         )
         assert answer.status_code == 200
-        found = answer.json()
-        assert set(found) == {"decision", "layers", "trace"}
-        assert found["decision"]["reason_code"] == "STATIC_POLICY_BLOCK"
-        assert "trace" not in found["decision"]
-        assert [each["layer"] for each in found["layers"]] == LAYERS
-        layers = {each["layer"]: each for each in found["layers"]}
+        simulation = answer.json()
+        assert set(simulation) == {"decision", "layers", "trace"}
+        assert simulation["decision"]["reason_code"] == "STATIC_POLICY_BLOCK"
+        assert "trace" not in simulation["decision"]
+        assert [each["layer"] for each in simulation["layers"]] == LAYERS
+        layers = {each["layer"]: each for each in simulation["layers"]}
         assert layers["static"]["outcome"] == "BLOCK"
         assert (layers["limits"]["quotas"], layers["limits"]["rate_limits"]) == ([], [])
-        assert list(dict.fromkeys(row["layer"] for row in found["trace"])) == LAYERS
-        assert any(row["policy_id"].startswith("sys_sqli") for row in found["trace"])
+        assert list(dict.fromkeys(row["layer"] for row in simulation["trace"])) == LAYERS
+        assert any(row["policy_id"].startswith("sys_sqli") for row in simulation["trace"])
 
     def test_the_full_simulator_accepts_every_field_of_a_decide_request(
         self, client: httpx2.Client
@@ -80,28 +80,31 @@ class TestSimulations:
             "request_id": "r1",
             "explain": True,
         }
-        found = client.post("/api/admin/policy/simulate", json=body).json()
-        assert found["decision"]["request_id"] == "r1"
-        assert found["decision"]["trace"] == found["trace"]
-        layers = {each["layer"]: each["outcome"] for each in found["layers"]}
+        simulation = client.post("/api/admin/policy/simulate", json=body).json()
+        assert simulation["decision"]["request_id"] == "r1"
+        assert simulation["decision"]["trace"] == simulation["trace"]
+        layers = {each["layer"]: each["outcome"] for each in simulation["layers"]}
         assert (layers["limits"], layers["customer"]) == ("BLOCK", "BLOCK")
-        assert {match["layer"] for match in found["decision"]["matches"]} >= {"limits", "customer"}
+        assert {match["layer"] for match in simulation["decision"]["matches"]} >= {
+            "limits",
+            "customer",
+        }
 
     def test_the_full_simulator_runs_all_layers_for_a_disabled_model(
         self, client: httpx2.Client, tenant: str
     ) -> None:
         make(client, daily_request_limit=0)
         provider = f"q-{tenant}"
-        made = client.post("/api/admin/models", json={"provider": provider, "model_id": "m"})
-        place = f"/api/admin/kill-switch/models/{made.json()['id']}"
+        creation = client.post("/api/admin/models", json={"provider": provider, "model_id": "m"})
+        place = f"/api/admin/kill-switch/models/{creation.json()['id']}"
         client.post(f"{place}/disable", json={"reason": "other"})
-        found = client.post(
+        simulation = client.post(
             "/api/admin/policy/simulate",
             json={"prompt": "hi", "provider": provider, "model": "m", "user_id": "u1"},
         ).json()
         client.post(f"{place}/enable")
-        assert found["decision"]["reason_code"] == "MODEL_KILL_SWITCH"
-        layers = {each["layer"]: each["outcome"] for each in found["layers"]}
+        assert simulation["decision"]["reason_code"] == "MODEL_KILL_SWITCH"
+        layers = {each["layer"]: each["outcome"] for each in simulation["layers"]}
         assert (layers["kill_switch"], layers["limits"]) == ("BLOCK", "BLOCK")
 
     @pytest.mark.parametrize(

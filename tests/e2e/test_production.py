@@ -43,16 +43,16 @@ def run(language: str, code: str, folder: Path, server: servers.Server | None) -
 
 def test_the_production_setup_of_the_docs_works(tmp_path: Path) -> None:
     """An admin's key, a server that requires it, a gateway's key, and the gateway's permissions."""
-    found = [block for block in blocks("docs/production.md") if block[0] != "toml"]
-    languages = [language for language, _ in found]
+    examples = [block for block in blocks("docs/production.md") if block[0] != "toml"]
+    languages = [language for language, _ in examples]
     assert languages == ["sh", "sh", "sh", "sh", "python", "sh", "json"]
-    run(*found[0], tmp_path, None)
+    run(*examples[0], tmp_path, None)
     assert stat.S_IMODE(os.stat(tmp_path / "admin.key").st_mode) == 0o600
-    assert "pdp serve" in found[1][1]
+    assert "pdp serve" in examples[1][1]
     with servers.start(tmp_path / "pdp-data", PDP_AUTH="required") as server:
         assert not any("NO CALLER HAS ACCESS" in line for line in server.lines)
-        run(*found[2], tmp_path, server)
+        run(*examples[2], tmp_path, server)
         assert (tmp_path / "gateway.key").read_text().startswith("aa_live_")
-        assert run(*found[3], tmp_path, server).startswith("ALLOW")
-        assert run(*found[4], tmp_path, server).strip() == "True"
-        assert json.loads(run(*found[5], tmp_path, server)) == json.loads(found[6][1])
+        assert run(*examples[3], tmp_path, server).startswith("ALLOW")
+        assert run(*examples[4], tmp_path, server).strip() == "True"
+        assert json.loads(run(*examples[5], tmp_path, server)) == json.loads(examples[6][1])

@@ -73,36 +73,38 @@ def request() -> decide_pb2.DecideRequest:
     return decide_pb2.DecideRequest(tenant_id=TENANT, content=decide_pb2.Content(text=ATTACK))
 
 
-def one_by_one(stub: decide_pb2_grpc.DecideServiceStub, heard: Heard) -> None:
+def one_by_one(stub: decide_pb2_grpc.DecideServiceStub, responses: Heard) -> None:
     for _ in count():
-        heard.add([stub.Decide(request(), timeout=servers.TIMEOUT_S)])
+        responses.add([stub.Decide(request(), timeout=servers.TIMEOUT_S)])
 
 
-def in_batches(stub: decide_pb2_grpc.DecideServiceStub, heard: Heard) -> None:
+def in_batches(stub: decide_pb2_grpc.DecideServiceStub, responses: Heard) -> None:
     batch = decide_pb2.DecideBatchRequest(tenant_id=TENANT, requests=[request()] * BATCH)
     for _ in count():
-        heard.add(list(stub.DecideBatch(batch, timeout=servers.TIMEOUT_S).responses))
+        responses.add(list(stub.DecideBatch(batch, timeout=servers.TIMEOUT_S).responses))
 
 
-def in_a_stream(stub: decide_pb2_grpc.DecideServiceStub, heard: Heard) -> None:
+def in_a_stream(stub: decide_pb2_grpc.DecideServiceStub, responses: Heard) -> None:
     def asked() -> Iterator[decide_pb2.DecideStreamRequest]:
         for _ in count():
             yield decide_pb2.DecideStreamRequest(request=request())
 
     for answer in stub.DecideStream(asked(), timeout=servers.TIMEOUT_S):
-        heard.add([answer.response])
+        responses.add([answer.response])
 
 
 CALLERS: Final = (one_by_one, one_by_one, one_by_one, in_batches, in_a_stream)
 
 
-def call(server: servers.Server, heard: Heard, killed: threading.Event) -> list[threading.Thread]:
+def call(
+    server: servers.Server, responses: Heard, killed: threading.Event
+) -> list[threading.Thread]:
     """Starts all callers; each ends when the server ends."""
 
     def run(caller: object) -> None:
         with open_channel(server.grpc_address) as channel:
             try:
-                caller(decide_pb2_grpc.DecideServiceStub(channel), heard)  # type: ignore[operator] # one of CALLERS
+                caller(decide_pb2_grpc.DecideServiceStub(channel), responses)  # type: ignore[operator] # one of CALLERS
             except grpc.RpcError:
                 assert killed.is_set(), "the server refused a call"
 
@@ -112,13 +114,13 @@ def call(server: servers.Server, heard: Heard, killed: threading.Event) -> list[
     return threads
 
 
-def kill_under_load(data_dir: Path, heard: Heard, answers: int) -> None:
+def kill_under_load(data_dir: Path, responses: Heard, answers: int) -> None:
     """Runs a server, and kills it when callers have received `answers` decisions."""
     killed = threading.Event()
-    heard.wait_for(answers)
+    responses.wait_for(answers)
     with servers.start(data_dir) as server:
-        threads = call(server, heard, killed)
-        assert heard.enough.wait(servers.TIMEOUT_S), "answers are missing"
+        threads = call(server, responses, killed)
+        assert responses.enough.wait(servers.TIMEOUT_S), "answers are missing"
         killed.set()
         server.process.kill()
         server.process.wait(servers.TIMEOUT_S)
@@ -145,10 +147,12 @@ def decision_id(body: str) -> str:
 
 def test_no_answered_decision_is_lost(tmp_path: Path) -> None:
     chance = random.Random(SEED)  # noqa: S311 - no secret
-    heard = Heard()
+    responses = Heard()
     for round_ in range(ROUNDS):
-        kill_under_load(tmp_path, heard, chance.randint(*ANSWERS))
+        kill_under_load(tmp_path, responses, chance.randint(*ANSWERS))
         if chance.random() < 0.75 or round_ == ROUNDS - 1:
-            missing = heard.ids - recorded(tmp_path)
-            assert not missing, f"{len(missing)} of {len(heard.ids)} answered decisions are lost"
-    assert len(heard.ids) >= ROUNDS * ANSWERS[0]
+            missing = responses.ids - recorded(tmp_path)
+            assert not missing, (
+                f"{len(missing)} of {len(responses.ids)} answered decisions are lost"
+            )
+    assert len(responses.ids) >= ROUNDS * ANSWERS[0]

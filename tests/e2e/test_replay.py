@@ -29,8 +29,8 @@ OVERLAY: Final = {
 def post(client: httpx2.Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
     answer = client.post(path, json=body)
     assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    page: dict[str, Any] = answer.json()
+    return page
 
 
 def decide(client: httpx2.Client, text: str, **fields: Any) -> dict[str, Any]:
@@ -50,8 +50,8 @@ def test_a_weaker_policy_allows_blocked_requests(client: httpx2.Client) -> None:
     candidates = []
     for policy_id in system:
         policy = client.get(f"/api/v1/static-policies/{policy_id}").json()
-        kept = {key: policy[key] for key in ("id", "name", "category", "pattern", "severity")}
-        candidates.append({**kept, "action": "log"})
+        fields = {key: policy[key] for key in ("id", "name", "category", "pattern", "severity")}
+        candidates.append({**fields, "action": "log"})
     answer = post(client, "/v1/simulate/replay", {"overlay": {"static_policies": candidates}})
     assert (answer["replayed"], answer["changed"], answer["progress"]) == (2, 1, 1.0)
     [change] = answer["changes"]

@@ -38,10 +38,10 @@ class Database:
 
     def make_key(self, name: str) -> tuple[str, str]:
         """Creates a key; returns its id and the key."""
-        made = json_output(
+        key = json_output(
             self.run("keys", "create", "--role", "pep", "--tenant", "t", "--name", name, "--json")
         )
-        return made["api_key"]["id"], made["key"]
+        return key["api_key"]["id"], key["key"]
 
     def keys(self) -> dict[str, list[str]]:
         """Returns the prefixes of the existing keys, by key id."""
@@ -71,19 +71,19 @@ def database(tmp_path: Path) -> Database:
 
 def test_a_restore_keeps_revocations_and_rotations(database: Database) -> None:
     """A restore does not make a revoked or rotated key valid again."""
-    kept, _ = database.make_key("kept")
+    old_key, _ = database.make_key("kept")
     revoked, _ = database.make_key("revoked")
     rotated, _ = database.make_key("rotated")
     before = database.keys()
     database.backup()
     database.run("keys", "revoke", revoked)
     new = json_output(database.run("keys", "rotate", rotated, "--overlap-s", "0", "--json"))["key"]
-    made, _ = database.make_key("made since")
+    new_key, _ = database.make_key("made since")
     done = database.restore()
-    assert done["keys"] == {"revoked": [revoked], "rotated": [rotated], "gone": [made]}
+    assert done["keys"] == {"revoked": [revoked], "rotated": [rotated], "gone": [new_key]}
     after = database.keys()
-    assert after.keys() == {kept, rotated}
-    assert after[kept] == before[kept]
+    assert after.keys() == {old_key, rotated}
+    assert after[old_key] == before[old_key]
     assert [new.startswith(prefix) for prefix in after[rotated]] == [True]
     actor, summary = database.select(
         f"SELECT actor, summary FROM changes WHERE entity_id = '{revoked}' ORDER BY revision DESC"  # noqa: S608 - our own id
@@ -110,21 +110,21 @@ def test_a_restore_over_a_damaged_database_does_not_revoke_keys(database: Databa
     database.backup()
     database.run("keys", "revoke", revoked)
     database.file.write_bytes(b"\xff" * 100_000)
-    told = database.run("restore", str(database.backup_file), "--force").stdout
-    assert "revoke what was revoked since" in told
+    output = database.run("restore", str(database.backup_file), "--force").stdout
+    assert "revoke what was revoked since" in output
     assert list(database.keys()) == [revoked]
 
 
 def test_revisions_are_not_reused_after_a_restore(database: Database) -> None:
     """New changes get new revisions, so that a revision in a record or a SIEM is unambiguous."""
     database.make_key("first")
-    made = database.backup()
+    backup = database.backup()
     for number in range(3):
         database.make_key(f"gone {number}")
     database.restore()
-    assert database.select("SELECT max(revision) FROM changes") == (made["revision"],)
+    assert database.select("SELECT max(revision) FROM changes") == (backup["revision"],)
     database.make_key("next")
-    assert database.select("SELECT max(revision) FROM changes") == (made["revision"] + 4,)
+    assert database.select("SELECT max(revision) FROM changes") == (backup["revision"] + 4,)
 
 
 def test_a_restore_keeps_every_old_database(database: Database) -> None:
@@ -132,9 +132,9 @@ def test_a_restore_keeps_every_old_database(database: Database) -> None:
     first, _ = database.make_key("first")
     database.backup()
     second, _ = database.make_key("second")
-    kept = [database.restore()["kept"] for _ in range(3)]
-    assert kept == [f"{database.file}.before-restore{end}" for end in ("", ".1", ".2")]
-    with closing(sqlite3.connect(kept[0])) as connection:
+    copies = [database.restore()["kept"] for _ in range(3)]
+    assert copies == [f"{database.file}.before-restore{end}" for end in ("", ".1", ".2")]
+    with closing(sqlite3.connect(copies[0])) as connection:
         rows = connection.execute("SELECT id FROM records WHERE kind = 'api_key'").fetchall()
     assert {each for (each,) in rows} == {first, second}
 
@@ -146,11 +146,11 @@ def test_a_restore_keeps_the_write_ahead_log_of_a_damaged_database(database: Dat
     log = database.file.with_name("pdp.db-wal")
     database.file.write_bytes(b"\xff" * 100_000)
     log.write_bytes(b"what was written last")
-    kept = database.restore()["kept"]
+    copy = database.restore()["kept"]
     assert database.file.with_name("pdp.db.before-restore-wal").read_bytes() == (
         b"what was written last"
     )
-    assert kept == f"{database.file}.before-restore"
+    assert copy == f"{database.file}.before-restore"
     assert not log.exists()
 
 
@@ -165,8 +165,8 @@ def tenant_with_record(database: Database, tmp_path: Path, tenant: str) -> Tenan
 
 def recorded_outcomes(database: Database, tenant: Tenant) -> list[str]:
     """Returns the outcomes of the tenant's recorded decisions."""
-    found = database.run("audit", "search", "--embedded", "--tenant", tenant.name, "--json")
-    return [each["outcome"] for each in json_output(found)["records"]]
+    search = database.run("audit", "search", "--embedded", "--tenant", tenant.name, "--json")
+    return [each["outcome"] for each in json_output(search)["records"]]
 
 
 def test_records_can_be_backed_up_and_restored(
@@ -175,19 +175,19 @@ def test_records_can_be_backed_up_and_restored(
     """The log of decisions has a separate backup, which contains the head of the log."""
     assert recorded_outcomes(database, tenant_with_record) == ["BLOCK"]
     file = str(tmp_path / "records.backup")
-    made = json_output(database.run("backup", file, "--records", "--json"))
-    assert (made["holds"], made["revision"], made["problems"]) == ("records", 1, [])
+    backup = json_output(database.run("backup", file, "--records", "--json"))
+    assert (backup["holds"], backup["revision"], backup["problems"]) == ("records", 1, [])
     policies = database.file.read_bytes()
     audit = database.file.with_name("audit.db")
     audit.unlink()
     done = json_output(database.run("restore", file, "--json"))
-    assert (done["database"], done["head"]) == (str(audit), made["head"])
+    assert (done["database"], done["head"]) == (str(audit), backup["head"])
     assert database.file.read_bytes() == policies
     assert recorded_outcomes(database, tenant_with_record) == ["BLOCK"]
-    verified = database.run("audit", "verify", "--embedded", "--anchor", made["head"], "--json")
+    verified = database.run("audit", "verify", "--embedded", "--anchor", backup["head"], "--json")
     assert json_output(verified)["intact"]
-    refused = database.run("restore", file, code=Exit.USAGE)
-    assert "audit.db already exists" in refused.stderr
+    refusal = database.run("restore", file, code=Exit.USAGE)
+    assert "audit.db already exists" in refusal.stderr
 
 
 def test_records_of_a_running_server_are_not_replaced(tmp_path: Path, tenant: str) -> None:
@@ -197,8 +197,8 @@ def test_records_of_a_running_server_are_not_replaced(tmp_path: Path, tenant: st
     with start(database.file.parent) as server:
         acting = tenant_of(server, tenant)
         assert json_output(database.run("backup", file, "--records", "--json"))["revision"] == 1
-        refused = database.run("restore", file, "--force", code=Exit.UNAVAILABLE)
-        assert "has the database open" in refused.stderr
+        refusal = database.run("restore", file, "--force", code=Exit.UNAVAILABLE)
+        assert "has the database open" in refusal.stderr
         assert acting.decide()["reason_code"] == "STATIC_POLICY_BLOCK"
         again = json_output(database.run("backup", file, "--records", "--force", "--json"))
         assert again["revision"] == 2
@@ -212,14 +212,14 @@ def test_a_backup_of_tampered_records_reports_the_problems(
     with closing(sqlite3.connect(audit, isolation_level=None)) as connection:
         connection.execute("UPDATE records SET body = replace(body, 'BLOCK', 'ALLOW')")
     file = str(tmp_path / "records.backup")
-    made = json_output(database.run("backup", file, "--records", "--json", code=Exit.NO))
-    assert made["problems"] == ["batch 1 (records 1 to 1) is not what was written"]
+    backup = json_output(database.run("backup", file, "--records", "--json", code=Exit.NO))
+    assert backup["problems"] == ["batch 1 (records 1 to 1) is not what was written"]
     shown = database.run("restore", file, "--check", code=Exit.NO).stdout
     assert "TAMPERED" in non_empty_lines(shown)[0]
     database.key_file = tmp_path / "other.key"
     database.key_file.write_text(KEY[::-1])
-    refused = database.run("backup", file, "--records", "--force", code=Exit.CONFIG)
-    assert "started with another key" in refused.stderr
+    refusal = database.run("backup", file, "--records", "--force", code=Exit.CONFIG)
+    assert "started with another key" in refusal.stderr
 
 
 def test_a_backup_of_another_kind_is_refused(database: Database, tmp_path: Path) -> None:

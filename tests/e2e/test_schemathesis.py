@@ -82,8 +82,8 @@ def takes_what_it_describes(_context: CheckContext, response: Response, case: Ca
         fields = {detail["field"] for detail in error["details"]}
         # Generated headers ignore the patterns of the document.
         excused = fields == {"If-Match"} or "NUL" in error["message"]
-        said = CHECKED_IN_CODE.get(case.operation.definition.raw["operationId"], "")
-        by_code = fields and all(re.fullmatch(said, field, re.DOTALL) for field in fields)
+        reason = CHECKED_IN_CODE.get(case.operation.definition.raw["operationId"], "")
+        by_code = fields and all(re.fullmatch(reason, field, re.DOTALL) for field in fields)
         assert excused or by_code or error["code"] == "INVALID_PATTERN", error
 
 

@@ -51,15 +51,15 @@ class TestStart:
 
     def test_the_announcement_has_addresses_and_revision(self, server: Server) -> None:
         """The announcement has the addresses, the content and the duration of the start."""
-        said = server.announcement
-        assert said["grpc"].startswith("127.0.0.1:")
-        assert said["http"].startswith("http://127.0.0.1:")
-        assert said["docs"] == f"{said['http']}/docs"
-        assert said["database"] == f"sqlite:///{server.data_dir}/pdp.db"
-        assert said["system_policies"] >= 40
-        assert said["revision"] >= said["system_policies"]
-        assert said["seconds"] > 0
-        assert said["workers"] == 1
+        announcement = server.announcement
+        assert announcement["grpc"].startswith("127.0.0.1:")
+        assert announcement["http"].startswith("http://127.0.0.1:")
+        assert announcement["docs"] == f"{announcement['http']}/docs"
+        assert announcement["database"] == f"sqlite:///{server.data_dir}/pdp.db"
+        assert announcement["system_policies"] >= 40
+        assert announcement["revision"] >= announcement["system_policies"]
+        assert announcement["seconds"] > 0
+        assert announcement["workers"] == 1
 
     def test_development_mode_is_logged_as_a_warning(self, server: Server) -> None:
         """The log warns clearly that every caller is an admin."""
@@ -215,9 +215,9 @@ class TestRefusal:
         self, tmp_path: Path, settings: dict[str, str], message: str
     ) -> None:
         """If a key file cannot be read, the server does not start."""
-        told = {name: value.format(tmp_path) for name, value in settings.items()}
+        environment = {name: value.format(tmp_path) for name, value in settings.items()}
         issuer = {"PDP_JWT_ISSUER": "https://id.example", "PDP_JWT_AUDIENCE": "pdp"}
-        assert message in start_error(tmp_path, PDP_AUTH="required", **issuer, **told)
+        assert message in start_error(tmp_path, PDP_AUTH="required", **issuer, **environment)
 
     def test_credentials_are_required_by_default(self, tmp_path: Path) -> None:
         """By default the server requires credentials, and says how to create the first key."""
@@ -270,8 +270,8 @@ class TestRefusal:
     @pytest.mark.parametrize("name", ["PDP_GRPC_LISTEN", "PDP_HTTP_LISTEN"])
     def test_a_port_in_use_is_refused(self, tmp_path: Path, name: str) -> None:
         """The message has the address in use and the setting to change."""
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            address = f"127.0.0.1:{listener.getsockname()[1]}"
             # The fork server, which others are forked from, does not let gRPC log anything.
             line = start_error(tmp_path, command=SERVE, **{name: address})
         assert address in line

@@ -30,11 +30,11 @@ CARD: Final = "4111 1111 1111 1111"
 ATTACK: Final = " -- ".join(("1 UNION SELECT password FROM users", CARD))
 
 
-def hec(asked: ReceivedRequest) -> PlannedResponse:
+def hec(request: ReceivedRequest) -> PlannedResponse:
     """Responds as Splunk's collector does."""
-    if asked.path == "/services/collector/health":
+    if request.path == "/services/collector/health":
         return PlannedResponse(200, {"text": "HEC is healthy", "code": 17})
-    if asked.headers.get("authorization") != f"Splunk {TOKEN}":
+    if request.headers.get("authorization") != f"Splunk {TOKEN}":
         return PlannedResponse(403, {"text": "Invalid token", "code": 4})
     return PlannedResponse(200, {"text": "Success", "code": 0})
 
@@ -67,9 +67,9 @@ def events(splunk: Product, tenant: str) -> list[dict[str, Any]]:
     """Returns the events that arrived for a tenant."""
     return [
         each["event"]
-        for asked in splunk.requests
-        if asked.path == "/services/collector/event"
-        for each in asked.lines
+        for request in splunk.requests
+        if request.path == "/services/collector/event"
+        for each in request.lines
         if each["event"]["metadata"]["tenant_uid"] == tenant
     ]
 
@@ -272,8 +272,8 @@ def test_webhooks_in_the_servers_network_are_refused_unless_allowed(
     ],
 )
 def test_an_incomplete_configuration_refuses_the_start(
-    tmp_path: Path, settings: dict[str, str], said: str
+    tmp_path: Path, settings: dict[str, str], message: str
 ) -> None:
     with servers.launch(tmp_path, **settings) as server:
         assert server.wait() == 78
-    assert said in "".join(server.lines)
+    assert message in "".join(server.lines)

@@ -18,6 +18,7 @@ from tests.e2e.test_workers import workers_of
 from tests.support import servers
 from tests.support.servers import start_workers
 from tests.support.siem_product import PlannedResponse, Product
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,9 +40,9 @@ def arrived(splunk: Product, class_uid: int = 6003) -> list[str]:
     """Returns the uids of the events in the order of arrival."""
     return [
         each["event"]["metadata"]["uid"]
-        for asked in splunk.requests
-        if asked.path.endswith("/event")
-        for each in asked.lines
+        for request in splunk.requests
+        if request.path.endswith("/event")
+        for each in request.lines
         if each["event"]["class_uid"] == class_uid
     ]
 
@@ -64,17 +65,17 @@ def record_all(url: str) -> None:
         client.put("/v1/org/policy", json=FULL).raise_for_status()
 
 
-def until_all(splunk: Product, wanted: Sequence[str]) -> None:
-    seen: set[str] = set()
+def until_all(splunk: Product, decision_ids: Sequence[str]) -> None:
+    delivered: set[str] = set()
     place = 0
 
     def all_are_there() -> bool:
         nonlocal place
-        asked, place = splunk.requests[place:], len(splunk.requests)
-        seen.update(
-            each["event"]["metadata"]["uid"] for one in asked if one.body for each in one.lines
+        requests, place = splunk.requests[place:], len(splunk.requests)
+        delivered.update(
+            each["event"]["metadata"]["uid"] for one in requests if one.body for each in one.lines
         )
-        return seen >= set(wanted)
+        return delivered >= set(decision_ids)
 
     splunk.until(all_are_there)
 
@@ -96,9 +97,9 @@ def test_no_answered_decision_is_lost_if_the_server_is_killed(tmp_path: Path) ->
                         answered += each.result()
         with servers.start(tmp_path, **settings(splunk)):
             until_all(splunk, answered)
-        came = arrived(splunk)
-    assert set(answered) <= set(came)
-    assert len(came) - len(set(came)) <= 3 * 100
+        events = arrived(splunk)
+    assert set(answered) <= set(events)
+    assert len(events) - len(set(events)) <= 3 * 100
 
 
 def test_several_workers_send_everything_once_even_if_one_dies(tmp_path: Path) -> None:
@@ -113,25 +114,24 @@ def test_several_workers_send_everything_once_even_if_one_dies(tmp_path: Path) -
         server.wait_for_event("a worker serves again")
         answered += decide_with_many(server.http_url)
         until_all(splunk, answered)
-        came = arrived(splunk)
+        events = arrived(splunk)
         changes = arrived(splunk, 3004)
-    assert sorted(came) == sorted(answered)
+    assert sorted(events) == sorted(answered)
     assert len(changes) == len(set(changes)) > 0
 
 
 def until_acknowledged(directory: Path) -> None:
     """Waits until the server has processed the acknowledgements of all events."""
     spool = Spool(directory / SPOOL_NAME, 1_000_000_000)
-    while spool.statuses()["splunk"].waiting:
-        threading.Event().wait(0.01)
+    wait_until(lambda: not spool.statuses()["splunk"].waiting, "all events are acknowledged")
     spool.close()
 
 
 def decide_with_many(url: str) -> list[str]:
     """Sends requests on several connections, which the kernel spreads over the workers."""
     with ThreadPoolExecutor(4) as pool:
-        found = pool.map(lambda _: decide(url, MANY // 4), range(4))
-        return [each for one in found for each in one]
+        answers = pool.map(lambda _: decide(url, MANY // 4), range(4))
+        return [each for one in answers for each in one]
 
 
 def test_decisions_do_not_wait_for_a_siem_that_is_down(tmp_path: Path) -> None:

@@ -66,16 +66,16 @@ def killed(file: Path, lines: int, spin: int) -> Acknowledged:
     ):
         assert writer.stdout is not None
         try:
-            told = [writer.stdout.readline() for _ in range(lines)]
+            received = [writer.stdout.readline() for _ in range(lines)]
             for _ in range(spin):
                 pass
         finally:
             writer.kill()
-        told += writer.stdout.readlines()
+        received += writer.stdout.readlines()
         errors.seek(0)
-        assert all(told[:lines]), f"the writer ended by itself: {errors.read()}"
+        assert all(received[:lines]), f"the writer ended by itself: {errors.read()}"
     # A line that the kill cut off acknowledges nothing.
-    whole = [line.split() for line in told[1:] if line.endswith("\n")]
+    whole = [line.split() for line in received[1:] if line.endswith("\n")]
     return {int(number): (int(revision), digest) for number, revision, digest in whole}
 
 
@@ -95,8 +95,8 @@ class Ledger:
             assert number == self.transaction + 1, "a transaction is missing"
             places = [change.summary.split(maxsplit=1)[1] for change in changes]
             assert places == [f"{n} of {len(changes)}" for n in range(1, len(changes) + 1)]
-            told = acknowledged.pop(number, None)
-            assert told in {None, (changes[-1].revision, _digest(changes))}
+            acknowledgement = acknowledged.pop(number, None)
+            assert acknowledgement in {None, (changes[-1].revision, _digest(changes))}
             self.transaction = number
             for change in changes:
                 self._apply(change)
@@ -123,11 +123,11 @@ class Ledger:
     def _check_records(self, reader: Reader) -> None:
         expected = list(self._state.items())
         for tenant in TENANTS:
-            found = [
+            rows = [
                 ((record.tenant_id, record.kind, record.id), (record.revision, record.body))
                 for record in reader.list_tenant(tenant)
             ]
-            assert found == [item for item in expected if item[0][0] == tenant]
+            assert rows == [item for item in expected if item[0][0] == tenant]
 
 
 def _number(change: Change) -> int:

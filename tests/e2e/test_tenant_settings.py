@@ -84,6 +84,6 @@ def test_a_change_is_in_the_audit_trail(client: httpx2.Client) -> None:
     """The trail shows who changed the settings; a request without an effect adds no entry."""
     for _ in range(2):
         client.put(PATH, json={"failure_mode": "open"})
-    found = client.get("/api/admin/audit/changes", params={"kind": "tenant_settings"}).json()
-    (change,) = found["changes"]
+    page = client.get("/api/admin/audit/changes", params={"kind": "tenant_settings"}).json()
+    (change,) = page["changes"]
     assert (change["actor"], change["summary"]) == ("dev-admin", "Set failure_mode to open")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from tests.e2e.test_documentation import includes
 from tests.support import servers
 from tests.support.rest.packs import created_json, ok_json, pack
 from tests.support.text_streams import chunked
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -142,8 +142,10 @@ def test_the_released_text_is_the_redaction_of_the_whole_text(
 ) -> None:
     text = "".join(chunks)
     stub = decide_pb2_grpc.DecideServiceStub(channel)
-    asked = pb.DecideRequest(tenant_id=redacting, direction="output", content=pb.Content(text=text))
-    whole = stub.Decide(asked, timeout=TIMEOUT_S)
+    message = pb.DecideRequest(
+        tenant_id=redacting, direction="output", content=pb.Content(text=text)
+    )
+    whole = stub.Decide(message, timeout=TIMEOUT_S)
     answers = sent(channel, chunks_of(chunks, redacting))
     assert len(answers) == len(chunks)
     assert released(answers) == (whole.redacted_text if whole.HasField("redacted_text") else text)
@@ -225,23 +227,23 @@ def test_an_invalid_chunk_ends_its_text(
 
 
 def test_a_request_with_a_text_and_a_chunk_is_refused(channel: grpc.Channel, tenant: str) -> None:
-    asked = pb.DecideRequest(tenant_id=tenant, content=pb.Content(text="whole"))
-    [answer] = sent(channel, [Request(request=asked, chunk=Chunk(text="piece", last=True))])
+    message = pb.DecideRequest(tenant_id=tenant, content=pb.Content(text="whole"))
+    [answer] = sent(channel, [Request(request=message, chunk=Chunk(text="piece", last=True))])
     assert "request.content.text" in answer.response.message
     assert answer.release.closed
 
 
 def test_the_number_of_open_texts_is_limited(channel: grpc.Channel, tenant: str) -> None:
-    asked = pb.DecideRequest(tenant_id=tenant)
+    message = pb.DecideRequest(tenant_id=tenant)
     messages = [
-        Request(request=asked, chunk=Chunk(stream_id=str(index), text="x"))
+        Request(request=message, chunk=Chunk(stream_id=str(index), text="x"))
         for index in range(MAX_OPEN + 1)
     ]
     messages.append(Request(chunk=Chunk(stream_id="0", last=True)))
-    messages.append(Request(request=asked, chunk=Chunk(stream_id="more", text="y", last=True)))
-    *opened, refused, ended, more = sent(channel, messages)
+    messages.append(Request(request=message, chunk=Chunk(stream_id="more", text="y", last=True)))
+    *opened, refusal, ended, more = sent(channel, messages)
     assert not any(each.release.closed for each in opened)
-    assert "at most 16 texts" in refused.response.message
+    assert "at most 16 texts" in refusal.response.message
     assert (ended.release.released_text, more.release.released_text) == ("x", "y")
 
 
@@ -262,8 +264,8 @@ def test_a_new_policy_is_in_force_for_an_open_text(
     channel: grpc.Channel, client: httpx2.Client, tenant: str
 ) -> None:
     stub = decide_pb2_grpc.DecideServiceStub(channel)
-    begun = chunks_of([FILLER, FILLER, FILLER], tenant)
-    answers = stub.DecideStream(_between(begun, client), timeout=TIMEOUT_S)
+    messages = chunks_of([FILLER, FILLER, FILLER], tenant)
+    answers = stub.DecideStream(_between(messages, client), timeout=TIMEOUT_S)
     outcomes = [each.response.outcome for each in answers]
     assert outcomes[0] == pb.OUTCOME_ALLOW
     assert outcomes[1] == pb.OUTCOME_BLOCK
@@ -286,10 +288,7 @@ def test_a_cancelled_call_frees_its_texts(tmp_path: Path) -> None:
         assert under_way(server) == 1
         answers.cancel()
         sending.set()
-        deadline = time.monotonic() + TIMEOUT_S
-        while under_way(server) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert under_way(server) == 0
+        wait_until(lambda: under_way(server) == 0, "no text is open")
 
 
 def _held(sending: threading.Event) -> Iterator[pb.DecideStreamRequest]:
@@ -298,7 +297,5 @@ def _held(sending: threading.Event) -> Iterator[pb.DecideStreamRequest]:
 
 
 def under_way(server: servers.Server) -> float:
-    """How many texts the server has under way."""
-    page = server.request("GET", "/metrics").text
-    lines = [line for line in page.splitlines() if line.startswith("pdp_texts_under_way")]
-    return float(lines[0].rpartition(" ")[2])
+    """Returns how many texts are open."""
+    return server.metric("pdp_texts_under_way")

@@ -46,8 +46,8 @@ class TestCommands:
             "PDP_TLS_CLIENT_CERT_FILE": str(folder / "client.crt"),
             "PDP_TLS_CLIENT_KEY_FILE": str(folder / "client.key"),
         }
-        asked = run_pdp("health", **environment)  # type: ignore[arg-type] # settings are texts
-        assert (asked.returncode, asked.stdout) == (Exit.OK, "SERVING\n")
+        probe = run_pdp("health", **environment)  # type: ignore[arg-type] # settings are texts
+        assert (probe.returncode, probe.stdout) == (Exit.OK, "SERVING\n")
         assert run_pdp("health", "--server", address).returncode == Exit.UNAVAILABLE
         assert run_pdp("health", "--server", address, "--tls").returncode == Exit.UNAVAILABLE
 

@@ -67,9 +67,9 @@ class TestRefusal:
         ca.write(tmp_path, "ca")
         ca.issue("server").write(tmp_path, "server")
         expected = _fault(tmp_path, fault)
-        said = _refused(tmp_path, settings_of(tmp_path, mutual=True))
-        assert expected in said
-        assert "PDP_TLS_" in said
+        message = _refused(tmp_path, settings_of(tmp_path, mutual=True))
+        assert expected in message
+        assert "PDP_TLS_" in message
 
     @pytest.mark.parametrize("missing", ["PDP_TLS_CERT_FILE", "PDP_TLS_KEY_FILE"])
     def test_certificate_and_key_are_needed_together(self, tmp_path: Path, missing: str) -> None:

@@ -113,13 +113,13 @@ def test_tokens_can_be_signed_with_a_shared_secret(tmp_path: Path) -> None:
     """A secret file enables HS256; a secret that is too short prevents the start."""
     file = tmp_path / "secret"
     file.write_bytes(SECRET)
-    told = {**SETTINGS, "PDP_JWT_SECRET_FILE": str(file)}
-    with servers.start(tmp_path / "data", **told) as server:
+    settings = {**SETTINGS, "PDP_JWT_SECRET_FILE": str(file)}
+    with servers.start(tmp_path / "data", **settings) as server:
         assert ask(server, token("HS256", SECRET, kid="any")) == (200, "OK")
         assert ask(server, token("HS256", SECRET[::-1])) == (401, "UNAUTHENTICATED")
         assert over_grpc(server, token("RS256")) == "UNAUTHENTICATED"
         assert SECRET.decode() not in "".join(server.lines)
     file.write_bytes(SECRET[:31])
-    with servers.launch(tmp_path / "data", **told) as refused:
-        assert refused.wait() == 78
-    assert "PDP_JWT_SECRET_FILE" in refused.lines[0]
+    with servers.launch(tmp_path / "data", **settings) as refusal:
+        assert refusal.wait() == 78
+    assert "PDP_JWT_SECRET_FILE" in refusal.lines[0]

@@ -9,7 +9,7 @@ import pytest
 
 from pdp.catalog.compliance import user_groups
 from tests.support.rest.compliance import BUNDLES, GROUP, GROUPS, group, seeded
-from tests.support.rest.packs import NOBODY, TIME, check_error, created_json, ok_json
+from tests.support.rest.packs import TIME, UNKNOWN_ID, check_error, created_json, ok_json
 
 if TYPE_CHECKING:
     import httpx2
@@ -50,9 +50,9 @@ def test_a_group_is_created_read_and_deleted(client: httpx2.Client) -> None:
 
 
 def test_an_update_changes_only_its_fields(client: httpx2.Client) -> None:
-    made_ = group(client, description="Money", members=["u1"])
-    path = f"{GROUPS}/{made_['id']}"
-    assert ok_json(client.put(path, json={})) == made_
+    new_group = group(client, description="Money", members=["u1"])
+    path = f"{GROUPS}/{new_group['id']}"
+    assert ok_json(client.put(path, json={})) == new_group
     assert ok_json(client.put(path, json={"description": "", "members": None}))["members"] == ["u1"]
     assert ok_json(client.put(path, json={"members": []}))["member_count"] == 0
 
@@ -67,8 +67,8 @@ def test_members_can_be_added_and_removed(client: httpx2.Client) -> None:
     check_error(client.post(f"{path}/members", json={"user_ids": []}), 400, "INVALID_ARGUMENT",
             "user_ids")  # fmt: skip
     for call in (
-        client.post(f"{GROUPS}/{NOBODY}/members", json={"user_ids": ["u"]}),
-        client.delete(f"{GROUPS}/{NOBODY}/members/u"),
+        client.post(f"{GROUPS}/{UNKNOWN_ID}/members", json={"user_ids": ["u"]}),
+        client.delete(f"{GROUPS}/{UNKNOWN_ID}/members/u"),
     ):
         check_error(call, 404, "GROUP_NOT_FOUND")
 
@@ -82,10 +82,12 @@ def test_bundles_can_be_assigned_and_unassigned(client: httpx2.Client) -> None:
     for _ in range(2):
         assert client.delete(f"{path}/bundles/{bundle['id']}").status_code == 204
     assert ok_json(client.get(path))["bundle_ids"] == []
-    check_error(client.put(f"{path}/bundles/{NOBODY}"), 404, "BUNDLE_NOT_FOUND")
-    check_error(client.put(f"{GROUPS}/{NOBODY}/bundles/{bundle['id']}"), 404, "GROUP_NOT_FOUND")
-    check_error(client.delete(f"{GROUPS}/{NOBODY}/bundles/{NOBODY}"), 404, "GROUP_NOT_FOUND")
-    put = client.put(path, json={"bundle_ids": [bundle["id"], NOBODY, bundle["id"]]})
+    check_error(client.put(f"{path}/bundles/{UNKNOWN_ID}"), 404, "BUNDLE_NOT_FOUND")
+    check_error(client.put(f"{GROUPS}/{UNKNOWN_ID}/bundles/{bundle['id']}"), 404, "GROUP_NOT_FOUND")
+    check_error(
+        client.delete(f"{GROUPS}/{UNKNOWN_ID}/bundles/{UNKNOWN_ID}"), 404, "GROUP_NOT_FOUND"
+    )
+    put = client.put(path, json={"bundle_ids": [bundle["id"], UNKNOWN_ID, bundle["id"]]})
     check_error(put, 400, "INVALID_ARGUMENT", "bundle_ids[1]")
     twice = client.put(path, json={"bundle_ids": [bundle["id"], bundle["id"]]})
     assert ok_json(twice)["bundle_ids"] == [bundle["id"]]
@@ -119,12 +121,12 @@ class TestDefaultGroups:
 
 class TestNames:
     @pytest.mark.parametrize("taken", ["Finance", "Auditors"])
-    def test_names_are_unique(self, client: httpx2.Client, taken: str) -> None:
+    def test_names_are_unique(self, client: httpx2.Client, existing: str) -> None:
         mine = group(client, "Auditors")
-        check_error(client.post(GROUPS, json={"name": taken}), 409, "NAME_EXISTS", "name")
+        check_error(client.post(GROUPS, json={"name": existing}), 409, "NAME_EXISTS", "name")
         other = group(client, "Clerks")
         path = f"{GROUPS}/{other['id']}"
-        check_error(client.put(path, json={"name": taken}), 409, "NAME_EXISTS", "name")
+        check_error(client.put(path, json={"name": existing}), 409, "NAME_EXISTS", "name")
         assert ok_json(client.get(path)) == other
         assert ok_json(client.put(f"{GROUPS}/{mine['id']}", json={"name": "Auditors"})) == mine
 
@@ -136,9 +138,9 @@ class TestStricterRules:
     def test_stricter_rules_are_returned_as_posted(self, client: httpx2.Client) -> None:
         rule_id = ok_json(client.get(f"{BUNDLES}/{seeded(client)['id']}"))["rules"][0]["id"]
         entries: list[dict[str, Any]] = [{"rule_id": rule_id, "action_tier": "block"}]
-        made_ = group(client, dlp_rules=entries)
-        assert made_["dlp_rules"] == entries
-        path = f"{GROUPS}/{made_['id']}"
+        new_group = group(client, dlp_rules=entries)
+        assert new_group["dlp_rules"] == entries
+        path = f"{GROUPS}/{new_group['id']}"
         entries = [{"rule_id": rule_id, "enabled": True, "confidence_threshold": 0.1}]
         assert ok_json(client.put(path, json={"dlp_rules": entries}))["dlp_rules"] == entries
         assert ok_json(client.get(path))["dlp_rules"] == entries
@@ -147,7 +149,7 @@ class TestStricterRules:
     @pytest.mark.parametrize(
         ("entry", "field"),
         [
-            ({"rule_id": NOBODY, "action_tier": "block"}, "dlp_rules[0].rule_id"),
+            ({"rule_id": UNKNOWN_ID, "action_tier": "block"}, "dlp_rules[0].rule_id"),
             ({"action_tier": "block"}, "dlp_rules[0].rule_id"),
             ({"rule_id": "", "enabled": False}, "dlp_rules[0].rule_id"),
             ({"rule_id": "of", "enabled": False}, "dlp_rules[0].enabled"),
@@ -197,8 +199,8 @@ def test_fields_out_of_bounds_are_refused(
 
 
 def test_the_number_of_members_is_limited(client: httpx2.Client) -> None:
-    made_ = group(client, members=[f"u{each}" for each in range(2000)])
-    path = f"{GROUPS}/{made_['id']}"
+    new_group = group(client, members=[f"u{each}" for each in range(2000)])
+    path = f"{GROUPS}/{new_group['id']}"
     assert (
         ok_json(client.post(f"{path}/members", json={"user_ids": ["u0"]}))["member_count"] == 2000
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import decide_pb2_grpc
 from pdp.transport.http.server import DEAD_PEER_TIMEOUT_S, _listen
 from tests.support.servers import TIMEOUT_S, Server, start
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,13 +83,6 @@ def proxied(server: Server) -> Iterator[tuple[Proxy, grpc.Channel]]:
         proxy.close()
 
 
-def open_texts(server: Server) -> float:
-    """Returns how many texts in chunks are open."""
-    page = server.request("GET", "/metrics").text
-    (line,) = (each for each in page.splitlines() if each.startswith("pdp_texts_under_way "))
-    return float(line.split()[1])
-
-
 def test_the_server_closes_connections_of_vanished_grpc_clients(tmp_path: Path) -> None:
     """It closes an idle connection, and one with a running call; the call and its text end."""
     messages: SimpleQueue[pb.DecideStreamRequest] = SimpleQueue()
@@ -104,14 +97,12 @@ def test_the_server_closes_connections_of_vanished_grpc_clients(tmp_path: Path) 
         requests: Any = iter(messages.get, None)
         answers = decide_pb2_grpc.DecideServiceStub(channel).DecideStream(requests)
         assert next(answers).release.stream_id == "t"
-        assert open_texts(server) == 1
+        assert server.metric("pdp_texts_under_way") == 1
         for each in (proxy, idle_proxy):
             each.fall_silent()
         for each in (proxy, idle_proxy):
             assert each.closed_by_server.wait(TIMEOUT_S)
-        deadline = time.monotonic() + TIMEOUT_S
-        while open_texts(server):
-            assert time.monotonic() < deadline
+        wait_until(lambda: server.metric("pdp_texts_under_way") == 0, "no text is open")
         answers.cancel()
         messages.put(pb.DecideStreamRequest())
 

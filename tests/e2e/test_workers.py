@@ -38,13 +38,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def outcome(address: str, tenant: str, revision: int) -> int:
     """Sends a request on a new connection, which can reach any worker."""
-    asked = decide_pb2.DecideRequest(
+    message = decide_pb2.DecideRequest(
         tenant_id=tenant,
         content=decide_pb2.Content(text="rival"),
         min_revision=revision,
     )
     with RemoteClient(address, timeout_s=TIMEOUT_S) as remote:
-        answer = remote.call("Decide", asked).message
+        answer = remote.call("Decide", message).message
     assert isinstance(answer, decide_pb2.DecideResponse)
     return answer.outcome
 
@@ -76,8 +76,8 @@ def test_a_write_is_in_force_in_all_workers(server: Server, tenant: str) -> None
     assert outcome(address, tenant, 0) == decide_pb2.OUTCOME_ALLOW
     revision = block_rivals(address, tenant)
     with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(outcome, address, tenant, revision) for _ in range(16)]
-        assert {each.result() for each in asked} == {decide_pb2.OUTCOME_BLOCK}
+        futures = [pool.submit(outcome, address, tenant, revision) for _ in range(16)]
+        assert {each.result() for each in futures} == {decide_pb2.OUTCOME_BLOCK}
 
 
 def test_a_worker_that_dies_is_replaced(tmp_path: Path, tenant: str) -> None:
@@ -179,8 +179,8 @@ def test_an_error_at_the_start_is_logged_once(tmp_path: Path) -> None:
 def test_any_worker_returns_the_metrics_of_all(server: Server, tenant: str) -> None:
     """Every worker returns the series of all workers, labelled with the worker's number."""
     with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(outcome, server.grpc_address, tenant, 0) for _ in range(32)]
-        assert {each.result() for each in asked} == {decide_pb2.OUTCOME_ALLOW}
+        futures = [pool.submit(outcome, server.grpc_address, tenant, 0) for _ in range(32)]
+        assert {each.result() for each in futures} == {decide_pb2.OUTCOME_ALLOW}
     before = _served(server)
     assert sum(before.values()) >= 32
     for _ in range(8):
@@ -212,5 +212,5 @@ def test_any_worker_has_the_revision_of_a_write(server: Server, tenant: str) -> 
         for number in range(10):
             name = f"{tenant}-{number}"
             revision = block_rivals(server.grpc_address, name)
-            asked = [pool.submit(outcome, server.grpc_address, name, revision) for _ in range(8)]
-            assert {each.result() for each in asked} == {decide_pb2.OUTCOME_BLOCK}
+            futures = [pool.submit(outcome, server.grpc_address, name, revision) for _ in range(8)]
+            assert {each.result() for each in futures} == {decide_pb2.OUTCOME_BLOCK}

@@ -38,8 +38,8 @@ class AuthenticatedServer:
         body = {"name": f"{role} of a test", "role": role, "tenants": tenants, **fields}
         answer = self.request("POST", KEYS, self.admin, json=body)
         assert answer.status_code == 201, answer.text
-        made: dict[str, Any] = answer.json()
-        return made
+        key: dict[str, Any] = answer.json()
+        return key
 
     def request(
         self, method: str, path: str, key: str = "", tenant: str = "", **more: Any
@@ -56,8 +56,8 @@ class AuthenticatedServer:
         self, method: str, path: str, key: str = "", tenant: str = ""
     ) -> tuple[int, str]:
         """Starts a request whose response may never end; returns the status and the error code."""
-        given = {"X-API-Key": key, "X-Tenant-ID": tenant}
-        headers = {name: value for name, value in given.items() if value}
+        credentials = {"X-API-Key": key, "X-Tenant-ID": tenant}
+        headers = {name: value for name, value in credentials.items() if value}
         with self._client.stream(method, path, headers=headers) as answer:
             if answer.is_success:
                 return answer.status_code, "OK"
@@ -82,11 +82,11 @@ class AuthenticatedServer:
 def authenticated_server(data_dir: Path, **settings: str) -> Iterator[AuthenticatedServer]:
     """Starts a server whose first key `pdp keys create` created before."""
     url = f"sqlite:///{data_dir}/pdp.db"
-    made = servers.run_pdp(
+    creation = servers.run_pdp(
         "keys", "create", "--role", "admin", "--tenant", "*", PDP_DATABASE_URL=url
     )
-    assert made.returncode == 0, made.stderr
-    key = made.stdout.splitlines()[-1]
+    assert creation.returncode == 0, creation.stderr
+    key = creation.stdout.splitlines()[-1]
     with servers.start(data_dir, PDP_AUTH="required", **settings) as server:
         opened = AuthenticatedServer(server, key)
         try:

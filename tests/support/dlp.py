@@ -41,8 +41,8 @@ def rule(rule_id: str, detector: str = "", tier: str = "redact", **fields: Any) 
     """Returns a rule with a detector, or with a pattern from `fields`."""
     config = {"detector": detector} if detector else {"pattern": fields.pop("pattern")}
     entity_type = DETECTORS[detector].entity_type if detector else "OWN"
-    made = DlpRule(rule_id, rule_id, dlp_rule.REGEX, entity_type, tier, config_json=config)
-    return replace(made, **fields)
+    new_rule = DlpRule(rule_id, rule_id, dlp_rule.REGEX, entity_type, tier, config_json=config)
+    return replace(new_rule, **fields)
 
 
 def bundle(key: str, *rule_ids: str, enabled: bool = False) -> ComplianceBundle:
@@ -82,7 +82,7 @@ def tenant_of(shipped: PolicySet, own: PolicySet | None = None) -> Snapshot:
     return compile_tenant(platform_of(shipped), "t", own or PolicySet(), 1)
 
 
-def judged(snapshot: Snapshot, text: str, *groups: str, user: str = "") -> Decision:
+def decide(snapshot: Snapshot, text: str, *groups: str, user: str = "") -> Decision:
     """Returns the decision on a text."""
     subject = Subject(user_id=user, groups=groups)
     return evaluate(snapshot, Request(text=text, subject=subject, explain=True), "id")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx2
 
 from tests.support.servers import TIMEOUT_S, http_client
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,16 +95,15 @@ def tenant_of(server: Server, name: str, *, blocks: bool = True) -> Tenant:
 
 def _wait_for_revision(server: Server, revision: int) -> None:
     """Waits until the revision is in force in all workers, which do not read it at once."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while True:
+
+    def in_force() -> bool:
         page = server.request("GET", "/metrics").text
         revisions = re.findall(r"^pdp_snapshot_revision(?:{.*})? (\S+)$", page, re.MULTILINE)
-        if len(revisions) == server.announcement["workers"] and all(
+        return len(revisions) == server.announcement["workers"] and all(
             float(each) >= revision for each in revisions
-        ):
-            return
-        assert time.monotonic() < deadline, revisions
-        time.sleep(0.01)
+        )
+
+    wait_until(in_force, f"all workers decide on revision {revision}")
 
 
 def still_blocks(tenant: Tenant) -> bool:

@@ -112,8 +112,8 @@ def _finds_the_same_word() -> bytes:
     single = graph("Reshape", single, graph.constant([0, -1, MAX_WIDTH]))
     single = graph("Unsqueeze", single, graph.constant([3]))
     high, low = (graph.constant(np.float32(logit)) for logit in (3.0, -3.0))
-    found = graph("Where", graph("And", same, single), high, low)
-    graph.output(found, "logits", "batch", "words", "width", "labels")
+    matches = graph("Where", graph("And", same, single), high, low)
+    graph.output(matches, "logits", "batch", "words", "width", "labels")
     return graph.serialised()
 
 

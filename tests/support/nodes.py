@@ -60,16 +60,22 @@ class Policies(Node):
 
 
 @pytest.fixture
-def node(path: Path) -> Iterator[Policies]:
-    """A node that administers static policies."""
-    node = Policies(path)
+def node_class() -> type[Node]:
+    """The class of `node` and `other`, a function of the database file; modules override it."""
+    return Policies
+
+
+@pytest.fixture
+def node(path: Path, node_class: type[Policies]) -> Iterator[Policies]:
+    """A node of the class."""
+    node = node_class(path)
     yield node
     node.close()
 
 
 @pytest.fixture
-def other(path: Path, node: Policies) -> Iterator[Policies]:
+def other(path: Path, node: Policies, node_class: type[Policies]) -> Iterator[Policies]:
     """A second node on the same database file."""
-    other = Policies(path)
+    other = node_class(path)
     yield other
     other.close()

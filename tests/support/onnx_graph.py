@@ -72,11 +72,11 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
         message = file.message_type.add(name=name)
         for field, number, kind, is_list in fields:
             label = _Field.LABEL_REPEATED if is_list else _Field.LABEL_OPTIONAL
-            made = message.field.add(name=field, number=number, label=label)
+            field_ = message.field.add(name=field, number=number, label=label)
             if kind in _SCALARS:
-                made.type = _SCALARS[kind]
+                field_.type = _SCALARS[kind]
             else:
-                made.type, made.type_name = _Field.TYPE_MESSAGE, f".pdp.tests.onnx.{kind}"
+                field_.type, field_.type_name = _Field.TYPE_MESSAGE, f".pdp.tests.onnx.{kind}"
     return file
 
 

@@ -44,7 +44,7 @@ class ChainResult(NamedTuple):
     text: str | None
 
 
-def judge(policies: PolicySet, request: Request) -> ChainResult:
+def evaluate_chains(policies: PolicySet, request: Request) -> ChainResult:
     """Evaluates a request on the chain of its user and on the org chain."""
     counting: list[PolicyRule] = []
     for user in dict.fromkeys((request.subject.user_id, "")):

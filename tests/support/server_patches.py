@@ -32,11 +32,11 @@ class Broken:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def judge(self, *_arguments: Any) -> NoReturn:
+    def evaluate(self, *_arguments: Any) -> NoReturn:
         """Raises."""
         raise RuntimeError("SELECT secret FROM /etc/passwd")
 
-    admit = conclude = judge
+    admit = conclude = evaluate
 
 
 def apply(patch: str) -> None:

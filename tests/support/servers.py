@@ -120,6 +120,12 @@ class Server:
         with self.client() as client:
             return client.request(method, path, **options)
 
+    def metric(self, name: str) -> float:
+        """Returns the value of a metric that has no labels."""
+        lines = self.request("GET", "/metrics").text.splitlines()
+        (value,) = (each.split()[1] for each in lines if each.startswith(f"{name} "))
+        return float(value)
+
     def _read(self) -> None:
         assert self.process.stderr is not None
         for raw in self.process.stderr:

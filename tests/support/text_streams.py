@@ -75,7 +75,7 @@ class Streamed(NamedTuple):
         end: the end of the released text, as an offset in the whole text.
         spans: the spans of all answers.
         decision: the last decision.
-        judged: how often a text was evaluated.
+        evaluations: how often a text was evaluated.
         characters: the number of evaluated characters.
     """
 
@@ -83,7 +83,7 @@ class Streamed(NamedTuple):
     end: int
     spans: tuple[Span, ...]
     decision: Decision
-    judged: int
+    evaluations: int
     characters: int
 
 
@@ -94,13 +94,13 @@ def ask(snapshot: Snapshot, text: str) -> Decision:
 
 def stream(snapshot: Snapshot, chunks: Sequence[str]) -> Streamed:
     """Sends chunks until the stream is closed."""
-    asked: list[int] = []
+    lengths: list[int] = []
 
-    def judge(text: str) -> Decision:
-        asked.append(len(text))
+    def decide(text: str) -> Decision:
+        lengths.append(len(text))
         return ask(snapshot, text)
 
-    releases = list(_releases(TextStream(), chunks, judge))
+    releases = list(_releases(TextStream(), chunks, decide))
     last = releases[-1]
     assert last.closed
     assert not any(each.closed for each in releases[:-1])
@@ -109,19 +109,19 @@ def stream(snapshot: Snapshot, chunks: Sequence[str]) -> Streamed:
         last.end,
         tuple(span for each in releases for span in spans_of(each.decision)),
         last.decision,
-        len(asked),
-        sum(asked),
+        len(lengths),
+        sum(lengths),
     )
 
 
-def _releases(text: TextStream, chunks: Sequence[str], judge: object) -> Iterator[Release]:
+def _releases(text: TextStream, chunks: Sequence[str], decide: object) -> Iterator[Release]:
     for index, chunk in enumerate(chunks):
         last = index == len(chunks) - 1
         text.add(chunk)
         if not text.is_due(last=last):
             yield text.wait()
             continue
-        release = text.advance(judge, last=last)  # type: ignore[arg-type] # it is a function
+        release = text.advance(decide, last=last)  # type: ignore[arg-type] # it is a function
         yield release
         if release.closed:
             return

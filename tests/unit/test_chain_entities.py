@@ -29,7 +29,7 @@ from pdp.engine.rules.index import RuleIndex
 from pdp.engine.rules.matching import MAX_SPANS, Facts, check_conditions, redactions
 from pdp.engine.scan import NO_FINDINGS
 from pdp.engine.text.locations import Location, Segment
-from tests.support.dlp import DETECTORS, judged, platform_of, policies, rule
+from tests.support.dlp import DETECTORS, decide, platform_of, policies, rule
 
 if TYPE_CHECKING:
     from pdp.domain.request import JsonObject
@@ -152,9 +152,9 @@ def test_a_new_detector_is_used_without_compiling_the_chains_again() -> None:
     mine = {"mine": rule("mine", pattern="x", tier="none")}
     second = compile_tenant(platform, "t", own.with_policies(dlp_rule.KIND, mine), 2, first)
     assert _chain(second).chains is _chain(first).chains
-    assert judged(first, "x").outcome is Outcome.ALLOW
-    assert judged(second, "x").reason_code == "CHAIN_BLOCK"
-    assert judged(second, "y").outcome is Outcome.ALLOW
+    assert decide(first, "x").outcome is Outcome.ALLOW
+    assert decide(second, "x").reason_code == "CHAIN_BLOCK"
+    assert decide(second, "y").outcome is Outcome.ALLOW
 
 
 def blocking_chain(conditions: JsonObject) -> PolicySet:

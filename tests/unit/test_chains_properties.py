@@ -14,7 +14,7 @@ from pdp.domain.request import Request
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate
 from tests.support import chain_strategies
-from tests.support.reference_chains import judge
+from tests.support.reference_chains import evaluate_chains
 from tests.unit.test_chains import chain_of, rule
 
 PLATFORM = compile_platform(
@@ -33,7 +33,7 @@ def _without_killed_model(request: Request) -> Request:
 def test_the_engine_agrees_with_the_reference(policies: PolicySet, request: Request) -> None:
     request = _without_killed_model(request)
     decision = evaluate(compile_tenant(PLATFORM, "t", policies, 1), request, "id")
-    expected = judge(policies, request)
+    expected = evaluate_chains(policies, request)
     assert decision.outcome.name == expected.outcome
     assert [match.policy_id for match in decision.matches] == expected.rules
     assert decision.redacted_text == expected.text

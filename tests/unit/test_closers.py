@@ -33,7 +33,7 @@ class FixedParticipant:
     def admit(self, request: Request) -> Verdict:
         return self.result()
 
-    def judge(self, request: Request, findings: Findings) -> Verdict:
+    def evaluate(self, request: Request, findings: Findings) -> Verdict:
         return self.result()
 
     def conclude(self, request: Request, risk: Risk) -> Verdict:

@@ -19,7 +19,7 @@ from pdp.engine.rules.matching import MAX_SPANS
 from tests.support.dlp import (
     CARD,
     bundle,
-    judged,
+    decide,
     platform_of,
     policies,
     rule,
@@ -35,7 +35,7 @@ NO_FRAMEWORKS = OrgPolicy(gdpr=False, ai_act=False)
 
 class TestPlatformRules:
     def test_platform_rules_are_in_force_for_every_tenant(self) -> None:
-        decision = judged(tenant_of(policies([rule("cards", "card")])), f"pay {CARD}")
+        decision = decide(tenant_of(policies([rule("cards", "card")])), f"pay {CARD}")
         assert decision.outcome is Outcome.REDACT
         assert decision.redacted_text == "pay [REDACTED]"
         assert decision.pii_detected
@@ -53,15 +53,15 @@ class TestPlatformRules:
         self, change: DlpCustomisation, outcome: Outcome
     ) -> None:
         shipped = policies([rule("cards", "card")])
-        decision = judged(tenant_of(shipped, policies(customisations=[change])), CARD)
+        decision = decide(tenant_of(shipped, policies(customisations=[change])), CARD)
         assert decision.outcome is outcome
-        assert judged(tenant_of(shipped), CARD).outcome is Outcome.REDACT
+        assert decide(tenant_of(shipped), CARD).outcome is Outcome.REDACT
 
     def test_own_rules_of_a_tenant_come_first_and_set_the_replacement(self) -> None:
         shipped = policies([rule("cards", "card")])
         config = {"detector": "card", "replacement": "[CARD]"}
         own = policies([rule("mine", "card", config_json=config)])
-        decision = judged(tenant_of(shipped, own), CARD)
+        decision = decide(tenant_of(shipped, own), CARD)
         assert [match.policy_id for match in decision.matches] == ["mine", "cards"]
         assert decision.redacted_text == "[CARD]"
 
@@ -72,26 +72,26 @@ class TestConfidence:
         self, threshold: float, matched: bool
     ) -> None:
         own = policies([rule("guess", "guess", "block", confidence_threshold=threshold)])
-        decision = judged(tenant_of(policies(), own), "a GUESS")
+        decision = decide(tenant_of(policies(), own), "a GUESS")
         assert (decision.outcome is Outcome.BLOCK) is matched
         (row,) = [each for each in decision.trace if each.policy_id == "guess"]
         assert row.matched is matched
         assert "0.4" in row.reason
 
     def test_the_trace_shows_values_that_fail_the_validator(self) -> None:
-        decision = judged(tenant_of(policies([rule("cards", "card")])), "4111111111111112")
+        decision = decide(tenant_of(policies([rule("cards", "card")])), "4111111111111112")
         assert decision.outcome is Outcome.ALLOW
         (row,) = [each for each in decision.trace if each.policy_id == "cards"]
         assert row.reason == "its pattern was found, but no value passed the check"
 
     def test_a_trace_has_no_values(self) -> None:
-        decision = judged(tenant_of(policies([rule("cards", "card")])), f"pay {CARD}")
+        decision = decide(tenant_of(policies([rule("cards", "card")])), f"pay {CARD}")
         assert CARD not in repr(decision._replace(redacted_text=None))
 
     def test_empty_matches_do_not_count(self) -> None:
         own = policies([rule("empty", pattern="x*", tier="block")])
-        assert judged(tenant_of(policies(), own), "abc").outcome is Outcome.ALLOW
-        assert judged(tenant_of(policies(), own), "axc").outcome is Outcome.BLOCK
+        assert decide(tenant_of(policies(), own), "abc").outcome is Outcome.ALLOW
+        assert decide(tenant_of(policies(), own), "axc").outcome is Outcome.BLOCK
 
 
 class TestGroups:
@@ -105,12 +105,12 @@ class TestGroups:
             "g", "Finance", members=["u1"], dlp_rules=[{"rule_id": "cards", "action_tier": "block"}]
         )
         tenant = tenant_of(self.SHIPPED, policies(groups=[stricter]))
-        assert judged(tenant, CARD).outcome is Outcome.ALLOW
-        assert judged(tenant, CARD, "Legal", user="u2").outcome is Outcome.ALLOW
+        assert decide(tenant, CARD).outcome is Outcome.ALLOW
+        assert decide(tenant, CARD, "Legal", user="u2").outcome is Outcome.ALLOW
         for decision in (
-            judged(tenant, CARD, "Finance"),
-            judged(tenant, CARD, "g"),
-            judged(tenant, CARD, user="u1"),
+            decide(tenant, CARD, "Finance"),
+            decide(tenant, CARD, "g"),
+            decide(tenant, CARD, user="u1"),
         ):
             assert decision.outcome is Outcome.BLOCK
             assert decision.matches[-1].action == "block"
@@ -121,22 +121,22 @@ class TestGroups:
             self.group("b", action_tier="redact"),
         ]
         tenant = tenant_of(self.SHIPPED, policies(groups=groups))
-        assert judged(tenant, CARD, "a").outcome is Outcome.PROMPT
-        assert judged(tenant, CARD, "b").outcome is Outcome.REDACT
-        assert judged(tenant, CARD, "a", "b").outcome is Outcome.REDACT
+        assert decide(tenant, CARD, "a").outcome is Outcome.PROMPT
+        assert decide(tenant, CARD, "b").outcome is Outcome.REDACT
+        assert decide(tenant, CARD, "a", "b").outcome is Outcome.REDACT
 
     def test_a_group_cannot_weaken_a_rule(self) -> None:
         shipped = policies([rule("cards", "card", "block")])
         weaker = self.group("a", action_tier="log_only", enabled=False, confidence_threshold=1.0)
         tenant = tenant_of(shipped, policies(groups=[weaker]))
-        assert judged(tenant, CARD, "a").outcome is Outcome.BLOCK
+        assert decide(tenant, CARD, "a").outcome is Outcome.BLOCK
 
     def test_a_group_can_enable_a_disabled_rule_for_its_members(self) -> None:
         off = DlpCustomisation("cards", enabled=False, action_tier="redact")
         own = policies(customisations=[off], groups=[self.group("a", enabled=True)])
         tenant = tenant_of(self.SHIPPED, own)
-        assert judged(tenant, CARD).matches == ()
-        assert judged(tenant, CARD, "a").outcome is Outcome.REDACT
+        assert decide(tenant, CARD).matches == ()
+        assert decide(tenant, CARD, "a").outcome is Outcome.REDACT
 
     def test_a_bundle_of_a_group_applies_to_its_members_only(self) -> None:
         shipped = policies(
@@ -145,8 +145,8 @@ class TestGroups:
         )
         group = UserGroup("a", "Finance", bundle_ids=["pci_dss"])
         tenant = tenant_of(shipped, policies(groups=[group]))
-        assert judged(tenant, CARD).matches == ()
-        stopped = judged(tenant, CARD, "Finance")
+        assert decide(tenant, CARD).matches == ()
+        stopped = decide(tenant, CARD, "Finance")
         assert stopped.outcome is Outcome.BLOCK
         assert stopped.frameworks == ("PCI-DSS 3.4",)
 
@@ -158,14 +158,14 @@ class TestBundles:
     )
 
     def test_a_framework_logs_and_names_its_articles(self) -> None:
-        decision = judged(tenant_of(self.SHIPPED), "ann@example.org")
+        decision = decide(tenant_of(self.SHIPPED), "ann@example.org")
         assert decision.outcome is Outcome.ALLOW
         assert [match.action for match in decision.matches] == ["log_only"]
         assert decision.frameworks == ("GDPR Art. 9",)
 
     def test_a_framework_that_is_off_has_no_effect(self) -> None:
         tenant = tenant_of(self.SHIPPED, policies(org=NO_FRAMEWORKS))
-        decision = judged(tenant, "ann@example.org")
+        decision = decide(tenant, "ann@example.org")
         assert (decision.matches, decision.frameworks) == ((), ())
 
     def test_an_activated_bundle_uses_the_tiers_of_its_rules(self) -> None:
@@ -173,21 +173,21 @@ class TestBundles:
             self.SHIPPED.of_kind("dlp_rule").values(),
             bundles=[bundle("gdpr", "art9", enabled=True)],
         )
-        decision = judged(tenant_of(shipped, policies(org=NO_FRAMEWORKS)), "ann@example.org")
+        decision = decide(tenant_of(shipped, policies(org=NO_FRAMEWORKS)), "ann@example.org")
         assert decision.outcome is Outcome.BLOCK
         assert decision.frameworks == ("GDPR Art. 9",)
 
     def test_a_request_without_findings_has_no_articles(self) -> None:
-        assert judged(tenant_of(self.SHIPPED), "nothing").frameworks == ()
+        assert decide(tenant_of(self.SHIPPED), "nothing").frameworks == ()
 
 
 class TestManyFindings:
     def test_too_many_findings_redact_the_whole_string(self) -> None:
         own = policies([rule("xs", pattern="x", tier="redact")])
         tenant = tenant_of(policies(), own)
-        few = judged(tenant, "x." * MAX_SPANS)
+        few = decide(tenant, "x." * MAX_SPANS)
         assert few.redacted_text == "[REDACTED]." * MAX_SPANS
-        many = judged(tenant, "x." * (MAX_SPANS + 1))
+        many = decide(tenant, "x." * (MAX_SPANS + 1))
         assert many.redacted_text == "[REDACTED]"
         assert len(many.obligations[0].spans) == 1
 
@@ -200,11 +200,11 @@ class TestModels:
     def test_a_decision_without_a_required_model_is_incomplete(self) -> None:
         tenant = tenant_of(policies(), policies([self.PERSON]))
         assert tenant.ner == {EntityLabel("ner", "PERSON")}
-        decision = judged(tenant, "Ann")
+        decision = decide(tenant, "Ann")
         assert decision.incomplete
         assert decision.outcome is Outcome.BLOCK
         assert [warning.policy_id for warning in decision.warnings] == ["people"]
-        assert not judged(tenant, "").incomplete
+        assert not decide(tenant, "").incomplete
 
     def test_findings_of_a_model_are_redacted_in_place(self) -> None:
         tenant = tenant_of(policies(), policies([self.PERSON]))
@@ -227,7 +227,7 @@ class TestModels:
         mail = rule("m", "mail", detector_type="ner", entity_type="EMAIL_ADDRESS", config_json={})
         tenant = tenant_of(policies(), policies([mail]))
         assert tenant.ner == frozenset()
-        assert judged(tenant, "to ann@example.org").redacted_text == "to [REDACTED]"
+        assert decide(tenant, "to ann@example.org").redacted_text == "to [REDACTED]"
 
     def test_findings_of_several_labels_keep_their_types(self) -> None:
         config = {"entities": ["EMAIL_ADDRESS", "PERSON"], "replacement": "[{entity_type}]"}
@@ -257,9 +257,9 @@ class TestCompilation:
         second = compile_tenant(platform, "t", own, 2, first)
         before, now = _rules(first), _rules(second)
         assert {name for name in now if now[name] is before[name]} == {"a", "cards"}
-        assert judged(second, "b").outcome is Outcome.BLOCK
-        assert judged(second, "c", "G").outcome is Outcome.BLOCK
-        assert judged(second, "c").outcome is Outcome.REDACT
+        assert decide(second, "b").outcome is Outcome.BLOCK
+        assert decide(second, "c", "G").outcome is Outcome.BLOCK
+        assert decide(second, "c").outcome is Outcome.REDACT
 
     def test_rules_with_the_same_detector_share_a_watch(self) -> None:
         own = policies([rule("a", "card"), rule("b", "card", "block")])

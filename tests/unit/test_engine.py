@@ -30,7 +30,7 @@ from pdp.domain.tenant_settings import TenantSettings
 from pdp.engine import evaluate as evaluate_module
 from pdp.engine.combine import combine, plain_allow
 from pdp.engine.compiler import compile_platform, compile_tenant
-from pdp.engine.evaluate import evaluate, unjudged
+from pdp.engine.evaluate import evaluate, failed_decision
 from pdp.engine.evaluation import EvaluationState
 from pdp.engine.scan import Findings, ScanMemoryExhausted
 from pdp.errors import InvalidPattern
@@ -51,7 +51,7 @@ class FixedLayer:
     name: str = "static"
     patterns: dict[str, str] = field(default_factory=dict)
 
-    def judge(self, request: Request, findings: Findings) -> Verdict:
+    def evaluate(self, request: Request, findings: Findings) -> Verdict:
         if isinstance(self.verdict, Exception):
             raise self.verdict
         return self.verdict
@@ -172,7 +172,7 @@ class TestFailingClosed:
             assert decision.revision == 7
 
     def test_a_request_without_a_snapshot_is_a_block(self) -> None:
-        decision = unjudged("r1", "d1")
+        decision = failed_decision("r1", "d1")
         assert (decision.outcome, decision.incomplete) == (Outcome.BLOCK, True)
         assert decision.risk.level == "critical"
 

@@ -23,17 +23,18 @@ from pdp.embedded import Engine
 from pdp.engine.evaluate import evaluate
 from pdp.engine.scan import Shard
 from pdp.errors import InvalidPattern, ModelDisabled, ModelNotFound, ProviderNotFound
-from tests.support.nodes import Node
+from tests.support.nodes import Node, node, other
 from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from pdp.store.port import Transaction
 
 GPT = config_id("openai", "gpt-4o")
 RIVALS = StaticPolicy("", "No rivals", "custom", "(?i)rival", "block")
+
+__all__ = ["node", "other"]
 
 
 class Models(Node):
@@ -56,17 +57,8 @@ class Models(Node):
 
 
 @pytest.fixture
-def node(path: Path) -> Iterator[Models]:
-    node = Models(path)
-    yield node
-    node.close()
-
-
-@pytest.fixture
-def other(path: Path, node: Models) -> Iterator[Models]:
-    other = Models(path)
-    yield other
-    other.close()
+def node_class() -> type[Models]:
+    return Models
 
 
 class TestInForce:

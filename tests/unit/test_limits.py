@@ -28,10 +28,10 @@ from pdp.usage.flush import Flush
 from pdp.usage.meter import Meter
 from pdp.usage.stored_meter import StoredMeter
 from pdp.usage.synchronization import UsageSynchronizer
-from tests.support.nodes import Node
+from tests.support.nodes import Node, node, other
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from pdp.domain.usage import Counter
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DRAFT = Limit("", "user", "u", daily_request_limit=3)
+
+__all__ = ["node", "other"]
 
 
 class Counting(Node):
@@ -66,17 +68,8 @@ class Counting(Node):
 
 
 @pytest.fixture
-def node(path: Path) -> Iterator[Counting]:
-    node = Counting(path)
-    yield node
-    node.close()
-
-
-@pytest.fixture
-def other(path: Path, node: Counting) -> Iterator[Counting]:
-    other = Counting(path)
-    yield other
-    other.close()
+def node_class() -> type[Counting]:
+    return Counting
 
 
 class TestAdministration:

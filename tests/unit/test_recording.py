@@ -30,7 +30,7 @@ from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Entity, Request, Subject, Target
 from pdp.domain.static_policy import KIND, StaticPolicy
 from pdp.engine.compiler import compile_platform, compile_tenant, empty_snapshot
-from pdp.engine.evaluate import evaluate, unjudged
+from pdp.engine.evaluate import evaluate, failed_decision
 
 if TYPE_CHECKING:
     from pdp.engine.snapshot import Snapshot
@@ -149,7 +149,7 @@ class TestText:
 
     def test_without_a_snapshot_no_value_of_the_caller_is_recorded(self) -> None:
         request = Request(text=CARD, tool=CARD, tenant_id="acme")
-        failure = unjudged("r1", "d1")
+        failure = failed_decision("r1", "d1")
         record = RecordBuilder().make(PendingRecord(None, request, failure, 0.0)).record
         assert CARD not in json.dumps(record.to_json())
         assert (record.tenant_id, record.reason_code) == ("acme", "ENGINE_ERROR")

@@ -225,7 +225,7 @@ def test_custom_rules_that_read_recorded_fields_can_be_replayed() -> None:
 def test_an_incomplete_decision_is_not_replayed() -> None:
     before = snapshot()
     record = record_of(Request(text="hi"), before)._replace(incomplete=True)
-    assert replay(record, before, before).obstacle == replays.NOT_JUDGED
+    assert replay(record, before, before).obstacle == replays.NOT_EVALUATED
 
 
 def test_the_tally_names_changes_and_responsible_policies() -> None:
@@ -242,7 +242,7 @@ def test_the_tally_names_changes_and_responsible_policies() -> None:
     after = snapshot(**{static_policy.OVERRIDE_KIND: overrides})
     tally = replay_records(records, before, after, examples=2)
     assert (tally.replayed, tally.changed) == (8, 3)
-    assert dict(tally.not_replayed) == {replays.NOT_JUDGED: 1}
+    assert dict(tally.not_replayed) == {replays.NOT_EVALUATED: 1}
     change = tally.changes[Outcome.BLOCK, Outcome.WARN]
     assert (change.count, len(change.examples)) == (3, 2)
     for match in blocking:

@@ -163,7 +163,7 @@ def test_a_rule_without_text_conditions_blocks_at_the_first_chunk() -> None:
     snapshot = compile_tenant(PLATFORM, "t", policies, 1)
     streamed = stream(snapshot, ["word"] * 1000)
     assert streamed.decision.message == "No."
-    assert streamed.judged == 2
+    assert streamed.evaluations == 2
 
 
 def test_a_word_that_continues_in_the_next_chunk_does_not_match() -> None:
@@ -185,7 +185,7 @@ def test_the_number_of_scans_is_bounded_for_any_size_of_chunks(size: int) -> Non
     text = "word " * 20_000
     streamed = stream(REDACTING, [text[at : at + size] for at in range(0, len(text), size)])
     assert streamed.characters <= (MAX_SCANS + 2) * len(text)
-    assert streamed.judged <= MAX_SCANS * 10
+    assert streamed.evaluations <= MAX_SCANS * 10
     assert streamed.text == text
 
 

@@ -13,13 +13,13 @@ from pdp.domain.static_policy import KIND, body_of
 from pdp.domain.stored_entity import StoredEntity
 from pdp.domain.tenant import PLATFORM
 from pdp.errors import InvalidPattern, PolicyNameExists, StoreUnavailable
-from tests.support.nodes import DRAFT, Policies, node, other
+from tests.support.nodes import DRAFT, Policies, node, node_class, other
 from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
     from pdp.store.port import Transaction
 
-__all__ = ["node", "other"]
+__all__ = ["node", "node_class", "other"]
 
 
 async def test_a_write_is_in_force_when_it_returns(node: Policies) -> None:

@@ -28,7 +28,7 @@ from pdp.transport.methods import methods
 from pdp.transport.metrics import Metrics
 from pdp.transport.servicers.decide import DecideServicer
 from pdp.usage.meter import Meter
-from tests.support.nodes import DRAFT, Policies, node, other
+from tests.support.nodes import DRAFT, Policies, node, node_class, other
 from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pdp.engine.snapshot import Snapshot
     from pdp.store.port import Reader, Transaction
 
-__all__ = ["node", "other"]
+__all__ = ["node", "node_class", "other"]
 
 
 async def test_another_process_follows_the_write(node: Policies, other: Policies) -> None:

@@ -25,7 +25,7 @@ from pdp.domain.policy_pack import (
     sequence_key,
 )
 from pdp.engine.rules.documents import read_rule
-from pdp.errors import InvalidArgument, InvalidPattern, RuleNotFound, Violation
+from pdp.errors import InvalidArgument, RuleNotFound, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -203,9 +203,7 @@ def check_drafts(drafts: Sequence[RuleDraft], path: str = "rules") -> None:
         except InvalidArgument as error:
             errors.append(error)
     if errors:
-        is_pattern = any(isinstance(error, InvalidPattern) for error in errors)
-        error_class = InvalidPattern if is_pattern else InvalidArgument
-        raise error_class.of(*(violation for error in errors for violation in error.violations))
+        raise InvalidArgument.merged(errors)
 
 
 def build_rules(

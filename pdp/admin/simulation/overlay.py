@@ -133,8 +133,7 @@ def _check_patterns(candidates: Sequence[StaticPolicy]) -> None:
             field = f"{_STATIC_PATH}[{index}].pattern"
             violations.append(Violation(field, error.violations[0].reason))
     if violations:
-        message = "; ".join(f"{field}: {reason}" for field, reason in violations)
-        raise InvalidPattern(message, *violations)
+        raise InvalidPattern.of(*violations)
 
 
 def add_packs(
@@ -253,9 +252,7 @@ def _add_dlp_rules(own: PolicySet, platform: Platform, candidates: Sequence[DlpR
         except InvalidArgument as error:
             errors.append(error)
     if errors:
-        is_pattern = any(isinstance(error, InvalidPattern) for error in errors)
-        error_class = InvalidPattern if is_pattern else InvalidArgument
-        raise error_class.of(*(violation for error in errors for violation in error.violations))
+        raise InvalidArgument.merged(errors)
     return own.with_policies(dlp_rule.KIND, rules).with_policies(
         dlp_rule.CUSTOMISATION_KIND, customisations
     )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Final
 
-import typer
-
-from pdp.cli.options.common import ApiJson  # noqa: TC001 - read by typer
+from pdp.cli.options.common import ApiJson, OverlayFile  # noqa: TC001 - read by typer
 from pdp.cli.options.request import RequestOptions  # noqa: TC001 - read by typer
 from pdp.cli.options.spread import spread
 from pdp.cli.options.target import TargetOptions  # noqa: TC001 - read by typer
@@ -33,14 +31,7 @@ replaces the policy with the same id or name, or is added if there is none:
 def command(
     request: RequestOptions,
     target: TargetOptions,
-    overlay: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Candidate policies, in YAML or JSON, from FILE, or from standard input if FILE "
-            "is -.",
-        ),
-    ] = None,
+    overlay: OverlayFile = None,
     as_json: ApiJson = False,
 ) -> None:
     """Show the decision that candidate policies would lead to.

@@ -23,6 +23,14 @@ DatabaseUrl = Annotated[
     ),
 ]
 
+OverlayFile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Candidate policies, in YAML or JSON, from FILE, or from standard input if FILE is -.",
+    ),
+]
+
 PassphraseFile = Annotated[
     Path | None,
     typer.Option(

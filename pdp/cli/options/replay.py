@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pdp.cli.options.common import OverlayFile  # noqa: TC001 - read by typer
 from pdp.cli.options.times import parse_time
 
 
@@ -14,14 +15,7 @@ from pdp.cli.options.times import parse_time
 class ReplayOptions:
     """Which decisions or requests to replay, and on which policies."""
 
-    overlay: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Candidate policies, in YAML or JSON, from FILE, or from standard input if FILE "
-            "is -.",
-        ),
-    ] = None
+    overlay: OverlayFile = None
     revision: Annotated[
         int | None,
         typer.Option(

@@ -106,7 +106,7 @@ def unsearched_labels(
     """Returns the labels of a rule that nothing has searched for in a request.
 
     If it is not empty, the decision is incomplete: the layer adds `EntityNotSearched` to the
-    `unjudged` of its verdict, beside the findings of its other rules.
+    `failures` of its verdict, beside the findings of its other rules.
     """
     entities = model_entities(rule, pattern_types)
     if not entities or not texts_of(request):

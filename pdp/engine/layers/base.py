@@ -53,7 +53,7 @@ class Layer(Protocol):
     def patterns(self) -> Mapping[str, str]:
         """The RE2 patterns that the scan must look for, each with the policy that it belongs to."""
 
-    def judge(self, request: Request, findings: Findings) -> Verdict:
+    def evaluate(self, request: Request, findings: Findings) -> Verdict:
         """Returns the verdict of the layer; `NO_VERDICT` if no policy applies."""
 
 

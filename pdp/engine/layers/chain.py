@@ -131,7 +131,7 @@ class ChainLayer:
     detector_sources: Sequence[object] = ()
     name: str = CHAIN
 
-    def judge(self, request: Request, findings: Findings) -> Verdict:
+    def evaluate(self, request: Request, findings: Findings) -> Verdict:
         """Returns the verdict of the rules that count in the user's chain and the org chain."""
         chains = self.chains
         index = chains.index

@@ -62,7 +62,7 @@ class CustomerLayer:
     name: str = CUSTOMER
     patterns: dict[str, str] = field(default_factory=dict)
 
-    def judge(self, request: Request, findings: Findings) -> Verdict:
+    def evaluate(self, request: Request, findings: Findings) -> Verdict:
         """Returns the verdict of the customer's policy; `NO_VERDICT` if the request names none."""
         if not request.customer_id:
             return NO_VERDICT

@@ -87,7 +87,7 @@ class DlpLayer:
     ner_wanted: frozenset[EntityLabel]
     name: str = DLP
 
-    def judge(self, request: Request, findings: Findings) -> Verdict:
+    def evaluate(self, request: Request, findings: Findings) -> Verdict:
         """Returns the verdict of the rules that have findings."""
         if not (findings.hits or self.book.model_rules or request.entities):
             return NO_VERDICT
@@ -168,7 +168,7 @@ def _incomplete(verdict: Verdict, missing: Sequence[UnsearchedLabel], request: R
         rows = (*rows, *map(_unanswered_row, missing))
     return verdict._replace(
         warnings=(*verdict.warnings, *(each.warning() for each in missing)),
-        unjudged=(EntityNotSearched(f"{len(missing)} kinds of entities"),),
+        failures=(EntityNotSearched(f"{len(missing)} kinds of entities"),),
         rows=rows,
     )
 

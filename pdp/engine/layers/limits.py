@@ -51,7 +51,7 @@ class LimitsLayer:
         """Empty: limits do not depend on the text."""
         return _NO_PATTERNS
 
-    def judge(self, request: Request, findings: Findings) -> Verdict:
+    def evaluate(self, request: Request, findings: Findings) -> Verdict:
         """Returns a BLOCK if the request exceeds any limit.
 
         Raises:

@@ -69,7 +69,7 @@ class StaticLayer:
     points: Mapping[str, int]
     name: str = STATIC
 
-    def judge(self, request: Request, findings: Findings) -> Verdict:
+    def evaluate(self, request: Request, findings: Findings) -> Verdict:
         """Returns the verdict of the policies whose patterns were found."""
         if not findings.hits:
             return NO_VERDICT

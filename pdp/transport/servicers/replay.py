@@ -61,8 +61,8 @@ class ReplayServicer:
             )
         if body.HasField("overlay"):
             after = await asyncio.to_thread(with_candidates, after, body.overlay)
-        judge = self._requests if body.requests else self._records
-        return _response(await asyncio.to_thread(judge, body, before, after))
+        replay = self._requests if body.requests else self._records
+        return _response(await asyncio.to_thread(replay, body, before, after))
 
     def _requests(self, body: pb.ReplayRequest, before: Snapshot, after: Snapshot) -> ReplayPage:
         requests = [
@@ -121,11 +121,11 @@ def _response(page: ReplayPage) -> pb.ReplayResponse:
 
 
 def _change(then: Outcome, now: Outcome, change: ChangeTally) -> pb.ReplayChange:
-    made = pb.ReplayChange(to=int(now), count=change.count)  # type: ignore[arg-type] # the proto's
-    setattr(made, "from", int(then))  # a word of Python's own
-    made.policies.extend(_policy(each, count) for each, count in change.policies.most_common())
-    made.examples.extend(map(_example, change.examples))
-    return made
+    message = pb.ReplayChange(to=int(now), count=change.count)  # type: ignore[arg-type] # the proto's
+    setattr(message, "from", int(then))  # a word of Python's own
+    message.policies.extend(_policy(each, count) for each, count in change.policies.most_common())
+    message.examples.extend(map(_example, change.examples))
+    return message
 
 
 def _policy(policy: Responsible, count: int) -> pb.ReplayPolicy:
@@ -139,11 +139,11 @@ def _policy(policy: Responsible, count: int) -> pb.ReplayPolicy:
 
 
 def _example(example: Example) -> pb.ReplayExample:
-    made = pb.ReplayExample(
+    message = pb.ReplayExample(
         decision_id=example.decision_id, reason_code=example.reason_code, message=example.message
     )
-    made.time.FromMicroseconds(round(example.time * 1e6))
-    return made
+    message.time.FromMicroseconds(round(example.time * 1e6))
+    return message
 
 
 def _counts(counts: Iterable[tuple[str, int]]) -> list[pb.ReplayCount]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.support.rest import dlp
 from tests.support.rest.packs import created_json, ok_json
 
 if TYPE_CHECKING:
@@ -11,19 +12,10 @@ if TYPE_CHECKING:
 
 BUNDLES: Final = "/api/admin/compliance-bundles"
 GROUPS: Final = "/api/admin/user-groups"
-RULES: Final = "/api/admin/dlp-rules"
 
-RULE: Final = [
-    "id",
-    "detector_name",
-    "detector_type",
-    "entity_type",
-    "action_tier",
-    "enabled",
-    "confidence_threshold",
-    "config_json",
-    "clause",
-]
+RULE: Final = [*dlp.RULE, "clause"]
+"""The fields of a bundle's rule, in order."""
+
 SEEDED: Final = ["CCPA", "EU-AI-ACT", "GDPR", "GLBA", "HIPAA", "PCI-DSS", "SOC2", "SOX"]
 BUNDLE: Final = [
     "id",
@@ -77,7 +69,7 @@ def dlp_rule(client: httpx2.Client, name: str = "Project code", **fields: Any) -
         "config_json": {"pattern": r"\bPROJ-[0-9]{4,6}\b"},
         **fields,
     }
-    return created_json(client.post(f"{RULES}/", json=body))
+    return created_json(client.post(f"{dlp.RULES}/", json=body))
 
 
 def group(client: httpx2.Client, name: str = "Finance Ops", **fields: Any) -> Any:

@@ -54,8 +54,8 @@ _is_time: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z").fullmatch
 
 def decide(client: httpx2.Client, **request: Any) -> dict[str, Any]:
     """Returns the decision on a request of the customer at noon."""
-    asked = {"customer_id": CUSTOMER, "timestamp": "2026-02-26T12:00:00Z", **request}
-    decision: dict[str, Any] = client.post("/v1/decide", json=asked).json()
+    body = {"customer_id": CUSTOMER, "timestamp": "2026-02-26T12:00:00Z", **request}
+    decision: dict[str, Any] = client.post("/v1/decide", json=body).json()
     return decision
 
 

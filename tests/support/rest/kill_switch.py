@@ -6,7 +6,6 @@ separate server.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -23,8 +22,6 @@ PROVIDERS: Final = "/api/admin/kill-switch/providers"
 MODELS: Final = "/api/admin/kill-switch/models"
 CATALOG: Final = "/api/admin/models"
 REASONS: Final = ("maintenance", "cost_runaway", "security_event", "other")
-TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-NOBODY: Final = "00000000-0000-4000-8000-000000000000"
 OFF: Final = {"kill_switch_active", "kill_switch_disabled_at", "disabled_reason"}
 STATE: Final = ["id", "provider", "model_id", "display_name", "is_active", *sorted(OFF)]
 
@@ -53,8 +50,8 @@ def switched_on(client: httpx2.Client) -> Iterator[None]:
 def providers(client: httpx2.Client) -> list[dict[str, Any]]:
     answer = client.get(PROVIDERS)
     assert answer.status_code == 200
-    found: list[dict[str, Any]] = answer.json()
-    return found
+    page: list[dict[str, Any]] = answer.json()
+    return page
 
 
 def provider(client: httpx2.Client, name: str) -> dict[str, Any]:
@@ -70,15 +67,15 @@ def decide(client: httpx2.Client, provider_name: str, name: str) -> dict[str, An
     body = {"model": {"provider": provider_name, "model": name}, "content": {"text": "Hello"}}
     answer = client.post("/v1/decide", json=body)
     assert answer.status_code == 200
-    found: dict[str, Any] = answer.json()
-    return found
+    decision: dict[str, Any] = answer.json()
+    return decision
 
 
 def added(client: httpx2.Client, **fields: Any) -> dict[str, Any]:
     answer = client.post(CATALOG, json=fields)
     assert answer.status_code == 201, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    model: dict[str, Any] = answer.json()
+    return model
 
 
 def code(answer: httpx2.Response) -> tuple[int, str]:

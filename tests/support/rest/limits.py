@@ -27,8 +27,8 @@ LAYERS = ["kill_switch", "limits", "customer", "static", "chain", "dlp", "org"]
 def make(client: httpx2.Client, **fields: Any) -> dict[str, Any]:
     answer = client.post(PATH, json={"scope": "user", "subject_id": "u1", **fields})
     assert answer.status_code == 201, answer.text
-    made: dict[str, Any] = answer.json()
-    return made
+    limit: dict[str, Any] = answer.json()
+    return limit
 
 
 def ask(**usage: Any) -> dict[str, Any]:
@@ -36,8 +36,8 @@ def ask(**usage: Any) -> dict[str, Any]:
 
 
 def outcome(client: httpx2.Client, **usage: Any) -> str:
-    found: str = client.post("/v1/decide", json=ask(**usage)).json()["outcome"]
-    return found
+    name: str = client.post("/v1/decide", json=ask(**usage)).json()["outcome"]
+    return name
 
 
 def code(answer: httpx2.Response) -> tuple[int, str]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 PACKS: Final = "/api/admin/policy-packs"
 CHAINS: Final = "/api/admin/policy-chains"
 TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-NOBODY: Final = "00000000-0000-4000-8000-000000000000"
+UNKNOWN_ID: Final = "00000000-0000-4000-8000-000000000000"
 
 PACK: Final = [
     "id",

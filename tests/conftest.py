@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -58,6 +59,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]
 def tenant() -> str:
     """The id of a tenant that no other test uses."""
     return f"tenant-{secrets.token_hex(8)}"
+
+
+@pytest.fixture
+def same_day() -> None:
+    """Waits for the next day if this one ends soon: daily limits start to count anew (UTC)."""
+    rest_s = 86_400 - time.time() % 86_400
+    if rest_s < servers.TIMEOUT_S:
+        time.sleep(rest_s + 1)
 
 
 @pytest.fixture(scope="session")

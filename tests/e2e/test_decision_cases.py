@@ -147,6 +147,7 @@ def _cases() -> Iterator[Any]:
             yield pytest.param(suite, case, id=name.encode("ascii", "replace").decode())
 
 
+@pytest.mark.usefixtures("same_day")
 @pytest.mark.parametrize(("suite", "case"), list(_cases()))
 def test_a_case_gets_the_expected_decision(
     suite: Suite, case: Case, installed: Callable[[Suite], InstalledSuite]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import httpx2
 from tests.support.rest.limits import NULLS, PATH, TIME, UUID, ask, code, make, outcome
 
+pytestmark = pytest.mark.usefixtures("same_day")
+
 
 class TestAdministration:
     def test_a_limit_is_created_read_changed_and_deleted(self, client: httpx2.Client) -> None:

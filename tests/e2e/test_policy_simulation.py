@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import httpx2
 from tests.support.rest.limits import LAYERS, ask, code, make, outcome
 
+pytestmark = pytest.mark.usefixtures("same_day")
+
 
 class TestSimulations:
     def test_a_simulation_shows_the_limits_and_does_not_count(self, client: httpx2.Client) -> None:

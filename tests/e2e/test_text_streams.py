@@ -247,6 +247,7 @@ def test_the_number_of_open_texts_is_limited(channel: grpc.Channel, tenant: str)
     assert (ended.release.released_text, more.release.released_text) == ("x", "y")
 
 
+@pytest.mark.usefixtures("same_day")
 def test_a_text_counts_as_one_request_for_limits(
     channel: grpc.Channel, client: httpx2.Client, tenant: str
 ) -> None:

@@ -28,6 +28,7 @@ from pdp.usage.flush import Flush
 from pdp.usage.meter import Meter
 from pdp.usage.stored_meter import StoredMeter
 from pdp.usage.synchronization import UsageSynchronizer
+from tests.support.meters import Clock
 from tests.support.nodes import Node, node, other
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Counting(Node):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.metering = UsageSynchronizer(self.workspace, Meter())
+        self.metering = UsageSynchronizer(self.workspace, Meter(Clock()))
         self.limits = Limits(self.workspace, self.metering)
 
     async def allowed(self, user_id: str = "u", **usage: int) -> bool:

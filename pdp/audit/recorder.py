@@ -39,8 +39,8 @@ MAX_BATCH: Final = 256
 """The most records in a batch."""
 
 MAX_WEIGHT: Final = 64 << 20
-"""The most characters of text in the queue (async mode) and in a batch (both modes), whatever the
-number of decisions. SQLite accepts at most 1,000,000,000 bytes at a time."""
+"""The most characters of text in the queue (async mode) and in a batch (both modes), for any number
+of decisions. SQLite accepts at most 1,000,000,000 bytes at a time."""
 
 LINGER_S: Final = 0.02
 """Async mode: how long a batch may grow. No caller waits, and larger batches are cheaper."""

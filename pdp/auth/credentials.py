@@ -31,7 +31,7 @@ class CredentialAuthenticator:
 
     A key or a token takes precedence over the certificate: the certificate identifies the
     connection, the key or token identifies the caller. If the key or token is not valid, the call
-    is refused, whatever the certificate is.
+    is refused, regardless of the certificate.
     """
 
     def __init__(

@@ -195,7 +195,7 @@ def find_breach(
     """Returns how a request exceeds a bound; None if it does not.
 
     A request exceeds the bound if it needs more than is left. It also does if nothing is left,
-    whatever it needs, because a request may not know what it will use.
+    regardless of what it needs, because it may not know this yet.
     """
     window, measure = bound.place
     used = bound.count_in(usage)

@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 SHARD_BASE_BYTES: Final = 16 << 20
-"""Memory that the automaton of a shard may use, whatever its number of patterns."""
+"""Memory that the automaton of a shard may use, regardless of its number of patterns."""
 
 SHARD_PATTERN_BYTES: Final = 16 << 10
 """Memory in addition for each pattern of a shard."""

@@ -95,7 +95,7 @@ class Snapshot:
     def rebase(self, platform: Platform, revision: int) -> Snapshot:
         """Returns the same policies on a compatible platform, at that revision.
 
-        It compiles nothing and takes microseconds, whatever the number of policies.
+        It compiles nothing and takes microseconds, regardless of the number of policies.
         """
         if platform is self.platform:
             return self if revision == self.revision else self.for_tenant(self.tenant_id, revision)

@@ -1,6 +1,6 @@
 """ETag and If-Match, as HTTP headers and as gRPC metadata with the same names and values.
 
-A servicer needs one line, whatever the entity:
+A servicer needs one line, regardless of the entity:
 
     rule = with_etag(call, await self._rules.get(call.tenant_id, message.id))
     rule = with_new_etag(call, await self._rules.update(..., expectation(call)))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.detect.ner import NerEngine, gliner, open_engine
+from pdp.detect.ner import NerEngine, gliner, loading, open_engine
 from pdp.detect.ner.recognizer import RecognizedEntity
 from pdp.detect.ner.windows import OVERLAP, SIZE, merge, split
 from pdp.detect.ner.worker import BATCH, MAX_WAITING, ModelWorker
@@ -280,6 +280,26 @@ async def test_a_request_waits_for_a_loading_model_within_the_budget(fake: Fake)
     task = asyncio.create_task(NerEngine({NER: worker}, {}, TIMEOUT_S).find(of("x"), [PERSON]))
     loaded.set()
     assert len((await task).entities) == 1
+
+
+def test_two_models_load_one_after_the_other(
+    models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their packages share modules, which two threads must not import at the same time."""
+    both_load = threading.Barrier(2)
+
+    def load(_directory: Path) -> NoReturn:
+        both_load.wait(0.2)
+        raise AssertionError("both models load at the same time")
+
+    kinds = {name: kind._replace(load=load) for name, kind in loading._KINDS.items()}
+    monkeypatch.setattr(loading, "_KINDS", kinds)
+    opened = open_engine(*models)
+    try:
+        opened.wait()
+        assert set(opened.states().values()) == {"cannot be loaded (BrokenBarrierError)"}
+    finally:
+        opened.close()
 
 
 def test_without_a_model_all_entities_are_missing() -> None:

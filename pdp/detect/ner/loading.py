@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from pdp.detect.ner.recognizer import Recognizer
 
 DEFAULT_BUDGET_S: Final = 0.5
+
+_IMPORTING: Final = threading.Lock()
+"""Held while a model loads. The packages of two models share modules, and two threads that import
+them at the same time can meet a module that is only half initialized."""
 
 
 class _ModelKind(NamedTuple):
@@ -84,8 +89,13 @@ def open_engine(
             absent[detector_type] = f"no {kind.name} model is configured ({kind.setting})"
             continue
         _check(kind, directory)
-        workers[detector_type] = ModelWorker(kind.name, partial(kind.load, directory))
+        workers[detector_type] = ModelWorker(kind.name, partial(_load, kind, directory))
     return NerEngine(workers, absent, budget_s)
+
+
+def _load(kind: _ModelKind, directory: Path) -> Recognizer:
+    with _IMPORTING:
+        return kind.load(directory)
 
 
 def _check(kind: _ModelKind, directory: Path) -> None:

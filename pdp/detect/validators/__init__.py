@@ -16,7 +16,7 @@ This module is the registry, `VALIDATORS`. The validators are in a module for ea
 
 To add a validator, write a function `(text: str) -> bool` in one of these modules and add it to the
 module's `VALIDATORS`. The docstring of the function names the source of the rule. If python-stdnum
-has the rule, it does the arithmetic. A validator never raises, whatever the text. It rejects a text
+has the rule, it does the arithmetic. A validator never raises. It rejects a text
 that is longer than any identifier without further checks.
 """
 

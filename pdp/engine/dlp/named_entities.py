@@ -1,8 +1,8 @@
 """Named entities in a decision: which of them need a model, and how model findings are added.
 
-If a built-in detector has patterns for an entity type, the patterns find it, whatever the type of
-the rule: they are exact and need no model. Models are asked only for the other entity types, before
-the request is evaluated. Their findings become a part of the request (`Request.ner`), so that
+If a built-in detector has patterns for an entity type, the patterns find it for rules of every
+type: they are exact and need no model. Models search only for the other entity types, before the
+request is evaluated. Their findings become a part of the request (`Request.ner`), so that
 evaluation stays a pure function.
 """
 

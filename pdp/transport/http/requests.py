@@ -72,7 +72,7 @@ class HttpRequest:
         """Reads and returns the whole body.
 
         Raises:
-            RequestTooLarge: the body exceeds `MAX_BODY_BYTES`, whatever its Content-Length says.
+            RequestTooLarge: the body exceeds `MAX_BODY_BYTES`, regardless of its Content-Length.
             DeadlineExceeded: the body does not arrive within `BODY_TIMEOUT_S`.
             ClientGone: the client has closed the connection.
         """

@@ -82,7 +82,7 @@ class RouteMatch(Generic[T]):
 
 
 class Router(Generic[T]):
-    """Finds the values of a path. A literal segment wins over a variable, whatever the method."""
+    """Finds the values of a path. A literal segment wins over a variable for every method."""
 
     def __init__(self) -> None:
         self._root: _Node[T] = _Node()

@@ -130,7 +130,7 @@ class TestReading:
         assert len(ids) == 7
 
     @pytest.mark.parametrize(
-        ("wanted", "field"),
+        ("filters", "field"),
         [
             ({"outcome": "MAYBE"}, "outcome[0]"),
             ({"limit": 1001}, "limit"),

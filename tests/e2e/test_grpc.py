@@ -149,7 +149,7 @@ class TestDecide:
         )
 
     @pytest.mark.parametrize(
-        "asked",
+        "message",
         [
             request(entities=[decide_pb2.Entity(entity_type="x" * 300, confidence=7)] * 100),
             request(tenant_id="x" * 40_000),

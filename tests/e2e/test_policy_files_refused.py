@@ -101,7 +101,7 @@ def test_policies_of_every_kind_are_validated(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("- a list", "must be a mapping"),
         ("format: pdp-policies/2\ntenant: x\npolicies: {}", "format"),

@@ -263,7 +263,7 @@ def test_webhooks_in_the_servers_network_are_refused_unless_allowed(
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"SPLUNK_HEC_URL": "https://splunk:8088"}, "SPLUNK_HEC_TOKEN is not"),
         ({"SPLUNK_HEC_URL": "splunk", "SPLUNK_HEC_TOKEN": "t"}, "SPLUNK_HEC_URL"),

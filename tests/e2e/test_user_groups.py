@@ -120,7 +120,7 @@ class TestDefaultGroups:
 
 
 class TestNames:
-    @pytest.mark.parametrize("taken", ["Finance", "Auditors"])
+    @pytest.mark.parametrize("existing", ["Finance", "Auditors"])
     def test_names_are_unique(self, client: httpx2.Client, existing: str) -> None:
         mine = group(client, "Auditors")
         check_error(client.post(GROUPS, json={"name": existing}), 409, "NAME_EXISTS", "name")

@@ -21,11 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A running server: its gRPC port, and the seconds from its start to SERVING."""
+    """A running server: its gRPC port, the seconds from its start to SERVING, its HTTP port."""
 
     port: int
     process: subprocess.Popen[str]
     start_s: float
+    http_port: int = 0
+
+    @property
+    def http_url(self) -> str:
+        """The URL of HTTP."""
+        return f"http://127.0.0.1:{self.http_port}"
 
     def rss_mib(self) -> float:
         """Returns the current resident memory of the process."""
@@ -47,11 +53,11 @@ def echo_server(*options: str) -> Iterator[RunningServer]:
 @contextmanager
 def pdp_server(data_dir: Path, **settings: str) -> Iterator[RunningServer]:
     """Runs `pdp serve` on a free port, with its database in `data_dir` and these settings."""
-    port = free_port()
+    port, http_port = free_port(), free_port()
     environment = {
         "PDP_AUTH": "dev",
         "PDP_GRPC_LISTEN": f"127.0.0.1:{port}",
-        "PDP_HTTP_LISTEN": "127.0.0.1:0",
+        "PDP_HTTP_LISTEN": f"127.0.0.1:{http_port}",
         "PDP_DATA_DIR": str(data_dir),
         "PDP_LOG_LEVEL": "error",
         **settings,
@@ -59,7 +65,7 @@ def pdp_server(data_dir: Path, **settings: str) -> Iterator[RunningServer]:
     begin = time.perf_counter()
     with _process([sys.executable, "-m", "pdp", "serve"], environment) as process:
         _wait_until_serving(port, process)
-        yield RunningServer(port, process, time.perf_counter() - begin)
+        yield RunningServer(port, process, time.perf_counter() - begin, http_port)
 
 
 @contextmanager

@@ -245,7 +245,7 @@ def changes(before: Any, after: Any, secrets: Iterable[str], place: str) -> Iter
     if isinstance(before, str) and isinstance(after, str):
         yield from _text_changes(before, after, secrets, place)
     elif isinstance(before, dict) and isinstance(after, dict):
-        if list(before) != list(after):
+        if set(before) != set(after):
             yield f"{place}: the keys changed"
             return
         for key in before:

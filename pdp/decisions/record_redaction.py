@@ -24,7 +24,7 @@ from pdp.engine.scan import PatternSet, scan
 from pdp.engine.text.redaction import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from pdp.domain.decision import Decision
     from pdp.domain.policy_set import PolicySet
@@ -98,7 +98,7 @@ class Redactor:
         arguments = request.arguments if redacted.arguments is None else redacted.arguments
         if arguments is not None:
             masked = {name for each in decision.obligations for name in each.fields}
-            arguments = self._clean_object(arguments, masked)
+            arguments = _mask(arguments, masked)
         return Cleaned(text or None, arguments, entities)
 
     def _recorded(self, finding: EntityFinding) -> RecordedEntity:
@@ -112,7 +112,7 @@ class Redactor:
             0.0 if example else finding.confidence,
             where.start,
             where.end,
-            where.segment.path,
+            *where.place,
         )
 
     def holds(self, values: Sequence[str], *, strictly: bool = False) -> bool:
@@ -156,27 +156,14 @@ class Redactor:
             combined[pattern] = (*combined.get(pattern, ()), *detectors)
         return combined, (*self._shards, *snapshot.patterns.shards)
 
-    def _clean_object(self, value: Any, masked: set[str]) -> Any:
-        """Cleans what a scan of strings does not see: keys, numbers and fields to mask."""
-        if isinstance(value, Mapping):
-            return {
-                self._clean_key(key): MASKED if key in masked else self._clean_object(item, masked)
-                for key, item in value.items()
-            }
-        if isinstance(value, (list, tuple)):
-            return [self._clean_object(item, masked) for item in value]
-        if isinstance(value, (int, float)) and abs(value) >= _LONG_NUMBER:
-            digits = f"{value:.0f}"
-            clean = self.name(digits, strictly=True)
-            return value if clean == digits else clean
-        return value
 
-    def _clean_key(self, key: str) -> str:
-        return self.name(key, strictly=True)
-
-
-_LONG_NUMBER: Final = 100_000
-"""Numbers from here on are scanned; a shorter number identifies no person."""
+def _mask(value: Any, names: Collection[str]) -> Any:
+    """Returns a JSON value with the members of these names masked."""
+    if isinstance(value, Mapping):
+        return {key: MASKED if key in names else _mask(item, names) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_mask(item, names) for item in value]
+    return value
 
 
 def _of_policies(policies: PolicySet) -> Iterator[EntityDetector]:
@@ -249,7 +236,7 @@ def _of_decision(decision: Decision) -> Iterator[Redaction]:
 
 
 def _redaction(each: RecordedEntity) -> Redaction:
-    span = Span(each.start, each.end, each.entity_type, each.path)
+    span = Span(each.start, each.end, each.entity_type, each.path, each.in_key)
     return Redaction(_replacement(each.entity_type), span)
 
 

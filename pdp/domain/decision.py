@@ -32,12 +32,19 @@ class ObligationType(IntEnum):
 
 
 class Span(NamedTuple):
-    """A range of code points in the text, or in the string of the arguments at `path`."""
+    """A range of code points in the text, or in the arguments at `path`.
+
+    Attributes:
+        path: JSON Pointer of a string or a number, or of the member whose key has the span; None
+            for the text. The offsets in a number are those of its JSON text.
+        in_key: whether the span is in the key of the member at `path`.
+    """
 
     start: int
     end: int
     entity_type: str = ""
     path: str | None = None
+    in_key: bool = False
 
 
 class Redaction(NamedTuple):

@@ -57,6 +57,7 @@ class RecordedEntity(NamedTuple):
         confidence: from 0 to 1.
         start, end: offsets in code points, before redaction.
         path: JSON Pointer into the arguments; None for the text.
+        in_key: whether it is in the key of the member at `path`.
     """
 
     entity_type: str
@@ -66,6 +67,7 @@ class RecordedEntity(NamedTuple):
     start: int = 0
     end: int = 0
     path: str | None = None
+    in_key: bool = False
 
 
 class LayerTime(NamedTuple):
@@ -215,7 +217,11 @@ def _obligation_to_json(obligation: Obligation) -> dict[str, Any]:
             value[name] = field
     if obligation.spans:
         value["spans"] = [
-            {name: field for name, field in each._asdict().items() if field is not None}
+            {
+                name: field
+                for name, field in each._asdict().items()
+                if field is not None and field is not False
+            }
             for each in obligation.spans
         ]
     if obligation.fields:

@@ -119,10 +119,13 @@ class Findings:
         if not matches:
             return
         accepts = self._validators[detector.validator] if detector.validator else None
+        ignores = detector.ignores
         for match in matches:
             segment, start, end, _, _ = match
+            if ignores is not None and segment.reading is ignores:
+                continue
             if accepts is None or accepts(segment.text[start:end]):
-                yield locate(segment, start, end)
+                yield from locate(segment, start, end)
 
 
 NO_FINDINGS: Final = Findings({}, {})

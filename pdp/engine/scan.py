@@ -18,14 +18,14 @@ import re2
 
 from pdp.engine.findings import NO_FINDINGS, Findings
 from pdp.engine.text.chunked_search import MIN_BYTES, MIN_PATTERNS, ChunkIndex
-from pdp.engine.text.locations import Segment, strings_in
-from pdp.engine.text.normalization import normalize
 from pdp.engine.text.patterns import CompiledPattern
+from pdp.engine.text.readings import readings
 from pdp.errors import InvalidPattern, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from pdp.engine.text.locations import Segment
     from pdp.engine.text.patterns import Validators
 
 __all__ = [
@@ -193,25 +193,21 @@ def scan(
     arguments: Mapping[str, Any] | None,
     validators: Validators,
 ) -> Findings:
-    """Searches the text and each string of the arguments for the patterns of `shards`.
+    """Searches the text and the arguments, in all their readings, for the patterns of `shards`.
 
     Raises:
         ScanMemoryExhausted: RE2 ran out of memory, so the result is unknown.
     """
     hits: dict[str, tuple[CompiledPattern, list[Segment]]] = {}
     indexes: dict[int, ChunkIndex] = {}
-    segments = [Segment(None, text, text.encode())] if text else []
-    if arguments:
-        segments += strings_in(arguments)
-    for segment in segments:
-        for variant in normalize(segment):
-            data, has_hits = variant.data, False
-            for shard in shards:
-                for pattern in shard.search(data):
-                    hits.setdefault(pattern.source, (pattern, []))[1].append(variant)
-                    has_hits = True
-            # The key is the `id` of the variant. Only variants in `hits` stay in memory; the `id`
-            # of any other can be reused.
-            if has_hits and len(data) >= MIN_BYTES and len(hits) >= MIN_PATTERNS:
-                indexes[id(variant)] = ChunkIndex(shards, data)
+    for segment in readings(text, arguments):
+        data, has_hits = segment.data, False
+        for shard in shards:
+            for pattern in shard.search(data):
+                hits.setdefault(pattern.source, (pattern, []))[1].append(segment)
+                has_hits = True
+        # The key is the `id` of the segment. Only segments in `hits` stay in memory; the `id` of
+        # any other can be reused.
+        if has_hits and len(data) >= MIN_BYTES and len(hits) >= MIN_PATTERNS:
+            indexes[id(segment)] = ChunkIndex(shards, data)
     return Findings(hits, validators, indexes) if hits else NO_FINDINGS

@@ -266,4 +266,10 @@ def _obligation(obligation: Obligation) -> pb.Obligation:
 
 
 def _span(span: Span) -> pb.Span:
-    return pb.Span(path=span.path, start=span.start, end=span.end, entity_type=span.entity_type)
+    return pb.Span(
+        path=span.path,
+        start=span.start,
+        end=span.end,
+        entity_type=span.entity_type,
+        in_key=span.in_key,
+    )

@@ -12,13 +12,13 @@ from bisect import bisect_left
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pdp.engine.text.locations import Location, locate
+from pdp.engine.text.locations import LINE_END, Location, Reading, locate, whole_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from pdp.domain.detector import EntityDetector
-    from pdp.engine.text.locations import PatternMatch, Segment
+    from pdp.engine.text.locations import PatternMatch, Place, Segment
     from pdp.engine.text.patterns import Validators
 
 CONTEXT_BEFORE: Final = 64
@@ -73,6 +73,8 @@ def find_entities(
     for source in detector.patterns:
         confidence = detector.weak.get(source, detector.confidence)
         for segment, _, _, start, end in matches(source):
+            if segment.reading is Reading.COMMAND:
+                continue
             if search is None:
                 search = _EntitySearch(detector, validators)
             search.add_match(segment, start, end, confidence)
@@ -110,20 +112,21 @@ class _EntitySearch:
             return
         value_end = start + len(value)
         self._best[key, start] = (value_end, confidence)
-        finding = _finding(detector, segment, start, value_end, confidence)
-        self.findings.append(finding)
-        if finding.confidence >= _LOW_CONFIDENCE:
+        confidence = _confidence(detector, segment, start, value_end, confidence)
+        self._add(confidence, locate(segment, start, value_end))
+        if confidence >= _LOW_CONFIDENCE:
             self._counts[key] += 1
             if self._counts[key] > MAX_FINDINGS:
-                self.findings.append(_whole_text(detector, segment))
+                self._add(detector.context_confidence, whole_places(segment))
 
-
-def _whole_text(detector: EntityDetector, segment: Segment) -> EntityFinding:
-    location = locate(segment, 0, len(segment.text))
-    whole = Location(location.segment, 0, len(location.segment.text))
-    return EntityFinding(
-        detector.id, detector.entity_type, detector.category, detector.context_confidence, whole
-    )
+    def _add(self, confidence: float, locations: Iterable[Location]) -> None:
+        detector = self._detector
+        self.findings += (
+            EntityFinding(
+                detector.id, detector.entity_type, detector.category, confidence, location
+            )
+            for location in locations
+        )
 
 
 def _valid_part(accepts: Callable[[str], bool], value: str) -> str:
@@ -135,22 +138,23 @@ def _valid_part(accepts: Callable[[str], bool], value: str) -> str:
     return shorter if shorter and accepts(shorter) else ""
 
 
-def _finding(
+def _confidence(
     detector: EntityDetector, segment: Segment, start: int, end: int, confidence: float
-) -> EntityFinding:
+) -> float:
+    """Returns the confidence in a value, given the words around it."""
     if confidence < detector.context_confidence or detector.against:
         words = _words_around(segment.text, start, end)
         if detector.words.any_in(words):
             confidence = max(confidence, detector.context_confidence)
         elif _is_fraction(segment.text, start) or detector.words_against.any_in(words):
             confidence /= 2
-    location = locate(segment, start, end)
-    return EntityFinding(detector.id, detector.entity_type, detector.category, confidence, location)
+    return confidence
 
 
 def _words_around(text: str, start: int, end: int) -> list[str]:
-    before = text[max(0, start - CONTEXT_BEFORE) : start].lower()
-    after = text[end : end + CONTEXT_AFTER].lower()
+    # Of a joined text, only the words of the same line are context.
+    before = text[max(0, start - CONTEXT_BEFORE) : start].rpartition(LINE_END)[2].lower()
+    after = text[end : end + CONTEXT_AFTER].partition(LINE_END)[0].lower()
     return _WORD.findall(before) + _WORD.findall(after)
 
 
@@ -164,9 +168,9 @@ def _without_overlaps(findings: list[EntityFinding]) -> tuple[EntityFinding, ...
 
     A finding is better if its confidence is higher, or if its confidence is equal and it is longer.
     """
-    by_text: dict[str | None, list[EntityFinding]] = {}
+    by_text: dict[Place, list[EntityFinding]] = {}
     for each in findings:
-        by_text.setdefault(each.location.segment.path, []).append(each)
+        by_text.setdefault(each.location.place, []).append(each)
     remaining: list[EntityFinding] = []
     for group in by_text.values():
         for cluster in _clusters(sorted(group, key=lambda each: each.location.start)):

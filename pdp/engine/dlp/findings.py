@@ -11,6 +11,7 @@ from pdp.engine.dlp.named_entities import (
     named_entity_findings,
     unsearched_labels,
 )
+from pdp.engine.text import locations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,8 +125,5 @@ def describe(result: RuleFindings) -> str:
 
 
 def _describe_location(finding: EntityFinding) -> str:
-    location = finding.location
-    path = location.segment.path
-    place = "the text" if path is None else f"arguments at {path}"
-    text = f"{place}, {location.start} to {location.end}, at confidence {finding.confidence:g}"
+    text = f"{locations.describe(finding.location)}, at confidence {finding.confidence:g}"
     return f"{text}, as the request says" if finding.detector_id == CALLER else text

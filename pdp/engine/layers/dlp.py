@@ -18,7 +18,6 @@ from pdp.domain.decision import (
     Outcome,
     Redaction,
     RiskFactor,
-    Span,
     TraceRow,
     Verdict,
 )
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from pdp.engine.dlp.rules import CompiledDlpRule, RuleBook
     from pdp.engine.layers.base import Layer, Policies
     from pdp.engine.scan import Findings
+    from pdp.engine.text.locations import Place
 
 OUTCOMES: Final = {
     "none": Outcome.ALLOW,
@@ -195,26 +195,24 @@ def _redactions(matched: Sequence[RuleFindings]) -> Iterator[Redaction]:
     for finding in matched:
         if finding.setting.tier != "redact":
             continue
-        by_segment: dict[str | None, list[EntityFinding]] = {}
+        by_place: dict[Place, list[EntityFinding]] = {}
         for each in finding.findings:
-            by_segment.setdefault(each.location.segment.path, []).append(each)
-        for findings in by_segment.values():
-            yield from _segment_redactions(finding.rule, findings)
+            by_place.setdefault(each.location.place, []).append(each)
+        for findings in by_place.values():
+            yield from _redactions_in_place(finding.rule, findings)
 
 
-def _segment_redactions(
+def _redactions_in_place(
     rule: CompiledDlpRule, findings: Sequence[EntityFinding]
 ) -> Iterator[Redaction]:
     """Yields one redaction for each finding in a string. Too many redact the whole string."""
     if len(findings) > MAX_SPANS:
-        first, segment = findings[0], findings[0].location.segment
-        span = Span(0, len(segment.text), rule.entity_type(first), segment.path)
+        first = findings[0]
+        span = first.location.whole().span(rule.entity_type(first))
         yield Redaction(rule.replacement_of(first), span)
         return
     for each in findings:
-        entity_type = rule.entity_type(each)
-        span = Span(each.location.start, each.location.end, entity_type, each.location.segment.path)
-        yield Redaction(rule.replacement_of(each), span)
+        yield Redaction(rule.replacement_of(each), each.location.span(rule.entity_type(each)))
 
 
 def _match(finding: RuleFindings) -> Match:

@@ -31,7 +31,7 @@ from pdp.domain.static_policy import (
     StaticOverride,
     StaticPolicy,
 )
-from pdp.engine.text.locations import Location
+from pdp.engine.text.locations import Location, Reading, describe
 from pdp.engine.text.patterns import PatternDetector
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ _REASON_CODES: Final = {
     "log": "",
 }
 _STATUS_HINTS: Final = {"block": 403, "warn": 200, "log": 200}
+_ATTACK_FAMILIES: Final = frozenset({"sqli", "command"})
+_VALUE_FAMILIES: Final = PERSONAL_FAMILIES | {"secret"}
 _RANKS: Final = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
 PolicyHit = tuple[StaticPolicy, Location | None]
@@ -101,7 +103,20 @@ class StaticLayer:
     def _hits(self, findings: Findings) -> Iterator[PolicyHit]:
         for pattern in findings.hits:
             for policy in self.by_pattern.get(pattern, ()):
-                yield policy, findings.first(PatternDetector(pattern, policy.validator))
+                detector = PatternDetector(pattern, policy.validator, _ignored_reading(policy))
+                location = findings.first(detector)
+                if location is not None or policy.validator:
+                    yield policy, location
+
+
+def _ignored_reading(policy: StaticPolicy) -> Reading | None:
+    """Returns the reading in which a policy does not apply.
+
+    A label does not make its value an attack, and words of a command line are no personal data.
+    """
+    if policy.family in _ATTACK_FAMILIES:
+        return Reading.LABELLED
+    return Reading.COMMAND if policy.family in _VALUE_FAMILIES else None
 
 
 def effective_policies(policies: Policies) -> Iterator[StaticPolicy]:
@@ -148,9 +163,7 @@ def _message(policy: StaticPolicy) -> str:
 
 
 def _location_reason(location: Location) -> str:
-    path = location.segment.path
-    place = "the text" if path is None else f"arguments at {path}"
-    return f"pattern found in {place}, {location.start} to {location.end}"
+    return f"pattern found in {describe(location)}"
 
 
 def _match(policy: StaticPolicy, location: Location | None) -> Match:

@@ -16,7 +16,7 @@ from pdp.domain.model_catalog import normalize_name
 from pdp.engine.dlp.caller_entities import all_texts, caller_locations
 from pdp.engine.dlp.entity_detectors import DEFAULT_CONFIDENCE
 from pdp.engine.findings import NOT_SCANNED
-from pdp.engine.text.locations import locate
+from pdp.engine.text.locations import describe, locate, whole_places
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pdp.engine.dlp.entities import EntityFinding
     from pdp.engine.rules.documents import Conditions
     from pdp.engine.scan import Findings
-    from pdp.engine.text.locations import Segment
+    from pdp.engine.text.locations import Location, Place, Segment
 
 NO_CONDITIONS: Final = "no conditions: every request matches"
 
@@ -186,10 +186,9 @@ def _content_result(pattern: str, findings: Findings) -> ConditionResult:
         return ConditionResult(False, f"content_regex {failure}")
     compiled, segments = hit
     segment = segments[0]
-    place = "the text" if segment.path is None else f"arguments at {segment.path}"
     start, end = next(compiled.spans(segment.text, segment.data), (0, 0))
-    _, start, end = locate(segment, start, end)
-    return ConditionResult(True, f"content_regex matched: {place}, {start} to {end}")
+    locations = locate(segment, start, end) or whole_places(segment)
+    return ConditionResult(True, f"content_regex matched: {describe(locations[0])}")
 
 
 def redactions(conditions: Conditions, replacement: str, facts: Facts) -> Iterator[Redaction]:
@@ -218,32 +217,35 @@ def _pattern_spans(pattern: str, segments: Sequence[Segment], findings: Findings
     compiled = findings.hits[pattern][0]
     for segment in segments:
         spans = islice(compiled.spans(segment.text, segment.data), MAX_SPANS + 1)
-        locations = [locate(segment, start, end) for start, end in spans if start < end]
-        if 0 < len(locations) <= MAX_SPANS:
-            yield from (Span(each.start, each.end, "", segment.path) for each in locations)
-        else:
+        locations: Sequence[Location] = [
+            location
+            for start, end in spans
+            if start < end
+            for location in locate(segment, start, end)
+        ]
+        if not 0 < len(locations) <= MAX_SPANS:
             # There are too many spans, or all of them are empty.
-            whole = locate(segment, 0, len(segment.text))
-            yield Span(0, len(whole.segment.text), "", segment.path)
+            locations = whole_places(segment)
+        yield from (each.span() for each in locations)
 
 
 def _entity_spans(entities: Sequence[Entity], request: Request) -> Iterator[Span]:
     for each, location in caller_locations(entities, request):
-        yield Span(location.start, location.end, each.entity_type, location.segment.path)
+        yield location.span(each.entity_type)
 
 
 def _finding_spans(findings: Sequence[EntityFinding]) -> Iterator[Span]:
     """Yields the spans of findings of the scan; too many in one string become the whole string."""
-    by_path: dict[str | None, list[EntityFinding]] = {}
+    by_place: dict[Place, list[EntityFinding]] = {}
     for each in findings:
-        by_path.setdefault(each.location.segment.path, []).append(each)
-    for path, in_segment in by_path.items():
-        if len(in_segment) > MAX_SPANS:
-            first = in_segment[0]
-            yield Span(0, len(first.location.segment.text), first.entity_type, path)
+        by_place.setdefault(each.location.place, []).append(each)
+    for in_place in by_place.values():
+        if len(in_place) > MAX_SPANS:
+            first = in_place[0]
+            yield first.location.whole().span(first.entity_type)
         else:
-            for each in in_segment:
-                yield Span(each.location.start, each.location.end, each.entity_type, path)
+            for each in in_place:
+                yield each.location.span(each.entity_type)
 
 
 def _whole_request(facts: Facts) -> Iterator[Span]:

@@ -1,5 +1,6 @@
 """Characters that can hide a value: look-alikes of ASCII, combining marks, invisible characters."""
 
+# ruff: noqa: RUF001 - the look-alikes are the data
 from __future__ import annotations
 
 import unicodedata
@@ -101,6 +102,27 @@ ASCII_FORMS: Final[dict[int, str]] = {
     **{zero + value: str(value) for zero in _ZEROS for value in range(10)},
 }
 """For each look-alike, by code point: the ASCII character that it represents."""
+
+_CONFUSABLES: Final = (
+    # Cyrillic
+    ("асԁеһіјӏкмоԛрѕтуѵԝх", "acdehijlkmoqpstyvwx"),
+    ("АВЕНІЈКМОРԚЅТУԜХ", "ABEHIJKMOPQSTYWX"),
+    # Greek
+    ("αγεικνορτυχωϲϳ", "ayeikvoptuxwcj"),
+    ("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX"),
+    # Armenian, and Latin letters of other alphabets and of phonetic notation
+    ("հոսօցıɑɡ", "hnuogiag"),
+    ("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnoprstuvwyz"),
+)
+
+CONFUSABLES: Final[dict[int, str]] = {
+    ord(letter): form
+    for letters, forms in _CONFUSABLES
+    for letter, form in zip(letters, forms, strict=True)
+}
+"""For letters of other alphabets, by code point: the ASCII letter that they look like. In a word of
+their own alphabet they are what they are; beside an ASCII letter they can hide a word. The facts
+are those of Unicode's confusables.txt."""
 
 _INVISIBLE_CATEGORIES: Final = frozenset({"Mn", "Me", "Cf"})
 _MARK: Final = "\N{COMBINING GRAVE ACCENT}"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pdp.domain.decision import Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -13,16 +16,15 @@ if TYPE_CHECKING:
 class SourceMap(NamedTuple):
     """Maps positions in a normalized text back to positions in the text that it was made from.
 
-    A normalized text is a sequence of pieces. A piece is either a copied run of characters, or one
-    character that replaces one or more source characters. Characters that normalization removed
-    lie between pieces. An empty piece ends the sequence.
+    A normalized text is a sequence of pieces. A piece is either a copied run of characters, or
+    text that stands for some source characters as a whole, such as the character for an escape.
+    Characters that normalization removed lie between pieces. An empty piece ends the sequence.
 
     Attributes:
         segment: the source segment.
         starts: the start of each piece in the normalized text.
         source_starts: the start of each piece in the text of `segment`.
-        widths: how many source characters the one character of the piece replaces; 0 for a copied
-            piece.
+        widths: how many source characters the piece stands for; 0 for a copied piece.
         trailing: how many removed source characters directly after the piece belong to its last
             character, such as the combining marks on a digit.
     """
@@ -50,23 +52,101 @@ class SourceMap(NamedTuple):
         return end + self.trailing[piece] if self.starts[piece + 1] == position else end
 
 
-class Segment(NamedTuple):
-    """One text that is scanned: the request's text, or a string in its arguments.
+LINE_END: Final = "\x1e\n"
+"""Ends a line of labelled text. The separator is no white space, so that no match reaches from the
+label of one line to the value of another."""
 
-    A segment can also be a normalized variant of another segment, for example without invisible
-    characters or with percent-encoding decoded.
+
+class Reading(Enum):
+    """How a text was joined from several segments."""
+
+    LABELLED = "labelled"
+    """Members as lines of `label: "value"`, so that a key is context for its value."""
+
+    COMMAND = "command"
+    """The words of a list, with spaces: a command line; or an object as JSON text."""
+
+    LINES = "lines"
+    """The strings of a list, each on its own line."""
+
+
+class JoinedPart(NamedTuple):
+    """A part of a joined text: the text of a segment.
+
+    Attributes:
+        start: the start of the part in the joined text.
+        end: its end.
+        segment: the segment.
+        is_label: whether the part is the label of another part.
+    """
+
+    start: int
+    end: int
+    segment: Segment
+    is_label: bool = False
+
+
+class JoinedParts(NamedTuple):
+    """Maps positions in a joined text to the segments that it was joined from.
+
+    Characters between the parts, such as quotes, belong to no segment.
+    """
+
+    reading: Reading
+    parts: Sequence[JoinedPart]
+
+    def overlapping(self, start: int, end: int) -> Sequence[JoinedPart]:
+        """Returns the parts in the span `start` to `end`: values, or labels if there is no value.
+
+        A label is context. It is only reported if nothing but a label is in the span.
+        """
+        parts = self.parts
+        index = bisect_right(parts, start, key=_part_end)
+        overlapping: list[JoinedPart] = []
+        while index < len(parts) and parts[index].start < end:
+            overlapping.append(parts[index])
+            index += 1
+        return [each for each in overlapping if not each.is_label] or overlapping
+
+
+def _part_end(part: JoinedPart) -> int:
+    return part.end
+
+
+class Segment(NamedTuple):
+    """One text that is scanned: the request's text, or a string, number or key in its arguments.
+
+    A segment can also be made from other segments: a normalized variant, for example with
+    percent-encoding decoded; a string of the JSON that another segment holds; or a joined text.
 
     Attributes:
         path: JSON Pointer into the arguments; None for the request's text.
         text: the text.
         data: the text as UTF-8.
-        source_map: for a normalized variant, the map to its source; else None.
+        source: the map to the segments that it was made from; None if it is a part of the request.
+        in_key: whether the text is the key of the member at `path`.
     """
 
     path: str | None
     text: str
     data: bytes
-    source_map: SourceMap | None = None
+    source: SourceMap | JoinedParts | None = None
+    in_key: bool = False
+
+    @property
+    def reading(self) -> Reading | None:
+        """How the text was joined; None if it was not."""
+        source = self.source
+        while isinstance(source, SourceMap):
+            source = source.segment.source
+        return None if source is None else source.reading
+
+
+class Place(NamedTuple):
+    """A text of a request: the value or the key at a path; the request's text if it is None."""
+
+    path: str | None
+    in_key: bool = False
 
 
 class Location(NamedTuple):
@@ -81,6 +161,20 @@ class Location(NamedTuple):
         """The text of the span."""
         return self.segment.text[self.start : self.end]
 
+    @property
+    def place(self) -> Place:
+        """The string, number or key that the span is in."""
+        return Place(self.segment.path, self.segment.in_key)
+
+    def whole(self) -> Location:
+        """Returns the location of the whole text that the span is in."""
+        return Location(self.segment, 0, len(self.segment.text))
+
+    def span(self, entity_type: str = "") -> Span:
+        """Returns the span of the request, as an obligation has it."""
+        segment = self.segment
+        return Span(self.start, self.end, entity_type, segment.path, segment.in_key)
+
 
 class PatternMatch(NamedTuple):
     """A match of a pattern in a segment, and the span of its value; offsets count code points."""
@@ -92,15 +186,45 @@ class PatternMatch(NamedTuple):
     value_end: int
 
 
-def locate(segment: Segment, start: int, end: int) -> Location:
-    """Returns the location in the request of a span of `segment`.
+def locate(segment: Segment, start: int, end: int) -> Sequence[Location]:
+    """Returns the locations in the request of a span of `segment`.
 
-    If `segment` is a normalized variant, the location is in the segment that it was made from.
+    There is one location, unless the segment was joined from several. There is none if the span
+    has only characters that are not in the request, such as those between joined parts.
     """
-    while (source_map := segment.source_map) is not None:
-        start, end = source_map.source_span(start, end)
-        segment = source_map.segment
-    return Location(segment, start, end)
+    source = segment.source
+    if source is None:
+        return (Location(segment, start, end),)
+    if isinstance(source, SourceMap):
+        return locate(source.segment, *source.source_span(start, end))
+    return [
+        location
+        for part in source.overlapping(start, end)
+        for location in (
+            locate(part.segment, 0, len(part.segment.text))
+            if part.is_label
+            else locate(
+                part.segment,
+                max(start - part.start, 0),
+                min(end, part.end) - part.start,
+            )
+        )
+    ]
+
+
+def describe(location: Location) -> str:
+    """Returns where a location is, in words, without its value."""
+    path = location.segment.path
+    place = "the text" if path is None else f"arguments at {path}"
+    if location.segment.in_key:
+        place = f"the key of {place}"
+    return f"{place}, {location.start} to {location.end}"
+
+
+def whole_places(segment: Segment) -> Sequence[Location]:
+    """Returns the whole of each string, number and key that `segment` was made from."""
+    sources = dict.fromkeys(each.segment for each in locate(segment, 0, len(segment.text)))
+    return [Location(source, 0, len(source.text)) for source in sources]
 
 
 def strings_in(value: Any, path: str = "") -> Iterator[Segment]:
@@ -110,7 +234,12 @@ def strings_in(value: Any, path: str = "") -> Iterator[Segment]:
             yield Segment(path, value, value.encode())
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            yield from strings_in(item, f"{path}/{key.replace('~', '~0').replace('/', '~1')}")
+            yield from strings_in(item, member_path(path, key))
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             yield from strings_in(item, f"{path}/{index}")
+
+
+def member_path(path: str, key: str) -> str:
+    """Returns the JSON Pointer of a member of the object at `path`."""
+    return f"{path}/{key.replace('~', '~0').replace('/', '~1')}"

@@ -6,7 +6,8 @@ text gets normalized variants, which are scanned too:
 * folded: each look-alike of an ASCII character is replaced by that character (full-width and
   mathematical forms, digits of other scripts, dashes, spaces). Invisible characters and combining
   marks are removed.
-* decoded: percent-encoding is decoded. The result can be folded, and decoded a second time.
+* decoded: escapes are decoded (percent-encoding, those of JSON and source code, HTML entities). The
+  result can be folded, and decoded a second time. A text that is base64 as a whole is decoded too.
 * uncommented: each SQL comment is replaced by a space.
 
 Each variant has a map to its source, so that a finding in it is redacted at the right position of
@@ -23,14 +24,18 @@ import re2
 from pdp.engine.text.characters import (
     ASCII_FORMS,
     COMBINING_MARKS,
+    CONFUSABLES,
     INVISIBLE_CHARACTERS,
     TAG_CHARACTERS,
     other_marks,
 )
-from pdp.engine.text.locations import Segment, SourceMap
+from pdp.engine.text.escapes import decode, decode_base64, has_escapes
+from pdp.engine.text.variants import VariantBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
+
+    from pdp.engine.text.locations import Segment
 
 _MAX_DECODINGS: Final = 2
 """An attack can be encoded twice."""
@@ -75,26 +80,40 @@ _REMOVED_SET: Final = frozenset(map(chr, _REMOVED))
 _TAG_SET: Final = frozenset(map(chr, TAG_CHARACTERS))
 _TAG_PREFIX: Final = "\U000e0000".encode()[:2]
 _WITHOUT_TAGS: Final = dict.fromkeys(TAG_CHARACTERS, "\N{ZERO WIDTH SPACE}")
+_CONFUSABLE_CLASS: Final = _re2_class(CONFUSABLES)
+_MIXED_WORD: Final = re2.compile(
+    f"[A-Za-z]{_CONFUSABLE_CLASS}|{_CONFUSABLE_CLASS}[A-Za-z]"
+    f"|(?:^|\\PL){_CONFUSABLE_CLASS}{{3,}}(?:$|\\PL)".encode()
+)
+"""Finds a letter that looks like another one beside an ASCII letter, or a whole word of them."""
+
+_WORD: Final = re.compile(r"[^\W\d_]+")
+_ASCII_LETTER: Final = re.compile("[A-Za-z]")
+_INVISIBLE_GAP: Final = re2.compile(
+    f"[0-9A-Za-z]{_re2_class(INVISIBLE_CHARACTERS)}+[0-9A-Za-z]".encode()
+)
+_SPACES: Final = dict.fromkeys(INVISIBLE_CHARACTERS, " ")
 _FEW_LOOK_ALIKES: Final = 16
 """Up to this many different look-alikes, one `str.replace` for each is faster than a regex."""
 
-# The pattern begins with a literal character, so that the search can skip to it.
-_PERCENT: Final = re.compile(r"%[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*")
-_ENCODED_WORD: Final = re.compile(
-    r"(?<!\S)[^\s%]*+(?:%(?![0-9A-Fa-f]{2})[^\s%]*+)*+%[0-9A-Fa-f]{2}\S*+"
-)
 _COMMENT: Final = re.compile(r"/\*(?:!\d*)?|\*/")
 
 
-def normalize(segment: Segment) -> tuple[Segment, ...]:
-    """Returns `segment`, followed by its normalized variants that differ from it."""
+def normalize(segment: Segment, *, decodes: bool = True) -> Sequence[Segment]:
+    """Returns `segment`, followed by its normalized variants that differ from it.
+
+    Args:
+        segment: the segment.
+        decodes: whether to decode escapes. The escapes in JSON are those of its strings.
+    """
     text = segment.text
-    if text.isascii() and not _has_escapes(text):
-        return (segment,)
+    if text.isascii() and not _has_marks(text):
+        base64 = decode_base64(segment)
+        return (segment,) if base64 is None else (segment, *normalize(base64))
     variants = [segment, *_fold(segment)]
     undecoded = variants[-1]
-    for _ in range(_MAX_DECODINGS):
-        decoded = _decode(variants[-1])
+    for _ in range(_MAX_DECODINGS if decodes else 0):
+        decoded = decode(variants[-1])
         if decoded is None:
             break
         variants += (decoded, *_fold(decoded))
@@ -108,46 +127,9 @@ def normalize(segment: Segment) -> tuple[Segment, ...]:
     return tuple(variants)
 
 
-def _has_escapes(text: str) -> bool:
+def _has_marks(text: str) -> bool:
     # A search for one character is much faster than a search for two.
-    return "%" in text or ("*" in text and "/*" in text)
-
-
-class _VariantBuilder:
-    """Builds a variant piece by piece: see `SourceMap`."""
-
-    def __init__(self, segment: Segment) -> None:
-        self.segment = segment
-        self.text: list[str] = []
-        self.length = 0
-        self.starts: list[int] = []
-        self.source_starts: list[int] = []
-        self.widths: list[int] = []
-        self.trailing: list[int] = []
-
-    def add(self, text: str, source_start: int, width: int = 0, trailing: int = 0) -> None:
-        """Adds a piece: one character if it has a width, else a copied run; ignores empty ones."""
-        if not text:
-            return
-        self.text.append(text)
-        self.starts.append(self.length)
-        self.source_starts.append(source_start)
-        self.widths.append(width)
-        self.trailing.append(trailing)
-        self.length += len(text)
-
-    def build(self) -> Segment:
-        """Returns the variant."""
-        length = len(self.segment.text)
-        source_map = SourceMap(
-            self.segment,
-            (*self.starts, self.length),
-            (*self.source_starts, length),
-            (*self.widths, 0),
-            (*self.trailing, 0),
-        )
-        text = "".join(self.text)
-        return Segment(self.segment.path, text, text.encode(), source_map)
+    return has_escapes(text) or ("*" in text and "/*" in text)
 
 
 def _fold(segment: Segment) -> Iterator[Segment]:
@@ -155,14 +137,31 @@ def _fold(segment: Segment) -> Iterator[Segment]:
     text, data = segment.text, segment.data
     if text.isascii():
         return
-    if not _TO_FOLD.search(data):
+    if _MIXED_WORD.search(data):
+        text = _WORD.sub(_without_confusables, text)
+    elif not _TO_FOLD.search(data):
         return
     if _OTHER_MARK.search(data) and (marks := other_marks(set(text))):
         text = text.translate(marks)
     if _TAG_PREFIX in data and not _TAG_SET.isdisjoint(text):
         # Tag characters can spell a hidden text, or only separate other characters: try both.
         yield _folded(segment, text.translate(_WITHOUT_TAGS))
+    if _INVISIBLE_GAP.search(data):
+        # An invisible character can stand for a space, or only separate letters: try both.
+        yield _folded(segment, text.translate(_SPACES))
     yield _folded(segment, text)
+
+
+def _without_confusables(word: re.Match[str]) -> str:
+    """Returns a word, with ASCII letters for confusable ones if it hides a word of ASCII letters.
+
+    Its letters are of two alphabets then, or all of them are confusable.
+    """
+    text = word[0]
+    if text.isascii():
+        return text
+    folded = text.translate(CONFUSABLES)
+    return folded if folded.isascii() or _ASCII_LETTER.search(text) is not None else text
 
 
 def _folded(segment: Segment, text: str) -> Segment:
@@ -174,7 +173,7 @@ def _folded(segment: Segment, text: str) -> Segment:
             text = text.replace(character, ASCII_FORMS[ord(character)])
     else:
         text = _LOOK_ALIKES.sub(lambda run: run[0].translate(ASCII_FORMS), text)
-    variant = _VariantBuilder(segment)
+    variant = VariantBuilder(segment)
     if characters.isdisjoint(_REMOVED_SET):
         variant.add(text, 0)
         return variant.build()
@@ -189,34 +188,13 @@ def _folded(segment: Segment, text: str) -> Segment:
     return variant.build()
 
 
-def _decode(segment: Segment) -> Segment | None:
-    """Returns the variant without percent-encoding; None if there is no percent-encoding."""
-    text = segment.text
-    escape = _PERCENT.search(text)
-    if escape is None:
-        return None
-    if "+" in text:
-        # In form encoding, a plus sign encodes a space.
-        text = _ENCODED_WORD.sub(lambda word: word[0].replace("+", " "), text)
-    variant = _VariantBuilder(segment)
-    done = 0
-    while escape is not None:
-        begin, end = escape.span()
-        variant.add(text[done:begin], done)
-        _add_decoded(variant, escape[0], begin)
-        done = end
-        escape = _PERCENT.search(text, done)
-    variant.add(text[done:], done)
-    return variant.build()
-
-
 def _remove_comments(segment: Segment) -> Segment | None:
     """Returns the variant with a space for each SQL comment; None if there is no comment."""
     text = segment.text
     first, last_close = text.find("/*"), text.rfind("*/")
     if first < 0 or last_close < first:
         return None
-    variant = _VariantBuilder(segment)
+    variant = VariantBuilder(segment)
     done = 0
     while (mark := _COMMENT.search(text, done)) is not None:
         begin, end = mark.span()
@@ -230,15 +208,3 @@ def _remove_comments(segment: Segment) -> Segment | None:
         done = end
     variant.add(text[done:], done)
     return variant.build() if any(variant.widths) else None
-
-
-def _add_decoded(variant: _VariantBuilder, escapes: str, begin: int) -> None:
-    data = bytes.fromhex(escapes.replace("%", ""))
-    try:
-        characters, one_byte_each = data.decode(), False
-    except UnicodeDecodeError:
-        characters, one_byte_each = data.decode("latin-1"), True
-    for character in characters:
-        width = 3 if one_byte_each else 3 * len(character.encode())
-        variant.add(character, begin, width)
-        begin += width

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import re2
 
 from pdp.errors import InvalidPattern, Violation
+
+if TYPE_CHECKING:
+    from pdp.engine.text.locations import Reading
 
 MAX_PATTERN_LENGTH: Final = 1000
 """Maximum number of characters (docs/decide.md, Patterns)."""
@@ -45,10 +48,17 @@ _UNSUPPORTED = (
 
 
 class PatternDetector(NamedTuple):
-    """An RE2 pattern, and the name of the validator that must accept a match; empty for none."""
+    """An RE2 pattern.
+
+    Attributes:
+        pattern: the pattern.
+        validator: the name of the validator that must accept a match; empty for none.
+        ignores: a reading in which matches do not count; None for no reading.
+    """
 
     pattern: str
     validator: str = ""
+    ignores: Reading | None = None
 
 
 def _options() -> re2.Options:

@@ -2,6 +2,9 @@
 
 Redactions that overlap are merged into one, with the replacement of the first of them. The order is
 that of the layers, and within a layer the order in which it returns them (docs/decide.md, chain).
+
+A redaction keeps the form of what it is in. An escape is replaced as a whole. In a string that is
+JSON, only strings, numbers and literals are replaced, so that it still is JSON afterwards.
 """
 
 from __future__ import annotations
@@ -10,8 +13,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdp.domain.decision import Obligation, ObligationType, Redaction
+from pdp.engine.text.json_tree import number_text
+from pdp.engine.text.locations import Place, member_path
+from pdp.engine.text.splices import Splice, apply, fit
 
 if TYPE_CHECKING:
+    from pdp.domain.decision import Span
     from pdp.domain.request import JsonObject, Request
 
 
@@ -31,7 +38,7 @@ class Redacted(NamedTuple):
 
 NOTHING_REDACTED = Redacted()
 
-_ByPath = Mapping[str | None, Sequence[Redaction]]
+_ByPlace = Mapping[Place, Sequence[Redaction]]
 
 
 def redact(request: Request, redactions: Sequence[Redaction], *, carry: bool = True) -> Redacted:
@@ -42,34 +49,37 @@ def redact(request: Request, redactions: Sequence[Redaction], *, carry: bool = T
         redactions: in order; if two overlap, the replacement of the first one is used.
         carry: whether to return the redacted text and arguments too.
     """
-    merged = merge(redactions)
-    if not merged:
+    by_place: dict[Place, list[Redaction]] = {}
+    for each in merge(redactions):
+        by_place.setdefault(Place(each.span.path, each.span.in_key), []).append(each)
+    if not by_place:
         return NOTHING_REDACTED
-    by_path: dict[str | None, list[Redaction]] = {}
-    for each in merged:
-        by_path.setdefault(each.span.path, []).append(each)
-    obligations = _obligations(redactions, merged)
+    editor = _Editor(by_place)
+    text = editor.redacted_text(request.text)
+    arguments = editor.redacted(request.arguments, "")
+    obligations = _obligations(redactions, sorted(editor.fitted, key=_order))
     if not carry:
         return Redacted(obligations)
-    in_text = by_path.pop(None, None)
-    text = _redact_text(request.text, in_text) if in_text else None
-    arguments = _redact_value(request.arguments, by_path, "") if by_path else None
-    return Redacted(obligations, text, arguments)
+    return Redacted(
+        obligations,
+        text if Place(None) in by_place else None,
+        arguments if by_place.keys() - {Place(None)} else None,
+    )
 
 
 def merge(redactions: Sequence[Redaction]) -> list[Redaction]:
-    """Returns redactions without overlaps, sorted by path (the text first) and position."""
+    """Returns redactions without overlaps, sorted by place (the text first) and position."""
     positions = sorted(
-        (each.span.path is not None, each.span.path or "", each.span.start, order)
+        (*_order(each), order)
         for order, each in enumerate(redactions)
         if each.span.start < each.span.end
     )
     merged: list[Redaction] = []
     first = 0  # the order of the redaction whose replacement is used
-    for _, _, _, order in positions:
+    for *_, order in positions:
         each = redactions[order]
         last = merged[-1].span if merged else None
-        if last is None or last.path != each.span.path or each.span.start >= last.end:
+        if last is None or not _overlap(last, each.span):
             merged.append(each)
             first = order
             continue
@@ -80,12 +90,23 @@ def merge(redactions: Sequence[Redaction]) -> list[Redaction]:
     return merged
 
 
+def _order(redaction: Redaction) -> tuple[bool, str, bool, int]:
+    span = redaction.span
+    return (span.path is not None, span.path or "", span.in_key, span.start)
+
+
+def _overlap(last: Span, following: Span) -> bool:
+    return (last.path, last.in_key) == (following.path, following.in_key) and (
+        following.start < last.end
+    )
+
+
 def _obligations(
-    redactions: Sequence[Redaction], merged: Sequence[Redaction]
+    redactions: Sequence[Redaction], fitted: Sequence[Redaction]
 ) -> tuple[Obligation, ...]:
     obligations = []
     for replacement in dict.fromkeys(each.replacement for each in redactions):
-        spans = tuple(each.span for each in merged if each.replacement == replacement)
+        spans = tuple(each.span for each in fitted if each.replacement == replacement)
         if spans:
             obligations.append(
                 Obligation(ObligationType.REDACT, replacement=replacement, spans=spans)
@@ -93,26 +114,68 @@ def _obligations(
     return tuple(obligations)
 
 
-def _redact_text(text: str, redactions: Sequence[Redaction]) -> str:
-    parts: list[str] = []
-    end = 0
-    for replacement, span in redactions:
-        parts += (text[end : span.start], replacement)
-        end = span.end
-    parts.append(text[end:])
-    return "".join(parts)
+class _Editor:
+    """Applies redactions to a text and to arguments.
+
+    Attributes:
+        fitted: the redactions as they were applied, in the order of the text and the arguments.
+    """
+
+    def __init__(self, by_place: _ByPlace) -> None:
+        """Takes redactions without overlaps, from left to right in each place."""
+        self._by_place = by_place
+        self.fitted: list[Redaction] = []
+
+    def redacted_text(self, text: str) -> str:
+        """Returns the text of the request, redacted."""
+        return self._string(text, Place(None))
+
+    def _string(self, text: str, place: Place) -> str:
+        redactions = self._by_place.get(place)
+        if not redactions:
+            return text
+        splices = fit(
+            text,
+            [
+                Splice(span.start, min(span.end, len(text)), replacement, index)
+                for index, (replacement, span) in enumerate(redactions)
+            ],
+        )
+        for start, end, _, index in splices:
+            replacement, span = redactions[index]
+            self.fitted.append(Redaction(replacement, span._replace(start=start, end=end)))
+        return apply(text, splices)
+
+    def redacted(self, value: Any, path: str) -> Any:
+        """Returns a JSON value, redacted; `path` is its JSON Pointer."""
+        if isinstance(value, str):
+            return self._string(value, Place(path))
+        if isinstance(value, Mapping):
+            return self._object(value, path)
+        if isinstance(value, (list, tuple)):
+            return [self.redacted(item, f"{path}/{index}") for index, item in enumerate(value)]
+        redactions = self._by_place.get(Place(path))
+        if not redactions or value is None or isinstance(value, bool):
+            return value
+        replacement, span = redactions[0]
+        whole = span._replace(start=0, end=len(number_text(value)))
+        self.fitted.append(Redaction(replacement, whole))
+        return replacement
+
+    def _object(self, value: Mapping[str, Any], path: str) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key, item in value.items():
+            below = member_path(path, key)
+            new_key = self._string(key, Place(below, in_key=True))
+            new_item = self.redacted(item, below)
+            result[new_key if new_key == key else _free(new_key, value, result)] = new_item
+        return result
 
 
-def _redact_value(value: Any, by_path: _ByPath, path: str) -> Any:
-    """Returns a JSON value with its strings redacted; paths are those of `strings_in`."""
-    if isinstance(value, str):
-        redactions = by_path.get(path)
-        return _redact_text(value, redactions) if redactions else value
-    if isinstance(value, Mapping):
-        return {
-            key: _redact_value(item, by_path, f"{path}/{key.replace('~', '~0').replace('/', '~1')}")
-            for key, item in value.items()
-        }
-    if isinstance(value, (list, tuple)):
-        return [_redact_value(item, by_path, f"{path}/{index}") for index, item in enumerate(value)]
-    return value
+def _free(key: str, *objects: Mapping[str, Any]) -> str:
+    """Returns a key that none of the objects has: the key, or with `_2`, `_3` and so on."""
+    candidate, number = key, 1
+    while any(candidate in each for each in objects):
+        number += 1
+        candidate = f"{key}_{number}"
+    return candidate

@@ -708,7 +708,9 @@ Global___Obligation: _TypeAlias = Obligation  # noqa: Y015
 
 @_typing.final
 class Span(_message.Message):
-    """Span is a range of code points in the text, or in a string of the arguments."""
+    """Span is a range of code points in the text, or in a string, a number or a key
+    of the arguments. In a string that holds JSON, it covers the escaped form.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -716,16 +718,19 @@ class Span(_message.Message):
     START_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
     ENTITY_TYPE_FIELD_NUMBER: _builtins.int
+    IN_KEY_FIELD_NUMBER: _builtins.int
     path: _builtins.str
-    """path is the JSON Pointer of the string in `arguments`. It is unset for the
-    text.
-    """
+    """path is the JSON Pointer into `arguments`. It is unset for the text."""
     start: _builtins.int
     """start is the offset of the first code point."""
     end: _builtins.int
     """end is the offset after the last code point."""
     entity_type: _builtins.str
     """entity_type is the type of the entity at this place."""
+    in_key: _builtins.bool
+    """in_key is true if the span is in the key of the member at `path`. The key
+    is redacted then, and the value is not.
+    """
     def __init__(
         self,
         *,
@@ -733,10 +738,11 @@ class Span(_message.Message):
         start: _builtins.int = ...,
         end: _builtins.int = ...,
         entity_type: _builtins.str = ...,
+        in_key: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_path", b"_path", "path", b"path"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_path", b"_path", "end", b"end", "entity_type", b"entity_type", "path", b"path", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_path", b"_path", "end", b"end", "entity_type", b"entity_type", "in_key", b"in_key", "path", b"path", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__path: _TypeAlias = _typing.Literal["path"]  # noqa: Y015
     _WhichOneofArgType__path: _TypeAlias = _typing.Literal["_path", b"_path"]  # noqa: Y015

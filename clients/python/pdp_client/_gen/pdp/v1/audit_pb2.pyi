@@ -254,6 +254,7 @@ class RecordedEntity(_message.Message):
     START_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
+    IN_KEY_FIELD_NUMBER: _builtins.int
     entity_type: _builtins.str
     """entity_type is the type of the entity, for instance `CREDIT_CARD`."""
     category: _builtins.str
@@ -271,7 +272,9 @@ class RecordedEntity(_message.Message):
     end: _builtins.int
     """end is the offset after the last code point, before redaction."""
     path: _builtins.str
-    """path is the JSON Pointer of the string in the arguments; null for the text."""
+    """path is the JSON Pointer into the arguments; null for the text."""
+    in_key: _builtins.bool
+    """in_key is true if the finding is in the key of the member at `path`."""
     def __init__(
         self,
         *,
@@ -282,10 +285,11 @@ class RecordedEntity(_message.Message):
         start: _builtins.int = ...,
         end: _builtins.int = ...,
         path: _builtins.str | None = ...,
+        in_key: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_path", b"_path", "path", b"path"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_path", b"_path", "category", b"category", "confidence", b"confidence", "detector_id", b"detector_id", "end", b"end", "entity_type", b"entity_type", "path", b"path", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_path", b"_path", "category", b"category", "confidence", b"confidence", "detector_id", b"detector_id", "end", b"end", "entity_type", b"entity_type", "in_key", b"in_key", "path", b"path", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__path: _TypeAlias = _typing.Literal["path"]  # noqa: Y015
     _WhichOneofArgType__path: _TypeAlias = _typing.Literal["_path", b"_path"]  # noqa: Y015

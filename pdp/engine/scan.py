@@ -18,15 +18,16 @@ import re2
 
 from pdp.engine.findings import NO_FINDINGS, Findings
 from pdp.engine.text.chunked_search import MIN_BYTES, MIN_PATTERNS, ChunkIndex
-from pdp.engine.text.patterns import CompiledPattern
+from pdp.engine.text.locations import Segment
+from pdp.engine.text.patterns import CompiledPattern, has_anchors, needs_whole_text
 from pdp.engine.text.readings import readings
 from pdp.errors import InvalidPattern, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from pdp.engine.text.locations import Segment
     from pdp.engine.text.patterns import Validators
+    from pdp.engine.text.readings import TextBatch
 
 __all__ = [
     "NO_FINDINGS",
@@ -66,7 +67,7 @@ class ScanMemoryExhausted(Exception):
 class Shard:
     """A group of patterns that are searched together."""
 
-    __slots__ = ("_match", "patterns")
+    __slots__ = ("_batches", "_match", "_match_anchored", "patterns")
 
     def __init__(self, patterns: Sequence[CompiledPattern]) -> None:
         """Compiles `patterns` into one automaton.
@@ -74,22 +75,13 @@ class Shard:
         Raises:
             InvalidPattern: the patterns are too large for one automaton.
         """
-        options = re2.Options()
-        options.max_mem = SHARD_BASE_BYTES + SHARD_PATTERN_BYTES * len(patterns)
-        options.log_errors = False
-        group = re2.Set.SearchSet(options)
-        for pattern in patterns:
-            group.Add(pattern.source)
-        group.Add(_CANARY)
-        try:
-            group.Compile()
-        except re2.error:
-            reason = "the patterns are too large together"
-            raise InvalidPattern(f"pattern: {reason}", Violation("pattern", reason)) from None
         self.patterns = tuple(patterns)
-        self._match = group.Match
-        for text in _WARM_UP:
-            group.Match(text)
+        sources = [pattern.source for pattern in patterns]
+        self._match = _compile_set(sources)
+        # In a batch, the ends of a line stand for the ends of a text.
+        anchored = [f"(?m){source}" for source in sources if has_anchors(source)]
+        self._match_anchored = _compile_set(anchored) if anchored else None
+        self._batches = not any(map(needs_whole_text, sources))
 
     def search(self, data: bytes) -> Sequence[CompiledPattern]:
         """Returns the patterns that occur in `data`.
@@ -104,6 +96,46 @@ class Shard:
             return ()
         patterns = self.patterns
         return [patterns[index] for index in indices if index < len(patterns)]
+
+    def may_match(self, lines: bytes) -> bool:
+        """Returns whether a pattern may occur in one of several texts, each on lines of its own.
+
+        Raises:
+            ScanMemoryExhausted: RE2 ran out of memory.
+        """
+        if not self._batches:
+            return True
+        for match in (self._match, self._match_anchored):
+            indices = (0,) if match is None else match(lines)
+            if not indices:
+                raise ScanMemoryExhausted
+            if len(indices) > 1:
+                return True
+        return False
+
+
+def _compile_set(sources: Sequence[str]) -> Callable[[bytes], Sequence[int]]:
+    """Returns the search of a set of patterns and the canary.
+
+    Raises:
+        InvalidPattern: the patterns are too large for one automaton.
+    """
+    options = re2.Options()
+    options.max_mem = SHARD_BASE_BYTES + SHARD_PATTERN_BYTES * len(sources)
+    options.log_errors = False
+    group = re2.Set.SearchSet(options)
+    for source in sources:
+        group.Add(source)
+    group.Add(_CANARY)
+    try:
+        group.Compile()
+    except re2.error:
+        reason = "the patterns are too large together"
+        raise InvalidPattern(f"pattern: {reason}", Violation("pattern", reason)) from None
+    match: Callable[[bytes], Sequence[int]] = group.Match
+    for text in _WARM_UP:
+        match(text)
+    return match
 
 
 class PatternErrors(Exception):
@@ -187,6 +219,15 @@ def _compile(patterns: Sequence[CompiledPattern]) -> list[Shard]:
         return [*_compile(patterns[:half]), *_compile(patterns[half:])]
 
 
+def _segments(shards: Sequence[Shard], texts: Iterable[Segment | TextBatch]) -> Iterator[Segment]:
+    """Yields the segments to search: not those of batches in which no pattern can occur."""
+    for each in texts:
+        if isinstance(each, Segment):
+            yield each
+        elif any(shard.may_match(each.data) for shard in shards):
+            yield from each.segments()
+
+
 def scan(
     shards: Sequence[Shard],
     text: str,
@@ -200,7 +241,7 @@ def scan(
     """
     hits: dict[str, tuple[CompiledPattern, list[Segment]]] = {}
     indexes: dict[int, ChunkIndex] = {}
-    for segment in readings(text, arguments):
+    for segment in _segments(shards, readings(text, arguments)):
         data, has_hits = segment.data, False
         for shard in shards:
             for pattern in shard.search(data):

@@ -54,7 +54,7 @@ def has_escapes(text: str) -> bool:
 def decode(segment: Segment) -> Segment | None:
     """Returns the variant without escapes; None if there is no escape."""
     text = segment.text
-    escape = _ESCAPE.search(text)
+    escape = _ESCAPE.search(text) if has_escapes(text) else None
     if escape is None:
         return None
     if "+" in text and _PERCENT.search(text):
@@ -121,13 +121,18 @@ def add_units(variant: VariantBuilder, escapes: str, begin: int) -> None:
         begin += width
 
 
+def may_be_base64(text: str) -> bool:
+    """Returns whether a text may be base64 as a whole."""
+    return len(text) >= MIN_BASE64 and _BASE64.fullmatch(text.strip()) is not None
+
+
 def decode_base64(segment: Segment) -> Segment | None:
     """Returns the text that the whole segment is the base64 of; None if it is not base64 of text.
 
     A finding in it is located at the whole segment.
     """
     text = segment.text.strip()
-    if not MIN_BASE64 <= len(text) <= MAX_BASE64 or _BASE64.fullmatch(text) is None:
+    if len(text) > MAX_BASE64 or not may_be_base64(text):
         return None
     body = text.rstrip("=").translate(_TO_STANDARD)
     try:

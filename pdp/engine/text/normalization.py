@@ -70,7 +70,15 @@ _OTHER_MARK_CLASS: Final = (
 )
 """A mark or format character of another script after an ASCII character or look-alike."""
 
-_TO_FOLD: Final = re2.compile(f"{_FOLDED_CLASS}|{_OTHER_MARK_CLASS}".encode())
+_CONFUSABLE_CLASS: Final = _re2_class(CONFUSABLES)
+_MIXED_WORD_CLASS: Final = (
+    f"[A-Za-z]{_CONFUSABLE_CLASS}|{_CONFUSABLE_CLASS}[A-Za-z]"
+    f"|(?:^|\\PL){_CONFUSABLE_CLASS}{{3,}}(?:$|\\PL)"
+)
+"""Finds a letter that looks like another one beside an ASCII letter, or a whole word of them."""
+
+_TO_FOLD: Final = re2.compile(f"{_FOLDED_CLASS}|{_OTHER_MARK_CLASS}|{_MIXED_WORD_CLASS}".encode())
+_MIXED_WORD: Final = re2.compile(_MIXED_WORD_CLASS.encode())
 _OTHER_MARK: Final = re2.compile(_OTHER_MARK_CLASS.encode())
 _LOOK_ALIKES: Final = re.compile(_re_class(ASCII_FORMS) + "+")
 _REMOVED_RUN: Final = re.compile(f"({_re_class(COMBINING_MARKS)}*){_re_class(_REMOVED)}*")
@@ -80,13 +88,6 @@ _REMOVED_SET: Final = frozenset(map(chr, _REMOVED))
 _TAG_SET: Final = frozenset(map(chr, TAG_CHARACTERS))
 _TAG_PREFIX: Final = "\U000e0000".encode()[:2]
 _WITHOUT_TAGS: Final = dict.fromkeys(TAG_CHARACTERS, "\N{ZERO WIDTH SPACE}")
-_CONFUSABLE_CLASS: Final = _re2_class(CONFUSABLES)
-_MIXED_WORD: Final = re2.compile(
-    f"[A-Za-z]{_CONFUSABLE_CLASS}|{_CONFUSABLE_CLASS}[A-Za-z]"
-    f"|(?:^|\\PL){_CONFUSABLE_CLASS}{{3,}}(?:$|\\PL)".encode()
-)
-"""Finds a letter that looks like another one beside an ASCII letter, or a whole word of them."""
-
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _ASCII_LETTER: Final = re.compile("[A-Za-z]")
 _INVISIBLE_GAP: Final = re2.compile(
@@ -137,10 +138,10 @@ def _fold(segment: Segment) -> Iterator[Segment]:
     text, data = segment.text, segment.data
     if text.isascii():
         return
+    if not _TO_FOLD.search(data):
+        return
     if _MIXED_WORD.search(data):
         text = _WORD.sub(_without_confusables, text)
-    elif not _TO_FOLD.search(data):
-        return
     if _OTHER_MARK.search(data) and (marks := other_marks(set(text))):
         text = text.translate(marks)
     if _TAG_PREFIX in data and not _TAG_SET.isdisjoint(text):

@@ -37,6 +37,10 @@ ByteRange = tuple[int, int]
 _NO_REPETITION: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _UNBOUNDED_REPETITION: Final = re.compile(r"[*+]|\{\d*,\}")
 
+_ANCHOR: Final = re.compile(r"[$^]")
+_TEXT_END: Final = re.compile(r"\\[AzQ]|\(\?[a-zA-Z]*-[a-zA-Z]*m")
+"""The ends of a text, a quoted part, or the end of multi-line mode."""
+
 _SINGLE_BYTE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\C")
 """It matches a part of a character, which has no position in a text."""
 
@@ -153,6 +157,16 @@ class CompiledPattern:
                 # A match that touches the end of a range may continue after it, so it is not exact.
                 if match.end() < end or end == length:
                     yield match
+
+
+def has_anchors(source: str) -> bool:
+    """Returns whether a pattern may have `^` or `$` as the ends of a text."""
+    return "\\Q" in source or _ANCHOR.search(_NO_REPETITION.sub("", source)) is not None
+
+
+def needs_whole_text(source: str) -> bool:
+    """Returns whether a pattern may mean the ends of a text, even if `^` and `$` mean lines."""
+    return _TEXT_END.search(source) is not None
 
 
 def _is_unbounded(source: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pdp.domain.decision import Obligation, ObligationType, Redaction
-from pdp.engine.text.json_tree import number_text
+from pdp.engine.text.json_text import number_text
 from pdp.engine.text.locations import Place, member_path
 from pdp.engine.text.splices import Splice, apply, fit
 

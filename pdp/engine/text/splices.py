@@ -7,7 +7,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from pdp.engine.text.escapes import BACKSLASH_ESCAPE
-from pdp.engine.text.json_tree import LITERAL, NUMBER, STRING, Token, read_tokens, string_in
+from pdp.engine.text.json_text import SCALARS, STRING, Token, read_tokens, string_in
 from pdp.engine.text.locations import Segment, SourceMap
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _escape_end(text: str, position: int) -> int:
 
 
 def _in_json(text: str, tokens: Sequence[Token], splices: Sequence[Splice]) -> Iterator[Splice]:
-    scalars = [each for each in tokens if each.kind in {STRING, NUMBER, LITERAL}]
+    scalars = [each for each in tokens if each.kind in SCALARS]
     by_token: dict[Token, list[Splice]] = {}
     ends = [each.end for each in scalars]
     for splice in splices:

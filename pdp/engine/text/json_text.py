@@ -1,78 +1,39 @@
-"""JSON values as trees of segments: of a request's arguments, or of JSON that a string holds.
+"""JSON text: its tokens, the value that it stands for, and its strings as segments.
 
-The scan reads every leaf of a tree on its own, and `pdp.engine.text.structure` joins leaves that
-belong together. Each leaf knows its place in the request.
+Models write JSON with control characters and unknown escapes in strings, so both are accepted.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.engine.text.escapes import add_units
-from pdp.engine.text.locations import Segment, SourceMap, member_path
+from pdp.engine.text.locations import Segment, SourceMap
 from pdp.engine.text.variants import VariantBuilder, encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 MAX_DEPTH: Final = 64
 """JSON in a string that is nested deeper is read as a text, not as JSON."""
-
-
-class Leaf(NamedTuple):
-    """A string, a number, or a literal (`true`, `false`, `null`)."""
-
-    segment: Segment
-    kind: str
-
 
 STRING: Final = "string"
 NUMBER: Final = "number"
 LITERAL: Final = "literal"
 
 
-class ObjectTree(NamedTuple):
-    """An object: its keys and values, in order."""
+class NumberText(str):
+    """A number, as it is written."""
 
-    members: Sequence[tuple[Segment, Tree]]
-
-
-class ArrayTree(NamedTuple):
-    """An array."""
-
-    items: Sequence[Tree]
+    __slots__ = ()
 
 
-Tree = Leaf | ObjectTree | ArrayTree
+class Pairs(list[tuple[str, Any]]):
+    """The members of an object, in order; a key may occur more than once."""
 
-
-def tree_of(value: Any, path: str = "") -> Tree:
-    """Returns the tree of a JSON value of the arguments.
-
-    Args:
-        value: the value; it is nested at most `pdp.domain.request.MAX_DEPTH` deep.
-        path: its JSON Pointer.
-    """
-    if isinstance(value, str):
-        return Leaf(Segment(path, *encoded(value)), STRING)
-    if isinstance(value, Mapping):
-        return ObjectTree(
-            [
-                (
-                    Segment(below := member_path(path, key), *encoded(key), in_key=True),
-                    tree_of(item, below),
-                )
-                for key, item in value.items()
-            ]
-        )
-    if isinstance(value, (list, tuple)):
-        return ArrayTree([tree_of(item, f"{path}/{index}") for index, item in enumerate(value)])
-    if value is None or isinstance(value, bool):
-        return Leaf(Segment(path, *encoded(json.dumps(value))), LITERAL)
-    return Leaf(Segment(path, *encoded(number_text(value))), NUMBER)
+    __slots__ = ()
 
 
 def number_text(value: float) -> str:
@@ -144,6 +105,8 @@ def read_tokens(text: str) -> list[Token] | None:
 
 _PUNCTUATION: Final = 4
 
+SCALARS: Final = frozenset({STRING, NUMBER, LITERAL})
+
 # What may come next.
 _VALUE: Final = frozenset({STRING, NUMBER, LITERAL, "{", "["})
 _KEY: Final = frozenset({STRING})
@@ -171,40 +134,6 @@ def _next(kind: str, expected: frozenset[str], open_: list[str]) -> frozenset[st
     if kind in {"}", "]"}:
         open_.pop()
     return _AFTER[open_[-1]] if open_ else _DOCUMENT
-
-
-def tree_in(segment: Segment) -> Tree | None:
-    """Returns the tree of the JSON that a segment holds; None if it is not JSON."""
-    tokens = read_tokens(segment.text)
-    if tokens is None:
-        return None
-    documents: list[Tree] = []
-    # The containers that are open: the list of children, and the key that waits for its value.
-    open_: list[tuple[list[Any], list[Segment]]] = []
-    for token in tokens:
-        kind = token.kind
-        if kind in _CLOSING:
-            open_.append(([], []))
-            continue
-        if kind in {":", ","}:
-            continue
-        if token.in_key:
-            open_[-1][1].append(string_in(segment, token)._replace(in_key=True))
-            continue
-        tree: Tree
-        if kind in {"}", "]"}:
-            children, _ = open_.pop()
-            tree = ObjectTree(children) if kind == "}" else ArrayTree(children)
-        elif kind == STRING:
-            tree = Leaf(string_in(segment, token), STRING)
-        else:
-            tree = Leaf(_copied(segment, token.start, token.end), kind)
-        if not open_:
-            documents.append(tree)
-            continue
-        children, keys = open_[-1]
-        children.append((keys.pop(), tree) if keys else tree)
-    return documents[0] if len(documents) == 1 else ArrayTree(documents)
 
 
 _STRING_ESCAPE: Final = re.compile(r"(?P<units>(?:\\u[0-9A-Fa-f]{4})++)|\\(?P<simple>.)", re.DOTALL)
@@ -236,15 +165,84 @@ def _copied(segment: Segment, start: int, end: int) -> Segment:
     return Segment(segment.path, text, data, source, segment.in_key)
 
 
-def leaves(tree: Tree) -> Iterator[Leaf]:
-    """Yields the leaves of a tree, in order."""
-    if isinstance(tree, Leaf):
-        yield tree
-        return
-    for child in children(tree):
-        yield from leaves(child)
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=Pairs, parse_int=NumberText, parse_float=NumberText, strict=False
+)
 
 
-def children(tree: ObjectTree | ArrayTree) -> Sequence[Tree]:
-    """Returns the values of an object or an array."""
-    return tree.items if isinstance(tree, ArrayTree) else [value for _, value in tree.members]
+def read_value(text: str) -> Any:
+    """Returns the object or array that a text holds as JSON; None if it holds none.
+
+    Objects are `Pairs`, arrays are lists, and numbers are `NumberText`. Several objects or arrays
+    one after the other are a list of them.
+    """
+    if not may_be_json(text):
+        return None
+    try:
+        value = _DECODER.decode(text)
+    except ValueError:
+        tokens = read_tokens(text)
+        return None if tokens is None else _value_of(text, tokens)
+    except RecursionError:
+        return None
+    return value if _depth_within(value, MAX_DEPTH) else None
+
+
+def _depth_within(value: Any, levels: int) -> bool:
+    if not isinstance(value, list):
+        return True
+    if not levels:
+        return False
+    if isinstance(value, Pairs):
+        return all(_depth_within(item, levels - 1) for _, item in value if isinstance(item, list))
+    return all(_depth_within(item, levels - 1) for item in value if isinstance(item, list))
+
+
+_LITERALS: Final = {"true": True, "false": False, "null": None}
+
+
+def _value_of(text: str, tokens: Sequence[Token]) -> Any:
+    documents: list[Any] = []
+    # The containers that are open, each with the key that waits for its value.
+    open_: list[tuple[list[Any], list[str]]] = []
+    for token in tokens:
+        kind = token.kind
+        if kind in {":", ","}:
+            continue
+        if kind in _CLOSING:
+            open_.append((Pairs() if kind == "{" else [], []))
+            continue
+        value: Any
+        if kind in {"}", "]"}:
+            value = open_.pop()[0]
+        elif kind == STRING:
+            value = string_in(Segment(None, text, b""), token).text
+        else:
+            written = text[token.start : token.end]
+            value = NumberText(written) if kind == NUMBER else _LITERALS[written]
+        if token.in_key:
+            open_[-1][1].append(value)
+        elif open_:
+            container, keys = open_[-1]
+            container.append((keys.pop(), value) if keys else value)
+        else:
+            documents.append(value)
+    return documents[0] if len(documents) == 1 else documents
+
+
+class JsonSource:
+    """The scalars of the JSON text that a segment holds, as segments."""
+
+    def __init__(self, segment: Segment) -> None:
+        self._segment = segment
+        self._tokens: list[Token] | None = None
+
+    def segment(self, index: int) -> Segment:
+        """Returns a scalar or a key by its index in the order of the text."""
+        if self._tokens is None:
+            tokens = read_tokens(self._segment.text) or []
+            self._tokens = [each for each in tokens if each.kind in SCALARS]
+        token = self._tokens[index]
+        if token.kind == STRING:
+            return string_in(self._segment, token)
+        return _copied(self._segment, token.start, token.end)

@@ -15,16 +15,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import islice
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, Protocol, TypeVar
 
+from pdp.decisions.heavy_work import HeavyWork
 from pdp.decisions.recording import unrecorded
 from pdp.domain.decision import Decision, Fault, LayerResult, Outcome
 from pdp.domain.ids import new_id
 from pdp.domain.layers import ENGINE
 from pdp.domain.request import Request
 from pdp.engine.dlp.named_entities import texts_of, with_findings
-from pdp.engine.evaluate import evaluate, failed_decision, stopped
-from pdp.errors import RevisionUnavailable, StoreUnavailable
+from pdp.engine.evaluate import begin, evaluate, failed_decision, finish, stopped
+from pdp.engine.text.json_text import may_be_json
+from pdp.errors import RateLimited, RevisionUnavailable, StoreUnavailable
 
 if TYPE_CHECKING:
     from pdp.decisions.recording import DecisionRecorder
@@ -36,12 +38,22 @@ if TYPE_CHECKING:
 MAX_WAIT_S: Final = 1.0
 """How long a decision waits for `min_revision` if the caller sets no deadline (docs/decide.md)."""
 
-LARGE: Final = 65_536
-"""Characters of text, or bytes of a request with arguments, from which a thread evaluates it.
-RE2 releases the interpreter's lock there, so that other calls need not wait."""
+LARGE_TEXT: Final = 65_536
+"""Characters of text from which a thread scans it."""
+
+LARGE_JSON: Final = 8_192
+"""Bytes of a request with arguments, or characters of a text that looks like JSON, from which a
+thread scans it: each value in it takes about 2 µs."""
+
+LIGHT_COST: Final = 16_384
+"""Bytes to locate patterns in (`EvaluationState.cost`) that the event loop may search: less than
+about 1 ms, even if the text is full of values."""
+
+MAX_HOLD_S: Final = 0.001
+"""How long a batch may hold the event loop before it serves other calls."""
 
 BATCH_SLICE: Final = 32
-"""Items of a batch that are decided before the event loop serves other calls."""
+"""Items of a batch for which models run together."""
 
 
 class PoliciesUnavailable(StoreUnavailable):
@@ -115,6 +127,9 @@ class BatchItem(NamedTuple):
     encoded_bytes: int = 0
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 PendingDecision = tuple[Decision, Any]
 """A decision, and the acknowledgement that its answer waits for: see `DecisionRecorder.take`. A
 plain tuple, because making a named one costs as much as a layer."""
@@ -146,13 +161,6 @@ class _Steps:
         self.meter = meter
         self._recorder = recorder
         self._observe = observe
-
-    def _evaluate(self, snapshot: Snapshot, request: Request) -> PendingDecision:
-        """Decides a request to which no limit applies."""
-        began = perf_counter()
-        marks = [("", began)] if snapshot.timed else None
-        decision = evaluate(snapshot, request, new_id(), None, marks)
-        return decision, self._recorder.take(snapshot, request, decision, began, marks or ())
 
     def _settle(
         self,
@@ -214,6 +222,7 @@ class Decider(_Steps):
         self._current = policies.current
         self._with_usage = meter.with_usage
         self._entity_finder = entity_finder
+        self._heavy = HeavyWork()
 
     async def decide(
         self,
@@ -236,6 +245,7 @@ class Decider(_Steps):
 
         Raises:
             RevisionUnavailable: `min_revision` was not reached in time.
+            RateLimited: too many large requests of the tenant wait for their evaluation.
         """
         # Nearly always the snapshot is in memory and the request is small: then nothing is awaited.
         snapshot = None if min_revision else self._current(request.tenant_id)
@@ -246,7 +256,10 @@ class Decider(_Steps):
                 cause = error.__cause__ or error
                 return await self._answer(*self._undecidable(request, cause))
         if snapshot.limits is None and not snapshot.ner and not _is_large(request, encoded_bytes):
-            decision, acknowledgement = self._evaluate(snapshot, request)
+            began = perf_counter()
+            marks = [("", began)] if snapshot.timed else None
+            decision = await self._evaluate(snapshot, request, 0, marks)
+            acknowledgement = self._recorder.take(snapshot, request, decision, began, marks or ())
             if acknowledgement is None:
                 self._observe(decision)
                 return decision
@@ -301,15 +314,18 @@ class Decider(_Steps):
         # Models take what waits for them together. With limits, an item must be decided before it
         # is known what is left for the next.
         together = bool(snapshot.ner) and snapshot.limits is None
-        remaining = iter(items)
-        while group := list(islice(remaining, BATCH_SLICE)):
-            if together:
+        if together:
+            remaining = iter(items)
+            while group := list(islice(remaining, BATCH_SLICE)):
                 pending += await asyncio.gather(*(self._run_item(snapshot, item) for item in group))
-            else:
-                for item in group:
-                    pending.append(await self._run_item(snapshot, item))
-            if len(group) == BATCH_SLICE:
                 await asyncio.sleep(0)
+            return pending
+        since = perf_counter()
+        for item in items:
+            pending.append(await self._run_item(snapshot, item))
+            if perf_counter() - since > MAX_HOLD_S:
+                await asyncio.sleep(0)
+                since = perf_counter()
         return pending
 
     async def _run_item(self, snapshot: Snapshot, item: BatchItem | InvalidItem) -> PendingDecision:
@@ -361,11 +377,15 @@ class Decider(_Steps):
         """
         request = await self.find_entities(snapshot, request)
         request = self._with_usage(snapshot, request._replace(explain=True))
-        decision = evaluate(snapshot, request, new_id())
+        run = self._heavy.run
+        decision = await run(request.tenant_id, evaluate, snapshot, request, new_id())
         layers = decision.layers
         gates = {gate.name for gate in snapshot.gates}
         if past_gates and any(_stops(layer, gates) for layer in layers):
-            beyond = evaluate(replace(snapshot, gates=()), request, decision.decision_id)
+            without_gates = replace(snapshot, gates=())
+            beyond = await run(
+                request.tenant_id, evaluate, without_gates, request, decision.decision_id
+            )
             layers = tuple(
                 own if own.layer in gates else other
                 for own, other in zip(layers, beyond.layers, strict=True)
@@ -395,11 +415,35 @@ class Decider(_Steps):
             request = await self.find_entities(snapshot, request)
         began = perf_counter()
         marks = [("", began)] if snapshot.timed else None
-        if _is_large(request, encoded_bytes):
-            decision = await asyncio.to_thread(evaluate, snapshot, request, new_id(), None, marks)
-        else:
-            decision = evaluate(snapshot, request, new_id(), None, marks)
+        try:
+            decision = await self._evaluate(snapshot, request, encoded_bytes, marks)
+        except RateLimited:
+            if charge is not None:
+                self.meter.settle(charge, _UNCOUNTED)
+            raise
         return self._settle(snapshot, request, charge, decision, began=began, marks=marks)
+
+    async def _evaluate(
+        self, snapshot: Snapshot, request: Request, encoded_bytes: int, marks: list[Mark] | None
+    ) -> Decision:
+        """Evaluates a request: in a thread if that takes long.
+
+        Raises:
+            RateLimited: too many large requests of the tenant wait.
+        """
+        run, tenant_id, decision_id = self._heavy.run, request.tenant_id, new_id()
+        if _is_large(request, encoded_bytes):
+            return await run(tenant_id, evaluate, snapshot, request, decision_id, None, marks)
+        evaluation = begin(snapshot, request, decision_id, None, marks)
+        if evaluation.cost <= LIGHT_COST:
+            return finish(evaluation)
+        return await run(tenant_id, finish, evaluation)
+
+    async def run_heavy(
+        self, tenant_id: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Calls a function that evaluates much in a thread; see `HeavyWork.run`."""
+        return await self._heavy.run(tenant_id, function, *args, **kwargs)
 
     def conclude(
         self,
@@ -482,8 +526,18 @@ class BlockingDecider(_Steps):
         return self._settle(snapshot, request, charge, decision, began=began, marks=marks)
 
 
+_UNCOUNTED: Final = failed_decision("", "")._replace(counted=False)
+"""The decision on a request that was not decided, for the meter."""
+
+
 def _is_large(request: Request, encoded_bytes: int) -> bool:
-    return len(request.text) >= LARGE or encoded_bytes >= LARGE
+    """Returns whether the scan of a request takes more than about 1 ms."""
+    text = request.text
+    return (
+        encoded_bytes >= LARGE_JSON
+        or len(text) >= LARGE_TEXT
+        or (len(text) >= LARGE_JSON and may_be_json(text))
+    )
 
 
 def _stops(result: LayerResult, gates: set[str]) -> bool:

@@ -6,7 +6,6 @@ it is charged once, decided on the policies in force each time, and recorded whe
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -42,7 +41,7 @@ MAX_HELD: Final = 64 << 20
 MAX_OPEN_IN_PROCESS: Final = 10_000
 """Open texts in this process."""
 
-LARGE: Final = 65_536
+LARGE: Final = 4_096
 """Characters from which a thread evaluates a text, so that other calls need not wait."""
 
 NAME_OVERLAP: Final = 200
@@ -220,7 +219,8 @@ class CallTexts:
             return stream.wait()
         decide = await self._decision_function(text, deadline)
         if stream.length >= LARGE:
-            return await asyncio.to_thread(stream.advance, decide, last=last)
+            tenant_id = text.request.tenant_id
+            return await self._decider.run_heavy(tenant_id, stream.advance, decide, last=last)
         return stream.advance(decide, last=last)
 
     async def _decision_function(

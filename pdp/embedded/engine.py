@@ -23,6 +23,7 @@ from pdp.detect.ner import open_engine
 from pdp.embedded.requests import RequestFields, read
 from pdp.embedded.stored_policies import StoredPolicies
 from pdp.embedded.validation import check
+from pdp.errors import WorkLimitExceeded
 from pdp.store import default_audit_url
 from pdp.usage.stored_meter import StoredMeter
 
@@ -183,7 +184,8 @@ class Engine:
 def _log_faults(decision: Decision) -> None:
     for fault in decision.faults:
         # The error's own words may hold parts of the request, so only its type is logged.
-        kind = type(fault.error).__name__
+        error = fault.error
+        kind = error.bound if isinstance(error, WorkLimitExceeded) else type(error).__name__
         _log.error("could not judge %s: %s in %s", decision.request_id, kind, fault.layer)
 
 

@@ -6,7 +6,7 @@ Never raises: a request that cannot be evaluated is blocked.
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain.decision import (
     NO_VERDICT,
@@ -22,11 +22,15 @@ from pdp.engine.combine import ENGINE_ERROR, NOT_EVALUATED, combine, plain_allow
 from pdp.engine.evaluation import EvaluationState
 from pdp.engine.findings import NOT_SCANNED
 from pdp.engine.scan import Findings, scan
+from pdp.errors import WorkLimitExceeded
 
 if TYPE_CHECKING:
     from pdp.domain.request import Request
     from pdp.engine.evaluation import Mark
     from pdp.engine.snapshot import Snapshot
+
+OVER_LIMIT: Final = "The request needs more work than one decision may do, so it is blocked."
+OVER_LIMIT_STATUS: Final = 413
 
 
 def evaluate(
@@ -39,7 +43,8 @@ def evaluate(
     """Returns the decision on `request`.
 
     A layer that raises is a fault, and so is a scan that fails. The decision is then `incomplete`,
-    and it is a BLOCK unless the tenant's `failure_mode` is open (decide.md, Fail closed).
+    and it is a BLOCK unless the tenant's `failure_mode` is open (decide.md, Fail closed). A request
+    that needs too much work is always a BLOCK: see `pdp.engine.work`.
 
     Args:
         snapshot: the tenant's policies.
@@ -48,20 +53,66 @@ def evaluate(
         known: the findings in the request, if a scan is not needed.
         marks: if given, a mark is added when the scan and each layer finish.
     """
+    return finish(begin(snapshot, request, decision_id, known, marks))
+
+
+def begin(
+    snapshot: Snapshot,
+    request: Request,
+    decision_id: str,
+    known: Findings | None = None,
+    marks: list[Mark] | None = None,
+) -> EvaluationState:
+    """Runs the gates and the scan of a decision, which take a time that its size bounds.
+
+    How long `finish` takes depends on what the scan found: see `EvaluationState.cost`. The
+    arguments are those of `evaluate`.
+    """
     evaluation = EvaluationState(snapshot, request, decision_id, marks)
     _run_gates(evaluation)
     if not evaluation.stopped_by:
-        _run_layers(evaluation, known)
-        if not (evaluation.verdicts or evaluation.faults or request.explain):
-            # Most requests: there is nothing to combine.
-            return plain_allow(evaluation)
+        evaluation.findings = _scan(evaluation) if known is None else known
+        if marks is not None:
+            marks.append((SCAN, perf_counter()))
+    return evaluation
+
+
+def finish(evaluation: EvaluationState) -> Decision:
+    """Runs the layers of a decision that has begun, and returns it. Never raises."""
     try:
+        if evaluation.findings is not None:
+            _run_layers(evaluation, evaluation.findings)
+            if not (evaluation.verdicts or evaluation.faults or evaluation.request.explain):
+                # Most requests: there is nothing to combine.
+                return plain_allow(evaluation)
         _run_closers(evaluation)
         return combine(evaluation)
+    except WorkLimitExceeded as error:
+        return _over_limit(evaluation, error)
     except Exception as error:
         # For instance a redaction failed: how much of the text may be shown is unknown.
-        decision = failed_decision(request.request_id, decision_id, fault=Fault(ENGINE, error))
-        return decision._replace(revision=snapshot.revision)
+        return _failed(evaluation, Fault(ENGINE, error))
+
+
+def _failed(evaluation: EvaluationState, fault: Fault, **fields: Any) -> Decision:
+    decision = failed_decision(
+        evaluation.request.request_id, evaluation.decision_id, fault=fault, **fields
+    )
+    return decision._replace(revision=evaluation.snapshot.revision)
+
+
+def _over_limit(evaluation: EvaluationState, error: WorkLimitExceeded) -> Decision:
+    """Returns the BLOCK for a request that needs too much work.
+
+    It does not depend on `failure_mode`, because a caller can bring it about.
+    """
+    return _failed(
+        evaluation,
+        Fault(ENGINE, error),
+        reason_code=error.reason,
+        message=OVER_LIMIT,
+        status_hint=OVER_LIMIT_STATUS,
+    )
 
 
 def _run_gates(evaluation: EvaluationState) -> None:
@@ -80,15 +131,20 @@ def _run_gates(evaluation: EvaluationState) -> None:
                 return
 
 
-def _run_layers(evaluation: EvaluationState, known: Findings | None) -> None:
-    """Scans the request unless its findings are known, and runs the layers on the findings."""
+def _run_layers(evaluation: EvaluationState, findings: Findings) -> None:
+    """Runs the layers on the findings.
+
+    Raises:
+        WorkLimitExceeded: the request needs more work than one decision may do.
+    """
     snapshot, request, marks = evaluation.snapshot, evaluation.request, evaluation.marks
-    findings = _scan(evaluation) if known is None else known
-    if marks is not None:
-        marks.append((SCAN, perf_counter()))
+    if evaluation.over_limit is not None:
+        raise evaluation.over_limit
     for layer in snapshot.layers:
         try:
             verdict = layer.evaluate(request, findings)
+        except WorkLimitExceeded:
+            raise
         except Exception as error:
             evaluation.faults.append(Fault(layer.name, error))
         else:
@@ -103,6 +159,9 @@ def _scan(evaluation: EvaluationState) -> Findings:
     snapshot, request = evaluation.snapshot, evaluation.request
     try:
         return scan(snapshot.shards, request.text, request.arguments, snapshot.platform.validators)
+    except WorkLimitExceeded as error:
+        evaluation.over_limit = error
+        return NOT_SCANNED
     except Exception as error:
         evaluation.faults.append(Fault(ENGINE, error))
         return NOT_SCANNED

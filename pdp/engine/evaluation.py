@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pdp.domain.decision import Fault, Verdict
     from pdp.domain.request import Request
+    from pdp.engine.findings import Findings
     from pdp.engine.snapshot import Snapshot
+    from pdp.errors import WorkLimitExceeded
 
 Mark = tuple[str, float]
 """A stage that finished, and the time at which it did, by `time.perf_counter`.
@@ -30,6 +32,8 @@ class EvaluationState:
             has no entry.
         faults: the errors so far. Any fault makes the decision incomplete.
         stopped_by: the gate that stopped the request; empty if none did.
+        over_limit: the bound that the scan exceeded; None if it exceeded none.
+        findings: the findings of the scan; None before the scan, and if a gate stopped the request.
     """
 
     snapshot: Snapshot
@@ -39,3 +43,10 @@ class EvaluationState:
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     stopped_by: str = ""
+    findings: Findings | None = None
+    over_limit: WorkLimitExceeded | None = None
+
+    @property
+    def cost(self) -> int:
+        """What the layers have to do with the findings: see `Findings.cost`."""
+        return 0 if self.findings is None else self.findings.cost

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pdp.engine.dlp.entities import EntityFinding, find_entities
 from pdp.engine.text.locations import Location, PatternMatch, Segment, locate
+from pdp.engine.work import WorkBudget
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,25 +23,27 @@ _NO_INDEXES: Final[Mapping[int, ChunkIndex]] = MappingProxyType({})
 class _LazyMatches:
     """The matches of one pattern: located as far as a caller iterates, and only once."""
 
-    __slots__ = ("_matches", "_remaining")
+    __slots__ = ("_matches", "_remaining", "_work")
 
     def __init__(
         self,
         pattern: CompiledPattern,
         segments: Sequence[Segment],
         indexes: Mapping[int, ChunkIndex],
+        work: WorkBudget,
     ) -> None:
         self._matches: list[PatternMatch] = []
+        self._work = work
         self._remaining = (
             PatternMatch(segment, *match)
             for segment in segments
             for match in pattern.matches(
-                segment.text, segment.data, _ranges(pattern, segment, indexes)
+                segment.text, segment.data, _ranges(pattern, segment, indexes, work)
             )
         )
 
     def __iter__(self) -> Iterator[PatternMatch]:
-        matches = self._matches
+        matches, add_match = self._matches, self._work.add_match
         index = 0
         while True:
             if index == len(matches):
@@ -48,34 +51,46 @@ class _LazyMatches:
                 if match is None:
                     return
                 matches.append(match)
+            add_match()
             yield matches[index]
             index += 1
 
 
 def _ranges(
-    pattern: CompiledPattern, segment: Segment, indexes: Mapping[int, ChunkIndex]
+    pattern: CompiledPattern,
+    segment: Segment,
+    indexes: Mapping[int, ChunkIndex],
+    work: WorkBudget,
 ) -> Sequence[ByteRange] | None:
     index = indexes.get(id(segment))
-    return None if index is None else index.ranges(pattern)
+    ranges = None if index is None else index.ranges(pattern)
+    if ranges is None:
+        work.add_located(len(segment.data))
+    else:
+        work.add_located(sum(end - begin for begin, end in ranges))
+    return ranges
 
 
 class Findings:
     """The findings of a scan. Positions and validators are evaluated on first use, then cached."""
 
-    __slots__ = ("_entities", "_indexes", "_locations", "_matches", "_validators", "hits")
+    __slots__ = ("_entities", "_indexes", "_locations", "_matches", "_validators", "hits", "work")
 
     def __init__(
         self,
         hits: Mapping[str, tuple[CompiledPattern, Sequence[Segment]]],
         validators: Validators,
         indexes: Mapping[int, ChunkIndex] = _NO_INDEXES,
+        work: WorkBudget | None = None,
     ) -> None:
         """Args:
         hits: for each pattern that occurs, by its source: the segments, or normalized variants of
             segments, in which it occurs.
         validators: the validators that detectors name.
         indexes: for long segments, by the segment's `id`: the parts in which patterns occur.
+        work: counts the work of the decision.
         """
+        self.work = WorkBudget() if work is None else work
         self.hits = hits
         self._indexes = indexes
         self._validators = validators
@@ -93,6 +108,7 @@ class Findings:
         if locations is None:
             # A match in the text itself usually occurs in its normalized variants too.
             locations = tuple(dict.fromkeys(self._locate(detector)))
+            self.work.add_finds(len(locations))
             self._locations[detector] = locations
         return locations
 
@@ -101,8 +117,14 @@ class Findings:
         entities = self._entities.get(detector)
         if entities is None:
             entities = find_entities(detector, self.matches, self._validators)
+            self.work.add_finds(len(entities))
             self._entities[detector] = entities
         return entities
+
+    @property
+    def cost(self) -> int:
+        """The bytes in which patterns would be located: what the layers have to search again."""
+        return sum(len(segment.data) for _, segments in self.hits.values() for segment in segments)
 
     def matches(self, pattern: str) -> Iterable[PatternMatch]:
         """Returns all matches of a pattern, given by its source, without validation."""
@@ -111,7 +133,7 @@ class Findings:
             hit = self.hits.get(pattern)
             if hit is None:
                 return ()
-            matches = self._matches[pattern] = _LazyMatches(*hit, self._indexes)
+            matches = self._matches[pattern] = _LazyMatches(*hit, self._indexes, self.work)
         return matches
 
     def _locate(self, detector: PatternDetector) -> Iterator[Location]:

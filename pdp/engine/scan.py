@@ -21,6 +21,7 @@ from pdp.engine.text.chunked_search import MIN_BYTES, MIN_PATTERNS, ChunkIndex
 from pdp.engine.text.locations import Segment
 from pdp.engine.text.patterns import CompiledPattern, has_anchors, needs_whole_text
 from pdp.engine.text.readings import readings
+from pdp.engine.work import WorkBudget
 from pdp.errors import InvalidPattern, Violation
 
 if TYPE_CHECKING:
@@ -238,10 +239,12 @@ def scan(
 
     Raises:
         ScanMemoryExhausted: RE2 ran out of memory, so the result is unknown.
+        WorkLimitExceeded: the request has more values than one decision may read.
     """
     hits: dict[str, tuple[CompiledPattern, list[Segment]]] = {}
     indexes: dict[int, ChunkIndex] = {}
-    for segment in _segments(shards, readings(text, arguments)):
+    work = WorkBudget()
+    for segment in _segments(shards, readings(text, arguments, work.add_values)):
         data, has_hits = segment.data, False
         for shard in shards:
             for pattern in shard.search(data):
@@ -251,4 +254,4 @@ def scan(
         # any other can be reused.
         if has_hits and len(data) >= MIN_BYTES and len(hits) >= MIN_PATTERNS:
             indexes[id(segment)] = ChunkIndex(shards, data)
-    return Findings(hits, validators, indexes) if hits else NO_FINDINGS
+    return Findings(hits, validators, indexes, work) if hits else NO_FINDINGS

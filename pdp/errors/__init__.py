@@ -7,6 +7,7 @@
     │   └── InvalidCondition
     ├── MalformedRequest         a body cannot be read at all
     ├── RequestTooLarge
+    ├── WorkLimitExceeded        a request needs more work than one decision may do
     ├── UnsupportedMediaType
     ├── MethodNotAllowed
     ├── NotFound
@@ -89,6 +90,7 @@ from pdp.errors.invalid_request import (
     MethodNotAllowed,
     RequestTooLarge,
     UnsupportedMediaType,
+    WorkLimitExceeded,
 )
 from pdp.errors.not_found import (
     BundleNotFound,
@@ -166,4 +168,5 @@ __all__ = [
     "Unauthenticated",
     "UnsupportedMediaType",
     "Violation",
+    "WorkLimitExceeded",
 ]

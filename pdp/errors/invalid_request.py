@@ -73,6 +73,26 @@ class RequestTooLarge(PdpError):
     reason = "REQUEST_TOO_LARGE"
 
 
+class WorkLimitExceeded(PdpError):
+    """A request needs more work than one decision may do.
+
+    Attributes:
+        bound: what there is too much of, with the bound.
+    """
+
+    reason = "WORK_LIMIT_EXCEEDED"
+
+    def __init__(self, subject: str, bound: int) -> None:
+        """Args:
+        subject: what there is too much of.
+        bound: how much a decision may have of it.
+        """
+        self.bound = f"{subject}: {bound}"
+        super().__init__(
+            f"the request needs more work than one decision may do ({self.bound}); split it"
+        )
+
+
 class UnsupportedMediaType(PdpError):
     """The content type of a body is not JSON."""
 

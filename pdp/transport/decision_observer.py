@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from pdp.errors import WorkLimitExceeded
+
 if TYPE_CHECKING:
     from pdp.domain.decision import Decision
     from pdp.transport.metrics import Metrics
@@ -27,10 +29,14 @@ class DecisionObserver:
         for fault in decision.faults:
             self._metrics.fault(fault.layer)
             # The error's own words may hold parts of the request, so only its type is logged.
+            bound = (
+                {"bound": fault.error.bound} if isinstance(fault.error, WorkLimitExceeded) else {}
+            )
             _log.error(
                 "could not judge",
                 layer=fault.layer,
                 error=type(fault.error).__name__,
                 decision_id=decision.decision_id,
                 request_id=decision.request_id,
+                **bound,
             )

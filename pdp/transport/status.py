@@ -71,6 +71,7 @@ STATUSES: Final[Mapping[str, Status]] = {
     "LIMIT_EXISTS": Status(grpc.StatusCode.ALREADY_EXISTS, 409),
     "PRECONDITION_FAILED": Status(grpc.StatusCode.ABORTED, 412),
     "REQUEST_TOO_LARGE": Status(grpc.StatusCode.RESOURCE_EXHAUSTED, 413),
+    "WORK_LIMIT_EXCEEDED": Status(grpc.StatusCode.RESOURCE_EXHAUSTED, 413),
     "UNSUPPORTED_MEDIA_TYPE": Status(grpc.StatusCode.INVALID_ARGUMENT, 415),
     "RATE_LIMITED": Status(grpc.StatusCode.RESOURCE_EXHAUSTED, 429),
     "INTERNAL": Status(grpc.StatusCode.INTERNAL, 500),

@@ -1,4 +1,4 @@
-"""Cases of what slips past guardrails, decided by a server; tests/corpora/README.md describes them."""
+"""Cases of what slips past guardrails, decided by a server (tests/corpora/README.md)."""
 
 from __future__ import annotations
 

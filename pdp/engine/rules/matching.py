@@ -223,6 +223,7 @@ def _pattern_spans(pattern: str, segments: Sequence[Segment], findings: Findings
             if start < end
             for location in locate(segment, start, end)
         ]
+        findings.work.add_finds(len(locations))
         if not 0 < len(locations) <= MAX_SPANS:
             # There are too many spans, or all of them are empty.
             locations = whole_places(segment)

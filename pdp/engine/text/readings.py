@@ -13,7 +13,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.engine.text.escapes import MIN_BASE64, has_escapes, may_be_base64
-from pdp.engine.text.json_text import JsonSource, NumberText, may_be_json, number_text, read_value
+from pdp.engine.text.json_text import (
+    JsonSource,
+    NumberText,
+    least_values,
+    may_be_json,
+    number_text,
+    read_value,
+)
 from pdp.engine.text.locations import (
     LINE_END,
     JoinedPart,
@@ -25,6 +32,7 @@ from pdp.engine.text.locations import (
 from pdp.engine.text.normalization import normalize
 from pdp.engine.text.outline import Outline, label_text
 from pdp.engine.text.variants import encoded
+from pdp.engine.work import MAX_VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -65,30 +73,46 @@ class TextBatch(NamedTuple):
     segments: Callable[[], Iterable[Segment]]
 
 
-def readings(text: str, arguments: Mapping[str, Any] | None) -> Iterator[Segment | TextBatch]:
+def readings(
+    text: str, arguments: Mapping[str, Any] | None, count: Callable[[int], None]
+) -> Iterator[Segment | TextBatch]:
     """Yields what is scanned of a request.
 
     Args:
         text: the request's text; empty if it has none.
         arguments: its arguments.
+        count: called with the number of values of each structure; raises if there are too many.
     """
     if text:
-        yield from _string(Segment(None, text, text.encode()), 0)
+        yield from _string(Segment(None, text, text.encode()), 0, count)
     if arguments:
-        yield from _structure(Outline(arguments), _ArgumentSource(arguments).segment, 0)
+        outline = Outline(arguments)
+        count(len(outline.texts))
+        yield from _structure(outline, _ArgumentSource(arguments).segment, 0, count)
 
 
-def _string(segment: Segment, depth: int) -> Iterable[Segment | TextBatch]:
+def _string(
+    segment: Segment, depth: int, count: Callable[[int], None]
+) -> Iterable[Segment | TextBatch]:
     """Returns the readings of a string: of itself, and of the JSON in it."""
-    value = read_value(segment.text) if depth < MAX_NESTED else None
+    text = segment.text
+    if depth == MAX_NESTED or not may_be_json(text):
+        return normalize(segment)
+    if (values := least_values(text)) > MAX_VALUES:
+        count(values)
+    value = read_value(text)
     if value is None:
         return normalize(segment)
-    return _with_json(segment, value, depth + 1)
+    return _with_json(segment, value, depth + 1, count)
 
 
-def _with_json(segment: Segment, value: Any, depth: int) -> Iterator[Segment | TextBatch]:
+def _with_json(
+    segment: Segment, value: Any, depth: int, count: Callable[[int], None]
+) -> Iterator[Segment | TextBatch]:
     yield from normalize(segment, decodes=False)
-    yield from _structure(Outline(value), JsonSource(segment).segment, depth)
+    outline = Outline(value)
+    count(len(outline.texts))
+    yield from _structure(outline, JsonSource(segment).segment, depth, count)
 
 
 class _ArgumentSource:
@@ -124,7 +148,10 @@ def _places(value: Any, path: str) -> Iterator[tuple[str, str, bool]]:
 
 
 def _structure(
-    outline: Outline, segment_of: Callable[[int], Segment], depth: int
+    outline: Outline,
+    segment_of: Callable[[int], Segment],
+    depth: int,
+    count: Callable[[int], None],
 ) -> Iterator[Segment | TextBatch]:
     """Yields the readings of a JSON value.
 
@@ -132,6 +159,7 @@ def _structure(
         outline: the outline of the value.
         segment_of: returns the segment of a scalar or a key, by its index in the outline.
         depth: how many strings the value is nested in.
+        count: see `readings`.
     """
     texts = outline.texts
     alone: list[int] = []
@@ -146,7 +174,7 @@ def _structure(
         data = _SEPARATOR.join([texts[each] for each in indexes]).encode()
         yield TextBatch(data, partial(map, segment_of, indexes))
     for index in alone:
-        yield from _string(segment_of(index), depth)
+        yield from _string(segment_of(index), depth, count)
     if outline.lines:
         yield from _joined(_labelled_text(outline), partial(_labelled, outline, segment_of))
     for pieces in outline.commands:

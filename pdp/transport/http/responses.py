@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
 import structlog
 
-from pdp.errors import PdpError
+from pdp.errors import PdpError, RateLimited
 from pdp.jsonpb import encode
 from pdp.transport.response_streams import stream_messages
 from pdp.transport.status import envelope, http_status
@@ -80,6 +81,8 @@ def error_response(
     error: PdpError, reply: Mapping[str, str], invalid_status: int = 400
 ) -> HttpResponse:
     """Returns a response with the envelope of `error` and the headers in `reply`."""
+    if isinstance(error, RateLimited):
+        reply = {**reply, "retry-after": str(math.ceil(error.retry_after_s))}
     return json_response(http_status(error, invalid_status), envelope(error), reply)
 
 

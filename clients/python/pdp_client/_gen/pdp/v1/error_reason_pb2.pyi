@@ -310,6 +310,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"error": {"code": "RECORD_NOT_FOUND", "message": "there is no record of decision 0199…", "details": []}}
     """
+    ERROR_REASON_WORK_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 62
+    """ERROR_REASON_WORK_LIMIT_EXCEEDED is sent by dry runs and simulations if the
+    request needs more work than one decision may do. A decision is a BLOCK with
+    the reason code WORK_LIMIT_EXCEEDED then.
+
+        {"error": {"code": "WORK_LIMIT_EXCEEDED", "message": "the request needs more work than one decision may do (values: 100000); split it", "details": []}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason says why a request could not be evaluated or executed. It is the
@@ -605,5 +612,12 @@ decision: the decision does not exist, the logging level does not record
 it, or retention has deleted the record.
 
     {"error": {"code": "RECORD_NOT_FOUND", "message": "there is no record of decision 0199…", "details": []}}
+"""
+ERROR_REASON_WORK_LIMIT_EXCEEDED: ErrorReason.ValueType  # 62
+"""ERROR_REASON_WORK_LIMIT_EXCEEDED is sent by dry runs and simulations if the
+request needs more work than one decision may do. A decision is a BLOCK with
+the reason code WORK_LIMIT_EXCEEDED then.
+
+    {"error": {"code": "WORK_LIMIT_EXCEEDED", "message": "the request needs more work than one decision may do (values: 100000); split it", "details": []}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

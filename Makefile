@@ -28,6 +28,14 @@ bench: $(VENV)/dev.stamp ## Measure Decide against an empty echo server, then th
 bench-audit: $(VENV)/dev.stamp ## Measure what recording every decision costs
 	@$(BIN)/python -m bench.audit
 
+.PHONY: bench-neighbours
+bench-neighbours: $(VENV)/dev.stamp ## Measure what a busy tenant costs a quiet one
+	@$(BIN)/python -m bench.neighbours $(ARGS)
+
+.PHONY: blind-spots
+blind-spots: $(VENV)/dev.stamp ## Print recall and precision on cases of what slips past guardrails
+	@$(BIN)/python -m bench.blind_spots $(ARGS)
+
 .PHONY: accuracy
 accuracy: $(VENV)/dev.stamp ## Print what the system policies and the detectors find, beside Presidio
 	@$(BIN)/python -m bench.accuracy $(ARGS)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
 from pdp.domain.customer_policy import KIND, MAX_BYTES, CustomerPolicy, body_of, find_violations
 from pdp.domain.stored_entity import StoredEntity
-from pdp.engine.rules.customers import compile_customer
+from pdp.engine.rules.customers import MAX_PATTERNS, compile_customer
 from pdp.errors import (
     CustomerNotFound,
     InvalidArgument,
@@ -205,7 +205,10 @@ def check_policy(policy: CustomerPolicy, prefix: str = "") -> None:
     ]
     if violations:
         raise InvalidArgument.of(*violations)
-    compile_customer(policy, prefix)
+    patterns = compile_customer(policy, prefix).patterns
+    if patterns > MAX_PATTERNS:
+        reason = f"at most {MAX_PATTERNS} patterns of MATCHES and LIKE, not {patterns}"
+        raise InvalidArgument.of(Violation(f"{prefix}custom_rules", reason))
 
 
 def _find(reader: Reader, tenant_id: str, customer_id: str) -> StoredEntity:

@@ -50,7 +50,7 @@ LIGHT_COST: Final = 16_384
 about 1 ms, even if the text is full of values."""
 
 MAX_HOLD_S: Final = 0.001
-"""How long a batch may hold the event loop before it serves other calls."""
+"""How long all batches together may hold the event loop before it serves other calls."""
 
 BATCH_SLICE: Final = 32
 """Items of a batch for which models run together."""
@@ -223,6 +223,7 @@ class Decider(_Steps):
         self._with_usage = meter.with_usage
         self._entity_finder = entity_finder
         self._heavy = HeavyWork()
+        self._batches = 0
 
     async def decide(
         self,
@@ -241,7 +242,7 @@ class Decider(_Steps):
             request: validated, with its ids and its timestamp set.
             min_revision: the revision that the decision must be based on at least.
             deadline: when the caller stops waiting, by `time.monotonic`; None for never.
-            encoded_bytes: the size of a request with arguments; 0 if it has none.
+            encoded_bytes: the size of a request that has arguments or names a customer, else 0.
 
         Raises:
             RevisionUnavailable: `min_revision` was not reached in time.
@@ -258,7 +259,7 @@ class Decider(_Steps):
         if snapshot.limits is None and not snapshot.ner and not _is_large(request, encoded_bytes):
             began = perf_counter()
             marks = [("", began)] if snapshot.timed else None
-            decision = await self._evaluate(snapshot, request, 0, marks)
+            decision = await self._evaluate(snapshot, request, encoded_bytes, marks)
             acknowledgement = self._recorder.take(snapshot, request, decision, began, marks or ())
             if acknowledgement is None:
                 self._observe(decision)
@@ -302,7 +303,11 @@ class Decider(_Steps):
             ]
             revision = 0
         else:
-            pending = await self._run_batch(snapshot, items)
+            self._batches += 1
+            try:
+                pending = await self._run_batch(snapshot, items)
+            finally:
+                self._batches -= 1
             revision = snapshot.revision
         # All items are decided before the first record is waited for: one commit writes them all.
         return revision, [await self._answer(*each) for each in pending]
@@ -323,7 +328,7 @@ class Decider(_Steps):
         since = perf_counter()
         for item in items:
             pending.append(await self._run_item(snapshot, item))
-            if perf_counter() - since > MAX_HOLD_S:
+            if perf_counter() - since > MAX_HOLD_S / self._batches:
                 await asyncio.sleep(0)
                 since = perf_counter()
         return pending
@@ -435,7 +440,7 @@ class Decider(_Steps):
         if _is_large(request, encoded_bytes):
             return await run(tenant_id, evaluate, snapshot, request, decision_id, None, marks)
         evaluation = begin(snapshot, request, decision_id, None, marks)
-        if evaluation.cost <= LIGHT_COST:
+        if evaluation.cost(encoded_bytes) <= LIGHT_COST:
             return finish(evaluation)
         return await run(tenant_id, finish, evaluation)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pdp.engine.layers.customer import CustomerLayer
+
 if TYPE_CHECKING:
     from pdp.domain.decision import Fault, Verdict
     from pdp.domain.request import Request
@@ -46,7 +48,19 @@ class EvaluationState:
     findings: Findings | None = None
     over_limit: WorkLimitExceeded | None = None
 
-    @property
-    def cost(self) -> int:
-        """What the layers have to do with the findings: see `Findings.cost`."""
-        return 0 if self.findings is None else self.findings.cost
+    def cost(self, encoded_bytes: int) -> int:
+        """Returns the bytes that the layers have to search: see `Findings.cost`.
+
+        Args:
+            encoded_bytes: the size of the request, if it has arguments or names a customer. The
+                patterns of a customer's conditions search it at most once each.
+        """
+        cost = 0 if self.findings is None else self.findings.cost
+        customer_id = self.request.customer_id
+        if customer_id and encoded_bytes:
+            cost += encoded_bytes * sum(
+                layer.patterns_for(customer_id)
+                for layer in self.snapshot.layers
+                if isinstance(layer, CustomerLayer)
+            )
+        return cost

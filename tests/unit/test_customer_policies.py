@@ -20,6 +20,7 @@ from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.evaluate import evaluate
 from pdp.engine.rules import customers
 from pdp.engine.rules.action_patterns import ActionPatterns
+from pdp.engine.rules.customers import MAX_PATTERNS
 from pdp.errors import CustomerNotFound, InvalidArgument, InvalidCondition, RequestTooLarge
 from tests.support.nodes import Node
 
@@ -138,6 +139,21 @@ class TestValidation:
     def test_a_document_that_is_too_large_is_rejected(self) -> None:
         with pytest.raises(RequestTooLarge, match=str(MAX_BYTES)):
             check_policy(CustomerPolicy("c", {"sensitive_fields": ["ß" * MAX_BYTES]}))
+
+    def test_the_patterns_of_conditions_are_bounded(self) -> None:
+        """Patterns of MATCHES and LIKE count; other comparisons do not."""
+
+        def policy(patterns: int) -> CustomerPolicy:
+            conditions = [f"tool MATCHES 'x{index}.y'" for index in range(patterns)]
+            rules = {
+                f"r{index}": {"condition": f"{condition} AND tool = 'a'", "score_impact": 1}
+                for index, condition in enumerate(conditions)
+            }
+            return CustomerPolicy("c", {"custom_rules": rules})
+
+        check_policy(policy(MAX_PATTERNS))
+        with pytest.raises(InvalidArgument, match=f"custom_rules: at most {MAX_PATTERNS}"):
+            check_policy(policy(MAX_PATTERNS + 1))
 
 
 class TestLayer:

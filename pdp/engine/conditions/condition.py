@@ -50,6 +50,11 @@ class Condition:
     _clock: Clock = field(compare=False, repr=False)
     _tests: TextTests = field(compare=False, repr=False)
 
+    @property
+    def patterns(self) -> int:
+        """The number of patterns of MATCHES and LIKE in it."""
+        return len(self._tests)
+
     def explain(self, request: Request) -> Explanation:
         """Returns the result of `evaluate`, and the reasons for all that was unknown."""
         return Explainer(self.source, self._clock, self._tests, request).explain(self._root)

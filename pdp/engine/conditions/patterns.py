@@ -54,7 +54,7 @@ def matches(pattern: str) -> TextTest:
         InvalidPattern: the pattern is not valid RE2, too long or too large; see
             `pdp.engine.text.patterns`.
     """
-    spans = CompiledPattern(pattern).spans
+    spans = CompiledPattern(pattern, small=True).spans
 
     def test(value: Any) -> Truth:
         if not isinstance(value, str):

@@ -77,6 +77,11 @@ class CustomerLayer:
             return verdict._replace(rows=_rows(customer, request, hits, verdict.outcome))
         return verdict
 
+    def patterns_for(self, customer_id: str) -> int:
+        """Returns the number of patterns that the conditions of a customer search for."""
+        customer = self.customers.get(customer_id)
+        return 0 if customer is None else customer.patterns
+
     def _unknown(self, request: Request) -> Verdict:
         customer = request.customer_id
         outcome = self.unknown_outcome

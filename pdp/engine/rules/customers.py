@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 MAX_INVALID_CONDITIONS: Final = 32
 """The number of conditions that one error reports."""
 
+MAX_PATTERNS: Final = 500
+"""The number of patterns of MATCHES and LIKE in the conditions of one policy. Each of them searches
+the text of its operand again."""
+
 _LEAF_TYPES: Final = frozenset({str, float, int, bool, NoneType})
 
 
@@ -87,6 +91,11 @@ class Customer:
     sensitive_fields: frozenset[str]
     classifications: frozenset[str]
     rules: tuple[tuple[Evaluate, CompiledCustomRule], ...]
+
+    @property
+    def patterns(self) -> int:
+        """The number of patterns that its conditions search for."""
+        return sum(rule.condition.patterns for _, rule in self.rules)
 
     def hits(self, request: Request) -> Hits:
         """Returns the parts that apply to `request`; `NO_HITS` if none do."""

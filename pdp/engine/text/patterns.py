@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import re2
 
@@ -65,14 +65,15 @@ class PatternDetector(NamedTuple):
     ignores: Reading | None = None
 
 
-def _options() -> re2.Options:
+def _options(max_mem: int) -> re2.Options:
     options = re2.Options()
-    options.max_mem = MAX_PROGRAM_BYTES
+    options.max_mem = max_mem
     options.log_errors = False
     return options
 
 
-_OPTIONS: Final = _options()
+_OPTIONS: Final = _options(MAX_PROGRAM_BYTES)
+_SMALL_OPTIONS: Final = _options(MAX_PROGRAM_BYTES // 4)
 
 
 class CompiledPattern:
@@ -85,8 +86,13 @@ class CompiledPattern:
 
     __slots__ = ("_search", "_value_group", "max_bytes", "source")
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, *, small: bool = False) -> None:
         """Compiles `source`.
+
+        Args:
+            source: the source of the pattern.
+            small: whether to use a quarter of the memory, if the pattern fits into that. It is for
+                patterns of which a tenant may have many.
 
         Raises:
             InvalidPattern: `source` is not RE2, is longer than `MAX_PATTERN_LENGTH`, or needs more
@@ -97,7 +103,8 @@ class CompiledPattern:
         if _SINGLE_BYTE.search(source):
             raise _invalid("single bytes are not supported: \\C; write . for a character")
         try:
-            compiled = re2.compile(source, _OPTIONS)
+            compiled = _compile_small(source) if small else None
+            compiled = compiled or re2.compile(source, _OPTIONS)
         except re2.error as error:
             raise _invalid(_reason(source, error)) from None
         except UnicodeEncodeError:
@@ -157,6 +164,14 @@ class CompiledPattern:
                 # A match that touches the end of a range may continue after it, so it is not exact.
                 if match.end() < end or end == length:
                     yield match
+
+
+def _compile_small(source: str) -> Any:
+    """Returns a pattern that uses little memory; None if it does not compile into that."""
+    try:
+        return re2.compile(source, _SMALL_OPTIONS)
+    except re2.error:
+        return None
 
 
 def has_anchors(source: str) -> bool:

@@ -65,7 +65,7 @@ class DecideServicer:
             request,
             min_revision=body.min_revision,
             deadline=call.deadline,
-            encoded_bytes=0 if request.arguments is None else body.ByteSize(),
+            encoded_bytes=_encoded_bytes(request, body),
         )
         return to_response(decision)
 
@@ -137,7 +137,7 @@ class DecideServicer:
 
 
 def _encoded_bytes(request: Request, message: pb.DecideRequest) -> int:
-    return message.ByteSize() if request.arguments is not None else 0
+    return message.ByteSize() if request.arguments is not None or request.customer_id else 0
 
 
 def _batch_weight(message: Message) -> int:

@@ -112,7 +112,7 @@ def add_units(variant: VariantBuilder, escapes: str, begin: int) -> None:
     Args:
         variant: the variant that is built.
         escapes: the run.
-        begin: where it starts in the source.
+        begin: its start in the source.
     """
     data = bytes.fromhex(escapes.replace("\\u", ""))
     for character in data.decode("utf-16-be", "surrogatepass"):

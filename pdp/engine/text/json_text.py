@@ -213,7 +213,8 @@ def least_values(text: str) -> int:
     return _STRING.sub("", text).count(",")
 
 
-_STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+# Without a closing quote, a string goes on to the end: no part of a text is searched twice.
+_STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _LITERALS: Final = {"true": True, "false": False, "null": None}
 
 

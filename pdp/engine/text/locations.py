@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pdp.domain.decision import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 class SourceMap(NamedTuple):
@@ -76,13 +76,13 @@ class JoinedPart(NamedTuple):
     Attributes:
         start: the start of the part in the joined text.
         end: its end.
-        segment: the segment.
+        number: the number of the segment: see `JoinedParts.segment_of`.
         is_label: whether the part is the label of another part.
     """
 
     start: int
     end: int
-    segment: Segment
+    number: int
     is_label: bool = False
 
 
@@ -90,10 +90,17 @@ class JoinedParts(NamedTuple):
     """Maps positions in a joined text to the segments that it was joined from.
 
     Characters between the parts, such as quotes, belong to no segment.
+
+    Attributes:
+        reading: how the text was joined.
+        parts: the parts, in order.
+        segment_of: returns a segment by its number. Few of many parts hold a finding, so the
+            segments of the others are never made.
     """
 
     reading: Reading
     parts: Sequence[JoinedPart]
+    segment_of: Callable[[int], Segment]
 
     def overlapping(self, start: int, end: int) -> Sequence[JoinedPart]:
         """Returns the parts in the span `start` to `end`: values, or labels if there is no value.
@@ -197,19 +204,15 @@ def locate(segment: Segment, start: int, end: int) -> Sequence[Location]:
         return (Location(segment, start, end),)
     if isinstance(source, SourceMap):
         return locate(source.segment, *source.source_span(start, end))
-    return [
-        location
-        for part in source.overlapping(start, end)
-        for location in (
-            locate(part.segment, 0, len(part.segment.text))
-            if part.is_label
-            else locate(
-                part.segment,
-                max(start - part.start, 0),
-                min(end, part.end) - part.start,
-            )
-        )
-    ]
+    locations: list[Location] = []
+    for part in source.overlapping(start, end):
+        segment = source.segment_of(part.number)
+        if part.is_label:
+            locations += locate(segment, 0, len(segment.text))
+        else:
+            first, last = max(start, part.start), min(end, part.end)
+            locations += locate(segment, first - part.start, last - part.start)
+    return locations
 
 
 def describe(location: Location) -> str:

@@ -240,13 +240,13 @@ def _labelled(outline: Outline, segment_of: Callable[[int], Segment]) -> Segment
     for labels, value in outline.lines:
         label, quote, text = _line(outline, labels, value)
         end = begin + len(label)
-        parts.append(JoinedPart(begin, end, segment_of(labels[-1]), is_label=True))
+        parts.append(JoinedPart(begin, end, labels[-1], is_label=True))
         begin = end + len(": ") + len(quote)
         if text:
-            parts.append(JoinedPart(begin, begin + len(text), segment_of(value)))
+            parts.append(JoinedPart(begin, begin + len(text), value))
         begin += len(text) + len(quote) + len(LINE_END)
     text = _labelled_text(outline)
-    return Segment("", *encoded(text), JoinedParts(Reading.LABELLED, tuple(parts)))
+    return Segment("", *encoded(text), JoinedParts(Reading.LABELLED, parts, segment_of))
 
 
 def _pieces(
@@ -265,7 +265,7 @@ def _pieces(
         for piece, part in zip(pieces, texts, strict=True):
             start, end = end, end + len(part)
             if isinstance(piece, int):
-                parts.append(JoinedPart(start, end, segment_of(piece)))
-        return Segment("", *encoded(text), JoinedParts(reading, tuple(parts)))
+                parts.append(JoinedPart(start, end, piece))
+        return Segment("", *encoded(text), JoinedParts(reading, parts, segment_of))
 
     yield from _joined(text, segment)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -31,13 +32,17 @@ from pdp.domain.org_policy import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pdp.domain.request import Request
+    from pdp.domain.request import JsonObject, Request
     from pdp.engine.evaluation import Mark
     from pdp.engine.snapshot import Platform, Snapshot
 
-MAX_TEXT: Final = 65_536
-"""Characters of a redacted text that are kept. A longer text is cut, and the record says how many
-characters are missing."""
+MAX_TEXT: Final = 16_384
+"""Characters of a redacted text, and of all strings of redacted arguments together, that are kept.
+What is longer is cut, and the record says how many characters are missing; the hash and the length
+are those of the whole."""
+
+MAX_KEPT_VALUES: Final = 1_000
+"""Values of redacted arguments that are kept. The values after them are cut off."""
 
 _RISKY: Final = levels_from("medium")
 
@@ -154,7 +159,7 @@ def _record(pending: PendingRecord, cleaned: Cleaned, *, keeps_text: bool) -> De
         text_length=len(text),
         redacted_text=_cut(cleaned.text) if keeps_text else None,
         arguments_sha256=_sha256(_canonical(request.arguments)) if request.arguments else "",
-        redacted_arguments=cleaned.arguments if keeps_text else None,
+        redacted_arguments=_cut_arguments(cleaned.arguments) if keeps_text else None,
         entities=cleaned.entities,
         tokens=request.usage.tokens,
         cost_usd=request.usage.cost_usd,
@@ -255,7 +260,41 @@ def _canonical(value: Any) -> str:
     )
 
 
+def _cut_arguments(arguments: JsonObject | None) -> JsonObject | None:
+    cut: JsonObject | None = None if arguments is None else _Cutter().value(arguments)
+    return cut
+
+
 def _cut(text: str | None) -> str | None:
-    if text is None or len(text) <= MAX_TEXT:
-        return text
-    return f"{text[:MAX_TEXT]}… ({len(text) - MAX_TEXT} characters more)"
+    return None if text is None else _Cutter().text(text)
+
+
+class _Cutter:
+    """Cuts a text, or the arguments of a request, to what a record keeps."""
+
+    def __init__(self) -> None:
+        self._characters = MAX_TEXT
+        self._values = MAX_KEPT_VALUES
+
+    def text(self, text: str) -> str:
+        """Returns as much of a text as there is room for, and the number of other characters."""
+        kept = text[: self._characters]
+        self._characters -= len(kept)
+        rest = len(text) - len(kept)
+        return f"{kept}… ({rest} characters more)" if rest else text
+
+    def value(self, value: Any) -> Any:
+        """Returns as much of a JSON value as there is room for."""
+        self._values -= 1
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {
+                self.text(key): self.value(item) for key, item in value.items() if self._has_room()
+            }
+        if isinstance(value, (list, tuple)):
+            return [self.value(item) for item in value if self._has_room()]
+        return value
+
+    def _has_room(self) -> bool:
+        return self._values > 0 and self._characters > 0

@@ -12,7 +12,13 @@ import pytest
 from pdp import catalog
 from pdp.decisions import record_redaction
 from pdp.decisions.policy_hash import PolicyHasher
-from pdp.decisions.record_builder import PendingRecord, RecordBuilder, is_recorded
+from pdp.decisions.record_builder import (
+    MAX_KEPT_VALUES,
+    MAX_TEXT,
+    PendingRecord,
+    RecordBuilder,
+    is_recorded,
+)
 from pdp.decisions.recording import DecisionRecorder
 from pdp.detect.validators import VALIDATORS
 from pdp.domain.decision import (
@@ -93,6 +99,37 @@ def test_the_logging_level_selects_the_recorded_decisions(
     assert {level for level in every if is_recorded(level, decision(**fields))} == levels
 
 
+class TestBounds:
+    """What is longer than a record keeps is cut; the hash and the length are those of the whole."""
+
+    @pytest.mark.parametrize(("length", "rest"), [(MAX_TEXT, ""), (MAX_TEXT + 1, "… (1 char")])
+    def test_a_text(self, snapshot: Snapshot, length: int, rest: str) -> None:
+        record = record_of(at(snapshot, "full"), text="a " * (length // 2) + "b" * (length % 2))
+        assert record.text_length == length
+        assert record.redacted_text is not None
+        assert record.redacted_text[MAX_TEXT:].startswith(rest)
+        assert len(record.redacted_text[MAX_TEXT:]) <= 30
+
+    def test_the_strings_of_arguments(self, snapshot: Snapshot) -> None:
+        """All strings together have the room of one text."""
+        half = "a " * (MAX_TEXT // 4 - 8)
+        arguments = {"n": 7, "x": half, "y": half, "z": {"w": half}, "last": 8}
+        cut = record_of(at(snapshot, "full"), arguments=arguments).redacted_arguments
+        assert cut is not None
+        assert (cut["n"], cut["x"], cut["y"]) == (7, half, half)
+        assert "last" not in cut
+        assert "characters more)" in cut["z"]["w"]
+        assert sum(map(len, (cut["x"], cut["y"], cut["z"]["w"]))) < MAX_TEXT + 50
+
+    @pytest.mark.parametrize(
+        ("count", "kept"), [(990, 990), (MAX_KEPT_VALUES + 50, MAX_KEPT_VALUES - 2)]
+    )
+    def test_the_values_of_arguments(self, snapshot: Snapshot, count: int, kept: int) -> None:
+        arguments = {"a": list(range(count))}
+        cut = record_of(at(snapshot, "full"), arguments=arguments).redacted_arguments
+        assert cut == {"a": list(range(kept))}
+
+
 class TestText:
     def test_below_the_level_full_a_record_has_a_hash_and_no_text(self, snapshot: Snapshot) -> None:
         record = record_of(snapshot, text=f"{ATTACK} {CARD}")
@@ -130,7 +167,7 @@ class TestText:
     def test_a_long_text_is_truncated_after_the_redaction(self, snapshot: Snapshot) -> None:
         record = record_of(at(snapshot, "full"), text="word " * 20_000 + CARD)
         assert record.redacted_text is not None
-        assert record.redacted_text.endswith("… (34477 characters more)")
+        assert record.redacted_text.endswith("… (83629 characters more)")
 
     def test_values_that_cannot_be_scanned_are_withheld_and_counted(
         self, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch

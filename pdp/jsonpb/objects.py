@@ -8,35 +8,42 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from pdp.domain.request import MAX_DEPTH
 from pdp.jsonpb.parsing import parse
 from pdp.jsonpb.problems import LONE_SURROGATE, InvalidValue, type_mismatch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 TOO_DEEP: Final = f"nested more than {MAX_DEPTH} deep"
 OUT_OF_RANGE: Final = "holds a number out of range"
 
 _LARGEST: Final = sys.float_info.max
 
+
+def _plain(value: object) -> dict[Any, Any]:
+    """Returns a mapping as a dict: a program that embeds the engine can pass its own class."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise InvalidValue(f"holds a {type(value).__name__}, which JSON has no form for")
+
+
 to_text: Final[Callable[[Any], str]] = json.JSONEncoder(
     ensure_ascii=False,
     check_circular=False,
     allow_nan=False,
     separators=(",", ":"),
-    default=dict,  # mappings of other classes
+    default=_plain,
 ).encode
-"""Returns a value as compact JSON."""
+"""Returns a value as compact JSON; raises `InvalidValue` if it has a value that is not JSON."""
 
 
 def object_text(value: object) -> str:
     """Returns the JSON object `value` as text.
 
     Raises:
-        InvalidValue: it is not an object, is nested too deep, or has a number out of range.
+        InvalidValue: it is not an object, is nested too deep, or has a number out of range or a
+            value that is not JSON.
     """
     if type(value) is not dict:
         raise InvalidValue(type_mismatch("an object", value))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -130,6 +132,20 @@ def test_an_invalid_text_is_refused_by_the_name_of_its_field(text: str, reason: 
 )
 def test_a_text_within_the_bounds_is_read(text: str, value: dict[str, Any]) -> None:
     assert repr(request_of(arguments_json=text).arguments) == repr(value)
+
+
+def test_a_value_that_is_not_json_is_refused() -> None:
+    """A program that embeds the engine can pass any value."""
+    with pytest.raises(InvalidArgument) as caught:
+        decode({"arguments": {"a": Decimal("1.1")}}, pb.DecideRequest())
+    reason = "holds a Decimal, which JSON has no form for"
+    assert dict(caught.value.violations) == {"arguments": reason}
+
+
+def test_a_mapping_of_another_class_is_an_object() -> None:
+    message = pb.DecideRequest()
+    decode({"arguments": {"a": MappingProxyType({"b": 2**64})}}, message)
+    assert message.arguments_json == '{"a":{"b":18446744073709551616}}'
 
 
 @pytest.mark.parametrize("name", ["arguments", "context"])

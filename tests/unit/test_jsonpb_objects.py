@@ -174,6 +174,18 @@ def test_whole_numbers_of_a_struct_are_integers() -> None:
     assert repr(arguments) == repr({"a": [0, 5, -3, 0.5, 2**53, float(2**54)]})
 
 
+def test_the_members_of_a_struct_are_read_by_name() -> None:
+    """Otherwise a decision could differ from one process to the next."""
+    names = [f"{number * 7919 % 100:02}" for number in range(100)]
+    message = pb.DecideRequest()
+    message.arguments.update(dict.fromkeys(names, 1))
+    assert list(to_request(message, "acme", "r1").arguments or {}) == sorted(names)
+
+
+def test_the_members_of_a_text_keep_their_order() -> None:
+    assert list(request_of(arguments_json='{"b": 1, "a": 2}').arguments) == ["b", "a"]
+
+
 def test_the_text_of_a_record_takes_precedence() -> None:
     record = audit_pb2.DecisionRecord(redacted_arguments_json='{"id": 9007199254740993}')
     record.redacted_arguments.update({"id": 9007199254740993})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pdp.cases.comparison import OTHERS
 from pdp.cases.sections import SECTIONS
 from pdp.client.base import rpc
-from pdp.jsonpb.fields import bare_list
+from pdp.jsonpb.fields import bare_list, json_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,7 +101,7 @@ def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
 
 
 def _message(descriptor: Any) -> dict[str, Any]:
-    return _object({field.name: _field(field) for field in descriptor.fields})
+    return _object({field.name: _field(field) for field in json_fields(descriptor)})
 
 
 def _field(field: FieldDescriptor) -> dict[str, Any]:

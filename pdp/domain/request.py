@@ -14,6 +14,9 @@ JsonObject = Mapping[str, Any]
 MAX_DEPTH: Final = 32
 """The maximum nesting of arguments, context and attributes (docs/decide.md)."""
 
+MAX_VALUES: Final = 100_000
+"""How many JSON values a request may hold (docs/decide.md)."""
+
 
 class Subject(NamedTuple):
     """The user and the agent that the request is for."""

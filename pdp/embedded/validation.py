@@ -11,10 +11,11 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
-from pdp.domain.request import MAX_DEPTH, NO_SUBJECT, NO_TARGET, NO_USAGE
+from pdp.domain.request import MAX_DEPTH, MAX_VALUES, NO_SUBJECT, NO_TARGET, NO_USAGE
 from pdp.errors import InvalidArgument, Violation
 from pdp.messages.fast_validation import is_certainly_valid
 from pdp.messages.validation import validate
+from pdp.messages.value_count import TOO_MANY
 
 if TYPE_CHECKING:
     from pdp.domain.request import Request, Subject, Target
@@ -35,13 +36,14 @@ def check(request: Request) -> None:
             raise _not_unicode("request") from None
         validate(message)
     _check_text(request.text, "content.text")
+    left = MAX_VALUES
     for field, document in (
         ("arguments", request.arguments),
         ("context", request.context),
         ("subject.attributes", request.subject.attributes),
     ):
         if document is not None:
-            _check_document(document, field, 1)
+            left = _check_document(document, field, 1, left)
     if not isfinite(request.timestamp):
         raise InvalidArgument.of(Violation("timestamp", "must be finite"))
 
@@ -89,8 +91,24 @@ def _target(target: Target) -> pb.Target:
     )
 
 
-def _check_document(value: Any, field: str, depth: int) -> None:
-    """Checks a document: a value that is not JSON would not be scanned, so it is refused."""
+def _check_document(value: Any, field: str, depth: int, left: int) -> int:
+    """Checks a document: a value that is not JSON would not be scanned, so it is refused.
+
+    Args:
+        value: the document, or a value within it.
+        field: the field that holds the document, for errors.
+        depth: how deep the value is nested, from 1.
+        left: how many values it may have.
+
+    Returns:
+        How many values may follow it.
+
+    Raises:
+        InvalidArgument: the value is not JSON, or there are too many or they are nested too deep.
+    """
+    left -= 1
+    if left < 0:
+        raise InvalidArgument.of(Violation(field, TOO_MANY))
     if isinstance(value, str):
         _check_text(value, field)
     elif isinstance(value, Mapping):
@@ -99,14 +117,15 @@ def _check_document(value: Any, field: str, depth: int) -> None:
             if not isinstance(key, str):
                 raise InvalidArgument.of(Violation(field, "must have strings for names"))
             _check_text(key, field)
-            _check_document(member, field, depth + 1)
+            left = _check_document(member, field, depth + 1, left)
     elif isinstance(value, (list, tuple)):
         _check_depth(field, depth)
         for item in value:
-            _check_document(item, field, depth + 1)
+            left = _check_document(item, field, depth + 1, left)
     elif not (value is None or isinstance(value, (bool, int, float))):
         kind = type(value).__name__
         raise InvalidArgument.of(Violation(field, f"holds a {kind}, which JSON has no form for"))
+    return left
 
 
 def _check_depth(field: str, depth: int) -> None:

@@ -19,8 +19,11 @@ from pdp.jsonpb.fields import (
     bare_list,
     descriptor_of,
     is_map,
+    json_fields,
     map_value,
+    text_fields,
 )
+from pdp.jsonpb.objects import object_text
 from pdp.jsonpb.problems import (
     LONE_SURROGATE,
     MAX_EXCERPT,
@@ -136,8 +139,10 @@ def _plan(descriptor: Descriptor) -> _Plan:
     plan = _Plan()
     _plans[descriptor] = plan  # before its fields, which may have the same type
     try:
-        for each in descriptor.fields:
-            plan.fields[each.name] = _put(each)
+        texts = text_fields(descriptor)
+        for each in json_fields(descriptor):
+            text = texts.get(each.name)
+            plan.fields[each.name] = _put(each) if text is None else _put_text(each.name, text)
             if each.json_name != each.name:
                 plan.aliases[each.json_name] = each.name
             if each.message_type is not None and each.message_type.full_name == VALUE:
@@ -199,6 +204,20 @@ def _put_scalar(name: str, read: ReadScalar) -> Put:
     def put(message: Message, value: Any, path: str, problems: Problems) -> None:
         try:
             setattr(message, name, read(value))
+        except InvalidValue as error:
+            problems.add(path + name, str(error))
+        except UnicodeEncodeError:
+            problems.add(path + name, LONE_SURROGATE)
+
+    return put
+
+
+def _put_text(name: str, text: str) -> Put:
+    """Returns how to set the field `text` to the object that JSON names `name`."""
+
+    def put(message: Message, value: Any, path: str, problems: Problems) -> None:
+        try:
+            setattr(message, text, object_text(value))
         except InvalidValue as error:
             problems.add(path + name, str(error))
         except UnicodeEncodeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
@@ -23,8 +24,10 @@ from pdp.jsonpb.fields import (
     is_map,
     is_number,
     is_text,
+    json_fields,
     json_form,
     map_value,
+    text_fields,
 )
 from pdp.jsonpb.structs import list_array, struct_object, value_of
 from pdp.jsonpb.timestamps import timestamp_text
@@ -76,7 +79,11 @@ def _plan(descriptor: Descriptor) -> list[Write]:
     plan = []
     _plans[descriptor] = plan  # before its fields, which may have the same type
     try:
-        plan.extend(_write(field) for field in descriptor.fields)
+        texts = text_fields(descriptor)
+        for field in json_fields(descriptor):
+            text = texts.get(field.name)
+            write = _write(field)
+            plan.append(write if text is None else _write_text(field.name, text, write))
     except Unsupported:
         del _plans[descriptor]
         raise
@@ -161,6 +168,19 @@ def _write_optional(name: str, convert: Convert | None, form: int) -> Write:
         out[name] = value if convert is None else convert(value)
 
     return write
+
+
+def _write_text(name: str, text: str, write: Write) -> Write:
+    """Returns how to write the object in the field `text`; by `write` if the field is empty."""
+
+    def write_object(message: Any, out: dict[str, Any]) -> None:
+        value = getattr(message, text)
+        if value:
+            out[name] = json.loads(value)
+        else:
+            write(message, out)
+
+    return write_object
 
 
 def _write_list(name: str, convert: Convert | None, form: int) -> Write:

@@ -80,7 +80,27 @@ def map_value(field: FieldDescriptor) -> FieldDescriptor:
 
 def json_form(field: FieldDescriptor) -> int:
     """Returns the JSON form of the field if it is unset or empty."""
-    return int(field.GetOptions().Extensions[options_pb2.field].json)
+    return int(_options(field).json)
+
+
+def _options(field: FieldDescriptor) -> options_pb2.FieldRules:
+    options: options_pb2.FieldRules = field.GetOptions().Extensions[options_pb2.field]
+    return options
+
+
+def text_fields(descriptor: Descriptor) -> dict[str, str]:
+    """Returns the fields of a message that hold an object as text, by the name of the object.
+
+    In JSON, only the object exists.
+    """
+    pairs = ((_options(field).json_text_of, field.name) for field in descriptor.fields)
+    return {name: text for name, text in pairs if name}
+
+
+def json_fields(descriptor: Descriptor) -> list[FieldDescriptor]:
+    """Returns the fields of a message that exist in its JSON form."""
+    texts = set(text_fields(descriptor).values())
+    return [field for field in descriptor.fields if field.name not in texts]
 
 
 def bare_list(field: FieldDescriptor) -> FieldDescriptor | None:

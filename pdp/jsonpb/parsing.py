@@ -6,7 +6,7 @@ import json
 from typing import Any, Final, NoReturn
 
 from pdp.errors import MalformedRequest, Violation
-from pdp.jsonpb.problems import excerpt
+from pdp.jsonpb.problems import InvalidValue, excerpt
 
 
 def decode_json(raw: bytes) -> object:
@@ -19,16 +19,28 @@ def decode_json(raw: bytes) -> object:
         MalformedRequest: it is not JSON; the violation has the reason and the position.
     """
     try:
-        value: object = _DECODER.decode(raw.decode("utf-8"))
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise _malformed(f"{_syntax_problem(error.msg)} at {place}") from None
+        return parse(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise _malformed(f"byte {error.start} is not UTF-8") from None
+    except InvalidValue as error:
+        raise _malformed(str(error)) from None
+
+
+def parse(text: str) -> object:
+    """Returns the JSON value in `text`, parsed as strictly as `decode_json` does.
+
+    Raises:
+        InvalidValue: it is not JSON; the message is the reason, with the position.
+    """
+    try:
+        value: object = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise InvalidValue(f"{_syntax_problem(error.msg)} at {place}") from None
     except RecursionError:
-        raise _malformed("nested too deep") from None
+        raise InvalidValue("nested too deep") from None
     except ValueError as error:  # a repeated name, NaN or Infinity, or thousands of digits
-        raise _malformed(_reason(error)) from None
+        raise InvalidValue(_reason(error)) from None
     return value
 
 

@@ -20,8 +20,11 @@ from pdp.domain.request import (
     Usage,
 )
 from pdp.errors import InvalidArgument, Violation
+from pdp.jsonpb.objects import read_object, to_text
+from pdp.jsonpb.problems import InvalidValue
 from pdp.messages.fast_validation import is_certainly_valid
 from pdp.messages.validation import validate
+from pdp.messages.value_count import CERTAINLY_FEW, check_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
     from pdp.domain.decision import Decision, Match, Obligation, Span
 
 MAX_REVISION: Final = 1 << 53
+
+_MAX_DOCUMENT: Final = 16_777_216
+"""How many bytes the text of a document may have. No message of gRPC is as large."""
 
 
 def to_request(
@@ -48,6 +54,11 @@ def to_request(
     Raises:
         InvalidArgument: a value is out of bounds; it names all invalid fields.
     """
+    size = message.ByteSize()
+    if size > CERTAINLY_FEW:
+        check_values(message, prefix)
+        if size > _MAX_DOCUMENT:
+            validate(message, prefix)
     # Most fields of most requests are unset. Listing the set fields takes a third of the time of
     # reading each field by its name, which searches the descriptor.
     values = _UNSET.copy()
@@ -55,6 +66,10 @@ def to_request(
         index, convert = _FIELDS[field.number]
         values[index] = value if convert is None else convert(value, prefix)
     min_revision = values.pop()
+    if values[_ARGUMENTS] is not None:
+        _check_form(message, "arguments", prefix)
+    if values[_CONTEXT] is not None:
+        _check_form(message, "context", prefix)
     values[_REQUEST_ID], values[_TENANT_ID] = request_id, tenant_id
     model = values[_PROVIDER]
     if model:
@@ -62,7 +77,7 @@ def to_request(
     if values[_TIMESTAMP] is None:
         values[_TIMESTAMP] = time.time()
     request = Request._make(values)
-    if not (is_certainly_valid(request, message.ByteSize()) and 0 <= min_revision < MAX_REVISION):
+    if not (is_certainly_valid(request, size) and 0 <= min_revision < MAX_REVISION):
         validate(message, prefix)
     return request
 
@@ -77,6 +92,21 @@ def _arguments(struct: Struct, prefix: str) -> JsonObject:
 
 def _context(struct: Struct, prefix: str) -> JsonObject:
     return _object(struct, f"{prefix}context")
+
+
+def _arguments_json(text: str, prefix: str) -> JsonObject:
+    return _parsed(text, f"{prefix}arguments_json")
+
+
+def _context_json(text: str, prefix: str) -> JsonObject:
+    return _parsed(text, f"{prefix}context_json")
+
+
+def _check_form(message: Any, name: str, prefix: str) -> None:
+    """Checks that a document that is set is either a Struct or text."""
+    if message.HasField(name) and getattr(message, f"{name}_json"):
+        reason = f"cannot be combined with {name}; set one of them"
+        raise InvalidArgument.of(Violation(f"{prefix}{name}_json", reason))
 
 
 def _timestamp(timestamp: Timestamp, prefix: str) -> float:
@@ -103,8 +133,16 @@ def _subject(message: pb.Subject, prefix: str) -> Subject:
         tuple(groups[:]) if groups else (),  # a slice is one call, iteration one call for each item
         message.agent_id,
         message.risk_score if has("risk_score") else None,
-        _object(message.attributes, f"{prefix}subject.attributes") if has("attributes") else None,
+        _attributes(message, f"{prefix}subject."),
     )
+
+
+def _attributes(message: pb.Subject, prefix: str) -> JsonObject | None:
+    if message.HasField("attributes"):
+        _check_form(message, "attributes", prefix)
+        return _object(message.attributes, f"{prefix}attributes")
+    text = message.attributes_json
+    return _parsed(text, f"{prefix}attributes_json") if text else None
 
 
 def _target(message: pb.Target, prefix: str) -> Target:
@@ -120,14 +158,21 @@ def _target(message: pb.Target, prefix: str) -> Target:
 _CONVERTERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "content": _text,
     "arguments": _arguments,
+    "arguments_json": _arguments_json,
     "context": _context,
+    "context_json": _context_json,
     "entities": _entities,
     "subject": _subject,
     "target": _target,
     "timestamp": _timestamp,
     "usage": _usage,
 }
-_RENAMED: Final = {"content": "text", "model": "provider"}
+_RENAMED: Final = {
+    "content": "text",
+    "model": "provider",
+    "arguments_json": "arguments",
+    "context_json": "context",
+}
 """Fields of the message whose name in the request differs."""
 
 _index_of: Final = Request._fields.index
@@ -136,6 +181,8 @@ _TENANT_ID: Final = _index_of("tenant_id")
 _PROVIDER: Final = _index_of("provider")
 _MODEL: Final = _index_of("model")
 _TIMESTAMP: Final = _index_of("timestamp")
+_ARGUMENTS: Final = _index_of("arguments")
+_CONTEXT: Final = _index_of("context")
 
 _UNSET: Final[list[Any]] = [*Request()._replace(timestamp=None), 0]  # type: ignore[arg-type]
 """The values of a request without any field set, its time still unknown; last, `min_revision`."""
@@ -150,6 +197,13 @@ _FIELDS: Final[Mapping[int, tuple[int, Callable[[Any, str], Any] | None]]] = {
 """The index of each field in a request, and its conversion if it has one, by field number."""
 
 
+def _parsed(text: str, field: str) -> JsonObject:
+    try:
+        return read_object(text)
+    except InvalidValue as error:
+        raise InvalidArgument.of(Violation(field, str(error))) from None
+
+
 def _object(struct: Struct, field: str) -> JsonObject:
     return _members(struct, field, 1)
 
@@ -157,7 +211,8 @@ def _object(struct: Struct, field: str) -> JsonObject:
 def _members(struct: Struct, field: str, depth: int) -> dict[str, Any]:
     if depth > MAX_DEPTH:
         raise InvalidArgument.of(Violation(field, f"nested more than {MAX_DEPTH} deep"))
-    return {key: _value(value, field, depth) for key, value in struct.fields.items()}
+    # A map has no order: it differs from one process to the next. A decision must not.
+    return {key: _value(value, field, depth) for key, value in sorted(struct.fields.items())}
 
 
 def _items(values: ListValue, field: str, depth: int) -> list[Any]:
@@ -171,7 +226,9 @@ def _value(value: Value, field: str, depth: int) -> Any:
         case "string_value":
             return value.string_value
         case "number_value":
-            return value.number_value
+            number = value.number_value
+            # A Struct holds doubles. Above 2^53 a whole number may be a rounded one.
+            return int(number) if -_EXACT <= number <= _EXACT and number.is_integer() else number
         case "bool_value":
             return value.bool_value
         case "struct_value":
@@ -182,19 +239,41 @@ def _value(value: Value, field: str, depth: int) -> Any:
             return None
 
 
+_EXACT: Final = float(1 << 53)
+
 _ALLOWED: Final = pb.DecideResponse(
     outcome=pb.OUTCOME_ALLOW, allowed=True, status_hint=200, risk=pb.Risk(level="none")
 ).SerializeToString()
 """The most frequent response. Parsing it takes a third of the time of building it."""
 
 
-def to_response(decision: Decision) -> pb.DecideResponse:
-    """Returns the response message of a decision."""
-    response = pb.DecideResponse.FromString(_ALLOWED) if decision.plain else _full(decision)
+def to_response(decision: Decision, request: pb.DecideRequest | None = None) -> pb.DecideResponse:
+    """Returns the response message of a decision.
+
+    Args:
+        decision: the decision.
+        request: the message of the request. If it has `arguments`, redacted arguments are a Struct
+            like them; otherwise they are JSON text.
+    """
+    if decision.plain:
+        response = pb.DecideResponse.FromString(_ALLOWED)
+    else:
+        response = _full(decision)
+        if decision.redacted_arguments is not None:
+            _set_redacted_arguments(response, decision.redacted_arguments, request)
     response.decision_id = decision.decision_id
     response.request_id = decision.request_id
     response.revision = decision.revision
     return response
+
+
+def _set_redacted_arguments(
+    response: pb.DecideResponse, arguments: JsonObject, request: pb.DecideRequest | None
+) -> None:
+    if request is not None and request.HasField("arguments"):
+        response.redacted_arguments.update(arguments)
+    else:
+        response.redacted_arguments_json = to_text(arguments)
 
 
 def _full(decision: Decision) -> pb.DecideResponse:
@@ -241,8 +320,6 @@ def _add_findings(response: pb.DecideResponse, decision: Decision) -> None:
         response.obligations.extend(_obligation(each) for each in decision.obligations)
     if decision.redacted_text is not None:
         response.redacted_text = decision.redacted_text
-    if decision.redacted_arguments is not None:
-        response.redacted_arguments.update(decision.redacted_arguments)
     if decision.frameworks:
         response.frameworks.extend(decision.frameworks)
     if decision.retry_after_s is not None:

@@ -36,7 +36,7 @@ _is_action: Final = re.compile(
 def is_certainly_valid(request: Request, size: int | None = None) -> bool:
     """Whether `request` is certainly within the bounds of DecideRequest.
 
-    Does not check its documents (arguments, context, attributes), whose only bound is their depth.
+    Does not check its documents (arguments, context, attributes): their conversion does.
 
     Args:
         request: the request.

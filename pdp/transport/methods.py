@@ -28,6 +28,7 @@ from pdp._gen.pdp.v1 import (
     user_group_pb2,
 )
 from pdp.domain.access import ROLES
+from pdp.domain.request import MAX_VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +73,7 @@ class Method:
         bidirectional: requests and responses are both streams.
         server_streaming: only the responses are a stream; see `Call.stream`.
         success_status, invalid_status: the HTTP statuses of success and of invalid values.
+        max_values: how many JSON values the body of a request may hold.
         writes: whether it changes policies.
         role: the lowest role that may call it.
         scope: whether it acts for one tenant or for all tenants at once.
@@ -87,6 +89,7 @@ class Method:
     server_streaming: bool
     success_status: int
     invalid_status: int
+    max_values: int
     writes: bool
     role: str
     scope: Scope
@@ -113,6 +116,7 @@ def methods() -> Iterator[Method]:
                 server_streaming=descriptor.server_streaming and not descriptor.client_streaming,
                 success_status=rules.success_status or 200,
                 invalid_status=rules.invalid_status or 400,
+                max_values=rules.max_values or MAX_VALUES,
                 writes=rules.writes,
                 role=_role(descriptor),
                 scope=_scope(descriptor),

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pdp._gen.pdp.v1 import audit_pb2 as pb
 from pdp._gen.pdp.v1 import decide_pb2
 from pdp.domain.decision import Decision
+from pdp.jsonpb.objects import to_text
 from pdp.messages.conversion import to_response
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def to_record(read: LogEntry) -> pb.DecisionRecord:
     )
     if record.redacted_arguments is not None:
         message.redacted_arguments.update(dict(record.redacted_arguments))
+        message.redacted_arguments_json = to_text(record.redacted_arguments)
     _add_findings(message, record)
     return message
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
 
 import pytest
 
+from pdp._gen.pdp.v1 import decide_pb2
 from pdp.cases import ClientTarget, EngineTarget, find, load
 from pdp.cases.runner import InstalledSuite
 from pdp.client import CallFailed
 from pdp.client.local import LocalClient
 from pdp.embedded import Engine
-from pdp.errors import Violation
+from pdp.errors import PdpError, Violation
+from pdp.jsonpb import decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -87,6 +90,38 @@ class HttpTarget:
         return _checked(self._client.post("/v1/decide", json=request, headers=headers))
 
 
+class StructTarget(ClientTarget):
+    """Decides over gRPC, with documents as Structs and not as JSON text."""
+
+    def __init__(self, client: RemoteClient) -> None:
+        super().__init__(client)
+        self._remote = client
+
+    def decide(self, tenant_id: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """See `CaseTarget.decide`."""
+        message = decide_pb2.DecideRequest()
+        try:
+            decode(dict(request), message)
+        except PdpError as error:
+            raise CallFailed.of(error) from None
+        for parent in (message, message.subject) if message.HasField("subject") else (message,):
+            _use_structs(parent)
+        sent = self._remote.call("Decide", message, "" if message.tenant_id else tenant_id)
+        response = cast("decide_pb2.DecideResponse", sent.message)
+        assert not response.redacted_arguments_json
+        return encode(response)
+
+
+def _use_structs(message: Any) -> None:
+    """Replaces the documents of a message that are JSON text by Structs."""
+    for name in ("arguments", "context", "attributes"):
+        text = getattr(message, f"{name}_json", "")
+        if text:
+            message.ClearField(f"{name}_json")
+            getattr(message, name).SetInParent()
+            getattr(message, name).update(json.loads(text))
+
+
 def _checked(answer: httpx2.Response) -> Mapping[str, Any]:
     if answer.is_success:
         body: Mapping[str, Any] = answer.json() if answer.content else {}
@@ -128,6 +163,16 @@ def target(request: pytest.FixtureRequest) -> CaseTarget:
 @pytest.fixture(scope="module")
 def installed(target: CaseTarget) -> Iterator[Callable[[Suite], InstalledSuite]]:
     """A function that installs the policies of a suite on the target, once for all its cases."""
+    yield from _installer(target)
+
+
+@pytest.fixture(scope="module")
+def installed_for_structs(remote: RemoteClient) -> Iterator[Callable[[Suite], InstalledSuite]]:
+    """The same for a `StructTarget`."""
+    yield from _installer(StructTarget(remote))
+
+
+def _installer(target: CaseTarget) -> Iterator[Callable[[Suite], InstalledSuite]]:
     suites: dict[str, InstalledSuite] = {}
 
     def install(suite: Suite) -> InstalledSuite:
@@ -147,6 +192,12 @@ def _cases() -> Iterator[Any]:
             yield pytest.param(suite, case, id=name.encode("ascii", "replace").decode())
 
 
+def _has_document(case: Case) -> bool:
+    subject = case.request.get("subject")
+    attributes = isinstance(subject, dict) and subject.get("attributes")
+    return any((attributes, case.request.get("arguments"), case.request.get("context")))
+
+
 @pytest.mark.usefixtures("same_day")
 @pytest.mark.parametrize(("suite", "case"), list(_cases()))
 def test_a_case_gets_the_expected_decision(
@@ -154,5 +205,23 @@ def test_a_case_gets_the_expected_decision(
 ) -> None:
     """Every target makes the decision that the case expects."""
     result = installed(suite).run_case(case)
+    assert not result.problem
+    assert not result.differences
+
+
+@pytest.mark.usefixtures("same_day")
+@pytest.mark.parametrize(
+    ("suite", "case"),
+    [
+        each
+        for each in _cases()
+        if each.values[0].file.stem != "exact_numbers" and _has_document(each.values[1])
+    ],
+)
+def test_a_case_with_structs_gets_the_expected_decision(
+    suite: Suite, case: Case, installed_for_structs: Callable[[Suite], InstalledSuite]
+) -> None:
+    """Over gRPC, documents are Structs or JSON text; only JSON text has exact numbers."""
+    result = installed_for_structs(suite).run_case(case)
     assert not result.problem
     assert not result.differences

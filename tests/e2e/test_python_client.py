@@ -84,8 +84,9 @@ def test_a_response_can_exceed_4_mib(server: Server) -> None:
     ("index", "written"),
     [
         pytest.param(0, ["OUTCOME_ALLOW True"], id="decision"),
-        pytest.param(1, ["INVALID_ARGUMENT INVALID_ARGUMENT", "False"], id="error"),
-        pytest.param(2, [], id="tls"),
+        pytest.param(1, ["1234567890123456789"], id="numbers"),
+        pytest.param(2, ["INVALID_ARGUMENT INVALID_ARGUMENT", "False"], id="error"),
+        pytest.param(3, [], id="tls"),
     ],
 )
 def test_the_examples_of_its_page_work(server: Server, index: int, written: list[str]) -> None:

@@ -187,7 +187,7 @@ def test_a_syntax_error_says_what_was_expected(source: str, column: int, reason:
         (f"a LIKE '{'x' * 481}'", 8, "a pattern of LIKE must be at most 480 characters"),
         (f"a MATCHES '{'x' * 1001}'", 11, "must be at most 1000 characters"),
         ("a = 1e999", 5, "the number is too large"),
-        ("a = 9007199254740993", 5, "whole numbers go up to 9007199254740992"),
+        ("a = 18446744073709551616", 5, "whole numbers go up to 18446744073709551615"),
         (r"a = '\ud83d'", 5, "the text contains half of a surrogate pair"),
         ("a = '\ud83d'", 6, "half of a surrogate pair is not a character"),
     ],

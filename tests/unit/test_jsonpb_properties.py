@@ -30,6 +30,7 @@ from pdp.jsonpb.fields import (
     is_bool,
     is_map,
     is_number,
+    json_fields,
     json_form,
     map_value,
 )
@@ -81,7 +82,7 @@ def messages(message: Descriptor, depth: int = 3) -> st.SearchStrategy[Any]:
     if not depth:
         return st.just({})
     return st.fixed_dictionaries(
-        {}, optional={field.name: members(field, depth) for field in message.fields}
+        {}, optional={field.name: members(field, depth) for field in json_fields(message)}
     )
 
 

@@ -19,6 +19,7 @@ from pdp.jsonpb.fields import (
     is_map,
     is_number,
     is_text,
+    json_fields,
     json_form,
     map_value,
 )
@@ -119,7 +120,7 @@ class SchemaRegistry:
     def _input(self, message: Descriptor, without: frozenset[str]) -> JsonSchema:
         properties: JsonSchema = {}
         required: list[str] = []
-        for field in message.fields:
+        for field in json_fields(message):
             if field.name in without:
                 continue
             schema = self._bounded(bare_list(field) or field)
@@ -133,7 +134,7 @@ class SchemaRegistry:
     def _output(self, message: Descriptor) -> JsonSchema:
         properties: JsonSchema = {}
         required: list[str] = []
-        for field in message.fields:
+        for field in json_fields(message):
             schema = self.output_field(bare_list(field) or field)
             form = json_form(field)
             if form in {options_pb2.JSON_FORM_NULL, options_pb2.JSON_FORM_NULL_IF_EMPTY}:

@@ -6,8 +6,8 @@ import re
 from math import isinf
 from typing import Final
 
-MAX_EXACT: Final = 1 << 53
-"""JSON numbers are doubles. Up to this bound they represent every whole number exactly."""
+MAX_WHOLE: Final = (1 << 64) - 1
+"""The largest whole number. Ids have at most 64 bits, so a larger one is most likely a mistake."""
 
 _SIMPLE_ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t"}
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
@@ -26,7 +26,7 @@ def read_number(literal: str) -> float:
     """Returns the value of a number; an `int` if it is a whole number.
 
     Raises:
-        InvalidLiteral: the number is too large for a double, or for an exact whole number.
+        InvalidLiteral: the number is too large for a double, or for a whole number.
     """
     if not literal.isdecimal():
         number = float(literal)
@@ -34,8 +34,8 @@ def read_number(literal: str) -> float:
             raise InvalidLiteral("the number is too large")
         return number
     whole = int(literal)
-    if whole > MAX_EXACT:
-        raise InvalidLiteral(f"whole numbers go up to {MAX_EXACT}")
+    if whole > MAX_WHOLE:
+        raise InvalidLiteral(f"whole numbers go up to {MAX_WHOLE}")
     return whole
 
 

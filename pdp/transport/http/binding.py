@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from google.api import annotations_pb2
 
-from pdp.errors import MalformedRequest, Violation
+from pdp.errors import InvalidArgument, MalformedRequest, Violation
 from pdp.jsonpb import (
     InvalidValue,
     Problems,
@@ -21,6 +21,7 @@ from pdp.jsonpb import (
     decode_text,
 )
 from pdp.jsonpb.problems import excerpt
+from pdp.jsonpb.value_count import has_more_values
 from pdp.transport.http.router import PathVariable, parse
 
 if TYPE_CHECKING:
@@ -151,7 +152,8 @@ def bind(binding: Binding, variables: tuple[bytes, ...], query: bytes, body: byt
 
     Raises:
         MalformedRequest: path, query or body cannot be parsed.
-        InvalidArgument: a value does not fit the type of its field, or a name is unknown.
+        InvalidArgument: a value does not fit the type of its field, a name is unknown, or the body
+            holds too many values.
     """
     message = binding.method.request()
     problems = Problems()
@@ -171,6 +173,9 @@ def _bind_body(binding: Binding, message: Message, body: bytes, problems: Proble
                 return
             reason = f"{binding.http_method} {binding.template} takes no body"
             raise MalformedRequest(reason, Violation("body", "must be empty"))
+        if has_more_values(body, binding.method.max_values):
+            reason = f"holds more than {binding.method.max_values} JSON values"
+            raise InvalidArgument.of(Violation("body", reason))
         value = decode_json(body)
         decode_into(value if binding.body == WHOLE else {binding.body: value}, message, problems)
     elif binding.body:

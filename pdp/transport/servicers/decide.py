@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
+from google.protobuf.struct_pb2 import Struct
+
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.decisions.decider import BatchItem, InvalidItem
 from pdp.domain.ids import new_id
 from pdp.errors import InvalidArgument, PdpError, TenantMismatch, Violation
 from pdp.messages.conversion import MAX_REVISION, to_request, to_response
 from pdp.messages.validation import validate
+from pdp.messages.value_count import CERTAINLY_FEW, check_all_values
 from pdp.transport.call import Handler, Session
 from pdp.transport.guards import settle_tenant
 from pdp.transport.status import STATUSES
@@ -26,6 +29,12 @@ if TYPE_CHECKING:
 
 _TEXTS: Final = "texts"
 """The key of a call's texts in its session."""
+
+_STRUCTS: Final = "structs"
+"""The key of the texts, by id, whose request has its arguments in a Struct."""
+
+_STRUCT_REQUEST: Final = pb.DecideRequest(arguments=Struct())
+"""Stands for the request of such a text: its redacted arguments are a Struct, too."""
 
 
 class DecideServicer:
@@ -68,7 +77,7 @@ class DecideServicer:
             deadline=call.deadline,
             encoded_bytes=_encoded_bytes(request, body),
         )
-        return to_response(decision)
+        return to_response(decision, body)
 
     async def batch(self, call: Call, message: Message) -> pb.DecideBatchResponse:
         """Decides many requests on one snapshot; each is answered in its place.
@@ -77,6 +86,8 @@ class DecideServicer:
             RevisionUnavailable: the highest `min_revision` was not reached in time.
         """
         items = cast("pb.DecideBatchRequest", message).requests
+        if message.ByteSize() > CERTAINLY_FEW:
+            check_all_values(items, "requests")
         # A revision out of its bounds makes its own item invalid, and not the batch.
         revisions = [item.min_revision for item in items if item.min_revision < MAX_REVISION]
         revision, decisions = await self._decider.decide_batch(
@@ -86,7 +97,7 @@ class DecideServicer:
             deadline=call.deadline,
         )
         return pb.DecideBatchResponse(
-            responses=[to_response(decision) for decision in decisions], revision=revision
+            responses=list(map(to_response, decisions, items)), revision=revision
         )
 
     async def stream_message(self, call: Call, message: Message) -> pb.DecideStreamResponse:
@@ -109,16 +120,19 @@ class DecideServicer:
             )
         except PdpError as error:
             decision = await self._decider.refuse(_invalid_item(call, item.request_id, error))
-        return pb.DecideStreamResponse(response=to_response(decision))
+        return pb.DecideStreamResponse(response=to_response(decision, item))
 
     async def _chunk(self, call: Call, message: pb.DecideStreamRequest) -> pb.DecideStreamResponse:
         # A call without a session has one message only. What it holds back is never released.
-        texts = self._texts(call.session or Session())
+        session = call.session or Session()
+        texts, structs = self._texts(session), session.state.setdefault(_STRUCTS, set())
         chunk = message.chunk
         try:
             validate(chunk, "chunk.")
             if not texts.is_open(chunk.stream_id):
                 _begin(call, texts, message)
+                if message.request.HasField("arguments"):
+                    structs.add(chunk.stream_id)
             elif message.HasField("request"):
                 problem = Violation("request", "belongs to the first chunk of a text")
                 raise InvalidArgument.of(problem)
@@ -128,7 +142,8 @@ class DecideServicer:
         except PdpError as error:
             item = _invalid_item(call, message.request.request_id, error)
             answer = await texts.refuse(chunk.stream_id, item)
-        return _stream_response(chunk.stream_id, answer)
+        request = _STRUCT_REQUEST if chunk.stream_id in structs else None
+        return _stream_response(chunk.stream_id, answer, request)
 
     def _texts(self, session: Session) -> CallTexts:
         texts: CallTexts | None = session.state.get(_TEXTS)
@@ -187,9 +202,11 @@ def _invalid_item(call: Call, request_id: str, error: PdpError) -> InvalidItem:
     return InvalidItem(request_id, call.tenant_id, error.reason, error.message, status)
 
 
-def _stream_response(stream_id: str, answer: StreamAnswer) -> pb.DecideStreamResponse:
+def _stream_response(
+    stream_id: str, answer: StreamAnswer, request: pb.DecideRequest | None
+) -> pb.DecideStreamResponse:
     return pb.DecideStreamResponse(
-        response=to_response(answer.decision),
+        response=to_response(answer.decision, request),
         release=pb.StreamRelease(
             stream_id=stream_id,
             released_text=answer.text,

@@ -11,6 +11,7 @@ from pdp.decisions.replay_summary import Paging, ReplayPage, replay_page, replay
 from pdp.domain.decision import Outcome
 from pdp.errors import InvalidArgument, StoreUnavailable, Violation
 from pdp.messages.conversion import to_request
+from pdp.messages.value_count import check_all_values
 from pdp.transport.servicers.simulate import with_candidates
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class ReplayServicer:
         return _response(await asyncio.to_thread(replay, body, before, after))
 
     def _requests(self, body: pb.ReplayRequest, before: Snapshot, after: Snapshot) -> ReplayPage:
+        check_all_values(body.requests, "requests")
         requests = [
             _request(each, before.tenant_id, index) for index, each in enumerate(body.requests)
         ]

@@ -65,7 +65,7 @@ class SimulateServicer:
         if not inner.explain:
             decision = decision._replace(trace=())
         return pb.SimulateResponse(
-            decision=to_response(decision), layers=_layers(snapshot, simulation)
+            decision=to_response(decision, inner), layers=_layers(snapshot, simulation)
         )
 
     async def simulate_policy(self, call: Call, message: Message) -> pb.SimulatePolicyResponse:
@@ -77,10 +77,11 @@ class SimulateServicer:
             StoreUnavailable: the tenant's policies cannot be read.
         """
         body = cast("pb.SimulatePolicyRequest", message)
-        request = to_request(decide_request(body), call.tenant_id, call.request_id)
+        inner = decide_request(body)
+        request = to_request(inner, call.tenant_id, call.request_id)
         snapshot = await self._snapshot(call, body.min_revision, body)
         simulation = await self._decider.simulate(snapshot, request, past_gates=True)
-        response = to_response(simulation.decision)
+        response = to_response(simulation.decision, inner)
         answer = pb.SimulatePolicyResponse(
             decision=response, layers=_layers(snapshot, simulation), trace=response.trace
         )

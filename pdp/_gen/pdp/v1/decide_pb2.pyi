@@ -146,6 +146,8 @@ class DecideRequest(_message.Message):
     USAGE_FIELD_NUMBER: _builtins.int
     MIN_REVISION_FIELD_NUMBER: _builtins.int
     EXPLAIN_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_JSON_FIELD_NUMBER: _builtins.int
+    CONTEXT_JSON_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """request_id is the caller's ID of this request. The response repeats it."""
     tenant_id: _builtins.str
@@ -177,6 +179,16 @@ class DecideRequest(_message.Message):
     """
     explain: _builtins.bool
     """explain requests the trace."""
+    arguments_json: _builtins.str
+    """arguments_json are the arguments as the text of a JSON object, in place of
+    `arguments`. A Struct holds numbers as doubles, so integers above 2^53 are
+    exact only here. Set at most one of the two fields. If arguments_json is
+    set, the response has `redacted_arguments_json`.
+    """
+    context_json: _builtins.str
+    """context_json is the context as the text of a JSON object, in place of
+    `context`. Set at most one of the two fields.
+    """
     @_builtins.property
     def subject(self) -> Global___Subject:
         """subject is the user or agent that makes the request."""
@@ -241,10 +253,12 @@ class DecideRequest(_message.Message):
         usage: Global___Usage | None = ...,
         min_revision: _builtins.int = ...,
         explain: _builtins.bool = ...,
+        arguments_json: _builtins.str = ...,
+        context_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "content", b"content", "context", b"context", "model", b"model", "subject", b"subject", "target", b"target", "timestamp", b"timestamp", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "arguments", b"arguments", "channel", b"channel", "content", b"content", "context", b"context", "customer_id", b"customer_id", "direction", b"direction", "entities", b"entities", "explain", b"explain", "intent_complexity", b"intent_complexity", "min_revision", b"min_revision", "model", b"model", "request_id", b"request_id", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "timestamp", b"timestamp", "tool", b"tool", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "arguments", b"arguments", "arguments_json", b"arguments_json", "channel", b"channel", "content", b"content", "context", b"context", "context_json", b"context_json", "customer_id", b"customer_id", "direction", b"direction", "entities", b"entities", "explain", b"explain", "intent_complexity", b"intent_complexity", "min_revision", b"min_revision", "model", b"model", "request_id", b"request_id", "subject", b"subject", "target", b"target", "tenant_id", b"tenant_id", "timestamp", b"timestamp", "tool", b"tool", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -261,12 +275,17 @@ class Subject(_message.Message):
     AGENT_ID_FIELD_NUMBER: _builtins.int
     RISK_SCORE_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_JSON_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """user_id is the user on whose behalf the request is made."""
     agent_id: _builtins.str
     """agent_id is the agent or client that makes the request."""
     risk_score: _builtins.float
     """risk_score is the risk score of the user in the caller's own system."""
+    attributes_json: _builtins.str
+    """attributes_json are the attributes as the text of a JSON object, in place
+    of `attributes`. Set at most one of the two fields.
+    """
     @_builtins.property
     def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """groups are the user's groups."""
@@ -283,10 +302,11 @@ class Subject(_message.Message):
         agent_id: _builtins.str = ...,
         risk_score: _builtins.float | None = ...,
         attributes: _struct_pb2.Struct | None = ...,
+        attributes_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_risk_score", b"_risk_score", "attributes", b"attributes", "risk_score", b"risk_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_risk_score", b"_risk_score", "agent_id", b"agent_id", "attributes", b"attributes", "groups", b"groups", "risk_score", b"risk_score", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_risk_score", b"_risk_score", "agent_id", b"agent_id", "attributes", b"attributes", "attributes_json", b"attributes_json", "groups", b"groups", "risk_score", b"risk_score", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__risk_score: _TypeAlias = _typing.Literal["risk_score"]  # noqa: Y015
     _WhichOneofArgType__risk_score: _TypeAlias = _typing.Literal["_risk_score", b"_risk_score"]  # noqa: Y015
@@ -482,6 +502,7 @@ class DecideResponse(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     INCOMPLETE_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_S_FIELD_NUMBER: _builtins.int
+    REDACTED_ARGUMENTS_JSON_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """decision_id is the ID of this decision. IDs sort by time."""
     request_id: _builtins.str
@@ -516,6 +537,11 @@ class DecideResponse(_message.Message):
     """retry_after_s is the number of seconds until the request can pass. It is
     set only with the reason code `LIMIT_EXCEEDED`, and unset if the request
     exceeds a limit by itself, so that it can never pass.
+    """
+    redacted_arguments_json: _builtins.str
+    """redacted_arguments_json are the arguments after redaction, as the text of a
+    JSON object. They are set in place of `redacted_arguments` if the request
+    has `arguments_json`.
     """
     @_builtins.property
     def risk(self) -> Global___Risk:
@@ -571,15 +597,20 @@ class DecideResponse(_message.Message):
         revision: _builtins.int = ...,
         incomplete: _builtins.bool = ...,
         retry_after_s: _builtins.int | None = ...,
+        redacted_arguments_json: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_redacted_text", b"_redacted_text", "_retry_after_s", b"_retry_after_s", "redacted_arguments", b"redacted_arguments", "redacted_text", b"redacted_text", "retry_after_s", b"retry_after_s", "risk", b"risk"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_text", b"_redacted_text", "_retry_after_s", b"_retry_after_s", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_text", b"redacted_text", "retry_after_s", b"retry_after_s", "risk", b"risk"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_redacted_text", b"_redacted_text", "_retry_after_s", b"_retry_after_s", "allowed", b"allowed", "decision_id", b"decision_id", "frameworks", b"frameworks", "incomplete", b"incomplete", "matches", b"matches", "message", b"message", "obligations", b"obligations", "outcome", b"outcome", "pii_detected", b"pii_detected", "reason_code", b"reason_code", "redacted_arguments", b"redacted_arguments", "redacted_text", b"redacted_text", "request_id", b"request_id", "retry_after_s", b"retry_after_s", "revision", b"revision", "risk", b"risk", "status_hint", b"status_hint", "trace", b"trace", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json", "_redacted_text", b"_redacted_text", "_retry_after_s", b"_retry_after_s", "allowed", b"allowed", "decision_id", b"decision_id", "frameworks", b"frameworks", "incomplete", b"incomplete", "matches", b"matches", "message", b"message", "obligations", b"obligations", "outcome", b"outcome", "pii_detected", b"pii_detected", "reason_code", b"reason_code", "redacted_arguments", b"redacted_arguments", "redacted_arguments_json", b"redacted_arguments_json", "redacted_text", b"redacted_text", "request_id", b"request_id", "retry_after_s", b"retry_after_s", "revision", b"revision", "risk", b"risk", "status_hint", b"status_hint", "trace", b"trace", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__redacted_arguments_json: _TypeAlias = _typing.Literal["redacted_arguments_json"]  # noqa: Y015
+    _WhichOneofArgType__redacted_arguments_json: _TypeAlias = _typing.Literal["_redacted_arguments_json", b"_redacted_arguments_json"]  # noqa: Y015
     _WhichOneofReturnType__redacted_text: _TypeAlias = _typing.Literal["redacted_text"]  # noqa: Y015
     _WhichOneofArgType__redacted_text: _TypeAlias = _typing.Literal["_redacted_text", b"_redacted_text"]  # noqa: Y015
     _WhichOneofReturnType__retry_after_s: _TypeAlias = _typing.Literal["retry_after_s"]  # noqa: Y015
     _WhichOneofArgType__retry_after_s: _TypeAlias = _typing.Literal["_retry_after_s", b"_retry_after_s"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__redacted_arguments_json) -> _WhichOneofReturnType__redacted_arguments_json | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__redacted_text) -> _WhichOneofReturnType__redacted_text | None: ...
     @_typing.overload

@@ -155,6 +155,7 @@ class MethodRules(_message.Message):
     SUCCESS_STATUS_FIELD_NUMBER: _builtins.int
     INVALID_STATUS_FIELD_NUMBER: _builtins.int
     WRITES_FIELD_NUMBER: _builtins.int
+    MAX_VALUES_FIELD_NUMBER: _builtins.int
     success_status: _builtins.int
     """success_status is the HTTP status of a successful response; 0 means 200."""
     invalid_status: _builtins.int
@@ -163,16 +164,19 @@ class MethodRules(_message.Message):
     """
     writes: _builtins.bool
     """writes is true if the RPC changes policies."""
+    max_values: _builtins.int
+    """max_values is how many JSON values a body may hold; 0 means 100,000."""
     def __init__(
         self,
         *,
         success_status: _builtins.int = ...,
         invalid_status: _builtins.int = ...,
         writes: _builtins.bool = ...,
+        max_values: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["invalid_status", b"invalid_status", "success_status", b"success_status", "writes", b"writes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invalid_status", b"invalid_status", "max_values", b"max_values", "success_status", b"success_status", "writes", b"writes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -214,21 +218,29 @@ class FieldRules(_message.Message):
 
     JSON_FIELD_NUMBER: _builtins.int
     INVALID_FIELD_NUMBER: _builtins.int
+    JSON_TEXT_OF_FIELD_NUMBER: _builtins.int
     json: Global___JsonForm.ValueType
     """json is the JSON form of the field if it is unset or empty."""
     invalid: _error_reason_pb2.ErrorReason.ValueType
     """invalid is the reason of the error if the field is invalid; unspecified
     means ERROR_REASON_INVALID_ARGUMENT.
     """
+    json_text_of: _builtins.str
+    """json_text_of is the name of a Struct in the same message. This field holds
+    the same object as JSON text, so that its numbers stay exact. In JSON, only
+    the other field exists; its value is read into this field, and written from
+    this field if it is set.
+    """
     def __init__(
         self,
         *,
         json: Global___JsonForm.ValueType = ...,
         invalid: _error_reason_pb2.ErrorReason.ValueType = ...,
+        json_text_of: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["invalid", b"invalid", "json", b"json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invalid", b"invalid", "json", b"json", "json_text_of", b"json_text_of"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

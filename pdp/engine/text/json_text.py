@@ -37,8 +37,8 @@ class Pairs(list[tuple[str, Any]]):
 
 
 def number_text(value: float) -> str:
-    """Returns a number as JSON text, a whole one without a fraction: `Struct` has only doubles."""
-    return json.dumps(value) if value % 1 else str(int(value))
+    """Returns a number as JSON text."""
+    return json.dumps(value)
 
 
 class Token(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
 from pdp.domain.stored_entity import StoredEntity
@@ -30,7 +30,7 @@ class TenantSettingsAdmin:
         self,
         tenant_id: str,
         actor: str,
-        changes: Mapping[str, str],
+        changes: Mapping[str, Any],
         precondition: Precondition = NO_PRECONDITION,
     ) -> WriteResult[Versioned[TenantSettings]]:
         """Changes the settings in `changes`. Writes nothing if they have these values already.
@@ -48,7 +48,7 @@ class TenantSettingsAdmin:
         def work(transaction: Transaction) -> Versioned[TenantSettings]:
             current = _read(transaction, tenant_id)
             precondition.check(current.revision)
-            settings = replace(current.value, **changes)  # type: ignore[arg-type] # in bounds
+            settings = replace(current.value, **changes)
             if settings == current.value:
                 return current
             entity = StoredEntity(KIND, tenant_id, ID, body_of(settings))

@@ -69,7 +69,13 @@ def _default_org_policy(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
 
 def _default_settings(body: JsonObject, answer: JsonObject) -> dict[str, Any]:
     """Settings cannot be deleted: the default ones replace them."""
-    return {"failure_mode": "closed", "unknown_customer": "block"}
+    return {
+        "failure_mode": "closed",
+        "unknown_customer": "block",
+        "unknown_model": "allow",
+        "max_timestamp_skew_s": 0,
+        "require_customer": False,
+    }
 
 
 def _of_pack(answer: JsonObject) -> JsonObject:

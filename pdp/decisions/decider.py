@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, Protocol, T
 
 from pdp.decisions.heavy_work import HeavyWork
 from pdp.decisions.recording import unrecorded
+from pdp.decisions.request_requirements import check_requirements
 from pdp.domain.decision import Decision, Fault, LayerResult, Outcome
 from pdp.domain.ids import new_id
 from pdp.domain.layers import ENGINE
@@ -26,7 +27,7 @@ from pdp.domain.request import Request
 from pdp.engine.dlp.named_entities import texts_of, with_findings
 from pdp.engine.evaluate import begin, evaluate, failed_decision, finish, stopped
 from pdp.engine.text.json_text import may_be_json
-from pdp.errors import RateLimited, RevisionUnavailable, StoreUnavailable
+from pdp.errors import InvalidArgument, RateLimited, RevisionUnavailable, StoreUnavailable
 
 if TYPE_CHECKING:
     from pdp.decisions.recording import DecisionRecorder
@@ -51,6 +52,9 @@ about 1 ms, even if the text is full of values."""
 
 MAX_HOLD_S: Final = 0.001
 """How long all batches together may hold the event loop before it serves other calls."""
+
+INVALID_STATUS: Final = 400
+"""The `status_hint` for an item of a batch that does not meet the tenant's requirements."""
 
 BATCH_SLICE: Final = 32
 """Items of a batch for which models run together."""
@@ -121,10 +125,12 @@ class BatchItem(NamedTuple):
     Attributes:
         request: what to decide.
         encoded_bytes: see `Decider.decide`.
+        path: the prefix of paths in errors: `requests[0].`.
     """
 
     request: Request
     encoded_bytes: int = 0
+    path: str = ""
 
 
 P = ParamSpec("P")
@@ -232,6 +238,7 @@ class Decider(_Steps):
         min_revision: int = 0,
         deadline: float | None = None,
         encoded_bytes: int = 0,
+        path: str = "",
     ) -> Decision:
         """Decides one request: counts it, evaluates it and records it.
 
@@ -243,19 +250,25 @@ class Decider(_Steps):
             min_revision: the revision that the decision must be based on at least.
             deadline: when the caller stops waiting, by `time.monotonic`; None for never.
             encoded_bytes: the size of a request that has arguments or names a customer, else 0.
+            path: the prefix of paths in errors, for a request within another message.
 
         Raises:
+            InvalidArgument: the request does not have what the tenant's settings require.
             RevisionUnavailable: `min_revision` was not reached in time.
             RateLimited: too many large requests of the tenant wait for their evaluation.
         """
         # Nearly always the snapshot is in memory and the request is small: then nothing is awaited.
         snapshot = None if min_revision else self._current(request.tenant_id)
+        arrived = None
         if snapshot is None:
+            arrived = time.time()
             try:
                 snapshot = await self.snapshot(request.tenant_id, min_revision, deadline)
             except PoliciesUnavailable as error:
                 cause = error.__cause__ or error
                 return await self._answer(*self._undecidable(request, cause))
+        if snapshot.has_requirements:
+            check_requirements(snapshot, request, path, arrived)
         if snapshot.limits is None and not snapshot.ner and not _is_large(request, encoded_bytes):
             began = perf_counter()
             marks = [("", began)] if snapshot.timed else None
@@ -319,14 +332,14 @@ class Decider(_Steps):
         # Models take what waits for them together. With limits, an item must be decided before it
         # is known what is left for the next.
         together = bool(snapshot.ner) and snapshot.limits is None
+        remaining = (_checked(snapshot, item) for item in items)
         if together:
-            remaining = iter(items)
             while group := list(islice(remaining, BATCH_SLICE)):
                 pending += await asyncio.gather(*(self._run_item(snapshot, item) for item in group))
                 await asyncio.sleep(0)
             return pending
         since = perf_counter()
-        for item in items:
+        for item in remaining:
             pending.append(await self._run_item(snapshot, item))
             if perf_counter() - since > MAX_HOLD_S / self._batches:
                 await asyncio.sleep(0)
@@ -505,20 +518,34 @@ class BlockingDecider(_Steps):
         self._snapshot = snapshot
         self._find_entities = find_entities
 
-    def decide(self, request: Request) -> Decision:
-        """Decides one request; see `Decider.decide`. Never raises."""
+    def decide(self, request: Request, arrived: float | None = None) -> Decision:
+        """Decides one request; see `Decider.decide`.
+
+        Args:
+            request: validated, with its ids and its timestamp set.
+            arrived: when the caller sent it; None for now.
+
+        Raises:
+            InvalidArgument: the request does not have what the tenant's settings require.
+        """
         try:
-            pending = self._run_steps(request)
+            snapshot = self._snapshot(request.tenant_id)
         except Exception as error:  # any error leaves nothing to decide on
+            return self._answer(*self._undecidable(request, error))
+        check_requirements(snapshot, request, arrived=arrived)
+        try:
+            pending = self._run_steps(snapshot, request)
+        except Exception as error:  # a meter or a model failed
             pending = self._undecidable(request, error)
-        decision, acknowledgement = pending
+        return self._answer(*pending)
+
+    def _answer(self, decision: Decision, acknowledgement: Any) -> Decision:
         if acknowledgement is not None and not acknowledgement.wait():
             decision = unrecorded(decision)
         self._observe(decision)
         return decision
 
-    def _run_steps(self, request: Request) -> PendingDecision:
-        snapshot = self._snapshot(request.tenant_id)
+    def _run_steps(self, snapshot: Snapshot, request: Request) -> PendingDecision:
         charge = self.meter.charge(snapshot, request)
         if charge is not None:
             request = charge.request
@@ -533,6 +560,19 @@ class BlockingDecider(_Steps):
 
 _UNCOUNTED: Final = failed_decision("", "")._replace(counted=False)
 """The decision on a request that was not decided, for the meter."""
+
+
+def _checked(snapshot: Snapshot, item: BatchItem | InvalidItem) -> BatchItem | InvalidItem:
+    """Returns an item as invalid if it does not have what the tenant's settings require."""
+    if isinstance(item, InvalidItem) or not snapshot.has_requirements:
+        return item
+    request = item.request
+    try:
+        check_requirements(snapshot, request, item.path)
+    except InvalidArgument as error:
+        ids = request.request_id, request.tenant_id
+        return InvalidItem(*ids, error.reason, error.message, INVALID_STATUS)
+    return item
 
 
 def _is_large(request: Request, encoded_bytes: int) -> bool:

@@ -6,9 +6,11 @@ it is charged once, decided on the policies in force each time, and recorded whe
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from pdp.decisions.request_requirements import check_requirements
 from pdp.decisions.text_stream import MAX_TEXT_BYTES, TextStream, TextTooLong
 from pdp.domain.ids import new_id
 from pdp.domain.ner import NerFindings
@@ -73,6 +75,7 @@ class _Text:
         request: everything but the text.
         charge: what limits have counted for it.
         min_revision: the revision that its first decision must be based on at least.
+        arrived: when it began, by the server's clock.
         snapshot: what the last decision was based on.
         entities: what models have found so far.
     """
@@ -80,6 +83,7 @@ class _Text:
     stream_id: str
     request: Request
     min_revision: int
+    arrived: float = field(default_factory=time.time)
     decision_id: str = field(default_factory=new_id)
     stream: TextStream = field(default_factory=TextStream)
     charge: Charge | None = None
@@ -162,6 +166,7 @@ class CallTexts:
             deadline: see `Decider.decide`.
 
         Raises:
+            InvalidArgument: the request does not have what the tenant's settings require.
             RequestTooLarge: the text is longer than `MAX_TEXT_BYTES`.
             RateLimited: this process holds too much text.
             RevisionUnavailable: `min_revision` was not reached in time.
@@ -230,6 +235,7 @@ class CallTexts:
         request, decider = text.request, self._decider
         snapshot = await decider.snapshot(request.tenant_id, text.min_revision, deadline)
         if text.snapshot is None:
+            check_requirements(snapshot, request, "request.", text.arrived)
             text.charge = decider.meter.charge(snapshot, request)
             if text.charge is not None:
                 text.request = request = text.charge.request

@@ -1,4 +1,4 @@
-"""Tenant settings: outcomes for cases that policies cannot decide (docs/decide.md)."""
+"""Tenant settings: what policies cannot decide, and what requests must have (docs/decide.md)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,17 @@ class TenantSettings:
         failure_mode: `closed` blocks requests that could not be evaluated. `open` lets them pass
             and marks the decisions as incomplete.
         unknown_customer: the outcome of a request for a customer that does not exist.
+        unknown_model: the outcome of a request for a model that the catalog does not know.
+        max_timestamp_skew_s: how far the `timestamp` of a request may be from the server's clock,
+            in seconds; 0 for no bound.
+        require_customer: whether a request must name a customer.
     """
 
     failure_mode: Literal["closed", "open"] = "closed"
     unknown_customer: Literal["block", "warn"] = "block"
+    unknown_model: Literal["allow", "block"] = "allow"
+    max_timestamp_skew_s: int = 0
+    require_customer: bool = False
 
 
 DEFAULT_SETTINGS: Final = TenantSettings()

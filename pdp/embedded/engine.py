@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
@@ -167,10 +168,12 @@ class Engine:
             **fields: fields of `Request`, in place of a request or on top of it.
 
         Raises:
-            InvalidArgument: the request is out of its bounds; the error names the fields.
+            InvalidArgument: the request is out of its bounds, or does not have what the tenant's
+                settings require; the error names the fields.
             RevisionUnavailable: `min_revision` was not reached in time.
 
         """
+        arrived = time.time()
         complete, revision = read(request, fields)
         check(complete)
         policies = self._policies
@@ -178,7 +181,7 @@ class Engine:
         min_revision = max(min_revision, revision)
         if min_revision > policies.revision:
             policies.reach(min_revision)
-        return self._decider.decide(complete)
+        return self._decider.decide(complete, arrived)
 
 
 def _log_faults(decision: Decision) -> None:

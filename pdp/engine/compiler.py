@@ -133,6 +133,7 @@ def compile_tenant(
         ),
         org=org,
         timed=org.logging_level in org_policy.RECORD_ALL,
+        has_requirements=bool(settings.max_timestamp_skew_s or settings.require_customer),
     )
 
 

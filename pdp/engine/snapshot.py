@@ -75,6 +75,7 @@ class Snapshot:
             for most tenants.
         org: the org policy; its logging level selects the decisions that are recorded.
         timed: whether all decisions are recorded, so that the layers of each one are timed.
+        has_requirements: whether the settings require something of requests.
     """
 
     tenant_id: str
@@ -91,6 +92,7 @@ class Snapshot:
     ner: frozenset[EntityLabel] = frozenset()
     org: OrgPolicy = DEFAULT_ORG_POLICY
     timed: bool = False
+    has_requirements: bool = False
 
     def rebase(self, platform: Platform, revision: int) -> Snapshot:
         """Returns the same policies on a compatible platform, at that revision.

@@ -130,7 +130,10 @@ def test_the_index_agrees_with_a_check_of_every_model(
 
 def test_the_killed_model_is_the_one_that_the_request_names() -> None:
     first, second = model(killed=True), model(model_id="o3", killed=True)
-    assert ModelIndex([first, second]).killed("O3", "OPENAI") is second
+    killed = ModelIndex([first, second]).killed("O3", "OPENAI")
+    assert killed is not None
+    assert killed.model is second
+    assert not killed.by_provider
 
 
 def test_a_tier_follows_the_catalog() -> None:

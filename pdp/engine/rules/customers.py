@@ -17,6 +17,7 @@ from pdp.domain.decision import RiskFactor
 from pdp.domain.layers import CUSTOMER
 from pdp.engine.conditions import Condition, compile_condition
 from pdp.engine.rules.action_patterns import ActionPatterns
+from pdp.engine.rules.field_names import is_one_of, spellings_of
 from pdp.errors import InvalidCondition, Violation
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ class Customer:
         blocked_patterns: the patterns of blocked actions.
         allowed_patterns: the patterns of allowed actions.
         allowed_tools: the names of the allowed tools.
-        sensitive_fields: the names of the sensitive fields.
-        classifications: the sensitive classifications.
+        sensitive_fields: the names of the sensitive fields, by `spellings_of`.
+        classifications: the sensitive classifications, by `spellings_of`.
         rules: the custom rules, each after the function that evaluates its condition.
     """
 
@@ -112,7 +113,9 @@ class Customer:
         classifications = target.classifications
         if classifications:
             sensitive = self.classifications
-            classifications = tuple([each for each in classifications if each in sensitive])
+            classifications = tuple(
+                [each for each in classifications if is_one_of(each, sensitive)]
+            )
         rules = [rule for evaluate, rule in self.rules if evaluate(request)]
         if not (blocked or action_refused or tool_refused or fields or classifications or rules):
             return NO_HITS
@@ -129,7 +132,7 @@ class Customer:
 
     def _fields(self, target_fields: tuple[str, ...], arguments: Any) -> tuple[str, ...]:
         sensitive = self.sensitive_fields
-        fields = [name for name in target_fields if name in sensitive] if target_fields else []
+        fields = [name for name in target_fields if is_one_of(name, sensitive)]
         if arguments:
             keys: set[str] = set()
             _add_keys(arguments, sensitive, keys)
@@ -139,10 +142,10 @@ class Customer:
 
 
 def _add_keys(value: Any, names_to_find: frozenset[str], keys: set[str]) -> None:
-    """Adds to `keys` all of `names_to_find` that are keys anywhere in a JSON value."""
+    """Adds to `keys` all keys anywhere in a JSON value that are one of `names_to_find`."""
     if isinstance(value, Mapping):
         for key, member in value.items():
-            if key in names_to_find:
+            if is_one_of(key, names_to_find):
                 keys.add(key)
             if type(member) not in _LEAF_TYPES:
                 _add_keys(member, names_to_find, keys)
@@ -168,8 +171,8 @@ def compile_customer(policy: CustomerPolicy, prefix: str = "") -> Customer:
         blocked_patterns=ActionPatterns(policy.texts(names.BLOCKED_ACTION_PATTERNS)),
         allowed_patterns=ActionPatterns(policy.texts(names.ALLOWED_ACTION_PATTERNS)),
         allowed_tools=frozenset(policy.texts(names.ALLOWED_TOOLS)),
-        sensitive_fields=frozenset(policy.texts(names.SENSITIVE_FIELDS)),
-        classifications=frozenset(policy.texts(names.SENSITIVE_CLASSIFICATIONS)),
+        sensitive_fields=spellings_of(policy.texts(names.SENSITIVE_FIELDS)),
+        classifications=spellings_of(policy.texts(names.SENSITIVE_CLASSIFICATIONS)),
         rules=_compile_rules(policy, prefix),
     )
 

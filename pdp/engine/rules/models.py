@@ -6,6 +6,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.model_catalog import TIERS, ModelConfig, normalize_name
+from pdp.domain.model_names import read_provider
+from pdp.engine.rules.model_aliases import AliasIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,6 +32,18 @@ class ResolvedModel(NamedTuple):
 _UNKNOWN: Final = ResolvedModel(ModelState.UNKNOWN)
 
 
+class KilledModel(NamedTuple):
+    """Why the kill switch stops a request.
+
+    Attributes:
+        model: the model that the request names; if `by_provider`, any model of its provider.
+        by_provider: whether the request is stopped because its whole provider is off.
+    """
+
+    model: ModelConfig
+    by_provider: bool = False
+
+
 class ModelIndex:
     """All models of the catalog. Immutable.
 
@@ -44,18 +58,25 @@ class ModelIndex:
 
     The current model of a tier is the one that was added last, among those that the catalog offers.
     It stays the current model when it is switched off.
+
+    The kill switch also stops names that are not in the catalog but mean one of its models: see
+    `pdp.engine.rules.model_aliases`. A name that is in the catalog is only that model.
     """
 
     __slots__ = (
+        "_aliases",
         "_by_name",
         "_by_provider",
         "_killed_by_provider",
+        "_killed_companies",
         "_killed_names",
         "_killed_providers",
     )
 
     def __init__(self, models: Iterable[ModelConfig] = ()) -> None:
         """Indexes `models`, which must be in the order in which they were added."""
+        models = list(models)
+        self._aliases = AliasIndex(models)
         by_provider: dict[str, dict[str, ModelConfig]] = {}
         for model in models:
             by_provider.setdefault(normalize_name(model.provider), {})[
@@ -88,10 +109,26 @@ class ModelIndex:
             for provider, killed in self._killed_by_provider.items()
             if len(killed) == len(self._by_provider[provider])
         }
+        self._killed_companies = self._companies_off()
         self._killed_names = {
             name: next(model for model in models if model.killed)
             for name, models in self._by_name.items()
             if any(model.killed for model in models)
+        }
+
+    def _companies_off(self) -> dict[str, ModelConfig]:
+        """Returns a model of each provider that is off under all of its names (`google`, `gemini`).
+
+        The key is the name by `read_provider`.
+        """
+        is_off: dict[str, bool] = {}
+        for provider in self._by_provider:
+            company = read_provider(provider).name
+            is_off[company] = is_off.get(company, True) and provider in self._killed_providers
+        return {
+            company: model
+            for provider, model in self._killed_providers.items()
+            if is_off[company := read_provider(provider).name]
         }
 
     @property
@@ -122,24 +159,56 @@ class ModelIndex:
                 return ResolvedModel(ModelState.KNOWN, model)
         return ResolvedModel(ModelState.UNKNOWN, models[0])
 
-    def killed(self, name: str, provider: str = "") -> ModelConfig | None:
-        """Returns the switched-off model that stops a request; None if nothing stops it.
+    def killed(self, name: str, provider: str = "") -> KilledModel | None:
+        """Returns why the kill switch stops a request; None if it does not.
 
         If all models of a provider are switched off, every request for that provider is stopped.
-        The result is then one of its models.
 
         Args:
             name: the model of the request, a tier, or empty.
             provider: the provider of the request; empty if it names none.
         """
-        name, provider = normalize_name(name), normalize_name(provider)
-        if provider:
-            by_name = self._killed_by_provider.get(provider)
-            model = by_name.get(name) if by_name else None
+        plain, plain_provider = normalize_name(name), normalize_name(provider)
+        if plain_provider:
+            by_name = self._by_provider.get(plain_provider)
+            exact = by_name is not None and plain in by_name
+            off = self._killed_by_provider.get(plain_provider)
+            model = off.get(plain) if off else None
         else:
-            model = self._killed_names.get(name)
-            provider = name.partition("/")[0] if "/" in name else ""
-        return model or self._killed_providers.get(provider)
+            exact = plain in self._by_name
+            model = self._killed_names.get(plain)
+        if model is not None:
+            return KilledModel(model)
+        owner = plain_provider or (plain.partition("/")[0] if "/" in plain else "")
+        model = self._killed_providers.get(owner)
+        if model is not None:
+            return KilledModel(model, by_provider=True)
+        return None if exact else self._killed_alias(plain, plain_provider)
+
+    def _killed_alias(self, name: str, provider: str) -> KilledModel | None:
+        """Returns why a request is stopped whose model the catalog does not have by this name."""
+        aliases = self._aliases.find(name, provider)
+        for model in aliases.models:
+            if model.killed:
+                return KilledModel(model)
+        if aliases.models:
+            return None
+        for company in aliases.providers:
+            off = self._killed_companies.get(company)
+            if off is not None:
+                return KilledModel(off, by_provider=True)
+        return None
+
+    def find_alias(self, name: str, provider: str = "") -> ModelConfig | None:
+        """Returns a model that a name means although the catalog does not have the name.
+
+        Args:
+            name: the model of a request.
+            provider: the provider of the request. If it is neither empty, nor in the catalog, nor
+                known to serve models of others, its model is unknown.
+        """
+        aliases = self._aliases.find(normalize_name(name), normalize_name(provider))
+        return aliases.models[0] if aliases.models and aliases.placed else None
 
 
 def _current_models(models: Sequence[ModelConfig]) -> dict[str, ModelConfig]:

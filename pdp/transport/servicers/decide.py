@@ -57,6 +57,7 @@ class DecideServicer:
         """Decides one request.
 
         Raises:
+            InvalidArgument: the request does not have what the tenant's settings require.
             RevisionUnavailable: `min_revision` was not reached in time.
         """
         request: Request = call.request  # type: ignore[assignment] # `convert` has set it
@@ -104,6 +105,7 @@ class DecideServicer:
                 min_revision=item.min_revision,
                 deadline=call.deadline,
                 encoded_bytes=_encoded_bytes(request, item),
+                path="request.",
             )
         except PdpError as error:
             decision = await self._decider.refuse(_invalid_item(call, item.request_id, error))
@@ -159,7 +161,7 @@ def _batch_items(
         except PdpError as error:
             yield _invalid_item(call, item.request_id, error)
         else:
-            yield BatchItem(request, _encoded_bytes(request, item))
+            yield BatchItem(request, _encoded_bytes(request, item), path)
 
 
 def _stream_request(call: Call, item: pb.DecideRequest) -> Request:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pdp._gen.pdp.v1 import tenant_settings_pb2 as pb
 from pdp.domain.tenant_settings import body_of
@@ -36,7 +36,7 @@ class TenantSettingsServicer:
     async def update(self, call: Call, message: Message) -> pb.UpdateTenantSettingsResponse:
         """Changes the settings that are set in the request."""
         request = cast("pb.UpdateTenantSettingsRequest", message)
-        changes: dict[str, str] = {field.name: value for field, value in request.ListFields()}
+        changes: dict[str, Any] = {field.name: value for field, value in request.ListFields()}
         written = await self._settings.update(
             call.tenant_id, call.principal.name, changes, expectation(call)
         )

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 class TenantSettingsServiceStub:
     """TenantSettingsService administers the settings that apply if a tenant's
-    policies cannot decide.
+    policies cannot decide, and those that say what a request must have.
     """
 
     def __init__(self, channel):
@@ -50,7 +50,7 @@ class TenantSettingsServiceStub:
 
 class TenantSettingsServiceServicer:
     """TenantSettingsService administers the settings that apply if a tenant's
-    policies cannot decide.
+    policies cannot decide, and those that say what a request must have.
     """
 
     def GetTenantSettings(self, request, context):
@@ -94,7 +94,7 @@ def add_TenantSettingsServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class TenantSettingsService:
     """TenantSettingsService administers the settings that apply if a tenant's
-    policies cannot decide.
+    policies cannot decide, and those that say what a request must have.
     """
 
     @staticmethod

@@ -28,7 +28,7 @@ GRPC_VERSION: str
 
 class TenantSettingsServiceStub:
     """TenantSettingsService administers the settings that apply if a tenant's
-    policies cannot decide.
+    policies cannot decide, and those that say what a request must have.
     """
 
     @_typing.overload
@@ -49,7 +49,7 @@ class TenantSettingsServiceStub:
 @_typing.type_check_only
 class TenantSettingsServiceAsyncStub(TenantSettingsServiceStub):
     """TenantSettingsService administers the settings that apply if a tenant's
-    policies cannot decide.
+    policies cannot decide, and those that say what a request must have.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -66,7 +66,7 @@ class TenantSettingsServiceAsyncStub(TenantSettingsServiceStub):
 
 class TenantSettingsServiceServicer(metaclass=_abc_1.ABCMeta):
     """TenantSettingsService administers the settings that apply if a tenant's
-    policies cannot decide.
+    policies cannot decide, and those that say what a request must have.
     """
 
     @_abc_1.abstractmethod

@@ -78,6 +78,7 @@ class KillSwitchState(_message.Message):
     KILL_SWITCH_ACTIVE_FIELD_NUMBER: _builtins.int
     KILL_SWITCH_DISABLED_AT_FIELD_NUMBER: _builtins.int
     DISABLED_REASON_FIELD_NUMBER: _builtins.int
+    COVERED_NAMES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the UUID of the model in the catalog."""
     provider: _builtins.str
@@ -96,6 +97,13 @@ class KillSwitchState(_message.Message):
     def kill_switch_disabled_at(self) -> _timestamp_pb2.Timestamp:
         """kill_switch_disabled_at is when the model was disabled."""
 
+    @_builtins.property
+    def covered_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """covered_names are known names that mean this model, so that its kill switch
+        stops them: those in the catalog first, then those of other hosts. The list
+        is not complete: the switch also stops other names that mean the model.
+        """
+
     def __init__(
         self,
         *,
@@ -107,10 +115,11 @@ class KillSwitchState(_message.Message):
         kill_switch_active: _builtins.bool = ...,
         kill_switch_disabled_at: _timestamp_pb2.Timestamp | None = ...,
         disabled_reason: _builtins.str | None = ...,
+        covered_names: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_disabled_reason", b"_disabled_reason", "disabled_reason", b"disabled_reason", "kill_switch_disabled_at", b"kill_switch_disabled_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_disabled_reason", b"_disabled_reason", "disabled_reason", b"disabled_reason", "display_name", b"display_name", "id", b"id", "is_active", b"is_active", "kill_switch_active", b"kill_switch_active", "kill_switch_disabled_at", b"kill_switch_disabled_at", "model_id", b"model_id", "provider", b"provider"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_disabled_reason", b"_disabled_reason", "covered_names", b"covered_names", "disabled_reason", b"disabled_reason", "display_name", b"display_name", "id", b"id", "is_active", b"is_active", "kill_switch_active", b"kill_switch_active", "kill_switch_disabled_at", b"kill_switch_disabled_at", "model_id", b"model_id", "provider", b"provider"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__disabled_reason: _TypeAlias = _typing.Literal["disabled_reason"]  # noqa: Y015
     _WhichOneofArgType__disabled_reason: _TypeAlias = _typing.Literal["_disabled_reason", b"_disabled_reason"]  # noqa: Y015

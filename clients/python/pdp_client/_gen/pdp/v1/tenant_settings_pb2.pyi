@@ -19,13 +19,16 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class TenantSettings(_message.Message):
     """TenantSettings are the settings that apply if a tenant's policies cannot
-    decide.
+    decide, and those that say what a request must have.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FAILURE_MODE_FIELD_NUMBER: _builtins.int
     UNKNOWN_CUSTOMER_FIELD_NUMBER: _builtins.int
+    UNKNOWN_MODEL_FIELD_NUMBER: _builtins.int
+    MAX_TIMESTAMP_SKEW_S_FIELD_NUMBER: _builtins.int
+    REQUIRE_CUSTOMER_FIELD_NUMBER: _builtins.int
     failure_mode: _builtins.str
     """failure_mode sets what happens to a request that cannot be evaluated:
     `closed` blocks it, `open` lets it pass. In both cases the decision is
@@ -35,15 +38,31 @@ class TenantSettings(_message.Message):
     """unknown_customer is the outcome of a request of a customer without a
     policy: `block` or `warn`.
     """
+    unknown_model: _builtins.str
+    """unknown_model is the outcome of a request for a model that the model
+    catalog does not know: `allow` or `block`.
+    """
+    max_timestamp_skew_s: _builtins.int
+    """max_timestamp_skew_s is how far the `timestamp` of a request may be from
+    the clock of the server, in seconds. A request beyond it is refused with
+    INVALID_ARGUMENT. It is 0 if there is no bound.
+    """
+    require_customer: _builtins.bool
+    """require_customer is true if a request without a `customer_id` is refused
+    with INVALID_ARGUMENT.
+    """
     def __init__(
         self,
         *,
         failure_mode: _builtins.str = ...,
         unknown_customer: _builtins.str = ...,
+        unknown_model: _builtins.str = ...,
+        max_timestamp_skew_s: _builtins.int = ...,
+        require_customer: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure_mode", b"failure_mode", "unknown_customer", b"unknown_customer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "require_customer", b"require_customer", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -98,28 +117,52 @@ class UpdateTenantSettingsRequest(_message.Message):
 
     FAILURE_MODE_FIELD_NUMBER: _builtins.int
     UNKNOWN_CUSTOMER_FIELD_NUMBER: _builtins.int
+    UNKNOWN_MODEL_FIELD_NUMBER: _builtins.int
+    MAX_TIMESTAMP_SKEW_S_FIELD_NUMBER: _builtins.int
+    REQUIRE_CUSTOMER_FIELD_NUMBER: _builtins.int
     failure_mode: _builtins.str
     """failure_mode is `closed` or `open`."""
     unknown_customer: _builtins.str
     """unknown_customer is `block` or `warn`."""
+    unknown_model: _builtins.str
+    """unknown_model is `allow` or `block`."""
+    max_timestamp_skew_s: _builtins.int
+    """max_timestamp_skew_s is at most 86400; 0 removes the bound."""
+    require_customer: _builtins.bool
+    """require_customer refuses requests without a `customer_id`."""
     def __init__(
         self,
         *,
         failure_mode: _builtins.str | None = ...,
         unknown_customer: _builtins.str | None = ...,
+        unknown_model: _builtins.str | None = ...,
+        max_timestamp_skew_s: _builtins.int | None = ...,
+        require_customer: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_failure_mode", b"_failure_mode", "_unknown_customer", b"_unknown_customer", "failure_mode", b"failure_mode", "unknown_customer", b"unknown_customer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_failure_mode", b"_failure_mode", "_max_timestamp_skew_s", b"_max_timestamp_skew_s", "_require_customer", b"_require_customer", "_unknown_customer", b"_unknown_customer", "_unknown_model", b"_unknown_model", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "require_customer", b"require_customer", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_failure_mode", b"_failure_mode", "_unknown_customer", b"_unknown_customer", "failure_mode", b"failure_mode", "unknown_customer", b"unknown_customer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_failure_mode", b"_failure_mode", "_max_timestamp_skew_s", b"_max_timestamp_skew_s", "_require_customer", b"_require_customer", "_unknown_customer", b"_unknown_customer", "_unknown_model", b"_unknown_model", "failure_mode", b"failure_mode", "max_timestamp_skew_s", b"max_timestamp_skew_s", "require_customer", b"require_customer", "unknown_customer", b"unknown_customer", "unknown_model", b"unknown_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__failure_mode: _TypeAlias = _typing.Literal["failure_mode"]  # noqa: Y015
     _WhichOneofArgType__failure_mode: _TypeAlias = _typing.Literal["_failure_mode", b"_failure_mode"]  # noqa: Y015
+    _WhichOneofReturnType__max_timestamp_skew_s: _TypeAlias = _typing.Literal["max_timestamp_skew_s"]  # noqa: Y015
+    _WhichOneofArgType__max_timestamp_skew_s: _TypeAlias = _typing.Literal["_max_timestamp_skew_s", b"_max_timestamp_skew_s"]  # noqa: Y015
+    _WhichOneofReturnType__require_customer: _TypeAlias = _typing.Literal["require_customer"]  # noqa: Y015
+    _WhichOneofArgType__require_customer: _TypeAlias = _typing.Literal["_require_customer", b"_require_customer"]  # noqa: Y015
     _WhichOneofReturnType__unknown_customer: _TypeAlias = _typing.Literal["unknown_customer"]  # noqa: Y015
     _WhichOneofArgType__unknown_customer: _TypeAlias = _typing.Literal["_unknown_customer", b"_unknown_customer"]  # noqa: Y015
+    _WhichOneofReturnType__unknown_model: _TypeAlias = _typing.Literal["unknown_model"]  # noqa: Y015
+    _WhichOneofArgType__unknown_model: _TypeAlias = _typing.Literal["_unknown_model", b"_unknown_model"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__failure_mode) -> _WhichOneofReturnType__failure_mode | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_timestamp_skew_s) -> _WhichOneofReturnType__max_timestamp_skew_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__require_customer) -> _WhichOneofReturnType__require_customer | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__unknown_customer) -> _WhichOneofReturnType__unknown_customer | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unknown_model) -> _WhichOneofReturnType__unknown_model | None: ...
 
 Global___UpdateTenantSettingsRequest: _TypeAlias = UpdateTenantSettingsRequest  # noqa: Y015
 

@@ -1,0 +1,164 @@
+"""Finds the models of the catalog that a name outside the catalog means.
+
+`gpt-4o-2024-08-06` is a build of `gpt-4o`, and `us.anthropic.claude-sonnet-4-5-20250929-v1:0` is
+`claude-sonnet-4-5` on another host. docs/decide.md, Kill switch, has the rules.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pdp.domain.model_name_tables import HOSTING_VENDORS
+from pdp.domain.model_names import ModelName, Provider, dates_agree, read_name, read_provider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pdp.domain.model_catalog import ModelConfig
+
+MAX_CATALOG_NAMES: Final = 10_000
+"""Names of catalogs whose readings are kept: a change of one model reads one name."""
+
+MAX_REQUEST_NAMES: Final = 1024
+"""Names of requests whose readings are kept."""
+
+_catalog_name = lru_cache(MAX_CATALOG_NAMES)(read_name)
+_request_name = lru_cache(MAX_REQUEST_NAMES)(read_name)
+_provider = lru_cache(MAX_REQUEST_NAMES)(read_provider)
+
+_Key = tuple[tuple[str, ...], str, tuple[str, ...]]
+"""Words, generation and sizes."""
+
+
+class _Candidate(NamedTuple):
+    """A model of the catalog, with its name and its provider as they are read."""
+
+    model: ModelConfig
+    name: ModelName
+    provider: Provider
+
+
+class _Asked(NamedTuple):
+    """What a request names: the model, and who serves it."""
+
+    name: ModelName
+    provider: Provider
+
+
+class Aliases(NamedTuple):
+    """What a name outside the catalog means.
+
+    Attributes:
+        models: the models of the catalog that it may mean; empty for none.
+        providers: the companies whose model it is, by `read_provider`: the request's own provider,
+            the one in the name, and the maker of models with such names.
+        placed: whether the provider of the request is one that is known to serve the models.
+    """
+
+    models: tuple[ModelConfig, ...]
+    providers: tuple[str, ...]
+    placed: bool
+
+
+class AliasIndex:
+    """The models of a catalog, by what their names say. Immutable."""
+
+    __slots__ = ("_by_key", "_by_words", "_rolling", "_soft")
+
+    def __init__(self, models: Iterable[ModelConfig]) -> None:
+        """Indexes `models`, which must be in the order in which they were added."""
+        self._by_key: dict[_Key, list[_Candidate]] = {}
+        self._by_words: dict[tuple[str, ...], list[_Candidate]] = {}
+        self._rolling: dict[tuple[str, ...], list[_Candidate]] = {}
+        self._soft: dict[_Key, list[_Candidate]] = {}
+        for model in models:
+            name = _catalog_name(model.model_id)
+            candidate = _Candidate(model, name, _provider(model.provider))
+            self._by_key.setdefault(_key(name), []).append(candidate)
+            self._by_words.setdefault(name.words, []).append(candidate)
+            if name.rolling and not name.generation:
+                self._rolling.setdefault(name.words, []).append(candidate)
+            if name.soft:
+                self._soft.setdefault(_key(name._replace(generation="")), []).append(candidate)
+
+    def find(self, name: str, provider: str) -> Aliases:
+        """Returns what a name means that the catalog does not have.
+
+        Args:
+            name: the model of a request.
+            provider: the provider of the request; empty if it names none.
+        """
+        read, own = _request_name(name), _provider(provider)
+        asked = _Asked(read, Provider(read.host, is_host=True) if read.host else own)
+        candidates = [each for each in self._of_same_model(read) if _is_served(each, asked)]
+        at_provider = [each for each in candidates if each.provider == asked.provider]
+        companies = (own.name, read.host, read.owner or read.family)
+        return Aliases(
+            tuple(each.model for each in _best_builds(at_provider or candidates, read)),
+            tuple(dict.fromkeys(filter(None, companies))),
+            not own.name or own.is_host or own.name in HOSTING_VENDORS or bool(at_provider),
+        )
+
+    def _of_same_model(self, name: ModelName) -> Sequence[_Candidate]:
+        found = [*self._by_key.get(_key(name), ())]
+        if name.generation:
+            # A name that rolls from one generation to the next stands for any of them.
+            found += self._rolling.get(name.words, ())
+            if name.soft:
+                found += self._by_key.get(_key(name._replace(generation="")), ())
+        else:
+            found += self._soft.get(_key(name), ())
+            if name.sizes:
+                found += self._rolling.get(name.words, ())
+            if name.rolling and not found:
+                found += self._by_words.get(name.words, ())[-1:]
+        unique = {each.model.id: each for each in found}
+        return [each for each in unique.values() if _is_same_build(each.name, name)]
+
+
+def _key(name: ModelName) -> _Key:
+    return name.words, name.generation, name.sizes
+
+
+def _is_same_build(model: ModelName, name: ModelName) -> bool:
+    """Whether a name can mean the same build of a model, or any of its builds."""
+    if model.preview and not name.preview:
+        return False
+    if model.version and name.version and model.version != name.version:
+        return False
+    return not (model.date and name.date) or dates_agree(model.date, name.date)
+
+
+def _is_served(candidate: _Candidate, asked: _Asked) -> bool:
+    """Whether a request is for the model at the provider that the catalog has it at."""
+    model, name, provider = candidate.provider, candidate.name, asked.provider
+    if model.is_host:  # the switch of one host says nothing of another
+        return provider in (model, Provider("")) or asked.name.host == model.name
+    if name.family and name.family in (model.name, name.owner):
+        return True  # the maker's own model, wherever it is served
+    if not (provider.is_host or provider.name in ("", model.name)):
+        return False
+    if name.owner and name.owner != model.name:  # the catalog has it as `lab/turbo`
+        return asked.name.owner == name.owner
+    if asked.name.owner:
+        return asked.name.owner == model.name
+    return True
+
+
+def _best_builds(candidates: Sequence[_Candidate], name: ModelName) -> Sequence[_Candidate]:
+    """Returns the candidates whose names say the most of the build that `name` asks for."""
+    ranks = [_rank(each.name, name) for each in candidates]
+    best = max(ranks, default=0)
+    return [each for each, rank in zip(candidates, ranks, strict=True) if rank == best]
+
+
+def _rank(model: ModelName, name: ModelName) -> int:
+    same_build = (model.date, model.version, model.preview) == (
+        name.date,
+        name.version,
+        name.preview,
+    )
+    same_generation = model.generation == name.generation
+    said = (model.date and name.date, model.version and name.version, model.preview)
+    return 8 * same_generation + 4 * same_build + sum(map(bool, said))

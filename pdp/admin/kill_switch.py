@@ -8,15 +8,18 @@ the requested state already is not written.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pdp.admin.model_catalog import find_model, put_model, read_models
+from pdp.catalog import model_names
 from pdp.domain.model_catalog import ModelConfig, normalize_name
 from pdp.domain.tenant import PLATFORM
+from pdp.engine.rules.models import ModelIndex
 from pdp.errors import ProviderNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pdp.admin.preconditions import Versioned
     from pdp.admin.workspace import Workspace, WriteResult
@@ -61,6 +64,16 @@ class KillSwitches:
             ModelNotFound: the catalog has no such model.
         """
         return await self._workspace.read(lambda reader: find_model(reader, model_config_id))
+
+    async def covered_names(self) -> Mapping[str, Sequence[str]]:
+        """Returns names that the switch of each model stops, by the id of the model.
+
+        These are the names in the catalog, and those of `pdp.catalog.model_names`. The switch also
+        stops other names that mean the model.
+        """
+        return await self._workspace.read(
+            lambda reader: ModelIndex(read_models(reader)).covered(_known_names())
+        )
 
     async def disable_provider(
         self, actor: str, provider: str, reason: str
@@ -121,6 +134,11 @@ class KillSwitches:
             return find_model(transaction, model_config_id)
 
         return await self._workspace.write(PLATFORM, work)
+
+
+@cache
+def _known_names() -> tuple[str, ...]:
+    return tuple(name for names in model_names().values() for name in names)
 
 
 def _disable(reason: str) -> SwitchChange:

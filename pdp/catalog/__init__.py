@@ -51,6 +51,11 @@ def models() -> tuple[ModelConfig, ...]:
     )
 
 
+def model_names() -> Mapping[str, tuple[str, ...]]:
+    """Returns names that providers and hosts use for models, by the model that they mean."""
+    return {entry["model"]: tuple(entry["names"]) for entry in entries("model_names", "names")}
+
+
 def policy_packs() -> tuple[PackRules, ...]:
     """Returns the bundles with their rules by sequence; ids are derived from keys."""
     return tuple(_bundle(entry) for entry in entries("policy_packs", "packs"))

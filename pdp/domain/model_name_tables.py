@@ -156,11 +156,11 @@ TUNED_EXCEPT: Final = frozenset({"gpt"})
 """`gpt-3.5-turbo-instruct` is not `gpt-3.5-turbo`."""
 
 SERVING_WORDS: Final = _words(
-    "default maas hf basic gguf ggml awq gptq mlx bnb cloud nim reference qat"
+    "default maas hf basic gguf ggml awq gptq mlx bnb cloud nim reference qat tput"
 )
 """Words that say how a model is served or stored, and not which it is."""
 
-SERVING_AFTER_TUNED: Final = _words("turbo lite free fast tput throughput optimized")
+SERVING_AFTER_TUNED: Final = _words("turbo lite free fast throughput optimized")
 """The same, if they come after one of `TUNED_WORDS`: Together's `…-Instruct-Turbo`."""
 
 EFFORT_WORDS: Final = frozenset({"high", "low", "xhigh", "minimal"})

@@ -74,6 +74,11 @@ def read_provider(name: str) -> Provider:
     return Provider(tables.VENDORS.get(key, plain))
 
 
+def is_known_vendor(name: str) -> bool:
+    """Whether a company is one that is known to make models, by `read_provider`."""
+    return name in _VENDOR_NAMES
+
+
 def read_name(name: str) -> ModelName:
     """Takes a name apart. Never raises; characters after `MAX_NAME` are not read."""
     plain = name[:MAX_NAME].strip().casefold()
@@ -132,6 +137,7 @@ def _last_of_path(path: str) -> tuple[str, str, str]:
 
 
 _VENDOR_NAMES: Final = frozenset(tables.VENDORS.values())
+_is_company: Final = re.compile(r"[a-z]+(-[a-z]+)*").fullmatch
 _is_region: Final = re.compile(r"[a-z]{2,}(-[a-z]+)*-?\d").fullmatch
 
 
@@ -157,13 +163,15 @@ def _base_of_tuned(name: str) -> str:
 def _without_prefixes(name: str, owner: str) -> tuple[str, str]:
     """Returns a name without `us.anthropic.` or `anthropic--`, and the company that it names."""
     for separator in ("--", "."):
+        in_region = False
         head, found, rest = name.partition(separator)
         while found and rest:
             known = read_provider(head)
-            if known.name in _VENDOR_NAMES:
+            if known.name in _VENDOR_NAMES or (in_region and _is_company(head)):
                 owner = known.name
             elif not (known.is_host or head in tables.REGIONS or _begins_with_vendor(rest)):
                 break
+            in_region = head in tables.REGIONS
             name = rest
             head, found, rest = name.partition(separator)
     if owner in tables.PREFIXED_FAMILIES and not name.startswith(owner):

@@ -10,7 +10,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.model_name_tables import HOSTING_VENDORS
-from pdp.domain.model_names import ModelName, Provider, dates_agree, read_name, read_provider
+from pdp.domain.model_names import (
+    ModelName,
+    Provider,
+    dates_agree,
+    is_known_vendor,
+    read_name,
+    read_provider,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -61,6 +68,9 @@ class Aliases(NamedTuple):
     placed: bool
 
 
+NO_ALIASES: Final = Aliases((), (), placed=False)
+
+
 class AliasIndex:
     """The models of a catalog, by what their names say. Immutable."""
 
@@ -93,7 +103,10 @@ class AliasIndex:
         asked = _Asked(read, Provider(read.host, is_host=True) if read.host else own)
         candidates = [each for each in self._of_same_model(read) if _is_served(each, asked)]
         at_provider = [each for each in candidates if each.provider == asked.provider]
-        companies = (own.name, read.host, read.owner or read.family)
+        # `lab/turbo` of another company is its own model, unless it serves the models of others.
+        serves_others = not own.name or own.is_host or is_known_vendor(read.owner)
+        owner = (read.owner if serves_others else "") or read.family
+        companies = (own.name, read.host, owner)
         return Aliases(
             tuple(each.model for each in _best_builds(at_provider or candidates, read)),
             tuple(dict.fromkeys(filter(None, companies))),
@@ -135,15 +148,13 @@ def _is_served(candidate: _Candidate, asked: _Asked) -> bool:
     model, name, provider = candidate.provider, candidate.name, asked.provider
     if model.is_host:  # the switch of one host says nothing of another
         return provider in (model, Provider("")) or asked.name.host == model.name
-    if name.family and name.family in (model.name, name.owner):
+    if name.family and name.family == model.name:
         return True  # the maker's own model, wherever it is served
     if not (provider.is_host or provider.name in ("", model.name)):
         return False
-    if name.owner and name.owner != model.name:  # the catalog has it as `lab/turbo`
+    if name.owner and not is_known_vendor(name.owner):  # the catalog has it as `lab/turbo`
         return asked.name.owner == name.owner
-    if asked.name.owner:
-        return asked.name.owner == model.name
-    return True
+    return asked.name.owner in ("", model.name, name.owner, name.family)
 
 
 def _best_builds(candidates: Sequence[_Candidate], name: ModelName) -> Sequence[_Candidate]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.model_catalog import TIERS, ModelConfig, normalize_name
 from pdp.domain.model_names import read_provider
-from pdp.engine.rules.model_aliases import AliasIndex
+from pdp.engine.rules.model_aliases import NO_ALIASES, AliasIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -172,32 +172,39 @@ class ModelIndex:
         if plain_provider:
             by_name = self._by_provider.get(plain_provider)
             exact = by_name is not None and plain in by_name
-            off = self._killed_by_provider.get(plain_provider)
-            model = off.get(plain) if off else None
+            killed = self._killed_by_provider.get(plain_provider)
+            model = killed.get(plain) if killed else None
         else:
             exact = plain in self._by_name
             model = self._killed_names.get(plain)
         if model is not None:
             return KilledModel(model)
+        aliases = NO_ALIASES if exact else self._aliases.find(plain, plain_provider)
+        for alias in aliases.models:
+            if alias.killed:
+                return KilledModel(alias)
         owner = plain_provider or (plain.partition("/")[0] if "/" in plain else "")
-        model = self._killed_providers.get(owner)
-        if model is not None:
-            return KilledModel(model, by_provider=True)
-        return None if exact else self._killed_alias(plain, plain_provider)
+        off = self._killed_providers.get(owner)
+        if off is None and not aliases.models:
+            companies = map(self._killed_companies.get, aliases.providers)
+            off = next(filter(None, companies), None)
+        return None if off is None else KilledModel(off, by_provider=True)
 
-    def _killed_alias(self, name: str, provider: str) -> KilledModel | None:
-        """Returns why a request is stopped whose model the catalog does not have by this name."""
-        aliases = self._aliases.find(name, provider)
-        for model in aliases.models:
-            if model.killed:
-                return KilledModel(model)
-        if aliases.models:
-            return None
-        for company in aliases.providers:
-            off = self._killed_companies.get(company)
-            if off is not None:
-                return KilledModel(off, by_provider=True)
-        return None
+    def covered(self, names: Iterable[str]) -> dict[str, list[str]]:
+        """Returns which names the kill switch of each model stops, by the id of the model.
+
+        Args:
+            names: names that may be outside the catalog; a name that is in it is that model only.
+        """
+        covered: dict[str, list[str]] = {}
+        for name, models in self._by_name.items():
+            for model in models:
+                covered.setdefault(model.id, []).append(name)
+        for name in names:
+            if normalize_name(name) not in self._by_name:
+                for model in self._aliases.find(normalize_name(name), "").models:
+                    covered.setdefault(model.id, []).append(name)
+        return covered
 
     def find_alias(self, name: str, provider: str = "") -> ModelConfig | None:
         """Returns a model that a name means although the catalog does not have the name.

@@ -9,7 +9,7 @@ from pdp.transport.etag import with_etag, with_new_etag, with_revision
 from pdp.transport.servicers.fields import to_optional_timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from google.protobuf.message import Message
 
@@ -38,7 +38,10 @@ class KillSwitchServicer:
     async def providers(self, call: Call, message: Message) -> pb.ListProviderKillSwitchesResponse:
         """Lists all providers."""
         providers = await self._switches.providers()
-        return pb.ListProviderKillSwitchesResponse(providers=[_summary(each) for each in providers])
+        names = await self._switches.covered_names()
+        return pb.ListProviderKillSwitchesResponse(
+            providers=[_summary(each, names) for each in providers]
+        )
 
     async def disable_provider(self, call: Call, message: Message) -> pb.DisableProviderResponse:
         """Disables all models of a provider."""
@@ -46,19 +49,22 @@ class KillSwitchServicer:
         written = await self._switches.disable_provider(
             call.principal.name, request.provider, request.reason
         )
-        return pb.DisableProviderResponse(summary=_summary(with_revision(call, written)))
+        names = await self._switches.covered_names()
+        return pb.DisableProviderResponse(summary=_summary(with_revision(call, written), names))
 
     async def enable_provider(self, call: Call, message: Message) -> pb.EnableProviderResponse:
         """Enables all models of a provider."""
         request = cast("pb.EnableProviderRequest", message)
         written = await self._switches.enable_provider(call.principal.name, request.provider)
-        return pb.EnableProviderResponse(summary=_summary(with_revision(call, written)))
+        names = await self._switches.covered_names()
+        return pb.EnableProviderResponse(summary=_summary(with_revision(call, written), names))
 
     async def model(self, call: Call, message: Message) -> pb.GetModelKillSwitchResponse:
         """Returns the kill switch state of a model."""
         request = cast("pb.GetModelKillSwitchRequest", message)
         model = with_etag(call, await self._switches.model(request.model_config_id))
-        return pb.GetModelKillSwitchResponse(state=_state(model))
+        names = await self._switches.covered_names()
+        return pb.GetModelKillSwitchResponse(state=_state(model, names))
 
     async def disable_model(self, call: Call, message: Message) -> pb.DisableModelResponse:
         """Disables a model."""
@@ -66,26 +72,30 @@ class KillSwitchServicer:
         written = await self._switches.disable_model(
             call.principal.name, request.model_config_id, request.reason
         )
-        return pb.DisableModelResponse(state=_state(with_new_etag(call, written)))
+        names = await self._switches.covered_names()
+        return pb.DisableModelResponse(state=_state(with_new_etag(call, written), names))
 
     async def enable_model(self, call: Call, message: Message) -> pb.EnableModelResponse:
         """Enables a model."""
         request = cast("pb.EnableModelRequest", message)
         written = await self._switches.enable_model(call.principal.name, request.model_config_id)
-        return pb.EnableModelResponse(state=_state(with_new_etag(call, written)))
+        names = await self._switches.covered_names()
+        return pb.EnableModelResponse(state=_state(with_new_etag(call, written), names))
 
 
-def _summary(provider: ProviderState) -> pb.ProviderKillSwitchSummary:
+def _summary(
+    provider: ProviderState, names: Mapping[str, Sequence[str]]
+) -> pb.ProviderKillSwitchSummary:
     return pb.ProviderKillSwitchSummary(
         provider=provider.provider,
         total_models=len(provider.models),
         kill_switch_disabled_count=provider.killed_count,
         kill_switch_active=provider.killed,
-        models=[_state(model) for model in provider.models],
+        models=[_state(model, names) for model in provider.models],
     )
 
 
-def _state(model: ModelConfig) -> pb.KillSwitchState:
+def _state(model: ModelConfig, names: Mapping[str, Sequence[str]]) -> pb.KillSwitchState:
     return pb.KillSwitchState(
         id=model.id,
         provider=model.provider,
@@ -95,4 +105,5 @@ def _state(model: ModelConfig) -> pb.KillSwitchState:
         kill_switch_active=model.killed,
         kill_switch_disabled_at=to_optional_timestamp(model.kill_switch_disabled_at),
         disabled_reason=model.disabled_reason,
+        covered_names=names.get(model.id, ()),
     )

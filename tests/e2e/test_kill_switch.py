@@ -15,10 +15,12 @@ from pdp._gen.pdp.v1.kill_switch_pb2_grpc import KillSwitchServiceStub
 from pdp.client.remote import open_channel
 from tests.support import servers
 from tests.support.rest.kill_switch import (
+    CATALOG,
     MODELS,
     PROVIDERS,
     REASONS,
     STATE,
+    added,
     client,
     code,
     decide,
@@ -67,7 +69,9 @@ class TestSwitches:
             "kill_switch_active": False,
             "kill_switch_disabled_at": None,
             "disabled_reason": None,
+            "covered_names": gpt["covered_names"],
         }
+        assert gpt["covered_names"][:2] == ["gpt-4o", "openai/gpt-4o"]
         for each in providers(client):
             assert each["total_models"] == len(each["models"]) > 0
             assert all(model["provider"] == each["provider"] for model in each["models"])
@@ -142,6 +146,49 @@ class TestSwitches:
         answer = client.post(f"{MODELS}/{name}/disable", json={"reason": "other"})
         assert code(answer) == (404, "MODEL_NOT_FOUND")
         assert code(client.post(f"{MODELS}/{name}/enable")) == (404, "MODEL_NOT_FOUND")
+
+    def test_the_answer_says_which_names_a_switch_covers(self, client: httpx2.Client) -> None:
+        """All of them are stopped, in the places where they are used; those of others are not."""
+        config_id = model_id(client, "anthropic", "claude-sonnet-4-5")
+        answer = client.post(f"{MODELS}/{config_id}/disable", json={"reason": "other"})
+        names = answer.json()["covered_names"]
+        bedrock = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+        for name in ("claude-sonnet-4-5", "sonnet", "anthropic/claude-sonnet-4.5", bedrock):
+            assert name in names
+        assert not any("sonnet-4-2" in name or "haiku" in name for name in names)
+        for name in names:
+            assert decide(client, "", name)["outcome"] == "BLOCK"
+        assert decide(client, "bedrock", bedrock)["reason_code"] == "MODEL_KILL_SWITCH"
+        assert decide(client, "anthropic", "claude-sonnet-4-20250514")["outcome"] == "ALLOW"
+        enabled = client.post(f"{MODELS}/{config_id}/enable")
+        assert enabled.json()["covered_names"] == names
+        assert decide(client, "bedrock", bedrock)["outcome"] == "ALLOW"
+
+    def test_a_name_that_is_added_to_the_catalog_is_not_covered(
+        self, client: httpx2.Client
+    ) -> None:
+        """It has a switch of its own then."""
+        dated = "grok-4-0709"
+        config_id = model_id(client, "xai", "grok-4")
+        state = client.post(f"{MODELS}/{config_id}/disable", json={"reason": "other"}).json()
+        assert dated in state["covered_names"]
+        assert decide(client, "xai", dated)["outcome"] == "BLOCK"
+        model = added(client, provider="xai", model_id=dated, display_name="Grok 4 of July")
+        assert dated not in client.get(f"{MODELS}/{config_id}").json()["covered_names"]
+        assert decide(client, "xai", dated)["outcome"] == "ALLOW"
+        assert decide(client, "openrouter", f"x-ai/{dated}:free")["outcome"] == "ALLOW"
+        assert client.delete(f"{CATALOG}/{model['id']}").status_code == 204
+        assert decide(client, "xai", dated)["outcome"] == "BLOCK"
+
+    def test_a_provider_is_stopped_at_resellers(self, client: httpx2.Client) -> None:
+        client.post(f"{PROVIDERS}/openai/disable", json={"reason": "other"}).raise_for_status()
+        for provider_name, name in (
+            ("openrouter", "openai/gpt-4o"),
+            ("openrouter", "openai/gpt-99"),
+            ("azure", "gpt-99"),
+        ):
+            assert decide(client, provider_name, name)["reason_code"] == "MODEL_KILL_SWITCH"
+        assert decide(client, "openrouter", "anthropic/claude-opus-4")["outcome"] == "ALLOW"
 
 
 class TestReasons:

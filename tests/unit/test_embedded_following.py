@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pdp import Engine, Outcome, RevisionUnavailable
+from pdp import Engine, InvalidArgument, Outcome, RevisionUnavailable
 from pdp._gen.pdp.v1 import static_policy_pb2
+from pdp.cases.targets import ClientTarget
 from pdp.domain.static_policy import KIND
 from pdp.domain.tenant import PLATFORM
 from pdp.embedded import stored_policies as module
@@ -193,3 +194,25 @@ def test_threads_decide_correctly_while_policies_are_written(url: str, local: Lo
         for tenant_id in tenants:
             decision = engine.decide(text="rival", tenant_id=tenant_id, min_revision=revision)
             assert decision.outcome is Outcome.BLOCK
+
+
+class TestRequirements:
+    """What a tenant's settings require of requests."""
+
+    def test_a_request_without_them_is_refused(self, engine: Engine, local: LocalClient) -> None:
+        target = ClientTarget(local)
+        settings = {"max_timestamp_skew_s": 300, "require_customer": True}
+        _, revision = target.administer("acme", "UpdateTenantSettings", settings)
+        with pytest.raises(InvalidArgument) as refused:
+            engine.decide(tenant_id="acme", timestamp=1.0, min_revision=revision)
+        assert [each.field for each in refused.value.violations] == ["timestamp", "customer_id"]
+        decision = engine.decide(tenant_id="acme", customer_id="nobody")
+        assert decision.reason_code == "CUSTOMER_UNKNOWN"
+        assert engine.decide(tenant_id="another", timestamp=1.0).allowed
+
+    def test_a_model_that_is_unknown_is_blocked(self, engine: Engine, local: LocalClient) -> None:
+        target = ClientTarget(local)
+        _, revision = target.administer("acme", "UpdateTenantSettings", {"unknown_model": "block"})
+        unknown = engine.decide(tenant_id="acme", model="gpt-99", min_revision=revision)
+        assert (unknown.reason_code, unknown.status_hint) == ("MODEL_UNKNOWN", 403)
+        assert engine.decide(tenant_id="acme", model="gpt-4o-2024-08-06").allowed

@@ -23,7 +23,23 @@ MODELS: Final = "/api/admin/kill-switch/models"
 CATALOG: Final = "/api/admin/models"
 REASONS: Final = ("maintenance", "cost_runaway", "security_event", "other")
 OFF: Final = {"kill_switch_active", "kill_switch_disabled_at", "disabled_reason"}
-STATE: Final = ["id", "provider", "model_id", "display_name", "is_active", *sorted(OFF)]
+STATE: Final = [
+    "id",
+    "provider",
+    "model_id",
+    "display_name",
+    "is_active",
+    *sorted(OFF),
+    "covered_names",
+]
+    "id",
+    "provider",
+    "model_id",
+    "display_name",
+    "is_active",
+    *sorted(OFF),
+    "covered_names",
+]
 
 
 @pytest.fixture(scope="module")

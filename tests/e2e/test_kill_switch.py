@@ -148,7 +148,7 @@ class TestSwitches:
         assert code(client.post(f"{MODELS}/{name}/enable")) == (404, "MODEL_NOT_FOUND")
 
     def test_the_answer_says_which_names_a_switch_covers(self, client: httpx2.Client) -> None:
-        """All of them are stopped, in the places where they are used; those of others are not."""
+        """All of them are stopped; the names of other models are not."""
         config_id = model_id(client, "anthropic", "claude-sonnet-4-5")
         answer = client.post(f"{MODELS}/{config_id}/disable", json={"reason": "other"})
         names = answer.json()["covered_names"]

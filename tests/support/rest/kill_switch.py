@@ -32,14 +32,6 @@ STATE: Final = [
     *sorted(OFF),
     "covered_names",
 ]
-    "id",
-    "provider",
-    "model_id",
-    "display_name",
-    "is_active",
-    *sorted(OFF),
-    "covered_names",
-]
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from pdp.domain.model_names import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pdp.domain.model_catalog import ModelConfig
 
@@ -28,11 +28,10 @@ MAX_CATALOG_NAMES: Final = 10_000
 """Names of catalogs whose readings are kept: a change of one model reads one name."""
 
 MAX_REQUEST_NAMES: Final = 1024
-"""Names of requests whose readings are kept."""
+"""Names of requests of which it is kept what they mean: requests repeat a few names."""
 
 _catalog_name = lru_cache(MAX_CATALOG_NAMES)(read_name)
-_request_name = lru_cache(MAX_REQUEST_NAMES)(read_name)
-_provider = lru_cache(MAX_REQUEST_NAMES)(read_provider)
+_catalog_provider = lru_cache(MAX_REQUEST_NAMES)(read_provider)
 
 _Key = tuple[tuple[str, ...], str, tuple[str, ...]]
 """Words, generation and sizes."""
@@ -68,13 +67,13 @@ class Aliases(NamedTuple):
     placed: bool
 
 
-NO_ALIASES: Final = Aliases((), (), placed=False)
-
-
 class AliasIndex:
     """The models of a catalog, by what their names say. Immutable."""
 
-    __slots__ = ("_by_key", "_by_words", "_rolling", "_soft")
+    __slots__ = ("_by_key", "_by_words", "_rolling", "_soft", "find")
+
+    find: Callable[[str, str], Aliases]
+    """Returns what a name, and a provider or nothing, mean that the catalog does not have."""
 
     def __init__(self, models: Iterable[ModelConfig]) -> None:
         """Indexes `models`, which must be in the order in which they were added."""
@@ -84,22 +83,17 @@ class AliasIndex:
         self._soft: dict[_Key, list[_Candidate]] = {}
         for model in models:
             name = _catalog_name(model.model_id)
-            candidate = _Candidate(model, name, _provider(model.provider))
+            candidate = _Candidate(model, name, _catalog_provider(model.provider))
             self._by_key.setdefault(_key(name), []).append(candidate)
             self._by_words.setdefault(name.words, []).append(candidate)
             if name.rolling and not name.generation:
                 self._rolling.setdefault(name.words, []).append(candidate)
             if name.soft:
                 self._soft.setdefault(_key(name._replace(generation="")), []).append(candidate)
+        self.find = lru_cache(MAX_REQUEST_NAMES)(self._find)
 
-    def find(self, name: str, provider: str) -> Aliases:
-        """Returns what a name means that the catalog does not have.
-
-        Args:
-            name: the model of a request.
-            provider: the provider of the request; empty if it names none.
-        """
-        read, own = _request_name(name), _provider(provider)
+    def _find(self, name: str, provider: str) -> Aliases:
+        read, own = read_name(name), read_provider(provider)
         asked = _Asked(read, Provider(read.host, is_host=True) if read.host else own)
         candidates = [each for each in self._of_same_model(read) if _is_served(each, asked)]
         at_provider = [each for each in candidates if each.provider == asked.provider]

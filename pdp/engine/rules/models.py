@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.model_catalog import TIERS, ModelConfig, normalize_name
 from pdp.domain.model_names import read_provider
-from pdp.engine.rules.model_aliases import NO_ALIASES, AliasIndex
+from pdp.engine.rules.model_aliases import AliasIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -179,13 +179,14 @@ class ModelIndex:
             model = self._killed_names.get(plain)
         if model is not None:
             return KilledModel(model)
-        aliases = NO_ALIASES if exact else self._aliases.find(plain, plain_provider)
-        for alias in aliases.models:
-            if alias.killed:
-                return KilledModel(alias)
+        if not exact:
+            aliases = self._aliases.find(plain, plain_provider)
+            for alias in aliases.models:
+                if alias.killed:
+                    return KilledModel(alias)
         owner = plain_provider or (plain.partition("/")[0] if "/" in plain else "")
         off = self._killed_providers.get(owner)
-        if off is None and not aliases.models:
+        if off is None and not exact and not aliases.models:
             companies = map(self._killed_companies.get, aliases.providers)
             off = next(filter(None, companies), None)
         return None if off is None else KilledModel(off, by_provider=True)

@@ -48,22 +48,27 @@ VENDORS: Final = _by_alias(
 
 HOSTS: Final = _by_alias(
     {
+        "aihubmix": "",
         "anyscale": "",
         "azure": "azure-openai azureopenai azure-ai azure-ai-foundry azure-foundry azureml "
         "azure-ai-inference microsoft-foundry ms-azure azure-text azure-ai-studio",
         "baseten": "",
         "bedrock": "aws aws-bedrock amazon-bedrock bedrock-converse bedrock-runtime converse "
-        "converse-like invoke",
+        "converse-like invoke bedrock-mantle",
         "cerebras": "",
         "clarifai": "",
         "cloudflare": "cf @cf @hf workers-ai cloudflare-workers-ai cloudflare-ai-gateway",
+        "crusoe": "",
         "databricks": "",
         "deepinfra": "",
         "featherless": "featherless-ai",
         "fireworks": "fireworks-ai fireworksai",
         "friendli": "friendliai",
         "github": "github-models github-copilot copilot",
+        "gmi": "gmi-cloud",
+        "gradient-ai": "digitalocean",
         "groq": "groqcloud",
+        "heroku": "",
         "huggingface": "hugging-face hf hf-inference",
         "hyperbolic": "",
         "lambda": "lambda-ai lambdalabs",
@@ -71,10 +76,12 @@ HOSTS: Final = _by_alias(
         "lm-studio": "lmstudio",
         "nebius": "nebius-ai",
         "novita": "novita-ai",
+        "nscale": "",
         "nvidia-nim": "nim",
         "oci": "oracle oci-genai oracle-cloud",
         "ollama": "ollama-chat ollama-cloud",
         "openrouter": "open-router",
+        "ovhcloud": "ovh",
         "poe": "",
         "portkey": "",
         "replicate": "",
@@ -90,6 +97,7 @@ HOSTS: Final = _by_alias(
         "vertex": "vertex-ai vertexai vertex-ai-beta google-vertex google-vertex-ai gcp "
         "google-cloud google-vertexai vertex-ai-anthropic google-vertex-anthropic",
         "vllm": "hosted-vllm",
+        "wandb": "",
         "watsonx": "ibm watsonx-ai ibm-watsonx",
     }
 )
@@ -156,7 +164,7 @@ TUNED_EXCEPT: Final = frozenset({"gpt"})
 """`gpt-3.5-turbo-instruct` is not `gpt-3.5-turbo`."""
 
 SERVING_WORDS: Final = _words(
-    "default maas hf basic gguf ggml awq gptq mlx bnb cloud nim reference qat tput"
+    "default maas hf basic gguf ggml awq gptq mlx bnb cloud nim reference qat tput dynamic"
 )
 """Words that say how a model is served or stored, and not which it is."""
 
@@ -175,7 +183,7 @@ GPT_GENERATIONS: Final[Mapping[str, str]] = {"35": "3.5", "41": "4.1", "45": "4.
 """Azure's names have no dots: `gpt-35-turbo`."""
 
 IMPLIED_SIZES: Final[Mapping[tuple[tuple[str, ...], str], frozenset[str]]] = {
-    (("llama", "maverick"), "4"): frozenset({"17b", "128e"}),
+    (("llama", "maverick"), "4"): frozenset({"17b", "128e", "16e"}),
     (("llama", "scout"), "4"): frozenset({"17b", "16e"}),
     (("llama",), "3.3"): frozenset({"70b"}),
     (("deepseek", "r"), "1"): frozenset({"671b"}),

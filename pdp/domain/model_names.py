@@ -234,15 +234,17 @@ def _without_leading_companies(tokens: list[str]) -> tuple[str, list[str]]:
     Returns:
         The company that makes the model, empty for none; and the tokens that are left.
     """
-    owner = ""
+    companies: list[str] = []
     for index, token in enumerate(tokens[:-1]):
         known = read_provider(token)
         if known.name in _VENDOR_NAMES:
-            owner = known.name
+            companies.append(known.name)
         elif not (known.is_host or token == tables.OPEN_PREFIX):
             break
-        if tokens[index + 1] in tables.FAMILIES:
-            return owner, tokens[index + 1 :]
+        maker = tables.FAMILIES.get(tokens[index + 1])
+        # `mistral-embed` is no model of Cohere, whose models begin with `embed`.
+        if maker is not None and set(companies) <= {maker}:
+            return (maker if companies else ""), tokens[index + 1 :]
     return "", tokens
 
 

@@ -45,6 +45,9 @@ SAME: Final[Mapping[str, str]] = {
     "grok-3-mini": """
         xai|grok-3-mini-high
         """,
+    "grok-4": """
+        xai|grok-latest oci|xai.grok-4
+        """,
     "o3": """
         azure|o3 openrouter|openai/o3:free
         """,
@@ -111,6 +114,7 @@ OTHER: Final[Mapping[str, str]] = {
         bedrock|us.meta.llama4-scout-17b-instruct-v1:0
         """,
     "llama-3.3-70b-instruct": """
+        lambda_ai|deepseek-llama3.3-70b meta_llama|Llama-3.3-8B-Instruct
         groq|llama-3.1-70b-versatile groq|llama3-70b-8192 groq|llama-3.3-70b-specdec
         ollama|llama3.2:3b openrouter|meta-llama/llama-3.1-70b-instruct
         """,
@@ -123,6 +127,7 @@ OTHER: Final[Mapping[str, str]] = {
         cohere|command-r-03-2024 cohere|command-a-reasoning
         """,
     "embed-v4.0": """
+        mistral|mistral-embed vercel|mistral/mistral-embed-2312 cohere|embed-v5.0-pro
         cohere|embed-english-v3.0 cohere|embed-multilingual-v3.0
         bedrock|cohere.embed-english-v3 cohere|embed-english-v2.0
         """,

@@ -119,9 +119,22 @@ class AliasIndex:
             if name.sizes:
                 found += self._rolling.get(name.words, ())
             if name.rolling and not found:
-                found += self._by_words.get(name.words, ())[-1:]
+                found += _newest(self._by_words.get(name.words, ()))
         unique = {each.model.id: each for each in found}
         return [each for each in unique.values() if _is_same_build(each.name, name)]
+
+
+def _newest(candidates: Sequence[_Candidate]) -> Sequence[_Candidate]:
+    """Returns the candidates of the highest generation."""
+    generations = [
+        [int(part) for part in each.name.generation.split(".") if part] for each in candidates
+    ]
+    highest = max(generations, default=[])
+    return [
+        each
+        for each, generation in zip(candidates, generations, strict=True)
+        if generation == highest
+    ]
 
 
 def _key(name: ModelName) -> _Key:

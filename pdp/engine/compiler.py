@@ -61,9 +61,9 @@ def compile_platform(
         if policy.validator and policy.validator not in validators:
             raise KeyError(f"policy {policy.id} names the unknown validator {policy.validator}")
     for detector in detectors.values():
-        if detector.validator and detector.validator not in validators:
-            name = detector.validator
-            raise KeyError(f"detector {detector.id} names the unknown validator {name}")
+        for name in (detector.validator, detector.label_validator):
+            if name and name not in validators:
+                raise KeyError(f"detector {detector.id} names the unknown validator {name}")
     return Platform(policies, patterns, validators, risk, models, detectors)
 
 

@@ -7,7 +7,9 @@ import binascii
 import json
 import math
 import re
+import string
 from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -16,9 +18,31 @@ if TYPE_CHECKING:
 _MAX_SECRET: Final = 4096
 _PLACEHOLDER: Final = re.compile(
     r"example|sample|dummy|placeholder|redacted|change[_-]?me|insert[_-]|your[_-]|[_-]here\b|replace"
-    r"|fake|todo|fixme|xxxx|\*\*\*|\.\.\.|<|>|\$\{|\{\{|%s|0123456789|1234567890|abcdefgh",
+    r"|fake|todo|fixme|xxxx|\*\*\*|\.\.\.|<|>|\$\{|\{\{|%s|0123456789|1234567890|abcdefgh"
+    r"|masked|removed|censored|####|\[[a-z_ ]+\]",
     re.IGNORECASE,
 )
+_PLACEHOLDER_AREA: Final = 256
+"""A placeholder is at the start. Later in a long random value, such a word is a coincidence."""
+_MIN_SEQUENCE: Final = 8
+_ALPHABET: Final = string.ascii_lowercase
+_SEQUENCES: Final = tuple(
+    _ALPHABET[start : start + _MIN_SEQUENCE]
+    for start in range(len(_ALPHABET) - _MIN_SEQUENCE + 1)
+)
+_PUBLISHED: Final = frozenset(
+    {
+        *("AIzaSyAnLA7NfeLquW1tJFpx_eQCxoX-oo6YyIs", "AIzaSyCkEhVjf3pduRDt6d1yKOMitrUEke8agEM"),
+        *("AIzaSyDMAScliyLx7F0NPDEJi1QmyCgHIAODrlU", "AIzaSyD3asb-2pEZVqMkmL6M9N6nHZRR_znhrh0"),
+        *("AIzayDNSXIbFmlXbIE6mCzDLQAqITYefhixbX4A", "AIzaSyAdOS2zB6NCsk1pCdZ4-P6GBdi_UUPwX7c"),
+        *("AIzaSyASWm6HmTMdYWpgMnjRBjxcQ9CKctWmLd4", "AIzaSyANUvH9H9BsUccjsu2pCmEkOPjjaXeDQgY"),
+        *("AIzaSyA5_iVawFQ8ABuTZNUdcwERLJv_a_p4wtM", "AIzaSyA4UrcGxgwQFTfaI3no3t7Lt1sjmdnP5sQ"),
+        *("AIzaSyDSb51JiIcB6OJpwwMicseKRhhrOq1cS7g", "AIzaSyBF2RrAIm4a0mO64EShQfqfd2AFnzAvvuU"),
+        *("AIzaSyBcE-OOIbhjyR83gm4r2MFCu4MJmprNXsw", "AIzaSyB8qGxt4ec15vitgn44duC5ucxaOi4FmqE"),
+        "AIzaSyA8vmApnrHNFE0bApF4hoZ11srVL_n0nvY",
+    }
+)
+"""Keys that a provider publishes in its own samples. Source: firebase/firebase-android-sdk."""
 _MIN_CHARACTERS: Final = 6
 _MIN_ENTROPY: Final = 3.0
 _MIN_PASSWORD_LENGTH: Final = 6
@@ -34,17 +58,67 @@ _COMMON_PASSWORDS: Final = frozenset(
 _WORD: Final = re.compile(r"[A-Za-z]*|[0-9]{1,4}|[A-Za-z]{1,8}[0-9]{1,5}(?:[A-Z][a-z]{2,}){0,6}")
 _BETWEEN_WORDS: Final = re.compile(r"[-_./=+~]")
 _NAME: Final = re.compile(r"[a-z_]*(?:password|secret|token|key|repo)[a-z_]*", re.IGNORECASE)
+_MIN_ASSIGNED: Final = 12
+_MIN_ASSIGNED_NUMBER: Final = 15
+_MIN_PART: Final = 8
+_MIN_JOINED: Final = 24
+_MIN_JOINED_ALTERNATIONS: Final = 6
+_MIN_KEY: Final = 24
+_TRIMMED: Final = "\"'`.,:;!"
+_BETWEEN_PARTS: Final = re.compile(r"[-_./=+~:|@#!^*,%]")
+_TIME: Final = re.compile(r"\d{4}-?\d\d-?\d\d[T_ -]?\d\d[:.-]?\d\d[\d:.+Z-]*")
+_HASH: Final = re.compile(r"(?:sha\d+|md5)[:~-].*", re.IGNORECASE)
+_MAX_LABEL: Final = 128
+_IDENTIFIER: Final = re.compile(r"[-\w. ]*")
+_LABEL_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_SECRET_WORDS: Final = frozenset(
+    {
+        *("token", "tokens", "secret", "secrets", "credential", "credentials", "cred", "creds"),
+        *("apikey", "apikeys", "accesskey", "secretkey", "authkey", "authtoken", "accesstoken"),
+        *("apitoken", "apisecret", "clientsecret", "appkey", "appsecret", "privatekey"),
+    }
+)
+_OTHER_FIRST_WORDS: Final = frozenset(
+    {
+        *("next", "prev", "previous", "page", "paging", "pagination", "cursor", "continuation"),
+        *("sync", "csrf", "xsrf", "cancel", "cancellation", "public", "primary", "foreign"),
+        *("cache", "partition", "sort", "idempotency", "resume", "upload", "authenticity"),
+        *("start", "starting", "skip", "design", "object", "lookup", "row", "etag"),
+    }
+)
+_OTHER_LAST_WORDS: Final = frozenset(
+    {
+        *("id", "ids", "name", "names", "type", "types", "count", "counts", "limit", "limits"),
+        *("url", "uri", "urls", "endpoint", "path", "file", "dir", "arn", "hash", "digest"),
+        *("sha", "checksum", "version", "length", "size", "expiry", "expires", "expiration", "at"),
+        *("ttl", "policy", "scope", "scopes", "format", "field", "prefix", "header", "provider"),
+        *("issuer", "audience", "ref", "label", "kind", "class", "index", "algorithm", "alg"),
+        *("status", "usage", "date", "time", "timestamp", "age", "budget", "price", "cost"),
+        *("address", "symbol", "contract", "fingerprint", "thumbprint", "manager", "store"),
+    }
+)
+_LINE_BREAK: Final = re.compile(r"\n|\r|\\+[nr]")
+_KEY_RUN: Final = re.compile(r"[A-Za-z0-9+/=]{16,}")
+_WORDS_OF_PROSE: Final = re.compile(r"[A-Za-z]{2,}[,.]? [A-Za-z]{2,}[,.]? [A-Za-z]{2,}")
+_MAX_OTHER_LINES: Final = 8
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def live_secret(text: str) -> bool:
     """Whether `text`, which has the format of a secret, is not a placeholder or an example.
 
-    Placeholders and examples have few different characters, or contain a word such as EXAMPLE.
+    Placeholders and examples have few different characters, contain a word such as EXAMPLE or a
+    part of the alphabet, or are published by their provider.
     Source: the placeholders in the documentation of the providers.
     """
     text = text[:_MAX_SECRET]
-    return len(set(text)) >= _MIN_CHARACTERS and _PLACEHOLDER.search(text) is None
+    if len(set(text)) < _MIN_CHARACTERS or text in _PUBLISHED:
+        return False
+    area = text[:_PLACEHOLDER_AREA]
+    if Counter(area).most_common(1)[0][1] > len(area) / 2 or _PLACEHOLDER.search(area):
+        return False
+    lower = area.lower()
+    return not any(sequence in lower for sequence in _SEQUENCES)
 
 
 def high_entropy(text: str) -> bool:
@@ -62,6 +136,84 @@ def high_entropy(text: str) -> bool:
 def _entropy(text: str) -> float:
     length = len(text)
     return -sum(n / length * math.log2(n / length) for n in Counter(text).values())
+
+
+def assigned_secret(text: str) -> bool:
+    """Whether `text`, which is assigned to a label such as "token", looks random.
+
+    A random value has a long part in which letters and digits alternate, or is a long number.
+    Words, paths, versions, times and identifiers of code have no such part.
+    Source: Shannon entropy and the formats of the tokens of public services.
+    """
+    text = text[:_MAX_SECRET].strip(_TRIMMED)
+    if len(text) < _MIN_ASSIGNED or not live_secret(text) or _TIME.fullmatch(text):
+        return False
+    if text.isdigit():
+        return len(text) >= _MIN_ASSIGNED_NUMBER
+    if any(_is_random(part) for part in _BETWEEN_PARTS.split(text)):
+        return True
+    joined = _BETWEEN_PARTS.sub("", text)
+    return len(joined) >= _MIN_JOINED and _alternations(joined) >= _MIN_JOINED_ALTERNATIONS
+
+
+def _is_random(part: str) -> bool:
+    if len(part) < _MIN_PART or _WORD.fullmatch(part):
+        return False
+    return _alternations(part) >= (2 if len(part) < _MIN_ASSIGNED else 3)
+
+
+def _alternations(text: str) -> int:
+    """Returns how often a digit follows a letter, or a letter follows a digit."""
+    digits = [character.isdigit() for character in text]
+    return sum(before is not after for before, after in pairwise(digits))
+
+
+def random_key(text: str) -> bool:
+    """Whether `text`, which is assigned to something called a key, is certainly a secret.
+
+    Keys of caches, tables and files are names, numbers, UUIDs and hashes. A secret is long, and has
+    lower case, upper case and digits.
+    """
+    text = text[:_MAX_SECRET].strip(_TRIMMED)
+    if len(text) < _MIN_KEY or not assigned_secret(text) or "/" in text[:1]:
+        return False
+    return _HASH.fullmatch(text) is None and all(
+        any(map(kind, text)) for kind in (str.islower, str.isupper, str.isdigit)
+    )
+
+
+def secret_label(text: str) -> bool:
+    """Whether `text`, the part of an assignment before its value, names a secret.
+
+    `next_page_token`, `token_count` and `secret_arn` name something else.
+    """
+    identifier = _IDENTIFIER.match(text[:_MAX_LABEL])
+    words = [each.lower() for each in _LABEL_WORD.findall(identifier[0])] if identifier else []
+    if not words or words[0] in _OTHER_FIRST_WORDS or words[-1] in _OTHER_LAST_WORDS:
+        return False
+    return not _SECRET_WORDS.isdisjoint(words) or words[-1] in {"key", "keys"}
+
+
+def private_key(text: str) -> bool:
+    """Whether `text`, which begins with the header of a private key, has a part of its body.
+
+    If the text between header and footer has lines that are not of a key, it is not one key.
+    Source: RFC 7468, RFC 4880 and the format of PuTTY's key files.
+    """
+    lines = [each for each in _LINE_BREAK.split(text[: 4 * _MAX_SECRET]) if each.strip()]
+    body = [each for each in lines if _KEY_RUN.search(each)]
+    if not body:
+        return False
+    others = [
+        each for each in lines if not _KEY_RUN.search(each) and _WORDS_OF_PROSE.search(each)
+    ]
+    return len(others) <= _MAX_OTHER_LINES
+
+
+def command_credentials(text: str) -> bool:
+    """Whether `text`, a user name and a password on a command line, is not a placeholder."""
+    name, _, password = text[:_MAX_SECRET].partition(":")
+    return name != password and url_credentials(text) and not _PLACEHOLDER.search(name)
 
 
 def written_password(text: str) -> bool:
@@ -102,6 +254,11 @@ def json_web_token(text: str) -> bool:
 VALIDATORS: Final[tuple[Validator, ...]] = (
     live_secret,
     high_entropy,
+    assigned_secret,
+    random_key,
+    secret_label,
+    private_key,
+    command_credentials,
     written_password,
     url_credentials,
     json_web_token,

@@ -72,12 +72,13 @@ def find_entities(
     search: _EntitySearch | None = None
     for source in detector.patterns:
         confidence = detector.weak.get(source, detector.confidence)
-        for segment, _, _, start, end in matches(source):
+        for segment, match_start, _, start, end in matches(source):
             if segment.reading is Reading.COMMAND:
                 continue
             if search is None:
                 search = _EntitySearch(detector, validators)
-            search.add_match(segment, start, end, confidence)
+            if search.accepts_label(segment, match_start, start):
+                search.add_match(segment, start, end, confidence)
     if search is None:
         return ()
     findings = search.findings
@@ -87,14 +88,20 @@ def find_entities(
 class _EntitySearch:
     """Collects the findings of one detector in one request."""
 
-    __slots__ = ("_accepts", "_best", "_counts", "_detector", "findings")
+    __slots__ = ("_accepts", "_accepts_label", "_best", "_counts", "_detector", "findings")
 
     def __init__(self, detector: EntityDetector, validators: Validators) -> None:
         self.findings: list[EntityFinding] = []
         self._detector = detector
         self._accepts = validators[detector.validator] if detector.validator else None
+        label_validator = detector.label_validator
+        self._accepts_label = validators[label_validator] if label_validator else None
         self._best: dict[tuple[int, int], tuple[int, float]] = {}
         self._counts: Counter[int] = Counter()
+
+    def accepts_label(self, segment: Segment, start: int, end: int) -> bool:
+        """Whether the part of a match before its value is a label of such values."""
+        return self._accepts_label is None or self._accepts_label(segment.text[start:end])
 
     def add_match(self, segment: Segment, start: int, end: int, confidence: float) -> None:
         """Adds a finding for the span `start` to `end` if it is a valid value."""

@@ -35,6 +35,7 @@ SHARDS = PatternSet().with_patterns(p for each in DETECTORS.values() for p in ea
 
 KEYS = {
     *("id", "name", "entity_type", "category", "description", "patterns", "weak", "validator"),
+    "label_validator",
     *("confidence", "context_confidence", "context", "against", "allowlist", "rule", "examples"),
 }
 
@@ -68,7 +69,8 @@ class TestEachDetector:
         assert detector.category in CATEGORIES
         assert 0 < detector.confidence <= detector.context_confidence <= 1
         assert all(0 < each < detector.context_confidence for each in detector.weak.values())
-        assert not detector.validator or detector.validator in VALIDATORS
+        names = {detector.validator, detector.label_validator} - {""}
+        assert names <= set(VALIDATORS)
         assert len(set(detector.patterns)) == len(detector.patterns) > 0
 
     def test_finds_nothing_in_an_empty_text(self, detector_id: str) -> None:

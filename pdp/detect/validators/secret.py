@@ -44,6 +44,8 @@ _PUBLISHED: Final = frozenset(
 )
 """Keys that a provider publishes in its own samples. Source: firebase/firebase-android-sdk."""
 _MIN_CHARACTERS: Final = 6
+_MAX_REPEATED: Final = 0.8
+"""The greatest share of one character."""
 _MIN_ENTROPY: Final = 3.0
 _MIN_PASSWORD_LENGTH: Final = 6
 _MIN_PASSWORD_CHARACTERS: Final = 4
@@ -64,10 +66,19 @@ _MIN_PART: Final = 8
 _MIN_JOINED: Final = 24
 _MIN_JOINED_ALTERNATIONS: Final = 6
 _MIN_KEY: Final = 24
+_MIN_HEADER: Final = 20
 _TRIMMED: Final = "\"'`.,:;!"
 _BETWEEN_PARTS: Final = re.compile(r"[-_./=+~:|@#!^*,%]")
-_TIME: Final = re.compile(r"\d{4}-?\d\d-?\d\d[T_ -]?\d\d[:.-]?\d\d[\d:.+Z-]*")
-_HASH: Final = re.compile(r"(?:sha\d+|md5)[:~-].*", re.IGNORECASE)
+_OTHER_VALUE: Final = re.compile(
+    r"(?:19|20)\d\d-?[01]\d-?[0-3]\d[T_-]?[0-2]\d[:.-]?\d\d[:.-]?\d\d(?:[.,]?\d{1,3})?"
+    r"(?:Z|[+-]\d\d:?\d\d)?"  # a time
+    r"|\d+:.*"  # a record's number and its part
+    r"|0x[0-9a-f]{40}"  # an address of a contract
+    r"|(?:sha\d+|md5)[:-].*"
+    r"|AAAA(?:B3NzaC1|C3NzaC1|E2VjZHNh).*|MIIBIjAN.*|MCowBQYDK2Vw.*|MFkwEwYH.*",  # public keys
+    re.IGNORECASE,
+)
+_FILE: Final = re.compile(r".*\.[a-z0-9]{2,4}", re.IGNORECASE)
 _MAX_LABEL: Final = 128
 _IDENTIFIER: Final = re.compile(r"[-\w. ]*")
 _LABEL_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
@@ -76,6 +87,7 @@ _SECRET_WORDS: Final = frozenset(
         *("token", "tokens", "secret", "secrets", "credential", "credentials", "cred", "creds"),
         *("apikey", "apikeys", "accesskey", "secretkey", "authkey", "authtoken", "accesstoken"),
         *("apitoken", "apisecret", "clientsecret", "appkey", "appsecret", "privatekey"),
+        *("authorization", "auth"),
     }
 )
 _OTHER_FIRST_WORDS: Final = frozenset(
@@ -83,7 +95,8 @@ _OTHER_FIRST_WORDS: Final = frozenset(
         *("next", "prev", "previous", "page", "paging", "pagination", "cursor", "continuation"),
         *("sync", "csrf", "xsrf", "cancel", "cancellation", "public", "primary", "foreign"),
         *("cache", "partition", "sort", "idempotency", "resume", "upload", "authenticity"),
-        *("start", "starting", "skip", "design", "object", "lookup", "row", "etag"),
+        *("start", "starting", "skip", "design", "object", "lookup", "row", "etag", "delta"),
+        *("change", "middleware", "verification", "antiforgery", "pub", "captcha", "marker"),
     }
 )
 _OTHER_LAST_WORDS: Final = frozenset(
@@ -97,6 +110,7 @@ _OTHER_LAST_WORDS: Final = frozenset(
         *("address", "symbol", "contract", "fingerprint", "thumbprint", "manager", "store"),
     }
 )
+_KEY_HEADER: Final = re.compile("PRIVATE KEY|PuTTY-User-Key|Private-Lines|LS0tLS1CRUdJTi")
 _LINE_BREAK: Final = re.compile(r"\n|\r|\\+[nr]")
 _KEY_RUN: Final = re.compile(r"[A-Za-z0-9+/=]{16,}")
 _WORDS_OF_PROSE: Final = re.compile(r"[A-Za-z]{2,}[,.]? [A-Za-z]{2,}[,.]? [A-Za-z]{2,}")
@@ -115,7 +129,8 @@ def live_secret(text: str) -> bool:
     if len(set(text)) < _MIN_CHARACTERS or text in _PUBLISHED:
         return False
     area = text[:_PLACEHOLDER_AREA]
-    if Counter(area).most_common(1)[0][1] > len(area) / 2 or _PLACEHOLDER.search(area):
+    repeated = Counter(area).most_common(1)[0][1]
+    if repeated > _MAX_REPEATED * len(area) or _PLACEHOLDER.search(area):
         return False
     lower = area.lower()
     return not any(sequence in lower for sequence in _SEQUENCES)
@@ -146,7 +161,7 @@ def assigned_secret(text: str) -> bool:
     Source: Shannon entropy and the formats of the tokens of public services.
     """
     text = text[:_MAX_SECRET].strip(_TRIMMED)
-    if len(text) < _MIN_ASSIGNED or not live_secret(text) or _TIME.fullmatch(text):
+    if len(text) < _MIN_ASSIGNED or not live_secret(text) or _OTHER_VALUE.fullmatch(text):
         return False
     if text.isdigit():
         return len(text) >= _MIN_ASSIGNED_NUMBER
@@ -173,19 +188,19 @@ def random_key(text: str) -> bool:
 
     Keys of caches, tables and files are names, numbers, UUIDs and hashes. A secret is long, and has
     lower case, upper case and digits.
+    Source: the formats of the keys of public services.
     """
     text = text[:_MAX_SECRET].strip(_TRIMMED)
-    if len(text) < _MIN_KEY or not assigned_secret(text) or "/" in text[:1]:
+    if len(text) < _MIN_KEY or not assigned_secret(text) or _FILE.fullmatch(text):
         return False
-    return _HASH.fullmatch(text) is None and all(
-        any(map(kind, text)) for kind in (str.islower, str.isupper, str.isdigit)
-    )
+    return all(any(map(kind, text)) for kind in (str.islower, str.isupper, str.isdigit))
 
 
 def secret_label(text: str) -> bool:
     """Whether `text`, the part of an assignment before its value, names a secret.
 
     `next_page_token`, `token_count` and `secret_arn` name something else.
+    Source: the names of parameters in the APIs of public services.
     """
     identifier = _IDENTIFIER.match(text[:_MAX_LABEL])
     words = [each.lower() for each in _LABEL_WORD.findall(identifier[0])] if identifier else []
@@ -200,6 +215,8 @@ def private_key(text: str) -> bool:
     If the text between header and footer has lines that are not of a key, it is not one key.
     Source: RFC 7468, RFC 4880 and the format of PuTTY's key files.
     """
+    if not _KEY_HEADER.search(text[:_MAX_LABEL]):
+        return False
     lines = [each for each in _LINE_BREAK.split(text[: 4 * _MAX_SECRET]) if each.strip()]
     body = [each for each in lines if _KEY_RUN.search(each)]
     if not body:
@@ -211,9 +228,24 @@ def private_key(text: str) -> bool:
 
 
 def command_credentials(text: str) -> bool:
-    """Whether `text`, a user name and a password on a command line, is not a placeholder."""
+    """Whether `text`, a user name and a password on a command line, is not a placeholder.
+
+    Either may be empty: some services take a key as the name or as the password alone.
+    Source: the manual of curl for the format.
+    """
     name, _, password = text[:_MAX_SECRET].partition(":")
+    if not password:
+        return written_password(name) and any(map(str.isdigit, name))
     return name != password and url_credentials(text) and not _PLACEHOLDER.search(name)
+
+
+def header_credentials(text: str) -> bool:
+    """Whether `text`, which follows a scheme such as Bearer in a header, is not a word.
+
+    Source: RFC 7617 and RFC 6750 for the schemes.
+    """
+    has_digit = any(map(str.isdigit, text[:_MAX_SECRET]))
+    return live_secret(text) and (has_digit or text.endswith("=") or len(text) >= _MIN_HEADER)
 
 
 def written_password(text: str) -> bool:
@@ -259,6 +291,7 @@ VALIDATORS: Final[tuple[Validator, ...]] = (
     secret_label,
     private_key,
     command_credentials,
+    header_credentials,
     written_password,
     url_credentials,
     json_web_token,

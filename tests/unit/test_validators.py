@@ -84,6 +84,8 @@ GENUINE = [
     ("assigned_secret", "5f3c1f0a-7c46-4b3d-9c53-2f3e8a1d9b77"),
     ("assigned_secret", "8930648550841970"),
     ("assigned_secret", "nwq-n0zo_mtb-c49v8-22lis3dia-e1mj32-"),  # no part is long
+    ("assigned_secret", "XsewYMBhmsoAo6WpPvTU"),  # one digit, and mixed case
+    ("random_token", "nfp_XsewYMBhmsoAo6WpPvTU"),
     ("random_key", "x9Qm7Lw2Vt4Rz8Ks1Bn6Hy3Jd5Fg0Kp4Tc8W"),
     ("secret_label", 'acmeToken = "'),
     ("secret_label", "ACME_SECRET_KEY_PROD="),
@@ -179,6 +181,8 @@ INVALID = [
     ("assigned_secret", "12345678901"),
     ("assigned_secret", "getUserTokenV2"),
     ("assigned_secret", "AAAAC3NzaC1lZDI1NTE5AAAAIL9fQ2mT7xLwR4vKzB8cNdE3hJ6sYp"),
+    ("assigned_secret", "generateAccessTokenForUser2"),
+    ("random_token", "YCbCrColorSpaceConversionMatrix"),
     ("random_key", "9f4247486da8d5b105d14c37716a00eb83705328"),
     ("random_key", "5f3c1f0a-7c46-4b3d-9c53-2f3e8a1d9b77"),
     ("random_key", "uploads/2026/x9Qm7Lw2Vt4Rz8Ks1Bn6Hy3J.png"),

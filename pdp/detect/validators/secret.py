@@ -63,6 +63,11 @@ _NAME: Final = re.compile(r"[a-z_]*(?:password|secret|token|key|repo)[a-z_]*", r
 _MIN_ASSIGNED: Final = 12
 _MIN_ASSIGNED_NUMBER: Final = 15
 _MIN_PART: Final = 8
+_ENDS_OF_NAMES: Final = ("Key", "Keys", "Token", "Tokens", "Secret", "Secrets", "Type", "Name")
+_MIN_MIXED: Final = 16
+_MAX_WORDS: Final = 0.6
+"""The greatest share of letters that may be words in a random value of mixed case."""
+_LETTERS_OF_WORDS: Final = re.compile(r"[A-Z]?[a-z]{2,}")
 _MIN_JOINED: Final = 24
 _MIN_JOINED_ALTERNATIONS: Final = 6
 _MIN_KEY: Final = 24
@@ -129,7 +134,7 @@ def live_secret(text: str) -> bool:
     if len(set(text)) < _MIN_CHARACTERS or text in _PUBLISHED:
         return False
     area = text[:_PLACEHOLDER_AREA]
-    repeated = Counter(area).most_common(1)[0][1]
+    repeated = max(map(area.count, set(area)))
     if repeated > _MAX_REPEATED * len(area) or _PLACEHOLDER.search(area):
         return False
     lower = area.lower()
@@ -160,8 +165,10 @@ def assigned_secret(text: str) -> bool:
     Words, paths, versions, times and identifiers of code have no such part.
     Source: Shannon entropy and the formats of the tokens of public services.
     """
+    if not live_secret(text):
+        return False
     text = text[:_MAX_SECRET].strip(_TRIMMED)
-    if len(text) < _MIN_ASSIGNED or not live_secret(text) or _OTHER_VALUE.fullmatch(text):
+    if len(text) < _MIN_ASSIGNED or _OTHER_VALUE.fullmatch(text):
         return False
     if text.isdigit():
         return len(text) >= _MIN_ASSIGNED_NUMBER
@@ -171,9 +178,21 @@ def assigned_secret(text: str) -> bool:
     return len(joined) >= _MIN_JOINED and _alternations(joined) >= _MIN_JOINED_ALTERNATIONS
 
 
+def random_token(text: str) -> bool:
+    """Whether `text`, which has the prefix and the length of a token, is no name or placeholder.
+
+    Source: the formats of the tokens of public services, whose random part has digits.
+    """
+    return live_secret(text) and any(map(str.isdigit, text[:_MAX_SECRET]))
+
+
 def _is_random(part: str) -> bool:
-    if len(part) < _MIN_PART or _WORD.fullmatch(part):
+    if len(part) < _MIN_PART or _WORD.fullmatch(part) or part.endswith(_ENDS_OF_NAMES):
         return False
+    if len(part) >= _MIN_MIXED and part.upper() != part != part.lower():
+        words = sum(map(len, _LETTERS_OF_WORDS.findall(part)))
+        if words <= (_MAX_WORDS if any(map(str.isdigit, part)) else _MAX_WORDS / 2) * len(part):
+            return True
     return _alternations(part) >= (2 if len(part) < _MIN_ASSIGNED else 3)
 
 
@@ -203,7 +222,8 @@ def secret_label(text: str) -> bool:
     Source: the names of parameters in the APIs of public services.
     """
     identifier = _IDENTIFIER.match(text[:_MAX_LABEL])
-    words = [each.lower() for each in _LABEL_WORD.findall(identifier[0])] if identifier else []
+    found = _LABEL_WORD.findall(identifier[0]) if identifier else []
+    words = [each.lower() for each in found if each != "is"]
     if not words or words[0] in _OTHER_FIRST_WORDS or words[-1] in _OTHER_LAST_WORDS:
         return False
     return not _SECRET_WORDS.isdisjoint(words) or words[-1] in {"key", "keys"}
@@ -287,6 +307,7 @@ VALIDATORS: Final[tuple[Validator, ...]] = (
     live_secret,
     high_entropy,
     assigned_secret,
+    random_token,
     random_key,
     secret_label,
     private_key,

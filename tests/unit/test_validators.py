@@ -39,6 +39,7 @@ GENUINE = [
     ("pl_pesel", "PESEL 44051401359"),  # the example in Polish public documentation
     ("de_tax_id", "36 574 261 809"),  # python-stdnum's documentation
     ("public_ipv4", "8.8.8.8"),
+    ("public_ipv4", "64.62.61.60"),
     ("phone_length", "+44 20 7946 0958"),  # Ofcom's range for drama
     ("payment_card", "6759 6498 2643 8453"),  # payment processors' Maestro test number
     ("payment_card", "3530111333300000"),  # JCB test number
@@ -129,6 +130,8 @@ INVALID = [
     ("de_tax_id", "36 574 261 890"),
     ("public_ipv4", "192.168.0.1"),
     ("public_ipv4", "300.1.1.1"),
+    ("public_ipv4", "9.4.5.12"),  # a version
+    ("public_ipv4", "63.62.61.60"),
     ("phone_length", "12"),
     ("payment_card", "4111111111111112"),
     ("payment_card", "1234567812345670"),  # in no issuer's range, but its check digit is valid

@@ -115,11 +115,6 @@ _OTHER_LAST_WORDS: Final = frozenset(
         *("address", "symbol", "contract", "fingerprint", "thumbprint", "manager", "store"),
     }
 )
-_KEY_HEADER: Final = re.compile("PRIVATE KEY|PuTTY-User-Key|Private-Lines|LS0tLS1CRUdJTi")
-_LINE_BREAK: Final = re.compile(r"\n|\r|\\+[nr]")
-_KEY_RUN: Final = re.compile(r"[A-Za-z0-9+/=]{16,}")
-_WORDS_OF_PROSE: Final = re.compile(r"[A-Za-z]{2,}[,.]? [A-Za-z]{2,}[,.]? [A-Za-z]{2,}")
-_MAX_OTHER_LINES: Final = 8
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -212,7 +207,7 @@ def random_key(text: str) -> bool:
     text = text[:_MAX_SECRET].strip(_TRIMMED)
     if len(text) < _MIN_KEY or not assigned_secret(text) or _FILE.fullmatch(text):
         return False
-    return all(any(map(kind, text)) for kind in (str.islower, str.isupper, str.isdigit))
+    return _has_all_kinds(text)
 
 
 def secret_label(text: str) -> bool:
@@ -229,22 +224,9 @@ def secret_label(text: str) -> bool:
     return not _SECRET_WORDS.isdisjoint(words) or words[-1] in {"key", "keys"}
 
 
-def private_key(text: str) -> bool:
-    """Whether `text`, which begins with the header of a private key, has a part of its body.
-
-    If the text between header and footer has lines that are not of a key, it is not one key.
-    Source: RFC 7468, RFC 4880 and the format of PuTTY's key files.
-    """
-    if not _KEY_HEADER.search(text[:_MAX_LABEL]):
-        return False
-    lines = [each for each in _LINE_BREAK.split(text[: 4 * _MAX_SECRET]) if each.strip()]
-    body = [each for each in lines if _KEY_RUN.search(each)]
-    if not body:
-        return False
-    others = [
-        each for each in lines if not _KEY_RUN.search(each) and _WORDS_OF_PROSE.search(each)
-    ]
-    return len(others) <= _MAX_OTHER_LINES
+def _has_all_kinds(text: str) -> bool:
+    """Whether `text` has lower case, upper case and digits."""
+    return all(any(map(kind, text)) for kind in (str.islower, str.isupper, str.isdigit))
 
 
 def command_credentials(text: str) -> bool:
@@ -310,7 +292,6 @@ VALIDATORS: Final[tuple[Validator, ...]] = (
     random_token,
     random_key,
     secret_label,
-    private_key,
     command_credentials,
     header_credentials,
     written_password,

@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pdp.engine.dlp.private_keys import private_key_end
 from pdp.engine.text.locations import LINE_END, Location, Reading, locate, whole_places
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from pdp.domain.detector import EntityDetector
     from pdp.engine.text.locations import PatternMatch, Place, Segment
@@ -35,6 +37,12 @@ _LOW_CONFIDENCE: Final = 0.5
 
 LONG_TEXT: Final = 32 << 10
 """In a longer text, matches of low confidence are ignored if no context word is near them."""
+
+Extension = Callable[[str, int, int], int]
+"""Returns where the value ends whose match in a text has this start and end; 0 if it is none."""
+
+EXTENSIONS: Final[Mapping[str, Extension]] = {"private_key": private_key_end}
+"""The extensions that detectors name."""
 
 _NO_MATCH: Final = (0, 0.0)
 
@@ -70,6 +78,7 @@ def find_entities(
         validators: the validators that detectors name.
     """
     search: _EntitySearch | None = None
+    extension = EXTENSIONS[detector.extension] if detector.extension else None
     for source in detector.patterns:
         confidence = detector.weak.get(source, detector.confidence)
         for segment, match_start, _, start, end in matches(source):
@@ -77,7 +86,9 @@ def find_entities(
                 continue
             if search is None:
                 search = _EntitySearch(detector, validators)
-            if search.accepts_label(segment, match_start, start):
+            if extension is not None:
+                end = extension(segment.text, start, end)
+            if end and search.accepts_label(segment, match_start, start):
                 search.add_match(segment, start, end, confidence)
     if search is None:
         return ()

@@ -87,6 +87,15 @@ _FILE: Final = re.compile(r".*\.[a-z0-9]{2,4}", re.IGNORECASE)
 _MAX_LABEL: Final = 128
 _IDENTIFIER: Final = re.compile(r"[-\w. ]*")
 _LABEL_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_KEY_WORDS: Final = frozenset({"key", "keys"})
+_QUALIFIERS_OF_KEYS: Final = frozenset(
+    {
+        *("api", "app", "application", "access", "secret", "private", "auth", "authentication"),
+        *("signing", "encryption", "decryption", "master", "service", "client", "consumer"),
+        *("license", "subscription", "shared", "storage", "account", "deploy", "session"),
+        *("webhook", "integration", "admin", "bot", "rest", "hmac", "jwt", "security"),
+    }
+)
 _SECRET_WORDS: Final = frozenset(
     {
         *("token", "tokens", "secret", "secrets", "credential", "credentials", "cred", "creds"),
@@ -207,26 +216,42 @@ def random_key(text: str) -> bool:
     text = text[:_MAX_SECRET].strip(_TRIMMED)
     if len(text) < _MIN_KEY or not assigned_secret(text) or _FILE.fullmatch(text):
         return False
-    return _has_all_kinds(text)
+    return all(any(map(kind, text)) for kind in (str.islower, str.isupper, str.isdigit))
 
 
 def secret_label(text: str) -> bool:
-    """Whether `text`, the part of an assignment before its value, names a secret.
+    """Whether `text`, the label of an assigned value, names a secret.
 
     `next_page_token`, `token_count` and `secret_arn` name something else.
     Source: the names of parameters in the APIs of public services.
     """
-    identifier = _IDENTIFIER.match(text[:_MAX_LABEL])
-    found = _LABEL_WORD.findall(identifier[0]) if identifier else []
-    words = [each.lower() for each in found if each != "is"]
-    if not words or words[0] in _OTHER_FIRST_WORDS or words[-1] in _OTHER_LAST_WORDS:
+    words = _words_of_label(text)
+    if not words or words[-1] in _OTHER_LAST_WORDS:
         return False
-    return not _SECRET_WORDS.isdisjoint(words) or words[-1] in {"key", "keys"}
+    at = next((at for at, word in enumerate(words) if word in _SECRET_WORDS), -1)
+    if at < 0:
+        at = next((at for at, word in enumerate(words) if word in _KEY_WORDS), 0)
+        if at == 0 or words[at - 1] not in _QUALIFIERS_OF_KEYS:
+            return False
+    return _OTHER_FIRST_WORDS.isdisjoint(words[max(0, at - 2) : at])
 
 
-def _has_all_kinds(text: str) -> bool:
-    """Whether `text` has lower case, upper case and digits."""
-    return all(any(map(kind, text)) for kind in (str.islower, str.isupper, str.isdigit))
+def key_label(text: str) -> bool:
+    """Whether `text`, the label of an assigned value, is any other key than those of data.
+
+    Source: the names of parameters in the APIs of public services.
+    """
+    words = _words_of_label(text)
+    if not words or words[-1] not in _KEY_WORDS:
+        return False
+    return _OTHER_FIRST_WORDS.isdisjoint(words[-3:-1]) and not secret_label(text)
+
+
+def _words_of_label(text: str) -> list[str]:
+    """Returns the words of a label in lower case: `nextPageToken` has three."""
+    identifier = _IDENTIFIER.match(text[:_MAX_LABEL])
+    words = _LABEL_WORD.findall(identifier[0]) if identifier else []
+    return [word.lower() for word in words if word != "is"]
 
 
 def command_credentials(text: str) -> bool:
@@ -292,6 +317,7 @@ VALIDATORS: Final[tuple[Validator, ...]] = (
     random_token,
     random_key,
     secret_label,
+    key_label,
     command_credentials,
     header_credentials,
     written_password,

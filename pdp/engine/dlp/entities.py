@@ -44,6 +44,11 @@ Extension = Callable[[str, int, int], int]
 EXTENSIONS: Final[Mapping[str, Extension]] = {"private_key": private_key_end}
 """The extensions that detectors name."""
 
+MAX_NAME: Final = 40
+"""Characters before a match that can be a part of its label."""
+
+_NAME_BEFORE: Final = re.compile(r"(?:[A-Za-z]+ )?[\w.-]*\Z")
+
 _NO_MATCH: Final = (0, 0.0)
 
 _WORD: Final = re.compile(r"[^\W_]+")
@@ -111,8 +116,18 @@ class _EntitySearch:
         self._counts: Counter[int] = Counter()
 
     def accepts_label(self, segment: Segment, start: int, end: int) -> bool:
-        """Whether the part of a match before its value is a label of such values."""
-        return self._accepts_label is None or self._accepts_label(segment.text[start:end])
+        """Whether the part of a match before its value is a label of such values.
+
+        Args:
+            segment: the text of the match.
+            start: the start of the match. The name that it is the end of belongs to the label.
+            end: the start of the value.
+        """
+        if self._accepts_label is None:
+            return True
+        text = segment.text
+        name = _NAME_BEFORE.search(text[max(0, start - MAX_NAME) : start])
+        return self._accepts_label((name[0] if name else "") + text[start:end])
 
     def add_match(self, segment: Segment, start: int, end: int, confidence: float) -> None:
         """Adds a finding for the span `start` to `end` if it is a valid value."""

@@ -39,7 +39,7 @@ class Row(NamedTuple):
 
     @property
     def blind(self) -> bool:
-        """Whether the row belongs to the part that nobody looks at while patterns are written."""
+        """Whether the row is in the part that is not looked at while patterns are written."""
         return hashlib.sha256(self.rule.encode()).digest()[1] % 2 == 1
 
 
@@ -121,11 +121,27 @@ def report(file: Path, *, list_rows: bool) -> bool:
             print(f"  {row.rule}: {row.text!r}")
     handled = f"{result.rules - len(result.missed)} of {result.rules}"
     flagged = f"{len(result.flagged)} of {result.harmless}"
-    print(f"\n{'kinds of secrets redacted':<28}{handled:>12}{result.handled_percent:>8.2f} %", end="")
+    print(
+        f"\n{'kinds of secrets redacted':<28}{handled:>12}{result.handled_percent:>8.2f} %", end=""
+    )
     print(f"   target >= {MIN_RULES:g} %")
     print(f"{'harmless texts redacted':<28}{flagged:>12}{result.false_percent:>8.2f} %", end="")
     print(f"   target <= {MAX_FALSE:g} %")
     return result.reached
+
+
+def as_json(result: Score) -> dict[str, object]:
+    """Returns the figures for JSON."""
+    return {
+        "secrets": {
+            "rules": result.rules,
+            "handled_percent": round(result.handled_percent, 2),
+            "missed": sorted(result.missed),
+            "harmless": result.harmless,
+            "false_percent": round(result.false_percent, 2),
+            "flagged": [row.text for row in result.flagged],
+        }
+    }
 
 
 def _redacted(text: str, spans: Iterable[EntitySpan]) -> str:

@@ -35,7 +35,8 @@ SHARDS = PatternSet().with_patterns(p for each in DETECTORS.values() for p in ea
 
 KEYS = {
     *("id", "name", "entity_type", "category", "description", "patterns", "weak", "validator"),
-    "label_validator", "extension",
+    "label_validator",
+    "extension",
     *("confidence", "context_confidence", "context", "against", "allowlist", "rule", "examples"),
 }
 

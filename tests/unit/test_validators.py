@@ -197,6 +197,7 @@ INVALID = [
     ("secret_label", "PublicKeyToken="),
     ("secret_label", "acmeKey = "),
     ("key_label", "cacheKey = "),
+    ("key_label", "server.key:"),
     ("key_label", "api_key = "),  # it is the label of a secret
     ("key_label", "keyboard: "),
     ("command_credentials", "test:test"),

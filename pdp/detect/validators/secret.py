@@ -27,8 +27,7 @@ _PLACEHOLDER_AREA: Final = 256
 _MIN_SEQUENCE: Final = 8
 _ALPHABET: Final = string.ascii_lowercase
 _SEQUENCES: Final = tuple(
-    _ALPHABET[start : start + _MIN_SEQUENCE]
-    for start in range(len(_ALPHABET) - _MIN_SEQUENCE + 1)
+    _ALPHABET[start : start + _MIN_SEQUENCE] for start in range(len(_ALPHABET) - _MIN_SEQUENCE + 1)
 )
 _PUBLISHED: Final = frozenset(
     {
@@ -86,6 +85,7 @@ _OTHER_VALUE: Final = re.compile(
 _FILE: Final = re.compile(r".*\.[a-z0-9]{2,4}", re.IGNORECASE)
 _MAX_LABEL: Final = 128
 _IDENTIFIER: Final = re.compile(r"[-\w. ]*")
+_KEY_FILE: Final = re.compile(r"[-\w. ]*\.keys?\b", re.IGNORECASE)
 _LABEL_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _KEY_WORDS: Final = frozenset({"key", "keys"})
 _QUALIFIERS_OF_KEYS: Final = frozenset(
@@ -239,10 +239,11 @@ def secret_label(text: str) -> bool:
 def key_label(text: str) -> bool:
     """Whether `text`, the label of an assigned value, is any other key than those of data.
 
+    `server.key:` in the result of a search is the name of a file.
     Source: the names of parameters in the APIs of public services.
     """
     words = _words_of_label(text)
-    if not words or words[-1] not in _KEY_WORDS:
+    if not words or words[-1] not in _KEY_WORDS or _KEY_FILE.match(text[:_MAX_LABEL]):
         return False
     return _OTHER_FIRST_WORDS.isdisjoint(words[-3:-1]) and not secret_label(text)
 

@@ -91,10 +91,9 @@ def find_entities(
                 continue
             if search is None:
                 search = _EntitySearch(detector, validators)
-            if extension is not None:
-                end = extension(segment.text, start, end)
-            if end and search.accepts_label(segment, match_start, start):
-                search.add_match(segment, start, end, confidence)
+            last = end if extension is None else extension(segment.text, start, end)
+            if last and search.accepts_label(segment, match_start, start):
+                search.add_match(segment, start, last, confidence)
     if search is None:
         return ()
     findings = search.findings

@@ -1,9 +1,8 @@
 """Finds the end of a private key, from its header on.
 
-The header is fixed, the rest is not: a key can be cut off, quoted, logged, commented, part of source
-code or in one line with escapes. A regex for all of that would be slow for every text, so the scan
-only finds the header. No part of a text is searched for two keys, because a key ends before the
-next header.
+The header is fixed, the rest is not: a key can be cut off, quoted, logged, commented, in source
+code or in one line with escapes. A regex for all of that would slow down every scan, so the scan
+finds only the header. A key ends before the next header, so no part of a text is searched twice.
 """
 
 from __future__ import annotations
@@ -116,9 +115,7 @@ def _end_of_last_line(text: str, first: int, last: int, stop: int) -> int:
     return last if checksum is None else checksum.end()
 
 
-def _first_word_of_next_line(
-    text: str, first: int, last: int, stop: int
-) -> re.Match[str] | None:
+def _first_word_of_next_line(text: str, first: int, last: int, stop: int) -> re.Match[str] | None:
     """Returns the word at which the next line of a key would begin, after its prefix."""
     word = _WORD.search(text, last, stop)
     if word is None:

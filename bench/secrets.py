@@ -105,7 +105,7 @@ def score(rows: Iterable[Row], redact: Callable[[str], str]) -> Score:
             if redacted != row.text:
                 flagged.append(row)
             continue
-        leaks = any(_is_left(secret, redacted) for secret in row.secrets)
+        leaks = any(_is_left(secret, row.text, redacted) for secret in row.secrets)
         handled.setdefault(row.rule, []).append(not leaks)
         if leaks:
             left.append(row)
@@ -154,6 +154,8 @@ def _redacted(text: str, spans: Iterable[EntitySpan]) -> str:
     return "".join((*parts, text[end:]))
 
 
-def _is_left(secret: str, text: str) -> bool:
-    """Whether a part of `secret` is left in `text`."""
-    return any(secret[at : at + LEFT] in text for at in range(max(1, len(secret) - LEFT + 1)))
+def _is_left(secret: str, text: str, redacted: str) -> bool:
+    """Whether a part of `secret` is left in `redacted`, apart from where else it is in `text`."""
+    others = text.replace(secret, "\0")
+    parts = {secret[at : at + LEFT] for at in range(max(1, len(secret) - LEFT + 1))}
+    return any(part in redacted and part not in others for part in parts)

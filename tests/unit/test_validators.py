@@ -189,6 +189,8 @@ INVALID = [
     ("random_token", "YCbCrColorSpaceConversionMatrix"),
     ("random_key", "9f4247486da8d5b105d14c37716a00eb83705328"),
     ("random_key", "5f3c1f0a-7c46-4b3d-9c53-2f3e8a1d9b77"),
+    ("random_key", "home.section2.cta_v3.button1Label"),
+    ("assigned_secret", "9DC858229FC7DD38854AE2D88D81803C0EBFCD88"),  # a fingerprint
     ("random_key", "uploads/2026/x9Qm7Lw2Vt4Rz8Ks1Bn6Hy3J.png"),
     ("secret_label", 'next_page_token: "'),
     ("secret_label", "token_count: "),

@@ -78,6 +78,7 @@ _OTHER_VALUE: Final = re.compile(
     r"(?:Z|[+-]\d\d:?\d\d)?"  # a time
     r"|\d+:.*"  # a record's number and its part
     r"|0x[0-9a-f]{40}"  # an address of a contract
+    r"|(?-i:[0-9A-F]{40})"  # a fingerprint
     r"|(?:sha\d+|md5)[:-].*"
     r"|AAAA(?:B3NzaC1|C3NzaC1|E2VjZHNh).*|MIIBIjAN.*|MCowBQYDK2Vw.*|MFkwEwYH.*",  # public keys
     re.IGNORECASE,
@@ -122,6 +123,7 @@ _OTHER_LAST_WORDS: Final = frozenset(
         *("issuer", "audience", "ref", "label", "kind", "class", "index", "algorithm", "alg"),
         *("status", "usage", "date", "time", "timestamp", "age", "budget", "price", "cost"),
         *("address", "symbol", "contract", "fingerprint", "thumbprint", "manager", "store"),
+        *("user", "users", "role", "group", "program", "mint", "regex", "pattern", "variable"),
     }
 )
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -215,6 +217,8 @@ def random_key(text: str) -> bool:
     """
     text = text[:_MAX_SECRET].strip(_TRIMMED)
     if len(text) < _MIN_KEY or not assigned_secret(text) or _FILE.fullmatch(text):
+        return False
+    if not any(map(_is_random, _BETWEEN_PARTS.split(text))):
         return False
     return all(any(map(kind, text)) for kind in (str.islower, str.isupper, str.isdigit))
 

@@ -17,6 +17,7 @@ from pdp.domain.dlp_rule import ACTION_TIERS
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.static_policy import ACTIONS
 from pdp.engine.compiler import compile_platform
+from pdp.engine.dlp.entities import MAX_NAME
 from pdp.engine.scan import PatternSet, scan
 from pdp.engine.text.patterns import CompiledPattern
 
@@ -146,7 +147,26 @@ def test_the_documentation_lists_all_detectors() -> None:
     assert sorted(rows) == sorted(expected)
 
 
-def test_a_detector_with_an_unknown_validator_is_rejected() -> None:
-    detector = replace(DETECTORS["credit_card"], validator="nope")
-    with pytest.raises(KeyError, match="detector credit_card names the unknown validator nope"):
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"validator": "nope"}, "validator"),
+        ({"label_validator": "nope"}, "validator"),
+        ({"extension": "nope"}, "extension"),
+    ],
+)
+def test_a_detector_that_names_an_unknown_function_is_rejected(
+    changes: dict[str, Any], kind: str
+) -> None:
+    detector = replace(DETECTORS["credit_card"], **changes)
+    with pytest.raises(KeyError, match=f"detector credit_card names the unknown {kind} nope"):
         compile_platform(PolicySet(), VALIDATORS, detectors={detector.id: detector})
+
+
+@pytest.mark.parametrize(("size", "is_part"), [(MAX_NAME, True), (MAX_NAME + 1, False)])
+def test_the_name_before_a_match_belongs_to_the_label_up_to_its_bound(
+    size: int, is_part: bool
+) -> None:
+    name = f"page{'_' * (size - 4)}"
+    text = f'{name}token = "9fq2mt7xlwr4vkzb8cnde3hj6syp"'
+    assert bool(find(DETECTORS["high_entropy_secret"], text)) is not is_part

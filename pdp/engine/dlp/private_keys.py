@@ -14,6 +14,9 @@ from typing import Final
 _MARK: Final = re.compile(
     r"-{4,5} ?(BEGIN|END) [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)? ?-{4,5}|PuTTY-User-Key-File-[23]:"
 )
+_HEADER_IN_BASE64: Final = "LS0tLS1CRUdJTi"
+"""Such a match is the whole key."""
+
 _PUTTY: Final = "PuTTY"
 _PUTTY_BODY: Final = re.compile(r"Private-Lines: ?\d{1,4}")
 _PUTTY_END: Final = re.compile(r"[^A-Za-z0-9]{0,40}Private-(?:MAC|Hash): ?[0-9a-f]*")
@@ -49,7 +52,7 @@ def private_key_end(text: str, start: int, end: int) -> int:
     """
     header = _MARK.match(text, start)
     if header is None:
-        return end  # the match is not a header but the key itself
+        return end if text.startswith(_HEADER_IN_BASE64, start) else 0
     following = _MARK.search(text, header.end())
     stop = len(text) if following is None else following.start()
     if header[0].startswith(_PUTTY):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, quote_plus
 
-from bench import spans
+from bench import secrets, spans
 from pdp import catalog
 from pdp.detect.validators import VALIDATORS
 from pdp.engine.scan import PatternSet, scan
@@ -133,13 +133,15 @@ def main() -> int:
     benign = tally(matcher, read_rows(options.corpora / "sqli_benign.jsonl"), list_matched=True)
     reached = attacks.percent >= MIN_DETECTED and benign.percent <= MAX_FLAGGED
     labelled = options.corpora / "pii_spans.jsonl"
+    texts = options.corpora / "secrets.jsonl"
     if options.json:
         sentences = spans.read_sentences(labelled)
         entities = spans.scores(sentences, spans.finder(), spans.ALL_TYPES)
         reached = reached and spans.reached(entities, *spans.false_actions(sentences))
-        json.dump(
-            _as_json(attacks, benign, reached) | spans.as_json(entities), sys.stdout, indent=2
-        )
+        kinds = secrets.score(secrets.read_rows(texts), secrets.redactor())
+        reached = reached and kinds.reached
+        figures = spans.as_json(entities) | secrets.as_json(kinds)
+        json.dump(_as_json(attacks, benign, reached) | figures, sys.stdout, indent=2)
         print()
     else:
         _print_sources(attacks, benign)
@@ -150,6 +152,7 @@ def main() -> int:
         _print_totals(attacks, benign)
         _print_disguised(matcher, options.corpora / "sqli_attacks.jsonl")
         reached = spans.report(labelled) and reached
+        reached = secrets.report(texts, list_rows=options.rows) and reached
     return 0 if reached else 1
 
 

@@ -49,9 +49,12 @@ STEP: Final = 64
 MAX_SCANS: Final = 128
 """How often each character of a long text is scanned at most."""
 
-_BEGIN: Final = "-----BEGIN "
-_KEY: Final = re.compile(rf"{_BEGIN}[A-Z0-9 ]{{0,40}}PRIVATE KEY")
-_KEY_END: Final = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_KEY_STARTS: Final = ("---BEGIN ", "--- BEGIN ", "PuTTY-User-Key-File-")
+_KEY: Final = re.compile(r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY|PuTTY-User-Key-File-[23]:")
+_KEY_END: Final = re.compile(
+    r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}"
+    r"|Private-(?:MAC|Hash): ?[0-9a-f]{40,64}"
+)
 
 _SPACE: Final = " "
 _RUN: Final = frozenset(map(chr, range(ord(_SPACE) + 1, 0x7F))) | frozenset(
@@ -207,7 +210,7 @@ class TextStream:
     def _before_key(self, text: str, end: int) -> int:
         """Returns the begin of a private key that is incomplete at `end`, or `end`."""
         earliest = max(len(text) - MAX_KEY, self._released)
-        if text.find(_BEGIN, earliest, end) < 0:
+        if all(text.find(start, earliest, end) < 0 for start in _KEY_STARTS):
             return end
         for header in _KEY.finditer(text, earliest, end + HOLD_BACK):
             if header.start() < end and not _KEY_END.search(text, header.end()):

@@ -87,6 +87,10 @@ class EntityDetector:
         patterns: RE2 patterns, all part of the single scan of a request. If a pattern has a group
             named `value`, that group is the value; the rest is only context.
         validator: name of the check that a value must pass; empty for none.
+        label_validator: name of the check that the label must pass; empty for none. The label is
+            the part of a match before its value.
+        extension: name of the function that finds where a value ends, if a pattern matches only its
+            start; empty for none.
         confidence: the confidence of a finding that passes the check, without a context word near.
         context_confidence: the confidence of a finding with a context word near.
         context: words in lower case that confirm a finding when they are before or after it.
@@ -104,6 +108,8 @@ class EntityDetector:
     patterns: tuple[str, ...]
     description: str = ""
     validator: str = ""
+    label_validator: str = ""
+    extension: str = ""
     confidence: float = 1.0
     context_confidence: float = 1.0
     context: tuple[str, ...] = ()

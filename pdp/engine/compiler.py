@@ -12,6 +12,7 @@ from pdp.domain.policy_set import PolicySet
 from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
 from pdp.domain.tenant import PLATFORM
 from pdp.domain.tenant_settings import DEFAULT_SETTINGS, TenantSettings
+from pdp.engine.dlp.entities import EXTENSIONS
 from pdp.engine.layers import BUILDERS, CLOSERS, GATES
 from pdp.engine.layers.base import Layer, Policies
 from pdp.engine.layers.dlp import DlpLayer
@@ -61,9 +62,12 @@ def compile_platform(
         if policy.validator and policy.validator not in validators:
             raise KeyError(f"policy {policy.id} names the unknown validator {policy.validator}")
     for detector in detectors.values():
-        if detector.validator and detector.validator not in validators:
-            name = detector.validator
-            raise KeyError(f"detector {detector.id} names the unknown validator {name}")
+        for name in (detector.validator, detector.label_validator):
+            if name and name not in validators:
+                raise KeyError(f"detector {detector.id} names the unknown validator {name}")
+        if detector.extension and detector.extension not in EXTENSIONS:
+            name = detector.extension
+            raise KeyError(f"detector {detector.id} names the unknown extension {name}")
     return Platform(policies, patterns, validators, risk, models, detectors)
 
 

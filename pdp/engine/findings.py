@@ -143,10 +143,10 @@ class Findings:
         accepts = self._validators[detector.validator] if detector.validator else None
         ignores = detector.ignores
         for match in matches:
-            segment, start, end, _, _ = match
+            segment, start, end, value_start, value_end = match
             if ignores is not None and segment.reading is ignores:
                 continue
-            if accepts is None or accepts(segment.text[start:end]):
+            if accepts is None or accepts(segment.text[value_start:value_end]):
                 yield from locate(segment, start, end)
 
 

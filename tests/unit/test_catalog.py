@@ -98,7 +98,11 @@ class TestCatalog:
 
     def test_uses_every_validator(self) -> None:
         of_policies = {system.policy.validator for system in SYSTEM_POLICIES}
-        of_detectors = {detector.validator for detector in catalog.detectors().values()}
+        of_detectors = {
+            name
+            for detector in catalog.detectors().values()
+            for name in (detector.validator, detector.label_validator)
+        }
         assert (of_policies | of_detectors) - {""} == set(VALIDATORS)
 
     def test_blocks_only_injection_and_dangerous_commands(self) -> None:

@@ -17,6 +17,7 @@ from pdp.domain.dlp_rule import ACTION_TIERS
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.static_policy import ACTIONS
 from pdp.engine.compiler import compile_platform
+from pdp.engine.dlp.entities import MAX_NAME
 from pdp.engine.scan import PatternSet, scan
 from pdp.engine.text.patterns import CompiledPattern
 
@@ -35,6 +36,8 @@ SHARDS = PatternSet().with_patterns(p for each in DETECTORS.values() for p in ea
 
 KEYS = {
     *("id", "name", "entity_type", "category", "description", "patterns", "weak", "validator"),
+    "label_validator",
+    "extension",
     *("confidence", "context_confidence", "context", "against", "allowlist", "rule", "examples"),
 }
 
@@ -68,7 +71,8 @@ class TestEachDetector:
         assert detector.category in CATEGORIES
         assert 0 < detector.confidence <= detector.context_confidence <= 1
         assert all(0 < each < detector.context_confidence for each in detector.weak.values())
-        assert not detector.validator or detector.validator in VALIDATORS
+        names = {detector.validator, detector.label_validator} - {""}
+        assert names <= set(VALIDATORS)
         assert len(set(detector.patterns)) == len(detector.patterns) > 0
 
     def test_finds_nothing_in_an_empty_text(self, detector_id: str) -> None:
@@ -143,7 +147,26 @@ def test_the_documentation_lists_all_detectors() -> None:
     assert sorted(rows) == sorted(expected)
 
 
-def test_a_detector_with_an_unknown_validator_is_rejected() -> None:
-    detector = replace(DETECTORS["credit_card"], validator="nope")
-    with pytest.raises(KeyError, match="detector credit_card names the unknown validator nope"):
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"validator": "nope"}, "validator"),
+        ({"label_validator": "nope"}, "validator"),
+        ({"extension": "nope"}, "extension"),
+    ],
+)
+def test_a_detector_that_names_an_unknown_function_is_rejected(
+    changes: dict[str, Any], kind: str
+) -> None:
+    detector = replace(DETECTORS["credit_card"], **changes)
+    with pytest.raises(KeyError, match=f"detector credit_card names the unknown {kind} nope"):
         compile_platform(PolicySet(), VALIDATORS, detectors={detector.id: detector})
+
+
+@pytest.mark.parametrize(("size", "is_part"), [(MAX_NAME, True), (MAX_NAME + 1, False)])
+def test_the_name_before_a_match_belongs_to_the_label_up_to_its_bound(
+    size: int, is_part: bool
+) -> None:
+    name = f"page{'_' * (size - 4)}"
+    text = f'{name}token = "9fq2mt7xlwr4vkzb8cnde3hj6syp"'
+    assert bool(find(DETECTORS["high_entropy_secret"], text)) is not is_part

@@ -141,6 +141,22 @@ def test_a_private_key_is_held_back_until_it_ends() -> None:
     assert streamed.text == ask(snapshot, text).redacted_text
 
 
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        ("---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----", "---- END SSH2 ENCRYPTED PRIVATE KEY ----"),
+        ("PuTTY-User-Key-File-3: ssh-rsa", f"Private-MAC: {'4b7e' * 16}"),
+    ],
+)
+def test_other_private_keys_are_held_back_until_they_end(begin: str, end: str) -> None:
+    lines = "\n".join(["MIIEow" + "Ab1+" * 14] * 50)
+    text = f"{'word ' * 100}{begin}\n{lines}\n{end}{' word' * 100}"
+    snapshot = redacting(f"{begin}[^-]*{end}")
+    streamed = stream(snapshot, [text[start : start + 30] for start in range(0, len(text), 30)])
+    assert "MIIE" not in streamed.text
+    assert streamed.text == ask(snapshot, text).redacted_text
+
+
 def test_a_match_that_grows_is_redacted_once() -> None:
     snapshot = redacting(r"<<[^>]*>>", r"<<[^>]*")
     text = f"{'word ' * 100}<<{'secret words ' * 500}>>{' word' * 100}"

@@ -39,6 +39,7 @@ GENUINE = [
     ("pl_pesel", "PESEL 44051401359"),  # the example in Polish public documentation
     ("de_tax_id", "36 574 261 809"),  # python-stdnum's documentation
     ("public_ipv4", "8.8.8.8"),
+    ("public_ipv4", "64.62.61.60"),
     ("phone_length", "+44 20 7946 0958"),  # Ofcom's range for drama
     ("payment_card", "6759 6498 2643 8453"),  # payment processors' Maestro test number
     ("payment_card", "3530111333300000"),  # JCB test number
@@ -80,6 +81,21 @@ GENUINE = [
     ("coordinates", "48.858370, 2.294481"),
     ("live_secret", "x9Qm7Lw2Vt4Rz8Ks1Bn6"),
     ("high_entropy", "4b7e1f9c2d8a6035e7b1c94f8d2a6e03"),
+    ("assigned_secret", "h6ukp5q01tnlt7tb"),
+    ("assigned_secret", "5f3c1f0a-7c46-4b3d-9c53-2f3e8a1d9b77"),
+    ("assigned_secret", "8930648550841970"),
+    ("assigned_secret", "nwq-n0zo_mtb-c49v8-22lis3dia-e1mj32-"),  # no part is long
+    ("assigned_secret", "XsewYMBhmsoAo6WpPvTU"),  # one digit, and mixed case
+    ("random_token", "nfp_XsewYMBhmsoAo6WpPvTU"),
+    ("random_key", "x9Qm7Lw2Vt4Rz8Ks1Bn6Hy3Jd5Fg0Kp4Tc8W"),
+    ("secret_label", 'acmeToken = "'),
+    ("secret_label", "ACME_SECRET_KEY_PROD="),
+    ("secret_label", 'clientSecret": "'),
+    ("secret_label", "the API key is "),
+    ("key_label", "acmeKey = "),
+    ("command_credentials", "deploy:k9Lm2Qx7"),
+    ("command_credentials", "k9Lm2Qx7Vt4Rw8Zs:"),
+    ("header_credentials", "dXNlcjpwYTU="),
     ("written_password", "Tr0ub4dor&3"),
     ("url_credentials", "deploy:k9Lm2Qx7"),
     ("json_web_token", "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"),  # RFC 7519's form
@@ -115,6 +131,8 @@ INVALID = [
     ("de_tax_id", "36 574 261 890"),
     ("public_ipv4", "192.168.0.1"),
     ("public_ipv4", "300.1.1.1"),
+    ("public_ipv4", "9.4.5.12"),  # a version
+    ("public_ipv4", "63.62.61.60"),
     ("phone_length", "12"),
     ("payment_card", "4111111111111112"),
     ("payment_card", "1234567812345670"),  # in no issuer's range, but its check digit is valid
@@ -155,6 +173,38 @@ INVALID = [
     ("mac_address", "ff:ff:ff:ff:ff:ff"),
     ("coordinates", "148.858370, 2.294481"),
     ("live_secret", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),  # AWS's documentation
+    ("live_secret", "AIzaSyCkEhVjf3pduRDt6d1yKOMitrUEke8agEM"),  # published by its provider
+    ("live_secret", "abc123-klmnopqrstuv-456"),
+    ("live_secret", "[REDACTED]"),
+    ("assigned_secret", "settings.providers.token2"),
+    ("assigned_secret", "gpt-4o-mini-2024-07-18"),
+    ("assigned_secret", "2026-11-28T09:30:00.123Z"),
+    ("assigned_secret", "20261128093000123"),
+    ("assigned_secret", "projects/acme/secrets/db-password/versions/12"),
+    ("assigned_secret", "0xde0B295669a9FD93d5F28D9Ec85E40f4cb697BAe"),
+    ("assigned_secret", "12345678901"),
+    ("assigned_secret", "getUserTokenV2"),
+    ("assigned_secret", "AAAAC3NzaC1lZDI1NTE5AAAAIL9fQ2mT7xLwR4vKzB8cNdE3hJ6sYp"),
+    ("assigned_secret", "generateAccessTokenForUser2"),
+    ("random_token", "YCbCrColorSpaceConversionMatrix"),
+    ("random_key", "9f4247486da8d5b105d14c37716a00eb83705328"),
+    ("random_key", "5f3c1f0a-7c46-4b3d-9c53-2f3e8a1d9b77"),
+    ("random_key", "home.section2.cta_v3.button1Label"),
+    ("assigned_secret", "9DC858229FC7DD38854AE2D88D81803C0EBFCD88"),  # a fingerprint
+    ("random_key", "uploads/2026/x9Qm7Lw2Vt4Rz8Ks1Bn6Hy3J.png"),
+    ("secret_label", 'next_page_token: "'),
+    ("secret_label", "token_count: "),
+    ("secret_label", "tokenizer = "),
+    ("secret_label", "secretArn: "),
+    ("secret_label", "PublicKeyToken="),
+    ("secret_label", "acmeKey = "),
+    ("key_label", "cacheKey = "),
+    ("key_label", "server.key:"),
+    ("key_label", "api_key = "),  # it is the label of a secret
+    ("key_label", "keyboard: "),
+    ("command_credentials", "test:test"),
+    ("command_credentials", "username:token"),
+    ("header_credentials", "authentication"),
     ("high_entropy", "settings.providers.openai.key"),
     ("high_entropy", "rotation-policy-v2-2024-final"),
     ("written_password", "your_password"),

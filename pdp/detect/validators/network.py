@@ -12,6 +12,9 @@ from pdp.detect.validators.common import MAX_LENGTH
 if TYPE_CHECKING:
     from pdp.detect.validators.common import Validator
 
+_VERSION_PARTS: Final = 64
+"""The parts of most versions are smaller."""
+
 _MIN_IPV6_COLONS: Final = 3
 _FINGERPRINT: Final = re.compile(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})+")
 _PRIVATE_NETWORKS: Final = tuple(
@@ -23,16 +26,21 @@ _MAC_LENGTH: Final = 12
 
 
 def public_ipv4(text: str) -> bool:
-    """Whether `text` is an IPv4 address that is routed on the internet.
+    """Whether `text` is an IPv4 address that is routed on the internet, and not a version.
 
+    Small numbers that differ, such as 9.4.5.12, are most likely a version: of all addresses, one in
+    250 has only such numbers.
     Source: the IANA special-purpose address registry, from the standard library.
     """
     if len(text) > MAX_LENGTH:
         return False
     try:
-        return ipaddress.IPv4Address(text).is_global
+        address = ipaddress.IPv4Address(text)
     except ValueError:
         return False
+    parts = address.packed
+    is_version = max(parts) < _VERSION_PARTS and len(set(parts)) > 2  # noqa: PLR2004
+    return address.is_global and not is_version
 
 
 def public_ip(text: str) -> bool:

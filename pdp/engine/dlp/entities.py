@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pdp.engine.dlp.private_keys import private_key_end
 from pdp.engine.text.locations import LINE_END, Location, Reading, locate, whole_places
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from pdp.domain.detector import EntityDetector
     from pdp.engine.text.locations import PatternMatch, Place, Segment
@@ -35,6 +37,17 @@ _LOW_CONFIDENCE: Final = 0.5
 
 LONG_TEXT: Final = 32 << 10
 """In a longer text, matches of low confidence are ignored if no context word is near them."""
+
+Extension = Callable[[str, int, int], int]
+"""Returns where the value ends whose match in a text has this start and end; 0 if it is none."""
+
+EXTENSIONS: Final[Mapping[str, Extension]] = {"private_key": private_key_end}
+"""The extensions that detectors name."""
+
+MAX_NAME: Final = 40
+"""Characters before a match that can be a part of its label."""
+
+_NAME_BEFORE: Final = re.compile(r"(?:[A-Za-z]+ )?[\w.-]*\Z")
 
 _NO_MATCH: Final = (0, 0.0)
 
@@ -70,14 +83,17 @@ def find_entities(
         validators: the validators that detectors name.
     """
     search: _EntitySearch | None = None
+    extension = EXTENSIONS[detector.extension] if detector.extension else None
     for source in detector.patterns:
         confidence = detector.weak.get(source, detector.confidence)
-        for segment, _, _, start, end in matches(source):
+        for segment, match_start, _, start, end in matches(source):
             if segment.reading is Reading.COMMAND:
                 continue
             if search is None:
                 search = _EntitySearch(detector, validators)
-            search.add_match(segment, start, end, confidence)
+            last = end if extension is None else extension(segment.text, start, end)
+            if last and search.accepts_label(segment, match_start, start):
+                search.add_match(segment, start, last, confidence)
     if search is None:
         return ()
     findings = search.findings
@@ -87,14 +103,30 @@ def find_entities(
 class _EntitySearch:
     """Collects the findings of one detector in one request."""
 
-    __slots__ = ("_accepts", "_best", "_counts", "_detector", "findings")
+    __slots__ = ("_accepts", "_accepts_label", "_best", "_counts", "_detector", "findings")
 
     def __init__(self, detector: EntityDetector, validators: Validators) -> None:
         self.findings: list[EntityFinding] = []
         self._detector = detector
         self._accepts = validators[detector.validator] if detector.validator else None
+        label_validator = detector.label_validator
+        self._accepts_label = validators[label_validator] if label_validator else None
         self._best: dict[tuple[int, int], tuple[int, float]] = {}
         self._counts: Counter[int] = Counter()
+
+    def accepts_label(self, segment: Segment, start: int, end: int) -> bool:
+        """Whether the part of a match before its value is a label of such values.
+
+        Args:
+            segment: the text of the match.
+            start: the start of the match. The name that it is the end of belongs to the label.
+            end: the start of the value.
+        """
+        if self._accepts_label is None:
+            return True
+        text = segment.text
+        name = _NAME_BEFORE.search(text[max(0, start - MAX_NAME) : start])
+        return self._accepts_label((name[0] if name else "") + text[start:end])
 
     def add_match(self, segment: Segment, start: int, end: int, confidence: float) -> None:
         """Adds a finding for the span `start` to `end` if it is a valid value."""

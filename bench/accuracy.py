@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, quote_plus
 
-from bench import spans
+from bench import labelled_values, spans
 from pdp import catalog
 from pdp.detect.validators import VALIDATORS
 from pdp.engine.scan import PatternSet, scan
@@ -137,9 +137,10 @@ def main() -> int:
         sentences = spans.read_sentences(labelled)
         entities = spans.scores(sentences, spans.finder(), spans.ALL_TYPES)
         reached = reached and spans.reached(entities, *spans.false_actions(sentences))
-        json.dump(
-            _as_json(attacks, benign, reached) | spans.as_json(entities), sys.stdout, indent=2
-        )
+        values = labelled_values.measure()
+        reached = reached and values.reached
+        figures = spans.as_json(entities) | labelled_values.as_json(values)
+        json.dump(_as_json(attacks, benign, reached) | figures, sys.stdout, indent=2)
         print()
     else:
         _print_sources(attacks, benign)
@@ -150,6 +151,7 @@ def main() -> int:
         _print_totals(attacks, benign)
         _print_disguised(matcher, options.corpora / "sqli_attacks.jsonl")
         reached = spans.report(labelled) and reached
+        reached = labelled_values.report(rows=options.rows) and reached
     return 0 if reached else 1
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, quote_plus
 
-from bench import secrets, spans
+from bench import labelled_values, secrets, spans
 from pdp import catalog
 from pdp.detect.validators import VALIDATORS
 from pdp.engine.scan import PatternSet, scan
@@ -139,8 +139,9 @@ def main() -> int:
         entities = spans.scores(sentences, spans.finder(), spans.ALL_TYPES)
         reached = reached and spans.reached(entities, *spans.false_actions(sentences))
         kinds = secrets.score(secrets.read_rows(texts), secrets.redactor())
-        reached = reached and kinds.reached
-        figures = spans.as_json(entities) | secrets.as_json(kinds)
+        values = labelled_values.measure()
+        reached = reached and kinds.reached and values.reached
+        figures = spans.as_json(entities) | secrets.as_json(kinds) | labelled_values.as_json(values)
         json.dump(_as_json(attacks, benign, reached) | figures, sys.stdout, indent=2)
         print()
     else:
@@ -153,6 +154,7 @@ def main() -> int:
         _print_disguised(matcher, options.corpora / "sqli_attacks.jsonl")
         reached = spans.report(labelled) and reached
         reached = secrets.report(texts, list_rows=options.rows) and reached
+        reached = labelled_values.report(rows=options.rows) and reached
     return 0 if reached else 1
 
 

@@ -47,16 +47,25 @@ def entity_aliases(entity_type: str) -> frozenset[str]:
     return _ALIASES.get(entity_type) or frozenset({entity_type})
 
 
+_FIRST_EAST_ASIAN: Final = "\u2e80"
+"""The first character of the blocks of Chinese, Japanese and Korean."""
+
+
 class ContextWords(NamedTuple):
     """Words to look for near a finding.
 
     Attributes:
         single: single words.
         phrases: several words in a row, with a space before, between and after them.
+        parts: words of languages that are written without spaces, or with endings that are
+            attached (Chinese, Japanese, Korean). They also count as a part of a word.
+        beginnings: the first word of each: a text without any of them has no word or phrase.
     """
 
     single: frozenset[str] = frozenset()
     phrases: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    beginnings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, terms: Iterable[str]) -> ContextWords:
@@ -65,16 +74,20 @@ class ContextWords(NamedTuple):
         return cls(
             frozenset(word for word in words if " " not in word),
             tuple(f" {word} " for word in words if " " in word),
+            tuple(word for word in words if word[0] >= _FIRST_EAST_ASIAN),
+            tuple(dict.fromkeys(word.partition(" ")[0] for word in words)),
         )
 
     def any_in(self, words: Sequence[str]) -> bool:
         """Returns whether `words`, in their order, contain any word or phrase."""
         if not self.single.isdisjoint(words):
             return True
-        if not self.phrases:
+        if not self.phrases and not self.parts:
             return False
         row = f" {' '.join(words)} "
-        return any(phrase in row for phrase in self.phrases)
+        if any(phrase in row for phrase in self.phrases):
+            return True
+        return not row.isascii() and any(part in row for part in self.parts)
 
 
 # Compared and hashed by identity, because a decision keys its findings by detector.

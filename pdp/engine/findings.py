@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from pdp.engine.dlp.context import is_fraction
 from pdp.engine.dlp.entities import EntityFinding, find_entities
 from pdp.engine.text.locations import Location, PatternMatch, Segment, locate
 from pdp.engine.work import WorkBudget
@@ -116,7 +117,7 @@ class Findings:
         """Returns the findings of a detector, from left to right in each segment."""
         entities = self._entities.get(detector)
         if entities is None:
-            entities = find_entities(detector, self.matches, self._validators)
+            entities = find_entities(detector, self.matches, self._segments, self._validators)
             self.work.add_finds(len(entities))
             self._entities[detector] = entities
         return entities
@@ -136,6 +137,10 @@ class Findings:
             matches = self._matches[pattern] = _LazyMatches(*hit, self._indexes, self.work)
         return matches
 
+    def _segments(self, pattern: str) -> Sequence[Segment]:
+        hit = self.hits.get(pattern)
+        return () if hit is None else hit[1]
+
     def _locate(self, detector: PatternDetector) -> Iterator[Location]:
         matches = self.matches(detector.pattern)
         if not matches:
@@ -146,7 +151,10 @@ class Findings:
             segment, start, end, value_start, value_end = match
             if ignores is not None and segment.reading is ignores:
                 continue
-            if accepts is None or accepts(segment.text[value_start:value_end]):
+            if accepts is None or (
+                accepts(value := segment.text[value_start:value_end])
+                and not (value.isdigit() and is_fraction(segment.text, value_start))
+            ):
                 yield from locate(segment, start, end)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from bench import spans
+from bench import labelled_values, spans
 from bench.spans import Score, Sentence
 
 SENTENCES = spans.read_sentences(Path(__file__).parents[1] / "corpora" / "pii_spans.jsonl")
@@ -80,3 +81,34 @@ class TestScore:
 
     def test_without_labels_the_score_is_one(self) -> None:
         assert Score(0, 0, 0, 0).f2 == 1.0
+
+
+class TestLabelledValues:
+    """Labels of all kinds, as people and programs of several countries write them."""
+
+    @pytest.mark.parametrize("seed", [1, labelled_values.SEED])
+    def test_reach_their_targets(self, seed: int) -> None:
+        result = labelled_values.measure(seed)
+        assert result.total.total() >= 1000
+        assert result.quiet >= 200
+        assert result.recall >= labelled_values.MIN_FOUND, result.misses
+        assert result.false_share <= labelled_values.MAX_FALSE, result.false_finds
+
+    def test_each_kind_is_found(self) -> None:
+        result = labelled_values.measure(2)
+        low = {
+            entity_type: f"{result.hits[entity_type]} of {total}"
+            for entity_type, total in result.total.items()
+            if result.hits[entity_type] < 0.8 * total
+        }
+        assert low == {}
+
+    def test_the_values_are_the_same_for_the_same_seed(self) -> None:
+        first, second = (list(labelled_values.positives(3)) for _ in range(2))
+        assert first == second
+
+    def test_a_miss_and_a_false_find_count(self) -> None:
+        row = labelled_values.Row("label 12345", "PASSPORT", "12345")
+        total, hits = Counter({"PASSPORT": 1}), Counter[str]()
+        result = labelled_values.Result(total, hits, [row], 1, [(row, ["passport"])])
+        assert (result.recall, result.false_share, result.reached) == (0.0, 1.0, False)

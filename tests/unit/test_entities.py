@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pdp.domain.detector import PII, EntityDetector
+from pdp.engine.dlp.context import FEW_VALUES
 from pdp.engine.dlp.entities import LONG_TEXT, MAX_FINDINGS
 from pdp.engine.scan import PatternSet, scan
 
@@ -124,3 +125,65 @@ def test_a_long_text_needs_context_words_for_low_confidence() -> None:
     assert 1 <= len(entities) < 20
     assert {each.confidence for each in entities} == {0.9}
     assert entities[-1].location.value == "4444"
+
+
+NUMBERS = EntityDetector(
+    id="account",
+    name="Account",
+    entity_type="ACCOUNT",
+    category=PII,
+    patterns=(r"\b\d{4}\b", r"\b\d{3}\b", r"\b\d{9,12}\b"),
+    confidence=0.8,
+    context_confidence=0.9,
+    context=("account", "date of birth", "\u53e3\u5ea7"),
+    against=("order",),
+    weak={r"\b\d{4}\b": 0.05, r"\b\d{3}\b": 0.3},
+)
+NUMBER_SHARDS = PatternSet().with_patterns(NUMBERS.patterns).shards
+
+
+def find_number(text: str) -> list[tuple[str, float]]:
+    entities = scan(NUMBER_SHARDS, text, None, {}).entities(NUMBERS)
+    return [(each.location.value, each.confidence) for each in entities]
+
+
+def test_the_words_of_a_name_in_code_are_context_words() -> None:
+    assert find_number("bankAccount: 1234") == [("1234", 0.9)]
+    assert find_number("userDateOfBirth=1234") == [("1234", 0.9)]
+    assert find_number("ACCOUNTNo 1234") == [("1234", 0.9)]
+    assert find_number("accounting 1234") == []
+
+
+def test_a_word_of_a_language_without_spaces_counts_inside_another() -> None:
+    assert find_number("\u79c1\u306e\u53e3\u5ea7\u756a\u53f7\u306f1234") == [("1234", 0.9)]
+    assert find_number("\u79c1\u306e\u756a\u53f7\u306f1234") == []
+
+
+def test_a_match_that_needs_context_is_none_without_it() -> None:
+    near, far = "account" + " " * 57 + "1234", "account" + " " * 58 + "1234"
+    assert find_number(near) == [("1234", 0.9)], "64 characters before"
+    assert find_number(far) == [], "65 characters before"
+    assert find_number("1234" + " " * 25 + "account") == [("1234", 0.9)], "32 characters after"
+    assert find_number("1234" + " " * 26 + "account") == [], "33 characters after"
+    assert find_number("1234 " * 5) == []
+    assert find_number("\u0130 account 1234") == [("1234", 0.9)], "a lower case of two characters"
+
+
+def test_the_word_directly_before_an_ambiguous_match_decides() -> None:
+    assert find_number("account, order 123") == [("123", 0.15)]
+    assert find_number("order, account 123") == [("123", 0.9)]
+
+
+def test_a_long_fraction_is_no_other_number() -> None:
+    assert find_number("account 0.12345678") == []
+    assert find_number("account 0.123456789") == [("123456789", 0.4)]
+    assert find_number("account 123456789") == [("123456789", 0.9)]
+
+
+def test_a_context_word_is_found_in_a_long_table_of_numbers() -> None:
+    few, many = "1234\n" * (FEW_VALUES - 1), "1234\n" * (FEW_VALUES + 1)
+    for table in (few, many, many * 2):
+        assert find_number(table) == []
+        text = table + " " * 40
+        assert find_number(text + "account 5678") == [("5678", 0.9)]
+        assert find_number(text + "\u0130 ACCOUNT 5678") == [("5678", 0.9)]

@@ -66,6 +66,53 @@ GENUINE = [
     ("mx_curp", "BOXW310820HNERXN09"),
     ("tr_kimlik", "17291716060"),
     ("za_id", "7503305044089"),
+    ("us_itin", "912-50-3456"),  # IRS notice of 2020: the groups 50 to 65
+    ("us_itin", "912653456"),
+    ("bitcoin_address", "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr"),  # BIP 86
+    ("payment_card", "4111_1111_1111_1111"),
+    ("payment_card", "4111, 1111, 1111, 1111"),
+    ("payment_card", "3782 - 822463 - 10005"),
+    ("public_ip", "2001:4860::8888"),
+    ("jp_my_number", "1234 5678 9018"),  # computed by the rule in the docstring
+    ("sg_nric", "S1234567D"),
+    ("sg_nric", "T1234567J"),
+    ("sg_nric", "F1234567N"),
+    ("sg_nric", "G1234567X"),
+    ("sg_nric", "M1234567K"),
+    ("hk_hkid", "A123456(3)"),  # the Immigration Department's example
+    ("hk_hkid", "AB987654(3)"),
+    ("th_national_id", "3100600445635"),  # python-stdnum's documentation
+    ("kr_foreigner_number", "911124-5678906"),
+    ("kr_business_number", "116-82-00276"),
+    ("au_abn", "51 824 753 556"),  # the Australian Taxation Office
+    ("au_medicare", "2123 45670 1"),
+    ("in_gstin", "27AAPFU0939F1ZV"),
+    ("ru_snils", "112-233-445 95"),
+    ("ru_inn", "500100732259"),
+    ("ru_inn", "7707083893"),
+    ("br_cnpj", "16.727.230/0001-97"),  # python-stdnum's documentation
+    ("ie_pps", "6433435F"),
+    ("pl_nip", "856-734-62-15"),
+    ("pt_nif", "501 964 843"),
+    ("se_organisation_number", "556012-5790"),
+    ("de_id_card", "T220001293"),  # the specimen of the Bundesministerium des Innern
+    ("de_id_card", "L01X00T47"),
+    ("de_pension_number", "15 070649 C 103"),
+    ("de_health_insurance", "A123456780"),
+    ("eu_vat", "DE 136 695 976"),
+    ("eu_vat", "FR23334175221"),
+    ("eu_vat", "00743110157"),  # a partita IVA without its country
+    ("passport_number", "C01X00T47"),
+    ("any_driving_licence", "MORGA657054SM9IJ"),  # the DVLA's example
+    ("any_driving_licence", "99999999"),
+    ("account_number", "1234567"),
+    ("document_number", "12345678Z"),
+    ("document_number", "CA12345AA"),
+    ("past_date", "14 juillet 1988"),
+    ("past_date", "12. M\u00e4rz 1984"),
+    ("past_date", "5 pa\u017adziernika 1990"),
+    ("past_date", "1990\u5e742\u67081\u65e5"),
+    ("past_date", "19900201"),
     ("imei", "35-209900-176148-1"),
     ("vin", "1M8GDM9AXKP042788"),  # 49 CFR 565's example
     ("past_date", "6/24/1991"),
@@ -157,6 +204,61 @@ INVALID = [
     ("mx_curp", "BOXW310820HNERXN08"),
     ("tr_kimlik", "17291716050"),
     ("za_id", "7503305044088"),
+    ("us_itin", "912-66-3456"),  # between the groups in use
+    ("us_itin", "912-49-3456"),
+    ("bitcoin_address", "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcs"),
+    ("bitcoin_address", "bc1pBAD"),
+    ("payment_card", "4111, 1111, 1111 1111"),  # not one separator
+    ("payment_card", "4111_1111_1111_1112"),
+    ("public_ip", "2001:db8::1"),  # documentation
+    ("public_ip", "20::40"),  # too short for an address outside of 2000::/3
+    ("jp_my_number", "1234 5678 9019"),
+    ("jp_my_number", "000000000000"),
+    ("sg_nric", "S1234567A"),
+    ("sg_nric", "A1234567D"),
+    ("hk_hkid", "A123456(4)"),
+    ("hk_hkid", "123456(4)"),
+    ("th_national_id", "3100600445636"),
+    ("kr_foreigner_number", "911124-1678906"),  # the number of a citizen
+    ("kr_foreigner_number", "911324-5678906"),  # no such month
+    ("kr_business_number", "116-82-00277"),
+    ("kr_business_number", "116-82"),
+    ("au_abn", "51 824 753 557"),
+    ("au_medicare", "2123 45671 1"),
+    ("au_medicare", "7123 45670 1"),
+    ("in_gstin", "27AAPFU0939F1ZO"),
+    ("ru_snils", "112-233-445 96"),
+    ("ru_snils", "001-001-998 00"),  # the last without check digits
+    ("ru_inn", "500100732258"),
+    ("br_cnpj", "16.727.230/0001-98"),
+    ("ie_pps", "6433435E"),
+    ("pl_nip", "856-734-62-16"),
+    ("pl_nip", "000-000-00-00"),
+    ("pt_nif", "501 964 842"),
+    ("se_organisation_number", "556012-5791"),
+    ("se_organisation_number", "880320-0016"),  # a person's
+    ("de_id_card", "T220001294"),
+    ("de_id_card", "CFGHJKLMN"),  # a word
+    ("de_pension_number", "15 070649 C 104"),
+    ("de_pension_number", "15 071349 C 103"),  # no such month
+    ("de_health_insurance", "A123456781"),
+    ("de_health_insurance", "A1234"),
+    ("eu_vat", "DE136695977"),
+    ("eu_vat", "DE13669597"),  # too short
+    ("eu_vat", "00743110158"),
+    ("eu_vat", "XX136695976"),
+    ("passport_number", "2031-01-01"),
+    ("passport_number", "12345"),
+    ("any_driving_licence", "2023-05-01"),
+    ("any_driving_licence", "ABCDE12"),
+    ("account_number", "123456"),
+    ("account_number", "2021-03-04"),
+    ("account_number", "00000000"),
+    ("document_number", "AB1234"),
+    ("document_number", "2031-01-01"),
+    ("past_date", "3 foo 1974"),
+    ("past_date", "21990201"),
+    ("past_date", "1 May 2150"),
     ("imei", "490154203237519"),
     ("vin", "1HGCM82633A004353"),
     ("past_date", "45/45/1981"),

@@ -8,8 +8,12 @@ This module is the registry, `VALIDATORS`. The validators are in a module for ea
 
 * `financial`: payment cards, bank accounts, wallets, securities.
 * `national`: national identity, social security and tax numbers.
+* `asia_pacific`: such numbers of Asia and the Pacific.
+* `tax`: tax numbers of persons and businesses, VAT numbers.
+* `documents`: passports, driving licences, identity cards, accounts.
 * `medical`: numbers and codes of health systems.
-* `personal`: phone numbers, e-mail addresses, coordinates, dates of birth.
+* `personal`: phone numbers, e-mail addresses, coordinates.
+* `dates`: dates of birth.
 * `network`: IP and MAC addresses.
 * `devices`: numbers of devices and vehicles.
 * `secret`: keys, passwords and tokens.
@@ -25,13 +29,17 @@ from types import MappingProxyType
 from typing import Final
 
 from pdp.detect.validators import (
+    asia_pacific,
+    dates,
     devices,
+    documents,
     financial,
     medical,
     national,
     network,
     personal,
     secret,
+    tax,
 )
 from pdp.detect.validators.common import MAX_LENGTH, Validator
 
@@ -43,8 +51,12 @@ VALIDATORS: Final[Mapping[str, Validator]] = MappingProxyType(
         for validator in (
             *financial.VALIDATORS,
             *national.VALIDATORS,
+            *asia_pacific.VALIDATORS,
+            *tax.VALIDATORS,
+            *documents.VALIDATORS,
             *medical.VALIDATORS,
             *personal.VALIDATORS,
+            *dates.VALIDATORS,
             *network.VALIDATORS,
             *devices.VALIDATORS,
             *secret.VALIDATORS,

@@ -40,6 +40,15 @@ _ISSUERS: Final = re.compile(
 )
 """ISO/IEC 7812 issuer ranges with the lengths that each issuer uses."""
 
+_SEPARATORS: Final = re.compile(r"[^0-9]+")
+_CARD_SEPARATOR: Final = re.compile(r"[\s_/,.|\u00b7\u2022\u2027-]{1,3}")
+_LIST_SEPARATOR: Final = re.compile(r"[\t\n]|[^0-9]{2}")
+
+_BECH32: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_BECH32_PREFIX: Final = (3, 3, 0, 2, 3)  # "bc", expanded as BIP 173 prescribes
+_BECH32M_CONSTANT: Final = 0x2BC830A3
+_TAPROOT_LENGTH: Final = 62
+
 _ETHEREUM: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 _FEW_CHARACTERS: Final = 4
 
@@ -59,14 +68,22 @@ def payment_card(text: str) -> bool:
     """Whether `text` is a card number of an issuer's range and length with a valid check digit.
 
     Source: ISO/IEC 7812-1 and the issuers' published ranges. A number of one repeated digit is
-    rejected.
+    rejected. The groups of a number can have any usual separator between them. A separator that
+    also separates the items of a list, for example a comma, must be the same between all groups.
     """
-    if len(text) > MAX_LENGTH or not only_digits_and_separators(text):
+    if len(text) > MAX_LENGTH or not _is_one_number(text):
         return False
     digits = digits_of(text)
     if _ISSUERS.fullmatch(digits) is None or len(set(digits)) == 1:
         return False
     return luhn_sum_is_valid(digits)
+
+
+def _is_one_number(text: str) -> bool:
+    if only_digits_and_separators(text) and not _LIST_SEPARATOR.search(text):
+        return True
+    separators = _SEPARATORS.findall(text)
+    return len(set(separators)) <= 1 and all(map(_CARD_SEPARATOR.fullmatch, separators))
 
 
 def iban(text: str) -> bool:
@@ -114,9 +131,22 @@ def us_routing(text: str) -> bool:
 def bitcoin_address(text: str) -> bool:
     """Whether `text` is a Bitcoin address with a valid checksum.
 
-    Source: Base58Check, and BIP 173 for addresses that begin with bc1.
+    Source: Base58Check; BIP 173 for addresses that begin with bc1q, and BIP 350 for Taproot
+    addresses, which begin with bc1p.
     """
+    if text[:4].lower() == "bc1p":
+        return _is_taproot(text)
     return is_valid(bitcoin.validate, text, str.strip)
+
+
+def _is_taproot(text: str) -> bool:
+    address = text.lower()
+    if len(address) != _TAPROOT_LENGTH or text not in (address, text.upper()):
+        return False
+    if not set(address[3:]) <= set(_BECH32):
+        return False
+    values = [_BECH32.index(character) for character in address[3:]]
+    return bitcoin.bech32_checksum((*_BECH32_PREFIX, *values)) == _BECH32M_CONSTANT
 
 
 def ethereum_address(text: str) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _NPI_LENGTH: Final = 10
 _NPI_ISSUER: Final = "80840"  # the prefix with which CMS computes the check digit
 _DEA: Final = re.compile(r"[ABCDEFGHJKLMPRSTUX][A-Z9]\d{7}")
+_KVNR: Final = re.compile(r"[A-Z]\d{9}")
 _ICD10: Final = re.compile(r"[A-TV-Z]\d[0-9AB](?:\.[0-9A-Z]{1,4})?")
 
 
@@ -61,4 +62,16 @@ def icd10(text: str) -> bool:
     return _ICD10.fullmatch(text) is not None
 
 
-VALIDATORS: Final[tuple[Validator, ...]] = (us_npi, us_dea, uk_nhs, icd10)
+def de_health_insurance(text: str) -> bool:
+    """Whether `text` is the number of a person in German health insurance, with its check digit.
+
+    Source: GKV-Spitzenverband: Luhn over the number in which the letter counts as two digits.
+    """
+    number = letters_and_digits_of(text[:MAX_LENGTH])
+    if _KVNR.fullmatch(number) is None:
+        return False
+    digits = f"{ord(number[0]) - ord('A') + 1:02}{number[1:]}"
+    return luhn_sum_is_valid(digits) and len(set(number[1:])) > 1
+
+
+VALIDATORS: Final[tuple[Validator, ...]] = (us_npi, us_dea, uk_nhs, icd10, de_health_insurance)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from stdnum.au import tfn
@@ -15,6 +17,7 @@ from stdnum.dk import cpr
 from stdnum.es import nif
 from stdnum.fi import hetu
 from stdnum.fr import nir
+from stdnum.ie import pps
 from stdnum.in_ import aadhaar, pan
 from stdnum.it import codicefiscale
 from stdnum.kr import rrn
@@ -24,7 +27,7 @@ from stdnum.no import fodselsnummer
 from stdnum.pl import pesel
 from stdnum.se import personnummer
 from stdnum.tr import tckimlik
-from stdnum.us import ein, itin, ssn
+from stdnum.us import ein, ssn
 from stdnum.za import idnr
 
 from pdp.detect.validators.common import (
@@ -37,6 +40,15 @@ from pdp.detect.validators.common import (
 
 if TYPE_CHECKING:
     from pdp.detect.validators.common import Validator
+
+_ITIN: Final = re.compile(r"9\d{2}(?:5\d|6[0-5]|7\d|8[0-8]|9[0-24-9])\d{4}")
+_SNILS: Final = re.compile(r"\d{11}")
+_SNILS_MODULUS: Final = 101
+_LAST_SNILS_WITHOUT_CHECK: Final = "001001998"
+_PENSION: Final = re.compile(r"\d{2}(\d{2})(\d{2})(\d{2})[A-Z]\d{3}")
+_PENSION_WEIGHTS: Final = (2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1)
+_REPLACEMENT_DAYS: Final = 50
+"""German pension numbers add it to the day if two numbers would be the same."""
 
 _UNISSUED_NINO: Final = frozenset({"BG", "GB", "KN", "NK", "NT", "TN", "ZZ"})
 
@@ -61,9 +73,10 @@ def us_ssn_issued(text: str) -> bool:
 def us_itin(text: str) -> bool:
     """Whether `text` contains an individual taxpayer number whose group is in use.
 
-    Source: IRS publication 1915.
+    Source: IRS publication 1915 and the IRS notice of 2020: the groups 50 to 65, 70 to 88, 90 to 92
+    and 94 to 99.
     """
-    return is_valid(itin.validate, text, digits_of)
+    return _ITIN.fullmatch(digits_of(text[:MAX_LENGTH])) is not None
 
 
 def us_ein(text: str) -> bool:
@@ -183,8 +196,15 @@ def dk_cpr(text: str) -> bool:
 
 
 def fi_hetu(text: str) -> bool:
-    """Whether `text` is a Finnish personal identity code. Source: the Digital Agency."""
-    return is_valid(hetu.validate, text, str.strip)
+    """Whether `text` is a Finnish personal identity code. Source: the Digital Agency.
+
+    Hospitals and registers give out temporary codes, from 900, which also stand for a person.
+    """
+    return is_valid(_hetu_or_temporary, text, str.strip)
+
+
+def _hetu_or_temporary(code: str) -> str:
+    return hetu.validate(code, allow_temporary=True)
 
 
 def be_nn(text: str) -> bool:
@@ -222,6 +242,44 @@ def za_id(text: str) -> bool:
     return is_valid(idnr.validate, text, digits_of)
 
 
+def ie_pps(text: str) -> bool:
+    """Whether `text` is an Irish PPS number. Source: the Department of Social Protection."""
+    return is_valid(pps.validate, text, letters_and_digits_of)
+
+
+def ru_snils(text: str) -> bool:
+    """Whether `text` is a Russian insurance account number with valid check digits.
+
+    Source: the Pension Fund's rule: weights 9 to 1, modulus 101. Numbers up to 001-001-998 have no
+    check digits and are rejected.
+    """
+    digits = digits_of(text[:MAX_LENGTH])
+    if _SNILS.fullmatch(digits) is None or digits[:9] <= _LAST_SNILS_WITHOUT_CHECK:
+        return False
+    total = sum(int(digit) * (9 - at) for at, digit in enumerate(digits[:9]))
+    return total % _SNILS_MODULUS % 100 == int(digits[9:]) and len(set(digits)) > 1
+
+
+def de_pension_number(text: str) -> bool:
+    """Whether `text` is a German pension insurance number with a real date and its check digit.
+
+    Source: the Deutsche Rentenversicherung, VKVV section 2: the letter counts as two digits.
+    """
+    number = letters_and_digits_of(text[:MAX_LENGTH])
+    match = _PENSION.fullmatch(number)
+    if match is None:
+        return False
+    day, month, year = map(int, match.groups())
+    try:
+        date(2000 + year, month, day - _REPLACEMENT_DAYS if day > _REPLACEMENT_DAYS else day)
+    except ValueError:
+        return False
+    letter = f"{ord(number[8]) - ord('A') + 1:02}"
+    digits = f"{number[:8]}{letter}{number[9:11]}"
+    products = (int(digit) * each for digit, each in zip(digits, _PENSION_WEIGHTS, strict=True))
+    return sum(sum(divmod(product, 10)) for product in products) % 10 == int(number[11])
+
+
 VALIDATORS: Final[tuple[Validator, ...]] = (
     us_ssn,
     us_ssn_issued,
@@ -250,4 +308,7 @@ VALIDATORS: Final[tuple[Validator, ...]] = (
     mx_curp,
     tr_kimlik,
     za_id,
+    ie_pps,
+    ru_snils,
+    de_pension_number,
 )

@@ -16,6 +16,9 @@ _VERSION_PARTS: Final = 64
 """The parts of most versions are smaller."""
 
 _MIN_IPV6_COLONS: Final = 3
+_GLOBAL_IPV6: Final = re.compile(r"[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]*")
+"""The form of global unicast addresses, which can be short because of `::` (RFC 4291)."""
+
 _FINGERPRINT: Final = re.compile(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})+")
 _PRIVATE_NETWORKS: Final = tuple(
     ipaddress.ip_network(network)
@@ -64,7 +67,9 @@ def private_ip(text: str) -> bool:
 
 
 def _ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    if len(text) > MAX_LENGTH or (":" in text and text.count(":") < _MIN_IPV6_COLONS):
+    if len(text) > MAX_LENGTH:
+        return None
+    if 0 < text.count(":") < _MIN_IPV6_COLONS and not _GLOBAL_IPV6.fullmatch(text):
         return None
     if _FINGERPRINT.fullmatch(text):
         return None

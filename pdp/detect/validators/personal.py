@@ -1,9 +1,8 @@
-"""Validators for phone numbers, e-mail addresses, coordinates and dates of birth."""
+"""Validators for phone numbers, e-mail addresses and coordinates."""
 
 from __future__ import annotations
 
 import re
-from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import phonenumbers
@@ -37,14 +36,6 @@ _MAX_LOCAL_PART: Final = 64
 _MAX_EMAIL: Final = 254
 _MAX_LATITUDE: Final = 90
 _MAX_LONGITUDE: Final = 180
-_DATE_PART: Final = re.compile(r"[0-9]+|[a-z]{3,}", re.IGNORECASE)
-_MONTHS: Final = (
-    *("jan", "feb", "mar", "apr", "may", "jun"),
-    *("jul", "aug", "sep", "oct", "nov", "dec"),
-)
-_FIRST_YEAR: Final = 1900
-_CENTURY: Final = 100
-_DATE_PARTS: Final = 3
 
 
 def phone_length(text: str) -> bool:
@@ -122,36 +113,9 @@ def coordinates(text: str) -> bool:
     return abs(latitude) <= _MAX_LATITUDE and abs(longitude) <= _MAX_LONGITUDE
 
 
-def past_date(text: str) -> bool:
-    """Whether `text` can be a date of birth, in one of the usual orders of day, month and year.
-
-    A year of two digits can be of either century. Source: the Gregorian calendar, from 1900.
-    """
-    parts = _DATE_PART.findall(text[:MAX_LENGTH].lower())
-    months = [part for part in parts if part[0].isalpha() and part[:3] in _MONTHS]
-    numbers = [int(part) for part in parts if part.isdigit()]
-    if months:
-        numbers.insert(1, _MONTHS.index(months[0][:3]) + 1)
-    if len(numbers) != _DATE_PARTS:
-        return False
-    first, second, third = numbers
-    orders = ((first, second, third), (third, second, first), (third, first, second))
-    return any(_is_date(*order) for order in orders)
-
-
-def _is_date(year: int, month: int, day: int) -> bool:
-    if year < _CENTURY:
-        year += _FIRST_YEAR
-    try:
-        return date(year, month, day).year >= _FIRST_YEAR
-    except (ValueError, OverflowError):
-        return False
-
-
 VALIDATORS: Final[tuple[Validator, ...]] = (
     phone_length,
     phone_number,
     email_address,
     coordinates,
-    past_date,
 )

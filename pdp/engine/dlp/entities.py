@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pdp.engine.dlp.context import FEW_VALUES, ContextSearch, is_fraction, label_of, words_around
 from pdp.engine.dlp.private_keys import private_key_end
-from pdp.engine.text.locations import LINE_END, Location, Reading, locate, whole_places
+from pdp.engine.text.locations import Location, Reading, locate, whole_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,17 +24,20 @@ if TYPE_CHECKING:
     from pdp.engine.text.locations import PatternMatch, Place, Segment
     from pdp.engine.text.patterns import Validators
 
-CONTEXT_BEFORE: Final = 64
-"""Characters before a value that are searched for context words."""
-
-CONTEXT_AFTER: Final = 32
-"""Characters after a value that are searched for context words."""
-
 MAX_FINDINGS: Final = 1_000
 """If one text has more findings, one finding covers the whole text instead of them."""
 
 _LOW_CONFIDENCE: Final = 0.5
 """Findings below it do not count towards `MAX_FINDINGS`: tables of numbers are full of them."""
+
+_NEEDS_CONTEXT: Final = 0.1
+"""A match with less confidence counts only if a context word is near: any number has its form."""
+
+_AMBIGUOUS: Final = 0.4
+"""With less confidence, the word directly before a match decides if it speaks against it."""
+
+_LONG_FRACTION: Final = 9
+"""So many digits behind a decimal point are never another number, whatever words are near."""
 
 LONG_TEXT: Final = 32 << 10
 """In a longer text, matches of low confidence are ignored if no context word is near them."""
@@ -50,8 +54,6 @@ MAX_NAME: Final = 40
 _NAME_BEFORE: Final = re.compile(r"(?:[A-Za-z]+ )?[\w.-]*\Z")
 
 _NO_MATCH: Final = (0, 0.0)
-
-_WORD: Final = re.compile(r"[^\W_]+")
 
 
 class EntityFinding(NamedTuple):
@@ -73,6 +75,7 @@ class EntityFinding(NamedTuple):
 def find_entities(
     detector: EntityDetector,
     matches: Callable[[str], Iterable[PatternMatch]],
+    segments: Callable[[str], Iterable[Segment]],
     validators: Validators,
 ) -> tuple[EntityFinding, ...]:
     """Returns the findings of a detector, from left to right in each text, without overlaps.
@@ -80,32 +83,56 @@ def find_entities(
     Args:
         detector: the detector.
         matches: returns the matches of a pattern.
+        segments: returns the texts in which a pattern occurs.
         validators: the validators that detectors name.
     """
     search: _EntitySearch | None = None
-    extension = EXTENSIONS[detector.extension] if detector.extension else None
+    context = ContextSearch(detector.words)
     for source in detector.patterns:
         confidence = detector.weak.get(source, detector.confidence)
-        for segment, match_start, _, start, end in matches(source):
-            if segment.reading is Reading.COMMAND:
+        without_context = 0
+        for match in matches(source):
+            if match.segment.reading is Reading.COMMAND:
                 continue
             if search is None:
-                search = _EntitySearch(detector, validators)
-            last = end if extension is None else extension(segment.text, start, end)
-            if last and search.accepts_label(segment, match_start, start):
-                search.add_match(segment, start, last, confidence)
+                search = _EntitySearch(detector, context, validators)
+            if search.add(match, confidence):
+                continue
+            without_context += 1
+            if without_context == FEW_VALUES and not any(
+                context.occurs_in(each) or not _needs_context(each, confidence)
+                for each in segments(source)
+            ):
+                break  # a table of numbers: none of the others can have a context word near
     if search is None:
         return ()
     findings = search.findings
     return _without_overlaps(findings) if len(findings) > 1 else tuple(findings)
 
 
+def _needs_context(segment: Segment, confidence: float) -> bool:
+    return confidence < _NEEDS_CONTEXT or (
+        confidence < _LOW_CONFIDENCE and len(segment.text) > LONG_TEXT
+    )
+
+
 class _EntitySearch:
     """Collects the findings of one detector in one request."""
 
-    __slots__ = ("_accepts", "_accepts_label", "_best", "_counts", "_detector", "findings")
+    __slots__ = (
+        "_accepts",
+        "_accepts_label",
+        "_best",
+        "_context",
+        "_counts",
+        "_detector",
+        "_extension",
+        "findings",
+    )
 
-    def __init__(self, detector: EntityDetector, validators: Validators) -> None:
+    def __init__(
+        self, detector: EntityDetector, context: ContextSearch, validators: Validators
+    ) -> None:
         self.findings: list[EntityFinding] = []
         self._detector = detector
         self._accepts = validators[detector.validator] if detector.validator else None
@@ -113,8 +140,23 @@ class _EntitySearch:
         self._accepts_label = validators[label_validator] if label_validator else None
         self._best: dict[tuple[int, int], tuple[int, float]] = {}
         self._counts: Counter[int] = Counter()
+        self._context = context
+        self._extension = EXTENSIONS[detector.extension] if detector.extension else None
 
-    def accepts_label(self, segment: Segment, start: int, end: int) -> bool:
+    def add(self, match: PatternMatch, confidence: float) -> bool:
+        """Adds a finding for the value of a match if it is valid and has a label of such values.
+
+        Returns:
+            False if the value needs a context word and none is near.
+        """
+        segment, match_start, _, start, end = match
+        if self._extension is not None:
+            end = self._extension(segment.text, start, end)
+        if not end or not self._has_label(segment, match_start, start):
+            return True
+        return self._add_value(segment, start, end, confidence)
+
+    def _has_label(self, segment: Segment, start: int, end: int) -> bool:
         """Whether the part of a match before its value is a label of such values.
 
         Args:
@@ -128,20 +170,18 @@ class _EntitySearch:
         name = _NAME_BEFORE.search(text[max(0, start - MAX_NAME) : start])
         return self._accepts_label((name[0] if name else "") + text[start:end])
 
-    def add_match(self, segment: Segment, start: int, end: int, confidence: float) -> None:
-        """Adds a finding for the span `start` to `end` if it is a valid value."""
+    def _add_value(self, segment: Segment, start: int, end: int, confidence: float) -> bool:
         key, detector = id(segment), self._detector
         best_end, best_confidence = self._best.get((key, start), _NO_MATCH)
         if (best_end >= end and best_confidence >= confidence) or self._counts[key] > MAX_FINDINGS:
-            return  # another pattern found it already, or a finding covers the whole text
-        needs_context = confidence < _LOW_CONFIDENCE and len(segment.text) > LONG_TEXT
-        if needs_context and not detector.words.any_in(_words_around(segment.text, start, end)):
-            return
+            return True  # another pattern found it already, or a finding covers the whole text
+        if _needs_context(segment, confidence) and not self._context.is_near(segment, start, end):
+            return False
         value = segment.text[start:end]
         if self._accepts is not None:
             value = _valid_part(self._accepts, value)
         if not value or value.lower() in detector.allowlist:
-            return
+            return True
         value_end = start + len(value)
         self._best[key, start] = (value_end, confidence)
         confidence = _confidence(detector, segment, start, value_end, confidence)
@@ -150,6 +190,7 @@ class _EntitySearch:
             self._counts[key] += 1
             if self._counts[key] > MAX_FINDINGS:
                 self._add(detector.context_confidence, whole_places(segment))
+        return True
 
     def _add(self, confidence: float, locations: Iterable[Location]) -> None:
         detector = self._detector
@@ -175,24 +216,17 @@ def _confidence(
 ) -> float:
     """Returns the confidence in a value, given the words around it."""
     if confidence < detector.context_confidence or detector.against:
-        words = _words_around(segment.text, start, end)
-        if detector.words.any_in(words):
+        words = words_around(segment.text, start, end)
+        fraction = is_fraction(segment.text, start)
+        if (fraction and end - start >= _LONG_FRACTION) or (
+            confidence < _AMBIGUOUS and detector.words_against.any_in(label_of(segment.text, start))
+        ):
+            confidence /= 2
+        elif detector.words.any_in(words):
             confidence = max(confidence, detector.context_confidence)
-        elif _is_fraction(segment.text, start) or detector.words_against.any_in(words):
+        elif fraction or detector.words_against.any_in(words):
             confidence /= 2
     return confidence
-
-
-def _words_around(text: str, start: int, end: int) -> list[str]:
-    # Of a joined text, only the words of the same line are context.
-    before = text[max(0, start - CONTEXT_BEFORE) : start].rpartition(LINE_END)[2].lower()
-    after = text[end : end + CONTEXT_AFTER].partition(LINE_END)[0].lower()
-    return _WORD.findall(before) + _WORD.findall(after)
-
-
-def _is_fraction(text: str, start: int) -> bool:
-    """Whether a number follows a decimal point: fractions can be as long as card numbers."""
-    return text[start - 1 : start] == "." and text[max(0, start - 2) : start - 1].isdigit()
 
 
 def _without_overlaps(findings: list[EntityFinding]) -> tuple[EntityFinding, ...]:

@@ -31,6 +31,7 @@ from pdp.engine.text.locations import (
 )
 from pdp.engine.text.normalization import normalize
 from pdp.engine.text.outline import Outline, label_text
+from pdp.engine.text.shell_words import may_be_quoted
 from pdp.engine.text.variants import encoded
 from pdp.engine.work import MAX_VALUES
 
@@ -196,12 +197,13 @@ def _is_simple(text: str) -> bool:
         and "/*" not in text
         and not may_be_json(text)
         and not may_be_base64(text)
+        and not may_be_quoted(text)
     )
 
 
 def _joined(text: str, segment: Callable[[], Segment]) -> Iterator[Segment | TextBatch]:
     """Yields the readings of a joined text, which `segment` returns as a segment."""
-    if text.isascii() and not has_escapes(text) and "/*" not in text:
+    if text.isascii() and not has_escapes(text) and "/*" not in text and not may_be_quoted(text):
         yield TextBatch(text.encode(), lambda: (segment(),))
     else:
         yield from normalize(segment())

@@ -18,7 +18,7 @@ import re2
 from pdp.engine.text.variants import VariantBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pdp.engine.text.locations import Segment
 
@@ -34,23 +34,36 @@ MAX_EXPANSION: Final = 65_536
 """How many characters the values of variables can add to a text."""
 
 _COMMAND_START: Final = r"(?:^|[;&|(`\n]\s*|\b(?:sudo|exec|env|nohup|xargs|then|do|time)\s+)"
-_MARKS: Final = re2.compile(
-    "|".join(
-        (
-            r"""\w(?:''|"")\w""",  # r''m
-            r"""[A-Za-z](?:'[A-Za-z/-]{1,12}'|"[A-Za-z/-]{1,12}")(?:[\s\w]|$)""",  # r'm'
-            r"""(?:'[A-Za-z]{1,12}'|"[A-Za-z]{1,12}")[A-Za-z]""",  # 'r'm
-            _COMMAND_START + r"""(?:'[\w./-]+'|"[\w./-]+")\s+[-/~*$'"{]""",  # 'rm' -rf
-            _COMMAND_START + r"[A-Za-z]{0,12}\\[A-Za-z]",  # \rm
-            r"[/-]\w*[A-Za-z]\\[A-Za-z]",  # /etc/pass\wd
-            r"\\\n",  # a line that goes on
-            r"\$\{?IFS|\$'[^']*\\|[$`]\(?\s*(?:echo|printf)\s",
-            r"[A-Za-z]\$(?:[@*1-9]|\{[@*1-9]\})[A-Za-z]",  # r$@m
-            r"""(?:^|[\s;&|(`'"])\{['"A-Za-z/.](?:[^\s{}:]|:/)*,(?:[^\s{}:]|:/)*\}(?:[\s;&|)`'"]|$)""",
-            r"""(?s:(?:^|[;&|\s(`'"])[A-Za-z_]\w*=[^\s;&|=].*\$\{?[A-Za-z_])""",  # x=rm; $x
-        )
-    ).encode()
+_MARKS: Final = "|".join(
+    (
+        r"""\w(?:''|"")\w""",  # r''m
+        r"""[A-Za-z](?:'[A-Za-z/-]{1,12}'|"[A-Za-z/-]{1,12}")(?:[\s\w]|$)""",  # r'm'
+        r"""(?:'[A-Za-z]{1,12}'|"[A-Za-z]{1,12}")[A-Za-z]""",  # 'r'm
+        _COMMAND_START + r"""(?:'[\w./-]+'|"[\w./-]+")\s+[-/~*$'"{]""",  # 'rm' -rf
+        _COMMAND_START + r"[A-Za-z]{0,12}\\[A-Za-z]",  # \rm
+        r"[/-]\w*[A-Za-z]\\[A-Za-z]",  # /etc/pass\wd
+        r"\\\n",  # a line that goes on
+        r"\$\{?IFS|\$'[^']*\\|[$`]\(?\s*(?:echo|printf)\s",
+        r"[A-Za-z]\$(?:[@*1-9]|\{[@*1-9]\})[A-Za-z]",  # r$@m
+        r"""(?:^|[\s;&|(`'"])\{['"A-Za-z/.](?:[^\s{}:]|:/)*,(?:[^\s{}:]|:/)*\}(?:[\s;&|)`'"]|$)""",
+        r"""(?s:(?:^|[;&|\s(`'"])[A-Za-z_]\w*=[^\s;&|=].*\$\{?[A-Za-z_])""",  # x=rm; $x
+    )
 )
+
+
+def _compile_marks() -> Callable[[bytes], Sequence[int]]:
+    """Returns the search for a mark. A set is searched without a match object."""
+    options = re2.Options()
+    options.log_errors = False
+    marks = re2.Set.SearchSet(options)
+    marks.Add(_MARKS.encode())
+    # It matches at the end of any text: no match at all says that RE2 ran out of memory.
+    marks.Add(rb"\z")
+    marks.Compile()
+    return marks.Match  # type: ignore[no-any-return]
+
+
+_match_marks: Final = _compile_marks()
 
 _SPECIAL: Final = re.compile(r"[\\'\"$`{=]")
 _SINGLE: Final = re.compile(r"'([^'\s]{0,256}+)'")
@@ -79,7 +92,7 @@ def may_be_quoted(text: str) -> bool:
     # A search for one character is much faster than a search for a set.
     return (
         "'" in text or '"' in text or "$" in text or "\\" in text or "{" in text or "`" in text
-    ) and _MARKS.search(text.encode()) is not None
+    ) and len(_match_marks(text.encode())) != 1
 
 
 def unquote(segment: Segment) -> Segment | None:

@@ -12,7 +12,15 @@ from tests.support import servers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-KINDS = {"escaped_json", "json_integrity", "numbers_keys", "argv", "encodings", "key_context"}
+KINDS = {
+    "shell",
+    "escaped_json",
+    "json_integrity",
+    "numbers_keys",
+    "argv",
+    "encodings",
+    "key_context",
+}
 """The kinds of which every case must hold."""
 
 CASES = [each for each in read_cases("blind_spots.jsonl") if each.kind in KINDS]

@@ -40,10 +40,10 @@ DISGUISES: Final[Mapping[str, Callable[[str], str]]] = {
 }
 """Other ways to write an attack."""
 
-MIN_DETECTED: Final = 92.0
+MIN_DETECTED: Final = 97.0
 """The share of attacks that must be detected, in percent."""
 
-MAX_FLAGGED: Final = 1.0
+MAX_FLAGGED: Final = 0.45
 """The share of harmless texts that may be flagged, in percent."""
 
 

@@ -40,7 +40,7 @@ __all__ = [
     "scan",
 ]
 
-SHARD_BASE_BYTES: Final = 16 << 20
+SHARD_BASE_BYTES: Final = 32 << 20
 """Memory that the automaton of a shard may use, regardless of its number of patterns."""
 
 SHARD_PATTERN_BYTES: Final = 16 << 10

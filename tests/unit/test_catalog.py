@@ -204,8 +204,13 @@ class TestAccuracy:
 
         return sum(flagged()) / len(rows)
 
-    def test_at_least_92_percent_of_the_attacks_are_detected(self) -> None:
-        assert self.share(texts("sqli_attacks.jsonl")) >= 0.92
+    def test_at_least_97_percent_of_the_attacks_are_detected(self) -> None:
+        assert self.share(texts("sqli_attacks.jsonl")) >= 0.97
 
-    def test_at_most_1_percent_of_the_harmless_texts_are_flagged(self) -> None:
-        assert self.share(texts("sqli_benign.jsonl")) <= 0.01
+    def test_only_a_documented_pattern_flags_harmless_texts(self) -> None:
+        """`sys_sqli_union` blocks UNION SELECT anywhere, and some harmless texts mention it."""
+        harmless = texts("sqli_benign.jsonl")
+        assert self.share(harmless) <= 0.0045
+        union = next(p.policy for p in SYSTEM_POLICIES if p.policy.id == "sys_sqli_union")
+        others = [text for text in harmless if not matches(union, text)]
+        assert self.share(others) == 0

@@ -182,7 +182,7 @@ class TestLocations:
 class TestBounds:
     @given(st.text(alphabet="abc' =1", max_size=40))
     def test_a_quoted_text_is_decoded(self, text: str) -> None:
-        assert texts(quote(text))[-1] == text
+        assert text in texts(quote(text))
 
     def test_no_character_is_both_folded_and_removed(self) -> None:
         assert not ASCII_FORMS.keys() & (INVISIBLE_CHARACTERS | COMBINING_MARKS)

@@ -9,6 +9,7 @@ text gets normalized variants, which are scanned too:
 * decoded: escapes are decoded (percent-encoding, those of JSON and source code, HTML entities). The
   result can be folded, and decoded a second time. A text that is base64 as a whole is decoded too.
 * uncommented: each SQL comment is replaced by a space.
+* unquoted: the words that a shell runs, without the quoting that hides them.
 
 Each variant has a map to its source, so that a finding in it is redacted at the right position of
 the request.
@@ -30,6 +31,7 @@ from pdp.engine.text.characters import (
     other_marks,
 )
 from pdp.engine.text.escapes import decode, decode_base64, has_escapes
+from pdp.engine.text.shell_words import unquote
 from pdp.engine.text.variants import VariantBuilder
 
 if TYPE_CHECKING:
@@ -107,6 +109,16 @@ def normalize(segment: Segment, *, decodes: bool = True) -> Sequence[Segment]:
         segment: the segment.
         decodes: whether to decode escapes. The escapes in JSON are those of its strings.
     """
+    variants = _variants(segment, decodes=decodes)
+    unquoted = unquote(segment)
+    last = variants[-1]
+    decoded = None if last is segment else unquote(last)
+    if unquoted is None and decoded is None:
+        return variants
+    return (*variants, *(each for each in (unquoted, decoded) if each is not None))
+
+
+def _variants(segment: Segment, *, decodes: bool) -> Sequence[Segment]:
     text = segment.text
     if text.isascii() and not _has_marks(text):
         base64 = decode_base64(segment)

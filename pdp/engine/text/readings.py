@@ -31,6 +31,7 @@ from pdp.engine.text.locations import (
 )
 from pdp.engine.text.normalization import normalize
 from pdp.engine.text.outline import Outline, label_text
+from pdp.engine.text.shell_words import may_be_quoted
 from pdp.engine.text.variants import encoded
 from pdp.engine.work import MAX_VALUES
 
@@ -196,12 +197,21 @@ def _is_simple(text: str) -> bool:
         and "/*" not in text
         and not may_be_json(text)
         and not may_be_base64(text)
+        and not may_be_quoted(text)
     )
 
 
-def _joined(text: str, segment: Callable[[], Segment]) -> Iterator[Segment | TextBatch]:
-    """Yields the readings of a joined text, which `segment` returns as a segment."""
-    if text.isascii() and not has_escapes(text) and "/*" not in text:
+def _joined(
+    text: str, segment: Callable[[], Segment], *, is_quoted: bool = False
+) -> Iterator[Segment | TextBatch]:
+    """Yields the readings of a joined text, which `segment` returns as a segment.
+
+    Args:
+        text: the text.
+        segment: returns the text as a segment.
+        is_quoted: whether it is a command line that may have quoting tricks.
+    """
+    if text.isascii() and not has_escapes(text) and "/*" not in text and not is_quoted:
         yield TextBatch(text.encode(), lambda: (segment(),))
     else:
         yield from normalize(segment())
@@ -268,4 +278,4 @@ def _pieces(
                 parts.append(JoinedPart(start, end, piece))
         return Segment("", *encoded(text), JoinedParts(reading, parts, segment_of))
 
-    yield from _joined(text, segment)
+    yield from _joined(text, segment, is_quoted=may_be_quoted(text))

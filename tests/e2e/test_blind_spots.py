@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 UNDECIDED = {"mention", "injection"}
-"""The kinds that need a policy of the tenant's own: what may be mentioned, and prompt injections."""
+"""Kinds that need a policy of the tenant's own: what may be mentioned, and prompt injections."""
 
 CASES = [
     *(each for each in read_cases("blind_spots.jsonl") if each.kind not in UNDECIDED),

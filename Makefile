@@ -39,6 +39,7 @@ blind-spots: $(VENV)/dev.stamp ## Print recall and precision on cases of what sl
 .PHONY: accuracy
 accuracy: $(VENV)/dev.stamp ## Print what the system policies and the detectors find, beside Presidio
 	@$(BIN)/python -m bench.accuracy $(ARGS)
+	@$(BIN)/python -m bench.blind_spots
 
 .PHONY: soak
 soak: $(VENV)/dev.stamp ## Run the kill loops and fuzz targets for long; reports, does not gate

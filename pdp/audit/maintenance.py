@@ -32,6 +32,8 @@ class RetentionTask:
         self._retention = retention
         self._due_at = time.monotonic() + PAUSE_S
         self._removed = 0
+        self.removed_early = 0
+        """Records that were removed before their time since the start, because the log was full."""
 
     def due_in(self) -> float:
         """Returns the seconds until the next step."""
@@ -45,10 +47,16 @@ class RetentionTask:
     def run(self) -> None:
         """Runs one step. Logs the total after the last step of a removal."""
         try:
-            removed = self._log.retain(self._retention, time.time())
+            removed, early = self._log.retain(self._retention, time.time())
         except PdpError as error:
             _log.error("expired decision records cannot be removed: %s", error.message)
-            removed = 0
+            removed = early = 0
+        if early and not self.removed_early:
+            _log.error(
+                "the audit log has reached its size: decision records are removed before their "
+                "time. Raise PDP_AUDIT_MAX_MB, or lower PDP_AUDIT_RETENTION_DAYS"
+            )
+        self.removed_early += early
         self._removed += removed
         self._due_at = time.monotonic() + (PAUSE_S if removed else INTERVAL_S)
         if not removed and self._removed:

@@ -128,9 +128,20 @@ class Recorder(Generic[T]):
             return "ended: decisions are not recorded"
         if self._failures.reason:
             return f"failing: {self._failures.reason}"
-        if self.dropped:
-            return f"ok; {self.dropped} records were dropped since the start"
-        return "ok"
+        losses = [
+            f"{count} records were {what} since the start"
+            for count, what in (
+                (self.dropped, "dropped"),
+                (self.removed_early, "removed before their time"),
+            )
+            if count
+        ]
+        return "; ".join(("ok", *losses))
+
+    @property
+    def removed_early(self) -> int:
+        """Records that the retention removed before their time, because the log was full."""
+        return self._retention_task.removed_early
 
     def record(self, pending: T, weight: int = 0) -> Any:
         """Queues a decision. Never raises and never waits.

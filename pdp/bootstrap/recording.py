@@ -133,6 +133,11 @@ class Recording:
             lambda: recorder.unwritten,
         )
         metrics.counter(
+            "pdp_audit_removed_early",
+            "Records removed before their time, because the log had reached its size.",
+            lambda: recorder.removed_early,
+        )
+        metrics.counter(
             "pdp_audit_consumer_failures",
             "Batches of records that a consumer failed to process.",
             lambda: recorder.consumer_failures,

@@ -90,6 +90,20 @@ class Retention:
     max_bytes: int | None = None
 
 
+class Removal(NamedTuple):
+    """What one step of the retention has removed.
+
+    Attributes:
+        records: how many records. It is 1 if only batches without records were removed, so that
+            the caller goes on.
+        early: how many of them were younger than the retention promises, because the log had
+            reached its size.
+    """
+
+    records: int = 0
+    early: int = 0
+
+
 class AuditLog(Protocol):
     """A log that grows only at its end and shrinks only at its beginning.
 
@@ -127,8 +141,8 @@ class AuditLog(Protocol):
             anchor: the hash, in hex, that `head` had at an earlier time; it must be in the chain.
         """
 
-    def retain(self, retention: Retention, now: float) -> int:
-        """Removes a bounded number of records that exceed the retention, and returns how many."""
+    def retain(self, retention: Retention, now: float) -> Removal:
+        """Removes a bounded number of records that exceed the retention."""
 
     def size(self) -> int:
         """Returns how many bytes the log uses, without the free pages of its file."""

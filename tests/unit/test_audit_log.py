@@ -115,7 +115,7 @@ class TestRetention:
     ) -> None:
         fill(log)
         run(file, "UPDATE batches SET at = 0 WHERE sequence < 1")  # changes nothing
-        assert log.retain(Retention(max_age_s=0), now=2e9) == 9  # the newest batch stays
+        assert log.retain(Retention(max_age_s=0), now=2e9) == (9, 0)  # the newest batch stays
         verification = log.verify()
         assert (verification.problems, verification.first_batch, verification.removed_batches) == (
             (),
@@ -128,7 +128,7 @@ class TestRetention:
 
     def test_young_batches_stay(self, log: AuditLog) -> None:
         fill(log)
-        assert log.retain(Retention(max_age_s=3600), now=0) == 0
+        assert log.retain(Retention(max_age_s=3600), now=0) == (0, 0)
         assert log.verify().batches == 4
 
     def test_the_oldest_batches_are_removed_by_size_and_the_file_shrinks(
@@ -138,8 +138,9 @@ class TestRetention:
             log.append([body(batch * 20 + n, redacted_text="x" * 2000) for n in range(20)])
         before = log.size()
         bound = before // 3
-        while log.retain(Retention(max_bytes=bound), now=2e9):
-            pass
+        retention = Retention(max_age_s=3e9, max_bytes=bound)
+        while (removal := log.retain(retention, now=2e9)).records:
+            assert removal.early == removal.records, "they are younger than the retention says"
         assert log.size() <= bound
         verification = log.verify()
         assert (verification.problems, verification.removed_batches > 20) == ((), True)

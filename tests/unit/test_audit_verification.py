@@ -135,7 +135,7 @@ class TestVerification:
             "DELETE FROM batches WHERE sequence = 4",
             "DELETE FROM records WHERE sequence > 9",
         )
-        assert log.retain(Retention(max_age_s=0), now=2e9) == 6
+        assert log.retain(Retention(max_age_s=0), now=2e9) == (6, 0)
         assert log.verify().problems == ("batches 4 to 4 are missing",)
 
     def test_a_conflicting_record_fails_the_append_at_once(self, log: AuditLog, file: Path) -> None:

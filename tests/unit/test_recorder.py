@@ -12,12 +12,13 @@ import pytest
 from pdp.audit import recorder as recorder_module
 from pdp.audit.acknowledgements import LoopAcknowledgements, ThreadAcknowledgements
 from pdp.audit.recorder import Recorder
-from pdp.domain.audit_log import RecordFilter, Retention, StoredRecord, Verification
+from pdp.domain.audit_log import RecordFilter, Removal, Retention, StoredRecord, Verification
 from pdp.domain.decision import Outcome, Risk
 from pdp.domain.decision_record import DecisionRecord, Recorded
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY
 from pdp.errors import StoreUnavailable
 from tests.support.servers import TIMEOUT_S
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -70,11 +71,11 @@ class MemoryLog:
     def verify(self, anchor: str = "") -> Verification:
         raise NotImplementedError
 
-    def retain(self, retention: Retention, now: float) -> int:
+    def retain(self, retention: Retention, now: float) -> Removal:
         self.retentions.append(retention)
         if len(self.retentions) == 3:
             self.retained_thrice.set()
-        return max(0, 3 - len(self.retentions))
+        return Removal(max(0, 3 - len(self.retentions)), 1)
 
     def size(self) -> int:
         return 0
@@ -379,6 +380,9 @@ class TestRetention:
         retention = Retention(max_age_s=60)
         recorder: Recorder[int] = Recorder(log, make, None, bound=9, retention=retention)
         assert log.retained_thrice.wait(TIMEOUT_S)
+        wait_until(lambda: recorder.removed_early == 3, "three steps have removed a record each")
+        early = "ok; 3 records were removed before their time since the start"
+        assert recorder.status() == early
         recorder.close()
         assert log.retentions[:3] == [retention] * 3
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlite_utils.migrations import Migrations
 
-    from pdp.domain.audit_log import RecordFilter, Retention, Verification
+    from pdp.domain.audit_log import RecordFilter, Removal, Retention, Verification
     from pdp.store.hash_chain import Batch
 
 APPLICATION_ID: Final = 0x50445041
@@ -190,7 +190,7 @@ class SqliteAuditLog:
             finally:
                 connection.execute("ROLLBACK")
 
-    def retain(self, retention: Retention, now: float) -> int:
+    def retain(self, retention: Retention, now: float) -> Removal:
         """See `AuditLog.retain`."""
         with self._write_lock, convert_errors():
             self._retry_while_busy(lambda: self._writer.execute("BEGIN IMMEDIATE"))
@@ -202,7 +202,7 @@ class SqliteAuditLog:
             finally:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
-            if removed:
+            if removed.records:
                 # `execute` would stop after the first step, which frees one page.
                 self._writer.executescript(f"PRAGMA incremental_vacuum({MAX_PAGES})")
             return removed

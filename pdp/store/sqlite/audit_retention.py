@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from pdp.domain.audit_log import Removal
 from pdp.store.hash_chain import Batch, next_batch
 from pdp.store.sqlite.audit_queries import read_head
 
@@ -42,7 +43,7 @@ _APPEND: Final = """
 
 def retain(
     connection: sqlite3.Connection, retention: Retention, now: float, used: int, key: bytes
-) -> int:
+) -> Removal:
     """Removes the oldest expired batches. The newest batch always stays.
 
     Args:
@@ -51,18 +52,12 @@ def retain(
         now: in seconds since the epoch.
         used: the size of the log in bytes.
         key: the key of the chain.
-
-    Returns:
-        The number of removed records, or 1 if only batches without records were removed; 0 if
-        there was nothing to remove.
     """
     oldest = [Batch(*row) for row in connection.execute(_OLDEST, (MAX_BATCHES,))]
-    excess = max(
-        _too_old(oldest, retention.max_age_s, now),
-        _too_large(connection, len(oldest), retention.max_bytes, used),
-    )
+    too_old = _too_old(oldest, retention.max_age_s, now)
+    excess = max(too_old, _too_large(connection, len(oldest), retention.max_bytes, used))
     if not excess or not oldest:
-        return 0
+        return Removal()
     expired = _first_step(oldest[:excess])
     last = expired[-1]
     removed = last.next_record - expired[0].first_record
@@ -71,7 +66,8 @@ def retain(
     note = {"removed_through": last.sequence, "hash": last.hash.hex(), "records": removed}
     batch = next_batch(read_head(connection), (), int(now * 1e6), note=json.dumps(note), key=key)
     connection.execute(_APPEND, batch)
-    return removed or 1  # so that the caller continues
+    early = sum(batch.records for batch in expired[too_old:])
+    return Removal(removed or 1, early)
 
 
 def parse_removal(note: str) -> tuple[int, str]:

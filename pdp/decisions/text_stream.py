@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.decision import ObligationType
 from pdp.engine.text.characters import ASCII_FORMS, COMBINING_MARKS, INVISIBLE_CHARACTERS
+from pdp.engine.text.splices import Splice, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from pdp.domain.decision import Decision, Obligation, Span
 
@@ -180,7 +181,7 @@ class TextStream:
                 return self._hold(settled_decision)
             return self._stop(decision)
         self._decision = decision
-        redactions = list(_redactions(decision))
+        redactions = _redactions(text, decision)
         end = len(text) if last else _before_open(redactions, settled)
         start, end = self._released, max(end, self._released)
         self._released = end
@@ -227,33 +228,33 @@ class TextStream:
         return Release(decision, "", self._released, closed=True)
 
 
-def _redactions(decision: Decision) -> Iterator[tuple[Span, str]]:
-    """Yields the redactions of the text in order; they do not overlap."""
-    redactions = [
-        (span, obligation.replacement or "")
-        for obligation in decision.obligations
+def _redactions(text: str, decision: Decision) -> list[Splice]:
+    """Returns the redactions of the text in order, with the replacements that their places need."""
+    splices = [
+        Splice(span.start, span.end, obligation.replacement or "", index)
+        for index, obligation in enumerate(decision.obligations)
         if obligation.type is ObligationType.REDACT
         for span in obligation.spans
         if span.path is None
     ]
-    yield from sorted(redactions, key=lambda each: each[0].start)
+    return fit(text, sorted(splices)) if splices else []
 
 
-def _before_open(redactions: list[tuple[Span, str]], settled: int) -> int:
+def _before_open(redactions: Sequence[Splice], settled: int) -> int:
     """Returns the begin of the redaction that crosses `settled`; `settled` if there is none."""
-    for span, _ in redactions:
-        if span.start < settled < span.end:
-            return span.start
+    for each in redactions:
+        if each.start < settled < each.end:
+            return each.start
     return settled
 
 
-def _released(text: str, redactions: list[tuple[Span, str]], start: int, end: int) -> str:
+def _released(text: str, redactions: Sequence[Splice], start: int, end: int) -> str:
     parts: list[str] = []
-    for span, replacement in redactions:
-        if span.end <= start or span.start >= end:
+    for each in redactions:
+        if each.end <= start or each.start >= end:
             continue
-        parts += (text[start : max(span.start, start)], replacement)
-        start = min(span.end, end)
+        parts += (text[start : max(each.start, start)], each.replacement)
+        start = min(each.end, end)
     parts.append(text[start:end])
     return "".join(parts)
 

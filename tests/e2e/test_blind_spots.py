@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.blind_spots import Case, Runner, kind_cases, read_cases
+from bench.blind_spots import UNDECIDED, Case, Runner, kind_cases, read_cases
 from tests.support import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-UNDECIDED = {"mention", "injection"}
-"""Kinds that need a policy of the tenant's own: what may be mentioned, and prompt injections."""
 
 CASES = [
     *(each for each in read_cases("blind_spots.jsonl") if each.kind not in UNDECIDED),

@@ -258,6 +258,33 @@ class TestSplices:
         start = text.index(cut)
         assert apply(text, fit(text, [Splice(start, start + len(cut), "*", 0)])) == result
 
+    @given(containers, st.data())
+    def test_a_second_fit_changes_nothing(self, value: Any, data: st.DataObject) -> None:
+        """Streams fit the spans of a decision again, on JSON that may be cut off."""
+        text = json.dumps(value)
+        text = text[: data.draw(st.integers(1, len(text)))]
+        start = data.draw(st.integers(0, len(text) - 1))
+        end = data.draw(st.integers(start + 1, len(text)))
+        splices = fit(text, [Splice(start, end, "*", 0)])
+        again = fit(text, [each._replace(replacement="*") for each in splices])
+        assert [each[:2] for each in again] == [each[:2] for each in splices]
+
+    @pytest.mark.parametrize(
+        ("text", "cut", "result"),
+        [
+            ('{"card": 41', "41", '{"card": "*"'),
+            ('{"a": "x 41', "41", '{"a": "x *'),
+            ('{"a": 1, "b 41', "41", '{"a": 1, "b *'),
+            ('{"a": 41, "b": tr', "41", '{"a": "*", "b": tr'),
+            ('{"a": 41, "b', "41", '{"a": "*", "b'),
+            ("[note] 41", "41", "[note] *"),
+            ('{"a": 41} and more', "41", '{"a": *} and more'),
+        ],
+    )
+    def test_json_that_is_cut_off(self, text: str, cut: str, result: str) -> None:
+        start = text.index(cut)
+        assert apply(text, fit(text, [Splice(start, start + len(cut), "*", 0)])) == result
+
     @given(st.text(alphabet="ab\\nu0041\"' ", max_size=20), st.data())
     def test_escapes_stay_whole(self, text: str, data: st.DataObject) -> None:
         """In other texts, all that is redacted is redacted, and at most an escape more."""

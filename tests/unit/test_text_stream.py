@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from pdp.domain.decision import Outcome
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.static_policy import KIND, StaticPolicy
 from pdp.engine.compiler import compile_platform, compile_tenant
-from tests.support.text_streams import ask, chunked, pieces, spans_of, stream
+from tests.support.text_streams import ask, chunked, cut, pieces, spans_of, stream
 from tests.unit.test_chains import chain_of, rule
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ def redacting(*patterns: str, blocks: str = "") -> Snapshot:
 REDACTING = redacting(*PATTERNS)
 BLOCKING = redacting(*PATTERNS, blocks=rf"\b{PHRASE}\b")
 
+documents = st.lists(
+    st.one_of(pieces, st.just(4111111111111111), st.integers(0, 99), st.none()), max_size=20
+).map(lambda values: json.dumps({"rows": [{"value": each, "n": 1} for each in values]}))
+
 with_phrase = st.tuples(
     st.lists(pieces, max_size=20), st.lists(pieces, max_size=20), st.sampled_from((" ", "", "s"))
 ).map(lambda parts: "".join((*parts[0], " ", PHRASE, parts[2], *parts[1])))
@@ -77,6 +82,15 @@ def test_the_released_text_is_the_redacted_whole_text(chunks: list[str]) -> None
     assert list(streamed.spans) == spans_of(whole)
     assert streamed.decision.outcome is whole.outcome
     assert streamed.decision.matches == whole.matches
+
+
+@given(documents.flatmap(cut))
+def test_json_in_chunks_is_redacted_like_the_whole_and_stays_json(chunks: list[str]) -> None:
+    text = "".join(chunks)
+    whole = ask(REDACTING, text)
+    streamed = stream(REDACTING, chunks)
+    assert streamed.text == (text if whole.redacted_text is None else whole.redacted_text)
+    assert json.loads(streamed.text).keys() == {"rows"}
 
 
 @given(chunked(with_phrase))
@@ -115,8 +129,8 @@ def test_a_value_is_redacted_wherever_the_text_is_divided() -> None:
     card = "4111 1111 1111 1111"
     before, after = "word " * 100, " word" * 100
     text = before + card + after
-    for cut in range(len(before) - 1, len(before) + len(card) + 1):
-        streamed = stream(REDACTING, [text[:cut], text[cut:]])
+    for place in range(len(before) - 1, len(before) + len(card) + 1):
+        streamed = stream(REDACTING, [text[:place], text[place:]])
         assert streamed.text == before + "[0]" + after
 
 

@@ -75,10 +75,13 @@ def may_be_json(text: str) -> bool:
     return text[:1] in _CLOSING or (text[:1].isspace() and text.lstrip()[:1] in _CLOSING)
 
 
-def read_tokens(text: str) -> list[Token] | None:
+def read_tokens(text: str, *, may_be_cut: bool = False) -> list[Token] | None:
     """Returns the tokens of JSON text; None if it is not JSON.
 
-    The text may hold several objects or arrays one after the other, as JSON Lines do.
+    Args:
+        text: the text. It may hold several objects or arrays one after the other, as JSON Lines do.
+        may_be_cut: whether to accept JSON that is cut off, as it is in a stream. If a string is
+            cut, its token ends one character after the text, with the quote that is missing.
     """
     if not may_be_json(text):
         return None
@@ -89,6 +92,8 @@ def read_tokens(text: str) -> list[Token] | None:
     match = _TOKEN.match
     while position < length:
         token = match(text, position)
+        if token is None and may_be_cut:
+            return _with_cut_end(text, position, expected, tokens)
         if token is None:
             return None
         group = token.lastindex or 0
@@ -100,8 +105,23 @@ def read_tokens(text: str) -> list[Token] | None:
             return None
         tokens.append(Token(kind, start, position, in_key))
         expected = following
-    return tokens if tokens and not open_ else None
+    return tokens if tokens and (may_be_cut or not open_) else None
 
+
+def _with_cut_end(
+    text: str, position: int, expected: frozenset[str], tokens: list[Token]
+) -> list[Token] | None:
+    """Returns the tokens with that of a cut string or literal; None if something else follows."""
+    start = position + len(text[position:]) - len(text[position:].lstrip(_BLANKS))
+    if text[start] == '"' and STRING in expected and _CUT_STRING.fullmatch(text, start):
+        return [*tokens, Token(STRING, start, len(text) + 1, expected in _KEYS)]
+    rest = text[start:]
+    is_cut = any(literal.startswith(rest) for literal in _LITERALS) or rest == "-"
+    return tokens if is_cut and LITERAL in expected else None
+
+
+_LITERALS: Final = {"true": True, "false": False, "null": None}
+_CUT_STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?', re.DOTALL)
 
 _PUNCTUATION: Final = 4
 
@@ -215,7 +235,6 @@ def least_values(text: str) -> int:
 
 # Without a closing quote, a string goes on to the end: no part of a text is searched twice.
 _STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-_LITERALS: Final = {"true": True, "false": False, "null": None}
 
 
 def _value_of(text: str, tokens: Sequence[Token]) -> Any:

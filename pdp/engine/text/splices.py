@@ -45,18 +45,18 @@ def fit(text: str, splices: Sequence[Splice]) -> list[Splice]:
     """Returns splices that keep the form of a text, for splices that may break it.
 
     * A span that covers the whole text stays.
-    * In JSON text, a span is cut to the strings, numbers and literals in it, and to keys only if
-      there is nothing else in it. A number or literal is replaced by a string, as a whole. The
-      replacement is written with the escapes that its place needs.
+    * In JSON text, even if it is cut off, a span is cut to the strings, numbers and literals in
+      it, and to keys only if there is nothing else in it. A number or literal is replaced by a
+      string, as a whole. The replacement is written with the escapes that its place needs.
     * In any other text, a span that begins or ends inside an escape covers the whole escape.
 
     Args:
         text: the text.
-        splices: in order, without overlaps.
+        splices: in order, without overlaps. Those that this function has returned stay as they are.
     """
     if len(splices) == 1 and splices[0].start <= 0 and splices[0].end >= len(text):
         return list(splices)
-    tokens = read_tokens(text)
+    tokens = read_tokens(text, may_be_cut=True)
     if tokens is None:
         return _around_escapes(text, splices) if "\\" in text else list(splices)
     return list(_in_json(text, tokens, splices))

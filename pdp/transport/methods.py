@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message_factory import GetMessageClass
 
@@ -96,6 +96,11 @@ class Method:
     descriptor: MethodDescriptor
 
 
+MAX_WRITE_VALUES: Final = 500_000
+"""JSON values in the body of a write. Documents of policies have more values than requests have,
+and only editors and admins write."""
+
+
 def services() -> tuple[ServiceDescriptor, ...]:
     """Returns the descriptors of all services."""
     return tuple(service for file in FILES for service in file.DESCRIPTOR.services_by_name.values())
@@ -116,7 +121,7 @@ def methods() -> Iterator[Method]:
                 server_streaming=descriptor.server_streaming and not descriptor.client_streaming,
                 success_status=rules.success_status or 200,
                 invalid_status=rules.invalid_status or 400,
-                max_values=rules.max_values or MAX_VALUES,
+                max_values=MAX_WRITE_VALUES if rules.writes else MAX_VALUES,
                 writes=rules.writes,
                 role=_role(descriptor),
                 scope=_scope(descriptor),

@@ -155,7 +155,6 @@ class MethodRules(_message.Message):
     SUCCESS_STATUS_FIELD_NUMBER: _builtins.int
     INVALID_STATUS_FIELD_NUMBER: _builtins.int
     WRITES_FIELD_NUMBER: _builtins.int
-    MAX_VALUES_FIELD_NUMBER: _builtins.int
     success_status: _builtins.int
     """success_status is the HTTP status of a successful response; 0 means 200."""
     invalid_status: _builtins.int
@@ -164,19 +163,16 @@ class MethodRules(_message.Message):
     """
     writes: _builtins.bool
     """writes is true if the RPC changes policies."""
-    max_values: _builtins.int
-    """max_values is how many JSON values a body may hold; 0 means 100,000."""
     def __init__(
         self,
         *,
         success_status: _builtins.int = ...,
         invalid_status: _builtins.int = ...,
         writes: _builtins.bool = ...,
-        max_values: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["invalid_status", b"invalid_status", "max_values", b"max_values", "success_status", b"success_status", "writes", b"writes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invalid_status", b"invalid_status", "success_status", b"success_status", "writes", b"writes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

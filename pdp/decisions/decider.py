@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 MAX_WAIT_S: Final = 1.0
 """How long a decision waits for `min_revision` if the caller sets no deadline (docs/decide.md)."""
 
-LARGE_TEXT: Final = 65_536
-"""Characters of text from which a thread scans it."""
+LARGE_TEXT: Final = 16_384
+"""Characters of text from which a thread scans it. The first scan of a text of a new kind takes
+several times longer than the next one, because RE2 builds the states of its automaton."""
 
 LARGE_JSON: Final = 8_192
 """Bytes of a request with arguments, or characters of a text that looks like JSON, from which a

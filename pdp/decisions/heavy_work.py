@@ -21,7 +21,7 @@ T = TypeVar("T")
 THREADS: Final = 2
 """Evaluations that run at the same time. They share the interpreter: more are not faster."""
 
-MAX_WAITING: Final = 32
+MAX_WAITING: Final = 64
 """Evaluations of a tenant that may wait for its running one."""
 
 RETRY_AFTER_S: Final = 1.0

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pdp.server.worker import Worker
     from pdp.transport.call import Endpoint
 
-SWITCH_INTERVAL_S: Final = 0.001
+SWITCH_INTERVAL_S: Final = 0.0005
 """How long a thread may keep the interpreter while the event loop waits for it. By default it is 5
 ms, several times for each call."""
 

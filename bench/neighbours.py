@@ -204,11 +204,14 @@ def main() -> int:
     """Prints the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.neighbours", description=__doc__)
     parser.add_argument("--seconds", type=float, default=8, help="for each scenario")
+    parser.add_argument("--only", default="", metavar="TEXT", help="scenarios with this in a title")
     options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     print(f"{'':40}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'health':>9}{'MiB':>7}")
     with tempfile.TemporaryDirectory() as folder, pdp_server(Path(folder)) as server:
         for index, scenario in enumerate(scenarios()):
+            if index and options.only and options.only not in scenario.title:
+                continue
             headers = {"X-Tenant-ID": LOUD}
             with httpx2.Client(
                 base_url=server.http_url, trust_env=False, timeout=TIMEOUT_S, headers=headers

@@ -51,6 +51,13 @@ LIGHT_COST: Final = 16_384
 """Bytes to locate patterns in (`EvaluationState.cost`) that the event loop may search: less than
 about 1 ms, even if the text is full of values."""
 
+MAX_SCAN_S: Final = 0.001
+"""If the scan of a small request takes longer, its tenant has patterns that make it slow. The next
+decisions of this tenant run in a thread, until a scan is fast again. Where a decision runs does not
+change it."""
+
+MAX_SLOW_TENANTS: Final = 10_000
+
 MAX_HOLD_S: Final = 0.001
 """How long all batches together may hold the event loop before it serves other calls."""
 
@@ -231,6 +238,7 @@ class Decider(_Steps):
         self._entity_finder = entity_finder
         self._heavy = HeavyWork()
         self._batches = 0
+        self._slow_tenants: set[str] = set()
 
     async def decide(
         self,
@@ -451,9 +459,19 @@ class Decider(_Steps):
             RateLimited: too many large requests of the tenant wait.
         """
         run, tenant_id, decision_id = self._heavy.run, request.tenant_id, new_id()
+        if tenant_id in self._slow_tenants:
+            decision, scan_s = await run(
+                tenant_id, _evaluate_timed, snapshot, request, decision_id, marks
+            )
+            if scan_s < MAX_SCAN_S:
+                self._slow_tenants.discard(tenant_id)
+            return decision
         if _is_large(request, encoded_bytes):
             return await run(tenant_id, evaluate, snapshot, request, decision_id, None, marks)
+        began = perf_counter()
         evaluation = begin(snapshot, request, decision_id, None, marks)
+        if perf_counter() - began > MAX_SCAN_S and len(self._slow_tenants) < MAX_SLOW_TENANTS:
+            self._slow_tenants.add(tenant_id)
         if evaluation.cost(encoded_bytes) <= LIGHT_COST:
             return finish(evaluation)
         return await run(tenant_id, finish, evaluation)
@@ -557,6 +575,16 @@ class BlockingDecider(_Steps):
         marks = [("", began)] if snapshot.timed else None
         decision = evaluate(snapshot, request, new_id(), None, marks)
         return self._settle(snapshot, request, charge, decision, began=began, marks=marks)
+
+
+def _evaluate_timed(
+    snapshot: Snapshot, request: Request, decision_id: str, marks: list[Mark] | None
+) -> tuple[Decision, float]:
+    """Returns the decision, and how long its scan took, in seconds."""
+    began = perf_counter()
+    evaluation = begin(snapshot, request, decision_id, None, marks)
+    scan_s = perf_counter() - began
+    return finish(evaluation), scan_s
 
 
 _UNCOUNTED: Final = failed_decision("", "")._replace(counted=False)

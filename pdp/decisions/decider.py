@@ -405,13 +405,13 @@ class Decider(_Steps):
         request = await self.find_entities(snapshot, request)
         request = self._with_usage(snapshot, request._replace(explain=True))
         run = self._heavy.run
-        decision = await run(request.tenant_id, evaluate, snapshot, request, new_id())
+        decision = await run(request.tenant_id, _evaluate_aside, snapshot, request, new_id())
         layers = decision.layers
         gates = {gate.name for gate in snapshot.gates}
         if past_gates and any(_stops(layer, gates) for layer in layers):
             without_gates = replace(snapshot, gates=())
             beyond = await run(
-                request.tenant_id, evaluate, without_gates, request, decision.decision_id
+                request.tenant_id, _evaluate_aside, without_gates, request, decision.decision_id
             )
             layers = tuple(
                 own if own.layer in gates else other
@@ -467,13 +467,14 @@ class Decider(_Steps):
                 self._slow_tenants.discard(tenant_id)
             return decision
         if _is_large(request, encoded_bytes):
-            return await run(tenant_id, evaluate, snapshot, request, decision_id, None, marks)
+            return await run(tenant_id, _evaluate_aside, snapshot, request, decision_id, marks)
         began = perf_counter()
         evaluation = begin(snapshot, request, decision_id, None, marks)
         if perf_counter() - began > MAX_SCAN_S and len(self._slow_tenants) < MAX_SLOW_TENANTS:
             self._slow_tenants.add(tenant_id)
         if evaluation.cost(encoded_bytes) <= LIGHT_COST:
             return finish(evaluation)
+        evaluation.yield_to_others()
         return await run(tenant_id, finish, evaluation)
 
     async def run_heavy(
@@ -584,7 +585,15 @@ def _evaluate_timed(
     began = perf_counter()
     evaluation = begin(snapshot, request, decision_id, None, marks)
     scan_s = perf_counter() - began
+    evaluation.yield_to_others()
     return finish(evaluation), scan_s
+
+
+def _evaluate_aside(
+    snapshot: Snapshot, request: Request, decision_id: str, marks: list[Mark] | None = None
+) -> Decision:
+    """Returns the decision, in a thread beside the event loop."""
+    return _evaluate_timed(snapshot, request, decision_id, marks)[0]
 
 
 _UNCOUNTED: Final = failed_decision("", "")._replace(counted=False)

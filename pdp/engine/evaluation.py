@@ -48,6 +48,11 @@ class EvaluationState:
     findings: Findings | None = None
     over_limit: WorkLimitExceeded | None = None
 
+    def yield_to_others(self) -> None:
+        """Makes the rest of the evaluation let other threads run from time to time."""
+        if self.findings is not None:
+            self.findings.work.yields = True
+
     def cost(self, encoded_bytes: int) -> int:
         """Returns the bytes that the layers have to search: see `Findings.cost`.
 

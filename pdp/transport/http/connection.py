@@ -17,6 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from pdp.transport.http.client_certificates import ClientCertificateProtocol
+from pdp.transport.http.request_parser import RequestParser
 from pdp.transport.http.uvicorn_hooks import check_hooks
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class BoundedProtocol(ClientCertificateProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.parser: RequestParser = RequestParser(self)  # type: ignore[assignment] # in its place
         self._read_timer: TimerHandle | None = None
         self._write_timer: TimerHandle | None = None
         self._in_head = True
@@ -122,7 +124,8 @@ class BoundedProtocol(ClientCertificateProtocol):
     def on_message_begin(self) -> None:
         """See `httptools`."""
         super().on_message_begin()
-        self._start_read_timer(REQUEST_TIMEOUT_S)
+        if not self.parser.restarted:
+            self._start_read_timer(REQUEST_TIMEOUT_S)
 
     def on_headers_complete(self) -> None:
         """See `httptools`."""

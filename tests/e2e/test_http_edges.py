@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.servers import TIMEOUT_S
+from tests.support.servers import TIMEOUT_S, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,13 @@ MANY = 10_000 if os.environ.get("PDP_SOAK") else 400
 BODY = b'{"content": {"text": "hello"}}'
 HEAD = b"Host: localhost\r\nContent-Type: application/json\r\n"
 FAULTS = ("Traceback", "sqlite", "SELECT ", "/pdp/", ".py", "Exception")
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that requires credentials."""
+    with start(tmp_path_factory.mktemp("locked"), PDP_AUTH="required") as server:
+        yield server
 
 
 @contextmanager
@@ -164,6 +171,40 @@ def test_an_ambiguous_request_with_an_upgrade_is_refused(server: Server, fault: 
     raw = AMBIGUOUS[fault].replace(b"Host:", UPGRADE + b"Host:", 1)
     answer = exchange(server, raw)
     assert statuses(answer) in ([400], [501]), answer
+
+
+NO_HOST = decide(LENGTH).replace(b"Host: localhost\r\n", b"")
+
+
+@pytest.mark.parametrize("auth", ["dev", "required"])
+def test_a_request_has_one_host(auth: str, server: Server, locked: Server) -> None:
+    """In every mode: a gateway in front could read another Host than the server does."""
+    for raw in (
+        decide(b"Host: localhost\r\n", LENGTH),
+        decide(b"host: evil.example\r\n", LENGTH),
+        decide(UPGRADE, b"Host: evil.example\r\n", LENGTH),
+        NO_HOST,
+    ):
+        answer = exchange({"dev": server, "required": locked}[auth], raw + SMUGGLED)
+        assert statuses(answer) == [400], answer
+        assert b"MALFORMED_REQUEST" in answer
+
+
+def test_http_1_0_needs_no_host(server: Server, locked: Server) -> None:
+    """Load balancers check health without a Host; development mode needs one to know its name."""
+    check = b"GET /healthz HTTP/1.0\r\n%b\r\n"
+    assert statuses(exchange(locked, check % b"")) == [200]
+    assert statuses(exchange(server, check % b"")) == [403]
+    assert statuses(exchange(server, check % b"Host: localhost\r\n")) == [200]
+    assert statuses(exchange(locked, check % b"Host: a\r\nHost: a\r\n")) == [400]
+
+
+def test_an_origin_is_the_servers_own(server: Server, locked: Server) -> None:
+    """The server's own pages may call it in development mode; other local pages may not."""
+    own = server.http_url
+    for origin, status in ((own, 200), (own + "0", 403), ("http://localhost:5173", 403)):
+        assert server.request("GET", "/healthz", headers={"origin": origin}).status_code == status
+        assert locked.request("GET", "/healthz", headers={"origin": origin}).status_code == 200
 
 
 PATHS = {

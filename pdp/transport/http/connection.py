@@ -67,8 +67,8 @@ _MALFORMED: Final = json.dumps(
     {
         "error": {
             "code": "MALFORMED_REQUEST",
-            "message": "malformed or ambiguous HTTP request, or headers of more than "
-            f"{MAX_HEAD_BYTES} bytes",
+            "message": "malformed or ambiguous HTTP request (two Host headers or none are "
+            f"ambiguous, too), or headers of more than {MAX_HEAD_BYTES} bytes",
             "details": [],
         }
     },
@@ -136,6 +136,9 @@ class BoundedProtocol(ClientCertificateProtocol):
             raise ValueError("the request line and headers are too large")
         if b"#" in self.url:
             raise ValueError("a request has no fragment")  # some servers would cut it off
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
+            raise ValueError("a request has one Host")  # RFC 9112, 3.2
         super().on_headers_complete()
         if self.config.draining:  # type: ignore[attr-defined] # see DrainConfig
             self.cycle.keep_alive = False

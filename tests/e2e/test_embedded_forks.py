@@ -25,7 +25,8 @@ def decide(engine, name):
     try:
         blocked = engine.decide(text="1 UNION SELECT password FROM users", tenant_id="acme")
         allowed = engine.decide(text="hello", tenant_id=name)
-        said = [blocked.outcome.name, allowed.outcome.name, blocked.incomplete or allowed.incomplete]
+        incomplete = blocked.incomplete or allowed.incomplete
+        said = [blocked.outcome.name, allowed.outcome.name, incomplete]
     except PdpError as error:
         said = str(error)
     os.write(1, (json.dumps([name, said]) + chr(10)).encode())

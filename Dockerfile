@@ -17,7 +17,7 @@ RUN /opt/pdp/bin/pip install --no-cache-dir --no-deps --no-build-isolation --no-
 
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --no-create-home pdp \
- && install --directory --owner=pdp --group=pdp --mode=0750 /var/lib/pdp
+ && install --directory --owner=pdp --group=pdp --mode=0700 /var/lib/pdp
 COPY --from=build /opt/pdp /opt/pdp
 ENV PATH=/opt/pdp/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
 from pdp.domain.customer_policy import KIND, MAX_BYTES, CustomerPolicy, body_of, find_violations
 from pdp.domain.stored_entity import StoredEntity
-from pdp.engine.rules.customers import MAX_PATTERNS, compile_customer
+from pdp.engine.rules.customers import (
+    MAX_PATTERNS,
+    compile_customer,
+    refuse_hyphenated_names,
+)
 from pdp.errors import (
     CustomerNotFound,
     InvalidArgument,
@@ -209,6 +213,7 @@ def check_policy(policy: CustomerPolicy, prefix: str = "") -> None:
     if patterns > MAX_PATTERNS:
         reason = f"at most {MAX_PATTERNS} patterns of MATCHES and LIKE, not {patterns}"
         raise InvalidArgument.of(Violation(f"{prefix}custom_rules", reason))
+    refuse_hyphenated_names(policy, prefix)
 
 
 def _find(reader: Reader, tenant_id: str, customer_id: str) -> StoredEntity:

@@ -7,7 +7,7 @@ policies and expectations are checked against the contracts, so a case with an u
 
 from __future__ import annotations
 
-from pdp.cases.loader import CasesUnreadable, find, load
+from pdp.cases.loader import CasesUnreadable, find, find_skipped, load
 from pdp.cases.model import Case, Difference, ExpectedError, Result, Suite, SuiteResult
 from pdp.cases.runner import run
 from pdp.cases.targets import CaseTarget, ClientTarget, EngineTarget
@@ -24,6 +24,7 @@ __all__ = [
     "Suite",
     "SuiteResult",
     "find",
+    "find_skipped",
     "load",
     "run",
 ]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from pdp.cases.model import JsonObject
 
+_SUFFIXES: Final = frozenset({".yaml", ".yml"})
 _SUITE_KEYS: Final = ("suite", "description", "policies", "cases")
 _CASE_KEYS: Final = ("name", "why", "tenant", "before", "request", "expect", "error")
 _ERROR_KEYS: Final = ("code", "field")
@@ -44,12 +45,30 @@ def find(paths: Sequence[Path]) -> Iterator[Path]:
         if path.is_file():
             yield path
         elif path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.suffix in {".yaml", ".yml"})
+            files = sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES)
             if not files:
                 raise CasesUnreadable(f"{path} has no YAML files")
             yield from files
         else:
             raise CasesUnreadable(f"{path} does not exist")
+
+
+def find_skipped(paths: Sequence[Path]) -> Sequence[Path]:
+    """Returns the files below the directories of `paths` that `find` does not yield.
+
+    Hidden files, and files in hidden directories, are not included.
+    """
+    return sorted(
+        file
+        for path in paths
+        if path.is_dir()
+        for file in path.rglob("*")
+        if file.is_file() and file.suffix not in _SUFFIXES and not _is_hidden(file, path)
+    )
+
+
+def _is_hidden(file: Path, directory: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(directory).parts)
 
 
 def load(file: Path) -> Suite:

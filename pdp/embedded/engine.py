@@ -21,15 +21,16 @@ from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.decisions.decider import BlockingDecider
 from pdp.decisions.recording import DecisionRecorder
 from pdp.detect.ner import open_engine
+from pdp.embedded.forks import ForkGuard
 from pdp.embedded.requests import RequestFields, read
 from pdp.embedded.stored_policies import StoredPolicies
 from pdp.embedded.validation import check
 from pdp.errors import WorkLimitExceeded
-from pdp.store import default_audit_url
+from pdp.store import default_audit_url, open_store
 from pdp.usage.stored_meter import StoredMeter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -48,7 +49,11 @@ class Engine:
     Any number of threads may decide at once. A decision takes one short lock to find its tenant's
     snapshot and no lock to evaluate. The store has a lock of its own, which a decision waits for
     only if its tenant's policies are not in memory yet. Threads share the interpreter, so together
-    they decide no faster than one does; processes do. A process that forks opens its own engine.
+    they decide no faster than one does; processes do.
+
+    An engine may be opened before a fork: the fork waits for decisions in progress, and parent and
+    child go on with the policies in memory and databases of their own. Only an engine with models
+    for named entities, or one that was not made by `Engine.open`, refuses to decide in the child.
 
     Decisions for tenants that are in memory go on when the store can no longer be read, and after
     `close`. For any other tenant they are then a BLOCK that is `incomplete`, ENGINE_ERROR.
@@ -69,21 +74,31 @@ class Engine:
             recording: records decisions; None records nothing.
             ner: the models that find named entities; None for no models.
         """
-        self._store = store
+        self._publisher = publisher
+        self._publishing = threading.Lock()
         self._storing = threading.Lock()
         self._closed = False
+        self._ner = ner or open_engine()
+        self._reopen: Callable[[], tuple[Store, Recording]] | None = None
+        self._use(store, recording)
+        self._forks = ForkGuard(self._stop, self._start)
+
+    def _use(self, store: Store, recording: Recording | None) -> None:
+        self._store: Store | None = store
         self._recording = recording
-        publishing = threading.Lock()
-        self._meter = StoredMeter(store, publishing)
+        self._meter = StoredMeter(store, self._publishing)
         self._policies = StoredPolicies(
-            store, publisher, self._meter, publishing=publishing, storing=self._storing
+            store,
+            self._publisher,
+            self._meter,
+            publishing=self._publishing,
+            storing=self._storing,
         )
-        self._find_entities = (ner or open_engine()).find_now
         self._decider = self._decider_with(recording.records if recording else DecisionRecorder())
 
     def _decider_with(self, recorder: DecisionRecorder) -> BlockingDecider:
         return BlockingDecider(
-            self._policies.snapshot, self._meter, self._find_entities, recorder, _log_faults
+            self._policies.snapshot, self._meter, self._ner.find_now, recorder, _log_faults
         )
 
     @classmethod
@@ -119,6 +134,7 @@ class Engine:
             undo.callback(recording.close)
             engine = cls(store, create_publisher(store, risk), recording, ner)
             undo.pop_all()
+        engine._reopen = lambda: _open_again(url, options)
         return engine
 
     def __enter__(self) -> Self:
@@ -137,15 +153,45 @@ class Engine:
 
         Tenants in memory can still be decided for; these decisions are not recorded.
         """
+        if not self._forks.usable:  # what there is to close belongs to another process
+            return
         with self._storing:
             if not self._closed:
                 self._closed = True
-                self._policies.close()
-                self._meter.close()
-                self._decider = self._decider_with(DecisionRecorder())
-                if self._recording is not None:
-                    self._recording.close()
-                self._store.close()
+                self._release()
+
+    def _release(self) -> None:
+        """Writes what waits to be written, and closes the databases, if they are open."""
+        self._policies.close()
+        self._decider = self._decider_with(DecisionRecorder())
+        if self._store is not None:
+            self._meter.close()
+            if self._recording is not None:
+                self._recording.close()
+            self._store.close()
+        self._store = self._recording = None
+
+    def _stop(self) -> bool:
+        """Releases everything that must not be in a child process; see `ForkGuard`."""
+        with self._storing:
+            if self._closed:
+                return True
+            if self._reopen is None or self._ner.has_models:
+                return False
+            self._release()
+            return True
+
+    def _start(self) -> None:
+        with self._storing:
+            if self._closed or self._reopen is None:
+                return
+            store, recording = self._reopen()
+            try:
+                self._use(store, recording)
+            except BaseException:
+                recording.close()
+                store.close()
+                raise
 
     @property
     def revision(self) -> int:
@@ -171,17 +217,21 @@ class Engine:
             InvalidArgument: the request is out of its bounds, or does not have what the tenant's
                 settings require; the error names the fields.
             RevisionUnavailable: `min_revision` was not reached in time.
+            ConfigError: the engine was opened before a fork and cannot be used in this process, or
+                its databases cannot be opened again after a fork.
+            StoreUnavailable: the databases cannot be read now, after a fork.
 
         """
         arrived = time.time()
         complete, revision = read(request, fields)
         check(complete)
-        policies = self._policies
-        policies.follow()
-        min_revision = max(min_revision, revision)
-        if min_revision > policies.revision:
-            policies.reach(min_revision)
-        return self._decider.decide(complete, arrived)
+        with self._forks:
+            policies = self._policies
+            policies.follow()
+            min_revision = max(min_revision, revision)
+            if min_revision > policies.revision:
+                policies.reach(min_revision)
+            return self._decider.decide(complete, arrived)
 
 
 def _log_faults(decision: Decision) -> None:
@@ -190,6 +240,15 @@ def _log_faults(decision: Decision) -> None:
         error = fault.error
         kind = error.bound if isinstance(error, WorkLimitExceeded) else type(error).__name__
         _log.error("could not judge %s: %s in %s", decision.request_id, kind, fault.layer)
+
+
+def _open_again(url: str, options: RecordingOptions) -> tuple[Store, Recording]:
+    with ExitStack() as undo:
+        store = open_store(url)
+        undo.callback(store.close)
+        recording = Recording(options, ThreadAcknowledgements())
+        undo.pop_all()
+    return store, recording
 
 
 def _configured_url() -> str:

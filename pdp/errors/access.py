@@ -38,6 +38,6 @@ class TenantMismatch(PdpError):
 
 
 class HostRefused(PdpError):
-    """In development mode, the request's `Host` is not a loopback name."""
+    """In development mode, `Host` is not a loopback name, or `Origin` is another server's."""
 
     reason = "HOST_REFUSED"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.errors import ConfigError
 from pdp.export.siem.base import Event
-from pdp.store.files import enable_wal, read_header
+from pdp.store.files import create_directory, enable_wal, read_header
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -564,7 +564,7 @@ def _open(path: Path) -> sqlite3.Connection:
         ConfigError: the file belongs to another program or to a newer version. It is unchanged.
         OSError, sqlite3.Error: the file cannot be read or written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    create_directory(path.parent)
     path.touch(mode=0o600)
     connection = sqlite3.connect(
         path, timeout=_TIMEOUT_S, isolation_level=None, check_same_thread=False

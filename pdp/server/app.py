@@ -223,7 +223,9 @@ async def serve(
     stop: asyncio.Event | None = None,
     worker: Worker | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT, or until `stop` is set. A second signal ends it at once.
+    """Serves until SIGTERM, SIGINT or SIGHUP, or until `stop` is set.
+
+    A second signal ends the process at once.
 
     Args:
         settings: the settings.
@@ -238,7 +240,7 @@ async def serve(
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     stop = stop or asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, _on_signal, number, stop)
     async with run_server(settings, worker) as info:
         announce(info)

@@ -111,7 +111,7 @@ class _WorkerPool:
     async def run(self, announce: Callable[[Mapping[str, Any]], None]) -> int:
         """Starts the workers, restarts those that die, and stops them; returns the exit code."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._on_signal, number)
         # Start only one worker first, so that an error that prevents the start is reported once.
         first = await self._start(0)

@@ -19,6 +19,10 @@ _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _PRIMARY_CODE: Final = 0xFF
 """The low byte of a SQLite error code. The other bytes are details."""
 
+_OWNER_ONLY: Final = 0o700
+_OTHERS: Final = 0o077
+"""The permissions of a group and of everyone else."""
+
 _WAL_PAUSE_S: Final = 0.01
 
 
@@ -39,6 +43,23 @@ class FileHeader(NamedTuple):
     def is_empty(self) -> bool:
         """Whether the file is new: no program has written to it."""
         return self == (0, 0, 0)
+
+
+def create_directory(directory: Path) -> None:
+    """Creates a directory that only its owner can use, if it does not exist.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    directory.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
+
+
+def is_open_to_others(directory: Path) -> bool:
+    """Returns whether other users of the host may use a directory; False if it does not exist."""
+    try:
+        return bool(directory.stat().st_mode & _OTHERS)
+    except OSError:
+        return False
 
 
 def read_header(connection: sqlite3.Connection) -> FileHeader:

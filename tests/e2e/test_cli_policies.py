@@ -141,6 +141,33 @@ class TestTest:
         assert "- risk.score: 90" in shown
         assert "+ risk.score: 0" in shown
 
+    def test_skipped_files_are_named(self, cli: Callable[..., CommandResult], suite: Path) -> None:
+        """In a directory, files that do not look like suites are not run, and not hidden ones."""
+        deep = suite.parent / "deep"
+        deep.mkdir()
+        (deep / "other.YAML").write_text(SUITE)
+        (deep / "more.yml").write_text(SUITE)
+        (suite.parent / ".hidden").write_text("")
+        ran = cli("test", str(suite.parent))
+        assert non_empty_lines(ran.out)[0].startswith("2 passed, 0 failed")
+        named = [line for line in non_empty_lines(ran.out) if line.startswith("skipped:")]
+        assert [str(deep / "other.YAML") in line for line in named] == [True]
+        assert cli("test", str(suite.parent), "--json").json["skipped"] == [
+            str(deep / "other.YAML")
+        ]
+        assert cli("test", str(suite), "--json").json["skipped"] == []
+
+    @pytest.mark.parametrize(("count", "lines"), [(20, 20), (21, 21), (99, 21)])
+    def test_the_summary_names_a_bounded_number_of_files(
+        self, cli: Callable[..., CommandResult], suite: Path, count: int, lines: int
+    ) -> None:
+        for number in range(count):
+            (suite.parent / f"{number}.txt").touch()
+        out = non_empty_lines(cli("test", str(suite.parent)).out)
+        assert sum(line.startswith("skipped:") for line in out) == lines
+        assert any(f"and {count - 20} more" in line for line in out) is (count > 20)
+        assert len(cli("test", str(suite.parent), "--json").json["skipped"]) == count
+
     def test_json(self, cli: Callable[..., CommandResult], suite: Path) -> None:
         """--json prints the same for programs."""
         suite.write_text(SUITE + FAILING)

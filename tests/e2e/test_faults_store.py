@@ -222,3 +222,22 @@ def test_a_backup_can_replace_a_damaged_database(tmp_path: Path, tenant: str) ->
     shutil.copy(tmp_path / "backup.db", tmp_path / "pdp.db")
     with start(tmp_path) as server:
         assert still_blocks(Tenant(server.http_url, tenant))
+
+
+@pytest.mark.parametrize(
+    ("mode", "warns"),
+    [(None, False), (0o700, False), (0o701, True), (0o710, True), (0o750, True), (0o755, True)],
+)
+def test_a_data_directory_that_others_may_read_is_reported(
+    tmp_path: Path, mode: int | None, warns: bool
+) -> None:
+    """The server warns once and goes on; a directory that it creates is its owner's alone."""
+    directory = tmp_path / "data"
+    if mode is not None:
+        directory.mkdir()
+        directory.chmod(mode)
+    with start(directory, command=SERVE if mode is None else None) as server:
+        assert server.request("GET", "/healthz").status_code == 200
+        warnings = [line for line in server.lines if "may read the data directory" in line]
+    assert [f"chmod 700 {directory}" in line for line in warnings] == [True] * warns
+    assert directory.stat().st_mode & 0o777 == (0o700 if mode is None else mode)

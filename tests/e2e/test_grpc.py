@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
+from google.protobuf import descriptor_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
 from pdp._gen.pdp.v1 import (
     decide_pb2,
@@ -308,12 +309,52 @@ def test_health_covers_the_server_and_each_service(channel: grpc.Channel) -> Non
     assert error.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-def test_reflection_lists_the_services(channel: grpc.Channel) -> None:
-    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-    message = reflection_pb2.ServerReflectionRequest(list_services="")
-    [answer] = stub.ServerReflectionInfo(iter([message]), timeout=TIMEOUT_S)
+def test_health_list_has_every_service(channel: grpc.Channel, server: servers.Server) -> None:
+    """The log has no traceback of it."""
+    statuses = (
+        health_pb2_grpc.HealthStub(channel)
+        .List(health_pb2.HealthListRequest(), timeout=TIMEOUT_S)
+        .statuses
+    )
+    assert {"", "pdp.v1.DecideService", "pdp.v1.StaticPolicyService"} <= set(statuses)
+    assert {each.status for each in statuses.values()} == {1}
+    assert not [line for line in server.lines if "Traceback" in line]
+
+
+VERSIONS = ("grpc.reflection.v1", "grpc.reflection.v1alpha")
+
+
+def reflect(channel: grpc.Channel, version: str, **request: str) -> Any:
+    """Returns the answer of one version of reflection."""
+    call = channel.stream_stream(
+        f"/{version}.ServerReflection/ServerReflectionInfo",
+        request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    message = reflection_pb2.ServerReflectionRequest(**request)
+    [answer] = call(iter([message]), timeout=TIMEOUT_S)
+    return answer
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_reflection_describes_all_services(channel: grpc.Channel, version: str) -> None:
+    """Tools ask for the contract of every service in the list, reflection among them."""
+    answer = reflect(channel, version, list_services="")
     names = {service.name for service in answer.list_services_response.service}
     assert {"pdp.v1.DecideService", "pdp.v1.SimulateService", "grpc.health.v1.Health"} <= names
+    assert {f"{each}.ServerReflection" for each in VERSIONS} <= names
+    for name in names:
+        answer = reflect(channel, version, file_containing_symbol=name)
+        for raw in answer.file_descriptor_response.file_descriptor_proto:
+            file = descriptor_pb2.FileDescriptorProto.FromString(raw)
+            if name.rpartition(".")[0] == file.package:
+                break
+        else:
+            raise AssertionError(f"{name} is not described: {answer}")
+    answer = reflect(channel, version, file_by_filename="grpc/reflection/v1/reflection.proto")
+    assert answer.file_descriptor_response.file_descriptor_proto
+    answer = reflect(channel, version, file_containing_symbol="pdp.v1.Nothing")
+    assert answer.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 
 
 def test_an_unknown_rpc_is_unimplemented(channel: grpc.Channel) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.servers import TIMEOUT_S
+from tests.support.servers import TIMEOUT_S, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,13 @@ MANY = 10_000 if os.environ.get("PDP_SOAK") else 400
 BODY = b'{"content": {"text": "hello"}}'
 HEAD = b"Host: localhost\r\nContent-Type: application/json\r\n"
 FAULTS = ("Traceback", "sqlite", "SELECT ", "/pdp/", ".py", "Exception")
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that requires credentials."""
+    with start(tmp_path_factory.mktemp("locked"), PDP_AUTH="required") as server:
+        yield server
 
 
 @contextmanager
@@ -67,6 +74,7 @@ def decide(*heads: bytes, body: bytes = BODY) -> bytes:
 LENGTH = b"Content-Length: %d\r\n" % len(BODY)
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 SMUGGLED = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LAST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 AMBIGUOUS = {
     "length and chunks": decide(LENGTH, CHUNKED, body=b"0\r\n\r\n" + SMUGGLED),
@@ -108,8 +116,7 @@ def test_a_refusal_has_the_format_of_all_errors(server: Server) -> None:
 
 def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
     """Two well-formed requests get two responses."""
-    last = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    answer = exchange(server, decide(LENGTH) + last, half_closed=False)
+    answer = exchange(server, decide(LENGTH) + LAST, half_closed=False)
     assert statuses(answer) == [200, 200]
     assert answer.index(b'"outcome"') < answer.index(b"SERVING")
 
@@ -128,11 +135,76 @@ def test_a_malformed_request_does_not_affect_the_one_before_it(
     assert b"connection: close" in answer
 
 
-def test_upgrades_are_ignored(server: Server) -> None:
-    """The connection stays HTTP/1.1."""
-    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
-    answer = exchange(server, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + upgrade + b"\r\n")
-    assert 101 not in statuses(answer)
+UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + UPGRADE + b"\r\n",
+        decide(UPGRADE, LENGTH),
+        decide(UPGRADE, CHUNKED, body=b"1e\r\n" + BODY + b"\r\n0\r\n\r\n"),
+        decide(UPGRADE.replace(b"h2c", b"websocket"), LENGTH),
+        decide(UPGRADE, LENGTH, b"Expect: 100-continue\r\n"),
+    ],
+    ids=["no body", "a length", "chunks", "a websocket", "expected"],
+)
+def test_upgrades_are_ignored(server: Server, raw: bytes) -> None:
+    """The connection stays HTTP/1.1, the body counts, and so does the request behind it."""
+    answer = exchange(server, raw + LAST, half_closed=False)
+    assert [status for status in statuses(answer) if status != 100] == [200, 200], answer
+    assert answer.endswith(b'{"status":"SERVING"}'), answer
+
+
+def test_a_body_may_come_after_its_upgrade(server: Server) -> None:
+    """Java's client sends the head and the body apart."""
+    with connected(server) as opened:
+        for byte in decide(UPGRADE, LENGTH, b"Connection: close\r\n"):
+            opened.sendall(bytes((byte,)))
+        answer = receive_all(opened)
+    assert statuses(answer) == [200]
+    assert b'"outcome"' in answer
+
+
+@pytest.mark.parametrize("fault", ["length and chunks", "two lengths", "chunks, twice"])
+def test_an_ambiguous_request_with_an_upgrade_is_refused(server: Server, fault: str) -> None:
+    raw = AMBIGUOUS[fault].replace(b"Host:", UPGRADE + b"Host:", 1)
+    answer = exchange(server, raw)
+    assert statuses(answer) in ([400], [501]), answer
+
+
+NO_HOST = decide(LENGTH).replace(b"Host: localhost\r\n", b"")
+
+
+@pytest.mark.parametrize("auth", ["dev", "required"])
+def test_a_request_has_one_host(auth: str, server: Server, locked: Server) -> None:
+    """In every mode: a gateway in front could read another Host than the server does."""
+    for raw in (
+        decide(b"Host: localhost\r\n", LENGTH),
+        decide(b"host: evil.example\r\n", LENGTH),
+        decide(UPGRADE, b"Host: evil.example\r\n", LENGTH),
+        NO_HOST,
+    ):
+        answer = exchange({"dev": server, "required": locked}[auth], raw + SMUGGLED)
+        assert statuses(answer) == [400], answer
+        assert b"MALFORMED_REQUEST" in answer
+
+
+def test_http_1_0_needs_no_host(server: Server, locked: Server) -> None:
+    """Load balancers check health without a Host; development mode needs one to know its name."""
+    check = b"GET /healthz HTTP/1.0\r\n%b\r\n"
+    assert statuses(exchange(locked, check % b"")) == [200]
+    assert statuses(exchange(server, check % b"")) == [403]
+    assert statuses(exchange(server, check % b"Host: localhost\r\n")) == [200]
+    assert statuses(exchange(locked, check % b"Host: a\r\nHost: a\r\n")) == [400]
+
+
+def test_an_origin_is_the_servers_own(server: Server, locked: Server) -> None:
+    """The server's own pages may call it in development mode; other local pages may not."""
+    own = server.http_url
+    for origin, status in ((own, 200), (own + "0", 403), ("http://localhost:5173", 403)):
+        assert server.request("GET", "/healthz", headers={"origin": origin}).status_code == status
+        assert locked.request("GET", "/healthz", headers={"origin": origin}).status_code == 200
 
 
 PATHS = {

@@ -58,6 +58,48 @@ def test_every_kind_can_be_exported_and_imported(tmp_path: Path, run: Run, actin
     assert again["steps"] == []
 
 
+SPECIAL = {
+    "next line": "\x85",
+    "line separator": "\u2028",
+    "paragraph separator": "\u2029",
+    "byte order mark": "\ufeff",
+    "zero-width space": "\u200b",
+    "right-to-left mark": "\u200f",
+    "no-break space": "\xa0",
+    "object replacement": "\ufffc",
+    "beyond the first plane": "\U0001f512",
+    "private use": "\ue000",
+    "delete": "\x7f",
+    "tab": "\t",
+    "newline": "\n",
+}
+
+
+def test_every_character_survives_an_export_and_an_import(
+    tmp_path: Path, run: Run, acting: Tenant
+) -> None:
+    """YAML has line breaks and indicators of its own, which must not change a policy."""
+    names = {}
+    for number, (kind, sign) in enumerate(SPECIAL.items()):
+        for place, text in (("in", f"a{sign}b"), ("before", f"{sign}b"), ("after", f"a{sign}")):
+            body = {"description": f"{kind}: {text}", "pattern": f"{text}{number}{place}"}
+            names[f"{kind} {place}"] = (body["description"], body["pattern"])
+            fixed = {"name": f"{kind} {place}", "category": "custom", "action": "block"}
+            with acting.client() as http:
+                created = http.post(POLICIES, json={**fixed, **body})
+            assert created.status_code == 201, created.text
+    file = export(run, tmp_path, acting.name)
+    other = Tenant(acting.url, f"{acting.name}-copy")
+    json_output(run("import", str(file), "--tenant", other.name, "--json"))
+    for tenant in (acting, other):
+        with tenant.client() as http:
+            page = http.get(POLICIES, params={"category": "custom", "page_size": 100}).json()
+        got = {each["name"]: (each["description"], each["pattern"]) for each in page["policies"]}
+        assert got == names
+    again = export(run, tmp_path, other.name, "again.yaml")
+    assert policies_in(again) == policies_in(file)
+
+
 def test_a_dry_run_shows_the_changes_and_makes_none(
     tmp_path: Path, run: Run, acting: Tenant
 ) -> None:

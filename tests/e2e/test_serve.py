@@ -300,7 +300,7 @@ def stream(tmp_path: Path) -> Iterator[tuple[Server, Any, threading.Event]]:
 class TestEnd:
     """How a server ends."""
 
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
     def test_a_signal_ends_an_idle_server(self, tmp_path: Path, number: signal.Signals) -> None:
         """If no call is running, a signal ends the server with 0."""
         with start(tmp_path) as server:

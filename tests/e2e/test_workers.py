@@ -98,7 +98,7 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path, tenant: str) -> None:
         assert server.wait() == Exit.OK
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_all_workers(tmp_path: Path, number: signal.Signals) -> None:
     """A signal to the parent ends all workers, and the parent after them."""
     with start_workers(tmp_path, PDP_DRAIN_S=DRAIN_S) as server:

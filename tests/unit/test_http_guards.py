@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 import structlog.testing
 
-from pdp.errors import InvalidPattern, PdpError, PolicyNameExists, StoreUnavailable, Violation
+from pdp.errors import (
+    HostRefused,
+    InvalidPattern,
+    PdpError,
+    PolicyNameExists,
+    StoreUnavailable,
+    Violation,
+)
+from pdp.transport.http.loopback import check_loopback
 from pdp.transport.http.responses import json_response
 from tests.support.http_api import POLICIES, Api
 
@@ -52,18 +60,56 @@ def test_two_hosts_are_refused(api: Api) -> None:
     assert reply.error == (403, "HOST_REFUSED")
 
 
-@pytest.mark.parametrize(
-    ("origin", "status"),
-    [
-        ("http://localhost:5173", 200),
-        ("http://127.0.0.1", 200),
-        ("https://evil.example", 403),
-        ("null", 403),
-    ],
+OWN_ORIGINS = (
+    ("localhost:8080", "http://localhost:8080"),
+    ("LOCALHOST:8080", "http://localhost:8080"),
+    ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+    ("[::1]:8080", "http://[::1]:8080"),
+    ("localhost", "http://localhost"),
+    ("localhost:80", "http://localhost"),
+    ("localhost", "http://localhost:80"),
 )
-def test_development_mode_refuses_foreign_pages(api: Api, origin: str, status: int) -> None:
+FOREIGN_ORIGINS = (
+    ("localhost:8080", "http://localhost:5173"),
+    ("localhost:8080", "http://localhost"),
+    ("localhost", "http://localhost:8080"),
+    ("localhost:8080", "https://localhost:8080"),
+    ("localhost:443", "http://localhost"),
+    ("localhost:8080", "http://127.0.0.1:8080"),
+    ("127.0.0.1:8080", "http://127.0.0.2:8080"),
+    ("localhost:8080", "http://localhost:8080.evil.example"),
+    ("localhost:8080", "http://localhost:8080/"),
+    ("localhost:8080", "http://localhost:8080, http://localhost:8080"),
+    ("localhost:8080", "localhost:8080"),
+    ("localhost:8080", "https://evil.example"),
+    ("evil.example:8080", "http://evil.example:8080"),
+    ("localhost:8080", "null"),
+    ("localhost:8080", ""),
+)
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [*((*each, 200) for each in OWN_ORIGINS), *((*each, 403) for each in FOREIGN_ORIGINS)],
+)
+def test_development_mode_refuses_foreign_pages(
+    api: Api, host: str, origin: str, status: int
+) -> None:
     """A form on a foreign page could send a request without a body."""
-    assert api.request("DELETE", f"{POLICIES}/p", headers={"origin": origin}).status == status
+    headers = {"host": host, "origin": origin}
+    reply = api.request("DELETE", f"{POLICIES}/p", headers=headers)
+    assert reply.status == status
+    if status == 403:
+        assert reply.error == (403, "HOST_REFUSED")
+    other_mode = Api(loopback_only=False)
+    assert other_mode.request("DELETE", f"{POLICIES}/p", headers=headers).status == 200
+
+
+def test_over_tls_the_own_origin_is_https() -> None:
+    headers = {"host": "localhost:443", "origin": "https://localhost"}
+    check_loopback(headers, "https")
+    with pytest.raises(HostRefused, match="scheme, host and port"):
+        check_loopback(headers, "http")
 
 
 def test_two_tenant_headers_are_not_a_tenant(api: Api) -> None:

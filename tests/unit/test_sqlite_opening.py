@@ -162,3 +162,22 @@ def test_only_the_owner_can_read_the_files(
     finally:
         os.umask(before)
     assert rights == dict.fromkeys(["store.db", "store.db-wal", "store.db-shm"], 0o600)
+
+
+@pytest.mark.parametrize("kind", [SqliteStore, SqliteAuditLog])
+def test_only_the_owner_can_use_a_directory_that_is_created(
+    tmp_path: Path, kind: type[SqliteStore | SqliteAuditLog]
+) -> None:
+    """The umask does not matter. A directory that exists keeps its permissions."""
+    existing = tmp_path / "existing"
+    existing.mkdir()
+    existing.chmod(0o755)
+    before = os.umask(0)
+    try:
+        for directory in (tmp_path / "new", existing):
+            with closing(kind.open(f"sqlite:///{directory}/store.db")):
+                pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    assert existing.stat().st_mode & 0o777 == 0o755

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ from pdp.export.alerts import addresses, webhook
 from pdp.export.alerts.addresses import (
     AddressRefused,
     AllowedDestinations,
-    is_public,
     parse_hosts,
     parse_networks,
     resolve,
@@ -82,36 +80,43 @@ async def test_private_addresses_and_invalid_urls_are_refused(slack: Product, ur
     assert slack.requests == []
 
 
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("8.8.8.8", True),
-        ("2606:4700::1111", True),
-        ("10.1.2.3", False),
-        ("172.16.0.1", False),
-        ("192.168.1.1", False),
-        ("127.0.0.1", False),
-        ("0.0.0.0", False),  # noqa: S104 - a refused address
-        ("100.64.0.1", False),
-        ("169.254.169.254", False),
-        ("224.0.0.1", False),
-        ("255.255.255.255", False),
-        ("::", False),
-        ("::1", False),
-        ("fe80::1", False),
-        ("fc00::1", False),
-        ("ff02::1", False),
-        ("::ffff:10.0.0.1", False),
-        ("::ffff:8.8.8.8", True),
-        ("::10.0.0.1", False),
-        ("64:ff9b::a9fe:a9fe", False),
-        ("64:ff9b::808:808", True),
-        ("2002:7f00:1::", False),
-        ("2002:808:808::1", True),
-    ],
+METADATA = (
+    "169.254.169.254",
+    "169.254.170.2",
+    "100.100.100.200",
+    "168.63.129.16",
+    "fd00:ec2::254",
+    "fd20:ce::254",
+    "::ffff:169.254.169.254",
+    "64:ff9b::a9fe:a9fe",
+    "64:ff9b:1::a9fe:a9fe",
 )
-def test_only_global_addresses_are_public(address: str, public: bool) -> None:
-    assert is_public(ipaddress.ip_address(address)) is public
+
+
+@pytest.mark.parametrize("allowed", ["", "0.0.0.0/0, ::/0"], ids=["public", "all"])
+@pytest.mark.parametrize("address", METADATA)
+async def test_metadata_services_are_refused_in_allowed_networks_too(
+    monkeypatch: pytest.MonkeyPatch, address: str, allowed: str
+) -> None:
+    """By their address, whatever name resolves to it."""
+    real = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _, *args, **kw: real(address, *args, **kw))
+    with pytest.raises(AddressRefused, match="metadata" if allowed else None):
+        await resolve(
+            "https://metadata.google.internal/", AllowedDestinations(parse_networks(allowed))
+        )
+
+
+@pytest.mark.parametrize("address", ["64:ff9b::a00:1", "64:ff9b:1::a00:1", "fec0::1", "10.0.0.1"])
+async def test_addresses_that_are_not_public_are_refused_unless_allowed(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    real = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _, *args, **kw: real(address, *args, **kw))
+    with pytest.raises(AddressRefused, match="not public"):
+        await resolve("https://hooks.example.com/", AllowedDestinations())
+    allowed = AllowedDestinations(parse_networks(address))
+    assert (await resolve("https://hooks.example.com/", allowed)).address == address
 
 
 async def test_a_name_is_resolved_once_and_all_its_addresses_are_checked(

@@ -16,11 +16,11 @@ The first of these that is given sets a value: option, environment variable, fil
 
 \b
 Exit codes:
-  0    drained after SIGTERM or SIGINT
+  0    drained after SIGTERM, SIGINT or SIGHUP
   2    an option does not exist
   70   worker processes keep failing
   78   the settings, an address or the database prevent the start; stderr says what to do
-  130  ended at once by a second SIGINT (143 by a second SIGTERM)
+  130  ended at once by a second SIGINT (143 by a second SIGTERM, 129 by SIGHUP)
 
 \b
 Examples:
@@ -70,7 +70,7 @@ _METAVARS: Final = {
 
 
 def _serve(config: Path | None, **flags: str | None) -> None:
-    """Serve decisions over gRPC and HTTP, until SIGTERM or SIGINT.
+    """Serve decisions over gRPC and HTTP, until SIGTERM, SIGINT or SIGHUP.
 
     The first signal drains the server: health is NOT_SERVING, and calls in progress get --drain-s
     seconds. A second signal ends the process at once.

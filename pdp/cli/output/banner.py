@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.config import is_loopback
+from pdp.store.files import is_open_to_others
+from pdp.store.opening import database_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +36,10 @@ _LOCKED: Final = (
 _CLEAR: Final = (
     "credentials are sent unencrypted to {addresses}: set PDP_TLS_CERT_FILE and PDP_TLS_KEY_FILE, "
     "or make the address reachable only for a proxy that terminates TLS"
+)
+_READABLE: Final = (
+    "other users of this host may read the data directory {directory}: run "
+    "chmod 700 {argument}, or use a directory that the server creates"
 )
 
 
@@ -117,6 +123,9 @@ def _drawn(facts: Mapping[str, Any], _auth: str, warnings: Sequence[str]) -> lis
 
 def _warnings(settings: Settings, up: Mapping[str, Any]) -> Iterator[str]:
     """Yields the security warnings for the operator."""
+    for directory in _data_directories(settings):
+        if is_open_to_others(directory):
+            yield _READABLE.format(directory=directory, argument=shlex.quote(str(directory)))
     if settings.auth == "dev":
         yield _LOUD
         return
@@ -129,6 +138,12 @@ def _warnings(settings: Settings, up: Mapping[str, Any]) -> Iterator[str]:
     ]
     if open_to:
         yield _CLEAR.format(addresses=" and ".join(open_to))
+
+
+def _data_directories(settings: Settings) -> list[Path]:
+    """Returns the directory of the spool and that of the database, each once."""
+    file = database_file(settings.store_url)
+    return list(dict.fromkeys((settings.data_dir.absolute(), file.parent)))
 
 
 _COLOURS: Final = ("\x1b[1m", "\x1b[1;31m", "\x1b[0m")

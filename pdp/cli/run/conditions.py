@@ -12,7 +12,7 @@ from pdp.cli.input import read_bytes
 from pdp.cli.output.report import Report, print_json, show
 from pdp.cli.request import decide_request, to_message
 from pdp.domain.tenant import DEFAULT_TENANT
-from pdp.engine.conditions import compile_condition
+from pdp.engine.conditions import compile_condition, refuse_hyphens
 from pdp.messages.conversion import to_request
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def check(condition: str | None, file: str | None, timezone: str, *, as_json: bo
     """Prints whether a condition is valid and which names it reads, and exits."""
     with exit_on_failure(as_json=as_json):
         compiled = compile_condition(_source(condition, file), timezone)
+        refuse_hyphens(compiled.source)
     if as_json:
         print_json(
             {

@@ -7,9 +7,9 @@ import sys
 import time
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from pdp.cases import CasesUnreadable, ClientTarget, SuiteResult, find, load, run
+from pdp.cases import CasesUnreadable, ClientTarget, SuiteResult, find, find_skipped, load, run
 from pdp.cli.exit_codes import Exit
 from pdp.cli.failures import exit_on_failure, print_error
 from pdp.cli.output.report import Report, Table, print_json, show
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from pdp.cases import Difference, Result, Suite
     from pdp.cli.options.target import CredentialOptions, TlsOptions
+
+MAX_SKIPPED: Final = 20
+"""The most skipped files that the summary names."""
 
 
 def test(
@@ -35,6 +38,7 @@ def test(
     """Runs the suites in `paths`, prints the results, and exits with 0 if all cases passed."""
     try:
         suites = [load(file) for file in find(paths)]
+        skipped = [str(file) for file in find_skipped(paths)]
     except CasesUnreadable as error:
         print_error(str(error))
         sys.exit(Exit.USAGE)
@@ -43,13 +47,13 @@ def test(
         results = [run(suite, target) for suite in suites]
     seconds = time.perf_counter() - begin
     if as_json:
-        print_json(_as_json(results))
+        print_json({**_as_json(results), "skipped": skipped})
     else:
         for result in results:
             for failure in result.failures:
                 show(_failure(result.suite, failure))
                 print()
-        show(_summary(results, seconds))
+        show(_summary(results, seconds, skipped))
     sys.exit(Exit.NO if any(result.failures for result in results) else Exit.OK)
 
 
@@ -97,7 +101,7 @@ def _value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _summary(results: Sequence[SuiteResult], seconds: float) -> Report:
+def _summary(results: Sequence[SuiteResult], seconds: float, skipped: Sequence[str]) -> Report:
     failed = sum(len(result.failures) for result in results)
     count = sum(len(result.results) for result in results)
     rows = [
@@ -112,8 +116,16 @@ def _summary(results: Sequence[SuiteResult], seconds: float) -> Report:
     return Report(
         headline=f"{count - failed} passed, {failed} failed, in {seconds:.2f} s",
         style="bold red" if failed else "bold green",
+        facts=[("skipped", each) for each in _skipped(skipped)],
         tables=[Table("Suites", ("suite", "passed", "failed", "time"), rows)],
     )
+
+
+def _skipped(files: Sequence[str]) -> list[str]:
+    """Returns the lines that name the files that are not suites."""
+    lines = [f"{file} (its name does not end in .yaml or .yml)" for file in files[:MAX_SKIPPED]]
+    more = len(files) - MAX_SKIPPED
+    return [*lines, f"and {more} more; --json names all"] if more > 0 else lines
 
 
 def _as_json(results: Sequence[SuiteResult]) -> dict[str, Any]:

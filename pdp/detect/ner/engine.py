@@ -34,6 +34,11 @@ class NerEngine:
         self._absent = absent
         self.budget_s = budget_s
 
+    @property
+    def has_models(self) -> bool:
+        """Whether there is any model, and so a thread."""
+        return bool(self._workers)
+
     def states(self) -> Mapping[str, str]:
         """Returns the state of the model of each detector type, for `/readyz`."""
         loaded = {kind: worker.state for kind, worker in self._workers.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pdp.engine.conditions.condition import Condition, compile_condition
 from pdp.engine.conditions.explanation import Explanation
+from pdp.engine.conditions.hyphens import refuse_hyphens
 from pdp.engine.conditions.truth import Truth
 
-__all__ = ["Condition", "Explanation", "Truth", "compile_condition"]
+__all__ = ["Condition", "Explanation", "Truth", "compile_condition", "refuse_hyphens"]

@@ -15,7 +15,7 @@ from pdp.domain import customer_policy as names
 from pdp.domain.customer_policy import CustomerPolicy, rule_path
 from pdp.domain.decision import RiskFactor
 from pdp.domain.layers import CUSTOMER
-from pdp.engine.conditions import Condition, compile_condition
+from pdp.engine.conditions import Condition, compile_condition, refuse_hyphens
 from pdp.engine.rules.action_patterns import ActionPatterns
 from pdp.engine.rules.field_names import is_one_of, spellings_of
 from pdp.errors import InvalidCondition, Violation
@@ -195,6 +195,28 @@ def _compile_rules(
     if errors:
         raise _joined(errors)
     return tuple(rules)
+
+
+def refuse_hyphenated_names(policy: CustomerPolicy, prefix: str = "") -> None:
+    """Refuses a policy in whose conditions a name has a hyphen.
+
+    Args:
+        policy: a policy that compiles.
+        prefix: put before the paths of fields, if the document is part of another one.
+
+    Raises:
+        InvalidCondition: a name has a hyphen.
+    """
+    errors: list[tuple[str, InvalidCondition]] = []
+    for rule in policy.rules():
+        try:
+            refuse_hyphens(rule.condition)
+        except InvalidCondition as error:
+            errors.append((prefix + rule_path(rule.name, "condition"), error))
+            if len(errors) >= MAX_INVALID_CONDITIONS:
+                break
+    if errors:
+        raise _joined(errors)
 
 
 def _joined(errors: list[tuple[str, InvalidCondition]]) -> InvalidCondition:

@@ -15,16 +15,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from pdp.errors import ConfigError
+from pdp.export.alerts.special_addresses import is_metadata, is_public
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    Address = ipaddress.IPv4Address | ipaddress.IPv6Address
     Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _HTTPS_PORT: Final = 443
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-_COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
 
 
 class AddressRefused(Exception):
@@ -47,7 +45,8 @@ class AllowedDestinations(NamedTuple):
     """The destinations that webhooks may have.
 
     Attributes:
-        networks: networks that are allowed although they are not public.
+        networks: networks that are allowed although they are not public; metadata services of
+            clouds are refused there, too.
         hosts: the only allowed hosts, in lower case; empty for any host.
     """
 
@@ -83,27 +82,6 @@ def _parse_network(text: str) -> Network:
         ) from None
 
 
-def is_public(address: Address) -> bool:
-    """Returns whether an address is on the public internet.
-
-    If an IPv6 address embeds an IPv4 address, the IPv4 address decides.
-    """
-    embedded = _embedded_ipv4(address)
-    if embedded is not None:
-        return is_public(embedded)
-    return address.is_global and not address.is_multicast
-
-
-def _embedded_ipv4(address: Address) -> ipaddress.IPv4Address | None:
-    if isinstance(address, ipaddress.IPv4Address):
-        return None
-    if address.ipv4_mapped or address.sixtofour:
-        return address.ipv4_mapped or address.sixtofour
-    if address in _NAT64 or address in _COMPATIBLE:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.teredo[1] if address.teredo else None
-
-
 async def resolve(url: str, allowed: AllowedDestinations) -> Destination:
     """Resolves and checks a webhook URL.
 
@@ -132,6 +110,8 @@ async def resolve(url: str, allowed: AllowedDestinations) -> Destination:
     addresses = [str(each[4][0]) for each in entries]
     for each in addresses:
         address = ipaddress.ip_address(each.partition("%")[0])
+        if is_metadata(address):
+            raise AddressRefused("its address is that of a cloud's metadata service")
         if not is_public(address) and not any(address in network for network in allowed.networks):
             raise AddressRefused("its address is not public")
     if not addresses:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pdp.errors import ConfigError
+from pdp.store.files import create_directory
 from pdp.store.setting_names import DATABASE_SETTING
 
 SCHEME: Final = "sqlite:///"
@@ -36,13 +37,13 @@ def path_of(url: str, setting: str = DATABASE_SETTING) -> Path:
 
 
 def prepare_directory(file: Path) -> None:
-    """Creates the directory of a database if it does not exist.
+    """Creates the directory of a database, for its owner only, if it does not exist.
 
     Raises:
         ConfigError: it cannot be created.
     """
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        create_directory(file.parent)
     except OSError as error:
         raise ConfigError(
             "The directory of the database cannot be created. Create it, or choose a directory that"

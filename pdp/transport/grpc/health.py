@@ -57,6 +57,13 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the
             await context.abort(grpc.StatusCode.NOT_FOUND, "the server does not have this service")
         return _RESPONSE(status=self._status(request.service))
 
+    async def List(  # noqa: N802 - the contract's name
+        self, _request: health_pb2.HealthListRequest, _context: grpc.aio.ServicerContext[Any, Any]
+    ) -> health_pb2.HealthListResponse:
+        """Returns the status of the server and of each service."""
+        statuses = {name: _RESPONSE(status=self._status(name)) for name in self._services}
+        return health_pb2.HealthListResponse(statuses=statuses)
+
     async def Watch(  # noqa: N802 - the contract's name
         self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from pdp.errors import ConfigError, MalformedRequest, PdpError, Violation
 from pdp.transport.admission import admit_all
 from pdp.transport.call import Call, Endpoint, Session, joined
 from pdp.transport.coalescing import Coalescer
 from pdp.transport.grpc.health import HealthService
+from pdp.transport.grpc.reflection import add_reflection
 from pdp.transport.response_streams import stream_messages
 from pdp.transport.status import STATUSES, rich_status, truncate
 
@@ -94,8 +94,7 @@ class GrpcServer:
         self._server.add_generic_rpc_handlers((_Handlers(handlers),))
         self._health = HealthService(self._services)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = [*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME]
-        reflection.enable_server_reflection(names, self._server)
+        add_reflection((*self._services, health.SERVICE_NAME), self._server)
 
     async def start(self, address: str, tls: Tls | None = None) -> int:
         """Listens on `address` (`host:port` or `unix:path`) and returns the port (0 for a socket).

@@ -81,7 +81,7 @@ def _app(router: Router[Route], metrics: Metrics, *, loopback_only: bool) -> ASG
         begin = time.perf_counter()
         try:
             if loopback_only:
-                check_loopback(request.headers)
+                check_loopback(request.headers, request.scheme)
             return await _dispatch(router, request)
         except PdpError as error:
             metrics.call("http", UNROUTED, error.reason, time.perf_counter() - begin)

@@ -17,6 +17,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from pdp.transport.http.client_certificates import ClientCertificateProtocol
+from pdp.transport.http.request_parser import RequestParser
 from pdp.transport.http.uvicorn_hooks import check_hooks
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ _MALFORMED: Final = json.dumps(
     {
         "error": {
             "code": "MALFORMED_REQUEST",
-            "message": "malformed or ambiguous HTTP request, or headers of more than "
-            f"{MAX_HEAD_BYTES} bytes",
+            "message": "malformed or ambiguous HTTP request (two Host headers or none are "
+            f"ambiguous, too), or headers of more than {MAX_HEAD_BYTES} bytes",
             "details": [],
         }
     },
@@ -86,6 +87,7 @@ class BoundedProtocol(ClientCertificateProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.parser: RequestParser = RequestParser(self)  # type: ignore[assignment] # in its place
         self._read_timer: TimerHandle | None = None
         self._write_timer: TimerHandle | None = None
         self._in_head = True
@@ -122,7 +124,8 @@ class BoundedProtocol(ClientCertificateProtocol):
     def on_message_begin(self) -> None:
         """See `httptools`."""
         super().on_message_begin()
-        self._start_read_timer(REQUEST_TIMEOUT_S)
+        if not self.parser.restarted:
+            self._start_read_timer(REQUEST_TIMEOUT_S)
 
     def on_headers_complete(self) -> None:
         """See `httptools`."""
@@ -133,6 +136,9 @@ class BoundedProtocol(ClientCertificateProtocol):
             raise ValueError("the request line and headers are too large")
         if b"#" in self.url:
             raise ValueError("a request has no fragment")  # some servers would cut it off
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
+            raise ValueError("a request has one Host")  # RFC 9112, 3.2
         super().on_headers_complete()
         if self.config.draining:  # type: ignore[attr-defined] # see DrainConfig
             self.cycle.keep_alive = False

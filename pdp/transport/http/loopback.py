@@ -1,6 +1,7 @@
 """Development mode responds to this machine only: it refuses requests for other host names.
 
-Without this check, a web page could reach the server by DNS rebinding.
+Without this check, a web page could reach the server by DNS rebinding. Pages of other servers on
+this machine are foreign, too: only the pages that this server serves may call it.
 """
 
 from __future__ import annotations
@@ -17,20 +18,38 @@ if TYPE_CHECKING:
 
 _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@/]+)(?::[0-9]{1,5})?")
 
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
-def check_loopback(headers: Mapping[str, str]) -> None:
-    """Checks that a request is for a loopback name.
+
+def check_loopback(headers: Mapping[str, str], scheme: str = "http") -> None:
+    """Checks that a request is for a loopback name, and not sent by a page of another server.
 
     Checks the Origin as well as the Host, since a form on a foreign page can post without a body.
 
+    Args:
+        headers: of the request, by lower-case name.
+        scheme: `http` or `https`.
+
     Raises:
-        HostRefused: the Host is missing or foreign, or the Origin is foreign.
+        HostRefused: the Host is missing or foreign, or the Origin is not the server's own.
     """
+    host = headers.get("host", "")
+    if not is_loopback_host(host):
+        raise HostRefused(
+            "development mode answers on loopback names only: send the request to localhost"
+        )
     origin = headers.get("origin")
-    if not is_loopback_host(headers.get("host", "")) or (
-        origin is not None and not is_loopback_host(origin.partition("://")[2])
-    ):
-        raise HostRefused("development mode answers on loopback names only")
+    if origin is not None and not _is_own_origin(origin, scheme, host):
+        raise HostRefused(
+            "development mode answers pages of its own origin only: "
+            "the Origin must have the scheme, host and port of this request"
+        )
+
+
+def _is_own_origin(origin: str, scheme: str, host: str) -> bool:
+    default_port = _DEFAULT_PORTS.get(scheme, "")  # browsers leave it out
+    own = f"{scheme}://{host.removesuffix(default_port)}"
+    return origin.removesuffix(default_port).lower() == own.lower()
 
 
 @lru_cache(maxsize=256)

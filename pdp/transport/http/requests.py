@@ -45,6 +45,7 @@ class HttpRequest:
         headers: by lower-case name. Values of a repeated name are joined by commas.
         receive: the ASGI function that returns the body.
         peer: the names in the client's certificate; empty if the connection has none.
+        scheme: `http` or `https`.
     """
 
     method: str
@@ -53,6 +54,7 @@ class HttpRequest:
     headers: dict[str, str]
     receive: Receive
     peer: tuple[str, ...] = ()
+    scheme: str = "http"
 
     @classmethod
     def from_scope(cls, scope: Scope, receive: Receive) -> HttpRequest:
@@ -66,7 +68,8 @@ class HttpRequest:
         if path is None:  # optional in ASGI
             path = quote(scope["path"], safe="/:@!$&'()*+,;=~").encode()
         peer: tuple[str, ...] = scope.get("extensions", {}).get(PEER, ())
-        return cls(scope["method"], path, scope["query_string"], headers, receive, peer)
+        scheme = scope.get("scheme", "http")
+        return cls(scope["method"], path, scope["query_string"], headers, receive, peer, scheme)
 
     async def body(self) -> bytes:
         """Reads and returns the whole body.

@@ -20,6 +20,10 @@ run: $(VENV)/run.stamp ## Serve gRPC on 127.0.0.1:50051 and HTTP on 127.0.0.1:80
 test: $(VENV)/dev.stamp ## Run all tests
 	$(BIN)/pytest -n auto --dist worksteal -q $(ARGS)
 
+.PHONY: test-programs
+test-programs: $(VENV)/dev.stamp ## Run the tests with clients and SDKs of others: Java, Go, Node, SpiceDB, Cerbos
+	$(BIN)/pytest -m programs -n 2 -q $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/dev.stamp ## Measure Decide against an empty echo server, then the engine alone
 	@$(BIN)/python -m bench $(ARGS)

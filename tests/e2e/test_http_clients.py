@@ -30,6 +30,7 @@ ALLOWED: Final = {"content": {"text": "hello" * 20_000}}  # larger than a networ
 BLOCKED: Final = {"tool": "run_sql", "arguments": {"q": "SELECT 1; DROP TABLE users;"}}
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("language", COMMANDS)
 def test_a_body_reaches_the_server_from_the_clients_of_other_languages(
     server: Server, language: str, tmp_path: Path

@@ -72,6 +72,7 @@ ORDERS: Final = [
 ]
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("order", ORDERS, ids=" then ".join)
 def test_packages_can_be_imported_in_any_order(sdks: Path, order: tuple[str, ...]) -> None:
     path = os.pathsep.join(map(str, (sdks, ROOT, ROOT / "clients" / "python")))

@@ -70,10 +70,10 @@ _METAVARS: Final = {
 
 
 def _serve(config: Path | None, **flags: str | None) -> None:
-    """Serve decisions over gRPC and HTTP, until SIGTERM, SIGINT or SIGHUP.
+    """Serve decisions over gRPC and HTTP, until a signal ends it.
 
-    The first signal drains the server: health is NOT_SERVING, and calls in progress get --drain-s
-    seconds. A second signal ends the process at once.
+    The first SIGTERM, SIGINT or SIGHUP drains the server: health is NOT_SERVING, and calls in
+    progress get --drain-s seconds. A second signal ends the process at once.
     """
     from pdp.cli.run.serve import run_server  # noqa: PLC0415 - loads the server
 

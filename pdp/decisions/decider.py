@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import islice
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from pdp.decisions.heavy_work import HeavyWork
+from pdp.decisions.evaluator import Evaluator, evaluate_aside
 from pdp.decisions.recording import unrecorded
 from pdp.decisions.request_requirements import check_requirements
 from pdp.domain.decision import Decision, Fault, LayerResult, Outcome
@@ -25,8 +25,7 @@ from pdp.domain.ids import new_id
 from pdp.domain.layers import ENGINE
 from pdp.domain.request import Request
 from pdp.engine.dlp.named_entities import texts_of, with_findings
-from pdp.engine.evaluate import begin, evaluate, failed_decision, finish, stopped
-from pdp.engine.text.json_text import may_be_json
+from pdp.engine.evaluate import evaluate, failed_decision, stopped
 from pdp.errors import InvalidArgument, RateLimited, RevisionUnavailable, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -38,25 +37,6 @@ if TYPE_CHECKING:
 
 MAX_WAIT_S: Final = 1.0
 """How long a decision waits for `min_revision` if the caller sets no deadline (docs/decide.md)."""
-
-LARGE_TEXT: Final = 16_384
-"""Characters of text from which a thread scans it. The first scan of a text of a new kind takes
-several times longer than the next one, because RE2 builds the states of its automaton."""
-
-LARGE_JSON: Final = 8_192
-"""Bytes of a request with arguments, or characters of a text that looks like JSON, from which a
-thread scans it: each value in it takes about 2 µs."""
-
-LIGHT_COST: Final = 16_384
-"""Bytes to locate patterns in (`EvaluationState.cost`) that the event loop may search: less than
-about 1 ms, even if the text is full of values."""
-
-MAX_SCAN_S: Final = 0.001
-"""If the scan of a small request takes longer, its tenant has patterns that make it slow. The next
-decisions of this tenant run in a thread, until a scan is fast again. Where a decision runs does not
-change it."""
-
-MAX_SLOW_TENANTS: Final = 10_000
 
 MAX_HOLD_S: Final = 0.001
 """How long all batches together may hold the event loop before it serves other calls."""
@@ -141,9 +121,6 @@ class BatchItem(NamedTuple):
     path: str = ""
 
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 PendingDecision = tuple[Decision, Any]
 """A decision, and the acknowledgement that its answer waits for: see `DecisionRecorder.take`. A
 plain tuple, because making a named one costs as much as a layer."""
@@ -212,7 +189,11 @@ class _Steps:
 
 
 class Decider(_Steps):
-    """Decides requests on an event loop. All its methods are called on that loop's thread."""
+    """Decides requests on an event loop. All its methods are called on that loop's thread.
+
+    Attributes:
+        evaluator: evaluates requests, in threads if that takes long.
+    """
 
     def __init__(
         self,
@@ -236,9 +217,8 @@ class Decider(_Steps):
         self._current = policies.current
         self._with_usage = meter.with_usage
         self._entity_finder = entity_finder
-        self._heavy = HeavyWork()
+        self.evaluator = Evaluator()
         self._batches = 0
-        self._slow_tenants: set[str] = set()
 
     async def decide(
         self,
@@ -278,10 +258,10 @@ class Decider(_Steps):
                 return await self._answer(*self._undecidable(request, cause))
         if snapshot.has_requirements:
             check_requirements(snapshot, request, path, arrived)
-        if snapshot.limits is None and not snapshot.ner and not _is_large(request, encoded_bytes):
+        if snapshot.limits is None and not snapshot.ner:
             began = perf_counter()
             marks = [("", began)] if snapshot.timed else None
-            decision = await self._evaluate(snapshot, request, encoded_bytes, marks)
+            decision = await self.evaluator.evaluate(snapshot, request, encoded_bytes, marks)
             acknowledgement = self._recorder.take(snapshot, request, decision, began, marks or ())
             if acknowledgement is None:
                 self._observe(decision)
@@ -404,14 +384,14 @@ class Decider(_Steps):
         """
         request = await self.find_entities(snapshot, request)
         request = self._with_usage(snapshot, request._replace(explain=True))
-        run = self._heavy.run
-        decision = await run(request.tenant_id, _evaluate_aside, snapshot, request, new_id())
+        run = self.evaluator.heavy.run
+        decision = await run(request.tenant_id, evaluate_aside, snapshot, request, new_id())
         layers = decision.layers
         gates = {gate.name for gate in snapshot.gates}
         if past_gates and any(_stops(layer, gates) for layer in layers):
             without_gates = replace(snapshot, gates=())
             beyond = await run(
-                request.tenant_id, _evaluate_aside, without_gates, request, decision.decision_id
+                request.tenant_id, evaluate_aside, without_gates, request, decision.decision_id
             )
             layers = tuple(
                 own if own.layer in gates else other
@@ -443,45 +423,12 @@ class Decider(_Steps):
         began = perf_counter()
         marks = [("", began)] if snapshot.timed else None
         try:
-            decision = await self._evaluate(snapshot, request, encoded_bytes, marks)
+            decision = await self.evaluator.evaluate(snapshot, request, encoded_bytes, marks)
         except RateLimited:
             if charge is not None:
                 self.meter.settle(charge, _UNCOUNTED)
             raise
         return self._settle(snapshot, request, charge, decision, began=began, marks=marks)
-
-    async def _evaluate(
-        self, snapshot: Snapshot, request: Request, encoded_bytes: int, marks: list[Mark] | None
-    ) -> Decision:
-        """Evaluates a request: in a thread if that takes long.
-
-        Raises:
-            RateLimited: too many large requests of the tenant wait.
-        """
-        run, tenant_id, decision_id = self._heavy.run, request.tenant_id, new_id()
-        if tenant_id in self._slow_tenants:
-            decision, scan_s = await run(
-                tenant_id, _evaluate_timed, snapshot, request, decision_id, marks
-            )
-            if scan_s < MAX_SCAN_S:
-                self._slow_tenants.discard(tenant_id)
-            return decision
-        if _is_large(request, encoded_bytes):
-            return await run(tenant_id, _evaluate_aside, snapshot, request, decision_id, marks)
-        began = perf_counter()
-        evaluation = begin(snapshot, request, decision_id, None, marks)
-        if perf_counter() - began > MAX_SCAN_S and len(self._slow_tenants) < MAX_SLOW_TENANTS:
-            self._slow_tenants.add(tenant_id)
-        if evaluation.cost(encoded_bytes) <= LIGHT_COST:
-            return finish(evaluation)
-        evaluation.yield_to_others()
-        return await run(tenant_id, finish, evaluation)
-
-    async def run_heavy(
-        self, tenant_id: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Calls a function that evaluates much in a thread; see `HeavyWork.run`."""
-        return await self._heavy.run(tenant_id, function, *args, **kwargs)
 
     def conclude(
         self,
@@ -578,24 +525,6 @@ class BlockingDecider(_Steps):
         return self._settle(snapshot, request, charge, decision, began=began, marks=marks)
 
 
-def _evaluate_timed(
-    snapshot: Snapshot, request: Request, decision_id: str, marks: list[Mark] | None
-) -> tuple[Decision, float]:
-    """Returns the decision, and how long its scan took, in seconds."""
-    began = perf_counter()
-    evaluation = begin(snapshot, request, decision_id, None, marks)
-    scan_s = perf_counter() - began
-    evaluation.yield_to_others()
-    return finish(evaluation), scan_s
-
-
-def _evaluate_aside(
-    snapshot: Snapshot, request: Request, decision_id: str, marks: list[Mark] | None = None
-) -> Decision:
-    """Returns the decision, in a thread beside the event loop."""
-    return _evaluate_timed(snapshot, request, decision_id, marks)[0]
-
-
 _UNCOUNTED: Final = failed_decision("", "")._replace(counted=False)
 """The decision on a request that was not decided, for the meter."""
 
@@ -611,16 +540,6 @@ def _checked(snapshot: Snapshot, item: BatchItem | InvalidItem) -> BatchItem | I
         ids = request.request_id, request.tenant_id
         return InvalidItem(*ids, error.reason, error.message, INVALID_STATUS)
     return item
-
-
-def _is_large(request: Request, encoded_bytes: int) -> bool:
-    """Returns whether the scan of a request takes more than about 1 ms."""
-    text = request.text
-    return (
-        encoded_bytes >= LARGE_JSON
-        or len(text) >= LARGE_TEXT
-        or (len(text) >= LARGE_JSON and may_be_json(text))
-    )
 
 
 def _stops(result: LayerResult, gates: set[str]) -> bool:

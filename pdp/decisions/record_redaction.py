@@ -84,7 +84,8 @@ class Redactor:
         """
         by_pattern, shards = self._for(snapshot)
         findings = scan(shards, request.text, request.arguments, self._validators)
-        findings.work.yields = True  # the recorder runs beside the event loop
+        if findings.hits:
+            findings.work.yields = True  # the recorder runs beside the event loop
         entity_findings = list(_entity_findings(findings, by_pattern))
         request_entities = [*_caller_entities(request), *_named_entities(request)]
         entities = (*request_entities, *map(self._recorded, entity_findings))

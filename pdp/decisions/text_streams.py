@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from pdp.decisions.evaluator import evaluate_aside
 from pdp.decisions.request_requirements import check_requirements
 from pdp.decisions.text_stream import MAX_TEXT_BYTES, TextStream, TextTooLong
 from pdp.domain.ids import new_id
@@ -225,7 +226,9 @@ class CallTexts:
         decide = await self._decision_function(text, deadline)
         if stream.length >= LARGE:
             tenant_id = text.request.tenant_id
-            return await self._decider.run_heavy(tenant_id, stream.advance, decide, last=last)
+            return await self._decider.evaluator.heavy.run(
+                tenant_id, stream.advance, decide, last=last
+            )
         return stream.advance(decide, last=last)
 
     async def _decision_function(
@@ -254,7 +257,8 @@ class CallTexts:
                     if each.path is not None or each.end <= len(so_far)
                 )
                 part = part._replace(ner=findings._replace(entities=within))
-            return evaluate(snapshot, part, decision_id)
+            decide_part = evaluate_aside if text.stream.length >= LARGE else evaluate
+            return decide_part(snapshot, part, decision_id)
 
         return decide
 

@@ -50,7 +50,7 @@ class EvaluationState:
 
     def yield_to_others(self) -> None:
         """Makes the rest of the evaluation let other threads run from time to time."""
-        if self.findings is not None:
+        if self.findings is not None and self.findings.hits:  # else it is shared, and has no work
             self.findings.work.yields = True
 
     def cost(self, encoded_bytes: int) -> int:

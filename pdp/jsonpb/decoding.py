@@ -142,7 +142,9 @@ def _plan(descriptor: Descriptor) -> _Plan:
         texts = text_fields(descriptor)
         for each in json_fields(descriptor):
             text = texts.get(each.name)
-            plan.fields[each.name] = _put(each) if text is None else _put_text(each.name, text)
+            plan.fields[each.name] = (
+                _put(each) if text is None else _put_scalar(each.name, object_text, text)
+            )
             if each.json_name != each.name:
                 plan.aliases[each.json_name] = each.name
             if each.message_type is not None and each.message_type.full_name == VALUE:
@@ -200,24 +202,13 @@ def _filler(descriptor: Descriptor, fill: Fill | None) -> FillNested:
     return fill_nested
 
 
-def _put_scalar(name: str, read: ReadScalar) -> Put:
-    def put(message: Message, value: Any, path: str, problems: Problems) -> None:
-        try:
-            setattr(message, name, read(value))
-        except InvalidValue as error:
-            problems.add(path + name, str(error))
-        except UnicodeEncodeError:
-            problems.add(path + name, LONE_SURROGATE)
-
-    return put
-
-
-def _put_text(name: str, text: str) -> Put:
-    """Returns how to set the field `text` to the object that JSON names `name`."""
+def _put_scalar(name: str, read: ReadScalar, field: str = "") -> Put:
+    """Returns how to set a field; `field` is its name if JSON has another `name` for it."""
+    field = field or name
 
     def put(message: Message, value: Any, path: str, problems: Problems) -> None:
         try:
-            setattr(message, text, object_text(value))
+            setattr(message, field, read(value))
         except InvalidValue as error:
             problems.add(path + name, str(error))
         except UnicodeEncodeError:

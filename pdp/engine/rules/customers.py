@@ -82,6 +82,7 @@ class Customer:
         sensitive_fields: the names of the sensitive fields, by `spellings_of`.
         classifications: the sensitive classifications, by `spellings_of`.
         rules: the custom rules, each after the function that evaluates its condition.
+        patterns: the number of patterns that the conditions search for.
     """
 
     policy: CustomerPolicy
@@ -92,11 +93,7 @@ class Customer:
     sensitive_fields: frozenset[str]
     classifications: frozenset[str]
     rules: tuple[tuple[Evaluate, CompiledCustomRule], ...]
-
-    @property
-    def patterns(self) -> int:
-        """The number of patterns that its conditions search for."""
-        return sum(rule.condition.patterns for _, rule in self.rules)
+    patterns: int
 
     def hits(self, request: Request) -> Hits:
         """Returns the parts that apply to `request`; `NO_HITS` if none do."""
@@ -165,6 +162,7 @@ def compile_customer(policy: CustomerPolicy, prefix: str = "") -> Customer:
     Raises:
         InvalidCondition: some conditions do not compile. The error lists them.
     """
+    rules = _compile_rules(policy, prefix)
     return Customer(
         policy=policy,
         blocked_actions=frozenset(policy.texts(names.BLOCKED_ACTIONS)),
@@ -173,7 +171,8 @@ def compile_customer(policy: CustomerPolicy, prefix: str = "") -> Customer:
         allowed_tools=frozenset(policy.texts(names.ALLOWED_TOOLS)),
         sensitive_fields=spellings_of(policy.texts(names.SENSITIVE_FIELDS)),
         classifications=spellings_of(policy.texts(names.SENSITIVE_CLASSIFICATIONS)),
-        rules=_compile_rules(policy, prefix),
+        rules=rules,
+        patterns=sum(rule.condition.patterns for _, rule in rules),
     )
 
 

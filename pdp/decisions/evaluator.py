@@ -1,0 +1,119 @@
+"""Evaluates requests on an event loop: at once, or in a thread if that takes long.
+
+The scan takes a known time, so it says whether the rest takes long. Where an evaluation runs does
+not change its decision.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+from pdp.decisions.heavy_work import HeavyWork
+from pdp.domain.ids import new_id
+from pdp.engine.evaluate import begin, finish
+from pdp.engine.text.json_text import may_be_json
+
+if TYPE_CHECKING:
+    from pdp.domain.decision import Decision
+    from pdp.domain.request import Request
+    from pdp.engine.evaluation import Mark
+    from pdp.engine.snapshot import Snapshot
+
+LARGE_TEXT: Final = 16_384
+"""Characters of text from which a thread scans it. The first scan of a text of a new kind takes
+several times longer than the next one, because RE2 builds the states of its automaton."""
+
+LARGE_JSON: Final = 8_192
+"""Bytes of a request with arguments, or characters of a text that looks like JSON, from which a
+thread scans it: each value in it takes about 2 µs."""
+
+LIGHT_COST: Final = 16_384
+"""Bytes to locate patterns in (`EvaluationState.cost`) that the event loop may search: less than
+about 1 ms, even if the text is full of values."""
+
+MAX_SCAN_S: Final = 0.001
+"""If the scan of a small request takes longer, its tenant has patterns that make it slow. The next
+decisions of this tenant run in a thread, until a scan is fast again."""
+
+MAX_SLOW_TENANTS: Final = 10_000
+
+
+class Evaluator:
+    """Evaluates requests. All methods are called on one event loop.
+
+    Attributes:
+        heavy: the threads for evaluations that take long.
+    """
+
+    def __init__(self) -> None:
+        self.heavy = HeavyWork()
+        self._slow_tenants: set[str] = set()
+
+    async def evaluate(
+        self,
+        snapshot: Snapshot,
+        request: Request,
+        encoded_bytes: int,
+        marks: list[Mark] | None = None,
+    ) -> Decision:
+        """Returns the decision on a request, under a new id.
+
+        Args:
+            snapshot: the tenant's policies.
+            request: the request, with its timestamp set.
+            encoded_bytes: the size of a request that has arguments or names a customer, else 0.
+            marks: see `pdp.engine.evaluate.evaluate`.
+
+        Raises:
+            RateLimited: too many large requests of the tenant wait.
+        """
+        run, tenant_id, decision_id = self.heavy.run, request.tenant_id, new_id()
+        if tenant_id in self._slow_tenants:
+            decision, scan_s = await run(
+                tenant_id, _evaluate_timed, snapshot, request, decision_id, marks
+            )
+            if scan_s < MAX_SCAN_S:
+                self._slow_tenants.discard(tenant_id)
+            return decision
+        if _is_large(request, encoded_bytes):
+            return await run(tenant_id, evaluate_aside, snapshot, request, decision_id, marks)
+        began = perf_counter()
+        evaluation = begin(snapshot, request, decision_id, None, marks)
+        if perf_counter() - began > MAX_SCAN_S and len(self._slow_tenants) < MAX_SLOW_TENANTS:
+            self._slow_tenants.add(tenant_id)
+        if evaluation.cost(encoded_bytes) <= LIGHT_COST:
+            return finish(evaluation)
+        evaluation.yield_to_others()
+        return await run(tenant_id, finish, evaluation)
+
+
+def evaluate_aside(
+    snapshot: Snapshot, request: Request, decision_id: str, marks: list[Mark] | None = None
+) -> Decision:
+    """Returns the decision on a request, in a thread beside the event loop.
+
+    The arguments are those of `pdp.engine.evaluate.evaluate`.
+    """
+    return _evaluate_timed(snapshot, request, decision_id, marks)[0]
+
+
+def _evaluate_timed(
+    snapshot: Snapshot, request: Request, decision_id: str, marks: list[Mark] | None
+) -> tuple[Decision, float]:
+    """Returns the decision, and how long its scan took, in seconds."""
+    began = perf_counter()
+    evaluation = begin(snapshot, request, decision_id, None, marks)
+    scan_s = perf_counter() - began
+    evaluation.yield_to_others()
+    return finish(evaluation), scan_s
+
+
+def _is_large(request: Request, encoded_bytes: int) -> bool:
+    """Returns whether the scan of a request takes more than about 1 ms."""
+    text = request.text
+    return (
+        encoded_bytes >= LARGE_JSON
+        or len(text) >= LARGE_TEXT
+        or (len(text) >= LARGE_JSON and may_be_json(text))
+    )

@@ -44,6 +44,9 @@ MAX_HOLD_S: Final = 0.001
 INVALID_STATUS: Final = 400
 """The `status_hint` for an item of a batch that does not meet the tenant's requirements."""
 
+BUSY_STATUS: Final = 429
+"""The `status_hint` for an item of a batch that finds too many decisions of its tenant waiting."""
+
 BATCH_SLICE: Final = 32
 """Items of a batch for which models run together."""
 
@@ -338,7 +341,12 @@ class Decider(_Steps):
     async def _run_item(self, snapshot: Snapshot, item: BatchItem | InvalidItem) -> PendingDecision:
         if isinstance(item, InvalidItem):
             return self._refused(item)
-        return await self._run_steps(snapshot, item.request, item.encoded_bytes)
+        request = item.request
+        try:
+            return await self._run_steps(snapshot, request, item.encoded_bytes)
+        except RateLimited as error:  # the items before it are decided, counted and recorded
+            ids = request.request_id, request.tenant_id
+            return self._refused(InvalidItem(*ids, error.reason, error.message, BUSY_STATUS))
 
     async def refuse(self, item: InvalidItem) -> Decision:
         """Returns the recorded BLOCK for an item that is itself invalid."""

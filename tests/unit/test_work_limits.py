@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from pdp.admin.published_policies import PublishedPolicies
+from pdp.decisions.decider import BatchItem, Decider
+from pdp.decisions.evaluator import LARGE_TEXT
 from pdp.decisions.heavy_work import MAX_WAITING, HeavyWork
+from pdp.decisions.recording import DecisionRecorder
+from pdp.detect.ner import open_engine
 from pdp.detect.validators import VALIDATORS
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request
@@ -28,9 +33,14 @@ from pdp.engine.work import (
     WorkBudget,
 )
 from pdp.errors import RateLimited, WorkLimitExceeded
+from pdp.transport.decision_observer import DecisionObserver
+from pdp.transport.metrics import Metrics
+from pdp.usage.meter import Meter
+from tests.support.nodes import Policies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from pdp.domain.decision import Decision
 
@@ -158,6 +168,37 @@ class TestHeavyWork:
         assert await second is True
         with pytest.raises(asyncio.CancelledError):
             await first
+
+    async def test_an_item_of_a_batch_is_refused_in_its_place(self, tmp_path: Path) -> None:
+        """The items beside it are decided."""
+        node = Policies(tmp_path / "pdp.db")
+        meter = Meter()
+        decider = Decider(
+            PublishedPolicies(node.publisher, node.workspace),
+            meter,
+            open_engine(),
+            DecisionRecorder(),
+            DecisionObserver(Metrics()).observe,
+        )
+        release = threading.Event()
+        heavy = decider.evaluator.heavy
+        waiting = [
+            asyncio.create_task(heavy.run("acme", release.wait, TIMEOUT_S))
+            for _ in range(MAX_WAITING + 1)
+        ]
+        await asyncio.sleep(0)
+        texts = ("small", "a " * LARGE_TEXT, "small")
+        items = [BatchItem(Request(text=text, tenant_id="acme")) for text in texts]
+        _, decisions = await decider.decide_batch("acme", items)
+        assert [(each.outcome.name, each.reason_code, each.status_hint) for each in decisions] == [
+            ("ALLOW", "", 200),
+            ("BLOCK", "RATE_LIMITED", 429),
+            ("ALLOW", "", 200),
+        ]
+        assert decisions[1].incomplete
+        release.set()
+        await asyncio.gather(*waiting)
+        node.close()
 
     async def test_an_error_ends_a_turn(self) -> None:
         heavy = HeavyWork()

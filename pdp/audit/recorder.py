@@ -26,7 +26,7 @@ from pdp.audit.record_json import encode_record
 from pdp.errors import PdpError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pdp.audit.acknowledgements import Acknowledgements
     from pdp.audit.consumer import Consumer
@@ -66,6 +66,32 @@ class _QueuedDecision(NamedTuple, Generic[T]):
 class _EncodedRecord(NamedTuple):
     recorded: Recorded
     body: str
+
+
+class RecordGroup(Generic[T]):
+    """Decisions of one caller that are queued together; see `Recorder.group`."""
+
+    def __init__(
+        self,
+        make_entry: Callable[[T, int], _QueuedDecision[T]],
+        put: Callable[[Iterable[_QueuedDecision[T]]], None],
+    ) -> None:
+        self._make_entry = make_entry
+        self._put = put
+        self._entries: list[_QueuedDecision[T]] = []
+
+    def record(self, pending: T, weight: int = 0) -> Any:
+        """Adds a decision; see `Recorder.record`."""
+        entry = self._make_entry(pending, weight)
+        self._entries.append(entry)
+        if len(self._entries) == MAX_BATCH:
+            self.put()
+        return entry.acknowledgement
+
+    def put(self) -> None:
+        """Queues the decisions that were added since the last time."""
+        entries, self._entries = self._entries, []
+        self._put(entries)
 
 
 class Recorder(Generic[T]):
@@ -153,20 +179,34 @@ class Recorder(Generic[T]):
         Returns:
             The acknowledgement to wait for in durable mode, else None.
         """
-        if self._acknowledgements is None:
-            if self._ended or self.depth >= self._bound or self._weight + weight > MAX_WEIGHT:
+        entry = self._entry(pending, weight)
+        self._put((entry,))
+        return entry.acknowledgement
+
+    def group(self) -> RecordGroup[T]:
+        """Returns a group of decisions that are queued together, so that one commit writes them."""
+        return RecordGroup(self._entry, self._put)
+
+    def _entry(self, pending: T, weight: int) -> _QueuedDecision[T]:
+        acknowledgements = self._acknowledgements
+        acknowledgement = None if acknowledgements is None else acknowledgements.new()
+        return _QueuedDecision(pending, weight, acknowledgement)
+
+    def _put(self, entries: Iterable[_QueuedDecision[T]]) -> None:
+        if self._acknowledgements is not None:
+            for entry in entries:
+                self._queue.put(entry)
+            if self._ended:  # checked after the put, so that no caller waits for an ended thread
+                self._abandon_queue()
+            return
+        for entry in entries:
+            if self._ended or self.depth >= self._bound or self._weight + entry.weight > MAX_WEIGHT:
                 self._failed("the queue is full", 1)
             else:
                 # Concurrent updates may get lost until the queue is empty again. The bound need
                 # not be exact.
-                self._weight += weight
-                self._queue.put(_QueuedDecision(pending, weight, None))
-            return None
-        acknowledgement = self._acknowledgements.new()
-        self._queue.put(_QueuedDecision(pending, weight, acknowledgement))
-        if self._ended:  # checked after the put, so that no caller waits for a thread that ended
-            self._abandon_queue()
-        return acknowledgement
+                self._weight += entry.weight
+                self._queue.put(entry)
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Writes the queued decisions and ends. Decisions that take longer are given up."""

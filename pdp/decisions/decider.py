@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from pdp.decisions.evaluator import Evaluator, evaluate_aside
+from pdp.decisions.loop_time import LoopTime
 from pdp.decisions.recording import unrecorded
 from pdp.decisions.request_requirements import check_requirements
+from pdp.decisions.turns import TenantTurns
 from pdp.domain.decision import Decision, Fault, LayerResult, Outcome
 from pdp.domain.ids import new_id
 from pdp.domain.layers import ENGINE
@@ -37,9 +39,6 @@ if TYPE_CHECKING:
 
 MAX_WAIT_S: Final = 1.0
 """How long a decision waits for `min_revision` if the caller sets no deadline (docs/decide.md)."""
-
-MAX_HOLD_S: Final = 0.001
-"""How long all batches together may hold the event loop before it serves other calls."""
 
 INVALID_STATUS: Final = 400
 """The `status_hint` for an item of a batch that does not meet the tenant's requirements."""
@@ -196,6 +195,7 @@ class Decider(_Steps):
 
     Attributes:
         evaluator: evaluates requests, in threads if that takes long.
+        loop_time: shares the event loop between batches and other calls.
     """
 
     def __init__(
@@ -221,7 +221,8 @@ class Decider(_Steps):
         self._with_usage = meter.with_usage
         self._entity_finder = entity_finder
         self.evaluator = Evaluator()
-        self._batches = 0
+        self.loop_time = LoopTime()
+        self._batch_turns = TenantTurns("batches")
 
     async def decide(
         self,
@@ -262,15 +263,15 @@ class Decider(_Steps):
         if snapshot.has_requirements:
             check_requirements(snapshot, request, path, arrived)
         if snapshot.limits is None and not snapshot.ner:
-            began = perf_counter()
-            marks = [("", began)] if snapshot.timed else None
-            decision = await self.evaluator.evaluate(snapshot, request, encoded_bytes, marks)
-            acknowledgement = self._recorder.take(snapshot, request, decision, began, marks or ())
-            if acknowledgement is None:
-                self._observe(decision)
-                return decision
+            pending = self._run_evaluation(snapshot, request, encoded_bytes, self._recorder)
+            if not isinstance(pending, tuple):
+                pending = await pending
         else:
-            decision, acknowledgement = await self._run_steps(snapshot, request, encoded_bytes)
+            pending = await self._run_steps(snapshot, request, encoded_bytes, self._recorder)
+        decision, acknowledgement = pending
+        if acknowledgement is None:
+            self._observe(decision)
+            return decision
         return await self._answer(decision, acknowledgement)
 
     async def decide_batch(
@@ -295,6 +296,7 @@ class Decider(_Steps):
 
         Raises:
             RevisionUnavailable: `min_revision` was not reached in time.
+            RateLimited: too many batches of the tenant wait.
         """
         try:
             snapshot = await self.snapshot(tenant_id, min_revision, deadline)
@@ -308,42 +310,65 @@ class Decider(_Steps):
             ]
             revision = 0
         else:
-            self._batches += 1
-            try:
-                pending = await self._run_batch(snapshot, items)
-            finally:
-                self._batches -= 1
+            async with self._batch_turns.turn(tenant_id):
+                snapshot = self._current(tenant_id) or snapshot  # it may have waited for its turn
+                checked = (_checked(snapshot, item) for item in items)
+                # Models take what waits for them together. With limits, an item must be decided
+                # before it is known what is left for the next.
+                if snapshot.ner and snapshot.limits is None:
+                    pending = await self._run_together(snapshot, checked)
+                else:
+                    pending = await self._run_in_order(snapshot, checked)
             revision = snapshot.revision
         # All items are decided before the first record is waited for: one commit writes them all.
-        return revision, [await self._answer(*each) for each in pending]
+        return revision, await self._answer_all(pending)
 
-    async def _run_batch(
-        self, snapshot: Snapshot, items: Iterable[BatchItem | InvalidItem]
+    async def _run_together(
+        self, snapshot: Snapshot, items: Iterator[BatchItem | InvalidItem]
     ) -> list[PendingDecision]:
         pending: list[PendingDecision] = []
-        # Models take what waits for them together. With limits, an item must be decided before it
-        # is known what is left for the next.
-        together = bool(snapshot.ner) and snapshot.limits is None
-        remaining = (_checked(snapshot, item) for item in items)
-        if together:
-            while group := list(islice(remaining, BATCH_SLICE)):
-                pending += await asyncio.gather(*(self._run_item(snapshot, item) for item in group))
-                await asyncio.sleep(0)
-            return pending
-        since = perf_counter()
-        for item in remaining:
-            pending.append(await self._run_item(snapshot, item))
-            if perf_counter() - since > MAX_HOLD_S / self._batches:
-                await asyncio.sleep(0)
-                since = perf_counter()
+        while group := list(islice(items, BATCH_SLICE)):
+            with self._recorder.together() as recorder:
+                pending += await asyncio.gather(
+                    *(self._result(snapshot, item, recorder) for item in group)
+                )
+            await asyncio.sleep(0)
         return pending
 
-    async def _run_item(self, snapshot: Snapshot, item: BatchItem | InvalidItem) -> PendingDecision:
+    async def _run_in_order(
+        self, snapshot: Snapshot, items: Iterator[BatchItem | InvalidItem]
+    ) -> list[PendingDecision]:
+        pending: list[PendingDecision] = []
+        with self.loop_time.share() as slices, self._recorder.together() as recorder:
+            for item in items:
+                run = self._run_item(snapshot, item, recorder)
+                pending.append(run if isinstance(run, tuple) else await run)
+                if slices.are_over():
+                    await slices.next()
+        return pending
+
+    async def _result(
+        self, snapshot: Snapshot, item: BatchItem | InvalidItem, recorder: DecisionRecorder
+    ) -> PendingDecision:
+        run = self._run_item(snapshot, item, recorder)
+        return run if isinstance(run, tuple) else await run
+
+    def _run_item(
+        self, snapshot: Snapshot, item: BatchItem | InvalidItem, recorder: DecisionRecorder
+    ) -> PendingDecision | Awaitable[PendingDecision]:
         if isinstance(item, InvalidItem):
             return self._refused(item)
-        request = item.request
+        if snapshot.limits is None and not snapshot.ner:
+            run = self._run_evaluation(snapshot, item.request, item.encoded_bytes, recorder)
+            return run if isinstance(run, tuple) else self._wait_for_item(item.request, run)
+        steps = self._run_steps(snapshot, item.request, item.encoded_bytes, recorder)
+        return self._wait_for_item(item.request, steps)
+
+    async def _wait_for_item(
+        self, request: Request, run: Awaitable[PendingDecision]
+    ) -> PendingDecision:
         try:
-            return await self._run_steps(snapshot, request, item.encoded_bytes)
+            return await run
         except RateLimited as error:  # the items before it are decided, counted and recorded
             ids = request.request_id, request.tenant_id
             return self._refused(InvalidItem(*ids, error.reason, error.message, BUSY_STATUS))
@@ -417,7 +442,7 @@ class Decider(_Steps):
         return with_findings(request, await self._entity_finder.find(texts, snapshot.ner))
 
     async def _run_steps(
-        self, snapshot: Snapshot, request: Request, encoded_bytes: int
+        self, snapshot: Snapshot, request: Request, encoded_bytes: int, recorder: DecisionRecorder
     ) -> PendingDecision:
         """Decides a request that may have limits, need models or be large.
 
@@ -428,15 +453,33 @@ class Decider(_Steps):
             request = charge.request
         if snapshot.ner and not stopped(snapshot, request):
             request = await self.find_entities(snapshot, request)
-        began = perf_counter()
-        marks = [("", began)] if snapshot.timed else None
         try:
-            decision = await self.evaluator.evaluate(snapshot, request, encoded_bytes, marks)
+            pending = self._run_evaluation(snapshot, request, encoded_bytes, recorder)
+            if not isinstance(pending, tuple):
+                pending = await pending
         except RateLimited:
             if charge is not None:
                 self.meter.settle(charge, _UNCOUNTED)
             raise
-        return self._settle(snapshot, request, charge, decision, began=began, marks=marks)
+        if charge is not None:
+            self.meter.settle(charge, pending[0])
+        return pending
+
+    def _run_evaluation(
+        self, snapshot: Snapshot, request: Request, encoded_bytes: int, recorder: DecisionRecorder
+    ) -> PendingDecision | Awaitable[PendingDecision]:
+        """Evaluates and records a request; returns what to await for it if it is heavy."""
+        began = perf_counter()
+        marks = [("", began)] if snapshot.timed else None
+        decision = self.evaluator.evaluate(snapshot, request, encoded_bytes, began, marks)
+        if isinstance(decision, Decision):
+            return decision, recorder.take(snapshot, request, decision, began, marks or ())
+
+        async def run_heavy() -> PendingDecision:
+            heavy = await decision
+            return heavy, recorder.take(snapshot, request, heavy, began, marks or ())
+
+        return run_heavy()
 
     def conclude(
         self,
@@ -460,6 +503,19 @@ class Decider(_Steps):
         decision = unrecorded(decision)
         self._observe(decision)
         return decision
+
+    async def _answer_all(self, pending: list[PendingDecision]) -> list[Decision]:
+        decisions: list[Decision] = []
+        with self.loop_time.share() as slices:
+            for decision, acknowledgement in pending:
+                if acknowledgement is not None:
+                    decisions.append(await self._answer(decision, acknowledgement))
+                else:
+                    self._observe(decision)
+                    decisions.append(decision)
+                if slices.are_over():
+                    await slices.next()
+        return decisions
 
     async def _answer(self, decision: Decision, acknowledgement: Any) -> Decision:
         """Returns the decision once its record is on disk; a BLOCK if it cannot be written."""

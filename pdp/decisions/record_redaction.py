@@ -70,6 +70,7 @@ class Redactor:
         self._by_pattern = _by_pattern(replace(each, allowlist=frozenset()) for each in detectors)
         self._examples = {each.id: each.allowlist for each in detectors if each.allowlist}
         self._shards = PatternSet().with_patterns(self._by_pattern).shards
+        self._searched: PatternSet | None = None
 
     def clean(self, request: Request, decision: Decision, snapshot: Snapshot | None) -> Cleaned:
         """Returns the parts of `request` that may be kept.
@@ -82,11 +83,13 @@ class Redactor:
         Raises:
             ScanMemoryExhausted: the request could not be scanned.
         """
-        by_pattern, shards = self._for(snapshot)
-        findings = scan(shards, request.text, request.arguments, self._validators)
-        if findings.hits:
-            findings.work.yields = True  # the recorder runs beside the event loop
-        entity_findings = list(_entity_findings(findings, by_pattern))
+        entity_findings: list[EntityFinding] = []
+        if decision.unmatched is not request or not self._was_searched_by(snapshot):
+            by_pattern, shards = self._for(snapshot)
+            findings = scan(shards, request.text, request.arguments, self._validators)
+            if findings.hits:
+                findings.work.yields = True  # the recorder runs beside the event loop
+            entity_findings += _entity_findings(findings, by_pattern)
         request_entities = [*_caller_entities(request), *_named_entities(request)]
         entities = (*request_entities, *map(self._recorded, entity_findings))
         if len(entity_findings) > MAX_FINDINGS:
@@ -103,6 +106,17 @@ class Redactor:
             arguments = _mask(arguments, masked)
         return Cleaned(text or None, arguments, entities)
 
+    def _was_searched_by(self, snapshot: Snapshot | None) -> bool:
+        """Whether decisions on a snapshot search for all patterns of this redactor."""
+        if snapshot is None:
+            return False
+        patterns = snapshot.platform.patterns
+        if patterns is not self._searched:
+            if not patterns.compiled.keys() >= self._by_pattern.keys():
+                return False
+            self._searched = patterns
+        return True
+
     def _recorded(self, finding: EntityFinding) -> RecordedEntity:
         """Returns a finding as a record has it; an example from documentation has confidence 0."""
         where = finding.location
@@ -116,6 +130,10 @@ class Redactor:
             where.end,
             *where.place,
         )
+
+    def may_hold(self, values: Sequence[str]) -> bool:
+        """Whether a pattern of any detector occurs in an id, a name or a path of a request."""
+        return bool(scan(self._shards, "\n".join(values), None, self._validators).hits)
 
     def holds(self, values: Sequence[str], *, strictly: bool = False) -> bool:
         """Whether an id or a name holds a secret or financial data.

@@ -12,8 +12,9 @@ import pytest
 from pdp.admin.published_policies import PublishedPolicies
 from pdp.decisions.decider import BatchItem, Decider
 from pdp.decisions.evaluator import LARGE_TEXT
-from pdp.decisions.heavy_work import MAX_WAITING, HeavyWork
+from pdp.decisions.heavy_work import HeavyWork
 from pdp.decisions.recording import DecisionRecorder
+from pdp.decisions.turns import MAX_WAITING
 from pdp.detect.ner import open_engine
 from pdp.detect.validators import VALIDATORS
 from pdp.domain.policy_set import PolicySet

@@ -96,9 +96,13 @@ class DecideServicer:
             min_revision=max(revisions, default=0),
             deadline=call.deadline,
         )
-        return pb.DecideBatchResponse(
-            responses=list(map(to_response, decisions, items)), revision=revision
-        )
+        responses: list[pb.DecideResponse] = []
+        with self._decider.loop_time.share() as slices:
+            for decision, item in zip(decisions, items, strict=True):
+                responses.append(to_response(decision, item))
+                if slices.are_over():
+                    await slices.next()
+        return pb.DecideBatchResponse(responses=responses, revision=revision)
 
     async def stream_message(self, call: Call, message: Message) -> pb.DecideStreamResponse:
         """Answers one message of a stream: a whole request, or a chunk of a text.

@@ -131,10 +131,7 @@ class RecordBuilder:
         try:
             redactor = self._redactor_for(snapshot)
             if redactor is not None:
-                # Most records hold nothing: one search of all texts tells.
-                if not redactor.may_hold((*names, *places)) or not (
-                    redactor.holds(names) or redactor.holds(places, strictly=True)
-                ):
+                if not redactor.holds(names, places):
                     return record
                 return DecisionRecord.from_json(_clean(record.to_json(), redactor))
         except Exception:  # see `_cleaned`

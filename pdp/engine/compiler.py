@@ -57,7 +57,12 @@ def compile_platform(
     models = _models(policies)
     sources = Policies(policies, PolicySet(), DEFAULT_SETTINGS, risk, models, detectors=detectors)
     layers = _build(BUILDERS, sources)
-    patterns = _compile(previous or PatternSet(), _patterns_of(layers))
+    # A record is redacted by all detectors, whether or not a rule uses them. If each scan looks for
+    # them, the record of a request without a finding needs no scan of its own.
+    of_detectors = {
+        pattern: detector.id for detector in detectors.values() for pattern in detector.patterns
+    }
+    patterns = _compile(previous or PatternSet(), {**of_detectors, **_patterns_of(layers)})
     for policy in policies.of_kind("static_policy").values():
         if policy.validator and policy.validator not in validators:
             raise KeyError(f"policy {policy.id} names the unknown validator {policy.validator}")

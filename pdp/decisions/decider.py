@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pdp.domain.ner import NerFinder, NerFindings
     from pdp.engine.evaluation import Mark
     from pdp.engine.snapshot import Snapshot
+    from pdp.errors import PdpError
     from pdp.usage.meter import Charge
 
 MAX_WAIT_S: Final = 1.0
@@ -122,6 +123,20 @@ class BatchItem(NamedTuple):
     encoded_bytes: int = 0
     path: str = ""
 
+
+class LargeItem(NamedTuple):
+    """An item of a batch that a thread converts when it is its turn.
+
+    Attributes:
+        convert: returns the item.
+        refuse: returns the item as invalid, because it cannot be converted now.
+    """
+
+    convert: Callable[[], BatchItem | InvalidItem]
+    refuse: Callable[[PdpError], InvalidItem]
+
+
+Item = BatchItem | LargeItem | InvalidItem
 
 PendingDecision = tuple[Decision, Any]
 """A decision, and the acknowledgement that its answer waits for: see `DecisionRecorder.take`. A
@@ -277,7 +292,7 @@ class Decider(_Steps):
     async def decide_batch(
         self,
         tenant_id: str,
-        items: Iterable[BatchItem | InvalidItem],
+        items: Iterable[Item],
         *,
         min_revision: int = 0,
         deadline: float | None = None,
@@ -301,13 +316,7 @@ class Decider(_Steps):
         try:
             snapshot = await self.snapshot(tenant_id, min_revision, deadline)
         except PoliciesUnavailable as error:
-            cause = error.__cause__ or error
-            pending = [
-                self._refused(item)
-                if isinstance(item, InvalidItem)
-                else self._undecidable(item.request, cause)
-                for item in items
-            ]
+            pending = [self._unavailable(item, error) for item in items]
             revision = 0
         else:
             async with self._batch_turns.turn(tenant_id):
@@ -323,8 +332,14 @@ class Decider(_Steps):
         # All items are decided before the first record is waited for: one commit writes them all.
         return revision, await self._answer_all(pending)
 
+    def _unavailable(self, item: Item, error: PoliciesUnavailable) -> PendingDecision:
+        """Returns the BLOCK for an item of a tenant whose policies are not available."""
+        if isinstance(item, BatchItem):
+            return self._undecidable(item.request, error.__cause__ or error)
+        return self._refused(item.refuse(error) if isinstance(item, LargeItem) else item)
+
     async def _run_together(
-        self, snapshot: Snapshot, items: Iterator[BatchItem | InvalidItem]
+        self, snapshot: Snapshot, items: Iterator[Item]
     ) -> list[PendingDecision]:
         pending: list[PendingDecision] = []
         while group := list(islice(items, BATCH_SLICE)):
@@ -336,7 +351,7 @@ class Decider(_Steps):
         return pending
 
     async def _run_in_order(
-        self, snapshot: Snapshot, items: Iterator[BatchItem | InvalidItem]
+        self, snapshot: Snapshot, items: Iterator[Item]
     ) -> list[PendingDecision]:
         pending: list[PendingDecision] = []
         with self.loop_time.share() as slices, self._recorder.together() as recorder:
@@ -348,21 +363,32 @@ class Decider(_Steps):
         return pending
 
     async def _result(
-        self, snapshot: Snapshot, item: BatchItem | InvalidItem, recorder: DecisionRecorder
+        self, snapshot: Snapshot, item: Item, recorder: DecisionRecorder
     ) -> PendingDecision:
         run = self._run_item(snapshot, item, recorder)
         return run if isinstance(run, tuple) else await run
 
     def _run_item(
-        self, snapshot: Snapshot, item: BatchItem | InvalidItem, recorder: DecisionRecorder
+        self, snapshot: Snapshot, item: Item, recorder: DecisionRecorder
     ) -> PendingDecision | Awaitable[PendingDecision]:
         if isinstance(item, InvalidItem):
             return self._refused(item)
+        if isinstance(item, LargeItem):
+            return self._run_large(snapshot, item, recorder)
         if snapshot.limits is None and not snapshot.ner:
             run = self._run_evaluation(snapshot, item.request, item.encoded_bytes, recorder)
             return run if isinstance(run, tuple) else self._wait_for_item(item.request, run)
         steps = self._run_steps(snapshot, item.request, item.encoded_bytes, recorder)
         return self._wait_for_item(item.request, steps)
+
+    async def _run_large(
+        self, snapshot: Snapshot, item: LargeItem, recorder: DecisionRecorder
+    ) -> PendingDecision:
+        try:
+            converted = await self.evaluator.heavy.run(snapshot.tenant_id, item.convert)
+        except RateLimited as error:
+            return self._refused(item.refuse(error))
+        return await self._result(snapshot, _checked(snapshot, converted), recorder)
 
     async def _wait_for_item(
         self, request: Request, run: Awaitable[PendingDecision]
@@ -593,9 +619,9 @@ _UNCOUNTED: Final = failed_decision("", "")._replace(counted=False)
 """The decision on a request that was not decided, for the meter."""
 
 
-def _checked(snapshot: Snapshot, item: BatchItem | InvalidItem) -> BatchItem | InvalidItem:
+def _checked(snapshot: Snapshot, item: Item) -> Item:
     """Returns an item as invalid if it does not have what the tenant's settings require."""
-    if isinstance(item, InvalidItem) or not snapshot.has_requirements:
+    if not isinstance(item, BatchItem) or not snapshot.has_requirements:
         return item
     request = item.request
     try:

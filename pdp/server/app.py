@@ -39,7 +39,7 @@ GC_THRESHOLDS: Final = (2_000, 10, 1_000)
 them so often that a decision with many findings makes it stop everything for 50 ms at a time.
 Nearly all objects are freed without it."""
 
-SWITCH_INTERVAL_S: Final = 0.0005
+SWITCH_INTERVAL_S: Final = 0.0002
 """How long a thread may keep the interpreter while the event loop waits for it. By default it is 5
 ms, several times for each call."""
 

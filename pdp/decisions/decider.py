@@ -9,46 +9,32 @@ domain values; neither knows protobuf, gRPC or HTTP.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from pdp.decisions.evaluator import Evaluator, evaluate_aside
-from pdp.decisions.loop_time import LoopTime
 from pdp.decisions.recording import unrecorded
 from pdp.decisions.request_requirements import check_requirements
-from pdp.decisions.turns import TenantTurns
 from pdp.domain.decision import Decision, Fault, LayerResult, Outcome
 from pdp.domain.ids import new_id
 from pdp.domain.layers import ENGINE
 from pdp.domain.request import Request
 from pdp.engine.dlp.named_entities import texts_of, with_findings
 from pdp.engine.evaluate import evaluate, failed_decision, stopped
-from pdp.errors import InvalidArgument, RateLimited, RevisionUnavailable, StoreUnavailable
+from pdp.errors import RateLimited, RevisionUnavailable, StoreUnavailable
 
 if TYPE_CHECKING:
     from pdp.decisions.recording import DecisionRecorder
     from pdp.domain.ner import NerFinder, NerFindings
     from pdp.engine.evaluation import Mark
     from pdp.engine.snapshot import Snapshot
-    from pdp.errors import PdpError
     from pdp.usage.meter import Charge
 
 MAX_WAIT_S: Final = 1.0
 """How long a decision waits for `min_revision` if the caller sets no deadline (docs/decide.md)."""
-
-INVALID_STATUS: Final = 400
-"""The `status_hint` for an item of a batch that does not meet the tenant's requirements."""
-
-BUSY_STATUS: Final = 429
-"""The `status_hint` for an item of a batch that finds too many decisions of its tenant waiting."""
-
-BATCH_SLICE: Final = 32
-"""Items of a batch for which models run together."""
 
 
 class PoliciesUnavailable(StoreUnavailable):
@@ -110,34 +96,6 @@ class InvalidItem(NamedTuple):
     status_hint: int
 
 
-class BatchItem(NamedTuple):
-    """A valid item of a batch.
-
-    Attributes:
-        request: what to decide.
-        encoded_bytes: see `Decider.decide`.
-        path: the prefix of paths in errors: `requests[0].`.
-    """
-
-    request: Request
-    encoded_bytes: int = 0
-    path: str = ""
-
-
-class LargeItem(NamedTuple):
-    """An item of a batch that a thread converts when it is its turn.
-
-    Attributes:
-        convert: returns the item.
-        refuse: returns the item as invalid, because it cannot be converted now.
-    """
-
-    convert: Callable[[], BatchItem | InvalidItem]
-    refuse: Callable[[PdpError], InvalidItem]
-
-
-Item = BatchItem | LargeItem | InvalidItem
-
 PendingDecision = tuple[Decision, Any]
 """A decision, and the acknowledgement that its answer waits for: see `DecisionRecorder.take`. A
 plain tuple, because making a named one costs as much as a layer."""
@@ -163,12 +121,14 @@ class _Steps:
 
     Attributes:
         meter: the counters of limits.
+        recorder: records decisions.
+        observe: called with every decision that is answered.
     """
 
     def __init__(self, meter: UsageMeter, recorder: DecisionRecorder, observe: Observer) -> None:
         self.meter = meter
-        self._recorder = recorder
-        self._observe = observe
+        self.recorder = recorder
+        self.observe = observe
 
     def _settle(
         self,
@@ -182,14 +142,15 @@ class _Steps:
     ) -> PendingDecision:
         if charge is not None:
             self.meter.settle(charge, decision)
-        return decision, self._recorder.take(snapshot, request, decision, began, marks or ())
+        return decision, self.recorder.take(snapshot, request, decision, began, marks or ())
 
-    def _undecidable(self, request: Request, error: BaseException) -> PendingDecision:
+    def undecidable(self, request: Request, error: BaseException) -> PendingDecision:
         """Returns the BLOCK for a request whose policies cannot be loaded or evaluated."""
         decision = failed_decision(request.request_id, new_id(), fault=Fault(ENGINE, error))
-        return decision, self._recorder.take(None, request, decision)
+        return decision, self.recorder.take(None, request, decision)
 
-    def _refused(self, item: InvalidItem) -> PendingDecision:
+    def refused(self, item: InvalidItem) -> PendingDecision:
+        """Returns the BLOCK for an item that is itself invalid."""
         decision = failed_decision(
             item.request_id,
             new_id(),
@@ -202,15 +163,15 @@ class _Steps:
         request = Request(
             request_id=item.request_id, tenant_id=item.tenant_id, timestamp=time.time()
         )
-        return decision, self._recorder.take(None, request, decision)
+        return decision, self.recorder.take(None, request, decision)
 
 
 class Decider(_Steps):
     """Decides requests on an event loop. All its methods are called on that loop's thread.
 
     Attributes:
+        current: returns the snapshot of a tenant, or None if it is not in memory.
         evaluator: evaluates requests, in threads if that takes long.
-        loop_time: shares the event loop between batches and other calls.
     """
 
     def __init__(
@@ -232,12 +193,10 @@ class Decider(_Steps):
         """
         super().__init__(meter, recorder, observe)
         self._policies = policies
-        self._current = policies.current
+        self.current = policies.current
         self._with_usage = meter.with_usage
         self._entity_finder = entity_finder
         self.evaluator = Evaluator()
-        self.loop_time = LoopTime()
-        self._batch_turns = TenantTurns("batches")
 
     async def decide(
         self,
@@ -266,7 +225,7 @@ class Decider(_Steps):
             RateLimited: too many large requests of the tenant wait for their evaluation.
         """
         # Nearly always the snapshot is in memory and the request is small: then nothing is awaited.
-        snapshot = None if min_revision else self._current(request.tenant_id)
+        snapshot = None if min_revision else self.current(request.tenant_id)
         arrived = None
         if snapshot is None:
             arrived = time.time()
@@ -274,134 +233,21 @@ class Decider(_Steps):
                 snapshot = await self.snapshot(request.tenant_id, min_revision, deadline)
             except PoliciesUnavailable as error:
                 cause = error.__cause__ or error
-                return await self._answer(*self._undecidable(request, cause))
+                return await self.answer(*self.undecidable(request, cause))
         if snapshot.has_requirements:
             check_requirements(snapshot, request, path, arrived)
-        if snapshot.limits is None and not snapshot.ner:
-            pending = self._run_evaluation(snapshot, request, encoded_bytes, self._recorder)
-            if not isinstance(pending, tuple):
-                pending = await pending
-        else:
-            pending = await self._run_steps(snapshot, request, encoded_bytes, self._recorder)
+        pending = self.run(snapshot, request, encoded_bytes, self.recorder)
+        if not isinstance(pending, tuple):
+            pending = await pending
         decision, acknowledgement = pending
         if acknowledgement is None:
-            self._observe(decision)
+            self.observe(decision)
             return decision
-        return await self._answer(decision, acknowledgement)
-
-    async def decide_batch(
-        self,
-        tenant_id: str,
-        items: Iterable[Item],
-        *,
-        min_revision: int = 0,
-        deadline: float | None = None,
-    ) -> tuple[int, list[Decision]]:
-        """Decides many requests of one tenant on one snapshot.
-
-        Args:
-            tenant_id: the tenant of all items.
-            items: read one after the other, while the batch is decided.
-            min_revision: see `decide`.
-            deadline: see `decide`.
-
-        Returns:
-            The revision of the snapshot, 0 if there is none; and the decisions in the order of the
-            items.
-
-        Raises:
-            RevisionUnavailable: `min_revision` was not reached in time.
-            RateLimited: too many batches of the tenant wait.
-        """
-        try:
-            snapshot = await self.snapshot(tenant_id, min_revision, deadline)
-        except PoliciesUnavailable as error:
-            pending = [self._unavailable(item, error) for item in items]
-            revision = 0
-        else:
-            async with self._batch_turns.turn(tenant_id):
-                snapshot = self._current(tenant_id) or snapshot  # it may have waited for its turn
-                checked = (_checked(snapshot, item) for item in items)
-                # Models take what waits for them together. With limits, an item must be decided
-                # before it is known what is left for the next.
-                if snapshot.ner and snapshot.limits is None:
-                    pending = await self._run_together(snapshot, checked)
-                else:
-                    pending = await self._run_in_order(snapshot, checked)
-            revision = snapshot.revision
-        # All items are decided before the first record is waited for: one commit writes them all.
-        return revision, await self._answer_all(pending)
-
-    def _unavailable(self, item: Item, error: PoliciesUnavailable) -> PendingDecision:
-        """Returns the BLOCK for an item of a tenant whose policies are not available."""
-        if isinstance(item, BatchItem):
-            return self._undecidable(item.request, error.__cause__ or error)
-        return self._refused(item.refuse(error) if isinstance(item, LargeItem) else item)
-
-    async def _run_together(
-        self, snapshot: Snapshot, items: Iterator[Item]
-    ) -> list[PendingDecision]:
-        pending: list[PendingDecision] = []
-        while group := list(islice(items, BATCH_SLICE)):
-            with self._recorder.together() as recorder:
-                pending += await asyncio.gather(
-                    *(self._result(snapshot, item, recorder) for item in group)
-                )
-            await asyncio.sleep(0)
-        return pending
-
-    async def _run_in_order(
-        self, snapshot: Snapshot, items: Iterator[Item]
-    ) -> list[PendingDecision]:
-        pending: list[PendingDecision] = []
-        with self.loop_time.share() as slices, self._recorder.together() as recorder:
-            for item in items:
-                run = self._run_item(snapshot, item, recorder)
-                pending.append(run if isinstance(run, tuple) else await run)
-                if slices.are_over():
-                    await slices.next()
-        return pending
-
-    async def _result(
-        self, snapshot: Snapshot, item: Item, recorder: DecisionRecorder
-    ) -> PendingDecision:
-        run = self._run_item(snapshot, item, recorder)
-        return run if isinstance(run, tuple) else await run
-
-    def _run_item(
-        self, snapshot: Snapshot, item: Item, recorder: DecisionRecorder
-    ) -> PendingDecision | Awaitable[PendingDecision]:
-        if isinstance(item, InvalidItem):
-            return self._refused(item)
-        if isinstance(item, LargeItem):
-            return self._run_large(snapshot, item, recorder)
-        if snapshot.limits is None and not snapshot.ner:
-            run = self._run_evaluation(snapshot, item.request, item.encoded_bytes, recorder)
-            return run if isinstance(run, tuple) else self._wait_for_item(item.request, run)
-        steps = self._run_steps(snapshot, item.request, item.encoded_bytes, recorder)
-        return self._wait_for_item(item.request, steps)
-
-    async def _run_large(
-        self, snapshot: Snapshot, item: LargeItem, recorder: DecisionRecorder
-    ) -> PendingDecision:
-        try:
-            converted = await self.evaluator.heavy.run(snapshot.tenant_id, item.convert)
-        except RateLimited as error:
-            return self._refused(item.refuse(error))
-        return await self._result(snapshot, _checked(snapshot, converted), recorder)
-
-    async def _wait_for_item(
-        self, request: Request, run: Awaitable[PendingDecision]
-    ) -> PendingDecision:
-        try:
-            return await run
-        except RateLimited as error:  # the items before it are decided, counted and recorded
-            ids = request.request_id, request.tenant_id
-            return self._refused(InvalidItem(*ids, error.reason, error.message, BUSY_STATUS))
+        return await self.answer(decision, acknowledgement)
 
     async def refuse(self, item: InvalidItem) -> Decision:
         """Returns the recorded BLOCK for an item that is itself invalid."""
-        return await self._answer(*self._refused(item))
+        return await self.answer(*self.refused(item))
 
     async def snapshot(
         self, tenant_id: str, min_revision: int = 0, deadline: float | None = None
@@ -423,7 +269,7 @@ class Decider(_Steps):
                     f"revision {min_revision} was not reached in time; "
                     f"this server is at {policies.revision}"
                 )
-        snapshot = self._current(tenant_id)
+        snapshot = self.current(tenant_id)
         if snapshot is not None:
             return snapshot
         try:
@@ -466,6 +312,20 @@ class Decider(_Steps):
         if not texts:
             return request
         return with_findings(request, await self._entity_finder.find(texts, snapshot.ner))
+
+    def run(
+        self, snapshot: Snapshot, request: Request, encoded_bytes: int, recorder: DecisionRecorder
+    ) -> PendingDecision | Awaitable[PendingDecision]:
+        """Decides a request on a snapshot; returns what to await for it if that must wait.
+
+        No coroutine is made for most requests, because a coroutine costs as much as a layer.
+
+        Raises:
+            RateLimited: when it is awaited, if too many large requests of the tenant wait.
+        """
+        if snapshot.limits is None and not snapshot.ner:
+            return self._run_evaluation(snapshot, request, encoded_bytes, recorder)
+        return self._run_steps(snapshot, request, encoded_bytes, recorder)
 
     async def _run_steps(
         self, snapshot: Snapshot, request: Request, encoded_bytes: int, recorder: DecisionRecorder
@@ -521,33 +381,20 @@ class Decider(_Steps):
         """
         if charge is not None:
             self.meter.settle(charge, decision)
-        self._observe(decision)
-        return self._recorder.take(snapshot, request, decision)
+        self.observe(decision)
+        return self.recorder.take(snapshot, request, decision)
 
     def observe_unrecorded(self, decision: Decision) -> Decision:
         """Returns the BLOCK that replaces a decision whose record could not be written."""
         decision = unrecorded(decision)
-        self._observe(decision)
+        self.observe(decision)
         return decision
 
-    async def _answer_all(self, pending: list[PendingDecision]) -> list[Decision]:
-        decisions: list[Decision] = []
-        with self.loop_time.share() as slices:
-            for decision, acknowledgement in pending:
-                if acknowledgement is not None:
-                    decisions.append(await self._answer(decision, acknowledgement))
-                else:
-                    self._observe(decision)
-                    decisions.append(decision)
-                if slices.are_over():
-                    await slices.next()
-        return decisions
-
-    async def _answer(self, decision: Decision, acknowledgement: Any) -> Decision:
+    async def answer(self, decision: Decision, acknowledgement: Any) -> Decision:
         """Returns the decision once its record is on disk; a BLOCK if it cannot be written."""
         if acknowledgement is not None and not await acknowledgement:
             decision = unrecorded(decision)
-        self._observe(decision)
+        self.observe(decision)
         return decision
 
 
@@ -588,18 +435,18 @@ class BlockingDecider(_Steps):
         try:
             snapshot = self._snapshot(request.tenant_id)
         except Exception as error:  # any error leaves nothing to decide on
-            return self._answer(*self._undecidable(request, error))
+            return self._answer(*self.undecidable(request, error))
         check_requirements(snapshot, request, arrived=arrived)
         try:
             pending = self._run_steps(snapshot, request)
         except Exception as error:  # a meter or a model failed
-            pending = self._undecidable(request, error)
+            pending = self.undecidable(request, error)
         return self._answer(*pending)
 
     def _answer(self, decision: Decision, acknowledgement: Any) -> Decision:
         if acknowledgement is not None and not acknowledgement.wait():
             decision = unrecorded(decision)
-        self._observe(decision)
+        self.observe(decision)
         return decision
 
     def _run_steps(self, snapshot: Snapshot, request: Request) -> PendingDecision:
@@ -617,19 +464,6 @@ class BlockingDecider(_Steps):
 
 _UNCOUNTED: Final = failed_decision("", "")._replace(counted=False)
 """The decision on a request that was not decided, for the meter."""
-
-
-def _checked(snapshot: Snapshot, item: Item) -> Item:
-    """Returns an item as invalid if it does not have what the tenant's settings require."""
-    if not isinstance(item, BatchItem) or not snapshot.has_requirements:
-        return item
-    request = item.request
-    try:
-        check_requirements(snapshot, request, item.path)
-    except InvalidArgument as error:
-        ids = request.request_id, request.tenant_id
-        return InvalidItem(*ids, error.reason, error.message, INVALID_STATUS)
-    return item
 
 
 def _stops(result: LayerResult, gates: set[str]) -> bool:

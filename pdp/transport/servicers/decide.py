@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final, cast
 from google.protobuf.struct_pb2 import Struct
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
-from pdp.decisions.decider import BatchItem, InvalidItem, LargeItem
+from pdp.decisions.batches import Batches, BatchItem, LargeItem
+from pdp.decisions.decider import InvalidItem
 from pdp.domain.ids import new_id
 from pdp.errors import InvalidArgument, PdpError, TenantMismatch, Violation
 from pdp.messages.conversion import MAX_REVISION, to_request, to_response
@@ -43,6 +44,7 @@ class DecideServicer:
 
     def __init__(self, decider: Decider, streams: TextStreams) -> None:
         self._decider = decider
+        self._batches = Batches(decider)
         self._heavy = decider.evaluator.heavy
         self._streams = streams
 
@@ -98,14 +100,14 @@ class DecideServicer:
             check_all_values(items, "requests")
         # A revision out of its bounds makes its own item invalid, and not the batch.
         revisions = [item.min_revision for item in items if item.min_revision < MAX_REVISION]
-        revision, decisions = await self._decider.decide_batch(
+        revision, decisions = await self._batches.decide(
             call.tenant_id,
             _batch_items(call, items),
             min_revision=max(revisions, default=0),
             deadline=call.deadline,
         )
         responses: list[pb.DecideResponse] = []
-        with self._decider.loop_time.share() as slices:
+        with self._batches.loop_time.share() as slices:
             for decision, item in zip(decisions, items, strict=True):
                 responses.append(to_response(decision, item))
                 if slices.are_over():

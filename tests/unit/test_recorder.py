@@ -164,6 +164,34 @@ class TestDurable:
         assert acknowledgement.wait() is True
         assert log.count == 1
 
+    def test_a_group_is_written_as_one_batch_when_it_is_put(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        recorder = start(ThreadAcknowledgements())
+        group = recorder.group()
+        grouped = [group.record(number) for number in range(1, 40)]
+        assert recorder.record(0).wait() is True
+        assert [len(each) for each in log.batches] == [1]  # the group is not queued yet
+        group.put()
+        assert all(each.wait() for each in grouped)
+        assert log.count == 40
+        group.put()  # puts none twice
+        assert recorder.record(99).wait() is True
+        assert log.count == 41
+
+    @pytest.mark.parametrize(("count", "queued"), [(255, 0), (256, 256), (257, 256)])
+    def test_a_group_is_put_when_it_fills_a_batch(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]], count: int, queued: int
+    ) -> None:
+        recorder = start(ThreadAcknowledgements())
+        group = recorder.group()
+        acknowledgements = [group.record(number) for number in range(count)]
+        assert all(each.wait() for each in acknowledgements[:queued])
+        assert recorder.record(999).wait() is True
+        assert log.count == queued + 1
+        group.put()
+        assert all(each.wait() for each in acknowledgements)
+
     def test_queued_records_are_written_as_one_batch(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:

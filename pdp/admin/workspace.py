@@ -9,6 +9,7 @@ force here in the same way as its own.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -89,6 +90,8 @@ class Workspace:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         # Loads of tenants do not wait for writes, and a large tenant delays no small one.
         self._loaders = ThreadPoolExecutor(max_workers=LOADERS, thread_name_prefix="load")
+        # Writes do not wait either while many changes of other processes are read and compiled.
+        self._follower = ThreadPoolExecutor(max_workers=1, thread_name_prefix="follow")
         self._loading: dict[str, asyncio.Task[Snapshot]] = {}
         self._advanced = asyncio.Event()
         self._catching_up = asyncio.Lock()
@@ -96,6 +99,7 @@ class Workspace:
         self.notify: Callable[[], None] = _no_op
         """Notifies other processes of a write. Without it they find the write by polling."""
         self.stats = WorkspaceStats()
+        self._counting = threading.Lock()
 
     async def read(self, work: Callable[[Reader], T]) -> T:
         """Runs `work` on a consistent view of the store and returns its result."""
@@ -187,11 +191,10 @@ class Workspace:
         while True:
             platform = self._publisher.platform
 
-            def run(platform: Platform = platform) -> Snapshot:
-                with self._store.view() as reader:
-                    return self._compile(reader, tenant_id, platform, None)
+            def work(reader: Reader, platform: Platform = platform) -> Snapshot:
+                return self._compile(reader, tenant_id, platform, None)
 
-            snapshot = await asyncio.get_running_loop().run_in_executor(self._loaders, run)
+            snapshot = await self._view(self._loaders, work)
             if self._publisher.publish(snapshot):
                 # A write may have published a newer one meanwhile.
                 return self._publisher.latest(tenant_id) or snapshot
@@ -201,8 +204,9 @@ class Workspace:
     ) -> Snapshot:
         start = time.perf_counter()
         snapshot = compile_snapshot(reader, tenant_id, platform, previous)
-        self.stats.compilations += 1
-        self.stats.compiling_s += time.perf_counter() - start
+        with self._counting:
+            self.stats.compilations += 1
+            self.stats.compiling_s += time.perf_counter() - start
         return snapshot
 
     async def catch_up(self) -> None:
@@ -215,13 +219,13 @@ class Workspace:
         publisher = self._publisher
         async with self._catching_up:
             since = publisher.revision
-            changes = await self.read(lambda reader: read_changes(reader, since))
+            changes = await self._view(self._follower, lambda reader: read_changes(reader, since))
             if changes.revision <= since:
                 return
             plan = plan_refresh(publisher, changes)
             result = RefreshResult()
             if plan is not None:
-                result = await self.read(lambda reader: refresh(reader, plan))
+                result = await self._view(self._follower, lambda reader: refresh(reader, plan))
             publisher.advance(changes.revision, changes.tenants, result.snapshots, result.platform)
             self._advanced.set()
             self._advanced = asyncio.Event()
@@ -266,10 +270,20 @@ class Workspace:
                     _log.error("cannot read policy changes from the store", reason=reason)
                 failing = True
 
+    async def _view(self, threads: ThreadPoolExecutor, work: Callable[[Reader], T]) -> T:
+        """Runs `work` on a view, in one of `threads`."""
+
+        def run() -> T:
+            with self._store.view() as reader:
+                return work(reader)
+
+        return await asyncio.get_running_loop().run_in_executor(threads, run)
+
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def close(self) -> None:
         """Stops the store's threads after they have finished their current work."""
         self._loaders.shutdown(wait=True)
+        self._follower.shutdown(wait=True)
         self._thread.shutdown(wait=True)

@@ -13,13 +13,18 @@ _NONE: Final[Mapping[str, Any]] = {}
 
 
 class PolicySet:
-    """The policies of one owner, by kind and id, in order of creation. Immutable."""
+    """The policies of one owner, by kind and id, in order of creation. Immutable.
 
-    __slots__ = ("_kinds", "_size")
+    Attributes:
+        hash_cache: the hash of the policies, once it is computed (`pdp.decisions.policy_hash`).
+    """
+
+    __slots__ = ("_kinds", "_size", "hash_cache")
 
     def __init__(self, kinds: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         self._kinds = kinds or {}
         self._size: int | None = None
+        self.hash_cache = ""
 
     @classmethod
     def of(cls, policies: Iterable[tuple[str, str, Any]]) -> PolicySet:

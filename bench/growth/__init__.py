@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from bench.growth import tenants
+from bench.growth import admin, tenants
 from bench.growth.row import Row
 
 __all__ = ["CURVES", "Row"]
 
 CURVES = {
+    "admin": admin.rows,
     "tenants": tenants.rows,
 }
 """What measures each group of curves. A function takes the largest x, and yields rows."""

@@ -62,6 +62,9 @@ class Call:
         reply: metadata or headers for the answer.
         stream: the answers, if the answer is a stream. The handler sets it, and the message that
             it returns is not sent.
+        target: the raw path and query of an HTTP request; empty for other transports.
+        list_field: if not empty, `stream` is the rest of a list: each of its messages has more
+            items of this field. The message that the handler returns is sent, with all items.
     """
 
     method: Method
@@ -78,6 +81,8 @@ class Call:
     session: Session | None = None
     reply: dict[str, str] = field(default_factory=dict)
     stream: AsyncIterator[Message] | None = None
+    target: str = ""
+    list_field: str = ""
 
     def remaining(self, at_most: float) -> float:
         """Returns the seconds left to the deadline, at most `at_most`."""

@@ -733,14 +733,30 @@ class ListEffectiveStaticPoliciesRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """page_size asks for a page with at most this number of items. If it is
+    unset, the answer is the whole list, or a page of 50 if `page_token` is
+    set.
+    """
+    page_token: _builtins.str
+    """page_token is the `next_page_token` of the page before. An item that does
+    not change meanwhile is in exactly one page.
+    """
     def __init__(
         self,
+        *,
+        page_size: _builtins.int | None = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "page_size", b"page_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__page_size: _TypeAlias = _typing.Literal["page_size"]  # noqa: Y015
+    _WhichOneofArgType__page_size: _TypeAlias = _typing.Literal["_page_size", b"_page_size"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__page_size) -> _WhichOneofReturnType__page_size | None: ...
 
 Global___ListEffectiveStaticPoliciesRequest: _TypeAlias = ListEffectiveStaticPoliciesRequest  # noqa: Y015
 
@@ -757,6 +773,7 @@ class ListEffectiveStaticPoliciesResponse(_message.Message):
     SYSTEM_POLICIES_COUNT_FIELD_NUMBER: _builtins.int
     TENANT_POLICIES_COUNT_FIELD_NUMBER: _builtins.int
     OVERRIDES_COUNT_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """tenant_id is the ID of the tenant."""
     system_policies_count: _builtins.int
@@ -765,6 +782,10 @@ class ListEffectiveStaticPoliciesResponse(_message.Message):
     """tenant_policies_count is the number of the tenant's policies in the list."""
     overrides_count: _builtins.int
     """overrides_count is the number of system policies that are overridden."""
+    next_page_token: _builtins.str
+    """next_page_token is the token of the next page; empty for the last page and
+    for a whole list.
+    """
     @_builtins.property
     def effective_policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___EffectiveStaticPolicy]:
         """effective_policies are the system policies, then the tenant's policies."""
@@ -777,10 +798,11 @@ class ListEffectiveStaticPoliciesResponse(_message.Message):
         system_policies_count: _builtins.int = ...,
         tenant_policies_count: _builtins.int = ...,
         overrides_count: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_policies", b"effective_policies", "overrides_count", b"overrides_count", "system_policies_count", b"system_policies_count", "tenant_id", b"tenant_id", "tenant_policies_count", b"tenant_policies_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_policies", b"effective_policies", "next_page_token", b"next_page_token", "overrides_count", b"overrides_count", "system_policies_count", b"system_policies_count", "tenant_id", b"tenant_id", "tenant_policies_count", b"tenant_policies_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -866,18 +888,33 @@ class ListStaticPolicyVersionsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy, which may be deleted."""
+    page_size: _builtins.int
+    """page_size asks for a page with at most this number of items. If it is
+    unset, the answer is the whole list, or a page of 50 if `page_token` is
+    set.
+    """
+    page_token: _builtins.str
+    """page_token is the `next_page_token` of the page before. An item that does
+    not change meanwhile is in exactly one page.
+    """
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
+        page_size: _builtins.int | None = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "page_size", b"page_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "id", b"id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__page_size: _TypeAlias = _typing.Literal["page_size"]  # noqa: Y015
+    _WhichOneofArgType__page_size: _TypeAlias = _typing.Literal["_page_size", b"_page_size"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__page_size) -> _WhichOneofReturnType__page_size | None: ...
 
 Global___ListStaticPolicyVersionsRequest: _TypeAlias = ListStaticPolicyVersionsRequest  # noqa: Y015
 
@@ -890,10 +927,15 @@ class ListStaticPolicyVersionsResponse(_message.Message):
     POLICY_ID_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
     CURRENT_VERSION_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     policy_id: _builtins.str
     """policy_id is the ID of the policy."""
     current_version: _builtins.int
     """current_version is the newest version."""
+    next_page_token: _builtins.str
+    """next_page_token is the token of the next page; empty for the last page and
+    for a whole list.
+    """
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___StaticPolicyVersion]:
         """versions are the versions, newest first."""
@@ -904,10 +946,11 @@ class ListStaticPolicyVersionsResponse(_message.Message):
         policy_id: _builtins.str = ...,
         versions: _abc.Iterable[Global___StaticPolicyVersion] | None = ...,
         current_version: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_version", b"current_version", "policy_id", b"policy_id", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_version", b"current_version", "next_page_token", b"next_page_token", "policy_id", b"policy_id", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

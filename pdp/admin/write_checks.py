@@ -44,11 +44,10 @@ _ACTIVATING_KINDS: Final = frozenset(
     {
         *_BUNDLE_KINDS,
         policy_chain.KIND,
-        policy_pack.KIND,
         user_group.KIND,
     }
 )
-"""A change of these kinds can put other policies in force."""
+"""A change of these kinds can put other policies in force, and so can the switch of a pack."""
 
 
 class WrittenPolicy(NamedTuple):
@@ -90,11 +89,18 @@ def check_write(
     """
     written = _written_policies(changes, places or {}, default_place)
     warnings = collect_warnings(snapshot, written)
-    if any(each.kind in _ACTIVATING_KINDS for each in changes) or any(
-        each.code == PATTERN_MATCHES_NEARLY_EVERYTHING for each in warnings
-    ):
+    is_broad = any(each.code == PATTERN_MATCHES_NEARLY_EVERYTHING for each in warnings)
+    if is_broad or any(map(_activates, changes)):
         _check_broad_patterns(snapshot, changes, written)
     return warnings
+
+
+def _activates(change: Change) -> bool:
+    """Whether a change can put other policies in force."""
+    if change.kind != policy_pack.KIND:
+        return change.kind in _ACTIVATING_KINDS
+    before, after = change.before, change.after
+    return before is not None and after is not None and before["is_active"] != after["is_active"]
 
 
 def collect_warnings(

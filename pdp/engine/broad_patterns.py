@@ -39,14 +39,8 @@ def pattern_cost(snapshot: Snapshot, source: str) -> PatternCost:
 
 
 def count_broad_patterns(snapshot: Snapshot) -> int:
-    """Returns how many patterns of the tenant's policies in force match nearly everywhere.
-
-    Nothing is measured, and the result is 0, if there are at most `MAX_BROAD_PATTERNS` patterns.
-    """
-    sources = list(_own_patterns(snapshot))
-    if len(sources) <= MAX_BROAD_PATTERNS:
-        return 0
-    return sum(pattern_cost(snapshot, source).is_everywhere for source in sources)
+    """Returns how many patterns of the tenant's policies in force match nearly everywhere."""
+    return sum(pattern_cost(snapshot, each).is_everywhere for each in _own_patterns(snapshot))
 
 
 def _own_patterns(snapshot: Snapshot) -> Iterator[str]:

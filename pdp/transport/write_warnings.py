@@ -25,7 +25,7 @@ WARNINGS: Final = "warnings"
 WARNINGS_HEADER: Final = "x-pdp-warnings"
 
 MAX_HEADER_LENGTH: Final = 4096
-"""Characters of the header. Clients refuse longer ones, so warnings that do not fit are left out."""
+"""Characters of the header. Clients refuse longer ones; warnings that do not fit are left out."""
 
 _PREFIX: Final = "WRITE_WARNING_CODE_"
 

@@ -24,7 +24,13 @@ from pdp.domain.write_warning import (
     PATTERN_MATCHES_NEARLY_EVERYTHING,
     WriteWarning,
 )
-from pdp.engine.broad_patterns import MAX_BROAD_PATTERNS, count_broad_patterns, pattern_cost
+from pdp.engine.broad_patterns import (
+    MANY,
+    MAX_BROAD_PATTERNS,
+    count_broad_patterns,
+    measure_many,
+    pattern_cost,
+)
 from pdp.engine.compiler import compile_tenant
 from pdp.engine.text.pattern_cost import cost_of_source
 from pdp.errors import InvalidArgument, InvalidPattern, Violation
@@ -32,7 +38,7 @@ from pdp.errors import InvalidArgument, InvalidPattern, Violation
 if TYPE_CHECKING:
     from pdp.domain.stored_entity import Change
     from pdp.engine.snapshot import Snapshot
-    from pdp.engine.text.pattern_cost import PatternCost
+    from pdp.engine.text.cost_class import PatternCost
 
 Places = Mapping[str, str]
 """By the id of a policy, the path of its document in the request, for example `rules[3].`."""
@@ -88,6 +94,8 @@ def check_write(
             be in force, and the write adds to them.
     """
     written = _written_policies(changes, places or {}, default_place)
+    if len(written) >= MANY:
+        measure_many(snapshot)
     warnings = collect_warnings(snapshot, written)
     is_broad = any(each.code == PATTERN_MATCHES_NEARLY_EVERYTHING for each in warnings)
     if is_broad or any(map(_activates, changes)):
@@ -200,11 +208,10 @@ def _message(pattern: WrittenPattern, cost: PatternCost) -> str:
 def _check_broad_patterns(
     snapshot: Snapshot, changes: Sequence[Change], written: Sequence[WrittenPolicy]
 ) -> None:
-    count = count_broad_patterns(snapshot)
-    if count <= MAX_BROAD_PATTERNS:
+    if count_broad_patterns(snapshot, MAX_BROAD_PATTERNS + 1) <= MAX_BROAD_PATTERNS:
         return
     before = _count_before(snapshot, changes)
-    if count <= before:
+    if count_broad_patterns(snapshot, before + 1) <= before:
         return
     fields = [
         policy.prefix + pattern.field

@@ -6,6 +6,8 @@ a bound. It holds for writes. Policies that are stored already are loaded and st
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from pdp.domain.detector import CUSTOM
@@ -13,16 +15,21 @@ from pdp.domain.policy_pack import RULE_KIND
 from pdp.engine.layers.chain import ChainLayer
 from pdp.engine.layers.dlp import DlpLayer
 from pdp.engine.layers.static import StaticLayer
-from pdp.engine.text.pattern_cost import PatternCost, cost_of, cost_of_source
+from pdp.engine.scan import ScanMemoryExhausted
+from pdp.engine.text.pattern_cost import cost_of, cost_of_source, measure_nowhere
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from pdp.engine.snapshot import Snapshot
+    from pdp.engine.text.cost_class import PatternCost
 
 MAX_BROAD_PATTERNS: Final = 100
 """Patterns that match nearly everywhere, of one tenant's policies in force. Two policies with the
 same pattern count twice, because each has its own findings."""
+
+MANY: Final = 50
+"""So many patterns are measured together first."""
 
 
 def pattern_cost(snapshot: Snapshot, source: str) -> PatternCost:
@@ -38,9 +45,31 @@ def pattern_cost(snapshot: Snapshot, source: str) -> PatternCost:
     return cost_of_source(source)
 
 
-def count_broad_patterns(snapshot: Snapshot) -> int:
-    """Returns how many patterns of the tenant's policies in force match nearly everywhere."""
-    return sum(pattern_cost(snapshot, each).is_everywhere for each in _own_patterns(snapshot))
+def measure_many(snapshot: Snapshot) -> None:
+    """Measures most of the tenant's patterns at once, which is faster than one by one.
+
+    It does nothing if only a few are not measured yet.
+    """
+    for shard in snapshot.patterns.shards:
+        unmeasured = sum(pattern.cost is None for pattern in shard.patterns)
+        if unmeasured >= MANY:
+            # Without memory for all patterns together, they are measured one by one.
+            with suppress(ScanMemoryExhausted):
+                measure_nowhere(shard.patterns, shard.search)
+
+
+def count_broad_patterns(snapshot: Snapshot, at_most: int | None = None) -> int:
+    """Returns how many patterns of the tenant's policies in force match nearly everywhere.
+
+    Args:
+        snapshot: the tenant's policies.
+        at_most: where to stop; None to count all.
+    """
+    measure_many(snapshot)
+    broad = (
+        source for source in _own_patterns(snapshot) if pattern_cost(snapshot, source).is_everywhere
+    )
+    return sum(1 for _ in islice(broad, at_most))
 
 
 def _own_patterns(snapshot: Snapshot) -> Iterator[str]:
@@ -48,15 +77,27 @@ def _own_patterns(snapshot: Snapshot) -> Iterator[str]:
     own_rules = snapshot.policies.of_kind(RULE_KIND)
     for layer in snapshot.layers:
         if isinstance(layer, StaticLayer):
-            for pattern, policies in layer.by_pattern.items():
-                yield from (pattern for policy in policies if not policy.system)
+            yield from _of_static_policies(layer)
         elif isinstance(layer, DlpLayer):
-            for rule in layer.book.rules:
-                for detector in rule.detectors:
-                    if detector.category == CUSTOM:
-                        yield from detector.patterns
+            yield from _of_dlp_rules(layer)
         elif isinstance(layer, ChainLayer):
-            for chain_rule in layer.chains.rules:
-                pattern = chain_rule.conditions.content_regex
-                if pattern and chain_rule.rule.id in own_rules:
-                    yield pattern
+            yield from _of_pack_rules(layer, own_rules)
+
+
+def _of_static_policies(layer: StaticLayer) -> Iterator[str]:
+    for pattern, policies in layer.by_pattern.items():
+        yield from (pattern for policy in policies if not policy.system)
+
+
+def _of_dlp_rules(layer: DlpLayer) -> Iterator[str]:
+    for rule in layer.book.rules:
+        for detector in rule.detectors:
+            if detector.category == CUSTOM:
+                yield from detector.patterns
+
+
+def _of_pack_rules(layer: ChainLayer, own_rules: Container[str]) -> Iterator[str]:
+    for chain_rule in layer.chains.rules:
+        pattern = chain_rule.conditions.content_regex
+        if pattern and chain_rule.rule.id in own_rules:
+            yield pattern

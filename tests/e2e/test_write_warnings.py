@@ -95,7 +95,9 @@ class TestHttp:
 
     def test_an_import_ignores_them_too(self, client: httpx2.Client) -> None:
         created = rule(client, config_json={"pattern": BROAD})
-        imported = ok_json(client.post(f"{RULES}/import", json=[created], params={"mode": "rename"}))
+        imported = ok_json(
+            client.post(f"{RULES}/import", json=[created], params={"mode": "rename"})
+        )
         assert (imported["created"], imported["errors"]) == (1, [])
         check(imported, "rules[0].config_json.pattern")
 

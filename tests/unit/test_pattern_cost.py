@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pdp.engine.text.ordinary_texts import ORDINARY_TEXTS
-from pdp.engine.text.pattern_cost import (
+from pdp.engine.text.cost_class import (
     COMMON,
     COMMON_FINDS,
     COMMON_SHARE,
@@ -14,10 +13,9 @@ from pdp.engine.text.pattern_cost import (
     EVERYWHERE_SHARE,
     RARE,
     PatternCost,
-    cost_of,
-    cost_of_source,
-    measure_in,
 )
+from pdp.engine.text.ordinary_texts import ORDINARY_TEXTS
+from pdp.engine.text.pattern_cost import cost_of, cost_of_source, measure_in
 from pdp.engine.text.patterns import CompiledPattern
 from pdp.errors import InvalidPattern
 

@@ -88,7 +88,9 @@ class TestWarnings:
         broad = await rules.create("acme", "me", RULE)
         assert fields(broad.warnings) == ["config_json.pattern"]
         narrow = {"pattern": NARROW}
-        changed = await rules.update("acme", "me", broad.value.value.rule.id, {"config_json": narrow})
+        changed = await rules.update(
+            "acme", "me", broad.value.value.rule.id, {"config_json": narrow}
+        )
         assert changed.warnings == ()
 
     async def test_rules_of_packs(self, node: Policies) -> None:

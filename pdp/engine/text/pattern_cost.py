@@ -9,26 +9,14 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
+from pdp.engine.text.cost_class import EVERYWHERE_FINDS, PatternCost
 from pdp.engine.text.ordinary_texts import ORDINARY_TEXTS
 from pdp.engine.text.patterns import CompiledPattern, has_anchors, needs_whole_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-RARE: Final = "rare"
-COMMON: Final = "common"
-EVERYWHERE: Final = "everywhere"
-
-COMMON_SHARE: Final = 0.25
-COMMON_FINDS: Final = 2
-"""A pattern is `common` if it is found in this share of the texts, or so many times in each 1,000
-characters of them."""
-
-EVERYWHERE_SHARE: Final = 0.75
-EVERYWHERE_FINDS: Final = 20
-"""The same for `everywhere`. A pattern that matches the empty text is `everywhere` too."""
+    from collections.abc import Callable, Sequence
 
 CACHE_SIZE: Final = 256
 """How many costs of patterns that no scan looks for are in memory."""
@@ -38,36 +26,7 @@ _ALL: Final = "\n".join(ORDINARY_TEXTS)
 _ALL_BYTES: Final = _ALL.encode()
 
 
-class PatternCost(NamedTuple):
-    """How often a pattern is found in ordinary texts.
-
-    Attributes:
-        matches_empty: whether it matches the empty text, and so at every place.
-        share: the share of the texts in which it is found, from 0 to 1.
-        finds: how many times it is found in 1,000 characters.
-    """
-
-    matches_empty: bool = False
-    share: float = 0.0
-    finds: float = 0.0
-
-    @property
-    def cost_class(self) -> str:
-        """`RARE`, `COMMON` or `EVERYWHERE`."""
-        if self.is_everywhere:
-            return EVERYWHERE
-        is_common = self.share >= COMMON_SHARE or self.finds >= COMMON_FINDS
-        return COMMON if is_common else RARE
-
-    @property
-    def is_everywhere(self) -> bool:
-        """Whether the pattern matches nearly everywhere."""
-        return (
-            self.matches_empty or self.share >= EVERYWHERE_SHARE or self.finds >= EVERYWHERE_FINDS
-        )
-
-
-_NOWHERE: Final = PatternCost()
+NOWHERE: Final = PatternCost()
 
 
 def cost_of(pattern: CompiledPattern) -> PatternCost:
@@ -93,10 +52,29 @@ def _measure(source: str) -> PatternCost:
     if next(pattern.spans("", b""), None) is not None:
         return PatternCost(matches_empty=True, share=1.0)
     # Most patterns are found nowhere, and one search says so.
-    joinable = not (has_anchors(source) or needs_whole_text(source))
-    if joinable and next(pattern.spans(_ALL, _ALL_BYTES), None) is None:
-        return _NOWHERE
+    if _can_search_all(source) and next(pattern.spans(_ALL, _ALL_BYTES), None) is None:
+        return NOWHERE
     return measure_in(pattern, _TEXTS)
+
+
+def _can_search_all(source: str) -> bool:
+    """Whether a pattern that is found in a text is found in all texts together, too."""
+    return not (has_anchors(source) or needs_whole_text(source))
+
+
+def measure_nowhere(
+    patterns: Sequence[CompiledPattern], search: Callable[[bytes], Sequence[CompiledPattern]]
+) -> None:
+    """Sets the costs of those of many patterns that are found nowhere, with one search for all.
+
+    Args:
+        patterns: the patterns.
+        search: returns those of the patterns that are found in a text.
+    """
+    found = {pattern.source for pattern in search(_ALL_BYTES)}
+    for pattern in patterns:
+        if pattern.cost is None and pattern.source not in found and _can_search_all(pattern.source):
+            pattern.cost = NOWHERE
 
 
 def measure_in(pattern: CompiledPattern, texts: Sequence[tuple[str, bytes]]) -> PatternCost:

@@ -15,8 +15,8 @@ import re2
 from pdp.errors import InvalidPattern, Violation
 
 if TYPE_CHECKING:
+    from pdp.engine.text.cost_class import PatternCost
     from pdp.engine.text.locations import Reading
-    from pdp.engine.text.pattern_cost import PatternCost
 
 MAX_PATTERN_LENGTH: Final = 1000
 """Maximum number of characters (docs/decide.md, Patterns)."""

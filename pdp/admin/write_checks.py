@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pdp.admin.written_patterns import WrittenPattern, patterns_of
+from pdp.admin.written_patterns import PATTERN_KINDS, WrittenPattern, patterns_of
 from pdp.domain import (
     compliance_bundle,
     customer_policy,
@@ -97,8 +97,11 @@ def check_write(
     if len(written) >= MANY:
         measure_many(snapshot)
     warnings = collect_warnings(snapshot, written)
-    is_broad = any(each.code == PATTERN_MATCHES_NEARLY_EVERYTHING for each in warnings)
-    if is_broad or any(map(_activates, changes)):
+    # With as many warnings as are kept, others may be missing.
+    may_be_broad = len(warnings) == MAX_WARNINGS or any(
+        each.code == PATTERN_MATCHES_NEARLY_EVERYTHING for each in warnings
+    )
+    if may_be_broad or any(map(_activates, changes)):
         _check_broad_patterns(snapshot, changes, written)
     return warnings
 
@@ -128,7 +131,9 @@ def _written_policies(
         (each.kind, each.entity_id): each.after for each in changes if each.kind in ENTITY_CLASSES
     }
     present = {key: body for key, body in last.items() if body is not None}
-    if not default_place and _has_several_policies(changes, present):
+    with_patterns = sum(kind in PATTERN_KINDS for kind, _ in present)
+    of_bundle = any(each.kind in _BUNDLE_KINDS for each in changes)
+    if not default_place and (with_patterns > 1 or of_bundle):
         default_place = "policies.{kind}.{id}."
     return [
         WrittenPolicy(
@@ -136,16 +141,6 @@ def _written_policies(
         )
         for (kind, entity_id), body in present.items()
     ]
-
-
-def _has_several_policies(
-    changes: Sequence[Change], present: Mapping[tuple[str, str], Mapping[str, Any]]
-) -> bool:
-    """Whether a write is about more than one policy, or about the bundle that has the policy."""
-    if any(each.kind in _BUNDLE_KINDS for each in changes):
-        return True
-    with_patterns = sum(1 for (kind, _), body in present.items() if any(patterns_of(kind, body)))
-    return with_patterns > 1
 
 
 def warn_of_broad_patterns(snapshot: Snapshot, policy: WrittenPolicy) -> Iterator[WriteWarning]:
@@ -182,7 +177,7 @@ def pattern_warnings(field: str, source: str) -> tuple[WriteWarning, ...]:
 def _broad_patterns(
     snapshot: Snapshot, policy: WrittenPolicy
 ) -> Iterator[tuple[WrittenPattern, PatternCost]]:
-    for pattern in patterns_of(policy.kind, policy.body):
+    for pattern in patterns_of(snapshot, policy.kind, policy.body):
         try:
             cost = pattern_cost(snapshot, pattern.source)
         except InvalidPattern:

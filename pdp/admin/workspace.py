@@ -25,6 +25,7 @@ from pdp.admin.snapshots import (
     read_changes,
     refresh,
 )
+from pdp.admin.write_checks import check_write
 from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import update_platform
 from pdp.errors import PdpError
@@ -32,6 +33,8 @@ from pdp.errors import PdpError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pdp.admin.write_checks import Places
+    from pdp.domain.write_warning import WriteWarning
     from pdp.engine.snapshot import Platform, Snapshot
     from pdp.publisher import Publisher
     from pdp.store.port import Reader, Store, Transaction
@@ -52,10 +55,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class WriteResult(Generic[T]):
-    """The result of a write, and the first revision in which it is in force."""
+    """The result of a write, the first revision in which it is in force, and its warnings."""
 
     value: T
     revision: int
+    warnings: tuple[WriteWarning, ...] = ()
 
 
 @dataclass(slots=True)
@@ -126,29 +130,40 @@ class Workspace:
         """
         return self._store.data_version()
 
-    async def write(self, tenant_id: str, work: Callable[[Transaction], T]) -> WriteResult[T]:
+    async def write(
+        self, tenant_id: str, work: Callable[[Transaction], T], places: Places | None = None
+    ) -> WriteResult[T]:
         """Runs `work` in one transaction, compiles the tenant, commits and publishes.
 
         A write for `PLATFORM` is in force for all tenants when this method returns. If the caller
         is cancelled, the write still finishes.
 
-        Raises:
-            PdpError: `work` or the compilation failed; nothing was written.
-        """
-        return await asyncio.shield(self._write(tenant_id, work))
+        Args:
+            tenant_id: the tenant.
+            work: makes the changes.
+            places: where the request has the documents of policies, if it has several. `work` may
+                add to it.
 
-    async def _write(self, tenant_id: str, work: Callable[[Transaction], T]) -> WriteResult[T]:
+        Raises:
+            PdpError: `work`, the compilation or a check failed; nothing was written.
+        """
+        return await asyncio.shield(self._write(tenant_id, work, places))
+
+    async def _write(
+        self, tenant_id: str, work: Callable[[Transaction], T], places: Places | None
+    ) -> WriteResult[T]:
         if tenant_id == PLATFORM:
             return await self._write_platform(work)
         previous = self._publisher.latest(tenant_id)
         platform = self._publisher.platform
 
-        def run() -> tuple[T, Snapshot]:
+        def run() -> tuple[T, Snapshot, tuple[WriteWarning, ...]]:
             with self._store.write() as transaction:
                 value = work(transaction)
-                return value, self._compile(transaction, tenant_id, platform, previous)
+                snapshot = self._compile(transaction, tenant_id, platform, previous)
+                return value, snapshot, check_write(snapshot, transaction.new_changes, places)
 
-        value, snapshot = await self._run(run)
+        value, snapshot, warnings = await self._run(run)
         self.notify()
         self._publisher.publish(snapshot)
         try:
@@ -156,7 +171,7 @@ class Workspace:
         except PdpError as error:
             # This write is stored and in force. Only the writes of other processes are missing.
             _log.error("cannot load policy changes of other processes", reason=error.message)
-        return WriteResult(value, snapshot.revision)
+        return WriteResult(value, snapshot.revision, warnings)
 
     async def _write_platform(self, work: Callable[[Transaction], T]) -> WriteResult[T]:
         platform = self._publisher.platform

@@ -146,10 +146,14 @@ def _finish(result: StateChange, tenant: str, *, dry_run: bool, as_json: bool) -
         answer = {"tenant": tenant, "dry_run": dry_run, "steps": steps}
         if not dry_run:
             answer["revision"] = result.revision
+        if result.warnings:
+            answer["warnings"] = [each._asdict() for each in result.warnings]
         print_json(answer)
         sys.exit(Exit.OK)
     before, after = (dump(state, tenant).splitlines(keepends=True) for state in result.states)
     sys.stdout.writelines(unified_diff(before, after, "before", "after"))
     outcome = "would change" if dry_run else f"changed, in force from revision {result.revision}"
     print(f"{len(result.steps)} policies of {tenant} {outcome}")
+    for warning in result.warnings:
+        print(f"warning: {warning.field}: {warning.message}", file=sys.stderr)
     sys.exit(Exit.OK)

@@ -21,6 +21,7 @@ from pdp.transport.http.responses import (
     error_response,
     json_response,
 )
+from pdp.transport.write_warnings import WARNINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +106,12 @@ def _to_response(
     message: Message, status: int, field: str, reply: Mapping[str, str]
 ) -> HttpResponse:
     value = encode(message)
-    return json_response(status, value.get(field) if field else value, reply)
+    if not field:
+        return json_response(status, value, reply)
+    body = value.get(field)
+    if body and WARNINGS in value:
+        body = {**body, WARNINGS: value[WARNINGS]}
+    return json_response(status, body, reply)
 
 
 def unread_headers(request: HttpRequest, error: PdpError) -> dict[str, str]:

@@ -36,6 +36,10 @@ bench-audit: $(VENV)/dev.stamp ## Measure what recording every decision costs
 bench-neighbours: $(VENV)/dev.stamp ## Measure what a busy tenant costs a quiet one
 	@$(BIN)/python -m bench.neighbours $(ARGS)
 
+.PHONY: bench-peers
+bench-peers: $(VENV)/bench.stamp ## Compare with Cerbos, OPA, OpenFGA, Cedar, Presidio; write docs/benchmarks.md
+	@$(BIN)/python -m bench.peers $(ARGS)
+
 .PHONY: blind-spots
 blind-spots: $(VENV)/dev.stamp ## Print recall and precision on cases of what slips past guardrails
 	@$(BIN)/python -m bench.blind_spots $(ARGS)
@@ -112,6 +116,9 @@ lock: $(VENV)/dev.stamp ## Pin the newest allowed versions, with hashes
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
 	  --no-emit-find-links --upgrade --python-version 3.11 --group build --group dev --all-extras pyproject.toml \
 	  --constraint requirements/run.txt --output-file requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
+	  --no-emit-find-links --upgrade --python-version 3.11 --group bench \
+	  --constraint requirements/dev.txt --output-file requirements/bench.txt
 
 .PHONY: image
 image: ## Build the container image
@@ -136,6 +143,11 @@ $(VENV)/run.stamp: requirements/run.txt pyproject.toml
 $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 	@echo "installing requirements/dev.txt"
 	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/bench.stamp: requirements/bench.txt $(VENV)/dev.stamp
+	@echo "installing requirements/bench.txt"
+	@$(PIP) install --require-hashes -r requirements/bench.txt
 	@touch $@
 
 $(BUF): $(BUF_DIR)/package-lock.json

@@ -1,0 +1,42 @@
+"""Parts of the pages that benchmarks generate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bench.peers.machine import BUSY_SHARE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: bool = True) -> str:
+    """Returns a Markdown table; all columns but the first are aligned to the right."""
+    rules = ["---", *("---:" if right else "---" for _ in headings[1:])]
+    return "".join(f"| {' | '.join(line)} |\n" for line in (headings, rules, *rows))
+
+
+def busy_note(results: dict[str, Any]) -> str:
+    """Returns a warning if others used the machine before or after the run, else nothing."""
+    before, after = results["busy_share"], results["busy_share_after"]
+    if max(before, after) <= BUSY_SHARE:
+        return ""
+    return (
+        f"> **Measured on a busy machine**: other programs used {before:.0%} of it before the\n"
+        f"> run, and {after:.0%} after it. CPU times are somewhat too high for all products,\n"
+        "> and latencies are much too high.\n"
+    )
+
+
+def machine_table(results: dict[str, Any]) -> str:
+    """Returns a table of what the machine was, and how much was measured."""
+    plan = results["plan"]
+    return table(
+        ["", ""],
+        [
+            *(list(each) for each in results["machine"].items()),
+            ["in use by others", f"{results['busy_share']:.0%} before the run"],
+            ["rounds", f"{plan['rounds']}, with {plan['seconds']:g} s for each measurement"],
+        ],
+        right=False,
+    )

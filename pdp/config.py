@@ -87,6 +87,12 @@ class Settings(BaseSettings):
     drain_s: float = Field(
         10.0, ge=0, le=600, description="Seconds that calls in progress get after SIGTERM."
     )
+    tenant_cache_mb: int = Field(
+        512, ge=1, le=1_000_000, description="Memory of compiled tenants in each process, in MB."
+    )
+    prewarm_tenants: int = Field(
+        0, ge=0, le=100_000, description="Most recently used tenants that are loaded at the start."
+    )
     risk_file: NamedPath | None = Field(None, description="TOML file that replaces risk points.")
     ner_model_dir: NamedPath | None = Field(
         None, description="Directory of a spaCy pipeline, for DLP rules of type ner."

@@ -8,43 +8,64 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cachetools import LRUCache
-
 from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import empty_snapshot
+from pdp.engine.snapshot_cache import SnapshotCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pdp.engine.snapshot import Platform, Snapshot
 
-DEFAULT_CAPACITY: Final = 10_000
-"""Snapshots in the cache. The least recently used one is evicted, and compiled again on demand."""
+DEFAULT_CACHE_MB: Final = 512
+"""Memory of the snapshots in the cache, in MB of `Snapshot.own_bytes`."""
 
-_MAX_CURRENT: Final = 1_000
+MEGABYTE: Final = 1_000_000
+
+_MAX_WITHOUT_POLICIES: Final = 1_000
+"""Tenants without policies of their own whose snapshots are kept until the next change."""
+
+
+def _no_op(_: Snapshot) -> None:
+    """No-op: the garbage collector is left alone, outside a server."""
 
 
 class Publisher:
-    """Holds the compiled policies of the platform and of the tenants."""
+    """Holds the compiled policies of the platform and of the tenants.
+
+    Tenants without policies of their own share one snapshot, so that no tenant id that a caller
+    makes up takes memory that lasts.
+
+    Attributes:
+        revision: the revision of the store that is in force.
+        cache: the snapshots of tenants with policies of their own.
+        hits: how often a tenant's snapshot was in the cache.
+        misses: how often it had to be loaded.
+        on_publish: called with each snapshot that enters the cache.
+    """
 
     def __init__(
         self,
         platform: Platform,
         revision: int,
         changed: Mapping[str, int],
-        capacity: int = DEFAULT_CAPACITY,
+        cache_mb: float = DEFAULT_CACHE_MB,
     ) -> None:
         """Args:
         platform: the policies that all tenants share.
         revision: the revision of the store that `platform` and `changed` represent.
         changed: for each tenant with its own policies: the minimum revision of its snapshot.
-        capacity: the number of snapshots in the cache.
+        cache_mb: the memory of the snapshots in the cache.
         """
         self.revision = revision
+        self.cache = SnapshotCache(int(cache_mb * MEGABYTE))
+        self.hits = self.misses = 0
+        self.on_publish: Callable[[Snapshot], None] = _no_op
         self._min_revisions = dict(changed)
-        self._snapshots: LRUCache[str, Snapshot] = LRUCache(capacity)
-        # Results of `current` since the last change, so that a decision takes one look-up.
-        self._current: dict[str, Snapshot] = {}
+        # Of these tenants: those that had no policies, each with the revision.
+        self._without_policies: dict[str, int] = {}
+        # Copies of `_empty` since the last change, so that a decision takes one look-up.
+        self._empty_by_tenant: dict[str, Snapshot] = {}
         self._platform = platform
         self._empty = empty_snapshot(platform, revision)
 
@@ -55,23 +76,44 @@ class Publisher:
 
     def current(self, tenant_id: str) -> Snapshot | None:
         """Returns the snapshot in force; None if the tenant's policies must be loaded first."""
-        snapshot = self._current.get(tenant_id)
+        snapshot = self.cache.use(tenant_id)
         if snapshot is not None:
-            return snapshot
-        snapshot = self._snapshots.get(tenant_id)
+            self.hits += 1
+            return self._advanced(snapshot)
+        snapshot = self._empty_by_tenant.get(tenant_id) or self._empty_for(tenant_id)
         if snapshot is None:
-            if tenant_id in self._min_revisions:
-                return None
-            snapshot = self._empty
-        if snapshot is self._empty:
-            snapshot = self._snapshots[tenant_id] = snapshot.for_tenant(tenant_id, self.revision)
-        elif snapshot.revision < self.revision or snapshot.platform is not self._platform:
-            # No change since its revision concerns the tenant: `advance` would have evicted it.
+            self.misses += 1
+        return snapshot
+
+    def cached(self, tenant_id: str) -> Snapshot | None:
+        """Returns the snapshot in the cache at the revision in force; None if there is none."""
+        snapshot = self.cache.peek(tenant_id)
+        return None if snapshot is None else self._advanced(snapshot)
+
+    def latest(self, tenant_id: str) -> Snapshot | None:
+        """Returns the snapshot in force, for the next compilation. Does not count as a use."""
+        return self.cached(tenant_id) or self._empty_for(tenant_id)
+
+    def _advanced(self, snapshot: Snapshot) -> Snapshot:
+        if snapshot.revision < self.revision or snapshot.platform is not self._platform:
+            # No change since its revision concerns the tenant: `advance` would have removed it.
             revision = max(snapshot.revision, self.revision)
-            snapshot = self._snapshots[tenant_id] = snapshot.rebase(self._platform, revision)
-        if len(self._current) >= _MAX_CURRENT:
-            self._current.clear()
-        self._current[tenant_id] = snapshot
+            snapshot = snapshot.rebase(self._platform, revision)
+            self.cache.replace(snapshot)
+        return snapshot
+
+    def _empty_for(self, tenant_id: str) -> Snapshot | None:
+        """Returns the snapshot of a tenant without policies; None if it may have policies."""
+        revision = self.revision
+        if tenant_id in self._min_revisions:
+            since = self._without_policies.get(tenant_id)
+            if since is None:
+                return None
+            revision = max(revision, since)
+        if len(self._empty_by_tenant) >= _MAX_WITHOUT_POLICIES:
+            self._empty_by_tenant.clear()
+        snapshot = self._empty.for_tenant(tenant_id, revision)
+        self._empty_by_tenant[tenant_id] = snapshot
         return snapshot
 
     def publish(self, snapshot: Snapshot) -> bool:
@@ -83,24 +125,22 @@ class Publisher:
         tenant_id = snapshot.tenant_id
         if not snapshot.platform.compatible_with(self._platform):
             return False
+        present = self.cache.peek(tenant_id)
+        if present is not None and present.revision > snapshot.revision:
+            return True
         if snapshot.revision < self._min_revisions.get(tenant_id, 0):
             return False
-        present = self._snapshots.get(tenant_id)
-        if present is None or present.revision <= snapshot.revision:
-            self._snapshots[tenant_id] = snapshot
-            self._current.pop(tenant_id, None)
-            if snapshot.policies:
-                self._min_revisions.setdefault(tenant_id, snapshot.revision)
+        # An older one may still be on its way from another thread.
+        self._min_revisions[tenant_id] = snapshot.revision
+        self._empty_by_tenant.pop(tenant_id, None)
+        if snapshot.policies:
+            self._without_policies.pop(tenant_id, None)
+            self.cache.put(snapshot)
+            self.on_publish(snapshot)
+        else:
+            self._without_policies[tenant_id] = snapshot.revision
+            self.cache.remove(tenant_id)
         return True
-
-    def is_stale(self, tenant_id: str, revision: int) -> bool:
-        """Whether the snapshot in the cache is older than `revision`; False if there is none."""
-        present = self._snapshots.get(tenant_id)
-        return present is not None and present.revision < revision
-
-    def cached(self, tenant_id: str) -> Snapshot | None:
-        """Returns the snapshot in the cache, which may be old, for the next compilation."""
-        return self._snapshots.get(tenant_id)
 
     def advance(
         self,
@@ -114,32 +154,31 @@ class Publisher:
         Args:
             revision: the revision.
             changed: the tenants that changed since, each with the revision of its last change.
-            fresh: new snapshots of some of these tenants. The snapshots of the others are evicted
+            fresh: new snapshots of some of these tenants. The snapshots of the others are removed
                 from the cache and loaded on demand.
             platform: the new platform; None if it has not changed.
         """
         if platform is not None:
             self._change_platform(platform, revision)
-        self._min_revisions.update(
-            (tenant_id, at) for tenant_id, at in changed.items() if tenant_id != PLATFORM
-        )
+        for tenant_id, at in changed.items():
+            if tenant_id != PLATFORM:
+                self._min_revisions[tenant_id] = max(at, self._min_revisions.get(tenant_id, 0))
         for snapshot in fresh:
             self.publish(snapshot)
         for tenant_id, at in changed.items():
-            if self.is_stale(tenant_id, at):
-                del self._snapshots[tenant_id]
+            snapshot_in_cache = self.cache.peek(tenant_id)
+            if snapshot_in_cache is not None and snapshot_in_cache.revision < at:
+                self.cache.remove(tenant_id)
+            if self._without_policies.get(tenant_id, at) < at:
+                del self._without_policies[tenant_id]
         self.revision = max(self.revision, revision)
-        self._current.clear()
+        self._empty_by_tenant.clear()
 
     def _change_platform(self, platform: Platform, revision: int) -> None:
         if platform.compatible_with(self._platform):
             # The cached snapshots stay valid; `current` rebases each on demand.
             self._empty = self._empty.rebase(platform, revision)
         else:
-            self._snapshots.clear()
+            self.cache.clear()
             self._empty = empty_snapshot(platform, revision)
         self._platform = platform
-
-    def __len__(self) -> int:
-        """The number of snapshots in the cache."""
-        return len(self._snapshots)

@@ -14,7 +14,7 @@ from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import compile_tenant, update_platform
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, Sequence, Set
 
     from pdp.domain.stored_entity import Change
     from pdp.engine.snapshot import Platform, Snapshot
@@ -47,11 +47,13 @@ class RefreshPlan:
         platform: the platform that is in force.
         platform_changes: the changes of the platform since then.
         stale: the tenant snapshots that have become stale.
+        revision: the revision in force. No snapshot in `stale` is older.
     """
 
     platform: Platform
     platform_changes: Sequence[Change]
     stale: tuple[Snapshot, ...]
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ def compile_snapshot(
 ) -> Snapshot:
     """Compiles a tenant's policies as they are in the store now.
 
-    If `previous` can be reused, only the changes since its revision are read and compiled.
+    If `previous` can be reused, only the changes since its revision are read and compiled. They
+    include those of other tenants, so `previous` should be at the revision in force.
 
     Raises:
         InvalidPattern: some patterns do not compile; the error names them all.
@@ -77,13 +80,20 @@ def compile_snapshot(
     if previous is None or not previous.platform.compatible_with(platform):
         policies = read_policies(reader.list_tenant(tenant_id))
         return compile_tenant(platform, tenant_id, policies, revision)
-    changes: list[Change] = []
-    since = previous.revision
-    while page := reader.changes(since):
-        changes += (change for change in page if change.tenant_id == tenant_id)
-        since = page[-1].revision
+    changes = _changes_of({tenant_id}, reader, previous.revision)[tenant_id]
     policies = apply_changes(previous.policies, changes)
     return compile_tenant(platform, tenant_id, policies, revision, previous)
+
+
+def _changes_of(tenant_ids: Set[str], reader: Reader, since: int) -> Mapping[str, Sequence[Change]]:
+    """Returns the changes of some tenants after revision `since`."""
+    changes: dict[str, list[Change]] = {tenant_id: [] for tenant_id in tenant_ids}
+    while page := reader.changes(since):
+        for change in page:
+            if change.tenant_id in changes:
+                changes[change.tenant_id].append(change)
+        since = page[-1].revision
+    return changes
 
 
 def read_changes(reader: Reader, since: int) -> ChangesSince:
@@ -107,7 +117,7 @@ def plan_refresh(publisher: Publisher, changes: ChangesSince) -> RefreshPlan | N
     )
     if not (stale or changes.platform):
         return None
-    return RefreshPlan(publisher.platform, changes.platform, stale)
+    return RefreshPlan(publisher.platform, changes.platform, stale, publisher.revision)
 
 
 def refresh(reader: Reader, plan: RefreshPlan) -> RefreshResult:
@@ -118,7 +128,20 @@ def refresh(reader: Reader, plan: RefreshPlan) -> RefreshResult:
         StoreUnavailable: the store cannot be read.
     """
     platform = update_platform(plan.platform, plan.platform_changes)
-    snapshots = tuple(
-        compile_snapshot(reader, stale.tenant_id, platform, stale) for stale in plan.stale
-    )
+    if not platform.compatible_with(plan.platform):
+        # All snapshots must be compiled anew. Each is loaded when it is needed.
+        return RefreshResult((), platform)
+    # The changes are read once for all tenants: reading them for each would be quadratic.
+    stale = {each.tenant_id: each for each in plan.stale}
+    changes = _changes_of(stale.keys(), reader, plan.revision) if stale else {}
+    revision = reader.revision()
+    snapshots = tuple(_updated(stale[each], changes[each], platform, revision) for each in stale)
     return RefreshResult(snapshots, None if platform is plan.platform else platform)
+
+
+def _updated(
+    previous: Snapshot, changes: Sequence[Change], platform: Platform, revision: int
+) -> Snapshot:
+    since = (change for change in changes if change.revision > previous.revision)
+    policies = apply_changes(previous.policies, since)
+    return compile_tenant(platform, previous.tenant_id, policies, revision, previous)

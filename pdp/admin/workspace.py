@@ -41,6 +41,9 @@ POLL_INTERVAL_S: Final = 0.025
 RETRY_INTERVAL_S: Final = 1.0
 """How long the workspace waits before it reads again from a store that could not be read."""
 
+LOADERS: Final = 2
+"""How many tenants are loaded at the same time. Each shares the interpreter with decisions."""
+
 _log: Final = structlog.get_logger("pdp.store")
 
 T = TypeVar("T")
@@ -82,8 +85,10 @@ class Workspace:
     def __init__(self, store: Store, publisher: Publisher) -> None:
         self._store = store
         self._publisher = publisher
-        # One thread uses SQLite; the single worker also puts all writes in order.
+        # The single worker puts all writes in order.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        # Loads of tenants do not wait for writes, and a large tenant delays no small one.
+        self._loaders = ThreadPoolExecutor(max_workers=LOADERS, thread_name_prefix="load")
         self._loading: dict[str, asyncio.Task[Snapshot]] = {}
         self._advanced = asyncio.Event()
         self._catching_up = asyncio.Lock()
@@ -131,7 +136,7 @@ class Workspace:
     async def _write(self, tenant_id: str, work: Callable[[Transaction], T]) -> WriteResult[T]:
         if tenant_id == PLATFORM:
             return await self._write_platform(work)
-        previous = self._publisher.cached(tenant_id)
+        previous = self._publisher.latest(tenant_id)
         platform = self._publisher.platform
 
         def run() -> tuple[T, Snapshot]:
@@ -166,7 +171,7 @@ class Workspace:
     async def load(self, tenant_id: str) -> Snapshot:
         """Returns the tenant's snapshot; compiles it from the store if it is not in memory.
 
-        Concurrent callers share one compilation.
+        Concurrent callers share one compilation. It runs beside writes, and waits for none.
 
         Raises:
             StoreUnavailable: the store cannot be read.
@@ -183,12 +188,13 @@ class Workspace:
             platform = self._publisher.platform
 
             def run(platform: Platform = platform) -> Snapshot:
-                with self._store.read() as reader:
+                with self._store.view() as reader:
                     return self._compile(reader, tenant_id, platform, None)
 
-            snapshot = await self._run(run)
+            snapshot = await asyncio.get_running_loop().run_in_executor(self._loaders, run)
             if self._publisher.publish(snapshot):
-                return snapshot
+                # A write may have published a newer one meanwhile.
+                return self._publisher.latest(tenant_id) or snapshot
 
     def _compile(
         self, reader: Reader, tenant_id: str, platform: Platform, previous: Snapshot | None
@@ -264,5 +270,6 @@ class Workspace:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def close(self) -> None:
-        """Stops the store's thread after it has finished its current work."""
+        """Stops the store's threads after they have finished their current work."""
+        self._loaders.shutdown(wait=True)
         self._thread.shutdown(wait=True)

@@ -26,7 +26,7 @@ from pdp.audit.record_json import encode_record
 from pdp.errors import PdpError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pdp.audit.acknowledgements import Acknowledgements
     from pdp.audit.consumer import Consumer
@@ -41,6 +41,10 @@ MAX_BATCH: Final = 256
 MAX_WEIGHT: Final = 64 << 20
 """The most characters of text in the queue (async mode) and in a batch (both modes), for any number
 of decisions. SQLite accepts at most 1,000,000,000 bytes at a time."""
+
+MAX_PART: Final = 1 << 19
+"""Characters of encoded records from which the rest of a batch is appended on its own. Packing them
+holds the interpreter's lock, about 1 ms for a million characters."""
 
 LINGER_S: Final = 0.02
 """Async mode: how long a batch may grow. No caller waits, and larger batches are cheaper."""
@@ -66,6 +70,32 @@ class _QueuedDecision(NamedTuple, Generic[T]):
 class _EncodedRecord(NamedTuple):
     recorded: Recorded
     body: str
+
+
+class RecordGroup(Generic[T]):
+    """Decisions of one caller that are queued together; see `Recorder.group`."""
+
+    def __init__(
+        self,
+        make_entry: Callable[[T, int], _QueuedDecision[T]],
+        put: Callable[[Iterable[_QueuedDecision[T]]], None],
+    ) -> None:
+        self._make_entry = make_entry
+        self._put = put
+        self._entries: list[_QueuedDecision[T]] = []
+
+    def record(self, pending: T, weight: int = 0) -> Any:
+        """Adds a decision; see `Recorder.record`."""
+        entry = self._make_entry(pending, weight)
+        self._entries.append(entry)
+        if len(self._entries) == MAX_BATCH:
+            self.put()
+        return entry.acknowledgement
+
+    def put(self) -> None:
+        """Queues the decisions that were added since the last time."""
+        entries, self._entries = self._entries, []
+        self._put(entries)
 
 
 class Recorder(Generic[T]):
@@ -153,20 +183,34 @@ class Recorder(Generic[T]):
         Returns:
             The acknowledgement to wait for in durable mode, else None.
         """
-        if self._acknowledgements is None:
-            if self._ended or self.depth >= self._bound or self._weight + weight > MAX_WEIGHT:
+        entry = self._entry(pending, weight)
+        self._put((entry,))
+        return entry.acknowledgement
+
+    def group(self) -> RecordGroup[T]:
+        """Returns a group of decisions that are queued together, so that one commit writes them."""
+        return RecordGroup(self._entry, self._put)
+
+    def _entry(self, pending: T, weight: int) -> _QueuedDecision[T]:
+        acknowledgements = self._acknowledgements
+        acknowledgement = None if acknowledgements is None else acknowledgements.new()
+        return _QueuedDecision(pending, weight, acknowledgement)
+
+    def _put(self, entries: Iterable[_QueuedDecision[T]]) -> None:
+        if self._acknowledgements is not None:
+            for entry in entries:
+                self._queue.put(entry)
+            if self._ended:  # checked after the put, so that no caller waits for an ended thread
+                self._abandon_queue()
+            return
+        for entry in entries:
+            if self._ended or self.depth >= self._bound or self._weight + entry.weight > MAX_WEIGHT:
                 self._failed("the queue is full", 1)
             else:
                 # Concurrent updates may get lost until the queue is empty again. The bound need
                 # not be exact.
-                self._weight += weight
-                self._queue.put(_QueuedDecision(pending, weight, None))
-            return None
-        acknowledgement = self._acknowledgements.new()
-        self._queue.put(_QueuedDecision(pending, weight, acknowledgement))
-        if self._ended:  # checked after the put, so that no caller waits for a thread that ended
-            self._abandon_queue()
-        return acknowledgement
+                self._weight += entry.weight
+                self._queue.put(entry)
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Writes the queued decisions and ends. Decisions that take longer are given up."""
@@ -230,29 +274,53 @@ class Recorder(Generic[T]):
         return batch, True
 
     def _write(self, batch: Sequence[_QueuedDecision[T]]) -> None:
-        encoded: list[tuple[_QueuedDecision[T], _EncodedRecord | None]] = [
-            (entry, None) for entry in batch
-        ]
-        written: list[_EncodedRecord] = []
+        settled = 0
         try:
-            encoded = [(entry, self._encode(entry)) for entry in batch]
-            records = [record for _, record in encoded if record is not None]
-            self._append([each.body for each in records])
-            written = records
-        except Exception as error:
-            reason = error.message if isinstance(error, PdpError) else type(error).__name__
-            self._failed(reason, sum(record is not None for _, record in encoded))
+            for part in self._encoded_parts(batch):
+                settled += len(part)
+                self._write_part(part)
+        except BaseException:
+            self._settle(batch[settled:], written=False)  # the thread ends: no caller may wait
+            raise
         finally:
             if self._acknowledgements is None:
                 weight = sum(entry.weight for entry in batch)
                 self._weight = 0 if self._queue.empty() else self._weight - weight
-            self._settle([entry for entry, record in encoded if record is None], written=False)
-            self._settle([entry for entry, record in encoded if record], written=bool(written))
-        if written:
-            self.written += len(written)
+
+    def _encoded_parts(
+        self, batch: Sequence[_QueuedDecision[T]]
+    ) -> Iterator[list[tuple[_QueuedDecision[T], _EncodedRecord | None]]]:
+        """Yields the entries of a batch with their records, in parts of bounded size."""
+        part: list[tuple[_QueuedDecision[T], _EncodedRecord | None]] = []
+        size = 0
+        for entry in batch:
+            record = self._encode(entry)
+            part.append((entry, record))
+            size += len(record.body) if record is not None else 0
+            if size >= MAX_PART:
+                yield part
+                part, size = [], 0
+        if part:
+            yield part
+
+    def _write_part(self, part: Sequence[tuple[_QueuedDecision[T], _EncodedRecord | None]]) -> None:
+        """Appends records. However it ends, it settles the acknowledgements of their decisions."""
+        records = [record for _, record in part if record is not None]
+        written = False
+        try:
+            self._append([each.body for each in records])
+            written = True
+        except Exception as error:
+            reason = error.message if isinstance(error, PdpError) else type(error).__name__
+            self._failed(reason, len(records))
+        finally:
+            self._settle([entry for entry, record in part if record is None], written=False)
+            self._settle([entry for entry, record in part if record], written=written)
+        if written and records:
+            self.written += len(records)
             if self.depth < self._bound:
                 self._failures.recovered(self._totals())
-            self._notify_consumers([each.recorded for each in written])
+            self._notify_consumers([each.recorded for each in records])
 
     def _encode(self, entry: _QueuedDecision[T]) -> _EncodedRecord | None:
         """Returns the encoded record; None if it cannot be made. The rest of the batch goes on."""

@@ -19,7 +19,7 @@ from pdp.domain.risk import DEFAULT_RISK_TABLE, RiskTable
 from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import compile_platform
 from pdp.errors import ConfigError
-from pdp.publisher import Publisher
+from pdp.publisher import DEFAULT_CACHE_MB, Publisher
 from pdp.store import open_store
 
 if TYPE_CHECKING:
@@ -53,14 +53,22 @@ def open_policies(url: str) -> Store:
     return store
 
 
-def create_publisher(store: Store, risk: RiskTable) -> Publisher:
-    """Returns a publisher with the compiled platform. A tenant is compiled at its first use."""
+def create_publisher(
+    store: Store, risk: RiskTable, cache_mb: float = DEFAULT_CACHE_MB
+) -> Publisher:
+    """Returns a publisher with the compiled platform. A tenant is compiled at its first use.
+
+    Args:
+        store: the store of policies.
+        risk: the risk points.
+        cache_mb: see `Publisher`.
+    """
     with store.read() as reader:
         revision = reader.revision()
         policies = read_policies(reader.list_tenant(PLATFORM))
         platform = compile_platform(policies, VALIDATORS, risk, detectors=catalog.detectors())
         changed = dict.fromkeys(reader.tenants() - {PLATFORM}, 0)
-    return Publisher(platform, revision, changed)
+    return Publisher(platform, revision, changed, cache_mb)
 
 
 def load_risk_table(file: Path | None) -> RiskTable:

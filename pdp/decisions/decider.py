@@ -9,11 +9,9 @@ domain values; neither knows protobuf, gRPC or HTTP.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -26,7 +24,7 @@ from pdp.domain.layers import ENGINE
 from pdp.domain.request import Request
 from pdp.engine.dlp.named_entities import texts_of, with_findings
 from pdp.engine.evaluate import evaluate, failed_decision, stopped
-from pdp.errors import InvalidArgument, RateLimited, RevisionUnavailable, StoreUnavailable
+from pdp.errors import RateLimited, RevisionUnavailable, StoreUnavailable
 
 if TYPE_CHECKING:
     from pdp.decisions.recording import DecisionRecorder
@@ -37,18 +35,6 @@ if TYPE_CHECKING:
 
 MAX_WAIT_S: Final = 1.0
 """How long a decision waits for `min_revision` if the caller sets no deadline (docs/decide.md)."""
-
-MAX_HOLD_S: Final = 0.001
-"""How long all batches together may hold the event loop before it serves other calls."""
-
-INVALID_STATUS: Final = 400
-"""The `status_hint` for an item of a batch that does not meet the tenant's requirements."""
-
-BUSY_STATUS: Final = 429
-"""The `status_hint` for an item of a batch that finds too many decisions of its tenant waiting."""
-
-BATCH_SLICE: Final = 32
-"""Items of a batch for which models run together."""
 
 
 class PoliciesUnavailable(StoreUnavailable):
@@ -110,20 +96,6 @@ class InvalidItem(NamedTuple):
     status_hint: int
 
 
-class BatchItem(NamedTuple):
-    """A valid item of a batch.
-
-    Attributes:
-        request: what to decide.
-        encoded_bytes: see `Decider.decide`.
-        path: the prefix of paths in errors: `requests[0].`.
-    """
-
-    request: Request
-    encoded_bytes: int = 0
-    path: str = ""
-
-
 PendingDecision = tuple[Decision, Any]
 """A decision, and the acknowledgement that its answer waits for: see `DecisionRecorder.take`. A
 plain tuple, because making a named one costs as much as a layer."""
@@ -149,12 +121,14 @@ class _Steps:
 
     Attributes:
         meter: the counters of limits.
+        recorder: records decisions.
+        observe: called with every decision that is answered.
     """
 
     def __init__(self, meter: UsageMeter, recorder: DecisionRecorder, observe: Observer) -> None:
         self.meter = meter
-        self._recorder = recorder
-        self._observe = observe
+        self.recorder = recorder
+        self.observe = observe
 
     def _settle(
         self,
@@ -168,14 +142,15 @@ class _Steps:
     ) -> PendingDecision:
         if charge is not None:
             self.meter.settle(charge, decision)
-        return decision, self._recorder.take(snapshot, request, decision, began, marks or ())
+        return decision, self.recorder.take(snapshot, request, decision, began, marks or ())
 
-    def _undecidable(self, request: Request, error: BaseException) -> PendingDecision:
+    def undecidable(self, request: Request, error: BaseException) -> PendingDecision:
         """Returns the BLOCK for a request whose policies cannot be loaded or evaluated."""
         decision = failed_decision(request.request_id, new_id(), fault=Fault(ENGINE, error))
-        return decision, self._recorder.take(None, request, decision)
+        return decision, self.recorder.take(None, request, decision)
 
-    def _refused(self, item: InvalidItem) -> PendingDecision:
+    def refused(self, item: InvalidItem) -> PendingDecision:
+        """Returns the BLOCK for an item that is itself invalid."""
         decision = failed_decision(
             item.request_id,
             new_id(),
@@ -188,13 +163,14 @@ class _Steps:
         request = Request(
             request_id=item.request_id, tenant_id=item.tenant_id, timestamp=time.time()
         )
-        return decision, self._recorder.take(None, request, decision)
+        return decision, self.recorder.take(None, request, decision)
 
 
 class Decider(_Steps):
     """Decides requests on an event loop. All its methods are called on that loop's thread.
 
     Attributes:
+        current: returns the snapshot of a tenant, or None if it is not in memory.
         evaluator: evaluates requests, in threads if that takes long.
     """
 
@@ -217,11 +193,10 @@ class Decider(_Steps):
         """
         super().__init__(meter, recorder, observe)
         self._policies = policies
-        self._current = policies.current
+        self.current = policies.current
         self._with_usage = meter.with_usage
         self._entity_finder = entity_finder
         self.evaluator = Evaluator()
-        self._batches = 0
 
     async def decide(
         self,
@@ -250,7 +225,7 @@ class Decider(_Steps):
             RateLimited: too many large requests of the tenant wait for their evaluation.
         """
         # Nearly always the snapshot is in memory and the request is small: then nothing is awaited.
-        snapshot = None if min_revision else self._current(request.tenant_id)
+        snapshot = None if min_revision else self.current(request.tenant_id)
         arrived = None
         if snapshot is None:
             arrived = time.time()
@@ -258,99 +233,21 @@ class Decider(_Steps):
                 snapshot = await self.snapshot(request.tenant_id, min_revision, deadline)
             except PoliciesUnavailable as error:
                 cause = error.__cause__ or error
-                return await self._answer(*self._undecidable(request, cause))
+                return await self.answer(*self.undecidable(request, cause))
         if snapshot.has_requirements:
             check_requirements(snapshot, request, path, arrived)
-        if snapshot.limits is None and not snapshot.ner:
-            began = perf_counter()
-            marks = [("", began)] if snapshot.timed else None
-            decision = await self.evaluator.evaluate(snapshot, request, encoded_bytes, marks)
-            acknowledgement = self._recorder.take(snapshot, request, decision, began, marks or ())
-            if acknowledgement is None:
-                self._observe(decision)
-                return decision
-        else:
-            decision, acknowledgement = await self._run_steps(snapshot, request, encoded_bytes)
-        return await self._answer(decision, acknowledgement)
-
-    async def decide_batch(
-        self,
-        tenant_id: str,
-        items: Iterable[BatchItem | InvalidItem],
-        *,
-        min_revision: int = 0,
-        deadline: float | None = None,
-    ) -> tuple[int, list[Decision]]:
-        """Decides many requests of one tenant on one snapshot.
-
-        Args:
-            tenant_id: the tenant of all items.
-            items: read one after the other, while the batch is decided.
-            min_revision: see `decide`.
-            deadline: see `decide`.
-
-        Returns:
-            The revision of the snapshot, 0 if there is none; and the decisions in the order of the
-            items.
-
-        Raises:
-            RevisionUnavailable: `min_revision` was not reached in time.
-        """
-        try:
-            snapshot = await self.snapshot(tenant_id, min_revision, deadline)
-        except PoliciesUnavailable as error:
-            cause = error.__cause__ or error
-            pending = [
-                self._refused(item)
-                if isinstance(item, InvalidItem)
-                else self._undecidable(item.request, cause)
-                for item in items
-            ]
-            revision = 0
-        else:
-            self._batches += 1
-            try:
-                pending = await self._run_batch(snapshot, items)
-            finally:
-                self._batches -= 1
-            revision = snapshot.revision
-        # All items are decided before the first record is waited for: one commit writes them all.
-        return revision, [await self._answer(*each) for each in pending]
-
-    async def _run_batch(
-        self, snapshot: Snapshot, items: Iterable[BatchItem | InvalidItem]
-    ) -> list[PendingDecision]:
-        pending: list[PendingDecision] = []
-        # Models take what waits for them together. With limits, an item must be decided before it
-        # is known what is left for the next.
-        together = bool(snapshot.ner) and snapshot.limits is None
-        remaining = (_checked(snapshot, item) for item in items)
-        if together:
-            while group := list(islice(remaining, BATCH_SLICE)):
-                pending += await asyncio.gather(*(self._run_item(snapshot, item) for item in group))
-                await asyncio.sleep(0)
-            return pending
-        since = perf_counter()
-        for item in remaining:
-            pending.append(await self._run_item(snapshot, item))
-            if perf_counter() - since > MAX_HOLD_S / self._batches:
-                await asyncio.sleep(0)
-                since = perf_counter()
-        return pending
-
-    async def _run_item(self, snapshot: Snapshot, item: BatchItem | InvalidItem) -> PendingDecision:
-        if isinstance(item, InvalidItem):
-            return self._refused(item)
-        request = item.request
-        try:
-            return await self._run_steps(snapshot, request, item.encoded_bytes)
-        except RateLimited as error:  # the items before it are decided, counted and recorded
-            ids = request.request_id, request.tenant_id
-            return self._refused(InvalidItem(*ids, error.reason, error.message, BUSY_STATUS))
+        pending = self.run(snapshot, request, encoded_bytes, self.recorder)
+        if not isinstance(pending, tuple):
+            pending = await pending
+        decision, acknowledgement = pending
+        if acknowledgement is None:
+            self.observe(decision)
+            return decision
+        return await self.answer(decision, acknowledgement)
 
     async def refuse(self, item: InvalidItem) -> Decision:
         """Returns the recorded BLOCK for an item that is itself invalid."""
-        return await self._answer(*self._refused(item))
+        return await self.answer(*self.refused(item))
 
     async def snapshot(
         self, tenant_id: str, min_revision: int = 0, deadline: float | None = None
@@ -372,7 +269,7 @@ class Decider(_Steps):
                     f"revision {min_revision} was not reached in time; "
                     f"this server is at {policies.revision}"
                 )
-        snapshot = self._current(tenant_id)
+        snapshot = self.current(tenant_id)
         if snapshot is not None:
             return snapshot
         try:
@@ -416,8 +313,22 @@ class Decider(_Steps):
             return request
         return with_findings(request, await self._entity_finder.find(texts, snapshot.ner))
 
+    def run(
+        self, snapshot: Snapshot, request: Request, encoded_bytes: int, recorder: DecisionRecorder
+    ) -> PendingDecision | Awaitable[PendingDecision]:
+        """Decides a request on a snapshot; returns what to await for it if that must wait.
+
+        No coroutine is made for most requests, because a coroutine costs as much as a layer.
+
+        Raises:
+            RateLimited: when it is awaited, if too many large requests of the tenant wait.
+        """
+        if snapshot.limits is None and not snapshot.ner:
+            return self._run_evaluation(snapshot, request, encoded_bytes, recorder)
+        return self._run_steps(snapshot, request, encoded_bytes, recorder)
+
     async def _run_steps(
-        self, snapshot: Snapshot, request: Request, encoded_bytes: int
+        self, snapshot: Snapshot, request: Request, encoded_bytes: int, recorder: DecisionRecorder
     ) -> PendingDecision:
         """Decides a request that may have limits, need models or be large.
 
@@ -428,15 +339,33 @@ class Decider(_Steps):
             request = charge.request
         if snapshot.ner and not stopped(snapshot, request):
             request = await self.find_entities(snapshot, request)
-        began = perf_counter()
-        marks = [("", began)] if snapshot.timed else None
         try:
-            decision = await self.evaluator.evaluate(snapshot, request, encoded_bytes, marks)
+            pending = self._run_evaluation(snapshot, request, encoded_bytes, recorder)
+            if not isinstance(pending, tuple):
+                pending = await pending
         except RateLimited:
             if charge is not None:
                 self.meter.settle(charge, _UNCOUNTED)
             raise
-        return self._settle(snapshot, request, charge, decision, began=began, marks=marks)
+        if charge is not None:
+            self.meter.settle(charge, pending[0])
+        return pending
+
+    def _run_evaluation(
+        self, snapshot: Snapshot, request: Request, encoded_bytes: int, recorder: DecisionRecorder
+    ) -> PendingDecision | Awaitable[PendingDecision]:
+        """Evaluates and records a request; returns what to await for it if it is heavy."""
+        began = perf_counter()
+        marks = [("", began)] if snapshot.timed else None
+        decision = self.evaluator.evaluate(snapshot, request, encoded_bytes, began, marks)
+        if isinstance(decision, Decision):
+            return decision, recorder.take(snapshot, request, decision, began, marks or ())
+
+        async def run_heavy() -> PendingDecision:
+            heavy = await decision
+            return heavy, recorder.take(snapshot, request, heavy, began, marks or ())
+
+        return run_heavy()
 
     def conclude(
         self,
@@ -452,20 +381,20 @@ class Decider(_Steps):
         """
         if charge is not None:
             self.meter.settle(charge, decision)
-        self._observe(decision)
-        return self._recorder.take(snapshot, request, decision)
+        self.observe(decision)
+        return self.recorder.take(snapshot, request, decision)
 
     def observe_unrecorded(self, decision: Decision) -> Decision:
         """Returns the BLOCK that replaces a decision whose record could not be written."""
         decision = unrecorded(decision)
-        self._observe(decision)
+        self.observe(decision)
         return decision
 
-    async def _answer(self, decision: Decision, acknowledgement: Any) -> Decision:
+    async def answer(self, decision: Decision, acknowledgement: Any) -> Decision:
         """Returns the decision once its record is on disk; a BLOCK if it cannot be written."""
         if acknowledgement is not None and not await acknowledgement:
             decision = unrecorded(decision)
-        self._observe(decision)
+        self.observe(decision)
         return decision
 
 
@@ -506,18 +435,18 @@ class BlockingDecider(_Steps):
         try:
             snapshot = self._snapshot(request.tenant_id)
         except Exception as error:  # any error leaves nothing to decide on
-            return self._answer(*self._undecidable(request, error))
+            return self._answer(*self.undecidable(request, error))
         check_requirements(snapshot, request, arrived=arrived)
         try:
             pending = self._run_steps(snapshot, request)
         except Exception as error:  # a meter or a model failed
-            pending = self._undecidable(request, error)
+            pending = self.undecidable(request, error)
         return self._answer(*pending)
 
     def _answer(self, decision: Decision, acknowledgement: Any) -> Decision:
         if acknowledgement is not None and not acknowledgement.wait():
             decision = unrecorded(decision)
-        self._observe(decision)
+        self.observe(decision)
         return decision
 
     def _run_steps(self, snapshot: Snapshot, request: Request) -> PendingDecision:
@@ -535,19 +464,6 @@ class BlockingDecider(_Steps):
 
 _UNCOUNTED: Final = failed_decision("", "")._replace(counted=False)
 """The decision on a request that was not decided, for the meter."""
-
-
-def _checked(snapshot: Snapshot, item: BatchItem | InvalidItem) -> BatchItem | InvalidItem:
-    """Returns an item as invalid if it does not have what the tenant's settings require."""
-    if isinstance(item, InvalidItem) or not snapshot.has_requirements:
-        return item
-    request = item.request
-    try:
-        check_requirements(snapshot, request, item.path)
-    except InvalidArgument as error:
-        ids = request.request_id, request.tenant_id
-        return InvalidItem(*ids, error.reason, error.message, INVALID_STATUS)
-    return item
 
 
 def _stops(result: LayerResult, gates: set[str]) -> bool:

@@ -15,6 +15,8 @@ from pdp.engine.evaluate import begin, finish
 from pdp.engine.text.json_text import may_be_json
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from pdp.domain.decision import Decision
     from pdp.domain.request import Request
     from pdp.engine.evaluation import Mark
@@ -50,42 +52,52 @@ class Evaluator:
         self.heavy = HeavyWork()
         self._slow_tenants: set[str] = set()
 
-    async def evaluate(
+    def evaluate(
         self,
         snapshot: Snapshot,
         request: Request,
         encoded_bytes: int,
+        began: float,
         marks: list[Mark] | None = None,
-    ) -> Decision:
-        """Returns the decision on a request, under a new id.
+    ) -> Decision | Awaitable[Decision]:
+        """Returns the decision on a request, under a new id; what to await for it if it is heavy.
+
+        No coroutine is made for most requests, because a coroutine costs as much as a layer.
 
         Args:
             snapshot: the tenant's policies.
             request: the request, with its timestamp set.
             encoded_bytes: the size of a request that has arguments or names a customer, else 0.
+            began: the time now, by `time.perf_counter`.
             marks: see `pdp.engine.evaluate.evaluate`.
 
         Raises:
-            RateLimited: too many large requests of the tenant wait.
+            RateLimited: when it is awaited, if too many large requests of the tenant wait.
         """
-        run, tenant_id, decision_id = self.heavy.run, request.tenant_id, new_id()
-        if tenant_id in self._slow_tenants:
-            decision, scan_s = await run(
-                tenant_id, _evaluate_timed, snapshot, request, decision_id, marks
-            )
-            if scan_s < MAX_SCAN_S:
-                self._slow_tenants.discard(tenant_id)
-            return decision
+        tenant_id, decision_id = request.tenant_id, new_id()
+        if self._slow_tenants and tenant_id in self._slow_tenants:
+            return self._evaluate_slow(snapshot, request, decision_id, marks)
         if _is_large(request, encoded_bytes):
-            return await run(tenant_id, evaluate_aside, snapshot, request, decision_id, marks)
-        began = perf_counter()
+            return self.heavy.run(tenant_id, evaluate_aside, snapshot, request, decision_id, marks)
         evaluation = begin(snapshot, request, decision_id, None, marks)
         if perf_counter() - began > MAX_SCAN_S and len(self._slow_tenants) < MAX_SLOW_TENANTS:
             self._slow_tenants.add(tenant_id)
         if evaluation.cost(encoded_bytes) <= LIGHT_COST:
             return finish(evaluation)
         evaluation.yield_to_others()
-        return await run(tenant_id, finish, evaluation)
+        return self.heavy.run(tenant_id, finish, evaluation)
+
+    async def _evaluate_slow(
+        self, snapshot: Snapshot, request: Request, decision_id: str, marks: list[Mark] | None
+    ) -> Decision:
+        """Evaluates a request of a slow tenant, and finds out whether its scans are fast again."""
+        tenant_id = request.tenant_id
+        decision, scan_s = await self.heavy.run(
+            tenant_id, _evaluate_timed, snapshot, request, decision_id, marks
+        )
+        if scan_s < MAX_SCAN_S:
+            self._slow_tenants.discard(tenant_id)
+        return decision
 
 
 def evaluate_aside(

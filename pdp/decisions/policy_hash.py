@@ -26,15 +26,20 @@ _IGNORED_KINDS: Final = frozenset({api_key.KIND})
 
 
 class PolicyHasher:
-    """Hashes policies; caches the hash of each policy set."""
+    """Hashes policies; caches the hash of each policy set, and that of the last snapshot."""
 
     def __init__(self) -> None:
         self._cache: OrderedDict[int, tuple[PolicySet, str]] = OrderedDict()
+        self._last: Snapshot | None = None
+        self._last_hash = ""
 
     def of(self, snapshot: Snapshot) -> str:
         """Returns the hash of a snapshot's policies, in hex."""
-        parts = (snapshot.platform.policies, snapshot.policies)
-        return hashlib.sha256("".join(map(self._of_set, parts)).encode()).hexdigest()
+        if snapshot is not self._last:
+            parts = (snapshot.platform.policies, snapshot.policies)
+            joined = "".join(map(self._of_set, parts)).encode()
+            self._last, self._last_hash = snapshot, hashlib.sha256(joined).hexdigest()
+        return self._last_hash
 
     def _of_set(self, policies: PolicySet) -> str:
         # By identity: sets are immutable, and a cached set keeps its id for as long as it is here.

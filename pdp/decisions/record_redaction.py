@@ -69,7 +69,12 @@ class Redactor:
         detectors = [*platform.detectors.values(), *_of_policies(platform.policies)]
         self._by_pattern = _by_pattern(replace(each, allowlist=frozenset()) for each in detectors)
         self._examples = {each.id: each.allowlist for each in detectors if each.allowlist}
-        self._shards = PatternSet().with_patterns(self._by_pattern).shards
+        patterns = platform.patterns
+        # Decisions search for all of the platform's patterns.
+        self._is_searched = patterns.compiled.keys() >= self._by_pattern.keys()
+        if not self._is_searched:
+            patterns = PatternSet().with_patterns(self._by_pattern)
+        self._shards = patterns.shards
 
     def clean(self, request: Request, decision: Decision, snapshot: Snapshot | None) -> Cleaned:
         """Returns the parts of `request` that may be kept.
@@ -82,11 +87,13 @@ class Redactor:
         Raises:
             ScanMemoryExhausted: the request could not be scanned.
         """
-        by_pattern, shards = self._for(snapshot)
-        findings = scan(shards, request.text, request.arguments, self._validators)
-        if findings.hits:
-            findings.work.yields = True  # the recorder runs beside the event loop
-        entity_findings = list(_entity_findings(findings, by_pattern))
+        entity_findings: list[EntityFinding] = []
+        if not self._is_searched or decision.unmatched is not request:
+            by_pattern, shards = self._for(snapshot)
+            findings = scan(shards, request.text, request.arguments, self._validators)
+            if findings.hits:
+                findings.work.yields = True  # the recorder runs beside the event loop
+            entity_findings += _entity_findings(findings, by_pattern)
         request_entities = [*_caller_entities(request), *_named_entities(request)]
         entities = (*request_entities, *map(self._recorded, entity_findings))
         if len(entity_findings) > MAX_FINDINGS:
@@ -117,17 +124,28 @@ class Redactor:
             *where.place,
         )
 
-    def holds(self, values: Sequence[str], *, strictly: bool = False) -> bool:
-        """Whether an id or a name holds a secret or financial data.
+    def holds(self, names: Sequence[str], places: Sequence[str]) -> bool:
+        """Whether a text that names something holds a secret or financial data.
 
         Args:
-            values: the ids and names of a request.
-            strictly: count other personal data as well.
+            names: the ids and names of a request.
+            places: texts that name places in it. Other personal data in them counts as well.
         """
-        return bool(values) and any(self._finds("\n".join(values), strictly=strictly))
+        joined = "\n".join(names)
+        begin = len(joined)
+        text = "\n".join((joined, *places)) if places else joined
+        return any(
+            each.category in _NAME_CATEGORIES or each.location.end > begin
+            for each in self._finds(text, strictly=bool(places))
+        )
 
     def name(self, value: str, *, strictly: bool = False) -> str:
-        """Returns an id or a name without the secrets and financial data in it; see `holds`."""
+        """Returns an id or a name without the secrets and financial data in it; see `holds`.
+
+        Args:
+            value: the id or the name.
+            strictly: whether to remove other personal data as well.
+        """
         spans = sorted(
             (each.location.start, each.location.end, each.entity_type)
             for each in self._finds(value, strictly=strictly)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pdp.decisions.record_builder import PendingRecord, is_recorded
@@ -14,7 +15,7 @@ from pdp.engine.evaluate import failed_decision
 from pdp.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pdp.domain.decision import Decision
     from pdp.domain.request import Request
@@ -27,11 +28,25 @@ _NODE_WEIGHT: Final = 50
 NOT_RECORDED: Final = "The decision could not be recorded, so the request is blocked to be safe."
 
 
-class RecordQueue(Protocol):
-    """Takes decisions that wait to be recorded; `pdp.audit.recorder.Recorder` is one."""
+class RecordSink(Protocol):
+    """Takes decisions that wait to be recorded."""
 
     def record(self, pending: PendingRecord, weight: int = 0) -> Any:
         """Takes a decision; see `Recorder.record`."""
+
+
+class RecordGroup(RecordSink, Protocol):
+    """Takes decisions that are queued together."""
+
+    def put(self) -> None:
+        """Queues the decisions."""
+
+
+class RecordQueue(RecordSink, Protocol):
+    """The queue of the recorder; `pdp.audit.recorder.Recorder` is one."""
+
+    def group(self) -> RecordGroup:
+        """Returns a group of decisions that are queued together."""
 
 
 class DecisionRecorder:
@@ -40,6 +55,23 @@ class DecisionRecorder:
     def __init__(self, queue: RecordQueue | None = None) -> None:
         """Takes the queue of the recorder; None records nothing."""
         self._queue = queue
+        self._sink: RecordSink | None = queue
+
+    @contextmanager
+    def together(self) -> Iterator[DecisionRecorder]:
+        """Returns a recorder whose decisions are queued together, when the context ends at last.
+
+        One commit writes them, and the recorder's thread does not wake for each.
+        """
+        if self._queue is None:
+            yield self
+            return
+        group, recorder = self._queue.group(), DecisionRecorder()
+        recorder._sink = group
+        try:
+            yield recorder
+        finally:
+            group.put()
 
     def take(
         self,
@@ -65,12 +97,12 @@ class DecisionRecorder:
         if decision.plain and snapshot is not None and not snapshot.timed:
             return None  # most decisions: only the levels that record everything record a plain one
         policy = DEFAULT_ORG_POLICY if snapshot is None else snapshot.org
-        queue = self._queue
-        if queue is None or not is_recorded(policy.logging_level, decision):
+        sink = self._sink
+        if sink is None or not is_recorded(policy.logging_level, decision):
             return None
         duration_s = time.perf_counter() - began if began else 0.0
         pending = PendingRecord(snapshot, request, decision, time.time(), duration_s, marks)
-        return queue.record(pending, _weight(request))
+        return sink.record(pending, _weight(request))
 
 
 def _weight(request: Request) -> int:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pdp.domain.request import Request
+
 
 class Outcome(IntEnum):
     """From weakest to strongest; the numbers are those of `Outcome` in decide.proto."""
@@ -169,6 +171,8 @@ class Decision(NamedTuple):
         faults: errors for the log.
         counted: whether limits count the request; false if the kill switch or a limit stopped it.
         plain: an ALLOW to which no layer added anything, as most decisions are.
+        unmatched: the request, if no pattern of its platform or tenant occurs in it, so that its
+            record needs no search.
     """
 
     decision_id: str
@@ -193,6 +197,7 @@ class Decision(NamedTuple):
     retry_after_s: int | None = None
     counted: bool = True
     plain: bool = False
+    unmatched: Request | None = None
 
     @property
     def allowed(self) -> bool:

@@ -150,14 +150,17 @@ class DecisionRecord(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """Returns the record as a JSON object with all fields, `null` if a field has no value."""
         value: dict[str, Any] = {"version": VERSION, **self._asdict()}
-        for name in ("risk", "subject", "target"):
-            value[name] = value[name]._asdict()
+        value["subject"], value["target"] = self.subject._asdict(), self.target._asdict()
         value["outcome"] = self.outcome.name
         value["allowed"] = self.allowed
-        value["risk"]["factors"] = [each._asdict() for each in self.risk.factors]
-        for name in ("matches", "warnings", "entities", "layers"):
-            value[name] = [each._asdict() for each in value[name]]
-        value["obligations"] = [_obligation_to_json(each) for each in self.obligations]
+        value["risk"] = risk = self.risk._asdict()
+        risk["factors"] = [each._asdict() for each in self.risk.factors]
+        for name in _LISTS:
+            if items := value[name]:  # most lists of most records are empty
+                names = items[0]._fields
+                value[name] = [dict(zip(names, each, strict=True)) for each in items]
+        if self.obligations:
+            value["obligations"] = [_obligation_to_json(each) for each in self.obligations]
         return value
 
     @classmethod

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from pdp.domain.sizes import size_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -13,10 +15,11 @@ _NONE: Final[Mapping[str, Any]] = {}
 class PolicySet:
     """The policies of one owner, by kind and id, in order of creation. Immutable."""
 
-    __slots__ = ("_kinds",)
+    __slots__ = ("_kinds", "_size")
 
     def __init__(self, kinds: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         self._kinds = kinds or {}
+        self._size: int | None = None
 
     @classmethod
     def of(cls, policies: Iterable[tuple[str, str, Any]]) -> PolicySet:
@@ -25,6 +28,15 @@ class PolicySet:
         for kind, policy_id, policy in policies:
             kinds.setdefault(kind, {})[policy_id] = policy
         return cls(kinds)
+
+    @property
+    def size(self) -> int:
+        """The estimated memory of the policies, in bytes."""
+        if self._size is None:
+            self._size = sum(
+                size_of(policy) for kind in self._kinds.values() for policy in kind.values()
+            )
+        return self._size
 
     def of_kind(self, kind: str) -> Mapping[str, Any]:
         """Returns the policies of a kind by id."""
@@ -38,14 +50,21 @@ class PolicySet:
         """
         kinds: dict[str, Mapping[str, Any]] = dict(self._kinds)
         copies: dict[str, dict[str, Any]] = {}
+        difference = 0
         for kind, policy_id, policy in changes:
             if kind not in copies:
                 kinds[kind] = copies[kind] = dict(self.of_kind(kind))
+            replaced = copies[kind].get(policy_id)
             if policy is None:
                 copies[kind].pop(policy_id, None)
             else:
                 copies[kind][policy_id] = policy
-        return PolicySet(kinds)
+            difference += size_of(policy) - size_of(replaced)
+        # Without policies, a kind is the same object in every set, so that layers can be shared.
+        changed = PolicySet({kind: policies for kind, policies in kinds.items() if policies})
+        if self._size is not None:
+            changed._size = self._size + difference
+        return changed
 
     def with_policies(self, kind: str, policies: Mapping[str, Any]) -> PolicySet:
         """Returns a copy of the set in which `policies` are added to a kind, or replace its own.

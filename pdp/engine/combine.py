@@ -63,7 +63,7 @@ _PLAIN_ALLOW: Final = Decision(
 )
 _REVISION: Final = Decision._fields.index("revision")
 _BEFORE_REVISION: Final = _PLAIN_ALLOW[2:_REVISION]
-_AFTER_REVISION: Final = _PLAIN_ALLOW[_REVISION + 1 :]
+_AFTER_REVISION: Final = _PLAIN_ALLOW[_REVISION + 1 : -1]
 _PERSONAL_CLASSIFICATIONS: Final = frozenset({"PII", "PHI"})
 
 _IDLE_REASONS: Final = {
@@ -108,6 +108,7 @@ def combine(evaluation: EvaluationState) -> Decision:
         faults=tuple(faults),
         retry_after_s=strongest.retry_after_s,
         counted=_counts_against_limits(evaluation),
+        unmatched=request if evaluation.unmatched else None,
     )
 
 
@@ -124,6 +125,7 @@ def plain_allow(evaluation: EvaluationState) -> Decision:
             *_BEFORE_REVISION,
             evaluation.snapshot.revision,
             *_AFTER_REVISION,
+            request if evaluation.unmatched else None,
         )
     )
     if request.target.classifications and _is_personal(request):

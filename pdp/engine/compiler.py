@@ -14,12 +14,12 @@ from pdp.domain.tenant import PLATFORM
 from pdp.domain.tenant_settings import DEFAULT_SETTINGS, TenantSettings
 from pdp.engine.dlp.entities import EXTENSIONS
 from pdp.engine.layers import BUILDERS, CLOSERS, GATES
-from pdp.engine.layers.base import Layer, Policies
+from pdp.engine.layers.base import Policies
 from pdp.engine.layers.dlp import DlpLayer
 from pdp.engine.layers.limits import LimitsLayer
 from pdp.engine.rules.models import ModelIndex
 from pdp.engine.scan import PatternErrors, PatternSet
-from pdp.engine.snapshot import Platform, Snapshot
+from pdp.engine.snapshot import Platform, Snapshot, with_models
 from pdp.errors import InvalidPattern, Violation
 
 if TYPE_CHECKING:
@@ -27,11 +27,20 @@ if TYPE_CHECKING:
 
     from pdp.domain.detector import EntityDetector
     from pdp.domain.stored_entity import Change
+    from pdp.engine.layers.base import Layer
     from pdp.engine.text.patterns import Validators
 
 T = TypeVar("T")
 
+SNAPSHOT_BYTES: Final = 2_000
+COMPILED_FACTOR: Final = 4
+PATTERN_BYTES: Final = 3_000
+SHARD_BYTES: Final = 4_000
+"""What a snapshot takes in memory, measured: itself, its policies with what is compiled from them
+for each byte of them, each pattern of its own and each automaton of these."""
+
 _NO_DETECTORS: Final[Mapping[str, EntityDetector]] = MappingProxyType({})
+_NO_PATTERNS: Final = PatternSet()
 
 
 def compile_platform(
@@ -57,7 +66,12 @@ def compile_platform(
     models = _models(policies)
     sources = Policies(policies, PolicySet(), DEFAULT_SETTINGS, risk, models, detectors=detectors)
     layers = _build(BUILDERS, sources)
-    patterns = _compile(previous or PatternSet(), _patterns_of(layers))
+    # A record is redacted by all detectors, whether or not a rule uses them. If each scan looks for
+    # them, the record of a request without a finding needs no scan of its own.
+    of_detectors = {
+        pattern: detector.id for detector in detectors.values() for pattern in detector.patterns
+    }
+    patterns = _compile(previous or PatternSet(), {**of_detectors, **_patterns_of(layers)})
     for policy in policies.of_kind("static_policy").values():
         if policy.validator and policy.validator not in validators:
             raise KeyError(f"policy {policy.id} names the unknown validator {policy.validator}")
@@ -68,7 +82,7 @@ def compile_platform(
         if detector.extension and detector.extension not in EXTENSIONS:
             name = detector.extension
             raise KeyError(f"detector {detector.id} names the unknown extension {name}")
-    return Platform(policies, patterns, validators, risk, models, detectors)
+    return Platform(policies, patterns, validators, risk, models, detectors, layers)
 
 
 def update_platform(platform: Platform, changes: Sequence[Change]) -> Platform:
@@ -86,7 +100,9 @@ def update_platform(platform: Platform, changes: Sequence[Change]) -> Platform:
         return platform
     policies = apply_changes(platform.policies, changes)
     if kinds == {model_catalog.KIND}:
-        return replace(platform, policies=policies, models=_models(policies))
+        models = _models(policies)
+        layers = with_models(platform.layers, models)
+        return replace(platform, policies=policies, models=models, layers=layers)
     if kinds == {api_key.KIND}:  # no layer uses API keys
         return replace(platform, policies=policies)
     return compile_platform(
@@ -118,7 +134,8 @@ def compile_tenant(
     settings = policies.of_kind(tenant_settings.KIND).get(tenant_settings.ID, DEFAULT_SETTINGS)
     sources = _sources(platform, policies, settings, previous)
     layers = _build(BUILDERS, sources)
-    patterns = _own_patterns(platform, layers, previous.patterns if previous else PatternSet())
+    patterns = _own_patterns(platform, layers, previous.patterns if previous else _NO_PATTERNS)
+    shared_shards = platform.patterns.shards
     org = policies.of_kind(org_policy.KIND).get(org_policy.ID, org_policy.DEFAULT_ORG_POLICY)
     return Snapshot(
         tenant_id=tenant_id,
@@ -127,7 +144,7 @@ def compile_tenant(
         gates=_build(GATES, sources),
         layers=layers,
         closers=_build(CLOSERS, sources),
-        shards=(*platform.patterns.shards, *patterns.shards),
+        shards=(*shared_shards, *patterns.shards) if patterns.shards else shared_shards,
         policies=policies,
         patterns=patterns,
         settings=settings,
@@ -138,6 +155,7 @@ def compile_tenant(
         org=org,
         timed=org.logging_level in org_policy.RECORD_ALL,
         has_requirements=bool(settings.max_timestamp_skew_s or settings.require_customer),
+        own_bytes=_own_bytes(policies, patterns),
     )
 
 
@@ -145,15 +163,15 @@ def _sources(
     platform: Platform, policies: PolicySet, settings: TenantSettings, previous: Snapshot | None
 ) -> Policies:
     """Returns what the layers of a tenant are built from, with the layers of `previous`."""
-    layers: dict[str, Layer] = {layer.name: layer for layer in previous.layers} if previous else {}
     return Policies(
         platform=platform.policies,
         own=policies,
         settings=settings,
         risk=platform.risk,
         models=platform.models,
-        previous=layers,
+        previous={layer.name: layer for layer in previous.layers} if previous else {},
         detectors=platform.detectors,
+        shared={layer.name: layer for layer in platform.layers},
     )
 
 
@@ -162,10 +180,22 @@ def _own_patterns(
 ) -> PatternSet:
     """Compiles the patterns of a tenant that the platform does not have."""
     shared = platform.patterns.compiled
+    shared_layers = {id(layer) for layer in platform.layers}
+    changed = tuple(layer for layer in layers if id(layer) not in shared_layers)
     own = {
-        pattern: place for pattern, place in _patterns_of(layers).items() if pattern not in shared
+        pattern: place for pattern, place in _patterns_of(changed).items() if pattern not in shared
     }
     return _compile(previous, own)
+
+
+def _own_bytes(policies: PolicySet, patterns: PatternSet) -> int:
+    """Returns the estimated memory of a tenant's own part of its snapshot."""
+    return (
+        SNAPSHOT_BYTES
+        + COMPILED_FACTOR * policies.size
+        + PATTERN_BYTES * len(patterns.compiled)
+        + SHARD_BYTES * len(patterns.shards)
+    )
 
 
 def empty_snapshot(platform: Platform, revision: int) -> Snapshot:

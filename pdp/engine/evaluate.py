@@ -20,7 +20,7 @@ from pdp.domain.layers import ENGINE, SCAN
 from pdp.domain.risk import DEFAULT_RISK_TABLE
 from pdp.engine.combine import ENGINE_ERROR, NOT_EVALUATED, combine, plain_allow, risk_of
 from pdp.engine.evaluation import EvaluationState
-from pdp.engine.findings import NOT_SCANNED
+from pdp.engine.findings import NO_FINDINGS, NOT_SCANNED
 from pdp.engine.scan import Findings, scan
 from pdp.errors import WorkLimitExceeded
 
@@ -71,7 +71,11 @@ def begin(
     evaluation = EvaluationState(snapshot, request, decision_id, marks)
     _run_gates(evaluation)
     if not evaluation.stopped_by:
-        evaluation.findings = _scan(evaluation) if known is None else known
+        if known is None:
+            evaluation.findings = findings = _scan(evaluation)
+            evaluation.unmatched = findings is NO_FINDINGS
+        else:
+            evaluation.findings = known
         if marks is not None:
             marks.append((SCAN, perf_counter()))
     return evaluation

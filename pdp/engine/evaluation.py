@@ -34,6 +34,7 @@ class EvaluationState:
             has no entry.
         faults: the errors so far. Any fault makes the decision incomplete.
         stopped_by: the gate that stopped the request; empty if none did.
+        unmatched: whether the whole request was scanned, and no pattern occurs in it.
         over_limit: the bound that the scan exceeded; None if it exceeded none.
         findings: the findings of the scan; None before the scan, and if a gate stopped the request.
     """
@@ -46,6 +47,7 @@ class EvaluationState:
     faults: list[Fault] = field(default_factory=list)
     stopped_by: str = ""
     findings: Findings | None = None
+    unmatched: bool = False
     over_limit: WorkLimitExceeded | None = None
 
     def yield_to_others(self) -> None:
@@ -60,9 +62,9 @@ class EvaluationState:
             encoded_bytes: the size of the request, if it has arguments or names a customer. The
                 patterns of a customer's conditions search it at most once each.
         """
-        cost = 0 if self.findings is None else self.findings.cost
-        customer_id = self.request.customer_id
-        if customer_id and encoded_bytes:
+        findings = self.findings
+        cost = findings.cost if findings is not None and findings.hits else 0
+        if encoded_bytes and (customer_id := self.request.customer_id):
             cost += encoded_bytes * sum(
                 layer.patterns_for(customer_id)
                 for layer in self.snapshot.layers

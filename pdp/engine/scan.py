@@ -25,7 +25,7 @@ from pdp.engine.work import WorkBudget
 from pdp.errors import InvalidPattern, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pdp.engine.text.patterns import Validators
     from pdp.engine.text.readings import TextBatch
@@ -220,13 +220,9 @@ def _compile(patterns: Sequence[CompiledPattern]) -> list[Shard]:
         return [*_compile(patterns[:half]), *_compile(patterns[half:])]
 
 
-def _segments(shards: Sequence[Shard], texts: Iterable[Segment | TextBatch]) -> Iterator[Segment]:
-    """Yields the segments to search: not those of batches in which no pattern can occur."""
-    for each in texts:
-        if isinstance(each, Segment):
-            yield each
-        elif any(shard.may_match(each.data) for shard in shards):
-            yield from each.segments()
+def _segments(shards: Sequence[Shard], batch: TextBatch) -> Iterable[Segment]:
+    """Returns the segments of a batch to search: none if no pattern can occur in it."""
+    return batch.segments() if any(shard.may_match(batch.data) for shard in shards) else ()
 
 
 def scan(
@@ -244,14 +240,15 @@ def scan(
     hits: dict[str, tuple[CompiledPattern, list[Segment]]] = {}
     indexes: dict[int, ChunkIndex] = {}
     work = WorkBudget()
-    for segment in _segments(shards, readings(text, arguments, work.add_values)):
-        data, has_hits = segment.data, False
-        for shard in shards:
-            for pattern in shard.search(data):
-                hits.setdefault(pattern.source, (pattern, []))[1].append(segment)
-                has_hits = True
-        # The key is the `id` of the segment. Only segments in `hits` stay in memory; the `id` of
-        # any other can be reused.
-        if has_hits and len(data) >= MIN_BYTES and len(hits) >= MIN_PATTERNS:
-            indexes[id(segment)] = ChunkIndex(shards, data)
+    for each in readings(text, arguments, work.add_values):
+        for segment in (each,) if isinstance(each, Segment) else _segments(shards, each):
+            data, has_hits = segment.data, False
+            for shard in shards:
+                for pattern in shard.search(data):
+                    hits.setdefault(pattern.source, (pattern, []))[1].append(segment)
+                    has_hits = True
+            # The key is the `id` of the segment. Only segments in `hits` stay in memory; the `id`
+            # of any other can be reused.
+            if has_hits and len(data) >= MIN_BYTES and len(hits) >= MIN_PATTERNS:
+                indexes[id(segment)] = ChunkIndex(shards, data)
     return Findings(hits, validators, indexes, work) if hits else NO_FINDINGS

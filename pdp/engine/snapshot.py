@@ -36,6 +36,7 @@ class Platform:
         risk: the risk points of findings.
         models: the model catalog, compiled.
         detectors: the built-in detectors, by id.
+        layers: the layers for a tenant without its own policies, which tenants share.
         lineage: the same object in all platforms that are compatible with this one.
     """
 
@@ -45,6 +46,7 @@ class Platform:
     risk: RiskTable
     models: ModelIndex
     detectors: Mapping[str, EntityDetector] = field(default_factory=dict)
+    layers: tuple[Layer, ...] = ()
     lineage: object = field(default_factory=object)
 
     def compatible_with(self, other: Platform) -> bool:
@@ -76,6 +78,7 @@ class Snapshot:
         org: the org policy; its logging level selects the decisions that are recorded.
         timed: whether all decisions are recorded, so that the layers of each one are timed.
         has_requirements: whether the settings require something of requests.
+        own_bytes: the estimated memory of the tenant's own part, without what tenants share.
     """
 
     tenant_id: str
@@ -93,6 +96,7 @@ class Snapshot:
     org: OrgPolicy = DEFAULT_ORG_POLICY
     timed: bool = False
     has_requirements: bool = False
+    own_bytes: int = 0
 
     def rebase(self, platform: Platform, revision: int) -> Snapshot:
         """Returns the same policies on a compatible platform, at that revision.
@@ -106,9 +110,9 @@ class Snapshot:
             self,
             platform=platform,
             revision=revision,
-            gates=_with_models(self.gates, models),
-            layers=_with_models(self.layers, models),
-            closers=_with_models(self.closers, models),
+            gates=with_models(self.gates, models),
+            layers=with_models(self.layers, models),
+            closers=with_models(self.closers, models),
         )
 
     def for_tenant(self, tenant_id: str, revision: int) -> Snapshot:
@@ -116,7 +120,7 @@ class Snapshot:
         return replace(self, tenant_id=tenant_id, revision=revision)
 
 
-def _with_models(layers: tuple[T, ...], models: ModelIndex) -> tuple[T, ...]:
+def with_models(layers: tuple[T, ...], models: ModelIndex) -> tuple[T, ...]:
     """Returns the layers; each `ModelAware` layer has the new catalog."""
     return tuple(
         layer.with_models(models) if hasattr(layer, "with_models") else layer for layer in layers

@@ -9,7 +9,7 @@ from pdp.errors import MalformedRequest, Violation
 from pdp.jsonpb.problems import InvalidValue, excerpt
 
 
-def decode_json(raw: bytes) -> object:
+def decode_json(raw: bytes | bytearray) -> object:
     """Returns the JSON value in `raw`.
 
     Stricter than `json.loads`: names must not repeat within an object, NaN and Infinity are not

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -20,7 +19,9 @@ from pdp.bootstrap.recording import Recording, RecordingOptions
 from pdp.config import Settings, check_auth
 from pdp.detect.ner import NerEngine, open_engine
 from pdp.domain.static_policy import KIND
+from pdp.server import garbage
 from pdp.server.exports import ExportSubsystem
+from pdp.server.recent_tenants import RecentTenants
 from pdp.server.security import Security
 from pdp.server.transports import cancel, start_transports
 from pdp.server.wiring import Wiring, wire
@@ -34,12 +35,7 @@ if TYPE_CHECKING:
     from pdp.server.worker import Worker
     from pdp.transport.call import Endpoint
 
-GC_THRESHOLDS: Final = (2_000, 10, 1_000)
-"""When the garbage collector looks at young, older and all objects. By default it looks at all of
-them so often that a decision with many findings makes it stop everything for 50 ms at a time.
-Nearly all objects are freed without it."""
-
-SWITCH_INTERVAL_S: Final = 0.0005
+SWITCH_INTERVAL_S: Final = 0.0002
 """How long a thread may keep the interpreter while the event loop waits for it. By default it is 5
 ms, several times for each call."""
 
@@ -120,11 +116,9 @@ async def run_server(settings: Settings, worker: Worker | None = None) -> AsyncI
         transports = await start_transports(stack, settings, wiring, readiness)
         for loop in (parts.security.follow(), parts.workspace.follow(), wiring.metering.run()):
             stack.push_async_callback(cancel, asyncio.create_task(loop))
-        # All objects up to now live as long as the process. The garbage collector must not scan
-        # them again, since that would delay decisions.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
+        garbage.start()
+        publisher.on_publish = garbage.freeze_snapshots
+        _follow_recent_tenants(stack, settings, parts)
         transports.grpc.set_serving(True)
         readiness.open = True
         try:
@@ -142,6 +136,14 @@ async def run_server(settings: Settings, worker: Worker | None = None) -> AsyncI
             await transports.drain(settings.drain_s)
 
 
+def _follow_recent_tenants(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> None:
+    recent = RecentTenants(
+        parts.publisher, parts.workspace, settings.data_dir, settings.prewarm_tenants
+    )
+    stack.push_async_callback(asyncio.to_thread, recent.write)
+    stack.push_async_callback(cancel, asyncio.create_task(recent.run()))
+
+
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """The parts of a server that does not listen yet."""
@@ -156,7 +158,8 @@ class _Parts:
 async def _assemble(stack: AsyncExitStack, settings: Settings, worker: Worker | None) -> _Parts:
     store = open_policies(settings.store_url)
     stack.callback(store.close)
-    publisher = create_publisher(store, load_risk_table(settings.risk_file))
+    risk = load_risk_table(settings.risk_file)
+    publisher = create_publisher(store, risk, settings.tenant_cache_mb)
     workspace = Workspace(store, publisher)
     stack.callback(workspace.close)
     ner = _models(settings)

@@ -203,7 +203,7 @@ def _measure_policies(metrics: Metrics, publisher: Publisher, stats: WorkspaceSt
         "Time since what is in force was last known to be the newest.",
         lambda: time.monotonic() - stats.current_at,
     )
-    metrics.gauge("pdp_tenants_compiled", "Tenants held compiled.", lambda: len(publisher))
+    _measure_cache(metrics, publisher)
     metrics.counter(
         "pdp_tenant_loads",
         "Tenants asked for that were not held compiled.",
@@ -214,4 +214,32 @@ def _measure_policies(metrics: Metrics, publisher: Publisher, stats: WorkspaceSt
         "pdp_compilation_seconds",
         "Time that compilations of tenants took.",
         lambda: stats.compiling_s,
+    )
+
+
+def _measure_cache(metrics: Metrics, publisher: Publisher) -> None:
+    cache = publisher.cache
+    metrics.gauge("pdp_tenants_compiled", "Tenants held compiled.", lambda: len(cache))
+    metrics.gauge(
+        "pdp_tenant_cache_bytes", "Estimated memory of compiled tenants.", lambda: cache.size
+    )
+    metrics.gauge(
+        "pdp_tenant_cache_limit_bytes",
+        "Bound of the memory of compiled tenants.",
+        lambda: cache.max_bytes,
+    )
+    metrics.counter(
+        "pdp_tenant_cache_hits",
+        "Requests for tenants that were held compiled.",
+        lambda: publisher.hits,
+    )
+    metrics.counter(
+        "pdp_tenant_cache_misses",
+        "Requests for tenants that had to be loaded.",
+        lambda: publisher.misses,
+    )
+    metrics.counter(
+        "pdp_tenant_cache_evictions",
+        "Tenants removed to stay within the bound.",
+        lambda: cache.evictions,
     )

@@ -159,13 +159,23 @@ class NameTaken(Exception):
 
 
 class Store(Protocol):
-    """A store. One thread at a time may use it; `data_version` may be called from any thread.
+    """A store. One thread at a time may use it; any thread may call `view` and `data_version`.
 
-    It has one view or transaction open at a time. Opening a second one raises `RuntimeError`.
+    It has one transaction, or one view of `read`, open at a time. Opening a second one raises
+    `RuntimeError`. Beside it, any number of views of `view` may be open.
     """
 
     def read(self) -> AbstractContextManager[Reader]:
         """Opens a consistent view for reading."""
+
+    def view(self) -> AbstractContextManager[Reader]:
+        """Opens a consistent view that never waits for a writer, not even for one of this store.
+
+        Any thread may open one, at any time; only that thread may use it.
+
+        Raises:
+            StoreUnavailable: the store cannot be read.
+        """
 
     def write(self) -> AbstractContextManager[Transaction]:
         """Opens a transaction. Only one exists at a time, across all processes.

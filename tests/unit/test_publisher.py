@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.static_policy import KIND, StaticPolicy
 from pdp.engine.compiler import compile_platform, compile_tenant
 from pdp.engine.rules.models import ModelIndex
-from pdp.publisher import Publisher
+from pdp.publisher import MEGABYTE, Publisher
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pdp.engine.snapshot import Platform, Snapshot
 
 
@@ -166,11 +170,125 @@ def test_the_revision_never_decreases() -> None:
     assert publisher.revision == 5
 
 
-def test_the_cache_is_bounded_and_an_evicted_tenant_is_loaded_again() -> None:
+def small_cache(base: Platform, tenants: float) -> Publisher:
+    """Returns a publisher whose cache has room for a number of these snapshots."""
+    size = snapshot(base, "t", 5).own_bytes
+    return Publisher(base, 5, {}, cache_mb=tenants * size / MEGABYTE)
+
+
+@pytest.mark.parametrize(("room", "remaining"), [(2.01, 2), (1.99, 1), (0.01, 1)])
+def test_the_cache_is_bounded_by_memory(room: float, remaining: int) -> None:
     base = platform()
-    publisher = Publisher(base, 5, {}, capacity=2)
+    publisher = small_cache(base, room)
+    for tenant_id in ("a", "b"):
+        assert publisher.publish(snapshot(base, tenant_id, 5))
+    assert len(publisher.cache) == remaining
+    assert publisher.cache.size == remaining * snapshot(base, "a", 5).own_bytes
+    assert publisher.cache.evictions == 2 - remaining
+    assert (publisher.current("a") is None) == (remaining == 1)
+    assert publisher.current("b") is not None
+
+
+def test_the_least_recently_used_tenant_is_evicted_and_must_be_loaded() -> None:
+    base = platform()
+    publisher = small_cache(base, 2.01)
+    for tenant_id in ("a", "b"):
+        publisher.publish(snapshot(base, tenant_id, 5))
+    publisher.current("a")
+    publisher.publish(snapshot(base, "c", 5))
+    assert publisher.current("b") is None
+    assert publisher.current("a") is not None
+    assert publisher.cache.recent(5) == ["a", "c"]
+    assert publisher.cache.recent(1) == ["a"]
+
+
+def test_a_replaced_snapshot_counts_once() -> None:
+    base = platform()
+    publisher = Publisher(base, 5, {})
+    for revision in (6, 7):
+        publisher.publish(snapshot(base, "acme", revision))
+    assert publisher.cache.size == snapshot(base, "acme", 7).own_bytes
+    assert publisher.cache.evictions == 0
+
+
+def test_hits_and_misses_are_counted_for_tenants_with_policies() -> None:
+    base = platform()
+    publisher = Publisher(base, 5, {"acme": 0})
+    publisher.current("made-up")
+    publisher.current("acme")
     publisher.publish(snapshot(base, "acme", 5))
-    for tenant_id in ("a", "b", "c"):
-        assert publisher.current(tenant_id) is not None
-    assert len(publisher) == 2
+    publisher.current("acme")
+    publisher.cached("acme")
+    publisher.latest("acme")
+    assert (publisher.hits, publisher.misses) == (1, 1)
+
+
+def test_tenants_without_policies_take_no_room() -> None:
+    base = platform()
+    publisher = small_cache(base, 1.01)
+    publisher.publish(snapshot(base, "acme", 5))
+    for number in range(5_000):
+        assert publisher.current(f"made-up-{number}") is not None
+    assert publisher.current("acme") is not None
+    assert (len(publisher.cache), publisher.cache.evictions) == (1, 0)
+    assert sum(len(each) for each in vars(publisher).values() if isinstance(each, dict)) < 1_100
+
+
+def no_policies(base: Platform, tenant_id: str, revision: int) -> Snapshot:
+    return compile_tenant(base, tenant_id, PolicySet(), revision)
+
+
+def test_a_tenant_that_has_lost_its_policies_is_not_loaded_again() -> None:
+    base = platform()
+    publisher = Publisher(base, 5, {"acme": 0})
+    publisher.publish(snapshot(base, "acme", 5))
+    assert publisher.publish(no_policies(base, "acme", 8))
+    assert len(publisher.cache) == 0
+    current = publisher.current("acme")
+    assert current is not None
+    assert (current.revision, bool(current.policies)) == (8, False)
+    publisher.advance(8, {"acme": 8})
+    assert publisher.current("acme") is not None
+
+
+def test_a_tenant_without_policies_that_changes_must_be_loaded() -> None:
+    base = platform()
+    publisher = Publisher(base, 5, {"acme": 0})
+    publisher.publish(no_policies(base, "acme", 5))
+    publisher.advance(9, {"acme": 9})
     assert publisher.current("acme") is None
+
+
+@pytest.mark.parametrize("newer", [snapshot, no_policies])
+def test_a_load_that_began_before_a_write_is_rejected(
+    newer: Callable[[Platform, str, int], Snapshot],
+) -> None:
+    """Even if the snapshot of the write was evicted meanwhile."""
+    base = platform()
+    publisher = Publisher(base, 5, {"acme": 0})
+    publisher.publish(newer(base, "acme", 7))
+    publisher.cache.clear()
+    assert not publisher.publish(snapshot(base, "acme", 6))
+
+
+def test_latest_is_at_the_revision_in_force() -> None:
+    base = platform()
+    publisher = Publisher(base, 5, {"acme": 0, "unknown": 0})
+    publisher.publish(snapshot(base, "acme", 5))
+    publisher.advance(9, {"another": 9})
+    latest, fresh = publisher.latest("acme"), publisher.latest("fresh")
+    assert latest is not None
+    assert fresh is not None
+    assert (latest.revision, fresh.revision) == (9, 9)
+    assert publisher.latest("unknown") is None
+
+
+def test_each_snapshot_that_enters_the_cache_is_announced() -> None:
+    base = platform()
+    publisher = Publisher(base, 5, {"acme": 0})
+    announced: list[Snapshot] = []
+    publisher.on_publish = announced.append
+    published = snapshot(base, "acme", 7)
+    for each in (published, snapshot(base, "acme", 6), no_policies(base, "empty", 7)):
+        publisher.publish(each)
+    assert announced == [published]

@@ -164,6 +164,90 @@ class TestDurable:
         assert acknowledgement.wait() is True
         assert log.count == 1
 
+    def test_a_group_is_written_as_one_batch_when_it_is_put(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]]
+    ) -> None:
+        recorder = start(ThreadAcknowledgements())
+        group = recorder.group()
+        grouped = [group.record(number) for number in range(1, 40)]
+        assert recorder.record(0).wait() is True
+        assert [len(each) for each in log.batches] == [1]  # the group is not queued yet
+        group.put()
+        assert all(each.wait() for each in grouped)
+        assert log.count == 40
+        group.put()  # puts none twice
+        assert recorder.record(99).wait() is True
+        assert log.count == 41
+
+    @pytest.mark.parametrize(("count", "queued"), [(255, 0), (256, 256), (257, 256)])
+    def test_a_group_is_put_when_it_fills_a_batch(
+        self, log: MemoryLog, start: Callable[..., Recorder[int]], count: int, queued: int
+    ) -> None:
+        recorder = start(ThreadAcknowledgements())
+        group = recorder.group()
+        acknowledgements = [group.record(number) for number in range(count)]
+        assert all(each.wait() for each in acknowledgements[:queued])
+        assert recorder.record(999).wait() is True
+        assert log.count == queued + 1
+        group.put()
+        assert all(each.wait() for each in acknowledgements)
+
+    @pytest.mark.parametrize(("size", "parts"), [(1 << 18, [2, 2, 1]), ((1 << 18) - 1, [3, 2])])
+    def test_large_records_are_appended_in_parts(
+        self,
+        log: MemoryLog,
+        start: Callable[..., Recorder[int]],
+        monkeypatch: pytest.MonkeyPatch,
+        size: int,
+        parts: list[int],
+    ) -> None:
+        monkeypatch.setattr(recorder_module, "encode_record", lambda _record: "x" * size)
+        recorder = start(ThreadAcknowledgements())
+        group = recorder.group()
+        acknowledgements = [group.record(number) for number in range(5)]
+        log.gate.clear()
+        first = recorder.record(5)
+        assert log.appends.acquire(timeout=TIMEOUT_S)
+        group.put()
+        log.gate.set()
+        assert all(each.wait() for each in (first, *acknowledgements))
+        assert [len(each) for each in log.batches] == [1, *parts]
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    @pytest.mark.parametrize(
+        ("failure", "written"),
+        [
+            (StoreUnavailable("full"), [True, True, False, False, True]),
+            (SystemExit(), [True, True, False, False, False]),
+        ],
+    )
+    def test_each_record_of_a_batch_is_answered_if_the_append_of_a_part_fails(
+        self,
+        log: MemoryLog,
+        start: Callable[..., Recorder[int]],
+        monkeypatch: pytest.MonkeyPatch,
+        failure: BaseException,
+        written: list[bool],
+    ) -> None:
+        monkeypatch.setattr(recorder_module, "encode_record", lambda _record: "x" * (1 << 18))
+        append, appends = log.append, iter((None, None, failure, None))
+
+        def fail_once(bodies: Sequence[str]) -> None:
+            log.failure = next(appends)
+            append(bodies)
+
+        monkeypatch.setattr(log, "append", fail_once)
+        recorder = start(ThreadAcknowledgements())
+        log.gate.clear()
+        first = recorder.record(5)
+        assert log.appends.acquire(timeout=TIMEOUT_S)
+        group = recorder.group()
+        acknowledgements = [group.record(number) for number in range(5)]
+        group.put()
+        log.gate.set()
+        assert first.wait() is True
+        assert [each.wait() for each in acknowledgements] == written
+
     def test_queued_records_are_written_as_one_batch(
         self, log: MemoryLog, start: Callable[..., Recorder[int]]
     ) -> None:

@@ -28,6 +28,7 @@ from pdp.domain.decision import (
     Outcome,
     Risk,
     Span,
+    Verdict,
 )
 from pdp.domain.decision_record import DecisionRecord
 from pdp.domain.ner import EntityLabel, NamedEntity, NerFindings
@@ -37,6 +38,7 @@ from pdp.domain.request import Entity, Request, Subject, Target
 from pdp.domain.static_policy import KIND, StaticPolicy
 from pdp.engine.compiler import compile_platform, compile_tenant, empty_snapshot
 from pdp.engine.evaluate import evaluate, failed_decision
+from pdp.engine.scan import PatternSet, scan
 
 if TYPE_CHECKING:
     from pdp.engine.snapshot import Snapshot
@@ -190,6 +192,61 @@ class TestText:
         record = RecordBuilder().make(PendingRecord(None, request, failure, 0.0)).record
         assert CARD not in json.dumps(record.to_json())
         assert (record.tenant_id, record.reason_code) == ("acme", "ENGINE_ERROR")
+
+
+class TestUnmatchedRequests:
+    """A request in which the decision's scan found nothing is not searched again."""
+
+    def test_it_is_recorded_as_it_is(
+        self, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        texts: list[str] = []
+
+        def spy(shards: Any, text: str, *rest: Any) -> Any:
+            texts.append(text)
+            return scan(shards, text, *rest)
+
+        monkeypatch.setattr(record_redaction, "scan", spy)
+        record = record_of(at(snapshot, "full"), text="a quiet text", request_id="r1")
+        assert (record.redacted_text, texts) == ("a quiet text", ["r1"])
+
+    def test_the_flag_holds_for_that_request_alone(self, snapshot: Snapshot) -> None:
+        """A decision on the beginning of a stream says nothing of the rest."""
+        whole = Request(text=f"a quiet text and {CARD}")
+        begin = evaluate(snapshot, whole._replace(text="a quiet text"), "d1")
+        assert begin.unmatched is not None
+        pending = PendingRecord(at(snapshot, "full"), whole, begin, 2.0, 0.001)
+        assert CARD not in (RecordBuilder().make(pending).record.redacted_text or CARD)
+
+    @pytest.mark.parametrize("text", ["host db7.prod.internal", CARD, ATTACK])
+    def test_a_request_with_a_finding_is_no_such_request(
+        self, snapshot: Snapshot, text: str
+    ) -> None:
+        """Also a finding that no rule of the tenant asks for."""
+        assert evaluate(snapshot, Request(text=text), "d1").unmatched is None
+
+    def test_a_request_that_is_stopped_before_the_scan_is_no_such_request(
+        self, snapshot: Snapshot
+    ) -> None:
+        class Closed:
+            name = "kill_switch"
+
+            def admit(self, _request: Request) -> Verdict:
+                return Verdict(outcome=Outcome.BLOCK)
+
+        request = Request(text=CARD)
+        stopped = evaluate(replace(snapshot, gates=(Closed(),)), request, "d1")
+        assert (stopped.outcome, stopped.unmatched) == (Outcome.BLOCK, None)
+        pending = PendingRecord(at(snapshot, "full"), request, stopped, 2.0, 0.001)
+        assert CARD not in (RecordBuilder().make(pending).record.redacted_text or CARD)
+
+    def test_a_detector_that_decisions_do_not_look_for_is_searched_for(
+        self, snapshot: Snapshot
+    ) -> None:
+        """It holds for a platform that was compiled without all detectors, too."""
+        few = replace(snapshot.platform, patterns=PatternSet())
+        bare = replace(empty_snapshot(few, 1), shards=(), org=OrgPolicy(logging_level="full"))
+        assert CARD not in (record_of(bare, text=f"pay {CARD}").redacted_text or CARD)
 
 
 class TestArguments:

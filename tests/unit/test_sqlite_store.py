@@ -219,6 +219,15 @@ class TestDeletedFile:
             started = True
         assert not started
 
+    def test_no_view_shows_another_file(self, store: SqliteStore, file: Path) -> None:
+        file.rename(file.with_name("moved.db"))
+        with pytest.raises(StoreUnavailable), store.view():
+            pass
+        assert not file.exists()
+        SqliteStore.open(f"sqlite:///{file}").close()
+        with pytest.raises(StoreUnavailable, match="deleted or replaced"), store.view():
+            pass
+
     def test_a_write_that_has_started_is_not_acknowledged(
         self, store: SqliteStore, file: Path
     ) -> None:

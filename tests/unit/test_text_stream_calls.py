@@ -14,7 +14,8 @@ from pdp.admin.workspace import Workspace
 from pdp.auth.principal import principal_for
 from pdp.bootstrap.policies import create_publisher, open_policies
 from pdp.decisions import text_streams
-from pdp.decisions.decider import BATCH_SLICE, Decider
+from pdp.decisions.batches import GROUP
+from pdp.decisions.decider import Decider
 from pdp.decisions.recording import DecisionRecorder
 from pdp.decisions.text_stream import HOLD_BACK, MAX_TEXT_BYTES, STEP
 from pdp.decisions.text_streams import NAME_OVERLAP, TextStreams
@@ -267,4 +268,4 @@ async def test_items_of_a_batch_use_models_together_and_stay_in_order(node: Node
     assert [each.redacted_text for each in answer.responses] == [
         f"{number} [REDACTED]" if number % 2 else "" for number in range(100)
     ]
-    assert node.names.max_active_calls == BATCH_SLICE
+    assert node.names.max_active_calls == GROUP

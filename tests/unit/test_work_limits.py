@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from pdp.admin.published_policies import PublishedPolicies
-from pdp.decisions.decider import BatchItem, Decider
+from pdp.decisions.batches import Batches, BatchItem
+from pdp.decisions.decider import Decider
 from pdp.decisions.evaluator import LARGE_TEXT
-from pdp.decisions.heavy_work import MAX_WAITING, HeavyWork
+from pdp.decisions.heavy_work import HeavyWork
 from pdp.decisions.recording import DecisionRecorder
+from pdp.decisions.turns import MAX_WAITING
 from pdp.detect.ner import open_engine
 from pdp.detect.validators import VALIDATORS
 from pdp.domain.policy_set import PolicySet
@@ -189,7 +191,7 @@ class TestHeavyWork:
         await asyncio.sleep(0)
         texts = ("small", "a " * LARGE_TEXT, "small")
         items = [BatchItem(Request(text=text, tenant_id="acme")) for text in texts]
-        _, decisions = await decider.decide_batch("acme", items)
+        _, decisions = await Batches(decider).decide("acme", items)
         assert [(each.outcome.name, each.reason_code, each.status_hint) for each in decisions] == [
             ("ALLOW", "", 200),
             ("BLOCK", "RATE_LIMITED", 429),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ from pdp.domain.static_policy import KIND, body_of
 from pdp.domain.stored_entity import StoredEntity
 from pdp.engine.evaluate import evaluate
 from pdp.errors import StoreUnavailable
+from pdp.store.sqlite.transactions import SqliteTransaction
 from pdp.transport.call import Call
 from pdp.transport.decision_observer import DecisionObserver
 from pdp.transport.methods import methods
@@ -32,9 +35,11 @@ from tests.support.nodes import DRAFT, Policies, node, node_class, other
 from tests.support.servers import TIMEOUT_S
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from pdp.domain.stored_entity import Change
     from pdp.engine.snapshot import Snapshot
     from pdp.store.port import Reader, Transaction
 
@@ -140,17 +145,101 @@ async def test_concurrent_loads_of_a_tenant_share_one_compilation(
     await node.policies.create("acme", "me", DRAFT)
     late = Policies(path)
     reads: list[int] = []
-    read = late.store.read
+    view = late.store.view
 
     def counted() -> AbstractContextManager[Reader]:
         reads.append(1)
-        return read()
+        return view()
 
-    monkeypatch.setattr(late.store, "read", counted)
+    monkeypatch.setattr(late.store, "view", counted)
     snapshots = await asyncio.gather(*(late.workspace.load("acme") for _ in range(10)))
     assert len(reads) == 1
     assert len({id(snapshot) for snapshot in snapshots}) == 1
     late.close()
+
+
+async def test_a_load_does_not_wait_for_a_write(path: Path, node: Policies) -> None:
+    await node.policies.create("acme", "me", DRAFT)
+    late = Policies(path)
+    writing, end = threading.Event(), threading.Event()
+
+    def work(_: Transaction) -> None:
+        writing.set()
+        assert end.wait(TIMEOUT_S)
+
+    write = asyncio.create_task(late.workspace.write("another", work))
+    await asyncio.to_thread(writing.wait, TIMEOUT_S)
+    try:
+        async with asyncio.timeout(TIMEOUT_S / 2):
+            assert await late.outcome("our rival") is Outcome.BLOCK
+        assert not write.done()
+    finally:
+        end.set()
+        await write
+        late.close()
+
+
+async def test_a_load_returns_what_a_write_has_published_meanwhile(
+    path: Path, node: Policies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await node.policies.create("acme", "me", DRAFT)
+    late = Policies(path)
+    loading, end = threading.Event(), threading.Event()
+    view = late.store.view
+
+    @contextmanager
+    def slow() -> Iterator[Reader]:
+        with view() as reader:
+            loading.set()
+            assert end.wait(TIMEOUT_S)
+            yield reader
+
+    monkeypatch.setattr(late.store, "view", slow)
+    load = asyncio.create_task(late.workspace.load("acme"))
+    await asyncio.to_thread(loading.wait, TIMEOUT_S)
+    await late.policies.create("acme", "me", replace(DRAFT, name="No foes", pattern="foe"))
+    end.set()
+    assert evaluate(await load, Request(text="foe"), "id").outcome is Outcome.BLOCK
+    late.close()
+
+
+async def test_a_write_of_an_idle_tenant_does_not_read_the_changes_of_others(
+    node: Policies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await node.policies.create("acme", "me", DRAFT)
+    for number in range(5):
+        await node.policies.create(f"another-{number}", "me", DRAFT)
+    changes: list[Change] = []
+    read = SqliteTransaction.changes
+
+    def counted(self: SqliteTransaction, since: int, limit: int = 1000) -> Sequence[Change]:
+        page = read(self, since, limit)
+        changes.extend(page)
+        return page
+
+    monkeypatch.setattr(SqliteTransaction, "changes", counted)
+    await node.policies.create("acme", "me", replace(DRAFT, name="No foes", pattern="foe"))
+    assert [each.tenant_id for each in changes] == ["acme"]
+    assert await node.outcome("foe") is Outcome.BLOCK
+    assert await node.outcome("rival") is Outcome.BLOCK
+
+
+async def test_the_changes_of_others_are_read_once_for_all_tenants(
+    node: Policies, other: Policies
+) -> None:
+    tenants = [f"tenant-{number}" for number in range(5)]
+    for tenant_id in tenants:
+        await node.policies.create(tenant_id, "me", DRAFT)
+    await other.workspace.catch_up()
+    for tenant_id in tenants:
+        assert await other.outcome("rival", tenant_id) is Outcome.BLOCK
+        await node.policies.create(tenant_id, "me", replace(DRAFT, name="No foes", pattern="foe"))
+    await other.workspace.catch_up()
+    for tenant_id in tenants:
+        current = other.publisher.current(tenant_id)
+        assert current is not None
+        assert current.revision == node.publisher.revision
+        assert evaluate(current, Request(text="foe"), "id").outcome is Outcome.BLOCK
 
 
 async def test_each_load_reads_the_store_again(path: Path, node: Policies) -> None:

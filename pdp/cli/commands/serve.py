@@ -38,6 +38,8 @@ _METAVARS: Final = {
     "workers": "NUMBER",
     "log_level": "LEVEL",
     "drain_s": "SECONDS",
+    "tenant_cache_mb": "MEGABYTES",
+    "prewarm_tenants": "NUMBER",
     "risk_file": "FILE",
     "siem_flush_s": "SECONDS",
     "siem_spool_mb": "MEGABYTES",

@@ -31,6 +31,9 @@ class Policies:
         previous: the layers of an earlier snapshot of the tenant, by name. A layer can reuse their
             compiled parts if the policies are still the same objects.
         detectors: the detectors that ship with the product, by ID.
+        shared: the platform's layers for a tenant without its own policies, by name; empty while
+            they are compiled. A layer that the tenant's policies do not change is shared by all
+            tenants.
     """
 
     platform: PolicySet
@@ -40,6 +43,7 @@ class Policies:
     models: ModelIndex
     previous: Mapping[str, Layer] = field(default_factory=dict)
     detectors: Mapping[str, EntityDetector] = field(default_factory=dict)
+    shared: Mapping[str, Layer] = field(default_factory=dict)
 
 
 class Layer(Protocol):
@@ -51,7 +55,10 @@ class Layer(Protocol):
 
     @property
     def patterns(self) -> Mapping[str, str]:
-        """The RE2 patterns that the scan must look for, each with the policy that it belongs to."""
+        """The RE2 patterns that the scan must look for, each with the policy that it belongs to.
+
+        A layer of a tenant may leave out those of the platform's own layer.
+        """
 
     def evaluate(self, request: Request, findings: Findings) -> Verdict:
         """Returns the verdict of the layer; `NO_VERDICT` if no policy applies."""

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from pdp.engine.scan import Findings
 
 
-MAX_NAMES: Final = 1024
+MAX_NAMES: Final = 64
 """The number of resolved model names that a layer caches."""
 
 ROUTE_UNAVAILABLE: Final = "CHAIN_ROUTE_UNAVAILABLE"

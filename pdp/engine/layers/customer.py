@@ -6,7 +6,7 @@ a warning instead (decide.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from pdp.domain import customer_policy as keys
@@ -270,14 +270,16 @@ def build(policies: Policies) -> Layer:
         InvalidCondition: a custom rule does not compile.
     """
     block = policies.settings.unknown_customer == "block"
-    previous = policies.previous.get(CUSTOMER)
+    unknown_outcome = Outcome.BLOCK if block else Outcome.WARN
+    previous, shared = policies.previous.get(CUSTOMER), policies.shared.get(CUSTOMER)
     compiled = previous.customers if isinstance(previous, CustomerLayer) else {}
-    return CustomerLayer(
-        customers=_customers(policies.own.of_kind(keys.KIND), compiled),
-        unknown_outcome=Outcome.BLOCK if block else Outcome.WARN,
-        risk=policies.risk,
-        severities=_severities(policies.risk),
-    )
+    customers = _customers(policies.own.of_kind(keys.KIND), compiled)
+    if not isinstance(shared, CustomerLayer) or shared.risk is not policies.risk:
+        severities = _severities(policies.risk)
+        return CustomerLayer(customers, unknown_outcome, policies.risk, severities)
+    if not customers and unknown_outcome is shared.unknown_outcome:
+        return shared
+    return replace(shared, customers=customers, unknown_outcome=unknown_outcome)
 
 
 def _severities(risk: RiskTable) -> Sequence[str]:

@@ -62,7 +62,6 @@ _KINDS: Final = (
     compliance_bundle.KIND,
     compliance_bundle.STATE_KIND,
     user_group.KIND,
-    org_policy.KIND,
 )
 """The kinds of entities that the layer is compiled from."""
 
@@ -77,6 +76,7 @@ class DlpLayer:
         points: the risk floor of each tier that has one.
         sources: the policies from which the layer was compiled. If they are unchanged, the layer is
             reused.
+        frameworks: the frameworks of the org policy, from which it was compiled as well.
         ner_wanted: the entity types that need an NER model; see `Snapshot.ner`.
     """
 
@@ -84,6 +84,7 @@ class DlpLayer:
     patterns: Mapping[str, str]
     points: Mapping[str, int]
     sources: Sequence[object]
+    frameworks: tuple[str, ...]
     ner_wanted: frozenset[EntityLabel]
     name: str = DLP
 
@@ -137,15 +138,17 @@ def build(policies: Policies) -> Layer | None:
     owners = (policies.platform, policies.own)
     sources = [owner.of_kind(kind) for owner in owners for kind in _KINDS]
     sources.append(policies.detectors)
-    previous = policies.previous.get(DLP)
-    previous_book = None
-    if isinstance(previous, DlpLayer):
-        same = [before is now for before, now in zip(previous.sources, sources, strict=True)]
-        if all(same):
-            return previous
-        same_detectors = same[-1]
-        previous_book = previous.book if same_detectors else None
-    book = compile_rules(policies.platform, policies.own, policies.detectors, previous_book)
+    org = policies.own.of_kind(org_policy.KIND).get(org_policy.ID, org_policy.DEFAULT_ORG_POLICY)
+    frameworks = tuple(name for name in compliance_bundle.FRAMEWORK_BUNDLES if getattr(org, name))
+    book = None
+    for earlier in (policies.shared.get(DLP), policies.previous.get(DLP)):
+        if isinstance(earlier, DlpLayer):
+            pairs = zip(earlier.sources, sources, strict=True)
+            if earlier.frameworks == frameworks and all(before is now for before, now in pairs):
+                return earlier
+            if earlier.sources[-1] is policies.detectors:
+                book = earlier.book
+    book = compile_rules(policies.platform, policies.own, policies.detectors, book)
     if not book.rules:
         return None
     patterns = {
@@ -155,7 +158,7 @@ def build(policies: Policies) -> Layer | None:
     ner_wanted = frozenset(
         each for place in book.model_rules for each in book.rules[place].model_entities
     )
-    return DlpLayer(book, patterns, policies.risk.dlp, sources, ner_wanted)
+    return DlpLayer(book, patterns, policies.risk.dlp, sources, frameworks, ner_wanted)
 
 
 def _incomplete(verdict: Verdict, missing: Sequence[UnsearchedLabel], request: Request) -> Verdict:

@@ -10,7 +10,8 @@ system policy stricter or weaker. The action of a policy gives the outcome:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from pdp.domain.decision import (
@@ -35,7 +36,7 @@ from pdp.engine.text.locations import Location, Reading, describe
 from pdp.engine.text.patterns import PatternDetector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from pdp.domain.request import Request
     from pdp.engine.layers.base import Layer, Policies
@@ -52,6 +53,8 @@ _ATTACK_FAMILIES: Final = frozenset({"sqli", "command"})
 _VALUE_FAMILIES: Final = PERSONAL_FAMILIES | {"secret"}
 _RANKS: Final = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
+PoliciesByPattern = Mapping[str, tuple[StaticPolicy, ...]]
+
 PolicyHit = tuple[StaticPolicy, Location | None]
 """A policy whose pattern was found, and the location; None if its validator accepts no value."""
 
@@ -61,14 +64,19 @@ class StaticLayer:
     """The static policies in force for a tenant.
 
     Attributes:
-        by_pattern: the policies by their pattern.
+        by_pattern: the policies by their pattern. A tenant's layer has only the patterns whose
+            policies differ from `shared`.
         patterns: see `Layer`.
         points: the risk floor of each severity.
+        source: the system policies that the layer was compiled from.
+        shared: the policies of the other patterns.
     """
 
-    by_pattern: Mapping[str, tuple[StaticPolicy, ...]]
+    by_pattern: PoliciesByPattern
     patterns: Mapping[str, str]
     points: Mapping[str, int]
+    source: Mapping[str, StaticPolicy]
+    shared: PoliciesByPattern = field(default_factory=dict)
     name: str = STATIC
 
     def evaluate(self, request: Request, findings: Findings) -> Verdict:
@@ -102,7 +110,8 @@ class StaticLayer:
 
     def _hits(self, findings: Findings) -> Iterator[PolicyHit]:
         for pattern in findings.hits:
-            for policy in self.by_pattern.get(pattern, ()):
+            policies = self.by_pattern.get(pattern)
+            for policy in self.shared.get(pattern, ()) if policies is None else policies:
                 detector = PatternDetector(pattern, policy.validator, _ignored_reading(policy))
                 location = findings.first(detector)
                 if location is not None or policy.validator:
@@ -119,34 +128,58 @@ def _ignored_reading(policy: StaticPolicy) -> Reading | None:
     return Reading.COMMAND if policy.family in _VALUE_FAMILIES else None
 
 
-def effective_policies(policies: Policies) -> Iterator[StaticPolicy]:
-    """Yields the policies in force, with the tenant's overrides applied."""
-    overrides: Mapping[str, StaticOverride] = policies.own.of_kind(OVERRIDE_KIND)
-    own: Mapping[str, StaticPolicy] = policies.own.of_kind(KIND)
-    system: Mapping[str, StaticPolicy] = policies.platform.of_kind(KIND)
-    for policy in system.values():
-        # The tenant's part of an overlay can have a candidate for a system policy, with its ID.
-        if policy.id in own or not policy.enabled:
-            continue
-        override = overrides.get(policy.id)
-        yield replace(policy, action=override.action) if override else policy
-    for policy in own.values():
-        if policy.enabled:
-            yield policy
-
-
 def build(policies: Policies) -> Layer | None:
     """Compiles the layer; returns None if no policy is in force."""
-    by_pattern: dict[str, tuple[StaticPolicy, ...]] = {}
-    for policy in effective_policies(policies):
-        by_pattern[policy.pattern] = (*by_pattern.get(policy.pattern, ()), policy)
-    if not by_pattern:
-        return None
-    patterns = {
-        pattern: f"static policy {with_pattern[0].id}"
-        for pattern, with_pattern in by_pattern.items()
-    }
-    return StaticLayer(by_pattern, patterns, policies.risk.severity)
+    system: Mapping[str, StaticPolicy] = policies.platform.of_kind(KIND)
+    overrides: Mapping[str, StaticOverride] = policies.own.of_kind(OVERRIDE_KIND)
+    own: Mapping[str, StaticPolicy] = policies.own.of_kind(KIND)
+    shared = policies.shared.get(STATIC)
+    if not isinstance(shared, StaticLayer) or shared.source is not system:
+        shared = _layer(_by_pattern(system.values()), policies, {})
+    if not (overrides or own):
+        return shared if shared.by_pattern else None
+    # The tenant's part of an overlay can have a candidate for a system policy, with its ID.
+    changed = [system[policy_id] for policy_id in (*overrides, *own) if policy_id in system]
+    by_pattern: dict[str, list[StaticPolicy]] = {}
+    for policy in (*changed, *own.values()):
+        if policy.pattern not in by_pattern:
+            by_pattern[policy.pattern] = [
+                _overridden(each, overrides)
+                for each in shared.by_pattern.get(policy.pattern, ())
+                if each.id not in own
+            ]
+    for policy in own.values():
+        if policy.enabled:
+            by_pattern[policy.pattern].append(policy)
+    layer = _layer(by_pattern, policies, shared.by_pattern)
+    return layer if layer.patterns or shared.by_pattern else None
+
+
+def _by_pattern(system: Iterable[StaticPolicy]) -> dict[str, list[StaticPolicy]]:
+    by_pattern: dict[str, list[StaticPolicy]] = {}
+    for policy in system:
+        if policy.enabled:
+            by_pattern.setdefault(policy.pattern, []).append(policy)
+    return by_pattern
+
+
+def _overridden(policy: StaticPolicy, overrides: Mapping[str, StaticOverride]) -> StaticPolicy:
+    override = overrides.get(policy.id)
+    return replace(policy, action=override.action) if override else policy
+
+
+def _layer(
+    by_pattern: Mapping[str, list[StaticPolicy]], policies: Policies, shared: PoliciesByPattern
+) -> StaticLayer:
+    return StaticLayer(
+        by_pattern={pattern: tuple(each) for pattern, each in by_pattern.items()},
+        patterns={
+            pattern: f"static policy {each[0].id}" for pattern, each in by_pattern.items() if each
+        },
+        points=policies.risk.severity,
+        source=policies.platform.of_kind(KIND),
+        shared=shared,
+    )
 
 
 def _strength(hit: PolicyHit) -> tuple[int, int, str]:

@@ -68,12 +68,23 @@ class Aliases(NamedTuple):
 
 
 class AliasIndex:
-    """The models of a catalog, by what their names say. Immutable."""
+    """Finds models of a catalog by what their names say, and caches the results."""
 
-    __slots__ = ("_by_key", "_by_words", "_rolling", "_soft", "find")
+    __slots__ = ("find",)
 
     find: Callable[[str, str], Aliases]
     """Returns what a name, and a provider or nothing, mean that the catalog does not have."""
+
+    def __init__(self, models: Iterable[ModelConfig]) -> None:
+        """Indexes `models`, which must be in the order in which they were added."""
+        # A cache of a method of this object would refer to it: a cycle (pdp/server/garbage.py).
+        self.find = lru_cache(MAX_REQUEST_NAMES)(_NameIndex(models).find)
+
+
+class _NameIndex:
+    """The models of a catalog, by what their names say. Immutable."""
+
+    __slots__ = ("_by_key", "_by_words", "_rolling", "_soft")
 
     def __init__(self, models: Iterable[ModelConfig]) -> None:
         """Indexes `models`, which must be in the order in which they were added."""
@@ -90,9 +101,9 @@ class AliasIndex:
                 self._rolling.setdefault(name.words, []).append(candidate)
             if name.soft:
                 self._soft.setdefault(_key(name._replace(generation="")), []).append(candidate)
-        self.find = lru_cache(MAX_REQUEST_NAMES)(self._find)
 
-    def _find(self, name: str, provider: str) -> Aliases:
+    def find(self, name: str, provider: str) -> Aliases:
+        """See `AliasIndex.find`."""
         read, own = read_name(name), read_provider(provider)
         asked = _Asked(read, Provider(read.host, is_host=True) if read.host else own)
         candidates = [each for each in self._of_same_model(read) if _is_served(each, asked)]

@@ -76,20 +76,27 @@ class TextBatch(NamedTuple):
 
 def readings(
     text: str, arguments: Mapping[str, Any] | None, count: Callable[[int], None]
-) -> Iterator[Segment | TextBatch]:
-    """Yields what is scanned of a request.
+) -> Iterable[Segment | TextBatch]:
+    """Returns what is scanned of a request.
 
     Args:
         text: the request's text; empty if it has none.
         arguments: its arguments.
         count: called with the number of values of each structure; raises if there are too many.
     """
-    if text:
-        yield from _string(Segment(None, text, text.encode()), 0, count)
-    if arguments:
-        outline = Outline(arguments)
-        count(len(outline.texts))
-        yield from _structure(outline, _ArgumentSource(arguments).segment, 0, count)
+    of_text = _string(Segment(None, text, text.encode()), 0, count) if text else ()
+    return _with_arguments(of_text, arguments, count) if arguments else of_text
+
+
+def _with_arguments(
+    of_text: Iterable[Segment | TextBatch],
+    arguments: Mapping[str, Any],
+    count: Callable[[int], None],
+) -> Iterator[Segment | TextBatch]:
+    yield from of_text
+    outline = Outline(arguments)
+    count(len(outline.texts))
+    yield from _structure(outline, _ArgumentSource(arguments).segment, 0, count)
 
 
 def _string(

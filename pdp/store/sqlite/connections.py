@@ -72,6 +72,28 @@ def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     return connection
 
 
+def connect_existing(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    """Returns a connection that only reads a file that exists. Any one thread at a time may use it.
+
+    Raises:
+        sqlite3.Error: the file does not exist or cannot be opened.
+    """
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode=rw",
+        timeout=busy_timeout_s,
+        isolation_level=None,
+        check_same_thread=False,
+        uri=True,
+    )
+    try:
+        connection.execute("PRAGMA query_only = ON").fetchall()
+        connection.execute("PRAGMA data_version").fetchall()  # reads the file, and so opens it
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def _create(path: Path) -> None:
     """Creates the file for its owner only. SQLite gives its other files the same permissions."""
     # If this fails, SQLite fails as well and reports why.

@@ -12,6 +12,7 @@ from pdp.store.sqlite import schema
 from pdp.store.sqlite.connections import connect, path_of, prepare_directory
 from pdp.store.sqlite.errors import convert_errors, convert_opening_errors
 from pdp.store.sqlite.file_identity import FileIdentity
+from pdp.store.sqlite.read_connections import ReadConnections
 from pdp.store.sqlite.transactions import SqliteReader, SqliteTransaction
 
 if TYPE_CHECKING:
@@ -24,17 +25,19 @@ class SqliteStore:
     """A `Store` in a SQLite file that all processes of one host may open.
 
     A commit is on disk when it returns (WAL, `synchronous=FULL`). A server gives the store to one
-    dedicated thread, which alone calls `read`, `write` and `close`. `data_version` uses a separate
-    connection and may be called from any thread. A forked process opens its own store.
+    dedicated thread, which alone calls `read`, `write` and `close`. `data_version` and `view` use
+    separate connections and may be called from any thread. A forked process opens its own store.
     """
 
     def __init__(
         self,
         connection: sqlite3.Connection,
         version_connection: sqlite3.Connection,
+        views: ReadConnections,
         file_identity: FileIdentity,
     ) -> None:
         self._connection = connection
+        self._views = views
         self._file_identity = file_identity
         # SQLite's data version counts only the commits of other connections. This connection never
         # commits, so it also counts the commits of this store.
@@ -56,19 +59,28 @@ class SqliteStore:
             version_connection.execute("PRAGMA busy_timeout = 0")
             file_identity = FileIdentity(path)
             undo.pop_all()
-        return cls(connection, version_connection, file_identity)
+        return cls(
+            connection,
+            version_connection,
+            ReadConnections(path, busy_timeout_s, file_identity),
+            file_identity,
+        )
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
         """See `Store.read`."""
         self._begin("BEGIN")
-        view = SqliteReader(self._connection)
-        try:
-            view.revision()  # SQLite fixes the view at the first statement, not at BEGIN
-            yield view
-        finally:
-            view.end()
-            self._roll_back()
+        with _reading(self._connection) as reader:
+            yield reader
+
+    @contextmanager
+    def view(self) -> Iterator[Reader]:
+        """See `Store.view`."""
+        with self._views.connection() as connection:
+            with convert_errors():
+                connection.execute("BEGIN")
+            with _reading(connection) as reader:
+                yield reader
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -84,7 +96,7 @@ class SqliteStore:
             self._file_identity.check()  # never acknowledge a commit to a deleted file
         except BaseException:
             transaction.discard()
-            self._roll_back()
+            _roll_back(self._connection)
             raise
         finally:
             transaction.end()
@@ -98,6 +110,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """See `Store.close`."""
+        self._views.close()
         with convert_errors():
             with self._version_lock:  # another thread may be in `data_version`
                 self._version_connection.close()
@@ -109,9 +122,22 @@ class SqliteStore:
                 raise RuntimeError("the store has an open view or transaction: end it first")
             self._connection.execute(statement)
 
-    def _roll_back(self) -> None:
-        # There is nothing to roll back if SQLite has done so already or the store is closed. An
-        # error here must not replace the error that led here.
-        with suppress(sqlite3.Error):
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+
+@contextmanager
+def _reading(connection: sqlite3.Connection) -> Iterator[Reader]:
+    """Returns a view on a connection that has begun a transaction, and ends both."""
+    view = SqliteReader(connection)
+    try:
+        view.revision()  # SQLite fixes the view at the first statement, not at BEGIN
+        yield view
+    finally:
+        view.end()
+        _roll_back(connection)
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    # There is nothing to roll back if SQLite has done so already or the store is closed. An error
+    # here must not replace the error that led here.
+    with suppress(sqlite3.Error):
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")

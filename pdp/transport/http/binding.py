@@ -141,7 +141,9 @@ def _query(descriptor: Descriptor, other_names: set[str]) -> dict[str, FieldPath
     return names
 
 
-def bind(binding: Binding, variables: tuple[bytes, ...], query: bytes, body: bytes) -> Message:
+def bind(
+    binding: Binding, variables: tuple[bytes, ...], query: bytes, body: bytes | bytearray
+) -> Message:
     """Returns the message of a request.
 
     Args:
@@ -166,7 +168,9 @@ def bind(binding: Binding, variables: tuple[bytes, ...], query: bytes, body: byt
     return message
 
 
-def _bind_body(binding: Binding, message: Message, body: bytes, problems: Problems) -> None:
+def _bind_body(
+    binding: Binding, message: Message, body: bytes | bytearray, problems: Problems
+) -> None:
     if body:
         if not binding.body:
             if binding.http_method == "POST" and body.strip() == _EMPTY_OBJECT:

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from pdp.transport.http.client_certificates import ClientCertificateProtocol
 from pdp.transport.http.request_parser import RequestParser
+from pdp.transport.http.response_writer import ResponseWriter
 from pdp.transport.http.uvicorn_hooks import check_hooks
 
 if TYPE_CHECKING:
@@ -207,6 +208,7 @@ class BoundedProtocol(ClientCertificateProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._started_cycle = cycle
+        cycle.transport = ResponseWriter(cycle, self.loop)  # type: ignore[assignment] # all it uses
         super()._start_asgi_task(cycle, app)
 
     def _active_cycle(self) -> RequestResponseCycle | None:

@@ -71,7 +71,7 @@ class HttpRequest:
         scheme = scope.get("scheme", "http")
         return cls(scope["method"], path, scope["query_string"], headers, receive, peer, scheme)
 
-    async def body(self) -> bytes:
+    async def body(self) -> bytes | bytearray:
         """Reads and returns the whole body.
 
         Raises:
@@ -94,8 +94,10 @@ class HttpRequest:
         return int(length[:_CONTENT_LENGTH_DIGITS]) if length.isdecimal() else 0
 
 
-async def _read(receive: Receive) -> bytes:
-    chunks: list[bytes] = []
+async def _read(receive: Receive) -> bytes | bytearray:
+    # Most bodies arrive as one chunk. Others grow as they arrive: to join their chunks at the end
+    # would hold the event loop.
+    body: bytes | bytearray = b""
     size, more = 0, True
     while more:
         message = await receive()
@@ -104,16 +106,19 @@ async def _read(receive: Receive) -> bytes:
         chunk: bytes = message.get("body", b"")
         more = message.get("more_body", False)
         size += len(chunk)
-        if size <= MAX_BODY_BYTES:
-            chunks.append(chunk)
-            continue
-        # Most clients read the response only after they have sent the whole body.
-        chunks.clear()
-        if size > MAX_DISCARDED_BYTES:
-            break
+        if size > MAX_BODY_BYTES:
+            # Most clients read the response only after they have sent the whole body.
+            body = b""
+            if size > MAX_DISCARDED_BYTES:
+                break
+        elif size == len(chunk):
+            body = chunk
+        else:
+            body = bytearray(body) if isinstance(body, bytes) else body
+            body += chunk
     if size > MAX_BODY_BYTES:
         raise _too_large()
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return body
 
 
 def _too_large() -> RequestTooLarge:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
+import msgspec
 import structlog
 
 from pdp.errors import PdpError, RateLimited
@@ -46,9 +46,8 @@ CONTENT_TYPE: Final = "content_type"
 
 _log = structlog.get_logger("pdp.http")
 
-to_json: Final[Callable[[Any], str]] = json.JSONEncoder(
-    ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
-).encode
+to_json: Final[Callable[[Any], bytes]] = msgspec.json.Encoder().encode
+"""Returns a value as JSON. Messages hold neither NaN nor infinity once they are encoded."""
 
 
 class HttpResponse(NamedTuple):
@@ -74,7 +73,7 @@ def json_response(status: int, value: object, reply: Mapping[str, str] = {}) -> 
         headers += tuple((name.encode(), header_value(text)) for name, text in reply.items())
     if status == NO_CONTENT:
         return HttpResponse(status, headers[1:])
-    return HttpResponse(status, headers, to_json(value).encode())
+    return HttpResponse(status, headers, to_json(value))
 
 
 def error_response(
@@ -156,7 +155,7 @@ async def _lines(call: Call, line: Callable[[Message], bytes]) -> AsyncGenerator
     except PdpError as error:
         # The status was sent already. A last line reports that the stream is incomplete.
         _log.error("a stream ended early", method=call.method.path, reason=error.message)
-        yield to_json(envelope(error)).encode() + b"\n"
+        yield to_json(envelope(error)) + b"\n"
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:
@@ -172,6 +171,6 @@ def _text(message: Message) -> bytes:
 def _json_line(field: str) -> Callable[[Message], bytes]:
     def line(message: Message) -> bytes:
         value = encode(message)
-        return to_json(value.get(field) if field else value).encode() + b"\n"
+        return to_json(value.get(field) if field else value) + b"\n"
 
     return line

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final, cast
 from google.protobuf.struct_pb2 import Struct
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
-from pdp.decisions.decider import BatchItem, InvalidItem
+from pdp.decisions.batches import Batches, BatchItem, LargeItem
+from pdp.decisions.decider import InvalidItem
 from pdp.domain.ids import new_id
 from pdp.errors import InvalidArgument, PdpError, TenantMismatch, Violation
 from pdp.messages.conversion import MAX_REVISION, to_request, to_response
@@ -15,6 +16,7 @@ from pdp.messages.validation import validate
 from pdp.messages.value_count import CERTAINLY_FEW, check_all_values
 from pdp.transport.call import Handler, Session
 from pdp.transport.guards import settle_tenant
+from pdp.transport.servicers.request_conversion import convert, is_large
 from pdp.transport.status import STATUSES
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ class DecideServicer:
 
     def __init__(self, decider: Decider, streams: TextStreams) -> None:
         self._decider = decider
+        self._batches = Batches(decider)
+        self._heavy = decider.evaluator.heavy
         self._streams = streams
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -55,22 +59,28 @@ class DecideServicer:
     def convert(self, call: Call, message: Message) -> None:
         """Validates a DecideRequest while it converts it, and keeps the request in the call.
 
+        `decide` converts a large one.
+
         Raises:
             InvalidArgument: a field is out of its bounds.
         """
-        call.request = to_request(
-            cast("pb.DecideRequest", message), call.tenant_id, call.request_id
-        )
+        body = cast("pb.DecideRequest", message)
+        if not is_large(body):
+            call.request = to_request(body, call.tenant_id, call.request_id)
 
     async def decide(self, call: Call, message: Message) -> pb.DecideResponse:
         """Decides one request.
 
         Raises:
-            InvalidArgument: the request does not have what the tenant's settings require.
+            InvalidArgument: a field of a large request is out of its bounds, or the request does
+                not have what the tenant's settings require.
             RevisionUnavailable: `min_revision` was not reached in time.
+            RateLimited: too many large requests of the tenant wait.
         """
-        request: Request = call.request  # type: ignore[assignment] # `convert` has set it
         body: pb.DecideRequest = message  # type: ignore[assignment] # the contract says so
+        request = call.request
+        if request is None:
+            request = await convert(self._heavy, body, call.tenant_id, call.request_id)
         decision = await self._decider.decide(
             request,
             min_revision=body.min_revision,
@@ -90,15 +100,19 @@ class DecideServicer:
             check_all_values(items, "requests")
         # A revision out of its bounds makes its own item invalid, and not the batch.
         revisions = [item.min_revision for item in items if item.min_revision < MAX_REVISION]
-        revision, decisions = await self._decider.decide_batch(
+        revision, decisions = await self._batches.decide(
             call.tenant_id,
             _batch_items(call, items),
             min_revision=max(revisions, default=0),
             deadline=call.deadline,
         )
-        return pb.DecideBatchResponse(
-            responses=list(map(to_response, decisions, items)), revision=revision
-        )
+        responses: list[pb.DecideResponse] = []
+        with self._batches.loop_time.share() as slices:
+            for decision, item in zip(decisions, items, strict=True):
+                responses.append(to_response(decision, item))
+                if slices.are_over():
+                    await slices.next()
+        return pb.DecideBatchResponse(responses=responses, revision=revision)
 
     async def stream_message(self, call: Call, message: Message) -> pb.DecideStreamResponse:
         """Answers one message of a stream: a whole request, or a chunk of a text.
@@ -110,7 +124,7 @@ class DecideServicer:
             return await self._chunk(call, body)
         item = body.request
         try:
-            request = _stream_request(call, item)
+            request = await self._stream_request(call, item)
             decision = await self._decider.decide(
                 request,
                 min_revision=item.min_revision,
@@ -130,7 +144,7 @@ class DecideServicer:
         try:
             validate(chunk, "chunk.")
             if not texts.is_open(chunk.stream_id):
-                _begin(call, texts, message)
+                await self._begin(call, texts, message)
                 if message.request.HasField("arguments"):
                     structs.add(chunk.stream_id)
             elif message.HasField("request"):
@@ -144,6 +158,23 @@ class DecideServicer:
             answer = await texts.refuse(chunk.stream_id, item)
         request = _STRUCT_REQUEST if chunk.stream_id in structs else None
         return _stream_response(chunk.stream_id, answer, request)
+
+    async def _begin(self, call: Call, texts: CallTexts, message: pb.DecideStreamRequest) -> None:
+        stream_id, item = message.chunk.stream_id, message.request
+        texts.check_new(stream_id)
+        if item.content.text:
+            problem = Violation("request.content.text", "must be empty: the text comes in chunks")
+            raise InvalidArgument.of(problem)
+        request = await self._stream_request(call, item)
+        texts.begin(
+            stream_id, request._replace(direction=item.direction or "output"), item.min_revision
+        )
+
+    async def _stream_request(self, call: Call, item: pb.DecideRequest) -> Request:
+        """Returns the request of a stream's message, and settles the tenant that it is for."""
+        call.tenant_id = settle_tenant(call, item.tenant_id, "request.tenant_id")
+        request_id = item.request_id or new_id()
+        return await convert(self._heavy, item, call.tenant_id, request_id, "request.")
 
     def _texts(self, session: Session) -> CallTexts:
         texts: CallTexts | None = session.state.get(_TEXTS)
@@ -163,38 +194,35 @@ def _batch_weight(message: Message) -> int:
 
 def _batch_items(
     call: Call, items: Iterable[pb.DecideRequest]
-) -> Iterator[BatchItem | InvalidItem]:
+) -> Iterator[BatchItem | LargeItem | InvalidItem]:
+    tenant_id = call.tenant_id
     for index, item in enumerate(items):
         path = f"requests[{index}]."
         try:
-            if item.tenant_id and item.tenant_id != call.tenant_id:
+            if item.tenant_id and item.tenant_id != tenant_id:
                 raise TenantMismatch(
-                    f'{path}tenant_id is "{item.tenant_id}" in a batch of "{call.tenant_id}"',
+                    f'{path}tenant_id is "{item.tenant_id}" in a batch of "{tenant_id}"',
                     Violation(f"{path}tenant_id", "differs from the batch's"),
                 )
-            request = to_request(item, call.tenant_id, item.request_id or new_id(), path)
+            if is_large(item):
+                yield _large_item(call, item, path)
+                continue
+            request = to_request(item, tenant_id, item.request_id or new_id(), path)
         except PdpError as error:
             yield _invalid_item(call, item.request_id, error)
         else:
             yield BatchItem(request, _encoded_bytes(request, item), path)
 
 
-def _stream_request(call: Call, item: pb.DecideRequest) -> Request:
-    """Returns the request of a stream's message, and settles the tenant that it is for."""
-    call.tenant_id = settle_tenant(call, item.tenant_id, "request.tenant_id")
-    return to_request(item, call.tenant_id, item.request_id or new_id(), "request.")
+def _large_item(call: Call, item: pb.DecideRequest, path: str) -> LargeItem:
+    def convert_item() -> BatchItem | InvalidItem:
+        try:
+            request = to_request(item, call.tenant_id, item.request_id or new_id(), path)
+        except PdpError as error:
+            return _invalid_item(call, item.request_id, error)
+        return BatchItem(request, item.ByteSize(), path)
 
-
-def _begin(call: Call, texts: CallTexts, message: pb.DecideStreamRequest) -> None:
-    stream_id, item = message.chunk.stream_id, message.request
-    texts.check_new(stream_id)
-    if item.content.text:
-        problem = Violation("request.content.text", "must be empty: the text comes in chunks")
-        raise InvalidArgument.of(problem)
-    request = _stream_request(call, item)
-    texts.begin(
-        stream_id, request._replace(direction=item.direction or "output"), item.min_revision
-    )
+    return LargeItem(convert_item, lambda error: _invalid_item(call, item.request_id, error))
 
 
 def _invalid_item(call: Call, request_id: str, error: PdpError) -> InvalidItem:

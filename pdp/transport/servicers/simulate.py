@@ -10,7 +10,7 @@ from pdp.admin.simulation.dry_runs import PatternDryRun, dry_run_chain, dry_run_
 from pdp.admin.simulation.overlay import apply_overlay
 from pdp.domain.layers import LIMITS
 from pdp.domain.static_policy import StaticPolicy
-from pdp.messages.conversion import to_match, to_request, to_response
+from pdp.messages.conversion import to_match, to_response
 from pdp.transport.call import Handler
 from pdp.transport.guards import settle_tenant
 from pdp.transport.servicers.customer_policy import candidate_of
@@ -20,6 +20,7 @@ from pdp.transport.servicers.org_policy import changes_of
 from pdp.transport.servicers.policy_chain import chain_of, chain_request, chain_response
 from pdp.transport.servicers.policy_pack import packs_of
 from pdp.transport.servicers.policy_simulation import decide_request
+from pdp.transport.servicers.request_conversion import convert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +59,8 @@ class SimulateServicer:
         tenant_id = settle_tenant(call, inner.tenant_id, "request.tenant_id")
         call.tenant_id = tenant_id
         request_id = inner.request_id or call.request_id
-        request = to_request(inner, tenant_id, request_id, "request.")
+        heavy = self._decider.evaluator.heavy
+        request = await convert(heavy, inner, tenant_id, request_id, "request.")
         snapshot = await self._snapshot(call, inner.min_revision, body)
         simulation = await self._decider.simulate(snapshot, request)
         decision = simulation.decision
@@ -78,7 +80,8 @@ class SimulateServicer:
         """
         body = cast("pb.SimulatePolicyRequest", message)
         inner = decide_request(body)
-        request = to_request(inner, call.tenant_id, call.request_id)
+        heavy = self._decider.evaluator.heavy
+        request = await convert(heavy, inner, call.tenant_id, call.request_id)
         snapshot = await self._snapshot(call, body.min_revision, body)
         simulation = await self._decider.simulate(snapshot, request, past_gates=True)
         response = to_response(simulation.decision, inner)

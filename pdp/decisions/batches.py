@@ -40,12 +40,12 @@ class BatchItem(NamedTuple):
     Attributes:
         request: what to decide.
         encoded_bytes: see `Decider.decide`.
-        path: the prefix of paths in errors: `requests[0].`.
+        place: its index in the batch.
     """
 
     request: Request
     encoded_bytes: int = 0
-    path: str = ""
+    place: int = 0
 
 
 class LargeItem(NamedTuple):
@@ -113,7 +113,9 @@ class Batches:
         return revision, await self._answer(pending)
 
     async def _run_all(self, snapshot: Snapshot, items: Iterable[Item]) -> list[PendingDecision]:
-        checked = (_checked(snapshot, item) for item in items)
+        checked = iter(items)
+        if snapshot.has_requirements:
+            checked = (_checked(snapshot, item) for item in items)
         # Models take what waits for them together. With limits, an item must be decided before it
         # is known what is left for the next.
         if snapshot.ner and snapshot.limits is None:
@@ -206,7 +208,7 @@ def _checked(snapshot: Snapshot, item: Item) -> Item:
         return item
     request = item.request
     try:
-        check_requirements(snapshot, request, item.path)
+        check_requirements(snapshot, request, f"requests[{item.place}].")
     except InvalidArgument as error:
         ids = request.request_id, request.tenant_id
         return InvalidItem(*ids, error.reason, error.message, INVALID_STATUS)

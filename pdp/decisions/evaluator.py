@@ -124,8 +124,6 @@ def _evaluate_timed(
 def _is_large(request: Request, encoded_bytes: int) -> bool:
     """Returns whether the scan of a request takes more than about 1 ms."""
     text = request.text
-    return (
-        encoded_bytes >= LARGE_JSON
-        or len(text) >= LARGE_TEXT
-        or (len(text) >= LARGE_JSON and may_be_json(text))
+    return encoded_bytes >= LARGE_JSON or (
+        len(text) >= LARGE_JSON and (len(text) >= LARGE_TEXT or may_be_json(text))
     )

@@ -41,7 +41,11 @@ _MAX_DOCUMENT: Final = 16_777_216
 
 
 def to_request(
-    message: pb.DecideRequest, tenant_id: str, request_id: str, prefix: str = ""
+    message: pb.DecideRequest,
+    tenant_id: str,
+    request_id: str,
+    prefix: str = "",
+    size: int | None = None,
 ) -> Request:
     """Validates a message and returns it as a domain request.
 
@@ -50,11 +54,13 @@ def to_request(
         tenant_id: the tenant whose policies apply.
         request_id: the id of the request: its own or a generated one.
         prefix: the prefix of paths in errors, for a message within another.
+        size: the size of the message in bytes; None if it is not known yet.
 
     Raises:
         InvalidArgument: a value is out of bounds; it names all invalid fields.
     """
-    size = message.ByteSize()
+    if size is None:
+        size = message.ByteSize()
     if size > CERTAINLY_FEW:
         check_values(message, prefix)
         if size > _MAX_DOCUMENT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from google.protobuf.struct_pb2 import Struct
@@ -16,7 +17,7 @@ from pdp.messages.validation import validate
 from pdp.messages.value_count import CERTAINLY_FEW, check_all_values
 from pdp.transport.call import Handler, Session
 from pdp.transport.guards import settle_tenant
-from pdp.transport.servicers.request_conversion import convert, is_large
+from pdp.transport.servicers.request_conversion import LARGE, convert
 from pdp.transport.status import STATUSES
 
 if TYPE_CHECKING:
@@ -65,8 +66,9 @@ class DecideServicer:
             InvalidArgument: a field is out of its bounds.
         """
         body = cast("pb.DecideRequest", message)
-        if not is_large(body):
-            call.request = to_request(body, call.tenant_id, call.request_id)
+        size = body.ByteSize()
+        if size <= LARGE:
+            call.request = to_request(body, call.tenant_id, call.request_id, "", size)
 
     async def decide(self, call: Call, message: Message) -> pb.DecideResponse:
         """Decides one request.
@@ -85,7 +87,7 @@ class DecideServicer:
             request,
             min_revision=body.min_revision,
             deadline=call.deadline,
-            encoded_bytes=_encoded_bytes(request, body),
+            encoded_bytes=_encoded_bytes(request, body.ByteSize()),
         )
         return to_response(decision, body)
 
@@ -129,7 +131,7 @@ class DecideServicer:
                 request,
                 min_revision=item.min_revision,
                 deadline=call.deadline,
-                encoded_bytes=_encoded_bytes(request, item),
+                encoded_bytes=_encoded_bytes(request, item.ByteSize()),
                 path="request.",
             )
         except PdpError as error:
@@ -184,8 +186,8 @@ class DecideServicer:
         return texts
 
 
-def _encoded_bytes(request: Request, message: pb.DecideRequest) -> int:
-    return message.ByteSize() if request.arguments is not None or request.customer_id else 0
+def _encoded_bytes(request: Request, size: int) -> int:
+    return size if request.arguments is not None or request.customer_id else 0
 
 
 def _batch_weight(message: Message) -> int:
@@ -197,32 +199,45 @@ def _batch_items(
 ) -> Iterator[BatchItem | LargeItem | InvalidItem]:
     tenant_id = call.tenant_id
     for index, item in enumerate(items):
-        path = f"requests[{index}]."
+        if item.tenant_id and item.tenant_id != tenant_id:
+            yield _foreign_item(call, item, index)
+            continue
+        size = item.ByteSize()
+        if size > LARGE:
+            yield _large_item(call, item, index)
+            continue
         try:
-            if item.tenant_id and item.tenant_id != tenant_id:
-                raise TenantMismatch(
-                    f'{path}tenant_id is "{item.tenant_id}" in a batch of "{tenant_id}"',
-                    Violation(f"{path}tenant_id", "differs from the batch's"),
-                )
-            if is_large(item):
-                yield _large_item(call, item, path)
-                continue
-            request = to_request(item, tenant_id, item.request_id or new_id(), path)
-        except PdpError as error:
-            yield _invalid_item(call, item.request_id, error)
+            request = to_request(item, tenant_id, item.request_id or new_id(), "", size)
+        except PdpError:
+            yield _converted(call, item, index)
         else:
-            yield BatchItem(request, _encoded_bytes(request, item), path)
+            yield BatchItem(request, _encoded_bytes(request, size), index)
 
 
-def _large_item(call: Call, item: pb.DecideRequest, path: str) -> LargeItem:
-    def convert_item() -> BatchItem | InvalidItem:
-        try:
-            request = to_request(item, call.tenant_id, item.request_id or new_id(), path)
-        except PdpError as error:
-            return _invalid_item(call, item.request_id, error)
-        return BatchItem(request, item.ByteSize(), path)
+def _foreign_item(call: Call, item: pb.DecideRequest, index: int) -> InvalidItem:
+    path = f"requests[{index}].tenant_id"
+    error = TenantMismatch(
+        f'{path} is "{item.tenant_id}" in a batch of "{call.tenant_id}"',
+        Violation(path, "differs from the batch's"),
+    )
+    return _invalid_item(call, item.request_id, error)
 
-    return LargeItem(convert_item, lambda error: _invalid_item(call, item.request_id, error))
+
+def _large_item(call: Call, item: pb.DecideRequest, index: int) -> LargeItem:
+    return LargeItem(
+        partial(_converted, call, item, index),
+        lambda error: _invalid_item(call, item.request_id, error),
+    )
+
+
+def _converted(call: Call, item: pb.DecideRequest, index: int) -> BatchItem | InvalidItem:
+    """Returns a large item, or an invalid one with the path of its fields."""
+    path, size = f"requests[{index}].", item.ByteSize()
+    try:
+        request = to_request(item, call.tenant_id, item.request_id or new_id(), path, size)
+    except PdpError as error:
+        return _invalid_item(call, item.request_id, error)
+    return BatchItem(request, _encoded_bytes(request, size), index)
 
 
 def _invalid_item(call: Call, request_id: str, error: PdpError) -> InvalidItem:

@@ -15,11 +15,6 @@ LARGE: Final = 65_536
 """Bytes of a message from which a thread converts it. Each value in it takes about 1 µs."""
 
 
-def is_large(message: pb.DecideRequest) -> bool:
-    """Returns whether a thread should convert a message."""
-    return message.ByteSize() > LARGE
-
-
 async def convert(
     heavy: HeavyWork,
     message: pb.DecideRequest,
@@ -40,6 +35,7 @@ async def convert(
         InvalidArgument: a value is out of bounds.
         RateLimited: too many large requests of the tenant wait.
     """
-    if is_large(message):
-        return await heavy.run(tenant_id, to_request, message, tenant_id, request_id, prefix)
-    return to_request(message, tenant_id, request_id, prefix)
+    size = message.ByteSize()
+    if size > LARGE:
+        return await heavy.run(tenant_id, to_request, message, tenant_id, request_id, prefix, size)
+    return to_request(message, tenant_id, request_id, prefix, size)

@@ -40,6 +40,10 @@ bench-neighbours: $(VENV)/dev.stamp ## Measure what a busy tenant costs a quiet 
 bench-peers: $(VENV)/bench.stamp ## Compare with Cerbos, OPA, OpenFGA, Cedar, Presidio; write docs/benchmarks.md
 	@$(BIN)/python -m bench.peers $(ARGS)
 
+.PHONY: bench-growth
+bench-growth: $(VENV)/bench.stamp ## Measure how cost grows with texts, rules, tenants, records; write docs/growth.md
+	@$(BIN)/python -m bench.growth $(ARGS)
+
 .PHONY: blind-spots
 blind-spots: $(VENV)/dev.stamp ## Print recall and precision on cases of what slips past guardrails
 	@$(BIN)/python -m bench.blind_spots $(ARGS)

@@ -30,13 +30,6 @@ def busy_note(results: dict[str, Any]) -> str:
 
 def machine_table(results: dict[str, Any]) -> str:
     """Returns a table of what the machine was, and how much was measured."""
-    plan = results["plan"]
-    return table(
-        ["", ""],
-        [
-            *(list(each) for each in results["machine"].items()),
-            ["in use by others", f"{results['busy_share']:.0%} before the run"],
-            ["rounds", f"{plan['rounds']}, with {plan['seconds']:g} s for each measurement"],
-        ],
-        right=False,
-    )
+    rows = [*results["machine"].items(), *results["plan"].items()]
+    rows.append(("in use by others", f"{results['busy_share']:.0%} before the run"))
+    return table(["", ""], rows, right=False)

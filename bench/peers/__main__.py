@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     results: dict[str, Any] = {
         "machine": machine.description(),
         "busy_share": round(machine.busy_share(), 3),
-        "plan": {"rounds": plan.rounds, "seconds": plan.seconds, "sizes": list(plan.sizes)},
+        "plan": {"rounds": f"{plan.rounds}, with {plan.seconds:g} s for each measurement"},
         "products": _products(peers, options),
         "missing": missing,
     }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from bench.peers.machine import BUSY_SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: bool = True) -> str:
@@ -33,3 +35,17 @@ def machine_table(results: dict[str, Any]) -> str:
     rows = [*results["machine"].items(), *results["plan"].items()]
     rows.append(("in use by others", f"{results['busy_share']:.0%} before the run"))
     return table(["", ""], rows, right=False)
+
+
+def quote(file: Path, name: str, text: str) -> None:
+    """Replaces the text between the markers of `name` in a page.
+
+    Raises:
+        ValueError: the page does not have the markers.
+    """
+    page = file.read_text(encoding="utf-8")
+    between = re.compile(rf"(<!-- {name}: .*? -->\n).*?(<!-- end of {name} -->\n)", re.DOTALL)
+    changed, count = between.subn(lambda match: f"{match[1]}{text}\n{match[2]}", page)
+    if count != 1:
+        raise ValueError(f"{file.name} has no place for {name}")
+    file.write_text(changed, encoding="utf-8")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.growth import CURVES, QUICK, report
+from bench.pages import quote
 from bench.peers import machine
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     if not options.no_page:
         report.write(results, options.out)
+        if options.out == ROOT / "docs" and (line := report.sentence(results)):
+            quote(ROOT / "README.md", "growth", line)
         print(f"written: {options.out / report.PAGE}")
 
 

@@ -21,6 +21,9 @@ RESULTS: Final = f"{PLOTS}/growth.json"
 LINEAR: Final = frozenset({"workers"})
 """Groups whose horizontal axis is not logarithmic."""
 
+QUOTED: Final = "Decide, chain rules"
+"""The curve whose ends the README quotes."""
+
 _TEMPLATE: Final = Path(__file__).with_name("page.md")
 _MAX_LINES: Final = 6
 """Curves of one plot."""
@@ -56,6 +59,18 @@ def page(results: dict[str, Any]) -> str:
         "machine": machine_table(results),
     }
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(parts)
+
+
+def sentence(results: dict[str, Any]) -> str:
+    """Returns the line that the README quotes; empty if there is nothing to quote."""
+    rows = [row for row in results["groups"].get("rules", ()) if row["curve"] == QUOTED]
+    if len(rows) < 2:
+        return ""
+    few, many = rows[0], rows[-1]
+    return (
+        f"The engine takes {few['y']:.0f} µs for a decision with {few['x']:,.0f} chain rules, and "
+        f"{many['y']:.0f} µs with {many['x']:,.0f} ([growth](docs/growth.md))."
+    )
 
 
 def _groups(results: dict[str, Any]) -> Iterator[tuple[str, list[Row]]]:

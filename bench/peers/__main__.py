@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import presidio
+from bench.pages import quote
 from bench.peers import attributes, content, everything, in_process, machine, programs, report
 from bench.peers.attributes import Plan
 from bench.peers.cedar import Cedar
@@ -41,6 +42,8 @@ def main() -> None:
     else:
         results = run(options)
     report.write(results, options.out)
+    if options.out == programs.ROOT / "docs" and (line := report.sentence(results)):
+        quote(programs.ROOT / "README.md", "benchmarks", line)
     print(f"written: {options.out / report.PAGE}")
 
 

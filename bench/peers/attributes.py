@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bench.peers.cases import cases, policies
 from bench.peers.target import check_answers
+from bench.peers.verdicts import milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -44,7 +45,7 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Row:
+class InterfaceCost:
     """The figures of one interface at one number of policies.
 
     Attributes:
@@ -75,13 +76,13 @@ def measure(
     folder: Path,
     plan: Plan,
     say: Callable[[str], None],
-) -> list[Row]:
+) -> list[InterfaceCost]:
     """Returns the figures of all products at all sizes.
 
     Raises:
         RuntimeError: a product does not give the answers that the rules ask for.
     """
-    rows: list[Row] = []
+    rows: list[InterfaceCost] = []
     peers = list(peers)
     for size in plan.sizes:
         place = folder / str(size)
@@ -97,7 +98,7 @@ def _measure_size(
     plan: Plan,
     size: int,
     say: Callable[[str], None],
-) -> list[Row]:
+) -> list[InterfaceCost]:
     everyone = policies(size)
     requests = cases(everyone, REQUESTS)
     with ExitStack() as stack:
@@ -109,7 +110,7 @@ def _measure_size(
             say(f"{peer.name}: {size} policies loaded in {time.monotonic() - begin:.1f} s")
         bodies = {each.name: _prepare(each, folder, requests) for each in targets}
         say(f"{len(targets)} interfaces give the same {len(requests)} answers")
-        rows = {each.name: Row(each.name, size) for each in targets}
+        rows = {each.name: InterfaceCost(each.name, size) for each in targets}
         for target in targets:  # warm up
             generator.closed(target, bodies[target.name], plan.seconds / 2)
         for _ in range(plan.rounds):
@@ -132,7 +133,7 @@ def _prepare(target: Target, folder: Path, requests: Sequence[Case]) -> Path:
 
 def _measure_latencies(
     targets: Sequence[Target],
-    rows: dict[str, Row],
+    rows: dict[str, InterfaceCost],
     bodies: dict[str, Path],
     generator: Generator,
     plan: Plan,
@@ -150,13 +151,13 @@ def _figures(run: Run) -> dict[str, float]:
     return {name: round(value, 4) for name, value in asdict(run).items()}
 
 
-def summary(row: Row) -> str:
+def summary(row: InterfaceCost) -> str:
     """Returns one line for the terminal."""
     text = f"  {row.target:24}{statistics.median(row.cpu_us):8.1f} us CPU a request"
     for name, runs in (("same load", row.same), ("own 70 %", row.own)):
         if runs:
             p50, p99 = median(runs, "p50_ms"), median(runs, "p99_ms")
-            text += f"   {name} p50 {p50:6.2f} p99 {p99:7.2f} ms"
+            text += f"   {name} p50 {milliseconds(p50):>7} p99 {milliseconds(p99):>7} ms"
     return f"{text}   {row.memory_mib:5.0f} MiB"
 
 

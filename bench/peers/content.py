@@ -69,7 +69,7 @@ class Prompt:
 
 
 @dataclass(slots=True)
-class Row:
+class PromptCost:
     """Microseconds of CPU for each prompt, one figure a round."""
 
     target: str
@@ -132,7 +132,7 @@ def measure(
     rounds: int,
     seconds: float,
     core: int | None,
-) -> list[Row]:
+) -> list[PromptCost]:
     """Returns the cost of each product for a prompt.
 
     Raises:
@@ -147,7 +147,9 @@ def measure(
             target.write_bodies(bodies, _requests(texts))
             generator.closed(target, bodies, seconds / 2)
             runs = [generator.closed(target, bodies, seconds) for _ in range(rounds)]
-            rows.append(Row(f"PDP, Decide over gRPC ({front})", [run.cpu_us for run in runs]))
+            rows.append(
+                PromptCost(f"PDP, Decide over gRPC ({front})", [run.cpu_us for run in runs])
+            )
     return rows
 
 
@@ -158,15 +160,19 @@ def _requests(texts: Sequence[str]) -> list[pb.DecideRequest]:
     ]
 
 
-def _in_process(texts: Sequence[str], rounds: int) -> list[Row]:
+def _in_process(texts: Sequence[str], rounds: int) -> list[PromptCost]:
     compiled = compile_tenant(catalog_platform(), TENANT, PolicySet(), 1)
     check_findings(OURS_IN_PROCESS, finder(frozenset(rule.action_tier for rule in dlp_rules())))
-    runs: list[tuple[Row, Callable[[str], object], int]] = [
-        (Row(OURS_IN_PROCESS), lambda text: evaluate(compiled, Request(text=text), "id"), 20)
+    runs: list[tuple[PromptCost, Callable[[str], object], int]] = [
+        (
+            PromptCost(OURS_IN_PROCESS),
+            lambda text: evaluate(compiled, Request(text=text), "id"),
+            20,
+        )
     ]
     for name, analyse in _analysers().items():
         check_findings(name, _finder(analyse))
-        runs.append((Row(name), analyse, 1))
+        runs.append((PromptCost(name), analyse, 1))
     for _ in range(rounds):
         for row, run, times in runs:
             row.cpu_us.append(_microseconds(run, texts, times))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 
-from bench.peers.attributes import LOAD, Row
+from bench.peers.attributes import LOAD, InterfaceCost
 from bench.peers.content import prompts
 from bench.peers.ours import TENANT, serve_document
 from bench.peers.target import TIMEOUT_S
@@ -45,7 +45,7 @@ def measure(
     rounds: int,
     seconds: float,
     core: int | None,
-) -> list[Row]:
+) -> list[InterfaceCost]:
     """Returns the cost and the latencies of such a request, for each gRPC server.
 
     Raises:
@@ -55,7 +55,7 @@ def measure(
     for front in fronts:
         with _served(front, folder / front, core) as target:
             _check(target)
-            row = Row(target.name, 1)
+            row = InterfaceCost(target.name, 1)
             bodies = folder / f"{front}.bodies"
             target.write_bodies(bodies, requests())
             generator.closed(target, bodies, seconds / 2)

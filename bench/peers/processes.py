@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
-START_TIMEOUT_S: Final = 120
+START_TIMEOUT_S: Final = 600
+"""Some products take minutes to load 8,000 policies on one core of a busy machine."""
 
 
 class Tree:

@@ -15,6 +15,7 @@ from bench.peers.verdicts import (
     losses,
     median_us,
     milliseconds,
+    of,
     p99,
     per_cpu_s,
     policies_text,
@@ -62,6 +63,20 @@ def page(results: dict[str, Any]) -> str:
     for name, make in makers.items():
         parts[name] = make(results[name]) if results.get(name) else _NOT_MEASURED
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(parts)
+
+
+def sentence(results: dict[str, Any]) -> str:
+    """Returns the line that the README quotes; empty if there is nothing to quote."""
+    rows = at(results.get("attributes", ()), 1)
+    ours = of(rows, f"{OURS}, gRPC")
+    others = [row for row in rows if not row["target"].startswith(OURS)]
+    if ours is None or not others:
+        return ""
+    listed = ", ".join(f"{row['target'].split(',')[0]} {median_us(row):.0f}" for row in others)
+    return (
+        f"Three rules over a socket take {median_us(ours):.0f} µs of the server's CPU; other "
+        f"products in the same run: {listed} ([benchmarks](docs/benchmarks.md))."
+    )
 
 
 def _targets(results: dict[str, Any]) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bench.peers import content, everything, machine, report
+from bench.pages import quote
+from bench.peers import content, everything, machine, programs, report
 from bench.peers.cases import cases, policies
 from bench.peers.in_process import decider
 from bench.peers.load_runs import REFUSED_MS
@@ -162,3 +163,34 @@ def test_the_machine_is_described_without_names() -> None:
     described = machine.description()
     assert {"CPU", "cores", "kernel", "memory", "Python"} == described.keys()
     assert os.uname().nodename not in " ".join(described.values())
+
+
+def test_the_readme_quotes_the_run_between_its_markers(tmp_path: Path) -> None:
+    file = tmp_path / "README.md"
+    file.write_text(
+        "before\n<!-- benchmarks: by hand -->\nold\n<!-- end of benchmarks -->\nafter\n"
+    )
+    for text in ("new", "newer"):
+        quote(file, "benchmarks", text)
+    page = file.read_text()
+    assert "before\n" in page
+    assert "-->\nnewer\n<!--" in page
+    assert page.endswith("after\n")
+    assert "old" not in page
+    with pytest.raises(ValueError, match="no place for growth"):
+        quote(file, "growth", "x")
+
+
+def test_the_sentence_for_the_readme_names_all_products() -> None:
+    rows = [_row("PDP, gRPC (native)", 1, 80), _row("OPA, HTTP", 1, 95)]
+    assert "take 80 µs" in report.sentence(_results(attributes=rows))
+    assert "OPA 95" in report.sentence(_results(attributes=rows))
+    assert report.sentence(_results(attributes=rows[:1])) == ""
+    assert report.sentence(_results()) == ""
+
+
+def test_the_readme_has_a_place_for_both_quotes() -> None:
+    readme = (programs.ROOT / "README.md").read_text(encoding="utf-8")
+    for name in ("benchmarks", "growth"):
+        assert f"<!-- {name}: " in readme
+        assert f"<!-- end of {name} -->" in readme

@@ -32,6 +32,10 @@ bench: $(VENV)/dev.stamp ## Measure Decide against an empty echo server, then th
 bench-audit: $(VENV)/dev.stamp ## Measure what recording every decision costs
 	@$(BIN)/python -m bench.audit
 
+.PHONY: bench-cost
+bench-cost: $(VENV)/dev.stamp ## Measure the processor time of a decision: calls, streams, batches, HTTP
+	@$(BIN)/python -m bench.cost $(ARGS)
+
 .PHONY: bench-neighbours
 bench-neighbours: $(VENV)/dev.stamp ## Measure what a busy tenant costs a quiet one
 	@$(BIN)/python -m bench.neighbours $(ARGS)

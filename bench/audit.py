@@ -65,7 +65,7 @@ def measure(folder: Path, mode: str) -> dict[str, Cost]:
     """
     with pdp_server(folder / mode, PDP_AUDIT_MODE=mode) as pdp:
         for tenant, level in LEVELS.items():
-            _set_level(pdp.port, tenant, level)
+            set_level(pdp.port, tenant, level)
             request = decide_request()
             request.tenant_id = tenant
             write_frame(folder / f"{tenant}.bin", request)
@@ -87,7 +87,8 @@ def _rounds(port: int, folder: Path, *, rps: int) -> Cost:
     return Cost(p99["off"], p99["on"], rate["off"], rate["on"])
 
 
-def _set_level(port: int, tenant: str, level: str) -> None:
+def set_level(port: int, tenant: str, level: str) -> None:
+    """Sets the logging level of a tenant."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = org_policy_pb2_grpc.OrgPolicyServiceStub(channel)
         request = org_policy_pb2.UpdateOrgPolicyRequest(logging_level=level)

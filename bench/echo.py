@@ -18,9 +18,12 @@ from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.transport.coalescing import Coalescer
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     Context = grpc.aio.ServicerContext[pb.DecideRequest, pb.DecideResponse]
 
 _ANSWER = pb.DecideResponse(outcome=pb.OUTCOME_ALLOW, allowed=True, status_hint=200)
+_STREAM_ANSWER = pb.DecideStreamResponse(response=_ANSWER)
 _COALESCER = Coalescer()
 
 
@@ -34,6 +37,13 @@ async def _decide_coalesced(request: pb.DecideRequest, context: Context) -> pb.D
     return _ANSWER
 
 
+async def _decide_stream(
+    messages: AsyncIterator[pb.DecideStreamRequest], context: Any
+) -> AsyncIterator[pb.DecideStreamResponse]:
+    async for _ in messages:
+        yield _STREAM_ANSWER
+
+
 async def _serve(*, coalesce: bool) -> None:
     server = grpc.aio.server()
     handler: Any = grpc.unary_unary_rpc_method_handler(
@@ -41,7 +51,14 @@ async def _serve(*, coalesce: bool) -> None:
         request_deserializer=pb.DecideRequest.FromString,
         response_serializer=pb.DecideResponse.SerializeToString,
     )
-    service = grpc.method_handlers_generic_handler("pdp.v1.DecideService", {"Decide": handler})
+    stream: Any = grpc.stream_stream_rpc_method_handler(
+        _decide_stream,
+        request_deserializer=pb.DecideStreamRequest.FromString,
+        response_serializer=pb.DecideStreamResponse.SerializeToString,
+    )
+    service = grpc.method_handlers_generic_handler(
+        "pdp.v1.DecideService", {"Decide": handler, "DecideStream": stream}
+    )
     server.add_generic_rpc_handlers((service,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -81,7 +81,7 @@ def _dlp(tenant_id: str, index: int) -> StoredEntity:
     body = {
         "id": f"dlp_{index}",
         "detector_name": f"Employee {index}",
-        "detector_type": "REGEX",
+        "detector_type": dlp_rule.REGEX,
         "entity_type": "EMPLOYEE",
         "action_tier": "redact",
         "config_json": {"pattern": rf"\bE{tenant_id}-{index}-\d{{5}}\b"},

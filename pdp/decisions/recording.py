@@ -35,7 +35,7 @@ class RecordSink(Protocol):
         """Takes a decision; see `Recorder.record`."""
 
 
-class RecordGroup(RecordSink, Protocol):
+class GroupedSink(RecordSink, Protocol):
     """Takes decisions that are queued together."""
 
     def put(self) -> None:
@@ -45,7 +45,7 @@ class RecordGroup(RecordSink, Protocol):
 class RecordQueue(RecordSink, Protocol):
     """The queue of the recorder; `pdp.audit.recorder.Recorder` is one."""
 
-    def group(self) -> RecordGroup:
+    def group(self) -> GroupedSink:
         """Returns a group of decisions that are queued together."""
 
 

@@ -99,7 +99,7 @@ def effective_dlp_rules(platform: PolicySet, own: PolicySet) -> EffectiveDlpRule
     """
     bundles = all_bundles(platform, own)
     rules = tenant_rules(platform, own)
-    everyone = {rule.id: rule for rule in rules.values() if _acts(rule)}
+    everyone = {rule.id: rule for rule in rules.values() if is_acting(rule)}
     everyone.update(_framework_rules(platform, own, bundles, rules))
     groups: Iterable[UserGroup] = all_groups(platform, own).values()
     assigned = {bundle_id for group in groups for bundle_id in group.bundle_ids}
@@ -138,7 +138,8 @@ def _stronger_tier(one: str, other: str) -> str:
     return max(one, other, key=ACTION_TIERS.index)
 
 
-def _acts(rule: DlpRule) -> bool:
+def is_acting(rule: DlpRule) -> bool:
+    """Whether a rule is in force: enabled, with a tier other than `none`."""
     return rule.enabled and rule.action_tier != NONE
 
 
@@ -173,7 +174,9 @@ def _framework_rules(
         rule_id: replace(rules[rule_id], enabled=True, action_tier=LOG_ONLY)
         for bundle in bundles_of_frameworks(policy, bundles)
         for rule_id in bundle.defined_rules
-        if rule_id in rules and not _acts(rules[rule_id]) and not _disables(changes.get(rule_id))
+        if rule_id in rules
+        and not is_acting(rules[rule_id])
+        and not _disables(changes.get(rule_id))
     }
 
 
@@ -190,7 +193,7 @@ def _added_by_bundle(
     """Returns the rules that a bundle that is not active adds for the groups that have it."""
     rules = rules_of_bundle(replace(bundle, enabled=True), platform, own)
     enabled = (rule if rule.enabled else replace(rule, enabled=True) for rule in rules)
-    return {rule.id: rule for rule in enabled if _acts(rule) and rule != everyone.get(rule.id)}
+    return {rule.id: rule for rule in enabled if is_acting(rule) and rule != everyone.get(rule.id)}
 
 
 def _group_rules(
@@ -216,7 +219,7 @@ def _group_rules(
         # A rule that a framework only logs still has its own tier, which a group may enable.
         configured = rules.get(rule_id)
         candidates = [apply_group_rule(old, change) for old in (in_force, configured) if old]
-        acting = [each for each in candidates if _acts(each)]
+        acting = [each for each in candidates if is_acting(each)]
         if acting and (strictest := _strictest(acting)) != in_force:
             changed_rules[rule_id] = strictest
     return changed_rules

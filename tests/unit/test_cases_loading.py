@@ -215,4 +215,5 @@ def test_the_schema_has_the_outcomes_of_the_engine() -> None:
         "faults",
         "counted",
         "plain",
+        "unmatched",
     }

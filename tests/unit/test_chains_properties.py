@@ -49,7 +49,9 @@ def test_a_trace_does_not_change_the_decision_and_has_all_matches(
     request = _without_killed_model(request)
     plain = evaluate(snapshot, request._replace(explain=False), "id")
     explained = evaluate(snapshot, request._replace(explain=True), "id")
-    assert explained._replace(trace=(), layers=(), plain=plain.plain) == plain
+    assert (explained.unmatched is None) == (plain.unmatched is None)
+    without_trace = explained._replace(trace=(), layers=(), plain=plain.plain)
+    assert without_trace._replace(unmatched=plain.unmatched) == plain
     rows = [row for row in explained.trace if row.layer == CHAIN]
     matched = {row.rule_id for row in rows if row.matched}
     assert {match.policy_id for match in plain.matches} <= matched

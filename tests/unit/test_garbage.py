@@ -53,7 +53,7 @@ def policies(number: int) -> PolicySet:
             customer_policy.KIND: {"c": customer_policy.CustomerPolicy("c", document)},
             dlp_rule.KIND: {
                 "d": dlp_rule.DlpRule(
-                    "d", "D", "REGEX", "EMPLOYEE", "redact", config_json={"pattern": pattern}
+                    "d", "D", dlp_rule.REGEX, "EMPLOYEE", "redact", config_json={"pattern": pattern}
                 )
             },
             limits.KIND: {"l": limits.Limit("l", "user", "u", requests_per_minute=5)},

@@ -15,7 +15,7 @@ from pdp.engine.dlp.named_entities import MODEL_TYPES, entity_type_of, labels_of
 from pdp.engine.text.locations import Location, Segment, strings_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pdp.domain.detector import EntityDetector
     from pdp.domain.dlp_rule import DlpRule
@@ -36,29 +36,38 @@ class CallerEntityRules(NamedTuple):
     category: str
     rule_indexes: tuple[int, ...]
 
+    def joined(self, later: CallerEntityRules) -> CallerEntityRules:
+        """Returns these rules and `later` ones for the same type."""
+        category = later.category if self.category == CUSTOM else self.category
+        return CallerEntityRules(category, (*self.rule_indexes, *later.rule_indexes))
 
-def caller_entity_rules(
-    rules: Sequence[DlpRule], catalog: Mapping[str, EntityDetector]
-) -> Mapping[str, CallerEntityRules]:
-    """Returns the rules that count caller entities, by entity type, with all aliases of a type."""
-    categories = {
+
+def categories_of(catalog: Mapping[str, EntityDetector]) -> Mapping[str, str]:
+    """Returns the category of each entity type for which there are built-in detectors."""
+    return {
         name: detector.category
         for detector in catalog.values()
         for name in entity_aliases(detector.entity_type)
     }
+
+
+def caller_entity_rules(
+    rules: Iterable[tuple[int, DlpRule]], categories: Mapping[str, str]
+) -> dict[str, CallerEntityRules]:
+    """Returns the rules that count caller entities, by entity type, with all aliases of a type.
+
+    Args:
+        rules: the rules, each with its index.
+        categories: see `categories_of`.
+    """
     by_type: dict[str, CallerEntityRules] = {}
-    for index, rule in enumerate(rules):
+    for index, rule in rules:
         model = rule.detector_type in MODEL_TYPES
         types = [entity_type_of(each) for each in labels_of(rule)] if model else [rule.entity_type]
         for name in dict.fromkeys(alias for each in types for alias in entity_aliases(each)):
             category = categories.get(name, PII if model else CUSTOM)
-            previous = by_type.get(name)
-            if previous is None:
-                by_type[name] = CallerEntityRules(category, (index,))
-            else:
-                if previous.category != CUSTOM:
-                    category = previous.category
-                by_type[name] = CallerEntityRules(category, (*previous.rule_indexes, index))
+            counted = CallerEntityRules(category, (index,))
+            by_type[name] = by_type[name].joined(counted) if name in by_type else counted
     return by_type
 
 

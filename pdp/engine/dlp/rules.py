@@ -8,22 +8,24 @@ so that the cost of a request depends on its findings, and hardly on the number 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.detector import entity_aliases
 from pdp.domain.dlp_rule import ACTION_TIERS, KIND, REGEX, DlpRule
-from pdp.domain.effective_dlp_rules import effective_dlp_rules
+from pdp.domain.effective_dlp_rules import EffectiveDlpRules, effective_dlp_rules, is_acting
+from pdp.domain.user_group import KIND as GROUP_KIND
 from pdp.domain.user_group import all_groups
-from pdp.engine.dlp.caller_entities import caller_entity_rules
+from pdp.engine.dlp.caller_entities import caller_entity_rules, categories_of
 from pdp.engine.dlp.config import ENTITY_TYPE_PLACEHOLDER, read_stored_config
 from pdp.engine.dlp.group_index import NO_GROUPS, GroupIndex
 from pdp.engine.dlp.named_entities import labels_of, model_entities
+from pdp.engine.dlp.overlay import Overlay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pdp.domain.detector import EntityDetector
-    from pdp.domain.effective_dlp_rules import EffectiveDlpRules
     from pdp.domain.ner import EntityLabel
     from pdp.domain.policy_set import PolicySet
     from pdp.domain.request import Subject
@@ -108,17 +110,22 @@ class DetectorUse(NamedTuple):
     rule_indexes: tuple[int, ...]
 
 
+NO_USES: Final[Mapping[str, tuple[DetectorUse, ...]]] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class RuleBook:
     """All DLP rules that are in force in a tenant.
 
     Attributes:
-        rules: the rules. The tenant's own are first, so that their replacements take precedence
-            over the platform's.
+        rules: the rules, by index. The order of indexes is that of the rules: the tenant's own are
+            first, so that their replacements take precedence over the platform's. In a book that
+            extends the platform's, they have negative indexes.
         by_pattern: the detectors that use each pattern.
         model_rules: the indexes of the rules with entities that only a model can find.
         caller_entities: the rules that count caller entities, by entity type.
         pattern_types: the entity types for which built-in detectors have patterns.
+        categories: see `categories_of`.
         groups: the groups that have their own settings; None if there are none.
     """
 
@@ -127,6 +134,7 @@ class RuleBook:
     model_rules: tuple[int, ...]
     caller_entities: Mapping[str, CallerEntityRules]
     pattern_types: frozenset[str]
+    categories: Mapping[str, str]
     groups: GroupIndex | None
 
     def groups_of(self, subject: Subject) -> frozenset[str]:
@@ -152,31 +160,89 @@ def compile_rules(
         KeyError: a rule names an unknown detector.
     """
     in_force = effective_dlp_rules(platform, own)
-    pattern_types = _pattern_types(catalog)
+    pattern_types, categories = _pattern_types(catalog), categories_of(catalog)
     compiled = {each.rule.id: each for each in previous.rules} if previous else {}
     rules = _compile(in_force, own.of_kind(KIND), catalog, pattern_types, compiled)
     groups: Iterable[UserGroup] = all_groups(platform, own).values()
     configured = [group for group in groups if group.id in in_force.groups]
     return RuleBook(
         rules=rules,
-        by_pattern=_by_pattern(rules),
+        by_pattern=_by_pattern(_uses(enumerate(rules))),
         model_rules=tuple(index for index, each in enumerate(rules) if each.model_entities),
-        caller_entities=caller_entity_rules([each.rule for each in rules], catalog),
+        caller_entities=caller_entity_rules(_sources(enumerate(rules)), categories),
         pattern_types=pattern_types,
+        categories=categories,
         groups=GroupIndex(configured) if configured else None,
     )
 
 
+def extend_rules(
+    shared: RuleBook,
+    platform: PolicySet,
+    own: Mapping[str, DlpRule],
+    catalog: Mapping[str, EntityDetector],
+    previous: RuleBook | None = None,
+) -> RuleBook | None:
+    """Compiles a tenant's own rules, as an extension of the platform's book.
+
+    The time and the memory depend on the tenant's own rules only.
+
+    Args:
+        shared: the platform's book, with the same catalog.
+        platform: the platform's policies.
+        own: the tenant's rules, by id. The tenant has no other policies that DLP depends on.
+        catalog: the built-in detectors.
+        previous: see `compile_rules`.
+
+    Returns:
+        The book; None if a rule of the tenant may change how the platform's rules apply.
+
+    Raises:
+        KeyError: a rule names an unknown detector.
+    """
+    if not _is_extension(platform, own):
+        return None
+    compiled = {each.rule.id: each for each in previous.rules} if previous else {}
+    acting = {rule.id: rule for rule in own.values() if is_acting(rule)}
+    in_force = EffectiveDlpRules(acting, {})
+    rules = _compile(in_force, own, catalog, shared.pattern_types, compiled)
+    indexed = [(index - len(rules), each) for index, each in enumerate(rules)]
+    uses = _uses(indexed)
+    callers = caller_entity_rules(_sources(indexed), shared.categories)
+    for name in callers:
+        if name in shared.caller_entities:
+            callers[name] = callers[name].joined(shared.caller_entities[name])
+    model_rules = tuple(index for index, each in indexed if each.model_entities)
+    return replace(
+        shared,
+        rules=(*shared.rules, *rules),
+        by_pattern=Overlay(_by_pattern(uses, shared.by_pattern), shared.by_pattern),
+        model_rules=(*model_rules, *shared.model_rules),
+        caller_entities=Overlay(callers, shared.caller_entities),
+    )
+
+
+def _is_extension(platform: PolicySet, own: Mapping[str, DlpRule]) -> bool:
+    """Whether the rules of a tenant leave those of the platform, and its groups, as they are."""
+    if not own.keys().isdisjoint(platform.of_kind(KIND)):
+        return False
+    if any(rule.bundle_id for rule in own.values()):
+        return False
+    groups: Iterable[UserGroup] = platform.of_kind(GROUP_KIND).values()
+    return not any(change["rule_id"] in own for group in groups for change in group.dlp_rules)
+
+
 def compile_rule(rule: DlpRule, catalog: Mapping[str, EntityDetector]) -> RuleBook:
     """Compiles one rule that is not stored, without any other rule; see `compile_rules`."""
-    pattern_types = _pattern_types(catalog)
+    pattern_types, categories = _pattern_types(catalog), categories_of(catalog)
     rules = (_compile_rule(rule, TENANT_SOURCE, _setting(rule), catalog, pattern_types),)
     return RuleBook(
         rules=rules,
-        by_pattern=_by_pattern(rules),
+        by_pattern=_by_pattern(_uses(enumerate(rules))),
         model_rules=(0,) if rules[0].model_entities else (),
-        caller_entities=caller_entity_rules([rule], catalog),
+        caller_entities=caller_entity_rules([(0, rule)], categories),
         pattern_types=pattern_types,
+        categories=categories,
         groups=None,
     )
 
@@ -185,19 +251,48 @@ def _pattern_types(catalog: Mapping[str, EntityDetector]) -> frozenset[str]:
     return frozenset().union(*(entity_aliases(each.entity_type) for each in catalog.values()))
 
 
-def _by_pattern(rules: Sequence[CompiledDlpRule]) -> dict[str, tuple[DetectorUse, ...]]:
+def _sources(rules: Iterable[tuple[int, CompiledDlpRule]]) -> Iterator[tuple[int, DlpRule]]:
+    return ((index, each.rule) for index, each in rules)
+
+
+def _uses(rules: Iterable[tuple[int, CompiledDlpRule]]) -> list[DetectorUse]:
+    """Returns the detectors that rules use, each rule with its index, in the order of the rules."""
     indexes: dict[str, list[int]] = {}
     detectors: dict[str, EntityDetector] = {}
-    for index, each in enumerate(rules):
+    for index, each in rules:
         for detector in each.detectors:
             detectors[detector.id] = detector
             indexes.setdefault(detector.id, []).append(index)
-    by_pattern: dict[str, tuple[DetectorUse, ...]] = {}
-    for detector_id, rule_indexes in indexes.items():
-        use = DetectorUse(detectors[detector_id], tuple(rule_indexes))
+    return [DetectorUse(detectors[each], tuple(indexes[each])) for each in indexes]
+
+
+def _by_pattern(
+    uses: Iterable[DetectorUse], shared: Mapping[str, tuple[DetectorUse, ...]] = NO_USES
+) -> dict[str, tuple[DetectorUse, ...]]:
+    """Returns the detectors that use each pattern.
+
+    Args:
+        uses: the detectors.
+        shared: other uses of the same patterns, which come after `uses`.
+    """
+    by_pattern: dict[str, list[DetectorUse]] = {}
+    for use in uses:
         for pattern in use.detector.patterns:
-            by_pattern[pattern] = (*by_pattern.get(pattern, ()), use)
-    return by_pattern
+            by_pattern.setdefault(pattern, []).append(use)
+    return {
+        pattern: tuple(_joined([*own, *shared.get(pattern, ())]))
+        for pattern, own in by_pattern.items()
+    }
+
+
+def _joined(uses: Iterable[DetectorUse]) -> Iterable[DetectorUse]:
+    """Returns the uses, with one for each detector."""
+    by_id: dict[str, DetectorUse] = {}
+    for use in uses:
+        earlier = by_id.get(use.detector.id)
+        indexes = (*earlier.rule_indexes, *use.rule_indexes) if earlier else use.rule_indexes
+        by_id[use.detector.id] = DetectorUse(use.detector, indexes)
+    return by_id.values()
 
 
 def _compile(

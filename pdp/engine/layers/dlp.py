@@ -30,7 +30,8 @@ from pdp.engine.dlp.findings import (
     describe,
 )
 from pdp.engine.dlp.named_entities import EntityNotSearched
-from pdp.engine.dlp.rules import TIER_RANKS, compile_rules
+from pdp.engine.dlp.overlay import Overlay
+from pdp.engine.dlp.rules import TIER_RANKS, compile_rules, extend_rules
 from pdp.engine.rules.matching import MAX_SPANS
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ _KINDS: Final = (
 )
 """The kinds of entities that the layer is compiled from."""
 
+_OWN_RULES: Final = len(_KINDS)
+"""The index of the tenant's own rules in the sources of the layer."""
+
 
 @dataclass(frozen=True, slots=True)
 class DlpLayer:
@@ -87,6 +91,12 @@ class DlpLayer:
     frameworks: tuple[str, ...]
     ner_wanted: frozenset[EntityLabel]
     name: str = DLP
+
+    def changed_kinds(self, sources: Sequence[object], frameworks: tuple[str, ...]) -> set[int]:
+        """Returns which sources differ, by their index; the last one also for frameworks."""
+        pairs = enumerate(zip(self.sources, sources, strict=True))
+        changed = {index for index, (before, now) in pairs if before is not now}
+        return changed if self.frameworks == frameworks else changed | {len(sources) - 1}
 
     def evaluate(self, request: Request, findings: Findings) -> Verdict:
         """Returns the verdict of the rules that have findings."""
@@ -140,25 +150,40 @@ def build(policies: Policies) -> Layer | None:
     sources.append(policies.detectors)
     org = policies.own.of_kind(org_policy.KIND).get(org_policy.ID, org_policy.DEFAULT_ORG_POLICY)
     frameworks = tuple(name for name in compliance_bundle.FRAMEWORK_BUNDLES if getattr(org, name))
-    book = None
+    extended = previous = None
     for earlier in (policies.shared.get(DLP), policies.previous.get(DLP)):
         if isinstance(earlier, DlpLayer):
-            pairs = zip(earlier.sources, sources, strict=True)
-            if earlier.frameworks == frameworks and all(before is now for before, now in pairs):
+            changed = earlier.changed_kinds(sources, frameworks)
+            if not changed:
                 return earlier
             if earlier.sources[-1] is policies.detectors:
-                book = earlier.book
-    book = compile_rules(policies.platform, policies.own, policies.detectors, book)
+                previous = earlier.book
+            if earlier is policies.shared.get(DLP) and changed == {_OWN_RULES}:
+                extended = earlier.book
+    book = _compile_book(policies, extended, previous)
     if not book.rules:
         return None
+    by_pattern = book.by_pattern.own if isinstance(book.by_pattern, Overlay) else book.by_pattern
     patterns = {
-        pattern: f"DLP rule {book.rules[watches[0].rule_indexes[0]].rule.id}"
-        for pattern, watches in book.by_pattern.items()
+        pattern: f"DLP rule {book.rules[uses[0].rule_indexes[0]].rule.id}"
+        for pattern, uses in by_pattern.items()
     }
     ner_wanted = frozenset(
         each for place in book.model_rules for each in book.rules[place].model_entities
     )
     return DlpLayer(book, patterns, policies.risk.dlp, sources, frameworks, ner_wanted)
+
+
+def _compile_book(
+    policies: Policies, extended: RuleBook | None, previous: RuleBook | None
+) -> RuleBook:
+    """Compiles the rules: as an extension of a book if that is possible, else all of them."""
+    platform, own, detectors = policies.platform, policies.own, policies.detectors
+    book = None
+    if extended is not None:
+        rules = own.of_kind(dlp_rule.KIND)
+        book = extend_rules(extended, platform, rules, detectors, previous)
+    return book or compile_rules(platform, own, detectors, previous)
 
 
 def _incomplete(verdict: Verdict, missing: Sequence[UnsearchedLabel], request: Request) -> Verdict:

@@ -48,6 +48,14 @@ bench-instructions: $(VENV)/dev.stamp ## Count the instructions of fixed work; f
 record-instructions: $(VENV)/dev.stamp ## Record the counts that `make bench-instructions` compares with
 	@$(BIN)/python -m bench.instructions --record
 
+.PHONY: bench-peers
+bench-peers: $(VENV)/bench.stamp ## Compare with Cerbos, OPA, OpenFGA, Cedar, Presidio; write docs/benchmarks.md
+	@$(BIN)/python -m bench.peers $(ARGS)
+
+.PHONY: bench-growth
+bench-growth: $(VENV)/bench.stamp ## Measure how cost grows with texts, rules, tenants, records; write docs/growth.md
+	@$(BIN)/python -m bench.growth $(ARGS)
+
 .PHONY: blind-spots
 blind-spots: $(VENV)/dev.stamp ## Print recall and precision on cases of what slips past guardrails
 	@$(BIN)/python -m bench.blind_spots $(ARGS)
@@ -124,6 +132,9 @@ lock: $(VENV)/dev.stamp ## Pin the newest allowed versions, with hashes
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
 	  --no-emit-find-links --upgrade --python-version 3.11 --group build --group dev --all-extras pyproject.toml \
 	  --constraint requirements/run.txt --output-file requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
+	  --no-emit-find-links --upgrade --python-version 3.11 --group bench \
+	  --constraint requirements/dev.txt --output-file requirements/bench.txt
 
 .PHONY: image
 image: ## Build the container image
@@ -148,6 +159,11 @@ $(VENV)/run.stamp: requirements/run.txt pyproject.toml
 $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 	@echo "installing requirements/dev.txt"
 	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/bench.stamp: requirements/bench.txt $(VENV)/dev.stamp
+	@echo "installing requirements/bench.txt"
+	@$(PIP) install --require-hashes -r requirements/bench.txt
 	@touch $@
 
 $(BUF): $(BUF_DIR)/package-lock.json

@@ -59,6 +59,23 @@ def analyser() -> Callable[[str], object]:
     return lambda text: analyzer.analyze(text, language="en")
 
 
+def analyser_as_it_ships(model: str) -> Callable[[str], object]:
+    """Returns a function that runs Presidio with its defaults and a model of spaCy.
+
+    Args:
+        model: the name of an installed model, in place of Presidio's default, the large one.
+    """
+    from presidio_analyzer import AnalyzerEngine  # noqa: PLC0415 - an extra
+    from presidio_analyzer.nlp_engine import SpacyNlpEngine  # noqa: PLC0415 - an extra
+    from spacy import load  # noqa: PLC0415 - an extra
+
+    _recognisers()  # logs and downloads are off
+    engine: Any = SpacyNlpEngine()
+    engine.nlp = {"en": load(model)}
+    analyzer = AnalyzerEngine(nlp_engine=engine, supported_languages=["en"])
+    return lambda text: analyzer.analyze(text, language="en")
+
+
 def _recognisers() -> list[Any]:
     logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
     predefined = importlib.import_module("presidio_analyzer.predefined_recognizers")

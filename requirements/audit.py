@@ -2,8 +2,8 @@
 
 * Every dependency is pinned to one version, with the SHA-256 of each of its files. None comes from
   a URL, a repository or a folder.
-* run.txt and dev.txt pin the same versions.
-* The installed packages are exactly the pinned ones.
+* All files pin the same versions.
+* The installed packages are exactly those in dev.txt. Those in bench.txt may be there as well.
 
 There is no list of vulnerabilities offline. If you have a network, compare the SBOM with such a
 list.
@@ -69,8 +69,22 @@ def differences(run: dict[str, str], dev: dict[str, str]) -> list[str]:
     ]
 
 
-def unpinned_packages(dev: dict[str, str]) -> list[str]:
-    """Returns the installed packages that differ from the pins, or have no pin."""
+def conflicts(dev: dict[str, str], extra: dict[str, str], file: str) -> list[str]:
+    """Returns the dependencies that dev.txt and an optional file pin to different versions."""
+    return [
+        f"{name}: {version} in {file}, {dev[name]} in dev.txt"
+        for name, version in sorted(extra.items())
+        if dev.get(name, version) != version
+    ]
+
+
+def unpinned_packages(dev: dict[str, str], extra: dict[str, str] | None = None) -> list[str]:
+    """Returns the installed packages that differ from the pins, or have no pin.
+
+    Args:
+        dev: the version of each package that must be installed.
+        extra: the version of each package that may be installed.
+    """
     installed: dict[str, str] = {
         canonicalize_name(each.name): each.version for each in distributions()
     }
@@ -79,7 +93,13 @@ def unpinned_packages(dev: dict[str, str]) -> list[str]:
         for name, version in sorted(dev.items())
         if installed.get(name) != version
     ]
-    unknown = sorted(installed.keys() - dev.keys() - OWN)
+    optional = {name: version for name, version in (extra or {}).items() if name not in dev}
+    wrong += [
+        f"{name}: {installed[name]} is installed, {version} is pinned"
+        for name, version in sorted(optional.items())
+        if installed.get(name, version) != version
+    ]
+    unknown = sorted(installed.keys() - dev.keys() - optional.keys() - OWN)
     return wrong + [f"{name}: is installed, but is not pinned" for name in unknown]
 
 
@@ -87,7 +107,9 @@ def main() -> None:
     """Prints every fault and a summary; exits with 1 if there is a fault."""
     run, faults = pinned((FOLDER / "run.txt").read_text(encoding="utf-8"), "run.txt")
     dev, more = pinned((FOLDER / "dev.txt").read_text(encoding="utf-8"), "dev.txt")
-    faults += more + differences(run, dev) + unpinned_packages(dev)
+    bench, others = pinned((FOLDER / "bench.txt").read_text(encoding="utf-8"), "bench.txt")
+    faults += more + others + differences(run, dev) + conflicts(dev, bench, "bench.txt")
+    faults += unpinned_packages(dev, bench)
     sys.stdout.writelines(f"{fault}\n" for fault in faults)
     print(f"{len(run)} dependencies in run.txt, {len(dev)} in dev.txt; {len(faults)} faults")
     sys.exit(1 if faults else 0)

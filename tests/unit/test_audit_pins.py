@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,21 @@ def test_a_package_that_is_not_pinned_is_reported(audit: Any) -> None:
         "nothing is installed" in each for each in audit.unpinned_packages({"no-such-package": "1"})
     )
     assert any("is not pinned" in each for each in audit.unpinned_packages({}))
+
+
+def test_a_package_that_may_be_installed_is_reported_if_its_version_differs(audit: Any) -> None:
+    installed = {"pytest": metadata.version("pytest")}
+    known = {audit.canonicalize_name(each.name): each.version for each in metadata.distributions()}
+    required = {name: version for name, version in known.items() if name != "pytest"}
+    assert audit.unpinned_packages(required, installed) == []
+    assert audit.unpinned_packages(required, {"pytest": "0.1"}) == [
+        f"pytest: {installed['pytest']} is installed, 0.1 is pinned"
+    ]
+    assert audit.unpinned_packages(required, {**installed, "absent-package": "1"}) == []
+
+
+def test_a_version_that_differs_between_files_is_reported(audit: Any) -> None:
+    assert audit.conflicts({"a": "1", "b": "1"}, {"a": "1", "c": "3"}, "bench.txt") == []
+    assert audit.conflicts({"a": "1"}, {"a": "2"}, "bench.txt") == [
+        "a: 2 in bench.txt, 1 in dev.txt"
+    ]

@@ -10,6 +10,7 @@ import pytest
 from pdp.admin.customer_policies import CustomerPolicies
 from pdp.admin.dlp.import_export import DlpRuleImportExport
 from pdp.admin.dlp.rules import DlpRules
+from pdp.admin.pages import PageRequest
 from pdp.admin.policy_packs.chains import ChainEntryDraft, PolicyChains
 from pdp.admin.policy_packs.packs import PolicyPacks
 from pdp.admin.policy_packs.rules import PolicyRules, RuleDraft
@@ -197,7 +198,8 @@ class TestBound:
         with pytest.raises(InvalidArgument, match="at most 100 patterns"):
             await node.policies.update("acme", "me", policy_id, {"enabled": True}, None)
         rules = DlpRules(node.workspace, {})
-        first = (await rules.list("acme", enabled=True, detector_type=""))[0].rule
+        page = await rules.list("acme", PageRequest(1), enabled=True, detector_type="")
+        first = page.items[0].rule
         await rules.update("acme", "me", first.id, {"enabled": False})
         await node.policies.update("acme", "me", policy_id, {"enabled": True}, None)
         with pytest.raises(InvalidArgument, match="at most 100 patterns"):

@@ -1,0 +1,1 @@
+"""Compares the server with other decision points, side by side on one machine."""

@@ -20,14 +20,19 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: bool
 
 def busy_note(results: dict[str, Any]) -> str:
     """Returns a warning if others used the machine before or after the run, else nothing."""
-    before, after = results["busy_share"], results["busy_share_after"]
-    if max(before, after) <= BUSY_SHARE:
+    if not was_busy(results):
         return ""
+    before, after = results["busy_share"], results["busy_share_after"]
     return (
         f"> **Measured on a busy machine**: other programs used {before:.0%} of it before the\n"
-        f"> run, and {after:.0%} after it. CPU times are somewhat too high for all products,\n"
-        "> and latencies are much too high.\n"
+        f"> run, and {after:.0%} after it. CPU times are somewhat too high. Latencies and the\n"
+        "> requests a second are those of a contested machine: do not compare them.\n"
     )
+
+
+def was_busy(results: dict[str, Any]) -> bool:
+    """Whether others used the machine before or after the run."""
+    return max(results["busy_share"], results["busy_share_after"]) > BUSY_SHARE
 
 
 def machine_table(results: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ from bench.peers.openfga import OpenFga
 from bench.peers.ours import Ours, has_native_front
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bench.peers.target import Peer
 
@@ -36,7 +36,7 @@ PARTS = ("attributes", "in_process", "content", "everything")
 
 def main() -> None:
     """Runs the comparison."""
-    options = _options()
+    options = read_options()
     if options.render:
         results = json.loads((options.out / report.RESULTS).read_text(encoding="utf-8"))
     else:
@@ -47,7 +47,8 @@ def main() -> None:
     print(f"written: {options.out / report.PAGE}")
 
 
-def _options() -> argparse.Namespace:
+def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Returns the options of the command line, with their defaults."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a short form, of little precision")
     parser.add_argument("--rounds", type=int, help="rounds; each measures all servers")
@@ -57,7 +58,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only-ours", action="store_true", help="leave the other products out")
     parser.add_argument("--out", type=Path, help="the folder to write to")
     parser.add_argument("--render", action="store_true", help="only write the page and plots again")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     options.rounds = options.rounds or (1 if options.quick else 5)
     options.seconds = options.seconds or (0.5 if options.quick else 2.5)
     options.sizes = options.sizes or ([1, 80] if options.quick else [1, 800, 8_000])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 import json
 import sys
 from contextlib import contextmanager
@@ -42,10 +42,11 @@ _ORG_POLICY: Final = {
 
 def has_native_front() -> bool:
     """Whether the native gRPC server is installed and this version can use it."""
-    return (
-        "grpc_server" in Settings.model_fields
-        and importlib.util.find_spec("pygrpc_native") is not None
-    )
+    try:
+        importlib.metadata.version("pygrpc-native")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return "grpc_server" in Settings.model_fields
 
 
 class Ours:

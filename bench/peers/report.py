@@ -80,10 +80,8 @@ def sentence(results: dict[str, Any]) -> str:
 
 
 def _targets(results: dict[str, Any]) -> str:
-    rows = [
-        [each.target, each.measured, "reached" if each.reached else "**missed**"]
-        for each in verdicts(results)
-    ]
+    words = {True: "reached", False: "**missed**", None: "not judged: the machine was busy"}
+    rows = [[each.target, each.measured, words[each.reached]] for each in verdicts(results)]
     return table(["target", "measured", ""], rows) if rows else _NOT_MEASURED
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from bench.peers.cases import Case, Policy
     from bench.peers.processes import Tree
 
-TIMEOUT_S: Final = 30
+TIMEOUT_S: Final = 300
+"""The first request of a tenant with 8,000 policies waits until they are compiled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from bench.pages import was_busy
 from bench.peers.load_runs import REFUSED_MS
 
 if TYPE_CHECKING:
@@ -18,11 +19,11 @@ PRESIDIO_FACTOR: Final = 50.0
 
 
 class Verdict(NamedTuple):
-    """A target, what was measured, and whether the target is reached."""
+    """A target, what was measured, and whether it is reached; None if that cannot be judged."""
 
     target: str
     measured: str
-    reached: bool
+    reached: bool | None
 
 
 def median_us(row: dict[str, Any]) -> float:
@@ -48,7 +49,13 @@ def of(rows: Sequence[dict[str, Any]], name: str) -> dict[str, Any] | None:
 
 def verdicts(results: dict[str, Any]) -> list[Verdict]:
     """Returns the targets that the results say something about."""
-    return [*_attributes(results.get("attributes", ())), *_content(results.get("content", ()))]
+    rows, busy = results.get("attributes", ()), was_busy(results)
+    latencies = [
+        each._replace(reached=None) if busy else each
+        for size in sorted({row["policies"] for row in rows})
+        for each in _latency(at(rows, size), size)
+    ]
+    return [*_attributes(rows), *latencies, *_content(results.get("content", ()))]
 
 
 def _attributes(rows: Sequence[dict[str, Any]]) -> Iterator[Verdict]:
@@ -67,8 +74,6 @@ def _attributes(rows: Sequence[dict[str, Any]]) -> Iterator[Verdict]:
             share = per_cpu_s(many) / per_cpu_s(few)
             text = f"at least {SIZE_FACTOR:g} of this at {sizes[-1]:,} policies"
             yield Verdict(text, f"{share:.2f}", share >= SIZE_FACTOR)
-    for size in sizes:
-        yield from _latency(at(rows, size), size)
 
 
 def _latency(rows: Sequence[dict[str, Any]], size: int) -> Iterator[Verdict]:

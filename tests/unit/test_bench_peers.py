@@ -119,6 +119,9 @@ def test_latencies_are_compared_with_the_best_other_product() -> None:
     late = [each for each in verdicts(_results(attributes=rows)) if "p99" in each.target]
     assert [each.reached for each in late] == [False, False]
     assert all("OPA, HTTP 1.90 ms" in each.measured for each in late)
+    busy = _results(attributes=rows) | {"busy_share_after": 0.5}
+    assert [each.reached for each in verdicts(busy) if "p99" in each.target] == [None, None]
+    assert "not judged" in report.page(busy)
 
 
 def test_a_refused_request_has_an_endless_latency() -> None:

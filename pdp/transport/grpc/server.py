@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health, health_pb2_grpc
 
-from pdp.errors import ConfigError, MalformedRequest, PdpError, Violation
+from pdp.errors import ConfigError, MalformedRequest, PdpError, RequestTooLarge, Violation
 from pdp.transport.admission import admit_all
 from pdp.transport.call import Call, Endpoint, Session, joined
 from pdp.transport.coalescing import Coalescer
@@ -22,10 +22,23 @@ from pdp.transport.status import STATUSES, rich_status, truncate
 MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 """The largest message, enough for a batch of requests (docs/decide.md, Services)."""
 
+MAX_METADATA_BYTES: Final = 16 * 1024
+"""The metadata that each call may have, as HTTP/2 counts it: 32 bytes more for each pair.
+
+The library refuses some calls with more, and all with more than `_REFUSED_METADATA_BYTES`. It does
+so only if the client has acknowledged the server's settings; before, it accepts 2 MiB. So the
+handlers check it, too.
+"""
+
+_REFUSED_METADATA_BYTES: Final = MAX_METADATA_BYTES * 5 // 4
+_PAIR_BYTES: Final = 32
+_MAX_PAIRS: Final = _REFUSED_METADATA_BYTES // _PAIR_BYTES
+
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", -1),  # a response is bounded by its request
-    ("grpc.max_metadata_size", 16 * 1024),
+    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", _REFUSED_METADATA_BYTES),
     ("grpc.max_concurrent_streams", 1024),
     ("grpc.server_handshake_timeout_ms", 20_000),  # TLS, and the first bytes of HTTP/2
     # Detect unreachable peers, whether they have open calls or not.
@@ -37,7 +50,7 @@ _OPTIONS: Final = (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from pdp.transport.admission import Check
     from pdp.transport.methods import Method
@@ -157,6 +170,7 @@ def _unary(
         await coalescer.join_batch()
         call = _call(method, context, names_of(context))
         try:
+            call.metadata = _metadata(context)
             admit(call)
             response = await endpoint(call, _parse(parse, raw))
         except PdpError as error:
@@ -184,6 +198,7 @@ def _bidirectional(
                 call = _call(method, context, peer)
                 call.session = session
                 try:
+                    call.metadata = _metadata(context)
                     admit(call)
                     response = await endpoint(call, _parse(parse, raw))
                 except PdpError as error:
@@ -204,6 +219,7 @@ def _server_streaming(
     async def handle(raw: bytes, context: Context) -> AsyncIterator[bytes]:
         call = _call(method, context, names_of(context))
         try:
+            call.metadata = _metadata(context)
             admit(call)
             await endpoint(call, _parse(parse, raw))
             async for response in stream_messages(call):
@@ -222,7 +238,7 @@ def _call(method: Method, context: Context, peer: tuple[str, ...]) -> Call:
     remaining: float | None = context.time_remaining()
     return Call(
         method,
-        _metadata(context),
+        {},  # set by `_metadata`, which may refuse it
         "grpc",
         None if remaining is None else time.monotonic() + remaining,
         peer=peer,
@@ -231,11 +247,26 @@ def _call(method: Method, context: Context, peer: tuple[str, ...]) -> Call:
 
 def _metadata(context: Context) -> dict[str, str]:
     pairs: Any = context.invocation_metadata() or ()
+    _check_size(pairs)
     metadata = dict(pairs)
     if len(metadata) == len(pairs):
         return metadata
     # Binary metadata (-bin) is ignored.
     return joined(pair for pair in pairs if isinstance(pair[1], str))
+
+
+def _check_size(pairs: Sequence[tuple[str, str | bytes]]) -> None:
+    count = len(pairs)
+    if count <= _MAX_PAIRS:
+        size = count * _PAIR_BYTES
+        for name, value in pairs:
+            size += len(name) + len(value)
+        if size <= _REFUSED_METADATA_BYTES:
+            return
+    raise RequestTooLarge(
+        f"metadata: more than {MAX_METADATA_BYTES} bytes, with {_PAIR_BYTES} bytes added for each "
+        "pair; send less"
+    )
 
 
 def _no_names(_context: Context) -> tuple[str, ...]:

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 MAX_BATCHES: Final = 1000
-"""The most batches to remove, or to remove records from, in one step. Appends wait during it."""
+"""The most batches to remove single records from in one step. Appends wait during a step."""
 
-MAX_RECORDS: Final = 2000
-"""The most records to remove in one step, unless the oldest batch alone holds more."""
+MAX_RECORDS: Final = 1000
+"""The most single records to remove in one step."""
 
 MAX_BYTES: Final = 16 << 20
 """The most bytes of bodies to read in one step, unless one batch alone has more."""
@@ -111,13 +111,11 @@ class RemovalStep:
         return bool(self._removed or self._checkpoint)
 
     @property
-    def has_room(self) -> bool:
-        """Whether the step may remove more single records."""
-        return (
-            self.records < MAX_RECORDS
-            and len(self._reduced) < MAX_BATCHES
-            and self._bytes_read < MAX_BYTES
-        )
+    def room(self) -> int:
+        """How many single records the step may still remove."""
+        if len(self._reduced) >= MAX_BATCHES or self._bytes_read >= MAX_BYTES:
+            return 0
+        return max(0, MAX_RECORDS - self.records)
 
     @property
     def records(self) -> int:
@@ -164,7 +162,7 @@ class RemovalStep:
         """
         batch: Batch | None = None
         remaining = list(records)
-        while remaining and self.has_room:
+        while remaining and self.room:
             batch = batch_of(self._connection, remaining[0].sequence, batch)
             if batch is None:
                 break  # the batch was removed by another program

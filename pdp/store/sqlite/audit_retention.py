@@ -16,19 +16,20 @@ from pdp.domain.audit_log import Removal
 from pdp.store.hash_chain import Batch
 from pdp.store.sqlite import audit_holdings
 from pdp.store.sqlite.audit_queries import BATCH_COLUMNS, batch_of
-from pdp.store.sqlite.audit_removal import (
-    MAX_BATCHES,
-    MAX_BYTES,
-    MAX_RECORDS,
-    RecordToRemove,
-    RemovalStep,
-)
+from pdp.store.sqlite.audit_removal import MAX_BYTES, RecordToRemove, RemovalStep
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
     from pdp.domain.audit_log import Retention
+
+MAX_BATCHES: Final = 1000
+"""The most batches to remove in one step. Appends wait during a step."""
+
+MAX_RECORDS: Final = 2000
+"""The most records to remove with their batches in one step, unless the oldest batch alone holds
+more."""
 
 MAX_PAGES: Final = 2000
 """The most pages to return to the file system in one step."""
@@ -94,9 +95,9 @@ def _remove_excess(
         Whether it removed any.
     """
     for tenant_id, excess in audit_holdings.excesses(connection, used, max_bytes).items():
-        if not step.has_room:
+        if not step.room:
             break
-        rows = connection.execute(_OLDEST_RECORDS, (tenant_id, MAX_RECORDS - step.records))
+        rows = connection.execute(_OLDEST_RECORDS, (tenant_id, step.room))
         records = list(_up_to(min(excess, MAX_BYTES), rows))
         if records:
             step.remove_records(tenant_id, "size", records)

@@ -22,7 +22,7 @@ _NODE: Final = b"\1"
 """Precedes the children of a node. A record is JSON and never begins with it."""
 
 
-class Node(NamedTuple):
+class TreeNode(NamedTuple):
     """A node of a tree.
 
     Attributes:
@@ -55,7 +55,7 @@ class Tree:
         leaves: the number of leaves of the whole tree.
         """
         self._leaves = leaves
-        self.nodes: list[Node] = []
+        self.nodes: list[TreeNode] = []
         """The known nodes without siblings, in the order of their leaves."""
 
     def add(self, level: int, index: int, hash_: bytes) -> None:
@@ -68,7 +68,7 @@ class Tree:
             elif index + 1 < self._width(level):
                 break
             level, index = level + 1, index // 2
-        self.nodes.append(Node(level, index, hash_))
+        self.nodes.append(TreeNode(level, index, hash_))
 
     @property
     def root(self) -> bytes | None:

@@ -15,6 +15,8 @@ from pdp.errors import StoreUnavailable
 from pdp.store import open_audit_log
 from pdp.store.hash_chain import record_hash
 from pdp.store.removal_notes import RemovalNote, parse_note, to_json
+from pdp.store.sqlite import audit_removal
+from pdp.store.sqlite.audit_removal import RecordToRemove, RemovalStep
 from pdp.store.sqlite.backup import verify_copy
 from tests.support.audit_logs import KEY, body, file, old_log, run
 
@@ -255,3 +257,51 @@ def test_an_append_to_a_log_with_a_forged_record_fails_at_once(file: Path) -> No
         run(file, "INSERT INTO records (sequence, body) VALUES (2, '{}')")
         with pytest.raises(StoreUnavailable, match="pdp audit verify"):
             log.append([body(2)])
+
+
+def remove(file: Path, tenant: str) -> int:
+    """Removes all records of a tenant that one step can remove; returns how many."""
+    sql = "SELECT sequence, CAST(body AS BLOB) FROM records WHERE tenant_id = ? ORDER BY sequence"
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        rows = [RecordToRemove(*row) for row in connection.execute(sql, (tenant,))]
+        connection.execute("BEGIN IMMEDIATE")
+        step = RemovalStep(connection, b"")
+        step.remove_records(tenant, "size", rows)
+        step.remove_empty_batches()
+        step.append_note(1)
+        connection.execute("COMMIT")
+        return step.records
+
+
+class TestBounds:
+    @pytest.mark.parametrize(("size", "batches"), [(6, 4), (7, 3)])
+    def test_batches_between_others_are_removed_if_this_saves_space(
+        self, file: Path, size: int, batches: int
+    ) -> None:
+        with closing(open_audit_log(f"sqlite:///{file}")) as log:
+            log.append([body(0, tenant_id="quiet")])
+            log.append([body(0, tenant_id="loud")] * size)
+            log.append([body(0, tenant_id="quiet")])
+            assert remove(file, "loud") == size
+            verification = log.verify()
+            assert (verification.problems, verification.batches) == ((), batches)
+
+    @pytest.mark.parametrize(
+        ("name", "bound", "removed"),
+        [
+            ("MAX_RECORDS", 23, 23),
+            ("MAX_RECORDS", 24, 24),
+            ("MAX_BATCHES", 2, 8),
+            ("MAX_BATCHES", 3, 12),
+            ("MAX_BYTES", 1, 4),
+        ],
+    )
+    def test_a_step_is_bounded(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch, name: str, bound: int, removed: int
+    ) -> None:
+        monkeypatch.setattr(audit_removal, name, bound)
+        with closing(open_audit_log(f"sqlite:///{file}")) as log:
+            for _ in range(6):
+                log.append([body(0, tenant_id="loud")] * 4 + [body(0)])
+            assert remove(file, "loud") == removed
+            assert log.verify().problems == ()

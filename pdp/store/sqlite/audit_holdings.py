@@ -46,7 +46,7 @@ def count(connection: sqlite3.Connection) -> bool:
     ).fetchall()
     if not rows:
         return True
-    # A body that names no tenant belongs to nobody; it leaves the log with its batch.
+    # A record without a tenant is in no share; it leaves the log with its batch.
     connection.executemany(_ADD, [(tenant, size) for tenant, size, _, _ in rows if tenant])
     connection.execute("UPDATE retention SET counted_through = ?", (max(row[2] for row in rows),))
     return sum(int(row[3]) for row in rows) < MAX_COUNTED

@@ -2,9 +2,9 @@
 
 What is missing is a set of runs, and so is what the notes say. A log may have millions of runs, in
 two different orders, so they are not stored. Each run adds a fingerprint of its beginning and
-subtracts one of its end. Where one run ends and the next begins, the two cancel out, so the sum
+subtracts one of its end. If a run begins at the end of another, the two cancel out, so the sum
 depends on the set only and not on how it is divided into runs. The key of the fingerprints is
-random, so nobody can choose other runs with the same sum.
+random, so an attacker cannot choose other runs with the same sum.
 """
 
 from __future__ import annotations

@@ -234,7 +234,7 @@ class SqliteAuditLog:
 
 
 def _places(bodies: Sequence[bytes]) -> str:
-    """Returns where each body begins and how long it is, as the append expects it."""
+    """Returns the position and the length of each body, as the view of appends expects them."""
     ends = accumulate(map(len, bodies), initial=1)
     return str([start << 32 | len(body) for start, body in zip(ends, bodies, strict=False)])
 

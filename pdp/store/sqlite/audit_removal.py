@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.audit_log import RemovedRecords
 from pdp.store.hash_chain import Batch, digest, digest_of_root, next_batch, record_hash
-from pdp.store.hash_tree import Node, Tree
+from pdp.store.hash_tree import Tree, TreeNode
 from pdp.store.removal_notes import (
     Checkpoint,
     Gap,
@@ -153,7 +153,7 @@ class RemovalStep:
     def remove_records(
         self, tenant_id: str, reason: str, records: Sequence[RecordToRemove]
     ) -> None:
-        """Removes records of a tenant while there is room in the step, and keeps their hashes.
+        """Removes records of a tenant, up to the bounds of a step, and keeps their hashes.
 
         Args:
             tenant_id: the tenant.
@@ -161,6 +161,7 @@ class RemovalStep:
             records: the records, in order.
         """
         batch: Batch | None = None
+        records = records[: self.room]
         remaining = list(records)
         while remaining and self.room:
             batch = batch_of(self._connection, remaining[0].sequence, batch)
@@ -178,7 +179,6 @@ class RemovalStep:
         self._removed.append(RemovedRecords(tenant_id, reason, len(done)))
         self._ranges += _ranges(each.sequence for each in done)
         size = sum(len(each.body) + audit_holdings.RECORD_OVERHEAD for each in done)
-        self._bytes_read += size
         audit_holdings.subtract(self._connection, {tenant_id: size})
 
     def _remove_from(self, batch: Batch, records: Sequence[RecordToRemove]) -> _Batch:
@@ -186,17 +186,18 @@ class RemovalStep:
         connection = self._connection
         bounds = batch.first_record, batch.next_record
         batch = self._convert(batch)
+        self._bytes_read += sum(len(each.body) for each in records)
         connection.executemany(
             "DELETE FROM records WHERE sequence = ?", [(each.sequence,) for each in records]
         )
         if batch.version == 1 and not batch.converted:
             return _Batch(batch, None)  # it was tampered with, and stays a problem
         nodes = [
-            Node(level, (sequence - batch.first_record) >> level, hash_)
+            TreeNode(level, (sequence - batch.first_record) >> level, hash_)
             for sequence, level, hash_ in connection.execute(_NODES, bounds)
         ]
         nodes += [
-            Node(0, each.sequence - batch.first_record, record_hash(each.body, self._key))
+            TreeNode(0, each.sequence - batch.first_record, record_hash(each.body, self._key))
             for each in records
         ]
         tree = Tree(batch.records)

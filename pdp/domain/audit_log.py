@@ -50,6 +50,20 @@ class RecordFilter:
     pii_detected: bool | None = None
 
 
+class RemovedRecords(NamedTuple):
+    """How many records of a tenant the retention has removed for a reason.
+
+    Attributes:
+        tenant_id: the tenant; empty if a release removed them that did not note the tenant.
+        reason: `age` or `size`; empty as above.
+        records: how many.
+    """
+
+    tenant_id: str
+    reason: str
+    records: int
+
+
 @dataclass(frozen=True, slots=True)
 class Verification:
     """The result of verifying the whole hash chain.
@@ -59,7 +73,9 @@ class Verification:
         first_batch: the oldest batch; 0 if the log is empty.
         last_batch, head: the newest batch, and its hash in hex. Note the hash elsewhere: then
             removing the end of the log cannot stay unnoticed.
-        removed_batches: how many batches the retention removed, as the log itself notes.
+        removed_batches: how many of the oldest batches the retention removed, as the log itself
+            notes.
+        removed: the records that the retention removed, as the log itself notes.
         problems: what is wrong, in words; empty if the chain is intact.
     """
 
@@ -70,6 +86,7 @@ class Verification:
     head: str
     removed_batches: int
     problems: tuple[str, ...] = field(default=())
+    removed: tuple[RemovedRecords, ...] = ()
 
     @property
     def intact(self) -> bool:
@@ -94,8 +111,8 @@ class Removal(NamedTuple):
     """What one step of the retention has removed.
 
     Attributes:
-        records: how many records. It is 1 if only batches without records were removed, so that
-            the caller goes on.
+        records: how many records. It is 1 if the step did other work, for instance if it removed
+            batches without records, so that the caller goes on.
         early: how many of them were younger than the retention promises, because the log had
             reached its size.
     """
@@ -105,7 +122,7 @@ class Removal(NamedTuple):
 
 
 class AuditLog(Protocol):
-    """A log that grows only at its end and shrinks only at its beginning.
+    """A log that grows only at its end. Only the retention removes records.
 
     Several processes may append to one log. In a process, one thread at a time may append, and one
     thread at a time may read; both may run at once. All methods raise `StoreUnavailable` if the log
@@ -142,7 +159,11 @@ class AuditLog(Protocol):
         """
 
     def retain(self, retention: Retention, now: float) -> Removal:
-        """Removes a bounded number of records that exceed the retention."""
+        """Removes a bounded number of records that exceed the retention.
+
+        Age removes the oldest records of all tenants. Size removes the oldest records of the tenant
+        that holds the most; a tenant that holds no more than its share loses nothing.
+        """
 
     def size(self) -> int:
         """Returns how many bytes the log uses, without the free pages of its file."""

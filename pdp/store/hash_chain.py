@@ -1,7 +1,12 @@
 """The hash chain over the batches of decision records, the same for every backend.
 
-The hash of a batch covers its records and the hash of the previous batch. With a key, the hashes
-are MACs: someone who has the file but not the key cannot forge them.
+The hash of a batch covers its records and the hash of the previous batch. There are two versions:
+
+- Version 1 covers the bodies of the records. Batches of older releases have it.
+- Version 2 covers the root of a tree of hashes (`hash_tree`) whose leaves are the hashes of the
+  records. If a record is removed, its hash is enough to compute the hash of the batch.
+
+With a key, the hashes are MACs: someone who has the file but not the key cannot forge them.
 """
 
 from __future__ import annotations
@@ -10,13 +15,18 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from pdp.store.hash_tree import root_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 GENESIS: Final = bytes(32)
 """The previous hash of the first batch."""
 
-_MAGIC: Final = b"pdp-audit-1"
+VERSION: Final = 2
+"""The version of new batches."""
+
+_MAGICS: Final = {1: b"pdp-audit-1", 2: b"pdp-audit-2"}
 
 
 class Batch(NamedTuple):
@@ -31,6 +41,9 @@ class Batch(NamedTuple):
         note: JSON about a change to the log itself, such as a removal; usually empty.
         previous: the hash of the previous batch.
         hash: the hash of this batch.
+        version: the version of `hash`.
+        converted: if records of a batch of version 1 were removed: the number of the batch whose
+            note has the hash that this batch has in version 2; else 0.
     """
 
     sequence: int
@@ -40,6 +53,8 @@ class Batch(NamedTuple):
     note: str
     previous: bytes
     hash: bytes
+    version: int = VERSION
+    converted: int = 0
 
     @property
     def next_record(self) -> int:
@@ -56,25 +71,43 @@ def key_id(key: bytes) -> str:
     return hmac.new(key, b"pdp-audit-key-id", "sha256").hexdigest()[:16] if key else ""
 
 
+def record_hash(body: bytes, key: bytes) -> bytes:
+    """Returns the hash of a record: the SHA-256 of its body, or its HMAC if there is a key."""
+    return hmac.digest(key, body, "sha256") if key else hashlib.sha256(body).digest()
+
+
 def next_batch(
-    head: Batch, bodies: Sequence[str], at: int, *, note: str = "", key: bytes = b""
+    head: Batch, hashes: Sequence[bytes], at: int, *, note: str = "", key: bytes = b""
 ) -> Batch:
-    """Returns the header of the batch of `bodies` that follows `head`."""
-    batch = Batch(head.sequence + 1, head.next_record, len(bodies), at, note, head.hash, b"")
-    return batch._replace(hash=digest(batch, (body.encode() for body in bodies), key))
+    """Returns the header of the batch that follows `head` and has records with these hashes."""
+    batch = Batch(head.sequence + 1, head.next_record, len(hashes), at, note, head.hash, b"")
+    return batch._replace(hash=digest_of_root(batch, root_of(hashes), key))
 
 
 def digest(batch: Batch, bodies: Iterable[bytes], key: bytes) -> bytes:
-    """Returns the hash of a batch with these bodies.
+    """Returns the hash of a batch with these bodies, in the version of the batch."""
+    if batch.version != 1:
+        return digest_of_root(batch, root_of([record_hash(body, key) for body in bodies]), key)
+    # Each part is preceded by its length, so two different batches never hash the same bytes.
+    hasher = _hasher(batch, 1, key)
+    for body in bodies:
+        hasher.update(len(body).to_bytes(8, "big") + body)
+    return hasher.digest()
 
-    Each part is preceded by its length, so two different batches never hash the same bytes.
-    """
+
+def digest_of_root(batch: Batch, root: bytes, key: bytes) -> bytes:
+    """Returns the hash in version 2 of a batch whose tree of hashes has this root."""
+    hasher = _hasher(batch, 2, key)
+    hasher.update(root)
+    return hasher.digest()
+
+
+def _hasher(batch: Batch, version: int, key: bytes) -> hmac.HMAC | hashlib._Hash:
+    """Returns the hasher after the header of the batch."""
     head = (
         f"{batch.sequence},{batch.first_record},{batch.records},{batch.at},{len(batch.note)},"
         f"{batch.note}"
     )
     hasher = hmac.new(key, digestmod="sha256") if key else hashlib.sha256()
-    hasher.update(_MAGIC + batch.previous + head.encode())
-    for body in bodies:
-        hasher.update(len(body).to_bytes(8, "big") + body)
-    return hasher.digest()
+    hasher.update(_MAGICS[version] + batch.previous + head.encode())
+    return hasher

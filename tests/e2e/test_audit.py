@@ -15,7 +15,7 @@ import pytest
 
 from pdp import Engine
 from pdp._gen.pdp.v1 import audit_pb2, audit_pb2_grpc, decide_pb2, decide_pb2_grpc
-from pdp.domain.audit_log import RecordFilter
+from pdp.domain.audit_log import RecordFilter, Retention
 from pdp.domain.request import Subject
 from pdp.store import open_audit_log
 from tests.support import servers
@@ -208,6 +208,7 @@ class TestReading:
         decide(client, ATTACK)
         verification = client.get(f"{AUDIT}/verify").json()
         assert (verification["intact"], verification["problems"]) == (True, [])
+        assert verification["removals"] == []
         again = client.get(f"{AUDIT}/verify", params={"anchor": verification["head"]}).json()
         assert again["intact"] is True
         forged = f"{verification['last_batch']}:{'0' * 64}"
@@ -304,6 +305,20 @@ class TestCommands:
         assert refusal.stderr.startswith(
             "pdp: --output: /dev/full cannot be written: No space left"
         )
+
+    def test_verify_says_what_the_retention_has_removed(self, tmp_path: Path) -> None:
+        url = f"sqlite:///{tmp_path}/pdp.db"
+        with Engine.open(url) as engine:
+            engine.decide(text=ATTACK, subject=Subject("u1"))
+        with closing(open_audit_log(f"sqlite:///{tmp_path}/audit.db")) as log:
+            log.append(['{"tenant_id": "default"}'])
+            log.retain(Retention(max_age_s=0), 4e9)
+        embedded = ("--embedded", "--database-url", url)
+        verified = servers.run_pdp("audit", "verify", "--json", *embedded)
+        answer = servers.json_output(verified)
+        removal = {"tenant_id": "default", "reason": "age", "records": 1}
+        assert (answer["intact"], answer["removals"]) == (True, [removal])
+        assert "Removed by retention" in servers.run_pdp("audit", "verify", *embedded).stdout
 
     def test_verify_exits_with_1_for_a_tampered_log(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/pdp.db"

@@ -8,12 +8,16 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from sqlite_utils import Database
 
 from pdp.audit.record_json import encode_record
 from pdp.domain.audit_log import RecordFilter
 from pdp.domain.decision import Outcome, Risk
 from pdp.domain.decision_record import DecisionRecord
 from pdp.store import open_audit_log
+from pdp.store.hash_chain import NO_BATCH, Batch, digest, key_id
+from pdp.store.sqlite.audit_log import APPLICATION_ID
+from pdp.store.sqlite.audit_migrations import MIGRATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,3 +71,25 @@ def run(file: Path, *statements: str) -> None:
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         for statement in statements:
             connection.execute(statement)
+
+
+def old_log(file: Path, batches: int = 4, size: int = 3, key: bytes = b"") -> None:
+    """Creates a log as the release before the second migration wrote it."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        database = Database(connection, recursive_triggers=False)
+        MIGRATIONS.apply(database, stop_before="single_removals")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 1")
+        connection.execute("INSERT INTO chain VALUES (1, ?)", (key_id(key),))
+        head = NO_BATCH
+        for number in range(batches):
+            bodies = [body(number * size + n) for n in range(size)]
+            head = Batch(
+                head.sequence + 1, head.next_record, size, 1, "", head.hash, b"", version=1
+            )
+            hash_ = digest(head, [each.encode() for each in bodies], key)
+            head = head._replace(hash=hash_)
+            connection.execute(
+                "INSERT INTO appended VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (*head[:7], json.dumps(bodies)),
+            )

@@ -145,6 +145,14 @@ def _headline(count: int, noun: str, cursor: str) -> str:
 
 def _verification(answer: Mapping[str, Any]) -> Report:
     intact = answer["intact"]
+    removals = Table(
+        "Removed by retention",
+        ("tenant", "reason", "records"),
+        [
+            [printable(each["tenant_id"]) or "-", each["reason"] or "-", str(each["records"])]
+            for each in answer["removals"]
+        ],
+    )
     problems = Table("Problems", ("problem",), [[each] for each in answer["problems"]])
     return Report(
         headline="the log is intact" if intact else "THE LOG WAS TAMPERED WITH",
@@ -155,7 +163,7 @@ def _verification(answer: Mapping[str, Any]) -> Report:
             ("removed by retention", f"{answer['removed_batches']} batches"),
             ("head", answer["head"]),
         ],
-        tables=[problems],
+        tables=[problems, removals],
     )
 
 

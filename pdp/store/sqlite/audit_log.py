@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 import time
 from contextlib import ExitStack, contextmanager
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain.audit_log import StoredRecord
 from pdp.errors import ConfigError, StoreUnavailable
 from pdp.store.files import retry_while_busy
-from pdp.store.hash_chain import key_id, next_batch
+from pdp.store.hash_chain import key_id, next_batch, record_hash
 from pdp.store.setting_names import AUDIT_SETTING
 from pdp.store.sqlite import audit_queries, schema
 from pdp.store.sqlite.audit_retention import MAX_PAGES, retain
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 APPLICATION_ID: Final = 0x50445041
 """Marks a SQLite file as an audit log: "PDPA"."""
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """The number of migrations."""
 
 _PAUSE_S: Final = 0.0005
@@ -41,9 +41,13 @@ _AUTOCHECKPOINT_PAGES: Final = 25_000
 `checkpoint` normally runs before that."""
 
 _APPEND: Final = """
-    INSERT INTO appended (sequence, first_record, records, at, note, previous, hash, bodies)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO appended_batches
+        (sequence, first_record, records, at, note, previous, hash, version, bodies, places)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+_COLUMNS: Final = 8
+"""The fields of a batch that an append writes."""
+
 _CHAIN_BROKEN: Final = (
     "The audit log was changed by another program, so nothing can be appended. Run pdp audit"
     " verify."
@@ -52,7 +56,6 @@ _KEY_SETTING: Final = "PDP_AUDIT_KEY_FILE"
 
 _GET: Final = "SELECT sequence, body FROM records WHERE decision_id = ? AND tenant_id = ?"
 _READ_ON: Final = "SELECT sequence, body FROM records WHERE sequence > ? ORDER BY sequence LIMIT ?"
-_LAST: Final = "SELECT first_record + records - 1 FROM batches ORDER BY sequence DESC LIMIT 1"
 
 
 def _migrations() -> Migrations:
@@ -124,18 +127,19 @@ class SqliteAuditLog:
 
     def append(self, bodies: Sequence[str]) -> None:
         """See `AuditLog.append`."""
-        # An array of texts, so that each stored body is byte for byte the one that was hashed.
-        packed = json.dumps(bodies, ensure_ascii=False)
+        encoded = [body.encode() for body in bodies]
+        hashes = [record_hash(each, self._key) for each in encoded]
+        packed = b"".join(encoded), _places(encoded)
         with self._write_lock, convert_errors():
-            self._retry_while_busy(lambda: self._append(bodies, packed))
+            self._retry_while_busy(lambda: self._append(hashes, packed))
             self._file_identity.check()  # never acknowledge a record in a deleted file
 
-    def _append(self, bodies: Sequence[str], packed: str) -> None:
+    def _append(self, hashes: Sequence[bytes], packed: tuple[bytes, str]) -> None:
         while True:
             head = self._head or audit_queries.read_head(self._writer)
-            batch = next_batch(head, bodies, time.time_ns() // 1000, key=self._key)
+            batch = next_batch(head, hashes, time.time_ns() // 1000, key=self._key)
             try:
-                self._writer.execute(_APPEND, (*batch, packed))
+                self._writer.execute(_APPEND, (*batch[:_COLUMNS], *packed))
             except sqlite3.IntegrityError as error:
                 # Another process has appended. If the head is unchanged, the log was tampered with.
                 self._head = audit_queries.read_head(self._writer)
@@ -173,7 +177,7 @@ class SqliteAuditLog:
     def last(self) -> int:
         """See `AuditLog.last`."""
         with self._read() as connection:
-            row = connection.execute(_LAST).fetchone()
+            row = connection.execute(audit_queries.LAST_RECORD).fetchone()
         return int(row[0]) if row else 0
 
     def size(self) -> int:
@@ -227,6 +231,12 @@ class SqliteAuditLog:
     def _records(self, sql: str, parameters: tuple[Any, ...]) -> list[StoredRecord]:
         with self._read() as connection:
             return [StoredRecord(*row) for row in connection.execute(sql, parameters)]
+
+
+def _places(bodies: Sequence[bytes]) -> str:
+    """Returns the position and the length of each body, as the view of appends expects them."""
+    ends = accumulate(map(len, bodies), initial=1)
+    return str([start << 32 | len(body) for start, body in zip(ends, bodies, strict=False)])
 
 
 def _start_chain(connection: sqlite3.Connection, key: bytes) -> None:

@@ -1,4 +1,8 @@
-"""The migrations of the audit log; `migrations.py` has the rules for changing them."""
+"""The migrations of the audit log; `migrations.py` has the rules for changing them.
+
+A log may have many gigabytes. A migration must not read or rewrite its records or batches: all
+processes wait for it when they start.
+"""
 
 from __future__ import annotations
 
@@ -86,6 +90,83 @@ def _make_append(db: Database) -> None:
                     NEW.hash);
             INSERT INTO records (sequence, body)
             SELECT NEW.first_record + key, value FROM json_each(NEW.bodies);
+        END
+        """
+    )
+
+
+@MIGRATIONS()
+def single_removals(db: Database) -> None:
+    """Lets single records be removed: batches of version 2, and the hashes of removed records.
+
+    A process of an older release cannot append any more: it would not know these batches.
+    """
+    db.execute("ALTER TABLE batches ADD COLUMN version INTEGER NOT NULL DEFAULT 1")
+    db.execute("ALTER TABLE batches ADD COLUMN converted INTEGER NOT NULL DEFAULT 0")
+    db.execute(
+        """
+        CREATE TABLE tombstones (
+            sequence INTEGER PRIMARY KEY, -- of the first record below a node of a batch's tree
+            level    INTEGER NOT NULL CHECK (level BETWEEN 0 AND 62),
+            hash     BLOB NOT NULL
+        ) STRICT
+        """
+    )
+    db.execute(
+        """
+        CREATE TABLE holdings (
+            tenant_id TEXT PRIMARY KEY,
+            bytes     INTEGER NOT NULL -- approximately; of the records up to counted_through
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute(
+        """
+        CREATE TABLE retention (
+            one             INTEGER PRIMARY KEY CHECK (one = 1),
+            counted_through INTEGER NOT NULL, -- the last record that holdings include
+            checkpoint      INTEGER NOT NULL  -- the batch with the latest checkpoint
+        ) STRICT
+        """
+    )
+    db.execute("INSERT INTO retention VALUES (1, 0, 0)")
+    db.execute(
+        """
+        CREATE TRIGGER no_old_versions BEFORE INSERT ON batches WHEN NEW.version < 2 BEGIN
+            SELECT RAISE(ABORT, 'this process is of an older release');
+        END
+        """
+    )
+    _make_append_of_bytes(db)
+
+
+def _make_append_of_bytes(db: Database) -> None:
+    """Makes the view of appends. It gets the bodies as one string of bytes.
+
+    `places` is an array with a number per body: 2^32 times its position, plus its length. This is
+    faster than an array of texts, which would be quoted and parsed.
+    """
+    db.execute("DROP TRIGGER append")
+    db.execute("DROP VIEW appended")
+    db.execute(
+        """
+        CREATE VIEW appended_batches AS
+        SELECT sequence, first_record, records, at, note, previous, hash, version,
+               x'' AS bodies, '[]' AS places
+        FROM batches
+        """
+    )
+    db.execute(
+        """
+        CREATE TRIGGER append INSTEAD OF INSERT ON appended_batches BEGIN
+            INSERT INTO batches
+                (sequence, first_record, records, at, note, previous, hash, version)
+            VALUES (NEW.sequence, NEW.first_record, NEW.records, NEW.at, NEW.note, NEW.previous,
+                    NEW.hash, NEW.version);
+            INSERT INTO records (sequence, body)
+            SELECT NEW.first_record + key,
+                   CAST(substr(NEW.bodies, value >> 32, value & 4294967295) AS TEXT)
+            FROM json_each(NEW.places);
         END
         """
     )

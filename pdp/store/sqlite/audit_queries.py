@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from pdp.store.hash_chain import NO_BATCH, Batch
 
@@ -12,10 +12,22 @@ if TYPE_CHECKING:
 
     from pdp.domain.audit_log import RecordFilter
 
-_HEAD: Final = """
-    SELECT sequence, first_record, records, at, note, previous, hash FROM batches
+BATCH_COLUMNS: Final = (
+    "sequence, first_record, records, at, note, previous, hash, version, converted"
+)
+"""The columns of a `Batch`."""
+
+_HEAD: Final = f"SELECT {BATCH_COLUMNS} FROM batches ORDER BY sequence DESC LIMIT 1"  # noqa: S608 - no input
+_NEXT_WITH_RECORDS: Final = f"""
+    SELECT {BATCH_COLUMNS} FROM batches WHERE sequence > ? AND records > 0 ORDER BY sequence LIMIT 1
+"""  # noqa: S608 - no input
+_UP_TO: Final = f"""
+    SELECT {BATCH_COLUMNS} FROM batches WHERE sequence <= ? AND sequence >= ?
     ORDER BY sequence DESC LIMIT 1
-"""
+"""  # noqa: S608 - no input
+LAST_RECORD: Final = "SELECT first_record + records - 1 FROM batches ORDER BY sequence DESC LIMIT 1"
+"""SQL for the number of the newest record."""
+
 _HIGHEST: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'batches'"
 
 _POLICY: Final = (
@@ -48,6 +60,43 @@ def read_highest(connection: sqlite3.Connection) -> int:
     """Returns the highest batch number that was ever used."""
     row = connection.execute(_HIGHEST).fetchone()
     return int(row[0]) if row else 0
+
+
+def read_state(
+    connection: sqlite3.Connection, name: Literal["counted_through", "checkpoint"]
+) -> int:
+    """Returns a value of the retention's state; 0 if there is none."""
+    row = connection.execute(f"SELECT {name} FROM retention").fetchone()  # noqa: S608 - no input
+    return int(row[0]) if row else 0
+
+
+def batch_of(
+    connection: sqlite3.Connection, record: int, earlier: Batch | None = None
+) -> Batch | None:
+    """Returns the newest batch that begins at or before a record; None if there is none.
+
+    Args:
+        connection: the connection.
+        record: the number of the record.
+        earlier: if known, a batch that begins before the record.
+    """
+    if earlier is not None:
+        row = connection.execute(_NEXT_WITH_RECORDS, (earlier.sequence,)).fetchone()
+        if row and row[1] <= record < row[1] + row[2]:
+            return Batch(*row)
+    # The number of the first record grows with the number of the batch.
+    (low, high) = connection.execute("SELECT min(sequence), max(sequence) FROM batches").fetchone()
+    low, found = (earlier.sequence if earlier else low or 0), earlier
+    while low <= (high or 0):
+        middle = (low + high + 1) // 2
+        row = connection.execute(_UP_TO, (middle, low)).fetchone()
+        if row is None:
+            low = middle + 1
+        elif row[1] <= record:
+            found, low = Batch(*row), middle + 1
+        else:
+            high = row[0] - 1
+    return found
 
 
 def select(filter_: RecordFilter, before: int | None, limit: int) -> Condition:

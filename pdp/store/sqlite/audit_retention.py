@@ -1,21 +1,26 @@
-"""Removes the oldest batches of the audit log, so that the rest can still be verified.
+"""Removes records that exceed the retention, so that the rest can still be verified.
 
-Only whole batches are removed. The same transaction appends a batch without records whose note
-holds the number and the hash of the last removed batch. The oldest remaining batch must name this
-hash as the previous one.
+- Age: the oldest batches are removed as a whole.
+- Size: each tenant that holds more than its share loses its oldest records. If all batches at the
+  beginning have lost their records, they are removed.
+
+Each step is one transaction. It also appends a batch without records whose note says what was
+removed (`removal_notes`).
 """
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pdp.domain.audit_log import Removal
-from pdp.store.hash_chain import Batch, next_batch
-from pdp.store.sqlite.audit_queries import read_head
+from pdp.store.hash_chain import Batch
+from pdp.store.sqlite import audit_holdings
+from pdp.store.sqlite.audit_queries import BATCH_COLUMNS, batch_of
+from pdp.store.sqlite.audit_removal import MAX_BYTES, RecordToRemove, RemovalStep
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
 
     from pdp.domain.audit_log import Retention
 
@@ -23,28 +28,33 @@ MAX_BATCHES: Final = 1000
 """The most batches to remove in one step. Appends wait during a step."""
 
 MAX_RECORDS: Final = 2000
-"""The most records to remove in one step, unless the oldest batch alone holds more."""
+"""The most records to remove with their batches in one step, unless the oldest batch alone holds
+more."""
 
 MAX_PAGES: Final = 2000
 """The most pages to return to the file system in one step."""
 
-_TARGET_SHARE: Final = 0.95
-"""A log that exceeds its size limit shrinks to this share of the limit."""
+COUNTING_SHARE: Final = 0.8
+"""What the tenants hold is counted when the log has this share of its size limit."""
 
-_OLDEST: Final = """
-    SELECT sequence, first_record, records, at, note, previous, hash FROM batches
+_OLDEST: Final = f"""
+    SELECT {BATCH_COLUMNS} FROM batches
     WHERE sequence < (SELECT max(sequence) FROM batches) ORDER BY sequence LIMIT ?
+"""  # noqa: S608 - no input
+_OLDEST_RECORDS: Final = """
+    SELECT sequence, CAST(body AS BLOB) FROM records WHERE tenant_id = ? ORDER BY sequence LIMIT ?
 """
-_APPEND: Final = """
-    INSERT INTO batches (sequence, first_record, records, at, note, previous, hash)
-    VALUES (?, ?, ?, ?, ?, ?, ?)
-"""
+_LAST_BELOW: Final = f"""
+    SELECT {BATCH_COLUMNS} FROM (
+        SELECT * FROM batches WHERE sequence < ? ORDER BY sequence LIMIT {MAX_BATCHES}
+    ) ORDER BY sequence DESC LIMIT 1
+"""  # noqa: S608 - no input
 
 
 def retain(
     connection: sqlite3.Connection, retention: Retention, now: float, used: int, key: bytes
 ) -> Removal:
-    """Removes the oldest expired batches. The newest batch always stays.
+    """Removes a bounded number of expired records. The newest batch always stays.
 
     Args:
         connection: is in a transaction that may write.
@@ -53,36 +63,72 @@ def retain(
         used: the size of the log in bytes.
         key: the key of the chain.
     """
+    max_bytes = retention.max_bytes
+    counted = (
+        max_bytes is None or used <= max_bytes * COUNTING_SHARE or audit_holdings.count(connection)
+    )
+    step = RemovalStep(connection, key)
     oldest = [Batch(*row) for row in connection.execute(_OLDEST, (MAX_BATCHES,))]
-    too_old = _too_old(oldest, retention.max_age_s, now)
-    excess = max(too_old, _too_large(connection, len(oldest), retention.max_bytes, used))
-    if not excess or not oldest:
+    too_old = _first_step(oldest[: _too_old(oldest, retention.max_age_s, now)])
+    early = 0
+    if too_old:
+        step.remove_front(too_old[-1], "age")
+    elif max_bytes is not None and used > max_bytes and counted:
+        if not _remove_excess(connection, step, used, max_bytes) and oldest:
+            # Nothing that the tenants hold can be removed, for instance in a log without tenants.
+            step.remove_front(_first_step(oldest)[-1], "size")
+        early = step.records
+    else:
+        return Removal(0 if counted else 1)
+    if not step.has_removed:
         return Removal()
-    expired = _first_step(oldest[:excess])
-    last = expired[-1]
-    removed = last.next_record - expired[0].first_record
-    connection.execute("DELETE FROM records WHERE sequence < ?", (last.next_record,))
-    connection.execute("DELETE FROM batches WHERE sequence <= ?", (last.sequence,))
-    note = {"removed_through": last.sequence, "hash": last.hash.hex(), "records": removed}
-    batch = next_batch(read_head(connection), (), int(now * 1e6), note=json.dumps(note), key=key)
-    connection.execute(_APPEND, batch)
-    early = sum(batch.records for batch in expired[too_old:])
-    return Removal(removed or 1, early)
+    step.append_note(int(now * 1e6))
+    return Removal(step.records or 1, early)
 
 
-def parse_removal(note: str) -> tuple[int, str]:
-    """Returns the number and the hash of the last removed batch by a note; (0, "") if it is empty.
+def _remove_excess(
+    connection: sqlite3.Connection, step: RemovalStep, used: int, max_bytes: int
+) -> bool:
+    """Removes the oldest records of the tenants above their share.
 
-    Raises:
-        ValueError: `retain` did not write this note.
+    Returns:
+        Whether it removed any.
     """
-    if not note:
-        return 0, ""
-    try:
-        fields: Any = json.loads(note)
-        return int(fields["removed_through"]), str(fields["hash"])
-    except (KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise ValueError("not a note of a removal") from error
+    for tenant_id, excess in audit_holdings.excesses(connection, used, max_bytes).items():
+        if not step.room:
+            break
+        rows = connection.execute(_OLDEST_RECORDS, (tenant_id, step.room))
+        records = list(_up_to(min(excess, MAX_BYTES), rows))
+        if records:
+            step.remove_records(tenant_id, "size", records)
+        else:
+            audit_holdings.forget(connection, tenant_id)
+    if not step.has_removed:
+        return False
+    _remove_empty_front(connection, step)
+    step.remove_empty_batches()
+    return True
+
+
+def _up_to(size: int, rows: sqlite3.Cursor) -> Iterator[RecordToRemove]:
+    """Yields records until they have this size together."""
+    for sequence, body in rows:
+        yield RecordToRemove(sequence, body)
+        size -= len(body) + audit_holdings.RECORD_OVERHEAD
+        if size <= 0:
+            return
+
+
+def _remove_empty_front(connection: sqlite3.Connection, step: RemovalStep) -> None:
+    """Removes the batches before the oldest record."""
+    [(oldest, newest_batch)] = connection.execute(
+        "SELECT (SELECT min(sequence) FROM records), (SELECT max(sequence) FROM batches)"
+    ).fetchall()
+    first = batch_of(connection, oldest) if oldest is not None else None
+    end = first.sequence if first else newest_batch
+    row = connection.execute(_LAST_BELOW, (end,)).fetchone()
+    if row:
+        step.remove_front(Batch(*row), "size")
 
 
 def _too_old(oldest: list[Batch], max_age_s: float | None, now: float) -> int:
@@ -93,20 +139,8 @@ def _too_old(oldest: list[Batch], max_age_s: float | None, now: float) -> int:
     return next((n for n, batch in enumerate(oldest) if batch.at >= cutoff), len(oldest))
 
 
-def _too_large(
-    connection: sqlite3.Connection, oldest: int, max_bytes: int | None, used: int
-) -> int:
-    """Returns how many of the oldest batches to remove to get below the size limit.
-
-    This is an estimate: it assumes that all batches have the same size.
-    """
-    if max_bytes is None or used <= max_bytes:
-        return 0
-    [(batches,)] = connection.execute("SELECT count(*) FROM batches").fetchall()
-    excess = (used - _TARGET_SHARE * max_bytes) / used
-    return min(oldest, max(1, round(int(batches) * excess)))
-
-
 def _first_step(batches: list[Batch]) -> list[Batch]:
+    if not batches:
+        return []
     end = batches[0].first_record + MAX_RECORDS
     return [each for each in batches if each.next_record <= end] or batches[:1]

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.audit_log import Verification
-from pdp.store.hash_chain import NO_BATCH, Batch, digest
-from pdp.store.sqlite.audit_queries import read_highest
-from pdp.store.sqlite.audit_retention import parse_removal
+from pdp.store.hash_chain import GENESIS, NO_BATCH, Batch, digest, digest_of_root, record_hash
+from pdp.store.hash_tree import Tree
+from pdp.store.removal_notes import parse_note
+from pdp.store.sqlite.audit_ledger import RemovalLedger
+from pdp.store.sqlite.audit_queries import LAST_RECORD, read_highest, read_state
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from pdp.store.removal_notes import Checkpoint
 
 MAX_PROBLEMS: Final = 50
 """The most problems to report. If there are more, the last entry says so."""
 
+_MAX_LEVEL: Final = 62
+"""The highest level of a node in a tree of hashes: record numbers have 63 bits."""
+
 # Texts are read as bytes: a text that is not UTF-8 is a tampered one, and must not raise an error.
 _BATCHES: Final = """
-    SELECT sequence, first_record, records, at, CAST(note AS BLOB), previous, hash FROM batches
-    ORDER BY sequence
+    SELECT sequence, first_record, records, at, CAST(note AS BLOB), previous, hash,
+           version, converted
+    FROM batches ORDER BY sequence
 """
-_RECORDS: Final = "SELECT sequence, CAST(body AS BLOB) FROM records ORDER BY sequence"
+_RECORDS: Final = """
+    SELECT sequence, CAST(body AS BLOB), -1, NULL FROM records
+    UNION ALL SELECT sequence, NULL, level, hash FROM tombstones
+    ORDER BY 1
+"""
+_NOTE: Final = "SELECT CAST(note AS BLOB) FROM batches WHERE sequence = ?"
+
+# A copy from before the second migration, for instance an old backup.
+_OLD_BATCHES: Final = _BATCHES.replace("version, converted", "1, 0")
+_OLD_RECORDS: Final = "SELECT sequence, CAST(body AS BLOB), -1, NULL FROM records ORDER BY 1"
 
 
 class _Problems(list[str]):
@@ -34,24 +51,115 @@ class _Problems(list[str]):
             self.append("and more")
 
 
-class _Records:
-    """Reads the records in step with the batches."""
+class _Anchor:
+    """The `head` of an earlier verification, which must be in the chain."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._rows = connection.execute(_RECORDS)
-        self._next: tuple[int, bytes] | None = self._rows.fetchone()
-        self.count = 0
+    def __init__(self, text: str) -> None:
+        self._text = text
+        sequence = text.partition(":")[0]
+        self._sequence = int(sequence) if sequence.isdecimal() else 0
+        self._is_present = not text
+        self._is_removed = False
 
-    def until(self, end: int) -> Iterator[bytes]:
-        """Yields the bodies of the unread records with a number below `end`."""
-        while self._next is not None and self._next[0] < end:
-            self.count += 1
-            yield self._next[1]
-            self._next = self._rows.fetchone()
+    def pass_batch(self, last: Batch, batch: Batch) -> None:
+        """Compares the anchor with a batch, and with the batch that precedes it in the chain."""
+        previous = batch._replace(sequence=batch.sequence - 1, hash=batch.previous)
+        self._is_present |= self._text in {head_of(batch), head_of(previous)}
+        self._is_removed |= last.sequence < self._sequence < batch.sequence
+
+    def problem(self, first: Batch | None) -> str:
+        """Returns what is wrong; empty if the anchor is in the chain."""
+        if self._is_present:
+            return ""
+        if first and 0 < self._sequence < first.sequence:
+            reason = "is older than the oldest batch, so it cannot be checked"
+        elif self._is_removed:
+            reason = "is a removed batch, so it cannot be checked"
+        else:
+            reason = "is not in the chain: the log was cut or rewritten"
+        return f"the anchor {self._text} {reason}"
+
+
+class _Row(NamedTuple):
+    """A record, or a node that replaces removed records. A record has the level -1."""
+
+    sequence: int
+    body: bytes
+    level: int
+    hash: bytes
+
+
+class _Rows:
+    """Reads the records and the nodes in step with the batches."""
+
+    def __init__(self, connection: sqlite3.Connection, sql: str) -> None:
+        self._rows = connection.execute(sql)
+        self._next = self._read()
+
+    def _read(self) -> _Row | None:
+        row = self._rows.fetchone()
+        return None if row is None else _Row(*row)
+
+    def until(self, end: int) -> Iterator[_Row]:
+        """Yields the unread rows with a number below `end`."""
+        while self._next is not None and self._next.sequence < end:
+            yield self._next
+            self._next = self._read()
 
     def remaining(self) -> int:
-        """Reads the rest, and returns how many records it had."""
+        """Reads the rest, and returns how many rows it had."""
         return 0 if self._next is None else 1 + sum(1 for _ in self._rows)
+
+
+class _Content:
+    """The content of a batch.
+
+    It is hashed as it is read: a tampered batch may claim all records of the log.
+    """
+
+    def __init__(self, batch: Batch, key: bytes, ledger: RemovalLedger) -> None:
+        self._batch = batch
+        self._key = key
+        self._ledger = ledger
+        self._tree = Tree(batch.records)
+        self.records = 0
+        self.removed = 0
+
+    def digest(self, rows: Iterator[_Row]) -> bytes | None:
+        """Returns the hash of the content; None if a part of it is missing."""
+        batch, key = self._batch, self._key
+        if batch.version == 1 and not batch.converted:
+            hash_ = digest(batch, self._bodies(rows), key)
+            return None if self.removed else hash_
+        for row in rows:
+            if row.level < 0:
+                self.records += 1
+                self._add(0, row.sequence - batch.first_record, record_hash(row.body, key))
+            else:
+                self._add_node(row)
+        root = self._tree.root
+        return None if root is None else digest_of_root(batch, root, key)
+
+    def _bodies(self, rows: Iterator[_Row]) -> Iterator[bytes]:
+        for row in rows:
+            if row.level < 0:
+                self.records += 1
+                yield row.body
+            else:
+                self._add_node(row)
+
+    def _add_node(self, row: _Row) -> None:
+        level = min(row.level, _MAX_LEVEL)
+        index = (row.sequence - self._batch.first_record) >> level
+        self._add(level, index, row.hash)
+        leaves = self._tree.leaves_below(level, index)
+        self.removed += leaves
+        self._ledger.add_missing_records(row.sequence, row.sequence + leaves)
+
+    def _add(self, level: int, index: int, hash_: bytes) -> None:
+        # More nodes are never siblings, so the tree is not complete.
+        if len(self._tree.nodes) <= _MAX_LEVEL:
+            self._tree.add(level, index, hash_)
 
 
 def verify(connection: sqlite3.Connection, key: bytes, anchor: str) -> Verification:
@@ -62,47 +170,7 @@ def verify(connection: sqlite3.Connection, key: bytes, anchor: str) -> Verificat
         key: the key of the chain.
         anchor: `sequence:hash`, the `head` of an earlier verification; empty for none.
     """
-    problems = _Problems()
-    records = _Records(connection)
-    first: Batch | None = None
-    last = NO_BATCH
-    batches = record_count = 0
-    removed: tuple[int, str] = (0, "")
-    anchored = not anchor
-    for batch in map(_batch, connection.execute(_BATCHES)):
-        if first is None:
-            first, last = batch, _assumed_predecessor(batch)
-        record_count += _check(last, batch, records, key, problems)
-        removed = _latest_removal(batch, removed, problems)
-        anchored = anchored or anchor == head_of(batch)
-        last = batch
-        batches += 1
-    _check_beginning(first, removed, problems)
-    _check_end(connection, last, records, problems)
-    if not anchored:
-        problems.add(_missing_anchor(anchor, first))
-    return Verification(
-        batches=batches,
-        records=record_count,
-        first_batch=first.sequence if first else 0,
-        last_batch=last.sequence,
-        head=head_of(last),
-        removed_batches=removed[0],
-        problems=tuple(problems),
-    )
-
-
-def _assumed_predecessor(first: Batch) -> Batch:
-    """Returns the batch that `first` claims to follow.
-
-    `_check_beginning` checks the claim when all notes have been read.
-    """
-    return first._replace(sequence=first.sequence - 1, records=0, hash=first.previous)
-
-
-def _batch(row: tuple[Any, ...]) -> Batch:
-    batch = Batch(*row)
-    return batch._replace(note=row[4].decode("utf-8", "replace"))
+    return _Verifier(connection, key).run(anchor)
 
 
 def head_of(batch: Batch) -> str:
@@ -110,67 +178,145 @@ def head_of(batch: Batch) -> str:
     return f"{batch.sequence}:{batch.hash.hex()}"
 
 
-def _check(last: Batch, batch: Batch, records: _Records, key: bytes, problems: _Problems) -> int:
-    """Checks a batch against the previous one and its records; returns how many records it has."""
-    stray = sum(1 for _ in records.until(batch.first_record))
-    if stray:
-        problems.add(f"{stray} records before batch {batch.sequence} belong to no batch")
-    before = records.count
-    # The records are hashed as they are read: a tampered batch may claim all records of the log.
-    hash_ = digest(batch, records.until(batch.next_record), key)
-    count = records.count - before
-    if batch.sequence != last.sequence + 1:
-        problems.add(f"batches {last.sequence + 1} to {batch.sequence - 1} are missing")
-    elif batch.previous != last.hash or batch.first_record != last.next_record:
-        problems.add(f"batch {batch.sequence} does not follow from batch {last.sequence}")
-    if count != batch.records:  # record numbers are unique, so an equal count means none is missing
-        missing = batch.records - count
-        problems.add(f"batch {batch.sequence} lacks {missing} of its {batch.records} records")
-    elif hash_ != batch.hash:
-        problems.add(
-            f"batch {batch.sequence} (records {batch.first_record} to {batch.next_record - 1}) "
-            "is not what was written"
-        )
-    return count
+class _Verifier:
+    """One verification."""
 
+    def __init__(self, connection: sqlite3.Connection, key: bytes) -> None:
+        self._connection = connection
+        self._key = key
+        self._problems = _Problems()
+        self._is_old = not connection.execute(
+            "SELECT 1 FROM sqlite_schema WHERE name = 'tombstones'"
+        ).fetchone()
+        self._rows = _Rows(connection, _OLD_RECORDS if self._is_old else _RECORDS)
+        self._conversions: tuple[int, Mapping[int, bytes]] = (0, {})
 
-def _latest_removal(batch: Batch, removed: tuple[int, str], problems: _Problems) -> tuple[int, str]:
-    """Returns the latest removal by the notes up to `batch`."""
-    try:
-        return max(removed, parse_removal(batch.note))
-    except ValueError:
-        problems.add(f"the note of batch {batch.sequence} cannot be read")
-        return removed
-
-
-def _check_beginning(first: Batch | None, removed: tuple[int, str], problems: _Problems) -> None:
-    if first is None:
-        return
-    removed_through, removed_hash = removed
-    missing = first.sequence - 1
-    if missing == 0:
-        genesis = first.previous == NO_BATCH.hash and first.first_record == NO_BATCH.next_record
-        if not genesis or removed_through:
-            problems.add("the beginning is not what was written")
-    elif removed_through != missing or removed_hash != first.previous.hex():
-        problems.add(
-            f"batches 1 to {missing} are missing, and no note says that the retention removed them"
+    def run(self, head: str) -> Verification:
+        """Verifies the log."""
+        batches = self._batches()
+        first = next(batches, None)
+        start = self._start(first)
+        ledger = RemovalLedger(start, self._highest_batch, self._highest_record())
+        last, batch = start, first
+        count = records = 0
+        anchor = _Anchor(head)
+        while batch is not None:
+            records += self._check(last, batch, ledger)
+            anchor.pass_batch(last, batch)
+            count += 1
+            last, batch = batch, next(batches, None)
+        self._check_beginning(first, start, ledger.checkpoint)
+        for problem in ledger.problems():
+            self._problems.add(problem)
+        self._check_end(last)
+        if problem := anchor.problem(first):
+            self._problems.add(problem)
+        return Verification(
+            batches=count,
+            records=records,
+            first_batch=first.sequence if first else 0,
+            last_batch=last.sequence,
+            head=head_of(last),
+            removed_batches=ledger.checkpoint.removed_through if ledger.checkpoint else 0,
+            problems=tuple(self._problems),
+            removed=ledger.totals,
         )
 
+    def _batches(self) -> Iterator[Batch]:
+        sql = _OLD_BATCHES if self._is_old else _BATCHES
+        for row in self._connection.execute(sql):
+            yield Batch(*row)._replace(note=row[4].decode("utf-8", "replace"))
 
-def _check_end(
-    connection: sqlite3.Connection, last: Batch, records: _Records, problems: _Problems
-) -> None:
-    stray = records.remaining()
-    if stray:
-        problems.add(f"{stray} records at the end belong to no batch")
-    highest = read_highest(connection)
-    if highest > last.sequence:
-        problems.add(f"the end is missing: batches {last.sequence + 1} to {highest}")
+    @property
+    def _highest_batch(self) -> int:
+        return read_highest(self._connection)
 
+    def _highest_record(self) -> int:
+        row = self._connection.execute(LAST_RECORD).fetchone()
+        return int(row[0]) if row else 0
 
-def _missing_anchor(anchor: str, first: Batch | None) -> str:
-    sequence = anchor.partition(":")[0]
-    if first and sequence.isdecimal() and int(sequence) < first.sequence:
-        return f"the anchor {anchor} is older than the oldest batch, so it cannot be checked"
-    return f"the anchor {anchor} is not in the chain: the log was cut or rewritten"
+    def _start(self, first: Batch | None) -> Batch:
+        """Returns the batch that the log claims to begin after.
+
+        `_check_beginning` checks the claim when all notes have been read.
+        """
+        checkpoint = None if self._is_old else self._latest_checkpoint()
+        if checkpoint:
+            through, hash_, next_record = checkpoint
+            return Batch(through, next_record, 0, 0, "", GENESIS, hash_)
+        if first is None or first.sequence == 1:
+            return NO_BATCH
+        return first._replace(sequence=first.sequence - 1, records=0, hash=first.previous)
+
+    def _latest_checkpoint(self) -> Checkpoint | None:
+        row = self._connection.execute(
+            _NOTE, (read_state(self._connection, "checkpoint"),)
+        ).fetchone()
+        try:
+            return parse_note(row[0].decode()).checkpoint if row else None
+        except ValueError:
+            return None
+
+    def _check(self, last: Batch, batch: Batch, ledger: RemovalLedger) -> int:
+        """Checks a batch against the previous one and its records; returns how many it has."""
+        stray = sum(1 for _ in self._rows.until(batch.first_record))
+        if stray:
+            self._problems.add(f"{stray} records before batch {batch.sequence} belong to no batch")
+        content = _Content(batch, self._key, ledger)
+        hash_ = content.digest(self._rows.until(batch.next_record))
+        if batch.sequence != last.sequence + 1:
+            ledger.add_missing_batches(last, batch)
+        elif batch.previous != last.hash or batch.first_record != last.next_record:
+            self._problems.add(f"batch {batch.sequence} does not follow from batch {last.sequence}")
+        missing = batch.records - content.records - content.removed
+        if missing > 0:
+            self._problems.add(
+                f"batch {batch.sequence} lacks {missing} of its {batch.records} records"
+            )
+        elif hash_ != self._expected_hash(batch):
+            self._problems.add(
+                f"batch {batch.sequence} (records {batch.first_record} to {batch.next_record - 1}) "
+                "is not what was written"
+            )
+        try:
+            ledger.add_note(parse_note(batch.note))
+        except ValueError:
+            self._problems.add(f"the note of batch {batch.sequence} cannot be read")
+        return content.records
+
+    def _expected_hash(self, batch: Batch) -> bytes | None:
+        """Returns the hash that the content of a batch must have."""
+        if batch.version != 1 or not batch.converted:
+            return batch.hash
+        if self._conversions[0] != batch.converted:
+            row = self._connection.execute(_NOTE, (batch.converted,)).fetchone()
+            try:
+                converted = parse_note(row[0].decode()).converted if row else {}
+            except ValueError:
+                converted = {}
+            self._conversions = batch.converted, converted
+        return self._conversions[1].get(batch.sequence, b"")
+
+    def _check_beginning(
+        self, first: Batch | None, start: Batch, checkpoint: Checkpoint | None
+    ) -> None:
+        """Checks that the latest checkpoint by the notes is where the log begins."""
+        through, hash_, next_record = checkpoint or (0, NO_BATCH.hash, 1)
+        begins_there = (through, hash_) == (start.sequence, start.hash)
+        if begins_there and next_record in {0, start.next_record}:
+            return
+        if start.sequence and first:
+            self._problems.add(
+                f"batches 1 to {start.sequence} are missing, and no note says that the retention"
+                " removed them"
+            )
+        else:
+            self._problems.add("the beginning is not what was written")
+
+    def _check_end(self, last: Batch) -> None:
+        stray = self._rows.remaining()
+        if stray:
+            self._problems.add(f"{stray} records at the end belong to no batch")
+        highest = self._highest_batch
+        if highest > last.sequence:
+            self._problems.add(f"the end is missing: batches {last.sequence + 1} to {highest}")

@@ -127,6 +127,7 @@ class AuditServicer:
             last_batch=report.last_batch,
             removed_batches=report.removed_batches,
             head=report.head,
+            removals=[pb.RecordRemoval(**each._asdict()) for each in report.removed],
         )
 
     async def changes(self, call: Call, message: Message) -> pb.ListChangesResponse:

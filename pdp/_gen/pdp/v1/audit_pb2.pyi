@@ -776,6 +776,7 @@ class VerifyRecordsResponse(_message.Message):
     LAST_BATCH_FIELD_NUMBER: _builtins.int
     REMOVED_BATCHES_FIELD_NUMBER: _builtins.int
     HEAD_FIELD_NUMBER: _builtins.int
+    REMOVALS_FIELD_NUMBER: _builtins.int
     intact: _builtins.bool
     """intact is true if there are no problems."""
     batches: _builtins.int
@@ -797,6 +798,12 @@ class VerifyRecordsResponse(_message.Message):
     def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """problems describe what is wrong, as text."""
 
+    @_builtins.property
+    def removals(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordRemoval]:
+        """removals are the records that retention has deleted, by tenant and reason,
+        as the log itself notes.
+        """
+
     def __init__(
         self,
         *,
@@ -808,14 +815,52 @@ class VerifyRecordsResponse(_message.Message):
         last_batch: _builtins.int = ...,
         removed_batches: _builtins.int = ...,
         head: _builtins.str = ...,
+        removals: _abc.Iterable[Global___RecordRemoval] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches", b"batches", "first_batch", b"first_batch", "head", b"head", "intact", b"intact", "last_batch", b"last_batch", "problems", b"problems", "records", b"records", "removed_batches", b"removed_batches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches", b"batches", "first_batch", b"first_batch", "head", b"head", "intact", b"intact", "last_batch", b"last_batch", "problems", b"problems", "records", b"records", "removals", b"removals", "removed_batches", b"removed_batches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VerifyRecordsResponse: _TypeAlias = VerifyRecordsResponse  # noqa: Y015
+
+@_typing.final
+class RecordRemoval(_message.Message):
+    """RecordRemoval counts the records of a tenant that retention has deleted for
+    one reason.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    tenant_id: _builtins.str
+    """tenant_id is the tenant of the records. It is empty for records that an
+    older release deleted: that release did not note the tenant.
+    """
+    reason: _builtins.str
+    """reason is `age` if the records were older than the retention, and `size` if
+    the log was too large and the tenant held more than its share of it. It is
+    empty if `tenant_id` is.
+    """
+    records: _builtins.int
+    """records is the number of records."""
+    def __init__(
+        self,
+        *,
+        tenant_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        records: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "records", b"records", "tenant_id", b"tenant_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordRemoval: _TypeAlias = RecordRemoval  # noqa: Y015
 
 @_typing.final
 class ListChangesRequest(_message.Message):

@@ -17,7 +17,7 @@ import pytest
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1 import decide_pb2_grpc
-from pdp.transport.grpc.server import MAX_MESSAGE_BYTES, MAX_METADATA_BYTES
+from pdp.transport.grpc.limits import MAX_MESSAGE_BYTES, MAX_METADATA_BYTES
 from tests.support import http2_frames as h2
 from tests.support.http2_frames import Connection, frame, message, request_headers
 from tests.support.servers import TIMEOUT_S, Server, start

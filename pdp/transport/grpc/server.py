@@ -7,50 +7,35 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
-from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health, health_pb2_grpc
 
-from pdp.errors import ConfigError, MalformedRequest, PdpError, RequestTooLarge, Violation
+from pdp.errors import ConfigError, PdpError
 from pdp.transport.admission import admit_all
-from pdp.transport.call import Call, Endpoint, Session, joined
+from pdp.transport.call import Call, Endpoint, Session
 from pdp.transport.coalescing import Coalescer
+from pdp.transport.grpc import limits
+from pdp.transport.grpc.calls import failure, metadata_of, parse
 from pdp.transport.grpc.health import HealthService
 from pdp.transport.grpc.reflection import add_reflection
 from pdp.transport.response_streams import stream_messages
-from pdp.transport.status import STATUSES, rich_status, truncate
-
-MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
-"""The largest message, enough for a batch of requests (docs/decide.md, Services)."""
-
-MAX_METADATA_BYTES: Final = 16 * 1024
-"""The metadata that each call may have, as HTTP/2 counts it: 32 bytes more for each pair.
-
-The library refuses some calls with more, and all with more than `_REFUSED_METADATA_BYTES`. It does
-so only if the client has acknowledged the server's settings; before, it accepts 2 MiB. So the
-handlers check it, too.
-"""
-
-_REFUSED_METADATA_BYTES: Final = MAX_METADATA_BYTES * 5 // 4
-_PAIR_BYTES: Final = 32
-_MAX_PAIRS: Final = _REFUSED_METADATA_BYTES // _PAIR_BYTES
 
 _OPTIONS: Final = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", -1),  # a response is bounded by its request
-    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
-    ("grpc.absolute_max_metadata_size", _REFUSED_METADATA_BYTES),
-    ("grpc.max_concurrent_streams", 1024),
-    ("grpc.server_handshake_timeout_ms", 20_000),  # TLS, and the first bytes of HTTP/2
+    ("grpc.max_metadata_size", limits.MAX_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", limits.REFUSED_METADATA_BYTES),
+    ("grpc.max_concurrent_streams", limits.MAX_CONCURRENT_STREAMS),
+    ("grpc.server_handshake_timeout_ms", limits.HANDSHAKE_TIMEOUT_MS),
     # Detect unreachable peers, whether they have open calls or not.
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.http2.ping_timeout_ms", 20_000),
+    ("grpc.keepalive_time_ms", limits.KEEPALIVE_TIME_MS),
+    ("grpc.keepalive_timeout_ms", limits.KEEPALIVE_TIMEOUT_MS),
+    ("grpc.http2.ping_timeout_ms", limits.KEEPALIVE_TIMEOUT_MS),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from pdp.transport.admission import Check
     from pdp.transport.methods import Method
@@ -149,7 +134,7 @@ class GrpcServer:
 def _handler(
     method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf, coalescer: Coalescer
 ) -> Handler:
-    # Handlers take and return bytes, so that `_parse` can report why a message is malformed.
+    # Handlers take and return bytes, so that `parse` can report why a message is malformed.
     if method.bidirectional:
         return grpc.stream_stream_rpc_method_handler(
             _bidirectional(method, endpoint, admit, names_of)
@@ -164,15 +149,15 @@ def _handler(
 def _unary(
     method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf, coalescer: Coalescer
 ) -> Callable[[bytes, Context], Awaitable[bytes]]:
-    parse = method.request.FromString
+    from_string = method.request.FromString
 
     async def handle(raw: bytes, context: Context) -> bytes:
         await coalescer.join_batch()
         call = _call(method, context, names_of(context))
         try:
-            call.metadata = _metadata(context)
+            call.metadata = metadata_of(context.invocation_metadata() or ())
             admit(call)
-            response = await endpoint(call, _parse(parse, raw))
+            response = await endpoint(call, parse(from_string, raw))
         except PdpError as error:
             await _abort(call, context, error)
             raise
@@ -188,7 +173,7 @@ def _unary(
 def _bidirectional(
     method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf
 ) -> Callable[[AsyncIterator[bytes], Context], AsyncIterator[bytes]]:
-    parse = method.request.FromString
+    from_string = method.request.FromString
 
     async def handle(messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         session = Session()
@@ -198,9 +183,9 @@ def _bidirectional(
                 call = _call(method, context, peer)
                 call.session = session
                 try:
-                    call.metadata = _metadata(context)
+                    call.metadata = metadata_of(context.invocation_metadata() or ())
                     admit(call)
-                    response = await endpoint(call, _parse(parse, raw))
+                    response = await endpoint(call, parse(from_string, raw))
                 except PdpError as error:
                     await _abort(call, context, error)
                     raise
@@ -214,14 +199,14 @@ def _bidirectional(
 def _server_streaming(
     method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf
 ) -> Callable[[bytes, Context], AsyncIterator[bytes]]:
-    parse = method.request.FromString
+    from_string = method.request.FromString
 
     async def handle(raw: bytes, context: Context) -> AsyncIterator[bytes]:
         call = _call(method, context, names_of(context))
         try:
-            call.metadata = _metadata(context)
+            call.metadata = metadata_of(context.invocation_metadata() or ())
             admit(call)
-            await endpoint(call, _parse(parse, raw))
+            await endpoint(call, parse(from_string, raw))
             async for response in stream_messages(call):
                 yield response.SerializeToString()
         except PdpError as error:
@@ -238,34 +223,10 @@ def _call(method: Method, context: Context, peer: tuple[str, ...]) -> Call:
     remaining: float | None = context.time_remaining()
     return Call(
         method,
-        {},  # set by `_metadata`, which may refuse it
+        {},  # set by `metadata_of`, which may refuse it
         "grpc",
         None if remaining is None else time.monotonic() + remaining,
         peer=peer,
-    )
-
-
-def _metadata(context: Context) -> dict[str, str]:
-    pairs: Any = context.invocation_metadata() or ()
-    _check_size(pairs)
-    metadata = dict(pairs)
-    if len(metadata) == len(pairs):
-        return metadata
-    # Binary metadata (-bin) is ignored.
-    return joined(pair for pair in pairs if isinstance(pair[1], str))
-
-
-def _check_size(pairs: Sequence[tuple[str, str | bytes]]) -> None:
-    count = len(pairs)
-    if count <= _MAX_PAIRS:
-        size = count * _PAIR_BYTES
-        for name, value in pairs:
-            size += len(name) + len(value)
-        if size <= _REFUSED_METADATA_BYTES:
-            return
-    raise RequestTooLarge(
-        f"metadata: more than {MAX_METADATA_BYTES} bytes, with {_PAIR_BYTES} bytes added for each "
-        "pair; send less"
     )
 
 
@@ -280,15 +241,5 @@ def _names_of(context: Context) -> tuple[str, ...]:
     return tuple(name.decode("utf-8", "replace") for name in names)
 
 
-def _parse(parse: Callable[[bytes], Message], raw: bytes) -> Message:
-    try:
-        return parse(raw)
-    except DecodeError:
-        reason = "not a message of this type, or text that is not UTF-8"
-        raise MalformedRequest(f"body: {reason}", Violation("body", reason)) from None
-
-
 async def _abort(call: Call, context: Context, error: PdpError) -> None:
-    metadata: list[tuple[str, str | bytes]] = [*call.reply.items()]
-    metadata.append(("grpc-status-details-bin", rich_status(error)))
-    await context.abort(STATUSES[error.reason].grpc, truncate(error.message), tuple(metadata))
+    await context.abort(*failure(call, error))

@@ -32,7 +32,7 @@ def busy_note(results: dict[str, Any]) -> str:
 
 def was_busy(results: dict[str, Any]) -> bool:
     """Whether others used the machine before or after the run."""
-    return max(results["busy_share"], results["busy_share_after"]) > BUSY_SHARE
+    return bool(max(results["busy_share"], results["busy_share_after"]) > BUSY_SHARE)
 
 
 def machine_table(results: dict[str, Any]) -> str:

@@ -67,7 +67,13 @@ def test_many_curves_of_a_unit_are_divided_over_plots() -> None:
 
 @pytest.mark.parametrize(
     ("first", "last", "sizes"),
-    [(10, 10, [10]), (10, 99, [10, 99]), (10, 100, [10, 100]), (10, 101, [10, 100, 101])],
+    [
+        (10, 10, [10]),
+        (10, 19, [19]),
+        (10, 20, [10, 20]),
+        (10, 199, [10, 199]),
+        (10, 200, [10, 100, 200]),
+    ],
 )
 def test_steps_end_at_the_last_size(first: int, last: int, sizes: list[int]) -> None:
     assert list(isolated.steps(first, last)) == sizes

@@ -40,6 +40,14 @@ bench-cost: $(VENV)/dev.stamp ## Measure the processor time of a decision: calls
 bench-neighbours: $(VENV)/dev.stamp ## Measure what a busy tenant costs a quiet one
 	@$(BIN)/python -m bench.neighbours $(ARGS)
 
+.PHONY: bench-instructions
+bench-instructions: $(VENV)/dev.stamp ## Count the instructions of fixed work; fail if they have risen
+	@$(BIN)/python -m bench.instructions
+
+.PHONY: record-instructions
+record-instructions: $(VENV)/dev.stamp ## Record the counts that `make bench-instructions` compares with
+	@$(BIN)/python -m bench.instructions --record
+
 .PHONY: bench-peers
 bench-peers: $(VENV)/bench.stamp ## Compare with Cerbos, OPA, OpenFGA, Cedar, Presidio; write docs/benchmarks.md
 	@$(BIN)/python -m bench.peers $(ARGS)
@@ -139,7 +147,7 @@ clean: ## Remove what was built and installed; keeps var/
 .PHONY: help
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} \
-	  /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml
 	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }

@@ -23,6 +23,8 @@ from pdp.engine.evaluate import evaluate
 from pdp.engine.scan import scan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pdp.engine.snapshot import Snapshot
 
 PACKS: Final = 8
@@ -103,6 +105,14 @@ def change_ms(rounds: int = 9) -> float:
         tenant = compile_tenant(tenant.platform, "bench", policies, index + 2, tenant)
         spent.append(time.perf_counter() - begin)
     return statistics.median(spent) * 1e3
+
+
+def one_change() -> Callable[[], Snapshot]:
+    """Returns a function that compiles the same change of a tenant with `CHANGED_RULES` rules."""
+    tenant = compile_tenant(catalog_platform(), "bench", _chain_of(CHANGED_RULES // RULES), 1)
+    changed = {"rule-0_0": _rule(0, 0, "changed")}
+    policies = tenant.policies.with_policies(policy_pack.RULE_KIND, changed)
+    return lambda: compile_tenant(tenant.platform, "bench", policies, 2, tenant)
 
 
 def _policies(factor: int) -> PolicySet:

@@ -26,6 +26,7 @@ from bench.load import decide_request
 from bench.servers import pdp_server
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp._gen.pdp.v1.decide_pb2_grpc import DecideServiceStub
+from pdp.engine.broad_patterns import MAX_BROAD_PATTERNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 LOUD: Final = "loud"
 PAUSE_S: Final = 0.01
 TIMEOUT_S: Final = 120
+BAD_REQUEST: Final = 400
 
 Send = "Callable[[DecideServiceStub, httpx2.AsyncClient], Any]"
 
@@ -95,7 +97,8 @@ def _numbers(length: int) -> Callable[[DecideServiceStub, httpx2.AsyncClient], A
 
 
 def _broad_rules(client: httpx2.Client) -> None:
-    for index in range(1_000):
+    """Creates as many broad rules as a tenant may have."""
+    for index in range(MAX_BROAD_PATTERNS + 1):
         rule = {
             "detector_name": f"Broad {index}",
             "detector_type": "regex",
@@ -104,7 +107,11 @@ def _broad_rules(client: httpx2.Client) -> None:
             "confidence_threshold": 0.5,
             "config_json": {"pattern": f"[a-z]+{'x?' * (index % 7)}(?:{index})?"},
         }
-        client.post("/api/admin/dlp-rules/", json=rule).raise_for_status()
+        answer = client.post("/api/admin/dlp-rules/", json=rule)
+        if index == MAX_BROAD_PATTERNS and answer.status_code == BAD_REQUEST:
+            return
+        answer.raise_for_status()
+    raise SystemExit("a tenant can have more broad patterns than its bound")
 
 
 def _regex_conditions(client: httpx2.Client) -> None:
@@ -135,7 +142,8 @@ def scenarios() -> Iterator[Scenario]:
     arguments.arguments.update({"q": "ab" * 8_000})
     yield Scenario("500 regex conditions, 16 kB", 4, _sender(arguments), _regex_conditions)
     words = _text_request("lorem ipsum dolor sit amet " * 15)
-    yield Scenario("1,000 broad DLP rules, 400 characters", 4, _sender(words), _broad_rules)
+    title = f"{MAX_BROAD_PATTERNS} broad DLP rules, 400 characters"
+    yield Scenario(title, 4, _sender(words), _broad_rules)
 
 
 async def _run_loud(index: int, port: int, url: str) -> None:

@@ -138,6 +138,11 @@ class Settings(BaseSettings):
     audit_max_mb: int = Field(
         10_240, ge=0, description="Size limit of the decision records in MiB; 0 for no limit."
     )
+    change_log_days: float = Field(
+        0.0,
+        ge=0,
+        description="Days that changes without a version history are kept; 0 for no limit.",
+    )
     audit_key_file: NamedPath | None = Field(
         None, description="File with a secret that makes the log's hash chain unforgeable."
     )

@@ -37,6 +37,7 @@ SETTINGS: Final = frozenset(
         "PDP_AUDIT_RETENTION_DAYS",
         "PDP_AUDIT_URL",
         "PDP_AUTH",
+        "PDP_CHANGE_LOG_DAYS",
         "PDP_CLIENTS_FILE",
         "PDP_DATABASE_URL",
         "PDP_DATA_DIR",

@@ -40,7 +40,8 @@ class Publisher:
         revision: the revision of the store that is in force.
         cache: the snapshots of tenants with policies of their own.
         hits: how often a tenant's snapshot was in the cache.
-        misses: how often it had to be loaded.
+        misses: how often a decision waited for a load. The caller that loads counts it, since it
+            may call `current` several times.
         on_publish: called with each snapshot that enters the cache.
     """
 
@@ -80,10 +81,7 @@ class Publisher:
         if snapshot is not None:
             self.hits += 1
             return self._advanced(snapshot)
-        snapshot = self._empty_by_tenant.get(tenant_id) or self._empty_for(tenant_id)
-        if snapshot is None:
-            self.misses += 1
-        return snapshot
+        return self._empty_by_tenant.get(tenant_id) or self._empty_for(tenant_id)
 
     def cached(self, tenant_id: str) -> Snapshot | None:
         """Returns the snapshot in the cache at the revision in force; None if there is none."""

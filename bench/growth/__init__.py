@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bench.growth import records, rules, tenants, texts, workers
+from bench.growth import admin, records, rules, tenants, texts, workers
 from bench.growth.row import Row
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ CURVES: Final[Mapping[str, Callable[[int], Iterator[Row]]]] = {
     "rules": rules.rows,
     "tenants": tenants.rows,
     "workers": workers.rows,
+    "admin": admin.rows,
     "records": records.rows,
 }
 """What measures each group of curves. A function takes the largest x, and yields rows."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.growth.row import Row
+from pdp.admin.snapshots import compile_snapshot
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap.policies import create_publisher, open_policies
 from pdp.domain import customer_policy, dlp_rule, limits, static_policy
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from pdp.publisher import Publisher
+    from pdp.store.port import Store
 
 MOST: Final = 10_000
 
@@ -42,6 +44,9 @@ TRANSACTION: Final = 100
 """Tenants that one transaction of the store writes."""
 
 DECISIONS: Final = 5_000
+
+SAMPLE: Final = 200
+"""Tenants that are compiled once more, to measure that alone."""
 
 TEXT: Final = (
     "Please summarise the notes of the last meeting for the whole team, list the open questions,"
@@ -191,6 +196,8 @@ async def measure(url: str, kind: str, count: int) -> AsyncIterator[Row]:
             spent, memory = time.process_time() - spent, rss_kb() - memory
             tenants = target - loaded
             yield Row(f"first touch, {kind}", target, spent / tenants * 1_000, "ms CPU")
+            compiling = compile_ms(store, publisher, target)
+            yield Row(f"of it, reading and compiling, {kind}", target, compiling, "ms CPU")
             yield Row(f"memory of a tenant, {kind}", target, memory / tenants, "kB")
             yield Row(
                 f"estimated memory, {kind}", target, publisher.cache.size / target / 1e3, "kB"
@@ -203,6 +210,16 @@ async def measure(url: str, kind: str, count: int) -> AsyncIterator[Row]:
         gc.callbacks.remove(pauses)
         workspace.close()
         store.close()
+
+
+def compile_ms(store: Store, publisher: Publisher, tenants: int) -> float:
+    """Returns the time of reading and compiling a tenant, without the way to another thread."""
+    sample = min(tenants, SAMPLE)
+    spent = time.process_time()
+    for index in range(sample):
+        with store.view() as reader:
+            compile_snapshot(reader, tenant(index), publisher.platform, None)
+    return (time.process_time() - spent) / sample * 1_000
 
 
 def decide_us(publisher: Publisher, tenants: int) -> float:

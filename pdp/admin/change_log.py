@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pdp.domain.api_key import SECRET_FIELDS
+from pdp.domain.kinds import VERSIONED_KINDS
+from pdp.domain.tenant import PLATFORM
 from pdp.store.port import ChangeFilter
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from pdp.admin.workspace import Workspace
     from pdp.domain.stored_entity import Change
+    from pdp.store.port import Reader, RemovedChanges
 
 MASK: Final = "***"
 
@@ -29,10 +32,13 @@ class ChangePage(NamedTuple):
 
     Attributes:
         more: the revision below which the next page begins; None if this page is the last.
+        removed_through: if not 0, changes up to this revision may be missing, because they were
+            removed.
     """
 
     changes: Sequence[Change]
     more: int | None
+    removed_through: int = 0
 
 
 class ChangeLog:
@@ -56,11 +62,29 @@ class ChangeLog:
             StoreUnavailable: the store cannot be read.
         """
         change_filter = ChangeFilter(tenant_id, **filters)
-        changes = await self._workspace.read(
-            lambda reader: reader.select_changes(change_filter, before=before, limit=limit + 1)
-        )
-        more = changes[limit - 1].revision if len(changes) > limit else None
-        return ChangePage(changes[:limit], more)
+
+        def work(reader: Reader) -> ChangePage:
+            changes = reader.select_changes(change_filter, before=before, limit=limit + 1)
+            more = changes[limit - 1].revision if len(changes) > limit else None
+            removed = _removed(reader.removed_changes(), change_filter, more)
+            return ChangePage(changes[:limit], more, removed)
+
+        return await self._workspace.read(work)
+
+
+def _removed(removed: RemovedChanges, selection: ChangeFilter, more: int | None) -> int:
+    """Returns up to which revision a page may lack changes that it selects; 0 if it has all.
+
+    Args:
+        removed: the changes that may have been removed.
+        selection: selects the changes of the page.
+        more: the oldest revision of the page; None if it goes back to the beginning.
+    """
+    all_kept = selection.tenant_id == PLATFORM or selection.kind in VERSIONED_KINDS
+    is_later = selection.since is not None and selection.since > removed.until
+    if all_kept or is_later or (more is not None and more > removed.through):
+        return 0
+    return removed.through
 
 
 def mask_secrets(value: Any) -> Any:

@@ -167,22 +167,24 @@ class CustomerPolicies:
         """
 
         def work(reader: Reader) -> CustomerPolicyHistory:
-            changes = reader.history(KIND, tenant_id, customer_id)
-            if not changes:
+            def history(**bounds: int) -> list[CustomerPolicyVersion]:
+                changes = reader.history(KIND, tenant_id, customer_id, deletions=False, **bounds)
+                return [
+                    CustomerPolicyVersion(
+                        CustomerPolicy(**change.after), change.actor, change.at, change.summary
+                    )
+                    for change in changes
+                    if change.after is not None
+                ]
+
+            newest = history(limit=1)
+            if not newest:
                 raise _not_found(customer_id)
-            versions = [
-                CustomerPolicyVersion(
-                    CustomerPolicy(**change.after), change.actor, change.at, change.summary
-                )
-                for change in changes
-                if change.after is not None
-            ]
-            in_force = changes[0].after is not None
-            start = (number - 1) * size
+            in_force = reader.get(KIND, tenant_id, customer_id) is not None
             return CustomerPolicyHistory(
-                versions[start : start + size],
-                len(versions),
-                versions[0].policy.version if in_force else None,
+                history(skip=(number - 1) * size, limit=size),
+                reader.count_changes(KIND, tenant_id, customer_id, deletions=False),
+                newest[0].policy.version if in_force else None,
             )
 
         return await self._workspace.read(work)
@@ -229,8 +231,8 @@ def _last_version(
     """Returns the number of the newest version, also of a deleted policy; 0 if it is new."""
     if before is not None:
         return before.version
-    deletion = next(iter(reader.history(KIND, tenant_id, customer_id)), None)
-    return int(deletion.before["version"]) if deletion and deletion.before else 0
+    newest = reader.history(KIND, tenant_id, customer_id, limit=1, deletions=False)
+    return int(newest[0].after["version"]) if newest and newest[0].after else 0
 
 
 def _summary(before: CustomerPolicy | None, after: CustomerPolicy) -> str:

@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from pdp.admin.pages import Page, PageRequest, list_page
 from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
 from pdp.domain.limits import KIND, ActiveLimit, Limit, body_of
 from pdp.domain.stored_entity import StoredEntity
@@ -14,7 +15,7 @@ from pdp.store.codec import check_texts
 from pdp.store.port import NameTaken
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from pdp.admin.workspace import Workspace, WriteResult
     from pdp.domain.usage import UsageSnapshot
@@ -30,9 +31,9 @@ IMMUTABLE: Final = ("scope", "subject_id")
 
 @dataclass(frozen=True, slots=True)
 class UsageReport:
-    """Limits, and what their subjects have used."""
+    """A page of limits, and what their subjects have used."""
 
-    limits: Sequence[Limit]
+    page: Page[Limit]
     spent: UsageSnapshot
 
 
@@ -43,9 +44,22 @@ class Limits:
         self._workspace = workspace
         self._metering = metering
 
-    async def list(self, tenant_id: str) -> Sequence[Limit]:
-        """Returns the tenant's limits in order of creation."""
-        return await self._workspace.read(lambda reader: _read_all(reader, tenant_id))
+    async def list(self, tenant_id: str, request: PageRequest) -> Page[Limit]:
+        """Returns a page of the tenant's limits, in order of creation.
+
+        Raises:
+            InvalidArgument: there is no such page.
+        """
+        return await self._workspace.read(
+            lambda reader: list_page(
+                reader,
+                KIND,
+                tenant_id,
+                request,
+                shipped=tuple,
+                own=lambda entity: Limit(**entity.body),
+            )
+        )
 
     async def get(self, tenant_id: str, limit_id: str) -> Versioned[Limit]:
         """Returns one limit.
@@ -135,20 +149,20 @@ class Limits:
 
         return await self._workspace.write(tenant_id, work)
 
-    async def usage(self, tenant_id: str) -> UsageReport:
-        """Returns what the tenant's subjects have used, with the counts of other processes.
+    async def usage(self, tenant_id: str, request: PageRequest) -> UsageReport:
+        """Returns a page of what the tenant's subjects have used.
+
+        The first page has all counts of other processes.
 
         Raises:
+            InvalidArgument: there is no such page.
             StoreUnavailable: the store cannot be used.
         """
-        await self._metering.sync()
-        limits = await self.list(tenant_id)
-        spent = self._metering.meter.spent(tenant_id, [ActiveLimit.of(limit) for limit in limits])
-        return UsageReport(limits, spent)
-
-
-def _read_all(reader: Reader, tenant_id: str) -> list[Limit]:
-    return [Limit(**entity.body) for entity in reader.list(KIND, tenant_id)]
+        if not request.token:
+            await self._metering.sync()
+        page = await self.list(tenant_id, request)
+        limits = [ActiveLimit.of(limit) for limit in page.items]
+        return UsageReport(page, self._metering.meter.spent(tenant_id, limits))
 
 
 def _find(reader: Reader, tenant_id: str, limit_id: str) -> Versioned[Limit]:

@@ -36,12 +36,15 @@ def entities_at(
         field: the name of the field that an error about the revision names.
 
     Raises:
-        InvalidArgument: the store has no such revision.
+        InvalidArgument: the store has no such revision, or changes since then were removed.
         StoreUnavailable: the store cannot be read.
     """
     newest = reader.revision()
-    if not 0 <= revision <= newest:
-        reason = f"must be from 0 to {newest}, the last revision"
+    oldest = reader.removed_changes().through if tenant_id != PLATFORM else 0
+    if not oldest <= revision <= newest:
+        reason = f"must be from {oldest} to {newest}, the last revision"
+        if 0 <= revision < oldest:
+            reason += "; older changes were removed (PDP_CHANGE_LOG_DAYS)"
         raise InvalidArgument.of(Violation(field, reason))
     entities = {(each.kind, each.id): each for each in reader.list_tenant(tenant_id)}
     restored: set[tuple[str, str]] = set()
@@ -99,4 +102,7 @@ def _with_creation_time(reader: Reader, entity: StoredEntity, revision: int) -> 
     """Returns an entity that is deleted now with the time when it was created."""
     history = reader.history(entity.kind, entity.tenant_id, entity.id)
     created = (each.at for each in history if each.op == "create" and each.revision <= revision)
-    return replace(entity, created_at=next(created, 0.0))
+    at = next(created, None)
+    if at is None:  # that change was removed
+        at = reader.creation_time(entity.kind, entity.tenant_id, entity.id)
+    return replace(entity, created_at=at)

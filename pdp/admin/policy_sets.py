@@ -26,11 +26,23 @@ class PolicySets(NamedTuple):
     own: PolicySet
 
 
-def read_policy_sets(reader: Reader, tenant_id: str, kinds: Iterable[str]) -> PolicySets:
-    """Returns the policies of these kinds."""
+def read_policy_sets(
+    reader: Reader, tenant_id: str, kinds: Iterable[str], *, own: Iterable[str] | None = None
+) -> PolicySets:
+    """Returns the policies of these kinds.
+
+    Args:
+        reader: a view of the store.
+        tenant_id: the tenant.
+        kinds: the kinds of the platform's policies.
+        own: the kinds of the tenant's policies; None for the same kinds.
+    """
     kinds = tuple(kinds)
-    platform, own = (
-        read_policies(entity for kind in kinds for entity in reader.list(kind, owner))
-        for owner in (PLATFORM, tenant_id)
+    platform_policies, own_policies = (
+        read_policies(entity for kind in owner_kinds for entity in reader.list(kind, owner))
+        for owner, owner_kinds in (
+            (PLATFORM, kinds),
+            (tenant_id, kinds if own is None else tuple(own)),
+        )
     )
-    return PolicySets(platform, own)
+    return PolicySets(platform_policies, own_policies)

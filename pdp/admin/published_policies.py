@@ -28,6 +28,7 @@ class PublishedPolicies:
 
     async def load(self, tenant_id: str) -> Snapshot:
         """Loads and compiles the tenant's policies; see `Workspace.load`."""
+        self._publisher.misses += 1
         return await self._workspace.load(tenant_id)
 
     async def reach(self, revision: int, timeout_s: float) -> bool:

@@ -7,11 +7,12 @@ thread runs which step.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pdp.domain.kinds import apply_changes, read_policies
 from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import compile_tenant, update_platform
+from pdp.store.port import ChangeFilter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Set
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from pdp.store.port import Reader
 
 
+_PAGE: Final = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class ChangesSince:
     """The contents of the change log after a revision.
@@ -30,11 +34,13 @@ class ChangesSince:
         revision: the revision of the last change.
         tenants: the tenants that changed, each with the revision of its last change.
         platform: the changes of the platform, which all tenants share.
+        complete: whether all changes are known; if not, every tenant may have changed.
     """
 
     revision: int
     tenants: Mapping[str, int]
     platform: Sequence[Change] = ()
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +76,19 @@ def compile_snapshot(
     """Compiles a tenant's policies as they are in the store now.
 
     If `previous` can be reused, only the changes since its revision are read and compiled. They
-    include those of other tenants, so `previous` should be at the revision in force.
+    include those of other tenants, so `previous` should be at the revision in force. It cannot be
+    reused if some of these changes may have been removed.
 
     Raises:
         InvalidPattern: some patterns do not compile; the error names them all.
         StoreUnavailable: the store cannot be read.
     """
     revision = reader.revision()
-    if previous is None or not previous.platform.compatible_with(platform):
+    if (
+        previous is None
+        or not previous.platform.compatible_with(platform)
+        or previous.revision < reader.removed_changes().through
+    ):
         policies = read_policies(reader.list_tenant(tenant_id))
         return compile_tenant(platform, tenant_id, policies, revision)
     changes = _changes_of({tenant_id}, reader, previous.revision)[tenant_id]
@@ -97,7 +108,12 @@ def _changes_of(tenant_ids: Set[str], reader: Reader, since: int) -> Mapping[str
 
 
 def read_changes(reader: Reader, since: int) -> ChangesSince:
-    """Reads the change log after revision `since`."""
+    """Reads the change log after revision `since`.
+
+    If changes after it may have been removed, every tenant counts as changed.
+    """
+    if since < reader.removed_changes().through:
+        return _everything_since(reader, since)
     tenants: dict[str, int] = {}
     platform: list[Change] = []
     revision = since
@@ -108,11 +124,31 @@ def read_changes(reader: Reader, since: int) -> ChangesSince:
     return ChangesSince(revision, tenants, platform)
 
 
+def _everything_since(reader: Reader, since: int) -> ChangesSince:
+    """Returns all tenants as changed, and the changes of the platform, which are never removed."""
+    revision = reader.revision()
+    platform: list[Change] = []
+    before: int | None = None
+    while page := reader.select_changes(ChangeFilter(PLATFORM), before=before, limit=_PAGE):
+        platform += (change for change in page if change.revision > since)
+        before = page[-1].revision
+        if before <= since:
+            break
+    platform.reverse()
+    return ChangesSince(
+        revision, dict.fromkeys(reader.tenants(), revision), platform, complete=False
+    )
+
+
 def plan_refresh(publisher: Publisher, changes: ChangesSince) -> RefreshPlan | None:
-    """Returns what `changes` make stale; None if nothing has to be compiled."""
+    """Returns what `changes` make stale; None if nothing has to be compiled.
+
+    If every tenant may have changed, tenants are compiled at their next use.
+    """
+    tenants = changes.tenants if changes.complete else {}
     stale = tuple(
         snapshot
-        for tenant_id, revision in changes.tenants.items()
+        for tenant_id, revision in tenants.items()
         if (snapshot := publisher.cached(tenant_id)) is not None and snapshot.revision < revision
     )
     if not (stale or changes.platform):
@@ -131,8 +167,10 @@ def refresh(reader: Reader, plan: RefreshPlan) -> RefreshResult:
     if not platform.compatible_with(plan.platform):
         # All snapshots must be compiled anew. Each is loaded when it is needed.
         return RefreshResult((), platform)
-    # The changes are read once for all tenants: reading them for each would be quadratic.
-    stale = {each.tenant_id: each for each in plan.stale}
+    # The changes are read once for all tenants: reading them for each would be quadratic. If some
+    # have been removed since the plan was made, each tenant is loaded when it is needed.
+    complete = plan.revision >= reader.removed_changes().through
+    stale = {each.tenant_id: each for each in plan.stale} if complete else {}
     changes = _changes_of(stale.keys(), reader, plan.revision) if stale else {}
     revision = reader.revision()
     snapshots = tuple(_updated(stale[each], changes[each], platform, revision) for each in stale)

@@ -10,6 +10,7 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from pdp.admin.pages import Page, PageRequest, list_page, version_page
 from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
 from pdp.domain.static_policy import (
     KIND,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pdp.admin.workspace import Workspace, WriteResult
+    from pdp.domain.stored_entity import Change
 
 MAX_POLICIES: Final = 10_000
 """How many static policies one tenant may have."""
@@ -79,6 +81,28 @@ class EffectiveStaticPolicy:
     override: StaticOverride | None
 
 
+@dataclass(frozen=True, slots=True)
+class StaticPolicyHistory:
+    """A page of a policy's versions.
+
+    Attributes:
+        current: the number of the newest version.
+    """
+
+    page: Page[StaticPolicyVersion]
+    current: int
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveStaticPolicies:
+    """A page of all policies, and how many policies and overrides of the system's there are."""
+
+    page: Page[EffectiveStaticPolicy]
+    system: int
+    own: int
+    overridden: int
+
+
 class StaticPolicies:
     """Administers the static policies of a tenant."""
 
@@ -89,14 +113,23 @@ class StaticPolicies:
         self, tenant_id: str, *, enabled: bool | None, category: str, number: int, size: int
     ) -> StaticPolicyPage:
         """Returns a page of the system's policies followed by the tenant's."""
-        policies = [
-            policy
-            for policy in await self._workspace.read(lambda reader: _read_all(reader, tenant_id))
-            if (enabled is None or policy.enabled is enabled)
-            and (not category or policy.category == category)
-        ]
+        matching: dict[str, str | bool] = {} if enabled is None else {"enabled": enabled}
+        if category:
+            matching["category"] = category
         start = (number - 1) * size
-        return StaticPolicyPage(policies[start : start + size], number, size, len(policies))
+
+        def work(reader: Reader) -> StaticPolicyPage:
+            system = [each for each in _read_owned(reader, PLATFORM) if _matches(each, matching)]
+            total = len(system) + reader.count(KIND, tenant_id, matching)
+            policies = system[start : start + size]
+            skip = max(0, start - len(system))
+            own = reader.page(
+                KIND, tenant_id, skip=skip, limit=size - len(policies), matching=matching
+            )
+            policies += map(_policy, own.entities)
+            return StaticPolicyPage(policies, number, size, total)
+
+        return await self._workspace.read(work)
 
     async def get(self, tenant_id: str, policy_id: str) -> Versioned[StaticPolicy]:
         """Returns a policy of the system or the tenant.
@@ -202,24 +235,23 @@ class StaticPolicies:
 
         return await self._workspace.write(tenant_id, work)
 
-    async def versions(self, tenant_id: str, policy_id: str) -> Sequence[StaticPolicyVersion]:
-        """Returns a policy's history, newest first, also if the policy was deleted.
+    async def versions(
+        self, tenant_id: str, policy_id: str, request: PageRequest
+    ) -> StaticPolicyHistory:
+        """Returns a page of a policy's history, newest first, also if the policy was deleted.
 
         Raises:
+            InvalidArgument: there is no such page.
             PolicyNotFound: there has never been such a policy.
         """
 
-        def work(reader: Reader) -> Sequence[StaticPolicyVersion]:
+        def work(reader: Reader) -> StaticPolicyHistory:
             for owner in (PLATFORM, tenant_id):
-                history = reader.history(KIND, owner, policy_id)
-                if history:
-                    return [
-                        StaticPolicyVersion(
-                            StaticPolicy(**change.after), change.actor, change.at, change.summary
-                        )
-                        for change in history
-                        if change.after is not None
-                    ]
+                newest = version_page(reader, KIND, owner, policy_id, PageRequest(1)).items
+                if newest:
+                    page = version_page(reader, KIND, owner, policy_id, request)
+                    versions = Page(list(map(_version, page.items)), page.next_token, page.total)
+                    return StaticPolicyHistory(versions, _version(newest[0]).policy.version)
             raise _not_found(policy_id)
 
         return await self._workspace.read(work)
@@ -231,15 +263,31 @@ class StaticOverrides:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
-    async def effective(self, tenant_id: str) -> Sequence[EffectiveStaticPolicy]:
-        """Returns the system's policies, then the tenant's, each with its override."""
+    async def effective(self, tenant_id: str, request: PageRequest) -> EffectiveStaticPolicies:
+        """Returns a page of the system's policies, then the tenant's, each with its override.
 
-        def work(reader: Reader) -> Sequence[EffectiveStaticPolicy]:
+        Raises:
+            InvalidArgument: there is no such page.
+        """
+
+        def work(reader: Reader) -> EffectiveStaticPolicies:
             overrides = _read_overrides(reader, tenant_id)
-            return [
+            system = [
                 EffectiveStaticPolicy(policy, overrides.get(policy.id))
-                for policy in _read_all(reader, tenant_id)
+                for policy in _read_owned(reader, PLATFORM)
             ]
+            page = list_page(
+                reader,
+                KIND,
+                tenant_id,
+                request,
+                shipped=lambda: system,
+                own=lambda entity: EffectiveStaticPolicy(_policy(entity), overrides.get(entity.id)),
+            )
+            overridden = sum(each.override is not None for each in system)
+            return EffectiveStaticPolicies(
+                page, len(system), reader.count(KIND, tenant_id), overridden
+            )
 
         return await self._workspace.read(work)
 
@@ -300,12 +348,20 @@ class StaticOverrides:
 
 def _read_owned(reader: Reader, owner: str) -> list[StaticPolicy]:
     """Returns the policies of one owner: a tenant or the platform."""
-    return [StaticPolicy(**entity.body) for entity in reader.list(KIND, owner)]
+    return list(map(_policy, reader.list(KIND, owner)))
 
 
-def _read_all(reader: Reader, tenant_id: str) -> list[StaticPolicy]:
-    """Returns the system's policies, then the tenant's, each in order of creation."""
-    return _read_owned(reader, PLATFORM) + _read_owned(reader, tenant_id)
+def _policy(entity: StoredEntity) -> StaticPolicy:
+    return StaticPolicy(**entity.body)
+
+
+def _matches(policy: StaticPolicy, fields: Mapping[str, str | bool]) -> bool:
+    return all(getattr(policy, name) == value for name, value in fields.items())
+
+
+def _version(change: Change) -> StaticPolicyVersion:
+    body: Mapping[str, Any] = change.after or {}
+    return StaticPolicyVersion(StaticPolicy(**body), change.actor, change.at, change.summary)
 
 
 def _read_overrides(reader: Reader, tenant_id: str) -> dict[str, StaticOverride]:

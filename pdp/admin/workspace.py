@@ -9,6 +9,7 @@ force here in the same way as its own.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -24,6 +25,7 @@ from pdp.admin.snapshots import (
     read_changes,
     refresh,
 )
+from pdp.admin.write_checks import check_write
 from pdp.domain.tenant import PLATFORM
 from pdp.engine.compiler import update_platform
 from pdp.errors import PdpError
@@ -31,6 +33,8 @@ from pdp.errors import PdpError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pdp.admin.write_checks import Places
+    from pdp.domain.write_warning import WriteWarning
     from pdp.engine.snapshot import Platform, Snapshot
     from pdp.publisher import Publisher
     from pdp.store.port import Reader, Store, Transaction
@@ -51,10 +55,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class WriteResult(Generic[T]):
-    """The result of a write, and the first revision in which it is in force."""
+    """The result of a write, the first revision in which it is in force, and its warnings."""
 
     value: T
     revision: int
+    warnings: tuple[WriteWarning, ...] = ()
 
 
 @dataclass(slots=True)
@@ -89,6 +94,8 @@ class Workspace:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         # Loads of tenants do not wait for writes, and a large tenant delays no small one.
         self._loaders = ThreadPoolExecutor(max_workers=LOADERS, thread_name_prefix="load")
+        # Writes do not wait either while many changes of other processes are read and compiled.
+        self._follower = ThreadPoolExecutor(max_workers=1, thread_name_prefix="follow")
         self._loading: dict[str, asyncio.Task[Snapshot]] = {}
         self._advanced = asyncio.Event()
         self._catching_up = asyncio.Lock()
@@ -96,6 +103,7 @@ class Workspace:
         self.notify: Callable[[], None] = _no_op
         """Notifies other processes of a write. Without it they find the write by polling."""
         self.stats = WorkspaceStats()
+        self._counting = threading.Lock()
 
     async def read(self, work: Callable[[Reader], T]) -> T:
         """Runs `work` on a consistent view of the store and returns its result."""
@@ -122,29 +130,40 @@ class Workspace:
         """
         return self._store.data_version()
 
-    async def write(self, tenant_id: str, work: Callable[[Transaction], T]) -> WriteResult[T]:
+    async def write(
+        self, tenant_id: str, work: Callable[[Transaction], T], places: Places | None = None
+    ) -> WriteResult[T]:
         """Runs `work` in one transaction, compiles the tenant, commits and publishes.
 
         A write for `PLATFORM` is in force for all tenants when this method returns. If the caller
         is cancelled, the write still finishes.
 
-        Raises:
-            PdpError: `work` or the compilation failed; nothing was written.
-        """
-        return await asyncio.shield(self._write(tenant_id, work))
+        Args:
+            tenant_id: the tenant.
+            work: makes the changes.
+            places: where the request has the documents of policies, if it has several. `work` may
+                add to it.
 
-    async def _write(self, tenant_id: str, work: Callable[[Transaction], T]) -> WriteResult[T]:
+        Raises:
+            PdpError: `work`, the compilation or a check failed; nothing was written.
+        """
+        return await asyncio.shield(self._write(tenant_id, work, places))
+
+    async def _write(
+        self, tenant_id: str, work: Callable[[Transaction], T], places: Places | None
+    ) -> WriteResult[T]:
         if tenant_id == PLATFORM:
             return await self._write_platform(work)
         previous = self._publisher.latest(tenant_id)
         platform = self._publisher.platform
 
-        def run() -> tuple[T, Snapshot]:
+        def run() -> tuple[T, Snapshot, tuple[WriteWarning, ...]]:
             with self._store.write() as transaction:
                 value = work(transaction)
-                return value, self._compile(transaction, tenant_id, platform, previous)
+                snapshot = self._compile(transaction, tenant_id, platform, previous)
+                return value, snapshot, check_write(snapshot, transaction.new_changes, places)
 
-        value, snapshot = await self._run(run)
+        value, snapshot, warnings = await self._run(run)
         self.notify()
         self._publisher.publish(snapshot)
         try:
@@ -152,7 +171,7 @@ class Workspace:
         except PdpError as error:
             # This write is stored and in force. Only the writes of other processes are missing.
             _log.error("cannot load policy changes of other processes", reason=error.message)
-        return WriteResult(value, snapshot.revision)
+        return WriteResult(value, snapshot.revision, warnings)
 
     async def _write_platform(self, work: Callable[[Transaction], T]) -> WriteResult[T]:
         platform = self._publisher.platform
@@ -187,11 +206,10 @@ class Workspace:
         while True:
             platform = self._publisher.platform
 
-            def run(platform: Platform = platform) -> Snapshot:
-                with self._store.view() as reader:
-                    return self._compile(reader, tenant_id, platform, None)
+            def work(reader: Reader, platform: Platform = platform) -> Snapshot:
+                return self._compile(reader, tenant_id, platform, None)
 
-            snapshot = await asyncio.get_running_loop().run_in_executor(self._loaders, run)
+            snapshot = await self._view(self._loaders, work)
             if self._publisher.publish(snapshot):
                 # A write may have published a newer one meanwhile.
                 return self._publisher.latest(tenant_id) or snapshot
@@ -201,8 +219,9 @@ class Workspace:
     ) -> Snapshot:
         start = time.perf_counter()
         snapshot = compile_snapshot(reader, tenant_id, platform, previous)
-        self.stats.compilations += 1
-        self.stats.compiling_s += time.perf_counter() - start
+        with self._counting:
+            self.stats.compilations += 1
+            self.stats.compiling_s += time.perf_counter() - start
         return snapshot
 
     async def catch_up(self) -> None:
@@ -215,13 +234,13 @@ class Workspace:
         publisher = self._publisher
         async with self._catching_up:
             since = publisher.revision
-            changes = await self.read(lambda reader: read_changes(reader, since))
+            changes = await self._view(self._follower, lambda reader: read_changes(reader, since))
             if changes.revision <= since:
                 return
             plan = plan_refresh(publisher, changes)
             result = RefreshResult()
             if plan is not None:
-                result = await self.read(lambda reader: refresh(reader, plan))
+                result = await self._view(self._follower, lambda reader: refresh(reader, plan))
             publisher.advance(changes.revision, changes.tenants, result.snapshots, result.platform)
             self._advanced.set()
             self._advanced = asyncio.Event()
@@ -266,10 +285,20 @@ class Workspace:
                     _log.error("cannot read policy changes from the store", reason=reason)
                 failing = True
 
+    async def _view(self, threads: ThreadPoolExecutor, work: Callable[[Reader], T]) -> T:
+        """Runs `work` on a view, in one of `threads`."""
+
+        def run() -> T:
+            with self._store.view() as reader:
+                return work(reader)
+
+        return await asyncio.get_running_loop().run_in_executor(threads, run)
+
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def close(self) -> None:
         """Stops the store's threads after they have finished their current work."""
         self._loaders.shutdown(wait=True)
+        self._follower.shutdown(wait=True)
         self._thread.shutdown(wait=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import OrderedDict
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,10 +14,6 @@ if TYPE_CHECKING:
     from pdp.domain.policy_set import PolicySet
     from pdp.engine.snapshot import Snapshot
 
-MAX_CACHED: Final = 64
-"""Policy sets whose hash is cached. A server that decides for more tenants at once computes some
-hashes again."""
-
 _IGNORED_FIELDS: Final = frozenset({"created_at", "updated_at", "version"})
 """When and how often a policy was written: this does not change what it says."""
 
@@ -26,10 +21,9 @@ _IGNORED_KINDS: Final = frozenset({api_key.KIND})
 
 
 class PolicyHasher:
-    """Hashes policies; caches the hash of each policy set, and that of the last snapshot."""
+    """Hashes policies. Each policy set keeps its hash, and the hasher keeps that of a snapshot."""
 
     def __init__(self) -> None:
-        self._cache: OrderedDict[int, tuple[PolicySet, str]] = OrderedDict()
         self._last: Snapshot | None = None
         self._last_hash = ""
 
@@ -37,21 +31,15 @@ class PolicyHasher:
         """Returns the hash of a snapshot's policies, in hex."""
         if snapshot is not self._last:
             parts = (snapshot.platform.policies, snapshot.policies)
-            joined = "".join(map(self._of_set, parts)).encode()
+            joined = "".join(map(_hash_of, parts)).encode()
             self._last, self._last_hash = snapshot, hashlib.sha256(joined).hexdigest()
         return self._last_hash
 
-    def _of_set(self, policies: PolicySet) -> str:
-        # By identity: sets are immutable, and a cached set keeps its id for as long as it is here.
-        cached = self._cache.get(id(policies))
-        if cached is not None:
-            self._cache.move_to_end(id(policies))
-            return cached[1]
-        digest = _digest(policies)
-        self._cache[id(policies)] = (policies, digest)
-        if len(self._cache) > MAX_CACHED:
-            self._cache.popitem(last=False)
-        return digest
+
+def _hash_of(policies: PolicySet) -> str:
+    if not policies.hash_cache:
+        policies.hash_cache = _digest(policies)
+    return policies.hash_cache
 
 
 def _digest(policies: PolicySet) -> str:

@@ -47,6 +47,20 @@ ENTITY_CLASSES: Final[Mapping[str, type]] = {
 """The class of each kind. Its arguments are the fields of the stored body."""
 
 
+VERSIONED_KINDS: Final = frozenset(
+    {
+        static_policy.KIND,
+        dlp_rule.KIND,
+        dlp_rule.CUSTOMISATION_KIND,
+        compliance_bundle.KIND,
+        compliance_bundle.STATE_KIND,
+        compliance_bundle.SNAPSHOT_KIND,
+        customer_policy.KIND,
+    }
+)
+"""The kinds with a version history. Their changes are kept without limit."""
+
+
 def read_policies(entities: Iterable[StoredEntity]) -> PolicySet:
     """Returns the policies of stored entities. Kinds without a class are skipped."""
     return PolicySet.of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from pdp.domain.policy_set import changed_ids
 from pdp.domain.request import NO_USAGE
 from pdp.domain.usage import MAX_COUNT, ONE_REQUEST, Counts
 
@@ -139,18 +140,30 @@ class LimitIndex:
     groups: Mapping[str, ActiveLimit]
 
     @classmethod
-    def from_limits(cls, limits: Iterable[Limit], previous: LimitIndex | None = None) -> LimitIndex:
-        """Returns the index of the active limits. It reuses what `previous` has of them."""
-        known = {"user": previous.users, "group": previous.groups} if previous else {}
+    def from_limits(cls, limits: Iterable[Limit]) -> LimitIndex:
+        """Returns the index of the active limits."""
         by_scope: dict[str, dict[str, ActiveLimit]] = {"user": {}, "group": {}}
         for limit in limits:
-            if not limit.is_active:
-                continue
-            active = known[limit.scope].get(limit.subject_id) if known else None
-            if active is None or active.limit is not limit:
-                active = ActiveLimit.of(limit)
-            by_scope[limit.scope][limit.subject_id] = active
+            if limit.is_active:
+                by_scope[limit.scope][limit.subject_id] = ActiveLimit.of(limit)
         return cls(by_scope["user"], by_scope["group"])
+
+    def with_changes(self, before: Mapping[str, Limit], now: Mapping[str, Limit]) -> LimitIndex:
+        """Returns the index of the limits `now`, which reuses what this index has.
+
+        Args:
+            before: the limits of this index, by id.
+            now: the limits by id.
+        """
+        ids = changed_ids(before, now)
+        by_scope = {"user": dict(self.users), "group": dict(self.groups)}
+        # First all that are gone: another limit may have their subject now.
+        for limit in (before[limit_id] for limit_id in ids if limit_id in before):
+            by_scope[limit.scope].pop(limit.subject_id, None)
+        for limit in (now[limit_id] for limit_id in ids if limit_id in now):
+            if limit.is_active:
+                by_scope[limit.scope][limit.subject_id] = ActiveLimit.of(limit)
+        return LimitIndex(by_scope["user"], by_scope["group"])
 
     def __bool__(self) -> bool:
         """Returns whether there is a limit."""

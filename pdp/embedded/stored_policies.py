@@ -125,6 +125,7 @@ class StoredPolicies:
             with self._store.read() as reader:
                 snapshot = compile_snapshot(reader, tenant_id, self._publisher.platform, None)
             with self._publishing:
+                self._publisher.misses += 1
                 self._publisher.publish(snapshot)
             return snapshot
 

@@ -179,12 +179,10 @@ def _own_patterns(
     platform: Platform, layers: tuple[Layer, ...], previous: PatternSet
 ) -> PatternSet:
     """Compiles the patterns of a tenant that the platform does not have."""
-    shared = platform.patterns.compiled
     shared_layers = {id(layer) for layer in platform.layers}
-    changed = tuple(layer for layer in layers if id(layer) not in shared_layers)
-    own = {
-        pattern: place for pattern, place in _patterns_of(changed).items() if pattern not in shared
-    }
+    own = _patterns_of(tuple(layer for layer in layers if id(layer) not in shared_layers))
+    for pattern in own.keys() & platform.patterns.compiled.keys():
+        del own[pattern]
     return _compile(previous, own)
 
 
@@ -213,7 +211,10 @@ def _build(builders: Iterable[Callable[[Policies], T | None]], policies: Policie
 
 def _patterns_of(layers: tuple[Layer, ...]) -> dict[str, str]:
     """Returns the patterns of the layers, each with the policy that it belongs to."""
-    return {pattern: place for layer in layers for pattern, place in layer.patterns.items()}
+    patterns: dict[str, str] = {}
+    for layer in layers:
+        patterns.update(layer.patterns)
+    return patterns
 
 
 def _compile(previous: PatternSet, patterns: Mapping[str, str]) -> PatternSet:

@@ -68,7 +68,7 @@ class ScanMemoryExhausted(Exception):
 class Shard:
     """A group of patterns that are searched together."""
 
-    __slots__ = ("_batches", "_match", "_match_anchored", "patterns")
+    __slots__ = ("_batches", "_match", "_match_anchored", "by_source", "patterns")
 
     def __init__(self, patterns: Sequence[CompiledPattern]) -> None:
         """Compiles `patterns` into one automaton.
@@ -77,6 +77,7 @@ class Shard:
             InvalidPattern: the patterns are too large for one automaton.
         """
         self.patterns = tuple(patterns)
+        self.by_source: Mapping[str, CompiledPattern] = {each.source: each for each in patterns}
         sources = [pattern.source for pattern in patterns]
         self._match = _compile_set(sources)
         # In a batch, the ends of a line stand for the ends of a text.
@@ -154,9 +155,10 @@ class PatternSet:
 
     def __init__(self, shards: tuple[Shard, ...] = ()) -> None:
         self.shards = shards
-        self.compiled: Mapping[str, CompiledPattern] = {
-            pattern.source: pattern for shard in shards for pattern in shard.patterns
-        }
+        compiled: dict[str, CompiledPattern] = {}
+        for shard in shards:
+            compiled.update(shard.by_source)
+        self.compiled: Mapping[str, CompiledPattern] = compiled
 
     def with_patterns(self, patterns: Iterable[str]) -> PatternSet:
         """Returns a set of exactly `patterns`, which reuses the shards of this one if possible.
@@ -165,22 +167,20 @@ class PatternSet:
             PatternErrors: some of `patterns` do not compile; it names all of them.
         """
         sources = dict.fromkeys(patterns)
-        compiled = self.compiled
-        if len(sources) == len(compiled) and all(source in compiled for source in sources):
+        missing = sources.keys() - self.compiled.keys()
+        if not missing and len(sources) == len(self.compiled):
             return self
         reused: list[Shard] = []
         loose: list[CompiledPattern] = []
-        placed: set[str] = set()
         for shard in self.shards:
-            live = [pattern for pattern in shard.patterns if pattern.source in sources]
             # A removed pattern costs a little in each scan. If more than half of a shard's patterns
             # are removed, the others are compiled again.
-            if 2 * len(live) >= len(shard.patterns):
+            if 2 * len(shard.by_source.keys() & sources.keys()) >= len(shard.patterns):
                 reused.append(shard)
             else:
-                loose += live
-            placed.update(pattern.source for pattern in live)
-        loose += _compile_each(source for source in sources if source not in placed)
+                loose += (pattern for pattern in shard.patterns if pattern.source in sources)
+        if missing:
+            loose += _compile_each(source for source in sources if source in missing)
         return PatternSet(tuple(_merge(reused, loose)))
 
 

@@ -56,6 +56,9 @@ class ChangeLogSource(Protocol):
     def changes(self, since: int, limit: int) -> Awaitable[Sequence[Change]]:
         """Returns up to `limit` changes after revision `since`, oldest first."""
 
+    def removed_through(self) -> Awaitable[int]:
+        """Returns the last revision whose change may have been removed; 0 for none."""
+
 
 class Sources:
     """The two logs that are exported."""
@@ -64,6 +67,7 @@ class Sources:
         self._records = records
         self._changes = changes
         self._initial_revision = changes.revision
+        self._gap_logged = False
 
     def start(self, spool: Spool) -> None:
         """Sets the marks for the first export: entries that exist by now are not exported.
@@ -97,6 +101,15 @@ class Sources:
         if known <= since:
             return False
         changes = await self._changes.changes(since, PAGE)
+        removed = await self._changes.removed_through()
+        if since < removed and not self._gap_logged:
+            self._gap_logged = True
+            _log.error(
+                "changes were removed before they were exported. Raise PDP_CHANGE_LOG_DAYS, so "
+                "that changes stay for longer than an export may stand still",
+                exported=since,
+                removed=removed,
+            )
         events = [(change_uid(each), each.at, compact(change_event(each))) for each in changes]
         if changes:
             spool.append(events, {CHANGES: changes[-1].revision})

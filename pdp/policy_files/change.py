@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from pdp.admin.snapshots import compile_snapshot
+from pdp.admin.write_checks import check_write
 from pdp.domain import policy_chain, policy_pack
 from pdp.domain.kinds import ENTITY_CLASSES
 from pdp.domain.stored_entity import Op, StoredEntity
@@ -18,7 +19,8 @@ from pdp.store.port import NameTaken
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pdp.engine.snapshot import Platform
+    from pdp.domain.write_warning import WriteWarning
+    from pdp.engine.snapshot import Platform, Snapshot
     from pdp.policy_files.state import Body, State
     from pdp.store.port import Reader, Store, Transaction
 
@@ -41,12 +43,14 @@ class StateChange:
         steps: the changes of single policies, in order.
         before, after: the tenant's policies.
         revision: the revision at which `after` is in force; the previous one without steps.
+        warnings: what the author of the policies may not expect.
     """
 
     steps: tuple[PolicyChange, ...]
     before: State
     after: State
     revision: int
+    warnings: tuple[WriteWarning, ...] = ()
 
     @property
     def states(self) -> tuple[State, State]:
@@ -81,7 +85,8 @@ def apply_state(
         commit: whether to commit; if not, the changes are compiled and rolled back.
 
     Raises:
-        InvalidArgument: the policies do not compile, or refer to missing ones; nothing was changed.
+        InvalidArgument: the policies do not compile, refer to missing ones, or have too many
+            patterns that match nearly everywhere; nothing was changed.
         PolicyNameExists: two policies would have the same name; nothing was changed.
         StoreUnavailable: the store cannot be written.
     """
@@ -94,16 +99,19 @@ def apply_state(
             _apply(transaction, tenant_id, step, present, actor=actor, summary=summary)
         after = state_of(transaction, tenant_id)
         _check_references(transaction, after)
-        _compile(transaction, tenant_id, platform)
-        changes.append(StateChange(steps, before, after, transaction.revision()))
+        snapshot = _compile(transaction, tenant_id, platform)
+        warnings = check_write(
+            snapshot, transaction.new_changes, default_place="policies.{kind}.{id}."
+        )
+        changes.append(StateChange(steps, before, after, transaction.revision(), warnings))
         if not commit:
             raise _RolledBack
     return changes[0]
 
 
-def _compile(reader: Reader, tenant_id: str, platform: Platform) -> None:
+def _compile(reader: Reader, tenant_id: str, platform: Platform) -> Snapshot:
     try:
-        compile_snapshot(reader, tenant_id, platform, None)
+        return compile_snapshot(reader, tenant_id, platform, None)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         # The contracts cannot express all checks of the use cases.
         reason = f"cannot be compiled: {error}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from pdp.admin.compaction import ChangeLogCompactor
 from pdp.admin.workspace import Workspace
 from pdp.audit.acknowledgements import LoopAcknowledgements
 from pdp.bootstrap.policies import create_publisher, load_risk_table, open_policies
@@ -27,7 +28,7 @@ from pdp.server.transports import cancel, start_transports
 from pdp.server.wiring import Wiring, wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 
     from pdp.audit.recorder import Recorder
     from pdp.decisions.record_builder import PendingRecord
@@ -114,7 +115,7 @@ async def run_server(settings: Settings, worker: Worker | None = None) -> AsyncI
         parts = await _assemble(stack, settings, worker)
         wiring, publisher, readiness = parts.wiring, parts.publisher, parts.readiness
         transports = await start_transports(stack, settings, wiring, readiness)
-        for loop in (parts.security.follow(), parts.workspace.follow(), wiring.metering.run()):
+        for loop in _loops(parts, settings):
             stack.push_async_callback(cancel, asyncio.create_task(loop))
         garbage.start()
         publisher.on_publish = garbage.freeze_snapshots
@@ -134,6 +135,18 @@ async def run_server(settings: Settings, worker: Worker | None = None) -> AsyncI
             if wiring.reader is not None:
                 wiring.reader.end_tails()
             await transports.drain(settings.drain_s)
+
+
+def _loops(parts: _Parts, settings: Settings) -> Iterator[Coroutine[None, None, None]]:
+    """Yields what runs beside the calls, as long as the server does."""
+    compactor = ChangeLogCompactor(parts.workspace, settings.change_log_days)
+    parts.wiring.metrics.counter(
+        "pdp_changes_removed", "Changes removed because of their age.", lambda: compactor.removed
+    )
+    yield parts.security.follow()
+    yield parts.workspace.follow()
+    yield parts.wiring.metering.run()
+    yield compactor.run()
 
 
 def _follow_recent_tenants(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> None:

@@ -151,6 +151,10 @@ class _ChangeLog:
         """Returns up to `limit` changes after `since`, oldest first."""
         return await self._workspace.read(lambda reader: reader.changes(since, limit))
 
+    async def removed_through(self) -> int:
+        """The last revision whose change may have been removed; 0 for none."""
+        return await self._workspace.read(lambda reader: reader.removed_changes().through)
+
 
 def _measure(exporter: Exporter, metrics: Metrics) -> None:
     gauges = {

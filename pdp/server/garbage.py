@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pdp.engine.snapshot import Snapshot
 
-THRESHOLDS: Final = (2_000, 10, 1_000)
+THRESHOLDS: Final = (1_000, 8, 1_000)
 """When the garbage collector looks at young, older and all objects. By default it looks at all of
 them so often that a decision with many findings makes it stop everything for 50 ms at a time.
 Nearly all objects are freed without it."""
 
 GROWTH: Final = 2
-"""Collections of older objects after which what is loaded is frozen. Each is 20,000 new objects
-that stay, of which a full collection takes some 2 ms."""
+"""Collections of older objects after which what is loaded is frozen. Each stands for 8,000 new
+objects that stay, of which a full collection takes some 2 ms."""
 
 MAX_COLLECTED: Final = 5
 """The growth after which a full collection would take too long. It comes with one large tenant."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
     from pdp.domain.stored_entity import Change, StoredEntity
     from pdp.domain.usage import Counter, CounterId, Counts
+
+NO_FIELDS: Final[Mapping[str, str | bool]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,58 @@ class ChangeFilter:
     until: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class EntityPage:
+    """A part of a list of entities.
+
+    Attributes:
+        entities: the entities, in order of creation.
+        last: the position of the last entity; that before the page if it is empty.
+        more: whether the list goes on after this page.
+    """
+
+    entities: Sequence[StoredEntity]
+    last: int
+    more: bool
+
+
+class RemovedChanges(NamedTuple):
+    """Up to which change the change log of tenants may be incomplete.
+
+    Attributes:
+        through: the last revision that may be missing; 0 if nothing was removed.
+        until: its time, in seconds since the epoch.
+    """
+
+    through: int
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRetention:
+    """Which changes are kept.
+
+    Attributes:
+        kept_kinds: the kinds whose changes are never removed.
+        remove_before: changes of other kinds that are older are removed.
+    """
+
+    kept_kinds: frozenset[str]
+    remove_before: float
+
+
+class Compaction(NamedTuple):
+    """The result of one step of a compaction.
+
+    Attributes:
+        removed: how many changes were removed.
+        more: whether there may be more to do.
+    """
+
+    removed: int
+    more: bool
+
+
 class Reader(Protocol):
     """A consistent view of the store, as of the moment when its context was opened.
 
@@ -42,14 +97,43 @@ class Reader(Protocol):
     def get(self, kind: str, tenant_id: str, entity_id: str) -> StoredEntity | None:
         """Returns the entity, or None if there is none or if it is deleted."""
 
+    def creation_time(self, kind: str, tenant_id: str, entity_id: str) -> float:
+        """Returns when the entity was last created, even if it is deleted; 0 if it never was."""
+
     def find(self, kind: str, tenant_id: str, name: str) -> StoredEntity | None:
         """Returns the entity with exactly that name, or None."""
 
     def list(self, kind: str, tenant_id: str) -> Sequence[StoredEntity]:
         """Returns the entities that are not deleted, in order of creation."""
 
-    def count(self, kind: str, tenant_id: str) -> int:
-        """Returns how many entities `list` would return."""
+    def count(
+        self, kind: str, tenant_id: str, matching: Mapping[str, str | bool] = NO_FIELDS
+    ) -> int:
+        """Returns how many entities `list` has that match; see `page`."""
+
+    def page(
+        self,
+        kind: str,
+        tenant_id: str,
+        *,
+        after: int = 0,
+        skip: int = 0,
+        limit: int = 1000,
+        matching: Mapping[str, str | bool] = NO_FIELDS,
+    ) -> EntityPage:
+        """Returns up to `limit` entities of `list`, in the same order.
+
+        The cost grows with `limit`, and hardly with the length of the list.
+
+        Args:
+            kind: the kind of the entities.
+            tenant_id: their owner.
+            after: the position after which the page begins: `EntityPage.last` of the last page.
+                An entity keeps its position until it is deleted.
+            skip: how many entities to pass over first.
+            limit: the size of the page.
+            matching: only entities whose bodies have these values, by the name of the field.
+        """
 
     def list_tenant(self, tenant_id: str) -> Sequence[StoredEntity]:
         """Returns a tenant's entities of all kinds, in the order of `list`."""
@@ -57,14 +141,46 @@ class Reader(Protocol):
     def tenants(self) -> frozenset[str]:
         """Returns the tenants that have ever changed anything, including `PLATFORM`."""
 
-    def history(self, kind: str, tenant_id: str, entity_id: str) -> Sequence[Change]:
-        """Returns the changes of one entity, newest first. The entity may be deleted."""
+    def history(
+        self,
+        kind: str,
+        tenant_id: str,
+        entity_id: str,
+        *,
+        before: int | None = None,
+        skip: int = 0,
+        limit: int | None = None,
+        deletions: bool = True,
+    ) -> Sequence[Change]:
+        """Returns the changes of one entity, newest first. The entity may be deleted.
+
+        Args:
+            kind: the kind of the entity.
+            tenant_id: its owner.
+            entity_id: the entity.
+            before: only changes below this revision; None starts with the newest.
+            skip: how many changes to pass over first.
+            limit: how many changes to return at most; None for all.
+            deletions: whether to include deletions.
+        """
+
+    def count_changes(
+        self, kind: str, tenant_id: str, entity_id: str, *, deletions: bool = True
+    ) -> int:
+        """Returns how many changes `history` has; without deletions, how many versions."""
 
     def changes(self, since: int, limit: int = 1000) -> Sequence[Change]:
         """Returns up to `limit` changes of all tenants after revision `since`, oldest first.
 
         Returns nothing if `limit` is not positive. Changes become visible in the order of their
         revisions: a reader that has read up to a revision has missed nothing below it.
+        """
+
+    def removed_changes(self) -> RemovedChanges:
+        """Returns which changes of tenants may have been removed; see `Transaction.compact`.
+
+        A reader that has read up to an earlier revision cannot go on from there: it may have missed
+        changes. Changes of the platform are never removed.
         """
 
     def select_changes(
@@ -126,6 +242,16 @@ class Transaction(Reader, Protocol):
         Raises:
             KeyError: the entity does not exist.
             InvalidArgument: see `put`.
+            StoreUnavailable: the store cannot be written.
+
+        """
+
+    def compact(self, retention: ChangeRetention) -> Compaction:
+        """Runs one short step of the change log's compaction.
+
+        No version of a kept kind and no change of the platform is lost, nor is the newest change.
+
+        Raises:
             StoreUnavailable: the store cannot be written.
 
         """

@@ -13,6 +13,7 @@ from pdp.auth.principal import ANONYMOUS, Principal
 
 if TYPE_CHECKING:
     from pdp.domain.request import Request
+    from pdp.domain.write_warning import WriteWarning
     from pdp.transport.methods import Method
 
 TransportName = Literal["grpc", "http", "local"]
@@ -60,8 +61,12 @@ class Call:
         request: the request in the message, if the handler's check converts it.
         session: shared by the messages of a streaming call.
         reply: metadata or headers for the answer.
+        warnings: the warnings of the write that the call has made.
         stream: the answers, if the answer is a stream. The handler sets it, and the message that
             it returns is not sent.
+        target: the raw path and query of an HTTP request; empty for other transports.
+        list_field: if not empty, `stream` is the rest of a list: each of its messages has more
+            items of this field. The message that the handler returns is sent, with all items.
     """
 
     method: Method
@@ -77,7 +82,10 @@ class Call:
     request: Request | None = None
     session: Session | None = None
     reply: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[WriteWarning, ...] = ()
     stream: AsyncIterator[Message] | None = None
+    target: str = ""
+    list_field: str = ""
 
     def remaining(self, at_most: float) -> float:
         """Returns the seconds left to the deadline, at most `at_most`."""

@@ -56,12 +56,16 @@ def with_etag(call: Call, versioned: Versioned[T]) -> T:
 
 
 def with_new_etag(call: Call, written: WriteResult[Versioned[T]]) -> T:
-    """Returns the entity that was written, and sets the response's ETag and revision."""
+    """Returns the entity that was written, and sets the ETag, revision and warnings."""
     return with_etag(call, with_revision(call, written))
 
 
 def with_revision(call: Call, written: WriteResult[T]) -> T:
-    """Returns the result of a write without an ETag, such as a deletion; sets the revision."""
+    """Returns the result of a write; sets the revision and the warnings of the response.
+
+    Use it for a write without an ETag, such as a deletion.
+    """
+    call.warnings = written.warnings
     call.reply[REVISION_HEADER] = str(written.revision)
     return written.value
 

@@ -33,6 +33,7 @@ from pdp.transport.admission import (
     printable,
 )
 from pdp.transport.call import Call, Endpoint, Handler
+from pdp.transport.write_warnings import add_to_header, add_to_message, has_warnings
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -125,6 +126,7 @@ def guarded(method: Method, handler: Endpoint | Handler, services: Services) -> 
     settings = handler if isinstance(handler, Handler) else Handler(handler)
     guards = tuple(make(method, settings, services) for make in GUARDS)
     handle, count = settings.handle, services.metrics.call
+    add = add_to_message if has_warnings(method.descriptor.output_type) else add_to_header
 
     async def endpoint(call: Call, message: Message) -> Message:
         begin = time.perf_counter()
@@ -133,6 +135,8 @@ def guarded(method: Method, handler: Endpoint | Handler, services: Services) -> 
             for guard in guards:
                 guard(call, message)
             response = await handle(call, message)
+            if call.warnings:
+                add(call, response)
             code = "OK"
         except PdpError as error:
             code = error.reason

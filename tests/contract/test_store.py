@@ -248,3 +248,66 @@ def test_a_failed_transaction_changes_nothing(store: Store) -> None:
         assert reader.tenants() == {"acme"}
     [after] = put(store, policy("p1", tenant="new", name="n"))
     assert after.revision > 1
+
+
+def test_pages_of_a_list(store: Store) -> None:
+    entities = put(store, *(policy(f"p{each}", even=each % 2 == 0) for each in range(7)))
+    put(store, replace(entities[2], body={"even": True, "changed": 1}))
+    delete(store, entities[3])
+    whole = ["p0", "p1", "p2", "p4", "p5", "p6"]
+    with store.read() as reader:
+        assert reader.count("policy", "acme") == 6
+        for size in (1, 2, 3, 6, 7):
+            found: list[str] = []
+            after, more = 0, True
+            while more:
+                page = reader.page("policy", "acme", after=after, limit=size)
+                assert len(page.entities) <= size
+                found += ids(page.entities)
+                after, more = page.last, page.more
+            assert found == whole
+        page = reader.page("policy", "acme", skip=4, limit=5)
+        assert (ids(page.entities), page.more) == (["p5", "p6"], False)
+        assert reader.page("policy", "acme", after=9, limit=0).last == 9
+        assert not reader.page("policy", "other").entities
+
+
+def test_pages_of_entities_with_some_values(store: Store) -> None:
+    put(
+        store,
+        policy("a", on=True, category="x"),
+        policy("b", on=False, category="x"),
+        policy("c", on=True, category="it's"),
+        policy("d", category="x"),
+    )
+    with store.read() as reader:
+
+        def matching(**values: str | bool) -> list[str]:
+            page = reader.page("policy", "acme", matching=values)
+            assert reader.count("policy", "acme", values) == len(page.entities)
+            return ids(page.entities)
+
+        assert matching(on=True) == ["a", "c"]
+        assert matching(on=False) == ["b"]
+        assert matching(category="x") == ["a", "b", "d"]
+        assert matching(on=True, category="it's") == ["c"]
+        assert matching(category="\ud800") == []
+
+
+def test_pages_of_a_history(store: Store) -> None:
+    entity = policy()
+    for value in range(3):
+        put(store, replace(entity, body={"value": value}))
+    delete(store, entity)
+    put(store, entity)
+    with store.read() as reader:
+        key = ("policy", "acme", "p1")
+        assert [each.revision for each in reader.history(*key)] == [5, 4, 3, 2, 1]
+        assert [each.revision for each in reader.history(*key, before=4, limit=2)] == [3, 2]
+        assert [each.revision for each in reader.history(*key, skip=3)] == [2, 1]
+        versions = reader.history(*key, limit=2, deletions=False)
+        assert [each.revision for each in versions] == [5, 3]
+        assert reader.count_changes(*key) == 5
+        assert reader.count_changes(*key, deletions=False) == 4
+        assert reader.count_changes("policy", "acme", "p2") == 0
+        assert reader.count_changes("policy", "acme", "\ud800") == 0

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pdp.admin import user_groups
-from pdp.admin.compliance import bundles, changes, versions
+from pdp.admin.compliance import bundles, changes
 from pdp.admin.compliance.bundles import ComplianceBundles
 from pdp.admin.dlp.rules import DlpRules
+from pdp.admin.pages import PageRequest
 from pdp.admin.user_groups import UserGroups
 from pdp.admin.workspace import Workspace
 from pdp.bootstrap.policies import create_publisher, open_policies
@@ -25,6 +26,8 @@ from pdp.errors import InvalidArgument
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pdp.admin.compliance.versions import BundleVersion
 
 PCI = bundle_id("pci_dss")
 DRAFT = ComplianceBundle("", "Ours", "INTERNAL")
@@ -160,14 +163,21 @@ async def test_a_rule_keeps_its_name_and_history_in_a_bundle(node: Node) -> None
     assert history[:2] == ["Disabled with PCI-DSS", "Added to PCI-DSS"]
 
 
-async def test_only_the_newest_versions_can_be_read(
-    node: Node, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(versions, "MAX_VERSIONS", 2)
+async def test_versions_are_read_in_pages_up_to_the_bundle_as_it_ships(node: Node) -> None:
     for description in ("one", "two", "three"):
         await node.bundles.update("acme", "me", PCI, {"description": description})
-    newest = await node.bundles.versions("acme", PCI)
-    assert [each.bundle.description for each in newest] == ["three", "two"]
+    whole = await node.bundles.versions("acme", PCI, PageRequest(100))
+    assert whole.total == 4
+    assert not whole.next_token
+    token = ""
+    paged: list[BundleVersion] = []
+    for _ in range(4):
+        page = await node.bundles.versions("acme", PCI, PageRequest(1, token))
+        token = page.next_token
+        paged += page.items
+    assert not token
+    assert paged == whole.items
+    assert [each.bundle.description for each in paged[:3]] == ["three", "two", "one"]
 
 
 async def test_a_group_may_keep_references_to_deleted_rules(node: Node) -> None:

@@ -163,11 +163,19 @@ def change(revision: int) -> Change:
 
 
 class FakeChangeLog:
-    """A change log. `unknown` revisions are in the store but not yet known to the process."""
+    """A change log.
 
-    def __init__(self, revision: int, unknown: int = 0) -> None:
+    `unknown` revisions are in the store but not yet known to the process. Those up to `removed` may
+    be missing.
+    """
+
+    def __init__(self, revision: int, unknown: int = 0, removed: int = 0) -> None:
         self.revision = revision
+        self.removed = removed
         self._unknown = unknown
+
+    async def removed_through(self) -> int:
+        return self.removed
 
     async def newest(self) -> int:
         return self.revision + self._unknown

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from pdp.admin.limits import Limits
+from pdp.admin.pages import PageRequest
 from pdp.admin.preconditions import Precondition
 from pdp.domain.limits import KIND, Limit
 from pdp.domain.request import Request, Subject, Usage
@@ -64,8 +65,9 @@ class Counting(Node):
         return decision.allowed
 
     async def used(self) -> dict[str, Counts]:
-        report = await self.limits.usage("acme")
-        return {limit.subject_id: report.spent.by_limit[limit.id].day for limit in report.limits}
+        report = await self.limits.usage("acme", PageRequest(100))
+        limits = report.page.items
+        return {limit.subject_id: report.spent.by_limit[limit.id].day for limit in limits}
 
 
 @pytest.fixture

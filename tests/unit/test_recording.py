@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pdp import catalog
+from pdp.decisions import policy_hash as hashing
 from pdp.decisions import record_redaction
 from pdp.decisions.policy_hash import PolicyHasher
 from pdp.decisions.record_builder import (
@@ -312,6 +313,21 @@ def test_the_policy_hash_depends_only_on_the_content_of_policies(snapshot: Snaps
     assert policy_hash() == policy_hash(created_at=1.0, updated_at=2.0, version=9)
     assert policy_hash() != policy_hash(severity="high")
     assert policy_hash() != PolicyHasher().of(snapshot)
+
+
+def test_the_hash_of_policies_is_computed_once_for_any_number_of_tenants(
+    monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot
+) -> None:
+    hasher = PolicyHasher()
+    tenants = []
+    for number in range(200):
+        policy = StaticPolicy("p", "P", "custom", f"word{number}", "block")
+        own = PolicySet({KIND: {"p": policy}})
+        tenants.append(compile_tenant(snapshot.platform, f"t{number}", own, 7))
+    hashes = [hasher.of(each) for each in tenants]
+    assert len(set(hashes)) == len(tenants)
+    monkeypatch.setattr(hashing, "_digest", None)  # computing one again would fail
+    assert [hasher.of(each) for each in tenants] == hashes
 
 
 def test_the_size_of_a_pending_record_includes_all_values() -> None:

@@ -11,7 +11,7 @@ from sqlite_utils import Database
 
 from pdp.domain.stored_entity import StoredEntity
 from pdp.errors import ConfigError, PdpError, StoreUnavailable
-from pdp.store.sqlite import migrations, schema
+from pdp.store.sqlite import migrations, schema, transactions
 from pdp.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def test_the_file_is_durable_and_marked_and_its_tables_are_strict(
     assert connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
     assert store._version_connection.execute("PRAGMA busy_timeout").fetchone() == (0,)
     strict = "SELECT name FROM pragma_table_list WHERE strict ORDER BY name"
-    tables = ["changes", "counter_stamps", "counters", "records"]
+    tables = ["change_log", "changes", "counter_stamps", "counters", "records"]
     assert run(file, strict) == [(name,) for name in tables]
     applied = migrations.MIGRATIONS.applied(Database(connection))
     assert len(applied) == schema.SCHEMA_VERSION
@@ -238,3 +238,30 @@ class TestDeletedFile:
 
         with pytest.raises(StoreUnavailable, match="deleted or replaced"):
             write()
+
+
+@pytest.mark.parametrize(
+    ("sql", "index"),
+    [
+        (
+            "SELECT revision FROM changes WHERE tenant_id = ? AND revision < ?"
+            " ORDER BY revision DESC LIMIT 10",
+            "changes_of_tenant (tenant_id=? AND revision<?)",
+        ),
+        (transactions._HISTORY, "changes_of_entity (tenant_id=? AND kind=? AND entity_id=?"),
+        (transactions._COUNT_CHANGES, "changes_of_entity (tenant_id=? AND kind=? AND entity_id=?)"),
+        (transactions._COUNT_DELETIONS, "changes_deletions (tenant_id=? AND kind=?"),
+        (transactions._PAGE.format(matching=""), "records_in_order (tenant_id=? AND kind=? AND"),
+        (transactions._COUNT.format(matching=""), "records_in_order (tenant_id=? AND kind=?)"),
+    ],
+)
+def test_pages_are_read_from_an_index_without_sorting(
+    store: SqliteStore, sql: str, index: str
+) -> None:
+    count = sql.count("?")
+    plan = [
+        detail
+        for *_, detail in store._connection.execute(f"EXPLAIN QUERY PLAN {sql}", ("1",) * count)
+    ]
+    assert index in plan[0]
+    assert not any("ORDER BY" in step for step in plan)

@@ -10,6 +10,7 @@ from pdp._gen.pdp.v1 import decide_pb2
 from pdp.transport.http.binding import WHOLE, Binding, bindings
 from pdp.transport.http.responses import CONTENT_TYPE, NDJSON, NO_CONTENT
 from pdp.transport.methods import methods, services
+from pdp.transport.write_warnings import has_warnings
 from tools.openapi.comments import first_sentence
 from tools.openapi.errors import (
     add_error_schema,
@@ -63,6 +64,13 @@ _ETAG: Final = {
     "schema": {"type": "string"},
     "example": '"42"',
 }
+_WARNINGS: Final = {
+    "description": (
+        "What the author of the policy may not expect, as a JSON array of `WriteWarning`. It is "
+        "absent if there is nothing to warn of."
+    ),
+    "schema": {"type": "string"},
+}
 
 _IF_MATCH: Final = {
     "name": "If-Match",
@@ -111,7 +119,7 @@ def build_document(comments: Mapping[str, str], version: str) -> dict[str, Any]:
             "securitySchemes": _SECURITY_SCHEMES,
             "schemas": registry.schemas(),
             "parameters": {"TenantID": _tenant_header(registry), "IfMatch": _IF_MATCH},
-            "headers": {"RequestID": _REQUEST_ID, "ETag": _ETAG},
+            "headers": {"RequestID": _REQUEST_ID, "ETag": _ETAG, "Warnings": _WARNINGS},
             "responses": dict(sorted(errors.items())),
             "examples": error_examples(registry),
         },
@@ -227,7 +235,8 @@ def _query_parameters(route: Binding, registry: SchemaRegistry) -> Iterator[dict
 def _body(route: Binding, registry: SchemaRegistry, example: Mapping[str, Any]) -> dict[str, Any]:
     message = route.method.descriptor.input_type
     if route.body == WHOLE:
-        schema = registry.input(message, frozenset(each.name for each in route.path))
+        path = frozenset(each.name for each in route.path)
+        schema = registry.input(message, path, ignores_warnings=route.ignores_warnings)
     else:
         schema = registry.parameter(message.fields_by_name[route.body])
     return {"required": True, "content": _content(schema, example.get("request"))}
@@ -240,9 +249,14 @@ def _success(
     response: dict[str, Any] = {"description": registry.describe(message.full_name)}
     if "request_id" not in message.fields_by_name:  # otherwise the body has it
         response["headers"] = {"X-Request-ID": {"$ref": "#/components/headers/RequestID"}}
+    if route.method.writes and not has_warnings(message):
+        header = {"$ref": "#/components/headers/Warnings"}
+        response.setdefault("headers", {})["X-PDP-Warnings"] = header
     if route.method.success_status == NO_CONTENT:
         return response
-    if route.response_body:
+    if route.response_body and has_warnings(message):
+        schema = registry.output_with_warnings(message, route.response_body)
+    elif route.response_body:
         schema = registry.output_field(message.fields_by_name[route.response_body])
     else:
         schema = registry.output(message)

@@ -25,6 +25,7 @@ from pdp.jsonpb.fields import (
 )
 from pdp.jsonpb.timestamps import EXAMPLE
 from pdp.messages.contracts import field_rules
+from pdp.transport.write_warnings import WARNINGS
 from tools.openapi.bounds import (
     JsonSchema,
     allow_zero,
@@ -44,6 +45,10 @@ _WELL_KNOWN: Final[Mapping[str, JsonSchema]] = {
     STRUCT: {"type": "object"},
     LIST_VALUE: {"type": "array"},
     VALUE: {},
+}
+
+_IGNORED_WARNINGS: Final[JsonSchema] = {
+    "description": "warnings are those of an earlier answer; they are ignored."
 }
 
 
@@ -74,18 +79,27 @@ class SchemaRegistry:
         self._schemas[name] = schema
         return {"$ref": f"#/components/schemas/{name}"}
 
-    def input(self, message: Descriptor, without: frozenset[str] = frozenset()) -> JsonSchema:
+    def input(
+        self,
+        message: Descriptor,
+        without: frozenset[str] = frozenset(),
+        *,
+        ignores_warnings: bool = False,
+    ) -> JsonSchema:
         """Returns the reference to the schema of a message that the server reads.
 
         Args:
             message: the type of the message.
             without: the fields that are bound in the path, which the schema omits.
+            ignores_warnings: whether the message may have the warnings of an answer.
         """
         name = _name(message)
         name = f"{name}Input" if message.full_name in self._sent_and_received else name
         if name not in self._schemas:
             self._schemas[name] = {}  # a type can contain itself
             self._schemas[name] = self._input(message, without)
+            if ignores_warnings:
+                self._schemas[name]["properties"][WARNINGS] = dict(_IGNORED_WARNINGS)
         return {"$ref": f"#/components/schemas/{name}"}
 
     def output(self, message: Descriptor) -> JsonSchema:
@@ -95,6 +109,21 @@ class SchemaRegistry:
             self._schemas[name] = {}
             self._schemas[name] = self._output(message)
         return {"$ref": f"#/components/schemas/{name}"}
+
+    def output_with_warnings(self, message: Descriptor, field: str) -> JsonSchema:
+        """Returns the reference to the schema of a field that is written as the whole body.
+
+        Args:
+            message: the type of the response, with the field `warnings`, which the body has too.
+            field: the field, a message.
+        """
+        inner = message.fields_by_name[field].message_type
+        if inner is None:
+            raise Unsupported(message.fields_by_name[field], "a body with warnings")
+        schema = {**self._output(inner), **self._object(message)}
+        warnings = self._output(message)["properties"][WARNINGS]
+        schema["properties"] = {**schema["properties"], WARNINGS: warnings}
+        return self.add(_name(message), schema)
 
     def parameter(self, field: FieldDescriptor) -> JsonSchema:
         """Returns the schema of a field in a path or a query."""

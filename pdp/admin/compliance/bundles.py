@@ -40,6 +40,7 @@ from pdp.errors import InvalidArgument, PlatformReadonly, Violation
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pdp.admin.pages import Page, PageRequest
     from pdp.admin.workspace import Workspace, WriteResult
     from pdp.store.port import Reader, Transaction
 
@@ -255,12 +256,15 @@ class ComplianceBundles:
 
         return await self._workspace.write(tenant_id, work)
 
-    async def versions(self, tenant_id: str, bundle_id: str) -> Sequence[BundleVersion]:
-        """Returns a bundle's versions, newest first, also if the bundle was deleted.
+    async def versions(
+        self, tenant_id: str, bundle_id: str, request: PageRequest
+    ) -> Page[BundleVersion]:
+        """Returns a page of a bundle's versions, newest first, also if the bundle was deleted.
 
         Raises:
             BundleNotFound: the tenant has never had such a bundle.
+            InvalidArgument: there is no such page.
         """
         return await self._workspace.read(
-            lambda reader: read_versions(reader, tenant_id, bundle_id)
+            lambda reader: read_versions(reader, tenant_id, bundle_id, request)
         )

@@ -64,15 +64,25 @@ def read_rule_policies(reader: Reader, tenant_id: str) -> PolicySets:
     return read_policy_sets(reader, tenant_id, (*DLP_RULE_KINDS, *BUNDLE_KINDS))
 
 
+def read_platform_rules(reader: Reader, tenant_id: str) -> dict[str, DlpRule]:
+    """Returns the platform's rules with the tenant's customisations, by id."""
+    kinds = (CUSTOMISATION_KIND, *BUNDLE_KINDS)
+    return platform_rules(*read_policy_sets(reader, tenant_id, (KIND, *kinds), own=kinds))
+
+
 def read_rules(reader: Reader, tenant_id: str) -> list[StoredDlpRule]:
     """Returns the platform's rules, then the tenant's own, each in order of creation.
 
     The revisions of the result are 0; use `find_rule` to get the revision of a rule.
     """
-    platform, own = read_rule_policies(reader, tenant_id)
-    shipped = platform_rules(platform, own).values()
+    shipped = read_platform_rules(reader, tenant_id).values()
     rules = [StoredDlpRule(rule, PLATFORM, 0) for rule in shipped]
-    return rules + [StoredDlpRule(rule, tenant_id, 0) for rule in own.of_kind(KIND).values()]
+    return rules + [own_rule(entity) for entity in reader.list(KIND, tenant_id)]
+
+
+def own_rule(entity: StoredEntity) -> StoredDlpRule:
+    """Returns a rule of a tenant, with the revision 0."""
+    return StoredDlpRule(DlpRule(**entity.body), entity.tenant_id, 0)
 
 
 def find_rule(reader: Reader, tenant_id: str, rule_id: str) -> StoredDlpRule:
@@ -86,7 +96,7 @@ def find_rule(reader: Reader, tenant_id: str, rule_id: str) -> StoredDlpRule:
         return StoredDlpRule(DlpRule(**entity.body), tenant_id, entity.revision)
     shipped = reader.get(KIND, PLATFORM, rule_id)
     if shipped is not None:
-        rule = platform_rules(*read_rule_policies(reader, tenant_id)).get(rule_id)
+        rule = read_platform_rules(reader, tenant_id).get(rule_id)
         if rule is not None:
             customisation = reader.get(CUSTOMISATION_KIND, tenant_id, rule_id)
             state = reader.get(STATE_KIND, tenant_id, rule.bundle_id) if rule.bundle_id else None
@@ -175,7 +185,7 @@ def _check_not_required(
     ]
     if not (off_switches and rule.bundle_id):
         return
-    bundle = all_bundles(*read_rule_policies(reader, tenant_id)).get(rule.bundle_id)
+    bundle = all_bundles(*read_policy_sets(reader, tenant_id, BUNDLE_KINDS)).get(rule.bundle_id)
     if bundle is not None and bundle.enabled:
         raise RuleRequired(
             f'bundle "{bundle.name}" requires rule "{rule.detector_name}"; '

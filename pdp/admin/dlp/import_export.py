@@ -51,8 +51,8 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "detector_type": DETECTOR_TYPES,
     "action_tier": ACTION_TIERS,
 }
-_IGNORED_FIELDS: Final = frozenset({"id", "source", "bundle_id", "clause"})
-"""The fields of an exported rule that an import does not use."""
+_IGNORED_FIELDS: Final = frozenset({"id", "source", "bundle_id", "clause", "warnings"})
+"""The fields of an exported rule, or of the answer of a write, that an import does not use."""
 
 _KNOWN_FIELDS: Final = frozenset(
     {*_TEXT_FIELDS, *_CHOICES, "enabled", "confidence_threshold", "config_json", *_IGNORED_FIELDS}
@@ -115,11 +115,12 @@ class DlpRuleImportExport:
         """
         # Thousands of patterns take a while; they must not block the event loop.
         drafts = await asyncio.to_thread(self._read_drafts, documents)
+        places: dict[str, str] = {}
 
         def work(transaction: Transaction) -> ImportResult:
-            return _Import(transaction, tenant_id, actor).run(drafts, mode)
+            return _Import(transaction, tenant_id, actor, places).run(drafts, mode)
 
-        return await self._workspace.write(tenant_id, work)
+        return await self._workspace.write(tenant_id, work, places)
 
     def _read_drafts(self, documents: Sequence[Any]) -> list[DlpRule | ImportFailure]:
         drafts: list[DlpRule | ImportFailure] = []
@@ -136,10 +137,20 @@ class DlpRuleImportExport:
 class _Import:
     """One import, within its transaction."""
 
-    def __init__(self, transaction: Transaction, tenant_id: str, actor: str) -> None:
+    def __init__(
+        self, transaction: Transaction, tenant_id: str, actor: str, places: dict[str, str]
+    ) -> None:
+        """Args:
+        transaction: the transaction.
+        tenant_id: the tenant.
+        actor: who makes the import.
+        places: gets the place of each rule that is written in the list that was sent.
+        """
         self._transaction = transaction
         self._tenant_id = tenant_id
         self._actor = actor
+        self._places = places
+        self._place = ""
         self._suffixes: dict[str, int] = {}
         # The tenant's own rules come last, so they win over platform rules of the same name.
         self._rules = {each.rule.detector_name: each for each in read_rules(transaction, tenant_id)}
@@ -147,10 +158,11 @@ class _Import:
     def run(self, drafts: Sequence[DlpRule | ImportFailure], mode: str) -> ImportResult:
         counts = {"created": 0, "skipped": 0, "overwritten": 0}
         errors: list[ImportFailure] = []
-        for draft in drafts:
+        for index, draft in enumerate(drafts):
             if isinstance(draft, ImportFailure):
                 errors.append(draft)
                 continue
+            self._place = f"rules[{index}]."
             try:
                 counts[self._import(draft, mode)] += 1
             except (InvalidArgument, NameExists, PlatformReadonly, RuleRequired) as error:
@@ -194,6 +206,7 @@ class _Import:
         self._put(rule, "Overwritten by an import")
 
     def _put(self, rule: DlpRule, summary: str) -> None:
+        self._places[rule.id] = self._place
         self._rules[rule.detector_name] = put_rule(
             self._transaction, self._tenant_id, rule, actor=self._actor, summary=summary
         )

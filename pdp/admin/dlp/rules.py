@@ -11,12 +11,15 @@ from pdp.admin.dlp.entities import (
     check_rule_count,
     customise_rule,
     find_rule,
+    own_rule,
     put_rule,
-    read_rules,
+    read_platform_rules,
 )
 from pdp.admin.dlp.versions import DlpRuleVersion, read_versions
+from pdp.admin.pages import Page, PageRequest, list_page
 from pdp.admin.preconditions import NO_PRECONDITION, Precondition, Versioned
 from pdp.domain.dlp_rule import KIND, DlpRule
+from pdp.domain.tenant import PLATFORM
 from pdp.engine.dlp.config import read_config
 from pdp.errors import PlatformReadonly, Violation
 
@@ -40,16 +43,37 @@ class DlpRules:
         self._catalog = catalog
 
     async def list(
-        self, tenant_id: str, *, enabled: bool | None, detector_type: str
-    ) -> Sequence[StoredDlpRule]:
-        """Returns the platform's rules, then the tenant's own, each in order of creation."""
-        rules = await self._workspace.read(lambda reader: read_rules(reader, tenant_id))
-        return [
-            each
-            for each in rules
-            if (enabled is None or each.rule.enabled is enabled)
-            and (not detector_type or each.rule.detector_type == detector_type)
-        ]
+        self, tenant_id: str, request: PageRequest, *, enabled: bool | None, detector_type: str
+    ) -> Page[StoredDlpRule]:
+        """Returns a page of the platform's rules, then the tenant's, each in order of creation.
+
+        Raises:
+            InvalidArgument: there is no such page.
+        """
+        matching: dict[str, str | bool] = {} if enabled is None else {"enabled": enabled}
+        if detector_type:
+            matching["detector_type"] = detector_type
+
+        def work(reader: Reader) -> Page[StoredDlpRule]:
+            def shipped() -> Sequence[StoredDlpRule]:
+                rules = read_platform_rules(reader, tenant_id).values()
+                return [
+                    StoredDlpRule(rule, PLATFORM, 0)
+                    for rule in rules
+                    if all(getattr(rule, name) == value for name, value in matching.items())
+                ]
+
+            return list_page(
+                reader,
+                KIND,
+                tenant_id,
+                request,
+                shipped=shipped,
+                own=own_rule,
+                matching=matching,
+            )
+
+        return await self._workspace.read(work)
 
     async def get(self, tenant_id: str, rule_id: str) -> Versioned[StoredDlpRule]:
         """Returns a rule of the platform or the tenant.
@@ -150,13 +174,18 @@ class DlpRules:
 
         return await self._workspace.write(tenant_id, work)
 
-    async def versions(self, tenant_id: str, rule_id: str) -> Sequence[DlpRuleVersion]:
-        """Returns a rule's history, newest first, also if the rule was deleted.
+    async def versions(
+        self, tenant_id: str, rule_id: str, request: PageRequest
+    ) -> Page[DlpRuleVersion]:
+        """Returns a page of a rule's history, newest first, also if the rule was deleted.
 
         Raises:
+            InvalidArgument: there is no such page.
             RuleNotFound: the tenant has never had such a rule.
         """
-        return await self._workspace.read(lambda reader: read_versions(reader, tenant_id, rule_id))
+        return await self._workspace.read(
+            lambda reader: read_versions(reader, tenant_id, rule_id, request)
+        )
 
     def patterns(self, category: str) -> Mapping[str, Sequence[EntityDetector]]:
         """Returns the detectors that ship with the product, by category.

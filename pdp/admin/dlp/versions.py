@@ -2,14 +2,18 @@
 
 The history of a platform rule has three sources: releases that changed the rule, the tenant's
 customisations of it, and the tenant's activations and deactivations of its bundle. This module
-merges them by revision. Each version shows the rule of this tenant before and after the change.
+merges them by revision, newest first, and undoes one change after the other. So a page costs what
+the page has. Each version shows the rule of this tenant before and after the change.
 """
 
 from __future__ import annotations
 
+from heapq import merge
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
+from pdp.admin.pages import Page, revision_of, revision_token
 from pdp.domain.compliance_bundle import STATE_KIND
 from pdp.domain.dlp_rule import (
     CUSTOMISATION_KIND,
@@ -23,8 +27,9 @@ from pdp.domain.tenant import PLATFORM
 from pdp.errors import RuleNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from pdp.admin.pages import PageRequest
     from pdp.domain.stored_entity import Change
     from pdp.store.port import Reader
 
@@ -42,6 +47,9 @@ VERSION_FIELDS: Final = (
 
 ALWAYS_SHOWN: Final = ("enabled", "action_tier")
 """The fields that a version shows even if they have not changed: they say what the rule does."""
+
+_READ_SIZE: Final = 100
+"""How many changes are read at once."""
 
 _NAMESPACE: Final = UUID("7d0c3e55-0b43-5a86-9a5f-1f6a4c1d2b90")
 
@@ -64,64 +72,111 @@ class DlpRuleVersion(NamedTuple):
     changed_at: float
 
 
-def read_versions(reader: Reader, tenant_id: str, rule_id: str) -> list[DlpRuleVersion]:
-    """Returns the history of a rule for a tenant, newest first.
+def read_versions(
+    reader: Reader, tenant_id: str, rule_id: str, request: PageRequest
+) -> Page[DlpRuleVersion]:
+    """Returns a page of the history of a rule for a tenant, newest first.
 
     Raises:
+        InvalidArgument: there is no such page.
         RuleNotFound: the tenant has never had such a rule.
     """
-    changes = [
-        *reader.history(KIND, tenant_id, rule_id),
-        *reader.history(KIND, PLATFORM, rule_id),
-        *reader.history(CUSTOMISATION_KIND, tenant_id, rule_id),
-    ]
-    if not changes:
+    keys = ((KIND, tenant_id), (KIND, PLATFORM), (CUSTOMISATION_KIND, tenant_id))
+    if not any(reader.history(*key, rule_id, limit=1) for key in keys):
         raise RuleNotFound(f"there is no DLP rule {rule_id}")
     bundle_ids = {
         body["bundle_id"]
-        for change in changes
+        for change in reader.history(KIND, PLATFORM, rule_id)
         for body in (change.before, change.after)
-        if body and change.tenant_id == PLATFORM
-    }
-    for bundle_id in bundle_ids - {""}:
-        changes += reader.history(STATE_KIND, tenant_id, bundle_id)
-    changes.sort(key=lambda change: change.revision)
-    state = _RuleState()
-    versions: list[DlpRuleVersion] = []
-    for change in changes:
-        before = state.rule
-        state.apply(change)
+        if body
+    } - {""}
+    walk = _versions(reader, tenant_id, rule_id, bundle_ids, revision_of(request))
+    versions = list(islice(walk, request.size + 1))
+    token = revision_token(versions[request.size - 1][0]) if len(versions) > request.size else ""
+    total = None
+    if request.counted and bundle_ids:
+        # Not every change of a bundle is a version of the rule.
+        total = sum(1 for _ in _versions(reader, tenant_id, rule_id, bundle_ids, None))
+    elif request.counted:
+        total = sum(reader.count_changes(*key, rule_id) for key in keys)
+    return Page([version for _, version in versions[: request.size]], token, total)
+
+
+def _versions(
+    reader: Reader, tenant_id: str, rule_id: str, bundle_ids: Iterable[str], before: int | None
+) -> Iterator[tuple[int, DlpRuleVersion]]:
+    """Yields the versions below a revision, newest first, each with its revision."""
+    state = _RuleState(
+        stored=_Stream(reader, [(KIND, tenant_id, rule_id), (KIND, PLATFORM, rule_id)], before),
+        customisation=_Stream(reader, [(CUSTOMISATION_KIND, tenant_id, rule_id)], before),
+        activation=_Stream(reader, [(STATE_KIND, tenant_id, each) for each in bundle_ids], before),
+    )
+    after = state.rule()
+    while (change := state.step_back()) is not None:
+        rule = state.rule()
         # A change of the bundle that leaves the rule as it is, such as a new name, is no version.
-        if (before or state.rule) and (change.kind != STATE_KIND or before != state.rule):
-            versions.append(_version(tenant_id, rule_id, change, before, state.rule))
-    versions.reverse()
-    return versions
+        if (rule or after) and (change.kind != STATE_KIND or rule != after):
+            yield change.revision, _version(tenant_id, rule_id, change, rule, after)
+        after = rule
 
 
-class _RuleState:
-    """A tenant's rule at one point of its history, while the changes are replayed."""
+class _Stream:
+    """The changes of some entities, newest first.
 
-    def __init__(self) -> None:
-        self._stored: DlpRule | None = None
-        self._customisation: DlpCustomisation | None = None
-        self._activated = False
+    Attributes:
+        head: the newest change that was not stepped over; None at the end.
+    """
 
-    def apply(self, change: Change) -> None:
-        after = change.after
-        if change.kind == CUSTOMISATION_KIND:
-            self._customisation = DlpCustomisation(**after) if after else None
-        elif change.kind == STATE_KIND:
-            self._activated = bool(after and after["enabled"])
-        else:
-            self._stored = DlpRule(**after) if after else None
+    def __init__(
+        self, reader: Reader, keys: Iterable[tuple[str, str, str]], before: int | None
+    ) -> None:
+        histories = [_history(reader, *key, before) for key in keys]
+        self._changes = merge(*histories, key=lambda change: -change.revision)
+        self.head = next(self._changes, None)
+
+    def step_back(self) -> Change | None:
+        """Returns the head, and makes the change before it the head."""
+        head = self.head
+        self.head = next(self._changes, None)
+        return head
 
     @property
+    def body(self) -> Mapping[str, Any] | None:
+        """The body of the entity at the head; None if it does not exist."""
+        return self.head.after if self.head else None
+
+
+class _RuleState(NamedTuple):
+    """A tenant's rule at one point of its history, while the changes are undone."""
+
+    stored: _Stream
+    customisation: _Stream
+    activation: _Stream
+
+    def step_back(self) -> Change | None:
+        """Undoes the newest change and returns it; returns None at the beginning."""
+        newest = max(self, key=lambda each: each.head.revision if each.head else 0)
+        return newest.step_back()
+
     def rule(self) -> DlpRule | None:
-        if self._stored is None:
+        """Returns the rule at this point."""
+        body, change = self.stored.body, self.customisation.body
+        if body is None:
             return None
-        if self._activated:
-            return rule_in_bundle(self._stored, self._customisation, enabled=True)
-        return apply_customisation(self._stored, self._customisation)
+        rule = DlpRule(**body)
+        customisation = DlpCustomisation(**change) if change else None
+        activation = self.activation.body
+        if activation and activation["enabled"]:
+            return rule_in_bundle(rule, customisation, enabled=True)
+        return apply_customisation(rule, customisation)
+
+
+def _history(
+    reader: Reader, kind: str, owner: str, entity_id: str, before: int | None
+) -> Iterator[Change]:
+    while page := reader.history(kind, owner, entity_id, before=before, limit=_READ_SIZE):
+        yield from page
+        before = page[-1].revision
 
 
 def _version(

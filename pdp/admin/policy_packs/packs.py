@@ -103,6 +103,7 @@ class PolicyPacks:
             )
         # A thousand patterns take a while; they must not block the event loop.
         await asyncio.to_thread(check_drafts, rules)
+        places: dict[str, str] = {}
 
         def work(transaction: Transaction) -> Versioned[StoredPack]:
             if transaction.count(KIND, tenant_id) >= MAX_PACKS:
@@ -111,12 +112,13 @@ class PolicyPacks:
             check_rule_count(transaction, tenant_id, 0, len(rules), "rules")
             now = transaction.now
             pack = replace(draft, id=str(uuid4()), rule_count=len(rules), created_at=now)
-            for rule in build_rules(pack.id, (), rules, now, "rules"):
+            for index, rule in enumerate(build_rules(pack.id, (), rules, now, "rules")):
+                places[rule.id] = f"rules[{index}]."
                 put_rule(transaction, tenant_id, rule, actor=actor, summary="Created")
             created = put_pack(transaction, tenant_id, pack, actor=actor, summary="Created")
             return Versioned(created, created.revision)
 
-        return await self._workspace.write(tenant_id, work)
+        return await self._workspace.write(tenant_id, work, places)
 
     async def update(
         self,

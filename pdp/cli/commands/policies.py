@@ -30,8 +30,11 @@ Examples:
 _IMPORT: Final = f"""{_CODES}
 \b
 For each kind of policy in the file, the tenant gets exactly the policies in the file; its others of
-that kind are deleted. Kinds that are not in the file stay unchanged.
+that kind are deleted. Kinds that are not in the file stay unchanged. With several files, each is a
+transaction of its own: a file that fails is reported, the others are imported, and the exit code is
+3. With --json, each file is one line of JSON.
   pdp policies import acme.yaml --dry-run
+  pdp policies import tenants/
   pdp policies import acme.yaml --tenant staging --verify release.pub
 """
 
@@ -43,6 +46,23 @@ Examples:
 """
 
 _File = Annotated[Path, typer.Argument(metavar="FILE", help="The YAML file.")]
+_Paths = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="FILE...",
+        help="YAML files, each with the policies of one tenant; a directory stands for its "
+        ".yaml, .yml and .json files.",
+        show_default=False,
+    ),
+]
+_FilesFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--files-from",
+        metavar="LIST",
+        help="Also import the files that this file names, one a line; - reads standard input.",
+    ),
+]
 _DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show what would change, but change nothing.")
 ]
@@ -79,12 +99,14 @@ def _export(
 @spread
 def _import(
     *,
-    file: _File,
+    paths: _Paths = None,
+    files_from: _FilesFrom = None,
     tenant: Annotated[
         str | None,
         typer.Option(
             metavar="TENANT",
-            help="The tenant that gets the policies.  [default: the tenant in the file]",
+            help="The tenant that gets the policies; for a single file only.  [default: the tenant "
+            "in the file]",
         ),
     ] = None,
     verify: Annotated[
@@ -98,13 +120,19 @@ def _import(
     database_url: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Replace the policies of a tenant with those in a file.
+    """Replace the policies of tenants with those in files.
 
-    One transaction makes all changes, or none.
+    One transaction makes all changes of a tenant, or none.
     """
-    from pdp.cli.run.policies import import_  # noqa: PLC0415 - as above
+    from pdp.cli.run.policies import import_, import_many  # noqa: PLC0415 - as above
 
-    import_(file, tenant, verify, database_url, dry_run=dry_run, as_json=as_json)
+    given = paths or []
+    if len(given) == 1 and files_from is None and not given[0].is_dir():
+        import_(given[0], tenant, verify, database_url, dry_run=dry_run, as_json=as_json)
+        return
+    if tenant is not None:
+        raise typer.BadParameter("only a single file can be given another tenant")
+    import_many(given, files_from, verify, database_url, dry_run=dry_run, as_json=as_json)
 
 
 @spread

@@ -67,6 +67,7 @@ _METAVARS: Final = {
     "audit_queue": "NUMBER",
     "audit_retention_days": "DAYS",
     "audit_max_mb": "MEBIBYTES",
+    "change_log_days": "DAYS",
     "audit_key_file": "FILE",
 }
 

@@ -14,6 +14,7 @@ from pdp.cli.failures import UsageError, exit_on_failure
 from pdp.cli.input import read_bytes
 from pdp.cli.local_database import load_settings, local_actor
 from pdp.cli.output.report import print_json
+from pdp.cli.run.import_many import Import, files_in
 from pdp.domain.tenant import is_tenant_id
 from pdp.logs import logging_to_stderr
 from pdp.policy_files import change, signing
@@ -21,7 +22,7 @@ from pdp.policy_files.document import dump, load
 from pdp.policy_files.state import state_at, state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from pdp.engine.snapshot import Platform
@@ -69,6 +70,27 @@ def import_(
             summary = f"Imported {file.name}"
             result = _change(store, platform, tenant, lambda _: state, summary, dry_run=dry_run)
     _finish(result, tenant, dry_run=dry_run, as_json=as_json)
+
+
+def import_many(
+    paths: Sequence[Path],
+    files_from: str | None,
+    key: Path | None,
+    url: str | None,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Imports many files, each in a transaction of its own, and prints the changes of each."""
+    with exit_on_failure(as_json=as_json):
+        files = files_in(paths, files_from)
+        with _open_store(url, create=not dry_run) as (store, platform):
+
+            def apply(tenant: str, state: State, summary: str) -> StateChange:
+                return _change(store, platform, tenant, lambda _: state, summary, dry_run=dry_run)
+
+            code = Import(apply, key, dry_run, as_json).run(files)
+    sys.exit(code)
 
 
 def rollback(tenant: str, to: int, url: str | None, *, dry_run: bool, as_json: bool) -> None:
@@ -124,10 +146,14 @@ def _finish(result: StateChange, tenant: str, *, dry_run: bool, as_json: bool) -
         answer = {"tenant": tenant, "dry_run": dry_run, "steps": steps}
         if not dry_run:
             answer["revision"] = result.revision
+        if result.warnings:
+            answer["warnings"] = [each._asdict() for each in result.warnings]
         print_json(answer)
         sys.exit(Exit.OK)
     before, after = (dump(state, tenant).splitlines(keepends=True) for state in result.states)
     sys.stdout.writelines(unified_diff(before, after, "before", "after"))
     outcome = "would change" if dry_run else f"changed, in force from revision {result.revision}"
     print(f"{len(result.steps)} policies of {tenant} {outcome}")
+    for warning in result.warnings:
+        print(f"warning: {warning.field}: {warning.message}", file=sys.stderr)
     sys.exit(Exit.OK)

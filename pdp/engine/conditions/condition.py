@@ -11,10 +11,12 @@ from pdp.engine.conditions.checker import errors_in, warnings_in
 from pdp.engine.conditions.codegen import Evaluate, generate
 from pdp.engine.conditions.diagnostics import invalid_condition, position
 from pdp.engine.conditions.explanation import Explainer, Explanation
-from pdp.engine.conditions.patterns import TextTests, compile_tests
+from pdp.engine.conditions.patterns import TextTests, compile_tests, like_source
 from pdp.engine.conditions.times import Clock, clock_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pdp.domain.request import Request
     from pdp.engine.conditions.nodes import Node
 
@@ -54,6 +56,11 @@ class Condition:
     def patterns(self) -> int:
         """The number of patterns of MATCHES and LIKE in it."""
         return len(self._tests)
+
+    def pattern_sources(self) -> Iterator[str]:
+        """Yields its patterns as RE2, those of LIKE as well."""
+        for operator, pattern in self._tests:
+            yield like_source(pattern) if operator == "LIKE" else pattern
 
     def explain(self, request: Request) -> Explanation:
         """Returns the result of `evaluate`, and the reasons for all that was unknown."""

@@ -80,7 +80,12 @@ def like(pattern: str) -> TextTest:
         reason = f"a pattern of LIKE must be at most {MAX_LIKE_LENGTH} characters"
         raise InvalidPattern(f"pattern: {reason}", Violation("pattern", reason))
     parts = _parts(pattern)
-    return _simple_test(parts) or matches(rf"(?s)\A{''.join(map(_as_re2, parts))}\z")
+    return _simple_test(parts) or matches(_re2_of(parts))
+
+
+def like_source(pattern: str) -> str:
+    """Returns a LIKE pattern as RE2."""
+    return _re2_of(_parts(pattern))
 
 
 class _Wildcard(Enum):
@@ -130,6 +135,10 @@ def _simple_test(parts: list[str | _Wildcard]) -> TextTest | None:
             return lambda value: text in value if isinstance(value, str) else None
         case _:
             return None
+
+
+def _re2_of(parts: list[str | _Wildcard]) -> str:
+    return rf"(?s)\A{''.join(map(_as_re2, parts))}\z"
 
 
 def _as_re2(part: str | _Wildcard) -> str:

@@ -60,15 +60,32 @@ def caller_entity_rules(
         rules: the rules, each with its index.
         categories: see `categories_of`.
     """
-    by_type: dict[str, CallerEntityRules] = {}
+    type_categories: dict[str, str] = {}
+    indexes: dict[str, list[int]] = {}
     for index, rule in rules:
-        model = rule.detector_type in MODEL_TYPES
-        types = [entity_type_of(each) for each in labels_of(rule)] if model else [rule.entity_type]
-        for name in dict.fromkeys(alias for each in types for alias in entity_aliases(each)):
-            category = categories.get(name, PII if model else CUSTOM)
-            counted = CallerEntityRules(category, (index,))
-            by_type[name] = by_type[name].joined(counted) if name in by_type else counted
-    return by_type
+        default = PII if rule.detector_type in MODEL_TYPES else CUSTOM
+        for name in _type_names(rule):
+            indexes.setdefault(name, []).append(index)
+            if type_categories.get(name, CUSTOM) == CUSTOM:
+                type_categories[name] = categories.get(name, default)
+    return {
+        name: CallerEntityRules(type_categories[name], tuple(places))
+        for name, places in indexes.items()
+    }
+
+
+def same_types(one: DlpRule, other: DlpRule) -> bool:
+    """Returns whether two versions of a rule count caller entities of the same types."""
+    same_detector = one.detector_type == other.detector_type
+    return same_detector and list(_type_names(one)) == list(_type_names(other))
+
+
+def _type_names(rule: DlpRule) -> Iterable[str]:
+    """Returns the entity types of a rule, with their aliases."""
+    if rule.detector_type not in MODEL_TYPES:
+        return entity_aliases(rule.entity_type)
+    types = (entity_type_of(each) for each in labels_of(rule))
+    return dict.fromkeys(alias for each in types for alias in entity_aliases(each))
 
 
 def caller_findings(

@@ -7,6 +7,7 @@ so that the cost of a request depends on its findings, and hardly on the number 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -16,14 +17,14 @@ from pdp.domain.dlp_rule import ACTION_TIERS, KIND, REGEX, DlpRule
 from pdp.domain.effective_dlp_rules import EffectiveDlpRules, effective_dlp_rules, is_acting
 from pdp.domain.user_group import KIND as GROUP_KIND
 from pdp.domain.user_group import all_groups
-from pdp.engine.dlp.caller_entities import caller_entity_rules, categories_of
+from pdp.engine.dlp.caller_entities import caller_entity_rules, categories_of, same_types
 from pdp.engine.dlp.config import ENTITY_TYPE_PLACEHOLDER, read_stored_config
 from pdp.engine.dlp.group_index import NO_GROUPS, GroupIndex
 from pdp.engine.dlp.named_entities import labels_of, model_entities
 from pdp.engine.dlp.overlay import Overlay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from pdp.domain.detector import EntityDetector
     from pdp.domain.ner import EntityLabel
@@ -63,7 +64,8 @@ class CompiledDlpRule:
     Attributes:
         rule: the rule for all users; if it is in force only for groups, that of the first group.
         source: `platform` or `tenant`.
-        everyone: the setting for all users; None if the rule is in force only for groups.
+        everyone: the setting for all users; None if the rule is in force only for groups, or was
+            switched off since the book was compiled.
         groups: the settings for groups, by the group's id.
         detectors: the detectors whose patterns the rule uses.
         model_entities: the entities of the rule that only a model can find.
@@ -110,7 +112,10 @@ class DetectorUse(NamedTuple):
     rule_indexes: tuple[int, ...]
 
 
-NO_USES: Final[Mapping[str, tuple[DetectorUse, ...]]] = MappingProxyType({})
+UsesByPattern = Mapping[str, tuple[DetectorUse, ...]]
+"""The detectors that use each pattern."""
+
+NO_USES: Final[UsesByPattern] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +227,96 @@ def extend_rules(
     )
 
 
+def replace_rules(
+    book: RuleBook, changed: Mapping[str, DlpRule], catalog: Mapping[str, EntityDetector]
+) -> RuleBook | None:
+    """Returns `book` with other versions of some of a tenant's own rules.
+
+    Only these rules are compiled. The result finds what that of `compile_rules` finds. A rule that
+    is switched off keeps its place, without a setting, so that it can be switched on again. No
+    bundle and no group may have any of the rules, before or after the change.
+
+    Args:
+        book: the rules in force.
+        changed: the new versions by id.
+        catalog: the built-in detectors.
+
+    Returns:
+        None if the whole book must be compiled: a rule is not in it, or the rules that share a
+        detector, a pattern or an entity type would be others.
+
+    Raises:
+        KeyError: a rule names an unknown detector.
+    """
+    places = [place for place, each in enumerate(book.rules) if each.rule.id in changed]
+    if len(places) != len(changed):
+        return None
+    own, shared = _layers_of(book.by_pattern)
+    is_extension = isinstance(book.by_pattern, Overlay)
+    rules, by_pattern = list(book.rules), dict(own)
+    has_other_uses = False
+    for place in places:
+        old = rules[place]
+        rule = changed[old.rule.id]
+        setting = _setting(rule) if is_acting(rule) else None
+        new = _compile_rule(rule, old.source, setting, catalog, book.pattern_types)
+        if not _is_replaceable(old, new):
+            return None
+        before, now = (each.detectors if each.everyone else () for each in (old, new))
+        if before != now:
+            has_other_uses = True
+            index = place - len(rules) if is_extension else place
+            if not (
+                _remove_uses(by_pattern, before, index)
+                and _add_uses(by_pattern, shared, now, index)
+            ):
+                return None
+        rules[place] = new
+    if not has_other_uses:
+        return replace(book, rules=tuple(rules))
+    uses = Overlay(by_pattern, shared) if is_extension else by_pattern
+    return replace(book, rules=tuple(rules), by_pattern=uses)
+
+
+def _is_replaceable(old: CompiledDlpRule, new: CompiledDlpRule) -> bool:
+    """Whether a version of a rule can replace another one without a change of the whole book."""
+    has_more = old.groups or old.model_entities or new.model_entities
+    return not has_more and same_types(new.rule, old.rule)
+
+
+def _layers_of(by_pattern: UsesByPattern) -> tuple[UsesByPattern, UsesByPattern]:
+    """Returns the tenant's part of a table, and the part that all tenants share."""
+    if isinstance(by_pattern, Overlay):
+        return by_pattern.own, by_pattern.shared
+    return by_pattern, NO_USES
+
+
+def _remove_uses(
+    by_pattern: dict[str, tuple[DetectorUse, ...]], detectors: Iterable[EntityDetector], index: int
+) -> bool:
+    """Removes the detectors of a rule; returns False if one of their patterns has other users."""
+    return all(
+        by_pattern.pop(pattern, None) == (DetectorUse(detector, (index,)),)
+        for detector in detectors
+        for pattern in detector.patterns
+    )
+
+
+def _add_uses(
+    by_pattern: dict[str, tuple[DetectorUse, ...]],
+    shared: UsesByPattern,
+    detectors: Iterable[EntityDetector],
+    index: int,
+) -> bool:
+    """Adds the detectors of a rule; returns False if one of their patterns has users already."""
+    for detector in detectors:
+        for pattern in detector.patterns:
+            if pattern in by_pattern or pattern in shared:
+                return False
+            by_pattern[pattern] = (DetectorUse(detector, (index,)),)
+    return True
+
+
 def _is_extension(platform: PolicySet, own: Mapping[str, DlpRule]) -> bool:
     """Whether the rules of a tenant leave those of the platform, and its groups, as they are."""
     if not own.keys().isdisjoint(platform.of_kind(KIND)):
@@ -309,7 +404,9 @@ def _compile(
             rules.setdefault(rule.id, rule)
             by_group.setdefault(rule.id, {})[group_id] = _setting(rule)
     compiled_rules: list[CompiledDlpRule] = []
-    for rule in sorted(rules.values(), key=lambda rule: rule.id not in own):
+    ordered = [rule for rule in rules.values() if rule.id in own]
+    ordered += [rule for rule in rules.values() if rule.id not in own]
+    for rule in ordered:
         groups = by_group.get(rule.id, {})
         everyone = _setting(rule) if rule.id in in_force.everyone else None
         compiled = previous.get(rule.id)

@@ -6,8 +6,8 @@ The obligations of weaker tiers stay (decide.md). Each rule gives one redaction 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, cast
 
 from pdp.domain import compliance_bundle, dlp_rule, org_policy, user_group
 from pdp.domain.decision import (
@@ -23,6 +23,8 @@ from pdp.domain.decision import (
 )
 from pdp.domain.detector import PERSONAL_CATEGORIES
 from pdp.domain.layers import DLP
+from pdp.domain.policy_set import changed_ids
+from pdp.domain.user_group import all_groups
 from pdp.engine.dlp.findings import (
     RuleFindings,
     collect_rule_findings,
@@ -31,12 +33,13 @@ from pdp.engine.dlp.findings import (
 )
 from pdp.engine.dlp.named_entities import EntityNotSearched
 from pdp.engine.dlp.overlay import Overlay
-from pdp.engine.dlp.rules import TIER_RANKS, compile_rules, extend_rules
+from pdp.engine.dlp.rules import TIER_RANKS, compile_rules, extend_rules, replace_rules
 from pdp.engine.rules.matching import MAX_SPANS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, KeysView, Mapping, Sequence
 
+    from pdp.domain.dlp_rule import DlpRule
     from pdp.domain.ner import EntityLabel
     from pdp.domain.request import Request
     from pdp.engine.dlp.entities import EntityFinding
@@ -160,14 +163,15 @@ def build(policies: Policies) -> Layer | None:
                 previous = earlier.book
             if earlier is policies.shared.get(DLP) and changed == {_OWN_RULES}:
                 extended = earlier.book
+    last = policies.previous.get(DLP)
+    if isinstance(last, DlpLayer) and last.changed_kinds(sources, frameworks) == {_OWN_RULES}:
+        layer = _with_rules(last, policies, sources)
+        if layer is not None:
+            return layer
     book = _compile_book(policies, extended, previous)
     if not book.rules:
         return None
-    by_pattern = book.by_pattern.own if isinstance(book.by_pattern, Overlay) else book.by_pattern
-    patterns = {
-        pattern: f"DLP rule {book.rules[uses[0].rule_indexes[0]].rule.id}"
-        for pattern, uses in by_pattern.items()
-    }
+    patterns = {pattern: _place(book, pattern) for pattern in _own_patterns(book)}
     ner_wanted = frozenset(
         each for place in book.model_rules for each in book.rules[place].model_entities
     )
@@ -184,6 +188,60 @@ def _compile_book(
         rules = own.of_kind(dlp_rule.KIND)
         book = extend_rules(extended, platform, rules, detectors, previous)
     return book or compile_rules(platform, own, detectors, previous)
+
+
+def _own_patterns(book: RuleBook) -> KeysView[str]:
+    """Returns the patterns of a book without those that it shares with the platform's."""
+    if isinstance(book.by_pattern, Overlay):
+        return book.by_pattern.own.keys()
+    return book.by_pattern.keys()
+
+
+def _place(book: RuleBook, pattern: str) -> str:
+    return f"DLP rule {book.rules[book.by_pattern[pattern][0].rule_indexes[0]].rule.id}"
+
+
+def _with_rules(layer: DlpLayer, policies: Policies, sources: Sequence[object]) -> DlpLayer | None:
+    """Returns a layer with other versions of the tenant's rules; None if it must be compiled anew.
+
+    Args:
+        layer: the last layer of the tenant.
+        policies: the policies; only the tenant's rules differ from those of the layer.
+        sources: see `DlpLayer`.
+    """
+    before = cast("Mapping[str, DlpRule]", layer.sources[_OWN_RULES])
+    changed = _changed_rules(policies, before)
+    book = None if changed is None else replace_rules(layer.book, changed, policies.detectors)
+    if book is None:
+        return None
+    patterns = layer.patterns
+    if book.by_pattern is not layer.book.by_pattern:
+        now = _own_patterns(book)
+        patterns = dict(patterns)
+        for pattern in _own_patterns(layer.book) - now:
+            del patterns[pattern]
+        for pattern in now - patterns.keys():
+            patterns[pattern] = _place(book, pattern)
+    return replace(layer, book=book, patterns=patterns, sources=sources)
+
+
+def _changed_rules(policies: Policies, before: Mapping[str, DlpRule]) -> dict[str, DlpRule] | None:
+    """Returns the tenant's rules that changed; None if more than their contents changed.
+
+    Args:
+        policies: the policies of the layer; only the tenant's rules differ from the last ones.
+        before: the tenant's rules that the last layer was compiled from.
+    """
+    now: Mapping[str, DlpRule] = policies.own.of_kind(dlp_rule.KIND)
+    ids = changed_ids(before, now)
+    if any(rule_id not in before or rule_id not in now for rule_id in ids):
+        return None
+    groups = all_groups(policies.platform, policies.own).values()
+    if any(change["rule_id"] in ids for group in groups for change in group.dlp_rules):
+        return None
+    if any(each[rule_id].bundle_id for rule_id in ids for each in (before, now)):
+        return None
+    return {rule_id: now[rule_id] for rule_id in ids}
 
 
 def _incomplete(verdict: Verdict, missing: Sequence[UnsearchedLabel], request: Request) -> Verdict:

@@ -81,12 +81,12 @@ def build(policies: Policies) -> Layer | None:
     """Compiles the layer; returns None if no limit is in force."""
     source: Mapping[str, Limit] = policies.own.of_kind(KIND)
     previous = policies.previous.get(LIMITS)
-    book = None
     if isinstance(previous, LimitsLayer):
         if previous.source is source:
             return previous
-        book = previous.book
-    book = LimitIndex.from_limits(source.values(), book)
+        book = previous.book.with_changes(previous.source, source)
+    else:
+        book = LimitIndex.from_limits(source.values())
     return LimitsLayer(book, source, policies.risk.limit) if book else None
 
 

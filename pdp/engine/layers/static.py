@@ -24,6 +24,7 @@ from pdp.domain.decision import (
     Verdict,
 )
 from pdp.domain.layers import STATIC
+from pdp.domain.policy_set import changed_ids
 from pdp.domain.risk import SEVERITIES
 from pdp.domain.static_policy import (
     KIND,
@@ -70,6 +71,7 @@ class StaticLayer:
         points: the risk floor of each severity.
         source: the system policies that the layer was compiled from.
         shared: the policies of the other patterns.
+        overrides, own: the tenant's part that the layer was compiled from.
     """
 
     by_pattern: PoliciesByPattern
@@ -77,6 +79,8 @@ class StaticLayer:
     points: Mapping[str, int]
     source: Mapping[str, StaticPolicy]
     shared: PoliciesByPattern = field(default_factory=dict)
+    overrides: Mapping[str, StaticOverride] = field(default_factory=dict)
+    own: Mapping[str, StaticPolicy] = field(default_factory=dict)
     name: str = STATIC
 
     def evaluate(self, request: Request, findings: Findings) -> Verdict:
@@ -135,23 +139,19 @@ def build(policies: Policies) -> Layer | None:
     own: Mapping[str, StaticPolicy] = policies.own.of_kind(KIND)
     shared = policies.shared.get(STATIC)
     if not isinstance(shared, StaticLayer) or shared.source is not system:
-        shared = _layer(_by_pattern(system.values()), policies, {})
+        shared = _layer(_by_pattern(system.values()), policies)
     if not (overrides or own):
         return shared if shared.by_pattern else None
-    # The tenant's part of an overlay can have a candidate for a system policy, with its ID.
-    changed = [system[policy_id] for policy_id in (*overrides, *own) if policy_id in system]
-    by_pattern: dict[str, list[StaticPolicy]] = {}
-    for policy in (*changed, *own.values()):
-        if policy.pattern not in by_pattern:
-            by_pattern[policy.pattern] = [
-                _overridden(each, overrides)
-                for each in shared.by_pattern.get(policy.pattern, ())
-                if each.id not in own
-            ]
-    for policy in own.values():
-        if policy.enabled:
-            by_pattern[policy.pattern].append(policy)
-    layer = _layer(by_pattern, policies, shared.by_pattern)
+    previous = policies.previous.get(STATIC)
+    changed = None
+    if isinstance(previous, StaticLayer) and previous.shared is shared.by_pattern:
+        changed = _changed_patterns(previous, overrides, own)
+    by_pattern = _own_patterns(policies, shared.by_pattern, changed)
+    layer = replace(
+        _layer(by_pattern, policies), shared=shared.by_pattern, overrides=overrides, own=own
+    )
+    if isinstance(previous, StaticLayer) and changed is not None:
+        layer = _unchanged_and(layer, previous, changed)
     return layer if layer.patterns or shared.by_pattern else None
 
 
@@ -163,14 +163,79 @@ def _by_pattern(system: Iterable[StaticPolicy]) -> dict[str, list[StaticPolicy]]
     return by_pattern
 
 
+def _changed_patterns(
+    previous: StaticLayer,
+    overrides: Mapping[str, StaticOverride],
+    own: Mapping[str, StaticPolicy],
+) -> set[str] | None:
+    """Returns the patterns of the policies that changed, before and after; None for all patterns.
+
+    Args:
+        previous: a layer of the tenant on the same system policies.
+        overrides: the tenant's overrides.
+        own: the tenant's policies.
+    """
+    if previous.overrides is not overrides:
+        return None
+    ids = changed_ids(previous.own, own)
+    # The tenant's part of an overlay can have a candidate for a system policy, with its ID.
+    if any(policy_id in previous.source for policy_id in ids):
+        return None
+    return {each[key].pattern for each in (previous.own, own) for key in ids if key in each}
+
+
+def _own_patterns(
+    policies: Policies, shared: PoliciesByPattern, only: set[str] | None
+) -> dict[str, list[StaticPolicy]]:
+    """Returns the patterns whose policies differ from `shared`, each with its policies.
+
+    Args:
+        policies: the sources of the layer.
+        shared: the system policies in force, by pattern.
+        only: the patterns to look at; None for all.
+    """
+    system: Mapping[str, StaticPolicy] = policies.platform.of_kind(KIND)
+    overrides: Mapping[str, StaticOverride] = policies.own.of_kind(OVERRIDE_KIND)
+    own: Mapping[str, StaticPolicy] = policies.own.of_kind(KIND)
+    # The tenant's part of an overlay can have a candidate for a system policy, with its ID.
+    changed = [system[policy_id] for policy_id in (*overrides, *own) if policy_id in system]
+    candidates = list(own.values())
+    if only is not None:
+        changed = [policy for policy in changed if policy.pattern in only]
+        candidates = [policy for policy in candidates if policy.pattern in only]
+    by_pattern: dict[str, list[StaticPolicy]] = {}
+    for policy in (*changed, *candidates):
+        if policy.pattern not in by_pattern:
+            by_pattern[policy.pattern] = [
+                _overridden(each, overrides)
+                for each in shared.get(policy.pattern, ())
+                if each.id not in own
+            ]
+    for policy in candidates:
+        if policy.enabled:
+            by_pattern[policy.pattern].append(policy)
+    return by_pattern
+
+
+def _unchanged_and(layer: StaticLayer, previous: StaticLayer, changed: set[str]) -> StaticLayer:
+    """Returns a layer of changed patterns with the other patterns of the previous layer."""
+    by_pattern, patterns = dict(previous.by_pattern), dict(previous.patterns)
+    for pattern in changed:
+        by_pattern.pop(pattern, None)
+        patterns.pop(pattern, None)
+    return replace(
+        layer,
+        by_pattern={**by_pattern, **layer.by_pattern},
+        patterns={**patterns, **layer.patterns},
+    )
+
+
 def _overridden(policy: StaticPolicy, overrides: Mapping[str, StaticOverride]) -> StaticPolicy:
     override = overrides.get(policy.id)
     return replace(policy, action=override.action) if override else policy
 
 
-def _layer(
-    by_pattern: Mapping[str, list[StaticPolicy]], policies: Policies, shared: PoliciesByPattern
-) -> StaticLayer:
+def _layer(by_pattern: Mapping[str, list[StaticPolicy]], policies: Policies) -> StaticLayer:
     return StaticLayer(
         by_pattern={pattern: tuple(each) for pattern, each in by_pattern.items()},
         patterns={
@@ -178,7 +243,6 @@ def _layer(
         },
         points=policies.risk.severity,
         source=policies.platform.of_kind(KIND),
-        shared=shared,
     )
 
 

@@ -15,6 +15,7 @@ import re2
 from pdp.errors import InvalidPattern, Violation
 
 if TYPE_CHECKING:
+    from pdp.engine.text.cost_class import PatternCost
     from pdp.engine.text.locations import Reading
 
 MAX_PATTERN_LENGTH: Final = 1000
@@ -82,9 +83,11 @@ class CompiledPattern:
     Attributes:
         source: the source of the pattern.
         max_bytes: the maximum length of a match in bytes; 0 if it is unknown.
+        cost: how often it is found in ordinary texts; None if that is not measured yet. See
+            `pdp.engine.text.pattern_cost`.
     """
 
-    __slots__ = ("_search", "_value_group", "max_bytes", "source")
+    __slots__ = ("_search", "_value_group", "cost", "max_bytes", "source")
 
     def __init__(self, source: str, *, small: bool = False) -> None:
         """Compiles `source`.
@@ -110,6 +113,7 @@ class CompiledPattern:
         except UnicodeEncodeError:
             raise _invalid("must be well-formed Unicode") from None
         self.source = source
+        self.cost: PatternCost | None = None
         self._search = compiled.finditer
         self._value_group: int = compiled.groupindex.get(VALUE_GROUP, 0)
         # Without an unbounded repetition, a match is not longer than the program.

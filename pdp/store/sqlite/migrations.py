@@ -119,3 +119,22 @@ def model_configs(db: Database) -> None:
         ORDER BY seq
         """
     )
+
+
+@MIGRATIONS()
+def change_log_state(db: Database) -> None:
+    """Creates the state of the change log's compaction, and indices of the change log."""
+    db.execute(
+        """
+        CREATE TABLE change_log (
+            removed_through INTEGER NOT NULL, -- a revision; up to it, changes may be missing
+            removed_until   REAL NOT NULL     -- the time of that revision
+        ) STRICT
+        """
+    )
+    db.execute("INSERT INTO change_log VALUES (0, 0.0)")
+    db.execute(
+        "CREATE INDEX changes_deletions ON changes (tenant_id, kind, entity_id) WHERE op = 'delete'"
+    )
+    # Serves the pages of a tenant's changes, in order.
+    db.execute("CREATE INDEX changes_of_tenant ON changes (tenant_id, revision)")

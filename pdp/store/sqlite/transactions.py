@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pdp.domain.stored_entity import Change, Op, StoredEntity
 from pdp.errors import StoreUnavailable
 from pdp.store import codec
-from pdp.store.port import NameTaken
+from pdp.store.port import NO_FIELDS, EntityPage, NameTaken
+from pdp.store.sqlite.compaction import BEFORE, compact, removed_changes
 from pdp.store.sqlite.counters import add_counts, forget_counters, read_counters
 from pdp.store.sqlite.errors import convert_errors
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pdp.domain.usage import Counter, CounterId, Counts
-    from pdp.store.port import ChangeFilter
+    from pdp.store.port import ChangeFilter, ChangeRetention, Compaction, RemovedChanges
 
 Rows = list[tuple[Any, ...]]
 Changes = list[Change]  # within the classes, `list` is a method
@@ -28,6 +29,7 @@ _GET = """
     SELECT kind, tenant_id, id, body, name, revision, created_at, updated_at FROM records
     WHERE tenant_id = ? AND kind = ? AND id = ? AND deleted_at IS NULL
 """
+_CREATION_TIME = "SELECT created_at FROM records WHERE tenant_id = ? AND kind = ? AND id = ?"
 _FIND = """
     SELECT kind, tenant_id, id, body, name, revision, created_at, updated_at FROM records
     WHERE tenant_id = ? AND kind = ? AND name = ? AND deleted_at IS NULL
@@ -36,34 +38,49 @@ _LIST = """
     SELECT kind, tenant_id, id, body, name, revision, created_at, updated_at FROM records
     WHERE tenant_id = ? AND kind = ? AND deleted_at IS NULL ORDER BY seq
 """
+_PAGE = """
+    SELECT seq, kind, tenant_id, id, body, name, revision, created_at, updated_at FROM records
+    WHERE tenant_id = ? AND kind = ? AND deleted_at IS NULL AND seq > ?{matching}
+    ORDER BY seq LIMIT ? OFFSET ?
+"""
 _COUNT = """
-    SELECT count(*) FROM records WHERE tenant_id = ? AND kind = ? AND deleted_at IS NULL
+    SELECT count(*) FROM records WHERE tenant_id = ? AND kind = ? AND deleted_at IS NULL{matching}
 """
 _LIST_TENANT = """
     SELECT kind, tenant_id, id, body, name, revision, created_at, updated_at FROM records
     WHERE tenant_id = ? AND deleted_at IS NULL ORDER BY seq
 """
-# Steps through the index from tenant to tenant: the cost is per tenant, not per change.
+# Deleted entities have rows, too. Steps through the index from tenant to tenant: the cost is per
+# tenant, not per entity.
 _TENANTS = """
     WITH RECURSIVE tenant (id) AS (
-        SELECT min(tenant_id) FROM changes
+        SELECT min(tenant_id) FROM records
         UNION ALL
-        SELECT (SELECT min(tenant_id) FROM changes WHERE tenant_id > tenant.id) FROM tenant
+        SELECT (SELECT min(tenant_id) FROM records WHERE tenant_id > tenant.id) FROM tenant
         WHERE tenant.id IS NOT NULL
     )
     SELECT id FROM tenant WHERE id IS NOT NULL
 """
-_HISTORY = """
-    SELECT revision, tenant_id, kind, entity_id, op, before, after, actor, at, summary FROM changes
-    WHERE tenant_id = ? AND kind = ? AND entity_id = ? ORDER BY revision DESC
-"""
 _CHANGE_COLUMNS: Final = (
-    "revision, tenant_id, kind, entity_id, op, before, after, actor, at, summary"
+    f"revision, tenant_id, kind, entity_id, op, {BEFORE}, after, actor, at, summary"
 )
-_CHANGES = """
-    SELECT revision, tenant_id, kind, entity_id, op, before, after, actor, at, summary FROM changes
-    WHERE revision > ? ORDER BY revision LIMIT ?
+_HISTORY = f"""
+    SELECT {_CHANGE_COLUMNS} FROM changes
+    WHERE tenant_id = ? AND kind = ? AND entity_id = ? AND revision < ? AND (op <> 'delete' OR ?)
+    ORDER BY revision DESC LIMIT ? OFFSET ?
+"""  # noqa: S608 - the columns are a constant
+# Both counts read an index only.
+_COUNT_CHANGES = """
+    SELECT count(*) FROM changes WHERE tenant_id = ? AND kind = ? AND entity_id = ?
 """
+_COUNT_DELETIONS = """
+    SELECT count(*) FROM changes
+    WHERE tenant_id = ? AND kind = ? AND entity_id = ? AND op = 'delete'
+"""
+_CHANGES = f"""
+    SELECT {_CHANGE_COLUMNS} FROM changes
+    WHERE revision > ? ORDER BY revision LIMIT ?
+"""  # noqa: S608 - as above
 _REVISION = "SELECT coalesce(max(revision), 0) FROM changes"
 _CURRENT = """
     SELECT body, created_at FROM records
@@ -74,8 +91,8 @@ _HOLDER = """
     WHERE tenant_id = ? AND kind = ? AND name = ? AND id <> ? AND deleted_at IS NULL
 """
 _LOG = """
-    INSERT INTO changes (tenant_id, kind, entity_id, op, before, after, actor, at, summary)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING revision
+    INSERT INTO changes (tenant_id, kind, entity_id, op, after, actor, at, summary)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING revision
 """
 _PUT = """
     INSERT INTO records
@@ -126,6 +143,20 @@ def _selection(
     return sql, [*parameters.values(), limit]  # type: ignore[list-item] # SQLite takes floats as well
 
 
+def _matching(sql: str, fields: Mapping[str, str | bool]) -> tuple[str, list[str | bool]]:
+    """Returns a statement that selects entities with some values in their bodies, and the values.
+
+    The names of the fields are those of the product's classes, never input.
+    """
+    conditions = "".join(f" AND json_extract(body, '$.{name}') = ?" for name in fields)
+    return sql.format(matching=conditions), list(fields.values())
+
+
+def _single(rows: Rows) -> int:
+    """Returns the number of a count; 0 if the store cannot hold the texts that were asked for."""
+    return int(rows[0][0]) if rows else 0
+
+
 def _body(text: str | None) -> dict[str, Any] | None:
     return None if text is None else codec.load(text)
 
@@ -143,6 +174,11 @@ class SqliteReader:
         rows = self._select(_GET, tenant_id, kind, entity_id)
         return _entity(rows[0]) if rows else None
 
+    def creation_time(self, kind: str, tenant_id: str, entity_id: str) -> float:
+        """See `Reader.creation_time`."""
+        rows = self._select(_CREATION_TIME, tenant_id, kind, entity_id)
+        return float(rows[0][0]) if rows else 0.0
+
     def find(self, kind: str, tenant_id: str, name: str) -> StoredEntity | None:
         """See `Reader.find`."""
         rows = self._select(_FIND, tenant_id, kind, name)
@@ -152,10 +188,30 @@ class SqliteReader:
         """See `Reader.list`."""
         return tuple(map(_entity, self._select(_LIST, tenant_id, kind)))
 
-    def count(self, kind: str, tenant_id: str) -> int:
+    def count(
+        self, kind: str, tenant_id: str, matching: Mapping[str, str | bool] = NO_FIELDS
+    ) -> int:
         """See `Reader.count`."""
-        [(count,)] = self._select(_COUNT, tenant_id, kind)
-        return int(count)
+        sql, values = _matching(_COUNT, matching)
+        return _single(self._select(sql, tenant_id, kind, *values))
+
+    def page(
+        self,
+        kind: str,
+        tenant_id: str,
+        *,
+        after: int = 0,
+        skip: int = 0,
+        limit: int = 1000,
+        matching: Mapping[str, str | bool] = NO_FIELDS,
+    ) -> EntityPage:
+        """See `Reader.page`."""
+        sql, values = _matching(_PAGE, matching)
+        bounds = (*values, limit + 1, min(skip, _INT64_MAX))
+        rows = self._select(sql, tenant_id, kind, min(after, _INT64_MAX), *bounds)
+        page = rows[:limit]
+        last = page[-1][0] if page else after
+        return EntityPage(tuple(_entity(row[1:]) for row in page), last, len(rows) > limit)
 
     def list_tenant(self, tenant_id: str) -> Sequence[StoredEntity]:
         """See `Reader.list_tenant`."""
@@ -165,9 +221,29 @@ class SqliteReader:
         """See `Reader.tenants`."""
         return frozenset(tenant for (tenant,) in self._select(_TENANTS))
 
-    def history(self, kind: str, tenant_id: str, entity_id: str) -> Sequence[Change]:
+    def history(
+        self,
+        kind: str,
+        tenant_id: str,
+        entity_id: str,
+        *,
+        before: int | None = None,
+        skip: int = 0,
+        limit: int | None = None,
+        deletions: bool = True,
+    ) -> Sequence[Change]:
         """See `Reader.history`."""
-        return tuple(map(_change, self._select(_HISTORY, tenant_id, kind, entity_id)))
+        below, most = (_INT64_MAX if each is None else each for each in (before, limit))
+        bounds = (min(below, _INT64_MAX), deletions, most, skip)
+        return tuple(map(_change, self._select(_HISTORY, tenant_id, kind, entity_id, *bounds)))
+
+    def count_changes(
+        self, kind: str, tenant_id: str, entity_id: str, *, deletions: bool = True
+    ) -> int:
+        """See `Reader.count_changes`."""
+        key = (tenant_id, kind, entity_id)
+        count = _single(self._select(_COUNT_CHANGES, *key))
+        return count if deletions else count - _single(self._select(_COUNT_DELETIONS, *key))
 
     def changes(self, since: int, limit: int = 1000) -> Sequence[Change]:
         """See `Reader.changes`."""
@@ -186,6 +262,10 @@ class SqliteReader:
         """See `Reader.revision`."""
         [(revision,)] = self._select(_REVISION)
         return int(revision)
+
+    def removed_changes(self) -> RemovedChanges:
+        """See `Reader.removed_changes`."""
+        return removed_changes(self._execute)
 
     def counters(self, since: int, limit: int = 1000) -> Sequence[Counter]:
         """See `Reader.counters`."""
@@ -282,6 +362,10 @@ class SqliteTransaction(SqliteReader):
         self._execute(_DELETE, change.revision, self._now, self._now, *key)
         return change
 
+    def compact(self, retention: ChangeRetention) -> Compaction:
+        """See `Transaction.compact`."""
+        return compact(self._execute, retention)
+
     def add_counts(self, additions: Mapping[CounterId, Counts]) -> None:
         """See `Transaction.add_counts`."""
         add_counts(self._execute, additions)
@@ -314,7 +398,7 @@ class SqliteTransaction(SqliteReader):
         summary: str,
     ) -> Change:
         bodies = _body(before), _body(after)  # decoded first: nothing may fail after the insert
-        row = (*key, op, before, after, actor, self._now, summary)
+        row = (*key, op, after, actor, self._now, summary)
         [(revision,)] = self._execute(_LOG, *row)
         change = Change(revision, *key, op, *bodies, actor, self._now, summary)
         self._new_changes.append(change)

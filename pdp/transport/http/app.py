@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from pdp.transport.admission import Check
     from pdp.transport.call import Endpoint
+    from pdp.transport.http.list_response import ListResponse
     from pdp.transport.methods import Method
     from pdp.transport.metrics import Metrics
 
@@ -77,7 +78,7 @@ def http_app(
 
 
 def _app(router: Router[Route], metrics: Metrics, *, loopback_only: bool) -> ASGIApp:
-    async def respond(request: HttpRequest) -> HttpResponse | StreamingResponse:
+    async def respond(request: HttpRequest) -> HttpResponse | ListResponse | StreamingResponse:
         begin = time.perf_counter()
         try:
             if loopback_only:
@@ -108,7 +109,7 @@ def _app(router: Router[Route], metrics: Metrics, *, loopback_only: bool) -> ASG
 
 async def _dispatch(
     router: Router[Route], request: HttpRequest
-) -> HttpResponse | StreamingResponse:
+) -> HttpResponse | ListResponse | StreamingResponse:
     match = router.find(request.path)
     if match is None:
         path = excerpt(request.path.decode("utf-8", "replace"))

@@ -23,6 +23,7 @@ from pdp.jsonpb import (
 from pdp.jsonpb.problems import excerpt
 from pdp.jsonpb.value_count import has_more_values
 from pdp.transport.http.router import PathVariable, parse
+from pdp.transport.write_warnings import WARNINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +74,8 @@ class Binding:
         response_body: the field that makes the response's body; empty for the whole message.
         path: the fields that the template's variables set, in order.
         query: the fields that a query may set, by each of their names.
+        ignores_warnings: whether the body may have the warnings of an answer, which are ignored,
+            so that a client can send back what it got.
     """
 
     method: Method
@@ -82,6 +85,7 @@ class Binding:
     response_body: str
     path: tuple[FieldPath, ...]
     query: dict[str, FieldPath]
+    ignores_warnings: bool = False
 
 
 def bindings(method: Method) -> Iterator[Binding]:
@@ -111,7 +115,19 @@ def _binding(method: Method, http_method: str, template: str, rule: HttpRule) ->
     check_decodable(request)
     check_encodable(response)
     query = {} if rule.body == WHOLE else _query(request, {*variables, rule.body})
-    return Binding(method, http_method, template, rule.body, rule.response_body, path, query)
+    ignores_warnings = (
+        method.writes and rule.body == WHOLE and WARNINGS not in request.fields_by_name
+    )
+    return Binding(
+        method,
+        http_method,
+        template,
+        rule.body,
+        rule.response_body,
+        path,
+        query,
+        ignores_warnings,
+    )
 
 
 def _variable(descriptor: Descriptor, name: str) -> FieldPath:
@@ -181,6 +197,8 @@ def _bind_body(
             reason = f"holds more than {binding.method.max_values} JSON values"
             raise InvalidArgument.of(Violation("body", reason))
         value = decode_json(body)
+        if binding.ignores_warnings and type(value) is dict:
+            value.pop(WARNINGS, None)
         decode_into(value if binding.body == WHOLE else {binding.body: value}, message, problems)
     elif binding.body:
         raise MalformedRequest("a JSON body is required", Violation("body", "is required"))

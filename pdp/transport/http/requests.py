@@ -71,6 +71,11 @@ class HttpRequest:
         scheme = scope.get("scheme", "http")
         return cls(scope["method"], path, scope["query_string"], headers, receive, peer, scheme)
 
+    def target(self) -> str:
+        """Returns the raw path and query, for links to it."""
+        raw = self.path + b"?" + self.query if self.query else self.path
+        return raw.decode("latin-1")
+
     async def body(self) -> bytes | bytearray:
         """Reads and returns the whole body.
 

@@ -115,7 +115,7 @@ class StreamingResponse:
         """Sends the response, without its body if `head` is set."""
         await send({"type": "http.response.start", "status": 200, "headers": self._headers()})
         if not head:
-            disconnect = asyncio.create_task(_wait_for_disconnect(self._receive))
+            disconnect = asyncio.create_task(wait_for_disconnect(self._receive))
             try:
                 await self._send_body(send, disconnect)
             finally:
@@ -158,7 +158,8 @@ async def _lines(call: Call, line: Callable[[Message], bytes]) -> AsyncGenerator
         yield to_json(envelope(error)) + b"\n"
 
 
-async def _wait_for_disconnect(receive: Receive) -> None:
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Returns when the client has closed the connection."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

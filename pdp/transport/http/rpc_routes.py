@@ -13,6 +13,7 @@ from pdp.jsonpb import encode
 from pdp.transport.admission import MAX_REQUEST_ID_LENGTH, REQUEST_ID_HEADER, admit_all
 from pdp.transport.call import Call, Endpoint
 from pdp.transport.http.binding import Binding, bind
+from pdp.transport.http.list_response import ListResponse
 from pdp.transport.http.requests import HttpRequest, check_json
 from pdp.transport.http.responses import (
     HttpResponse,
@@ -20,6 +21,7 @@ from pdp.transport.http.responses import (
     error_response,
     json_response,
 )
+from pdp.transport.write_warnings import WARNINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +38,9 @@ that a batch of megabytes does not block other calls."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Route = Callable[[HttpRequest, tuple[bytes, ...]], Awaitable[HttpResponse | StreamingResponse]]
+Route = Callable[
+    [HttpRequest, tuple[bytes, ...]], Awaitable[HttpResponse | ListResponse | StreamingResponse]
+]
 """Serves a request; takes the raw text of the path's variables, too."""
 
 
@@ -54,10 +58,11 @@ def rpc_route(
     method = binding.method
     success, invalid = method.success_status, method.invalid_status
     response_body = binding.response_body
+    has_pages = "page_token" in method.request.DESCRIPTOR.fields_by_name
 
     async def route(
         request: HttpRequest, variables: tuple[bytes, ...]
-    ) -> HttpResponse | StreamingResponse:
+    ) -> HttpResponse | ListResponse | StreamingResponse:
         begin = time.perf_counter()
         call = Call(method, request.headers, "http", peer=request.peer)
         try:
@@ -74,11 +79,15 @@ def rpc_route(
             # The guards count calls and set their ids. This call did not reach them.
             metrics.call("http", method.name, error.reason, time.perf_counter() - begin)
             return error_response(error, unread_headers(request, error), invalid)
+        if has_pages:
+            call.target = request.target()
         try:
             response = await endpoint(call, message)
         except PdpError as error:
             reply = {REQUEST_ID_HEADER: call.request_id, **call.reply}
             return error_response(error, reply, invalid)
+        if call.list_field:
+            return ListResponse(call, response, success, response_body, request.receive)
         if call.stream is not None:
             return StreamingResponse(call, response, response_body, request.receive)
         return await _run(large, _to_response, response, success, response_body, call.reply)
@@ -97,7 +106,12 @@ def _to_response(
     message: Message, status: int, field: str, reply: Mapping[str, str]
 ) -> HttpResponse:
     value = encode(message)
-    return json_response(status, value.get(field) if field else value, reply)
+    if not field:
+        return json_response(status, value, reply)
+    body = value.get(field)
+    if body and WARNINGS in value:
+        body = {**body, WARNINGS: value[WARNINGS]}
+    return json_response(status, body, reply)
 
 
 def unread_headers(request: HttpRequest, error: PdpError) -> dict[str, str]:

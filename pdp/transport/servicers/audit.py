@@ -133,7 +133,9 @@ class AuditServicer:
         """Lists the changes of the tenant's policies."""
         page = await self._page(call.tenant_id, cast("pb.ListChangesRequest", message))
         changes, cursor = _change_messages(page)
-        return pb.ListChangesResponse(changes=changes, next_cursor=cursor)
+        return pb.ListChangesResponse(
+            changes=changes, next_cursor=cursor, removed_through=page.removed_through
+        )
 
     async def platform_changes(
         self, call: Call, message: Message

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pdp._gen.pdp.v1 import compliance_bundle_pb2 as pb
+from pdp.admin.compliance.versions import MAX_VERSIONS
 from pdp.domain.compliance_bundle import ComplianceBundle
 from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
+from pdp.transport.paging import answer_list
 from pdp.transport.servicers.fields import present_fields, to_struct, to_timestamp
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from pdp.admin.compliance.versions import BundleVersion
     from pdp.domain.dlp_rule import DlpRule
     from pdp.transport.call import Call, Endpoint
+
+_CHUNK: Final = 10
+"""How many versions are read at once; each has all rules of the bundle."""
 
 _FIELDS: Final = ("name", "description", "regulatory_framework", "enabled")
 
@@ -128,8 +133,17 @@ class ComplianceBundleServicer:
     ) -> pb.ListComplianceBundleVersionsResponse:
         """Lists the versions of a bundle, newest first."""
         request = cast("pb.ListComplianceBundleVersionsRequest", message)
-        versions = await self._bundles.versions(call.tenant_id, request.bundle_id)
-        return pb.ListComplianceBundleVersionsResponse(versions=map(_version, versions))
+        return await answer_list(
+            call,
+            request,
+            "versions",
+            read=lambda page: self._bundles.versions(call.tenant_id, request.bundle_id, page),
+            build=lambda page: pb.ListComplianceBundleVersionsResponse(
+                versions=map(_version, page.items)
+            ),
+            chunk=_CHUNK,
+            most=MAX_VERSIONS,
+        )
 
     async def upgrade(self, call: Call, message: Message) -> pb.UpgradeComplianceBundleResponse:
         """Upgrades a seeded bundle to its latest definition."""

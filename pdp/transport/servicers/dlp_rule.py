@@ -11,10 +11,11 @@ from pdp.admin.dlp.import_export import SKIP
 from pdp.domain.dlp_rule import DlpRule
 from pdp.jsonpb.structs import struct_object, value_of
 from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
+from pdp.transport.paging import answer_list
 from pdp.transport.servicers.fields import present_fields, to_struct, to_timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
     from google.protobuf.message import Message
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pdp.admin.dlp.import_export import DlpRuleImportExport
     from pdp.admin.dlp.rules import DlpRules
     from pdp.admin.dlp.versions import DlpRuleVersion
+    from pdp.admin.pages import Page, PageRequest
     from pdp.domain.detector import EntityDetector
     from pdp.transport.call import Call, Endpoint
 
@@ -63,10 +65,19 @@ class DlpRuleServicer:
         """Lists rules."""
         request = cast("pb.ListDlpRulesRequest", message)
         enabled = request.enabled if request.HasField("enabled") else None
-        rules = await self._rules.list(
-            call.tenant_id, enabled=enabled, detector_type=request.detector_type
+
+        def read(page: PageRequest) -> Awaitable[Page[StoredDlpRule]]:
+            return self._rules.list(
+                call.tenant_id, page, enabled=enabled, detector_type=request.detector_type
+            )
+
+        return await answer_list(
+            call,
+            request,
+            "rules",
+            read=read,
+            build=lambda page: pb.ListDlpRulesResponse(rules=map(_rule, page.items)),
         )
-        return pb.ListDlpRulesResponse(rules=map(_rule, rules))
 
     async def create(self, call: Call, message: Message) -> pb.CreateDlpRuleResponse:
         """Creates a rule."""
@@ -103,8 +114,13 @@ class DlpRuleServicer:
     async def versions(self, call: Call, message: Message) -> pb.ListDlpRuleVersionsResponse:
         """Returns a rule's history."""
         request = cast("pb.ListDlpRuleVersionsRequest", message)
-        versions = await self._rules.versions(call.tenant_id, request.rule_id)
-        return pb.ListDlpRuleVersionsResponse(versions=map(_version, versions))
+        return await answer_list(
+            call,
+            request,
+            "versions",
+            read=lambda page: self._rules.versions(call.tenant_id, request.rule_id, page),
+            build=lambda page: pb.ListDlpRuleVersionsResponse(versions=map(_version, page.items)),
+        )
 
     async def export_rules(self, call: Call, message: Message) -> pb.ExportDlpRulesResponse:
         """Exports the tenant's rules for a backup."""

@@ -14,6 +14,8 @@ from pdp.admin.simulation.dry_runs import (
     evaluate_dlp_rules,
     subject_of,
 )
+from pdp.admin.write_checks import pattern_warnings
+from pdp.domain.dlp_rule import REGEX
 from pdp.domain.request import Request
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ class DlpSimulationServicer:
             body.sample_text,
             self._entity_finder,
         )
+        if body.rule_type == REGEX:
+            call.warnings = await asyncio.to_thread(pattern_warnings, "pattern", body.pattern)
         return pb.TestDlpRuleResponse(
             matches=[_match(each) for each in result.matches],
             match_count=result.total,

@@ -6,10 +6,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pdp._gen.pdp.v1 import limits_pb2 as pb
+from pdp.admin.pages import Page
 from pdp.domain.limits import BOUNDS, MICROS, QUOTAS, RATE, Bound, Limit, counts_of, find_breach
 from pdp.domain.usage import MAX_COUNT, MINUTE_S, SubjectUsage, UsageSnapshot
 from pdp.errors import InvalidArgument, Violation
 from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
+from pdp.transport.paging import answer_list
 from pdp.transport.servicers.fields import to_timestamp
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Value
 
     from pdp.admin.limits import Limits
+    from pdp.admin.pages import PageRequest
     from pdp.domain.limits import ActiveLimit
     from pdp.domain.request import Request
     from pdp.transport.call import Call, Endpoint
@@ -47,8 +50,13 @@ class LimitServicer:
 
     async def list(self, call: Call, message: Message) -> pb.ListLimitsResponse:
         """Lists all limits."""
-        limits = await self._limits.list(call.tenant_id)
-        return pb.ListLimitsResponse(limits=[_limit(each) for each in limits])
+        return await answer_list(
+            call,
+            cast("pb.ListLimitsRequest", message),
+            "limits",
+            read=lambda page: self._limits.list(call.tenant_id, page),
+            build=lambda page: pb.ListLimitsResponse(limits=map(_limit, page.items)),
+        )
 
     async def create(self, call: Call, message: Message) -> pb.CreateLimitResponse:
         """Creates a limit."""
@@ -96,19 +104,30 @@ class LimitServicer:
 
     async def usage(self, call: Call, message: Message) -> pb.GetLimitUsageResponse:
         """Returns the usage of all limits."""
-        report = await self._limits.usage(call.tenant_id)
-        return pb.GetLimitUsageResponse(
-            usage=[
-                pb.LimitUsage(
-                    limit_id=limit.id,
-                    scope=limit.scope,
-                    subject_id=limit.subject_id,
-                    is_active=limit.is_active,
-                    **_usages(limit, report.spent, BOUNDS),
-                )
-                for limit in report.limits
-            ]
+
+        async def read(request: PageRequest) -> Page[pb.LimitUsage]:
+            report = await self._limits.usage(call.tenant_id, request)
+            page = report.page
+            usage = [_limit_usage(limit, report.spent) for limit in page.items]
+            return Page(usage, page.next_token, page.total)
+
+        return await answer_list(
+            call,
+            cast("pb.GetLimitUsageRequest", message),
+            "usage",
+            read=read,
+            build=lambda page: pb.GetLimitUsageResponse(usage=page.items),
         )
+
+
+def _limit_usage(limit: Limit, spent: UsageSnapshot) -> pb.LimitUsage:
+    return pb.LimitUsage(
+        limit_id=limit.id,
+        scope=limit.scope,
+        subject_id=limit.subject_id,
+        is_active=limit.is_active,
+        **_usages(limit, spent, BOUNDS),
+    )
 
 
 def quotas_of(limits: Iterable[ActiveLimit], request: Request) -> pb.Quotas:

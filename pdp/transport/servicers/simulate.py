@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, cast
 from pdp._gen.pdp.v1 import simulate_pb2 as pb
 from pdp.admin.simulation.dry_runs import PatternDryRun, dry_run_chain, dry_run_pattern
 from pdp.admin.simulation.overlay import apply_overlay
+from pdp.admin.simulation.overlay_warnings import overlay_warnings
+from pdp.admin.write_checks import pattern_warnings
 from pdp.domain.layers import LIMITS
 from pdp.domain.static_policy import StaticPolicy
 from pdp.messages.conversion import to_match, to_response
@@ -100,7 +102,7 @@ class SimulateServicer:
         if not body.HasField("overlay"):
             return snapshot
         # There may be many candidates, and no decision should wait until they are compiled.
-        return await asyncio.to_thread(with_candidates, snapshot, body.overlay)
+        return await asyncio.to_thread(_with_warnings, call, snapshot, body.overlay)
 
     async def test_pattern(self, call: Call, message: Message) -> pb.TestStaticPatternResponse:
         """Runs a pattern over sample texts.
@@ -110,6 +112,7 @@ class SimulateServicer:
         """
         body = cast("pb.TestStaticPatternRequest", message)
         results = [_result(trial) for trial in dry_run_pattern(body.pattern, body.test_inputs)]
+        call.warnings = await asyncio.to_thread(pattern_warnings, "pattern", body.pattern)
         return pb.TestStaticPatternResponse(
             pattern=body.pattern,
             results=results,
@@ -127,6 +130,19 @@ class SimulateServicer:
         snapshot = await self._decider.snapshot(call.tenant_id)
         request = chain_request(body, call.tenant_id)
         return chain_response(await asyncio.to_thread(dry_run_chain, snapshot, request))
+
+
+def _with_warnings(call: Call, snapshot: Snapshot, overlay: pb.Overlay) -> Snapshot:
+    """Returns the snapshot with the candidates in it; the call gets the warnings about them."""
+    simulated = with_candidates(snapshot, overlay)
+    call.warnings = overlay_warnings(
+        simulated,
+        static_policies=_candidates(overlay),
+        customer_policy=candidate_of(overlay),
+        packs=packs_of(overlay),
+        dlp_rules=[dlp_candidate(each) for each in overlay.dlp_rules],
+    )
+    return simulated
 
 
 def with_candidates(snapshot: Snapshot, overlay: pb.Overlay) -> Snapshot:

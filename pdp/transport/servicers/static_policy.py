@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pdp._gen.pdp.v1 import static_policy_pb2 as pb
 from pdp.domain.static_policy import StaticPolicy
 from pdp.transport.etag import expectation, with_etag, with_new_etag, with_revision
+from pdp.transport.paging import answer_list
 from pdp.transport.servicers.fields import present_fields, to_timestamp
 
 if TYPE_CHECKING:
@@ -14,8 +15,14 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from pdp.admin.pages import Page, PageRequest
     from pdp.admin.preconditions import Versioned
-    from pdp.admin.static_policies import EffectiveStaticPolicy, StaticOverrides, StaticPolicies
+    from pdp.admin.static_policies import (
+        EffectiveStaticPolicy,
+        StaticOverrides,
+        StaticPolicies,
+        StaticPolicyVersion,
+    )
     from pdp.admin.workspace import WriteResult
     from pdp.transport.call import Call, Endpoint
 
@@ -161,36 +168,52 @@ class StaticPolicyServicer:
     async def versions(self, call: Call, message: Message) -> pb.ListStaticPolicyVersionsResponse:
         """Returns a policy's history."""
         request = cast("pb.ListStaticPolicyVersionsRequest", message)
-        versions = await self._policies.versions(call.tenant_id, request.id)
-        return pb.ListStaticPolicyVersionsResponse(
-            policy_id=request.id,
-            versions=[
-                pb.StaticPolicyVersion(
-                    version=version.policy.version,
-                    pattern=version.policy.pattern,
-                    action=version.policy.action,
-                    enabled=version.policy.enabled,
-                    changed_by=version.changed_by,
-                    changed_at=to_timestamp(version.changed_at),
-                    change_summary=version.summary,
-                )
-                for version in versions
-            ],
-            current_version=versions[0].policy.version,
+        current = 0
+
+        async def read(page: PageRequest) -> Page[StaticPolicyVersion]:
+            nonlocal current
+            history = await self._policies.versions(call.tenant_id, request.id, page)
+            current = history.current
+            return history.page
+
+        return await answer_list(
+            call,
+            request,
+            "versions",
+            read=read,
+            build=lambda page: pb.ListStaticPolicyVersionsResponse(
+                policy_id=request.id,
+                versions=map(_version, page.items),
+                current_version=current,
+            ),
         )
 
     async def effective(
         self, call: Call, message: Message
     ) -> pb.ListEffectiveStaticPoliciesResponse:
         """Lists all policies with their overrides."""
-        policies = await self._overrides.effective(call.tenant_id)
-        system = sum(each.policy.system for each in policies)
-        return pb.ListEffectiveStaticPoliciesResponse(
-            tenant_id=call.tenant_id,
-            effective_policies=[_effective(each) for each in policies],
-            system_policies_count=system,
-            tenant_policies_count=len(policies) - system,
-            overrides_count=sum(each.override is not None for each in policies),
+        request = cast("pb.ListEffectiveStaticPoliciesRequest", message)
+        counts: dict[str, Any] = {}
+
+        async def read(page: PageRequest) -> Page[EffectiveStaticPolicy]:
+            policies = await self._overrides.effective(call.tenant_id, page)
+            counts.update(
+                system_policies_count=policies.system,
+                tenant_policies_count=policies.own,
+                overrides_count=policies.overridden,
+            )
+            return policies.page
+
+        return await answer_list(
+            call,
+            request,
+            "effective_policies",
+            read=read,
+            build=lambda page: pb.ListEffectiveStaticPoliciesResponse(
+                tenant_id=call.tenant_id,
+                effective_policies=map(_effective, page.items),
+                **counts,
+            ),
         )
 
     async def override(self, call: Call, message: Message) -> pb.CreateStaticPolicyOverrideResponse:
@@ -275,6 +298,18 @@ def _summary(policy: StaticPolicy) -> pb.StaticPolicySummary:
         system=policy.system,
         created_at=to_timestamp(policy.created_at),
         updated_at=to_timestamp(policy.updated_at),
+    )
+
+
+def _version(version: StaticPolicyVersion) -> pb.StaticPolicyVersion:
+    return pb.StaticPolicyVersion(
+        version=version.policy.version,
+        pattern=version.policy.pattern,
+        action=version.policy.action,
+        enabled=version.policy.enabled,
+        changed_by=version.changed_by,
+        changed_at=to_timestamp(version.changed_at),
+        change_summary=version.summary,
     )
 
 

@@ -881,9 +881,15 @@ class ListChangesResponse(_message.Message):
 
     CHANGES_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
+    REMOVED_THROUGH_FIELD_NUMBER: _builtins.int
     next_cursor: _builtins.str
     """next_cursor is the cursor of the next page; empty if this is the last
     page.
+    """
+    removed_through: _builtins.int
+    """removed_through is a revision, if the page reaches back to changes that
+    were removed because of their age: of those up to this revision, only the
+    versions of policies are certain to be in the log.
     """
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyChange]:
@@ -894,10 +900,11 @@ class ListChangesResponse(_message.Message):
         *,
         changes: _abc.Iterable[Global___PolicyChange] | None = ...,
         next_cursor: _builtins.str = ...,
+        removed_through: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "next_cursor", b"next_cursor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "next_cursor", b"next_cursor", "removed_through", b"removed_through"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

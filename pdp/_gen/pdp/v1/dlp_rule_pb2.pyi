@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from pdp._gen.pdp.v1 import write_warning_pb2 as _write_warning_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -113,23 +114,41 @@ class ListDlpRulesRequest(_message.Message):
 
     ENABLED_FIELD_NUMBER: _builtins.int
     DETECTOR_TYPE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     enabled: _builtins.bool
     """enabled selects the rules that are enabled, or those that are not."""
     detector_type: _builtins.str
     """detector_type selects the rules of this type."""
+    page_size: _builtins.int
+    """page_size asks for a page with at most this number of items. If it is
+    unset, the answer is the whole list, or a page of 50 if `page_token` is
+    set.
+    """
+    page_token: _builtins.str
+    """page_token is the `next_page_token` of the page before. An item that does
+    not change meanwhile is in exactly one page.
+    """
     def __init__(
         self,
         *,
         enabled: _builtins.bool | None = ...,
         detector_type: _builtins.str = ...,
+        page_size: _builtins.int | None = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "enabled", b"enabled"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "_page_size", b"_page_size", "enabled", b"enabled", "page_size", b"page_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "detector_type", b"detector_type", "enabled", b"enabled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_enabled", b"_enabled", "_page_size", b"_page_size", "detector_type", b"detector_type", "enabled", b"enabled", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__enabled: _TypeAlias = _typing.Literal["enabled"]  # noqa: Y015
     _WhichOneofArgType__enabled: _TypeAlias = _typing.Literal["_enabled", b"_enabled"]  # noqa: Y015
+    _WhichOneofReturnType__page_size: _TypeAlias = _typing.Literal["page_size"]  # noqa: Y015
+    _WhichOneofArgType__page_size: _TypeAlias = _typing.Literal["_page_size", b"_page_size"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__enabled) -> _WhichOneofReturnType__enabled | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__page_size) -> _WhichOneofReturnType__page_size | None: ...
 
 Global___ListDlpRulesRequest: _TypeAlias = ListDlpRulesRequest  # noqa: Y015
 
@@ -140,6 +159,11 @@ class ListDlpRulesResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RULES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """next_page_token is the token of the next page; empty for the last page and
+    for a whole list. Over HTTP it is in the link `next` of the header `Link`.
+    """
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___DlpRule]:
         """rules are the platform rules, then the tenant's own rules; over HTTP they
@@ -150,10 +174,11 @@ class ListDlpRulesResponse(_message.Message):
         self,
         *,
         rules: _abc.Iterable[Global___DlpRule] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "rules", b"rules"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -225,18 +250,26 @@ class CreateDlpRuleResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RULE_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def rule(self) -> Global___DlpRule:
         """rule is the new rule; over HTTP it is the whole body."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the policy may not expect; over HTTP they
+        are a member of the body if there are any.
+        """
 
     def __init__(
         self,
         *,
         rule: Global___DlpRule | None = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["rule", b"rule"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule", b"rule", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -370,18 +403,26 @@ class UpdateDlpRuleResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RULE_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def rule(self) -> Global___DlpRule:
         """rule is the changed rule; over HTTP it is the whole body."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the policy may not expect; over HTTP they
+        are a member of the body if there are any.
+        """
 
     def __init__(
         self,
         *,
         rule: Global___DlpRule | None = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["rule", b"rule"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule", b"rule", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -433,18 +474,33 @@ class ListDlpRuleVersionsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RULE_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
     """rule_id is the ID of the rule."""
+    page_size: _builtins.int
+    """page_size asks for a page with at most this number of items. If it is
+    unset, the answer is the whole list, or a page of 50 if `page_token` is
+    set.
+    """
+    page_token: _builtins.str
+    """page_token is the `next_page_token` of the page before. An item that does
+    not change meanwhile is in exactly one page.
+    """
     def __init__(
         self,
         *,
         rule_id: _builtins.str = ...,
+        page_size: _builtins.int | None = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "page_size", b"page_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule_id", b"rule_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "page_size", b"page_size", "page_token", b"page_token", "rule_id", b"rule_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__page_size: _TypeAlias = _typing.Literal["page_size"]  # noqa: Y015
+    _WhichOneofArgType__page_size: _TypeAlias = _typing.Literal["_page_size", b"_page_size"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__page_size) -> _WhichOneofReturnType__page_size | None: ...
 
 Global___ListDlpRuleVersionsRequest: _TypeAlias = ListDlpRuleVersionsRequest  # noqa: Y015
 
@@ -455,6 +511,11 @@ class ListDlpRuleVersionsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VERSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """next_page_token is the token of the next page; empty for the last page and
+    for a whole list. Over HTTP it is in the link `next` of the header `Link`.
+    """
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___DlpRuleVersion]:
         """versions are the version records, newest first; over HTTP they are the
@@ -465,10 +526,11 @@ class ListDlpRuleVersionsResponse(_message.Message):
         self,
         *,
         versions: _abc.Iterable[Global___DlpRuleVersion] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -630,6 +692,7 @@ class ImportDlpRulesResponse(_message.Message):
     SKIPPED_FIELD_NUMBER: _builtins.int
     OVERWRITTEN_FIELD_NUMBER: _builtins.int
     ERRORS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     created: _builtins.int
     """created is the number of rules that were created, including renamed rules."""
     skipped: _builtins.int
@@ -644,6 +707,12 @@ class ImportDlpRulesResponse(_message.Message):
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___DlpImportError]:
         """errors holds an entry for each invalid rule."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the policy may not expect; over HTTP they
+        are a member of the body if there are any.
+        """
+
     def __init__(
         self,
         *,
@@ -651,10 +720,11 @@ class ImportDlpRulesResponse(_message.Message):
         skipped: _builtins.int = ...,
         overwritten: _builtins.int = ...,
         errors: _abc.Iterable[Global___DlpImportError] | None = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "errors", b"errors", "overwritten", b"overwritten", "skipped", b"skipped"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "errors", b"errors", "overwritten", b"overwritten", "skipped", b"skipped", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

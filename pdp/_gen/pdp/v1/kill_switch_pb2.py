@@ -25,9 +25,10 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from pdp._gen.pdp.v1 import options_pb2 as pdp_dot_v1_dot_options__pb2
+from pdp._gen.pdp.v1 import write_warning_pb2 as pdp_dot_v1_dot_write__warning__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18pdp/v1/kill_switch.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pdp/v1/options.proto\"\xf6\x01\n\x19ProviderKillSwitchSummary\x12\x1a\n\x08provider\x18\x01 \x01(\tR\x08provider\x12!\n\x0ctotal_models\x18\x02 \x01(\x05R\x0btotalModels\x12;\n\x1akill_switch_disabled_count\x18\x03 \x01(\x05R\x17killSwitchDisabledCount\x12,\n\x12kill_switch_active\x18\x04 \x01(\x08R\x10killSwitchActive\x12/\n\x06models\x18\x05 \x03(\x0b\x32\x17.pdp.v1.KillSwitchStateR\x06models\"\x90\x03\n\x0fKillSwitchState\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08provider\x18\x02 \x01(\tR\x08provider\x12\x19\n\x08model_id\x18\x03 \x01(\tR\x07modelId\x12!\n\x0c\x64isplay_name\x18\x04 \x01(\tR\x0b\x64isplayName\x12\x1b\n\tis_active\x18\x05 \x01(\x08R\x08isActive\x12,\n\x12kill_switch_active\x18\x06 \x01(\x08R\x10killSwitchActive\x12Y\n\x17kill_switch_disabled_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\x14killSwitchDisabledAt\x12\x34\n\x0f\x64isabled_reason\x18\x08 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x00R\x0e\x64isabledReason\x88\x01\x01\x12#\n\rcovered_names\x18\t \x03(\tR\x0c\x63overedNamesB\x12\n\x10_disabled_reason\"!\n\x1fListProviderKillSwitchesRequest\"c\n ListProviderKillSwitchesResponse\x12?\n\tproviders\x18\x01 \x03(\x0b\x32!.pdp.v1.ProviderKillSwitchSummaryR\tproviders\"L\n\x16\x44isableProviderRequest\x12\x1a\n\x08provider\x18\x01 \x01(\tR\x08provider\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\"^\n\x17\x44isableProviderResponse\x12\x43\n\x07summary\x18\x01 \x01(\x0b\x32!.pdp.v1.ProviderKillSwitchSummaryB\x06\xd2\xf3\x18\x02\x08\x01R\x07summary\"3\n\x15\x45nableProviderRequest\x12\x1a\n\x08provider\x18\x01 \x01(\tR\x08provider\"]\n\x16\x45nableProviderResponse\x12\x43\n\x07summary\x18\x01 \x01(\x0b\x32!.pdp.v1.ProviderKillSwitchSummaryB\x06\xd2\xf3\x18\x02\x08\x01R\x07summary\"C\n\x19GetModelKillSwitchRequest\x12&\n\x0fmodel_config_id\x18\x01 \x01(\tR\rmodelConfigId\"S\n\x1aGetModelKillSwitchResponse\x12\x35\n\x05state\x18\x01 \x01(\x0b\x32\x17.pdp.v1.KillSwitchStateB\x06\xd2\xf3\x18\x02\x08\x01R\x05state\"U\n\x13\x44isableModelRequest\x12&\n\x0fmodel_config_id\x18\x01 \x01(\tR\rmodelConfigId\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\"M\n\x14\x44isableModelResponse\x12\x35\n\x05state\x18\x01 \x01(\x0b\x32\x17.pdp.v1.KillSwitchStateB\x06\xd2\xf3\x18\x02\x08\x01R\x05state\"<\n\x12\x45nableModelRequest\x12&\n\x0fmodel_config_id\x18\x01 \x01(\tR\rmodelConfigId\"L\n\x13\x45nableModelResponse\x12\x35\n\x05state\x18\x01 \x01(\x0b\x32\x17.pdp.v1.KillSwitchStateB\x06\xd2\xf3\x18\x02\x08\x01R\x05state2\xfa\x07\n\x11KillSwitchService\x12\xaa\x01\n\x18ListProviderKillSwitches\x12\'.pdp.v1.ListProviderKillSwitchesRequest\x1a(.pdp.v1.ListProviderKillSwitchesResponse\";\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02-\x12 /api/admin/kill-switch/providersb\tproviders\x12\xa9\x01\n\x0f\x44isableProvider\x12\x1e.pdp.v1.DisableProviderRequest\x1a\x1f.pdp.v1.DisableProviderResponse\"U\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02\x41\"3/api/admin/kill-switch/providers/{provider}/disable:\x01*b\x07summary\x12\xa2\x01\n\x0e\x45nableProvider\x12\x1d.pdp.v1.EnableProviderRequest\x1a\x1e.pdp.v1.EnableProviderResponse\"Q\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02=\"2/api/admin/kill-switch/providers/{provider}/enableb\x07summary\x12\xa3\x01\n\x12GetModelKillSwitch\x12!.pdp.v1.GetModelKillSwitchRequest\x1a\".pdp.v1.GetModelKillSwitchResponse\"F\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x38\x12//api/admin/kill-switch/models/{model_config_id}b\x05state\x12\xa2\x01\n\x0c\x44isableModel\x12\x1b.pdp.v1.DisableModelRequest\x1a\x1c.pdp.v1.DisableModelResponse\"W\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02\x43\"7/api/admin/kill-switch/models/{model_config_id}/disable:\x01*b\x05state\x12\x9b\x01\n\x0b\x45nableModel\x12\x1a.pdp.v1.EnableModelRequest\x1a\x1b.pdp.v1.EnableModelResponse\"S\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02?\"6/api/admin/kill-switch/models/{model_config_id}/enableb\x05stateb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18pdp/v1/kill_switch.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pdp/v1/options.proto\x1a\x1apdp/v1/write_warning.proto\"\xf6\x01\n\x19ProviderKillSwitchSummary\x12\x1a\n\x08provider\x18\x01 \x01(\tR\x08provider\x12!\n\x0ctotal_models\x18\x02 \x01(\x05R\x0btotalModels\x12;\n\x1akill_switch_disabled_count\x18\x03 \x01(\x05R\x17killSwitchDisabledCount\x12,\n\x12kill_switch_active\x18\x04 \x01(\x08R\x10killSwitchActive\x12/\n\x06models\x18\x05 \x03(\x0b\x32\x17.pdp.v1.KillSwitchStateR\x06models\"\x90\x03\n\x0fKillSwitchState\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n\x08provider\x18\x02 \x01(\tR\x08provider\x12\x19\n\x08model_id\x18\x03 \x01(\tR\x07modelId\x12!\n\x0c\x64isplay_name\x18\x04 \x01(\tR\x0b\x64isplayName\x12\x1b\n\tis_active\x18\x05 \x01(\x08R\x08isActive\x12,\n\x12kill_switch_active\x18\x06 \x01(\x08R\x10killSwitchActive\x12Y\n\x17kill_switch_disabled_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\x14killSwitchDisabledAt\x12\x34\n\x0f\x64isabled_reason\x18\x08 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x01H\x00R\x0e\x64isabledReason\x88\x01\x01\x12#\n\rcovered_names\x18\t \x03(\tR\x0c\x63overedNamesB\x12\n\x10_disabled_reason\"!\n\x1fListProviderKillSwitchesRequest\"c\n ListProviderKillSwitchesResponse\x12?\n\tproviders\x18\x01 \x03(\x0b\x32!.pdp.v1.ProviderKillSwitchSummaryR\tproviders\"L\n\x16\x44isableProviderRequest\x12\x1a\n\x08provider\x18\x01 \x01(\tR\x08provider\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\"\x98\x01\n\x17\x44isableProviderResponse\x12\x43\n\x07summary\x18\x01 \x01(\x0b\x32!.pdp.v1.ProviderKillSwitchSummaryB\x06\xd2\xf3\x18\x02\x08\x01R\x07summary\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\"3\n\x15\x45nableProviderRequest\x12\x1a\n\x08provider\x18\x01 \x01(\tR\x08provider\"\x97\x01\n\x16\x45nableProviderResponse\x12\x43\n\x07summary\x18\x01 \x01(\x0b\x32!.pdp.v1.ProviderKillSwitchSummaryB\x06\xd2\xf3\x18\x02\x08\x01R\x07summary\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\"C\n\x19GetModelKillSwitchRequest\x12&\n\x0fmodel_config_id\x18\x01 \x01(\tR\rmodelConfigId\"S\n\x1aGetModelKillSwitchResponse\x12\x35\n\x05state\x18\x01 \x01(\x0b\x32\x17.pdp.v1.KillSwitchStateB\x06\xd2\xf3\x18\x02\x08\x01R\x05state\"U\n\x13\x44isableModelRequest\x12&\n\x0fmodel_config_id\x18\x01 \x01(\tR\rmodelConfigId\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\"\x87\x01\n\x14\x44isableModelResponse\x12\x35\n\x05state\x18\x01 \x01(\x0b\x32\x17.pdp.v1.KillSwitchStateB\x06\xd2\xf3\x18\x02\x08\x01R\x05state\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\"<\n\x12\x45nableModelRequest\x12&\n\x0fmodel_config_id\x18\x01 \x01(\tR\rmodelConfigId\"\x86\x01\n\x13\x45nableModelResponse\x12\x35\n\x05state\x18\x01 \x01(\x0b\x32\x17.pdp.v1.KillSwitchStateB\x06\xd2\xf3\x18\x02\x08\x01R\x05state\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings2\xfa\x07\n\x11KillSwitchService\x12\xaa\x01\n\x18ListProviderKillSwitches\x12\'.pdp.v1.ListProviderKillSwitchesRequest\x1a(.pdp.v1.ListProviderKillSwitchesResponse\";\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02-\x12 /api/admin/kill-switch/providersb\tproviders\x12\xa9\x01\n\x0f\x44isableProvider\x12\x1e.pdp.v1.DisableProviderRequest\x1a\x1f.pdp.v1.DisableProviderResponse\"U\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02\x41\"3/api/admin/kill-switch/providers/{provider}/disable:\x01*b\x07summary\x12\xa2\x01\n\x0e\x45nableProvider\x12\x1d.pdp.v1.EnableProviderRequest\x1a\x1e.pdp.v1.EnableProviderResponse\"Q\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02=\"2/api/admin/kill-switch/providers/{provider}/enableb\x07summary\x12\xa3\x01\n\x12GetModelKillSwitch\x12!.pdp.v1.GetModelKillSwitchRequest\x1a\".pdp.v1.GetModelKillSwitchResponse\"F\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\x38\x12//api/admin/kill-switch/models/{model_config_id}b\x05state\x12\xa2\x01\n\x0c\x44isableModel\x12\x1b.pdp.v1.DisableModelRequest\x1a\x1c.pdp.v1.DisableModelResponse\"W\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02\x43\"7/api/admin/kill-switch/models/{model_config_id}/disable:\x01*b\x05state\x12\x9b\x01\n\x0b\x45nableModel\x12\x1a.pdp.v1.EnableModelRequest\x1a\x1b.pdp.v1.EnableModelResponse\"S\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x04\x10\x02\x82\xd3\xe4\x93\x02?\"6/api/admin/kill-switch/models/{model_config_id}/enableb\x05stateb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,14 +41,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KILLSWITCHSTATE'].fields_by_name['disabled_reason']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_DISABLEPROVIDERRESPONSE'].fields_by_name['summary']._loaded_options = None
   _globals['_DISABLEPROVIDERRESPONSE'].fields_by_name['summary']._serialized_options = b'\322\363\030\002\010\001'
+  _globals['_DISABLEPROVIDERRESPONSE'].fields_by_name['warnings']._loaded_options = None
+  _globals['_DISABLEPROVIDERRESPONSE'].fields_by_name['warnings']._serialized_options = b'\322\363\030\002\010\002'
   _globals['_ENABLEPROVIDERRESPONSE'].fields_by_name['summary']._loaded_options = None
   _globals['_ENABLEPROVIDERRESPONSE'].fields_by_name['summary']._serialized_options = b'\322\363\030\002\010\001'
+  _globals['_ENABLEPROVIDERRESPONSE'].fields_by_name['warnings']._loaded_options = None
+  _globals['_ENABLEPROVIDERRESPONSE'].fields_by_name['warnings']._serialized_options = b'\322\363\030\002\010\002'
   _globals['_GETMODELKILLSWITCHRESPONSE'].fields_by_name['state']._loaded_options = None
   _globals['_GETMODELKILLSWITCHRESPONSE'].fields_by_name['state']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_DISABLEMODELRESPONSE'].fields_by_name['state']._loaded_options = None
   _globals['_DISABLEMODELRESPONSE'].fields_by_name['state']._serialized_options = b'\322\363\030\002\010\001'
+  _globals['_DISABLEMODELRESPONSE'].fields_by_name['warnings']._loaded_options = None
+  _globals['_DISABLEMODELRESPONSE'].fields_by_name['warnings']._serialized_options = b'\322\363\030\002\010\002'
   _globals['_ENABLEMODELRESPONSE'].fields_by_name['state']._loaded_options = None
   _globals['_ENABLEMODELRESPONSE'].fields_by_name['state']._serialized_options = b'\322\363\030\002\010\001'
+  _globals['_ENABLEMODELRESPONSE'].fields_by_name['warnings']._loaded_options = None
+  _globals['_ENABLEMODELRESPONSE'].fields_by_name['warnings']._serialized_options = b'\322\363\030\002\010\002'
   _globals['_KILLSWITCHSERVICE'].methods_by_name['ListProviderKillSwitches']._loaded_options = None
   _globals['_KILLSWITCHSERVICE'].methods_by_name['ListProviderKillSwitches']._serialized_options = b'\332\363\030\004\010\002\020\001\202\323\344\223\002-\022 /api/admin/kill-switch/providersb\tproviders'
   _globals['_KILLSWITCHSERVICE'].methods_by_name['DisableProvider']._loaded_options = None
@@ -60,34 +69,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KILLSWITCHSERVICE'].methods_by_name['DisableModel']._serialized_options = b'\312\363\030\002\030\001\332\363\030\004\010\004\020\002\202\323\344\223\002C\"7/api/admin/kill-switch/models/{model_config_id}/disable:\001*b\005state'
   _globals['_KILLSWITCHSERVICE'].methods_by_name['EnableModel']._loaded_options = None
   _globals['_KILLSWITCHSERVICE'].methods_by_name['EnableModel']._serialized_options = b'\312\363\030\002\030\001\332\363\030\004\010\004\020\002\202\323\344\223\002?\"6/api/admin/kill-switch/models/{model_config_id}/enableb\005state'
-  _globals['_PROVIDERKILLSWITCHSUMMARY']._serialized_start=122
-  _globals['_PROVIDERKILLSWITCHSUMMARY']._serialized_end=368
-  _globals['_KILLSWITCHSTATE']._serialized_start=371
-  _globals['_KILLSWITCHSTATE']._serialized_end=771
-  _globals['_LISTPROVIDERKILLSWITCHESREQUEST']._serialized_start=773
-  _globals['_LISTPROVIDERKILLSWITCHESREQUEST']._serialized_end=806
-  _globals['_LISTPROVIDERKILLSWITCHESRESPONSE']._serialized_start=808
-  _globals['_LISTPROVIDERKILLSWITCHESRESPONSE']._serialized_end=907
-  _globals['_DISABLEPROVIDERREQUEST']._serialized_start=909
-  _globals['_DISABLEPROVIDERREQUEST']._serialized_end=985
-  _globals['_DISABLEPROVIDERRESPONSE']._serialized_start=987
-  _globals['_DISABLEPROVIDERRESPONSE']._serialized_end=1081
-  _globals['_ENABLEPROVIDERREQUEST']._serialized_start=1083
-  _globals['_ENABLEPROVIDERREQUEST']._serialized_end=1134
-  _globals['_ENABLEPROVIDERRESPONSE']._serialized_start=1136
-  _globals['_ENABLEPROVIDERRESPONSE']._serialized_end=1229
-  _globals['_GETMODELKILLSWITCHREQUEST']._serialized_start=1231
-  _globals['_GETMODELKILLSWITCHREQUEST']._serialized_end=1298
-  _globals['_GETMODELKILLSWITCHRESPONSE']._serialized_start=1300
-  _globals['_GETMODELKILLSWITCHRESPONSE']._serialized_end=1383
-  _globals['_DISABLEMODELREQUEST']._serialized_start=1385
-  _globals['_DISABLEMODELREQUEST']._serialized_end=1470
-  _globals['_DISABLEMODELRESPONSE']._serialized_start=1472
-  _globals['_DISABLEMODELRESPONSE']._serialized_end=1549
-  _globals['_ENABLEMODELREQUEST']._serialized_start=1551
-  _globals['_ENABLEMODELREQUEST']._serialized_end=1611
-  _globals['_ENABLEMODELRESPONSE']._serialized_start=1613
-  _globals['_ENABLEMODELRESPONSE']._serialized_end=1689
-  _globals['_KILLSWITCHSERVICE']._serialized_start=1692
-  _globals['_KILLSWITCHSERVICE']._serialized_end=2710
+  _globals['_PROVIDERKILLSWITCHSUMMARY']._serialized_start=150
+  _globals['_PROVIDERKILLSWITCHSUMMARY']._serialized_end=396
+  _globals['_KILLSWITCHSTATE']._serialized_start=399
+  _globals['_KILLSWITCHSTATE']._serialized_end=799
+  _globals['_LISTPROVIDERKILLSWITCHESREQUEST']._serialized_start=801
+  _globals['_LISTPROVIDERKILLSWITCHESREQUEST']._serialized_end=834
+  _globals['_LISTPROVIDERKILLSWITCHESRESPONSE']._serialized_start=836
+  _globals['_LISTPROVIDERKILLSWITCHESRESPONSE']._serialized_end=935
+  _globals['_DISABLEPROVIDERREQUEST']._serialized_start=937
+  _globals['_DISABLEPROVIDERREQUEST']._serialized_end=1013
+  _globals['_DISABLEPROVIDERRESPONSE']._serialized_start=1016
+  _globals['_DISABLEPROVIDERRESPONSE']._serialized_end=1168
+  _globals['_ENABLEPROVIDERREQUEST']._serialized_start=1170
+  _globals['_ENABLEPROVIDERREQUEST']._serialized_end=1221
+  _globals['_ENABLEPROVIDERRESPONSE']._serialized_start=1224
+  _globals['_ENABLEPROVIDERRESPONSE']._serialized_end=1375
+  _globals['_GETMODELKILLSWITCHREQUEST']._serialized_start=1377
+  _globals['_GETMODELKILLSWITCHREQUEST']._serialized_end=1444
+  _globals['_GETMODELKILLSWITCHRESPONSE']._serialized_start=1446
+  _globals['_GETMODELKILLSWITCHRESPONSE']._serialized_end=1529
+  _globals['_DISABLEMODELREQUEST']._serialized_start=1531
+  _globals['_DISABLEMODELREQUEST']._serialized_end=1616
+  _globals['_DISABLEMODELRESPONSE']._serialized_start=1619
+  _globals['_DISABLEMODELRESPONSE']._serialized_end=1754
+  _globals['_ENABLEMODELREQUEST']._serialized_start=1756
+  _globals['_ENABLEMODELREQUEST']._serialized_end=1816
+  _globals['_ENABLEMODELRESPONSE']._serialized_start=1819
+  _globals['_ENABLEMODELRESPONSE']._serialized_end=1953
+  _globals['_KILLSWITCHSERVICE']._serialized_start=1956
+  _globals['_KILLSWITCHSERVICE']._serialized_end=2974
 # @@protoc_insertion_point(module_scope)

@@ -12,6 +12,7 @@ from google.protobuf.internal import containers as _containers
 from pdp._gen.pdp.v1 import decide_pb2 as _decide_pb2
 from pdp._gen.pdp.v1 import limits_pb2 as _limits_pb2
 from pdp._gen.pdp.v1 import org_policy_pb2 as _org_policy_pb2
+from pdp._gen.pdp.v1 import write_warning_pb2 as _write_warning_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -215,6 +216,7 @@ class SimulateResponse(_message.Message):
 
     DECISION_FIELD_NUMBER: _builtins.int
     LAYERS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def decision(self) -> _decide_pb2.DecideResponse:
         """decision is the decision that `Decide` would return."""
@@ -223,15 +225,22 @@ class SimulateResponse(_message.Message):
     def layers(self) -> _containers.RepeatedCompositeFieldContainer[Global___LayerResult]:
         """layers holds one entry for each layer, whether it was evaluated or not."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the candidates or of the pattern may not
+        expect; over HTTP they are a member of the body if there are any.
+        """
+
     def __init__(
         self,
         *,
         decision: _decide_pb2.DecideResponse | None = ...,
         layers: _abc.Iterable[Global___LayerResult] | None = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "layers", b"layers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "layers", b"layers", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -327,6 +336,7 @@ class TestStaticPatternResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     MATCH_COUNT_FIELD_NUMBER: _builtins.int
     TOTAL_INPUTS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     pattern: _builtins.str
     """pattern is the pattern that was run."""
     match_count: _builtins.int
@@ -337,6 +347,12 @@ class TestStaticPatternResponse(_message.Message):
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___PatternTestResult]:
         """results holds one entry for each input, in order."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the candidates or of the pattern may not
+        expect; over HTTP they are a member of the body if there are any.
+        """
+
     def __init__(
         self,
         *,
@@ -344,10 +360,11 @@ class TestStaticPatternResponse(_message.Message):
         results: _abc.Iterable[Global___PatternTestResult] | None = ...,
         match_count: _builtins.int = ...,
         total_inputs: _builtins.int = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["match_count", b"match_count", "pattern", b"pattern", "results", b"results", "total_inputs", b"total_inputs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["match_count", b"match_count", "pattern", b"pattern", "results", b"results", "total_inputs", b"total_inputs", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -993,6 +1010,7 @@ class SimulatePolicyResponse(_message.Message):
     DECISION_FIELD_NUMBER: _builtins.int
     LAYERS_FIELD_NUMBER: _builtins.int
     TRACE_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def decision(self) -> _decide_pb2.DecideResponse:
         """decision is the decision that `Decide` would return."""
@@ -1007,16 +1025,23 @@ class SimulatePolicyResponse(_message.Message):
         evaluated.
         """
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the candidates or of the pattern may not
+        expect; over HTTP they are a member of the body if there are any.
+        """
+
     def __init__(
         self,
         *,
         decision: _decide_pb2.DecideResponse | None = ...,
         layers: _abc.Iterable[Global___LayerResult] | None = ...,
         trace: _abc.Iterable[_decide_pb2.TraceRow] | None = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "layers", b"layers", "trace", b"trace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "layers", b"layers", "trace", b"trace", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1140,6 +1165,7 @@ class TestDlpRuleResponse(_message.Message):
     RULE_TYPE_FIELD_NUMBER: _builtins.int
     VALID_PATTERN_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     match_count: _builtins.int
     """match_count is the number of matches."""
     rule_type: _builtins.str
@@ -1154,6 +1180,12 @@ class TestDlpRuleResponse(_message.Message):
     def matches(self) -> _containers.RepeatedCompositeFieldContainer[Global___DlpMatch]:
         """matches are the positions of at most 1,000 findings."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the candidates or of the pattern may not
+        expect; over HTTP they are a member of the body if there are any.
+        """
+
     def __init__(
         self,
         *,
@@ -1162,10 +1194,11 @@ class TestDlpRuleResponse(_message.Message):
         rule_type: _builtins.str = ...,
         valid_pattern: _builtins.bool = ...,
         error: _builtins.str | None = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "error", b"error", "match_count", b"match_count", "matches", b"matches", "rule_type", b"rule_type", "valid_pattern", b"valid_pattern"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_error", b"_error", "error", b"error", "match_count", b"match_count", "matches", b"matches", "rule_type", b"rule_type", "valid_pattern", b"valid_pattern", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__error: _TypeAlias = _typing.Literal["error"]  # noqa: Y015
     _WhichOneofArgType__error: _TypeAlias = _typing.Literal["_error", b"_error"]  # noqa: Y015

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from pdp_client._gen.pdp.v1 import write_warning_pb2 as _write_warning_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -567,18 +568,26 @@ class CreateComplianceBundleResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BUNDLE_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def bundle(self) -> Global___ComplianceBundle:
         """bundle is the new bundle; over HTTP it is the whole body."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the policy may not expect; over HTTP they
+        are a member of the body if there are any.
+        """
 
     def __init__(
         self,
         *,
         bundle: Global___ComplianceBundle | None = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -701,18 +710,26 @@ class UpdateComplianceBundleResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BUNDLE_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def bundle(self) -> Global___ComplianceBundle:
         """bundle is the changed bundle; over HTTP it is the whole body."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the policy may not expect; over HTTP they
+        are a member of the body if there are any.
+        """
 
     def __init__(
         self,
         *,
         bundle: Global___ComplianceBundle | None = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -788,22 +805,30 @@ class ActivateComplianceBundleResponse(_message.Message):
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     ENABLED_FIELD_NUMBER: _builtins.int
     RULES_UPDATED_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """bundle_id is the ID of the bundle."""
     enabled: _builtins.bool
     """enabled is true."""
     rules_updated: _builtins.int
     """rules_updated is the number of the bundle's rules."""
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the policy may not expect; over HTTP they
+        are a member of the body if there are any.
+        """
+
     def __init__(
         self,
         *,
         bundle_id: _builtins.str = ...,
         enabled: _builtins.bool = ...,
         rules_updated: _builtins.int = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "enabled", b"enabled", "rules_updated", b"rules_updated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "enabled", b"enabled", "rules_updated", b"rules_updated", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -840,22 +865,30 @@ class DeactivateComplianceBundleResponse(_message.Message):
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     ENABLED_FIELD_NUMBER: _builtins.int
     RULES_UPDATED_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """bundle_id is the ID of the bundle."""
     enabled: _builtins.bool
     """enabled is false."""
     rules_updated: _builtins.int
     """rules_updated is the number of the bundle's rules."""
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the policy may not expect; over HTTP they
+        are a member of the body if there are any.
+        """
+
     def __init__(
         self,
         *,
         bundle_id: _builtins.str = ...,
         enabled: _builtins.bool = ...,
         rules_updated: _builtins.int = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "enabled", b"enabled", "rules_updated", b"rules_updated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "enabled", b"enabled", "rules_updated", b"rules_updated", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -868,18 +901,33 @@ class ListComplianceBundleVersionsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """bundle_id is the ID of the bundle."""
+    page_size: _builtins.int
+    """page_size asks for a page with at most this number of items. If it is
+    unset, the answer is the whole list, or a page of 50 if `page_token` is
+    set.
+    """
+    page_token: _builtins.str
+    """page_token is the `next_page_token` of the page before. An item that does
+    not change meanwhile is in exactly one page.
+    """
     def __init__(
         self,
         *,
         bundle_id: _builtins.str = ...,
+        page_size: _builtins.int | None = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "page_size", b"page_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "bundle_id", b"bundle_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__page_size: _TypeAlias = _typing.Literal["page_size"]  # noqa: Y015
+    _WhichOneofArgType__page_size: _TypeAlias = _typing.Literal["_page_size", b"_page_size"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__page_size) -> _WhichOneofReturnType__page_size | None: ...
 
 Global___ListComplianceBundleVersionsRequest: _TypeAlias = ListComplianceBundleVersionsRequest  # noqa: Y015
 
@@ -890,18 +938,26 @@ class ListComplianceBundleVersionsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VERSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """next_page_token is the token of the next page; empty for the last page and
+    for a whole list. Over HTTP it is in the link `next` of the header `Link`.
+    """
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComplianceBundleVersion]:
-        """versions are the latest 1,000 versions of the bundle, newest first."""
+        """versions are the latest 1,000 versions of the bundle, newest first. Pages
+        have all versions.
+        """
 
     def __init__(
         self,
         *,
         versions: _abc.Iterable[Global___ComplianceBundleVersion] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -939,6 +995,7 @@ class UpgradeComplianceBundleResponse(_message.Message):
     NEW_VERSION_FIELD_NUMBER: _builtins.int
     RULES_ADDED_FIELD_NUMBER: _builtins.int
     RULES_REMOVED_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     previous_version: _builtins.str
     """previous_version is the version of the definition before the upgrade."""
     new_version: _builtins.str
@@ -947,6 +1004,12 @@ class UpgradeComplianceBundleResponse(_message.Message):
     """rules_added is the number of rules that only the new definition has."""
     rules_removed: _builtins.int
     """rules_removed is the number of rules that only the old definition had."""
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the policy may not expect; over HTTP they
+        are a member of the body if there are any.
+        """
+
     def __init__(
         self,
         *,
@@ -954,10 +1017,11 @@ class UpgradeComplianceBundleResponse(_message.Message):
         new_version: _builtins.str = ...,
         rules_added: _builtins.int = ...,
         rules_removed: _builtins.int = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_version", b"new_version", "previous_version", b"previous_version", "rules_added", b"rules_added", "rules_removed", b"rules_removed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_version", b"new_version", "previous_version", b"previous_version", "rules_added", b"rules_added", "rules_removed", b"rules_removed", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,9 +25,10 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from pdp_client._gen.pdp.v1 import options_pb2 as pdp_dot_v1_dot_options__pb2
+from pdp_client._gen.pdp.v1 import write_warning_pb2 as pdp_dot_v1_dot_write__warning__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19pdp/v1/policy_chain.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pdp/v1/options.proto\"\xbb\x02\n\x0bPolicyChain\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n\x05scope\x18\x02 \x01(\tR\x05scope\x12\x1f\n\x07user_id\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x06userId\x12/\n\x13\x63ombining_algorithm\x18\x04 \x01(\tR\x12\x63ombiningAlgorithm\x12.\n\x05packs\x18\x05 \x03(\x0b\x32\x18.pdp.v1.PolicyChainEntryR\x05packs\x12\x41\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tcreatedAt\x12\x41\n\nupdated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tupdatedAt\"\xcd\x01\n\x10PolicyChainEntry\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n\x07pack_id\x18\x02 \x01(\tR\x06packId\x12\x1b\n\tpack_name\x18\x03 \x01(\tR\x08packName\x12\x1b\n\tpack_type\x18\x04 \x01(\tR\x08packType\x12\x1d\n\nrule_count\x18\x05 \x01(\x05R\truleCount\x12\x1a\n\x08sequence\x18\x06 \x01(\x05R\x08sequence\x12\x1b\n\tis_active\x18\x07 \x01(\x08R\x08isActive\"I\n\tChainPack\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n\x08sequence\x18\x02 \x01(\x05H\x00R\x08sequence\x88\x01\x01\x42\x0b\n\t_sequence\"\x19\n\x17ListPolicyChainsRequest\"G\n\x18ListPolicyChainsResponse\x12+\n\x06\x63hains\x18\x01 \x03(\x0b\x32\x13.pdp.v1.PolicyChainR\x06\x63hains\"x\n\x1cReplaceOrgPolicyChainRequest\x12\'\n\x05packs\x18\x01 \x03(\x0b\x32\x11.pdp.v1.ChainPackR\x05packs\x12/\n\x13\x63ombining_algorithm\x18\x02 \x01(\tR\x12\x63ombiningAlgorithm\"R\n\x1dReplaceOrgPolicyChainResponse\x12\x31\n\x05\x63hain\x18\x01 \x01(\x0b\x32\x13.pdp.v1.PolicyChainB\x06\xd2\xf3\x18\x02\x08\x01R\x05\x63hain\"\x92\x01\n\x1dReplaceUserPolicyChainRequest\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\'\n\x05packs\x18\x02 \x03(\x0b\x32\x11.pdp.v1.ChainPackR\x05packs\x12/\n\x13\x63ombining_algorithm\x18\x03 \x01(\tR\x12\x63ombiningAlgorithm\"S\n\x1eReplaceUserPolicyChainResponse\x12\x31\n\x05\x63hain\x18\x01 \x01(\x0b\x32\x13.pdp.v1.PolicyChainB\x06\xd2\xf3\x18\x02\x08\x01R\x05\x63hain\"7\n\x1c\x44\x65leteUserPolicyChainRequest\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\"\x1f\n\x1d\x44\x65leteUserPolicyChainResponse2\xa1\x05\n\x12PolicyChainService\x12\x87\x01\n\x10ListPolicyChains\x12\x1f.pdp.v1.ListPolicyChainsRequest\x1a .pdp.v1.ListPolicyChainsResponse\"0\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\"\x12\x18/api/admin/policy-chainsb\x06\x63hains\x12\xa2\x01\n\x15ReplaceOrgPolicyChain\x12$.pdp.v1.ReplaceOrgPolicyChainRequest\x1a%.pdp.v1.ReplaceOrgPolicyChainResponse\"<\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02(\x1a\x1c/api/admin/policy-chains/org:\x01*b\x05\x63hain\x12\xb1\x01\n\x16ReplaceUserPolicyChain\x12%.pdp.v1.ReplaceUserPolicyChainRequest\x1a&.pdp.v1.ReplaceUserPolicyChainResponse\"H\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x34\x1a(/api/admin/policy-chains/users/{user_id}:\x01*b\x05\x63hain\x12\xa7\x01\n\x15\x44\x65leteUserPolicyChain\x12$.pdp.v1.DeleteUserPolicyChainRequest\x1a%.pdp.v1.DeleteUserPolicyChainResponse\"A\xca\xf3\x18\x05\x08\xcc\x01\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02**(/api/admin/policy-chains/users/{user_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19pdp/v1/policy_chain.proto\x12\x06pdp.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14pdp/v1/options.proto\x1a\x1apdp/v1/write_warning.proto\"\xbb\x02\n\x0bPolicyChain\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n\x05scope\x18\x02 \x01(\tR\x05scope\x12\x1f\n\x07user_id\x18\x03 \x01(\tB\x06\xd2\xf3\x18\x02\x08\x02R\x06userId\x12/\n\x13\x63ombining_algorithm\x18\x04 \x01(\tR\x12\x63ombiningAlgorithm\x12.\n\x05packs\x18\x05 \x03(\x0b\x32\x18.pdp.v1.PolicyChainEntryR\x05packs\x12\x41\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tcreatedAt\x12\x41\n\nupdated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xd2\xf3\x18\x02\x08\x01R\tupdatedAt\"\xcd\x01\n\x10PolicyChainEntry\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n\x07pack_id\x18\x02 \x01(\tR\x06packId\x12\x1b\n\tpack_name\x18\x03 \x01(\tR\x08packName\x12\x1b\n\tpack_type\x18\x04 \x01(\tR\x08packType\x12\x1d\n\nrule_count\x18\x05 \x01(\x05R\truleCount\x12\x1a\n\x08sequence\x18\x06 \x01(\x05R\x08sequence\x12\x1b\n\tis_active\x18\x07 \x01(\x08R\x08isActive\"I\n\tChainPack\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n\x08sequence\x18\x02 \x01(\x05H\x00R\x08sequence\x88\x01\x01\x42\x0b\n\t_sequence\"\x19\n\x17ListPolicyChainsRequest\"G\n\x18ListPolicyChainsResponse\x12+\n\x06\x63hains\x18\x01 \x03(\x0b\x32\x13.pdp.v1.PolicyChainR\x06\x63hains\"x\n\x1cReplaceOrgPolicyChainRequest\x12\'\n\x05packs\x18\x01 \x03(\x0b\x32\x11.pdp.v1.ChainPackR\x05packs\x12/\n\x13\x63ombining_algorithm\x18\x02 \x01(\tR\x12\x63ombiningAlgorithm\"\x8c\x01\n\x1dReplaceOrgPolicyChainResponse\x12\x31\n\x05\x63hain\x18\x01 \x01(\x0b\x32\x13.pdp.v1.PolicyChainB\x06\xd2\xf3\x18\x02\x08\x01R\x05\x63hain\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\"\x92\x01\n\x1dReplaceUserPolicyChainRequest\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\x12\'\n\x05packs\x18\x02 \x03(\x0b\x32\x11.pdp.v1.ChainPackR\x05packs\x12/\n\x13\x63ombining_algorithm\x18\x03 \x01(\tR\x12\x63ombiningAlgorithm\"\x8d\x01\n\x1eReplaceUserPolicyChainResponse\x12\x31\n\x05\x63hain\x18\x01 \x01(\x0b\x32\x13.pdp.v1.PolicyChainB\x06\xd2\xf3\x18\x02\x08\x01R\x05\x63hain\x12\x38\n\x08warnings\x18\x02 \x03(\x0b\x32\x14.pdp.v1.WriteWarningB\x06\xd2\xf3\x18\x02\x08\x02R\x08warnings\"7\n\x1c\x44\x65leteUserPolicyChainRequest\x12\x17\n\x07user_id\x18\x01 \x01(\tR\x06userId\"\x1f\n\x1d\x44\x65leteUserPolicyChainResponse2\xa1\x05\n\x12PolicyChainService\x12\x87\x01\n\x10ListPolicyChains\x12\x1f.pdp.v1.ListPolicyChainsRequest\x1a .pdp.v1.ListPolicyChainsResponse\"0\xda\xf3\x18\x04\x08\x02\x10\x01\x82\xd3\xe4\x93\x02\"\x12\x18/api/admin/policy-chainsb\x06\x63hains\x12\xa2\x01\n\x15ReplaceOrgPolicyChain\x12$.pdp.v1.ReplaceOrgPolicyChainRequest\x1a%.pdp.v1.ReplaceOrgPolicyChainResponse\"<\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02(\x1a\x1c/api/admin/policy-chains/org:\x01*b\x05\x63hain\x12\xb1\x01\n\x16ReplaceUserPolicyChain\x12%.pdp.v1.ReplaceUserPolicyChainRequest\x1a&.pdp.v1.ReplaceUserPolicyChainResponse\"H\xca\xf3\x18\x02\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02\x34\x1a(/api/admin/policy-chains/users/{user_id}:\x01*b\x05\x63hain\x12\xa7\x01\n\x15\x44\x65leteUserPolicyChain\x12$.pdp.v1.DeleteUserPolicyChainRequest\x1a%.pdp.v1.DeleteUserPolicyChainResponse\"A\xca\xf3\x18\x05\x08\xcc\x01\x18\x01\xda\xf3\x18\x04\x08\x03\x10\x01\x82\xd3\xe4\x93\x02**(/api/admin/policy-chains/users/{user_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,8 +43,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POLICYCHAIN'].fields_by_name['updated_at']._serialized_options = b'\322\363\030\002\010\001'
   _globals['_REPLACEORGPOLICYCHAINRESPONSE'].fields_by_name['chain']._loaded_options = None
   _globals['_REPLACEORGPOLICYCHAINRESPONSE'].fields_by_name['chain']._serialized_options = b'\322\363\030\002\010\001'
+  _globals['_REPLACEORGPOLICYCHAINRESPONSE'].fields_by_name['warnings']._loaded_options = None
+  _globals['_REPLACEORGPOLICYCHAINRESPONSE'].fields_by_name['warnings']._serialized_options = b'\322\363\030\002\010\002'
   _globals['_REPLACEUSERPOLICYCHAINRESPONSE'].fields_by_name['chain']._loaded_options = None
   _globals['_REPLACEUSERPOLICYCHAINRESPONSE'].fields_by_name['chain']._serialized_options = b'\322\363\030\002\010\001'
+  _globals['_REPLACEUSERPOLICYCHAINRESPONSE'].fields_by_name['warnings']._loaded_options = None
+  _globals['_REPLACEUSERPOLICYCHAINRESPONSE'].fields_by_name['warnings']._serialized_options = b'\322\363\030\002\010\002'
   _globals['_POLICYCHAINSERVICE'].methods_by_name['ListPolicyChains']._loaded_options = None
   _globals['_POLICYCHAINSERVICE'].methods_by_name['ListPolicyChains']._serialized_options = b'\332\363\030\004\010\002\020\001\202\323\344\223\002\"\022\030/api/admin/policy-chainsb\006chains'
   _globals['_POLICYCHAINSERVICE'].methods_by_name['ReplaceOrgPolicyChain']._loaded_options = None
@@ -52,28 +57,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POLICYCHAINSERVICE'].methods_by_name['ReplaceUserPolicyChain']._serialized_options = b'\312\363\030\002\030\001\332\363\030\004\010\003\020\001\202\323\344\223\0024\032(/api/admin/policy-chains/users/{user_id}:\001*b\005chain'
   _globals['_POLICYCHAINSERVICE'].methods_by_name['DeleteUserPolicyChain']._loaded_options = None
   _globals['_POLICYCHAINSERVICE'].methods_by_name['DeleteUserPolicyChain']._serialized_options = b'\312\363\030\005\010\314\001\030\001\332\363\030\004\010\003\020\001\202\323\344\223\002**(/api/admin/policy-chains/users/{user_id}'
-  _globals['_POLICYCHAIN']._serialized_start=123
-  _globals['_POLICYCHAIN']._serialized_end=438
-  _globals['_POLICYCHAINENTRY']._serialized_start=441
-  _globals['_POLICYCHAINENTRY']._serialized_end=646
-  _globals['_CHAINPACK']._serialized_start=648
-  _globals['_CHAINPACK']._serialized_end=721
-  _globals['_LISTPOLICYCHAINSREQUEST']._serialized_start=723
-  _globals['_LISTPOLICYCHAINSREQUEST']._serialized_end=748
-  _globals['_LISTPOLICYCHAINSRESPONSE']._serialized_start=750
-  _globals['_LISTPOLICYCHAINSRESPONSE']._serialized_end=821
-  _globals['_REPLACEORGPOLICYCHAINREQUEST']._serialized_start=823
-  _globals['_REPLACEORGPOLICYCHAINREQUEST']._serialized_end=943
-  _globals['_REPLACEORGPOLICYCHAINRESPONSE']._serialized_start=945
-  _globals['_REPLACEORGPOLICYCHAINRESPONSE']._serialized_end=1027
-  _globals['_REPLACEUSERPOLICYCHAINREQUEST']._serialized_start=1030
-  _globals['_REPLACEUSERPOLICYCHAINREQUEST']._serialized_end=1176
-  _globals['_REPLACEUSERPOLICYCHAINRESPONSE']._serialized_start=1178
-  _globals['_REPLACEUSERPOLICYCHAINRESPONSE']._serialized_end=1261
-  _globals['_DELETEUSERPOLICYCHAINREQUEST']._serialized_start=1263
-  _globals['_DELETEUSERPOLICYCHAINREQUEST']._serialized_end=1318
-  _globals['_DELETEUSERPOLICYCHAINRESPONSE']._serialized_start=1320
-  _globals['_DELETEUSERPOLICYCHAINRESPONSE']._serialized_end=1351
-  _globals['_POLICYCHAINSERVICE']._serialized_start=1354
-  _globals['_POLICYCHAINSERVICE']._serialized_end=2027
+  _globals['_POLICYCHAIN']._serialized_start=151
+  _globals['_POLICYCHAIN']._serialized_end=466
+  _globals['_POLICYCHAINENTRY']._serialized_start=469
+  _globals['_POLICYCHAINENTRY']._serialized_end=674
+  _globals['_CHAINPACK']._serialized_start=676
+  _globals['_CHAINPACK']._serialized_end=749
+  _globals['_LISTPOLICYCHAINSREQUEST']._serialized_start=751
+  _globals['_LISTPOLICYCHAINSREQUEST']._serialized_end=776
+  _globals['_LISTPOLICYCHAINSRESPONSE']._serialized_start=778
+  _globals['_LISTPOLICYCHAINSRESPONSE']._serialized_end=849
+  _globals['_REPLACEORGPOLICYCHAINREQUEST']._serialized_start=851
+  _globals['_REPLACEORGPOLICYCHAINREQUEST']._serialized_end=971
+  _globals['_REPLACEORGPOLICYCHAINRESPONSE']._serialized_start=974
+  _globals['_REPLACEORGPOLICYCHAINRESPONSE']._serialized_end=1114
+  _globals['_REPLACEUSERPOLICYCHAINREQUEST']._serialized_start=1117
+  _globals['_REPLACEUSERPOLICYCHAINREQUEST']._serialized_end=1263
+  _globals['_REPLACEUSERPOLICYCHAINRESPONSE']._serialized_start=1266
+  _globals['_REPLACEUSERPOLICYCHAINRESPONSE']._serialized_end=1407
+  _globals['_DELETEUSERPOLICYCHAINREQUEST']._serialized_start=1409
+  _globals['_DELETEUSERPOLICYCHAINREQUEST']._serialized_end=1464
+  _globals['_DELETEUSERPOLICYCHAINRESPONSE']._serialized_start=1466
+  _globals['_DELETEUSERPOLICYCHAINRESPONSE']._serialized_end=1497
+  _globals['_POLICYCHAINSERVICE']._serialized_start=1500
+  _globals['_POLICYCHAINSERVICE']._serialized_end=2173
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from pdp_client._gen.pdp.v1 import write_warning_pb2 as _write_warning_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -341,21 +342,29 @@ class CreateStaticPolicyResponse(_message.Message):
 
     SUCCESS_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     success: _builtins.bool
     """success is true."""
     @_builtins.property
     def policy(self) -> Global___StaticPolicy:
         """policy is the new policy."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the policy may not expect; over HTTP they
+        are a member of the body if there are any.
+        """
+
     def __init__(
         self,
         *,
         success: _builtins.bool = ...,
         policy: Global___StaticPolicy | None = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "success", b"success"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "success", b"success", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -510,21 +519,29 @@ class UpdateStaticPolicyResponse(_message.Message):
 
     SUCCESS_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     success: _builtins.bool
     """success is true."""
     @_builtins.property
     def policy(self) -> Global___UpdatedStaticPolicy:
         """policy is the changed policy."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the policy may not expect; over HTTP they
+        are a member of the body if there are any.
+        """
+
     def __init__(
         self,
         *,
         success: _builtins.bool = ...,
         policy: Global___UpdatedStaticPolicy | None = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "success", b"success"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "success", b"success", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -621,21 +638,29 @@ class ToggleStaticPolicyResponse(_message.Message):
 
     SUCCESS_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     success: _builtins.bool
     """success is true."""
     @_builtins.property
     def policy(self) -> Global___ToggledStaticPolicy:
         """policy is the changed policy."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the policy may not expect; over HTTP they
+        are a member of the body if there are any.
+        """
+
     def __init__(
         self,
         *,
         success: _builtins.bool = ...,
         policy: Global___ToggledStaticPolicy | None = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "success", b"success"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "success", b"success", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -704,22 +729,30 @@ class DeleteStaticPolicyResponse(_message.Message):
     SUCCESS_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     POLICY_ID_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     success: _builtins.bool
     """success is true."""
     message: _builtins.str
     """message describes the result."""
     policy_id: _builtins.str
     """policy_id is the id of the deleted policy."""
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the policy may not expect; over HTTP they
+        are a member of the body if there are any.
+        """
+
     def __init__(
         self,
         *,
         success: _builtins.bool = ...,
         message: _builtins.str = ...,
         policy_id: _builtins.str = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "policy_id", b"policy_id", "success", b"success"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "policy_id", b"policy_id", "success", b"success", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -733,14 +766,30 @@ class ListEffectiveStaticPoliciesRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """page_size asks for a page with at most this number of items. If it is
+    unset, the answer is the whole list, or a page of 50 if `page_token` is
+    set.
+    """
+    page_token: _builtins.str
+    """page_token is the `next_page_token` of the page before. An item that does
+    not change meanwhile is in exactly one page.
+    """
     def __init__(
         self,
+        *,
+        page_size: _builtins.int | None = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "page_size", b"page_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__page_size: _TypeAlias = _typing.Literal["page_size"]  # noqa: Y015
+    _WhichOneofArgType__page_size: _TypeAlias = _typing.Literal["_page_size", b"_page_size"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__page_size) -> _WhichOneofReturnType__page_size | None: ...
 
 Global___ListEffectiveStaticPoliciesRequest: _TypeAlias = ListEffectiveStaticPoliciesRequest  # noqa: Y015
 
@@ -757,6 +806,7 @@ class ListEffectiveStaticPoliciesResponse(_message.Message):
     SYSTEM_POLICIES_COUNT_FIELD_NUMBER: _builtins.int
     TENANT_POLICIES_COUNT_FIELD_NUMBER: _builtins.int
     OVERRIDES_COUNT_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     tenant_id: _builtins.str
     """tenant_id is the ID of the tenant."""
     system_policies_count: _builtins.int
@@ -765,6 +815,10 @@ class ListEffectiveStaticPoliciesResponse(_message.Message):
     """tenant_policies_count is the number of the tenant's policies in the list."""
     overrides_count: _builtins.int
     """overrides_count is the number of system policies that are overridden."""
+    next_page_token: _builtins.str
+    """next_page_token is the token of the next page; empty for the last page and
+    for a whole list.
+    """
     @_builtins.property
     def effective_policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___EffectiveStaticPolicy]:
         """effective_policies are the system policies, then the tenant's policies."""
@@ -777,10 +831,11 @@ class ListEffectiveStaticPoliciesResponse(_message.Message):
         system_policies_count: _builtins.int = ...,
         tenant_policies_count: _builtins.int = ...,
         overrides_count: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_policies", b"effective_policies", "overrides_count", b"overrides_count", "system_policies_count", b"system_policies_count", "tenant_id", b"tenant_id", "tenant_policies_count", b"tenant_policies_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_policies", b"effective_policies", "next_page_token", b"next_page_token", "overrides_count", b"overrides_count", "system_policies_count", b"system_policies_count", "tenant_id", b"tenant_id", "tenant_policies_count", b"tenant_policies_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -866,18 +921,33 @@ class ListStaticPolicyVersionsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """id is the ID of the policy, which may be deleted."""
+    page_size: _builtins.int
+    """page_size asks for a page with at most this number of items. If it is
+    unset, the answer is the whole list, or a page of 50 if `page_token` is
+    set.
+    """
+    page_token: _builtins.str
+    """page_token is the `next_page_token` of the page before. An item that does
+    not change meanwhile is in exactly one page.
+    """
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
+        page_size: _builtins.int | None = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "page_size", b"page_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "id", b"id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__page_size: _TypeAlias = _typing.Literal["page_size"]  # noqa: Y015
+    _WhichOneofArgType__page_size: _TypeAlias = _typing.Literal["_page_size", b"_page_size"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__page_size) -> _WhichOneofReturnType__page_size | None: ...
 
 Global___ListStaticPolicyVersionsRequest: _TypeAlias = ListStaticPolicyVersionsRequest  # noqa: Y015
 
@@ -890,10 +960,15 @@ class ListStaticPolicyVersionsResponse(_message.Message):
     POLICY_ID_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
     CURRENT_VERSION_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     policy_id: _builtins.str
     """policy_id is the ID of the policy."""
     current_version: _builtins.int
     """current_version is the newest version."""
+    next_page_token: _builtins.str
+    """next_page_token is the token of the next page; empty for the last page and
+    for a whole list.
+    """
     @_builtins.property
     def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___StaticPolicyVersion]:
         """versions are the versions, newest first."""
@@ -904,10 +979,11 @@ class ListStaticPolicyVersionsResponse(_message.Message):
         policy_id: _builtins.str = ...,
         versions: _abc.Iterable[Global___StaticPolicyVersion] | None = ...,
         current_version: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_version", b"current_version", "policy_id", b"policy_id", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_version", b"current_version", "next_page_token", b"next_page_token", "policy_id", b"policy_id", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1001,21 +1077,29 @@ class CreateStaticPolicyOverrideResponse(_message.Message):
 
     SUCCESS_FIELD_NUMBER: _builtins.int
     OVERRIDE_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     success: _builtins.bool
     """success is true."""
     @_builtins.property
     def override(self) -> Global___StaticPolicyOverride:
         """override is the new override."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the policy may not expect; over HTTP they
+        are a member of the body if there are any.
+        """
+
     def __init__(
         self,
         *,
         success: _builtins.bool = ...,
         override: Global___StaticPolicyOverride | None = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["override", b"override"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["override", b"override", "success", b"success"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["override", b"override", "success", b"success", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1091,19 +1175,27 @@ class DeleteStaticPolicyOverrideResponse(_message.Message):
 
     SUCCESS_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     success: _builtins.bool
     """success is true."""
     message: _builtins.str
     """message describes the result."""
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_write_warning_pb2.WriteWarning]:
+        """warnings are what the author of the policy may not expect; over HTTP they
+        are a member of the body if there are any.
+        """
+
     def __init__(
         self,
         *,
         success: _builtins.bool = ...,
         message: _builtins.str = ...,
+        warnings: _abc.Iterable[_write_warning_pb2.WriteWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "success", b"success"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "success", b"success", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

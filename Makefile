@@ -9,6 +9,10 @@ BUF_DIR := .ci/buf
 BUF := $(BUF_DIR)/node_modules/.bin/buf
 IMPORTS := build/protos.stamp
 BASELINE := proto/baseline.binpb
+NATIVE_TESTS := tests/unit/test_grpc_server.py tests/unit/test_grpc_fronts.py \
+  $(addprefix tests/e2e/,test_grpc.py test_grpc_fronts.py test_decision_cases.py test_access.py \
+  test_access_streams.py test_faults_process.py test_large_messages.py test_limits.py test_serve.py \
+  test_text_streams.py test_tokens.py test_vanished_peers.py test_workers.py)
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 
 ## Use
@@ -23,6 +27,13 @@ test: $(VENV)/dev.stamp ## Run all tests
 .PHONY: test-programs
 test-programs: $(VENV)/dev.stamp ## Run the tests with clients and SDKs of others: Java, Go, Node, SpiceDB, Cerbos
 	$(BIN)/pytest -m programs -n 2 -q $(ARGS)
+
+.PHONY: fast
+fast: $(VENV)/fast.stamp ## Build and install the fast gRPC front, for PDP_GRPC_SERVER; needs cargo
+
+.PHONY: test-native
+test-native: $(VENV)/dev.stamp $(VENV)/fast.stamp ## Run the tests of gRPC and of decisions on the fast front
+	PDP_TEST_GRPC_SERVER=native $(BIN)/pytest -n auto --dist worksteal -q $(NATIVE_TESTS) $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/dev.stamp ## Measure Decide against an empty echo server, then the engine alone
@@ -164,6 +175,11 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 $(VENV)/bench.stamp: requirements/bench.txt $(VENV)/dev.stamp
 	@echo "installing requirements/bench.txt"
 	@$(PIP) install --require-hashes -r requirements/bench.txt
+	@touch $@
+
+$(VENV)/fast.stamp: requirements/fast.txt tools/fast.py pdp/transport/grpc/limits.py | $(VENV)/run.stamp
+	@echo "building requirements/fast.txt"
+	@$(BIN)/python -m tools.fast
 	@touch $@
 
 $(BUF): $(BUF_DIR)/package-lock.json

@@ -69,6 +69,10 @@ class Settings(BaseSettings):
     grpc_listen: Address = Field(
         "127.0.0.1:50051", description="Address of the gRPC server: host:port, or unix:PATH."
     )
+    grpc_server: Annotated[Literal["grpcio", "native", "auto"], BeforeValidator(_lower)] = Field(
+        "grpcio",
+        description="grpcio; native: pygrpc-native, faster; auto: native if possible.",
+    )
     http_listen: Address = Field(
         "127.0.0.1:8080", description="Address of the HTTP server: host:port, or unix:PATH."
     )

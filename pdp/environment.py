@@ -44,6 +44,7 @@ SETTINGS: Final = frozenset(
         "PDP_DRAIN_S",
         "PDP_GLINER_MODEL_DIR",
         "PDP_GRPC_LISTEN",
+        "PDP_GRPC_SERVER",
         "PDP_HTTP_LISTEN",
         "PDP_JWT_AUDIENCE",
         "PDP_JWT_ISSUER",

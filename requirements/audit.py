@@ -26,6 +26,9 @@ SHA256: Final = re.compile(r"sha256:[0-9a-f]{64}")
 OWN: Final = frozenset({"pdp", "pip", "setuptools", "wheel"})
 """Packages that need no pin: the product itself, and the installers."""
 
+FAST: Final = frozenset({"pygrpc-native"})
+"""Packages that `make fast` builds from what fast.txt pins. They are not installed by default."""
+
 
 def entries_of(text: str) -> list[str]:
     """Returns the requirements of a file, each on one line."""
@@ -99,7 +102,7 @@ def unpinned_packages(dev: dict[str, str], extra: dict[str, str] | None = None) 
         for name, version in sorted(optional.items())
         if installed.get(name, version) != version
     ]
-    unknown = sorted(installed.keys() - dev.keys() - optional.keys() - OWN)
+    unknown = sorted(installed.keys() - dev.keys() - optional.keys() - OWN - FAST)
     return wrong + [f"{name}: is installed, but is not pinned" for name in unknown]
 
 
@@ -108,8 +111,9 @@ def main() -> None:
     run, faults = pinned((FOLDER / "run.txt").read_text(encoding="utf-8"), "run.txt")
     dev, more = pinned((FOLDER / "dev.txt").read_text(encoding="utf-8"), "dev.txt")
     bench, others = pinned((FOLDER / "bench.txt").read_text(encoding="utf-8"), "bench.txt")
-    faults += more + others + differences(run, dev) + conflicts(dev, bench, "bench.txt")
-    faults += unpinned_packages(dev, bench)
+    _, fast_faults = pinned((FOLDER / "fast.txt").read_text(encoding="utf-8"), "fast.txt")
+    faults += fast_faults + more + others + differences(run, dev)
+    faults += conflicts(dev, bench, "bench.txt") + unpinned_packages(dev, bench)
     sys.stdout.writelines(f"{fault}\n" for fault in faults)
     print(f"{len(run)} dependencies in run.txt, {len(dev)} in dev.txt; {len(faults)} faults")
     sys.exit(1 if faults else 0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pdp.config import split_address
-from pdp.transport.grpc.server import GrpcServer
+from pdp.transport.grpc.fronts import create_front
 from pdp.transport.http.server import HttpServer
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from pdp.config import Settings
     from pdp.server.wiring import Wiring
+    from pdp.transport.grpc.fronts import Front
     from pdp.transport.http.app import HealthChecks
     from pdp.transport.metrics import Metrics
     from pdp.transport.tls import Tls
@@ -29,7 +30,7 @@ IDLE_S: Final = 0.1
 class Transports:
     """The running servers, and their addresses with the actual ports."""
 
-    grpc: GrpcServer
+    grpc: Front
     http: HttpServer
     grpc_address: str
     http_address: str
@@ -58,17 +59,20 @@ async def start_transports(
     """Starts both transports; `stack` stops them.
 
     Raises:
-        ConfigError: an address or a TLS file cannot be used; the message says what to do.
+        ConfigError: an address, a TLS file or the gRPC front cannot be used; the
+            message says what to do.
     """
     tls = _tls(settings)
     if tls is not None:
         tls.measure(wiring.metrics)
         stack.push_async_callback(cancel, asyncio.create_task(tls.watch()))
-    grpc = GrpcServer(
+    grpc = create_front(
+        settings.grpc_server,
         wiring.methods,
         wiring.endpoints,
         settings.workers,
         wiring.admissions,
+        tls=tls is not None,
         client_certificates=settings.tls_client_ca_file is not None,
     )
     port = await grpc.start(settings.grpc_listen, tls)

@@ -71,6 +71,7 @@ def _exhaust_patterns() -> None:
 
 
 def _shorten_timeouts() -> None:
+    from pdp.transport.grpc import limits  # noqa: PLC0415 - as above
     from pdp.transport.grpc import server as grpc_server  # noqa: PLC0415 - as above
     from pdp.transport.http import connection, requests, server  # noqa: PLC0415 - as above
 
@@ -79,6 +80,7 @@ def _shorten_timeouts() -> None:
         "grpc.keepalive_timeout_ms": 5000,
         "grpc.http2.ping_timeout_ms": 5000,
     }
+    limits.KEEPALIVE_TIME_MS, limits.KEEPALIVE_TIMEOUT_MS = 1000, 5000  # type: ignore[misc]
     options = {**dict(grpc_server._OPTIONS), **times}
     grpc_server._OPTIONS = tuple(options.items())  # type: ignore[misc,assignment] # a test's own
 

@@ -33,6 +33,9 @@ COMMAND: Final = (sys.executable, "-m", "pdp")
 SERVE: Final = (*COMMAND, "serve")
 """`pdp serve` in a new interpreter."""
 
+GRPC_SERVER: Final[Any] = os.environ.get("PDP_TEST_GRPC_SERVER", "grpcio")
+"""The front of the servers that tests start, except of those with TLS."""
+
 DRAIN_S: Final = "10"
 """`PDP_DRAIN_S` for tests that end a server while calls run."""
 
@@ -208,6 +211,7 @@ def launch(
         "PDP_DATA_DIR": str(data_dir),
         "PDP_ALERT_HOSTS": "localhost",  # tests send nothing to other machines
         "PDP_DRAIN_S": "0",
+        "PDP_GRPC_SERVER": "grpcio" if "PDP_TLS_CERT_FILE" in settings else GRPC_SERVER,
     }
     env = environment(**{**defaults, **settings})
     if command is None:

@@ -1,4 +1,4 @@
-"""Calls on a real gRPC server with endpoints of the test (pdp.transport.grpc.server)."""
+"""Calls on a real gRPC server with endpoints of the test (pdp.transport.grpc)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import grpc
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.errors import InvalidArgument, Violation
-from pdp.transport.grpc.server import GrpcServer
+from pdp.transport.grpc.fronts import Front, create_front
 from pdp.transport.methods import methods
-from tests.support.servers import TIMEOUT_S
+from tests.support.servers import GRPC_SERVER, TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,10 +25,10 @@ DECIDE = "/pdp.v1.DecideService/Decide"
 
 
 @asynccontextmanager
-async def running_server(endpoint: Endpoint) -> AsyncIterator[tuple[GrpcServer, Any]]:
+async def running_server(endpoint: Endpoint) -> AsyncIterator[tuple[Front, Any]]:
     """Yields a server with one RPC, and a function that calls it."""
     method = next(each for each in methods() if each.path == DECIDE)
-    server = GrpcServer({DECIDE: method}, {DECIDE: endpoint})
+    server = create_front(GRPC_SERVER, {DECIDE: method}, {DECIDE: endpoint})
     port = await server.start("127.0.0.1:0")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield (

@@ -31,6 +31,7 @@ Examples:
 
 _METAVARS: Final = {
     "grpc_listen": "ADDRESS",
+    "grpc_server": "grpcio|native|auto",
     "http_listen": "ADDRESS",
     "data_dir": "DIRECTORY",
     "database_url": "URL",

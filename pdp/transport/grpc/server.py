@@ -7,31 +7,28 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
-from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health, health_pb2_grpc
 
-from pdp.errors import ConfigError, MalformedRequest, PdpError, Violation
+from pdp.errors import ConfigError, PdpError
 from pdp.transport.admission import admit_all
-from pdp.transport.call import Call, Endpoint, Session, joined
+from pdp.transport.call import Call, Endpoint, Session
 from pdp.transport.coalescing import Coalescer
+from pdp.transport.grpc import limits
+from pdp.transport.grpc.calls import failure, metadata_of, parse
 from pdp.transport.grpc.health import HealthService
 from pdp.transport.grpc.reflection import add_reflection
 from pdp.transport.response_streams import stream_messages
-from pdp.transport.status import STATUSES, rich_status, truncate
-
-MAX_MESSAGE_BYTES: Final = 8 * 1024 * 1024
-"""The largest message, enough for a batch of requests (docs/decide.md, Services)."""
 
 _OPTIONS: Final = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", -1),  # a response is bounded by its request
-    ("grpc.max_metadata_size", 16 * 1024),
-    ("grpc.max_concurrent_streams", 1024),
-    ("grpc.server_handshake_timeout_ms", 20_000),  # TLS, and the first bytes of HTTP/2
+    ("grpc.max_metadata_size", limits.MAX_METADATA_BYTES),
+    ("grpc.max_concurrent_streams", limits.MAX_CONCURRENT_STREAMS),
+    ("grpc.server_handshake_timeout_ms", limits.HANDSHAKE_TIMEOUT_MS),
     # Detect unreachable peers, whether they have open calls or not.
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.http2.ping_timeout_ms", 20_000),
+    ("grpc.keepalive_time_ms", limits.KEEPALIVE_TIME_MS),
+    ("grpc.keepalive_timeout_ms", limits.KEEPALIVE_TIMEOUT_MS),
+    ("grpc.http2.ping_timeout_ms", limits.KEEPALIVE_TIMEOUT_MS),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 )
@@ -136,7 +133,7 @@ class GrpcServer:
 def _handler(
     method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf, coalescer: Coalescer
 ) -> Handler:
-    # Handlers take and return bytes, so that `_parse` can report why a message is malformed.
+    # Handlers take and return bytes, so that `parse` can report why a message is malformed.
     if method.bidirectional:
         return grpc.stream_stream_rpc_method_handler(
             _bidirectional(method, endpoint, admit, names_of)
@@ -151,14 +148,14 @@ def _handler(
 def _unary(
     method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf, coalescer: Coalescer
 ) -> Callable[[bytes, Context], Awaitable[bytes]]:
-    parse = method.request.FromString
+    from_string = method.request.FromString
 
     async def handle(raw: bytes, context: Context) -> bytes:
         await coalescer.join_batch()
         call = _call(method, context, names_of(context))
         try:
             admit(call)
-            response = await endpoint(call, _parse(parse, raw))
+            response = await endpoint(call, parse(from_string, raw))
         except PdpError as error:
             await _abort(call, context, error)
             raise
@@ -174,7 +171,7 @@ def _unary(
 def _bidirectional(
     method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf
 ) -> Callable[[AsyncIterator[bytes], Context], AsyncIterator[bytes]]:
-    parse = method.request.FromString
+    from_string = method.request.FromString
 
     async def handle(messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         session = Session()
@@ -185,7 +182,7 @@ def _bidirectional(
                 call.session = session
                 try:
                     admit(call)
-                    response = await endpoint(call, _parse(parse, raw))
+                    response = await endpoint(call, parse(from_string, raw))
                 except PdpError as error:
                     await _abort(call, context, error)
                     raise
@@ -199,13 +196,13 @@ def _bidirectional(
 def _server_streaming(
     method: Method, endpoint: Endpoint, admit: Check, names_of: NamesOf
 ) -> Callable[[bytes, Context], AsyncIterator[bytes]]:
-    parse = method.request.FromString
+    from_string = method.request.FromString
 
     async def handle(raw: bytes, context: Context) -> AsyncIterator[bytes]:
         call = _call(method, context, names_of(context))
         try:
             admit(call)
-            await endpoint(call, _parse(parse, raw))
+            await endpoint(call, parse(from_string, raw))
             async for response in stream_messages(call):
                 yield response.SerializeToString()
         except PdpError as error:
@@ -222,20 +219,11 @@ def _call(method: Method, context: Context, peer: tuple[str, ...]) -> Call:
     remaining: float | None = context.time_remaining()
     return Call(
         method,
-        _metadata(context),
+        metadata_of(context.invocation_metadata() or ()),
         "grpc",
         None if remaining is None else time.monotonic() + remaining,
         peer=peer,
     )
-
-
-def _metadata(context: Context) -> dict[str, str]:
-    pairs: Any = context.invocation_metadata() or ()
-    metadata = dict(pairs)
-    if len(metadata) == len(pairs):
-        return metadata
-    # Binary metadata (-bin) is ignored.
-    return joined(pair for pair in pairs if isinstance(pair[1], str))
 
 
 def _no_names(_context: Context) -> tuple[str, ...]:
@@ -249,15 +237,5 @@ def _names_of(context: Context) -> tuple[str, ...]:
     return tuple(name.decode("utf-8", "replace") for name in names)
 
 
-def _parse(parse: Callable[[bytes], Message], raw: bytes) -> Message:
-    try:
-        return parse(raw)
-    except DecodeError:
-        reason = "not a message of this type, or text that is not UTF-8"
-        raise MalformedRequest(f"body: {reason}", Violation("body", reason)) from None
-
-
 async def _abort(call: Call, context: Context, error: PdpError) -> None:
-    metadata: list[tuple[str, str | bytes]] = [*call.reply.items()]
-    metadata.append(("grpc-status-details-bin", rich_status(error)))
-    await context.abort(STATUSES[error.reason].grpc, truncate(error.message), tuple(metadata))
+    await context.abort(*failure(call, error))

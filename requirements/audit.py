@@ -112,10 +112,8 @@ def main() -> None:
     dev, more = pinned((FOLDER / "dev.txt").read_text(encoding="utf-8"), "dev.txt")
     bench, others = pinned((FOLDER / "bench.txt").read_text(encoding="utf-8"), "bench.txt")
     _, fast_faults = pinned((FOLDER / "fast.txt").read_text(encoding="utf-8"), "fast.txt")
-    faults += (
-        more + others + fast_faults + differences(run, dev) + conflicts(dev, bench, "bench.txt")
-    )
-    faults += unpinned_packages(dev, bench)
+    faults += fast_faults + more + others + differences(run, dev)
+    faults += conflicts(dev, bench, "bench.txt") + unpinned_packages(dev, bench)
     sys.stdout.writelines(f"{fault}\n" for fault in faults)
     print(f"{len(run)} dependencies in run.txt, {len(dev)} in dev.txt; {len(faults)} faults")
     sys.exit(1 if faults else 0)

@@ -21,18 +21,19 @@ QUICK_MOST: Final = 100
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures the curves that are named, or all of them."""
     options = _options(arguments)
-    earlier = report.read(options.out)
     results: dict[str, Any] = {
         "machine": machine.description(),
         "busy_share": round(machine.busy_share(), 3),
         "plan": {"sizes": "small ones only" if options.quick or options.most else "all"},
-        "groups": dict(earlier.get("groups", {})),
+        "groups": {},
     }
     rows = []
     for name in options.names or CURVES:
         group = _measure(name, options)
         rows += group
         results["groups"][name] = group
+    earlier = report.read(options.out).get("groups", {})
+    results["groups"] = {**earlier, **results["groups"]}
     results["busy_share_after"] = round(machine.busy_share(), 3)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
+import time
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from bench.growth.row import Row
 
 PAGE_KB: Final = 4
+BATCHES: Final = 7
+BATCH_S: Final = 0.05
+"""CPU time of each batch of calls."""
 
 
 def run(measure: Callable[..., Iterable[Row]], *arguments: object) -> Iterator[Row]:
@@ -40,9 +44,31 @@ def _measure(measure: Callable[..., Iterable[Row]], arguments: tuple[Any, ...], 
         queue.put(None)
 
 
-def peak_mb() -> float:
-    """Returns the most memory that this process has had, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_000
+def cpu_us(run: Callable[[], object]) -> float:
+    """Returns the microseconds of CPU time of a call: the least of several batches.
+
+    Other programs can only make a batch slower, so the least is closest to the truth.
+    """
+    begin = time.process_time()
+    run()
+    times = max(1, int(BATCH_S / max(1e-6, time.process_time() - begin)))
+    best = float("inf")
+    for _ in range(BATCHES):
+        begin = time.process_time()
+        for _ in range(times):
+            run()
+        best = min(best, (time.process_time() - begin) / times)
+    return 1e6 * best
+
+
+def peak_mb(run: Callable[[], object]) -> float:
+    """Returns the most memory in MB that a call has in use for Python's objects."""
+    tracemalloc.start()
+    try:
+        run()
+        return tracemalloc.get_traced_memory()[1] / 1e6
+    finally:
+        tracemalloc.stop()
 
 
 def resident_mb() -> float:
@@ -52,9 +78,12 @@ def resident_mb() -> float:
 
 
 def steps(first: int, last: int, factor: int = 10) -> Iterator[int]:
-    """Yields sizes from `first` to `last`, each `factor` times the one before, and `last`."""
+    """Yields sizes from `first` to `last`, each `factor` times the one before, and `last`.
+
+    A size that is more than half of `last` is left out.
+    """
     size = first
-    while size < last:
+    while 2 * size <= last:
         yield size
         size *= factor
     yield last

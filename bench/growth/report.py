@@ -127,5 +127,6 @@ def _draw(path: Path, name: str, unit: str, curves: dict[str, list[Row]]) -> Non
     ]
     values = [y for line in lines for y in line.y if y > 0]
     wide = bool(values) and max(values) > 50 * min(values)
-    scales = ("linear" if name in LINEAR else "log", "log" if wide else "linear")
+    from_zero = any(x <= 0 for line in lines for x in line.x)
+    scales = ("linear" if name in LINEAR or from_zero else "log", "log" if wide else "linear")
     draw_lines(path, f"{name}: {unit}", (name, unit), lines, scales)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from bench.engine import catalog_platform, microseconds, prose
+from bench.engine import catalog_platform, prose
 from bench.growth import isolated
 from bench.growth.row import Row
 from pdp.admin.customer_policies import MAX_CUSTOMERS
@@ -157,7 +157,7 @@ def _measure(name: str, count: int) -> Iterator[Row]:
     decision = evaluate(compiled, request, "id")
     if decision.incomplete or not decision.allowed:
         raise RuntimeError(f"{name}: {decision.reason_code}")
-    decide = microseconds(lambda: evaluate(compiled, request, "id"))
+    decide = isolated.cpu_us(lambda: evaluate(compiled, request, "id"))
     yield Row(f"Decide, {name}", count, decide, "µs CPU")
     yield Row(f"compile, {name}", count, 1_000 * spent, "ms CPU")
     yield Row(f"memory, {name}", count, max(0.0, memory), "MB")

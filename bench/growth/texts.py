@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 from bench.engine import catalog_platform, prose
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 
 LEAST: Final = 100
 MOST: Final = 1 << 20
-SECONDS: Final = 0.5
-"""CPU time for each point."""
-
 TEXTS: Final = {"plain": prose, "dense": dense}
 
 
@@ -33,19 +29,12 @@ def rows(most: int = 0) -> Iterator[Row]:
 
 
 def _measure(kind: str, size: int) -> Iterator[Row]:
-    text = TEXTS[kind](size)[:size]
+    request = Request(text=TEXTS[kind](size)[:size])
     compiled = compile_tenant(catalog_platform(), "bench", PolicySet(), 1)
-    evaluate(compiled, Request(text=TEXTS[kind](LEAST)), "id")
-    before = isolated.peak_mb()
-    request = Request(text=text)
     decision = evaluate(compiled, request, "id")
-    memory = isolated.peak_mb() - before
-    times, begin = 0, time.process_time()
-    while time.process_time() - begin < SECONDS:
-        evaluate(compiled, request, "id")
-        times += 1
-    spent = 1e6 * (time.process_time() - begin) / times
+    spent = isolated.cpu_us(lambda: evaluate(compiled, request, "id"))
+    memory = isolated.peak_mb(lambda: evaluate(compiled, request, "id"))
     yield Row(f"Decide, {kind} text", size, spent, "µs CPU")
-    yield Row(f"memory of a decision, {kind} text", size, max(0.0, memory), "MB")
+    yield Row(f"memory of a decision, {kind} text", size, memory, "MB")
     if decision.incomplete:
         yield Row(f"refused as too much work, {kind} text", size, 1, "1 if refused")

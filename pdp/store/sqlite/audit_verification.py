@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pdp.domain.audit_log import Verification
-from pdp.store.hash_chain import GENESIS, NO_BATCH, Batch, digest, digest_of_root, record_hash
+from pdp.store.hash_chain import (
+    GENESIS,
+    NO_BATCH,
+    VERSIONS,
+    Batch,
+    digest,
+    digest_of_root,
+    record_hash,
+)
 from pdp.store.hash_tree import Tree
 from pdp.store.removal_notes import parse_note
 from pdp.store.sqlite.audit_ledger import RemovalLedger
@@ -286,8 +294,10 @@ class _Verifier:
 
     def _expected_hash(self, batch: Batch) -> bytes | None:
         """Returns the hash that the content of a batch must have."""
-        if batch.version != 1 or not batch.converted:
-            return batch.hash
+        if not batch.converted:
+            return batch.hash if batch.version in VERSIONS else b""
+        if batch.version != 1:
+            return b""
         if self._conversions[0] != batch.converted:
             row = self._connection.execute(_NOTE, (batch.converted,)).fetchone()
             try:

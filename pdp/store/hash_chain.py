@@ -28,6 +28,9 @@ VERSION: Final = 2
 
 _MAGICS: Final = {1: b"pdp-audit-1", 2: b"pdp-audit-2"}
 
+VERSIONS: Final = frozenset(_MAGICS)
+"""All versions."""
+
 
 class Batch(NamedTuple):
     """The header of a batch.

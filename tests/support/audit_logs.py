@@ -73,8 +73,18 @@ def run(file: Path, *statements: str) -> None:
             connection.execute(statement)
 
 
-def old_log(file: Path, batches: int = 4, size: int = 3, key: bytes = b"") -> None:
-    """Creates a log as the release before the second migration wrote it."""
+def old_log(
+    file: Path, batches: int = 4, size: int = 3, key: bytes = b"", removed: int = 0
+) -> None:
+    """Creates a log as the release before the second migration wrote it.
+
+    Args:
+        file: the file.
+        batches: how many batches are written.
+        size: the records of a batch.
+        key: the key of the chain.
+        removed: how many batches the retention of that release has removed.
+    """
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         database = Database(connection, recursive_triggers=False)
         MIGRATIONS.apply(database, stop_before="single_removals")
@@ -82,14 +92,27 @@ def old_log(file: Path, batches: int = 4, size: int = 3, key: bytes = b"") -> No
         connection.execute("PRAGMA user_version = 1")
         connection.execute("INSERT INTO chain VALUES (1, ?)", (key_id(key),))
         head = NO_BATCH
+        note: dict[str, Any] = {}
         for number in range(batches):
-            bodies = [body(number * size + n) for n in range(size)]
-            head = Batch(
-                head.sequence + 1, head.next_record, size, 1, "", head.hash, b"", version=1
+            head = _append_old(
+                connection, head, [body(number * size + n) for n in range(size)], key
             )
-            hash_ = digest(head, [each.encode() for each in bodies], key)
-            head = head._replace(hash=hash_)
-            connection.execute(
-                "INSERT INTO appended VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (*head[:7], json.dumps(bodies)),
-            )
+            if head.sequence == removed:
+                note = {"removed_through": removed, "hash": head.hash.hex(), "records": removed}
+        if removed:
+            connection.execute("DELETE FROM batches WHERE sequence <= ?", (removed,))
+            connection.execute("DELETE FROM records WHERE sequence <= ?", (removed * size,))
+            _append_old(connection, head, [], key, json.dumps(note))
+
+
+def _append_old(
+    connection: sqlite3.Connection, head: Batch, bodies: list[str], key: bytes, note: str = ""
+) -> Batch:
+    """Appends a batch of version 1, and returns it."""
+    first = head.next_record
+    batch = Batch(head.sequence + 1, first, len(bodies), 1, note, head.hash, b"", version=1)
+    batch = batch._replace(hash=digest(batch, [each.encode() for each in bodies], key))
+    connection.execute(
+        "INSERT INTO appended VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*batch[:7], json.dumps(bodies))
+    )
+    return batch

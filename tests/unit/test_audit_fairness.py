@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from random import Random
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 
 from pdp.domain.audit_log import RecordFilter, RemovedRecords, Retention
 from pdp.store import open_audit_log
-from pdp.store.sqlite import audit_holdings
+from pdp.store.sqlite import audit_holdings, audit_removal
 from pdp.store.sqlite.audit_holdings import fair_share
-from tests.support.audit_logs import KEY, body, file, log, old_log
+from tests.support.audit_logs import KEY, body, file, log, old_log, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,12 +153,31 @@ class TestOldLogs:
             assert (verification.problems, count(log, "quiet")) == ((), 6)
             assert [each.tenant_id for each in verification.removed] == ["acme"]
 
-    def test_a_log_from_which_an_older_release_removed_batches_verifies(self, file: Path) -> None:
-        old_log(file)
+    @pytest.mark.parametrize("by_age", [True, False])
+    def test_a_log_from_which_an_older_release_removed_batches_verifies(
+        self, file: Path, by_age: bool
+    ) -> None:
+        """That release noted neither the tenants nor why."""
+        old_log(file, batches=40, size=10, removed=3)
         with closing(open_audit_log(f"sqlite:///{file}")) as log:
+            assert (log.verify().problems, log.verify().removed_batches) == ((), 3)
             log.append([body(12)])
-            assert log.retain(Retention(max_age_s=0), NOW) == (12, 0)
-            assert log.verify().removed == (RemovedRecords("acme", "age", 12),)
+            size = log.size()
+            bounds = Retention(max_age_s=0) if by_age else Retention(max_bytes=int(size * 0.9))
+            removed = log.retain(bounds, NOW).records
+            verification = log.verify()
+            assert verification.problems == ()
+            assert verification.removed == (
+                RemovedRecords("", "", 30),
+                RemovedRecords("acme", "age" if by_age else "size", removed),
+            )
+
+    def test_a_cut_beginning_of_such_a_log_is_detected(self, file: Path) -> None:
+        old_log(file, removed=1)
+        run(file, "DELETE FROM batches WHERE sequence = 2", "DELETE FROM records WHERE sequence<7")
+        with closing(open_audit_log(f"sqlite:///{file}")) as log:
+            [problem] = log.verify().problems
+            assert "batches 1 to 2 are missing" in problem
 
 
 class TestFairShare:
@@ -181,3 +201,29 @@ class TestFairShare:
         share = fair_share(holdings, limit)
         total = sum(min(size, share) for size in holdings.values())
         assert total == pytest.approx(min(limit, sum(holdings.values())))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_order_of_appends_and_removals_verifies(
+    file: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Nothing is lost: a record is in the log, or a note says that it was removed."""
+    random = Random(seed)  # noqa: S311 - not for secrets
+    key = random.choice([b"", KEY])
+    monkeypatch.setattr(audit_removal, "MAX_RECORDS", random.choice([3, 20, 1000]))
+    monkeypatch.setattr(audit_removal, "MIN_GAP", random.choice([1, 8]))
+    old_log(file, batches=random.randint(1, 6), size=5, key=key)
+    with closing(open_audit_log(f"sqlite:///{file}", key=key)) as log:
+        for _ in range(25):
+            if random.random() < 0.6:
+                tenants = random.choices(["loud", "a", "b"], [8, 1, 1], k=random.randint(1, 20))
+                text = "x" * random.choice([10, 1000])
+                log.append([body(0, tenant_id=each, redacted_text=text) for each in tenants])
+            else:
+                limit = int(log.size() * random.choice([0.5, 0.8, 0.97]))
+                age = random.choice([None, None, 1e9])
+                log.retain(Retention(age, limit), NOW)
+            verification = log.verify()
+            assert verification.problems == ()
+            removed = sum(each.records for each in verification.removed)
+            assert verification.records + removed == log.last()

@@ -89,6 +89,8 @@ class TestRemovals:
             ("UPDATE batches SET note = replace(note, 'loud', 'acme')", "is not what was written"),
             ("UPDATE batches SET note = replace(note, '[1,3]', '[1,4]')", "records 4 to 4"),
             ("UPDATE batches SET version = 1 WHERE sequence = 1", "batch 1 "),
+            ("UPDATE batches SET version = 3 WHERE sequence = 1", "batch 1 "),
+            ("UPDATE batches SET converted = 2 WHERE sequence = 1", "batch 1 "),
             ("INSERT INTO tombstones VALUES (9999, 0, zeroblob(32))", "1 records at the end"),
             ("UPDATE retention SET checkpoint = 3", ""),
         ],

@@ -10,6 +10,7 @@ removed (`removal_notes`).
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from pdp.domain.audit_log import Removal
@@ -140,7 +141,7 @@ def _too_old(oldest: list[Batch], max_age_s: float | None, now: float) -> int:
 
 
 def _first_step(batches: list[Batch]) -> list[Batch]:
-    if not batches:
-        return []
-    end = batches[0].first_record + MAX_RECORDS
-    return [each for each in batches if each.next_record <= end] or batches[:1]
+    """Returns the first batches that one step may remove, at least one if there is one."""
+    totals = accumulate(batch.records for batch in batches)
+    within = [batch for batch, total in zip(batches, totals, strict=True) if total <= MAX_RECORDS]
+    return within or batches[:1]

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from pdp.domain.audit_log import Verification
-from pdp.store.hash_chain import GENESIS, NO_BATCH, Batch, digest, digest_of_root, record_hash
-from pdp.store.hash_tree import Tree
+from pdp.store.hash_chain import (
+    GENESIS,
+    NO_BATCH,
+    VERSIONS,
+    Batch,
+    digest,
+    digest_of_root,
+    record_hash,
+)
+from pdp.store.hash_tree import Tree, root_of
 from pdp.store.removal_notes import parse_note
 from pdp.store.sqlite.audit_ledger import RemovalLedger
 from pdp.store.sqlite.audit_queries import LAST_RECORD, read_highest, read_state
@@ -22,6 +30,9 @@ MAX_PROBLEMS: Final = 50
 
 _MAX_LEVEL: Final = 62
 """The highest level of a node in a tree of hashes: record numbers have 63 bits."""
+
+_MAX_AT_ONCE: Final = 1024
+"""The most records to hash at once."""
 
 # Texts are read as bytes: a text that is not UTF-8 is a tampered one, and must not raise an error.
 _BATCHES: Final = """
@@ -39,6 +50,11 @@ _NOTE: Final = "SELECT CAST(note AS BLOB) FROM batches WHERE sequence = ?"
 # A copy from before the second migration, for instance an old backup.
 _OLD_BATCHES: Final = _BATCHES.replace("version, converted", "1, 0")
 _OLD_RECORDS: Final = "SELECT sequence, CAST(body AS BLOB), -1, NULL FROM records ORDER BY 1"
+
+
+_Row = tuple[int, bytes, int, bytes]
+"""A record or a node: the number of the (first) record, the body, the level, the hash. A record has
+the level -1."""
 
 
 class _Problems(list[str]):
@@ -80,31 +96,19 @@ class _Anchor:
         return f"the anchor {self._text} {reason}"
 
 
-class _Row(NamedTuple):
-    """A record, or a node that replaces removed records. A record has the level -1."""
-
-    sequence: int
-    body: bytes
-    level: int
-    hash: bytes
-
-
 class _Rows:
-    """Reads the records and the nodes in step with the batches."""
+    """Reads the records and the nodes of trees, by number, in step with the batches."""
 
     def __init__(self, connection: sqlite3.Connection, sql: str) -> None:
         self._rows = connection.execute(sql)
-        self._next = self._read()
-
-    def _read(self) -> _Row | None:
-        row = self._rows.fetchone()
-        return None if row is None else _Row(*row)
+        self._next: _Row | None = self._rows.fetchone()
 
     def until(self, end: int) -> Iterator[_Row]:
         """Yields the unread rows with a number below `end`."""
-        while self._next is not None and self._next.sequence < end:
+        read = self._rows.fetchone
+        while self._next is not None and self._next[0] < end:
             yield self._next
-            self._next = self._read()
+            self._next = read()
 
     def remaining(self) -> int:
         """Reads the rest, and returns how many rows it had."""
@@ -131,30 +135,42 @@ class _Content:
         if batch.version == 1 and not batch.converted:
             hash_ = digest(batch, self._bodies(rows), key)
             return None if self.removed else hash_
+        root = self._root(rows)
+        return None if root is None else digest_of_root(batch, root, key)
+
+    def _root(self, rows: Iterator[_Row]) -> bytes | None:
+        batch, key = self._batch, self._key
+        if 0 < batch.records <= _MAX_AT_ONCE:
+            # Usually nothing is removed. Then the whole tree is computed at once, which is faster.
+            read = list(rows)
+            if len(read) == batch.records and all(row[2] < 0 for row in read):
+                self.records = len(read)
+                return root_of([record_hash(body, key) for _, body, _, _ in read])
+            rows = iter(read)
         for row in rows:
-            if row.level < 0:
+            if row[2] < 0:
                 self.records += 1
-                self._add(0, row.sequence - batch.first_record, record_hash(row.body, key))
+                self._add(0, row[0] - batch.first_record, record_hash(row[1], key))
             else:
                 self._add_node(row)
-        root = self._tree.root
-        return None if root is None else digest_of_root(batch, root, key)
+        return self._tree.root
 
     def _bodies(self, rows: Iterator[_Row]) -> Iterator[bytes]:
         for row in rows:
-            if row.level < 0:
+            if row[2] < 0:
                 self.records += 1
-                yield row.body
+                yield row[1]
             else:
                 self._add_node(row)
 
     def _add_node(self, row: _Row) -> None:
-        level = min(row.level, _MAX_LEVEL)
-        index = (row.sequence - self._batch.first_record) >> level
-        self._add(level, index, row.hash)
+        sequence, _, level, hash_ = row
+        level = min(level, _MAX_LEVEL)
+        index = (sequence - self._batch.first_record) >> level
+        self._add(level, index, hash_)
         leaves = self._tree.leaves_below(level, index)
         self.removed += leaves
-        self._ledger.add_missing_records(row.sequence, row.sequence + leaves)
+        self._ledger.add_missing_records(sequence, sequence + leaves)
 
     def _add(self, level: int, index: int, hash_: bytes) -> None:
         # More nodes are never siblings, so the tree is not complete.
@@ -286,8 +302,10 @@ class _Verifier:
 
     def _expected_hash(self, batch: Batch) -> bytes | None:
         """Returns the hash that the content of a batch must have."""
-        if batch.version != 1 or not batch.converted:
-            return batch.hash
+        if not batch.converted:
+            return batch.hash if batch.version in VERSIONS else b""
+        if batch.version != 1:
+            return b""
         if self._conversions[0] != batch.converted:
             row = self._connection.execute(_NOTE, (batch.converted,)).fetchone()
             try:

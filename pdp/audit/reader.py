@@ -35,6 +35,18 @@ class LogEntry(NamedTuple):
     body: str
 
 
+class LogPage(NamedTuple):
+    """Entries of the log.
+
+    Attributes:
+        entries: the entries.
+        more: the cursor of the next page; None if there is none. See `RecordPage`.
+    """
+
+    entries: Sequence[LogEntry]
+    more: int | None
+
+
 class RecordReader:
     """Reads the log on worker threads, so that no decision waits for it.
 
@@ -47,7 +59,7 @@ class RecordReader:
 
     async def list(
         self, tenant_id: str, before: int | None, limit: int, **conditions: Any
-    ) -> Sequence[LogEntry]:
+    ) -> LogPage:
         """Returns up to `limit` records of a tenant, newest first.
 
         Args:
@@ -60,8 +72,8 @@ class RecordReader:
             StoreUnavailable: the log cannot be read.
         """
         filter_ = RecordFilter(tenant_id, **conditions)
-        rows = await asyncio.to_thread(self._log.select, filter_, before=before, limit=limit)
-        return [_entry(each) for each in rows]
+        page = await asyncio.to_thread(self._log.select, filter_, before=before, limit=limit)
+        return LogPage([_entry(each) for each in page.records], page.more)
 
     async def get(self, tenant_id: str, decision_id: str) -> LogEntry | None:
         """Returns the record of a decision; None if there is none.
@@ -80,15 +92,13 @@ class RecordReader:
         """
         filter_ = RecordFilter(tenant_id, **conditions)
         end = await asyncio.to_thread(self._log.last)
-        after = 0
-        while True:
+        after: int | None = 0
+        while after is not None and after < end:
             rows = await asyncio.to_thread(self._log.follow, filter_, after=after, limit=PAGE)
-            page = [_entry(each) for each in rows if each.sequence <= end]
+            page = [_entry(each) for each in rows.records if each.sequence <= end]
             if page:
                 yield page
-            if len(page) < PAGE:
-                return
-            after = page[-1].cursor
+            after = rows.more
 
     async def tail(
         self, tenant_id: str, after: int | None, **conditions: Any
@@ -111,11 +121,12 @@ class RecordReader:
             last = await asyncio.to_thread(log.last)
             if last > cursor:
                 rows = await asyncio.to_thread(log.follow, filter_, after=cursor, limit=PAGE)
-                cursor = rows[-1].sequence if len(rows) == PAGE else max(last, cursor)
-                page = [_entry(each) for each in rows]
+                page = [_entry(each) for each in rows.records]
+                cursor = max(last, cursor) if rows.more is None else rows.more
                 if page:
                     cursor = max(cursor, page[-1].cursor)
                     yield page
+                if page or rows.more is not None:
                     continue
             await self._pause()
 

@@ -159,13 +159,14 @@ def replay_page(
     """
     position = _position(paging.cursor) if paging.cursor else _Position(0, 0, log.last())
     record_filter = RecordFilter(before.tenant_id, **selection)
-    following = log.follow(record_filter, after=position.done, limit=paging.limit)
-    rows = [row for row in following if row.sequence <= position.last]
+    page = log.follow(record_filter, after=position.done, limit=paging.limit)
+    rows = [row for row in page.records if row.sequence <= position.last]
     records = [DecisionRecord.from_json(json.loads(row.body)) for row in rows]
     tally = replay_records(records, before, after, paging.examples)
-    if len(rows) < paging.limit or rows[-1].sequence == position.last:
+    done = page.more
+    if done is None or done >= position.last:
         return ReplayPage(tally)
-    first, done = position.first or rows[0].sequence, rows[-1].sequence
+    first = position.first or (rows[0].sequence if rows else position.done + 1)
     progress = (done - first + 1) / (position.last - first + 1)
     return ReplayPage(tally, progress, f"{done}.{first}.{position.last}")
 

@@ -21,6 +21,19 @@ class StoredRecord(NamedTuple):
     body: str
 
 
+class RecordPage(NamedTuple):
+    """Records that a search has found.
+
+    Attributes:
+        records: the records.
+        more: the place to continue from; None if there are no more. A search reads a bounded
+            number of records for a page, so a page may be short and still have a next one.
+    """
+
+    records: Sequence[StoredRecord]
+    more: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class RecordFilter:
     """Selects records. A record must meet all conditions; empty fields and None set no condition.
@@ -132,14 +145,10 @@ class AuditLog(Protocol):
     def append(self, bodies: Sequence[str]) -> None:
         """Appends records as one batch. On return all of them are on disk; on an error, none."""
 
-    def select(
-        self, record_filter: RecordFilter, *, before: int | None, limit: int
-    ) -> Sequence[StoredRecord]:
+    def select(self, record_filter: RecordFilter, *, before: int | None, limit: int) -> RecordPage:
         """Returns up to `limit` records with a sequence below `before`, newest first."""
 
-    def follow(
-        self, record_filter: RecordFilter, *, after: int, limit: int
-    ) -> Sequence[StoredRecord]:
+    def follow(self, record_filter: RecordFilter, *, after: int, limit: int) -> RecordPage:
         """Returns up to `limit` records with a sequence above `after`, oldest first."""
 
     def read_on(self, after: int, limit: int) -> Sequence[StoredRecord]:
@@ -169,7 +178,10 @@ class AuditLog(Protocol):
         """Returns how many bytes the log uses, without the free pages of its file."""
 
     def checkpoint(self) -> None:
-        """Does pending maintenance that keeps appending fast; may run beside all other methods."""
+        """Does pending maintenance that keeps appends and searches fast.
+
+        It may run beside all other methods.
+        """
 
     def close(self) -> None:
         """Releases the log; may be called again."""

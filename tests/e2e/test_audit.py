@@ -325,7 +325,7 @@ class TestCommands:
         with Engine.open(url) as engine:
             engine.decide(text=ATTACK, subject=Subject("u1"))
         with closing(open_audit_log(f"sqlite:///{tmp_path}/audit.db")) as log:
-            [record] = log.select(RecordFilter("default"), before=None, limit=9)
+            [record] = log.select(RecordFilter("default"), before=None, limit=9).records
             assert json.loads(record.body)["subject"]["user_id"] == "u1"
         with closing(sqlite3.connect(tmp_path / "audit.db", isolation_level=None)) as connection:
             connection.execute("UPDATE records SET body = replace(body, '\"u1\"', '\"u2\"')")
@@ -376,7 +376,7 @@ class TestFailure:
             assert server.wait() == 0
         assert {each["decision_id"] for each in lines} <= set(ids)
         with closing(open_audit_log(f"sqlite:///{tmp_path}/audit.db")) as log:
-            rows = log.follow(RecordFilter("default"), after=0, limit=100)
+            rows = log.follow(RecordFilter("default"), after=0, limit=100).records
             assert [json.loads(each.body)["decision_id"] for each in rows] == ids
             assert log.verify().intact
 

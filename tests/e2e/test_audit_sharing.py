@@ -28,7 +28,7 @@ ATTACK: Final = "1 UNION SELECT password FROM users"
 def recorded(folder: Path) -> set[str]:
     with closing(open_audit_log(f"sqlite:///{folder}/audit.db")) as log:
         assert log.verify().problems == ()
-        rows = log.follow(RecordFilter("default"), after=0, limit=10_000)
+        rows = log.follow(RecordFilter("default"), after=0, limit=10_000).records
         return {json.loads(each.body)["decision_id"] for each in rows}
 
 

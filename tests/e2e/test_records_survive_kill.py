@@ -134,7 +134,7 @@ def recorded(data_dir: Path) -> set[str]:
         assert log.verify().problems == ()
         ids: set[str] = set()
         after = 0
-        while page := log.follow(RecordFilter(TENANT), after=after, limit=1000):
+        while page := log.follow(RecordFilter(TENANT), after=after, limit=1000).records:
             after = page[-1].sequence
             ids |= {decision_id(each.body) for each in page}
         return ids

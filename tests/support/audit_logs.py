@@ -63,7 +63,7 @@ def fill(log: AuditLog, batches: int = 4, size: int = 3) -> None:
 
 
 def ids(log: AuditLog, **conditions: Any) -> list[str]:
-    rows = log.select(RecordFilter("acme", **conditions), before=None, limit=1000)
+    rows = log.select(RecordFilter("acme", **conditions), before=None, limit=1000).records
     return [json.loads(each.body)["decision_id"] for each in rows]
 
 

@@ -33,7 +33,7 @@ def write(log: AuditLog, *tenants: str, batches: int = 20) -> None:
 
 
 def count(log: AuditLog, tenant: str) -> int:
-    return len(log.select(RecordFilter(tenant), before=None, limit=10_000))
+    return len(log.select(RecordFilter(tenant), before=None, limit=10_000).records)
 
 
 def shrink(log: AuditLog, max_bytes: int, max_age_s: float | None = None) -> int:
@@ -53,12 +53,12 @@ class TestShares:
         with closing(open_audit_log(f"sqlite:///{file}", key=key)) as log:
             write(log, "quiet", "other", batches=10)
             write(log, *["loud"] * 8, "quiet")
-            newest = log.select(RecordFilter("loud"), before=None, limit=1)[0].sequence
+            newest = log.select(RecordFilter("loud"), before=None, limit=1).records[0].sequence
             limit = log.size() * 2 // 3
             early = shrink(log, limit)
             assert log.size() <= limit
             assert (count(log, "quiet"), count(log, "other")) == (30, 10)
-            remaining = log.select(RecordFilter("loud"), before=None, limit=1000)
+            remaining = log.select(RecordFilter("loud"), before=None, limit=1000).records
             assert remaining[0].sequence == newest
             lowest = min(each.sequence for each in remaining)
             assert all(each.sequence >= lowest for each in remaining)

@@ -33,8 +33,13 @@ class TestReading:
         bodies = [body(1, message='"\\ \u00e9 \u2028 \U0001f512'), body(2), body(3)]
         log.append(bodies[:2])
         log.append(bodies[2:])
-        assert [each.body for each in log.select(EVERYTHING, before=None, limit=9)] == bodies[::-1]
-        assert [each.sequence for each in log.follow(EVERYTHING, after=1, limit=9)] == [2, 3]
+        assert [
+            each.body for each in log.select(EVERYTHING, before=None, limit=9).records
+        ] == bodies[::-1]
+        assert [each.sequence for each in log.follow(EVERYTHING, after=1, limit=9).records] == [
+            2,
+            3,
+        ]
         assert log.last() == 3
 
     def test_a_record_is_read_as_it_was_appended(self, log: AuditLog) -> None:
@@ -65,7 +70,7 @@ class TestReading:
         fill(log)
         sequences: list[int] = []
         before: int | None = None
-        while page := log.select(EVERYTHING, before=before, limit=5):
+        while page := log.select(EVERYTHING, before=before, limit=5).records:
             sequences += [each.sequence for each in page]
             before = page[-1].sequence
         assert sequences == list(range(12, 0, -1))

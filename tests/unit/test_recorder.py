@@ -12,7 +12,14 @@ import pytest
 from pdp.audit import recorder as recorder_module
 from pdp.audit.acknowledgements import LoopAcknowledgements, ThreadAcknowledgements
 from pdp.audit.recorder import Recorder
-from pdp.domain.audit_log import RecordFilter, Removal, Retention, StoredRecord, Verification
+from pdp.domain.audit_log import (
+    RecordFilter,
+    RecordPage,
+    Removal,
+    Retention,
+    StoredRecord,
+    Verification,
+)
 from pdp.domain.decision import Outcome, Risk
 from pdp.domain.decision_record import DecisionRecord, Recorded
 from pdp.domain.org_policy import DEFAULT_ORG_POLICY
@@ -49,14 +56,10 @@ class MemoryLog:
     def count(self) -> int:
         return sum(map(len, self.batches))
 
-    def select(
-        self, record_filter: RecordFilter, *, before: int | None, limit: int
-    ) -> Sequence[StoredRecord]:
+    def select(self, record_filter: RecordFilter, *, before: int | None, limit: int) -> RecordPage:
         raise NotImplementedError
 
-    def follow(
-        self, record_filter: RecordFilter, *, after: int, limit: int
-    ) -> Sequence[StoredRecord]:
+    def follow(self, record_filter: RecordFilter, *, after: int, limit: int) -> RecordPage:
         raise NotImplementedError
 
     def read_on(self, after: int, limit: int) -> Sequence[StoredRecord]:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pdp.domain.audit_log import StoredRecord
 from pdp.errors import ConfigError, StoreUnavailable
-from pdp.store.files import retry_while_busy
+from pdp.store.files import is_busy, retry_while_busy
 from pdp.store.hash_chain import key_id, next_batch, record_hash
 from pdp.store.setting_names import AUDIT_SETTING
 from pdp.store.sqlite import audit_queries, schema
+from pdp.store.sqlite.audit_lookups import index_step
 from pdp.store.sqlite.audit_retention import MAX_PAGES, retain
+from pdp.store.sqlite.audit_search import MAX_SEQUENCE, search
 from pdp.store.sqlite.audit_verification import verify
 from pdp.store.sqlite.connections import connect, path_of, prepare_directory
 from pdp.store.sqlite.errors import convert_errors, convert_opening_errors
@@ -26,14 +28,17 @@ if TYPE_CHECKING:
 
     from sqlite_utils.migrations import Migrations
 
-    from pdp.domain.audit_log import RecordFilter, Removal, Retention, Verification
+    from pdp.domain.audit_log import RecordFilter, RecordPage, Removal, Retention, Verification
     from pdp.store.hash_chain import Batch
 
 APPLICATION_ID: Final = 0x50445041
 """Marks a SQLite file as an audit log: "PDPA"."""
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """The number of migrations."""
+
+MAX_INDEX_STEPS: Final = 40
+"""The most steps of indexing between two checkpoints."""
 
 _PAUSE_S: Final = 0.0005
 _AUTOCHECKPOINT_PAGES: Final = 25_000
@@ -153,17 +158,21 @@ class SqliteAuditLog:
         # SQLite's own wait between attempts starts at 1 ms and grows to 100 ms.
         retry_while_busy(work, self._busy_timeout_s, _PAUSE_S)
 
-    def select(
-        self, record_filter: RecordFilter, *, before: int | None, limit: int
-    ) -> Sequence[StoredRecord]:
+    def select(self, record_filter: RecordFilter, *, before: int | None, limit: int) -> RecordPage:
         """See `AuditLog.select`."""
-        return self._records(*audit_queries.select(record_filter, before, limit))
+        end = MAX_SEQUENCE if before is None else before
+        return search(self._read, record_filter, start=0, end=end, limit=limit, newest_first=True)
 
-    def follow(
-        self, record_filter: RecordFilter, *, after: int, limit: int
-    ) -> Sequence[StoredRecord]:
+    def follow(self, record_filter: RecordFilter, *, after: int, limit: int) -> RecordPage:
         """See `AuditLog.follow`."""
-        return self._records(*audit_queries.follow(record_filter, after, limit))
+        return search(
+            self._read,
+            record_filter,
+            start=after + 1,
+            end=MAX_SEQUENCE,
+            limit=limit,
+            newest_first=False,
+        )
 
     def read_on(self, after: int, limit: int) -> Sequence[StoredRecord]:
         """See `AuditLog.read_on`."""
@@ -214,7 +223,19 @@ class SqliteAuditLog:
     def checkpoint(self) -> None:
         """See `AuditLog.checkpoint`."""
         with self._checkpoint_lock, convert_errors():
+            for _ in range(MAX_INDEX_STEPS):
+                if not self._index_step():
+                    break
+                time.sleep(_PAUSE_S)  # appends of other threads and processes come in between
             self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def _index_step(self) -> bool:
+        try:
+            return index_step(self._checkpointer)
+        except sqlite3.OperationalError as error:
+            if is_busy(error):
+                return False  # the next call goes on
+            raise
 
     def close(self) -> None:
         """See `AuditLog.close`."""

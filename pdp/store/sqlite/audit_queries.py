@@ -99,26 +99,9 @@ def batch_of(
     return found
 
 
-def select(filter_: RecordFilter, before: int | None, limit: int) -> Condition:
-    """Returns the statement that selects the newest records, and its parameters."""
-    cursor: list[Condition] = [] if before is None else [("sequence < ?", (before,))]
-    return _statement([*_conditions(filter_), *cursor], "DESC", limit)
-
-
-def follow(filter_: RecordFilter, after: int, limit: int) -> Condition:
-    """Returns the statement that selects the records after a cursor, and its parameters."""
-    return _statement([*_conditions(filter_), ("sequence > ?", (after,))], "ASC", limit)
-
-
-def _statement(conditions: list[Condition], order: str, limit: int) -> Condition:
-    where = " AND ".join(condition for condition, _ in conditions)
-    # The text contains no input: the conditions come from the list below.
-    sql = f"SELECT sequence, body FROM records WHERE {where} ORDER BY sequence {order} LIMIT ?"  # noqa: S608 - as above
-    return sql, (*(each for _, values in conditions for each in values), limit)
-
-
-def _conditions(filter_: RecordFilter) -> Iterator[Condition]:
-    yield "tenant_id = ?", (filter_.tenant_id,)
+def conditions(filter_: RecordFilter) -> Iterator[Condition]:
+    """Yields the conditions of a filter, as SQL that contains no input, and their parameters."""
+    yield "+tenant_id = ?", (filter_.tenant_id,)
     if filter_.since is not None:
         yield "time >= ?", (filter_.since,)
     if filter_.until is not None:

@@ -77,13 +77,15 @@ class AuditServicer:
         """Lists records, newest first."""
         request = cast("pb.ListRecordsRequest", message)
         limit = request.limit or DEFAULT_LIMIT
-        records = await self._reader.list(
+        entries, more = await self._reader.list(
             call.tenant_id, _cursor(request.cursor), limit + 1, **_record_filters(request)
         )
-        page = records[:limit]
+        page = entries[:limit]
+        if len(entries) > limit:
+            more = page[-1].cursor
         return pb.ListRecordsResponse(
             records=[to_record(each) for each in page],
-            next_cursor=str(page[-1].cursor) if len(records) > limit else "",
+            next_cursor="" if more is None else str(more),
         )
 
     async def get(self, call: Call, message: Message) -> pb.GetRecordResponse:

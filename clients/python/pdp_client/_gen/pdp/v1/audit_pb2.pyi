@@ -444,7 +444,10 @@ class ListRecordsResponse(_message.Message):
     """
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___DecisionRecord]:
-        """records are the records, newest first."""
+        """records are the records, newest first. A page reads at most 50,000 records
+        of the log. If the filter matches few of them, the page has fewer records
+        than `limit`, or none, and the next page continues.
+        """
 
     def __init__(
         self,

@@ -44,5 +44,6 @@ from pdp_client._gen.pdp.v1.tenant_settings_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.tenant_settings_pb2_grpc import *  # noqa: F403
 from pdp_client._gen.pdp.v1.user_group_pb2 import *  # noqa: F403
 from pdp_client._gen.pdp.v1.user_group_pb2_grpc import *  # noqa: F403
+from pdp_client._gen.pdp.v1.write_warning_pb2 import *  # noqa: F403
 from pdp_client.channel import connect as connect
 from pdp_client.channel import connect_async as connect_async

@@ -80,7 +80,7 @@ def takes_what_it_describes(_context: CheckContext, response: Response, case: Ca
     if response.status_code in {400, 422}:
         error = response.json()["error"]
         fields = {detail["field"] for detail in error["details"]}
-        # Generated headers ignore the patterns of the document. The server makes page tokens itself.
+        # Generated headers ignore the patterns of the document. Page tokens are the server's own.
         excused = fields in ({"If-Match"}, {"page_token"}) or "NUL" in error["message"]
         reason = CHECKED_IN_CODE.get(case.operation.definition.raw["operationId"], "")
         by_code = fields and all(re.fullmatch(reason, field, re.DOTALL) for field in fields)

@@ -64,7 +64,7 @@ _CHANGES: Final = {
 def main() -> None:
     """Builds the wheel and installs it."""
     if shutil.which("cargo") is None:
-        sys.exit("make fast: cargo is missing. Install Rust 1.88 or newer (https://rustup.rs).")
+        sys.exit("make fast: cargo is missing. Install Rust 1.88 or newer.")
     with tempfile.TemporaryDirectory(prefix="pdp-fast-") as name:
         folder = Path(name)
         _pip("install", "--require-hashes", "--only-binary", "maturin", *_only("maturin", folder))

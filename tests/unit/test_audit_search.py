@@ -12,6 +12,7 @@ import pytest
 from pdp.domain.audit_log import RecordFilter, Retention
 from pdp.domain.decision import Match, Outcome
 from pdp.domain.decision_record import RecordedSubject
+from pdp.store import open_audit_log
 from pdp.store.sqlite import audit_log, audit_lookups, audit_search
 from tests.support.audit_logs import body, file, fill, ids, log, run
 
@@ -158,3 +159,44 @@ def test_ids_are_not_mistaken_for_one_another(log: AuditLog) -> None:
     assert ids(log, request_id="p") == ["d1"]
     [row] = log.follow(RecordFilter("other", request_id="p"), after=0, limit=9).records
     assert json.loads(row.body)["decision_id"] == "d3"
+
+
+def test_an_older_log_is_indexed_after_the_update(
+    log: AuditLog, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The update itself indexes nothing, so it takes no time."""
+    append(log, 1, 21)
+    log.close()
+    run(
+        file,
+        "DROP TABLE progress",
+        "DROP TABLE lookups",
+        "DROP TRIGGER forget",
+        "DELETE FROM _sqlite_migrations WHERE name = 'lookups'",
+        "PRAGMA user_version = 2",
+    )
+    with closing(open_audit_log(f"sqlite:///{file}")) as updated:
+        with closing(sqlite3.connect(file)) as connection:
+            assert audit_lookups.read_indexed(connection) == (21, 21)
+        append(updated, 21, 41)
+        for steps in (0, 1, 9):
+            monkeypatch.setattr(audit_log, "MAX_INDEX_STEPS", steps)
+            updated.checkpoint()
+            assert len(ids(updated, policy_id="p")) == 8
+            assert len(ids(updated, request_id="r-x")) == 8
+        with closing(sqlite3.connect(file)) as connection:
+            assert audit_lookups.read_indexed(connection) == (1, 41)
+        assert updated.verify().problems == ()
+
+
+def test_a_damaged_body_does_not_keep_others_from_the_index() -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE records (sequence INTEGER PRIMARY KEY, tenant_id, body)")
+        connection.execute("CREATE TABLE lookups (tenant_id, value, sequence)")
+        connection.execute("CREATE TABLE progress (name, value)")
+        connection.execute("INSERT INTO progress VALUES ('indexed_from', 1), ('indexed_to', 1)")
+        connection.execute("INSERT INTO records VALUES (1, 'acme', '{'), (2, 'acme', ?)", [body(1)])
+        assert audit_lookups.index_step(connection)
+        assert not audit_lookups.index_step(connection)
+        rows = connection.execute("SELECT value, sequence FROM lookups WHERE value IS NOT NULL")
+        assert rows.fetchall() == [("rr1", 2)]

@@ -37,7 +37,7 @@ APPLICATION_ID: Final = 0x50445041
 SCHEMA_VERSION: Final = 3
 """The number of migrations."""
 
-MAX_INDEX_STEPS: Final = 40
+MAX_INDEX_STEPS: Final = 100
 """The most steps of indexing between two checkpoints."""
 
 _PAUSE_S: Final = 0.0005
@@ -99,6 +99,7 @@ class SqliteAuditLog:
         self._file_identity = file_identity
         self._key = key
         self._busy_timeout_s = busy_timeout_s
+        self._closing = threading.Event()
         self._head: Batch | None = None
 
     @classmethod
@@ -119,6 +120,8 @@ class SqliteAuditLog:
             undo.callback(reader.close)
             checkpointer = connect(path, busy_timeout_s)
             undo.callback(checkpointer.close)
+            # What the connection writes can be computed again, so no append waits for its commits.
+            checkpointer.execute("PRAGMA synchronous = NORMAL")
             file_identity = FileIdentity(path)
             undo.pop_all()
         return cls(
@@ -224,9 +227,9 @@ class SqliteAuditLog:
         """See `AuditLog.checkpoint`."""
         with self._checkpoint_lock, convert_errors():
             for _ in range(MAX_INDEX_STEPS):
-                if not self._index_step():
+                # Appends of other threads and processes come in between two steps.
+                if not self._index_step() or self._closing.wait(_PAUSE_S):
                     break
-                time.sleep(_PAUSE_S)  # appends of other threads and processes come in between
             self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _index_step(self) -> bool:
@@ -239,6 +242,7 @@ class SqliteAuditLog:
 
     def close(self) -> None:
         """See `AuditLog.close`."""
+        self._closing.set()
         with self._checkpoint_lock, self._read_lock, self._write_lock, convert_errors():
             self._checkpointer.close()
             self._reader.close()

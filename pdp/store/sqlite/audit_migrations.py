@@ -194,9 +194,10 @@ def lookups(db: Database) -> None:
         """
         CREATE TRIGGER forget AFTER DELETE ON records WHEN json_valid(OLD.body) BEGIN
             DELETE FROM lookups
+            WHERE tenant_id = OLD.tenant_id AND sequence = OLD.sequence
+                AND value = 'r' || json_extract(OLD.body, '$.request_id');
+            DELETE FROM lookups
             WHERE tenant_id = OLD.tenant_id AND sequence = OLD.sequence AND value IN (
-                SELECT 'r' || json_extract(OLD.body, '$.request_id')
-                UNION ALL
                 SELECT 'p' || json_extract(value, '$.policy_id')
                 FROM json_each(OLD.body, '$.matches')
             );

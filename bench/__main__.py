@@ -10,7 +10,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import audit, detectors, engine, layers, presidio, workers
+from bench import audit, detectors, engine, fronts, layers, presidio, workers
 from bench.load import REQUEST_BYTES, decide_request, drive, require_h2load, write_frame
 from bench.servers import RunningServer, echo_server, pdp_server
 
@@ -42,6 +42,7 @@ def main() -> None:
         }
         results["transport"] = _transport(servers, Path(folder), options)
         results["process"] = _process(pdp)
+    results["fronts"] = fronts.section()
     results["engine"] = _engine()
     results["layers"] = _layers()
     results["detectors"] = _detectors()

@@ -2,13 +2,14 @@
 
 It parses a DecideRequest and returns a constant DecideResponse. Run it as `python -m bench.echo`;
 it prints its port. With `--coalesce`, it coalesces calls as the PDP does. Compare the PDP with that
-server to see the cost of the decision itself.
+server to see the cost of the decision itself. With `--native`, it runs on the native front.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -66,5 +67,38 @@ async def _serve(*, coalesce: bool) -> None:
     await server.wait_for_termination()
 
 
+async def _serve_native() -> None:
+    from pygrpc_native import EVENT_CALL, NativeGrpcFront  # noqa: PLC0415 - not always installed
+
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+    front = NativeGrpcFront(
+        "127.0.0.1:0", [("/pdp.v1.DecideService/Decide", False)], call_details=True
+    )
+
+    async def answer(call_id: int, raw: bytes) -> None:
+        pb.DecideRequest.FromString(raw)
+        front.respond(call_id, _ANSWER.SerializeToString())
+
+    def handle(events: list[Any]) -> None:
+        for kind, call_id, _, raw, _, _ in events:
+            if kind == EVENT_CALL:
+                task = loop.create_task(answer(call_id, raw))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+
+    def receive() -> None:
+        while (events := front.recv_batch_details(64)) is not None:
+            loop.call_soon_threadsafe(handle, events)
+
+    front.start()
+    threading.Thread(target=receive, daemon=True).start()
+    print(front.bound_port, flush=True)
+    await loop.create_future()
+
+
 if __name__ == "__main__":
-    uvloop.run(_serve(coalesce="--coalesce" in sys.argv))
+    if "--native" in sys.argv:
+        uvloop.run(_serve_native())
+    else:
+        uvloop.run(_serve(coalesce="--coalesce" in sys.argv))

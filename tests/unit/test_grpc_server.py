@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import grpc
+import pytest
+from google.rpc import status_pb2
 
 from pdp._gen.pdp.v1 import decide_pb2 as pb
 from pdp.errors import InvalidArgument, Violation
@@ -101,3 +104,60 @@ async def test_a_stopping_server_responds_to_all_calls_that_it_has_started() -> 
     completed = [str(number) for number, code in enumerate(codes) if code is grpc.StatusCode.OK]
     assert completed
     assert sorted(completed) == sorted(evaluated)
+
+
+async def test_a_call_ends_at_its_deadline_or_with_its_client() -> None:
+    """The endpoint is cancelled, and knows the deadline."""
+    started: asyncio.Queue[float | None] = asyncio.Queue()
+    ended: asyncio.Queue[str] = asyncio.Queue()
+
+    async def endpoint(call: Call, _message: Message) -> Message:
+        started.put_nowait(call.deadline)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.put_nowait("cancelled")
+            raise
+        raise AssertionError
+
+    async with running_server(endpoint) as (_, decide):
+        call = decide(pb.DecideRequest(), timeout=1)
+        deadline = await started.get()
+        assert deadline is not None
+        assert deadline - time.monotonic() < TIMEOUT_S  # clients round their timeout up
+        assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert await ended.get() == "cancelled"
+        call = decide(pb.DecideRequest())
+        assert await started.get() is None
+        call.cancel()
+        assert await ended.get() == "cancelled"
+
+
+@pytest.mark.skipif(GRPC_SERVER != "native", reason="grpcio leaves such a call to its deadline")
+async def test_an_endpoint_that_raises_ends_its_call() -> None:
+    """No client waits for an answer that does not come, and none sees an internal text."""
+
+    async def endpoint(_call: Call, _message: Message) -> Message:
+        raise asyncio.CancelledError
+
+    async with running_server(endpoint) as (_, decide):
+        call = decide(pb.DecideRequest(), timeout=TIMEOUT_S)
+        assert await call.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
+
+async def test_errors_have_details_and_responses_have_trailing_metadata() -> None:
+    async def endpoint(call: Call, message: Message) -> Message:
+        call.reply["x-revision"] = "7"
+        return respond(message)
+
+    async with running_server(endpoint) as (_, decide):
+        call = decide(pb.DecideRequest(request_id="1"), timeout=TIMEOUT_S)
+        assert (await call).request_id == "1"
+        assert dict(await call.trailing_metadata())["x-revision"] == "7"
+        call = decide(pb.DecideRequest(request_id="1", tool="fault"), timeout=TIMEOUT_S)
+        assert await call.details() == "tool: 1"
+        metadata = dict(await call.trailing_metadata())
+        assert metadata["x-revision"] == "7"
+        status = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
+        assert status.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+        assert status.details

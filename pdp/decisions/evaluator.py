@@ -35,8 +35,8 @@ LIGHT_COST: Final = 16_384
 about 1 ms, even if the text is full of values."""
 
 MAX_SCAN_S: Final = 0.001
-"""If the scan of a small request takes longer, its tenant has patterns that make it slow. The next
-decisions of this tenant run in a thread, until a scan is fast again."""
+"""If the scans of two small requests in a row take longer, their tenant has patterns that make them
+slow. The next decisions of this tenant run in a thread, until a scan is fast again."""
 
 MAX_SLOW_TENANTS: Final = 10_000
 
@@ -51,6 +51,7 @@ class Evaluator:
     def __init__(self) -> None:
         self.heavy = HeavyWork()
         self._slow_tenants: set[str] = set()
+        self._suspects: set[str] = set()
 
     def evaluate(
         self,
@@ -80,12 +81,23 @@ class Evaluator:
         if _is_large(request, encoded_bytes):
             return self.heavy.run(tenant_id, evaluate_aside, snapshot, request, decision_id, marks)
         evaluation = begin(snapshot, request, decision_id, None, marks)
-        if perf_counter() - began > MAX_SCAN_S and len(self._slow_tenants) < MAX_SLOW_TENANTS:
-            self._slow_tenants.add(tenant_id)
+        if perf_counter() - began > MAX_SCAN_S:
+            self._suspect(tenant_id)
+        elif self._suspects:
+            self._suspects.discard(tenant_id)
         if evaluation.cost(encoded_bytes) <= LIGHT_COST:
             return finish(evaluation)
         evaluation.yield_to_others()
         return self.heavy.run(tenant_id, finish, evaluation)
+
+    def _suspect(self, tenant_id: str) -> None:
+        """Notes a slow scan. One alone may be slow because the processor was busy elsewhere."""
+        if tenant_id in self._suspects:
+            self._suspects.discard(tenant_id)
+            if len(self._slow_tenants) < MAX_SLOW_TENANTS:
+                self._slow_tenants.add(tenant_id)
+        elif len(self._suspects) < MAX_SLOW_TENANTS:
+            self._suspects.add(tenant_id)
 
     async def _evaluate_slow(
         self, snapshot: Snapshot, request: Request, decision_id: str, marks: list[Mark] | None

@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from pdp.admin.published_policies import PublishedPolicies
+from pdp.decisions import evaluator as evaluator_module
 from pdp.decisions.batches import Batches, BatchItem
 from pdp.decisions.decider import Decider
-from pdp.decisions.evaluator import LARGE_TEXT
+from pdp.decisions.evaluator import LARGE_TEXT, Evaluator
 from pdp.decisions.heavy_work import HeavyWork
 from pdp.decisions.recording import DecisionRecorder
 from pdp.decisions.turns import MAX_WAITING
 from pdp.detect.ner import open_engine
 from pdp.detect.validators import VALIDATORS
+from pdp.domain.decision import Decision
 from pdp.domain.policy_set import PolicySet
 from pdp.domain.request import Request
 from pdp.domain.static_policy import KIND, StaticPolicy
 from pdp.domain.tenant_settings import KIND as SETTINGS
 from pdp.domain.tenant_settings import TenantSettings
-from pdp.engine.compiler import compile_platform, compile_tenant
+from pdp.engine.compiler import compile_platform, compile_tenant, empty_snapshot
 from pdp.engine.evaluate import begin, evaluate, finish
 from pdp.engine.scan import PatternSet, scan
 from pdp.engine.text.patterns import PatternDetector
@@ -43,8 +45,6 @@ from tests.support.nodes import Policies
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from pdp.domain.decision import Decision
 
 TIMEOUT_S = 30
 
@@ -211,3 +211,46 @@ class TestHeavyWork:
         for _ in range(2):
             with pytest.raises(ValueError, match="no text"):
                 await heavy.run("loud", fail)
+
+
+class TestSlowTenants:
+    """A tenant whose scans are slow is evaluated in threads, until a scan is fast again."""
+
+    @pytest.fixture
+    def evaluator(self) -> Evaluator:
+        return Evaluator()
+
+    def in_thread(
+        self, evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch, *scans_s: float
+    ) -> bool:
+        """Whether the evaluation after scans of these lengths runs in a thread."""
+        snapshot = empty_snapshot(compile_platform(PolicySet(), {}), 1)
+        request = Request(text="a quiet text", tenant_id="acme")
+        for scan_s in scans_s:
+            monkeypatch.setattr(evaluator_module, "perf_counter", lambda now=scan_s: now)
+            assert isinstance(evaluator.evaluate(snapshot, request, 0, 0.0), Decision)
+        result = evaluator.evaluate(snapshot, request, 0, 0.0)
+        if isinstance(result, Decision):
+            return False
+        result.close()  # type: ignore[attr-defined] # it is a coroutine
+        return True
+
+    @pytest.mark.parametrize(
+        ("scans_s", "in_thread"),
+        [
+            ((0.002, 0.002), True),
+            ((0.002,), False),
+            ((0.002, 0.0005, 0.002), False),
+            ((0.001, 0.001), False),
+        ],
+        ids=["two slow ones", "one slow one", "a fast one between", "just fast enough"],
+    )
+    def test_two_slow_scans_in_a_row_make_a_tenant_slow(
+        self,
+        evaluator: Evaluator,
+        monkeypatch: pytest.MonkeyPatch,
+        scans_s: tuple[float, ...],
+        in_thread: bool,
+    ) -> None:
+        """One may be slow because the processor was busy elsewhere."""
+        assert self.in_thread(evaluator, monkeypatch, *scans_s) is in_thread

@@ -74,7 +74,8 @@ def create_front(
         if obstacle is None:
             from pdp.transport.grpc.native import NativeServer  # noqa: PLC0415 - not always there
 
-            _log.info("grpc front", front="native", package=f"{PACKAGE} {VERSION}")
+            if name == "auto":
+                _log.info("grpc front", front="native", package=f"{PACKAGE} {VERSION}")
             return NativeServer(methods, endpoints, workers, admissions)
         if name == "native":
             raise ConfigError(f"PDP_GRPC_SERVER: native cannot be used: {obstacle}")

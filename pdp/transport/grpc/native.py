@@ -7,6 +7,7 @@ server behind it, over a Unix socket that only this user can open.
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import tempfile
 import threading
@@ -198,6 +199,9 @@ class NativeServer:
 
 
 def _listen(address: str, *, shared: bool) -> Any:
+    logger = logging.getLogger("pygrpc_native")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it would warn of what the error says
     try:
         return NativeGrpcFront(
             address,
@@ -215,3 +219,5 @@ def _listen(address: str, *, shared: bool) -> Any:
             f"PDP_GRPC_LISTEN: cannot listen on {address}; is another server running there? "
             "Set another address"
         ) from error
+    finally:
+        logger.setLevel(level)

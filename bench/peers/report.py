@@ -73,9 +73,11 @@ def sentence(results: dict[str, Any]) -> str:
     if ours is None or not others:
         return ""
     listed = ", ".join(f"{row['target'].split(',')[0]} {median_us(row):.0f}" for row in others)
+    front = ours["target"].partition("(")[2].rstrip(")")
     return (
-        f"Three rules over a socket take {median_us(ours):.0f} µs of the server's CPU; other "
-        f"products in the same run: {listed} ([benchmarks](docs/benchmarks.md))."
+        f"Three rules over a socket take {median_us(ours):.0f} µs of the server's CPU with the "
+        f"gRPC front {front}; other products in the same run: {listed} "
+        "([benchmarks](docs/benchmarks.md))."
     )
 
 

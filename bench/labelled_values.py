@@ -13,10 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bench.labels import LABELS, SENTENCES
 from bench.made_up import VALUES, number
-from pdp import catalog
-from pdp.catalog.dlp import dlp_rules
-from pdp.detect.validators import VALIDATORS
-from pdp.engine.scan import PatternSet, scan
+from bench.spans import findings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -254,24 +251,10 @@ class Result(NamedTuple):
 
 def finder() -> Callable[[str], list[tuple[str, int, int]]]:
     """Returns a function that returns the detector and the span of each finding."""
-    detectors = catalog.detectors()
-    rules = [
-        (detectors[rule.config_json["detector"]], rule.confidence_threshold)
-        for rule in dlp_rules()
-        if rule.enabled
+    find = findings_of(lambda rule: rule.enabled)
+    return lambda text: [
+        (each.detector_id, each.location.start, each.location.end) for each in find(text)
     ]
-    patterns = PatternSet().with_patterns(p for each, _ in rules for p in each.patterns)
-
-    def find(text: str) -> list[tuple[str, int, int]]:
-        findings = scan(patterns.shards, text, None, VALIDATORS)
-        return [
-            (detector.id, each.location.start, each.location.end)
-            for detector, threshold in rules
-            for each in findings.entities(detector)
-            if each.confidence >= threshold
-        ]
-
-    return find
 
 
 def measure(seed: int = SEED) -> Result:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
+    from pdp.domain.dlp_rule import DlpRule
+    from pdp.engine.dlp.entities import EntityFinding
+
 EntitySpan = tuple[str, int, int]
 """The type of an entity, its start and its end."""
 
@@ -99,18 +102,30 @@ def finder(tiers: frozenset[str] | None = None) -> Callable[[str], list[EntitySp
     Args:
         tiers: use only enabled rules of these tiers; None for all rules, including disabled ones.
     """
+    find = findings_of(lambda rule: tiers is None or (rule.enabled and rule.action_tier in tiers))
+    return lambda text: [
+        (each.entity_type, each.location.start, each.location.end) for each in find(text)
+    ]
+
+
+def findings_of(uses: Callable[[DlpRule], bool]) -> Callable[[str], list[EntityFinding]]:
+    """Returns a function that returns what some of the rules that ship find in a text.
+
+    Args:
+        uses: whether to use a rule.
+    """
     detectors = catalog.detectors()
     rules = [
         (detectors[rule.config_json["detector"]], rule.confidence_threshold)
         for rule in dlp_rules()
-        if tiers is None or (rule.enabled and rule.action_tier in tiers)
+        if uses(rule)
     ]
     patterns = PatternSet().with_patterns(p for each, _ in rules for p in each.patterns)
 
-    def find(text: str) -> list[EntitySpan]:
+    def find(text: str) -> list[EntityFinding]:
         findings = scan(patterns.shards, text, None, VALIDATORS)
         return [
-            (each.entity_type, each.location.start, each.location.end)
+            each
             for detector, threshold in rules
             for each in findings.entities(detector)
             if each.confidence >= threshold

@@ -17,6 +17,7 @@ from pdp._gen.pdp.v1 import decide_pb2_grpc
 from pdp.cli.exit_codes import Exit
 from pdp.transport.grpc.fronts import obstacle_to_native
 from pdp.transport.grpc.limits import MAX_MESSAGE_BYTES, MAX_METADATA_BYTES
+from tests.support.certificates import new_authority
 from tests.support.http2_frames import (
     CONTINUATION,
     DATA,
@@ -238,9 +239,11 @@ def test_native_serves_on_a_unix_socket(tmp_path: Path) -> None:
 
 
 def test_native_with_tls_does_not_start(tmp_path: Path) -> None:
-    (tmp_path / "cert.pem").write_text("x")
-    paths = {"PDP_TLS_CERT_FILE": str(tmp_path / "cert.pem")}
-    paths["PDP_TLS_KEY_FILE"] = paths["PDP_TLS_CERT_FILE"]
-    with launch(tmp_path / "var", PDP_GRPC_SERVER="native", **paths) as server:
+    """With a certificate that is valid, so that nothing else keeps the server from starting."""
+    certificate, key = new_authority().issue("server").write(tmp_path, "server")
+    files = {"PDP_TLS_CERT_FILE": str(certificate), "PDP_TLS_KEY_FILE": str(key)}
+    with launch(tmp_path / "var", PDP_GRPC_SERVER="native", **files) as server:
         assert server.wait() == Exit.CONFIG
-        assert "PDP_" in "".join(server.lines)
+        refusal = "".join(server.lines)
+    assert "PDP_GRPC_SERVER: native cannot be used" in refusal
+    assert "PDP_TLS_CERT_FILE" in refusal

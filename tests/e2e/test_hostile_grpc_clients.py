@@ -162,6 +162,12 @@ FLOODS: Final = {
 }
 
 
+def empty_call(stream: int) -> bytes:
+    """Returns the frames of a call with an empty message."""
+    headers = frame(h2.HEADERS, request_headers(DECIDE), stream, h2.END_HEADERS)
+    return headers + frame(h2.DATA, message(b""), stream, h2.END_STREAM)
+
+
 @pytest.mark.parametrize("flood", FLOODS)
 def test_a_flood_of_frames_takes_no_memory(target: Server, flood: str) -> None:
     """A client that sends 200,000 frames and reads nothing is served or disconnected."""
@@ -178,9 +184,8 @@ def test_a_flood_of_resets_takes_no_memory(target: Server) -> None:
     with Growth(target), Connection(target) as connection:
         for number in range(20_000):
             stream = 2 * number + 1
-            call = frame(h2.HEADERS, request_headers(DECIDE), stream, h2.END_HEADERS)
-            call += frame(h2.DATA, message(b""), stream, h2.END_STREAM)
-            if not connection.send(call + frame(h2.RST_STREAM, b"\0\0\0\x08", stream)):
+            reset = frame(h2.RST_STREAM, b"\0\0\0\x08", stream)
+            if not connection.send(empty_call(stream) + reset):
                 break
 
 
@@ -188,10 +193,7 @@ def test_a_client_that_reads_nothing_does_not_delay_others(target: Server) -> No
     """It sends 5,000 calls, and takes no answer."""
     with Growth(target), Connection(target) as connection:
         for number in range(5_000):
-            stream = 2 * number + 1
-            call = frame(h2.HEADERS, request_headers(DECIDE), stream, h2.END_HEADERS)
-            call += frame(h2.DATA, message(b""), stream, h2.END_STREAM)
-            if not connection.send(call):
+            if not connection.send(empty_call(2 * number + 1)):
                 break
         assert answers(target)
 

@@ -124,7 +124,7 @@ async def test_a_call_ends_at_its_deadline_or_with_its_client() -> None:
         call = decide(pb.DecideRequest(), timeout=1)
         deadline = await started.get()
         assert deadline is not None
-        assert deadline - time.monotonic() < TIMEOUT_S  # clients round their timeout up
+        assert deadline - time.monotonic() < 2  # clients round their timeout up
         assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert await ended.get() == "cancelled"
         call = decide(pb.DecideRequest())

@@ -20,7 +20,7 @@ from pdp.export import sources as logs
 from pdp.export.alerts.outbox import AlertMatcher, enqueue
 from pdp.export.deliveries import RETRY_S, Deliveries, ExportSettings
 from pdp.export.leader import Leadership
-from pdp.export.spool import ALERTS_DROPPED, DEAD_DROPPED, DeliveryStatus, Spool
+from pdp.export.spool import ALERTS_DROPPED, DEAD_DROPPED, Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pdp.domain.decision_record import Recorded
     from pdp.export.siem.base import Connector
     from pdp.export.sources import Sources
+    from pdp.export.spooled import DeliveryStatus
 
 SPOOL_NAME: Final = "exports.db"
 _LOCK_NAME: Final = "exports.lock"

@@ -2,20 +2,19 @@
 
 An event is stored once, for all connectors. Each connector has a cursor, which moves when the
 product has acknowledged a batch. So the events that a product has not taken stay in order, as long
-as there is room. This module alone knows the SQL of the spool.
+as there is room. This module and `spool_file` alone know the SQL of the spool.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from pdp.errors import ConfigError
 from pdp.export.siem.base import Event
-from pdp.store.files import create_directory, enable_wal, read_header
+from pdp.export.spool_file import open_spool
+from pdp.export.spooled import Alert, AlertWindow, DeadLetter, DeliveryStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,13 +27,6 @@ DEAD_DROPPED: Final = "dead_dropped"
 ALERTS_DROPPED: Final = "alerts_dropped"
 """The marks that count dropped dead letters and dropped alerts."""
 
-_APPLICATION_ID: Final = 0x50445053
-"""Marks a SQLite file as a spool: "PDPS"."""
-
-_VERSION: Final = 1
-_TIMEOUT_S: Final = 10.0
-"""How long to wait for another process that writes."""
-
 _BYTES: Final = "bytes"
 """The mark that counts the bytes of all waiting events."""
 
@@ -42,114 +34,6 @@ _TARGET_SHARE: Final = 0.9
 """A full spool shrinks to this share of its limit."""
 
 _FOR_CONNECTOR: Final = "(connector IS NULL OR connector = ?)"
-
-# One transaction: processes that start at the same time see all of the schema or nothing.
-_SCHEMA: Final = f"""
-BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS events (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, connector TEXT, uid TEXT NOT NULL,
-  at REAL NOT NULL, queued_at REAL NOT NULL, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS cursors (
-  connector TEXT PRIMARY KEY, seq INTEGER NOT NULL, delivered INTEGER NOT NULL DEFAULT 0,
-  dropped INTEGER NOT NULL DEFAULT 0, failing_since REAL, last_error TEXT NOT NULL DEFAULT '');
-CREATE TABLE IF NOT EXISTS dead_letters (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, destination TEXT NOT NULL,
-  uid TEXT NOT NULL, at REAL NOT NULL, died_at REAL NOT NULL, reason TEXT NOT NULL,
-  address TEXT NOT NULL DEFAULT '', body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS alerts (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, due_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
-  at REAL NOT NULL, destination TEXT NOT NULL, address TEXT NOT NULL, uid TEXT NOT NULL,
-  body BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS alerts_due ON alerts (due_at);
-CREATE TABLE IF NOT EXISTS windows (
-  key TEXT PRIMARY KEY, ends_at REAL NOT NULL, suppressed INTEGER NOT NULL,
-  destination TEXT NOT NULL, address TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
-PRAGMA application_id = {_APPLICATION_ID};
-PRAGMA user_version = {_VERSION};
-COMMIT;
-"""
-
-
-class DeliveryStatus(NamedTuple):
-    """The status of the deliveries to a connector.
-
-    Attributes:
-        waiting: events that are not delivered yet.
-        oldest_at: when the oldest of them was queued; None if there is none.
-        delivered, dropped: events so far; dropped because the spool was full.
-        failing_since: when deliveries began to fail; None if they succeed.
-        last_error: why they fail.
-        dead: dead letters of the connector.
-    """
-
-    waiting: int = 0
-    oldest_at: float | None = None
-    delivered: int = 0
-    dropped: int = 0
-    failing_since: float | None = None
-    last_error: str = ""
-    dead: int = 0
-
-
-class DeadLetter(NamedTuple):
-    """An event or an alert that could not be delivered.
-
-    Attributes:
-        id: identifies it.
-        kind: `siem` or `alert`.
-        destination: the connector; for an alert, the tenant and the name of the alert rule.
-        uid: of the event, or of the decision.
-        at: when the event happened or the alert was queued.
-        died_at: when the delivery was given up.
-        reason: why it was given up.
-        body: the content to deliver.
-    """
-
-    id: int
-    kind: str
-    destination: str
-    uid: str
-    at: float
-    died_at: float
-    reason: str
-    body: bytes
-
-
-class Alert(NamedTuple):
-    """A queued alert.
-
-    Attributes:
-        attempts: the number of failed deliveries.
-        at: when it was queued.
-        destination: the tenant and the name of the rule.
-        address: the webhook.
-        uid: of the decision; empty for a summary.
-        body: the message.
-    """
-
-    id: int
-    attempts: int
-    at: float
-    destination: str
-    address: str
-    uid: str
-    body: bytes
-
-
-class AlertWindow(NamedTuple):
-    """A time window in which only the first of several similar alerts is sent.
-
-    Attributes:
-        key: what the alerts have in common.
-        suppressed: how many alerts were not sent.
-        destination, address: see `Alert`.
-    """
-
-    key: str
-    suppressed: int
-    destination: str
-    address: str
 
 
 class Spool:
@@ -170,7 +54,7 @@ class Spool:
             OSError: the file cannot be created.
         """
         self._max_bytes = max_bytes
-        self._connection = _open(path)
+        self._connection = open_spool(path)
 
     def close(self) -> None:
         """Closes the file."""
@@ -555,47 +439,3 @@ class Spool:
         if freed:
             self._connection.execute("DELETE FROM events WHERE seq <= ?", (taken,))
             self._add_bytes(-freed)
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    """Opens the file without implicit transactions, and creates it if it does not exist.
-
-    Raises:
-        ConfigError: the file belongs to another program or to a newer version. It is unchanged.
-        OSError, sqlite3.Error: the file cannot be read or written.
-    """
-    create_directory(path.parent)
-    path.touch(mode=0o600)
-    connection = sqlite3.connect(
-        path, timeout=_TIMEOUT_S, isolation_level=None, check_same_thread=False
-    )
-    try:
-        if not _has_schema(connection, path):
-            enable_wal(connection, _TIMEOUT_S)
-            connection.executescript(_SCHEMA)
-        # A power failure may lose the last commits. Their marks are lost with them, so the events
-        # are read again from the logs, which are synced (FULL).
-        connection.execute("PRAGMA synchronous = NORMAL")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _has_schema(connection: sqlite3.Connection, path: Path) -> bool:
-    """Returns whether the file has the current schema.
-
-    Raises:
-        ConfigError: see `_open`.
-    """
-    header = read_header(connection)
-    if header.tables and header.application_id != _APPLICATION_ID:
-        raise ConfigError(
-            f"{path} is not a spool of this product. Move it away, and a new one is created."
-        )
-    if header.version > _VERSION:
-        raise ConfigError(
-            f"{path} was created by a newer version of this product. Run that version, or move the "
-            "file away: the events and alerts in it are then not delivered."
-        )
-    return bool(header.tables) and header.version == _VERSION

@@ -9,7 +9,7 @@ import pytest
 from pdp.config import load
 from pdp.errors import ConfigError
 from pdp.export.exporter import ExportStatus
-from pdp.export.spool import DeliveryStatus
+from pdp.export.spooled import DeliveryStatus
 from pdp.server.exports import ExportSubsystem
 from pdp.transport.metrics import Metrics
 

@@ -15,7 +15,7 @@ from pdp.export.siem.base import DeliveryFailed
 from pdp.export.siem.directory import ConnectorDirectory
 from pdp.export.siem.environment import public_url
 from pdp.export.siem.registry import RegisteredConnector, load_connectors, specs
-from pdp.export.spool import DeliveryStatus
+from pdp.export.spooled import DeliveryStatus
 from tests.unit.test_siem_http import ENVIRONMENTS
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from pdp.export.spool import DeadLetter, DeliveryStatus
+    from pdp.export.spooled import DeadLetter, DeliveryStatus
 
 _NO_BOUND = sys.maxsize
 

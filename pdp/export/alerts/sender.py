@@ -18,7 +18,8 @@ from pdp.export.siem.base import BatchRefused, DeliveryFailed
 if TYPE_CHECKING:
     from pdp.export.alerts.webhook import WebhookClient
     from pdp.export.delivery_worker import DeliveryTiming
-    from pdp.export.spool import Alert, Spool
+    from pdp.export.spool import Spool
+    from pdp.export.spooled import Alert
 
 MAX_ATTEMPTS: Final = 12
 """After this many attempts, which take three to seven minutes, an alert is a dead letter."""

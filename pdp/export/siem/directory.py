@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pdp.export.exporter import ExportStatus
     from pdp.export.siem.base import Connector, ConnectorSpec
     from pdp.export.siem.registry import RegisteredConnector
-    from pdp.export.spool import DeliveryStatus
+    from pdp.export.spooled import DeliveryStatus
 
 Status = Literal["healthy", "degraded", "error", "not_configured"]
 STATUSES: Final[tuple[Status, ...]] = ("healthy", "degraded", "error", "not_configured")

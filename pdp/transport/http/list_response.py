@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -12,13 +11,14 @@ from pdp.errors import PdpError
 from pdp.jsonpb import encode
 from pdp.transport.http.responses import (
     JSON_HEADERS,
-    header_value,
+    reply_headers,
     to_json,
-    wait_for_disconnect,
+    waiting_for_disconnect,
 )
 from pdp.transport.response_streams import stream_messages
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Mapping
 
     from google.protobuf.message import Message
@@ -55,20 +55,12 @@ class ListResponse:
         If the list cannot be read to its end, the connection is closed within the body, so that no
         client takes a part for the whole.
         """
-        headers = [
-            *JSON_HEADERS,
-            *((name.encode(), header_value(text)) for name, text in self._call.reply.items()),
-        ]
+        headers = [*JSON_HEADERS, *reply_headers(self._call.reply)]
         await send({"type": "http.response.start", "status": self._status, "headers": headers})
         if not head:
-            disconnect = asyncio.create_task(wait_for_disconnect(self._receive))
-            try:
+            async with waiting_for_disconnect(self._receive) as disconnect:
                 if not await self._send_body(send, disconnect):
                     return
-            finally:
-                disconnect.cancel()
-                with suppress(asyncio.CancelledError):
-                    await disconnect
         await send({"type": "http.response.body", "body": b""})
 
     async def _send_body(self, send: Send, disconnect: asyncio.Task[None]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from contextlib import aclosing, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ from pdp.transport.response_streams import stream_messages
 from pdp.transport.status import envelope, http_status
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
     from google.protobuf.message import Message
     from starlette.types import Receive, Send
@@ -70,7 +70,7 @@ def json_response(status: int, value: object, reply: Mapping[str, str] = {}) -> 
     """Returns a response with `value` as JSON and the headers in `reply`."""
     headers = JSON_HEADERS
     if reply:
-        headers += tuple((name.encode(), header_value(text)) for name, text in reply.items())
+        headers += reply_headers(reply)
     if status == NO_CONTENT:
         return HttpResponse(status, headers[1:])
     return HttpResponse(status, headers, to_json(value))
@@ -83,6 +83,11 @@ def error_response(
     if isinstance(error, RateLimited):
         reply = {**reply, "retry-after": str(math.ceil(error.retry_after_s))}
     return json_response(http_status(error, invalid_status), envelope(error), reply)
+
+
+def reply_headers(reply: Mapping[str, str]) -> tuple[Header, ...]:
+    """Returns the headers in a reply."""
+    return tuple((name.encode(), header_value(text)) for name, text in reply.items())
 
 
 def header_value(text: str) -> bytes:
@@ -115,13 +120,8 @@ class StreamingResponse:
         """Sends the response, without its body if `head` is set."""
         await send({"type": "http.response.start", "status": 200, "headers": self._headers()})
         if not head:
-            disconnect = asyncio.create_task(wait_for_disconnect(self._receive))
-            try:
+            async with waiting_for_disconnect(self._receive) as disconnect:
                 await self._send_body(send, disconnect)
-            finally:
-                disconnect.cancel()
-                with suppress(asyncio.CancelledError):
-                    await disconnect
         await send({"type": "http.response.body", "body": b""})
 
     async def _send_body(self, send: Send, disconnect: asyncio.Task[None]) -> None:
@@ -140,12 +140,8 @@ class StreamingResponse:
                 await send({"type": "http.response.body", "body": line, "more_body": True})
 
     def _headers(self) -> list[Header]:
-        reply = self._call.reply.items()
-        return [
-            (b"content-type", self._content_type.encode()),
-            *JSON_HEADERS[1:],
-            *((name.encode(), header_value(text)) for name, text in reply),
-        ]
+        content_type = (b"content-type", self._content_type.encode())
+        return [content_type, *JSON_HEADERS[1:], *reply_headers(self._call.reply)]
 
 
 async def _lines(call: Call, line: Callable[[Message], bytes]) -> AsyncGenerator[bytes]:
@@ -158,8 +154,19 @@ async def _lines(call: Call, line: Callable[[Message], bytes]) -> AsyncGenerator
         yield to_json(envelope(error)) + b"\n"
 
 
-async def wait_for_disconnect(receive: Receive) -> None:
-    """Returns when the client has closed the connection."""
+@asynccontextmanager
+async def waiting_for_disconnect(receive: Receive) -> AsyncIterator[asyncio.Task[None]]:
+    """Returns a task that is done when the client closes the connection."""
+    disconnect = asyncio.create_task(_wait_for_disconnect(receive))
+    try:
+        yield disconnect
+    finally:
+        disconnect.cancel()
+        with suppress(asyncio.CancelledError):
+            await disconnect
+
+
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 

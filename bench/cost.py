@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -39,7 +38,6 @@ LEVELS: Final = {"no record": "minimal", "durable record": "full"}
 """The logging level of each tenant: `full` records every decision, `minimal` none of these."""
 
 TIMEOUT_S: Final = 30.0
-_TICK: Final = os.sysconf("SC_CLK_TCK")
 
 
 class Way(NamedTuple):
@@ -54,12 +52,6 @@ class Way(NamedTuple):
     name: str
     decisions: int
     run: Callable[[], object]
-
-
-def cpu_seconds(pid: int) -> float:
-    """Returns the processor time of a process so far, of all its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
 
 
 @contextmanager
@@ -132,15 +124,15 @@ def http_way(server: RunningServer, tenant_id: str) -> Iterator[Way]:
     connection.close()
 
 
-def measure(pid: int, way: Way, seconds: float) -> float:
+def measure(server: RunningServer, way: Way, seconds: float) -> float:
     """Returns the CPU-microseconds of the server for a decision."""
     for _ in range(WARM_UP):
         way.run()
-    begin, runs, end = cpu_seconds(pid), 0, time.monotonic() + seconds
+    begin, runs, end = server.cpu_s(), 0, time.monotonic() + seconds
     while time.monotonic() < end:
         way.run()
         runs += 1
-    return (cpu_seconds(pid) - begin) / (runs * way.decisions) * 1e6
+    return (server.cpu_s() - begin) / (runs * way.decisions) * 1e6
 
 
 def section(seconds: float = 1.0) -> dict[str, float]:
@@ -163,7 +155,7 @@ def section(seconds: float = 1.0) -> dict[str, float]:
             ways.append((title, pdp, stack.enter_context(http_way(pdp, level))))
         for _ in range(ROUNDS):
             for title, server, way in ways:
-                spent = measure(server.process.pid, way, seconds)
+                spent = measure(server, way, seconds)
                 figures.setdefault(f"{title}, {way.name}", []).append(spent)
     medians = {name: statistics.median(spent) for name, spent in figures.items()}
     for name, spent in medians.items():

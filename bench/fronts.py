@@ -6,7 +6,6 @@ machine slows all servers alike; processor time hardly depends on the load by ot
 
 from __future__ import annotations
 
-import os
 import statistics
 import tempfile
 from contextlib import ExitStack
@@ -30,8 +29,6 @@ CALLS: Final = 8_000
 MESSAGES: Final = 4_000
 BATCHES: Final = 100
 BATCH: Final = 64
-
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 def section(rounds: int = ROUNDS) -> dict[str, dict[str, float]]:
@@ -78,17 +75,10 @@ def _print(
     }
 
 
-def cpu_s(process_id: int) -> float:
-    """Returns the processor time that all threads of a process have used."""
-    text = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8")
-    fields = text.rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
 def _spent_us(server: RunningServer, count: int, run: Callable[[], object]) -> float:
-    begin = cpu_s(server.process.pid)
+    begin = server.cpu_s()
     run()
-    return (cpu_s(server.process.pid) - begin) * 1e6 / count
+    return (server.cpu_s() - begin) * 1e6 / count
 
 
 def _unary(server: RunningServer, frame: Path) -> Callable[[], float]:

@@ -10,13 +10,15 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,21 @@ class RunningServer:
 
     def rss_mib(self) -> float:
         """Returns the current resident memory of the process."""
+        return self._memory_mib("VmRSS")
+
+    def peak_mib(self) -> float:
+        """Returns the largest resident memory of the process so far."""
+        return self._memory_mib("VmHWM")
+
+    def cpu_s(self) -> float:
+        """Returns the processor time of all threads of the process so far, in seconds."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8")
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / _TICKS
+
+    def _memory_mib(self, name: str) -> float:
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
-        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        line = next(line for line in status.splitlines() if line.startswith(name))
         return int(line.split()[1]) / 1024
 
 

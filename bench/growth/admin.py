@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import os
 import sys
 import tempfile
 import threading
@@ -98,10 +97,10 @@ def _cpu_of_calls(data_dir: Path, count: int) -> list[Row]:
         points = []
         for name, call in calls.items():
             send(*call(0))
-            begin = _cpu_s(server)
+            begin = server.cpu_s()
             for number in range(CALLS):
                 send(*call(number))
-            cpu_ms = (_cpu_s(server) - begin) / CALLS * 1000
+            cpu_ms = (server.cpu_s() - begin) / CALLS * 1000
             points.append(Row(f"admin: {name}", count, round(cpu_ms, 2), "ms CPU"))
         return points
 
@@ -112,11 +111,11 @@ def _memory_of_a_list(data_dir: Path, count: int) -> list[Row]:
     path = f"{RULES_PATH}/r0/versions"
     with pdp_server(data_dir) as server, _client(server) as send:
         send("GET", f"{path}?page_size=50", None)
-        before = _peak_mib(server)
-        begin = _cpu_s(server)
+        before = server.peak_mib()
+        begin = server.cpu_s()
         size = send("GET", path, None)
-        cpu_us = (_cpu_s(server) - begin) / count * 1e6
-        risen = _peak_mib(server) - before
+        cpu_us = (server.cpu_s() - begin) / count * 1e6
+        risen = server.peak_mib() - before
     name = "admin: whole list of versions"
     return [
         Row(f"{name}, memory", count, round(risen, 1), "MiB"),
@@ -196,19 +195,6 @@ def _client(server: RunningServer) -> Iterator[Callable[[str, str, Any], int]]:
             return size
 
         yield send
-
-
-def _cpu_s(server: RunningServer) -> float:
-    """Returns the CPU time of a server, all threads, in seconds."""
-    text = Path(f"/proc/{server.process.pid}/stat").read_text(encoding="utf-8")
-    user, system = text.rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
-def _peak_mib(server: RunningServer) -> float:
-    text = Path(f"/proc/{server.process.pid}/status").read_text(encoding="utf-8")
-    line = next(line for line in text.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
 
 
 def _fill(data_dir: Path, put: Callable[[Transaction], None]) -> None:

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bench.growth.isolated import resident_mb
 from bench.growth.row import Row
 from pdp.admin.snapshots import compile_snapshot
 from pdp.admin.workspace import Workspace
@@ -52,8 +53,6 @@ TEXT: Final = (
     "Please summarise the notes of the last meeting for the whole team, list the open questions,"
     " say who answers which of them, and leave out what was decided before. Keep it short. Thanks!"
 )
-
-PAGE_KB: Final = 4
 
 
 def one_policy(tenant_id: str) -> Iterator[StoredEntity]:
@@ -190,10 +189,10 @@ async def measure(url: str, kind: str, count: int) -> AsyncIterator[Row]:
     try:
         loaded = 0
         for target in (*(each for each in COUNTS if each < count), count):
-            pauses.longest_s, memory, spent = 0.0, rss_kb(), time.process_time()
+            pauses.longest_s, memory, spent = 0.0, resident_mb(), time.process_time()
             for index in range(loaded, target):
                 await workspace.load(tenant(index))
-            spent, memory = time.process_time() - spent, rss_kb() - memory
+            spent, memory = time.process_time() - spent, 1_000 * (resident_mb() - memory)
             tenants = target - loaded
             yield Row(f"first touch, {kind}", target, spent / tenants * 1_000, "ms CPU")
             compiling = compile_ms(store, publisher, target)
@@ -202,7 +201,7 @@ async def measure(url: str, kind: str, count: int) -> AsyncIterator[Row]:
             yield Row(
                 f"estimated memory, {kind}", target, publisher.cache.size / target / 1e3, "kB"
             )
-            yield Row(f"memory of the process, {kind}", target, rss_kb() / 1_000, "MB")
+            yield Row(f"memory of the process, {kind}", target, resident_mb(), "MB")
             yield Row(f"longest pause, {kind}", target, pauses.longest_s * 1_000, "ms")
             yield Row(f"Decide, {kind}", target, decide_us(publisher, target), "µs CPU")
             loaded = target
@@ -234,9 +233,3 @@ def decide_us(publisher: Publisher, tenants: int) -> float:
             raise RuntimeError("the tenant is not in memory: the cache is too small")
         evaluate(snapshot, request, "id")
     return (time.process_time() - spent) / DECISIONS * 1e6
-
-
-def rss_kb() -> int:
-    """Returns the resident memory of this process."""
-    fields = Path("/proc/self/statm").read_text(encoding="utf-8").split()
-    return int(fields[1]) * PAGE_KB

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 TENANT: Final = "bench"
 PATH: Final = "/pdp.v1.DecideService/Decide"
-FRONTS: Final = ("native", "grpcio")
 
 _ORG_POLICY: Final = {
     "logging_level": "minimal",

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_PAGE_SIZE: Final = 1000
-
 _TOKEN: Final = re.compile(r"([str])([0-9]{1,18})")
 
 _SHIPPED: Final = "s"

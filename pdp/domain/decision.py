@@ -68,7 +68,13 @@ class Obligation(NamedTuple):
 
 
 class Match(NamedTuple):
-    """A policy that matched."""
+    """A policy that matched.
+
+    Attributes:
+        would_be: the name of the outcome that a policy in monitor mode would have given; empty if
+            the policy is enforced. Such a match has no other effect.
+        excepted_by: the ID of the exception that lifts the effect of the match; empty for none.
+    """
 
     layer: str
     policy_id: str
@@ -76,6 +82,8 @@ class Match(NamedTuple):
     action: str
     severity: str
     reason: str
+    would_be: str = ""
+    excepted_by: str = ""
 
 
 class PolicyWarning(NamedTuple):

@@ -159,6 +159,10 @@ class DecisionRecord(NamedTuple):
             if items := value[name]:  # most lists of most records are empty
                 names = items[0]._fields
                 value[name] = [dict(zip(names, each, strict=True)) for each in items]
+        for match in value["matches"]:
+            for name in _OPTIONAL_IN_MATCH:
+                if not match[name]:
+                    del match[name]
         if self.obligations:
             value["obligations"] = [_obligation_to_json(each) for each in self.obligations]
         return value
@@ -199,6 +203,9 @@ _LISTS: Final = {
     "entities": RecordedEntity,
     "layers": LayerTime,
 }
+
+_OPTIONAL_IN_MATCH: Final = ("would_be", "excepted_by")
+"""The fields of a match that are absent if they are empty."""
 
 
 def _named_tuple(kind: Any, value: Mapping[str, Any]) -> Any:

@@ -821,6 +821,8 @@ class Match(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     SEVERITY_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    WOULD_BE_FIELD_NUMBER: _builtins.int
+    EXCEPTED_BY_FIELD_NUMBER: _builtins.int
     layer: _builtins.str
     """layer is the policy's layer, for instance `static`."""
     policy_id: _builtins.str
@@ -833,6 +835,12 @@ class Match(_message.Message):
     """severity is the severity of the policy."""
     reason: _builtins.str
     """reason says what the policy matched."""
+    would_be: _builtins.str
+    """would_be is the outcome that the policy would have given if it were not in
+    monitor mode, for instance `BLOCK`. Such a match has no other effect.
+    """
+    excepted_by: _builtins.str
+    """excepted_by is the ID of the exception that lifts the effect of the match."""
     def __init__(
         self,
         *,
@@ -842,10 +850,12 @@ class Match(_message.Message):
         action: _builtins.str = ...,
         severity: _builtins.str = ...,
         reason: _builtins.str = ...,
+        would_be: _builtins.str = ...,
+        excepted_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "layer", b"layer", "name", b"name", "policy_id", b"policy_id", "reason", b"reason", "severity", b"severity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "excepted_by", b"excepted_by", "layer", b"layer", "name", b"name", "policy_id", b"policy_id", "reason", b"reason", "severity", b"severity", "would_be", b"would_be"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
